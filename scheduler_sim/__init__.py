@@ -1,0 +1,1 @@
+"""The project package; importing it imports nothing of Django."""

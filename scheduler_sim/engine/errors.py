@@ -1,0 +1,31 @@
+"""What the engine raises when it is given something it cannot simulate."""
+
+
+class EngineError(ValueError):
+    """A fault in the input, said in one plain sentence that can be shown to a person."""
+
+
+class InvalidWorkload(EngineError):
+    """A workload whose columns contradict each other or hold values that have no meaning."""
+
+
+class InvalidCluster(EngineError):
+    """A cluster description that is incomplete or contradictory."""
+
+
+class InvalidPolicy(EngineError):
+    """A policy text that names no registered order, backfill or placement."""
+
+
+class OversizedTasks(EngineError):
+    """Tasks that could never start on the cluster, even when it is empty.
+
+    Attributes:
+        count: how many tasks do not fit.
+        task_ids: the first few of their numbers, for the message.
+    """
+
+    def __init__(self, message: str, *, count: int, task_ids: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.count = count
+        self.task_ids = task_ids

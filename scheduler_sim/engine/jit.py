@@ -1,0 +1,56 @@
+"""How the kernels are compiled: once, without the GIL, and kept on disk.
+
+Numba's own cache notices an edit to the file of a compiled function but not to a helper in another
+file, so the cache folder is keyed by a hash of every source of the engine: an edit anywhere gives a
+fresh folder, and a stale kernel can never answer.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from numba.core import config
+
+_ENGINE = Path(__file__).parent
+_PROJECT = _ENGINE.parent.parent
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def sources_digest() -> str:
+    """Return a short hash of every Python source of the engine and of Numba's version."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(_ENGINE.rglob("*.py")):
+        digest.update(path.relative_to(_ENGINE).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Return the folder that holds this version's compiled kernels.
+
+    `NUMBA_CACHE_DIR` in the environment wins; the default lies under `var/`.
+    """
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(os.environ["NUMBA_CACHE_DIR"])
+    return _PROJECT / "var" / "numba" / sources_digest()
+
+
+def is_compiled() -> bool:
+    """Tell whether kernels of this version lie on disk, so that a first run can announce itself."""
+    return next(cache_folder().rglob("*.nbc"), None) is not None
+
+
+config.CACHE_DIR = str(cache_folder())
+
+
+def kernel(function: F) -> F:
+    """Compile `function` in nopython mode, without the GIL, cached on disk.
+
+    `fastmath` and parallel execution stay off: ties and equality must be exact and repeatable.
+    """
+    compiled: F = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return compiled

@@ -1,0 +1,75 @@
+"""What an order is: a score by which ready tasks are tried, lowest first."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from scheduler_sim.engine.policies.registry import Registry
+from scheduler_sim.engine.workload import FloatArray, Workload
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of n tasks as data, so that the compiled kernel needs no Python function.
+
+    The score of a task at time t is `base - slope * (t - ready_time)`, where ready_time is the arrival or, later, the
+    finish of the last parent. Lowest first; ties go to the earlier arrival, then to the lower task_id.
+
+    Attributes:
+        base: shape (n,).
+        slope: shape (n,), not negative; None when scores do not change with time.
+    """
+
+    base: FloatArray
+    slope: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class ScoreContext:
+    """What an order may look at. The true runtime is not in it, unless the order says it is clairvoyant.
+
+    Attributes:
+        workload: the tasks in canonical order.
+        estimate: shape (n,), the duration estimates in force; 0 counts as 1 s in divisions and logarithms,
+            see `positive_estimate`.
+        processors: shape (n,), processors requested; for GPU tasks, GPUs.
+        generator: seeded, the order's own stream.
+    """
+
+    workload: Workload
+    estimate: FloatArray
+    processors: FloatArray
+    generator: np.random.Generator
+
+    @property
+    def positive_estimate(self) -> FloatArray:
+        """Estimates with zero counted as 1 s, for divisions and logarithms."""
+        return np.where(self.estimate > 0, self.estimate, 1.0)
+
+    @property
+    def submit_time(self) -> FloatArray:
+        """The s of f1..f4: arrival on the trace's own clock, values below 1 counted as 1."""
+        return np.maximum(self.workload.arrival_time, 1.0)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A registered order.
+
+    Attributes:
+        name: as typed in a policy.
+        formula: the score in the notation of the help pages (w wait, r estimate, n processors, s submit time).
+        source: paper and year, or `classic` / `baseline`.
+        scores: computes the scores of a workload.
+        clairvoyant: true when the score uses the true runtime.
+    """
+
+    name: str
+    formula: str
+    source: str
+    scores: Callable[[ScoreContext], Scores]
+    clairvoyant: bool = False
+
+
+ORDERS: Registry[Order] = Registry("order")

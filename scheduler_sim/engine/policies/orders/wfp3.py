@@ -1,0 +1,25 @@
+"""WFP3: long waits relative to the estimate win, more so for large tasks."""
+
+import numpy as np
+
+from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
+
+
+def wfp3(context: ScoreContext) -> Scores:
+    """Score by -(w / r) * cbrt(n), which ranks as -(w / r)^3 * n does.
+
+    The cube root is strictly increasing, so the ranking is that of the published score while the score
+    itself stays linear in the wait.
+    """
+    slope = np.cbrt(context.processors) / context.positive_estimate
+    return Scores(base=np.zeros_like(slope), slope=slope)
+
+
+ORDERS.register(
+    Order(
+        name="wfp3",
+        formula="max (w / r)^3 * n",
+        source="Tang, Lan, Desai, Buettner: Fault-aware, utility-based job scheduling on Blue Gene/P systems, CLUSTER 2009",
+        scores=wfp3,
+    )
+)

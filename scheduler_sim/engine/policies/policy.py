@@ -1,0 +1,76 @@
+"""A policy is three small choices: `order[+backfill][@placement]`."""
+
+from dataclasses import dataclass
+
+from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.policies import orders
+from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
+from scheduler_sim.engine.policies.order import ORDERS, Order
+from scheduler_sim.engine.policies.placement import DEFAULT_PLACEMENT, PLACEMENTS, Placement
+from scheduler_sim.engine.policies.registry import unknown_name
+
+__all__ = ["READY_MADE", "Policy", "orders", "parse_policies", "parse_policy"]
+
+READY_MADE: dict[str, str] = {}
+"""Whole policies under one name: the name, and what it stands for."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One way to schedule: in which order, what may pass a blocked head, and where a task goes."""
+
+    order: Order
+    backfill: Backfill
+    placement: Placement
+
+    @property
+    def name(self) -> str:
+        """The name under which results are stored; defaults are left out."""
+        text = self.order.name
+        if self.backfill.name != "none":
+            text += f"+{self.backfill.name}"
+        if self.placement.name != DEFAULT_PLACEMENT:
+            text += f"@{self.placement.name}"
+        return next((short for short, long in READY_MADE.items() if long == text), text)
+
+    @property
+    def clairvoyant(self) -> bool:
+        """True when any part of it sees the true runtime."""
+        return self.order.clairvoyant or self.placement.clairvoyant
+
+
+def parse_policy(text: str) -> Policy:
+    """Read one policy such as `fcfs`, `sjf+easy` or `wfp3+conservative@best_fit`.
+
+    Raises:
+        InvalidPolicy: a part that is not registered; the sentence names the nearest and all valid ones.
+    """
+    text = text.strip()
+    whole = READY_MADE.get(text, text)
+    rest, at, placement = whole.partition("@")
+    order, plus, backfill = rest.partition("+")
+    if not order or (plus and not backfill) or (at and not placement):
+        raise InvalidPolicy(f"{text!r} is not a policy. Write order[+backfill][@placement], for example sjf+easy.")
+    if order not in ORDERS and order == text:
+        raise InvalidPolicy(unknown_name("policy", text, [*ORDERS.names(), *READY_MADE]))
+    return Policy(
+        order=ORDERS[order],
+        backfill=BACKFILLS[backfill or "none"],
+        placement=PLACEMENTS[placement or DEFAULT_PLACEMENT],
+    )
+
+
+def parse_policies(text: str) -> list[Policy]:
+    """Read a comma-separated list of policies.
+
+    Raises:
+        InvalidPolicy: the list is empty, a policy is unknown or stands in it twice.
+    """
+    policies = [parse_policy(part) for part in text.split(",") if part.strip()]
+    if not policies:
+        raise InvalidPolicy("The list of policies is empty.")
+    names = [policy.name for policy in policies]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InvalidPolicy(f"Policies stand in the list more than once: {', '.join(repeated)}.")
+    return policies

@@ -1,0 +1,63 @@
+"""Where policies' parts are found by name."""
+
+import difflib
+from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
+
+from scheduler_sim.engine.errors import InvalidPolicy
+
+
+class Named(Protocol):
+    """Anything that can be registered."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Entry = TypeVar("Entry", bound=Named)
+
+
+class Registry(Generic[Entry]):
+    """Entries of one kind by name, in the order in which they were registered."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, Entry] = {}
+
+    def register(self, entry: Entry) -> Entry:
+        """Add `entry` and return it; a name can be taken once."""
+        if entry.name in self._entries:
+            raise RuntimeError(f"The {self.kind} {entry.name} is registered twice.")
+        self._entries[entry.name] = entry
+        return entry
+
+    def __getitem__(self, name: str) -> Entry:
+        """Return the entry called `name`.
+
+        Raises:
+            InvalidPolicy: there is none; the message lists the valid names and the nearest match.
+        """
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise InvalidPolicy(unknown_name(self.kind, name, list(self._entries))) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def names(self) -> list[str]:
+        """Return the registered names."""
+        return list(self._entries)
+
+
+def unknown_name(kind: str, name: str, valid: list[str]) -> str:
+    """Return the sentence that refuses `name`, with the nearest valid one and the whole list."""
+    nearest = difflib.get_close_matches(name, valid, n=1)
+    hint = f" Did you mean {nearest[0]}?" if nearest else ""
+    return f"There is no {kind} called {name!r}.{hint} Valid names: {', '.join(valid)}."

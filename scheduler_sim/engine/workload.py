@@ -1,0 +1,357 @@
+"""A workload as columns: one NumPy array a property, checked once on the way in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from scheduler_sim.engine.errors import InvalidWorkload
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+LARGEST_INTEGER = 2**53
+"""Integers above this lose precision as doubles; no trace has a reason to hold one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """A text column as integer codes into a sorted list of distinct names.
+
+    Attributes:
+        codes: shape (n,), int64, an index into `names`.
+        names: the distinct texts in ascending order.
+    """
+
+    codes: IntArray
+    names: tuple[str, ...]
+
+    @classmethod
+    def from_texts(cls, texts: Sequence[str] | npt.NDArray[Any]) -> Self:
+        """Encode n texts."""
+        names, codes = np.unique(np.asarray(texts, dtype=str), return_inverse=True)
+        return cls(codes=codes.astype(np.int64), names=tuple(str(name) for name in names))
+
+    @classmethod
+    def blank(cls, length: int) -> Self:
+        """Return `length` empty texts."""
+        return cls(codes=np.zeros(length, np.int64), names=("",))
+
+    def take(self, rows: IntArray) -> Self:
+        """Return the texts of `rows`, in that order."""
+        return replace(self, codes=self.codes[rows])
+
+    def texts(self) -> npt.NDArray[np.object_]:
+        """Return the n texts as an object array."""
+        return np.asarray(self.names, dtype=object)[self.codes]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+@dataclass(frozen=True, eq=False)
+class Parents:
+    """The dependencies of n tasks in compressed sparse rows.
+
+    Attributes:
+        offsets: shape (n + 1,), int64; the parents of row i lie in `rows[offsets[i]:offsets[i + 1]]`.
+        rows: shape (edges,), int64, row numbers (not task_ids) of the parents, ascending for each task.
+    """
+
+    offsets: IntArray
+    rows: IntArray
+
+    @classmethod
+    def none(cls, length: int) -> Self:
+        """Return `length` tasks without parents."""
+        return cls(offsets=np.zeros(length + 1, np.int64), rows=np.zeros(0, np.int64))
+
+    @property
+    def count(self) -> int:
+        """The number of edges."""
+        return len(self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """Tasks as columns, in the canonical order (arrival_time, task_id).
+
+    Build one with `Workload.from_columns`, which checks, fills defaults and sorts, so that the order of
+    the input never matters. Every array has shape (n,). Times are seconds on the trace's own clock.
+
+    Attributes:
+        task_id: the number inside the workload, unique.
+        arrival_time: when the task is submitted.
+        runtime: true duration on a device of speed 1.
+        duration_estimate: what a policy is told about the duration.
+        size: the amount of work in the trace's own unit (equal to runtime where it has none).
+        compute_intensity: 0 (memory bound) to 1 (compute bound); sets the GPU's speed-up of hybrid tasks.
+        memory_mb: memory held, 0 where unknown.
+        cpus: cores held; fractions come from traces that count in thousandths.
+        gpus: GPUs held; below 1 it is a share of one device.
+        gpu_type: models the task may use, separated by `|`; empty for any.
+        user, group, queue: who submitted it and where, empty where unknown.
+        parents: dependencies as rows of this workload.
+        hybrid: true where the task may be split between CPU and GPU, false for a rigid one.
+        deadline_time: instant by which it should finish, NaN where it has none.
+        predicted_duration: a given prediction of the duration, NaN where there is none.
+        recorded_start_time: when the trace says it really started, NaN where unknown.
+        external_id: the trace's own text identifier, empty where it has none.
+    """
+
+    task_id: IntArray
+    arrival_time: FloatArray
+    runtime: FloatArray
+    duration_estimate: FloatArray
+    size: FloatArray
+    compute_intensity: FloatArray
+    memory_mb: FloatArray
+    cpus: FloatArray
+    gpus: FloatArray
+    gpu_type: Labels
+    user: Labels
+    group: Labels
+    queue: Labels
+    parents: Parents
+    hybrid: BoolArray
+    deadline_time: FloatArray
+    predicted_duration: FloatArray
+    recorded_start_time: FloatArray
+    external_id: npt.NDArray[np.object_]
+
+    def __len__(self) -> int:
+        return len(self.task_id)
+
+    @classmethod
+    def from_columns(
+        cls,
+        *,
+        arrival_time: npt.ArrayLike,
+        runtime: npt.ArrayLike,
+        task_id: npt.ArrayLike | None = None,
+        duration_estimate: npt.ArrayLike | None = None,
+        size: npt.ArrayLike | None = None,
+        compute_intensity: npt.ArrayLike | None = None,
+        memory_mb: npt.ArrayLike | None = None,
+        cpus: npt.ArrayLike | None = None,
+        gpus: npt.ArrayLike | None = None,
+        gpu_type: Sequence[str] | None = None,
+        user: Sequence[str] | None = None,
+        group: Sequence[str] | None = None,
+        queue: Sequence[str] | None = None,
+        dependencies: Sequence[Sequence[int]] | None = None,
+        hybrid: npt.ArrayLike | None = None,
+        deadline_time: npt.ArrayLike | None = None,
+        predicted_duration: npt.ArrayLike | None = None,
+        recorded_start_time: npt.ArrayLike | None = None,
+        external_id: Sequence[str] | None = None,
+    ) -> Self:
+        """Check n tasks, fill what is missing and put them in canonical order.
+
+        Missing columns: `task_id` counts from 1, `duration_estimate` and `size` are the runtime, `cpus` is
+        1 where `gpus` is 0 (and for hybrid tasks) and else 0, `gpus` is 1 for hybrid tasks and else 0, the
+        rest is 0, empty or NaN. `dependencies` holds, for each task, the task_ids of its parents.
+
+        Raises:
+            InvalidWorkload: a column of another length, a value that is not finite, negative or beyond
+                2**53, a task_id given twice, a compute_intensity outside 0..1, a task that asks for
+                neither cores nor GPUs, or dependencies that are unknown, circular or a task's own.
+        """
+        arrivals = _floats("arrival_time", arrival_time)
+        length = len(arrivals)
+        ids = np.arange(1, length + 1, dtype=np.int64) if task_id is None else _integers("task_id", task_id, length)
+        runtimes = _floats("runtime", runtime, length)
+        hybrids = np.zeros(length, bool) if hybrid is None else _booleans("hybrid", hybrid, length)
+        gpu_counts = hybrids.astype(np.float64) if gpus is None else _floats("gpus", gpus, length)
+        cpu_counts = ((gpu_counts == 0) | hybrids).astype(np.float64) if cpus is None else _floats("cpus", cpus, length)
+
+        def filled(name: str, values: npt.ArrayLike | None, default: FloatArray | float) -> FloatArray:
+            if values is None:
+                return np.full(length, default, np.float64) if isinstance(default, float) else default.copy()
+            return _floats(name, values, length)
+
+        def known(name: str, values: npt.ArrayLike | None) -> FloatArray:
+            if values is None:
+                return np.full(length, np.nan)
+            return _floats(name, values, length, allow_unknown=True)
+
+        def labelled(name: str, values: Sequence[str] | None) -> Labels:
+            if values is None:
+                return Labels.blank(length)
+            if len(values) != length:
+                raise InvalidWorkload(f"Column {name} has {len(values)} values where {length} were expected.")
+            return Labels.from_texts(values)
+
+        texts = np.full(length, "", object) if external_id is None else np.asarray(external_id, dtype=object)
+        if len(texts) != length:
+            raise InvalidWorkload(f"Column external_id has {len(texts)} values where {length} were expected.")
+        columns: dict[str, Any] = {
+            "task_id": ids,
+            "arrival_time": arrivals,
+            "runtime": runtimes,
+            "duration_estimate": filled("duration_estimate", duration_estimate, runtimes),
+            "size": filled("size", size, runtimes),
+            "compute_intensity": filled("compute_intensity", compute_intensity, 0.0),
+            "memory_mb": filled("memory_mb", memory_mb, 0.0),
+            "cpus": cpu_counts,
+            "gpus": gpu_counts,
+            "gpu_type": labelled("gpu_type", gpu_type),
+            "user": labelled("user", user),
+            "group": labelled("group", group),
+            "queue": labelled("queue", queue),
+            "hybrid": hybrids,
+            "deadline_time": known("deadline_time", deadline_time),
+            "predicted_duration": known("predicted_duration", predicted_duration),
+            "recorded_start_time": known("recorded_start_time", recorded_start_time),
+            "external_id": texts,
+        }
+        _check_values(columns)
+        order = np.lexsort((ids, arrivals))
+        for name, column in columns.items():
+            columns[name] = column.take(order) if isinstance(column, Labels) else column[order]
+        _check_unique(columns["task_id"])
+        columns["parents"] = _resolve(columns["task_id"], order, dependencies)
+        return cls(**columns)
+
+    def head(self, limit: int) -> "Workload":
+        """Return the first `limit` tasks by (arrival_time, task_id).
+
+        Parents always arrive no later in a trace's own order or not at all; a parent cut off is forgotten,
+        because a task that waits for one that never runs would never start.
+        """
+        return self.take(np.arange(min(limit, len(self)), dtype=np.int64))
+
+    def take(self, rows: IntArray) -> "Workload":
+        """Return the tasks of `rows` (ascending row numbers); parents outside them are forgotten."""
+        renumbered = np.full(len(self), -1, np.int64)
+        renumbered[rows] = np.arange(len(rows))
+        columns: dict[str, Any] = {}
+        for field in fields(self):
+            column = getattr(self, field.name)
+            if isinstance(column, Labels):
+                columns[field.name] = column.take(rows)
+            elif not isinstance(column, Parents):
+                columns[field.name] = column[rows]
+        children = np.repeat(np.arange(len(self)), np.diff(self.parents.offsets))
+        kept = (renumbered[children] >= 0) & (renumbered[self.parents.rows] >= 0)
+        counts = np.bincount(renumbered[children[kept]], minlength=len(rows))
+        columns["parents"] = Parents(
+            offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+            rows=renumbered[self.parents.rows[kept]],
+        )
+        return Workload(**columns)
+
+    def dependencies(self) -> list[list[int]]:
+        """Return, for each task, the task_ids of its parents."""
+        ids = self.task_id[self.parents.rows].tolist()
+        offsets = self.parents.offsets.tolist()
+        return [ids[first:last] for first, last in zip(offsets[:-1], offsets[1:], strict=True)]
+
+
+def _floats(name: str, values: npt.ArrayLike, length: int | None = None, *, allow_unknown: bool = False) -> FloatArray:
+    try:
+        column = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidWorkload(f"Column {name} holds a value that is not a number.") from error
+    if column.ndim != 1 or (length is not None and len(column) != length):
+        raise InvalidWorkload(f"Column {name} has shape {column.shape} where ({length},) was expected.")
+    finite = np.isfinite(column) | (np.isnan(column) if allow_unknown else False)
+    if not finite.all():
+        raise InvalidWorkload(f"Column {name} holds {int((~finite).sum())} values that are not finite.")
+    if (np.abs(column) > LARGEST_INTEGER).any():
+        raise InvalidWorkload(f"Column {name} holds a value beyond 2**53.")
+    return column
+
+
+def _integers(name: str, values: npt.ArrayLike, length: int) -> IntArray:
+    column = _floats(name, values, length)
+    if (column != np.floor(column)).any():
+        raise InvalidWorkload(f"Column {name} holds a value that is not a whole number.")
+    return column.astype(np.int64)
+
+
+def _booleans(name: str, values: npt.ArrayLike, length: int) -> BoolArray:
+    column = np.array(values, dtype=bool)
+    if column.shape != (length,):
+        raise InvalidWorkload(f"Column {name} has shape {column.shape} where ({length},) was expected.")
+    return column
+
+
+def _check_values(columns: dict[str, Any]) -> None:
+    for name in ("runtime", "duration_estimate", "size", "memory_mb", "cpus", "gpus"):
+        negative = columns[name] < 0
+        if negative.any():
+            raise InvalidWorkload(f"Column {name} is negative for {int(negative.sum())} tasks.")
+    intensity = columns["compute_intensity"]
+    if ((intensity < 0) | (intensity > 1)).any():
+        raise InvalidWorkload("Column compute_intensity must lie between 0 and 1.")
+    idle = (columns["cpus"] == 0) & (columns["gpus"] == 0)
+    if idle.any():
+        raise InvalidWorkload(f"{int(idle.sum())} tasks ask for neither cores nor GPUs.")
+
+
+def _check_unique(ids: IntArray) -> None:
+    ascending = np.sort(ids)
+    repeated = ascending[1:][ascending[1:] == ascending[:-1]]
+    if len(repeated):
+        raise InvalidWorkload(f"task_id {repeated[0]} is given more than once ({len(repeated)} repeats in all).")
+
+
+def _resolve(ids: IntArray, order: IntArray, dependencies: Sequence[Sequence[int]] | None) -> Parents:
+    """Turn parents given by task_id, in input order, into rows in canonical order."""
+    if dependencies is None:
+        return Parents.none(len(ids))
+    if len(dependencies) != len(ids):
+        raise InvalidWorkload(f"Column dependencies has {len(dependencies)} values where {len(ids)} were expected.")
+    rows = [sorted(set(dependencies[i])) for i in order.tolist()]
+    counts = np.fromiter((len(row) for row in rows), np.int64, len(rows))
+    offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    named = np.fromiter((parent for row in rows for parent in row), np.int64, int(offsets[-1]))
+    children = np.repeat(np.arange(len(ids)), counts)
+    by_id = np.argsort(ids, kind="stable")
+    found = np.searchsorted(ids[by_id], named)
+    found[found == len(ids)] = 0
+    parents = by_id[found] if len(ids) else found
+    unknown = ids[parents] != named if len(ids) else np.zeros(0, bool)
+    if unknown.any():
+        first = int(np.argmax(unknown))
+        raise InvalidWorkload(
+            f"Task {ids[children[first]]} depends on task {named[first]}, which the workload does not hold "
+            f"({int(unknown.sum())} such dependencies in all)."
+        )
+    own = parents == children
+    if own.any():
+        raise InvalidWorkload(f"Task {ids[children[np.argmax(own)]]} depends on itself.")
+    resolved = Parents(offsets=offsets, rows=_ascending_within(children, parents))
+    _refuse_cycles(ids, resolved, children)
+    return resolved
+
+
+def _ascending_within(children: IntArray, parents: IntArray) -> IntArray:
+    return parents[np.lexsort((parents, children))]
+
+
+def _refuse_cycles(ids: IntArray, parents: Parents, children: IntArray) -> None:
+    """Peel off tasks whose parents are all peeled (Kahn 1962); what remains lies on or behind a cycle."""
+    waiting = np.diff(parents.offsets).copy()
+    by_parent = np.argsort(parents.rows, kind="stable")
+    child_of = children[by_parent]
+    first = np.searchsorted(parents.rows[by_parent], np.arange(len(ids) + 1))
+    peeled = np.flatnonzero(waiting == 0)
+    seen = len(peeled)
+    while len(peeled):
+        spans = [child_of[first[row] : first[row + 1]] for row in peeled.tolist() if first[row] < first[row + 1]]
+        if not spans:
+            break
+        touched = np.concatenate(spans)
+        np.subtract.at(waiting, touched, 1)
+        touched = np.unique(touched)
+        peeled = touched[waiting[touched] == 0]
+        seen += len(peeled)
+    if seen < len(ids):
+        stuck = ids[waiting > 0]
+        shown = ", ".join(str(number) for number in stuck[:5].tolist())
+        raise InvalidWorkload(f"{len(stuck)} tasks lie on or behind a circular dependency, among them {shown}.")
