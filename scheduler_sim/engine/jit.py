@@ -9,7 +9,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import config
@@ -52,5 +52,4 @@ def kernel(function: F) -> F:
 
     `fastmath` and parallel execution stay off: ties and equality must be exact and repeatable.
     """
-    compiled: F = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return compiled
+    return cast("F", numba.njit(cache=True, nogil=True, error_model="numpy")(function))

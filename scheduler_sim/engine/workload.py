@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -248,7 +249,7 @@ class Workload:
         """Return, for each task, the task_ids of its parents."""
         ids = self.task_id[self.parents.rows].tolist()
         offsets = self.parents.offsets.tolist()
-        return [ids[first:last] for first, last in zip(offsets[:-1], offsets[1:], strict=True)]
+        return [ids[first:last] for first, last in pairwise(offsets)]
 
 
 def _floats(name: str, values: npt.ArrayLike, length: int | None = None, *, allow_unknown: bool = False) -> FloatArray:

@@ -11,7 +11,8 @@ class Named(Protocol):
     """Anything that can be registered."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name it is found by."""
 
 
 Entry = TypeVar("Entry", bound=Named)

@@ -19,7 +19,7 @@ ORDERS.register(
     Order(
         name="wfp3",
         formula="max (w / r)^3 * n",
-        source="Tang, Lan, Desai, Buettner: Fault-aware, utility-based job scheduling on Blue Gene/P systems, CLUSTER 2009",
+        source="Tang et al., Fault-aware, utility-based job scheduling on Blue Gene/P systems, CLUSTER 2009",
         scores=wfp3,
     )
 )
