@@ -1,17 +1,25 @@
-"""A cluster as a list of node groups."""
+"""A cluster as a list of node groups, checked once on the way in."""
 
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from scheduler_sim.engine.errors import InvalidCluster
 
+LARGEST_GPUS_PER_NODE = 64
+"""The kernels hold the devices of a node in one 64-bit mask."""
+
+LARGEST_NODES = 1_000_000
+"""Beyond this a description is taken for a slip of the pen."""
+
 
 @dataclass(frozen=True)
 class Outage:
-    """A span of time in which the nodes of a group take no new task.
+    """A span of time in which some nodes of a group take no new task; what runs there finishes.
 
     Attributes:
-        start_time, end_time: seconds on the workload's clock, `start_time <= end_time`.
+        start_time, end_time: seconds on the workload's clock, `start_time <= end_time`; the nodes are back at
+            `end_time` itself.
         nodes: how many nodes of the group, the highest numbered ones first.
     """
 
@@ -36,6 +44,9 @@ class NodeGroup:
         gpu_idle_watts, gpu_busy_watts: of one GPU.
         usd_per_core_hour, usd_per_gpu_hour: the price of holding one.
         outages: when nodes of the group are away.
+
+    Raises:
+        InvalidCluster: a value that has no meaning; the sentence names the group and the value.
     """
 
     name: str
@@ -55,6 +66,61 @@ class NodeGroup:
     usd_per_gpu_hour: float = 0.0
     outages: tuple[Outage, ...] = field(default=())
 
+    def __post_init__(self) -> None:
+        for key in ("name", "gpu_type"):
+            if not isinstance(getattr(self, key), str):
+                raise InvalidCluster(f"Node group {self.name}: {key} is not a text.")
+        for key, smallest, largest in (
+            ("count", 1, LARGEST_NODES),
+            ("cores", 0, 2**31),
+            ("gpus", 0, LARGEST_GPUS_PER_NODE),
+        ):
+            value = getattr(self, key)
+            if isinstance(value, bool) or not isinstance(value, int) or not smallest <= value <= largest:
+                raise InvalidCluster(
+                    f"Node group {self.name}: {key} is {value!r}, not a whole number from {smallest} to {largest}."
+                )
+        if self.cores == 0 and self.gpus == 0:
+            raise InvalidCluster(f"Node group {self.name} has neither cores nor GPUs.")
+        for key in ("cpu_speed", "gpu_speed", "bandwidth_mb_per_second"):
+            if not _is_number(getattr(self, key)) or getattr(self, key) <= 0:
+                raise InvalidCluster(f"Node group {self.name}: {key} is {getattr(self, key)!r}, not above 0.")
+        for key in _NOT_NEGATIVE:
+            value = getattr(self, key)
+            if (value is None and key == "memory_mb") or (_is_number(value) and value >= 0):
+                continue
+            raise InvalidCluster(f"Node group {self.name}: {key} is {value!r}, not a number from 0 up.")
+        for outage in self.outages:
+            self._check_outage(outage)
+
+    def _check_outage(self, outage: Outage) -> None:
+        if not (_is_number(outage.start_time) and _is_number(outage.end_time)):
+            raise InvalidCluster(f"Node group {self.name}: an outage starts or ends at no finite time.")
+        if outage.end_time < outage.start_time:
+            raise InvalidCluster(
+                f"Node group {self.name}: an outage ends at {outage.end_time:g} s, before its start at "
+                f"{outage.start_time:g} s."
+            )
+        if isinstance(outage.nodes, bool) or not isinstance(outage.nodes, int) or not 1 <= outage.nodes <= self.count:
+            raise InvalidCluster(
+                f"Node group {self.name}: an outage takes {outage.nodes!r} nodes, not 1 to {self.count}."
+            )
+
+
+_NOT_NEGATIVE = (
+    "memory_mb",
+    "cpu_idle_watts",
+    "cpu_busy_watts",
+    "gpu_idle_watts",
+    "gpu_busy_watts",
+    "usd_per_core_hour",
+    "usd_per_gpu_hour",
+)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -66,6 +132,8 @@ class Cluster:
     def __post_init__(self) -> None:
         if not self.groups:
             raise InvalidCluster(f"Cluster {self.name} has no node group.")
+        if self.nodes > LARGEST_NODES:
+            raise InvalidCluster(f"Cluster {self.name} has {self.nodes} nodes, more than {LARGEST_NODES}.")
 
     @property
     def cores(self) -> int:
@@ -90,20 +158,44 @@ class Cluster:
 
     def as_json(self) -> dict[str, Any]:
         """Return the description that `Cluster.from_json` takes back."""
-        return {"name": self.name, "groups": [asdict(group) for group in self.groups]}
+        groups = [asdict(group) for group in self.groups]
+        return {"name": self.name, "groups": [{**group, "outages": list(group["outages"])} for group in groups]}
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> Self:
-        """Build a cluster from a description.
+    def from_json(cls, document: Any) -> Self:
+        """Build a cluster from a description such as `as_json` gives.
 
         Raises:
             InvalidCluster: a key that is unknown or missing, or a value of the wrong kind.
         """
-        try:
-            groups = tuple(
-                NodeGroup(**{**group, "outages": tuple(Outage(**outage) for outage in group.get("outages", ()))})
-                for group in document["groups"]
-            )
-            return cls(name=str(document["name"]), groups=groups)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InvalidCluster(f"The cluster description is not valid: {error}.") from error
+        _check_keys("The cluster description", document, required={"name", "groups"}, optional=set())
+        if not isinstance(document["groups"], list | tuple):
+            raise InvalidCluster("The cluster description's groups are not a list.")
+        return cls(name=str(document["name"]), groups=tuple(_group(group) for group in document["groups"]))
+
+
+def _group(document: Any) -> NodeGroup:
+    known = {item.name for item in fields(NodeGroup)}
+    name = document.get("name", "without a name") if isinstance(document, dict) else "without a name"
+    _check_keys(f"Node group {name}", document, required={"name", "count", "cores"}, optional=known)
+    spans = document.get("outages", ())
+    if not isinstance(spans, list | tuple):
+        raise InvalidCluster(f"Node group {name}: outages is not a list.")
+    outages = []
+    for span in spans:
+        _check_keys(f"An outage of node group {name}", span, {"start_time", "end_time", "nodes"}, set())
+        outages.append(Outage(**span))
+    return NodeGroup(**{**document, "outages": tuple(outages)})
+
+
+def _check_keys(what: str, document: Any, required: set[str], optional: set[str]) -> None:
+    if not isinstance(document, dict):
+        raise InvalidCluster(f"{what} is not a mapping of names to values.")
+    missing = sorted(required - set(document))
+    if missing:
+        raise InvalidCluster(f"{what} lacks {', '.join(missing)}.")
+    unknown = sorted(str(key) for key in set(document) - required - optional)
+    if unknown:
+        raise InvalidCluster(
+            f"{what} has unknown keys: {', '.join(unknown)}. Known: {', '.join(sorted(required | optional))}."
+        )
