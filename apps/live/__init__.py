@@ -1,0 +1,1 @@
+"""Running simulations: the runner, control, and live messages."""

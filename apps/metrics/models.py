@@ -1,0 +1,79 @@
+"""Figures of a run, policy and window of simulated time."""
+
+from django.db import models
+from django.db.models import F, Q
+
+from apps.metrics.managers import MetricQuerySet
+from apps.results.models import Run
+
+
+class Metric(models.Model):
+    """What one policy did in one window of simulated time; the whole run is one such window.
+
+    Every figure is defined in `scheduler_sim/engine/metrics.py`. Empty where the window holds no finished task.
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metrics", db_index=False)
+    scheduler = models.CharField(max_length=100)
+    is_total = models.BooleanField(default=False, help_text="True for the window that is the whole run.")
+    window_start_time = models.FloatField()
+    window_end_time = models.FloatField()
+    arrived_count = models.PositiveBigIntegerField()
+    started_count = models.PositiveBigIntegerField()
+    finished_count = models.PositiveBigIntegerField()
+    mean_job_completion_time = models.FloatField(null=True)
+    min_job_completion_time = models.FloatField(null=True)
+    max_job_completion_time = models.FloatField(null=True)
+    p50_job_completion_time = models.FloatField(null=True)
+    p95_job_completion_time = models.FloatField(null=True)
+    p99_job_completion_time = models.FloatField(null=True)
+    mean_wait_time = models.FloatField(null=True)
+    min_wait_time = models.FloatField(null=True)
+    max_wait_time = models.FloatField(null=True)
+    p50_wait_time = models.FloatField(null=True)
+    p95_wait_time = models.FloatField(null=True)
+    p99_wait_time = models.FloatField(null=True)
+    mean_bounded_slowdown = models.FloatField(null=True)
+    makespan = models.FloatField(null=True)
+    throughput = models.FloatField(null=True, help_text="Finished tasks a second.")
+    cpu_utilisation = models.FloatField(null=True)
+    gpu_utilisation = models.FloatField(null=True)
+    mean_queue_length = models.FloatField(null=True)
+    max_queue_length = models.PositiveBigIntegerField(null=True)
+    energy_joules = models.FloatField(null=True)
+    idle_energy_joules = models.FloatField(null=True)
+    cost_usd = models.FloatField(null=True)
+    wins = models.PositiveBigIntegerField(null=True)
+    losses = models.PositiveBigIntegerField(null=True)
+    fairness = models.FloatField(null=True)
+    details = models.JSONField(
+        default=dict, help_text="Of the whole run: histograms, win/loss matrix, bounds, regret, fragmentation."
+    )
+
+    objects = MetricQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("run_id", "scheduler", "window_start_time", "-window_end_time")
+        constraints = [
+            # Also serves the plots of one run and policy in time order.
+            models.UniqueConstraint(
+                fields=("run", "scheduler", "window_start_time", "window_end_time"),
+                name="%(app_label)s_%(class)s_unique_window",
+            ),
+            models.UniqueConstraint(
+                fields=("run", "scheduler"),
+                condition=Q(is_total=True),
+                name="%(app_label)s_%(class)s_one_total",
+            ),
+            models.CheckConstraint(
+                condition=Q(window_end_time__gte=F("window_start_time")),
+                name="%(app_label)s_%(class)s_window_not_reversed",
+            ),
+        ]
+        indexes = [
+            # The leaderboard over all runs reads only the totals.
+            models.Index(fields=("scheduler",), condition=Q(is_total=True), name="metrics_metric_totals"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scheduler}: {self.window_start_time} to {self.window_end_time}"

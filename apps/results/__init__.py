@@ -1,0 +1,1 @@
+"""Runs and the placements they made."""

@@ -1,0 +1,177 @@
+"""Runs and the placements they made."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.results.errors import RunStateError
+from apps.results.managers import RunQuerySet, SchedulerResultQuerySet
+from apps.tasks.models import Task, Workload
+
+
+class Run(models.Model):
+    """One workload played on one cluster by a list of policies with one seed.
+
+    Its status is the only status anywhere. Allowed transitions: queued -> running, stopped, failed; running ->
+    paused, finished, stopped, failed; paused -> running, stopped, failed; and, to take up what was kept, stopped or
+    failed -> running.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "queued"
+        RUNNING = "running", "running"
+        PAUSED = "paused", "paused"
+        FINISHED = "finished", "finished"
+        STOPPED = "stopped", "stopped"
+        FAILED = "failed", "failed"
+
+    TERMINAL = (Status.FINISHED, Status.STOPPED, Status.FAILED)
+
+    name = models.CharField(max_length=200)
+    workload = models.ForeignKey(Workload, on_delete=models.PROTECT, related_name="runs")
+    cluster = models.JSONField(help_text="The cluster as it was simulated.")
+    policies = models.JSONField(help_text="Names of the policies, in the order given.")
+    seed = models.BigIntegerField(default=0)
+    engine_version = models.CharField(max_length=20)
+    code_version = models.CharField(max_length=60, blank=True)
+    configuration = models.JSONField(default=dict, help_text="Everything needed to play it again.")
+    status = models.CharField(max_length=8, choices=Status, default=Status.QUEUED)
+    error = models.TextField(blank=True, help_text="Why it failed, in plain words.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    rows_expected = models.PositiveBigIntegerField(default=0)
+    rows_written = models.PositiveBigIntegerField(default=0)
+    checksum = models.CharField(max_length=64, blank=True, help_text="SHA-256 over the sorted exported columns.")
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = [
+            models.UniqueConstraint(fields=("name",), name="%(app_label)s_%(class)s_unique_name"),
+        ]
+        indexes = [
+            # The start page and /api/v1/runs/?status=: runs under way, newest first.
+            models.Index(fields=("status", "-id"), name="results_run_status_newest"),
+        ]
+        permissions = [("control_run", "Can start, pause, resume and stop runs")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_over(self) -> bool:
+        """True when no process works on it any more."""
+        return self.status in self.TERMINAL
+
+    def begin(self) -> None:
+        """Move to running, from queued or to take up an interrupted, stopped or failed run."""
+        self._move(
+            to=self.Status.RUNNING,
+            allowed=(
+                self.Status.QUEUED,
+                self.Status.RUNNING,
+                self.Status.PAUSED,
+                self.Status.STOPPED,
+                self.Status.FAILED,
+            ),
+            started_at=self.started_at or timezone.now(),
+            finished_at=None,
+            error="",
+        )
+
+    def pause(self) -> None:
+        """Move from running to paused."""
+        self._move(to=self.Status.PAUSED, allowed=(self.Status.RUNNING,))
+
+    def unpause(self) -> None:
+        """Move from paused to running."""
+        self._move(to=self.Status.RUNNING, allowed=(self.Status.PAUSED,))
+
+    def finish(self, *, rows_written: int, checksum: str) -> None:
+        """Move from running to finished."""
+        self._move(
+            to=self.Status.FINISHED,
+            allowed=(self.Status.RUNNING,),
+            finished_at=timezone.now(),
+            rows_written=rows_written,
+            checksum=checksum,
+        )
+
+    def stop(self) -> None:
+        """Move to stopped; what was written is kept."""
+        self._move(
+            to=self.Status.STOPPED,
+            allowed=(self.Status.QUEUED, self.Status.RUNNING, self.Status.PAUSED),
+            finished_at=timezone.now(),
+        )
+
+    def fail(self, reason: str) -> None:
+        """Move to failed with a reason in plain words; what was written is kept."""
+        self._move(
+            to=self.Status.FAILED,
+            allowed=(self.Status.QUEUED, self.Status.RUNNING, self.Status.PAUSED),
+            finished_at=timezone.now(),
+            error=reason,
+        )
+
+    for _method in (begin, pause, unpause, finish, stop, fail):
+        _method.alters_data = True  # Templates must never be able to call it.
+    del _method
+
+    def _move(self, *, to: str, allowed: tuple[str, ...], **changes: object) -> None:
+        """Claim the row in one statement, so that of two processes only one makes the move."""
+        moved = type(self).objects.filter(pk=self.pk, status__in=allowed).update(status=to, **changes)
+        if not moved:
+            self.refresh_from_db(fields=["status"])
+            raise RunStateError(f"Run {self.name} is {self.status}, so it cannot become {to}.")
+        self.status = to
+        for field, value in changes.items():
+            setattr(self, field, value)
+
+
+class SchedulerResult(models.Model):
+    """One task placed by one policy of one run: the hot table.
+
+    The foreign keys carry no database constraint and no index of their own, because those cost four fifths of the
+    writing speed; the writer guards them instead (the run and its tasks exist, counted at the end), and the unique
+    key serves the look-ups. `task_id` is the primary key of the task; its number is `task__task_id`.
+    """
+
+    run = models.ForeignKey(
+        Run, on_delete=models.DO_NOTHING, related_name="results", db_constraint=False, db_index=False
+    )
+    task = models.ForeignKey(
+        Task, on_delete=models.DO_NOTHING, related_name="results", db_constraint=False, db_index=False
+    )
+    scheduler = models.CharField(max_length=100, help_text="The policy's name.")
+    gpu_fraction = models.FloatField()
+    node = models.IntegerField()
+    device = models.IntegerField(help_text="Number of the GPU on its node, -1 for none.")
+    start_time = models.FloatField()
+    finish_time = models.FloatField()
+    actual_time = models.FloatField(help_text="finish_time - start_time.")
+    wait_time = models.FloatField(help_text="start_time - arrival, or readiness where that is later.")
+    energy_joules = models.FloatField()
+    cost_usd = models.FloatField()
+    model_version = models.IntegerField(null=True, blank=True, help_text="Of a learned policy.")
+
+    objects = SchedulerResultQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("id",)
+        constraints = [
+            models.UniqueConstraint(fields=("run", "scheduler", "task"), name="%(app_label)s_%(class)s_unique_task"),
+            models.CheckConstraint(
+                condition=Q(finish_time__gte=models.F("start_time")),
+                name="%(app_label)s_%(class)s_finish_after_start",
+            ),
+            models.CheckConstraint(
+                condition=Q(gpu_fraction__gte=0) & Q(gpu_fraction__lte=1),
+                name="%(app_label)s_%(class)s_fraction_within_0_and_1",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scheduler}: task {self.task_id}"

@@ -1,0 +1,102 @@
+"""Workloads and their tasks, as imported or generated."""
+
+from django.db import models
+from django.db.models import Q
+
+from apps.tasks.managers import TaskQuerySet, WorkloadQuerySet
+
+
+class Workload(models.Model):
+    """A set of tasks with one origin; it does not change once a run refers to it."""
+
+    name = models.CharField(max_length=200)
+    source = models.CharField(max_length=60, help_text="A trace format, or synthetic:<generator>.")
+    source_file_name = models.CharField(max_length=255, blank=True)
+    source_sha256 = models.CharField(
+        max_length=64, blank=True, help_text="Of the file's bytes and the options it was read with."
+    )
+    generator_parameters = models.JSONField(default=dict, blank=True)
+    seed = models.BigIntegerField(null=True, blank=True)
+    task_count = models.PositiveBigIntegerField(default=0)
+    first_arrival_time = models.FloatField(default=0.0, help_text="Seconds on the trace's own clock.")
+    last_arrival_time = models.FloatField(default=0.0, help_text="Seconds on the trace's own clock.")
+    max_processors = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Of the machine that the trace was recorded on, where it says so."
+    )
+    core_seconds = models.FloatField(default=0.0, help_text="Sum of cores x runtime.")
+    gpu_seconds = models.FloatField(default=0.0, help_text="Sum of GPUs x runtime.")
+    offered_load = models.FloatField(
+        null=True, blank=True, help_text="Core-seconds over (max_processors x span), where that is known."
+    )
+    audit = models.JSONField(default=dict, blank=True, help_text="What the import noticed, dropped and repaired.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = WorkloadQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = [
+            models.UniqueConstraint(fields=("name",), name="%(app_label)s_%(class)s_unique_name"),
+            # A file given twice is one workload.
+            models.UniqueConstraint(
+                fields=("source_sha256",),
+                condition=~Q(source_sha256=""),
+                name="%(app_label)s_%(class)s_unique_source_sha256",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Task(models.Model):
+    """One unit of work of a workload; times are seconds on the trace's own clock."""
+
+    class Kind(models.TextChoices):
+        RIGID = "rigid", "rigid"
+        HYBRID = "hybrid", "hybrid"
+
+    workload = models.ForeignKey(Workload, on_delete=models.CASCADE, related_name="tasks", db_index=False)
+    task_id = models.BigIntegerField(help_text="The number inside the workload.")
+    arrival_time = models.FloatField()
+    runtime = models.FloatField(help_text="True duration in seconds on a device of speed 1.")
+    duration_estimate = models.FloatField(help_text="What a policy is told, in seconds.")
+    size = models.FloatField()
+    compute_intensity = models.FloatField(default=0.0)
+    memory_mb = models.FloatField(default=0.0)
+    cpus = models.FloatField(default=1.0)
+    gpus = models.FloatField(default=0.0, help_text="Below 1 it is a share of one GPU.")
+    gpu_type = models.CharField(max_length=200, blank=True, help_text="Allowed models, separated by |.")
+    user = models.CharField(max_length=100, blank=True)
+    group = models.CharField(max_length=100, blank=True)
+    queue = models.CharField(max_length=100, blank=True)
+    dependencies = models.JSONField(default=list, blank=True, help_text="task_ids of the parents.")
+    kind = models.CharField(max_length=6, choices=Kind, default=Kind.RIGID)
+    deadline_time = models.FloatField(null=True, blank=True)
+    predicted_duration = models.FloatField(null=True, blank=True)
+    recorded_start_time = models.FloatField(null=True, blank=True)
+    external_id = models.CharField(max_length=200, blank=True)
+
+    objects = TaskQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("workload_id", "task_id")
+        constraints = [
+            # Also serves every look-up by workload, which is why the foreign key has no index of its own.
+            models.UniqueConstraint(fields=("workload", "task_id"), name="%(app_label)s_%(class)s_unique_task_id"),
+            models.CheckConstraint(
+                condition=Q(runtime__gte=0) & Q(duration_estimate__gte=0),
+                name="%(app_label)s_%(class)s_durations_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(compute_intensity__gte=0) & Q(compute_intensity__lte=1),
+                name="%(app_label)s_%(class)s_intensity_within_0_and_1",
+            ),
+            models.CheckConstraint(
+                condition=Q(cpus__gte=0) & Q(gpus__gte=0) & Q(memory_mb__gte=0) & (Q(cpus__gt=0) | Q(gpus__gt=0)),
+                name="%(app_label)s_%(class)s_asks_for_something",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"task {self.task_id}"

@@ -1,0 +1,1 @@
+"""Data to learn from, and the models learned."""

@@ -1,0 +1,78 @@
+"""Labelled data to learn from, and what was learned."""
+
+from django.db import models
+from django.db.models import Q
+
+from apps.results.models import Run
+from apps.tasks.models import Task
+from apps.training.managers import TrainedModelQuerySet, TrainingDataQuerySet
+
+
+class TrainingData(models.Model):
+    """One task labelled by the oracle: its features, the best fraction and the time that took."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, null=True, blank=True, related_name="training_data")
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, null=True, blank=True, related_name="training_data")
+    size = models.FloatField()
+    compute_intensity = models.FloatField()
+    memory_mb = models.FloatField()
+    memory_per_size = models.FloatField()
+    compute_to_memory = models.FloatField()
+    optimal_gpu_fraction = models.FloatField()
+    optimal_time = models.FloatField(help_text="Seconds the task took with that fraction.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TrainingDataQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("id",)
+        verbose_name = verbose_name_plural = "training data"
+        constraints = [
+            models.UniqueConstraint(
+                fields=("run", "task"),
+                condition=Q(run__isnull=False, task__isnull=False),
+                name="%(app_label)s_%(class)s_unique_task",
+            ),
+            models.CheckConstraint(
+                condition=Q(optimal_gpu_fraction__gte=0) & Q(optimal_gpu_fraction__lte=1),
+                name="%(app_label)s_%(class)s_fraction_within_0_and_1",
+            ),
+        ]
+        indexes = [
+            # Date ranges and retention.
+            models.Index(fields=("created_at",), name="training_data_created_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"training row {self.pk}"
+
+
+class TrainedModel(models.Model):
+    """A learned model in a safe text format, with what it was trained on and how well it did."""
+
+    name = models.CharField(max_length=100)
+    kind = models.CharField(max_length=40)
+    version = models.PositiveIntegerField()
+    artifact = models.TextField(help_text="LightGBM text or JSON weights; never a pickle.")
+    parameters = models.JSONField(default=dict, blank=True)
+    features = models.JSONField(default=list)
+    data_range = models.JSONField(default=dict, help_text="Which rows it was trained on, and their digest.")
+    seed = models.BigIntegerField(default=0)
+    scores = models.JSONField(default=dict, help_text="On held-out later data.")
+    parent = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children")
+    active = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TrainedModelQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = [
+            models.UniqueConstraint(fields=("name", "version"), name="%(app_label)s_%(class)s_unique_version"),
+            models.UniqueConstraint(
+                fields=("name",), condition=Q(active=True), name="%(app_label)s_%(class)s_one_active"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}"

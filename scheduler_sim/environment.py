@@ -1,0 +1,104 @@
+"""Typed reading of settings from the environment: a wrong value is one plain sentence at start."""
+
+import os
+import secrets
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off", ""}
+
+
+def text(name: str, default: str = "") -> str:
+    """Return the variable `name`, without surrounding blanks."""
+    return os.environ.get(name, default).strip()
+
+
+def boolean(name: str, *, default: bool) -> bool:
+    """Return a yes-or-no variable.
+
+    Raises:
+        ImproperlyConfigured: a value that is neither.
+    """
+    raw = os.environ.get(name)
+    if raw is None:
+        return default
+    value = raw.strip().lower()
+    if value in _TRUE:
+        return True
+    if value in _FALSE:
+        return False
+    raise ImproperlyConfigured(f"{name} must be 1 or 0 (also true/false, yes/no, on/off), not {raw!r}.")
+
+
+def integer(name: str, default: int, *, minimum: int = 0) -> int:
+    """Return a whole number of at least `minimum`.
+
+    Raises:
+        ImproperlyConfigured: not a whole number, or below the minimum.
+    """
+    raw = os.environ.get(name)
+    if raw is None:
+        return default
+    try:
+        value = int(raw)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {raw!r}.") from None
+    if value < minimum:
+        raise ImproperlyConfigured(f"{name} must be at least {minimum}, not {value}.")
+    return value
+
+
+def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
+    """Return a comma-separated list."""
+    raw = os.environ.get(name)
+    if raw is None:
+        return list(default)
+    return [word.strip() for word in raw.split(",") if word.strip()]
+
+
+def one_of(name: str, default: str, choices: tuple[str, ...]) -> str:
+    """Return a variable that must be one of `choices`.
+
+    Raises:
+        ImproperlyConfigured: any other value.
+    """
+    value = text(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+    return value
+
+
+def url(name: str, schemes: tuple[str, ...]) -> str:
+    """Return an address whose scheme is one of `schemes`, or an empty text when it is not set.
+
+    Raises:
+        ImproperlyConfigured: an address of another scheme.
+    """
+    value = text(name)
+    scheme = value.partition("://")[0] if "://" in value else value.partition(":")[0]
+    if value and scheme not in schemes:
+        raise ImproperlyConfigured(f"{name} must start with {' or '.join(f'{known}://' for known in schemes)}.")
+    return value
+
+
+def secret(name: str, fallback: Path) -> str:
+    """Return a secret from the environment, else from the file `fallback`, made on first use.
+
+    The file is created readable by its owner alone, so that a checkout runs at once and no secret is committed.
+    """
+    if value := text(name):
+        return value
+    try:
+        return fallback.read_text().strip()
+    except FileNotFoundError:
+        fallback.parent.mkdir(parents=True, exist_ok=True)
+    value = secrets.token_urlsafe(50)
+    try:
+        descriptor = os.open(fallback, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return fallback.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(value)
+    return value
