@@ -52,10 +52,21 @@ class Outcome:
 class Kernel(Protocol):
     """A compiled event loop and its state between two calls."""
 
-    clock: float
-    finished: int
-    queued: int
-    running: int
+    @property
+    def clock(self) -> float:
+        """The simulated time up to which all events are applied."""
+
+    @property
+    def finished(self) -> int:
+        """How many tasks have finished."""
+
+    @property
+    def queued(self) -> int:
+        """How many tasks have arrived and not started."""
+
+    @property
+    def running(self) -> int:
+        """How many tasks have started and not finished."""
 
     def advance(self, *, until_time: float, max_events: int) -> None:
         """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events."""
