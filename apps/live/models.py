@@ -1,7 +1,12 @@
 """What a running simulation says of itself, and what it is asked to do."""
 
-from django.db import models
+import os
 
+from django.db import models
+from django.utils import timezone
+
+from apps.live import processes
+from apps.results.errors import RunStateError
 from apps.results.models import Run
 
 
@@ -35,3 +40,52 @@ class SimulationState(models.Model):
 
     def __str__(self) -> str:
         return f"state of {self.run_id}"
+
+    @property
+    def is_alive(self) -> bool:
+        """True while the process that plays the run lives."""
+        return processes.is_alive(
+            host=self.host,
+            process_id=self.process_id,
+            process_started_at=self.process_started_at,
+            heartbeat_at=self.heartbeat_at,
+        )
+
+    @property
+    def is_interrupted(self) -> bool:
+        """True when the run counts as under way but the process behind it is dead."""
+        return self.run.status in (Run.Status.RUNNING, Run.Status.PAUSED) and not self.is_alive
+
+    def claim(self) -> None:
+        """Make this process the one that plays the run.
+
+        Raises:
+            RunStateError: another living process has it, or took it at the same moment.
+        """
+        if self.is_alive and self.process_id != os.getpid():
+            raise RunStateError(f"Run {self.run.name} is being played by process {self.process_id} on {self.host}.")
+        claimed = {
+            "host": processes.host_name(),
+            "process_id": os.getpid(),
+            "process_started_at": processes.started_at(os.getpid()),
+            "heartbeat_at": timezone.now(),
+            "command": self.Command.NONE,
+        }
+        moved = (
+            type(self)
+            .objects.filter(pk=self.pk, process_id=self.process_id, heartbeat_at=self.heartbeat_at)
+            .update(**claimed)
+        )
+        if not moved:
+            raise RunStateError(f"Run {self.run.name} was taken up by another process just now.")
+        for field, value in claimed.items():
+            setattr(self, field, value)
+
+    claim.alters_data = True
+
+    def release(self) -> None:
+        """Say that no process plays the run any more."""
+        self.process_id = None
+        type(self).objects.filter(pk=self.pk).update(process_id=None)
+
+    release.alters_data = True

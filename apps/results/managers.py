@@ -1,5 +1,7 @@
 """Questions asked of runs and results."""
 
+from itertools import count
+
 from django.db import models
 
 
@@ -13,6 +15,13 @@ class RunQuerySet(models.QuerySet):
     def finished(self) -> "RunQuerySet":
         """Runs that came to their end."""
         return self.filter(status=self.model.Status.FINISHED)
+
+    def free_name(self, wanted: str) -> str:
+        """Return `wanted`, with the lowest free number from 2 behind it when a run has that name."""
+        taken = set(self.filter(name__startswith=wanted).values_list("name", flat=True))
+        if wanted not in taken:
+            return wanted
+        return next(name for number in count(2) if (name := f"{wanted} {number}") not in taken)
 
 
 class SchedulerResultQuerySet(models.QuerySet):
