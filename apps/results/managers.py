@@ -30,3 +30,18 @@ class SchedulerResultQuerySet(models.QuerySet):
     def for_scheduler(self, name: str) -> "SchedulerResultQuerySet":
         """Only those of one policy."""
         return self.filter(scheduler=name)
+
+    def insert_columns(self, *, run_id: int, scheduler: str, columns: Mapping[str, Any]) -> int:
+        """Write the placements of one policy given as columns, and return how many.
+
+        Args:
+            run_id: the run, which the caller has made sure exists: the table's foreign keys are not checked.
+            scheduler: the policy's name.
+            columns: values by attname; `task_id` holds primary keys of tasks.
+
+        Raises:
+            django.db.IntegrityError: a task is there already, or a value breaks a constraint; nothing is written.
+        """
+        return insert_columns(self.model, {"run_id": run_id, "scheduler": scheduler, **columns}, using=self.db)
+
+    insert_columns.alters_data = True
