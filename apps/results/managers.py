@@ -1,8 +1,12 @@
 """Questions asked of runs and results."""
 
+from collections.abc import Mapping
 from itertools import count
+from typing import Any
 
 from django.db import models
+
+from scheduler_sim.columnar import insert_columns
 
 
 class RunQuerySet(models.QuerySet):
