@@ -1,0 +1,57 @@
+"""Admin page of the state of running simulations, from which they are controlled."""
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from apps.live.models import SimulationState
+from apps.live.services import run_command
+from apps.results.errors import DomainError
+from scheduler_sim.admin import ReadOnlyAdmin
+
+
+@admin.register(SimulationState)
+class SimulationStateAdmin(ReadOnlyAdmin):
+    """What each run says of itself; pausing, resuming and stopping go through the same service as the API."""
+
+    list_display = ("run", "status", "command", "clock_time", "heartbeat_at", "host", "process_id")
+    list_filter = ("run__status",)
+    list_select_related = ("run",)
+    raw_id_fields = ("run",)
+    search_fields = ("run__name",)
+    date_hierarchy = "run__created_at"
+    ordering = ("-run_id",)
+    actions = ("pause", "resume", "stop")
+
+    @admin.display(description="status", ordering="run__status")
+    def status(self, state: SimulationState) -> str:
+        """Return the run's status."""
+        return state.run.status
+
+    def has_control_permission(self, request: HttpRequest) -> bool:
+        """Return whether the person may control runs."""
+        return request.user.has_perm("results.control_run")
+
+    @admin.action(description="Pause the selected runs", permissions=["control"])
+    def pause(self, request: HttpRequest, states: QuerySet) -> None:
+        """Ask each selected run to pause."""
+        self._command(request, states, "pause")
+
+    @admin.action(description="Resume the selected runs", permissions=["control"])
+    def resume(self, request: HttpRequest, states: QuerySet) -> None:
+        """Ask each selected run to go on."""
+        self._command(request, states, "resume")
+
+    @admin.action(description="Stop the selected runs", permissions=["control"])
+    def stop(self, request: HttpRequest, states: QuerySet) -> None:
+        """Ask each selected run to stop."""
+        self._command(request, states, "stop")
+
+    def _command(self, request: HttpRequest, states: QuerySet, command: str) -> None:
+        for state in states.select_related("run"):
+            try:
+                run_command(run=state.run, command=command)
+            except DomainError as error:
+                self.message_user(request, str(error), messages.WARNING)
+            else:
+                self.message_user(request, f"Asked run {state.run.name} to {command}.")

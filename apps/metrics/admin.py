@@ -1,0 +1,38 @@
+"""Admin page of metrics."""
+
+from django.contrib import admin
+
+from apps.metrics.models import Metric
+from apps.results.admin import RunFilter, SchedulerFilter
+from scheduler_sim.admin import ReadOnlyAdmin
+
+
+@admin.register(Metric)
+class MetricAdmin(ReadOnlyAdmin):
+    """Figures of runs and windows; they are computed from results and never typed in."""
+
+    list_display = (
+        "run",
+        "scheduler",
+        "is_total",
+        "window_start_time",
+        "window_end_time",
+        "finished_count",
+        "mean_job_completion_time",
+        "mean_wait_time",
+        "mean_bounded_slowdown",
+        "makespan",
+        "cpu_utilisation",
+        "wins",
+    )
+    list_filter = ("is_total", RunFilter, SchedulerFilter)
+    list_select_related = ("run",)
+    raw_id_fields = ("run",)
+    # Served by the primary key, or by the unique key of one run.
+    ordering = ("-id",)
+    sortable_by = ()
+
+    def get_ordering(self, request: object) -> tuple[str, ...]:
+        """Order one run by policy and time, all of them by the primary key."""
+        by_run = ("run_id", "scheduler", "window_start_time", "window_end_time")
+        return by_run if request.GET.get("run") else self.ordering

@@ -1,0 +1,108 @@
+"""Admin pages of runs and results."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from apps.results.models import Run, SchedulerResult
+from scheduler_sim.admin import BigTableAdmin, ReadOnlyAdmin, RecentChoices
+
+
+class RunFilter(RecentChoices):
+    """Rows of one of the newest runs."""
+
+    title = "run"
+    parameter_name = "run"
+
+    def newest(self) -> QuerySet:
+        """Return the newest runs."""
+        return Run.objects.order_by("-id")
+
+
+class SchedulerFilter(admin.SimpleListFilter):
+    """Rows of one policy of the chosen run: the unique key serves them, where policies of all runs would be a scan."""
+
+    title = "policy"
+    parameter_name = "scheduler"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:  # noqa: ARG002
+        """Return the policies of the chosen run."""
+        chosen = request.GET.get("run", "")
+        if not chosen.isdigit():
+            return []
+        policies = Run.objects.filter(pk=chosen).values_list("policies", flat=True).first() or []
+        return [(name, name) for name in policies]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:  # noqa: ARG002
+        """Narrow to the chosen policy."""
+        return queryset.filter(scheduler=self.value()) if self.value() else queryset
+
+
+@admin.register(Run)
+class RunAdmin(BigTableAdmin):
+    """Runs are evidence: none is made by hand, and nothing but the name can be edited."""
+
+    list_display = (
+        "name",
+        "workload",
+        "status",
+        "policy_count",
+        "seed",
+        "rows_written",
+        "rows_expected",
+        "created_at",
+        "finished_at",
+    )
+    list_filter = ("status", "engine_version", "created_at")
+    search_fields = ("name", "=checksum", "workload__name")
+    list_select_related = ("workload",)
+    date_hierarchy = "created_at"
+    readonly_fields = tuple(field.name for field in Run._meta.concrete_fields if field.name != "name")
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
+        """Refuse: a run is what a simulation left behind."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
+        """Refuse: results carry no database constraint; `prune` deletes a run together with them."""
+        return False
+
+    @admin.display(description="policies")
+    def policy_count(self, run: Run) -> int:
+        """Return how many policies it plays."""
+        return len(run.policies)
+
+
+@admin.register(SchedulerResult)
+class SchedulerResultAdmin(ReadOnlyAdmin):
+    """Placements, read by key or by run; they go together with their run."""
+
+    list_display = (
+        "id",
+        "run",
+        "scheduler",
+        "task_number",
+        "node",
+        "device",
+        "gpu_fraction",
+        "start_time",
+        "finish_time",
+        "wait_time",
+        "energy_joules",
+        "cost_usd",
+    )
+    list_filter = (RunFilter, SchedulerFilter)
+    list_select_related = ("run", "task")
+    raw_id_fields = ("run", "task")
+    # Served by the primary key, or by the unique key of one run; nothing else may sort the whole table.
+    ordering = ("-id",)
+    sortable_by = ()
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Order one run by its unique key, all of them by the primary key."""
+        return ("run_id", "scheduler", "task_id") if request.GET.get("run") else self.ordering
+
+    @admin.display(description="task")
+    def task_number(self, result: SchedulerResult) -> int:
+        """Return the task's number inside its workload."""
+        return result.task.task_id

@@ -1,0 +1,76 @@
+"""What every admin page of a table with many rows shares."""
+
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+
+REACHABLE_ROWS = 10_000
+"""How far a change list can be paged through; beyond that a filter is the better tool."""
+
+
+class BoundedPaginator(Paginator):
+    """Counts no further than `REACHABLE_ROWS`, so that a page of a table with millions of rows costs the same."""
+
+    @cached_property
+    def count(self) -> int:
+        """The number of rows, or `REACHABLE_ROWS` where there are more."""
+        rows = self.object_list
+        if isinstance(rows, QuerySet):
+            return rows.order_by()[:REACHABLE_ROWS].count()
+        return min(len(rows), REACHABLE_ROWS)
+
+
+class BigTableAdmin(admin.ModelAdmin):
+    """A page that reads one screen of rows and never the whole table."""
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    list_per_page = 100
+    list_max_show_all = 0
+
+
+class ReadOnlyAdmin(BigTableAdmin):
+    """Rows that are evidence: they are looked at, and go only together with their run."""
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
+        """Refuse."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
+        """Refuse."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
+        """Refuse."""
+        return False
+
+
+class RecentChoices(admin.SimpleListFilter):
+    """A filter by a foreign key that offers only the newest rows instead of reading them all.
+
+    Attributes:
+        recent: how many are offered.
+    """
+
+    recent = 20
+
+    def newest(self) -> QuerySet:
+        """Return the rows offered, newest first."""
+        raise NotImplementedError
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:  # noqa: ARG002
+        """Return the choices; the one in the address is among them even when it is older."""
+        choices = {str(key): name for key, name in self.newest().values_list("pk", "name")[: self.recent]}
+        chosen = self.value()
+        if chosen and chosen.isdigit() and chosen not in choices:
+            choices[chosen] = f"number {chosen}"
+        return list(choices.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:  # noqa: ARG002
+        """Narrow to the chosen one."""
+        chosen = self.value()
+        if not chosen:
+            return queryset
+        return queryset.filter(**{self.parameter_name: chosen}) if chosen.isdigit() else queryset.none()
