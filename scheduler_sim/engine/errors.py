@@ -9,6 +9,14 @@ class InvalidWorkload(EngineError):
     """A workload whose columns contradict each other or hold values that have no meaning."""
 
 
+class InvalidTrace(EngineError):
+    """A trace file that cannot be read, or that holds nothing usable."""
+
+
+class InvalidParameter(EngineError):
+    """A generator's or an estimate model's parameter that is unknown or out of range."""
+
+
 class InvalidCluster(EngineError):
     """A cluster description that is incomplete or contradictory."""
 

@@ -139,16 +139,16 @@ class Workload:
         memory_mb: npt.ArrayLike | None = None,
         cpus: npt.ArrayLike | None = None,
         gpus: npt.ArrayLike | None = None,
-        gpu_type: Sequence[str] | None = None,
-        user: Sequence[str] | None = None,
-        group: Sequence[str] | None = None,
-        queue: Sequence[str] | None = None,
+        gpu_type: Sequence[str] | Labels | None = None,
+        user: Sequence[str] | Labels | None = None,
+        group: Sequence[str] | Labels | None = None,
+        queue: Sequence[str] | Labels | None = None,
         dependencies: Sequence[Sequence[int]] | None = None,
         hybrid: npt.ArrayLike | None = None,
         deadline_time: npt.ArrayLike | None = None,
         predicted_duration: npt.ArrayLike | None = None,
         recorded_start_time: npt.ArrayLike | None = None,
-        external_id: Sequence[str] | None = None,
+        external_id: Sequence[str] | npt.NDArray[np.object_] | None = None,
     ) -> Self:
         """Check n tasks, fill what is missing and put them in canonical order.
 
@@ -179,12 +179,12 @@ class Workload:
                 return np.full(length, np.nan)
             return _floats(name, values, length, allow_unknown=True)
 
-        def labelled(name: str, values: Sequence[str] | None) -> Labels:
+        def labelled(name: str, values: Sequence[str] | Labels | None) -> Labels:
             if values is None:
                 return Labels.blank(length)
             if len(values) != length:
                 raise InvalidWorkload(f"Column {name} has {len(values)} values where {length} were expected.")
-            return Labels.from_texts(values)
+            return values if isinstance(values, Labels) else Labels.from_texts(values)
 
         texts = np.full(length, "", object) if external_id is None else np.asarray(external_id, dtype=object)
         if len(texts) != length:

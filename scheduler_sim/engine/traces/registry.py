@@ -1,0 +1,157 @@
+"""Formats by name, and the one way in: `read_trace`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import BinaryIO
+
+from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.policies.registry import unknown_name
+from scheduler_sim.engine.traces.assemble import RawTasks, assemble
+from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.source import MAX_BYTES, Source, open_source
+from scheduler_sim.engine.workload import Workload
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """Choices that only some formats understand; a format refuses those it does not.
+
+    Attributes:
+        columns: for csv and parquet: the workload's column by its name in the file, e.g.
+            `{"arrival_time": "submitted"}`.
+        preceding_jobs: SWF: take field 17 as a dependency.
+        steps_per_second: Gavel: one throughput for all job types, training steps a second.
+        throughputs: Gavel: steps a second by job type.
+    """
+
+    columns: Mapping[str, str] | None = None
+    preceding_jobs: bool = False
+    steps_per_second: float | None = None
+    throughputs: Mapping[str, float] | None = None
+
+
+@dataclass
+class Reading:
+    """What a reader found in a file.
+
+    Attributes:
+        tasks: columns in the order of the file.
+        headers: what the file says of itself, text by key.
+        processors: the machine's size by the header, None where it does not say.
+    """
+
+    tasks: RawTasks
+    headers: dict[str, str] = field(default_factory=dict)
+    processors: int | None = None
+
+
+@dataclass(frozen=True)
+class TraceFormat:
+    """One trace format.
+
+    Attributes:
+        name: what `--format` takes.
+        description: one line for people.
+        recognises: tells from the first lines (non-blank, decoded) whether a text is of this format.
+        read: parses a source, counting into the audit what it leaves out.
+        options: the names of the `ReadOptions` it understands.
+    """
+
+    name: str
+    description: str
+    recognises: Callable[[list[str]], bool]
+    read: Callable[[Source, ReadOptions, Audit], Reading]
+    options: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Trace:
+    """An imported trace.
+
+    Attributes:
+        workload: the tasks.
+        audit: what the import noticed.
+        format: the name of the format it was read as.
+        name: the file's name.
+        sha256: of the file as given.
+        headers: what the file says of itself (SWF: MaxProcs, MaxNodes, UnixStartTime ...).
+        processors: the machine's size by those headers, None where they do not say.
+    """
+
+    workload: Workload
+    audit: Audit
+    format: str
+    name: str
+    sha256: str
+    headers: dict[str, str]
+    processors: int | None
+
+
+FORMATS: dict[str, TraceFormat] = {}
+"""Formats by name, in the order in which they are tried."""
+
+
+def register(trace_format: TraceFormat) -> TraceFormat:
+    """Add a format and return it; a name can be taken once."""
+    if trace_format.name in FORMATS:
+        raise RuntimeError(f"The trace format {trace_format.name} is registered twice.")
+    FORMATS[trace_format.name] = trace_format
+    return trace_format
+
+
+def read_trace(
+    file: str | Path | BinaryIO,
+    *,
+    format: str | None = None,  # noqa: A002  (the word that people use, and the command's option)
+    options: ReadOptions | None = None,
+    name: str | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> Trace:
+    """Read a trace file, or an open binary stream, into a workload with its audit.
+
+    The format is found by content when it is not given; gzip is transparent. The trace keeps its own
+    clock; where it holds datetimes, time 0 is the first arrival.
+
+    Args:
+        file: a path, or a stream of bytes.
+        format: a name of `FORMATS`; None to find it by content.
+        options: choices of the format.
+        name: what to call a stream in messages.
+        max_bytes: the largest size after decompression.
+
+    Raises:
+        InvalidTrace: one sentence on a file that cannot be read, a format that is unknown or not
+            recognised, an option that the format does not understand, or a trace without a usable task.
+        InvalidWorkload: dependencies that are circular.
+    """
+    if format is not None and format not in FORMATS:
+        raise InvalidTrace(unknown_name("trace format", format, list(FORMATS)))
+    source = open_source(file, name=name, max_bytes=max_bytes)
+    chosen = FORMATS[format] if format is not None else _recognise(source)
+    options = options or ReadOptions()
+    for option in fields(options):
+        if getattr(options, option.name) != option.default and option.name not in chosen.options:
+            raise InvalidTrace(f"The option {option.name} has no meaning for the format {chosen.name}.")
+    audit = Audit()
+    reading = chosen.read(source, options, audit)
+    workload = assemble(source.name, reading.tasks, audit, reading.processors)
+    return Trace(
+        workload=workload,
+        audit=audit,
+        format=chosen.name,
+        name=source.name,
+        sha256=source.sha256,
+        headers=reading.headers,
+        processors=reading.processors,
+    )
+
+
+def _recognise(source: Source) -> TraceFormat:
+    if source.is_parquet:
+        return FORMATS["parquet"]
+    head = source.head(40)
+    for trace_format in FORMATS.values():
+        if trace_format.recognises(head):
+            return trace_format
+    raise InvalidTrace(f"The format of {source.name} is not recognised; name it with --format ({', '.join(FORMATS)}).")

@@ -1,0 +1,284 @@
+"""The Standard Workload Format of the Parallel Workloads Archive (Chapin et al., JSSPP 1999), both ways.
+
+Fields, from 1: 1 job number, 2 submit s, 3 wait s, 4 run s, 5 allocated processors, 7 used memory (KB a
+processor), 8 requested processors, 9 requested s, 10 requested memory (KB a processor), 12 user, 13 group,
+15 queue, 17 preceding job. -1 means not known. The others are not read.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import TextIO
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv
+
+from scheduler_sim.engine.traces.assemble import RawTasks
+from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
+from scheduler_sim.engine.traces.source import Source
+from scheduler_sim.engine.workload import LARGEST_INTEGER, FloatArray, Labels, Workload
+
+FIELDS = 18
+READ = (1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 13, 15, 17)
+"""The fields that are read, from 1; each must be a number or the line is broken."""
+
+FEWEST_FIELDS = 5
+"""A line with fewer fields names no processors and is broken."""
+
+_BLOCK = 50_000
+_KB_PER_MB = 1024.0
+_BLANKS = bytes.maketrans(b"\t\r\x0b\x0c", b"    ")
+_HEADER = re.compile(r";\s*([A-Za-z][A-Za-z0-9_]*)\s*:(?:\s+(.*?))?\s*$")
+_ENTRY = re.compile(r"\s*\d+")
+
+
+def recognises(head: list[str]) -> bool:
+    """Tell an SWF file by its comment sign or by a first line of five or more numbers."""
+    first = head[0].lstrip()
+    return first.startswith(";") or (len(first.split()) >= FEWEST_FIELDS and _numbers(first.encode()) is not None)
+
+
+def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
+    """Parse an SWF file.
+
+    Whole blocks of clean lines are parsed at once; a block that holds a line of another shape is read
+    again line by line, so that one broken line costs only itself.
+    """
+    comments, lines, places = _split(source.data)
+    headers = _headers(comments, audit)
+    audit.read = len(lines)
+    where = np.array(places, np.int64)
+    table = np.empty((len(lines), len(READ)))
+    for first in range(0, len(lines), _BLOCK):
+        block = lines[first : first + _BLOCK]
+        parsed = _parse_block(block)
+        table[first : first + len(block)] = _parse_lines(block) if parsed is None else parsed
+    broken = np.isnan(table[:, 0])
+    audit.drop("broken_line", where[broken])
+    tasks = _tasks(table[~broken], where[~broken], preceding_jobs=options.preceding_jobs)
+    return Reading(tasks=tasks, headers=headers, processors=_machine(headers))
+
+
+def _split(data: bytes) -> tuple[dict[int, bytes], list[bytes], list[int]]:
+    """Separate comments (by line number) from data lines and their line numbers."""
+    if b"\n" not in data:
+        data = data.replace(b"\r", b"\n")
+    comments: dict[int, bytes] = {}
+    lines, places = [], []
+    for place, line in enumerate(data.split(b"\n"), 1):
+        text = line.strip()
+        if text.startswith(b";"):
+            comments[place] = text
+        elif text:
+            lines.append(text)
+            places.append(place)
+    return comments, lines, places
+
+
+def _headers(comments: dict[int, bytes], audit: Audit) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    foreign = []
+    for place, comment in comments.items():
+        text = comment.decode("utf-8", "replace")
+        if "\ufffd" in text:
+            foreign.append(place)
+        match = _HEADER.match(text)
+        if match:
+            key, value = match.group(1), match.group(2) or ""
+            headers[key] = f"{headers[key]}\n{value}" if key in headers else value
+    audit.notice("comment_bytes", foreign)
+    return headers
+
+
+def _machine(headers: dict[str, str]) -> int | None:
+    """Return MaxProcs, else MaxNodes, as far as they are numbers above 0."""
+    for key in ("MaxProcs", "MaxNodes"):
+        match = _ENTRY.match(headers.get(key, ""))
+        if match and 0 < int(match.group()) <= LARGEST_INTEGER:
+            return int(match.group())
+    return None
+
+
+def _parse_block(lines: list[bytes]) -> FloatArray | None:
+    """Parse lines of one shape, or return None when they are not all alike and clean."""
+    text = b"\n".join(lines).translate(_BLANKS)
+    while b"  " in text:
+        text = text.replace(b"  ", b" ")
+    text = text.replace(b" \n", b"\n") + b"\n"
+    width = text[: text.index(b"\n")].count(b" ") + 1
+    if width < FEWEST_FIELDS:
+        return None
+    present = [str(number) for number in READ if number <= width]
+    try:
+        found = csv.read_csv(
+            pa.BufferReader(text),
+            read_options=csv.ReadOptions(column_names=[str(number) for number in range(1, width + 1)]),
+            parse_options=csv.ParseOptions(delimiter=" ", quote_char=False),
+            convert_options=csv.ConvertOptions(
+                column_types=dict.fromkeys(present, pa.float64()), include_columns=present, null_values=[]
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    table = np.full((len(lines), len(READ)), -1.0)
+    for position, name in enumerate(present):
+        column = found.column(name).to_numpy()
+        table[:, position] = np.where(np.isnan(column), np.inf, column)
+    return table
+
+
+def _parse_lines(lines: list[bytes]) -> FloatArray:
+    """Parse lines one by one; a broken one becomes a row of NaN."""
+    table = np.full((len(lines), len(READ)), np.nan)
+    for row, line in enumerate(lines):
+        numbers = _numbers(line)
+        if numbers is not None:
+            table[row] = numbers
+    return table
+
+
+def _numbers(line: bytes) -> list[float] | None:
+    tokens = line.split()
+    if len(tokens) < FEWEST_FIELDS or b"_" in line:
+        return None
+    try:
+        numbers = [float(tokens[number - 1]) if number <= len(tokens) else -1.0 for number in READ]
+    except ValueError:
+        return None
+    return [np.inf if number != number else number for number in numbers]
+
+
+def _tasks(table: FloatArray, where: np.ndarray, *, preceding_jobs: bool) -> RawTasks:
+    columns = dict(zip(READ, table.T, strict=True))
+    # -1 is the format's "not known"; any other negative number is a fault that the audit counts.
+    known = {number: np.where(column == -1, np.nan, column) for number, column in columns.items()}
+    asked, held = known[8], known[5]
+    with np.errstate(invalid="ignore"):
+        processors = np.where(asked > 0, asked, np.where(held > 0, held, np.nan))
+    memory = np.where(np.isnan(known[10]), known[7], known[10]) * processors / _KB_PER_MB
+    parents: Sequence[Sequence[int]] | None = None
+    if preceding_jobs:
+        parents = [[int(number)] if 0 < number <= LARGEST_INTEGER else [] for number in columns[17].tolist()]
+    return RawTasks(
+        where=where,
+        task_id=columns[1],
+        arrival_time=known[2],
+        runtime=known[4],
+        duration_estimate=known[9],
+        memory_mb=memory,
+        cpus=processors,
+        user=_labels(columns[12]),
+        group=_labels(columns[13]),
+        queue=_labels(columns[15]),
+        recorded_start_time=known[2] + np.where(known[3] < 0, np.nan, known[3]),
+        dependencies=parents,
+    )
+
+
+def _labels(column: FloatArray) -> Labels:
+    """Return numbers as labels; -1 and anything else below 0 is the empty text."""
+    values, codes = np.unique(column, return_inverse=True)
+    texts = ["" if value < 0 else _text(value) for value in values.tolist()]
+    names = sorted(set(texts))
+    place = {name: code for code, name in enumerate(names)}
+    recoded = np.array([place[text] for text in texts], np.int64)
+    return Labels(codes=recoded[codes], names=tuple(names))
+
+
+def _text(value: float) -> str:
+    return str(int(value)) if value.is_integer() else repr(value)
+
+
+def write_swf(workload: Workload, stream: TextIO, *, processors: int | None = None) -> dict[str, int]:
+    """Write a workload as SWF and return what the format could not hold, counted by kind.
+
+    Reading the result gives the same arrival, run time, estimate, processors, memory (as far as memory a
+    processor is a whole number of KB or exact as a double), recorded start and numeric user, group and
+    queue. What is lost: GPUs and their types (a task without cores is written with its GPUs as
+    processors), names of users, groups and queues that are not numbers (numbered from 1 in alphabetical
+    order, with a comment each), all parents but one, size, compute intensity, whether a task is hybrid,
+    deadlines, predictions and text identifiers.
+
+    Args:
+        workload: the tasks.
+        stream: where the text goes.
+        processors: the machine's size for the MaxProcs header; left out when None.
+    """
+    write = stream.write
+    write("; Version: 2.2\n")
+    write(f"; MaxJobs: {len(workload)}\n; MaxRecords: {len(workload)}\n")
+    if processors is not None:
+        write(f"; MaxProcs: {processors}\n")
+    people = []
+    for title, labels in (("User", workload.user), ("Group", workload.group), ("Queue", workload.queue)):
+        numbers, legend = _label_numbers(labels)
+        people.append(numbers)
+        for number, name in legend:
+            write(f"; {title}: {number} {name}\n")
+    held = np.where(workload.cpus > 0, workload.cpus, workload.gpus)
+    memory = np.where(workload.memory_mb > 0, workload.memory_mb * _KB_PER_MB / held, -1.0)
+    waits = workload.recorded_start_time - workload.arrival_time
+    counts = np.diff(workload.parents.offsets)
+    preceding = np.full(len(workload), -1, np.int64)
+    single = counts > 0
+    preceding[single] = workload.task_id[workload.parents.rows[workload.parents.offsets[1:][single] - 1]]
+    unknown = ["-1"] * len(workload)
+    columns = {
+        1: [str(number) for number in workload.task_id.tolist()],
+        2: _texts(workload.arrival_time),
+        3: _texts(np.where(np.isnan(waits) | (waits < 0), -1.0, waits)),
+        4: _texts(workload.runtime),
+        5: _texts(held),
+        8: _texts(held),
+        9: _texts(workload.duration_estimate),
+        10: _texts(memory),
+        12: people[0],
+        13: people[1],
+        15: people[2],
+        17: [str(number) for number in preceding.tolist()],
+    }
+    rows = zip(*(columns.get(number, unknown) for number in range(1, FIELDS + 1)), strict=True)
+    stream.writelines(" ".join(row) + "\n" for row in rows)
+    lost = {
+        "gpus": int((workload.gpus > 0).sum()),
+        "gpu_type": int((workload.gpu_type.texts() != "").sum()),
+        "dependencies": int((counts - single).sum()),
+        "size": int((workload.size != workload.runtime).sum()),
+        "hybrid": int(workload.hybrid.sum()),
+        "compute_intensity": int((workload.compute_intensity > 0).sum()),
+        "deadline_time": int(np.isfinite(workload.deadline_time).sum()),
+        "predicted_duration": int(np.isfinite(workload.predicted_duration).sum()),
+        "external_id": int((workload.external_id != "").sum()),
+    }
+    return {kind: count for kind, count in lost.items() if count}
+
+
+def _texts(column: FloatArray) -> list[str]:
+    """Return numbers in the shortest text that reads back to the same double."""
+    return [_text(value) for value in column.tolist()]
+
+
+def _label_numbers(labels: Labels) -> tuple[list[str], list[tuple[int, str]]]:
+    """Return a number a task, and the legend when the names are not numbers themselves."""
+    used = [labels.names[code] for code in np.unique(labels.codes).tolist()]
+    if all(not name or (name.isascii() and name.isdigit()) for name in used):
+        by_name = {name: name or "-1" for name in used}
+        legend = []
+    else:
+        named = [name for name in used if name]
+        legend = list(enumerate(named, 1))
+        by_name = {"": "-1"} | {name: str(number) for number, name in legend}
+    numbers = [by_name.get(name, "-1") for name in labels.names]
+    return [numbers[code] for code in labels.codes.tolist()], legend
+
+
+SWF = register(
+    TraceFormat(
+        name="swf",
+        description="Standard Workload Format of the Parallel Workloads Archive",
+        recognises=recognises,
+        read=read,
+        options=frozenset({"preceding_jobs"}),
+    )
+)
