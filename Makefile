@@ -1,0 +1,77 @@
+# make run     set up, play a built-in workload and print the leaderboard
+# make test    set up and run the tests
+# make help    everything else
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MANAGE := $(BIN)/python manage.py
+PORT ?= 8000
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint format serve services services-stop browser migrate clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: requirements.txt | $(BIN)/python
+	@echo "Installing what the application needs into $(VENV) (about a minute) ..."
+	@$(BIN)/pip install --quiet -r requirements.txt
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
+	@echo "Installing what the tests need ..."
+	@$(BIN)/pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+node_modules/installed: package.json package-lock.json | $(VENV)/installed
+	@scripts/npm.sh ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+install: $(VENV)/installed node_modules/installed ## Set up the virtual environment and the charts
+
+migrate: install ## Bring the database up to date
+	@$(MANAGE) migrate --verbosity 0
+
+run: migrate ## Play a built-in workload through eight policies and print the leaderboard
+	@$(MANAGE) ensureadmin
+	@$(MANAGE) generateworkload lublin --tasks 10000 --seed 1 --name lublin-256 --processors 256 --verbosity 0
+	@$(MANAGE) runsimulation --workload lublin-256 --cluster hpc-256 \
+		--policies fcfs,fcfs+easy,sjf,sjf+easy,wfp3,wfp3+easy,f1,f1+easy --seed 1
+	@echo
+	@echo "Next: make serve                     browse it on http://localhost:$(PORT)/"
+	@echo "      $(MANAGE) runsimulation --workload YOUR.swf --policies fcfs,sjf+easy"
+	@echo "      $(MANAGE) runsimulation --help"
+
+serve: migrate ## Serve the pages, the API and the admin on http://localhost:8000/
+	@$(BIN)/daphne -b 127.0.0.1 -p $(PORT) scheduler_sim.asgi:application
+
+test: install $(VENV)/installed-dev ## Run the tests (on DATABASE_URL and REDIS_URL where they are set)
+	@$(BIN)/pytest -q
+
+lint: install $(VENV)/installed-dev ## Check style, types, settings and migrations
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(MANAGE) check
+	@$(MANAGE) makemigrations --check --dry-run
+
+format: $(VENV)/installed-dev ## Bring the code into the common form
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+services: ## Install (apt) and start PostgreSQL and Redis on private ports, and print their addresses
+	@scripts/services.sh start
+
+services-stop: ## Stop them
+	@scripts/services.sh stop
+
+browser: ## Install (apt) the browser that the end-to-end tests drive
+	@scripts/browser.sh
+
+clean: ## Remove the virtual environment and the installed charts; the database stays
+	rm -rf $(VENV) node_modules
