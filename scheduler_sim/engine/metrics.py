@@ -1,0 +1,279 @@
+"""The definition of every reported figure. Times are seconds, nothing is rounded, NaN says that there is no data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from scheduler_sim.engine.simulation import Outcome
+from scheduler_sim.engine.spans import held_by_window, highest_by_window, window_of
+from scheduler_sim.engine.usage import Usage
+from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
+
+SHORTEST_RUN = 10.0
+"""Seconds below which a run counts as this long in the bounded slowdown (Feitelson, 2001: the usual threshold)."""
+
+PERCENTS = (50, 95, 99)
+
+
+@dataclass(frozen=True, eq=False)
+class TaskFigures:
+    """What each of n tasks experienced, shape (n,) each; NaN for a task that has not finished.
+
+    Attributes:
+        wait_time: start - readiness, which is the arrival or the last parent's finish where that is later.
+        job_completion_time: finish - arrival.
+        actual_time: finish - start.
+        bounded_slowdown: max(1, completion time / max(actual time, 10 s)).
+    """
+
+    wait_time: FloatArray
+    job_completion_time: FloatArray
+    actual_time: FloatArray
+    bounded_slowdown: FloatArray
+
+    @classmethod
+    def of(cls, workload: Workload, outcome: Outcome) -> "TaskFigures":
+        """Compute the figures of every task of `workload`."""
+        finished = ~np.isnan(outcome.finish_time)
+        wait = np.where(finished, outcome.start_time - outcome.ready_time, np.nan)
+        completion = outcome.finish_time - workload.arrival_time
+        actual = outcome.finish_time - outcome.start_time
+        slowdown = np.where(finished, np.maximum(1.0, completion / np.maximum(actual, SHORTEST_RUN)), np.nan)
+        return cls(wait_time=wait, job_completion_time=completion, actual_time=actual, bounded_slowdown=slowdown)
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """The figures of one policy in k windows of simulated time, shape (k,) each.
+
+    A task's figures belong to the window in which it finishes; what is held (devices, energy, queue) is shared out
+    over the windows by time. Names and meanings are those of the stored metrics.
+
+    Attributes:
+        window_start_time, window_end_time: seconds; a window ends where the next one begins.
+        arrived_count, started_count, finished_count: events within the window.
+        mean_job_completion_time ... p99_job_completion_time: of the tasks that finished.
+        mean_wait_time ... p99_wait_time: of the tasks that finished.
+        mean_bounded_slowdown: of the tasks that finished.
+        makespan: last finish - first arrival; of a window its length.
+        throughput: finished tasks a second.
+        cpu_utilisation, gpu_utilisation: busy device-seconds / (devices x makespan); NaN without such devices.
+        mean_queue_length, max_queue_length: tasks that are ready and wait; the mean is over time.
+        energy_joules, cost_usd: of what tasks held.
+        idle_energy_joules: of the devices that nothing held.
+        wins: tasks whose finish is the lowest of all policies; those that tie all win. losses: the other ones.
+        fairness: Jain's index over the users' mean bounded slowdown; NaN when users are not known.
+    """
+
+    window_start_time: FloatArray
+    window_end_time: FloatArray
+    arrived_count: IntArray
+    started_count: IntArray
+    finished_count: IntArray
+    mean_job_completion_time: FloatArray
+    min_job_completion_time: FloatArray
+    max_job_completion_time: FloatArray
+    p50_job_completion_time: FloatArray
+    p95_job_completion_time: FloatArray
+    p99_job_completion_time: FloatArray
+    mean_wait_time: FloatArray
+    min_wait_time: FloatArray
+    max_wait_time: FloatArray
+    p50_wait_time: FloatArray
+    p95_wait_time: FloatArray
+    p99_wait_time: FloatArray
+    mean_bounded_slowdown: FloatArray
+    makespan: FloatArray
+    throughput: FloatArray
+    cpu_utilisation: FloatArray
+    gpu_utilisation: FloatArray
+    mean_queue_length: FloatArray
+    max_queue_length: IntArray
+    energy_joules: FloatArray
+    idle_energy_joules: FloatArray
+    cost_usd: FloatArray
+    wins: IntArray
+    losses: IntArray
+    fairness: FloatArray
+
+    def row(self, number: int = 0) -> dict[str, float | int | None]:
+        """Return one window's figures by name, None where there is no data."""
+        values = {field.name: getattr(self, field.name)[number].item() for field in fields(self)}
+        return {name: None if value != value else value for name, value in values.items()}
+
+
+def summarise(
+    workload: Workload,
+    outcome: Outcome,
+    usage: Usage,
+    *,
+    edges: FloatArray,
+    won: BoolArray | None = None,
+    scored: BoolArray | None = None,
+) -> Summary:
+    """Compute the figures of all windows in one pass over the columns.
+
+    Args:
+        usage: what each task held, for how long, and what the cluster has.
+        edges: shape (k + 1,), ascending window limits; two of them make one window, the whole run.
+        won: shape (n,), tasks that this policy won; by default none is known, and wins and losses are 0.
+        scored: shape (n,), tasks whose figures count; all by default. Devices, queue and energy count every task,
+            because they were there.
+    """
+    figures = TaskFigures.of(workload, outcome)
+    finished = ~np.isnan(outcome.finish_time)
+    counted = finished if scored is None else finished & scored
+    windows = len(edges) - 1
+    length = np.diff(edges)
+    rows = np.flatnonzero(counted)
+    window = window_of(outcome.finish_time[rows], edges)
+    rows, window = rows[window >= 0], window[window >= 0]
+    count = np.bincount(window, minlength=windows).astype(np.int64)
+    wins = np.zeros(windows, np.int64)
+    if won is not None:
+        wins = np.bincount(window[won[rows]], minlength=windows).astype(np.int64)
+    asked = np.ones(len(workload), bool) if scored is None else scored
+    share = _divide(1.0, length)
+    core_seconds = held_by_window(*usage.core_spans(), edges)
+    gpu_seconds = held_by_window(*usage.gpu_spans(), edges)
+    ready, began = _waiting(outcome)
+    return Summary(
+        window_start_time=edges[:-1],
+        window_end_time=edges[1:],
+        arrived_count=_count(workload.arrival_time[asked], edges),
+        started_count=_count(outcome.start_time[asked], edges),
+        finished_count=count,
+        **_distribution("job_completion_time", figures.job_completion_time[rows], window, count),
+        **_distribution("wait_time", figures.wait_time[rows], window, count),
+        mean_bounded_slowdown=_divide(np.bincount(window, figures.bounded_slowdown[rows], windows), count),
+        makespan=length,
+        throughput=count * share,
+        cpu_utilisation=_divide(core_seconds, usage.cores * length),
+        gpu_utilisation=_divide(gpu_seconds, usage.gpus * length),
+        mean_queue_length=held_by_window(ready, began, np.ones(len(ready)), edges) * share,
+        max_queue_length=highest_by_window(ready, began, edges),
+        energy_joules=usage.energy_by_window(edges),
+        idle_energy_joules=usage.idle_energy_by_window(edges),
+        cost_usd=usage.cost_by_window(edges),
+        wins=wins,
+        losses=(count - wins) if won is not None else np.zeros(windows, np.int64),
+        fairness=_fairness(workload, figures.bounded_slowdown, rows, window, windows),
+    )
+
+
+def whole_run(workload: Workload, outcomes: Sequence[Outcome], scored: BoolArray | None = None) -> tuple[float, float]:
+    """Return the first arrival and the last finish of the scored tasks over `outcomes`.
+
+    A run in which nothing finished ends where it began.
+    """
+    rows = slice(None) if scored is None else scored
+    arrivals = workload.arrival_time[rows]
+    if not len(arrivals):
+        return 0.0, 0.0
+    ends = [outcome.finish_time[rows] for outcome in outcomes]
+    latest = [float(np.nanmax(end)) for end in ends if not np.isnan(end).all()]
+    return float(arrivals.min()), max([float(arrivals.min()), *latest])
+
+
+def measured(workload: Workload, *, warmup: float = 0.0, cooldown: float = 0.0) -> BoolArray:
+    """Tell which tasks are scored when the first and last parts of the arrivals only fill and drain the cluster.
+
+    Args:
+        warmup, cooldown: parts of the tasks by arrival, 0 to 1, together below 1.
+
+    Raises:
+        ValueError: parts that leave no task.
+    """
+    if not (0 <= warmup < 1 and 0 <= cooldown < 1 and warmup + cooldown < 1):
+        raise ValueError(f"A warm-up of {warmup:g} and a cool-down of {cooldown:g} leave no task to score.")
+    rank = np.arange(len(workload))
+    chosen: BoolArray = (rank >= round(warmup * len(workload))) & (
+        rank < len(workload) - round(cooldown * len(workload))
+    )
+    return chosen
+
+
+def winners(finish_times: Mapping[str, FloatArray]) -> dict[str, BoolArray]:
+    """Tell for each policy which of n tasks it finished first; those that tie share the win.
+
+    Args:
+        finish_times: by policy, shape (n,) each; NaN where a task has not finished, which never wins.
+    """
+    best = np.fmin.reduce(list(finish_times.values()))
+    return {name: finish == best for name, finish in finish_times.items()}
+
+
+def win_matrix(finish_times: Mapping[str, FloatArray]) -> IntArray:
+    """Return, shape (policies, policies), how many tasks the policy of the row finished before that of the column."""
+    columns = list(finish_times.values())
+    return np.array([[int(np.sum(one < other)) for other in columns] for one in columns], np.int64)
+
+
+def jain_index(values: FloatArray) -> float:
+    """Return (sum x)^2 / (n sum x^2): 1 when all n are equal, 1/n when one has all; NaN for none (Jain, 1984)."""
+    if not len(values):
+        return float("nan")
+    return float(np.sum(values) ** 2 / (len(values) * np.sum(values**2)))
+
+
+def regret(job_completion_time: float, of_oracle: float) -> float:
+    """Return how much longer than under the oracle: completion time / the oracle's - 1; NaN for an oracle's zero."""
+    return job_completion_time / of_oracle - 1.0 if of_oracle > 0 else float("nan")
+
+
+def _count(times: FloatArray, edges: FloatArray) -> IntArray:
+    window = window_of(times, edges)
+    return np.bincount(window[window >= 0], minlength=len(edges) - 1).astype(np.int64)
+
+
+def _waiting(outcome: Outcome) -> tuple[FloatArray, FloatArray]:
+    """Return the spans in which tasks waited, without end for those that still do."""
+    ready = ~np.isnan(outcome.ready_time)
+    start = outcome.start_time[ready]
+    return outcome.ready_time[ready], np.where(np.isnan(start), np.inf, start)
+
+
+def _divide(numerator: FloatArray | IntArray | float, denominator: FloatArray | IntArray) -> FloatArray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient: FloatArray = np.where(denominator > 0, np.true_divide(numerator, denominator), np.nan)
+    return quotient
+
+
+def _distribution(name: str, values: FloatArray, window: IntArray, count: IntArray) -> dict[str, FloatArray]:
+    """Return mean, least, largest and percentiles (linear between order statistics) of each window's values."""
+    ordered = values[np.lexsort((values, window))] if len(count) > 1 else np.sort(values)
+    first = np.concatenate(([0], np.cumsum(count)[:-1]))
+    holds = count > 0
+
+    def at(position: FloatArray) -> FloatArray:
+        result = np.full(len(count), np.nan)
+        below = np.floor(position).astype(np.int64)
+        part = (position - below)[holds]
+        low = ordered[(first + below)[holds]]
+        high = ordered[(first + np.minimum(below + 1, count - 1))[holds]]
+        # The form that gives `low` and `high` exactly at both ends.
+        result[holds] = np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part))
+        return result
+
+    last = np.maximum(count - 1, 0).astype(np.float64)
+    return {
+        f"mean_{name}": _divide(np.bincount(window, values, len(count)), count),
+        f"min_{name}": at(0 * last),
+        f"max_{name}": at(last),
+        **{f"p{percent}_{name}": at(last * (percent / 100)) for percent in PERCENTS},
+    }
+
+
+def _fairness(workload: Workload, slowdown: FloatArray, rows: IntArray, window: IntArray, windows: int) -> FloatArray:
+    """Return Jain's index over users' mean slowdown in each window."""
+    result = np.full(windows, np.nan)
+    if workload.user.names == ("",) or not len(rows):
+        return result
+    users = len(workload.user.names)
+    pairs, pair = np.unique(window * users + workload.user.codes[rows], return_inverse=True)
+    mean = np.bincount(pair, slowdown[rows]) / np.bincount(pair)
+    of_window = pairs // users
+    total = np.bincount(of_window, mean, windows)
+    squares = np.bincount(of_window, mean**2, windows)
+    return _divide(total**2, squares * np.bincount(of_window, minlength=windows))
