@@ -28,7 +28,6 @@ class RunConfiguration:
         kill_at_estimate: end a task when its estimate is used up.
         conservative_depth: how many queued tasks hold a reservation; None for all.
         warmup, cooldown: parts of the arrivals, 0 to 1, that are simulated but not scored.
-        scale_load: divides the gaps between arrivals; 2 doubles the offered load.
         keep: `results` stores every placement, `summary` only the figures.
     """
 
@@ -42,7 +41,6 @@ class RunConfiguration:
     conservative_depth: int | None = None
     warmup: float = 0.0
     cooldown: float = 0.0
-    scale_load: float = 1.0
     keep: Literal["results", "summary"] = "results"
 
     def as_json(self) -> dict[str, Any]:

@@ -1,0 +1,196 @@
+"""Play a workload through scheduling policies and store every placement."""
+
+import json
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+from rich.console import Console
+
+from apps.live.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS, RunConfiguration
+from apps.live.preparation import fit
+from apps.live.progress import ProgressDisplay
+from apps.live.reports import print_leaderboard, run_document
+from apps.live.runner import Runner, stopping_on_signals
+from apps.live.services import run_create
+from apps.results.errors import DomainError
+from apps.results.models import Run
+from apps.tasks.models import Workload
+from apps.tasks.services import workload_find_or_import
+from scheduler_sim import engine
+from scheduler_sim.engine import jit
+from scheduler_sim.engine.presets import PRESETS, load_cluster
+
+DEFAULT_POLICIES = "fcfs,fcfs+easy,sjf,sjf+easy,wfp3,wfp3+easy,f1,f1+easy"
+
+EPILOG = """
+A policy is order[+backfill][@placement], for example fcfs, sjf+easy, wfp3+conservative@best_fit.
+  orders:     {orders}
+  backfills:  {backfills}
+  placements: {placements}
+  ready made: {ready_made}
+
+A cluster is a preset or a JSON, YAML or openb node-list file:
+{clusters}
+
+Examples:
+  manage.py runsimulation --workload trace.swf.gz --policies fcfs,sjf+easy
+  manage.py runsimulation --workload trace.swf --cluster hpc-256 --limit 1000 --json
+  manage.py runsimulation --resume 12
+"""
+
+
+class Command(BaseCommand):
+    help = "Play a workload through scheduling policies on a simulated cluster and store every placement."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, READY_MADE
+
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.formatter_class = RawDescriptionHelpFormatter
+        parser.epilog = EPILOG.format(
+            orders=" ".join(ORDERS.names()),
+            backfills=" ".join(BACKFILLS.names()),
+            placements=" ".join(PLACEMENTS.names()),
+            ready_made=" ".join(READY_MADE),
+            clusters="\n".join(f"  {name:12} {line}" for name, line in PRESETS.items()),
+        )
+        return parser
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        what = parser.add_argument_group("what is played")
+        what.add_argument("--workload", metavar="NAME|FILE", help="a stored workload, or a trace to import on the fly")
+        what.add_argument(
+            "--cluster", metavar="PRESET|FILE", default="auto", help="default: auto, as large as the trace's"
+        )
+        what.add_argument(
+            "--policies", metavar="P,P,...", default=DEFAULT_POLICIES, help=f"default: {DEFAULT_POLICIES}"
+        )
+        what.add_argument("--seed", type=int, default=0, help="of random orders, placements and estimates (default 0)")
+        what.add_argument("--limit", type=int, metavar="N", help="the first N tasks by arrival, then number")
+        what.add_argument("--name", help="of the run; must be new (default: made from workload and cluster)")
+        how = parser.add_argument_group("how it is simulated")
+        how.add_argument(
+            "--on-oversize", choices=ON_OVERSIZE, default="fail", help="tasks larger than the cluster (default fail)"
+        )
+        how.add_argument("--estimates", default="trace", metavar="KIND", help="trace, exact, factor:F or uniform:F")
+        how.add_argument("--split-model", choices=SPLIT_MODELS, default="concurrent", help="of tasks split CPU/GPU")
+        how.add_argument("--kill-at-estimate", action="store_true", help="end tasks whose estimate is used up")
+        how.add_argument("--conservative-depth", type=int, metavar="N", help="reservations for the first N queued only")
+        how.add_argument(
+            "--warmup", type=float, default=0.0, metavar="PART", help="part of the arrivals not scored, 0..1"
+        )
+        how.add_argument("--cooldown", type=float, default=0.0, metavar="PART", help="the same at the end")
+        how.add_argument("--keep", choices=KEEP, default="results", help="store every placement, or only the figures")
+        output = parser.add_argument_group("output")
+        output.add_argument("--json", action="store_true", help="one JSON document on stdout instead of the table")
+        output.add_argument("--csv", metavar="DIR", help="also write the old system's csv file there")
+        output.add_argument(
+            "--dry-run", action="store_true", help="check everything, say what would be played, write nothing"
+        )
+        again = parser.add_argument_group("an existing run")
+        again.add_argument("--resume", metavar="RUN", help="take up a run by number or name; a finished one is printed")
+        again.add_argument("--run", type=int, metavar="ID", help="play a queued run (used by the web server)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.console = Console(stderr=True, quiet=options["verbosity"] == 0)
+        try:
+            if options["dry_run"]:
+                self._describe(options)
+                return
+            run = self._existing(options) or self._new(options)
+            if run.status != Run.Status.FINISHED:
+                self._play(run)
+            self._print(run, options)
+        except (DomainError, engine.EngineError) as error:
+            raise CommandError(str(error)) from error
+        except (DatabaseError, OSError) as error:
+            raise CommandError(f"The run could not be stored: {error}.") from error
+
+    def _existing(self, options: dict[str, Any]) -> Run | None:
+        wanted = options["resume"] or (str(options["run"]) if options["run"] is not None else None)
+        if wanted is None:
+            return None
+        if options["workload"]:
+            raise CommandError("Give --resume RUN or --workload, not both.")
+        return Run.objects.named(wanted)
+
+    def _new(self, options: dict[str, Any]) -> Run:
+        configuration = self._configuration(options)
+        cluster = None if options["cluster"] == "auto" else load_cluster(options["cluster"])
+        workload = self._workload(options)
+        cluster = cluster or load_cluster("auto", max_processors=workload.max_processors)
+        fit(workload=workload, cluster=cluster, configuration=configuration)
+        return run_create(workload=workload, cluster=cluster, configuration=configuration, name=options["name"])
+
+    def _configuration(self, options: dict[str, Any]) -> RunConfiguration:
+        if not options["workload"]:
+            raise CommandError("Say what to play: --workload NAME or --workload FILE (or --resume RUN).")
+        for name in ("limit", "conservative_depth"):
+            if options[name] is not None and options[name] < 1:
+                raise CommandError(f"--{name.replace('_', '-')} must be at least 1, not {options[name]}.")
+        if not (options["warmup"] >= 0 and options["cooldown"] >= 0 and options["warmup"] + options["cooldown"] < 1):
+            raise CommandError("--warmup and --cooldown are parts of the arrivals from 0 to 1, together below 1.")
+        if not 0 <= options["seed"] < 2**63:
+            raise CommandError(f"--seed must be a whole number from 0 to 2**63 - 1, not {options['seed']}.")
+        if options["name"] and Run.objects.filter(name=options["name"]).exists():
+            raise CommandError(f"There is a run called {options['name']!r} already; choose another name.")
+        policies = engine.parse_policies(options["policies"])
+        return RunConfiguration(
+            policies=tuple(policy.name for policy in policies),
+            **{
+                name: options[name]
+                for name in (
+                    "seed",
+                    "limit",
+                    "on_oversize",
+                    "estimates",
+                    "split_model",
+                    "kill_at_estimate",
+                    "conservative_depth",
+                    "warmup",
+                    "cooldown",
+                    "keep",
+                )
+            },
+        )
+
+    def _workload(self, options: dict[str, Any]) -> Workload:
+        workload, imported = workload_find_or_import(options["workload"])
+        if imported:
+            self.console.print(f"Imported {workload.task_count:,} tasks as workload {workload.name}.")
+        return workload
+
+    def _describe(self, options: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def _play(self, run: Run) -> None:
+        if not jit.is_compiled():
+            self.console.print("Compiling the simulation kernels: this happens once and takes some seconds.")
+        runner = Runner(run, observers=[ProgressDisplay(self.console)])
+        with stopping_on_signals(runner):
+            runner.play()
+        if run.status == Run.Status.STOPPED:
+            raise CommandError(
+                f"Stopped. {run.rows_written:,} of {run.rows_expected:,} placements of run {run.pk} ({run.name}) are "
+                f"kept; go on with: manage.py runsimulation --resume {run.pk}",
+                returncode=130,
+            )
+
+    def _print(self, run: Run, options: dict[str, Any]) -> None:
+        if options["csv"]:
+            from apps.results.exports import write_old_csv
+
+            path = write_old_csv(run, Path(options["csv"]))
+            self.console.print(f"Wrote {path}.")
+        if options["json"]:
+            self.stdout.write(json.dumps(run_document(run), indent=2, allow_nan=False))
+            return
+        print_leaderboard(run, Console(file=self.stdout._out, width=None if sys.stdout.isatty() else 160))
+        self.stdout.write(
+            f"Run {run.pk} stored {run.rows_written:,} placements; checksum {run.checksum[:16]}. "
+            f"Export them: manage.py exportdata results --run {run.pk} --format csv --output results.csv"
+        )

@@ -1,0 +1,254 @@
+"""Plays all policies of a run side by side in simulated time, stores what they do, and obeys.
+
+The same code runs in the foreground, in a detached process started from the web and in a worker. The simulation is
+deterministic, so nothing of it is saved: a run that was interrupted is simulated again from its start, which takes a
+small part of the time that storing took, and only the placements that the database does not hold are written.
+"""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from django.db import DatabaseError
+from django.utils import timezone
+
+from apps.live.conclusion import conclude
+from apps.live.configuration import RunConfiguration
+from apps.live.models import SimulationState
+from apps.live.players import Player, make_players
+from apps.live.preparation import prepare
+from apps.live.processes import HEARTBEAT_EVERY
+from apps.live.writer import ResultBatch, ResultWriter
+from apps.results.errors import DomainError
+from apps.results.models import Run
+from scheduler_sim import engine
+
+logger = logging.getLogger(__name__)
+
+STEP_SECONDS = 0.03
+"""What one step of all policies together should take, so that commands are obeyed promptly."""
+
+STEP_EVENTS = 20_000
+"""Where a step is cut although its simulated span is not over."""
+
+BATCH_ROWS = 5_000
+"""A batch is written when so many placements wait; small enough to lose little work, large enough to be quick."""
+
+POLL_SECONDS = 0.05
+"""How often the command queue is looked at."""
+
+
+class Observer(Protocol):
+    """Anything that wants to know how a run goes: a progress display, the live publisher."""
+
+    def started(self, runner: "Runner") -> None:
+        """The run begins or is taken up again."""
+
+    def stepped(self, runner: "Runner") -> None:
+        """Another step was simulated."""
+
+    def changed(self, runner: "Runner") -> None:
+        """The run's status changed."""
+
+    def ended(self, runner: "Runner") -> None:
+        """The run is over; its status says how."""
+
+
+class Runner:
+    """Plays one run to its end.
+
+    Attributes:
+        run: the run's row.
+        players: one a policy, once `play` has prepared them.
+        workload, cluster: what is played.
+        clock_time: the simulated time that every policy has reached.
+        stop_requested: set it, from any thread, to end the run at the next step; what was simulated is stored.
+    """
+
+    def __init__(self, run: Run, *, observers: Sequence[Observer] = ()) -> None:
+        self.run = run
+        self.configuration = RunConfiguration.from_json(run.configuration)
+        self.observers = list(observers)
+        self.players: list[Player] = []
+        self.workload: engine.Workload
+        self.cluster: engine.Cluster
+        self.clock_time = 0.0
+        self.stop_requested = threading.Event()
+        self._polled_at = 0.0
+        self._beat_at = 0.0
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks each policy plays."""
+        return len(self.workload)
+
+    @property
+    def finished(self) -> int:
+        """Tasks finished, over all policies."""
+        return sum(player.simulation.finished for player in self.players)
+
+    def play(self) -> None:
+        """Simulate, store and finish.
+
+        The run ends as finished, as stopped (what was simulated is stored), or as failed with the reason.
+
+        Raises:
+            RunStateError: another process plays the run, or its state does not allow it.
+            DomainError, EngineError: why the run failed.
+        """
+        state = SimulationState.objects.select_related("run").get(run=self.run)
+        state.claim()
+        self.run.begin()
+        try:
+            with self._reporting_failure():
+                self._prepare(state)
+                self._tell("started")
+                with ResultWriter(run=self.run) as writer:
+                    self._simulate(writer)
+                self._conclude()
+        finally:
+            self._tell("ended")
+            _quietly(state.release)
+
+    def _prepare(self, state: SimulationState) -> None:
+        prepared = prepare(run=self.run, configuration=self.configuration)
+        self.workload, self.cluster = prepared.workload, prepared.cluster
+        self.players = make_players(
+            workload=prepared.workload,
+            task_keys=prepared.task_keys,
+            cluster=prepared.cluster,
+            policies=self.configuration.parsed_policies(),
+            seed=self.configuration.seed,
+            options=self.configuration.engine_options(),
+            stored=state.progress,
+        )
+        expected = len(prepared.workload) * len(self.players) if self.configuration.keep == "results" else 0
+        if expected != self.run.rows_expected:
+            self.run.rows_expected = expected
+            self.run.save(update_fields=["rows_expected"])
+
+    @contextmanager
+    def _reporting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except (DomainError, engine.EngineError) as error:
+            _quietly(self.run.fail, str(error))
+            raise
+        except BaseException as error:
+            _quietly(self.run.fail, f"Unexpected {type(error).__name__}: {error}")
+            raise
+
+    def _simulate(self, writer: ResultWriter) -> None:
+        arrivals = self.workload.arrival_time
+        self.clock_time = float(arrivals[0]) if len(arrivals) else 0.0
+        step_time = max((float(arrivals[-1]) - self.clock_time) / 1000, 1e-3) if len(arrivals) else 1.0
+        until_time = self.clock_time
+        while not all(player.done for player in self.players):
+            self._obey()
+            if self.stop_requested.is_set():
+                break
+            began = time.perf_counter()
+            for player in self.players:
+                if not player.done:
+                    player.advance(until_time=until_time, max_events=STEP_EVENTS)
+            took = time.perf_counter() - began
+            self._store(writer, at_least=BATCH_ROWS)
+            if all(player.reached for player in self.players):
+                self.clock_time = until_time
+                step_time *= 2 if took < STEP_SECONDS / 2 else 1
+                step_time /= 2 if took > STEP_SECONDS * 2 else 1
+                until_time += step_time
+            self._tell("stepped")
+        self._store(writer, at_least=1)
+
+    def _store(self, writer: ResultWriter, *, at_least: int) -> None:
+        if self.configuration.keep != "results" or sum(player.pending for player in self.players) < at_least:
+            return
+        parts = {player.scheduler: player.columns(player.take_rows()) for player in self.players if player.pending}
+        writer.put(
+            ResultBatch(
+                parts=parts,
+                progress={player.scheduler: player.handed_over for player in self.players},
+                clock_time=self.clock_time,
+            )
+        )
+
+    def _obey(self) -> None:
+        """Look at the command queue, and wait while the run is paused."""
+        now = time.monotonic()
+        if now - self._polled_at < POLL_SECONDS:
+            return
+        self._polled_at = now
+        self._beat(now)
+        command = self._take_command()
+        if command == SimulationState.Command.PAUSE:
+            self.run.pause()
+            self._tell("changed")
+            while not self.stop_requested.is_set() and command != SimulationState.Command.RESUME:
+                time.sleep(POLL_SECONDS)
+                self._beat(time.monotonic())
+                command = self._take_command()
+                if command == SimulationState.Command.STOP:
+                    self.stop_requested.set()
+            if not self.stop_requested.is_set():
+                self.run.unpause()
+                self._tell("changed")
+        elif command == SimulationState.Command.STOP:
+            self.stop_requested.set()
+
+    def _take_command(self) -> str:
+        """Return the command that waits, if any, and take it out of the queue."""
+        states = SimulationState.objects.filter(run=self.run)
+        command: str = states.values_list("command", flat=True).get()
+        if command:
+            # Only this very command: one that replaced it meanwhile stays.
+            states.filter(command=command).update(command=SimulationState.Command.NONE)
+        return command
+
+    def _beat(self, now: float) -> None:
+        if now - self._beat_at >= HEARTBEAT_EVERY.total_seconds():
+            self._beat_at = now
+            SimulationState.objects.filter(run=self.run).update(heartbeat_at=timezone.now())
+
+    def _conclude(self) -> None:
+        """Write the figures and move the run to its last state."""
+        if self.stop_requested.is_set() and not all(player.done for player in self.players):
+            self.run.stop()
+        else:
+            conclude(run=self.run, players=self.players, workload=self.workload, cluster=self.cluster)
+
+    def _tell(self, event: str) -> None:
+        for observer in self.observers:
+            getattr(observer, event)(self)
+
+
+def _quietly(action: Callable[..., None], *arguments: object) -> None:
+    """Do something at the end of a failure without hiding the failure itself when the database is gone.
+
+    Without a database nothing more can be stored, and the run will be found interrupted because its process is dead.
+    """
+    try:
+        action(*arguments)
+    except (DatabaseError, DomainError) as error:
+        logger.warning("The end of the run could not be recorded: %s", error)
+
+
+@contextmanager
+def stopping_on_signals(runner: Runner) -> Iterator[None]:
+    """Let Ctrl-C and a polite kill end the run cleanly; a second Ctrl-C ends the process."""
+
+    def stop(number: int, _frame: object) -> None:
+        if runner.stop_requested.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        runner.stop_requested.set()
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
