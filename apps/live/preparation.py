@@ -1,12 +1,11 @@
-"""From a run's row to what the engine plays."""
+"""From stored tasks to what the engine plays."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from apps.live.configuration import RunConfiguration
-from apps.results.models import Run
-from apps.tasks.models import Task
+from apps.tasks.models import Task, Workload
 from scheduler_sim import engine
 from scheduler_sim.engine.estimates import replace_estimates
 from scheduler_sim.engine.fitting import fit_workload
@@ -28,20 +27,34 @@ class Prepared:
     cluster: engine.Cluster
 
 
-def prepare(*, run: Run, configuration: RunConfiguration) -> Prepared:
-    """Load the run's tasks, leave out or change what does not fit, and set the estimates.
+def prepare(*, workload: Workload, cluster: engine.Cluster, configuration: RunConfiguration) -> Prepared:
+    """Load the tasks to be played and make them ready.
+
+    Raises:
+        EngineError: as `adapt`.
+    """
+    tasks = Task.objects.filter(workload=workload).in_canonical_order()
+    if configuration.limit is not None:
+        tasks = tasks[: configuration.limit]
+    keys = np.fromiter(tasks.values_list("pk", flat=True).iterator(chunk_size=10_000), np.int64)
+    adapted, rows = adapt(workload=tasks.as_workload(), cluster=cluster, configuration=configuration)
+    return Prepared(workload=adapted, task_keys=keys[rows], cluster=cluster)
+
+
+def adapt(
+    *, workload: engine.Workload, cluster: engine.Cluster, configuration: RunConfiguration
+) -> tuple[engine.Workload, IntArray]:
+    """Leave out or change what does not fit the cluster, and set the estimates in force.
+
+    Returns:
+        The tasks to be played, and their row numbers in `workload`.
 
     Raises:
         OversizedTasks: tasks that could never start, unless the configuration drops or clamps them.
-        InvalidWorkload, InvalidCluster: estimates or a cluster that have no meaning.
+        InvalidWorkload: nothing is left to play, or estimates that have no meaning.
     """
-    cluster = engine.Cluster.from_json(run.cluster)
-    tasks = Task.objects.filter(workload_id=run.workload_id).in_canonical_order()
-    if configuration.limit is not None:
-        tasks = tasks[: configuration.limit]
-    workload = tasks.as_workload()
-    task_keys = np.fromiter(tasks.values_list("pk", flat=True).iterator(chunk_size=10_000), np.int64)
-    workload, rows = fit_workload(workload, cluster, on_oversize=configuration.on_oversize)
-    generator = np.random.default_rng([configuration.seed, len(workload)])
-    workload = replace_estimates(workload, configuration.estimates, generator)
-    return Prepared(workload=workload, task_keys=task_keys[rows], cluster=cluster)
+    fitted, rows = fit_workload(workload, cluster, on_oversize=configuration.on_oversize)
+    if not len(fitted):
+        raise engine.InvalidWorkload("No task is left to play.")
+    generator = np.random.default_rng([configuration.seed, len(fitted)])
+    return replace_estimates(fitted, configuration.estimates, generator), rows

@@ -20,7 +20,7 @@ from apps.live.conclusion import conclude
 from apps.live.configuration import RunConfiguration
 from apps.live.models import SimulationState
 from apps.live.players import Player, make_players
-from apps.live.preparation import prepare
+from apps.live.preparation import Prepared, prepare
 from apps.live.processes import HEARTBEAT_EVERY
 from apps.live.writer import ResultBatch, ResultWriter
 from apps.results.errors import DomainError
@@ -69,8 +69,9 @@ class Runner:
         stop_requested: set it, from any thread, to end the run at the next step; what was simulated is stored.
     """
 
-    def __init__(self, run: Run, *, observers: Sequence[Observer] = ()) -> None:
+    def __init__(self, run: Run, *, prepared: Prepared | None = None, observers: Sequence[Observer] = ()) -> None:
         self.run = run
+        self._prepared = prepared
         self.configuration = RunConfiguration.from_json(run.configuration)
         self.observers = list(observers)
         self.players: list[Player] = []
@@ -115,7 +116,11 @@ class Runner:
             _quietly(state.release)
 
     def _prepare(self, state: SimulationState) -> None:
-        prepared = prepare(run=self.run, configuration=self.configuration)
+        prepared = self._prepared or prepare(
+            workload=self.run.workload,
+            cluster=engine.Cluster.from_json(self.run.cluster),
+            configuration=self.configuration,
+        )
         self.workload, self.cluster = prepared.workload, prepared.cluster
         self.players = make_players(
             workload=prepared.workload,

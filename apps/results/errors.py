@@ -7,3 +7,7 @@ class DomainError(Exception):
 
 class RunStateError(DomainError):
     """The run's state does not allow what was asked."""
+
+
+class UnknownRun(DomainError):
+    """No run has that number or name."""

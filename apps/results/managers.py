@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
+from apps.results.errors import UnknownRun
 from scheduler_sim.columnar import insert_columns
+
+if TYPE_CHECKING:
+    from apps.results.models import Run
 
 
 class RunQuerySet(models.QuerySet):
@@ -19,6 +23,18 @@ class RunQuerySet(models.QuerySet):
     def finished(self) -> "RunQuerySet":
         """Runs that came to their end."""
         return self.filter(status=self.model.Status.FINISHED)
+
+    def named(self, wanted: str) -> "Run":
+        """Return the run with this number or name; a number is tried first.
+
+        Raises:
+            UnknownRun: there is none.
+        """
+        found = self.filter(pk=int(wanted)).first() if wanted.isascii() and wanted.isdecimal() else None
+        found = found or self.filter(name=wanted).first()
+        if found is None:
+            raise UnknownRun(f"There is no run {wanted!r}.")
+        return found
 
     def free_name(self, wanted: str) -> str:
         """Return `wanted`, with the lowest free number from 2 behind it when a run has that name."""

@@ -11,7 +11,7 @@ from django.db import DatabaseError
 from rich.console import Console
 
 from apps.live.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS, RunConfiguration
-from apps.live.preparation import fit
+from apps.live.preparation import Prepared, adapt, prepare
 from apps.live.progress import ProgressDisplay
 from apps.live.reports import print_leaderboard, run_document
 from apps.live.runner import Runner, stopping_on_signals
@@ -19,9 +19,10 @@ from apps.live.services import run_create
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload
-from apps.tasks.services import workload_find_or_import
+from apps.tasks.services import workload_find_or_import, workload_preview
 from scheduler_sim import engine
 from scheduler_sim.engine import jit
+from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, READY_MADE
 from scheduler_sim.engine.presets import PRESETS, load_cluster
 
 DEFAULT_POLICIES = "fcfs,fcfs+easy,sjf,sjf+easy,wfp3,wfp3+easy,f1,f1+easy"
@@ -47,8 +48,6 @@ class Command(BaseCommand):
     help = "Play a workload through scheduling policies on a simulated cluster and store every placement."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, READY_MADE
-
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         parser.formatter_class = RawDescriptionHelpFormatter
         parser.epilog = EPILOG.format(
@@ -97,6 +96,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.console = Console(stderr=True, quiet=options["verbosity"] == 0)
+        self.prepared: Prepared | None = None
         try:
             if options["dry_run"]:
                 self._describe(options)
@@ -123,7 +123,8 @@ class Command(BaseCommand):
         cluster = None if options["cluster"] == "auto" else load_cluster(options["cluster"])
         workload = self._workload(options)
         cluster = cluster or load_cluster("auto", max_processors=workload.max_processors)
-        fit(workload=workload, cluster=cluster, configuration=configuration)
+        # Before the run is stored, so that tasks that do not fit leave no row behind.
+        self.prepared = prepare(workload=workload, cluster=cluster, configuration=configuration)
         return run_create(workload=workload, cluster=cluster, configuration=configuration, name=options["name"])
 
     def _configuration(self, options: dict[str, Any]) -> RunConfiguration:
@@ -165,12 +166,23 @@ class Command(BaseCommand):
         return workload
 
     def _describe(self, options: dict[str, Any]) -> None:
-        raise NotImplementedError
+        configuration = self._configuration(options)
+        workload, processors = workload_preview(options["workload"])
+        cluster = load_cluster(options["cluster"], max_processors=processors)
+        adapted, _ = adapt(
+            workload=workload.head(configuration.limit or len(workload)), cluster=cluster, configuration=configuration
+        )
+        placements = len(adapted) * len(configuration.policies)
+        self.stdout.write(
+            f"Would play {len(adapted):,} tasks ({len(workload) - len(adapted):,} left out) on {cluster.name} "
+            f"({cluster.cores:,} cores, {cluster.gpus:,} GPUs) through {', '.join(configuration.policies)}, and store "
+            f"{placements:,} placements. Nothing was written."
+        )
 
     def _play(self, run: Run) -> None:
         if not jit.is_compiled():
             self.console.print("Compiling the simulation kernels: this happens once and takes some seconds.")
-        runner = Runner(run, observers=[ProgressDisplay(self.console)])
+        runner = Runner(run, prepared=self.prepared, observers=[ProgressDisplay(self.console)])
         with stopping_on_signals(runner):
             runner.play()
         if run.status == Run.Status.STOPPED:
