@@ -1,0 +1,97 @@
+"""Figures computed once, when a run ends, and stored for every page to read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from django.db import transaction
+
+from apps.metrics.models import Metric
+from apps.results.models import Run
+from apps.results.signals import rows_changed
+from scheduler_sim import engine
+from scheduler_sim.columnar import insert_columns
+from scheduler_sim.engine import metrics
+from scheduler_sim.engine.histogram import LogHistogram
+from scheduler_sim.engine.usage import Usage
+
+WINDOWS = 120
+"""Windows of simulated time a run is cut into: as many points as a plot can show."""
+
+
+def metrics_store(
+    *,
+    run: Run,
+    workload: engine.Workload,
+    cluster: engine.Cluster,
+    outcomes: Mapping[str, engine.Outcome],
+    warmup: float = 0.0,
+    cooldown: float = 0.0,
+) -> None:
+    """Compute and store the figures of every policy: one total each, and its windows of simulated time.
+
+    What was stored before for the run is replaced, so doing it again changes nothing. The windows are the same for
+    all policies, so that their curves lie side by side.
+
+    Args:
+        outcomes: by policy name; tasks that have not finished are left out of the figures.
+        warmup, cooldown: parts of the arrivals that are not scored (see `metrics.measured`).
+    """
+    scored = metrics.measured(workload, warmup=warmup, cooldown=cooldown) if warmup or cooldown else None
+    finish_times = {scheduler: outcome.finish_time for scheduler, outcome in outcomes.items()}
+    won = metrics.winners(finish_times)
+    beats = metrics.win_matrix(finish_times)
+    first, last = metrics.whole_run(workload, list(outcomes.values()))
+    window_edges = np.unique(np.linspace(first, last, WINDOWS + 1))
+    totals: dict[str, dict[str, Any]] = {}
+    with transaction.atomic():
+        Metric.objects.filter(run=run).delete()
+        for number, (scheduler, outcome) in enumerate(outcomes.items()):
+            usage = Usage.of(workload, cluster, outcome)
+            shared = {"won": won[scheduler], "scored": scored}
+            edges = np.array(metrics.whole_run(workload, [outcome], scored))
+            total = metrics.summarise(workload, outcome, usage, edges=edges, **shared)
+            totals[scheduler] = {
+                **vars(total),
+                "details": [
+                    {
+                        "histograms": _histograms(workload, outcome, scored),
+                        "beats": dict(zip(outcomes, beats[number].tolist(), strict=True)),
+                    }
+                ],
+            }
+            if len(window_edges) > 2:
+                windows = metrics.summarise(workload, outcome, usage, edges=window_edges, **shared)
+                _insert(run, scheduler, vars(windows), is_total=False)
+        _add_regret(totals)
+        for scheduler, columns in totals.items():
+            _insert(run, scheduler, columns, is_total=True)
+        rows_changed.send(sender=Metric, run_id=run.pk)
+
+
+def _insert(run: Run, scheduler: str, columns: Mapping[str, Any], *, is_total: bool) -> None:
+    insert_columns(Metric, {"run_id": run.pk, "scheduler": scheduler, "is_total": is_total, **columns})
+
+
+def _histograms(
+    workload: engine.Workload, outcome: engine.Outcome, scored: np.ndarray | None
+) -> dict[str, dict[str, Any]]:
+    """Return the histograms from which percentiles over several runs are merged."""
+    figures = metrics.TaskFigures.of(workload, outcome)
+    rows = slice(None) if scored is None else scored
+    return {
+        name: LogHistogram.of(getattr(figures, name)[rows]).as_json()
+        for name in ("job_completion_time", "wait_time", "bounded_slowdown")
+    }
+
+
+def _add_regret(totals: dict[str, dict[str, Any]]) -> None:
+    """Compare every policy's mean completion time with that of the first oracle, where the run has one."""
+    oracle = next((scheduler for scheduler in totals if scheduler.rpartition("@")[2] == "oracle"), None)
+    if oracle is None:
+        return
+    best = float(totals[oracle]["mean_job_completion_time"][0])
+    for columns in totals.values():
+        regret = metrics.regret(float(columns["mean_job_completion_time"][0]), best)
+        known = None if np.isnan(regret) else regret
+        columns["details"][0]["regret"] = {"oracle": oracle, "mean_job_completion_time": known}
