@@ -1,0 +1,138 @@
+"""Generators by name, with typed parameters that explain themselves."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.policies.registry import unknown_name
+from scheduler_sim.engine.workload import Workload
+
+MOST_TASKS = 50_000_000
+"""More tasks than this would not fit in the memory of an ordinary machine."""
+
+
+def parameter(
+    default: float | None,
+    text: str,
+    *,
+    kind: type = float,
+    low: float | None = None,
+    high: float | None = None,
+) -> Any:
+    """Declare a generator's parameter: its default (None: not set), help text, kind and inclusive bounds."""
+    return field(default=default, metadata={"help": text, "kind": kind, "low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class Generator:
+    """One model of synthetic workloads.
+
+    Attributes:
+        name: what `generateworkload` takes.
+        description: one line for people, with the source of the model.
+        parameters: a dataclass whose fields are declared with `parameter`.
+        generate: takes the number of tasks, the parameters and a seeded NumPy generator.
+    """
+
+    name: str
+    description: str
+    parameters: type
+    generate: Callable[[int, Any, np.random.Generator], Workload]
+
+    def fields(self) -> tuple[Field[Any], ...]:
+        """Return the parameters' fields, for help texts."""
+        return fields(self.parameters)
+
+    def parse(self, given: Mapping[str, Any]) -> Any:
+        """Build the parameters from texts or values.
+
+        Raises:
+            InvalidParameter: an unknown name, a value of the wrong kind or out of bounds.
+        """
+        known = {declared.name: declared for declared in self.fields()}
+        values = {}
+        for name, value in given.items():
+            if name not in known:
+                raise InvalidParameter(unknown_name(f"parameter of {self.name}", name, list(known)))
+            values[name] = _value(known[name], value)
+        return self.parameters(**values)
+
+
+GENERATORS: dict[str, Generator] = {}
+"""Generators by name."""
+
+
+def register(generator: Generator) -> Generator:
+    """Add a generator and return it; a name can be taken once."""
+    if generator.name in GENERATORS:
+        raise RuntimeError(f"The generator {generator.name} is registered twice.")
+    GENERATORS[generator.name] = generator
+    return generator
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A synthetic workload with everything needed to make it again.
+
+    Attributes:
+        workload: the tasks.
+        model: the generator's name.
+        seed: of NumPy's default generator.
+        parameters: every parameter with the value that was used.
+    """
+
+    workload: Workload
+    model: str
+    seed: int
+    parameters: dict[str, Any]
+
+
+def generate_workload(model: str, *, tasks: int, seed: int, parameters: Mapping[str, Any] | None = None) -> Generated:
+    """Make `tasks` tasks by a registered model; the same arguments give the same tasks.
+
+    Raises:
+        InvalidParameter: an unknown model or parameter, a value out of bounds, a negative seed, or a
+            number of tasks outside 1 to `MOST_TASKS`.
+    """
+    if model not in GENERATORS:
+        raise InvalidParameter(unknown_name("generator", model, list(GENERATORS)))
+    if not 1 <= tasks <= MOST_TASKS:
+        raise InvalidParameter(f"The number of tasks must lie between 1 and {MOST_TASKS:,}, not {tasks}.")
+    if seed < 0:
+        raise InvalidParameter(f"The seed must not be negative, but is {seed}.")
+    generator = GENERATORS[model]
+    parsed = generator.parse(parameters or {})
+    workload = generator.generate(tasks, parsed, np.random.default_rng(seed))
+    return Generated(workload=workload, model=model, seed=seed, parameters=asdict(parsed))
+
+
+def _value(declared: "Field[Any]", value: Any) -> Any:
+    kind, low, high = (declared.metadata[key] for key in ("kind", "low", "high"))
+    if value is None and declared.default is None:
+        return None
+    try:
+        converted = _truth(value) if kind is bool else kind(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        word = {bool: "yes or no", int: "a whole number", float: "a number"}[kind]
+        raise InvalidParameter(f"Parameter {declared.name} must be {word}, not {value!r}.") from error
+    if kind is int and isinstance(value, float) and value != converted:
+        raise InvalidParameter(f"Parameter {declared.name} must be a whole number, not {value!r}.")
+    if not math.isfinite(converted) or (low is not None and converted < low) or (high is not None and converted > high):
+        limits = ((low, "at least"), (high, "at most"))
+        bounds = " and ".join(f"{word} {limit:g}" for limit, word in limits if limit is not None)
+        raise InvalidParameter(f"Parameter {declared.name} must be {bounds or 'finite'}, not {value!r}.")
+    return converted
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    text = str(value).lower()
+    if text not in words:
+        raise ValueError(value)
+    return words[text]
