@@ -1,0 +1,178 @@
+"""The main job through the command line: what it stores, prints and refuses."""
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from apps.metrics.models import Metric
+from apps.results.models import Run, SchedulerResult
+from apps.tasks.models import Workload
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SWF = """; MaxProcs: 4
+1 0 -1 10 2 -1 -1 2 20 -1 1 1 1 -1 1 -1 -1 -1
+2 1 -1 10 4 -1 -1 4 20 -1 1 2 1 -1 1 -1 -1 -1
+3 2 -1 5 2 -1 -1 2 8 -1 1 1 1 -1 1 -1 -1 -1
+"""
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    path = tmp_path / "small.swf"
+    path.write_text(SWF)
+    return path
+
+
+def run(*arguments: object, **options: object) -> str:
+    out = StringIO()
+    call_command("runsimulation", *map(str, arguments), stdout=out, verbosity=0, **options)
+    return out.getvalue()
+
+
+def document(*arguments: object) -> dict:
+    return json.loads(run(*arguments, "--json"))
+
+
+def starts(scheduler: str) -> dict[int, float]:
+    rows = SchedulerResult.objects.filter(scheduler=scheduler).values_list("task__task_id", "start_time")
+    return dict(rows)
+
+
+def test_every_placement_of_every_policy_is_stored(trace: Path) -> None:
+    printed = document("--workload", trace, "--cluster", "hpc-4", "--policies", "fcfs,fcfs+easy")
+    assert printed["rows_written"] == SchedulerResult.objects.count() == 6
+    assert starts("fcfs") == {1: 0.0, 2: 10.0, 3: 20.0}
+    assert starts("fcfs+easy") == {1: 0.0, 2: 10.0, 3: 2.0}
+    stored = Run.objects.get()
+    assert (stored.status, stored.rows_expected, stored.rows_written) == ("finished", 6, 6)
+    assert printed["checksum"] == stored.checksum
+    assert len(printed["checksum"]) == 64
+
+
+def test_the_document_ranks_the_policies_with_their_figures(trace: Path) -> None:
+    printed = document("--workload", trace, "--cluster", "hpc-4", "--policies", "fcfs,fcfs+easy")
+    figures = {row["scheduler"]: row for row in printed["policies"]}
+    assert figures["fcfs"]["mean_job_completion_time"] == pytest.approx((10 + 19 + 23) / 3)
+    assert figures["fcfs+easy"]["mean_job_completion_time"] == pytest.approx((10 + 19 + 5) / 3)
+    assert figures["fcfs"]["makespan"] == 25.0
+    assert figures["fcfs+easy"]["max_wait_time"] == 9.0
+    assert figures["fcfs+easy"]["wins"] == 3
+    assert printed["policies"][0]["scheduler"] == "fcfs+easy"
+    assert printed["workload"]["tasks"] == 3
+
+
+def test_the_same_seed_gives_the_same_checksum_and_the_order_of_lines_does_not_matter(
+    trace: Path, tmp_path: Path
+) -> None:
+    shuffled = tmp_path / "shuffled.swf"
+    header, *lines = SWF.splitlines()
+    shuffled.write_text("\n".join([header, *reversed(lines)]) + "\n")
+    policies = ("--cluster", "hpc-4", "--policies", "fcfs,random_order,sjf+easy", "--seed", "7")
+    checksums = {document("--workload", path, *policies)["checksum"] for path in (trace, trace, shuffled)}
+    assert len(checksums) == 1
+
+
+def test_a_file_given_twice_is_one_workload(trace: Path) -> None:
+    for _ in range(2):
+        run("--workload", trace, "--policies", "fcfs")
+    assert Workload.objects.count() == 1
+    assert Run.objects.count() == 2
+    assert len(set(Run.objects.values_list("name", flat=True))) == 2
+
+
+def test_the_cluster_defaults_to_the_size_of_the_traced_machine(trace: Path) -> None:
+    assert document("--workload", trace, "--policies", "fcfs")["cluster"]["groups"][0]["cores"] == 4
+
+
+def test_limit_takes_the_first_tasks_by_arrival(trace: Path) -> None:
+    run("--workload", trace, "--policies", "fcfs", "--limit", 2)
+    assert set(starts("fcfs")) == {1, 2}
+
+
+def test_the_table_names_every_policy_and_says_how_to_export(trace: Path) -> None:
+    printed = run("--workload", trace, "--policies", "fcfs,sjf")
+    assert "fcfs" in printed
+    assert "sjf" in printed
+    assert "exportdata" in printed
+
+
+def test_a_dry_run_says_what_would_be_played_and_writes_nothing(trace: Path) -> None:
+    printed = run("--workload", trace, "--cluster", "hpc-4", "--policies", "fcfs,sjf", "--dry-run")
+    assert "3 tasks" in printed
+    assert "6 placements" in printed
+    assert not Workload.objects.exists()
+    assert not Run.objects.exists()
+
+
+def test_resuming_a_finished_run_prints_its_stored_document(trace: Path) -> None:
+    first = document("--workload", trace, "--policies", "fcfs", "--name", "mine")
+    assert document("--resume", "mine") == first
+    assert Run.objects.count() == 1
+
+
+def test_keeping_only_the_summary_stores_figures_without_placements(trace: Path) -> None:
+    whole = document("--workload", trace, "--policies", "fcfs,sjf")
+    summary = document("--workload", trace, "--policies", "fcfs,sjf", "--keep", "summary")
+    assert summary["rows_written"] == 0
+    assert SchedulerResult.objects.count() == 6
+    assert summary["policies"] == whole["policies"]
+    assert summary["checksum"] == whole["checksum"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--policies", "fcsf"), "Did you mean fcfs?"),
+        (("--policies", "fcfs+esay"), "Did you mean easy?"),
+        (("--policies", ""), "list of policies is empty"),
+        (("--policies", "fcfs,fcfs"), "more than once"),
+        (("--cluster", "hpc-3"), "1 task"),
+        (("--cluster", "hcp-4"), "Did you mean"),
+        (("--limit", "0"), "at least 1"),
+        (("--warmup", "0.6", "--cooldown", "0.6"), "together below 1"),
+        (("--seed", "-1"), "--seed must be"),
+        (("--estimates", "sometimes"), "sometimes"),
+        (("--conservative-depth", "0"), "at least 1"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_no_run(trace: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        run("--workload", trace, *arguments)
+    assert sentence in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not Run.objects.exists()
+    assert not SchedulerResult.objects.exists()
+    assert not Metric.objects.exists()
+
+
+def test_tasks_larger_than_the_cluster_are_counted_and_can_be_dropped_or_clamped(trace: Path) -> None:
+    arguments = ("--workload", trace, "--cluster", "hpc-3", "--policies", "fcfs", "--on-oversize")
+    assert document(*arguments, "drop")["rows_written"] == 2
+    assert document(*arguments, "clamp")["rows_written"] == 3
+
+
+@pytest.mark.parametrize("missing", ["no-such-file.swf", "no-such-workload"])
+def test_an_unknown_workload_is_refused(missing: str) -> None:
+    with pytest.raises(CommandError, match=missing):
+        run("--workload", missing)
+
+
+def test_an_explicit_name_can_be_used_once(trace: Path) -> None:
+    run("--workload", trace, "--policies", "fcfs", "--name", "mine")
+    with pytest.raises(CommandError, match="There is a run called 'mine' already"):
+        run("--workload", trace, "--policies", "fcfs", "--name", "mine")
+    assert Run.objects.count() == 1
+
+
+def test_a_run_that_nobody_knows_cannot_be_resumed() -> None:
+    with pytest.raises(CommandError, match="There is no run 'nothing'"):
+        run("--resume", "nothing")
+
+
+def test_saying_neither_workload_nor_run_is_refused() -> None:
+    with pytest.raises(CommandError, match="--workload NAME"):
+        run()
