@@ -142,7 +142,7 @@ class Error(TypedDict):
 
 
 class Accepted(TypedDict):
-    """Server to client: a command was put in the run's queue; its effect shows as a `run_state`. `type` is `accepted`."""
+    """Server to client: a command stands in the run's queue; `run_state` tells of its effect. `type` is `accepted`."""
 
     type: Literal["accepted"]
     version: int

@@ -12,7 +12,8 @@ SMALLEST = 1e-3
 LARGEST = 1e9
 """Bin 0 holds what lies below `SMALLEST` (zero above all), the last bin what lies above `LARGEST`."""
 
-_EDGES = np.geomspace(SMALLEST, LARGEST, BINS - 1)
+EDGES = np.geomspace(SMALLEST, LARGEST, BINS - 1)
+"""Bin i holds the values from `EDGES[i - 1]` up to, but without, `EDGES[i]`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class LogHistogram:
     def of(cls, values: FloatArray) -> Self:
         """Count n values; those that are not known (NaN) are left out."""
         known = values[~np.isnan(values)]
-        bins = np.searchsorted(_EDGES, known, side="right")
+        bins = np.searchsorted(EDGES, known, side="right")
         return cls(counts=np.bincount(bins, minlength=BINS).astype(np.int64))
 
     def __add__(self, other: "LogHistogram") -> "LogHistogram":
@@ -57,7 +58,7 @@ class LogHistogram:
         if bin_ == BINS - 1:
             return LARGEST
         part = (wanted - (reached[bin_] - self.counts[bin_])) / self.counts[bin_]
-        return float(_EDGES[bin_ - 1] * (_EDGES[bin_] / _EDGES[bin_ - 1]) ** max(0.0, part))
+        return float(EDGES[bin_ - 1] * (EDGES[bin_] / EDGES[bin_ - 1]) ** max(0.0, part))
 
     def as_json(self) -> dict[str, Any]:
         """Return the bins that hold something, as `from_json` takes them back."""

@@ -1,0 +1,151 @@
+"""Tells the server processes how a run goes, without holding the simulation up."""
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from channels.layers import get_channel_layer
+from channels_redis.pubsub import RedisPubSubChannelLayer
+from django.db import DatabaseError, connection, connections
+from redis.exceptions import RedisError
+
+from apps.live import messages
+from apps.live.models import SimulationState
+from apps.live.snapshots import Mark, Race
+
+if TYPE_CHECKING:
+    from apps.live.runner import Runner
+
+logger = logging.getLogger(__name__)
+
+SNAPSHOTS_A_SECOND = 10
+
+STORED_EVERY = 1.0
+"""Seconds between two snapshots stored in the database when Redis carries them all."""
+
+SEND_TIMEOUT = 2.0
+RETRY_AFTER = 1.0
+FLUSH_SECONDS = 10.0
+"""How long the end of a run may wait for its last snapshots to go out."""
+
+
+class Publisher:
+    """Publishes snapshots of the run that it observes, at most ten a second; a change of status goes out at once.
+
+    The runner's thread only notes where the run stands; a thread of its own builds the snapshot and sends it, and
+    while that is busy the runner goes on and nothing queues up. A Redis or a database that cannot be reached costs
+    snapshots, never the run. With an in-memory database, which threads cannot share, it all happens at once instead.
+    """
+
+    def __init__(self) -> None:
+        self._race: Race | None = None
+        self._marks: queue.SimpleQueue[Mark | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._busy = False
+        self._next_at = 0.0
+        self._stored_at = 0.0
+        self._retry_at = 0.0
+        self._unreachable = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.published = 0
+
+    def started(self, runner: "Runner") -> None:
+        """Show the run as it begins or is taken up again."""
+        self._race = Race(runner)
+        self._loop = asyncio.new_event_loop()
+        if not (connection.vendor == "sqlite" and connection.is_in_memory_db()):
+            self._thread = threading.Thread(target=self._work, name="live publisher", daemon=True)
+            self._thread.start()
+        self._hand_over(urgent=True)
+
+    def stepped(self, runner: "Runner") -> None:
+        """Show the run if the last snapshot has gone out and is old enough."""
+        now = time.monotonic()
+        if now >= self._next_at and not self._busy:
+            self._next_at = max(self._next_at + 1 / SNAPSHOTS_A_SECOND, now)
+            self._hand_over(urgent=False)
+
+    def changed(self, runner: "Runner") -> None:
+        """Show the run's new status."""
+        if self._race is not None:
+            self._race.status_changed()
+            self._hand_over(urgent=True)
+
+    def retrained(self, event: messages.Retraining) -> None:
+        """Tell that a learned policy was fitted anew."""
+        if self._race is not None:
+            self._race.retrained(event)
+            self._hand_over(urgent=True)
+
+    def ended(self, runner: "Runner") -> None:
+        """Show the run's last state and wait until it has gone out."""
+        if self._race is None:
+            self.started(runner)
+        else:
+            self._hand_over(urgent=True)
+        if self._thread is None:
+            self._close()
+            return
+        self._marks.put(None)
+        self._thread.join(FLUSH_SECONDS)
+        if self._thread.is_alive():
+            logger.warning("The last live snapshots of run %s were not sent in time.", runner.run.name)
+
+    def _hand_over(self, *, urgent: bool) -> None:
+        mark = self._race.mark(urgent=urgent)
+        if self._thread is None:
+            self._publish(mark)
+        else:
+            self._busy = True
+            self._marks.put(mark)
+
+    def _work(self) -> None:
+        try:
+            while (mark := self._marks.get()) is not None:
+                self._publish(mark)
+                self._busy = not self._marks.empty()
+        finally:
+            self._close()
+            connections.close_all()
+
+    def _publish(self, mark: Mark) -> None:
+        snapshot = self._race.snapshot(mark)
+        by_redis = messages.via() == "redis"
+        if by_redis:
+            self._send(snapshot, urgent=mark.urgent)
+        if not by_redis or mark.urgent or time.monotonic() - self._stored_at >= STORED_EVERY:
+            self._store(snapshot)
+        self.published += 1
+
+    def _send(self, snapshot: messages.Snapshot, *, urgent: bool) -> None:
+        """Send through Redis; while that is away, try again only once a second."""
+        if time.monotonic() < self._retry_at and not urgent:
+            return
+        try:
+            self._loop.run_until_complete(asyncio.wait_for(messages.send_snapshot(snapshot), SEND_TIMEOUT))
+        except (RedisError, OSError, TimeoutError) as error:
+            if not self._unreachable:
+                logger.warning("Live snapshots go through the database until Redis is back: %s", error)
+            self._unreachable = True
+            self._retry_at = time.monotonic() + RETRY_AFTER
+        else:
+            self._unreachable = False
+
+    def _store(self, snapshot: messages.Snapshot) -> None:
+        self._stored_at = time.monotonic()
+        try:
+            SimulationState.objects.filter(run=snapshot["run"]).update(snapshot=snapshot)
+        except DatabaseError as error:
+            logger.warning("A live snapshot could not be stored: %s", error)
+            if self._thread is not None:
+                connection.close()
+
+    def _close(self) -> None:
+        """Close the thread's connections to Redis."""
+        if isinstance(get_channel_layer(), RedisPubSubChannelLayer):
+            # Of this event loop alone: the layer keeps connections for each.
+            self._loop.run_until_complete(get_channel_layer().flush())
+        self._loop.close()

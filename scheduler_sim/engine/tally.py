@@ -1,0 +1,191 @@
+"""Figures of a simulation that still goes on, kept up to date at a few nanoseconds a task.
+
+They mean what `metrics` defines and agree with it once every task has finished.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from scheduler_sim.engine.histogram import BINS, EDGES, LogHistogram
+from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.workload import FloatArray, IntArray
+
+POLICIES_A_WORD = 64
+
+
+class Tally:
+    """Completion times and held devices of one policy, task by task as they finish.
+
+    Args:
+        arrival, start, finish: shape (n,), seconds; the last two may be views that the simulation goes on writing,
+            NaN for a task that has not started.
+        cores, gpus: shape (n,), devices held by a task from its start to its finish.
+    """
+
+    def __init__(
+        self, *, arrival: FloatArray, start: FloatArray, finish: FloatArray, cores: FloatArray, gpus: FloatArray
+    ) -> None:
+        self._arrival, self._start, self._finish = arrival, start, finish
+        self._cores, self._gpus = cores, gpus
+        self._counts = np.zeros(BINS, np.int64)
+        self._sums = np.zeros(3)
+        self._lowest_open = 0
+        self.finished = 0
+
+    def add(self, rows: IntArray) -> None:
+        """Count tasks that have finished; each may be given once."""
+        _add(rows, self._arrival, self._start, self._finish, self._cores, self._gpus, EDGES, self._counts, self._sums)
+        self.finished += len(rows)
+
+    @property
+    def mean_job_completion_time(self) -> float:
+        """The mean of the tasks counted, NaN for none."""
+        return float(self._sums[0] / self.finished) if self.finished else float("nan")
+
+    @property
+    def completion_times(self) -> LogHistogram:
+        """The completion times of the tasks counted."""
+        return LogHistogram(counts=self._counts.copy())
+
+    def held_until(self, clock_time: float) -> tuple[float, float]:
+        """Return core-seconds and GPU-seconds held up to `clock_time`, of tasks counted and of those that run.
+
+        Every task that has finished by `clock_time` must have been counted, and none that finishes later.
+        """
+        arrived = int(np.searchsorted(self._arrival, clock_time, side="right"))
+        self._lowest_open, cores, gpus = _held_by_running(
+            self._lowest_open, arrived, clock_time, self._start, self._finish, self._cores, self._gpus
+        )
+        return float(self._sums[1] + cores), float(self._sums[2] + gpus)
+
+
+@dataclass(eq=False)
+class WinTally:
+    """How many tasks each of several policies has finished first so far; those that tie share the win.
+
+    A task counts from its first finish on. Policies may be counted in any order and at different clocks: a finish
+    that turns out to be lower takes the win away again.
+
+    Attributes:
+        wins: shape (policies,), int64.
+    """
+
+    wins: IntArray
+    _best: FloatArray
+    _holders: npt.NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, *, policies: int, tasks: int) -> "WinTally":
+        """Start with nothing finished."""
+        words = -(-policies // POLICIES_A_WORD)
+        return cls(
+            wins=np.zeros(policies, np.int64),
+            _best=np.full(tasks, np.inf),
+            _holders=np.zeros((tasks, words), np.uint64),
+        )
+
+    def add(self, policy: int, rows: IntArray, finish: FloatArray) -> None:
+        """Count tasks that `policy` has finished; each may be given once.
+
+        Args:
+            finish: shape (n,), finish times of all tasks under that policy.
+        """
+        _count_wins(rows, finish, policy, self._best, self._holders, self.wins)
+
+
+def latest(rows_by_policy: Sequence[IntArray], finishes: Sequence[FloatArray], count: int) -> list[tuple[int, int]]:
+    """Return up to `count` pairs (policy, row) that finished last, in ascending order of their finish.
+
+    Args:
+        rows_by_policy: for each policy rows in the order in which they finished.
+        finishes: for each policy the finish times of all its tasks.
+    """
+    ends = [
+        (float(finish[row]), policy, int(row))
+        for policy, (rows, finish) in enumerate(zip(rows_by_policy, finishes, strict=True))
+        for row in rows[-count:]
+    ]
+    return [(policy, row) for _, policy, row in sorted(ends)[-count:]]
+
+
+@kernel
+def _add(
+    rows: IntArray,
+    arrival: FloatArray,
+    start: FloatArray,
+    finish: FloatArray,
+    cores: FloatArray,
+    gpus: FloatArray,
+    edges: FloatArray,
+    counts: IntArray,
+    sums: FloatArray,
+) -> None:
+    lowest = np.log(edges[0])
+    bins_a_unit = (len(edges) - 1) / (np.log(edges[-1]) - lowest)
+    for row in rows:
+        completion = finish[row] - arrival[row]
+        bin_ = 0
+        if completion >= edges[0]:
+            bin_ = min(int((np.log(completion) - lowest) * bins_a_unit) + 1, len(edges))
+            # The logarithm may be off by a rounding at an edge, where the edges themselves decide.
+            while bin_ < len(edges) and completion >= edges[bin_]:
+                bin_ += 1
+            while bin_ > 0 and completion < edges[bin_ - 1]:
+                bin_ -= 1
+        counts[bin_] += 1
+        held = finish[row] - start[row]
+        sums[0] += completion
+        sums[1] += held * cores[row]
+        sums[2] += held * gpus[row]
+
+
+@kernel
+def _held_by_running(
+    lowest_open: int,
+    arrived: int,
+    clock: float,
+    start: FloatArray,
+    finish: FloatArray,
+    cores: FloatArray,
+    gpus: FloatArray,
+) -> tuple[int, float, float]:
+    """Return the first row that has not finished by `clock`, and what the running rows have held so far.
+
+    NaN compares false, so that what has not started counts neither as running nor as finished.
+    """
+    while lowest_open < arrived and finish[lowest_open] <= clock:
+        lowest_open += 1
+    core_seconds = 0.0
+    gpu_seconds = 0.0
+    for row in range(lowest_open, arrived):
+        if start[row] <= clock and finish[row] > clock:
+            core_seconds += (clock - start[row]) * cores[row]
+            gpu_seconds += (clock - start[row]) * gpus[row]
+    return lowest_open, core_seconds, gpu_seconds
+
+
+@kernel
+def _count_wins(
+    rows: IntArray,
+    finish: FloatArray,
+    policy: int,
+    best: FloatArray,
+    holders: npt.NDArray[np.uint64],
+    wins: IntArray,
+) -> None:
+    word, bit = policy // POLICIES_A_WORD, np.uint64(policy % POLICIES_A_WORD)
+    for row in rows:
+        if finish[row] > best[row]:
+            continue
+        if finish[row] < best[row]:
+            for other in range(len(wins)):
+                mask = np.uint64(1) << np.uint64(other % POLICIES_A_WORD)
+                if holders[row, other // POLICIES_A_WORD] & mask:
+                    wins[other] -= 1
+            holders[row, :] = 0
+            best[row] = finish[row]
+        holders[row, word] |= np.uint64(1) << bit
+        wins[policy] += 1
