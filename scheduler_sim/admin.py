@@ -34,15 +34,15 @@ class BigTableAdmin(admin.ModelAdmin):
 class ReadOnlyAdmin(BigTableAdmin):
     """Rows that are evidence: they are looked at, and go only together with their run."""
 
-    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Refuse."""
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Refuse."""
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Refuse."""
         return False
 
@@ -60,7 +60,7 @@ class RecentChoices(admin.SimpleListFilter):
         """Return the rows offered, newest first."""
         raise NotImplementedError
 
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:  # noqa: ARG002
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         """Return the choices; the one in the address is among them even when it is older."""
         choices = {str(key): name for key, name in self.newest().values_list("pk", "name")[: self.recent]}
         chosen = self.value()
@@ -68,7 +68,7 @@ class RecentChoices(admin.SimpleListFilter):
             choices[chosen] = f"number {chosen}"
         return list(choices.items())
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:  # noqa: ARG002
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Narrow to the chosen one."""
         chosen = self.value()
         if not chosen:

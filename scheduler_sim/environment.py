@@ -1,13 +1,18 @@
 """Typed reading of settings from the environment: a wrong value is one plain sentence at start."""
 
 import os
+import re
 import secrets
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
+
+serving = False
+"""True in a process that serves requests (set by asgi.py before the settings are read): it alone gets a pool."""
 
 
 def text(name: str, default: str = "") -> str:
@@ -102,3 +107,42 @@ def secret(name: str, fallback: Path) -> str:
     with os.fdopen(descriptor, "w") as file:
         file.write(value)
     return value
+
+
+def rate(name: str, default: str) -> str | None:
+    """Return a rate such as `120/m`, or None for `off`: so many requests a second, minute, hour or day.
+
+    Raises:
+        ImproperlyConfigured: any other value.
+    """
+    value = text(name, default)
+    if value.lower() == "off":
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,8}/[1-9]?[0-9]{0,4}[smhd]", value):
+        raise ImproperlyConfigured(f"{name} must be a rate such as 120/m, 5/s or 1000/h, or off, not {value!r}.")
+    return value
+
+
+def networks(name: str, default: tuple[str, ...] = ()) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return a comma-separated list of addresses and networks in CIDR notation.
+
+    Raises:
+        ImproperlyConfigured: an entry that is neither.
+    """
+    try:
+        return tuple(ip_network(word) for word in words(name, default))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must list addresses or networks such as 10.0.0.0/8: {error}.") from None
+
+
+def origins(name: str) -> list[str]:
+    """Return a comma-separated list of origins such as `https://example.org`.
+
+    Raises:
+        ImproperlyConfigured: an entry without a scheme, or with a path.
+    """
+    values = words(name)
+    for value in values:
+        if not re.fullmatch(r"https?://[^/\s]+", value):
+            raise ImproperlyConfigured(f"{name} must list origins such as https://example.org, not {value!r}.")
+    return values

@@ -5,7 +5,7 @@ from pathlib import Path
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from scheduler_sim import environment
+from scheduler_sim import environment, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(environment.text("VAR_DIR") or BASE_DIR / "var")
@@ -39,15 +39,27 @@ INSTALLED_APPS = [
     "apps.live",
 ]
 
+PROMETHEUS = environment.boolean("PROMETHEUS", default=True)
+CORS_ALLOWED_ORIGINS = environment.origins("CORS_ALLOWED_ORIGINS")
+
 MIDDLEWARE = [
+    "scheduler_sim.middleware.trusted_proxies",
+    "scheduler_sim.middleware.request_log",
+    *(["django_prometheus.middleware.PrometheusBeforeMiddleware"] if PROMETHEUS else []),
     "django.middleware.security.SecurityMiddleware",
+    "scheduler_sim.middleware.permissions_policy",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "django.middleware.http.ConditionalGetMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    *(["django_prometheus.middleware.PrometheusAfterMiddleware"] if PROMETHEUS else []),
+    "scheduler_sim.middleware.one_thread",
 ]
 
 ROOT_URLCONF = "scheduler_sim.urls"
@@ -63,6 +75,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "apps.tasks.context.page",
             ],
         },
     },
@@ -87,7 +100,14 @@ def _database() -> dict[str, object]:
     engine = str(settings.get("ENGINE", "")).rpartition(".")[2]
     if engine == "sqlite3":
         settings["OPTIONS"] = dict(_SQLITE_OPTIONS)
-    elif engine != "postgresql":
+    elif engine == "postgresql":
+        options = settings.setdefault("OPTIONS", {})
+        options.setdefault("connect_timeout", 5)
+        if environment.serving:
+            # Commands keep the one connection they open; a pool would leave threads behind in each of them.
+            size = environment.integer("DATABASE_POOL_SIZE", 10, minimum=1)
+            options["pool"] = {"min_size": min(2, size), "max_size": size, "timeout": 5}
+    else:
         raise ImproperlyConfigured("DATABASE_URL must start with postgres:// or sqlite://.")
     settings["ENGINE"] = f"django_prometheus.db.backends.{engine}"
     return settings
@@ -101,11 +121,13 @@ REDIS_URL = environment.url("REDIS_URL", ("redis", "rediss", "unix"))
 if REDIS_URL:
     CACHES = {
         "default": {
-            "BACKEND": "django_redis.cache.RedisCache",
+            "BACKEND": "django_prometheus.cache.backends.redis.RedisCache",
             "LOCATION": REDIS_URL,
-            "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
+            # Without Redis the site is slower, not down: a read is a miss, a write is lost, and the log says so.
+            "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1, "IGNORE_EXCEPTIONS": True},
         }
     }
+    DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
@@ -113,7 +135,7 @@ if REDIS_URL:
         }
     }
 else:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CACHES = {"default": {"BACKEND": "django_prometheus.cache.backends.locmem.LocMemCache"}}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 LANGUAGE_CODE = "en-gb"
@@ -123,7 +145,12 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS: list[Path | tuple[str, Path]] = [BASE_DIR / "static"]
+# The charts' library, once `npm ci` has fetched it; without it the pages show their tables alone.
+_ECHARTS = BASE_DIR / "node_modules" / "echarts" / "dist"
+CHARTS_INSTALLED = (_ECHARTS / "echarts.esm.min.mjs").is_file()
+if CHARTS_INSTALLED:
+    STATICFILES_DIRS.append(("echarts", _ECHARTS))
 # Serve straight from the apps' folders, so that a checkout needs no collectstatic.
 WHITENOISE_USE_FINDERS = True
 
@@ -133,3 +160,88 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+
+# What a browser is told. Everything a page needs comes from this host, and nothing stands inline.
+HTTPS_ONLY = environment.boolean("HTTPS_ONLY", default=False)
+TRUSTED_PROXIES = environment.networks("TRUSTED_PROXIES")
+SECURE_SSL_REDIRECT = HTTPS_ONLY
+# Probes come from inside, over plain http.
+SECURE_REDIRECT_EXEMPT = [r"^health$", r"^ready$", r"^metrics$"]
+# The middleware forgets this header unless one of TRUSTED_PROXIES sent it.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_HSTS_SECONDS = environment.integer("HSTS_SECONDS", 31_536_000) if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
+SECURE_HSTS_PRELOAD = HTTPS_ONLY
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_TRUSTED_ORIGINS = environment.origins("CSRF_TRUSTED_ORIGINS")
+CSRF_FAILURE_VIEW = "scheduler_sim.errors.csrf_failure"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        # Pictures inside style sheets of the admin and of Swagger UI.
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "object-src": ["'none'"],
+        "base-uri": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+# Who may ask how much.
+API_READ_PUBLIC = environment.boolean("API_READ_PUBLIC", default=True)
+RATE_LIMIT_ANONYMOUS = environment.rate("RATE_LIMIT_ANONYMOUS", "600/m")
+RATE_LIMIT_USER = environment.rate("RATE_LIMIT_USER", "3000/m")
+RATE_LIMIT_CONTROL = environment.rate("RATE_LIMIT_CONTROL", "60/m")
+RATE_LIMIT_LOGIN = environment.rate("RATE_LIMIT_LOGIN", "10/m")
+# A cache that does not answer must not close the site.
+RATELIMIT_FAIL_OPEN = True
+METRICS_ALLOWED = environment.networks("METRICS_ALLOWED", ("127.0.0.0/8", "::1/128"))
+METRICS_TOKEN = environment.text("METRICS_TOKEN")
+UPLOAD_MAX_BYTES = environment.integer("UPLOAD_MAX_MB", 100, minimum=1) * 2**20
+UPLOAD_MAX_UNPACKED_BYTES = environment.integer("UPLOAD_MAX_UNPACKED_MB", 2000, minimum=1) * 2**20
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        # The first one decides between 401 and 403 for somebody unknown.
+        "scheduler_sim.access.ApiTokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["scheduler_sim.access.ReadOrControl"],
+    "DEFAULT_THROTTLE_CLASSES": ["scheduler_sim.access.RateLimit"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "rest_framework.renderers.JSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "scheduler_sim.errors.exception_handler",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "COERCE_DECIMAL_TO_STRING": False,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Scheduler Sim",
+    "DESCRIPTION": "Workloads, runs and results of simulated scheduling policies. Times are simulated seconds.",
+    "VERSION": "1",
+    "SERVE_PERMISSIONS": ["scheduler_sim.access.ReadOrControl"],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "scheduler_sim.schema.document_problems",
+    ],
+}
+
+LOGGING = logs.configuration(
+    style=environment.one_of("LOG_FORMAT", "json" if HTTPS_ONLY else "text", ("json", "text")),
+    level=environment.one_of("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+)

@@ -25,7 +25,7 @@ class SchedulerFilter(admin.SimpleListFilter):
     title = "policy"
     parameter_name = "scheduler"
 
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:  # noqa: ARG002
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         """Return the policies of the chosen run."""
         chosen = request.GET.get("run", "")
         if not chosen.isdigit():
@@ -33,7 +33,7 @@ class SchedulerFilter(admin.SimpleListFilter):
         policies = Run.objects.filter(pk=chosen).values_list("policies", flat=True).first() or []
         return [(name, name) for name in policies]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:  # noqa: ARG002
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Narrow to the chosen policy."""
         return queryset.filter(scheduler=self.value()) if self.value() else queryset
 
@@ -59,11 +59,11 @@ class RunAdmin(BigTableAdmin):
     date_hierarchy = "created_at"
     readonly_fields = tuple(field.name for field in Run._meta.concrete_fields if field.name != "name")
 
-    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Refuse: a run is what a simulation left behind."""
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Refuse: results carry no database constraint; `prune` deletes a run together with them."""
         return False
 

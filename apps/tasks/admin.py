@@ -28,11 +28,11 @@ class WorkloadAdmin(BigTableAdmin):
     date_hierarchy = "created_at"
     readonly_fields = tuple(field.name for field in Workload._meta.concrete_fields if field.name != "name")
 
-    def has_add_permission(self, request: object, obj: object = None) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: object, obj: object = None) -> bool:
         """Refuse: workloads are imported or generated, with their tasks."""
         return False
 
-    def has_delete_permission(self, request: object, obj: object = None) -> bool:  # noqa: ARG002
+    def has_delete_permission(self, request: object, obj: object = None) -> bool:
         """Refuse: the confirmation page would read every task; `prune` deletes in batches."""
         return False
 

@@ -44,6 +44,6 @@ class TrainedModelAdmin(BigTableAdmin):
         """Leave the artifact, which may be megabytes, out of the list."""
         return super().get_queryset(request).defer("artifact", "parent__artifact")
 
-    def has_add_permission(self, request: object, obj: object = None) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: object, obj: object = None) -> bool:
         """Refuse: models are trained."""
         return False

@@ -1,0 +1,83 @@
+"""Who may use the API, and how often: authentication, permission and rate limits."""
+
+import re
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django_ratelimit.core import get_usage
+from rest_framework.authentication import TokenAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+
+class ApiTokenAuthentication(TokenAuthentication):
+    """`Authorization: Token <key>`; what cannot be a key is refused without asking the database."""
+
+    def authenticate_credentials(self, key: str) -> tuple[Any, Any]:
+        """Return the user and the token of `key`."""
+        if not re.fullmatch(r"[0-9a-f]{40}", key):
+            raise AuthenticationFailed("Invalid token.")
+        return super().authenticate_credentials(key)
+
+
+class ReadOrControl(BasePermission):
+    """Reading is open unless API_READ_PUBLIC is 0; whatever changes something needs `results.control_run`."""
+
+    def has_permission(self, request: Request, view: object) -> bool:
+        """Return whether the person may do this."""
+        if request.method in SAFE_METHODS:
+            return settings.API_READ_PUBLIC or request.user.is_authenticated
+        return request.user.has_perm("results.control_run")
+
+
+def address_key(request: HttpRequest) -> str:
+    """Return what an unknown client is counted by: its address, or the /64 network that an IPv6 host owns."""
+    try:
+        address = ip_address(request.META.get("REMOTE_ADDR") or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, 64), strict=False))
+    return str(address)
+
+
+def seconds_to_wait(request: HttpRequest, *, group: str, key: str, rate: str | None) -> int | None:
+    """Count one request and return None, or the seconds until the next one is allowed."""
+    usage = get_usage(
+        request,
+        group=group,
+        key=lambda _group, _request: key,
+        rate=rate,
+        increment=True,
+    )
+    if usage is None or not usage["should_limit"]:
+        return None
+    return max(1, usage["time_left"])
+
+
+class RateLimit(BaseThrottle):
+    """Reads by address or by user, and what changes something apart from them at a rate of its own."""
+
+    def __init__(self) -> None:
+        self._wait: int | None = None
+
+    def allow_request(self, request: Request, view: object) -> bool:
+        """Count the request; DRF answers 429 with Retry-After when it is one too many."""
+        known = request.user.is_authenticated
+        key = f"user:{request.user.pk}" if known else address_key(request)
+        if request.method not in SAFE_METHODS:
+            group, rate = "control", settings.RATE_LIMIT_CONTROL
+        elif known:
+            group, rate = "user", settings.RATE_LIMIT_USER
+        else:
+            group, rate = "anonymous", settings.RATE_LIMIT_ANONYMOUS
+        self._wait = seconds_to_wait(request, group=f"api:{group}", key=key, rate=rate)
+        return self._wait is None
+
+    def wait(self) -> int | None:
+        """Return the seconds for Retry-After."""
+        return self._wait

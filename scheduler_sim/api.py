@@ -1,0 +1,183 @@
+"""What every endpoint of the API shares: strict JSON, rows straight from the database, CSV, refused misspellings."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from django.http import Http404
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework import serializers, viewsets
+from rest_framework.exceptions import AuthenticationFailed, ParseError, ValidationError
+from rest_framework.parsers import JSONParser
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from scheduler_sim.errors import TooLarge
+from scheduler_sim.pagination import KeysetPagination
+
+MAX_JSON_BYTES = 2**20
+LARGEST_KEY = 2**63 - 1
+
+
+class StrictJSONParser(JSONParser):
+    """JSON that any database can store: of bounded size and depth, without NUL or half a surrogate pair."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: dict[str, Any] | None = None) -> Any:
+        """Return the document.
+
+        Raises:
+            ParseError: no JSON, nested too deeply, or with text that cannot be stored.
+            TooLarge: more than `MAX_JSON_BYTES`.
+        """
+        content = stream.read(MAX_JSON_BYTES + 1)
+        if len(content) > MAX_JSON_BYTES:
+            raise TooLarge(f"A JSON document may hold {MAX_JSON_BYTES} bytes.")
+        try:
+            document = super().parse(io.BytesIO(content), media_type, parser_context)
+            text = json.dumps(document, ensure_ascii=False)
+            text.encode()
+        except RecursionError:
+            raise ParseError("JSON parse error - nested too deeply.") from None
+        except UnicodeEncodeError:
+            raise ParseError("JSON parse error - half a surrogate pair in a text.") from None
+        if "\\u0000" in text:
+            raise ParseError("JSON parse error - a NUL character in a text.")
+        return document
+
+
+class CsvRenderer(BaseRenderer):
+    """The rows of a list as CSV: a line of names, then one line a row; what is no plain value is JSON."""
+
+    media_type = "text/csv"
+    format = "csv"
+    charset = "utf-8"
+
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: dict[str, Any] | None = None
+    ) -> str:
+        """Return the text; a page's neighbours are in the Link header."""
+        rows = data["results"] if isinstance(data, dict) and "results" in data else data
+        output = io.StringIO()
+        if rows:
+            writer = csv.DictWriter(output, fieldnames=list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+        return output.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, default=str)
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        # A spreadsheet would run it as a formula.
+        return f"'{value}"
+    return value
+
+
+class GuardedMixin:
+    """Counts requests before it looks at permissions, and refuses query parameters that mean nothing.
+
+    Attributes:
+        parameters: names of the query parameters the view reads itself.
+    """
+
+    parameters: frozenset[str] = frozenset()
+    parser_classes = (StrictJSONParser,)
+
+    def perform_authentication(self, request: Request) -> None:
+        """Authenticate; credentials that are refused are counted like requests of somebody unknown."""
+        try:
+            super().perform_authentication(request)
+        except AuthenticationFailed:
+            self.check_throttles(request)
+            raise
+
+    def check_permissions(self, request: Request) -> None:
+        """Count the request first, so that refusals are limited too."""
+        if not hasattr(request, "_counted"):
+            request._counted = True
+            super().check_throttles(request)
+        super().check_permissions(request)
+
+    def check_throttles(self, request: Request) -> None:
+        """Count the request once."""
+        if not hasattr(request, "_counted"):
+            request._counted = True
+            super().check_throttles(request)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Check everything that can be checked before the view itself runs."""
+        super().initial(request, *args, **kwargs)
+        known = self.known_parameters() | {"format"}
+        unknown = sorted(set(request.query_params) - known)
+        if unknown:
+            sentence = f"There is no such parameter. Known ones: {', '.join(sorted(known))}."
+            raise ValidationError({name: [sentence] for name in unknown})
+
+    def known_parameters(self) -> set[str]:
+        """Return the names of the query parameters that mean something."""
+        return set(self.parameters)
+
+
+class RowsViewSet(GuardedMixin, viewsets.GenericViewSet):
+    """Lists and shows rows of one table, read as plain values and never as model instances.
+
+    The serializer names the columns: each field's source is a path in the database. A list costs one query whatever
+    its size.
+
+    Attributes:
+        row_orderings: what a list may be ordered by: names to paths that together are unique and never null; the
+            first is the default.
+    """
+
+    filter_backends = (DjangoFilterBackend,)
+    pagination_class = KeysetPagination
+    renderer_classes = (JSONRenderer, BrowsableAPIRenderer, CsvRenderer)
+    lookup_value_regex = "[0-9]{1,19}"
+    row_orderings: dict[str, tuple[str, ...]] = {"-id": ("-id",)}
+
+    def orderings(self) -> dict[str, tuple[str, ...]]:
+        """Return what this request may order by; the first is the default."""
+        return self.row_orderings
+
+    def documented_orderings(self) -> Iterable[str]:
+        """Return every name that some request may order by."""
+        return self.row_orderings
+
+    def known_parameters(self) -> set[str]:
+        """Return the filters and the parameters of a page, for a list."""
+        if self.action != "list":
+            return super().known_parameters()
+        filters = set(self.filterset_class.base_filters) if getattr(self, "filterset_class", None) else set()
+        return super().known_parameters() | filters | {"cursor", "page_size", "ordering"}
+
+    def columns(self) -> dict[str, str]:
+        """Return the names of the columns and where they come from."""
+        fields: dict[str, serializers.Field] = self.get_serializer().fields
+        return {name: field.source.replace(".", "__") for name, field in fields.items()}
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return one page."""
+        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(rows)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return one row."""
+        return Response(self.row(kwargs[self.lookup_field]))
+
+    def row(self, key: str) -> dict[str, Any]:
+        """Return the row with the primary key `key`.
+
+        Raises:
+            Http404: there is none.
+        """
+        columns = self.columns()
+        found = None
+        if int(key) <= LARGEST_KEY:
+            found = self.get_queryset().filter(pk=key).values_list(*columns.values()).first()
+        if found is None:
+            raise Http404
+        return dict(zip(columns, found, strict=True))

@@ -1,0 +1,84 @@
+"""Log records with the request and the run they belong to: lines to read, or JSON to collect."""
+
+import json
+import logging
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""The request under way, as its X-Request-ID header says."""
+
+run_id: ContextVar[str] = ContextVar("run_id", default="")
+"""The run that the code under way plays or commands."""
+
+_STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {"message", "asctime", "taskName"}
+
+
+class ContextFilter(logging.Filter):
+    """Gives every record the numbers of its request and run; one that is given as `extra` wins."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add them and let the record pass."""
+        for name, variable in (("request_id", request_id), ("run_id", run_id)):
+            if not hasattr(record, name):
+                setattr(record, name, variable.get())
+        return True
+
+
+def _extras(record: logging.LogRecord) -> dict[str, object]:
+    return {
+        name: value
+        for name, value in record.__dict__.items()
+        if name not in _STANDARD and value not in ("", None) and name not in ("request", "status_code")
+    }
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, exception, and whatever was given as `extra`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        document: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_extras(record),
+        }
+        if record.exc_info:
+            document["exception"] = self.formatException(record.exc_info)
+        return json.dumps(document, default=str, ensure_ascii=False)
+
+
+class TextFormatter(logging.Formatter):
+    """One line to read, the extras behind the message as name=value."""
+
+    def __init__(self) -> None:
+        super().__init__("{asctime} {levelname:<7} {name}: {message}", style="{")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """Return the line without a traceback."""
+        # Line breaks in what a client sent must not forge a line.
+        record.message = record.message.replace("\n", "\\n").replace("\r", "\\r")
+        extras = " ".join(f"{name}={value}" for name, value in _extras(record).items())
+        line = super().formatMessage(record)
+        return f"{line} [{extras}]" if extras else line
+
+
+def configuration(*, style: str, level: str) -> dict[str, object]:
+    """Return the LOGGING setting: everything to stderr, as `json` or `text`."""
+    formatter = {"json": JsonFormatter, "text": TextFormatter}[style]
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"context": {"()": ContextFilter}},
+        "formatters": {"line": {"()": formatter}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["context"]}},
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
+        "loggers": {
+            "apps": {"level": level},
+            "scheduler_sim": {"level": level},
+            # Its own handlers would write every record a second time, and mail to nobody.
+            "django": {"handlers": [], "level": level if level in ("WARNING", "ERROR") else "INFO"},
+        },
+    }

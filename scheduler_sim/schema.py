@@ -1,0 +1,47 @@
+"""What the OpenAPI document says beyond what drf-spectacular reads from the views."""
+
+from typing import Any
+
+from scheduler_sim.errors import MEDIA_TYPE
+
+PROBLEM = {
+    "type": "object",
+    "description": "An error. `errors` has sentences by field where fields are at fault.",
+    "required": ["type", "title", "status", "detail", "errors", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
+        "request_id": {"type": "string"},
+    },
+}
+
+_ALWAYS = {
+    400: "A parameter or the document has no meaning.",
+    401: "Who asks is not known, and has to be.",
+    403: "Who asks is known and may not.",
+    404: "There is nothing at this address.",
+    405: "This address does not know that method.",
+    406: "None of the media types accepted can be given.",
+    429: "Too many requests; Retry-After says how long to wait.",
+    503: "The database does not answer.",
+}
+_WHEN_SENDING = {
+    409: "The state of things does not allow it.",
+    413: "The document is too large.",
+    415: "The document is of a type that is not read here.",
+}
+
+
+def document_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add the answers that every operation can give when something is wrong (a postprocessing hook)."""
+    result["components"].setdefault("schemas", {})["Problem"] = PROBLEM
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for operations in result["paths"].values():
+        for method, operation in operations.items():
+            answers = _ALWAYS if method == "get" else {**_ALWAYS, **_WHEN_SENDING}
+            for status, description in answers.items():
+                operation["responses"].setdefault(str(status), {"description": description, "content": content})
+    return result
