@@ -12,6 +12,7 @@ from apps.results.signals import rows_changed
 from scheduler_sim import engine
 from scheduler_sim.columnar import insert_columns
 from scheduler_sim.engine import metrics
+from scheduler_sim.engine.distributions import fraction_counts, wait_by_size
 from scheduler_sim.engine.histogram import LogHistogram
 from scheduler_sim.engine.usage import Usage
 
@@ -57,6 +58,8 @@ def metrics_store(
                     {
                         "histograms": _histograms(workload, outcome, scored),
                         "beats": dict(zip(outcomes, beats[number].tolist(), strict=True)),
+                        "wait_by_size": wait_by_size(workload, outcome, scored),
+                        "fraction_counts": fraction_counts(workload, outcome, scored),
                     }
                 ],
             }

@@ -1,0 +1,44 @@
+"""The numbers of a table or chart as CSV and JSON."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.http import HttpResponse, JsonResponse
+
+from apps.tasks.charts import Chart, plain
+
+
+def csv_response(name: str, rows: Iterable[Sequence[Any]]) -> HttpResponse:
+    """Return rows, the first one the head, as a file to save."""
+    text = io.StringIO()
+    csv.writer(text).writerows([["" if value is None else _safe(value) for value in row] for row in rows])
+    return HttpResponse(
+        text.getvalue(),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
+    )
+
+
+def table_response(name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], kind: str) -> HttpResponse:
+    """Return a table as `csv` or as `json` (a list of objects)."""
+    if kind == "csv":
+        return csv_response(name, [columns, *rows])
+    return JsonResponse(
+        [dict(zip(columns, map(_json, row), strict=True)) for row in rows], safe=False, json_dumps_params={"indent": 1}
+    )
+
+
+def chart_response(name: str, chart: Chart, kind: str) -> HttpResponse:
+    """Return a chart's points as `csv` or `json`."""
+    return csv_response(name, chart.csv_rows()) if kind == "csv" else JsonResponse(chart.as_json())
+
+
+def _safe(value: Any) -> Any:
+    """Keep a text that a spreadsheet would take for a formula from being one."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
+
+
+def _json(value: Any) -> Any:
+    return plain(value) if isinstance(value, float) else value

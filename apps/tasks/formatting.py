@@ -1,0 +1,92 @@
+"""Numbers as people read them: one unit and one number of decimals for a whole column."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from scheduler_sim.engine.figures import FIGURES
+
+NO_DATA = "no data"
+
+_UNITS = {
+    "seconds": (("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86_400.0)),
+    "joules": (("J", 1.0), ("kJ", 1e3), ("kWh", 3.6e6), ("MWh", 3.6e9)),
+    "per_second": (("a day", 1 / 86_400), ("an hour", 1 / 3600), ("a minute", 1 / 60), ("a second", 1.0)),
+    "dollars": (("$", 1.0),),
+    "share": (("%", 0.01),),
+    "count": (("", 1.0),),
+    "ratio": (("", 1.0),),
+}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How the numbers of one column are written: divided by `divisor`, with `decimals`, in `unit`."""
+
+    unit: str
+    divisor: float
+    decimals: int
+
+    def text(self, value: float | None) -> str:
+        """Return the number without its unit, `no data` for None and NaN."""
+        if value is None or math.isnan(value):
+            return NO_DATA
+        return f"{value / self.divisor:,.{self.decimals}f}"
+
+    def with_unit(self, value: float | None) -> str:
+        """Return the number with its unit."""
+        text = self.text(value)
+        if text == NO_DATA or not self.unit:
+            return text
+        if self.unit == "$":
+            return f"${text}"
+        return f"{text}{'' if self.unit == '%' else ' '}{self.unit}"
+
+
+def scale_of(quantity: str, values: Iterable[float | None]) -> Scale:
+    """Choose the largest unit in which the middle value is at least 1, and decimals for about three digits."""
+    known = sorted(abs(value) for value in values if value is not None and not math.isnan(value) and value != 0)
+    middle = known[len(known) // 2] if known else 0.0
+    units = _UNITS[quantity]
+    unit, divisor = next(((name, size) for name, size in reversed(units) if middle >= 2 * size), units[0])
+    if quantity == "count":
+        return Scale(unit, divisor, 0)
+    if quantity == "share":
+        return Scale(unit, divisor, 1)
+    least = known[0] / divisor if known else 0.0
+    decimals = 0 if least >= 1000 else 1 if least >= 10 else 2
+    return Scale(unit, divisor, decimals)
+
+
+def figure_scale(name: str, values: Iterable[float | None]) -> Scale:
+    """Return the scale of a figure's column by the figure's name."""
+    return scale_of(FIGURES[name].quantity, values)
+
+
+def quantity(kind: str, value: float | None) -> str:
+    """Return one number in the unit that suits it, such as `13.5 min` or `2.30 kWh`."""
+    return scale_of(kind, [value]).with_unit(value)
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration in the unit that suits it: `48.2 s`, `13.5 min`, `5.10 h`, `12.4 d`."""
+    return quantity("seconds", seconds)
+
+
+def percent_change(value: float | None, base: float | None) -> str:
+    """Return how far `value` is from `base`: `-63%`, `+4.2%`, and `12x` from ten times on."""
+    if value is None or base is None or base == 0:
+        return NO_DATA
+    ratio = value / base
+    if ratio >= 10:
+        return f"{ratio:,.0f}x"
+    change = (ratio - 1) * 100
+    if abs(change) < 0.05:
+        return "0%"
+    return f"{change:+.1f}%" if abs(change) < 10 else f"{change:+.0f}%"
+
+
+def listing(words: Iterable[str]) -> str:
+    """Return words as a sentence holds them: `a`, `a and b`, `a, b and c`."""
+    words = list(words)
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,68 @@
+"""Tags and filters that every page uses."""
+
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from apps.tasks import formatting
+from scheduler_sim.engine.figures import FIGURES
+
+register = template.Library()
+
+_NO_DATA = mark_safe(f'<span class="no-data">{formatting.NO_DATA}</span>')  # noqa: S308
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Write seconds in the unit that suits them."""
+    return _NO_DATA if seconds is None else formatting.duration(seconds)
+
+
+@register.filter
+def quantity(value: float | None, kind: str) -> str:
+    """Write one number of a kind (`seconds`, `joules`, `share`, ...) in the unit that suits it."""
+    return _NO_DATA if value is None else formatting.quantity(kind, value)
+
+
+@register.filter
+def whole(value: float | None) -> str:
+    """Write a count with thousands separated."""
+    return _NO_DATA if value is None else f"{value:,.0f}"
+
+
+@register.filter
+def or_no_data(value: Any) -> Any:
+    """Say `no data` where there is none."""
+    return _NO_DATA if value is None or value == "" else value
+
+
+@register.simple_tag
+def scaled(value: float | None, scale: formatting.Scale) -> str:
+    """Write a number as its column does."""
+    text = scale.text(value)
+    return _NO_DATA if text == formatting.NO_DATA else text
+
+
+@register.simple_tag
+def figure_head(name: str, unit: str = "") -> SafeString:
+    """Return a column's label, linked to its definition, with the unit."""
+    figure = FIGURES[name]
+    head = format_html('<a href="/help/metrics/#{}" title="{}">{}</a>', name, figure.definition, figure.label)
+    return head if not unit else format_html("{}<br>{}", head, unit)
+
+
+@register.simple_tag
+def meter(share: float | None, label: str = "") -> str:
+    """Draw a thin bar filled to `share` (0 to 1); `label` is read to people who cannot see it."""
+    if share is None:
+        return ""
+    width = round(max(0.0, min(1.0, share)) * 100, 1)
+    role = format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"')
+    return format_html(
+        '<svg class="meter" viewBox="0 0 100 4" preserveAspectRatio="none" {}>'
+        '<rect class="track" width="100" height="4" rx="1"/><rect class="fill-bar" width="{}" height="4" rx="1"/></svg>',
+        role,
+        width,
+    )

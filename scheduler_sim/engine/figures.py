@@ -1,0 +1,119 @@
+"""What every reported figure means, its unit and which way is better: the words beside `metrics.py`'s formulas.
+
+The help page lists these, and each column head links to its entry.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from scheduler_sim.engine.metrics import SHORTEST_RUN
+
+Quantity = Literal["seconds", "share", "count", "ratio", "per_second", "joules", "dollars"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure that is shown to people.
+
+    Attributes:
+        name: the stored column.
+        label: a short column head.
+        quantity: what kind of number it is; the stored unit is the SI one, shares are parts of 1.
+        better: `lower`, `higher`, or empty where neither is better.
+        definition: one or two sentences with the formula.
+    """
+
+    name: str
+    label: str
+    quantity: Quantity
+    better: Literal["lower", "higher", ""]
+    definition: str
+
+
+FIGURES: dict[str, Figure] = {}
+"""Every figure by name, in the order of the help page."""
+
+
+def _define(name: str, label: str, quantity: Quantity, better: Literal["lower", "higher", ""], definition: str) -> None:
+    FIGURES[name] = Figure(name, label, quantity, better, definition)
+
+
+def _distribution(name: str, label: str, short: str, meaning: str) -> None:
+    _define(f"mean_{name}", f"Mean {short}", "seconds", "lower", f"Mean of the tasks' {label}: {meaning}")
+    _define(f"min_{name}", f"Least {short}", "seconds", "lower", f"The shortest {label} of any finished task.")
+    _define(f"max_{name}", f"Longest {short}", "seconds", "lower", f"The longest {label} of any finished task.")
+    _define(f"p50_{name}", f"Median {short}", "seconds", "lower", f"Half of the finished tasks have a shorter {label}.")
+    for percent in (95, 99):
+        _define(
+            f"p{percent}_{name}",
+            f"p{percent} {short}",
+            "seconds",
+            "lower",
+            f"{percent}% of the finished tasks have a shorter {label}; linear between order statistics.",
+        )
+
+
+_distribution("job_completion_time", "job completion time (JCT)", "JCT", "finish - arrival.")
+_distribution("wait_time", "wait", "wait", "start - arrival, or start - the last parent's finish where that is later.")
+_define(
+    "actual_time",
+    "Run time",
+    "seconds",
+    "lower",
+    "Finish - start of one task; it depends on the speed of the node and, for a split task, on its gpu_fraction.",
+)
+_define(
+    "bounded_slowdown",
+    "Slowdown",
+    "ratio",
+    "lower",
+    f"Of one task: max(1, JCT / max(run time, {SHORTEST_RUN:g} s)) (Feitelson, 2001).",
+)
+_define(
+    "mean_bounded_slowdown",
+    "Mean slowdown",
+    "ratio",
+    "lower",
+    "Mean of the tasks' bounded slowdowns: how many times longer than its run time a task took, "
+    f"where runs below {SHORTEST_RUN:g} s count as {SHORTEST_RUN:g} s.",
+)
+_define("makespan", "Makespan", "seconds", "lower", "Last finish - first arrival; of a window of time, its length.")
+_define("throughput", "Throughput", "per_second", "higher", "Finished tasks / makespan.")
+_define("cpu_utilisation", "CPU use", "share", "higher", "Busy core-seconds / (cores x makespan).")
+_define("gpu_utilisation", "GPU use", "share", "higher", "Busy GPU-seconds / (GPUs x makespan).")
+_define("mean_queue_length", "Mean queue", "ratio", "lower", "Tasks that are ready and wait, averaged over time.")
+_define("max_queue_length", "Longest queue", "count", "lower", "The most tasks that were ready and waited at once.")
+_define("energy_joules", "Energy", "joules", "lower", "Busy watts x busy seconds of everything that tasks held.")
+_define(
+    "idle_energy_joules",
+    "Idle energy",
+    "joules",
+    "lower",
+    "Idle watts x seconds of the devices that nothing held, from first arrival to last finish.",
+)
+_define("cost_usd", "Cost", "dollars", "lower", "Price x held time of every core and GPU, in US dollars.")
+_define(
+    "wins",
+    "Wins",
+    "count",
+    "higher",
+    "Tasks whose finish is the earliest of all policies of the run; policies that tie all win.",
+)
+_define("losses", "Losses", "count", "lower", "Finished tasks that are not wins.")
+_define(
+    "fairness",
+    "Fairness",
+    "ratio",
+    "higher",
+    "Jain's index over the users' mean bounded slowdown: 1 when all are served alike, 1/n when one of n has it all "
+    "(Jain, 1984). No data when the workload names no users.",
+)
+_define(
+    "regret", "Regret", "share", "lower", "Mean JCT / the oracle's mean JCT - 1, where the oracle played the same run."
+)
+_define("gpu_fraction", "GPU share", "share", "", "The part of a split task that is done on the GPU; 0 is CPU only.")
+_define("window_start_time", "Window start", "seconds", "", "Begin of a window, on the workload's own clock.")
+_define("window_end_time", "Window end", "seconds", "", "End of a window, on the workload's own clock.")
+_define("arrived_count", "Arrived", "count", "", "Tasks that arrived within the window.")
+_define("started_count", "Started", "count", "", "Tasks that started within the window.")
+_define("finished_count", "Finished", "count", "", "Tasks that finished within the window.")

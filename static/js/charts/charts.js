@@ -1,0 +1,89 @@
+// Finds the page's charts, fetches their numbers once for each address, draws them, and offers them as pictures.
+import { palette } from "./colours.js";
+import { optionsOf } from "./options.js";
+
+let echarts;
+const drawn = new Map(); // area -> {instance, chart}
+
+export async function drawAll(library) {
+  const areas = [...document.querySelectorAll("[data-chart]")];
+  const sources = new Map();
+  for (const area of areas) {
+    const source = area.dataset.source;
+    if (!sources.has(source)) sources.set(source, load(source));
+  }
+  echarts = await import(library);
+  await Promise.all(areas.map(async (area) => {
+    try {
+      const charts = await sources.get(area.dataset.source);
+      const chart = charts[area.dataset.chart];
+      if (chart) draw(area, chart);
+    } catch (error) {
+      area.textContent = `The numbers could not be loaded (${error.message}). Reload the page to try again.`;
+    }
+  }));
+  const gantts = document.querySelectorAll("[data-gantt]");
+  if (gantts.length) {
+    const { setUpGantt } = await import("./gantt.js");
+    for (const area of gantts) await setUpGantt(area, echarts, offerPictures);
+  }
+  document.addEventListener("themechange", redraw);
+  document.documentElement.dataset.chartsDrawn = String(drawn.size + gantts.length);
+  performance.mark("charts-drawn");
+}
+
+export async function load(source) {
+  const response = await fetch(source, { headers: { Accept: "application/json" } });
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  return (await response.json()).charts;
+}
+
+export function draw(area, chart) {
+  let entry = drawn.get(area);
+  if (!entry) {
+    const instance = echarts.init(area, null, { renderer: "canvas" });
+    if (chart.group) {
+      instance.group = chart.group;
+      echarts.connect(chart.group);
+    }
+    entry = { instance, chart };
+    drawn.set(area, entry);
+    new ResizeObserver(() => instance.resize()).observe(area);
+    offerPictures(area, () => entry.instance.getOption(), instance, chart.title);
+  }
+  entry.chart = chart;
+  entry.instance.setOption(optionsOf(chart, palette(), area.clientWidth), { replaceMerge: ["series"] });
+}
+
+function redraw() {
+  for (const [area, { chart }] of drawn) draw(area, chart);
+}
+
+export function offerPictures(area, options, instance, title) {
+  const tools = area.closest(".chart").querySelector(".tools");
+  const button = (label, make) => {
+    const element = document.createElement("button");
+    element.type = "button";
+    element.textContent = label;
+    element.setAttribute("aria-label", `${label} picture: ${title}`);
+    element.addEventListener("click", make);
+    tools.append(element);
+  };
+  const name = title.toLowerCase().replace(/[^a-z0-9]+/g, "-");
+  button("PNG", () => save(instance.getDataURL({ pixelRatio: 2, backgroundColor: palette().surface }), `${name}.png`));
+  button("SVG", () => {
+    const copy = echarts.init(null, null, { renderer: "svg", ssr: true, width: area.clientWidth, height: area.clientHeight });
+    copy.setOption({ ...options(), backgroundColor: palette().surface });
+    const file = URL.createObjectURL(new Blob([copy.renderToSVGString()], { type: "image/svg+xml" }));
+    copy.dispose();
+    save(file, `${name}.svg`);
+    setTimeout(() => URL.revokeObjectURL(file), 10000);
+  });
+}
+
+function save(address, name) {
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+}

@@ -1,0 +1,19 @@
+// Colours and dashes of the page's theme. One per policy, everywhere; the colours themselves stand in tokens.css.
+export const DASHES = ["solid", [7, 4], [2, 3], [10, 3, 2, 3], [14, 4], [4, 2, 1, 2], [1, 4], [12, 3, 2, 3, 2, 3]];
+
+const NAMES = ["ink", "muted", "line", "line-strong", "surface", "sunken", "better-fill", "worse-fill"];
+
+export function palette() {
+  const probe = document.createElement("span");
+  probe.hidden = true;
+  document.body.append(probe);
+  // Only a property that is used resolves light-dark(); reading the custom property would not.
+  const read = (name) => {
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const colours = Object.fromEntries(NAMES.map((name) => [name, read(name)]));
+  colours.policies = Array.from({ length: 12 }, (_, number) => read(`policy-${number}`));
+  probe.remove();
+  return colours;
+}

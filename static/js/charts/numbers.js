@@ -1,0 +1,32 @@
+// Numbers as people read them; the same units as the server's tables.
+const DURATIONS = [["s", 1], ["min", 60], ["h", 3600], ["d", 86400]];
+const JOULES = [["J", 1], ["kJ", 1e3], ["kWh", 3.6e6], ["MWh", 3.6e9]];
+const LOG_SECONDS = [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36000, 86400, 864000, 8640000, 86400000];
+
+const grouped = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 3 });
+const counted = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
+
+// What a linear axis of `unit` that reaches `largest` is divided by, and what that unit is called.
+export function axisUnit(unit, largest) {
+  if (unit === "share") return { name: "%", divisor: 0.01 };
+  const units = { s: DURATIONS, J: JOULES }[unit];
+  if (!units) return { name: unit === "usd" ? "$" : unit, divisor: 1 };
+  const [name, divisor] = units.findLast(([, size]) => largest >= 2 * size) ?? units[0];
+  return { name, divisor };
+}
+
+// A number in its own best unit.
+export function readable(value, unit) {
+  if (value === null || value === undefined || Number.isNaN(value)) return "no data";
+  const { name, divisor } = axisUnit(unit, Math.abs(value));
+  const number = value / divisor;
+  const text = Math.abs(number) >= 1000 ? counted.format(number) : grouped.format(number);
+  if (name === "$") return `$${text}`;
+  return name === "%" || name === "" ? `${text}${name}` : `${text} ${name}`;
+}
+
+// Ticks of a logarithmic axis at times that people know: 10 s, 1 min, 10 min, 1 h ...
+export function logTicks(unit, least, largest) {
+  if (unit !== "s") return undefined;
+  return LOG_SECONDS.filter((tick) => tick >= least && tick <= largest);
+}

@@ -1,0 +1,147 @@
+// From a chart as the server describes it (apps/tasks/charts.py) to what ECharts draws.
+import { DASHES } from "./colours.js";
+import { axisUnit, logTicks, readable } from "./numbers.js";
+
+export function optionsOf(chart, colours, width) {
+  const series = chart.series;
+  const horizontal = chart.kind === "bar" || chart.kind === "stack";
+  const x = scaled(chart.x, series.flatMap((one) => one.x));
+  const y = scaled(chart.y, series.flatMap((one) => one.y));
+  const narrow = width < 560;
+  const several = series.length > 1 && chart.kind !== "bar";
+  return {
+    animation: false,
+    textStyle: { fontFamily: "system-ui, sans-serif", color: colours.muted },
+    grid: { left: 8, right: 20, top: 28, bottom: several ? (narrow ? 60 : 52) : 24, containLabel: true },
+    legend: several ? legendOf(colours, narrow) : undefined,
+    tooltip: tooltipOf(chart, colours, x, y),
+    xAxis: axisOf(horizontal ? chart.y : chart.x, horizontal ? y : x, colours, false),
+    yAxis: axisOf(horizontal ? chart.x : chart.y, horizontal ? x : y, colours, true),
+    series: series.map((one, number) => seriesOf(chart, one, number, { colours, x, y, horizontal })),
+  };
+}
+
+function scaled(axis, values) {
+  if (axis.scale === "category") return { divisor: 1, name: "", least: 0, largest: 0 };
+  const numbers = values.filter((value) => value !== null && (axis.scale !== "log" || value > 0));
+  const largest = numbers.reduce((most, value) => Math.max(most, value), 0);
+  const least = numbers.reduce((low, value) => Math.min(low, value), Infinity);
+  const unit = axis.scale === "log" ? { divisor: 1, name: "" } : axisUnit(axis.unit, largest);
+  return { ...unit, least, largest };
+}
+
+function axisOf(axis, scale, colours, vertical) {
+  const common = {
+    name: axis.label + (scale.name ? ` (${scale.name})` : ""),
+    nameTextStyle: { color: colours.muted, fontSize: 12, align: vertical ? "left" : "center" },
+    nameLocation: vertical ? "end" : "middle",
+    nameGap: vertical ? 12 : 28,
+    axisLine: { show: !vertical, lineStyle: { color: colours["line-strong"] } },
+    axisTick: { show: false },
+    axisLabel: { color: colours.muted, fontSize: 12, hideOverlap: true },
+    splitLine: { show: vertical || axis.scale === "log", lineStyle: { color: colours.line } },
+  };
+  if (axis.scale === "category") {
+    return { ...common, type: "category", name: vertical ? "" : common.name, inverse: vertical, splitLine: { show: false } };
+  }
+  if (axis.scale !== "log") {
+    return { ...common, type: "value", scale: false, max: axis.unit === "share" ? (end) => (end.max > 60 ? 100 : undefined) : undefined, splitLine: { show: true, lineStyle: { color: colours.line } } };
+  }
+  const ticks = logTicks(axis.unit, scale.least, scale.largest);
+  return {
+    ...common,
+    type: "log",
+    min: Number.isFinite(scale.least) ? scale.least : undefined,
+    max: scale.largest || undefined,
+    axisLabel: { ...common.axisLabel, customValues: ticks, formatter: (value) => readable(value, axis.unit) },
+    axisTick: { show: false, customValues: ticks },
+    splitLine: { show: false },
+  };
+}
+
+function legendOf(colours, narrow) {
+  return {
+    type: "scroll",
+    bottom: 0,
+    left: 0,
+    itemWidth: 26,
+    itemGap: narrow ? 12 : 18,
+    textStyle: { color: colours.ink, fontSize: 12 },
+    pageTextStyle: { color: colours.muted },
+    pageIconColor: colours.ink,
+    pageIconInactiveColor: colours.line,
+  };
+}
+
+function seriesOf(chart, one, number, { colours, x, y, horizontal }) {
+  const colour = one.colour === null ? [colours["better-fill"], colours["line-strong"]][number % 2] : colours.policies[one.colour];
+  const points = one.x.map((value, row) => {
+    const across = chart.x.scale === "category" ? value : value / x.divisor;
+    const up = one.y[row] === null ? null : one.y[row] / y.divisor;
+    return horizontal ? [up, across] : [across, up];
+  });
+  const visible = points.filter(([across, up]) => (chart.x.scale !== "log" || across > 0) && (chart.y.scale !== "log" || up > 0));
+  if (chart.kind === "scatter") {
+    return { type: "scatter", name: one.name, data: visible, symbolSize: 4, large: visible.length > 2000, itemStyle: { color: colour, opacity: 0.45 }, labels: one.labels };
+  }
+  if (horizontal || chart.kind === "column") {
+    return {
+      type: "bar",
+      name: one.name,
+      data: points,
+      stack: chart.kind === "stack" || chart.kind === "bar" ? "all" : undefined,
+      barMaxWidth: chart.kind === "column" ? undefined : 22,
+      barCategoryGap: chart.kind === "column" ? "8%" : "36%",
+      itemStyle: { color: colour, borderRadius: 2 },
+      label: chart.kind === "bar" ? { show: true, position: "right", color: colours.ink, formatter: (item) => readable(item.value[0] * y.divisor, chart.y.unit) } : undefined,
+    };
+  }
+  return {
+    type: "line",
+    name: one.name,
+    data: visible,
+    step: chart.kind === "step" ? "end" : false,
+    showSymbol: visible.length === 1,
+    symbolSize: 5,
+    connectNulls: false,
+    lineStyle: { color: colour, width: 2, type: DASHES[one.dash] },
+    itemStyle: { color: colour },
+    emphasis: { focus: "series", lineStyle: { width: 3 } },
+  };
+}
+
+function tooltipOf(chart, colours, x, y) {
+  const common = {
+    renderMode: "richText", // The other mode writes style attributes, which the security policy forbids.
+    confine: true,
+    backgroundColor: colours.surface,
+    borderColor: colours["line-strong"],
+    textStyle: { color: colours.ink, fontSize: 12 },
+  };
+  const value = (number, axis, scale) => readable(number === null ? null : number * scale.divisor, axis.unit);
+  if (chart.kind === "scatter") {
+    return {
+      ...common,
+      trigger: "item",
+      formatter: (item) => {
+        const label = chart.series[item.seriesIndex]?.labels?.[item.dataIndex];
+        return `${label ?? item.seriesName}\n${chart.x.label}: ${value(item.value[0], chart.x, x)}\n${chart.y.label}: ${value(item.value[1], chart.y, y)}`;
+      },
+    };
+  }
+  const horizontal = chart.kind === "bar" || chart.kind === "stack";
+  return {
+    ...common,
+    trigger: "axis",
+    axisPointer: { type: horizontal || chart.kind === "column" ? "shadow" : "line", lineStyle: { color: colours["line-strong"] }, shadowStyle: { opacity: 0.12 } },
+    formatter: (items) => {
+      const across = items[0].value[horizontal ? 1 : 0];
+      const head = chart.x.scale === "category" ? across : `${chart.x.label} ${value(across, chart.x, x)}`;
+      const lines = items
+        .filter((item) => item.value[horizontal ? 0 : 1] !== null)
+        .sort((one, other) => other.value[1] - one.value[1])
+        .map((item) => `${item.marker}${item.seriesName}  ${value(item.value[horizontal ? 0 : 1], chart.y, y)}`);
+      return [head, ...lines].join("\n");
+    },
+  };
+}

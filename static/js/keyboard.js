@@ -1,0 +1,23 @@
+// "/" to search, "?" for help.
+export function setUpKeyboard() {
+  const search = document.getElementById("site-search");
+  const dialog = document.querySelector("[data-help-dialog]");
+  const button = document.querySelector("[data-help]");
+  button.hidden = false;
+  button.addEventListener("click", () => dialog.showModal());
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+    if (event.key === "/") {
+      event.preventDefault();
+      search.focus();
+      search.select();
+    } else if (event.key === "?") {
+      event.preventDefault();
+      dialog.showModal();
+    }
+  });
+}
+
+function isTyping(element) {
+  return element.closest("input, select, textarea, [contenteditable]") !== null;
+}

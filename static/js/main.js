@@ -1,0 +1,19 @@
+// Everything here only adds to pages that work without it.
+import { setUpCopyLinks } from "./copylink.js";
+import { setUpForms } from "./forms.js";
+import { setUpKeyboard } from "./keyboard.js";
+import { setUpTheme } from "./theme.js";
+
+setUpTheme();
+setUpKeyboard();
+setUpCopyLinks();
+setUpForms();
+
+const library = document.body.dataset.charts;
+const ready = library && document.querySelector("[data-chart], [data-gantt]")
+  ? import("./charts/charts.js").then((charts) => charts.drawAll(library))
+  : Promise.resolve();
+
+if (document.querySelector("[data-live]")) {
+  import("./live/page.js").then((live) => live.follow(ready));
+}
