@@ -1,0 +1,180 @@
+"""What tasks ask of nodes, as whole numbers, so that nothing drifts while it is taken and given back."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
+
+MILLI = 1000
+"""Cores and GPUs are counted in thousandths."""
+
+KIB_PER_MB = 1024
+"""Memory is counted in KiB; a MB is a MiB here, as in Slurm and Kubernetes."""
+
+UNLIMITED = 2**62
+"""The memory of a node that does not limit it, in KiB."""
+
+_LARGEST = 2**44
+"""Demands beyond this are cut here: no cluster has as much, and products stay within 64 bits."""
+
+_ROUNDING = 1e-6
+"""A product such as 0.1 * 1000 may exceed the whole number by a rounding error; it must not cost a thousandth."""
+
+
+@dataclass(frozen=True, eq=False)
+class NodeGroups:
+    """The node groups as columns, shape (groups,): thousandths of cores, GPUs, KiB of memory, first node, count."""
+
+    cpu: IntArray
+    gpus: IntArray
+    memory: IntArray
+    first: IntArray
+    count: IntArray
+
+    @classmethod
+    def of(cls, cluster: Cluster) -> "NodeGroups":
+        """Read the columns from a cluster."""
+        count = np.array([group.count for group in cluster.groups], np.int64)
+        memory = [
+            UNLIMITED if group.memory_mb is None else int(min(group.memory_mb * KIB_PER_MB, 2 * _LARGEST))
+            for group in cluster.groups
+        ]
+        return cls(
+            cpu=np.array([group.cores * MILLI for group in cluster.groups], np.int64),
+            gpus=np.array([group.gpus for group in cluster.groups], np.int64),
+            memory=np.array(memory, np.int64),
+            first=np.concatenate(([0], np.cumsum(count)[:-1])).astype(np.int64),
+            count=count,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Demands:
+    """What n tasks ask for, shape (n,).
+
+    Attributes:
+        cpu: thousandths of cores.
+        gpu: thousandths of GPUs.
+        memory: KiB.
+        full_nodes: how many whole nodes a gang takes, 0 for a task that one node holds.
+        full_cpu, full_gpus, full_memory: what a gang takes on each of them (GPUs as a count).
+        cpu_gang: a gang without GPUs, which takes whole nodes by their cores.
+        last_cpu, last_gpu, last_memory: what it takes on the remaining node; all of it for a task on one node.
+        allowed: shape (labels, groups); which groups each distinct `gpu_type` text admits for GPU work.
+        fits: it can start on the empty cluster.
+        cpu_usable, gpu_usable, both_usable: a hybrid task can run its CPU side, its GPU side, both on one node.
+    """
+
+    cpu: IntArray
+    gpu: IntArray
+    memory: IntArray
+    full_nodes: IntArray
+    full_cpu: IntArray
+    full_gpus: IntArray
+    full_memory: IntArray
+    cpu_gang: BoolArray
+    last_cpu: IntArray
+    last_gpu: IntArray
+    last_memory: IntArray
+    allowed: BoolArray
+    fits: BoolArray
+    cpu_usable: BoolArray
+    gpu_usable: BoolArray
+    both_usable: BoolArray
+
+
+def in_units(values: FloatArray, unit: int) -> IntArray:
+    """Return `values` in 1/unit, rounded up."""
+    return np.minimum(np.ceil(np.maximum(values * unit - _ROUNDING, 0.0)), _LARGEST).astype(np.int64)
+
+
+def allowed_groups(workload: Workload, cluster: Cluster) -> BoolArray:
+    """Return, for each distinct gpu_type text `A|B`, which groups have such GPUs; an empty text allows all."""
+    rows = []
+    for text in workload.gpu_type.names:
+        models = {model.strip() for model in text.split("|") if model.strip()}
+        rows.append([group.gpus > 0 and (not models or group.gpu_type in models) for group in cluster.groups])
+    return np.array(rows, bool).reshape(len(rows), len(cluster.groups))
+
+
+def demands(workload: Workload, cluster: Cluster) -> Demands:
+    """Work out what every task asks for and whether the empty cluster could start it."""
+    groups = NodeGroups.of(cluster)
+    cpu, gpu = in_units(workload.cpus, MILLI), in_units(workload.gpus, MILLI)
+    memory = in_units(workload.memory_mb, KIB_PER_MB)
+    allowed = allowed_groups(workload, cluster)
+    label = workload.gpu_type.codes
+    of_label = np.where(allowed, groups.gpus, 0).max(axis=1)
+    largest_gpus = of_label[label] if len(label) else np.zeros(0, np.int64)
+    largest_cpu = int(groups.cpu.max())
+    rigid = ~workload.hybrid
+    gpu_gang = rigid & (gpu > largest_gpus * MILLI) & (largest_gpus > 0)
+    cpu_gang = rigid & (gpu == 0) & (cpu > largest_cpu) & (largest_cpu > 0)
+    full_gpus = np.where(gpu_gang, largest_gpus, 0)
+    unit = np.where(gpu_gang, full_gpus * MILLI, largest_cpu)
+    whole = np.where(gpu_gang, gpu, cpu)
+    gang = gpu_gang | cpu_gang
+    full_nodes = np.where(gang, whole // np.maximum(unit, 1), 0)
+    rest = np.where(gang, whole - full_nodes * unit, whole)
+
+    def share(amount: IntArray, part: IntArray) -> IntArray:
+        # amount * part / whole in two steps, rounded up, so that the product stays within 64 bits.
+        safe = np.maximum(whole, 1)
+        quotient, remainder = amount // safe, amount % safe
+        return quotient * part + -(-(remainder * np.minimum(part, _LARGEST)) // safe)
+
+    small = whole < 2**31
+    full_cpu = np.where(gang & small, share(cpu, unit), 0)
+    full_memory = np.where(gang & small, share(memory, unit), 0)
+    last_cpu = np.where(gang & small, share(cpu, rest), cpu)
+    last_memory = np.where(gang & small, share(memory, rest), memory)
+    last_gpu = np.where(gpu_gang, rest, gpu)
+    full_cpu = np.where(cpu_gang, largest_cpu, full_cpu)
+    last_cpu = np.where(cpu_gang, rest, last_cpu)
+
+    def holds(group: int, need_cpu: IntArray, need_gpu: IntArray, need_memory: IntArray) -> BoolArray:
+        typed = (need_gpu == 0) | allowed[label, group]
+        return (
+            typed
+            & (need_cpu <= groups.cpu[group])
+            & (need_gpu <= groups.gpus[group] * MILLI)
+            & (need_memory <= groups.memory[group])
+        )
+
+    nothing = np.zeros(len(workload), np.int64)
+    open_nodes, single = nothing.copy(), np.zeros(len(workload), bool)
+    last_fits = np.zeros(len(workload), bool)
+    cpu_usable, gpu_usable, both_usable = single.copy(), single.copy(), single.copy()
+    for group in range(len(cluster.groups)):
+        single |= holds(group, cpu, gpu, memory)
+        whole_node = np.where(gpu_gang, groups.gpus[group] == full_gpus, groups.cpu[group] == largest_cpu)
+        qualifies = whole_node & holds(group, full_cpu, full_gpus * MILLI, full_memory)
+        taken = np.where(qualifies, np.clip(full_nodes - open_nodes, 0, groups.count[group]), 0)
+        last_fits |= (taken < groups.count[group]) & holds(group, last_cpu, last_gpu, last_memory)
+        open_nodes += np.where(qualifies, groups.count[group], 0)
+        if workload.hybrid.any():
+            cpu_usable |= (cpu > 0) & holds(group, cpu, nothing, memory)
+            gpu_usable |= (gpu > 0) & holds(group, nothing, gpu, memory)
+            both_usable |= (cpu > 0) & (gpu > 0) & holds(group, cpu, gpu, memory)
+    fits_gang = small & (open_nodes >= full_nodes) & (last_fits | (rest == 0))
+    fits = np.where(workload.hybrid, cpu_usable | gpu_usable, np.where(gang, fits_gang, single))
+    return Demands(
+        cpu=cpu,
+        gpu=gpu,
+        memory=memory,
+        full_nodes=full_nodes,
+        full_cpu=full_cpu,
+        full_gpus=full_gpus,
+        full_memory=full_memory,
+        cpu_gang=cpu_gang,
+        last_cpu=last_cpu,
+        last_gpu=last_gpu,
+        last_memory=last_memory,
+        allowed=allowed,
+        fits=fits,
+        cpu_usable=cpu_usable & workload.hybrid,
+        gpu_usable=gpu_usable & workload.hybrid,
+        both_usable=both_usable & workload.hybrid,
+    )
