@@ -1,20 +1,36 @@
-"""Traces: one reader a format, one audit, one way in."""
+"""Traces: one reader a format, one audit, one way in.
 
-from scheduler_sim.engine.traces import swf
+The order of the first import is the order in which formats are tried: the generic table comes last.
+"""
+
+from scheduler_sim.engine.traces import swf, openb, gavel, helios, pai, philly, sacct, generic  # isort: skip
+from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.audit import REASONS, Audit, Finding, offered_load
+from scheduler_sim.engine.traces.gavel import read_throughputs
+from scheduler_sim.engine.traces.generic import COLUMNS
 from scheduler_sim.engine.traces.registry import FORMATS, ReadOptions, Trace, TraceFormat, read_trace
 from scheduler_sim.engine.traces.swf import write_swf
 
 __all__ = [
+    "COLUMNS",
     "FORMATS",
     "REASONS",
     "Audit",
     "Finding",
+    "InvalidTrace",
     "ReadOptions",
     "Trace",
     "TraceFormat",
+    "gavel",
+    "generic",
+    "helios",
     "offered_load",
+    "openb",
+    "pai",
+    "philly",
+    "read_throughputs",
     "read_trace",
+    "sacct",
     "swf",
     "write_swf",
 ]

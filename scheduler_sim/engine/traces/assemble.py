@@ -150,6 +150,10 @@ def _usable(raw: RawTasks, audit: Audit) -> BoolArray:
             raw.cpus[unknown] = 0.0
         if raw.gpus is not None:
             raw.gpus[np.isnan(raw.gpus)] = 0.0
+            # Only a share of one device has a meaning: a job of 2.5 GPUs holds three.
+            fraction = (raw.gpus > 1) & (np.floor(raw.gpus) != raw.gpus)
+            audit.repair("gpus_rounded_up", raw.where[fraction & kept])
+            raw.gpus[fraction] = np.ceil(raw.gpus[fraction])
     return kept
 
 
@@ -213,11 +217,10 @@ def _number(tasks: RawTasks, audit: Audit) -> tuple[IntArray, npt.NDArray[np.obj
 
 
 def _numbers_from_texts(texts: npt.NDArray[np.object_] | None) -> FloatArray | None:
-    """Return text identifiers as numbers when every one is a plain whole number and none repeats."""
+    """Return text identifiers as numbers when every one is a plain whole number."""
     if texts is None or not all(text.isascii() and text.isdigit() and len(text) < 16 for text in texts):
         return None
-    numbers = np.array(texts, dtype=np.float64)
-    return numbers if len(np.unique(numbers)) == len(numbers) else None
+    return np.array(texts, dtype=np.float64)
 
 
 def _known_parents(tasks: RawTasks, numbers: IntArray, audit: Audit) -> list[list[int]] | None:

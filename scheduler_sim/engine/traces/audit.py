@@ -27,9 +27,10 @@ REASONS = {
     "duplicate_id": "tasks with a number already taken, which get a new one",
     "unusable_id": "tasks whose number is no whole number from 0 to 2**53, which get a new one",
     "unusable_value": "values of optional columns that are negative, not finite or too large, taken as unknown",
+    "gpus_rounded_up": "tasks with more than one GPU and a fraction, which get the next whole number",
     "cpus_taken_as_zero": "GPU tasks whose cores are not known, taken as 0",
     "unknown_parent": "dependencies on a task that the trace does not hold or that was dropped, which are forgotten",
-    "ended_while_running": "tasks still running at the end of the log, which get the log's end as their end",
+    "ended_while_running": "tasks still running when the log was written, which get the time they had run",
     # Noticed: nothing was changed.
     "zero_runtime": "tasks with a run time of zero",
     "estimate_below_runtime": "tasks that ran longer than their estimate",
@@ -37,7 +38,7 @@ REASONS = {
     "late_clock": "first arrivals after time 0 (the clock of the trace is kept)",
     "larger_than_machine": "tasks larger than the machine that the trace describes",
     "start_before_arrival": "tasks that started before they arrived",
-    "job_without_steps": "job types without a throughput",
+    "type_without_throughput": "tasks of a job type without a throughput",
     "comment_bytes": "comment lines that are not UTF-8",
     "extra_fields": "lines with more fields than the format has, ignored",
 }

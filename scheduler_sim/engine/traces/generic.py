@@ -1,0 +1,205 @@
+"""Any csv or parquet table, its columns mapped to the workload's by name.
+
+A column that already bears the workload's name needs no mapping. Numbers are seconds on the table's own
+clock; datetimes become seconds from the first arrival.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import parquet
+
+from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.policies.registry import unknown_name
+from scheduler_sim.engine.traces.assemble import RawTasks
+from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
+from scheduler_sim.engine.traces.source import MAX_BYTES, Source
+from scheduler_sim.engine.traces.table import (
+    MICROSECONDS,
+    Table,
+    as_objects,
+    column_names,
+    first_moment,
+    read_table,
+    seconds_since,
+)
+from scheduler_sim.engine.workload import BoolArray, FloatArray, Labels
+
+NUMBERS = (
+    "runtime",
+    "duration_estimate",
+    "size",
+    "compute_intensity",
+    "memory_mb",
+    "cpus",
+    "gpus",
+    "predicted_duration",
+)
+TIMES = ("arrival_time", "deadline_time", "recorded_start_time", "finish_time")
+TEXTS = ("gpu_type", "user", "group", "queue")
+OTHERS = ("task_id", "external_id", "dependencies", "kind")
+COLUMNS = (*TIMES, *NUMBERS, *TEXTS, *OTHERS)
+"""What a column may be mapped to. `finish_time` with `recorded_start_time` stands in for a missing runtime."""
+
+_DELIMITERS = ",;\t|"
+_WHOLE = re.compile(r"-?\d+")
+
+
+def recognises(head: list[str]) -> bool:
+    """Tell a table by a header of several fields, none of them a number."""
+    names = column_names(head, _delimiter(head))
+    return len(names) > 1 and not any(re.fullmatch(r"[-+.\d]+", name) for name in names)
+
+
+def read_csv(source: Source, options: ReadOptions, audit: Audit) -> Reading:
+    """Parse delimited text with a header; the delimiter is the commonest of comma, semicolon, tab and bar."""
+    table = read_table(source, audit, delimiter=_delimiter(source.head(1)))
+    return Reading(tasks=_tasks(_mapped(table, options), audit))
+
+
+def read_parquet(source: Source, options: ReadOptions, audit: Audit) -> Reading:
+    """Parse a parquet file; line numbers in the audit are row numbers from 1.
+
+    Raises:
+        InvalidTrace: a file that is damaged or too large when expanded.
+    """
+    try:
+        file = parquet.ParquetFile(pa.BufferReader(source.data))
+        groups = (file.metadata.row_group(index).total_byte_size for index in range(file.metadata.num_row_groups))
+        if sum(groups) > MAX_BYTES:
+            raise InvalidTrace(f"{source.name} expands to more than the limit of {MAX_BYTES:,} bytes.")
+        wanted = set(COLUMNS) | set((options.columns or {}).values())
+        names = [name for name in file.schema_arrow.names if name in wanted]
+        found = file.read(columns=names)
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidTrace(f"{source.name} is a damaged parquet file.") from error
+    audit.read = found.num_rows
+    table = Table(
+        name=source.name,
+        where=np.arange(1, found.num_rows + 1, dtype=np.int64),
+        columns={name: _column(found.column(name)) for name in names},
+    )
+    return Reading(tasks=_tasks(_mapped(table, options, file.schema_arrow.names), audit))
+
+
+def _column(values: Any) -> npt.NDArray[Any]:
+    kind = values.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return np.asarray(values.cast(pa.timestamp("us")).to_numpy(), "datetime64[us]")
+    if pa.types.is_duration(kind):
+        return np.asarray(values.cast(pa.duration("us")).cast(pa.int64()).to_numpy(), np.float64) / MICROSECONDS
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+        return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(), np.float64)
+    return as_objects(["" if value is None else value for value in values.to_pylist()])
+
+
+def _mapped(table: Table, options: ReadOptions, present: Sequence[str] | None = None) -> Table:
+    """Rename the columns as asked and refuse names that do not exist."""
+    present = list(present or table.columns)
+    mapping = dict(options.columns or {})
+    for wanted, given in mapping.items():
+        if wanted not in COLUMNS:
+            raise InvalidTrace(unknown_name("workload column", wanted, list(COLUMNS)))
+        if given not in table.columns:
+            raise InvalidTrace(unknown_name(f"column of {table.name}", given, present))
+    columns = {name: column for name, column in table.columns.items() if name in COLUMNS and name not in mapping}
+    columns |= {wanted: table.columns[given] for wanted, given in mapping.items()}
+    missing = [name for name in ("arrival_time", "runtime") if name not in columns]
+    if "runtime" in missing and {"finish_time", "recorded_start_time"} <= set(columns):
+        missing.remove("runtime")
+    if missing:
+        raise InvalidTrace(
+            f"{table.name} has no column for {' and '.join(missing)}; name it with --map, as in "
+            f"--map {missing[0]}=COLUMN (it has {', '.join(present)})."
+        )
+    return Table(name=table.name, where=table.where, columns=columns)
+
+
+def _tasks(table: Table, audit: Audit) -> RawTasks:
+    arrivals, dated = table.times("arrival_time")
+    origin = first_moment(arrivals)
+
+    def instants(name: str) -> FloatArray | None:
+        if name not in table:
+            return None
+        moments, also_dated = table.times(name)
+        if also_dated != dated and not np.isnan(moments).all():
+            raise InvalidTrace(f"{table.name} mixes datetimes and numbers: arrival_time and {name} must be alike.")
+        return seconds_since(origin, moments) if dated else moments
+
+    def numbers(name: str) -> FloatArray | None:
+        return table.numbers(name) if name in table else None
+
+    def labels(name: str) -> Labels | None:
+        return Labels.from_texts(table.texts(name)) if name in table else None
+
+    started, finished, runtimes = instants("recorded_start_time"), instants("finish_time"), numbers("runtime")
+    if runtimes is None:
+        runtimes = np.asarray(finished) - np.asarray(started)
+    tasks = RawTasks(
+        where=table.where,
+        arrival_time=seconds_since(origin, arrivals) if dated else arrivals,
+        runtime=runtimes,
+        task_id=numbers("task_id"),
+        duration_estimate=numbers("duration_estimate"),
+        size=numbers("size"),
+        compute_intensity=numbers("compute_intensity"),
+        memory_mb=numbers("memory_mb"),
+        cpus=numbers("cpus"),
+        gpus=numbers("gpus"),
+        gpu_type=labels("gpu_type"),
+        user=labels("user"),
+        group=labels("group"),
+        queue=labels("queue"),
+        hybrid=_hybrid(table),
+        deadline_time=instants("deadline_time"),
+        predicted_duration=numbers("predicted_duration"),
+        recorded_start_time=started,
+        external_id=table.texts("external_id") if "external_id" in table else None,
+        dependencies=_dependencies(table),
+    )
+    return table.finish(tasks, audit)
+
+
+def _hybrid(table: Table) -> BoolArray | None:
+    if "kind" not in table:
+        return None
+    kinds = table.texts("kind")
+    table.broken |= np.array([kind not in ("", "rigid", "hybrid") for kind in kinds], bool)
+    return np.array([kind == "hybrid" for kind in kinds], bool)
+
+
+def _dependencies(table: Table) -> list[list[int]] | None:
+    """Read parents as whole numbers in any notation: `[1, 2]`, `1;2`, `1 2`."""
+    if "dependencies" not in table:
+        return None
+    return [[int(number) for number in _WHOLE.findall(text)] for text in table.texts("dependencies")]
+
+
+def _delimiter(head: list[str]) -> str:
+    return max(_DELIMITERS, key=head[0].count)
+
+
+CSV = register(
+    TraceFormat(
+        name="csv",
+        description="any csv with a header; columns by name or --map",
+        recognises=recognises,
+        read=read_csv,
+        options=frozenset({"columns"}),
+    )
+)
+PARQUET = register(
+    TraceFormat(
+        name="parquet",
+        description="any parquet file; columns by name or --map",
+        recognises=lambda _head: False,
+        read=read_parquet,
+        options=frozenset({"columns"}),
+    )
+)

@@ -1,0 +1,66 @@
+"""SenseTime's Helios cluster_log.csv (Hu et al., SC 2021).
+
+Columns: job_id, user, vc, gpu_num, cpu_num, node_num, state, submit_time, start_time, end_time (datetimes),
+duration s, queue s.
+"""
+
+import numpy as np
+
+from scheduler_sim.engine.traces.assemble import RawTasks
+from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
+from scheduler_sim.engine.traces.source import Source
+from scheduler_sim.engine.traces.table import (
+    MICROSECONDS,
+    column_names,
+    first_moment,
+    read_table,
+    seconds_since,
+)
+from scheduler_sim.engine.workload import Labels
+
+
+def recognises(head: list[str]) -> bool:
+    """Tell a Helios log by its header."""
+    return {"job_id", "gpu_num", "cpu_num", "submit_time", "duration"} <= set(column_names(head, ","))
+
+
+def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
+    """Parse a Helios log; the virtual cluster becomes the queue, jobs that never started are dropped.
+
+    The run time is `duration`, else end minus start. Time 0 is the first submission.
+    """
+    table = read_table(source, audit, delimiter=",")
+    table.require("job_id", "gpu_num", "cpu_num", "submit_time", "start_time", "duration")
+    submitted, dated = table.times("submit_time")
+    started, _ = table.times("start_time")
+    runtimes = table.numbers("duration")
+    scale = MICROSECONDS if dated else 1.0
+    if "end_time" in table:
+        runtimes = np.where(np.isnan(runtimes), (table.times("end_time")[0] - started) / scale, runtimes)
+    origin = first_moment(submitted)
+    idle = np.isnan(started) & ~table.broken
+    tasks = RawTasks(
+        where=table.where,
+        arrival_time=seconds_since(origin, submitted) if dated else submitted,
+        runtime=runtimes,
+        cpus=table.numbers("cpu_num"),
+        gpus=table.numbers("gpu_num"),
+        user=Labels.from_texts(table.texts("user")) if "user" in table else None,
+        queue=Labels.from_texts(table.texts("vc")) if "vc" in table else None,
+        recorded_start_time=seconds_since(origin, started) if dated else started,
+        external_id=table.texts("job_id"),
+    )
+    audit.drop("never_started", table.where[idle & ~table.broken])
+    audit.drop("broken_line", table.where[table.broken])
+    return Reading(tasks=tasks.take(~idle & ~table.broken))
+
+
+HELIOS = register(
+    TraceFormat(
+        name="helios",
+        description="SenseTime's Helios cluster_log.csv",
+        recognises=recognises,
+        read=read,
+    )
+)

@@ -1,0 +1,55 @@
+"""Jobs of Alibaba's PAI trace of 2020 as its simulator reads them (Weng et al., NSDI 2022), csv with a header.
+
+Columns, read by name: job_id, num_inst, submit_time s, num_cpu, num_gpu (may be a fraction), gpu_type,
+duration s, user. Requests are per instance: a job holds num_inst times as much, all at once.
+"""
+
+import numpy as np
+
+from scheduler_sim.engine.traces.assemble import RawTasks
+from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
+from scheduler_sim.engine.traces.source import Source
+from scheduler_sim.engine.traces.table import as_objects, column_names, read_table
+from scheduler_sim.engine.workload import Labels
+
+
+def recognises(head: list[str]) -> bool:
+    """Tell a PAI job list by its header."""
+    return {"job_id", "num_inst", "num_gpu", "duration"} <= set(column_names(head, ","))
+
+
+def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
+    """Parse a PAI job list; a job without GPUs has no GPU type."""
+    table = read_table(source, audit, delimiter=",")
+    table.require("job_id", "num_inst", "submit_time", "num_cpu", "num_gpu", "duration")
+    instances = table.numbers("num_inst")
+    instances = np.where(np.isnan(instances), 1.0, instances)
+    gpus = table.numbers("num_gpu") * instances
+    types = None
+    if "gpu_type" in table:
+        texts = table.texts("gpu_type").tolist()
+        types = Labels.from_texts(
+            as_objects([text if held > 0 else "" for text, held in zip(texts, gpus.tolist(), strict=True)])
+        )
+    tasks = RawTasks(
+        where=table.where,
+        arrival_time=table.numbers("submit_time"),
+        runtime=table.numbers("duration"),
+        cpus=table.numbers("num_cpu") * instances,
+        gpus=gpus,
+        gpu_type=types,
+        user=Labels.from_texts(table.texts("user")) if "user" in table else None,
+        external_id=table.texts("job_id"),
+    )
+    return Reading(tasks=table.finish(tasks, audit))
+
+
+PAI = register(
+    TraceFormat(
+        name="pai",
+        description="jobs of Alibaba's PAI trace of 2020 (simulator csv)",
+        recognises=recognises,
+        read=read,
+    )
+)

@@ -1,0 +1,101 @@
+"""Microsoft's Philly cluster_job_log (Jeon et al., USENIX ATC 2019), JSON.
+
+A list of objects: status, vc, jobid, user, submitted_time, attempts [start_time, end_time, detail [ip,
+gpus []]]. Times may be None and attempts empty; the GPU count comes from detail.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.traces.assemble import RawTasks
+from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
+from scheduler_sim.engine.traces.source import Source
+from scheduler_sim.engine.traces.table import MICROSECONDS, Table, as_objects, first_moment, seconds_since
+from scheduler_sim.engine.workload import Labels
+
+
+def recognises(head: list[str]) -> bool:
+    """Tell a JSON list."""
+    return head[0].lstrip().startswith("[")
+
+
+def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
+    """Parse a Philly log; line numbers in the audit are positions in the list, from 1.
+
+    The run time is the sum over attempts of end minus start, the GPUs the most that any attempt held. A
+    job without an attempt that started is dropped as never started; one with an attempt that has not ended
+    has no known run time. Time 0 is the first submission; the virtual cluster becomes the queue.
+    """
+    try:
+        jobs = json.loads(source.text())
+    except (ValueError, RecursionError) as error:
+        raise InvalidTrace(f"{source.name} is not valid JSON: {error}.") from error
+    if not isinstance(jobs, list):
+        raise InvalidTrace(f"{source.name} must hold a list of jobs.")
+    audit.read = len(jobs)
+    sound = [(place, job) for place, job in enumerate(jobs, 1) if _is_job(job)]
+    audit.drop("broken_line", [place for place, job in enumerate(jobs, 1) if not _is_job(job)])
+    attempts = [(row, attempt) for row, (_, job) in enumerate(sound) for attempt in job["attempts"]]
+    owners = np.array([row for row, _ in attempts], np.int64)
+    times = Table(
+        name=source.name,
+        where=owners,
+        columns={key: as_objects([attempt.get(key) for _, attempt in attempts]) for key in ("start_time", "end_time")},
+    )
+    table = Table(
+        name=source.name,
+        where=np.array([place for place, _ in sound], np.int64),
+        columns={
+            key: as_objects([job.get(key) for _, job in sound]) for key in ("submitted_time", "vc", "jobid", "user")
+        },
+    )
+    submitted, dated = table.times("submitted_time")
+    started, ended = times.times("start_time")[0], times.times("end_time")[0]
+    table.broken[owners[times.broken]] = True
+    ran = ~np.isnan(started)
+    runtimes = np.zeros(len(sound))
+    np.add.at(runtimes, owners[ran], (ended - started)[ran])
+    first_start = np.full(len(sound), np.inf)
+    np.minimum.at(first_start, owners[ran], started[ran])
+    gpus = np.zeros(len(sound))
+    np.maximum.at(gpus, owners, np.array([_gpus(attempt) for _, attempt in attempts], np.float64))
+    idle = np.isinf(first_start)
+    first_start[idle] = np.nan
+    origin = first_moment(submitted)
+    tasks = RawTasks(
+        where=table.where,
+        arrival_time=seconds_since(origin, submitted) if dated else submitted,
+        runtime=runtimes / MICROSECONDS if dated else runtimes,
+        gpus=gpus,
+        user=Labels.from_texts(table.texts("user")),
+        queue=Labels.from_texts(table.texts("vc")),
+        recorded_start_time=seconds_since(origin, first_start) if dated else first_start,
+        external_id=table.texts("jobid"),
+    )
+    audit.drop("never_started", table.where[idle & ~table.broken])
+    audit.drop("broken_line", table.where[table.broken])
+    return Reading(tasks=tasks.take(~idle & ~table.broken))
+
+
+def _is_job(job: Any) -> bool:
+    if not (isinstance(job, dict) and isinstance(job.get("attempts"), list)):
+        return False
+    return all(isinstance(attempt, dict) and isinstance(attempt.get("detail"), list) for attempt in job["attempts"])
+
+
+def _gpus(attempt: dict[str, Any]) -> int:
+    return sum(len(node.get("gpus") or ()) for node in attempt["detail"] if isinstance(node, dict))
+
+
+PHILLY = register(
+    TraceFormat(
+        name="philly",
+        description="Microsoft's Philly cluster_job_log (JSON)",
+        recognises=recognises,
+        read=read,
+    )
+)
