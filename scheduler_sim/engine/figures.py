@@ -29,6 +29,21 @@ class Figure:
     better: Literal["lower", "higher", ""]
     definition: str
 
+    @property
+    def unit(self) -> str:
+        """The unit in which it is stored, exported and answered."""
+        return UNITS[self.quantity]
+
+
+UNITS: dict[Quantity, str] = {
+    "seconds": "s",
+    "share": "part of 1",
+    "count": "number",
+    "ratio": "number",
+    "per_second": "1/s",
+    "joules": "J",
+    "dollars": "US dollars",
+}
 
 FIGURES: dict[str, Figure] = {}
 """Every figure by name, in the order of the help page."""

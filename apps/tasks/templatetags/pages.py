@@ -62,7 +62,27 @@ def meter(share: float | None, label: str = "") -> str:
     role = format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"')
     return format_html(
         '<svg class="meter" viewBox="0 0 100 4" preserveAspectRatio="none" {}>'
-        '<rect class="track" width="100" height="4" rx="1"/><rect class="fill-bar" width="{}" height="4" rx="1"/></svg>',
+        '<rect class="track" width="100" height="4" rx="1"/>'
+        '<rect class="fill-bar" width="{}" height="4" rx="1"/></svg>',
         role,
         width,
     )
+
+
+@register.simple_tag(takes_context=True)
+def sort_link(context: dict[str, Any], key: str, label: str) -> str:
+    """Draw the arrow that sorts by a column, the other way round on the second click."""
+    now = context["sort"]
+    query = context["request"].GET.copy()
+    query["sort"] = f"-{key}" if now == key else key
+    query.pop("page", None)
+    arrow = "▲" if now == key else "▼" if now == f"-{key}" else "↕"
+    return format_html('<a class="sort" href="?{}" aria-label="Sort by {}">{}</a>', query.urlencode(), label, arrow)
+
+
+@register.simple_tag(takes_context=True)
+def sort_state(context: dict[str, Any], key: str) -> str:
+    """Return the attribute that tells how a column is sorted, empty when it is not."""
+    directions = {key: "ascending", f"-{key}": "descending"}
+    direction = directions.get(context["sort"])
+    return format_html('aria-sort="{}"', direction) if direction else ""

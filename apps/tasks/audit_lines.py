@@ -1,0 +1,29 @@
+"""An import audit as lines for a page."""
+
+from typing import Any, NamedTuple
+
+from scheduler_sim.engine.traces.audit import REASONS
+
+
+class AuditLine(NamedTuple):
+    """One finding: what was done, how often, what it was, and the first places in the file."""
+
+    done: str
+    count: int
+    what: str
+    places: str
+
+
+def audit_lines(audit: dict[str, Any]) -> list[AuditLine]:
+    """Return the findings of a stored audit, what was dropped first."""
+    return [
+        AuditLine(
+            done=kind.capitalize(),
+            count=finding["count"],
+            what=REASONS.get(reason, reason),
+            places=", ".join(map(str, finding["places"]))
+            + (" ..." if finding["count"] > len(finding["places"]) else ""),
+        )
+        for kind in ("dropped", "repaired", "noticed")
+        for reason, finding in audit.get(kind, {}).items()
+    ]

@@ -1,0 +1,18 @@
+"""Addresses of the pages of workloads and of the figures' definitions."""
+
+from django.urls import path, re_path
+
+from apps.tasks import views
+
+urlpatterns = [
+    path("workloads/", views.workload_list, name="workload-list"),
+    path("workloads/<int:pk>/", views.workload_detail, name="workload-detail"),
+    path("workloads/<int:pk>/charts.json", views.workload_charts, name="workload-charts"),
+    re_path(
+        r"^workloads/(?P<pk>[0-9]{1,18})/charts/(?P<key>[a-z-]+)\.(?P<kind>csv|json)$",
+        views.workload_chart,
+        name="workload-chart",
+    ),
+    path("help/metrics/", views.help_metrics, name="help-metrics"),
+    path("theme/", views.theme, name="theme"),
+]

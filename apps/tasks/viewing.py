@@ -1,0 +1,60 @@
+"""What the views of all pages share."""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.db.models import F, QuerySet
+from django.db.models.functions import Lower
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.gzip import gzip_page
+
+View = Callable[..., HttpResponse]
+
+ROWS_PER_PAGE = 50
+
+
+def reading(view: View) -> View:
+    """Open a page to everybody, or to those signed in when API_READ_PUBLIC is 0; compress what it returns."""
+
+    @gzip_page
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not settings.API_READ_PUBLIC and not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path())
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def sort_key(request: HttpRequest, columns: Mapping[str, Any], default: str) -> str:
+    """Return the column that the address asks to sort by, `-` in front for descending, or the default."""
+    wanted = request.GET.get("sort", default)
+    return wanted if wanted.removeprefix("-") in columns else default
+
+
+def ordered(rows: QuerySet, key: str, columns: Mapping[str, str]) -> QuerySet:
+    """Order `rows` by the sort key; empty values last, ties by the newest, texts without regard to case."""
+    name = key.removeprefix("-")
+    field = columns[name]
+    expression = Lower(field) if name == "name" else F(field)
+    direction = expression.desc if key.startswith("-") else expression.asc
+    return rows.order_by(direction(nulls_last=True), "-pk")
+
+
+def whole_number(text: str | None, default: int, *, most: int = 2**31) -> int:
+    """Return a number from 0 to `most` out of an address, or the default when it is none."""
+    if text is None or not text.isascii() or not text.isdigit() or len(text) > 18:
+        return default
+    return min(int(text), most)
+
+
+def finite_number(text: str | None) -> float | None:
+    """Return a finite number out of an address, None when it is none."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if abs(value) < float("inf") else None

@@ -1,0 +1,110 @@
+"""Pages of workloads, the definitions of the figures, and the switch of colours."""
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.tasks.audit_lines import audit_lines
+from apps.tasks.context import THEMES
+from apps.tasks.downloads import chart_response, table_response
+from apps.tasks.models import Workload
+from apps.tasks.viewing import ROWS_PER_PAGE, ordered, reading, sort_key
+from apps.tasks.workload_charts import portrait
+from scheduler_sim.engine.figures import FIGURES
+
+WORKLOAD_COLUMNS = {
+    "name": "name",
+    "source": "source",
+    "tasks": "task_count",
+    "span": "span",
+    "load": "offered_load",
+    "created": "created_at",
+}
+WORKLOAD_EXPORT = (
+    "id",
+    "name",
+    "source",
+    "task_count",
+    "first_arrival_time",
+    "last_arrival_time",
+    "max_processors",
+    "core_seconds",
+    "gpu_seconds",
+    "offered_load",
+    "created_at",
+)
+
+
+@reading
+@require_safe
+def workload_list(request: HttpRequest) -> HttpResponse:
+    """Show all workloads, searched and sorted as the address says."""
+    sort = sort_key(request, WORKLOAD_COLUMNS, "-created")
+    query = request.GET.get("q", "").strip()
+    workloads = Workload.objects.for_list(query)
+    workloads = ordered(workloads, sort, WORKLOAD_COLUMNS)
+    if (kind := request.GET.get("format")) in ("csv", "json"):
+        return table_response("workloads", WORKLOAD_EXPORT, workloads.values_list(*WORKLOAD_EXPORT), kind)
+    page = Paginator(workloads, ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "tasks/workload_list.html", {"page_obj": page, "query": query, "sort": sort})
+
+
+@reading
+@require_safe
+def workload_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show one workload: its audit, its arrivals, sizes, run times, users and dependencies."""
+    workload = get_object_or_404(Workload, pk=pk)
+    found = portrait(workload)
+    context = {
+        "workload": workload,
+        "portrait": found,
+        "charts": found.charts.values(),
+        "source": f"/workloads/{pk}/charts",
+        "span": workload.last_arrival_time - workload.first_arrival_time,
+        "runs": workload.runs.order_by("-pk")[:10],
+        "audit": audit_lines(workload.audit),
+    }
+    return render(request, "tasks/workload_detail.html", context)
+
+
+@reading
+@require_safe
+def workload_charts(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG001
+    """Return the numbers of all charts of a workload."""
+    charts = portrait(get_object_or_404(Workload, pk=pk)).charts
+    return JsonResponse({"charts": {key: chart.as_json() for key, chart in charts.items()}})
+
+
+@reading
+@require_safe
+def workload_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
+    """Return the numbers of one chart of a workload as CSV or JSON."""
+    workload = get_object_or_404(Workload, pk=pk)
+    chart = portrait(workload).charts.get(key)
+    if chart is None:
+        raise Http404("There is no such chart.")
+    return chart_response(f"workload-{pk}-{key}", chart, kind)
+
+
+@reading
+@require_safe
+def help_metrics(request: HttpRequest) -> HttpResponse:
+    """Define every figure."""
+    return render(request, "help/metrics.html", {"figures": FIGURES.values()})
+
+
+@require_POST
+def theme(request: HttpRequest) -> HttpResponse:
+    """Keep the chosen colours in a cookie and go back."""
+    back = request.POST.get("next", "/")
+    if not url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
+        back = "/"
+    response = redirect(back)
+    chosen = request.POST.get("theme", "")
+    if chosen in THEMES:
+        response.set_cookie("theme", chosen, max_age=365 * 24 * 3600, samesite="Lax")
+    else:
+        response.delete_cookie("theme")
+    return response
