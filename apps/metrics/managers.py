@@ -1,5 +1,6 @@
 """Questions asked of metrics."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -21,9 +22,30 @@ class MetricQuerySet(models.QuerySet):
         return self.filter(is_total=False)
 
     def in_rank_order(self) -> "MetricQuerySet":
-        """Order by mean completion time, the shortest first; policies that finished nothing come last."""
-        return self.order_by(F("mean_job_completion_time").asc(nulls_last=True), "scheduler", "run_id")
+        """Order by mean bounded slowdown, the lowest first; policies that finished nothing come last."""
+        return self.order_by(
+            F("mean_bounded_slowdown").asc(nulls_last=True), "mean_job_completion_time", "scheduler", "run_id"
+        )
 
     def leaderboard(self, run: "Run | int") -> "MetricQuerySet":
         """Return the totals of one run in rank order."""
         return self.totals().filter(run=run).in_rank_order()
+
+
+class CacheGenerationQuerySet(models.QuerySet):
+    """Counters of change."""
+
+    def bump(self, scopes: Sequence[str]) -> None:
+        """Count one more change of each scope, in the transaction under way."""
+        for scope in scopes:
+            if not self.filter(scope=scope).update(value=F("value") + 1):
+                # Another process may insert it at this moment; then its row is the one to count up.
+                self.bulk_create([self.model(scope=scope, value=0)], ignore_conflicts=True)
+                self.filter(scope=scope).update(value=F("value") + 1)
+
+    bump.alters_data = True
+
+    def of(self, scopes: Sequence[str]) -> str:
+        """Return the generations of `scopes` as one text."""
+        values = dict(self.filter(scope__in=scopes).values_list("scope", "value"))
+        return ".".join(str(values.get(scope, 0)) for scope in scopes)

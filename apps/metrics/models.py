@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models import F, Q
 
-from apps.metrics.managers import MetricQuerySet
+from apps.metrics.managers import CacheGenerationQuerySet, MetricQuerySet
 from apps.results.models import Run
 
 
@@ -77,3 +77,19 @@ class Metric(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scheduler}: {self.window_start_time} to {self.window_end_time}"
+
+
+class CacheGeneration(models.Model):
+    """How often the data of one scope changed: the part of a cache key that makes older answers unreachable.
+
+    It lives in the database, so that it moves in the very transaction that changes the data, for every process and
+    also while Redis is away.
+    """
+
+    scope = models.CharField(max_length=40, primary_key=True, help_text="all, or run:<number>.")
+    value = models.PositiveBigIntegerField(default=1)
+
+    objects = CacheGenerationQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.scope}: {self.value}"
