@@ -1,5 +1,6 @@
 """What is done once when every task of a run has finished."""
 
+from apps.live.configuration import RunConfiguration
 from apps.live.players import Player
 from apps.metrics.services import metrics_store
 from apps.results.checksum import results_checksum
@@ -18,6 +19,7 @@ def conclude(
     players: list[Player],
     workload: engine.Workload,
     cluster: engine.Cluster,
+    configuration: RunConfiguration,
 ) -> None:
     """Store the figures, count the rows, compute the checksum and finish the run.
 
@@ -32,6 +34,8 @@ def conclude(
         workload=workload,
         cluster=cluster,
         outcomes={player.scheduler: player.simulation.outcome() for player in players},
+        warmup=configuration.warmup,
+        cooldown=configuration.cooldown,
     )
     by_number = workload.task_id.argsort(kind="stable")
     checksum = results_checksum(

@@ -223,8 +223,15 @@ class Runner:
         """Write the figures and move the run to its last state."""
         if self.stop_requested.is_set() and not all(player.done for player in self.players):
             self.run.stop()
+            self.run.refresh_from_db(fields=["rows_written"])
         else:
-            conclude(run=self.run, players=self.players, workload=self.workload, cluster=self.cluster)
+            conclude(
+                run=self.run,
+                players=self.players,
+                workload=self.workload,
+                cluster=self.cluster,
+                configuration=self.configuration,
+            )
 
     def _tell(self, event: str) -> None:
         for observer in self.observers:
