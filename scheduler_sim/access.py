@@ -1,11 +1,13 @@
 """Who may use the API, and how often: authentication, permission and rate limits."""
 
 import re
+from collections.abc import Callable
+from functools import wraps
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django_ratelimit.core import get_usage
 from rest_framework.authentication import TokenAuthentication
 from rest_framework.exceptions import AuthenticationFailed
@@ -81,3 +83,22 @@ class RateLimit(BaseThrottle):
     def wait(self) -> int | None:
         """Return the seconds for Retry-After."""
         return self._wait
+
+
+def limited_login(login: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Return the view `login` with the sign-ins tried from one address limited to RATE_LIMIT_LOGIN."""
+
+    @wraps(login)
+    def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.method == "POST":
+            wait = seconds_to_wait(request, group="login", key=address_key(request), rate=settings.RATE_LIMIT_LOGIN)
+            if wait is not None:
+                return HttpResponse(
+                    f"Too many attempts to sign in; try again in {wait} s.\n",
+                    status=429,
+                    content_type="text/plain",
+                    headers={"Retry-After": str(wait)},
+                )
+        return login(request, *args, **kwargs)
+
+    return view

@@ -22,6 +22,9 @@ class ContextFilter(logging.Filter):
         for name, variable in (("request_id", request_id), ("run_id", run_id)):
             if not hasattr(record, name):
                 setattr(record, name, variable.get())
+        if not record.request_id and (request := getattr(record, "request", None)):
+            # Django logs a failed response after the middleware that knows the id has ended.
+            record.request_id = getattr(request, "id", "")
         return True
 
 
@@ -78,6 +81,8 @@ def configuration(*, style: str, level: str) -> dict[str, object]:
         "loggers": {
             "apps": {"level": level},
             "scheduler_sim": {"level": level},
+            # Refused requests are in the access log already.
+            "django.request": {"level": "ERROR"},
             # Its own handlers would write every record a second time, and mail to nobody.
             "django": {"handlers": [], "level": level if level in ("WARNING", "ERROR") else "INFO"},
         },

@@ -1,6 +1,12 @@
 """What the OpenAPI document says beyond what drf-spectacular reads from the views."""
 
+from functools import lru_cache
 from typing import Any
+
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from scheduler_sim.errors import MEDIA_TYPE
 
@@ -45,3 +51,15 @@ def document_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             for status, description in answers.items():
                 operation["responses"].setdefault(str(status), {"description": description, "content": content})
     return result
+
+
+class SchemaView(SpectacularAPIView):
+    """The OpenAPI document, built once a process: it takes a second and changes only with the code."""
+
+    def _get_schema_response(self, request: Request) -> Response:
+        return Response(_document(), headers={"Content-Disposition": 'inline; filename="scheduler-sim.yaml"'})
+
+
+@lru_cache(maxsize=1)
+def _document() -> dict[str, Any]:
+    return SchemaGenerator().get_schema(request=None, public=True)

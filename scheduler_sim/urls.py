@@ -3,7 +3,24 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from apps.metrics.health import health, ready
+from apps.metrics.prometheus import metrics
+from scheduler_sim.access import limited_login
+
+admin.site.site_header = admin.site.site_title = "Scheduler Sim"
+admin.site.index_title = "Stored data"
+
+handler400 = "scheduler_sim.errors.bad_request"
+handler403 = "scheduler_sim.errors.permission_denied"
+handler404 = "scheduler_sim.errors.page_not_found"
+handler500 = "scheduler_sim.errors.server_error"
+
 urlpatterns = [
+    path("health", health, name="health"),
+    path("ready", ready, name="ready"),
+    path("metrics", metrics, name="prometheus"),
+    path("admin/login/", limited_login(admin.site.login)),
     path("admin/", admin.site.urls),
+    path("api/", include("scheduler_sim.api_urls")),
     path("", include("apps.tasks.urls")),
 ]

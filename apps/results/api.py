@@ -1,0 +1,222 @@
+"""Runs, results, and what a run can be made of: policies and clusters."""
+
+from typing import Any
+
+import django_filters
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.results.models import Run, SchedulerResult
+from scheduler_sim.api import GuardedMixin, RowsViewSet
+from scheduler_sim.engine.policies.backfill import BACKFILLS
+from scheduler_sim.engine.policies.order import ORDERS
+from scheduler_sim.engine.policies.placement import PLACEMENTS
+from scheduler_sim.engine.policies.policy import READY_MADE, parse_policy
+from scheduler_sim.engine.presets import PRESETS
+
+
+class RunSerializer(serializers.ModelSerializer):
+    """A run without its results."""
+
+    workload_name = serializers.CharField(source="workload.name", read_only=True)
+    # The address is /runs/{id}/, and the state belongs to the runner: both are read, never written.
+    clock_time = serializers.FloatField(source="state.clock_time", read_only=True, allow_null=True)
+    progress = serializers.JSONField(source="state.progress", read_only=True, allow_null=True)
+    heartbeat_at = serializers.DateTimeField(source="state.heartbeat_at", read_only=True, allow_null=True)
+
+    class Meta:
+        model = Run
+        fields = (
+            "id",
+            "name",
+            "workload",
+            "workload_name",
+            "cluster",
+            "policies",
+            "seed",
+            "engine_version",
+            "code_version",
+            "configuration",
+            "status",
+            "error",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "rows_expected",
+            "rows_written",
+            "checksum",
+            "clock_time",
+            "progress",
+            "heartbeat_at",
+        )
+
+
+class RunFilterSet(django_filters.FilterSet):
+    """Which runs a list holds."""
+
+    search = django_filters.CharFilter(field_name="name", lookup_expr="icontains", help_text="Part of the name.")
+    name = django_filters.CharFilter()
+    status = django_filters.MultipleChoiceFilter(choices=Run.Status)
+    workload = django_filters.NumberFilter(field_name="workload_id", help_text="Key of the workload.")
+    created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
+    created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+
+    class Meta:
+        model = Run
+        fields = ()
+
+
+class RunRowsViewSet(RowsViewSet):
+    """Runs, newest first; control is added where the runner is known."""
+
+    queryset = Run.objects.all()
+    serializer_class = RunSerializer
+    filterset_class = RunFilterSet
+    row_orderings = {"-id": ("-id",), "name": ("name",), "created_at": ("created_at", "id")}
+
+
+class SchedulerResultSerializer(serializers.ModelSerializer):
+    """One placement; `task_id` is the task's number inside its workload, `task` its key in the database."""
+
+    task_id = serializers.IntegerField(source="task.task_id", read_only=True)
+
+    class Meta:
+        model = SchedulerResult
+        fields = (
+            "id",
+            "run",
+            "scheduler",
+            "task",
+            "task_id",
+            "gpu_fraction",
+            "node",
+            "device",
+            "start_time",
+            "finish_time",
+            "actual_time",
+            "wait_time",
+            "energy_joules",
+            "cost_usd",
+            "model_version",
+        )
+
+
+class SchedulerResultFilterSet(django_filters.FilterSet):
+    """Which results a list holds; all but `run` ask for a run, because only its rows are found by an index."""
+
+    run = django_filters.NumberFilter(field_name="run_id", help_text="Key of the run.")
+    scheduler = django_filters.CharFilter(help_text="Name of the policy.")
+    task = django_filters.NumberFilter(field_name="task_id", help_text="Key of the task.")
+    task_id = django_filters.NumberFilter(field_name="task__task_id", help_text="Number inside the workload.")
+    node = django_filters.NumberFilter()
+    device = django_filters.NumberFilter()
+    min_wait_time = django_filters.NumberFilter(field_name="wait_time", lookup_expr="gte")
+    max_wait_time = django_filters.NumberFilter(field_name="wait_time", lookup_expr="lte")
+    min_start_time = django_filters.NumberFilter(field_name="start_time", lookup_expr="gte")
+    max_start_time = django_filters.NumberFilter(field_name="start_time", lookup_expr="lte")
+
+    class Meta:
+        model = SchedulerResult
+        fields = ()
+
+
+class SchedulerResultViewSet(RowsViewSet):
+    """Placements: newest first, or those of one run by `?run=` in the order of policy and task."""
+
+    queryset = SchedulerResult.objects.all()
+    serializer_class = SchedulerResultSerializer
+    filterset_class = SchedulerResultFilterSet
+    row_orderings = {"-id": ("-id",)}
+    of_one_run = {
+        "scheduler": ("scheduler", "task_id"),
+        "start_time": ("start_time", "id"),
+        "finish_time": ("finish_time", "id"),
+        "wait_time": ("wait_time", "id"),
+        "actual_time": ("actual_time", "id"),
+    }
+
+    def orderings(self) -> dict[str, tuple[str, ...]]:
+        """Offer columns without an index for the rows of one run only; by default its unique key serves them."""
+        if self.request.query_params.get("run"):
+            return self.of_one_run | self.row_orderings
+        return self.row_orderings
+
+    def documented_orderings(self) -> list[str]:
+        """Return every name that some request may order by."""
+        return [*self.row_orderings, *self.of_one_run]
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        """Filter, once a run is named.
+
+        Raises:
+            ValidationError: a filter over all runs at once.
+        """
+        given = {name for name, value in self.request.query_params.items() if value}
+        filters = given & set(self.filterset_class.base_filters)
+        if filters and "run" not in filters:
+            raise ValidationError({"run": [f"Name a run as well to filter by {', '.join(sorted(filters))}."]})
+        return super().filter_queryset(queryset)
+
+
+class PolicyPartSerializer(serializers.Serializer):
+    """An order, a backfill, a placement, or a whole policy under a name of its own."""
+
+    name = serializers.CharField()
+    part = serializers.ChoiceField(choices=("order", "backfill", "placement", "policy"))
+    formula = serializers.CharField(help_text="The score (w wait, r estimate, n processors, s submit time) or rule.")
+    source = serializers.CharField(help_text="Paper and year, or classic.")
+    clairvoyant = serializers.BooleanField(help_text="Whether it sees the true runtime.")
+
+
+class ClusterPresetSerializer(serializers.Serializer):
+    """A cluster by name."""
+
+    name = serializers.CharField()
+    description = serializers.CharField()
+
+
+def policy_parts() -> list[dict[str, Any]]:
+    """Return what `order[+backfill][@placement]` can be made of."""
+    parts = [
+        *(("order", part, part.formula, part.clairvoyant) for part in ORDERS),
+        *(("backfill", part, part.rule, False) for part in BACKFILLS),
+        *(("placement", part, part.rule, part.clairvoyant) for part in PLACEMENTS),
+    ]
+    rows = [
+        {"name": part.name, "part": kind, "formula": formula, "source": part.source, "clairvoyant": clairvoyant}
+        for kind, part, formula, clairvoyant in parts
+    ]
+    for name, stands_for in READY_MADE.items():
+        policy = parse_policy(stands_for)
+        rows.append(
+            {
+                "name": name,
+                "part": "policy",
+                "formula": stands_for,
+                "source": policy.placement.source,
+                "clairvoyant": policy.clairvoyant,
+            }
+        )
+    return rows
+
+
+class PolicyList(GuardedMixin, APIView):
+    """The registered orders, backfills, placements and ready-made policies."""
+
+    @extend_schema(responses=PolicyPartSerializer(many=True), operation_id="policies_list")
+    def get(self, request: Request) -> Response:
+        """List them; a policy is written `order[+backfill][@placement]`."""
+        return Response(policy_parts())
+
+
+class ClusterList(GuardedMixin, APIView):
+    """The clusters that have a name."""
+
+    @extend_schema(responses=ClusterPresetSerializer(many=True), operation_id="clusters_list")
+    def get(self, request: Request) -> Response:
+        """List them; N stands for a number."""
+        return Response([{"name": name, "description": text} for name, text in PRESETS.items()])

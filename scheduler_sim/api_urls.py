@@ -1,0 +1,37 @@
+"""Every address below /api/."""
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularSwaggerSplitView
+from rest_framework.routers import SimpleRouter
+
+from apps.live.api import RunViewSet, StatusView
+from apps.metrics.api import HistoryView, LatestView, LeaderboardView, MetricViewSet
+from apps.results.api import ClusterList, PolicyList, SchedulerResultViewSet
+from apps.tasks.api import TaskViewSet, WorkloadViewSet
+from apps.training.api import TrainedModelViewSet, TrainingDataViewSet
+from scheduler_sim.schema import SchemaView
+
+router = SimpleRouter()
+router.register("workloads", WorkloadViewSet, "workload")
+router.register("tasks", TaskViewSet, "task")
+router.register("runs", RunViewSet, "run")
+router.register("results", SchedulerResultViewSet, "result")
+router.register("metrics", MetricViewSet, "metric")
+router.register("training-data", TrainingDataViewSet, "training-data")
+router.register("models", TrainedModelViewSet, "model")
+
+v1 = [
+    *router.urls,
+    path("policies/", PolicyList.as_view(), name="policy-list"),
+    path("clusters/", ClusterList.as_view(), name="cluster-list"),
+    path("leaderboard/", LeaderboardView.as_view(), name="leaderboard"),
+    path("history/", HistoryView.as_view(), name="history"),
+    path("history/latest/", LatestView.as_view(), name="history-latest"),
+    path("status/", StatusView.as_view(), name="status"),
+]
+
+urlpatterns = [
+    path("v1/", include((v1, "api"))),
+    path("schema/", SchemaView.as_view(), name="schema"),
+    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
+]
