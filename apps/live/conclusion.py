@@ -31,9 +31,7 @@ def conclude(
         raise RowsMissing(f"The database holds {stored} placements of run {run.name} where {run.rows_expected} belong.")
     metrics_store(
         run=run,
-        workload=workload,
-        cluster=cluster,
-        outcomes={player.scheduler: player.simulation.outcome() for player in players},
+        simulations={player.scheduler: player.simulation for player in players},
         warmup=configuration.warmup,
         cooldown=configuration.cooldown,
     )

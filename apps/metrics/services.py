@@ -14,7 +14,6 @@ from scheduler_sim.columnar import insert_columns
 from scheduler_sim.engine import metrics
 from scheduler_sim.engine.distributions import fraction_counts, wait_by_size
 from scheduler_sim.engine.histogram import LogHistogram
-from scheduler_sim.engine.usage import Usage
 
 WINDOWS = 120
 """Windows of simulated time a run is cut into: as many points as a plot can show."""
@@ -23,9 +22,7 @@ WINDOWS = 120
 def metrics_store(
     *,
     run: Run,
-    workload: engine.Workload,
-    cluster: engine.Cluster,
-    outcomes: Mapping[str, engine.Outcome],
+    simulations: Mapping[str, engine.Simulation],
     warmup: float = 0.0,
     cooldown: float = 0.0,
 ) -> None:
@@ -35,9 +32,11 @@ def metrics_store(
     all policies, so that their curves lie side by side.
 
     Args:
-        outcomes: by policy name; tasks that have not finished are left out of the figures.
+        simulations: by policy name, all of one workload; tasks that have not finished are left out of the figures.
         warmup, cooldown: parts of the arrivals that are not scored (see `metrics.measured`).
     """
+    workload = next(iter(simulations.values())).workload
+    outcomes = {scheduler: simulation.outcome() for scheduler, simulation in simulations.items()}
     scored = metrics.measured(workload, warmup=warmup, cooldown=cooldown) if warmup or cooldown else None
     finish_times = {scheduler: outcome.finish_time for scheduler, outcome in outcomes.items()}
     won = metrics.winners(finish_times)
@@ -48,10 +47,9 @@ def metrics_store(
     with transaction.atomic():
         Metric.objects.filter(run=run).delete()
         for number, (scheduler, outcome) in enumerate(outcomes.items()):
-            usage = Usage.of(workload, cluster, outcome)
             shared = {"won": won[scheduler], "scored": scored}
             edges = np.array(metrics.whole_run(workload, [outcome], scored))
-            total = metrics.summarise(workload, outcome, usage, edges=edges, **shared)
+            total = metrics.summarise(simulations[scheduler], edges=edges, **shared)
             totals[scheduler] = {
                 **vars(total),
                 "details": [
@@ -64,7 +62,7 @@ def metrics_store(
                 ],
             }
             if len(window_edges) > 2:
-                windows = metrics.summarise(workload, outcome, usage, edges=window_edges, **shared)
+                windows = metrics.summarise(simulations[scheduler], edges=window_edges, **shared)
                 _insert(run, scheduler, vars(windows), is_total=False)
         _add_regret(totals)
         for scheduler, columns in totals.items():

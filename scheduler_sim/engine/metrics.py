@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from scheduler_sim.engine.simulation import Outcome
+from scheduler_sim.engine.simulation import Outcome, Simulation
 from scheduler_sim.engine.spans import held_by_window, highest_by_window, window_of
 from scheduler_sim.engine.usage import Usage
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
@@ -104,9 +104,7 @@ class Summary:
 
 
 def summarise(
-    workload: Workload,
-    outcome: Outcome,
-    usage: Usage,
+    simulation: Simulation,
     *,
     edges: FloatArray,
     won: BoolArray | None = None,
@@ -115,12 +113,13 @@ def summarise(
     """Compute the figures of all windows in one pass over the columns.
 
     Args:
-        usage: what each task held, for how long, and what the cluster has.
+        simulation: one policy's, played to its end or to any point before.
         edges: shape (k + 1,), ascending window limits; two of them make one window, the whole run.
         won: shape (n,), tasks that this policy won; by default none is known, and wins and losses are 0.
         scored: shape (n,), tasks whose figures count; all by default. Devices, queue and energy count every task,
             because they were there.
     """
+    workload, outcome, usage = simulation.workload, simulation.outcome(), Usage.of(simulation)
     figures = TaskFigures.of(workload, outcome)
     finished = ~np.isnan(outcome.finish_time)
     counted = finished if scored is None else finished & scored
@@ -135,8 +134,6 @@ def summarise(
         wins = np.bincount(window[won[rows]], minlength=windows).astype(np.int64)
     asked = np.ones(len(workload), bool) if scored is None else scored
     share = _divide(1.0, length)
-    core_seconds = held_by_window(*usage.core_spans(), edges)
-    gpu_seconds = held_by_window(*usage.gpu_spans(), edges)
     ready, began = _waiting(outcome)
     return Summary(
         window_start_time=edges[:-1],
@@ -149,13 +146,13 @@ def summarise(
         mean_bounded_slowdown=_divide(np.bincount(window, figures.bounded_slowdown[rows], windows), count),
         makespan=length,
         throughput=count * share,
-        cpu_utilisation=_divide(core_seconds, usage.cores * length),
-        gpu_utilisation=_divide(gpu_seconds, usage.gpus * length),
+        cpu_utilisation=_divide(usage.busy_core_seconds(edges), usage.cores * length),
+        gpu_utilisation=_divide(usage.busy_gpu_seconds(edges), usage.gpus * length),
         mean_queue_length=held_by_window(ready, began, np.ones(len(ready)), edges) * share,
         max_queue_length=highest_by_window(ready, began, edges),
-        energy_joules=usage.energy_by_window(edges),
-        idle_energy_joules=usage.idle_energy_by_window(edges),
-        cost_usd=usage.cost_by_window(edges),
+        energy_joules=usage.energy_joules(edges),
+        idle_energy_joules=usage.idle_energy_joules(edges),
+        cost_usd=usage.cost_usd(edges),
         wins=wins,
         losses=(count - wins) if won is not None else np.zeros(windows, np.int64),
         fairness=_fairness(workload, figures.bounded_slowdown, rows, window, windows),

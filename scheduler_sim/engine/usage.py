@@ -1,24 +1,25 @@
-"""What the tasks of a schedule held of the cluster, and what that took in energy and money."""
+"""What the tasks of a schedule kept busy of the cluster over time, and what that took in energy and money."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.simulation import Outcome
+from scheduler_sim.engine import execution
+from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.spans import held_by_window
-from scheduler_sim.engine.workload import FloatArray, Workload
-
-SECONDS_PER_HOUR = 3600.0
+from scheduler_sim.engine.workload import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
 class Usage:
-    """Spans in which m started tasks held devices, and what the cluster has.
+    """Spans in which m finished tasks kept devices busy and held them, and what the cluster has.
 
     Attributes:
-        start, core_end, gpu_end: shape (m,), seconds; the two sides of a split task may end at different times.
-        held_cores, held_gpus: shape (m,).
+        start: shape (m,), seconds.
+        core_start, core_end, gpu_end: shape (m,), seconds; cores are busy from the first to the second, GPUs from
+            `start` to the third. The sides of a split task run side by side or, sequential, the GPU side first.
+        core_held_end, gpu_held_end: shape (m,), seconds until which each is held from `start` on.
+        cores_held, gpus_held: shape (m,).
         core_watts, gpu_watts, core_idle_watts, gpu_idle_watts: shape (m,), of one device where the task ran.
         core_price, gpu_price: shape (m,), USD for one device and second where the task ran.
         cores, gpus: of the cluster.
@@ -26,10 +27,13 @@ class Usage:
     """
 
     start: FloatArray
+    core_start: FloatArray
     core_end: FloatArray
     gpu_end: FloatArray
-    held_cores: FloatArray
-    held_gpus: FloatArray
+    core_held_end: FloatArray
+    gpu_held_end: FloatArray
+    cores_held: FloatArray
+    gpus_held: FloatArray
     core_watts: FloatArray
     gpu_watts: FloatArray
     core_idle_watts: FloatArray
@@ -41,27 +45,35 @@ class Usage:
     idle_watts: float
 
     @classmethod
-    def of(cls, workload: Workload, cluster: Cluster, outcome: Outcome) -> "Usage":
-        """Read from a schedule what each task that has started and finished held."""
+    def of(cls, simulation: Simulation) -> "Usage":
+        """Read from a simulation what each task that has finished used."""
+        outcome, cluster = simulation.outcome(), simulation.cluster
         rows = np.flatnonzero(~np.isnan(outcome.finish_time))
-        group = np.repeat(np.arange(len(cluster.groups)), [group.count for group in cluster.groups])[outcome.node[rows]]
+        start = outcome.start_time[rows]
+        cores, gpus, cpu_busy, gpu_busy, cpu_held, gpu_held = execution.holdings(simulation, rows)
+        split = simulation.workload.hybrid[rows] & (simulation.options.split_model == "sequential")
+        core_start = np.where(split, start + gpu_busy, start)
+        group = execution.group_of_nodes(cluster)[outcome.node[rows]]
 
-        def of_group(name: str) -> FloatArray:
-            values: FloatArray = np.array([getattr(item, name) for item in cluster.groups], np.float64)[group]
+        def at_group(name: str) -> FloatArray:
+            values: FloatArray = execution.of_groups(cluster, name)[group]
             return values
 
         return cls(
-            start=outcome.start_time[rows],
-            core_end=outcome.finish_time[rows],
-            gpu_end=outcome.finish_time[rows],
-            held_cores=workload.cpus[rows],
-            held_gpus=workload.gpus[rows],
-            core_watts=of_group("cpu_busy_watts"),
-            gpu_watts=of_group("gpu_busy_watts"),
-            core_idle_watts=of_group("cpu_idle_watts"),
-            gpu_idle_watts=of_group("gpu_idle_watts"),
-            core_price=of_group("usd_per_core_hour") / SECONDS_PER_HOUR,
-            gpu_price=of_group("usd_per_gpu_hour") / SECONDS_PER_HOUR,
+            start=start,
+            core_start=core_start,
+            core_end=core_start + cpu_busy,
+            gpu_end=start + gpu_busy,
+            core_held_end=start + cpu_held,
+            gpu_held_end=start + gpu_held,
+            cores_held=cores,
+            gpus_held=gpus,
+            core_watts=at_group("cpu_busy_watts"),
+            gpu_watts=at_group("gpu_busy_watts"),
+            core_idle_watts=at_group("cpu_idle_watts"),
+            gpu_idle_watts=at_group("gpu_idle_watts"),
+            core_price=at_group("usd_per_core_hour") / execution.SECONDS_PER_HOUR,
+            gpu_price=at_group("usd_per_gpu_hour") / execution.SECONDS_PER_HOUR,
             cores=cluster.cores,
             gpus=cluster.gpus,
             idle_watts=sum(
@@ -70,28 +82,27 @@ class Usage:
             ),
         )
 
-    def core_spans(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return start, end and cores held."""
-        return self.start, self.core_end, self.held_cores
+    def busy_core_seconds(self, edges: FloatArray) -> FloatArray:
+        """Return the core-seconds that were busy in each window."""
+        return held_by_window(self.core_start, self.core_end, self.cores_held, edges)
 
-    def gpu_spans(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return start, end and GPUs held."""
-        return self.start, self.gpu_end, self.held_gpus
+    def busy_gpu_seconds(self, edges: FloatArray) -> FloatArray:
+        """Return the GPU-seconds that were busy in each window."""
+        return held_by_window(self.start, self.gpu_end, self.gpus_held, edges)
 
-    def energy_by_window(self, edges: FloatArray) -> FloatArray:
-        """Return the joules of what tasks held: busy watts x device-seconds."""
-        return self._weighted(self.core_watts, self.gpu_watts, edges)
+    def energy_joules(self, edges: FloatArray) -> FloatArray:
+        """Return what the tasks' devices drew in each window: busy watts x busy device-seconds."""
+        on_cores = held_by_window(self.core_start, self.core_end, self.cores_held * self.core_watts, edges)
+        return on_cores + held_by_window(self.start, self.gpu_end, self.gpus_held * self.gpu_watts, edges)
 
-    def idle_energy_by_window(self, edges: FloatArray) -> FloatArray:
-        """Return the joules of devices that nothing held: idle watts x device-seconds left over."""
-        taken = self._weighted(self.core_idle_watts, self.gpu_idle_watts, edges)
-        idle: FloatArray = np.maximum(self.idle_watts * np.diff(edges) - taken, 0.0)
+    def idle_energy_joules(self, edges: FloatArray) -> FloatArray:
+        """Return what the other devices drew in each window: idle watts x device-seconds that were not busy."""
+        spared = held_by_window(self.core_start, self.core_end, self.cores_held * self.core_idle_watts, edges)
+        spared += held_by_window(self.start, self.gpu_end, self.gpus_held * self.gpu_idle_watts, edges)
+        idle: FloatArray = np.maximum(self.idle_watts * np.diff(edges) - spared, 0.0)
         return idle
 
-    def cost_by_window(self, edges: FloatArray) -> FloatArray:
-        """Return the USD of what tasks held: price x device-seconds."""
-        return self._weighted(self.core_price, self.gpu_price, edges)
-
-    def _weighted(self, of_core: FloatArray, of_gpu: FloatArray, edges: FloatArray) -> FloatArray:
-        on_cores = held_by_window(self.start, self.core_end, self.held_cores * of_core, edges)
-        return on_cores + held_by_window(self.start, self.gpu_end, self.held_gpus * of_gpu, edges)
+    def cost_usd(self, edges: FloatArray) -> FloatArray:
+        """Return the price of what tasks held in each window: price x held device-seconds."""
+        on_cores = held_by_window(self.start, self.core_held_end, self.cores_held * self.core_price, edges)
+        return on_cores + held_by_window(self.start, self.gpu_held_end, self.gpus_held * self.gpu_price, edges)
