@@ -1,6 +1,10 @@
 """Questions asked of workloads and tasks."""
 
+import numpy as np
 from django.db import models
+
+from scheduler_sim import engine
+from scheduler_sim.engine.workload import Labels
 
 
 class WorkloadQuerySet(models.QuerySet):
@@ -18,3 +22,48 @@ class TaskQuerySet(models.QuerySet):
     def in_canonical_order(self) -> "TaskQuerySet":
         """Order by arrival, then number: the engine's order."""
         return self.order_by("arrival_time", "task_id")
+
+    def as_workload(self) -> engine.Workload:
+        """Turn the rows into the engine's columns; parents outside the rows are forgotten.
+
+        One query. The rows may come in any order and may be a slice.
+        """
+        rows = list(self.values_list(*_COLUMNS).iterator(chunk_size=10_000))
+        columns = dict(zip(_COLUMNS, zip(*rows, strict=True) if rows else [()] * len(_COLUMNS), strict=True))
+        numbers = {name: np.array(columns[name], dtype=np.float64) for name in _NUMBERS}
+        labels = {name: Labels.from_texts(columns[name]) for name in _LABELS}
+        external = np.empty(len(rows), object)
+        external[:] = columns["external_id"]
+        return engine.Workload.from_columns(
+            task_id=np.array(columns["task_id"], dtype=np.int64),
+            hybrid=np.array(columns["kind"], dtype=object) == "hybrid",
+            dependencies=_within(columns["dependencies"], columns["task_id"]),
+            external_id=external,
+            **numbers,
+            **labels,
+        )
+
+
+_NUMBERS = (
+    "arrival_time",
+    "runtime",
+    "duration_estimate",
+    "size",
+    "compute_intensity",
+    "memory_mb",
+    "cpus",
+    "gpus",
+    "deadline_time",
+    "predicted_duration",
+    "recorded_start_time",
+)
+_LABELS = ("gpu_type", "user", "group", "queue")
+_COLUMNS = (*_NUMBERS, *_LABELS, "task_id", "kind", "dependencies", "external_id")
+
+
+def _within(dependencies: tuple[list[int], ...], task_ids: tuple[int, ...]) -> list[list[int]] | None:
+    """Keep the parents that are among `task_ids`; None when no task has any."""
+    if not any(dependencies):
+        return None
+    known = set(task_ids)
+    return [[parent for parent in parents if parent in known] for parents in dependencies]

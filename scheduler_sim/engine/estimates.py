@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.workload import LARGEST_INTEGER, Workload
+from scheduler_sim.engine.workload import LARGEST_INTEGER, FloatArray, Workload
 
 KINDS = {
     "exact": "the true run time",
@@ -78,10 +78,10 @@ def replace_estimates(workload: Workload, estimates: str | Estimates, generator:
         return workload
     if chosen.kind == "exact":
         return replace(workload, duration_estimate=workload.runtime.copy())
-    factors: float | np.ndarray = chosen.factor
+    factors: FloatArray = np.full(len(workload), chosen.factor)
     if chosen.kind == "uniform":
         factors = 1.0 + (chosen.factor - 1.0) * generator.random(len(workload))
-    told = np.round(workload.runtime * factors, _DIGITS)
+    told: FloatArray = np.round(workload.runtime * factors, _DIGITS)
     if chosen.kind == "uniform" or chosen.factor == 1.0:
         told = np.maximum(told, workload.runtime)
     if len(told) and told.max() > LARGEST_INTEGER:

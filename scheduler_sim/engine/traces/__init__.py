@@ -8,7 +8,17 @@ from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.audit import REASONS, Audit, Finding, offered_load
 from scheduler_sim.engine.traces.gavel import read_throughputs
 from scheduler_sim.engine.traces.generic import COLUMNS
-from scheduler_sim.engine.traces.registry import FORMATS, ReadOptions, Trace, TraceFormat, read_trace
+from scheduler_sim.engine.traces.registry import (
+    FORMATS,
+    ReadOptions,
+    Trace,
+    TraceFormat,
+    choose_format,
+    fingerprint,
+    read_source,
+    read_trace,
+)
+from scheduler_sim.engine.traces.source import open_source
 from scheduler_sim.engine.traces.swf import write_swf
 
 __all__ = [
@@ -21,13 +31,17 @@ __all__ = [
     "ReadOptions",
     "Trace",
     "TraceFormat",
+    "choose_format",
+    "fingerprint",
     "gavel",
     "generic",
     "helios",
     "offered_load",
+    "open_source",
     "openb",
     "pai",
     "philly",
+    "read_source",
     "read_throughputs",
     "read_trace",
     "sacct",

@@ -1,7 +1,9 @@
 """Formats by name, and the one way in: `read_trace`."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import BinaryIO
 
@@ -125,21 +127,50 @@ def read_trace(
             recognised, an option that the format does not understand, or a trace without a usable task.
         InvalidWorkload: dependencies that are circular.
     """
-    if format is not None and format not in FORMATS:
-        raise InvalidTrace(unknown_name("trace format", format, list(FORMATS)))
     source = open_source(file, name=name, max_bytes=max_bytes)
-    chosen = FORMATS[format] if format is not None else _recognise(source)
+    return read_source(source, choose_format(source, format), options)
+
+
+def choose_format(source: Source, name: str | None = None) -> TraceFormat:
+    """Return the format called `name`, or without a name the one that the content shows.
+
+    Raises:
+        InvalidTrace: an unknown name, or content that no format recognises.
+    """
+    if name is not None and name not in FORMATS:
+        raise InvalidTrace(unknown_name("trace format", name, list(FORMATS)))
+    chosen = FORMATS[name] if name is not None else recognise(source)
+    if chosen is None:
+        raise InvalidTrace(
+            f"The format of {source.name} is not recognised; name it with --format ({', '.join(FORMATS)})."
+        )
+    if source.is_parquet != (chosen.name == "parquet"):
+        kind = "a parquet file" if source.is_parquet else "no parquet file"
+        raise InvalidTrace(f"{source.name} is {kind}, so it cannot be read as {chosen.name}.")
+    return chosen
+
+
+def recognise(source: Source) -> TraceFormat | None:
+    """Return the first format that recognises the content, None where none does."""
+    if source.is_parquet:
+        return FORMATS["parquet"]
+    head = source.head(1)
+    return next((trace_format for trace_format in FORMATS.values() if trace_format.recognises(head)), None)
+
+
+def read_source(source: Source, trace_format: TraceFormat, options: ReadOptions | None = None) -> Trace:
+    """Read an opened trace as `trace_format`; what it raises is said at `read_trace`."""
     options = options or ReadOptions()
     for option in fields(options):
-        if getattr(options, option.name) != option.default and option.name not in chosen.options:
-            raise InvalidTrace(f"The option {option.name} has no meaning for the format {chosen.name}.")
+        if getattr(options, option.name) != option.default and option.name not in trace_format.options:
+            raise InvalidTrace(f"The option {option.name} has no meaning for the format {trace_format.name}.")
     audit = Audit()
-    reading = chosen.read(source, options, audit)
+    reading = trace_format.read(source, options, audit)
     workload = assemble(source.name, reading.tasks, audit, reading.processors)
     return Trace(
         workload=workload,
         audit=audit,
-        format=chosen.name,
+        format=trace_format.name,
         name=source.name,
         sha256=source.sha256,
         headers=reading.headers,
@@ -147,11 +178,14 @@ def read_trace(
     )
 
 
-def _recognise(source: Source) -> TraceFormat:
-    if source.is_parquet:
-        return FORMATS["parquet"]
-    head = source.head(40)
-    for trace_format in FORMATS.values():
-        if trace_format.recognises(head):
-            return trace_format
-    raise InvalidTrace(f"The format of {source.name} is not recognised; name it with --format ({', '.join(FORMATS)}).")
+def fingerprint(source: Source, trace_format: TraceFormat, options: ReadOptions | None = None) -> str:
+    """Return a hash that is equal for the same file read in the same way.
+
+    It is the file's own sha256 when the content's format is used without options, so that it can be
+    compared with what `sha256sum` prints.
+    """
+    options = options or ReadOptions()
+    if recognise(source) is trace_format and options == ReadOptions():
+        return source.sha256
+    way = json.dumps([source.sha256, trace_format.name, asdict(options)], sort_keys=True)
+    return hashlib.sha256(way.encode()).hexdigest()

@@ -1,0 +1,7 @@
+"""What goes wrong with stored workloads, in sentences that can be shown to a person."""
+
+from scheduler_sim.engine import EngineError
+
+
+class WorkloadError(EngineError):
+    """A workload that cannot be found or stored as asked."""

@@ -1,0 +1,85 @@
+"""Make a synthetic workload and store it."""
+
+import json
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+from rich.console import Console
+
+from apps.tasks.reports import summary, workload_document
+from apps.tasks.services import workload_generate
+from scheduler_sim.engine import EngineError
+from scheduler_sim.engine.generators import GENERATORS
+
+EPILOG = """
+models:
+{models}
+
+The same model, parameters, seed and number of tasks give the same workload, which is stored once.
+
+Examples:
+  manage.py generateworkload lublin --tasks 10000 --seed 1 --processors 256 --load 0.9
+  manage.py generateworkload mixed --tasks 1000 --rate 20 --name demo
+"""
+
+
+class Command(BaseCommand):
+    help = "Make a synthetic workload and store it."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.formatter_class = RawDescriptionHelpFormatter
+        models = "\n".join(f"  {entry.name:8} {entry.description}" for entry in GENERATORS.values())
+        parser.epilog = EPILOG.format(models=models)
+        return parser
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("model", metavar="MODEL", help=f"one of {', '.join(GENERATORS)}")
+        parser.add_argument("--tasks", type=int, default=10_000, metavar="N", help="how many (default 10000)")
+        parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the random numbers (default 0)")
+        parser.add_argument("--name", help="of the workload; must be new (default: made from the model)")
+        parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+        for name, (models, texts) in _parameters().items():
+            parser.add_argument(
+                f"--{name.replace('_', '-')}", metavar="X", help=f"{', '.join(models)}: {'; '.join(texts)}"
+            )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        console = Console(stderr=True, quiet=options["verbosity"] == 0)
+        given = {name: options[name] for name in _parameters() if options[name] is not None}
+        try:
+            with console.status("generating") as status:
+                workload, created = workload_generate(
+                    model=options["model"],
+                    tasks=options["tasks"],
+                    seed=options["seed"],
+                    name=options["name"],
+                    parameters=given,
+                    progress=status.update,
+                )
+        except EngineError as error:
+            raise CommandError(str(error)) from error
+        except (DatabaseError, OSError) as error:
+            raise CommandError(f"The workload could not be stored: {error}.") from error
+        if options["json"]:
+            self.stdout.write(json.dumps(workload_document(workload, created=created), indent=2))
+            return
+        if not created:
+            self.stdout.write(f"The same tasks are stored already, as workload {workload.name}.")
+        self.stdout.write(summary(workload))
+
+
+def _parameters() -> dict[str, tuple[list[str], list[str]]]:
+    """Return, for each parameter name, the models that have it and their distinct help texts."""
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    for generator in GENERATORS.values():
+        for field in generator.fields():
+            models, texts = found.setdefault(field.name, ([], []))
+            models.append(generator.name)
+            default = "not set" if field.default is None else field.default
+            text = f"{field.metadata['help']} (default {default})".replace("%", "%%")
+            if text not in texts:
+                texts.append(text)
+    return found

@@ -1,0 +1,97 @@
+"""Read a trace file into the database."""
+
+import json
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+from rich.console import Console
+
+from apps.tasks.reports import print_audit, summary, workload_document
+from apps.tasks.services import workload_import
+from scheduler_sim.engine import EngineError
+from scheduler_sim.engine.traces import COLUMNS, FORMATS, ReadOptions, read_throughputs
+from scheduler_sim.engine.traces.source import MAX_BYTES
+
+EPILOG = """
+formats (found by content unless named; gzip is read as it is):
+{formats}
+
+workload columns for --map:
+  {columns}
+
+Examples:
+  manage.py importworkload NASA-iPSC-1993-3.1-cln.swf.gz
+  manage.py importworkload jobs.csv --map arrival_time=submitted,runtime=secs,cpus=cores,gpus=num_gpu
+  manage.py importworkload msr.trace --steps-per-second 10
+"""
+
+
+class Command(BaseCommand):
+    help = "Read a trace file into the database and say what the import noticed."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.formatter_class = RawDescriptionHelpFormatter
+        formats = "\n".join(f"  {entry.name:8} {entry.description}" for entry in FORMATS.values())
+        parser.epilog = EPILOG.format(formats=formats, columns=" ".join(COLUMNS))
+        return parser
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", metavar="FILE", help="the trace, plain or gzipped")
+        parser.add_argument("--format", metavar="F", help="default: found by content")
+        parser.add_argument("--name", help="of the workload; must be new (default: made from the file's name)")
+        parser.add_argument("--map", metavar="A=B,...", help="csv, parquet: workload column = column of the file")
+        parser.add_argument("--preceding-jobs", action="store_true", help="swf: take field 17 as a dependency")
+        parser.add_argument("--steps-per-second", type=float, metavar="X", help="gavel: throughput of every job type")
+        parser.add_argument("--throughputs", metavar="FILE", help="gavel: JSON object, steps a second by job type")
+        parser.add_argument(
+            "--max-bytes", type=int, default=MAX_BYTES, metavar="N", help="largest size after decompression"
+        )
+        parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        console = Console(stderr=True, quiet=options["verbosity"] == 0)
+        try:
+            with console.status("reading") as status:
+                workload, created = workload_import(
+                    file=options["file"],
+                    name=options["name"],
+                    format=options["format"],
+                    options=_read_options(options),
+                    max_bytes=options["max_bytes"],
+                    progress=status.update,
+                )
+        except EngineError as error:
+            raise CommandError(str(error)) from error
+        except (DatabaseError, OSError) as error:
+            raise CommandError(f"The workload could not be stored: {error}.") from error
+        if options["json"]:
+            self.stdout.write(json.dumps(workload_document(workload, created=created), indent=2))
+            return
+        if not created:
+            self.stdout.write(f"This file is stored already, as workload {workload.name}.")
+        print_audit(workload, console)
+        self.stdout.write(summary(workload))
+
+
+def _read_options(options: dict[str, Any]) -> ReadOptions:
+    return ReadOptions(
+        columns=_mapping(options["map"]) if options["map"] is not None else None,
+        preceding_jobs=options["preceding_jobs"],
+        steps_per_second=options["steps_per_second"],
+        throughputs=read_throughputs(options["throughputs"]) if options["throughputs"] else None,
+    )
+
+
+def _mapping(text: str) -> dict[str, str]:
+    mapping: dict[str, str] = {}
+    for part in text.split(","):
+        wanted, equals, given = (piece.strip() for piece in part.partition("="))
+        if not (wanted and equals and given):
+            raise CommandError(f"--map takes pairs like arrival_time=submitted,runtime=secs, not {part!r}.")
+        if wanted in mapping:
+            raise CommandError(f"--map names {wanted} twice.")
+        mapping[wanted] = given
+    return mapping

@@ -1,0 +1,242 @@
+"""Writing workloads: everything of one import or none of it."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from django.db import IntegrityError, models, transaction
+
+from apps.tasks.errors import WorkloadError
+from apps.tasks.models import Task, Workload
+from scheduler_sim import columnar, engine
+from scheduler_sim.engine.generators import generate_workload
+from scheduler_sim.engine.traces import (
+    Audit,
+    ReadOptions,
+    choose_format,
+    fingerprint,
+    open_source,
+    read_source,
+    read_trace,
+)
+from scheduler_sim.engine.traces.source import MAX_BYTES
+from scheduler_sim.engine.workload import Labels
+
+Progress = Callable[[str], None]
+"""Told in a few words what is being done."""
+
+_SUFFIXES = {".gz", ".swf", ".csv", ".txt", ".trace", ".json", ".parquet", ".log"}
+
+
+def workload_import(
+    *,
+    file: str | Path | BinaryIO,
+    name: str | None = None,
+    format: str | None = None,  # noqa: A002  (the word that people use, and the command's option)
+    options: ReadOptions | None = None,
+    file_name: str | None = None,
+    max_bytes: int = MAX_BYTES,
+    progress: Progress | None = None,
+) -> tuple[Workload, bool]:
+    """Read a trace into a stored workload, in one transaction.
+
+    Args:
+        file: a path, or a stream of bytes.
+        name: of the workload; made from the file's name when not given.
+        format: a trace format; None to find it by content.
+        options: choices of the format.
+        file_name: what to call a stream.
+        max_bytes: the largest size after decompression.
+        progress: told what is being done.
+
+    Returns:
+        The workload, and whether it is new: the same file read in the same way is stored once.
+
+    Raises:
+        InvalidTrace, InvalidWorkload: the file cannot be read; nothing is stored.
+        WorkloadError: the name is taken or too long, or a text does not fit its column; nothing is stored.
+    """
+    tell = progress or (lambda _text: None)
+    tell("reading")
+    source = open_source(file, name=file_name, max_bytes=max_bytes)
+    trace_format = choose_format(source, format)
+    sha256 = fingerprint(source, trace_format, options)
+    known = Workload.objects.filter(source_sha256=sha256).first()
+    if known is not None:
+        return known, False
+    _refuse_name(name)
+    trace = read_source(source, trace_format, options)
+    tell(f"writing {len(trace.workload):,} tasks")
+    try:
+        return _store(
+            tasks=trace.workload,
+            audit=trace.audit,
+            headers=trace.headers,
+            name=name or _free_name(_stem(source.name)),
+            source=trace.format,
+            source_file_name=source.name[:255],
+            source_sha256=sha256,
+        ), True
+    except IntegrityError:
+        # Another process stored the same file, or took the name, since the look-up above.
+        known = Workload.objects.filter(source_sha256=sha256).first()
+        if known is None:
+            raise
+        return known, False
+
+
+def workload_generate(
+    *,
+    model: str,
+    tasks: int,
+    seed: int,
+    name: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> tuple[Workload, bool]:
+    """Make a synthetic workload and store it, in one transaction.
+
+    Returns:
+        The workload, and whether it is new: the same model with the same parameters, seed and number of
+        tasks is stored once, unless another name is asked for.
+
+    Raises:
+        InvalidParameter: an unknown model or parameter, or a value out of bounds; nothing is stored.
+        WorkloadError: the name is taken by another workload, or too long; nothing is stored.
+    """
+    tell = progress or (lambda _text: None)
+    tell(f"generating {tasks:,} tasks")
+    generated = generate_workload(model, tasks=tasks, seed=seed, parameters=parameters)
+    origin = {
+        "source": f"synthetic:{generated.model}",
+        "generator_parameters": generated.parameters,
+        "seed": seed,
+        "task_count": tasks,
+    }
+    same = Workload.objects.filter(**origin)
+    known = (same.filter(name=name) if name else same).order_by("id").first()
+    if known is not None:
+        return known, False
+    _refuse_name(name)
+    audit = Audit(read=tasks)
+    audit.measure(generated.workload, generated.parameters.get("processors"))
+    tell(f"writing {tasks:,} tasks")
+    origin.pop("task_count")
+    stored = _store(
+        tasks=generated.workload, audit=audit, name=name or _free_name(f"{model}-{tasks}-seed{seed}"), **origin
+    )
+    return stored, True
+
+
+def workload_find_or_import(wanted: str) -> tuple[Workload, bool]:
+    """Return the workload called `wanted`, else import the file of that path; and whether it was imported now.
+
+    Raises:
+        WorkloadError: there is neither such a workload nor such a file.
+        InvalidTrace, InvalidWorkload: the file cannot be read; nothing is stored.
+    """
+    stored = Workload.objects.filter(name=wanted).first()
+    if stored is not None:
+        return stored, False
+    _refuse_unknown(wanted)
+    return workload_import(file=wanted)
+
+
+def workload_preview(wanted: str) -> tuple[engine.Workload, int | None]:
+    """Return the tasks that `workload_find_or_import` would give, and the machine's size; store nothing.
+
+    Raises:
+        WorkloadError, InvalidTrace, InvalidWorkload: as `workload_find_or_import`.
+    """
+    stored = Workload.objects.filter(name=wanted).first()
+    if stored is not None:
+        return stored.tasks.as_workload(), stored.max_processors
+    _refuse_unknown(wanted)
+    trace = read_trace(wanted)
+    return trace.workload, trace.processors
+
+
+@transaction.atomic
+def _store(*, tasks: engine.Workload, audit: Audit, headers: Mapping[str, str] | None = None, **row: Any) -> Workload:
+    _refuse_long_texts(tasks)
+    workload = Workload.objects.create(
+        task_count=len(tasks),
+        first_arrival_time=float(tasks.arrival_time[0]),
+        last_arrival_time=float(tasks.arrival_time[-1]),
+        max_processors=audit.processors,
+        core_seconds=audit.core_seconds,
+        gpu_seconds=audit.gpu_seconds,
+        offered_load=audit.offered_load,
+        audit=audit.as_json() | {"headers": dict(headers or {})},
+        **row,
+    )
+    columnar.insert_columns(Task, {"workload_id": workload.pk, **_columns(tasks)})
+    return workload
+
+
+def _columns(tasks: engine.Workload) -> dict[str, Any]:
+    """Return the engine's columns as the table's; a column that is the same in every row as one value."""
+    names = ("task_id", "arrival_time", "runtime", "duration_estimate", "size", "compute_intensity", "memory_mb")
+    columns: dict[str, Any] = {name: getattr(tasks, name) for name in (*names, "cpus", "gpus")}
+    for name in ("gpu_type", "user", "group", "queue"):
+        labels: Labels = getattr(tasks, name)
+        columns[name] = labels.texts() if len(labels.names) > 1 else labels.names[0]
+    for name in ("deadline_time", "predicted_duration", "recorded_start_time"):
+        values = getattr(tasks, name)
+        columns[name] = None if np.isnan(values).all() else values
+    columns["external_id"] = tasks.external_id if any(tasks.external_id) else ""
+    if tasks.parents.count:
+        columns["dependencies"] = tasks.dependencies()
+    kinds = np.where(tasks.hybrid, Task.Kind.HYBRID.value, Task.Kind.RIGID.value).astype(object)
+    columns["kind"] = kinds if tasks.hybrid.any() else Task.Kind.RIGID.value
+    return columns
+
+
+def _refuse_name(name: str | None) -> None:
+    if name is None:
+        return
+    longest = Workload._meta.get_field("name").max_length
+    if not name.strip() or len(name) > longest:
+        raise WorkloadError(f"A workload's name must have 1 to {longest} characters.")
+    if Workload.objects.filter(name=name).exists():
+        raise WorkloadError(f"There is a workload called {name!r} already; choose another name.")
+
+
+def _refuse_long_texts(tasks: engine.Workload) -> None:
+    texts: dict[str, Any] = {name: getattr(tasks, name).names for name in ("gpu_type", "user", "group", "queue")}
+    for name, values in (texts | {"external_id": tasks.external_id}).items():
+        field = Task._meta.get_field(name)
+        if not isinstance(field, models.CharField) or field.max_length is None:
+            continue
+        longest = max(map(len, values), default=0)
+        if longest > field.max_length:
+            raise WorkloadError(
+                f"Column {name} holds a text of {longest} characters, where {field.max_length} are allowed."
+            )
+
+
+def _refuse_unknown(wanted: str) -> None:
+    # The file itself is opened by the reader, which says what is wrong with one that exists.
+    if Path(wanted).exists():
+        return
+    names = list(Workload.objects.values_list("name", flat=True)[:1000])
+    nearest = difflib.get_close_matches(wanted, names, n=1)
+    hint = f" Did you mean {nearest[0]}?" if nearest else ""
+    raise WorkloadError(f"There is no workload and no file called {wanted!r}.{hint}")
+
+
+def _stem(file_name: str) -> str:
+    path = Path(file_name)
+    while path.suffix.lower() in _SUFFIXES:
+        path = path.with_suffix("")
+    return path.name[:180] or "workload"
+
+
+def _free_name(wanted: str) -> str:
+    """Return `wanted`, with the first number from 2 behind it that makes it unique."""
+    taken = set(Workload.objects.filter(name__startswith=wanted).values_list("name", flat=True))
+    if wanted not in taken:
+        return wanted
+    return next(f"{wanted}-{number}" for number in range(2, len(taken) + 3) if f"{wanted}-{number}" not in taken)
