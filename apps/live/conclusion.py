@@ -18,7 +18,6 @@ def conclude(
     run: Run,
     players: list[Player],
     workload: engine.Workload,
-    cluster: engine.Cluster,
     configuration: RunConfiguration,
 ) -> None:
     """Store the figures, count the rows, compute the checksum and finish the run.

@@ -229,7 +229,6 @@ class Runner:
                 run=self.run,
                 players=self.players,
                 workload=self.workload,
-                cluster=self.cluster,
                 configuration=self.configuration,
             )
 
