@@ -202,6 +202,9 @@ RATE_LIMIT_CONTROL = environment.rate("RATE_LIMIT_CONTROL", "60/m")
 RATE_LIMIT_LOGIN = environment.rate("RATE_LIMIT_LOGIN", "10/m")
 # A cache that does not answer must not close the site.
 RATELIMIT_FAIL_OPEN = True
+# Live WebSockets of one server process. One address may be a whole institute behind its router.
+LIVE_MAX_CONNECTIONS = environment.integer("LIVE_MAX_CONNECTIONS", 5000, minimum=1)
+LIVE_MAX_CONNECTIONS_PER_ADDRESS = environment.integer("LIVE_MAX_CONNECTIONS_PER_ADDRESS", 1200, minimum=1)
 METRICS_ALLOWED = environment.networks("METRICS_ALLOWED", ("127.0.0.0/8", "::1/128"))
 METRICS_TOKEN = environment.text("METRICS_TOKEN")
 UPLOAD_MAX_BYTES = environment.integer("UPLOAD_MAX_MB", 100, minimum=1) * 2**20

@@ -83,6 +83,7 @@ class Snapshot(TypedDict):
     retraining: Retraining | None
     replay: bool
     speed: float | None
+    interrupted: NotRequired[bool]
     sequence: NotRequired[int]
     via: NotRequired[Via]
 
@@ -96,6 +97,7 @@ class RunState(TypedDict):
     name: str
     status: str
     error: str
+    interrupted: bool
     sequence: NotRequired[int]
 
 
@@ -167,10 +169,6 @@ class Close:
     TOO_MANY = 4429
 
 
-LIVE_TOPIC = "live"
-"""The list of all runs; not a group, because the list is read from the database."""
-
-
 def run_group(run_id: int) -> str:
     """Return the name of the channel layer's group for the snapshots of one run."""
     return f"run.{run_id}"
@@ -193,9 +191,17 @@ async def send_snapshot(snapshot: Snapshot) -> None:
     await get_channel_layer().group_send(run_group(snapshot["run"]), {"type": "live.snapshot", "snapshot": snapshot})
 
 
-def run_state(*, run: int, name: str, status: str, error: str = "") -> RunState:
-    """Return the message that tells of a run's status."""
-    return {"type": "run_state", "version": VERSION, "run": run, "name": name, "status": status, "error": error}
+def run_state(snapshot: Snapshot) -> RunState:
+    """Return the message that tells of a run's new status."""
+    return {
+        "type": "run_state",
+        "version": VERSION,
+        "run": snapshot["run"],
+        "name": snapshot["name"],
+        "status": snapshot["status"],
+        "error": snapshot["error"],
+        "interrupted": snapshot.get("interrupted", False),
+    }
 
 
 def retraining(run: int, event: Retraining) -> RetrainingMessage:
