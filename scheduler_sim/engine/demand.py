@@ -136,12 +136,13 @@ def demands(workload: Workload, cluster: Cluster) -> Demands:
 
     def holds(group: int, need_cpu: IntArray, need_gpu: IntArray, need_memory: IntArray) -> BoolArray:
         typed = (need_gpu == 0) | allowed[label, group]
-        return (
+        held: BoolArray = (
             typed
             & (need_cpu <= groups.cpu[group])
             & (need_gpu <= groups.gpus[group] * MILLI)
             & (need_memory <= groups.memory[group])
         )
+        return held
 
     nothing = np.zeros(len(workload), np.int64)
     open_nodes, single = nothing.copy(), np.zeros(len(workload), bool)

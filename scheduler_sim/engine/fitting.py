@@ -7,7 +7,7 @@ import numpy as np
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.demand import KIB_PER_MB, MILLI, NodeGroups, demands
 from scheduler_sim.engine.errors import InvalidWorkload, OversizedTasks
-from scheduler_sim.engine.workload import IntArray, Labels, Workload
+from scheduler_sim.engine.workload import BoolArray, IntArray, Labels, Workload
 
 ON_OVERSIZE = ("drop", "clamp", "fail")
 
@@ -58,7 +58,7 @@ def clamp(workload: Workload, cluster: Cluster, rows: IntArray) -> Workload:
     groups = NodeGroups.of(cluster)
     cpus, gpus, memory = workload.cpus.copy(), workload.gpus.copy(), workload.memory_mb.copy()
     types = workload.gpu_type.texts()
-    known = demands(workload, cluster).allowed.any(axis=1)
+    known: BoolArray = np.asarray(demands(workload, cluster).allowed.any(axis=1))
     types[rows] = np.where(known[workload.gpu_type.codes[rows]], types[rows], "")
     changed = replace(workload, gpu_type=Labels.from_texts(types))
     largest = int(np.lexsort((groups.cpu, groups.gpus))[-1])

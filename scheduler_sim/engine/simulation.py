@@ -7,7 +7,7 @@ from zlib import crc32
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.policies import Policy, ScoreContext, Scores
+from scheduler_sim.engine.policies import ChoiceContext, Choices, Policy, ScoreContext, Scores
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 
@@ -100,6 +100,7 @@ class Simulation:
             cluster=self.cluster,
             policy=self.policy,
             scores=self.scores(),
+            choices=self.choices(),
             options=self.options,
         )
 
@@ -111,6 +112,20 @@ class Simulation:
                 estimate=self.workload.duration_estimate,
                 processors=np.where(self.workload.gpus > 0, self.workload.gpus, self.workload.cpus),
                 generator=self.generator(f"order {self.policy.order.name}"),
+                cluster=self.cluster,
+                split_model=self.options.split_model,
+            )
+        )
+
+    def choices(self) -> Choices:
+        """Return what the placement settles before anything runs."""
+        return self.policy.placement.choices(
+            ChoiceContext(
+                workload=self.workload,
+                cluster=self.cluster,
+                estimate=self.workload.duration_estimate,
+                split_model=self.options.split_model,
+                generator=self.generator(f"placement {self.policy.placement.name}"),
             )
         )
 

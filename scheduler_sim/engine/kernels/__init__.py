@@ -1,13 +1,37 @@
 """Compiled event loops: one for a single pool of processors, one for nodes with GPUs and split tasks."""
 
+import numpy as np
+
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.policies import Policy, Scores
+from scheduler_sim.engine.policies import Choices, Policy, Scores
+from scheduler_sim.engine.policies.order import STATIC
 from scheduler_sim.engine.simulation import Kernel, Options
 from scheduler_sim.engine.workload import Workload
 
 
-def make_kernel(*, workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, options: Options) -> Kernel:
+def make_kernel(
+    *, workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, choices: Choices, options: Options
+) -> Kernel:
     """Return the quickest kernel that can play this workload on this cluster."""
-    from scheduler_sim.engine.kernels.pool import PoolKernel
+    if plays_on_pool(workload, cluster, scores):
+        from scheduler_sim.engine.kernels.pool import PoolKernel
 
-    return PoolKernel(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options)
+        return PoolKernel(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options)
+    from scheduler_sim.engine.kernels.nodes import NodeKernel
+
+    return NodeKernel(
+        workload=workload, cluster=cluster, policy=policy, scores=scores, choices=choices, options=options
+    )
+
+
+def plays_on_pool(workload: Workload, cluster: Cluster, scores: Scores) -> bool:
+    """Tell whether a single pool and rigid tasks of whole processors are all there is."""
+    return (
+        cluster.is_pool
+        and scores.kind == STATIC
+        and scores.not_before is None
+        and not workload.parents.count
+        and not bool(workload.hybrid.any())
+        and not bool(workload.gpus.any())
+        and not bool((workload.cpus != np.floor(workload.cpus)).any())
+    )

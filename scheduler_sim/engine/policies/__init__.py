@@ -2,7 +2,7 @@
 
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
 from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
-from scheduler_sim.engine.policies.placement import PLACEMENTS, Placement
+from scheduler_sim.engine.policies.placement import PLACEMENTS, ChoiceContext, Choices, Placement
 from scheduler_sim.engine.policies.policy import READY_MADE, Policy, parse_policies, parse_policy
 
 __all__ = [
@@ -11,6 +11,8 @@ __all__ = [
     "PLACEMENTS",
     "READY_MADE",
     "Backfill",
+    "ChoiceContext",
+    "Choices",
     "Order",
     "Placement",
     "Policy",

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.policies.registry import Registry
 from scheduler_sim.engine.workload import FloatArray, Workload
+
+STATIC, MULTIFACTOR, DRF, MIN_MIN, MAX_MIN, SUFFERAGE, LEARNED = range(7)
+"""How a score comes about; everything but `STATIC` depends on what runs or waits and needs the node kernel."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +23,18 @@ class Scores:
     Attributes:
         base: shape (n,).
         slope: shape (n,), not negative; None when scores do not change with time.
+        kind: one of the codes above; kinds other than `STATIC` add to `base` or replace it (docs/model.md).
+        parameters: what the kind needs beside `base`: weights, a half-life.
+        features: shape (n, 2), the logarithms of estimate and processors, for `LEARNED`.
+        not_before: shape (n,), instants before which a task is not offered to the policy; None for none.
     """
 
     base: FloatArray
     slope: FloatArray | None = None
+    kind: int = STATIC
+    parameters: FloatArray | None = None
+    features: FloatArray | None = None
+    not_before: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -35,12 +47,16 @@ class ScoreContext:
             see `positive_estimate`.
         processors: shape (n,), processors requested; for GPU tasks, GPUs.
         generator: seeded, the order's own stream.
+        cluster: what the tasks are played on.
+        split_model: `concurrent` or `sequential` sides of a hybrid task.
     """
 
     workload: Workload
     estimate: FloatArray
     processors: FloatArray
     generator: np.random.Generator
+    cluster: Cluster
+    split_model: str = "concurrent"
 
     @property
     def positive_estimate(self) -> FloatArray:

@@ -1,8 +1,58 @@
 """Where a task goes: the node and, for a task that may be split, its GPU fraction and device."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
+from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.policies.registry import Registry
+from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+
+FIRST_FIT, BEST_FIT, WORST_FIT, FGD, RANDOM_NODE = range(5)
+"""How the node is chosen among those that fit; the kernels know the rules by these codes."""
+
+NOT_PLANNED, EARLIEST_FINISH, ORACLE = range(3)
+"""Whether fraction and node are chosen together from the expected, or the true, ends of what runs."""
+
+
+@dataclass(frozen=True)
+class ChoiceContext:
+    """What a placement may look at before anything runs.
+
+    Attributes:
+        workload: the tasks in canonical order.
+        cluster: what they are played on.
+        estimate: shape (n,), the duration estimates in force.
+        split_model: `concurrent` or `sequential`.
+        generator: seeded, the placement's own stream.
+    """
+
+    workload: Workload
+    cluster: Cluster
+    estimate: FloatArray
+    split_model: str
+    generator: np.random.Generator
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a placement settles before anything runs, shape (n,) each.
+
+    Attributes:
+        fraction: the GPU fraction of hybrid tasks, 0 to 1; rigid tasks ignore it.
+        group: the only node group a task may use, -1 for any; None for any for all.
+        draw: a number in [0, 1) a task, for the random choice of a node.
+    """
+
+    fraction: FloatArray
+    group: IntArray | None = None
+    draw: FloatArray | None = None
+
+
+def by_intensity(context: ChoiceContext) -> Choices:
+    """Split every hybrid task at f = compute_intensity."""
+    return Choices(fraction=context.workload.compute_intensity)
 
 
 @dataclass(frozen=True)
@@ -11,10 +61,13 @@ class Placement:
 
     Attributes:
         name: as typed after `@` in a policy.
-        code: the integer the node kernel knows it by.
+        code: how the node is chosen, one of the codes above.
         rule: one sentence for the help pages.
         source: paper and year, or `classic` / `baseline`.
         clairvoyant: true when it sees the true runtime.
+        choices: settles fractions before anything runs; a predicted fraction a task is given through it.
+        planned: one of the planning codes above; a planned placement ignores `choices`.
+        in_turn: GPUs of a node are taken in turn rather than lowest number first.
     """
 
     name: str
@@ -22,17 +75,11 @@ class Placement:
     rule: str
     source: str
     clairvoyant: bool = False
+    choices: Callable[[ChoiceContext], Choices] = by_intensity
+    planned: int = NOT_PLANNED
+    in_turn: bool = False
 
 
 PLACEMENTS: Registry[Placement] = Registry("placement")
 
 DEFAULT_PLACEMENT = "first_fit"
-
-FIRST_FIT = PLACEMENTS.register(
-    Placement(
-        "first_fit",
-        0,
-        "The lowest-numbered node that fits; split tasks take gpu_fraction = compute_intensity.",
-        "classic",
-    )
-)

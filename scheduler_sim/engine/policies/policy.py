@@ -3,15 +3,21 @@
 from dataclasses import dataclass
 
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.policies import orders
+from scheduler_sim.engine.policies import orders, placements
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
 from scheduler_sim.engine.policies.order import ORDERS, Order
 from scheduler_sim.engine.policies.placement import DEFAULT_PLACEMENT, PLACEMENTS, Placement
 from scheduler_sim.engine.policies.registry import unknown_name
 
-__all__ = ["READY_MADE", "Policy", "orders", "parse_policies", "parse_policy"]
+__all__ = ["READY_MADE", "Policy", "orders", "parse_policies", "parse_policy", "placements"]
 
-READY_MADE: dict[str, str] = {}
+READY_MADE: dict[str, str] = {
+    "round_robin": "fcfs+list@round_robin",
+    "random": "fcfs+list@random",
+    "greedy": "fcfs+list@greedy",
+    "oracle": "fcfs+list@oracle",
+    "recorded": "recorded+list",
+}
 """Whole policies under one name: the name, and what it stands for."""
 
 

@@ -1,0 +1,17 @@
+"""GPU only."""
+
+import numpy as np
+
+from scheduler_sim.engine.policies.placement import FIRST_FIT, PLACEMENTS, ChoiceContext, Choices, Placement
+
+
+def gpu_only(context: ChoiceContext) -> Choices:
+    """Take f = 1 for all."""
+    return Choices(fraction=np.ones(len(context.workload)))
+
+
+PLACEMENTS.register(
+    Placement(
+        name="gpu_only", code=FIRST_FIT, rule="Split tasks run on GPUs alone.", source="baseline", choices=gpu_only
+    )
+)

@@ -1,0 +1,22 @@
+"""Half and none in turn."""
+
+import numpy as np
+
+from scheduler_sim.engine.policies.placement import FIRST_FIT, PLACEMENTS, ChoiceContext, Choices, Placement
+
+
+def round_robin(context: ChoiceContext) -> Choices:
+    """Take f = 0.5 for even task_ids and 0 for odd ones."""
+    return Choices(fraction=np.where(context.workload.task_id % 2 == 0, 0.5, 0.0))
+
+
+PLACEMENTS.register(
+    Placement(
+        name="round_robin",
+        code=FIRST_FIT,
+        rule="Split tasks take gpu_fraction 0.5 (even task_id) or 0 (odd); the GPUs of a node are taken in turn.",
+        source="baseline",
+        choices=round_robin,
+        in_turn=True,
+    )
+)
