@@ -1,11 +1,15 @@
 """One pool of processors playing rigid tasks without dependencies."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.errors import InvalidWorkload
+from scheduler_sim.engine.kernels.conservative import advance_conservative, make_plan
+from scheduler_sim.engine.kernels.loop import Run, Tasks
 from scheduler_sim.engine.kernels.plain import advance_plain
-from scheduler_sim.engine.kernels.state import ARRIVED, FIELDS, FINISHED, FREE, QUEUED, RUNNING, UNSORTED
+from scheduler_sim.engine.kernels.state import CONSERVATIVE, FIELDS, FINISHED, FREE, QUEUED, RUNNING, UNSORTED
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.simulation import Options, Outcome
 from scheduler_sim.engine.workload import Workload
@@ -23,89 +27,79 @@ class PoolKernel:
     ) -> None:
         _check(workload, cluster)
         n = len(workload)
+        processors = cluster.cores
         speed = cluster.groups[0].cpu_speed
-        self._arrival = workload.arrival_time
-        self._expected = workload.duration_estimate / speed
-        self._duration = workload.runtime / speed
-        if options.kill_at_estimate:
-            self._duration = np.minimum(self._duration, self._expected)
-        self._cpus = workload.cpus.astype(np.int64)
-        self._backfill = policy.backfill.code
-        self._scores = scores
-        self._counts = np.zeros(FIELDS, np.int64)
-        self._counts[FREE] = cluster.cores
-        self._clock = np.array([workload.arrival_time[0] if n else 0.0])
-        self._start = np.full(n, np.nan)
-        self._finish = np.full(n, np.nan)
-        self._order = np.zeros(n, np.int64)
-        most_running = min(n, cluster.cores)
-        self._end_times = np.zeros(most_running)
-        self._end_rows = np.zeros(most_running, np.int64)
-        self._queue = np.zeros(n, np.int64)
-        self._slope = np.zeros(n) if scores.slope is None else scores.slope
+        expected = workload.duration_estimate / speed
+        duration = workload.runtime / speed
+        self._tasks = Tasks(
+            arrival=workload.arrival_time,
+            duration=np.minimum(duration, expected) if options.kill_at_estimate else duration,
+            expected=expected,
+            cpus=workload.cpus.astype(np.int64),
+            base=scores.base,
+            slope=np.zeros(n) if scores.slope is None else scores.slope,
+        )
+        most_running = min(n, processors)
+        self._run = Run(
+            counts=np.zeros(FIELDS, np.int64),
+            clock=np.full(2, workload.arrival_time[0] if n else 0.0),
+            start=np.full(n, np.nan),
+            finish=np.full(n, np.nan),
+            order=np.zeros(n, np.int64),
+            end_times=np.zeros(most_running),
+            end_rows=np.zeros(most_running, np.int64),
+        )
+        self._run.counts[FREE] = processors
+        self._advance = self._choose(policy.backfill.code, n, processors, options)
+
+    def _choose(self, backfill: int, n: int, processors: int, options: Options) -> Callable[[float, int], None]:
+        tasks, run = self._tasks, self._run
+        if backfill == CONSERVATIVE:
+            plan = make_plan(n, processors)
+            depth = max(n, 1) if options.conservative_depth is None else options.conservative_depth
+            return lambda until, events: advance_conservative(depth, tasks, run, plan, until, events)
+        queue = np.zeros(n, np.int64)
+        return lambda until, events: advance_plain(backfill, tasks, run, queue, until, events)
 
     @property
     def clock(self) -> float:
         """The simulated time up to which all events are applied."""
-        return float(self._clock[0])
+        return float(self._run.clock.max())
 
     @property
     def finished(self) -> int:
         """How many tasks have finished."""
-        return int(self._counts[FINISHED])
+        return int(self._run.counts[FINISHED])
 
     @property
     def queued(self) -> int:
         """How many tasks have arrived and not started."""
-        return int(self._counts[QUEUED])
+        return int(self._run.counts[QUEUED])
 
     @property
     def running(self) -> int:
         """How many tasks have started and not finished."""
-        return int(self._counts[RUNNING])
+        return int(self._run.counts[RUNNING])
 
     def advance(self, *, until_time: float, max_events: int) -> None:
         """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events."""
-        advance_plain(
-            self._backfill,
-            self._counts,
-            self._clock,
-            self._arrival,
-            self._duration,
-            self._expected,
-            self._cpus,
-            self._scores.base,
-            self._slope,
-            self._start,
-            self._finish,
-            self._order,
-            self._end_times,
-            self._end_rows,
-            self._queue,
-            until_time,
-            max_events,
-        )
-        if self._counts[UNSORTED]:
-            finished = self._order[: self.finished]
-            finished[:] = finished[np.lexsort((finished, self._finish[finished]))]
-            self._counts[UNSORTED] = 0
-        upcoming = self._arrival[self._counts[ARRIVED]] if self._counts[ARRIVED] < len(self._arrival) else np.inf
-        if self.running:
-            upcoming = min(upcoming, self._end_times[0])
-        if until_time < upcoming < np.inf:
-            self._clock[0] = max(self._clock[0], until_time)
+        self._advance(until_time, max_events)
+        if self._run.counts[UNSORTED]:
+            finished = self._run.order[: self.finished]
+            finished[:] = finished[np.lexsort((finished, self._run.finish[finished]))]
+            self._run.counts[UNSORTED] = 0
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""
-        n = len(self._arrival)
+        waiting = np.isnan(self._run.start)
         return Outcome(
-            ready_time=self._arrival,
-            start_time=self._start,
-            finish_time=self._finish,
-            node=np.where(np.isnan(self._start), -1, 0),
-            device=np.full(n, -1),
-            gpu_fraction=np.where(np.isnan(self._start), np.nan, 0.0),
-            completion_order=self._order[: self.finished],
+            ready_time=self._tasks.arrival,
+            start_time=self._run.start,
+            finish_time=self._run.finish,
+            node=np.where(waiting, -1, 0),
+            device=np.full(len(waiting), -1),
+            gpu_fraction=np.where(waiting, np.nan, 0.0),
+            completion_order=self._run.order[: self.finished],
         )
 
 

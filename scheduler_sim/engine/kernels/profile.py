@@ -1,0 +1,254 @@
+"""The plan of conservative backfilling: free processors as a step function of future time.
+
+The steps (time, change of the free processors) lie in time order in blocks; a block knows the sum of its steps and
+the lowest and highest partial sum, so that a search passes over whole blocks in which nothing can begin or break
+off. Neighbours that together fill less than half a block are merged, which bounds the number of blocks.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.workload import FloatArray, IntArray
+
+BLOCK = 32
+"""Steps in a full block."""
+
+LEVEL, BLOCKS, SPARE = 0, 1, 2
+"""Places in `Profile.counts`: free processors at the present, blocks in use, block numbers never used or returned."""
+
+
+class Profile(NamedTuple):
+    """Free processors over time.
+
+    Attributes:
+        counts: see above.
+        sequence: numbers of the blocks in use, in time order.
+        spare: numbers of the blocks not in use, a stack.
+        size, total, low, high: of each block: its steps, their sum, the lowest and highest partial sum.
+        times, steps: shape (blocks, BLOCK).
+    """
+
+    counts: IntArray
+    sequence: IntArray
+    spare: IntArray
+    size: IntArray
+    total: IntArray
+    low: IntArray
+    high: IntArray
+    times: FloatArray
+    steps: IntArray
+
+
+def make_profile(intervals: int) -> Profile:
+    """Return an empty profile with room for that many overlapping intervals."""
+    blocks = 8 * intervals // BLOCK + 4
+    return Profile(
+        counts=np.array([0, 0, blocks]),
+        sequence=np.empty(blocks, np.int64),
+        spare=np.arange(blocks),
+        size=np.empty(blocks, np.int64),
+        total=np.empty(blocks, np.int64),
+        low=np.empty(blocks, np.int64),
+        high=np.empty(blocks, np.int64),
+        times=np.empty((blocks, BLOCK)),
+        steps=np.empty((blocks, BLOCK), np.int64),
+    )
+
+
+@kernel
+def clear(profile: Profile, level: int) -> None:
+    """Make the profile constant."""
+    counts = profile.counts
+    for place in range(counts[BLOCKS]):
+        profile.spare[counts[SPARE]] = profile.sequence[place]
+        counts[SPARE] += 1
+    counts[BLOCKS] = 0
+    counts[LEVEL] = level
+
+
+@kernel
+def _summarise(profile: Profile, block: int) -> None:
+    total = 0
+    low = 2**62
+    high = -(2**62)
+    for i in range(profile.size[block]):
+        total += profile.steps[block, i]
+        low = min(low, total)
+        high = max(high, total)
+    profile.total[block] = total
+    profile.low[block] = low
+    profile.high[block] = high
+
+
+@kernel
+def _insert_block(profile: Profile, place: int) -> int:
+    counts = profile.counts
+    counts[SPARE] -= 1
+    block = profile.spare[counts[SPARE]]
+    for i in range(counts[BLOCKS], place, -1):
+        profile.sequence[i] = profile.sequence[i - 1]
+    profile.sequence[place] = block
+    counts[BLOCKS] += 1
+    profile.size[block] = 0
+    return block
+
+
+@kernel
+def _remove_block(profile: Profile, place: int) -> None:
+    counts = profile.counts
+    profile.spare[counts[SPARE]] = profile.sequence[place]
+    counts[SPARE] += 1
+    counts[BLOCKS] -= 1
+    for i in range(place, counts[BLOCKS]):
+        profile.sequence[i] = profile.sequence[i + 1]
+
+
+@kernel
+def _merge_small(profile: Profile, place: int) -> None:
+    """Merge the block at `place` with the next one where both together are less than half a block."""
+    if place < 0 or place + 1 >= profile.counts[BLOCKS]:
+        return
+    block = profile.sequence[place]
+    following = profile.sequence[place + 1]
+    size = profile.size[block]
+    if 2 * (size + profile.size[following]) > BLOCK:
+        return
+    for i in range(profile.size[following]):
+        profile.times[block, size + i] = profile.times[following, i]
+        profile.steps[block, size + i] = profile.steps[following, i]
+    profile.size[block] = size + profile.size[following]
+    _remove_block(profile, place + 1)
+    _summarise(profile, block)
+
+
+@kernel
+def step(profile: Profile, time: float, change: int) -> None:
+    """Change the free processors by `change` from `time` on; a step that becomes 0 vanishes."""
+    counts = profile.counts
+    if counts[BLOCKS] == 0:
+        _insert_block(profile, 0)
+    first = 0
+    last = counts[BLOCKS]
+    while last - first > 1:
+        middle = (first + last) >> 1
+        if profile.times[profile.sequence[middle], 0] <= time:
+            first = middle
+        else:
+            last = middle
+    place = first
+    block = profile.sequence[place]
+    size = profile.size[block]
+    at = 0
+    while at < size and profile.times[block, at] < time:
+        at += 1
+    if at < size and profile.times[block, at] == time:
+        profile.steps[block, at] += change
+        if profile.steps[block, at] == 0:
+            size -= 1
+            profile.size[block] = size
+            for i in range(at, size):
+                profile.times[block, i] = profile.times[block, i + 1]
+                profile.steps[block, i] = profile.steps[block, i + 1]
+            if size == 0:
+                _remove_block(profile, place)
+                _merge_small(profile, place - 1)
+                return
+            _summarise(profile, block)
+            _merge_small(profile, place)
+            _merge_small(profile, place - 1)
+            return
+        _summarise(profile, block)
+        return
+    if size == BLOCK:
+        half = BLOCK // 2
+        upper = _insert_block(profile, place + 1)
+        for i in range(half):
+            profile.times[upper, i] = profile.times[block, half + i]
+            profile.steps[upper, i] = profile.steps[block, half + i]
+        profile.size[upper] = half
+        profile.size[block] = half
+        if at > half:
+            _summarise(profile, block)
+            block = upper
+            at -= half
+        else:
+            _summarise(profile, upper)
+        size = half
+    for i in range(size, at, -1):
+        profile.times[block, i] = profile.times[block, i - 1]
+        profile.steps[block, i] = profile.steps[block, i - 1]
+    profile.times[block, at] = time
+    profile.steps[block, at] = change
+    profile.size[block] = size + 1
+    _summarise(profile, block)
+
+
+@kernel
+def move_on(profile: Profile, now: float) -> None:
+    """Fold the steps up to and including `now` into the present level."""
+    counts = profile.counts
+    while counts[BLOCKS] > 0:
+        block = profile.sequence[0]
+        size = profile.size[block]
+        past = 0
+        while past < size and profile.times[block, past] <= now:
+            counts[LEVEL] += profile.steps[block, past]
+            past += 1
+        if past == 0:
+            return
+        if past < size:
+            for i in range(past, size):
+                profile.times[block, i - past] = profile.times[block, i]
+                profile.steps[block, i - past] = profile.steps[block, i]
+            profile.size[block] = size - past
+            _summarise(profile, block)
+            _merge_small(profile, 0)
+            return
+        _remove_block(profile, 0)
+
+
+@kernel
+def hold(profile: Profile, now: float, begin: float, end: float, cpus: int) -> None:
+    """Take `cpus` processors (give them back where negative) from `begin` to `end`; `begin` is not before `now`."""
+    if end <= begin:
+        return
+    if begin <= now:
+        profile.counts[LEVEL] -= cpus
+    else:
+        step(profile, begin, -cpus)
+    step(profile, end, cpus)
+
+
+@kernel
+def earliest(profile: Profile, now: float, length: float, cpus: int) -> float:
+    """Return the earliest time, `now` or later, from which `cpus` processors are free for `length` seconds.
+
+    They must be free at that time even where the length is 0.
+    """
+    level = profile.counts[LEVEL]
+    found = level >= cpus
+    begin = now
+    for place in range(profile.counts[BLOCKS]):
+        block = profile.sequence[place]
+        if found:
+            if profile.times[block, 0] >= begin + length:
+                return begin
+            if level + profile.low[block] >= cpus:
+                level += profile.total[block]
+                continue
+        elif level + profile.high[block] < cpus:
+            level += profile.total[block]
+            continue
+        for i in range(profile.size[block]):
+            time = profile.times[block, i]
+            if found and time >= begin + length:
+                return begin
+            level += profile.steps[block, i]
+            if level < cpus:
+                found = False
+            elif not found:
+                found = True
+                begin = time
+    return begin

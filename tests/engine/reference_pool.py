@@ -1,0 +1,173 @@
+"""A slow simulator of one pool, written from the definitions; the kernel must agree with it exactly.
+
+Nothing here is clever: the queue is sorted anew at each instant, and the plan of conservative backfilling is a
+list of intervals that is searched from its beginning. docs/engine.md has the definitions in words.
+"""
+
+from dataclasses import dataclass, field
+from math import inf
+
+from scheduler_sim.engine import Simulation
+
+
+@dataclass
+class ReferencePool:
+    """One pool of `processors` playing the task columns; all lists have one value a task, in canonical order."""
+
+    processors: int
+    arrival: list[float]
+    duration: list[float]
+    expected: list[float]
+    cpus: list[int]
+    base: list[float]
+    slope: list[float]
+    backfill: str
+    depth: int | None = None
+    start: dict[int, float] = field(default_factory=dict)
+    finish: dict[int, float] = field(default_factory=dict)
+    queue: list[int] = field(default_factory=list)
+    running: list[int] = field(default_factory=list)
+    reservation: dict[int, float] = field(default_factory=dict)
+    overrun: bool = False
+    longest_queue: int = 0
+
+    def play(self):
+        """Play everything; afterwards `start` and `finish` hold all tasks."""
+        arriving = list(range(len(self.arrival)))
+        now = -inf
+        while True:
+            instants = [self.finish[row] for row in self.running]
+            if not self.overrun:
+                instants += [time for time in self.reservation.values() if time > now]
+            if arriving:
+                instants.append(self.arrival[arriving[0]])
+            if not instants:
+                return
+            now = min(instants)
+            while True:
+                self.running = [row for row in self.running if self.finish[row] > now]
+                while arriving and self.arrival[arriving[0]] <= now:
+                    self.queue.append(arriving.pop(0))
+                self.longest_queue = max(self.longest_queue, len(self.queue))
+                getattr(self, f"act_{self.backfill}")(now)
+                if all(self.finish[row] > now for row in self.running):
+                    break
+
+    def in_order(self, now):
+        """Return the queue by score, then arrival, then task_id."""
+        return sorted(self.queue, key=lambda row: (self.score(row, now), row))
+
+    def score(self, row, now):
+        return self.base[row] - self.slope[row] * (now - self.arrival[row])
+
+    def free(self):
+        return self.processors - sum(self.cpus[row] for row in self.running)
+
+    def fits(self, row):
+        return self.cpus[row] <= self.free()
+
+    def begin(self, row, now):
+        self.queue.remove(row)
+        self.reservation.pop(row, None)
+        self.start[row] = now
+        self.finish[row] = now + self.duration[row]
+        self.running.append(row)
+
+    def expected_end(self, row, now):
+        """A task that runs past its estimate is expected to end now."""
+        return max(self.start[row] + self.expected[row], now)
+
+    def act_none(self, now):
+        for row in self.in_order(now):
+            if not self.fits(row):
+                return
+            self.begin(row, now)
+
+    def act_list(self, now):
+        for row in self.in_order(now):
+            if self.fits(row):
+                self.begin(row, now)
+
+    def act_easy(self, now):
+        waiting = self.in_order(now)
+        while waiting and self.fits(waiting[0]):
+            self.begin(waiting.pop(0), now)
+        if not waiting:
+            return
+        head = waiting.pop(0)
+        for shadow in sorted(self.expected_end(row, now) for row in self.running):
+            released = sum(self.cpus[row] for row in self.running if self.expected_end(row, now) <= shadow)
+            if self.free() + released >= self.cpus[head]:
+                break
+        extra = self.free() + released - self.cpus[head]
+        for row in waiting:
+            if not self.fits(row):
+                continue
+            if now + self.expected[row] <= shadow:
+                self.begin(row, now)
+            elif self.cpus[row] <= extra:
+                extra -= self.cpus[row]
+                self.begin(row, now)
+
+    def act_conservative(self, now):
+        chosen = self.in_order(now)[: self.depth]
+        for row in [row for row in self.reservation if row not in chosen]:
+            del self.reservation[row]
+        holders = [row for row in chosen if row in self.reservation]
+        self.overrun = any(self.start[row] + self.expected[row] <= now for row in self.running)
+        missed = any(time < now for time in self.reservation.values())
+        if self.overrun or missed:
+            self.reservation.clear()
+            for row in holders:
+                self.reserve(row, now)
+        else:
+            for row in holders:
+                before = self.reservation.pop(row)
+                self.reserve(row, now)
+                self.reservation[row] = min(self.reservation[row], before)
+        while True:
+            for row in chosen:
+                if row not in self.reservation:
+                    self.reserve(row, now)
+            due = [row for row in chosen if self.reservation[row] == now and self.fits(row)]
+            for row in due:
+                if self.fits(row):
+                    self.begin(row, now)
+            chosen = self.in_order(now)[: self.depth]
+            if all(row in self.reservation for row in chosen):
+                return
+
+    def reserve(self, row, now):
+        """Give the task the earliest time at which it fits through its estimate beside running and reserved ones."""
+        held = [(now, self.expected_end(other, now), self.cpus[other]) for other in self.running]
+        held += [(time, time + self.expected[other], self.cpus[other]) for other, time in self.reservation.items()]
+        for begin in sorted({now, *(end for _, end, _ in held if end > now)}):
+            points = [begin, *(first for first, _, _ in held if begin < first < begin + self.expected[row])]
+            if all(
+                sum(cpus for first, last, cpus in held if first <= point < last) + self.cpus[row] <= self.processors
+                for point in points
+            ):
+                self.reservation[row] = begin
+                return
+
+
+def reference_for(simulation: Simulation) -> ReferencePool:
+    """Return the reference of a simulation on a pool, not yet played."""
+    workload, options = simulation.workload, simulation.options
+    (group,) = simulation.cluster.groups
+    scores = simulation.scores()
+    expected = (workload.duration_estimate / group.cpu_speed).tolist()
+    duration = (workload.runtime / group.cpu_speed).tolist()
+    if options.kill_at_estimate:
+        duration = [min(pair) for pair in zip(duration, expected, strict=True)]
+    return ReferencePool(
+        processors=group.cores,
+        arrival=workload.arrival_time.tolist(),
+        duration=duration,
+        expected=expected,
+        cpus=[int(cpus) for cpus in workload.cpus],
+        base=scores.base.tolist(),
+        slope=[0.0] * len(workload) if scores.slope is None else scores.slope.tolist(),
+        backfill=simulation.policy.backfill.name,
+        depth=options.conservative_depth,
+    )
