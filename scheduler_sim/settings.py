@@ -145,6 +145,7 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
 STATICFILES_DIRS: list[Path | tuple[str, Path]] = [BASE_DIR / "static"]
 # The charts' library, once `npm ci` has fetched it; without it the pages show their tables alone.
 _ECHARTS = BASE_DIR / "node_modules" / "echarts" / "dist"

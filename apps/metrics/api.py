@@ -90,7 +90,7 @@ class LeaderboardRowSerializer(MetricSerializer):
 
 
 class LeaderboardSerializer(serializers.Serializer):
-    """The policies of one run, the shortest mean completion time first."""
+    """The policies of one run, the lowest mean bounded slowdown first."""
 
     run = serializers.IntegerField(allow_null=True, help_text="Null while no run has figures.")
     results = LeaderboardRowSerializer(many=True)
@@ -158,7 +158,7 @@ class LeaderboardView(OneRunView):
 
     @extend_schema(responses=LeaderboardSerializer, parameters=[RUN_PARAMETER])
     def get(self, request: Request) -> Response:
-        """Rank them by mean completion time, the shortest first."""
+        """Rank them by mean bounded slowdown, the lowest first."""
         run = self.run()
         names = MetricSerializer.Meta.fields
         rows = Metric.objects.leaderboard(run).values(*names) if run else []
@@ -195,23 +195,21 @@ class HistoryView(OneRunView):
         run = self.run()
         if run is None:
             return Response({"run": None, "next": None, "results": []})
-        placed = SchedulerResult.objects.filter(run=run, scheduler=run.policies[0], task_id__gt=after)
-        tasks = list(placed.order_by("task_id").values_list("task_id", flat=True)[: size + 1])
-        page = tasks[:size]
-        rows = result_rows(SchedulerResult.objects.filter(run=run, scheduler__in=run.policies, task_id__in=page))
-        by_task: dict[int, dict[str, Any]] = {task: {} for task in page}
-        for row in rows:
-            by_task[row["task"]][row["scheduler"]] = row
+        # Read off the unique key: with no row missing, this many hold one task more than the page.
+        rows = SchedulerResult.objects.filter(run=run, task_id__gt=after).order_by("task_id", "scheduler")
+        by_task: dict[int, dict[str, Any]] = {}
+        for row in result_rows(rows[: (size + 1) * len(run.policies)]):
+            by_task.setdefault(row["task"], {})[row["scheduler"]] = row
+        page = list(by_task)[:size]
         results = [
-            {"task": task, "task_id": next(iter(policies.values()))["task_id"], "policies": policies}
-            for task, policies in by_task.items()
-            if policies
+            {"task": task, "task_id": next(iter(by_task[task].values()))["task_id"], "policies": by_task[task]}
+            for task in page
         ]
-        address = request.build_absolute_uri()
-        following = (
-            replace_query_param(replace_query_param(address, "run", run.pk), "after", page[-1]) if page else None
-        )
-        return Response({"run": run.pk, "next": following if len(tasks) > size else None, "results": results})
+        following = None
+        if len(by_task) > size:
+            following = replace_query_param(request.build_absolute_uri(), "run", run.pk)
+            following = replace_query_param(following, "after", page[-1])
+        return Response({"run": run.pk, "next": following, "results": results})
 
 
 def result_rows(queryset: Any) -> list[dict[str, Any]]:

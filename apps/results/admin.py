@@ -100,7 +100,7 @@ class SchedulerResultAdmin(ReadOnlyAdmin):
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Order one run by its unique key, all of them by the primary key."""
-        return ("run_id", "scheduler", "task_id") if request.GET.get("run") else self.ordering
+        return ("run_id", "task_id", "scheduler") if request.GET.get("run") else self.ordering
 
     @admin.display(description="task")
     def task_number(self, result: SchedulerResult) -> int:

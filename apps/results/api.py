@@ -125,14 +125,14 @@ class SchedulerResultFilterSet(django_filters.FilterSet):
 
 
 class SchedulerResultViewSet(RowsViewSet):
-    """Placements: newest first, or those of one run by `?run=` in the order of policy and task."""
+    """Placements: newest first, or those of one run by `?run=` in the order of task and policy."""
 
     queryset = SchedulerResult.objects.all()
     serializer_class = SchedulerResultSerializer
     filterset_class = SchedulerResultFilterSet
     row_orderings = {"-id": ("-id",)}
     of_one_run = {
-        "scheduler": ("scheduler", "task_id"),
+        "task": ("task_id", "scheduler"),
         "start_time": ("start_time", "id"),
         "finish_time": ("finish_time", "id"),
         "wait_time": ("wait_time", "id"),

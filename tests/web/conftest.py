@@ -1,0 +1,161 @@
+"""Rows and people that the tests of the API, the admin and the site share."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.cache import cache
+from rest_framework.authtoken.models import Token
+from rest_framework.test import APIClient
+
+from apps.live.models import SimulationState
+from apps.metrics.models import Metric
+from apps.results.models import Run, SchedulerResult
+from apps.tasks.models import Task, Workload
+from apps.training.models import TrainedModel, TrainingData
+from scheduler_sim import engine
+from scheduler_sim.engine.presets import load_cluster
+
+POLICIES = ("fcfs", "sjf+easy")
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> None:
+    cache.clear()
+
+
+def make_run(tasks: int = 5, *, name: str = "a run", policies: tuple[str, ...] = POLICIES, **fields: Any) -> Run:
+    """Return a finished run of `tasks` tasks with its results and figures, each task one second after the other."""
+    workload = Workload.objects.create(name=f"workload of {name}", source="csv", task_count=tasks, max_processors=4)
+    Task.objects.bulk_create(
+        Task(workload=workload, task_id=i, arrival_time=i, runtime=1, duration_estimate=1, size=1)
+        for i in range(1, tasks + 1)
+    )
+    run = Run.objects.create(
+        **{
+            "name": name,
+            "workload": workload,
+            "cluster": load_cluster("hpc-4").as_json(),
+            "policies": list(policies),
+            "engine_version": engine.ENGINE_VERSION,
+            "status": Run.Status.FINISHED,
+            "rows_expected": tasks * len(policies),
+            "rows_written": tasks * len(policies),
+            **fields,
+        }
+    )
+    SimulationState.objects.create(run=run)
+    numbers = list(workload.tasks.order_by("task_id").values_list("pk", "task_id"))
+    for scheduler in policies:
+        SchedulerResult.objects.bulk_create(
+            SchedulerResult(
+                run=run,
+                task_id=key,
+                scheduler=scheduler,
+                gpu_fraction=0,
+                node=0,
+                device=-1,
+                start_time=number,
+                finish_time=number + 1,
+                actual_time=1,
+                wait_time=0,
+                energy_joules=1,
+                cost_usd=0.5,
+            )
+            for key, number in numbers
+        )
+        Metric.objects.create(
+            run=run,
+            scheduler=scheduler,
+            is_total=True,
+            window_start_time=1,
+            window_end_time=tasks + 1,
+            arrived_count=tasks,
+            started_count=tasks,
+            finished_count=tasks,
+            mean_job_completion_time=1.0,
+            mean_bounded_slowdown=1.0,
+        )
+    bounds = SchedulerResult.objects.filter(run=run).order_by("pk").values_list("pk", flat=True)
+    Run.objects.filter(pk=run.pk).update(first_result_id=bounds.first(), last_result_id=bounds.last())
+    run.refresh_from_db()
+    return run
+
+
+def make_training_rows(run: Run, count: int) -> None:
+    """Store `count` rows to learn from."""
+    TrainingData.objects.bulk_create(
+        TrainingData(
+            run=run,
+            task_id=key,
+            size=1,
+            compute_intensity=0.5,
+            memory_mb=1,
+            memory_per_size=1,
+            compute_to_memory=1,
+            optimal_gpu_fraction=0.5,
+            optimal_time=1,
+        )
+        for key in run.workload.tasks.values_list("pk", flat=True)[:count]
+    )
+
+
+def make_models(count: int) -> None:
+    """Store `count` versions of a model."""
+    first = TrainedModel.objects.filter(name="fraction").count() + 1
+    TrainedModel.objects.bulk_create(
+        TrainedModel(name="fraction", kind="lightgbm", version=version, artifact="tree")
+        for version in range(first, first + count)
+    )
+
+
+@pytest.fixture
+def run(db: None) -> Run:
+    """A finished run of five tasks by two policies."""
+    return make_run()
+
+
+@pytest.fixture
+def user(db: None) -> User:
+    """Somebody who may read."""
+    return User.objects.create_user("alice")
+
+
+@pytest.fixture
+def controller(db: None) -> User:
+    """Somebody who may control runs."""
+    user = User.objects.create_user("bob")
+    user.user_permissions.add(Permission.objects.get(codename="control_run"))
+    return user
+
+
+@pytest.fixture
+def staff(db: None) -> User:
+    """Somebody who may enter the admin, and was given nothing else."""
+    return User.objects.create_user("charlie", is_staff=True)
+
+
+@pytest.fixture
+def admin(db: None) -> User:
+    """Somebody who may do everything."""
+    return User.objects.create_superuser("diana")
+
+
+@pytest.fixture
+def api() -> APIClient:
+    """A client that nobody signed in to."""
+    return APIClient()
+
+
+@pytest.fixture
+def api_of() -> Any:
+    """A function that returns a client carrying a user's token."""
+
+    def client(person: User | None) -> APIClient:
+        client = APIClient()
+        if person is not None:
+            token, _ = Token.objects.get_or_create(user=person)
+            client.credentials(HTTP_AUTHORIZATION=f"Token {token.key}")
+        return client
+
+    return client

@@ -1,0 +1,208 @@
+"""Lists and single rows: shape, order, pages, filters, query counts."""
+
+import csv
+import io
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from apps.results.models import Run, SchedulerResult
+from apps.tasks.models import Workload
+from tests.web.conftest import make_models, make_run, make_training_rows
+
+LISTS = (
+    "workloads",
+    "tasks",
+    "runs",
+    "results",
+    "metrics",
+    "training-data",
+    "models",
+    "policies",
+    "clusters",
+    "leaderboard",
+    "history",
+    "history/latest",
+    "status",
+)
+BIG_LISTS = ("workloads", "tasks", "runs", "results", "metrics", "training-data", "models", "history")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_answers_without_parameters_on_an_empty_database(api: APIClient, name: str) -> None:
+    assert api.get(f"/api/v1/{name}/").status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_costs_the_same_queries_at_10_and_at_1000_rows(api: APIClient, name: str) -> None:
+    def fill(tasks: int, others: int) -> None:
+        run = make_run(tasks, name=f"{tasks} tasks")
+        make_training_rows(run, tasks)
+        make_models(others)
+        Workload.objects.bulk_create(Workload(name=f"{tasks}-{i}", source="csv") for i in range(others))
+        Run.objects.bulk_create(
+            Run(
+                name=f"{tasks}-{i}", workload=run.workload, cluster={}, policies=[], engine_version="1", status="failed"
+            )
+            for i in range(others)
+        )
+
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            assert (
+                api.get(f"/api/v1/{name}/?page_size=1000" if name in BIG_LISTS else f"/api/v1/{name}/").status_code
+                == 200
+            )
+        return len(captured)
+
+    fill(10, 10)
+    at_10 = queries()
+    fill(1_000, 1_000)
+    assert queries() == at_10
+    assert at_10 <= 3
+
+
+@pytest.mark.parametrize("name", BIG_LISTS[:-1])
+def test_paging_forwards_and_backwards_shows_every_row_once(api: APIClient, run: Run, name: str) -> None:
+    make_training_rows(run, 5)
+    make_models(5)
+    for number in range(4):
+        make_run(1, name=f"run {number}")
+    whole = [row["id"] for row in api.get(f"/api/v1/{name}/?page_size=1000").json()["results"]]
+
+    pages = [api.get(f"/api/v1/{name}/?page_size=2").json()]
+    while pages[-1]["next"]:
+        pages.append(api.get(pages[-1]["next"]).json())
+    assert [row["id"] for page in pages for row in page["results"]] == whole
+
+    backwards = [pages[-1]]
+    while backwards[-1]["previous"]:
+        backwards.append(api.get(backwards[-1]["previous"]).json())
+    rows = [row["id"] for page in reversed(backwards) for row in page["results"]]
+    assert [row for row in rows if row in whole] == whole
+    assert len(set(rows)) == len(rows)
+
+
+def test_rows_that_tie_in_the_ordering_are_neither_lost_nor_repeated(api: APIClient, db: None) -> None:
+    run = make_run(700)
+    address, seen = f"/api/v1/results/?run={run.pk}&ordering=-wait_time&page_size=300", []
+    while address:
+        page = api.get(address).json()
+        seen += [row["id"] for row in page["results"]]
+        address = page["next"]
+    assert len(seen) == 1_400
+    assert set(seen) == set(SchedulerResult.objects.values_list("pk", flat=True))
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("page_size=0", "page_size"),
+        ("page_size=1001", "page_size"),
+        ("page_size=ten", "page_size"),
+        ("page_size=\N{SUPERSCRIPT TWO}", "page_size"),
+        ("cursor=made-up", "cursor"),
+        ("ordering=secret", "ordering"),
+        ("ordering=wait_time", "ordering"),
+        ("run=many", "run"),
+        ("scheduler=fcfs", "run"),
+        ("rnu=1", "rnu"),
+    ],
+)
+def test_a_parameter_without_meaning_is_refused_by_name(api: APIClient, db: None, query: str, field: str) -> None:
+    response = api.get(f"/api/v1/results/?{query}")
+    assert response.status_code == 400
+    assert list(response.json()["errors"]) == [field]
+
+
+def test_a_cursor_of_another_ordering_is_refused(api: APIClient, run: Run) -> None:
+    page = api.get("/api/v1/runs/?page_size=1").json()
+    make_run(1, name="another")
+    page = api.get("/api/v1/runs/?page_size=1").json()
+    assert api.get(page["next"] + "&ordering=name").status_code == 400
+
+
+def test_results_can_be_filtered_within_a_run(api: APIClient, run: Run) -> None:
+    make_run(3, name="another")
+    rows = api.get(f"/api/v1/results/?run={run.pk}&scheduler=fcfs&min_start_time=3").json()["results"]
+    assert [(row["run"], row["scheduler"], row["task_id"]) for row in rows] == [
+        (run.pk, "fcfs", number) for number in (3, 4, 5)
+    ]
+
+
+@pytest.mark.parametrize("name", ["workloads", "tasks", "runs", "results", "metrics"])
+def test_a_single_row_has_every_column_of_the_list(api: APIClient, run: Run, name: str) -> None:
+    listed = api.get(f"/api/v1/{name}/").json()["results"][0]
+    shown = api.get(f"/api/v1/{name}/{listed['id']}/").json()
+    assert listed.items() <= shown.items()
+
+
+@pytest.mark.parametrize("key", ["0", "999999", "9" * 19, "x", "1.5", "-1", "%00"])
+@pytest.mark.parametrize("name", ["workloads", "runs", "results"])
+def test_a_row_that_is_not_there_is_404(api: APIClient, db: None, name: str, key: str) -> None:
+    response = api.get(f"/api/v1/{name}/{key}/")
+    assert response.status_code == 404
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_list_comes_as_csv_with_the_next_page_in_the_link_header(api: APIClient, run: Run) -> None:
+    response = api.get(f"/api/v1/results/?run={run.pk}&page_size=4&format=csv")
+    rows = list(csv.DictReader(io.StringIO(response.content.decode())))
+    assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert [row["task_id"] for row in rows] == ["1", "1", "2", "2"]
+    assert 'rel="next"' in response.headers["Link"]
+
+
+def test_csv_cells_cannot_become_formulas(api: APIClient, run: Run) -> None:
+    Run.objects.filter(pk=run.pk).update(name="=cmd()")
+    row = next(csv.DictReader(io.StringIO(api.get("/api/v1/runs/?format=csv").content.decode())))
+    assert row["name"] == "'=cmd()"
+
+
+def test_an_unchanged_answer_is_not_sent_twice(api: APIClient, run: Run) -> None:
+    tag = api.get("/api/v1/leaderboard/").headers["ETag"]
+    again = api.get("/api/v1/leaderboard/", HTTP_IF_NONE_MATCH=tag)
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_leaderboard_ranks_the_policies_of_the_newest_finished_run(api: APIClient, run: Run) -> None:
+    newest = make_run(2, name="newest")
+    make_run(2, name="failed", status=Run.Status.FAILED)
+    document = api.get("/api/v1/leaderboard/").json()
+    assert document["run"] == newest.pk
+    assert [(row["rank"], row["scheduler"]) for row in document["results"]] == [(1, "fcfs"), (2, "sjf+easy")]
+    assert api.get(f"/api/v1/leaderboard/?run={run.pk}").json()["run"] == run.pk
+
+
+def test_history_has_every_policy_beside_the_task(api: APIClient, run: Run) -> None:
+    address, tasks = f"/api/v1/history/?run={run.pk}&page_size=2", []
+    while address:
+        page = api.get(address).json()
+        tasks += page["results"]
+        address = page["next"]
+    assert [task["task_id"] for task in tasks] == [1, 2, 3, 4, 5]
+    assert all(set(task["policies"]) == set(run.policies) for task in tasks)
+
+
+def test_the_latest_are_the_newest_hundred_of_all_runs(api: APIClient, db: None) -> None:
+    make_run(60, name="older")
+    make_run(10, name="newer")
+    rows = api.get("/api/v1/history/latest/").json()["results"]
+    assert [row["id"] for row in rows] == list(
+        SchedulerResult.objects.order_by("-pk").values_list("pk", flat=True)[:100]
+    )
+
+
+def test_reading_can_be_closed(api: APIClient, api_of: Callable, user: object, settings: object) -> None:
+    settings.API_READ_PUBLIC = False
+    for address in [*(f"/api/v1/{name}/" for name in LISTS), "/api/schema/", "/api/docs/"]:
+        assert api.get(address).status_code == 401, address
+        assert api_of(user).get(address).status_code == 200, address
+    assert api.get("/health").status_code == 200
