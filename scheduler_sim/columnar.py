@@ -7,7 +7,7 @@ other database `bulk_create`. All three write identical rows.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -75,23 +75,32 @@ def insert_columns(model: type[models.Model], columns: Mapping[str, Any], *, usi
         ValueError: an unknown name, columns of different lengths, or values that the field cannot hold.
         django.db.IntegrityError: a constraint is violated; nothing is inserted.
     """
-    prepared, length = _prepare(model, columns)
-    if length == 0:
-        return 0
+    return insert_blocks(model, [columns], using=using)
+
+
+def insert_blocks(model: type[models.Model], blocks: Sequence[Mapping[str, Any]], *, using: str = "default") -> int:
+    """Insert several blocks of rows, such as those of several policies, as `insert_columns` does one.
+
+    They go over in one statement, and each block may hold other constants. All blocks name the same columns.
+    """
+    prepared = [block for block in (_prepare(model, columns) for columns in blocks) if _length(block)]
     connection = connections[using]
     with transaction.atomic(using=using, savepoint=False):
-        if connection.vendor == "postgresql":
-            pgcopy.copy_columns(connection, model, prepared, length, chunk_rows=CHUNK_ROWS)
-        elif connection.vendor == "sqlite":
-            _insert_sqlite(connection, model, prepared, length)
+        if connection.vendor == "postgresql" and prepared:
+            pgcopy.copy_blocks(connection, model, prepared, chunk_rows=CHUNK_ROWS)
+        elif connection.vendor == "sqlite" and prepared:
+            for block in prepared:
+                _insert_sqlite(connection, model, block)
         else:
-            insert_objects(model, columns, using=using)
-    return length
+            for columns in blocks:
+                insert_objects(model, columns, using=using)
+    return sum(_length(block) for block in prepared)
 
 
 def insert_objects(model: type[models.Model], columns: Mapping[str, Any], *, using: str = "default") -> int:
     """Insert the same rows as `insert_columns` by `bulk_create`, in batches: the way that every database knows."""
-    prepared, length = _prepare(model, columns)
+    prepared = _prepare(model, columns)
+    length = _length(prepared)
     names = [column.field.attname for column in prepared]
     with transaction.atomic(using=using, savepoint=False):
         for first, last in chunks(length, 2_000):
@@ -130,14 +139,18 @@ def _python(column: Column, value: Any, is_null: bool) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _insert_sqlite(connection: Any, model: type[models.Model], columns: list[Column], length: int) -> None:
+def _length(columns: list[Column]) -> int:
+    return len(columns[0].values)
+
+
+def _insert_sqlite(connection: Any, model: type[models.Model], columns: list[Column]) -> None:
     quote = connection.ops.quote_name
     names = ", ".join(quote(column.field.column) for column in columns)
     marks = ", ".join("?" * len(columns))
     statement = f"INSERT INTO {quote(model._meta.db_table)} ({names}) VALUES ({marks})"  # noqa: S608 quoted names
     connection.ensure_connection()
     with connection.wrap_database_errors:
-        for first, last in chunks(length, CHUNK_ROWS):
+        for first, last in chunks(_length(columns), CHUNK_ROWS):
             values = [_sqlite_values(column.part(first, last), connection) for column in columns]
             # The driver's own connection: Django's cursor would rewrite the statement's marks for nothing.
             connection.connection.executemany(statement, zip(*values, strict=True))
@@ -153,7 +166,7 @@ def _sqlite_values(column: Column, connection: Any) -> Any:
     return values
 
 
-def _prepare(model: type[models.Model], columns: Mapping[str, Any]) -> tuple[list[Column], int]:
+def _prepare(model: type[models.Model], columns: Mapping[str, Any]) -> list[Column]:
     fields = {field.attname: field for field in model._meta.concrete_fields}
     if unknown := sorted(set(columns) - set(fields)):
         raise ValueError(f"{model._meta.label} has no column {', '.join(unknown)}.")
@@ -170,7 +183,7 @@ def _prepare(model: type[models.Model], columns: Mapping[str, Any]) -> tuple[lis
             prepared.append(_column(field, columns[name], length, scalar=name not in lengths))
         elif not isinstance(field, models.AutoField | models.BigAutoField):
             prepared.append(_column(field, _default(field), length, scalar=True))
-    return prepared, length
+    return prepared
 
 
 def _is_scalar(values: Any) -> bool:

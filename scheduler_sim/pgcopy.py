@@ -8,6 +8,7 @@ array; otherwise the bytes are scattered into place.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,30 +31,36 @@ _WIDTHS = {
 }
 
 
-def copy_columns(
-    connection: Any, model: type[models.Model], columns: list[Column], length: int, *, chunk_rows: int
-) -> None:
-    """Insert `length` rows by one binary COPY, encoding `chunk_rows` at a time.
+def copy_blocks(connection: Any, model: type[models.Model], blocks: list[list[Column]], *, chunk_rows: int) -> None:
+    """Insert blocks of rows by one binary COPY, encoding `chunk_rows` rows at a time.
 
     Raises:
         ValueError: an integer beyond what its column holds, or a column type that this writer does not know.
     """
     quote = connection.ops.quote_name
-    names = ", ".join(quote(column.field.column) for column in columns)
-    types = [_type(column.field, connection) for column in columns]
-    for column, type_name in zip(columns, types, strict=True):
-        _check_range(column, type_name)
-    fixed = _fixed_layout(columns, types, chunk_rows)
+    names = ", ".join(quote(column.field.column) for column in blocks[0])
+    types = [_type(column.field, connection) for column in blocks[0]]
+    for block in blocks:
+        for column, type_name in zip(block, types, strict=True):
+            _check_range(column, type_name)
     statement = f"COPY {quote(model._meta.db_table)} ({names}) FROM STDIN (FORMAT BINARY)"
     with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(_SIGNATURE)
-        for first in range(0, length, chunk_rows):
-            last = min(first + chunk_rows, length)
-            if fixed is not None:
-                copy.write(_fill(fixed, columns, first, last))
-            else:
-                copy.write(_scatter([column.part(first, last) for column in columns], types, last - first))
+        for block in blocks:
+            for encoded in _encoded(block, types, chunk_rows):
+                copy.write(encoded)
         copy.write(_TRAILER)
+
+
+def _encoded(block: list[Column], types: list[str], chunk_rows: int) -> Iterator[bytes]:
+    fixed = _fixed_layout(block, types, chunk_rows)
+    length = len(block[0].values)
+    for first in range(0, length, chunk_rows):
+        last = min(first + chunk_rows, length)
+        if fixed is not None:
+            yield _fill(fixed, block, first, last)
+        else:
+            yield _scatter([column.part(first, last) for column in block], types, last - first)
 
 
 def _type(field: models.Field, connection: Any) -> str:

@@ -1,13 +1,17 @@
 """Questions asked of runs and results."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
 from apps.results.errors import UnknownRun
-from scheduler_sim.columnar import insert_columns
+from apps.tasks.models import Task
+from scheduler_sim.columnar import insert_blocks
+
+if TYPE_CHECKING:
+    from apps.results.models import Run
 
 if TYPE_CHECKING:
     from apps.results.models import Run
@@ -51,6 +55,35 @@ class SchedulerResultQuerySet(models.QuerySet):
         """Only those of one policy."""
         return self.filter(scheduler=name)
 
+    def latest(self, count: int = 100) -> "SchedulerResultQuerySet":
+        """Return the `count` newest rows, newest first, read off the primary key."""
+        return self.order_by("-id")[:count]
+
+    def of_run(self, run: "Run") -> "SchedulerResultQuerySet":
+        """Only those of one run, in a form that the primary key serves too: a run's rows lie together in it."""
+        if run.first_result_id is None or run.last_result_id is None:
+            return self.none()
+        return self.filter(run=run, id__range=(run.first_result_id, run.last_result_id))
+
+    def latest_of(self, run: "Run", count: int = 100) -> "SchedulerResultQuerySet":
+        """Return the `count` newest rows of one run, newest first."""
+        return self.of_run(run).order_by("-id")[:count]
+
+    def history(self, run: "Run | int", task_ids: Sequence[int]) -> "SchedulerResultQuerySet":
+        """Return every policy's result of the tasks with these numbers, task by task, for a comparison side by side.
+
+        Served by the tasks' unique key and then by that of the results.
+        """
+        workload_id = run.workload_id if isinstance(run, models.Model) else self._workload_of(run)
+        tasks = Task.objects.filter(workload_id=workload_id, task_id__in=task_ids).values_list("pk", flat=True)
+        return (
+            self.filter(run=run, task_id__in=list(tasks)).select_related("task").order_by("task__task_id", "scheduler")
+        )
+
+    def _workload_of(self, run_id: int) -> int | None:
+        run_model = self.model._meta.get_field("run").related_model
+        return run_model._base_manager.values_list("workload_id", flat=True).filter(pk=run_id).first()
+
     def insert_columns(self, *, run_id: int, scheduler: str, columns: Mapping[str, Any]) -> int:
         """Write the placements of one policy given as columns, and return how many.
 
@@ -62,6 +95,13 @@ class SchedulerResultQuerySet(models.QuerySet):
         Raises:
             django.db.IntegrityError: a task is there already, or a value breaks a constraint; nothing is written.
         """
-        return insert_columns(self.model, {"run_id": run_id, "scheduler": scheduler, **columns}, using=self.db)
+        return self.insert_parts(run_id=run_id, parts={scheduler: columns})
 
     insert_columns.alters_data = True
+
+    def insert_parts(self, *, run_id: int, parts: Mapping[str, Mapping[str, Any]]) -> int:
+        """Write the placements of several policies as `insert_columns` does those of one, in one statement."""
+        blocks = [{"run_id": run_id, "scheduler": scheduler, **columns} for scheduler, columns in parts.items()]
+        return insert_blocks(self.model, blocks, using=self.db)
+
+    insert_parts.alters_data = True
