@@ -13,16 +13,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
+from apps.live.batches import ResultBatch
 from apps.live.conclusion import conclude
 from apps.live.configuration import RunConfiguration
 from apps.live.models import SimulationState
 from apps.live.players import Player, make_players
 from apps.live.preparation import Prepared, prepare
 from apps.live.processes import HEARTBEAT_EVERY
-from apps.live.writer import ResultBatch, ResultWriter
+from apps.live.spill import spill_take_in
+from apps.live.writer import ResultWriter
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from scheduler_sim import engine
@@ -122,6 +124,8 @@ class Runner:
             configuration=self.configuration,
         )
         self.workload, self.cluster = prepared.workload, prepared.cluster
+        if spill_take_in(run=self.run):
+            state.refresh_from_db(fields=["progress"])
         self.players = make_players(
             workload=prepared.workload,
             task_keys=prepared.task_keys,
@@ -188,8 +192,13 @@ class Runner:
         if now - self._polled_at < POLL_SECONDS:
             return
         self._polled_at = now
-        self._beat(now)
-        command = self._take_command()
+        try:
+            self._beat(now)
+            command = self._take_command()
+        except (OperationalError, InterfaceError):
+            # The writer says so and tries again; until the database is back nobody can give a command.
+            connection.close()
+            return
         if command == SimulationState.Command.PAUSE:
             self.run.pause()
             self._tell("changed")
@@ -221,6 +230,9 @@ class Runner:
 
     def _conclude(self) -> None:
         """Write the figures and move the run to its last state."""
+        if not connection.is_usable():
+            # The database went away and came back while only the writer spoke to it.
+            connection.close()
         if self.stop_requested.is_set() and not all(player.done for player in self.players):
             self.run.stop()
             self.run.refresh_from_db(fields=["rows_written"])

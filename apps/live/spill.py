@@ -3,18 +3,16 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from django.conf import settings
 from django.db import connection
 
+from apps.live.batches import ResultBatch, batch_store, transaction_rows
 from apps.live.models import SimulationState
 from apps.results.errors import DomainError
-from apps.results.models import Run
-
-if TYPE_CHECKING:
-    from apps.live.writer import ResultBatch
+from apps.results.models import Run, SchedulerResult
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +32,7 @@ def spill_path(run: Run) -> Path:
     return folder / "spill" / f"run-{run.pk}-{int(run.created_at.timestamp() * 1_000_000)}.parquet"
 
 
-def spill_write(*, run: Run, batches: "Sequence[ResultBatch]") -> Path:
+def spill_write(*, run: Run, batches: Sequence[ResultBatch]) -> Path:
     """Write batches that follow each other to a file, whole or not at all, and return its path.
 
     Each row carries its place in its policy's order of completion, so that rows which did get into the database are
@@ -75,8 +73,6 @@ def _table(scheduler: str, columns: Any, stored_after: int, clock_time: float) -
 def _whole(name: str, column: Any, length: int) -> Any:
     import pyarrow as pa
 
-    from apps.results.models import SchedulerResult
-
     is_float = SchedulerResult._meta.get_field(name).get_internal_type() == "FloatField"
     kind = pa.float64() if is_float else pa.int64()
     if column is None or np.ndim(column) == 0:
@@ -94,8 +90,6 @@ def spill_take_in(*, run: Run) -> int:
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-    from apps.live.writer import TRANSACTION_ROWS, ResultBatch, batch_store
 
     path = spill_path(run)
     if not path.exists():
@@ -119,7 +113,7 @@ def spill_take_in(*, run: Run) -> int:
         parts[scheduler] = {name: column[rows] for name, column in columns.items()}
         progress[scheduler] = int(places[rows[-1]]) + 1
     batch = ResultBatch(parts=parts, progress=progress, clock_time=float(clock_time.max()))
-    for piece in batch.cut(TRANSACTION_ROWS.get(connection.vendor, 5_000)):
+    for piece in batch.cut(transaction_rows()):
         batch_store(run=run, batch=piece)
     path.unlink()
     return len(batch)

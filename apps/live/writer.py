@@ -8,27 +8,22 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from django.db import InterfaceError, OperationalError, connection, transaction
-from django.utils import timezone
+from django.db import InterfaceError, OperationalError, connection
 
+from apps.live.batches import ResultBatch, batch_store, transaction_rows
 from apps.live.models import SimulationState
 from apps.live.spill import spill_write
 from apps.results.errors import DomainError
-from apps.results.models import Run, SchedulerResult
-from apps.results.signals import rows_changed
+from apps.results.models import Run
 
 logger = logging.getLogger(__name__)
 
 LARGEST_BACKLOG = 100_000
 """Rows (about 100 bytes each) that may wait before `put` blocks."""
-
-TRANSACTION_ROWS = {"sqlite": 8_000, "postgresql": 20_000}
-"""Rows committed together. SQLite has one writer at a time, so its transactions are short."""
 
 YIELD_SECONDS = 0.002
 """How long SQLite's lock is left free between two transactions, so that commands from the web server get in."""
@@ -39,45 +34,6 @@ GIVE_UP_AFTER = 60.0
 
 class ResultsNotStored(DomainError):
     """Placements could not be stored; the sentence says where they are."""
-
-
-@dataclass(frozen=True)
-class ResultBatch:
-    """Rows of some policies, in the order in which tasks finished.
-
-    Attributes:
-        parts: the columns of `SchedulerResult` by policy.
-        progress: rows stored of every policy of the run once these are.
-        clock_time: simulated seconds that these rows reach.
-    """
-
-    parts: Mapping[str, Mapping[str, Any]]
-    progress: Mapping[str, int]
-    clock_time: float
-
-    def __len__(self) -> int:
-        return sum(len(columns["task_id"]) for columns in self.parts.values())
-
-    def cut(self, size: int) -> "Iterator[ResultBatch]":
-        """Cut the batch into pieces of at most `size` rows, each with the progress it stands for."""
-        left = {scheduler: len(columns["task_id"]) for scheduler, columns in self.parts.items()}
-        piece: dict[str, Mapping[str, Any]] = {}
-        room = size
-        for scheduler, columns in self.parts.items():
-            while left[scheduler]:
-                first = len(columns["task_id"]) - left[scheduler]
-                taken = min(room, left[scheduler])
-                piece[scheduler] = {name: _rows(column, first, first + taken) for name, column in columns.items()}
-                left[scheduler] -= taken
-                room -= taken
-                if room == 0 or not any(left.values()):
-                    progress = {name: count - left.get(name, 0) for name, count in self.progress.items()}
-                    yield ResultBatch(parts=piece, progress=progress, clock_time=self.clock_time)
-                    piece, room = {}, size
-
-
-def _rows(column: Any, first: int, last: int) -> Any:
-    return column[first:last] if getattr(column, "ndim", 0) == 1 or isinstance(column, list) else column
 
 
 class ResultWriter:
@@ -104,7 +60,7 @@ class ResultWriter:
         self._failure: BaseException | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._work, name=f"results of run {run.pk}", daemon=True)
-        self._transaction_rows = TRANSACTION_ROWS.get(connection.vendor, 5_000)
+        self._transaction_rows = transaction_rows()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -228,20 +184,6 @@ class ResultWriter:
             f"The database did not take the placements ({_first_line(self._failure)}). The {rows} that were in memory "
             f"lie in {path}; runsimulation --resume {self._run.pk} takes them in."
         )
-
-
-@transaction.atomic
-def batch_store(*, run: Run, batch: ResultBatch) -> None:
-    """Store a batch, the progress it stands for and the run's count together, or nothing."""
-    newest = SchedulerResult.objects.order_by("-id").values_list("id", flat=True)
-    before = newest.first() or 0
-    SchedulerResult.objects.insert_parts(run_id=run.pk, parts=batch.parts)
-    SimulationState.objects.filter(run=run).update(
-        progress=dict(batch.progress), clock_time=batch.clock_time, heartbeat_at=timezone.now()
-    )
-    Run.objects.filter(pk=run.pk, first_result_id=None).update(first_result_id=before + 1)
-    Run.objects.filter(pk=run.pk).update(rows_written=sum(batch.progress.values()), last_result_id=newest.first())
-    rows_changed.send(sender=SchedulerResult, run_id=run.pk)
 
 
 def _first_line(error: BaseException | None) -> str:
