@@ -7,12 +7,13 @@ from rest_framework.routers import SimpleRouter
 from apps.live.api import RunViewSet, StatusView
 from apps.metrics.api import HistoryView, LatestView, LeaderboardView, MetricViewSet
 from apps.results.api import ClusterList, PolicyList, SchedulerResultViewSet
-from apps.tasks.api import TaskViewSet, WorkloadViewSet
+from apps.tasks.api import TaskViewSet, WorkloadImportViewSet, WorkloadViewSet
 from apps.training.api import TrainedModelViewSet, TrainingDataViewSet
 from scheduler_sim.schema import SchemaView
 
 router = SimpleRouter()
 router.register("workloads", WorkloadViewSet, "workload")
+router.register("imports", WorkloadImportViewSet, "import")
 router.register("tasks", TaskViewSet, "task")
 router.register("runs", RunViewSet, "run")
 router.register("results", SchedulerResultViewSet, "result")

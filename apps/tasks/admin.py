@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 
-from apps.tasks.models import Task, Workload
+from apps.tasks.models import Task, Workload, WorkloadImport
 from scheduler_sim.admin import BigTableAdmin, ReadOnlyAdmin, RecentChoices
 
 
@@ -64,3 +64,15 @@ class TaskAdmin(ReadOnlyAdmin):
     def get_ordering(self, request: object) -> tuple[str, ...]:
         """Order one workload by its unique key, all of them by the primary key."""
         return ("workload_id", "task_id") if request.GET.get("workload") else self.ordering
+
+
+@admin.register(WorkloadImport)
+class WorkloadImportAdmin(ReadOnlyAdmin):
+    """Uploads and how far the reading of each is."""
+
+    list_display = ("file_name", "status", "progress", "workload", "requested_by", "created_at", "updated_at")
+    list_filter = ("status", "created_at")
+    list_select_related = ("workload", "requested_by")
+    search_fields = ("file_name", "name")
+    date_hierarchy = "created_at"
+    raw_id_fields = ("workload", "requested_by")

@@ -1,10 +1,20 @@
 """Workloads and tasks over HTTP."""
 
-import django_filters
-from rest_framework import serializers
+from http import HTTPStatus
 
-from apps.tasks.models import Task, Workload
+import django_filters
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.tasks.models import Task, Workload, WorkloadImport
+from apps.tasks.uploads import TooManyImports, upload_accept
 from scheduler_sim.api import RowsViewSet
+from scheduler_sim.engine.traces import FORMATS
+from scheduler_sim.errors import Conflict, TooLarge
 
 
 class WorkloadSerializer(serializers.ModelSerializer):
@@ -46,8 +56,52 @@ class WorkloadFilterSet(django_filters.FilterSet):
         fields = ()
 
 
+class WorkloadImportSerializer(serializers.ModelSerializer):
+    """How far the reading of an uploaded file is."""
+
+    class Meta:
+        model = WorkloadImport
+        fields = (
+            "id",
+            "file_name",
+            "format",
+            "name",
+            "status",
+            "progress",
+            "error",
+            "workload",
+            "is_new",
+            "created_at",
+            "updated_at",
+        )
+        read_only_fields = fields
+
+
+class UploadSerializer(serializers.Serializer):
+    """A trace file, plain or gzipped."""
+
+    file = serializers.FileField(max_length=255)
+    name = serializers.CharField(
+        max_length=200,
+        required=False,
+        default="",
+        help_text="Of the workload; else made from the file's name.",
+    )
+    format = serializers.ChoiceField(
+        choices=[*FORMATS], required=False, default="", help_text="Found by content when left out."
+    )
+
+    def validate_name(self, name: str) -> str:
+        """Refuse a name that is taken before the file is read."""
+        if name and Workload.objects.filter(name=name).exists():
+            raise serializers.ValidationError(f"There is a workload called {name!r} already.")
+        return name
+
+
 class WorkloadViewSet(RowsViewSet):
-    """Workloads, newest first."""
+    """Workloads, newest first; a file sent here becomes one in the background."""
+
+    parser_classes = (MultiPartParser,)
 
     queryset = Workload.objects.all()
     serializer_class = WorkloadSerializer
@@ -58,6 +112,35 @@ class WorkloadViewSet(RowsViewSet):
         "task_count": ("task_count", "id"),
         "created_at": ("created_at", "id"),
     }
+
+    @extend_schema(
+        request={"multipart/form-data": UploadSerializer}, responses={HTTPStatus.ACCEPTED: WorkloadImportSerializer}
+    )
+    def create(self, request: Request) -> Response:
+        """Take a trace file; `/api/v1/imports/{id}/` says how far its reading is."""
+        form = UploadSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        upload = form.validated_data["file"]
+        if upload.size > settings.UPLOAD_MAX_BYTES:
+            raise TooLarge(f"A file may hold {settings.UPLOAD_MAX_BYTES // 2**20} MiB.")
+        try:
+            job = upload_accept(
+                upload=upload,
+                format=form.validated_data["format"],
+                name=form.validated_data["name"],
+                requested_by=request.user,
+            )
+        except TooManyImports as error:
+            raise Conflict(str(error)) from None
+        document = WorkloadImportSerializer(job).data
+        return Response(document, HTTPStatus.ACCEPTED, headers={"Location": f"/api/v1/imports/{job.pk}/"})
+
+
+class WorkloadImportViewSet(RowsViewSet):
+    """Uploads and how far the reading of each is, newest first."""
+
+    queryset = WorkloadImport.objects.all()
+    serializer_class = WorkloadImportSerializer
 
 
 class TaskSerializer(serializers.ModelSerializer):

@@ -1,9 +1,10 @@
 """Workloads and their tasks, as imported or generated."""
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from apps.tasks.managers import TaskQuerySet, WorkloadQuerySet
+from apps.tasks.managers import TaskQuerySet, WorkloadImportQuerySet, WorkloadQuerySet
 
 
 class Workload(models.Model):
@@ -100,3 +101,36 @@ class Task(models.Model):
 
     def __str__(self) -> str:
         return f"task {self.task_id}"
+
+
+class WorkloadImport(models.Model):
+    """A trace file that was sent over HTTP and is read in a process of its own; clients ask how far it is."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "queued"
+        RUNNING = "running", "running"
+        FINISHED = "finished", "finished"
+        FAILED = "failed", "failed"
+
+    UNFINISHED = (Status.QUEUED, Status.RUNNING)
+
+    file_name = models.CharField(max_length=255, help_text="As the client called it.")
+    stored_file = models.CharField(max_length=500, blank=True, help_text="Where it waits; empty once it was read.")
+    format = models.CharField(max_length=60, blank=True, help_text="Empty: found by content.")
+    name = models.CharField(max_length=200, blank=True, help_text="Of the workload; empty: made from the file's name.")
+    status = models.CharField(max_length=8, choices=Status, default=Status.QUEUED)
+    progress = models.CharField(max_length=200, blank=True, help_text="What is being done, in a few words.")
+    error = models.TextField(blank=True, help_text="Why it failed, in plain words.")
+    workload = models.ForeignKey(Workload, on_delete=models.SET_NULL, null=True, blank=True, related_name="imports")
+    is_new = models.BooleanField(null=True, help_text="False when the same file was stored already.")
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = WorkloadImportQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"import of {self.file_name}"
