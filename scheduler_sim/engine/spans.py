@@ -38,7 +38,8 @@ def held_by_window(start: FloatArray, end: FloatArray, amount: FloatArray, edges
     first, last = window_of(start, edges), window_of(end, edges)
     within = first == last
     width = np.diff(edges)
-    held = np.bincount(first[within], weights=((end - start) * amount)[within], minlength=count)
+    # Without a row to count, bincount forgets that the weights are floats.
+    held = np.bincount(first[within], weights=((end - start) * amount)[within], minlength=count).astype(np.float64)
     across = ~within
     first, last, amount = first[across], last[across], amount[across]
     held += np.bincount(first, weights=(edges[first + 1] - start[across]) * amount, minlength=count)

@@ -130,7 +130,7 @@ def test_keeping_only_the_summary_stores_figures_without_placements(trace: Path)
         (("--policies", "fcfs+esay"), "Did you mean easy?"),
         (("--policies", ""), "list of policies is empty"),
         (("--policies", "fcfs,fcfs"), "more than once"),
-        (("--cluster", "hpc-3"), "1 task"),
+        (("--cluster", "hpc-3"), "1 of 3 tasks"),
         (("--cluster", "hcp-4"), "Did you mean"),
         (("--limit", "0"), "at least 1"),
         (("--warmup", "0.6", "--cooldown", "0.6"), "together below 1"),
