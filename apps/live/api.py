@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Count
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from apps.live.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS, RunConfiguration, code_version
 from apps.live.models import SimulationState
-from apps.live.services import run_command, run_create, run_launch
+from apps.live.services import run_command, run_start
 from apps.results.api import RunRowsViewSet, RunSerializer
 from apps.results.errors import DomainError
 from apps.results.models import Run
@@ -117,10 +117,9 @@ class RunViewSet(RunRowsViewSet):
         wanted = dict(form.validated_data)
         workload, cluster, name = wanted.pop("workload"), wanted.pop("cluster"), wanted.pop("name", None)
         try:
-            run = run_create(workload=workload, cluster=cluster, configuration=RunConfiguration(**wanted), name=name)
+            run = run_start(workload=workload, cluster=cluster, configuration=RunConfiguration(**wanted), name=name)
         except DomainError as error:
             raise Conflict(str(error)) from None
-        transaction.on_commit(lambda: _launch(run))
         document = self._document(run.pk)
         return Response(document, status=HTTPStatus.ACCEPTED, headers={"Location": f"/api/v1/runs/{run.pk}/"})
 
@@ -156,14 +155,6 @@ class RunViewSet(RunRowsViewSet):
     def _document(self, key: Any) -> dict[str, Any]:
         state = SimulationState.objects.select_related("run").filter(run=self.row(str(key))["id"]).first()
         return {**self.row(str(key)), "interrupted": state is not None and state.is_interrupted}
-
-
-def _launch(run: Run) -> None:
-    """Start the process; a run that cannot be started says so instead of waiting for ever."""
-    try:
-        run_launch(run=run)
-    except OSError as error:
-        run.fail(f"The process that should play it could not be started: {error.strerror}.")
 
 
 class StatusSerializer(serializers.Serializer):

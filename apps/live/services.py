@@ -52,6 +52,26 @@ def run_create(
     return run
 
 
+def run_start(
+    *, workload: Workload, cluster: engine.Cluster, configuration: RunConfiguration, name: str | None = None
+) -> Run:
+    """Store a run and start its process once the row is there; a run that cannot be started is failed and says why.
+
+    Raises:
+        RunNameTaken, InvalidPolicy: as `run_create`.
+    """
+    run = run_create(workload=workload, cluster=cluster, configuration=configuration, name=name)
+
+    def launch() -> None:
+        try:
+            run_launch(run=run)
+        except OSError as error:
+            run.fail(f"The process that should play it could not be started: {error.strerror}.")
+
+    transaction.on_commit(launch)
+    return run
+
+
 def run_launch(*, run: Run) -> int:
     """Start a process of its own that plays `run` and outlives this one; return its process number.
 

@@ -1,0 +1,89 @@
+"""The list of runs: searched, filtered and sorted in the database, each with its best policy."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+
+from apps.live.models import SimulationState
+from apps.live.run_progress import RunProgress, run_progress
+from apps.metrics.models import Metric
+from apps.results.models import Run
+from apps.tasks.viewing import ordered, whole_number
+
+RUN_COLUMNS = {
+    "name": "name",
+    "workload": "workload__name",
+    "status": "status",
+    "created": "created_at",
+    "seed": "seed",
+    "rows": "rows_written",
+}
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """One line of a list of runs.
+
+    Attributes:
+        best: the policy with the shortest mean completion time, None before the run has figures.
+        last: the one with the longest, None when there is just one policy.
+        progress: None when the run is over.
+    """
+
+    run: Run
+    best: Metric | None
+    last: Metric | None
+    interrupted: bool
+    progress: RunProgress | None
+
+    @property
+    def saved(self) -> float | None:
+        """How much shorter the best policy's mean completion time is than the last one's, as a part of 1."""
+        if self.best is None or self.last is None or not self.last.mean_job_completion_time:
+            return None
+        return 1 - self.best.mean_job_completion_time / self.last.mean_job_completion_time
+
+
+def filtered_runs(request: HttpRequest, sort: str) -> QuerySet:
+    """Return the runs that the address asks for: `q`, `status`, `workload`, `policy`."""
+    runs = Run.objects.select_related("workload").defer("configuration", "cluster", "workload__audit")
+    if query := request.GET.get("q", "").strip():
+        runs = runs.filter(Q(name__icontains=query) | Q(workload__name__icontains=query))
+    if (status := request.GET.get("status")) in Run.Status.values:
+        runs = runs.filter(status=status)
+    if workload := whole_number(request.GET.get("workload"), 0):
+        runs = runs.filter(workload_id=workload)
+    if policy := request.GET.get("policy", "").strip():
+        runs = runs.filter(pk__in=Metric.objects.totals().filter(scheduler=policy).values("run_id"))
+    return ordered(runs, sort, RUN_COLUMNS)
+
+
+def run_lines(runs: Iterable[Run]) -> list[RunLine]:
+    """Return the lines of some runs, in two queries however many they are."""
+    runs = list(runs)
+    keys = [run.pk for run in runs]
+    ranked: dict[int, list[Metric]] = {}
+    figures = ("run_id", "scheduler", "mean_job_completion_time")
+    totals = Metric.objects.totals().filter(run__in=keys, mean_job_completion_time__isnull=False)
+    for total in totals.only(*figures).order_by("mean_job_completion_time", "scheduler"):
+        ranked.setdefault(total.run_id, []).append(total)
+    open_runs = [run.pk for run in runs if not run.is_over]
+    states = {state.run_id: state for state in SimulationState.objects.filter(run__in=open_runs)}
+    lines = []
+    for run in runs:
+        state = states.get(run.pk)
+        if state is not None:
+            state.run = run
+        of_run = ranked.get(run.pk, [])
+        lines.append(
+            RunLine(
+                run=run,
+                best=of_run[0] if of_run else None,
+                last=of_run[-1] if len(of_run) > 1 else None,
+                interrupted=state is not None and state.is_interrupted,
+                progress=None if run.is_over else run_progress(run, state),
+            )
+        )
+    return lines

@@ -1,0 +1,19 @@
+"""Addresses of the start page and of the pages of runs."""
+
+from django.urls import path, re_path
+
+from apps.live import views
+
+_CHART = r"(?P<key>[a-z-]+)\.(?P<kind>csv|json)$"
+
+urlpatterns = [
+    path("", views.start, name="start"),
+    path("runs/", views.run_list, name="run-list"),
+    path("runs/new/", views.run_new, name="run-new"),
+    path("runs/<int:pk>/", views.run_detail, name="run-detail"),
+    path("runs/<int:pk>/charts.json", views.run_charts_json, name="run-charts"),
+    re_path(r"^runs/(?P<pk>[0-9]{1,18})/charts/" + _CHART, views.run_chart, name="run-chart"),
+    re_path(r"^runs/(?P<pk>[0-9]{1,18})/leaderboard\.(?P<kind>csv|json)$", views.run_leaderboard),
+    re_path(r"^runs/(?P<pk>[0-9]{1,18})/wins\.(?P<kind>csv|json)$", views.run_matrix),
+    re_path(r"^runs/(?P<pk>[0-9]{1,18})/(?P<command>pause|resume|stop)/$", views.run_control, name="run-control"),
+]

@@ -1,0 +1,32 @@
+"""Drawing a policy's name with its colour and dash."""
+
+from django import template
+from django.urls import reverse
+from django.utils.html import format_html
+
+from apps.metrics.appearance import appearance
+
+register = template.Library()
+
+
+@register.simple_tag
+def swatch(scheduler: str) -> str:
+    """Draw the policy's line."""
+    look = appearance(scheduler)
+    return format_html(
+        '<svg class="swatch" viewBox="0 0 26 10" aria-hidden="true">'
+        '<line x1="0" y1="5" x2="26" y2="5" class="stroke-{}" stroke-dasharray="{}"/></svg>',
+        look.colour,
+        look.dash_array,
+    )
+
+
+@register.simple_tag
+def policy(scheduler: str) -> str:
+    """Draw the policy's line and its name, linked to its page."""
+    return format_html(
+        '<span class="policy">{}<a href="{}">{}</a></span>',
+        swatch(scheduler),
+        reverse("policy-detail", args=[scheduler]),
+        scheduler,
+    )
