@@ -110,12 +110,12 @@ class ReferencePool:
                 self.begin(row, now)
 
     def act_conservative(self, now):
+        missed = any(time < now for time in self.reservation.values())
         chosen = self.in_order(now)[: self.depth]
         for row in [row for row in self.reservation if row not in chosen]:
             del self.reservation[row]
         holders = [row for row in chosen if row in self.reservation]
         self.overrun = any(self.start[row] + self.expected[row] <= now for row in self.running)
-        missed = any(time < now for time in self.reservation.values())
         if self.overrun or missed:
             self.reservation.clear()
             for row in holders:

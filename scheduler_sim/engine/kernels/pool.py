@@ -9,7 +9,9 @@ from scheduler_sim.engine.errors import InvalidWorkload
 from scheduler_sim.engine.kernels.conservative import advance_conservative, make_plan
 from scheduler_sim.engine.kernels.loop import Run, Tasks
 from scheduler_sim.engine.kernels.plain import advance_plain
-from scheduler_sim.engine.kernels.state import CONSERVATIVE, FIELDS, FINISHED, FREE, QUEUED, RUNNING, UNSORTED
+from scheduler_sim.engine.kernels.planned_ends import make_planned_ends
+from scheduler_sim.engine.kernels.rank_tree import advance_in_arrival_order, advance_ranked, make_rank_tree
+from scheduler_sim.engine.kernels.state import CONSERVATIVE, FIELDS, FINISHED, FREE, HEAD, NONE, QUEUED, RUNNING, UNSORTED
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.simulation import Options, Outcome
 from scheduler_sim.engine.workload import Workload
@@ -50,6 +52,8 @@ class PoolKernel:
             end_rows=np.zeros(most_running, np.int64),
         )
         self._run.counts[FREE] = processors
+        self._run.counts[HEAD] = -1
+        self._static = scores.slope is None or not scores.slope.any()
         self._advance = self._choose(policy.backfill.code, n, processors, options)
 
     def _choose(self, backfill: int, n: int, processors: int, options: Options) -> Callable[[float, int], None]:
@@ -58,6 +62,12 @@ class PoolKernel:
             plan = make_plan(n, processors)
             depth = max(n, 1) if options.conservative_depth is None else options.conservative_depth
             return lambda until, events: advance_conservative(depth, tasks, run, plan, until, events)
+        if self._static and backfill == NONE and bool((np.diff(tasks.base) >= 0).all()):
+            return lambda until, events: advance_in_arrival_order(tasks, run, until, events)
+        if self._static:
+            tree = make_rank_tree(tasks)
+            ends = make_planned_ends(len(run.end_rows))
+            return lambda until, events: advance_ranked(backfill, tasks, run, tree, ends, until, events)
         queue = np.zeros(n, np.int64)
         return lambda until, events: advance_plain(backfill, tasks, run, queue, until, events)
 
