@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
@@ -53,6 +54,7 @@ def test_a_list_costs_the_same_queries_at_10_and_at_1000_rows(api: APIClient, na
         )
 
     def queries() -> int:
+        cache.clear()
         with CaptureQueriesContext(
             connection,
         ) as captured:

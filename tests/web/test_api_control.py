@@ -1,0 +1,253 @@
+"""Starting, pausing, resuming and stopping runs, and sending traces."""
+
+import gzip
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from apps.live import processes
+from apps.live.models import SimulationState
+from apps.results.models import Run
+from apps.tasks import uploads
+from apps.tasks.models import Workload, WorkloadImport
+from tests.web.conftest import make_run
+
+SWF = b"; MaxProcs: 4\n" + b"".join(b"%d %d 0 10 1 -1 -1 1 10 -1 1 1 1 -1 1 1 -1 -1\n" % (i, i) for i in range(1, 6))
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Numbers of runs and imports for which a process would have been started."""
+    numbers: list[Any] = []
+    monkeypatch.setattr("apps.live.services.run_launch", lambda *, run: numbers.append(run.pk))
+    monkeypatch.setattr(uploads, "_launch", lambda job: numbers.append(job.pk))
+    return numbers
+
+
+@pytest.fixture
+def control(api_of: Callable[[User], APIClient], controller: User) -> APIClient:
+    """A client of somebody who may control runs."""
+    return api_of(controller)
+
+
+def body(run: Run, **changes: Any) -> dict[str, Any]:
+    return {"workload": run.workload_id, "cluster": "hpc-4", "policies": ["fcfs", "sjf+easy"], **changes}
+
+
+def test_a_run_is_stored_and_started(
+    control: APIClient, run: Run, launched: list[int], django_capture_on_commit_callbacks: Callable
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        response = control.post("/api/v1/runs/", body(run, seed=7, limit=3, estimates="factor:2"))
+    assert response.status_code == 202
+    document = response.json()
+    assert response.headers["Location"] == f"/api/v1/runs/{document['id']}/"
+    assert (document["status"], document["rows_expected"], document["interrupted"]) == ("queued", 6, False)
+    assert document["configuration"]["estimates"] == "factor:2"
+    assert launched == [document["id"]]
+
+
+def test_a_described_cluster_is_taken(control: APIClient, run: Run, launched: list[int]) -> None:
+    cluster = {"name": "mine", "groups": [{"name": "nodes", "count": 2, "cores": 8}]}
+    assert control.post("/api/v1/runs/", body(run, cluster=cluster)).json()["cluster"]["name"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"workload": 999_999}, "workload"),
+        ({"policies": ["fcsf"]}, "policies"),
+        ({"policies": []}, "policies"),
+        ({"policies": ["fcfs", "fcfs"]}, "policies"),
+        ({"cluster": "hpc-0"}, "cluster"),
+        ({"cluster": "/etc/passwd"}, "cluster"),
+        ({"cluster": "manage.py"}, "cluster"),
+        ({"cluster": {"name": "x", "groups": []}}, "cluster"),
+        ({"cluster": {"name": "x", "groups": [{"name": "n", "count": 1, "cores": "many"}]}}, "cluster"),
+        ({"cluster": {"name": "x" * 200, "groups": [{"name": "n", "count": 1, "cores": 1}]}}, "cluster"),
+        ({"cluster": [1]}, "cluster"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**63}, "seed"),
+        ({"limit": 0}, "limit"),
+        ({"estimates": "guess"}, "estimates"),
+        ({"on_oversize": "shrink"}, "on_oversize"),
+        ({"warmup": 0.6, "cooldown": 0.6}, "cooldown"),
+        ({"name": "x" * 201}, "name"),
+    ],
+)
+def test_a_run_without_meaning_is_refused_by_field(
+    control: APIClient, run: Run, launched: list[int], changes: dict[str, Any], field: str
+) -> None:
+    response = control.post("/api/v1/runs/", body(run, **changes))
+    assert response.status_code == 400
+    assert [name.partition(".")[0] for name in response.json()["errors"]] == [field]
+    assert Run.objects.count() == 1
+    assert launched == []
+
+
+def test_a_refusal_names_the_nearest_policy(control: APIClient, run: Run) -> None:
+    assert "Did you mean fcfs?" in control.post("/api/v1/runs/", body(run, policies=["fcfss"])).json()["detail"]
+
+
+def test_a_name_that_is_taken_is_a_conflict(control: APIClient, run: Run, launched: list[int]) -> None:
+    response = control.post("/api/v1/runs/", body(run, name=run.name))
+    assert response.status_code == 409
+    assert run.name in response.json()["detail"]
+
+
+def test_a_run_whose_process_cannot_be_started_says_so(
+    control: APIClient, run: Run, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable
+) -> None:
+    def refuse(*, run: Run) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("apps.live.services.run_launch", refuse)
+    with django_capture_on_commit_callbacks(execute=True):
+        number = control.post("/api/v1/runs/", body(run)).json()["id"]
+    stored = Run.objects.get(pk=number)
+    assert (stored.status, "could not be started" in stored.error) == ("failed", True)
+
+
+def living(run: Run, status: str) -> None:
+    """Make this process the one that plays `run`."""
+    Run.objects.filter(pk=run.pk).update(status=status)
+    SimulationState.objects.filter(run=run).update(
+        host=processes.host_name(),
+        process_id=1,
+        process_started_at=processes.started_at(1),
+        heartbeat_at=timezone.now(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "command"), [("running", "pause"), ("paused", "resume"), ("running", "stop"), ("paused", "stop")]
+)
+def test_a_command_is_handed_to_the_process_and_may_be_repeated(
+    control: APIClient, run: Run, status: str, command: str
+) -> None:
+    living(run, status)
+    for _ in range(2):
+        assert control.post(f"/api/v1/runs/{run.pk}/{command}/").status_code == 202
+    assert SimulationState.objects.get(run=run).command == command
+
+
+@pytest.mark.parametrize(
+    ("status", "command"), [("finished", "pause"), ("failed", "resume"), ("finished", "stop"), ("queued", "pause")]
+)
+def test_a_command_that_the_state_does_not_allow_is_a_conflict(
+    control: APIClient, run: Run, status: str, command: str
+) -> None:
+    Run.objects.filter(pk=run.pk).update(status=status)
+    response = control.post(f"/api/v1/runs/{run.pk}/{command}/")
+    assert response.status_code == 409
+    assert status in response.json()["detail"]
+
+
+def test_a_command_to_no_run_is_404(control: APIClient, db: None) -> None:
+    assert control.post("/api/v1/runs/1/pause/").status_code == 404
+
+
+def test_a_run_whose_process_died_is_shown_as_interrupted_and_can_be_stopped(control: APIClient, run: Run) -> None:
+    Run.objects.filter(pk=run.pk).update(status="running")
+    assert control.get(f"/api/v1/runs/{run.pk}/").json()["interrupted"] is True
+    assert control.get("/api/v1/status/").json()["under_way"][0]["interrupted"] is True
+    assert control.post(f"/api/v1/runs/{run.pk}/stop/").json()["status"] == "stopped"
+
+
+def test_a_session_needs_the_csrf_token(run: Run, controller: User) -> None:
+    client = APIClient(enforce_csrf_checks=True)
+    client.force_login(controller)
+    response = client.post(f"/api/v1/runs/{run.pk}/stop/")
+    assert response.status_code == 403
+    assert "CSRF" in response.json()["detail"]
+    client.get("/admin/login/")
+    token = client.cookies["csrftoken"].value
+    assert client.post(f"/api/v1/runs/{run.pk}/stop/", HTTP_X_CSRFTOKEN=token).status_code == 409
+
+
+def send(client: APIClient, content: bytes, **fields: str) -> Any:
+    file = SimpleUploadedFile(fields.pop("file_name", "small.swf"), content)
+    return client.post("/api/v1/workloads/", {"file": file, **fields}, format="multipart")
+
+
+@pytest.mark.parametrize("content", [SWF, gzip.compress(SWF)])
+def test_a_trace_is_kept_and_read_by_another_process(
+    control: APIClient, launched: list[int], content: bytes, settings: Any, tmp_path: Any
+) -> None:
+    settings.VAR_DIR = tmp_path
+    response = send(control, content, name="sent")
+    assert response.status_code == 202
+    job = response.json()
+    assert (job["status"], launched) == ("queued", [job["id"]])
+
+    call_command("readupload", job["id"])
+    job = control.get(response.headers["Location"]).json()
+    assert (job["status"], job["is_new"]) == ("finished", True)
+    assert Workload.objects.get(pk=job["workload"]).task_count == 5
+    assert list((tmp_path / "uploads").iterdir()) == []
+
+
+def test_a_file_that_is_no_trace_fails_with_a_sentence(
+    control: APIClient, launched: list[int], settings: Any, tmp_path: Any
+) -> None:
+    settings.VAR_DIR = tmp_path
+    number = send(control, b"\x00\x01\x02").json()["id"]
+    call_command("readupload", number)
+    job = control.get(f"/api/v1/imports/{number}/").json()
+    assert (job["status"], job["error"]) == ("failed", "small.swf is a binary file, not a trace.")
+    assert Workload.objects.count() == 0
+
+
+def test_a_gzip_bomb_is_refused(control: APIClient, launched: list[int], settings: Any, tmp_path: Any) -> None:
+    settings.VAR_DIR = tmp_path
+    settings.UPLOAD_MAX_UNPACKED_BYTES = 2**20
+    number = send(control, gzip.compress(b"1 " * 2**20)).json()["id"]
+    call_command("readupload", number)
+    assert WorkloadImport.objects.get(pk=number).status == "failed"
+
+
+def test_a_file_that_is_too_large_is_refused(control: APIClient, launched: list[int], settings: Any) -> None:
+    settings.UPLOAD_MAX_BYTES = 10
+    assert send(control, SWF).status_code == 413
+    assert launched == []
+
+
+def test_a_name_that_is_taken_is_refused_before_the_file_is_read(
+    control: APIClient, run: Run, launched: list[int]
+) -> None:
+    response = send(control, SWF, name=run.workload.name)
+    assert list(response.json()["errors"]) == ["name"]
+
+
+def test_no_more_uploads_are_read_than_fit(
+    control: APIClient, launched: list[int], settings: Any, tmp_path: Any
+) -> None:
+    settings.VAR_DIR = tmp_path
+    assert [send(control, SWF).status_code for _ in range(uploads.AT_ONCE + 1)] == [202, 202, 409]
+    # Uploads whose process died make room, and say so.
+    long_ago = timezone.now() - timedelta(hours=1)
+    WorkloadImport.objects.update(updated_at=long_ago)
+    assert send(control, SWF).status_code == 202
+    assert WorkloadImport.objects.filter(status="failed").count() == uploads.AT_ONCE
+
+
+def test_the_file_name_keeps_no_control_characters(
+    control: APIClient, launched: list[int], settings: Any, tmp_path: Any
+) -> None:
+    settings.VAR_DIR = tmp_path
+    assert send(control, SWF, file_name="a\x1b[2Jb.swf").json()["file_name"] == "a[2Jb.swf"
+
+
+def test_another_run_than_the_one_named_is_left_alone(control: APIClient, run: Run) -> None:
+    other = make_run(1, name="other")
+    living(run, "running")
+    living(other, "running")
+    control.post(f"/api/v1/runs/{run.pk}/pause/")
+    assert SimulationState.objects.get(run=other).command == ""
