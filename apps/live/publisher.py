@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from channels.layers import get_channel_layer
 from channels_redis.pubsub import RedisPubSubChannelLayer
-from django.db import DatabaseError, connection, connections
+from django.db import Error, connection, connections
 from redis.exceptions import RedisError
 
 from apps.live import messages
@@ -38,24 +38,23 @@ class Publisher:
     The runner's thread only notes where the run stands; a thread of its own builds the snapshot and sends it, and
     while that is busy the runner goes on and nothing queues up. A Redis or a database that cannot be reached costs
     snapshots, never the run. With an in-memory database, which threads cannot share, it all happens at once instead.
+
+    Attributes:
+        seconds: what it took of the runner's own thread so far.
     """
 
     def __init__(self) -> None:
+        self.seconds = 0.0
         self._race: Race | None = None
         self._marks: queue.SimpleQueue[Mark | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._outlet = Outlet()
         self._busy = False
         self._next_at = 0.0
-        self._stored_at = 0.0
-        self._retry_at = 0.0
-        self._unreachable = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self.published = 0
 
     def started(self, runner: "Runner") -> None:
         """Show the run as it begins or is taken up again."""
         self._race = Race(runner)
-        self._loop = asyncio.new_event_loop()
         if not (connection.vendor == "sqlite" and connection.is_in_memory_db()):
             self._thread = threading.Thread(target=self._work, name="live publisher", daemon=True)
             self._thread.start()
@@ -65,7 +64,8 @@ class Publisher:
         """Show the run if the last snapshot has gone out and is old enough."""
         now = time.monotonic()
         if now >= self._next_at and not self._busy:
-            self._next_at = max(self._next_at + 1 / SNAPSHOTS_A_SECOND, now)
+            # In step with the clock rather than with the last snapshot, so that ten a second are ten.
+            self._next_at = max(self._next_at + 1 / SNAPSHOTS_A_SECOND, now + 0.5 / SNAPSHOTS_A_SECOND)
             self._hand_over(urgent=False)
 
     def changed(self, runner: "Runner") -> None:
@@ -87,7 +87,7 @@ class Publisher:
         else:
             self._hand_over(urgent=True)
         if self._thread is None:
-            self._close()
+            self._outlet.close()
             return
         self._marks.put(None)
         self._thread.join(FLUSH_SECONDS)
@@ -95,12 +95,14 @@ class Publisher:
             logger.warning("The last live snapshots of run %s were not sent in time.", runner.run.name)
 
     def _hand_over(self, *, urgent: bool) -> None:
+        began = time.perf_counter()
         mark = self._race.mark(urgent=urgent)
         if self._thread is None:
             self._publish(mark)
         else:
             self._busy = True
             self._marks.put(mark)
+        self.seconds += time.perf_counter() - began
 
     def _work(self) -> None:
         try:
@@ -108,17 +110,32 @@ class Publisher:
                 self._publish(mark)
                 self._busy = not self._marks.empty()
         finally:
-            self._close()
+            self._outlet.close()
             connections.close_all()
 
     def _publish(self, mark: Mark) -> None:
-        snapshot = self._race.snapshot(mark)
+        self._outlet.put(self._race.snapshot(mark), urgent=mark.urgent)
+
+
+class Outlet:
+    """Where snapshots go: through Redis if there is one, and into the run's row; used by one thread.
+
+    What cannot be reached costs snapshots, is logged and tried again.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._stored_at = 0.0
+        self._retry_at = 0.0
+        self._unreachable = False
+
+    def put(self, snapshot: messages.Snapshot, *, urgent: bool) -> None:
+        """Send a snapshot, and store it when nothing else carries it, when it is urgent, and once a second."""
         by_redis = messages.via() == "redis"
         if by_redis:
-            self._send(snapshot, urgent=mark.urgent)
-        if not by_redis or mark.urgent or time.monotonic() - self._stored_at >= STORED_EVERY:
+            self._send(snapshot, urgent=urgent)
+        if not by_redis or urgent or time.monotonic() - self._stored_at >= STORED_EVERY:
             self._store(snapshot)
-        self.published += 1
 
     def _send(self, snapshot: messages.Snapshot, *, urgent: bool) -> None:
         """Send through Redis; while that is away, try again only once a second."""
@@ -138,14 +155,15 @@ class Publisher:
         self._stored_at = time.monotonic()
         try:
             SimulationState.objects.filter(run=snapshot["run"]).update(snapshot=snapshot)
-        except DatabaseError as error:
+        except Error as error:
             logger.warning("A live snapshot could not be stored: %s", error)
-            if self._thread is not None:
-                connection.close()
+            if not connection.in_atomic_block:
+                connection.close()  # A broken connection is replaced at the next snapshot.
 
-    def _close(self) -> None:
-        """Close the thread's connections to Redis."""
-        if isinstance(get_channel_layer(), RedisPubSubChannelLayer):
+    def close(self) -> None:
+        """Close the connections to Redis."""
+        layer = get_channel_layer()
+        if isinstance(layer, RedisPubSubChannelLayer):
             # Of this event loop alone: the layer keeps connections for each.
-            self._loop.run_until_complete(get_channel_layer().flush())
+            self._loop.run_until_complete(layer.flush())
         self._loop.close()

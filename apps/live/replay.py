@@ -264,5 +264,4 @@ def _load(run_id: int) -> Film:
     except Run.DoesNotExist:
         raise ReplayRefused(f"There is no run {run_id}.") from None
     finally:
-        if not (connection.vendor == "sqlite" and connection.is_in_memory_db()):
-            connection.close()
+        connection.close()

@@ -1,0 +1,50 @@
+"""Sites with real sockets, shared by the live tests of one session."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from live_site import Redis, Site
+
+
+def need_redis() -> None:
+    if shutil.which("redis-server"):
+        return
+    if os.environ.get("REQUIRE_SERVICES") == "1":
+        pytest.fail("REQUIRE_SERVICES=1, but there is no redis-server to start.")
+    pytest.skip("There is no redis-server to start.")
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    need_redis()
+    server = Redis(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def embedded_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("embedded"))
+    yield site
+    site.close()
+
+
+@pytest.fixture(scope="session")
+def redis_site(tmp_path_factory: pytest.TempPathFactory, redis: Redis) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("redis_site"), redis_url=redis.url)
+    yield site
+    site.close()
+
+
+@pytest.fixture(params=["embedded", "redis"])
+def site(request: pytest.FixtureRequest) -> Site:
+    """A site without and with Redis."""
+    return request.getfixturevalue(f"{request.param}_site")
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A name for a run that no other test uses."""
+    return request.node.name[:190]

@@ -1,0 +1,219 @@
+"""A site of its own for a test: a fresh database, a daphne process, and a Redis that can be stopped."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from websockets.sync.client import ClientConnection, connect
+
+PROJECT = Path(__file__).resolve().parents[2]
+FEED = Path(__file__).with_name("live_feed.py")
+PATIENCE = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def eventually(question: Any, seconds: float = PATIENCE) -> Any:
+    """Return the first true answer."""
+    until = time.monotonic() + seconds
+    while not (answer := question()):
+        if time.monotonic() > until:
+            raise AssertionError(f"{question} stayed untrue for {seconds:g} s")
+        time.sleep(0.02)
+    return answer
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Redis:
+    """A private redis-server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder = folder
+        self.start()
+
+    def start(self) -> None:
+        program = shutil.which("redis-server")
+        self._process = subprocess.Popen(
+            [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)],
+            stdout=subprocess.DEVNULL,
+        )
+        eventually(lambda: _listens(self.port))
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+
+class Site:
+    """A daphne process on a database of its own, and a process that feeds it."""
+
+    def __init__(self, folder: Path, *, redis_url: str = "", **environment: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.environment = {
+            **os.environ,
+            "VAR_DIR": str(folder),
+            "DATABASE_URL": f"sqlite:///{folder / 'site.sqlite3'}",
+            "REDIS_URL": redis_url,
+            "DJANGO_SETTINGS_MODULE": "scheduler_sim.settings",
+            "PYTHONPATH": str(PROJECT),
+            "PYTHONWARNINGS": "ignore",
+            "LOG_LEVEL": "WARNING",
+            **environment,
+        }
+        self.environment.pop("PYTEST_CURRENT_TEST", None)
+        self._log = (folder / "daphne.log").open("ab")
+        self._feed: subprocess.Popen[str] | None = None
+        self.manage("migrate", "--verbosity", "0")
+        self.start()
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "daphne.log").read_text()
+
+    def manage(self, *arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=PROJECT,
+            env=self.environment,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
+
+    def launch(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command beside the server."""
+        return subprocess.Popen(
+            [sys.executable, "manage.py", *arguments],
+            cwd=PROJECT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+
+    def start(self) -> None:
+        self._daphne = subprocess.Popen(
+            [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "scheduler_sim.asgi:application"],
+            cwd=PROJECT,
+            env=self.environment,
+            stdout=self._log,
+            stderr=self._log,
+        )
+        eventually(lambda: _listens(self.port) or self._daphne.poll() is not None)
+        assert self._daphne.poll() is None, self.log
+
+    def stop(self) -> None:
+        self._daphne.send_signal(signal.SIGINT)
+        try:
+            self._daphne.wait(10)
+        except subprocess.TimeoutExpired:
+            self._daphne.kill()
+            self._daphne.wait()
+
+    def close(self) -> None:
+        if self._feed is not None:
+            self._feed.stdin.close()
+            self._feed.wait(10)
+        self.stop()
+        self._log.close()
+
+    @property
+    def process_id(self) -> int:
+        return self._daphne.pid
+
+    def memory_kb(self) -> int:
+        status = Path(f"/proc/{self.process_id}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+
+    def processor_seconds(self) -> float:
+        fields = Path(f"/proc/{self.process_id}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def metric(self, name: str) -> float:
+        """Return a figure of the server's own /metrics."""
+        with urlopen(f"http://127.0.0.1:{self.port}/metrics") as page:
+            lines = page.read().decode().splitlines()
+        return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
+
+    def tell(self, do: str, **arguments: Any) -> Any:
+        """Let the feeding process do something, and return its answer."""
+        self.begin(do, **arguments)
+        return self.answer()
+
+    def begin(self, do: str, **arguments: Any) -> None:
+        """Let the feeding process do something without waiting for it."""
+        if self._feed is None:
+            self._feed = subprocess.Popen(
+                [sys.executable, str(FEED)],
+                cwd=PROJECT,
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                text=True,
+            )
+        self._feed.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+        self._feed.stdin.flush()
+
+    def answer(self) -> Any:
+        return json.loads(self._feed.stdout.readline())
+
+    def url(self, path: str) -> str:
+        return f"ws://127.0.0.1:{self.port}{path}"
+
+    @contextlib.contextmanager
+    def client(self, path: str, **headers: str) -> Iterator["Client"]:
+        with connect(self.url(path), additional_headers=headers, open_timeout=PATIENCE, proxy=None) as connection:
+            yield Client(connection)
+
+
+class Client:
+    """A client that reads JSON, and acknowledges when it is told to."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+
+    def receive(self, kind: str | None = None, *, acknowledge: bool = True, **fields: Any) -> dict[str, Any]:
+        """Return the next message, of this kind and with these fields when they are given."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            message = json.loads(self.connection.recv(timeout=max(0.01, until - time.monotonic())))
+            if acknowledge and "sequence" in message:
+                self.send(type="ack", sequence=message["sequence"])
+            if kind in (None, message["type"]) and all(message[key] == value for key, value in fields.items()):
+                return message
+
+    def send(self, **message: Any) -> None:
+        self.connection.send(json.dumps(message))
+
+    def ask(self, **message: Any) -> dict[str, Any]:
+        """Send a message and return the answer to it."""
+        self.send(**message)
+        return self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        while True:
+            message = self.receive()
+            if message["type"] in ("accepted", "error", "pong"):
+                return message
