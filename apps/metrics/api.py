@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
+from apps.metrics.cache import remember
 from apps.metrics.models import Metric
 from apps.results.api import SchedulerResultSerializer
 from apps.results.models import Run, SchedulerResult
@@ -161,7 +162,9 @@ class LeaderboardView(OneRunView):
         """Rank them by mean bounded slowdown, the lowest first."""
         run = self.run()
         names = MetricSerializer.Meta.fields
-        rows = Metric.objects.leaderboard(run).values(*names) if run else []
+        rows: list[dict[str, Any]] = []
+        if run:
+            rows = remember("leaderboard", lambda: list(Metric.objects.leaderboard(run).values(*names)), run_id=run.pk)
         results = [{"rank": rank, **row} for rank, row in enumerate(rows, start=1)]
         return Response({"run": run.pk if run else None, "results": results})
 
@@ -172,7 +175,7 @@ class LatestView(GuardedMixin, APIView):
     @extend_schema(responses=LatestSerializer)
     def get(self, request: Request) -> Response:
         """Return the newest 100, newest first."""
-        return Response({"results": result_rows(SchedulerResult.objects.order_by("-id")[:LATEST])})
+        return Response({"results": remember("latest", lambda: result_rows(SchedulerResult.objects.latest(LATEST)))})
 
 
 class HistoryView(OneRunView):
@@ -195,21 +198,28 @@ class HistoryView(OneRunView):
         run = self.run()
         if run is None:
             return Response({"run": None, "next": None, "results": []})
-        # Read off the unique key: with no row missing, this many hold one task more than the page.
-        rows = SchedulerResult.objects.filter(run=run, task_id__gt=after).order_by("task_id", "scheduler")
-        by_task: dict[int, dict[str, Any]] = {}
-        for row in result_rows(rows[: (size + 1) * len(run.policies)]):
-            by_task.setdefault(row["task"], {})[row["scheduler"]] = row
-        page = list(by_task)[:size]
-        results = [
-            {"task": task, "task_id": next(iter(by_task[task].values()))["task_id"], "policies": by_task[task]}
-            for task in page
-        ]
+        results, more = remember(
+            "history", lambda: _history_page(run, after, size), run_id=run.pk, parameters=(after, size)
+        )
         following = None
-        if len(by_task) > size:
+        if more:
             following = replace_query_param(request.build_absolute_uri(), "run", run.pk)
-            following = replace_query_param(following, "after", page[-1])
+            following = replace_query_param(following, "after", results[-1]["task"])
         return Response({"run": run.pk, "next": following, "results": results})
+
+
+def _history_page(run: Run, after: int, size: int) -> tuple[list[dict[str, Any]], bool]:
+    """Return `size` tasks from beyond the key `after`, and whether there are more."""
+    # Read off the unique key: with no row missing, this many hold one task more than the page.
+    rows = SchedulerResult.objects.filter(run=run, task_id__gt=after).order_by("task_id", "scheduler")
+    by_task: dict[int, dict[str, Any]] = {}
+    for row in result_rows(rows[: (size + 1) * len(run.policies)]):
+        by_task.setdefault(row["task"], {})[row["scheduler"]] = row
+    page = [
+        {"task": task, "task_id": next(iter(policies.values()))["task_id"], "policies": policies}
+        for task, policies in list(by_task.items())[:size]
+    ]
+    return page, len(by_task) > size
 
 
 def result_rows(queryset: Any) -> list[dict[str, Any]]:

@@ -8,3 +8,7 @@ class MetricsConfig(AppConfig):
 
     name = "apps.metrics"
     verbose_name = "metrics"
+
+    def ready(self) -> None:
+        """Let the cache hear of changed rows."""
+        from apps.metrics import cache  # noqa: F401 importing it connects its receiver

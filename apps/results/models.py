@@ -1,11 +1,12 @@
 """Runs and the placements they made."""
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from apps.results.errors import RunStateError
 from apps.results.managers import RunQuerySet, SchedulerResultQuerySet
+from apps.results.signals import rows_changed
 from apps.tasks.models import Task, Workload
 
 
@@ -126,7 +127,10 @@ class Run(models.Model):
 
     def _move(self, *, to: str, allowed: tuple[str, ...], **changes: object) -> None:
         """Claim the row in one statement, so that of two processes only one makes the move."""
-        moved = type(self).objects.filter(pk=self.pk, status__in=allowed).update(status=to, **changes)
+        with transaction.atomic():
+            moved = type(self).objects.filter(pk=self.pk, status__in=allowed).update(status=to, **changes)
+            if moved:
+                rows_changed.send(sender=type(self), run_id=self.pk)
         if not moved:
             self.refresh_from_db(fields=["status"])
             raise RunStateError(f"Run {self.name} is {self.status}, so it cannot become {to}.")
