@@ -76,13 +76,14 @@ def replace_estimates(workload: Workload, estimates: str | Estimates, generator:
     chosen = Estimates.parse(estimates) if isinstance(estimates, str) else estimates
     if chosen.kind == "trace":
         return workload
-    if chosen.kind == "exact":
+    if chosen.factor == 1.0:
         return replace(workload, duration_estimate=workload.runtime.copy())
     factors: FloatArray = np.full(len(workload), chosen.factor)
     if chosen.kind == "uniform":
         factors = 1.0 + (chosen.factor - 1.0) * generator.random(len(workload))
-    told: FloatArray = np.round(workload.runtime * factors, _DIGITS)
-    if chosen.kind == "uniform" or chosen.factor == 1.0:
+    with np.errstate(over="ignore"):
+        told: FloatArray = np.round(workload.runtime * factors, _DIGITS)
+    if chosen.kind == "uniform":
         told = np.maximum(told, workload.runtime)
     if len(told) and told.max() > LARGEST_INTEGER:
         raise InvalidParameter(f"Estimates {chosen} go beyond 2**53 seconds.")

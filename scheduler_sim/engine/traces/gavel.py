@@ -52,7 +52,9 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
             f"{source.name} is a Gavel trace, which holds training steps and not seconds: "
             "give --steps-per-second or a table of throughputs."
         )
-    given = [*(options.throughputs or {}).values(), options.steps_per_second or 1.0]
+    given = list((options.throughputs or {}).values())
+    if options.steps_per_second is not None:
+        given.append(options.steps_per_second)
     if not all(np.isfinite(rate) and rate > 0 for rate in given):
         raise InvalidTrace("Steps per second must be finite and above 0.")
     layout = _layout(source.head(1))
