@@ -23,4 +23,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("scheduler_sim.api_urls")),
     path("", include("apps.tasks.urls")),
+    path("", include("apps.metrics.urls")),
+    path("", include("apps.training.urls")),
+    path("", include("apps.live.urls")),
 ]

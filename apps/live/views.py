@@ -40,6 +40,12 @@ RUN_EXPORT = (
     "created_at",
     "finished_at",
 )
+RACE_CELLS = ("done", "mean", "p95", "waiting", "running", "cpu", "gpu", "energy", "cost", "wins")
+RACE_CHARTS = (
+    ("mean_job_completion_time", "Mean JCT"),
+    ("queue_length", "Tasks waiting"),
+    ("cpu_utilisation", "CPU use"),
+)
 CONTROLS = {"running": ("pause", "stop"), "paused": ("resume", "stop"), "queued": ("stop",)}
 
 
@@ -104,6 +110,8 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "configuration": sorted(run.configuration.items()),
         "audit": audit_lines(run.workload.audit),
         "source": f"/runs/{pk}/charts",
+        "race_cells": RACE_CELLS,
+        "race_charts": RACE_CHARTS,
     }
     if totals:
         context |= {

@@ -31,6 +31,12 @@ _ORDER_COLOURS = {
     "linear": 3,
     "mlp": 0,
     "recorded": 8,
+    "drf": 7,
+    "max_min": 11,
+    "min_min": 3,
+    "peft": 0,
+    "qssf": 4,
+    "sufferage": 10,
 }
 _PLACEMENT_COLOURS = {
     "round_robin": 6,

@@ -6,6 +6,8 @@ from apps.tasks import views
 
 urlpatterns = [
     path("workloads/", views.workload_list, name="workload-list"),
+    path("workloads/upload/", views.workload_upload, name="workload-upload"),
+    path("workloads/imports/<int:pk>/", views.workload_import, name="workload-import"),
     path("workloads/<int:pk>/", views.workload_detail, name="workload-detail"),
     path("workloads/<int:pk>/charts.json", views.workload_charts, name="workload-charts"),
     re_path(

@@ -1,18 +1,27 @@
 """Pages of workloads, the definitions of the figures, and the switch of colours."""
 
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from apps.tasks.api import UploadSerializer
 from apps.tasks.audit_lines import audit_lines
 from apps.tasks.context import THEMES
 from apps.tasks.downloads import chart_response, table_response
-from apps.tasks.models import Workload
+from apps.tasks.errors import WorkloadError
+from apps.tasks.models import Workload, WorkloadImport
+from apps.tasks.uploads import upload_accept
 from apps.tasks.viewing import ROWS_PER_PAGE, ordered, reading, sort_key
 from apps.tasks.workload_charts import portrait
 from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.traces import FORMATS
 
 WORKLOAD_COLUMNS = {
     "name": "name",
@@ -86,6 +95,47 @@ def workload_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpRe
     if chart is None:
         raise Http404("There is no such chart.")
     return chart_response(f"workload-{pk}-{key}", chart, kind)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def workload_upload(request: HttpRequest) -> HttpResponse:
+    """Take a trace file; it is read in a process of its own."""
+    if not request.user.has_perm("results.control_run"):
+        raise PermissionDenied("Uploading needs the permission “Can start, pause, resume and stop runs”.")
+    errors: Any = {}
+    if request.method == "POST":
+        form = UploadSerializer(data=request.POST.dict() | request.FILES.dict())
+        if not form.is_valid():
+            errors = form.errors
+        elif form.validated_data["file"].size > settings.UPLOAD_MAX_BYTES:
+            errors = {"file": [f"A file may hold {settings.UPLOAD_MAX_BYTES // 2**20} MiB."]}
+        else:
+            sent = form.validated_data
+            try:
+                job = upload_accept(
+                    upload=sent["file"], format=sent["format"], name=sent["name"], requested_by=request.user
+                )
+            except WorkloadError as error:
+                errors = {"file": [str(error)]}
+            else:
+                return redirect("workload-import", pk=job.pk)
+    context = {
+        "formats": FORMATS.values(),
+        "errors": errors,
+        "most": settings.UPLOAD_MAX_BYTES // 2**20,
+        "imports": WorkloadImport.objects.select_related("workload").order_by("-pk")[:10],
+    }
+    return render(request, "tasks/workload_upload.html", context, status=400 if errors else 200)
+
+
+@reading
+@require_safe
+def workload_import(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show how far the reading of an upload is."""
+    job = get_object_or_404(WorkloadImport.objects.select_related("workload"), pk=pk)
+    over = job.status in (WorkloadImport.Status.FINISHED, WorkloadImport.Status.FAILED)
+    return render(request, "tasks/workload_import.html", {"job": job, "over": over})
 
 
 @reading

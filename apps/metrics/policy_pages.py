@@ -1,0 +1,117 @@
+"""What the pages of policies tell: the parts a policy is made of, and how it did in the stored runs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db.models import Count
+
+from apps.metrics.appearance import appearance
+from apps.metrics.models import Metric
+from apps.tasks.charts import Axis, Chart, Series, TextTable
+from apps.tasks.formatting import percent_change, quantity
+from scheduler_sim.engine.policies import READY_MADE, Policy
+from scheduler_sim.engine.policies.backfill import BACKFILLS
+from scheduler_sim.engine.policies.order import ORDERS
+from scheduler_sim.engine.policies.placement import PLACEMENTS
+
+RUNS_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Part:
+    """One order, backfilling or placement as the list shows it."""
+
+    kind: str
+    name: str
+    rule: str
+    source: str
+    clairvoyant: bool
+    example: str
+
+
+def parts() -> list[Part]:
+    """Return every registered part."""
+    orders = [Part("order", one.name, one.formula, one.source, one.clairvoyant, one.name) for one in ORDERS]
+    backfills = [
+        Part("backfill", one.name, one.rule, one.source, False, f"fcfs+{one.name}" if one.name != "none" else "fcfs")
+        for one in BACKFILLS
+    ]
+    placements = [
+        Part("placement", one.name, one.rule, one.source, one.clairvoyant, f"fcfs@{one.name}") for one in PLACEMENTS
+    ]
+    return orders + backfills + placements
+
+
+def parts_of(policy: Policy) -> list[Part]:
+    """Return the three parts of one policy."""
+    chosen = {("order", policy.order.name), ("backfill", policy.backfill.name), ("placement", policy.placement.name)}
+    return [part for part in parts() if (part.kind, part.name) in chosen]
+
+
+def ready_made() -> Iterable[tuple[str, str]]:
+    """Return the whole policies under one name, with what they stand for."""
+    return READY_MADE.items()
+
+
+def played() -> list[dict[str, object]]:
+    """Return the policies that stored runs hold, the most played first."""
+    totals = Metric.objects.totals().order_by()
+    return list(totals.values("scheduler").annotate(runs=Count("id")).order_by("-runs", "scheduler"))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a policy did in one run."""
+
+    total: Metric
+    rank: int
+    policies: int
+    best: Metric
+    behind: str
+
+
+def standings(scheduler: str) -> list[Standing]:
+    """Return how the policy did in the newest runs that hold it, newest first."""
+    mine = Metric.objects.totals().filter(scheduler=scheduler, mean_job_completion_time__isnull=False)
+    newest = mine.select_related("run__workload").defer("details", "run__configuration", "run__cluster")
+    rows = list(newest.order_by("-run_id")[:RUNS_SHOWN])
+    ranked: dict[int, list[Metric]] = {}
+    others = Metric.objects.totals().filter(run__in=[row.run_id for row in rows]).in_rank_order()
+    for total in others.only("run_id", "scheduler", "mean_job_completion_time"):
+        ranked.setdefault(total.run_id, []).append(total)
+    found = []
+    for row in rows:
+        of_run = ranked[row.run_id]
+        best = of_run[0]
+        rank = 1 + next(place for place, total in enumerate(of_run) if total.scheduler == scheduler)
+        behind = percent_change(row.mean_job_completion_time, best.mean_job_completion_time)
+        found.append(Standing(total=row, rank=rank, policies=len(of_run), best=best, behind=behind))
+    return found
+
+
+def distance_chart(scheduler: str, found: list[Standing]) -> Chart:
+    """Draw how far the policy's mean completion time is above the best policy's, run by run."""
+    shown = [one for one in found if one.best.mean_job_completion_time]
+    names = [one.total.run.name for one in shown]
+    above = [one.total.mean_job_completion_time / one.best.mean_job_completion_time - 1 for one in shown]
+    first = sum(one.rank == 1 for one in shown)
+    look = appearance(scheduler)
+    finding = "No stored run holds this policy."
+    if shown:
+        finding = f"{scheduler} is first in {first} of {len(shown)} runs; at worst its mean JCT is "
+        finding += f"{quantity('share', max(above))} above the best policy's."
+    series = [Series(scheduler, names, above, look.colour, look.dash)] if shown else []
+    rows = [
+        (name, f"{one.rank} of {one.policies}", quantity("share", distance))
+        for name, one, distance in zip(names, shown, above, strict=True)
+    ]
+    return Chart(
+        "distance",
+        "bar",
+        "How far from the best policy of each run",
+        finding,
+        Axis("Run", "", "category"),
+        Axis("Mean JCT above the best", "share"),
+        series,
+        TextTable(("Run", "Place", "Above the best"), rows),
+    )
