@@ -74,7 +74,7 @@ def test_every_parameter_explains_itself(model: str) -> None:
         ("mixed", {"parameters": {"hybrid": "perhaps"}}, "yes or no"),
         ("mixed", {"parameters": {"size_low": 10, "size_high": 5}}, "must not be larger"),
         ("mixed", {"tasks": 0}, "between 1 and"),
-        ("mixed", {"seed": -1}, "must not be negative"),
+        ("mixed", {"seed": -1}, "between 0 and"),
     ],
 )
 def test_a_wrong_argument_is_refused_in_one_sentence(model: str, arguments: dict, reason: str) -> None:

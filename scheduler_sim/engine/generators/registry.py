@@ -95,15 +95,15 @@ def generate_workload(model: str, *, tasks: int, seed: int, parameters: Mapping[
     """Make `tasks` tasks by a registered model; the same arguments give the same tasks.
 
     Raises:
-        InvalidParameter: an unknown model or parameter, a value out of bounds, a negative seed, or a
-            number of tasks outside 1 to `MOST_TASKS`.
+        InvalidParameter: an unknown model or parameter, a value out of bounds, a seed outside 0 to
+            2**63 - 1, or a number of tasks outside 1 to `MOST_TASKS`.
     """
     if model not in GENERATORS:
         raise InvalidParameter(unknown_name("generator", model, list(GENERATORS)))
     if not 1 <= tasks <= MOST_TASKS:
         raise InvalidParameter(f"The number of tasks must lie between 1 and {MOST_TASKS:,}, not {tasks}.")
-    if seed < 0:
-        raise InvalidParameter(f"The seed must not be negative, but is {seed}.")
+    if not 0 <= seed < 2**63:
+        raise InvalidParameter(f"The seed must lie between 0 and 2**63 - 1, not {seed}.")
     generator = GENERATORS[model]
     parsed = generator.parse(parameters or {})
     workload = generator.generate(tasks, parsed, np.random.default_rng(seed))

@@ -1,0 +1,221 @@
+"""importworkload and generateworkload through the command line."""
+
+import gzip
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError
+
+from apps.tasks.models import Task, Workload
+from scheduler_sim import columnar
+
+pytestmark = pytest.mark.django_db
+
+PathOf = Callable[[str], Path]
+
+
+def run(command: str, *arguments: object) -> str:
+    out = StringIO()
+    call_command(command, *map(str, arguments), stdout=out, verbosity=0)
+    return out.getvalue()
+
+
+def document(command: str, *arguments: object) -> dict:
+    return json.loads(run(command, *arguments, "--json"))
+
+
+def refusal(command: str, *arguments: object) -> str:
+    """Return the one sentence with which the command fails, after checking that it left nothing behind."""
+    before = (Workload.objects.count(), Task.objects.count())
+    with pytest.raises(CommandError) as caught:
+        run(command, *arguments)
+    assert (Workload.objects.count(), Task.objects.count()) == before
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.endswith(".")
+    return message
+
+
+@pytest.fixture
+def swf(data_path: PathOf) -> Path:
+    return data_path("small.swf")
+
+
+def test_an_import_stores_every_task(swf: Path) -> None:
+    printed = document("importworkload", swf)
+    workload = Workload.objects.get()
+    assert printed["created"] is True
+    assert printed["workload"]["id"] == workload.pk
+    assert printed["workload"]["name"] == workload.name == "small"
+    assert (workload.source, workload.source_file_name, workload.max_processors) == ("swf", "small.swf", 8)
+    assert (workload.task_count, workload.first_arrival_time, workload.last_arrival_time) == (4, 0, 20)
+    assert workload.offered_load == printed["workload"]["offered_load"] == 980 / 160
+    assert workload.audit == printed["audit"]
+    assert workload.audit["headers"]["UnixStartTime"] == "749458803"
+    task = workload.tasks.get(task_id=1)
+    assert (task.arrival_time, task.runtime, task.duration_estimate, task.cpus) == (0, 100, 200, 4)
+    assert (task.memory_mb, task.user, task.group, task.queue, task.kind) == (4, "1", "1", "2", "rigid")
+    assert (task.recorded_start_time, task.deadline_time, task.dependencies) == (5, None, [])
+    assert workload.tasks.get(task_id=2).recorded_start_time is None
+
+
+def test_the_summary_goes_to_stdout_in_one_line(swf: Path) -> None:
+    assert run("importworkload", swf) == (
+        "Workload small (swf): 4 tasks arriving over 0.00 days, 980 core-s, offered load 6.125 on 8 processors.\n"
+    )
+
+
+def test_the_same_file_is_stored_once(swf: Path, tmp_path: Path) -> None:
+    first = document("importworkload", swf)
+    copy = tmp_path / "copy.swf"
+    copy.write_bytes(swf.read_bytes())
+    again = document("importworkload", copy, "--name", "another")
+    assert again["created"] is False
+    assert again["workload"] == first["workload"]
+    assert "stored already, as workload small." in run("importworkload", copy)
+    assert Workload.objects.count() == 1
+
+
+def test_the_same_file_read_in_another_way_is_another_workload(swf: Path) -> None:
+    run("importworkload", swf)
+    other = document("importworkload", swf, "--preceding-jobs")
+    assert other["created"] is True
+    assert other["workload"]["name"] == "small-2"
+    assert Task.objects.get(workload_id=other["workload"]["id"], task_id=2).dependencies == [1]
+
+
+def test_a_mapped_csv_is_imported(data_path: PathOf) -> None:
+    mapping = "task_id=id,arrival_time=submitted, runtime=secs,cpus=cores,gpus=num_gpu,dependencies=after"
+    printed = document("importworkload", data_path("jobs.csv"), "--map", mapping, "--name", "jobs of January")
+    assert printed["workload"]["name"] == "jobs of January"
+    assert sorted(Task.objects.get(task_id=12).dependencies) == [10, 11]
+    assert Task.objects.get(task_id=11).gpus == 0.5
+
+
+def test_a_gavel_trace_takes_its_throughput(data_path: PathOf, tmp_path: Path) -> None:
+    rates = tmp_path / "rates.json"
+    rates.write_text('{"LM (batch size 80)": 5}')
+    run("importworkload", data_path("gavel_7.trace"), "--steps-per-second", 10, "--throughputs", rates)
+    assert list(Task.objects.order_by("task_id").values_list("runtime", flat=True)) == [100, 100]
+
+
+def test_broken_lines_are_counted_and_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.swf"
+    path.write_text("1 0 -1 10 1\nbroken\n3 0 -1 10 1\n")
+    call_command("importworkload", str(path), stdout=StringIO())
+    assert Workload.objects.get().audit["dropped"]["broken_line"] == {"count": 1, "places": [2]}
+    shown = capsys.readouterr().err
+    assert "3 read, 2 kept" in shown
+    assert "Dropped" in shown
+
+
+@pytest.mark.parametrize(
+    ("data", "arguments", "reason"),
+    [
+        (b"", (), "is empty"),
+        (b"\x7fELF\0\0", (), "binary"),
+        (b"1 0 -1 x 1\n", ("--format", "swf"), "1 lines that do not hold the numbers"),
+        (b"hello\n", (), "not recognised"),
+        (b"1 0 -1 10 1\n", ("--format", "sfw"), "Did you mean swf"),
+        (b"1 inf -1 10 1\n", (), "not finite"),
+        (b"1 0 -1 -10 1\n", (), "negative run time"),
+        (b"1 0 -1 99999999999999999999 1\n", (), "beyond 2**53"),
+        (b"arrival_time,runtime\n1,\xff\n", (), "not UTF-8"),
+        (b"a,b\n1,2\n", (), "--map"),
+        (b"a,b\n1,2\n", ("--map", "arrival_time"), "--map takes pairs"),
+        (b"a,b\n1,2\n", ("--map", "runtime=a,runtime=b"), "twice"),
+        (b"1 0 -1 10 1\n", ("--map", "runtime=a"), "no meaning for the format swf"),
+        (b"1 0 -1 10 1\n" * 9, ("--max-bytes", "50"), "larger than the limit"),
+        (gzip.compress(b"1 0 -1 10 1\n")[:-9], (), "damaged gzip"),
+        (b"1 0 -1 10 1\n", ("--name", " "), "1 to 200 characters"),
+        (b"1 0 -1 10 1\n", ("--name", "x" * 201), "1 to 200 characters"),
+        (b"arrival_time,runtime,user\n0,1," + b"u" * 101 + b"\n", (), "text of 101 characters"),
+        (b"task_id,arrival_time,runtime,dependencies\n1,0,5,2\n2,0,5,1\n", (), "circular"),
+    ],
+)
+def test_a_bad_file_is_one_sentence_and_leaves_no_rows(
+    data: bytes, arguments: tuple[str, ...], reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "trace"
+    path.write_bytes(data)
+    assert reason in refusal("importworkload", path, *arguments)
+
+
+def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    assert "There is no file" in refusal("importworkload", tmp_path / "none.swf")
+    assert "is a folder" in refusal("importworkload", tmp_path)
+
+
+def test_a_name_is_given_once(swf: Path) -> None:
+    run("generateworkload", "lublin", "--tasks", 3, "--name", "mine")
+    assert "already; choose another name" in refusal("importworkload", swf, "--name", "mine")
+    assert "already; choose another name" in refusal("generateworkload", "lublin", "--tasks", 4, "--name", "mine")
+
+
+def test_a_full_disk_leaves_no_rows(swf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object) -> None:
+        raise OperationalError("database or disk is full")
+
+    monkeypatch.setattr(columnar, "insert_columns", fail)
+    assert "could not be stored: database or disk is full" in refusal("importworkload", swf)
+    assert "could not be stored" in refusal("generateworkload", "mixed", "--tasks", 5)
+
+
+def test_a_generated_workload_says_how_to_make_it_again() -> None:
+    printed = document("generateworkload", "lublin", "--tasks", 50, "--seed", 3, "--load", 0.8, "--processors", 64)
+    workload = Workload.objects.get()
+    assert (workload.name, workload.source, workload.seed) == ("lublin-50-seed3", "synthetic:lublin", 3)
+    assert workload.generator_parameters["processors"] == workload.max_processors == 64
+    assert workload.offered_load == pytest.approx(0.8, rel=1e-3)
+    assert workload.tasks.count() == workload.task_count == printed["workload"]["task_count"] == 50
+
+
+def test_the_same_generation_is_stored_once_unless_named_anew() -> None:
+    arguments = ("generateworkload", "mixed", "--tasks", 20, "--rate", 5)
+    first = document(*arguments)
+    again = document(*arguments)
+    assert (first["created"], again["created"]) == (True, False)
+    assert "stored already" in run(*arguments)
+    assert document(*arguments, "--name", "mine")["created"] is True
+    assert document(*arguments, "--name", "mine")["created"] is False
+    assert document(*arguments, "--seed", 1)["workload"]["name"] == "mixed-20-seed1"
+    other = document("generateworkload", "mixed", "--tasks", 20, "--rate", 6)
+    assert other["workload"]["name"] == "mixed-20-seed0-2"
+
+
+def test_generated_dependencies_and_kinds_are_stored() -> None:
+    run("generateworkload", "mixed", "--tasks", 200)
+    assert Task.objects.exclude(dependencies=[]).exists()
+    assert not Task.objects.exclude(kind=Task.Kind.HYBRID).exists()
+    assert Task.objects.exclude(user="").count() == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("lubin",), "Did you mean lublin"),
+        (("lublin", "--tasks", "0"), "between 1 and"),
+        (("lublin", "--seed", "-1"), "between 0 and 2**63 - 1"),
+        (("lublin", "--seed", str(2**63)), "between 0 and 2**63 - 1"),
+        (("lublin", "--load", "much"), "must be a number"),
+        (("lublin", "--rate", "5"), "no parameter of lublin called 'rate'"),
+        (("mixed", "--hybrid", "perhaps"), "yes or no"),
+    ],
+)
+def test_a_bad_generation_is_one_sentence_and_leaves_no_rows(arguments: tuple[str, ...], reason: str) -> None:
+    assert reason in refusal("generateworkload", *arguments)
+
+
+def test_help_teaches_formats_columns_and_models(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, words in (
+        ("importworkload", ("openb", "arrival_time", "--map")),
+        ("generateworkload", ("lublin", "JPDC 2003", "--dependency-share")),
+    ):
+        with pytest.raises(SystemExit):
+            call_command(command, "--help")
+        shown = capsys.readouterr().out
+        assert all(word in shown for word in words)
