@@ -185,3 +185,18 @@ class SchedulerResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scheduler}: task {self.task_id}"
+
+
+class RunDeletion(models.Model):
+    """Placements of a run that was deleted, still to be removed; see `run_delete`."""
+
+    run_number = models.BigIntegerField(help_text="The key that the run had.")
+    first_result_id = models.BigIntegerField()
+    last_result_id = models.BigIntegerField(help_text="Sinks as the placements are removed from the newest on.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("id",)
+
+    def __str__(self) -> str:
+        return f"deletion of run {self.run_number}"

@@ -1,0 +1,72 @@
+"""Deleting runs."""
+
+import time
+from collections.abc import Callable
+
+from django.db import connection, transaction
+
+from apps.results.errors import RunStateError
+from apps.results.models import Run, RunDeletion, SchedulerResult
+from apps.results.signals import rows_changed
+
+DELETE_KEYS = {"sqlite": 20_000, "postgresql": 100_000}
+"""Primary keys that one deleting statement covers: well under a second, so that nobody waits long."""
+
+YIELD_SECONDS = 0.01
+"""How long the database is left alone between two pieces."""
+
+
+@transaction.atomic
+def run_delete(*, run: Run) -> None:
+    """Make a run disappear at once, whatever its size; `deletions_finish` then removes its placements in pieces.
+
+    The run, its figures, state and training data go in this transaction, together with a note of the placements
+    that are still to go. An interruption at any point leaves the note, and finishing it later leaves nothing behind.
+
+    Raises:
+        RunStateError: the run is under way.
+    """
+    gone = Run.objects.select_for_update().filter(pk=run.pk).first()
+    if gone is None:
+        return
+    if not gone.is_over:
+        raise RunStateError(f"Run {gone.name} is {gone.status}; stop it before deleting it.")
+    if gone.first_result_id is not None and gone.last_result_id is not None:
+        RunDeletion.objects.create(
+            run_number=gone.pk, first_result_id=gone.first_result_id, last_result_id=gone.last_result_id
+        )
+    rows_changed.send(sender=Run, run_id=gone.pk)
+    gone.delete()
+
+
+def deletions_finish(*, on_progress: Callable[[int], None] | None = None) -> int:
+    """Remove the placements of deleted runs, a range of primary keys at a time, and return how many.
+
+    Each range is a transaction of its own: readers are never blocked, other writers only briefly. The newest rows go
+    first, so that they are the first to leave the list of last results. Safe to interrupt, to repeat, and to run
+    twice at once.
+
+    Args:
+        on_progress: called after each range with the number of rows removed so far.
+    """
+    removed = 0
+    for deletion in RunDeletion.objects.order_by("id"):
+        upper = deletion.last_result_id
+        while upper >= deletion.first_result_id:
+            lower = max(deletion.first_result_id, upper - DELETE_KEYS.get(connection.vendor, 20_000) + 1)
+            with transaction.atomic():
+                removed += _delete_range(deletion.run_number, lower, upper)
+                RunDeletion.objects.filter(pk=deletion.pk, last_result_id__gte=lower).update(last_result_id=lower - 1)
+                rows_changed.send(sender=SchedulerResult, run_id=deletion.run_number)
+            if on_progress is not None:
+                on_progress(removed)
+            upper = lower - 1
+            time.sleep(YIELD_SECONDS)
+        RunDeletion.objects.filter(pk=deletion.pk).delete()
+    return removed
+
+
+def _delete_range(run_id: int, lower: int, upper: int) -> int:
+    rows = SchedulerResult.objects.filter(id__range=(lower, upper), run_id=run_id)
+    # Without objects, signals and cascades: nothing refers to a placement.
+    return rows._raw_delete(rows.db)
