@@ -1,7 +1,6 @@
 """Every address below /api/."""
 
 from django.urls import include, path
-from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
 from apps.live.api import RunViewSet, StatusView
@@ -9,7 +8,7 @@ from apps.metrics.api import HistoryView, LatestView, LeaderboardView, MetricVie
 from apps.results.api import ClusterList, PolicyList, SchedulerResultViewSet
 from apps.tasks.api import TaskViewSet, WorkloadImportViewSet, WorkloadViewSet
 from apps.training.api import TrainedModelViewSet, TrainingDataViewSet
-from scheduler_sim.schema import SchemaView
+from scheduler_sim.schema import DocsView, SchemaView
 
 router = SimpleRouter()
 router.register("workloads", WorkloadViewSet, "workload")
@@ -34,5 +33,5 @@ v1 = [
 urlpatterns = [
     path("v1/", include((v1, "api"))),
     path("schema/", SchemaView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
+    path("docs/", DocsView.as_view(), name="api-docs"),
 ]

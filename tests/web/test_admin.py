@@ -1,0 +1,96 @@
+"""Admin pages stay cheap on tables with many rows."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from apps.live.models import SimulationState
+from apps.results.models import Run, SchedulerResult
+from scheduler_sim import admin as shared
+from tests.web.conftest import make_run, make_training_rows
+
+PAGES = (
+    "tasks/workload",
+    "tasks/task",
+    "tasks/workloadimport",
+    "results/run",
+    "results/schedulerresult",
+    "metrics/metric",
+    "training/trainingdata",
+    "training/trainedmodel",
+    "live/simulationstate",
+)
+
+
+@pytest.fixture
+def signed_in(client: Client, admin: User) -> Client:
+    client.force_login(admin)
+    return client
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_costs_the_same_queries_at_any_size_and_counts_no_table(signed_in: Client, run: Run, page: str) -> None:
+    def queries() -> list[str]:
+        with CaptureQueriesContext(connection) as captured:
+            assert signed_in.get(f"/admin/{page}/").status_code == 200
+        return [query["sql"] for query in captured]
+
+    few = queries()
+    larger = make_run(150, name="larger")
+    make_training_rows(larger, 150)
+    for number in range(20):
+        make_run(1, name=f"run {number}")
+    many = queries()
+    assert len(many) == len(few)
+    assert not [
+        sql for sql in many if "COUNT(" in sql and "LIMIT" not in sql and "SELECT 1" not in sql and " FROM (" not in sql
+    ]
+
+
+@pytest.mark.parametrize("page", ["results/schedulerresult", "metrics/metric", "tasks/task"])
+def test_rows_can_be_narrowed_to_a_run_and_a_policy(signed_in: Client, run: Run, page: str) -> None:
+    query = f"workload={run.workload_id}" if page == "tasks/task" else f"run={run.pk}&scheduler=fcfs"
+    response = signed_in.get(f"/admin/{page}/?{query}")
+    assert response.context["cl"].result_count == (1 if page == "metrics/metric" else 5)
+
+
+def test_a_filter_that_is_no_number_shows_nothing(signed_in: Client, run: Run) -> None:
+    response = signed_in.get("/admin/results/schedulerresult/?run=x")
+    assert response.context["cl"].result_count == 0
+
+
+def test_counting_stops_at_what_can_be_paged_through(
+    signed_in: Client, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "REACHABLE_ROWS", 3)
+    response = signed_in.get("/admin/results/schedulerresult/")
+    assert response.context["cl"].result_count == 3
+    assert SchedulerResult.objects.count() == 10
+
+
+def test_runs_are_controlled_through_the_same_service(signed_in: Client, run: Run) -> None:
+    Run.objects.filter(pk=run.pk).update(status="running")
+    done = signed_in.post("/admin/live/simulationstate/", {"action": "stop", "_selected_action": [run.pk]}, follow=True)
+    assert "Asked run" in done.content.decode()
+    assert Run.objects.get(pk=run.pk).status == "stopped"
+    refused = signed_in.post(
+        "/admin/live/simulationstate/", {"action": "pause", "_selected_action": [run.pk]}, follow=True
+    )
+    assert "cannot pause" in refused.content.decode()
+
+
+def test_actions_need_the_permission(client: Client, run: Run, staff: User) -> None:
+    from django.contrib.auth.models import Permission
+
+    staff.user_permissions.add(Permission.objects.get(codename="view_simulationstate"))
+    client.force_login(staff)
+    Run.objects.filter(pk=run.pk).update(status="running")
+    client.post("/admin/live/simulationstate/", {"action": "stop", "_selected_action": [run.pk]})
+    assert Run.objects.get(pk=run.pk).status == "running"
+    assert SimulationState.objects.get(run=run).command == ""
+
+
+def test_the_site_says_what_it_is(signed_in: Client) -> None:
+    assert "Scheduler Sim" in signed_in.get("/admin/").content.decode()

@@ -1,0 +1,164 @@
+"""Who may do what: every address of the site, every method, every kind of person.
+
+The addresses come from the URL configuration, so a new one without an entry here fails the test.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.test import APIClient
+
+from apps.results.models import Run
+
+METHODS = ("get", "head", "options", "post", "put", "patch", "delete", "trace")
+PEOPLE = ("nobody", "user", "controller", "staff", "admin")
+
+READ = {"get", "head", "options"}
+
+# What each address knows, apart from the admin: methods that read, and methods that control.
+API: dict[str, tuple[set[str], set[str]]] = {
+    "api/v1/workloads/": (READ, {"post"}),
+    "api/v1/workloads/<pk>/": (READ, set()),
+    "api/v1/imports/": (READ, set()),
+    "api/v1/imports/<pk>/": (READ, set()),
+    "api/v1/tasks/": (READ, set()),
+    "api/v1/tasks/<pk>/": (READ, set()),
+    "api/v1/runs/": (READ, {"post"}),
+    "api/v1/runs/<pk>/": (READ, set()),
+    "api/v1/runs/<pk>/pause/": ({"options"}, {"post"}),
+    "api/v1/runs/<pk>/resume/": ({"options"}, {"post"}),
+    "api/v1/runs/<pk>/stop/": ({"options"}, {"post"}),
+    "api/v1/results/": (READ, set()),
+    "api/v1/results/<pk>/": (READ, set()),
+    "api/v1/metrics/": (READ, set()),
+    "api/v1/metrics/<pk>/": (READ, set()),
+    "api/v1/training-data/": (READ, set()),
+    "api/v1/training-data/<pk>/": (READ, set()),
+    "api/v1/models/": (READ, set()),
+    "api/v1/models/<pk>/": (READ, set()),
+    "api/v1/policies/": (READ, set()),
+    "api/v1/clusters/": (READ, set()),
+    "api/v1/leaderboard/": (READ, set()),
+    "api/v1/history/": (READ, set()),
+    "api/v1/history/latest/": (READ, set()),
+    "api/v1/status/": (READ, set()),
+    "api/schema/": (READ, set()),
+    "api/docs/": ({"get", "head"}, set()),
+}
+
+
+def _addresses(patterns: list[Any], prefix: str = "") -> Iterator[str]:
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern).lstrip("^").rstrip("$").replace("\\Z", "").replace("\\.", ".")
+        if isinstance(pattern, URLResolver):
+            yield from _addresses(pattern.url_patterns, route)
+        elif isinstance(pattern, URLPattern):
+            yield route.replace("(?P<pk>[0-9]{1,19})", "<pk>").replace("(?P<pk>[^/.]+)", "<pk>")
+
+
+def api_addresses() -> list[str]:
+    return sorted(address for address in _addresses(get_resolver().url_patterns) if address.startswith("api/"))
+
+
+def test_every_address_of_the_api_is_listed_here() -> None:
+    assert api_addresses() == sorted(API)
+
+
+def expected(person: str, method: str, address: str, *, public: bool) -> set[int]:
+    """Return the statuses that are right."""
+    read, control = API[address]
+    known = person != "nobody"
+    may_read = public or known
+    may_control = person in ("controller", "admin")
+    if method in control:
+        if may_control:
+            return {202, 400, 409, 415}
+        return {403} if known else {401}
+    if method in read:
+        return {200} if may_read else {401}
+    # Not known here: whoever may not even use the method is told so first.
+    if method in ("post", "put", "patch", "delete", "trace"):
+        return {405} if may_control else ({403, 405} if known else {401, 405})
+    return {405} if may_read else {401}
+
+
+@pytest.fixture
+def people(user: User, controller: User, staff: User, admin: User) -> dict[str, User | None]:
+    return {"nobody": None, "user": user, "controller": controller, "staff": staff, "admin": admin}
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_every_person_method_and_address(
+    run: Run,
+    people: dict[str, User | None],
+    api_of: Callable[[User | None], APIClient],
+    settings: Any,
+    public: bool,
+) -> None:
+    settings.API_READ_PUBLIC = public
+    settings.RATE_LIMIT_CONTROL = None
+    key = {
+        "workloads": run.workload_id,
+        "tasks": run.workload.tasks.first().pk,
+        "runs": run.pk,
+        "results": run.results.first().pk,
+        "metrics": run.metrics.first().pk,
+    }
+    wrong = []
+    clients = {person: api_of(user) for person, user in people.items()}
+    for person, method, address in itertools.product(PEOPLE if public else PEOPLE[:2], METHODS, API):
+        name = address.split("/")[2]
+        if "<pk>" in address and name not in key:
+            continue
+        response = clients[person].generic(method.upper(), "/" + address.replace("<pk>", str(key.get(name))))
+        if response.status_code not in expected(person, method, address, public=public):
+            wrong.append((person, method, address, response.status_code))
+    assert wrong == []
+
+
+OPEN = ("/health", "/ready", "/metrics")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", OPEN)
+def test_probes_are_open_to_everybody_and_only_read(address: str, settings: Any) -> None:
+    settings.API_READ_PUBLIC = False
+    client = APIClient()
+    for method in METHODS:
+        allowed = method in ("get", "head")
+        assert client.generic(method.upper(), address).status_code == (200 if allowed else 405), method
+
+
+def admin_addresses() -> list[str]:
+    return [f"/{address}" for address in _addresses(get_resolver().url_patterns) if address.startswith("admin/")]
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+def test_the_admin_shows_rows_only_to_whom_it_may(person: str, run: Run, people: dict[str, User | None]) -> None:
+    client = APIClient()
+    if people[person] is not None:
+        client.force_login(people[person])
+    status = {"nobody": 302, "user": 302, "controller": 302, "staff": 403, "admin": 200}[person]
+    lists = [address for address in admin_addresses() if address.count("/") == 4 and "<" not in address]
+    lists = [
+        address for address in lists if address.split("/")[2] in ("tasks", "results", "metrics", "training", "live")
+    ]
+    assert len(lists) >= 8
+    for address in lists:
+        assert client.get(address).status_code == status, address
+
+
+def test_no_result_is_added_changed_or_deleted_in_the_admin(run: Run, admin: User) -> None:
+    client = APIClient()
+    client.force_login(admin)
+    key = run.results.first().pk
+    for model in ("results/schedulerresult", "metrics/metric", "training/trainingdata", "tasks/task"):
+        assert client.get(f"/admin/{model}/add/").status_code == 403
+    assert client.get("/admin/results/run/add/").status_code == 403
+    assert client.post(f"/admin/results/schedulerresult/{key}/change/", {}).status_code == 403
+    assert client.post(f"/admin/results/schedulerresult/{key}/delete/", {"post": "yes"}).status_code == 403
+    assert client.get(f"/admin/results/schedulerresult/{key}/change/").status_code == 200
