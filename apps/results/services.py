@@ -67,6 +67,6 @@ def deletions_finish(*, on_progress: Callable[[int], None] | None = None) -> int
 
 
 def _delete_range(run_id: int, lower: int, upper: int) -> int:
-    rows = SchedulerResult.objects.filter(id__range=(lower, upper), run_id=run_id)
+    rows = SchedulerResult.objects.of_run_within(run_id, lower, upper)
     # Without objects, signals and cascades: nothing refers to a placement.
     return rows._raw_delete(rows.db)
