@@ -8,9 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from channels.layers import get_channel_layer
-from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.db import Error, connection, connections
-from redis.exceptions import RedisError
 
 from apps.live import messages
 from apps.live.models import SimulationState
@@ -139,6 +137,8 @@ class Outlet:
 
     def _send(self, snapshot: messages.Snapshot, *, urgent: bool) -> None:
         """Send through Redis; while that is away, try again only once a second."""
+        from redis.exceptions import RedisError  # Its client takes a quarter of a second that others need not wait.
+
         if time.monotonic() < self._retry_at and not urgent:
             return
         try:
@@ -162,8 +162,7 @@ class Outlet:
 
     def close(self) -> None:
         """Close the connections to Redis."""
-        layer = get_channel_layer()
-        if isinstance(layer, RedisPubSubChannelLayer):
-            # Of this event loop alone: the layer keeps connections for each.
-            self._loop.run_until_complete(layer.flush())
+        if messages.via() == "redis":
+            # Of this event loop alone: the publish/subscribe layer keeps connections for each.
+            self._loop.run_until_complete(get_channel_layer().flush())
         self._loop.close()

@@ -13,6 +13,7 @@ from rich.console import Console
 from apps.live.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS, RunConfiguration
 from apps.live.preparation import Prepared, adapt, prepare
 from apps.live.progress import ProgressDisplay
+from apps.live.publisher import Publisher
 from apps.live.reports import print_leaderboard, run_document
 from apps.live.runner import Runner, stopping_on_signals
 from apps.live.services import run_create
@@ -182,7 +183,7 @@ class Command(BaseCommand):
     def _play(self, run: Run) -> None:
         if not jit.is_compiled():
             self.console.print("Compiling the simulation kernels: this happens once and takes some seconds.")
-        runner = Runner(run, prepared=self.prepared, observers=[ProgressDisplay(self.console)])
+        runner = Runner(run, prepared=self.prepared, observers=[ProgressDisplay(self.console), Publisher()])
         with stopping_on_signals(runner):
             runner.play()
         if run.status == Run.Status.STOPPED:
