@@ -4,7 +4,7 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.policies import Choices, Policy, Scores
-from scheduler_sim.engine.policies.order import STATIC
+from scheduler_sim.engine.policies.order import LEARNED, STATIC
 from scheduler_sim.engine.simulation import Kernel, Options
 from scheduler_sim.engine.workload import Workload
 
@@ -28,7 +28,7 @@ def plays_on_pool(workload: Workload, cluster: Cluster, scores: Scores) -> bool:
     """Tell whether a single pool and rigid tasks of whole processors are all there is."""
     return (
         cluster.is_pool
-        and scores.kind == STATIC
+        and scores.kind in (STATIC, LEARNED)
         and scores.not_before is None
         and not workload.parents.count
         and not bool(workload.hybrid.any())

@@ -1,0 +1,87 @@
+"""Orders whose scores were learned: from weights to an `Order` that any policy can use."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.learning.scoring import HIDDEN_UNITS, LINEAR, MLP, parameter_vector, task_features
+from scheduler_sim.engine.policies.order import LEARNED, Order, ScoreContext, Scores
+from scheduler_sim.engine.workload import FloatArray
+
+FORMS = {"linear": LINEAR, "mlp": MLP}
+"""The forms of a learned score by name."""
+
+SHIPPED = Path(__file__).parent / "weights"
+"""One JSON document a form: the weights behind the orders `linear` and `mlp`, found by `trainpolicy`."""
+
+
+def learned_order(name: str, document: dict[str, Any], *, source: str = "policy search (docs/learning.md)") -> Order:
+    """Return the order of stored weights.
+
+    Args:
+        name: as it shall stand in a policy, for example `learned:night`.
+        document: `{"form": "linear" | "mlp", "weights": [...], "hidden": H}`, the last for `mlp` only.
+
+    Raises:
+        InvalidParameter: a document of another shape.
+    """
+    parameters = parameters_of(document)
+    return Order(
+        name=name,
+        formula=f"a learned {document['form']} function of r, n, w and the state of the cluster",
+        source=source,
+        scores=_scores(lambda: parameters),
+    )
+
+
+def shipped_order(form: str) -> Order:
+    """Return the order of the weights that come with the engine; they are read when a run first needs them."""
+    return Order(
+        name=form,
+        formula=f"a learned {form} function of r, n, w and the state of the cluster",
+        source="policy search with CMA-ES (Hansen & Ostermeier, Evol. Comput. 2001), see docs/learning.md",
+        scores=_scores(lambda: shipped_parameters(form)),
+    )
+
+
+def parameters_of(document: dict[str, Any]) -> FloatArray:
+    """Check a stored document and return the kernels' parameter vector.
+
+    Raises:
+        InvalidParameter: an unknown form, or weights that are no finite numbers of the right count.
+    """
+    form = document.get("form")
+    if form not in FORMS:
+        raise InvalidParameter(f"A learned score has the form {' or '.join(FORMS)}, not {form!r}.")
+    try:
+        weights = np.asarray(document.get("weights"), dtype=np.float64)
+        hidden = int(document.get("hidden", HIDDEN_UNITS))
+    except (TypeError, ValueError) as error:
+        raise InvalidParameter("The weights of a learned score must be numbers.") from error
+    return parameter_vector(FORMS[form], weights, hidden)
+
+
+@lru_cache
+def shipped_parameters(form: str) -> FloatArray:
+    """Read the weights of `linear` or `mlp`."""
+    import json
+
+    return parameters_of(json.loads((SHIPPED / f"{form}.json").read_text()))
+
+
+def _scores(parameters: Callable[[], FloatArray]) -> Callable[[ScoreContext], Scores]:
+    def scores(context: ScoreContext) -> Scores:
+        workload, cluster = context.workload, context.cluster
+        capacity = np.where(workload.gpus > 0, float(cluster.gpus), float(cluster.cores))
+        return Scores(
+            base=np.zeros(len(workload)),
+            kind=LEARNED,
+            parameters=parameters(),
+            features=task_features(context.estimate, context.processors, capacity),
+        )
+
+    return scores
