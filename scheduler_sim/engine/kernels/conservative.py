@@ -145,7 +145,7 @@ def _add_due(row: int, plan: Plan) -> None:
 @kernel
 def _start(now: float, row: int, tasks: Tasks, run: Run, plan: Plan) -> None:
     plan.reservation[row] = np.nan
-    begin(now, row, tasks, run)
+    begin(now, row, tasks.duration, tasks.cpus, run.counts, run.start, run.finish, run.end_times, run.end_rows)
     heap_push(plan.end_times, plan.end_rows, plan.counts[PLANNED], now + tasks.expected[row], row)
     plan.counts[PLANNED] += 1
 
@@ -290,24 +290,24 @@ def advance_conservative(depth: int, tasks: Tasks, run: Run, plan: Plan, until: 
     counts = run.counts
     events = 0
     while events < max_events:
-        now = min(next_instant(tasks, run), next_reservation(run.clock[0], plan))
+        now = min(next_instant(tasks.arrival, run.counts, run.end_times), next_reservation(run.clock[0], plan))
         if now > until or now == np.inf:
-            pause(now, until, run)
+            pause(now, until, run.clock)
             break
         run.clock[0] = now
         events += 1
         while True:
             move_on(plan.profile, now)
             early = False
-            while ends_by(now, run):
-                row = release(now, tasks, run)
+            while ends_by(now, run.counts, run.end_times):
+                row = release(now, tasks.cpus, run.counts, run.finish, run.order, run.end_times, run.end_rows)
                 planned = run.start[row] + tasks.expected[row]
                 if planned > now:
                     hold(plan.profile, now, now, planned, -tasks.cpus[row])
                     early = True
                 events += 1
             first = plan.counts[LISTED]
-            while arrives_by(now, tasks, run):
+            while arrives_by(now, tasks.arrival, run.counts):
                 plan.queue[plan.counts[LISTED]] = counts[ARRIVED]
                 plan.counts[LISTED] += 1
                 counts[ARRIVED] += 1
@@ -318,5 +318,5 @@ def advance_conservative(depth: int, tasks: Tasks, run: Run, plan: Plan, until: 
                 _act_on_all(now, depth, early, tasks, run, plan)
             else:
                 _act_on_new(now, first, tasks, run, plan)
-            if not ends_by(now, run):
+            if not ends_by(now, run.counts, run.end_times):
                 break

@@ -32,6 +32,8 @@ class Tasks(NamedTuple):
 class Run(NamedTuple):
     """The state that every pool kernel has.
 
+    A kernel unpacks it once: arrays taken out of a tuple in an inner function cost a reference count each time.
+
     Attributes:
         counts: see `state`.
         clock: the last instant that was applied, and the time up to which nothing more happens; seconds.
@@ -50,60 +52,75 @@ class Run(NamedTuple):
 
 
 @kernel
-def next_instant(tasks: Tasks, run: Run) -> float:
+def next_instant(arrival: FloatArray, counts: IntArray, end_times: FloatArray) -> float:
     """Return the time of the next arrival or completion, infinity for none."""
-    counts = run.counts
     now = np.inf
-    if counts[ARRIVED] < len(tasks.arrival):
-        now = tasks.arrival[counts[ARRIVED]]
+    if counts[ARRIVED] < len(arrival):
+        now = arrival[counts[ARRIVED]]
     if counts[RUNNING] > 0:
-        now = min(now, run.end_times[0])
+        now = min(now, end_times[0])
     return now
 
 
 @kernel
-def pause(now: float, until: float, run: Run) -> None:
+def pause(now: float, until: float, clock: FloatArray) -> None:
     """Note that nothing happens up to `until`, the next instant being `now`, later."""
     if now < np.inf:
-        run.clock[1] = until
+        clock[1] = until
 
 
 @kernel
-def ends_by(now: float, run: Run) -> bool:
+def ends_by(now: float, counts: IntArray, end_times: FloatArray) -> bool:
     """Tell whether some running task finishes at `now` or before."""
-    return run.counts[RUNNING] > 0 and run.end_times[0] <= now
+    return bool(counts[RUNNING] > 0 and end_times[0] <= now)
 
 
 @kernel
-def arrives_by(now: float, tasks: Tasks, run: Run) -> bool:
+def arrives_by(now: float, arrival: FloatArray, counts: IntArray) -> bool:
     """Tell whether some task yet to come arrives at `now` or before."""
-    return run.counts[ARRIVED] < len(tasks.arrival) and tasks.arrival[run.counts[ARRIVED]] <= now
+    return bool(counts[ARRIVED] < len(arrival) and arrival[counts[ARRIVED]] <= now)
 
 
 @kernel
-def release(now: float, tasks: Tasks, run: Run) -> int:
+def release(
+    now: float,
+    cpus: IntArray,
+    counts: IntArray,
+    finish: FloatArray,
+    order: IntArray,
+    end_times: FloatArray,
+    end_rows: IntArray,
+) -> int:
     """Finish the running task that ends first, at `now`, and return its row."""
-    counts = run.counts
-    row = run.end_rows[0]
-    heap_pop(run.end_times, run.end_rows, counts[RUNNING])
+    row = end_rows[0]
+    heap_pop(end_times, end_rows, counts[RUNNING])
     counts[RUNNING] -= 1
-    counts[FREE] += tasks.cpus[row]
+    counts[FREE] += cpus[row]
     finished = counts[FINISHED]
-    if finished > 0 and run.order[finished - 1] > row and run.finish[run.order[finished - 1]] == now:
+    if finished > 0 and order[finished - 1] > row and finish[order[finished - 1]] == now:
         counts[UNSORTED] = 1
-    run.order[finished] = row
+    order[finished] = row
     counts[FINISHED] = finished + 1
-    return row
+    return int(row)
 
 
 @kernel
-def begin(now: float, row: int, tasks: Tasks, run: Run) -> None:
+def begin(
+    now: float,
+    row: int,
+    duration: FloatArray,
+    cpus: IntArray,
+    counts: IntArray,
+    start: FloatArray,
+    finish: FloatArray,
+    end_times: FloatArray,
+    end_rows: IntArray,
+) -> None:
     """Start a queued task that fits."""
-    counts = run.counts
-    end = now + tasks.duration[row]
-    run.start[row] = now
-    run.finish[row] = end
-    heap_push(run.end_times, run.end_rows, counts[RUNNING], end, row)
+    end = now + duration[row]
+    start[row] = now
+    finish[row] = end
+    heap_push(end_times, end_rows, counts[RUNNING], end, row)
     counts[RUNNING] += 1
     counts[QUEUED] -= 1
-    counts[FREE] -= tasks.cpus[row]
+    counts[FREE] -= cpus[row]

@@ -55,16 +55,16 @@ def advance_plain(backfill: int, tasks: Tasks, run: Run, queue: IntArray, until:
     everything = 2**62
     events = 0
     while events < max_events:
-        now = next_instant(tasks, run)
+        now = next_instant(tasks.arrival, run.counts, run.end_times)
         if now > until or now == np.inf:
-            pause(now, until, run)
+            pause(now, until, run.clock)
             break
         run.clock[0] = now
         while True:
-            while ends_by(now, run):
-                release(now, tasks, run)
+            while ends_by(now, run.counts, run.end_times):
+                release(now, tasks.cpus, run.counts, run.finish, run.order, run.end_times, run.end_rows)
                 events += 1
-            while arrives_by(now, tasks, run):
+            while arrives_by(now, tasks.arrival, run.counts):
                 queue[counts[QUEUED]] = counts[ARRIVED]
                 counts[QUEUED] += 1
                 counts[ARRIVED] += 1
@@ -86,7 +86,9 @@ def advance_plain(backfill: int, tasks: Tasks, run: Run, queue: IntArray, until:
                     continue
                 if backfill == EASY and reserved and now + expected[row] > shadow_time:
                     extra -= cpus[row]
-                begin(now, row, tasks, run)
+                begin(
+                    now, row, tasks.duration, tasks.cpus, run.counts, run.start, run.finish, run.end_times, run.end_rows
+                )
                 queue[i] = queue[counts[QUEUED]]
-            if not ends_by(now, run):
+            if not ends_by(now, run.counts, run.end_times):
                 break

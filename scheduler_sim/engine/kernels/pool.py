@@ -7,12 +7,24 @@ import numpy as np
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.errors import InvalidWorkload
 from scheduler_sim.engine.kernels.conservative import advance_conservative, make_plan
+from scheduler_sim.engine.kernels.learned import learned_loop
 from scheduler_sim.engine.kernels.loop import Run, Tasks
 from scheduler_sim.engine.kernels.plain import advance_plain
-from scheduler_sim.engine.kernels.planned_ends import make_planned_ends
 from scheduler_sim.engine.kernels.rank_tree import advance_in_arrival_order, advance_ranked, make_rank_tree
-from scheduler_sim.engine.kernels.state import CONSERVATIVE, FIELDS, FINISHED, FREE, HEAD, NONE, QUEUED, RUNNING, UNSORTED
+from scheduler_sim.engine.kernels.state import (
+    ARRIVED,
+    CONSERVATIVE,
+    FIELDS,
+    FINISHED,
+    FREE,
+    HEAD,
+    NONE,
+    QUEUED,
+    RUNNING,
+    UNSORTED,
+)
 from scheduler_sim.engine.policies import Policy, Scores
+from scheduler_sim.engine.policies.order import LEARNED
 from scheduler_sim.engine.simulation import Options, Outcome
 from scheduler_sim.engine.workload import Workload
 
@@ -52,12 +64,20 @@ class PoolKernel:
             end_rows=np.zeros(most_running, np.int64),
         )
         self._run.counts[FREE] = processors
+        self._node = np.full(n, -1)
+        self._device = np.full(n, -1)
+        self._gpu_fraction = np.full(n, np.nan)
+        self._all_started = 0
         self._run.counts[HEAD] = -1
         self._static = scores.slope is None or not scores.slope.any()
-        self._advance = self._choose(policy.backfill.code, n, processors, options)
+        self._advance = self._choose(policy.backfill.code, n, processors, options, scores)
 
-    def _choose(self, backfill: int, n: int, processors: int, options: Options) -> Callable[[float, int], None]:
+    def _choose(
+        self, backfill: int, n: int, processors: int, options: Options, scores: Scores
+    ) -> Callable[[float, int], None]:
         tasks, run = self._tasks, self._run
+        if scores.kind == LEARNED:
+            return learned_loop(backfill, processors, tasks, run, scores)
         if backfill == CONSERVATIVE:
             plan = make_plan(n, processors)
             depth = max(n, 1) if options.conservative_depth is None else options.conservative_depth
@@ -65,9 +85,8 @@ class PoolKernel:
         if self._static and backfill == NONE and bool((np.diff(tasks.base) >= 0).all()):
             return lambda until, events: advance_in_arrival_order(tasks, run, until, events)
         if self._static:
-            tree = make_rank_tree(tasks)
-            ends = make_planned_ends(len(run.end_rows))
-            return lambda until, events: advance_ranked(backfill, tasks, run, tree, ends, until, events)
+            tree = make_rank_tree(tasks, len(run.end_rows))
+            return lambda until, events: advance_ranked(backfill, tasks, run, tree, until, events)
         queue = np.zeros(n, np.int64)
         return lambda until, events: advance_plain(backfill, tasks, run, queue, until, events)
 
@@ -101,16 +120,28 @@ class PoolKernel:
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""
-        waiting = np.isnan(self._run.start)
+        self._mark_started()
         return Outcome(
             ready_time=self._tasks.arrival,
             start_time=self._run.start,
             finish_time=self._run.finish,
-            node=np.where(waiting, -1, 0),
-            device=np.full(len(waiting), -1),
-            gpu_fraction=np.where(waiting, np.nan, 0.0),
+            node=self._node,
+            device=self._device,
+            gpu_fraction=self._gpu_fraction,
             completion_order=self._run.order[: self.finished],
         )
+
+    def _mark_started(self) -> None:
+        """Note that tasks run on the pool, the only node; rows before `_all_started` are noted already.
+
+        Whoever watches a simulation asks many times, so the cost must not grow with all tasks.
+        """
+        arrived = int(self._run.counts[ARRIVED])
+        window = slice(self._all_started, arrived)
+        waiting = np.isnan(self._run.start[window])
+        self._node[window] = np.where(waiting, -1, 0)
+        self._gpu_fraction[window] = np.where(waiting, np.nan, 0.0)
+        self._all_started = self._all_started + int(waiting.argmax()) if waiting.any() else arrived
 
 
 def _check(workload: Workload, cluster: Cluster) -> None:

@@ -12,11 +12,12 @@ import numpy as np
 
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.loop import Run, Tasks, arrives_by, begin, ends_by, next_instant, pause, release
-from scheduler_sim.engine.kernels.planned_ends import PlannedEnds, add_end, drop_end, shadow
-from scheduler_sim.engine.kernels.state import ARRIVED, EASY, EXTRA, FREE, HEAD, NONE, QUEUED
+from scheduler_sim.engine.kernels.planned_ends import add_end, drop_end, shadow
+from scheduler_sim.engine.kernels.state import ARRIVED, EASY, EXTRA, FREE, HEAD, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 EVERYTHING = 2**62
+"""More than any count of processors or any rank."""
 
 _TRAILING = np.zeros(32, np.int64)
 for _bit in range(32):
@@ -33,6 +34,7 @@ class RankTree(NamedTuple):
         offsets: where each level's words begin, from the leaves up, and their end.
         words, low_cpus, low_expected: one value a word.
         shadow: shape (1,), the blocked head's shadow time.
+        plan_times, plan_rows: the running tasks by expected end, see `planned_ends`; used by EASY.
     """
 
     rank_of: IntArray
@@ -44,9 +46,11 @@ class RankTree(NamedTuple):
     low_cpus: IntArray
     low_expected: FloatArray
     shadow: FloatArray
+    plan_times: FloatArray
+    plan_rows: IntArray
 
 
-def make_rank_tree(tasks: Tasks) -> RankTree:
+def make_rank_tree(tasks: Tasks, most_running: int) -> RankTree:
     """Return the empty queue of tasks whose scores do not change."""
     n = len(tasks.base)
     row_at = np.argsort(tasks.base, kind="stable")
@@ -67,6 +71,8 @@ def make_rank_tree(tasks: Tasks) -> RankTree:
         low_cpus=np.zeros(offsets[-1], np.int64),
         low_expected=np.zeros(offsets[-1]),
         shadow=np.zeros(1),
+        plan_times=np.empty(most_running),
+        plan_rows=np.empty(most_running, np.int64),
     )
 
 
@@ -77,83 +83,111 @@ def trailing_zeros(word: int) -> int:
 
 
 @kernel
-def add_rank(rank: int, tree: RankTree) -> None:
+def add_rank(
+    rank: int,
+    cpus: IntArray,
+    expected: FloatArray,
+    offsets: IntArray,
+    words: IntArray,
+    low_cpus: IntArray,
+    low_expected: FloatArray,
+) -> None:
     """Queue a rank."""
-    cpus = tree.cpus[rank]
-    expected = tree.expected[rank]
+    need = cpus[rank]
+    length = expected[rank]
     slot = rank
-    for level in range(len(tree.offsets) - 1):
-        word = tree.offsets[level] + (slot >> 5)
-        before = tree.words[word]
-        tree.words[word] = before | (1 << (slot & 31))
+    for level in range(len(offsets) - 1):
+        word = offsets[level] + (slot >> 5)
+        before = words[word]
+        words[word] = before | (1 << (slot & 31))
         if before == 0:
-            tree.low_cpus[word] = cpus
-            tree.low_expected[word] = expected
+            low_cpus[word] = need
+            low_expected[word] = length
         else:
             lower = False
-            if cpus < tree.low_cpus[word]:
-                tree.low_cpus[word] = cpus
+            if need < low_cpus[word]:
+                low_cpus[word] = need
                 lower = True
-            if expected < tree.low_expected[word]:
-                tree.low_expected[word] = expected
+            if length < low_expected[word]:
+                low_expected[word] = length
                 lower = True
-            if not lower and tree.words[word] == before:
+            if not lower and words[word] == before:
                 return
         slot >>= 5
 
 
 @kernel
-def remove_rank(rank: int, tree: RankTree) -> None:
+def remove_rank(rank: int, offsets: IntArray, words: IntArray) -> None:
     """Take a rank out of the queue."""
     slot = rank
-    for level in range(len(tree.offsets) - 1):
-        word = tree.offsets[level] + (slot >> 5)
-        tree.words[word] &= ~(1 << (slot & 31))
-        if tree.words[word] != 0:
+    for level in range(len(offsets) - 1):
+        word = offsets[level] + (slot >> 5)
+        words[word] &= ~(1 << (slot & 31))
+        if words[word] != 0:
             return
         slot >>= 5
 
 
 @kernel
-def first_rank(tree: RankTree) -> int:
+def first_rank(offsets: IntArray, words: IntArray) -> int:
     """Return the lowest queued rank; there must be one."""
     slot = 0
-    for level in range(len(tree.offsets) - 2, -1, -1):
-        slot = (slot << 5) + trailing_zeros(tree.words[tree.offsets[level] + slot])
+    for level in range(len(offsets) - 2, -1, -1):
+        slot = (slot << 5) + trailing_zeros(words[offsets[level] + slot])
     return slot
 
 
 @kernel
-def _tighten(slot: int, tree: RankTree) -> None:
+def _tighten(
+    slot: int,
+    cpus: IntArray,
+    expected: FloatArray,
+    offsets: IntArray,
+    words: IntArray,
+    low_cpus: IntArray,
+    low_expected: FloatArray,
+) -> None:
     """Set the exact bounds of the leaf word `slot`, then of the words above as far as they depend on it."""
-    for level in range(len(tree.offsets) - 1):
-        word = tree.offsets[level] + slot
-        cpus = EVERYTHING
-        expected = np.inf
-        left = tree.words[word]
+    for level in range(len(offsets) - 1):
+        word = offsets[level] + slot
+        need = EVERYTHING
+        length = np.inf
+        left = words[word]
         while left != 0:
             below = (slot << 5) + trailing_zeros(left)
             left &= left - 1
             if level == 0:
-                cpus = min(cpus, tree.cpus[below])
-                expected = min(expected, tree.expected[below])
+                need = min(need, cpus[below])
+                length = min(length, expected[below])
             else:
-                cpus = min(cpus, tree.low_cpus[tree.offsets[level - 1] + below])
-                expected = min(expected, tree.low_expected[tree.offsets[level - 1] + below])
-        if cpus == tree.low_cpus[word] and expected == tree.low_expected[word]:
+                need = min(need, low_cpus[offsets[level - 1] + below])
+                length = min(length, low_expected[offsets[level - 1] + below])
+        if need == low_cpus[word] and length == low_expected[word]:
             return
-        tree.low_cpus[word] = cpus
-        tree.low_expected[word] = expected
+        low_cpus[word] = need
+        low_expected[word] = length
         slot >>= 5
 
 
 @kernel
-def next_rank(rank: int, now: float, free: int, shadow_time: float, extra: int, tree: RankTree) -> int:
+def next_rank(
+    rank: int,
+    now: float,
+    free: int,
+    shadow_time: float,
+    extra: int,
+    cpus: IntArray,
+    expected: FloatArray,
+    offsets: IntArray,
+    words: IntArray,
+    low_cpus: IntArray,
+    low_expected: FloatArray,
+) -> int:
     """Return the lowest queued rank, `rank` or above, of a task that may start now; -1 for none.
 
     It must fit the free processors, and end by the shadow time or need no more than the extra processors.
     """
-    top = len(tree.offsets) - 2
+    top = len(offsets) - 2
     slot = rank
     level = 0
     while True:
@@ -163,26 +197,26 @@ def next_rank(rank: int, now: float, free: int, shadow_time: float, extra: int, 
             slot >>= 5
             level += 1
         while True:
-            word = tree.offsets[level] + (slot >> 5)
+            word = offsets[level] + (slot >> 5)
             first = (slot >> 5) << 5
-            left = (tree.words[word] >> (slot - first)) << (slot - first)
+            left = (words[word] >> (slot - first)) << (slot - first)
             if level == 0:
                 while left != 0:
                     at = first + trailing_zeros(left)
                     left &= left - 1
-                    cpus = tree.cpus[at]
-                    if cpus <= free and (cpus <= extra or now + tree.expected[at] <= shadow_time):
+                    need = cpus[at]
+                    if need <= free and (need <= extra or now + expected[at] <= shadow_time):
                         return at
                 if slot == first:
-                    _tighten(first >> 5, tree)
+                    _tighten(first >> 5, cpus, expected, offsets, words, low_cpus, low_expected)
                 break
-            below = tree.offsets[level - 1]
+            below = offsets[level - 1]
             found = -1
             while left != 0 and found < 0:
                 at = first + trailing_zeros(left)
                 left &= left - 1
-                cpus = tree.low_cpus[below + at]
-                if cpus <= free and (cpus <= extra or now + tree.low_expected[below + at] <= shadow_time):
+                need = low_cpus[below + at]
+                if need <= free and (need <= extra or now + low_expected[below + at] <= shadow_time):
                     found = at
             if found < 0:
                 break
@@ -195,117 +229,118 @@ def next_rank(rank: int, now: float, free: int, shadow_time: float, extra: int, 
 
 
 @kernel
-def _start(now: float, rank: int, backfill: int, tasks: Tasks, run: Run, tree: RankTree, ends: PlannedEnds) -> None:
-    row = tree.row_at[rank]
-    remove_rank(rank, tree)
-    begin(now, row, tasks, run)
-    if backfill == EASY:
-        add_end(now + tasks.expected[row], row, ends)
-
-
-@kernel
-def _pass_head(
-    now: float, first: int, last: int, backfill: int, tasks: Tasks, run: Run, tree: RankTree, ends: PlannedEnds
-) -> None:
-    """Start what may pass the blocked head among the ranks from `first` to `last`."""
-    counts = run.counts
-    shadow_time = tree.shadow[0]
-    rank = first
-    while counts[FREE] > 0:
-        rank = next_rank(rank, now, counts[FREE], shadow_time, counts[EXTRA], tree)
-        if rank < 0 or rank > last:
-            return
-        if backfill == EASY and now + tree.expected[rank] > shadow_time:
-            counts[EXTRA] -= tree.cpus[rank]
-        _start(now, rank, backfill, tasks, run, tree, ends)
-        rank += 1
-
-
-@kernel
-def _act(now: float, backfill: int, tasks: Tasks, run: Run, tree: RankTree, ends: PlannedEnds) -> None:
-    counts = run.counts
-    counts[HEAD] = -1
-    while True:
-        if counts[QUEUED] == 0 or counts[FREE] == 0:
-            return
-        head = first_rank(tree)
-        if tree.cpus[head] > counts[FREE]:
-            break
-        _start(now, head, backfill, tasks, run, tree, ends)
-    if backfill == NONE:
-        return
-    if backfill == EASY:
-        tree.shadow[0], counts[EXTRA] = shadow(now, counts[FREE], tree.cpus[head], tasks, ends)
-    else:
-        tree.shadow[0], counts[EXTRA] = np.inf, EVERYTHING
-    counts[HEAD] = head
-    if counts[QUEUED] > 1:
-        _pass_head(now, head + 1, EVERYTHING, backfill, tasks, run, tree, ends)
-
-
-@kernel
-def advance_ranked(
-    backfill: int, tasks: Tasks, run: Run, tree: RankTree, ends: PlannedEnds, until: float, max_events: int
-) -> None:
+def advance_ranked(backfill: int, tasks: Tasks, run: Run, tree: RankTree, until: float, max_events: int) -> None:
     """Play whole instants up to `until` or until `max_events` events were applied: none, list and easy."""
-    counts = run.counts
+    arrival, duration, task_expected, task_cpus, _, _ = tasks
+    counts, clock, start, finish, order, end_times, end_rows = run
+    rank_of, row_at, cpus, expected, offsets, words, low_cpus, low_expected, shadow_times, plan_times, plan_rows = tree
+    easy = backfill == EASY
     events = 0
     while events < max_events:
-        now = next_instant(tasks, run)
+        now = next_instant(arrival, counts, end_times)
         if now > until or now == np.inf:
-            pause(now, until, run)
+            pause(now, until, clock)
             break
-        run.clock[0] = now
+        clock[0] = now
         while True:
             # What did not pass the head before does not pass it now when nothing has finished and the reservation
             # is still ahead: the shadow time and the extra processors are the same, and the clock is later.
-            same = counts[HEAD] >= 0 and (backfill != EASY or tree.shadow[0] >= now)
-            while ends_by(now, run):
-                row = release(now, tasks, run)
-                if backfill == EASY:
-                    drop_end(run.start[row] + tasks.expected[row], row, ends)
+            same = counts[HEAD] >= 0 and (not easy or shadow_times[0] >= now)
+            while ends_by(now, counts, end_times):
+                row = release(now, task_cpus, counts, finish, order, end_times, end_rows)
+                if easy:
+                    drop_end(start[row] + task_expected[row], row, counts[RUNNING] + 1, plan_times, plan_rows)
                 events += 1
                 same = False
+            first, last = counts[HEAD] + 1, EVERYTHING
             arrivals = 0
-            rank = -1
-            while arrives_by(now, tasks, run):
-                rank = tree.rank_of[counts[ARRIVED]]
-                add_rank(rank, tree)
+            while arrives_by(now, arrival, counts):
+                rank = rank_of[counts[ARRIVED]]
+                add_rank(rank, cpus, expected, offsets, words, low_cpus, low_expected)
                 counts[ARRIVED] += 1
                 counts[QUEUED] += 1
                 arrivals += 1
+                if rank < counts[HEAD]:
+                    same = False
+                first, last = rank, rank
             events += arrivals
-            if not same or arrivals > 1 or rank < counts[HEAD]:
-                _act(now, backfill, tasks, run, tree, ends)
-            elif tree.cpus[rank] <= counts[FREE]:
-                _pass_head(now, rank, rank, backfill, tasks, run, tree, ends)
-            if not ends_by(now, run):
+            if same and arrivals == 1:
+                search = cpus[first] <= counts[FREE]
+            else:
+                search = False
+                counts[HEAD] = -1
+                while counts[QUEUED] > 0 and counts[FREE] > 0:
+                    head = first_rank(offsets, words)
+                    if cpus[head] > counts[FREE]:
+                        if backfill == NONE:
+                            break
+                        shadow_times[0], counts[EXTRA] = np.inf, EVERYTHING
+                        if easy:
+                            shadow_times[0], counts[EXTRA] = shadow(
+                                now, counts[FREE], cpus[head], task_cpus, counts[RUNNING], plan_times, plan_rows
+                            )
+                        counts[HEAD] = head
+                        first, last = head + 1, EVERYTHING
+                        search = counts[QUEUED] > 1
+                        break
+                    remove_rank(head, offsets, words)
+                    row = row_at[head]
+                    if easy:
+                        add_end(now + task_expected[row], row, counts[RUNNING], plan_times, plan_rows)
+                    begin(now, row, duration, task_cpus, counts, start, finish, end_times, end_rows)
+            shadow_time = shadow_times[0]
+            while search and counts[FREE] > 0:
+                rank = next_rank(
+                    first,
+                    now,
+                    counts[FREE],
+                    shadow_time,
+                    counts[EXTRA],
+                    cpus,
+                    expected,
+                    offsets,
+                    words,
+                    low_cpus,
+                    low_expected,
+                )
+                if rank < 0 or rank > last:
+                    break
+                row = row_at[rank]
+                if easy:
+                    if now + expected[rank] > shadow_time:
+                        counts[EXTRA] -= cpus[rank]
+                    add_end(now + expected[rank], row, counts[RUNNING], plan_times, plan_rows)
+                remove_rank(rank, offsets, words)
+                begin(now, row, duration, task_cpus, counts, start, finish, end_times, end_rows)
+                first = rank + 1
+            if not ends_by(now, counts, end_times):
                 break
 
 
 @kernel
 def advance_in_arrival_order(tasks: Tasks, run: Run, until: float, max_events: int) -> None:
     """Play tasks that start strictly in the order of their rows; the queue is a range of rows."""
-    counts = run.counts
+    arrival, duration, _, cpus, _, _ = tasks
+    counts, clock, start, finish, order, end_times, end_rows = run
     events = 0
     while events < max_events:
-        now = next_instant(tasks, run)
+        now = next_instant(arrival, counts, end_times)
         if now > until or now == np.inf:
-            pause(now, until, run)
+            pause(now, until, clock)
             break
-        run.clock[0] = now
+        clock[0] = now
         while True:
-            while ends_by(now, run):
-                release(now, tasks, run)
+            while ends_by(now, counts, end_times):
+                release(now, cpus, counts, finish, order, end_times, end_rows)
                 events += 1
-            while arrives_by(now, tasks, run):
+            while arrives_by(now, arrival, counts):
                 counts[ARRIVED] += 1
                 counts[QUEUED] += 1
                 events += 1
             while counts[QUEUED] > 0:
                 row = counts[ARRIVED] - counts[QUEUED]
-                if tasks.cpus[row] > counts[FREE]:
+                if cpus[row] > counts[FREE]:
                     break
-                begin(now, row, tasks, run)
-            if not ends_by(now, run):
+                begin(now, row, duration, cpus, counts, start, finish, end_times, end_rows)
+            if not ends_by(now, counts, end_times):
                 break
