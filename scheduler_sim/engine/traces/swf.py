@@ -17,7 +17,7 @@ from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
 from scheduler_sim.engine.traces.source import Source
-from scheduler_sim.engine.workload import LARGEST_INTEGER, FloatArray, Labels, Workload
+from scheduler_sim.engine.workload import LARGEST_INTEGER, FloatArray, IntArray, Labels, Workload
 
 FIELDS = 18
 READ = (1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 13, 15, 17)
@@ -27,6 +27,7 @@ FEWEST_FIELDS = 5
 """A line with fewer fields names no processors and is broken."""
 
 _BLOCK = 50_000
+_SMALL_BLOCK = 500
 _KB_PER_MB = 1024.0
 _BLANKS = bytes.maketrans(b"\t\r\x0b\x0c", b"    ")
 _HEADER = re.compile(r";\s*([A-Za-z][A-Za-z0-9_]*)\s*:(?:\s+(.*?))?\s*$")
@@ -45,35 +46,48 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     Whole blocks of clean lines are parsed at once; a block that holds a line of another shape is read
     again line by line, so that one broken line costs only itself.
     """
-    comments, lines, places = _split(source.data)
+    comments, lines, where = _split(source.data)
     headers = _headers(comments, audit)
     audit.read = len(lines)
-    where = np.array(places, np.int64)
     table = np.empty((len(lines), len(READ)))
     for first in range(0, len(lines), _BLOCK):
         block = lines[first : first + _BLOCK]
-        parsed = _parse_block(block)
-        table[first : first + len(block)] = _parse_lines(block) if parsed is None else parsed
+        _parse(block, table[first : first + len(block)])
     broken = np.isnan(table[:, 0])
     audit.drop("broken_line", where[broken])
     tasks = _tasks(table[~broken], where[~broken], preceding_jobs=options.preceding_jobs)
     return Reading(tasks=tasks, headers=headers, processors=_machine(headers))
 
 
-def _split(data: bytes) -> tuple[dict[int, bytes], list[bytes], list[int]]:
+def _split(data: bytes) -> tuple[dict[int, bytes], list[bytes], IntArray]:
     """Separate comments (by line number) from data lines and their line numbers."""
     if b"\n" not in data:
         data = data.replace(b"\r", b"\n")
+    every = data.split(b"\n")
+    while every and not every[-1].strip():
+        every.pop()
     comments: dict[int, bytes] = {}
+    first, start = 0, 0
+    for line in every:
+        text = line.strip()
+        if text and not text.startswith(b";"):
+            break
+        first, start = first + 1, start + len(line) + 1
+        if text:
+            comments[first] = text
+    body = every[first:]
+    # Most files have all comments above and no blank line, and then there is nothing to sort out.
+    if data.find(b";", start) < 0 and b"" not in body and not any(map(bytes.isspace, body)):
+        return comments, body, np.arange(first + 1, len(every) + 1, dtype=np.int64)
     lines, places = [], []
-    for place, line in enumerate(data.split(b"\n"), 1):
+    for place, line in enumerate(body, first + 1):
         text = line.strip()
         if text.startswith(b";"):
             comments[place] = text
         elif text:
             lines.append(text)
             places.append(place)
-    return comments, lines, places
+    return comments, lines, np.array(places, np.int64)
 
 
 def _headers(comments: dict[int, bytes], audit: Audit) -> dict[str, str]:
@@ -100,12 +114,25 @@ def _machine(headers: dict[str, str]) -> int | None:
     return None
 
 
+def _parse(lines: list[bytes], table: FloatArray) -> None:
+    """Fill `table` from lines, halving a block that is not clean so that few lines are parsed one by one."""
+    parsed = _parse_block(lines)
+    if parsed is not None:
+        table[:] = parsed
+    elif len(lines) <= _SMALL_BLOCK:
+        table[:] = _parse_lines(lines)
+    else:
+        half = len(lines) // 2
+        _parse(lines[:half], table[:half])
+        _parse(lines[half:], table[half:])
+
+
 def _parse_block(lines: list[bytes]) -> FloatArray | None:
     """Parse lines of one shape, or return None when they are not all alike and clean."""
     text = b"\n".join(lines).translate(_BLANKS)
     while b"  " in text:
         text = text.replace(b"  ", b" ")
-    text = text.replace(b" \n", b"\n") + b"\n"
+    text = text.replace(b" \n", b"\n").replace(b"\n ", b"\n").strip(b" ") + b"\n"
     width = text[: text.index(b"\n")].count(b" ") + 1
     if width < FEWEST_FIELDS:
         return None
@@ -120,6 +147,8 @@ def _parse_block(lines: list[bytes]) -> FloatArray | None:
             ),
         )
     except pa.ArrowInvalid:
+        return None
+    if found.num_rows != len(lines):
         return None
     table = np.full((len(lines), len(READ)), -1.0)
     for position, name in enumerate(present):
@@ -149,7 +178,7 @@ def _numbers(line: bytes) -> list[float] | None:
     return [np.inf if number != number else number for number in numbers]
 
 
-def _tasks(table: FloatArray, where: np.ndarray, *, preceding_jobs: bool) -> RawTasks:
+def _tasks(table: FloatArray, where: IntArray, *, preceding_jobs: bool) -> RawTasks:
     columns = dict(zip(READ, table.T, strict=True))
     # -1 is the format's "not known"; any other negative number is a fault that the audit counts.
     known = {number: np.where(column == -1, np.nan, column) for number, column in columns.items()}
