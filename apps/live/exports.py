@@ -1,0 +1,327 @@
+"""Stored rows as csv, Parquet, JSON lines or SWF, streamed a chunk at a time.
+
+Rows are read by key range in an order that only the data decides, so memory stays the same whatever the size, no
+long transaction is held, and two exports of the same run are the same file.
+"""
+
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from django.db.models import Q, QuerySet
+
+from apps.metrics.models import Metric
+from apps.results.errors import DomainError
+from apps.results.models import Run, SchedulerResult
+from apps.tasks.models import Task, Workload
+from apps.training.models import TrainingData
+from scheduler_sim.engine.traces.swf import write_swf
+
+CHUNK_ROWS = 10_000
+FORMATS = ("csv", "parquet", "jsonl", "swf")
+CONTENT_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+    "jsonl": "application/jsonl; charset=utf-8",
+    "swf": "text/plain; charset=utf-8",
+}
+
+Rows = Iterator[list[tuple[Any, ...]]]
+
+
+class CannotExport(DomainError):
+    """What was asked cannot be exported so; the sentence says why."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """One table's rows, ready to be streamed.
+
+    Attributes:
+        names: of the columns.
+        lookups: where each column comes from, as Django's lookups.
+        model: whose fields decide the columns' types.
+        chunks: gives the rows, some thousands at a time.
+    """
+
+    names: tuple[str, ...]
+    lookups: tuple[str, ...]
+    model: type
+    chunks: Callable[[], Rows]
+
+
+RESULT_COLUMNS = {
+    "scheduler": "scheduler",
+    "task_id": "task__task_id",
+    "node": "node",
+    "device": "device",
+    "gpu_fraction": "gpu_fraction",
+    "start_time": "start_time",
+    "finish_time": "finish_time",
+    "actual_time": "actual_time",
+    "wait_time": "wait_time",
+    "energy_joules": "energy_joules",
+    "cost_usd": "cost_usd",
+    "model_version": "model_version",
+}
+_INTERNAL = {"id", "run", "workload", "created_at"}
+
+
+def results_export(run: Run) -> Export:
+    """Return a run's placements by task and policy; `task_id` is the trace's number."""
+    rows = SchedulerResult.objects.filter(run=run)
+    return _export(SchedulerResult, rows, RESULT_COLUMNS, keys=("task_id", "scheduler"))
+
+
+def tasks_export(workload: Workload) -> Export:
+    """Return a workload's tasks by number."""
+    names = {field.name: field.name for field in Task._meta.concrete_fields if field.name not in _INTERNAL}
+    return _export(Task, Task.objects.filter(workload=workload), names, keys=("task_id",))
+
+
+def metrics_export(run: Run) -> Export:
+    """Return a run's figures: totals and windows by policy and time."""
+    names = {field.name: field.name for field in Metric._meta.concrete_fields if field.name not in _INTERNAL}
+    keys = ("scheduler", "window_start_time", "window_end_time")
+    return _export(Metric, Metric.objects.filter(run=run), names, keys=keys)
+
+
+def training_export(run: Run | None) -> Export:
+    """Return labelled data, of one run or all of it, oldest first."""
+    names = {
+        "run": "run_id",
+        "task_id": "task__task_id",
+        **{
+            field.name: field.name
+            for field in TrainingData._meta.concrete_fields
+            if field.name not in {"id", "run", "task"}
+        },
+    }
+    rows = TrainingData.objects.all() if run is None else TrainingData.objects.filter(run=run)
+    return _export(TrainingData, rows, names, keys=("id",))
+
+
+def _export(model: type, rows: QuerySet, columns: dict[str, str], *, keys: tuple[str, ...]) -> Export:
+    lookups = tuple(columns.values())
+
+    def chunks() -> Rows:
+        after: tuple[Any, ...] | None = None
+        while True:
+            page = rows if after is None else rows.filter(_beyond(keys, after))
+            held = list(page.order_by(*keys).values_list(*keys, *lookups)[:CHUNK_ROWS])
+            if not held:
+                return
+            yield [row[len(keys) :] for row in held]
+            after = held[-1][: len(keys)]
+
+    return Export(names=tuple(columns), lookups=lookups, model=model, chunks=chunks)
+
+
+def _beyond(keys: Sequence[str], after: Sequence[Any]) -> Q:
+    """Return the condition that a row comes after `after` in the order of `keys`."""
+    first, *others = keys
+    condition = Q(**{f"{first}__gt": after[0]})
+    if others:
+        condition |= Q(**{first: after[0]}) & _beyond(others, after[1:])
+        # Stated once more in a form that an index serves: OR alone would not narrow the range.
+        condition &= Q(**{f"{first}__gte": after[0]})
+    return condition
+
+
+def stream(export: Export, format_name: str) -> Iterator[bytes]:
+    """Yield an export's bytes in `csv`, `parquet` or `jsonl`.
+
+    Raises:
+        CannotExport: another format.
+    """
+    writers = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}
+    if format_name not in writers:
+        raise CannotExport(f"Only a workload can be exported as {format_name}.")
+    return writers[format_name](export)
+
+
+def _csv(export: Export) -> Iterator[bytes]:
+    import csv
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(export.names)
+    structured = _structured(export)
+    for rows in export.chunks():
+        # The shortest text that reads back as the same double is what `csv` makes of a float.
+        writer.writerows(_with_json_text(rows, structured))
+        yield text.getvalue().encode()
+        text.seek(0)
+        text.truncate()
+    if text.getvalue():
+        yield text.getvalue().encode()
+
+
+def _jsonl(export: Export) -> Iterator[bytes]:
+    for rows in export.chunks():
+        lines = [json.dumps(dict(zip(export.names, row, strict=True)), default=str) for row in rows]
+        yield ("\n".join(lines) + "\n").encode()
+
+
+def _parquet(export: Export) -> Iterator[bytes]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        [(name, _arrow_type(export.model, lookup)) for name, lookup in zip(export.names, export.lookups, strict=True)]
+    )
+    structured = _structured(export)
+    sink = _Drain()
+    with pq.ParquetWriter(sink, schema) as writer:
+        for rows in export.chunks():
+            columns = zip(*_with_json_text(rows, structured), strict=True)
+            arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            yield sink.take()
+    yield sink.take()
+
+
+def _field(model: Any, lookup: str) -> Any:
+    head, _, rest = lookup.partition("__")
+    field = model._meta.get_field(head)
+    return _field(field.related_model, rest) if rest else field
+
+
+def _structured(export: Export) -> list[int]:
+    """Return the places of the columns that hold lists and mappings."""
+    kinds = [_field(export.model, lookup).get_internal_type() for lookup in export.lookups]
+    return [place for place, kind in enumerate(kinds) if kind == "JSONField"]
+
+
+def _with_json_text(rows: list[tuple[Any, ...]], structured: list[int]) -> list[Any]:
+    if not structured:
+        return rows
+    return [[json.dumps(value) if place in structured else value for place, value in enumerate(row)] for row in rows]
+
+
+def _arrow_type(model: Any, lookup: str) -> Any:
+    import pyarrow as pa
+
+    kind = _field(model, lookup).get_internal_type()
+    types = {"FloatField": pa.float64(), "BooleanField": pa.bool_(), "DateTimeField": pa.timestamp("us", tz="UTC")}
+    if kind in ("CharField", "TextField", "JSONField"):
+        return pa.string()
+    return types.get(kind, pa.int64())
+
+
+class _Drain(io.RawIOBase):
+    """A file that hands on what was written to it, so that nothing piles up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[bytes] = []
+        self._written = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._parts.append(bytes(data))
+        self._written += len(self._parts[-1])
+        return len(self._parts[-1])
+
+    def tell(self) -> int:
+        return self._written
+
+    def take(self) -> bytes:
+        taken = b"".join(self._parts)
+        self._parts.clear()
+        return taken
+
+
+def workload_swf(workload: Workload) -> tuple[Iterator[bytes], dict[str, int]]:
+    """Return a workload as SWF, and what that format could not hold, counted by kind."""
+    text = io.StringIO()
+    lost = write_swf(Task.objects.filter(workload=workload).as_workload(), text, processors=workload.max_processors)
+    return iter([text.getvalue().encode()]), lost
+
+
+def history_rows(run: Run) -> Iterator[tuple[int, float, float, float, float, float]]:
+    """Yield the old system's columns of a run, task by task.
+
+    The fraction and time called optimal are those of the policy under which the task ran the shortest; where several
+    are equal, of the oracle if it is among them, else of the first by name.
+    """
+    best: tuple[Any, ...] | None = None
+    lookups = ("task_id", "scheduler", "gpu_fraction", "actual_time", *(f"task__{name}" for name in _HISTORY_TASK))
+    export = _export(
+        SchedulerResult,
+        SchedulerResult.objects.filter(run=run),
+        dict(zip(lookups, lookups, strict=True)),
+        keys=("task_id", "scheduler"),
+    )
+    for rows in export.chunks():
+        for row in rows:
+            if best is not None and row[0] != best[0]:
+                yield (*best[4:], *best[2:4])
+                best = None
+            if best is None or _rank(row) < _rank(best):
+                best = row
+    if best is not None:
+        yield (*best[4:], *best[2:4])
+
+
+_HISTORY_TASK = ("task_id", "size", "compute_intensity", "memory_mb")
+HISTORY_COLUMNS = ("task_id", "size", "compute_intensity", "memory_required", "optimal_gpu_fraction", "optimal_time")
+
+
+def _rank(row: tuple[Any, ...]) -> tuple[float, bool]:
+    return row[3], row[1].rpartition("@")[2] != "oracle"
+
+
+def history_csv_write(*, run: Run, folder: Path) -> Path:
+    """Write the old system's csv of a run into `folder`, made if need be, and return the file's path.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+    """
+    import csv
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"run-{run.pk}.csv"
+
+    def lines() -> Iterator[bytes]:
+        yield (",".join(HISTORY_COLUMNS) + "\n").encode()
+        for row in history_rows(run):
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerow(row)
+            yield text.getvalue().encode()
+
+    file_write(path, lines())
+    return path
+
+
+def file_write(path: Path, chunks: Iterator[bytes]) -> int:
+    """Write chunks to `path`, whole or not at all, and return the number of bytes.
+
+    Raises:
+        OSError: the folder is missing or full; nothing is left behind.
+    """
+    descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            written = _write_all(file, chunks)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(unfinished).chmod(0o666 & ~mask)
+        Path(unfinished).replace(path)
+    except BaseException:
+        Path(unfinished).unlink(missing_ok=True)
+        raise
+    return written
+
+
+def _write_all(file: IO[bytes], chunks: Iterator[bytes]) -> int:
+    return sum(file.write(chunk) for chunk in chunks)

@@ -1,0 +1,91 @@
+"""Write stored rows to a file or to standard output."""
+
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.live import exports
+from apps.results.errors import DomainError
+from apps.results.models import Run
+from apps.tasks.models import Workload
+
+KINDS = ("tasks", "results", "training", "metrics", "workload")
+
+
+class Command(BaseCommand):
+    help = "Export tasks, results, training data, figures or a workload as csv, Parquet, JSON lines or SWF."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("kind", choices=KINDS, help="what to export")
+        parser.add_argument("--run", metavar="RUN", help="number or name of a run (for tasks: those of its workload)")
+        parser.add_argument("--workload", metavar="W", help="number or name of a workload")
+        parser.add_argument("--format", choices=exports.FORMATS, default="csv", help="default: csv; swf for workloads")
+        parser.add_argument("--output", metavar="FILE|-", default="-", help="default: -, standard output")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            chunks = self._chunks(options)
+            if options["output"] == "-":
+                self._print(chunks)
+                return
+            path = Path(options["output"])
+            written = exports.file_write(path, chunks)
+        except DomainError as error:
+            raise CommandError(str(error)) from error
+        except BrokenPipeError:
+            # The reader, such as `head`, has seen enough; nothing may be flushed into the closed pipe at exit.
+            sys.stdout = None  # type: ignore[assignment]
+            return
+        except OSError as error:
+            raise CommandError(f"{options['output']} cannot be written: {error.strerror}.") from error
+        self.stderr.write(f"Wrote {written:,} bytes to {path}.")
+
+    def _print(self, chunks: Iterator[bytes]) -> None:
+        # Tests and call_command hand over a text stream; a terminal or a pipe takes the bytes themselves.
+        binary = getattr(getattr(self.stdout, "_out", None), "buffer", None)
+        for chunk in chunks:
+            if binary is not None:
+                binary.write(chunk)
+            else:
+                self.stdout.write(chunk.decode(), ending="")
+        if binary is not None:
+            binary.flush()
+
+    def _chunks(self, options: dict[str, Any]) -> Iterator[bytes]:
+        kind = options["kind"]
+        if kind in ("tasks", "workload"):
+            workload = self._workload(options)
+            if options["format"] != "swf":
+                return exports.stream(exports.tasks_export(workload), options["format"])
+            chunks, lost = exports.workload_swf(workload)
+            for what, count in lost.items():
+                self.stderr.write(f"SWF has no place for {what}: {count:,} tasks.")
+            return chunks
+        if options["workload"]:
+            raise CommandError(f"{kind} belong to a run: give --run RUN, not --workload.")
+        if kind == "training":
+            run = Run.objects.named(options["run"]) if options["run"] else None
+            return exports.stream(exports.training_export(run), options["format"])
+        if not options["run"]:
+            raise CommandError(f"Say whose {kind}: --run RUN, a number or name.")
+        run = Run.objects.named(options["run"])
+        export = exports.results_export(run) if kind == "results" else exports.metrics_export(run)
+        return exports.stream(export, options["format"])
+
+    def _workload(self, options: dict[str, Any]) -> Workload:
+        if options["run"] and options["workload"]:
+            raise CommandError("Give --run RUN or --workload W, not both.")
+        if options["run"]:
+            return Run.objects.named(options["run"]).workload
+        wanted = options["workload"]
+        if not wanted:
+            raise CommandError("Say which workload: --workload W (number or name), or --run RUN.")
+        found = Workload.objects.filter(pk=int(wanted)).first() if wanted.isascii() and wanted.isdecimal() else None
+        found = found or Workload.objects.filter(name=wanted).first()
+        if found is None:
+            raise CommandError(f"There is no workload {wanted!r}.")
+        return found

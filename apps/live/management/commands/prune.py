@@ -1,0 +1,68 @@
+"""Delete old runs with all that belongs to them."""
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from apps.results.errors import DomainError
+from apps.results.models import Run, RunDeletion
+from apps.results.services import deletions_finish, run_delete
+
+
+class Command(BaseCommand):
+    help = (
+        "Delete runs that are over, with their placements, figures and training data. Without --yes it only says "
+        "what would go. Placements are removed in pieces, so that readers are never blocked."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--keep-runs", type=int, metavar="N", help="keep the newest N runs that are over")
+        parser.add_argument("--older-than", type=float, metavar="DAYS", help="only runs created so many days ago")
+        parser.add_argument("--unfinished", action="store_true", help="finish deletions that were begun, and no more")
+        parser.add_argument("--dry-run", action="store_true", help="say what would be deleted (the default)")
+        parser.add_argument("--yes", action="store_true", help="delete")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["unfinished"]:
+            self._finish()
+            return
+        runs = self._chosen(options)
+        rows = sum(run.rows_written for run in runs)
+        if options["dry_run"] or not options["yes"]:
+            for run in runs:
+                self.stdout.write(f"{run.pk} {run.name}: {run.status}, {run.rows_written:,} placements")
+            pending = RunDeletion.objects.count()
+            also = f" {pending} deletions begun before would be finished." if pending else ""
+            self.stdout.write(f"{len(runs)} runs with {rows:,} placements would be deleted.{also} Add --yes to do it.")
+            return
+        for run in runs:
+            try:
+                run_delete(run=run)
+            except DomainError as error:
+                self.stderr.write(str(error))
+        self._finish()
+        self.stdout.write(f"Deleted {len(runs)} runs.")
+
+    def _chosen(self, options: dict[str, Any]) -> list[Run]:
+        keep, days = options["keep_runs"], options["older_than"]
+        if keep is None and days is None:
+            raise CommandError("Say what to keep: --keep-runs N, --older-than DAYS, or both.")
+        if (keep is not None and keep < 0) or (days is not None and not 0 <= days <= 36_500):
+            raise CommandError("--keep-runs is a number from 0, --older-than a number of days from 0 to 36500.")
+        runs = Run.objects.filter(status__in=Run.TERMINAL).order_by("-id")
+        kept = set(runs.values_list("pk", flat=True)[: keep or 0])
+        if days is not None:
+            runs = runs.filter(created_at__lt=timezone.now() - timedelta(days=days))
+        return [run for run in runs if run.pk not in kept]
+
+    def _finish(self) -> None:
+        def say(removed: int) -> None:
+            self.stderr.write(f"\r{removed:,} placements removed", ending="")
+
+        removed = deletions_finish(on_progress=say)
+        if removed:
+            self.stderr.write("")
+        self.stdout.write(f"Removed {removed:,} placements.")
