@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,3 +40,12 @@ def oracle_path() -> Callable[[str], Path]:
 def data_path() -> Callable[[str], Path]:
     """Give the path of a small file written for the tests."""
     return lambda name: ROOT / "tests" / "data" / name
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    tmp_path_factory: pytest.TempPathFactory, django_db_modify_db_settings_parallel_suffix: None
+) -> None:
+    """Keep SQLite's test database in a file: threads cannot share one in memory as they share the real one."""
+    if connection.vendor == "sqlite":
+        connection.settings_dict["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
