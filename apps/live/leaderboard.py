@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.metrics.models import Metric
-from apps.tasks.formatting import Scale, duration, figure_scale, percent_change
+from apps.tasks.formatting import NO_DATA, Scale, change_in_words, duration, figure_scale, percent_change, quantity
 from scheduler_sim.engine.figures import FIGURES
 
 CLEAR_DIFFERENCE = 0.005
 """Below half a percent two means are called equal in words."""
 
 FIGURE_COLUMNS = (
+    "mean_bounded_slowdown",
     "mean_job_completion_time",
     "p95_job_completion_time",
     "mean_wait_time",
-    "mean_bounded_slowdown",
     "makespan",
     "cpu_utilisation",
     "gpu_utilisation",
@@ -48,7 +48,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One policy: its place by mean completion time, and its figures in the order of the columns."""
+    """One policy: its place, and its figures in the order of the columns."""
 
     rank: int
     scheduler: str
@@ -82,13 +82,12 @@ def leaderboard(totals: Iterable[Metric], *, base: str, sort: str) -> Leaderboar
         for name in FIGURE_COLUMNS
         if any(getattr(total, name) for total in ranked)
     ]
-    longest = max((total.mean_job_completion_time or 0.0 for total in ranked), default=0.0)
     rows = [
         Row(
             rank=rank,
             scheduler=total.scheduler,
             is_base=total.scheduler == base,
-            cells=[_cell(total, of_base, column, longest) for column in columns],
+            cells=[_cell(total, of_base, column) for column in columns],
         )
         for rank, total in enumerate(ranked, start=1)
     ]
@@ -103,14 +102,12 @@ def leaderboard(totals: Iterable[Metric], *, base: str, sort: str) -> Leaderboar
     return Leaderboard(base=base, columns=columns, rows=rows, sentence=sentence, reason=reason)
 
 
-def _cell(total: Metric, base: Metric | None, column: Column, longest: float) -> Cell:
+def _cell(total: Metric, base: Metric | None, column: Column) -> Cell:
     value = getattr(total, column.name)
     if column.name == "wins":
         share = value / total.finished_count if value is not None and total.finished_count else None
         return Cell(value, column.scale, change="" if share is None else f"{share:.0%}")
-    share = None
-    if column.name == "mean_job_completion_time" and longest and value is not None:
-        share = value / longest
+    share = value if FIGURES[column.name].quantity == "share" else None
     if base is None or base.scheduler == total.scheduler or FIGURES[column.name].quantity == "share":
         return Cell(value, column.scale, share=share)
     of_base = getattr(base, column.name)
@@ -119,38 +116,52 @@ def _cell(total: Metric, base: Metric | None, column: Column, longest: float) ->
     if value is not None and of_base and change != "0%":
         lower = value < of_base
         verdict = "better" if lower == (FIGURES[column.name].better == "lower") else "worse"
-    return Cell(value, column.scale, change="" if value is None else change, verdict=verdict, share=share)
+    shown = "" if value is None or change in ("0%", NO_DATA) else change
+    return Cell(value, column.scale, change=shown, verdict=verdict, share=share)
 
 
 def in_words(ranked: Sequence[Metric], base: Metric | None) -> tuple[str, str]:
-    """Return which policy is best and by how much, and what that comes from."""
-    known = [total for total in ranked if total.mean_job_completion_time is not None]
+    """Return which policy is best and by how much, and what that comes from.
+
+    Args:
+        ranked: one a policy, in rank order, which is that of the mean bounded slowdown.
+    """
+    known = [total for total in ranked if total.mean_bounded_slowdown is not None]
     if not known:
         return "No task has finished, so there is nothing to compare.", ""
     best = known[0]
-    mean = duration(best.mean_job_completion_time)
+    slowdown = quantity("ratio", best.mean_bounded_slowdown)
     if len(known) == 1:
-        return f"{best.scheduler} completes a task in {mean} on average; there is no other policy to compare with.", ""
-    if base is None or base.scheduler == best.scheduler or not base.mean_job_completion_time:
+        return f"{best.scheduler} has a mean slowdown of {slowdown}; there is no other policy to compare with.", ""
+    if base is None or base.scheduler == best.scheduler or base.mean_bounded_slowdown is None:
         second = known[1]
-        sentence = f"{best.scheduler} completes tasks soonest: {mean} on average."
         if _alike(best, second):
-            return f"{sentence} {second.scheduler} is as fast.", ""
-        change = percent_change(second.mean_job_completion_time, best.mean_job_completion_time)
-        return f"{sentence} The next, {second.scheduler}, takes {_against(change)}.", ""
+            return f"{best.scheduler} and {second.scheduler} are equally good: a mean slowdown of {slowdown}.", ""
+        change = change_in_words(second.mean_bounded_slowdown, best.mean_bounded_slowdown)
+        sentence = f"{best.scheduler} slows tasks down least: a mean slowdown of {slowdown}."
+        return f"{sentence} That of the next, {second.scheduler}, is {change}.", _shortest(known, best)
     if _alike(best, base):
-        return f"{best.scheduler} and {base.scheduler} are equally fast: {mean} on average.", ""
-    saved = 1 - best.mean_job_completion_time / base.mean_job_completion_time
-    sentence = f"{best.scheduler} completes tasks soonest: {mean} on average, {saved:.0%} less than {base.scheduler}."
-    return sentence, _reason(best, base)
+        return f"{best.scheduler} and {base.scheduler} are equally good: a mean slowdown of {slowdown}.", ""
+    change = change_in_words(best.mean_bounded_slowdown, base.mean_bounded_slowdown)
+    sentence = (
+        f"{best.scheduler} slows tasks down least: a mean slowdown of {slowdown}, {change} than {base.scheduler}."
+    )
+    return sentence, f"{_reason(best, base)} {_shortest(known, best)}".strip()
 
 
 def _alike(one: Metric, other: Metric) -> bool:
-    return other.mean_job_completion_time <= one.mean_job_completion_time * (1 + CLEAR_DIFFERENCE)
+    return other.mean_bounded_slowdown <= one.mean_bounded_slowdown * (1 + CLEAR_DIFFERENCE)
 
 
-def _against(change: str) -> str:
-    return f"{change.removesuffix('x')} times as long" if change.endswith("x") else f"{change.lstrip('+')} longer"
+def _shortest(known: Sequence[Metric], best: Metric) -> str:
+    """Return a sentence about the policy with the shortest completion times, where it is another one."""
+    shortest = min(known, key=lambda total: total.mean_job_completion_time)
+    if best.mean_job_completion_time <= shortest.mean_job_completion_time * (1 + CLEAR_DIFFERENCE):
+        return ""
+    return (
+        f"{shortest.scheduler} has the shortest mean completion time, {duration(shortest.mean_job_completion_time)} "
+        f"against {duration(best.mean_job_completion_time)}."
+    )
 
 
 def _reason(best: Metric, base: Metric) -> str:

@@ -10,6 +10,7 @@ from apps.live.models import SimulationState
 from apps.live.run_progress import RunProgress, run_progress
 from apps.metrics.models import Metric
 from apps.results.models import Run
+from apps.tasks.formatting import percent_change
 from apps.tasks.viewing import ordered, whole_number
 
 RUN_COLUMNS = {
@@ -27,23 +28,23 @@ class RunLine:
     """One line of a list of runs.
 
     Attributes:
-        best: the policy with the shortest mean completion time, None before the run has figures.
-        last: the one with the longest, None when there is just one policy.
+        best: the first policy in rank order, None before the run has figures.
+        base: the run's first policy, with which the others are compared; None without figures.
         progress: None when the run is over.
     """
 
     run: Run
     best: Metric | None
-    last: Metric | None
+    base: Metric | None
     interrupted: bool
     progress: RunProgress | None
 
     @property
-    def saved(self) -> float | None:
-        """How much shorter the best policy's mean completion time is than the last one's, as a part of 1."""
-        if self.best is None or self.last is None or not self.last.mean_job_completion_time:
-            return None
-        return 1 - self.best.mean_job_completion_time / self.last.mean_job_completion_time
+    def change(self) -> str:
+        """How far the best policy's mean slowdown is from the base's, empty where there is nothing to compare."""
+        if self.best is None or self.base is None or self.best.scheduler == self.base.scheduler:
+            return ""
+        return percent_change(self.best.mean_bounded_slowdown, self.base.mean_bounded_slowdown)
 
 
 def filtered_runs(request: HttpRequest, sort: str) -> QuerySet:
@@ -65,9 +66,9 @@ def run_lines(runs: Iterable[Run]) -> list[RunLine]:
     runs = list(runs)
     keys = [run.pk for run in runs]
     ranked: dict[int, list[Metric]] = {}
-    figures = ("run_id", "scheduler", "mean_job_completion_time")
-    totals = Metric.objects.totals().filter(run__in=keys, mean_job_completion_time__isnull=False)
-    for total in totals.only(*figures).order_by("mean_job_completion_time", "scheduler"):
+    figures = ("run_id", "scheduler", "mean_bounded_slowdown", "mean_job_completion_time")
+    totals = Metric.objects.totals().filter(run__in=keys, mean_bounded_slowdown__isnull=False)
+    for total in totals.only(*figures).in_rank_order():
         ranked.setdefault(total.run_id, []).append(total)
     open_runs = [run.pk for run in runs if not run.is_over]
     states = {state.run_id: state for state in SimulationState.objects.filter(run__in=open_runs)}
@@ -81,7 +82,7 @@ def run_lines(runs: Iterable[Run]) -> list[RunLine]:
             RunLine(
                 run=run,
                 best=of_run[0] if of_run else None,
-                last=of_run[-1] if len(of_run) > 1 else None,
+                base=next((total for total in of_run if total.scheduler == run.policies[0]), None),
                 interrupted=state is not None and state.is_interrupted,
                 progress=None if run.is_over else run_progress(run, state),
             )

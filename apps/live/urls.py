@@ -13,6 +13,7 @@ urlpatterns = [
     path("runs/<int:pk>/", views.run_detail, name="run-detail"),
     path("runs/<int:pk>/charts.json", views.run_charts_json, name="run-charts"),
     re_path(r"^runs/(?P<pk>[0-9]{1,18})/charts/" + _CHART, views.run_chart, name="run-chart"),
+    re_path(r"^runs/(?P<pk>[0-9]{1,18})/gantt\.(?P<kind>csv|json)$", views.run_gantt, name="run-gantt"),
     re_path(r"^runs/(?P<pk>[0-9]{1,18})/leaderboard\.(?P<kind>csv|json)$", views.run_leaderboard),
     re_path(r"^runs/(?P<pk>[0-9]{1,18})/wins\.(?P<kind>csv|json)$", views.run_matrix),
     re_path(r"^runs/(?P<pk>[0-9]{1,18})/(?P<command>pause|resume|stop)/$", views.run_control, name="run-control"),

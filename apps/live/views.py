@@ -12,8 +12,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.live.api import RunCreateSerializer
 from apps.live.configuration import RunConfiguration
+from apps.live.gantt import gantt
 from apps.live.leaderboard import FIGURE_COLUMNS, leaderboard, win_matrix
 from apps.live.new_run import form_data, policy_choices
+from apps.live.placements import placements
 from apps.live.run_charts import run_charts
 from apps.live.run_progress import run_progress
 from apps.live.run_table import RUN_COLUMNS, filtered_runs, run_lines
@@ -22,9 +24,9 @@ from apps.metrics.models import Metric
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.audit_lines import audit_lines
-from apps.tasks.downloads import chart_response, table_response
+from apps.tasks.downloads import chart_response, csv_response, table_response
 from apps.tasks.models import Workload
-from apps.tasks.viewing import ROWS_PER_PAGE, reading, sort_key
+from apps.tasks.viewing import ROWS_PER_PAGE, finite_number, reading, sort_key
 from scheduler_sim.engine.presets import PRESETS
 
 LATEST = 6
@@ -162,6 +164,21 @@ def run_matrix(request: HttpRequest, pk: int, kind: str) -> HttpResponse:  # noq
     names = [total.scheduler for total in totals]
     rows = [(total.scheduler, *(total.details.get("beats", {}).get(name) for name in names)) for total in totals]
     return table_response(f"run-{pk}-wins", ("scheduler", *names), rows, kind)
+
+
+@reading
+@require_safe
+def run_gantt(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+    """Return what the visible window of a policy's schedule shows, as CSV or JSON."""
+    run = get_object_or_404(Run, pk=pk)
+    scheduler = request.GET.get("policy", run.policies[0])
+    if scheduler not in run.policies:
+        raise Http404("The run does not hold this policy.")
+    window = [finite_number(request.GET.get(name)) for name in ("from", "to")]
+    chart = gantt(run, scheduler, placements(run, scheduler), *window)
+    if kind == "csv":
+        return csv_response(f"run-{pk}-gantt", chart.csv_rows())
+    return JsonResponse(chart.as_json())
 
 
 @login_required

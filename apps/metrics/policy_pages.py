@@ -72,33 +72,33 @@ class Standing:
 
 def standings(scheduler: str) -> list[Standing]:
     """Return how the policy did in the newest runs that hold it, newest first."""
-    mine = Metric.objects.totals().filter(scheduler=scheduler, mean_job_completion_time__isnull=False)
+    mine = Metric.objects.totals().filter(scheduler=scheduler, mean_bounded_slowdown__isnull=False)
     newest = mine.select_related("run__workload").defer("details", "run__configuration", "run__cluster")
     rows = list(newest.order_by("-run_id")[:RUNS_SHOWN])
     ranked: dict[int, list[Metric]] = {}
     others = Metric.objects.totals().filter(run__in=[row.run_id for row in rows]).in_rank_order()
-    for total in others.only("run_id", "scheduler", "mean_job_completion_time"):
+    for total in others.only("run_id", "scheduler", "mean_bounded_slowdown"):
         ranked.setdefault(total.run_id, []).append(total)
     found = []
     for row in rows:
         of_run = ranked[row.run_id]
         best = of_run[0]
         rank = 1 + next(place for place, total in enumerate(of_run) if total.scheduler == scheduler)
-        behind = percent_change(row.mean_job_completion_time, best.mean_job_completion_time)
+        behind = percent_change(row.mean_bounded_slowdown, best.mean_bounded_slowdown)
         found.append(Standing(total=row, rank=rank, policies=len(of_run), best=best, behind=behind))
     return found
 
 
 def distance_chart(scheduler: str, found: list[Standing]) -> Chart:
-    """Draw how far the policy's mean completion time is above the best policy's, run by run."""
-    shown = [one for one in found if one.best.mean_job_completion_time]
+    """Draw how far the policy's mean slowdown is above the best policy's, run by run."""
+    shown = [one for one in found if one.best.mean_bounded_slowdown]
     names = [one.total.run.name for one in shown]
-    above = [one.total.mean_job_completion_time / one.best.mean_job_completion_time - 1 for one in shown]
+    above = [one.total.mean_bounded_slowdown / one.best.mean_bounded_slowdown - 1 for one in shown]
     first = sum(one.rank == 1 for one in shown)
     look = appearance(scheduler)
     finding = "No stored run holds this policy."
     if shown:
-        finding = f"{scheduler} is first in {first} of {len(shown)} runs; at worst its mean JCT is "
+        finding = f"{scheduler} is first in {first} of {len(shown)} runs; at worst its mean slowdown is "
         finding += f"{quantity('share', max(above))} above the best policy's."
     series = [Series(scheduler, names, above, look.colour, look.dash)] if shown else []
     rows = [
@@ -111,7 +111,7 @@ def distance_chart(scheduler: str, found: list[Standing]) -> Chart:
         "How far from the best policy of each run",
         finding,
         Axis("Run", "", "category"),
-        Axis("Mean JCT above the best", "share"),
+        Axis("Mean slowdown above the best", "share"),
         series,
         TextTable(("Run", "Place", "Above the best"), rows),
     )

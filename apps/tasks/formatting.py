@@ -74,16 +74,28 @@ def duration(seconds: float | None) -> str:
 
 
 def percent_change(value: float | None, base: float | None) -> str:
-    """Return how far `value` is from `base`: `-63%`, `+4.2%`, and `12x` from ten times on."""
+    """Return how far `value` is from `base`: `-63%`, `+4.2%`, and `×12` or `÷12` from ten times on."""
     if value is None or base is None or base == 0:
         return NO_DATA
     ratio = value / base
     if ratio >= 10:
-        return f"{ratio:,.0f}x"
+        return f"×{ratio:,.0f}"
+    if 0 < ratio <= 0.1:
+        return f"÷{1 / ratio:,.0f}"
     change = (ratio - 1) * 100
     if abs(change) < 0.05:
         return "0%"
     return f"{change:+.1f}%" if abs(change) < 10 else f"{change:+.0f}%"
+
+
+def change_in_words(value: float, base: float, *, more: str = "higher", less: str = "lower") -> str:
+    """Return how far `value` is from `base`, neither of them zero, as a sentence says it: `63% lower`."""
+    ratio = value / base
+    if ratio >= 2:
+        return f"{ratio:,.1f} times {more}" if ratio < 10 else f"{ratio:,.0f} times {more}"
+    if ratio <= 0.1:
+        return f"{1 / ratio:,.0f} times {less}"
+    return f"{abs(ratio - 1):.0%} {more if ratio > 1 else less}"
 
 
 def listing(words: Iterable[str]) -> str:

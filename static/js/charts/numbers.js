@@ -25,6 +25,13 @@ export function readable(value, unit) {
   return name === "%" || name === "" ? `${text}${name}` : `${text} ${name}`;
 }
 
+// A tick of a logarithmic axis: 1 h rather than 60 min.
+export function tickLabel(value, unit) {
+  if (unit !== "s") return readable(value, unit);
+  const [name, divisor] = DURATIONS.findLast(([, size]) => value >= size * 0.999) ?? DURATIONS[0];
+  return `${grouped.format(value / divisor)} ${name}`;
+}
+
 // Ticks of a logarithmic axis at times that people know: 10 s, 1 min, 10 min, 1 h ...
 export function logTicks(unit, least, largest) {
   if (unit !== "s") return undefined;

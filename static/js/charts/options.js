@@ -1,6 +1,6 @@
 // From a chart as the server describes it (apps/tasks/charts.py) to what ECharts draws.
 import { DASHES } from "./colours.js";
-import { axisUnit, logTicks, readable } from "./numbers.js";
+import { axisUnit, logTicks, readable, tickLabel } from "./numbers.js";
 
 export function optionsOf(chart, colours, width) {
   const series = chart.series;
@@ -9,10 +9,11 @@ export function optionsOf(chart, colours, width) {
   const y = scaled(chart.y, series.flatMap((one) => one.y));
   const narrow = width < 560;
   const several = series.length > 1 && chart.kind !== "bar";
+  const legendRows = several ? rowsOfLegend(series.map((one) => one.name), width) : 0;
   return {
     animation: false,
     textStyle: { fontFamily: "system-ui, sans-serif", color: colours.muted },
-    grid: { left: 8, right: 20, top: 28, bottom: several ? (narrow ? 60 : 52) : 24, containLabel: true },
+    grid: { left: 8, right: chart.kind === "bar" ? 72 : 20, top: 28, bottom: 26 + 20 * legendRows, containLabel: true },
     legend: several ? legendOf(colours, narrow) : undefined,
     tooltip: tooltipOf(chart, colours, x, y),
     xAxis: axisOf(horizontal ? chart.y : chart.x, horizontal ? y : x, colours, false),
@@ -53,23 +54,35 @@ function axisOf(axis, scale, colours, vertical) {
     type: "log",
     min: Number.isFinite(scale.least) ? scale.least : undefined,
     max: scale.largest || undefined,
-    axisLabel: { ...common.axisLabel, customValues: ticks, formatter: (value) => readable(value, axis.unit) },
+    axisLabel: { ...common.axisLabel, customValues: ticks, formatter: (value) => tickLabel(value, axis.unit) },
     axisTick: { show: false, customValues: ticks },
     splitLine: { show: false },
   };
 }
 
+// About as many rows as the names need: 7 px a letter, and the line before them.
+function rowsOfLegend(names, width) {
+  let rows = 1;
+  let across = 0;
+  for (const name of names) {
+    const needs = 26 + 5 + 7 * name.length + 16;
+    if (across + needs > width && across) {
+      rows += 1;
+      across = 0;
+    }
+    across += needs;
+  }
+  return rows;
+}
+
 function legendOf(colours, narrow) {
   return {
-    type: "scroll",
+    type: "plain",
     bottom: 0,
     left: 0,
     itemWidth: 26,
-    itemGap: narrow ? 12 : 18,
+    itemGap: narrow ? 10 : 14,
     textStyle: { color: colours.ink, fontSize: 12 },
-    pageTextStyle: { color: colours.muted },
-    pageIconColor: colours.ink,
-    pageIconInactiveColor: colours.line,
   };
 }
 
@@ -101,8 +114,8 @@ function seriesOf(chart, one, number, { colours, x, y, horizontal }) {
     name: one.name,
     data: visible,
     step: chart.kind === "step" ? "end" : false,
-    showSymbol: visible.length === 1,
-    symbolSize: 5,
+    symbol: visible.length === 1 ? "circle" : "none",
+    symbolSize: 6,
     connectNulls: false,
     lineStyle: { color: colour, width: 2, type: DASHES[one.dash] },
     itemStyle: { color: colour },

@@ -1,0 +1,132 @@
+"""The stored placements of one policy as columns, kept in memory for the pages that look at them again and again."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from apps.results.models import Run, SchedulerResult
+from apps.tasks.models import Task
+
+Floats = npt.NDArray[np.float64]
+
+KEPT_BYTES = 256 * 2**20
+"""How much of it a server process keeps; what was looked at longest ago goes first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Placements:
+    """The n placements of one policy in the order of their tasks' keys, with what those tasks asked for.
+
+    Attributes:
+        task: primary keys of the tasks. number: their numbers inside the workload.
+        node, device: where; -1 for no GPU.
+        start, finish, ready: seconds; readiness is start - wait.
+        arrival, size, cpus, gpus, runtime: of the tasks.
+        fraction: gpu_fraction.
+    """
+
+    task: npt.NDArray[np.int64]
+    number: npt.NDArray[np.int64]
+    node: npt.NDArray[np.int64]
+    device: npt.NDArray[np.int64]
+    start: Floats
+    finish: Floats
+    ready: Floats
+    fraction: Floats
+    arrival: Floats
+    cpus: Floats
+    gpus: Floats
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    @property
+    def completion_time(self) -> Floats:
+        """Finish - arrival."""
+        return self.finish - self.arrival
+
+
+class _Kept:
+    """Values by key, the least recently used ones dropped when they hold too much."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._values: OrderedDict[tuple[Any, ...], tuple[int, Any]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: tuple[Any, ...]) -> Any:
+        with self._lock:
+            if key not in self._values:
+                return None
+            self._values.move_to_end(key)
+            return self._values[key][1]
+
+    def put(self, key: tuple[Any, ...], value: Any, size: int) -> None:
+        with self._lock:
+            self._values[key] = (size, value)
+            while len(self._values) > 1 and sum(size for size, _ in self._values.values()) > self._most:
+                self._values.popitem(last=False)
+
+
+_kept = _Kept(KEPT_BYTES)
+
+
+def placements(run: Run, scheduler: str) -> Placements:
+    """Return the stored placements of one policy of a run; empty when there are none.
+
+    Those of a run that is over are kept in memory.
+    """
+    key = ("placements", run.pk, run.status, run.rows_written, run.finished_at, scheduler)
+    found = _kept.get(key)
+    if found is None:
+        found = _read(run, scheduler)
+        if run.is_over:
+            _kept.put(key, found, 11 * 8 * len(found))
+    return found
+
+
+def _read(run: Run, scheduler: str) -> Placements:
+    rows = SchedulerResult.objects.of_run(run).filter(scheduler=scheduler).order_by()
+    names = ("task_id", "node", "device", "start_time", "finish_time", "wait_time", "gpu_fraction")
+    columns = _columns(rows.values_list(*names), len(names))
+    order = np.argsort(columns[0])
+    task, node, device, start, finish, wait, fraction = (column[order] for column in columns)
+    key, number, arrival, cpus, gpus = _tasks(run.workload_id)
+    row = np.searchsorted(key, task)
+    return Placements(
+        task=task.astype(np.int64),
+        number=number[row].astype(np.int64),
+        node=node.astype(np.int64),
+        device=device.astype(np.int64),
+        start=start,
+        finish=finish,
+        ready=start - wait,
+        fraction=fraction,
+        arrival=arrival[row],
+        cpus=cpus[row],
+        gpus=gpus[row],
+    )
+
+
+def _tasks(workload_id: int) -> tuple[Floats, ...]:
+    """Return keys, numbers, arrivals, cores and GPUs of a workload's tasks in the order of their keys."""
+    key = ("tasks", workload_id)
+    found = _kept.get(key)
+    if found is None:
+        rows = Task.objects.filter(workload_id=workload_id).order_by()
+        columns = _columns(rows.values_list("pk", "task_id", "arrival_time", "cpus", "gpus"), 5)
+        order = np.argsort(columns[0])
+        found = tuple(column[order] for column in columns)
+        _kept.put(key, found, 5 * 8 * len(order))
+    return found
+
+
+def _columns(rows: Any, width: int) -> list[Floats]:
+    """Return rows of numbers as columns; keys stay exact up to 2**53."""
+    flat = [value for row in rows.iterator(chunk_size=20_000) for value in row]
+    table = np.array(flat, np.float64).reshape(-1, width)
+    return [np.ascontiguousarray(table[:, column]) for column in range(width)]

@@ -1,0 +1,228 @@
+// Where and when tasks ran. The server sends what the visible window can show; zooming and panning ask again.
+import { palette } from "./colours.js";
+import { axisUnit, readable } from "./numbers.js";
+
+const WAIT = 150; // ms of rest before the server is asked
+
+export function setUpGantt(area, echarts, offerPictures) {
+  const chart = new Gantt(area, echarts);
+  offerPictures(area, () => chart.instance.getOption(), chart.instance, "Where and when tasks ran");
+  // Read when it comes into view: most visitors look at the figures first.
+  return new Promise((done) => {
+    const watch = new IntersectionObserver((entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      watch.disconnect();
+      chart.show(chart.wanted.from, chart.wanted.to);
+    }, { rootMargin: "200px" });
+    watch.observe(area);
+    done();
+  });
+}
+
+class Gantt {
+  constructor(area, echarts) {
+    this.area = area;
+    this.figure = area.closest("figure");
+    this.echarts = echarts;
+    this.instance = echarts.init(area);
+    this.policy = this.figure.querySelector("[data-gantt-policy]");
+    const query = new URLSearchParams(location.search);
+    if (query.has("gantt")) this.policy.value = query.get("gantt");
+    const time = (name) => (query.has(name) ? Number(query.get(name)) : null);
+    this.wanted = { from: time("from"), to: time("to") };
+    this.request = 0;
+    new ResizeObserver(() => this.instance.resize()).observe(area);
+    this.policy.addEventListener("change", () => this.show(this.wanted.from, this.wanted.to));
+    for (const button of this.figure.querySelectorAll("[data-go]")) {
+      button.addEventListener("click", () => this.go(button.dataset.go));
+    }
+    area.addEventListener("keydown", (event) => this.key(event));
+    area.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    this.dragging();
+    document.addEventListener("themechange", () => this.data && this.draw());
+  }
+
+  address(ending, from, to) {
+    const query = new URLSearchParams({ policy: this.policy.value });
+    if (from !== null) query.set("from", from);
+    if (to !== null) query.set("to", to);
+    return `${this.area.dataset.gantt.replace(/json$/, ending)}?${query}`;
+  }
+
+  async show(from, to) {
+    this.wanted = { from, to };
+    const request = ++this.request;
+    try {
+      const response = await fetch(this.address("json", from, to));
+      if (!response.ok) throw new Error(`status ${response.status}`);
+      const data = await response.json();
+      if (request !== this.request) return; // A newer one is on its way.
+      this.data = data;
+    } catch (error) {
+      if (request === this.request) this.say(`The placements could not be loaded (${error.message}).`);
+      return;
+    }
+    this.remember();
+    this.draw();
+    this.area.dataset.drawn = this.data.level;
+  }
+
+  say(text) {
+    this.figure.querySelector("[data-gantt-finding]").textContent = text;
+  }
+
+  remember() {
+    const { first, last, window_from: from, window_to: to } = this.data;
+    const whole = from <= first && to >= last;
+    const query = new URLSearchParams(location.search);
+    query.set("gantt", this.policy.value);
+    for (const [name, value] of [["from", from], ["to", to]]) {
+      if (whole) query.delete(name);
+      else query.set(name, value.toFixed(0));
+    }
+    if (whole && this.policy.selectedIndex === 0) query.delete("gantt");
+    const text = query.toString();
+    history.replaceState(null, "", `${location.pathname}${text ? `?${text}` : ""}${location.hash}`);
+    for (const link of this.figure.querySelectorAll("[data-gantt-download]")) {
+      link.href = this.address(link.dataset.ganttDownload, whole ? null : from, whole ? null : to);
+    }
+  }
+
+  move(from, to) {
+    const { first, last } = this.data;
+    const length = Math.min(Math.max(to - from, 1), last - first);
+    const begin = Math.min(Math.max(from, first), last - length);
+    this.data = { ...this.data, window_from: begin, window_to: begin + length };
+    this.draw();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.show(begin, begin + length), WAIT);
+  }
+
+  go(where) {
+    if (!this.data) return;
+    const { window_from: from, window_to: to, first, last } = this.data;
+    const step = (to - from) / 4;
+    if (where === "earlier") this.move(from - step, to - step);
+    else if (where === "later") this.move(from + step, to + step);
+    else if (where === "closer") this.move(from + step, to - step);
+    else if (where === "wider") this.move(from - 2 * step, to + 2 * step);
+    else this.move(first, last);
+  }
+
+  key(event) {
+    const where = { ArrowLeft: "earlier", ArrowRight: "later", "+": "closer", "=": "closer", "-": "wider", 0: "all" }[event.key];
+    if (!where || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    this.go(where);
+  }
+
+  wheel(event) {
+    // A plain wheel scrolls the page unless the chart has the focus.
+    if (!this.data || (document.activeElement !== this.area && !event.ctrlKey)) return;
+    event.preventDefault();
+    const { window_from: from, window_to: to } = this.data;
+    const box = this.area.getBoundingClientRect();
+    const at = from + (to - from) * Math.min(1, Math.max(0, (event.clientX - box.left - 90) / (box.width - 110)));
+    const factor = event.deltaY < 0 ? 0.8 : 1.25;
+    this.move(at - (at - from) * factor, at + (to - at) * factor);
+  }
+
+  dragging() {
+    let began = null;
+    this.area.addEventListener("pointerdown", (event) => {
+      if (!this.data || event.pointerType === "touch") return;
+      began = { x: event.clientX, from: this.data.window_from, to: this.data.window_to };
+      this.area.focus({ preventScroll: true });
+    });
+    addEventListener("pointermove", (event) => {
+      if (!began) return;
+      const shift = ((event.clientX - began.x) / (this.area.clientWidth - 110)) * (began.to - began.from);
+      if (Math.abs(event.clientX - began.x) > 3) this.move(began.from - shift, began.to - shift);
+    });
+    addEventListener("pointerup", () => {
+      began = null;
+    });
+  }
+
+  draw() {
+    const { data } = this;
+    this.say(data.finding);
+    const colours = palette();
+    const span = data.window_to - data.window_from;
+    const unit = axisUnit("s", data.window_to - data.first);
+    const shades = data.level === "shades";
+    const most = shades ? data.items.reduce((highest, item) => Math.max(highest, item[3]), 0) : 0;
+    const column = shades ? 1 : 3;
+    this.instance.setOption({
+      animation: false,
+      textStyle: { fontFamily: "system-ui, sans-serif" },
+      grid: { left: 90, right: 20, top: 8, bottom: 44 },
+      tooltip: {
+        renderMode: "richText",
+        confine: true,
+        backgroundColor: colours.surface,
+        borderColor: colours["line-strong"],
+        textStyle: { color: colours.ink, fontSize: 12 },
+        formatter: ({ dataIndex }) => describe(data, data.items[dataIndex]),
+      },
+      xAxis: {
+        type: "value",
+        min: (data.window_from - data.first) / unit.divisor,
+        max: (data.window_to - data.first) / unit.divisor,
+        name: `Time after the first start (${unit.name})`,
+        nameLocation: "middle",
+        nameGap: 26,
+        nameTextStyle: { color: colours.muted },
+        axisLabel: { color: colours.muted, showMinLabel: false, showMaxLabel: false, formatter: (value) => Number(value.toPrecision(6)) },
+        splitLine: { lineStyle: { color: colours.line } },
+      },
+      yAxis: {
+        type: "category",
+        data: data.lanes,
+        inverse: true,
+        axisLabel: { color: colours.muted, fontSize: 11, width: 80, overflow: "truncate" },
+        axisLine: { lineStyle: { color: colours["line-strong"] } },
+        axisTick: { show: false },
+        splitLine: { show: false },
+      },
+      series: [{
+        type: "custom",
+        clip: true,
+        encode: { x: [0, 1], y: 2 },
+        data: data.items.map((item) => [(item[column] - data.first) / unit.divisor, (item[column + 1] - data.first) / unit.divisor, item[0]]),
+        renderItem: (params, api) => {
+          const item = data.items[params.dataIndex];
+          const [left, middle] = api.coord([api.value(0), api.value(2)]);
+          const [right] = api.coord([api.value(1), api.value(2)]);
+          const lane = api.size([0, 1])[1];
+          const height = shades ? lane * 0.9 : Math.max(1, (lane * 0.86) / item[2]);
+          const top = shades ? middle - height / 2 : middle - (lane * 0.86) / 2 + item[1] * height;
+          const box = params.coordSys;
+          const from = Math.max(left, box.x);
+          const to = Math.min(Math.max(right, left + 1), box.x + box.width);
+          if (to < from) return null;
+          const gap = !shades && height > 4 ? 1 : 0;
+          return {
+            type: "rect",
+            shape: { x: from, y: top, width: Math.max(1, to - from - gap), height: height - gap },
+            style: shades
+              ? { fill: colours["better-fill"], opacity: 0.12 + 0.88 * (item[3] / most) }
+              : { fill: colours.policies[item[5] % 12], opacity: 0.85 },
+          };
+        },
+      }],
+    }, { notMerge: true });
+    this.area.dataset.span = String(span);
+  }
+}
+
+function describe(data, item) {
+  const lane = data.lanes[item[0]];
+  if (data.level === "shades") {
+    const amount = data.unit === "share" ? `${readable(item[3], "share")} of the cores` : `${readable(item[3], "")} tasks at a time`;
+    return `${lane}\n${amount}\n${readable(item[1] - data.first, "s")} to ${readable(item[2] - data.first, "s")}`;
+  }
+  const held = [item[6] ? `${item[6]} cores` : "", item[7] ? `${item[7]} GPUs` : ""].filter(Boolean).join(", ");
+  return `Task ${item[5]}${lane ? `, ${lane}` : ""}\n${held}${item[8] > 0 && item[8] < 1 ? `, ${readable(item[8], "share")} on the GPU` : ""}\n`
+    + `from ${readable(item[3] - data.first, "s")} for ${readable(item[4] - item[3], "s")}`;
+}
