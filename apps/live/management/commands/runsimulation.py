@@ -11,6 +11,7 @@ from django.db import DatabaseError
 from rich.console import Console
 
 from apps.live.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS, RunConfiguration
+from apps.live.exports import history_csv_write
 from apps.live.preparation import Prepared, adapt, prepare
 from apps.live.progress import ProgressDisplay
 from apps.live.publisher import Publisher
@@ -195,9 +196,7 @@ class Command(BaseCommand):
 
     def _print(self, run: Run, options: dict[str, Any]) -> None:
         if options["csv"]:
-            from apps.results.exports import write_old_csv
-
-            path = write_old_csv(run, Path(options["csv"]))
+            path = history_csv_write(run=run, folder=Path(options["csv"]))
             self.console.print(f"Wrote {path}.")
         if options["json"]:
             self.stdout.write(json.dumps(run_document(run), indent=2, allow_nan=False))
