@@ -1,6 +1,7 @@
 """The charts of one run, all from the figures stored when it ended; no placement is read."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -74,17 +75,17 @@ def completion_times(named: Sequence[tuple[str, Metric]]) -> Chart:
     )
 
 
-def _windows(run: Run) -> dict[str, list[Metric]]:
-    found: dict[str, list[Metric]] = {}
+def _windows(run: Run) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
     fields = ("scheduler", "window_start_time", "window_end_time", "cpu_utilisation", "gpu_utilisation")
     windows = Metric.objects.windows().filter(run=run).order_by("scheduler", "window_start_time")
-    for window in windows.only(*fields, "mean_queue_length"):
+    for window in windows.values_list(*fields, "mean_queue_length", named=True):
         found.setdefault(window.scheduler, []).append(window)
     return found
 
 
 def _over_time(
-    key: str, title: str, figure: str, axis: Axis, totals: Sequence[Metric], windows: dict[str, list[Metric]]
+    key: str, title: str, figure: str, axis: Axis, totals: Sequence[Metric], windows: dict[str, list[Any]]
 ) -> Chart:
     series, columns = [], []
     for total in totals:

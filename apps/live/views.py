@@ -106,6 +106,7 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "state": state,
         "interrupted": interrupted,
         "seconds": (run.finished_at - run.started_at).total_seconds() if run.finished_at and run.started_at else None,
+        "commands": ("pause", "resume", "stop"),
         "controls": CONTROLS.get(run.status, ()),
         "may_control": request.user.has_perm("results.control_run"),
         "progress": None if run.is_over else run_progress(run, state),

@@ -30,3 +30,9 @@ def policy(scheduler: str) -> str:
         reverse("policy-detail", args=[scheduler]),
         scheduler,
     )
+
+
+@register.simple_tag
+def look(scheduler: str) -> str:
+    """Return the attributes from which a live chart takes the policy's colour and dash."""
+    return format_html('data-colour="{}" data-dash="{}"', *appearance(scheduler))

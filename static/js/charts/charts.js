@@ -12,7 +12,7 @@ export async function drawAll(library) {
     const source = area.dataset.source;
     if (!sources.has(source)) sources.set(source, load(source));
   }
-  echarts = await import(library);
+  await getReady(library);
   await Promise.all(areas.map(async (area) => {
     try {
       const charts = await sources.get(area.dataset.source);
@@ -30,6 +30,10 @@ export async function drawAll(library) {
   document.addEventListener("themechange", redraw);
   document.documentElement.dataset.chartsDrawn = String(drawn.size + gantts.length);
   performance.mark("charts-drawn");
+}
+
+export async function getReady(library) {
+  echarts ??= await import(library);
 }
 
 export async function load(source) {

@@ -8,12 +8,12 @@ export function optionsOf(chart, colours, width) {
   const x = scaled(chart.x, series.flatMap((one) => one.x));
   const y = scaled(chart.y, series.flatMap((one) => one.y));
   const narrow = width < 560;
-  const several = series.length > 1 && chart.kind !== "bar";
+  const several = series.length > 1 && chart.kind !== "bar" && !chart.plain;
   const legendRows = several ? rowsOfLegend(series.map((one) => one.name), width) : 0;
   return {
     animation: false,
     textStyle: { fontFamily: "system-ui, sans-serif", color: colours.muted },
-    grid: { left: 8, right: chart.kind === "bar" ? 72 : 20, top: 28, bottom: 26 + 20 * legendRows, containLabel: true },
+    grid: { left: 8, right: chart.kind === "bar" ? 72 : 20, top: 28, bottom: 30 + 22 * legendRows, containLabel: true },
     legend: several ? legendOf(colours, narrow) : undefined,
     tooltip: tooltipOf(chart, colours, x, y),
     xAxis: axisOf(horizontal ? chart.y : chart.x, horizontal ? y : x, colours, false),

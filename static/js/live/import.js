@@ -1,0 +1,21 @@
+// How far the reading of an upload is.
+export function followImport(part) {
+  const words = part.querySelector("[data-import-words]");
+  const ask = async () => {
+    try {
+      const response = await fetch(`/api/v1/imports/${part.dataset.import}/`, { headers: { Accept: "application/json" } });
+      if (response.ok) {
+        const job = await response.json();
+        if (job.status === "finished" || job.status === "failed") {
+          location.reload();
+          return;
+        }
+        if (words && job.progress) words.textContent = job.progress;
+      }
+    } catch {
+      if (words) words.textContent = "The server does not answer; trying again";
+    }
+    setTimeout(ask, 1000);
+  };
+  setTimeout(ask, 500);
+}

@@ -1,0 +1,14 @@
+// Which part of the page is live, and what follows it.
+export async function follow(charts) {
+  const part = document.querySelector("[data-live]");
+  if (part.dataset.live === "run") {
+    const { followRun } = await import("./race.js");
+    followRun(part, charts);
+  } else if (part.dataset.live === "list") {
+    const { followList } = await import("./list.js");
+    followList(part);
+  } else {
+    const { followImport } = await import("./import.js");
+    followImport(part);
+  }
+}

@@ -1,0 +1,67 @@
+// A WebSocket that says how fresh it is, acknowledges what arrived, and comes back by itself.
+const ACKNOWLEDGE_EVERY = 4;
+const LONGEST_WAIT = 15000;
+const FINAL = new Set([4401, 4404, 4429]); // The server will not change its mind; docs/live.md has the codes.
+
+export class LiveSocket {
+  // `onMessage` gets every message; `onState` gets "live", "reconnecting" or "stale", and a sentence.
+  constructor(path, onMessage, onState) {
+    this.path = path;
+    this.onMessage = onMessage;
+    this.onState = onState;
+    this.wait = 500;
+    this.heardAt = null;
+    this.done = false;
+    this.connect();
+  }
+
+  connect() {
+    this.socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${this.path}`);
+    this.received = 0;
+    this.socket.addEventListener("message", (event) => {
+      const message = JSON.parse(event.data);
+      this.wait = 500;
+      this.heardAt = new Date();
+      this.onState("live", "Live");
+      if (message.sequence !== undefined && ++this.received % ACKNOWLEDGE_EVERY === 0) {
+        this.send({ type: "ack", sequence: message.sequence });
+      }
+      if (message.type === "error") this.reason = message.message;
+      this.onMessage(message);
+    });
+    this.socket.addEventListener("close", (event) => this.closed(event.code));
+  }
+
+  send(message) {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+  }
+
+  close() {
+    this.done = true;
+    this.socket.close(1000);
+  }
+
+  closed(code) {
+    if (this.done) return;
+    if (FINAL.has(code)) {
+      this.onState("stale", this.reason ?? "The server closed the connection");
+      return;
+    }
+    if (this.heardAt && Date.now() - this.heardAt > 10000) {
+      const time = this.heardAt.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+      this.onState("stale", `Stale since ${time}`);
+    } else {
+      this.onState("reconnecting", "Reconnecting");
+    }
+    setTimeout(() => this.connect(), this.wait);
+    this.wait = Math.min(this.wait * 2, LONGEST_WAIT);
+  }
+}
+
+export function showState(element) {
+  return (state, words) => {
+    if (!element || (element.dataset.state === state && element.textContent === words)) return;
+    element.dataset.state = state;
+    element.textContent = words;
+  };
+}
