@@ -230,6 +230,20 @@ def test_hybrid_tasks_are_read_by_kind() -> None:
     assert dropped(trace) == {"broken_line": [4]}
 
 
+def test_a_quotation_mark_that_is_never_closed_is_counted_for_every_line_it_swallows() -> None:
+    trace = read('arrival_time,runtime,user\n0,5,"a,b"\n1,5,"c\n2,5,d\n3,5,e,f\n')
+    assert trace.workload.user.texts().tolist() == ["a,b"]
+    assert dropped(trace) == {"broken_line": [3, 4, 5]}
+    huge = read(f"arrival_time,runtime,user\n0,5,a\n1,5,{'x' * 200_000}\n2,5,b\n")
+    assert huge.workload.arrival_time.tolist() == [0, 2]
+    assert dropped(huge) == {"broken_line": [3]}
+
+
+def test_quotation_marks_are_text_in_sacct_and_gavel() -> None:
+    trace = read('JobID|User|Submit|Start|ElapsedRaw|AllocCPUS\n1|"ann|2024-01-01|2024-01-01|5|1\n', format="sacct")
+    assert trace.workload.user.texts().tolist() == ['"ann']
+
+
 def test_unusable_rows_are_counted_by_reason() -> None:
     lines = ["0,5,1", "1,x,1", "2,,1", "3,-4,1", "4,inf,1", "5,1e30,1", "6,5,0", "7,5", "8,5,1,1", ",5,1"]
     trace = read("arrival_time,runtime,cpus\n" + "\n".join(lines))

@@ -190,6 +190,13 @@ def test_fast_and_slow_parsing_agree() -> None:
     np.testing.assert_array_equal(fast, swf._parse_lines(lines))
 
 
+@pytest.mark.parametrize("other", ["2 5 -1 10 1", "2 5 -1 10 1" + " 1" * 20])
+def test_fields_beyond_the_last_are_ignored_and_counted(other: str) -> None:
+    trace = read("1 0 -1 10 1" + " -1" * 20 + f"\n{other}\n")
+    assert trace.workload.task_id.tolist() == [1, 2]
+    assert 1 in trace.audit.noticed["extra_fields"].places
+
+
 def test_comments_that_are_not_utf8_are_read_leniently_and_counted() -> None:
     trace = read(b"; Installation: Universit\xe4t\n; MaxProcs: 4\n1 0 -1 1 1\n")
     assert trace.processors == 4

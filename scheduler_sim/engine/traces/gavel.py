@@ -60,7 +60,7 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     layout = _layout(source.head(1))
     if layout is None:
         raise InvalidTrace(f"{source.name} is no Gavel trace: its lines do not have 7 or 10 tab-separated fields.")
-    table = read_table(source, audit, delimiter="\t", header=layout)
+    table = read_table(source, audit, delimiter="\t", header=layout, quoted=False)
     types = Labels.from_texts(table.texts("job_type"))
     rates = np.array([_rate(name, options) for name in types.names])
     audit.notice("type_without_throughput", table.where[np.isnan(rates[types.codes])])

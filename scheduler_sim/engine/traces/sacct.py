@@ -45,7 +45,7 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
     running keeps the time it has run. Without a time limit in minutes there is no estimate. Time 0 is the
     first submission; the partition becomes the queue, the account the group.
     """
-    table = read_table(source, audit, delimiter="|")
+    table = read_table(source, audit, delimiter="|", quoted=False)
     table.require("JobID", "Submit", "Start", "ElapsedRaw", "AllocCPUS")
     jobs = table.texts("JobID")
     step = np.array(["." in job for job in jobs], bool)

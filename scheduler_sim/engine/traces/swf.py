@@ -49,12 +49,13 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     comments, lines, where = _split(source.data)
     headers = _headers(comments, audit)
     audit.read = len(lines)
-    table = np.empty((len(lines), len(READ)))
+    table = np.empty((len(lines), len(READ) + 1))
     for first in range(0, len(lines), _BLOCK):
         block = lines[first : first + _BLOCK]
         _parse(block, table[first : first + len(block)])
     broken = np.isnan(table[:, 0])
     audit.drop("broken_line", where[broken])
+    audit.notice("extra_fields", where[table[:, -1] > 0])
     tasks = _tasks(table[~broken], where[~broken], preceding_jobs=options.preceding_jobs)
     return Reading(tasks=tasks, headers=headers, processors=_machine(headers))
 
@@ -150,7 +151,8 @@ def _parse_block(lines: list[bytes]) -> FloatArray | None:
         return None
     if found.num_rows != len(lines):
         return None
-    table = np.full((len(lines), len(READ)), -1.0)
+    table = np.full((len(lines), len(READ) + 1), -1.0)
+    table[:, -1] = width > FIELDS
     for position, name in enumerate(present):
         column = found.column(name).to_numpy()
         table[:, position] = np.where(np.isnan(column), np.inf, column)
@@ -159,7 +161,7 @@ def _parse_block(lines: list[bytes]) -> FloatArray | None:
 
 def _parse_lines(lines: list[bytes]) -> FloatArray:
     """Parse lines one by one; a broken one becomes a row of NaN."""
-    table = np.full((len(lines), len(READ)), np.nan)
+    table = np.full((len(lines), len(READ) + 1), np.nan)
     for row, line in enumerate(lines):
         numbers = _numbers(line)
         if numbers is not None:
@@ -168,6 +170,7 @@ def _parse_lines(lines: list[bytes]) -> FloatArray:
 
 
 def _numbers(line: bytes) -> list[float] | None:
+    """Return the fields that are read, and 1 where there are more than the format has; None for a broken line."""
     tokens = line.split()
     if len(tokens) < FEWEST_FIELDS or b"_" in line:
         return None
@@ -175,11 +178,11 @@ def _numbers(line: bytes) -> list[float] | None:
         numbers = [float(tokens[number - 1]) if number <= len(tokens) else -1.0 for number in READ]
     except ValueError:
         return None
-    return [np.inf if number != number else number for number in numbers]
+    return [*(np.inf if number != number else number for number in numbers), float(len(tokens) > FIELDS)]
 
 
 def _tasks(table: FloatArray, where: IntArray, *, preceding_jobs: bool) -> RawTasks:
-    columns = dict(zip(READ, table.T, strict=True))
+    columns = dict(zip(READ, table.T[:-1], strict=True))
     # -1 is the format's "not known"; any other negative number is a fault that the audit counts.
     known = {number: np.where(column == -1, np.nan, column) for number, column in columns.items()}
     asked, held = known[8], known[5]

@@ -137,7 +137,9 @@ def first_moment(moments: FloatArray) -> float:
     return float(known.min()) if len(known) else 0.0
 
 
-def read_table(source: Source, audit: Audit, *, delimiter: str, header: list[str] | None = None) -> Table:
+def read_table(
+    source: Source, audit: Audit, *, delimiter: str, header: list[str] | None = None, quoted: bool = True
+) -> Table:
     """Read delimited text; lines with another number of fields are counted as broken.
 
     Args:
@@ -145,35 +147,42 @@ def read_table(source: Source, audit: Audit, *, delimiter: str, header: list[str
         audit: where lines read and broken are counted.
         delimiter: one character.
         header: column names; None to take them from the first line.
+        quoted: whether quotation marks enclose fields.
 
     Raises:
         InvalidTrace: not UTF-8, or a column name given twice.
     """
-    reader = csv.reader(io.StringIO(source.text(), newline=""), delimiter=delimiter)
+    text = io.StringIO(source.text(), newline="")
+    # Strict, so that a quotation mark that is never closed is an error and not a field.
+    reader = csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=True)
     rows: list[list[str]] = []
     places: list[int] = []
     broken: list[int] = []
     names = header
     while True:
+        before = reader.line_num
         try:
             row = next(reader)
         except StopIteration:
             break
         except csv.Error:
-            audit.read += 1
-            broken.append(reader.line_num)
-            continue
-        if not row or (len(row) == 1 and not row[0].strip()):
-            continue
+            # An empty row has a wrong number of fields, whatever the header.
+            row = []
+            if reader.line_num == before:
+                raise InvalidTrace(f"{source.name} cannot be read after line {before}.") from None
+        else:
+            if not row or (len(row) == 1 and not row[0].strip()):
+                continue
         if names is None:
             names = [name.strip() for name in row]
-            continue
-        audit.read += 1
-        if len(row) == len(names):
+        elif len(row) == len(names):
+            audit.read += 1
             rows.append(row)
-            places.append(reader.line_num)
+            places.append(before + 1)
         else:
-            broken.append(reader.line_num)
+            # A quotation mark that is never closed swallows the lines after it: each of them is counted.
+            audit.read += reader.line_num - before
+            broken.extend(range(before + 1, reader.line_num + 1))
     audit.drop("broken_line", broken)
     names = names or []
     repeated = sorted({name for name in names if names.count(name) > 1})
