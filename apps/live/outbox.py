@@ -80,6 +80,10 @@ class Outbox:
         """Wait until something may be sent, and return it in order."""
         await self._wake.wait()
         self._wake.clear()
+        return self.due()
+
+    def due(self) -> list[str]:
+        """Return what may be sent now, in order, and take it for sent."""
         texts = list(self._replies)
         self._replies.clear()
         waiting = self._pending.values()

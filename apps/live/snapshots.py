@@ -29,7 +29,7 @@ class PolicyMark:
     """One policy at the instant of a mark.
 
     Attributes:
-        clock_time: seconds up to which all its events are applied.
+        clock_time: seconds up to which all its events are applied, or its last finish once it is done.
         rows: the rows that finished since the last mark.
         latest: the placements among them that finished last, in the order of their finish.
     """
@@ -124,9 +124,9 @@ class Race:
         outcome = player.simulation.outcome()
         rows = outcome.completion_order[self._marked[number] : kernel.finished].copy()
         self._marked[number] = kernel.finished
-        clock_time = kernel.clock
         return PolicyMark(
-            clock_time=max(clock_time, self._runner.clock_time) if player.done else clock_time,
+            # Of a policy that is done the span that its utilisation is reckoned over ends with its last task.
+            clock_time=float(outcome.finish_time[outcome.completion_order[-1]]) if player.done else kernel.clock,
             running=kernel.running,
             queued=kernel.queued,
             rows=rows,
@@ -151,7 +151,7 @@ class Race:
         finished = sum(self._finished(number) for number in range(len(mark.policies)))
         total = len(mark.policies) * self._runner.tasks if mark.policies else 0
         progress = finished / total if total else 0.0
-        clock_time = self._last_finish() if total and finished == total else mark.clock_time
+        done = total > 0 and finished == total
         return {
             "type": "snapshot",
             "version": messages.VERSION,
@@ -160,13 +160,10 @@ class Race:
             "status": mark.status,
             "error": mark.error,
             "published_at": time.time(),
-            "clock_time": clock_time,
+            "clock_time": max(policy.clock_time for policy in mark.policies) if done else mark.clock_time,
             "progress": progress,
             "eta_seconds": self._eta(mark, progress),
-            "policies": [
-                self._policy(number, policy, clock_time if finished == total else policy.clock_time)
-                for number, policy in enumerate(mark.policies)
-            ],
+            "policies": [self._policy(number, policy) for number, policy in enumerate(mark.policies)],
             "placements": self._placements,
             "retraining": self._retraining,
             "replay": False,
@@ -187,14 +184,11 @@ class Race:
     def _finished(self, number: int) -> int:
         return self._tallies[number].finished
 
-    def _last_finish(self) -> float:
-        return max(float(finish.max()) for finish in self._finish)
-
-    def _policy(self, number: int, mark: PolicyMark, clock_time: float) -> messages.PolicyProgress:
+    def _policy(self, number: int, mark: PolicyMark) -> messages.PolicyProgress:
         counted = self._tallies[number]
         workload, cluster = self._runner.workload, self._runner.cluster
-        core_seconds, gpu_seconds = counted.held_until(clock_time)
-        span = clock_time - float(workload.arrival_time[0])
+        core_seconds, gpu_seconds = counted.held_until(mark.clock_time)
+        span = mark.clock_time - float(workload.arrival_time[0])
         return {
             "scheduler": self._players[number].scheduler,
             "total": len(workload),
