@@ -6,10 +6,11 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.errors import InvalidWorkload
+from scheduler_sim.engine.kernels.aging import advance_aging
 from scheduler_sim.engine.kernels.conservative import advance_conservative, make_plan
+from scheduler_sim.engine.kernels.kinetic_tree import make_kinetic_tree
 from scheduler_sim.engine.kernels.learned import learned_loop
 from scheduler_sim.engine.kernels.loop import Run, Tasks
-from scheduler_sim.engine.kernels.plain import advance_plain
 from scheduler_sim.engine.kernels.rank_tree import advance_in_arrival_order, advance_ranked, make_rank_tree
 from scheduler_sim.engine.kernels.state import (
     ARRIVED,
@@ -87,8 +88,8 @@ class PoolKernel:
         if self._static:
             tree = make_rank_tree(tasks, len(run.end_rows))
             return lambda until, events: advance_ranked(backfill, tasks, run, tree, until, events)
-        queue = np.zeros(n, np.int64)
-        return lambda until, events: advance_plain(backfill, tasks, run, queue, until, events)
+        kinetic = make_kinetic_tree(n, len(run.end_rows))
+        return lambda until, events: advance_aging(backfill, tasks, run, kinetic, until, events)
 
     @property
     def clock(self) -> float:
