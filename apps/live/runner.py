@@ -24,6 +24,7 @@ from apps.live.players import Player, make_players
 from apps.live.preparation import Prepared, prepare
 from apps.live.processes import HEARTBEAT_EVERY
 from apps.live.spill import spill_take_in
+from apps.live.steps import Steps
 from apps.live.writer import ResultWriter
 from apps.results.errors import DomainError
 from apps.results.models import Run
@@ -31,14 +32,14 @@ from scheduler_sim import engine
 
 logger = logging.getLogger(__name__)
 
-STEP_SECONDS = 0.03
-"""What one step of all policies together should take, so that commands are obeyed promptly."""
-
 STEP_EVENTS = 20_000
 """Where a step is cut although its simulated span is not over."""
 
 BATCH_ROWS = 5_000
 """A batch is written when so many placements wait; small enough to lose little work, large enough to be quick."""
+
+STORE_SECONDS = 1.0
+"""A smaller batch is written when the last one is so old, so that a slow race can be followed in the tables."""
 
 POLL_SECONDS = 0.05
 """How often the command queue is looked at."""
@@ -63,6 +64,10 @@ class Observer(Protocol):
 class Runner:
     """Plays one run to its end.
 
+    Args:
+        prepared: what is played, where it was loaded already.
+        tasks_per_second: slow the race down so that people can watch it; None for full speed.
+
     Attributes:
         run: the run's row.
         players: one a policy, once `play` has prepared them.
@@ -71,7 +76,14 @@ class Runner:
         stop_requested: set it, from any thread, to end the run at the next step; what was simulated is stored.
     """
 
-    def __init__(self, run: Run, *, prepared: Prepared | None = None, observers: Sequence[Observer] = ()) -> None:
+    def __init__(
+        self,
+        run: Run,
+        *,
+        prepared: Prepared | None = None,
+        observers: Sequence[Observer] = (),
+        tasks_per_second: float | None = None,
+    ) -> None:
         self.run = run
         self._prepared = prepared
         self.configuration = RunConfiguration.from_json(run.configuration)
@@ -81,7 +93,9 @@ class Runner:
         self.cluster: engine.Cluster
         self.clock_time = 0.0
         self.stop_requested = threading.Event()
+        self._tasks_per_second = tasks_per_second
         self._polled_at = 0.0
+        self._stored_at = 0.0
         self._beat_at = 0.0
 
     @property
@@ -152,31 +166,31 @@ class Runner:
             raise
 
     def _simulate(self, writer: ResultWriter) -> None:
-        arrivals = self.workload.arrival_time
-        self.clock_time = float(arrivals[0]) if len(arrivals) else 0.0
-        step_time = max((float(arrivals[-1]) - self.clock_time) / 1000, 1e-3) if len(arrivals) else 1.0
-        until_time = self.clock_time
+        steps = Steps(self.workload.arrival_time, tasks_per_second=self._tasks_per_second)
+        self.clock_time = steps.until_time
         while not all(player.done for player in self.players):
             self._obey()
             if self.stop_requested.is_set():
                 break
-            began = time.perf_counter()
+            steps.begin()
             for player in self.players:
                 if not player.done:
-                    player.advance(until_time=until_time, max_events=STEP_EVENTS)
-            took = time.perf_counter() - began
+                    player.advance(until_time=steps.until_time, max_events=STEP_EVENTS)
             self._store(writer, at_least=BATCH_ROWS)
             if all(player.reached for player in self.players):
-                self.clock_time = until_time
-                step_time *= 2 if took < STEP_SECONDS / 2 else 1
-                step_time /= 2 if took > STEP_SECONDS * 2 else 1
-                until_time += step_time
+                self.clock_time = steps.until_time
+                steps.extend()
             self._tell("stepped")
         self._store(writer, at_least=1)
 
     def _store(self, writer: ResultWriter, *, at_least: int) -> None:
-        if self.configuration.keep != "results" or sum(player.pending for player in self.players) < at_least:
+        pending = sum(player.pending for player in self.players)
+        now = time.monotonic()
+        if self.configuration.keep != "results" or not pending:
             return
+        if pending < at_least and now - self._stored_at < STORE_SECONDS:
+            return
+        self._stored_at = now
         parts = {player.scheduler: player.columns(player.take_rows()) for player in self.players if player.pending}
         writer.put(
             ResultBatch(
@@ -192,27 +206,28 @@ class Runner:
         if now - self._polled_at < POLL_SECONDS:
             return
         self._polled_at = now
+        if self._poll() != SimulationState.Command.PAUSE:
+            return
+        self.run.pause()
+        self._tell("changed")
+        while not self.stop_requested.is_set() and self._poll() != SimulationState.Command.RESUME:
+            time.sleep(POLL_SECONDS)
+        if not self.stop_requested.is_set():
+            self.run.unpause()
+            self._tell("changed")
+
+    def _poll(self) -> str:
+        """Return the command that waits, if any, and note a stop."""
         try:
-            self._beat(now)
+            self._beat(time.monotonic())
             command = self._take_command()
         except (OperationalError, InterfaceError):
             # The writer says so and tries again; until the database is back nobody can give a command.
             connection.close()
-            return
-        if command == SimulationState.Command.PAUSE:
-            self.run.pause()
-            self._tell("changed")
-            while not self.stop_requested.is_set() and command != SimulationState.Command.RESUME:
-                time.sleep(POLL_SECONDS)
-                self._beat(time.monotonic())
-                command = self._take_command()
-                if command == SimulationState.Command.STOP:
-                    self.stop_requested.set()
-            if not self.stop_requested.is_set():
-                self.run.unpause()
-                self._tell("changed")
-        elif command == SimulationState.Command.STOP:
+            return SimulationState.Command.NONE
+        if command == SimulationState.Command.STOP:
             self.stop_requested.set()
+        return command
 
     def _take_command(self) -> str:
         """Return the command that waits, if any, and take it out of the queue."""
