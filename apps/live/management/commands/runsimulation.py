@@ -1,6 +1,7 @@
 """Play a workload through scheduling policies and store every placement."""
 
 import json
+import math
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
@@ -11,7 +12,9 @@ from django.db import DatabaseError
 from rich.console import Console
 
 from apps.live.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS, RunConfiguration
+from apps.live.continuous import ContinuousRace
 from apps.live.exports import history_csv_write
+from apps.live.keyboard import HINT, steering
 from apps.live.preparation import Prepared, adapt, prepare
 from apps.live.progress import ProgressDisplay
 from apps.live.publisher import Publisher
@@ -24,9 +27,11 @@ from apps.tasks.models import Workload
 from apps.tasks.services import workload_find_or_import, workload_preview
 from scheduler_sim import engine
 from scheduler_sim.engine import jit
+from scheduler_sim.engine.generators import GENERATORS
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, READY_MADE
 from scheduler_sim.engine.presets import PRESETS, load_cluster
 
+ROUND_TASKS = 1000
 DEFAULT_POLICIES = "fcfs,fcfs+easy,sjf,sjf+easy,wfp3,wfp3+easy,f1,f1+easy"
 
 EPILOG = """
@@ -92,6 +97,25 @@ class Command(BaseCommand):
         output.add_argument(
             "--dry-run", action="store_true", help="check everything, say what would be played, write nothing"
         )
+        endless = parser.add_argument_group("a race without end")
+        endless.add_argument(
+            "--continuous",
+            action="store_true",
+            help="play round after round of fresh tasks until stopped; only the newest rounds are kept",
+        )
+        endless.add_argument(
+            "--model", choices=sorted(GENERATORS), default="mixed", help="of the tasks (default mixed: CPU/GPU tasks)"
+        )
+        endless.add_argument(
+            "--round-tasks",
+            type=int,
+            default=ROUND_TASKS,
+            metavar="N",
+            help=f"tasks in a round (default {ROUND_TASKS})",
+        )
+        endless.add_argument(
+            "--rate", type=float, metavar="TASKS_PER_SECOND", help="slow any race down to so many arrivals a second"
+        )
         again = parser.add_argument_group("an existing run")
         again.add_argument("--resume", metavar="RUN", help="take up a run by number or name; a finished one is printed")
         again.add_argument("--run", type=int, metavar="ID", help="play a queued run (used by the web server)")
@@ -102,6 +126,12 @@ class Command(BaseCommand):
         try:
             if options["dry_run"]:
                 self._describe(options)
+                return
+            if options["rate"] is not None and not 0 < options["rate"] < math.inf:
+                raise CommandError(f"--rate must be above 0, not {options['rate']:g}.")
+            self.rate = options["rate"]
+            if options["continuous"]:
+                self._race(options).run()
                 return
             run = self._existing(options) or self._new(options)
             if run.status != Run.Status.FINISHED:
@@ -130,7 +160,7 @@ class Command(BaseCommand):
         return run_create(workload=workload, cluster=cluster, configuration=configuration, name=options["name"])
 
     def _configuration(self, options: dict[str, Any]) -> RunConfiguration:
-        if not options["workload"]:
+        if not options["workload"] and not options["continuous"]:
             raise CommandError("Say what to play: --workload NAME or --workload FILE (or --resume RUN).")
         for name in ("limit", "conservative_depth"):
             if options[name] is not None and options[name] < 1:
@@ -181,11 +211,36 @@ class Command(BaseCommand):
             f"{placements:,} placements. Nothing was written."
         )
 
+    def _race(self, options: dict[str, Any]) -> ContinuousRace:
+        if options["round_tasks"] < 1:
+            raise CommandError(f"--round-tasks must be at least 1, not {options['round_tasks']}.")
+        for name in ("workload", "limit", "json", "csv"):
+            if options[name]:
+                raise CommandError(f"--{name} has no meaning with --continuous.")
+        # A model of CPU/GPU tasks has no traced machine whose size `auto` could take.
+        cluster = load_cluster("workstation" if options["cluster"] == "auto" else options["cluster"])
+        return ContinuousRace(
+            name=options["name"] or f"continuous {options['model']} on {cluster.name}",
+            model=options["model"],
+            tasks_per_round=options["round_tasks"],
+            cluster=cluster,
+            configuration=self._configuration(options),
+            play=self._play,
+            after_round=lambda run: print_leaderboard(run, self.console),
+        )
+
     def _play(self, run: Run) -> None:
         if not jit.is_compiled():
             self.console.print("Compiling the simulation kernels: this happens once and takes some seconds.")
-        runner = Runner(run, prepared=self.prepared, observers=[ProgressDisplay(self.console), Publisher()])
-        with stopping_on_signals(runner):
+        runner = Runner(
+            run,
+            prepared=self.prepared,
+            observers=[ProgressDisplay(self.console), Publisher()],
+            tasks_per_second=self.rate,
+        )
+        with stopping_on_signals(runner), steering(run) as has_keys:
+            if has_keys:
+                self.console.print(HINT)
             runner.play()
         if run.status == Run.Status.STOPPED:
             raise CommandError(
