@@ -11,7 +11,7 @@ from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import serializers, viewsets
 from rest_framework.exceptions import AuthenticationFailed, ParseError, ValidationError
 from rest_framework.parsers import JSONParser
-from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -59,7 +59,7 @@ class CsvRenderer(BaseRenderer):
         self, data: Any, accepted_media_type: str | None = None, renderer_context: dict[str, Any] | None = None
     ) -> str:
         """Return the text; a page's neighbours are in the Link header."""
-        rows = data["results"] if isinstance(data, dict) and "results" in data else data
+        rows = data["results"]
         output = io.StringIO()
         if rows:
             writer = csv.DictWriter(output, fieldnames=list(rows[0]), lineterminator="\n")
@@ -111,6 +111,8 @@ class GuardedMixin:
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Check everything that can be checked before the view itself runs."""
         super().initial(request, *args, **kwargs)
+        if request.method not in self.allowed_methods:
+            return
         known = self.known_parameters() | {"format"}
         unknown = sorted(set(request.query_params) - known)
         if unknown:
@@ -135,9 +137,13 @@ class RowsViewSet(GuardedMixin, viewsets.GenericViewSet):
 
     filter_backends = (DjangoFilterBackend,)
     pagination_class = KeysetPagination
-    renderer_classes = (JSONRenderer, BrowsableAPIRenderer, CsvRenderer)
     lookup_value_regex = "[0-9]{1,19}"
     row_orderings: dict[str, tuple[str, ...]] = {"-id": ("-id",)}
+
+    def get_renderers(self) -> list[BaseRenderer]:
+        """Offer lists as CSV too (also to a method that is not known here, which is then what is refused)."""
+        renderers = super().get_renderers()
+        return [*renderers, CsvRenderer()] if self.action in ("list", None) else renderers
 
     def orderings(self) -> dict[str, tuple[str, ...]]:
         """Return what this request may order by; the first is the default."""

@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
@@ -41,12 +42,19 @@ _WHEN_SENDING = {
 }
 
 
-def document_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Add the answers that every operation can give when something is wrong (a postprocessing hook)."""
+def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add what holds for every operation: errors, open reading, empty parameters (a postprocessing hook)."""
     result["components"].setdefault("schemas", {})["Problem"] = PROBLEM
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for operations in result["paths"].values():
         for method, operation in operations.items():
+            if method == "get" and settings.API_READ_PUBLIC:
+                # One of several ways to be known, the last of which is not to be.
+                operation["security"] = [*operation.get("security", []), {}]
+            for parameter in operation.get("parameters", []):
+                if parameter["in"] == "query" and parameter["schema"] != {"type": "string"}:
+                    # An empty value is the same as none, as forms send it.
+                    parameter["schema"] = {"anyOf": [parameter["schema"], {"type": "string", "maxLength": 0}]}
             answers = _ALWAYS if method == "get" else {**_ALWAYS, **_WHEN_SENDING}
             for status, description in answers.items():
                 operation["responses"].setdefault(str(status), {"description": description, "content": content})

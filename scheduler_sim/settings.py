@@ -245,7 +245,7 @@ SPECTACULAR_SETTINGS = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "scheduler_sim.schema.document_problems",
+        "scheduler_sim.schema.complete",
     ],
 }
 

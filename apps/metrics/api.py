@@ -18,6 +18,7 @@ from apps.metrics.models import Metric
 from apps.results.api import SchedulerResultSerializer
 from apps.results.models import Run, SchedulerResult
 from scheduler_sim.api import LARGEST_KEY, GuardedMixin, RowsViewSet
+from scheduler_sim.filters import BooleanFilter, IntegerFilter
 from scheduler_sim.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 LATEST = 100
@@ -46,9 +47,9 @@ class MetricDetailSerializer(MetricSerializer):
 class MetricFilterSet(django_filters.FilterSet):
     """Which windows a list holds."""
 
-    run = django_filters.NumberFilter(field_name="run_id", help_text="Key of the run.")
+    run = IntegerFilter(field_name="run_id", help_text="Key of the run.")
     scheduler = django_filters.CharFilter(help_text="Name of the policy.")
-    is_total = django_filters.BooleanFilter(help_text="Whether the window is the whole run.")
+    is_total = BooleanFilter(help_text="Whether the window is the whole run.")
 
     class Meta:
         model = Metric
@@ -136,7 +137,7 @@ class OneRunView(GuardedMixin, APIView):
             ValidationError: it holds something else.
         """
         raw = self.request.query_params.get(name)
-        if raw is None:
+        if not raw:
             return default
         if not (raw.isascii() and raw.isdigit() and len(raw) < 20 and 1 <= int(raw) <= largest):
             raise ValidationError({name: [f"This must be a whole number from 1 to {largest}."]})

@@ -17,6 +17,7 @@ from scheduler_sim.engine.policies.order import ORDERS
 from scheduler_sim.engine.policies.placement import PLACEMENTS
 from scheduler_sim.engine.policies.policy import READY_MADE, parse_policy
 from scheduler_sim.engine.presets import PRESETS
+from scheduler_sim.filters import IntegerFilter
 
 
 class RunSerializer(serializers.ModelSerializer):
@@ -61,7 +62,7 @@ class RunFilterSet(django_filters.FilterSet):
     search = django_filters.CharFilter(field_name="name", lookup_expr="icontains", help_text="Part of the name.")
     name = django_filters.CharFilter()
     status = django_filters.MultipleChoiceFilter(choices=Run.Status)
-    workload = django_filters.NumberFilter(field_name="workload_id", help_text="Key of the workload.")
+    workload = IntegerFilter(field_name="workload_id", help_text="Key of the workload.")
     created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
     created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
 
@@ -108,12 +109,12 @@ class SchedulerResultSerializer(serializers.ModelSerializer):
 class SchedulerResultFilterSet(django_filters.FilterSet):
     """Which results a list holds; all but `run` ask for a run, because only its rows are found by an index."""
 
-    run = django_filters.NumberFilter(field_name="run_id", help_text="Key of the run.")
+    run = IntegerFilter(field_name="run_id", help_text="Key of the run.")
     scheduler = django_filters.CharFilter(help_text="Name of the policy.")
-    task = django_filters.NumberFilter(field_name="task_id", help_text="Key of the task.")
-    task_id = django_filters.NumberFilter(field_name="task__task_id", help_text="Number inside the workload.")
-    node = django_filters.NumberFilter()
-    device = django_filters.NumberFilter()
+    task = IntegerFilter(field_name="task_id", help_text="Key of the task.")
+    task_id = IntegerFilter(field_name="task__task_id", help_text="Number inside the workload.")
+    node = IntegerFilter()
+    device = IntegerFilter()
     min_wait_time = django_filters.NumberFilter(field_name="wait_time", lookup_expr="gte")
     max_wait_time = django_filters.NumberFilter(field_name="wait_time", lookup_expr="lte")
     min_start_time = django_filters.NumberFilter(field_name="start_time", lookup_expr="gte")

@@ -15,6 +15,7 @@ from apps.tasks.uploads import TooManyImports, upload_accept
 from scheduler_sim.api import RowsViewSet
 from scheduler_sim.engine.traces import FORMATS
 from scheduler_sim.errors import Conflict, TooLarge
+from scheduler_sim.filters import IntegerFilter
 
 
 class WorkloadSerializer(serializers.ModelSerializer):
@@ -48,8 +49,8 @@ class WorkloadFilterSet(django_filters.FilterSet):
     search = django_filters.CharFilter(field_name="name", lookup_expr="icontains", help_text="Part of the name.")
     name = django_filters.CharFilter()
     source = django_filters.CharFilter()
-    min_task_count = django_filters.NumberFilter(field_name="task_count", lookup_expr="gte")
-    max_task_count = django_filters.NumberFilter(field_name="task_count", lookup_expr="lte")
+    min_task_count = IntegerFilter(field_name="task_count", lookup_expr="gte")
+    max_task_count = IntegerFilter(field_name="task_count", lookup_expr="lte")
 
     class Meta:
         model = Workload
@@ -85,10 +86,11 @@ class UploadSerializer(serializers.Serializer):
         max_length=200,
         required=False,
         default="",
+        allow_blank=True,
         help_text="Of the workload; else made from the file's name.",
     )
     format = serializers.ChoiceField(
-        choices=[*FORMATS], required=False, default="", help_text="Found by content when left out."
+        choices=[*FORMATS], required=False, default="", allow_blank=True, help_text="Found by content when left out."
     )
 
     def validate_name(self, name: str) -> str:
@@ -176,8 +178,8 @@ class TaskSerializer(serializers.ModelSerializer):
 class TaskFilterSet(django_filters.FilterSet):
     """Which tasks a list holds."""
 
-    workload = django_filters.NumberFilter(field_name="workload_id", help_text="Key of the workload.")
-    task_id = django_filters.NumberFilter(help_text="Number inside the workload.")
+    workload = IntegerFilter(field_name="workload_id", help_text="Key of the workload.")
+    task_id = IntegerFilter(help_text="Number inside the workload.")
     user = django_filters.CharFilter()
     group = django_filters.CharFilter()
     queue = django_filters.CharFilter()

@@ -5,6 +5,7 @@ from rest_framework import serializers
 
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim.api import RowsViewSet
+from scheduler_sim.filters import BooleanFilter, IntegerFilter
 
 
 class TrainingDataSerializer(serializers.ModelSerializer):
@@ -32,7 +33,7 @@ class TrainingDataFilterSet(django_filters.FilterSet):
 
     created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
     created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
-    run = django_filters.NumberFilter(field_name="run_id", help_text="Key of the run.")
+    run = IntegerFilter(field_name="run_id", help_text="Key of the run.")
 
     class Meta:
         model = TrainingData
@@ -74,7 +75,7 @@ class TrainedModelFilterSet(django_filters.FilterSet):
 
     name = django_filters.CharFilter()
     kind = django_filters.CharFilter()
-    active = django_filters.BooleanFilter()
+    active = BooleanFilter()
 
     class Meta:
         model = TrainedModel

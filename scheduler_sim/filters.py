@@ -1,0 +1,36 @@
+"""Filters that take what they say and nothing near it."""
+
+from typing import Any
+
+import django_filters
+from django import forms
+from django.core.exceptions import ValidationError
+
+_LARGEST = 2**63 - 1
+
+
+class IntegerFilter(django_filters.NumberFilter):
+    """A whole number that a database can hold."""
+
+    field_class = forms.IntegerField
+
+    def get_max_validator(self) -> None:
+        """Leave the bounds to the field."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, min_value=-_LARGEST, max_value=_LARGEST, **kwargs)
+
+
+class _BooleanField(forms.Field):
+    def to_python(self, value: Any) -> bool | None:
+        if value in self.empty_values:
+            return None
+        if value not in ("true", "false"):
+            raise ValidationError("This must be true or false.")
+        return value == "true"
+
+
+class BooleanFilter(django_filters.Filter):
+    """`true` or `false`."""
+
+    field_class = _BooleanField
