@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from apps.metrics.models import Metric
 from apps.results.models import Run
+from apps.tasks.formatting import figure_scale
 
 DOCUMENT_FIGURES = (
     "mean_job_completion_time",
@@ -25,6 +27,27 @@ DOCUMENT_FIGURES = (
     "wins",
 )
 """The figures of each policy in the document, as columns of `Metric`."""
+
+WIDE_TABLE = {
+    "mean JCT": "mean_job_completion_time",
+    "p50 JCT": "p50_job_completion_time",
+    "p95 JCT": "p95_job_completion_time",
+    "p99 JCT": "p99_job_completion_time",
+    "mean wait": "mean_wait_time",
+    "slowdown": "mean_bounded_slowdown",
+    "makespan": "makespan",
+    "CPU": "cpu_utilisation",
+    "GPU": "gpu_utilisation",
+    "tasks": "throughput",
+    "wins": "wins",
+}
+"""The terminal table's headings and figures."""
+
+NARROW_TABLE = {
+    heading: WIDE_TABLE[heading] for heading in ("mean JCT", "p95 JCT", "mean wait", "slowdown", "CPU", "GPU", "wins")
+}
+WIDE_TABLE_WIDTH = 116
+"""Characters that the wide table needs."""
 
 
 def run_document(run: Run) -> dict[str, Any]:
@@ -61,51 +84,20 @@ def run_document(run: Run) -> dict[str, Any]:
 
 
 def print_leaderboard(run: Run, console: Console) -> None:
-    """Print the ranked table of a finished run."""
-    table = Table(title=f"{run.name}: {run.workload.name} on {run.cluster['name']}", title_justify="left")
+    """Print the ranked table of a finished run, as many of its columns as the console is wide enough for."""
+    totals = list(Metric.objects.leaderboard(run))
+    table = Table(title=f"Run {run.pk}: {run.name}", title_justify="left", box=SIMPLE_HEAD)
+    columns = NARROW_TABLE if console.width < WIDE_TABLE_WIDTH else WIDE_TABLE
+    # A cluster without GPUs has no GPU figures to show.
+    shown = {
+        heading: figure
+        for heading, figure in columns.items()
+        if any(getattr(total, figure) is not None for total in totals)
+    }
+    scales = {figure: figure_scale(figure, [getattr(total, figure) for total in totals]) for figure in shown.values()}
     table.add_column("policy", no_wrap=True)
-    for heading in (
-        "mean JCT",
-        "p50 JCT",
-        "p95 JCT",
-        "p99 JCT",
-        "mean wait",
-        "mean slowdown",
-        "makespan",
-        "CPU %",
-        "GPU %",
-        "tasks/h",
-        "wins",
-    ):
-        table.add_column(heading, justify="right")
-    for total in Metric.objects.leaderboard(run):
-        table.add_row(
-            total.scheduler,
-            duration(total.mean_job_completion_time),
-            duration(total.p50_job_completion_time),
-            duration(total.p95_job_completion_time),
-            duration(total.p99_job_completion_time),
-            duration(total.mean_wait_time),
-            "-" if total.mean_bounded_slowdown is None else f"{total.mean_bounded_slowdown:,.1f}",
-            duration(total.makespan),
-            percent(total.cpu_utilisation),
-            percent(total.gpu_utilisation),
-            "-" if total.throughput is None else f"{total.throughput * 3600:,.1f}",
-            "-" if total.wins is None else f"{total.wins:,}",
-        )
+    for heading, figure in shown.items():
+        table.add_column(f"{heading}\n{scales[figure].unit}", justify="right", no_wrap=True)
+    for total in totals:
+        table.add_row(total.scheduler, *(scale.text(getattr(total, figure)) for figure, scale in scales.items()))
     console.print(table)
-
-
-def duration(seconds: float | None) -> str:
-    """Return a duration as people read it, with three digits: `48.2 s`, `13.5 min`, `5.10 h`, `12.4 d`."""
-    if seconds is None:
-        return "-"
-    for unit, length, enough in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800)):
-        if seconds < enough:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds / 86_400:,.3g} d" if seconds < 86_400_000 else f"{seconds / 86_400:,.0f} d"
-
-
-def percent(part: float | None) -> str:
-    """Return a part of one as a percentage with one decimal."""
-    return "-" if part is None else f"{part * 100:.1f}"
