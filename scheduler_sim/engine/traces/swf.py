@@ -154,7 +154,8 @@ def _parse_block(lines: list[bytes]) -> FloatArray | None:
     table = np.full((len(lines), len(READ) + 1), -1.0)
     table[:, -1] = width > FIELDS
     for position, name in enumerate(present):
-        column = found.column(name).to_numpy()
+        # Not `to_numpy`, which imports pandas where that is installed: half a second for nothing.
+        column = np.concatenate([np.from_dlpack(chunk) for chunk in found.column(name).chunks])
         table[:, position] = np.where(np.isnan(column), np.inf, column)
     return table
 
