@@ -1,0 +1,96 @@
+"""Sequences to search on: windows of a training part, varied so that a score cannot learn them by heart."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.learning.rollout import Sequences, check_pool
+from scheduler_sim.engine.workload import Workload
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How sampled sequences differ from the trace.
+
+    Attributes:
+        slowest, fastest: the arrivals' gaps are scaled by a factor drawn uniformly between these two, which changes
+            the load.
+        resampled: the share of sequences whose tasks are drawn anew, with replacement, from the whole part, on the
+            arrival times of the window (a bootstrap of run times and sizes).
+    """
+
+    slowest: float = 1.2
+    fastest: float = 0.85
+    resampled: float = 0.5
+
+
+AS_RECORDED = Variation(slowest=1.0, fastest=1.0, resampled=0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A workload cut in time: what is searched on, what chooses among candidates, what nobody has seen.
+
+    Attributes:
+        training, validation, test: consecutive parts, in this order.
+    """
+
+    training: Workload
+    validation: Workload
+    test: Workload
+
+    @classmethod
+    def of(cls, workload: Workload, *, length: int, training: float = 0.35, validation: float = 0.15) -> "Parts":
+        """Cut by share of the tasks; the rest is the test part.
+
+        Raises:
+            InvalidParameter: a part that does not hold one sequence of `length` tasks.
+        """
+        first = int(len(workload) * training)
+        second = int(len(workload) * (training + validation))
+        parts = cls(
+            training=workload.take(np.arange(first)),
+            validation=workload.take(np.arange(first, second)),
+            test=workload.take(np.arange(second, len(workload))),
+        )
+        shortest = min(len(parts.training), len(parts.validation), len(parts.test))
+        if shortest < length:
+            raise InvalidParameter(
+                f"The smallest part of {len(workload)} tasks holds {shortest}, fewer than one sequence of {length}; "
+                "choose shorter sequences or a longer workload."
+            )
+        return parts
+
+
+def evenly_spaced(workload: Workload, count: int, length: int, processors: int) -> Sequences:
+    """Cut `count` windows as recorded, the first at the beginning and the last at the end; they may overlap."""
+    offsets = np.linspace(0, len(workload) - length, count).astype(np.int64)
+    return Sequences.windows(workload, offsets, length, processors)
+
+
+def sample(
+    workload: Workload,
+    count: int,
+    length: int,
+    processors: int,
+    generator: np.random.Generator,
+    variation: Variation | None = None,
+) -> Sequences:
+    """Draw `count` varied windows at random places of `workload`."""
+    variation = variation or Variation()
+    check_pool(workload, processors)
+    offsets = generator.integers(0, len(workload) - length, count, endpoint=True)
+    rows = offsets[:, None] + np.arange(length)
+    arrival = workload.arrival_time[rows]
+    first = arrival[:, :1]
+    arrival = first + (arrival - first) * generator.uniform(variation.fastest, variation.slowest, (count, 1))
+    anew = generator.random(count) < variation.resampled
+    rows[anew] = generator.integers(0, len(workload), (int(anew.sum()), length))
+    return Sequences.of(
+        arrival=arrival,
+        duration=workload.runtime[rows],
+        expected=workload.duration_estimate[rows],
+        cpus=workload.cpus[rows].astype(np.int64),
+        processors=processors,
+    )

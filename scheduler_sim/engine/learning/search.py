@@ -1,0 +1,246 @@
+"""Finds the weights of a learned score by CMA-ES over simulated sequences.
+
+CMA-ES: Hansen & Ostermeier, Completely derandomized self-adaptation in evolution strategies, Evol. Comput. 2001; the
+implementation is the package `cma`. Three things keep a score from fitting accidents of its training part: every
+generation is judged on freshly drawn, varied sequences; the objective is the mean logarithm of each sequence's figure,
+so that the few worst sequences do not rule; and the generation that is kept is the best on a validation part.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.learning.orders import FORMS
+from scheduler_sim.engine.learning.rollout import OBJECTIVES, Sequences, play
+from scheduler_sim.engine.learning.sampling import Parts, evenly_spaced, sample
+from scheduler_sim.engine.learning.scoring import HIDDEN_UNITS, LINEAR, TASK_FEATURES, parameter_vector, weight_count
+from scheduler_sim.engine.policies.backfill import BACKFILLS
+from scheduler_sim.engine.workload import FloatArray
+
+SMALLEST = 1e-3
+"""Added before the logarithm, since a mean wait can be 0."""
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """What is searched, and how long.
+
+    Attributes:
+        form: `linear` or `mlp`.
+        objective: `bsld`, `jct` or `wait`.
+        backfill: `none`, `list` or `easy`.
+        length: tasks in a sequence.
+        generations: at most so many.
+        population: candidates a generation.
+        batch: sequences that judge a generation.
+        validations: sequences that choose among generations; half as recorded, half varied.
+        check_every: generations between two looks at the validation part.
+        patience: looks without improvement after which the search stops.
+        max_seconds: of wall time, for one search; a search that hits it depends on the machine's speed.
+        threads: candidates that are played at the same time.
+        step: CMA-ES' first step size.
+    """
+
+    form: str = "linear"
+    objective: str = "bsld"
+    backfill: str = "none"
+    length: int = 1024
+    generations: int = 240
+    population: int = 16
+    batch: int = 48
+    validations: int = 96
+    check_every: int = 5
+    patience: int = 16
+    max_seconds: float = 600.0
+    threads: int = 2
+    step: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise InvalidParameter(f"A learned score has the form {' or '.join(FORMS)}, not {self.form!r}.")
+        if self.objective not in OBJECTIVES:
+            raise InvalidParameter(f"The objective is one of {', '.join(OBJECTIVES)}, not {self.objective!r}.")
+        if self.backfill not in ("none", "list", "easy"):
+            raise InvalidParameter(f"Scores are searched with backfill none, list or easy, not {self.backfill!r}.")
+        for name in ("length", "generations", "batch", "validations", "check_every", "patience", "threads"):
+            if getattr(self, name) < 1:
+                raise InvalidParameter(f"{name} must be at least 1, not {getattr(self, name)}.")
+        if self.population < 4:
+            raise InvalidParameter(f"population must be at least 4, not {self.population}.")
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One look at the search.
+
+    Attributes:
+        generation: counted from 1.
+        training: mean objective of the generation's candidates.
+        validation: objective of the distribution's mean on the validation sequences.
+        step: CMA-ES' step size.
+        seconds: since the search began.
+    """
+
+    generation: int
+    training: float
+    validation: float
+    step: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        weights: of the best generation on the validation part.
+        validation: its objective there (a mean logarithm).
+        curve: the looks, in order.
+        sequences_played: in all.
+        stopped: why it ended, in words.
+        seed: of every random stream.
+        settings: what was searched.
+    """
+
+    weights: FloatArray
+    validation: float
+    curve: list[CurvePoint]
+    sequences_played: int
+    stopped: str
+    seed: int
+    settings: SearchSettings = field(repr=False)
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document that `orders.learned_order` takes."""
+        form = self.settings.form
+        hidden = {} if FORMS[form] == LINEAR else {"hidden": HIDDEN_UNITS}
+        return {"form": form, "weights": [float(weight) for weight in self.weights], **hidden}
+
+    def curve_json(self) -> list[dict[str, float]]:
+        """Return the curve as plain data."""
+        return [asdict(point) for point in self.curve]
+
+
+def search(
+    parts: Parts,
+    processors: int,
+    settings: SearchSettings,
+    *,
+    seed: int = 0,
+    progress: Callable[[CurvePoint], None] | None = None,
+) -> SearchResult:
+    """Search one score; the same seed finds the same weights, unless `max_seconds` ends it.
+
+    Args:
+        parts: training and validation parts are used, the test part is not looked at.
+        processors: of the pool.
+        progress: called at each look.
+
+    Raises:
+        InvalidWorkload: tasks that a pool cannot play.
+    """
+    import cma  # Here rather than above: it takes half a second to import.
+
+    generator = np.random.default_rng(seed)
+    judge = _Judge(settings)
+    validation = _validation(parts, processors, settings)
+    strategy = cma.CMAEvolutionStrategy(
+        _first_guess(settings.form, generator),
+        settings.step,
+        {"seed": seed % (2**31 - 1) + 1, "popsize": settings.population, "verbose": -9},
+    )
+    curve: list[CurvePoint] = []
+    best, best_weights, stopped = np.inf, np.asarray(strategy.mean), "all generations"
+    began = time.perf_counter()
+    with ThreadPoolExecutor(settings.threads) as pool:
+        for generation in range(1, settings.generations + 1):
+            batch = sample(parts.training, settings.batch, settings.length, processors, generator)
+            candidates = strategy.ask()
+            figures = list(pool.map(lambda weights, batch=batch: judge(weights, batch), candidates))
+            strategy.tell(candidates, figures)
+            if generation % settings.check_every and generation != settings.generations:
+                continue
+            mean = np.array(strategy.mean)
+            halves = list(pool.map(lambda part, mean=mean: judge(mean, part), validation))
+            seconds = time.perf_counter() - began
+            point = CurvePoint(
+                generation, float(np.mean(figures)), float(np.mean(halves)), float(strategy.sigma), seconds
+            )
+            curve.append(point)
+            if progress is not None:
+                progress(point)
+            if point.validation < best:
+                best, best_weights = point.validation, mean
+            since = len(curve) - 1 - int(np.argmin([item.validation for item in curve]))
+            if since >= settings.patience:
+                stopped = f"no better on the validation part for {since * settings.check_every} generations"
+                break
+            if seconds > settings.max_seconds:
+                stopped = f"{settings.max_seconds:g} seconds were over"
+                break
+    return SearchResult(
+        weights=best_weights,
+        validation=best,
+        curve=curve,
+        sequences_played=judge.played,
+        stopped=stopped,
+        seed=seed,
+        settings=settings,
+    )
+
+
+def search_seeds(
+    parts: Parts,
+    processors: int,
+    settings: SearchSettings,
+    *,
+    seeds: list[int],
+    progress: Callable[[int, CurvePoint], None] | None = None,
+) -> list[SearchResult]:
+    """Search once a seed, `settings.threads` of them side by side, and return the results, best validation first."""
+
+    def one(seed: int) -> SearchResult:
+        tell = None if progress is None else (lambda point: progress(seed, point))
+        return search(parts, processors, replace(settings, threads=1), seed=seed, progress=tell)
+
+    with ThreadPoolExecutor(settings.threads) as pool:
+        return sorted(pool.map(one, seeds), key=lambda result: (result.validation, result.seed))
+
+
+class _Judge:
+    """The objective of weights on sequences: the mean logarithm of the figure, over sequences."""
+
+    def __init__(self, settings: SearchSettings) -> None:
+        self._form = FORMS[settings.form]
+        self._backfill = BACKFILLS[settings.backfill].code
+        self._column = OBJECTIVES.index(settings.objective)
+        self.played = 0
+
+    def __call__(self, weights: FloatArray, sequences: Sequences) -> float:
+        figures = play(sequences, parameter_vector(self._form, weights), self._backfill)
+        self.played += len(sequences)
+        return float(np.log(figures[:, self._column] + SMALLEST).mean())
+
+
+def _validation(parts: Parts, processors: int, settings: SearchSettings) -> tuple[Sequences, Sequences]:
+    """Return the sequences that choose among generations, the same for every seed of a search."""
+    half = max(settings.validations // 2, 1)
+    return (
+        evenly_spaced(parts.validation, half, settings.length, processors),
+        sample(parts.validation, half, settings.length, processors, np.random.default_rng(0)),
+    )
+
+
+def _first_guess(form: str, generator: np.random.Generator) -> FloatArray:
+    """Start a linear score at smallest area first, and a network at small random weights."""
+    if FORMS[form] == LINEAR:
+        weights = np.zeros((len(TASK_FEATURES), weight_count(LINEAR) // len(TASK_FEATURES)))
+        # r and n are ln(r) / 5 - 1 and ln(n) scaled to -1..1; on 256 processors this is the logarithm of r * n.
+        weights[0, 0], weights[1, 0] = 1.0, 0.55
+        return weights.ravel()
+    return generator.normal(0.0, 0.3, weight_count(FORMS[form]))
