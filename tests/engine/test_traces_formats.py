@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
+from scheduler_sim.engine.errors import EngineError, InvalidTrace, InvalidWorkload
 from scheduler_sim.engine.traces import FORMATS, ReadOptions, Trace, read_throughputs, read_trace
 
 PathOf = Callable[[str], Path]
@@ -326,3 +327,43 @@ def test_the_real_gavel_trace_is_read(trace_path: PathOf) -> None:
     trace = read_trace(trace_path("gavel-msr-6214e9.trace"), options=ReadOptions(steps_per_second=10))
     assert len(trace.workload) == trace.audit.read == 2000
     assert trace.workload.runtime[0] == 2085147.1
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_damage_is_counted_or_refused_but_never_crashes(name: str, data_path: PathOf) -> None:
+    generator = random.Random(name)
+    expected, options = EXAMPLES[name]
+    original = data_path(name).read_bytes()
+    junk = [
+        b"",
+        b"x",
+        b"-",
+        b"\xff",
+        b'"',
+        b",",
+        b"|",
+        b"\t",
+        b"\n",
+        b" ",
+        b"nan",
+        b"1e999",
+        b"-1",
+        b"9" * 25,
+        b"[",
+        b"\r",
+    ]
+    sentences: list[str] = []
+    for _ in range(300):
+        data = bytearray(original)
+        for _ in range(generator.randint(1, 6)):
+            place = generator.randrange(len(data))
+            data[place : place + generator.randint(0, 4)] = generator.choice(junk)
+        try:
+            trace = read_trace(io.BytesIO(bytes(data)), name="a", format=expected, options=options)
+        except EngineError as error:
+            sentences.append(str(error))
+            continue
+        gone = sum(finding.count for finding in trace.audit.dropped.values())
+        assert trace.audit.read == trace.audit.kept + gone
+        assert len(trace.workload) == trace.audit.kept
+    assert all(sentence.endswith(".") for sentence in sentences)
