@@ -249,11 +249,10 @@ def _steps(film: Film, asked: Request) -> Iterator[tuple[float, float, bool]]:
     speed = asked.speed or max(span / SECONDS_UNASKED, 1e-9)
     from_time = film.first_time if asked.from_time is None else asked.from_time
     from_time = min(max(from_time, film.first_time), film.last_time)
-    began = monotonic()
-    clock_time = from_time
-    while clock_time < film.last_time:
+    yield from_time, speed, False
+    began = monotonic()  # Only now, because the first snapshot takes longer than the others.
+    while (clock_time := from_time + speed * (monotonic() - began)) < film.last_time:
         yield clock_time, speed, False
-        clock_time = min(from_time + speed * (monotonic() - began), film.last_time)
     yield film.last_time, speed, True
 
 

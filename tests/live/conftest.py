@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from live_site import Redis, Site
@@ -25,15 +26,26 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 
 @pytest.fixture(scope="session")
-def embedded_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    site = Site(tmp_path_factory.mktemp("embedded"))
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with its tables and one workload that takes a second or two to simulate and store."""
+    folder = tmp_path_factory.mktemp("database")
+    site = Site(folder)
+    site.manage("generateworkload", "lublin", "--tasks", "15000", "--seed", "1", "--name", "large", "--verbosity", "0")
+    site.manage("generateworkload", "lublin", "--tasks", "300", "--seed", "1", "--name", "small", "--verbosity", "0")
+    site.close()
+    return folder / "site.sqlite3"
+
+
+@pytest.fixture(scope="session")
+def embedded_site(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("embedded"), database=database)
     yield site
     site.close()
 
 
 @pytest.fixture(scope="session")
-def redis_site(tmp_path_factory: pytest.TempPathFactory, redis: Redis) -> Iterator[Site]:
-    site = Site(tmp_path_factory.mktemp("redis_site"), redis_url=redis.url)
+def redis_site(tmp_path_factory: pytest.TempPathFactory, database: Path, redis: Redis) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("redis_site"), database=database, redis_url=redis.url)
     yield site
     site.close()
 

@@ -17,10 +17,13 @@ from django.utils import timezone  # noqa: E402
 from rest_framework.authtoken.models import Token  # noqa: E402
 
 from apps.live import messages, processes  # noqa: E402
+from apps.live.configuration import RunConfiguration  # noqa: E402
 from apps.live.models import SimulationState  # noqa: E402
 from apps.live.publisher import Outlet  # noqa: E402
+from apps.live.services import run_create  # noqa: E402
 from apps.results.models import Run  # noqa: E402
 from apps.tasks.models import Workload  # noqa: E402
+from scheduler_sim.engine.presets import load_cluster  # noqa: E402
 
 POLICIES = ("fcfs", "fcfs+easy", "sjf", "sjf+easy")
 
@@ -88,6 +91,16 @@ class Feed:
             process_id=os.getpid(),
             process_started_at=processes.started_at(os.getpid()),
             heartbeat_at=timezone.now(),
+        )
+        return run.pk
+
+    def queue(self, name: str, workload: str, policies: list[str]) -> int:
+        """Make a run that `runsimulation --run` then plays."""
+        run = run_create(
+            workload=Workload.objects.get(name=workload),
+            cluster=load_cluster("hpc-256"),
+            configuration=RunConfiguration(policies=tuple(policies)),
+            name=name,
         )
         return run.pk
 

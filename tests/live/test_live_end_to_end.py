@@ -1,0 +1,186 @@
+"""A run in a process of its own, watched and controlled through the server, with and without Redis."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from live_site import Client, Redis, Site, eventually
+from websockets.exceptions import ConnectionClosedError
+
+TASKS = 15_000
+POLICIES = ["fcfs", "fcfs+easy", "sjf", "sjf+easy", "wfp3", "wfp3+easy", "unicep", "f1"]
+
+
+@pytest.fixture
+def controller(site: Site, name: str) -> dict[str, str]:
+    return {"Cookie": site.tell("user", username=name[:150], may_control=True)["cookie"]}
+
+
+def test_a_run_is_watched_paused_resumed_and_finished(site: Site, name: str, controller: dict[str, str]) -> None:
+    run = site.tell("queue", name=name, workload="large", policies=POLICIES)
+    with site.client(f"/ws/runs/{run}/", **controller) as client, site.client(f"/ws/runs/{run}/") as other:
+        assert client.receive()["status"] == "queued"
+        process = site.launch("runsimulation", "--run", str(run), "--verbosity", "0")
+        client.receive("run_state", status="running")
+        assert client.ask(type="pause")["type"] == "accepted"
+        for watching in (client, other):
+            watching.receive("run_state", status="paused")
+        paused = client.receive("snapshot", status="paused")
+        assert 0 <= paused["progress"] < 1
+        assert client.ask(type="resume")["type"] == "accepted"
+        client.receive("run_state", status="running")
+        for watching in (client, other):
+            watching.receive("run_state", status="finished")
+            last = watching.receive("snapshot", status="finished")
+        assert last["progress"] == 1.0
+        assert [policy["finished"] for policy in last["policies"]] == [TASKS] * len(POLICIES)
+        assert sum(policy["wins"] for policy in last["policies"]) >= TASKS
+    assert process.wait(60) == 0
+
+
+def test_a_run_is_stopped(site: Site, name: str, controller: dict[str, str]) -> None:
+    run = site.tell("queue", name=name, workload="large", policies=POLICIES)
+    with site.client(f"/ws/runs/{run}/", **controller) as client:
+        process = site.launch("runsimulation", "--run", str(run), "--verbosity", "0")
+        client.receive("run_state", status="running")
+        client.send(type="stop")
+        assert client.receive("snapshot", status="stopped")["progress"] < 1
+    assert process.wait(60) == 130
+
+
+class StalledClient:
+    """Opens a WebSocket and never reads, with a receive buffer as small as it can be."""
+
+    def __init__(self, site: Site, path: str) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        self._socket.connect(("127.0.0.1", site.port))
+        self._socket.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def test_clients_that_never_read_cost_others_nothing(site: Site, name: str) -> None:
+    run = site.tell("run", name=name)
+    stalled = [StalledClient(site, f"/ws/runs/{run}/") for _ in range(20)]
+    try:
+        with site.client(f"/ws/runs/{run}/") as client:
+            client.receive("snapshot")
+            sent = site.metric("scheduler_sim_messages_sent_total")
+            before = site.memory_kb()  # After the first page, which loads much.
+            published = site.tell("publish", run=run, count=100, rate=50)
+            client.receive("snapshot", published_at=published[-1])
+            # Two seconds: the reader got all there was, each of the stalled ones the window and one a second.
+            assert site.metric("scheduler_sim_messages_sent_total") - sent < 100 + 20 * (8 + 4)
+            assert site.memory_kb() - before < 20_000
+    finally:
+        for connection in stalled:
+            connection.close()
+
+
+def test_a_client_that_never_acknowledges_still_gets_the_end(site: Site, name: str) -> None:
+    run = site.tell("run", name=name)
+    with site.client(f"/ws/runs/{run}/") as client:
+        site.begin("publish", run=run, count=60, rate=20)
+        received = [client.receive("snapshot", acknowledge=False)["progress"] for _ in range(10)]
+        assert received == sorted(received)
+        site.answer()
+        published = site.tell("publish", run=run, status="finished")
+        client.receive("snapshot", acknowledge=False, published_at=published[-1])
+
+
+@pytest.fixture
+def fragile(tmp_path: Path, database: Path) -> Iterator[tuple[Site, Redis]]:
+    """A site whose Redis may be stopped."""
+    from conftest import need_redis
+
+    need_redis()
+    redis = Redis(tmp_path)
+    site = Site(tmp_path, database=database, redis_url=redis.url)
+    yield site, redis
+    site.close()
+    redis.stop()
+
+
+def test_updates_go_on_while_redis_is_away_and_after_it_is_back(fragile: tuple[Site, Redis], name: str) -> None:
+    site, redis = fragile
+    run = site.tell("run", name=name)
+    with site.client(f"/ws/runs/{run}/") as client:
+        published = site.tell("publish", run=run, count=5)
+        client.receive("snapshot", published_at=published[-1])
+        redis.stop()
+        published = site.tell("publish", run=run, count=30)
+        while client.receive("snapshot")["published_at"] < published[0]:
+            pass
+        with site.client(f"/ws/runs/{run}/") as late:
+            assert late.receive("snapshot")["published_at"] >= published[0]
+        redis.start()
+
+        def arrives_at_once() -> bool:
+            site.tell("publish", run=run, count=1)
+            began = time.monotonic()
+            published = site.tell("publish", run=run, count=10)
+            client.receive("snapshot", published_at=published[-1])
+            return time.monotonic() - began < 1.4 and bool(
+                client.receive("snapshot", published_at=site.tell("publish", run=run)[-1])
+            )
+
+        eventually(arrives_at_once)
+        published = site.tell("publish", run=run, status="finished")
+        assert client.receive("snapshot", published_at=published[-1])["status"] == "finished"
+
+
+def test_too_many_connections_are_refused_with_the_reason(tmp_path: Path, database: Path) -> None:
+    limits = {"LIVE_MAX_CONNECTIONS": "5", "LIVE_MAX_CONNECTIONS_PER_ADDRESS": "3", "TRUSTED_PROXIES": "127.0.0.1"}
+    site = Site(tmp_path, database=database, **limits)
+
+    def refused(**headers: str) -> str:
+        with site.client("/ws/live/", **headers) as client:
+            message: str = client.receive("error")["message"]
+            with pytest.raises(ConnectionClosedError) as closed:
+                client.receive()
+            assert closed.value.rcvd.code == 4429
+            return message
+
+    try:
+        with ExitStack() as stack:
+
+            def admitted(**headers: str) -> Client:
+                client = stack.enter_context(site.client("/ws/live/", **headers))
+                client.receive("runs")
+                return client
+
+            for _ in range(3):
+                admitted()
+            assert "127.0.0.1" in refused()
+            # Behind a proxy that is trusted it is the client's own address that counts.
+            for _ in range(2):
+                admitted(**{"X-Forwarded-For": "192.0.2.7"})
+            assert "This server" in refused(**{"X-Forwarded-For": "192.0.2.8"})
+        eventually(lambda: site.metric("scheduler_sim_websocket_connections") == 0)
+    finally:
+        site.close()
+
+
+def test_reading_may_be_kept_to_those_who_are_signed_in(tmp_path: Path, database: Path) -> None:
+    site = Site(tmp_path, database=database, API_READ_PUBLIC="0")
+    try:
+        run = site.tell("run", name="hidden")
+        user = site.tell("user", username="reader", may_control=False)
+        for path in ("/ws/live/", f"/ws/runs/{run}/"):
+            with site.client(path) as client:
+                assert client.receive()["code"] == "forbidden"
+                with pytest.raises(ConnectionClosedError) as closed:
+                    client.receive()
+                assert closed.value.rcvd.code == 4401
+            with site.client(path, Cookie=user["cookie"]) as client:
+                assert client.receive()["type"] in ("snapshot", "runs")
+    finally:
+        site.close()
