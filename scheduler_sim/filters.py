@@ -1,10 +1,12 @@
 """Filters that take what they say and nothing near it."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import django_filters
 from django import forms
 from django.core.exceptions import ValidationError
+from django_filters.fields import IsoDateTimeField
 
 _LARGEST = 2**63 - 1
 
@@ -34,3 +36,19 @@ class BooleanFilter(django_filters.Filter):
     """`true` or `false`."""
 
     field_class = _BooleanField
+
+
+class _MomentField(IsoDateTimeField):
+    def clean(self, value: Any) -> datetime | None:
+        moment = super().clean(value)
+        try:
+            # PostgreSQL knows no offset of 16 hours or more, which the notation allows.
+            return moment.astimezone(UTC) if moment else None
+        except OverflowError:
+            raise ValidationError("This moment lies outside the years 1 to 9999.") from None
+
+
+class MomentFilter(django_filters.IsoDateTimeFilter):
+    """A moment in ISO 8601, of any offset."""
+
+    field_class = _MomentField

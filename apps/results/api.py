@@ -17,7 +17,7 @@ from scheduler_sim.engine.policies.order import ORDERS
 from scheduler_sim.engine.policies.placement import PLACEMENTS
 from scheduler_sim.engine.policies.policy import READY_MADE, parse_policy
 from scheduler_sim.engine.presets import PRESETS
-from scheduler_sim.filters import IntegerFilter
+from scheduler_sim.filters import IntegerFilter, MomentFilter
 
 
 class RunSerializer(serializers.ModelSerializer):
@@ -63,8 +63,8 @@ class RunFilterSet(django_filters.FilterSet):
     name = django_filters.CharFilter()
     status = django_filters.MultipleChoiceFilter(choices=Run.Status)
     workload = IntegerFilter(field_name="workload_id", help_text="Key of the workload.")
-    created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
 
     class Meta:
         model = Run

@@ -5,7 +5,7 @@ from rest_framework import serializers
 
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim.api import RowsViewSet
-from scheduler_sim.filters import BooleanFilter, IntegerFilter
+from scheduler_sim.filters import BooleanFilter, IntegerFilter, MomentFilter
 
 
 class TrainingDataSerializer(serializers.ModelSerializer):
@@ -31,8 +31,8 @@ class TrainingDataSerializer(serializers.ModelSerializer):
 class TrainingDataFilterSet(django_filters.FilterSet):
     """Which rows a list holds."""
 
-    created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
     run = IntegerFilter(field_name="run_id", help_text="Key of the run.")
 
     class Meta:

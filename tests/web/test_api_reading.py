@@ -202,6 +202,19 @@ def test_the_latest_are_the_newest_hundred_of_all_runs(api: APIClient, db: None)
     )
 
 
+@pytest.mark.parametrize(
+    ("moment", "status"),
+    [
+        ("2026-01-31T03:44:29%2B17:24", 200),
+        ("2026-01-31T03:44:29Z", 200),
+        ("9999-12-31T23:59:59-12:00", 400),
+        ("yesterday", 400),
+    ],
+)
+def test_moments_of_any_offset_are_understood(api: APIClient, run: Run, moment: str, status: int) -> None:
+    assert api.get(f"/api/v1/runs/?created_after={moment}").status_code == status
+
+
 def test_reading_can_be_closed(api: APIClient, api_of: Callable, user: object, settings: object) -> None:
     settings.API_READ_PUBLIC = False
     for address in [*(f"/api/v1/{name}/" for name in LISTS), "/api/schema/", "/api/docs/"]:
