@@ -67,7 +67,7 @@ class Player:
             "wait_time": start - outcome.ready_time[rows],
             "energy_joules": energy,
             "cost_usd": cost,
-            "model_version": None,
+            "model_version": self.simulation.policy.model_version,
         }
 
 

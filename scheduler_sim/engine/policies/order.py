@@ -79,6 +79,7 @@ class Order:
         source: paper and year, or `classic` / `baseline`.
         scores: computes the scores of a workload.
         clairvoyant: true when the score uses the true runtime.
+        model_version: of the stored model behind it, None when there is none.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Order:
     source: str
     scores: Callable[[ScoreContext], Scores]
     clairvoyant: bool = False
+    model_version: int | None = None
 
 
 ORDERS: Registry[Order] = Registry("order")

@@ -68,6 +68,7 @@ class Placement:
         choices: settles fractions before anything runs; a predicted fraction a task is given through it.
         planned: one of the planning codes above; a planned placement ignores `choices`.
         in_turn: GPUs of a node are taken in turn rather than lowest number first.
+        model_version: of the stored model behind it, None when there is none.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Placement:
     choices: Callable[[ChoiceContext], Choices] = by_intensity
     planned: int = NOT_PLANNED
     in_turn: bool = False
+    model_version: int | None = None
 
 
 PLACEMENTS: Registry[Placement] = Registry("placement")

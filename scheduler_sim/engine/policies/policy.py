@@ -1,5 +1,6 @@
 """A policy is three small choices: `order[+backfill][@placement]`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from scheduler_sim.engine.errors import InvalidPolicy
@@ -10,6 +11,9 @@ from scheduler_sim.engine.policies.placement import DEFAULT_PLACEMENT, PLACEMENT
 from scheduler_sim.engine.policies.registry import unknown_name
 
 __all__ = ["READY_MADE", "Policy", "orders", "parse_policies", "parse_policy", "placements"]
+
+ORDER_SOURCES: dict[str, Callable[[str], Order]] = {}
+"""Where orders written `prefix:name` come from, by prefix; whoever stores such orders registers itself here."""
 
 READY_MADE: dict[str, str] = {
     "round_robin": "fcfs+list@round_robin",
@@ -40,6 +44,11 @@ class Policy:
         return next((short for short, long in READY_MADE.items() if long == text), text)
 
     @property
+    def model_version(self) -> int | None:
+        """The version of the stored model behind it, None when there is none."""
+        return self.order.model_version if self.order.model_version is not None else self.placement.model_version
+
+    @property
     def clairvoyant(self) -> bool:
         """True when any part of it sees the true runtime."""
         return self.order.clairvoyant or self.placement.clairvoyant
@@ -57,13 +66,20 @@ def parse_policy(text: str) -> Policy:
     order, plus, backfill = rest.partition("+")
     if not order or (plus and not backfill) or (at and not placement):
         raise InvalidPolicy(f"{text!r} is not a policy. Write order[+backfill][@placement], for example sjf+easy.")
-    if order not in ORDERS and order == text:
+    if order not in ORDERS and order == text and ":" not in order:
         raise InvalidPolicy(unknown_name("policy", text, [*ORDERS.names(), *READY_MADE]))
     return Policy(
-        order=ORDERS[order],
+        order=_find_order(order),
         backfill=BACKFILLS[backfill or "none"],
         placement=PLACEMENTS[placement or DEFAULT_PLACEMENT],
     )
+
+
+def _find_order(name: str) -> Order:
+    prefix, _, rest = name.partition(":")
+    if rest and prefix in ORDER_SOURCES:
+        return ORDER_SOURCES[prefix](rest)
+    return ORDERS[name]
 
 
 def parse_policies(text: str) -> list[Policy]:
