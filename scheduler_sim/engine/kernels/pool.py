@@ -83,7 +83,7 @@ class PoolKernel:
             plan = make_plan(n, processors)
             depth = max(n, 1) if options.conservative_depth is None else options.conservative_depth
             return lambda until, events: advance_conservative(depth, tasks, run, plan, until, events)
-        if self._static and backfill == NONE and bool((np.diff(tasks.base) >= 0).all()):
+        if self._static and backfill == NONE and bool((tasks.base[1:] >= tasks.base[:-1]).all()):
             return lambda until, events: advance_in_arrival_order(tasks, run, until, events)
         if self._static:
             tree = make_rank_tree(tasks, len(run.end_rows))

@@ -1,0 +1,93 @@
+"""Small pool workloads with what makes trouble: ties, zero lengths, estimates that are short, long or zero."""
+
+import numpy as np
+from hypothesis import strategies as st
+from reference_pool import reference_for
+
+from scheduler_sim.engine import Cluster, EngineError, NodeGroup, Options, Simulation, Workload, parse_policy
+from scheduler_sim.engine.policies import BACKFILLS, ORDERS, Scores
+from scheduler_sim.engine.policies.order import STATIC
+
+
+def pool(processors, cpu_speed=1.0):
+    return Cluster("pool", (NodeGroup("pool", count=1, cores=processors, cpu_speed=cpu_speed),))
+
+
+def pool_orders():
+    """Return the names of every registered order that scores tasks by base and slope alone."""
+    probe = Workload.from_columns(arrival_time=[0.0, 1.0], runtime=[1.0, 2.0])
+    names = []
+    for order in ORDERS:
+        try:
+            scores = Simulation(probe, pool(2), parse_policy(order.name)).scores()
+        except EngineError:
+            continue
+        if scores.kind == STATIC and scores.not_before is None and np.isfinite(scores.base).all():
+            names.append(order.name)
+    return names
+
+
+BACKFILL_NAMES = BACKFILLS.names()
+
+DURATIONS = st.sampled_from([0.0, 0.1, 1 / 3, 1.0, 1.0, 2.0, 2.7, 10.0])
+ARRIVALS = st.sampled_from([0.0, 0.0, 0.1, 0.2, 1 / 3, 1.0, 2.0, 3.0, 1e6 + 1 / 7])
+
+
+@st.composite
+def cases(draw):
+    """Return a workload, a cluster, options and the seed."""
+    processors = draw(st.integers(1, 8))
+    length = draw(st.integers(1, 12))
+    columns = {"arrival_time": [], "runtime": [], "duration_estimate": [], "cpus": []}
+    for _ in range(length):
+        runtime = draw(DURATIONS)
+        columns["arrival_time"].append(draw(ARRIVALS))
+        columns["runtime"].append(runtime)
+        columns["duration_estimate"].append(draw(st.one_of(st.just(runtime), DURATIONS)))
+        columns["cpus"].append(draw(st.one_of(st.just(1), st.just(processors), st.integers(1, processors))))
+    identifiers = draw(st.permutations(range(1, length + 1)))
+    options = Options(
+        kill_at_estimate=draw(st.booleans()), conservative_depth=draw(st.sampled_from([None, None, 1, 2, 3]))
+    )
+    cluster = pool(processors, draw(st.sampled_from([1.0, 1.3])))
+    return Workload.from_columns(task_id=identifiers, **columns), cluster, options
+
+
+class ScoredSimulation(Simulation):
+    """A simulation whose scores are given, as learned orders give them."""
+
+    given: Scores
+
+    def scores(self):
+        return self.given
+
+
+def with_scores(workload, cluster, backfill, options, scores):
+    simulation = ScoredSimulation.__new__(ScoredSimulation)
+    simulation.given = scores
+    simulation.__init__(workload, cluster, parse_policy(f"fcfs+{backfill}"), options=options)
+    return simulation
+
+
+def assert_equals_reference(simulation):
+    reference = reference_for(simulation)
+    reference.play()
+    rows = range(len(simulation.workload))
+    simulation.advance()
+    outcome = simulation.outcome()
+    assert outcome.start_time.tolist() == [reference.start[row] for row in rows]
+    assert outcome.finish_time.tolist() == [reference.finish[row] for row in rows]
+    assert outcome.completion_order.tolist() == sorted(rows, key=lambda row: (reference.finish[row], row))
+
+
+def lognormal_workload(length, processors, load, seed, estimate_factor=1.0):
+    """Return jobs of many sizes at an offered load, with estimates up to `estimate_factor` times too long."""
+    generator = np.random.default_rng(seed)
+    runtime = np.round(generator.lognormal(5.0, 2.0, length).clip(1, 50_000), 1)
+    cpus = np.minimum(2 ** generator.integers(0, 8, length), processors)
+    gaps = generator.exponential(1.0, length)
+    arrival = np.round(np.cumsum(gaps * (runtime @ cpus) / (processors * load * gaps.sum())), 1)
+    estimate = (
+        np.round(runtime * generator.uniform(1.0, estimate_factor, length), 1) if estimate_factor > 1 else runtime
+    )
+    return Workload.from_columns(arrival_time=arrival, runtime=runtime, duration_estimate=estimate, cpus=cpus)

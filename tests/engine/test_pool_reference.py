@@ -1,0 +1,63 @@
+"""The kernel's schedule equals the reference's, start by start, for every order and backfill of the registries."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from plain_pool import play_plainly
+from pool_cases import (
+    BACKFILL_NAMES,
+    assert_equals_reference,
+    cases,
+    lognormal_workload,
+    pool,
+    pool_orders,
+    with_scores,
+)
+
+from scheduler_sim.engine import Options, Simulation, parse_policy
+from scheduler_sim.engine.policies import Scores
+
+thorough = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.mark.parametrize("backfill", BACKFILL_NAMES)
+@pytest.mark.parametrize("order", pool_orders())
+@settings(thorough, max_examples=25)
+@given(case=cases())
+def test_kernel_equals_reference(order, backfill, case):
+    workload, cluster, options = case
+    assert_equals_reference(Simulation(workload, cluster, parse_policy(f"{order}+{backfill}"), options=options))
+
+
+@pytest.mark.parametrize("backfill", BACKFILL_NAMES)
+@settings(thorough, max_examples=60)
+@given(case=cases(), data=st.data())
+def test_kernel_equals_reference_where_scores_have_a_base_and_a_slope(backfill, case, data):
+    workload, cluster, options = case
+    column = st.lists(st.sampled_from([0.0, 0.1, 1 / 3, 1.0, 2.0]), min_size=len(workload), max_size=len(workload))
+    scores = Scores(base=np.array(data.draw(column)), slope=np.array(data.draw(column)))
+    assert_equals_reference(with_scores(workload, cluster, backfill, options, scores))
+
+
+@pytest.mark.parametrize("load", [0.8, 1.3])
+@pytest.mark.parametrize("backfill", ["none", "list", "easy"])
+@pytest.mark.parametrize("order", ["fcfs", "sjf", "wfp3", "unicep"])
+def test_kernel_equals_plain_loop_on_many_jobs(order, backfill, load):
+    workload = lognormal_workload(20_000, 128, load, seed=3, estimate_factor=4.0)
+    policy = parse_policy(f"{order}+{backfill}")
+    simulation = Simulation(workload, pool(128), policy)
+    simulation.advance()
+    np.testing.assert_array_equal(
+        simulation.outcome().start_time, play_plainly(Simulation(workload, pool(128), policy))
+    )
+
+
+@pytest.mark.parametrize("backfill", ["none", "easy"])
+def test_kernel_equals_plain_loop_where_scores_cross_often(backfill):
+    workload = lognormal_workload(20_000, 128, 1.2, seed=4)
+    generator = np.random.default_rng(5)
+    scores = Scores(base=generator.uniform(0, 1e4, 20_000), slope=generator.uniform(0, 2, 20_000))
+    given_scores = [with_scores(workload, pool(128), backfill, Options(), scores) for _ in range(2)]
+    given_scores[0].advance()
+    np.testing.assert_array_equal(given_scores[0].outcome().start_time, play_plainly(given_scores[1]))
