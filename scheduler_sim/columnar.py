@@ -274,7 +274,8 @@ def _datetimes(field: models.Field, values: Any) -> Made:
         micro = dt.timedelta(microseconds=1)
         since = ((0 if value is None else (value - _EPOCH) // micro) for value in array)
         return np.fromiter(since, np.int64, len(array)), nulls
-    return array.astype("M8[us]").astype(np.int64), np.isnat(array)
+    nulls = np.isnat(array)
+    return np.where(nulls, 0, array.astype("M8[us]").astype(np.int64)), nulls
 
 
 def _objects(_field: models.Field, values: Any) -> Made:
