@@ -37,15 +37,8 @@ install: $(VENV)/installed node_modules/installed ## Set up the virtual environm
 migrate: install ## Bring the database up to date
 	@$(MANAGE) migrate --verbosity 0
 
-run: migrate ## Play a built-in workload through eight policies and print the leaderboard
-	@$(MANAGE) ensureadmin
-	@$(MANAGE) generateworkload lublin --tasks 10000 --seed 1 --name lublin-256 --processors 256 --verbosity 0
-	@$(MANAGE) runsimulation --workload lublin-256 --cluster hpc-256 \
-		--policies fcfs,fcfs+easy,sjf,sjf+easy,wfp3,wfp3+easy,f1,f1+easy --seed 1
-	@echo
-	@echo "Next: make serve                     browse it on http://localhost:$(PORT)/"
-	@echo "      $(MANAGE) runsimulation --workload YOUR.swf --policies fcfs,sjf+easy"
-	@echo "      $(MANAGE) runsimulation --help"
+run: install ## Play a built-in workload through eight policies and print the leaderboard
+	@$(MANAGE) quickstart
 
 serve: migrate ## Serve the pages, the API and the admin on http://localhost:8000/
 	@$(BIN)/daphne -b 127.0.0.1 -p $(PORT) scheduler_sim.asgi:application

@@ -16,7 +16,6 @@ SECRET_KEY = environment.secret("SECRET_KEY", VAR_DIR / "secret_key")
 ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -66,6 +66,8 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(workload_document(workload, created=created), indent=2))
             return
+        if options["verbosity"] == 0:
+            return
         if not created:
             self.stdout.write(f"The same tasks are stored already, as workload {workload.name}.")
         self.stdout.write(summary(workload))
