@@ -20,7 +20,7 @@ PathOf = Callable[[str], Path]
 
 def run(command: str, *arguments: object) -> str:
     out = StringIO()
-    call_command(command, *map(str, arguments), stdout=out, verbosity=0)
+    call_command(command, *map(str, arguments), stdout=out, verbosity=1)
     return out.getvalue()
 
 
