@@ -3,6 +3,7 @@ import { DASHES } from "./colours.js";
 import { axisUnit, logTicks, readable, tickLabel } from "./numbers.js";
 
 export function optionsOf(chart, colours, width) {
+  if (chart.kind === "interval") return intervalOptions(chart, colours);
   const series = chart.series;
   const horizontal = chart.kind === "bar" || chart.kind === "stack";
   const x = scaled(chart.x, series.flatMap((one) => one.x));
@@ -95,7 +96,7 @@ function seriesOf(chart, one, number, { colours, x, y, horizontal }) {
   });
   const visible = points.filter(([across, up]) => (chart.x.scale !== "log" || across > 0) && (chart.y.scale !== "log" || up > 0));
   if (chart.kind === "scatter") {
-    return { type: "scatter", name: one.name, data: visible, symbolSize: 4, large: visible.length > 2000, itemStyle: { color: colour, opacity: 0.45 }, labels: one.labels };
+    return { type: "scatter", name: one.name, data: visible, symbolSize: 4, large: visible.length > 2000, itemStyle: { color: colour, opacity: 0.45 }, labels: one.labels, markLine: chart.x.scale === "log" ? diagonal(visible, colours) : undefined };
   }
   if (horizontal || chart.kind === "column") {
     return {
@@ -123,14 +124,60 @@ function seriesOf(chart, one, number, { colours, x, y, horizontal }) {
   };
 }
 
-function tooltipOf(chart, colours, x, y) {
-  const common = {
+// Where both axes hold the same value.
+function diagonal(points, colours) {
+  const least = Math.max(Math.min(...points.map((point) => point[0])), Math.min(...points.map((point) => point[1])));
+  const most = Math.min(Math.max(...points.map((point) => point[0])), Math.max(...points.map((point) => point[1])));
+  if (!(most > least)) return undefined;
+  return {
+    silent: true,
+    symbol: "none",
+    label: { show: false },
+    lineStyle: { color: colours["line-strong"], type: "dashed" },
+    data: [[{ coord: [least, least] }, { coord: [most, most] }]],
+  };
+}
+
+// One line from low to high for each policy, a dot at the mean, and where zero is.
+function intervalOptions(chart, colours) {
+  const values = chart.series.flatMap((one) => one.x);
+  const { name, divisor } = axisUnit(chart.x.unit, Math.max(...values.map(Math.abs)));
+  const names = chart.series.map((one) => one.name);
+  return {
+    animation: false,
+    textStyle: { fontFamily: "system-ui, sans-serif", color: colours.muted },
+    grid: { left: 8, right: 20, top: 8, bottom: 30, containLabel: true },
+    tooltip: { ...tooltipBase(colours), trigger: "item", formatter: (item) => {
+      const one = chart.series[item.seriesIndex];
+      return `${one.name}\n${readable(one.x[1], chart.x.unit)}\n95%: ${readable(one.x[0], chart.x.unit)} to ${readable(one.x[2], chart.x.unit)}`;
+    } },
+    xAxis: axisOf(chart.x, { name, divisor, least: 0, largest: 0 }, colours, false),
+    yAxis: { type: "category", data: names, inverse: true, axisLabel: { color: colours.ink }, axisLine: { show: false }, axisTick: { show: false }, splitLine: { show: true, lineStyle: { color: colours.line } } },
+    series: chart.series.map((one, number) => ({
+      type: "line",
+      name: one.name,
+      data: one.x.map((value) => [value / divisor, one.name]),
+      symbol: (value, item) => (item.dataIndex === 1 ? "circle" : "rect"),
+      symbolSize: (value, item) => (item.dataIndex === 1 ? 9 : [2, 12]),
+      lineStyle: { color: colours.policies[one.colour], width: 2 },
+      itemStyle: { color: colours.policies[one.colour] },
+      markLine: number === 0 ? { silent: true, symbol: "none", label: { show: false }, lineStyle: { color: colours.ink, type: "solid", width: 1 }, data: [{ xAxis: 0 }] } : undefined,
+    })),
+  };
+}
+
+function tooltipBase(colours) {
+  return {
     renderMode: "richText", // The other mode writes style attributes, which the security policy forbids.
     confine: true,
     backgroundColor: colours.surface,
     borderColor: colours["line-strong"],
     textStyle: { color: colours.ink, fontSize: 12 },
   };
+}
+
+function tooltipOf(chart, colours, x, y) {
+  const common = tooltipBase(colours);
   const value = (number, axis, scale) => readable(number === null ? null : number * scale.divisor, axis.unit);
   if (chart.kind === "scatter") {
     return {
