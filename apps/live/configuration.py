@@ -1,12 +1,14 @@
 """What a run plays, as one document that is stored with it and can play it again."""
 
 import subprocess
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal, Self
 
 from django.conf import settings
 
+from apps.training.registry import models_in_use, resolve_policy
 from scheduler_sim import engine
 
 ON_OVERSIZE = ("fail", "drop", "clamp")
@@ -29,6 +31,7 @@ class RunConfiguration:
         conservative_depth: how many queued tasks hold a reservation; None for all.
         warmup, cooldown: parts of the arrivals, 0 to 1, that are simulated but not scored.
         keep: `results` stores every placement, `summary` only the figures.
+        models: versions of the stored models that the policies and estimates stand for, by name.
     """
 
     policies: tuple[str, ...]
@@ -42,6 +45,7 @@ class RunConfiguration:
     warmup: float = 0.0
     cooldown: float = 0.0
     keep: Literal["results", "summary"] = "results"
+    models: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the document stored with the run."""
@@ -54,7 +58,11 @@ class RunConfiguration:
 
     def parsed_policies(self) -> list[engine.Policy]:
         """Return the policies as the engine knows them."""
-        return [engine.parse_policy(name) for name in self.policies]
+        return [resolve_policy(name, self.models) for name in self.policies]
+
+    def with_models(self) -> Self:
+        """Return the configuration with the model versions that are active now."""
+        return replace(self, models=models_in_use(self.policies, self.estimates))
 
     def engine_options(self) -> engine.Options:
         """Return the choices that the kernels take."""

@@ -31,6 +31,7 @@ def run_create(
         RunNameTaken: the given name exists.
         InvalidPolicy: a policy that is not registered.
     """
+    configuration = configuration.with_models()
     policies = [policy.name for policy in configuration.parsed_policies()]
     tasks = workload.task_count if configuration.limit is None else min(configuration.limit, workload.task_count)
     try:

@@ -8,3 +8,10 @@ class TrainingConfig(AppConfig):
 
     name = "apps.training"
     verbose_name = "training"
+
+    def ready(self) -> None:
+        """Let policies name stored models."""
+        from apps.training.registry import PREFIX, stored_order
+        from scheduler_sim.engine.policies.policy import ORDER_SOURCES
+
+        ORDER_SOURCES[PREFIX] = stored_order

@@ -1,0 +1,136 @@
+"""Search the weights of a learned order over simulated sequences of a workload."""
+
+import json
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from apps.results.errors import DomainError
+from apps.tasks.services import workload_find_or_import
+from apps.training.models import TrainedModel
+from apps.training.policy_search import policy_train
+from scheduler_sim import engine
+from scheduler_sim.engine.learning.orders import FORMS
+from scheduler_sim.engine.learning.rollout import OBJECTIVES
+from scheduler_sim.engine.learning.search import CurvePoint, SearchSettings
+
+
+class Command(BaseCommand):
+    help = (
+        "Search the weights of a linear or mlp score by CMA-ES over many sampled sequences of a workload, choose on a "
+        "validation part, judge on later tasks, and store the result as the policy learned:NAME."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        defaults = SearchSettings()
+        parser.add_argument("--workload", required=True, metavar="NAME|FILE")
+        parser.add_argument(
+            "--name", metavar="N", help="made from the workload and backfill if left out"
+        )
+        parser.add_argument("--processors", type=int, metavar="N", help="of the pool; the trace's own size if left out")
+        parser.add_argument("--objective", choices=OBJECTIVES, default=defaults.objective)
+        parser.add_argument("--backfill", choices=("none", "list", "easy"), default=defaults.backfill)
+        parser.add_argument("--form", choices=tuple(FORMS), default=defaults.form)
+        parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the first search (default 0)")
+        parser.add_argument("--searches", type=int, default=2, metavar="N", help="searches, each with its own seed")
+        parser.add_argument("--length", type=int, default=defaults.length, metavar="N", help="tasks in a sequence")
+        parser.add_argument("--generations", type=int, default=defaults.generations, metavar="N")
+        parser.add_argument("--population", type=int, default=defaults.population, metavar="N")
+        parser.add_argument("--batch", type=int, default=defaults.batch, metavar="N", help="sequences a generation")
+        parser.add_argument("--max-seconds", type=float, default=defaults.max_seconds, metavar="S")
+        parser.add_argument("--threads", type=int, default=defaults.threads, metavar="N")
+        parser.add_argument("--inactive", action="store_true", help="store it without putting it in use")
+        parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["searches"] < 1:
+            raise CommandError(f"--searches must be at least 1, not {options['searches']}.")
+        if not 0 <= options["seed"] < 2**62:
+            raise CommandError(f"--seed must be a whole number from 0 to 2**62 - 1, not {options['seed']}.")
+        try:
+            model = self._train(options)
+        except (DomainError, engine.EngineError) as error:
+            raise CommandError(str(error)) from error
+        self._print(model, as_json=options["json"])
+
+    def _train(self, options: dict[str, Any]) -> TrainedModel:
+        settings = SearchSettings(
+            **{
+                name: options[name]
+                for name in (
+                    "form",
+                    "objective",
+                    "backfill",
+                    "length",
+                    "generations",
+                    "population",
+                    "batch",
+                    "max_seconds",
+                    "threads",
+                )
+            }
+        )
+        workload, _ = workload_find_or_import(options["workload"])
+        processors = options["processors"] or workload.max_processors
+        if not processors:
+            raise CommandError(f"Workload {workload.name} does not say how large its machine was; give --processors N.")
+        seeds = list(range(options["seed"], options["seed"] + options["searches"]))
+        name = options["name"] or f"{workload.name.replace('.', '_')}-{settings.backfill}"[:60]
+        console = Console(stderr=True, quiet=options["verbosity"] == 0)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[told]}"),
+        )
+        with Progress(*columns, console=console, disable=console.quiet or not sys.stderr.isatty()) as bars:
+            bar = {seed: bars.add_task(f"search {seed}", total=settings.generations, told="") for seed in seeds}
+
+            def show(seed: int, point: CurvePoint) -> None:
+                told = f"training {point.training:.3f}, validation {point.validation:.3f} (mean log)"
+                bars.update(bar[seed], completed=point.generation, told=told)
+
+            return policy_train(
+                workload=workload,
+                processors=processors,
+                name=name,
+                settings=settings,
+                seeds=seeds,
+                activate=not options["inactive"],
+                progress=show,
+            )
+
+    def _print(self, model: TrainedModel, *, as_json: bool) -> None:
+        document = {
+            "model": model.name,
+            "version": model.version,
+            "kind": model.kind,
+            "active": model.active,
+            "seed": model.seed,
+            "policy": f"learned:{model.name}" + ("" if model.active else f".{model.version}"),
+            "scores": model.scores,
+            "data_range": model.data_range,
+        }
+        if as_json:
+            self.stdout.write(json.dumps(document, indent=2, allow_nan=False))
+            return
+        scores, objective = model.scores, model.parameters["objective"]
+        low, high = scores["difference_interval"]
+        self.stdout.write(
+            f"Stored {model} ({model.kind}), searched with seed {model.seed}: {model.parameters['stopped']}."
+        )
+        self.stdout.write(
+            f"On {scores['windows']} sequences of later tasks the mean {objective} is "
+            f"{scores[f'held_out_mean_{objective}']:.2f}; the best of the other orders, {scores['best_other_order']}, "
+            f"has {scores[f'best_other_{objective}']:.2f} (difference {low:+.2f} to {high:+.2f}, 95%)."
+        )
+        if scores["change_percent"] >= 0:
+            self.stdout.write(f"It does not beat {scores['best_other_order']} there.")
+        backfill = model.parameters["backfill"]
+        suffix = "" if backfill == "none" else f"+{backfill}"
+        self.stdout.write(f"Use it: manage.py runsimulation --policies {document['policy']}{suffix},...")

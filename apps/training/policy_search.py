@@ -1,0 +1,112 @@
+"""Searching a score on a stored workload, judging it on later tasks, and storing it."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from apps.tasks.models import Workload
+from apps.training.models import TrainedModel
+from apps.training.registry import check_name, model_store
+from scheduler_sim import engine
+from scheduler_sim.engine.learning.evaluation import held_out_windows, paired_interval, window_means
+from scheduler_sim.engine.learning.orders import learned_order
+from scheduler_sim.engine.learning.sampling import Parts
+from scheduler_sim.engine.learning.scoring import STATE_FEATURES, TASK_FEATURES
+from scheduler_sim.engine.learning.search import CurvePoint, SearchResult, SearchSettings, search_seeds
+from scheduler_sim.engine.policies import ORDERS
+from scheduler_sim.engine.presets import pool
+from scheduler_sim.engine.workload import FloatArray
+
+COMPARED = ("fcfs", "sjf", "saf", "wfp3", "unicep", "f1", "f2", "f3", "f4")
+"""The orders that a new score is held against when it is stored; benchmarks/ holds it against all."""
+
+HELD_OUT_WINDOWS = 20
+
+
+def policy_train(
+    *,
+    workload: Workload,
+    processors: int,
+    name: str,
+    settings: SearchSettings,
+    seeds: list[int],
+    activate: bool = True,
+    progress: Callable[[int, CurvePoint], None] | None = None,
+) -> TrainedModel:
+    """Search once a seed, keep the best on the validation part, judge it on the test part and store it.
+
+    Raises:
+        InvalidModelName: a name that could not stand in a policy.
+        InvalidParameter, InvalidWorkload: a workload that is too short or that a pool cannot play.
+    """
+    check_name(name)
+    tasks = workload.tasks.as_workload()
+    parts = Parts.of(tasks, length=settings.length)
+    results = search_seeds(parts, processors, settings, seeds=seeds, progress=progress)
+    best = results[0]
+    return model_store(
+        name=name,
+        kind=settings.form,
+        artifact=json.dumps(best.document()),
+        parameters={
+            **asdict(settings),
+            "processors": processors,
+            "curve": best.curve_json(),
+            "stopped": best.stopped,
+            "searches": [
+                {"seed": result.seed, "validation": result.validation, "sequences": result.sequences_played}
+                for result in results
+            ],
+        },
+        features=[*TASK_FEATURES, *(f"{name} of the state" for name in STATE_FEATURES)],
+        data_range=data_range(workload, parts),
+        seed=best.seed,
+        scores=_scores(best, parts, processors),
+        activate=activate,
+    )
+
+
+def data_range(workload: Workload, parts: Parts) -> dict[str, Any]:
+    """Return which tasks were searched on, and a digest of what the search saw of them."""
+    seen = hashlib.sha256()
+    for part in (parts.training, parts.validation):
+        for column in (part.task_id, part.arrival_time, part.runtime, part.duration_estimate, part.cpus):
+            seen.update(np.ascontiguousarray(column).tobytes())
+    return {
+        "workload": workload.name,
+        "training_tasks": len(parts.training),
+        "validation_tasks": len(parts.validation),
+        "test_tasks": len(parts.test),
+        "first_arrival_time": float(parts.training.arrival_time[0]),
+        "last_arrival_time": float(parts.validation.arrival_time[-1]),
+        "sha256": seen.hexdigest(),
+    }
+
+
+def _scores(result: SearchResult, parts: Parts, processors: int) -> dict[str, Any]:
+    """Play the score and the orders it is compared with on windows of the test part."""
+    settings, cluster = result.settings, pool(processors)
+    windows = held_out_windows(parts.test, HELD_OUT_WINDOWS, settings.length)
+
+    def means(order: engine.policies.Order) -> FloatArray:
+        return window_means(order, settings.backfill, windows, cluster, settings.objective)
+
+    learned = means(learned_order("learned", result.document()))
+    others = {name: means(ORDERS[name]) for name in COMPARED}
+    best = min(others, key=lambda name: others[name].mean())
+    low, high = paired_interval(learned - others[best], np.random.default_rng(result.seed))
+    figure = f"held_out_mean_{settings.objective}"
+    return {
+        figure: float(learned.mean()),
+        "validation_mean_log": result.validation,
+        "best_other_order": best,
+        f"best_other_{settings.objective}": float(others[best].mean()),
+        "change_percent": float(100.0 * (learned.mean() / others[best].mean() - 1.0)),
+        "difference_interval": [low, high],
+        "others": {name: float(values.mean()) for name, values in others.items()},
+        "windows": len(windows),
+    }

@@ -1,0 +1,148 @@
+"""Stored models: new versions, which one is in use, and how policies find them."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from django.db import transaction
+
+from apps.results.errors import DomainError
+from apps.training.managers import UnknownModel
+from apps.training.models import TrainedModel
+from scheduler_sim import engine
+from scheduler_sim.engine.learning.orders import FORMS, learned_order
+from scheduler_sim.engine.policies import Order
+
+PREFIX = "learned"
+"""`learned:NAME` in a policy stands for the active version of a stored score, `learned:NAME.3` for its third."""
+
+SCORE_KINDS = tuple(FORMS)
+HYBRID_KIND = "hybrid_ml"
+RUNTIME_KIND = "runtime"
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
+_LEARNED = re.compile(rf"{PREFIX}:([A-Za-z0-9_-]+)(?=[+@]|$)")
+
+
+class InvalidModelName(DomainError):
+    """A model's name that could not stand in a policy."""
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that could not stand in a policy.
+
+    Raises:
+        InvalidModelName: anything but 1 to 60 letters, digits, - and _.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidModelName(f"A model's name has 1 to 60 letters, digits, - and _; {name!r} is none.")
+
+
+def model_store(
+    *,
+    name: str,
+    kind: str,
+    artifact: str,
+    parameters: Mapping[str, Any],
+    features: Iterable[str],
+    data_range: Mapping[str, Any],
+    seed: int,
+    scores: Mapping[str, Any],
+    activate: bool = True,
+) -> TrainedModel:
+    """Store the next version of a model; its parent is the version that was in use.
+
+    Raises:
+        InvalidModelName: see `check_name`, or a name that stands for a model of another kind.
+    """
+    check_name(name)
+    with transaction.atomic():
+        versions = TrainedModel.objects.select_for_update().filter(name=name)
+        other = versions.exclude(kind=kind).first()
+        if other is not None:
+            raise InvalidModelName(f"{name} is a model of the kind {other.kind}; choose another name.")
+        parent = versions.active().first()
+        model = TrainedModel.objects.create(
+            name=name,
+            kind=kind,
+            version=TrainedModel.objects.next_version(name),
+            artifact=artifact,
+            parameters=dict(parameters),
+            features=list(features),
+            data_range=dict(data_range),
+            seed=seed,
+            scores=dict(scores),
+            parent=parent,
+        )
+        if activate:
+            model_activate(model=model)
+    return model
+
+
+def model_activate(*, model: TrainedModel) -> None:
+    """Put this version in use, instead of whichever was."""
+    with transaction.atomic():
+        TrainedModel.objects.filter(name=model.name, active=True).exclude(pk=model.pk).update(active=False)
+        TrainedModel.objects.filter(pk=model.pk).update(active=True)
+    model.active = True
+
+
+def model_roll_back(*, model: TrainedModel) -> TrainedModel:
+    """Put the version in use that `model` came after, and return it.
+
+    Raises:
+        UnknownModel: it came after none.
+    """
+    parent = model.parent
+    if parent is None:
+        raise UnknownModel(f"{model} came after no other version, so there is none to go back to.")
+    model_activate(model=parent)
+    return parent
+
+
+def stored_order(reference: str) -> Order:
+    """Return the order behind `learned:REFERENCE`.
+
+    Raises:
+        InvalidPolicy: no such model; the sentence names those there are.
+    """
+    try:
+        model = TrainedModel.objects.referred(reference, kinds=SCORE_KINDS)
+    except UnknownModel as error:
+        raise engine.InvalidPolicy(str(error)) from None
+    return replace(
+        learned_order(f"{PREFIX}:{reference}", json.loads(model.artifact)),
+        source=f"policy search, model {model} on this server",
+        model_version=model.version,
+    )
+
+
+def models_in_use(policies: Iterable[str], estimates: str) -> dict[str, int]:
+    """Return the versions that the policies and estimates of a new run stand for, to be kept with the run.
+
+    A run that is taken up again or played anew uses these and not what is active by then.
+    """
+    names = {name for text in policies for name in _LEARNED.findall(text)}
+    if any(HYBRID_KIND in text for text in policies):
+        names.add(HYBRID_KIND)
+    kind, _, model = estimates.partition(":")
+    if kind == "predicted" and "." not in model:
+        names.add(model)
+    if not names:
+        return {}
+    return dict(TrainedModel.objects.active().filter(name__in=names).values_list("name", "version"))
+
+
+def resolve_policy(text: str, models: Mapping[str, int]) -> engine.Policy:
+    """Read a policy with the model versions of a run; what these do not name is what is active now.
+
+    Raises:
+        InvalidPolicy: as `engine.parse_policy`.
+    """
+    found = _LEARNED.match(text)
+    if not found or found[1] not in models:
+        return engine.parse_policy(text)
+    policy = engine.parse_policy(text.replace(found[0], f"{found[0]}.{models[found[1]]}", 1))
+    return replace(policy, order=replace(policy.order, name=found[0]))

@@ -1,0 +1,64 @@
+"""How a learned order compares with others on sequences that it has not seen."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.metrics import TaskFigures
+from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, Policy
+from scheduler_sim.engine.policies.order import Order
+from scheduler_sim.engine.policies.placement import DEFAULT_PLACEMENT
+from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.workload import FloatArray, Workload
+
+RESAMPLES = 10_000
+
+FIGURES = {"bsld": "bounded_slowdown", "jct": "job_completion_time", "wait": "wait_time"}
+"""The task figure behind each objective."""
+
+LEARNED_ORDERS = ("linear", "mlp")
+"""Registered orders that were learned, and so are no yardstick for others."""
+
+
+def held_out_windows(workload: Workload, count: int, length: int) -> list[Workload]:
+    """Cut `count` windows of `length` tasks, evenly spaced; they overlap where that many do not fit side by side."""
+    offsets = np.linspace(0, len(workload) - length, count).astype(np.int64)
+    return [workload.take(np.arange(offset, offset + length)) for offset in offsets]
+
+
+def window_means(
+    order: Order, backfill: str, windows: Iterable[Workload], cluster: Cluster, objective: str = "bsld"
+) -> FloatArray:
+    """Play each window with `order+backfill` in the simulator that plays every run, and return its mean figure."""
+    policy = Policy(order=order, backfill=BACKFILLS[backfill], placement=PLACEMENTS[DEFAULT_PLACEMENT])
+    means = []
+    for window in windows:
+        simulation = Simulation(workload=window, cluster=cluster, policy=policy)
+        simulation.advance()
+        means.append(getattr(TaskFigures.of(window, simulation.outcome()), FIGURES[objective]).mean())
+    return np.array(means)
+
+
+def yardsticks() -> list[Order]:
+    """Return the registered orders that were not learned and are not clairvoyant."""
+    return [order for order in ORDERS if not order.clairvoyant and order.name not in LEARNED_ORDERS]
+
+
+def paired_interval(
+    difference: FloatArray, generator: np.random.Generator, *, blocks: int | None = None
+) -> tuple[float, float]:
+    """Return the 95% percentile bootstrap interval of the mean difference (Efron & Tibshirani, 1993).
+
+    Args:
+        difference: shape (n,), one value a window, in order of time.
+        blocks: resample so many runs of neighbouring windows instead of single windows, because windows that overlap
+            are not independent (Künsch, Ann. Statist. 1989); None for single windows.
+    """
+    parts = np.array_split(difference, len(difference) if blocks is None else min(blocks, len(difference)))
+    sums = np.array([part.sum() for part in parts])
+    sizes = np.array([len(part) for part in parts])
+    chosen = generator.integers(0, len(parts), (RESAMPLES, len(parts)))
+    means = sums[chosen].sum(axis=1) / sizes[chosen].sum(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
