@@ -14,28 +14,33 @@ register = template.Library()
 _NO_DATA = mark_safe(f'<span class="no-data">{formatting.NO_DATA}</span>')  # noqa: S308
 
 
+def _missing(value: object) -> bool:
+    """Tell whether there is nothing to write; templates hand on an empty text where an object on the way is None."""
+    return value is None or value == ""
+
+
 @register.filter
 def duration(seconds: float | None) -> str:
     """Write seconds in the unit that suits them."""
-    return _NO_DATA if seconds is None else formatting.duration(seconds)
+    return _NO_DATA if _missing(seconds) else formatting.duration(seconds)
 
 
 @register.filter
 def quantity(value: float | None, kind: str) -> str:
     """Write one number of a kind (`seconds`, `joules`, `share`, ...) in the unit that suits it."""
-    return _NO_DATA if value is None else formatting.quantity(kind, value)
+    return _NO_DATA if _missing(value) else formatting.quantity(kind, value)
 
 
 @register.filter
 def whole(value: float | None) -> str:
     """Write a count with thousands separated."""
-    return _NO_DATA if value is None else f"{value:,.0f}"
+    return _NO_DATA if _missing(value) else f"{value:,.0f}"
 
 
 @register.filter
 def or_no_data(value: Any) -> Any:
     """Say `no data` where there is none."""
-    return _NO_DATA if value is None or value == "" else value
+    return _NO_DATA if _missing(value) else value
 
 
 @register.simple_tag
