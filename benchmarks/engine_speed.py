@@ -1,6 +1,7 @@
 """Print how many jobs a second the pool kernel plays, beside a C program that does the same.
 
-Synthetic jobs of the Lublin-Feitelson model on 256 processors; one core, after warm-up, the kernel alone, in processor seconds (no sorting,
+Synthetic jobs of the Lublin-Feitelson model on 256 processors; one core, after warm-up, processor seconds of the
+kernel alone (no sorting,
 no reading, no writing). Run from the project's root: python -m benchmarks.engine_speed
 """
 

@@ -276,7 +276,7 @@ def next_reservation(now: float, plan: Plan) -> float:
     if counts[DUE] == 0 or counts[OVERRUN] != 0:
         return np.inf
     if plan.due_times[0] > now:
-        return plan.due_times[0]
+        return float(plan.due_times[0])
     earliest_time = np.inf
     for i in range(counts[DUE]):
         if plan.due_times[i] > now:

@@ -92,7 +92,7 @@ def _insert_block(profile: Profile, place: int) -> int:
     profile.sequence[place] = block
     counts[BLOCKS] += 1
     profile.size[block] = 0
-    return block
+    return int(block)
 
 
 @kernel

@@ -79,7 +79,7 @@ def make_rank_tree(tasks: Tasks, most_running: int) -> RankTree:
 @kernel
 def trailing_zeros(word: int) -> int:
     """Return the place of the lowest 1 in a word of 32 bits that is not 0."""
-    return _TRAILING[(((word & -word) * 0x077CB531) & 0xFFFFFFFF) >> 27]
+    return int(_TRAILING[(((word & -word) * 0x077CB531) & 0xFFFFFFFF) >> 27])
 
 
 @kernel
