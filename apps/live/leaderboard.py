@@ -136,17 +136,29 @@ def in_words(ranked: Sequence[Metric], base: Metric | None) -> tuple[str, str]:
     if base is None or base.scheduler == best.scheduler or base.mean_bounded_slowdown is None:
         second = known[1]
         if _alike(best, second):
-            return f"{best.scheduler} and {second.scheduler} are equally good: a mean slowdown of {slowdown}.", ""
+            return _by_completion(known, best, second), ""
         change = change_in_words(second.mean_bounded_slowdown, best.mean_bounded_slowdown)
         sentence = f"{best.scheduler} slows tasks down least: a mean slowdown of {slowdown}."
         return f"{sentence} That of the next, {second.scheduler}, is {change}.", _shortest(known, best)
     if _alike(best, base):
-        return f"{best.scheduler} and {base.scheduler} are equally good: a mean slowdown of {slowdown}.", ""
+        return _by_completion(known, best, base), _reason(best, base)
     change = change_in_words(best.mean_bounded_slowdown, base.mean_bounded_slowdown)
     sentence = (
         f"{best.scheduler} slows tasks down least: a mean slowdown of {slowdown}, {change} than {base.scheduler}."
     )
     return sentence, f"{_reason(best, base)} {_shortest(known, best)}".strip()
+
+
+def _by_completion(known: Sequence[Metric], best: Metric, other: Metric) -> str:
+    """Return what tells two policies of like slowdown apart: the completion times."""
+    slowdown = quantity("ratio", best.mean_bounded_slowdown)
+    sentence = f"{best.scheduler} and {other.scheduler} slow tasks down alike, {slowdown} times on average"
+    one, two = best.mean_job_completion_time, other.mean_job_completion_time
+    if not one or not two or abs(one / two - 1) <= CLEAR_DIFFERENCE:
+        return f"{sentence}, and complete them equally soon."
+    change = change_in_words(one, two, more="longer", less="shorter")
+    tail = f" {_shortest(known, best)}".rstrip()
+    return f"{sentence}; completion times are {change} under {best.scheduler}, {duration(one)} on average.{tail}"
 
 
 def _alike(one: Metric, other: Metric) -> bool:

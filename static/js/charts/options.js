@@ -14,7 +14,7 @@ export function optionsOf(chart, colours, width) {
   return {
     animation: false,
     textStyle: { fontFamily: "system-ui, sans-serif", color: colours.muted },
-    grid: { left: 8, right: chart.kind === "bar" ? 72 : 20, top: 28, bottom: 30 + 22 * legendRows, containLabel: true },
+    grid: { left: horizontal ? 20 : 8, right: chart.kind === "bar" ? 72 : 20, top: 28, bottom: 30 + 22 * legendRows, containLabel: true },
     legend: several ? legendOf(colours, narrow) : undefined,
     tooltip: tooltipOf(chart, colours, x, y),
     xAxis: axisOf(horizontal ? chart.y : chart.x, horizontal ? y : x, colours, false),
@@ -146,7 +146,7 @@ function intervalOptions(chart, colours) {
   return {
     animation: false,
     textStyle: { fontFamily: "system-ui, sans-serif", color: colours.muted },
-    grid: { left: 8, right: 20, top: 8, bottom: 30, containLabel: true },
+    grid: { left: 20, right: 20, top: 8, bottom: 30, containLabel: true },
     tooltip: { ...tooltipBase(colours), trigger: "item", formatter: (item) => {
       const one = chart.series[item.seriesIndex];
       return `${one.name}\n${readable(one.x[1], chart.x.unit)}\n95%: ${readable(one.x[0], chart.x.unit)} to ${readable(one.x[2], chart.x.unit)}`;
