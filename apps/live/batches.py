@@ -1,10 +1,12 @@
 """Rows that are stored together with the progress that they stand for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from django.db import connection, transaction
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from apps.live.models import SimulationState
@@ -25,7 +27,7 @@ class ResultBatch:
     """Rows of some policies, in the order in which tasks finished.
 
     Attributes:
-        parts: the columns of `SchedulerResult` by policy.
+        parts: the columns of `SchedulerResult` by policy; a column is an array, or one value for all rows.
         progress: rows stored of every policy of the run once these are.
         clock_time: simulated seconds that these rows reach.
     """
@@ -36,6 +38,21 @@ class ResultBatch:
 
     def __len__(self) -> int:
         return sum(len(columns["task_id"]) for columns in self.parts.values())
+
+    @classmethod
+    def joined(cls, batches: "Sequence[ResultBatch]") -> "ResultBatch":
+        """Make one batch of several that follow each other."""
+        if len(batches) == 1:
+            return batches[0]
+        gathered: dict[str, list[Mapping[str, Any]]] = {}
+        for batch in batches:
+            for scheduler, columns in batch.parts.items():
+                gathered.setdefault(scheduler, []).append(columns)
+        parts = {
+            scheduler: {name: _end_to_end([columns[name] for columns in several]) for name in several[0]}
+            for scheduler, several in gathered.items()
+        }
+        return cls(parts=parts, progress=batches[-1].progress, clock_time=batches[-1].clock_time)
 
     def cut(self, size: int) -> "Iterator[ResultBatch]":
         """Cut the batch into pieces of at most `size` rows, each with the progress it stands for."""
@@ -59,6 +76,10 @@ def _rows(column: Any, first: int, last: int) -> Any:
     return column[first:last] if getattr(column, "ndim", 0) == 1 or isinstance(column, list) else column
 
 
+def _end_to_end(columns: list[Any]) -> Any:
+    return np.concatenate(columns) if getattr(columns[0], "ndim", 0) == 1 else columns[0]
+
+
 @transaction.atomic
 def batch_store(*, run: Run, batch: ResultBatch) -> None:
     """Store a batch, the progress it stands for and the run's count together, or nothing."""
@@ -68,6 +89,9 @@ def batch_store(*, run: Run, batch: ResultBatch) -> None:
     SimulationState.objects.filter(run=run).update(
         progress=dict(batch.progress), clock_time=batch.clock_time, heartbeat_at=timezone.now()
     )
-    Run.objects.filter(pk=run.pk, first_result_id=None).update(first_result_id=before + 1)
-    Run.objects.filter(pk=run.pk).update(rows_written=sum(batch.progress.values()), last_result_id=newest.first())
+    Run.objects.filter(pk=run.pk).update(
+        rows_written=sum(batch.progress.values()),
+        first_result_id=Coalesce("first_result_id", before + 1),
+        last_result_id=newest.first(),
+    )
     rows_changed.send(sender=SchedulerResult, run_id=run.pk)

@@ -26,10 +26,12 @@ def spill_path(run: Run) -> Path:
 
     The run's creation is part of the name, because another database may hold a run of the same number.
     """
-    folder: Path = settings.VAR_DIR
-    if connection.vendor == "sqlite" and Path(str(connection.settings_dict["NAME"])).is_absolute():
-        folder = Path(str(connection.settings_dict["NAME"])).parent
-    return folder / "spill" / f"run-{run.pk}-{int(run.created_at.timestamp() * 1_000_000)}.parquet"
+    return _folder() / "spill" / f"run-{run.pk}-{int(run.created_at.timestamp() * 1_000_000)}.parquet"
+
+
+def _folder() -> Path:
+    name = Path(str(connection.settings_dict["NAME"]))
+    return name.parent if connection.vendor == "sqlite" and name.is_absolute() else settings.VAR_DIR
 
 
 def spill_write(*, run: Run, batches: Sequence[ResultBatch]) -> Path:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import accumulate, islice, takewhile
 from types import TracebackType
 from typing import Self
 
@@ -72,7 +73,7 @@ class ResultWriter:
         try:
             self.close()
         except DomainError:
-            if error is None:
+            if error is None or isinstance(error, ResultsNotStored):
                 raise
             logger.exception("Placements could not be stored at the end of a run that failed.")
 
@@ -114,7 +115,8 @@ class ResultWriter:
             self._closing = True
             self._changed.notify_all()
         self._thread.join()
-        if self._failure is not None and self._waiting:
+        # Rows that the database refuses would be refused again, so only those that it never saw are kept.
+        if isinstance(self._failure, OperationalError | InterfaceError) and self._waiting:
             self._spill()
         self._raise_failure()
 
@@ -124,14 +126,15 @@ class ResultWriter:
 
     def _work(self) -> None:
         try:
-            while (batch := self._next()) is not None:
-                for piece in batch.cut(self._transaction_rows):
+            while batches := self._next():
+                for piece in ResultBatch.joined(batches).cut(self._transaction_rows):
                     self._store_with_patience(piece)
                     if connection.vendor == "sqlite":
                         time.sleep(YIELD_SECONDS)
                 with self._changed:
-                    self._waiting.popleft()
-                    self._rows -= len(batch)
+                    for batch in batches:
+                        self._waiting.popleft()
+                        self._rows -= len(batch)
                     self._changed.notify_all()
         except BaseException as error:  # noqa: BLE001 handed to the simulation's thread, which raises it
             with self._changed:
@@ -140,10 +143,13 @@ class ResultWriter:
         finally:
             connection.close()
 
-    def _next(self) -> ResultBatch | None:
+    def _next(self) -> list[ResultBatch]:
+        """Wait for batches, and return as many as one transaction should hold; none at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing)
-            return self._waiting[0] if self._waiting else None
+            rows = accumulate(map(len, self._waiting))
+            fitting = sum(1 for _ in takewhile(lambda reached: reached <= self._transaction_rows, rows))
+            return list(islice(self._waiting, max(fitting, 1)))
 
     def _store_with_patience(self, piece: ResultBatch) -> None:
         """Store one transaction's rows, trying again while the database is away."""

@@ -1,0 +1,199 @@
+"""The writer's thread: order, back-pressure, patience, and the file of last resort."""
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from django.conf import LazySettings
+from django.db import IntegrityError, OperationalError
+
+from apps.live import writer as writer_module
+from apps.live.batches import ResultBatch, batch_store
+from apps.live.models import SimulationState
+from apps.live.spill import SpillUnreadable, spill_path, spill_take_in
+from apps.live.writer import ResultsNotStored, ResultWriter
+from apps.results.models import Run, SchedulerResult
+from tests.results.rows import make_queued_run, make_workload, placements
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TASKS = 40
+
+
+@pytest.fixture
+def run() -> Run:
+    return make_queued_run(make_workload(TASKS))
+
+
+@pytest.fixture(autouse=True)
+def _folders(settings: LazySettings, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.VAR_DIR = tmp_path
+    monkeypatch.setattr("apps.live.spill._folder", lambda: tmp_path)
+
+
+def batch(run: Run, first: int, last: int) -> ResultBatch:
+    """Return rows `first` up to `last` of both policies."""
+    columns = placements(run.workload, first, last)
+    return ResultBatch(
+        parts=dict.fromkeys(run.policies, columns), progress=dict.fromkeys(run.policies, last), clock_time=float(last)
+    )
+
+
+def write(run: Run, *batches: ResultBatch) -> None:
+    with ResultWriter(run=run, on_trouble=lambda _: None, give_up_after=0.2) as writer:
+        for each in batches:
+            writer.put(each)
+
+
+def progress(run: Run) -> dict[str, int]:
+    return SimulationState.objects.get(run=run).progress
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, times: int, *, after_commit: bool = False) -> None:
+    """Let storing fail so many times as if the database were away."""
+    left = [times]
+
+    def store(**arguments: Any) -> None:
+        if left[0] > 0:
+            left[0] -= 1
+            if after_commit:
+                batch_store(**arguments)
+            raise OperationalError("connection refused\nmore of it")
+        batch_store(**arguments)
+
+    monkeypatch.setattr(writer_module, "batch_store", store)
+
+
+def test_everything_put_is_stored_with_its_progress(run: Run) -> None:
+    with ResultWriter(run=run) as writer:
+        for first in range(0, TASKS, 10):
+            writer.put(batch(run, first, first + 10))
+    assert SchedulerResult.objects.count() == 2 * TASKS
+    assert progress(run) == dict.fromkeys(run.policies, TASKS)
+    run.refresh_from_db()
+    assert run.rows_written == 2 * TASKS
+    keys = SchedulerResult.objects.order_by("id").values_list("id", flat=True)
+    assert run.first_result_id <= keys[0]
+    assert run.last_result_id == keys[2 * TASKS - 1]
+    assert SimulationState.objects.get(run=run).clock_time == TASKS
+
+
+def test_flush_waits_until_all_is_stored(run: Run) -> None:
+    with ResultWriter(run=run) as writer:
+        writer.put(batch(run, 0, 10))
+        writer.flush()
+        assert SchedulerResult.objects.count() == 20
+
+
+@pytest.mark.parametrize("size", [1, 7, 20, 33, 1000])
+def test_a_batch_cut_into_pieces_says_what_each_stands_for(run: Run, size: int) -> None:
+    before = dict.fromkeys(run.policies, 0)
+    pieces = list(batch(run, 0, 20).cut(size))
+    assert sum(map(len, pieces)) == 40
+    for piece in pieces:
+        assert 0 < len(piece) <= size
+        for scheduler in run.policies:
+            rows = len(piece.parts[scheduler]["task_id"]) if scheduler in piece.parts else 0
+            assert piece.progress[scheduler] == before[scheduler] + rows
+        before = dict(piece.progress)
+    assert before == dict.fromkeys(run.policies, 20)
+
+
+def test_batches_joined_are_the_rows_in_order(run: Run) -> None:
+    joined = ResultBatch.joined([batch(run, 0, 4), batch(run, 4, 9)])
+    expected = batch(run, 0, 9)
+    assert joined.progress == expected.progress
+    for scheduler in run.policies:
+        assert np.array_equal(joined.parts[scheduler]["task_id"], expected.parts[scheduler]["task_id"])
+
+
+def test_a_full_backlog_makes_put_wait(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "LARGEST_BACKLOG", 30)
+    gate = threading.Event()
+
+    def slow(**arguments: Any) -> None:
+        gate.wait(30)
+        batch_store(**arguments)
+
+    monkeypatch.setattr(writer_module, "batch_store", slow)
+    with ResultWriter(run=run) as writer:
+        writer.put(batch(run, 0, 10))
+        second = threading.Thread(target=writer.put, args=(batch(run, 10, 20),))
+        second.start()
+        second.join(0.2)
+        assert second.is_alive()
+        assert writer.backlog == 20
+        gate.set()
+        second.join(30)
+        assert not second.is_alive()
+    assert SchedulerResult.objects.count() == 40
+
+
+def test_a_database_that_comes_back_gets_every_row_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, 2)
+    said: list[str] = []
+    with ResultWriter(run=run, on_trouble=said.append) as writer:
+        writer.put(batch(run, 0, 10))
+    assert SchedulerResult.objects.count() == 20
+    assert said == [
+        "The database does not answer (connection refused); trying again for 60 seconds.",
+        "The database answers again.",
+    ]
+
+
+def test_a_commit_whose_answer_was_lost_is_not_repeated(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, 1, after_commit=True)
+    with ResultWriter(run=run, on_trouble=lambda _: None) as writer:
+        writer.put(batch(run, 0, 10))
+        writer.put(batch(run, 10, 20))
+    assert SchedulerResult.objects.count() == 40
+
+
+def test_what_no_database_takes_goes_to_a_file_and_comes_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ResultWriter(run=run) as writer:
+        writer.put(batch(run, 0, 10))
+    with monkeypatch.context() as patch:
+        failing(patch, 10**6)
+        with pytest.raises(ResultsNotStored, match=r"The \d+ that were in memory lie in .*--resume"):
+            write(run, batch(run, 10, 25), batch(run, 25, 40))
+    assert SchedulerResult.objects.count() == 20
+    assert spill_path(run).exists()
+    assert spill_take_in(run=run) == 60
+    assert not spill_path(run).exists()
+    assert SchedulerResult.objects.count() == 80
+    assert progress(run) == dict.fromkeys(run.policies, TASKS)
+    assert spill_take_in(run=run) == 0
+    stored = SchedulerResult.objects.filter(scheduler="fcfs").order_by("id").values_list("energy_joules", flat=True)
+    assert list(stored) == batch(run, 0, TASKS).parts["fcfs"]["energy_joules"].tolist()
+    assert not SchedulerResult.objects.exclude(model_version=None).exists()
+
+
+def test_rows_of_the_file_that_are_stored_already_are_passed_over(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        failing(patch, 10**6)
+        with pytest.raises(ResultsNotStored):
+            write(run, batch(run, 0, 20))
+    batch_store(run=run, batch=batch(run, 0, 15))
+    assert spill_take_in(run=run) == 10
+    assert SchedulerResult.objects.count() == 40
+
+
+def test_a_damaged_file_is_named_and_kept(run: Run) -> None:
+    path = spill_path(run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"not parquet")
+    with pytest.raises(SpillUnreadable, match="cannot be read"):
+        spill_take_in(run=run)
+    assert path.exists()
+
+
+def test_a_row_that_the_database_refuses_ends_the_run_at_once(run: Run) -> None:
+    wrong = batch(run, 0, 10)
+    wrong.parts["fcfs"]["gpu_fraction"] = 2.0  # type: ignore[index]
+    with pytest.raises(ResultsNotStored) as raised:
+        write(run, wrong)
+    assert isinstance(raised.value.__cause__, IntegrityError)
+    assert not spill_path(run).exists()
+    assert SchedulerResult.objects.count() == 0
+    assert progress(run) == {}
