@@ -1,0 +1,179 @@
+"""A site of its own with real runs, and the browser that looks at it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent.parent
+PASSWORD = "an-orange-cat-42"
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder, so that `-m "not e2e"` leaves them out."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.e2e)
+
+
+def _missing(reason: str) -> None:
+    if os.environ.get("REQUIRE_BROWSER") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+class Site:
+    """A daphne process on the embedded default, with a database of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+        self.environment |= {
+            "VAR_DIR": str(folder),
+            "DATABASE_URL": f"sqlite:///{folder / 'site.sqlite3'}",
+            "REDIS_URL": "",
+            "DJANGO_SETTINGS_MODULE": "scheduler_sim.settings",
+            "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
+            "LOG_LEVEL": "WARNING",
+        }
+        self._log = (folder / "daphne.log").open("ab")
+        self.manage("migrate", "--verbosity", "0")
+        self.manage("createsuperuser", "--noinput", "--username", "alice", "--email", "alice@example.org")
+
+    def manage(self, *arguments: str) -> str:
+        """Run a command to its end."""
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(command, cwd=PROJECT, env=self.environment, check=True, capture_output=True, text=True)
+        return done.stdout
+
+    def launch(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a command beside the server."""
+        command = [sys.executable, "manage.py", *arguments]
+        return subprocess.Popen(command, cwd=PROJECT, env=self.environment, stdout=self._log, stderr=self._log)
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port)]
+        self._daphne = subprocess.Popen(
+            [*command, "scheduler_sim.asgi:application"],
+            cwd=PROJECT,
+            env=self.environment,
+            stdout=self._log,
+            stderr=self._log,
+        )
+        until = time.monotonic() + 60
+        while time.monotonic() < until and self._daphne.poll() is None:
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.1)
+        pytest.fail("The server did not start: " + (self.folder / "daphne.log").read_text()[-2000:])
+
+    def stop(self) -> None:
+        """End the server."""
+        self._daphne.terminate()
+        self._daphne.wait(20)
+        self._log.close()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    """Give a headless Chromium; without one the tests are skipped, or fail under REQUIRE_BROWSER=1."""
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        _missing("There is no Chromium (make browser installs it), so the pages are not looked at.")
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (make test does).")
+    with playwright.sync_playwright() as driver:
+        instance = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        yield instance
+        instance.close()
+
+
+@pytest.fixture(scope="package")
+def site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Give a site with two workloads and two runs that came out of the simulator."""
+    one = Site(tmp_path_factory.mktemp("site"))
+    one.manage("generateworkload", "lublin", "--tasks", "600", "--seed", "1", "--name", "lublin", "--processors", "64")
+    one.manage("generateworkload", "mixed", "--tasks", "200", "--seed", "1", "--name", "mixed")
+    policies = "fcfs,fcfs+easy,sjf,sjf+easy"
+    one.manage("runsimulation", "--workload", "lublin", "--cluster", "hpc-64", "--policies", policies, "--name", "main")
+    mixed = "round_robin,greedy,oracle"
+    one.manage(
+        "runsimulation", "--workload", "mixed", "--cluster", "workstation", "--policies", mixed, "--name", "split"
+    )
+    one.start()
+    yield one
+    one.stop()
+
+
+class Visit:
+    """A page with everything it did that it should not: errors on the console, requests that leave the host."""
+
+    def __init__(self, browser: Any, site: Site, **options: Any) -> None:
+        self.site = site
+        self.context = browser.new_context(base_url=site.address, **options)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(30_000)
+        self.errors: list[str] = []
+        self.page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", self._note)
+        self.responses: dict[str, Any] = {}
+
+    def _note(self, request: Any) -> None:
+        own = (self.site.address, f"ws://127.0.0.1:{self.site.port}", "data:", "blob:")
+        if not request.url.startswith(own):
+            self.errors.append(f"request to {request.url}")
+
+    def open(self, path: str) -> Any:
+        """Go to a page and wait for its charts."""
+        response = self.page.goto(path)
+        assert response.status == 200, f"{path} answered {response.status}"
+        if self.page.locator("[data-chart]").count():
+            self.page.wait_for_selector("html[data-charts-drawn]", state="attached")
+        return response
+
+    def sign_in(self) -> None:
+        """Sign in as the administrator."""
+        self.page.goto("/admin/login/?next=/")
+        self.page.fill("#id_username", "alice")
+        self.page.fill("#id_password", PASSWORD)
+        self.page.click("input[type=submit]")
+        self.page.wait_for_url("**/")
+
+
+@pytest.fixture
+def visit(browser: Any, site: Site) -> Iterator[Callable[..., Visit]]:
+    """Give a maker of visits; afterwards none of them may have shown an error."""
+    visits: list[Visit] = []
+
+    def make(**options: Any) -> Visit:
+        visits.append(Visit(browser, site, **options))
+        return visits[-1]
+
+    yield make
+    errors = [error for one in visits for error in one.errors]
+    for one in visits:
+        one.context.close()
+    assert errors == []

@@ -1,0 +1,266 @@
+"""The pages in a real browser, against a real server, with real runs."""
+
+import csv
+import gzip
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent.parent
+PAGES = (
+    "/",
+    "/runs/",
+    "/runs/1/",
+    "/runs/2/",
+    "/runs/1/tasks/5/",
+    "/runs/2/tasks/5/",
+    "/compare/?runs=1",
+    "/compare/?runs=1,2",
+    "/workloads/",
+    "/workloads/1/",
+    "/workloads/2/",
+    "/policies/",
+    "/policies/sjf+easy/",
+    "/training/",
+    "/help/metrics/",
+)
+SIGNED_IN_PAGES = ("/runs/new/", "/workloads/upload/")
+CHARTS = PROJECT / "node_modules" / "echarts" / "dist" / "echarts.esm.min.mjs"
+AXE = PROJECT / "node_modules" / "axe-core" / "axe.min.js"
+
+needs_charts = pytest.mark.skipif(not CHARTS.is_file(), reason="The charts are not installed (npm ci does).")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_opens_without_an_error_and_under_the_security_policy(visit, path):
+    one = visit()
+    response = one.open(path)
+    policy = response.headers["content-security-policy"]
+    assert "script-src 'self'" in policy
+    assert "style-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert one.page.locator("h1").count() == 1
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_shows_its_numbers_without_scripts(visit, path):
+    one = visit(java_script_enabled=False)
+    one.page.goto(path)
+    assert one.page.locator("main").inner_text().strip()
+    assert one.page.locator("table, dl, form, pre").count() > 0
+
+
+@needs_charts
+def test_a_run_draws_all_its_charts(visit):
+    one = visit()
+    one.open("/runs/1/")
+    areas = one.page.locator("[data-chart]")
+    assert areas.count() >= 5
+    for number in range(areas.count()):
+        assert areas.nth(number).locator("canvas").count() >= 1
+        assert areas.nth(number).get_attribute("role") == "img"
+
+
+@needs_charts
+def test_the_gantt_zooms_by_keyboard_and_keeps_the_window_in_the_address(visit):
+    one = visit()
+    one.open("/runs/1/")
+    gantt = one.page.locator("[data-gantt]")
+    gantt.scroll_into_view_if_needed()
+    one.page.wait_for_selector("[data-gantt][data-drawn]")
+    gantt.focus()
+    for _ in range(3):
+        one.page.keyboard.press("+")
+    one.page.wait_for_url(re.compile("from=[0-9]+&to=[0-9]+"))
+    one.page.keyboard.press("0")
+    one.page.wait_for_url(lambda address: "from=" not in address)
+
+
+def test_the_base_policy_stands_in_the_address(visit):
+    one = visit()
+    one.open("/runs/1/")
+    one.page.select_option("#base", "sjf")
+    one.page.wait_for_url(re.compile("base=sjf"))
+    assert one.page.locator("tr.is-base").inner_text().find("sjf") >= 0
+
+
+def test_two_ticked_runs_are_compared(visit):
+    one = visit()
+    one.open("/runs/")
+    one.page.check("input[name=runs][value='1']")
+    one.page.check("input[name=runs][value='2']")
+    one.page.click("text=Compare the ticked runs")
+    one.page.wait_for_url(re.compile("/compare/"))
+    assert "2 runs compared" in one.page.locator("h1").inner_text()
+
+
+def test_downloads_hold_the_numbers_of_the_page(visit):
+    one = visit()
+    one.open("/runs/1/")
+    table = one.page.request.get("/runs/1/leaderboard.csv")
+    rows = list(csv.DictReader(table.text().splitlines()))
+    assert {row["scheduler"] for row in rows} == {"fcfs", "fcfs+easy", "sjf", "sjf+easy"}
+    assert all(int(row["finished_count"]) == 600 for row in rows)
+    chart = json.loads(one.page.request.get("/runs/1/charts/completion.json").text())
+    assert len(chart["series"]) == 4
+    assert all(series["y"][-1] == 1 for series in chart["series"])
+
+
+@needs_charts
+@pytest.mark.parametrize(("kind", "begins"), [("PNG", b"\x89PNG"), ("SVG", b"<svg")])
+def test_a_chart_is_saved_as_a_picture(visit, tmp_path, kind, begins):
+    one = visit()
+    one.open("/runs/1/")
+    with one.page.expect_download() as download:
+        one.page.locator("#chart-completion .tools button", has_text=kind).click()
+    path = tmp_path / download.value.suggested_filename
+    download.value.save_as(path)
+    assert path.read_bytes().startswith(begins)
+
+
+def test_colours_follow_the_system_and_the_switch(visit):
+    dark, light = visit(color_scheme="dark"), visit(color_scheme="light")
+    background = "getComputedStyle(document.documentElement).backgroundColor"
+    for one in (dark, light):
+        one.open("/runs/1/")
+    assert dark.page.evaluate(background) != light.page.evaluate(background)
+    before = light.page.evaluate(background)
+    light.page.click("[data-theme-switch] button")
+    assert light.page.evaluate(background) == dark.page.evaluate(background)
+    light.open("/policies/")
+    assert light.page.evaluate(background) == dark.page.evaluate(background)
+    light.page.click("[data-theme-switch] button")
+    assert light.page.evaluate(background) == before
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_phone_shows_every_page_without_scrolling_sideways(visit, path):
+    one = visit(viewport={"width": 390, "height": 844})
+    one.open(path)
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_keyboard_alone_reaches_search_help_and_a_run(visit):
+    one = visit()
+    one.open("/")
+    one.page.keyboard.press("?")
+    assert one.page.locator("dialog").is_visible()
+    one.page.keyboard.press("Escape")
+    assert not one.page.locator("dialog").is_visible()
+    one.page.keyboard.press("/")
+    one.page.keyboard.type("main")
+    one.page.keyboard.press("Enter")
+    one.page.wait_for_url(re.compile(r"/runs/\?q=main"))
+    for _ in range(60):
+        one.page.keyboard.press("Tab")
+        if one.page.evaluate("document.activeElement.getAttribute('href')") == "/runs/1/":
+            break
+    one.page.keyboard.press("Enter")
+    one.page.wait_for_url(re.compile(r"/runs/1/$"))
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm ci does).")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(visit, scheme):
+    # The checker is put in from outside, which the pages' own policy would refuse.
+    one = visit(color_scheme=scheme, bypass_csp=True)
+    one.sign_in()
+    found = []
+    for path in (*PAGES, *SIGNED_IN_PAGES):
+        one.open(path)
+        one.page.add_script_tag(path=str(AXE))
+        report = one.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        found += [
+            f"{path}: {fault['id']}: {fault['nodes'][0]['html'][:200]}"
+            for fault in report["violations"]
+            if fault["impact"] in ("serious", "critical")
+        ]
+    assert found == []
+
+
+def test_an_upload_becomes_a_workload_with_its_audit(visit, tmp_path):
+    trace = tmp_path / "tiny.swf.gz"
+    lines = "".join(f"{n} {n * 10} -1 60 4 -1 -1 4 120 -1 1 1 1 -1 1 -1 -1 -1\n" for n in range(1, 41))
+    trace.write_bytes(gzip.compress(f"; MaxProcs: 16\n{lines}broken line\n".encode()))
+    one = visit()
+    one.sign_in()
+    one.open("/workloads/upload/")
+    one.page.set_input_files("#file", trace)
+    one.page.click("main button.primary")
+    one.page.wait_for_selector("text=40 tasks are stored as", timeout=60_000)
+    one.page.click("text=Look at it")
+    one.page.wait_for_url(re.compile("/workloads/[0-9]+/"))
+    assert "lines that do not hold the numbers they should" in one.page.locator("main").inner_text()
+
+
+def test_a_file_that_is_no_trace_is_refused_in_words(visit, tmp_path):
+    (tmp_path / "letter.swf").write_text("Dear scheduler,\n")
+    one = visit()
+    one.sign_in()
+    one.open("/workloads/upload/")
+    one.page.set_input_files("#file", tmp_path / "letter.swf")
+    one.page.click("main button.primary")
+    one.page.wait_for_selector(".fault", timeout=60_000)
+    assert "Nothing was stored" in one.page.locator(".fault").inner_text()
+
+
+def test_a_run_is_started_from_its_form_and_finishes(visit):
+    one = visit()
+    one.sign_in()
+    one.open("/runs/new/?workload=1")
+    one.page.fill("#cluster", "hpc-64")
+    one.page.fill("#name", "from the form")
+    one.page.click("text=Start the run")
+    one.page.wait_for_url(re.compile("/runs/[0-9]+/"))
+    one.page.wait_for_selector("#leaderboard", timeout=90_000)
+    assert one.page.locator("[data-status]").inner_text() == "finished"
+
+
+def test_the_form_of_a_new_run_says_what_is_wrong(visit):
+    one = visit()
+    one.sign_in()
+    one.open("/runs/new/")
+    one.page.fill("#cluster", "hpc-none")
+    with one.page.expect_navigation():
+        one.page.click("text=Start the run")
+    assert "There is no cluster preset" in one.page.locator(".fault").inner_text()
+    one.errors.clear()  # The browser logs the status 400 itself.
+
+
+def test_the_race_is_live_can_be_paused_and_ends_with_its_figures(visit, site):
+    run = ("runsimulation", "--workload", "lublin", "--cluster", "hpc-64", "--policies", "fcfs,sjf+easy")
+    process = site.launch(*run, "--name", "race", "--rate", "60")
+    one = visit()
+    try:
+        one.sign_in()
+        for _ in range(120):
+            one.open("/runs/?q=race")
+            if one.page.locator("main a", has_text="race").count():
+                break
+            one.page.wait_for_timeout(500)
+        one.page.locator("tbody a", has_text="race").first.click()
+        page = one.page
+        page.wait_for_selector("[data-live-state][data-state=live]")
+        page.wait_for_selector("[data-race] tr [data-cell=rank]:text-is('1')")
+        page.click("[data-command=pause]")
+        page.wait_for_selector("[data-status]:text-is('paused')")
+        page.wait_for_selector("[data-command=resume]:visible")
+        page.wait_for_selector("[data-live-state][data-state=live]")
+        page.click("[data-command=resume]")
+        page.wait_for_selector("[data-status]:text-is('running')")
+        page.wait_for_selector("#leaderboard", timeout=120_000)
+        assert page.locator("[data-status]").inner_text() == "finished"
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_finished_race_can_be_watched_again(visit):
+    one = visit()
+    one.open("/runs/1/")
+    one.page.click("[data-replay]")
+    one.page.wait_for_selector("#race [data-progress-words]:has-text('Replay')")
+    one.page.wait_for_selector("[data-race] tr [data-cell=rank]:text-is('1')")
