@@ -9,9 +9,9 @@ import numpy as np
 from django.db import transaction
 
 from apps.results.errors import DomainError
-from apps.training.features import task_features
 from apps.training.models import TrainingData
 from scheduler_sim.columnar import insert_columns
+from scheduler_sim.engine.learning.hybrid import hybrid_features
 
 HISTORY_COLUMNS = ("size", "compute_intensity", "memory_required", "optimal_gpu_fraction", "optimal_time")
 """Columns that an old history must have; `task_id` and any others are passed over."""
@@ -43,7 +43,7 @@ def history_import(*, path: Path) -> int:
     with transaction.atomic():
         for batch in _batches(path):
             values = dict(zip(HISTORY_COLUMNS, np.array(batch, np.float64).T.copy(), strict=True))
-            features = task_features(
+            features = hybrid_features(
                 size=values["size"],
                 compute_intensity=values["compute_intensity"],
                 memory_mb=values["memory_required"],
