@@ -32,9 +32,7 @@ def random_workload(generator, tasks=40):
     return engine.Workload.from_columns(
         arrival_time=generator.integers(0, 60, tasks).astype(float),
         runtime=runtime,
-        duration_estimate=np.where(
-            generator.random(tasks) < 0.3, runtime * 0.5, runtime + generator.integers(0, 9, tasks)
-        ),
+        duration_estimate=np.where(generator.random(tasks) < 0.3, runtime * 0.5, longer),
         cpus=generator.integers(1, PROCESSORS + 1, tasks).astype(float),
     )
 
