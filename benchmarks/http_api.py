@@ -1,0 +1,239 @@
+"""Print how fast the API answers on 10 million results: `DATABASE_URL=... REDIS_URL=... python benchmarks/http_api.py`.
+
+Needs wrk, and a PostgreSQL database of its own for the rows, which are made on first use (two minutes) and kept.
+Each line is daphne with one worker process and 8 connections that ask without pause; latencies under that load.
+The cache, the Prometheus middleware and the rate limits are each turned off in turn.
+"""
+
+import argparse
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_sim.settings")
+
+POLICIES = [
+    "fcfs", "fcfs+easy", "sjf", "sjf+easy", "wfp3", "wfp3+easy", "f1", "f1+easy", "unicep", "fcfs+conservative",
+]  # fmt: skip
+TASKS = 10_000
+WORKLOAD = "benchmark http"
+
+_SCRIPT = """
+done = function(summary, latency, requests)
+  local errors = summary.errors
+  io.write(string.format("RESULT %.1f %.2f %.2f %.2f %d\\n", summary.requests / summary.duration * 1e6,
+    latency:percentile(50) / 1e3, latency:percentile(95) / 1e3, latency:percentile(99) / 1e3,
+    errors.status + errors.connect + errors.read + errors.write + errors.timeout))
+end
+"""
+
+_UNCACHED = """
+from scheduler_sim.settings import *
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+"""
+
+
+def fill(rows: int) -> int:
+    """Make runs until there are `rows` results, and return the key of the newest run."""
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    import numpy as np
+
+    from apps.metrics.models import Metric
+    from apps.results.models import Run, SchedulerResult
+    from apps.tasks.models import Task, Workload
+
+    workload, created = Workload.objects.get_or_create(
+        name=WORKLOAD, defaults={"source": "synthetic:benchmark", "task_count": TASKS}
+    )
+    if created:
+        Task.objects.bulk_create(
+            Task(workload=workload, task_id=i, arrival_time=i, runtime=60, duration_estimate=90, size=1)
+            for i in range(1, TASKS + 1)
+        )
+    keys = np.array(workload.tasks.order_by("task_id").values_list("pk", flat=True))
+    start = np.arange(TASKS, dtype=float)
+    stored = workload.runs.count() * TASKS * len(POLICIES)
+    while stored < rows:
+        run = Run.objects.create(
+            name=f"{WORKLOAD} {stored}",
+            workload=workload,
+            cluster={"name": "hpc-256", "groups": []},
+            policies=POLICIES,
+            engine_version="1.0",
+            status=Run.Status.FINISHED,
+            rows_expected=TASKS * len(POLICIES),
+            rows_written=TASKS * len(POLICIES),
+        )
+        for number, scheduler in enumerate(POLICIES):
+            columns = {
+                "task_id": keys,
+                "gpu_fraction": np.zeros(TASKS),
+                "node": np.zeros(TASKS, np.int32),
+                "device": np.full(TASKS, -1, np.int32),
+                "start_time": start + number,
+                "finish_time": start + number + 60,
+                "actual_time": np.full(TASKS, 60.0),
+                "wait_time": np.full(TASKS, float(number)),
+                "energy_joules": np.full(TASKS, 100.0),
+                "cost_usd": np.full(TASKS, 0.01),
+            }
+            SchedulerResult.objects.insert_columns(run_id=run.pk, scheduler=scheduler, columns=columns)
+            Metric.objects.create(
+                run=run, scheduler=scheduler, is_total=True, window_start_time=0, window_end_time=TASKS + 60,
+                arrived_count=TASKS, started_count=TASKS, finished_count=TASKS, mean_job_completion_time=60 + number,
+                mean_wait_time=number, mean_bounded_slowdown=1 + number, makespan=TASKS + 60,
+            )  # fmt: skip
+        keys_of_run = SchedulerResult.objects.order_by("-pk").values_list("pk", flat=True)
+        last = keys_of_run.first()
+        Run.objects.filter(pk=run.pk).update(first_result_id=last - TASKS * len(POLICIES) + 1, last_result_id=last)
+        stored += TASKS * len(POLICIES)
+        print(f"\r{stored:,} results", end="", file=sys.stderr, flush=True)
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    connection.close()
+    print(file=sys.stderr)
+    return workload.runs.order_by("-pk").values_list("pk", flat=True).first()
+
+
+@contextmanager
+def server(folder: Path, **changes: str) -> Iterator[str]:
+    """Start daphne with changed settings, and return its address once it is ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}",
+        "RATE_LIMIT_ANONYMOUS": "99999999/m",
+        **changes,
+    }
+    with Path(os.devnull).open("w") as nowhere:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "daphne",
+                "-v",
+                "0",
+                "-b",
+                "127.0.0.1",
+                "-p",
+                str(port),
+                "scheduler_sim.asgi:application",
+            ],
+            cwd=ROOT,
+            env=environment,
+            stdout=nowhere,
+            stderr=nowhere,
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"{address}/ready", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        else:
+            raise SystemExit("daphne did not become ready.")
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def measure(address: str, *, seconds: int, script: Path) -> tuple[float, ...]:
+    """Return requests a second, and the p50, p95 and p99 latency in milliseconds."""
+    urllib.request.urlopen(address, timeout=30).close()
+    done = subprocess.run(
+        ["wrk", "-t1", "-c8", f"-d{seconds}s", "-s", str(script), address], capture_output=True, text=True, check=True
+    )
+    *figures, errors = (float(text) for text in re.search(r"RESULT (.*)", done.stdout)[1].split())
+    if errors:
+        raise SystemExit(f"{address}: {errors:.0f} requests failed.\n{done.stdout}")
+    return tuple(figures)
+
+
+def deep_cursor(address: str, run: int) -> str:
+    """Return a page far inside the results of one run."""
+    import json
+
+    page = f"{address}/api/v1/results/?run={run}&page_size=1000"
+    for _ in range(20):
+        with urllib.request.urlopen(page, timeout=30) as answer:
+            page = json.load(answer)["next"]
+    return page.replace("page_size=1000", "page_size=100").removeprefix(address)
+
+
+def main() -> None:
+    """Fill, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
+    options = parser.parse_args()
+    if not os.environ.get("DATABASE_URL", "").startswith("postgres"):
+        raise SystemExit("Set DATABASE_URL to a PostgreSQL database of its own, and REDIS_URL.")
+    run = fill(options.rows)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        script = folder / "wrk.lua"
+        script.write_text(_SCRIPT)
+        (folder / "uncached_settings.py").write_text(_UNCACHED)
+        uncached = {"DJANGO_SETTINGS_MODULE": "uncached_settings"}
+        board, latest = f"/api/v1/leaderboard/?run={run}", "/api/v1/history/latest/"
+        history, results = f"/api/v1/history/?run={run}", f"/api/v1/results/?run={run}"
+        plans: list[tuple[str, dict[str, str], list[tuple[str, str]]]] = [
+            (
+                "all on",
+                {},
+                [
+                    ("health", "/health"),
+                    ("leaderboard, cached", board),
+                    ("latest 100, cached", latest),
+                    ("history page, cached", history),
+                    ("100 results of a run", results),
+                    ("100 newest results", "/api/v1/results/"),
+                    ("cursor page, 20,000 rows in", ""),
+                ],
+            ),
+            (
+                "no cache",
+                uncached,
+                [("leaderboard", board), ("latest 100", latest), ("history page", history)],
+            ),
+            ("no Prometheus", {"PROMETHEUS": "0"}, [("100 results of a run", results), ("leaderboard, cached", board)]),
+            (
+                "no rate limit",
+                {"RATE_LIMIT_ANONYMOUS": "off"},
+                [("100 results of a run", results), ("leaderboard, cached", board)],
+            ),
+        ]
+        print(f"{'setting':14} {'request':30} {'requests/s':>10} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8}")
+        for setting, changes, requests in plans:
+            with server(folder, **changes) as address:
+                for label, path in requests:
+                    path = path or deep_cursor(address, run)
+                    rate, p50, p95, p99 = measure(address + path, seconds=options.seconds, script=script)
+                    print(f"{setting:14} {label:30} {rate:10,.0f} {p50:8.1f} {p95:8.1f} {p99:8.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
