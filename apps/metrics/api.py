@@ -1,13 +1,17 @@
 """Figures, leaderboard and history over HTTP."""
 
+import json
 from typing import Any
 
 import django_filters
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
@@ -143,40 +147,43 @@ class OneRunView(GuardedMixin, APIView):
             raise ValidationError({name: [f"This must be a whole number from 1 to {largest}."]})
         return int(raw)
 
-    def run(self) -> Run | None:
-        """Return the run, None when there is no finished one yet.
-
-        Raises:
-            Http404: the run that is named does not exist.
-        """
-        key = self.integer("run", default=None)
-        if key is None:
-            return Run.objects.finished().order_by("-id").first()
-        return get_object_or_404(Run, pk=key)
+    def run_key(self) -> int | None:
+        """Return the key of the run, whether it exists or not; None when none is named and none has finished."""
+        newest = Run.objects.finished().order_by("-id").values_list("pk", flat=True)
+        return self.integer("run", default=None) or newest.first()
 
 
 class LeaderboardView(OneRunView):
     """The policies of one run in rank order."""
 
     @extend_schema(responses=LeaderboardSerializer, parameters=[RUN_PARAMETER])
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponseBase:
         """Rank them by mean bounded slowdown, the lowest first."""
-        run = self.run()
-        names = MetricSerializer.Meta.fields
-        rows: list[dict[str, Any]] = []
-        if run:
-            rows = remember("leaderboard", lambda: list(Metric.objects.leaderboard(run).values(*names)), run_id=run.pk)
-        results = [{"rank": rank, **row} for rank, row in enumerate(rows, start=1)]
-        return Response({"run": run.pk if run else None, "results": results})
+        key = self.run_key()
+        if key is None:
+            return Response({"run": None, "results": []})
+        return _answer(request, remember("leaderboard", lambda: _json(_leaderboard(key)), run_id=key))
+
+
+def _leaderboard(key: int) -> dict[str, Any]:
+    """Return the ranked totals of a run.
+
+    Raises:
+        Http404: there is no such run.
+    """
+    run = get_object_or_404(Run.objects.only("pk"), pk=key)
+    rows = Metric.objects.leaderboard(run).values(*MetricSerializer.Meta.fields)
+    return {"run": key, "results": [{"rank": rank, **row} for rank, row in enumerate(rows, start=1)]}
 
 
 class LatestView(GuardedMixin, APIView):
     """The last results stored, whichever run they belong to."""
 
     @extend_schema(responses=LatestSerializer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponseBase:
         """Return the newest 100, newest first."""
-        return Response({"results": remember("latest", lambda: result_rows(SchedulerResult.objects.latest(LATEST)))})
+        newest = SchedulerResult.objects.latest(LATEST)
+        return _answer(request, remember("latest", lambda: _json({"results": result_rows(newest)})))
 
 
 class HistoryView(OneRunView):
@@ -192,21 +199,37 @@ class HistoryView(OneRunView):
             OpenApiParameter("page_size", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE}),
         ],
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponseBase:
         """Return one page of tasks in the order of their keys."""
         size = self.integer("page_size", default=DEFAULT_PAGE_SIZE, largest=MAX_PAGE_SIZE)
         after = self.integer("after", default=0)
-        run = self.run()
-        if run is None:
+        key = self.run_key()
+        if key is None:
             return Response({"run": None, "next": None, "results": []})
-        results, more = remember(
-            "history", lambda: _history_page(run, after, size), run_id=run.pk, parameters=(after, size)
-        )
+
+        def page() -> tuple[str, int | None]:
+            rows, more = _history_page(get_object_or_404(Run, pk=key), after, size)
+            return _json(rows), rows[-1]["task"] if more else None
+
+        rows, last = remember("history", page, run_id=key, parameters=(after, size))
         following = None
-        if more:
-            following = replace_query_param(request.build_absolute_uri(), "run", run.pk)
-            following = replace_query_param(following, "after", results[-1]["task"])
-        return Response({"run": run.pk, "next": following, "results": results})
+        if last is not None:
+            following = replace_query_param(request.build_absolute_uri(), "run", key)
+            following = replace_query_param(following, "after", last)
+        # The rows are JSON already; the address of the next page depends on the host that was asked.
+        return _answer(request, f'{{"run":{key},"next":{json.dumps(following)},"results":{rows}}}')
+
+
+def _json(answer: Any) -> str:
+    """Return what the API would send, so that it is rendered once and not at every request."""
+    return JSONRenderer().render(answer).decode()
+
+
+def _answer(request: Request, document: str) -> HttpResponseBase:
+    """Send a rendered document as it is, or show it in the browsable API."""
+    if request.accepted_renderer.format == "json":
+        return HttpResponse(document, content_type="application/json")
+    return Response(json.loads(document))
 
 
 def _history_page(run: Run, after: int, size: int) -> tuple[list[dict[str, Any]], bool]:
