@@ -1,0 +1,115 @@
+"""Kept answers are found until the data changes, whoever changed it, and are never needed."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.core.cache import cache
+from django.core.cache.backends.locmem import LocMemCache
+from django.db import transaction
+from prometheus_client import REGISTRY
+
+from apps.metrics import cache as answers
+from apps.metrics.cache import remember
+from apps.metrics.models import CacheGeneration
+from apps.results.models import Run, SchedulerResult
+from apps.results.services import run_delete
+from apps.results.signals import rows_changed
+from tests.results.rows import make_run
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _empty() -> Iterator[None]:
+    cache.clear()
+    yield
+    cache.clear()
+
+
+class Question:
+    """Counts how often it is computed."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self) -> list[int]:
+        self.asked += 1
+        return [self.asked]
+
+
+def looks(outcome: str) -> float:
+    return REGISTRY.get_sample_value("scheduler_sim_cache_requests_total", {"kind": "test", "outcome": outcome}) or 0.0
+
+
+def test_an_answer_is_computed_once_and_counted() -> None:
+    question = Question()
+    hits, misses = looks("hit"), looks("miss")
+    assert remember("test", question, run_id=1) == remember("test", question, run_id=1) == [1]
+    assert (looks("hit") - hits, looks("miss") - misses) == (1, 1)
+
+
+def test_parameters_runs_and_kinds_are_kept_apart() -> None:
+    question = Question()
+    remember("test", question, run_id=1)
+    remember("test", question, run_id=2)
+    remember("test", question, run_id=1, parameters=(5,))
+    remember("other", question, run_id=1)
+    remember("test", question)
+    assert question.asked == 5
+
+
+def test_a_change_outdates_its_run_and_what_tells_of_all_runs() -> None:
+    own, other, every = Question(), Question(), Question()
+    for _ in range(2):
+        remember("test", own, run_id=1)
+        remember("test", other, run_id=2)
+        remember("test", every)
+        rows_changed.send(sender=SchedulerResult, run_id=1)
+    assert (own.asked, other.asked, every.asked) == (2, 1, 2)
+
+
+def test_a_change_that_is_rolled_back_outdates_nothing() -> None:
+    question = Question()
+    remember("test", question, run_id=1)
+    with transaction.atomic():
+        rows_changed.send(sender=SchedulerResult, run_id=1)
+        transaction.set_rollback(True)
+    remember("test", question, run_id=1)
+    assert question.asked == 1
+
+
+def test_a_change_by_another_process_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    question = Question()
+    remember("test", question, run_id=1)
+    # The other process has a memory of its own; only the database is common.
+    with monkeypatch.context() as patch:
+        patch.setattr(answers, "cache", LocMemCache("another process", {}))
+        rows_changed.send(sender=SchedulerResult, run_id=1)
+    assert remember("test", question, run_id=1) == [2]
+
+
+def test_writing_changing_and_deleting_a_run_outdate_it() -> None:
+    run = make_run(2)
+    written = CacheGeneration.objects.of([f"run:{run.pk}", "all"])
+    Run.objects.update(status=Run.Status.RUNNING)
+    run.stop()
+    stopped = CacheGeneration.objects.of([f"run:{run.pk}", "all"])
+    run_delete(run=run)
+    deleted = CacheGeneration.objects.of([f"run:{run.pk}", "all"])
+    assert len({written, stopped, deleted}) == 3
+
+
+def test_looking_costs_one_query(django_assert_num_queries: Callable) -> None:
+    remember("test", Question(), run_id=1)
+    with django_assert_num_queries(1):
+        remember("test", Question(), run_id=1)
+
+
+def test_without_redis_the_answer_comes_from_the_database(settings: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    from django_redis.cache import RedisCache
+
+    nowhere = RedisCache("redis://127.0.0.1:1/0", {"OPTIONS": {"IGNORE_EXCEPTIONS": True, "SOCKET_TIMEOUT": 1}})
+    monkeypatch.setattr(answers, "cache", nowhere)
+    question = Question()
+    assert remember("test", question) == [1]
+    assert remember("test", question) == [2]

@@ -1,0 +1,105 @@
+"""The figures of a run are stored once, replaced when stored again, and ranked."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from apps.metrics.models import Metric
+from apps.metrics.services import WINDOWS, metrics_store
+from scheduler_sim import engine
+from scheduler_sim.engine.histogram import LogHistogram
+from scheduler_sim.engine.presets import load_cluster
+from tests.results.rows import make_queued_run, make_workload
+
+pytestmark = pytest.mark.django_db
+
+POLICIES = ("fcfs", "sjf", "sjf+easy")
+
+
+def simulations(tasks: int = 60) -> dict[str, engine.Simulation]:
+    generator = np.random.default_rng(2)
+    workload = engine.Workload.from_columns(
+        arrival_time=generator.random(tasks) * 100,
+        runtime=generator.exponential(9, tasks),
+        user=["a", "b"] * (tasks // 2),
+    )
+    played = {}
+    for name in POLICIES:
+        played[name] = engine.Simulation(
+            workload=workload, cluster=load_cluster("hpc-4"), policy=engine.parse_policy(name)
+        )
+        played[name].advance()
+    return played
+
+
+def test_a_total_and_windows_are_stored_for_every_policy() -> None:
+    run = make_queued_run(make_workload(0))
+    played = simulations()
+    metrics_store(run=run, simulations=played)
+    assert Metric.objects.totals().count() == 3
+    assert Metric.objects.windows().count() == 3 * WINDOWS
+    total = Metric.objects.totals().get(scheduler="sjf")
+    finish = played["sjf"].outcome().finish_time
+    completion = finish - played["sjf"].workload.arrival_time
+    assert total.mean_job_completion_time == pytest.approx(completion.mean())
+    assert total.p99_job_completion_time == pytest.approx(np.percentile(completion, 99))
+    assert total.wins + total.losses == total.finished_count == 60
+    windows = Metric.objects.windows().filter(scheduler="sjf")
+    assert sum(window.finished_count for window in windows) == 60
+    assert sum(window.wins for window in windows) == total.wins
+    edges = {
+        tuple(Metric.objects.windows().filter(scheduler=name).values_list("window_start_time")) for name in POLICIES
+    }
+    assert len(edges) == 1
+
+
+def test_details_hold_histograms_and_who_beat_whom() -> None:
+    run = make_queued_run(make_workload(0))
+    played = simulations()
+    metrics_store(run=run, simulations=played)
+    details = {row.scheduler: row.details for row in Metric.objects.totals()}
+    histogram = LogHistogram.from_json(details["fcfs"]["histograms"]["job_completion_time"])
+    assert histogram.total == 60
+    fcfs, sjf = (played[name].outcome().finish_time for name in ("fcfs", "sjf"))
+    assert details["sjf"]["beats"] == {
+        "fcfs": int((sjf < fcfs).sum()),
+        "sjf": 0,
+        "sjf+easy": int((sjf < played["sjf+easy"].outcome().finish_time).sum()),
+    }
+
+
+def test_storing_again_changes_nothing() -> None:
+    run = make_queued_run(make_workload(0))
+    played = simulations()
+    names = [field.name for field in Metric._meta.concrete_fields if field.name != "id"]
+    stored = []
+    for _ in range(2):
+        metrics_store(run=run, simulations=played)
+        stored.append(list(Metric.objects.values(*names)))
+    assert stored[0] == stored[1]
+
+
+def test_the_leaderboard_ranks_by_slowdown_in_one_query(django_assert_num_queries: Callable) -> None:
+    run = make_queued_run(make_workload(0))
+    metrics_store(run=run, simulations=simulations())
+    with django_assert_num_queries(1):
+        board = list(Metric.objects.leaderboard(run))
+    assert [row.mean_bounded_slowdown for row in board] == sorted(row.mean_bounded_slowdown for row in board)
+    assert [row.is_total for row in board] == [True] * 3
+
+
+def test_only_the_measured_part_is_scored() -> None:
+    run = make_queued_run(make_workload(0))
+    metrics_store(run=run, simulations=simulations(), warmup=0.25, cooldown=0.25)
+    assert {row.finished_count for row in Metric.objects.totals()} == {30}
+
+
+def test_a_run_in_one_instant_has_a_total_and_no_windows() -> None:
+    run = make_queued_run(make_workload(0))
+    workload = engine.Workload.from_columns(arrival_time=[7.0], runtime=[0.0])
+    simulation = engine.Simulation(workload=workload, cluster=load_cluster("hpc-4"), policy=engine.parse_policy("fcfs"))
+    simulation.advance()
+    metrics_store(run=run, simulations={"fcfs": simulation})
+    assert Metric.objects.windows().count() == 0
+    assert Metric.objects.totals().get().makespan == 0.0
