@@ -12,7 +12,7 @@ import numpy as np
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.nodes_start import sides
 from scheduler_sim.engine.kernels.nodes_state import PLANNED, SEQUENTIAL, WHOLE, Sim, bits_in
-from scheduler_sim.engine.policies.placement import EARLIEST_FINISH, ORACLE
+from scheduler_sim.engine.policies.placement import EARLIEST_FINISH, ORACLE, PREDICTED
 
 CORES, GPUS, MEMORY = range(3)
 
@@ -145,6 +145,9 @@ def best_option(s: Sim, row: int, now: float, stamp: int) -> tuple[float, float,
         exact = 0.0
         if t.hybrid and planned == EARLIEST_FINISH:
             count = 11
+        elif t.hybrid and planned == PREDICTED:
+            count = 3
+            exact = t.fixed
         elif t.hybrid and planned == ORACLE:
             if s.settings[SEQUENTIAL]:
                 count = 2

@@ -1,10 +1,15 @@
 """Predicts the best GPU fraction of a task from what is known when it arrives."""
 
+from functools import lru_cache
+from pathlib import Path
+
 import numpy as np
 
+from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.execution import hybrid_sides
 from scheduler_sim.engine.learning.regression import Predict, fit, load
-from scheduler_sim.engine.policies.placement import FIRST_FIT, ChoiceContext, Choices, Placement
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.policies.placement import FIRST_FIT, PREDICTED, ChoiceContext, Choices, Placement
+from scheduler_sim.engine.workload import FloatArray, Workload
 
 FEATURES = ("size", "compute_intensity", "memory_mb", "memory_per_size", "compute_to_memory")
 """Names and order of the features; they are also the columns of stored training data."""
@@ -25,6 +30,29 @@ def hybrid_features(*, size: FloatArray, compute_intensity: FloatArray, memory_m
     }
 
 
+def best_fractions(
+    workload: Workload, cluster: Cluster, *, split_model: str = "concurrent"
+) -> tuple[FloatArray, FloatArray]:
+    """Return the oracle's labels: the fraction with which each task is quickest on free devices, and that time.
+
+    With t0 on cores alone and t1 on the GPU alone, concurrent sides end together at f = t0 / (t0 + t1); one after the
+    other, the quicker device alone is best. Devices are those of the cluster's first group that has GPUs.
+
+    Returns:
+        Shape (n,) each; fractions 0..1 and seconds, by the true run times.
+    """
+    group = next((number for number, group in enumerate(cluster.groups) if group.gpus > 0), 0)
+    rows = np.arange(len(workload))
+    groups = np.full(len(workload), group)
+    alone, _ = hybrid_sides(workload, rows, workload.runtime, np.zeros(len(workload)), cluster, groups)
+    _, offloaded = hybrid_sides(workload, rows, workload.runtime, np.ones(len(workload)), cluster, groups)
+    if split_model == "sequential":
+        return (offloaded < alone).astype(np.float64), np.minimum(alone, offloaded)
+    both = alone + offloaded
+    fraction = np.divide(alone, both, out=np.zeros_like(both), where=both > 0)
+    return fraction, fraction * offloaded
+
+
 def feature_matrix(columns: dict[str, FloatArray]) -> FloatArray:
     """Return named features as a matrix, shape (n, 5), in the order of `FEATURES`."""
     return np.column_stack([columns[name] for name in FEATURES])
@@ -37,7 +65,7 @@ def fit_fraction(algorithm: str, columns: dict[str, FloatArray], fraction: Float
         columns: the features by name.
         fraction: shape (n,), the oracle's choices.
     """
-    options = {"objective": "l1"} if algorithm == "lightgbm" else None
+    options = {"rounds": 80, "num_leaves": 12, "learning_rate": 0.2} if algorithm == "lightgbm" else None
     return fit(algorithm, feature_matrix(columns), fraction, seed=seed, options=options)
 
 
@@ -46,21 +74,42 @@ def predict_fraction(predict: Predict, columns: dict[str, FloatArray]) -> FloatA
     return np.clip(predict(feature_matrix(columns)), 0.0, 1.0)
 
 
-def hybrid_placement(text: str, *, name: str = "hybrid_ml", model_version: int | None = None) -> Placement:
-    """Return the placement that takes the fractions a stored regressor predicts."""
+SHIPPED = Path(__file__).parent / "weights" / "hybrid_ml.txt"
+"""The regressor behind the ready-made `hybrid_ml` where none has been trained: on the generator `mixed`."""
+
+
+@lru_cache
+def shipped_model() -> str:
+    """Read the model that comes with the engine."""
+    return SHIPPED.read_text()
+
+
+def hybrid_placement(text: str | None = None, *, model_version: int | None = None) -> Placement:
+    """Return the placement that splits tasks as a stored regressor predicts.
+
+    A task takes the node and whichever of the predicted fraction, cores alone and GPU alone is expected to finish
+    first, as `oracle` does with the exact fraction and the true times.
+
+    Args:
+        text: the regressor; by default the one that comes with the engine, read when a run first needs it.
+        model_version: of a stored model.
+    """
 
     def choices(context: ChoiceContext) -> Choices:
         workload = context.workload
         columns = hybrid_features(
             size=workload.size, compute_intensity=workload.compute_intensity, memory_mb=workload.memory_mb
         )
-        return Choices(fraction=predict_fraction(load(text), columns))
+        if not workload.hybrid.any():
+            return Choices(fraction=workload.compute_intensity)
+        return Choices(fraction=predict_fraction(load(text or shipped_model()), columns))
 
     return Placement(
-        name=name,
+        name="hybrid_ml",
         code=FIRST_FIT,
-        rule="Split tasks take the gpu_fraction that a trained model predicts.",
+        rule="The node, and of the predicted gpu_fraction, 0 and 1 the one, with the earliest expected finish.",
         source="gradient boosting: Ke et al., LightGBM, NIPS 2017",
         choices=choices,
+        planned=PREDICTED,
         model_version=model_version,
     )

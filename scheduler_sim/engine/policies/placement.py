@@ -6,14 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.policies.agent import Learner
 from scheduler_sim.engine.policies.registry import Registry
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 FIRST_FIT, BEST_FIT, WORST_FIT, FGD, RANDOM_NODE = range(5)
 """How the node is chosen among those that fit; the kernels know the rules by these codes."""
 
-NOT_PLANNED, EARLIEST_FINISH, ORACLE = range(3)
-"""Whether fraction and node are chosen together from the expected, or the true, ends of what runs."""
+NOT_PLANNED, EARLIEST_FINISH, ORACLE, PREDICTED = range(4)
+"""Whether fraction and node are chosen together from the expected, or the true, ends of what runs. `PREDICTED` tries
+the fraction that was settled before, beside 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,13 @@ class Choices:
         fraction: the GPU fraction of hybrid tasks, 0 to 1; rigid tasks ignore it.
         group: the only node group a task may use, -1 for any; None for any for all.
         draw: a number in [0, 1) a task, for the random choice of a node.
+        learner: an agent that chooses fractions while it runs, instead of those above.
     """
 
     fraction: FloatArray
     group: IntArray | None = None
     draw: FloatArray | None = None
+    learner: Learner | None = None
 
 
 def by_intensity(context: ChoiceContext) -> Choices:
@@ -66,7 +70,7 @@ class Placement:
         source: paper and year, or `classic` / `baseline`.
         clairvoyant: true when it sees the true runtime.
         choices: settles fractions before anything runs; a predicted fraction a task is given through it.
-        planned: one of the planning codes above; a planned placement ignores `choices`.
+        planned: one of the planning codes above; a planned one other than `PREDICTED` ignores `choices`.
         in_turn: GPUs of a node are taken in turn rather than lowest number first.
         model_version: of the stored model behind it, None when there is none.
     """

@@ -19,6 +19,8 @@ READY_MADE: dict[str, str] = {
     "round_robin": "fcfs+list@round_robin",
     "random": "fcfs+list@random",
     "greedy": "fcfs+list@greedy",
+    "hybrid_ml": "fcfs+list@hybrid_ml",
+    "rl_agent": "fcfs+list@rl_agent",
     "oracle": "fcfs+list@oracle",
     "recorded": "recorded+list",
 }

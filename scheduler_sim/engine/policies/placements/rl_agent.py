@@ -1,0 +1,50 @@
+"""An agent that learns the GPU fraction while it runs."""
+
+import numpy as np
+
+from scheduler_sim.engine.policies.agent import SETTINGS, AgentSettings, Learner, no_values
+from scheduler_sim.engine.policies.placement import FIRST_FIT, PLACEMENTS, ChoiceContext, Choices, Placement
+from scheduler_sim.engine.workload import FloatArray
+
+
+def agent_placement(
+    *,
+    values: FloatArray | None = None,
+    settings: AgentSettings | None = None,
+    model_version: int | None = None,
+) -> Placement:
+    """Return the placement of an agent that starts from `values`, or from scratch."""
+    chosen = settings or AgentSettings()
+
+    def choices(context: ChoiceContext) -> Choices:
+        first = context.cluster.groups[0]
+        vector = np.zeros(SETTINGS)
+        vector[:] = (
+            chosen.first_epsilon,
+            chosen.explored_tasks,
+            chosen.slowest_step,
+            chosen.energy_weight,
+            first.cpu_busy_watts,
+            first.gpu_busy_watts,
+        )
+        return Choices(
+            fraction=context.workload.compute_intensity,
+            learner=Learner(
+                settings=vector,
+                draws=context.generator.random((len(context.workload), 2)),
+                values=no_values() if values is None else values,
+            ),
+        )
+
+    return Placement(
+        name="rl_agent",
+        code=FIRST_FIT,
+        rule="An epsilon-greedy agent chooses the gpu_fraction (0, 0.1 .. 1) and learns from each task's finish.",
+        source="contextual bandit: Sutton & Barto, Reinforcement Learning, 2018, chapter 2",
+        choices=choices,
+        in_turn=True,
+        model_version=model_version,
+    )
+
+
+PLACEMENTS.register(agent_placement())
