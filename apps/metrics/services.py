@@ -12,6 +12,7 @@ from apps.results.signals import rows_changed
 from scheduler_sim import engine
 from scheduler_sim.columnar import insert_columns
 from scheduler_sim.engine import metrics
+from scheduler_sim.engine.bounds import lower_bounds
 from scheduler_sim.engine.distributions import fraction_counts, wait_by_size
 from scheduler_sim.engine.histogram import LogHistogram
 
@@ -41,6 +42,8 @@ def metrics_store(
     finish_times = {scheduler: outcome.finish_time for scheduler, outcome in outcomes.items()}
     won = metrics.winners(finish_times)
     beats = metrics.win_matrix(finish_times)
+    played = next(iter(simulations.values()))
+    bounds = lower_bounds(workload, played.cluster, played.options).as_json()
     first, last = metrics.whole_run(workload, list(outcomes.values()))
     window_edges = np.unique(np.linspace(first, last, WINDOWS + 1))
     totals: dict[str, dict[str, Any]] = {}
@@ -55,6 +58,7 @@ def metrics_store(
                 "details": [
                     {
                         "histograms": _histograms(workload, outcome, scored),
+                        "bounds": bounds,
                         "beats": dict(zip(outcomes, beats[number].tolist(), strict=True)),
                         "wait_by_size": wait_by_size(workload, outcome, scored),
                         "fraction_counts": fraction_counts(workload, outcome, scored),

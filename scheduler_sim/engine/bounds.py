@@ -1,0 +1,121 @@
+"""What no policy can beat: lower bounds on the makespan."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from scheduler_sim.engine import execution
+from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.simulation import Options
+from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+
+
+@dataclass(frozen=True)
+class LowerBounds:
+    """Lower bounds on the makespan of a workload on a cluster, in seconds.
+
+    Attributes:
+        critical_path: from the first arrival to the earliest end that arrivals and dependencies allow when every
+            task runs as quickly as it can and waits for no device.
+        core_work, gpu_work: device-seconds of the rigid tasks over the number of devices; split tasks may do their
+            work on either side and are left out.
+        makespan: the largest of them.
+    """
+
+    critical_path: float
+    core_work: float
+    gpu_work: float
+    makespan: float
+
+    def as_json(self) -> dict[str, float]:
+        """Return the bounds by name."""
+        return asdict(self)
+
+
+def lower_bounds(workload: Workload, cluster: Cluster, options: Options | None = None) -> LowerBounds:
+    """Return what no schedule of `workload` on `cluster` can beat."""
+    if not len(workload):
+        return LowerBounds(0.0, 0.0, 0.0, 0.0)
+    shortest = shortest_times(workload, cluster, options or Options())
+    first = float(workload.arrival_time.min())
+    path = float(earliest_finish(workload, shortest).max()) - first
+    rigid = ~workload.hybrid
+    cores, gpus = (
+        float((held[rigid] * shortest[rigid]).sum()) / devices if devices else 0.0
+        for held, devices in ((workload.cpus, cluster.cores), (workload.gpus, cluster.gpus))
+    )
+    return LowerBounds(critical_path=path, core_work=cores, gpu_work=gpus, makespan=max(path, cores, gpus))
+
+
+def shortest_times(workload: Workload, cluster: Cluster, options: Options) -> FloatArray:
+    """Return the least seconds that each task can take anywhere on the cluster, shape (n,).
+
+    A rigid task runs at the highest speed that any group has; a split task takes the best fraction of the best group:
+    a b / (a + b) when its sides, a seconds on the CPU alone and b on the GPU alone, run side by side, and min(a, b)
+    when one follows the other.
+    """
+    runtime = workload.runtime
+    if options.kill_at_estimate:
+        runtime = np.minimum(runtime, workload.duration_estimate)
+    cpu_speed = execution.of_groups(cluster, "cpu_speed").max()
+    gpu_speed = execution.of_groups(cluster, "gpu_speed").max()
+    shortest: FloatArray = runtime / np.where(workload.gpus > 0, max(cpu_speed, gpu_speed), cpu_speed)
+    rows = np.flatnonzero(workload.hybrid)
+    if len(rows):
+        best = np.full(len(rows), np.inf)
+        for number in range(len(cluster.groups)):
+            group = np.full(len(rows), number)
+            cpu, _ = execution.hybrid_sides(workload, rows, runtime[rows], np.zeros(len(rows)), cluster, group)
+            _, gpu = execution.hybrid_sides(workload, rows, runtime[rows], np.ones(len(rows)), cluster, group)
+            if options.split_model == "sequential":
+                here = np.minimum(cpu, gpu)
+            else:
+                here = np.divide(cpu * gpu, cpu + gpu, out=np.zeros(len(rows)), where=cpu + gpu > 0)
+            best = np.minimum(best, here)
+        shortest[rows] = best
+    return shortest
+
+
+def earliest_finish(workload: Workload, shortest: FloatArray) -> FloatArray:
+    """Return the earliest instant at which each task can finish, given its arrival, its parents and its least time."""
+    if not workload.parents.count:
+        alone: FloatArray = workload.arrival_time + shortest
+        return alone
+    children = np.repeat(np.arange(len(workload)), np.diff(workload.parents.offsets))
+    by_parent = np.argsort(workload.parents.rows, kind="stable")
+    first_child = np.searchsorted(workload.parents.rows[by_parent], np.arange(len(workload) + 1))
+    finish: FloatArray = _along_dependencies(
+        workload.arrival_time, shortest, workload.parents.offsets, children[by_parent], first_child
+    )
+    return finish
+
+
+@kernel
+def _along_dependencies(
+    arrival: FloatArray, shortest: FloatArray, parent_offsets: IntArray, children: IntArray, first_child: IntArray
+) -> FloatArray:
+    """Settle tasks whose parents are all settled, one after the other (Kahn, 1962)."""
+    count = len(arrival)
+    ready = arrival.copy()
+    left = np.empty(count, np.int64)
+    stack = np.empty(count, np.int64)
+    size = 0
+    for row in range(count):
+        left[row] = parent_offsets[row + 1] - parent_offsets[row]
+        if left[row] == 0:
+            stack[size] = row
+            size += 1
+    finish = np.empty(count)
+    while size > 0:
+        size -= 1
+        row = stack[size]
+        finish[row] = ready[row] + shortest[row]
+        for place in range(first_child[row], first_child[row + 1]):
+            child = children[place]
+            ready[child] = max(ready[child], finish[row])
+            left[child] -= 1
+            if left[child] == 0:
+                stack[size] = child
+                size += 1
+    return finish
