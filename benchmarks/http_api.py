@@ -113,8 +113,8 @@ def fill(rows: int) -> int:
 
 
 @contextmanager
-def server(folder: Path, **changes: str) -> Iterator[str]:
-    """Start daphne with changed settings, and return its address once it is ready."""
+def server(folder: Path, **changes: str) -> Iterator[tuple[str, int]]:
+    """Start daphne with changed settings, and return its address and process number once it is ready."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -153,22 +153,33 @@ def server(folder: Path, **changes: str) -> Iterator[str]:
                 time.sleep(0.1)
         else:
             raise SystemExit("daphne did not become ready.")
-        yield address
+        yield address, process.pid
     finally:
         process.terminate()
         process.wait()
 
 
-def measure(address: str, *, seconds: int, script: Path) -> tuple[float, ...]:
-    """Return requests a second, and the p50, p95 and p99 latency in milliseconds."""
+def processor_seconds(pid: int) -> float:
+    """Return how long a process has kept a core busy."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(address: str, *, pid: int, seconds: int, script: Path) -> tuple[float, ...]:
+    """Return requests a second, the p50, p95 and p99 latency, and the server's processor time a request, in ms.
+
+    The last one tells settings apart even when something else keeps the machine busy.
+    """
     urllib.request.urlopen(address, timeout=30).close()
+    begin, busy = time.perf_counter(), processor_seconds(pid)
     done = subprocess.run(
         ["wrk", "-t1", "-c8", f"-d{seconds}s", "-s", str(script), address], capture_output=True, text=True, check=True
     )
+    busy, elapsed = processor_seconds(pid) - busy, time.perf_counter() - begin
     *figures, errors = (float(text) for text in re.search(r"RESULT (.*)", done.stdout)[1].split())
     if errors:
         raise SystemExit(f"{address}: {errors:.0f} requests failed.\n{done.stdout}")
-    return tuple(figures)
+    return *figures, busy * 1000 / (figures[0] * elapsed)
 
 
 def deep_cursor(address: str, run: int) -> str:
@@ -226,13 +237,16 @@ def main() -> None:
                 [("100 results of a run", results), ("leaderboard, cached", board)],
             ),
         ]
-        print(f"{'setting':14} {'request':30} {'requests/s':>10} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8}")
+        print(
+            f"{'setting':14} {'request':30} {'requests/s':>10} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'cpu ms':>7}"
+        )
         for setting, changes, requests in plans:
-            with server(folder, **changes) as address:
+            with server(folder, **changes) as (address, pid):
                 for label, path in requests:
                     path = path or deep_cursor(address, run)
-                    rate, p50, p95, p99 = measure(address + path, seconds=options.seconds, script=script)
-                    print(f"{setting:14} {label:30} {rate:10,.0f} {p50:8.1f} {p95:8.1f} {p99:8.1f}", flush=True)
+                    figures = measure(address + path, pid=pid, seconds=options.seconds, script=script)
+                    columns = f"{figures[0]:11,.0f}" + "".join(f"{figure:9.1f}" for figure in figures[1:4])
+                    print(f"{setting:14} {label:30}{columns}{figures[4]:8.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -208,7 +208,7 @@ class HistoryView(OneRunView):
             return Response({"run": None, "next": None, "results": []})
 
         def page() -> tuple[str, int | None]:
-            rows, more = _history_page(get_object_or_404(Run, pk=key), after, size)
+            rows, more = _history_page(get_object_or_404(Run.objects.only("policies"), pk=key), after, size)
             return _json(rows), rows[-1]["task"] if more else None
 
         rows, last = remember("history", page, run_id=key, parameters=(after, size))
