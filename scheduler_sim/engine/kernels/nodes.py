@@ -6,11 +6,17 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.demand import MILLI, UNLIMITED, Demands, NodeGroups, demands
-from scheduler_sim.engine.errors import OversizedTasks
+from scheduler_sim.engine.errors import InvalidPolicy, OversizedTasks
 from scheduler_sim.engine.execution import group_of_nodes, of_groups
 from scheduler_sim.engine.kernels.nodes_act import CONSERVATIVE
-from scheduler_sim.engine.kernels.nodes_loop import advance, index_nodes
-from scheduler_sim.engine.kernels.nodes_queue import FAN, NOTHING, SHIFT
+from scheduler_sim.engine.kernels.nodes_agent import advance_agent, agent_arrays
+from scheduler_sim.engine.kernels.nodes_loop import (
+    advance_conservative,
+    advance_in_order,
+    advance_planned,
+    index_nodes,
+)
+from scheduler_sim.engine.kernels.nodes_queue import FAN, NOTHING
 from scheduler_sim.engine.kernels.nodes_state import (
     BACKFILL,
     CHUNK,
@@ -37,6 +43,7 @@ from scheduler_sim.engine.kernels.nodes_state import (
     handle,
 )
 from scheduler_sim.engine.policies import Choices, Policy, Scores
+from scheduler_sim.engine.policies.agent import Learner
 from scheduler_sim.engine.policies.order import MAX_MIN, MIN_MIN, STATIC, SUFFERAGE
 from scheduler_sim.engine.policies.placement import FGD, NOT_PLANNED, ORACLE
 from scheduler_sim.engine.simulation import Options, Outcome
@@ -86,6 +93,22 @@ class NodeKernel:
         self._sim = _layout(workload, cluster, policy, scores, options, asked, tasks, allowed)
         self._handle, self._views = handle(self._sim)
         index_nodes(self._handle)
+        # One entry a way of acting, so that a run compiles only what it plays.
+        self._advance = advance_in_order
+        if policy.placement.planned != NOT_PLANNED:
+            self._advance = advance_planned
+        elif policy.backfill.code == CONSERVATIVE:
+            self._advance = advance_conservative
+        self.agent: dict[str, Any] | None = None
+        if choices.learner is not None:
+            self._let_learn(choices.learner, policy)
+
+    def _let_learn(self, learner: Learner, policy: Policy) -> None:
+        if policy.backfill.code == CONSERVATIVE:
+            raise InvalidPolicy("rl_agent chooses while it runs and plays with none, list and easy.")
+        self.agent = agent_arrays(self._n, learner.values)
+        arrays = (learner.settings, learner.draws, *self.agent.values())
+        self._advance = lambda handle, until, events: advance_agent(handle, *arrays, until, events)
 
     @property
     def clock(self) -> float:
@@ -109,7 +132,7 @@ class NodeKernel:
 
     def advance(self, *, until_time: float, max_events: int) -> None:
         """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events."""
-        advance(self._handle, until_time, max_events)
+        self._advance(self._handle, until_time, max_events)
         if np.isfinite(until_time) and self.finished < self._n:
             self._sim.clock[1] = max(self._sim.clock[0], self._sim.clock[1])
 
@@ -167,7 +190,7 @@ def _tasks(
     tasks["hybrid"], tasks["user"] = workload.hybrid, workload.user.codes
     tasks["can_cpu"], tasks["can_gpu"], tasks["can_both"] = asked.cpu_usable, asked.gpu_usable, asked.both_usable
     tasks["parents"] = np.diff(workload.parents.offsets)
-    tasks["planned"] = policy.placement.planned != NOT_PLANNED
+    tasks["planned"] = policy.placement.planned != NOT_PLANNED or choices.learner is not None
     tasks["rank"][np.lexsort((np.arange(len(workload)), scores.base))] = np.arange(len(workload))
     return tasks
 
@@ -184,7 +207,7 @@ def _allowed_nodes(workload: Workload, cluster: Cluster, asked: Demands, choices
         bound = choices.group >= 0
         on_gpu = np.where(bound, labels + 1 + choices.group, on_gpu)
         anywhere = np.where(bound, labels + 1 + choices.group, anywhere)
-    return table[:, groups].astype(np.uint8), on_gpu, anywhere
+    return np.ascontiguousarray(table[:, groups], np.uint8), on_gpu, anywhere
 
 
 def _layout(
@@ -261,7 +284,7 @@ def _layout(
         first_chunk=np.full(nodes, -1, np.int64),
         turn=np.zeros(nodes, np.int64),
         mark=np.zeros(nodes, np.int64),
-        speeds=np.stack(speeds, axis=1),
+        speeds=np.ascontiguousarray(np.stack(speeds, axis=1)),
         allowed=allowed,
         arrivals=np.lexsort((np.arange(n), tasks["offered"])).astype(np.int64),
         child_offsets=child_offsets,
@@ -289,7 +312,7 @@ def _layout(
         user_charge=np.zeros(users + 1),
         parameters=np.zeros(1) if scores.parameters is None else scores.parameters.astype(np.float64),
         features=np.zeros((1, 2)) if scores.features is None else scores.features.astype(np.float64),
-        classes=classes,
+        classes=np.ascontiguousarray(classes),
         list_stamp=np.zeros(nodes if lists else 1, np.int64),
         list_size=np.zeros((3, nodes if lists else 1), np.int64),
         list_time=np.zeros((3, nodes if lists else 1, list_length)),
@@ -307,7 +330,7 @@ def _layout(
         gpu_count=np.zeros(most_gpus + 1, np.int64),
         cpu_bits=np.zeros((core_levels, words), np.int64),
         cpu_count=np.zeros(core_levels, np.int64),
-        allowed_bits=_as_bits(allowed, words),
+        allowed_bits=np.ascontiguousarray(_as_bits(allowed, words)),
         block_cpu=np.full(words, -1, np.int64),
         fgd_gain=np.zeros(kept, np.int64),
         fgd_stamp=np.zeros(kept, np.int64),
@@ -361,7 +384,7 @@ def _tree(n: int) -> tuple[IntArray, IntArray]:
         if size <= FAN:
             break
         starts.append(total)
-        size = -(-(-(-size >> SHIFT)) // FAN) * FAN
+        size = (size // FAN + FAN - 1) // FAN * FAN
     return np.array(starts, np.int64), np.full(total, NOTHING, np.int64)
 
 

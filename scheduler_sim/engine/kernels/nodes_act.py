@@ -6,7 +6,7 @@ from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.nodes_choose import find
 from scheduler_sim.engine.kernels.nodes_plan import best_option, book_option, is_planned, note_started
 from scheduler_sim.engine.kernels.nodes_queue import NOTHING, dominant_share, fresh_stamp, sort_walk, tree_next
-from scheduler_sim.engine.kernels.nodes_reserve import act_conservative, delays_head, find_shadow
+from scheduler_sim.engine.kernels.nodes_reserve import delays_head, find_shadow
 from scheduler_sim.engine.kernels.nodes_start import start
 from scheduler_sim.engine.kernels.nodes_state import (
     BACKFILL,
@@ -15,8 +15,6 @@ from scheduler_sim.engine.kernels.nodes_state import (
     KIND,
     LISTED,
     NEWCOMERS,
-    PLANNED,
-    QUEUED,
     RELEASED,
     TREE,
     WALKED,
@@ -30,7 +28,7 @@ NONE, LIST, EASY, CONSERVATIVE = range(4)
 @kernel
 def picks(kind: int) -> bool:
     """Tell whether the order chooses again after each start instead of walking a sorted queue."""
-    return kind == DRF or kind == MIN_MIN or kind == MAX_MIN or kind == SUFFERAGE
+    return kind in (DRF, MIN_MIN, MAX_MIN, SUFFERAGE)
 
 
 @kernel
@@ -125,16 +123,10 @@ def sort_newcomers(s: Sim) -> None:
 
 
 @kernel
-def act(s: Sim, now: float) -> None:
-    """Let the policy act once."""
-    if s.counts[QUEUED] == 0:
-        return
-    backfill = s.settings[BACKFILL]
-    if s.settings[PLANNED]:
-        act_planned(s, now)
-    elif backfill == CONSERVATIVE:
-        act_conservative(s, now)
-    elif s.settings[TREE] and not s.counts[RELEASED] and backfill <= LIST and s.counts[NEWCOMERS] <= 64:
+def act_unplanned(s: Sim, now: float) -> None:
+    """Let a policy without a plan act once: none, list or easy."""
+    unchanged = s.settings[TREE] and not s.counts[RELEASED] and s.counts[NEWCOMERS] <= 64
+    if unchanged and s.settings[BACKFILL] <= LIST:
         act_on_newcomers(s, now)
     else:
         act_in_order(s, now)

@@ -1,4 +1,4 @@
-"""Nodes by what they have left: bit sets by free GPUs and by free cores, so that a choice need not look at every node."""
+"""Nodes by what they have left: sets of bits by free GPUs and free cores, so that no choice looks at every node."""
 
 import numpy as np
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.heap import heap_pop
-from scheduler_sim.engine.kernels.nodes_act import CONSERVATIVE, act
+from scheduler_sim.engine.kernels.nodes_act import CONSERVATIVE, act_planned, act_unplanned
 from scheduler_sim.engine.kernels.nodes_queue import enqueue
+from scheduler_sim.engine.kernels.nodes_reserve import act_conservative
 from scheduler_sim.engine.kernels.nodes_start import CPU_SIDE, GPU_SIDE, changed, end, give_cpu, give_gpu
 from scheduler_sim.engine.kernels.nodes_state import (
     ARRIVED,
@@ -24,7 +25,7 @@ from scheduler_sim.engine.kernels.nodes_state import (
 
 
 @kernel
-def make_ready(s: Sim, row: int, now: float) -> None:
+def make_ready(s: Sim, row: int) -> None:
     """Queue a task whose parents have finished and that has been offered."""
     t = s.tasks[row]
     t.ready = max(t.ready, t.arrival)
@@ -71,7 +72,7 @@ def release(s: Sim, now: float) -> None:
                 s.tasks[child].parents -= 1
                 s.tasks[child].ready = now
                 if s.tasks[child].parents == 0 and s.tasks[child].arrived:
-                    make_ready(s, child, now)
+                    make_ready(s, child)
 
 
 @kernel
@@ -83,33 +84,64 @@ def index_nodes(records: Any) -> None:
 
 
 @kernel
-def advance(records: Any, until_time: float, max_events: int) -> None:
-    """Apply whole instants up to and including `until_time`; stop after an instant with `max_events` or more."""
+def begin_instant(s: Sim, until_time: float, enough: bool) -> bool:
+    """Apply the events of the next instant, if it is not past `until_time`, and tell whether there was one.
+
+    With `enough`, only a further round of the present instant is begun.
+    """
+    now = next_instant(s)
+    if now > until_time or now == np.inf or (enough and now > s.clock[0]):
+        return False
+    s.clock[0] = now
+    s.counts[NEWCOMERS] = 0
+    s.counts[RELEASED] = 0
+    release(s, now)
+    while s.counts[ARRIVED] < len(s.arrivals) and s.tasks[s.arrivals[s.counts[ARRIVED]]].offered == now:
+        row = s.arrivals[s.counts[ARRIVED]]
+        s.counts[ARRIVED] += 1
+        s.tasks[row].arrived = 1
+        if s.tasks[row].parents == 0:
+            make_ready(s, row)
+    while s.counts[OUTAGES] < len(s.outage_times) and s.outage_times[s.counts[OUTAGES]] == now:
+        node = s.outage_nodes[s.counts[OUTAGES]]
+        s.live.away[node] += s.outage_signs[s.counts[OUTAGES]]
+        s.counts[OUTAGES] += 1
+        s.counts[RELEASED] = 1
+        changed(s, node)
+    return True
+
+
+@kernel
+def events_since(s: Sim, before: int) -> int:
+    """Return how many tasks have arrived or finished beyond `before`."""
+    return s.counts[FINISHED] + s.counts[ARRIVED] - before
+
+
+@kernel
+def advance_in_order(records: Any, until_time: float, max_events: int) -> None:
+    """Play a policy without a plan: whole instants up to `until_time`, and none more after `max_events` events."""
     s = records[0]
-    events = 0
-    while True:
-        now = next_instant(s)
-        if now > until_time or now == np.inf:
-            return
-        if events >= max_events and now > s.clock[0]:
-            return
-        before = s.counts[FINISHED] + s.counts[ARRIVED]
-        s.clock[0] = now
-        s.counts[NEWCOMERS] = 0
-        s.counts[RELEASED] = 0
-        release(s, now)
-        while s.counts[ARRIVED] < len(s.arrivals) and s.tasks[s.arrivals[s.counts[ARRIVED]]].offered == now:
-            row = s.arrivals[s.counts[ARRIVED]]
-            s.counts[ARRIVED] += 1
-            s.tasks[row].arrived = 1
-            if s.tasks[row].parents == 0:
-                make_ready(s, row, now)
-        while s.counts[OUTAGES] < len(s.outage_times) and s.outage_times[s.counts[OUTAGES]] == now:
-            node = s.outage_nodes[s.counts[OUTAGES]]
-            s.live.away[node] += s.outage_signs[s.counts[OUTAGES]]
-            s.counts[OUTAGES] += 1
-            s.counts[RELEASED] = 1
-            changed(s, node)
-        events += s.counts[FINISHED] + s.counts[ARRIVED] - before
+    before = events_since(s, 0)
+    while begin_instant(s, until_time, events_since(s, before) >= max_events):
         if s.counts[QUEUED] > 0:
-            act(s, now)
+            act_unplanned(s, s.clock[0])
+
+
+@kernel
+def advance_planned(records: Any, until_time: float, max_events: int) -> None:
+    """Play a policy that plans: whole instants up to `until_time`, and none more after `max_events` events."""
+    s = records[0]
+    before = events_since(s, 0)
+    while begin_instant(s, until_time, events_since(s, before) >= max_events):
+        if s.counts[QUEUED] > 0:
+            act_planned(s, s.clock[0])
+
+
+@kernel
+def advance_conservative(records: Any, until_time: float, max_events: int) -> None:
+    """Play a policy with reservations: whole instants up to `until_time`, and none more after `max_events` events."""
+    s = records[0]
+    before = events_since(s, 0)
+    while begin_instant(s, until_time, events_since(s, before) >= max_events):
+        if s.counts[QUEUED] > 0:
+            act_conservative(s, s.clock[0])

@@ -241,7 +241,7 @@ def longest(s: Sim, row: int) -> float:
     length = 0.0
     for group in range(len(s.speeds)):
         cpu_time, gpu_time = sides(s, t, t.estimate, t.fixed, group)
-        length = max(length, max(cpu_time, gpu_time))
+        length = max(length, cpu_time, gpu_time)
     return length
 
 

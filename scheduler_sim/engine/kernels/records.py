@@ -1,4 +1,4 @@
-"""Many arrays as one small record of addresses, so that compiled functions pass a pointer instead of hundreds of values.
+"""Many arrays as one record of addresses, so that compiled functions pass a pointer instead of hundreds of values.
 
 A NamedTuple of arrays is flattened into one argument a dimension and stride at every call, which makes dozens of
 functions over dozens of arrays take minutes to compile. Here `addresses` writes where the arrays lie into a record,
