@@ -46,7 +46,9 @@ class RunCreateSerializer(serializers.Serializer):
     )
     on_oversize = serializers.ChoiceField(choices=ON_OVERSIZE, default="fail")
     estimates = serializers.RegexField(
-        r"^(trace|exact|(factor|uniform):[0-9]{1,6}(\.[0-9]{1,6})?)$", default="trace", max_length=30
+        r"^(trace|exact|(factor|uniform):[0-9]{1,6}(\.[0-9]{1,6})?|predicted:[A-Za-z0-9_-]{1,60}(\.[0-9]{1,6})?)$",
+        default="trace",
+        max_length=80,
     )
     split_model = serializers.ChoiceField(choices=SPLIT_MODELS, default="concurrent")
     kill_at_estimate = serializers.BooleanField(default=False)

@@ -6,6 +6,7 @@ from apps.metrics.services import metrics_store
 from apps.results.checksum import results_checksum
 from apps.results.errors import DomainError
 from apps.results.models import Run, SchedulerResult
+from apps.training.labelling import run_label
 from scheduler_sim import engine
 
 
@@ -33,6 +34,14 @@ def conclude(
         simulations={player.scheduler: player.simulation for player in players},
         warmup=configuration.warmup,
         cooldown=configuration.cooldown,
+    )
+    run_label(
+        run=run,
+        workload=workload,
+        cluster=players[0].simulation.cluster,
+        task_keys=players[0].task_keys,
+        policies=[player.simulation.policy for player in players],
+        split_model=configuration.split_model,
     )
     by_number = workload.task_id.argsort(kind="stable")
     checksum = results_checksum(

@@ -12,8 +12,13 @@ from apps.results.errors import DomainError
 from apps.training.managers import UnknownModel
 from apps.training.models import TrainedModel
 from scheduler_sim import engine
+from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.learning.hybrid import hybrid_placement
 from scheduler_sim.engine.learning.orders import FORMS, learned_order
-from scheduler_sim.engine.policies import Order
+from scheduler_sim.engine.learning.runtime import predict_runtime
+from scheduler_sim.engine.policies import Order, Placement
+from scheduler_sim.engine.policies.agent import AgentSettings, values_from
+from scheduler_sim.engine.policies.placements.rl_agent import agent_placement
 
 PREFIX = "learned"
 """`learned:NAME` in a policy stands for the active version of a stored score, `learned:NAME.3` for its third."""
@@ -21,6 +26,7 @@ PREFIX = "learned"
 SCORE_KINDS = tuple(FORMS)
 HYBRID_KIND = "hybrid_ml"
 RUNTIME_KIND = "runtime"
+AGENT_KIND = "rl_agent"
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 _LEARNED = re.compile(rf"{PREFIX}:([A-Za-z0-9_-]+)(?=[+@]|$)")
@@ -125,8 +131,7 @@ def models_in_use(policies: Iterable[str], estimates: str) -> dict[str, int]:
     A run that is taken up again or played anew uses these and not what is active by then.
     """
     names = {name for text in policies for name in _LEARNED.findall(text)}
-    if any(HYBRID_KIND in text for text in policies):
-        names.add(HYBRID_KIND)
+    names |= {name for name in (HYBRID_KIND, AGENT_KIND) if any(name in text for text in policies)}
     kind, _, model = estimates.partition(":")
     if kind == "predicted" and "." not in model:
         names.add(model)
@@ -142,7 +147,43 @@ def resolve_policy(text: str, models: Mapping[str, int]) -> engine.Policy:
         InvalidPolicy: as `engine.parse_policy`.
     """
     found = _LEARNED.match(text)
-    if not found or found[1] not in models:
-        return engine.parse_policy(text)
-    policy = engine.parse_policy(text.replace(found[0], f"{found[0]}.{models[found[1]]}", 1))
-    return replace(policy, order=replace(policy.order, name=found[0]))
+    if found and found[1] in models:
+        policy = engine.parse_policy(text.replace(found[0], f"{found[0]}.{models[found[1]]}", 1))
+        policy = replace(policy, order=replace(policy.order, name=found[0]))
+    else:
+        policy = engine.parse_policy(text)
+    version = models.get(policy.placement.name)
+    if version is None or policy.placement.name not in (HYBRID_KIND, AGENT_KIND):
+        return policy
+    return replace(policy, placement=_stored_placement(policy.placement.name, version))
+
+
+def _stored_placement(kind: str, version: int) -> Placement:
+    """Return the placement of a stored version, in the place of the one that comes with the engine.
+
+    Raises:
+        InvalidPolicy: the version is gone.
+    """
+    model = TrainedModel.objects.filter(kind=kind, name=kind, version=version).first()
+    if model is None:
+        raise engine.InvalidPolicy(f"Version {version} of {kind}, with which this run was begun, is no longer stored.")
+    if kind == HYBRID_KIND:
+        return hybrid_placement(model.artifact, model_version=version)
+    settings = AgentSettings(first_epsilon=0.0, energy_weight=model.parameters["energy_weight"])
+    return agent_placement(values=values_from(json.loads(model.artifact)), settings=settings, model_version=version)
+
+
+def predicted_durations(reference: str, models: Mapping[str, int], workload: engine.Workload) -> engine.Workload:
+    """Return the workload with durations that a stored model predicts, as estimates and as predictions.
+
+    Raises:
+        InvalidParameter: no such model; the sentence names those there are.
+    """
+    if reference in models:
+        reference = f"{reference}.{models[reference]}"
+    try:
+        model = TrainedModel.objects.referred(reference, kinds=(RUNTIME_KIND,))
+    except UnknownModel as error:
+        raise InvalidParameter(str(error)) from None
+    predicted = predict_runtime(model.artifact, workload)
+    return replace(workload, duration_estimate=predicted, predicted_duration=predicted.copy())

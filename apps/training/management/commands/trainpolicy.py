@@ -28,9 +28,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         defaults = SearchSettings()
         parser.add_argument("--workload", required=True, metavar="NAME|FILE")
-        parser.add_argument(
-            "--name", metavar="N", help="made from the workload and backfill if left out"
-        )
+        parser.add_argument("--name", metavar="N", help="made from the workload and backfill if left out")
         parser.add_argument("--processors", type=int, metavar="N", help="of the pool; the trace's own size if left out")
         parser.add_argument("--objective", choices=OBJECTIVES, default=defaults.objective)
         parser.add_argument("--backfill", choices=("none", "list", "easy"), default=defaults.backfill)

@@ -1,0 +1,101 @@
+"""Fit a model to stored data and keep it as a new version."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.results.errors import DomainError
+from apps.results.models import Run
+from apps.tasks.services import workload_find_or_import
+from apps.training.fitting import hybrid_train, runtime_train
+from apps.training.models import TrainedModel
+from apps.training.registry import AGENT_KIND, HYBRID_KIND, RUNTIME_KIND
+from scheduler_sim import engine
+from scheduler_sim.engine.learning.regression import ALGORITHMS
+
+
+class Command(BaseCommand):
+    help = (
+        "Fit hybrid_ml (the best GPU fraction, from labelled tasks), runtime (run times, from a workload; used by "
+        "--estimates predicted:NAME) or rl_agent (its table after playing a workload), and store it."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("kind", choices=(HYBRID_KIND, RUNTIME_KIND, AGENT_KIND))
+        parser.add_argument("--from", dest="run", metavar="RUN", help="hybrid_ml: the rows of this run")
+        parser.add_argument("--window", type=int, metavar="N", help="hybrid_ml: the newest N rows")
+        parser.add_argument("--workload", metavar="NAME|FILE", help="runtime and rl_agent: the tasks to learn from")
+        parser.add_argument("--cluster", metavar="PRESET|FILE", default="workstation", help="rl_agent: where to play")
+        parser.add_argument("--energy-weight", type=float, default=0.0, metavar="A", help="rl_agent: 0 time, 1 energy")
+        parser.add_argument("--algorithm", choices=ALGORITHMS, default="lightgbm")
+        parser.add_argument("--name", metavar="N", help="of the model; made from the kind and workload if left out")
+        parser.add_argument("--seed", type=int, default=0, metavar="S")
+        parser.add_argument("--inactive", action="store_true", help="store it without putting it in use")
+        parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not 0 <= options["seed"] < 2**62:
+            raise CommandError(f"--seed must be a whole number from 0 to 2**62 - 1, not {options['seed']}.")
+        if options["window"] is not None and options["window"] < 1:
+            raise CommandError(f"--window must be at least 1, not {options['window']}.")
+        try:
+            model = {HYBRID_KIND: self._hybrid, RUNTIME_KIND: self._runtime, AGENT_KIND: self._agent}[options["kind"]](
+                options
+            )
+        except (DomainError, engine.EngineError) as error:
+            raise CommandError(str(error)) from error
+        if options["json"]:
+            document = {
+                "model": model.name,
+                "version": model.version,
+                "kind": model.kind,
+                "active": model.active,
+                "scores": model.scores,
+                "data_range": model.data_range,
+            }
+            self.stdout.write(json.dumps(document, indent=2, allow_nan=False))
+            return
+        told = ", ".join(
+            f"{name} {value:.4g}" for name, value in model.scores.items() if isinstance(value, int | float)
+        )
+        self.stdout.write(f"Stored {model} ({'active' if model.active else 'not active'}). On later data: {told}.")
+
+    def _hybrid(self, options: dict[str, Any]) -> TrainedModel:
+        run = Run.objects.named(options["run"]) if options["run"] else None
+        return hybrid_train(
+            run=run,
+            window=options["window"],
+            algorithm=options["algorithm"],
+            seed=options["seed"],
+            name=options["name"] or HYBRID_KIND,
+            activate=not options["inactive"],
+        )
+
+    def _runtime(self, options: dict[str, Any]) -> TrainedModel:
+        workload = self._workload(options)
+        return runtime_train(
+            workload=workload,
+            name=options["name"] or workload.name.replace(".", "_")[:60],
+            algorithm=options["algorithm"],
+            seed=options["seed"],
+            activate=not options["inactive"],
+        )
+
+    def _agent(self, options: dict[str, Any]) -> TrainedModel:
+        from apps.training.agents import agent_train
+        from scheduler_sim.engine.presets import load_cluster
+
+        return agent_train(
+            workload=self._workload(options),
+            cluster=load_cluster(options["cluster"]),
+            energy_weight=options["energy_weight"],
+            seed=options["seed"],
+            activate=not options["inactive"],
+        )
+
+    def _workload(self, options: dict[str, Any]) -> Any:
+        if not options["workload"]:
+            raise CommandError(f"trainmodel {options['kind']} learns from tasks; give --workload NAME or FILE.")
+        return workload_find_or_import(options["workload"])[0]

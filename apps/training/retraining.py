@@ -1,0 +1,58 @@
+"""Fitting learned policies anew, in the background, while rounds of tasks go on."""
+
+import logging
+import threading
+from dataclasses import dataclass, field
+
+from django.db import DatabaseError, connection
+
+from apps.results.errors import DomainError
+from apps.results.models import Run
+from apps.training.fitting import hybrid_train
+from apps.training.models import TrainingData
+from scheduler_sim import engine
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Retrainer:
+    """Fits hybrid_ml whenever enough rows have been labelled; the next round plays with the new version.
+
+    Attributes:
+        interval: labelled tasks after which the model is fitted again.
+        window: how many of the newest rows it looks at.
+        algorithm: see `regression.ALGORITHMS`.
+        seed: of the fits.
+    """
+
+    interval: int
+    window: int
+    algorithm: str = "lightgbm"
+    seed: int = 0
+    _since: int = field(default=0, init=False)
+    _thread: threading.Thread | None = field(default=None, init=False)
+
+    def round_finished(self, run: Run) -> None:
+        """Count the rows that `run` left, and begin to fit if they are enough and no fit is under way."""
+        self._since += TrainingData.objects.filter(run=run).count()
+        if self._since < self.interval or (self._thread is not None and self._thread.is_alive()):
+            return
+        self._since = 0
+        self._thread = threading.Thread(target=self._fit, name="retraining", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait for a fit that is under way."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _fit(self) -> None:
+        try:
+            model = hybrid_train(window=self.window, algorithm=self.algorithm, seed=self.seed)
+            logger.info("Fitted %s on %s rows.", model, model.data_range["rows"])
+        except (DomainError, engine.EngineError, DatabaseError) as error:
+            # The race goes on with the version it has.
+            logger.warning("hybrid_ml could not be fitted anew: %s", error)
+        finally:
+            connection.close()
