@@ -97,7 +97,9 @@ class ReferenceNodes:
 
     def could_run(self, row, cpu, gpu):
         empty = [Node(n.number, n.group_number, n.group) for n in self.nodes]
-        typed = [n for n in empty if not gpu or (n.devices and (not self.types[row] or n.group.gpu_type in self.types[row]))]
+        typed = [
+            n for n in empty if not gpu or (n.devices and (not self.types[row] or n.group.gpu_type in self.types[row]))
+        ]
         return any(n.fits(cpu, gpu, self.mem[row]) for n in typed)
 
     def sides_possible(self, row):
@@ -122,7 +124,7 @@ class ReferenceNodes:
         return f
 
     def is_gang(self, row):
-        return not self.w.hybrid[row] and len(self.pieces_needed(row, 0.0)) > 1 or self.full_count(row) > 0
+        return (not self.w.hybrid[row] and len(self.pieces_needed(row, 0.0)) > 1) or self.full_count(row) > 0
 
     def full_count(self, row):
         return sum(1 for piece in self.pieces_needed(row, 0.0) if piece[3]) if not self.w.hybrid[row] else 0
@@ -312,7 +314,8 @@ class ReferenceNodes:
     def play(self):
         n = len(self.w)
         parents = [
-            set(self.w.parents.rows[self.w.parents.offsets[i] : self.w.parents.offsets[i + 1]].tolist()) for i in range(n)
+            set(self.w.parents.rows[self.w.parents.offsets[i] : self.w.parents.offsets[i + 1]].tolist())
+            for i in range(n)
         ]
         arrival = self.w.arrival_time.tolist()
         offered = arrival
@@ -557,9 +560,7 @@ class ReferenceNodes:
                 best = min(self.options(row, now), key=lambda option: option[:3], default=None)
                 if best is not None:
                     _, f, number, begin, lists, needs = best
-                    if begin == now and all(
-                        items[0][1] >= need for items, need in zip(lists, needs, strict=True)
-                    ):
+                    if begin == now and all(items[0][1] >= need for items, need in zip(lists, needs, strict=True)):
                         free = self.nodes[number].whole()[: needs[1]]
                         self.begin(row, f, [(number, needs[0], needs[2], dict.fromkeys(free, 1000))], now)
                         self.note_start(row)
