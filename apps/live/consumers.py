@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from apps.live import admission, messages, replay
 from apps.live.hub import current_hub, report_failure
-from apps.live.outbox import Outbox
+from apps.live.outbox import Outbox, Send
 from apps.live.services import run_command
 from apps.metrics.prometheus import WEBSOCKET_CONNECTIONS
 from apps.results.errors import DomainError
@@ -26,7 +26,6 @@ LARGEST_KEY = 2**63
 """Databases refuse to look for larger numbers."""
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _gate = admission.Gate()
 
@@ -55,9 +54,9 @@ class LiveConsumer:
     def __init__(self, scope: admission.Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.request: HttpRequest = admission.request_of(scope)
-        self.outbox = Outbox()
+        self.outbox = Outbox(send)
         self.hub = current_hub()
-        self._receive, self._send = receive, send
+        self._receive = receive
         self._second, self._received = 0, 0
 
     @classmethod
@@ -87,8 +86,6 @@ class LiveConsumer:
             raise Closed(messages.Close.TOO_MANY, messages.error("too_many", str(error))) from None
 
     async def _serve(self) -> None:
-        sender = asyncio.create_task(self._forward())
-        sender.add_done_callback(report_failure)
         try:
             if not await self.hub.in_database(admission.may_read, self.request):
                 raise Closed(
@@ -98,14 +95,9 @@ class LiveConsumer:
             while True:
                 await self._answer(await self._receive())
         finally:
-            sender.cancel()
+            self.outbox.close()
             await self.left()
             await self.hub.leave(self.outbox)
-
-    async def _forward(self) -> None:
-        while True:
-            for text in await self.outbox.take():
-                await self._send({"type": "websocket.send", "text": text})
 
     async def _answer(self, event: dict[str, Any]) -> None:
         if event["type"] == "websocket.disconnect":

@@ -55,8 +55,7 @@ class Topic:
 
     def show(self, message: Any, *, urgent: bool = False) -> None:
         """Offer a message to every client."""
-        number = next(self._sequence)
-        frame = Frame(message["type"], number, messages.encode({**message, "sequence": number}), urgent)
+        frame = Frame.of(message, next(self._sequence), urgent=urgent)
         self._frames[frame.kind] = frame
         for client in self.clients:
             client.offer(frame)
@@ -198,7 +197,7 @@ class Hub:
                     self._runs[stored.run_id].read(stored, read_at)
             for topic in self._runs.values():
                 for client in topic.clients:
-                    client.nudge()
+                    client.flush()
             await self._join_groups()
 
     async def _poll_list(self) -> None:
@@ -211,7 +210,7 @@ class Hub:
             except Error as error:
                 logger.warning("The live hub could not read the list of runs: %s", error)
             for client in self._list.clients:
-                client.nudge()
+                client.flush()
 
     async def _read_list(self) -> None:
         lines = await self.in_database(list_runs)

@@ -38,11 +38,12 @@ class Publisher:
     snapshots, never the run. With an in-memory database, which threads cannot share, it all happens at once instead.
 
     Attributes:
-        seconds: what it took of the runner's own thread so far.
+        runner_seconds, own_seconds: processor time that it took so far in the runner's thread and in its own.
     """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.runner_seconds = 0.0
+        self.own_seconds = 0.0
         self._race: Race | None = None
         self._marks: queue.SimpleQueue[Mark | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -93,20 +94,21 @@ class Publisher:
             logger.warning("The last live snapshots of run %s were not sent in time.", runner.run.name)
 
     def _hand_over(self, *, urgent: bool) -> None:
-        began = time.perf_counter()
+        began = time.thread_time()
         mark = self._race.mark(urgent=urgent)
         if self._thread is None:
             self._publish(mark)
         else:
             self._busy = True
             self._marks.put(mark)
-        self.seconds += time.perf_counter() - began
+        self.runner_seconds += time.thread_time() - began
 
     def _work(self) -> None:
         try:
             while (mark := self._marks.get()) is not None:
                 self._publish(mark)
                 self._busy = not self._marks.empty()
+                self.own_seconds = time.thread_time()
         finally:
             self._outlet.close()
             connections.close_all()

@@ -231,9 +231,8 @@ async def play(
         for clock_time, speed, last in _steps(film, asked):
             began = monotonic()
             snapshot = await asyncio.to_thread(film.at, clock_time, speed)
-            number = next(sequence)
-            text = messages.encode({**snapshot, "interrupted": False, "via": messages.via(), "sequence": number})
-            outbox.offer(Frame("snapshot", number, text, urgent=last))
+            message = {**snapshot, "interrupted": False, "via": messages.via()}
+            outbox.offer(Frame.of(message, next(sequence), urgent=last))
             await asyncio.sleep(max(0.0, 1 / FRAMES_A_SECOND - (monotonic() - began)))
     except DomainError as error:
         refuse(str(error))

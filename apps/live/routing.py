@@ -4,7 +4,8 @@ from channels.routing import URLRouter
 from django.urls import path, re_path
 
 from apps.live.admission import Scope
-from apps.live.consumers import LiveConsumer, Receive, RunConsumer, Send
+from apps.live.consumers import LiveConsumer, Receive, RunConsumer
+from apps.live.outbox import Send
 
 
 async def refuse(_scope: Scope, receive: Receive, send: Send) -> None:

@@ -19,7 +19,8 @@ from rest_framework.authtoken.models import Token  # noqa: E402
 from apps.live import messages, processes  # noqa: E402
 from apps.live.configuration import RunConfiguration  # noqa: E402
 from apps.live.models import SimulationState  # noqa: E402
-from apps.live.publisher import Outlet  # noqa: E402
+from apps.live.publisher import Outlet, Publisher  # noqa: E402
+from apps.live.runner import Runner  # noqa: E402
 from apps.live.services import run_create  # noqa: E402
 from apps.results.models import Run  # noqa: E402
 from apps.tasks.models import Workload  # noqa: E402
@@ -103,6 +104,19 @@ class Feed:
             name=name,
         )
         return run.pk
+
+    def play(self, run: int, publishing: bool) -> dict[str, float]:
+        """Play a queued run in this process, and return what it took in seconds."""
+        publisher = Publisher()
+        runner = Runner(Run.objects.get(pk=run), observers=[publisher] if publishing else [])
+        wall, processor = time.perf_counter(), time.process_time()
+        runner.play()
+        return {
+            "wall": time.perf_counter() - wall,
+            "processor": time.process_time() - processor,
+            "runner_seconds": publisher.runner_seconds,
+            "own_seconds": publisher.own_seconds,
+        }
 
     def publish(self, run: int, count: int = 1, rate: float = 10.0, status: str | None = None) -> list[float]:
         """Publish in step with the clock, and return when each snapshot was built."""

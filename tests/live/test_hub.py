@@ -1,5 +1,6 @@
 """What one client's outbox keeps and lets go, and what a run's topic makes of what it hears."""
 
+import asyncio
 import json
 import time
 from itertools import count
@@ -30,90 +31,155 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def frame(sequence: int, *, kind: str = "snapshot", urgent: bool = False) -> Frame:
-    return Frame(kind, sequence, f"{kind} {sequence}", urgent)
+    return Frame(kind, sequence, {"text": f"{kind} {sequence}"}, urgent)
 
 
-def fill(outbox: Outbox) -> None:
+class Wire:
+    """Takes what an outbox sends."""
+
+    def __init__(self) -> None:
+        self.outbox = Outbox(self)
+        self._texts: list[str] = []
+
+    async def __call__(self, event: dict[str, str]) -> None:
+        self._texts.append(event["text"])
+
+    def took(self) -> list[str]:
+        texts, self._texts = self._texts, []
+        return texts
+
+
+def full() -> Wire:
+    """Return a wire whose window is full."""
+    wire = Wire()
     for sequence in range(WINDOW):
-        outbox.offer(frame(sequence))
-        assert outbox.due() == [f"snapshot {sequence}"]
+        wire.outbox.offer(frame(sequence))
+        assert wire.took() == [f"snapshot {sequence}"]
+    return wire
 
 
-def test_a_newer_message_takes_the_place_of_an_unsent_one_of_its_type(clock: Clock) -> None:
-    outbox = Outbox()
-    outbox.offer(frame(1))
-    outbox.offer(frame(2, kind="retraining"))
-    outbox.offer(frame(3))
-    assert outbox.due() == ["retraining 2", "snapshot 3"]
-    assert outbox.due() == []
+def test_while_sending_waits_a_newer_message_takes_the_place_of_an_unsent_one_of_its_type() -> None:
+    async def exchange() -> list[str]:
+        texts, go_on = [], asyncio.Event()
+
+        async def send(event: dict[str, str]) -> None:
+            await go_on.wait()
+            await asyncio.sleep(0)
+            texts.append(event["text"])
+
+        outbox = Outbox(send)
+        for number, kind in enumerate(("snapshot", "snapshot", "retraining", "snapshot")):
+            outbox.offer(frame(number, kind=kind))
+        assert texts == []
+        go_on.set()
+        await asyncio.sleep(0.01)
+        return texts
+
+    assert asyncio.run(exchange()) == ["snapshot 0", "retraining 2", "snapshot 3"]
+
+
+def test_a_closed_outbox_ends_a_send_that_waits() -> None:
+    async def exchange() -> bool:
+        cancelled = []
+
+        async def send(_event: dict[str, str]) -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.append(True)
+                raise
+
+        outbox = Outbox(send)
+        outbox.offer(frame(1))
+        await asyncio.sleep(0)
+        outbox.close()
+        await asyncio.sleep(0.01)
+        return cancelled == [True]
+
+    assert asyncio.run(exchange())
+
+
+def test_a_client_that_is_gone_stops_nobody_else() -> None:
+    async def send(_event: dict[str, str]) -> None:
+        raise OSError("gone")
+
+    Outbox(send).offer(frame(1))
 
 
 def test_a_full_window_holds_the_newest_until_an_acknowledgement(clock: Clock) -> None:
-    outbox = Outbox()
-    fill(outbox)
+    wire = full()
     for sequence in range(WINDOW, WINDOW + 5):
-        outbox.offer(frame(sequence))
-        assert outbox.due() == []
-    outbox.acknowledge(0)
-    assert outbox.due() == [f"snapshot {WINDOW + 4}"]
+        wire.outbox.offer(frame(sequence))
+        assert wire.took() == []
+    wire.outbox.acknowledge(0)
+    assert wire.took() == [f"snapshot {WINDOW + 4}"]
 
 
 def test_a_client_that_never_acknowledges_gets_the_newest_once_a_second(clock: Clock) -> None:
-    outbox = Outbox()
-    fill(outbox)
+    wire = full()
     sent = []
     for sequence in range(WINDOW, WINDOW + 100):
         clock.now += 0.1
-        outbox.offer(frame(sequence))
-        sent += outbox.due()
+        wire.outbox.offer(frame(sequence))
+        sent += wire.took()
     assert 9 <= len(sent) <= 10
 
 
 def test_what_waits_goes_out_late_even_when_nothing_new_comes(clock: Clock) -> None:
-    outbox = Outbox()
-    fill(outbox)
-    outbox.offer(frame(WINDOW))
-    outbox.nudge()
-    assert outbox.due() == []
+    wire = full()
+    wire.outbox.offer(frame(WINDOW))
+    wire.outbox.flush()
+    assert wire.took() == []
     clock.now += UNACKNOWLEDGED_EVERY
-    outbox.nudge()
-    assert outbox.due() == [f"snapshot {WINDOW}"]
+    wire.outbox.flush()
+    assert wire.took() == [f"snapshot {WINDOW}"]
 
 
 def test_an_urgent_message_passes_a_full_window(clock: Clock) -> None:
-    outbox = Outbox()
-    fill(outbox)
-    outbox.offer(frame(WINDOW))
-    outbox.offer(frame(WINDOW + 1, kind="run_state", urgent=True))
-    assert outbox.due() == [f"run_state {WINDOW + 1}"]
+    wire = full()
+    wire.outbox.offer(frame(WINDOW))
+    wire.outbox.offer(frame(WINDOW + 1, kind="run_state", urgent=True))
+    assert wire.took() == [f"run_state {WINDOW + 1}"]
 
 
 def test_a_newer_message_inherits_the_urgency_of_the_one_it_replaces(clock: Clock) -> None:
-    outbox = Outbox()
-    fill(outbox)
-    outbox.offer(frame(WINDOW, urgent=True))
-    outbox.offer(frame(WINDOW + 1))
-    assert outbox.due() == [f"snapshot {WINDOW + 1}"]
+    async def exchange() -> list[str]:
+        texts, go_on = [], asyncio.Event()
+
+        async def send(event: dict[str, str]) -> None:
+            if len(texts) == WINDOW - 1:
+                await go_on.wait()
+            texts.append(event["text"])
+
+        outbox = Outbox(send)
+        for sequence in range(WINDOW):
+            outbox.offer(frame(sequence))
+        outbox.offer(frame(WINDOW, urgent=True))
+        outbox.offer(frame(WINDOW + 1))
+        go_on.set()
+        await asyncio.sleep(0.01)
+        return texts[WINDOW:]
+
+    assert asyncio.run(exchange()) == [f"snapshot {WINDOW + 1}"]
 
 
 def test_an_acknowledgement_of_what_was_never_sent_does_no_harm(clock: Clock) -> None:
-    outbox = Outbox()
-    outbox.acknowledge(10**18)
-    outbox.acknowledge(-1)
-    outbox.offer(frame(1))
-    assert outbox.due() == ["snapshot 1"]
+    wire = Wire()
+    wire.outbox.acknowledge(10**18)
+    wire.outbox.acknowledge(-1)
+    wire.outbox.offer(frame(1))
+    assert wire.took() == ["snapshot 1"]
 
 
 def test_nothing_grows_for_a_client_that_never_reads(clock: Clock) -> None:
-    outbox = Outbox()
+    wire = Wire()
     for sequence in range(10_000):
         clock.now += 0.1
-        outbox.offer(frame(sequence))
-        outbox.reply({"type": "pong"})
-        outbox.due()
-    assert len(outbox._pending) <= 1
-    assert len(outbox._on_their_way) <= WINDOW
-    assert len(outbox._replies) <= outbox_module.REPLIES
+        wire.outbox.offer(frame(sequence))
+        wire.outbox.reply({"type": "pong"})
+    assert len(wire.outbox._pending) <= 1
+    assert len(wire.outbox._on_their_way) <= WINDOW
+    assert len(wire.outbox._replies) <= outbox_module.REPLIES
 
 
 def snapshot(**changes: Any) -> dict[str, Any]:
@@ -142,25 +208,25 @@ def topic(clock: Clock) -> RunTopic:
 
 
 @pytest.fixture
-def client(topic: RunTopic) -> Outbox:
-    client = Outbox()
-    topic.join(client)
-    client.due()
+def client(topic: RunTopic) -> Wire:
+    client = Wire()
+    topic.join(client.outbox)
+    client.took()
     return client
 
 
-def heard(client: Outbox) -> list[dict[str, Any]]:
-    return [json.loads(text) for text in client.due()]
+def heard(client: Wire) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in client.took()]
 
 
 def test_who_joins_gets_the_newest_snapshot(topic: RunTopic) -> None:
     topic.told(snapshot(published_at=2.0))
-    client = Outbox()
-    topic.join(client)
+    client = Wire()
+    topic.join(client.outbox)
     assert [message["published_at"] for message in heard(client)] == [2.0]
 
 
-def test_a_new_status_is_told_before_the_snapshot_that_has_it(topic: RunTopic, client: Outbox) -> None:
+def test_a_new_status_is_told_before_the_snapshot_that_has_it(topic: RunTopic, client: Wire) -> None:
     topic.told(snapshot(published_at=2.0, status="paused"))
     first, second = heard(client)
     assert (first["type"], first["status"]) == ("run_state", "paused")
@@ -168,7 +234,7 @@ def test_a_new_status_is_told_before_the_snapshot_that_has_it(topic: RunTopic, c
     assert first["sequence"] < second["sequence"]
 
 
-def test_the_same_snapshot_is_shown_once_whichever_way_it_comes(topic: RunTopic, client: Outbox, clock: Clock) -> None:
+def test_the_same_snapshot_is_shown_once_whichever_way_it_comes(topic: RunTopic, client: Wire, clock: Clock) -> None:
     topic.told(snapshot(published_at=2.0))
     clock.now += 1
     topic.read(stored(snapshot(published_at=2.0)), clock.now)
@@ -176,7 +242,7 @@ def test_the_same_snapshot_is_shown_once_whichever_way_it_comes(topic: RunTopic,
     assert len(heard(client)) == 1
 
 
-def test_a_row_read_before_the_runner_spoke_is_not_believed(topic: RunTopic, client: Outbox, clock: Clock) -> None:
+def test_a_row_read_before_the_runner_spoke_is_not_believed(topic: RunTopic, client: Wire, clock: Clock) -> None:
     read_at = clock.now
     clock.now += 0.1
     topic.told(snapshot(published_at=2.0, status="finished"))
@@ -184,7 +250,7 @@ def test_a_row_read_before_the_runner_spoke_is_not_believed(topic: RunTopic, cli
     assert [message["status"] for message in heard(client)] == ["finished", "finished"]
 
 
-def test_an_older_stored_snapshot_does_not_turn_the_clock_back(topic: RunTopic, client: Outbox, clock: Clock) -> None:
+def test_an_older_stored_snapshot_does_not_turn_the_clock_back(topic: RunTopic, client: Wire, clock: Clock) -> None:
     topic.told(snapshot(published_at=2.0))
     heard(client)
     clock.now += 0.5
@@ -193,7 +259,7 @@ def test_an_older_stored_snapshot_does_not_turn_the_clock_back(topic: RunTopic, 
 
 
 def test_a_runner_whose_clock_is_behind_is_believed_when_the_other_is_silent(
-    topic: RunTopic, client: Outbox, clock: Clock
+    topic: RunTopic, client: Wire, clock: Clock
 ) -> None:
     topic.told(snapshot(published_at=2000.0))
     heard(client)
@@ -202,7 +268,7 @@ def test_a_runner_whose_clock_is_behind_is_believed_when_the_other_is_silent(
     assert [message["published_at"] for message in heard(client)] == [1500.0]
 
 
-def test_a_row_that_says_otherwise_is_believed_after_a_second(topic: RunTopic, client: Outbox, clock: Clock) -> None:
+def test_a_row_that_says_otherwise_is_believed_after_a_second(topic: RunTopic, client: Wire, clock: Clock) -> None:
     failed = stored(snapshot(), status="failed")
     topic.read(failed, clock.now)
     clock.now += 0.5
@@ -216,16 +282,16 @@ def test_a_row_that_says_otherwise_is_believed_after_a_second(topic: RunTopic, c
     assert heard(client) == []
 
 
-def test_a_retraining_is_told_once(topic: RunTopic, client: Outbox) -> None:
+def test_a_retraining_is_told_once(topic: RunTopic, client: Wire) -> None:
     event = {"scheduler": "hybrid_ml", "number": 1, "clock_time": 5.0, "model_version": 1, "rows": 9, "score": None}
     topic.told(snapshot(published_at=2.0, retraining=event))
     topic.told(snapshot(published_at=3.0, retraining=event))
-    assert [message["type"] for message in heard(client)] == ["retraining", "snapshot"]
+    assert [message["type"] for message in heard(client)] == ["retraining", "snapshot", "snapshot"]
 
 
 def test_fanning_out_encodes_once(topic: RunTopic, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(100):
-        topic.join(Outbox())
+        topic.join(Wire().outbox)
     encoded = []
     real = outbox_module.messages.encode
     monkeypatch.setattr("apps.live.messages.encode", lambda message: encoded.append(1) or real(message))
