@@ -3,8 +3,8 @@
     DATABASE_URL=postgres://... python benchmarks/database_read.py [--runs 10] [--tasks 125000] [--explain]
 
 Fills the database with runs of eight policies on one workload (10,000,000 rows by default), asks every question many
-times, prints the quickest, median and slowest answer, and deletes a run while readers go on. Give it a database of its own;
-filling is left out when the rows are there already.
+times, prints the quickest, median and slowest answer, and deletes a run while readers go on. Give it a database of
+its own; filling is left out when the rows are there already.
 """
 
 import argparse

@@ -23,7 +23,7 @@ from apps.results.models import Run
 
 logger = logging.getLogger(__name__)
 
-LARGEST_BACKLOG = 100_000
+LARGEST_BACKLOG = 50_000
 """Rows (about 100 bytes each) that may wait before `put` blocks."""
 
 YIELD_SECONDS = 0.002
@@ -126,6 +126,10 @@ class ResultWriter:
 
     def _work(self) -> None:
         try:
+            if connection.vendor == "sqlite":
+                with connection.cursor() as cursor:
+                    # Rows are appended, so that a small page cache serves them as well as a large one.
+                    cursor.execute("PRAGMA cache_size=-8192")
             while batches := self._next():
                 for piece in ResultBatch.joined(batches).cut(self._transaction_rows):
                     self._store_with_patience(piece)
