@@ -12,6 +12,7 @@ from scheduler_sim.engine.kernels.nodes_state import (
     BACKFILL,
     FREE_CPU,
     FREE_GPU,
+    INDEXED,
     KIND,
     LISTED,
     NEWCOMERS,
@@ -34,7 +35,7 @@ def picks(kind: int) -> bool:
 @kernel
 def most_free(s: Sim) -> tuple[int, int]:
     """Return bounds on the cores and GPUs, in thousandths, that any one node has left."""
-    if len(s.live.cores) <= 4:
+    if not s.settings[INDEXED]:
         cpu = gpu = np.int64(-1)
         for node in range(len(s.live.cores)):
             if s.live.away[node] == 0:
