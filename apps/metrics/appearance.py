@@ -3,8 +3,7 @@
 from typing import NamedTuple
 from zlib import crc32
 
-from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.policies import READY_MADE, parse_policy
+from scheduler_sim.engine.policies import READY_MADE
 from scheduler_sim.engine.policies.placement import DEFAULT_PLACEMENT
 
 COLOURS = 12
@@ -70,25 +69,22 @@ class Appearance(NamedTuple):
 
 
 def appearance(scheduler: str) -> Appearance:
-    """Return how the policy called `scheduler` is drawn.
+    """Return how the policy called `scheduler` is drawn; a name that is registered no more has its look too.
 
     The order gives the colour and the backfilling the dash, so that `sjf` and `sjf+easy` look like the relatives they
     are. Policies that differ in placement alone take the placement's colour; ready-made ones are drawn solid.
     """
-    try:
-        policy = parse_policy(scheduler)
-    except InvalidPolicy:
-        return Appearance(_of_unknown(scheduler), 7)
-    order, placement = policy.order.name, policy.placement.name
-    if placement == DEFAULT_PLACEMENT:
+    rest, _, placement = READY_MADE.get(scheduler, scheduler).partition("@")
+    order, _, backfill = rest.partition("+")
+    if not placement or placement == DEFAULT_PLACEMENT:
         colour = _ORDER_COLOURS.get(order, _of_unknown(order))
     else:
         colour = _PLACEMENT_COLOURS.get(placement, _of_unknown(placement))
         if order != "fcfs":
             colour = (colour + _ORDER_COLOURS.get(order, _of_unknown(order))) % COLOURS
     if scheduler in READY_MADE:
-        return Appearance(colour, 0 if placement != DEFAULT_PLACEMENT else 6)
-    return Appearance(colour, _DASHES.get(policy.backfill.name, 3) + (4 if placement != DEFAULT_PLACEMENT else 0))
+        return Appearance(colour, 0 if placement else 6)
+    return Appearance(colour, _DASHES.get(backfill or "none", 3) + (4 if placement else 0))
 
 
 def _of_unknown(name: str) -> int:

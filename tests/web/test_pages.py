@@ -1,0 +1,262 @@
+"""The pages: what they show, what they refuse, and what they cost the database."""
+
+import csv
+import json
+
+import pytest
+from conftest import make_run
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from apps.live.models import SimulationState
+from apps.metrics.models import Metric
+from apps.results.models import Run
+from apps.tasks.models import Task, WorkloadImport
+from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.metrics import Summary
+
+pytestmark = pytest.mark.django_db
+
+EMPTY_PAGES = (
+    "/",
+    "/runs/",
+    "/workloads/",
+    "/policies/",
+    "/policies/sjf+easy/",
+    "/training/",
+    "/help/metrics/",
+    "/compare/",
+)
+
+
+def text_of(response) -> str:
+    return response.content.decode()
+
+
+@pytest.fixture
+def controller() -> Client:
+    user = User.objects.create_user("carol", password="x")
+    user.user_permissions.add(Permission.objects.get(codename="control_run"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.parametrize("path", EMPTY_PAGES)
+def test_a_page_opens_while_nothing_is_stored(client, path):
+    assert client.get(path).status_code == 200
+
+
+def test_the_start_page_of_an_empty_site_says_what_to_type(client):
+    assert "make run" in text_of(client.get("/"))
+
+
+def test_every_stored_figure_is_defined_on_the_help_page(client):
+    page = text_of(client.get("/help/metrics/"))
+    for name in Summary.__dataclass_fields__:
+        assert name in FIGURES
+        assert f'id="{name}"' in page
+
+
+def test_column_heads_of_a_leaderboard_link_to_their_definitions(client):
+    page = text_of(client.get(f"/runs/{make_run().pk}/"))
+    assert "/help/metrics/#mean_bounded_slowdown" in page
+
+
+def test_a_figure_that_is_missing_is_called_no_data(client):
+    run = make_run()
+    Metric.objects.filter(run=run, scheduler="sjf+easy").update(mean_bounded_slowdown=None)
+    page = text_of(client.get(f"/runs/{run.pk}/"))
+    assert "no data" in page
+
+
+@pytest.mark.parametrize(
+    "path", ["/runs/99/", "/runs/99/charts.json", "/workloads/99/", "/policies/nonsense/", "/runs/99/tasks/1/"]
+)
+def test_what_does_not_exist_is_answered_404_with_a_page(client, path):
+    response = client.get(path)
+    assert response.status_code == 404
+    assert "There is nothing at this address" in text_of(response)
+
+
+@pytest.mark.parametrize("query", ["from=x&to=y", "from=nan&to=inf", "from=9e99&to=-9e99", "from=5&to=5", ""])
+def test_a_gantt_takes_any_window(client, query):
+    run = make_run()
+    response = client.get(f"/runs/{run.pk}/gantt.json?policy=fcfs&{query}")
+    assert response.status_code == 200
+    assert response.json()["level"] == "tasks"
+    assert response.json()["window_from"] < response.json()["window_to"]
+
+
+def test_a_gantt_of_another_policy_is_not_found(client):
+    assert client.get(f"/runs/{make_run().pk}/gantt.json?policy=ljf").status_code == 404
+
+
+@pytest.mark.parametrize("query", ["sort=nonsense", "page=x", "page=999", "workload=a", "status=odd", "q=%00"])
+def test_a_list_takes_any_query(client, query):
+    make_run()
+    assert client.get(f"/runs/?{query}").status_code == 200
+
+
+def test_a_list_is_searched_and_sorted_as_the_address_says(client):
+    for name in ("beta", "alpha", "gamma"):
+        make_run(name=name)
+    page = text_of(client.get("/runs/?sort=name"))
+    assert page.index(">alpha<") < page.index(">beta<") < page.index(">gamma<")
+    page = text_of(client.get("/runs/?q=alph"))
+    assert ">alpha<" in page
+    assert ">beta<" not in page
+
+
+def test_tables_come_as_csv_and_json_too(client):
+    run = make_run()
+    rows = list(csv.DictReader(text_of(client.get(f"/runs/{run.pk}/leaderboard.csv")).splitlines()))
+    assert [row["scheduler"] for row in rows] == ["fcfs", "sjf+easy"]
+    assert json.loads(client.get("/runs/?format=json").content)[0]["name"] == run.name
+    assert client.get("/workloads/?format=csv").headers["Content-Disposition"].endswith('workloads.csv"')
+    assert len(json.loads(client.get("/policies/?format=json").content)) > 10
+
+
+def test_names_that_look_like_formulas_are_harmless_in_a_spreadsheet(client):
+    make_run(name="=1+1")
+    assert "'=1+1" in text_of(client.get("/runs/?format=csv"))
+
+
+def test_a_name_is_never_taken_for_html(client):
+    run = make_run(name="<script>alert(1)</script>")
+    for path in ("/", "/runs/", f"/runs/{run.pk}/", f"/compare/?runs={run.pk}"):
+        assert "<script>alert" not in text_of(client.get(path))
+
+
+@pytest.mark.parametrize("count", [2, 12])
+def test_the_list_of_runs_costs_the_same_queries_however_long_it_is(client, django_assert_max_num_queries, count):
+    for number in range(count):
+        make_run(name=f"run {number}")
+    with django_assert_max_num_queries(5):
+        client.get("/runs/")
+
+
+def test_a_run_page_reads_no_placement(client, django_assert_max_num_queries):
+    run = make_run(tasks=50)
+    with django_assert_max_num_queries(6) as queries:
+        client.get(f"/runs/{run.pk}/")
+    assert not any("results_schedulerresult" in query["sql"] for query in queries.captured_queries)
+
+
+def test_a_failed_run_says_why_and_what_to_do(client):
+    run = make_run(status=Run.Status.FAILED, error="The disk is full.")
+    page = text_of(client.get(f"/runs/{run.pk}/"))
+    assert "The disk is full." in page
+    assert f"--resume {run.pk}" in page
+
+
+def test_an_interrupted_run_is_not_called_running(client):
+    run = make_run(status=Run.Status.RUNNING)
+    assert "interrupted" in text_of(client.get(f"/runs/{run.pk}/"))
+
+
+def test_progress_is_told_in_words_without_scripts(client):
+    run = make_run(status=Run.Status.RUNNING)
+    policies = [
+        {"scheduler": "fcfs", "finished": 5, "total": 5},
+        {"scheduler": "sjf+easy", "finished": 2, "total": 5},
+    ]
+    snapshot = {"progress": 0.7, "eta_seconds": 130.0, "policies": policies}
+    SimulationState.objects.filter(run=run).update(snapshot=snapshot)
+    assert "1 of 2 policies done, 70% of the tasks, about 2.17 min left" in text_of(client.get(f"/runs/{run.pk}/"))
+
+
+def test_only_those_who_may_control_runs_can_do_so_from_a_page(client, controller):
+    run = make_run(status=Run.Status.QUEUED)
+    address = f"/runs/{run.pk}/stop/"
+    assert client.post(address).status_code == 403
+    run.refresh_from_db()
+    assert run.status == Run.Status.QUEUED
+    assert controller.post(address).status_code == 302
+    run.refresh_from_db()
+    assert run.status == Run.Status.STOPPED
+
+
+def test_control_needs_a_csrf_token(controller):
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = controller.cookies
+    run = make_run(status=Run.Status.QUEUED)
+    assert strict.post(f"/runs/{run.pk}/stop/").status_code == 403
+
+
+def test_control_that_the_state_does_not_allow_is_explained(controller):
+    run = make_run()
+    page = text_of(controller.post(f"/runs/{run.pk}/pause/", follow=True))
+    assert "it cannot pause" in page
+
+
+def test_the_form_of_a_new_run_starts_it(controller, monkeypatch, django_capture_on_commit_callbacks):
+    started = []
+    monkeypatch.setattr("apps.live.services.run_launch", lambda *, run: started.append(run.pk))
+    workload = make_run().workload
+    form = {"workload": workload.pk, "cluster": "hpc-4", "policies": ["fcfs", "saf"], "others": "sjf+easy@best_fit"}
+    with django_capture_on_commit_callbacks(execute=True):
+        response = controller.post("/runs/new/", form)
+    run = Run.objects.latest("pk")
+    assert response.headers["Location"] == f"/runs/{run.pk}/"
+    assert run.policies == ["fcfs", "saf", "sjf+easy@best_fit"]
+    assert started == [run.pk]
+
+
+def test_the_form_of_a_new_run_keeps_what_was_typed_when_it_is_refused(controller):
+    workload = make_run().workload
+    before = Run.objects.count()
+    form = {"workload": workload.pk, "cluster": "../secret.yaml", "policies": ["saf"]}
+    response = controller.post("/runs/new/", form)
+    assert response.status_code == 400
+    assert "There is no cluster preset" in text_of(response)
+    assert 'value="saf" checked' in text_of(response)
+    assert Run.objects.count() == before
+
+
+@pytest.mark.parametrize("path", ["/runs/new/", "/workloads/upload/"])
+def test_forms_that_change_something_ask_to_sign_in(client, path):
+    assert client.get(path).headers["Location"].startswith("/admin/login/")
+
+
+def test_pages_ask_to_sign_in_when_reading_is_not_public(client, settings):
+    settings.API_READ_PUBLIC = False
+    assert client.get("/runs/").headers["Location"].startswith("/admin/login/")
+
+
+def test_an_import_that_failed_says_why(client):
+    job = WorkloadImport.objects.create(file_name="a.swf", status="failed", error="Line 3 is not a number.")
+    page = text_of(client.get(f"/workloads/imports/{job.pk}/"))
+    assert "Line 3 is not a number." in page
+    assert "Nothing was stored" in page
+
+
+def test_the_theme_is_kept_in_a_cookie_and_leads_nowhere_else(client):
+    response = client.post("/theme/", {"theme": "dark", "next": "https://elsewhere.example/"})
+    assert response.headers["Location"] == "/"
+    assert 'data-theme="dark"' in text_of(client.get("/policies/"))
+    client.post("/theme/", {"theme": "system"})
+    assert "data-theme=" not in text_of(client.get("/policies/")).split("<body")[0]
+
+
+def test_a_task_is_shown_under_every_policy_with_its_parents(client):
+    run = make_run()
+    Task.objects.filter(workload=run.workload, task_id=3).update(dependencies=[1, 2])
+    page = text_of(client.get(f"/runs/{run.pk}/tasks/3/"))
+    assert f"/runs/{run.pk}/tasks/2/" in page
+    assert "task 2, its last parent" in page
+    assert page.count("started as soon as it was ready") == 2
+
+
+def test_runs_of_different_workloads_are_not_paired(client):
+    first, second = make_run(name="one"), make_run(name="two")
+    page = text_of(client.get(f"/compare/?runs={first.pk},{second.pk}"))
+    assert "do not share a workload" in page
+
+
+def test_a_workload_page_shows_the_audit(client):
+    run = make_run()
+    run.workload.audit = {"dropped": {"unknown_runtime": {"count": 3, "places": [1, 2, 3]}}}
+    run.workload.save()
+    page = text_of(client.get(f"/workloads/{run.workload_id}/"))
+    assert "tasks whose run time is not known" in page

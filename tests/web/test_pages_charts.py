@@ -1,0 +1,194 @@
+"""What charts hold: never more points than a screen shows, never a number that was not computed."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.live.leaderboard import in_words, leaderboard, win_matrix
+from apps.live.paired import paired_difference
+from apps.metrics.appearance import COLOURS, DASH_ARRAYS, appearance
+from apps.metrics.models import Metric
+from apps.tasks.charts import SCATTER_POINTS, SERIES_POINTS, Axis, Chart, Series, cumulative, plain, sample_rows, thin
+from apps.tasks.formatting import change_in_words, duration, listing, percent_change, quantity, scale_of
+from scheduler_sim.engine.policies import READY_MADE
+from scheduler_sim.engine.policies.order import ORDERS
+
+
+def total(scheduler: str, slowdown: float | None, completion: float | None = None, **fields) -> Metric:
+    return Metric(
+        scheduler=scheduler,
+        mean_bounded_slowdown=slowdown,
+        mean_job_completion_time=completion if completion is not None else slowdown,
+        mean_wait_time=slowdown,
+        finished_count=10,
+        **fields,
+    )
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=5000))
+def test_thinning_keeps_the_ends_and_the_extremes(values):
+    x, y = thin(np.arange(len(values)), values)
+    assert len(x) <= SERIES_POINTS
+    assert (x[0], x[-1]) == (0, len(values) - 1)
+    assert min(y) == min(values)
+    assert max(y) == max(values)
+    assert all(values[int(at)] == value for at, value in zip(x, y, strict=True))
+
+
+def test_thinning_keeps_gaps():
+    values = np.full(4000, np.nan)
+    values[2000] = 5.0
+    _, y = thin(np.arange(4000), values)
+    assert np.nanmax(y) == 5.0
+    assert np.isnan(y).any()
+
+
+@given(st.integers(0, 10**7))
+def test_a_sample_is_small_ascending_and_within_the_rows(count):
+    rows = sample_rows(count)
+    assert len(rows) <= SCATTER_POINTS
+    assert len(rows) == min(count, SCATTER_POINTS)
+    assert (np.diff(rows) > 0).all()
+    assert not len(rows) or (rows[0] == 0 and rows[-1] == count - 1)
+
+
+def test_a_cumulative_share_ends_at_one_and_starts_below_the_first_value():
+    x, y = cumulative(np.array([0, 0, 3, 0, 1, 0]), np.array([1.0, 2, 3, 4, 5, 6]))
+    assert x == [2, 3, 4, 5]
+    assert y == [0, 0.75, 0.75, 1]
+
+
+def test_a_cumulative_share_of_nothing_is_empty():
+    assert cumulative(np.zeros(4, int), np.arange(4.0)) == ([], [])
+
+
+def test_a_chart_is_json_without_nan_and_its_csv_has_every_point():
+    chart = Chart("a", "line", "A", "B", Axis("t", "s"), Axis("v"), [Series("one", [1, 2], [float("nan"), 2.5])])
+    document = json.dumps(chart.as_json(), allow_nan=False)
+    assert json.loads(document)["series"][0]["y"] == [None, 2.5]
+    assert list(chart.csv_rows()) == [("series", "t [s]", "v"), ("one", 1, None), ("one", 2, 2.5)]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, None), (float("inf"), None), (3.0, 3), (1 / 3, 0.333333), ("a", "a")]
+)
+def test_numbers_are_shortened_to_six_digits(value, expected):
+    assert plain(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "no data"),
+        (0, "0.00 s"),
+        (48.21, "48.2 s"),
+        (810, "13.5 min"),
+        (18360, "5.10 h"),
+        (1_071_360, "12.4 d"),
+        (-7200, "-2.00 h"),
+    ],
+)
+def test_durations_are_written_in_the_unit_that_suits_them(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_a_column_has_one_unit_and_one_number_of_decimals():
+    scale = scale_of("seconds", [7200.0, 86_400.0, 3600.0, None])
+    assert [scale.text(value) for value in (7200.0, 86_400.0, 3600.0, None)] == ["2.00", "24.00", "1.00", "no data"]
+    assert scale.unit == "h"
+
+
+@pytest.mark.parametrize(
+    ("value", "base", "text"),
+    [
+        (37, 100, "-63%"),
+        (104.2, 100, "+4.2%"),
+        (1200, 100, "×12"),
+        (5, 100, "÷20"),
+        (100, 100, "0%"),
+        (1, 0, "no data"),
+    ],
+)
+def test_differences_are_written_as_people_say_them(value, base, text):
+    assert percent_change(value, base) == text
+
+
+def test_differences_in_sentences():
+    assert change_in_words(37, 100) == "63% lower"
+    assert change_in_words(5, 100) == "20 times lower"
+    assert change_in_words(300, 100) == "3.0 times higher"
+    assert listing(["a", "b", "c"]) == "a, b and c"
+    assert quantity("share", 0.5) == "50.0%"
+
+
+def test_the_winner_is_named_with_how_much_and_why():
+    best = total("sjf", 2.0, 100.0, cpu_utilisation=0.9, wins=8)
+    base = total("fcfs", 40.0, 400.0, cpu_utilisation=0.6, wins=2)
+    sentence, reason = in_words([best, base], base)
+    assert sentence == "sjf slows tasks down least: a mean slowdown of 2.00, 20 times lower than fcfs."
+    assert "CPU use is 90% instead of 60%" in reason
+    assert "first with 80% of the tasks" in reason
+
+
+def test_policies_of_like_slowdown_are_told_apart_by_completion_times():
+    best, base = total("a", 1.0, 50.0), total("b", 1.0, 100.0)
+    assert "50% shorter under a" in in_words([best, base], base)[0]
+
+
+def test_a_run_without_figures_has_no_winner():
+    assert in_words([total("a", None)], None)[0].startswith("No task has finished")
+
+
+def test_blue_means_better_for_each_figure_whichever_way_is_better():
+    board = leaderboard([total("a", 2.0, 10.0, fairness=0.9), total("b", 4.0, 20.0, fairness=0.5)], base="b", sort="")
+    names = [column.name for column in board.columns]
+    row = next(row for row in board.rows if row.scheduler == "a")
+    assert row.cells[names.index("mean_bounded_slowdown")].verdict == "better"
+    assert row.cells[names.index("fairness")].verdict == "better"
+
+
+def test_the_leaderboard_sorts_by_any_column_and_keeps_the_ranks():
+    totals = [total("a", 2.0, 30.0), total("b", 4.0, 20.0), total("c", None)]
+    board = leaderboard(totals, base="a", sort="mean_job_completion_time")
+    assert (board.rows[0].scheduler, board.rows[0].rank) == ("b", 2)
+    assert board.rows[-1].scheduler == "c"
+
+
+def test_shares_of_a_pair_in_the_win_matrix_add_up_to_one():
+    one, two = total("a", 1.0), total("b", 2.0)
+    one.details, two.details = {"beats": {"a": 0, "b": 30}}, {"beats": {"a": 10, "b": 0}}
+    (_, first), (_, second) = win_matrix([one, two])
+    assert first[1].share + second[0].share == 1
+    assert (first[1].step, second[0].step) == (8, 2)
+    assert first[0].share is None
+
+
+def test_every_policy_has_one_look_and_the_usual_rivals_differ():
+    names = [order.name for order in ORDERS] + [f"{order.name}+easy" for order in ORDERS] + list(READY_MADE)
+    for name in [*names, "learned:x+easy", "gone"]:
+        look = appearance(name)
+        assert look == appearance(name)
+        assert 0 <= look.colour < COLOURS
+        assert 0 <= look.dash < len(DASH_ARRAYS)
+    rivals = ["fcfs", "fcfs+easy", "fcfs+conservative", "sjf", "sjf+easy", "wfp3", "wfp3+easy", "f1", "f1+easy", "saf"]
+    assert len({appearance(name) for name in rivals}) == len(rivals)
+    old = [name for name in READY_MADE if name != "recorded"]
+    assert len({appearance(name) for name in old}) == len(old)
+
+
+def test_a_paired_interval_holds_the_true_difference_and_knows_when_it_is_clear():
+    generator = np.random.default_rng(1)
+    base = generator.exponential(100, 3000)
+    found = paired_difference(base, base - 5 + generator.normal(0, 20, 3000))
+    assert found.low < -5 < found.high
+    assert found.clear
+    assert found.sooner + found.later + found.same == found.tasks == 3000
+
+
+def test_too_few_tasks_have_a_mean_but_no_interval():
+    found = paired_difference(np.arange(10.0), np.arange(10.0) + 1)
+    assert (found.mean, found.low, found.clear) == (1.0, None, False)
+    assert paired_difference(np.zeros(0), np.zeros(0)).mean is None
