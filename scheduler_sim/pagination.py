@@ -57,12 +57,13 @@ class KeysetPagination(BasePagination):
         size = self._page_size(request)
         orderings = view.orderings()
         ordering = request.query_params.get("ordering") or next(iter(orderings))
-        name = ordering.removeprefix("-")
-        if name not in {known.removeprefix("-") for known in orderings}:
+        opposite = _reversed([ordering])[0]
+        if ordering in orderings:
+            paths = list(orderings[ordering])
+        elif opposite in orderings:
+            paths = _reversed(list(orderings[opposite]))
+        else:
             raise ValidationError({"ordering": [f"Rows can be ordered by {', '.join(orderings)}."]})
-        paths = list(orderings[name] if name in orderings else orderings[f"-{name}"])
-        if ordering.startswith("-"):
-            paths = _reversed(paths)
 
         cursor = request.query_params.get("cursor")
         backwards, values = self._position(cursor, ordering, len(paths)) if cursor else (False, None)

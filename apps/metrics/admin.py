@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from apps.metrics.models import Metric
+from apps.metrics.models import CacheGeneration, Metric
 from apps.results.admin import RunFilter, SchedulerFilter
 from scheduler_sim.admin import ReadOnlyAdmin
 
@@ -36,3 +36,11 @@ class MetricAdmin(ReadOnlyAdmin):
         """Order one run by policy and time, all of them by the primary key."""
         by_run = ("run_id", "scheduler", "window_start_time", "window_end_time")
         return by_run if request.GET.get("run") else self.ordering
+
+
+@admin.register(CacheGeneration)
+class CacheGenerationAdmin(ReadOnlyAdmin):
+    """How often what the cache holds has become outdated."""
+
+    list_display = ("scope", "value")
+    search_fields = ("=scope",)

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from apps.results.models import Run, SchedulerResult
+from apps.results.models import Run, RunDeletion, SchedulerResult, Study
 from scheduler_sim.admin import BigTableAdmin, ReadOnlyAdmin, RecentChoices
 
 
@@ -106,3 +106,19 @@ class SchedulerResultAdmin(ReadOnlyAdmin):
     def task_number(self, result: SchedulerResult) -> int:
         """Return the task's number inside its workload."""
         return result.task.task_id
+
+
+@admin.register(Study)
+class StudyAdmin(ReadOnlyAdmin):
+    """Studies; what their runs came to is on the runs."""
+
+    list_display = ("name", "created_at", "updated_at")
+    search_fields = ("name",)
+    date_hierarchy = "created_at"
+
+
+@admin.register(RunDeletion)
+class RunDeletionAdmin(ReadOnlyAdmin):
+    """Deletions that were begun and have placements left to remove."""
+
+    list_display = ("run_number", "first_result_id", "last_result_id", "created_at")

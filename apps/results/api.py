@@ -36,6 +36,7 @@ class RunSerializer(serializers.ModelSerializer):
             "name",
             "workload",
             "workload_name",
+            "study",
             "cluster",
             "policies",
             "seed",
@@ -63,6 +64,7 @@ class RunFilterSet(django_filters.FilterSet):
     name = django_filters.CharFilter()
     status = django_filters.MultipleChoiceFilter(choices=Run.Status)
     workload = IntegerFilter(field_name="workload_id", help_text="Key of the workload.")
+    study = IntegerFilter(field_name="study_id", help_text="Key of the study.")
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
     created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
 
@@ -160,7 +162,14 @@ class SchedulerResultViewSet(RowsViewSet):
         filters = given & set(self.filterset_class.base_filters)
         if filters and "run" not in filters:
             raise ValidationError({"run": [f"Name a run as well to filter by {', '.join(sorted(filters))}."]})
-        return super().filter_queryset(queryset)
+        queryset = super().filter_queryset(queryset)
+        if filters and self.request.query_params.get("ordering", "").lstrip("-") == "id":
+            # A run's rows lie together in the primary key: with these bounds a page is read off it.
+            bounds = Run.objects.filter(pk=self.request.query_params["run"], first_result_id__isnull=False)
+            queryset = queryset.filter(
+                id__range=bounds.values_list("first_result_id", "last_result_id").first() or (0, 0)
+            )
+        return queryset
 
 
 class PolicyPartSerializer(serializers.Serializer):

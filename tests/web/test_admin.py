@@ -1,6 +1,8 @@
 """Admin pages stay cheap on tables with many rows."""
 
 import pytest
+from django.apps import apps
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
@@ -21,12 +23,21 @@ PAGES = (
     "training/trainingdata",
     "training/trainedmodel",
     "live/simulationstate",
+    "results/study",
+    "results/rundeletion",
+    "metrics/cachegeneration",
 )
 
 
+def test_every_model_has_a_page() -> None:
+    ours = {model for app in apps.get_app_configs() if app.name.startswith("apps.") for model in app.get_models()}
+    assert {f"{model._meta.app_label}/{model._meta.model_name}" for model in ours} == set(PAGES)
+    assert ours <= set(admin.site._registry)
+
+
 @pytest.fixture
-def signed_in(client: Client, admin: User) -> Client:
-    client.force_login(admin)
+def signed_in(client: Client, request: pytest.FixtureRequest) -> Client:
+    client.force_login(request.getfixturevalue("admin"))
     return client
 
 

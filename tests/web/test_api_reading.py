@@ -92,6 +92,24 @@ def test_paging_forwards_and_backwards_shows_every_row_once(api: APIClient, run:
     assert len(set(rows)) == len(rows)
 
 
+@pytest.mark.parametrize("name", ["workloads", "runs", "results", "metrics", "training-data", "models"])
+def test_a_list_begins_with_the_newest_unless_told_otherwise(api: APIClient, run: Run, name: str) -> None:
+    make_training_rows(run, 3)
+    make_models(3)
+    make_run(2, name="newer")
+    rows = [row["id"] for row in api.get(f"/api/v1/{name}/").json()["results"]]
+    assert rows == sorted(rows, reverse=True)
+    assert [row["id"] for row in api.get(f"/api/v1/{name}/?ordering=id").json()["results"]] == sorted(rows)
+
+
+@pytest.mark.parametrize(("ordering", "backwards"), [("task_count", False), ("-task_count", True)])
+def test_a_minus_reverses_the_ordering(api: APIClient, db: None, ordering: str, backwards: bool) -> None:
+    for count in (3, 1, 2):
+        make_run(count, name=f"{count} tasks")
+    rows = [row["task_count"] for row in api.get(f"/api/v1/workloads/?ordering={ordering}").json()["results"]]
+    assert rows == sorted([1, 2, 3], reverse=backwards)
+
+
 def test_rows_that_tie_in_the_ordering_are_neither_lost_nor_repeated(api: APIClient, db: None) -> None:
     run = make_run(700)
     address, seen = f"/api/v1/results/?run={run.pk}&ordering=-wait_time&page_size=300", []
@@ -137,6 +155,13 @@ def test_results_can_be_filtered_within_a_run(api: APIClient, run: Run) -> None:
     assert [(row["run"], row["scheduler"], row["task_id"]) for row in rows] == [
         (run.pk, "fcfs", number) for number in (3, 4, 5)
     ]
+
+
+def test_the_newest_results_of_one_run_come_first_when_asked(api: APIClient, run: Run) -> None:
+    make_run(3, name="another")
+    rows = api.get(f"/api/v1/results/?run={run.pk}&ordering=-id&page_size=3").json()["results"]
+    assert [row["id"] for row in rows] == [run.last_result_id - step for step in range(3)]
+    assert api.get("/api/v1/results/?run=999&ordering=-id").json()["results"] == []
 
 
 @pytest.mark.parametrize("name", ["workloads", "tasks", "runs", "results", "metrics"])
