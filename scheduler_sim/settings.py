@@ -137,6 +137,13 @@ else:
     CACHES = {"default": {"BACKEND": "django_prometheus.cache.backends.locmem.LocMemCache"}}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
+# Workers that play the runs of studies; without a broker `runstudy` uses this machine's cores.
+CELERY_BROKER_URL = environment.url("CELERY_BROKER_URL", ("redis", "rediss"))
+# How long a run may take before Redis offers it to another worker, which then finds it claimed.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": environment.integer("CELERY_VISIBILITY_TIMEOUT", 12 * 3600, minimum=1)
+}
+
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = environment.text("TIME_ZONE", "UTC")
 USE_I18N = False

@@ -25,7 +25,8 @@ class RunConfiguration:
         seed: of every random stream.
         limit: play the first so many tasks by (arrival_time, task_id); None for all.
         on_oversize: what to do with tasks that could never start on the cluster.
-        estimates: `trace`, `exact`, `factor:F`, `uniform:F`: what policies are told about durations.
+        estimates: `trace`, `exact`, `factor:F`, `uniform:F` or `predicted:MODEL`: what policies are told of durations.
+        load_factor: arrivals so many times as dense (see `whatif.scale_load`).
         split_model: how the two sides of a split task run.
         kill_at_estimate: end a task when its estimate is used up.
         conservative_depth: how many queued tasks hold a reservation; None for all.
@@ -39,6 +40,7 @@ class RunConfiguration:
     limit: int | None = None
     on_oversize: Literal["fail", "drop", "clamp"] = "fail"
     estimates: str = "trace"
+    load_factor: float = 1.0
     split_model: Literal["concurrent", "sequential"] = "concurrent"
     kill_at_estimate: bool = False
     conservative_depth: int | None = None

@@ -62,7 +62,8 @@ class SimulationState(models.Model):
         Raises:
             RunStateError: another living process has it, or took it at the same moment.
         """
-        if self.is_alive and self.process_id != os.getpid():
+        # Two containers may well give their processes the same number, so the host counts too.
+        if self.is_alive and (self.host, self.process_id) != (processes.host_name(), os.getpid()):
             raise RunStateError(f"Run {self.run.name} is being played by process {self.process_id} on {self.host}.")
         claimed = {
             "host": processes.host_name(),

@@ -97,6 +97,10 @@ def _read(run: Run, scheduler: str) -> Placements:
     task, node, device, start, finish, wait, fraction = (column[order] for column in columns)
     key, number, arrival, cpus, gpus = _tasks(run.workload_id)
     row = np.searchsorted(key, task)
+    load_factor = run.configuration.get("load_factor", 1.0)
+    if load_factor != 1.0 and len(arrival):
+        # The tasks as the run played them (see `whatif.scale_load`).
+        arrival = arrival.min() + (arrival - arrival.min()) / load_factor
     return Placements(
         task=task.astype(np.int64),
         number=number[row].astype(np.int64),

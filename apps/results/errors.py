@@ -11,3 +11,7 @@ class RunStateError(DomainError):
 
 class UnknownRun(DomainError):
     """No run has that number or name."""
+
+
+class UnknownStudy(DomainError):
+    """No study has that number or name."""

@@ -5,10 +5,10 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import F
+from django.db.models import Count, F, Q
 from django.db.models.lookups import Exact
 
-from apps.results.errors import UnknownRun
+from apps.results.errors import UnknownRun, UnknownStudy
 from apps.tasks.models import Task
 from scheduler_sim.columnar import insert_blocks
 
@@ -48,6 +48,30 @@ class RunQuerySet(models.QuerySet):
         if wanted not in taken:
             return wanted
         return next(name for number in count(2) if (name := f"{wanted} {number}") not in taken)
+
+
+class StudyQuerySet(models.QuerySet):
+    """Studies."""
+
+    def with_counts(self) -> "StudyQuerySet":
+        """Add `run_count`, `finished_count` and `failed_count`."""
+        return self.annotate(
+            run_count=Count("runs"),
+            finished_count=Count("runs", filter=Q(runs__status="finished")),
+            failed_count=Count("runs", filter=Q(runs__status="failed")),
+        )
+
+    def named(self, wanted: str) -> Any:
+        """Return the study with this number or name; a number is tried first.
+
+        Raises:
+            UnknownStudy: there is none.
+        """
+        found = self.filter(pk=int(wanted)).first() if wanted.isascii() and wanted.isdecimal() else None
+        found = found or self.filter(name=wanted).first()
+        if found is None:
+            raise UnknownStudy(f"There is no study {wanted!r}.")
+        return found
 
 
 class SchedulerResultQuerySet(models.QuerySet):

@@ -1,13 +1,56 @@
 """Runs and the placements they made."""
 
+from collections.abc import Mapping
+
 from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from apps.results.errors import RunStateError
-from apps.results.managers import RunQuerySet, SchedulerResultQuerySet
+from apps.results.managers import RunQuerySet, SchedulerResultQuerySet, StudyQuerySet
 from apps.results.signals import rows_changed
 from apps.tasks.models import Task, Workload
+
+
+class Study(models.Model):
+    """A named grid of runs: workloads, loads, clusters, policies, estimates and seeds. Its status is its runs'."""
+
+    name = models.CharField(max_length=200)
+    definition = models.JSONField(help_text="The grid, as it was given.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = StudyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name_plural = "studies"
+        constraints = [
+            models.UniqueConstraint(fields=("name",), name="%(app_label)s_%(class)s_unique_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def counts(self) -> dict[str, int]:
+        """Return how many of its runs have each status that occurs."""
+        return dict(self.runs.order_by().values_list("status").annotate(models.Count("id")))
+
+    @property
+    def status(self) -> str:
+        """What its runs' statuses come to: empty, queued, running, finished, failed or stopped."""
+        return study_status(self.counts())
+
+
+def study_status(counts: Mapping[str, int]) -> str:
+    """Return the status of a study from the number of its runs of each status."""
+    if not any(counts.values()):
+        return "empty"
+    if counts.get("running") or counts.get("paused"):
+        return "running"
+    if counts.get("queued"):
+        return "queued" if counts["queued"] == sum(counts.values()) else "running"
+    return next((status for status in ("failed", "stopped") if counts.get(status)), "finished")
 
 
 class Run(models.Model):
@@ -49,12 +92,24 @@ class Run(models.Model):
     first_result_id = models.BigIntegerField(null=True, editable=False, help_text="No result has a lower key.")
     last_result_id = models.BigIntegerField(null=True, editable=False, help_text="No result has a higher key.")
 
+    study = models.ForeignKey(
+        Study, on_delete=models.SET_NULL, null=True, blank=True, related_name="runs", db_index=False
+    )
+    study_point = models.JSONField(default=dict, blank=True, help_text="Where in the study's grid it lies.")
+    digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of all that decides what it computes.")
+
     objects = RunQuerySet.as_manager()
 
     class Meta:
         ordering = ("-id",)
         constraints = [
             models.UniqueConstraint(fields=("name",), name="%(app_label)s_%(class)s_unique_name"),
+            # A study never holds the same run twice. Also serves the runs of a study.
+            models.UniqueConstraint(
+                fields=("study", "digest"),
+                condition=Q(study__isnull=False),
+                name="%(app_label)s_%(class)s_unique_in_study",
+            ),
         ]
         indexes = [
             # The start page and /api/v1/runs/?status=: runs under way, newest first.

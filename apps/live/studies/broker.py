@@ -1,0 +1,60 @@
+"""Runs on Celery workers, on this machine and others."""
+
+import time
+from collections.abc import Sequence
+
+from apps.live.models import SimulationState
+from apps.live.studies.pool import ATTEMPTS, Ended
+from apps.results.models import Run
+
+POLL_SECONDS = 0.5
+SETTLE_SECONDS = 5.0
+"""How long after it was sent a run is given until its process may be found dead."""
+
+SILENT_SECONDS = 120.0
+"""When for so long no run ended and none shows life, those that wait are sent again: the broker may have lost them."""
+
+
+def play_on_workers(run_ids: Sequence[int], *, on_end: Ended) -> None:
+    """Send runs to the workers, and tell of each when it has ended.
+
+    A run whose process died is sent again at once, without waiting for the broker to find out. Ctrl-C leaves
+    everything to the workers; asking again later takes up the watch.
+
+    Args:
+        on_end: called in this process with the run's key and its status.
+    """
+    import scheduler_sim.celery  # noqa: F401 the application to which the task belongs
+    from apps.live.celery_tasks import play_study_run
+
+    for run_id in run_ids:
+        play_study_run.delay(run_id)
+    left = set(run_ids)
+    sent_again: dict[int, int] = {}
+    sent_at: dict[int, float] = {}
+    began = changed_at = time.monotonic()
+    while left:
+        time.sleep(POLL_SECONDS)
+        over = dict(Run.objects.filter(pk__in=left, status__in=Run.TERMINAL).values_list("pk", "status"))
+        for run_id, status in over.items():
+            left.discard(run_id)
+            on_end(run_id, status)
+        states = list(
+            SimulationState.objects.select_related("run").filter(
+                run__in=left, run__status__in=(Run.Status.RUNNING, Run.Status.PAUSED)
+            )
+        )
+        if over or any(state.is_alive for state in states):
+            changed_at = time.monotonic()
+        for state in states:
+            if state.is_interrupted and time.monotonic() - sent_at.get(state.run_id, began) > SETTLE_SECONDS:
+                sent_again[state.run_id] = sent_again.get(state.run_id, 0) + 1
+                if sent_again[state.run_id] > ATTEMPTS:
+                    state.run.fail(f"The processes that played it died {ATTEMPTS} times.")
+                    continue
+                sent_at[state.run_id] = time.monotonic()
+                play_study_run.delay(state.run_id)
+        if left and time.monotonic() - changed_at > SILENT_SECONDS:
+            changed_at = time.monotonic()
+            for run_id in sorted(left):
+                play_study_run.delay(run_id)

@@ -1,0 +1,284 @@
+"""What a study is made of, read from YAML or JSON and checked once on the way in."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from apps.live.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS
+from apps.results.errors import DomainError
+from scheduler_sim import engine
+from scheduler_sim.engine.estimates import Estimates
+from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.generators import GENERATORS
+from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.whatif import add_nodes, drop_nodes
+
+MOST_RUNS = 1_000_000
+DEFAULT_FIGURE = "mean_bounded_slowdown"
+
+_FIXED = ("limit", "on_oversize", "split_model", "kill_at_estimate", "conservative_depth", "warmup", "cooldown", "keep")
+
+
+class InvalidStudy(DomainError):
+    """A study's definition that has no meaning."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a study's tasks come from: a stored workload or a file by name, or a model with one workload a seed.
+
+    Attributes:
+        label: what tables call it.
+        stored: name of a stored workload, or the path of a trace; empty for a model.
+        generate: the model's name; empty for a stored workload.
+        tasks: how many the model makes.
+        parameters: of the model.
+    """
+
+    label: str
+    stored: str = ""
+    generate: str = ""
+    tasks: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When a study has replications enough: the half width of every interval is so small a part of its mean."""
+
+    figure: str
+    relative_width: float
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A checked definition.
+
+    Attributes:
+        name: the study's.
+        sources, load_factors, clusters, estimates, seeds: the grid; clusters by their label.
+        policies: names, played in every run.
+        base: the policy with which the others are compared.
+        figure: the figure that is shown first.
+        fixed: choices that are the same in all runs, as `RunConfiguration` calls them.
+        stopping: None to play every seed.
+        document: what was given, as stored with the study.
+    """
+
+    name: str
+    sources: tuple[Source, ...]
+    load_factors: tuple[float, ...]
+    clusters: tuple[tuple[str, engine.Cluster | None], ...]
+    policies: tuple[str, ...]
+    estimates: tuple[str, ...]
+    seeds: tuple[int, ...]
+    base: str
+    figure: str
+    fixed: Mapping[str, Any]
+    stopping: Stopping | None
+    document: Mapping[str, Any]
+
+    @property
+    def run_count(self) -> int:
+        """How many runs the whole grid has."""
+        return math.prod(map(len, (self.sources, self.load_factors, self.clusters, self.estimates, self.seeds)))
+
+    @classmethod
+    def from_json(cls, document: Any) -> Self:
+        """Check a definition.
+
+        Raises:
+            InvalidStudy, EngineError: what has no meaning, in one sentence.
+        """
+        known = {"name", "workloads", "load_factors", "clusters", "policies", "estimates", "seeds", "base", "figure"}
+        given = _mapping("The study", document, known | {"sequential", *_FIXED})
+        name = str(given.get("name") or "").strip()
+        if not 1 <= len(name) <= 200:
+            raise InvalidStudy("A study needs a name of 1 to 200 characters.")
+        policies = _policies(given.get("policies"))
+        stopping = _stopping(given.get("sequential"))
+        seeds = _seeds(given.get("seeds", 1))
+        if stopping is not None:
+            seeds = tuple(range(1, stopping.maximum + 1)) if "seeds" not in given else seeds
+        base = str(given.get("base") or policies[0])
+        if base not in policies:
+            raise InvalidStudy(f"The base {base!r} is not among the study's policies.")
+        figure = _figure(given.get("figure", DEFAULT_FIGURE))
+        definition = cls(
+            name=name,
+            sources=tuple(_source(one) for one in _list("workloads", given.get("workloads"))),
+            load_factors=tuple(_factor(one) for one in _list("load_factors", given.get("load_factors", [1.0]))),
+            clusters=tuple(_cluster(one) for one in _list("clusters", given.get("clusters", ["auto"]))),
+            policies=policies,
+            estimates=tuple(
+                str(Estimates.parse(str(one))) for one in _list("estimates", given.get("estimates", "trace"))
+            ),
+            seeds=seeds,
+            base=base,
+            figure=figure,
+            fixed=_fixed(given),
+            stopping=stopping,
+            document=dict(given),
+        )
+        for axis in ("load_factors", "estimates", "seeds"):
+            _refuse_twice(axis, getattr(definition, axis))
+        _refuse_twice("clusters", [label for label, _ in definition.clusters])
+        _refuse_twice("workloads", [source.label for source in definition.sources])
+        if definition.run_count > MOST_RUNS:
+            raise InvalidStudy(f"The grid has {definition.run_count:,} runs, more than {MOST_RUNS:,}.")
+        return definition
+
+
+def read_definition(path: str | Path) -> Definition:
+    """Read a study's file, JSON or YAML; `name` may be left out: the file's own name.
+
+    Raises:
+        InvalidStudy, EngineError: the file cannot be read, or the definition has no meaning.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidStudy(f"{file} is not a text file in UTF-8.") from None
+    except OSError as error:
+        raise InvalidStudy(f"{file} cannot be read: {error.strerror}.") from error
+    try:
+        document = json.loads(text) if file.suffix.lower() == ".json" else yaml.safe_load(text)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        raise InvalidStudy(f"{file} is not valid JSON or YAML: {' '.join(str(error).split())}.") from error
+    if isinstance(document, dict):
+        document = {"name": file.stem, **document}
+    return Definition.from_json(document)
+
+
+def _mapping(what: str, value: Any, known: set[str]) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidStudy(f"{what} is not a mapping of names to values.")
+    unknown = sorted(str(key) for key in set(value) - known)
+    if unknown:
+        raise InvalidStudy(f"{what} has unknown keys: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
+    return value
+
+
+def _list(what: str, value: Any) -> list[Any]:
+    values = value if isinstance(value, list) else [value]
+    if not values or values == [None]:
+        raise InvalidStudy(f"The study names no {what}.")
+    return values
+
+
+def _refuse_twice(what: str, values: Any) -> None:
+    twice = next((value for number, value in enumerate(values) if value in values[:number]), None)
+    if twice is not None:
+        raise InvalidStudy(f"The study names {twice} twice among its {what}.")
+
+
+def _policies(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = value.split(",")
+    names = ",".join(str(one) for one in _list("policies", value))
+    return tuple(policy.name for policy in engine.parse_policies(names))
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_RUNS:
+        return tuple(range(1, value + 1))
+    given = value if isinstance(value, list) else []
+    if given and all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63 for seed in given):
+        return tuple(given)
+    raise InvalidStudy("seeds is a number N, for the seeds 1 to N, or a list of whole numbers from 0 to 2**63 - 1.")
+
+
+def _factor(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        raise InvalidStudy(f"A load factor is a number above 0, not {value!r}.")
+    return float(value)
+
+
+def _figure(value: Any) -> str:
+    if value not in FIGURES:
+        raise InvalidStudy(f"There is no figure called {value!r}. Figures: {', '.join(FIGURES)}.")
+    return str(value)
+
+
+def _source(value: Any) -> Source:
+    if isinstance(value, str):
+        return Source(label=value, stored=value)
+    given = _mapping("A workload of the study", value, {"stored", "file", "generate", "tasks", "parameters", "label"})
+    named = [key for key in ("stored", "file", "generate") if given.get(key)]
+    if len(named) != 1:
+        raise InvalidStudy("A workload of the study names one of stored, file and generate.")
+    if named != ["generate"]:
+        wanted = str(given[named[0]])
+        return Source(label=str(given.get("label") or Path(wanted).name), stored=wanted)
+    model, tasks, parameters = str(given["generate"]), given.get("tasks", 1000), given.get("parameters") or {}
+    if model not in GENERATORS:
+        raise InvalidStudy(f"There is no generator called {model!r}. Generators: {', '.join(sorted(GENERATORS))}.")
+    if isinstance(tasks, bool) or not isinstance(tasks, int) or tasks < 1:
+        raise InvalidStudy(f"tasks must be a whole number above 0, not {tasks!r}.")
+    GENERATORS[model].parse(parameters)
+    label = str(given.get("label") or f"{model}-{tasks}")
+    return Source(label=label, generate=model, tasks=tasks, parameters=dict(parameters))
+
+
+def _cluster(value: Any) -> tuple[str, engine.Cluster | None]:
+    """Return a cluster and its label; None for `auto`, which depends on the workload."""
+    if isinstance(value, str):
+        return ("auto", None) if value == "auto" else (value, load_cluster(value))
+    given = _mapping("A cluster of the study", value, {"cluster", "label", "add_nodes", "drop_nodes", "name", "groups"})
+    if "groups" in given:
+        described = {key: given[key] for key in ("name", "groups") if key in given}
+        cluster = engine.Cluster.from_json({"name": "described", **described})
+    elif given.get("cluster") and given["cluster"] != "auto":
+        cluster = load_cluster(str(given["cluster"]))
+    else:
+        raise InvalidStudy("A cluster of the study names a preset or file under cluster, or lists its groups.")
+    if given.get("add_nodes"):
+        cluster = add_nodes(cluster, _changes(given["add_nodes"]))
+    if given.get("drop_nodes"):
+        cluster = drop_nodes(cluster, _changes(given["drop_nodes"]))
+    return str(given.get("label") or cluster.name), cluster
+
+
+def _changes(value: Any) -> str:
+    return ",".join(f"{name}={number}" for name, number in value.items()) if isinstance(value, dict) else str(value)
+
+
+def _stopping(value: Any) -> Stopping | None:
+    if value is None:
+        return None
+    given = _mapping("sequential", value, {"figure", "relative_width", "minimum", "maximum"})
+    width = given.get("relative_width", 0.05)
+    minimum, maximum = given.get("minimum", 5), given.get("maximum", 100)
+    if not isinstance(width, int | float) or not 0 < width < 1:
+        raise InvalidStudy(f"relative_width is a part of the mean between 0 and 1, not {width!r}.")
+    if not (isinstance(minimum, int) and isinstance(maximum, int) and 2 <= minimum <= maximum <= MOST_RUNS):
+        raise InvalidStudy("sequential needs whole numbers with 2 <= minimum <= maximum.")
+    return Stopping(_figure(given.get("figure", DEFAULT_FIGURE)), float(width), minimum, maximum)
+
+
+def _fixed(given: Mapping[str, Any]) -> dict[str, Any]:
+    fixed = {key: given[key] for key in _FIXED if key in given}
+    fixed.setdefault("keep", "summary")
+    for key, choices in (("keep", KEEP), ("on_oversize", ON_OVERSIZE), ("split_model", SPLIT_MODELS)):
+        if key in fixed and fixed[key] not in choices:
+            raise InvalidStudy(f"{key} is one of {', '.join(choices)}, not {fixed[key]!r}.")
+    for key in ("limit", "conservative_depth"):
+        value = fixed.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise InvalidStudy(f"{key} must be a whole number above 0, not {value!r}.")
+    if not isinstance(fixed.get("kill_at_estimate", False), bool):
+        raise InvalidStudy("kill_at_estimate is true or false.")
+    warmup, cooldown = fixed.get("warmup", 0.0), fixed.get("cooldown", 0.0)
+    if not all(isinstance(part, int | float) and not isinstance(part, bool) for part in (warmup, cooldown)) or not (
+        warmup >= 0 and cooldown >= 0 and warmup + cooldown < 1
+    ):
+        raise InvalidStudy("warmup and cooldown are parts of the arrivals from 0 to 1, together below 1.")
+    return fixed
