@@ -1,10 +1,13 @@
 """Admin pages of runs and results."""
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from apps.results.errors import RunStateError
 from apps.results.models import Run, RunDeletion, SchedulerResult, Study
+from apps.results.services import deletions_launch, run_delete
 from scheduler_sim.admin import BigTableAdmin, ReadOnlyAdmin, RecentChoices
 
 
@@ -57,6 +60,7 @@ class RunAdmin(BigTableAdmin):
     search_fields = ("name", "=checksum", "workload__name")
     list_select_related = ("workload",)
     date_hierarchy = "created_at"
+    actions = ("remove",)
     readonly_fields = tuple(field.name for field in Run._meta.concrete_fields if field.name != "name")
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
@@ -64,8 +68,27 @@ class RunAdmin(BigTableAdmin):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Refuse: results carry no database constraint; `prune` deletes a run together with them."""
+        """Refuse Django's own deletion, which would read every row first; `remove` takes its place."""
         return False
+
+    def has_remove_permission(self, request: HttpRequest) -> bool:
+        """Tell who may use `remove`."""
+        return request.user.has_perm("results.delete_run")
+
+    @admin.action(description="Delete runs with all their placements", permissions=["remove"])
+    def remove(self, request: HttpRequest, queryset: QuerySet) -> None:
+        """Let runs disappear at once, whatever their size; a process of its own removes their placements."""
+        removed = 0
+        for run in queryset:
+            try:
+                run_delete(run=run)
+            except RunStateError as error:
+                self.message_user(request, str(error), messages.ERROR)
+            else:
+                removed += 1
+        if removed:
+            transaction.on_commit(deletions_launch)
+            self.message_user(request, f"Deleted {removed} runs; their placements go in the background.")
 
     @admin.display(description="policies")
     def policy_count(self, run: Run) -> int:

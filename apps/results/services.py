@@ -1,8 +1,11 @@
 """Deleting runs."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from apps.results.errors import RunStateError
@@ -64,6 +67,17 @@ def deletions_finish(*, on_progress: Callable[[int], None] | None = None) -> int
             time.sleep(YIELD_SECONDS)
         RunDeletion.objects.filter(pk=deletion.pk).delete()
     return removed
+
+
+def deletions_launch() -> None:
+    """Start a process of its own that finishes the deletions under way and outlives this one."""
+    subprocess.Popen(  # noqa: S603
+        [sys.executable, str(settings.BASE_DIR / "manage.py"), "prune", "--unfinished", "--verbosity", "0"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _delete_range(run_id: int, lower: int, upper: int) -> int:

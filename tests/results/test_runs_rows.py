@@ -1,6 +1,7 @@
 """Looking up, verifying and deleting the placements of runs."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -156,3 +157,17 @@ def test_prune_keeps_the_newest_and_says_first_what_would_go(capsys: pytest.Capt
 def test_prune_needs_to_know_what_to_keep() -> None:
     with pytest.raises(CommandError, match="Say what to keep"):
         call_command("prune", "--yes")
+
+
+def test_the_admin_deletes_runs_that_are_over(
+    admin_client: Any, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable
+) -> None:
+    launched: list[bool] = []
+    monkeypatch.setattr("apps.results.admin.deletions_launch", lambda: launched.append(True))
+    over, queued = make_run(2, "over"), make_queued_run(make_workload(1), "queued")
+    form = {"action": "remove", "_selected_action": [over.pk, queued.pk]}
+    with django_capture_on_commit_callbacks(execute=True):
+        page = admin_client.post("/admin/results/run/", form, follow=True)
+    assert list(Run.objects.values_list("name", flat=True)) == ["queued"]
+    assert launched == [True]
+    assert b"stop it before deleting it" in page.content
