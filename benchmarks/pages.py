@@ -1,0 +1,220 @@
+"""How quick the page of a large run is, and whether a live page keeps its memory.
+
+    .venv/bin/python benchmarks/pages.py [--tasks 100000] [--live-seconds 600] [--keep DIR]
+
+Makes a site of its own (the embedded default), plays a generated workload through eight policies, and prints, in rows
+side by side: the server's time for the page and for its charts, the time to the last chart in headless Chromium
+(first visit and later ones), the bytes that went over the wire with and without the charts' library, and for a live
+page redraws a second and the browser's memory over time. Figures are medians of several visits.
+"""
+
+import argparse
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import sync_playwright
+
+PROJECT = Path(__file__).resolve().parent.parent
+POLICIES = "fcfs,fcfs+easy,sjf,sjf+easy,wfp3,wfp3+easy,f1,f1+easy"
+VISITS = 7
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-precise-memory-info",
+    "--js-flags=--expose-gc",
+)
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", type=int, default=100_000)
+    parser.add_argument("--live-seconds", type=int, default=600)
+    parser.add_argument("--keep", type=Path, help="a folder whose site is kept and used again")
+    options = parser.parse_args()
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        print("There is no Chromium; make browser installs it.", file=sys.stderr)
+        return 1
+    folder = options.keep or Path(tempfile.mkdtemp(prefix="pages-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    site = Site(folder)
+    try:
+        site.fill(options.tasks)
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
+            measure_server(site)
+            measure_browser(browser, site)
+            if options.live_seconds:
+                measure_live(browser, site, options.live_seconds)
+            browser.close()
+    finally:
+        site.stop()
+        if options.keep is None:
+            shutil.rmtree(folder)
+    return 0
+
+
+class Site:
+    """A database with one large finished run, and a server for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.environment = os.environ | {
+            "VAR_DIR": str(folder),
+            "DATABASE_URL": f"sqlite:///{folder / 'site.sqlite3'}",
+            "REDIS_URL": "",
+            "LOG_LEVEL": "WARNING",
+        }
+        self._daphne: subprocess.Popen[bytes] | None = None
+        self._log = (folder / "daphne.log").open("ab")
+
+    def manage(self, *arguments: str) -> list[str]:
+        """Return a command of the site."""
+        return [sys.executable, str(PROJECT / "manage.py"), *arguments]
+
+    def call(self, *arguments: str) -> None:
+        """Run a command to its end."""
+        done = subprocess.run(
+            self.manage(*arguments), check=False, env=self.environment, stdout=self._log, stderr=self._log
+        )
+        if done.returncode:
+            raise SystemExit(f"manage.py {arguments[0]} failed; see {self.folder / 'daphne.log'}.")
+
+    def fill(self, tasks: int) -> None:
+        """Make the runs, unless a kept site holds them, and start the server."""
+        ready = self.folder / f"ready-{tasks}"
+        if not ready.exists():
+            self.call("migrate", "--verbosity", "0")
+            cluster = ("--processors", "256", "--load", "0.7")
+            self.call("generateworkload", "lublin", "--tasks", str(tasks), "--seed", "1", "--name", "large", *cluster)
+            self.call("runsimulation", "--workload", "large", "--cluster", "hpc-256", "--policies", POLICIES)
+            ready.touch()
+        command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port)]
+        self._daphne = subprocess.Popen(
+            [*command, "scheduler_sim.asgi:application"],
+            cwd=PROJECT,
+            env=self.environment,
+            stdout=self._log,
+            stderr=self._log,
+        )
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.1)
+        raise SystemExit("The server did not start.")
+
+    def stop(self) -> None:
+        """End the server."""
+        if self._daphne is not None:
+            self._daphne.terminate()
+            self._daphne.wait(20)
+
+
+def measure_server(site: Site) -> None:
+    """Print the server's time and the bytes of the page and of its numbers, compressed."""
+    for path in ("/runs/1/", "/runs/1/charts.json", "/runs/1/gantt.json", "/runs/", "/"):
+        times, size = [], 0
+        for _ in range(VISITS + 1):
+            request = urllib.request.Request(site.address + path, headers={"Accept-Encoding": "gzip"})
+            began = time.perf_counter()
+            with urllib.request.urlopen(request) as response:
+                size = len(response.read())
+            times.append(time.perf_counter() - began)
+        first, *later = times
+        print(
+            f"server {path:24} first {first * 1000:7.1f} ms   median {statistics.median(later) * 1000:7.1f} ms   "
+            f"{size / 1000:7.1f} kB compressed"
+        )
+
+
+def measure_browser(browser: Any, site: Site) -> None:
+    """Print the time to the last chart and the bytes on the wire, with an empty cache and with a filled one."""
+    first, later, bytes_first, bytes_data = [], [], 0, 0
+    for _ in range(VISITS):
+        context = browser.new_context(viewport={"width": 1440, "height": 960})
+        page = context.new_page()
+        for times in (first, later):
+            page.goto(f"{site.address}/runs/1/")
+            page.wait_for_selector("html[data-charts-drawn]", state="attached")
+            times.append(page.evaluate("performance.getEntriesByName('charts-drawn')[0].startTime"))
+            if times is first:
+                sizes = page.evaluate(
+                    "performance.getEntriesByType('resource').map(one => [one.name, one.transferSize])"
+                    ".concat(performance.getEntriesByType('navigation').map(one => ['page', one.transferSize]))"
+                )
+                bytes_first = sum(size for _, size in sizes)
+                bytes_data = sum(size for name, size in sizes if name == "page" or ".json" in name)
+        page.locator("#gantt").scroll_into_view_if_needed()
+        began = time.perf_counter()
+        page.wait_for_selector("[data-gantt][data-drawn]")
+        gantt = time.perf_counter() - began
+        context.close()
+    print(f"browser last chart, first visit  median {statistics.median(first):7.0f} ms   best {min(first):7.0f} ms")
+    print(f"browser last chart, later visits median {statistics.median(later):7.0f} ms   best {min(later):7.0f} ms")
+    print(f"browser Gantt after it comes into view {gantt * 1000:7.0f} ms")
+    print(
+        f"browser page and numbers {bytes_data / 1000:7.1f} kB on the wire, with everything {bytes_first / 1000:7.1f} kB"
+    )
+
+
+def measure_live(browser: Any, site: Site, seconds: int) -> None:
+    """Print redraws a second and memory of a live page, while a slowed race of eight policies goes on."""
+    rate = 0.8 * 100_000 / max(seconds, 1)
+    command = ("runsimulation", "--workload", "large", "--cluster", "hpc-256", "--policies", POLICIES)
+    race = subprocess.Popen(
+        site.manage(*command, "--name", f"live {time.time():.0f}", "--rate", f"{rate:.3g}"),
+        env=site.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        page = browser.new_page(viewport={"width": 1440, "height": 960})
+        for _ in range(120):
+            page.goto(f"{site.address}/runs/?status=running")
+            links = page.locator("tbody th a", has_text="live")
+            if links.count():
+                break
+            time.sleep(1)
+        links.first.click()
+        page.wait_for_selector("#race[data-frames]", timeout=60_000)
+        began, frames = time.monotonic(), _frames(page)
+        while time.monotonic() - began < seconds:
+            time.sleep(min(30, max(1, seconds / 10)))
+            page.evaluate("globalThis.gc?.()")
+            elapsed = time.monotonic() - began
+            memory = page.evaluate("performance.memory.usedJSHeapSize") / 1e6
+            print(
+                f"live {elapsed:6.0f} s   {(_frames(page) - frames) / elapsed:5.2f} redraws/s   heap {memory:6.1f} MB"
+            )
+    finally:
+        race.terminate()
+        race.wait(60)
+
+
+def _frames(page: Any) -> int:
+    return int(page.locator("#race").get_attribute("data-frames") or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
