@@ -11,7 +11,7 @@ import numpy as np
 
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.nodes_start import sides
-from scheduler_sim.engine.kernels.nodes_state import PLANNED, SEQUENTIAL, WHOLE, Sim, bits_in
+from scheduler_sim.engine.kernels.nodes_state import KEPT_LISTS, PLANNED, SEQUENTIAL, WHOLE, Sim, bits_in
 from scheduler_sim.engine.policies.placement import EARLIEST_FINISH, ORACLE, PREDICTED
 
 CORES, GPUS, MEMORY = range(3)
@@ -222,6 +222,8 @@ def book_option(s: Sim, row: int, fraction: float, node: int, begin: float) -> N
 @kernel
 def note_started(s: Sim, row: int, stamp: int) -> None:
     """Bring the lists made in this walk up to date after a task has started."""
+    if not s.settings[KEPT_LISTS]:
+        return
     t = s.tasks[row]
     chunk = t.chunk
     while chunk >= 0:
