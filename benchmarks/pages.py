@@ -173,9 +173,7 @@ def measure_browser(browser: Any, site: Site) -> None:
     print(f"browser last chart, first visit  median {statistics.median(first):7.0f} ms   best {min(first):7.0f} ms")
     print(f"browser last chart, later visits median {statistics.median(later):7.0f} ms   best {min(later):7.0f} ms")
     print(f"browser Gantt after it comes into view {gantt * 1000:7.0f} ms")
-    print(
-        f"browser page and numbers {bytes_data / 1000:7.1f} kB on the wire, with everything {bytes_first / 1000:7.1f} kB"
-    )
+    print(f"browser page and numbers {bytes_data / 1000:7.1f} kB on the wire, everything {bytes_first / 1000:7.1f} kB")
 
 
 def measure_live(browser: Any, site: Site, seconds: int) -> None:
