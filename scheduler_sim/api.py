@@ -1,6 +1,5 @@
-"""What every endpoint of the API shares: strict JSON, rows straight from the database, CSV, refused misspellings."""
+"""What every endpoint of the API shares: strict JSON, rows straight from the database, refused misspellings."""
 
-import csv
 import io
 import json
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from rest_framework.response import Response
 
 from scheduler_sim.errors import TooLarge
 from scheduler_sim.pagination import KeysetPagination
+from scheduler_sim.renderers import CsvRenderer
 
 MAX_JSON_BYTES = 2**20
 LARGEST_KEY = 2**63 - 1
@@ -46,35 +46,6 @@ class StrictJSONParser(JSONParser):
         if "\\u0000" in text:
             raise ParseError("JSON parse error - a NUL character in a text.")
         return document
-
-
-class CsvRenderer(BaseRenderer):
-    """The rows of a list as CSV: a line of names, then one line a row; what is no plain value is JSON."""
-
-    media_type = "text/csv"
-    format = "csv"
-    charset = "utf-8"
-
-    def render(
-        self, data: Any, accepted_media_type: str | None = None, renderer_context: dict[str, Any] | None = None
-    ) -> str:
-        """Return the text; a page's neighbours are in the Link header."""
-        rows = data["results"]
-        output = io.StringIO()
-        if rows:
-            writer = csv.DictWriter(output, fieldnames=list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-        return output.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, (dict, list)):
-        return json.dumps(value, default=str)
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        # A spreadsheet would run it as a formula.
-        return f"'{value}"
-    return value
 
 
 class GuardedMixin:

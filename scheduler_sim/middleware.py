@@ -107,13 +107,3 @@ def permissions_policy(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
-
-
-@sync_only_middleware
-def one_thread(get_response: GetResponse) -> GetResponse:
-    """Keep the whole chain in one worker thread: stands innermost.
-
-    Under ASGI, Django runs each method of each of its own middlewares as a call of its own into a thread when what
-    lies inside is asynchronous. With a synchronous innermost one, the request goes into its thread once.
-    """
-    return get_response
