@@ -25,6 +25,7 @@ from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_find_or_import, workload_preview
+from apps.training.retraining import Retrainer
 from scheduler_sim import engine
 from scheduler_sim.engine import jit
 from scheduler_sim.engine.generators import GENERATORS
@@ -82,7 +83,9 @@ class Command(BaseCommand):
         how.add_argument(
             "--on-oversize", choices=ON_OVERSIZE, default="fail", help="tasks larger than the cluster (default fail)"
         )
-        how.add_argument("--estimates", default="trace", metavar="KIND", help="trace, exact, factor:F or uniform:F")
+        how.add_argument(
+            "--estimates", default="trace", metavar="KIND", help="trace, exact, factor:F, uniform:F or predicted:MODEL"
+        )
         how.add_argument("--split-model", choices=SPLIT_MODELS, default="concurrent", help="of tasks split CPU/GPU")
         how.add_argument("--kill-at-estimate", action="store_true", help="end tasks whose estimate is used up")
         how.add_argument("--conservative-depth", type=int, metavar="N", help="reservations for the first N queued only")
@@ -112,6 +115,16 @@ class Command(BaseCommand):
             default=ROUND_TASKS,
             metavar="N",
             help=f"tasks in a round (default {ROUND_TASKS})",
+        )
+        endless.add_argument(
+            "--retrain-interval",
+            type=int,
+            default=0,
+            metavar="N",
+            help="fit hybrid_ml anew in the background after N labelled tasks; needs the policy oracle (0: never)",
+        )
+        endless.add_argument(
+            "--retrain-window", type=int, default=20_000, metavar="N", help="the newest N rows that it is fitted to"
         )
         endless.add_argument(
             "--rate", type=float, metavar="TASKS_PER_SECOND", help="slow any race down to so many arrivals a second"
@@ -217,6 +230,16 @@ class Command(BaseCommand):
         for name in ("workload", "limit", "json", "csv"):
             if options[name]:
                 raise CommandError(f"--{name} has no meaning with --continuous.")
+        if options["retrain_interval"] < 0 or options["retrain_window"] < 1:
+            raise CommandError("--retrain-interval must not be negative, and --retrain-window at least 1.")
+        retrainer = Retrainer(
+            interval=options["retrain_interval"] or sys.maxsize, window=options["retrain_window"], seed=options["seed"]
+        )
+
+        def after_round(run: Run) -> None:
+            print_leaderboard(run, self.console)
+            retrainer.round_finished(run)
+
         # A model of CPU/GPU tasks has no traced machine whose size `auto` could take.
         cluster = load_cluster("workstation" if options["cluster"] == "auto" else options["cluster"])
         return ContinuousRace(
@@ -226,7 +249,7 @@ class Command(BaseCommand):
             cluster=cluster,
             configuration=self._configuration(options),
             play=self._play,
-            after_round=lambda run: print_leaderboard(run, self.console),
+            after_round=after_round,
         )
 
     def _play(self, run: Run) -> None:
