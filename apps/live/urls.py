@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from apps.live import comparison_views, views
+from apps.live import comparison_views, study_views, views
 
 _CHART = r"(?P<key>[a-z-]+)\.(?P<kind>csv|json)$"
 
@@ -16,6 +16,16 @@ urlpatterns = [
     re_path(r"^runs/(?P<pk>[0-9]{1,18})/gantt\.(?P<kind>csv|json)$", views.run_gantt, name="run-gantt"),
     path("runs/<int:pk>/tasks/<int:number>/", comparison_views.run_task, name="run-task"),
     path("runs/<int:pk>/task/", comparison_views.run_task_choose, name="run-task-choose"),
+    path("studies/", study_views.study_list, name="study-list"),
+    path("studies/<int:pk>/", study_views.study_detail, name="study-detail"),
+    path("studies/<int:pk>/charts.json", study_views.study_charts_json, name="study-charts"),
+    re_path(
+        r"^studies/(?P<pk>[0-9]{1,18})/charts/(?P<key>[a-z0-9-]+)\.(?P<kind>csv|json)$",
+        study_views.study_chart,
+        name="study-chart",
+    ),
+    re_path(r"^studies/(?P<pk>[0-9]{1,18})/cells\.(?P<kind>csv|json)$", study_views.study_cells, name="study-cells"),
+    re_path(r"^studies/(?P<pk>[0-9]{1,18})/report\.(?P<kind>html|md)$", study_views.study_report, name="study-report"),
     path("compare/", comparison_views.compare, name="compare"),
     path("compare/charts.json", comparison_views.compare_charts, name="compare-charts"),
     re_path(r"^compare/charts/" + _CHART, comparison_views.compare_chart, name="compare-chart"),

@@ -54,12 +54,12 @@ class StudyQuerySet(models.QuerySet):
     """Studies."""
 
     def with_counts(self) -> "StudyQuerySet":
-        """Add `run_count`, `finished_count` and `failed_count`."""
+        """Return the newest first, each with `run_count`, `finished_count` and `failed_count`."""
         return self.annotate(
             run_count=Count("runs"),
             finished_count=Count("runs", filter=Q(runs__status="finished")),
             failed_count=Count("runs", filter=Q(runs__status="failed")),
-        )
+        ).order_by("-pk")
 
     def named(self, wanted: str) -> Any:
         """Return the study with this number or name; a number is tried first.

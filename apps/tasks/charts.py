@@ -40,6 +40,7 @@ class Series:
         colour: number of the policy's colour, None for the page's own ink.
         dash: number of the policy's dash.
         labels: what each point is called, where a point has a name.
+        low, high: the band around a line, as long as y.
     """
 
     name: str
@@ -48,6 +49,8 @@ class Series:
     colour: int | None = None
     dash: int = 0
     labels: Sequence[str] | None = None
+    low: Sequence[float | None] | None = None
+    high: Sequence[float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,13 +106,22 @@ class Chart:
                     "colour": series.colour,
                     "dash": series.dash,
                     **({"labels": list(series.labels)} if series.labels is not None else {}),
+                    **({"low": _plain_list(series.low)} if series.low is not None else {}),
+                    **({"high": _plain_list(series.high)} if series.high is not None else {}),
                 }
                 for series in self.series
             ],
         }
 
     def csv_rows(self) -> Iterable[Sequence[Any]]:
-        """Yield a head and one row a point: series, x, y."""
+        """Yield a head and one row a point: series, x, y, and the band where there is one."""
+        if any(series.low is not None and series.high is not None for series in self.series):
+            yield ("series", _csv_head(self.x), _csv_head(self.y), "low", "high")
+            for series in self.series:
+                gaps = [None] * len(series.y)
+                for row in zip(series.x, series.y, series.low or gaps, series.high or gaps, strict=True):
+                    yield (series.name, *map(plain, row))
+            return
         yield ("series", _csv_head(self.x), _csv_head(self.y))
         for series in self.series:
             for x, y in zip(series.x, series.y, strict=True):
@@ -125,6 +137,10 @@ def plain(value: Any) -> Any:
         return None
     number = float(f"{number:.6g}")
     return int(number) if number.is_integer() else number
+
+
+def _plain_list(values: Sequence[Any]) -> list[Any]:
+    return [plain(value) for value in values]
 
 
 def thin(x: npt.ArrayLike, y: npt.ArrayLike, most: int = SERIES_POINTS) -> tuple[list[float], list[float]]:

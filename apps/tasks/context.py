@@ -9,6 +9,7 @@ THEMES = ("light", "dark")
 
 NAVIGATION = (
     ("/runs/", "Runs"),
+    ("/studies/", "Studies"),
     ("/workloads/", "Workloads"),
     ("/policies/", "Policies"),
     ("/training/", "Training"),

@@ -7,7 +7,7 @@ export function optionsOf(chart, colours, width) {
   const series = chart.series;
   const horizontal = chart.kind === "bar" || chart.kind === "stack";
   const x = scaled(chart.x, series.flatMap((one) => one.x));
-  const y = scaled(chart.y, series.flatMap((one) => one.y));
+  const y = scaled(chart.y, series.flatMap((one) => [...one.y, ...(one.high ?? [])]));
   const narrow = width < 560;
   const several = series.length > 1 && chart.kind !== "bar" && !chart.plain;
   const legendRows = several ? rowsOfLegend(series.map((one) => one.name), width) : 0;
@@ -19,8 +19,22 @@ export function optionsOf(chart, colours, width) {
     tooltip: tooltipOf(chart, colours, x, y),
     xAxis: axisOf(horizontal ? chart.y : chart.x, horizontal ? y : x, colours, false),
     yAxis: axisOf(horizontal ? chart.x : chart.y, horizontal ? x : y, colours, true),
-    series: series.map((one, number) => seriesOf(chart, one, number, { colours, x, y, horizontal })),
+    series: [
+      ...series.map((one, number) => seriesOf(chart, one, number, { colours, x, y, horizontal })),
+      ...series.filter((one) => one.low && one.high).flatMap((one) => bandOf(one, { colours, x, y })),
+    ],
   };
+}
+
+// A band is its lower edge, unseen, and on top of it the height up to the upper edge, filled.
+function bandOf(one, { colours, x, y }) {
+  const rows = one.x.map((_, row) => row).filter((row) => one.low[row] !== null && one.high[row] !== null);
+  const edge = (value) => rows.map((row) => [one.x[row] / x.divisor, value(row) / y.divisor]);
+  const common = { type: "line", name: one.name, stack: `band ${one.name}`, stackStrategy: "all", symbol: "none", silent: true, tooltip: { show: false }, lineStyle: { opacity: 0 }, emphasis: { disabled: true } };
+  return [
+    { ...common, data: edge((row) => one.low[row]) },
+    { ...common, data: edge((row) => one.high[row] - one.low[row]), areaStyle: { color: colours.policies[one.colour], opacity: 0.16 } },
+  ];
 }
 
 function scaled(axis, values) {
@@ -198,7 +212,7 @@ function tooltipOf(chart, colours, x, y) {
       const across = items[0].value[horizontal ? 1 : 0];
       const head = chart.x.scale === "category" ? across : `${chart.x.label} ${value(across, chart.x, x)}`;
       const lines = items
-        .filter((item) => item.value[horizontal ? 0 : 1] !== null)
+        .filter((item) => item.seriesIndex < chart.series.length && item.value[horizontal ? 0 : 1] !== null)
         .sort((one, other) => other.value[1] - one.value[1])
         .map((item) => `${item.marker}${item.seriesName}  ${value(item.value[horizontal ? 0 : 1], chart.y, y)}`);
       return [head, ...lines].join("\n");

@@ -1,0 +1,187 @@
+"""A study or a run as one HTML file that needs nothing else: style and pictures stand inside it."""
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+from django.utils import timezone
+
+from apps.live.leaderboard import FIGURE_COLUMNS, in_words
+from apps.live.studies.charts import study_charts
+from apps.live.studies.figures import study_figures
+from apps.live.studies.report import chosen_base, chosen_figure, policies_of, scale_for, with_reach
+from apps.live.studies.words import study_in_words
+from apps.metrics.models import Metric
+from apps.results.models import Run, Study
+from apps.tasks.charts import Chart, Series
+from apps.tasks.formatting import figure_scale
+from scheduler_sim import engine
+from scheduler_sim.engine.figures import FIGURES
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;color:#1b1f24;max-width:1100px;margin:32px auto;padding:0 20px}
+h1{font-size:26px}h2{font-size:19px;margin-top:32px}table{border-collapse:collapse;font-size:13px;display:block;
+overflow-x:auto}th,td{border-bottom:1px solid #d5d9de;padding:5px 9px;text-align:right;white-space:nowrap}
+th:first-child,td:first-child{text-align:left}.muted{color:#59636e}b.best{color:#0b5cad}svg{max-width:100%;height:auto}
+"""
+_COLOURS = (
+    "#7a4fb5", "#b0563a", "#3f8f6b", "#0b7a75", "#b3367a", "#1f6fc4",
+    "#5b6470", "#8a6d1d", "#8b8f95", "#2f7d32", "#c0392b", "#a05a00",
+)  # fmt: skip
+_DASHES = ("", "7 4", "2 3", "10 3 2 3", "14 4", "4 2 1 2", "1 4", "12 3 2 3 2 3")
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 760, 320, 70, 44, 14
+
+
+def study_html(study: Study, *, figure: str = "", base: str = "") -> str:
+    """Return a study's conclusion, grid with intervals, charts and definition."""
+    figure, base = chosen_figure(study, figure), chosen_base(study, base)
+    cells = study_figures(study, figure, base)
+    names, scale = policies_of(cells), scale_for(cells, figure)
+    unit = f" ({scale.unit})" if scale.unit else ""
+    rows = []
+    for one in cells:
+        place = one.cell
+        values = []
+        for name in names:
+            text = escape(with_reach(one.standings[name], scale)) if name in one.standings else "no data"
+            difference = one.standings[name].difference if name in one.standings else None
+            text += " *" if difference is not None and difference.is_clear else ""
+            values.append(f'<b class="best">{text}</b>' if name == one.best else text)
+        load = "no data" if one.offered_load is None else f"{one.offered_load:.1%}"
+        texts = (place.workload, f"{place.load_factor:g}", load, place.cluster, place.estimates, str(len(one.run_ids)))
+        rows.append([*map(escape, texts), *values])
+    heads = ["Workload", "Load factor", "Offered load", "Cluster", "Estimates", "Seeds", *names]
+    parts = [
+        f"<p>{' '.join(map(escape, study_in_words(cells, figure=figure, base=base)))}</p>",
+        f"<h2>{escape(FIGURES[figure].label)}{escape(unit)}</h2>",
+        f'<p class="muted">{escape(FIGURES[figure].definition)} Mean over the seeds and its 95% interval (Student t; '
+        f"bootstrap BCa for percentiles and extremes). * differs from {escape(base)} at 95%, paired over seeds and "
+        "corrected for many comparisons (Holm). The best of each row is bold.</p>",
+        _table(map(escape, heads), rows),
+    ]
+    for chart in study_charts(cells, figure).values():
+        parts += [f"<h2>{escape(chart.title)}</h2>", f"<p>{escape(chart.finding)}</p>", _drawing(chart)]
+    definition = [[escape(str(key)), escape(str(value))] for key, value in study.definition.items()]
+    parts += ["<h2>Definition</h2>", _table(["Setting", "Value"], definition)]
+    versions = sorted(set(study.runs.order_by().values_list("engine_version", "code_version")))
+    code = ", ".join(f"engine {one}, code {other or 'not known'}" for one, other in versions)
+    parts.append(f'<p class="muted">{study.runs.finished().count()} finished runs; {escape(code)}.</p>')
+    return _page(f"Study: {study.name}", parts)
+
+
+def run_html(run: Run) -> str:
+    """Return a run's conclusion, leaderboard and configuration."""
+    totals = list(Metric.objects.leaderboard(run))
+    shown = [name for name in FIGURE_COLUMNS if any(getattr(total, name) for total in totals)]
+    scales = {name: figure_scale(name, [getattr(total, name) for total in totals]) for name in shown}
+    rows = [
+        [escape(total.scheduler), *(escape(scales[name].with_unit(getattr(total, name))) for name in shown)]
+        for total in totals
+    ]
+    base = next((total for total in totals if total.scheduler == run.policies[0]), None)
+    facts = {
+        "workload": f"{run.workload.name}, sha256 {run.workload.source_sha256 or 'none (generated)'}",
+        "cluster": f"{run.cluster['name']}",
+        **run.configuration,
+        "engine": f"{run.engine_version}, code {run.code_version or 'not known'}",
+        "checksum": run.checksum,
+    }
+    parts = [
+        f"<p>{escape(' '.join(in_words(totals, base)))}</p>",
+        _table(["Policy", *(escape(FIGURES[name].label) for name in shown)], rows),
+        "<h2>Configuration</h2>",
+        _table(["Setting", "Value"], [[escape(str(key)), escape(str(value))] for key, value in facts.items()]),
+    ]
+    return _page(f"Run {run.pk}: {run.name}", parts)
+
+
+def run_markdown(run: Run) -> str:
+    """Return a run's conclusion and leaderboard as Markdown."""
+    totals = list(Metric.objects.leaderboard(run))
+    shown = [name for name in FIGURE_COLUMNS if any(getattr(total, name) for total in totals)]
+    scales = {name: figure_scale(name, [getattr(total, name) for total in totals]) for name in shown}
+    base = next((total for total in totals if total.scheduler == run.policies[0]), None)
+    lines = [f"# {run.name}", "", " ".join(in_words(totals, base)).strip(), ""]
+    lines.append("| policy | " + " | ".join(FIGURES[name].label for name in shown) + " |")
+    lines.append("|---" * (1 + len(shown)) + "|")
+    for total in totals:
+        values = [scales[name].with_unit(getattr(total, name)) for name in shown]
+        lines.append(f"| {total.scheduler} | " + " | ".join(values) + " |")
+    return "\n".join([*lines, "", f"Engine {run.engine_version}, checksum {run.checksum}."]) + "\n"
+
+
+def _page(title: str, parts: Iterable[str]) -> str:
+    made = f"Scheduler Sim, engine {engine.ENGINE_VERSION}, {timezone.now():%d %B %Y %H:%M} UTC"
+    return (
+        f'<!doctype html><html lang="en-GB"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{''.join(parts)}"
+        f'<p class="muted">{made}. Everything shown is simulated, stored and reproducible.</p></body></html>\n'
+    )
+
+
+def _table(heads: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of texts that are safe already."""
+    head = "".join(f'<th scope="col">{text}</th>' for text in heads)
+    body = "".join("<tr>" + "".join(f"<td>{text}</td>" for text in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _drawing(chart: Chart) -> str:
+    """Return a line chart with its bands as SVG."""
+    tops = [value for one in chart.series for value in [*one.y, *(one.high or [])] if value is not None]
+    across = [float(value) for one in chart.series for value in one.x]
+    if not tops or not across:
+        return "<p>No data.</p>"
+    scale = figure_scale(next(name for name, one in FIGURES.items() if one.label == chart.y.label), tops)
+    left, right, top = min(across), max(across), max(tops) or 1.0
+    width, height = _WIDTH - _LEFT - 20, _HEIGHT - _TOP - _BOTTOM
+
+    def at(x: Any, y: float) -> str:
+        part = (float(x) - left) / (right - left) if right > left else 0.5
+        return f"{_LEFT + part * width:.1f},{_TOP + height * (1 - y / top):.1f}"
+
+    marks = []
+    for step in range(5):
+        value = top * step / 4
+        line = at(left, value).split(",")[1]
+        marks.append(
+            f'<line x1="{_LEFT}" x2="{_WIDTH - 20}" y1="{line}" y2="{line}" stroke="#d5d9de"/>'
+            f'<text x="{_LEFT - 8}" y="{line}" text-anchor="end" dy="4">{escape(scale.text(value))}</text>'
+        )
+    for value in sorted(set(across)):
+        place = at(value, 0).split(",")[0]
+        marks.append(f'<text x="{place}" y="{_HEIGHT - 24}" text-anchor="middle">{value:g}</text>')
+    lines = [_line(one, at) for one in chart.series]
+    names = "".join(
+        f'<span style="margin-right:16px;color:{_COLOURS[one.colour or 0]}">&#9644; {escape(one.name)}</span>'
+        for one in chart.series
+    )
+    label = f"{chart.y.label}{f' ({scale.unit})' if scale.unit else ''} against {chart.x.label}"
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img" aria-label="{escape(chart.finding)}" '
+        f'font-size="12" font-family="system-ui,sans-serif" fill="#59636e">{"".join(marks)}{"".join(lines)}'
+        f'<text x="{_LEFT}" y="{_HEIGHT - 6}">{escape(label)}</text></svg><p>{names}</p>'
+    )
+
+
+def _line(one: Series, at: Any) -> str:
+    """Return a line with its band; where a value is missing it is broken off."""
+    colour = _COLOURS[one.colour or 0]
+    known = [(x, y) for x, y in zip(one.x, one.y, strict=True) if y is not None and not math.isnan(y)]
+    band = (
+        [
+            (x, low, high)
+            for x, low, high in zip(one.x, one.low or [], one.high or [], strict=True)
+            if low is not None and high is not None
+        ]
+        if one.low and one.high
+        else []
+    )
+    area = ""
+    if band:
+        around = [at(x, high) for x, _, high in band] + [at(x, low) for x, low, _ in reversed(band)]
+        area = f'<polygon points="{" ".join(around)}" fill="{colour}" fill-opacity="0.15"/>'
+    points = " ".join(at(x, y) for x, y in known)
+    dash = f' stroke-dasharray="{_DASHES[one.dash]}"' if _DASHES[one.dash] else ""
+    return f'{area}<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>'

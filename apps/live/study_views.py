@@ -1,0 +1,149 @@
+"""The pages of studies: the list, one study's grid, its charts and downloads."""
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from apps.live.studies.charts import study_charts
+from apps.live.studies.figures import AXES, CellFigures, study_figures
+from apps.live.studies.heatmap import heatmap
+from apps.live.studies.html_report import study_html
+from apps.live.studies.report import (
+    COLUMNS,
+    chosen_base,
+    chosen_figure,
+    markdown_table,
+    policies_of,
+    scale_for,
+    study_rows,
+)
+from apps.live.studies.words import study_in_words
+from apps.results.models import Run, Study, study_status
+from apps.tasks.downloads import chart_response, table_response
+from apps.tasks.viewing import ROWS_PER_PAGE, reading
+
+OFFERED_FIGURES = (
+    "mean_bounded_slowdown",
+    "mean_job_completion_time",
+    "p95_job_completion_time",
+    "p99_job_completion_time",
+    "mean_wait_time",
+    "p95_wait_time",
+    "max_wait_time",
+    "makespan",
+    "throughput",
+    "cpu_utilisation",
+    "gpu_utilisation",
+    "mean_queue_length",
+    "energy_joules",
+    "cost_usd",
+    "fairness",
+)
+LIST_COLUMNS = ("id", "name", "status", "runs", "finished", "failed", "created_at")
+FAILURES_SHOWN = 20
+
+
+@reading
+@require_safe
+def study_list(request: HttpRequest) -> HttpResponse:
+    """Show all studies, newest first."""
+    studies = Study.objects.with_counts()
+    if (kind := request.GET.get("format")) in ("csv", "json"):
+        rows = (
+            (
+                study.pk,
+                study.name,
+                study.status,
+                study.run_count,
+                study.finished_count,
+                study.failed_count,
+                study.created_at,
+            )
+            for study in studies
+        )
+        return table_response("studies", LIST_COLUMNS, rows, kind)
+    page = Paginator(studies, ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "live/study_list.html", {"page_obj": page})
+
+
+@reading
+@require_safe
+def study_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show one study: what came out, the grid as a table and heatmap, and the runs behind each cell."""
+    study, figure, base, cells = _asked(request, pk)
+    counts = study.counts()
+    names = policies_of(cells)
+    context: dict[str, Any] = {
+        "study": study,
+        "status": study_status(counts),
+        "counts": counts,
+        "total": sum(counts.values()),
+        "finished": counts.get("finished", 0),
+        "failures": study.runs.filter(status=Run.Status.FAILED).order_by("pk")[:FAILURES_SHOWN],
+        "figure": figure,
+        "figures": OFFERED_FIGURES if figure in OFFERED_FIGURES else (figure, *OFFERED_FIGURES),
+        "base": base,
+        "names": names,
+        "sentences": study_in_words(cells, figure=figure, base=base),
+        "scale": scale_for(cells, figure),
+        "rows": heatmap(cells, names, base, figure),
+        "charts": study_charts(cells, figure).values(),
+        "source": f"/studies/{pk}/charts",
+        "query": request.GET.urlencode(),
+        "axes": AXES,
+    }
+    return render(request, "live/study_detail.html", context)
+
+
+@reading
+@require_safe
+def study_charts_json(request: HttpRequest, pk: int) -> HttpResponse:
+    """Return the numbers of all charts of a study."""
+    _, figure, _, cells = _asked(request, pk)
+    return JsonResponse({"charts": {key: chart.as_json() for key, chart in study_charts(cells, figure).items()}})
+
+
+@reading
+@require_safe
+def study_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:
+    """Return the numbers of one chart of a study as CSV or JSON."""
+    _, figure, _, cells = _asked(request, pk)
+    chart = study_charts(cells, figure).get(key)
+    if chart is None:
+        raise Http404("There is no such chart.")
+    return chart_response(f"study-{pk}-{key}", chart, kind)
+
+
+@reading
+@require_safe
+def study_cells(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+    """Return every cell and policy with interval, rank and difference, in stored units."""
+    _, _, _, cells = _asked(request, pk)
+    return table_response(f"study-{pk}-cells", COLUMNS, study_rows(cells), kind)
+
+
+@reading
+@require_safe
+def study_report(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+    """Return the study as one HTML file that needs nothing else, or as Markdown."""
+    study = get_object_or_404(Study, pk=pk)
+    figure, base = request.GET.get("figure", ""), request.GET.get("base", "")
+    if kind == "md":
+        text, content_type = markdown_table(study, figure=figure, base=base), "text/markdown; charset=utf-8"
+    else:
+        text, content_type = study_html(study, figure=figure, base=base), "text/html; charset=utf-8"
+    # To be saved, not shown: its style stands inside, which this site's pages are not allowed.
+    return HttpResponse(
+        text, content_type=content_type, headers={"Content-Disposition": f'attachment; filename="study-{pk}.{kind}"'}
+    )
+
+
+def _asked(request: HttpRequest, pk: int) -> tuple[Study, str, str, list[CellFigures]]:
+    """Return the study, the figure and base that the address asks for, and its cells."""
+    study = get_object_or_404(Study, pk=pk)
+    figure = chosen_figure(study, request.GET.get("figure", ""))
+    base = chosen_base(study, request.GET.get("base", ""))
+    return study, figure, base, study_figures(study, figure, base)
