@@ -18,8 +18,10 @@ from django.db import InterfaceError, OperationalError, connection
 from apps.live.batches import ResultBatch, batch_store, transaction_rows
 from apps.live.models import SimulationState
 from apps.live.spill import spill_write
+from apps.metrics.prometheus import WRITE_SECONDS
 from apps.results.errors import DomainError
 from apps.results.models import Run
+from scheduler_sim import logs
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +127,7 @@ class ResultWriter:
             raise ResultsNotStored(str(self._failure)) from self._failure
 
     def _work(self) -> None:
+        logs.run_id.set(str(self._run.pk))
         try:
             if connection.vendor == "sqlite":
                 with connection.cursor() as cursor:
@@ -162,7 +165,8 @@ class ResultWriter:
         while True:
             try:
                 if deadline is None or not self._is_stored(piece):
-                    batch_store(run=self._run, batch=piece)
+                    with WRITE_SECONDS.time():
+                        batch_store(run=self._run, batch=piece)
             except (OperationalError, InterfaceError) as error:
                 connection.close()
                 now = time.monotonic()

@@ -26,7 +26,7 @@ from apps.results.models import Run
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_find_or_import, workload_preview
 from apps.training.retraining import Retrainer
-from scheduler_sim import engine
+from scheduler_sim import engine, logs
 from scheduler_sim.engine import jit
 from scheduler_sim.engine.generators import GENERATORS
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, READY_MADE
@@ -253,6 +253,7 @@ class Command(BaseCommand):
         )
 
     def _play(self, run: Run) -> None:
+        logs.run_id.set(str(run.pk))
         if not jit.is_compiled():
             self.console.print("Compiling the simulation kernels: this happens once and takes some seconds.")
         runner = Runner(
