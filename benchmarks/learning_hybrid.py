@@ -2,7 +2,7 @@
 
     python benchmarks/learning_hybrid.py --tasks 5000 --seeds 10
 
-hybrid_ml is fitted to the oracle's labels of one workload and judged on later ones, drawn with other seeds. The regret of
+hybrid_ml is fitted to the labels of one workload and judged on others, drawn with other seeds. The regret of
 a task is its completion time over the oracle's, less 1; the table shows the regret of the mean and the mean regret. The
 interval is that of the paired difference of the workloads' mean completion times, by a bootstrap over workloads.
 rl_agent learns from scratch in each workload, and is compared over the last fifth of it.

@@ -3,7 +3,8 @@
     python benchmarks/learning_runtime.py TRACE --processors N
 
 The first 80% of the trace is learned from; errors are those of the rest, in seconds and in factors (the mean absolute
-difference of logarithms). The rest is then played with the trace's own estimates, the predicted ones and the true ones.
+difference of logarithms). The rest is then played, its arrivals made denser if asked for, with the trace's own
+estimates, the predicted ones and the true ones.
 """
 
 import argparse
@@ -24,12 +25,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trace", type=Path)
     parser.add_argument("--processors", type=int, required=True)
+    parser.add_argument("--denser", type=float, default=1.0, help="arrivals so many times as dense in what is played")
     parser.add_argument("--policies", default="fcfs+easy,sjf+easy,saf+easy")
     options = parser.parse_args()
     workload = read_trace(options.trace).workload
     split = int(0.8 * len(workload))
     predicted = predict_runtime(fit_runtime(workload, split, seed=0), workload)
     late = workload.take(np.arange(split, len(workload)))
+    first = late.arrival_time[0]
+    played = replace(late, arrival_time=first + (late.arrival_time - first) / options.denser)
     told = {
         "the trace's": late.duration_estimate,
         "predicted": predicted[split:],
@@ -43,10 +47,10 @@ def main() -> None:
         slowdowns = []
         for policy in engine.parse_policies(options.policies):
             simulation = engine.Simulation(
-                workload=replace(late, duration_estimate=estimates), cluster=pool(options.processors), policy=policy
+                workload=replace(played, duration_estimate=estimates), cluster=pool(options.processors), policy=policy
             )
             simulation.advance()
-            mean = TaskFigures.of(late, simulation.outcome()).bounded_slowdown.mean()
+            mean = TaskFigures.of(played, simulation.outcome()).bounded_slowdown.mean()
             slowdowns.append(f"{policy.name} {mean:.2f}")
         print(f"  {name:12s} error {error:9.1f} s, log error {factor:5.2f}; bounded slowdown {', '.join(slowdowns)}")
 

@@ -197,3 +197,21 @@ def test_sequences_that_a_pool_cannot_play_are_refused():
     with pytest.raises(InvalidWorkload, match="processors"):
         Sequences.windows(workload, np.array([0]), 20, 4)
     assert len(parameter_vector(LINEAR, np.zeros(40))) == 42
+
+
+@pytest.mark.parametrize("backfill", ["none", "list"])
+def test_one_node_plays_learned_scores_as_a_pool_of_its_cores_does(backfill):
+    generator = np.random.default_rng(7)
+    node = engine.Cluster.from_json(
+        {"name": "node", "groups": [{"name": "node", "count": 1, "cores": PROCESSORS, "memory_mb": 1000.0}]}
+    )
+    for form in ("linear", "mlp"):
+        for _ in range(20):
+            workload = random_workload(generator)
+            policy = policy_of(document(generator, form), backfill)
+            starts = []
+            for cluster in (pool(PROCESSORS), node):
+                simulation = engine.Simulation(workload=workload, cluster=cluster, policy=policy)
+                simulation.advance()
+                starts.append(simulation.outcome().start_time.tolist())
+            assert starts[0] == starts[1]

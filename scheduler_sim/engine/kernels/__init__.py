@@ -3,6 +3,7 @@
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.policies import Choices, Policy, Scores
 from scheduler_sim.engine.policies.order import LEARNED, STATIC
 from scheduler_sim.engine.simulation import Kernel, Options
@@ -12,7 +13,13 @@ from scheduler_sim.engine.workload import Workload
 def make_kernel(
     *, workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, choices: Choices, options: Options
 ) -> Kernel:
-    """Return the quickest kernel that can play this workload on this cluster."""
+    """Return the quickest kernel that can play this workload on this cluster.
+
+    Raises:
+        InvalidPolicy: a learned order with conservative backfilling, which reserves by a score that stays what it is.
+    """
+    if scores.kind == LEARNED and policy.backfill.name == "conservative":
+        raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")
     if plays_on_pool(workload, cluster, scores):
         from scheduler_sim.engine.kernels.pool import PoolKernel
 

@@ -14,7 +14,7 @@ from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.loop import Run, Tasks, arrives_by, begin, ends_by, next_instant, pause, release
 from scheduler_sim.engine.kernels.planned_ends import add_end, drop_end, shadow
-from scheduler_sim.engine.kernels.state import ARRIVED, CONSERVATIVE, EASY, FREE, LIST, NONE, QUEUED, RUNNING
+from scheduler_sim.engine.kernels.state import ARRIVED, EASY, FREE, LIST, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.learning.scoring import blend, rate
 from scheduler_sim.engine.policies import Scores
 from scheduler_sim.engine.workload import FloatArray, IntArray
@@ -187,16 +187,10 @@ def advance_learned(
 def learned_loop(
     backfill: int, processors: int, tasks: Tasks, run: Run, scores: Scores
 ) -> Callable[[float, int], None]:
-    """Return the event loop of a pool under a learned score.
-
-    Raises:
-        InvalidPolicy: conservative backfilling, which reserves for every task by a score that stays what it is.
-    """
+    """Return the event loop of a pool under a learned score."""
     features, parameters = scores.features, scores.parameters
     if features is None or parameters is None:
         raise InvalidPolicy("A learned score needs features and weights.")
-    if backfill == CONSERVATIVE:
-        raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")
     queue = make_queue(len(tasks.arrival), len(run.end_rows))
     return lambda until, events: advance_learned(
         backfill, processors, tasks, run, queue, features, parameters, until, events

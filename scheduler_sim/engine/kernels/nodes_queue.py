@@ -7,24 +7,26 @@ import numpy as np
 
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.nodes_state import (
+    FREE_CPU,
+    FREE_GPU,
     KIND,
     LISTED,
+    PENDING,
     QUEUED,
     STAMP,
     TREE,
     WALKED,
     Sim,
 )
+from scheduler_sim.engine.learning.scoring import blend, rate
 from scheduler_sim.engine.policies.order import DRF, LEARNED, MULTIFACTOR
+from scheduler_sim.engine.workload import FloatArray, IntArray
 
 NOTHING = 2**62
 """The need of an empty place of the tree: more than any bound."""
 
 SHIFT = 4
 FAN = 16
-
-FEATURES = 10
-"""How many features a learned score sees."""
 
 
 @kernel
@@ -128,39 +130,32 @@ def dequeue(s: Sim, row: int) -> None:
 
 
 @kernel
-def learned_score(s: Sim, row: int, wait: float, queued: int) -> float:
-    """Return the score of a linear or one-layer tanh model; `parameters` holds the hidden size, then the weights.
+def learned_scores(s: Sim, now: float, rows: IntArray, scores: FloatArray) -> None:
+    """Write the learned scores of `rows`, as `scoring` defines them.
 
-    Features: log r, log n, log(1 + w), log r + log n, log(1 + queue length), and the products r*n, r*w, n*w, q*r,
-    q*n of those logarithms. Without hidden units: the 10 weights. With h of them: h rows of 10 weights, h offsets, h
-    output weights and one output offset.
+    A task's processors are its GPUs, or its cores where it asks for none; the machine's are its GPUs, or its cores
+    where it has none. Free devices are counted over all nodes.
     """
-    x = np.zeros(FEATURES)
-    x[0] = s.features[row, 0]
-    x[1] = s.features[row, 1]
-    x[2] = math.log(1.0 + wait)
-    x[3] = x[0] + x[1]
-    x[4] = math.log(1.0 + queued)
-    x[5] = x[0] * x[1]
-    x[6] = x[0] * x[2]
-    x[7] = x[1] * x[2]
-    x[8] = x[4] * x[0]
-    x[9] = x[4] * x[1]
-    p = s.parameters
-    hidden = int(p[0])
-    if hidden == 0:
-        total = 0.0
-        for k in range(FEATURES):
-            total += p[1 + k] * x[k]
-        return total
-    offsets = 1 + hidden * FEATURES
-    total = p[offsets + 2 * hidden]
-    for h in range(hidden):
-        inside = p[offsets + h]
-        for k in range(FEATURES):
-            inside += p[1 + h * FEATURES + k] * x[k]
-        total += p[offsets + hidden + h] * math.tanh(inside)
-    return total
+    size = len(rows)
+    kind = 1 if s.floats[1] > 0.0 else 0
+    work = 0.0
+    for i in range(s.counts[PENDING]):
+        if s.heap_codes[i] % 3 == 2:
+            t = s.tasks[s.heap_codes[i] // 3]
+            work += max(t.end - now, 0.0) * (t.gpu if kind == 1 else t.cpu)
+    free = s.counts[FREE_GPU] if kind == 1 else s.counts[FREE_CPU]
+    folded = np.empty(len(s.parameters))
+    blend(s.parameters, free / s.floats[kind], size, work / s.floats[kind], folded)
+    r, n, wait, excess = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
+    for i in range(size):
+        t = s.tasks[rows[i]]
+        r[i], n[i] = s.features[rows[i], 0], s.features[rows[i], 1]
+        wait[i] = now - t.ready
+        if t.gpu > 0:
+            excess[i] = (t.gpu - s.counts[FREE_GPU]) / s.floats[1]
+        else:
+            excess[i] = (t.cpu - s.counts[FREE_CPU]) / s.floats[0]
+    rate(s.parameters, folded, r, n, wait, excess, size, scores)
 
 
 @kernel
@@ -191,8 +186,6 @@ def score(s: Sim, row: int, now: float) -> float:
         return t.base - p[0] * min(wait / p[1], 1.0) - p[2] * fair
     if kind == DRF:
         return dominant_share(s, t.user)
-    if kind == LEARNED:
-        return learned_score(s, row, wait, s.counts[QUEUED])
     return t.base - t.slope * wait
 
 
@@ -202,8 +195,11 @@ def sort_walk(s: Sim, now: float) -> None:
     size = s.counts[LISTED]
     rows = np.sort(s.listed[:size])
     scores = np.empty(size)
-    for i in range(size):
-        scores[i] = score(s, rows[i], now)
+    if s.settings[KIND] == LEARNED:
+        learned_scores(s, now, rows, scores)
+    else:
+        for i in range(size):
+            scores[i] = score(s, rows[i], now)
     sequence = np.argsort(scores, kind="mergesort")
     for i in range(size):
         s.walk[i] = rows[sequence[i]]

@@ -25,7 +25,7 @@ class Scores:
         slope: shape (n,), not negative; None when scores do not change with time.
         kind: one of the codes above; kinds other than `STATIC` add to `base` or replace it (docs/model.md).
         parameters: what the kind needs beside `base`: weights, a half-life.
-        features: shape (n, 2), the logarithms of estimate and processors, for `LEARNED`.
+        features: shape (n, 2), see `learning.scoring.task_features`, for `LEARNED`.
         not_before: shape (n,), instants before which a task is not offered to the policy; None for none.
     """
 
