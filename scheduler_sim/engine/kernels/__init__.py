@@ -4,10 +4,14 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.kernels import nodes_state as nodes_state
 from scheduler_sim.engine.policies import Choices, Policy, Scores
 from scheduler_sim.engine.policies.order import LEARNED, STATIC
 from scheduler_sim.engine.simulation import Kernel, Options
 from scheduler_sim.engine.workload import Workload
+
+# Importing `nodes_state` teaches Numba to read its records. That has to happen before the first kernel is compiled:
+# what is registered later comes behind Numba's own reading of records, which refuses the names it does not know.
 
 
 def make_kernel(

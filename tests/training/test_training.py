@@ -1,0 +1,158 @@
+"""Labelling, fitting and searching, and the commands that do it."""
+
+import json
+from io import StringIO
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+
+from apps.results.models import Run
+from apps.tasks.services import workload_generate
+from apps.training.agents import NothingToSplit, agent_train
+from apps.training.fitting import TooFewRows, fraction_regret, hybrid_train, runtime_train
+from apps.training.labelling import run_label
+from apps.training.models import TrainedModel, TrainingData
+from apps.training.policy_search import policy_train
+from apps.training.retraining import Retrainer
+from scheduler_sim import engine
+from scheduler_sim.engine.learning.search import SearchSettings
+from scheduler_sim.engine.presets import workstation
+
+pytestmark = pytest.mark.django_db
+
+
+def a_run(workload):
+    return Run.objects.create(
+        name="labelled", workload=workload, cluster=workstation().as_json(), policies=["oracle"], engine_version="1"
+    )
+
+
+def label(run, policies=("oracle", "greedy")):
+    tasks = run.workload.tasks.in_canonical_order()
+    return run_label(
+        run=run,
+        workload=tasks.as_workload(),
+        cluster=workstation(),
+        task_keys=np.array(list(tasks.values_list("pk", flat=True))),
+        policies=[engine.parse_policy(name) for name in policies],
+        split_model="concurrent",
+    )
+
+
+@pytest.fixture
+def run():
+    workload, _ = workload_generate(model="mixed", tasks=300, seed=1, name="mixed")
+    return a_run(workload)
+
+
+def test_a_run_with_the_oracle_leaves_a_row_a_task(run):
+    assert label(run) == 300
+    assert TrainingData.objects.filter(run=run).count() == 300
+    assert len(set(TrainingData.objects.values_list("optimal_gpu_fraction", flat=True))) > 100
+
+
+def test_labelling_again_replaces_the_rows(run):
+    label(run)
+    assert label(run) == 300
+    assert TrainingData.objects.count() == 300
+
+
+def test_a_run_without_the_oracle_leaves_no_rows(run):
+    assert label(run, ["greedy", "hybrid_ml"]) == 0
+
+
+def test_the_window_holds_the_newest_rows_in_order(run):
+    label(run)
+    keys = list(TrainingData.objects.order_by("id").values_list("id", flat=True))
+    assert list(TrainingData.objects.latest_window(40).values_list("id", flat=True)) == keys[-40:]
+    assert TrainingData.objects.latest_window(1000).count() == 300
+
+
+@pytest.mark.parametrize("algorithm", ["lightgbm", "ridge"])
+def test_hybrid_ml_is_fitted_on_early_and_judged_on_late_rows(run, algorithm):
+    label(run)
+    model = hybrid_train(run=run, algorithm=algorithm, seed=3)
+    assert model.active
+    assert model.data_range["held_out_rows"] == 60
+    assert model.scores["mean_regret"] < model.scores["mean_regret_of_the_median"]
+    assert not model.artifact.startswith("\x80")
+    assert hybrid_train(run=run, algorithm=algorithm, seed=3).artifact == model.artifact
+
+
+def test_the_regret_of_the_best_fraction_is_none():
+    best = np.array([0.0, 0.3, 0.7, 1.0])
+    assert fraction_regret(best, best) == pytest.approx(0.0)
+    assert fraction_regret(np.array([0.5]), np.array([0.75])) == pytest.approx(1.0)
+
+
+def test_training_on_nothing_is_refused_with_the_way_to_get_rows():
+    with pytest.raises(TooFewRows, match="policy oracle"):
+        hybrid_train()
+    with pytest.raises(CommandError, match="policy oracle"):
+        call_command("trainmodel", "hybrid_ml")
+    assert not TrainedModel.objects.exists()
+
+
+def test_the_command_prints_the_stored_model(run):
+    label(run)
+    out = StringIO()
+    call_command("trainmodel", "hybrid_ml", "--from", "labelled", "--algorithm", "ridge", "--json", stdout=out)
+    document = json.loads(out.getvalue())
+    assert document["model"] == "hybrid_ml"
+    assert document["scores"]["r2"] > 0.5
+
+
+def test_run_times_are_learned_from_a_workload():
+    workload, _ = workload_generate(model="mixed", tasks=400, seed=2, name="site")
+    model = runtime_train(workload=workload, name="site", algorithm="ridge")
+    assert model.data_range["rows"] == 320
+    assert model.scores["mae_log"] >= 0
+    with pytest.raises(CommandError, match="--workload"):
+        call_command("trainmodel", "runtime")
+
+
+def test_a_search_is_stored_with_its_curve_and_its_held_out_scores():
+    workload, _ = workload_generate(
+        model="lublin", tasks=700, seed=3, name="night", parameters={"processors": 32, "load": 0.9}
+    )
+    settings = SearchSettings(length=60, generations=4, population=4, batch=4, validations=4, check_every=2)
+    model = policy_train(workload=workload, processors=32, name="night", settings=settings, seeds=[1, 2])
+    assert engine.parse_policy("learned:night").model_version == 1
+    assert [point["generation"] for point in model.parameters["curve"]] == [2, 4]
+    assert len(model.parameters["searches"]) == 2
+    assert model.scores["windows"] == 20
+    assert model.data_range["training_tasks"] == 245
+    assert set(json.loads(model.artifact)) == {"form", "weights"}
+
+
+def test_the_search_command_says_how_to_use_what_it_found():
+    workload_generate(model="lublin", tasks=700, seed=3, name="night", parameters={"processors": 32, "load": 0.9})
+    out = StringIO()
+    few = ["--generations", "2", "--population", "4", "--batch", "2", "--searches", "1", "--length", "60"]
+    call_command("trainpolicy", "--workload", "night", "--processors", "32", *few, stdout=out, verbosity=0)
+    assert "learned:night-none" in out.getvalue()
+    with pytest.raises(CommandError, match="choose shorter"):
+        call_command("trainpolicy", "--workload", "night", "--processors", "32", "--length", "5000", verbosity=0)
+    with pytest.raises(CommandError, match="--processors"):
+        call_command("trainpolicy", "--workload", "night", "--searches", "1", "--length", "60", verbosity=0)
+
+
+def test_an_agent_without_hybrid_tasks_has_nothing_to_learn():
+    workload, _ = workload_generate(model="lublin", tasks=50, seed=1, name="rigid", parameters={"processors": 16})
+    with pytest.raises(NothingToSplit):
+        agent_train(workload=workload, cluster=workstation())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_retrainer_waits_for_enough_rows_and_fits_in_the_background():
+    workload, _ = workload_generate(model="mixed", tasks=300, seed=1, name="mixed")
+    run = a_run(workload)
+    label(run)
+    retrainer = Retrainer(interval=500, window=400, algorithm="ridge")
+    retrainer.round_finished(run)
+    retrainer.wait()
+    assert not TrainedModel.objects.exists()
+    retrainer.round_finished(run)
+    retrainer.wait()
+    assert TrainedModel.objects.active().get().data_range["window"] == 400
