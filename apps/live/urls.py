@@ -11,6 +11,7 @@ urlpatterns = [
     path("runs/", views.run_list, name="run-list"),
     path("runs/new/", views.run_new, name="run-new"),
     path("runs/<int:pk>/", views.run_detail, name="run-detail"),
+    path("runs/<int:pk>/manifest.json", views.run_manifest_json, name="run-manifest"),
     path("runs/<int:pk>/charts.json", views.run_charts_json, name="run-charts"),
     re_path(r"^runs/(?P<pk>[0-9]{1,18})/charts/" + _CHART, views.run_chart, name="run-chart"),
     re_path(r"^runs/(?P<pk>[0-9]{1,18})/gantt\.(?P<kind>csv|json)$", views.run_gantt, name="run-gantt"),

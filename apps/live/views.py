@@ -14,6 +14,7 @@ from apps.live.api import RunCreateSerializer
 from apps.live.configuration import RunConfiguration
 from apps.live.gantt import gantt
 from apps.live.leaderboard import FIGURE_COLUMNS, leaderboard, win_matrix
+from apps.live.manifest import run_manifest
 from apps.live.new_run import form_data, policy_choices
 from apps.live.placements import placements
 from apps.live.run_charts import run_charts
@@ -154,6 +155,14 @@ def run_leaderboard(request: HttpRequest, pk: int, kind: str) -> HttpResponse:  
     run = get_object_or_404(Run, pk=pk)
     names = ("scheduler", *_metric_figures())
     return table_response(f"run-{pk}-leaderboard", names, Metric.objects.leaderboard(run).values_list(*names), kind)
+
+
+@reading
+@require_safe
+def run_manifest_json(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG001
+    """Return the document from which `runsimulation --manifest` plays the run again."""
+    run = get_object_or_404(Run.objects.select_related("workload"), pk=pk)
+    return JsonResponse(run_manifest(run), json_dumps_params={"indent": 2})
 
 
 @reading

@@ -2,8 +2,6 @@
 
 from functools import lru_cache
 
-from django.db import close_old_connections
-
 from apps.live.preparation import Prepared, adapt, load_tasks
 from apps.live.runner import Runner
 from apps.results.errors import DomainError, RunStateError
@@ -24,7 +22,6 @@ def play_run(run_id: int) -> str:
     Raises:
         Exception: anything else, above all a database that is away; the run can be tried again.
     """
-    close_old_connections()
     run = Run.objects.select_related("workload", "state").filter(pk=run_id).first()
     if run is None or run.status in (Run.Status.FINISHED, Run.Status.STOPPED, Run.Status.FAILED):
         return run.status if run is not None else "deleted"

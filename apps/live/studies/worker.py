@@ -18,8 +18,12 @@ def start() -> None:
 
 def play(run_id: int) -> str:
     """Play one run and return its status (see `play_run`)."""
+    from django.db import close_old_connections
+
     from apps.live.studies.playing import play_run
 
+    # One that broke since the last run is opened anew.
+    close_old_connections()
     return play_run(run_id)
 
 

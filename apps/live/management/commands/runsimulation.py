@@ -15,6 +15,7 @@ from apps.live.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS, RunConfigur
 from apps.live.continuous import ContinuousRace
 from apps.live.exports import history_csv_write
 from apps.live.keyboard import HINT, steering
+from apps.live.manifest import manifest_check, manifest_parts, manifest_read, run_manifest
 from apps.live.preparation import Prepared, adapt, prepare
 from apps.live.progress import ProgressDisplay
 from apps.live.publisher import Publisher
@@ -31,6 +32,7 @@ from scheduler_sim.engine import jit
 from scheduler_sim.engine.generators import GENERATORS
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, READY_MADE
 from scheduler_sim.engine.presets import PRESETS, load_cluster
+from scheduler_sim.engine.whatif import add_nodes, drop_nodes
 
 ROUND_TASKS = 1000
 DEFAULT_POLICIES = "fcfs,fcfs+easy,sjf,sjf+easy,wfp3,wfp3+easy,f1,f1+easy"
@@ -94,7 +96,17 @@ class Command(BaseCommand):
         )
         how.add_argument("--cooldown", type=float, default=0.0, metavar="PART", help="the same at the end")
         how.add_argument("--keep", choices=KEEP, default="results", help="store every placement, or only the figures")
+        whatif = parser.add_argument_group("what if")
+        whatif.add_argument(
+            "--scale-load", type=float, default=1.0, metavar="F", help="arrivals F times as dense (default 1)"
+        )
+        whatif.add_argument("--add-nodes", metavar="GROUP=N", help="N nodes more; of a pool N processors more")
+        whatif.add_argument("--drop-nodes", metavar="GROUP=N", help="N nodes fewer; of a pool N processors fewer")
+        whatif.add_argument(
+            "--manifest", metavar="FILE", help="play again what a manifest tells of, and compare the checksum"
+        )
         output = parser.add_argument_group("output")
+        output.add_argument("--write-manifest", metavar="FILE", help="afterwards write from what it can be replayed")
         output.add_argument("--json", action="store_true", help="one JSON document on stdout instead of the table")
         output.add_argument("--csv", metavar="DIR", help="also write the old system's csv file there")
         output.add_argument(
@@ -146,10 +158,16 @@ class Command(BaseCommand):
             if options["continuous"]:
                 self._race(options).run()
                 return
-            run = self._existing(options) or self._new(options)
+            manifest = manifest_read(options["manifest"]) if options["manifest"] else None
+            run = self._existing(options) or (self._again(manifest, options) if manifest else self._new(options))
             if run.status != Run.Status.FINISHED:
                 self._play(run)
             self._print(run, options)
+            if options["write_manifest"]:
+                Path(options["write_manifest"]).write_text(json.dumps(run_manifest(run), indent=2) + "\n")
+            if manifest:
+                manifest_check(manifest, run)
+                self.console.print(f"The checksum is that of the manifest, {run.checksum[:16]}.")
         except (DomainError, engine.EngineError) as error:
             raise CommandError(str(error)) from error
         except (DatabaseError, OSError) as error:
@@ -163,11 +181,16 @@ class Command(BaseCommand):
             raise CommandError("Give --resume RUN or --workload, not both.")
         return Run.objects.named(wanted)
 
+    def _again(self, manifest: dict[str, Any], options: dict[str, Any]) -> Run:
+        workload, cluster, configuration = manifest_parts(manifest, workload_file=options["workload"])
+        self.prepared = prepare(workload=workload, cluster=cluster, configuration=configuration)
+        return run_create(workload=workload, cluster=cluster, configuration=configuration, name=options["name"])
+
     def _new(self, options: dict[str, Any]) -> Run:
         configuration = self._configuration(options)
         cluster = None if options["cluster"] == "auto" else load_cluster(options["cluster"])
         workload = self._workload(options)
-        cluster = cluster or load_cluster("auto", max_processors=workload.max_processors)
+        cluster = self._changed(cluster or load_cluster("auto", max_processors=workload.max_processors), options)
         # Before the run is stored, so that tasks that do not fit leave no row behind.
         self.prepared = prepare(workload=workload, cluster=cluster, configuration=configuration)
         return run_create(workload=workload, cluster=cluster, configuration=configuration, name=options["name"])
@@ -184,9 +207,12 @@ class Command(BaseCommand):
             raise CommandError(f"--seed must be a whole number from 0 to 2**63 - 1, not {options['seed']}.")
         if options["name"] and Run.objects.filter(name=options["name"]).exists():
             raise CommandError(f"There is a run called {options['name']!r} already; choose another name.")
+        if not 0 < options["scale_load"] < math.inf:
+            raise CommandError(f"--scale-load must be above 0, not {options['scale_load']:g}.")
         policies = engine.parse_policies(options["policies"])
         return RunConfiguration(
             policies=tuple(policy.name for policy in policies),
+            load_factor=options["scale_load"],
             **{
                 name: options[name]
                 for name in (
@@ -204,6 +230,11 @@ class Command(BaseCommand):
             },
         )
 
+    def _changed(self, cluster: engine.Cluster, options: dict[str, Any]) -> engine.Cluster:
+        if options["add_nodes"]:
+            cluster = add_nodes(cluster, options["add_nodes"])
+        return drop_nodes(cluster, options["drop_nodes"]) if options["drop_nodes"] else cluster
+
     def _workload(self, options: dict[str, Any]) -> Workload:
         workload, imported = workload_find_or_import(options["workload"])
         if imported:
@@ -213,7 +244,7 @@ class Command(BaseCommand):
     def _describe(self, options: dict[str, Any]) -> None:
         configuration = self._configuration(options)
         workload, processors = workload_preview(options["workload"])
-        cluster = load_cluster(options["cluster"], max_processors=processors)
+        cluster = self._changed(load_cluster(options["cluster"], max_processors=processors), options)
         adapted, _ = adapt(
             workload=workload.head(configuration.limit or len(workload)), cluster=cluster, configuration=configuration
         )
