@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.results.models import Run
+from apps.tasks.models import Workload
 from apps.tasks.services import workload_generate
 from apps.training.agents import NothingToSplit, agent_train
 from apps.training.fitting import TooFewRows, fraction_regret, hybrid_train, runtime_train
@@ -134,6 +135,7 @@ def test_the_search_command_says_how_to_use_what_it_found():
     assert "learned:night-none" in out.getvalue()
     with pytest.raises(CommandError, match="choose shorter"):
         call_command("trainpolicy", "--workload", "night", "--processors", "32", "--length", "5000", verbosity=0)
+    Workload.objects.update(max_processors=None)
     with pytest.raises(CommandError, match="--processors"):
         call_command("trainpolicy", "--workload", "night", "--searches", "1", "--length", "60", verbosity=0)
 

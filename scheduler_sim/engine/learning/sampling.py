@@ -47,8 +47,8 @@ class Parts:
         Raises:
             InvalidParameter: a part that does not hold one sequence of `length` tasks.
         """
-        first = int(len(workload) * training)
-        second = int(len(workload) * (training + validation))
+        first = round(len(workload) * training)
+        second = round(len(workload) * (training + validation))
         parts = cls(
             training=workload.take(np.arange(first)),
             validation=workload.take(np.arange(first, second)),

@@ -7,6 +7,7 @@ so that the few worst sequences do not rule; and the generation that is kept is 
 """
 
 import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -144,7 +145,10 @@ def search(
     Raises:
         InvalidWorkload: tasks that a pool cannot play.
     """
-    import cma  # Here rather than above: it takes half a second to import.
+    with warnings.catch_warnings():
+        # It says on import that it cannot plot; nobody asks it to.
+        warnings.simplefilter("ignore")
+        import cma  # Here rather than above: it takes half a second.
 
     generator = np.random.default_rng(seed)
     judge = _Judge(settings)
