@@ -57,8 +57,8 @@ def _models() -> list[TrainedModel]:
 
 
 def _charts(models: list[TrainedModel]) -> dict[str, Chart]:
-    """Draw what the stored scores hold: each score by version, and the importance of features of active models."""
-    charts = [*_scores(models), *_importances(models)]
+    """Draw each score by version, and of active models the importance of features and how learning went."""
+    charts = [*_scores(models), *_importances(models), *_curves(models)]
     return {chart.key: chart for chart in charts}
 
 
@@ -108,6 +108,40 @@ def _importances(models: list[TrainedModel]) -> list[Chart]:
                 Axis("Importance"),
                 [Series(str(model), names, values)],
                 TextTable(("Feature", "Importance"), [(name, f"{value:.4g}") for name, value in ordered]),
+            )
+        )
+    return charts
+
+
+CURVES = {
+    "generation": ("Generation", "Mean logarithm of the objective", ("training", "validation")),
+    "tasks": ("Tasks", "Epsilon, and mean reward", ("epsilon", "reward")),
+}
+"""What a stored learning curve is drawn against, by the name of its steps: policy search, and agents."""
+
+
+def _curves(models: list[TrainedModel]) -> list[Chart]:
+    charts = []
+    for number, model in enumerate(model for model in models if model.active):
+        curve = model.parameters.get("curve")
+        if not curve:
+            continue
+        step = next((name for name in CURVES if name in curve[0]), None)
+        if step is None:
+            continue
+        across, up, names = CURVES[step]
+        steps = [point[step] for point in curve]
+        rows = [(str(point[step]), *(f"{point[name]:.4g}" for name in names)) for point in curve]
+        charts.append(
+            Chart(
+                f"curve-{chr(97 + number % 26)}",
+                "line",
+                f"How {model} learned",
+                f"{len(steps)} looks at {model} while it learned; the last {names[1]} is {curve[-1][names[1]]:.4g}.",
+                Axis(across),
+                Axis(up),
+                [Series(name, steps, [point[name] for point in curve]) for name in names],
+                TextTable((across, *names), rows),
             )
         )
     return charts

@@ -113,7 +113,7 @@ def test_run_times_are_learned_from_a_workload():
         call_command("trainmodel", "runtime")
 
 
-def test_a_search_is_stored_with_its_curve_and_its_held_out_scores():
+def test_a_search_is_stored_with_its_curve_and_its_held_out_scores(client):
     workload, _ = workload_generate(
         model="lublin", tasks=700, seed=3, name="night", parameters={"processors": 32, "load": 0.9}
     )
@@ -125,6 +125,8 @@ def test_a_search_is_stored_with_its_curve_and_its_held_out_scores():
     assert model.scores["windows"] == 20
     assert model.data_range["training_tasks"] == 245
     assert set(json.loads(model.artifact)) == {"form", "weights"}
+    charts = client.get("/training/charts.json").json()["charts"]
+    assert "curve-a" in charts
 
 
 def test_the_search_command_says_how_to_use_what_it_found():
