@@ -78,6 +78,8 @@ class Race:
         self._retraining: messages.Retraining | None = None
         self._energy_joules = np.zeros(len(self._players))
         self._cost_usd = np.zeros(len(self._players))
+        self._core_seconds = np.zeros(len(self._players))
+        self._gpu_seconds = np.zeros(len(self._players))
         if not self._players:
             return
         workload = runner.workload
@@ -87,8 +89,6 @@ class Race:
                 arrival=workload.arrival_time,
                 start=player.simulation.outcome().start_time,
                 finish=finish,
-                cores=workload.cpus,
-                gpus=workload.gpus,
             )
             for player, finish in zip(self._players, self._finish, strict=True)
         ]
@@ -175,9 +175,13 @@ class Race:
             return
         self._tallies[number].add(policy.rows)
         self._wins.add(number, policy.rows, self._finish[number])
-        energy, cost = execution.energy_and_cost(self._players[number].simulation, policy.rows)
+        simulation = self._players[number].simulation
+        energy, cost = execution.energy_and_cost(simulation, policy.rows)
         self._energy_joules[number] += energy.sum()
         self._cost_usd[number] += cost.sum()
+        cores, gpus, cpu_busy, gpu_busy, _, _ = execution.holdings(simulation, policy.rows)
+        self._core_seconds[number] += cores @ cpu_busy
+        self._gpu_seconds[number] += gpus @ gpu_busy
         shown = sorted([*self._placements, *policy.latest], key=lambda placement: placement["finish_time"])
         self._placements = shown[-messages.PLACEMENTS_SHOWN :]
 
@@ -187,7 +191,7 @@ class Race:
     def _policy(self, number: int, mark: PolicyMark) -> messages.PolicyProgress:
         counted = self._tallies[number]
         workload, cluster = self._runner.workload, self._runner.cluster
-        core_seconds, gpu_seconds = counted.held_until(mark.clock_time)
+        core_seconds, gpu_seconds = self._busy_of_running(number, mark.clock_time)
         span = mark.clock_time - float(workload.arrival_time[0])
         return {
             "scheduler": self._players[number].scheduler,
@@ -197,12 +201,25 @@ class Race:
             "queue_length": mark.queued,
             "mean_job_completion_time": messages.number(counted.mean_job_completion_time),
             "p95_job_completion_time": messages.number(counted.completion_times.percentile(95)),
-            "cpu_utilisation": _share(core_seconds, cluster.cores * span),
-            "gpu_utilisation": _share(gpu_seconds, cluster.gpus * span),
+            "cpu_utilisation": _share(self._core_seconds[number] + core_seconds, cluster.cores * span),
+            "gpu_utilisation": _share(self._gpu_seconds[number] + gpu_seconds, cluster.gpus * span),
             "energy_joules": float(self._energy_joules[number]),
             "cost_usd": float(self._cost_usd[number]),
             "wins": int(self._wins.wins[number]),
         }
+
+    def _busy_of_running(self, number: int, clock_time: float) -> tuple[float, float]:
+        """Return core-seconds and GPU-seconds that tasks which still run have been busy for up to `clock_time`."""
+        rows = self._tallies[number].running_at(clock_time)
+        if not len(rows):
+            return 0.0, 0.0
+        simulation = self._players[number].simulation
+        cores, gpus, cpu_busy, gpu_busy, _, _ = execution.holdings(simulation, rows)
+        elapsed = clock_time - simulation.outcome().start_time[rows]
+        # Of a split task whose sides run one after the other, the GPU's comes first.
+        one_by_one = simulation.workload.hybrid[rows] & (simulation.options.split_model == "sequential")
+        on_cores = np.clip(np.where(one_by_one, elapsed - gpu_busy, elapsed), 0.0, cpu_busy)
+        return float(cores @ on_cores), float(gpus @ np.minimum(elapsed, gpu_busy))
 
     def _eta(self, mark: Mark, progress: float) -> float | None:
         if mark.status != Run.Status.RUNNING or progress < ETA_FROM_PROGRESS:
@@ -211,4 +228,4 @@ class Race:
 
 
 def _share(part: float, whole: float) -> float | None:
-    return part / whole if whole > 0 else None
+    return float(part / whole) if whole > 0 else None

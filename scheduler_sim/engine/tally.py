@@ -17,49 +17,40 @@ POLICIES_A_WORD = 64
 
 
 class Tally:
-    """Completion times and held devices of one policy, task by task as they finish.
+    """Completion times of one policy, task by task as they finish, and which of its tasks run.
 
     Args:
         arrival, start, finish: shape (n,), seconds; the last two may be views that the simulation goes on writing,
             NaN for a task that has not started.
-        cores, gpus: shape (n,), devices held by a task from its start to its finish.
     """
 
-    def __init__(
-        self, *, arrival: FloatArray, start: FloatArray, finish: FloatArray, cores: FloatArray, gpus: FloatArray
-    ) -> None:
+    def __init__(self, *, arrival: FloatArray, start: FloatArray, finish: FloatArray) -> None:
         self._arrival, self._start, self._finish = arrival, start, finish
-        self._cores, self._gpus = cores, gpus
         self._counts = np.zeros(BINS, np.int64)
-        self._sums = np.zeros(3)
+        self._total = np.zeros(1)
         self._lowest_open = 0
         self.finished = 0
 
     def add(self, rows: IntArray) -> None:
         """Count tasks that have finished; each may be given once."""
-        _add(rows, self._arrival, self._start, self._finish, self._cores, self._gpus, EDGES, self._counts, self._sums)
+        _add(rows, self._arrival, self._finish, EDGES, self._counts, self._total)
         self.finished += len(rows)
 
     @property
     def mean_job_completion_time(self) -> float:
         """The mean of the tasks counted, NaN for none."""
-        return float(self._sums[0] / self.finished) if self.finished else float("nan")
+        return float(self._total[0] / self.finished) if self.finished else float("nan")
 
     @property
     def completion_times(self) -> LogHistogram:
         """The completion times of the tasks counted."""
         return LogHistogram(counts=self._counts.copy())
 
-    def held_until(self, clock_time: float) -> tuple[float, float]:
-        """Return core-seconds and GPU-seconds held up to `clock_time`, of tasks counted and of those that run.
-
-        Every task that has finished by `clock_time` must have been counted, and none that finishes later.
-        """
+    def running_at(self, clock_time: float) -> IntArray:
+        """Return the rows that have started and not finished at `clock_time`, which never goes back between calls."""
         arrived = int(np.searchsorted(self._arrival, clock_time, side="right"))
-        self._lowest_open, cores, gpus = _held_by_running(
-            self._lowest_open, arrived, clock_time, self._start, self._finish, self._cores, self._gpus
-        )
-        return float(self._sums[1] + cores), float(self._sums[2] + gpus)
+        self._lowest_open, rows = _running(self._lowest_open, arrived, clock_time, self._start, self._finish)
+        return rows
 
 
 @dataclass(eq=False)
@@ -115,13 +106,10 @@ def latest(rows_by_policy: Sequence[IntArray], finishes: Sequence[FloatArray], c
 def _add(
     rows: IntArray,
     arrival: FloatArray,
-    start: FloatArray,
     finish: FloatArray,
-    cores: FloatArray,
-    gpus: FloatArray,
     edges: FloatArray,
     counts: IntArray,
-    sums: FloatArray,
+    total: FloatArray,
 ) -> None:
     lowest = np.log(edges[0])
     bins_a_unit = (len(edges) - 1) / (np.log(edges[-1]) - lowest)
@@ -136,35 +124,26 @@ def _add(
             while bin_ > 0 and completion < edges[bin_ - 1]:
                 bin_ -= 1
         counts[bin_] += 1
-        held = finish[row] - start[row]
-        sums[0] += completion
-        sums[1] += held * cores[row]
-        sums[2] += held * gpus[row]
+        total[0] += completion
 
 
 @kernel
-def _held_by_running(
-    lowest_open: int,
-    arrived: int,
-    clock: float,
-    start: FloatArray,
-    finish: FloatArray,
-    cores: FloatArray,
-    gpus: FloatArray,
-) -> tuple[int, float, float]:
-    """Return the first row that has not finished by `clock`, and what the running rows have held so far.
+def _running(
+    lowest_open: int, arrived: int, clock: float, start: FloatArray, finish: FloatArray
+) -> tuple[int, IntArray]:
+    """Return the first row that has not finished by `clock`, and the rows that run.
 
     NaN compares false, so that what has not started counts neither as running nor as finished.
     """
     while lowest_open < arrived and finish[lowest_open] <= clock:
         lowest_open += 1
-    core_seconds = 0.0
-    gpu_seconds = 0.0
+    rows = np.empty(arrived - lowest_open, np.int64)
+    count = 0
     for row in range(lowest_open, arrived):
         if start[row] <= clock and finish[row] > clock:
-            core_seconds += (clock - start[row]) * cores[row]
-            gpu_seconds += (clock - start[row]) * gpus[row]
-    return lowest_open, core_seconds, gpu_seconds
+            rows[count] = row
+            count += 1
+    return lowest_open, rows[:count]
 
 
 @kernel

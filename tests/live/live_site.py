@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -207,7 +208,8 @@ class Client:
         while True:
             message = json.loads(self.connection.recv(timeout=max(0.01, until - time.monotonic())))
             if acknowledge and "sequence" in message:
-                self.send(type="ack", sequence=message["sequence"])
+                with contextlib.suppress(ConnectionClosed):  # What came before the end is still to be read.
+                    self.send(type="ack", sequence=message["sequence"])
             if kind in (None, message["type"]) and all(message[key] == value for key, value in fields.items()):
                 return message
 

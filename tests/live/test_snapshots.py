@@ -72,6 +72,25 @@ def test_the_last_snapshot_agrees_with_the_stored_figures() -> None:
         assert policy["gpu_utilisation"] is None
 
 
+def test_split_tasks_are_reckoned_as_in_the_stored_figures() -> None:
+    workload, _ = workload_generate(model="mixed", tasks=300, seed=2)
+    for model in ("concurrent", "sequential"):
+        run = run_create(
+            workload=workload,
+            cluster=load_cluster("workstation"),
+            configuration=RunConfiguration(policies=("round_robin", "greedy"), split_model=model),
+            name=f"split {model}",
+        )
+        _, snapshots = watched(run)
+        for policy in snapshots[-1]["policies"]:
+            stored = Metric.objects.totals().get(run=run, scheduler=policy["scheduler"])
+            for name in ("cpu_utilisation", "gpu_utilisation", "energy_joules", "cost_usd"):
+                assert policy[name] == pytest.approx(getattr(stored, name), rel=1e-9), (model, name)
+        for snapshot in snapshots:
+            for policy in snapshot["policies"]:
+                assert 0 <= (policy["gpu_utilisation"] or 0.0) <= 1 + 1e-9
+
+
 def test_figures_never_run_backwards_and_never_leave_their_range() -> None:
     _, snapshots = watched(make_run())
     assert len(snapshots) > 10
@@ -143,17 +162,15 @@ def test_a_tally_in_pieces_is_the_tally_of_the_whole() -> None:
     arrival = np.sort(generator.uniform(0, 100, 500))
     start = arrival + generator.exponential(50, 500) * generator.integers(0, 2, 500)
     finish = start + generator.lognormal(3, 3, 500) * generator.integers(0, 2, 500)
-    devices = {"cores": generator.integers(1, 5, 500).astype(float), "gpus": np.ones(500)}
     order = np.lexsort((np.arange(500), finish))
-    whole = Tally(arrival=arrival, start=start, finish=finish, **devices)
-    pieces = Tally(arrival=arrival, start=start, finish=finish, **devices)
+    whole = Tally(arrival=arrival, start=start, finish=finish)
+    pieces = Tally(arrival=arrival, start=start, finish=finish)
     whole.add(order)
     for piece in np.array_split(order, 17):
         pieces.add(piece)
-        held = pieces.held_until(float(finish[piece[-1]]))
         clock = finish[piece[-1]]
-        expected = np.clip(clock - start, 0, finish - start)
-        assert held == pytest.approx(((expected * devices["cores"]).sum(), expected.sum()))
+        running = np.flatnonzero((start <= clock) & (finish > clock))
+        assert pieces.running_at(float(clock)).tolist() == running.tolist()
     assert pieces.mean_job_completion_time == pytest.approx((finish - arrival).mean())
     expected_counts = LogHistogram.of(finish - arrival).counts
     assert (whole.completion_times.counts == expected_counts).all()
