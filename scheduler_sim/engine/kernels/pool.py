@@ -11,7 +11,7 @@ from scheduler_sim.engine.kernels.conservative import advance_conservative, make
 from scheduler_sim.engine.kernels.kinetic_tree import make_kinetic_tree
 from scheduler_sim.engine.kernels.learned import learned_loop
 from scheduler_sim.engine.kernels.loop import Run, Tasks
-from scheduler_sim.engine.kernels.rank_tree import advance_in_arrival_order, advance_ranked, make_rank_tree
+from scheduler_sim.engine.kernels.rank_tree import advance_ranked, make_rank_tree, ranks
 from scheduler_sim.engine.kernels.state import (
     ARRIVED,
     CONSERVATIVE,
@@ -24,10 +24,11 @@ from scheduler_sim.engine.kernels.state import (
     RUNNING,
     UNSORTED,
 )
+from scheduler_sim.engine.kernels.strict import advance_strictly
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.policies.order import LEARNED
 from scheduler_sim.engine.simulation import Options, Outcome
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workload import IntArray, Workload
 
 
 class PoolKernel:
@@ -83,13 +84,23 @@ class PoolKernel:
             plan = make_plan(n, processors)
             depth = max(n, 1) if options.conservative_depth is None else options.conservative_depth
             return lambda until, events: advance_conservative(depth, tasks, run, plan, until, events)
-        if self._static and backfill == NONE and bool((tasks.base[1:] >= tasks.base[:-1]).all()):
-            return lambda until, events: advance_in_arrival_order(tasks, run, until, events)
+        if self._static and backfill == NONE:
+            rank_of, row_at, queue = self._ranks()
+            return lambda until, events: advance_strictly(tasks, run, rank_of, row_at, queue, until, events)
         if self._static:
             tree = make_rank_tree(tasks, len(run.end_rows))
             return lambda until, events: advance_ranked(backfill, tasks, run, tree, until, events)
         kinetic = make_kinetic_tree(n, len(run.end_rows))
         return lambda until, events: advance_aging(backfill, tasks, run, kinetic, until, events)
+
+    def _ranks(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Return the ranks of rows, the rows of ranks and room for a queue; empty where ranks are rows."""
+        base = self._tasks.base
+        if (base[1:] >= base[:-1]).all():
+            nothing = np.empty(0, np.int64)
+            return nothing, nothing, nothing
+        rank_of, row_at = ranks(base)
+        return rank_of, row_at, np.empty(len(base), np.int64)
 
     @property
     def clock(self) -> float:

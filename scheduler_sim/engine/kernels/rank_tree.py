@@ -50,12 +50,18 @@ class RankTree(NamedTuple):
     plan_rows: IntArray
 
 
+def ranks(base: FloatArray) -> tuple[IntArray, IntArray]:
+    """Return each row's place in the order of scores that do not change, and the row at each place."""
+    row_at = np.argsort(base, kind="stable")
+    rank_of = np.empty(len(base), np.int64)
+    rank_of[row_at] = np.arange(len(base))
+    return rank_of, row_at
+
+
 def make_rank_tree(tasks: Tasks, most_running: int) -> RankTree:
     """Return the empty queue of tasks whose scores do not change."""
     n = len(tasks.base)
-    row_at = np.argsort(tasks.base, kind="stable")
-    rank_of = np.empty(n, np.int64)
-    rank_of[row_at] = np.arange(n)
+    rank_of, row_at = ranks(tasks.base)
     offsets = [0]
     width = n
     while width > 1 or len(offsets) == 1:
@@ -313,34 +319,5 @@ def advance_ranked(backfill: int, tasks: Tasks, run: Run, tree: RankTree, until:
                 remove_rank(rank, offsets, words)
                 begin(now, row, duration, task_cpus, counts, start, finish, end_times, end_rows)
                 first = rank + 1
-            if not ends_by(now, counts, end_times):
-                break
-
-
-@kernel
-def advance_in_arrival_order(tasks: Tasks, run: Run, until: float, max_events: int) -> None:
-    """Play tasks that start strictly in the order of their rows; the queue is a range of rows."""
-    arrival, duration, _, cpus, _, _ = tasks
-    counts, clock, start, finish, order, end_times, end_rows = run
-    events = 0
-    while events < max_events:
-        now = next_instant(arrival, counts, end_times)
-        if now > until or now == np.inf:
-            pause(now, until, clock)
-            break
-        clock[0] = now
-        while True:
-            while ends_by(now, counts, end_times):
-                release(now, cpus, counts, finish, order, end_times, end_rows)
-                events += 1
-            while arrives_by(now, arrival, counts):
-                counts[ARRIVED] += 1
-                counts[QUEUED] += 1
-                events += 1
-            while counts[QUEUED] > 0:
-                row = counts[ARRIVED] - counts[QUEUED]
-                if cpus[row] > counts[FREE]:
-                    break
-                begin(now, row, duration, cpus, counts, start, finish, end_times, end_rows)
             if not ends_by(now, counts, end_times):
                 break
