@@ -99,7 +99,7 @@ def test_a_client_that_never_acknowledges_still_gets_the_end(site: Site, name: s
 @pytest.fixture
 def fragile(tmp_path: Path, database: Path) -> Iterator[tuple[Site, Redis]]:
     """A site whose Redis may be stopped."""
-    from conftest import need_redis
+    from tests.live.conftest import need_redis
 
     need_redis()
     redis = Redis(tmp_path)

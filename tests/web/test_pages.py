@@ -4,7 +4,6 @@ import csv
 import json
 
 import pytest
-from conftest import make_run
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
@@ -14,6 +13,7 @@ from apps.results.models import Run
 from apps.tasks.models import Task, WorkloadImport
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.metrics import Summary
+from tests.web.conftest import make_run
 
 pytestmark = pytest.mark.django_db
 
