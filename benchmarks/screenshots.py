@@ -69,6 +69,9 @@ def take(page: Any, path: str, part: str | None, to: Path) -> None:
         page.evaluate("part => document.querySelector(part).scrollIntoView({behavior: 'instant'})", part)
         if part == "#gantt":
             page.wait_for_selector("[data-gantt][data-drawn]")
+            page.locator("[data-go=closer]").click()
+            page.locator("[data-go=closer]").click()
+            page.wait_for_selector("[data-gantt][data-drawn=tasks]")
             page.evaluate("part => document.querySelector(part).scrollIntoView({behavior: 'instant'})", part)
     page.wait_for_timeout(300)
     page.screenshot(path=to)

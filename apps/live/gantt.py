@@ -114,7 +114,7 @@ def _tasks(
         sub[rows] = _rows_needed(placed.start[shown[rows]], placed.finish[shown[rows]])
     subs = np.zeros(len(distinct), np.int64)
     np.maximum.at(subs, lane, sub + 1)
-    names = [f"node {node}" + (f" GPU {device}" if device >= 0 else " cores") for node, device in distinct.tolist()]
+    names = [_name(node, device) for node, device in distinct.tolist()]
     items = [
         _item(placed, row, int(lane[at]), int(sub[at]), int(subs[lane[at]])) for at, row in enumerate(shown.tolist())
     ]
@@ -164,13 +164,7 @@ def _shades(
         lanes = [f"≤ {2**number} cores" for number in range(int(lane.max()) + 1)]
         amount, whole, unit = placed.cpus[shown], float(run.cluster["groups"][0]["cores"]), "share"
     else:
-        nodes = sum(group["count"] for group in run.cluster["groups"])
-        band = -(-nodes // LANES_SHOWN)
-        lane = placed.node[shown] // band
-        firsts = range(0, nodes, band)
-        lanes = [
-            f"node {first}" if band == 1 else f"nodes {first} to {min(first + band, nodes) - 1}" for first in firsts
-        ]
+        lane, lanes = _places(run, placed, shown)
         amount, whole, unit = np.ones(len(shown)), 1.0, "tasks"
     items = []
     for number in range(len(lanes)):
@@ -179,3 +173,22 @@ def _shades(
         for at in np.flatnonzero(held > 1e-9).tolist():
             items.append([number, edges[at], edges[at + 1], held[at]])
     return lanes, items, unit
+
+
+def _places(run: Run, placed: Placements, shown: Integers) -> tuple[Integers, list[str]]:
+    """Return the lane of each task and the lanes' names: devices where there are few, else nodes or bands of nodes."""
+    places = np.stack((placed.node[shown], placed.device[shown]), axis=1)
+    distinct, lane = np.unique(places, axis=0, return_inverse=True)
+    if len(distinct) <= LANES_SHOWN:
+        return lane.reshape(-1), [_name(node, device) for node, device in distinct.tolist()]
+    nodes = sum(group["count"] for group in run.cluster["groups"])
+    band = -(-nodes // LANES_SHOWN)
+    names = [
+        f"node {first}" if band == 1 else f"nodes {first} to {min(first + band, nodes) - 1}"
+        for first in range(0, nodes, band)
+    ]
+    return placed.node[shown] // band, names
+
+
+def _name(node: int, device: int) -> str:
+    return f"node {node}" + (f" GPU {device}" if device >= 0 else " cores")
