@@ -31,9 +31,9 @@ class AgentSettings:
         energy_weight: a in the reward -(1 - a) * time / scale - a * energy / scale, 0 to 1.
     """
 
-    first_epsilon: float = 0.2
-    explored_tasks: int = 2000
-    slowest_step: float = 0.05
+    first_epsilon: float = 0.3
+    explored_tasks: int = 3000
+    slowest_step: float = 0.02
     energy_weight: float = 0.0
 
     def __post_init__(self) -> None:
