@@ -7,6 +7,7 @@ It creates a study a number of workers in the database that DATABASE_URL names, 
 
 import argparse
 import os
+import resource
 import statistics
 import sys
 import time
@@ -41,7 +42,10 @@ def main() -> None:
     print(
         f"{connection.vendor}, {os.cpu_count()} cores, {given.tasks:,} tasks, {len(LOADS)} loads x {given.seeds} seeds"
     )
-    print(f"{'workers':>8} {'runs':>6} {'plays':>6} {'store s':>8} {'play s':>8} {'all s':>8} {'run s':>7} {'busy':>6}")
+    print(
+        f"{'workers':>8} {'runs':>6} {'plays':>6} {'store s':>8} {'play s':>8} {'all s':>8} {'run s':>7} {'CPU s':>7}"
+    )
+    spent_before = 0.0
     for workers in map(int, given.workers.split(",")):
         definition = Definition.from_json(
             {
@@ -74,10 +78,12 @@ def main() -> None:
         assert len(document["cells"]) == len(LOADS)
         seconds = [(run.finished_at - run.started_at).total_seconds() for run in outcome.study.runs.all()]
         plays = outcome.runs * len(POLICIES)
-        busy = sum(seconds) / (workers * (took - stored))
+        # Of the worker processes, their start included; the machine may be busy with other things.
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent, spent_before = used.ru_utime + used.ru_stime - spent_before, used.ru_utime + used.ru_stime
         print(
             f"{workers:>8} {outcome.runs:>6} {plays:>6} {stored:>8.1f} {took - stored:>8.1f} {took:>8.1f} "
-            f"{statistics.median(seconds):>7.3f} {busy:>6.0%}"
+            f"{statistics.median(seconds):>7.3f} {spent / outcome.runs:>7.3f}"
         )
 
 

@@ -5,7 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from apps.live.api import RunViewSet, StatusView
 from apps.metrics.api import HistoryView, LatestView, LeaderboardView, MetricViewSet
-from apps.results.api import ClusterList, PolicyList, SchedulerResultViewSet
+from apps.results.api import ClusterList, PolicyList, SchedulerResultViewSet, StudyViewSet
 from apps.tasks.api import TaskViewSet, WorkloadImportViewSet, WorkloadViewSet
 from apps.training.api import TrainedModelViewSet, TrainingDataViewSet
 from scheduler_sim.schema import DocsView, SchemaView
@@ -15,6 +15,7 @@ router.register("workloads", WorkloadViewSet, "workload")
 router.register("imports", WorkloadImportViewSet, "import")
 router.register("tasks", TaskViewSet, "task")
 router.register("runs", RunViewSet, "run")
+router.register("studies", StudyViewSet, "study")
 router.register("results", SchedulerResultViewSet, "result")
 router.register("metrics", MetricViewSet, "metric")
 router.register("training-data", TrainingDataViewSet, "training-data")

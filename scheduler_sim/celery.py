@@ -11,7 +11,8 @@ app = Celery("scheduler_sim")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["apps.live"], related_name="celery_tasks")
 app.conf.update(
-    task_default_queue="studies",
+    # Another name keeps two installations apart that share one broker.
+    task_default_queue=os.environ.get("CELERY_TASK_DEFAULT_QUEUE", "studies"),
     task_serializer="json",
     accept_content=["json"],
     # What became of a run stands in its row.

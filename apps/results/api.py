@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.results.models import Run, SchedulerResult
+from apps.results.models import Run, SchedulerResult, Study
 from scheduler_sim.api import GuardedMixin, RowsViewSet
 from scheduler_sim.engine.policies.backfill import BACKFILLS
 from scheduler_sim.engine.policies.order import ORDERS
@@ -79,6 +79,38 @@ class RunRowsViewSet(RowsViewSet):
     queryset = Run.objects.all()
     serializer_class = RunSerializer
     filterset_class = RunFilterSet
+    row_orderings = {"-id": ("-id",), "name": ("name",), "created_at": ("created_at", "id")}
+
+
+class StudySerializer(serializers.ModelSerializer):
+    """A study: its grid, and how many of its runs came how far. Its figures are at `/studies/{id}/cells.json`."""
+
+    run_count = serializers.IntegerField(read_only=True)
+    finished_count = serializers.IntegerField(read_only=True)
+    failed_count = serializers.IntegerField(read_only=True)
+
+    class Meta:
+        model = Study
+        fields = ("id", "name", "definition", "created_at", "updated_at", "run_count", "finished_count", "failed_count")
+
+
+class StudyFilterSet(django_filters.FilterSet):
+    """Which studies a list holds."""
+
+    search = django_filters.CharFilter(field_name="name", lookup_expr="icontains", help_text="Part of the name.")
+    name = django_filters.CharFilter()
+
+    class Meta:
+        model = Study
+        fields = ()
+
+
+class StudyViewSet(RowsViewSet):
+    """Studies, newest first."""
+
+    queryset = Study.objects.with_counts()
+    serializer_class = StudySerializer
+    filterset_class = StudyFilterSet
     row_orderings = {"-id": ("-id",), "name": ("name",), "created_at": ("created_at", "id")}
 
 

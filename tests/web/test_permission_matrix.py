@@ -32,6 +32,8 @@ API: dict[str, tuple[set[str], set[str]]] = {
     "api/v1/runs/<pk>/pause/": ({"options"}, {"post"}),
     "api/v1/runs/<pk>/resume/": ({"options"}, {"post"}),
     "api/v1/runs/<pk>/stop/": ({"options"}, {"post"}),
+    "api/v1/studies/": (READ, set()),
+    "api/v1/studies/<pk>/": (READ, set()),
     "api/v1/results/": (READ, set()),
     "api/v1/results/<pk>/": (READ, set()),
     "api/v1/metrics/": (READ, set()),

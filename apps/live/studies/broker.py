@@ -2,15 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from apps.live.models import SimulationState
 from apps.live.studies.pool import ATTEMPTS, Ended
+from apps.results.errors import RunStateError
 from apps.results.models import Run
 
 POLL_SECONDS = 0.5
-SETTLE_SECONDS = 5.0
-"""How long after it was sent a run is given until its process may be found dead."""
-
 SILENT_SECONDS = 120.0
 """When for so long no run ended and none shows life, those that wait are sent again: the broker may have lost them."""
 
@@ -30,9 +29,8 @@ def play_on_workers(run_ids: Sequence[int], *, on_end: Ended) -> None:
     for run_id in run_ids:
         play_study_run.delay(run_id)
     left = set(run_ids)
-    sent_again: dict[int, int] = {}
-    sent_at: dict[int, float] = {}
-    began = changed_at = time.monotonic()
+    dead: dict[int, set[tuple[object, ...]]] = {}
+    changed_at = time.monotonic()
     while left:
         time.sleep(POLL_SECONDS)
         over = dict(Run.objects.filter(pk__in=left, status__in=Run.TERMINAL).values_list("pk", "status"))
@@ -47,12 +45,15 @@ def play_on_workers(run_ids: Sequence[int], *, on_end: Ended) -> None:
         if over or any(state.is_alive for state in states):
             changed_at = time.monotonic()
         for state in states:
-            if state.is_interrupted and time.monotonic() - sent_at.get(state.run_id, began) > SETTLE_SECONDS:
-                sent_again[state.run_id] = sent_again.get(state.run_id, 0) + 1
-                if sent_again[state.run_id] > ATTEMPTS:
+            process = (state.host, state.process_id, state.process_started_at)
+            if not state.is_interrupted or process in dead.setdefault(state.run_id, set()):
+                continue
+            dead[state.run_id].add(process)
+            if len(dead[state.run_id]) >= ATTEMPTS:
+                # Unless it came to its end at this very moment.
+                with suppress(RunStateError):
                     state.run.fail(f"The processes that played it died {ATTEMPTS} times.")
-                    continue
-                sent_at[state.run_id] = time.monotonic()
+            else:
                 play_study_run.delay(state.run_id)
         if left and time.monotonic() - changed_at > SILENT_SECONDS:
             changed_at = time.monotonic()
