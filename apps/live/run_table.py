@@ -50,7 +50,7 @@ class RunLine:
 def filtered_runs(request: HttpRequest, sort: str) -> QuerySet:
     """Return the runs that the address asks for: `q`, `status`, `workload`, `policy`."""
     runs = Run.objects.select_related("workload").defer("configuration", "cluster", "workload__audit")
-    if query := request.GET.get("q", "").strip():
+    if query := request.GET.get("q", "").replace("\0", "").strip():
         runs = runs.filter(Q(name__icontains=query) | Q(workload__name__icontains=query))
     if (status := request.GET.get("status")) in Run.Status.values:
         runs = runs.filter(status=status)

@@ -51,7 +51,7 @@ WORKLOAD_EXPORT = (
 def workload_list(request: HttpRequest) -> HttpResponse:
     """Show all workloads, searched and sorted as the address says."""
     sort = sort_key(request, WORKLOAD_COLUMNS, "-created")
-    query = request.GET.get("q", "").strip()
+    query = request.GET.get("q", "").replace("\0", "").strip()
     workloads = Workload.objects.for_list(query)
     workloads = ordered(workloads, sort, WORKLOAD_COLUMNS)
     if (kind := request.GET.get("format")) in ("csv", "json"):
