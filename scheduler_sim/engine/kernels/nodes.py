@@ -1,5 +1,6 @@
 """Nodes with cores, GPUs and memory playing any workload: the layout of the arrays and the face of the kernel."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ class NodeKernel:
         self._handle, self._views = handle(self._sim)
         index_nodes(self._handle)
         # One entry a way of acting, so that a run compiles only what it plays.
-        self._advance = advance_in_order
+        self._advance: Callable[[Any, float, int], None] = advance_in_order
         if policy.placement.planned != NOT_PLANNED:
             self._advance = advance_planned
         elif policy.backfill.code == CONSERVATIVE:
@@ -107,7 +108,7 @@ class NodeKernel:
         if policy.backfill.code == CONSERVATIVE:
             raise InvalidPolicy("rl_agent chooses while it runs and plays with none, list and easy.")
         self.agent = agent_arrays(self._n, learner.values)
-        arrays = (learner.settings, learner.draws, *self.agent.values())
+        arrays: tuple[Any, ...] = (learner.settings, learner.draws, *self.agent.values())
         self._advance = lambda handle, until, events: advance_agent(handle, *arrays, until, events)
 
     @property
