@@ -50,6 +50,7 @@ lint: install $(VENV)/installed-dev ## Check style, types, settings and migratio
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/bandit -q -r apps scheduler_sim manage.py -ll -ii -s B308,B703
 	@$(MANAGE) check
 	@$(MANAGE) makemigrations --check --dry-run
 

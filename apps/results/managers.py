@@ -43,7 +43,11 @@ class RunQuerySet(models.QuerySet):
         return found
 
     def free_name(self, wanted: str) -> str:
-        """Return `wanted`, with the lowest free number from 2 behind it when a run has that name."""
+        """Return `wanted`, with the lowest free number from 2 behind it when a run has that name.
+
+        A name that would not fit the column is cut, with room for the number.
+        """
+        wanted = wanted[: self.model._meta.get_field("name").max_length - 10]
         taken = set(self.filter(name__startswith=wanted).values_list("name", flat=True))
         if wanted not in taken:
             return wanted

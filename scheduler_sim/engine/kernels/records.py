@@ -63,5 +63,5 @@ def readable(name: str, dimensions: int, dtype: Any) -> None:
     if dimensions == 0:
         source = f"lambda record: carray(pointer_to(record.{name}_at), (1,), dtype)[0]"
     # The attribute's name has to stand in the source, because compiled code looks fields up by literal names.
-    _KINDS[(name, str(dtype), dimensions)] = eval(source, {"carray": carray, "pointer_to": pointer_to, "dtype": dtype})  # noqa: S307
+    _KINDS[(name, str(dtype), dimensions)] = eval(source, {"carray": carray, "pointer_to": pointer_to, "dtype": dtype})  # noqa: S307 # nosec B307
     overload_attribute(types.Record, name)(attribute)
