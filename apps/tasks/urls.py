@@ -1,6 +1,8 @@
 """Addresses of the pages of workloads and of the figures' definitions."""
 
+from django.conf import settings
 from django.urls import path, re_path
+from django.views.generic import RedirectView
 
 from apps.tasks import views
 
@@ -17,4 +19,6 @@ urlpatterns = [
     ),
     path("help/metrics/", views.help_metrics, name="help-metrics"),
     path("theme/", views.theme, name="theme"),
+    # Browsers ask for it on pages that name no icon: the admin's and the API's.
+    path("favicon.ico", RedirectView.as_view(url=f"/{settings.STATIC_URL.strip('/')}/favicon.svg", permanent=True)),
 ]
