@@ -10,7 +10,7 @@ from scheduler_sim.engine.demand import MILLI, UNLIMITED, Demands, NodeGroups, d
 from scheduler_sim.engine.errors import InvalidPolicy, OversizedTasks
 from scheduler_sim.engine.execution import group_of_nodes, of_groups
 from scheduler_sim.engine.kernels.nodes_act import CONSERVATIVE
-from scheduler_sim.engine.kernels.nodes_agent import advance_agent, agent_arrays
+from scheduler_sim.engine.kernels.nodes_agent import agent_arrays, agent_loop
 from scheduler_sim.engine.kernels.nodes_loop import (
     advance_conservative,
     advance_in_order,
@@ -108,8 +108,7 @@ class NodeKernel:
         if policy.backfill.code == CONSERVATIVE:
             raise InvalidPolicy("rl_agent chooses while it runs and plays with none, list and easy.")
         self.agent = agent_arrays(self._n, learner.values)
-        arrays: tuple[Any, ...] = (learner.settings, learner.draws, *self.agent.values())
-        self._advance = lambda handle, until, events: advance_agent(handle, *arrays, until, events)
+        self._advance = agent_loop(learner, self.agent)
 
     @property
     def clock(self) -> float:

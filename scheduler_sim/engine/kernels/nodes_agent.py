@@ -4,6 +4,7 @@ A contextual bandit: a table of values by context and fraction, an epsilon-greed
 an update with the realised reward when it finishes. Exploration falls linearly and ends.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from scheduler_sim.engine.policies.agent import (
     GPU_WATTS,
     INTENSITIES,
     SLOWEST_STEP,
+    Learner,
 )
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
@@ -161,3 +163,21 @@ def agent_arrays(n: int, values: FloatArray) -> dict[str, Any]:
         "reward": np.full(n, np.nan),
         "decided": np.zeros(1, np.int64),
     }
+
+
+def agent_loop(learner: Learner, agent: dict[str, Any]) -> Callable[[Any, float, int], None]:
+    """Return the event loop in which `agent`, as `agent_arrays` gave it, learns."""
+    return lambda handle, until, events: advance_agent(
+        handle,
+        learner.settings,
+        learner.draws,
+        agent["values"],
+        agent["visits"],
+        agent["chosen"],
+        agent["context"],
+        agent["epsilon"],
+        agent["reward"],
+        agent["decided"],
+        until,
+        events,
+    )
