@@ -117,9 +117,7 @@ class Definition:
             load_factors=tuple(_factor(one) for one in _list("load_factors", given.get("load_factors", [1.0]))),
             clusters=tuple(_cluster(one) for one in _list("clusters", given.get("clusters", ["auto"]))),
             policies=policies,
-            estimates=tuple(
-                str(Estimates.parse(str(one))) for one in _list("estimates", given.get("estimates", "trace"))
-            ),
+            estimates=tuple(_estimates(one) for one in _list("estimates", given.get("estimates", "trace"))),
             seeds=seeds,
             base=base,
             figure=figure,
@@ -200,6 +198,12 @@ def _factor(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
         raise InvalidStudy(f"A load factor is a number above 0, not {value!r}.")
     return float(value)
+
+
+def _estimates(value: Any) -> str:
+    """Return the estimates in their one spelling; `predicted:MODEL` is looked up when the grid is written out."""
+    text = str(value)
+    return text if text.startswith("predicted:") else str(Estimates.parse(text))
 
 
 def _figure(value: Any) -> str:
