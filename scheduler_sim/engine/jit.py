@@ -44,7 +44,7 @@ def is_compiled() -> bool:
     return next(cache_folder().rglob("*.nbc"), None) is not None
 
 
-config.CACHE_DIR = str(cache_folder())
+config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
 
 
 def kernel(function: F) -> F:
