@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-from numba.core import config
+from numba.core import config, types
 
 _ENGINE = Path(__file__).parent
 _PROJECT = _ENGINE.parent.parent
@@ -53,3 +53,28 @@ def kernel(function: F) -> F:
     `fastmath` and parallel execution stay off: ties and equality must be exact and repeatable.
     """
     return cast("F", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def inner_kernel(function: F) -> F:
+    """Compile `function` as `kernel` does, to be called by other kernels only.
+
+    Python cannot call it: without the wrappers for that, and with one version for variables and constants alike, a
+    cold start takes a fraction of the time. An argument that is None still has a version of its own, from which Numba
+    leaves out what is done only with other values.
+    """
+    # Numba takes these options and gives these methods, but its type stubs do not say so.
+    compile_with: Any = numba.njit
+    without_literal: Any = types.unliteral
+    compiled = compile_with(
+        cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
+    )(function)
+    template = compiled.get_call_template
+
+    def without_constants(arguments: Any, keywords: Any) -> Any:
+        return template(
+            tuple(without_literal(argument) for argument in arguments),
+            {name: without_literal(argument) for name, argument in dict(keywords).items()},
+        )
+
+    compiled.get_call_template = without_constants
+    return cast("F", compiled)

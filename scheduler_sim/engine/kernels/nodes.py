@@ -9,7 +9,7 @@ from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.demand import MILLI, UNLIMITED, Demands, NodeGroups, demands
 from scheduler_sim.engine.errors import InvalidPolicy, OversizedTasks
 from scheduler_sim.engine.execution import group_of_nodes, of_groups
-from scheduler_sim.engine.kernels.nodes_act import CONSERVATIVE
+from scheduler_sim.engine.kernels.nodes_act import CONSERVATIVE, EASY
 from scheduler_sim.engine.kernels.nodes_agent import agent_arrays, agent_loop
 from scheduler_sim.engine.kernels.nodes_loop import (
     advance_conservative,
@@ -45,7 +45,7 @@ from scheduler_sim.engine.kernels.nodes_state import (
 )
 from scheduler_sim.engine.policies import Choices, Policy, Scores
 from scheduler_sim.engine.policies.agent import Learner
-from scheduler_sim.engine.policies.order import MAX_MIN, MIN_MIN, STATIC, SUFFERAGE
+from scheduler_sim.engine.policies.order import DRF, MAX_MIN, MIN_MIN, STATIC, SUFFERAGE
 from scheduler_sim.engine.policies.placement import FGD, NOT_PLANNED, ORACLE
 from scheduler_sim.engine.simulation import Options, Outcome
 from scheduler_sim.engine.workload import IntArray, Workload
@@ -60,6 +60,9 @@ FEWEST_INDEXED = 9
 """From this many nodes on an index answers quicker than looking at each."""
 
 MOST_LEVELS = 1024
+
+PICKING = (DRF, MIN_MIN, MAX_MIN, SUFFERAGE)
+"""Orders that choose again after each start instead of walking a sorted queue."""
 
 
 class NodeKernel:
@@ -94,21 +97,27 @@ class NodeKernel:
         self._sim = _layout(workload, cluster, policy, scores, options, asked, tasks, allowed)
         self._handle, self._views = handle(self._sim)
         index_nodes(self._handle)
-        # One entry a way of acting, so that a run compiles only what it plays.
-        self._advance: Callable[[Any, float, int], None] = advance_in_order
+        # What a policy has no part of is None and is not compiled.
+        fgd = True if policy.placement.code == FGD else None
+        easy = True if policy.backfill.code == EASY else None
+        picking = True if scores.kind in PICKING else None
+        listed = True if picking is None and not self._sim.settings[TREE] else None
+        self._advance: Callable[..., None] = advance_in_order
+        self._parts: tuple[bool | None, ...] = (fgd, easy, listed, picking)
         if policy.placement.planned != NOT_PLANNED:
-            self._advance = advance_planned
+            self._advance, self._parts = advance_planned, (listed, picking)
         elif policy.backfill.code == CONSERVATIVE:
-            self._advance = advance_conservative
+            # Reservations are made in an order that is settled at the beginning of an instant.
+            self._advance, self._parts = advance_conservative, (fgd, listed or picking)
         self.agent: dict[str, Any] | None = None
         if choices.learner is not None:
-            self._let_learn(choices.learner, policy)
+            self._let_learn(choices.learner, policy, (easy, listed, picking))
 
-    def _let_learn(self, learner: Learner, policy: Policy) -> None:
+    def _let_learn(self, learner: Learner, policy: Policy, parts: tuple[bool | None, ...]) -> None:
         if policy.backfill.code == CONSERVATIVE:
             raise InvalidPolicy("rl_agent chooses while it runs and plays with none, list and easy.")
         self.agent = agent_arrays(self._n, learner.values)
-        self._advance = agent_loop(learner, self.agent)
+        self._advance, self._parts = agent_loop(learner, self.agent), parts
 
     @property
     def clock(self) -> float:
@@ -132,7 +141,7 @@ class NodeKernel:
 
     def advance(self, *, until_time: float, max_events: int) -> None:
         """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events."""
-        self._advance(self._handle, until_time, max_events)
+        self._advance(self._handle, until_time, max_events, *self._parts)
         if np.isfinite(until_time) and self.finished < self._n:
             self._sim.clock[1] = max(self._sim.clock[0], self._sim.clock[1])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import inner_kernel, kernel
 from scheduler_sim.engine.kernels.nodes_act import act_unplanned
 from scheduler_sim.engine.kernels.nodes_loop import begin_instant, events_since
 from scheduler_sim.engine.kernels.nodes_start import sides
@@ -37,7 +37,7 @@ from scheduler_sim.engine.policies.agent import (
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 
-@kernel
+@inner_kernel
 def _context(s: Sim, t: Any) -> int:
     """Return the context of a ready task: its intensity, and how often its cores and its GPUs are free now."""
     intensity = min(int(t.intensity * INTENSITIES), INTENSITIES - 1)
@@ -48,7 +48,7 @@ def _context(s: Sim, t: Any) -> int:
     return (intensity * CORE_STATES + cores) * GPU_STATES + gpus
 
 
-@kernel
+@inner_kernel
 def _allowed(t: Any, action: int) -> bool:
     """Tell whether some node could run the task with this fraction."""
     if action == 0:
@@ -58,7 +58,7 @@ def _allowed(t: Any, action: int) -> bool:
     return bool(t.can_both)
 
 
-@kernel
+@inner_kernel
 def _choose(
     s: Sim,
     row: int,
@@ -91,7 +91,7 @@ def _choose(
     t.fixed = action / (ACTIONS - 1)
 
 
-@kernel
+@inner_kernel
 def _learn(
     s: Sim,
     row: int,
@@ -133,6 +133,9 @@ def advance_agent(
     decided: IntArray,
     until_time: float,
     max_events: int,
+    easy: bool | None,
+    listed: bool | None,
+    picking: bool | None,
 ) -> None:
     """Play whole instants up to `until_time`, and none more after `max_events` events."""
     s = records[0]
@@ -149,7 +152,7 @@ def advance_agent(
             if s.tasks[row].hybrid:
                 _choose(s, row, settings, draws, values, chosen, context, epsilon, decided)
         if s.counts[QUEUED] > 0:
-            act_unplanned(s, s.clock[0])
+            act_unplanned(s, s.clock[0], None, easy, listed, picking)
 
 
 def agent_arrays(n: int, values: FloatArray) -> dict[str, Any]:
@@ -165,9 +168,9 @@ def agent_arrays(n: int, values: FloatArray) -> dict[str, Any]:
     }
 
 
-def agent_loop(learner: Learner, agent: dict[str, Any]) -> Callable[[Any, float, int], None]:
+def agent_loop(learner: Learner, agent: dict[str, Any]) -> Callable[..., None]:
     """Return the event loop in which `agent`, as `agent_arrays` gave it, learns."""
-    return lambda handle, until, events: advance_agent(
+    return lambda handle, *others: advance_agent(
         handle,
         learner.settings,
         learner.draws,
@@ -178,6 +181,5 @@ def agent_loop(learner: Learner, agent: dict[str, Any]) -> Callable[[Any, float,
         agent["epsilon"],
         agent["reward"],
         agent["decided"],
-        until,
-        events,
+        *others,
     )

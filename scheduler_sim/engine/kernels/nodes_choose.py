@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.nodes_fgd import fgd_device, fgd_find
 from scheduler_sim.engine.kernels.nodes_index import find_indexed
 from scheduler_sim.engine.kernels.nodes_queue import fresh_stamp
@@ -22,13 +22,13 @@ from scheduler_sim.engine.kernels.nodes_state import (
     pieces_of,
     tightest,
 )
-from scheduler_sim.engine.policies.placement import BEST_FIT, FGD, FIRST_FIT, RANDOM_NODE, WORST_FIT
+from scheduler_sim.engine.policies.placement import BEST_FIT, FIRST_FIT, RANDOM_NODE, WORST_FIT
 
 MOST_LEVELS = 1024
 """Free cores are told apart up to this many."""
 
 
-@kernel
+@inner_kernel
 def room(view: View, node: int, on_gpu: bool) -> int:
     """Return what best_fit and worst_fit compare: whole GPUs' worth left, or whole cores for work without GPUs."""
     if on_gpu:
@@ -36,7 +36,7 @@ def room(view: View, node: int, on_gpu: bool) -> int:
     return min(view.cores[node] // 1000, MOST_LEVELS - 1)
 
 
-@kernel
+@inner_kernel
 def find_by_scan(
     s: Sim,
     view: View,
@@ -74,11 +74,11 @@ def find_by_scan(
     return best
 
 
-@kernel
-def pick_devices(s: Sim, view: View, node: int, cpu: int, whole: int, share: int) -> tuple[int, int]:
+@inner_kernel
+def pick_devices(s: Sim, view: View, node: int, cpu: int, whole: int, share: int, fgd: bool | None) -> tuple[int, int]:
     """Return the mask of whole devices and the shared device (-1 for none) that a task takes on `node`."""
     free = view.free[node]
-    mask = np.int64(0)
+    mask = 0
     left = whole
     if s.settings[IN_TURN]:
         after = free & ~((np.int64(1) << s.turn[node]) - 1)
@@ -95,7 +95,7 @@ def pick_devices(s: Sim, view: View, node: int, cpu: int, whole: int, share: int
         left -= 1
     device = -1
     if share > 0:
-        if s.settings[RULE] == FGD:
+        if fgd is not None:
             device = fgd_device(s, view, node, cpu, whole, share)
         else:
             device = tightest(view, node, share)
@@ -108,20 +108,28 @@ def pick_devices(s: Sim, view: View, node: int, cpu: int, whole: int, share: int
     return mask, device
 
 
-@kernel
+@inner_kernel
 def find_node(
-    s: Sim, view: View, live: bool, kind: int, nodes: int, draw: float, stamp: int, need: tuple[int, int, int, int]
+    s: Sim,
+    view: View,
+    live: bool,
+    kind: int,
+    nodes: int,
+    draw: float,
+    stamp: int,
+    need: tuple[int, int, int, int],
+    fgd: bool | None,
 ) -> int:
     """Return the node that the placement chooses for one piece, -1 for none."""
-    rule = s.settings[RULE]
-    if rule == FGD:
+    if fgd is not None:
         return fgd_find(s, view, live, kind, nodes, stamp, need)
+    rule = s.settings[RULE]
     if live and s.settings[INDEXED] and rule != RANDOM_NODE:
         return find_indexed(s, rule, nodes, stamp, need)
     return find_by_scan(s, view, rule, nodes, draw, stamp, need)
 
 
-@kernel
+@inner_kernel
 def is_whole_node(s: Sim, view: View, node: int, t: Any) -> bool:
     """Tell whether a gang may take `node` as one of its whole nodes."""
     if view.away[node] > 0 or view.cores[node] < t.full_cpu or view.ram[node] < t.full_memory:
@@ -135,7 +143,7 @@ def is_whole_node(s: Sim, view: View, node: int, t: Any) -> bool:
     return bool(s.allowed[t.any_nodes, node] and s.node_cpu[node] == t.full_cpu)
 
 
-@kernel
+@inner_kernel
 def next_whole_node(s: Sim, view: View, live: bool, node: int, t: Any) -> int:
     """Return the first node from `node` on that a gang may take as a whole, -1 for none."""
     if live and s.settings[INDEXED] and t.full_gpus > 0:
@@ -161,9 +169,11 @@ def next_whole_node(s: Sim, view: View, live: bool, node: int, t: Any) -> int:
     return -1
 
 
-@kernel
-def find(s: Sim, view: View, live: bool, row: int, fraction: float) -> int:
+@inner_kernel
+def find(s: Sim, view: View, live: bool, row: int, fraction: float, fgd: bool | None) -> int:
     """Find where a task could start; the pieces go to `piece_*`. Returns how many, 0 when it does not fit.
+
+    `fgd` is True for that placement and None for the others, which then compile nothing of it.
 
     A gang takes the lowest-numbered whole nodes, and its last piece goes where the placement puts it beside them.
     """
@@ -189,10 +199,10 @@ def find(s: Sim, view: View, live: bool, row: int, fraction: float) -> int:
     need = needs(t, fraction, t.full_nodes)
     nodes = t.gpu_nodes if need[1] > 0 or need[2] > 0 else t.any_nodes
     kind = t.fgd_kind if t.full_nodes == 0 else -1
-    node = find_node(s, view, live, kind, nodes, t.draw, stamp, need)
+    node = find_node(s, view, live, kind, nodes, t.draw, stamp, need, fgd)
     if node < 0:
         return 0
-    mask, device = pick_devices(s, view, node, need[0], need[1], need[2])
+    mask, device = pick_devices(s, view, node, need[0], need[1], need[2], fgd)
     last = t.full_nodes
     s.piece_node[last] = node
     s.piece_mask[last] = mask
@@ -200,7 +210,7 @@ def find(s: Sim, view: View, live: bool, row: int, fraction: float) -> int:
     return count
 
 
-@kernel
+@inner_kernel
 def could_start(s: Sim, view: View, row: int, fraction: float) -> bool:
     """Tell whether a task fits a planned state of the nodes; which node it would take does not matter."""
     t = s.tasks[row]

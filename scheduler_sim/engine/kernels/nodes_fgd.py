@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.nodes_state import CLASSES, WHOLE, Sim, View, bits_in, fits, lowest_bit
 
 NO_ROOM = -(2**62)
 """The kept gain of a node on which the kind of task does not fit."""
 
 
-@kernel
+@inner_kernel
 def fragments(
     s: Sim, view: View, node: int, cpu: int, whole: int, from_device: int, to_left: int, new_left: int
 ) -> int:
@@ -55,7 +55,7 @@ def fragments(
     return loss
 
 
-@kernel
+@inner_kernel
 def loss_with(s: Sim, view: View, node: int, cpu: int, whole: int, share: int, device: int) -> int:
     """Return the fragments after a task took this, its share on `device`."""
     left_cpu = view.cores[node] - cpu
@@ -67,13 +67,13 @@ def loss_with(s: Sim, view: View, node: int, cpu: int, whole: int, share: int, d
     return fragments(s, view, node, left_cpu, left_whole, device, view.left[node, device] - share, 0)
 
 
-@kernel
+@inner_kernel
 def best_loss(s: Sim, view: View, node: int, cpu: int, whole: int, share: int) -> tuple[int, int]:
     """Return the least fragments after a task took this, and the shared device that gives it (lowest of equals)."""
     if share == 0:
         return loss_with(s, view, node, cpu, whole, 0, -1), -1
     best = -1
-    least = np.int64(0)
+    least = 0
     free = bits_in(view.free[node])
     devices = view.parted[node]
     if free > whole:
@@ -94,20 +94,20 @@ def best_loss(s: Sim, view: View, node: int, cpu: int, whole: int, share: int) -
     return least, best
 
 
-@kernel
+@inner_kernel
 def fgd_device(s: Sim, view: View, node: int, cpu: int, whole: int, share: int) -> int:
     """Return the shared device that keeps fragments least."""
     return best_loss(s, view, node, cpu, whole, share)[1]
 
 
-@kernel
+@inner_kernel
 def gain(s: Sim, view: View, node: int, cpu: int, whole: int, share: int) -> int:
     """Return by how much fragments shrink when a task starts on `node` (negative when they grow)."""
     before = fragments(s, view, node, view.cores[node], bits_in(view.free[node]), -1, 0, 0)
     return before - best_loss(s, view, node, cpu, whole, share)[0]
 
 
-@kernel
+@inner_kernel
 def fgd_find(s: Sim, view: View, live: bool, kind: int, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
     """Return the node where fragments shrink most (or grow least), the lowest of equals, -1 for none.
 
@@ -116,7 +116,7 @@ def fgd_find(s: Sim, view: View, live: bool, kind: int, nodes: int, stamp: int, 
     cpu, whole, share, memory = need
     kept = live and kind >= 0
     best = -1
-    most = np.int64(0)
+    most = 0
     for node in range(len(view.cores)):
         if kept and s.fgd_stamp[kind, node] == s.node_stamp[node]:
             if s.fgd_gain[kind, node] == NO_ROOM:

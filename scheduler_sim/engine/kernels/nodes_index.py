@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.nodes_state import WHOLE, Sim, fits, lowest_bit
 from scheduler_sim.engine.policies.placement import BEST_FIT, FIRST_FIT
+from scheduler_sim.engine.workload import IntArray
 
 
-@kernel
+@inner_kernel
 def reindex(s: Sim, node: int) -> None:
     """Bring the bit sets up to date after what `node` has left changed."""
     word = node >> 6
@@ -39,7 +40,7 @@ def reindex(s: Sim, node: int) -> None:
         s.block_cpu[word] = max(s.block_cpu[word], s.live.cores[node])
 
 
-@kernel
+@inner_kernel
 def tighten(s: Sim, word: int) -> None:
     """Make the bound on free cores of a block of 64 nodes exact; it only grows in between."""
     most = np.int64(-1)
@@ -49,7 +50,7 @@ def tighten(s: Sim, word: int) -> None:
     s.block_cpu[word] = most
 
 
-@kernel
+@inner_kernel
 def find_indexed(s: Sim, rule: int, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
     """Return the node that first_fit, best_fit or worst_fit chooses, -1 for none."""
     cpu, whole, share, memory = need
@@ -73,7 +74,7 @@ def find_indexed(s: Sim, rule: int, nodes: int, stamp: int, need: tuple[int, int
     return -1
 
 
-@kernel
+@inner_kernel
 def _first_by_level(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
     cpu, whole, share, memory = need
     for word in range(len(s.block_cpu)):
@@ -92,11 +93,11 @@ def _first_by_level(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, i
     return -1
 
 
-@kernel
+@inner_kernel
 def _by_level(
     s: Sim,
-    level_bits: object,
-    level_count: object,
+    level_bits: IntArray,
+    level_count: IntArray,
     lowest: int,
     upward: bool,
     nodes: int,

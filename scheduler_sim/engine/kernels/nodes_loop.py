@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import inner_kernel, kernel
 from scheduler_sim.engine.kernels.heap import heap_pop
 from scheduler_sim.engine.kernels.nodes_act import CONSERVATIVE, act_planned, act_unplanned
 from scheduler_sim.engine.kernels.nodes_queue import enqueue
@@ -24,7 +24,7 @@ from scheduler_sim.engine.kernels.nodes_state import (
 )
 
 
-@kernel
+@inner_kernel
 def make_ready(s: Sim, row: int) -> None:
     """Queue a task whose parents have finished and that has been offered."""
     t = s.tasks[row]
@@ -34,7 +34,7 @@ def make_ready(s: Sim, row: int) -> None:
     enqueue(s, row)
 
 
-@kernel
+@inner_kernel
 def next_instant(s: Sim) -> float:
     """Return the time of the next event, infinity for none."""
     now = np.inf
@@ -52,7 +52,7 @@ def next_instant(s: Sim) -> float:
     return now
 
 
-@kernel
+@inner_kernel
 def release(s: Sim, now: float) -> None:
     """Apply the completions of this instant."""
     while s.counts[PENDING] > 0 and s.heap_times[0] == now:
@@ -83,7 +83,7 @@ def index_nodes(records: Any) -> None:
         changed(s, node)
 
 
-@kernel
+@inner_kernel
 def begin_instant(s: Sim, until_time: float, enough: bool) -> bool:
     """Apply the events of the next instant, if it is not past `until_time`, and tell whether there was one.
 
@@ -111,37 +111,49 @@ def begin_instant(s: Sim, until_time: float, enough: bool) -> bool:
     return True
 
 
-@kernel
+@inner_kernel
 def events_since(s: Sim, before: int) -> int:
     """Return how many tasks have arrived or finished beyond `before`."""
     return s.counts[FINISHED] + s.counts[ARRIVED] - before
 
 
 @kernel
-def advance_in_order(records: Any, until_time: float, max_events: int) -> None:
+def advance_in_order(
+    records: Any,
+    until_time: float,
+    max_events: int,
+    fgd: bool | None,
+    easy: bool | None,
+    listed: bool | None,
+    picking: bool | None,
+) -> None:
     """Play a policy without a plan: whole instants up to `until_time`, and none more after `max_events` events."""
     s = records[0]
     before = events_since(s, 0)
     while begin_instant(s, until_time, events_since(s, before) >= max_events):
         if s.counts[QUEUED] > 0:
-            act_unplanned(s, s.clock[0])
+            act_unplanned(s, s.clock[0], fgd, easy, listed, picking)
 
 
 @kernel
-def advance_planned(records: Any, until_time: float, max_events: int) -> None:
+def advance_planned(
+    records: Any, until_time: float, max_events: int, listed: bool | None, picking: bool | None
+) -> None:
     """Play a policy that plans: whole instants up to `until_time`, and none more after `max_events` events."""
     s = records[0]
     before = events_since(s, 0)
     while begin_instant(s, until_time, events_since(s, before) >= max_events):
         if s.counts[QUEUED] > 0:
-            act_planned(s, s.clock[0])
+            act_planned(s, s.clock[0], listed, picking)
 
 
 @kernel
-def advance_conservative(records: Any, until_time: float, max_events: int) -> None:
+def advance_conservative(
+    records: Any, until_time: float, max_events: int, fgd: bool | None, listed: bool | None
+) -> None:
     """Play a policy with reservations: whole instants up to `until_time`, and none more after `max_events` events."""
     s = records[0]
     before = events_since(s, 0)
     while begin_instant(s, until_time, events_since(s, before) >= max_events):
         if s.counts[QUEUED] > 0:
-            act_conservative(s, s.clock[0])
+            act_conservative(s, s.clock[0], fgd, listed)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.nodes_start import sides
 from scheduler_sim.engine.kernels.nodes_state import KEPT_LISTS, PLANNED, SEQUENTIAL, WHOLE, Sim, bits_in
 from scheduler_sim.engine.policies.placement import EARLIEST_FINISH, ORACLE, PREDICTED
@@ -17,7 +17,7 @@ from scheduler_sim.engine.policies.placement import EARLIEST_FINISH, ORACLE, PRE
 CORES, GPUS, MEMORY = range(3)
 
 
-@kernel
+@inner_kernel
 def add_entry(s: Sim, kind: int, node: int, time: float, amount: int) -> None:
     """Add a release, behind others of the same time; a full list forgets it."""
     size = s.list_size[kind, node]
@@ -33,7 +33,7 @@ def add_entry(s: Sim, kind: int, node: int, time: float, amount: int) -> None:
     s.list_size[kind, node] = size + 1
 
 
-@kernel
+@inner_kernel
 def make_lists(s: Sim, node: int, now: float) -> None:
     """Fill the lists of `node` from what is free and what runs."""
     s.list_size[:, node] = 1
@@ -67,7 +67,7 @@ def make_lists(s: Sim, node: int, now: float) -> None:
         device += 1
 
 
-@kernel
+@inner_kernel
 def available(s: Sim, kind: int, node: int, need: int) -> float:
     """Return when `need` is expected to be free on `node`, infinity for never."""
     if need == 0:
@@ -80,7 +80,7 @@ def available(s: Sim, kind: int, node: int, need: int) -> float:
     return np.inf
 
 
-@kernel
+@inner_kernel
 def book(s: Sim, kind: int, node: int, need: int, begin: float, finish: float) -> None:
     """Take `need` from the latest entries not later than `begin`, and expect it back at `finish`."""
     left = need
@@ -101,20 +101,20 @@ def book(s: Sim, kind: int, node: int, need: int, begin: float, finish: float) -
     add_entry(s, kind, node, finish, need)
 
 
-@kernel
+@inner_kernel
 def note_start(s: Sim, kind: int, node: int, need: int, finish: float) -> None:
     """Take `need` from what is free now, and expect it back at `finish`."""
     s.list_amount[kind, node, 0] = max(s.list_amount[kind, node, 0] - need, 0)
     add_entry(s, kind, node, finish, need)
 
 
-@kernel
+@inner_kernel
 def is_planned(t: Any) -> bool:
     """Tell whether a task is planned ahead: gangs and tasks that share a GPU are not."""
     return bool(t.full_nodes == 0 and t.gpu % WHOLE == 0)
 
 
-@kernel
+@inner_kernel
 def best_option(s: Sim, row: int, now: float, stamp: int) -> tuple[float, float, int, float, bool, float, float]:
     """Return finish, fraction, node, start and whether it can start now of the best option; then two best by class.
 
@@ -124,7 +124,7 @@ def best_option(s: Sim, row: int, now: float, stamp: int) -> tuple[float, float,
     t = s.tasks[row]
     planned = s.settings[PLANNED]
     best_finish = best_fraction = np.inf
-    best_node = np.int64(-1)
+    best_node = -1
     best_start = np.inf
     starts = False
     first = second = np.inf
@@ -207,7 +207,7 @@ def best_option(s: Sim, row: int, now: float, stamp: int) -> tuple[float, float,
     return best_finish, best_fraction, best_node, best_start, starts, first, second
 
 
-@kernel
+@inner_kernel
 def book_option(s: Sim, row: int, fraction: float, node: int, begin: float) -> None:
     """Hold what the option needs on `node` from `begin` on, until the end of this instant's walk."""
     t = s.tasks[row]
@@ -219,7 +219,7 @@ def book_option(s: Sim, row: int, fraction: float, node: int, begin: float) -> N
     book(s, MEMORY, node, t.memory, begin, begin + max(cpu_time, gpu_time))
 
 
-@kernel
+@inner_kernel
 def note_started(s: Sim, row: int, stamp: int) -> None:
     """Bring the lists made in this walk up to date after a task has started."""
     if not s.settings[KEPT_LISTS]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.nodes_state import (
     FREE_CPU,
     FREE_GPU,
@@ -29,7 +29,7 @@ SHIFT = 4
 FAN = 16
 
 
-@kernel
+@inner_kernel
 def tree_insert(s: Sim, rank: int, cpu: int, gpu: int) -> None:
     """Add the task of `rank`, which needs at least this of some node."""
     for level in range(len(s.levels)):
@@ -40,7 +40,7 @@ def tree_insert(s: Sim, rank: int, cpu: int, gpu: int) -> None:
         s.tree_gpu[i] = min(s.tree_gpu[i], gpu)
 
 
-@kernel
+@inner_kernel
 def tree_remove(s: Sim, rank: int) -> None:
     """Take the task of `rank` out."""
     i = s.levels[0] + rank
@@ -62,7 +62,7 @@ def tree_remove(s: Sim, rank: int) -> None:
         s.tree_gpu[i] = gpu
 
 
-@kernel
+@inner_kernel
 def tree_next(s: Sim, rank: int, cpu: int, gpu: int) -> int:
     """Return the first rank from `rank` on whose needs lie within the bounds, -1 for none."""
     top = len(s.levels) - 1
@@ -89,7 +89,7 @@ def tree_next(s: Sim, rank: int, cpu: int, gpu: int) -> int:
             return -1
 
 
-@kernel
+@inner_kernel
 def smallest_need(t: Any, fraction: float) -> tuple[int, int]:
     """Return what every start of the task needs of one node at least: cores and GPUs in thousandths."""
     if t.hybrid:
@@ -99,7 +99,7 @@ def smallest_need(t: Any, fraction: float) -> tuple[int, int]:
     return t.cpu, t.gpu
 
 
-@kernel
+@inner_kernel
 def enqueue(s: Sim, row: int) -> None:
     """Add a ready task."""
     t = s.tasks[row]
@@ -115,7 +115,7 @@ def enqueue(s: Sim, row: int) -> None:
         s.counts[LISTED] += 1
 
 
-@kernel
+@inner_kernel
 def dequeue(s: Sim, row: int) -> None:
     """Take a task out that starts."""
     t = s.tasks[row]
@@ -129,7 +129,7 @@ def dequeue(s: Sim, row: int) -> None:
         s.tasks[last].place = t.place
 
 
-@kernel
+@inner_kernel
 def learned_scores(s: Sim, now: float, rows: IntArray, scores: FloatArray) -> None:
     """Write the learned scores of `rows`, as `scoring` defines them.
 
@@ -158,7 +158,7 @@ def learned_scores(s: Sim, now: float, rows: IntArray, scores: FloatArray) -> No
     rate(s.parameters, folded, r, n, wait, excess, size, scores)
 
 
-@kernel
+@inner_kernel
 def dominant_share(s: Sim, user: int) -> float:
     """Return the user's largest share of the cluster's cores, GPUs and memory (totals stand in `floats`)."""
     share = 0.0
@@ -171,7 +171,7 @@ def dominant_share(s: Sim, user: int) -> float:
     return share
 
 
-@kernel
+@inner_kernel
 def score(s: Sim, row: int, now: float) -> float:
     """Return the present score of a ready task; the completion times of min_min and its kin come from the plan."""
     t = s.tasks[row]
@@ -189,7 +189,7 @@ def score(s: Sim, row: int, now: float) -> float:
     return t.base - t.slope * wait
 
 
-@kernel
+@inner_kernel
 def sort_walk(s: Sim, now: float) -> None:
     """Sort the listed tasks by score, ties by row, into `walk`."""
     size = s.counts[LISTED]
@@ -206,7 +206,7 @@ def sort_walk(s: Sim, now: float) -> None:
     s.counts[WALKED] = size
 
 
-@kernel
+@inner_kernel
 def charge(s: Sim, row: int, now: float, amount: float) -> None:
     """Charge a user's decayed account; a later second weighs more, which is the same as older ones weighing less.
 
@@ -222,7 +222,7 @@ def charge(s: Sim, row: int, now: float, amount: float) -> None:
     s.user_charge[len(s.user_charge) - 1] += weighted
 
 
-@kernel
+@inner_kernel
 def fresh_stamp(s: Sim) -> int:
     """Return a number never given before."""
     s.counts[STAMP] += 1

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.nodes_choose import could_start, find
 from scheduler_sim.engine.kernels.nodes_queue import NOTHING, fresh_stamp, sort_walk, tree_next
 from scheduler_sim.engine.kernels.nodes_start import FINISH, piece_sides, sides, start
@@ -11,7 +11,6 @@ from scheduler_sim.engine.kernels.nodes_state import (
     OUTAGES,
     PENDING,
     RESERVED,
-    TREE,
     WALKED,
     Sim,
     View,
@@ -22,11 +21,12 @@ from scheduler_sim.engine.kernels.nodes_state import (
     pieces_of,
     take_gpus,
 )
+from scheduler_sim.engine.workload import FloatArray, IntArray
 
 CPU_PART, GPU_PART, MEMORY_PART, OUTAGE = range(4)
 
 
-@kernel
+@inner_kernel
 def give_part(s: Sim, view: View, row: int, part: int) -> None:
     """Give back one part of what a running task still holds, in a planned state."""
     chunk = s.tasks[row].chunk
@@ -41,7 +41,7 @@ def give_part(s: Sim, view: View, row: int, part: int) -> None:
         chunk = c.more
 
 
-@kernel
+@inner_kernel
 def find_shadow(s: Sim, head: int, now: float) -> float:
     """Return the earliest expected time at which `head` can start, and leave that state of the nodes in `plan`.
 
@@ -86,7 +86,7 @@ def find_shadow(s: Sim, head: int, now: float) -> float:
     return np.inf
 
 
-@kernel
+@inner_kernel
 def delays_head(s: Sim, row: int, count: int, now: float, head: int, shadow: float) -> bool:
     """Tell whether `head` could no longer start at its shadow time if `row` started on the pieces found.
 
@@ -119,23 +119,23 @@ def delays_head(s: Sim, row: int, count: int, now: float, head: int, shadow: flo
     return True
 
 
-@kernel
-def queue_in_order(s: Sim, now: float) -> int:
+@inner_kernel
+def queue_in_order(s: Sim, now: float, listed: bool | None) -> int:
     """Write the queue to `walk` in the policy's order and return how many tasks may hold a reservation."""
-    if s.settings[TREE]:
-        size = 0
-        rank = tree_next(s, 0, NOTHING - 1, NOTHING - 1)
-        while rank >= 0 and size < s.settings[DEPTH]:
-            s.walk[size] = s.row_of_rank[rank]
-            size += 1
-            rank = tree_next(s, rank + 1, NOTHING - 1, NOTHING - 1)
-        return size
-    sort_walk(s, now)
-    return min(s.counts[WALKED], s.settings[DEPTH])
+    if listed is not None:
+        sort_walk(s, now)
+        return min(s.counts[WALKED], s.settings[DEPTH])
+    size = 0
+    rank = tree_next(s, 0, NOTHING - 1, NOTHING - 1)
+    while rank >= 0 and size < s.settings[DEPTH]:
+        s.walk[size] = s.row_of_rank[rank]
+        size += 1
+        rank = tree_next(s, rank + 1, NOTHING - 1, NOTHING - 1)
+    return size
 
 
-@kernel
-def held_parts(s: Sim, row: int, now: float, times: object, codes: object) -> int:
+@inner_kernel
+def held_parts(s: Sim, row: int, now: float, times: FloatArray, codes: IntArray) -> int:
     """List all that running tasks and reservations hold and give back in the plan, without `row`; returns how many.
 
     The code of an event is 16 * number + 2 * part + whether it takes; the number is a row, from the rows on a
@@ -173,7 +173,7 @@ def held_parts(s: Sim, row: int, now: float, times: object, codes: object) -> in
     return size
 
 
-@kernel
+@inner_kernel
 def lessen(s: Sim, node: int) -> None:
     """Lower what `window` says of a node to what `plan` says of it."""
     w = s.window
@@ -202,7 +202,7 @@ def lessen(s: Sim, node: int) -> None:
     w.parted[node] = shared
 
 
-@kernel
+@inner_kernel
 def apply_part(s: Sim, code: int, narrow: bool) -> None:
     """Apply one event to `plan`, and to `window` if what it takes narrows it."""
     number = code // 16
@@ -234,7 +234,7 @@ def apply_part(s: Sim, code: int, narrow: bool) -> None:
             lessen(s, node)
 
 
-@kernel
+@inner_kernel
 def longest(s: Sim, row: int) -> float:
     """Return the expected length of a task in the slowest node group, through which a reservation must hold."""
     t = s.tasks[row]
@@ -245,8 +245,8 @@ def longest(s: Sim, row: int) -> float:
     return length
 
 
-@kernel
-def reserve(s: Sim, row: int, now: float) -> None:
+@inner_kernel
+def reserve(s: Sim, row: int, now: float, fgd: bool | None) -> None:
     """Give a task the earliest time at which some nodes hold it through its expected length."""
     events = 3 * s.counts[PENDING] + 6 * s.counts[RESERVED] + len(s.outage_times)
     times = np.empty(events)
@@ -270,7 +270,7 @@ def reserve(s: Sim, row: int, now: float) -> None:
         while ahead < size and times[sequence[ahead]] < begin + length:
             apply_part(s, codes[sequence[ahead]], True)
             ahead += 1
-        count = find(s, s.window, False, row, t.fixed)
+        count = find(s, s.window, False, row, t.fixed, fgd)
         if count > 0:
             cpu_time, gpu_time = piece_sides(s, t, t.estimate, t.fixed, count)
             s.reserved_time[row] = begin
@@ -291,7 +291,7 @@ def reserve(s: Sim, row: int, now: float) -> None:
         begin = times[sequence[done]]
 
 
-@kernel
+@inner_kernel
 def drop_reservation(s: Sim, place: int) -> None:
     """Forget the reservation at `place` of the list."""
     s.reserved_time[s.reserved_rows[place]] = np.nan
@@ -299,7 +299,7 @@ def drop_reservation(s: Sim, place: int) -> None:
     s.reserved_rows[place] = s.reserved_rows[s.counts[RESERVED]]
 
 
-@kernel
+@inner_kernel
 def pieces_free(s: Sim, row: int) -> bool:
     """Load the reserved pieces of a task and tell whether all of them are really free."""
     t = s.tasks[row]
@@ -322,10 +322,10 @@ def pieces_free(s: Sim, row: int) -> bool:
     return True
 
 
-@kernel
-def act_conservative(s: Sim, now: float) -> None:
+@inner_kernel
+def act_conservative(s: Sim, now: float, fgd: bool | None, listed: bool | None) -> None:
     """Keep every queued task's reservation, bring each forward in order, reserve for newcomers, start what is due."""
-    size = queue_in_order(s, now)
+    size = queue_in_order(s, now, listed)
     stamp = fresh_stamp(s)
     for i in range(size):
         s.tasks[s.walk[i]].tried = stamp
@@ -348,19 +348,19 @@ def act_conservative(s: Sim, now: float) -> None:
         for i in range(size):
             row = s.walk[i]
             if held > 0 and not np.isnan(s.reserved_time[row]):
-                reserve(s, row, now)
+                reserve(s, row, now, fgd)
                 s.reserved_rows[s.counts[RESERVED]] = row
                 s.counts[RESERVED] += 1
     else:
         for i in range(size):
             row = s.walk[i]
             if not np.isnan(s.reserved_time[row]):
-                reserve(s, row, now)
+                reserve(s, row, now, fgd)
     while True:
         for i in range(size):
             row = s.walk[i]
             if np.isnan(s.reserved_time[row]):
-                reserve(s, row, now)
+                reserve(s, row, now, fgd)
                 s.reserved_rows[s.counts[RESERVED]] = row
                 s.counts[RESERVED] += 1
         started = False
@@ -375,7 +375,7 @@ def act_conservative(s: Sim, now: float) -> None:
                 started = True
         if not started or s.settings[DEPTH] >= len(s.tasks):
             return
-        size = queue_in_order(s, now)
+        size = queue_in_order(s, now, listed)
         # With a depth limit, those that started make room for others in the line of reservations.
         for i in range(size):
             if np.isnan(s.reserved_time[s.walk[i]]):

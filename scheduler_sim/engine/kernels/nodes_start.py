@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.execution import cpu_side_compiled, gpu_side_compiled
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.heap import heap_push
 from scheduler_sim.engine.kernels.nodes_index import reindex
 from scheduler_sim.engine.kernels.nodes_queue import charge, dequeue
@@ -37,7 +37,7 @@ CPU_SIDE, GPU_SIDE, FINISH = range(3)
 """Kinds of events in the heap: code = 3 * row + kind."""
 
 
-@kernel
+@inner_kernel
 def sides(s: Sim, t: Any, runtime: float, fraction: float, group: int) -> tuple[float, float]:
     """Return how long a task on `group` holds its cores and its GPUs, given its runtime."""
     if not t.hybrid:
@@ -50,7 +50,7 @@ def sides(s: Sim, t: Any, runtime: float, fraction: float, group: int) -> tuple[
     return cpu, gpu
 
 
-@kernel
+@inner_kernel
 def piece_sides(s: Sim, t: Any, runtime: float, fraction: float, count: int) -> tuple[float, float]:
     """Return how long a task on the found pieces holds its cores and its GPUs; a gang goes as its slowest node."""
     cpu, gpu = sides(s, t, runtime, fraction, s.node_group[s.piece_node[0]])
@@ -61,7 +61,7 @@ def piece_sides(s: Sim, t: Any, runtime: float, fraction: float, count: int) -> 
     return cpu, gpu
 
 
-@kernel
+@inner_kernel
 def changed(s: Sim, node: int) -> None:
     """Bring what is derived from a node's free devices up to date."""
     s.counts[CHANGES] += 1
@@ -70,7 +70,7 @@ def changed(s: Sim, node: int) -> None:
         reindex(s, node)
 
 
-@kernel
+@inner_kernel
 def start(s: Sim, row: int, fraction: float, count: int, now: float) -> None:
     """Start a queued task on the `count` pieces found."""
     t = s.tasks[row]
@@ -136,7 +136,7 @@ def start(s: Sim, row: int, fraction: float, count: int, now: float) -> None:
             t.device = lowest_bit(used) if used != 0 else -1
 
 
-@kernel
+@inner_kernel
 def advance_turn(s: Sim, node: int, used: int) -> None:
     """Let the next search for a GPU begin after the last one taken in this turn."""
     turn = s.turn[node]
@@ -149,7 +149,7 @@ def advance_turn(s: Sim, node: int, used: int) -> None:
     s.turn[node] = (highest + 1) % s.node_gpus[node]
 
 
-@kernel
+@inner_kernel
 def give_cpu(s: Sim, row: int) -> None:
     """Give back the cores that a task still holds."""
     chunk = s.tasks[row].chunk
@@ -165,7 +165,7 @@ def give_cpu(s: Sim, row: int) -> None:
         chunk = c.more
 
 
-@kernel
+@inner_kernel
 def give_gpu(s: Sim, row: int) -> None:
     """Give back the GPUs that a task still holds."""
     chunk = s.tasks[row].chunk
@@ -183,7 +183,7 @@ def give_gpu(s: Sim, row: int) -> None:
         chunk = c.more
 
 
-@kernel
+@inner_kernel
 def end(s: Sim, row: int, now: float) -> None:
     """Finish a task: what it still holds is free, and its children have one parent less to wait for."""
     give_cpu(s, row)

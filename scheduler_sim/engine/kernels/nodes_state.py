@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.records import addresses, readable, record_of
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
@@ -222,23 +222,23 @@ def handle(sim: Sim) -> tuple[Any, list[Any]]:
     return addresses(SIM, columns), views
 
 
-@kernel
+@inner_kernel
 def bits_in(mask: int) -> int:
     """Return how many bits of a 64-bit mask are set."""
     x = np.uint64(mask)
     x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
     x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
     x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
+    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))  # type: ignore[return-value]  # signed again
 
 
-@kernel
+@inner_kernel
 def lowest_bit(mask: int) -> int:
     """Return the number of the lowest set bit; the mask is not 0."""
     return bits_in((mask & -mask) - 1)
 
 
-@kernel
+@inner_kernel
 def copy_view(target: View, source: View) -> None:
     """Make `target` equal to `source`."""
     for node in range(len(source.cores)):
@@ -252,7 +252,7 @@ def copy_view(target: View, source: View) -> None:
             target.left[node, device] = source.left[node, device]
 
 
-@kernel
+@inner_kernel
 def tightest(view: View, node: int, share: int) -> int:
     """Return the shared device with the least room that still holds `share`, the lowest of equals, or -1."""
     best = -1
@@ -266,7 +266,7 @@ def tightest(view: View, node: int, share: int) -> int:
     return best
 
 
-@kernel
+@inner_kernel
 def fits(view: View, node: int, cpu: int, whole: int, share: int, memory: int) -> bool:
     """Tell whether `node` has this left."""
     if view.away[node] > 0 or view.cores[node] < cpu or view.ram[node] < memory:
@@ -279,7 +279,7 @@ def fits(view: View, node: int, cpu: int, whole: int, share: int, memory: int) -
     return need == 0 or bits_in(view.free[node]) >= need
 
 
-@kernel
+@inner_kernel
 def take_share(view: View, node: int, device: int, share: int) -> None:
     """Take a part of one device."""
     bit = np.int64(1) << device
@@ -295,7 +295,7 @@ def take_share(view: View, node: int, device: int, share: int) -> None:
     view.devices[node] -= share
 
 
-@kernel
+@inner_kernel
 def give_share(view: View, node: int, device: int, share: int) -> None:
     """Give a part of one device back."""
     bit = np.int64(1) << device
@@ -308,7 +308,7 @@ def give_share(view: View, node: int, device: int, share: int) -> None:
     view.devices[node] += share
 
 
-@kernel
+@inner_kernel
 def take_gpus(view: View, node: int, mask: int, device: int, share: int) -> None:
     """Take whole devices and a part of one more (`device` -1 for none)."""
     view.free[node] &= ~mask
@@ -317,7 +317,7 @@ def take_gpus(view: View, node: int, mask: int, device: int, share: int) -> None
         take_share(view, node, device, share)
 
 
-@kernel
+@inner_kernel
 def give_gpus(view: View, node: int, mask: int, device: int, share: int) -> None:
     """Give whole devices and a part of one more back."""
     view.free[node] |= mask
@@ -326,7 +326,7 @@ def give_gpus(view: View, node: int, mask: int, device: int, share: int) -> None
         give_share(view, node, device, share)
 
 
-@kernel
+@inner_kernel
 def needs(t: Any, fraction: float, piece: int) -> tuple[int, int, int, int]:
     """Return thousandths of cores, whole GPUs, thousandths of a shared one and KiB of one piece of a task.
 
@@ -341,7 +341,7 @@ def needs(t: Any, fraction: float, piece: int) -> tuple[int, int, int, int]:
     return t.last_cpu, t.last_gpu // WHOLE, t.last_gpu % WHOLE, t.last_memory
 
 
-@kernel
+@inner_kernel
 def pieces_of(t: Any) -> int:
     """Return on how many nodes a task runs."""
     if t.full_nodes == 0:
