@@ -5,10 +5,10 @@ are lists that are rebuilt. Amounts are whole numbers: thousandths of cores and 
 """
 
 import copy
-from math import ceil, inf
+from math import ceil, exp2, inf
 
 from scheduler_sim.engine import Simulation
-from scheduler_sim.engine.policies.order import DRF, MAX_MIN, MIN_MIN, SUFFERAGE
+from scheduler_sim.engine.policies.order import DRF, MAX_MIN, MIN_MIN, MULTIFACTOR, SUFFERAGE
 from scheduler_sim.engine.policies.placement import (
     BEST_FIT,
     EARLIEST_FINISH,
@@ -84,6 +84,7 @@ class ReferenceNodes:
         self.ready = self.w.arrival_time.tolist()
         self.held, self.ends = {}, {}
         self.events, self.queue = [], []
+        self.charged, self.charged_in_all = {}, 0.0
         self.classes = self.make_classes() if self.rule == FGD else []
         self.pick_scores = self.scores.kind in (DRF, MIN_MIN, MAX_MIN, SUFFERAGE)
 
@@ -332,13 +333,16 @@ class ReferenceNodes:
             times = [time for time, *_ in self.events] + [time for time, *_ in self.outages]
             times += [offered[row] for row in waiting if offered[row] > getattr(self, "now", -inf)]
             now = self.now = min(times)
-            for event in sorted(event for event in self.events if event[0] == now):
+            # Both sides of a task may end at one instant; its own end comes last.
+            ending = [event for event in self.events if event[0] == now]
+            for event in sorted(ending, key=lambda event: (event[1], event[2] == "end")):
                 self.events.remove(event)
                 _, row, part = event
                 self.give(row, part, self.nodes, self.held[row])
                 if part == "end":
                     del self.held[row]
                     self.finish[row] = now
+                    self.charge(row, now)
             for event in [event for event in self.outages if event[0] == now]:
                 self.outages.remove(event)
                 self.nodes[event[1]].away += event[2]
@@ -359,10 +363,7 @@ class ReferenceNodes:
     def in_order(self, now):
         """Yield the ready tasks in the policy's order, choosing again after each where the order says so."""
         if not self.pick_scores:
-            slope = [0.0] * len(self.w) if self.scores.slope is None else self.scores.slope
-            yield from sorted(
-                self.queue, key=lambda row: (self.scores.base[row] - slope[row] * (now - self.ready[row]), row)
-            )
+            yield from sorted(self.queue, key=lambda row: (self.score(row, now), row))
             return
         tried = set()
         while True:
@@ -372,6 +373,24 @@ class ReferenceNodes:
             row = min(left, key=lambda row: (self.pick_score(row, now), row))
             tried.add(row)
             yield row
+
+    def score(self, row, now):
+        base, wait = float(self.scores.base[row]), now - self.ready[row]
+        if self.scores.kind != MULTIFACTOR:
+            return base if self.scores.slope is None else base - float(self.scores.slope[row]) * wait
+        age_weight, longest_age, share_weight, _, users = self.scores.parameters.tolist()
+        fair = 1.0
+        if self.charged_in_all > 0:
+            fair = exp2(-(self.charged.get(self.w.user.codes[row], 0.0) / self.charged_in_all) * users)
+        return base - age_weight * min(wait / longest_age, 1.0) - share_weight * fair
+
+    def charge(self, row, now):
+        if self.scores.kind == MULTIFACTOR:
+            amount = (now - self.start[row]) * (self.gpu[row] or self.cpu[row]) / 1000
+            weighted = amount * exp2((now - float(self.w.arrival_time[0])) / self.scores.parameters[3])
+            user = self.w.user.codes[row]
+            self.charged[user] = self.charged.get(user, 0.0) + weighted
+            self.charged_in_all += weighted
 
     def pick_score(self, row, now):
         if self.scores.kind == DRF:

@@ -20,6 +20,17 @@ POLICIES = (
     "drf+list",
     "fcfs+list@min_energy",
     "recorded",
+    "edf+list",
+    "qssf+list",
+    "multifactor+list",
+    "fcfs@eft",
+    "fcfs+list@eft",
+    "fcfs+easy@eft",
+    "oracle",
+    "heft+list@eft",
+    "min_min+list@eft",
+    "max_min+list",
+    "sufferage+list@oracle",
 )
 
 
@@ -64,6 +75,9 @@ def random_workload(generator, cluster):
         user=[str(user) for user in generator.integers(0, 3, n)],
         dependencies=[[j + 1 for j in range(i) if generator.random() < 0.1] for i in range(n)],
         hybrid=hybrid,
+        deadline_time=np.where(generator.random(n) < 0.3, np.nan, generator.integers(0, 30, n)),
+        queue=[["debug", "low", "other"][choice] for choice in generator.integers(0, 3, n)],
+        predicted_duration=np.where(generator.random(n) < 0.3, np.nan, generator.integers(1, 9, n)),
         recorded_start_time=generator.integers(0, 15, n),
     )
     return fit_workload(workload, cluster, on_oversize="drop")[0]
