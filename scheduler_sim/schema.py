@@ -65,7 +65,10 @@ class SchemaView(SpectacularAPIView):
     """The OpenAPI document, built once a process: it takes a second and changes only with the code."""
 
     def _get_schema_response(self, request: Request) -> Response:
-        return Response(_document(), headers={"Content-Disposition": 'inline; filename="scheduler-sim.yaml"'})
+        return Response(
+            _document(settings.API_READ_PUBLIC),
+            headers={"Content-Disposition": 'inline; filename="scheduler-sim.yaml"'},
+        )
 
 
 class DocsView(SpectacularSwaggerSplitView):
@@ -76,6 +79,7 @@ class DocsView(SpectacularSwaggerSplitView):
     template_name = "api/docs.html"
 
 
-@lru_cache(maxsize=1)
-def _document() -> dict[str, Any]:
+@lru_cache(maxsize=2)
+def _document(_read_public: bool) -> dict[str, Any]:
+    # Whether reading is open is the one setting that the document depends on (see `complete`).
     return SchemaGenerator().get_schema(request=None, public=True)

@@ -284,7 +284,7 @@ class Command(BaseCommand):
         )
 
     def _play(self, run: Run) -> None:
-        logs.run_id.set(str(run.pk))
+        named = logs.run_id.set(str(run.pk))
         if not jit.is_compiled():
             self.console.print("Compiling the simulation kernels: this happens once and takes some seconds.")
         runner = Runner(
@@ -293,10 +293,13 @@ class Command(BaseCommand):
             observers=[ProgressDisplay(self.console), Publisher()],
             tasks_per_second=self.rate,
         )
-        with stopping_on_signals(runner), steering(run) as has_keys:
-            if has_keys:
-                self.console.print(HINT)
-            runner.play()
+        try:
+            with stopping_on_signals(runner), steering(run) as has_keys:
+                if has_keys:
+                    self.console.print(HINT)
+                runner.play()
+        finally:
+            logs.run_id.reset(named)
         if run.status == Run.Status.STOPPED:
             raise CommandError(
                 f"Stopped. {run.rows_written:,} of {run.rows_expected:,} placements of run {run.pk} ({run.name}) are "
