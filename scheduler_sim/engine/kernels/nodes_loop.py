@@ -16,6 +16,7 @@ from scheduler_sim.engine.kernels.nodes_state import (
     FINISHED,
     NEWCOMERS,
     OUTAGES,
+    OVERRUN,
     PENDING,
     QUEUED,
     RELEASED,
@@ -44,7 +45,8 @@ def next_instant(s: Sim) -> float:
         now = min(now, s.tasks[s.arrivals[s.counts[ARRIVED]]].offered)
     if s.counts[OUTAGES] < len(s.outage_times) and s.counts[FINISHED] < len(s.tasks):
         now = min(now, s.outage_times[s.counts[OUTAGES]])
-    if s.settings[BACKFILL] == CONSERVATIVE:
+    # Where something overran, all reservations are made anew at the next event, and none is a promise until then.
+    if s.settings[BACKFILL] == CONSERVATIVE and not s.counts[OVERRUN]:
         for i in range(s.counts[RESERVED]):
             time = s.reserved_time[s.reserved_rows[i]]
             if time > s.clock[0] and time < now:

@@ -9,6 +9,7 @@ from scheduler_sim.engine.kernels.nodes_start import FINISH, piece_sides, sides,
 from scheduler_sim.engine.kernels.nodes_state import (
     DEPTH,
     OUTAGES,
+    OVERRUN,
     PENDING,
     RESERVED,
     WALKED,
@@ -246,8 +247,12 @@ def longest(s: Sim, row: int) -> float:
 
 
 @inner_kernel
-def reserve(s: Sim, row: int, now: float, fgd: bool | None) -> None:
-    """Give a task the earliest time at which some nodes hold it through its expected length."""
+def reserve(s: Sim, row: int, now: float, latest: float, fgd: bool | None) -> None:
+    """Give a task the earliest time at which some nodes hold it through its expected length.
+
+    Where that is later than `latest`, infinity for a task without a reservation, what it has stays. That happens to
+    tasks of no expected length, whose reservations keep nobody else away.
+    """
     events = 3 * s.counts[PENDING] + 6 * s.counts[RESERVED] + len(s.outage_times)
     times = np.empty(events)
     codes = np.empty(events, np.int64)
@@ -259,7 +264,7 @@ def reserve(s: Sim, row: int, now: float, fgd: bool | None) -> None:
     t = s.tasks[row]
     done = 0
     begin = now
-    while True:
+    while begin <= latest:
         copy_view(s.plan, s.live)
         done = 0
         while done < size and times[sequence[done]] <= begin:
@@ -286,9 +291,10 @@ def reserve(s: Sim, row: int, now: float, fgd: bool | None) -> None:
         while done < size and codes[sequence[done]] % 2 == 1:
             done += 1
         if done == size:
-            s.reserved_time[row] = np.inf
-            return
+            break
         begin = times[sequence[done]]
+    if latest == np.inf:
+        s.reserved_time[row] = np.inf
 
 
 @inner_kernel
@@ -330,7 +336,7 @@ def act_conservative(s: Sim, now: float, fgd: bool | None, listed: bool | None) 
     for i in range(size):
         s.tasks[s.walk[i]].tried = stamp
     place = 0
-    missed = False
+    missed = overran = False
     while place < s.counts[RESERVED]:
         row = s.reserved_rows[place]
         if s.tasks[row].tried != stamp:
@@ -341,26 +347,27 @@ def act_conservative(s: Sim, now: float, fgd: bool | None, listed: bool | None) 
     for i in range(s.counts[PENDING]):
         code = s.heap_codes[i]
         if code % 3 == FINISH and s.tasks[code // 3].end <= now:
-            missed = True
-    if missed:
+            overran = True
+    s.counts[OVERRUN] = overran
+    if missed or overran:
         held = s.counts[RESERVED]
         s.counts[RESERVED] = 0
         for i in range(size):
             row = s.walk[i]
             if held > 0 and not np.isnan(s.reserved_time[row]):
-                reserve(s, row, now, fgd)
+                reserve(s, row, now, np.inf, fgd)
                 s.reserved_rows[s.counts[RESERVED]] = row
                 s.counts[RESERVED] += 1
     else:
         for i in range(size):
             row = s.walk[i]
             if not np.isnan(s.reserved_time[row]):
-                reserve(s, row, now, fgd)
+                reserve(s, row, now, s.reserved_time[row], fgd)
     while True:
         for i in range(size):
             row = s.walk[i]
             if np.isnan(s.reserved_time[row]):
-                reserve(s, row, now, fgd)
+                reserve(s, row, now, np.inf, fgd)
                 s.reserved_rows[s.counts[RESERVED]] = row
                 s.counts[RESERVED] += 1
         started = False

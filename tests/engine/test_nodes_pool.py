@@ -1,0 +1,53 @@
+"""A pool is one node without GPUs: both kernels give the same schedule of rigid tasks."""
+
+import numpy as np
+import pytest
+from pool_cases import lognormal_workload, pool
+
+from scheduler_sim.engine import Options, Simulation, Workload, parse_policy
+from scheduler_sim.engine.kernels.nodes import NodeKernel
+from scheduler_sim.engine.kernels.pool import PoolKernel
+
+BACKFILLS = ("none", "list", "easy", "conservative")
+
+
+def assert_same_schedule(workload, cluster, policy, options):
+    simulation = Simulation(workload, cluster, parse_policy(policy), options=options)
+    assert isinstance(simulation.kernel, PoolKernel)
+    simulation.advance()
+    nodes = NodeKernel(
+        workload=workload,
+        cluster=cluster,
+        policy=simulation.policy,
+        scores=simulation.scores(),
+        choices=simulation.choices(),
+        options=options,
+    )
+    nodes.advance(until_time=np.inf, max_events=2**62)
+    expected, outcome = simulation.outcome(), nodes.outcome()
+    assert outcome.start_time.tolist() == expected.start_time.tolist()
+    assert outcome.finish_time.tolist() == expected.finish_time.tolist()
+    assert outcome.completion_order.tolist() == expected.completion_order.tolist()
+
+
+@pytest.mark.parametrize("backfill", BACKFILLS)
+@pytest.mark.parametrize("order", ["fcfs", "sjf", "wfp3"])
+def test_nodes_and_pool_agree_on_small_cases_full_of_ties(order, backfill):
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        n, processors = int(generator.integers(1, 14)), int(generator.integers(1, 8))
+        workload = Workload.from_columns(
+            arrival_time=np.sort(generator.integers(0, 10, n)),
+            runtime=generator.integers(0, 8, n),
+            duration_estimate=generator.integers(0, 10, n),
+            cpus=generator.integers(1, processors + 1, n),
+        )
+        options = Options(kill_at_estimate=seed % 3 == 0)
+        assert_same_schedule(workload, pool(processors), f"{order}+{backfill}", options)
+
+
+@pytest.mark.parametrize("backfill", BACKFILLS)
+@pytest.mark.parametrize("order", ["fcfs", "sjf", "wfp3"])
+def test_nodes_and_pool_agree_under_load(order, backfill):
+    workload = lognormal_workload(400, 32, 1.1, seed=5, estimate_factor=3.0)
+    assert_same_schedule(workload, pool(32), f"{order}+{backfill}", Options())
