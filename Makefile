@@ -45,6 +45,7 @@ serve: migrate ## Serve the pages, the API and the admin on http://localhost:800
 
 test: install $(VENV)/installed-dev ## Run the tests (on DATABASE_URL and REDIS_URL where they are set)
 	@$(BIN)/pytest -q
+	@if [ -z "$(SKIP_E2E)" ]; then $(BIN)/pytest -q -m e2e; fi
 
 lint: install $(VENV)/installed-dev ## Check style, types, settings and migrations
 	@$(BIN)/ruff check .

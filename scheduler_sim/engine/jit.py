@@ -62,6 +62,8 @@ def inner_kernel(function: F) -> F:
     cold start takes a fraction of the time. An argument that is None still has a version of its own, from which Numba
     leaves out what is done only with other values.
     """
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return function
     # Numba takes these options and gives these methods, but its type stubs do not say so.
     compile_with: Any = numba.njit
     without_literal: Any = types.unliteral
