@@ -29,7 +29,8 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What became of n tasks; row i is row i of the workload. Not yet started or finished: NaN and -1.
+    """What became of n tasks; row i is row i of the workload. Times that are not known yet are NaN; node,
+    device and fraction mean something once the task has started.
 
     Attributes:
         ready_time: arrival, or the finish of the last parent where that is later.

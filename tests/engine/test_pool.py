@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -135,8 +136,31 @@ def test_a_stopped_simulation_tells_what_waits_and_runs():
     simulation.advance(until_time=4.0)
     kernel, outcome = simulation.kernel, simulation.outcome()
     assert (simulation.clock, kernel.queued, kernel.running, simulation.finished) == (4.0, 1, 1, 0)
-    assert outcome.node.tolist() == [0, -1, -1]
     assert np.isnan(outcome.start_time).tolist() == [False, True, True]
+
+
+def test_looking_while_the_kernel_plays_changes_no_placement():
+    simulation = Simulation(lognormal_workload(60_000, 256, 0.9, seed=1), pool(256), parse_policy("sjf"))
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            simulation.outcome()
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    until, read = float(simulation.workload.arrival_time[0]), 0
+    step = float(np.ptp(simulation.workload.arrival_time)) / 500
+    torn = 0
+    while not simulation.done:
+        simulation.advance(until_time=until)
+        outcome = simulation.outcome()
+        rows = outcome.completion_order[read : simulation.finished]
+        torn += int(np.isnan(outcome.gpu_fraction[rows]).sum() + (outcome.node[rows] != 0).sum())
+        read, until = simulation.finished, until + step
+    over.set()
+    watcher.join()
+    assert torn == 0
 
 
 @pytest.mark.parametrize("policy", ["fcfs+easy", "sjf", "wfp3+easy", "f3+conservative"])

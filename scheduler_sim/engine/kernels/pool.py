@@ -13,7 +13,6 @@ from scheduler_sim.engine.kernels.learned import learned_loop
 from scheduler_sim.engine.kernels.loop import Run, Tasks
 from scheduler_sim.engine.kernels.rank_tree import advance_ranked, make_rank_tree, ranks
 from scheduler_sim.engine.kernels.state import (
-    ARRIVED,
     CONSERVATIVE,
     FIELDS,
     FINISHED,
@@ -66,10 +65,10 @@ class PoolKernel:
             end_rows=np.zeros(most_running, np.int64),
         )
         self._run.counts[FREE] = processors
-        self._node = np.full(n, -1)
+        # The same for every task from the start: another thread may look while the kernel plays.
+        self._node = np.zeros(n, np.int64)
         self._device = np.full(n, -1)
-        self._gpu_fraction = np.full(n, np.nan)
-        self._all_started = 0
+        self._gpu_fraction = np.zeros(n)
         self._run.counts[HEAD] = -1
         self._static = scores.slope is None or not scores.slope.any()
         self._advance = self._choose(policy.backfill.code, n, processors, options, scores)
@@ -132,7 +131,6 @@ class PoolKernel:
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""
-        self._mark_started()
         return Outcome(
             ready_time=self._tasks.arrival,
             start_time=self._run.start,
@@ -142,18 +140,6 @@ class PoolKernel:
             gpu_fraction=self._gpu_fraction,
             completion_order=self._run.order[: self.finished],
         )
-
-    def _mark_started(self) -> None:
-        """Note that tasks run on the pool, the only node; rows before `_all_started` are noted already.
-
-        Whoever watches a simulation asks many times, so the cost must not grow with all tasks.
-        """
-        arrived = int(self._run.counts[ARRIVED])
-        window = slice(self._all_started, arrived)
-        waiting = np.isnan(self._run.start[window])
-        self._node[window] = np.where(waiting, -1, 0)
-        self._gpu_fraction[window] = np.where(waiting, np.nan, 0.0)
-        self._all_started = self._all_started + int(waiting.argmax()) if waiting.any() else arrived
 
 
 def _check(workload: Workload, cluster: Cluster) -> None:
