@@ -52,6 +52,8 @@ def start_run(settings: dict[str, str], tasks: int = 15_000) -> "subprocess.Pope
         [
             *(sys.executable, "manage.py", "runsimulation", "--json", "--workload", "outage", "--name", "outage"),
             *("--cluster", "hpc-256", "--policies", "fcfs,sjf,fcfs+easy,sjf+easy,saf,f1"),
+            # Slow enough that the outage falls into the middle of it on any machine.
+            *("--rate", "2500"),
         ],
         cwd=PROJECT,
         env=settings,
