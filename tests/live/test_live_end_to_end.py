@@ -44,7 +44,8 @@ def test_a_run_is_watched_paused_resumed_and_finished(site: Site, name: str, con
 def test_a_run_is_stopped(site: Site, name: str, controller: dict[str, str]) -> None:
     run = site.tell("queue", name=name, workload="large", policies=POLICIES)
     with site.client(f"/ws/runs/{run}/", **controller) as client:
-        process = site.launch("runsimulation", "--run", str(run), "--verbosity", "0")
+        # Slow enough that it cannot end by itself before it is told to.
+        process = site.launch("runsimulation", "--run", str(run), "--rate", "500", "--verbosity", "0")
         client.receive("run_state", status="running")
         client.send(type="stop")
         assert client.receive("snapshot", status="stopped")["progress"] < 1
