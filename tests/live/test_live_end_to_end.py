@@ -23,7 +23,8 @@ def test_a_run_is_watched_paused_resumed_and_finished(site: Site, name: str, con
     run = site.tell("queue", name=name, workload="large", policies=POLICIES)
     with site.client(f"/ws/runs/{run}/", **controller) as client, site.client(f"/ws/runs/{run}/") as other:
         assert client.receive()["status"] == "queued"
-        process = site.launch("runsimulation", "--run", str(run), "--verbosity", "0")
+        # Slow enough that it cannot end by itself before it is told to pause.
+        process = site.launch("runsimulation", "--run", str(run), "--rate", "5000", "--verbosity", "0")
         client.receive("run_state", status="running")
         assert client.ask(type="pause")["type"] == "accepted"
         for watching in (client, other):
