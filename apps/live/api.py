@@ -23,6 +23,7 @@ from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim import engine, logs
 from scheduler_sim.api import LARGEST_KEY, GuardedMixin
+from scheduler_sim.engine.policies.agent import RewardWeights
 from scheduler_sim.engine.presets import PRESETS, load_cluster
 from scheduler_sim.errors import Conflict
 
@@ -53,6 +54,17 @@ class RunCreateSerializer(serializers.Serializer):
     split_model = serializers.ChoiceField(choices=SPLIT_MODELS, default="concurrent")
     kill_at_estimate = serializers.BooleanField(default=False)
     conservative_depth = serializers.IntegerField(default=None, allow_null=True, min_value=1, max_value=2**31 - 1)
+    agent_reward = serializers.ListField(
+        child=serializers.FloatField(min_value=0.0, max_value=1e6),
+        min_length=3,
+        max_length=3,
+        default=None,
+        allow_null=True,
+        help_text="Weights of time, energy and cost in what rl_agent minimises; those it was trained with if left out.",
+    )
+    agent_from_scratch = serializers.BooleanField(
+        default=False, help_text="Whether rl_agent begins without its stored table."
+    )
     warmup = serializers.FloatField(default=0.0, min_value=0.0, max_value=0.99)
     cooldown = serializers.FloatField(default=0.0, min_value=0.0, max_value=0.99)
     keep = serializers.ChoiceField(choices=KEEP, default="results")
@@ -70,6 +82,16 @@ class RunCreateSerializer(serializers.Serializer):
             return tuple(policy.name for policy in engine.parse_policies(",".join(value)))
         except engine.EngineError as error:
             raise serializers.ValidationError(str(error)) from None
+
+    def validate_agent_reward(self, value: list[float] | None) -> tuple[float, ...] | None:
+        """Check that some weight is above 0."""
+        if value is None:
+            return None
+        try:
+            RewardWeights(*value)
+        except engine.EngineError as error:
+            raise serializers.ValidationError(str(error)) from None
+        return tuple(value)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Build the cluster, which may depend on the workload."""

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from apps.training.registry import models_in_use, resolve_policy
 from scheduler_sim import engine
+from scheduler_sim.engine.policies.agent import RewardWeights
 
 ON_OVERSIZE = ("fail", "drop", "clamp")
 SPLIT_MODELS = ("concurrent", "sequential")
@@ -32,6 +33,9 @@ class RunConfiguration:
         conservative_depth: how many queued tasks hold a reservation; None for all.
         warmup, cooldown: parts of the arrivals, 0 to 1, that are simulated but not scored.
         keep: `results` stores every placement, `summary` only the figures.
+        agent_reward: weights of time, energy and cost in what rl_agent minimises; None for those of its stored table,
+            or time alone.
+        agent_from_scratch: rl_agent begins without its stored table.
         models: versions of the stored models that the policies and estimates stand for, by name.
     """
 
@@ -47,6 +51,8 @@ class RunConfiguration:
     warmup: float = 0.0
     cooldown: float = 0.0
     keep: Literal["results", "summary"] = "results"
+    agent_reward: tuple[float, float, float] | None = None
+    agent_from_scratch: bool = False
     models: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -56,15 +62,24 @@ class RunConfiguration:
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
         """Read a stored document."""
-        return cls(**{**document, "policies": tuple(document["policies"])})
+        reward = document.get("agent_reward")
+        return cls(
+            **{
+                **document,
+                "policies": tuple(document["policies"]),
+                "agent_reward": None if reward is None else tuple(reward),
+            }
+        )
 
     def parsed_policies(self) -> list[engine.Policy]:
         """Return the policies as the engine knows them."""
-        return [resolve_policy(name, self.models) for name in self.policies]
+        reward = None if self.agent_reward is None else RewardWeights(*self.agent_reward)
+        return [resolve_policy(name, self.models, reward=reward) for name in self.policies]
 
     def with_models(self) -> Self:
         """Return the configuration with the model versions that are active now."""
-        return replace(self, models=models_in_use(self.policies, self.estimates))
+        models = models_in_use(self.policies, self.estimates, agent_from_scratch=self.agent_from_scratch)
+        return replace(self, models=models)
 
     def engine_options(self) -> engine.Options:
         """Return the choices that the kernels take."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from apps.live.agent_chart import agent_chart
 from apps.metrics.appearance import appearance
 from apps.metrics.models import Metric
 from apps.results.models import Run
@@ -31,10 +32,15 @@ def run_charts(run: Run, totals: Sequence[Metric]) -> dict[str, Chart]:
         _over_time("queue", "Queue length over time", "mean_queue_length", Axis("Tasks waiting"), totals, windows),
         _wait_by_size(totals),
         _fractions(totals),
+        agent_chart(totals),
         _energy(totals),
         _bars("cost", "Cost", "cost_usd", Axis("Cost", "usd"), "dollars", totals),
     ]
-    return {chart.key: chart for chart in charts if chart.series or chart.key not in ("gpu-use", "fractions", "cost")}
+    return {
+        chart.key: chart
+        for chart in charts
+        if chart.series or chart.key not in ("gpu-use", "fractions", "agent", "cost")
+    }
 
 
 def completion_times(named: Sequence[tuple[str, Metric]]) -> Chart:

@@ -15,6 +15,7 @@ from scheduler_sim.engine import metrics
 from scheduler_sim.engine.bounds import lower_bounds
 from scheduler_sim.engine.distributions import fraction_counts, wait_by_size
 from scheduler_sim.engine.histogram import LogHistogram
+from scheduler_sim.engine.learning.agent_curve import agent_curve
 
 WINDOWS = 120
 """Windows of simulated time a run is cut into: as many points as a plot can show."""
@@ -62,6 +63,7 @@ def metrics_store(
                         "beats": dict(zip(outcomes, beats[number].tolist(), strict=True)),
                         "wait_by_size": wait_by_size(workload, outcome, scored),
                         "fraction_counts": fraction_counts(workload, outcome, scored),
+                        "agent_curve": agent_curve(simulations[scheduler]),
                     }
                 ],
             }

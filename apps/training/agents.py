@@ -2,21 +2,19 @@
 
 import hashlib
 import json
-
-import numpy as np
+from dataclasses import asdict
 
 from apps.results.errors import DomainError
 from apps.tasks.models import Workload
 from apps.training.models import TrainedModel
 from apps.training.registry import AGENT_KIND, model_store
 from scheduler_sim import engine
+from scheduler_sim.engine.learning.agent_curve import agent_curve
 from scheduler_sim.engine.metrics import TaskFigures
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, Policy
-from scheduler_sim.engine.policies.agent import ACTIONS, CONTEXTS, AgentSettings
+from scheduler_sim.engine.policies.agent import ACTIONS, CONTEXTS, AgentSettings, RewardWeights
 from scheduler_sim.engine.policies.placements.rl_agent import agent_placement
 from scheduler_sim.engine.workload import FloatArray
-
-CURVE_POINTS = 100
 
 
 class NothingToSplit(DomainError):
@@ -24,19 +22,24 @@ class NothingToSplit(DomainError):
 
 
 def agent_train(
-    *, workload: Workload, cluster: engine.Cluster, energy_weight: float = 0.0, seed: int = 0, activate: bool = True
+    *,
+    workload: Workload,
+    cluster: engine.Cluster,
+    reward: RewardWeights | None = None,
+    seed: int = 0,
+    activate: bool = True,
 ) -> TrainedModel:
     """Play an agent from scratch on a workload and store its table, with its epsilon and reward curves.
 
     Raises:
         NothingToSplit: no hybrid task.
-        InvalidParameter: an energy weight outside 0..1.
         OversizedTasks: tasks that do not fit the cluster.
     """
     tasks = workload.tasks.as_workload()
     if not tasks.hybrid.any():
         raise NothingToSplit(f"Workload {workload.name} has no hybrid tasks, so an agent has nothing to choose.")
-    settings = AgentSettings(energy_weight=energy_weight)
+    reward = reward or RewardWeights()
+    settings = AgentSettings(reward=reward)
     agent = Policy(order=ORDERS["fcfs"], backfill=BACKFILLS["list"], placement=agent_placement(settings=settings))
     simulation = _played(tasks, cluster, agent, seed)
     greedy = _played(tasks, cluster, engine.parse_policy("greedy"), seed)
@@ -49,8 +52,8 @@ def agent_train(
         parameters={
             "first_epsilon": settings.first_epsilon,
             "explored_tasks": settings.explored_tasks,
-            "energy_weight": energy_weight,
-            "curve": reward_curve(simulation),
+            "reward": asdict(reward),
+            "curve": agent_curve(simulation),
         },
         features=["compute_intensity", "free cores", "free GPUs"],
         data_range={
@@ -68,24 +71,6 @@ def agent_train(
         },
         activate=activate,
     )
-
-
-def reward_curve(simulation: engine.Simulation) -> list[dict[str, float]]:
-    """Return mean epsilon and mean reward of the agent in up to 100 pieces of equal length, in order of readiness."""
-    state = simulation.kernel.agent  # type: ignore[attr-defined]
-    ready = simulation.outcome().ready_time
-    rows = np.flatnonzero(~np.isnan(state["reward"]))
-    rows = rows[np.argsort(ready[rows], kind="stable")]
-    pieces = np.array_split(rows, min(CURVE_POINTS, max(len(rows), 1)))
-    return [
-        {
-            "tasks": int(piece[-1] + 1),
-            "epsilon": float(state["epsilon"][piece].mean()),
-            "reward": float(state["reward"][piece].mean()),
-        }
-        for piece in pieces
-        if len(piece)
-    ]
 
 
 def _played(tasks: engine.Workload, cluster: engine.Cluster, policy: engine.Policy, seed: int) -> engine.Simulation:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -31,14 +32,21 @@ def hybrid_train(
     *,
     run: Run | None = None,
     window: int | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     algorithm: str = "lightgbm",
     seed: int = 0,
     name: str = HYBRID_KIND,
     activate: bool = True,
 ) -> TrainedModel:
-    """Fit the best GPU fraction to the rows of a run, or to the newest `window` rows, and store the model.
+    """Fit the best GPU fraction to labelled rows and store the model.
 
     The split is chronological: the last fifth of the rows is held out.
+
+    Args:
+        run: only its rows.
+        window: only the newest so many.
+        since, until: only those stored from the first up to, not including, the second.
 
     Raises:
         TooFewRows: fewer than 50 rows.
@@ -48,6 +56,8 @@ def hybrid_train(
     rows: TrainingDataQuerySet = TrainingData.objects.all()
     if run is not None:
         rows = rows.filter(run=run)
+    if since is not None or until is not None:
+        rows = rows.between(since, until)
     if window is not None:
         rows = rows.latest_window(window)
     columns = rows.as_columns()
@@ -83,6 +93,8 @@ def hybrid_train(
         data_range={
             "run": None if run is None else run.pk,
             "window": window,
+            "since": None if since is None else since.isoformat(),
+            "until": None if until is None else until.isoformat(),
             "rows": count,
             "held_out_rows": count - split,
             "sha256": _digest([columns[key] for key in hybrid.FEATURES] + [fraction]),

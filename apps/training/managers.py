@@ -33,9 +33,10 @@ class TrainingDataQuerySet(models.QuerySet):
         newest = list(self.order_by("-id").values_list("id", flat=True)[size - 1 : size])
         return (self.filter(id__gte=newest[0]) if newest else self.all()).order_by("id")
 
-    def between(self, first: datetime, last: datetime) -> "TrainingDataQuerySet":
-        """Return rows stored from `first` up to, not including, `last`."""
-        return self.filter(created_at__gte=first, created_at__lt=last)
+    def between(self, first: datetime | None, last: datetime | None) -> "TrainingDataQuerySet":
+        """Return rows stored from `first` up to, not including, `last`; None leaves that side open."""
+        rows = self if first is None else self.filter(created_at__gte=first)
+        return rows if last is None else rows.filter(created_at__lt=last)
 
     def older_than(self, age: timedelta, *, now: datetime) -> "TrainingDataQuerySet":
         """Return rows beyond the retention."""

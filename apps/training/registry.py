@@ -17,7 +17,7 @@ from scheduler_sim.engine.learning.hybrid import hybrid_placement
 from scheduler_sim.engine.learning.orders import FORMS, learned_order
 from scheduler_sim.engine.learning.runtime import predict_runtime
 from scheduler_sim.engine.policies import Order, Placement
-from scheduler_sim.engine.policies.agent import AgentSettings, values_from
+from scheduler_sim.engine.policies.agent import AgentSettings, RewardWeights, values_from
 from scheduler_sim.engine.policies.placements.rl_agent import agent_placement
 
 PREFIX = "learned"
@@ -125,13 +125,17 @@ def stored_order(reference: str) -> Order:
     )
 
 
-def models_in_use(policies: Iterable[str], estimates: str) -> dict[str, int]:
+def models_in_use(policies: Iterable[str], estimates: str, *, agent_from_scratch: bool = False) -> dict[str, int]:
     """Return the versions that the policies and estimates of a new run stand for, to be kept with the run.
 
     A run that is taken up again or played anew uses these and not what is active by then.
+
+    Args:
+        agent_from_scratch: leave out the agent's stored table.
     """
     names = {name for text in policies for name in _LEARNED.findall(text)}
-    names |= {name for name in (HYBRID_KIND, AGENT_KIND) if any(name in text for text in policies)}
+    placements = (HYBRID_KIND,) if agent_from_scratch else (HYBRID_KIND, AGENT_KIND)
+    names |= {name for name in placements if any(name in text for text in policies)}
     kind, _, model = estimates.partition(":")
     if kind == "predicted" and "." not in model:
         names.add(model)
@@ -140,8 +144,11 @@ def models_in_use(policies: Iterable[str], estimates: str) -> dict[str, int]:
     return dict(TrainedModel.objects.active().filter(name__in=names).values_list("name", "version"))
 
 
-def resolve_policy(text: str, models: Mapping[str, int]) -> engine.Policy:
-    """Read a policy with the model versions of a run; what these do not name is what is active now.
+def resolve_policy(text: str, models: Mapping[str, int], *, reward: RewardWeights | None = None) -> engine.Policy:
+    """Read a policy with the model versions of a run; what these do not name is what comes with the engine.
+
+    Args:
+        reward: what an agent minimises; None for what its stored table was learned with, time alone from scratch.
 
     Raises:
         InvalidPolicy: as `engine.parse_policy`.
@@ -152,13 +159,17 @@ def resolve_policy(text: str, models: Mapping[str, int]) -> engine.Policy:
         policy = replace(policy, order=replace(policy.order, name=found[0]))
     else:
         policy = engine.parse_policy(text)
-    version = models.get(policy.placement.name)
-    if version is None or policy.placement.name not in (HYBRID_KIND, AGENT_KIND):
+    kind = policy.placement.name
+    if kind not in (HYBRID_KIND, AGENT_KIND):
         return policy
-    return replace(policy, placement=_stored_placement(policy.placement.name, version))
+    if kind in models:
+        return replace(policy, placement=_stored_placement(kind, models[kind], reward))
+    if kind == AGENT_KIND and reward is not None:
+        return replace(policy, placement=agent_placement(settings=AgentSettings(reward=reward)))
+    return policy
 
 
-def _stored_placement(kind: str, version: int) -> Placement:
+def _stored_placement(kind: str, version: int, reward: RewardWeights | None) -> Placement:
     """Return the placement of a stored version, in the place of the one that comes with the engine.
 
     Raises:
@@ -169,7 +180,7 @@ def _stored_placement(kind: str, version: int) -> Placement:
         raise engine.InvalidPolicy(f"Version {version} of {kind}, with which this run was begun, is no longer stored.")
     if kind == HYBRID_KIND:
         return hybrid_placement(model.artifact, model_version=version)
-    settings = AgentSettings(first_epsilon=0.0, energy_weight=model.parameters["energy_weight"])
+    settings = AgentSettings(first_epsilon=0.0, reward=reward or RewardWeights(**model.parameters["reward"]))
     return agent_placement(values=values_from(json.loads(model.artifact)), settings=settings, model_version=version)
 
 

@@ -1,4 +1,4 @@
-"""Taking in labelled data."""
+"""Taking in labelled data, and letting go of it."""
 
 import csv
 import math
@@ -9,6 +9,7 @@ import numpy as np
 from django.db import transaction
 
 from apps.results.errors import DomainError
+from apps.training.managers import TrainingDataQuerySet
 from apps.training.models import TrainingData
 from scheduler_sim.columnar import insert_columns
 from scheduler_sim.engine.learning.hybrid import hybrid_features
@@ -53,6 +54,14 @@ def history_import(*, path: Path) -> int:
         if not stored:
             raise InvalidHistory(f"{path} holds no rows.")
     return stored
+
+
+def training_data_delete(*, rows: TrainingDataQuerySet) -> int:
+    """Delete rows of training data and return how many; in pieces, so that readers and writers get in between."""
+    deleted = 0
+    while keys := list(rows.order_by("id").values_list("id", flat=True)[:_BATCH_ROWS]):
+        deleted += rows.filter(id__lte=keys[-1]).delete()[0]
+    return deleted
 
 
 def _batches(path: Path) -> Iterator[list[list[float]]]:

@@ -1,11 +1,13 @@
 """Labelling, fitting and searching, and the commands that do it."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from apps.results.models import Run
 from apps.tasks.models import Workload
@@ -68,6 +70,36 @@ def test_the_window_holds_the_newest_rows_in_order(run):
     keys = list(TrainingData.objects.order_by("id").values_list("id", flat=True))
     assert list(TrainingData.objects.latest_window(40).values_list("id", flat=True)) == keys[-40:]
     assert TrainingData.objects.latest_window(1000).count() == 300
+
+
+def stored_at(moment, rows):
+    TrainingData.objects.filter(pk__in=list(rows.values_list("pk", flat=True))).update(created_at=moment)
+
+
+def test_rows_of_a_time_are_learned_from(run):
+    label(run)
+    stored_at(datetime(2026, 5, 1, tzinfo=UTC), TrainingData.objects.order_by("id")[:100])
+    out = StringIO()
+    when = ["--since", "2026-05-01", "--until", "2026-05-02"]
+    call_command("trainmodel", "hybrid_ml", *when, "--algorithm", "ridge", "--json", stdout=out)
+    document = json.loads(out.getvalue())
+    assert document["data_range"]["rows"] == 100
+    assert document["data_range"]["since"].startswith("2026-05-01")
+    with pytest.raises(CommandError, match="0 rows"):
+        call_command("trainmodel", "hybrid_ml", "--until", "2026-04-01")
+
+
+def test_rows_beyond_the_retention_are_deleted_when_asked_for(run):
+    label(run)
+    stored_at(timezone.now() - timedelta(days=40), TrainingData.objects.order_by("id")[:120])
+    out = StringIO()
+    call_command("prune", "--training-older-than", "30", stdout=out)
+    assert "120 rows of training data would be deleted" in out.getvalue()
+    assert TrainingData.objects.count() == 300
+    call_command("prune", "--training-older-than", "30", "--yes", stdout=out)
+    assert "Deleted 120 rows of training data" in out.getvalue()
+    assert TrainingData.objects.count() == 180
+    assert Run.objects.filter(pk=run.pk).exists()
 
 
 @pytest.mark.parametrize("algorithm", ["lightgbm", "ridge"])

@@ -24,14 +24,14 @@ from scheduler_sim.engine.kernels.nodes_state import (
 from scheduler_sim.engine.policies.agent import (
     ACTIONS,
     CORE_STATES,
-    CORE_WATTS,
-    ENERGY_WEIGHT,
+    CORE_WEIGHT,
     EXPLORED_TASKS,
     FIRST_EPSILON,
     GPU_STATES,
-    GPU_WATTS,
+    GPU_WEIGHT,
     INTENSITIES,
     SLOWEST_STEP,
+    TIME_WEIGHT,
     Learner,
 )
 from scheduler_sim.engine.workload import FloatArray, IntArray
@@ -106,12 +106,11 @@ def _learn(
     t = s.tasks[row]
     group = s.node_group[t.node]
     scale = max(t.estimate / s.speeds[group, 0], 1e-9)
-    weight = settings[ENERGY_WEIGHT]
-    value = -(1.0 - weight) * (t.finish - t.ready) / scale
-    if weight > 0.0:
+    value = -settings[TIME_WEIGHT] * (t.finish - t.ready) / scale
+    if settings[CORE_WEIGHT] > 0.0 or settings[GPU_WEIGHT] > 0.0:
         cpu_time, gpu_time = sides(s, t, t.runtime, t.fraction, group)
-        joules = settings[CORE_WATTS] * (t.cpu / 1000.0) * cpu_time + settings[GPU_WATTS] * (t.gpu / 1000.0) * gpu_time
-        value -= weight * joules / max(settings[CORE_WATTS] * scale, 1e-9)
+        value -= settings[CORE_WEIGHT] * (t.cpu / 1000.0) * cpu_time / scale
+        value -= settings[GPU_WEIGHT] * (t.gpu / 1000.0) * gpu_time / scale
     reward[row] = value
     here, action = context[row], chosen[row]
     visits[here, action] += 1.0

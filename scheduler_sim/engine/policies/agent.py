@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scheduler_sim.engine.cluster import NodeGroup
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.workload import FloatArray
 
@@ -16,8 +17,63 @@ free for it, one, or more."""
 
 CONTEXTS = INTENSITIES * CORE_STATES * GPU_STATES
 
-FIRST_EPSILON, EXPLORED_TASKS, SLOWEST_STEP, ENERGY_WEIGHT, CORE_WATTS, GPU_WATTS, SETTINGS = range(7)
+FIRST_EPSILON, EXPLORED_TASKS, SLOWEST_STEP, TIME_WEIGHT, CORE_WEIGHT, GPU_WEIGHT, SETTINGS = range(7)
 """Places in the vector that the kernel takes."""
+
+
+@dataclass(frozen=True)
+class RewardWeights:
+    """What the agent minimises: a weighted sum of time, energy and cost, each as a share of what one core would need.
+
+    Attributes:
+        time: from readiness to finish, over the task's estimate on one core.
+        energy: joules of the devices held, over those of one core for the estimate.
+        cost: the price of holding them, over that of one core for the estimate.
+
+    Raises:
+        InvalidParameter: a weight that is negative or not finite, or none above 0.
+    """
+
+    time: float = 1.0
+    energy: float = 0.0
+    cost: float = 0.0
+
+    def __post_init__(self) -> None:
+        weights = (self.time, self.energy, self.cost)
+        if not all(np.isfinite(weight) and weight >= 0.0 for weight in weights) or not sum(weights) > 0.0:
+            raise InvalidParameter(
+                f"The agent's weights of time, energy and cost are numbers from 0, one above 0, not {weights}."
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> "RewardWeights":
+        """Read `TIME,ENERGY,COST`, for example `1,0.5,0`.
+
+        Raises:
+            InvalidParameter: anything else.
+        """
+        try:
+            time, energy, cost = (float(part) for part in text.split(","))
+        except ValueError as error:
+            raise InvalidParameter(f"The agent's weights are three numbers TIME,ENERGY,COST, not {text!r}.") from error
+        return cls(time=time, energy=energy, cost=cost)
+
+    def by_device(self, group: NodeGroup) -> tuple[float, float, float]:
+        """Return the weights of a second of waiting and running, of a core's second and of a GPU's, summing to 1 first.
+
+        Where a core costs nothing, a GPU's second is the unit instead; where neither does, there is nothing to weigh.
+        """
+        whole = self.time + self.energy + self.cost
+        core = gpu = 0.0
+        for weight, of_core, of_gpu in (
+            (self.energy, group.cpu_busy_watts, group.gpu_busy_watts),
+            (self.cost, group.usd_per_core_hour, group.usd_per_gpu_hour),
+        ):
+            unit = of_core or of_gpu
+            if unit > 0.0:
+                core += weight / whole * of_core / unit
+                gpu += weight / whole * of_gpu / unit
+        return self.time / whole, core, gpu
 
 
 @dataclass(frozen=True)
@@ -28,16 +84,16 @@ class AgentSettings:
         first_epsilon: the chance of a random fraction at the beginning; it falls linearly.
         explored_tasks: after so many choices nothing is random any more.
         slowest_step: values follow the newest reward at least by this share, so that they follow a changing load.
-        energy_weight: a in the reward -(1 - a) * time / scale - a * energy / scale, 0 to 1.
+        reward: what it minimises.
     """
 
     first_epsilon: float = 0.3
     explored_tasks: int = 3000
     slowest_step: float = 0.02
-    energy_weight: float = 0.0
+    reward: RewardWeights = RewardWeights()
 
     def __post_init__(self) -> None:
-        for name in ("first_epsilon", "slowest_step", "energy_weight"):
+        for name in ("first_epsilon", "slowest_step"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise InvalidParameter(f"The agent's {name} must lie between 0 and 1, not {getattr(self, name)}.")
         if self.explored_tasks < 0:

@@ -10,6 +10,9 @@ from django.utils import timezone
 from apps.results.errors import DomainError
 from apps.results.models import Run, RunDeletion
 from apps.results.services import deletions_finish, run_delete
+from apps.training.managers import TrainingDataQuerySet
+from apps.training.models import TrainingData
+from apps.training.services import training_data_delete
 
 
 class Command(BaseCommand):
@@ -21,6 +24,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--keep-runs", type=int, metavar="N", help="keep the newest N runs that are over")
         parser.add_argument("--older-than", type=float, metavar="DAYS", help="only runs created so many days ago")
+        parser.add_argument(
+            "--training-older-than", type=float, metavar="DAYS", help="rows of training data stored so many days ago"
+        )
         parser.add_argument("--unfinished", action="store_true", help="finish deletions that were begun, and no more")
         parser.add_argument("--dry-run", action="store_true", help="say what would be deleted (the default)")
         parser.add_argument("--yes", action="store_true", help="delete")
@@ -30,13 +36,17 @@ class Command(BaseCommand):
             self._finish()
             return
         runs = self._chosen(options)
+        labels = self._training(options)
         rows = sum(run.rows_written for run in runs)
         if options["dry_run"] or not options["yes"]:
             for run in runs:
                 self.stdout.write(f"{run.pk} {run.name}: {run.status}, {run.rows_written:,} placements")
             pending = RunDeletion.objects.count()
             also = f" {pending} deletions begun before would be finished." if pending else ""
-            self.stdout.write(f"{len(runs)} runs with {rows:,} placements would be deleted.{also} Add --yes to do it.")
+            of_training = "" if labels is None else f" and {labels.count():,} rows of training data"
+            self.stdout.write(
+                f"{len(runs)} runs with {rows:,} placements{of_training} would be deleted.{also} Add --yes to do it."
+            )
             return
         for run in runs:
             try:
@@ -45,11 +55,15 @@ class Command(BaseCommand):
                 self.stderr.write(str(error))
         self._finish()
         self.stdout.write(f"Deleted {len(runs)} runs.")
+        if labels is not None:
+            self.stdout.write(f"Deleted {training_data_delete(rows=labels):,} rows of training data.")
 
     def _chosen(self, options: dict[str, Any]) -> list[Run]:
         keep, days = options["keep_runs"], options["older_than"]
         if keep is None and days is None:
-            raise CommandError("Say what to keep: --keep-runs N, --older-than DAYS, or both.")
+            if options["training_older_than"] is not None:
+                return []
+            raise CommandError("Say what to keep: --keep-runs N, --older-than DAYS or --training-older-than DAYS.")
         if (keep is not None and keep < 0) or (days is not None and not 0 <= days <= 36_500):
             raise CommandError("--keep-runs is a number from 0, --older-than a number of days from 0 to 36500.")
         runs = Run.objects.filter(status__in=Run.TERMINAL).order_by("-id")
@@ -57,6 +71,14 @@ class Command(BaseCommand):
         if days is not None:
             runs = runs.filter(created_at__lt=timezone.now() - timedelta(days=days))
         return [run for run in runs if run.pk not in kept]
+
+    def _training(self, options: dict[str, Any]) -> TrainingDataQuerySet | None:
+        days = options["training_older_than"]
+        if days is None:
+            return None
+        if not 0 <= days <= 36_500:
+            raise CommandError("--training-older-than is a number of days from 0 to 36500.")
+        return TrainingData.objects.older_than(timedelta(days=days), now=timezone.now())
 
     def _finish(self) -> None:
         def say(removed: int) -> None:

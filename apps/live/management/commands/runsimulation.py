@@ -12,7 +12,7 @@ from django.db import DatabaseError
 from rich.console import Console
 
 from apps.live.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS, RunConfiguration
-from apps.live.continuous import ContinuousRace
+from apps.live.continuous import ROUNDS_KEPT, ContinuousRace
 from apps.live.exports import history_csv_write
 from apps.live.keyboard import HINT, steering
 from apps.live.manifest import manifest_check, manifest_parts, manifest_read, run_manifest
@@ -31,6 +31,7 @@ from scheduler_sim import engine, logs
 from scheduler_sim.engine import jit
 from scheduler_sim.engine.generators import GENERATORS
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, READY_MADE
+from scheduler_sim.engine.policies.agent import RewardWeights
 from scheduler_sim.engine.presets import PRESETS, load_cluster
 from scheduler_sim.engine.whatif import add_nodes, drop_nodes
 
@@ -92,6 +93,10 @@ class Command(BaseCommand):
         how.add_argument("--kill-at-estimate", action="store_true", help="end tasks whose estimate is used up")
         how.add_argument("--conservative-depth", type=int, metavar="N", help="reservations for the first N queued only")
         how.add_argument(
+            "--agent-reward", metavar="T,E,C", help="weights of time, energy and cost in what rl_agent minimises"
+        )
+        how.add_argument("--agent-from-scratch", action="store_true", help="rl_agent begins without its stored table")
+        how.add_argument(
             "--warmup", type=float, default=0.0, metavar="PART", help="part of the arrivals not scored, 0..1"
         )
         how.add_argument("--cooldown", type=float, default=0.0, metavar="PART", help="the same at the end")
@@ -136,7 +141,11 @@ class Command(BaseCommand):
             help="fit hybrid_ml anew in the background after N labelled tasks; needs the policy oracle (0: never)",
         )
         endless.add_argument(
-            "--retrain-window", type=int, default=20_000, metavar="N", help="the newest N rows that it is fitted to"
+            "--retrain-window",
+            type=int,
+            default=20_000,
+            metavar="N",
+            help="the newest N rows that it is fitted to; rounds stay as long as some of their rows may be among them",
         )
         endless.add_argument(
             "--rate", type=float, metavar="TASKS_PER_SECOND", help="slow any race down to so many arrivals a second"
@@ -210,8 +219,10 @@ class Command(BaseCommand):
         if not 0 < options["scale_load"] < math.inf:
             raise CommandError(f"--scale-load must be above 0, not {options['scale_load']:g}.")
         policies = engine.parse_policies(options["policies"])
+        reward = RewardWeights.parse(options["agent_reward"]) if options["agent_reward"] else None
         return RunConfiguration(
             policies=tuple(policy.name for policy in policies),
+            agent_reward=None if reward is None else (reward.time, reward.energy, reward.cost),
             load_factor=options["scale_load"],
             **{
                 name: options[name]
@@ -223,6 +234,7 @@ class Command(BaseCommand):
                     "split_model",
                     "kill_at_estimate",
                     "conservative_depth",
+                    "agent_from_scratch",
                     "warmup",
                     "cooldown",
                     "keep",
@@ -271,6 +283,8 @@ class Command(BaseCommand):
             print_leaderboard(run, self.console)
             retrainer.round_finished(run)
 
+        # A round's rows of training data go with it, so it stays while they may be among those that are fitted to.
+        needed = math.ceil(options["retrain_window"] / options["round_tasks"]) if options["retrain_interval"] else 0
         # A model of CPU/GPU tasks has no traced machine whose size `auto` could take.
         cluster = load_cluster("workstation" if options["cluster"] == "auto" else options["cluster"])
         return ContinuousRace(
@@ -281,6 +295,7 @@ class Command(BaseCommand):
             configuration=self._configuration(options),
             play=self._play,
             after_round=after_round,
+            rounds_kept=max(ROUNDS_KEPT, needed),
         )
 
     def _play(self, run: Run) -> None:

@@ -2,9 +2,11 @@
 
 import json
 from argparse import ArgumentParser
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
 from apps.results.errors import DomainError
 from apps.results.models import Run
@@ -14,6 +16,13 @@ from apps.training.models import TrainedModel
 from apps.training.registry import AGENT_KIND, HYBRID_KIND, RUNTIME_KIND
 from scheduler_sim import engine
 from scheduler_sim.engine.learning.regression import ALGORITHMS
+from scheduler_sim.engine.policies.agent import RewardWeights
+
+
+def _moment(text: str) -> datetime:
+    """Read a date or a date with a time; without a zone it is the site's."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else timezone.make_aware(moment)
 
 
 class Command(BaseCommand):
@@ -26,9 +35,15 @@ class Command(BaseCommand):
         parser.add_argument("kind", choices=(HYBRID_KIND, RUNTIME_KIND, AGENT_KIND))
         parser.add_argument("--from", dest="run", metavar="RUN", help="hybrid_ml: the rows of this run")
         parser.add_argument("--window", type=int, metavar="N", help="hybrid_ml: the newest N rows")
+        parser.add_argument(
+            "--since", type=_moment, metavar="DATE", help="hybrid_ml: rows stored from then on, for example 2026-05-01"
+        )
+        parser.add_argument("--until", type=_moment, metavar="DATE", help="hybrid_ml: rows stored before then")
         parser.add_argument("--workload", metavar="NAME|FILE", help="runtime and rl_agent: the tasks to learn from")
         parser.add_argument("--cluster", metavar="PRESET|FILE", default="workstation", help="rl_agent: where to play")
-        parser.add_argument("--energy-weight", type=float, default=0.0, metavar="A", help="rl_agent: 0 time, 1 energy")
+        parser.add_argument(
+            "--agent-reward", default="1,0,0", metavar="T,E,C", help="rl_agent: weights of time, energy and cost"
+        )
         parser.add_argument("--algorithm", choices=ALGORITHMS, default="lightgbm")
         parser.add_argument("--name", metavar="N", help="of the model; made from the kind and workload if left out")
         parser.add_argument("--seed", type=int, default=0, metavar="S")
@@ -60,13 +75,16 @@ class Command(BaseCommand):
         told = ", ".join(
             f"{name} {value:.4g}" for name, value in model.scores.items() if isinstance(value, int | float)
         )
-        self.stdout.write(f"Stored {model} ({'active' if model.active else 'not active'}). On later data: {told}.")
+        judged = "On the last fifth of its own tasks" if model.kind == AGENT_KIND else "On later data"
+        self.stdout.write(f"Stored {model} ({'active' if model.active else 'not active'}). {judged}: {told}.")
 
     def _hybrid(self, options: dict[str, Any]) -> TrainedModel:
         run = Run.objects.named(options["run"]) if options["run"] else None
         return hybrid_train(
             run=run,
             window=options["window"],
+            since=options["since"],
+            until=options["until"],
             algorithm=options["algorithm"],
             seed=options["seed"],
             name=options["name"] or HYBRID_KIND,
@@ -90,7 +108,7 @@ class Command(BaseCommand):
         return agent_train(
             workload=self._workload(options),
             cluster=load_cluster(options["cluster"]),
-            energy_weight=options["energy_weight"],
+            reward=RewardWeights.parse(options["agent_reward"]),
             seed=options["seed"],
             activate=not options["inactive"],
         )

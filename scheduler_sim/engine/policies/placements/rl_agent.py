@@ -23,9 +23,7 @@ def agent_placement(
             chosen.first_epsilon,
             chosen.explored_tasks,
             chosen.slowest_step,
-            chosen.energy_weight,
-            first.cpu_busy_watts,
-            first.gpu_busy_watts,
+            *chosen.reward.by_device(first),
         )
         return Choices(
             fraction=context.workload.compute_intensity,
