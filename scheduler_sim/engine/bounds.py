@@ -6,7 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine import execution
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import counting_kernel
 from scheduler_sim.engine.simulation import Options
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
@@ -91,7 +91,7 @@ def earliest_finish(workload: Workload, shortest: FloatArray) -> FloatArray:
     return finish
 
 
-@kernel
+@counting_kernel
 def _along_dependencies(
     arrival: FloatArray, shortest: FloatArray, parent_offsets: IntArray, children: IntArray, first_child: IntArray
 ) -> FloatArray:

@@ -50,13 +50,22 @@ config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
 def kernel(function: F) -> F:
     """Compile `function` in nopython mode, without the GIL, cached on disk.
 
-    `fastmath` and parallel execution stay off: ties and equality must be exact and repeatable.
+    `fastmath` and parallel execution stay off: ties and equality must be exact and repeatable. References are not
+    counted, because an atomic count for each array that is passed on costs more than the work of a small function: a
+    kernel uses the arrays that it is given, makes none, and returns none.
     """
+    # Numba takes this option, but its type stubs do not say so.
+    compile_with: Any = numba.njit
+    return cast("F", compile_with(cache=True, nogil=True, error_model="numpy", _nrt=False)(function))
+
+
+def counting_kernel(function: F) -> F:
+    """Compile `function` as `kernel` does, to make arrays or read records of arrays (`kernels.records`)."""
     return cast("F", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
 def inner_kernel(function: F) -> F:
-    """Compile `function` as `kernel` does, to be called by other kernels only.
+    """Compile `function` as `counting_kernel` does, to be called by other kernels only.
 
     Python cannot call it: without the wrappers for that, and with one version for variables and constants alike, a
     cold start takes a fraction of the time. An argument that is None still has a version of its own, from which Numba

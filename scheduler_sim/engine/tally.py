@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.histogram import BINS, EDGES, LogHistogram
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import counting_kernel
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 POLICIES_A_WORD = 64
@@ -102,7 +102,7 @@ def latest(rows_by_policy: Sequence[IntArray], finishes: Sequence[FloatArray], c
     return [(policy, row) for _, policy, row in sorted(ends)[-count:]]
 
 
-@kernel
+@counting_kernel
 def _add(
     rows: IntArray,
     arrival: FloatArray,
@@ -127,7 +127,7 @@ def _add(
         total[0] += completion
 
 
-@kernel
+@counting_kernel
 def _running(
     lowest_open: int, arrived: int, clock: float, start: FloatArray, finish: FloatArray
 ) -> tuple[int, IntArray]:
@@ -146,7 +146,7 @@ def _running(
     return lowest_open, rows[:count]
 
 
-@kernel
+@counting_kernel
 def _count_wins(
     rows: IntArray,
     finish: FloatArray,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import counting_kernel, kernel
 from scheduler_sim.engine.kernels.loop import Run, Tasks, arrives_by, begin, ends_by, next_instant, pause, release
 from scheduler_sim.engine.kernels.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.kernels.state import ARRIVED, EASY, FREE, LIST, NONE, QUEUED, RUNNING
@@ -46,7 +46,7 @@ class Queue(NamedTuple):
     planned_rows: IntArray
 
 
-@kernel
+@counting_kernel
 def make_queue(length: int, most_running: int) -> Queue:
     """Return an empty queue with room for `length` tasks, of which `most_running` run at a time."""
     return Queue(
@@ -105,7 +105,7 @@ def _lowest(
     return chosen
 
 
-@kernel
+@counting_kernel
 def advance_learned(
     backfill: int,
     processors: int,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.jit import inner_kernel, kernel
+from scheduler_sim.engine.jit import counting_kernel, inner_kernel
 from scheduler_sim.engine.kernels.nodes_act import act_unplanned
 from scheduler_sim.engine.kernels.nodes_loop import begin_instant, events_since
 from scheduler_sim.engine.kernels.nodes_start import sides
@@ -118,7 +118,7 @@ def _learn(
     values[here, action] += step * (value - values[here, action])
 
 
-@kernel
+@counting_kernel
 def advance_agent(
     records: Any,
     settings: FloatArray,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.jit import inner_kernel, kernel
+from scheduler_sim.engine.jit import counting_kernel, inner_kernel
 from scheduler_sim.engine.kernels.heap import heap_pop
 from scheduler_sim.engine.kernels.nodes_act import CONSERVATIVE, act_planned, act_unplanned
 from scheduler_sim.engine.kernels.nodes_queue import enqueue
@@ -77,7 +77,7 @@ def release(s: Sim, now: float) -> None:
                     make_ready(s, child)
 
 
-@kernel
+@counting_kernel
 def index_nodes(records: Any) -> None:
     """Fill what is derived from the nodes' free devices."""
     s = records[0]
@@ -119,7 +119,7 @@ def events_since(s: Sim, before: int) -> int:
     return s.counts[FINISHED] + s.counts[ARRIVED] - before
 
 
-@kernel
+@counting_kernel
 def advance_in_order(
     records: Any,
     until_time: float,
@@ -137,7 +137,7 @@ def advance_in_order(
             act_unplanned(s, s.clock[0], fgd, easy, listed, picking)
 
 
-@kernel
+@counting_kernel
 def advance_planned(
     records: Any, until_time: float, max_events: int, listed: bool | None, picking: bool | None
 ) -> None:
@@ -149,7 +149,7 @@ def advance_planned(
             act_planned(s, s.clock[0], listed, picking)
 
 
-@kernel
+@counting_kernel
 def advance_conservative(
     records: Any, until_time: float, max_events: int, fgd: bool | None, listed: bool | None
 ) -> None:

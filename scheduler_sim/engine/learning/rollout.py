@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidWorkload
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import counting_kernel
 from scheduler_sim.engine.kernels.learned import advance_learned, make_queue
 from scheduler_sim.engine.kernels.loop import Run, Tasks
 from scheduler_sim.engine.kernels.state import FIELDS, FREE
@@ -107,7 +107,7 @@ def play(sequences: Sequences, parameters: FloatArray, backfill: int) -> FloatAr
     return figures
 
 
-@kernel
+@counting_kernel
 def _play_all(
     backfill: int,
     processors: int,

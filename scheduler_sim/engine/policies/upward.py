@@ -4,7 +4,7 @@ import numpy as np
 
 from scheduler_sim.engine.demand import MILLI, NodeGroups, demands
 from scheduler_sim.engine.execution import hybrid_sides, of_groups
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import counting_kernel
 from scheduler_sim.engine.policies.order import ScoreContext
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
@@ -64,7 +64,7 @@ def optimistic_cost(context: ScoreContext) -> FloatArray:
     return along_children(parents.offsets, parents.rows, best) - best
 
 
-@kernel
+@counting_kernel
 def along_children(offsets: IntArray, parents: IntArray, work: FloatArray) -> FloatArray:
     """Return work plus the largest value among the children, from the leaves to the roots."""
     n = len(work)
