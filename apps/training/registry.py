@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from apps.results.errors import DomainError
+from apps.results.models import Run
 from apps.training.managers import UnknownModel
 from apps.training.models import TrainedModel
 from scheduler_sim import engine
@@ -106,6 +107,15 @@ def model_roll_back(*, model: TrainedModel) -> TrainedModel:
         raise UnknownModel(f"{model} came after no other version, so there is none to go back to.")
     model_activate(model=parent)
     return parent
+
+
+def models_forget(*, name: str, versions: list[int]) -> list[int]:
+    """Delete those of the versions that are not in use and that no stored run names, and return the others."""
+    documents = Run.objects.exclude(configuration__models__isnull=True).values_list("configuration__models", flat=True)
+    active = TrainedModel.objects.active().filter(name=name).values_list("version", flat=True)
+    needed = {*active, *(models.get(name) for models in documents)}
+    TrainedModel.objects.filter(name=name, version__in=set(versions) - needed).delete()
+    return [version for version in versions if version in needed]
 
 
 def stored_order(reference: str) -> Order:

@@ -10,9 +10,13 @@ from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.training.fitting import hybrid_train
 from apps.training.models import TrainingData
+from apps.training.registry import models_forget
 from scheduler_sim import engine
 
 logger = logging.getLogger(__name__)
+
+VERSIONS_KEPT = 10
+"""Versions made while a race goes on that stay beside those which stored runs name, so that its tables stay bounded."""
 
 
 @dataclass
@@ -31,6 +35,7 @@ class Retrainer:
     algorithm: str = "lightgbm"
     seed: int = 0
     _since: int = field(default=0, init=False)
+    _made: list[int] = field(default_factory=list, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
 
     def round_finished(self, run: Run) -> None:
@@ -51,6 +56,9 @@ class Retrainer:
         try:
             model = hybrid_train(window=self.window, algorithm=self.algorithm, seed=self.seed)
             logger.info("Fitted %s on %s rows.", model, model.data_range["rows"])
+            self._made.append(model.version)
+            older = models_forget(name=model.name, versions=self._made[:-VERSIONS_KEPT])
+            self._made = older + self._made[-VERSIONS_KEPT:]
         except (DomainError, engine.EngineError, DatabaseError) as error:
             # The race goes on with the version it has.
             logger.warning("hybrid_ml could not be fitted anew: %s", error)

@@ -192,3 +192,19 @@ def test_a_retrainer_waits_for_enough_rows_and_fits_in_the_background():
     retrainer.round_finished(run)
     retrainer.wait()
     assert TrainedModel.objects.active().get().data_range["window"] == 400
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_race_keeps_the_newest_versions_and_those_that_stored_runs_name(monkeypatch):
+    monkeypatch.setattr("apps.training.retraining.VERSIONS_KEPT", 2)
+    workload, _ = workload_generate(model="mixed", tasks=100, seed=1, name="mixed")
+    run = a_run(workload)
+    label(run)
+    hybrid_train(run=run, algorithm="ridge")
+    Run.objects.filter(pk=run.pk).update(configuration={"models": {"hybrid_ml": 3}})
+    retrainer = Retrainer(interval=1, window=100, algorithm="ridge")
+    for _ in range(5):
+        retrainer.round_finished(run)
+        retrainer.wait()
+    kept = TrainedModel.objects.order_by("version").values_list("version", "active")
+    assert list(kept) == [(1, False), (3, False), (5, False), (6, True)]
