@@ -9,6 +9,7 @@ rl_agent learns from scratch in each workload, and is compared over the last fif
 """
 
 import argparse
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +39,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--rate", type=float, default=100.0, help="mean arrivals a second")
     parser.add_argument("--algorithm", default="lightgbm")
+    parser.add_argument(
+        "--parameters",
+        type=json.loads,
+        default={},
+        help="of the judged workloads as JSON, to make them unlike the other",
+    )
     options = parser.parse_args()
     learned_from = generate_workload("mixed", tasks=20_000, seed=1000).workload
     columns = hybrid_features(
@@ -50,7 +57,7 @@ def main() -> None:
     times: dict[str, list[FloatArray]] = {name: [] for name in policies}
     for seed in range(options.seeds):
         workload = generate_workload(
-            "mixed", tasks=options.tasks, seed=seed, parameters={"rate": options.rate}
+            "mixed", tasks=options.tasks, seed=seed, parameters={"rate": options.rate, **options.parameters}
         ).workload
         for name, policy in policies.items():
             times[name].append(completion_times(policy, workload, seed))
