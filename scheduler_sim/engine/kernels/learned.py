@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.jit import counting_kernel, kernel
+from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.loop import Run, Tasks, arrives_by, begin, ends_by, next_instant, pause, release
 from scheduler_sim.engine.kernels.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.kernels.state import ARRIVED, EASY, FREE, LIST, NONE, QUEUED, RUNNING
@@ -30,6 +30,7 @@ class Queue(NamedTuple):
         arrival: seconds.
         r, n: features, see `scoring.task_features`.
         wait, excess, scores: at the present instant.
+        folded: shape (length of the parameter vector,), see `scoring.blend`.
         planned_times, planned_rows: see `planned_ends`.
     """
 
@@ -42,25 +43,26 @@ class Queue(NamedTuple):
     wait: FloatArray
     excess: FloatArray
     scores: FloatArray
+    folded: FloatArray
     planned_times: FloatArray
     planned_rows: IntArray
 
 
-@counting_kernel
-def make_queue(length: int, most_running: int) -> Queue:
+def make_queue(length: int, most_running: int, weights: int) -> Queue:
     """Return an empty queue with room for `length` tasks, of which `most_running` run at a time."""
     return Queue(
-        np.empty(length, np.int64),
-        np.empty(length, np.int64),
-        np.empty(length),
-        np.empty(length),
-        np.empty(length),
-        np.empty(length),
-        np.empty(length),
-        np.empty(length),
-        np.empty(length),
-        np.empty(most_running),
-        np.empty(most_running, np.int64),
+        rows=np.empty(length, np.int64),
+        cpus=np.empty(length, np.int64),
+        expected=np.empty(length),
+        arrival=np.empty(length),
+        r=np.empty(length),
+        n=np.empty(length),
+        wait=np.empty(length),
+        excess=np.empty(length),
+        scores=np.empty(length),
+        folded=np.empty(weights),
+        planned_times=np.empty(most_running),
+        planned_rows=np.empty(most_running, np.int64),
     )
 
 
@@ -105,7 +107,7 @@ def _lowest(
     return chosen
 
 
-@counting_kernel
+@kernel
 def advance_learned(
     backfill: int,
     processors: int,
@@ -122,9 +124,8 @@ def advance_learned(
     counts, start, finish, order = run.counts, run.start, run.finish, run.order
     end_times, end_rows = run.end_times, run.end_rows
     rows, cpus, expected, arrival = queue.rows, queue.cpus, queue.expected, queue.arrival
-    r, n, wait, excess, scores = queue.r, queue.n, queue.wait, queue.excess, queue.scores
+    r, n, wait, excess, scores, folded = queue.r, queue.n, queue.wait, queue.excess, queue.scores, queue.folded
     planned_times, planned_rows = queue.planned_times, queue.planned_rows
-    folded = np.empty(len(parameters))
     everything = 2**62
     events = 0
     while events < max_events:
@@ -191,7 +192,7 @@ def learned_loop(
     features, parameters = scores.features, scores.parameters
     if features is None or parameters is None:
         raise InvalidPolicy("A learned score needs features and weights.")
-    queue = make_queue(len(tasks.arrival), len(run.end_rows))
+    queue = make_queue(len(tasks.arrival), len(run.end_rows), len(parameters))
     return lambda until, events: advance_learned(
         backfill, processors, tasks, run, queue, features, parameters, until, events
     )

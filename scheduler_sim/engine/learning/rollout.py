@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidWorkload
-from scheduler_sim.engine.jit import counting_kernel
-from scheduler_sim.engine.kernels.learned import advance_learned, make_queue
+from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.kernels.learned import Queue, advance_learned, make_queue
 from scheduler_sim.engine.kernels.loop import Run, Tasks
 from scheduler_sim.engine.kernels.state import FIELDS, FREE
 from scheduler_sim.engine.learning.scoring import task_features
@@ -93,6 +93,16 @@ def check_pool(workload: Workload, processors: int) -> None:
 def play(sequences: Sequences, parameters: FloatArray, backfill: int) -> FloatArray:
     """Return the figures of each sequence under one learned score, shape (S, 3), columns as in `OBJECTIVES`."""
     figures = np.empty((len(sequences), len(OBJECTIVES)))
+    length = sequences.arrival.shape[1]
+    run = Run(
+        counts=np.zeros(FIELDS, np.int64),
+        clock=np.empty(2),
+        start=np.empty(length),
+        finish=np.empty(length),
+        order=np.empty(length, np.int64),
+        end_times=np.empty(length),
+        end_rows=np.empty(length, np.int64),
+    )
     _play_all(
         backfill,
         sequences.processors,
@@ -102,12 +112,15 @@ def play(sequences: Sequences, parameters: FloatArray, backfill: int) -> FloatAr
         sequences.cpus,
         sequences.features,
         parameters,
+        run,
+        make_queue(length, min(length, sequences.processors), len(parameters)),
+        np.empty(0),
         figures,
     )
     return figures
 
 
-@counting_kernel
+@kernel
 def _play_all(
     backfill: int,
     processors: int,
@@ -117,18 +130,18 @@ def _play_all(
     cpus: IntArray,
     features: FloatArray,
     parameters: FloatArray,
+    run: Run,
+    queue: Queue,
+    unused: FloatArray,
     figures: FloatArray,
 ) -> None:
     count, length = arrival.shape
-    unused = np.empty(0)
-    start, finish, end_times = np.empty(length), np.empty(length), np.empty(length)
-    order = np.empty(length, np.int64)
-    end_rows = np.empty(length, np.int64)
-    queue = make_queue(length, min(length, processors))
+    counts, clock, start, finish = run.counts, run.clock, run.start, run.finish
     for s in range(count):
         tasks = Tasks(arrival[s], duration[s], expected[s], cpus[s], unused, unused)
-        run = Run(np.zeros(FIELDS, np.int64), np.full(2, arrival[s, 0]), start, finish, order, end_times, end_rows)
-        run.counts[FREE] = processors
+        counts[:] = 0
+        counts[FREE] = processors
+        clock[:] = arrival[s, 0]
         start[:] = np.nan
         advance_learned(
             backfill, processors, tasks, run, queue, features[s], parameters, np.inf, np.iinfo(np.int64).max
