@@ -98,8 +98,10 @@ def distance_chart(scheduler: str, found: list[Standing]) -> Chart:
     look = appearance(scheduler)
     finding = "No stored run holds this policy."
     if shown:
-        finding = f"{scheduler} is first in {first} of {len(shown)} runs; at worst its mean slowdown is "
-        finding += f"{quantity('share', max(above))} above the best policy's."
+        runs = f"{len(shown)} run{'s' if len(shown) > 1 else ''}"
+        finding = f"{scheduler} has the lowest mean slowdown in {first or 'none'} of {runs}"
+        worst = max(above)
+        finding += f"; at worst it is {quantity('share', worst)} above the best policy's." if worst > 0 else "."
     series = [Series(scheduler, names, above, look.colour, look.dash)] if shown else []
     rows = [
         (name, f"{one.rank} of {one.policies}", quantity("share", distance))

@@ -1,11 +1,16 @@
-"""Address of the page of learned models."""
+"""Addresses of the pages of learned models and of single policies, which show what they learned."""
 
 from django.urls import path, re_path
 
-from apps.training import views
+from apps.training import policy_views, views
+
+_CHART = r"(?P<key>[a-z0-9-]+)\.(?P<kind>csv|json)$"
 
 urlpatterns = [
     path("training/", views.training, name="training"),
     path("training/charts.json", views.training_charts, name="training-charts"),
-    re_path(r"^training/charts/(?P<key>[a-z-]+)\.(?P<kind>csv|json)$", views.training_chart, name="training-chart"),
+    re_path(r"^training/charts/" + _CHART, views.training_chart, name="training-chart"),
+    path("policies/<path:name>/", policy_views.policy_detail, name="policy-detail"),
+    re_path(r"^policy-charts/(?P<name>[^/]{1,100})\.json$", policy_views.policy_charts),
+    re_path(r"^policy-charts/(?P<name>[^/]{1,100})/" + _CHART, policy_views.policy_chart),
 ]

@@ -1,5 +1,6 @@
 """The page of learned models and the data they learn from."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Max, Min
@@ -7,13 +8,45 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from apps.tasks.charts import Axis, Chart, Series, TextTable
-from apps.tasks.downloads import chart_response, table_response
+from apps.tasks.downloads import asked_table, chart_response, table_response
+from apps.tasks.formatting import percent_change
 from apps.tasks.viewing import reading
+from apps.training.model_charts import headline, model_charts, significant
 from apps.training.models import TrainedModel, TrainingData
 
 MODEL_EXPORT = ("id", "name", "kind", "version", "active", "seed", "scores", "data_range", "parent_id", "created_at")
+DATA_COLUMNS = ("run_id", "run__name", "rows", "first", "last")
+HISTORY_COLUMNS = ("created_at", "model", "version", "after", "rows", "score", "value", "value_before")
 MODELS_SHOWN = 100
+HISTORY_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One version that came after another: what it was fitted to, and its score beside that of its parent.
+
+    Attributes:
+        rows: how many it was fitted to, None where the model does not say.
+        label: of the score; before, after: that of the parent and its own; None without one.
+    """
+
+    model: TrainedModel
+    rows: int | None
+    label: str
+    before: float | None
+    after: float | None
+
+    @property
+    def change(self) -> str:
+        """How far the score is from the parent's."""
+        return percent_change(self.after, self.before)
+
+    @property
+    def verdict(self) -> str:
+        """The class of the colour: scores here are errors, so lower is better."""
+        if self.before is None or self.after is None or self.before == self.after:
+            return ""
+        return "better" if self.after < self.before else "worse"
 
 
 @reading
@@ -21,7 +54,7 @@ MODELS_SHOWN = 100
 def training(request: HttpRequest) -> HttpResponse:
     """Show datasets, models, versions, scores, and what the models look at."""
     models = TrainedModel.objects.select_related("parent").defer("artifact").order_by("name", "-version")
-    if (kind := request.GET.get("format")) in ("csv", "json"):
+    if "table" not in request.GET and (kind := request.GET.get("format")) in ("csv", "json"):
         return table_response("models", MODEL_EXPORT, models.values_list(*MODEL_EXPORT), kind)
     shown = list(models[:MODELS_SHOWN])
     datasets = (
@@ -30,7 +63,21 @@ def training(request: HttpRequest) -> HttpResponse:
         .annotate(rows=Count("id"), first=Min("created_at"), last=Max("created_at"))
         .order_by("-run_id")[:50]
     )
-    context = {"models": shown, "datasets": datasets, "charts": _charts(shown).values(), "source": "/training/charts"}
+    history = [_fit(model) for model in sorted(shown, key=lambda model: -model.pk) if model.parent][:HISTORY_SHOWN]
+    tables = {
+        "data": lambda: (DATA_COLUMNS, datasets.values_list(*DATA_COLUMNS)),
+        "history": lambda: (HISTORY_COLUMNS, map(_history_row, history)),
+    }
+    if (table := asked_table(request, "training", tables)) is not None:
+        return table
+    context = {
+        "models": [(model, _scores(model)) for model in shown],
+        "datasets": datasets,
+        "history": history,
+        "newest": max((model.pk for model in shown), default=0),
+        "charts": model_charts(shown).values(),
+        "source": "/training/charts",
+    }
     return render(request, "training/training.html", context)
 
 
@@ -38,7 +85,7 @@ def training(request: HttpRequest) -> HttpResponse:
 @require_safe
 def training_charts(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of all charts of the page."""
-    charts = _charts(_models())
+    charts = model_charts(_models())
     return JsonResponse({"charts": {key: chart.as_json() for key, chart in charts.items()}})
 
 
@@ -46,7 +93,7 @@ def training_charts(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
 @require_safe
 def training_chart(request: HttpRequest, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of one chart as CSV or JSON."""
-    chart = _charts(_models()).get(key)
+    chart = model_charts(_models()).get(key)
     if chart is None:
         raise Http404("There is no such chart.")
     return chart_response(f"training-{key}", chart, kind)
@@ -56,96 +103,17 @@ def _models() -> list[TrainedModel]:
     return list(TrainedModel.objects.defer("artifact").order_by("name", "-version")[:MODELS_SHOWN])
 
 
-def _charts(models: list[TrainedModel]) -> dict[str, Chart]:
-    """Draw each score by version, and of active models the importance of features and how learning went."""
-    charts = [*_scores(models), *_importances(models), *_curves(models)]
-    return {chart.key: chart for chart in charts}
+def _scores(model: TrainedModel) -> list[tuple[str, str]]:
+    return [(key.replace("_", " "), significant(value)) for key, value in model.scores.items()]
 
 
-def _scores(models: list[TrainedModel]) -> list[Chart]:
-    by_name: dict[str, list[TrainedModel]] = {}
-    for model in models:
-        by_name.setdefault(model.name, []).append(model)
-    charts = []
-    for number, (name, versions) in enumerate(by_name.items()):
-        versions = sorted(versions, key=lambda model: model.version)
-        keys = sorted({key for model in versions for key, value in model.scores.items() if _is_number(value)})
-        if len(versions) < 2 or not keys:
-            continue
-        numbers = [model.version for model in versions]
-        series = [Series(key, numbers, [model.scores.get(key) for model in versions]) for key in keys]
-        rows = [(f"v{model.version}", *(str(model.scores.get(key, "no data")) for key in keys)) for model in versions]
-        charts.append(
-            Chart(
-                f"scores-{chr(97 + number % 26)}",
-                "line",
-                f"Scores of {name} by version",
-                f"{len(versions)} versions of {name}, scored on later data that they were not trained on.",
-                Axis("Version"),
-                Axis("Score"),
-                series,
-                TextTable(("Version", *keys), rows),
-            )
-        )
-    return charts
+def _fit(model: TrainedModel) -> Fit:
+    now, before = headline(model), headline(model.parent) if model.parent else None
+    rows = model.data_range.get("rows", model.data_range.get("training_tasks"))
+    return Fit(model, rows, now[0] if now else "", before[1] if before else None, now[1] if now else None)
 
 
-def _importances(models: list[TrainedModel]) -> list[Chart]:
-    charts = []
-    for number, model in enumerate(model for model in models if model.active):
-        weights: Any = model.scores.get("feature_importance") or model.parameters.get("feature_importance")
-        if not isinstance(weights, dict) or not weights:
-            continue
-        ordered = sorted(weights.items(), key=lambda item: -abs(item[1]))
-        names, values = [name for name, _ in ordered], [value for _, value in ordered]
-        charts.append(
-            Chart(
-                f"importance-{chr(97 + number % 26)}",
-                "bar",
-                f"What {model} looks at",
-                f"{names[0]} matters most to {model}.",
-                Axis("Feature", "", "category"),
-                Axis("Importance"),
-                [Series(str(model), names, values)],
-                TextTable(("Feature", "Importance"), [(name, f"{value:.4g}") for name, value in ordered]),
-            )
-        )
-    return charts
-
-
-CURVES = {
-    "generation": ("Generation", "Mean logarithm of the objective", ("training", "validation")),
-    "tasks": ("Tasks", "Epsilon, and mean reward", ("epsilon", "reward")),
-}
-"""What a stored learning curve is drawn against, by the name of its steps: policy search, and agents."""
-
-
-def _curves(models: list[TrainedModel]) -> list[Chart]:
-    charts = []
-    for number, model in enumerate(model for model in models if model.active):
-        curve = model.parameters.get("curve")
-        if not curve:
-            continue
-        step = next((name for name in CURVES if name in curve[0]), None)
-        if step is None:
-            continue
-        across, up, names = CURVES[step]
-        steps = [point[step] for point in curve]
-        rows = [(str(point[step]), *(f"{point[name]:.4g}" for name in names)) for point in curve]
-        charts.append(
-            Chart(
-                f"curve-{chr(97 + number % 26)}",
-                "line",
-                f"How {model} learned",
-                f"{len(steps)} looks at {model} while it learned; the last {names[1]} is {curve[-1][names[1]]:.4g}.",
-                Axis(across),
-                Axis(up),
-                [Series(name, steps, [point[name] for point in curve]) for name in names],
-                TextTable((across, *names), rows),
-            )
-        )
-    return charts
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _history_row(fit: Fit) -> tuple[Any, ...]:
+    model, parent = fit.model, fit.model.parent
+    after = parent.version if parent else None
+    return (model.created_at, model.name, model.version, after, fit.rows, fit.label, fit.after, fit.before)

@@ -158,7 +158,7 @@ def test_a_search_is_stored_with_its_curve_and_its_held_out_scores(client):
     assert model.data_range["training_tasks"] == 245
     assert set(json.loads(model.artifact)) == {"form", "weights"}
     charts = client.get("/training/charts.json").json()["charts"]
-    assert "curve-a" in charts
+    assert f"curve-{model.pk}" in charts
 
 
 def test_the_search_command_says_how_to_use_what_it_found():

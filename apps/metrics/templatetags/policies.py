@@ -1,8 +1,11 @@
 """Drawing a policy's name with its colour and dash."""
 
+import re
+
 from django import template
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from apps.metrics.appearance import appearance
 
@@ -30,6 +33,13 @@ def policy(scheduler: str) -> str:
         reverse("policy-detail", args=[scheduler]),
         scheduler,
     )
+
+
+@register.filter
+def breakable(scheduler: str) -> SafeString:
+    """Let a long name break before its backfilling and its placement."""
+    parts = re.split(r"(?=[+@])", scheduler)
+    return format_html_join(mark_safe("<wbr>"), "{}", ((part,) for part in parts))
 
 
 @register.simple_tag

@@ -7,6 +7,9 @@ export async function follow(charts) {
   } else if (part.dataset.live === "list") {
     const { followList } = await import("./list.js");
     followList(part);
+  } else if (part.dataset.live === "training") {
+    const { followTraining } = await import("./training.js");
+    followTraining(part);
   } else {
     const { followImport } = await import("./import.js");
     followImport(part);
