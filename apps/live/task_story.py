@@ -1,17 +1,13 @@
 """One task under every policy: what it waited for, where it went, and what it would have taken elsewhere."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from apps.live.alternatives import Alternative, alternatives
 from apps.live.placements import Placements, placements
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.models import Task
-from scheduler_sim import engine
-from scheduler_sim.engine import execution
-
-FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
@@ -25,7 +21,7 @@ class TaskOutcome:
         completion_time: finish - arrival.
         latest_parent: number of the parent that finished last, None without parents.
         where: node and device in words.
-        is_first: no policy finishes it sooner.
+        is_first: no policy finishes it sooner, and some later.
     """
 
     result: SchedulerResult
@@ -37,18 +33,21 @@ class TaskOutcome:
     where: str
     is_first: bool
 
-
-@dataclass(frozen=True)
-class Alternative:
-    """What the task would take with another part of it on the GPU, from its start on."""
-
-    fraction: float
-    seconds: float
+    @property
+    def waited_for(self) -> str:
+        """What it waited for between its readiness and its start."""
+        if self.result.wait_time <= 0:
+            return "nothing: it started as soon as it was ready"
+        if not self.ahead and not self.passed_by:
+            return "what ran already; nothing else started meanwhile"
+        parts = [_tasks(self.ahead, "that {} ready before it")] if self.ahead else []
+        parts += [_tasks(self.passed_by, "that came later and passed it")] if self.passed_by else []
+        return ", and ".join(parts)
 
 
 @dataclass(frozen=True)
 class TaskStory:
-    """A task of a run, what every policy made of it, and the ways in which it could have been split."""
+    """A task of a run, what every policy made of it, and the other ways in which it could have been placed."""
 
     task: Task
     outcomes: list[TaskOutcome]
@@ -59,7 +58,8 @@ def task_story(run: Run, task: Task) -> TaskStory:
     """Tell the story of one task of a run."""
     results = SchedulerResult.objects.filter(run=run, task_id=task.pk, scheduler__in=run.policies)
     by_name = {result.scheduler: result for result in results}
-    best = min((result.finish_time for result in by_name.values()), default=None)
+    finishes = {result.finish_time for result in by_name.values()}
+    best = min(finishes) if len(finishes) > 1 else None
     parents = list(
         Task.objects.filter(workload_id=run.workload_id, task_id__in=task.dependencies).values_list("pk", "task_id")
         if task.dependencies
@@ -70,7 +70,8 @@ def task_story(run: Run, task: Task) -> TaskStory:
         for name in run.policies
         if name in by_name
     ]
-    return TaskStory(task=task, outcomes=outcomes, alternatives=_alternatives(run, task))
+    placed = {one.result.scheduler: (_group(run, one.result.node), one.result.gpu_fraction) for one in outcomes}
+    return TaskStory(task=task, outcomes=outcomes, alternatives=alternatives(run, task, placed))
 
 
 def _outcome(
@@ -100,7 +101,7 @@ def _outcome(
         ahead=int(meanwhile.sum() - later.sum()),
         latest_parent=latest,
         where=where,
-        is_first=result.finish_time == best,
+        is_first=best is not None and result.finish_time == best,
     )
 
 
@@ -113,27 +114,5 @@ def _group(run: Run, node: int) -> str:
     return "not in the cluster"
 
 
-def _alternatives(run: Run, task: Task) -> list[Alternative]:
-    """Return the run time of a split task by gpu_fraction on the first node group that has GPUs; none when rigid."""
-    if task.kind != Task.Kind.HYBRID:
-        return []
-    cluster = engine.Cluster.from_json(run.cluster)
-    group = next((number for number, one in enumerate(cluster.groups) if one.gpus), None)
-    if group is None:
-        return []
-    fractions = np.array(FRACTIONS)
-    rows = np.zeros(len(FRACTIONS), np.int64)
-    one = _Split(np.array([task.compute_intensity]), np.array([task.memory_mb]))
-    runtime = np.full(len(FRACTIONS), task.runtime)
-    cpu, gpu = execution.hybrid_sides(one, rows, runtime, fractions, cluster, np.full(len(FRACTIONS), group))
-    model = run.configuration.get("split_model", "concurrent")
-    seconds = execution.actual_time(cpu, gpu, model)
-    return [Alternative(*pair) for pair in zip(FRACTIONS, seconds.tolist(), strict=True)]
-
-
-@dataclass(frozen=True)
-class _Split:
-    """The two columns that the formula of split tasks reads."""
-
-    compute_intensity: Any
-    memory_mb: Any
+def _tasks(count: int, tail: str) -> str:
+    return f"{count:,} task{'' if count == 1 else 's'} {tail.format('was' if count == 1 else 'were')}"
