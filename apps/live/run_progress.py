@@ -5,7 +5,7 @@ from typing import Any
 
 from apps.live.models import SimulationState
 from apps.results.models import Run
-from apps.tasks.formatting import duration
+from apps.tasks.formatting import roughly
 
 
 @dataclass(frozen=True)
@@ -41,5 +41,5 @@ def run_progress(run: Run, state: SimulationState | None) -> RunProgress:
         words += f", {share:.0%} of the tasks"
     eta = snapshot.get("eta_seconds")
     if run.status == Run.Status.RUNNING and eta is not None:
-        words += f", about {duration(eta)} left"
+        words += f", about {roughly(eta)} left"
     return RunProgress(share, words, policies)

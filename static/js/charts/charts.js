@@ -1,9 +1,11 @@
 // Finds the page's charts, fetches their numbers once for each address, draws them, and offers them as pictures.
-import { palette } from "./colours.js";
+import { forgetPalette, palette } from "./colours.js";
 import { optionsOf } from "./options.js";
 
 let echarts;
 const drawn = new Map(); // area -> {instance, chart}
+
+document.addEventListener("themechange", redraw);
 
 export async function drawAll(library) {
   const areas = [...document.querySelectorAll("[data-chart]")];
@@ -27,7 +29,6 @@ export async function drawAll(library) {
     const { setUpGantt } = await import("./gantt.js");
     for (const area of gantts) await setUpGantt(area, echarts, offerPictures);
   }
-  document.addEventListener("themechange", redraw);
   document.documentElement.dataset.chartsDrawn = String(drawn.size + gantts.length);
   performance.mark("charts-drawn");
 }
@@ -60,6 +61,7 @@ export function draw(area, chart) {
 }
 
 function redraw() {
+  forgetPalette();
   for (const [area, { chart }] of drawn) draw(area, chart);
 }
 

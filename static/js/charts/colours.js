@@ -3,17 +3,29 @@ export const DASHES = ["solid", [7, 4], [2, 3], [10, 3, 2, 3], [14, 4], [4, 2, 1
 
 const NAMES = ["ink", "muted", "line", "line-strong", "surface", "sunken", "better-fill", "worse-fill"];
 
+let known = null;
+
+// The colours of the theme in force.
 export function palette() {
+  known ??= read();
+  return known;
+}
+
+export function forgetPalette() {
+  known = null;
+}
+
+function read() {
   const probe = document.createElement("span");
   probe.hidden = true;
   document.body.append(probe);
   // Only a property that is used resolves light-dark(); reading the custom property would not.
-  const read = (name) => {
+  const colour = (name) => {
     probe.style.color = `var(--${name})`;
     return getComputedStyle(probe).color;
   };
-  const colours = Object.fromEntries(NAMES.map((name) => [name, read(name)]));
-  colours.policies = Array.from({ length: 12 }, (_, number) => read(`policy-${number}`));
+  const colours = Object.fromEntries(NAMES.map((name) => [name, colour(name)]));
+  colours.policies = Array.from({ length: 12 }, (_, number) => colour(`policy-${number}`));
   probe.remove();
   return colours;
 }

@@ -1,10 +1,12 @@
 // The race: one simulated clock, all policies side by side, redrawn at most twice a second.
 import { readable } from "../charts/numbers.js";
+import { offerNumbers } from "./downloads.js";
+import { RaceCharts } from "./racecharts.js";
+import { RaceSeries } from "./series.js";
 import { LiveSocket, showState } from "./socket.js";
 import { OVER, progressWords, setText } from "./words.js";
 
 const REDRAW = 500; // ms
-const MOST_POINTS = 600;
 
 const CELLS = {
   done: (policy) => `${policy.finished.toLocaleString("en-GB")} of ${policy.total.toLocaleString("en-GB")}`,
@@ -19,12 +21,6 @@ const CELLS = {
   wins: (policy) => policy.wins.toLocaleString("en-GB"),
 };
 
-const CHARTS = {
-  mean_job_completion_time: { label: "Mean JCT", unit: "s" },
-  queue_length: { label: "Tasks waiting", unit: "" },
-  cpu_utilisation: { label: "CPU use", unit: "share" },
-};
-
 export function followRun(part, charts) {
   const race = new Race(part, charts);
   if (part.dataset.over === undefined) {
@@ -37,7 +33,9 @@ export function followRun(part, charts) {
     part.hidden = false;
     button.disabled = true;
     part.scrollIntoView();
-    race.connect({ type: "replay" });
+    race.watchAgain(() => {
+      button.disabled = false;
+    });
   });
 }
 
@@ -46,9 +44,13 @@ class Race {
     this.part = part;
     this.charts = charts;
     this.rows = new Map([...part.querySelectorAll("[data-policy]")].map((row) => [row.dataset.policy, row]));
-    this.series = new Map(); // chart key -> policy -> {x, y}
-    this.first = null;
+    this.series = new RaceSeries([...part.querySelectorAll("[data-race-chart]")].map((figure) => figure.dataset.raceChart));
+    this.drawn = new RaceCharts(part, this.series, (name) => {
+      const row = this.rows.get(name);
+      return { colour: Number(row?.dataset.colour ?? 0), dash: Number(row?.dataset.dash ?? 0) };
+    });
     this.newest = null;
+    offerNumbers(part.querySelector("[data-race-tools]"), "The race", () => this.newest?.policies ?? []);
     this.drawnAt = 0;
     this.timer = null;
     this.frames = 0;
@@ -67,17 +69,39 @@ class Race {
     }, showState(this.part.querySelector("[data-live-state]")));
   }
 
+  watchAgain(onEnd) {
+    this.onEnd = onEnd;
+    this.series.forget();
+    this.connect({ type: "replay" });
+  }
+
   receive(message) {
     if (message.type === "snapshot") {
       if (this.replaying && !message.replay) return;
       this.newest = message;
-      this.keep(message);
+      this.series.keep(message);
+      if (message.retraining) this.retrained(message.retraining);
       this.schedule();
       if (!message.replay) this.statusIs(message.status);
-      if (this.replaying && message.progress >= 1) this.socket.close();
+      if (this.replaying && message.progress >= 1) {
+        this.socket.close();
+        showState(this.part.querySelector("[data-live-state]"))("over", "The replay is over");
+        this.onEnd();
+      }
     } else if (message.type === "run_state" && !this.replaying) {
       this.statusIs(message.status);
+    } else if (message.type === "retraining") {
+      this.retrained(message);
     }
+  }
+
+  retrained({ scheduler, model_version: version, rows, score }) {
+    const notice = this.part.querySelector("[data-retraining]");
+    const parts = [`${scheduler} was fitted anew on ${rows.toLocaleString("en-GB")} labelled tasks`];
+    if (version !== null) parts.push(`and plays as version ${version}`);
+    if (score !== null) parts.push(`(score ${readable(score, "")})`);
+    notice.hidden = false;
+    setText(notice, `${parts.join(" ")}.`);
   }
 
   statusIs(status) {
@@ -93,28 +117,6 @@ class Race {
       this.socket.close();
       // The figures are stored before the status says so.
       setTimeout(() => location.reload(), 400);
-    }
-  }
-
-  keep(message) {
-    if (message.clock_time === null) return;
-    this.first ??= message.clock_time;
-    for (const key of Object.keys(CHARTS)) {
-      if (!this.series.has(key)) this.series.set(key, new Map());
-      for (const policy of message.policies) {
-        const lines = this.series.get(key);
-        if (!lines.has(policy.scheduler)) lines.set(policy.scheduler, { x: [], y: [] });
-        const line = lines.get(policy.scheduler);
-        const x = message.clock_time - this.first;
-        if (line.x.length && x <= line.x[line.x.length - 1]) continue;
-        line.x.push(x);
-        line.y.push(policy[key]);
-        if (line.x.length > MOST_POINTS) {
-          // Every second point goes, so that memory stays the same however long the race is.
-          line.x = line.x.filter((_, number) => number % 2 === 0);
-          line.y = line.y.filter((_, number) => number % 2 === 0);
-        }
-      }
     }
   }
 
@@ -139,7 +141,7 @@ class Race {
     this.placements(newest.placements);
     this.frames += 1;
     this.part.dataset.frames = String(this.frames);
-    this.drawCharts();
+    this.drawn.draw(this.charts);
   }
 
   table(policies) {
@@ -168,29 +170,5 @@ class Race {
       });
       return row;
     }));
-  }
-
-  async drawCharts() {
-    const areas = this.part.querySelectorAll("[data-race-chart]");
-    if (!areas.length) return;
-    this.module ??= await this.charts.then(() => import("../charts/charts.js"));
-    await this.module.getReady(document.body.dataset.charts);
-    for (const area of areas) {
-      const key = area.dataset.raceChart;
-      const { label, unit } = CHARTS[key];
-      const lines = this.series.get(key);
-      if (!lines) continue;
-      this.module.draw(area, {
-        kind: "line",
-        title: label,
-        x: { label: "Simulated time", unit: "s", scale: "linear" },
-        y: { label, unit, scale: "linear" },
-        series: [...lines].map(([name, line]) => {
-          const row = this.rows.get(name);
-          return { name, x: line.x, y: line.y, colour: Number(row?.dataset.colour ?? 0), dash: Number(row?.dataset.dash ?? 0) };
-        }),
-        plain: true,
-      });
-    }
   }
 }

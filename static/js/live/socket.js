@@ -1,6 +1,8 @@
 // A WebSocket that says how fresh it is, acknowledges what arrived, and comes back by itself.
 const ACKNOWLEDGE_EVERY = 4;
 const LONGEST_WAIT = 15000;
+const QUIET = 5000; // ms without a message after which the server is asked for one
+const LOST = 15000; // ms without any after which the connection counts as lost, though nobody closed it
 const FINAL = new Set([4401, 4404, 4429]); // The server will not change its mind; docs/live.md has the codes.
 
 export class LiveSocket {
@@ -12,12 +14,21 @@ export class LiveSocket {
     this.wait = 500;
     this.heardAt = null;
     this.done = false;
+    this.watch = setInterval(() => this.check(), QUIET);
     this.connect();
+  }
+
+  check() {
+    if (this.socket.readyState !== WebSocket.OPEN) return;
+    const silence = Date.now() - Math.max(this.heardAt ?? 0, this.openedAt);
+    if (silence > LOST) this.socket.close();
+    else if (silence > QUIET) this.send({ type: "ping" });
   }
 
   connect() {
     this.socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${this.path}`);
     this.received = 0;
+    this.openedAt = Date.now();
     this.socket.addEventListener("message", (event) => {
       const message = JSON.parse(event.data);
       this.wait = 500;
@@ -38,12 +49,14 @@ export class LiveSocket {
 
   close() {
     this.done = true;
+    clearInterval(this.watch);
     this.socket.close(1000);
   }
 
   closed(code) {
     if (this.done) return;
     if (FINAL.has(code)) {
+      clearInterval(this.watch);
       this.onState("stale", this.reason ?? "The server closed the connection");
       return;
     }

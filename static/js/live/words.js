@@ -1,5 +1,5 @@
 // Progress as a person would say it; apps/live/run_progress.py says the same without scripts.
-import { readable } from "../charts/numbers.js";
+import { roughly } from "../charts/numbers.js";
 
 export const OVER = new Set(["finished", "stopped", "failed"]);
 
@@ -11,7 +11,7 @@ export function progressWords({ status, progress, eta_seconds: eta, policies }) 
     parts.push(`${done} of ${policies.length} policies done`);
   }
   parts.push(`${Math.floor(progress * 100)}% of the tasks`);
-  if (status === "running" && eta !== null && eta !== undefined) parts.push(`about ${readable(eta, "s")} left`);
+  if (status === "running" && eta !== null && eta !== undefined) parts.push(`about ${roughly(eta)} left`);
   return parts.join(", ");
 }
 

@@ -1,0 +1,33 @@
+// Numbers that only this page holds, as files: what was streamed to it so far.
+export function offerNumbers(tools, title, rows) {
+  const name = title.toLowerCase().replace(/[^a-z0-9]+/g, "-");
+  const button = (label, type, text) => {
+    const element = document.createElement("button");
+    element.type = "button";
+    element.textContent = label;
+    element.setAttribute("aria-label", `${label}: ${title}`);
+    element.addEventListener("click", () => save(new Blob([text(rows())], { type }), `${name}.${label.toLowerCase()}`));
+    tools.append(element);
+  };
+  button("CSV", "text/csv", csv);
+  button("JSON", "application/json", (all) => JSON.stringify(all, null, 1));
+}
+
+function csv(rows) {
+  if (!rows.length) return "";
+  const names = Object.keys(rows[0]);
+  return [names, ...rows.map((row) => names.map((name) => row[name] ?? ""))].map((row) => row.map(quoted).join(",")).join("\r\n");
+}
+
+function quoted(value) {
+  const text = String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function save(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
