@@ -14,30 +14,45 @@ OFFERED_BACKFILLS = ("none", "easy", "conservative")
 
 @dataclass(frozen=True)
 class PolicyChoice:
-    """One policy to tick, with what it does."""
+    """One policy to tick."""
+
+    name: str
+    ticked: bool
+
+
+@dataclass(frozen=True)
+class ChoiceRow:
+    """Policies of one order under each backfilling, or one ready-made policy, with what they do."""
 
     name: str
     formula: str
     source: str
-    ticked: bool
+    choices: list[PolicyChoice]
 
 
-def policy_choices(chosen: set[str]) -> dict[str, list[PolicyChoice]]:
-    """Return the policies to tick by kind: orders under each backfilling, then ready-made ones."""
-    choices: dict[str, list[PolicyChoice]] = {}
-    for backfill in OFFERED_BACKFILLS:
-        title = f"{backfill.capitalize()} backfilling" if backfill != "none" else "No backfilling"
-        choices[f"{title}. {BACKFILLS[backfill].rule}"] = [
-            PolicyChoice(name, order.formula, order.source, name in chosen)
-            for order in ORDERS
-            for name in [parse_policy(f"{order.name}+{backfill}").name]
-            if name not in READY_MADE and order.name != "recorded"
-        ]
-    choices["Ready-made policies"] = [
-        PolicyChoice(name, stands_for, parse_policy(name).placement.rule, name in chosen)
+def backfill_heads() -> list[tuple[str, str]]:
+    """Return the backfillings that are offered, each with its rule."""
+    return [(name, BACKFILLS[name].rule) for name in OFFERED_BACKFILLS]
+
+
+def order_rows(chosen: set[str]) -> list[ChoiceRow]:
+    """Return the orders, each with the policies it makes with every backfilling offered."""
+    rows = []
+    for order in ORDERS:
+        if order.name == "recorded":  # Ready-made.
+            continue
+        names = [parse_policy(f"{order.name}+{backfill}").name for backfill in OFFERED_BACKFILLS]
+        choices = [PolicyChoice(name, name in chosen) for name in names]
+        rows.append(ChoiceRow(order.name, order.formula, order.source, choices))
+    return rows
+
+
+def ready_made_rows(chosen: set[str]) -> list[ChoiceRow]:
+    """Return the ready-made policies."""
+    return [
+        ChoiceRow(name, stands_for, parse_policy(name).placement.rule, [PolicyChoice(name, name in chosen)])
         for name, stands_for in READY_MADE.items()
     ]
-    return choices
 
 
 def form_data(sent: QueryDict) -> dict[str, Any]:
