@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from apps.live.configuration_words import configuration_rows
 from apps.live.paired import PairedDifference, paired_difference
 from apps.live.placements import Placements, placements
 from apps.live.run_charts import completion_times
@@ -118,6 +119,8 @@ class Comparison:
             )
             rows.append((one.label, duration(paired.low), duration(paired.mean), duration(paired.high)))
         finding = "There are too few common tasks for an interval."
+        if not self.comparable:
+            finding = "The runs do not share a workload."
         if known:
             clear = [one for one in known if one.paired.clear and one.paired.mean < 0]
             finding = (
@@ -169,23 +172,15 @@ class Comparison:
         )
 
     def configuration(self) -> list[tuple[str, list[str], bool]]:
-        """Return each part of the configuration, its value in each run, and whether the runs differ in it."""
-        documents: list[dict[str, Any]] = []
-        for run in self.runs:
-            documents.append(
-                {
-                    "workload": run.workload.name,
-                    "cluster": run.cluster["name"],
-                    **run.configuration,
-                    "policies": ", ".join(run.policies),
-                    "engine_version": run.engine_version,
-                    "code_version": run.code_version,
-                }
-            )
+        """Return each part of the configuration, its value in each run, and whether the runs differ in it.
+
+        What differs comes first.
+        """
+        documents = [{"Workload": run.workload.name, **dict(configuration_rows(run))} for run in self.runs]
         keys = list(dict.fromkeys(key for document in documents for key in document))
         rows = []
         for key in keys:
-            values = [str(document.get(key, "not stated")) for document in documents]
+            values = [document.get(key, "not stated") for document in documents]
             rows.append((key, values, len(set(values)) > 1))
         return sorted(rows, key=lambda row: not row[2])
 

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 from apps.live.comparison import MOST_RUNS, Comparison
 from apps.live.task_story import task_story
 from apps.results.models import Run
-from apps.tasks.downloads import chart_response, table_response
+from apps.tasks.downloads import asked_table, chart_response, table_response
 from apps.tasks.models import Task
 from apps.tasks.viewing import reading, whole_number
 
@@ -23,6 +23,7 @@ STORY_COLUMNS = (
     "device",
     "gpu_fraction",
 )
+WAY_COLUMNS = ("group", "gpu_fraction", "seconds", "energy_joules", "cost_usd", "chosen_by")
 
 
 @reading
@@ -36,7 +37,7 @@ def compare(request: HttpRequest) -> HttpResponse:
         return render(request, "live/compare_choose.html", context)
     comparison = Comparison(runs, base=request.GET.get("base", ""), versus=request.GET.get("versus", ""))
     differences = comparison.differences()
-    if (kind := request.GET.get("format")) in ("csv", "json"):
+    if "table" not in request.GET and (kind := request.GET.get("format")) in ("csv", "json"):
         rows = [
             (
                 one.contestant.scheduler,
@@ -46,6 +47,11 @@ def compare(request: HttpRequest) -> HttpResponse:
             for one in differences
         ]
         return table_response("comparison", DIFFERENCE_COLUMNS, rows, kind)
+    configuration = comparison.configuration()
+    columns = ("setting", *(f"run {run.pk}" for run in runs), "differs")
+    tables = {"configuration": lambda: (columns, [(key, *values, differs) for key, values, differs in configuration])}
+    if (table := asked_table(request, "comparison", tables)) is not None:
+        return table
     query = request.GET.urlencode()
     context = {
         "comparison": comparison,
@@ -54,7 +60,8 @@ def compare(request: HttpRequest) -> HttpResponse:
         "charts": comparison.charts(differences).values(),
         "contestants": [(one.key, comparison.label(one)) for one in comparison.contestants],
         "base_label": comparison.label(comparison.base),
-        "configuration": comparison.configuration(),
+        "differing": [row for row in configuration if row[2]],
+        "shared": [row for row in configuration if not row[2]],
         "query": query,
         "runs_text": ",".join(str(run.pk) for run in runs),
     }
@@ -88,12 +95,16 @@ def run_task(request: HttpRequest, pk: int, number: int) -> HttpResponse:
     run = get_object_or_404(Run.objects.select_related("workload"), pk=pk)
     task = get_object_or_404(Task, workload_id=run.workload_id, task_id=number)
     story = task_story(run, task)
-    if (kind := request.GET.get("format")) in ("csv", "json"):
+    if "table" not in request.GET and (kind := request.GET.get("format")) in ("csv", "json"):
         rows = [
             (one.result.scheduler, one.ready_time, *(getattr(one.result, name) for name in STORY_COLUMNS[2:]))
             for one in story.outcomes
         ]
         return table_response(f"run-{pk}-task-{number}", STORY_COLUMNS, rows, kind)
+    ways = [tuple(vars(way).values()) for way in story.alternatives]
+    tables = {"alternatives": lambda: (WAY_COLUMNS, ways)}
+    if (table := asked_table(request, f"run-{pk}-task-{number}", tables)) is not None:
+        return table
     return render(request, "live/run_task.html", {"run": run, "task": task, "story": story})
 
 

@@ -79,7 +79,9 @@ def gantt(run: Run, scheduler: str, placed: Placements, start: float | None, end
     finding = f"{len(shown):,} tasks run under {scheduler} {span}."
     if level == "shades":
         finding += " Darker means more at a time; zoom in until single tasks appear."
-    elif pool:
+    else:
+        finding += " Colours only tell neighbours apart."
+    if level == "tasks" and pool:
         finding += " Rows are as many as run at once; a pool does not number its processors."
     if (placed.gpus[shown] > 1).any():
         finding += " A task of several GPUs is drawn on its first one."
@@ -184,7 +186,7 @@ def _places(run: Run, placed: Placements, shown: Integers) -> tuple[Integers, li
     nodes = sum(group["count"] for group in run.cluster["groups"])
     band = -(-nodes // LANES_SHOWN)
     names = [
-        f"node {first}" if band == 1 else f"nodes {first} to {min(first + band, nodes) - 1}"
+        f"node {first}" if band == 1 else f"nodes {first:,} to {min(first + band, nodes) - 1:,}"
         for first in range(0, nodes, band)
     ]
     return placed.node[shown] // band, names

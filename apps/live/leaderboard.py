@@ -1,15 +1,27 @@
 """The leaderboard of one run as a page shows it: ranked, against a base policy, and in words."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from apps.metrics.models import Metric
-from apps.tasks.formatting import NO_DATA, Scale, change_in_words, duration, figure_scale, percent_change, quantity
+from apps.tasks.formatting import (
+    NO_DATA,
+    Scale,
+    change_in_words,
+    duration,
+    figure_scale,
+    listing,
+    percent_change,
+    quantity,
+)
 from scheduler_sim.engine.figures import FIGURES
 
 CLEAR_DIFFERENCE = 0.005
 """Below half a percent two means are called equal in words."""
+
+CLEAR_COST = 0.02
+"""Costs that differ by less are not worth a word."""
 
 FIGURE_COLUMNS = (
     "mean_bounded_slowdown",
@@ -29,21 +41,26 @@ FIGURE_COLUMNS = (
 
 @dataclass(frozen=True)
 class Column:
-    """One column of figures: its name, how its numbers are written, and its unit."""
+    """One column of figures: its name, how its numbers are written, and whether differences stand beside them."""
 
     name: str
     scale: Scale
+    compared: bool
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure, how far it is from the base policy's, and whether that is better or worse."""
+    """One figure, how far it is from the base policy's, and whether that is better or worse.
+
+    `padded` keeps room where others of the column have a difference, so that numbers stand in line.
+    """
 
     value: float | None
     scale: Scale
     change: str = ""
     verdict: str = ""
     share: float | None = None
+    padded: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,16 +95,14 @@ def leaderboard(totals: Iterable[Metric], *, base: str, sort: str) -> Leaderboar
     ranked = list(totals)
     of_base = next((total for total in ranked if total.scheduler == base), None)
     columns = [
-        Column(name, figure_scale(name, [getattr(total, name) for total in ranked]))
-        for name in FIGURE_COLUMNS
-        if any(getattr(total, name) for total in ranked)
+        _column(name, ranked, of_base) for name in FIGURE_COLUMNS if any(getattr(total, name) for total in ranked)
     ]
     rows = [
         Row(
             rank=rank,
             scheduler=total.scheduler,
             is_base=total.scheduler == base,
-            cells=[_cell(total, of_base, column) for column in columns],
+            cells=[replace(_cell(total, of_base, column), padded=column.compared) for column in columns],
         )
         for rank, total in enumerate(ranked, start=1)
     ]
@@ -100,6 +115,11 @@ def leaderboard(totals: Iterable[Metric], *, base: str, sort: str) -> Leaderboar
         rows = known + [row for row in rows if row.cells[at].value is None]
     sentence, reason = in_words(ranked, of_base)
     return Leaderboard(base=base, columns=columns, rows=rows, sentence=sentence, reason=reason)
+
+
+def _column(name: str, totals: Sequence[Metric], base: Metric | None) -> Column:
+    column = Column(name, figure_scale(name, [getattr(total, name) for total in totals]), compared=False)
+    return replace(column, compared=any(_cell(total, base, column).change for total in totals))
 
 
 def _cell(total: Metric, base: Metric | None, column: Column) -> Cell:
@@ -140,6 +160,9 @@ def in_words(ranked: Sequence[Metric], base: Metric | None) -> tuple[str, str]:
         change = change_in_words(second.mean_bounded_slowdown, best.mean_bounded_slowdown)
         sentence = f"{best.scheduler} slows tasks down least: a mean slowdown of {slowdown}."
         return f"{sentence} That of the next, {second.scheduler}, is {change}.", _shortest(known, best)
+    if all(_alike(best, one) and _equally_soon(best, one) for one in known):
+        sentence = f"All {len(known)} policies slow tasks down alike, {slowdown} times on average"
+        return f"{sentence}, and complete them equally soon.", _reason(best, base)
     if _alike(best, base):
         return _by_completion(known, best, base), _reason(best, base)
     change = change_in_words(best.mean_bounded_slowdown, base.mean_bounded_slowdown)
@@ -153,12 +176,17 @@ def _by_completion(known: Sequence[Metric], best: Metric, other: Metric) -> str:
     """Return what tells two policies of like slowdown apart: the completion times."""
     slowdown = quantity("ratio", best.mean_bounded_slowdown)
     sentence = f"{best.scheduler} and {other.scheduler} slow tasks down alike, {slowdown} times on average"
-    one, two = best.mean_job_completion_time, other.mean_job_completion_time
-    if not one or not two or abs(one / two - 1) <= CLEAR_DIFFERENCE:
+    if _equally_soon(best, other):
         return f"{sentence}, and complete them equally soon."
+    one, two = best.mean_job_completion_time, other.mean_job_completion_time
     change = change_in_words(one, two, more="longer", less="shorter")
     tail = f" {_shortest(known, best)}".rstrip()
     return f"{sentence}; completion times are {change} under {best.scheduler}, {duration(one)} on average.{tail}"
+
+
+def _equally_soon(one: Metric, other: Metric) -> bool:
+    now, before = one.mean_job_completion_time, other.mean_job_completion_time
+    return not now or not before or abs(now / before - 1) <= CLEAR_DIFFERENCE
 
 
 def _alike(one: Metric, other: Metric) -> bool:
@@ -177,26 +205,37 @@ def _shortest(known: Sequence[Metric], best: Metric) -> str:
 
 
 def _reason(best: Metric, base: Metric) -> str:
-    parts = [
-        f"Under it tasks wait {duration(best.mean_wait_time)} instead of {duration(base.mean_wait_time)} on average"
-    ]
+    """Return a sentence about what else differs between the two, empty when nothing does."""
+    parts = []
+    waits = duration(best.mean_wait_time), duration(base.mean_wait_time)
+    if waits[0] != waits[1]:
+        parts.append(f"tasks wait {waits[0]} instead of {waits[1]} on average")
     for name, label in (("cpu_utilisation", "CPU"), ("gpu_utilisation", "GPU")):
         now, before = getattr(best, name), getattr(base, name)
         if now is not None and before is not None and abs(now - before) >= 0.01:
             parts.append(f"{label} use is {now:.0%} instead of {before:.0%}")
-    if best.wins is not None and best.finished_count:
-        parts.append(f"it is first with {best.wins / best.finished_count:.0%} of the tasks")
-    text = ", ".join(parts[:-1]) + f", and {parts[-1]}" if len(parts) > 1 else parts[0]
-    return text + "."
+    if best.cost_usd and base.cost_usd and abs(best.cost_usd / base.cost_usd - 1) >= CLEAR_COST:
+        costs = [quantity("dollars", total.cost_usd) for total in (best, base)]
+        parts.append(f"the cost is {costs[0]} instead of {costs[1]}")
+    if best.wins is not None and best.wins != base.wins and best.finished_count:
+        parts.append(f"{best.wins / best.finished_count:.0%} of the tasks finish first")
+    return f"Under {best.scheduler} {listing(parts)}." if parts else ""
 
 
 @dataclass(frozen=True)
 class MatrixCell:
     """How the policy of the row did against that of the column, on the same tasks."""
 
-    share: float | None
+    text: str = ""
     step: int = 5
     title: str = ""
+
+
+def _percent(share: float) -> str:
+    """Write a share of tasks without decimals, but never call it none or all when it is not."""
+    if 0 < share < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 < share < 1 else f"{share:.0%}"
 
 
 def win_matrix(totals: Sequence[Metric]) -> list[tuple[str, list[MatrixCell]]]:
@@ -212,11 +251,14 @@ def win_matrix(totals: Sequence[Metric]) -> list[tuple[str, list[MatrixCell]]]:
         for column in names:
             won, lost = beats[row].get(column), beats[column].get(row)
             if row == column or won is None or lost is None:
-                cells.append(MatrixCell(None))
+                cells.append(MatrixCell())
                 continue
             decided = won + lost
-            share = won / decided if decided else 0.5
             title = f"{row} finished {won:,} tasks before {column} and {lost:,} after"
-            cells.append(MatrixCell(share, round(share * 10), title))
+            if not decided:
+                cells.append(MatrixCell("ties", title=title))
+                continue
+            share = won / decided
+            cells.append(MatrixCell(_percent(share), round(share * 10), title))
         rows.append((row, cells))
     return rows

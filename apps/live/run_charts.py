@@ -134,6 +134,8 @@ def _over_time_finding(figure: str, totals: Sequence[Metric]) -> str:
         return NO_DATA.capitalize() + "."
     low, high = min(known), max(known)
     if figure == "mean_queue_length":
+        if not high[0]:
+            return "No task ever waits."
         peak = max((total.max_queue_length or 0, total.scheduler) for total in totals)
         return (
             f"On average {quantity('ratio', low[0])} tasks wait under {low[1]} and {quantity('ratio', high[0])} under "
@@ -169,6 +171,8 @@ def _wait_by_size(totals: Sequence[Metric]) -> Chart:
         finding = f"Under {name} the smallest tasks wait {duration(small)} and the largest {duration(large)} on average"
         even = min(spread, key=lambda one: abs(one[0]))
         finding += f"; {even[1]} treats sizes most alike." if len(spread) > 1 else "."
+        if not any(wait for line in series for wait in line.y):
+            finding = "No task waits."
     return Chart(
         "wait-by-size",
         "line",

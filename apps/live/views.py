@@ -12,11 +12,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.live.api import RunCreateSerializer
 from apps.live.configuration import RunConfiguration
+from apps.live.configuration_words import configuration_rows
 from apps.live.gantt import gantt
 from apps.live.leaderboard import FIGURE_COLUMNS, leaderboard, win_matrix
 from apps.live.manifest import run_manifest
-from apps.live.new_run import form_data, policy_choices
+from apps.live.new_run import backfill_heads, form_data, order_rows, ready_made_rows
 from apps.live.placements import placements
+from apps.live.race_table import has_gpus, race_charts, race_rows
 from apps.live.run_charts import run_charts
 from apps.live.run_progress import run_progress
 from apps.live.run_table import RUN_COLUMNS, filtered_runs, run_lines
@@ -24,8 +26,8 @@ from apps.live.services import run_command, run_start
 from apps.metrics.models import Metric
 from apps.results.errors import DomainError
 from apps.results.models import Run
-from apps.tasks.audit_lines import audit_lines
-from apps.tasks.downloads import chart_response, csv_response, table_response
+from apps.tasks.audit_lines import audit_lines, audit_table
+from apps.tasks.downloads import asked_table, chart_response, csv_response, table_response
 from apps.tasks.models import Workload
 from apps.tasks.viewing import ROWS_PER_PAGE, finite_number, reading, sort_key
 from scheduler_sim.engine.presets import PRESETS
@@ -42,12 +44,6 @@ RUN_EXPORT = (
     "checksum",
     "created_at",
     "finished_at",
-)
-RACE_CELLS = ("done", "mean", "p95", "waiting", "running", "cpu", "gpu", "energy", "cost", "wins")
-RACE_CHARTS = (
-    ("mean_job_completion_time", "Mean JCT"),
-    ("queue_length", "Tasks waiting"),
-    ("cpu_utilisation", "CPU use"),
 )
 CONTROLS = {"running": ("pause", "stop"), "paused": ("resume", "stop"), "queued": ("stop",)}
 
@@ -95,6 +91,12 @@ def run_list(request: HttpRequest) -> HttpResponse:
 def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one run: the race while it goes on, its figures once it is over."""
     run = get_object_or_404(Run.objects.select_related("workload", "state"), pk=pk)
+    tables: dict[str, Any] = {
+        "configuration": lambda: (("setting", "value"), configuration_rows(run)),
+        "audit": lambda: audit_table(run.workload.audit),
+    }
+    if (table := asked_table(request, f"run-{pk}", tables)) is not None:
+        return table
     state = getattr(run, "state", None)
     interrupted = state is not None and state.is_interrupted
     totals = list(Metric.objects.leaderboard(run))
@@ -102,6 +104,7 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     if base not in run.policies:
         base = run.policies[0]
     sort = sort_key(request, dict.fromkeys(FIGURE_COLUMNS), "")
+    progress = None if run.is_over else run_progress(run, state)
     context: dict[str, Any] = {
         "run": run,
         "state": state,
@@ -110,12 +113,13 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "commands": ("pause", "resume", "stop"),
         "controls": CONTROLS.get(run.status, ()),
         "may_control": request.user.has_perm("results.control_run"),
-        "progress": None if run.is_over else run_progress(run, state),
-        "configuration": sorted(run.configuration.items()),
+        "progress": progress,
+        "configuration": configuration_rows(run),
         "audit": audit_lines(run.workload.audit),
         "source": f"/runs/{pk}/charts",
-        "race_cells": RACE_CELLS,
-        "race_charts": RACE_CHARTS,
+        "race_rows": race_rows(run, progress.policies if progress else []),
+        "race_charts": race_charts(run),
+        "has_gpus": has_gpus(run),
     }
     if totals:
         context |= {
@@ -215,12 +219,14 @@ def run_new(request: HttpRequest) -> HttpResponse:
                 return redirect("run-detail", pk=run.pk)
         else:
             errors = form.errors
-    choices = policy_choices(chosen)
-    listed = {choice.name for choices_of_kind in choices.values() for choice in choices_of_kind}
+    orders, ready_made = order_rows(chosen), ready_made_rows(chosen)
+    listed = {choice.name for row in (*orders, *ready_made) for choice in row.choices}
     context = {
         "workloads": Workload.objects.defer("audit").order_by("-pk")[:200],
         "presets": PRESETS.items(),
-        "choices": choices,
+        "orders": orders,
+        "ready_made": ready_made,
+        "backfills": backfill_heads(),
         "others": ", ".join(sorted(chosen - listed)),
         "values": values,
         "workload_key": values.get("workload", ""),

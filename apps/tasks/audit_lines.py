@@ -27,3 +27,8 @@ def audit_lines(audit: dict[str, Any]) -> list[AuditLine]:
         for kind in ("dropped", "repaired", "noticed")
         for reason, finding in audit.get(kind, {}).items()
     ]
+
+
+def audit_table(audit: dict[str, Any]) -> tuple[tuple[str, ...], list[AuditLine]]:
+    """Return the same lines with the heads of their columns, as a file holds them."""
+    return AuditLine._fields, audit_lines(audit)

@@ -67,7 +67,7 @@ class Chart:
 
     Attributes:
         key: its name within the page, used in addresses.
-        kind: `line`, `step`, `bar`, `stack` or `scatter`.
+        kind: `line`, `step`, `bar`, `stack`, `column`, `interval` or `scatter`.
         title: what it shows.
         finding: one sentence with what can be read from it; also the text for people who cannot see it.
         x, y: the axes.
@@ -87,6 +87,14 @@ class Chart:
     table: TextTable = field(default_factory=lambda: TextTable((), ()))
     group: str = ""
     height: str = ""
+
+    @property
+    def area(self) -> str:
+        """The height of the drawing as a class of the style sheet: what was asked for, else what the bars need."""
+        if self.height or self.kind not in ("bar", "stack", "interval"):
+            return self.height
+        bars = len({name for series in self.series for name in (series.y if self.kind == "interval" else series.x)})
+        return "brief" if bars <= 4 else "short" if bars <= 8 else ""
 
     def as_json(self) -> dict[str, Any]:
         """Return what the browser draws from; no NaN, shortened numbers."""

@@ -2,12 +2,30 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from django.http import HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 
 from apps.tasks.charts import Chart, plain
+
+Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
+
+
+def asked_table(request: HttpRequest, name: str, tables: Mapping[str, Callable[[], Table]]) -> HttpResponse | None:
+    """Return the table of a page that `?table=` asks for, as its `format=` says; None when the page itself is wanted.
+
+    Args:
+        name: what the files are called, before the table's own name.
+        tables: by name, what returns a table's columns and rows.
+    """
+    wanted = request.GET.get("table")
+    if wanted is None:
+        return None
+    if wanted not in tables or request.GET.get("format") not in ("csv", "json"):
+        raise Http404("There is no such table.")
+    columns, rows = tables[wanted]()
+    return table_response(f"{name}-{wanted}", columns, rows, request.GET["format"])
 
 
 def csv_response(name: str, rows: Iterable[Sequence[Any]]) -> HttpResponse:

@@ -8,6 +8,9 @@ from scheduler_sim.engine.figures import FIGURES
 
 NO_DATA = "no data"
 
+SMALL = 0.1
+"""Columns whose middle value is below it get more than two decimals."""
+
 _UNITS = {
     "seconds": (("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86_400.0)),
     "joules": (("J", 1.0), ("kJ", 1e3), ("kWh", 3.6e6), ("MWh", 3.6e9)),
@@ -53,7 +56,12 @@ def scale_of(quantity: str, values: Iterable[float | None]) -> Scale:
         return Scale(unit, divisor, 0)
     if quantity == "share":
         return Scale(unit, divisor, 1)
-    least = known[0] / divisor if known else 0.0
+    if not known:
+        return Scale(unit, divisor, 0)
+    least = known[0] / divisor
+    if middle / divisor < SMALL:
+        # Two significant digits of the middle value.
+        return Scale(unit, divisor, min(6, 1 - math.floor(math.log10(middle / divisor))))
     decimals = 0 if least >= 1000 else 1 if least >= 10 else 2
     return Scale(unit, divisor, decimals)
 
@@ -71,6 +79,12 @@ def quantity(kind: str, value: float | None) -> str:
 def duration(seconds: float | None) -> str:
     """Return a duration in the unit that suits it: `48.2 s`, `13.5 min`, `5.10 h`, `12.4 d`."""
     return quantity("seconds", seconds)
+
+
+def roughly(seconds: float) -> str:
+    """Return a duration without decimals, as one says how long something will take: `40 s`, `2 min`, `3 h`."""
+    unit, size = next((name, size) for name, size in reversed(_UNITS["seconds"]) if seconds >= 1.5 * size or size == 1)
+    return f"{seconds / size:,.0f} {unit}"
 
 
 def percent_change(value: float | None, base: float | None) -> str:

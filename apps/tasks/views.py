@@ -12,9 +12,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.tasks.api import UploadSerializer
-from apps.tasks.audit_lines import audit_lines
+from apps.tasks.audit_lines import audit_lines, audit_table
 from apps.tasks.context import THEMES
-from apps.tasks.downloads import chart_response, table_response
+from apps.tasks.downloads import asked_table, chart_response, table_response
 from apps.tasks.errors import WorkloadError
 from apps.tasks.models import Workload, WorkloadImport
 from apps.tasks.uploads import upload_accept
@@ -45,6 +45,8 @@ WORKLOAD_EXPORT = (
     "created_at",
 )
 
+FIGURE_EXPORT = ("name", "label", "definition", "unit", "better")
+
 
 @reading
 @require_safe
@@ -65,6 +67,9 @@ def workload_list(request: HttpRequest) -> HttpResponse:
 def workload_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one workload: its audit, its arrivals, sizes, run times, users and dependencies."""
     workload = get_object_or_404(Workload, pk=pk)
+    tables = {"audit": lambda: audit_table(workload.audit)}
+    if (table := asked_table(request, f"workload-{pk}", tables)) is not None:
+        return table
     found = portrait(workload)
     context = {
         "workload": workload,
@@ -142,6 +147,9 @@ def workload_import(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def help_metrics(request: HttpRequest) -> HttpResponse:
     """Define every figure."""
+    if (kind := request.GET.get("format")) in ("csv", "json"):
+        rows = [[getattr(figure, column) for column in FIGURE_EXPORT] for figure in FIGURES.values()]
+        return table_response("figures", FIGURE_EXPORT, rows, kind)
     return render(request, "help/metrics.html", {"figures": FIGURES.values()})
 
 

@@ -11,6 +11,7 @@ from apps.live.models import SimulationState
 from apps.metrics.models import Metric
 from apps.results.models import Run
 from apps.tasks.models import Task, WorkloadImport
+from apps.training.models import TrainedModel
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.metrics import Summary
 from tests.web.conftest import make_run
@@ -158,12 +159,18 @@ def test_an_interrupted_run_is_not_called_running(client):
 def test_progress_is_told_in_words_without_scripts(client):
     run = make_run(status=Run.Status.RUNNING)
     policies = [
-        {"scheduler": "fcfs", "finished": 5, "total": 5},
-        {"scheduler": "sjf+easy", "finished": 2, "total": 5},
+        {"scheduler": "fcfs", "finished": 5, "total": 5, "wins": 1, "mean_job_completion_time": 90.0},
+        {"scheduler": "sjf+easy", "finished": 2, "total": 5, "wins": 4, "mean_job_completion_time": None},
     ]
     snapshot = {"progress": 0.7, "eta_seconds": 130.0, "policies": policies}
     SimulationState.objects.filter(run=run).update(snapshot=snapshot)
-    assert "1 of 2 policies done, 70% of the tasks, about 2.17 min left" in text_of(client.get(f"/runs/{run.pk}/"))
+    page = text_of(client.get(f"/runs/{run.pk}/"))
+    assert "1 of 2 policies done, 70% of the tasks, about 2 min left" in page
+    race = page[page.index("data-race>") :]
+    assert race.index('data-policy="sjf+easy"') < race.index('data-policy="fcfs"')
+    assert 'data-cell="mean">90.0 s<' in race
+    assert 'data-cell="mean">no data<' in race
+    assert "GPU use" not in race
 
 
 def test_only_those_who_may_control_runs_can_do_so_from_a_page(client, controller):
@@ -248,10 +255,80 @@ def test_a_task_is_shown_under_every_policy_with_its_parents(client):
     assert page.count("started as soon as it was ready") == 2
 
 
+def test_a_task_shows_what_it_takes_on_every_group_of_nodes_that_can_hold_it(client):
+    run = make_run()
+    group = {"count": 2, "cores": 8, "cpu_busy_watts": 10.0, "usd_per_core_hour": 3.6}
+    Run.objects.filter(pk=run.pk).update(
+        cluster={
+            "name": "three",
+            "groups": [
+                {**group, "name": "slow"},
+                {**group, "name": "fast", "cpu_speed": 2.0},
+                {**group, "name": "small", "cores": 1},
+            ],
+        }
+    )
+    Task.objects.filter(workload=run.workload, task_id=3).update(cpus=4, runtime=60)
+    answer = client.get(f"/runs/{run.pk}/tasks/3/?table=alternatives&format=json").json()
+    assert [(way["group"], way["seconds"], way["energy_joules"], way["cost_usd"]) for way in answer] == [
+        ("fast", 30, 1200, 0.12),
+        ("slow", 60, 2400, 0.24),
+    ]
+    assert answer[1]["chosen_by"] == ["fcfs", "sjf+easy"]
+
+
+def test_a_split_task_shows_every_fraction_that_a_policy_chose(client):
+    run = make_run()
+    cluster = {"name": "one", "groups": [{"name": "box", "count": 1, "cores": 4, "gpus": 1}]}
+    Run.objects.filter(pk=run.pk).update(cluster=cluster)
+    task = Task.objects.get(workload=run.workload, task_id=3)
+    Task.objects.filter(pk=task.pk).update(cpus=1, gpus=1, runtime=60, compute_intensity=1, memory_mb=0, kind="hybrid")
+    task.results.filter(scheduler="fcfs").update(gpu_fraction=0.8)
+    answer = client.get(f"/runs/{run.pk}/tasks/3/?table=alternatives&format=json").json()
+    assert {way["gpu_fraction"] for way in answer} == {0, 0.25, 0.5, 0.75, 0.8, 1}
+    best = answer[0]
+    # 20% of 60 s on the core beside 80% of 60 s on a GPU that is four times as fast.
+    assert (best["gpu_fraction"], best["seconds"], best["chosen_by"]) == (0.8, 12, ["fcfs"])
+
+
 def test_runs_of_different_workloads_are_not_paired(client):
     first, second = make_run(name="one"), make_run(name="two")
     page = text_of(client.get(f"/compare/?runs={first.pk},{second.pk}"))
     assert "do not share a workload" in page
+
+
+def test_what_differs_between_runs_comes_first_and_in_words(client):
+    first, second = make_run(name="one"), make_run(name="two")
+    Run.objects.filter(pk=first.pk).update(configuration={"seed": 1, "load_factor": 1.0, "limit": None})
+    Run.objects.filter(pk=second.pk).update(configuration={"seed": 1, "load_factor": 1.5, "limit": None})
+    rows = client.get(f"/compare/?runs={first.pk},{second.pk}&table=configuration&format=json").json()
+    arrivals = next(row for row in rows if row["setting"] == "Arrivals")
+    assert arrivals["differs"]
+    assert arrivals[f"run {second.pk}"] == "1.5 times as dense as in the workload"
+    assert [row["differs"] for row in rows] == sorted((row["differs"] for row in rows), reverse=True)
+    assert {"setting": "Tasks played", f"run {first.pk}": "all", f"run {second.pk}": "all", "differs": False} in rows
+
+
+@pytest.mark.parametrize("path", ["/runs/{}/?table=odd&format=csv", "/runs/{}/?table=audit", "/training/?table=odd"])
+def test_a_table_that_a_page_does_not_have_is_not_found(client, path):
+    assert client.get(path.format(make_run().pk)).status_code == 404
+
+
+def test_a_learned_policy_shows_its_curve_and_the_model_in_use(client):
+    curve = [{"tasks": 200, "epsilon": 0.1, "reward": -1.0}, {"tasks": 100, "epsilon": 0.3, "reward": -4.0}]
+    fields = {"name": "rl_agent", "kind": "rl_agent", "artifact": "{}", "scores": {"mean_jct_of_last_fifth_greedy": 2}}
+    old = TrainedModel.objects.create(version=1, **fields)
+    fields["scores"] = {"mean_jct_of_last_fifth_greedy": 1.5}
+    TrainedModel.objects.create(version=2, active=True, parent=old, parameters={"curve": curve}, **fields)
+    page = text_of(client.get("/policies/rl_agent/"))
+    assert "Learned: rl_agent v2" in page
+    assert "the reward goes from -4 to -1" in page
+    training = text_of(client.get("/training/"))
+    assert "-25%" in training
+    history = client.get("/training/?table=history&format=json").json()
+    assert [(row["model"], row["version"], row["value"], row["value_before"]) for row in history] == [
+        ("rl_agent", 2, 1.5, 2)
+    ]
 
 
 def test_a_workload_page_shows_the_audit(client):

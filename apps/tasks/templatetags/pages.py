@@ -38,6 +38,12 @@ def whole(value: float | None) -> str:
 
 
 @register.filter
+def significant(value: float | None) -> str:
+    """Write a number with four significant digits."""
+    return _NO_DATA if _missing(value) else f"{value:,.4g}"
+
+
+@register.filter
 def or_no_data(value: Any) -> Any:
     """Say `no data` where there is none."""
     return _NO_DATA if _missing(value) else value
@@ -51,10 +57,10 @@ def scaled(value: float | None, scale: formatting.Scale) -> str:
 
 
 @register.simple_tag
-def figure_head(name: str, unit: str = "") -> SafeString:
-    """Return a column's label, linked to its definition, with the unit."""
+def figure_head(name: str, unit: str = "", label: str = "") -> SafeString:
+    """Return a column's label (the figure's own unless another is given), linked to its definition, with the unit."""
     figure = FIGURES[name]
-    head = format_html('<a href="/help/metrics/#{}" title="{}">{}</a>', name, figure.definition, figure.label)
+    head = format_html('<a href="/help/metrics/#{}" title="{}">{}</a>', name, figure.definition, label or figure.label)
     return head if not unit else format_html("{}<br>{}", head, unit)
 
 

@@ -3,6 +3,8 @@ import { palette } from "./colours.js";
 import { axisUnit, readable } from "./numbers.js";
 
 const WAIT = 150; // ms of rest before the server is asked
+const RIGHT = 20; // px beside the drawing
+const ROWS = 100; // of the table behind the chart; the CSV has all
 
 export function setUpGantt(area, echarts, offerPictures) {
   const chart = new Gantt(area, echarts);
@@ -38,6 +40,7 @@ class Gantt {
     }
     area.addEventListener("keydown", (event) => this.key(event));
     area.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    this.figure.querySelector("[data-gantt-table]").addEventListener("toggle", () => this.fill());
     this.dragging();
     document.addEventListener("themechange", () => this.data && this.draw());
   }
@@ -64,7 +67,33 @@ class Gantt {
     }
     this.remember();
     this.draw();
+    this.fill();
     this.area.dataset.drawn = this.data.level;
+  }
+
+  // The table is written only while somebody looks at it.
+  fill() {
+    const part = this.figure.querySelector("[data-gantt-table]");
+    if (!part.open || !this.data) return;
+    const { items, level } = this.data;
+    const shown = items.slice(0, ROWS);
+    part.querySelector("[data-gantt-rows]").textContent = items.length > ROWS ? `The first ${ROWS} of ${items.length.toLocaleString("en-GB")}; the CSV has all.` : "";
+    const names = level === "shades" ? ["Where", "From", "To", "Amount"] : ["Task", "Where", "Start", "Finish", "Cores", "GPUs"];
+    const rows = shown.map((item) => (level === "shades" ? shadeRow(this.data, item) : taskRow(this.data, item)));
+    const table = part.querySelector("table");
+    table.replaceChildren();
+    const head = table.createTHead().insertRow();
+    names.forEach((name) => {
+      const cell = document.createElement("th");
+      cell.scope = "col";
+      cell.textContent = name;
+      head.append(cell);
+    });
+    const body = table.createTBody();
+    for (const texts of rows) {
+      const row = body.insertRow();
+      for (const text of texts) row.insertCell().textContent = text;
+    }
   }
 
   say(text) {
@@ -122,7 +151,7 @@ class Gantt {
     event.preventDefault();
     const { window_from: from, window_to: to } = this.data;
     const box = this.area.getBoundingClientRect();
-    const at = from + (to - from) * Math.min(1, Math.max(0, (event.clientX - box.left - 90) / (box.width - 110)));
+    const at = from + (to - from) * Math.min(1, Math.max(0, (event.clientX - box.left - this.left) / (box.width - this.left - RIGHT)));
     const factor = event.deltaY < 0 ? 0.8 : 1.25;
     this.move(at - (at - from) * factor, at + (to - at) * factor);
   }
@@ -136,7 +165,7 @@ class Gantt {
     });
     addEventListener("pointermove", (event) => {
       if (!began) return;
-      const shift = ((event.clientX - began.x) / (this.area.clientWidth - 110)) * (began.to - began.from);
+      const shift = ((event.clientX - began.x) / (this.area.clientWidth - this.left - RIGHT)) * (began.to - began.from);
       if (Math.abs(event.clientX - began.x) > 3) this.move(began.from - shift, began.to - shift);
     });
     addEventListener("pointerup", () => {
@@ -150,13 +179,16 @@ class Gantt {
     const colours = palette();
     const span = data.window_to - data.window_from;
     const unit = axisUnit("s", data.window_to - data.first);
+    // Room for the longest name: about 6 px a letter.
+    const letters = data.lanes.reduce((most, lane) => Math.max(most, lane.length), 0);
+    this.left = Math.min(16 + 6 * letters, 136, this.area.clientWidth / 4);
     const shades = data.level === "shades";
     const most = shades ? data.items.reduce((highest, item) => Math.max(highest, item[3]), 0) : 0;
     const column = shades ? 1 : 3;
     this.instance.setOption({
       animation: false,
       textStyle: { fontFamily: "system-ui, sans-serif" },
-      grid: { left: 90, right: 20, top: 8, bottom: 44 },
+      grid: { left: this.left, right: RIGHT, top: 8, bottom: 44 },
       tooltip: {
         renderMode: "richText",
         confine: true,
@@ -180,7 +212,7 @@ class Gantt {
         type: "category",
         data: data.lanes,
         inverse: true,
-        axisLabel: { color: colours.muted, fontSize: 11, width: 80, overflow: "truncate" },
+        axisLabel: { color: colours.muted, fontSize: 11, width: this.left - 12, overflow: "truncate" },
         axisLine: { lineStyle: { color: colours["line-strong"] } },
         axisTick: { show: false },
         splitLine: { show: false },
@@ -225,4 +257,14 @@ function describe(data, item) {
   const held = [item[6] ? `${item[6]} cores` : "", item[7] ? `${item[7]} GPUs` : ""].filter(Boolean).join(", ");
   return `Task ${item[5]}${lane ? `, ${lane}` : ""}\n${held}${item[8] > 0 && item[8] < 1 ? `, ${readable(item[8], "share")} on the GPU` : ""}\n`
     + `from ${readable(item[3] - data.first, "s")} for ${readable(item[4] - item[3], "s")}`;
+}
+
+function shadeRow(data, [lane, from, to, amount]) {
+  const text = data.unit === "share" ? readable(amount, "share") : `${readable(amount, "")} tasks`;
+  return [data.lanes[lane], readable(from - data.first, "s"), readable(to - data.first, "s"), text];
+}
+
+function taskRow(data, item) {
+  const where = data.lanes[item[0]] || `row ${item[0] + 1}`;
+  return [item[5], where, readable(item[3] - data.first, "s"), readable(item[4] - data.first, "s"), item[6], item[7]];
 }

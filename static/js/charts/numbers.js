@@ -1,7 +1,7 @@
 // Numbers as people read them; the same units as the server's tables.
 const DURATIONS = [["s", 1], ["min", 60], ["h", 3600], ["d", 86400]];
 const JOULES = [["J", 1], ["kJ", 1e3], ["kWh", 3.6e6], ["MWh", 3.6e9]];
-const LOG_SECONDS = [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36000, 86400, 864000, 8640000, 86400000];
+const LOG_SECONDS = [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 18000, 86400, 864000, 8640000, 86400000];
 
 const grouped = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 3 });
 const counted = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
@@ -25,6 +25,12 @@ export function readable(value, unit) {
   return name === "%" || name === "" ? `${text}${name}` : `${text} ${name}`;
 }
 
+// A duration without decimals, as one says how long something will take.
+export function roughly(seconds) {
+  const [name, divisor] = DURATIONS.findLast(([, size]) => seconds >= 1.5 * size) ?? DURATIONS[0];
+  return `${counted.format(seconds / divisor)} ${name}`;
+}
+
 // A tick of a logarithmic axis: 1 h rather than 60 min.
 export function tickLabel(value, unit) {
   if (unit !== "s") return readable(value, unit);
@@ -32,8 +38,11 @@ export function tickLabel(value, unit) {
   return `${grouped.format(value / divisor)} ${name}`;
 }
 
-// Ticks of a logarithmic axis at times that people know: 10 s, 1 min, 10 min, 1 h ...
+// Ticks of a logarithmic axis: at times that people know (10 s, 1 min, 10 min, 1 h ...), of plain numbers the powers of ten.
 export function logTicks(unit, least, largest) {
-  if (unit !== "s") return undefined;
+  if (unit !== "s") {
+    const tens = Array.from({ length: 31 }, (_, power) => 10 ** (power - 15)).filter((tick) => tick >= least && tick <= largest);
+    return tens.length > 1 ? tens : undefined;
+  }
   return LOG_SECONDS.filter((tick) => tick >= least && tick <= largest);
 }

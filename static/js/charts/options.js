@@ -2,6 +2,8 @@
 import { DASHES } from "./colours.js";
 import { axisUnit, logTicks, readable, tickLabel } from "./numbers.js";
 
+const FEW = 12; // Points that are shown one by one.
+
 export function optionsOf(chart, colours, width) {
   if (chart.kind === "interval") return intervalOptions(chart, colours);
   const series = chart.series;
@@ -14,8 +16,8 @@ export function optionsOf(chart, colours, width) {
   return {
     animation: false,
     textStyle: { fontFamily: "system-ui, sans-serif", color: colours.muted },
-    grid: { left: horizontal ? 20 : 8, right: chart.kind === "bar" ? 72 : 20, top: 28, bottom: 30 + 22 * legendRows, containLabel: true },
-    legend: several ? legendOf(colours, narrow) : undefined,
+    grid: { left: horizontal ? 20 : 8, right: chart.kind === "bar" ? 72 : 20, top: horizontal ? 4 : 28, bottom: 30 + 22 * legendRows, containLabel: true },
+    legend: several ? legendOf(colours, narrow, chart.kind === "line" || chart.kind === "step") : undefined,
     tooltip: tooltipOf(chart, colours, x, y),
     xAxis: axisOf(horizontal ? chart.y : chart.x, horizontal ? y : x, colours, false),
     yAxis: axisOf(horizontal ? chart.x : chart.y, horizontal ? x : y, colours, true),
@@ -71,7 +73,6 @@ function axisOf(axis, scale, colours, vertical) {
     max: scale.largest || undefined,
     axisLabel: { ...common.axisLabel, customValues: ticks, formatter: (value) => tickLabel(value, axis.unit) },
     axisTick: { show: false, customValues: ticks },
-    splitLine: { show: false },
   };
 }
 
@@ -90,7 +91,7 @@ function rowsOfLegend(names, width) {
   return rows;
 }
 
-function legendOf(colours, narrow) {
+function legendOf(colours, narrow, lines) {
   return {
     type: "plain",
     bottom: 0,
@@ -98,6 +99,7 @@ function legendOf(colours, narrow) {
     itemWidth: 26,
     itemGap: narrow ? 10 : 14,
     textStyle: { color: colours.ink, fontSize: 12 },
+    ...(lines ? { itemStyle: { opacity: 0 }, lineStyle: { width: 3 } } : {}), // The line and its dash, without a dot on it.
   };
 }
 
@@ -129,7 +131,7 @@ function seriesOf(chart, one, number, { colours, x, y, horizontal }) {
     name: one.name,
     data: visible,
     step: chart.kind === "step" ? "end" : false,
-    symbol: visible.length === 1 ? "circle" : "none",
+    symbol: visible.length <= FEW ? "circle" : "none",
     symbolSize: 6,
     connectNulls: false,
     lineStyle: { color: colour, width: 2, type: DASHES[one.dash] },
