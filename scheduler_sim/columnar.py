@@ -1,7 +1,7 @@
 """Rows written from columns by the database's quickest way, without a Python object a row.
 
-PostgreSQL takes a binary `COPY` straight from NumPy arrays, SQLite an `executemany` inside one transaction, any
-other database `bulk_create`. All three write identical rows.
+PostgreSQL takes a binary `COPY` straight from NumPy arrays, SQLite an `executemany` of many rows a statement inside
+one transaction, any other database `bulk_create`. All three write identical rows.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,10 @@ from scheduler_sim import pgcopy
 
 CHUNK_ROWS = 16_384
 """Rows held in encoded form at once, so that memory does not grow with the number of rows."""
+
+SQLITE_PARAMETERS = 1_300
+"""Values of one SQLite statement (100 placements). A statement costs as much as two rows, and the interpreter's lock is
+given away at each; SQLite takes up to 32,766."""
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _KINDS = {
@@ -78,10 +82,16 @@ def insert_columns(model: type[models.Model], columns: Mapping[str, Any], *, usi
     return insert_blocks(model, [columns], using=using)
 
 
-def insert_blocks(model: type[models.Model], blocks: Sequence[Mapping[str, Any]], *, using: str = "default") -> int:
+def insert_blocks(
+    model: type[models.Model], blocks: Sequence[Mapping[str, Any]], *, using: str = "default", near: str = ""
+) -> int:
     """Insert several blocks of rows, such as those of several policies, as `insert_columns` does one.
 
     They go over in one statement, and each block may hold other constants. All blocks name the same columns.
+
+    Args:
+        near: a column of integers that leads the keys. SQLite is given the rows of all blocks in its order, which
+            takes a third off the time; elsewhere they come block by block.
     """
     prepared = [block for block in (_prepare(model, columns) for columns in blocks) if _length(block)]
     connection = connections[using]
@@ -89,8 +99,7 @@ def insert_blocks(model: type[models.Model], blocks: Sequence[Mapping[str, Any]]
         if connection.vendor == "postgresql" and prepared:
             pgcopy.copy_blocks(connection, model, prepared, chunk_rows=CHUNK_ROWS)
         elif connection.vendor == "sqlite" and prepared:
-            for block in prepared:
-                _insert_sqlite(connection, model, block)
+            _insert_sqlite(connection, model, prepared, near=near)
         else:
             for columns in blocks:
                 insert_objects(model, columns, using=using)
@@ -143,23 +152,52 @@ def _length(columns: list[Column]) -> int:
     return len(columns[0].values)
 
 
-def _insert_sqlite(connection: Any, model: type[models.Model], columns: list[Column]) -> None:
+def _insert_sqlite(connection: Any, model: type[models.Model], blocks: list[list[Column]], *, near: str) -> None:
     quote = connection.ops.quote_name
-    names = ", ".join(quote(column.field.column) for column in columns)
-    marks = ", ".join("?" * len(columns))
-    statement = f"INSERT INTO {quote(model._meta.db_table)} ({names}) VALUES ({marks})"  # noqa: S608 quoted names
+    width = len(blocks[0])
+    names = ", ".join(quote(column.field.column) for column in blocks[0])
+    statement = f"INSERT INTO {quote(model._meta.db_table)} ({names}) VALUES "  # noqa: S608 quoted names
+    marks = f"({', '.join('?' * width)})"
+    several = max(SQLITE_PARAMETERS // width, 1)
     connection.ensure_connection()
     with connection.wrap_database_errors:
-        for first, last in chunks(_length(columns), CHUNK_ROWS):
-            values = [_sqlite_values(column.part(first, last), connection) for column in columns]
+        for values in _sqlite_values(blocks, connection, near):
+            whole = len(values) - len(values) % (several * width)
             # The driver's own connection: Django's cursor would rewrite the statement's marks for nothing.
-            connection.connection.executemany(statement, zip(*values, strict=True))
+            for rows, first, last in ((several, 0, whole), (1, whole, len(values))):
+                step = rows * width
+                parts = (values[place : place + step] for place in range(first, last, step))
+                connection.connection.executemany(statement + ", ".join([marks] * rows), parts)
 
 
-def _sqlite_values(column: Column, connection: Any) -> Any:
+def _sqlite_values(blocks: list[list[Column]], connection: Any, near: str) -> Iterator[list[Any]]:
+    """Yield the values of some rows at a time, row after row in one list."""
+    if not near:
+        for block in blocks:
+            for first, last in chunks(_length(block), CHUNK_ROWS):
+                yield _rows_end_to_end([_sqlite_column(column.part(first, last), connection) for column in block])
+        return
+    keys = np.concatenate([column.values for block in blocks for column in block if column.field.attname == near])
+    order = np.argsort(keys, kind="stable")
+    gathered = []
+    for columns in zip(*blocks, strict=True):
+        whole = np.fromiter(chain.from_iterable(_sqlite_column(column, connection) for column in columns), object)
+        gathered.append(whole[order])
+    for first, last in chunks(len(order), CHUNK_ROWS):
+        yield _rows_end_to_end([column[first:last].tolist() for column in gathered])
+
+
+def _rows_end_to_end(columns: list[list[Any]]) -> list[Any]:
+    values: list[Any] = [None] * (len(columns) * len(columns[0]))
+    for number, column in enumerate(columns):
+        values[number :: len(columns)] = column
+    return values
+
+
+def _sqlite_column(column: Column, connection: Any) -> list[Any]:
     if column.is_constant:
         value = python_values(column.part(0, 1))[0]
-        return repeat(column.field.get_db_prep_save(value, connection), len(column.values))
+        return [column.field.get_db_prep_save(value, connection)] * len(column.values)
     values = python_values(column)
     if column.kind in ("datetime", "json"):
         return [column.field.get_db_prep_save(value, connection) for value in values]

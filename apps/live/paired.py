@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,6 +45,8 @@ def paired_difference(base: Floats, other: Floats) -> PairedDifference:
     The interval is that of the method of batch means (Law, Simulation Modeling and Analysis, 2015, section 9.5.3): the
     tasks are cut into 30 spans of arrivals, and Student's t is taken over the spans' means.
     """
+    from scipy import stats  # It takes two seconds to load, which every command and server would wait for.
+
     difference = other - base
     count = len(difference)
     mean = low = high = None

@@ -15,9 +15,6 @@ from scheduler_sim.columnar import insert_blocks
 if TYPE_CHECKING:
     from apps.results.models import Run
 
-if TYPE_CHECKING:
-    from apps.results.models import Run
-
 
 class RunQuerySet(models.QuerySet):
     """Runs."""
@@ -139,6 +136,6 @@ class SchedulerResultQuerySet(models.QuerySet):
     def insert_parts(self, *, run_id: int, parts: Mapping[str, Mapping[str, Any]]) -> int:
         """Write the placements of several policies as `insert_columns` does those of one, in one statement."""
         blocks = [{"run_id": run_id, "scheduler": scheduler, **columns} for scheduler, columns in parts.items()]
-        return insert_blocks(self.model, blocks, using=self.db)
+        return insert_blocks(self.model, blocks, using=self.db, near="task_id")
 
     insert_parts.alters_data = True

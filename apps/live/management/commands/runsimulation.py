@@ -7,6 +7,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any
 
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from rich.console import Console
@@ -57,6 +58,8 @@ Examples:
 
 class Command(BaseCommand):
     help = "Play a workload through scheduling policies on a simulated cluster and store every placement."
+    # Those of the addresses would load every page and endpoint first, for a second.
+    requires_system_checks = (Tags.models,)
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
