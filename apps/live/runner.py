@@ -17,7 +17,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.utils import timezone
 
 from apps.live.batches import ResultBatch
-from apps.live.conclusion import conclude
+from apps.live.conclusion import Ending, conclude
 from apps.live.configuration import RunConfiguration
 from apps.live.models import SimulationState
 from apps.live.players import Player, make_players
@@ -108,6 +108,10 @@ class Runner:
         """Tasks finished, over all policies."""
         return sum(player.simulation.finished for player in self.players)
 
+    @property
+    def _all_done(self) -> bool:
+        return all(player.done for player in self.players)
+
     def play(self) -> None:
         """Simulate, store and finish.
 
@@ -126,7 +130,9 @@ class Runner:
                 self._tell("started")
                 with ResultWriter(run=self.run) as writer:
                     self._simulate(writer)
-                self._conclude()
+                    # While the writer still stores: this needs only what is in memory.
+                    ending = Ending.of(self.players, self.configuration) if self._all_done else None
+                self._conclude(ending)
         finally:
             self._tell("ended")
             _quietly(state.release)
@@ -168,7 +174,7 @@ class Runner:
     def _simulate(self, writer: ResultWriter) -> None:
         steps = Steps(self.workload.arrival_time, tasks_per_second=self._tasks_per_second)
         self.clock_time = steps.until_time
-        while not all(player.done for player in self.players):
+        while not self._all_done:
             self._obey()
             if self.stop_requested.is_set():
                 break
@@ -243,21 +249,16 @@ class Runner:
             self._beat_at = now
             SimulationState.objects.filter(run=self.run).update(heartbeat_at=timezone.now())
 
-    def _conclude(self) -> None:
+    def _conclude(self, ending: Ending | None) -> None:
         """Write the figures and move the run to its last state."""
         if not connection.is_usable():
             # The database went away and came back while only the writer spoke to it.
             connection.close()
-        if self.stop_requested.is_set() and not all(player.done for player in self.players):
+        self.run.refresh_from_db(fields=["rows_written"])
+        if ending is None:
             self.run.stop()
-            self.run.refresh_from_db(fields=["rows_written"])
         else:
-            conclude(
-                run=self.run,
-                players=self.players,
-                workload=self.workload,
-                configuration=self.configuration,
-            )
+            conclude(run=self.run, players=self.players, ending=ending, split_model=self.configuration.split_model)
 
     def _tell(self, event: str) -> None:
         for observer in self.observers:

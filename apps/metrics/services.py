@@ -1,6 +1,7 @@
 """Figures computed once, when a run ends, and stored for every page to read."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,28 @@ WINDOWS = 120
 """Windows of simulated time a run is cut into: as many points as a plot can show."""
 
 
-def metrics_store(
-    *,
-    run: Run,
-    simulations: Mapping[str, engine.Simulation],
-    warmup: float = 0.0,
-    cooldown: float = 0.0,
-) -> None:
-    """Compute and store the figures of every policy: one total each, and its windows of simulated time.
+Columns = Mapping[str, Any]
 
-    What was stored before for the run is replaced, so doing it again changes nothing. The windows are the same for
-    all policies, so that their curves lie side by side.
+
+@dataclass(frozen=True)
+class RunFigures:
+    """The figures of every policy of a run, as columns of `Metric`.
+
+    Attributes:
+        totals: by policy, one row: the whole run.
+        windows: by policy, a row a window of simulated time; empty when the run has no duration.
+    """
+
+    totals: dict[str, Columns]
+    windows: dict[str, Columns]
+
+
+def metrics_compute(
+    *, simulations: Mapping[str, engine.Simulation], warmup: float = 0.0, cooldown: float = 0.0
+) -> RunFigures:
+    """Compute the figures of every policy in one pass over its placements, without the database.
+
+    The windows are the same for all policies, so that their curves lie side by side.
 
     Args:
         simulations: by policy name, all of one workload; tasks that have not finished are left out of the figures.
@@ -48,35 +60,42 @@ def metrics_store(
     first, last = metrics.whole_run(workload, list(outcomes.values()))
     window_edges = np.unique(np.linspace(first, last, WINDOWS + 1))
     totals: dict[str, dict[str, Any]] = {}
-    with transaction.atomic():
-        Metric.objects.filter(run=run).delete()
-        for number, (scheduler, outcome) in enumerate(outcomes.items()):
-            shared = {"won": won[scheduler], "scored": scored}
-            edges = np.array(metrics.whole_run(workload, [outcome], scored))
-            total = metrics.summarise(simulations[scheduler], edges=edges, **shared)
-            totals[scheduler] = {
-                **vars(total),
-                "details": [
-                    {
-                        "histograms": _histograms(workload, outcome, scored),
-                        "bounds": bounds,
-                        "beats": dict(zip(outcomes, beats[number].tolist(), strict=True)),
-                        "wait_by_size": wait_by_size(workload, outcome, scored),
-                        "fraction_counts": fraction_counts(workload, outcome, scored),
-                        "agent_curve": agent_curve(simulations[scheduler]),
-                    }
-                ],
-            }
-            if len(window_edges) > 2:
-                windows = metrics.summarise(simulations[scheduler], edges=window_edges, **shared)
-                _insert(run, scheduler, vars(windows), is_total=False)
-        _add_regret(totals)
-        for scheduler, columns in totals.items():
-            _insert(run, scheduler, columns, is_total=True)
-        rows_changed.send(sender=Metric, run_id=run.pk)
+    windows: dict[str, Columns] = {}
+    for number, (scheduler, outcome) in enumerate(outcomes.items()):
+        shared = {"won": won[scheduler], "scored": scored}
+        edges = np.array(metrics.whole_run(workload, [outcome], scored))
+        total = metrics.summarise(simulations[scheduler], edges=edges, **shared)
+        totals[scheduler] = {
+            **vars(total),
+            "details": [
+                {
+                    "histograms": _histograms(workload, outcome, scored),
+                    "bounds": bounds,
+                    "beats": dict(zip(outcomes, beats[number].tolist(), strict=True)),
+                    "wait_by_size": wait_by_size(workload, outcome, scored),
+                    "fraction_counts": fraction_counts(workload, outcome, scored),
+                    "agent_curve": agent_curve(simulations[scheduler]),
+                }
+            ],
+        }
+        if len(window_edges) > 2:
+            windows[scheduler] = vars(metrics.summarise(simulations[scheduler], edges=window_edges, **shared))
+    _add_regret(totals)
+    return RunFigures(totals=totals, windows=windows)
 
 
-def _insert(run: Run, scheduler: str, columns: Mapping[str, Any], *, is_total: bool) -> None:
+@transaction.atomic
+def metrics_store(*, run: Run, figures: RunFigures) -> None:
+    """Store the figures of a run in place of those stored before, so that doing it again changes nothing."""
+    Metric.objects.filter(run=run).delete()
+    for scheduler, columns in figures.windows.items():
+        _insert(run, scheduler, columns, is_total=False)
+    for scheduler, columns in figures.totals.items():
+        _insert(run, scheduler, columns, is_total=True)
+    rows_changed.send(sender=Metric, run_id=run.pk)
+
+
+def _insert(run: Run, scheduler: str, columns: Columns, *, is_total: bool) -> None:
     insert_columns(Metric, {"run_id": run.pk, "scheduler": scheduler, "is_total": is_total, **columns})
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from apps.metrics.models import Metric
-from apps.metrics.services import WINDOWS, metrics_store
+from apps.metrics.services import WINDOWS, metrics_compute, metrics_store
 from scheduler_sim import engine
 from scheduler_sim.engine.histogram import LogHistogram
 from scheduler_sim.engine.presets import load_cluster
@@ -36,7 +36,7 @@ def simulations(tasks: int = 60) -> dict[str, engine.Simulation]:
 def test_a_total_and_windows_are_stored_for_every_policy() -> None:
     run = make_queued_run(make_workload(0))
     played = simulations()
-    metrics_store(run=run, simulations=played)
+    metrics_store(run=run, figures=metrics_compute(simulations=played))
     assert Metric.objects.totals().count() == 3
     assert Metric.objects.windows().count() == 3 * WINDOWS
     total = Metric.objects.totals().get(scheduler="sjf")
@@ -57,7 +57,7 @@ def test_a_total_and_windows_are_stored_for_every_policy() -> None:
 def test_details_hold_histograms_and_who_beat_whom() -> None:
     run = make_queued_run(make_workload(0))
     played = simulations()
-    metrics_store(run=run, simulations=played)
+    metrics_store(run=run, figures=metrics_compute(simulations=played))
     details = {row.scheduler: row.details for row in Metric.objects.totals()}
     histogram = LogHistogram.from_json(details["fcfs"]["histograms"]["job_completion_time"])
     assert histogram.total == 60
@@ -75,14 +75,14 @@ def test_storing_again_changes_nothing() -> None:
     names = [field.name for field in Metric._meta.concrete_fields if field.name != "id"]
     stored = []
     for _ in range(2):
-        metrics_store(run=run, simulations=played)
+        metrics_store(run=run, figures=metrics_compute(simulations=played))
         stored.append(list(Metric.objects.values(*names)))
     assert stored[0] == stored[1]
 
 
 def test_the_leaderboard_ranks_by_slowdown_in_one_query(django_assert_num_queries: Callable) -> None:
     run = make_queued_run(make_workload(0))
-    metrics_store(run=run, simulations=simulations())
+    metrics_store(run=run, figures=metrics_compute(simulations=simulations()))
     with django_assert_num_queries(1):
         board = list(Metric.objects.leaderboard(run))
     assert [row.mean_bounded_slowdown for row in board] == sorted(row.mean_bounded_slowdown for row in board)
@@ -91,7 +91,7 @@ def test_the_leaderboard_ranks_by_slowdown_in_one_query(django_assert_num_querie
 
 def test_only_the_measured_part_is_scored() -> None:
     run = make_queued_run(make_workload(0))
-    metrics_store(run=run, simulations=simulations(), warmup=0.25, cooldown=0.25)
+    metrics_store(run=run, figures=metrics_compute(simulations=simulations(), warmup=0.25, cooldown=0.25))
     assert {row.finished_count for row in Metric.objects.totals()} == {30}
 
 
@@ -100,6 +100,6 @@ def test_a_run_in_one_instant_has_a_total_and_no_windows() -> None:
     workload = engine.Workload.from_columns(arrival_time=[7.0], runtime=[0.0])
     simulation = engine.Simulation(workload=workload, cluster=load_cluster("hpc-4"), policy=engine.parse_policy("fcfs"))
     simulation.advance()
-    metrics_store(run=run, simulations={"fcfs": simulation})
+    metrics_store(run=run, figures=metrics_compute(simulations={"fcfs": simulation}))
     assert Metric.objects.windows().count() == 0
     assert Metric.objects.totals().get().makespan == 0.0

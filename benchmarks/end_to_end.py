@@ -1,0 +1,158 @@
+"""How long `runsimulation` takes from its start to its end, and where the time goes.
+
+    python -m benchmarks.end_to_end [--tasks 100000] [--times 3]
+
+Eight policies, every placement stored, live publishing on, in the database of DATABASE_URL and through REDIS_URL where
+it is set. The command is run as a user runs it, start-up included, and the quickest counts; once more it is run with a
+watch around its parts. The first run of all compiles the kernels where they are not compiled, and is not counted.
+Give it a database of its own: the runs stay.
+"""
+
+import argparse
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = {
+    "start-up: interpreter, Django, Numba": "wall time until the command's own work begins",
+    "tasks read": "from rows to the engine's columns",
+    "kernels made": "compiled code read from its cache",
+    "simulated": "all policies, with the waits for a writer that is behind",
+    "figures and checksum computed": "while the last placements are stored",
+    "last placements awaited": "",
+    "figures stored, rows counted": "",
+    "the rest": "the run's row, the display, the last snapshots, the end of the process",
+}
+
+
+def manage(*arguments: str) -> tuple[float, float]:
+    """Run a command of manage.py; return its wall and its processor seconds."""
+    return timed([sys.executable, str(ROOT / "manage.py"), *arguments])
+
+
+def timed(command: list[str]) -> tuple[float, float]:
+    """Run a command; return its wall and its processor seconds."""
+    with tempfile.TemporaryFile("w+") as errors:
+        began = time.perf_counter()
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=errors)
+        _, status, usage = os.wait4(process.pid, 0)
+        took = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            errors.seek(0)
+            raise SystemExit(errors.read())
+    return took, usage.ru_utime + usage.ru_stime
+
+
+class Watch:
+    """Seconds by part of the run and kind of time."""
+
+    def __init__(self) -> None:
+        self.wall: dict[str, float] = defaultdict(float)
+        self.processor: dict[str, float] = defaultdict(float)
+
+    def around(self, owner: Any, name: str, part: str) -> None:
+        """Time every call of a function or method of `owner`."""
+        inner: Callable[..., Any] = getattr(owner, name)
+
+        @functools.wraps(inner)
+        def timed_call(*arguments: Any, **named: Any) -> Any:
+            began, own = time.perf_counter(), time.thread_time()
+            try:
+                return inner(*arguments, **named)
+            finally:
+                self.wall[part] += time.perf_counter() - began
+                self.processor[part] += time.thread_time() - own
+
+        setattr(owner, name, staticmethod(timed_call) if isinstance(owner, type) and name == "of" else timed_call)
+
+
+def play_watched(workload: str, born_at: float) -> None:
+    """Play a run in this process with a watch around its parts, and print them."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_sim.settings")
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    from apps.live import runner
+    from apps.live.conclusion import Ending
+    from apps.live.management.commands import runsimulation
+    from apps.live.publisher import Publisher
+    from apps.live.writer import ResultWriter
+
+    watch = Watch()
+    first, second, third, fourth, fifth, sixth, seventh, rest = PARTS
+    watch.wall[first] = time.time() - born_at
+    watch.processor[first] = time.thread_time()
+    watch.around(runsimulation, "prepare", second)
+    watch.around(runner, "make_players", third)
+    watch.around(runner.Runner, "_simulate", fourth)
+    watch.around(Ending, "of", fifth)
+    watch.around(ResultWriter, "close", sixth)
+    watch.around(runner, "conclude", seventh)
+    beside = Watch()
+    beside.around(ResultWriter, "_work", "writer")
+    beside.around(Publisher, "_work", "publisher")
+    with Path(os.devnull).open("w") as nowhere:
+        call_command("runsimulation", workload=workload, json=True, verbosity=0, skip_checks=False, stdout=nowhere)
+    watch.wall[rest] = time.time() - born_at - sum(watch.wall.values())
+    watch.processor[rest] = time.thread_time() - sum(watch.processor.values())
+    print(f"\n{'part of one run, in its own thread':42}{'wall s':>8}{'processor s':>13}")
+    for part, words in PARTS.items():
+        print(f"{part:42}{watch.wall[part]:8.2f}{watch.processor[part]:13.2f}  {words}")
+    print(f"{'all of it':42}{sum(watch.wall.values()):8.2f}{sum(watch.processor.values()):13.2f}")
+    for thread in ("writer", "publisher"):
+        print(f"{'beside it: the ' + thread:42}{'':8}{beside.processor[thread]:13.2f}")
+
+
+def main() -> None:
+    """Time the command, then its parts."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tasks", type=int, default=100_000)
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--watched", type=float, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    workload = f"end to end {arguments.tasks}"
+    if arguments.watched:
+        play_watched(workload, arguments.watched)
+        return
+    address = os.environ.get("DATABASE_URL", "")
+    way = "PostgreSQL" if address.startswith("postgres") else "SQLite"
+    redis = "Redis" if os.environ.get("REDIS_URL") else "the database"
+    print(f"{way}, published through {redis}, {arguments.tasks:,} tasks x 8 policies, load {os.getloadavg()[0]:.1f}")
+    manage("migrate", "--verbosity", "0")
+    play = ("runsimulation", "--workload", workload, "--json")
+    try:
+        manage(*play, "--dry-run")
+    except SystemExit:
+        manage("generateworkload", "lublin", "--tasks", str(arguments.tasks), "--seed", "1", "--name", workload)
+    manage(*play, "--limit", "200")
+    taken = [manage(*play) for _ in range(arguments.times)]
+    wall, processor = min(taken)
+    placements = 8 * arguments.tasks
+    print(
+        f"runsimulation, start-up included: {wall:.1f} s, the quickest of {len(taken)}; "
+        f"{placements / wall:,.0f} placements/s; processor time of the process {processor:.1f} s"
+    )
+    print(
+        "all of them: " + ", ".join(f"{wall:.1f} s" for wall, _ in taken) + f"; load {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.end_to_end", "--tasks", str(arguments.tasks), "--watched", str(time.time())],
+        cwd=ROOT,
+        check=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
