@@ -29,7 +29,7 @@ from scheduler_sim.errors import Conflict
 
 MAX_POLICIES = 50
 
-_PRESET = re.compile(r"workstation|openb|auto|(hpc|dgx)-[0-9]{1,9}")
+PRESET = re.compile(r"workstation|openb|auto|(hpc|dgx)-[0-9]{1,9}")
 
 
 class RunCreateSerializer(serializers.Serializer):
@@ -111,7 +111,7 @@ def _cluster(description: Any, workload: Workload) -> engine.Cluster:
         if len(cluster.name) > 100:
             raise engine.InvalidCluster("The cluster's name is longer than 100 characters.")
         return cluster
-    if not _PRESET.fullmatch(description):
+    if not PRESET.fullmatch(description):
         raise engine.InvalidCluster(f"There is no cluster preset {description!r}. Presets: {', '.join(PRESETS)}.")
     return load_cluster(description, max_processors=workload.max_processors)
 

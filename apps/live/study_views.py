@@ -1,16 +1,27 @@
-"""The pages of studies: the list, one study's grid, its charts and downloads."""
+"""The pages of studies: the list, one study's grid, its charts and downloads, and the form of a new one."""
 
 from typing import Any
 
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_safe
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from apps.live.new_run import policy_choices
 from apps.live.studies.charts import study_charts
+from apps.live.studies.control import study_launch, study_stop
+from apps.live.studies.definition import definition_text
 from apps.live.studies.figures import AXES, CellFigures, study_figures
+from apps.live.studies.form import StudyForm
+from apps.live.studies.grid import study_store
 from apps.live.studies.heatmap import heatmap
 from apps.live.studies.html_report import study_html
+from apps.live.studies.planning import plan_in_words, study_plan
+from apps.live.studies.pool import cores
+from apps.live.studies.progress import study_progress
 from apps.live.studies.report import (
     COLUMNS,
     chosen_base,
@@ -19,11 +30,16 @@ from apps.live.studies.report import (
     policies_of,
     scale_for,
     study_rows,
+    varying_axes,
 )
 from apps.live.studies.words import study_in_words
-from apps.results.models import Run, Study, study_status
+from apps.results.errors import DomainError
+from apps.results.models import Run, Study
 from apps.tasks.downloads import chart_response, table_response
 from apps.tasks.viewing import ROWS_PER_PAGE, reading
+from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.generators import GENERATORS
+from scheduler_sim.engine.presets import PRESETS
 
 OFFERED_FIGURES = (
     "mean_bounded_slowdown",
@@ -74,17 +90,17 @@ def study_list(request: HttpRequest) -> HttpResponse:
 def study_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one study: what came out, the grid as a table and heatmap, and the runs behind each cell."""
     study, figure, base, cells = _asked(request, pk)
-    counts = study.counts()
-    names = policies_of(cells)
+    names, varying = policies_of(cells), varying_axes(cells)
     context: dict[str, Any] = {
         "study": study,
-        "status": study_status(counts),
-        "counts": counts,
-        "total": sum(counts.values()),
-        "finished": counts.get("finished", 0),
+        "progress": study_progress(study),
+        "may_control": request.user.has_perm("results.control_run"),
+        "definition": definition_text(study.definition),
         "failures": study.runs.filter(status=Run.Status.FAILED).order_by("pk")[:FAILURES_SHOWN],
         "figure": figure,
-        "figures": OFFERED_FIGURES if figure in OFFERED_FIGURES else (figure, *OFFERED_FIGURES),
+        "figures": [(name, FIGURES[name].label) for name in dict.fromkeys((*OFFERED_FIGURES, figure))],
+        "varying": varying,
+        "fixed": [getattr(cells[0].cell, axis) for axis in AXES if axis not in varying] if cells else [],
         "base": base,
         "names": names,
         "sentences": study_in_words(cells, figure=figure, base=base),
@@ -93,9 +109,61 @@ def study_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "charts": study_charts(cells, figure).values(),
         "source": f"/studies/{pk}/charts",
         "query": request.GET.urlencode(),
-        "axes": AXES,
     }
     return render(request, "live/study_detail.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def study_new(request: HttpRequest) -> HttpResponse:
+    """Show the form of a new study, count its runs, and start it once it was counted as it is."""
+    _may_start(request)
+    form = StudyForm(request.POST if request.method == "POST" else None, figures=OFFERED_FIGURES)
+    sentences: list[str] = []
+    if form.is_bound and form.is_valid():
+        definition = form.definition
+        if "start" in request.POST and request.POST.get("counted") == form.digest:
+            study = study_store(definition)
+            _launch(request, study)
+            return redirect("study-detail", pk=study.pk)
+        sentences = plan_in_words(study_plan(definition, workers=cores()), definition)
+    chosen = set(form.chosen_policies) if form.is_bound else {"fcfs", "fcfs+easy", "sjf", "sjf+easy"}
+    choices = policy_choices(chosen)
+    context = {
+        "form": form,
+        "sentences": sentences,
+        "changed": bool(sentences) and "start" in request.POST,
+        "choices": choices,
+        "presets": PRESETS.items(),
+        "generators": [(one.name, one.description, one.fields()) for _, one in sorted(GENERATORS.items())],
+    }
+    return render(request, "live/study_new.html", context, status=400 if form.errors else 200)
+
+
+@require_POST
+def study_control(request: HttpRequest, pk: int, command: str) -> HttpResponse:
+    """Play what is missing of a study, or stop what is open, and go back to it."""
+    _may_start(request)
+    study = get_object_or_404(Study, pk=pk)
+    if command == "play":
+        _launch(request, study)
+    else:
+        study_stop(study=study)
+    return redirect("study-detail", pk=pk)
+
+
+def _may_start(request: HttpRequest) -> None:
+    if not request.user.has_perm("results.control_run"):
+        raise PermissionDenied("Starting studies needs the permission “Can start, pause, resume and stop runs”.")
+
+
+def _launch(request: HttpRequest, study: Study) -> None:
+    try:
+        study_launch(study=study)
+    except DomainError as error:
+        messages.error(request, str(error))
+    except OSError as error:
+        messages.error(request, f"The process that should play the study could not be started: {error.strerror}.")
 
 
 @reading

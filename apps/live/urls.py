@@ -18,6 +18,7 @@ urlpatterns = [
     path("runs/<int:pk>/tasks/<int:number>/", comparison_views.run_task, name="run-task"),
     path("runs/<int:pk>/task/", comparison_views.run_task_choose, name="run-task-choose"),
     path("studies/", study_views.study_list, name="study-list"),
+    path("studies/new/", study_views.study_new, name="study-new"),
     path("studies/<int:pk>/", study_views.study_detail, name="study-detail"),
     path("studies/<int:pk>/charts.json", study_views.study_charts_json, name="study-charts"),
     re_path(
@@ -27,6 +28,7 @@ urlpatterns = [
     ),
     re_path(r"^studies/(?P<pk>[0-9]{1,18})/cells\.(?P<kind>csv|json)$", study_views.study_cells, name="study-cells"),
     re_path(r"^studies/(?P<pk>[0-9]{1,18})/report\.(?P<kind>html|md)$", study_views.study_report, name="study-report"),
+    re_path(r"^studies/(?P<pk>[0-9]{1,18})/(?P<command>play|stop)/$", study_views.study_control, name="study-control"),
     path("compare/", comparison_views.compare, name="compare"),
     path("compare/charts.json", comparison_views.compare_charts, name="compare-charts"),
     re_path(r"^compare/charts/" + _CHART, comparison_views.compare_chart, name="compare-chart"),

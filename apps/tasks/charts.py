@@ -22,7 +22,7 @@ class Axis:
     Attributes:
         label: what it measures.
         unit: `s`, `share` (a part of 1), `J`, `usd`, or empty for plain numbers; the browser scales it for reading.
-        scale: `linear`, `log` or `category`.
+        scale: `linear` (from zero), `free` (linear, from where the data begin), `log` or `category`.
     """
 
     label: str

@@ -10,15 +10,18 @@ import yaml
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from apps.live.models import StudyState
 from apps.live.studies import execution
 from apps.live.studies.definition import Definition, InvalidStudy, read_definition
-from apps.live.studies.execution import study_plan, study_play
+from apps.live.studies.execution import study_play
 from apps.live.studies.figures import study_figures
 from apps.live.studies.grid import grid_runs, runs_store, study_store
+from apps.live.studies.planning import study_plan
 from apps.live.studies.playing import TAKEN, play_run
 from apps.live.studies.report import study_document
 from apps.live.studies.words import study_in_words
 from apps.metrics.models import Metric
+from apps.results.errors import RunStateError
 from apps.results.models import Run, Study
 from apps.tasks.services import workload_generate
 from scheduler_sim.engine import Cluster, EngineError
@@ -45,10 +48,11 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Play runs here instead of in a pool, whose processes would not see the test's transaction; note which."""
     played: list[int] = []
 
-    def play(run_ids: Any, *, workers: int, on_end: Any) -> None:
+    def play(run_ids: Any, *, workers: int, on_end: Any, beat: Any) -> None:
         for run_id in run_ids:
             played.append(run_id)
             on_end(run_id, play_run(run_id))
+            beat()
 
     monkeypatch.setattr(execution, "play_on_pool", play)
     return played
@@ -323,3 +327,60 @@ def test_what_if_options_without_meaning_are_refused() -> None:
                 **options,
             )  # fmt: skip
     assert pool(64).cores == 64
+
+
+def test_a_sequential_study_played_again_stops_where_it_stopped_before(in_this_process: list[int]) -> None:
+    rule = {"figure": "mean_wait_time", "relative_width": 0.45, "minimum": 2, "maximum": 12}
+    shared = {"load_factors": [1.0], "clusters": ["hpc-64"], "seeds": list(range(1, 13)), "sequential": rule}
+    first = study_play(definition(name="rule", **shared))
+    assert 2 < first.runs <= 12
+    in_this_process.clear()
+    assert study_play(definition(name="rule", **shared)).runs == first.runs
+    assert in_this_process == []
+
+
+def test_a_sequential_study_that_was_stopped_does_not_go_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(run_ids: Any, *, workers: int, on_end: Any, beat: Any) -> None:
+        Run.objects.filter(pk__in=run_ids[1:]).update(status=Run.Status.STOPPED)
+        on_end(run_ids[0], play_run(run_ids[0]))
+
+    monkeypatch.setattr(execution, "play_on_pool", stop)
+    rule = {"figure": "mean_wait_time", "relative_width": 0.001, "minimum": 3, "maximum": 9}
+    outcome = study_play(definition(load_factors=[1.0], clusters=["hpc-64"], seeds=list(range(1, 10)), sequential=rule))
+    assert (outcome.runs, outcome.finished, outcome.stopped) == (3, 1, 2)
+
+
+def test_policies_stand_in_the_order_of_the_definition() -> None:
+    outcome = study_play(definition(policies=["sjf+easy", "fcfs"], seeds=1))
+    assert [list(cell.standings) for cell in study_figures(outcome.study, "mean_wait_time", "fcfs")] == [
+        ["sjf+easy", "fcfs"]
+    ] * 4
+
+
+def test_one_process_at_a_time_hands_out_a_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = study_store(definition())
+    state = StudyState.objects.create(study=study)
+    state.claim(process_id=1)
+    with pytest.raises(RunStateError, match="Study small is being played by process 1 on"):
+        study_play(definition())
+    state.release()
+    assert study_play(definition()).finished == 8
+    assert StudyState.objects.get().process_id is None
+
+
+def test_a_stored_study_is_played_by_its_number_or_name() -> None:
+    study = study_store(definition())
+    with pytest.raises(CommandError, match="either the FILE of a study or a stored one"):
+        call_command("runstudy", stdout=StringIO(), verbosity=0)
+    with pytest.raises(CommandError, match="no study 'nope'"):
+        call_command("runstudy", study="nope", stdout=StringIO(), verbosity=0)
+    call_command("runstudy", study=str(study.pk), workers=1, stdout=StringIO(), verbosity=0)
+    assert study.counts() == {"finished": 8}
+
+
+def test_a_run_that_another_process_stored_at_the_same_moment_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = study_store(definition())
+    before = runs_store(study, definition())
+    # What this process read before the other one stored its runs.
+    monkeypatch.setattr(Study, "runs", type("Runs", (), {"all": lambda _self: [], "filter": study.runs.filter})())
+    assert {run.pk for run in runs_store(study, definition())} == {run.pk for run in before}

@@ -10,6 +10,9 @@ from apps.metrics.appearance import appearance
 from apps.tasks.charts import Axis, Chart, Series, TextTable
 from scheduler_sim.engine.figures import FIGURES
 
+DECADES_FOR_LOG = 1.5
+"""From means so many powers of ten apart on, the vertical axis is logarithmic: else one policy hides the others."""
+
 _UNITS = {"seconds": "s", "share": "share", "joules": "J", "dollars": "usd"}
 
 
@@ -22,7 +25,7 @@ def study_charts(cells: Sequence[CellFigures], figure: str) -> dict[str, Chart]:
                 _line(
                     f"load-{number}",
                     "load",
-                    Axis("Load factor"),
+                    Axis("Load factor", scale="free"),
                     group,
                     cells,
                     figure,
@@ -33,7 +36,7 @@ def study_charts(cells: Sequence[CellFigures], figure: str) -> dict[str, Chart]:
         _along(cells, lambda cell: (cell.workload, cell.load_factor, cell.estimates)), start=1
     ):
         if len({_size(one)[1] for one in group}) > 1:
-            axis = Axis(f"{_size(group[0])[0]} of the cluster")
+            axis = Axis(f"{_size(group[0])[0]} of the cluster", scale="free")
             charts.append(
                 _line(f"size-{number}", "cluster size", axis, group, cells, figure, lambda one: float(_size(one)[1]))
             )
@@ -64,6 +67,10 @@ def _line(
     group = sorted(group, key=position)
     x = [position(one) for one in group]
     scale = scale_for(list(cells), figure)
+    means = [one.interval.mean for cell in group for one in cell.standings.values() if one.interval.mean > 0]
+    is_log = bool(means) and math.log10(max(means) / min(means)) >= DECADES_FOR_LOG
+    # Below zero no figure lies, and below this no logarithm; a band may reach there when there are few seeds.
+    least = min(means) / 10 if is_log else 0.0
     series, columns = [], []
     for name in policies_of(list(group)):
         standings = [one.standings.get(name) for one in group]
@@ -76,8 +83,7 @@ def _line(
                 [None if one is None else one.mean for one in intervals],
                 look.colour,
                 look.dash,
-                # Below zero no figure lies; a band may reach there when there are few seeds.
-                low=[None if one is None or math.isnan(one.low) else max(0.0, one.low) for one in intervals],
+                low=[None if one is None or math.isnan(one.low) else max(least, one.low) for one in intervals],
                 high=[None if one is None or math.isnan(one.high) else one.high for one in intervals],
             )
         )
@@ -91,7 +97,7 @@ def _line(
         title=f"{FIGURES[figure].label} against {against}{where}",
         finding=_finding(group, against),
         x=axis,
-        y=Axis(FIGURES[figure].label, _UNITS.get(quantity, "")),
+        y=Axis(FIGURES[figure].label, _UNITS.get(quantity, ""), "log" if is_log else "linear"),
         series=series,
         table=TextTable(
             (axis.label, *(one.name for one in series)),

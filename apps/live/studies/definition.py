@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -21,11 +21,20 @@ from scheduler_sim.engine.whatif import add_nodes, drop_nodes
 MOST_RUNS = 1_000_000
 DEFAULT_FIGURE = "mean_bounded_slowdown"
 
+_WHICH_SEEDS = "seeds is a number N, for the seeds 1 to N, or a list of whole numbers from 0 to 2**63 - 1."
 _FIXED = ("limit", "on_oversize", "split_model", "kill_at_estimate", "conservative_depth", "warmup", "cooldown", "keep")
 
 
 class InvalidStudy(DomainError):
-    """A study's definition that has no meaning."""
+    """A study's definition that has no meaning.
+
+    Attributes:
+        part: the key of the definition that is to blame, empty where it is none alone.
+    """
+
+    def __init__(self, message: str, part: str = "") -> None:
+        super().__init__(message)
+        self.part = part
 
 
 @dataclass(frozen=True)
@@ -97,41 +106,49 @@ class Definition:
         Raises:
             InvalidStudy, EngineError: what has no meaning, in one sentence.
         """
-        known = {"name", "workloads", "load_factors", "clusters", "policies", "estimates", "seeds", "base", "figure"}
-        given = _mapping("The study", document, known | {"sequential", *_FIXED})
-        name = str(given.get("name") or "").strip()
-        if not 1 <= len(name) <= 200:
-            raise InvalidStudy("A study needs a name of 1 to 200 characters.")
-        policies = _policies(given.get("policies"))
-        stopping = _stopping(given.get("sequential"))
-        seeds = _seeds(given.get("seeds", 1))
-        if stopping is not None:
-            seeds = tuple(range(1, stopping.maximum + 1)) if "seeds" not in given else seeds
-        base = str(given.get("base") or policies[0])
+        given = _mapping("The study", document, {*_DEFAULTS, *_FIXED})
+        parts = {part: read_part(part, given.get(part, default)) for part, default in _DEFAULTS.items()}
+        policies, stopping = parts["policies"], parts["sequential"]
+        if stopping is not None and "seeds" not in given:
+            parts["seeds"] = tuple(range(1, stopping.maximum + 1))
+        base = parts["base"] or policies[0]
         if base not in policies:
-            raise InvalidStudy(f"The base {base!r} is not among the study's policies.")
-        figure = _figure(given.get("figure", DEFAULT_FIGURE))
+            raise InvalidStudy(f"The base {base!r} is not among the study's policies.", "base")
         definition = cls(
-            name=name,
-            sources=tuple(_source(one) for one in _list("workloads", given.get("workloads"))),
-            load_factors=tuple(_factor(one) for one in _list("load_factors", given.get("load_factors", [1.0]))),
-            clusters=tuple(_cluster(one) for one in _list("clusters", given.get("clusters", ["auto"]))),
+            name=parts["name"],
+            sources=parts["workloads"],
+            load_factors=parts["load_factors"],
+            clusters=parts["clusters"],
             policies=policies,
-            estimates=tuple(_estimates(one) for one in _list("estimates", given.get("estimates", "trace"))),
-            seeds=seeds,
+            estimates=parts["estimates"],
+            seeds=parts["seeds"],
             base=base,
-            figure=figure,
+            figure=parts["figure"],
             fixed=_fixed(given),
             stopping=stopping,
             document=dict(given),
         )
-        for axis in ("load_factors", "estimates", "seeds"):
-            _refuse_twice(axis, getattr(definition, axis))
-        _refuse_twice("clusters", [label for label, _ in definition.clusters])
-        _refuse_twice("workloads", [source.label for source in definition.sources])
         if definition.run_count > MOST_RUNS:
             raise InvalidStudy(f"The grid has {definition.run_count:,} runs, more than {MOST_RUNS:,}.")
         return definition
+
+
+def read_part(part: str, value: Any) -> Any:
+    """Check one key of a definition by itself and return what `Definition` holds of it.
+
+    Raises:
+        InvalidStudy: it has no meaning; `part` says which it was.
+    """
+    try:
+        return _PARTS[part](value)
+    except (InvalidStudy, engine.EngineError) as error:
+        raise InvalidStudy(str(error), part) from error
+
+
+def definition_text(document: Mapping[str, Any]) -> str:
+    """Return a definition as YAML, its keys in the order in which docs/studies.md explains them."""
+    order = [key for key in (*_DEFAULTS, *_FIXED) if key in document]
+    return str(yaml.safe_dump({key: document[key] for key in order}, sort_keys=False, allow_unicode=True))
 
 
 def read_definition(path: str | Path) -> Definition:
@@ -172,10 +189,21 @@ def _list(what: str, value: Any) -> list[Any]:
     return values
 
 
-def _refuse_twice(what: str, values: Any) -> None:
-    twice = next((value for number, value in enumerate(values) if value in values[:number]), None)
+def _each(what: str, value: Any, read: Callable[[Any], Any], name: Callable[[Any], Any] = lambda one: one) -> Any:
+    """Read every value of an axis of the grid, none of which may be there twice by its `name`."""
+    values = tuple(read(one) for one in _list(what, value))
+    names = [name(one) for one in values]
+    twice = next((one for number, one in enumerate(names) if one in names[:number]), None)
     if twice is not None:
         raise InvalidStudy(f"The study names {twice} twice among its {what}.")
+    return values
+
+
+def _name(value: Any) -> str:
+    name = str(value or "").strip()
+    if not 1 <= len(name) <= 200:
+        raise InvalidStudy("A study needs a name of 1 to 200 characters.")
+    return name
 
 
 def _policies(value: Any) -> tuple[str, ...]:
@@ -188,10 +216,15 @@ def _policies(value: Any) -> tuple[str, ...]:
 def _seeds(value: Any) -> tuple[int, ...]:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_RUNS:
         return tuple(range(1, value + 1))
-    given = value if isinstance(value, list) else []
-    if given and all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63 for seed in given):
-        return tuple(given)
-    raise InvalidStudy("seeds is a number N, for the seeds 1 to N, or a list of whole numbers from 0 to 2**63 - 1.")
+    if isinstance(value, list):
+        return tuple(_each("seeds", value, _seed))
+    raise InvalidStudy(_WHICH_SEEDS)
+
+
+def _seed(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise InvalidStudy(_WHICH_SEEDS)
+    return value
 
 
 def _factor(value: Any) -> float:
@@ -286,3 +319,29 @@ def _fixed(given: Mapping[str, Any]) -> dict[str, Any]:
     ):
         raise InvalidStudy("warmup and cooldown are parts of the arrivals from 0 to 1, together below 1.")
     return fixed
+
+
+_DEFAULTS: Mapping[str, Any] = {
+    "name": "",
+    "workloads": None,
+    "load_factors": [1.0],
+    "clusters": ["auto"],
+    "policies": None,
+    "estimates": "trace",
+    "seeds": 1,
+    "base": "",
+    "figure": DEFAULT_FIGURE,
+    "sequential": None,
+}
+_PARTS: Mapping[str, Callable[[Any], Any]] = {
+    "name": _name,
+    "workloads": lambda value: _each("workloads", value, _source, lambda source: source.label),
+    "load_factors": lambda value: _each("load_factors", value, _factor),
+    "clusters": lambda value: _each("clusters", value, _cluster, lambda cluster: cluster[0]),
+    "policies": _policies,
+    "estimates": lambda value: _each("estimates", value, _estimates),
+    "seeds": _seeds,
+    "base": lambda value: str(value or ""),
+    "figure": _figure,
+    "sequential": _stopping,
+}

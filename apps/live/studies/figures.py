@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from apps.live.studies.definition import Definition
 from apps.metrics.models import Metric
 from apps.results.models import Study
 from scheduler_sim import engine
@@ -90,8 +91,18 @@ def study_figures(study: Study, figure: str, base: str) -> list[CellFigures]:
     """
     values = study_values(study, figure)
     behind = _behind(study)
+    order = Definition.from_json(study.definition).policies
     cells = sorted(values, key=_place(study.definition))
-    return [_figures(cell, values[cell], behind[cell], figure=figure, base=base) for cell in cells]
+    return [
+        _figures(
+            cell,
+            {name: values[cell][name] for name in order if name in values[cell]},
+            behind[cell],
+            figure=figure,
+            base=base,
+        )
+        for cell in cells
+    ]
 
 
 def _figures(

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from apps.live.configuration import RunConfiguration
-from apps.live.services import run_create
+from apps.live.services import RunNameTaken, run_create
 from apps.live.studies.definition import Definition, Source
 from apps.results.models import Run, Study
 from apps.tasks.models import Workload
@@ -126,13 +126,26 @@ def runs_store(
         digest = run_digest(workload=workload, cluster=cluster, configuration=wanted.configuration)
         run = there.get(digest)
         if run is None:
-            run = _create(study, wanted, workload, cluster, digest)
+            if progress is not None:
+                progress(f"Storing run {len(found) + 1:,} ...")
+            run = _create_once(study, wanted, workload, cluster, digest)
         elif run.study_point != asdict(wanted.point):
             # A label was changed.
             run.study_point = asdict(wanted.point)
             run.save(update_fields=["study_point"])
         found.append(run)
     return found
+
+
+def _create_once(study: Study, wanted: GridRun, workload: Workload, cluster: engine.Cluster, digest: str) -> Run:
+    """Create a run, or return the one that another process stored at the same moment."""
+    try:
+        return _create(study, wanted, workload, cluster, digest)
+    except (RunNameTaken, IntegrityError):
+        theirs = study.runs.filter(digest=digest).first()
+        if theirs is None:
+            raise
+        return theirs
 
 
 @transaction.atomic

@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from django.db import OperationalError
 
+from apps.live.processes import HEARTBEAT_EVERY
 from apps.live.studies import worker
 from apps.results.errors import DomainError
 from apps.results.models import Run
@@ -24,7 +25,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def play_on_pool(run_ids: Sequence[int], *, workers: int, on_end: Ended) -> None:
+def play_on_pool(run_ids: Sequence[int], *, workers: int, on_end: Ended, beat: Callable[[], None]) -> None:
     """Play runs in `workers` processes, and tell of each when it has ended.
 
     A worker that dies costs only the runs under way: a new pool takes them up. Ctrl-C lets the runs under way end and
@@ -32,14 +33,17 @@ def play_on_pool(run_ids: Sequence[int], *, workers: int, on_end: Ended) -> None
 
     Args:
         on_end: called in this process with the run's key and its status.
+        beat: called every few seconds meanwhile.
     """
     left = list(run_ids)
     tries: Counter[int] = Counter()
     while left:
-        left = _one_pool(left, workers=workers, on_end=on_end, tries=tries)
+        left = _one_pool(left, workers=workers, on_end=on_end, beat=beat, tries=tries)
 
 
-def _one_pool(run_ids: Sequence[int], *, workers: int, on_end: Ended, tries: Counter[int]) -> list[int]:
+def _one_pool(
+    run_ids: Sequence[int], *, workers: int, on_end: Ended, beat: Callable[[], None], tries: Counter[int]
+) -> list[int]:
     """Play runs until all have ended or a worker died; return those that are left."""
     # Not by fork: the parent has threads and database connections that a child must not inherit.
     context = multiprocessing.get_context("spawn")
@@ -53,7 +57,8 @@ def _one_pool(run_ids: Sequence[int], *, workers: int, on_end: Ended, tries: Cou
                 while waiting and len(under_way) < workers + 1:
                     run_id = waiting.pop()
                     under_way[pool.submit(worker.play, run_id)] = run_id
-                done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                done, _ = wait(under_way, timeout=HEARTBEAT_EVERY.total_seconds(), return_when=FIRST_COMPLETED)
+                beat()
                 for future in done:
                     run_id = under_way.pop(future)
                     status = _outcome(future, run_id, tries)

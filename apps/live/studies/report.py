@@ -125,6 +125,11 @@ def with_reach(standing: Standing, scale: Scale) -> str:
     return f"{scale.text(interval.mean)} [{scale.text(interval.low)}, {scale.text(interval.high)}]"
 
 
+def varying_axes(cells: list[CellFigures]) -> list[str]:
+    """Return the axes along which the cells differ, and the load always."""
+    return [axis for axis in AXES if axis == "load_factor" or len({getattr(one.cell, axis) for one in cells}) > 1]
+
+
 def policies_of(cells: list[CellFigures]) -> list[str]:
     """Return the policies of all cells, in the order in which they come."""
     return list(dict.fromkeys(name for cell in cells for name in cell.standings))
@@ -170,7 +175,7 @@ def print_study(study: Study, console: Console) -> None:
     for heading in ("workload", "load", "cluster", "seeds"):
         table.add_column(heading, no_wrap=True)
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=not console.is_terminal)
     for cell in cells:
         values = [
             f"[bold]{text}[/bold]" if name == cell.best else text
@@ -182,4 +187,4 @@ def print_study(study: Study, console: Console) -> None:
         )
     console.print(table)
     for sentence in study_in_words(cells, figure=figure, base=base):
-        console.print(sentence, highlight=False)
+        console.print(sentence, highlight=False, soft_wrap=not console.is_terminal)

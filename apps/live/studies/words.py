@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from apps.live.studies.figures import Cell, CellFigures, Standing
-from apps.tasks.formatting import change_in_words, listing, quantity
+from apps.tasks.formatting import change_in_words, figure_scale, listing
 from scheduler_sim.engine.figures import FIGURES
 
 ALIKE = 0.01
@@ -59,9 +59,10 @@ def _against_base(cell: CellFigures, figure: str, base: str, *, named: bool) -> 
     if other is None or best is other or not _both(best, other):
         return ""
     where = f"{_capital(place_in_words(cell.cell, [cell]) or _plain_place(cell.cell))}, " if named else ""
+    before, after = _pair(figure, other, best)
     text = (
         f"{where}{cell.best} {_verb(best.interval.mean, other.interval.mean)} the {_short(figure)} from "
-        f"{_value(figure, other)} under {base} to {_value(figure, best)}"
+        f"{before} under {base} to {after}"
     )
     if best.interval.mean and other.interval.mean:
         text += f", {change_in_words(best.interval.mean, other.interval.mean)}"
@@ -82,10 +83,9 @@ def _recorded(cells: Sequence[CellFigures], figure: str) -> list[str]:
         real = cell.standings.get("recorded")
         if real is None or cell.best in ("", "recorded") or not _both(real, cell.standings[cell.best]):
             continue
-        best = cell.standings[cell.best]
+        happened, would_have = _pair(figure, real, cell.standings[cell.best])
         found.append(
-            f"What was recorded had a {_short(figure)} of {_value(figure, real)}; {cell.best} would have had "
-            f"{_value(figure, best)}."
+            f"What was recorded had a {_short(figure)} of {happened}; {cell.best} would have had {would_have}."
         )
     return found[:1]
 
@@ -111,9 +111,10 @@ def _hardware(cells: Sequence[CellFigures], figure: str, base: str) -> list[str]
             gain, policy_gain = now.interval.mean - then.interval.mean, now.interval.mean - best.interval.mean
             if not lower:
                 gain, policy_gain = -gain, -policy_gain
+            before, after = _pair(figure, now, then)
             text = (
                 f"{where}{size} {_verb(then.interval.mean, now.interval.mean)} the {_short(figure)} under {base} from "
-                f"{_value(figure, now)} to {_value(figure, then)}"
+                f"{before} to {after}"
             )
             if gain <= 0 or today.best == base:
                 sentences.append(f"{text}.")
@@ -149,8 +150,11 @@ def _verb(now: float, before: float) -> str:
     return "cuts" if now < before else "raises" if now > before else "keeps"
 
 
-def _value(figure: str, standing: Standing) -> str:
-    return quantity(FIGURES[figure].quantity, standing.interval.mean)
+def _pair(figure: str, one: Standing, other: Standing) -> tuple[str, str]:
+    """Return two means in one unit, that of the smaller."""
+    means = sorted((one.interval.mean, other.interval.mean))
+    scale = figure_scale(figure, means[:1])
+    return scale.with_unit(one.interval.mean), scale.with_unit(other.interval.mean)
 
 
 def _short(figure: str) -> str:

@@ -63,7 +63,7 @@ function axisOf(axis, scale, colours, vertical) {
     return { ...common, type: "category", name: vertical ? "" : common.name, inverse: vertical, splitLine: { show: false } };
   }
   if (axis.scale !== "log") {
-    return { ...common, type: "value", scale: false, max: axis.unit === "share" ? (end) => (end.max > 60 ? 100 : undefined) : undefined, splitLine: { show: true, lineStyle: { color: colours.line } } };
+    return { ...common, type: "value", scale: axis.scale === "free", max: axis.unit === "share" ? (end) => (end.max > 60 ? 100 : undefined) : undefined, splitLine: { show: true, lineStyle: { color: colours.line } } };
   }
   const ticks = logTicks(axis.unit, scale.least, scale.largest);
   return {

@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from apps.live.studies.definition import Definition, read_definition
-from apps.live.studies.execution import study_plan, study_play
+from apps.live.studies.execution import study_play
+from apps.live.studies.planning import plan_in_words, study_plan
 from apps.live.studies.pool import cores
 from apps.live.studies.report import print_study, study_document
 from apps.results.errors import DomainError
-from apps.tasks.formatting import duration
+from apps.results.models import Study
 from scheduler_sim import engine
 
 INTERRUPTED = 130
@@ -31,7 +32,10 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", metavar="FILE", help="the study's definition, YAML or JSON (docs/studies.md)")
+        parser.add_argument(
+            "file", metavar="FILE", nargs="?", help="the study's definition, YAML or JSON (docs/studies.md)"
+        )
+        parser.add_argument("--study", metavar="STUDY", help="instead of FILE: number or name of a stored study")
         parser.add_argument(
             "--dry-run", action="store_true", help="say what would be played and how long it would take"
         )
@@ -46,9 +50,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["workers"] is not None and options["workers"] < 1:
             raise CommandError(f"--workers must be at least 1, not {options['workers']}.")
+        if bool(options["file"]) == bool(options["study"]):
+            raise CommandError("Name either the FILE of a study or a stored one with --study.")
         self.console = Console(stderr=True, quiet=options["verbosity"] == 0)
         try:
-            definition = read_definition(options["file"])
+            definition = _definition(options)
             if options["dry_run"]:
                 self._describe(definition, options)
                 return
@@ -59,29 +65,19 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(f"The study could not be stored: {error}.") from error
         except KeyboardInterrupt:
+            again = options["file"] or f"--study {options['study']}"
             raise CommandError(
-                f"Interrupted. What was played is kept; go on with: manage.py runstudy {options['file']}",
+                f"Interrupted. What was played is kept; go on with: manage.py runstudy {again}",
                 returncode=INTERRUPTED,
             ) from None
 
     def _describe(self, definition: Definition, options: dict[str, Any]) -> None:
-        workers = options["workers"] or cores()
-        plan = study_plan(definition, workers=workers)
+        plan = study_plan(definition, workers=options["workers"] or cores())
         if options["json"]:
-            self.stdout.write(json.dumps({"study": definition.name, **vars(plan), "workers": workers}, indent=2))
+            self.stdout.write(json.dumps({"study": definition.name, **vars(plan)}, indent=2))
             return
-        until = " at most" if definition.stopping else ""
-        time = (
-            f"about {duration(plan.seconds)} with {workers} workers, from {plan.measured} measured runs"
-            if plan.seconds is not None
-            else "no time can be estimated, because no run like these was measured yet"
-        )
-        self.stdout.write(
-            f"Study {definition.name}: {plan.runs:,} runs{until} of {len(definition.policies)} policies "
-            f"({len(definition.sources)} workloads x {len(definition.load_factors)} loads x "
-            f"{len(definition.clusters)} clusters x {len(definition.estimates)} estimates x {len(definition.seeds)} "
-            f"seeds). {plan.missing:,} are missing, {plan.plays:,} plays; {time}. Nothing was written."
-        )
+        said = " ".join(plan_in_words(plan, definition))
+        self.stdout.write(f"Study {definition.name}: {said} Nothing was written.")
 
     def _play(self, definition: Definition, options: dict[str, Any]) -> None:
         progress = Progress(
@@ -110,12 +106,18 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(study_document(outcome.study), indent=2, allow_nan=False))
         else:
-            print_study(outcome.study, Console(file=self.stdout._out, width=None if self.console.is_terminal else 160))
+            print_study(outcome.study, Console(file=self.stdout._out, width=None if self.console.is_terminal else 400))
         if outcome.failed:
             raise CommandError(
                 f"{outcome.failed} of {outcome.runs} runs failed; /studies/{outcome.study.pk}/ says why. Put it right "
                 f"and play the study again: only those are missing."
             )
+
+
+def _definition(options: dict[str, Any]) -> Definition:
+    if options["file"]:
+        return read_definition(options["file"])
+    return Definition.from_json(Study.objects.named(options["study"]).definition)
 
 
 @contextmanager
