@@ -11,7 +11,7 @@ from apps.metrics.models import Metric
 from apps.results.models import Run
 from apps.results.signals import rows_changed
 from scheduler_sim import engine
-from scheduler_sim.columnar import insert_columns
+from scheduler_sim.columnar import insert_blocks
 from scheduler_sim.engine import metrics
 from scheduler_sim.engine.bounds import lower_bounds
 from scheduler_sim.engine.distributions import fraction_counts, wait_by_size
@@ -88,15 +88,16 @@ def metrics_compute(
 def metrics_store(*, run: Run, figures: RunFigures) -> None:
     """Store the figures of a run in place of those stored before, so that doing it again changes nothing."""
     Metric.objects.filter(run=run).delete()
-    for scheduler, columns in figures.windows.items():
-        _insert(run, scheduler, columns, is_total=False)
-    for scheduler, columns in figures.totals.items():
-        _insert(run, scheduler, columns, is_total=True)
+    parts = ((False, figures.windows), (True, figures.totals))
+    insert_blocks(
+        Metric,
+        [
+            {"run_id": run.pk, "scheduler": scheduler, "is_total": is_total, **columns}
+            for is_total, of_policies in parts
+            for scheduler, columns in of_policies.items()
+        ],
+    )
     rows_changed.send(sender=Metric, run_id=run.pk)
-
-
-def _insert(run: Run, scheduler: str, columns: Columns, *, is_total: bool) -> None:
-    insert_columns(Metric, {"run_id": run.pk, "scheduler": scheduler, "is_total": is_total, **columns})
 
 
 def _histograms(
