@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from apps.live.new_run import policy_choices
+from apps.live.new_run import backfill_heads, order_rows, ready_made_rows
 from apps.live.studies.charts import study_charts
 from apps.live.studies.control import study_launch, study_stop
 from apps.live.studies.definition import definition_text
@@ -128,12 +128,13 @@ def study_new(request: HttpRequest) -> HttpResponse:
             return redirect("study-detail", pk=study.pk)
         sentences = plan_in_words(study_plan(definition, workers=cores()), definition)
     chosen = set(form.chosen_policies) if form.is_bound else {"fcfs", "fcfs+easy", "sjf", "sjf+easy"}
-    choices = policy_choices(chosen)
     context = {
         "form": form,
         "sentences": sentences,
         "changed": bool(sentences) and "start" in request.POST,
-        "choices": choices,
+        "backfills": backfill_heads(),
+        "orders": order_rows(chosen),
+        "ready_made": ready_made_rows(chosen),
         "presets": PRESETS.items(),
         "generators": [(one.name, one.description, one.fields()) for _, one in sorted(GENERATORS.items())],
     }

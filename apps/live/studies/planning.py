@@ -9,7 +9,7 @@ from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
 
 from apps.live.studies.definition import Definition
 from apps.results.models import Run, Study
-from apps.tasks.formatting import duration
+from apps.tasks.formatting import roughly
 from apps.tasks.models import Workload
 
 NEWEST = 200
@@ -82,7 +82,7 @@ def plan_in_words(plan: Plan, definition: Definition) -> list[str]:
     most = " at most" if definition.stopping else ""
     if plan.seconds is not None:
         workers, runs = _count(plan.workers, "worker"), _count(plan.measured, "measured run")
-        time = f"about {duration(plan.seconds)} with {workers}, from {runs}"
+        time = f"about {roughly(plan.seconds)} with {workers}, from {runs}"
     else:
         time = "no time can be estimated, because no run like these was measured yet"
     policies = _count(len(definition.policies), "policy", "policies")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from apps.live.models import SimulationState, StudyState
 from apps.live.studies.definition import Definition
 from apps.results.models import Run, Study, study_status
+from apps.tasks.formatting import roughly
 
 PACE_RUNS = 50
 """The time that is left is told from so many runs that ended last."""
@@ -37,6 +38,11 @@ class StudyProgress:
     def missing(self) -> int:
         """How many runs are not finished."""
         return self.total - self.finished
+
+    @property
+    def time_left(self) -> str:
+        """The time that is left as one says it, empty where it is not known."""
+        return "" if self.seconds_left is None else roughly(self.seconds_left)
 
     @property
     def is_open(self) -> bool:
