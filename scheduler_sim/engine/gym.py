@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter, InvalidWorkload
-from scheduler_sim.engine.learning.rollout import Sequences, check_pool
+from scheduler_sim.engine.kernels.chosen import advance_to_choice, start_chosen
+from scheduler_sim.engine.kernels.loop import Tasks
+from scheduler_sim.engine.kernels.state import FREE, QUEUED
+from scheduler_sim.engine.learning.rollout import check_pool, idle_run
 from scheduler_sim.engine.learning.sampling import AS_RECORDED, Variation, sample
 from scheduler_sim.engine.metrics import SHORTEST_RUN
 from scheduler_sim.engine.workload import FloatArray, Workload
@@ -68,67 +71,39 @@ class SchedulingEnv(gymnasium.Env[FloatArray, np.int64]):
     ) -> tuple[FloatArray, dict[str, Any]]:
         """Begin an episode on a freshly drawn sequence."""
         super().reset(seed=seed)
-        self._tasks: Sequences = sample(self.workload, 1, self.length, self.processors, self.np_random, self.variation)
-        self._start = np.full(self.length, np.nan)
-        self._clock = float(self._tasks.arrival[0, 0])
-        self._free, self._arrived = self.processors, 0
-        self._queue: list[int] = []
-        self._running: list[tuple[float, int]] = []
-        self._run_to_decision()
+        drawn = sample(self.workload, 1, self.length, self.processors, self.np_random, self.variation)
+        unused = np.empty(0)
+        self._tasks = Tasks(drawn.arrival[0], drawn.duration[0], drawn.expected[0], drawn.cpus[0], unused, unused)
+        self._features = drawn.features[0]
+        self._run = idle_run(self.length, self.processors)
+        self._queue = np.empty(self.length + 1, np.int64)
+        advance_to_choice(self._tasks, self._run, self._queue)
         return self._observation(), {}
 
     def step(self, action: int | np.int64) -> tuple[FloatArray, float, bool, bool, dict[str, Any]]:
         """Start the chosen task, after waiting for enough processors."""
-        place = int(action) if int(action) < min(len(self._queue), self.visible) else 0
-        row = self._queue.pop(place)
-        cpus = int(self._tasks.cpus[0, row])
-        while self._free < cpus:
-            self._pass_instant()
-        self._start[row] = self._clock
-        self._free -= cpus
-        self._running.append((self._clock + float(self._tasks.duration[0, row]), row))
-        self._run_to_decision()
-        done = not self._queue
+        place = int(action) if int(action) < min(self._run.counts[QUEUED], self.visible) else 0
+        start_chosen(place, self._tasks, self._run, self._queue)
+        done = bool(self._run.counts[QUEUED] == 0)
         slowdown = self._mean_slowdown() if done else np.nan
         info = {"mean_bounded_slowdown": slowdown} if done else {}
         return self._observation(), -float(np.log(slowdown)) if done else 0.0, done, False, info
 
-    def _pass_instant(self) -> None:
-        """Go to the next event and apply all events of that instant, releases first."""
-        times = [time for time, _ in self._running]
-        if self._arrived < self.length:
-            times.append(float(self._tasks.arrival[0, self._arrived]))
-        self._clock = max(min(times), self._clock)
-        for _, row in (entry for entry in self._running if entry[0] <= self._clock):
-            self._free += int(self._tasks.cpus[0, row])
-        self._running = [entry for entry in self._running if entry[0] > self._clock]
-        self._take_arrivals()
-
-    def _take_arrivals(self) -> None:
-        while self._arrived < self.length and self._tasks.arrival[0, self._arrived] <= self._clock:
-            self._queue.append(self._arrived)
-            self._arrived += 1
-
-    def _run_to_decision(self) -> None:
-        self._take_arrivals()
-        while not self._queue and self._arrived < self.length:
-            self._pass_instant()
-
     def _observation(self) -> FloatArray:
-        seen = self._queue[: self.visible]
-        table = np.zeros((self.visible, FEATURES))
-        if seen:
-            rows = np.array(seen)
-            table[: len(seen), 0] = 1.0
-            table[: len(seen), 1:3] = self._tasks.features[0, rows]
-            wait = np.maximum(self._clock - self._tasks.arrival[0, rows], 0.0)
-            table[: len(seen), 3] = wait**0.125 / 2.5 - 1.0
-            table[: len(seen), 4] = self._tasks.cpus[0, rows] <= self._free
-        state = [self._free / self.processors, np.log1p(len(self._queue)) / 5.0]
-        observation: FloatArray = np.clip(np.concatenate([table.ravel(), state]), -10.0, 10.0)
+        queued = self._run.counts[QUEUED]
+        rows = self._queue[: min(queued, self.visible)]
+        seen = np.zeros((self.visible, FEATURES))
+        table = seen[: len(rows)]
+        table[:, 0] = 1.0
+        table[:, 1:3] = self._features[rows]
+        wait = np.maximum(self._run.clock[0] - self._tasks.arrival[rows], 0.0)
+        table[:, 3] = wait**0.125 / 2.5 - 1.0
+        table[:, 4] = self._tasks.cpus[rows] <= self._run.counts[FREE]
+        state = [self._run.counts[FREE] / self.processors, np.log1p(queued) / 5.0]
+        observation: FloatArray = np.clip(np.concatenate([seen.ravel(), state]), -10.0, 10.0)
         return observation
 
     def _mean_slowdown(self) -> float:
-        duration = self._tasks.duration[0]
-        completion = self._start - self._tasks.arrival[0] + duration
+        duration = self._tasks.duration
+        completion = self._run.finish - self._tasks.arrival
         return float(np.maximum(1.0, completion / np.maximum(duration, SHORTEST_RUN)).mean())

@@ -90,19 +90,25 @@ def check_pool(workload: Workload, processors: int) -> None:
         raise InvalidWorkload(f"A task needs {workload.cpus.max():.0f} processors and the pool has {processors}.")
 
 
-def play(sequences: Sequences, parameters: FloatArray, backfill: int) -> FloatArray:
-    """Return the figures of each sequence under one learned score, shape (S, 3), columns as in `OBJECTIVES`."""
-    figures = np.empty((len(sequences), len(OBJECTIVES)))
-    length = sequences.arrival.shape[1]
+def idle_run(length: int, processors: int) -> Run:
+    """Return the state of a pool before anything has happened."""
     run = Run(
         counts=np.zeros(FIELDS, np.int64),
-        clock=np.empty(2),
-        start=np.empty(length),
-        finish=np.empty(length),
+        clock=np.full(2, -np.inf),
+        start=np.full(length, np.nan),
+        finish=np.full(length, np.nan),
         order=np.empty(length, np.int64),
         end_times=np.empty(length),
         end_rows=np.empty(length, np.int64),
     )
+    run.counts[FREE] = processors
+    return run
+
+
+def play(sequences: Sequences, parameters: FloatArray, backfill: int) -> FloatArray:
+    """Return the figures of each sequence under one learned score, shape (S, 3), columns as in `OBJECTIVES`."""
+    figures = np.empty((len(sequences), len(OBJECTIVES)))
+    length = sequences.arrival.shape[1]
     _play_all(
         backfill,
         sequences.processors,
@@ -112,7 +118,7 @@ def play(sequences: Sequences, parameters: FloatArray, backfill: int) -> FloatAr
         sequences.cpus,
         sequences.features,
         parameters,
-        run,
+        idle_run(length, sequences.processors),
         make_queue(length, min(length, sequences.processors), len(parameters)),
         np.empty(0),
         figures,
