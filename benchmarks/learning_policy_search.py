@@ -1,23 +1,29 @@
 """Policy search on one trace: every learned score against every registered order, on sequences nobody has seen.
 
-    python benchmarks/learning_policy_search.py ../shared/traces/lublin_256.swf --processors 256 --seeds 5
+    python benchmarks/learning_policy_search.py ../shared/traces/lublin_256.swf --processors 256 --keep var/found.json
 
 The first half of the trace is searched on (its last 30% chooses among generations and seeds); the figures are the mean
 bounded slowdown of sequences of the second half, played by the simulator that plays every run. A choice is shown for
 each backfill, and the interval is that of the paired difference to the best order that was not learned, by a bootstrap
 over sequences. Sequences overlap when there are more of them than fit side by side, so a second interval resamples
-blocks of the test part instead.
+blocks of the test part instead. `--generated` adds sequences that share no task, cut from a trace that Lublin and
+Feitelson's model draws at the same load.
+
+With `--keep` each search is written to the file when it has ended, and is not repeated when the command is; with
+`--max-seconds` no search is begun after so long.
 """
 
 import argparse
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from scheduler_sim import engine
 from scheduler_sim.engine.errors import EngineError
+from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.learning.evaluation import (
     LEARNED_ORDERS,
     held_out_windows,
@@ -27,10 +33,12 @@ from scheduler_sim.engine.learning.evaluation import (
 )
 from scheduler_sim.engine.learning.orders import learned_order
 from scheduler_sim.engine.learning.sampling import Parts
-from scheduler_sim.engine.learning.search import SearchSettings, search_seeds
+from scheduler_sim.engine.learning.search import SearchSettings, search
 from scheduler_sim.engine.presets import pool
 from scheduler_sim.engine.traces import read_trace
 from scheduler_sim.engine.workload import FloatArray
+
+GENERATED_SEED = 2_000
 
 
 def main() -> None:
@@ -40,48 +48,94 @@ def main() -> None:
     parser.add_argument("--processors", type=int, required=True)
     parser.add_argument("--length", type=int, default=1024)
     parser.add_argument("--sequences", type=int, default=20)
+    parser.add_argument("--generated", type=int, default=0, metavar="N", help="also N sequences of a generated trace")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--generations", type=int, default=240)
+    parser.add_argument("--generations", type=int, default=SearchSettings().generations)
     parser.add_argument("--form", choices=LEARNED_ORDERS, default="linear")
     parser.add_argument("--backfills", default="none,easy")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--keep", type=Path, help="write the weights found to this file, and read them if it exists")
+    parser.add_argument("--threads", type=int, default=2, help="searches side by side")
+    parser.add_argument("--max-seconds", type=float, default=np.inf)
+    parser.add_argument("--keep", type=Path, help="write what each search found to this file, and read what it holds")
     options = parser.parse_args()
-    cluster = pool(options.processors)
     workload = read_trace(options.trace).workload
     parts = Parts.of(workload, length=options.length)
-    windows = held_out_windows(parts.test, options.sequences, options.length)
-    kept = json.loads(options.keep.read_text()) if options.keep and options.keep.exists() else {}
-    for backfill in options.backfills.split(","):
+    backfills = options.backfills.split(",")
+    found = searched(parts, options)
+    tests = {"the second half": held_out_windows(parts.test, options.sequences, options.length)}
+    if options.generated:
+        tests["a generated trace"] = generated_windows(workload, options)
+    for backfill in backfills:
+        for place, windows in tests.items():
+            report(found.get(backfill, []), backfill, place, windows, pool(options.processors))
+
+
+def searched(parts: Parts, options: argparse.Namespace) -> dict[str, list[dict]]:
+    """Search with each seed under each backfill, as many side by side as there are threads; best validation first."""
+    found = json.loads(options.keep.read_text()) if options.keep and options.keep.exists() else {}
+    began = time.perf_counter()
+
+    def one(backfill: str, seed: int) -> None:
+        if time.perf_counter() - began > options.max_seconds:
+            return
         settings = SearchSettings(
             form=options.form,
             backfill=backfill,
             length=options.length,
             generations=options.generations,
-            threads=options.threads,
+            max_seconds=np.inf,
+            threads=1,
         )
-        if backfill not in kept:
-            began = time.perf_counter()
-            results = search_seeds(parts, options.processors, settings, seeds=list(range(options.seeds)))
-            kept[backfill] = {
-                "seconds": time.perf_counter() - began,
-                "sequences": sum(result.sequences_played for result in results),
-                "found": [
-                    {"seed": result.seed, "validation": result.validation, "document": result.document()}
-                    for result in results
-                ],
-            }
-            if options.keep:
-                options.keep.write_text(json.dumps(kept))
-        report(kept[backfill], backfill, windows, cluster)
+        start = time.perf_counter()
+        result = search(parts, options.processors, settings, seed=seed)
+        document = {
+            "seed": seed,
+            "validation": result.validation,
+            "seconds": time.perf_counter() - start,
+            "sequences": result.sequences_played,
+            "generations": result.curve[-1].generation,
+            "document": result.document(),
+        }
+        found.setdefault(backfill, []).append(document)
+        if options.keep:
+            scratch = options.keep.with_suffix(".part")
+            scratch.write_text(json.dumps(found))
+            scratch.replace(options.keep)
+
+    missing = [
+        (backfill, seed)
+        for backfill in options.backfills.split(",")
+        for seed in range(options.seeds)
+        if seed not in [result["seed"] for result in found.get(backfill, [])]
+    ]
+    with ThreadPoolExecutor(options.threads) as side_by_side:
+        list(side_by_side.map(one, *zip(*missing, strict=True)) if missing else ())
+    print(f"{len(missing)} searches, {options.threads} side by side, took {time.perf_counter() - began:.0f} s")
+    return {name: sorted(results, key=lambda result: result["validation"]) for name, results in found.items()}
 
 
-def report(searched: dict, backfill: str, windows: list[engine.Workload], cluster: engine.Cluster) -> None:
+def generated_windows(workload: engine.Workload, options: argparse.Namespace) -> list[engine.Workload]:
+    """Cut sequences side by side from a trace of the model behind the given one, at the load of its first half."""
+    half = workload.take(np.arange(len(workload) // 2))
+    span = half.arrival_time[-1] - half.arrival_time[0]
+    load = float((half.runtime * half.cpus).sum() / (span * options.processors))
+    drawn = generate_workload(
+        "lublin",
+        tasks=options.generated * options.length,
+        seed=GENERATED_SEED,
+        parameters={"processors": options.processors, "load": load},
+    ).workload
+    return held_out_windows(drawn, options.generated, options.length)
+
+
+def report(
+    found: list[dict], backfill: str, place: str, windows: list[engine.Workload], cluster: engine.Cluster
+) -> None:
     """Play every order and print the table of one backfill."""
     generator = np.random.default_rng(0)
+    played, seconds = (sum(result[name] for result in found) for name in ("sequences", "seconds"))
     print(
-        f"\nbackfill {backfill}: {len(searched['found'])} searches, {searched['sequences']:,} sequences played in "
-        f"{searched['seconds']:.0f} s"
+        f"\nbackfill {backfill}, {len(windows)} sequences of {place}; {len(found)} searches, {seconds:.0f} s together, "
+        f"played {played:,} sequences"
     )
     rows: dict[str, FloatArray] = {}
     for order in yardsticks():
@@ -93,16 +147,17 @@ def report(searched: dict, backfill: str, windows: list[engine.Workload], cluste
     for name, values in sorted(rows.items(), key=lambda item: item[1].mean()):
         print(f"  {name:14s} {values.mean():10.2f}")
     print(f"  best of them: {best}; learned, best validation first:")
-    for found in searched["found"]:
-        order = learned_order(f"learned:{found['seed']}", found["document"])
+    for result in found:
+        order = learned_order(f"learned:{result['seed']}", result["document"])
         values = window_means(order, backfill, windows, cluster)
         difference = values - rows[best]
         low, high = paired_interval(difference, generator)
         block_low, block_high = paired_interval(difference, generator, blocks=5)
         print(
-            f"  seed {found['seed']}: {values.mean():8.2f}  {100 * (values.mean() / rows[best].mean() - 1):+6.1f}%  "
+            f"  seed {result['seed']}: {values.mean():8.2f}  {100 * (values.mean() / rows[best].mean() - 1):+6.1f}%  "
             f"difference {difference.mean():+.2f} [{low:+.2f}, {high:+.2f}], by blocks "
-            f"[{block_low:+.2f}, {block_high:+.2f}]  validation {found['validation']:.3f}"
+            f"[{block_low:+.2f}, {block_high:+.2f}]  better in {(difference < 0).sum()} of {len(windows)}  "
+            f"validation {result['validation']:.3f}, {result['generations']} generations"
         )
 
 

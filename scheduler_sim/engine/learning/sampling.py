@@ -22,7 +22,7 @@ class Variation:
 
     slowest: float = 1.2
     fastest: float = 0.85
-    resampled: float = 0.5
+    resampled: float = 1.0
 
 
 AS_RECORDED = Variation(slowest=1.0, fastest=1.0, resampled=0.0)

@@ -1,9 +1,11 @@
 """Finds the weights of a learned score by CMA-ES over simulated sequences.
 
 CMA-ES: Hansen & Ostermeier, Completely derandomized self-adaptation in evolution strategies, Evol. Comput. 2001; the
-implementation is the package `cma`. Three things keep a score from fitting accidents of its training part: every
+implementation is the package `cma`. Four things keep a score from fitting accidents of its training part: every
 generation is judged on freshly drawn, varied sequences; the objective is the mean logarithm of each sequence's figure,
-so that the few worst sequences do not rule; and the generation that is kept is the best on a validation part.
+so that the few worst sequences do not rule; what is kept is the average of the distribution's means over the later half
+of the generations (Polyak & Juditsky, SIAM J. Control Optim. 1992), since each of them alone follows its few sequences;
+and which generation that is taken at is chosen on a validation part.
 """
 
 import time
@@ -39,7 +41,7 @@ class SearchSettings:
         generations: at most so many.
         population: candidates a generation.
         batch: sequences that judge a generation.
-        validations: sequences that choose among generations; half as recorded, half varied.
+        validations: sequences that choose when to stop; a third as recorded, the others varied.
         check_every: generations between two looks at the validation part.
         patience: looks without improvement after which the search stops.
         max_seconds: of wall time, for one search; a search that hits it depends on the machine's speed.
@@ -51,12 +53,12 @@ class SearchSettings:
     objective: str = "bsld"
     backfill: str = "none"
     length: int = 1024
-    generations: int = 240
+    generations: int = 400
     population: int = 16
-    batch: int = 48
+    batch: int = 16
     validations: int = 96
-    check_every: int = 5
-    patience: int = 16
+    check_every: int = 20
+    patience: int = 10
     max_seconds: float = 600.0
     threads: int = 2
     step: float = 0.3
@@ -82,7 +84,7 @@ class CurvePoint:
     Attributes:
         generation: counted from 1.
         training: mean objective of the generation's candidates.
-        validation: objective of the distribution's mean on the validation sequences.
+        validation: objective, on the validation sequences, of the average of the later half of the means.
         step: CMA-ES' step size.
         seconds: since the search began.
     """
@@ -99,7 +101,7 @@ class SearchResult:
     """What a search found.
 
     Attributes:
-        weights: of the best generation on the validation part.
+        weights: the average that was best on the validation part.
         validation: its objective there (a mean logarithm).
         curve: the looks, in order.
         sequences_played: in all.
@@ -159,6 +161,7 @@ def search(
         {"seed": seed % (2**31 - 1) + 1, "popsize": settings.population, "verbose": -9},
     )
     curve: list[CurvePoint] = []
+    means: list[FloatArray] = []
     best, best_weights, stopped = np.inf, np.asarray(strategy.mean), "all generations"
     began = time.perf_counter()
     with ThreadPoolExecutor(settings.threads) as pool:
@@ -167,10 +170,11 @@ def search(
             candidates = strategy.ask()
             figures = list(pool.map(lambda weights, batch=batch: judge(weights, batch), candidates))
             strategy.tell(candidates, figures)
+            means.append(_scaled(settings.form, np.array(strategy.mean)))
             if generation % settings.check_every and generation != settings.generations:
                 continue
-            mean = np.array(strategy.mean)
-            halves = list(pool.map(lambda part, mean=mean: judge(mean, part), validation))
+            average = np.mean(means[len(means) // 2 :], axis=0)
+            halves = list(pool.map(lambda part, weights=average: judge(weights, part), validation))
             seconds = time.perf_counter() - began
             point = CurvePoint(
                 generation, float(np.mean(figures)), float(np.mean(halves)), float(strategy.sigma), seconds
@@ -179,7 +183,7 @@ def search(
             if progress is not None:
                 progress(point)
             if point.validation < best:
-                best, best_weights = point.validation, mean
+                best, best_weights = point.validation, average
             since = len(curve) - 1 - int(np.argmin([item.validation for item in curve]))
             if since >= settings.patience:
                 stopped = f"no better on the validation part for {since * settings.check_every} generations"
@@ -232,12 +236,18 @@ class _Judge:
 
 
 def _validation(parts: Parts, processors: int, settings: SearchSettings) -> tuple[Sequences, Sequences]:
-    """Return the sequences that choose among generations, the same for every seed of a search."""
-    half = max(settings.validations // 2, 1)
+    """Return the sequences that choose when to stop, the same for every seed of a search."""
+    recorded = max(settings.validations // 3, 1)
+    varied = max(settings.validations - recorded, 1)
     return (
-        evenly_spaced(parts.validation, half, settings.length, processors),
-        sample(parts.validation, half, settings.length, processors, np.random.default_rng(0)),
+        evenly_spaced(parts.validation, recorded, settings.length, processors),
+        sample(parts.validation, varied, settings.length, processors, np.random.default_rng(0)),
     )
+
+
+def _scaled(form: str, weights: FloatArray) -> FloatArray:
+    """Return weights that can be averaged: those of a linear score, whose length means nothing, at length 1."""
+    return weights / np.linalg.norm(weights) if FORMS[form] == LINEAR else weights
 
 
 def _first_guess(form: str, generator: np.random.Generator) -> FloatArray:
