@@ -12,7 +12,7 @@ from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.learning.hybrid import best_fractions, fit_fraction, hybrid_features, predict_fraction
 from scheduler_sim.engine.learning.regression import ALGORITHMS, fit, importance, load, scores
 from scheduler_sim.engine.learning.runtime import fit_runtime, predict_runtime, runtime_features
-from scheduler_sim.engine.learning.sampling import Parts, sample
+from scheduler_sim.engine.learning.sampling import Parts, Variation, days_of, sample
 from scheduler_sim.engine.learning.search import SearchSettings, search
 from scheduler_sim.engine.presets import workstation
 
@@ -140,6 +140,24 @@ def test_sampled_sequences_are_in_canonical_order_and_come_from_the_part():
     drawn = sample(parts.training, 20, 60, 32, np.random.default_rng(1))
     assert (np.diff(drawn.arrival, axis=1) >= 0).all()
     assert set(drawn.duration.ravel()) <= set(parts.training.runtime)
+
+
+def test_days_are_cut_at_midnight_without_the_first_and_the_last():
+    arrival = np.array([100.0, 86_400.0, 90_000.0, 172_799.0, 259_200.0, 345_600.0])
+    assert [day.tolist() for day in days_of(arrival)] == [[0.0, 3_600.0, 86_399.0], [0.0]]
+
+
+def test_sequences_put_together_anew_keep_the_hours_of_the_days():
+    generator = np.random.default_rng(1)
+    hours = np.sort(
+        generator.choice([9.0, 10.0, 15.0], (30, 20)) * 3600.0 + generator.integers(0, 60, (30, 20)), axis=1
+    )
+    arrival = (hours + np.arange(30)[:, None] * 86_400.0).ravel()
+    workload = engine.Workload.from_columns(arrival_time=arrival, runtime=np.arange(1.0, 601.0))
+    drawn = sample(workload, 10, 100, 4, generator, Variation(slowest=1.0, fastest=1.0, resampled=1.0))
+    assert set(np.floor(drawn.arrival / 3600.0 % 24.0).ravel()) <= {9.0, 10.0, 15.0}
+    assert (np.diff(drawn.arrival, axis=1) >= 0).all()
+    assert len(set(drawn.arrival[:, 50] - drawn.arrival[:, 0])) > 5
 
 
 def test_a_workload_shorter_than_its_sequences_is_refused():

@@ -6,7 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.learning.rollout import Sequences, check_pool
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workload import FloatArray, Workload
 
 
 @dataclass(frozen=True)
@@ -16,14 +16,19 @@ class Variation:
     Attributes:
         slowest, fastest: the arrivals' gaps are scaled by a factor drawn uniformly between these two, which changes
             the load.
-        resampled: the share of sequences whose tasks are drawn anew, with replacement, from the whole part, on the
-            arrival times of the window (a bootstrap of run times and sizes).
+        resampled: the share of sequences that are put together anew from the whole part: days of arrivals in a random
+            order, and on them tasks drawn with replacement (a bootstrap of days, and one of run times and sizes).
     """
 
     slowest: float = 1.2
     fastest: float = 0.85
     resampled: float = 1.0
 
+
+DAY = 86_400.0
+
+FEWEST_DAYS = 7
+"""A part with fewer days of arrivals has too few to choose from; its windows keep the arrivals they have."""
 
 AS_RECORDED = Variation(slowest=1.0, fastest=1.0, resampled=0.0)
 
@@ -83,10 +88,14 @@ def sample(
     offsets = generator.integers(0, len(workload) - length, count, endpoint=True)
     rows = offsets[:, None] + np.arange(length)
     arrival = workload.arrival_time[rows]
+    anew = np.flatnonzero(generator.random(count) < variation.resampled)
+    rows[anew] = generator.integers(0, len(workload), (len(anew), length))
+    days = days_of(workload.arrival_time)
+    if len(days) >= FEWEST_DAYS:
+        for sequence in anew:
+            arrival[sequence] = _joined(days, length, generator)
     first = arrival[:, :1]
     arrival = first + (arrival - first) * generator.uniform(variation.fastest, variation.slowest, (count, 1))
-    anew = generator.random(count) < variation.resampled
-    rows[anew] = generator.integers(0, len(workload), (int(anew.sum()), length))
     return Sequences.of(
         arrival=arrival,
         duration=workload.runtime[rows],
@@ -94,3 +103,21 @@ def sample(
         cpus=workload.cpus[rows].astype(np.int64),
         processors=processors,
     )
+
+
+def days_of(arrival: FloatArray) -> list[FloatArray]:
+    """Return the arrivals of each day that has some, in seconds since its midnight; not the first and the last day."""
+    day = np.floor(arrival / DAY)
+    cuts = np.flatnonzero(np.diff(day)) + 1
+    return [part - DAY * np.floor(part[0] / DAY) for part in np.split(arrival, cuts)[1:-1]]
+
+
+def _joined(days: list[FloatArray], length: int, generator: np.random.Generator) -> FloatArray:
+    """Return the arrival times of `length` tasks on days in a random order, from a random task of the first one on."""
+    parts = [days[generator.integers(len(days))]]
+    parts[0] = parts[0][generator.integers(len(parts[0])) :]
+    found = len(parts[0])
+    while found < length:
+        parts.append(days[generator.integers(len(days))] + DAY * len(parts))
+        found += len(parts[-1])
+    return np.concatenate(parts)[:length]
