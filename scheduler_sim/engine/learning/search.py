@@ -53,7 +53,7 @@ class SearchSettings:
     objective: str = "bsld"
     backfill: str = "none"
     length: int = 1024
-    generations: int = 400
+    generations: int = 300
     population: int = 16
     batch: int = 16
     validations: int = 96
