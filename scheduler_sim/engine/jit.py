@@ -71,13 +71,27 @@ def inner_kernel(function: F) -> F:
     cold start takes a fraction of the time. An argument that is None still has a version of its own, from which Numba
     leaves out what is done only with other values.
     """
+    return _without_wrappers(function, counting=True)
+
+
+def bare_kernel(function: F) -> F:
+    """Compile `function` as `kernel` does, to be called by other kernels only (see `inner_kernel`)."""
+    return _without_wrappers(function, counting=False)
+
+
+def _without_wrappers(function: F, *, counting: bool) -> F:
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return function
     # Numba takes these options and gives these methods, but its type stubs do not say so.
     compile_with: Any = numba.njit
     without_literal: Any = types.unliteral
     compiled = compile_with(
-        cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
+        cache=True,
+        nogil=True,
+        error_model="numpy",
+        _nrt=counting,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
     )(function)
     template = compiled.get_call_template
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import bare_kernel, kernel
 from scheduler_sim.engine.kernels.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.loop import Run, Tasks, arrives_by, begin, ends_by, next_instant, pause, release
 from scheduler_sim.engine.kernels.profile import Profile, clear, earliest, hold, make_profile, move_on
@@ -51,8 +51,6 @@ class Plan(NamedTuple):
 
 def make_plan(length: int, processors: int) -> Plan:
     """Return the plan of an idle pool for `length` tasks."""
-    profile = make_profile(length)
-    clear(profile, processors)
     return Plan(
         counts=np.zeros(5, np.int64),
         reservation=np.full(length, np.nan),
@@ -64,16 +62,16 @@ def make_plan(length: int, processors: int) -> Plan:
         due=np.empty(length, np.int64),
         buffer=np.empty(length, np.int64),
         scores=np.empty(length),
-        profile=profile,
+        profile=make_profile(length, processors),
     )
 
 
-@kernel
+@bare_kernel
 def _before(a: int, b: int, scores: FloatArray) -> bool:
     return scores[a] < scores[b] or (scores[a] == scores[b] and a < b)
 
 
-@kernel
+@bare_kernel
 def _sort(now: float, rows: IntArray, first: int, last: int, tasks: Tasks, plan: Plan) -> None:
     """Sort `rows[first:last]` by score at `now`, then row; quick where they are nearly sorted."""
     buffer, scores = plan.buffer, plan.scores
@@ -105,7 +103,7 @@ def _sort(now: float, rows: IntArray, first: int, last: int, tasks: Tasks, plan:
         width *= 2
 
 
-@kernel
+@bare_kernel
 def _sweep(run: Run, plan: Plan) -> int:
     """Drop what has started from the queue list and return how many are left."""
     kept = 0
@@ -118,7 +116,7 @@ def _sweep(run: Run, plan: Plan) -> int:
     return kept
 
 
-@kernel
+@bare_kernel
 def _reserve(now: float, row: int, latest: float, tasks: Tasks, plan: Plan) -> None:
     """Give the task its earliest time, never after `latest`.
 
@@ -129,20 +127,20 @@ def _reserve(now: float, row: int, latest: float, tasks: Tasks, plan: Plan) -> N
     hold(plan.profile, now, time, time + tasks.expected[row], tasks.cpus[row])
 
 
-@kernel
+@bare_kernel
 def _lift(now: float, row: int, tasks: Tasks, plan: Plan) -> None:
     time = plan.reservation[row]
     hold(plan.profile, now, time, time + tasks.expected[row], -tasks.cpus[row])
     plan.reservation[row] = np.nan
 
 
-@kernel
+@bare_kernel
 def _add_due(row: int, plan: Plan) -> None:
     heap_push(plan.due_times, plan.due_rows, plan.counts[DUE], plan.reservation[row], row)
     plan.counts[DUE] += 1
 
 
-@kernel
+@bare_kernel
 def _start(now: float, row: int, tasks: Tasks, run: Run, plan: Plan) -> None:
     plan.reservation[row] = np.nan
     begin(now, row, tasks.duration, tasks.cpus, run.counts, run.start, run.finish, run.end_times, run.end_rows)
@@ -150,7 +148,7 @@ def _start(now: float, row: int, tasks: Tasks, run: Run, plan: Plan) -> None:
     plan.counts[PLANNED] += 1
 
 
-@kernel
+@bare_kernel
 def _overran(now: float, run: Run, plan: Plan) -> bool:
     """Tell whether some running task was expected to have ended by now."""
     counts = plan.counts
@@ -162,7 +160,7 @@ def _overran(now: float, run: Run, plan: Plan) -> bool:
     return False
 
 
-@kernel
+@bare_kernel
 def _plan_running(now: float, tasks: Tasks, run: Run, plan: Plan) -> None:
     """Make the profile hold what runs and nothing else."""
     clear(plan.profile, run.counts[FREE])
@@ -172,7 +170,7 @@ def _plan_running(now: float, tasks: Tasks, run: Run, plan: Plan) -> None:
         hold(plan.profile, now, now, run.start[row] + tasks.expected[row], tasks.cpus[row])
 
 
-@kernel
+@bare_kernel
 def _replace(now: float, chosen: int, all_together: bool, tasks: Tasks, run: Run, plan: Plan) -> bool:
     """Lift and replace the reservations among the first `chosen` of the queue; tell whether one moved."""
     moved = False
@@ -193,7 +191,7 @@ def _replace(now: float, chosen: int, all_together: bool, tasks: Tasks, run: Run
     return moved
 
 
-@kernel
+@bare_kernel
 def _evict(now: float, chosen: int, queued: int, tasks: Tasks, plan: Plan) -> bool:
     """Lift the reservations behind the first `chosen` of the queue; tell whether there was one."""
     found = False
@@ -205,7 +203,7 @@ def _evict(now: float, chosen: int, queued: int, tasks: Tasks, plan: Plan) -> bo
     return found
 
 
-@kernel
+@bare_kernel
 def _act_on_all(now: float, depth: int, early: bool, tasks: Tasks, run: Run, plan: Plan) -> None:
     """Act with a sorted queue: after an early end or an overrun, and whenever the depth is limited."""
     counts = plan.counts
@@ -237,7 +235,7 @@ def _act_on_all(now: float, depth: int, early: bool, tasks: Tasks, run: Run, pla
         _add_due(plan.queue[i], plan)
 
 
-@kernel
+@bare_kernel
 def _act_on_new(now: float, first: int, tasks: Tasks, run: Run, plan: Plan) -> None:
     """Act when every reservation already lies at its earliest time: reserve what lies in the queue from `first`."""
     counts = plan.counts
@@ -265,7 +263,7 @@ def _act_on_new(now: float, first: int, tasks: Tasks, run: Run, plan: Plan) -> N
         _sweep(run, plan)
 
 
-@kernel
+@bare_kernel
 def next_reservation(now: float, plan: Plan) -> float:
     """Return the earliest reservation after `now`, infinity for none.
 

@@ -4,11 +4,11 @@ Removing lets the hole sink to a leaf along the lesser children and lifts the la
 nearly always belongs near the leaves, so that this saves a comparison a level, and the choice of a child needs no jump.
 """
 
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import bare_kernel
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 
-@kernel
+@bare_kernel
 def heap_push(times: FloatArray, rows: IntArray, size: int, time: float, row: int) -> None:
     """Add (time, row) to a heap that holds `size` pairs."""
     i = size
@@ -23,7 +23,7 @@ def heap_push(times: FloatArray, rows: IntArray, size: int, time: float, row: in
     rows[i] = row
 
 
-@kernel
+@bare_kernel
 def heap_pop(times: FloatArray, rows: IntArray, size: int) -> None:
     """Remove the first pair of a heap that holds `size` pairs; read it at index 0 before."""
     last = size - 1
@@ -53,7 +53,7 @@ def heap_pop(times: FloatArray, rows: IntArray, size: int) -> None:
     rows[i] = row
 
 
-@kernel
+@bare_kernel
 def number_push(numbers: IntArray, size: int, number: int) -> None:
     """Add a number to a heap that holds `size` different numbers."""
     i = size
@@ -63,7 +63,7 @@ def number_push(numbers: IntArray, size: int, number: int) -> None:
     numbers[i] = number
 
 
-@kernel
+@bare_kernel
 def number_pop(numbers: IntArray, size: int) -> None:
     """Remove the least number of a heap that holds `size` numbers; read it at index 0 before."""
     last = size - 1

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import bare_kernel
 from scheduler_sim.engine.kernels.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.state import ARRIVED, FINISHED, FREE, QUEUED, RUNNING, UNSORTED
 from scheduler_sim.engine.workload import FloatArray, IntArray
@@ -51,7 +51,7 @@ class Run(NamedTuple):
     end_rows: IntArray
 
 
-@kernel
+@bare_kernel
 def next_instant(arrival: FloatArray, counts: IntArray, end_times: FloatArray) -> float:
     """Return the time of the next arrival or completion, infinity for none."""
     now = np.inf
@@ -62,26 +62,26 @@ def next_instant(arrival: FloatArray, counts: IntArray, end_times: FloatArray) -
     return now
 
 
-@kernel
+@bare_kernel
 def pause(now: float, until: float, clock: FloatArray) -> None:
     """Note that nothing happens up to `until`, the next instant being `now`, later."""
     if now < np.inf:
         clock[1] = until
 
 
-@kernel
+@bare_kernel
 def ends_by(now: float, counts: IntArray, end_times: FloatArray) -> bool:
     """Tell whether some running task finishes at `now` or before."""
     return bool(counts[RUNNING] > 0 and end_times[0] <= now)
 
 
-@kernel
+@bare_kernel
 def arrives_by(now: float, arrival: FloatArray, counts: IntArray) -> bool:
     """Tell whether some task yet to come arrives at `now` or before."""
     return bool(counts[ARRIVED] < len(arrival) and arrival[counts[ARRIVED]] <= now)
 
 
-@kernel
+@bare_kernel
 def release(
     now: float,
     cpus: IntArray,
@@ -104,7 +104,7 @@ def release(
     return int(row)
 
 
-@kernel
+@bare_kernel
 def begin(
     now: float,
     row: int,

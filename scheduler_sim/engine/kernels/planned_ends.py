@@ -1,17 +1,18 @@
 """The running tasks by expected end, from which EASY reads the head's shadow time.
 
-An array in ascending order: few tasks run at a time, so that moving its tail beats any tree.
+An array in descending order, so that a task that ends as expected leaves at the end: few tasks run at a time, and
+moving the tail beats any tree.
 """
 
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import bare_kernel
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 
-@kernel
+@bare_kernel
 def add_end(time: float, row: int, size: int, times: FloatArray, rows: IntArray) -> None:
     """Add a task that starts to `size` others."""
     i = size
-    while i > 0 and times[i - 1] > time:
+    while i > 0 and times[i - 1] < time:
         times[i] = times[i - 1]
         rows[i] = rows[i - 1]
         i -= 1
@@ -19,25 +20,26 @@ def add_end(time: float, row: int, size: int, times: FloatArray, rows: IntArray)
     rows[i] = row
 
 
-@kernel
+@bare_kernel
 def drop_end(time: float, row: int, size: int, times: FloatArray, rows: IntArray) -> None:
     """Remove one of `size` tasks, which was expected to end at `time`."""
-    first = 0
-    last = size
-    while last - first > 8:
-        middle = (first + last) >> 1
-        if times[middle] < time:
-            first = middle + 1
-        else:
-            last = middle
-    while rows[first] != row:
-        first += 1
-    for i in range(first, size - 1):
+    at = size - 1
+    if rows[at] != row:
+        first = 0
+        while at - first > 8:
+            middle = (first + at) >> 1
+            if times[middle] < time:
+                at = middle
+            else:
+                first = middle
+        while rows[at] != row:
+            at -= 1
+    for i in range(at, size - 1):
         times[i] = times[i + 1]
         rows[i] = rows[i + 1]
 
 
-@kernel
+@bare_kernel
 def shadow(
     now: float, free: int, need: int, cpus: IntArray, size: int, times: FloatArray, rows: IntArray
 ) -> tuple[float, int]:
@@ -45,12 +47,12 @@ def shadow(
 
     A task that runs past its estimate is expected to end now.
     """
-    i = 0
+    i = size
     while free < need:
+        i -= 1
         free += cpus[rows[i]]
-        i += 1
-    shadow_time = max(now, times[i - 1])
-    while i < size and times[i] <= shadow_time:
+    shadow_time = max(now, times[i])
+    while i > 0 and times[i - 1] <= shadow_time:
+        i -= 1
         free += cpus[rows[i]]
-        i += 1
     return shadow_time, free - need

@@ -11,7 +11,8 @@ from scheduler_sim.engine.kernels.conservative import advance_conservative, make
 from scheduler_sim.engine.kernels.kinetic_tree import make_kinetic_tree
 from scheduler_sim.engine.kernels.learned import learned_loop
 from scheduler_sim.engine.kernels.loop import Run, Tasks
-from scheduler_sim.engine.kernels.rank_tree import advance_ranked, make_rank_tree, ranks
+from scheduler_sim.engine.kernels.ranked import advance_ranked
+from scheduler_sim.engine.kernels.sorted_queue import make_sorted_queue, ranks
 from scheduler_sim.engine.kernels.state import (
     CONSERVATIVE,
     FIELDS,
@@ -87,8 +88,8 @@ class PoolKernel:
             rank_of, row_at, queue = self._ranks()
             return lambda until, events: advance_strictly(tasks, run, rank_of, row_at, queue, until, events)
         if self._static:
-            tree = make_rank_tree(tasks, len(run.end_rows))
-            return lambda until, events: advance_ranked(backfill, tasks, run, tree, until, events)
+            sorted_queue = make_sorted_queue(tasks, len(run.end_rows))
+            return lambda until, events: advance_ranked(backfill, tasks, run, sorted_queue, until, events)
         kinetic = make_kinetic_tree(n, len(run.end_rows))
         return lambda until, events: advance_aging(backfill, tasks, run, kinetic, until, events)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import bare_kernel
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 BLOCK = 32
@@ -41,11 +41,11 @@ class Profile(NamedTuple):
     steps: IntArray
 
 
-def make_profile(intervals: int) -> Profile:
-    """Return an empty profile with room for that many overlapping intervals."""
+def make_profile(intervals: int, level: int) -> Profile:
+    """Return a constant profile with room for that many overlapping intervals."""
     blocks = 8 * intervals // BLOCK + 4
     return Profile(
-        counts=np.array([0, 0, blocks]),
+        counts=np.array([level, 0, blocks]),
         sequence=np.empty(blocks, np.int64),
         spare=np.arange(blocks),
         size=np.empty(blocks, np.int64),
@@ -57,7 +57,7 @@ def make_profile(intervals: int) -> Profile:
     )
 
 
-@kernel
+@bare_kernel
 def clear(profile: Profile, level: int) -> None:
     """Make the profile constant."""
     counts = profile.counts
@@ -68,7 +68,7 @@ def clear(profile: Profile, level: int) -> None:
     counts[LEVEL] = level
 
 
-@kernel
+@bare_kernel
 def _summarise(profile: Profile, block: int) -> None:
     total = 0
     low = 2**62
@@ -82,7 +82,7 @@ def _summarise(profile: Profile, block: int) -> None:
     profile.high[block] = high
 
 
-@kernel
+@bare_kernel
 def _insert_block(profile: Profile, place: int) -> int:
     counts = profile.counts
     counts[SPARE] -= 1
@@ -95,7 +95,7 @@ def _insert_block(profile: Profile, place: int) -> int:
     return int(block)
 
 
-@kernel
+@bare_kernel
 def _remove_block(profile: Profile, place: int) -> None:
     counts = profile.counts
     profile.spare[counts[SPARE]] = profile.sequence[place]
@@ -105,7 +105,7 @@ def _remove_block(profile: Profile, place: int) -> None:
         profile.sequence[i] = profile.sequence[i + 1]
 
 
-@kernel
+@bare_kernel
 def _merge_small(profile: Profile, place: int) -> None:
     """Merge the block at `place` with the next one where both together are less than half a block."""
     if place < 0 or place + 1 >= profile.counts[BLOCKS]:
@@ -123,7 +123,7 @@ def _merge_small(profile: Profile, place: int) -> None:
     _summarise(profile, block)
 
 
-@kernel
+@bare_kernel
 def step(profile: Profile, time: float, change: int) -> None:
     """Change the free processors by `change` from `time` on; a step that becomes 0 vanishes."""
     counts = profile.counts
@@ -185,7 +185,7 @@ def step(profile: Profile, time: float, change: int) -> None:
     _summarise(profile, block)
 
 
-@kernel
+@bare_kernel
 def move_on(profile: Profile, now: float) -> None:
     """Fold the steps up to and including `now` into the present level."""
     counts = profile.counts
@@ -209,7 +209,7 @@ def move_on(profile: Profile, now: float) -> None:
         _remove_block(profile, 0)
 
 
-@kernel
+@bare_kernel
 def hold(profile: Profile, now: float, begin: float, end: float, cpus: int) -> None:
     """Take `cpus` processors (give them back where negative) from `begin` to `end`; `begin` is not before `now`."""
     if end <= begin:
@@ -221,7 +221,7 @@ def hold(profile: Profile, now: float, begin: float, end: float, cpus: int) -> N
     step(profile, end, cpus)
 
 
-@kernel
+@bare_kernel
 def earliest(profile: Profile, now: float, length: float, cpus: int) -> float:
     """Return the earliest time, `now` or later, from which `cpus` processors are free for `length` seconds.
 
