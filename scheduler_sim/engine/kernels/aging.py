@@ -80,7 +80,7 @@ def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, unti
             break
         reached = now
         while True:
-            # See `rank_tree`: what did not pass the same head before does not pass it now.
+            # See `ranked`: what did not pass the same head before does not pass it now.
             same = blocked >= 0 and (not easy or shadow_time >= now)
             while running > 0 and end_times[0] <= now:
                 row = end_rows[0]
