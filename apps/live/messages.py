@@ -54,15 +54,20 @@ class Placement(TypedDict):
     finish_time: float
 
 
-class Retraining(TypedDict):
-    """A learned policy was fitted anew while the run went on."""
+class Fit(TypedDict):
+    """A learned policy was fitted anew, the `number`th time since the race began; its score is on held-out rows."""
 
     scheduler: str
     number: int
-    clock_time: float
     model_version: int | None
     rows: int
     score: float | None
+
+
+class Retraining(Fit):
+    """The same, and where the run's clock stood."""
+
+    clock_time: float
 
 
 class Snapshot(TypedDict):

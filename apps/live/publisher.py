@@ -45,15 +45,19 @@ class Publisher:
         self.runner_seconds = 0.0
         self.own_seconds = 0.0
         self._race: Race | None = None
+        self._fit: messages.Fit | None = None
         self._marks: queue.SimpleQueue[Mark | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._outlet = Outlet()
+        self._outlet: Outlet
         self._busy = False
         self._next_at = 0.0
 
     def started(self, runner: "Runner") -> None:
         """Show the run as it begins or is taken up again."""
         self._race = Race(runner)
+        self._outlet = Outlet()
+        if self._fit is not None:
+            self._race.retrained(self._fit)
         if not (connection.vendor == "sqlite" and connection.is_in_memory_db()):
             self._thread = threading.Thread(target=self._work, name="live publisher", daemon=True)
             self._thread.start()
@@ -73,11 +77,14 @@ class Publisher:
             self._race.status_changed()
             self._hand_over(urgent=True)
 
-    def retrained(self, event: messages.Retraining) -> None:
-        """Tell that a learned policy was fitted anew."""
+    def retrained(self, fit: messages.Fit) -> None:
+        """Tell, with the next snapshot, that a learned policy was fitted anew.
+
+        May be called from any thread, and before the run begins: then it is told at its start.
+        """
+        self._fit = fit
         if self._race is not None:
-            self._race.retrained(event)
-            self._hand_over(urgent=True)
+            self._race.retrained(fit)
 
     def ended(self, runner: "Runner") -> None:
         """Show the run's last state and wait until it has gone out."""

@@ -144,6 +144,7 @@ class Runner:
             configuration=self.configuration,
         )
         self.workload, self.cluster = prepared.workload, prepared.cluster
+        self.clock_time = float(prepared.workload.arrival_time[0])
         if spill_take_in(run=self.run):
             state.refresh_from_db(fields=["progress"])
         self.players = make_players(
@@ -173,7 +174,6 @@ class Runner:
 
     def _simulate(self, writer: ResultWriter) -> None:
         steps = Steps(self.workload.arrival_time, tasks_per_second=self._tasks_per_second)
-        self.clock_time = steps.until_time
         while not self._all_done:
             self._obey()
             if self.stop_requested.is_set():

@@ -94,9 +94,9 @@ class Race:
         ]
         self._wins = tally.WinTally.of(policies=len(self._players), tasks=len(workload))
 
-    def retrained(self, event: messages.Retraining) -> None:
-        """Show a retraining from the next snapshot on."""
-        self._retraining = event
+    def retrained(self, fit: messages.Fit) -> None:
+        """Show a retraining from the next snapshot on; may be called from any thread."""
+        self._retraining = {**fit, "clock_time": self._runner.clock_time}
 
     def status_changed(self) -> None:
         """Stop or start the watch that the remaining time is reckoned by."""

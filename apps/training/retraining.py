@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from django.db import DatabaseError, connection
@@ -9,7 +10,7 @@ from django.db import DatabaseError, connection
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.training.fitting import hybrid_train
-from apps.training.models import TrainingData
+from apps.training.models import TrainedModel, TrainingData
 from apps.training.registry import models_forget
 from scheduler_sim import engine
 
@@ -28,14 +29,17 @@ class Retrainer:
         window: how many of the newest rows it looks at.
         algorithm: see `regression.ALGORITHMS`.
         seed: of the fits.
+        on_fitted: called in the fitting thread with each new version and how many there were.
     """
 
     interval: int
     window: int
     algorithm: str = "lightgbm"
     seed: int = 0
+    on_fitted: Callable[[TrainedModel, int], None] | None = None
     _since: int = field(default=0, init=False)
     _made: list[int] = field(default_factory=list, init=False)
+    _fits: int = field(default=0, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
 
     def round_finished(self, run: Run) -> None:
@@ -56,6 +60,9 @@ class Retrainer:
         try:
             model = hybrid_train(window=self.window, algorithm=self.algorithm, seed=self.seed)
             logger.info("Fitted %s on %s rows.", model, model.data_range["rows"])
+            self._fits += 1
+            if self.on_fitted is not None:
+                self.on_fitted(model, self._fits)
             self._made.append(model.version)
             older = models_forget(name=model.name, versions=self._made[:-VERSIONS_KEPT])
             self._made = older + self._made[-VERSIONS_KEPT:]

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from live_site import Client, Redis, Site, eventually
@@ -17,6 +18,38 @@ POLICIES = ["fcfs", "fcfs+easy", "sjf", "sjf+easy", "wfp3", "wfp3+easy", "unicep
 @pytest.fixture
 def controller(site: Site, name: str) -> dict[str, str]:
     return {"Cookie": site.tell("user", username=name[:150], may_control=True)["cookie"]}
+
+
+def test_a_race_tells_when_its_learned_policy_was_fitted_anew(embedded_site: Site, name: str) -> None:
+    race = embedded_site.launch(
+        *("runsimulation", "--continuous", "--name", name, "--policies", "oracle,greedy", "--verbosity", "0"),
+        *("--round-tasks", "100", "--rate", "50", "--retrain-interval", "100"),
+    )
+    try:
+        retraining = None
+        while retraining is None:
+            retraining = _retraining_of(embedded_site, _round_under_way(embedded_site, name))
+    finally:
+        race.terminate()
+        race.wait(60)
+    assert (retraining["scheduler"], retraining["number"], retraining["rows"]) == ("hybrid_ml", 1, 100)
+
+
+def _round_under_way(site: Site, name: str) -> int:
+    with site.client("/ws/live/") as client:
+        while True:
+            for run in client.receive("runs")["runs"]:
+                if run["name"].startswith(name) and run["status"] == "running":
+                    return int(run["run"])
+
+
+def _retraining_of(site: Site, run: int) -> dict[str, Any] | None:
+    """Watch a round until it tells of a retraining or is over."""
+    with site.client(f"/ws/runs/{run}/") as client:
+        while (snapshot := client.receive("snapshot"))["status"] == "running":
+            if snapshot["retraining"] is not None:
+                break
+    return snapshot["retraining"]
 
 
 def test_a_run_is_watched_paused_resumed_and_finished(site: Site, name: str, controller: dict[str, str]) -> None:

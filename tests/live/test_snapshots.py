@@ -7,6 +7,7 @@ import pytest
 
 from apps.live import messages
 from apps.live.configuration import RunConfiguration
+from apps.live.models import SimulationState
 from apps.live.publisher import Publisher
 from apps.live.runner import Runner
 from apps.live.services import run_create
@@ -187,3 +188,14 @@ def test_wins_do_not_depend_on_the_order_in_which_policies_are_counted(policies:
     for policy, row in pairs:
         wins.add(int(policy), np.array([row]), finish[policy])
     assert wins.wins.tolist() == (finish == best).sum(axis=1).tolist()
+
+
+def test_a_retraining_before_the_run_began_is_told_at_its_start() -> None:
+    run = make_run(tasks=20)
+    publisher = Publisher()
+    publisher.retrained({"scheduler": "hybrid_ml", "number": 2, "model_version": 7, "rows": 500, "score": 0.5})
+    runner = Runner(run, observers=[publisher])
+    runner.play()
+    shown = SimulationState.objects.get(run=run).snapshot["retraining"]
+    assert (shown["number"], shown["model_version"]) == (2, 7)
+    assert shown["clock_time"] == runner.workload.arrival_time[0]

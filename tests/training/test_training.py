@@ -185,13 +185,18 @@ def test_a_retrainer_waits_for_enough_rows_and_fits_in_the_background():
     workload, _ = workload_generate(model="mixed", tasks=300, seed=1, name="mixed")
     run = a_run(workload)
     label(run)
-    retrainer = Retrainer(interval=500, window=400, algorithm="ridge")
+    told = []
+    retrainer = Retrainer(
+        interval=500, window=400, algorithm="ridge", on_fitted=lambda model, number: told.append((str(model), number))
+    )
     retrainer.round_finished(run)
     retrainer.wait()
     assert not TrainedModel.objects.exists()
+    assert told == []
     retrainer.round_finished(run)
     retrainer.wait()
     assert TrainedModel.objects.active().get().data_range["window"] == 400
+    assert told == [("hybrid_ml v1", 1)]
 
 
 @pytest.mark.django_db(transaction=True)

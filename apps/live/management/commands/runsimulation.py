@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
+from django.utils import timezone
 from rich.console import Console
 
 from apps.live.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS, RunConfiguration
@@ -17,6 +19,7 @@ from apps.live.continuous import ROUNDS_KEPT, ContinuousRace
 from apps.live.exports import history_csv_write
 from apps.live.keyboard import HINT, steering
 from apps.live.manifest import manifest_check, manifest_parts, manifest_read, run_manifest
+from apps.live.models import SimulationState
 from apps.live.preparation import Prepared, adapt, prepare
 from apps.live.progress import ProgressDisplay
 from apps.live.publisher import Publisher
@@ -27,6 +30,7 @@ from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_find_or_import, workload_preview
+from apps.training.models import TrainedModel
 from apps.training.retraining import Retrainer
 from scheduler_sim import engine, logs
 from scheduler_sim.engine import jit
@@ -160,6 +164,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self.console = Console(stderr=True, quiet=options["verbosity"] == 0)
         self.prepared: Prepared | None = None
+        self.publisher = Publisher()  # Of the run under way, or of the next one.
         try:
             if options["dry_run"]:
                 self._describe(options)
@@ -279,7 +284,10 @@ class Command(BaseCommand):
         if options["retrain_interval"] < 0 or options["retrain_window"] < 1:
             raise CommandError("--retrain-interval must not be negative, and --retrain-window at least 1.")
         retrainer = Retrainer(
-            interval=options["retrain_interval"] or sys.maxsize, window=options["retrain_window"], seed=options["seed"]
+            interval=options["retrain_interval"] or sys.maxsize,
+            window=options["retrain_window"],
+            seed=options["seed"],
+            on_fitted=self._retrained,
         )
 
         def after_round(run: Run) -> None:
@@ -301,6 +309,21 @@ class Command(BaseCommand):
             rounds_kept=max(ROUNDS_KEPT, needed),
         )
 
+    def _retrained(self, model: TrainedModel, number: int) -> None:
+        """Tell those who watch the round under way, or the next one, of a new version."""
+        self.publisher.retrained(
+            {
+                "scheduler": model.name,
+                "number": number,
+                "model_version": model.version,
+                "rows": model.data_range["rows"],
+                "score": model.scores.get("r2"),
+            }
+        )
+        SimulationState.objects.filter(run__status=Run.Status.RUNNING, process_id=os.getpid()).update(
+            last_retrain_at=timezone.now()
+        )
+
     def _play(self, run: Run) -> None:
         named = logs.run_id.set(str(run.pk))
         if not jit.is_compiled():
@@ -308,7 +331,7 @@ class Command(BaseCommand):
         runner = Runner(
             run,
             prepared=self.prepared,
-            observers=[ProgressDisplay(self.console), Publisher()],
+            observers=[ProgressDisplay(self.console), self.publisher],
             tasks_per_second=self.rate,
         )
         try:
@@ -318,6 +341,7 @@ class Command(BaseCommand):
                 runner.play()
         finally:
             logs.run_id.reset(named)
+            self.publisher = Publisher()
         if run.status == Run.Status.STOPPED:
             raise CommandError(
                 f"Stopped. {run.rows_written:,} of {run.rows_expected:,} placements of run {run.pk} ({run.name}) are "
