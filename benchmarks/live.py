@@ -189,6 +189,8 @@ def control(arguments: argparse.Namespace) -> None:
     for with_redis in (True, False):
         with site_of_ones_own(with_redis=with_redis) as site:
             generate(site, arguments.tasks)
+            # Once before, so that the kernels are compiled.
+            site.manage("runsimulation", "--workload", "bench", "--limit", "50", "--policies", ",".join(POLICIES))
             cookie = site.tell("user", username="operator", may_control=True)["cookie"]
             print("with Redis" if with_redis else "embedded default")
             taken: dict[str, list[float]] = {"pause": [], "resume": [], "stop": []}
