@@ -53,7 +53,12 @@ export function draw(area, chart) {
     }
     entry = { instance, chart };
     drawn.set(area, entry);
-    new ResizeObserver(() => instance.resize()).observe(area);
+    // An observer is also told of the size it begins with, which is the one just drawn for.
+    new ResizeObserver(() => {
+      if (area.clientWidth === instance.getWidth() && area.clientHeight === instance.getHeight()) return;
+      instance.resize();
+      draw(area, entry.chart); // The legend takes as many rows as the width asks for.
+    }).observe(area);
     offerPictures(area, () => entry.instance.getOption(), instance, chart.title);
   }
   entry.chart = chart;

@@ -33,7 +33,11 @@ class Gantt {
     const time = (name) => (query.has(name) ? Number(query.get(name)) : null);
     this.wanted = { from: time("from"), to: time("to") };
     this.request = 0;
-    new ResizeObserver(() => this.instance.resize()).observe(area);
+    new ResizeObserver(() => {
+      if (area.clientWidth === this.instance.getWidth()) return;
+      this.instance.resize();
+      if (this.data) this.draw();
+    }).observe(area);
     this.policy.addEventListener("change", () => this.show(this.wanted.from, this.wanted.to));
     for (const button of this.figure.querySelectorAll("[data-go]")) {
       button.addEventListener("click", () => this.go(button.dataset.go));
@@ -179,9 +183,9 @@ class Gantt {
     const colours = palette();
     const span = data.window_to - data.window_from;
     const unit = axisUnit("s", data.window_to - data.first);
-    // Room for the longest name: about 6 px a letter.
+    // Room for the longest name: about 7 px a letter.
     const letters = data.lanes.reduce((most, lane) => Math.max(most, lane.length), 0);
-    this.left = Math.min(16 + 6 * letters, 136, this.area.clientWidth / 4);
+    this.left = Math.min(16 + 7 * letters, 148, this.area.clientWidth / 4);
     const shades = data.level === "shades";
     const most = shades ? data.items.reduce((highest, item) => Math.max(highest, item[3]), 0) : 0;
     const column = shades ? 1 : 3;
