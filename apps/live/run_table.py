@@ -48,7 +48,10 @@ class RunLine:
 
 
 def filtered_runs(request: HttpRequest, sort: str) -> QuerySet:
-    """Return the runs that the address asks for: `q`, `status`, `workload`, `policy`."""
+    """Return the runs that the address asks for: `q`, `status`, `workload`, `policy`, `studies`.
+
+    The runs of studies, which may be thousands, are left out unless `studies` or one of the others asks for them.
+    """
     runs = Run.objects.select_related("workload").defer("configuration", "cluster", "workload__audit")
     if query := request.GET.get("q", "").replace("\0", "").strip():
         runs = runs.filter(Q(name__icontains=query) | Q(workload__name__icontains=query))
@@ -58,6 +61,8 @@ def filtered_runs(request: HttpRequest, sort: str) -> QuerySet:
         runs = runs.filter(workload_id=workload)
     if policy := request.GET.get("policy", "").strip():
         runs = runs.filter(pk__in=Metric.objects.totals().filter(scheduler=policy).values("run_id"))
+    if not any(request.GET.get(name) for name in ("studies", "q", "workload", "policy")):
+        runs = runs.filter(study__isnull=True)
     return ordered(runs, sort, RUN_COLUMNS)
 
 

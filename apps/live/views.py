@@ -53,7 +53,7 @@ CONTROLS = {"running": ("pause", "stop"), "paused": ("resume", "stop"), "queued"
 def start(request: HttpRequest) -> HttpResponse:
     """Show what is going on, what came out last, and what to do next."""
     plain = Run.objects.select_related("workload").defer("configuration", "cluster", "workload__audit")
-    latest = run_lines(plain.filter(status__in=Run.TERMINAL).order_by("-pk")[:LATEST])
+    latest = run_lines(plain.filter(status__in=Run.TERMINAL, study__isnull=True).order_by("-pk")[:LATEST])
     context = {
         "now": run_lines(plain.under_way().order_by("-pk")[:LATEST]),
         "latest": latest,
@@ -81,7 +81,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
         "lines": run_lines(page.object_list),
         "sort": sort,
         "statuses": Run.Status.values,
-        "filtered": any(request.GET.get(name) for name in ("q", "status", "workload", "policy")),
+        "filtered": any(request.GET.get(name) for name in ("q", "status", "workload", "policy", "studies")),
     }
     return render(request, "live/run_list.html", context)
 

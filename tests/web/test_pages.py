@@ -9,7 +9,7 @@ from django.test import Client
 
 from apps.live.models import SimulationState
 from apps.metrics.models import Metric
-from apps.results.models import Run
+from apps.results.models import Run, Study
 from apps.tasks.models import Task, WorkloadImport
 from apps.training.models import TrainedModel
 from scheduler_sim.engine.figures import FIGURES
@@ -107,6 +107,24 @@ def test_a_list_is_searched_and_sorted_as_the_address_says(client):
     page = text_of(client.get("/runs/?q=alph"))
     assert ">alpha<" in page
     assert ">beta<" not in page
+
+
+def test_runs_of_studies_are_listed_only_when_asked_for(client):
+    study = Study.objects.create(name="a grid", definition={})
+    make_run(name="alone")
+    make_run(name="one of many", study=study)
+    for path in ("/", "/runs/"):
+        page = text_of(client.get(path))
+        assert ">alone<" in page
+        assert ">one of many<" not in page
+    for query in ("studies=too", "q=many"):
+        assert ">one of many<" in text_of(client.get(f"/runs/?{query}"))
+
+
+def test_a_form_without_its_token_is_refused_in_the_words_of_the_site():
+    response = Client(enforce_csrf_checks=True).post("/theme/", {"theme": "dark"})
+    assert response.status_code == 403
+    assert "The form was not sent" in text_of(response)
 
 
 def test_tables_come_as_csv_and_json_too(client):
