@@ -122,6 +122,7 @@ def site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
     one.manage(
         "runsimulation", "--workload", "mixed", "--cluster", "workstation", "--policies", mixed, "--name", "split"
     )
+    one.manage("trainmodel", "hybrid_ml", "--from", "split", "--algorithm", "ridge")
     one.start()
     yield one
     one.stop()
