@@ -9,8 +9,8 @@ from apps.metrics.appearance import appearance
 from apps.metrics.models import Metric
 from apps.tasks.charts import Axis, Chart, Series, TextTable
 from apps.tasks.formatting import percent_change, quantity
-from scheduler_sim.engine.policies import READY_MADE, Policy
-from scheduler_sim.engine.policies.backfill import BACKFILLS
+from scheduler_sim.engine.policies import READY_MADE, Order, Placement, Policy
+from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
 from scheduler_sim.engine.policies.order import ORDERS
 from scheduler_sim.engine.policies.placement import PLACEMENTS
 
@@ -29,23 +29,27 @@ class Part:
     example: str
 
 
+def _order(one: Order) -> Part:
+    return Part("order", one.name, one.formula, one.source, one.clairvoyant, one.name)
+
+
+def _backfill(one: Backfill) -> Part:
+    example = f"fcfs+{one.name}" if one.name != "none" else "fcfs"
+    return Part("backfill", one.name, one.rule, one.source, False, example)
+
+
+def _placement(one: Placement) -> Part:
+    return Part("placement", one.name, one.rule, one.source, one.clairvoyant, f"fcfs@{one.name}")
+
+
 def parts() -> list[Part]:
     """Return every registered part."""
-    orders = [Part("order", one.name, one.formula, one.source, one.clairvoyant, one.name) for one in ORDERS]
-    backfills = [
-        Part("backfill", one.name, one.rule, one.source, False, f"fcfs+{one.name}" if one.name != "none" else "fcfs")
-        for one in BACKFILLS
-    ]
-    placements = [
-        Part("placement", one.name, one.rule, one.source, one.clairvoyant, f"fcfs@{one.name}") for one in PLACEMENTS
-    ]
-    return orders + backfills + placements
+    return [*map(_order, ORDERS), *map(_backfill, BACKFILLS), *map(_placement, PLACEMENTS)]
 
 
 def parts_of(policy: Policy) -> list[Part]:
     """Return the three parts of one policy."""
-    chosen = {("order", policy.order.name), ("backfill", policy.backfill.name), ("placement", policy.placement.name)}
-    return [part for part in parts() if (part.kind, part.name) in chosen]
+    return [_order(policy.order), _backfill(policy.backfill), _placement(policy.placement)]
 
 
 def ready_made() -> Iterable[tuple[str, str]]:
