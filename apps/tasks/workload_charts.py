@@ -142,7 +142,9 @@ def _processors(asked: Any, what: str) -> Chart:
         labels = [f"{value:g}" for value in values.tolist()]
     most = int(counts.argmax())
     share = f"{counts[most] / len(asked):.0%}"
-    finding = f"{share} of the tasks ask for {labels[most]} {what}; the largest asks for {asked.max():g}."
+    asks = labels[most].replace("≤", "at most")
+    thing = what.removesuffix("s") if asks.endswith(" 1") or asks == "1" else what
+    finding = f"{share} of the tasks ask for {asks} {thing}; the largest asks for {asked.max():g}."
     rows = [(label, f"{count:,}") for label, count in zip(labels, counts.tolist(), strict=True)]
     return Chart(
         "sizes",
