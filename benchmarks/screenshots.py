@@ -48,6 +48,8 @@ def main() -> int:
         ("compare", f"/compare/?runs={run}", DESK, "light", None),
         ("workload", "/workloads/1/", DESK, "light", None),
         ("policies", "/policies/", DESK, "dark", None),
+        ("task", f"/runs/{options.split_run or run}/tasks/10/", DESK, "light", None),
+        ("training", "/training/", DESK, "light", None),
         ("run-phone", f"/runs/{run}/", PHONE, "light", None),
     ]
     with sync_playwright() as driver:
