@@ -82,11 +82,9 @@ def earliest_finish(workload: Workload, shortest: FloatArray) -> FloatArray:
     if not workload.parents.count:
         alone: FloatArray = workload.arrival_time + shortest
         return alone
-    children = np.repeat(np.arange(len(workload)), np.diff(workload.parents.offsets))
-    by_parent = np.argsort(workload.parents.rows, kind="stable")
-    first_child = np.searchsorted(workload.parents.rows[by_parent], np.arange(len(workload) + 1))
+    first_child, children = workload.parents.children()
     finish: FloatArray = _along_dependencies(
-        workload.arrival_time, shortest, workload.parents.offsets, children[by_parent], first_child
+        workload.arrival_time, shortest, workload.parents.offsets, children, first_child
     )
     return finish
 

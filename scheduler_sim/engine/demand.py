@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.errors import OversizedTasks
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
 
 MILLI = 1000
@@ -179,3 +180,44 @@ def demands(workload: Workload, cluster: Cluster) -> Demands:
         gpu_usable=gpu_usable & workload.hybrid,
         both_usable=both_usable & workload.hybrid,
     )
+
+
+def refuse_oversized(workload: Workload, cluster: Cluster, asked: Demands) -> None:
+    """Refuse tasks that the empty cluster could not start.
+
+    Raises:
+        OversizedTasks: there are such tasks; the first numbers are named.
+    """
+    if not asked.fits.all():
+        rows = np.flatnonzero(~asked.fits)
+        numbers = tuple(workload.task_id[rows[:5]].tolist())
+        raise OversizedTasks(f"{len(rows)} tasks do not fit cluster {cluster.name}.", count=len(rows), task_ids=numbers)
+
+
+def possible_fractions(fraction: FloatArray, workload: Workload, asked: Demands) -> FloatArray:
+    """Return the GPU fractions that tasks really take when `fraction` is wanted, shape (n,).
+
+    Where no node can hold the GPU side it is 0, where none can hold the CPU side 1; where none can hold both, 0.5 and
+    more become 1 and less 0. Of rigid tasks it is 1 when they hold GPUs and else 0.
+    """
+    taken = fraction.copy()
+    taken[(taken > 0) & ~asked.gpu_usable] = 0.0
+    taken[(taken < 1) & ~asked.cpu_usable] = 1.0
+    apart = (taken > 0) & (taken < 1) & ~asked.both_usable
+    taken[apart] = np.where(taken[apart] >= 0.5, 1.0, 0.0)
+    return np.where(workload.hybrid, taken, workload.gpus > 0)
+
+
+def most_pieces(cluster: Cluster, asked: Demands) -> tuple[int, int]:
+    """Return bounds on how many pieces of running tasks there are at once in the cluster, and on one node."""
+    groups = NodeGroups.of(cluster)
+
+    def smallest(*columns: IntArray) -> int:
+        values = [int(column[column > 0].min()) for column in columns if (column > 0).any()]
+        return min(values, default=2**62)
+
+    cpu, gpu = smallest(asked.cpu, asked.last_cpu), smallest(asked.gpu, asked.last_gpu)
+    here = groups.cpu // cpu + groups.gpus * MILLI // gpu
+    total = int((here * groups.count).sum()) + cluster.nodes
+    everything = len(asked.cpu) + int(asked.full_nodes.sum())
+    return min(total, everything) + 1, min(int(here.max()) + 1, everything)

@@ -75,6 +75,14 @@ class Parents:
         """The number of edges."""
         return len(self.rows)
 
+    def children(self) -> tuple[IntArray, IntArray]:
+        """Return the same edges from parents to children: offsets, shape (n + 1,), and rows of the children."""
+        length = len(self.offsets) - 1
+        owners = np.repeat(np.arange(length), np.diff(self.offsets))
+        counts = np.bincount(self.rows, minlength=length)
+        offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+        return offsets, owners[np.argsort(self.rows, kind="stable")].astype(np.int64)
+
 
 @dataclass(frozen=True, eq=False)
 class Workload:

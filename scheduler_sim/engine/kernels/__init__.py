@@ -28,6 +28,12 @@ def make_kernel(
         from scheduler_sim.engine.kernels.pool import PoolKernel
 
         return PoolKernel(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options)
+    from scheduler_sim.engine.kernels.single import SingleNodeKernel, plays_on_single
+
+    if plays_on_single(workload, cluster, policy, scores, choices):
+        return SingleNodeKernel(
+            workload=workload, cluster=cluster, policy=policy, scores=scores, choices=choices, options=options
+        )
     from scheduler_sim.engine.kernels.nodes import NodeKernel
 
     return NodeKernel(

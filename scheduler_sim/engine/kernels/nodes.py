@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.demand import MILLI, UNLIMITED, Demands, NodeGroups, demands
-from scheduler_sim.engine.errors import InvalidPolicy, OversizedTasks
+from scheduler_sim.engine.demand import MILLI, UNLIMITED, Demands, NodeGroups, demands, most_pieces, possible_fractions, refuse_oversized
+from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.execution import group_of_nodes, of_groups
 from scheduler_sim.engine.kernels.nodes_act import CONSERVATIVE, EASY
 from scheduler_sim.engine.kernels.nodes_agent import agent_arrays, agent_loop
@@ -17,6 +17,7 @@ from scheduler_sim.engine.kernels.nodes_loop import (
     advance_planned,
     index_nodes,
 )
+from scheduler_sim.engine.kernels.nodes_plan import longest_list
 from scheduler_sim.engine.kernels.nodes_queue import FAN, NOTHING
 from scheduler_sim.engine.kernels.nodes_state import (
     BACKFILL,
@@ -53,9 +54,6 @@ from scheduler_sim.engine.workload import IntArray, Workload
 MOST_CLASSES = 64
 """fgd looks at this many task classes, the most frequent ones."""
 
-LONGEST_LIST = 4096
-"""Expected releases that a plan remembers for each node and kind of device."""
-
 FEWEST_INDEXED = 9
 """From this many nodes on an index answers quicker than looking at each."""
 
@@ -83,12 +81,7 @@ class NodeKernel:
         options: Options,
     ) -> None:
         asked = demands(workload, cluster)
-        if not asked.fits.all():
-            rows = np.flatnonzero(~asked.fits)
-            numbers = tuple(workload.task_id[rows[:5]].tolist())
-            raise OversizedTasks(
-                f"{len(rows)} tasks do not fit cluster {cluster.name}.", count=len(rows), task_ids=numbers
-            )
+        refuse_oversized(workload, cluster, asked)
         self._n = len(workload)
         self._policy = policy
         allowed, gpu_nodes, any_nodes = _allowed_nodes(workload, cluster, asked, choices)
@@ -174,12 +167,7 @@ def _tasks(
     tasks["estimate"] = tasks["runtime"] if policy.placement.planned == ORACLE else estimate
     tasks["intensity"], tasks["memory_mb"] = workload.compute_intensity, workload.memory_mb
     tasks["on_gpu"] = workload.gpus > 0
-    fraction = choices.fraction.copy()
-    fraction[(fraction > 0) & ~asked.gpu_usable] = 0.0
-    fraction[(fraction < 1) & ~asked.cpu_usable] = 1.0
-    apart = (fraction > 0) & (fraction < 1) & ~asked.both_usable
-    fraction[apart] = np.where(fraction[apart] >= 0.5, 1.0, 0.0)
-    tasks["fixed"] = np.where(workload.hybrid, fraction, workload.gpus > 0)
+    tasks["fixed"] = possible_fractions(choices.fraction, workload, asked)
     tasks["draw"] = 0.0 if choices.draw is None else choices.draw
     tasks["start"] = tasks["finish"] = tasks["fraction"] = np.nan
     tasks["node"] = tasks["device"] = tasks["chunk"] = -1
@@ -250,7 +238,7 @@ def _layout(
     counts[FREE_GPU] = (groups.gpus * groups.count).sum() * MILLI
     most_gpus = int(groups.gpus.max())
     live = _view(groups, group, most_gpus)
-    most_chunks, on_one_node = _most_chunks(groups, asked, n, nodes)
+    most_chunks, on_one_node = most_pieces(cluster, asked)
     chunks = np.zeros(most_chunks + 1, CHUNK)
     chunks["more"] = np.arange(1, most_chunks + 2)
     levels, tree = _tree(n if settings[TREE] else 1)
@@ -259,7 +247,7 @@ def _layout(
     counts[CLASSES] = min(len(classes), MOST_CLASSES)
     tasks["fgd_kind"] = kinds
     kept = (len(classes), nodes) if fgd else (1, 1)
-    list_length = min(2 * on_one_node + 64, LONGEST_LIST) if lists else 1
+    list_length = longest_list(on_one_node) if lists else 1
     outage_times, outage_nodes, outage_signs = _outages(cluster, groups)
     first = np.concatenate(([0], np.cumsum(asked.full_nodes + 1)))[:-1] if conservative else np.zeros(1, np.int64)
     reserved = int((asked.full_nodes + 1).sum()) if conservative else 1
@@ -268,8 +256,8 @@ def _layout(
     users = len(workload.user.names)
     limited = (groups.memory < UNLIMITED).all()
     speeds = [of_groups(cluster, name) for name in ("cpu_speed", "gpu_speed", "bandwidth_mb_per_second")]
-    child_offsets, children = _children(workload)
-    most_pieces = int(asked.full_nodes.max(initial=0)) + 1
+    child_offsets, children = workload.parents.children()
+    pieces = int(asked.full_nodes.max(initial=0)) + 1
     return Sim(
         tasks=tasks,
         chunks=chunks,
@@ -312,9 +300,9 @@ def _layout(
         walk=np.zeros(1 if settings[TREE] and not conservative else n, np.int64),
         scores=np.zeros(1),
         newcomers=np.zeros(n, np.int64),
-        piece_node=np.zeros(most_pieces, np.int64),
-        piece_mask=np.zeros(most_pieces, np.int64),
-        piece_device=np.zeros(most_pieces, np.int64),
+        piece_node=np.zeros(pieces, np.int64),
+        piece_mask=np.zeros(pieces, np.int64),
+        piece_device=np.zeros(pieces, np.int64),
         user_cpu=np.zeros(users, np.int64),
         user_gpu=np.zeros(users, np.int64),
         user_memory=np.zeros(users, np.int64),
@@ -371,20 +359,6 @@ def _empty() -> View:
     return View(column, column, column, column, np.zeros((0, 1), np.int64), column, column)
 
 
-def _most_chunks(groups: NodeGroups, asked: Demands, n: int, nodes: int) -> tuple[int, int]:
-    """Return bounds on how many chunks live at once in the cluster, and on one node."""
-
-    def smallest(*columns: IntArray) -> int:
-        values = [int(column[column > 0].min()) for column in columns if (column > 0).any()]
-        return min(values, default=2**62)
-
-    cpu, gpu = smallest(asked.cpu, asked.last_cpu), smallest(asked.gpu, asked.last_gpu)
-    here = groups.cpu // cpu + groups.gpus * MILLI // gpu
-    total = int((here * groups.count).sum()) + nodes
-    everything = n + int(asked.full_nodes.sum())
-    return min(total, everything) + 1, min(int(here.max()) + 1, everything)
-
-
 def _tree(n: int) -> tuple[IntArray, IntArray]:
     """Return where each level of the tree of least needs begins, and the empty tree."""
     starts, size, total = [0], max(-(-n // FAN) * FAN, FAN), 0
@@ -395,15 +369,6 @@ def _tree(n: int) -> tuple[IntArray, IntArray]:
         starts.append(total)
         size = (size // FAN + FAN - 1) // FAN * FAN
     return np.array(starts, np.int64), np.full(total, NOTHING, np.int64)
-
-
-def _children(workload: Workload) -> tuple[IntArray, IntArray]:
-    """Turn parents of tasks into children of tasks, in compressed sparse rows."""
-    parents = workload.parents
-    owners = np.repeat(np.arange(len(workload)), np.diff(parents.offsets))
-    by_parent = np.argsort(parents.rows, kind="stable")
-    counts = np.bincount(parents.rows, minlength=len(workload))
-    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64), owners[by_parent].astype(np.int64)
 
 
 def _classes(tasks: Any) -> tuple[IntArray, IntArray]:

@@ -16,6 +16,14 @@ from scheduler_sim.engine.policies.placement import EARLIEST_FINISH, ORACLE, PRE
 
 CORES, GPUS, MEMORY = range(3)
 
+LONGEST_LIST = 4096
+"""Expected releases that a plan remembers for each node and kind of device."""
+
+
+def longest_list(on_one_node: int) -> int:
+    """Return how many entries the lists of a node have room for, of which at most `on_one_node` are of what runs."""
+    return min(2 * on_one_node + 64, LONGEST_LIST)
+
 
 @inner_kernel
 def add_entry(s: Sim, kind: int, node: int, time: float, amount: int) -> None:

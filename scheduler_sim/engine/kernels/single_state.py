@@ -1,0 +1,214 @@
+"""The arrays of a run on one node, and what both of its event loops do with them."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scheduler_sim.engine.execution import cpu_side_compiled, gpu_side_compiled
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
+
+(
+    ARRIVED,
+    FINISHED,
+    QUEUED,
+    RUNNING,
+    PENDING,
+    FREE_CORES,
+    FREE_GPUS,
+    TURN,
+    HIGHEST,
+    KEPT,
+    STARTED,
+    CORE_ENTRIES,
+    GPU_ENTRIES,
+    ON_CORES,
+    ON_GPUS,
+    FIELDS,
+) = range(16)
+"""Places in the vector of counts; FREE_CORES counts thousandths, FREE_GPUS is a mask.
+
+Of a plan: the highest rank that was ever queued, whether the plan still holds, how many tasks have started, and how long
+the lists of the plan and of what runs are.
+"""
+
+CPU_SIDE, GPU_SIDE, FINISH = range(3)
+"""Kinds of events in the heap: code = 3 * row + kind."""
+
+
+class Tasks(NamedTuple):
+    """What n tasks are, shape (n,).
+
+    Attributes:
+        offered: seconds from which the policy may see a task.
+        runtime, estimate: seconds on a device of speed 1.
+        intensity, memory_mb: of split tasks.
+        fraction: the part to be done on the GPU, where it is settled before.
+        cores, gpus: thousandths of cores and GPUs that are asked for.
+        kind: which of the needs, where fractions are settled.
+        rank: place in the policy's order.
+        hybrid, on_gpu: may be split; a rigid task that holds GPUs.
+        usable: bits for CPU alone (1), GPU alone (2) and both (4), of split tasks.
+    """
+
+    offered: FloatArray
+    runtime: FloatArray
+    estimate: FloatArray
+    intensity: FloatArray
+    memory_mb: FloatArray
+    fraction: FloatArray
+    cores: IntArray
+    gpus: IntArray
+    kind: IntArray
+    rank: IntArray
+    hybrid: BoolArray
+    on_gpu: BoolArray
+    usable: IntArray
+
+
+class Family(NamedTuple):
+    """When tasks may become ready.
+
+    Attributes:
+        arrivals: rows in the order in which they are offered.
+        waiting_for: how many parents, and its own arrival, a task still waits for.
+        child_offsets, children: rows of each row's children.
+    """
+
+    arrivals: IntArray
+    waiting_for: IntArray
+    child_offsets: IntArray
+    children: IntArray
+
+
+class Run(NamedTuple):
+    """The state of a run.
+
+    Attributes:
+        counts: see the places above.
+        clock: the last instant, and the time up to which all events are applied.
+        ready, start, finish, device: of the outcome.
+        held: mask of GPUs that a running task was given.
+        gone: which side of a running task has ended; FINISH for none yet.
+        order: rows as they finished.
+        event_times, event_codes: heap of ends.
+        speeds: of a core, of a GPU, and the link's MB/s.
+        gpus: of the node.
+    """
+
+    counts: IntArray
+    clock: FloatArray
+    ready: FloatArray
+    start: FloatArray
+    finish: FloatArray
+    device: IntArray
+    held: IntArray
+    gone: IntArray
+    order: IntArray
+    event_times: FloatArray
+    event_codes: IntArray
+    speeds: FloatArray
+    gpus: int
+
+
+class Needs(NamedTuple):
+    """The queue: for each different need a heap of ranks.
+
+    Attributes:
+        cores, gpus: thousandths of cores and whole GPUs of each need.
+        first, size: where its heap begins, and how many ranks it holds.
+        heap: shape (n,).
+        row_of_rank: shape (n,).
+    """
+
+    cores: IntArray
+    gpus: IntArray
+    first: IntArray
+    size: IntArray
+    heap: IntArray
+    row_of_rank: IntArray
+
+
+class Releases(NamedTuple):
+    """A list of what is expected to be free, ascending in time: thousandths of cores, or GPUs.
+
+    Attributes:
+        times: seconds.
+        amounts: how much from then on.
+        rows: which task gives it back; of a plan nobody asks.
+    """
+
+    times: FloatArray
+    amounts: IntArray
+    rows: IntArray
+
+
+class Plan(NamedTuple):
+    """The queue and the expected future of placements that plan.
+
+    Attributes:
+        words, starts: the set of queued ranks, see `rank_set`.
+        row_of_rank: shape (n,).
+        fraction: of the outcome, shape (n,).
+        held_cores: what a running task was given, shape (n,).
+        began: the how-manieth start it was, shape (n,).
+        planned_cores, planned_gpus: the plan of this instant.
+        running_cores, running_gpus: what runs.
+    """
+
+    words: IntArray
+    starts: IntArray
+    row_of_rank: IntArray
+    fraction: FloatArray
+    held_cores: IntArray
+    began: IntArray
+    planned_cores: Releases
+    planned_gpus: Releases
+    running_cores: Releases
+    running_gpus: Releases
+
+
+@inner_kernel
+def lengths(
+    runtime: float,
+    fraction: float,
+    intensity: float,
+    memory_mb: float,
+    hybrid: bool,
+    on_gpu: bool,
+    cpu_speed: float,
+    gpu_speed: float,
+    bandwidth: float,
+    sequential: bool,
+) -> tuple[float, float]:
+    """Return for how many seconds a task holds its cores and its GPUs."""
+    if not hybrid:
+        length = runtime / (gpu_speed if on_gpu else cpu_speed)
+        return length, length
+    cpu = cpu_side_compiled(runtime, fraction, cpu_speed)
+    gpu = gpu_side_compiled(runtime, fraction, intensity, memory_mb, gpu_speed, bandwidth)
+    if sequential:
+        return gpu + cpu, gpu + cpu
+    return cpu, gpu
+
+
+@inner_kernel
+def lowest_devices(mask: int, count: int) -> int:
+    """Return the lowest `count` bits of a mask, all of them where it has fewer."""
+    taken = np.int64(0)
+    while count > 0 and mask != 0:
+        taken |= mask & -mask
+        mask &= mask - 1
+        count -= 1
+    return taken
+
+
+@inner_kernel
+def finish_task(row: int, now: float, finished: int, finish: FloatArray, order: IntArray) -> None:
+    """Note that a task finished, after `finished` others; ties stand in the order of rows."""
+    finish[row] = now
+    place = finished
+    while place > 0 and order[place - 1] > row and finish[order[place - 1]] == now:
+        order[place] = order[place - 1]
+        place -= 1
+    order[place] = row
