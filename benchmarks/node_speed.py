@@ -7,6 +7,7 @@ from the project's root: python -m benchmarks.node_speed
 import argparse
 import statistics
 import time
+from collections.abc import Callable
 
 import numpy as np
 from rich.console import Console
@@ -20,6 +21,8 @@ PLANNED = ("fcfs+list@eft", "oracle")
 FIXED = ("round_robin", "random", "greedy", "fcfs+list@cpu_only")
 OLD = ("round_robin", "random", "greedy", "oracle")
 JOBS = ("fcfs+list@best_fit", "fcfs@best_fit", "fcfs+list@first_fit", "fcfs+list@fgd")
+NODES = 1523
+
 SLOW_SHARE = 10
 """fgd plays only every tenth part of the jobs."""
 
@@ -29,12 +32,12 @@ def split_tasks(tasks: int, load: float) -> Workload:
     return generate(tasks, MixedParameters(load=load), np.random.default_rng(1))
 
 
-def gpu_jobs(jobs: int, cluster: Cluster, load: float) -> Workload:
-    """Return jobs of 1 to 64 GPUs, most of them small, that ask for `load` of the cluster's GPU-seconds."""
+def gpu_jobs(jobs: int, load: float) -> Workload:
+    """Return jobs of 1 to 64 GPUs, most of them small, that ask for `load` of the GPU-seconds of NODES nodes of 8."""
     generator = np.random.default_rng(1)
     gpus = generator.choice([1, 2, 4, 8, 16, 32, 64], jobs, p=[0.6, 0.15, 0.1, 0.1, 0.03, 0.015, 0.005])
     runtime = np.round(generator.lognormal(6.0, 1.5, jobs), 3)
-    rate = load * cluster.gpus / float((gpus * runtime).mean())
+    rate = load * 8 * NODES / float((gpus * runtime).mean())
     arrival = np.round(np.cumsum(generator.standard_exponential(jobs)) / rate, 6)
     return Workload.from_columns(arrival_time=arrival, runtime=runtime, cpus=4 * gpus, gpus=gpus)
 
@@ -67,15 +70,17 @@ def main() -> None:
     parser.add_argument("--policies", help="only these, comma-separated")
     arguments = parser.parse_args()
     console = Console()
-    workstation, nodes = load_cluster("workstation"), load_cluster("dgx-1523")
+    workstation, nodes = load_cluster("workstation"), load_cluster(f"dgx-{NODES}")
     table = Table(title=f"{arguments.tasks:,} tasks or jobs, median of {arguments.repeats}")
     for heading in ("cluster", "policy", "load", "million/s", "longest queue"):
         table.add_column(heading, justify="left" if heading in ("cluster", "policy") else "right")
-    for cluster, policies, make in (
-        (workstation, (*FIXED, *PLANNED), lambda count, load: split_tasks(count, load)),
-        (nodes, JOBS, lambda count, load: gpu_jobs(count, nodes, load)),
-    ):
-        policies = [policy for policy in policies if not arguments.policies or policy in arguments.policies.split(",")]
+    parts: tuple[tuple[Cluster, tuple[str, ...], Callable[[int, float], Workload]], ...] = (
+        (workstation, (*FIXED, *PLANNED), split_tasks),
+        (nodes, JOBS, gpu_jobs),
+    )
+    for cluster, policies, make in parts:
+        wanted = arguments.policies.split(",") if arguments.policies else policies
+        policies = tuple(policy for policy in policies if policy in wanted)
         warm = make(500, 0.5)
         for policy in policies:
             play(warm, cluster, policy, 1)

@@ -5,10 +5,10 @@ are lists that are rebuilt. Amounts are whole numbers: thousandths of cores and 
 """
 
 import copy
-from math import ceil, exp2, inf
+from math import ceil, exp2, inf, log, log1p, sqrt
 
 from scheduler_sim.engine import Simulation
-from scheduler_sim.engine.policies.order import DRF, MAX_MIN, MIN_MIN, MULTIFACTOR, SUFFERAGE
+from scheduler_sim.engine.policies.order import DRF, LEARNED, MAX_MIN, MIN_MIN, MULTIFACTOR, SUFFERAGE
 from scheduler_sim.engine.policies.placement import (
     BEST_FIT,
     EARLIEST_FINISH,
@@ -84,6 +84,9 @@ class ReferenceNodes:
         self.ready = self.w.arrival_time.tolist()
         self.held, self.ends = {}, {}
         self.events, self.queue = [], []
+        self.reserved, self.overran = {}, False
+        depth = simulation.options.conservative_depth
+        self.depth = n if depth is None else depth
         self.charged, self.charged_in_all = {}, 0.0
         self.classes = self.make_classes() if self.rule == FGD else []
         self.pick_scores = self.scores.kind in (DRF, MIN_MIN, MAX_MIN, SUFFERAGE)
@@ -332,6 +335,8 @@ class ReferenceNodes:
         while any(end is None for end in self.finish):
             times = [time for time, *_ in self.events] + [time for time, *_ in self.outages]
             times += [offered[row] for row in waiting if offered[row] > getattr(self, "now", -inf)]
+            if self.backfill == "conservative" and not self.overran:
+                times += [time for time, *_ in self.reserved.values() if time > getattr(self, "now", -inf)]
             now = self.now = min(times)
             # Both sides of a task may end at one instant; its own end comes last.
             ending = [event for event in self.events if event[0] == now]
@@ -354,6 +359,8 @@ class ReferenceNodes:
                     self.queue.append(row)
             if self.planned != NOT_PLANNED:
                 self.act_planned(now)
+            elif self.backfill == "conservative":
+                self.act_conservative(now)
             else:
                 self.act_unplanned(now)
         return self
@@ -363,7 +370,7 @@ class ReferenceNodes:
     def in_order(self, now):
         """Yield the ready tasks in the policy's order, choosing again after each where the order says so."""
         if not self.pick_scores:
-            yield from sorted(self.queue, key=lambda row: (self.score(row, now), row))
+            yield from self.settled_order(now)
             return
         tried = set()
         while True:
@@ -373,6 +380,50 @@ class ReferenceNodes:
             row = min(left, key=lambda row: (self.pick_score(row, now), row))
             tried.add(row)
             yield row
+
+    def settled_order(self, now):
+        """Return the ready tasks in the order of their scores at this moment."""
+        if self.scores.kind == LEARNED:
+            scores = self.learned_scores(now)
+            return sorted(self.queue, key=lambda row: (scores[row], row))
+        if self.scores.kind == DRF:
+            return sorted(self.queue, key=lambda row: (self.pick_score(row, now), row))
+        return sorted(self.queue, key=lambda row: (self.score(row, now), row))
+
+    def learned_scores(self, now):
+        """Return the sum of A[i, j] * x[i] * z[j], or of the net's units, as `learning/scoring.py` defines them."""
+        cluster, parameters = self.sim.cluster, self.scores.parameters.tolist()
+        whole = cluster.gpus or cluster.cores
+        ahead = sum(
+            max(self.ends[row][2] - now, 0.0) * (self.gpu[row] if cluster.gpus else self.cpu[row]) for row in self.held
+        )
+        free_cores, free_gpus = sum(n.cpu for n in self.nodes), sum(sum(n.devices) for n in self.nodes)
+        z = [
+            1.0,
+            (free_gpus if cluster.gpus else free_cores) / (whole * 1000),
+            log(max(len(self.queue), 1)) / 5,
+            log1p(ahead / (whole * 1000)) / 10,
+        ]
+        scores = {}
+        for row in self.queue:
+            r, n = self.scores.features[row].tolist()
+            w = sqrt(sqrt(sqrt(now - self.ready[row]))) / 2.5 - 1
+            if self.gpu[row]:
+                excess = (self.gpu[row] - free_gpus) / (cluster.gpus * 1000)
+            else:
+                excess = (self.cpu[row] - free_cores) / (cluster.cores * 1000)
+            fits, excess = float(excess <= 0), max(excess, 0.0)
+            if parameters[0] == 0:
+                x = [r, n, r * n, r * r, n * n, w, r * w, n * w, fits, excess]
+                scores[row] = sum(parameters[2 + 4 * i + j] * x[i] * z[j] for i in range(10) for j in range(4))
+                continue
+            scores[row] = 0.0
+            for unit in range(int(parameters[1])):
+                weights = parameters[2 + 10 * unit : 12 + 10 * unit]
+                inputs = [r, n, w, fits, excess, *z[1:], 1.0]
+                value = sum(weight * value for weight, value in zip(weights[:9], inputs, strict=True))
+                scores[row] += max(value, 0.0) * weights[9]
+        return scores
 
     def score(self, row, now):
         base, wait = float(self.scores.base[row]), now - self.ready[row]
@@ -461,6 +512,109 @@ class ReferenceNodes:
             if self.could_start(head, nodes):
                 return time, nodes
         return inf, nodes
+
+    # Conservative: every queued task holds pieces of nodes from some time on.
+
+    def act_conservative(self, now):
+        walk = self.settled_order(now)[: self.depth]
+        self.reserved = {row: kept for row, kept in self.reserved.items() if row in walk}
+        missed = any(time < now for time, *_ in self.reserved.values())
+        self.overran = any(self.ends[row][2] <= now for row in self.held)
+        if missed or self.overran:
+            again = [row for row in walk if row in self.reserved]
+            self.reserved = {}
+            for row in again:
+                self.reserve(row, now, inf)
+        else:
+            for row in walk:
+                if row in self.reserved:
+                    self.reserve(row, now, self.reserved[row][0])
+        while True:
+            for row in walk:
+                if row not in self.reserved:
+                    self.reserve(row, now, inf)
+            due = [row for row in walk if self.reserved[row][0] == now]
+            started = False
+            for row in due:
+                pieces = self.reserved[row][2]
+                if self.really_free(pieces):
+                    del self.reserved[row]
+                    self.begin(row, self.fixed[row], pieces, now)
+                    started = True
+            if not started or self.depth >= len(self.w):
+                return
+            walk = self.settled_order(now)[: self.depth]
+            if all(row in self.reserved for row in walk):
+                return
+
+    def really_free(self, pieces):
+        return all(
+            not self.nodes[number].away
+            and self.nodes[number].cpu >= cpu
+            and self.nodes[number].memory >= mem
+            and all(self.nodes[number].devices[device] >= amount for device, amount in parts.items())
+            for number, cpu, mem, parts in pieces
+        )
+
+    def reserve(self, row, now, latest):
+        """Hold the first pieces that stay free through the task's length, not later than `latest`."""
+        length = max(max(self.sides(row, self.estimate[row], self.fixed[row], g)) for g in self.sim.cluster.groups)
+        changes = self.planned_changes(row, now)
+        for begin in sorted({now, *(time for time, gives, _ in changes if gives and time > now)}):
+            if begin > latest:
+                return
+            nodes = self.state_after(changes, lambda time, at=begin: time <= at)
+            least = copy.deepcopy(nodes)
+            later = sorted({time for time, *_ in changes if begin < time < begin + length})
+            for time in later:
+                for node, other in zip(least, self.state_after(changes, lambda when, at=time: when <= at), strict=True):
+                    node.cpu, node.memory = min(node.cpu, other.cpu), min(node.memory, other.memory)
+                    node.away = max(node.away, other.away)
+                    node.devices = [min(pair) for pair in zip(node.devices, other.devices, strict=True)]
+            pieces = self.find(row, self.fixed[row], least)
+            if pieces is not None:
+                self.reserved[row] = (begin, self.lengths(row, self.estimate[row], self.fixed[row], pieces), pieces)
+                return
+        if latest == inf:
+            self.reserved[row] = (inf, (0.0, 0.0), [])
+
+    def planned_changes(self, row, now):
+        """Return (time, gives back, change of the nodes) of what runs, of others' reservations and of outages."""
+        changes = []
+
+        def change(time, pieces, part, sign):
+            def apply(nodes):
+                for number, cpu, mem, parts in pieces:
+                    nodes[number].take(
+                        cpu if part == 0 else 0, mem if part == 2 else 0, parts if part == 1 else {}, sign=sign
+                    )
+
+            changes.append((time, sign < 0, apply))
+
+        for other, held in self.held.items():
+            cpu, gpu, end = (max(time, now) for time in self.ends[other])
+            for part, time in enumerate((cpu, gpu, end)):
+                change(time, held, part, -1)
+        for other, (begin, (cpu, gpu), pieces) in self.reserved.items():
+            if other != row and begin < inf:
+                for part, length in enumerate((cpu, gpu, max(cpu, gpu))):
+                    if length > 0:
+                        change(begin, pieces, part, 1)
+                        change(begin + length, pieces, part, -1)
+        for time, number, sign in self.outages:
+
+            def away(nodes, number=number, sign=sign):
+                nodes[number].away += sign
+
+            changes.append((time, True, away))
+        return changes
+
+    def state_after(self, changes, applies):
+        nodes = copy.deepcopy(self.nodes)
+        for time, _, apply in changes:
+            if applies(time):
+                apply(nodes)
+        return nodes
 
     # Plans of eft and oracle: lists of (time, amount), the first entry being what is free now.
 

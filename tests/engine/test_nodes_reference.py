@@ -6,6 +6,8 @@ from reference_nodes import ReferenceNodes
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Outage, Simulation, Workload, parse_policy
 from scheduler_sim.engine.fitting import fit_workload
+from scheduler_sim.engine.kernels.nodes import NodeKernel
+from scheduler_sim.engine.kernels.pool import PoolKernel
 
 POLICIES = (
     "fcfs",
@@ -31,6 +33,17 @@ POLICIES = (
     "min_min+list@eft",
     "max_min+list",
     "sufferage+list@oracle",
+    "fcfs+conservative",
+    "sjf+conservative@best_fit",
+    "wfp3+conservative@worst_fit",
+    "multifactor+conservative",
+    "drf+conservative",
+    "round_robin",
+    "fcfs+conservative@random",
+    "fcfs+conservative@fgd",
+    "linear+list",
+    "linear",
+    "mlp+easy",
 )
 
 
@@ -83,22 +96,46 @@ def random_workload(generator, cluster):
     return fit_workload(workload, cluster, on_oversize="drop")[0]
 
 
+def kernels_for(simulation):
+    """Return the kernel that the simulation chose and, where that is the one of a single node, the general one."""
+    if isinstance(simulation.kernel, PoolKernel):
+        return []
+    if isinstance(simulation.kernel, NodeKernel):
+        return [simulation.kernel]
+    many = NodeKernel(
+        workload=simulation.workload,
+        cluster=simulation.cluster,
+        policy=simulation.policy,
+        scores=simulation.scores(),
+        choices=simulation.choices(),
+        options=simulation.options,
+    )
+    return [simulation.kernel, many]
+
+
 @pytest.mark.parametrize("policy", POLICIES)
-def test_the_kernel_agrees_exactly_with_the_reference(policy):
+def test_the_kernels_agree_exactly_with_the_reference(policy):
     for seed in range(40):
         generator = np.random.default_rng(seed)
         cluster = random_cluster(generator)
         workload = random_workload(generator, cluster)
-        options = Options(split_model=("concurrent", "sequential")[seed % 2], kill_at_estimate=seed % 3 == 0)
+        options = Options(
+            split_model=("concurrent", "sequential")[seed % 2],
+            kill_at_estimate=seed % 3 == 0,
+            conservative_depth=2 if seed % 5 == 4 else None,
+        )
         if not len(workload):
             continue
         simulation = Simulation(workload, cluster, parse_policy(policy), seed=seed, options=options)
-        if type(simulation.kernel).__name__ != "NodeKernel":
+        kernels = kernels_for(simulation)
+        if not kernels:
             continue
-        simulation.advance()
-        outcome, expected = simulation.outcome(), ReferenceNodes(simulation).play()
-        for name in ("start", "finish", "ready"):
-            assert getattr(outcome, f"{name}_time").tolist() == getattr(expected, name), (seed, name)
-        assert outcome.node.tolist() == expected.node, seed
-        assert outcome.device.tolist() == expected.device, seed
-        assert outcome.gpu_fraction.tolist() == expected.fraction, seed
+        expected = ReferenceNodes(simulation).play()
+        for kernel in kernels:
+            kernel.advance(until_time=np.inf, max_events=2**62)
+            outcome = kernel.outcome()
+            for name in ("start", "finish", "ready"):
+                assert getattr(outcome, f"{name}_time").tolist() == getattr(expected, name), (seed, name)
+            assert outcome.node.tolist() == expected.node, seed
+            assert outcome.device.tolist() == expected.device, seed
+            assert outcome.gpu_fraction.tolist() == expected.fraction, seed

@@ -21,6 +21,7 @@ from scheduler_sim.engine.kernels.nodes_state import (
     KIND,
     LISTED,
     NEWCOMERS,
+    QUEUED,
     RELEASED,
     TREE,
     WALKED,
@@ -149,22 +150,17 @@ def act_unplanned(
 def act_on_newcomers(s: Sim, now: float, fgd: bool | None) -> None:
     """Try only the tasks that became ready now: nothing was released, so what did not fit before does not fit now."""
     sort_newcomers(s)
-    limit = len(s.row_of_rank)
-    if s.settings[BACKFILL] == NONE:
-        limit = tree_next(s, 0, NOTHING - 1, NOTHING - 1)
+    none = s.settings[BACKFILL] == NONE
+    others_wait = s.counts[QUEUED] > s.counts[NEWCOMERS]
     for i in range(s.counts[NEWCOMERS]):
         row = s.newcomers[i]
         t = s.tasks[row]
-        if s.settings[BACKFILL] == NONE and t.rank > limit:
+        if none and others_wait and t.rank > tree_next(s, 0, NOTHING - 1, NOTHING - 1):
             return
         count = find(s, s.live, True, row, t.fixed, fgd)
         if count > 0:
             start(s, row, t.fixed, count, now)
-            if s.settings[BACKFILL] == NONE:
-                limit = tree_next(s, 0, NOTHING - 1, NOTHING - 1)
-                if limit < 0:
-                    return
-        elif s.settings[BACKFILL] == NONE:
+        elif none:
             return
 
 

@@ -69,6 +69,8 @@ def release(s: Sim, now: float) -> None:
             give_gpu(s, row)
         else:
             end(s, row, now)
+            if len(s.children) == 0:
+                continue
             for edge in range(s.child_offsets[row], s.child_offsets[row + 1]):
                 child = s.children[edge]
                 s.tasks[child].parents -= 1

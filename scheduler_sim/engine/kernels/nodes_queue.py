@@ -63,6 +63,15 @@ def tree_remove(s: Sim, rank: int) -> None:
 
 
 @inner_kernel
+def tree_clear(s: Sim, rank: int) -> None:
+    """Take out the task of `rank`, the only one there is."""
+    for level in range(len(s.levels)):
+        i = s.levels[level] + (rank >> (SHIFT * level))
+        s.tree_cpu[i] = NOTHING
+        s.tree_gpu[i] = NOTHING
+
+
+@inner_kernel
 def tree_next(s: Sim, rank: int, cpu: int, gpu: int) -> int:
     """Return the first rank from `rank` on whose needs lie within the bounds, -1 for none."""
     top = len(s.levels) - 1
@@ -120,7 +129,9 @@ def dequeue(s: Sim, row: int) -> None:
     """Take a task out that starts."""
     t = s.tasks[row]
     s.counts[QUEUED] -= 1
-    if s.settings[TREE]:
+    if s.settings[TREE] and s.counts[QUEUED] == 0:
+        tree_clear(s, t.rank)
+    elif s.settings[TREE]:
         tree_remove(s, t.rank)
     else:
         s.counts[LISTED] -= 1

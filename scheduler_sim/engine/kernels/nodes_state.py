@@ -53,18 +53,24 @@ WHOLE = 1000
 
 TASK = np.dtype(
     [
-        ("arrival", "f8"), ("offered", "f8"), ("base", "f8"), ("slope", "f8"), ("runtime", "f8"), ("estimate", "f8"),
-        ("intensity", "f8"), ("memory_mb", "f8"), ("fixed", "f8"), ("draw", "f8"), ("ready", "f8"), ("start", "f8"),
-        ("finish", "f8"), ("fraction", "f8"), ("cpu_end", "f8"), ("gpu_end", "f8"), ("end", "f8"),
-        ("cpu", "i8"), ("gpu", "i8"), ("memory", "i8"), ("full_cpu", "i8"), ("full_memory", "i8"), ("last_cpu", "i8"),
-        ("last_gpu", "i8"), ("last_memory", "i8"), ("full_nodes", "i8"), ("full_gpus", "i8"), ("chunk", "i8"),
-        ("rank", "i8"), ("place", "i8"), ("user", "i8"), ("parents", "i8"), ("gpu_nodes", "i8"), ("any_nodes", "i8"),
-        ("node", "i8"), ("device", "i8"), ("arrived", "i1"), ("hybrid", "i1"), ("can_cpu", "i1"), ("can_gpu", "i1"),
-        ("can_both", "i1"), ("on_gpu", "i1"), ("tried", "i8"), ("planned", "i8"),
-        ("fgd_kind", "i8"),
+        ("chunk", "i8"), ("start", "f8"), ("finish", "f8"), ("cpu", "i8"), ("gpu", "i8"), ("user", "i8"),
+        ("parents", "i8"), ("arrived", "i1"), ("hybrid", "i1"), ("can_cpu", "i1"), ("can_gpu", "i1"),
+        ("can_both", "i1"), ("on_gpu", "i1"), ("planned", "i1"), ("unused", "i1"),
+        ("arrival", "f8"), ("offered", "f8"), ("ready", "f8"), ("rank", "i8"), ("fixed", "f8"), ("full_nodes", "i8"),
+        ("gpu_nodes", "i8"), ("any_nodes", "i8"),
+        ("last_cpu", "i8"), ("last_gpu", "i8"), ("last_memory", "i8"), ("memory", "i8"), ("draw", "f8"),
+        ("fgd_kind", "i8"), ("place", "i8"), ("tried", "i8"),
+        ("runtime", "f8"), ("estimate", "f8"), ("intensity", "f8"), ("memory_mb", "f8"), ("fraction", "f8"),
+        ("cpu_end", "f8"), ("gpu_end", "f8"), ("end", "f8"),
+        ("node", "i8"), ("device", "i8"), ("base", "f8"), ("slope", "f8"), ("full_cpu", "i8"), ("full_memory", "i8"),
+        ("full_gpus", "i8"), ("unused_too", "i8"),
     ]
 )  # fmt: skip
-"""One record a task: what it asks for, what is known of it, and where it is."""
+"""One record a task: what it asks for, what is known of it, and where it is.
+
+Five lines of 64 bytes, each for one occasion: its end, the queue, the choice of nodes, its start, the rest. Tasks end
+far from where others arrive, so that each line which that touches is waited for.
+"""
 
 CHUNK = np.dtype(
     [

@@ -9,19 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import carray, types  # type: ignore[attr-defined]
-from numba.core import cgutils
-from numba.extending import intrinsic, overload_attribute
-
-
-@intrinsic
-def pointer_to(_context: Any, address: Any) -> Any:
-    """Turn an address into a pointer, in compiled code."""
-
-    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(address), generate
+from numba import types  # type: ignore[attr-defined]
+from numba.core.cgutils import get_record_member
+from numba.core.typing.templates import AttributeTemplate
+from numba.extending import infer_getattr, lower_getattr
+from numba.np.arrayobj import populate_array
+from numba.np.numpy_support import from_dtype
 
 
 def record_of(columns: dict[str, int]) -> np.dtype[np.void]:
@@ -44,24 +37,56 @@ def addresses(record: np.dtype[np.void], arrays: dict[str, npt.NDArray[Any]]) ->
     return table
 
 
-_KINDS: dict[tuple[str, str, int], Any] = {}
+# Numba ships without types for these.
+_member: Any = get_record_member
+_populate: Any = populate_array
+
+_READABLE: dict[str, Any] = {}
+"""What each name reads as: the type of an array, or of a single record."""
+
+
+@infer_getattr
+class AddressedArray(AttributeTemplate):  # type: ignore[misc]  # Numba ships without types
+    """Tells Numba's type inference what `record.name` is where the record holds such an address."""
+
+    key = types.Record
+
+    def generic_resolve(self, record: Any, name: str) -> Any:  # type: ignore[override]
+        """Return the type of the attribute, None where it is no address."""
+        return _READABLE.get(name) if f"{name}_at" in record.fields else None
 
 
 def readable(name: str, dimensions: int, dtype: Any) -> None:
     """Let compiled code read `record.name` as an array of `dtype`, for every record that holds such an address.
 
-    With 0 dimensions it reads as a single record.
+    With 0 dimensions it reads as a single record. The code is written out where it is used, without a function to
+    call, because hundreds of small functions are what a cold start would wait for.
     """
+    element = from_dtype(np.dtype(dtype))
+    kind = types.Array(element, dimensions, "C") if dimensions else element
+    _READABLE[name] = kind
 
-    def attribute(record):  # type: ignore[no-untyped-def]  # Numba compares signatures, annotations included
-        if f"{name}_at" not in record.fields:
-            return None
-        return _KINDS[(name, str(dtype), dimensions)]
+    @lower_getattr(types.Record, name)  # type: ignore[untyped-decorator, no-untyped-call]
+    def read(context: Any, builder: Any, record: Any, pointer: Any) -> Any:
+        def number(field: str) -> Any:
+            place = _member(builder, pointer, record.offset(field), context.get_data_type(types.int64))
+            return context.unpack_value(builder, types.int64, place, None if record.aligned else 1)
 
-    shape = ", ".join(f"record.{name}_{axis}" for axis in range(dimensions))
-    source = f"lambda record: carray(pointer_to(record.{name}_at), ({shape},), dtype)"
-    if dimensions == 0:
-        source = f"lambda record: carray(pointer_to(record.{name}_at), (1,), dtype)[0]"
-    # The attribute's name has to stand in the source, because compiled code looks fields up by literal names.
-    _KINDS[(name, str(dtype), dimensions)] = eval(source, {"carray": carray, "pointer_to": pointer_to, "dtype": dtype})  # noqa: S307 # nosec B307
-    overload_attribute(types.Record, name)(attribute)
+        address = number(f"{name}_at")
+        if not dimensions:
+            return builder.inttoptr(address, context.get_value_type(element))
+        itemsize = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(element)))
+        shape = [number(f"{name}_{axis}") for axis in range(dimensions)]
+        strides = [itemsize]
+        for length in reversed(shape[1:]):
+            strides.insert(0, builder.mul(strides[0], length))
+        array = context.make_array(kind)(context, builder)
+        _populate(
+            array,
+            data=builder.inttoptr(address, context.get_data_type(element).as_pointer()),
+            shape=shape,
+            strides=strides,
+            itemsize=itemsize,
+            meminfo=None,
+        )
+        return array._getvalue()

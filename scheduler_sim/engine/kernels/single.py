@@ -178,9 +178,7 @@ def _tasks(
     fraction = possible_fractions(choices.fraction, workload, asked)
     cores = np.where(workload.hybrid & (fraction == 1.0), 0, asked.cpu)
     gpus = np.where(workload.hybrid & (fraction == 0.0), 0, asked.gpu // MILLI)
-    pairs, kind, counts = np.unique(
-        np.stack((cores, gpus), axis=1), axis=0, return_inverse=True, return_counts=True
-    )
+    pairs, kind, counts = np.unique(np.stack((cores, gpus), axis=1), axis=0, return_inverse=True, return_counts=True)
     tasks = Tasks(
         offered=offered,
         runtime=runtime,
@@ -231,8 +229,6 @@ def _run(workload: Workload, cluster: Cluster, most: int) -> Run:
 
 def _plan(n: int, most: int, length: int, row_of_rank: IntArray) -> Plan:
     words, starts = make_rank_set(n)
-    lists = [Releases(np.zeros(size), np.zeros(size, np.int64), np.zeros(size, np.int64)) for size in (length, most)]
-    again = [Releases(*(column.copy() for column in releases)) for releases in lists]
     return Plan(
         words=words,
         starts=starts,
@@ -240,8 +236,12 @@ def _plan(n: int, most: int, length: int, row_of_rank: IntArray) -> Plan:
         fraction=np.full(n, np.nan),
         held_cores=np.zeros(n, np.int64),
         began=np.zeros(n, np.int64),
-        planned_cores=lists[0],
-        planned_gpus=again[0],
-        running_cores=lists[1],
-        running_gpus=again[1],
+        planned_cores=_releases(length),
+        planned_gpus=_releases(length),
+        running_cores=_releases(most),
+        running_gpus=_releases(most),
     )
+
+
+def _releases(length: int) -> Releases:
+    return Releases(np.zeros(length), np.zeros(length, np.int64), np.zeros(length, np.int64))

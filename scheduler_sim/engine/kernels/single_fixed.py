@@ -8,6 +8,7 @@ import numpy as np
 
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.heap import heap_pop, heap_push, number_pop, number_push
+from scheduler_sim.engine.kernels.nodes_state import bits_in, lowest_bit
 from scheduler_sim.engine.kernels.single_state import (
     ARRIVED,
     CPU_SIDE,
@@ -28,7 +29,6 @@ from scheduler_sim.engine.kernels.single_state import (
     lengths,
     lowest_devices,
 )
-from scheduler_sim.engine.kernels.nodes_state import bits_in, lowest_bit
 
 
 @kernel
@@ -123,7 +123,7 @@ def advance_fixed(
             queued -= 1
             running += 1
             row = row_of_rank[best]
-            mask = np.int64(0)
+            mask = 0
             left = need_gpus[need]
             if left > 0:
                 if in_turn:

@@ -44,6 +44,9 @@ NONE, LIST, EASY, CONSERVATIVE = range(4)
 
 CORES_USABLE, GPUS_USABLE, BOTH_USABLE = 1, 2, 4
 
+TENTHS = np.arange(11) / 10.0
+"""The fractions that `eft` tries."""
+
 
 @inner_kernel
 def add_release(times: FloatArray, amounts: IntArray, size: int, time: float, amount: int) -> int:
@@ -69,7 +72,7 @@ def free_at(times: FloatArray, amounts: IntArray, size: int, need: int) -> float
     for i in range(size):
         total += amounts[i]
         if total >= need:
-            return times[i]
+            return float(times[i])
     return np.inf
 
 
@@ -205,39 +208,41 @@ def best_option(
         return settled, begin, starts and begin == now
     cpu, _ = lengths(estimate, 0.0, intensity, memory_mb, True, on_gpu, speeds[0], speeds[1], speeds[2], False)
     _, gpu = lengths(estimate, 1.0, intensity, memory_mb, True, on_gpu, speeds[0], speeds[1], speeds[2], False)
-    exact = settled
-    count = 3
-    if planned == EARLIEST_FINISH:
-        count = 11
-    elif planned == ORACLE:
-        exact = cpu / (cpu + gpu) if cpu + gpu > 0.0 else 0.0
-        if sequential:
-            count = 2
     best_finish = best_fraction = best_begin = np.inf
-    on_both = max(now, cores_at, gpus_at)
-    for k in range(count):
-        if count == 11:
-            fraction = k / 10.0
-        else:
-            fraction = 0.0 if k == 0 else (1.0 if k == count - 1 else exact)
-        if fraction == 0.0:
-            begin = max(now, cores_at)
-            possible = usable & CORES_USABLE
-        elif fraction == 1.0:
-            begin = max(now, gpus_at)
-            possible = usable & GPUS_USABLE
-        else:
-            begin = on_both
-            possible = usable & BOTH_USABLE
-        if possible == 0 or begin == np.inf:
-            continue
-        cpu_side = (1.0 - fraction) * cpu
-        gpu_side = fraction * gpu
-        finish = begin + (gpu_side + cpu_side if sequential else max(cpu_side, gpu_side))
-        if finish < best_finish or (finish == best_finish and fraction < best_fraction):
-            best_finish = finish
-            best_fraction = fraction
+    if usable & CORES_USABLE:
+        best_begin = max(now, cores_at)
+        best_finish = best_begin + cpu
+        best_fraction = 0.0
+    begin = max(now, cores_at, gpus_at)
+    if usable & BOTH_USABLE and begin < np.inf:
+        if planned == EARLIEST_FINISH:
+            for k in range(1, 10):
+                cpu_side = (1.0 - TENTHS[k]) * cpu
+                gpu_side = TENTHS[k] * gpu
+                finish = begin + (gpu_side + cpu_side if sequential else max(cpu_side, gpu_side))
+                if finish < best_finish:
+                    best_finish = finish
+                    best_fraction = TENTHS[k]
+                    best_begin = begin
+        elif not (planned == ORACLE and sequential):
+            fraction = settled
+            if planned == ORACLE:
+                fraction = cpu / (cpu + gpu) if cpu + gpu > 0.0 else 0.0
+            if 0.0 < fraction < 1.0:
+                cpu_side = (1.0 - fraction) * cpu
+                gpu_side = fraction * gpu
+                finish = begin + (gpu_side + cpu_side if sequential else max(cpu_side, gpu_side))
+                if finish < best_finish:
+                    best_finish = finish
+                    best_fraction = fraction
+                    best_begin = begin
+    if usable & GPUS_USABLE:
+        begin = max(now, gpus_at)
+        if begin + gpu < best_finish:
+            best_fraction = 1.0
             best_begin = begin
+    if best_fraction == np.inf:
+        return settled, np.inf, False
     starts = best_begin == now and (best_fraction == 1.0 or cores_left) and (best_fraction == 0.0 or gpus_left)
     return best_fraction, best_begin, starts
 
@@ -293,7 +298,7 @@ def advance_planned(
             break
         reached = now
         newcomers = 0
-        lowest = np.int64(2**62)
+        lowest = 2**62
         highest_before = highest
         while pending > 0 and event_times[0] == now:
             code = event_codes[0]
@@ -334,7 +339,7 @@ def advance_planned(
         if queued == 0 or (free_cores == 0 and free == 0):
             kept = 0
             continue
-        cursor = np.int64(0)
+        cursor = 0
         waiting = False
         booked = False
         overdue = (on_cores > 0 and core_ends[0] <= now) or (on_gpus > 0 and gpu_ends[0] <= now)

@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
 from scheduler_sim.engine.execution import cpu_side_compiled, gpu_side_compiled
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
@@ -28,8 +26,8 @@ from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
 ) = range(16)
 """Places in the vector of counts; FREE_CORES counts thousandths, FREE_GPUS is a mask.
 
-Of a plan: the highest rank that was ever queued, whether the plan still holds, how many tasks have started, and how long
-the lists of the plan and of what runs are.
+Of a plan: the highest rank that was ever queued, whether the plan still holds, how many tasks have started, and how
+long the lists of the plan and of what runs are.
 """
 
 CPU_SIDE, GPU_SIDE, FINISH = range(3)
@@ -195,7 +193,7 @@ def lengths(
 @inner_kernel
 def lowest_devices(mask: int, count: int) -> int:
     """Return the lowest `count` bits of a mask, all of them where it has fewer."""
-    taken = np.int64(0)
+    taken = 0
     while count > 0 and mask != 0:
         taken |= mask & -mask
         mask &= mask - 1
