@@ -409,13 +409,15 @@ class ReferenceNodes:
             r, n = self.scores.features[row].tolist()
             w = sqrt(sqrt(sqrt(now - self.ready[row]))) / 2.5 - 1
             if self.gpu[row]:
-                excess = (self.gpu[row] - free_gpus) / (cluster.gpus * 1000)
+                # A split task may ask for GPUs where there are none.
+                excess = (self.gpu[row] - free_gpus) / (cluster.gpus * 1000) if cluster.gpus else inf
             else:
                 excess = (self.cpu[row] - free_cores) / (cluster.cores * 1000)
             fits, excess = float(excess <= 0), max(excess, 0.0)
             if parameters[0] == 0:
                 x = [r, n, r * n, r * r, n * n, w, r * w, n * w, fits, excess]
-                scores[row] = sum(parameters[2 + 4 * i + j] * x[i] * z[j] for i in range(10) for j in range(4))
+                folded = [sum(parameters[2 + 4 * i + j] * z[j] for j in range(4)) for i in range(10)]
+                scores[row] = sum(weight * value for weight, value in zip(folded, x, strict=True) if value)
                 continue
             scores[row] = 0.0
             for unit in range(int(parameters[1])):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import types  # type: ignore[attr-defined]
+from numba import types
 from numba.core.cgutils import get_record_member
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import infer_getattr, lower_getattr
@@ -46,7 +46,7 @@ _READABLE: dict[str, Any] = {}
 
 
 @infer_getattr
-class AddressedArray(AttributeTemplate):  # type: ignore[misc]  # Numba ships without types
+class AddressedArray(AttributeTemplate):
     """Tells Numba's type inference what `record.name` is where the record holds such an address."""
 
     key = types.Record
