@@ -53,11 +53,25 @@ def test_kernel_equals_plain_loop_on_many_jobs(order, backfill, load):
     )
 
 
-@pytest.mark.parametrize("backfill", ["none", "easy"])
-def test_kernel_equals_plain_loop_where_scores_cross_often(backfill):
-    workload = lognormal_workload(20_000, 128, 1.2, seed=4)
-    generator = np.random.default_rng(5)
-    scores = Scores(base=generator.uniform(0, 1e4, 20_000), slope=generator.uniform(0, 2, 20_000))
-    given_scores = [with_scores(workload, pool(128), backfill, Options(), scores) for _ in range(2)]
+def scores_near(generator, length):
+    return generator.uniform(0, 1e4, length), generator.uniform(0, 2, length)
+
+
+def scores_far(generator, length):
+    return generator.uniform(-1e6, 1e6, length), generator.lognormal(0, 4, length)
+
+
+def scores_few(generator, length):
+    return generator.integers(0, 5, length) / 3, generator.integers(0, 5, length) / 7
+
+
+@pytest.mark.parametrize("draw", [scores_near, scores_far, scores_few])
+@pytest.mark.parametrize("backfill", ["none", "list", "easy"])
+def test_kernel_equals_plain_loop_where_scores_cross_often(backfill, draw):
+    workload = lognormal_workload(20_000, 128, 0.9 if draw is scores_far else 1.2, seed=4, estimate_factor=3.0)
+    base, slope = draw(np.random.default_rng(5), 20_000)
+    given_scores = [
+        with_scores(workload, pool(128), backfill, Options(), Scores(base=base, slope=slope)) for _ in range(2)
+    ]
     given_scores[0].advance()
     np.testing.assert_array_equal(given_scores[0].outcome().start_time, play_plainly(given_scores[1]))

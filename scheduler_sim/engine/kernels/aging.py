@@ -3,247 +3,95 @@
 import numpy as np
 
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.kinetic_tree import (
-    FEWEST,
-    LEVELS,
-    OFFSETS,
-    SLOTS,
-    SPARES,
+    CPUS,
+    ROW,
+    UNTIL,
     KineticTree,
-    change,
+    enter,
     find,
-    renew,
-    resize,
+    leave,
+    may_start,
+    settle,
 )
-from scheduler_sim.engine.kernels.loop import Run, Tasks
+from scheduler_sim.engine.kernels.loop import Run, Tasks, arrives_by, begin, ends_by, next_instant, pause, release
 from scheduler_sim.engine.kernels.planned_ends import add_end, drop_end, shadow
-from scheduler_sim.engine.kernels.state import (
-    ARRIVED,
-    EASY,
-    EXTRA,
-    FINISHED,
-    FREE,
-    HEAD,
-    NONE,
-    QUEUED,
-    RUNNING,
-    UNSORTED,
-)
-
-_EVERYTHING = 2**62
-_NO_TASK = 2**62
+from scheduler_sim.engine.kernels.sorted_queue import EVERYTHING
+from scheduler_sim.engine.kernels.state import ARRIVED, EASY, EXTRA, FREE, HEAD, NONE, QUEUED, RUNNING
 
 
 @kernel
 def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, until: float, max_events: int) -> None:
     """Play whole instants up to `until` or until `max_events` events were applied."""
-    task_arrival, duration, task_expected, task_cpus, task_base, task_slope = tasks
+    arrival, duration, expected, cpus, _, _ = tasks
     counts, clock, start, finish, order, end_times, end_rows = run
-    (
-        shape,
-        rows,
-        base,
-        slope,
-        arrival,
-        cpus,
-        expected,
-        slots,
-        expiry,
-        spare,
-        stack,
-        shadow_times,
-        plan_times,
-        plan_rows,
-    ) = tree
-    arrived, free, finished = counts[ARRIVED], counts[FREE], counts[FINISHED]
-    queued, running, unsorted = counts[QUEUED], counts[RUNNING], counts[UNSORTED]
-    blocked, extra, shadow_time = counts[HEAD], counts[EXTRA], shadow_times[0]
-    length = len(task_arrival)
+    leaf_of, nodes, masks, floors, spread, stack, shadow_times, plan_times, plan_rows = tree
     easy = backfill == EASY
-    reached = clock[0]
-    last_row = -1
-    last_time = -np.inf
-    if finished > 0:
-        last_row = order[finished - 1]
-        last_time = finish[last_row]
     events = 0
     while events < max_events:
-        now = np.inf
-        if arrived < length:
-            now = task_arrival[arrived]
-        if running > 0:
-            now = min(now, end_times[0])
+        now = next_instant(arrival, counts, end_times)
         if now > until or now == np.inf:
-            if now < np.inf:
-                clock[1] = until
+            pause(now, until, clock)
             break
-        reached = now
+        clock[0] = now
         while True:
             # See `ranked`: what did not pass the same head before does not pass it now.
-            same = blocked >= 0 and (not easy or shadow_time >= now)
-            while running > 0 and end_times[0] <= now:
-                row = end_rows[0]
-                heap_pop(end_times, end_rows, running)
+            same = counts[HEAD] >= 0 and (not easy or shadow_times[0] >= now)
+            while ends_by(now, counts, end_times):
+                row = release(now, cpus, counts, finish, order, end_times, end_rows)
                 if easy:
-                    drop_end(start[row] + task_expected[row], row, running, plan_times, plan_rows)
-                running -= 1
-                free += task_cpus[row]
-                if last_time == now and last_row > row:
-                    unsorted = 1
-                last_time = now
-                last_row = row
-                order[finished] = row
-                finished += 1
+                    drop_end(start[row] + expected[row], row, counts[RUNNING] + 1, plan_times, plan_rows)
                 events += 1
                 same = False
             newest = -1
             arrivals = 0
-            while arrived < length and task_arrival[arrived] <= now:
-                size = shape[SLOTS]
-                wanted = size
-                if shape[SPARES] == 0:
-                    wanted = 2 * size
-                elif size > FEWEST and 8 * queued < size:
-                    wanted = size // 2
-                if wanted != size:
-                    resize(
-                        now,
-                        wanted,
-                        shape,
-                        rows,
-                        base,
-                        slope,
-                        arrival,
-                        cpus,
-                        expected,
-                        slots,
-                        expiry,
-                        spare,
-                    )
-                shape[SPARES] -= 1
-                newest = spare[shape[SPARES]]
-                rows[newest] = arrived
-                base[newest] = task_base[arrived]
-                slope[newest] = task_slope[arrived]
-                arrival[newest] = task_arrival[arrived]
-                cpus[newest] = task_cpus[arrived]
-                expected[newest] = task_expected[arrived]
-                change(
-                    now,
-                    newest,
-                    True,
-                    shape,
-                    rows,
-                    base,
-                    slope,
-                    arrival,
-                    cpus,
-                    expected,
-                    slots,
-                    expiry,
-                )
-                arrived += 1
-                queued += 1
+            while arrives_by(now, arrival, counts):
+                newest = leaf_of[counts[ARRIVED]]
+                enter(now, newest, nodes, masks, floors, spread)
+                counts[ARRIVED] += 1
+                counts[QUEUED] += 1
                 arrivals += 1
             events += arrivals
+            same = same and arrivals <= 1
             if not same:
-                blocked = -1
-            searching = False
-            root = shape[OFFSETS + shape[LEVELS] - 1]
-            while queued > 0 and cpus[root] <= free:
-                if expiry[root] < now:
-                    renew(
-                        now,
-                        shape,
-                        rows,
-                        base,
-                        slope,
-                        arrival,
-                        cpus,
-                        expected,
-                        slots,
-                        expiry,
-                        stack,
-                    )
-                if searching:
-                    slot = find(
-                        now,
-                        free,
-                        shadow_time,
-                        extra,
-                        shape,
-                        rows,
-                        base,
-                        slope,
-                        arrival,
-                        cpus,
-                        expected,
-                        slots,
-                        stack,
-                    )
-                    if slot < 0:
-                        break
-                    passes = True
+                counts[HEAD] = -1
+            blocked = False
+            while counts[QUEUED] > 0 and nodes[0, CPUS] <= counts[FREE]:
+                if blocked and same:
+                    leaf = -1
+                    if newest >= 0 and may_start(now, newest, counts[FREE], shadow_times[0], counts[EXTRA], nodes):
+                        leaf = newest
+                    newest = -1
+                elif blocked:
+                    leaf = find(now, counts[FREE], shadow_times[0], counts[EXTRA], nodes, masks, stack, spread)
                 else:
-                    slot = slots[root]
-                    passes = cpus[slot] > free
-                    if passes and backfill == NONE:
+                    if nodes[0, UNTIL] < now:
+                        settle(now, 0, nodes, masks, floors, spread)
+                    row = int(nodes[0, ROW])
+                    leaf = leaf_of[row]
+                    blocked = cpus[row] > counts[FREE]
+                    same = same and blocked and row == counts[HEAD]
+                    if blocked and backfill == NONE:
                         break
-                    if passes and not (same and arrivals <= 1 and rows[slot] == blocked):
-                        blocked = rows[slot]
-                        shadow_time, extra = np.inf, _EVERYTHING
+                    if blocked and not same:
+                        counts[HEAD] = row
+                        shadow_times[0], counts[EXTRA] = np.inf, EVERYTHING
                         if easy:
-                            shadow_time, extra = shadow(
-                                now, free, cpus[slot], task_cpus, running, plan_times, plan_rows
+                            shadow_times[0], counts[EXTRA] = shadow(
+                                now, counts[FREE], cpus[row], cpus, counts[RUNNING], plan_times, plan_rows
                             )
-                        searching = True
+                    if blocked:
                         continue
-                    if passes:
-                        if newest < 0 or cpus[newest] > free:
-                            break
-                        if now + expected[newest] > shadow_time and cpus[newest] > extra:
-                            break
-                        slot, newest = newest, -1
-                    else:
-                        same = False
-                        blocked = -1
-                row = rows[slot]
-                need = cpus[slot]
-                end = now + expected[slot]
+                    counts[HEAD] = -1
+                if leaf < 0:
+                    break
+                row = int(nodes[leaf, ROW])
                 if easy:
-                    if passes and end > shadow_time:
-                        extra -= need
-                    add_end(end, row, running, plan_times, plan_rows)
-                end = now + duration[row]
-                start[row] = now
-                finish[row] = end
-                heap_push(end_times, end_rows, running, end, row)
-                running += 1
-                queued -= 1
-                free -= need
-                rows[slot] = -1
-                cpus[slot] = _NO_TASK
-                expected[slot] = np.inf
-                spare[shape[SPARES]] = slot
-                shape[SPARES] += 1
-                change(
-                    now,
-                    slot,
-                    False,
-                    shape,
-                    rows,
-                    base,
-                    slope,
-                    arrival,
-                    cpus,
-                    expected,
-                    slots,
-                    expiry,
-                )
-            if running == 0 or end_times[0] > now:
+                    end = now + expected[row]
+                    if blocked and end > shadow_times[0]:
+                        counts[EXTRA] -= cpus[row]
+                    add_end(end, row, counts[RUNNING], plan_times, plan_rows)
+                leave(now, leaf, nodes, masks, floors, spread)
+                begin(now, row, duration, cpus, counts, start, finish, end_times, end_rows)
+            if not ends_by(now, counts, end_times):
                 break
-    clock[0] = reached
-    counts[ARRIVED], counts[FREE], counts[FINISHED] = arrived, free, finished
-    counts[QUEUED], counts[RUNNING], counts[UNSORTED] = queued, running, unsorted
-    counts[HEAD], counts[EXTRA], shadow_times[0] = blocked, extra, shadow_time

@@ -1,375 +1,333 @@
 """Queues whose order changes with time: a kinetic tournament of scores that are linear in the wait.
 
-Entries lie in blocks. The lowest level holds the queued tasks; an entry above stands for a block below: a copy of its
-best task, the time until which that one surely stays the best (Basch, Guibas & Hershberger, Data structures for mobile
-data, SODA 1997), and the least processors and duration of all tasks below. A look at the queue renews only the entries
-whose time has run out. The certificates allow for the rounding of the scores, so that the order is that of the
-computed scores, ties included. Copies keep a block together in memory, which is what a long queue waits for.
+The leaves are all tasks of the workload by slope (for backfilling by processors, then slope), and a node above says
+which queued task below it is the best, and until when that one surely stays the best (Basch, Guibas & Hershberger, Data
+structures for mobile data, SODA 1997). A node whose time has run out still bounds what lies below it: no score there
+falls faster than the steepest slope. So it is decided anew only when it may hold the best task of the node above, and
+since neighbours fall about equally fast, the bound is close. The order of the leaves is a matter of speed only.
 
-An entry is never taken for surer than what lies below it: whoever changes one climbs until nothing changes any more.
+Where a node is sure of its best task, that one is the best of all nodes between it and its leaf: who takes it out finds
+every node that names it by climbing.
+
+Times and bounds allow for the rounding of the scores, so that the order is that of the computed scores, ties included:
+a computed score is off by less than 3 units of 2^-53 of its value and its base.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import bare_kernel
+from scheduler_sim.engine.kernels.loop import Tasks
+from scheduler_sim.engine.kernels.state import NONE
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
-BLOCK = 16
-"""Entries in a block. They are searched one after the other, which beats the four levels of a tree they replace."""
+BASE, SLOPE, ARRIVAL, ROW, UNTIL, STEEPEST, CPUS, EXPECTED = range(8)
+"""Columns of `KineticTree.nodes`, one line of the cache a node: the best task below, the last instant at which it
+surely is, and of all queued tasks below no less than the greatest slope, the least processors and duration."""
 
-SLOTS, SPARES, LEVELS, OFFSETS = range(4)
-"""Places in `KineticTree.shape`: entries of the lowest level, how many of them are empty, levels, and from here on
-where each level begins; the lowest begins at 0."""
+SHIFT = 3
+FAN = 1 << SHIFT
+"""Children of a node."""
 
-FEWEST = 4 * BLOCK
-_NO_TASK = 2**62
-_ROUNDING = 8 * 2.0**-52
-_HALF = 8 * BLOCK
-"""Half of the stack: entries lie in the first half, their levels in the second."""
+LOWEST_BIT = np.array([0] + [(mask & -mask).bit_length() - 1 for mask in range(1, 1 << FAN)])
+"""Of each mask of children that is not 0, the first child."""
+
+_ROUNDING = 16 * 2.0**-53
 
 
 class KineticTree(NamedTuple):
     """The queue.
 
     Attributes:
-        shape: see above.
-        rows, base, slope, arrival: of each entry's best task; row -1 for an empty entry.
-        cpus, expected: of each entry, the least of its tasks.
-        slots: of each entry, where its best task lies in the lowest level.
-        expiry: of each entry, the last instant at which its best task is sure; infinite in the lowest level.
-        spare: the empty slots, a stack.
-        stack: entries still to visit.
+        leaf_of: shape (n,), the node of each row.
+        nodes: shape (nodes, 8), by columns; the children of node i are i * FAN + 1 and following.
+        masks: of each node that is no leaf, which children have queued tasks below.
+        floors: shape (FAN,), what no score below each child of the node in question is below.
+        spread: twice the greatest absolute base.
+        stack: nodes still to visit.
         shadow: shape (1,), the blocked head's shadow time.
         plan_times, plan_rows: the running tasks by expected end, see `planned_ends`; used by EASY.
     """
 
-    shape: IntArray
-    rows: IntArray
-    base: FloatArray
-    slope: FloatArray
-    arrival: FloatArray
-    cpus: IntArray
-    expected: FloatArray
-    slots: IntArray
-    expiry: FloatArray
-    spare: IntArray
+    leaf_of: IntArray
+    nodes: FloatArray
+    masks: IntArray
+    floors: FloatArray
+    spread: float
     stack: IntArray
     shadow: FloatArray
     plan_times: FloatArray
     plan_rows: IntArray
 
 
-def make_kinetic_tree(length: int, most_running: int) -> KineticTree:
-    """Return the empty queue of `length` tasks."""
-    slots = FEWEST
-    while slots < length:
-        slots *= 2
-    entries = slots + slots // (BLOCK - 1) + _HALF
-    tree = KineticTree(
-        shape=np.zeros(24, np.int64),
-        rows=np.empty(entries, np.int64),
-        base=np.empty(entries),
-        slope=np.empty(entries),
-        arrival=np.empty(entries),
-        cpus=np.empty(entries, np.int64),
-        expected=np.empty(entries),
-        slots=np.empty(entries, np.int64),
-        expiry=np.empty(entries),
-        spare=np.empty(slots, np.int64),
-        stack=np.empty(2 * _HALF, np.int64),
+def make_kinetic_tree(backfill: int, tasks: Tasks, most_running: int) -> KineticTree:
+    """Return the empty queue."""
+    n = len(tasks.base)
+    inner, width = 1, FAN
+    while width < n:
+        inner += width
+        width *= FAN
+    row_at = np.argsort(tasks.slope, kind="stable")
+    if backfill != NONE:
+        # What fits are then the first leaves, and among tasks of one size the short ones have neighbouring slopes.
+        row_at = row_at[np.argsort(tasks.cpus[row_at], kind="stable")]
+    leaf_of = np.empty(n, np.int64)
+    leaf_of[row_at] = np.arange(inner, inner + n)
+    room = np.empty((inner + n + 1) * 8)
+    aligned = -(room.ctypes.data // 8) % 8
+    nodes = room[aligned : aligned + (inner + n) * 8].reshape(-1, 8)
+    leaves = nodes[inner:]
+    leaves[:, BASE] = tasks.base[row_at]
+    leaves[:, SLOPE] = leaves[:, STEEPEST] = tasks.slope[row_at]
+    leaves[:, ARRIVAL] = tasks.arrival[row_at]
+    leaves[:, ROW] = row_at
+    leaves[:, UNTIL] = np.inf
+    leaves[:, CPUS] = tasks.cpus[row_at]
+    leaves[:, EXPECTED] = tasks.expected[row_at]
+    return KineticTree(
+        leaf_of=leaf_of,
+        nodes=nodes,
+        masks=np.zeros(inner, np.int64),
+        floors=np.empty(FAN),
+        spread=float(2.0 * np.abs(tasks.base).max(initial=0.0)),
+        stack=np.empty(64 * FAN, np.int64),
         shadow=np.zeros(1),
         plan_times=np.empty(most_running),
         plan_rows=np.empty(most_running, np.int64),
     )
-    resize(0.0, FEWEST, *tree[:10])
-    return tree
 
 
-@kernel
-def sure_until(
-    now: float,
-    ahead: float,
-    behind: float,
-    base: float,
-    other_base: float,
-    slope: float,
-    other_slope: float,
-    earlier: bool,
-) -> float:
-    """Return the last instant at which a task surely beats another; their scores are `ahead` and `behind`.
+@bare_kernel
+def score(now: float, node: int, nodes: FloatArray) -> float:
+    """Return the score of a node's best task."""
+    return float(nodes[node, BASE] - nodes[node, SLOPE] * (now - nodes[node, ARRIVAL]))
 
-    A winner that leads by g stays ahead for x seconds while g - (A2 - A1) x >= r (V + (A1 + A2) x), where A1 and A2
-    are the slopes of winner and loser, V bounds the values and r the relative error of a computed score. A task that
-    is not later, not flatter and not above the other stays ahead for ever, because rounding is monotone.
-    """
-    if earlier and slope >= other_slope and base <= other_base:
-        return np.inf
-    size = abs(ahead) + abs(behind) + abs(base) + abs(other_base)
-    room = (behind - ahead) - _ROUNDING * size
+
+@bare_kernel
+def floor_of(now: float, node: int, nodes: FloatArray, spread: float) -> float:
+    """Return what no score below a node is below: its best one's while that is sure."""
+    until = nodes[node, UNTIL]
+    if until >= now:
+        return score(now, node, nodes)
+    value = score(until, node, nodes)
+    fall = nodes[node, STEEPEST] * (now - until)
+    return float(value - fall - _ROUNDING * (abs(value) + fall + spread))
+
+
+@bare_kernel
+def never_passes(other: int, winner: int, nodes: FloatArray) -> bool:
+    """Tell whether a task stays behind because it is later, not steeper and not lower: rounding is monotone."""
+    return bool(
+        nodes[winner, ROW] < nodes[other, ROW]
+        and nodes[winner, SLOPE] >= nodes[other, SLOPE]
+        and nodes[winner, BASE] <= nodes[other, BASE]
+    )
+
+
+@bare_kernel
+def lead_lasts(ahead: float, behind: float, slope: float, other_slope: float, spread: float) -> float:
+    """Return for how many seconds a score `ahead` surely beats one `behind` that falls by `other_slope` at most."""
+    room = (behind - ahead) - _ROUNDING * (abs(behind) + abs(ahead) + spread)
     if room <= 0.0:
-        return now
+        return 0.0
     rate = (other_slope - slope) + _ROUNDING * (other_slope + slope)
     if rate <= 0.0:
         return np.inf
-    end = now + 0.999999999 * (room / rate)
+    return float(room / rate)
+
+
+@bare_kernel
+def after(now: float, seconds: float) -> float:
+    """Return the instant so many seconds later, or a little earlier than that."""
+    if seconds == np.inf:
+        return np.inf
+    end = now + 0.999999999 * seconds
     return max(now, end - 4.5e-16 * abs(end))
 
 
-@kernel
-def settle(
-    now: float,
-    first: int,
-    entry: int,
-    rows: IntArray,
-    base: FloatArray,
-    slope: FloatArray,
-    arrival: FloatArray,
-    cpus: IntArray,
-    expected: FloatArray,
-    slots: IntArray,
-    expiry: FloatArray,
-) -> None:
-    """Decide an entry from its block, which begins at `first`."""
-    winner = -1
-    ahead = np.inf
-    need = _NO_TASK
-    length = np.inf
-    until = np.inf
-    for i in range(first, first + BLOCK):
-        if rows[i] < 0:
-            continue
-        need = min(need, cpus[i])
-        length = min(length, expected[i])
-        until = min(until, expiry[i])
-        value = base[i] - slope[i] * (now - arrival[i])
-        if winner < 0 or value < ahead or (value == ahead and rows[i] < rows[winner]):
-            winner = i
-            ahead = value
-    cpus[entry] = need
-    expected[entry] = length
-    if winner < 0:
-        rows[entry] = -1
-        expiry[entry] = np.inf
-        return
-    for i in range(first, first + BLOCK):
-        if rows[i] >= 0 and i != winner:
-            behind = base[i] - slope[i] * (now - arrival[i])
-            earlier = rows[winner] < rows[i]
-            end = sure_until(now, ahead, behind, base[winner], base[i], slope[winner], slope[i], earlier)
-            until = min(until, end)
-    rows[entry] = rows[winner]
-    base[entry] = base[winner]
-    slope[entry] = slope[winner]
-    arrival[entry] = arrival[winner]
-    slots[entry] = slots[winner]
-    expiry[entry] = until
-
-
-@kernel
-def renew(
-    now: float,
-    shape: IntArray,
-    rows: IntArray,
-    base: FloatArray,
-    slope: FloatArray,
-    arrival: FloatArray,
-    cpus: IntArray,
-    expected: FloatArray,
-    slots: IntArray,
-    expiry: FloatArray,
-    stack: IntArray,
-) -> None:
-    """Decide anew the entries that are no longer sure, from below."""
-    level = shape[LEVELS] - 1
-    stack[0] = shape[OFFSETS + level]
-    stack[_HALF] = level
-    top = 0
-    while top >= 0:
-        entry = abs(stack[top])
-        level = stack[_HALF + top]
-        first = shape[OFFSETS + level - 1] + (entry - shape[OFFSETS + level]) * BLOCK
-        if stack[top] < 0 or level == 1:
-            settle(now, first, entry, rows, base, slope, arrival, cpus, expected, slots, expiry)
-            top -= 1
-            continue
-        # A negative entry comes up again once the expired ones below it are decided.
-        stack[top] = -entry
-        for i in range(first, first + BLOCK):
-            if expiry[i] < now:
-                top += 1
-                stack[top] = i
-                stack[_HALF + top] = level - 1
-
-
-@kernel
-def change(
-    now: float,
-    slot: int,
-    entering: bool,
-    shape: IntArray,
-    rows: IntArray,
-    base: FloatArray,
-    slope: FloatArray,
-    arrival: FloatArray,
-    cpus: IntArray,
-    expected: FloatArray,
-    slots: IntArray,
-    expiry: FloatArray,
-) -> None:
-    """Put the entries above right after a slot was filled (`entering`) or emptied."""
-    child = slot
-    place = slot
-    child_is_new = True
-    for level in range(1, shape[LEVELS]):
-        place //= BLOCK
-        entry = shape[OFFSETS + level] + place
-        first = shape[OFFSETS + level - 1] + place * BLOCK
-        row = rows[entry]
-        until = min(expiry[entry], expiry[child])
-        need = cpus[entry]
-        length = expected[entry]
-        decided = False
-        if entering:
-            need = min(need, cpus[slot])
-            length = min(length, expected[slot])
-            if row >= 0 and expiry[entry] >= now:
-                ahead = base[entry] - slope[entry] * (now - arrival[entry])
-                behind = base[slot] - slope[slot] * (now - arrival[slot])
-                if ahead < behind or (ahead == behind and row < rows[slot]):
-                    decided = True
-                    earlier = row < rows[slot]
-                    end = sure_until(now, ahead, behind, base[entry], base[slot], slope[entry], slope[slot], earlier)
-                    until = min(until, end)
-        elif not child_is_new:
-            decided = True
-            need = _NO_TASK
-            length = np.inf
-            for i in range(first, first + BLOCK):
-                need = min(need, cpus[i])
-                length = min(length, expected[i])
-        if decided:
-            if until == expiry[entry] and need == cpus[entry] and length == expected[entry]:
-                return
-            expiry[entry] = until
-            cpus[entry] = need
-            expected[entry] = length
-        else:
-            settle(now, first, entry, rows, base, slope, arrival, cpus, expected, slots, expiry)
-        child = entry
-        child_is_new = rows[entry] != row
-
-
-@kernel
-def resize(
-    now: float,
-    wanted: int,
-    shape: IntArray,
-    rows: IntArray,
-    base: FloatArray,
-    slope: FloatArray,
-    arrival: FloatArray,
-    cpus: IntArray,
-    expected: FloatArray,
-    slots: IntArray,
-    expiry: FloatArray,
-    spare: IntArray,
-) -> None:
-    """Close the gaps between the slots and build a tree of `wanted` slots, a multiple of a block."""
-    used = 0
-    for slot in range(shape[SLOTS]):
-        if rows[slot] >= 0:
-            rows[used] = rows[slot]
-            base[used] = base[slot]
-            slope[used] = slope[slot]
-            arrival[used] = arrival[slot]
-            cpus[used] = cpus[slot]
-            expected[used] = expected[slot]
-            used += 1
-    for slot in range(wanted):
-        slots[slot] = slot
-        expiry[slot] = np.inf
-    for slot in range(used, wanted):
-        spare[wanted - 1 - slot] = slot
-    shape[SLOTS] = wanted
-    shape[SPARES] = wanted - used
-    filled = used
-    width = wanted
-    begin = 0
-    level = 0
+@bare_kernel
+def settle(now: float, start: int, nodes: FloatArray, masks: IntArray, floors: FloatArray, spread: float) -> None:
+    """Decide a node, and before it those below that may hold its best task and are not sure."""
+    node = start
     while True:
-        # Each level is filled up with empty entries to a whole number of blocks.
-        for i in range(begin + filled, begin + width):
-            rows[i] = -1
-            expiry[i] = np.inf
-            cpus[i] = _NO_TASK
-            expected[i] = np.inf
-        shape[OFFSETS + level] = begin
-        level += 1
-        if width == 1:
-            break
-        filled = width // BLOCK
-        above = begin + width
-        for i in range(filled):
-            settle(now, begin + i * BLOCK, above + i, rows, base, slope, arrival, cpus, expected, slots, expiry)
-        begin = above
-        width = filled if filled == 1 else (filled + BLOCK - 1) // BLOCK * BLOCK
-    shape[LEVELS] = level
+        first = (node << SHIFT) + 1
+        best = -1
+        lowest = np.inf
+        sure = True
+        left = masks[node]
+        while left != 0:
+            i = LOWEST_BIT[left]
+            left &= left - 1
+            child = first + i
+            value = floor_of(now, child, nodes, spread)
+            floors[i] = value
+            if best >= 0 and (value > lowest or (value == lowest and not sure)):
+                continue
+            child_sure = nodes[child, UNTIL] >= now
+            if best >= 0 and value == lowest and child_sure and nodes[child, ROW] > nodes[best, ROW]:
+                continue
+            best = child
+            lowest = value
+            sure = child_sure
+        if not sure:
+            node = best
+            continue
+        slope = nodes[best, SLOPE]
+        lasts = nodes[best, UNTIL] - now
+        steepest = nodes[best, STEEPEST]
+        cpus = nodes[best, CPUS]
+        expected = nodes[best, EXPECTED]
+        left = masks[node]
+        while left != 0:
+            i = LOWEST_BIT[left]
+            left &= left - 1
+            child = first + i
+            if child == best:
+                continue
+            steepest = max(steepest, nodes[child, STEEPEST])
+            cpus = min(cpus, nodes[child, CPUS])
+            expected = min(expected, nodes[child, EXPECTED])
+            seconds = lead_lasts(lowest, floors[i], slope, nodes[child, STEEPEST], spread)
+            if seconds < lasts and nodes[child, UNTIL] >= now:
+                sure_for = nodes[child, UNTIL] - now
+                if not never_passes(child, best, nodes):
+                    sure_for = min(sure_for, lead_lasts(lowest, floors[i], slope, nodes[child, SLOPE], spread))
+                seconds = max(seconds, sure_for)
+            lasts = min(lasts, seconds)
+        for column in range(UNTIL):
+            nodes[node, column] = nodes[best, column]
+        nodes[node, UNTIL] = after(now, lasts)
+        nodes[node, STEEPEST] = steepest
+        nodes[node, CPUS] = cpus
+        nodes[node, EXPECTED] = expected
+        if node == start:
+            return
+        node = (node - 1) >> SHIFT
 
 
-@kernel
+@bare_kernel
+def enter(now: float, leaf: int, nodes: FloatArray, masks: IntArray, floors: FloatArray, spread: float) -> None:
+    """Queue a leaf's task."""
+    value = score(now, leaf, nodes)
+    certain = False
+    child = leaf
+    while child > 0:
+        node = (child - 1) >> SHIFT
+        before = masks[node]
+        masks[node] = before | (1 << ((child - 1) & (FAN - 1)))
+        leads_below = nodes[child, ROW] == nodes[leaf, ROW]
+        child = node
+        if before == 0:
+            for column in range(8):
+                nodes[node, column] = nodes[leaf, column]
+            continue
+        if certain and (
+            nodes[leaf, STEEPEST] <= nodes[node, STEEPEST]
+            and nodes[leaf, CPUS] >= nodes[node, CPUS]
+            and nodes[leaf, EXPECTED] >= nodes[node, EXPECTED]
+        ):
+            return
+        nodes[node, STEEPEST] = max(nodes[node, STEEPEST], nodes[leaf, STEEPEST])
+        nodes[node, CPUS] = min(nodes[node, CPUS], nodes[leaf, CPUS])
+        nodes[node, EXPECTED] = min(nodes[node, EXPECTED], nodes[leaf, EXPECTED])
+        if certain:
+            continue
+        if nodes[node, UNTIL] < now:
+            if value - _ROUNDING * (abs(value) + spread) < floor_of(now, node, nodes, spread):
+                settle(now, node, nodes, masks, floors, spread)
+            continue
+        best = score(now, node, nodes)
+        if value < best or (value == best and nodes[leaf, ROW] < nodes[node, ROW]):
+            if not leads_below:
+                settle(now, node, nodes, masks, floors, spread)
+                continue
+            seconds = np.inf
+            if not never_passes(node, leaf, nodes):
+                seconds = lead_lasts(value, best, nodes[leaf, SLOPE], nodes[node, SLOPE], spread)
+            for column in range(UNTIL):
+                nodes[node, column] = nodes[leaf, column]
+        elif never_passes(leaf, node, nodes):
+            # Whoever is better than the best here is better than the newcomer: nothing above changes by it.
+            certain = True
+            continue
+        else:
+            seconds = lead_lasts(best, value, nodes[node, SLOPE], nodes[leaf, SLOPE], spread)
+            certain = seconds == np.inf
+        nodes[node, UNTIL] = min(nodes[node, UNTIL], after(now, seconds))
+
+
+@bare_kernel
+def leave(now: float, leaf: int, nodes: FloatArray, masks: IntArray, floors: FloatArray, spread: float) -> None:
+    """Take a leaf's task out of the queue."""
+    empty = True
+    child = leaf
+    while child > 0:
+        node = (child - 1) >> SHIFT
+        if empty:
+            masks[node] &= ~(1 << ((child - 1) & (FAN - 1)))
+            empty = masks[node] == 0
+        child = node
+        if empty:
+            continue
+        if nodes[node, ROW] == nodes[leaf, ROW]:
+            settle(now, node, nodes, masks, floors, spread)
+            continue
+        cpus = np.inf
+        expected = np.inf
+        left = masks[node]
+        while left != 0:
+            other = (node << SHIFT) + 1 + LOWEST_BIT[left]
+            left &= left - 1
+            cpus = min(cpus, nodes[other, CPUS])
+            expected = min(expected, nodes[other, EXPECTED])
+        if cpus == nodes[node, CPUS] and expected == nodes[node, EXPECTED]:
+            return
+        nodes[node, CPUS] = cpus
+        nodes[node, EXPECTED] = expected
+
+
+@bare_kernel
+def may_start(now: float, node: int, free: int, shadow_time: float, extra: int, nodes: FloatArray) -> bool:
+    """Tell whether a task, or one below a node, fits and ends by the shadow time or needs only extra processors."""
+    cpus = nodes[node, CPUS]
+    return bool(cpus <= free and (cpus <= extra or now + nodes[node, EXPECTED] <= shadow_time))
+
+
+@bare_kernel
 def find(
     now: float,
     free: int,
     shadow_time: float,
     extra: int,
-    shape: IntArray,
-    rows: IntArray,
-    base: FloatArray,
-    slope: FloatArray,
-    arrival: FloatArray,
-    cpus: IntArray,
-    expected: FloatArray,
-    slots: IntArray,
+    nodes: FloatArray,
+    masks: IntArray,
     stack: IntArray,
+    spread: float,
 ) -> int:
-    """Return the slot of the best task that fits and ends by the shadow time or needs only extra processors, or -1.
-
-    All entries must be sure at `now`. An entry's score bounds what lies below it.
-    """
-    level = shape[LEVELS] - 1
-    stack[0] = shape[OFFSETS + level]
-    stack[_HALF] = level
+    """Return the leaf of the best task that may start, or -1."""
+    stack[0] = 0
     top = 0
     found = -1
     lowest = np.inf
     while top >= 0:
-        entry = stack[top]
-        level = stack[_HALF + top]
+        node = stack[top]
         top -= 1
-        value = base[entry] - slope[entry] * (now - arrival[entry])
-        if found >= 0 and (value > lowest or (value == lowest and rows[entry] > rows[found])):
+        if found >= 0 and floor_of(now, node, nodes, spread) > lowest:
             continue
-        slot = slots[entry]
-        if cpus[slot] <= free and (cpus[slot] <= extra or now + expected[slot] <= shadow_time):
-            found = slot
-            lowest = value
-            continue
-        if level == 0:
-            continue
-        first = shape[OFFSETS + level - 1] + (entry - shape[OFFSETS + level]) * BLOCK
-        for i in range(first, first + BLOCK):
-            if cpus[i] > free or (cpus[i] > extra and now + expected[i] > shadow_time):
+        left = masks[node]
+        while left != 0:
+            child = (node << SHIFT) + 1 + LOWEST_BIT[left]
+            left &= left - 1
+            if not may_start(now, child, free, shadow_time, extra, nodes):
                 continue
-            value = base[i] - slope[i] * (now - arrival[i])
-            if found >= 0 and (value > lowest or (value == lowest and rows[i] > rows[found])):
+            value = floor_of(now, child, nodes, spread)
+            if found >= 0 and value > lowest:
                 continue
-            if level == 1:
-                found = i
+            if child < len(masks):
+                top += 1
+                stack[top] = child
+            elif found < 0 or value < lowest or nodes[child, ROW] < nodes[found, ROW]:
+                found = child
                 lowest = value
-                continue
-            top += 1
-            stack[top] = i
-            stack[_HALF + top] = level - 1
     return found

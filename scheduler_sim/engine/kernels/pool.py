@@ -90,7 +90,7 @@ class PoolKernel:
         if self._static:
             sorted_queue = make_sorted_queue(tasks, len(run.end_rows))
             return lambda until, events: advance_ranked(backfill, tasks, run, sorted_queue, until, events)
-        kinetic = make_kinetic_tree(n, len(run.end_rows))
+        kinetic = make_kinetic_tree(backfill, tasks, len(run.end_rows))
         return lambda until, events: advance_aging(backfill, tasks, run, kinetic, until, events)
 
     def _ranks(self) -> tuple[IntArray, IntArray, IntArray]:
