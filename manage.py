@@ -9,8 +9,15 @@ def main() -> None:
     """Run the management command named on the command line."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_sim.settings")
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError, connection
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        # A database that is away, full, locked or not to be written is no fault of the program's.
+        reason = str(error).strip().partition("\n")[0]
+        hint = " Run manage.py migrate first." if "no such table" in reason else ""
+        sys.exit(f"The database {connection.settings_dict['NAME']} cannot be used: {reason}.{hint}")
 
 
 if __name__ == "__main__":

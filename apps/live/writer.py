@@ -5,6 +5,7 @@ progress says exactly which rows the database holds.
 """
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -191,13 +192,18 @@ class ResultWriter:
         return all(stored.get(scheduler, 0) >= piece.progress[scheduler] for scheduler in piece.parts)
 
     def _spill(self) -> None:
-        path = spill_write(run=self._run, batches=list(self._waiting))
         rows = sum(map(len, self._waiting))
+        refused = f"The database did not take the placements ({_first_line(self._failure)})."
+        again = f"runsimulation --resume {self._run.pk}"
+        try:
+            path = spill_write(run=self._run, batches=list(self._waiting))
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            kept = f"The {rows} in memory could not be kept in a file either ({reason}); {again} simulates them again."
+        else:
+            kept = f"The {rows} that were in memory lie in {path}; {again} takes them in."
         self._waiting.clear()
-        self._failure = ResultsNotStored(
-            f"The database did not take the placements ({_first_line(self._failure)}). The {rows} that were in memory "
-            f"lie in {path}; runsimulation --resume {self._run.pk} takes them in."
-        )
+        self._failure = ResultsNotStored(f"{refused} {kept}")
 
 
 def _first_line(error: BaseException | None) -> str:

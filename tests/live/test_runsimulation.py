@@ -1,10 +1,14 @@
 """The main job through the command line: what it stores, prints and refuses."""
 
 import json
+import os
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from apps.metrics.models import Metric
@@ -176,3 +180,18 @@ def test_a_run_that_nobody_knows_cannot_be_resumed() -> None:
 def test_saying_neither_workload_nor_run_is_refused() -> None:
     with pytest.raises(CommandError, match="--workload NAME"):
         run()
+
+
+def test_a_database_that_cannot_be_used_is_one_sentence() -> None:
+    given = {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/nowhere"}
+    told = subprocess.run(
+        [sys.executable, "manage.py", "exportdata", "tasks", "--workload", "w", "--format", "csv", "--output", "-"],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, **given},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 1
+    assert told.stderr.startswith("The database nowhere cannot be used: connection failed")
+    assert told.stderr.count("\n") == 1

@@ -1,6 +1,8 @@
 """The writer's thread: order, back-pressure, patience, and the file of last resort."""
 
+import errno
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,6 +169,19 @@ def test_what_no_database_takes_goes_to_a_file_and_comes_back(run: Run, monkeypa
     stored = SchedulerResult.objects.filter(scheduler="fcfs").order_by("id").values_list("energy_joules", flat=True)
     assert list(stored) == batch(run, 0, TASKS).parts["fcfs"]["energy_joules"].tolist()
     assert not SchedulerResult.objects.exclude(model_version=None).exists()
+
+
+def test_without_room_for_the_file_it_says_so_and_leaves_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_table: Any, path: Path) -> None:
+        raise OSError(errno.ENOSPC, f"Error writing to {path}")
+
+    failing(monkeypatch, 10**6)
+    monkeypatch.setattr("pyarrow.parquet.write_table", full)
+    with pytest.raises(
+        ResultsNotStored, match=r"refused\)\. The 40 in memory .*\(No space left on device\); .*--resume"
+    ):
+        write(run, batch(run, 0, 20))
+    assert not spill_path(run).exists()
 
 
 def test_rows_of_the_file_that_are_stored_already_are_passed_over(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
