@@ -1,6 +1,7 @@
 """Studies are expanded, played once, taken up where they were, extended, and put into words."""
 
 import json
+import os
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from django.test import Client
 
 from apps.live.models import StudyState
 from apps.live.studies import execution
+from apps.live.studies import pool as pool_of_studies
 from apps.live.studies.definition import Definition, InvalidStudy, read_definition
 from apps.live.studies.execution import study_play
 from apps.live.studies.figures import study_figures
@@ -384,3 +386,12 @@ def test_a_run_that_another_process_stored_at_the_same_moment_is_taken(monkeypat
     # What this process read before the other one stored its runs.
     monkeypatch.setattr(Study, "runs", type("Runs", (), {"all": lambda _self: [], "filter": study.runs.filter})())
     assert {run.pk for run in runs_store(study, definition())} == {run.pk for run in before}
+
+
+def test_processes_that_die_before_they_begin_are_not_started_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = study_store(definition())
+    runs = runs_store(study, definition())
+    monkeypatch.setattr(pool_of_studies.worker, "start", os.abort)
+    with pytest.raises(pool_of_studies.WorkersDied, match="died 3 times before they began a run"):
+        pool_of_studies.play_on_pool([run.pk for run in runs], workers=2, on_end=print, beat=lambda: None)
+    assert study.counts() == {"queued": 8}

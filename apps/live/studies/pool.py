@@ -20,6 +20,10 @@ ATTEMPTS = 3
 Ended = Callable[[int, str], None]
 
 
+class WorkersDied(DomainError):
+    """Worker processes die before they begin to play."""
+
+
 def cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -34,11 +38,22 @@ def play_on_pool(run_ids: Sequence[int], *, workers: int, on_end: Ended, beat: C
     Args:
         on_end: called in this process with the run's key and its status.
         beat: called every few seconds meanwhile.
+
+    Raises:
+        WorkersDied: no process lives long enough to begin a run.
     """
     left = list(run_ids)
     tries: Counter[int] = Counter()
+    fruitless = 0
     while left:
+        before = (len(left), tries.total())
         left = _one_pool(left, workers=workers, on_end=on_end, beat=beat, tries=tries)
+        fruitless = fruitless + 1 if (len(left), tries.total()) == before else 0
+        if fruitless >= ATTEMPTS:
+            raise WorkersDied(
+                f"The worker processes died {ATTEMPTS} times before they began a run; is there memory enough, and can "
+                f"they be started?"
+            )
 
 
 def _one_pool(
