@@ -31,6 +31,10 @@ class TaskQuerySet(models.QuerySet):
         """Order by arrival, then number: the engine's order."""
         return self.order_by("arrival_time", "task_id")
 
+    def has_recorded_starts(self) -> bool:
+        """Tell whether the trace says of every one of these tasks when it started."""
+        return self.exists() and not self.filter(recorded_start_time__isnull=True).exists()
+
     def as_workload(self) -> engine.Workload:
         """Turn the rows into the engine's columns; parents outside the rows are forgotten.
 

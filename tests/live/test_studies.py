@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from apps.live.models import StudyState
-from apps.live.studies import execution
+from apps.live.studies import execution, playing
 from apps.live.studies import pool as pool_of_studies
 from apps.live.studies.definition import Definition, InvalidStudy, read_definition
 from apps.live.studies.execution import study_play
@@ -49,6 +49,8 @@ def definition(**changes: Any) -> Definition:
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Play runs here instead of in a pool, whose processes would not see the test's transaction; note which."""
     played: list[int] = []
+    # Keys come again when a test is rolled back.
+    playing._tasks.cache_clear()
 
     def play(run_ids: Any, *, workers: int, on_end: Any, beat: Any) -> None:
         for run_id in run_ids:
@@ -395,3 +397,23 @@ def test_processes_that_die_before_they_begin_are_not_started_for_ever(monkeypat
     with pytest.raises(pool_of_studies.WorkersDied, match="died 3 times before they began a run"):
         pool_of_studies.play_on_pool([run.pk for run in runs], workers=2, on_end=print, beat=lambda: None)
     assert study.counts() == {"queued": 8}
+
+
+def test_what_was_recorded_stands_beside_todays_load_and_cluster_alone(tmp_path: Path) -> None:
+    trace = tmp_path / "told.swf"
+    lines = [f"{n} {n * 10} {n * 3} 60 {n % 4 + 1} -1 -1 {n % 4 + 1} 90 -1 1 1 1 1 1 -1 -1 -1" for n in range(1, 40)]
+    trace.write_text("; MaxProcs: 64\n" + "\n".join(lines) + "\n")
+    outcome = study_play(definition(workloads=[str(trace)], load_factors=[1, 1.2], policies=["fcfs", "recorded"]))
+    assert outcome.finished == 8
+    told = {
+        (one.cell.load_factor, one.cores): one.standings["recorded"].interval.mean
+        for one in study_figures(outcome.study, "mean_wait_time", "fcfs")
+        if "recorded" in one.standings
+    }
+    assert told == {(1.0, 64): pytest.approx(60.0)}
+
+
+def test_what_was_recorded_is_left_out_of_a_workload_that_does_not_tell() -> None:
+    outcome = study_play(definition(policies=["fcfs", "recorded"], load_factors=[1], seeds=1))
+    assert outcome.finished == 2
+    assert all(run.policies == ["fcfs"] for run in outcome.study.runs.all())

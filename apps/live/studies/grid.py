@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -18,6 +18,9 @@ from scheduler_sim import engine
 from scheduler_sim.engine.presets import load_cluster
 
 Progress = Callable[[str], None]
+
+RECORDED = "recorded"
+"""The policy that replays the starts of the trace."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,33 @@ def grid_runs(definition: Definition, seeds: Iterable[int] | None = None) -> Ite
                             source=source,
                             cluster=cluster,
                             configuration=RunConfiguration(
-                                policies=definition.policies,
+                                policies=_policies(definition, load_factor, label),
                                 seed=seed,
                                 estimates=estimates,
                                 load_factor=load_factor,
                                 **definition.fixed,
                             ).with_models(),
                         )
+
+
+def _policies(definition: Definition, load_factor: float, cluster: str) -> tuple[str, ...]:
+    """Return the policies of one cell: what was recorded stands beside today's load and cluster, the first, alone."""
+    if load_factor == 1 and cluster == definition.clusters[0][0]:
+        return definition.policies
+    return _without_recorded(definition.policies)
+
+
+def _without_recorded(policies: tuple[str, ...]) -> tuple[str, ...]:
+    # A study of nothing else is left as it is, and its runs say why they cannot be played.
+    return tuple(name for name in policies if name != RECORDED) or policies
+
+
+def _playable(wanted: GridRun, *, is_recorded: bool) -> GridRun:
+    """Leave out what was recorded where the workload does not tell of it."""
+    if is_recorded or RECORDED not in wanted.configuration.policies:
+        return wanted
+    policies = _without_recorded(wanted.configuration.policies)
+    return replace(wanted, configuration=replace(wanted.configuration, policies=policies))
 
 
 def workload_of(source: Source, seed: int, progress: Progress | None = None) -> Workload:
@@ -116,12 +139,15 @@ def runs_store(
     """
     there = {run.digest: run for run in study.runs.all()}
     found: list[Run] = []
-    held: tuple[tuple[str, int], Workload] | None = None
+    held: tuple[tuple[str, int], Workload, bool] | None = None
     for wanted in grid_runs(definition, seeds):
         key = (wanted.source.label, wanted.point.seed if wanted.source.generate else 0)
         if held is None or held[0] != key:
-            held = (key, workload_of(wanted.source, wanted.point.seed, progress))
+            stored = workload_of(wanted.source, wanted.point.seed, progress)
+            is_recorded = RECORDED in definition.policies and stored.tasks.has_recorded_starts()
+            held = (key, stored, is_recorded)
         workload = held[1]
+        wanted = _playable(wanted, is_recorded=held[2])
         cluster = wanted.cluster_for(workload)
         digest = run_digest(workload=workload, cluster=cluster, configuration=wanted.configuration)
         run = there.get(digest)

@@ -20,7 +20,8 @@ def study_in_words(cells: Sequence[CellFigures], *, figure: str, base: str) -> l
         return ["No run has finished, so there is nothing to compare."]
     sentences = [_overall(known)]
     today = [cell for cell in known if cell.cell.cluster == known[0].cell.cluster]
-    typical = today[len(today) // 2]
+    # Today's load where the study has it, else one in the middle.
+    typical = next((cell for cell in today if cell.cell.load_factor == 1), today[len(today) // 2])
     sentences += [text for text in (_against_base(typical, figure, base, named=len(known) > 1),) if text]
     sentences += _recorded(known, figure)
     sentences += _hardware(known, figure, base)
