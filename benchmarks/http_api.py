@@ -39,7 +39,8 @@ end
 
 _UNCACHED = """
 from scheduler_sim.settings import *
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}, "limits": CACHES["default"]}
+RATELIMIT_USE_CACHE = "limits"
 """
 
 

@@ -21,14 +21,15 @@ router.register("metrics", MetricViewSet, "metric")
 router.register("training-data", TrainingDataViewSet, "training-data")
 router.register("models", TrainedModelViewSet, "model")
 
+# What is asked most comes first: an address is compared with one pattern after the other.
 v1 = [
-    *router.urls,
-    path("policies/", PolicyList.as_view(), name="policy-list"),
-    path("clusters/", ClusterList.as_view(), name="cluster-list"),
     path("leaderboard/", LeaderboardView.as_view(), name="leaderboard"),
     path("history/", HistoryView.as_view(), name="history"),
     path("history/latest/", LatestView.as_view(), name="history-latest"),
     path("status/", StatusView.as_view(), name="status"),
+    path("policies/", PolicyList.as_view(), name="policy-list"),
+    path("clusters/", ClusterList.as_view(), name="cluster-list"),
+    *router.urls,
 ]
 
 urlpatterns = [

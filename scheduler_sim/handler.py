@@ -1,21 +1,73 @@
 """How a request gets from the event loop to the views and back."""
 
-from asgiref.sync import sync_to_async
-from django.core.handlers.asgi import ASGIHandler, ASGIRequest
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from tempfile import SpooledTemporaryFile
+from typing import Any
+
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.core.signals import request_started
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import set_script_prefix
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class OneThreadHandler(ASGIHandler):
-    """Django's ASGI handler, with the middlewares and the view of a request in one worker thread.
+    """Django's ASGI handler, with all that happens to a request in one go in one worker thread.
 
-    Every view and most middlewares here are synchronous. Django's own handler would take each of their methods into a
-    thread and back, and a request that waits for the event loop in between keeps a stopping server from ending.
+    Every view and every middleware here is synchronous. Django's own handler starts a thread for each request, and
+    goes into it and back at each signal, for the response, and for its end. That takes longer than the whole of a
+    cheap answer, and a request that waits for the event loop in between keeps a stopping server from ending.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._idle: list[ThreadPoolExecutor] = []
 
     def load_middleware(self, is_async: bool = False) -> None:
         """Load the middlewares for synchronous use."""
         super().load_middleware(is_async=False)
 
-    async def get_response_async(self, request: ASGIRequest) -> HttpResponseBase:
-        """Answer in the thread that belongs to this request."""
-        return await sync_to_async(self.get_response, thread_sensitive=True)(request)
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Read the body, answer in a thread that no other request uses meanwhile, and send the answer."""
+        try:
+            body = await self.read_body(receive)
+        except RequestAborted:
+            return
+        # The thread that was used last comes first, so that a quiet server keeps to a few.
+        thread = self._idle.pop() if self._idle else ThreadPoolExecutor(1, thread_name_prefix="request")
+        run = copy_context().run
+        try:
+            response = await asyncio.get_running_loop().run_in_executor(thread, run, self._answer, scope, body)
+        except BaseException:
+            # The client has gone while the thread is still at work.
+            thread.shutdown(wait=False)
+            raise
+        self._idle.append(thread)
+        await self.send_response(response, send)
+
+    def _answer(self, scope: dict[str, Any], body: SpooledTemporaryFile[bytes]) -> HttpResponseBase:
+        """Return the whole answer, with everything behind it closed."""
+        with body:
+            set_script_prefix(get_script_prefix(scope))
+            request_started.send(sender=self.__class__, scope=scope)
+            request, refusal = self.create_request(scope, body)
+            response = refusal or self.get_response(request)
+            response._handler_class = self.__class__
+            try:
+                return _whole(response)
+            finally:
+                response.close()
+
+
+def _whole(response: HttpResponseBase) -> HttpResponseBase:
+    """Return an answer that needs no thread any more: the few that stream are the small files that pages consist of."""
+    if not response.streaming:
+        return response
+    return HttpResponse(response.getvalue(), status=response.status_code, headers=response.headers)

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from ipaddress import ip_address
 
+from csp.utils import build_policy
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -98,12 +99,16 @@ def request_log(get_response: GetResponse) -> GetResponse:
 
 
 @sync_only_middleware
-def permissions_policy(get_response: GetResponse) -> GetResponse:
-    """Say that no page of this site needs a camera, a position or the like."""
+def browser_policies(get_response: GetResponse) -> GetResponse:
+    """Say what a page may load, and that none needs a camera, a position or the like: the same for every page."""
+    content_security = build_policy()
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
         response.headers.setdefault("Permissions-Policy", _PERMISSIONS)
+        # Django's own pages about errors, which only developers see, have their style inside.
+        if not (settings.DEBUG and response.status_code in (404, 500)):
+            response.headers.setdefault("Content-Security-Policy", content_security)
         return response
 
     return middleware

@@ -149,8 +149,9 @@ class OneRunView(GuardedMixin, APIView):
 
     def run_key(self) -> int | None:
         """Return the key of the run, whether it exists or not; None when none is named and none has finished."""
-        newest = Run.objects.finished().order_by("-id").values_list("pk", flat=True)
-        return self.integer("run", default=None) or newest.first()
+        if named := self.integer("run", default=None):
+            return named
+        return Run.objects.finished().order_by("-id").values_list("pk", flat=True).first()
 
 
 class LeaderboardView(OneRunView):
@@ -182,8 +183,11 @@ class LatestView(GuardedMixin, APIView):
     @extend_schema(responses=LatestSerializer)
     def get(self, request: Request) -> HttpResponseBase:
         """Return the newest 100, newest first."""
-        newest = SchedulerResult.objects.latest(LATEST)
-        return _answer(request, remember("latest", lambda: _json({"results": result_rows(newest)})))
+        return _answer(request, remember("latest", lambda: _json(_latest())))
+
+
+def _latest() -> dict[str, Any]:
+    return {"results": result_rows(SchedulerResult.objects.latest(LATEST))}
 
 
 class HistoryView(OneRunView):
@@ -207,7 +211,7 @@ class HistoryView(OneRunView):
         if key is None:
             return Response({"run": None, "next": None, "results": []})
 
-        def page() -> tuple[str, int | None]:
+        def page() -> tuple[bytes, int | None]:
             rows, more = _history_page(get_object_or_404(Run.objects.only("policies"), pk=key), after, size)
             return _json(rows), rows[-1]["task"] if more else None
 
@@ -217,15 +221,15 @@ class HistoryView(OneRunView):
             following = replace_query_param(request.build_absolute_uri(), "run", key)
             following = replace_query_param(following, "after", last)
         # The rows are JSON already; the address of the next page depends on the host that was asked.
-        return _answer(request, f'{{"run":{key},"next":{json.dumps(following)},"results":{rows}}}')
+        return _answer(request, b'{"run":%d,"next":%b,"results":%b}' % (key, json.dumps(following).encode(), rows))
 
 
-def _json(answer: Any) -> str:
+def _json(answer: Any) -> bytes:
     """Return what the API would send, so that it is rendered once and not at every request."""
-    return JSONRenderer().render(answer).decode()
+    return JSONRenderer().render(answer)
 
 
-def _answer(request: Request, document: str) -> HttpResponseBase:
+def _answer(request: Request, document: bytes) -> HttpResponseBase:
     """Send a rendered document as it is, or show it in the browsable API."""
     if request.accepted_renderer.format == "json":
         return HttpResponse(document, content_type="application/json")

@@ -6,9 +6,13 @@ memory of each process, and also when Redis was away while the data changed. Rea
 primary key; what is saved is the query and the serialising.
 """
 
+import hashlib
 from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.core.cache import cache
 from django.dispatch import receiver
 
@@ -34,12 +38,12 @@ def remember(
 
     Args:
         kind: `latest`, `leaderboard`, `runs`, `history` or another name; also the label of the hit counter.
-        compute: makes the answer from the database: plain lists, dicts, texts and numbers, never None.
+        compute: makes the answer from the database: plain lists, dicts, texts, bytes and numbers, never None.
         run_id: the run it tells of; without one it tells of all runs and is outdated by a change of any.
         parameters: what else the answer depends on.
     """
     scope = _ALL if run_id is None else _scope(run_id)
-    key = ":".join(["answer", kind, scope, CacheGeneration.objects.of([scope]), *map(str, parameters)])
+    key = ":".join(["answer", _release(), kind, scope, str(CacheGeneration.objects.of(scope)), *map(str, parameters)])
     answer: Any = cache.get(key)
     CACHE_REQUESTS.labels(kind=kind, outcome="miss" if answer is None else "hit").inc()
     if answer is None:
@@ -57,3 +61,12 @@ def forget(*, run_id: int, **_others: object) -> None:
 
 def _scope(run_id: int) -> str:
     return f"run:{run_id}"
+
+
+@lru_cache(maxsize=1)
+def _release() -> str:
+    """Return a digest of the code, so that a new release never finds answers in the form of the one before."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(settings.BASE_DIR, "apps").rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]

@@ -88,15 +88,19 @@ def test_a_change_by_another_process_is_seen(monkeypatch: pytest.MonkeyPatch) ->
     assert remember("test", question, run_id=1) == [2]
 
 
+def generations(run: Run) -> tuple[int, int]:
+    return CacheGeneration.objects.of(f"run:{run.pk}"), CacheGeneration.objects.of("all")
+
+
 def test_writing_changing_and_deleting_a_run_outdate_it() -> None:
     run = make_run(2)
-    written = CacheGeneration.objects.of([f"run:{run.pk}", "all"])
+    written = generations(run)
     Run.objects.update(status=Run.Status.RUNNING)
     run.stop()
-    stopped = CacheGeneration.objects.of([f"run:{run.pk}", "all"])
+    stopped = generations(run)
     run_delete(run=run)
-    deleted = CacheGeneration.objects.of([f"run:{run.pk}", "all"])
-    assert len({written, stopped, deleted}) == 3
+    deleted = generations(run)
+    assert all(earlier < later for earlier, later in zip(written + stopped, stopped + deleted, strict=True))
 
 
 def test_looking_costs_one_query(django_assert_num_queries: Callable) -> None:
