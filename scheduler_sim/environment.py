@@ -1,5 +1,6 @@
 """Typed reading of settings from the environment: a wrong value is one plain sentence at start."""
 
+import contextlib
 import os
 import re
 import secrets
@@ -99,14 +100,14 @@ def secret(name: str, fallback: Path) -> str:
         return fallback.read_text().strip()
     except FileNotFoundError:
         fallback.parent.mkdir(parents=True, exist_ok=True)
-    value = secrets.token_urlsafe(50)
-    try:
-        descriptor = os.open(fallback, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return fallback.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(value)
-    return value
+    made = fallback.with_name(f"{fallback.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_urlsafe(50))
+    # It appears with its content at once: of several processes that start together all take what the first one made.
+    with contextlib.suppress(FileExistsError):
+        fallback.hardlink_to(made)
+    made.unlink()
+    return fallback.read_text().strip()
 
 
 def rate(name: str, default: str) -> str | None:
