@@ -7,10 +7,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
 PORT ?= 8000
+# A process a core. Each begins with neighbouring tests and takes over from another when it has none left.
+PARALLEL ?= -n auto --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format serve services services-stop browser migrate clean
+.PHONY: help install run test test-again lint format serve services services-stop browser migrate clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -44,8 +46,11 @@ serve: migrate ## Serve the pages, the API and the admin on http://localhost:800
 	@$(BIN)/daphne -b 127.0.0.1 -p $(PORT) scheduler_sim.asgi:application
 
 test: install $(VENV)/installed-dev ## Run the tests (on DATABASE_URL and REDIS_URL where they are set)
-	@$(BIN)/pytest -q
-	@if [ -z "$(SKIP_E2E)" ]; then $(BIN)/pytest -q -m e2e; fi
+	@$(BIN)/pytest -q $(PARALLEL)
+	@$(BIN)/pytest -q -m e2e
+
+test-again: install $(VENV)/installed-dev ## Run only the tests that may differ on other services than before
+	@$(BIN)/pytest -q $(PARALLEL) -m "not e2e and not own_data"
 
 lint: install $(VENV)/installed-dev ## Check style, types, settings and migrations
 	@$(BIN)/ruff check .

@@ -3,11 +3,35 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from django.conf import settings
 from django.db import connection
 
 ROOT = Path(__file__).parent.parent
+
+# Fixtures that make a site of their own, on databases of their own.
+OWN_SITES = {"database", "site"}
+
+
+def pytest_configure() -> None:
+    """Give each parallel process a Redis database of its own, as pytest-django gives it a database of its own."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if not (worker and settings.REDIS_URL):
+        return
+    address = urlsplit(settings.REDIS_URL)
+    # Redis has 16 databases; the first few are left to the tests that name one.
+    url = urlunsplit(address._replace(path=f"/{6 + int(worker.removeprefix('gw')) % 10}"))
+    os.environ["REDIS_URL"] = settings.REDIS_URL = settings.CACHES["default"]["LOCATION"] = url
+    settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"] = [url]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that show the same on any database: those of the engine, and those that make their own site."""
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests" / "engine") or OWN_SITES & set(item.fixturenames):
+            item.add_marker(pytest.mark.own_data)
 
 
 def shared_folder(kind: str) -> Path:

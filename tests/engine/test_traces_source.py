@@ -42,7 +42,9 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     assert "cannot be read" in refusal(path)
 
 
-@pytest.mark.parametrize("data", [b"", b"\n \n", b"\xef\xbb\xbf", gzip.compress(b"")])
+@pytest.mark.parametrize(
+    "data", [b"", b"\n \n", b"\xef\xbb\xbf", gzip.compress(b"")], ids=["nothing", "blank", "mark", "gzipped nothing"]
+)
 def test_an_empty_file_is_refused(data: bytes) -> None:
     assert "is empty" in refusal(io.BytesIO(data))
 

@@ -109,6 +109,7 @@ def crashes(settings: dict[str, str]) -> None:
         assert attempt["interrupted"] or not attempt["killed"] or attempt["kept"] in (0, report["rows"]), attempt
 
 
+@pytest.mark.own_data
 def test_a_run_killed_anywhere_is_finished_with_the_same_rows_on_sqlite(tmp_path: Path) -> None:
     crashes(environment(tmp_path))
 

@@ -177,7 +177,7 @@ def send(client: APIClient, content: bytes, **fields: str) -> Any:
     return client.post("/api/v1/workloads/", {"file": file, **fields}, format="multipart")
 
 
-@pytest.mark.parametrize("content", [SWF, gzip.compress(SWF)])
+@pytest.mark.parametrize("content", [SWF, gzip.compress(SWF)], ids=["plain", "gzipped"])
 def test_a_trace_is_kept_and_read_by_another_process(
     control: APIClient, launched: list[int], content: bytes, settings: Any, tmp_path: Any
 ) -> None:
