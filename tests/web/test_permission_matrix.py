@@ -3,15 +3,20 @@
 The addresses come from the URL configuration, so a new one without an entry here fails the test.
 """
 
+import asyncio
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
+from apps.live.messages import COMMANDS
+from apps.live.routing import websocket
 from apps.results.models import Run
 
 METHODS = ("get", "head", "options", "post", "put", "patch", "delete", "trace")
@@ -164,3 +169,41 @@ def test_no_result_is_added_changed_or_deleted_in_the_admin(run: Run, admin: Use
     assert client.post(f"/admin/results/schedulerresult/{key}/change/", {}).status_code == 403
     assert client.post(f"/admin/results/schedulerresult/{key}/delete/", {"post": "yes"}).status_code == 403
     assert client.get(f"/admin/results/schedulerresult/{key}/change/").status_code == 200
+
+
+def heard(address: str, token: str | None) -> list[str]:
+    """Return what somebody is told on a live connection who then tries every command, and how it was closed."""
+
+    async def talk() -> list[str]:
+        headers = [(b"host", b"localhost"), *([(b"authorization", f"Token {token}".encode())] if token else [])]
+        connection = WebsocketCommunicator(websocket, address, headers)
+        assert (await connection.connect(timeout=10))[0]
+        first = await connection.receive_json_from(timeout=10)
+        if first["type"] == "error":
+            return [first["code"], str((await connection.receive_output(timeout=10))["code"])]
+        answers = [first["type"]]
+        for command in COMMANDS:
+            await connection.send_json_to({"type": command})
+            while (answer := await connection.receive_json_from(timeout=10))["type"] not in ("accepted", "error"):
+                pass
+            answers.append(answer.get("code", "accepted"))
+        await connection.disconnect(timeout=10)
+        return answers
+
+    return asyncio.run(talk())
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("public", [True, False])
+def test_every_person_and_websocket(run: Run, people: dict[str, User | None], settings: Any, public: bool) -> None:
+    settings.API_READ_PUBLIC = public
+    for person, user in people.items():
+        token = None if user is None else Token.objects.create(user=user).key
+        # The run has ended, so that a command by somebody who may give it is refused for that reason.
+        command = "refused" if person in ("controller", "admin") else "forbidden"
+        for address, first, answer in (
+            ("/ws/live/", "runs", "unknown_type"),
+            (f"/ws/runs/{run.pk}/", "snapshot", command),
+        ):
+            expected = [first, answer, answer, answer] if public or user else ["forbidden", "4401"]
+            assert heard(address, token) == expected, (person, address)
