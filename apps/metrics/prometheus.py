@@ -8,6 +8,7 @@ is added up, the runners' included.
 import hmac
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -105,11 +106,24 @@ class DatabaseCollector(Collector):
 def _registry() -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(DatabaseCollector())
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        _forget_the_dead(Path(folder))
         multiprocess.MultiProcessCollector(registry)
     else:
         registry.register(_Process())
     return registry
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Take what only living processes have, such as open connections, from those that were killed."""
+    for process in {int(path.stem.rpartition("_")[2]) for path in folder.glob("gauge_live*_*.db")}:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            multiprocess.mark_process_dead(process, str(folder))
+        except PermissionError:
+            # Another user's, and so alive.
+            continue
 
 
 class _Process(Collector):

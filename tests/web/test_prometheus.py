@@ -104,11 +104,7 @@ def test_what_several_processes_count_is_added_up(tmp_path: Path) -> None:
         "from apps.metrics import prometheus as p\n"
         "p.MESSAGES_SENT.inc(2); p.WRITE_SECONDS.observe(0.5); p.WEBSOCKET_CONNECTIONS.inc()\n"
     )
-    show = (
-        "from django.test import Client\n"
-        "print(Client(HTTP_HOST='localhost').get('/metrics').content.decode())\n"
-        "from prometheus_client import multiprocess; import os; multiprocess.mark_process_dead(os.getpid())\n"
-    )
+    show = "from django.test import Client\nprint(Client(HTTP_HOST='localhost').get('/metrics').content.decode())\n"
 
     def python(code: str) -> str:
         return subprocess.run(
@@ -119,4 +115,6 @@ def test_what_several_processes_count_is_added_up(tmp_path: Path) -> None:
     lines = python(count + show).splitlines()
     assert "scheduler_sim_messages_sent_total 4.0" in lines
     assert "scheduler_sim_write_seconds_count 2.0" in lines
+    # The first process has ended, and its connection with it.
+    assert "scheduler_sim_websocket_connections 1.0" in lines
     assert "scheduler_sim_database_up 0.0" in lines
