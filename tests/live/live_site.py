@@ -19,7 +19,8 @@ from websockets.sync.client import ClientConnection, connect
 
 PROJECT = Path(__file__).resolve().parents[2]
 FEED = Path(__file__).with_name("live_feed.py")
-PATIENCE = 60.0
+PATIENCE = 180.0
+"""Seconds until something counts as stuck: a busy machine may first have to compile the kernels."""
 
 
 def free_port() -> int:
@@ -142,7 +143,7 @@ class Site:
     def close(self) -> None:
         if self._feed is not None:
             self._feed.stdin.close()
-            self._feed.wait(10)
+            self._feed.wait(PATIENCE)
         self.stop()
         self._log.close()
 

@@ -1,6 +1,7 @@
 """What Prometheus reads: our own figures, other processes' included."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 from django.conf import settings as site
 from django.db import DatabaseError
 from django.test import Client
+from prometheus_client import REGISTRY
 
 from apps.live.models import SimulationState
 from apps.metrics import prometheus
+from apps.metrics.prometheus import DatabaseCollector
 from apps.results.models import Run
 from tests.web.conftest import make_run
 
@@ -118,3 +121,12 @@ def test_what_several_processes_count_is_added_up(tmp_path: Path) -> None:
     # The first process has ended, and its connection with it.
     assert "scheduler_sim_websocket_connections 1.0" in lines
     assert "scheduler_sim_database_up 0.0" in lines
+
+
+def test_the_dashboard_asks_for_metrics_that_exist() -> None:
+    dashboard = (site.BASE_DIR / "docs" / "operations" / "grafana.json").read_text()
+    asked = set(re.findall(r"\b(?:scheduler_sim|django)_[a-z_]+", dashboard))
+    families = [*DatabaseCollector().collect(), *REGISTRY.collect()]
+    known = {family.name + ending for family in families for ending in ("", "_total", "_bucket")}
+    assert len(asked) > 10
+    assert asked - known == set()
