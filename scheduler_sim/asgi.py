@@ -1,6 +1,8 @@
 """The ASGI entry point that daphne serves."""
 
 import os
+import sys
+from functools import partial
 
 import django
 from channels.routing import ProtocolTypeRouter
@@ -15,5 +17,10 @@ django.setup(set_prefix=False)
 
 from apps.live.routing import websocket  # noqa: E402
 from scheduler_sim.handler import OneThreadHandler  # noqa: E402
+
+if protocol := sys.modules.get("daphne.http_protocol"):
+    # Django reads forms itself. Daphne's own reader would take each upload into memory first, while nobody else is
+    # served, and answer a form that it cannot read with nothing but a number.
+    protocol.WebRequest = partial(protocol.WebRequest, parsePOSTFormSubmission=False)
 
 application = ProtocolTypeRouter({"http": OneThreadHandler(), "websocket": websocket})
