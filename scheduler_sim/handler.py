@@ -70,4 +70,7 @@ def _whole(response: HttpResponseBase) -> HttpResponseBase:
     """Return an answer that needs no thread any more: the few that stream are the small files that pages consist of."""
     if not response.streaming:
         return response
-    return HttpResponse(response.getvalue(), status=response.status_code, headers=response.headers)
+    whole = HttpResponse(response.getvalue(), status=response.status_code)
+    # Exactly these: a "not modified" that names a type would change what a browser thinks of its copy.
+    whole.headers = response.headers
+    return whole

@@ -33,6 +33,11 @@ urlpatterns = [path("plain", plain), path("waiting", waiting)]
 
 
 async def ask(handler: OneThreadHandler, address: str, body: bytes = b"", **scope: Any) -> tuple[int, bytes]:
+    sent = await messages_of(handler, address, body, **scope)
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
+
+
+async def messages_of(handler: OneThreadHandler, address: str, body: bytes = b"", **scope: Any) -> list[dict[str, Any]]:
     messages = [{"type": "http.request", "body": body}]
     sent: list[dict[str, Any]] = []
 
@@ -45,7 +50,7 @@ async def ask(handler: OneThreadHandler, address: str, body: bytes = b"", **scop
     headers = [(b"host", b"localhost"), (b"content-length", str(len(body)).encode())]
     asked = {"type": "http", "method": "POST" if body else "GET", "path": address, "query_string": b"", **scope}
     await handler({"headers": headers, **asked}, receive, send)
-    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
+    return sent
 
 
 @pytest.fixture
@@ -111,6 +116,14 @@ def test_a_file_is_sent_whole(handler: OneThreadHandler) -> None:
     status, content = asyncio.run(ask(handler, "/static/admin/css/base.css"))
     assert status == 200
     assert content.count(b"{") == content.count(b"}") > 100
+
+
+def test_a_file_that_has_not_changed_is_not_sent_again(handler: OneThreadHandler) -> None:
+    later = [(b"host", b"localhost"), (b"if-modified-since", b"Fri, 01 Jan 2100 00:00:00 GMT")]
+    start, *rest = asyncio.run(messages_of(handler, "/static/admin/css/base.css", headers=later))
+    assert start["status"] == 304
+    assert b"content-type" not in {name.lower() for name, _value in start["headers"]}
+    assert b"".join(message["body"] for message in rest) == b""
 
 
 def test_an_address_that_is_no_text_is_refused(handler: OneThreadHandler) -> None:
