@@ -1,10 +1,10 @@
-"""Admin page of the state of running simulations, from which they are controlled."""
+"""Admin pages of the state of running simulations, from which they are controlled, and of studies."""
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from apps.live.models import SimulationState
+from apps.live.models import SimulationState, StudyState
 from apps.live.services import run_command
 from apps.results.errors import DomainError
 from scheduler_sim.admin import ReadOnlyAdmin
@@ -55,3 +55,15 @@ class SimulationStateAdmin(ReadOnlyAdmin):
                 self.message_user(request, str(error), messages.WARNING)
             else:
                 self.message_user(request, f"Asked run {state.run.name} to {command}.")
+
+
+@admin.register(StudyState)
+class StudyStateAdmin(ReadOnlyAdmin):
+    """Which process stores the runs of each study."""
+
+    list_display = ("study", "heartbeat_at", "host", "process_id")
+    list_select_related = ("study",)
+    raw_id_fields = ("study",)
+    search_fields = ("study__name",)
+    date_hierarchy = "study__created_at"
+    ordering = ("-study_id",)

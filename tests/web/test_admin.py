@@ -23,6 +23,7 @@ PAGES = (
     "training/trainingdata",
     "training/trainedmodel",
     "live/simulationstate",
+    "live/studystate",
     "results/study",
     "results/rundeletion",
     "metrics/cachegeneration",
