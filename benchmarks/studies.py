@@ -31,7 +31,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, default=10_000)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--workers", default="1,2", help="numbers of processes, each played as a study of its own")
+    parser.add_argument(
+        "--workers", default="1,2", help="numbers of processes, each played as a study of its own; empty: none"
+    )
     parser.add_argument("--plan-tasks", type=int, default=1_000_000, help="tasks of the run that planning rests on")
     given = parser.parse_args()
 
@@ -46,7 +48,8 @@ def main() -> None:
         f"{connection.vendor}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}; {given.tasks:,} tasks, "
         f"{len(LOADS)} loads x {given.seeds} seeds x {len(POLICIES)} policies, keep: summary"
     )
-    scaling([int(one) for one in given.workers.split(",") if one], tasks=given.tasks, seeds=given.seeds)
+    if given.workers:
+        scaling([int(one) for one in given.workers.split(",")], tasks=given.tasks, seeds=given.seeds)
     if given.plan_tasks:
         plan(measure_one(given.plan_tasks), tasks=given.plan_tasks)
 
