@@ -40,6 +40,9 @@ from scheduler_sim.engine.workload import FloatArray
 
 GENERATED_SEED = 2_000
 
+BLOCKS = 5
+"""The second half of 10,000 tasks holds about as many sequences of 1,024 side by side."""
+
 
 def main() -> None:
     """Search, play and print."""
@@ -130,34 +133,38 @@ def generated_windows(workload: engine.Workload, options: argparse.Namespace) ->
 def report(
     found: list[dict], backfill: str, place: str, windows: list[engine.Workload], cluster: engine.Cluster
 ) -> None:
-    """Play every order and print the table of one backfill."""
+    """Play every order and print, as Markdown, what one backfill gave on one set of sequences."""
     generator = np.random.default_rng(0)
-    played, seconds = (sum(result[name] for result in found) for name in ("sequences", "seconds"))
-    print(
-        f"\nbackfill {backfill}, {len(windows)} sequences of {place}; {len(found)} searches, {seconds:.0f} s together, "
-        f"played {played:,} sequences"
-    )
     rows: dict[str, FloatArray] = {}
+    refused = []
     for order in yardsticks():
         try:
             rows[order.name] = window_means(order, backfill, windows, cluster)
-        except EngineError as error:
-            print(f"  {order.name}: not played. {error}")
-    best = min(rows, key=lambda name: rows[name].mean())
+        except EngineError:
+            refused.append(order.name)
+    alike: dict[float, list[str]] = {}
     for name, values in sorted(rows.items(), key=lambda item: item[1].mean()):
-        print(f"  {name:14s} {values.mean():10.2f}")
-    print(f"  best of them: {best}; learned, best validation first:")
+        alike.setdefault(round(float(values.mean()), 6), []).append(name)
+    best = next(iter(alike.values()))[0]
+    played, seconds = (sum(result[name] for result in found) for name in ("sequences", "seconds"))
+    print(f"\nBackfill {backfill}, {len(windows)} sequences of {place}.", end=" ")
+    print(f"{len(found)} searches took {seconds:.0f} s together and played {played:,} sequences.", end=" ")
+    print(f"Not played: {', '.join(refused) or 'none'}. Differences are to {best}.\n")
+    print(f"| {' | '.join(', '.join(names) for names in alike.values())} |")
+    print(f"|{'---|' * len(alike)}")
+    print(f"| {' | '.join(f'{mean:,.4g}' if mean < 10_000 else f'{mean:,.0f}' for mean in alike)} |\n")
+    print("| seed, best validation first | slowdown | change | 95% interval | by blocks | better in | validation |")
+    print("|---|---|---|---|---|---|---|")
     for result in found:
         order = learned_order(f"learned:{result['seed']}", result["document"])
         values = window_means(order, backfill, windows, cluster)
         difference = values - rows[best]
-        low, high = paired_interval(difference, generator)
-        block_low, block_high = paired_interval(difference, generator, blocks=5)
+        intervals = [paired_interval(difference, generator, blocks=blocks) for blocks in (None, BLOCKS)]
+        told = " | ".join(f"{low:+.1f} to {high:+.1f}" for low, high in intervals)
+        change = 100 * (values.mean() / rows[best].mean() - 1)
         print(
-            f"  seed {result['seed']}: {values.mean():8.2f}  {100 * (values.mean() / rows[best].mean() - 1):+6.1f}%  "
-            f"difference {difference.mean():+.2f} [{low:+.2f}, {high:+.2f}], by blocks "
-            f"[{block_low:+.2f}, {block_high:+.2f}]  better in {(difference < 0).sum()} of {len(windows)}  "
-            f"validation {result['validation']:.3f}, {result['generations']} generations"
+            f"| {result['seed']} | {values.mean():.2f} | {change:+.1f}% | {told} | {(difference < 0).sum()} of "
+            f"{len(windows)} | {result['validation']:.3f} after {result['generations']} |"
         )
 
 
