@@ -1,6 +1,7 @@
 """Regressors as text, fractions, run times and the search."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,6 +126,16 @@ def test_the_same_seed_finds_the_same_score():
     assert not np.array_equal(first.weights, search(parts, 32, SMALL, seed=6).weights)
     assert first.validation == min(point.validation for point in first.curve)
     assert [point.generation for point in first.curve] == [2, 4, 6]
+
+
+def test_a_search_is_made_again_on_both_parts_for_as_many_generations_as_were_best():
+    parts = small_parts()
+    once = search(parts, 32, replace(SMALL, again=False), seed=5)
+    again = search(parts, 32, SMALL, seed=5)
+    assert [point.validation for point in once.curve] == [point.validation for point in again.curve]
+    assert not np.array_equal(once.weights, again.weights)
+    best = min(once.curve, key=lambda point: point.validation).generation
+    assert again.sequences_played - once.sequences_played == best * SMALL.population * SMALL.batch
 
 
 def test_parts_follow_each_other_in_time_and_share_no_task():

@@ -39,11 +39,13 @@ class Parts:
 
     Attributes:
         training, validation, test: consecutive parts, in this order.
+        both: the first two.
     """
 
     training: Workload
     validation: Workload
     test: Workload
+    both: Workload
 
     @classmethod
     def of(cls, workload: Workload, *, length: int, training: float = 0.35, validation: float = 0.15) -> "Parts":
@@ -58,6 +60,7 @@ class Parts:
             training=workload.take(np.arange(first)),
             validation=workload.take(np.arange(first, second)),
             test=workload.take(np.arange(second, len(workload))),
+            both=workload.take(np.arange(second)),
         )
         shortest = min(len(parts.training), len(parts.validation), len(parts.test))
         if shortest < length:

@@ -5,7 +5,8 @@ implementation is the package `cma`. Four things keep a score from fitting accid
 generation is judged on freshly drawn, varied sequences; the objective is the mean logarithm of each sequence's figure,
 so that the few worst sequences do not rule; what is kept is the average of the distribution's means over the later half
 of the generations (Polyak & Juditsky, SIAM J. Control Optim. 1992), since each of them alone follows its few sequences;
-and which generation that is taken at is chosen on a validation part.
+and after how many generations is chosen on a validation part, whereupon the search is made again for as many on both
+parts together, so that the score has met all tasks that it may.
 """
 
 import time
@@ -23,7 +24,7 @@ from scheduler_sim.engine.learning.rollout import OBJECTIVES, Sequences, play
 from scheduler_sim.engine.learning.sampling import Parts, evenly_spaced, sample
 from scheduler_sim.engine.learning.scoring import HIDDEN_UNITS, LINEAR, TASK_FEATURES, parameter_vector, weight_count
 from scheduler_sim.engine.policies.backfill import BACKFILLS
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workload import FloatArray, Workload
 
 SMALLEST = 1e-3
 """Added before the logarithm, since a mean wait can be 0."""
@@ -47,6 +48,7 @@ class SearchSettings:
         max_seconds: of wall time, for one search; a search that hits it depends on the machine's speed.
         threads: candidates that are played at the same time.
         step: CMA-ES' first step size.
+        again: whether to search again on the training and validation parts together.
     """
 
     form: str = "linear"
@@ -62,6 +64,7 @@ class SearchSettings:
     max_seconds: float = 600.0
     threads: int = 2
     step: float = 0.3
+    again: bool = True
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
@@ -101,8 +104,8 @@ class SearchResult:
     """What a search found.
 
     Attributes:
-        weights: the average that was best on the validation part.
-        validation: its objective there (a mean logarithm).
+        weights: what was found.
+        validation: the best objective on the validation part (a mean logarithm), before the search was made again.
         curve: the looks, in order.
         sequences_played: in all.
         stopped: why it ended, in words.
@@ -147,43 +150,26 @@ def search(
     Raises:
         InvalidWorkload: tasks that a pool cannot play.
     """
-    with warnings.catch_warnings():
-        # It says on import that it cannot plot; nobody asks it to.
-        warnings.simplefilter("ignore")
-        import cma  # Here rather than above: it takes half a second.
-
-    generator = np.random.default_rng(seed)
     judge = _Judge(settings)
     validation = _validation(parts, processors, settings)
-    strategy = cma.CMAEvolutionStrategy(
-        _first_guess(settings.form, generator),
-        settings.step,
-        {"seed": seed % (2**31 - 1) + 1, "popsize": settings.population, "verbose": -9},
-    )
+    descent = _Descent(parts.training, processors, settings, judge, seed)
     curve: list[CurvePoint] = []
-    means: list[FloatArray] = []
-    best, best_weights, stopped = np.inf, np.asarray(strategy.mean), "all generations"
+    best, best_weights, best_generation, stopped = np.inf, descent.average, 0, "all generations"
     began = time.perf_counter()
     with ThreadPoolExecutor(settings.threads) as pool:
         for generation in range(1, settings.generations + 1):
-            batch = sample(parts.training, settings.batch, settings.length, processors, generator)
-            candidates = strategy.ask()
-            figures = list(pool.map(lambda weights, batch=batch: judge(weights, batch), candidates))
-            strategy.tell(candidates, figures)
-            means.append(_scaled(settings.form, np.array(strategy.mean)))
+            training = descent.step(pool)
             if generation % settings.check_every and generation != settings.generations:
                 continue
-            average = np.mean(means[len(means) // 2 :], axis=0)
+            average = descent.average
             halves = list(pool.map(lambda part, weights=average: judge(weights, part), validation))
             seconds = time.perf_counter() - began
-            point = CurvePoint(
-                generation, float(np.mean(figures)), float(np.mean(halves)), float(strategy.sigma), seconds
-            )
+            point = CurvePoint(generation, training, float(np.mean(halves)), descent.step_size, seconds)
             curve.append(point)
             if progress is not None:
                 progress(point)
             if point.validation < best:
-                best, best_weights = point.validation, average
+                best, best_weights, best_generation = point.validation, average, generation
             since = len(curve) - 1 - int(np.argmin([item.validation for item in curve]))
             if since >= settings.patience:
                 stopped = f"no better on the validation part for {since * settings.check_every} generations"
@@ -191,6 +177,11 @@ def search(
             if seconds > settings.max_seconds:
                 stopped = f"{settings.max_seconds:g} seconds were over"
                 break
+        if settings.again:
+            descent = _Descent(parts.both, processors, settings, judge, seed)
+            for _ in range(best_generation):
+                descent.step(pool)
+            best_weights = descent.average
     return SearchResult(
         weights=best_weights,
         validation=best,
@@ -235,6 +226,56 @@ class _Judge:
         return float(np.log(figures[:, self._column] + SMALLEST).mean())
 
 
+class _Descent:
+    """CMA-ES on sequences drawn from one part.
+
+    Args:
+        part: what sequences are drawn from.
+        seed: of the sequences and of the candidates.
+    """
+
+    def __init__(self, part: Workload, processors: int, settings: SearchSettings, judge: _Judge, seed: int) -> None:
+        with warnings.catch_warnings():
+            # It says on import that it cannot plot; nobody asks it to.
+            warnings.simplefilter("ignore")
+            import cma  # Here rather than above: it takes half a second.
+
+        self._part, self._processors, self._settings, self._judge = part, processors, settings, judge
+        self._generator = np.random.default_rng(seed)
+        self._strategy = cma.CMAEvolutionStrategy(
+            _first_guess(settings.form, self._generator),
+            settings.step,
+            {"seed": seed % (2**31 - 1) + 1, "popsize": settings.population, "verbose": -9},
+        )
+        self._means = [self._mean()]
+
+    def step(self, pool: ThreadPoolExecutor) -> float:
+        """Play one generation and return the mean objective of its candidates."""
+        settings = self._settings
+        batch = sample(self._part, settings.batch, settings.length, self._processors, self._generator)
+        candidates = self._strategy.ask()
+        figures = list(pool.map(lambda weights: self._judge(weights, batch), candidates))
+        self._strategy.tell(candidates, figures)
+        self._means.append(self._mean())
+        return float(np.mean(figures))
+
+    @property
+    def average(self) -> FloatArray:
+        """The average of the distribution's means over the later half of the generations."""
+        weights: FloatArray = np.mean(self._means[(len(self._means) + 1) // 2 :] or self._means, axis=0)
+        return weights
+
+    @property
+    def step_size(self) -> float:
+        """CMA-ES' present step size."""
+        return float(self._strategy.sigma)
+
+    def _mean(self) -> FloatArray:
+        """Return the present mean; of a linear score, whose length means nothing, at length 1, to be averaged."""
+        mean: FloatArray = np.array(self._strategy.mean)
+        return mean / np.linalg.norm(mean) if FORMS[self._settings.form] == LINEAR else mean
+
+
 def _validation(parts: Parts, processors: int, settings: SearchSettings) -> tuple[Sequences, Sequences]:
     """Return the sequences that choose when to stop, the same for every seed of a search."""
     recorded = max(settings.validations // 3, 1)
@@ -243,11 +284,6 @@ def _validation(parts: Parts, processors: int, settings: SearchSettings) -> tupl
         evenly_spaced(parts.validation, recorded, settings.length, processors),
         sample(parts.validation, varied, settings.length, processors, np.random.default_rng(0)),
     )
-
-
-def _scaled(form: str, weights: FloatArray) -> FloatArray:
-    """Return weights that can be averaged: those of a linear score, whose length means nothing, at length 1."""
-    return weights / np.linalg.norm(weights) if FORMS[form] == LINEAR else weights
 
 
 def _first_guess(form: str, generator: np.random.Generator) -> FloatArray:
