@@ -55,7 +55,7 @@ class SearchSettings:
     objective: str = "bsld"
     backfill: str = "none"
     length: int = 1024
-    generations: int = 300
+    generations: int = 200
     population: int = 16
     batch: int = 16
     validations: int = 96
@@ -174,7 +174,8 @@ def search(
             if since >= settings.patience:
                 stopped = f"no better on the validation part for {since * settings.check_every} generations"
                 break
-            if seconds > settings.max_seconds:
+            # Searching again takes about as long.
+            if seconds > settings.max_seconds / (1 + settings.again):
                 stopped = f"{settings.max_seconds:g} seconds were over"
                 break
         if settings.again:
