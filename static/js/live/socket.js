@@ -19,17 +19,24 @@ export class LiveSocket {
   }
 
   check() {
-    if (this.socket.readyState !== WebSocket.OPEN) return;
+    if (this.socket?.readyState !== WebSocket.OPEN) return;
     const silence = Date.now() - Math.max(this.heardAt ?? 0, this.openedAt);
-    if (silence > LOST) this.socket.close();
-    else if (silence > QUIET) this.send({ type: "ping" });
+    if (silence > LOST) {
+      // A server that does not answer does not take leave either, so the end is not waited for.
+      const lost = this.socket;
+      this.socket = null;
+      lost.close();
+      this.closed(1006);
+    } else if (silence > QUIET) this.send({ type: "ping" });
   }
 
   connect() {
-    this.socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${this.path}`);
+    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${this.path}`);
+    this.socket = socket;
     this.received = 0;
     this.openedAt = Date.now();
-    this.socket.addEventListener("message", (event) => {
+    socket.addEventListener("message", (event) => {
+      if (socket !== this.socket) return;
       const message = JSON.parse(event.data);
       this.wait = 500;
       this.heardAt = new Date();
@@ -40,17 +47,19 @@ export class LiveSocket {
       if (message.type === "error") this.reason = message.message;
       this.onMessage(message);
     });
-    this.socket.addEventListener("close", (event) => this.closed(event.code));
+    socket.addEventListener("close", (event) => {
+      if (socket === this.socket) this.closed(event.code);
+    });
   }
 
   send(message) {
-    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
   close() {
     this.done = true;
     clearInterval(this.watch);
-    this.socket.close(1000);
+    this.socket?.close(1000);
   }
 
   closed(code) {
