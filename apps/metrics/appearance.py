@@ -84,7 +84,8 @@ def appearance(scheduler: str) -> Appearance:
             colour = (colour + _ORDER_COLOURS.get(order, _of_unknown(order))) % COLOURS
     if scheduler in READY_MADE:
         return Appearance(colour, 0 if placement else 6)
-    return Appearance(colour, _DASHES.get(backfill or "none", 3) + (4 if placement else 0))
+    apart = placement or order not in _ORDER_COLOURS  # Their colours are not theirs alone.
+    return Appearance(colour, _DASHES.get(backfill or "none", 3) + (4 if apart else 0))
 
 
 def _of_unknown(name: str) -> int:
