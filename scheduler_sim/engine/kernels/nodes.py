@@ -8,6 +8,7 @@ import numpy as np
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.demand import (
     MILLI,
+    MOST_CLASSES,
     UNLIMITED,
     Demands,
     NodeGroups,
@@ -15,6 +16,7 @@ from scheduler_sim.engine.demand import (
     most_pieces,
     possible_fractions,
     refuse_oversized,
+    task_classes,
 )
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.execution import group_of_nodes, of_groups
@@ -59,9 +61,6 @@ from scheduler_sim.engine.policies.order import DRF, MAX_MIN, MIN_MIN, STATIC, S
 from scheduler_sim.engine.policies.placement import FGD, NOT_PLANNED, ORACLE
 from scheduler_sim.engine.simulation import Options, Outcome
 from scheduler_sim.engine.workload import IntArray, Workload
-
-MOST_CLASSES = 64
-"""fgd looks at this many task classes, the most frequent ones."""
 
 FEWEST_INDEXED = 9
 """From this many nodes on an index answers quicker than looking at each."""
@@ -391,20 +390,12 @@ def _tree(n: int) -> tuple[IntArray, IntArray]:
 
 
 def _classes(tasks: Any) -> tuple[IntArray, IntArray]:
-    """Return the task classes (count, cores, whole GPUs, share, allowed nodes), most frequent first, and each task's.
-
-    The kind of a task, for keeping gains, is its class; gangs have none.
-    """
+    """Return the task classes and each task's kind, for keeping gains: its class; gangs have none."""
     cpu = np.where(tasks["hybrid"] & (tasks["fixed"] == 1.0), 0, tasks["cpu"])
     gpu = np.where(tasks["hybrid"] & (tasks["fixed"] == 0.0), 0, tasks["gpu"])
     nodes = np.where(gpu > 0, tasks["gpu_nodes"], tasks["any_nodes"])
-    table = np.stack([cpu, gpu // MILLI, gpu % MILLI, nodes, tasks["memory"]], axis=1)
-    kinds, codes, counts = np.unique(table, axis=0, return_inverse=True, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    place = np.empty(len(kinds), np.int64)
-    place[order] = np.arange(len(kinds))
-    classes = np.column_stack([counts, kinds[:, :4]])[order].astype(np.int64)
-    return classes, np.where(tasks["full_nodes"] > 0, -1, place[codes.reshape(-1)])
+    classes, number = task_classes(cpu, gpu, nodes, tasks["memory"])
+    return classes, np.where(tasks["full_nodes"] > 0, -1, number)
 
 
 def _outages(cluster: Cluster, groups: NodeGroups) -> tuple[Any, IntArray, IntArray]:
