@@ -28,7 +28,22 @@ def run_charts(run: Run, totals: Sequence[Metric]) -> dict[str, Chart]:
     charts = [
         completion_times([(total.scheduler, total) for total in totals]),
         _over_time("cpu-use", "CPU use over time", "cpu_utilisation", Axis("CPU use", "share"), totals, windows),
-        _over_time("gpu-use", "GPU use over time", "gpu_utilisation", Axis("GPU use", "share"), totals, windows),
+        _over_time(
+            "gpu-use",
+            "GPU use (allocation ratio) over time",
+            "gpu_utilisation",
+            Axis("GPU use", "share"),
+            totals,
+            windows,
+        ),
+        _over_time(
+            "gpu-fragmentation",
+            "GPU fragmentation over time",
+            "gpu_fragmentation",
+            Axis("GPUs fragmented", "share"),
+            totals,
+            windows,
+        ),
         _over_time("queue", "Queue length over time", "mean_queue_length", Axis("Tasks waiting"), totals, windows),
         _wait_by_size(totals),
         _fractions(totals),
@@ -39,7 +54,7 @@ def run_charts(run: Run, totals: Sequence[Metric]) -> dict[str, Chart]:
     return {
         chart.key: chart
         for chart in charts
-        if chart.series or chart.key not in ("gpu-use", "fractions", "agent", "cost")
+        if chart.series or chart.key not in ("gpu-use", "gpu-fragmentation", "fractions", "agent", "cost")
     }
 
 
@@ -83,9 +98,10 @@ def completion_times(named: Sequence[tuple[str, Metric]]) -> Chart:
 
 def _windows(run: Run) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
-    fields = ("scheduler", "window_start_time", "window_end_time", "cpu_utilisation", "gpu_utilisation")
+    fields = ("scheduler", "window_start_time", "window_end_time")
+    figures = ("cpu_utilisation", "gpu_utilisation", "gpu_fragmentation", "mean_queue_length")
     windows = Metric.objects.windows().filter(run=run).order_by("scheduler", "window_start_time")
-    for window in windows.values_list(*fields, "mean_queue_length", named=True):
+    for window in windows.values_list(*fields, *figures, named=True):
         found.setdefault(window.scheduler, []).append(window)
     return found
 
@@ -141,9 +157,16 @@ def _over_time_finding(figure: str, totals: Sequence[Metric]) -> str:
             f"On average {quantity('ratio', low[0])} tasks wait under {low[1]} and {quantity('ratio', high[0])} under "
             f"{high[1]}; the longest queue is {peak[0]:,} under {peak[1]}."
         )
-    if high[0] - low[0] < 0.005:
-        return f"All policies use {quantity('share', high[0])} over the whole run."
     most, least = quantity("share", high[0]), quantity("share", low[0])
+    if figure == "gpu_fragmentation":
+        if most == least:
+            return f"On average {most} of all GPUs is idle and expected to be of no use to a task, under every policy."
+        return (
+            f"The share of all GPUs that is idle and expected to be of no use to a task is least under {low[1]}, "
+            f"{least} on average, and most under {high[1]}, {most}."
+        )
+    if high[0] - low[0] < 0.005:
+        return f"All policies use {most} over the whole run."
     return f"Over the whole run {high[1]} uses the most, {most}; {low[1]} the least, {least}."
 
 

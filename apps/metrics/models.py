@@ -10,7 +10,8 @@ from apps.results.models import Run
 class Metric(models.Model):
     """What one policy did in one window of simulated time; the whole run is one such window.
 
-    Every figure is defined in `scheduler_sim/engine/metrics.py`. Empty where the window holds no finished task.
+    Every figure is defined in `scheduler_sim/engine/metrics.py`, fragmentation in `fragmentation.py` beside it. Empty
+    where the window holds no finished task.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metrics", db_index=False)
@@ -38,6 +39,7 @@ class Metric(models.Model):
     throughput = models.FloatField(null=True, help_text="Finished tasks a second.")
     cpu_utilisation = models.FloatField(null=True)
     gpu_utilisation = models.FloatField(null=True)
+    gpu_fragmentation = models.FloatField(null=True)
     mean_queue_length = models.FloatField(null=True)
     max_queue_length = models.PositiveBigIntegerField(null=True)
     energy_joules = models.FloatField(null=True)
@@ -46,9 +48,7 @@ class Metric(models.Model):
     wins = models.PositiveBigIntegerField(null=True)
     losses = models.PositiveBigIntegerField(null=True)
     fairness = models.FloatField(null=True)
-    details = models.JSONField(
-        default=dict, help_text="Of the whole run: histograms, win/loss matrix, bounds, regret, fragmentation."
-    )
+    details = models.JSONField(default=dict, help_text="Of the whole run: histograms, win/loss matrix, bounds, regret.")
 
     objects = MetricQuerySet.as_manager()
 

@@ -15,6 +15,7 @@ from scheduler_sim.columnar import insert_blocks
 from scheduler_sim.engine import metrics
 from scheduler_sim.engine.bounds import lower_bounds
 from scheduler_sim.engine.distributions import fraction_counts, wait_by_size
+from scheduler_sim.engine.fragmentation import gpu_fragmentation
 from scheduler_sim.engine.histogram import LogHistogram
 from scheduler_sim.engine.learning.agent_curve import agent_curve
 
@@ -59,6 +60,7 @@ def metrics_compute(
     bounds = lower_bounds(workload, played.cluster, played.options).as_json()
     first, last = metrics.whole_run(workload, list(outcomes.values()))
     window_edges = np.unique(np.linspace(first, last, WINDOWS + 1))
+    fragmented = gpu_fragmentation(workload, played.cluster, outcomes, window_edges[1:])
     totals: dict[str, dict[str, Any]] = {}
     windows: dict[str, Columns] = {}
     for number, (scheduler, outcome) in enumerate(outcomes.items()):
@@ -67,6 +69,7 @@ def metrics_compute(
         total = metrics.summarise(simulations[scheduler], edges=edges, **shared)
         totals[scheduler] = {
             **vars(total),
+            "gpu_fragmentation": _mean_within(fragmented.get(scheduler), window_edges, edges),
             "details": [
                 {
                     "histograms": _histograms(workload, outcome, scored),
@@ -79,7 +82,10 @@ def metrics_compute(
             ],
         }
         if len(window_edges) > 2:
-            windows[scheduler] = vars(metrics.summarise(simulations[scheduler], edges=window_edges, **shared))
+            windows[scheduler] = {
+                **vars(metrics.summarise(simulations[scheduler], edges=window_edges, **shared)),
+                "gpu_fragmentation": fragmented.get(scheduler),
+            }
     _add_regret(totals)
     return RunFigures(totals=totals, windows=windows)
 
@@ -110,6 +116,14 @@ def _histograms(
         name: LogHistogram.of(getattr(figures, name)[rows]).as_json()
         for name in ("job_completion_time", "wait_time", "bounded_slowdown")
     }
+
+
+def _mean_within(values: np.ndarray | None, window_edges: np.ndarray, span: np.ndarray) -> float | None:
+    """Return the mean of the windows' values over those that begin within `span`, None for none."""
+    if values is None:
+        return None
+    inside = (window_edges[:-1] >= span[0]) & (window_edges[:-1] < span[1])
+    return float(values[inside].mean()) if inside.any() else None
 
 
 def _add_regret(totals: dict[str, dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ The help page lists these, and each column head links to its entry.
 from dataclasses import dataclass
 from typing import Literal
 
+from scheduler_sim.engine.demand import MOST_CLASSES
 from scheduler_sim.engine.metrics import SHORTEST_RUN
 
 Quantity = Literal["seconds", "share", "count", "ratio", "per_second", "joules", "dollars"]
@@ -95,7 +96,25 @@ _define(
 _define("makespan", "Makespan", "seconds", "lower", "Last finish - first arrival; of a window of time, its length.")
 _define("throughput", "Throughput", "per_second", "higher", "Finished tasks / makespan.")
 _define("cpu_utilisation", "CPU use", "share", "higher", "Busy core-seconds / (cores x makespan).")
-_define("gpu_utilisation", "GPU use", "share", "higher", "Busy GPU-seconds / (GPUs x makespan).")
+_define(
+    "gpu_utilisation",
+    "GPU use",
+    "share",
+    "higher",
+    "Busy GPU-seconds / (GPUs x makespan), the GPU allocation ratio over time; a task with a part of a GPU counts that "
+    "part. A GPU that a sequentially split task holds during its CPU side is not busy.",
+)
+_define(
+    "gpu_fragmentation",
+    "GPU fragmentation",
+    "share",
+    "lower",
+    "Idle GPUs that a task of the workload is expected not to be able to use / GPUs: on a node, all that is idle for a "
+    "class of tasks that does not fit, else the rests of shared GPUs that are too small for it; the mean over the "
+    f"{MOST_CLASSES} most frequent classes, weighed by their tasks (Weng et al., 2023). Of a window, at its end; of "
+    "the whole run, the mean over the windows. No data on one node, without GPUs, and when a task is split, spans "
+    "nodes or holds whole GPUs and a part: what it leaves free on each node is then not stored.",
+)
 _define("mean_queue_length", "Mean queue", "ratio", "lower", "Tasks that are ready and wait, averaged over time.")
 _define("max_queue_length", "Longest queue", "count", "lower", "The most tasks that were ready and waited at once.")
 _define("energy_joules", "Energy", "joules", "lower", "Busy watts x busy seconds of everything that tasks held.")

@@ -103,3 +103,27 @@ def test_a_run_in_one_instant_has_a_total_and_no_windows() -> None:
     metrics_store(run=run, figures=metrics_compute(simulations={"fcfs": simulation}))
     assert Metric.objects.windows().count() == 0
     assert Metric.objects.totals().get().makespan == 0.0
+
+
+def fragmentation_of(gpus: float) -> tuple[list[float | None], float | None]:
+    """Return the windows' and the whole run's, of two tasks with `gpus` each on two nodes of two GPUs."""
+    cluster = engine.Cluster("two", (engine.NodeGroup("n", 2, 8, gpus=2),))
+    workload = engine.Workload.from_columns(arrival_time=[0.0, 10.0], runtime=[60.0, 110.0], gpus=[gpus, gpus])
+    simulation = engine.Simulation(workload=workload, cluster=cluster, policy=engine.parse_policy("fcfs"))
+    simulation.advance()
+    run = make_queued_run(make_workload(0))
+    metrics_store(run=run, figures=metrics_compute(simulations={"fcfs": simulation}))
+    windows = Metric.objects.windows().order_by("window_start_time").values_list("gpu_fragmentation", flat=True)
+    return list(windows), Metric.objects.totals().get().gpu_fragmentation
+
+
+def test_fragmentation_is_stored_at_windows_ends_and_as_their_mean() -> None:
+    windows, whole = fragmentation_of(0.6)
+    # One of four GPUs has a rest of 0.4, or two have: too small for the other task. At the end nothing runs.
+    assert [windows[0], windows[50], windows[WINDOWS - 1]] == pytest.approx([0.1, 0.2, 0.0])
+    assert whole == pytest.approx(sum(windows) / WINDOWS)
+
+
+def test_fragmentation_of_gangs_is_no_data() -> None:
+    windows, whole = fragmentation_of(3.0)
+    assert set(windows) == {whole} == {None}

@@ -1,0 +1,137 @@
+"""GPU fragmentation over time: how much of the cluster's GPUs is idle and of no use to the tasks of the workload."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.demand import MILLI, MOST_CLASSES, Demands, NodeGroups, demands, task_classes
+from scheduler_sim.engine.execution import group_of_nodes
+from scheduler_sim.engine.simulation import Outcome
+from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
+
+MOST_NUMBERS = 2**18
+"""Numbers (instants x nodes x devices) of one array that are held at once."""
+
+
+def gpu_fragmentation(
+    workload: Workload, cluster: Cluster, outcomes: Mapping[str, Outcome], instants: FloatArray
+) -> dict[str, FloatArray]:
+    """Return for each outcome the expected share of all GPUs that is fragmented at k instants, shape (k,), 0 to 1.
+
+    The measure F of Weng et al. (USENIX ATC 2023), as a share of all GPUs (their fragmentation over total). On a node,
+    all that is idle of its GPUs is lost to a task class that does not fit there, and to one that fits, the rests of
+    shared GPUs that are too small for it. F is the mean over the 64 most frequent classes, weighed by their tasks, and
+    summed over nodes. As for `fgd`, a class fits by cores, GPUs and GPU type, whatever memory is free and whether the
+    node is away.
+
+    Args:
+        instants: ascending seconds on the workload's clock; what starts or ends at one has done so.
+
+    Returns:
+        Nothing where outcomes do not tell what is free on each node (`_told`).
+    """
+    asked = demands(workload, cluster)
+    if not _told(workload, cluster, asked):
+        return {}
+    groups, group = NodeGroups.of(cluster), group_of_nodes(cluster)
+    allowed = np.concatenate([asked.allowed, np.ones((1, len(groups.gpus)), bool)])
+    admitted = np.where(asked.gpu > 0, workload.gpu_type.codes, len(asked.allowed))
+    classes = task_classes(asked.cpu, asked.gpu, admitted, asked.memory)[0][:MOST_CLASSES]
+    nodes = np.flatnonzero(groups.gpus[group] > 0)
+    width = int(groups.gpus.max())
+    step = max(MOST_NUMBERS // ((len(instants) + 1) * width), 1)
+    expected = {}
+    for name, outcome in outcomes.items():
+        held = _Held(outcome, asked, instants)
+        lost = np.zeros(len(instants), np.int64)
+        for part in (nodes[first : first + step] for first in range(0, len(nodes), step)):
+            cores, gpus, shared = held.on(part, width)
+            rooms = np.where(shared > 0, MILLI - shared, 0)
+            whole = groups.gpus[group[part]] - gpus - (shared > 0).sum(axis=2)
+            lost += _lost(groups.cpu[group[part]] - cores, whole, rooms, classes, allowed[:, group[part]])
+        expected[name] = lost / (classes[:, 0].sum() * cluster.gpus * MILLI)
+    return expected
+
+
+def _told(workload: Workload, cluster: Cluster, asked: Demands) -> bool:
+    """Tell whether an outcome says what each node has free.
+
+    It does for rigid tasks on one node each. It names only the lowest node of a gang and the lowest of a task's GPUs,
+    which may be the shared one or not, and not which side of a split task still runs. On one node nothing is spread.
+    """
+    gang = asked.full_nodes > 0
+    mixed = (asked.gpu > MILLI) & (asked.gpu % MILLI > 0)
+    plain = len(workload) > 0 and not (workload.hybrid | gang | mixed).any()
+    return plain and cluster.nodes > 1 and cluster.gpus > 0
+
+
+class _Held:
+    """What the tasks of one outcome hold at k instants."""
+
+    def __init__(self, outcome: Outcome, asked: Demands, instants: FloatArray) -> None:
+        started = np.flatnonzero(~np.isnan(outcome.start_time))
+        # NaN, the end of what still runs, is searched for as the greatest number.
+        first = np.searchsorted(instants, outcome.start_time[started])
+        last = np.searchsorted(instants, outcome.finish_time[started])
+        seen = first < last
+        order = np.argsort(outcome.node[started[seen]], kind="stable")
+        rows = started[seen][order]
+        self._instants = len(instants)
+        self._first, self._last = first[seen][order], last[seen][order]
+        self._node, self._device = outcome.node[rows], outcome.device[rows]
+        self._cpu, self._whole, self._share = asked.cpu[rows], asked.gpu[rows] // MILLI, asked.gpu[rows] % MILLI
+
+    def on(self, nodes: IntArray, width: int) -> tuple[IntArray, IntArray, IntArray]:
+        """Return held thousandths of cores and whole GPUs, shape (k, nodes), and of shared GPUs, (k, nodes, width).
+
+        Args:
+            nodes: ascending numbers.
+        """
+        low, high = np.searchsorted(self._node, [nodes[0], nodes[-1] + 1])
+        rows = np.arange(low, high)
+        place = np.searchsorted(nodes, self._node[rows])
+        here = nodes[place] == self._node[rows]
+        rows, place = rows[here], place[here]
+        sharing = self._share[rows] > 0
+        size = len(nodes)
+        return (
+            self._over_time(rows, self._cpu, (size,), place),
+            self._over_time(rows, self._whole, (size,), place),
+            self._over_time(rows[sharing], self._share, (size, width), place[sharing], self._device[rows[sharing]]),
+        )
+
+    def _over_time(self, rows: IntArray, amounts: IntArray, shape: tuple[int, ...], *place: IntArray) -> IntArray:
+        changes = np.zeros((self._instants + 1, *shape), np.int64)
+        np.add.at(changes, (self._first[rows], *place), amounts[rows])
+        np.subtract.at(changes, (self._last[rows], *place), amounts[rows])
+        held: IntArray = np.cumsum(changes, axis=0)[:-1]
+        return held
+
+
+def _lost(cores: IntArray, whole: IntArray, rooms: IntArray, classes: IntArray, allowed: BoolArray) -> IntArray:
+    """Return the sum over classes and nodes of tasks x thousandths of GPUs that are lost to them, shape (k,).
+
+    Args:
+        cores, whole: thousandths of cores and whole GPUs that are free, shape (k, nodes).
+        rooms: thousandths left on shared GPUs, 0 where none is shared, shape (k, nodes, devices).
+        classes: as `task_classes` gives them. allowed: shape (sets of nodes, nodes).
+    """
+    in_rooms = rooms.sum(axis=2)
+    idle = whole * MILLI + in_rooms
+    offers: dict[tuple[int, int], tuple[Any, Any]] = {}
+    lost = np.zeros(len(cores), np.int64)
+    for count, cpu, need, share, admitted in classes.tolist():
+        wanted = (need, 0 if need else share)
+        if wanted not in offers:
+            usable = rooms >= max(share, 1)
+            offers[wanted] = (
+                (whole >= need, in_rooms)
+                if need
+                else ((whole > 0) | usable.any(axis=2), in_rooms - np.where(usable, rooms, 0).sum(axis=2))
+            )
+        enough, too_small = offers[wanted]
+        fits = enough & (cores >= cpu) & allowed[admitted]
+        lost += count * np.where(fits, too_small, idle).sum(axis=1)
+    return lost

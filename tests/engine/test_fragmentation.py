@@ -1,0 +1,155 @@
+"""Fragmentation against a computation by hand, and against a loop over the tasks and what the kernel has left."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scheduler_sim import engine
+from scheduler_sim.engine import NodeGroup, fragmentation
+from scheduler_sim.engine.demand import demands
+from scheduler_sim.engine.execution import group_of_nodes
+
+TWO_NODES = engine.Cluster("two", (NodeGroup("n", 2, 8, gpus=2),))
+
+
+def simulation(policy: str, cluster: engine.Cluster, **columns: Any) -> engine.Simulation:
+    workload = engine.Workload.from_columns(**columns)
+    return engine.Simulation(workload=workload, cluster=cluster, policy=engine.parse_policy(policy))
+
+
+def fragmented(played: engine.Simulation, instants: Any) -> np.ndarray | None:
+    outcomes = {"it": played.outcome()}
+    return fragmentation.gpu_fragmentation(played.workload, played.cluster, outcomes, np.asarray(instants, float)).get(
+        "it"
+    )
+
+
+def test_whole_and_shared_gpus_by_hand() -> None:
+    """Two nodes of 8 cores and 2 GPUs; the tasks want 2 GPUs, 0.6, 0.5 of one, and 8 cores.
+
+    At 10 s node 0 is held by the first task. On node 1 the second and third share no GPU, as 0.6 + 0.5 > 1: rooms of
+    0.4 and 0.5 are left, and 6 cores. Lost are all 0.9 to the first task's class and to the last one's, whose 8 cores
+    are not free, all 0.9 to that of 0.6, and 0.4 to that of 0.5: a mean of 3.1 / 4 = 0.775 of 4 GPUs.
+
+    At 25 s the second has ended: a whole GPU and 0.5 are idle, and 7 cores. Lost are 1.5, 0.5 to that of 0.6, nothing
+    to that of 0.5, and 1.5. At 35 s the first has ended too, and the last holds all cores of node 0: both its GPUs are
+    lost to every class as well.
+    """
+    played = simulation(
+        "fcfs",
+        TWO_NODES,
+        arrival_time=[0.0, 0.0, 0.0, 0.0],
+        runtime=[30.0, 20.0, 100.0, 50.0],
+        cpus=[1, 1, 1, 8],
+        gpus=[2, 0.6, 0.5, 0],
+    )
+    played.advance()
+    outcome = played.outcome()
+    assert outcome.start_time.tolist() == [0, 0, 0, 30]
+    assert outcome.node.tolist() == [0, 1, 1, 0]
+    found = fragmented(played, [10.0, 25.0, 35.0, 200.0])
+    at_35 = (1.5 + 2) + (0.5 + 2) + (0 + 2) + (1.5 + 2)
+    assert found == pytest.approx(np.array([3.1, 3.5, at_35, 0]) / 4 / 4, rel=1e-12)
+
+
+def test_a_gpu_type_that_a_node_lacks_loses_all_its_gpus() -> None:
+    cluster = engine.Cluster(
+        "typed", (NodeGroup("a", 1, 4, gpus=1, gpu_type="A"), NodeGroup("b", 1, 4, gpus=3, gpu_type="B"))
+    )
+    played = simulation("fcfs", cluster, arrival_time=[0.0] * 3, runtime=[5.0] * 3, gpus=[1] * 3, gpu_type=["A"] * 3)
+    played.advance()
+    # At 0 s node a is full and the three GPUs of b are of no use; after all have run, only those of b are.
+    assert fragmented(played, [0.0, 100.0]) == pytest.approx([0.75, 0.75])
+
+
+def test_what_starts_or_ends_at_an_instant_has_done_so() -> None:
+    played = simulation("fcfs", TWO_NODES, arrival_time=[5.0], runtime=[10.0], cpus=[8], gpus=[1])
+    played.advance()
+    # On the node without cores one GPU is idle and lost.
+    assert fragmented(played, [4.9, 5.0, 14.9, 15.0]) == pytest.approx([0, 0.25, 0.25, 0])
+
+
+def test_an_outcome_that_does_not_tell_gives_no_data() -> None:
+    gang = simulation("fcfs", TWO_NODES, arrival_time=[0.0], runtime=[1.0], gpus=[3])
+    mixed = simulation("fcfs", TWO_NODES, arrival_time=[0.0], runtime=[1.0], gpus=[1.5])
+    split = simulation("fcfs", TWO_NODES, arrival_time=[0.0], runtime=[1.0], gpus=[1], hybrid=[True])
+    one_node = engine.Cluster("one", (NodeGroup("n", 1, 8, gpus=2),))
+    alone = simulation("fcfs", one_node, arrival_time=[0.0], runtime=[1.0], gpus=[1])
+    no_gpus = engine.Cluster("none", (NodeGroup("n", 2, 8),))
+    plain = simulation("fcfs", no_gpus, arrival_time=[0.0], runtime=[1.0])
+    for played in (gang, mixed, split, alone, plain):
+        assert fragmented(played, [0.0]) is None
+
+
+def by_loop(played: engine.Simulation) -> float:
+    """Return the share that is lost now: a loop over the tasks, from what the kernel has left."""
+    asked, group = demands(played.workload, played.cluster), group_of_nodes(played.cluster)
+    left, label = played.kernel._sim.live, played.workload.gpu_type.codes
+    lost = 0
+    for node, number in enumerate(group):
+        count = played.cluster.groups[number].gpus
+        whole = [1000 for device in range(count) if left.free[node] >> device & 1]
+        devices = whole + [int(left.left[node, device]) for device in range(count) if left.parted[node] >> device & 1]
+        for task in range(len(played.workload)):
+            gpu = int(asked.gpu[task])
+            usable = [room for room in devices if room >= min(max(gpu, 1), 1000)]
+            fits = len(usable) >= max(gpu // 1000, 1) and left.cores[node] >= asked.cpu[task]
+            fits &= gpu == 0 or bool(asked.allowed[label[task], number])
+            lost += sum(devices) - (sum(usable) if fits else 0)
+    return lost / (len(played.workload) * played.cluster.gpus * 1000)
+
+
+@pytest.mark.parametrize("policy", ["fcfs+list@best_fit", "fcfs@fgd"])
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_it_agrees_with_a_loop_over_the_tasks_and_the_kernels_own_state(policy: str, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    tasks, ends = int(generator.integers(1, 40)), sorted(generator.integers(0, 60, 7).tolist())
+    cluster = engine.Cluster(
+        "mixed",
+        (
+            NodeGroup("a", int(generator.integers(1, 4)), 4, gpus=2, gpu_type="A"),
+            NodeGroup("cores", 2, 6),
+            NodeGroup("b", int(generator.integers(1, 4)), 6, gpus=4, gpu_type="B", memory_mb=8),
+        ),
+    )
+    columns = {
+        "arrival_time": generator.integers(0, 40, tasks).astype(float),
+        "runtime": generator.integers(0, 30, tasks).astype(float),
+        "cpus": generator.integers(0, 5, tasks),
+        "gpus": generator.choice([0, 0.25, 0.5, 0.3, 1, 2], tasks),
+        "memory_mb": generator.integers(0, 4, tasks).astype(float),
+        "gpu_type": generator.choice(["", "A", "B", "A|B"], tasks).tolist(),
+    }
+    columns["cpus"][columns["gpus"] == 0] += 1
+    by_steps = simulation(policy, cluster, **columns)
+    expected = []
+    for end in ends:
+        by_steps.advance(until_time=end)
+        expected.append(by_loop(by_steps))
+        assert fragmented(by_steps, [end])[0] == pytest.approx(expected[-1], rel=1e-12)
+    played = simulation(policy, cluster, **columns)
+    played.advance()
+    found = fragmented(played, ends)
+    assert found == pytest.approx(np.array(expected), rel=1e-12)
+    assert ((found >= 0) & (found <= 1)).all()
+
+
+def test_nodes_taken_part_by_part_add_up_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(3)
+    cluster = engine.Cluster("many", (NodeGroup("a", 12, 4, gpus=2), NodeGroup("b", 5, 8, gpus=4)))
+    played = simulation(
+        "fcfs+list@best_fit",
+        cluster,
+        arrival_time=np.sort(generator.random(300) * 50),
+        runtime=generator.exponential(9, 300),
+        gpus=generator.choice([0.25, 0.6, 1, 2], 300),
+    )
+    played.advance()
+    at_once = fragmented(played, np.linspace(0, 60, 20))
+    monkeypatch.setattr(fragmentation, "MOST_NUMBERS", 200)
+    assert (fragmented(played, np.linspace(0, 60, 20)) == at_once).all()
+    assert at_once.max() > 0
