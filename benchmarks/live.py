@@ -276,7 +276,7 @@ def main() -> None:
     two = commands.add_parser("control", help="pause, resume, stop")
     two.add_argument("--times", type=int, default=10, help="pauses of each run")
     two.add_argument("--runs", type=int, default=5)
-    two.add_argument("--tasks", type=int, default=60_000)
+    two.add_argument("--tasks", type=int, default=400_000)
     two.set_defaults(action=control)
     three = commands.add_parser("cost", help="throughput with and without publishing")
     three.add_argument("--times", type=int, default=5)
