@@ -14,7 +14,7 @@ import numpy as np
 from apps.live import messages
 from apps.results.models import Run
 from scheduler_sim.engine import execution, tally
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workload import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from apps.live.players import Player
@@ -180,8 +180,8 @@ class Race:
         self._energy_joules[number] += energy.sum()
         self._cost_usd[number] += cost.sum()
         cores, gpus, cpu_busy, gpu_busy, _, _ = execution.holdings(simulation, policy.rows)
-        self._core_seconds[number] += cores @ cpu_busy
-        self._gpu_seconds[number] += gpus @ gpu_busy
+        self._core_seconds[number] += _total(cores, cpu_busy)
+        self._gpu_seconds[number] += _total(gpus, gpu_busy)
         shown = sorted([*self._placements, *policy.latest], key=lambda placement: placement["finish_time"])
         self._placements = shown[-messages.PLACEMENTS_SHOWN :]
 
@@ -219,12 +219,17 @@ class Race:
         # Of a split task whose sides run one after the other, the GPU's comes first.
         one_by_one = simulation.workload.hybrid[rows] & (simulation.options.split_model == "sequential")
         on_cores = np.clip(np.where(one_by_one, elapsed - gpu_busy, elapsed), 0.0, cpu_busy)
-        return float(cores @ on_cores), float(gpus @ np.minimum(elapsed, gpu_busy))
+        return _total(cores, on_cores), _total(gpus, np.minimum(elapsed, gpu_busy))
 
     def _eta(self, mark: Mark, progress: float) -> float | None:
         if mark.status != Run.Status.RUNNING or progress < ETA_FROM_PROGRESS:
             return None
         return mark.active_seconds * (1 - progress) / progress
+
+
+def _total(devices: FloatArray, seconds: FloatArray) -> float:
+    """Return device-seconds. Not as a product of vectors: BLAS shares that out to threads, which then spin for more."""
+    return float((devices * seconds).sum())
 
 
 def _share(part: float, whole: float) -> float | None:
