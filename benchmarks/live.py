@@ -208,7 +208,9 @@ def control_one(site: Site, number: int, cookie: str, times: int, taken: dict[st
     run = site.tell("queue", name=f"controlled {number}", workload="bench", policies=POLICIES)
     with site.client(f"/ws/runs/{run}/", Cookie=cookie) as client:
         process = site.launch("runsimulation", "--run", str(run), "--verbosity", "0")
-        client.receive("run_state", status="running")
+        # The tasks of the workload are read first, which takes no commands.
+        while client.receive("snapshot")["progress"] == 0:
+            pass
         for _ in range(times):
             for command, status in (("pause", "paused"), ("resume", "running")):
                 # Anywhere within the runner's own period of looking at the queue.

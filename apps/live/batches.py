@@ -13,7 +13,7 @@ from apps.live.models import SimulationState
 from apps.results.models import Run, SchedulerResult
 from apps.results.signals import rows_changed
 
-_TRANSACTION_ROWS = {"sqlite": 8_000, "postgresql": 20_000}
+_TRANSACTION_ROWS = {"sqlite": 4_000, "postgresql": 20_000}
 """Rows committed together. SQLite has one writer at a time, so its transactions are short."""
 
 

@@ -13,6 +13,7 @@ from django.db import Error, connection, connections
 from apps.live import messages
 from apps.live.models import SimulationState
 from apps.live.snapshots import Mark, Race
+from apps.live.turnstile import first_in_line
 
 if TYPE_CHECKING:
     from apps.live.runner import Runner
@@ -163,7 +164,8 @@ class Outlet:
     def _store(self, snapshot: messages.Snapshot) -> None:
         self._stored_at = time.monotonic()
         try:
-            SimulationState.objects.filter(run=snapshot["run"]).update(snapshot=snapshot)
+            with first_in_line():
+                SimulationState.objects.filter(run=snapshot["run"]).update(snapshot=snapshot)
         except Error as error:
             logger.warning("A live snapshot could not be stored: %s", error)
             if not connection.in_atomic_block:

@@ -25,6 +25,7 @@ from apps.live.preparation import Prepared, prepare
 from apps.live.processes import HEARTBEAT_EVERY
 from apps.live.spill import spill_take_in
 from apps.live.steps import Steps
+from apps.live.turnstile import first_in_line
 from apps.live.writer import ResultWriter
 from apps.results.errors import DomainError
 from apps.results.models import Run
@@ -32,8 +33,8 @@ from scheduler_sim import engine
 
 logger = logging.getLogger(__name__)
 
-STEP_EVENTS = 20_000
-"""Where a step is cut although its simulated span is not over."""
+STEP_EVENTS = 2_500
+"""Where a step is cut although its simulated span is not over: commands and the writer wait for no more."""
 
 BATCH_ROWS = 5_000
 """A batch is written when so many placements wait; small enough to lose little work, large enough to be quick."""
@@ -41,7 +42,7 @@ BATCH_ROWS = 5_000
 STORE_SECONDS = 1.0
 """A smaller batch is written when the last one is so old, so that a slow race can be followed in the tables."""
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
 """How often the command queue is looked at."""
 
 
@@ -178,6 +179,8 @@ class Runner:
             self._obey()
             if self.stop_requested.is_set():
                 break
+            if not writer.wait_for_room(POLL_SECONDS):
+                continue  # Commands are obeyed while the database is behind.
             steps.begin()
             for player in self.players:
                 if not player.done:
@@ -214,12 +217,14 @@ class Runner:
         self._polled_at = now
         if self._poll() != SimulationState.Command.PAUSE:
             return
-        self.run.pause()
+        with first_in_line():
+            self.run.pause()
         self._tell("changed")
         while not self.stop_requested.is_set() and self._poll() != SimulationState.Command.RESUME:
             time.sleep(POLL_SECONDS)
         if not self.stop_requested.is_set():
-            self.run.unpause()
+            with first_in_line():
+                self.run.unpause()
             self._tell("changed")
 
     def _poll(self) -> str:
@@ -241,7 +246,8 @@ class Runner:
         command: str = states.values_list("command", flat=True).get()
         if command:
             # Only this very command: one that replaced it meanwhile stays.
-            states.filter(command=command).update(command=SimulationState.Command.NONE)
+            with first_in_line():
+                states.filter(command=command).update(command=SimulationState.Command.NONE)
         return command
 
     def _beat(self, now: float) -> None:

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from apps.live.configuration import RunConfiguration, code_version
 from apps.live.models import SimulationState
+from apps.live.turnstile import first_in_line
 from apps.results.errors import DomainError, RunStateError
 from apps.results.models import Run
 from apps.tasks.models import Workload
@@ -122,4 +123,5 @@ def run_command(*, run: Run, command: str) -> None:
                 f"The process that played run {run.name} is gone; take it up with runsimulation --resume {run.pk}."
             )
     # Also when the run is in that state already: an opposite command may still be waiting to be obeyed.
-    SimulationState.objects.filter(run=run).update(command=command)
+    with first_in_line():
+        SimulationState.objects.filter(run=run).update(command=command)

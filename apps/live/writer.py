@@ -19,6 +19,7 @@ from django.db import InterfaceError, OperationalError, connection
 from apps.live.batches import ResultBatch, batch_store, transaction_rows
 from apps.live.models import SimulationState
 from apps.live.spill import spill_write
+from apps.live.turnstile import give_way
 from apps.metrics.prometheus import WRITE_SECONDS
 from apps.results.errors import DomainError
 from apps.results.models import Run
@@ -26,8 +27,8 @@ from scheduler_sim import logs
 
 logger = logging.getLogger(__name__)
 
-LARGEST_BACKLOG = 50_000
-"""Rows (about 100 bytes each) that may wait before `put` blocks."""
+LARGEST_BACKLOG = 12_000
+"""Rows (about 100 bytes each) above which no more are taken until some are stored."""
 
 YIELD_SECONDS = 0.002
 """How long SQLite's lock is left free between two transactions, so that commands from the web server get in."""
@@ -86,17 +87,31 @@ class ResultWriter:
         return self._rows
 
     def put(self, batch: ResultBatch) -> None:
-        """Hand over a batch; waits while too many rows are waiting already.
+        """Hand over a batch; waits while there is no room.
 
         Raises:
             ResultsNotStored: an earlier batch could not be stored.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._failure or not self._rows or self._rows + len(batch) < LARGEST_BACKLOG)
+            self._changed.wait_for(self._has_room)
             self._waiting.append(batch)
             self._rows += len(batch)
             self._changed.notify_all()
         self._raise_failure()
+
+    def wait_for_room(self, seconds: float) -> bool:
+        """Tell whether `put` would take a batch at once, after waiting for that a while at most.
+
+        Raises:
+            ResultsNotStored: an earlier batch could not be stored.
+        """
+        with self._changed:
+            has_room = self._changed.wait_for(self._has_room, seconds)
+        self._raise_failure()
+        return has_room
+
+    def _has_room(self) -> bool:
+        return self._failure is not None or self._rows < LARGEST_BACKLOG
 
     def flush(self) -> None:
         """Wait until everything that was put is stored.
@@ -136,6 +151,7 @@ class ResultWriter:
                     cursor.execute("PRAGMA cache_size=-8192")
             while batches := self._next():
                 for piece in ResultBatch.joined(batches).cut(self._transaction_rows):
+                    give_way()
                     self._store_with_patience(piece)
                     if connection.vendor == "sqlite":
                         time.sleep(YIELD_SECONDS)

@@ -111,7 +111,7 @@ def test_batches_joined_are_the_rows_in_order(run: Run) -> None:
 
 
 def test_a_full_backlog_makes_put_wait(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "LARGEST_BACKLOG", 30)
+    monkeypatch.setattr(writer_module, "LARGEST_BACKLOG", 20)
     gate = threading.Event()
 
     def slow(**arguments: Any) -> None:
@@ -126,6 +126,7 @@ def test_a_full_backlog_makes_put_wait(run: Run, monkeypatch: pytest.MonkeyPatch
         second.join(0.2)
         assert second.is_alive()
         assert writer.backlog == 20
+        assert not writer.wait_for_room(0.01)
         gate.set()
         second.join(30)
         assert not second.is_alive()
