@@ -27,7 +27,7 @@ from scheduler_sim import logs
 
 logger = logging.getLogger(__name__)
 
-LARGEST_BACKLOG = 12_000
+LARGEST_BACKLOG = 8_000
 """Rows (about 100 bytes each) above which no more are taken until some are stored."""
 
 YIELD_SECONDS = 0.002
