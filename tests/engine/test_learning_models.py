@@ -14,7 +14,7 @@ from scheduler_sim.engine.learning.hybrid import best_fractions, fit_fraction, h
 from scheduler_sim.engine.learning.regression import ALGORITHMS, fit, importance, load, scores
 from scheduler_sim.engine.learning.runtime import fit_runtime, predict_runtime, runtime_features
 from scheduler_sim.engine.learning.sampling import Parts, Variation, days_of, sample
-from scheduler_sim.engine.learning.search import SearchSettings, search
+from scheduler_sim.engine.learning.search import SearchSettings, search, search_seeds
 from scheduler_sim.engine.presets import workstation
 
 
@@ -126,6 +126,13 @@ def test_the_same_seed_finds_the_same_score():
     assert not np.array_equal(first.weights, search(parts, 32, SMALL, seed=6).weights)
     assert first.validation == min(point.validation for point in first.curve)
     assert [point.generation for point in first.curve] == [2, 4, 6]
+
+
+def test_searches_side_by_side_find_what_each_finds_alone():
+    parts = small_parts()
+    together = search_seeds(parts, 32, replace(SMALL, threads=2), seeds=[5, 6])
+    for result in together:
+        assert np.array_equal(result.weights, search(parts, 32, SMALL, seed=result.seed).weights)
 
 
 def test_a_search_is_made_again_on_both_parts_for_as_many_generations_as_were_best():

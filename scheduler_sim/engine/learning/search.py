@@ -243,10 +243,17 @@ class _Descent:
 
         self._part, self._processors, self._settings, self._judge = part, processors, settings, judge
         self._generator = np.random.default_rng(seed)
+        # A stream of its own: the library's default is NumPy's global one, which searches side by side would share.
+        candidates = np.random.default_rng([seed, 1])
         self._strategy = cma.CMAEvolutionStrategy(
             _first_guess(settings.form, self._generator),
             settings.step,
-            {"seed": seed % (2**31 - 1) + 1, "popsize": settings.population, "verbose": -9},
+            {
+                "randn": lambda *shape: candidates.standard_normal(shape),
+                "seed": np.nan,
+                "popsize": settings.population,
+                "verbose": -9,
+            },
         )
         self._means = [self._mean()]
 
