@@ -27,8 +27,11 @@ from scheduler_sim import logs
 
 logger = logging.getLogger(__name__)
 
-LARGEST_BACKLOG = 8_000
-"""Rows (about 100 bytes each) above which no more are taken until some are stored."""
+LARGEST_BACKLOG = {"sqlite": 8_000, "postgresql": 20_000}
+"""Rows (about 100 bytes each) above which no more are taken until some are stored.
+
+They take about a tenth of a second, because a run that is stopped stores them first.
+"""
 
 YIELD_SECONDS = 0.002
 """How long SQLite's lock is left free between two transactions, so that commands from the web server get in."""
@@ -66,6 +69,7 @@ class ResultWriter:
         self._closing = False
         self._thread = threading.Thread(target=self._work, name=f"results of run {run.pk}", daemon=True)
         self._transaction_rows = transaction_rows()
+        self._largest_backlog = LARGEST_BACKLOG.get(connection.vendor, self._transaction_rows)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -111,7 +115,7 @@ class ResultWriter:
         return has_room
 
     def _has_room(self) -> bool:
-        return self._failure is not None or self._rows < LARGEST_BACKLOG
+        return self._failure is not None or self._rows < self._largest_backlog
 
     def flush(self) -> None:
         """Wait until everything that was put is stored.

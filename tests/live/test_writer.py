@@ -111,7 +111,7 @@ def test_batches_joined_are_the_rows_in_order(run: Run) -> None:
 
 
 def test_a_full_backlog_makes_put_wait(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "LARGEST_BACKLOG", 20)
+    monkeypatch.setattr(writer_module, "LARGEST_BACKLOG", dict.fromkeys(("sqlite", "postgresql"), 20))
     gate = threading.Event()
 
     def slow(**arguments: Any) -> None:
