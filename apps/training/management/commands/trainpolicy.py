@@ -27,20 +27,53 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         defaults = SearchSettings()
-        parser.add_argument("--workload", required=True, metavar="NAME|FILE")
+        parser.add_argument(
+            "--workload", required=True, metavar="NAME|FILE", help="a stored workload or a trace to import"
+        )
         parser.add_argument("--name", metavar="N", help="made from the workload and backfill if left out")
         parser.add_argument("--processors", type=int, metavar="N", help="of the pool; the trace's own size if left out")
-        parser.add_argument("--objective", choices=OBJECTIVES, default=defaults.objective)
-        parser.add_argument("--backfill", choices=("none", "list", "easy"), default=defaults.backfill)
-        parser.add_argument("--form", choices=tuple(FORMS), default=defaults.form)
+        parser.add_argument(
+            "--objective",
+            choices=OBJECTIVES,
+            default=defaults.objective,
+            help="the figure to lower: mean bounded slowdown, job completion time or wait (default %(default)s)",
+        )
+        parser.add_argument(
+            "--backfill",
+            choices=("none", "list", "easy"),
+            default=defaults.backfill,
+            help="what the order is searched together with (default %(default)s)",
+        )
+        parser.add_argument(
+            "--form",
+            choices=tuple(FORMS),
+            default=defaults.form,
+            help="terms and their products, or one hidden layer (default %(default)s)",
+        )
         parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the first search (default 0)")
-        parser.add_argument("--searches", type=int, default=2, metavar="N", help="searches, each with its own seed")
-        parser.add_argument("--length", type=int, default=defaults.length, metavar="N", help="tasks in a sequence")
-        parser.add_argument("--generations", type=int, default=defaults.generations, metavar="N")
-        parser.add_argument("--population", type=int, default=defaults.population, metavar="N")
-        parser.add_argument("--batch", type=int, default=defaults.batch, metavar="N", help="sequences a generation")
-        parser.add_argument("--max-seconds", type=float, default=defaults.max_seconds, metavar="S")
-        parser.add_argument("--threads", type=int, default=defaults.threads, metavar="N")
+        parser.add_argument(
+            "--searches",
+            type=int,
+            default=2,
+            metavar="N",
+            help="searches, each with its own seed; the best on the validation part is kept (default 2)",
+        )
+        for name, metavar, told in (
+            ("length", "N", "tasks in a sequence"),
+            ("generations", "N", "at most so many of each search"),
+            ("population", "N", "candidates in a generation"),
+            ("batch", "N", "sequences that judge a generation"),
+            ("max_seconds", "S", "wall time after which a search stops early and depends on the machine's speed"),
+            ("threads", "N", "candidates played at the same time"),
+        ):
+            default = getattr(defaults, name)
+            parser.add_argument(
+                f"--{name.replace('_', '-')}",
+                type=type(default),
+                default=default,
+                metavar=metavar,
+                help=f"{told} (default {default:g})",
+            )
         parser.add_argument("--inactive", action="store_true", help="store it without putting it in use")
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
@@ -120,12 +153,14 @@ class Command(BaseCommand):
         scores, objective = model.scores, model.parameters["objective"]
         low, high = scores["difference_interval"]
         self.stdout.write(
-            f"Stored {model} ({model.kind}), searched with seed {model.seed}: {model.parameters['stopped']}."
+            f"Stored {model} ({model.kind}), found with seed {model.seed}, "
+            f"which ended with: {model.parameters['stopped']}."
         )
         self.stdout.write(
             f"On {scores['windows']} sequences of later tasks the mean {objective} is "
             f"{scores[f'held_out_mean_{objective}']:.2f}; the best of the other orders, {scores['best_other_order']}, "
-            f"has {scores[f'best_other_{objective}']:.2f} (difference {low:+.2f} to {high:+.2f}, 95%)."
+            f"has {scores[f'best_other_{objective}']:.2f}: {scores['change_percent']:+.1f}% "
+            f"(difference {low:+.2f} to {high:+.2f}, 95%)."
         )
         if scores["change_percent"] >= 0:
             self.stdout.write(f"It does not beat {scores['best_other_order']} there.")
