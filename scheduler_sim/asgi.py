@@ -6,6 +6,7 @@ from functools import partial
 
 import django
 from channels.routing import ProtocolTypeRouter
+from django.urls import get_resolver
 
 from scheduler_sim import environment
 
@@ -23,4 +24,6 @@ if protocol := sys.modules.get("daphne.http_protocol"):
     # served, and answer a form that it cannot read with nothing but a number.
     protocol.WebRequest = partial(protocol.WebRequest, parsePOSTFormSubmission=False)
 
+# Django imports the views on the first request, which then takes half a second; a server can do that before.
+get_resolver().url_patterns  # noqa: B018
 application = ProtocolTypeRouter({"http": OneThreadHandler(), "websocket": websocket})
