@@ -166,7 +166,7 @@ class Comparison:
             (f"{percent}%", duration(float(np.percentile(x, percent))), duration(float(np.percentile(y, percent))))
             for percent in quantiles
         ]
-        series = Series(versus, x[chosen].tolist(), y[chosen].tolist(), look.colour, look.dash, labels)
+        series = Series(versus, x[chosen].tolist(), y[chosen].tolist(), look.colour, look.dash, labels=labels)
         return Chart(
             "tasks", "scatter", title, finding, *axes, [series], TextTable(("Tasks within", base, versus), rows)
         )

@@ -59,7 +59,7 @@ def run_charts(run: Run, totals: Sequence[Metric]) -> dict[str, Chart]:
 
 
 def completion_times(named: Sequence[tuple[str, Metric]]) -> Chart:
-    """Draw the distribution of completion times, one line a policy, from the stored histograms.
+    """Draw the distribution of completion times, one line a policy and run, from the stored histograms.
 
     Args:
         named: what each line is called, and whose it is.
@@ -68,6 +68,7 @@ def completion_times(named: Sequence[tuple[str, Metric]]) -> Chart:
     upper = np.append(EDGES, LARGEST)
     percents = (5, 10, 25, 50, 75, 90, 95, 99)
     medians = {}
+    runs = list(dict.fromkeys(total.run_id for _, total in named))
     for name, total in named:
         document = total.details.get("histograms", {}).get("job_completion_time")
         if not document:
@@ -75,7 +76,7 @@ def completion_times(named: Sequence[tuple[str, Metric]]) -> Chart:
         histogram = LogHistogram.from_json(document)
         x, y = cumulative(histogram.counts, upper[:BINS])
         look = appearance(total.scheduler)
-        series.append(Series(name, x, y, look.colour, look.dash))
+        series.append(Series(name, x, y, look.colour, look.dash, mark=runs.index(total.run_id)))
         medians[name] = total.p50_job_completion_time
         rows.append((name, *(duration(histogram.percentile(percent)) for percent in percents)))
     known = {name: value for name, value in medians.items() if value is not None}

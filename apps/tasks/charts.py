@@ -39,6 +39,7 @@ class Series:
         x, y: as long as each other; None in y is a gap.
         colour: number of the policy's colour, None for the page's own ink.
         dash: number of the policy's dash.
+        mark: number of the mark on a line, which tells runs of one policy apart; 0 for none.
         labels: what each point is called, where a point has a name.
         low, high: the band around a line, as long as y.
     """
@@ -48,6 +49,7 @@ class Series:
     y: Sequence[Any]
     colour: int | None = None
     dash: int = 0
+    mark: int = 0
     labels: Sequence[str] | None = None
     low: Sequence[float | None] | None = None
     high: Sequence[float | None] | None = None
@@ -113,6 +115,7 @@ class Chart:
                     "y": [plain(value) for value in series.y],
                     "colour": series.colour,
                     "dash": series.dash,
+                    **({"mark": series.mark} if series.mark else {}),
                     **({"labels": list(series.labels)} if series.labels is not None else {}),
                     **({"low": _plain_list(series.low)} if series.low is not None else {}),
                     **({"high": _plain_list(series.high)} if series.high is not None else {}),

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from apps.live.leaderboard import in_words, leaderboard, win_matrix
 from apps.live.paired import paired_difference
+from apps.live.run_charts import completion_times
 from apps.metrics.appearance import COLOURS, DASH_ARRAYS, appearance
 from apps.metrics.models import Metric
 from apps.tasks.charts import SCATTER_POINTS, SERIES_POINTS, Axis, Chart, Series, cumulative, plain, sample_rows, thin
 from apps.tasks.formatting import change_in_words, duration, listing, percent_change, quantity, scale_of
+from scheduler_sim.engine.histogram import LogHistogram
 from scheduler_sim.engine.policies import READY_MADE
 from scheduler_sim.engine.policies.order import ORDERS
 
@@ -209,3 +211,12 @@ def test_too_few_tasks_have_a_mean_but_no_interval():
     found = paired_difference(np.arange(10.0), np.arange(10.0) + 1)
     assert (found.mean, found.low, found.clear) == (1.0, None, False)
     assert paired_difference(np.zeros(0), np.zeros(0)).mean is None
+
+
+def test_lines_of_one_policy_in_two_runs_look_alike_but_for_their_marks():
+    histogram = LogHistogram.of(np.array([1.0, 10.0, 100.0])).as_json()
+    details = {"histograms": {"job_completion_time": histogram}}
+    named = [(f"sjf (run {run})", total("sjf", 1.0, run_id=run, details=details)) for run in (4, 9)]
+    first, second = completion_times(named).as_json()["series"]
+    assert (first["colour"], first["dash"]) == (second["colour"], second["dash"])
+    assert (first.get("mark", 0), second.get("mark", 0)) == (0, 1)

@@ -3,24 +3,28 @@ import { DASHES } from "./colours.js";
 import { axisUnit, logTicks, readable, tickLabel } from "./numbers.js";
 
 const FEW = 12; // Points that are shown one by one.
+const MARKS = ["none", "circle", "triangle", "rect", "diamond"];
+const ROOM_FOR_NAMES = { outerBoundsMode: "same", outerBoundsContain: "axisLabel", outerBoundsClampWidth: "50%" };
+const MARK_EVERY = 48; // Points from one mark to the next.
 
 export function optionsOf(chart, colours, width) {
-  if (chart.kind === "interval") return intervalOptions(chart, colours);
+  if (chart.kind === "interval") return intervalOptions(chart, colours, width);
   const series = chart.series;
   const horizontal = chart.kind === "bar" || chart.kind === "stack";
   const x = scaled(chart.x, series.flatMap((one) => one.x));
   const y = scaled(chart.y, series.flatMap((one) => [...one.y, ...(one.high ?? [])]));
   const narrow = width < 560;
+  const right = chart.kind === "bar" ? 72 : 20; // The values stand behind the bars.
   const several = series.length > 1 && chart.kind !== "bar" && !chart.plain;
   const legendRows = several ? rowsOfLegend(series.map((one) => one.name), width) : 0;
   return {
     animation: false,
     textStyle: { fontFamily: "system-ui, sans-serif", color: colours.muted },
-    grid: { left: horizontal ? 20 : 8, right: chart.kind === "bar" ? 72 : 20, top: horizontal ? 4 : 28, bottom: 30 + 22 * legendRows, containLabel: true },
-    legend: several ? legendOf(colours, narrow, chart.kind === "line" || chart.kind === "step") : undefined,
+    grid: { left: 8, right, top: horizontal ? 4 : 28, bottom: 30 + 22 * legendRows, ...ROOM_FOR_NAMES },
+    legend: several ? legendOf(colours, narrow, chart.kind === "line" || chart.kind === "step" ? series : null) : undefined,
     tooltip: tooltipOf(chart, colours, x, y),
     xAxis: axisOf(horizontal ? chart.y : chart.x, horizontal ? y : x, colours, false),
-    yAxis: axisOf(horizontal ? chart.x : chart.y, horizontal ? x : y, colours, true),
+    yAxis: axisOf(horizontal ? chart.x : chart.y, horizontal ? x : y, colours, true, width - 8 - right),
     series: [
       ...series.map((one, number) => seriesOf(chart, one, number, { colours, x, y, horizontal })),
       ...series.filter((one) => one.low && one.high).flatMap((one) => bandOf(one, { colours, x, y })),
@@ -48,7 +52,7 @@ function scaled(axis, values) {
   return { ...unit, least, largest };
 }
 
-function axisOf(axis, scale, colours, vertical) {
+function axisOf(axis, scale, colours, vertical, room = 0) {
   const common = {
     name: axis.label + (scale.name ? ` (${scale.name})` : ""),
     nameTextStyle: { color: colours.muted, fontSize: 12, align: vertical ? "left" : "center" },
@@ -60,7 +64,7 @@ function axisOf(axis, scale, colours, vertical) {
     splitLine: { show: vertical || axis.scale === "log", lineStyle: { color: colours.line } },
   };
   if (axis.scale === "category") {
-    return { ...common, type: "category", name: vertical ? "" : common.name, inverse: vertical, splitLine: { show: false } };
+    return { ...common, type: "category", name: vertical ? "" : common.name, inverse: vertical, splitLine: { show: false }, axisLabel: { ...common.axisLabel, ...(vertical ? namesOf(room) : {}) } };
   }
   if (axis.scale !== "log") {
     return { ...common, type: "value", scale: axis.scale === "free", max: axis.unit === "share" ? (end) => (end.max > 60 ? 100 : undefined) : undefined, splitLine: { show: true, lineStyle: { color: colours.line } } };
@@ -74,6 +78,11 @@ function axisOf(axis, scale, colours, vertical) {
     axisLabel: { ...common.axisLabel, customValues: ticks, formatter: (value) => tickLabel(value, axis.unit) },
     axisTick: { show: false, customValues: ticks },
   };
+}
+
+// Names beside bars take what they need of the room, up to half of it, and end in an ellipsis there.
+function namesOf(room) {
+  return { width: Math.round(room / 2) - 18, overflow: "truncate" };
 }
 
 // About as many rows as the names need: 7 px a letter, and the line before them.
@@ -92,6 +101,8 @@ function rowsOfLegend(names, width) {
 }
 
 function legendOf(colours, narrow, lines) {
+  // The line and its dash, without a dot on it, unless marks tell runs apart.
+  const data = lines?.map((one) => ({ name: one.name, itemStyle: { opacity: one.mark ? 1 : 0 } }));
   return {
     type: "plain",
     bottom: 0,
@@ -99,7 +110,7 @@ function legendOf(colours, narrow, lines) {
     itemWidth: 26,
     itemGap: narrow ? 10 : 14,
     textStyle: { color: colours.ink, fontSize: 12 },
-    ...(lines ? { itemStyle: { opacity: 0 }, lineStyle: { width: 3 } } : {}), // The line and its dash, without a dot on it.
+    ...(lines ? { data, lineStyle: { width: 3 } } : {}),
   };
 }
 
@@ -131,8 +142,8 @@ function seriesOf(chart, one, number, { colours, x, y, horizontal }) {
     name: one.name,
     data: visible,
     step: chart.kind === "step" ? "end" : false,
-    symbol: visible.length <= FEW ? "circle" : "none",
-    symbolSize: 6,
+    symbol: one.mark ? MARKS[1 + ((one.mark - 1) % (MARKS.length - 1))] : visible.length <= FEW ? "circle" : "none",
+    symbolSize: one.mark ? (value, item) => (item.dataIndex % MARK_EVERY === MARK_EVERY / 2 ? 8 : 0) : 6,
     connectNulls: false,
     lineStyle: { color: colour, width: 2, type: DASHES[one.dash] },
     itemStyle: { color: colour },
@@ -155,20 +166,20 @@ function diagonal(points, colours) {
 }
 
 // One line from low to high for each policy, a dot at the mean, and where zero is.
-function intervalOptions(chart, colours) {
+function intervalOptions(chart, colours, width) {
   const values = chart.series.flatMap((one) => one.x);
   const { name, divisor } = axisUnit(chart.x.unit, Math.max(...values.map(Math.abs)));
   const names = chart.series.map((one) => one.name);
   return {
     animation: false,
     textStyle: { fontFamily: "system-ui, sans-serif", color: colours.muted },
-    grid: { left: 20, right: 20, top: 8, bottom: 30, containLabel: true },
+    grid: { left: 8, right: 20, top: 8, bottom: 30, ...ROOM_FOR_NAMES },
     tooltip: { ...tooltipBase(colours), trigger: "item", formatter: (item) => {
       const one = chart.series[item.seriesIndex];
       return `${one.name}\n${readable(one.x[1], chart.x.unit)}\n95%: ${readable(one.x[0], chart.x.unit)} to ${readable(one.x[2], chart.x.unit)}`;
     } },
     xAxis: axisOf(chart.x, { name, divisor, least: 0, largest: 0 }, colours, false),
-    yAxis: { type: "category", data: names, inverse: true, axisLabel: { color: colours.ink }, axisLine: { show: false }, axisTick: { show: false }, splitLine: { show: true, lineStyle: { color: colours.line } } },
+    yAxis: { type: "category", data: names, inverse: true, axisLabel: { color: colours.ink, ...namesOf(width - 8 - 20) }, axisLine: { show: false }, axisTick: { show: false }, splitLine: { show: true, lineStyle: { color: colours.line } } },
     series: chart.series.map((one, number) => ({
       type: "line",
       name: one.name,
