@@ -95,7 +95,7 @@ def searched(parts: Parts, options: argparse.Namespace) -> dict[str, list[dict]]
             "validation": result.validation,
             "seconds": time.perf_counter() - start,
             "sequences": result.sequences_played,
-            "generations": result.curve[-1].generation,
+            "generations": min(result.curve, key=lambda point: point.validation).generation,
             "document": result.document(),
         }
         found.setdefault(backfill, []).append(document)

@@ -131,14 +131,21 @@ def _curve(model: TrainedModel) -> Chart | None:
     curve = sorted(curve, key=lambda point: point[step])
     steps = [point[step] for point in curve]
     last = names[-1]
+    first, end = significant(curve[0][last]), significant(curve[-1][last])
+    finding = f"Over {steps[-1]:,} tasks the {last} goes from {first} to {end}."
+    if step == "generation":
+        kept = min(curve, key=lambda point: point[last])
+        finding = (
+            f"Of {steps[-1]:,} generations, {kept[step]:,} do best on the validation part, "
+            f"{significant(kept[last])}: the score that is kept comes from as many."
+        )
     return Chart(
         f"curve-{model.pk}",
         "line",
         f"How {model} learned",
-        f"Over {steps[-1]:,} {across.lower()}{'s' if step == 'generation' else ''} the {last} goes from "
-        f"{significant(curve[0][last])} to {significant(curve[-1][last])}.",
+        finding,
         Axis(across),
-        Axis(up),
+        Axis(up, scale="free" if step == "generation" else "linear"),
         [Series(name, steps, [point[name] for point in curve]) for name in names],
         TextTable(
             (across, *names), [(f"{point[step]:,}", *(significant(point[name]) for name in names)) for point in curve]

@@ -315,6 +315,16 @@ def test_runs_of_different_workloads_are_not_paired(client):
     assert "do not share a workload" in page
 
 
+def test_a_policy_search_says_after_how_many_generations_it_did_best(client):
+    points = [(20, 3.1), (40, 2.9), (60, 3.0)]
+    curve = [{"generation": number, "training": 2.8, "validation": value} for number, value in points]
+    TrainedModel.objects.create(
+        name="night", kind="linear", version=1, active=True, artifact="{}", scores={}, parameters={"curve": curve}
+    )
+    page = text_of(client.get("/training/"))
+    assert "Of 60 generations, 40 do best on the validation part, 2.9:" in page
+
+
 def test_what_differs_between_runs_comes_first_and_in_words(client):
     first, second = make_run(name="one"), make_run(name="two")
     Run.objects.filter(pk=first.pk).update(configuration={"seed": 1, "load_factor": 1.0, "limit": None})
