@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 from apps.results.admin import RunFilter
 from apps.results.errors import DomainError
-from apps.training.models import TrainedModel, TrainingData
+from apps.training.models import PolicySearch, TrainedModel, TrainingData
 from apps.training.registry import model_activate, model_roll_back
 from scheduler_sim.admin import BigTableAdmin, ReadOnlyAdmin
 
@@ -74,3 +74,10 @@ class TrainedModelAdmin(BigTableAdmin):
                 self.message_user(request, str(error), messages.ERROR)
             else:
                 self.message_user(request, f"In use now: {parent}.", messages.SUCCESS)
+
+
+@admin.register(PolicySearch)
+class PolicySearchAdmin(ReadOnlyAdmin):
+    """Policy searches that are under way."""
+
+    list_display = ("name", "form", "objective", "backfill", "done", "total", "started_at", "heartbeat_at")

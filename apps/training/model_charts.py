@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apps.metrics.appearance import COLOURS
 from apps.tasks.charts import Axis, Chart, Series, TextTable
 from apps.tasks.formatting import listing
-from apps.training.models import TrainedModel
+from apps.training.models import PolicySearch, TrainedModel
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,48 @@ def _versions(name: str, versions: Sequence[TrainedModel]) -> Chart:
         TextTable(
             ("Version", *(one.name for one in series)),
             [(number, *(significant(one.y[row]) for one in series)) for row, number in enumerate(numbers)],
+        ),
+    )
+
+
+def search_chart(search: PolicySearch) -> Chart:
+    """Draw how the validation of each search goes while the searches are under way; lower is better."""
+    across, up, (_, validation) = CURVES["generation"]
+    looks = {seed: [point for point in search.curve if point["seed"] == seed] for seed in search.seeds}
+    finding = "No search has been looked at yet."
+    if search.curve:
+        best = min(search.curve, key=lambda point: point[validation])
+        finding = (
+            f"So far seed {best['seed']} does best on the validation part, {significant(best[validation])} "
+            f"after {best['generation']:,} generations."
+        )
+    return Chart(
+        f"search-{search.pk}",
+        "line",
+        f"How {search.name} is being searched",
+        finding,
+        Axis(across),
+        Axis(up, scale="free"),
+        [
+            Series(
+                f"seed {seed}",
+                [point["generation"] for point in points],
+                [point[validation] for point in points],
+                colour=number % COLOURS,
+            )
+            for number, (seed, points) in enumerate(looks.items())
+            if points
+        ],
+        TextTable(
+            ("Seed", across, "Training", "Validation"),
+            [
+                (
+                    str(point["seed"]),
+                    f"{point['generation']:,}",
+                    *(significant(point[key]) for key in CURVES["generation"][2]),
+                )
+                for point in search.curve
+            ],
         ),
     )
 

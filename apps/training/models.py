@@ -1,11 +1,14 @@
 """Labelled data to learn from, and what was learned."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from apps.results.models import Run
 from apps.tasks.models import Task
-from apps.training.managers import TrainedModelQuerySet, TrainingDataQuerySet
+from apps.training.managers import PolicySearchQuerySet, TrainedModelQuerySet, TrainingDataQuerySet
 
 
 class TrainingData(models.Model):
@@ -76,3 +79,42 @@ class TrainedModel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} v{self.version}"
+
+
+class PolicySearch(models.Model):
+    """A policy search that is under way, for people who want to look on; its row goes when the search ends."""
+
+    name = models.CharField(max_length=100)
+    form = models.CharField(max_length=40)
+    objective = models.CharField(max_length=40)
+    backfill = models.CharField(max_length=40)
+    generations = models.PositiveIntegerField(help_text="Of each of its searches, at most.")
+    seeds = models.JSONField(help_text="One search a seed.")
+    curve = models.JSONField(default=list, help_text="The looks so far: seed, generation, training and validation.")
+    started_at = models.DateTimeField(auto_now_add=True)
+    heartbeat_at = models.DateTimeField(default=timezone.now)
+
+    objects = PolicySearchQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name_plural = "policy searches"
+
+    def __str__(self) -> str:
+        return f"search for {self.name}"
+
+    @property
+    def total(self) -> int:
+        """Generations of all its searches together."""
+        return self.generations * len(self.seeds)
+
+    @property
+    def done(self) -> int:
+        """Generations that were made up to the last look of each search."""
+        latest = {point["seed"]: point["generation"] for point in self.curve}
+        return sum(latest.values())
+
+    def note(self, curve: list[dict[str, Any]]) -> None:
+        """Store what the searches have told so far, and that they go on."""
+        self.curve, self.heartbeat_at = curve, timezone.now()
+        self.save(update_fields=["curve", "heartbeat_at"])

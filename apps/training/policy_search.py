@@ -2,14 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from django.db import DatabaseError
+from django.utils import timezone
 
 from apps.tasks.models import Workload
-from apps.training.models import TrainedModel
+from apps.training.models import PolicySearch, TrainedModel
 from apps.training.registry import check_name, model_store
 from scheduler_sim import engine
 from scheduler_sim.engine.learning.evaluation import held_out_windows, paired_interval, window_means
@@ -26,6 +32,11 @@ COMPARED = ("fcfs", "sjf", "saf", "wfp3", "unicep", "f1", "f2", "f3", "f4")
 
 HELD_OUT_WINDOWS = 20
 
+NOTED_EVERY = 2.0
+"""Seconds between two notes of how far a search is."""
+
+logger = logging.getLogger(__name__)
+
 
 def policy_train(
     *,
@@ -39,6 +50,8 @@ def policy_train(
 ) -> TrainedModel:
     """Search once a seed, keep the best on the validation part, judge it on the test part and store it.
 
+    A KeyboardInterrupt stops the searches, and nothing is stored.
+
     Raises:
         InvalidModelName: a name that could not stand in a policy.
         InvalidParameter, InvalidWorkload: a workload that is too short or that a pool cannot play.
@@ -46,7 +59,8 @@ def policy_train(
     check_name(name)
     tasks = workload.tasks.as_workload()
     parts = Parts.of(tasks, length=settings.length)
-    results = search_seeds(parts, processors, settings, seeds=seeds, progress=progress)
+    with _shown(name, settings, seeds) as shown:
+        results = _search(parts, processors, settings, seeds, shown, progress)
     best = results[0]
     return model_store(
         name=name,
@@ -68,6 +82,57 @@ def policy_train(
         scores=_scores(best, parts, processors),
         activate=activate,
     )
+
+
+@contextmanager
+def _shown(name: str, settings: SearchSettings, seeds: list[int]) -> Iterator[PolicySearch]:
+    """Keep a row of the search while it lasts."""
+    PolicySearch.objects.abandoned(now=timezone.now()).delete()
+    shown = PolicySearch.objects.create(
+        name=name,
+        form=settings.form,
+        objective=settings.objective,
+        backfill=settings.backfill,
+        generations=settings.generations,
+        seeds=seeds,
+    )
+    try:
+        yield shown
+    finally:
+        shown.delete()
+
+
+def _search(
+    parts: Parts,
+    processors: int,
+    settings: SearchSettings,
+    seeds: list[int],
+    shown: PolicySearch,
+    progress: Callable[[int, CurvePoint], None] | None,
+) -> list[SearchResult]:
+    """Search in other threads, so that this one can note how far they are, and stop them."""
+    curve: list[dict[str, Any]] = []
+
+    def look(seed: int, point: CurvePoint) -> None:
+        fields = {"generation": point.generation, "training": point.training, "validation": point.validation}
+        curve.append({"seed": seed, **fields})
+        if progress is not None:
+            progress(seed, point)
+
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as aside:
+        found = aside.submit(search_seeds, parts, processors, settings, seeds=seeds, progress=look, stop=stop)
+        try:
+            while not wait([found], NOTED_EVERY).done:
+                try:
+                    shown.note(list(curve))
+                except DatabaseError as error:
+                    # What the search finds is worth more than that people can look on.
+                    logger.warning("How far the search for %s is could not be stored: %s", shown.name, error)
+        except BaseException:
+            stop.set()
+            raise
+        return found.result()
 
 
 def data_range(workload: Workload, parts: Parts) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from apps.tasks.viewing import reading
 from apps.training.model_charts import model_charts, significant
 from apps.training.models import TrainedModel
 from apps.training.registry import models_in_use
+from apps.training.under_way import under_way
 from scheduler_sim.engine import parse_policy
 from scheduler_sim.engine.errors import InvalidPolicy
 
@@ -59,6 +60,8 @@ def policy_detail(request: HttpRequest, name: str) -> HttpResponse:
         "learned": [(model, _parameters(model)) for model in models if model.active],
         "source": f"/policy-charts/{scheduler}",
     }
+    if names := models_in_use([scheduler], "trace"):
+        context |= {"follows": scheduler, **under_way(names)}
     return render(request, "metrics/policy_detail.html", context)
 
 

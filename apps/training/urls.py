@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from apps.training import policy_views, views
+from apps.training import policy_views, under_way, views
 
 _CHART = r"(?P<key>[a-z0-9-]+)\.(?P<kind>csv|json)$"
 
@@ -10,6 +10,8 @@ urlpatterns = [
     path("training/", views.training, name="training"),
     path("training/charts.json", views.training_charts, name="training-charts"),
     re_path(r"^training/charts/" + _CHART, views.training_chart, name="training-chart"),
+    path("training/under-way.json", under_way.under_way_json, name="training-under-way"),
+    re_path(r"^training/under-way/" + _CHART, under_way.under_way_chart),
     path("policies/<path:name>/", policy_views.policy_detail, name="policy-detail"),
     re_path(r"^policy-charts/(?P<name>[^/]{1,100})\.json$", policy_views.policy_charts),
     re_path(r"^policy-charts/(?P<name>[^/]{1,100})/" + _CHART, policy_views.policy_chart),

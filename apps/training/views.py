@@ -13,6 +13,7 @@ from apps.tasks.formatting import percent_change
 from apps.tasks.viewing import reading
 from apps.training.model_charts import headline, model_charts, significant
 from apps.training.models import TrainedModel, TrainingData
+from apps.training.under_way import under_way
 
 MODEL_EXPORT = ("id", "name", "kind", "version", "active", "seed", "scores", "data_range", "parent_id", "created_at")
 DATA_COLUMNS = ("run_id", "run__name", "rows", "first", "last")
@@ -74,9 +75,9 @@ def training(request: HttpRequest) -> HttpResponse:
         "models": [(model, _scores(model)) for model in shown],
         "datasets": datasets,
         "history": history,
-        "newest": max((model.pk for model in shown), default=0),
         "charts": model_charts(shown).values(),
         "source": "/training/charts",
+        **under_way(),
     }
     return render(request, "training/training.html", context)
 

@@ -12,11 +12,11 @@ from django.utils import timezone
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_generate
+from apps.training import policy_search
 from apps.training.agents import NothingToSplit, agent_train
 from apps.training.fitting import TooFewRows, fraction_regret, hybrid_train, runtime_train
 from apps.training.labelling import run_label
-from apps.training.models import TrainedModel, TrainingData
-from apps.training.policy_search import policy_train
+from apps.training.models import PolicySearch, TrainedModel, TrainingData
 from apps.training.retraining import Retrainer
 from scheduler_sim import engine
 from scheduler_sim.engine.learning.search import SearchSettings
@@ -145,12 +145,17 @@ def test_run_times_are_learned_from_a_workload():
         call_command("trainmodel", "runtime")
 
 
-def test_a_search_is_stored_with_its_curve_and_its_held_out_scores(client):
+def search_small_night(**fields) -> TrainedModel:
     workload, _ = workload_generate(
         model="lublin", tasks=700, seed=3, name="night", parameters={"processors": 32, "load": 0.9}
     )
-    settings = SearchSettings(length=60, generations=4, population=4, batch=4, validations=4, check_every=2)
-    model = policy_train(workload=workload, processors=32, name="night", settings=settings, seeds=[1, 2])
+    values = {"length": 60, "generations": 4, "population": 4, "batch": 4, "validations": 4, "check_every": 2}
+    settings = SearchSettings(**(values | fields))
+    return policy_search.policy_train(workload=workload, processors=32, name="night", settings=settings, seeds=[1, 2])
+
+
+def test_a_search_is_stored_with_its_curve_and_its_held_out_scores(client):
+    model = search_small_night()
     assert engine.parse_policy("learned:night").model_version == 1
     assert [point["generation"] for point in model.parameters["curve"]] == [2, 4]
     assert len(model.parameters["searches"]) == 2
@@ -159,6 +164,33 @@ def test_a_search_is_stored_with_its_curve_and_its_held_out_scores(client):
     assert set(json.loads(model.artifact)) == {"form", "weights"}
     charts = client.get("/training/charts.json").json()["charts"]
     assert f"curve-{model.pk}" in charts
+
+
+def test_a_search_notes_how_far_it_is_and_its_row_goes_when_it_ends(monkeypatch):
+    noted = []
+    monkeypatch.setattr(policy_search, "NOTED_EVERY", 0.01)
+    monkeypatch.setattr(PolicySearch, "note", lambda self, curve: noted.append((self.pk, curve)))
+    model = search_small_night(generations=20)
+    assert len({pk for pk, _ in noted}) == 1
+    stored = [point["validation"] for point in model.parameters["curve"]]
+    for _, curve in noted:
+        told = [point["validation"] for point in curve if point["seed"] == model.seed]
+        assert told == stored[: len(told)]
+    assert not PolicySearch.objects.exists()
+
+
+def test_a_search_that_is_interrupted_ends_at_once_and_stores_nothing(monkeypatch):
+    def interrupt(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(policy_search, "wait", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        search_small_night(generations=100_000)
+    assert not PolicySearch.objects.exists()
+    assert not TrainedModel.objects.exists()
+    with pytest.raises(CommandError, match="nothing is stored") as caught:
+        call_command("trainpolicy", "--workload", "night", "--processors", "32", "--length", "60", verbosity=0)
+    assert caught.value.returncode == 130
 
 
 def test_the_search_command_says_how_to_use_what_it_found():

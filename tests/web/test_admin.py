@@ -22,6 +22,7 @@ PAGES = (
     "metrics/metric",
     "training/trainingdata",
     "training/trainedmodel",
+    "training/policysearch",
     "live/simulationstate",
     "live/studystate",
     "results/study",

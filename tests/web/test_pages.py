@@ -2,21 +2,25 @@
 
 import csv
 import json
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from django.utils import timezone
 
 from apps.live.models import SimulationState
 from apps.metrics.models import Metric
 from apps.results.models import Run, Study
 from apps.tasks.models import Task, WorkloadImport
-from apps.training.models import TrainedModel
+from apps.training.models import PolicySearch, TrainedModel
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.metrics import Summary
 from tests.web.conftest import make_run
 
 pytestmark = pytest.mark.django_db
+
+LINEAR = json.dumps({"form": "linear", "weights": [0.0] * 40})
 
 EMPTY_PAGES = (
     "/",
@@ -323,6 +327,33 @@ def test_a_policy_search_says_after_how_many_generations_it_did_best(client):
     )
     page = text_of(client.get("/training/"))
     assert "Of 60 generations, 40 do best on the validation part, 2.9:" in page
+
+
+def make_search(**fields) -> PolicySearch:
+    looks = [(1, 20, 3.1), (2, 20, 3.0), (1, 40, 2.9)]
+    curve = [{"seed": seed, "generation": number, "training": 2.8, "validation": v} for seed, number, v in looks]
+    values = {"form": "linear", "objective": "bsld", "backfill": "easy", "generations": 100, "seeds": [1, 2]}
+    return PolicySearch.objects.create(name="night", curve=curve, **(values | fields))
+
+
+def test_a_policy_search_under_way_shows_how_far_it_is_on_both_pages(client):
+    TrainedModel.objects.create(name="night", kind="linear", version=1, active=True, artifact=LINEAR, scores={})
+    search = make_search()
+    make_search(heartbeat_at=timezone.now() - timedelta(minutes=5))
+    for path, address in (
+        ("/training/", "/training/under-way.json"),
+        ("/policies/learned:night/", "/training/under-way.json?policy=learned:night"),
+    ):
+        page = text_of(client.get(path))
+        assert "60 of 200 generations of 2 searches" in page
+        assert "seed 1 does best on the validation part, 2.9 after 40 generations" in page
+        state = client.get(address).json()
+        assert [(one["id"], one["done"], one["total"]) for one in state["searches"]] == [(search.pk, 60, 200)]
+        assert len(state["charts"][f"search-{search.pk}"]["series"]) == 2
+    assert client.get("/training/under-way.json?policy=fcfs").json()["searches"] == []
+    rows = client.get(f"/training/under-way/search-{search.pk}.csv").content.decode().splitlines()
+    assert len(rows) == 4
+    assert client.get("/training/under-way/search-999.csv").status_code == 404
 
 
 def test_what_differs_between_runs_comes_first_and_in_words(client):

@@ -9,6 +9,7 @@ and after how many generations is chosen on a validation part, whereupon the sea
 parts together, so that the score has met all tasks that it may.
 """
 
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.errors import EngineError, InvalidParameter
 from scheduler_sim.engine.learning.orders import FORMS
 from scheduler_sim.engine.learning.rollout import OBJECTIVES, Sequences, play
 from scheduler_sim.engine.learning.sampling import Parts, evenly_spaced, sample
@@ -28,6 +29,10 @@ from scheduler_sim.engine.workload import FloatArray, Workload
 
 SMALLEST = 1e-3
 """Added before the logarithm, since a mean wait can be 0."""
+
+
+class SearchStopped(EngineError):
+    """Somebody stopped the search before it had found anything."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,7 @@ def search(
     *,
     seed: int = 0,
     progress: Callable[[CurvePoint], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> SearchResult:
     """Search one score; the same seed finds the same weights, unless `max_seconds` ends it.
 
@@ -146,11 +152,13 @@ def search(
         parts: training and validation parts are used, the test part is not looked at.
         processors: of the pool.
         progress: called at each look.
+        stop: once it is set, the search ends before the next candidate is played.
 
     Raises:
         InvalidWorkload: tasks that a pool cannot play.
+        SearchStopped: `stop` was set.
     """
-    judge = _Judge(settings)
+    judge = _Judge(settings, stop)
     validation = _validation(parts, processors, settings)
     descent = _Descent(parts.training, processors, settings, judge, seed)
     curve: list[CurvePoint] = []
@@ -201,12 +209,17 @@ def search_seeds(
     *,
     seeds: list[int],
     progress: Callable[[int, CurvePoint], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> list[SearchResult]:
-    """Search once a seed, `settings.threads` of them side by side, and return the results, best validation first."""
+    """Search once a seed, `settings.threads` of them side by side, and return the results, best validation first.
+
+    Raises:
+        InvalidWorkload, SearchStopped: see `search`.
+    """
 
     def one(seed: int) -> SearchResult:
         tell = None if progress is None else (lambda point: progress(seed, point))
-        return search(parts, processors, replace(settings, threads=1), seed=seed, progress=tell)
+        return search(parts, processors, replace(settings, threads=1), seed=seed, progress=tell, stop=stop)
 
     with ThreadPoolExecutor(settings.threads) as pool:
         return sorted(pool.map(one, seeds), key=lambda result: (result.validation, result.seed))
@@ -215,13 +228,16 @@ def search_seeds(
 class _Judge:
     """The objective of weights on sequences: the mean logarithm of the figure, over sequences."""
 
-    def __init__(self, settings: SearchSettings) -> None:
+    def __init__(self, settings: SearchSettings, stop: threading.Event | None) -> None:
+        self._stop = stop
         self._form = FORMS[settings.form]
         self._backfill = BACKFILLS[settings.backfill].code
         self._column = OBJECTIVES.index(settings.objective)
         self.played = 0
 
     def __call__(self, weights: FloatArray, sequences: Sequences) -> float:
+        if self._stop is not None and self._stop.is_set():
+            raise SearchStopped("The search was stopped; nothing is stored.")
         figures = play(sequences, parameter_vector(self._form, weights), self._backfill)
         self.played += len(sequences)
         return float(np.log(figures[:, self._column] + SMALLEST).mean())

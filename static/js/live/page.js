@@ -9,7 +9,7 @@ export async function follow(charts) {
     followList(part);
   } else if (part.dataset.live === "training") {
     const { followTraining } = await import("./training.js");
-    followTraining(part);
+    followTraining(part, charts);
   } else {
     const { followImport } = await import("./import.js");
     followImport(part);

@@ -1,18 +1,22 @@
-// Shows a model that was fitted while the page is open.
+// Shows how far policy searches are, and a model that was stored while the page is open.
+import { draw, getReady } from "../charts/charts.js";
 import { showState } from "./socket.js";
 
-const ASK_EVERY = 5000; // ms
+const ASK_EVERY = 3000; // ms
 
-export function followTraining(part) {
+export function followTraining(part, charts) {
   const show = showState(part.querySelector("[data-live-state]"));
+  const policy = part.dataset.policy;
+  const address = "/training/under-way.json" + (policy ? `?policy=${encodeURIComponent(policy)}` : "");
   let heardAt = null;
   const ask = async () => {
     if (document.visibilityState === "visible") {
       try {
-        const response = await fetch("/api/v1/models/?page_size=1&ordering=-id", { headers: { Accept: "application/json" } });
+        const response = await fetch(address, { headers: { Accept: "application/json" } });
         if (!response.ok) throw new Error(`status ${response.status}`);
-        const [newest] = (await response.json()).results;
-        if (newest && newest.id > Number(part.dataset.newest)) {
+        const state = await response.json();
+        await charts;
+        if (state.newest > Number(part.dataset.newest) || !(await update(state))) {
           location.reload();
           return;
         }
@@ -26,4 +30,26 @@ export function followTraining(part) {
     setTimeout(ask, ASK_EVERY);
   };
   ask();
+}
+
+// Returns whether the page has a place for everything; where it has not, the server makes it anew.
+async function update(state) {
+  const parts = [...document.querySelectorAll("[data-search]")];
+  const known = parts.map((part) => part.dataset.search).join();
+  if (known !== state.searches.map((search) => search.id).join()) return false;
+  for (const [number, search] of state.searches.entries()) {
+    const part = parts[number];
+    part.querySelector("[data-search-words]").textContent = search.words;
+    part.querySelector("progress").value = search.done;
+    const chart = state.charts[`search-${search.id}`];
+    const area = part.querySelector("[data-chart]");
+    if (!area) {
+      if (chart.series.length && document.body.dataset.charts) return false;
+    } else {
+      await getReady(document.body.dataset.charts);
+      draw(area, chart);
+      part.querySelector(".finding").textContent = chart.finding;
+    }
+  }
+  return true;
 }

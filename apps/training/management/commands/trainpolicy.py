@@ -84,6 +84,8 @@ class Command(BaseCommand):
             raise CommandError(f"--seed must be a whole number from 0 to 2**62 - 1, not {options['seed']}.")
         try:
             model = self._train(options)
+        except KeyboardInterrupt:
+            raise CommandError("Stopped; nothing is stored.", returncode=130) from None
         except (DomainError, engine.EngineError) as error:
             raise CommandError(str(error)) from error
         self._print(model, as_json=options["json"])
