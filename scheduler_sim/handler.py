@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
@@ -23,7 +22,8 @@ class OneThreadHandler(ASGIHandler):
 
     Every view and every middleware here is synchronous. Django's own handler starts a thread for each request, and
     goes into it and back at each signal, for the response, and for its end. That takes longer than the whole of a
-    cheap answer, and a request that waits for the event loop in between keeps a stopping server from ending.
+    cheap answer, and a request that waits for the event loop in between keeps a stopping server from ending. What
+    Django makes once a thread, such as the clients of the caches, stays with the thread as under WSGI.
     """
 
     def __init__(self) -> None:
@@ -42,9 +42,8 @@ class OneThreadHandler(ASGIHandler):
             return
         # The thread that was used last comes first, so that a quiet server keeps to a few.
         thread = self._idle.pop() if self._idle else ThreadPoolExecutor(1, thread_name_prefix="request")
-        run = copy_context().run
         try:
-            response = await asyncio.get_running_loop().run_in_executor(thread, run, self._answer, scope, body)
+            response = await asyncio.get_running_loop().run_in_executor(thread, self._answer, scope, body)
         except BaseException:
             # The client has gone while the thread is still at work.
             thread.shutdown(wait=False)

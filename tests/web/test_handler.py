@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.cache import BaseCache, caches
 from django.core.signals import request_finished, request_started
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
@@ -15,6 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from scheduler_sim.handler import OneThreadHandler
 
 seen: list[tuple[str, int]] = []
+used: list[BaseCache] = []
 slow = threading.Event()
 
 
@@ -29,7 +31,12 @@ def waiting(request: HttpRequest) -> HttpResponse:
     return HttpResponse("late")
 
 
-urlpatterns = [path("plain", plain), path("waiting", waiting)]
+def caching(request: HttpRequest) -> HttpResponse:
+    used.append(caches["default"])
+    return HttpResponse()
+
+
+urlpatterns = [path("plain", plain), path("waiting", waiting), path("caching", caching)]
 
 
 async def ask(handler: OneThreadHandler, address: str, body: bytes = b"", **scope: Any) -> tuple[int, bytes]:
@@ -97,6 +104,16 @@ def test_requests_one_after_the_other_share_a_thread_and_requests_at_once_do_not
     asyncio.run(one_after_the_other())
     assert len({thread for _name, thread in seen}) == 1
     assert asyncio.run(beside_a_slow_one()) == [(200, b""), (200, b"late")]
+
+
+def test_a_thread_keeps_the_clients_of_its_caches(handler: OneThreadHandler) -> None:
+    async def twice() -> None:
+        for _ in range(2):
+            await ask(handler, "/caching")
+
+    used.clear()
+    asyncio.run(twice())
+    assert used[0] is used[1]
 
 
 def test_a_client_that_leaves_takes_the_thread_of_its_request_along(handler: OneThreadHandler) -> None:
