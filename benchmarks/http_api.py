@@ -44,8 +44,7 @@ end
 
 _UNCACHED = """
 from scheduler_sim.settings import *
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}, "limits": CACHES["default"]}
-RATELIMIT_USE_CACHE = "limits"
+CACHES["default"] = CACHES["near"] = {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}
 """
 
 

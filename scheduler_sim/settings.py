@@ -116,13 +116,20 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = environment.url("REDIS_URL", ("redis", "rediss", "unix"))
 
 if REDIS_URL:
+    _REDIS_CACHE = {
+        "LOCATION": REDIS_URL,
+        # Without Redis the site is slower, not down: a read is a miss, a write is lost, and the log says so.
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1, "IGNORE_EXCEPTIONS": True},
+    }
     CACHES = {
-        "default": {
-            "BACKEND": "django_prometheus.cache.backends.redis.RedisCache",
-            "LOCATION": REDIS_URL,
-            # Without Redis the site is slower, not down: a read is a miss, a write is lost, and the log says so.
-            "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1, "IGNORE_EXCEPTIONS": True},
-        }
+        "default": {"BACKEND": "django_prometheus.cache.backends.redis.RedisCache", **_REDIS_CACHE},
+        "limits": {"BACKEND": "scheduler_sim.counters.CountersCache", **_REDIS_CACHE},
+        # Answers that the process has sent lately, at most 64 of at most 256 KiB.
+        "near": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "LOCATION": "near",
+            "OPTIONS": {"MAX_ENTRIES": 64},
+        },
     }
     DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
     CHANNEL_LAYERS = {
@@ -132,7 +139,12 @@ if REDIS_URL:
         }
     }
 else:
-    CACHES = {"default": {"BACKEND": "django_prometheus.cache.backends.locmem.LocMemCache"}}
+    CACHES = {
+        "default": {"BACKEND": "django_prometheus.cache.backends.locmem.LocMemCache"},
+        "limits": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "limits"},
+        # Nothing is nearer than the memory that "default" is.
+        "near": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+    }
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 # Workers that play the runs of studies; without a broker `runstudy` uses this machine's cores.
@@ -205,6 +217,7 @@ RATE_LIMIT_ANONYMOUS = environment.rate("RATE_LIMIT_ANONYMOUS", "600/m")
 RATE_LIMIT_USER = environment.rate("RATE_LIMIT_USER", "3000/m")
 RATE_LIMIT_CONTROL = environment.rate("RATE_LIMIT_CONTROL", "60/m")
 RATE_LIMIT_LOGIN = environment.rate("RATE_LIMIT_LOGIN", "10/m")
+RATELIMIT_USE_CACHE = "limits"
 # A cache that does not answer must not close the site.
 RATELIMIT_FAIL_OPEN = True
 # Live WebSockets of one server process. One address may be a whole institute behind its router.

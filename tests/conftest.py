@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from django.conf import settings
+from django.core.cache import caches
 from django.db import connection
 
 ROOT = Path(__file__).parent.parent
@@ -23,7 +24,10 @@ def pytest_configure() -> None:
     address = urlsplit(settings.REDIS_URL)
     # Redis has 16 databases; the first few are left to the tests that name one.
     url = urlunsplit(address._replace(path=f"/{6 + int(worker.removeprefix('gw')) % 10}"))
-    os.environ["REDIS_URL"] = settings.REDIS_URL = settings.CACHES["default"]["LOCATION"] = url
+    for cache in settings.CACHES.values():
+        if cache.get("LOCATION") == settings.REDIS_URL:
+            cache["LOCATION"] = url
+    os.environ["REDIS_URL"] = settings.REDIS_URL = url
     settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"] = [url]
 
 
@@ -32,6 +36,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(ROOT / "tests" / "engine") or OWN_SITES & set(item.fixturenames):
             item.add_marker(pytest.mark.own_data)
+
+
+def empty_caches() -> None:
+    """Forget all that is kept: what one test leaves behind another would take for its own."""
+    for cache in caches.all():
+        cache.clear()
 
 
 def shared_folder(kind: str) -> Path:

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
-from apps.metrics.cache import remember
+from apps.metrics.cache import Answer, remember
 from apps.metrics.models import Metric
 from apps.results.api import SchedulerResultSerializer
 from apps.results.models import Run, SchedulerResult
@@ -211,17 +211,20 @@ class HistoryView(OneRunView):
         if key is None:
             return Response({"run": None, "next": None, "results": []})
 
-        def page() -> tuple[bytes, int | None]:
+        def page() -> bytes:
             rows, more = _history_page(get_object_or_404(Run.objects.only("policies"), pk=key), after, size)
-            return _json(rows), rows[-1]["task"] if more else None
+            # A line before the rows: the task behind which the next page begins, or nothing.
+            return b"%b\n%b" % (str(rows[-1]["task"]).encode() if more else b"", _json(rows))
 
-        rows, last = remember("history", page, run_id=key, parameters=(after, size))
+        kept = remember("history", page, run_id=key, parameters=(after, size))
+        last, _, rows = kept.document.partition(b"\n")
         following = None
-        if last is not None:
+        if last:
             following = replace_query_param(request.build_absolute_uri(), "run", key)
-            following = replace_query_param(following, "after", last)
+            following = replace_query_param(following, "after", last.decode())
         # The rows are JSON already; the address of the next page depends on the host that was asked.
-        return _answer(request, b'{"run":%d,"next":%b,"results":%b}' % (key, json.dumps(following).encode(), rows))
+        document = b'{"run":%d,"next":%b,"results":%b}' % (key, json.dumps(following).encode(), rows)
+        return _answer(request, kept._replace(document=document))
 
 
 def _json(answer: Any) -> bytes:
@@ -229,11 +232,11 @@ def _json(answer: Any) -> bytes:
     return JSONRenderer().render(answer)
 
 
-def _answer(request: Request, document: bytes) -> HttpResponseBase:
+def _answer(request: Request, answer: Answer) -> HttpResponseBase:
     """Send a rendered document as it is, or show it in the browsable API."""
     if request.accepted_renderer.format == "json":
-        return HttpResponse(document, content_type="application/json")
-    return Response(json.loads(document))
+        return HttpResponse(answer.document, content_type="application/json", headers={"ETag": answer.etag})
+    return Response(json.loads(answer.document))
 
 
 def _history_page(run: Run, after: int, size: int) -> tuple[list[dict[str, Any]], bool]:

@@ -1,55 +1,71 @@
-"""Answers kept until the data behind them changes: last results, leaderboard, run summaries, comparative history.
+"""Answers kept until the data behind them changes: last results, leaderboard, comparative history.
 
 Every key carries the generation of its scope, a counter in the database that is moved in the very transaction that
 changes the data. So an old answer is never found again, whichever process wrote, whether the cache is Redis or the
 memory of each process, and also when Redis was away while the data changed. Reading the counter is one look-up by
-primary key; what is saved is the query and the serialising.
+primary key; what is saved is the query and the serialising. And because what stands under a key never changes, each
+process also keeps the answers asked last in its own memory, nearer than Redis.
 """
 
 import hashlib
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import NamedTuple
 
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import cache, caches
 from django.dispatch import receiver
+from django.utils.http import quote_etag
 
 from apps.metrics.models import CacheGeneration
 from apps.metrics.prometheus import CACHE_REQUESTS
 from apps.results.signals import rows_changed
 
-Answer = TypeVar("Answer")
-
 KEPT_SECONDS = 3600
 """Answers of past generations are forgotten after this time; they cannot be found any more anyway."""
+
+NEAR_BYTES = 2**18
+"""The largest answer that a process keeps in its own memory; the settings say how many."""
 
 _ALL = "all"
 
 
+class Answer(NamedTuple):
+    """A rendered answer, and the ETag that only another one has."""
+
+    document: bytes
+    etag: str
+
+
 def remember(
-    kind: str, compute: Callable[[], Answer], *, run_id: int | None = None, parameters: tuple[object, ...] = ()
+    kind: str, compute: Callable[[], bytes], *, run_id: int | None = None, parameters: tuple[object, ...] = ()
 ) -> Answer:
     """Return the kept answer, or compute, keep and return it.
 
-    When Redis is down every look is a miss and the answer comes from the database (the settings make django-redis
-    log that instead of raising).
+    When Redis is down every look there is a miss and the answer comes from the database (the settings make
+    django-redis log that instead of raising).
 
     Args:
-        kind: `latest`, `leaderboard`, `runs`, `history` or another name; also the label of the hit counter.
-        compute: makes the answer from the database: plain lists, dicts, texts, bytes and numbers, never None.
+        kind: `latest`, `leaderboard`, `history` or another name; also the label of the hit counter.
+        compute: makes the answer from the database.
         run_id: the run it tells of; without one it tells of all runs and is outdated by a change of any.
         parameters: what else the answer depends on.
     """
     scope = _ALL if run_id is None else _scope(run_id)
     key = ":".join(["answer", _release(), kind, scope, str(CacheGeneration.objects.of(scope)), *map(str, parameters)])
-    answer: Any = cache.get(key)
-    CACHE_REQUESTS.labels(kind=kind, outcome="miss" if answer is None else "hit").inc()
-    if answer is None:
-        answer = compute()
-        cache.set(key, answer, timeout=KEPT_SECONDS)
-    return answer
+    near, outcome = caches["near"], "hit"
+    document = near.get(key)
+    if document is None:
+        document = cache.get(key)
+        if document is None:
+            outcome = "miss"
+            document = compute()
+            cache.set(key, document, timeout=KEPT_SECONDS)
+        if len(document) <= NEAR_BYTES:
+            near.set(key, document, timeout=KEPT_SECONDS)
+    CACHE_REQUESTS.labels(kind=kind, outcome=outcome).inc()
+    return Answer(document, quote_etag(hashlib.sha256(key.encode()).hexdigest()[:32]))
 
 
 @receiver(rows_changed)

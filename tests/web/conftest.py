@@ -4,24 +4,24 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.core.cache import cache
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from apps.live.models import SimulationState
 from apps.metrics.models import Metric
-from apps.results.models import Run, SchedulerResult
+from apps.results.models import Run, SchedulerResult, Study
 from apps.tasks.models import Task, Workload
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim import engine
 from scheduler_sim.engine.presets import load_cluster
+from tests.conftest import empty_caches
 
 POLICIES = ("fcfs", "sjf+easy")
 
 
 @pytest.fixture(autouse=True)
-def _empty_cache() -> None:
-    cache.clear()
+def _nothing_kept() -> None:
+    empty_caches()
 
 
 def make_run(tasks: int = 5, *, name: str = "a run", policies: tuple[str, ...] = POLICIES, **fields: Any) -> Run:
@@ -64,18 +64,7 @@ def make_run(tasks: int = 5, *, name: str = "a run", policies: tuple[str, ...] =
             )
             for key, number in numbers
         )
-        Metric.objects.create(
-            run=run,
-            scheduler=scheduler,
-            is_total=True,
-            window_start_time=1,
-            window_end_time=tasks + 1,
-            arrived_count=tasks,
-            started_count=tasks,
-            finished_count=tasks,
-            mean_job_completion_time=1.0,
-            mean_bounded_slowdown=1.0,
-        )
+    make_totals(run, *policies)
     bounds = SchedulerResult.objects.filter(run=run).order_by("pk").values_list("pk", flat=True)
     Run.objects.filter(pk=run.pk).update(first_result_id=bounds.first(), last_result_id=bounds.last())
     run.refresh_from_db()
@@ -106,6 +95,32 @@ def make_models(count: int) -> None:
     TrainedModel.objects.bulk_create(
         TrainedModel(name="fraction", kind="lightgbm", version=version, artifact="tree")
         for version in range(first, first + count)
+    )
+
+
+def make_studies(count: int) -> None:
+    """Store `count` studies without runs."""
+    first = Study.objects.count()
+    Study.objects.bulk_create(Study(name=f"study {first + i}", definition={}) for i in range(count))
+
+
+def make_totals(run: Run, *policies: str) -> None:
+    """Store the figures of policies over a whole run."""
+    tasks = run.workload.task_count
+    Metric.objects.bulk_create(
+        Metric(
+            run=run,
+            scheduler=scheduler,
+            is_total=True,
+            window_start_time=1,
+            window_end_time=tasks + 1,
+            arrived_count=tasks,
+            started_count=tasks,
+            finished_count=tasks,
+            mean_job_completion_time=1.0,
+            mean_bounded_slowdown=1.0,
+        )
+        for scheduler in policies
     )
 
 

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.conf import settings as site
 from django.contrib.auth.models import User
 from django.test import Client, RequestFactory
+from django_redis import get_redis_connection
 from rest_framework.test import APIClient
 
 from apps.results.models import Run
@@ -74,15 +76,39 @@ def test_a_limit_can_be_off(api: APIClient, settings: Any) -> None:
 
 
 def test_a_cache_that_is_down_closes_nothing(api: APIClient, settings: Any) -> None:
+    nowhere = {"LOCATION": "redis://127.0.0.1:1/0", "OPTIONS": {"IGNORE_EXCEPTIONS": True, "SOCKET_CONNECT_TIMEOUT": 1}}
     settings.CACHES = {
-        "default": {
-            "BACKEND": "django_prometheus.cache.backends.redis.RedisCache",
-            "LOCATION": "redis://127.0.0.1:1/0",
-            "OPTIONS": {"IGNORE_EXCEPTIONS": True, "SOCKET_CONNECT_TIMEOUT": 1},
-        }
+        **settings.CACHES,
+        "default": {"BACKEND": "django_prometheus.cache.backends.redis.RedisCache", **nowhere},
+        "limits": {"BACKEND": "scheduler_sim.counters.CountersCache", **nowhere},
     }
     assert statuses(api, "/api/v1/clusters/", 5) == [200] * 5
     assert statuses(api, "/api/v1/leaderboard/", 1) == [200]
+
+
+@pytest.mark.skipif(not site.REDIS_URL, reason="REDIS_URL is not set.")
+def test_a_request_is_counted_by_one_question_to_redis(api: APIClient) -> None:
+    redis = get_redis_connection("limits")
+    statuses(api, "/api/v1/clusters/", 1)
+    begin = redis.info("commandstats")
+    statuses(api, "/api/v1/clusters/", 1)
+    end = redis.info("commandstats")
+    calls = {name: end[name]["calls"] - begin.get(name, {"calls": 0})["calls"] for name in end}
+    # What the script does inside is listed, too, and our own question.
+    assert {name: count for name, count in calls.items() if count} == {
+        "cmdstat_eval": 1,
+        "cmdstat_incrby": 1,
+        "cmdstat_info": 1,
+    }
+
+
+@pytest.mark.skipif(not site.REDIS_URL, reason="REDIS_URL is not set.")
+def test_a_counter_ends_with_its_window_of_time(api: APIClient) -> None:
+    redis = get_redis_connection("limits")
+    statuses(api, "/api/v1/clusters/", 3)
+    (counter,) = redis.keys("*rl:*")
+    assert redis.get(counter) == b"3"
+    assert 3_600 < redis.ttl(counter) <= 3_605
 
 
 def test_hosts_of_one_ipv6_network_share_a_limit() -> None:
