@@ -5,6 +5,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from functools import cache
 from ipaddress import ip_address
 
 from csp.utils import build_policy
@@ -12,6 +13,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_only_middleware
+from django_prometheus.middleware import PrometheusAfterMiddleware
+from prometheus_client.metrics import MetricWrapperBase
 
 from scheduler_sim import logs
 
@@ -112,3 +115,18 @@ def browser_policies(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
+
+
+class RequestFigures(PrometheusAfterMiddleware):
+    """django-prometheus' figures of a request, with the series of each set of labels looked up once."""
+
+    def label_metric(
+        self, metric: MetricWrapperBase, request: HttpRequest, response: HttpResponseBase | None = None, **labels: str
+    ) -> MetricWrapperBase:
+        """Return the series of `metric` with these labels."""
+        return _series(metric, *labels.items()) if labels else metric
+
+
+@cache
+def _series(metric: MetricWrapperBase, *labels: tuple[str, str]) -> MetricWrapperBase:
+    return metric.labels(**dict(labels))

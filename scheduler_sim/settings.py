@@ -56,7 +56,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    *(["django_prometheus.middleware.PrometheusAfterMiddleware"] if PROMETHEUS else []),
+    *(["scheduler_sim.middleware.RequestFigures"] if PROMETHEUS else []),
 ]
 
 ROOT_URLCONF = "scheduler_sim.urls"
