@@ -23,6 +23,8 @@ if protocol := sys.modules.get("daphne.http_protocol"):
     # Django reads forms itself. Daphne's own reader would take each upload into memory first, while nobody else is
     # served, and answer a form that it cannot read with nothing but a number.
     protocol.WebRequest = partial(protocol.WebRequest, parsePOSTFormSubmission=False)
+    # A second line a request, which Twisted makes and daphne throws away.
+    protocol.HTTPFactory.log = lambda *_: None
 
 # Django imports the views on the first request, which then takes half a second; a server can do that before.
 get_resolver().url_patterns  # noqa: B018
