@@ -2,7 +2,7 @@
 
 Needs wrk, and a PostgreSQL database of its own for the rows, which are made on first use (two minutes) and kept.
 Each line is daphne with one worker process and 8 connections that ask without pause; latencies under that load.
-The cache, the Prometheus middleware and the rate limits are each turned off in turn.
+Servers with the cache, the Prometheus middleware and the rate limits turned off take turns with one that has all on.
 """
 
 import argparse
@@ -15,8 +15,9 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -229,79 +230,67 @@ def deep_cursor(address: str, run: int) -> str:
     return page.replace("page_size=1000", "page_size=100").removeprefix(address)
 
 
+def taking_turns(
+    servers: dict[str, tuple[str, int]], path: str, *, rounds: int, seconds: int, script: Path
+) -> dict[str, tuple[float, ...]]:
+    """Return the medians of what `measure` says of each server, asked one after the other and again.
+
+    So whatever else the machine does meets all of them, and their ratios say something.
+    """
+    seen: dict[str, list[tuple[float, ...]]] = {setting: [] for setting in servers}
+    for _ in range(rounds):
+        for setting, (address, pid) in servers.items():
+            seen[setting].append(measure(address + path, pid=pid, seconds=seconds, script=script))
+    return {setting: tuple(map(median, zip(*figures, strict=True))) for setting, figures in seen.items()}
+
+
 def main() -> None:
     """Fill, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements whose median counts")
+    parser.add_argument("--seconds", type=int, default=2, help="of each measurement")
     options = parser.parse_args()
     if not os.environ.get("DATABASE_URL", "").startswith("postgres"):
         raise SystemExit("Set DATABASE_URL to a PostgreSQL database of its own, and REDIS_URL.")
     run = fill(options.rows)
-    wide = f"/api/v1/leaderboard/?run={wide_run()}"
 
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as running:
         folder = Path(name)
         script = folder / "wrk.lua"
         script.write_text(_SCRIPT)
         (folder / "uncached_settings.py").write_text(_UNCACHED)
-        uncached = {"DJANGO_SETTINGS_MODULE": "uncached_settings"}
-        board, latest = f"/api/v1/leaderboard/?run={run}", "/api/v1/history/latest/"
-        history, results = f"/api/v1/history/?run={run}", f"/api/v1/results/?run={run}"
-        both = [("100 results of a run", results), ("leaderboard of 10, cached", board)]
-        plans: list[tuple[str, dict[str, str], list[tuple[str, str]]]] = [
-            (
-                "all on",
-                {},
-                [
-                    ("health", "/health"),
-                    ("leaderboard of 10, cached", board),
-                    ("leaderboard of 48, cached", wide),
-                    ("latest 100, cached", latest),
-                    ("history page, cached", history),
-                    ("100 results of a run", results),
-                    ("100 newest results", "/api/v1/results/"),
-                    ("cursor page, 20,000 rows in", ""),
-                ],
-            ),
-            (
-                "no cache",
-                uncached,
-                [
-                    ("leaderboard of 10", board),
-                    ("leaderboard of 48", wide),
-                    ("latest 100", latest),
-                    ("history page", history),
-                ],
-            ),
-            (
-                "no Prometheus",
-                {"PROMETHEUS": "0"},
-                both,
-            ),
-            (
-                "no rate limit",
-                {"RATE_LIMIT_ANONYMOUS": "off"},
-                both,
-            ),
-        ]
-        print(
-            f"{'setting':14} {'request':30} {'requests/s':>10} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'cpu ms':>7}"
-        )
-        seen: dict[tuple[str, str], tuple[float, ...]] = {}
-        for setting, changes, requests in plans:
-            with server(folder, **changes) as (address, pid):
-                for label, path in requests:
-                    path = path or deep_cursor(address, run)
-                    figures = measure(address + path, pid=pid, seconds=options.seconds, script=script)
-                    seen[setting, label] = figures
-                    columns = f"{figures[0]:11,.0f}" + "".join(f"{figure:9.1f}" for figure in figures[1:4])
-                    print(f"{setting:14} {label:30}{columns}{figures[4]:8.2f}", flush=True)
+        changes = {
+            "all on": {},
+            "no cache": {"DJANGO_SETTINGS_MODULE": "uncached_settings"},
+            "no Prometheus": {"PROMETHEUS": "0"},
+            "no rate limit": {"RATE_LIMIT_ANONYMOUS": "off"},
+        }
+        servers = {setting: running.enter_context(server(folder, **changed)) for setting, changed in changes.items()}
+        results = f"/api/v1/results/?run={run}"
+        requests = {
+            "health": ("/health", ["all on"]),
+            "leaderboard of 10": (f"/api/v1/leaderboard/?run={run}", list(servers)),
+            "leaderboard of 48": (f"/api/v1/leaderboard/?run={wide_run()}", ["all on", "no cache"]),
+            "latest 100": ("/api/v1/history/latest/", ["all on", "no cache"]),
+            "history page": (f"/api/v1/history/?run={run}", ["all on", "no cache"]),
+            "100 results of a run": (results, ["all on", "no Prometheus", "no rate limit"]),
+            "100 newest results": ("/api/v1/results/", ["all on"]),
+            "cursor page, 20,000 rows in": (deep_cursor(servers["all on"][0], run), ["all on"]),
+        }
+        print(f"{'request':28}{'setting':14}{'requests/s':>10}{'p50 ms':>8}{'p95 ms':>8}{'p99 ms':>8}{'cpu ms':>8}")
+        kept = []
+        for request, (path, settings) in requests.items():
+            asked = {setting: servers[setting] for setting in settings}
+            seen = taking_turns(asked, path, rounds=options.rounds, seconds=options.seconds, script=script)
+            for setting, (rate, *latencies, cpu) in seen.items():
+                columns = f"{rate:10,.0f}" + "".join(f"{figure:8.1f}" for figure in latencies)
+                print(f"{request:28}{setting:14}{columns}{cpu:8.2f}", flush=True)
+            if "no cache" in seen:
+                (rate, *_, cpu), (computed, *_, computed_cpu) = seen["all on"], seen["no cache"]
+                kept.append(f"{request:28}{rate / computed:6.2f}{computed_cpu / cpu:6.2f}")
         print("\nKept answers against computed ones: times the requests a second, times less processor time a request")
-        for (setting, label), figures in seen.items():
-            if setting == "no cache":
-                kept = seen["all on", f"{label}, cached"]
-                print(f"{label:30} {kept[0] / figures[0]:6.2f} {figures[4] / kept[4]:6.2f}")
+        print(*kept, sep="\n")
 
 
 if __name__ == "__main__":
