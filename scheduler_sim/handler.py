@@ -1,6 +1,7 @@
 """How a request gets from the event loop to the views and back."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from tempfile import SpooledTemporaryFile
@@ -54,6 +55,7 @@ class OneThreadHandler(ASGIHandler):
     def _answer(self, scope: dict[str, Any], body: SpooledTemporaryFile[bytes]) -> HttpResponseBase:
         """Return the whole answer, with everything behind it closed."""
         with body:
+            scope = _with_length(scope, body)
             set_script_prefix(get_script_prefix(scope))
             request_started.send(sender=self.__class__, scope=scope)
             request, refusal = self.create_request(scope, body)
@@ -63,6 +65,16 @@ class OneThreadHandler(ASGIHandler):
                 return _whole(response)
             finally:
                 response.close()
+
+
+def _with_length(scope: dict[str, Any], body: SpooledTemporaryFile[bytes]) -> dict[str, Any]:
+    """Return the scope with the length of a body that came in chunks; Django takes one without for empty."""
+    if all(name != b"transfer-encoding" for name, _value in scope["headers"]):
+        return scope
+    body.seek(0, os.SEEK_END)
+    length = body.tell()
+    body.seek(0)
+    return {**scope, "headers": [*scope["headers"], (b"content-length", b"%d" % length)]}
 
 
 def _whole(response: HttpResponseBase) -> HttpResponseBase:

@@ -36,7 +36,12 @@ def caching(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
-urlpatterns = [path("plain", plain), path("waiting", waiting), path("caching", caching)]
+@csrf_exempt
+def form(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(request.POST.get("name", "no name"))
+
+
+urlpatterns = [path("form", form), path("plain", plain), path("waiting", waiting), path("caching", caching)]
 
 
 async def ask(handler: OneThreadHandler, address: str, body: bytes = b"", **scope: Any) -> tuple[int, bytes]:
@@ -127,6 +132,15 @@ def test_a_client_that_leaves_takes_the_thread_of_its_request_along(handler: One
 
     # It would wait for the slow view if the thread were lent out again.
     assert asyncio.run(leave_and_ask_again()) == (200, b"")
+
+
+def test_a_form_that_comes_in_chunks_is_read(handler: OneThreadHandler) -> None:
+    headers = [
+        (b"host", b"localhost"),
+        (b"transfer-encoding", b"chunked"),
+        (b"content-type", b"application/x-www-form-urlencoded"),
+    ]
+    assert asyncio.run(ask(handler, "/form", b"name=a+trace", headers=headers)) == (200, b"a trace")
 
 
 def test_a_file_is_sent_whole(handler: OneThreadHandler) -> None:
