@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.http import Http404
@@ -46,6 +46,21 @@ class StrictJSONParser(JSONParser):
         if "\\u0000" in text:
             raise ParseError("JSON parse error - a NUL character in a text.")
         return document
+
+
+class StrictSerializer(serializers.Serializer):
+    """A document whose every field is known: a misspelt one would be ignored, and its default taken."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the fields.
+
+        Raises:
+            ValidationError: a field that does not exist, or what else is wrong with the others.
+        """
+        if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(self.fields))):
+            sentence = f"There is no such field. Known ones: {', '.join(self.fields)}."
+            raise ValidationError({name: [sentence] for name in unknown})
+        return super().to_internal_value(data)
 
 
 class GuardedMixin:

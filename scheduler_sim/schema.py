@@ -4,7 +4,9 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -59,6 +61,18 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             for status, description in answers.items():
                 operation["responses"].setdefault(str(status), {"description": description, "content": content})
     return result
+
+
+class StrictDocuments(OpenApiSerializerExtension):
+    """Says of the documents that refuse fields they do not know that they do (drf-spectacular finds it by itself)."""
+
+    target_class = "scheduler_sim.api.StrictSerializer"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        """Return the schema of the serializer."""
+        schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        return {**schema, "additionalProperties": False}
 
 
 class SchemaView(SpectacularAPIView):

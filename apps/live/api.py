@@ -22,7 +22,7 @@ from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim import engine, logs
-from scheduler_sim.api import LARGEST_KEY, GuardedMixin
+from scheduler_sim.api import LARGEST_KEY, GuardedMixin, StrictSerializer
 from scheduler_sim.engine.policies.agent import RewardWeights
 from scheduler_sim.engine.presets import PRESETS, load_cluster
 from scheduler_sim.errors import Conflict
@@ -32,7 +32,7 @@ MAX_POLICIES = 50
 PRESET = re.compile(r"workstation|openb|auto|(hpc|dgx)-[0-9]{1,9}")
 
 
-class RunCreateSerializer(serializers.Serializer):
+class RunCreateSerializer(StrictSerializer):
     """What to play; everything but the workload has the default of `runsimulation`."""
 
     workload = serializers.IntegerField(min_value=1, max_value=LARGEST_KEY, help_text="Key of a stored workload.")
@@ -177,8 +177,9 @@ class RunViewSet(RunRowsViewSet):
         return Response(self._document(key), status=HTTPStatus.ACCEPTED)
 
     def _document(self, key: Any) -> dict[str, Any]:
-        state = SimulationState.objects.select_related("run").filter(run=self.row(str(key))["id"]).first()
-        return {**self.row(str(key)), "interrupted": state is not None and state.is_interrupted}
+        row = self.row(str(key))
+        state = SimulationState.objects.select_related("run").filter(run=row["id"]).first()
+        return {**row, "interrupted": state is not None and state.is_interrupted}
 
 
 class StatusSerializer(serializers.Serializer):

@@ -80,6 +80,7 @@ def test_a_described_cluster_is_taken(control: APIClient, run: Run, launched: li
         ({"on_oversize": "shrink"}, "on_oversize"),
         ({"warmup": 0.6, "cooldown": 0.6}, "cooldown"),
         ({"name": "x" * 201}, "name"),
+        ({"sed": 7}, "sed"),
     ],
 )
 def test_a_run_without_meaning_is_refused_by_field(
