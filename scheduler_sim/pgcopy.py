@@ -1,8 +1,8 @@
 """PostgreSQL's binary COPY format made from NumPy columns.
 
 Each row is a 16-bit field count, then each field as a 32-bit length (-1 for NULL) and its bytes, all big-endian
-(PostgreSQL documentation, COPY, "Binary Format"). When every field has one width, a chunk of rows is one structured
-array; otherwise the bytes are scattered into place.
+(PostgreSQL documentation, COPY, "Binary Format"). When every field of a block has one width, a chunk of its rows is one
+structured array; otherwise the bytes are scattered into place.
 """
 
 from __future__ import annotations
@@ -31,8 +31,14 @@ _WIDTHS = {
 }
 
 
-def copy_blocks(connection: Any, model: type[models.Model], blocks: list[list[Column]], *, chunk_rows: int) -> None:
+def copy_blocks(
+    connection: Any, model: type[models.Model], blocks: list[list[Column]], *, chunk_rows: int, near: str = ""
+) -> None:
     """Insert blocks of rows by one binary COPY, encoding `chunk_rows` rows at a time.
+
+    Args:
+        near: a column of integers in whose order the rows of all blocks go over; without it they go block by block,
+            and so do blocks with fields that differ in width by row.
 
     Raises:
         ValueError: an integer beyond what its column holds, or a column type that this writer does not know.
@@ -46,21 +52,47 @@ def copy_blocks(connection: Any, model: type[models.Model], blocks: list[list[Co
     statement = f"COPY {quote(model._meta.db_table)} ({names}) FROM STDIN (FORMAT BINARY)"
     with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(_SIGNATURE)
-        for block in blocks:
-            for encoded in _encoded(block, types, chunk_rows):
-                copy.write(encoded)
+        for encoded in _encoded(blocks, types, chunk_rows, near):
+            copy.write(encoded)
         copy.write(_TRAILER)
 
 
-def _encoded(block: list[Column], types: list[str], chunk_rows: int) -> Iterator[bytes]:
-    fixed = _fixed_layout(block, types, chunk_rows)
-    length = len(block[0].values)
-    for first in range(0, length, chunk_rows):
-        last = min(first + chunk_rows, length)
-        if fixed is not None:
-            yield _fill(fixed, block, first, last)
-        else:
-            yield _scatter([column.part(first, last) for column in block], types, last - first)
+def _encoded(blocks: list[list[Column]], types: list[str], chunk_rows: int, near: str) -> Iterator[bytes]:
+    templates = [_template(block, types) for block in blocks]
+    if near and len(blocks) > 1 and all(template is not None for template in templates):
+        yield from _merged(blocks, [template for template in templates if template is not None], chunk_rows, near)
+        return
+    for block, template in zip(blocks, templates, strict=True):
+        length = len(block[0].values)
+        for first in range(0, length, chunk_rows):
+            last = min(first + chunk_rows, length)
+            if template is not None:
+                yield _filled(template, block, slice(first, last)).tobytes()
+            else:
+                yield _scatter([column.part(first, last) for column in block], types, last - first)
+
+
+def _merged(blocks: list[list[Column]], templates: list[np.ndarray], chunk_rows: int, near: str) -> Iterator[bytes]:
+    """Encode the rows of all blocks in the order of one column, each row at its place among the others."""
+    lengths = [len(block[0].values) for block in blocks]
+    owners = np.repeat(np.arange(len(blocks)), lengths)
+    firsts = np.cumsum(lengths) - lengths
+    widths = np.array([template.itemsize for template in templates])
+    keys = np.concatenate([column.values for block in blocks for column in block if column.field.attname == near])
+    order = np.argsort(keys, kind="stable")
+    for first in range(0, len(order), chunk_rows):
+        rows = order[first : first + chunk_rows]
+        ends = widths[owners[rows]].cumsum()
+        encoded = np.empty(ends[-1], np.uint8)
+        for number, (block, template) in enumerate(zip(blocks, templates, strict=True)):
+            here = np.flatnonzero(owners[rows] == number)
+            if not len(here):
+                continue
+            width = template.itemsize
+            # Row k of this view is the `width` bytes from byte k on.
+            places = np.ndarray(len(encoded) - width + 1, f"V{width}", encoded, strides=(1,))
+            places[ends[here] - width] = _filled(template, block, rows[here] - firsts[number]).view(f"V{width}")
+        yield encoded.tobytes()
 
 
 def _type(field: models.Field, connection: Any) -> str:
@@ -93,8 +125,8 @@ def _bytes(column: Column, type_name: str, value: Any) -> bytes:
     return str(value).encode()
 
 
-def _fixed_layout(columns: list[Column], types: list[str], chunk_rows: int) -> np.ndarray | None:
-    """Return rows with all lengths and constants filled in, or None when some field's width differs by row."""
+def _template(columns: list[Column], types: list[str]) -> np.ndarray | None:
+    """Return one row, shape (1,), with its lengths and constants; None when the width of some field differs by row."""
     layout: list[tuple[str, Any]] = [("count", ">i2")]
     constants: dict[str, Any] = {}
     for number, (column, type_name) in enumerate(zip(columns, types, strict=True)):
@@ -117,20 +149,21 @@ def _fixed_layout(columns: list[Column], types: list[str], chunk_rows: int) -> n
                 constants[f"value{number}"] = np.void(encoded)
         else:
             return None
-    rows = np.zeros(min(len(columns[0].values), chunk_rows), dtype=layout)
-    rows["count"] = len(columns)
+    row = np.zeros(1, dtype=layout)
+    row["count"] = len(columns)
     for name, value in constants.items():
-        rows[name] = value
-    return rows
+        row[name] = value
+    return row
 
 
-def _fill(rows: np.ndarray, columns: list[Column], first: int, last: int) -> bytes:
-    part = rows[: last - first]
+def _filled(template: np.ndarray, columns: list[Column], rows: slice | np.ndarray) -> np.ndarray:
+    """Return the chosen rows as copies of the template with their values filled in."""
+    made = np.repeat(template, len(columns[0].values[rows]))
     for number, column in enumerate(columns):
         if not column.is_constant and column.nulls is None:
-            values = column.values[first:last]
-            part[f"value{number}"] = values - _MICROSECONDS_1970_TO_2000 if column.kind == "datetime" else values
-    return part.tobytes()
+            values = column.values[rows]
+            made[f"value{number}"] = values - _MICROSECONDS_1970_TO_2000 if column.kind == "datetime" else values
+    return made
 
 
 def _scatter(columns: list[Column], types: list[str], length: int) -> bytes:

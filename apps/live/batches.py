@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from django.db import connection, transaction
+from django.db.models import Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -13,7 +14,7 @@ from apps.live.models import SimulationState
 from apps.results.models import Run, SchedulerResult
 from apps.results.signals import rows_changed
 
-_TRANSACTION_ROWS = {"sqlite": 4_000, "postgresql": 20_000}
+_TRANSACTION_ROWS = {"sqlite": 4_000, "postgresql": 25_000}
 """Rows committed together. SQLite has one writer at a time, so its transactions are short."""
 
 
@@ -83,15 +84,15 @@ def _end_to_end(columns: list[Any]) -> Any:
 @transaction.atomic
 def batch_store(*, run: Run, batch: ResultBatch) -> None:
     """Store a batch, the progress it stands for and the run's count together, or nothing."""
-    newest = SchedulerResult.objects.order_by("-id").values_list("id", flat=True)
-    before = newest.first() or 0
+    if run.first_result_id is None:
+        run.first_result_id = SchedulerResult.objects.lowest_key_to_come()
     SchedulerResult.objects.insert_parts(run_id=run.pk, parts=batch.parts)
     SimulationState.objects.filter(run=run).update(
         progress=dict(batch.progress), clock_time=batch.clock_time, heartbeat_at=timezone.now()
     )
     Run.objects.filter(pk=run.pk).update(
         rows_written=sum(batch.progress.values()),
-        first_result_id=Coalesce("first_result_id", before + 1),
-        last_result_id=newest.first(),
+        first_result_id=Coalesce("first_result_id", run.first_result_id),
+        last_result_id=Subquery(SchedulerResult.objects.order_by("-id").values("id")[:1]),
     )
     rows_changed.send(sender=SchedulerResult, run_id=run.pk)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from django.db import models
+from django.db import connections, models
 from django.db.models import Count, F, Q
 from django.db.models.lookups import Exact
 
@@ -99,6 +99,20 @@ class SchedulerResultQuerySet(models.QuerySet):
         """
         return self.filter(Exact(F("run_id") + 0, run_id), id__range=(first_id, last_id))
 
+    def lowest_key_to_come(self) -> int:
+        """Return a primary key that no row which this connection will write is below."""
+        connection = connections[self.db]
+        if connection.vendor == "postgresql":
+            # A connection takes keys by the thousand, so those to come may be below the newest row of another's.
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT nextval(pg_get_serial_sequence(%s, 'id'))", [self.model._meta.db_table])
+                key: int = cursor.fetchone()[0]
+            return key
+        newest: int | None = self.order_by("-id").values_list("id", flat=True).first()
+        return (newest or 0) + 1
+
+    lowest_key_to_come.alters_data = True
+
     def latest_of(self, run: "Run", count: int = 100) -> "SchedulerResultQuerySet":
         """Return the `count` newest rows of one run, newest first."""
         return self.of_run(run).order_by("-id")[:count]
@@ -135,7 +149,8 @@ class SchedulerResultQuerySet(models.QuerySet):
 
     def insert_parts(self, *, run_id: int, parts: Mapping[str, Mapping[str, Any]]) -> int:
         """Write the placements of several policies as `insert_columns` does those of one, in one statement."""
-        blocks = [{"run_id": run_id, "scheduler": scheduler, **columns} for scheduler, columns in parts.items()]
+        # By name, so that with their tasks' order the rows come in that of the unique key.
+        blocks = [{"run_id": run_id, "scheduler": scheduler, **parts[scheduler]} for scheduler in sorted(parts)]
         return insert_blocks(self.model, blocks, using=self.db, near="task_id")
 
     insert_parts.alters_data = True

@@ -81,6 +81,20 @@ def test_everything_put_is_stored_with_its_progress(run: Run) -> None:
     assert SimulationState.objects.get(run=run).clock_time == TASKS
 
 
+def test_keys_that_a_connection_still_holds_are_not_below_the_bounds_of_a_later_run(run: Run) -> None:
+    write_here = batch_store  # On the test's own connection; a writer has its own.
+    write_here(run=run, batch=batch(run, 0, 10))
+    others = make_queued_run(run.workload, "others")
+    write(others, batch(others, 0, TASKS))
+    later = make_queued_run(run.workload, "later")
+    write_here(run=later, batch=batch(later, 0, TASKS))
+    for each in (run, others, later):
+        each.refresh_from_db()
+        keys = SchedulerResult.objects.filter(run=each).order_by("id").values_list("id", flat=True)
+        assert each.first_result_id <= keys[0]
+        assert each.last_result_id >= keys[len(keys) - 1]
+
+
 def test_flush_waits_until_all_is_stored(run: Run) -> None:
     with ResultWriter(run=run) as writer:
         writer.put(batch(run, 0, 10))

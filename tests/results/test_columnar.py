@@ -117,6 +117,31 @@ def test_blocks_with_different_constants_go_over_together() -> None:
     assert found == ["a"] * 3 + ["longer name"] * 3
 
 
+def test_blocks_merged_by_a_column_are_the_same_rows_in_its_order() -> None:
+    count = CHUNK_ROWS + 5
+    run = make_queued_run(make_workload(0))
+    generator = np.random.default_rng(4)
+    blocks = []
+    for name, rows in (("a", count), ("longer name", count), ("one row", 1)):
+        times = generator.random(rows)
+        values = dict.fromkeys(("gpu_fraction", "actual_time", "wait_time", "energy_joules", "cost_usd"), times)
+        columns = {**values, "node": np.arange(rows), "device": -1, "start_time": times, "finish_time": times + 1}
+        blocks.append({"run_id": run.pk, "scheduler": name, "task_id": generator.permutation(rows), **columns})
+
+    def merged(_model: Any, _columns: Any) -> int:
+        return insert_blocks(SchedulerResult, blocks, near="task_id")
+
+    def by_objects(model: Any, _columns: Any) -> int:
+        return sum(insert_objects(model, block) for block in blocks)
+
+    def key(row: dict[str, Any]) -> tuple[int, str]:
+        return row["task_id"], row["scheduler"]
+
+    first, second = stored(SchedulerResult, merged, {}), stored(SchedulerResult, by_objects, {})
+    assert [row["task_id"] for row in first] == sorted([*range(count), *range(count), 0])
+    assert sorted(first, key=key) == sorted(second, key=key)
+
+
 def test_no_rows_are_no_work() -> None:
     workload = make_workload(0)
     columns = {"workload_id": workload.pk, "task_id": [], "arrival_time": [], "runtime": 1.0}
