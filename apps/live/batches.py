@@ -1,6 +1,7 @@
 """Rows that are stored together with the progress that they stand for."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,12 @@ from apps.live.models import SimulationState
 from apps.results.models import Run, SchedulerResult
 from apps.results.signals import rows_changed
 
-_TRANSACTION_ROWS = {"sqlite": 4_000, "postgresql": 25_000}
+_TRANSACTION_ROWS = {"sqlite": 4_000, "postgresql": 15_000}
 """Rows committed together. SQLite has one writer at a time, so its transactions are short."""
+
+
+_first_key = threading.Lock()
+"""Held while a run's first key is asked for, so that no other thread takes keys for the run before."""
 
 
 def transaction_rows() -> int:
@@ -82,11 +87,18 @@ def _end_to_end(columns: list[Any]) -> Any:
 
 
 @transaction.atomic
-def batch_store(*, run: Run, batch: ResultBatch) -> None:
-    """Store a batch, the progress it stands for and the run's count together, or nothing."""
-    if run.first_result_id is None:
-        run.first_result_id = SchedulerResult.objects.lowest_key_to_come()
+def batch_store(*, run: Run, batch: ResultBatch, before_progress: Callable[[], None] | None = None) -> None:
+    """Store a batch, the progress it stands for and the run's count together, or nothing.
+
+    Args:
+        before_progress: called when the rows are there and before the progress is; it waits for earlier batches.
+    """
+    with _first_key:
+        if run.first_result_id is None:
+            run.first_result_id = SchedulerResult.objects.lowest_key_to_come()
     SchedulerResult.objects.insert_parts(run_id=run.pk, parts=batch.parts)
+    if before_progress is not None:
+        before_progress()
     SimulationState.objects.filter(run=run).update(
         progress=dict(batch.progress), clock_time=batch.clock_time, heartbeat_at=timezone.now()
     )

@@ -1,7 +1,8 @@
-"""A thread that stores placements while the simulation goes on, never holding more than a bounded number of them.
+"""Threads that store placements while the simulation goes on, never holding more than a bounded number of them.
 
 Each transaction holds a batch of rows and the progress that it stands for, so that after a kill at any point the
-progress says exactly which rows the database holds.
+progress says exactly which rows the database holds. Where the database has several writers at a time, the next batch's
+rows go over while the one before is still being stored, and their transactions are committed in the batches' order.
 """
 
 import logging
@@ -33,6 +34,8 @@ LARGEST_BACKLOG = {"sqlite": 8_000, "postgresql": 50_000}
 They take a tenth of a second on SQLite and two on PostgreSQL; a run that is stopped stores them first.
 """
 
+TRANSACTIONS_AT_ONCE = {"sqlite": 1, "postgresql": 2}
+
 YIELD_SECONDS = 0.002
 """How long SQLite's lock is left free between two transactions, so that commands from the web server get in."""
 
@@ -42,6 +45,10 @@ GIVE_UP_AFTER = 60.0
 
 class ResultsNotStored(DomainError):
     """Placements could not be stored; the sentence says where they are."""
+
+
+class _EarlierBatchFailed(Exception):
+    """What comes before a batch could not be stored, so the batch must not be."""
 
 
 class ResultWriter:
@@ -64,15 +71,23 @@ class ResultWriter:
         self._give_up_after = give_up_after
         self._waiting: deque[ResultBatch] = deque()
         self._rows = 0
+        self._taken = 0  # Batches in front of the queue that are being stored.
+        self._turns_given = 0
+        self._turns_over = 0
+        self._in_trouble = 0
         self._changed = threading.Condition()
         self._failure: BaseException | None = None
         self._closing = False
-        self._thread = threading.Thread(target=self._work, name=f"results of run {run.pk}", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._work, name=f"results of run {run.pk}, {number}", daemon=True)
+            for number in range(TRANSACTIONS_AT_ONCE.get(connection.vendor, 1))
+        ]
         self._transaction_rows = transaction_rows()
         self._largest_backlog = LARGEST_BACKLOG.get(connection.vendor, self._transaction_rows)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
@@ -136,7 +151,8 @@ class ResultWriter:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         # Rows that the database refuses would be refused again, so only those that it never saw are kept.
         if isinstance(self._failure, OperationalError | InterfaceError) and self._waiting:
             self._spill()
@@ -153,33 +169,54 @@ class ResultWriter:
                 with connection.cursor() as cursor:
                     # Rows are appended, so that a small page cache serves them as well as a large one.
                     cursor.execute("PRAGMA cache_size=-8192")
-            while batches := self._next():
+            while taken := self._next():
+                turn, batches = taken
                 for piece in ResultBatch.joined(batches).cut(self._transaction_rows):
                     give_way()
-                    self._store_with_patience(piece)
+                    self._store_with_patience(piece, turn)
                     if connection.vendor == "sqlite":
                         time.sleep(YIELD_SECONDS)
                 with self._changed:
                     for batch in batches:
                         self._waiting.popleft()
+                        self._taken -= 1
                         self._rows -= len(batch)
+                    self._turns_over += 1
                     self._changed.notify_all()
+        except _EarlierBatchFailed:
+            pass  # Its thread has said why.
         except BaseException as error:  # noqa: BLE001 handed to the simulation's thread, which raises it
             with self._changed:
-                self._failure = error
+                self._failure = self._failure or error
                 self._changed.notify_all()
         finally:
             connection.close()
 
-    def _next(self) -> list[ResultBatch]:
-        """Wait for batches, and return as many as one transaction should hold; none at the end."""
+    def _next(self) -> tuple[int, list[ResultBatch]] | None:
+        """Wait for batches; return the number of their turn and as many as one transaction should hold, or None."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closing)
-            rows = accumulate(map(len, self._waiting))
-            fitting = sum(1 for _ in takewhile(lambda reached: reached <= self._transaction_rows, rows))
-            return list(islice(self._waiting, max(fitting, 1)))
+            self._changed.wait_for(lambda: self._taken < len(self._waiting) or self._closing or self._failure)
+            untaken = list(islice(self._waiting, self._taken, None))
+            if self._failure or not untaken:
+                return None
+            rows = accumulate(map(len, untaken))
+            fitting = max(sum(1 for _ in takewhile(lambda reached: reached <= self._transaction_rows, rows)), 1)
+            self._taken += fitting
+            self._turns_given += 1
+            return self._turns_given - 1, untaken[:fitting]
 
-    def _store_with_patience(self, piece: ResultBatch) -> None:
+    def _await(self, turn: int) -> None:
+        """Wait until everything before this turn is committed.
+
+        Raises:
+            _EarlierBatchFailed: it never will be.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._turns_over == turn or self._failure)
+            if self._turns_over != turn:
+                raise _EarlierBatchFailed
+
+    def _store_with_patience(self, piece: ResultBatch, turn: int) -> None:
         """Store one transaction's rows, trying again while the database is away."""
         deadline: float | None = None
         pause = 0.1
@@ -187,15 +224,16 @@ class ResultWriter:
             try:
                 if deadline is None or not self._is_stored(piece):
                     with WRITE_SECONDS.time():
-                        batch_store(run=self._run, batch=piece)
+                        batch_store(run=self._run, batch=piece, before_progress=lambda: self._await(turn))
             except (OperationalError, InterfaceError) as error:
                 connection.close()
                 now = time.monotonic()
                 if deadline is None:
                     deadline = now + self._give_up_after
-                    self._on_trouble(
+                    self._note_trouble(
+                        1,
                         f"The database does not answer ({_first_line(error)}); "
-                        f"trying again for {self._give_up_after:.0f} seconds."
+                        f"trying again for {self._give_up_after:.0f} seconds.",
                     )
                 if now >= deadline:
                     raise
@@ -203,8 +241,15 @@ class ResultWriter:
                 pause = min(pause * 2, 5.0)
             else:
                 if deadline is not None:
-                    self._on_trouble("The database answers again.")
+                    self._note_trouble(-1, "The database answers again.")
                 return
+
+    def _note_trouble(self, change: int, sentence: str) -> None:
+        """Say that the database is away when the first thread finds out, and that it is back when the last does."""
+        with self._changed:
+            before, self._in_trouble = self._in_trouble, self._in_trouble + change
+        if not before or not self._in_trouble:
+            self._on_trouble(sentence)
 
     def _is_stored(self, piece: ResultBatch) -> bool:
         """Tell whether a commit whose answer was lost went through."""

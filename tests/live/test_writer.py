@@ -2,6 +2,8 @@
 
 import errno
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +218,35 @@ def test_a_damaged_file_is_named_and_kept(run: Run) -> None:
     with pytest.raises(SpillUnreadable, match="cannot be read"):
         spill_take_in(run=run)
     assert path.exists()
+
+
+def test_a_batch_is_never_there_before_the_one_before_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "transaction_rows", lambda: 10)
+    seen = []
+
+    def watched(*, batch: ResultBatch, before_progress: Callable[[], None], **arguments: Any) -> None:
+        def wait() -> None:
+            if batch.clock_time == 5:
+                time.sleep(0.3)  # Time enough for the next batch to overtake, where it could.
+            before_progress()
+            seen.append((progress(run).get("fcfs", 0), batch.progress["fcfs"]))
+
+        batch_store(batch=batch, before_progress=wait, **arguments)
+
+    monkeypatch.setattr(writer_module, "batch_store", watched)
+    write(run, *(batch(run, first, first + 5) for first in range(0, 20, 5)))
+    assert seen == [(0, 5), (5, 10), (10, 15), (15, 20)]
+    assert SchedulerResult.objects.count() == 40
+
+
+def test_nothing_that_follows_a_refused_batch_is_stored(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "transaction_rows", lambda: 10)
+    wrong = batch(run, 0, 5)
+    wrong.parts["fcfs"]["gpu_fraction"] = 2.0  # type: ignore[index]
+    with pytest.raises(ResultsNotStored):
+        write(run, wrong, batch(run, 5, 10), batch(run, 10, 15))
+    assert SchedulerResult.objects.count() == 0
+    assert progress(run) == {}
 
 
 def test_a_row_that_the_database_refuses_ends_the_run_at_once(run: Run) -> None:
