@@ -18,6 +18,9 @@ def main() -> None:
         reason = str(error).strip().partition("\n")[0]
         hint = " Run manage.py migrate first." if "no such table" in reason else ""
         sys.exit(f"The database {connection.settings_dict['NAME']} cannot be used: {reason}.{hint}")
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        sys.exit(130)
 
 
 if __name__ == "__main__":

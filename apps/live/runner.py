@@ -119,6 +119,7 @@ class Runner:
         The run ends as finished, as stopped (what was simulated is stored), or as failed with the reason.
 
         Raises:
+            KeyboardInterrupt: somebody would not wait for the end; the run is stopped with what is stored.
             RunStateError: another process plays the run, or its state does not allow it.
             DomainError, EngineError: why the run failed.
         """
@@ -168,6 +169,9 @@ class Runner:
             yield
         except (DomainError, engine.EngineError) as error:
             _quietly(self.run.fail, str(error))
+            raise
+        except KeyboardInterrupt:
+            _quietly(self.run.stop)
             raise
         except BaseException as error:
             _quietly(self.run.fail, f"Unexpected {type(error).__name__}: {error}")

@@ -35,6 +35,7 @@ They take a tenth of a second on SQLite and two on PostgreSQL; a run that is sto
 """
 
 TRANSACTIONS_AT_ONCE = {"sqlite": 1, "postgresql": 2}
+"""Threads that store, each with a connection of its own."""
 
 YIELD_SECONDS = 0.002
 """How long SQLite's lock is left free between two transactions, so that commands from the web server get in."""
@@ -143,7 +144,7 @@ class ResultWriter:
         self._raise_failure()
 
     def close(self) -> None:
-        """Store everything that was put, and end the thread.
+        """Store everything that was put, and end the threads.
 
         Raises:
             ResultsNotStored: it could not be stored; what was in memory lies in a file that resuming takes in.
@@ -248,7 +249,8 @@ class ResultWriter:
         """Say that the database is away when the first thread finds out, and that it is back when the last does."""
         with self._changed:
             before, self._in_trouble = self._in_trouble, self._in_trouble + change
-        if not before or not self._in_trouble:
+            is_news = 0 in (before, self._in_trouble)
+        if is_news:
             self._on_trouble(sentence)
 
     def _is_stored(self, piece: ResultBatch) -> bool:

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
+import manage
 from apps.metrics.models import Metric
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.models import Workload
@@ -110,6 +112,33 @@ def test_a_dry_run_says_what_would_be_played_and_writes_nothing(trace: Path) -> 
     assert "6 placements" in printed
     assert not Workload.objects.exists()
     assert not Run.objects.exists()
+
+
+def test_a_second_ctrl_c_while_figures_are_stored_stops_the_run_in_one_sentence(
+    trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(**_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    play = ("--cluster", "hpc-4", "--policies", "fcfs,sjf")
+    undisturbed = document("--workload", trace, *play)
+    with monkeypatch.context() as patch:
+        patch.setattr("apps.live.runner.conclude", interrupted)
+        with pytest.raises(CommandError, match=r"^Stopped\. 6 of 6 placements .*--resume") as raised:
+            run("--workload", trace, *play, "--name", "interrupted")
+    assert raised.value.returncode == 130
+    assert Run.objects.get(name="interrupted").status == "stopped"
+    assert document("--resume", "interrupted")["checksum"] == undisturbed["checksum"]
+
+
+def test_ctrl_c_ends_any_command_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with (
+        mock.patch("django.core.management.execute_from_command_line", side_effect=KeyboardInterrupt),
+        pytest.raises(SystemExit) as raised,
+    ):
+        manage.main()
+    assert raised.value.code == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
 
 
 def test_resuming_a_finished_run_prints_its_stored_document(trace: Path) -> None:

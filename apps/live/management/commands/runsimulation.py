@@ -339,6 +339,10 @@ class Command(BaseCommand):
                 if has_keys:
                     self.console.print(HINT)
                 runner.play()
+        except KeyboardInterrupt:
+            run.refresh_from_db()
+            if run.status != Run.Status.STOPPED:
+                raise
         finally:
             logs.run_id.reset(named)
             self.publisher = Publisher()
