@@ -134,9 +134,9 @@ def columns_at_once(run: Run, rows: int) -> None:
     for batch in batches(rows):
         held += [{"run_id": run.pk, "scheduler": policy, **part} for policy, part in batch.items()]
         if len(held) >= 4 * len(POLICIES):
-            insert_blocks(SchedulerResult, held)
+            insert_blocks(SchedulerResult, held, near="task_id")
             held = []
-    insert_blocks(SchedulerResult, held)
+    insert_blocks(SchedulerResult, held, near="task_id")
 
 
 def by_bulk_create(run: Run, rows: int) -> None:
