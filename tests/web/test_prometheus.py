@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from django.conf import settings as site
 from django.db import DatabaseError
 from django.test import Client
@@ -130,3 +131,13 @@ def test_the_dashboard_asks_for_metrics_that_exist() -> None:
     known = {family.name + ending for family in families for ending in ("", "_total", "_bucket")}
     assert len(asked) > 10
     assert asked - known == set()
+
+
+def test_the_settings_of_production_let_prometheus_ask_where_it_is_told_to(client: Client, settings: Any) -> None:
+    operations = site.BASE_DIR / "docs" / "operations"
+    allowed = re.search(r"^ALLOWED_HOSTS=(.*)$", (operations / "scheduler-sim.env").read_text(), re.MULTILINE)
+    jobs = yaml.safe_load((operations / "prometheus.yml").read_text())["scrape_configs"]
+    settings.ALLOWED_HOSTS = allowed[1].split(",")
+    for target in jobs[0]["static_configs"][0]["targets"]:
+        for page in ("/metrics", "/health", "/ready"):
+            assert client.get(page, HTTP_HOST=target).status_code == 200
