@@ -219,6 +219,14 @@ def test_the_latest_are_the_newest_hundred_of_all_runs(api: APIClient, db: None)
     )
 
 
+@pytest.mark.parametrize("number", ["1.0", "+1", "1e0", "1_0", "%D9%A1", "9223372036854775808"])
+@pytest.mark.parametrize("address", ["results/?ordering=id&run", "tasks/?workload", "metrics/?run", "history/?run"])
+def test_a_number_is_written_in_digits(api: APIClient, run: Run, address: str, number: str) -> None:
+    response = api.get(f"/api/v1/{address}={number}")
+    assert response.status_code == 400
+    assert list(response.json()["errors"]) == [address.rpartition("&")[2].rpartition("?")[2]]
+
+
 @pytest.mark.parametrize(
     ("moment", "status"),
     [
