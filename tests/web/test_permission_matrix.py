@@ -1,4 +1,4 @@
-"""Who may do what: every address of the site, every method, every kind of person.
+"""Who may do what: every address of the API, of the probes and the admin, every method, every kind of person.
 
 The addresses come from the URL configuration, so a new one without an entry here fails the test.
 """
@@ -17,7 +17,10 @@ from rest_framework.test import APIClient
 
 from apps.live.messages import COMMANDS
 from apps.live.routing import websocket
-from apps.results.models import Run
+from apps.results.models import Run, Study
+from apps.tasks.models import WorkloadImport
+from apps.training.models import TrainedModel, TrainingData
+from tests.web.conftest import make_models, make_studies, make_training_rows
 
 METHODS = ("get", "head", "options", "post", "put", "patch", "delete", "trace")
 PEOPLE = ("nobody", "user", "controller", "staff", "admin")
@@ -67,12 +70,13 @@ def _addresses(patterns: list[Any], prefix: str = "") -> Iterator[str]:
             yield route.replace("(?P<pk>[0-9]{1,19})", "<pk>").replace("(?P<pk>[^/.]+)", "<pk>")
 
 
-def api_addresses() -> list[str]:
-    return sorted(address for address in _addresses(get_resolver().url_patterns) if address.startswith("api/"))
+def addresses() -> list[str]:
+    """Return every address of the site as its pattern."""
+    return sorted(_addresses(get_resolver().url_patterns))
 
 
 def test_every_address_of_the_api_is_listed_here() -> None:
-    assert api_addresses() == sorted(API)
+    assert [address for address in addresses() if address.startswith("api/")] == sorted(API)
 
 
 def expected(person: str, method: str, address: str, *, public: bool) -> set[int]:
@@ -108,19 +112,24 @@ def test_every_person_method_and_address(
 ) -> None:
     settings.API_READ_PUBLIC = public
     settings.RATE_LIMIT_CONTROL = None
+    make_training_rows(run, 1)
+    make_models(1)
+    make_studies(1)
     key = {
         "workloads": run.workload_id,
+        "imports": WorkloadImport.objects.create(file_name="x.swf").pk,
         "tasks": run.workload.tasks.first().pk,
         "runs": run.pk,
+        "studies": Study.objects.get().pk,
         "results": run.results.first().pk,
         "metrics": run.metrics.first().pk,
+        "training-data": TrainingData.objects.get().pk,
+        "models": TrainedModel.objects.get().pk,
     }
     wrong = []
     clients = {person: api_of(user) for person, user in people.items()}
-    for person, method, address in itertools.product(PEOPLE if public else PEOPLE[:2], METHODS, API):
+    for person, method, address in itertools.product(PEOPLE, METHODS, API):
         name = address.split("/")[2]
-        if "<pk>" in address and name not in key:
-            continue
         response = clients[person].generic(method.upper(), "/" + address.replace("<pk>", str(key.get(name))))
         if response.status_code not in expected(person, method, address, public=public):
             wrong.append((person, method, address, response.status_code))
@@ -141,7 +150,7 @@ def test_probes_are_open_to_everybody_and_only_read(address: str, settings: Any)
 
 
 def admin_addresses() -> list[str]:
-    return [f"/{address}" for address in _addresses(get_resolver().url_patterns) if address.startswith("admin/")]
+    return [f"/{address}" for address in addresses() if address.startswith("admin/")]
 
 
 @pytest.mark.parametrize("person", PEOPLE)
