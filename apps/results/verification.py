@@ -77,27 +77,14 @@ def _schedulers(run: Run) -> list[str]:
 def _task_numbers(run: Run) -> tuple[np.ndarray, np.ndarray]:
     """Return the primary keys of the workload's tasks, ascending, and their numbers."""
     tasks = Task.objects.filter(workload_id=run.workload_id).order_by().values_list("pk", "task_id")
-    pairs = np.array(list(tasks.iterator(chunk_size=_CHUNK_ROWS)), np.int64).reshape(-1, 2)
-    pairs = pairs[np.argsort(pairs[:, 0])]
-    return pairs[:, 0], pairs[:, 1]
+    pairs = np.fromiter(tasks.iterator(chunk_size=_CHUNK_ROWS), [("key", np.int64), ("number", np.int64)])
+    pairs.sort(order="key")
+    return pairs["key"], pairs["number"]
 
 
 def _columns(run: Run, scheduler: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Read one policy's placements, a chunk of objects at a time, into arrays."""
-    rows = SchedulerResult.objects.filter(run=run, scheduler=scheduler).order_by().values_list("task_id", *CHECKED)
-    chunks: list[list[np.ndarray]] = [[] for _ in range(1 + len(CHECKED))]
-    kinds = [np.int64, *(np.int64 if name in INTEGERS else np.float64 for name in CHECKED)]
-    held: list[tuple[object, ...]] = []
-
-    def settle() -> None:
-        for number, values in enumerate(zip(*held, strict=True)):
-            chunks[number].append(np.array(values, kinds[number]))
-        held.clear()
-
-    for row in rows.iterator(chunk_size=_CHUNK_ROWS):
-        held.append(row)
-        if len(held) == _CHUNK_ROWS:
-            settle()
-    settle()
-    columns = [np.concatenate([np.zeros(0, kind), *parts]) for kind, parts in zip(kinds, chunks, strict=True)]
-    return columns[0], dict(zip(CHECKED, columns[1:], strict=True))
+    placements = SchedulerResult.objects.filter(run=run, scheduler=scheduler).order_by()
+    kinds = [("task_id", np.int64), *((name, np.int64 if name in INTEGERS else np.float64) for name in CHECKED)]
+    rows = np.fromiter(placements.values_list("task_id", *CHECKED).iterator(chunk_size=_CHUNK_ROWS), kinds)
+    return rows["task_id"], {name: rows[name] for name in CHECKED}
