@@ -118,7 +118,7 @@ def empty() -> None:
 
 
 def through_writer(run: Run, rows: int) -> None:
-    """Write as a run does: the bounded thread, progress and counts committed with the rows."""
+    """Write as a run does: the bounded threads, progress and counts committed with the rows."""
     SimulationState.objects.filter(run=run).update(progress={})
     progress = dict.fromkeys(POLICIES, 0)
     with ResultWriter(run=run) as writer:
@@ -252,7 +252,7 @@ def main() -> None:
         repeat=arguments.repeat,
     )
     speed = measure(
-        "the run's writer: thread, progress, counts",
+        "the run's writer: threads, progress, counts",
         rows,
         lambda: through_writer(run, rows),
         before=empty,
