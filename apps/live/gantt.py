@@ -3,6 +3,7 @@
 Few tasks are drawn one by one; many as shades of how much ran in each lane and span of time.
 """
 
+import math
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any
@@ -104,7 +105,7 @@ def _tasks(
     """Draw single tasks: one lane a device or node, tasks that run there at once one under another."""
     shown = shown[np.lexsort((placed.number[shown], placed.start[shown]))]
     if pool:
-        sub = _rows_needed(placed.start[shown], placed.finish[shown])
+        sub = rows_needed(placed.start[shown], placed.finish[shown])
         lanes = [""] * (int(sub.max(initial=-1)) + 1)
         return lanes, [_item(placed, row, int(lane), 0, 1) for row, lane in zip(shown, sub, strict=True)], ""
     places = np.stack((placed.node[shown], placed.device[shown]), axis=1)
@@ -113,7 +114,7 @@ def _tasks(
     sub = np.zeros(len(shown), np.int64)
     for number in range(len(distinct)):
         rows = np.flatnonzero(lane == number)
-        sub[rows] = _rows_needed(placed.start[shown[rows]], placed.finish[shown[rows]])
+        sub[rows] = rows_needed(placed.start[shown[rows]], placed.finish[shown[rows]])
     subs = np.zeros(len(distinct), np.int64)
     np.maximum.at(subs, lane, sub + 1)
     names = [_name(node, device) for node, device in distinct.tolist()]
@@ -137,14 +138,15 @@ def _item(placed: Placements, row: int, lane: int, sub: int, subs: int) -> list[
     ]
 
 
-def _rows_needed(start: npt.NDArray[np.float64], finish: npt.NDArray[np.float64]) -> Integers:
+def rows_needed(start: npt.NDArray[np.float64], finish: npt.NDArray[np.float64]) -> Integers:
     """Give each task, in order of start, the lowest row that is free when it starts."""
     free: list[int] = []
     busy: list[tuple[float, int]] = []
     rows = np.zeros(len(start), np.int64)
     used = 0
     for at, (begin, end) in enumerate(zip(start.tolist(), finish.tolist(), strict=True)):
-        while busy and busy[0][0] <= begin:
+        # The sides of a split task that end together may do so a rounding apart.
+        while busy and (busy[0][0] <= begin or math.isclose(busy[0][0], begin, rel_tol=1e-12)):
             heappush(free, heappop(busy)[1])
         if free:
             row = heappop(free)
