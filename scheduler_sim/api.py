@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import Http404
@@ -119,12 +119,17 @@ class RowsViewSet(GuardedMixin, viewsets.GenericViewSet):
     Attributes:
         row_orderings: what a list may be ordered by: names to paths that together are unique and never null; the
             first is the default.
+        within: the parameter that names the run or the workload whose rows alone a list then holds.
+        orderings_within: what its rows may be ordered by as well, before the others; over all rows of the table no
+            index serves them.
     """
 
     filter_backends = (DjangoFilterBackend,)
     pagination_class = KeysetPagination
     lookup_value_regex = "[0-9]{1,19}"
     row_orderings: dict[str, tuple[str, ...]] = {"-id": ("-id",)}
+    within = ""
+    orderings_within: dict[str, tuple[str, ...]] = {}
 
     def get_renderers(self) -> list[BaseRenderer]:
         """Offer lists as CSV too (also to a method that is not known here, which is then what is refused)."""
@@ -133,11 +138,13 @@ class RowsViewSet(GuardedMixin, viewsets.GenericViewSet):
 
     def orderings(self) -> dict[str, tuple[str, ...]]:
         """Return what this request may order by; the first is the default."""
+        if self.request.query_params.get(self.within):
+            return self.orderings_within | self.row_orderings
         return self.row_orderings
 
-    def documented_orderings(self) -> Iterable[str]:
+    def documented_orderings(self) -> list[str]:
         """Return every name that some request may order by."""
-        return self.row_orderings
+        return [*self.row_orderings, *self.orderings_within]
 
     def known_parameters(self) -> set[str]:
         """Return the filters and the parameters of a page, for a list."""

@@ -66,7 +66,8 @@ class MetricViewSet(RowsViewSet):
     queryset = Metric.objects.all()
     filterset_class = MetricFilterSet
     row_orderings = {"-id": ("-id",)}
-    of_one_run = {
+    within = "run"
+    orderings_within = {
         "scheduler": ("scheduler", "window_start_time", "window_end_time"),
         "window_start_time": ("window_start_time", "id"),
     }
@@ -74,16 +75,6 @@ class MetricViewSet(RowsViewSet):
     def get_serializer_class(self) -> type[serializers.Serializer]:
         """Show the details of one window only."""
         return MetricDetailSerializer if self.action == "retrieve" else MetricSerializer
-
-    def orderings(self) -> dict[str, tuple[str, ...]]:
-        """Order the windows of one run by its unique key."""
-        if self.request.query_params.get("run"):
-            return self.of_one_run | self.row_orderings
-        return self.row_orderings
-
-    def documented_orderings(self) -> list[str]:
-        """Return every name that some request may order by."""
-        return [*self.row_orderings, *self.of_one_run]
 
 
 class LeaderboardRowSerializer(MetricSerializer):

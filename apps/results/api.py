@@ -166,23 +166,14 @@ class SchedulerResultViewSet(RowsViewSet):
     serializer_class = SchedulerResultSerializer
     filterset_class = SchedulerResultFilterSet
     row_orderings = {"-id": ("-id",)}
-    of_one_run = {
+    within = "run"
+    orderings_within = {
         "task": ("task_id", "scheduler"),
         "start_time": ("start_time", "id"),
         "finish_time": ("finish_time", "id"),
         "wait_time": ("wait_time", "id"),
         "actual_time": ("actual_time", "id"),
     }
-
-    def orderings(self) -> dict[str, tuple[str, ...]]:
-        """Offer columns without an index for the rows of one run only; by default its unique key serves them."""
-        if self.request.query_params.get("run"):
-            return self.of_one_run | self.row_orderings
-        return self.row_orderings
-
-    def documented_orderings(self) -> list[str]:
-        """Return every name that some request may order by."""
-        return [*self.row_orderings, *self.of_one_run]
 
     def filter_queryset(self, queryset: Any) -> Any:
         """Filter, once a run is named.

@@ -201,17 +201,9 @@ class TaskViewSet(RowsViewSet):
     serializer_class = TaskSerializer
     filterset_class = TaskFilterSet
     row_orderings = {"id": ("id",)}
-    of_one_workload = {
+    within = "workload"
+    orderings_within = {
         "task_id": ("task_id",),
         "arrival_time": ("arrival_time", "task_id"),
         "runtime": ("runtime", "task_id"),
     }
-
-    def orderings(self) -> dict[str, tuple[str, ...]]:
-        """Offer columns without an index for the tasks of one workload only."""
-        one = bool(self.request.query_params.get("workload"))
-        return self.of_one_workload | self.row_orderings if one else self.row_orderings
-
-    def documented_orderings(self) -> list[str]:
-        """Return every name that some request may order by."""
-        return [*self.row_orderings, *self.of_one_workload]
