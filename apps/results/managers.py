@@ -120,13 +120,15 @@ class SchedulerResultQuerySet(models.QuerySet):
     def history(self, run: "Run | int", task_ids: Sequence[int]) -> "SchedulerResultQuerySet":
         """Return every policy's result of the tasks with these numbers, task by task, for a comparison side by side.
 
-        Served by the tasks' unique key and then by that of the results.
+        Served by the tasks' unique key and then by that of the results. The tasks are named for the join as well:
+        by the results alone a planner may expect so many that it reads every task.
         """
         workload_id = run.workload_id if isinstance(run, models.Model) else self._workload_of(run)
-        tasks = Task.objects.filter(workload_id=workload_id, task_id__in=task_ids).values_list("pk", flat=True)
-        return (
-            self.filter(run=run, task_id__in=list(tasks)).select_related("task").order_by("task__task_id", "scheduler")
-        )
+        wanted = {"workload_id": workload_id, "task_id__in": task_ids}
+        keys = list(Task.objects.filter(**wanted).values_list("pk", flat=True))
+        joined = {f"task__{name}": value for name, value in wanted.items()}
+        results = self.filter(run=run, task_id__in=keys, **joined)
+        return results.select_related("task").order_by("task__task_id", "scheduler")
 
     def _workload_of(self, run_id: int) -> int | None:
         run_model = self.model._meta.get_field("run").related_model
