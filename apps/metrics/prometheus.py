@@ -31,6 +31,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from apps.metrics.models import Metric
+from apps.metrics.process_files import tidied
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim.middleware import in_networks
@@ -103,27 +104,15 @@ class DatabaseCollector(Collector):
         yield GaugeMetricFamily("scheduler_sim_tasks", "Stored tasks of all workloads.", workloads["tasks"] or 0)
 
 
-def _registry() -> CollectorRegistry:
+def _page() -> bytes:
     registry = CollectorRegistry()
     registry.register(DatabaseCollector())
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        _forget_the_dead(Path(folder))
         multiprocess.MultiProcessCollector(registry)
-    else:
-        registry.register(_Process())
-    return registry
-
-
-def _forget_the_dead(folder: Path) -> None:
-    """Take what only living processes have, such as open connections, from those that were killed."""
-    for process in {int(path.stem.rpartition("_")[2]) for path in folder.glob("gauge_live*_*.db")}:
-        try:
-            os.kill(process, 0)
-        except ProcessLookupError:
-            multiprocess.mark_process_dead(process, str(folder))
-        except PermissionError:
-            # Another user's, and so alive.
-            continue
+        with tidied(Path(folder)):
+            return generate_latest(registry)
+    registry.register(_Process())
+    return generate_latest(registry)
 
 
 class _Process(Collector):
@@ -149,4 +138,4 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Answer Prometheus; 403 to an address outside METRICS_ALLOWED that does not carry METRICS_TOKEN."""
     if not _allowed(request):
         return HttpResponse("This address may not read the metrics.\n", status=403, content_type="text/plain")
-    return HttpResponse(generate_latest(_registry()), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(_page(), content_type=CONTENT_TYPE_LATEST)

@@ -115,11 +115,16 @@ def test_what_several_processes_count_is_added_up(tmp_path: Path) -> None:
             [sys.executable, "-c", code], cwd=site.BASE_DIR, env=environment, capture_output=True, text=True, check=True
         ).stdout
 
-    python(count)
-    lines = python(count + show).splitlines()
-    assert "scheduler_sim_messages_sent_total 4.0" in lines
-    assert "scheduler_sim_write_seconds_count 2.0" in lines
-    # The first process has ended, and its connection with it.
+    for _ in range(2):
+        python(count)
+    for ended in (2, 3):  # The process that shows has counted too, and is among the ended at the second look.
+        lines = python(count + show).splitlines()
+        assert f"scheduler_sim_messages_sent_total {2 * (ended + 1)}.0" in lines
+        assert f"scheduler_sim_write_seconds_count {ended + 1}.0" in lines
+        assert f'scheduler_sim_write_seconds_bucket{{le="1.0"}} {ended + 1}.0' in lines
+        # One file for all that ended, one for the process that answered.
+        assert len(list(tmp_path.glob("counter_*.db"))) == len(list(tmp_path.glob("histogram_*.db"))) == 2
+    # The other processes have ended, and their connections with them.
     assert "scheduler_sim_websocket_connections 1.0" in lines
     assert "scheduler_sim_database_up 0.0" in lines
 
