@@ -19,9 +19,9 @@ from scheduler_sim.engine.kernels.single_state import (
     FINISHED,
     FREE_CORES,
     FREE_GPUS,
-    HIGHEST,
     QUEUED,
     RUNNING,
+    Bookings,
     Family,
     Needs,
     Plan,
@@ -108,7 +108,7 @@ class SingleNodeKernel:
         else:
             from scheduler_sim.engine.kernels.single_planned import advance_planned
 
-            plan = _plan(n, most, longest_list(on_node), row_of_rank)
+            plan = _plan(n, most, longest_list(on_node) - 1, row_of_rank)
             self._fraction = plan.fraction
             backfill, planned = policy.backfill.code, policy.placement.planned
             self._advance = lambda until, events: advance_planned(
@@ -208,7 +208,7 @@ def _tasks(
 def _run(workload: Workload, cluster: Cluster, most: int) -> Run:
     n, group = len(workload), cluster.groups[0]
     counts = np.zeros(FIELDS, np.int64)
-    counts[FREE_CORES], counts[HIGHEST] = group.cores * MILLI, -1
+    counts[FREE_CORES] = group.cores * MILLI
     counts[FREE_GPUS] = np.array([(1 << group.gpus) - 1], np.uint64).view(np.int64)[0]
     return Run(
         counts=counts,
@@ -236,6 +236,9 @@ def _plan(n: int, most: int, length: int, row_of_rank: IntArray) -> Plan:
         fraction=np.full(n, np.nan),
         held_cores=np.zeros(n, np.int64),
         began=np.zeros(n, np.int64),
+        bookings=Bookings(
+            np.empty(n, np.int64), *(np.empty(n) for _ in range(4)), np.array([np.inf, -np.inf, -np.inf])
+        ),
         planned_cores=_releases(length),
         planned_gpus=_releases(length),
         running_cores=_releases(most),

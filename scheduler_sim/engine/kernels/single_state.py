@@ -15,19 +15,23 @@ from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
     FREE_CORES,
     FREE_GPUS,
     TURN,
-    HIGHEST,
-    KEPT,
     STARTED,
+    KEPT,
+    BOOKED,
+    LOOKED_AT,
+    CORES_LEFT,
+    GPUS_LEFT,
     CORE_ENTRIES,
     GPU_ENTRIES,
     ON_CORES,
     ON_GPUS,
     FIELDS,
-) = range(16)
+) = range(19)
 """Places in the vector of counts; FREE_CORES counts thousandths, FREE_GPUS is a mask.
 
-Of a plan: the highest rank that was ever queued, whether the plan still holds, how many tasks have started, and how
-long the lists of the plan and of what runs are.
+Of a plan: how many tasks have started, whether the plan still holds, how many have booked, below which rank the queue
+has been looked at since something came back, what is free now and not booked, and how long the lists of the plan and
+of what runs are.
 """
 
 CPU_SIDE, GPU_SIDE, FINISH = range(3)
@@ -128,17 +132,36 @@ class Needs(NamedTuple):
 
 
 class Releases(NamedTuple):
-    """A list of what is expected to be free, ascending in time: thousandths of cores, or GPUs.
+    """What is expected back, the latest first: thousandths of cores, or GPUs.
 
     Attributes:
         times: seconds.
-        amounts: how much from then on.
+        amounts: how much then.
         rows: which task gives it back; of a plan nobody asks.
     """
 
     times: FloatArray
     amounts: IntArray
     rows: IntArray
+
+
+class Bookings(NamedTuple):
+    """What tasks that wait have chosen, in the policy's order.
+
+    Attributes:
+        rank: place in the policy's order.
+        begin: seconds.
+        fraction: the part to be done on the GPU.
+        cpu_time, gpu_time: for how many seconds it is expected to hold its cores and its GPUs.
+        latest: the first begin of all; the last of those with cores, and of those with GPUs.
+    """
+
+    rank: IntArray
+    begin: FloatArray
+    fraction: FloatArray
+    cpu_time: FloatArray
+    gpu_time: FloatArray
+    latest: FloatArray
 
 
 class Plan(NamedTuple):
@@ -150,7 +173,8 @@ class Plan(NamedTuple):
         fraction: of the outcome, shape (n,).
         held_cores: what a running task was given, shape (n,).
         began: the how-manieth start it was, shape (n,).
-        planned_cores, planned_gpus: the plan of this instant.
+        bookings: of the plan.
+        planned_cores, planned_gpus: what is expected back beside the bookings.
         running_cores, running_gpus: what runs.
     """
 
@@ -160,6 +184,7 @@ class Plan(NamedTuple):
     fraction: FloatArray
     held_cores: IntArray
     began: IntArray
+    bookings: Bookings
     planned_cores: Releases
     planned_gpus: Releases
     running_cores: Releases
