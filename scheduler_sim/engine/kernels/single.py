@@ -237,7 +237,12 @@ def _plan(n: int, most: int, length: int, row_of_rank: IntArray) -> Plan:
         held_cores=np.zeros(n, np.int64),
         began=np.zeros(n, np.int64),
         bookings=Bookings(
-            np.empty(n, np.int64), *(np.empty(n) for _ in range(4)), np.array([np.inf, -np.inf, -np.inf])
+            rank=np.empty(n, np.int64),
+            begin=np.empty(n),
+            fraction=np.empty(n),
+            cpu_time=np.empty(n),
+            gpu_time=np.empty(n),
+            latest=np.array([np.inf, -np.inf, -np.inf]),
         ),
         planned_cores=_releases(length),
         planned_gpus=_releases(length),
