@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pool_cases import lognormal_workload, pool
 
-from scheduler_sim.engine import Options, Simulation, Workload, parse_policy
+from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.kernels.nodes import NodeKernel
 from scheduler_sim.engine.kernels.pool import PoolKernel
 
@@ -51,3 +51,17 @@ def test_nodes_and_pool_agree_on_small_cases_full_of_ties(order, backfill):
 def test_nodes_and_pool_agree_under_load(order, backfill):
     workload = lognormal_workload(400, 32, 1.1, seed=5, estimate_factor=3.0)
     assert_same_schedule(workload, pool(32), f"{order}+{backfill}", Options())
+
+
+def test_the_clock_of_every_kernel_moves_on_while_nothing_happens():
+    workload = Workload.from_columns(arrival_time=[1, 50], runtime=[10, 1], cpus=[1, 1])
+    two = Cluster("two", (NodeGroup("node", count=2, cores=2),))
+    clusters = (pool(2), Cluster("one", (NodeGroup("node", count=1, cores=2, gpus=1),)), two)
+    for cluster, policy in [(cluster, policy) for cluster in clusters for policy in ("fcfs", "fcfs@eft")]:
+        simulation = Simulation(workload, cluster, parse_policy(policy))
+        clocks = []
+        for time in (0.0, 5.0, 30.0, 40.0, 90.0):
+            simulation.advance(until_time=time)
+            clocks.append(simulation.clock)
+        assert clocks == [1.0, 5.0, 30.0, 40.0, 51.0], (cluster.name, policy)
+        assert simulation.done

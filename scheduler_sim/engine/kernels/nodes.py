@@ -146,8 +146,6 @@ class NodeKernel:
     def advance(self, *, until_time: float, max_events: int) -> None:
         """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events."""
         self._advance(self._handle, until_time, max_events, *self._parts)
-        if np.isfinite(until_time) and self.finished < self._n:
-            self._sim.clock[1] = max(self._sim.clock[0], self._sim.clock[1])
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""

@@ -94,6 +94,8 @@ def begin_instant(s: Sim, until_time: float, enough: bool) -> bool:
     With `enough`, only a further round of the present instant is begun.
     """
     now = next_instant(s)
+    if until_time < now < np.inf:
+        s.clock[1] = until_time
     if now > until_time or now == np.inf or (enough and now > s.clock[0]):
         return False
     s.clock[0] = now
