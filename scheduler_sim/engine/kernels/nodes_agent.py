@@ -143,9 +143,15 @@ def advance_agent(
         finished = s.counts[FINISHED]
         if not begin_instant(s, until_time, events_since(s, before) >= max_events):
             return
-        for place in range(finished, s.counts[FINISHED]):
-            if chosen[s.order[place]] >= 0:
-                _learn(s, s.order[place], settings, values, visits, chosen, context, reward)
+        if s.counts[FINISHED] > finished:
+            # Rows that end at one time stand in order, so that a later round may put its own before those of another.
+            place = s.counts[FINISHED]
+            while place > 0 and s.tasks[s.order[place - 1]].finish == s.clock[0]:
+                place -= 1
+            for i in range(place, s.counts[FINISHED]):
+                row = s.order[i]
+                if chosen[row] >= 0 and np.isnan(reward[row]):
+                    _learn(s, row, settings, values, visits, chosen, context, reward)
         for place in range(s.counts[NEWCOMERS]):
             row = s.newcomers[place]
             if s.tasks[row].hybrid:

@@ -144,8 +144,8 @@ def dequeue(s: Sim, row: int) -> None:
 def learned_scores(s: Sim, now: float, rows: IntArray, scores: FloatArray) -> None:
     """Write the learned scores of `rows`, as `scoring` defines them.
 
-    A task's processors are its GPUs, or its cores where it asks for none; the machine's are its GPUs, or its cores
-    where it has none. Free devices are counted over all nodes.
+    A task's processors are its GPUs, or its cores where it asks for none or there are none; the machine's are its GPUs,
+    or its cores where it has none. Free devices are counted over all nodes.
     """
     size = len(rows)
     kind = 1 if s.floats[1] > 0.0 else 0
@@ -162,7 +162,7 @@ def learned_scores(s: Sim, now: float, rows: IntArray, scores: FloatArray) -> No
         t = s.tasks[rows[i]]
         r[i], n[i] = s.features[rows[i], 0], s.features[rows[i], 1]
         wait[i] = now - t.ready
-        if t.gpu > 0:
+        if t.gpu > 0 and kind == 1:
             excess[i] = (t.gpu - s.counts[FREE_GPU]) / s.floats[1]
         else:
             excess[i] = (t.cpu - s.counts[FREE_CPU]) / s.floats[0]
