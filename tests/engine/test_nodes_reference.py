@@ -1,50 +1,44 @@
-"""The node kernel against the slow reference, on small random clusters and workloads full of ties."""
+"""The node kernels against the slow reference, on small random clusters and workloads full of ties.
+
+Every registered order, backfill and placement is played, CASES times each. More cases, and the combinations whose
+kernels take long to compile: REFERENCE_CASES=1000 python -m pytest tests/engine/test_nodes_reference.py
+"""
+
+import os
 
 import numpy as np
 import pytest
 from reference_nodes import ReferenceNodes
 
-from scheduler_sim.engine import Cluster, NodeGroup, Options, Outage, Simulation, Workload, parse_policy
+from scheduler_sim.engine import Cluster, NodeGroup, Options, Outage, Policy, Simulation, Workload, parse_policy
+from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.fitting import fit_workload
 from scheduler_sim.engine.kernels.nodes import NodeKernel
 from scheduler_sim.engine.kernels.pool import PoolKernel
+from scheduler_sim.engine.policies import BACKFILLS, ORDERS
+from scheduler_sim.engine.policies.agent import AgentSettings, RewardWeights
+from scheduler_sim.engine.policies.placement import PLACEMENTS
+from scheduler_sim.engine.policies.placements.rl_agent import agent_placement
 
-POLICIES = (
-    "fcfs",
-    "sjf+list",
-    "fcfs+list@best_fit",
-    "fcfs@worst_fit",
-    "fcfs+list@fgd",
-    "round_robin",
-    "random",
-    "fcfs+easy",
-    "wfp3+easy",
-    "drf+list",
-    "fcfs+list@min_energy",
-    "recorded",
-    "edf+list",
-    "qssf+list",
-    "multifactor+list",
-    "fcfs@eft",
-    "fcfs+list@eft",
-    "fcfs+easy@eft",
-    "oracle",
-    "heft+list@eft",
-    "min_min+list@eft",
-    "max_min+list",
-    "sufferage+list@oracle",
-    "fcfs+conservative",
-    "sjf+conservative@best_fit",
-    "wfp3+conservative@worst_fit",
-    "multifactor+conservative",
-    "drf+conservative",
-    "round_robin",
-    "fcfs+conservative@random",
-    "fcfs+conservative@fgd",
-    "linear+list",
-    "linear",
-    "mlp+easy",
-)
+CASES = int(os.environ.get("REFERENCE_CASES", "30"))
+
+REFUSED = ("linear+conservative", "mlp+conservative", "fcfs+conservative@rl_agent")
+"""What changes while it waits cannot be reserved for."""
+
+MIXED = ("sjf+conservative@best_fit", "wfp3+conservative@worst_fit", "heft+list@eft", "wfp3+easy@eft")
+MIXED += ("min_min+list@eft", "max_min+easy@hybrid_ml", "sufferage+list@oracle", "sjf+none@rl_agent", "mlp+list@fgd")
+
+SLOW_TO_COMPILE = ("drf+easy", "max_min+easy", "min_min+easy", "sufferage+easy", "fcfs+easy@fgd", "fcfs+easy@rl_agent")
+SLOW_TO_COMPILE += ("mlp+list@fgd",)
+
+
+def registered_policies():
+    """Return every order and every placement with every backfill, and some of both."""
+    every = [f"{order}+{backfill}" for order in ORDERS.names() for backfill in BACKFILLS.names()]
+    every += [f"fcfs+{backfill}@{placement}" for placement in PLACEMENTS.names() for backfill in BACKFILLS.names()]
+    left_out = (*REFUSED, "fcfs+none@first_fit", "fcfs+list@first_fit", "fcfs+easy@first_fit")
+    left_out += ("fcfs+conservative@first_fit", *(() if "REFERENCE_CASES" in os.environ else SLOW_TO_COMPILE))
+    return [policy for policy in (*every, *MIXED) if policy not in left_out]
 
 
 def random_cluster(generator):
@@ -113,29 +107,55 @@ def kernels_for(simulation):
     return [simulation.kernel, many]
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+def random_case(seed):
+    """Return tasks that all fit, possibly none, their cluster and the options of one case."""
+    generator = np.random.default_rng(seed)
+    cluster = random_cluster(generator)
+    workload = random_workload(generator, cluster)
+    options = Options(
+        split_model=("concurrent", "sequential")[seed % 2],
+        kill_at_estimate=seed % 3 == 0,
+        conservative_depth=2 if seed % 5 == 4 else None,
+    )
+    return workload, cluster, options
+
+
+def assert_kernels_agree(policy, seed):
+    workload, cluster, options = random_case(seed)
+    if not len(workload):
+        return 0
+    simulation = Simulation(workload, cluster, policy, seed=seed, options=options)
+    kernels = kernels_for(simulation)
+    if not kernels:
+        return 0
+    expected = ReferenceNodes(simulation).play()
+    for kernel in kernels:
+        kernel.advance(until_time=np.inf, max_events=2**62)
+        outcome = kernel.outcome()
+        for name in ("start", "finish", "ready"):
+            assert getattr(outcome, f"{name}_time").tolist() == getattr(expected, name), (seed, name)
+        assert outcome.node.tolist() == expected.node, seed
+        assert outcome.device.tolist() == expected.device, seed
+        assert outcome.gpu_fraction.tolist() == expected.fraction, seed
+        if expected.agent:
+            assert kernel.agent["values"].tolist() == list(expected.agent.values.values()), seed
+    return 1
+
+
+@pytest.mark.parametrize("policy", registered_policies())
 def test_the_kernels_agree_exactly_with_the_reference(policy):
-    for seed in range(40):
-        generator = np.random.default_rng(seed)
-        cluster = random_cluster(generator)
-        workload = random_workload(generator, cluster)
-        options = Options(
-            split_model=("concurrent", "sequential")[seed % 2],
-            kill_at_estimate=seed % 3 == 0,
-            conservative_depth=2 if seed % 5 == 4 else None,
-        )
-        if not len(workload):
-            continue
-        simulation = Simulation(workload, cluster, parse_policy(policy), seed=seed, options=options)
-        kernels = kernels_for(simulation)
-        if not kernels:
-            continue
-        expected = ReferenceNodes(simulation).play()
-        for kernel in kernels:
-            kernel.advance(until_time=np.inf, max_events=2**62)
-            outcome = kernel.outcome()
-            for name in ("start", "finish", "ready"):
-                assert getattr(outcome, f"{name}_time").tolist() == getattr(expected, name), (seed, name)
-            assert outcome.node.tolist() == expected.node, seed
-            assert outcome.device.tolist() == expected.device, seed
-            assert outcome.gpu_fraction.tolist() == expected.fraction, seed
+    played = sum(assert_kernels_agree(parse_policy(policy), seed) for seed in range(CASES))
+    assert played > 0.8 * CASES
+
+
+def test_an_agent_that_weighs_energy_and_cost_learns_as_the_reference_does():
+    settings = AgentSettings(first_epsilon=0.8, explored_tasks=12, slowest_step=0.3, reward=RewardWeights(1, 0.5, 0.2))
+    policy = Policy(ORDERS["fcfs"], BACKFILLS["list"], agent_placement(settings=settings))
+    assert sum(assert_kernels_agree(policy, seed) for seed in range(10 * CASES)) > 8 * CASES
+
+
+@pytest.mark.parametrize("policy", REFUSED)
+def test_what_changes_while_it_waits_cannot_be_reserved_for(policy):
+    workload, cluster, options = random_case(0)
+    with pytest.raises(InvalidPolicy):
+        Simulation(workload, cluster, parse_policy(policy), options=options)
