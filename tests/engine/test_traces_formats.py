@@ -310,10 +310,23 @@ def test_a_table_that_cannot_be_read_is_refused(text: str, columns: dict[str, st
         read(text, format="csv", options=ReadOptions(columns=columns))
 
 
-@pytest.mark.parametrize(("parents", "reason"), [("1", "itself"), ("2", "circular")])
-def test_circular_dependencies_are_refused(parents: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("parents", "reason"),
+    [
+        ("1", "Task 1 depends on itself"),
+        ("2", "circular dependency, among them 1, 2"),
+        ("7", "Task 1 depends on task 7"),
+    ],
+)
+def test_impossible_dependencies_are_refused_with_the_numbers_of_tasks(parents: str, reason: str) -> None:
     with pytest.raises(InvalidWorkload, match=reason):
         read(f"task_id,arrival_time,runtime,dependencies\n1,0,5,{parents}\n2,0,5,1\n")
+
+
+def test_a_dependency_on_a_task_that_was_dropped_is_forgotten_and_counted() -> None:
+    trace = read("task_id,arrival_time,runtime,dependencies\n1,0,5,\n2,0,-3,\n3,0,5,1;2\n")
+    assert trace.workload.dependencies() == [[], [1]]
+    assert trace.audit.repaired["unknown_parent"].places == [4]
 
 
 def test_real_openb_pods_are_read(trace_path: PathOf) -> None:

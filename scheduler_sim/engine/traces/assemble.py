@@ -38,6 +38,7 @@ class RawTasks:
             arrival, external_id and content, so that the order of the lines does not matter.
         cpus, gpus: held resources; a task needs one of them above 0.
         dependencies: for each task the numbers of its parents.
+        incomplete: tasks may depend on some that the trace leaves out; else those are refused.
 
     The others are as in `Workload`.
     """
@@ -62,6 +63,7 @@ class RawTasks:
     recorded_start_time: FloatArray | None = None
     external_id: npt.NDArray[np.object_] | None = None
     dependencies: Sequence[Sequence[int]] | None = None
+    incomplete: bool = False
 
     def __len__(self) -> int:
         return len(self.where)
@@ -76,7 +78,7 @@ class RawTasks:
                 column = column.take(rows)
             elif isinstance(column, np.ndarray):
                 column = column[rows]
-            elif column is not None:
+            elif column is not None and not isinstance(column, bool):
                 column = [column[row] for row in rows.tolist()]
             chosen[field.name] = column
         return RawTasks(**chosen)
@@ -87,7 +89,7 @@ def assemble(name: str, raw: RawTasks, audit: Audit, processors: int | None) -> 
 
     Raises:
         InvalidTrace: no task is left; the message says why they went.
-        InvalidWorkload: circular dependencies.
+        InvalidWorkload: dependencies that are circular, a task's own, or on tasks that the trace does not hold.
     """
     tasks = raw.take(_usable(raw, audit))
     if not len(tasks):
@@ -110,7 +112,7 @@ def assemble(name: str, raw: RawTasks, audit: Audit, processors: int | None) -> 
         user=tasks.user,
         group=tasks.group,
         queue=tasks.queue,
-        dependencies=_known_parents(tasks, numbers, audit),
+        dependencies=_known_parents(raw, tasks, numbers, audit),
         hybrid=tasks.hybrid,
         deadline_time=tasks.deadline_time,
         predicted_duration=tasks.predicted_duration,
@@ -223,14 +225,18 @@ def _numbers_from_texts(texts: npt.NDArray[np.object_] | None) -> FloatArray | N
     return np.array(texts, dtype=np.float64)
 
 
-def _known_parents(tasks: RawTasks, numbers: IntArray, audit: Audit) -> list[list[int]] | None:
+def _known_parents(raw: RawTasks, tasks: RawTasks, numbers: IntArray, audit: Audit) -> list[list[int]] | None:
+    """Return the parents without those that were dropped; unknown ones stay, for the workload to refuse."""
     if tasks.dependencies is None:
         return None
     known = set(numbers.tolist())
+    given = raw.task_id if raw.task_id is not None else _numbers_from_texts(raw.external_id)
+    read = set() if given is None else set(given.tolist())
     resolved, lost = [], []
     for place, parents in zip(tasks.where.tolist(), tasks.dependencies, strict=True):
-        resolved.append([parent for parent in parents if parent in known])
-        lost.extend([place] * (len(parents) - len(resolved[-1])))
+        kept = [parent for parent in parents if parent in known or not (raw.incomplete or parent in read)]
+        resolved.append(kept)
+        lost.extend([place] * (len(parents) - len(kept)))
     audit.repair("unknown_parent", lost)
     return resolved
 

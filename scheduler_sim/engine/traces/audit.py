@@ -29,7 +29,7 @@ REASONS = {
     "unusable_value": "values of optional columns that are negative, not finite or too large, taken as unknown",
     "gpus_rounded_up": "tasks with more than one GPU and a fraction, which get the next whole number",
     "cpus_taken_as_zero": "GPU tasks whose cores are not known, taken as 0",
-    "unknown_parent": "dependencies on a task that the trace does not hold or that was dropped, which are forgotten",
+    "unknown_parent": "dependencies on a task that was dropped, or that a swf log leaves out, which are forgotten",
     "ended_while_running": "tasks still running when the log was written, which get the time they had run",
     # Noticed: nothing was changed.
     "zero_runtime": "tasks with a run time of zero",

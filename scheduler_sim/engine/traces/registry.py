@@ -125,7 +125,7 @@ def read_trace(
     Raises:
         InvalidTrace: one sentence on a file that cannot be read, a format that is unknown or not
             recognised, an option that the format does not understand, or a trace without a usable task.
-        InvalidWorkload: dependencies that are circular.
+        InvalidWorkload: dependencies that are circular, a task's own, or on tasks that the trace does not hold.
     """
     source = open_source(file, name=name, max_bytes=max_bytes)
     return read_source(source, choose_format(source, format), options)

@@ -206,6 +206,8 @@ def _tasks(table: FloatArray, where: IntArray, *, preceding_jobs: bool) -> RawTa
         queue=_labels(columns[15]),
         recorded_start_time=known[2] + np.where(known[3] < 0, np.nan, known[3]),
         dependencies=parents,
+        # Cleaned logs leave jobs out that others followed.
+        incomplete=True,
     )
 
 
