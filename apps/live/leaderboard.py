@@ -26,6 +26,7 @@ CLEAR_COST = 0.02
 FIGURE_COLUMNS = (
     "mean_bounded_slowdown",
     "mean_job_completion_time",
+    "regret",
     "p95_job_completion_time",
     "mean_wait_time",
     "makespan",
@@ -127,6 +128,8 @@ def _cell(total: Metric, base: Metric | None, column: Column) -> Cell:
     if column.name == "wins":
         share = value / total.finished_count if value is not None and total.finished_count else None
         return Cell(value, column.scale, change="" if share is None else f"{share:.0%}")
+    if column.name == "regret":
+        return Cell(value, column.scale)
     share = value if FIGURES[column.name].quantity == "share" else None
     if base is None or base.scheduler == total.scheduler or FIGURES[column.name].quantity == "share":
         return Cell(value, column.scale, share=share)

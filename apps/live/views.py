@@ -130,6 +130,7 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
             "names": [total.scheduler for total in totals],
             "charts": run_charts(run, totals),
             "regret": totals[0].details.get("regret", {}).get("oracle"),
+            "bounds": totals[0].details.get("bounds"),
         }
     return render(request, "live/run_detail.html", context)
 

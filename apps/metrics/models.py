@@ -78,6 +78,11 @@ class Metric(models.Model):
     def __str__(self) -> str:
         return f"{self.scheduler}: {self.window_start_time} to {self.window_end_time}"
 
+    @property
+    def regret(self) -> float | None:
+        """Of a whole run: its mean completion time over the oracle's, less 1; None where no oracle played."""
+        return self.details.get("regret", {}).get("mean_job_completion_time")
+
 
 class CacheGeneration(models.Model):
     """How often the data of one scope changed: the part of a cache key that makes older answers unreachable.

@@ -75,6 +75,17 @@ def test_a_figure_that_is_missing_is_called_no_data(client):
     assert "no data" in page
 
 
+def test_a_run_page_tells_the_regret_and_what_no_schedule_can_beat(client):
+    run = make_run()
+    bounds = {"critical_path": 4.0, "core_work": 2.5, "gpu_work": 0.0, "makespan": 4.0}
+    regret = {"oracle": "oracle", "mean_job_completion_time": 0.257}
+    Metric.objects.filter(run=run).update(details={"bounds": bounds, "regret": regret})
+    page = text_of(client.get(f"/runs/{run.pk}/"))
+    assert "No schedule has a makespan below 4.00 s" in page
+    assert "/help/metrics/#regret" in page
+    assert "25.7" in page
+
+
 @pytest.mark.parametrize(
     "path", ["/runs/99/", "/runs/99/charts.json", "/workloads/99/", "/policies/nonsense/", "/runs/99/tasks/1/"]
 )
