@@ -60,7 +60,7 @@ def metrics_compute(
     bounds = lower_bounds(workload, played.cluster, played.options).as_json()
     first, last = metrics.whole_run(workload, list(outcomes.values()))
     window_edges = np.unique(np.linspace(first, last, WINDOWS + 1))
-    fragmented = gpu_fragmentation(workload, played.cluster, outcomes, window_edges[1:])
+    fragmented = gpu_fragmentation(workload, played.cluster, outcomes, window_edges[1:], played.options)
     totals: dict[str, dict[str, Any]] = {}
     windows: dict[str, Columns] = {}
     for number, (scheduler, outcome) in enumerate(outcomes.items()):

@@ -7,8 +7,8 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.demand import MILLI, MOST_CLASSES, Demands, NodeGroups, demands, task_classes
-from scheduler_sim.engine.execution import group_of_nodes
-from scheduler_sim.engine.simulation import Outcome
+from scheduler_sim.engine.execution import group_of_nodes, hybrid_sides
+from scheduler_sim.engine.simulation import Options, Outcome
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
 
 MOST_NUMBERS = 2**18
@@ -16,7 +16,7 @@ MOST_NUMBERS = 2**18
 
 
 def gpu_fragmentation(
-    workload: Workload, cluster: Cluster, outcomes: Mapping[str, Outcome], instants: FloatArray
+    workload: Workload, cluster: Cluster, outcomes: Mapping[str, Outcome], instants: FloatArray, options: Options
 ) -> dict[str, FloatArray]:
     """Return for each outcome the expected share of all GPUs that is fragmented at k instants, shape (k,), 0 to 1.
 
@@ -24,10 +24,11 @@ def gpu_fragmentation(
     all that is idle of its GPUs is lost to a task class that does not fit there, and to one that fits, the rests of
     shared GPUs that are too small for it. F is the mean over the 64 most frequent classes, weighed by their tasks, and
     summed over nodes. As for `fgd`, a class fits by cores, GPUs and GPU type, whatever memory is free and whether the
-    node is away.
+    node is away. A task that may be split is one of the class that asks for both its sides.
 
     Args:
         instants: ascending seconds on the workload's clock; what starts or ends at one has done so.
+        options: how the outcomes were simulated.
 
     Returns:
         Nothing where outcomes do not tell what is free on each node (`_told`).
@@ -44,7 +45,7 @@ def gpu_fragmentation(
     step = max(MOST_NUMBERS // ((len(instants) + 1) * width), 1)
     expected = {}
     for name, outcome in outcomes.items():
-        held = _Held(outcome, asked, instants)
+        held = _Held(workload, cluster, outcome, asked, instants, options)
         lost = np.zeros(len(instants), np.int64)
         for part in (nodes[first : first + step] for first in range(0, len(nodes), step)):
             cores, gpus, shared = held.on(part, width)
@@ -58,30 +59,40 @@ def gpu_fragmentation(
 def _told(workload: Workload, cluster: Cluster, asked: Demands) -> bool:
     """Tell whether an outcome says what each node has free.
 
-    It does for rigid tasks on one node each. It names only the lowest node of a gang and the lowest of a task's GPUs,
-    which may be the shared one or not, and not which side of a split task still runs. On one node nothing is spread.
+    It does for tasks on one node each. It names only the lowest node of a gang and the lowest of a task's GPUs, which
+    may be the shared one or not. On one node nothing is spread.
     """
     gang = asked.full_nodes > 0
     mixed = (asked.gpu > MILLI) & (asked.gpu % MILLI > 0)
-    plain = len(workload) > 0 and not (workload.hybrid | gang | mixed).any()
+    plain = len(workload) > 0 and not (gang | mixed).any()
     return plain and cluster.nodes > 1 and cluster.gpus > 0
 
 
 class _Held:
     """What the tasks of one outcome hold at k instants."""
 
-    def __init__(self, outcome: Outcome, asked: Demands, instants: FloatArray) -> None:
-        started = np.flatnonzero(~np.isnan(outcome.start_time))
+    def __init__(
+        self,
+        workload: Workload,
+        cluster: Cluster,
+        outcome: Outcome,
+        asked: Demands,
+        instants: FloatArray,
+        options: Options,
+    ) -> None:
+        rows = np.flatnonzero(~np.isnan(outcome.start_time))
+        rows = rows[np.argsort(outcome.node[rows], kind="stable")]
         # NaN, the end of what still runs, is searched for as the greatest number.
-        first = np.searchsorted(instants, outcome.start_time[started])
-        last = np.searchsorted(instants, outcome.finish_time[started])
-        seen = first < last
-        order = np.argsort(outcome.node[started[seen]], kind="stable")
-        rows = started[seen][order]
+        self._first = np.searchsorted(instants, outcome.start_time[rows])
+        self._cores_last, self._gpus_last = (
+            np.searchsorted(instants, ends) for ends in _ends(workload, cluster, outcome, rows, options)
+        )
         self._instants = len(instants)
-        self._first, self._last = first[seen][order], last[seen][order]
         self._node, self._device = outcome.node[rows], outcome.device[rows]
-        self._cpu, self._whole, self._share = asked.cpu[rows], asked.gpu[rows] // MILLI, asked.gpu[rows] % MILLI
+        split = workload.hybrid[rows]
+        self._cpu = np.where(split & (outcome.gpu_fraction[rows] == 1.0), 0, asked.cpu[rows])
+        gpu = np.where(split & (outcome.gpu_fraction[rows] == 0.0), 0, asked.gpu[rows])
+        self._whole, self._share = gpu // MILLI, gpu % MILLI
 
     def on(self, nodes: IntArray, width: int) -> tuple[IntArray, IntArray, IntArray]:
         """Return held thousandths of cores and whole GPUs, shape (k, nodes), and of shared GPUs, (k, nodes, width).
@@ -97,17 +108,48 @@ class _Held:
         sharing = self._share[rows] > 0
         size = len(nodes)
         return (
-            self._over_time(rows, self._cpu, (size,), place),
-            self._over_time(rows, self._whole, (size,), place),
-            self._over_time(rows[sharing], self._share, (size, width), place[sharing], self._device[rows[sharing]]),
+            self._over_time(rows, self._cores_last, self._cpu, (size,), place),
+            self._over_time(rows, self._gpus_last, self._whole, (size,), place),
+            self._over_time(
+                rows[sharing],
+                self._gpus_last,
+                self._share,
+                (size, width),
+                place[sharing],
+                self._device[rows[sharing]],
+            ),
         )
 
-    def _over_time(self, rows: IntArray, amounts: IntArray, shape: tuple[int, ...], *place: IntArray) -> IntArray:
+    def _over_time(
+        self, rows: IntArray, last: IntArray, amounts: IntArray, shape: tuple[int, ...], *place: IntArray
+    ) -> IntArray:
         changes = np.zeros((self._instants + 1, *shape), np.int64)
         np.add.at(changes, (self._first[rows], *place), amounts[rows])
-        np.subtract.at(changes, (self._last[rows], *place), amounts[rows])
+        np.subtract.at(changes, (last[rows], *place), amounts[rows])
         held: IntArray = np.cumsum(changes, axis=0)[:-1]
         return held
+
+
+def _ends(
+    workload: Workload, cluster: Cluster, outcome: Outcome, rows: IntArray, options: Options
+) -> tuple[FloatArray, FloatArray]:
+    """Return when started tasks `rows` give back their cores and their GPUs, shape (len(rows),) each.
+
+    The shorter of two concurrent sides ends before the task; the longer ends with it, NaN while it runs.
+    """
+    cores, gpus = outcome.finish_time[rows].copy(), outcome.finish_time[rows].copy()
+    split = np.flatnonzero(workload.hybrid[rows])
+    if len(split) and options.split_model == "concurrent":
+        chosen = rows[split]
+        runtime = workload.runtime[chosen]
+        if options.kill_at_estimate:
+            runtime = np.minimum(runtime, workload.duration_estimate[chosen])
+        group = group_of_nodes(cluster)[outcome.node[chosen]]
+        cpu, gpu = hybrid_sides(workload, chosen, runtime, outcome.gpu_fraction[chosen], cluster, group)
+        early = outcome.start_time[chosen] + np.minimum(cpu, gpu)
+        cores[split] = np.where(cpu < gpu, early, cores[split])
+        gpus[split] = np.where(gpu < cpu, early, gpus[split])
+    return cores, gpus
 
 
 def _lost(cores: IntArray, whole: IntArray, rooms: IntArray, classes: IntArray, allowed: BoolArray) -> IntArray:

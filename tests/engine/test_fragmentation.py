@@ -15,14 +15,17 @@ from scheduler_sim.engine.execution import group_of_nodes
 TWO_NODES = engine.Cluster("two", (NodeGroup("n", 2, 8, gpus=2),))
 
 
-def simulation(policy: str, cluster: engine.Cluster, **columns: Any) -> engine.Simulation:
+def simulation(
+    policy: str, cluster: engine.Cluster, options: engine.Options | None = None, **columns: Any
+) -> engine.Simulation:
     workload = engine.Workload.from_columns(**columns)
-    return engine.Simulation(workload=workload, cluster=cluster, policy=engine.parse_policy(policy))
+    return engine.Simulation(workload, cluster, engine.parse_policy(policy), options=options or engine.Options())
 
 
 def fragmented(played: engine.Simulation, instants: Any) -> np.ndarray | None:
     outcomes = {"it": played.outcome()}
-    return fragmentation.gpu_fragmentation(played.workload, played.cluster, outcomes, np.asarray(instants, float)).get(
+    instants = np.asarray(instants, float)
+    return fragmentation.gpu_fragmentation(played.workload, played.cluster, outcomes, instants, played.options).get(
         "it"
     )
 
@@ -75,12 +78,11 @@ def test_what_starts_or_ends_at_an_instant_has_done_so() -> None:
 def test_an_outcome_that_does_not_tell_gives_no_data() -> None:
     gang = simulation("fcfs", TWO_NODES, arrival_time=[0.0], runtime=[1.0], gpus=[3])
     mixed = simulation("fcfs", TWO_NODES, arrival_time=[0.0], runtime=[1.0], gpus=[1.5])
-    split = simulation("fcfs", TWO_NODES, arrival_time=[0.0], runtime=[1.0], gpus=[1], hybrid=[True])
     one_node = engine.Cluster("one", (NodeGroup("n", 1, 8, gpus=2),))
     alone = simulation("fcfs", one_node, arrival_time=[0.0], runtime=[1.0], gpus=[1])
     no_gpus = engine.Cluster("none", (NodeGroup("n", 2, 8),))
     plain = simulation("fcfs", no_gpus, arrival_time=[0.0], runtime=[1.0])
-    for played in (gang, mixed, split, alone, plain):
+    for played in (gang, mixed, alone, plain):
         assert fragmented(played, [0.0]) is None
 
 
@@ -102,7 +104,7 @@ def by_loop(played: engine.Simulation) -> float:
     return lost / (len(played.workload) * played.cluster.gpus * 1000)
 
 
-@pytest.mark.parametrize("policy", ["fcfs+list@best_fit", "fcfs@fgd"])
+@pytest.mark.parametrize("policy", ["fcfs+list@best_fit", "fcfs@fgd", "fcfs+list@eft"])
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_it_agrees_with_a_loop_over_the_tasks_and_the_kernels_own_state(policy: str, seed: int) -> None:
@@ -125,13 +127,17 @@ def test_it_agrees_with_a_loop_over_the_tasks_and_the_kernels_own_state(policy: 
         "gpu_type": generator.choice(["", "A", "B", "A|B"], tasks).tolist(),
     }
     columns["cpus"][columns["gpus"] == 0] += 1
-    by_steps = simulation(policy, cluster, **columns)
+    columns["hybrid"] = (columns["cpus"] > 0) & (generator.random(tasks) < 0.4)
+    columns["compute_intensity"] = generator.integers(0, 5, tasks) / 4
+    options = engine.Options(split_model=("concurrent", "sequential")[seed % 2], kill_at_estimate=bool(seed % 3))
+    columns["duration_estimate"] = generator.integers(0, 30, tasks).astype(float)
+    by_steps = simulation(policy, cluster, options, **columns)
     expected = []
     for end in ends:
         by_steps.advance(until_time=end)
         expected.append(by_loop(by_steps))
         assert fragmented(by_steps, [end])[0] == pytest.approx(expected[-1], rel=1e-12)
-    played = simulation(policy, cluster, **columns)
+    played = simulation(policy, cluster, options, **columns)
     played.advance()
     found = fragmented(played, ends)
     assert found == pytest.approx(np.array(expected), rel=1e-12)
