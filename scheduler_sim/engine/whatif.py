@@ -83,6 +83,9 @@ def _change(cluster: Cluster, changes: str, sign: int) -> Cluster:
     unknown = [name for name in wanted if name not in names]
     if unknown:
         raise InvalidCluster(f"Cluster {cluster.name} has no node group {unknown[0]!r}. Groups: {', '.join(names)}.")
+    repeated = [name for name in wanted if names.count(name) > 1]
+    if repeated:
+        raise InvalidCluster(f"Cluster {cluster.name} has more than one node group {repeated[0]!r}; name them apart.")
     groups = []
     for group in cluster.groups:
         changed = _resized(group, sign * wanted.get(group.name, 0), is_pool=cluster.is_pool)

@@ -76,3 +76,9 @@ def test_more_nodes_than_there_are_cannot_be_dropped() -> None:
         drop_nodes(dgx(2), "dgx=3")
     with pytest.raises(engine.InvalidCluster, match="no node left"):
         drop_nodes(dgx(2), "dgx=2")
+
+
+def test_a_group_whose_name_another_bears_is_not_changed() -> None:
+    twice = engine.Cluster("twice", (*dgx(2).groups, *dgx(3).groups))
+    with pytest.raises(engine.InvalidCluster, match="more than one node group 'dgx'"):
+        add_nodes(twice, "dgx=1")
