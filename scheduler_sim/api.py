@@ -117,6 +117,7 @@ class RowsViewSet(GuardedMixin, viewsets.GenericViewSet):
     its size.
 
     Attributes:
+        sent_serializer_class: what is sent to make a row, where that can be done; OPTIONS and the page's form show it.
         row_orderings: what a list may be ordered by: names to paths that together are unique and never null; the
             first is the default.
         within: the parameter that names the run or the workload whose rows alone a list then holds.
@@ -127,6 +128,7 @@ class RowsViewSet(GuardedMixin, viewsets.GenericViewSet):
     filter_backends = (DjangoFilterBackend,)
     pagination_class = KeysetPagination
     lookup_value_regex = "[0-9]{1,19}"
+    sent_serializer_class: type[serializers.Serializer] | None = None
     row_orderings: dict[str, tuple[str, ...]] = {"-id": ("-id",)}
     within = ""
     orderings_within: dict[str, tuple[str, ...]] = {}
@@ -153,9 +155,17 @@ class RowsViewSet(GuardedMixin, viewsets.GenericViewSet):
         filters = set(self.filterset_class.base_filters) if getattr(self, "filterset_class", None) else set()
         return super().known_parameters() | filters | {"cursor", "page_size", "ordering"}
 
+    def get_serializer_class(self) -> type[serializers.Serializer]:
+        """Return what is sent where a row is made, else what a row is."""
+        if self.sent_serializer_class and self.action in ("create", "metadata"):
+            return self.sent_serializer_class
+        return super().get_serializer_class()
+
     def columns(self) -> dict[str, str]:
         """Return the names of the columns and where they come from."""
-        fields: dict[str, serializers.Field] = self.get_serializer().fields
+        # What was made is answered as the row that it is.
+        serializer = self.serializer_class if self.action == "create" else self.get_serializer_class()
+        fields: dict[str, serializers.Field] = serializer().fields
         return {name: field.source.replace(".", "__") for name, field in fields.items()}
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:

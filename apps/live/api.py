@@ -128,6 +128,8 @@ class RunDetailSerializer(RunSerializer):
 class RunViewSet(RunRowsViewSet):
     """Runs: read them, start one, pause, resume and stop it."""
 
+    sent_serializer_class = RunCreateSerializer
+
     @extend_schema(responses=RunDetailSerializer)
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return one run."""

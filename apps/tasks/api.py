@@ -107,6 +107,7 @@ class WorkloadViewSet(RowsViewSet):
 
     queryset = Workload.objects.all()
     serializer_class = WorkloadSerializer
+    sent_serializer_class = UploadSerializer
     filterset_class = WorkloadFilterSet
     row_orderings = {
         "-id": ("-id",),

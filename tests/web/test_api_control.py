@@ -252,3 +252,19 @@ def test_another_run_than_the_one_named_is_left_alone(control: APIClient, run: R
     living(other, "running")
     control.post(f"/api/v1/runs/{run.pk}/pause/")
     assert SimulationState.objects.get(run=other).command == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "field"), [("/api/v1/runs/", "conservative_depth"), ("/api/v1/workloads/", 'type="file"')]
+)
+def test_a_page_offers_the_form_of_what_is_sent(control: APIClient, run: Run, address: str, field: str) -> None:
+    page = control.get(address, HTTP_ACCEPT="text/html").content.decode()
+    form = page[page.index('id="post-') :]
+    assert field in form
+    assert "engine_version" not in form
+    assert "source_sha256" not in form
+
+
+def test_options_describe_what_is_sent(control: APIClient, db: None) -> None:
+    assert "on_oversize" in control.options("/api/v1/runs/").json()["actions"]["POST"]
+    assert "file" in control.options("/api/v1/workloads/").json()["actions"]["POST"]
