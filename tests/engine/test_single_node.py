@@ -121,3 +121,22 @@ def test_many_steps_give_the_schedule_of_one(policy):
 def test_what_one_node_cannot_play_quickly_is_left_to_the_kernel_of_many():
     workload = Workload.from_columns(arrival_time=[0, 0], runtime=[1, 1], cpus=[1, 1], gpus=[0.5, 1])
     assert isinstance(Simulation(workload, node(4, 2), parse_policy("fcfs")).kernel, NodeKernel)
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+@pytest.mark.parametrize("policy", ["fcfs+list@eft", "fcfs+easy@oracle", "sjf+easy@eft", "fcfs+easy@hybrid_ml"])
+def test_both_kernels_agree_when_estimates_are_right_and_plans_are_kept(policy, seed):
+    generator = np.random.default_rng(seed)
+    n = 2500
+    runtime = generator.lognormal(1.0, 1.0, n)
+    workload = Workload.from_columns(
+        arrival_time=np.cumsum(generator.exponential(1.7, n)),
+        runtime=runtime,
+        duration_estimate=runtime,
+        compute_intensity=generator.random(n),
+        memory_mb=generator.integers(0, 50_000, n),
+        cpus=generator.integers(1, 7, n),
+        gpus=generator.integers(1, 4, n),
+        hybrid=np.full(n, True),
+    )
+    assert_same_schedule(workload, node(16, 4), policy, seed=seed)
