@@ -140,9 +140,9 @@ class ReferenceNodes(Tasks, Choice, Orders, Backfilling, Plans):
             if self.agent:
                 ended = {row for _, row, part in ending if part == "end"}
                 self.let_learn(sorted(ended))
-                # Those that waited for a parent come first, in the order in which their last parents ended.
-                last = {row: max(parents[row] & ended, default=n) for row in newcomers}
-                self.let_choose(sorted(newcomers, key=lambda row: (offered[row] == now, last[row], row)))
+                # What waited for a parent comes first, as its last parent ended, then what arrives now.
+                last = {row: n if offered[row] == now else max(parents[row] & ended) for row in newcomers}
+                self.let_choose(sorted(newcomers, key=lambda row: (last[row], row)))
             if self.planned != NOT_PLANNED:
                 self.act_planned(now)
             elif self.backfill == "conservative":
