@@ -94,7 +94,10 @@ def test_a_run_without_meaning_is_refused_by_field(
 
 
 def test_a_refusal_names_the_nearest_policy(control: APIClient, run: Run) -> None:
-    assert "Did you mean fcfs?" in control.post("/api/v1/runs/", body(run, policies=["fcfss"])).json()["detail"]
+    detail = control.post("/api/v1/runs/", body(run, policies=["fcfss"])).json()["detail"]
+    assert "Did you mean fcfs?" in detail
+    valid = detail.partition("Valid names: ")[2].rstrip(".").split(", ")
+    assert len(valid) == len(set(valid))
 
 
 def test_a_name_that_is_taken_is_a_conflict(control: APIClient, run: Run, launched: list[int]) -> None:

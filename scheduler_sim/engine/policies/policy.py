@@ -69,7 +69,7 @@ def parse_policy(text: str) -> Policy:
     if not order or (plus and not backfill) or (at and not placement):
         raise InvalidPolicy(f"{text!r} is not a policy. Write order[+backfill][@placement], for example sjf+easy.")
     if order not in ORDERS and order == text and ":" not in order:
-        raise InvalidPolicy(unknown_name("policy", text, [*ORDERS.names(), *READY_MADE]))
+        raise InvalidPolicy(unknown_name("policy", text, list(dict.fromkeys([*ORDERS.names(), *READY_MADE]))))
     return Policy(
         order=_find_order(order),
         backfill=BACKFILLS[backfill or "none"],
