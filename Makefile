@@ -23,6 +23,7 @@ $(BIN)/python:
 $(VENV)/installed: requirements.txt | $(BIN)/python
 	@echo "Installing what the application needs into $(VENV) (about a minute) ..."
 	@$(BIN)/pip install --quiet -r requirements.txt
+	@scripts/openmp.sh $(BIN)/python
 	@touch $@
 
 $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
