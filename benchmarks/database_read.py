@@ -1,6 +1,6 @@
 """How quickly the pages' questions are answered over many placements, on the database of DATABASE_URL.
 
-    DATABASE_URL=postgres://... python benchmarks/database_read.py [--runs 10] [--tasks 125000] [--explain]
+    DATABASE_URL=postgres://... python -m benchmarks.database_read [--runs 10] [--tasks 125000] [--explain]
 
 Fills the database with runs of eight policies on one workload (10,000,000 rows by default), asks every question many
 times, prints the quickest, median and slowest answer, and deletes a run while readers go on. Give it a database of

@@ -1,6 +1,6 @@
 """How fast placements are written, on the database of DATABASE_URL, beside csv files and the old system's ways.
 
-    DATABASE_URL=postgres://... python benchmarks/database_write.py [--rows 1000000]
+    DATABASE_URL=postgres://... python -m benchmarks.database_write [--rows 1000000]
 
 Everything is measured in one run on the same rows, with all keys, constraints and indexes in place; each way is taken
 `--repeat` times and the quickest counts, because other programs only ever slow it down. The slow ways take fewer rows.

@@ -1,4 +1,4 @@
-"""Print how fast the API answers on 10 million results: `DATABASE_URL=... REDIS_URL=... python benchmarks/http_api.py`.
+"""Print how fast the API answers on 10 million results: `DATABASE_URL=... REDIS_URL=... python -m benchmarks.http_api`.
 
 Needs wrk, and a PostgreSQL database of its own for the rows, which are made on first use (two minutes) and kept.
 Each line is daphne with one worker process and 8 connections that ask without pause; latencies under that load.

@@ -1,4 +1,4 @@
-"""Print how long reading, generating and storing workloads takes: `python benchmarks/import_speed.py [TRACE ...]`.
+"""Print how long reading, generating and storing workloads takes: `python -m benchmarks.import_speed [TRACE ...]`.
 
 Each figure is the least of several repetitions, in seconds of the wall clock and of the processor. Stored rows go
 to a database in memory.

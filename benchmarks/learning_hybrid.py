@@ -1,6 +1,6 @@
 """hybrid_ml and rl_agent against the other placements, on the default generator under contention.
 
-    python benchmarks/learning_hybrid.py --tasks 5000 --seeds 10
+    python -m benchmarks.learning_hybrid --tasks 5000 --seeds 10
 
 hybrid_ml is fitted to the labels of one workload and judged on others, drawn with other seeds. The regret of
 a task is its completion time over the oracle's, less 1; the table shows the regret of the mean and the mean regret. The

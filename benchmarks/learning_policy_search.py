@@ -1,6 +1,6 @@
 """Policy search on one trace: every learned score against every registered order, on sequences nobody has seen.
 
-    python benchmarks/learning_policy_search.py ../shared/traces/lublin_256.swf --processors 256 --keep var/found.json
+    python -m benchmarks.learning_policy_search ../shared/traces/lublin_256.swf --processors 256 --keep var/found.json
 
 The first half of the trace is searched on (its last 30% chooses among generations and seeds); the figures are the mean
 bounded slowdown of sequences of the second half, played by the simulator that plays every run. A choice is shown for

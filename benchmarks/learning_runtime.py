@@ -1,6 +1,6 @@
 """Predicted run times on one trace: their errors, and what they do to a policy that uses them.
 
-    python benchmarks/learning_runtime.py TRACE --processors N
+    python -m benchmarks.learning_runtime TRACE --processors N
 
 The first 80% of the trace is learned from; errors are those of the rest, in seconds and in factors (the mean absolute
 difference of logarithms). The rest is then played, its arrivals made denser if asked for, with the trace's own

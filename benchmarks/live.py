@@ -1,9 +1,9 @@
 """What the live messages cost and how quick they are, on a site started for the purpose.
 
-    python benchmarks/live.py fanout             1,000 clients and 50 that never read, one daphne, Redis
-    python benchmarks/live.py fanout --embedded  200 clients and 50 that never read, no Redis
-    python benchmarks/live.py control            how soon pause, resume and stop take effect
-    python benchmarks/live.py cost               what publishing takes of a run's throughput
+    python -m benchmarks.live fanout             1,000 clients and 50 that never read, one daphne, Redis
+    python -m benchmarks.live fanout --embedded  200 clients and 50 that never read, no Redis
+    python -m benchmarks.live control            how soon pause, resume and stop take effect
+    python -m benchmarks.live cost               what publishing takes of a run's throughput
 
 Everything runs on one machine, so that the clients' processor time is part of the load.
 """

@@ -1,6 +1,6 @@
 """How quick the page of a large run is, and whether a live page keeps its memory.
 
-    .venv/bin/python benchmarks/pages.py [--tasks 100000] [--minutes 10] [--keep DIR] [--prepare]
+    .venv/bin/python -m benchmarks.pages [--tasks 100000] [--minutes 10] [--keep DIR] [--prepare]
 
 Makes a site of its own (the embedded default), plays a generated workload through eight policies, and prints, in rows
 side by side: the server's time for the page and for its charts, by the wall clock and as processor time of the server's

@@ -1,6 +1,6 @@
 """Take the screenshots of the documentation from a running site with real runs.
 
-    .venv/bin/python benchmarks/screenshots.py http://127.0.0.1:8000 --run 1 [--split-run 2] [--to docs/screenshots]
+    .venv/bin/python -m benchmarks.screenshots http://127.0.0.1:8000 --run 1 [--split-run 2] [--to docs/screenshots]
 
 `make run` and `make serve` make such a site. Needs Chromium and the packages of requirements-dev.txt.
 """

@@ -1,6 +1,6 @@
 """How long a study takes from nothing to its figures, how that falls with worker processes, and what many would take.
 
-Usage: DATABASE_URL=postgres://... python benchmarks/studies.py [--tasks 10000] [--seeds 10] [--workers 1,2]
+Usage: DATABASE_URL=postgres://... python -m benchmarks.studies [--tasks 10000] [--seeds 10] [--workers 1,2]
                                                                 [--plan-tasks 1000000]
 
 It plays a study of 10 loads and 5 policies a number of workers, each from nothing, and prints a line each; then it
