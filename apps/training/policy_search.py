@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from apps.tasks.models import Workload
@@ -99,7 +99,20 @@ def _shown(name: str, settings: SearchSettings, seeds: list[int]) -> Iterator[Po
     try:
         yield shown
     finally:
-        shown.delete()
+        with _unless_away(name):
+            shown.delete()
+
+
+@contextmanager
+def _unless_away(name: str) -> Iterator[None]:
+    """Go on when the database does not answer: what the search finds is worth more than that people can look on."""
+    try:
+        yield
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("How far the search for %s is could not be stored: %s", name, error)
+        if not connection.in_atomic_block:
+            # The next question opens another, in case this one is broken.
+            connection.close()
 
 
 def _search(
@@ -124,11 +137,8 @@ def _search(
         found = aside.submit(search_seeds, parts, processors, settings, seeds=seeds, progress=look, stop=stop)
         try:
             while not wait([found], NOTED_EVERY).done:
-                try:
+                with _unless_away(shown.name):
                     shown.note(list(curve))
-                except DatabaseError as error:
-                    # What the search finds is worth more than that people can look on.
-                    logger.warning("How far the search for %s is could not be stored: %s", shown.name, error)
         except BaseException:
             stop.set()
             raise

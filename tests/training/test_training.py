@@ -7,6 +7,7 @@ from io import StringIO
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 from django.utils import timezone
 
 from apps.results.models import Run
@@ -177,6 +178,18 @@ def test_a_search_notes_how_far_it_is_and_its_row_goes_when_it_ends(monkeypatch)
         told = [point["validation"] for point in curve if point["seed"] == model.seed]
         assert told == stored[: len(told)]
     assert not PolicySearch.objects.exists()
+
+
+def test_a_search_is_stored_though_its_progress_could_not_be(monkeypatch, caplog):
+    def away(*_arguments, **_options):
+        raise OperationalError("the connection is closed")
+
+    monkeypatch.setattr(policy_search, "NOTED_EVERY", 0.01)
+    monkeypatch.setattr(PolicySearch, "note", away)
+    monkeypatch.setattr(PolicySearch, "delete", away)
+    model = search_small_night()
+    assert TrainedModel.objects.get() == model
+    assert "could not be stored: the connection is closed" in caplog.text
 
 
 def test_a_search_that_is_interrupted_ends_at_once_and_stores_nothing(monkeypatch):
