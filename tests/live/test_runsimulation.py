@@ -201,6 +201,14 @@ def test_an_explicit_name_can_be_used_once(trace: Path) -> None:
     assert Run.objects.count() == 1
 
 
+def test_a_run_with_placements_of_another_engine_is_not_taken_up(trace: Path) -> None:
+    stored = document("--workload", trace, "--policies", "fcfs")["rows_written"]
+    Run.objects.update(status=Run.Status.STOPPED, engine_version="0.9")
+    with pytest.raises(CommandError, match=r"begun by engine 0\.9"):
+        run("--resume", Run.objects.get().pk)
+    assert SchedulerResult.objects.count() == stored
+
+
 def test_a_run_that_nobody_knows_cannot_be_resumed() -> None:
     with pytest.raises(CommandError, match="There is no run 'nothing'"):
         run("--resume", "nothing")

@@ -196,7 +196,13 @@ class Command(BaseCommand):
             return None
         if options["workload"]:
             raise CommandError("Give --resume RUN or --workload, not both.")
-        return Run.objects.named(wanted)
+        run: Run = Run.objects.named(wanted)
+        if run.rows_written and run.status != Run.Status.FINISHED and run.engine_version != engine.ENGINE_VERSION:
+            raise CommandError(
+                f"Run {run.pk} was begun by engine {run.engine_version}, and this is engine {engine.ENGINE_VERSION}: "
+                "its other placements might not belong to those that are stored. Play it anew."
+            )
+        return run
 
     def _again(self, manifest: dict[str, Any], options: dict[str, Any]) -> Run:
         workload, cluster, configuration = manifest_parts(manifest, workload_file=options["workload"])
