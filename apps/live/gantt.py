@@ -79,7 +79,7 @@ def gantt(run: Run, scheduler: str, placed: Placements, start: float | None, end
     span = f"between {duration(low - first)} and {duration(high - first)} after the first start"
     finding = f"{len(shown):,} tasks run under {scheduler} {span}."
     if level == "shades":
-        finding += " Darker means more at a time; zoom in until single tasks appear."
+        finding += " A stronger colour means more at a time; zoom in until single tasks appear."
     else:
         finding += " Colours only tell neighbours apart."
     if level == "tasks" and pool:

@@ -27,7 +27,7 @@ PAGES = (
     "/training/",
     "/help/metrics/",
 )
-SIGNED_IN_PAGES = ("/runs/new/", "/workloads/upload/")
+SIGNED_IN_PAGES = ("/runs/new/", "/studies/new/", "/workloads/upload/")
 CHARTS = PROJECT / "node_modules" / "echarts" / "dist" / "echarts.esm.min.mjs"
 AXE = PROJECT / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -45,6 +45,15 @@ def test_every_page_opens_without_an_error_under_the_security_policy_and_fits_a_
     assert one.page.locator("h1").count() == 1
     one.page.set_viewport_size({"width": 390, "height": 844})
     assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_forms_fit_a_phone(visit):
+    one = visit()
+    one.sign_in()
+    one.page.set_viewport_size({"width": 390, "height": 844})
+    for path in SIGNED_IN_PAGES:
+        one.open(path)
+        assert one.page.evaluate("document.documentElement.scrollWidth") <= 390, path
 
 
 @pytest.mark.parametrize("path", PAGES)

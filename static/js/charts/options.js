@@ -137,13 +137,14 @@ function seriesOf(chart, one, number, { colours, x, y, horizontal }) {
       label: chart.kind === "bar" ? { show: true, position: "right", color: colours.ink, formatter: (item) => readable(item.value[0] * y.divisor, chart.y.unit) } : undefined,
     };
   }
+  const every = Math.min(MARK_EVERY, visible.length);
   return {
     type: "line",
     name: one.name,
     data: visible,
     step: chart.kind === "step" ? "end" : false,
     symbol: one.mark ? MARKS[1 + ((one.mark - 1) % (MARKS.length - 1))] : visible.length <= FEW ? "circle" : "none",
-    symbolSize: one.mark ? (value, item) => (item.dataIndex % MARK_EVERY === MARK_EVERY / 2 ? 8 : 0) : 6,
+    symbolSize: one.mark ? (value, item) => (item.dataIndex % every === every >> 1 ? 8 : 0) : 6,
     connectNulls: false,
     lineStyle: { color: colour, width: 2, type: DASHES[one.dash] },
     itemStyle: { color: colour },
