@@ -103,7 +103,7 @@ class SchedulerResultQuerySet(models.QuerySet):
         """Return a primary key that no row which this connection will write is below."""
         connection = connections[self.db]
         if connection.vendor == "postgresql":
-            # A connection takes keys by the thousand, so those to come may be below the newest row of another's.
+            # Rows that others have not committed yet have keys already.
             with connection.cursor() as cursor:
                 cursor.execute("SELECT nextval(pg_get_serial_sequence(%s, 'id'))", [self.model._meta.db_table])
                 key: int = cursor.fetchone()[0]
