@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter, InvalidWorkload
-from scheduler_sim.engine.kernels.chosen import advance_to_choice, start_chosen
-from scheduler_sim.engine.kernels.loop import Tasks
-from scheduler_sim.engine.kernels.state import FREE, QUEUED
+from scheduler_sim.engine.kernels.pool.chosen import advance_to_choice, start_chosen
+from scheduler_sim.engine.kernels.pool.state import FREE, QUEUED, Tasks
 from scheduler_sim.engine.learning.rollout import check_pool, idle_run
 from scheduler_sim.engine.learning.sampling import AS_RECORDED, Variation, sample
 from scheduler_sim.engine.metrics import SHORTEST_RUN

@@ -5,8 +5,8 @@ import pytest
 from pool_cases import lognormal_workload, pool
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
-from scheduler_sim.engine.kernels.nodes import NodeKernel
-from scheduler_sim.engine.kernels.pool import PoolKernel
+from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
+from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
 
 BACKFILLS = ("none", "list", "easy", "conservative")
 
@@ -15,7 +15,7 @@ def assert_same_schedule(workload, cluster, policy, options):
     simulation = Simulation(workload, cluster, parse_policy(policy), options=options)
     assert isinstance(simulation.kernel, PoolKernel)
     simulation.advance()
-    nodes = NodeKernel(
+    nodes = ClusterKernel(
         workload=workload,
         cluster=cluster,
         policy=simulation.policy,

@@ -13,8 +13,8 @@ from reference_nodes import ReferenceNodes
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Outage, Policy, Simulation, Workload, parse_policy
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.fitting import fit_workload
-from scheduler_sim.engine.kernels.nodes import NodeKernel
-from scheduler_sim.engine.kernels.pool import PoolKernel
+from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
+from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS
 from scheduler_sim.engine.policies.agent import AgentSettings, RewardWeights
 from scheduler_sim.engine.policies.placement import PLACEMENTS
@@ -94,9 +94,9 @@ def kernels_for(simulation):
     """Return the kernel that the simulation chose and, where that is the one of a single node, the general one."""
     if isinstance(simulation.kernel, PoolKernel):
         return []
-    if isinstance(simulation.kernel, NodeKernel):
+    if isinstance(simulation.kernel, ClusterKernel):
         return [simulation.kernel]
-    many = NodeKernel(
+    many = ClusterKernel(
         workload=simulation.workload,
         cluster=simulation.cluster,
         policy=simulation.policy,

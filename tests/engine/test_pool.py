@@ -19,7 +19,7 @@ from scheduler_sim.engine import (
     Workload,
     parse_policy,
 )
-from scheduler_sim.engine.kernels.pool import PoolKernel
+from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
 
 
 def starts(policy, processors, rows, **options):

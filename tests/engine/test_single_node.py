@@ -6,8 +6,8 @@ import pytest
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.fitting import fit_workload
 from scheduler_sim.engine.generators.mixed import MixedParameters, generate
-from scheduler_sim.engine.kernels.nodes import NodeKernel
-from scheduler_sim.engine.kernels.single import SingleNodeKernel
+from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
+from scheduler_sim.engine.kernels.node.kernel import SingleNodeKernel
 
 FIXED = ("fcfs", "sjf+list", "round_robin", "random", "greedy", "fcfs@gpu_only", "edf+list@min_cost", "recorded")
 PLANNED = ("fcfs@eft", "fcfs+list@eft", "sjf+easy@eft", "heft+conservative@eft", "oracle", "sjf@oracle")
@@ -22,7 +22,7 @@ def assert_same_schedule(workload, cluster, policy, options=None, seed=0):
     options = options or Options()
     simulation = Simulation(workload, cluster, parse_policy(policy), seed=seed, options=options)
     assert isinstance(simulation.kernel, SingleNodeKernel)
-    many = NodeKernel(
+    many = ClusterKernel(
         workload=workload,
         cluster=cluster,
         policy=simulation.policy,
@@ -120,7 +120,7 @@ def test_many_steps_give_the_schedule_of_one(policy):
 
 def test_what_one_node_cannot_play_quickly_is_left_to_the_kernel_of_many():
     workload = Workload.from_columns(arrival_time=[0, 0], runtime=[1, 1], cpus=[1, 1], gpus=[0.5, 1])
-    assert isinstance(Simulation(workload, node(4, 2), parse_policy("fcfs")).kernel, NodeKernel)
+    assert isinstance(Simulation(workload, node(4, 2), parse_policy("fcfs")).kernel, ClusterKernel)
 
 
 @pytest.mark.parametrize("seed", [5, 6])

@@ -4,13 +4,13 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.kernels import nodes_state as nodes_state
+from scheduler_sim.engine.kernels.cluster import state as state
 from scheduler_sim.engine.policies import Choices, Policy, Scores
 from scheduler_sim.engine.policies.order import LEARNED, STATIC
 from scheduler_sim.engine.simulation import Kernel, Options
 from scheduler_sim.engine.workload import Workload
 
-# Importing `nodes_state` teaches Numba to read its records. That has to happen before the first kernel is compiled:
+# Importing `cluster.state` teaches Numba to read its records. That has to happen before the first kernel is compiled:
 # what is registered later comes behind Numba's own reading of records, which refuses the names it does not know.
 
 
@@ -25,18 +25,18 @@ def make_kernel(
     if scores.kind == LEARNED and policy.backfill.name == "conservative":
         raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")
     if plays_on_pool(workload, cluster, scores):
-        from scheduler_sim.engine.kernels.pool import PoolKernel
+        from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
 
         return PoolKernel(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options)
-    from scheduler_sim.engine.kernels.single import SingleNodeKernel, plays_on_single
+    from scheduler_sim.engine.kernels.node.kernel import SingleNodeKernel, plays_on_single
 
     if plays_on_single(workload, cluster, policy, scores, choices):
         return SingleNodeKernel(
             workload=workload, cluster=cluster, policy=policy, scores=scores, choices=choices, options=options
         )
-    from scheduler_sim.engine.kernels.nodes import NodeKernel
+    from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 
-    return NodeKernel(
+    return ClusterKernel(
         workload=workload, cluster=cluster, policy=policy, scores=scores, choices=choices, options=options
     )
 

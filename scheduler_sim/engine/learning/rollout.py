@@ -1,6 +1,6 @@
 """Plays many short sequences with one learned score in one compiled call: what policy search evaluates.
 
-The event loop is the very one that serves the policy afterwards (`kernels/learned.py`), so that a score found here
+The event loop is the very one that serves the policy afterwards (`kernels/pool/learned.py`), so that a score found here
 behaves in a run as it did in the search.
 """
 
@@ -10,9 +10,8 @@ import numpy as np
 
 from scheduler_sim.engine.errors import InvalidWorkload
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.learned import Queue, advance_learned, make_queue
-from scheduler_sim.engine.kernels.loop import Run, Tasks
-from scheduler_sim.engine.kernels.state import FIELDS, FREE
+from scheduler_sim.engine.kernels.pool.learned import Queue, advance_learned, make_queue
+from scheduler_sim.engine.kernels.pool.state import FIELDS, FREE, Run, Tasks
 from scheduler_sim.engine.learning.scoring import task_features
 from scheduler_sim.engine.metrics import SHORTEST_RUN
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload

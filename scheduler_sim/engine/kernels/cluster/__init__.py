@@ -1,0 +1,1 @@
+"""Nodes with cores, GPUs and memory playing any workload."""

@@ -1,0 +1,256 @@
+"""What a policy does at one instant: walk the ready tasks in order and start what it may.
+
+Arguments called `fgd`, `easy`, `listed` and `picking` are True where the policy has that part and None where it has
+not. Numba leaves branches on None out, so that a run compiles only what it plays: `listed` is an order whose scores
+change, `picking` one that chooses again after each start.
+"""
+
+import numpy as np
+
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.cluster.choose import find
+from scheduler_sim.engine.kernels.cluster.plan import best_option, book_option, is_planned, note_started
+from scheduler_sim.engine.kernels.cluster.queue import NOTHING, dominant_share, fresh_stamp, sort_walk, tree_next
+from scheduler_sim.engine.kernels.cluster.reserve import delays_head, find_shadow
+from scheduler_sim.engine.kernels.cluster.start import start
+from scheduler_sim.engine.kernels.cluster.state import (
+    BACKFILL,
+    FREE_CPU,
+    FREE_GPU,
+    INDEXED,
+    KIND,
+    LISTED,
+    NEWCOMERS,
+    QUEUED,
+    RELEASED,
+    TREE,
+    WALKED,
+    Sim,
+)
+from scheduler_sim.engine.policies.order import DRF, MAX_MIN, SUFFERAGE
+
+NONE, LIST, EASY, CONSERVATIVE = range(4)
+
+
+@inner_kernel
+def most_free(s: Sim) -> tuple[int, int]:
+    """Return bounds on the cores and GPUs, in thousandths, that any one node has left."""
+    if not s.settings[INDEXED]:
+        cpu = gpu = -1
+        for node in range(len(s.live.cores)):
+            if s.live.away[node] == 0:
+                cpu = max(cpu, s.live.cores[node])
+                gpu = max(gpu, s.live.devices[node])
+        return cpu, gpu
+    level = len(s.gpu_count) - 1
+    while level >= 0 and s.gpu_count[level] == 0:
+        level -= 1
+    cpu = -1
+    for word in range(len(s.block_cpu)):
+        cpu = max(cpu, s.block_cpu[word])
+    return cpu, level * 1000 + 999
+
+
+@inner_kernel
+def completion(s: Sim, row: int, now: float, stamp: int, fgd: bool | None) -> tuple[float, float]:
+    """Return the best completion time of a ready task and that of its second-best class of options."""
+    t = s.tasks[row]
+    if is_planned(t):
+        option = best_option(s, row, now, stamp)
+        return option[5], option[6]
+    count = find(s, s.live, True, row, t.fixed, fgd)
+    if count == 0:
+        return np.inf, np.inf
+    longest = 0.0
+    for piece in range(count):
+        group = s.node_group[s.piece_node[piece]]
+        longest = max(longest, t.estimate / (s.speeds[group, 1] if t.on_gpu else s.speeds[group, 0]))
+    return now + longest, np.inf
+
+
+@inner_kernel
+def pick(s: Sim, now: float, walk_stamp: int, plan_stamp: int, fgd: bool | None) -> int:
+    """Return the untried task that the order puts first now, -1 for none; ties go to the lower row."""
+    kind = s.settings[KIND]
+    best = -1
+    best_score = np.inf
+    for i in range(s.counts[LISTED]):
+        row = s.listed[i]
+        if s.tasks[row].tried == walk_stamp:
+            continue
+        if kind == DRF:
+            value = dominant_share(s, s.tasks[row].user)
+        else:
+            first, second = completion(s, row, now, plan_stamp, fgd)
+            value = first
+            if kind == MAX_MIN:
+                value = -first
+            elif kind == SUFFERAGE:
+                value = -(second - first) if second < np.inf else 0.0
+        if best < 0 or value < best_score or (value == best_score and row < best):
+            best = row
+            best_score = value
+    return best
+
+
+@inner_kernel
+def next_task(
+    s: Sim,
+    now: float,
+    cursor: int,
+    cpu: int,
+    gpu: int,
+    walk_stamp: int,
+    plan_stamp: int,
+    fgd: bool | None,
+    listed: bool | None,
+    picking: bool | None,
+) -> tuple[int, int]:
+    """Return the next task of the walk and the cursor behind it, -1 for none."""
+    if picking is not None:
+        row = pick(s, now, walk_stamp, plan_stamp, fgd)
+        if row >= 0:
+            s.tasks[row].tried = walk_stamp
+        return row, cursor + 1
+    if listed is not None:
+        if cursor >= s.counts[WALKED]:
+            return -1, cursor
+        return s.walk[cursor], cursor + 1
+    rank = tree_next(s, cursor, cpu, gpu)
+    if rank < 0:
+        return -1, cursor
+    return s.row_of_rank[rank], rank + 1
+
+
+@inner_kernel
+def sort_newcomers(s: Sim) -> None:
+    """Sort the tasks that became ready at this instant by rank."""
+    for i in range(1, s.counts[NEWCOMERS]):
+        row = s.newcomers[i]
+        j = i
+        while j > 0 and s.tasks[s.newcomers[j - 1]].rank > s.tasks[row].rank:
+            s.newcomers[j] = s.newcomers[j - 1]
+            j -= 1
+        s.newcomers[j] = row
+
+
+@inner_kernel
+def act_unplanned(
+    s: Sim, now: float, fgd: bool | None, easy: bool | None, listed: bool | None, picking: bool | None
+) -> None:
+    """Let a policy without a plan act once: none, list or easy."""
+    unchanged = s.settings[TREE] and not s.counts[RELEASED] and s.counts[NEWCOMERS] <= 64
+    if unchanged and s.settings[BACKFILL] <= LIST:
+        act_on_newcomers(s, now, fgd)
+    else:
+        act_in_order(s, now, fgd, easy, listed, picking)
+
+
+@inner_kernel
+def act_on_newcomers(s: Sim, now: float, fgd: bool | None) -> None:
+    """Try only the tasks that became ready now: nothing was released, so what did not fit before does not fit now."""
+    sort_newcomers(s)
+    none = s.settings[BACKFILL] == NONE
+    others_wait = s.counts[QUEUED] > s.counts[NEWCOMERS]
+    for i in range(s.counts[NEWCOMERS]):
+        row = s.newcomers[i]
+        t = s.tasks[row]
+        if none and others_wait and t.rank > tree_next(s, 0, NOTHING - 1, NOTHING - 1):
+            return
+        count = find(s, s.live, True, row, t.fixed, fgd)
+        if count > 0:
+            start(s, row, t.fixed, count, now)
+        elif none:
+            return
+
+
+@inner_kernel
+def act_in_order(
+    s: Sim, now: float, fgd: bool | None, easy: bool | None, listed: bool | None, picking: bool | None
+) -> None:
+    """Walk the queue without a plan: none, list and easy."""
+    backfill = s.settings[BACKFILL]
+    walk_stamp = fresh_stamp(s)
+    plan_stamp = fresh_stamp(s)
+    if listed is not None:
+        sort_walk(s, now)
+    cursor = 0
+    cpu = gpu = NOTHING - 1
+    head = -1
+    shadow = np.inf
+    bounded = backfill == LIST
+    while True:
+        if bounded and s.settings[TREE]:
+            cpu, gpu = most_free(s)
+        row, cursor = next_task(s, now, cursor, cpu, gpu, walk_stamp, plan_stamp, fgd, listed, picking)
+        if row < 0:
+            return
+        t = s.tasks[row]
+        count = find(s, s.live, True, row, t.fixed, fgd)
+        if count == 0:
+            if backfill == NONE:
+                return
+            if easy is not None and head < 0:
+                head = row
+                shadow = find_shadow(s, head, now)
+                bounded = True
+            continue
+        if easy is not None and head >= 0 and shadow < np.inf and delays_head(s, row, count, now, head, shadow):
+            continue
+        start(s, row, t.fixed, count, now)
+        if picking is not None:
+            note_started(s, row, plan_stamp)
+
+
+@inner_kernel
+def act_planned(s: Sim, now: float, listed: bool | None, picking: bool | None) -> None:
+    """Walk the queue with eft or oracle: each task takes its best option, or books it and waits.
+
+    With none the first task that waits blocks; with easy only it books; with list and conservative all that wait do.
+    """
+    backfill = s.settings[BACKFILL]
+    walk_stamp = fresh_stamp(s)
+    plan_stamp = fresh_stamp(s)
+    if listed is not None:
+        sort_walk(s, now)
+    cursor = 0
+    waiting = False
+    while s.counts[FREE_CPU] > 0 or s.counts[FREE_GPU] > 0:
+        row, cursor = next_task(s, now, cursor, NOTHING - 1, NOTHING - 1, walk_stamp, plan_stamp, None, listed, picking)
+        if row < 0:
+            return
+        t = s.tasks[row]
+        if not is_planned(t):
+            count = find(s, s.live, True, row, t.fixed, None)
+            if count > 0:
+                start(s, row, t.fixed, count, now)
+                note_started(s, row, plan_stamp)
+                continue
+        else:
+            _, fraction, node, begin, starts, _, _ = best_option(s, row, now, plan_stamp)
+            if starts:
+                put_on(s, row, fraction, node)
+                start(s, row, fraction, 1, now)
+                note_started(s, row, plan_stamp)
+                continue
+            if node >= 0 and backfill != NONE and not (backfill == EASY and waiting):
+                book_option(s, row, fraction, node, begin)
+        if backfill == NONE:
+            return
+        waiting = True
+
+
+@inner_kernel
+def put_on(s: Sim, row: int, fraction: float, node: int) -> None:
+    """Write the piece of a planned task: its lowest-numbered free devices on `node`."""
+    t = s.tasks[row]
+    mask = np.int64(0)
+    if not t.hybrid or fraction > 0.0:
+        free = s.live.free[node]
+        for _ in range(t.gpu // 1000):
+            bit = free & -free
+            mask |= bit
+            free ^= bit
+    s.piece_node[0] = node
+    s.piece_mask[0] = mask
+    s.piece_device[0] = -1

@@ -1,0 +1,227 @@
+"""The choice of nodes and devices for a task that is to start."""
+
+from typing import Any
+
+import numpy as np
+
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.cluster.fgd import fgd_device, fgd_find
+from scheduler_sim.engine.kernels.cluster.index import find_indexed
+from scheduler_sim.engine.kernels.cluster.queue import fresh_stamp
+from scheduler_sim.engine.kernels.cluster.state import (
+    IN_TURN,
+    INDEXED,
+    RULE,
+    WHOLE,
+    Sim,
+    View,
+    fits,
+    needs,
+    pieces_of,
+    tightest,
+)
+from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
+from scheduler_sim.engine.policies.placement import BEST_FIT, FIRST_FIT, RANDOM_NODE, WORST_FIT
+
+MOST_LEVELS = 1024
+"""Free cores are told apart up to this many."""
+
+
+@inner_kernel
+def room(view: View, node: int, on_gpu: bool) -> int:
+    """Return what best_fit and worst_fit compare: whole GPUs' worth left, or whole cores for work without GPUs."""
+    if on_gpu:
+        return view.devices[node] // WHOLE
+    return min(view.cores[node] // 1000, MOST_LEVELS - 1)
+
+
+@inner_kernel
+def find_by_scan(
+    s: Sim,
+    view: View,
+    rule: int,
+    nodes: int,
+    draw: float,
+    stamp: int,
+    need: tuple[int, int, int, int],
+) -> int:
+    """Return the node that `rule` chooses among those of row `nodes` that fit and are not marked, -1 for none."""
+    cpu, whole, share, memory = need
+    on_gpu = whole > 0 or share > 0
+    best = -1
+    best_room = 0
+    count = 0
+    for node in range(len(view.cores)):
+        if not s.allowed[nodes, node] or s.mark[node] == stamp or not fits(view, node, cpu, whole, share, memory):
+            continue
+        if rule == FIRST_FIT:
+            return node
+        if rule == RANDOM_NODE:
+            count += 1
+            continue
+        here = room(view, node, on_gpu)
+        if best < 0 or (rule == BEST_FIT and here < best_room) or (rule == WORST_FIT and here > best_room):
+            best = node
+            best_room = here
+    if rule == RANDOM_NODE and count > 0:
+        wanted = min(int(draw * count), count - 1)
+        for node in range(len(view.cores)):
+            if s.allowed[nodes, node] and s.mark[node] != stamp and fits(view, node, cpu, whole, share, memory):
+                if wanted == 0:
+                    return node
+                wanted -= 1
+    return best
+
+
+@inner_kernel
+def pick_devices(s: Sim, view: View, node: int, cpu: int, whole: int, share: int, fgd: bool | None) -> tuple[int, int]:
+    """Return the mask of whole devices and the shared device (-1 for none) that a task takes on `node`."""
+    free = view.free[node]
+    mask = 0
+    left = whole
+    if s.settings[IN_TURN]:
+        after = free & ~((np.int64(1) << s.turn[node]) - 1)
+        while left > 0 and after != 0:
+            bit = after & -after
+            mask |= bit
+            after ^= bit
+            left -= 1
+        free &= ~mask
+    while left > 0:
+        bit = free & -free
+        mask |= bit
+        free ^= bit
+        left -= 1
+    device = -1
+    if share > 0:
+        if fgd is not None:
+            device = fgd_device(s, view, node, cpu, whole, share)
+        else:
+            device = tightest(view, node, share)
+            if device < 0:
+                rest = view.free[node] & ~mask
+                if s.settings[IN_TURN]:
+                    after = rest & ~((np.int64(1) << s.turn[node]) - 1)
+                    rest = after if after != 0 else rest
+                device = lowest_bit(rest)
+    return mask, device
+
+
+@inner_kernel
+def find_node(
+    s: Sim,
+    view: View,
+    live: bool,
+    kind: int,
+    nodes: int,
+    draw: float,
+    stamp: int,
+    need: tuple[int, int, int, int],
+    fgd: bool | None,
+) -> int:
+    """Return the node that the placement chooses for one piece, -1 for none."""
+    if fgd is not None:
+        return fgd_find(s, view, live, kind, nodes, stamp, need)
+    rule = s.settings[RULE]
+    if live and s.settings[INDEXED] and rule != RANDOM_NODE:
+        return find_indexed(s, rule, nodes, stamp, need)
+    return find_by_scan(s, view, rule, nodes, draw, stamp, need)
+
+
+@inner_kernel
+def is_whole_node(s: Sim, view: View, node: int, t: Any) -> bool:
+    """Tell whether a gang may take `node` as one of its whole nodes."""
+    if view.away[node] > 0 or view.cores[node] < t.full_cpu or view.ram[node] < t.full_memory:
+        return False
+    if t.full_gpus > 0:
+        return bool(
+            s.allowed[t.gpu_nodes, node]
+            and s.node_gpus[node] == t.full_gpus
+            and bits_in(view.free[node]) == t.full_gpus
+        )
+    return bool(s.allowed[t.any_nodes, node] and s.node_cpu[node] == t.full_cpu)
+
+
+@inner_kernel
+def next_whole_node(s: Sim, view: View, live: bool, node: int, t: Any) -> int:
+    """Return the first node from `node` on that a gang may take as a whole, -1 for none."""
+    if live and s.settings[INDEXED] and t.full_gpus > 0:
+        # An allowed node has at most full_gpus devices, so that level holds exactly those with all of them free.
+        words = s.gpu_bits[t.full_gpus]
+        word = node >> 6
+        first = node & 63
+        while word < len(words):
+            bits = words[word] & s.allowed_bits[t.gpu_nodes, word]
+            if first > 0:
+                bits &= ~((np.int64(1) << first) - 1)
+                first = 0
+            while bits != 0:
+                here = (word << 6) + lowest_bit(bits)
+                if is_whole_node(s, view, here, t):
+                    return here
+                bits &= bits - 1
+            word += 1
+        return -1
+    for here in range(node, len(view.cores)):
+        if is_whole_node(s, view, here, t):
+            return here
+    return -1
+
+
+@inner_kernel
+def find(s: Sim, view: View, live: bool, row: int, fraction: float, fgd: bool | None) -> int:
+    """Find where a task could start; the pieces go to `piece_*`. Returns how many, 0 when it does not fit.
+
+    `fgd` is True for that placement and None for the others, which then compile nothing of it.
+
+    A gang takes the lowest-numbered whole nodes, and its last piece goes where the placement puts it beside them.
+    """
+    t = s.tasks[row]
+    stamp = 0
+    node = -1
+    for piece in range(t.full_nodes):
+        node = next_whole_node(s, view, live, node + 1, t)
+        if node < 0:
+            return 0
+        s.piece_node[piece] = node
+        s.piece_mask[piece] = view.free[node] if t.full_gpus > 0 else 0
+        s.piece_device[piece] = -1
+    count = pieces_of(t)
+    if count == t.full_nodes:
+        return count
+    if t.full_nodes > 0:
+        stamp = fresh_stamp(s)
+        for piece in range(t.full_nodes):
+            s.mark[s.piece_node[piece]] = stamp
+    else:
+        stamp = -1
+    need = needs(t, fraction, t.full_nodes)
+    nodes = t.gpu_nodes if need[1] > 0 or need[2] > 0 else t.any_nodes
+    kind = t.fgd_kind if t.full_nodes == 0 else -1
+    node = find_node(s, view, live, kind, nodes, t.draw, stamp, need, fgd)
+    if node < 0:
+        return 0
+    mask, device = pick_devices(s, view, node, need[0], need[1], need[2], fgd)
+    last = t.full_nodes
+    s.piece_node[last] = node
+    s.piece_mask[last] = mask
+    s.piece_device[last] = device
+    return count
+
+
+@inner_kernel
+def could_start(s: Sim, view: View, row: int, fraction: float) -> bool:
+    """Tell whether a task fits a planned state of the nodes; which node it would take does not matter."""
+    t = s.tasks[row]
+    node = -1
+    stamp = fresh_stamp(s)
+    for _ in range(t.full_nodes):
+        node = next_whole_node(s, view, False, node + 1, t)
+        if node < 0:
+            return False
+        s.mark[node] = stamp
+    if pieces_of(t) == t.full_nodes:
+        return True
+    need = needs(t, fraction, t.full_nodes)
+    nodes = t.gpu_nodes if need[1] > 0 or need[2] > 0 else t.any_nodes
+    return find_by_scan(s, view, FIRST_FIT, nodes, 0.0, stamp, need) >= 0

@@ -1,0 +1,139 @@
+"""Fragmentation gradient descent (Weng et al., USENIX ATC 2023), in whole numbers so that ties are exact."""
+
+import numpy as np
+
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.cluster.state import CLASSES, WHOLE, Sim, View, fits
+from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
+
+NO_ROOM = -(2**62)
+"""The kept gain of a node on which the kind of task does not fit."""
+
+
+@inner_kernel
+def fragments(
+    s: Sim, view: View, node: int, cpu: int, whole: int, from_device: int, to_left: int, new_left: int
+) -> int:
+    """Return the sum over task classes of count x thousandths of GPU on `node` that the class cannot use.
+
+    The node is seen with `cpu` thousandths of cores and `whole` undivided devices left, with `to_left` on shared
+    device `from_device` (-1 for as it is), and with one more shared device with `new_left` (0 for none).
+    """
+    rooms = np.empty(66, np.int64)
+    size = 0
+    total = whole * WHOLE
+    shared = view.parted[node]
+    while shared != 0:
+        device = lowest_bit(shared)
+        shared &= shared - 1
+        left = to_left if device == from_device else view.left[node, device]
+        if left > 0:
+            rooms[size] = left
+            size += 1
+            total += left
+    if new_left > 0:
+        rooms[size] = new_left
+        size += 1
+        total += new_left
+    loss = 0
+    for m in range(s.counts[CLASSES]):
+        need_whole = s.classes[m, 2]
+        share = s.classes[m, 3]
+        if total == 0:
+            break
+        usable = whole
+        if need_whole == 0:
+            for k in range(size):
+                if rooms[k] >= share:
+                    usable += 1
+        enough = usable >= (1 if need_whole == 0 else need_whole)
+        if not enough or cpu < s.classes[m, 1] or not s.allowed[s.classes[m, 4], node]:
+            loss += s.classes[m, 0] * total
+            continue
+        for k in range(size):
+            if need_whole > 0 or rooms[k] < share:
+                loss += s.classes[m, 0] * rooms[k]
+    return loss
+
+
+@inner_kernel
+def loss_with(s: Sim, view: View, node: int, cpu: int, whole: int, share: int, device: int) -> int:
+    """Return the fragments after a task took this, its share on `device`."""
+    left_cpu = view.cores[node] - cpu
+    left_whole = bits_in(view.free[node]) - whole
+    if share == 0:
+        return fragments(s, view, node, left_cpu, left_whole, -1, 0, 0)
+    if view.free[node] & (np.int64(1) << device):
+        return fragments(s, view, node, left_cpu, left_whole - 1, -1, 0, WHOLE - share)
+    return fragments(s, view, node, left_cpu, left_whole, device, view.left[node, device] - share, 0)
+
+
+@inner_kernel
+def best_loss(s: Sim, view: View, node: int, cpu: int, whole: int, share: int) -> tuple[int, int]:
+    """Return the least fragments after a task took this, and the shared device that gives it (lowest of equals)."""
+    if share == 0:
+        return loss_with(s, view, node, cpu, whole, 0, -1), -1
+    best = -1
+    least = 0
+    free = bits_in(view.free[node])
+    devices = view.parted[node]
+    if free > whole:
+        # Devices that nobody holds are alike: the lowest one that the whole part leaves stands for all.
+        rest = view.free[node]
+        for _ in range(whole):
+            rest &= rest - 1
+        devices |= rest & -rest
+    while devices != 0:
+        device = lowest_bit(devices)
+        devices &= devices - 1
+        if not view.free[node] & (np.int64(1) << device) and view.left[node, device] < share:
+            continue
+        loss = loss_with(s, view, node, cpu, whole, share, device)
+        if best < 0 or loss < least:
+            best = device
+            least = loss
+    return least, best
+
+
+@inner_kernel
+def fgd_device(s: Sim, view: View, node: int, cpu: int, whole: int, share: int) -> int:
+    """Return the shared device that keeps fragments least."""
+    return best_loss(s, view, node, cpu, whole, share)[1]
+
+
+@inner_kernel
+def gain(s: Sim, view: View, node: int, cpu: int, whole: int, share: int) -> int:
+    """Return by how much fragments shrink when a task starts on `node` (negative when they grow)."""
+    before = fragments(s, view, node, view.cores[node], bits_in(view.free[node]), -1, 0, 0)
+    return before - best_loss(s, view, node, cpu, whole, share)[0]
+
+
+@inner_kernel
+def fgd_find(s: Sim, view: View, live: bool, kind: int, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
+    """Return the node where fragments shrink most (or grow least), the lowest of equals, -1 for none.
+
+    On the live state the gain of a kind of task on a node is kept until the node changes.
+    """
+    cpu, whole, share, memory = need
+    kept = live and kind >= 0
+    best = -1
+    most = 0
+    for node in range(len(view.cores)):
+        if kept and s.fgd_stamp[kind, node] == s.node_stamp[node]:
+            if s.fgd_gain[kind, node] == NO_ROOM:
+                continue
+        elif not s.allowed[nodes, node] or not fits(view, node, cpu, whole, share, memory):
+            if kept:
+                s.fgd_stamp[kind, node] = s.node_stamp[node]
+                s.fgd_gain[kind, node] = NO_ROOM
+            continue
+        elif kept:
+            s.fgd_stamp[kind, node] = s.node_stamp[node]
+            s.fgd_gain[kind, node] = gain(s, view, node, cpu, whole, share)
+        if s.mark[node] == stamp:
+            continue
+        here = s.fgd_gain[kind, node] if kept else gain(s, view, node, cpu, whole, share)
+        if best < 0 or here > most:
+            best = node
+            most = here
+    return best

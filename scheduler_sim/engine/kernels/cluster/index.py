@@ -1,0 +1,121 @@
+"""Nodes by what they have left: sets of bits by free GPUs and free cores, so that no choice looks at every node."""
+
+import numpy as np
+
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.cluster.state import WHOLE, Sim, fits
+from scheduler_sim.engine.kernels.structures.bits import lowest_bit
+from scheduler_sim.engine.policies.placement import BEST_FIT, FIRST_FIT
+from scheduler_sim.engine.workload import IntArray
+
+
+@inner_kernel
+def reindex(s: Sim, node: int) -> None:
+    """Bring the bit sets up to date after what `node` has left changed."""
+    word = node >> 6
+    bit = np.int64(1) << (node & 63)
+    gpu = -1
+    cpu = -1
+    if s.live.away[node] == 0:
+        gpu = s.live.devices[node] // WHOLE
+        cpu = min(s.live.cores[node] // 1000, len(s.cpu_count) - 1)
+    old = s.gpu_level[node]
+    if old != gpu:
+        if old >= 0:
+            s.gpu_bits[old, word] &= ~bit
+            s.gpu_count[old] -= 1
+        if gpu >= 0:
+            s.gpu_bits[gpu, word] |= bit
+            s.gpu_count[gpu] += 1
+        s.gpu_level[node] = gpu
+    old = s.cpu_level[node]
+    if old != cpu:
+        if old >= 0:
+            s.cpu_bits[old, word] &= ~bit
+            s.cpu_count[old] -= 1
+        if cpu >= 0:
+            s.cpu_bits[cpu, word] |= bit
+            s.cpu_count[cpu] += 1
+        s.cpu_level[node] = cpu
+    if s.live.away[node] == 0:
+        s.block_cpu[word] = max(s.block_cpu[word], s.live.cores[node])
+
+
+@inner_kernel
+def tighten(s: Sim, word: int) -> None:
+    """Make the bound on free cores of a block of 64 nodes exact; it only grows in between."""
+    most = np.int64(-1)
+    for node in range(word << 6, min((word + 1) << 6, len(s.live.cores))):
+        if s.live.away[node] == 0:
+            most = max(most, s.live.cores[node])
+    s.block_cpu[word] = most
+
+
+@inner_kernel
+def find_indexed(s: Sim, rule: int, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
+    """Return the node that first_fit, best_fit or worst_fit chooses, -1 for none."""
+    cpu, whole, share, memory = need
+    if whole > 0 or share > 0:
+        if rule == FIRST_FIT:
+            return _first_by_level(s, nodes, stamp, need)
+        return _by_level(s, s.gpu_bits, s.gpu_count, whole, rule == BEST_FIT, nodes, stamp, need)
+    if rule != FIRST_FIT:
+        level = min(cpu // 1000, len(s.cpu_count) - 1)
+        return _by_level(s, s.cpu_bits, s.cpu_count, level, rule == BEST_FIT, nodes, stamp, need)
+    for word in range(len(s.block_cpu)):
+        if s.block_cpu[word] < cpu:
+            continue
+        bits = s.allowed_bits[nodes, word]
+        while bits != 0:
+            node = (word << 6) + lowest_bit(bits)
+            bits &= bits - 1
+            if s.mark[node] != stamp and fits(s.live, node, cpu, 0, 0, memory):
+                return node
+        tighten(s, word)
+    return -1
+
+
+@inner_kernel
+def _first_by_level(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
+    cpu, whole, share, memory = need
+    for word in range(len(s.block_cpu)):
+        if s.block_cpu[word] < cpu:
+            continue
+        bits = np.int64(0)
+        for level in range(whole, len(s.gpu_count)):
+            bits |= s.gpu_bits[level, word]
+        bits &= s.allowed_bits[nodes, word]
+        while bits != 0:
+            node = (word << 6) + lowest_bit(bits)
+            bits &= bits - 1
+            if s.mark[node] != stamp and fits(s.live, node, cpu, whole, share, memory):
+                return node
+        tighten(s, word)
+    return -1
+
+
+@inner_kernel
+def _by_level(
+    s: Sim,
+    level_bits: IntArray,
+    level_count: IntArray,
+    lowest: int,
+    upward: bool,
+    nodes: int,
+    stamp: int,
+    need: tuple[int, int, int, int],
+) -> int:
+    cpu, whole, share, memory = need
+    levels = len(level_count)
+    for step in range(levels - lowest):
+        level = lowest + step if upward else levels - 1 - step
+        if level_count[level] == 0:
+            continue
+        for word in range(level_bits.shape[1]):
+            bits = level_bits[level, word] & s.allowed_bits[nodes, word]
+            while bits != 0:
+                node = (word << 6) + lowest_bit(bits)
+                bits &= bits - 1
+                if s.mark[node] != stamp and fits(s.live, node, cpu, whole, share, memory):
+                    return node
+    return -1

@@ -1,0 +1,226 @@
+"""Starting a task on the pieces that were found, and giving back what it held."""
+
+from typing import Any
+
+import numpy as np
+
+from scheduler_sim.engine.execution import cpu_side_compiled, gpu_side_compiled
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.cluster.index import reindex
+from scheduler_sim.engine.kernels.cluster.queue import charge, dequeue
+from scheduler_sim.engine.kernels.cluster.state import (
+    CHANGES,
+    FINISHED,
+    FREE_CHUNK,
+    FREE_CPU,
+    FREE_GPU,
+    IN_TURN,
+    INDEXED,
+    KEPT_LISTS,
+    KIND,
+    PENDING,
+    RELEASED,
+    RUNNING,
+    SEQUENTIAL,
+    WHOLE,
+    Sim,
+    give_gpus,
+    needs,
+    take_gpus,
+)
+from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
+from scheduler_sim.engine.kernels.structures.heap import heap_push
+from scheduler_sim.engine.policies.order import DRF, MULTIFACTOR
+
+CPU_SIDE, GPU_SIDE, FINISH = range(3)
+"""Kinds of events in the heap: code = 3 * row + kind."""
+
+
+@inner_kernel
+def sides(s: Sim, t: Any, runtime: float, fraction: float, group: int) -> tuple[float, float]:
+    """Return how long a task on `group` holds its cores and its GPUs, given its runtime."""
+    if not t.hybrid:
+        length = runtime / (s.speeds[group, 1] if t.on_gpu else s.speeds[group, 0])
+        return length, length
+    cpu = cpu_side_compiled(runtime, fraction, s.speeds[group, 0])
+    gpu = gpu_side_compiled(runtime, fraction, t.intensity, t.memory_mb, s.speeds[group, 1], s.speeds[group, 2])
+    if s.settings[SEQUENTIAL]:
+        return gpu + cpu, gpu + cpu
+    return cpu, gpu
+
+
+@inner_kernel
+def piece_sides(s: Sim, t: Any, runtime: float, fraction: float, count: int) -> tuple[float, float]:
+    """Return how long a task on the found pieces holds its cores and its GPUs; a gang goes as its slowest node."""
+    cpu, gpu = sides(s, t, runtime, fraction, s.node_group[s.piece_node[0]])
+    for piece in range(1, count):
+        other_cpu, other_gpu = sides(s, t, runtime, fraction, s.node_group[s.piece_node[piece]])
+        cpu = max(cpu, other_cpu)
+        gpu = max(gpu, other_gpu)
+    return cpu, gpu
+
+
+@inner_kernel
+def changed(s: Sim, node: int) -> None:
+    """Bring what is derived from a node's free devices up to date."""
+    s.counts[CHANGES] += 1
+    s.node_stamp[node] = s.counts[CHANGES]
+    if s.settings[INDEXED]:
+        reindex(s, node)
+
+
+@inner_kernel
+def start(s: Sim, row: int, fraction: float, count: int, now: float) -> None:
+    """Start a queued task on the `count` pieces found."""
+    t = s.tasks[row]
+    dequeue(s, row)
+    s.counts[RUNNING] += 1
+    cpu_time, gpu_time = piece_sides(s, t, t.runtime, fraction, count)
+    cpu_hope, gpu_hope = piece_sides(s, t, t.estimate, fraction, count)
+    t.start = now
+    t.cpu_end = now + cpu_hope
+    t.gpu_end = now + gpu_hope
+    t.end = now + max(cpu_hope, gpu_hope)
+    if t.hybrid:
+        t.fraction = fraction
+    else:
+        t.fraction = 1.0 if t.on_gpu else 0.0
+    if t.hybrid and fraction > 0.0 and fraction < 1.0 and cpu_time != gpu_time:
+        early = 3 * row + (CPU_SIDE if cpu_time < gpu_time else GPU_SIDE)
+        heap_push(s.heap_times, s.heap_codes, s.counts[PENDING], now + min(cpu_time, gpu_time), early)
+        s.counts[PENDING] += 1
+    heap_push(s.heap_times, s.heap_codes, s.counts[PENDING], now + max(cpu_time, gpu_time), 3 * row + FINISH)
+    s.counts[PENDING] += 1
+    t.chunk = -1
+    for piece in range(count - 1, -1, -1):
+        node = s.piece_node[piece]
+        mask = s.piece_mask[piece]
+        device = s.piece_device[piece]
+        cpu, _, share, memory = needs(t, fraction, piece)
+        chunk = s.counts[FREE_CHUNK]
+        c = s.chunks[chunk]
+        s.counts[FREE_CHUNK] = c.more
+        c.task = row
+        c.node = node
+        c.cpu = cpu
+        c.memory = memory
+        c.mask = mask
+        c.shared = device
+        c.share = share
+        c.more = t.chunk
+        t.chunk = chunk
+        s.live.cores[node] -= cpu
+        s.live.ram[node] -= memory
+        take_gpus(s.live, node, mask, device, share)
+        s.counts[FREE_CPU] -= cpu
+        s.counts[FREE_GPU] -= WHOLE * bits_in(mask) + share
+        if s.settings[KIND] == DRF:
+            s.user_cpu[t.user] += cpu
+            s.user_gpu[t.user] += WHOLE * bits_in(mask) + share
+            s.user_memory[t.user] += memory
+        if s.settings[KEPT_LISTS]:
+            c.before = -1
+            c.after = s.first_chunk[node]
+            if c.after >= 0:
+                s.chunks[c.after].before = chunk
+            s.first_chunk[node] = chunk
+        if s.settings[IN_TURN]:
+            used = mask | (np.int64(1) << device if device >= 0 else np.int64(0))
+            if used != 0:
+                advance_turn(s, node, used)
+        changed(s, node)
+        if t.node < 0 or node < t.node:
+            t.node = node
+            used = mask | (np.int64(1) << device if device >= 0 else np.int64(0))
+            t.device = lowest_bit(used) if used != 0 else -1
+
+
+@inner_kernel
+def advance_turn(s: Sim, node: int, used: int) -> None:
+    """Let the next search for a GPU begin after the last one taken in this turn."""
+    turn = s.turn[node]
+    wrapped = used & ((np.int64(1) << turn) - 1)
+    last = wrapped if wrapped != 0 else used
+    highest = 0
+    while last != 0:
+        highest = lowest_bit(last)
+        last &= last - 1
+    s.turn[node] = (highest + 1) % s.node_gpus[node]
+
+
+@inner_kernel
+def give_cpu(s: Sim, row: int) -> None:
+    """Give back the cores that a task still holds."""
+    chunk = s.tasks[row].chunk
+    while chunk >= 0:
+        c = s.chunks[chunk]
+        if c.cpu > 0:
+            s.live.cores[c.node] += c.cpu
+            s.counts[FREE_CPU] += c.cpu
+            if s.settings[KIND] == DRF:
+                s.user_cpu[s.tasks[row].user] -= c.cpu
+            c.cpu = 0
+            changed(s, c.node)
+        chunk = c.more
+
+
+@inner_kernel
+def give_gpu(s: Sim, row: int) -> None:
+    """Give back the GPUs that a task still holds."""
+    chunk = s.tasks[row].chunk
+    while chunk >= 0:
+        c = s.chunks[chunk]
+        if c.mask != 0 or c.shared >= 0:
+            amount = WHOLE * bits_in(c.mask) + (c.share if c.shared >= 0 else 0)
+            give_gpus(s.live, c.node, c.mask, c.shared, c.share)
+            s.counts[FREE_GPU] += amount
+            if s.settings[KIND] == DRF:
+                s.user_gpu[s.tasks[row].user] -= amount
+            c.mask = 0
+            c.shared = -1
+            changed(s, c.node)
+        chunk = c.more
+
+
+@inner_kernel
+def end(s: Sim, row: int, now: float) -> None:
+    """Finish a task: what it still holds is free, and its children have one parent less to wait for."""
+    give_cpu(s, row)
+    give_gpu(s, row)
+    t = s.tasks[row]
+    held = 0.0
+    chunk = t.chunk
+    while chunk >= 0:
+        c = s.chunks[chunk]
+        if c.memory > 0:
+            s.live.ram[c.node] += c.memory
+            changed(s, c.node)
+        if s.settings[KIND] == DRF:
+            s.user_memory[t.user] -= c.memory
+        if s.settings[KEPT_LISTS]:
+            if c.before >= 0:
+                s.chunks[c.before].after = c.after
+            else:
+                s.first_chunk[c.node] = c.after
+            if c.after >= 0:
+                s.chunks[c.after].before = c.before
+        following = c.more
+        c.more = s.counts[FREE_CHUNK]
+        s.counts[FREE_CHUNK] = chunk
+        chunk = following
+    t.chunk = -1
+    t.finish = now
+    place = s.counts[FINISHED]
+    while place > 0:
+        before = s.order[place - 1]
+        if s.tasks[before].finish < now or before < row:
+            break
+        s.order[place] = before
+        place -= 1
+    s.order[place] = row
+    s.counts[FINISHED] += 1
+    s.counts[RUNNING] -= 1
+    s.counts[RELEASED] = 1
+    if s.settings[KIND] == MULTIFACTOR:
+        held = (now - t.start) * (t.gpu / 1000.0 if t.gpu > 0 else t.cpu / 1000.0)
+        charge(s, row, now, held)

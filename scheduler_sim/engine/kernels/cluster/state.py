@@ -1,0 +1,340 @@
+"""The state of a simulation on nodes, and how devices are taken and given back."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.records import addresses, readable, record_of
+from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
+from scheduler_sim.engine.workload import FloatArray, IntArray
+
+WHOLE = 1000
+"""Thousandths of one GPU."""
+
+(
+    ARRIVED,
+    FINISHED,
+    QUEUED,
+    RUNNING,
+    PENDING,
+    OUTAGES,
+    FREE_CHUNK,
+    STAMP,
+    PIECES,
+    LISTED,
+    WALKED,
+    RELEASED,
+    NEWCOMERS,
+    FREE_CPU,
+    FREE_GPU,
+    RESERVED,
+    OVERRUN,
+    CLASSES,
+    CHANGES,
+    FIELDS,
+) = range(20)
+"""Places in the vector of counts."""
+
+(
+    RULE,
+    BACKFILL,
+    PLANNED,
+    IN_TURN,
+    KIND,
+    SEQUENTIAL,
+    KILL,
+    DEPTH,
+    KEPT_LISTS,
+    TREE,
+    INDEXED,
+    SETTINGS,
+) = range(12)
+"""Places in the vector of settings."""
+
+TASK = np.dtype(
+    [
+        ("chunk", "i8"), ("start", "f8"), ("finish", "f8"), ("cpu", "i8"), ("gpu", "i8"), ("user", "i8"),
+        ("parents", "i8"), ("arrived", "i1"), ("hybrid", "i1"), ("can_cpu", "i1"), ("can_gpu", "i1"),
+        ("can_both", "i1"), ("on_gpu", "i1"), ("planned", "i1"), ("unused", "i1"),
+        ("arrival", "f8"), ("offered", "f8"), ("ready", "f8"), ("rank", "i8"), ("fixed", "f8"), ("full_nodes", "i8"),
+        ("gpu_nodes", "i8"), ("any_nodes", "i8"),
+        ("last_cpu", "i8"), ("last_gpu", "i8"), ("last_memory", "i8"), ("memory", "i8"), ("draw", "f8"),
+        ("fgd_kind", "i8"), ("place", "i8"), ("tried", "i8"),
+        ("runtime", "f8"), ("estimate", "f8"), ("intensity", "f8"), ("memory_mb", "f8"), ("fraction", "f8"),
+        ("cpu_end", "f8"), ("gpu_end", "f8"), ("end", "f8"),
+        ("node", "i8"), ("device", "i8"), ("base", "f8"), ("slope", "f8"), ("full_cpu", "i8"), ("full_memory", "i8"),
+        ("full_gpus", "i8"), ("unused_too", "i8"),
+    ]
+)  # fmt: skip
+"""One record a task: what it asks for, what is known of it, and where it is.
+
+Five lines of 64 bytes, each for one occasion: its end, the queue, the choice of nodes, its start, the rest. Tasks end
+far from where others arrive, so that each line which that touches is waited for.
+"""
+
+CHUNK = np.dtype(
+    [
+        ("task", "i8"), ("node", "i8"), ("cpu", "i8"), ("memory", "i8"), ("mask", "i8"), ("shared", "i8"),
+        ("share", "i8"), ("more", "i8"), ("before", "i8"), ("after", "i8"),
+    ]
+)  # fmt: skip
+"""What a running task holds on one node; `more` is its next node, `before` and `after` link the chunks of a node."""
+
+
+class View(NamedTuple):
+    """What nodes have left, now or in a plan; shape (nodes,) except `left`, shape (nodes, most GPUs a node has).
+
+    Attributes:
+        cores: thousandths of cores. ram: KiB.
+        free: mask of GPUs that nobody holds. parted: mask of GPUs with room left beside who holds a part.
+        left: thousandths left on devices of `parted`.
+        devices: thousandths of GPUs in all.
+        away: how many outages cover the node.
+    """
+
+    cores: IntArray
+    ram: IntArray
+    free: IntArray
+    parted: IntArray
+    left: IntArray
+    devices: IntArray
+    away: IntArray
+
+
+class Sim(NamedTuple):
+    """Everything a simulation on nodes has; `nodes.py` says how it is laid out."""
+
+    tasks: Any
+    chunks: Any
+    live: View
+    plan: View
+    window: View
+    counts: IntArray
+    settings: IntArray
+    floats: FloatArray
+    clock: FloatArray
+    node_gpus: IntArray
+    node_cpu: IntArray
+    node_group: IntArray
+    first_chunk: IntArray
+    turn: IntArray
+    mark: IntArray
+    speeds: FloatArray
+    allowed: Any
+    arrivals: IntArray
+    child_offsets: IntArray
+    children: IntArray
+    heap_times: FloatArray
+    heap_codes: IntArray
+    order: IntArray
+    outage_times: FloatArray
+    outage_nodes: IntArray
+    outage_signs: IntArray
+    row_of_rank: IntArray
+    levels: IntArray
+    tree_cpu: IntArray
+    tree_gpu: IntArray
+    listed: IntArray
+    walk: IntArray
+    scores: FloatArray
+    newcomers: IntArray
+    piece_node: IntArray
+    piece_mask: IntArray
+    piece_device: IntArray
+    user_cpu: IntArray
+    user_gpu: IntArray
+    user_memory: IntArray
+    user_charge: FloatArray
+    parameters: FloatArray
+    features: FloatArray
+    classes: IntArray
+    list_stamp: IntArray
+    list_size: IntArray
+    list_time: FloatArray
+    list_amount: IntArray
+    reserved_time: FloatArray
+    reserved_first: IntArray
+    reserved_rows: IntArray
+    reserved_node: IntArray
+    reserved_mask: IntArray
+    reserved_device: IntArray
+    reserved_from: FloatArray
+    gpu_level: IntArray
+    cpu_level: IntArray
+    gpu_bits: IntArray
+    gpu_count: IntArray
+    cpu_bits: IntArray
+    cpu_count: IntArray
+    allowed_bits: IntArray
+    block_cpu: IntArray
+    fgd_gain: IntArray
+    fgd_stamp: IntArray
+    node_stamp: IntArray
+
+
+DIMENSIONS = {
+    "left": 2,
+    "speeds": 2,
+    "allowed": 2,
+    "features": 2,
+    "classes": 2,
+    "list_size": 2,
+    "gpu_bits": 2,
+    "cpu_bits": 2,
+    "allowed_bits": 2,
+    "fgd_gain": 2,
+    "fgd_stamp": 2,
+    "list_time": 3,
+    "list_amount": 3,
+}
+"""Arrays with more than one dimension."""
+
+FLOATS = {
+    "floats",
+    "clock",
+    "speeds",
+    "heap_times",
+    "outage_times",
+    "scores",
+    "user_charge",
+    "parameters",
+    "features",
+    "list_time",
+    "reserved_time",
+    "reserved_from",
+}
+"""Arrays of doubles; the others hold 64-bit integers."""
+
+VIEW = record_of({name: DIMENSIONS.get(name, 1) for name in View._fields})
+SIM = record_of({name: DIMENSIONS.get(name, 1) for name in Sim._fields})
+
+_OTHERS = {"tasks": TASK, "chunks": CHUNK, "live": VIEW, "plan": VIEW, "window": VIEW, "allowed": np.dtype(np.uint8)}
+
+for _name in (*View._fields, *Sim._fields):
+    if _name not in ("live", "plan", "window"):
+        _dtype = _OTHERS.get(_name, np.dtype(np.float64 if _name in FLOATS else np.int64))
+        readable(_name, DIMENSIONS.get(_name, 1), _dtype)
+for _name in ("live", "plan", "window"):
+    readable(_name, 0, VIEW)
+
+
+def handle(sim: Sim) -> tuple[Any, list[Any]]:
+    """Return the record of addresses that compiled code takes, and the records that must live as long as it."""
+    columns = sim._asdict()
+    views = []
+    for name in ("live", "plan", "window"):
+        columns[name] = addresses(VIEW, columns[name]._asdict())
+        views.append(columns[name])
+    return addresses(SIM, columns), views
+
+
+@inner_kernel
+def copy_view(target: View, source: View) -> None:
+    """Make `target` equal to `source`."""
+    for node in range(len(source.cores)):
+        target.cores[node] = source.cores[node]
+        target.ram[node] = source.ram[node]
+        target.free[node] = source.free[node]
+        target.parted[node] = source.parted[node]
+        target.devices[node] = source.devices[node]
+        target.away[node] = source.away[node]
+        for device in range(source.left.shape[1]):
+            target.left[node, device] = source.left[node, device]
+
+
+@inner_kernel
+def tightest(view: View, node: int, share: int) -> int:
+    """Return the shared device with the least room that still holds `share`, the lowest of equals, or -1."""
+    best = -1
+    mask = view.parted[node]
+    while mask != 0:
+        device = lowest_bit(mask)
+        mask &= mask - 1
+        room = view.left[node, device]
+        if room >= share and (best < 0 or room < view.left[node, best]):
+            best = device
+    return best
+
+
+@inner_kernel
+def fits(view: View, node: int, cpu: int, whole: int, share: int, memory: int) -> bool:
+    """Tell whether `node` has this left."""
+    if view.away[node] > 0 or view.cores[node] < cpu or view.ram[node] < memory:
+        return False
+    if whole == 0 and share == 0:
+        return True
+    need = whole
+    if share > 0 and tightest(view, node, share) < 0:
+        need += 1
+    return need == 0 or bits_in(view.free[node]) >= need
+
+
+@inner_kernel
+def take_share(view: View, node: int, device: int, share: int) -> None:
+    """Take a part of one device."""
+    bit = np.int64(1) << device
+    if view.free[node] & bit:
+        view.free[node] &= ~bit
+        view.left[node, device] = WHOLE - share
+    else:
+        view.left[node, device] -= share
+    if view.left[node, device] > 0:
+        view.parted[node] |= bit
+    else:
+        view.parted[node] &= ~bit
+    view.devices[node] -= share
+
+
+@inner_kernel
+def give_share(view: View, node: int, device: int, share: int) -> None:
+    """Give a part of one device back."""
+    bit = np.int64(1) << device
+    view.left[node, device] += share
+    if view.left[node, device] >= WHOLE:
+        view.parted[node] &= ~bit
+        view.free[node] |= bit
+    else:
+        view.parted[node] |= bit
+    view.devices[node] += share
+
+
+@inner_kernel
+def take_gpus(view: View, node: int, mask: int, device: int, share: int) -> None:
+    """Take whole devices and a part of one more (`device` -1 for none)."""
+    view.free[node] &= ~mask
+    view.devices[node] -= WHOLE * bits_in(mask)
+    if device >= 0:
+        take_share(view, node, device, share)
+
+
+@inner_kernel
+def give_gpus(view: View, node: int, mask: int, device: int, share: int) -> None:
+    """Give whole devices and a part of one more back."""
+    view.free[node] |= mask
+    view.devices[node] += WHOLE * bits_in(mask)
+    if device >= 0:
+        give_share(view, node, device, share)
+
+
+@inner_kernel
+def needs(t: Any, fraction: float, piece: int) -> tuple[int, int, int, int]:
+    """Return thousandths of cores, whole GPUs, thousandths of a shared one and KiB of one piece of a task.
+
+    A task on one node has one piece; of a gang the first `full_nodes` pieces are whole nodes.
+    """
+    if t.hybrid:
+        cpu = t.cpu if fraction < 1.0 else 0
+        gpu = t.gpu if fraction > 0.0 else 0
+        return cpu, gpu // WHOLE, gpu % WHOLE, t.memory
+    if piece < t.full_nodes:
+        return t.full_cpu, t.full_gpus, 0, t.full_memory
+    return t.last_cpu, t.last_gpu // WHOLE, t.last_gpu % WHOLE, t.last_memory
+
+
+@inner_kernel
+def pieces_of(t: Any) -> int:
+    """Return on how many nodes a task runs."""
+    if t.full_nodes == 0:
+        return 1
+    return t.full_nodes + (1 if t.last_cpu > 0 or t.last_gpu > 0 else 0)

@@ -1,0 +1,1 @@
+"""One node without a limit of memory, playing tasks that hold whole GPUs."""

@@ -1,0 +1,168 @@
+"""The event loop of one node for fractions that are settled before: the queue is a heap of ranks for each need.
+
+What a task takes of the node is one of a few pairs of cores and GPUs. Devices only get fewer while tasks start, so that
+the next task of a walk through the queue is the lowest rank among the first of every need that fits.
+"""
+
+import numpy as np
+
+from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.kernels.node.state import (
+    ARRIVED,
+    CPU_SIDE,
+    FINISH,
+    FINISHED,
+    FREE_CORES,
+    FREE_GPUS,
+    GPU_SIDE,
+    PENDING,
+    QUEUED,
+    RUNNING,
+    TURN,
+    Family,
+    Needs,
+    Run,
+    Tasks,
+    finish_task,
+    lengths,
+    lowest_devices,
+)
+from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
+from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push, number_pop, number_push
+
+
+@kernel
+def advance_fixed(
+    tasks: Tasks,
+    family: Family,
+    run: Run,
+    needs: Needs,
+    strict: bool,
+    in_turn: bool,
+    sequential: bool,
+    until: float,
+    max_events: int,
+) -> None:
+    """Play whole instants up to `until`, and none more after `max_events` arrivals and completions.
+
+    Args:
+        tasks, family, run, needs: see `node.state`.
+        strict: the first task that does not fit blocks all behind it; otherwise it is skipped.
+        in_turn: GPUs are taken in turn rather than lowest number first.
+        sequential: of a split task the GPU side comes first, then the CPU side.
+        until: seconds.
+        max_events: how many events are enough.
+    """
+    offered, runtime, _, intensity, memory_mb, fraction, _, _, kind, rank, hybrid, on_gpu, _ = tasks
+    arrivals, waiting_for, child_offsets, children = family
+    counts, clock, ready, start, finish, device, held, gone, order, event_times, event_codes, speeds, gpus_there = run
+    need_cores, need_gpus, first, size, heap, row_of_rank = needs
+    cpu_speed, gpu_speed, bandwidth = speeds[0], speeds[1], speeds[2]
+    arrived, finished, queued, running = counts[ARRIVED], counts[FINISHED], counts[QUEUED], counts[RUNNING]
+    pending, free_cores, free, turn = counts[PENDING], counts[FREE_CORES], counts[FREE_GPUS], counts[TURN]
+    free_gpus = bits_in(free)
+    enough = arrived + finished + max_events if max_events < 2**60 else 2**62
+    reached = clock[0]
+    while True:
+        now = np.inf
+        if pending > 0:
+            now = event_times[0]
+        if arrived < len(arrivals):
+            now = min(now, offered[arrivals[arrived]])
+        if now > until or now == np.inf:
+            if now < np.inf:
+                clock[1] = until
+            break
+        if arrived + finished >= enough and now > reached:
+            break
+        reached = now
+        while pending > 0 and event_times[0] == now:
+            code = event_codes[0]
+            heap_pop(event_times, event_codes, pending)
+            pending -= 1
+            row = code // 3
+            part = code - 3 * row
+            if part != GPU_SIDE and gone[row] != CPU_SIDE:
+                free_cores += need_cores[kind[row]]
+            if part != CPU_SIDE and gone[row] != GPU_SIDE:
+                free |= held[row]
+                free_gpus += need_gpus[kind[row]]
+            gone[row] = part
+            if part == FINISH:
+                finish_task(row, now, finished, finish, order)
+                finished += 1
+                running -= 1
+                for edge in range(child_offsets[row], child_offsets[row + 1]):
+                    child = children[edge]
+                    ready[child] = max(ready[child], now)
+                    waiting_for[child] -= 1
+                    if waiting_for[child] == 0:
+                        number_push(heap[first[kind[child]] :], size[kind[child]], rank[child])
+                        size[kind[child]] += 1
+                        queued += 1
+        while arrived < len(arrivals) and offered[arrivals[arrived]] == now:
+            row = arrivals[arrived]
+            arrived += 1
+            waiting_for[row] -= 1
+            if waiting_for[row] == 0:
+                number_push(heap[first[kind[row]] :], size[kind[row]], rank[row])
+                size[kind[row]] += 1
+                queued += 1
+        while queued > 0:
+            best = 2**62
+            need = -1
+            for k in range(len(size)):
+                fits = need_cores[k] <= free_cores and need_gpus[k] <= free_gpus
+                if size[k] > 0 and (strict or fits) and heap[first[k]] < best:
+                    best = heap[first[k]]
+                    need = k
+            if need < 0 or need_cores[need] > free_cores or need_gpus[need] > free_gpus:
+                break
+            number_pop(heap[first[need] :], size[need])
+            size[need] -= 1
+            queued -= 1
+            running += 1
+            row = row_of_rank[best]
+            mask = 0
+            left = need_gpus[need]
+            if left > 0:
+                if in_turn:
+                    mask = lowest_devices(free & ~((np.int64(1) << turn) - 1), left)
+                    wrapped = lowest_devices(free & ~mask, left - bits_in(mask))
+                    last = wrapped if wrapped != 0 else mask
+                    mask |= wrapped
+                    highest = 0
+                    while last != 0:
+                        highest = lowest_bit(last)
+                        last &= last - 1
+                    turn = (highest + 1) % gpus_there
+                else:
+                    mask = lowest_devices(free, left)
+                device[row] = lowest_bit(mask)
+            free &= ~mask
+            free_gpus -= left
+            free_cores -= need_cores[need]
+            held[row] = mask
+            gone[row] = FINISH
+            start[row] = now
+            cpu_time, gpu_time = lengths(
+                runtime[row],
+                fraction[row],
+                intensity[row],
+                memory_mb[row],
+                hybrid[row],
+                on_gpu[row],
+                cpu_speed,
+                gpu_speed,
+                bandwidth,
+                sequential,
+            )
+            if hybrid[row] and fraction[row] > 0.0 and fraction[row] < 1.0 and cpu_time != gpu_time:
+                early = 3 * row + (CPU_SIDE if cpu_time < gpu_time else GPU_SIDE)
+                heap_push(event_times, event_codes, pending, now + min(cpu_time, gpu_time), early)
+                pending += 1
+            heap_push(event_times, event_codes, pending, now + max(cpu_time, gpu_time), 3 * row + FINISH)
+            pending += 1
+    clock[0] = reached
+    counts[ARRIVED], counts[FINISHED], counts[QUEUED], counts[RUNNING] = arrived, finished, queued, running
+    counts[PENDING], counts[FREE_CORES], counts[FREE_GPUS], counts[TURN] = pending, free_cores, free, turn

@@ -1,0 +1,255 @@
+"""One node without a limit of memory, playing tasks that hold whole GPUs: the quick way for workstations.
+
+Which node a task takes is no question here, so that free cores and a mask of free GPUs are the whole state.
+`fixed` plays policies whose fractions are settled before, `planned` those that choose by the expected
+finish. Both give the schedules of the kernel of many nodes.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.demand import MILLI, Demands, demands, most_pieces, possible_fractions, refuse_oversized
+from scheduler_sim.engine.kernels.node.state import (
+    FIELDS,
+    FINISH,
+    FINISHED,
+    FREE_CORES,
+    FREE_GPUS,
+    QUEUED,
+    RUNNING,
+    Bookings,
+    Family,
+    Needs,
+    Plan,
+    Releases,
+    Run,
+    Tasks,
+)
+from scheduler_sim.engine.kernels.structures.rank_set import make_rank_set
+from scheduler_sim.engine.kernels.structures.releases import longest_list
+from scheduler_sim.engine.policies import Choices, Policy, Scores
+from scheduler_sim.engine.policies.order import STATIC
+from scheduler_sim.engine.policies.placement import NOT_PLANNED, ORACLE
+from scheduler_sim.engine.simulation import Options, Outcome
+from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+
+MOST_NEEDS = 64
+"""More different needs than that are quicker in the tree of the kernel of many nodes."""
+
+
+def plays_on_single(workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, choices: Choices) -> bool:
+    """Tell whether this kernel can play it."""
+    group = cluster.groups[0]
+    return (
+        cluster.nodes == 1
+        and group.memory_mb is None
+        and not group.outages
+        and scores.kind == STATIC
+        and scores.slope is None
+        and choices.learner is None
+        and not bool((workload.gpus != np.floor(workload.gpus)).any())
+        and (policy.placement.planned != NOT_PLANNED or policy.backfill.name in ("none", "list"))
+        and (policy.placement.planned != NOT_PLANNED or _count_needs(workload) <= MOST_NEEDS)
+        and not (policy.placement.planned != NOT_PLANNED and policy.placement.in_turn)
+    )
+
+
+def _count_needs(workload: Workload) -> int:
+    """Return a bound on how many pairs of cores and GPUs the tasks can take."""
+    pairs = len(np.unique(workload.cpus + 1j * workload.gpus))
+    return 3 * pairs if workload.hybrid.any() else pairs
+
+
+class SingleNodeKernel:
+    """The event loop of one node.
+
+    Raises:
+        OversizedTasks: tasks that the empty node could not start.
+    """
+
+    def __init__(
+        self,
+        *,
+        workload: Workload,
+        cluster: Cluster,
+        policy: Policy,
+        scores: Scores,
+        choices: Choices,
+        options: Options,
+    ) -> None:
+        asked = demands(workload, cluster)
+        refuse_oversized(workload, cluster, asked)
+        n = len(workload)
+        self._n = n
+        self._node = np.zeros(n, np.int64)
+        rank, row_of_rank = _ranks(scores.base)
+        tasks, needs = _tasks(workload, asked, policy, scores, choices, options, rank, row_of_rank)
+        offsets, children = workload.parents.children()
+        family = Family(
+            arrivals=np.lexsort((np.arange(n), tasks.offered)).astype(np.int64),
+            waiting_for=np.diff(workload.parents.offsets) + 1,
+            child_offsets=offsets,
+            children=children,
+        )
+        most, on_node = most_pieces(cluster, asked)
+        self._run = run = _run(workload, cluster, most)
+        sequential = options.split_model == "sequential"
+        self._advance: Callable[[float, int], None]
+        if policy.placement.planned == NOT_PLANNED:
+            from scheduler_sim.engine.kernels.node.fixed import advance_fixed
+
+            strict, in_turn = policy.backfill.name == "none", policy.placement.in_turn
+            self._fraction = tasks.fraction
+            self._advance = lambda until, events: advance_fixed(
+                tasks, family, run, needs, strict, in_turn, sequential, until, events
+            )
+        else:
+            from scheduler_sim.engine.kernels.node.planned import advance_planned
+
+            plan = _plan(n, most, longest_list(on_node) - 1, row_of_rank)
+            self._fraction = plan.fraction
+            backfill, planned = policy.backfill.code, policy.placement.planned
+            self._advance = lambda until, events: advance_planned(
+                tasks, family, run, plan, backfill, planned, sequential, until, events
+            )
+
+    @property
+    def clock(self) -> float:
+        """The simulated time up to which all events are applied."""
+        return float(self._run.clock.max())
+
+    @property
+    def finished(self) -> int:
+        """How many tasks have finished."""
+        return int(self._run.counts[FINISHED])
+
+    @property
+    def queued(self) -> int:
+        """How many tasks are ready and have not started."""
+        return int(self._run.counts[QUEUED])
+
+    @property
+    def running(self) -> int:
+        """How many tasks have started and not finished."""
+        return int(self._run.counts[RUNNING])
+
+    def advance(self, *, until_time: float, max_events: int) -> None:
+        """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events."""
+        self._advance(until_time, max_events)
+
+    def outcome(self) -> Outcome:
+        """Return the present outcome; the arrays are views that later calls of `advance` change."""
+        return Outcome(
+            ready_time=self._run.ready,
+            start_time=self._run.start,
+            finish_time=self._run.finish,
+            node=self._node,
+            device=self._run.device,
+            gpu_fraction=self._fraction,
+            completion_order=self._run.order[: self.finished],
+        )
+
+
+def _ranks(base: FloatArray) -> tuple[IntArray, IntArray]:
+    """Return the place of each row in the policy's order, and the row at each place."""
+    row_of_rank = np.lexsort((np.arange(len(base)), base)).astype(np.int64)
+    rank = np.empty_like(row_of_rank)
+    rank[row_of_rank] = np.arange(len(base))
+    return rank, row_of_rank
+
+
+def _tasks(
+    workload: Workload,
+    asked: Demands,
+    policy: Policy,
+    scores: Scores,
+    choices: Choices,
+    options: Options,
+    rank: IntArray,
+    row_of_rank: IntArray,
+) -> tuple[Tasks, Needs]:
+    estimate = workload.duration_estimate
+    runtime = np.minimum(workload.runtime, estimate) if options.kill_at_estimate else workload.runtime
+    offered = workload.arrival_time
+    if scores.not_before is not None:
+        offered = np.maximum(offered, scores.not_before)
+    fraction = possible_fractions(choices.fraction, workload, asked)
+    cores = np.where(workload.hybrid & (fraction == 1.0), 0, asked.cpu)
+    gpus = np.where(workload.hybrid & (fraction == 0.0), 0, asked.gpu // MILLI)
+    pairs, kind, counts = np.unique(np.stack((cores, gpus), axis=1), axis=0, return_inverse=True, return_counts=True)
+    tasks = Tasks(
+        offered=offered,
+        runtime=runtime,
+        estimate=runtime if policy.placement.planned == ORACLE else estimate,
+        intensity=workload.compute_intensity,
+        memory_mb=workload.memory_mb,
+        fraction=fraction,
+        cores=asked.cpu,
+        gpus=asked.gpu,
+        kind=kind.reshape(-1).astype(np.int64),
+        rank=rank,
+        hybrid=workload.hybrid,
+        on_gpu=workload.gpus > 0,
+        usable=asked.cpu_usable + 2 * asked.gpu_usable + 4 * asked.both_usable,
+    )
+    needs = Needs(
+        cores=np.ascontiguousarray(pairs[:, 0]),
+        gpus=np.ascontiguousarray(pairs[:, 1]),
+        first=np.concatenate(([0], np.cumsum(counts)[:-1])).astype(np.int64),
+        size=np.zeros(len(pairs), np.int64),
+        heap=np.empty(len(workload), np.int64),
+        row_of_rank=row_of_rank,
+    )
+    return tasks, needs
+
+
+def _run(workload: Workload, cluster: Cluster, most: int) -> Run:
+    n, group = len(workload), cluster.groups[0]
+    counts = np.zeros(FIELDS, np.int64)
+    counts[FREE_CORES] = group.cores * MILLI
+    counts[FREE_GPUS] = np.array([(1 << group.gpus) - 1], np.uint64).view(np.int64)[0]
+    return Run(
+        counts=counts,
+        clock=np.full(2, workload.arrival_time[0] if n else 0.0),
+        ready=workload.arrival_time.copy(),
+        start=np.full(n, np.nan),
+        finish=np.full(n, np.nan),
+        device=np.full(n, -1),
+        held=np.zeros(n, np.int64),
+        gone=np.full(n, FINISH),
+        order=np.zeros(n, np.int64),
+        event_times=np.zeros(2 * most),
+        event_codes=np.zeros(2 * most, np.int64),
+        speeds=np.array([group.cpu_speed, group.gpu_speed, group.bandwidth_mb_per_second]),
+        gpus=group.gpus,
+    )
+
+
+def _plan(n: int, most: int, length: int, row_of_rank: IntArray) -> Plan:
+    words, starts = make_rank_set(n)
+    return Plan(
+        words=words,
+        starts=starts,
+        row_of_rank=row_of_rank,
+        fraction=np.full(n, np.nan),
+        held_cores=np.zeros(n, np.int64),
+        began=np.zeros(n, np.int64),
+        bookings=Bookings(
+            rank=np.empty(n, np.int64),
+            begin=np.empty(n),
+            fraction=np.empty(n),
+            cpu_time=np.empty(n),
+            gpu_time=np.empty(n),
+            latest=np.array([np.inf, -np.inf, -np.inf]),
+        ),
+        planned_cores=_releases(length),
+        planned_gpus=_releases(length),
+        running_cores=_releases(most),
+        running_gpus=_releases(most),
+    )
+
+
+def _releases(length: int) -> Releases:
+    return Releases(np.zeros(length), np.zeros(length, np.int64), np.zeros(length, np.int64))

@@ -1,0 +1,97 @@
+"""The event loop of orders whose scores change with the wait: none, list and easy."""
+
+import numpy as np
+
+from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, next_instant, pause, release
+from scheduler_sim.engine.kernels.pool.state import ARRIVED, EASY, EXTRA, FREE, HEAD, NONE, QUEUED, RUNNING, Run, Tasks
+from scheduler_sim.engine.kernels.structures.kinetic_tree import (
+    CPUS,
+    ROW,
+    UNTIL,
+    KineticTree,
+    enter,
+    find,
+    leave,
+    may_start,
+    settle,
+)
+from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
+from scheduler_sim.engine.kernels.structures.sorted_queue import EVERYTHING
+
+
+@kernel
+def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, until: float, max_events: int) -> None:
+    """Play whole instants up to `until` or until `max_events` events were applied."""
+    arrival, duration, expected, cpus, _, _ = tasks
+    counts, clock, start, finish, order, end_times, end_rows = run
+    leaf_of, nodes, masks, floors, spread, stack, shadow_times, plan_times, plan_rows = tree
+    easy = backfill == EASY
+    events = 0
+    while events < max_events:
+        now = next_instant(arrival, counts, end_times)
+        if now > until or now == np.inf:
+            pause(now, until, clock)
+            break
+        clock[0] = now
+        while True:
+            # See `ranked`: what did not pass the same head before does not pass it now.
+            same = counts[HEAD] >= 0 and (not easy or shadow_times[0] >= now)
+            while ends_by(now, counts, end_times):
+                row = release(now, cpus, counts, finish, order, end_times, end_rows)
+                if easy:
+                    drop_end(start[row] + expected[row], row, counts[RUNNING] + 1, plan_times, plan_rows)
+                events += 1
+                same = False
+            newest = -1
+            arrivals = 0
+            while arrives_by(now, arrival, counts):
+                newest = leaf_of[counts[ARRIVED]]
+                enter(now, newest, nodes, masks, floors, spread)
+                counts[ARRIVED] += 1
+                counts[QUEUED] += 1
+                arrivals += 1
+            events += arrivals
+            same = same and arrivals <= 1
+            if not same:
+                counts[HEAD] = -1
+            blocked = False
+            while counts[QUEUED] > 0 and nodes[0, CPUS] <= counts[FREE]:
+                if blocked and same:
+                    leaf = -1
+                    if newest >= 0 and may_start(now, newest, counts[FREE], shadow_times[0], counts[EXTRA], nodes):
+                        leaf = newest
+                    newest = -1
+                elif blocked:
+                    leaf = find(now, counts[FREE], shadow_times[0], counts[EXTRA], nodes, masks, stack, spread)
+                else:
+                    if nodes[0, UNTIL] < now:
+                        settle(now, 0, nodes, masks, floors, spread)
+                    row = int(nodes[0, ROW])
+                    leaf = leaf_of[row]
+                    blocked = cpus[row] > counts[FREE]
+                    same = same and blocked and row == counts[HEAD]
+                    if blocked and backfill == NONE:
+                        break
+                    if blocked and not same:
+                        counts[HEAD] = row
+                        shadow_times[0], counts[EXTRA] = np.inf, EVERYTHING
+                        if easy:
+                            shadow_times[0], counts[EXTRA] = shadow(
+                                now, counts[FREE], cpus[row], cpus, counts[RUNNING], plan_times, plan_rows
+                            )
+                    if blocked:
+                        continue
+                    counts[HEAD] = -1
+                if leaf < 0:
+                    break
+                row = int(nodes[leaf, ROW])
+                if easy:
+                    end = now + expected[row]
+                    if blocked and end > shadow_times[0]:
+                        counts[EXTRA] -= cpus[row]
+                    add_end(end, row, counts[RUNNING], plan_times, plan_rows)
+                leave(now, leaf, nodes, masks, floors, spread)
+                begin(now, row, duration, cpus, counts, start, finish, end_times, end_rows)
+            if not ends_by(now, counts, end_times):
+                break

@@ -1,0 +1,320 @@
+"""Conservative backfilling: every queued task, or the first few, holds a reservation that nothing may delay.
+
+A pass that lifts and replaces all reservations costs a search for each. It is left out when it can change nothing:
+no processor came free before it was planned to, nothing overran, and the last pass moved nothing, so that every
+reservation already lies at its earliest possible time given all others.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scheduler_sim.engine.jit import bare_kernel, kernel
+from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, next_instant, pause, release
+from scheduler_sim.engine.kernels.pool.state import ARRIVED, FREE, QUEUED, RUNNING, Run, Tasks
+from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
+from scheduler_sim.engine.kernels.structures.profile import Profile, clear, earliest, hold, make_profile, move_on
+from scheduler_sim.engine.workload import FloatArray, IntArray
+
+DUE, LISTED, DIRTY, PLANNED, OVERRUN = range(5)
+"""Places in `Plan.counts`: reservations in the heap, rows in the queue list (some started), whether the last pass moved
+something, expected ends in their heap, and whether something overran when the plan was last made."""
+
+
+class Plan(NamedTuple):
+    """The reservations.
+
+    Attributes:
+        counts: see above.
+        reservation: shape (n,), NaN for none.
+        due_times, due_rows: heap of the reservations.
+        end_times, end_rows: heap of expected ends; what has finished is dropped when it comes up.
+        queue: rows that have arrived, those that have started among them until the next sweep.
+        due: rows that are due at one instant.
+        buffer: for the merge sort.
+        scores: shape (n,), of queued tasks at the instant of the last sort.
+        profile: free processors over time.
+    """
+
+    counts: IntArray
+    reservation: FloatArray
+    due_times: FloatArray
+    due_rows: IntArray
+    end_times: FloatArray
+    end_rows: IntArray
+    queue: IntArray
+    due: IntArray
+    buffer: IntArray
+    scores: FloatArray
+    profile: Profile
+
+
+def make_plan(length: int, processors: int) -> Plan:
+    """Return the plan of an idle pool for `length` tasks."""
+    return Plan(
+        counts=np.zeros(5, np.int64),
+        reservation=np.full(length, np.nan),
+        due_times=np.empty(length),
+        due_rows=np.empty(length, np.int64),
+        end_times=np.empty(length),
+        end_rows=np.empty(length, np.int64),
+        queue=np.empty(length, np.int64),
+        due=np.empty(length, np.int64),
+        buffer=np.empty(length, np.int64),
+        scores=np.empty(length),
+        profile=make_profile(length, processors),
+    )
+
+
+@bare_kernel
+def _before(a: int, b: int, scores: FloatArray) -> bool:
+    return scores[a] < scores[b] or (scores[a] == scores[b] and a < b)
+
+
+@bare_kernel
+def _sort(now: float, rows: IntArray, first: int, last: int, tasks: Tasks, plan: Plan) -> None:
+    """Sort `rows[first:last]` by score at `now`, then row; quick where they are nearly sorted."""
+    buffer, scores = plan.buffer, plan.scores
+    for i in range(first, last):
+        row = rows[i]
+        scores[row] = tasks.base[row] - tasks.slope[row] * (now - tasks.arrival[row])
+    width = 1
+    while width < last - first:
+        for low in range(first, last - width, 2 * width):
+            middle = low + width
+            high = min(middle + width, last)
+            if not _before(rows[middle], rows[middle - 1], scores):
+                continue
+            for i in range(low, middle):
+                buffer[i] = rows[i]
+            left, right, at = low, middle, low
+            while left < middle and right < high:
+                if _before(rows[right], buffer[left], scores):
+                    rows[at] = rows[right]
+                    right += 1
+                else:
+                    rows[at] = buffer[left]
+                    left += 1
+                at += 1
+            while left < middle:
+                rows[at] = buffer[left]
+                left += 1
+                at += 1
+        width *= 2
+
+
+@bare_kernel
+def _sweep(run: Run, plan: Plan) -> int:
+    """Drop what has started from the queue list and return how many are left."""
+    kept = 0
+    for i in range(plan.counts[LISTED]):
+        row = plan.queue[i]
+        if np.isnan(run.start[row]):
+            plan.queue[kept] = row
+            kept += 1
+    plan.counts[LISTED] = kept
+    return kept
+
+
+@bare_kernel
+def _reserve(now: float, row: int, latest: float, tasks: Tasks, plan: Plan) -> None:
+    """Give the task its earliest time, never after `latest`.
+
+    Only a reservation of no length can fail to find its own place again: it holds nothing that others must respect.
+    """
+    time = min(earliest(plan.profile, now, tasks.expected[row], tasks.cpus[row]), latest)
+    plan.reservation[row] = time
+    hold(plan.profile, now, time, time + tasks.expected[row], tasks.cpus[row])
+
+
+@bare_kernel
+def _lift(now: float, row: int, tasks: Tasks, plan: Plan) -> None:
+    time = plan.reservation[row]
+    hold(plan.profile, now, time, time + tasks.expected[row], -tasks.cpus[row])
+    plan.reservation[row] = np.nan
+
+
+@bare_kernel
+def _add_due(row: int, plan: Plan) -> None:
+    heap_push(plan.due_times, plan.due_rows, plan.counts[DUE], plan.reservation[row], row)
+    plan.counts[DUE] += 1
+
+
+@bare_kernel
+def _start(now: float, row: int, tasks: Tasks, run: Run, plan: Plan) -> None:
+    plan.reservation[row] = np.nan
+    begin(now, row, tasks.duration, tasks.cpus, run.counts, run.start, run.finish, run.end_times, run.end_rows)
+    heap_push(plan.end_times, plan.end_rows, plan.counts[PLANNED], now + tasks.expected[row], row)
+    plan.counts[PLANNED] += 1
+
+
+@bare_kernel
+def _overran(now: float, run: Run, plan: Plan) -> bool:
+    """Tell whether some running task was expected to have ended by now."""
+    counts = plan.counts
+    while counts[PLANNED] > 0 and plan.end_times[0] <= now:
+        if run.finish[plan.end_rows[0]] > now:
+            return True
+        heap_pop(plan.end_times, plan.end_rows, counts[PLANNED])
+        counts[PLANNED] -= 1
+    return False
+
+
+@bare_kernel
+def _plan_running(now: float, tasks: Tasks, run: Run, plan: Plan) -> None:
+    """Make the profile hold what runs and nothing else."""
+    clear(plan.profile, run.counts[FREE])
+    for i in range(run.counts[RUNNING]):
+        row = run.end_rows[i]
+        plan.profile.counts[0] += tasks.cpus[row]
+        hold(plan.profile, now, now, run.start[row] + tasks.expected[row], tasks.cpus[row])
+
+
+@bare_kernel
+def _replace(now: float, chosen: int, all_together: bool, tasks: Tasks, run: Run, plan: Plan) -> bool:
+    """Lift and replace the reservations among the first `chosen` of the queue; tell whether one moved."""
+    moved = False
+    if all_together:
+        _plan_running(now, tasks, run, plan)
+    for i in range(chosen):
+        row = plan.queue[i]
+        time = plan.reservation[row]
+        if np.isnan(time):
+            continue
+        if all_together:
+            _reserve(now, row, np.inf, tasks, plan)
+        else:
+            _lift(now, row, tasks, plan)
+            _reserve(now, row, time, tasks, plan)
+            if plan.reservation[row] != time:
+                moved = True
+    return moved
+
+
+@bare_kernel
+def _evict(now: float, chosen: int, queued: int, tasks: Tasks, plan: Plan) -> bool:
+    """Lift the reservations behind the first `chosen` of the queue; tell whether there was one."""
+    found = False
+    for i in range(chosen, queued):
+        row = plan.queue[i]
+        if not np.isnan(plan.reservation[row]):
+            _lift(now, row, tasks, plan)
+            found = True
+    return found
+
+
+@bare_kernel
+def _act_on_all(now: float, depth: int, early: bool, tasks: Tasks, run: Run, plan: Plan) -> None:
+    """Act with a sorted queue: after an early end or an overrun, and whenever the depth is limited."""
+    counts = plan.counts
+    queued = _sweep(run, plan)
+    _sort(now, plan.queue, 0, queued, tasks, plan)
+    chosen = min(depth, queued)
+    overrun = _overran(now, run, plan)
+    counts[OVERRUN] = overrun
+    missed = counts[DUE] > 0 and plan.due_times[0] < now
+    evicted = _evict(now, chosen, queued, tasks, plan)
+    if overrun or missed or early or evicted or counts[DIRTY] != 0:
+        counts[DIRTY] = _replace(now, chosen, overrun or missed, tasks, run, plan)
+    while True:
+        for i in range(chosen):
+            row = plan.queue[i]
+            if np.isnan(plan.reservation[row]):
+                _reserve(now, row, np.inf, tasks, plan)
+        for i in range(chosen):
+            row = plan.queue[i]
+            if plan.reservation[row] == now and tasks.cpus[row] <= run.counts[FREE]:
+                _start(now, row, tasks, run, plan)
+        before = queued
+        queued = _sweep(run, plan)
+        chosen = min(depth, queued)
+        if queued == before or before <= depth:
+            break
+    counts[DUE] = 0
+    for i in range(chosen):
+        _add_due(plan.queue[i], plan)
+
+
+@bare_kernel
+def _act_on_new(now: float, first: int, tasks: Tasks, run: Run, plan: Plan) -> None:
+    """Act when every reservation already lies at its earliest time: reserve what lies in the queue from `first`."""
+    counts = plan.counts
+    counts[OVERRUN] = 0
+    if counts[LISTED] - first > 1:
+        _sort(now, plan.queue, first, counts[LISTED], tasks, plan)
+    for i in range(first, counts[LISTED]):
+        _reserve(now, plan.queue[i], np.inf, tasks, plan)
+        _add_due(plan.queue[i], plan)
+    due = 0
+    while counts[DUE] > 0 and plan.due_times[0] == now:
+        plan.due[due] = plan.due_rows[0]
+        due += 1
+        heap_pop(plan.due_times, plan.due_rows, counts[DUE])
+        counts[DUE] -= 1
+    if due > 1:
+        _sort(now, plan.due, 0, due, tasks, plan)
+    for i in range(due):
+        row = plan.due[i]
+        if tasks.cpus[row] <= run.counts[FREE]:
+            _start(now, row, tasks, run, plan)
+        else:
+            _add_due(row, plan)
+    if counts[LISTED] > 2 * run.counts[QUEUED] + 64:
+        _sweep(run, plan)
+
+
+@bare_kernel
+def next_reservation(now: float, plan: Plan) -> float:
+    """Return the earliest reservation after `now`, infinity for none.
+
+    While a task overruns, reservations wait for the next arrival or completion: no processor comes free before, and
+    the plan would only be put off again and again by as little as the shortest estimate.
+    """
+    counts = plan.counts
+    if counts[DUE] == 0 or counts[OVERRUN] != 0:
+        return np.inf
+    if plan.due_times[0] > now:
+        return float(plan.due_times[0])
+    earliest_time = np.inf
+    for i in range(counts[DUE]):
+        if plan.due_times[i] > now:
+            earliest_time = min(earliest_time, plan.due_times[i])
+    return earliest_time
+
+
+@kernel
+def advance_conservative(depth: int, tasks: Tasks, run: Run, plan: Plan, until: float, max_events: int) -> None:
+    """Play whole instants up to `until` or until `max_events` events were applied; `depth` tasks hold reservations."""
+    counts = run.counts
+    events = 0
+    while events < max_events:
+        now = min(next_instant(tasks.arrival, run.counts, run.end_times), next_reservation(run.clock[0], plan))
+        if now > until or now == np.inf:
+            pause(now, until, run.clock)
+            break
+        run.clock[0] = now
+        events += 1
+        while True:
+            move_on(plan.profile, now)
+            early = False
+            while ends_by(now, run.counts, run.end_times):
+                row = release(now, tasks.cpus, run.counts, run.finish, run.order, run.end_times, run.end_rows)
+                planned = run.start[row] + tasks.expected[row]
+                if planned > now:
+                    hold(plan.profile, now, now, planned, -tasks.cpus[row])
+                    early = True
+                events += 1
+            first = plan.counts[LISTED]
+            while arrives_by(now, tasks.arrival, run.counts):
+                plan.queue[plan.counts[LISTED]] = counts[ARRIVED]
+                plan.counts[LISTED] += 1
+                counts[ARRIVED] += 1
+                counts[QUEUED] += 1
+                events += 1
+            missed = plan.counts[DUE] > 0 and plan.due_times[0] < now
+            if depth < len(tasks.arrival) or early or missed or plan.counts[DIRTY] != 0 or _overran(now, run, plan):
+                _act_on_all(now, depth, early, tasks, run, plan)
+            else:
+                _act_on_new(now, first, tasks, run, plan)
+            if not ends_by(now, run.counts, run.end_times):
+                break

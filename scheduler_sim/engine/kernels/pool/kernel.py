@@ -1,0 +1,161 @@
+"""One pool of processors playing rigid tasks without dependencies."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.errors import InvalidWorkload
+from scheduler_sim.engine.kernels.pool.aging import advance_aging
+from scheduler_sim.engine.kernels.pool.conservative import advance_conservative, make_plan
+from scheduler_sim.engine.kernels.pool.learned import learned_loop
+from scheduler_sim.engine.kernels.pool.ranked import advance_ranked
+from scheduler_sim.engine.kernels.pool.state import (
+    CONSERVATIVE,
+    FIELDS,
+    FINISHED,
+    FREE,
+    HEAD,
+    NONE,
+    QUEUED,
+    RUNNING,
+    UNSORTED,
+    Run,
+    Tasks,
+)
+from scheduler_sim.engine.kernels.pool.strict import advance_strictly
+from scheduler_sim.engine.kernels.structures.kinetic_tree import make_kinetic_tree
+from scheduler_sim.engine.kernels.structures.sorted_queue import make_sorted_queue, ranks
+from scheduler_sim.engine.policies import Policy, Scores
+from scheduler_sim.engine.policies.order import LEARNED
+from scheduler_sim.engine.simulation import Options, Outcome
+from scheduler_sim.engine.workload import IntArray, Workload
+
+
+class PoolKernel:
+    """The event loop of a pool; picks the queue structure that suits the order and the backfill.
+
+    Raises:
+        InvalidWorkload: tasks that need GPUs, fractions of a processor, parents, or more processors than there are.
+    """
+
+    def __init__(
+        self, *, workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, options: Options
+    ) -> None:
+        _check(workload, cluster)
+        n = len(workload)
+        processors = cluster.cores
+        speed = cluster.groups[0].cpu_speed
+        expected = workload.duration_estimate / speed
+        duration = workload.runtime / speed
+        self._tasks = Tasks(
+            arrival=workload.arrival_time,
+            duration=np.minimum(duration, expected) if options.kill_at_estimate else duration,
+            expected=expected,
+            cpus=workload.cpus.astype(np.int64),
+            base=scores.base,
+            slope=np.zeros(n) if scores.slope is None else scores.slope,
+        )
+        most_running = min(n, processors)
+        self._run = Run(
+            counts=np.zeros(FIELDS, np.int64),
+            clock=np.full(2, workload.arrival_time[0] if n else 0.0),
+            start=np.full(n, np.nan),
+            finish=np.full(n, np.nan),
+            order=np.zeros(n, np.int64),
+            end_times=np.zeros(most_running),
+            end_rows=np.zeros(most_running, np.int64),
+        )
+        self._run.counts[FREE] = processors
+        # The same for every task from the start: another thread may look while the kernel plays.
+        self._node = np.zeros(n, np.int64)
+        self._device = np.full(n, -1)
+        self._gpu_fraction = np.zeros(n)
+        self._run.counts[HEAD] = -1
+        self._static = scores.slope is None or not scores.slope.any()
+        self._advance = self._choose(policy.backfill.code, n, processors, options, scores)
+
+    def _choose(
+        self, backfill: int, n: int, processors: int, options: Options, scores: Scores
+    ) -> Callable[[float, int], None]:
+        tasks, run = self._tasks, self._run
+        if scores.kind == LEARNED:
+            return learned_loop(backfill, processors, tasks, run, scores)
+        if backfill == CONSERVATIVE:
+            plan = make_plan(n, processors)
+            depth = max(n, 1) if options.conservative_depth is None else options.conservative_depth
+            return lambda until, events: advance_conservative(depth, tasks, run, plan, until, events)
+        if self._static and backfill == NONE:
+            rank_of, row_at, queue = self._ranks()
+            return lambda until, events: advance_strictly(tasks, run, rank_of, row_at, queue, until, events)
+        if self._static:
+            sorted_queue = make_sorted_queue(tasks.base, len(run.end_rows))
+            return lambda until, events: advance_ranked(backfill, tasks, run, sorted_queue, until, events)
+        kinetic = make_kinetic_tree(
+            base=tasks.base,
+            slope=tasks.slope,
+            arrival=tasks.arrival,
+            cpus=tasks.cpus,
+            expected=tasks.expected,
+            by_cpus=backfill != NONE,
+            most_running=len(run.end_rows),
+        )
+        return lambda until, events: advance_aging(backfill, tasks, run, kinetic, until, events)
+
+    def _ranks(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Return the ranks of rows, the rows of ranks and room for a queue; empty where ranks are rows."""
+        base = self._tasks.base
+        if (base[1:] >= base[:-1]).all():
+            nothing = np.empty(0, np.int64)
+            return nothing, nothing, nothing
+        rank_of, row_at = ranks(base)
+        return rank_of, row_at, np.empty(len(base), np.int64)
+
+    @property
+    def clock(self) -> float:
+        """The simulated time up to which all events are applied."""
+        return float(self._run.clock.max())
+
+    @property
+    def finished(self) -> int:
+        """How many tasks have finished."""
+        return int(self._run.counts[FINISHED])
+
+    @property
+    def queued(self) -> int:
+        """How many tasks have arrived and not started."""
+        return int(self._run.counts[QUEUED])
+
+    @property
+    def running(self) -> int:
+        """How many tasks have started and not finished."""
+        return int(self._run.counts[RUNNING])
+
+    def advance(self, *, until_time: float, max_events: int) -> None:
+        """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events."""
+        self._advance(until_time, max_events)
+        if self._run.counts[UNSORTED]:
+            finished = self._run.order[: self.finished]
+            finished[:] = finished[np.lexsort((finished, self._run.finish[finished]))]
+            self._run.counts[UNSORTED] = 0
+
+    def outcome(self) -> Outcome:
+        """Return the present outcome; the arrays are views that later calls of `advance` change."""
+        return Outcome(
+            ready_time=self._tasks.arrival,
+            start_time=self._run.start,
+            finish_time=self._run.finish,
+            node=self._node,
+            device=self._device,
+            gpu_fraction=self._gpu_fraction,
+            completion_order=self._run.order[: self.finished],
+        )
+
+
+def _check(workload: Workload, cluster: Cluster) -> None:
+    if workload.parents.count or workload.hybrid.any() or workload.gpus.any():
+        raise InvalidWorkload("A pool of processors plays rigid tasks without GPUs and dependencies only.")
+    if (workload.cpus != np.floor(workload.cpus)).any():
+        raise InvalidWorkload("A pool of processors plays tasks that need whole processors only.")
+    if len(workload) and workload.cpus.max() > cluster.cores:
+        raise InvalidWorkload(f"A task needs {workload.cpus.max():.0f} processors and the pool has {cluster.cores}.")

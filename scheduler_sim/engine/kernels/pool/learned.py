@@ -1,0 +1,198 @@
+"""The event loop of a pool for learned scores, which look at the state of the machine and so change at each event.
+
+Every score is computed once an instant, before anything starts: what starts within the instant changes the free
+processors, not the ranking. Nothing is computed while no queued task would fit. What a score needs of the queued tasks
+lies in columns beside the queue, in no order, so that scoring is a plain pass over memory.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, next_instant, pause, release
+from scheduler_sim.engine.kernels.pool.state import ARRIVED, EASY, FREE, LIST, NONE, QUEUED, RUNNING, Run, Tasks
+from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
+from scheduler_sim.engine.learning.scoring import blend, rate
+from scheduler_sim.engine.policies import Scores
+from scheduler_sim.engine.workload import FloatArray, IntArray
+
+
+class Queue(NamedTuple):
+    """The queued tasks in no order (places 0 to queued - 1 are in use) and the running ones by expected end.
+
+    Attributes:
+        rows: which tasks.
+        cpus: processors requested.
+        expected: seconds.
+        arrival: seconds.
+        r, n: features, see `scoring.task_features`.
+        wait, excess, scores: at the present instant.
+        folded: shape (length of the parameter vector,), see `scoring.blend`.
+        planned_times, planned_rows: see `planned_ends`.
+    """
+
+    rows: IntArray
+    cpus: IntArray
+    expected: FloatArray
+    arrival: FloatArray
+    r: FloatArray
+    n: FloatArray
+    wait: FloatArray
+    excess: FloatArray
+    scores: FloatArray
+    folded: FloatArray
+    planned_times: FloatArray
+    planned_rows: IntArray
+
+
+def make_queue(length: int, most_running: int, weights: int) -> Queue:
+    """Return an empty queue with room for `length` tasks, of which `most_running` run at a time."""
+    return Queue(
+        rows=np.empty(length, np.int64),
+        cpus=np.empty(length, np.int64),
+        expected=np.empty(length),
+        arrival=np.empty(length),
+        r=np.empty(length),
+        n=np.empty(length),
+        wait=np.empty(length),
+        excess=np.empty(length),
+        scores=np.empty(length),
+        folded=np.empty(weights),
+        planned_times=np.empty(most_running),
+        planned_rows=np.empty(most_running, np.int64),
+    )
+
+
+@kernel
+def _some_fit(queued: int, free: int, cpus: IntArray) -> bool:
+    for i in range(queued):  # noqa: SIM110  (the compiler takes no generator)
+        if cpus[i] <= free:
+            return True
+    return False
+
+
+@kernel
+def _work_ahead(now: float, running: int, cpus: IntArray, times: FloatArray, rows: IntArray) -> float:
+    """Return the processor-seconds that running tasks are expected to have left."""
+    work = 0.0
+    for i in range(running):
+        work += max(times[i] - now, 0.0) * cpus[rows[i]]
+    return work
+
+
+@kernel
+def _lowest(
+    now: float,
+    queued: int,
+    limit: int,
+    shadow_time: float,
+    extra: int,
+    rows: IntArray,
+    cpus: IntArray,
+    expected: FloatArray,
+    scores: FloatArray,
+) -> int:
+    """Return the place of the lowest score among the tasks that may start, -1 for none."""
+    chosen = -1
+    best = np.inf
+    for i in range(queued):
+        if scores[i] > best or cpus[i] > limit or (now + expected[i] > shadow_time and cpus[i] > extra):
+            continue
+        if chosen < 0 or scores[i] < best or rows[i] < rows[chosen]:
+            chosen = i
+            best = scores[i]
+    return chosen
+
+
+@kernel
+def advance_learned(
+    backfill: int,
+    processors: int,
+    tasks: Tasks,
+    run: Run,
+    queue: Queue,
+    features: FloatArray,
+    parameters: FloatArray,
+    until: float,
+    max_events: int,
+) -> None:
+    """Play whole instants up to `until` or until `max_events` events were applied; backfill none, list or easy."""
+    all_arrival, duration, all_expected, all_cpus = tasks.arrival, tasks.duration, tasks.expected, tasks.cpus
+    counts, start, finish, order = run.counts, run.start, run.finish, run.order
+    end_times, end_rows = run.end_times, run.end_rows
+    rows, cpus, expected, arrival = queue.rows, queue.cpus, queue.expected, queue.arrival
+    r, n, wait, excess, scores, folded = queue.r, queue.n, queue.wait, queue.excess, queue.scores, queue.folded
+    planned_times, planned_rows = queue.planned_times, queue.planned_rows
+    everything = 2**62
+    events = 0
+    while events < max_events:
+        now = next_instant(all_arrival, counts, end_times)
+        if now > until or now == np.inf:
+            pause(now, until, run.clock)
+            break
+        run.clock[0] = now
+        while True:
+            while ends_by(now, counts, end_times):
+                running = counts[RUNNING]
+                row = release(now, all_cpus, counts, finish, order, end_times, end_rows)
+                drop_end(start[row] + all_expected[row], row, running, planned_times, planned_rows)
+                events += 1
+            while arrives_by(now, all_arrival, counts):
+                at, row = counts[QUEUED], counts[ARRIVED]
+                rows[at], cpus[at], expected[at] = row, all_cpus[row], all_expected[row]
+                arrival[at], r[at], n[at] = all_arrival[row], features[row, 0], features[row, 1]
+                counts[QUEUED] += 1
+                counts[ARRIVED] += 1
+                events += 1
+            shadow_time = np.inf
+            extra = everything
+            reserved = backfill == LIST
+            scored = False
+            while _some_fit(counts[QUEUED], counts[FREE], cpus):
+                if not scored:
+                    scored = True
+                    work = _work_ahead(now, counts[RUNNING], all_cpus, planned_times, planned_rows)
+                    free = counts[FREE]
+                    blend(parameters, free / processors, counts[QUEUED], work / processors, folded)
+                    for i in range(counts[QUEUED]):
+                        wait[i] = now - arrival[i]
+                        excess[i] = (cpus[i] - free) / processors
+                    rate(parameters, folded, r, n, wait, excess, counts[QUEUED], scores)
+                limit = counts[FREE] if reserved else everything
+                i = _lowest(now, counts[QUEUED], limit, shadow_time, extra, rows, cpus, expected, scores)
+                if i < 0:
+                    break
+                if cpus[i] > counts[FREE]:
+                    if backfill == NONE:
+                        break
+                    shadow_time, extra = shadow(
+                        now, counts[FREE], cpus[i], all_cpus, counts[RUNNING], planned_times, planned_rows
+                    )
+                    reserved = True
+                    continue
+                if backfill == EASY and reserved and now + expected[i] > shadow_time:
+                    extra -= cpus[i]
+                row = rows[i]
+                add_end(now + all_expected[row], row, counts[RUNNING], planned_times, planned_rows)
+                begin(now, row, duration, all_cpus, counts, start, finish, end_times, end_rows)
+                last = counts[QUEUED]
+                rows[i], cpus[i], expected[i], arrival[i] = rows[last], cpus[last], expected[last], arrival[last]
+                r[i], n[i], scores[i] = r[last], n[last], scores[last]
+            if not ends_by(now, counts, end_times):
+                break
+
+
+def learned_loop(
+    backfill: int, processors: int, tasks: Tasks, run: Run, scores: Scores
+) -> Callable[[float, int], None]:
+    """Return the event loop of a pool under a learned score."""
+    features, parameters = scores.features, scores.parameters
+    if features is None or parameters is None:
+        raise InvalidPolicy("A learned score needs features and weights.")
+    queue = make_queue(len(tasks.arrival), len(run.end_rows), len(parameters))
+    return lambda until, events: advance_learned(
+        backfill, processors, tasks, run, queue, features, parameters, until, events
+    )

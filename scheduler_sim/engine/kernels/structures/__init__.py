@@ -1,0 +1,1 @@
+"""The ordered sets, queues and lists of releases that the kernels share."""
