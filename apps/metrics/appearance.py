@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from zlib import crc32
 
-from scheduler_sim.engine.policies import READY_MADE
+from scheduler_sim.engine.policies import READY_MADE, read_parts
 from scheduler_sim.engine.policies.placement import DEFAULT_PLACEMENT
 
 COLOURS = 12
@@ -74,8 +74,10 @@ def appearance(scheduler: str) -> Appearance:
     The order gives the colour and the backfilling the dash, so that `sjf` and `sjf+easy` look like the relatives they
     are. Policies that differ in placement alone take the placement's colour; ready-made ones are drawn solid.
     """
-    rest, _, placement = READY_MADE.get(scheduler, scheduler).partition("@")
-    order, _, backfill = rest.partition("+")
+    parts = read_parts(READY_MADE.get(scheduler, scheduler))
+    order, backfill, placement = (
+        parts[kind].name if kind in parts else "" for kind in ("order", "backfill", "placement")
+    )
     if not placement or placement == DEFAULT_PLACEMENT:
         colour = _ORDER_COLOURS.get(order, _of_unknown(order))
     else:

@@ -1,6 +1,6 @@
 """The readable face of the kernels: construct, advance, read the outcome."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from zlib import crc32
 
@@ -19,7 +19,7 @@ class Options:
         kill_at_estimate: end a task when its estimate is used up.
         split_model: `concurrent` or `sequential` sides of a hybrid task.
         conservative_depth: how many queued tasks hold a reservation under conservative backfilling; the
-            others wait without one. None for all of them.
+            others wait without one. None for all of them; a policy that says `conservative(depth=...)` goes before.
     """
 
     kill_at_estimate: bool = False
@@ -91,6 +91,9 @@ class Simulation:
     options: Options = field(default_factory=Options)
 
     def __post_init__(self) -> None:
+        depth = self.policy.backfill.value("depth") if self.policy.backfill.having("depth") else None
+        if depth is not None:
+            self.options = replace(self.options, conservative_depth=depth)
         self.kernel = self._make_kernel()
 
     def _make_kernel(self) -> Kernel:

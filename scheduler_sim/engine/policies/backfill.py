@@ -1,12 +1,13 @@
 """What may pass a task that does not fit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from scheduler_sim.engine.policies.parameter import Adjustable, Parameter, Value, whole
 from scheduler_sim.engine.policies.registry import Registry
 
 
 @dataclass(frozen=True)
-class Backfill:
+class Backfill(Adjustable):
     """A registered way of backfilling.
 
     Attributes:
@@ -14,12 +15,15 @@ class Backfill:
         code: the integer the kernels know it by.
         rule: one sentence for the help pages.
         source: paper and year, or `classic`.
+        parameters, values: see `Adjustable`.
     """
 
     name: str
     code: int
     rule: str
     source: str
+    parameters: tuple[Parameter, ...] = field(default=(), kw_only=True)
+    values: tuple[tuple[str, Value], ...] = field(default=(), kw_only=True)
 
 
 BACKFILLS: Registry[Backfill] = Registry("backfill")
@@ -37,5 +41,13 @@ CONSERVATIVE = BACKFILLS.register(
         3,
         "Every queued task holds a reservation; none may be delayed.",
         "Mu'alem & Feitelson, IEEE TPDS 2001",
+        parameters=(
+            whole(
+                "depth",
+                unit="tasks",
+                default=None,
+                rule="How many queued tasks hold a reservation; by default as many as the run says, or all.",
+            ),
+        ),
     )
 )

@@ -1,11 +1,12 @@
 """What an order is: a score by which ready tasks are tried, lowest first."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.policies.parameter import Adjustable, Parameter, Value
 from scheduler_sim.engine.policies.registry import Registry
 from scheduler_sim.engine.workload import FloatArray, Workload
 
@@ -70,7 +71,7 @@ class ScoreContext:
 
 
 @dataclass(frozen=True)
-class Order:
+class Order(Adjustable):
     """A registered order.
 
     Attributes:
@@ -80,6 +81,7 @@ class Order:
         scores: computes the scores of a workload.
         clairvoyant: true when the score uses the true runtime.
         model_version: of the stored model behind it, None when there is none.
+        parameters, values: see `Adjustable`.
     """
 
     name: str
@@ -88,6 +90,8 @@ class Order:
     scores: Callable[[ScoreContext], Scores]
     clairvoyant: bool = False
     model_version: int | None = None
+    parameters: tuple[Parameter, ...] = field(default=(), kw_only=True)
+    values: tuple[tuple[str, Value], ...] = field(default=(), kw_only=True)
 
 
 ORDERS: Registry[Order] = Registry("order")

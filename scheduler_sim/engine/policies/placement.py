@@ -1,12 +1,13 @@
 """Where a task goes: the node and, for a task that may be split, its GPU fraction and device."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.policies.agent import Learner
+from scheduler_sim.engine.policies.parameter import Adjustable, Parameter, Value
 from scheduler_sim.engine.policies.registry import Registry
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
@@ -60,7 +61,7 @@ def by_intensity(context: ChoiceContext) -> Choices:
 
 
 @dataclass(frozen=True)
-class Placement:
+class Placement(Adjustable):
     """A registered placement.
 
     Attributes:
@@ -73,6 +74,7 @@ class Placement:
         planned: one of the planning codes above; a planned one other than `PREDICTED` ignores `choices`.
         in_turn: GPUs of a node are taken in turn rather than lowest number first.
         model_version: of the stored model behind it, None when there is none.
+        parameters, values: see `Adjustable`.
     """
 
     name: str
@@ -84,6 +86,8 @@ class Placement:
     planned: int = NOT_PLANNED
     in_turn: bool = False
     model_version: int | None = None
+    parameters: tuple[Parameter, ...] = field(default=(), kw_only=True)
+    values: tuple[tuple[str, Value], ...] = field(default=(), kw_only=True)
 
 
 PLACEMENTS: Registry[Placement] = Registry("placement")

@@ -1,19 +1,27 @@
-"""A policy is three small choices: `order[+backfill][@placement]`."""
+"""A policy is four small choices: `order[+backfill][@placement][~preemption]`, three of which have a default."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.policies import orders, placements
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
+from scheduler_sim.engine.policies.grammar import Written, read_parts, split_outside
 from scheduler_sim.engine.policies.order import ORDERS, Order
 from scheduler_sim.engine.policies.placement import DEFAULT_PLACEMENT, PLACEMENTS, Placement
-from scheduler_sim.engine.policies.registry import unknown_name
+from scheduler_sim.engine.policies.preemption import PREEMPTIONS, RUN_ON, Preemption
+from scheduler_sim.engine.policies.registry import Registry, unknown_name
 
 __all__ = ["READY_MADE", "Policy", "orders", "parse_policies", "parse_policy", "placements"]
 
 ORDER_SOURCES: dict[str, Callable[[str], Order]] = {}
 """Where orders written `prefix:name` come from, by prefix; whoever stores such orders registers itself here."""
+
+PartType = TypeVar("PartType", Backfill, Placement, Preemption)
+
+LONGEST_NAME = 100
+"""Characters of a policy's name that stored rows have room for."""
 
 READY_MADE: dict[str, str] = {
     "round_robin": "fcfs+list@round_robin",
@@ -29,20 +37,23 @@ READY_MADE: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Policy:
-    """One way to schedule: in which order, what may pass a blocked head, and where a task goes."""
+    """One way to schedule: in which order, what may pass a blocked head, where a task goes and what may stop it."""
 
     order: Order
     backfill: Backfill
     placement: Placement
+    preemption: Preemption = RUN_ON
 
     @property
     def name(self) -> str:
         """The name under which results are stored; defaults are left out."""
-        text = self.order.name
-        if self.backfill.name != "none":
-            text += f"+{self.backfill.name}"
-        if self.placement.name != DEFAULT_PLACEMENT:
-            text += f"@{self.placement.name}"
+        text = self.order.text
+        if self.backfill.text != "none":
+            text += f"+{self.backfill.text}"
+        if self.placement.text != DEFAULT_PLACEMENT:
+            text += f"@{self.placement.text}"
+        if self.preemption != RUN_ON:
+            text += f"~{self.preemption.text}"
         return next((short for short, long in READY_MADE.items() if long == text), text)
 
     @property
@@ -57,24 +68,32 @@ class Policy:
 
 
 def parse_policy(text: str) -> Policy:
-    """Read one policy such as `fcfs`, `sjf+easy` or `wfp3+conservative@best_fit`.
+    """Read one policy such as `fcfs`, `sjf+easy(depth=100)` or `wfp3+conservative@best_fit`.
 
     Raises:
-        InvalidPolicy: a part that is not registered; the sentence names the nearest and all valid ones.
+        InvalidPolicy: a part or a parameter that is not registered, or a value it does not take; the sentence names
+            the nearest and all valid ones.
     """
     text = text.strip()
-    whole = READY_MADE.get(text, text)
-    rest, at, placement = whole.partition("@")
-    order, plus, backfill = rest.partition("+")
-    if not order or (plus and not backfill) or (at and not placement):
-        raise InvalidPolicy(f"{text!r} is not a policy. Write order[+backfill][@placement], for example sjf+easy.")
-    if order not in ORDERS and order == text and ":" not in order:
+    parts = read_parts(READY_MADE.get(text, text))
+    order = parts["order"]
+    if order.name not in ORDERS and order.name == text and ":" not in text:
         raise InvalidPolicy(unknown_name("policy", text, list(dict.fromkeys([*ORDERS.names(), *READY_MADE]))))
-    return Policy(
-        order=_find_order(order),
-        backfill=BACKFILLS[backfill or "none"],
-        placement=PLACEMENTS[placement or DEFAULT_PLACEMENT],
+    policy = Policy(
+        order=_find_order(order.name).with_values(order.parameters),
+        backfill=_find(BACKFILLS, parts.get("backfill"), "none"),
+        placement=_find(PLACEMENTS, parts.get("placement"), DEFAULT_PLACEMENT),
+        preemption=_find(PREEMPTIONS, parts.get("preemption"), "none"),
     )
+    if len(policy.name) > LONGEST_NAME:
+        raise InvalidPolicy(f"{policy.name!r} is longer than {LONGEST_NAME} characters, the most a policy's name has.")
+    return policy
+
+
+def _find(registry: Registry[PartType], written: Written | None, default: str) -> PartType:
+    if written is None:
+        return registry[default]
+    return registry[written.name].with_values(written.parameters)
 
 
 def _find_order(name: str) -> Order:
@@ -85,12 +104,12 @@ def _find_order(name: str) -> Order:
 
 
 def parse_policies(text: str) -> list[Policy]:
-    """Read a comma-separated list of policies.
+    """Read a list of policies with commas between them; a comma inside brackets belongs to the parameters.
 
     Raises:
         InvalidPolicy: the list is empty, a policy is unknown or stands in it twice.
     """
-    policies = [parse_policy(part) for part in text.split(",") if part.strip()]
+    policies = [parse_policy(part) for part in split_outside(text, ",") if part.strip()]
     if not policies:
         raise InvalidPolicy("The list of policies is empty.")
     names = [policy.name for policy in policies]
