@@ -26,9 +26,9 @@ django.setup()
 from django.core.management import call_command  # noqa: E402 Django's apps come first
 from django.db import connection  # noqa: E402
 
-from apps.live.batches import ResultBatch  # noqa: E402
 from apps.live.models import SimulationState  # noqa: E402
-from apps.live.writer import ResultWriter  # noqa: E402
+from apps.live.store.batches import ResultBatch  # noqa: E402
+from apps.live.store.writer import ResultWriter  # noqa: E402
 from apps.metrics.cache import remember  # noqa: E402
 from apps.metrics.models import Metric  # noqa: E402
 from apps.results.models import Run, SchedulerResult  # noqa: E402

@@ -28,14 +28,16 @@ import pandas as pd  # noqa: E402 Django's apps come first
 from django.core.management import call_command  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 
-from apps.live.batches import ResultBatch  # noqa: E402
 from apps.live.models import SimulationState  # noqa: E402
-from apps.live.writer import ResultWriter  # noqa: E402
+from apps.live.store.batches import ResultBatch  # noqa: E402
+from apps.live.store.writer import ResultWriter  # noqa: E402
 from apps.results.models import Run, SchedulerResult  # noqa: E402
 from apps.results.services import deletions_finish, run_delete  # noqa: E402
 from apps.tasks.models import Workload  # noqa: E402
-from scheduler_sim import pgcopy  # noqa: E402
-from scheduler_sim.columnar import _prepare, insert_blocks, insert_objects  # noqa: E402
+from scheduler_sim.columnar import postgres  # noqa: E402
+from scheduler_sim.columnar.insert import insert_blocks  # noqa: E402
+from scheduler_sim.columnar.objects import insert_objects  # noqa: E402
+from scheduler_sim.columnar.prepare import prepare  # noqa: E402
 
 POLICIES = ("fcfs", "fcfs+easy", "sjf", "sjf+easy", "wfp3", "wfp3+easy", "f1", "f1+easy")
 BATCH_ROWS = 5_000
@@ -182,12 +184,12 @@ def physical_limit(rows: int) -> None:
     name, options.db_table = options.db_table, table
     try:
         blocks = [
-            _prepare(SchedulerResult, {"run_id": 1, "scheduler": policy, **part})
+            prepare(SchedulerResult, {"run_id": 1, "scheduler": policy, **part})
             for batch in batches(rows)
             for policy, part in batch.items()
         ]
         began = time.perf_counter()
-        pgcopy.copy_blocks(connection, SchedulerResult, blocks, chunk_rows=16_384)
+        postgres.copy_blocks(connection, SchedulerResult, blocks, chunk_rows=16_384)
         physical_limit.seconds = time.perf_counter() - began  # type: ignore[attr-defined] without making the rows
     finally:
         options.db_table = name

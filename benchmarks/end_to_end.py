@@ -83,11 +83,11 @@ def play_watched(workload: str, born_at: float) -> None:
     django.setup()
     from django.core.management import call_command
 
-    from apps.live import runner
-    from apps.live.conclusion import Ending
     from apps.live.management.commands import runsimulation
-    from apps.live.publisher import Publisher
-    from apps.live.writer import ResultWriter
+    from apps.live.play import runner
+    from apps.live.play.conclusion import Ending
+    from apps.live.store.writer import ResultWriter
+    from apps.live.wire.publisher import Publisher
 
     watch = Watch()
     first, second, third, fourth, fifth, sixth, seventh, rest = PARTS

@@ -97,7 +97,7 @@ def fill(rows: int) -> int:
                 "energy_joules": np.full(TASKS, 100.0),
                 "cost_usd": np.full(TASKS, 0.01),
             }
-            SchedulerResult.objects.insert_columns(run_id=run.pk, scheduler=scheduler, columns=columns)
+            SchedulerResult.objects.bulk_create_columns(run_id=run.pk, parts={scheduler: columns})
             total(run, scheduler, number)
         keys_of_run = SchedulerResult.objects.order_by("-pk").values_list("pk", flat=True)
         last = keys_of_run.first()

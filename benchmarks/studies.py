@@ -56,7 +56,7 @@ def main() -> None:
 
 def definition(name: str, *, tasks: int, **changes: Any) -> Any:
     """Return a study whose workloads nobody has, so that it begins from nothing."""
-    from apps.live.studies.definition import Definition
+    from apps.studies.definition import Definition
 
     parameters = {"processors": 256, "load": 1.0 + time.time() % 1e6 * 1e-12}
     document = {
@@ -75,8 +75,8 @@ def scaling(numbers: list[int], *, tasks: int, seeds: int) -> None:
     `store` generates and stores the workloads and the runs' rows, `play` ends with the study's figures and intervals.
     CPU seconds are of the workers, their start included, and of this process.
     """
-    from apps.live.studies.execution import study_play
-    from apps.live.studies.report import study_document
+    from apps.studies.play.execution import study_play
+    from apps.studies.report.tables import study_document
 
     print(
         f"{'workers':>8} {'runs':>6} {'plays':>6} {'store s':>8} {'play s':>8} {'all s':>8} {'speed-up':>9} "
@@ -137,9 +137,9 @@ class Measured:
 
 def measure_one(tasks: int) -> Measured:
     """Play one run in this process, warmed up on a small one."""
-    from apps.live.studies.grid import runs_store, study_store
-    from apps.live.studies.playing import _tasks, play_run
     from apps.metrics.models import Metric
+    from apps.studies.grid import runs_store, study_store
+    from apps.studies.play.playing import _tasks, play_run
     from apps.tasks.models import Task
 
     began = _cpu_seconds(resource.RUSAGE_CHILDREN)
@@ -174,7 +174,7 @@ def measure_one(tasks: int) -> Measured:
 
 def play_in_new_process(wanted: Any) -> None:
     """Play a study of one run with one worker."""
-    from apps.live.studies.execution import study_play
+    from apps.studies.play.execution import study_play
 
     outcome = study_play(wanted, workers=1)
     assert outcome.finished == 1, outcome

@@ -8,7 +8,7 @@ from apps.metrics.api import HistoryView, LatestView, LeaderboardView, MetricVie
 from apps.results.api import ClusterList, PolicyList, SchedulerResultViewSet, StudyViewSet
 from apps.tasks.api import TaskViewSet, WorkloadImportViewSet, WorkloadViewSet
 from apps.training.api import TrainedModelViewSet, TrainingDataViewSet
-from scheduler_sim.schema import DocsView, SchemaView
+from scheduler_sim.web.schema import DocsView, SchemaView
 
 router = SimpleRouter()
 router.register("workloads", WorkloadViewSet, "workload")

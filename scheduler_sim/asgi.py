@@ -16,8 +16,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_sim.settings")
 # First of all, because the WebSocket consumers import the apps' models.
 django.setup(set_prefix=False)
 
-from apps.live.routing import websocket  # noqa: E402
-from scheduler_sim.handler import OneThreadHandler  # noqa: E402
+from apps.live.wire.routing import websocket  # noqa: E402
+from scheduler_sim.web.handler import OneThreadHandler  # noqa: E402
 
 if protocol := sys.modules.get("daphne.http_protocol"):
     # Django reads forms itself. Daphne's own reader would take each upload into memory first, while nobody else is

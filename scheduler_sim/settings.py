@@ -31,22 +31,25 @@ INSTALLED_APPS = [
     "corsheaders",
     "csp",
     "django_prometheus",
+    "scheduler_sim.display",
     "apps.tasks",
     "apps.results",
     "apps.metrics",
     "apps.training",
     "apps.live",
+    "apps.studies",
+    "apps.dashboard",
 ]
 
 PROMETHEUS = environment.boolean("PROMETHEUS", default=True)
 CORS_ALLOWED_ORIGINS = environment.origins("CORS_ALLOWED_ORIGINS")
 
 MIDDLEWARE = [
-    "scheduler_sim.middleware.trusted_proxies",
-    "scheduler_sim.middleware.request_log",
+    "scheduler_sim.web.middleware.trusted_proxies",
+    "scheduler_sim.web.middleware.request_log",
     *(["django_prometheus.middleware.PrometheusBeforeMiddleware"] if PROMETHEUS else []),
     "django.middleware.security.SecurityMiddleware",
-    "scheduler_sim.middleware.browser_policies",
+    "scheduler_sim.web.middleware.browser_policies",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -56,7 +59,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    *(["scheduler_sim.middleware.RequestFigures"] if PROMETHEUS else []),
+    *(["scheduler_sim.web.middleware.RequestFigures"] if PROMETHEUS else []),
 ]
 
 ROOT_URLCONF = "scheduler_sim.urls"
@@ -72,7 +75,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "apps.tasks.context.page",
+                "scheduler_sim.display.context.page",
             ],
         },
     },
@@ -123,7 +126,7 @@ if REDIS_URL:
     }
     CACHES = {
         "default": {"BACKEND": "django_prometheus.cache.backends.redis.RedisCache", **_REDIS_CACHE},
-        "limits": {"BACKEND": "scheduler_sim.counters.CountersCache", **_REDIS_CACHE},
+        "limits": {"BACKEND": "scheduler_sim.web.counters.CountersCache", **_REDIS_CACHE},
         # Answers that the process has sent lately, at most 64 of at most 256 KiB.
         "near": {
             "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
@@ -194,7 +197,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_TRUSTED_ORIGINS = environment.origins("CSRF_TRUSTED_ORIGINS")
-CSRF_FAILURE_VIEW = "scheduler_sim.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "scheduler_sim.web.errors.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -231,17 +234,17 @@ UPLOAD_MAX_UNPACKED_BYTES = environment.integer("UPLOAD_MAX_UNPACKED_MB", 2000, 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         # The first one decides between 401 and 403 for somebody unknown.
-        "scheduler_sim.access.ApiTokenAuthentication",
+        "scheduler_sim.web.access.ApiTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["scheduler_sim.access.ReadOrControl"],
-    "DEFAULT_THROTTLE_CLASSES": ["scheduler_sim.access.RateLimit"],
+    "DEFAULT_PERMISSION_CLASSES": ["scheduler_sim.web.access.ReadOrControl"],
+    "DEFAULT_THROTTLE_CLASSES": ["scheduler_sim.web.access.RateLimit"],
     "DEFAULT_RENDERER_CLASSES": [
         "rest_framework.renderers.JSONRenderer",
-        "scheduler_sim.renderers.ApiPageRenderer",
+        "scheduler_sim.web.renderers.ApiPageRenderer",
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "scheduler_sim.errors.exception_handler",
+    "EXCEPTION_HANDLER": "scheduler_sim.web.errors.exception_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "COERCE_DECIMAL_TO_STRING": False,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -250,7 +253,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Scheduler Sim",
     "DESCRIPTION": "Workloads, runs and results of simulated scheduling policies. Times are simulated seconds.",
     "VERSION": "1",
-    "SERVE_PERMISSIONS": ["scheduler_sim.access.ReadOrControl"],
+    "SERVE_PERMISSIONS": ["scheduler_sim.web.access.ReadOrControl"],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -262,7 +265,7 @@ SPECTACULAR_SETTINGS = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "scheduler_sim.schema.complete",
+        "scheduler_sim.web.schema.complete",
     ],
 }
 

@@ -5,15 +5,15 @@ from django.urls import include, path
 
 from apps.metrics.health import health, ready
 from apps.metrics.prometheus import metrics
-from scheduler_sim.access import limited_login
+from scheduler_sim.web.access import limited_login
 
 admin.site.site_header = admin.site.site_title = "Scheduler Sim"
 admin.site.index_title = "Stored data"
 
-handler400 = "scheduler_sim.errors.bad_request"
-handler403 = "scheduler_sim.errors.permission_denied"
-handler404 = "scheduler_sim.errors.page_not_found"
-handler500 = "scheduler_sim.errors.server_error"
+handler400 = "scheduler_sim.web.errors.bad_request"
+handler403 = "scheduler_sim.web.errors.permission_denied"
+handler404 = "scheduler_sim.web.errors.page_not_found"
+handler500 = "scheduler_sim.web.errors.server_error"
 
 urlpatterns = [
     path("health", health, name="health"),
@@ -25,5 +25,6 @@ urlpatterns = [
     path("", include("apps.tasks.urls")),
     path("", include("apps.metrics.urls")),
     path("", include("apps.training.urls")),
-    path("", include("apps.live.urls")),
+    path("", include("apps.studies.urls")),
+    path("", include("apps.dashboard.urls")),
 ]

@@ -5,9 +5,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.live.models import SimulationState, StudyState
-from apps.live.services import run_command
+from apps.live.play.launch import run_command
 from apps.results.errors import DomainError
-from scheduler_sim.admin import ReadOnlyAdmin
+from scheduler_sim.web.admin import ReadOnlyAdmin
 
 
 @admin.register(SimulationState)

@@ -14,18 +14,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.live.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS, RunConfiguration, code_version
 from apps.live.models import SimulationState
-from apps.live.services import run_command, run_start
+from apps.live.play.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS, RunConfiguration, code_version
+from apps.live.play.launch import run_command, run_start
 from apps.results.api import RunRowsViewSet, RunSerializer
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim import engine, logs
-from scheduler_sim.api import LARGEST_KEY, GuardedMixin, StrictSerializer
 from scheduler_sim.engine.policies.agent import RewardWeights
 from scheduler_sim.engine.presets import PRESETS, load_cluster
-from scheduler_sim.errors import Conflict
+from scheduler_sim.web.api import LARGEST_KEY, GuardedMixin, StrictSerializer
+from scheduler_sim.web.errors import Conflict
 
 MAX_POLICIES = 50
 

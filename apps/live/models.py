@@ -5,9 +5,9 @@ import os
 from django.db import models
 from django.utils import timezone
 
-from apps.live import processes
 from apps.results.errors import RunStateError
 from apps.results.models import Run, Study
+from scheduler_sim.background import processes
 
 
 class ProcessClaim(models.Model):

@@ -4,7 +4,7 @@ from django.contrib import admin
 
 from apps.metrics.models import CacheGeneration, Metric
 from apps.results.admin import RunFilter, SchedulerFilter
-from scheduler_sim.admin import ReadOnlyAdmin
+from scheduler_sim.web.admin import ReadOnlyAdmin
 
 
 @admin.register(Metric)

@@ -21,9 +21,9 @@ from apps.metrics.cache import Answer, remember
 from apps.metrics.models import Metric
 from apps.results.api import SchedulerResultSerializer
 from apps.results.models import Run, SchedulerResult
-from scheduler_sim.api import LARGEST_KEY, GuardedMixin, RowsViewSet
-from scheduler_sim.filters import BooleanFilter, IntegerFilter
-from scheduler_sim.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from scheduler_sim.web.api import LARGEST_KEY, GuardedMixin, RowsViewSet
+from scheduler_sim.web.filters import BooleanFilter, IntegerFilter
+from scheduler_sim.web.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 LATEST = 100
 """How many of the newest results `history/latest/` shows."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from django.db.models import Count
 
-from apps.metrics.appearance import appearance
 from apps.metrics.models import Metric
-from apps.tasks.charts import Axis, Chart, Series, TextTable
-from apps.tasks.formatting import percent_change, quantity
+from scheduler_sim.display.appearance import appearance
+from scheduler_sim.display.charts import Axis, Chart, Series, TextTable
+from scheduler_sim.display.formatting import percent_change, quantity
 from scheduler_sim.engine.policies import READY_MADE, Order, Placement, Policy
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
 from scheduler_sim.engine.policies.order import ORDERS

@@ -34,7 +34,7 @@ from apps.metrics.models import Metric
 from apps.metrics.process_files import tidied
 from apps.results.models import Run
 from apps.tasks.models import Workload
-from scheduler_sim.middleware import in_networks
+from scheduler_sim.web.middleware import in_networks
 
 WEBSOCKET_CONNECTIONS = Gauge(
     "scheduler_sim_websocket_connections", "Open WebSocket connections.", multiprocess_mode="livesum"

@@ -11,7 +11,7 @@ from apps.metrics.models import Metric
 from apps.results.models import Run
 from apps.results.signals import rows_changed
 from scheduler_sim import engine
-from scheduler_sim.columnar import insert_blocks
+from scheduler_sim.columnar.objects import columns_as_objects
 from scheduler_sim.engine import metrics
 from scheduler_sim.engine.bounds import lower_bounds
 from scheduler_sim.engine.distributions import fraction_counts, wait_by_size
@@ -95,13 +95,13 @@ def metrics_store(*, run: Run, figures: RunFigures) -> None:
     """Store the figures of a run in place of those stored before, so that doing it again changes nothing."""
     Metric.objects.filter(run=run).delete()
     parts = ((False, figures.windows), (True, figures.totals))
-    insert_blocks(
-        Metric,
-        [
-            {"run_id": run.pk, "scheduler": scheduler, "is_total": is_total, **columns}
-            for is_total, of_policies in parts
-            for scheduler, columns in of_policies.items()
-        ],
+    Metric.objects.bulk_create(
+        row
+        for is_total, of_policies in parts
+        for scheduler, columns in of_policies.items()
+        for row in columns_as_objects(
+            Metric, {"run_id": run.pk, "scheduler": scheduler, "is_total": is_total, **columns}
+        )
     )
     rows_changed.send(sender=Metric, run_id=run.pk)
 

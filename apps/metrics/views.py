@@ -5,8 +5,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from apps.metrics.policy_pages import parts, played, ready_made
-from apps.tasks.downloads import table_response
-from apps.tasks.viewing import reading
+from scheduler_sim.display.downloads import table_response
+from scheduler_sim.display.viewing import reading
 
 PART_COLUMNS = ("kind", "name", "rule", "source", "clairvoyant")
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from apps.results.errors import RunStateError
 from apps.results.models import Run, RunDeletion, SchedulerResult, Study
 from apps.results.services import deletions_launch, run_delete
-from scheduler_sim.admin import BigTableAdmin, ReadOnlyAdmin, RecentChoices
+from scheduler_sim.web.admin import BigTableAdmin, ReadOnlyAdmin, RecentChoices
 
 
 class RunFilter(RecentChoices):

@@ -11,13 +11,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.results.models import Run, SchedulerResult, Study
-from scheduler_sim.api import GuardedMixin, RowsViewSet
 from scheduler_sim.engine.policies.backfill import BACKFILLS
 from scheduler_sim.engine.policies.order import ORDERS
 from scheduler_sim.engine.policies.placement import PLACEMENTS
 from scheduler_sim.engine.policies.policy import READY_MADE, parse_policy
 from scheduler_sim.engine.presets import PRESETS
-from scheduler_sim.filters import IntegerFilter, MomentFilter
+from scheduler_sim.web.api import GuardedMixin, RowsViewSet
+from scheduler_sim.web.filters import IntegerFilter, MomentFilter
 
 
 class RunSerializer(serializers.ModelSerializer):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import connections, models
 from django.db.models import Count, F, Q
@@ -10,10 +10,7 @@ from django.db.models.lookups import Exact
 
 from apps.results.errors import UnknownRun, UnknownStudy
 from apps.tasks.models import Task
-from scheduler_sim.columnar import insert_blocks
-
-if TYPE_CHECKING:
-    from apps.results.models import Run
+from scheduler_sim.columnar.insert import insert_blocks
 
 
 class RunQuerySet(models.QuerySet):
@@ -27,7 +24,7 @@ class RunQuerySet(models.QuerySet):
         """Runs that came to their end."""
         return self.filter(status=self.model.Status.FINISHED)
 
-    def named(self, wanted: str) -> "Run":
+    def named(self, wanted: str) -> Any:
         """Return the run with this number or name; a number is tried first.
 
         Raises:
@@ -86,7 +83,7 @@ class SchedulerResultQuerySet(models.QuerySet):
         """Return the `count` newest rows, newest first, read off the primary key."""
         return self.order_by("-id")[:count]
 
-    def of_run(self, run: "Run") -> "SchedulerResultQuerySet":
+    def of_run(self, run: Any) -> "SchedulerResultQuerySet":
         """Only those of one run, in a form that the primary key serves too: a run's rows lie together in it."""
         if run.first_result_id is None or run.last_result_id is None:
             return self.none()
@@ -113,11 +110,11 @@ class SchedulerResultQuerySet(models.QuerySet):
 
     lowest_key_to_come.alters_data = True
 
-    def latest_of(self, run: "Run", count: int = 100) -> "SchedulerResultQuerySet":
+    def latest_of(self, run: Any, count: int = 100) -> "SchedulerResultQuerySet":
         """Return the `count` newest rows of one run, newest first."""
         return self.of_run(run).order_by("-id")[:count]
 
-    def history(self, run: "Run | int", task_ids: Sequence[int]) -> "SchedulerResultQuerySet":
+    def history(self, run: models.Model | int, task_ids: Sequence[int]) -> "SchedulerResultQuerySet":
         """Return every policy's result of the tasks with these numbers, task by task, for a comparison side by side.
 
         Served by the tasks' unique key and then by that of the results. The tasks are named for the join as well:
@@ -134,25 +131,18 @@ class SchedulerResultQuerySet(models.QuerySet):
         run_model = self.model._meta.get_field("run").related_model
         return run_model._base_manager.values_list("workload_id", flat=True).filter(pk=run_id).first()
 
-    def insert_columns(self, *, run_id: int, scheduler: str, columns: Mapping[str, Any]) -> int:
-        """Write the placements of one policy given as columns, and return how many.
+    def bulk_create_columns(self, *, run_id: int, parts: Mapping[str, Mapping[str, Any]]) -> int:
+        """Write placements given as columns by the database's quickest way, in one statement; return how many.
 
         Args:
             run_id: the run, which the caller has made sure exists: the table's foreign keys are not checked.
-            scheduler: the policy's name.
-            columns: values by attname; `task_id` holds primary keys of tasks.
+            parts: for each policy its placements, values by attname; `task_id` holds primary keys of tasks.
 
         Raises:
             django.db.IntegrityError: a task is there already, or a value breaks a constraint; nothing is written.
         """
-        return self.insert_parts(run_id=run_id, parts={scheduler: columns})
-
-    insert_columns.alters_data = True
-
-    def insert_parts(self, *, run_id: int, parts: Mapping[str, Mapping[str, Any]]) -> int:
-        """Write the placements of several policies as `insert_columns` does those of one, in one statement."""
         # By name, so that with their tasks' order the rows come in that of the unique key.
         blocks = [{"run_id": run_id, "scheduler": scheduler, **parts[scheduler]} for scheduler in sorted(parts)]
         return insert_blocks(self.model, blocks, using=self.db, near="task_id")
 
-    insert_parts.alters_data = True
+    bulk_create_columns.alters_data = True

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 
 from apps.tasks.models import Task, Workload, WorkloadImport
-from scheduler_sim.admin import BigTableAdmin, ReadOnlyAdmin, RecentChoices
+from scheduler_sim.web.admin import BigTableAdmin, ReadOnlyAdmin, RecentChoices
 
 
 class WorkloadFilter(RecentChoices):

@@ -12,10 +12,10 @@ from rest_framework.response import Response
 
 from apps.tasks.models import Task, Workload, WorkloadImport
 from apps.tasks.uploads import TooManyImports, upload_accept
-from scheduler_sim.api import RowsViewSet
 from scheduler_sim.engine.traces import FORMATS
-from scheduler_sim.errors import Conflict, TooLarge
-from scheduler_sim.filters import IntegerFilter
+from scheduler_sim.web.api import RowsViewSet
+from scheduler_sim.web.errors import Conflict, TooLarge
+from scheduler_sim.web.filters import IntegerFilter
 
 
 class WorkloadSerializer(serializers.ModelSerializer):

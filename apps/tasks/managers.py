@@ -1,7 +1,9 @@
 """Questions asked of workloads and tasks."""
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 from django.db import models
@@ -9,6 +11,7 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 
 from scheduler_sim import engine
+from scheduler_sim.columnar.insert import insert_columns
 from scheduler_sim.engine.workload import Labels
 
 SILENCE = timedelta(minutes=15)
@@ -56,6 +59,16 @@ class TaskQuerySet(models.QuerySet):
             **numbers,
             **labels,
         )
+
+    def bulk_create_columns(self, *, workload_id: int, columns: Mapping[str, Any]) -> int:
+        """Write tasks given as columns, values by attname, by the database's quickest way; return how many.
+
+        Raises:
+            django.db.IntegrityError: a value breaks a constraint; nothing is written.
+        """
+        return insert_columns(self.model, {"workload_id": workload_id, **columns}, using=self.db)
+
+    bulk_create_columns.alters_data = True
 
 
 _NUMBERS = (

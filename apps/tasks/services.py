@@ -10,7 +10,7 @@ from django.db import IntegrityError, models, transaction
 
 from apps.tasks.errors import WorkloadError
 from apps.tasks.models import Task, Workload
-from scheduler_sim import columnar, engine
+from scheduler_sim import engine
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.traces import (
     Audit,
@@ -172,7 +172,7 @@ def _store(*, tasks: engine.Workload, audit: Audit, headers: Mapping[str, str] |
         audit=audit.as_json() | {"headers": dict(headers or {})},
         **row,
     )
-    columnar.insert_columns(Task, {"workload_id": workload.pk, **_columns(tasks)})
+    Task.objects.bulk_create_columns(workload_id=workload.pk, columns=_columns(tasks))
     return workload
 
 

@@ -13,13 +13,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.tasks.api import UploadSerializer
 from apps.tasks.audit_lines import audit_lines, audit_table
-from apps.tasks.context import THEMES
-from apps.tasks.downloads import asked_table, chart_response, table_response
 from apps.tasks.errors import WorkloadError
 from apps.tasks.models import Workload, WorkloadImport
 from apps.tasks.uploads import upload_accept
-from apps.tasks.viewing import ROWS_PER_PAGE, ordered, reading, sort_key
 from apps.tasks.workload_charts import portrait
+from scheduler_sim.display.context import THEMES
+from scheduler_sim.display.downloads import asked_table, chart_response, table_response
+from scheduler_sim.display.viewing import ROWS_PER_PAGE, ordered, reading, sort_key
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.traces import FORMATS
 

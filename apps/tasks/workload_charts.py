@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from django.core.cache import cache
 
-from apps.tasks.charts import Axis, Chart, Series, TextTable, thin
-from apps.tasks.formatting import duration, quantity
 from apps.tasks.models import Task, Workload
+from scheduler_sim.display.charts import Axis, Chart, Series, TextTable, thin
+from scheduler_sim.display.formatting import duration, quantity
 
 ARRIVAL_BINS = 120
 CDF_POINTS = 512

@@ -8,7 +8,7 @@ from apps.results.admin import RunFilter
 from apps.results.errors import DomainError
 from apps.training.models import PolicySearch, TrainedModel, TrainingData
 from apps.training.registry import model_activate, model_roll_back
-from scheduler_sim.admin import BigTableAdmin, ReadOnlyAdmin
+from scheduler_sim.web.admin import BigTableAdmin, ReadOnlyAdmin
 
 
 @admin.register(TrainingData)

@@ -4,8 +4,8 @@ import django_filters
 from rest_framework import serializers
 
 from apps.training.models import TrainedModel, TrainingData
-from scheduler_sim.api import RowsViewSet
-from scheduler_sim.filters import BooleanFilter, IntegerFilter, MomentFilter
+from scheduler_sim.web.api import RowsViewSet
+from scheduler_sim.web.filters import BooleanFilter, IntegerFilter, MomentFilter
 
 
 class TrainingDataSerializer(serializers.ModelSerializer):

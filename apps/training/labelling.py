@@ -5,7 +5,6 @@ from django.db import transaction
 from apps.results.models import Run
 from apps.training.models import TrainingData
 from scheduler_sim import engine
-from scheduler_sim.columnar import insert_columns
 from scheduler_sim.engine.learning.hybrid import best_fractions, hybrid_features
 from scheduler_sim.engine.policies.placement import ORACLE
 from scheduler_sim.engine.workload import IntArray
@@ -36,8 +35,7 @@ def run_label(
     )
     with transaction.atomic():
         TrainingData.objects.filter(run=run).delete()
-        return insert_columns(
-            TrainingData,
+        return TrainingData.objects.bulk_create_columns(
             {
                 **features,
                 "run_id": run.pk,

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apps.metrics.appearance import COLOURS
-from apps.tasks.charts import Axis, Chart, Series, TextTable
-from apps.tasks.formatting import listing
 from apps.training.models import PolicySearch, TrainedModel
+from scheduler_sim.display.appearance import COLOURS
+from scheduler_sim.display.charts import Axis, Chart, Series, TextTable
+from scheduler_sim.display.formatting import listing
 
 
 @dataclass(frozen=True)

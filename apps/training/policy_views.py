@@ -6,13 +6,13 @@ from django.views.decorators.http import require_safe
 
 from apps.metrics.models import Metric
 from apps.metrics.policy_pages import distance_chart, parts_of, ready_made, standings
-from apps.tasks.charts import Chart
-from apps.tasks.downloads import asked_table, chart_response
-from apps.tasks.viewing import reading
 from apps.training.model_charts import model_charts, significant
 from apps.training.models import TrainedModel
 from apps.training.registry import models_in_use
 from apps.training.under_way import under_way
+from scheduler_sim.display.charts import Chart
+from scheduler_sim.display.downloads import asked_table, chart_response
+from scheduler_sim.display.viewing import reading
 from scheduler_sim.engine import parse_policy
 from scheduler_sim.engine.errors import InvalidPolicy
 

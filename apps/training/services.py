@@ -11,7 +11,6 @@ from django.db import transaction
 from apps.results.errors import DomainError
 from apps.training.managers import TrainingDataQuerySet
 from apps.training.models import TrainingData
-from scheduler_sim.columnar import insert_columns
 from scheduler_sim.engine.learning.hybrid import hybrid_features
 
 HISTORY_COLUMNS = ("size", "compute_intensity", "memory_required", "optimal_gpu_fraction", "optimal_time")
@@ -50,7 +49,7 @@ def history_import(*, path: Path) -> int:
                 memory_mb=values["memory_required"],
             )
             labels = {name: values[name] for name in ("optimal_gpu_fraction", "optimal_time")}
-            stored += insert_columns(TrainingData, {**features, **labels})
+            stored += TrainingData.objects.bulk_create_columns({**features, **labels})
         if not stored:
             raise InvalidHistory(f"{path} holds no rows.")
     return stored

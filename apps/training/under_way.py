@@ -6,11 +6,11 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from apps.tasks.downloads import chart_response
-from apps.tasks.viewing import reading
 from apps.training.model_charts import search_chart
 from apps.training.models import PolicySearch, TrainedModel
 from apps.training.registry import models_in_use
+from scheduler_sim.display.downloads import chart_response
+from scheduler_sim.display.viewing import reading
 
 
 def under_way(names: list[str] | None = None) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from apps.tasks.downloads import asked_table, chart_response, table_response
-from apps.tasks.formatting import percent_change
-from apps.tasks.viewing import reading
 from apps.training.model_charts import headline, model_charts, significant
 from apps.training.models import TrainedModel, TrainingData
 from apps.training.under_way import under_way
+from scheduler_sim.display.downloads import asked_table, chart_response, table_response
+from scheduler_sim.display.formatting import percent_change
+from scheduler_sim.display.viewing import reading
 
 MODEL_EXPORT = ("id", "name", "kind", "version", "active", "seed", "scores", "data_range", "parent_id", "created_at")
 DATA_COLUMNS = ("run_id", "run__name", "rows", "first", "last")

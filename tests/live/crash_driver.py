@@ -22,9 +22,11 @@ def main(kills: int, seed: int) -> None:
     from django.core.management import call_command
     from django.db import connections
 
-    from apps.live import batches, exports, runner
-    from apps.live.configuration import RunConfiguration
-    from apps.live.services import run_create
+    from apps.live.exchange import exports
+    from apps.live.play import runner
+    from apps.live.play.configuration import RunConfiguration
+    from apps.live.play.launch import run_create
+    from apps.live.store import batches
     from apps.results.models import Run, SchedulerResult
     from apps.results.verification import run_verify
     from apps.tasks.models import Workload
@@ -33,7 +35,7 @@ def main(kills: int, seed: int) -> None:
     runner.BATCH_ROWS = 200
     runner.STEP_EVENTS = 200
     batches.transaction_rows = lambda: 150
-    from apps.live import writer
+    from apps.live.store import writer
 
     writer.transaction_rows = batches.transaction_rows
 

@@ -16,14 +16,15 @@ from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.utils import timezone  # noqa: E402
 from rest_framework.authtoken.models import Token  # noqa: E402
 
-from apps.live import messages, processes  # noqa: E402
-from apps.live.configuration import RunConfiguration  # noqa: E402
 from apps.live.models import SimulationState  # noqa: E402
-from apps.live.publisher import Outlet, Publisher  # noqa: E402
-from apps.live.runner import Runner  # noqa: E402
-from apps.live.services import run_create  # noqa: E402
+from apps.live.play.configuration import RunConfiguration  # noqa: E402
+from apps.live.play.launch import run_create  # noqa: E402
+from apps.live.play.runner import Runner  # noqa: E402
+from apps.live.wire import messages  # noqa: E402
+from apps.live.wire.publisher import Outlet, Publisher  # noqa: E402
 from apps.results.models import Run  # noqa: E402
 from apps.tasks.models import Workload  # noqa: E402
+from scheduler_sim.background import processes  # noqa: E402
 from scheduler_sim.engine.presets import load_cluster  # noqa: E402
 
 POLICIES = ("fcfs", "fcfs+easy", "sjf", "sjf+easy")

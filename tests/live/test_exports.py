@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.live import exports
+from apps.live.exchange import exports
 from apps.results.models import SchedulerResult
 from apps.tasks.models import Task, Workload
 from apps.training.models import TrainingData

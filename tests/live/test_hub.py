@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from apps.live import outbox as outbox_module
-from apps.live.hub import RunTopic
-from apps.live.outbox import UNACKNOWLEDGED_EVERY, WINDOW, Frame, Outbox
-from apps.live.stored import StoredRun
+from apps.live.wire import outbox as outbox_module
+from apps.live.wire.hub import RunTopic
+from apps.live.wire.outbox import UNACKNOWLEDGED_EVERY, WINDOW, Frame, Outbox
+from apps.live.wire.stored import StoredRun
 
 
 class Clock:
@@ -26,7 +26,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(outbox_module, "monotonic", clock)
-    monkeypatch.setattr("apps.live.hub.monotonic", clock)
+    monkeypatch.setattr("apps.live.wire.hub.monotonic", clock)
     return clock
 
 
@@ -294,6 +294,6 @@ def test_fanning_out_encodes_once(topic: RunTopic, monkeypatch: pytest.MonkeyPat
         topic.join(Wire().outbox)
     encoded = []
     real = outbox_module.messages.encode
-    monkeypatch.setattr("apps.live.messages.encode", lambda message: encoded.append(1) or real(message))
+    monkeypatch.setattr("apps.live.wire.messages.encode", lambda message: encoded.append(1) or real(message))
     topic.told(snapshot(published_at=time.time()))
     assert len(encoded) == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
 
-from apps.live import messages
+from apps.live.wire import messages
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "live.md"
 

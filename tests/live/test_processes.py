@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from apps.live import processes
+from scheduler_sim.background import processes
 
 
 def described(**changes: object) -> dict[str, object]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from live_site import Client, Site
 
-from apps.live.replay import Request
+from apps.live.wire.replay import Request
 
 
 @pytest.fixture(scope="module")

@@ -123,7 +123,7 @@ def test_a_second_ctrl_c_while_figures_are_stored_stops_the_run_in_one_sentence(
     play = ("--cluster", "hpc-4", "--policies", "fcfs,sjf")
     undisturbed = document("--workload", trace, *play)
     with monkeypatch.context() as patch:
-        patch.setattr("apps.live.runner.conclude", interrupted)
+        patch.setattr("apps.live.play.runner.conclude", interrupted)
         with pytest.raises(CommandError, match=r"^Stopped\. 6 of 6 placements .*--resume") as raised:
             run("--workload", trace, *play, "--name", "interrupted")
     assert raised.value.returncode == 130

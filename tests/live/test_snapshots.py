@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from apps.live import messages
-from apps.live.configuration import RunConfiguration
 from apps.live.models import SimulationState
-from apps.live.publisher import Publisher
-from apps.live.runner import Runner
-from apps.live.services import run_create
-from apps.live.snapshots import Race
+from apps.live.play.configuration import RunConfiguration
+from apps.live.play.launch import run_create
+from apps.live.play.runner import Runner
+from apps.live.wire import messages
+from apps.live.wire.publisher import Publisher
+from apps.live.wire.snapshots import Race
 from apps.metrics.models import Metric
 from apps.results.models import Run
 from apps.tasks.services import workload_generate

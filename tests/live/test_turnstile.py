@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from apps.live import turnstile
+from apps.live.store import turnstile
 
 
 @pytest.fixture

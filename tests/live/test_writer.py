@@ -12,11 +12,11 @@ import pytest
 from django.conf import LazySettings
 from django.db import IntegrityError, OperationalError
 
-from apps.live import writer as writer_module
-from apps.live.batches import ResultBatch, batch_store
 from apps.live.models import SimulationState
-from apps.live.spill import SpillUnreadable, spill_path, spill_take_in
-from apps.live.writer import ResultsNotStored, ResultWriter
+from apps.live.store import writer as writer_module
+from apps.live.store.batches import ResultBatch, batch_store
+from apps.live.store.spill import SpillUnreadable, spill_path, spill_take_in
+from apps.live.store.writer import ResultsNotStored, ResultWriter
 from apps.results.models import Run, SchedulerResult
 from tests.results.rows import make_queued_run, make_workload, placements
 
@@ -33,7 +33,7 @@ def run() -> Run:
 @pytest.fixture(autouse=True)
 def _folders(settings: LazySettings, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.VAR_DIR = tmp_path
-    monkeypatch.setattr("apps.live.spill._folder", lambda: tmp_path)
+    monkeypatch.setattr("apps.live.store.spill._folder", lambda: tmp_path)
 
 
 def batch(run: Run, first: int, last: int) -> ResultBatch:

@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from apps.live.batches import ResultBatch, batch_store
 from apps.live.models import SimulationState
+from apps.live.store.batches import ResultBatch, batch_store
 from apps.results.models import Run
 from apps.tasks.models import Task, Workload
-from scheduler_sim.columnar import insert_columns
 from scheduler_sim.engine.presets import load_cluster
 
 POLICIES = ("fcfs", "sjf+easy")
@@ -17,10 +16,9 @@ POLICIES = ("fcfs", "sjf+easy")
 def make_workload(tasks: int, name: str = "workload") -> Workload:
     workload = Workload.objects.create(name=name, source="test", task_count=tasks)
     numbers = np.arange(1, tasks + 1)
-    insert_columns(
-        Task,
-        {
-            "workload_id": workload.pk,
+    Task.objects.bulk_create_columns(
+        workload_id=workload.pk,
+        columns={
             "task_id": numbers,
             "arrival_time": numbers.astype(float),
             "runtime": 1.0,

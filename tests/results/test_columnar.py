@@ -11,7 +11,9 @@ from apps.metrics.models import Metric
 from apps.results.models import SchedulerResult
 from apps.tasks.models import Task
 from apps.training.models import TrainedModel
-from scheduler_sim.columnar import CHUNK_ROWS, insert_blocks, insert_columns, insert_objects
+from scheduler_sim.columnar.column import CHUNK_ROWS
+from scheduler_sim.columnar.insert import insert_blocks, insert_columns
+from scheduler_sim.columnar.objects import insert_objects
 from tests.results.rows import make_queued_run, make_workload, placements
 
 pytestmark = pytest.mark.django_db
@@ -156,7 +158,7 @@ def test_a_row_that_breaks_a_constraint_leaves_none() -> None:
     columns["finish_time"] = columns["finish_time"].copy()
     columns["finish_time"][3] = -1.0
     with pytest.raises(IntegrityError):
-        SchedulerResult.objects.insert_columns(run_id=run.pk, scheduler="fcfs", columns=columns)
+        SchedulerResult.objects.bulk_create_columns(run_id=run.pk, parts={"fcfs": columns})
     assert SchedulerResult.objects.count() == 0
 
 
@@ -164,9 +166,9 @@ def test_a_row_that_breaks_a_constraint_leaves_none() -> None:
 def test_the_same_task_twice_is_refused() -> None:
     workload = make_workload(2)
     run = make_queued_run(workload)
-    SchedulerResult.objects.insert_columns(run_id=run.pk, scheduler="fcfs", columns=placements(workload))
+    SchedulerResult.objects.bulk_create_columns(run_id=run.pk, parts={"fcfs": placements(workload)})
     with pytest.raises(IntegrityError):
-        SchedulerResult.objects.insert_columns(run_id=run.pk, scheduler="fcfs", columns=placements(workload))
+        SchedulerResult.objects.bulk_create_columns(run_id=run.pk, parts={"fcfs": placements(workload)})
     assert SchedulerResult.objects.count() == 2
 
 

@@ -10,8 +10,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
+from apps.tasks.managers import TaskQuerySet
 from apps.tasks.models import Task, Workload
-from scheduler_sim import columnar
 
 pytestmark = pytest.mark.django_db
 
@@ -157,10 +157,10 @@ def test_a_name_is_given_once(swf: Path) -> None:
 
 
 def test_a_full_disk_leaves_no_rows(swf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_arguments: object) -> None:
+    def fail(*_arguments: object, **_columns: object) -> None:
         raise OperationalError("database or disk is full")
 
-    monkeypatch.setattr(columnar, "insert_columns", fail)
+    monkeypatch.setattr(TaskQuerySet, "bulk_create_columns", fail)
     assert "could not be stored: database or disk is full" in refusal("importworkload", swf)
     assert "could not be stored" in refusal("generateworkload", "mixed", "--tasks", 5)
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from apps.live.configuration import RunConfiguration
+from apps.live.play.configuration import RunConfiguration
 from apps.training.managers import UnknownModel
 from apps.training.models import TrainedModel
 from apps.training.registry import (

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.live.models import SimulationState
 from apps.results.models import Run, SchedulerResult
-from scheduler_sim import admin as shared
+from scheduler_sim.web import admin as shared
 from tests.web.conftest import make_run, make_training_rows
 
 PAGES = (

@@ -12,11 +12,11 @@ from django.core.management import call_command
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from apps.live import processes
 from apps.live.models import SimulationState
 from apps.results.models import Run
 from apps.tasks import uploads
 from apps.tasks.models import Workload, WorkloadImport
+from scheduler_sim.background import processes
 from tests.web.conftest import make_run
 
 SWF = b"; MaxProcs: 4\n" + b"".join(b"%d %d 0 10 1 -1 -1 1 10 -1 1 1 1 -1 1 1 -1 -1\n" % (i, i) for i in range(1, 6))
@@ -26,7 +26,7 @@ SWF = b"; MaxProcs: 4\n" + b"".join(b"%d %d 0 10 1 -1 -1 1 10 -1 1 1 1 -1 1 1 -1
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Numbers of runs and imports for which a process would have been started."""
     numbers: list[Any] = []
-    monkeypatch.setattr("apps.live.services.run_launch", lambda *, run: numbers.append(run.pk))
+    monkeypatch.setattr("apps.live.play.launch.run_launch", lambda *, run: numbers.append(run.pk))
     monkeypatch.setattr(uploads, "_launch", lambda job: numbers.append(job.pk))
     return numbers
 
@@ -112,7 +112,7 @@ def test_a_run_whose_process_cannot_be_started_says_so(
     def refuse(*, run: Run) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("apps.live.services.run_launch", refuse)
+    monkeypatch.setattr("apps.live.play.launch.run_launch", refuse)
     with django_capture_on_commit_callbacks(execute=True):
         number = control.post("/api/v1/runs/", body(run)).json()["id"]
     stored = Run.objects.get(pk=number)

@@ -9,7 +9,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from apps.results.models import Run
-from scheduler_sim.errors import MEDIA_TYPE
+from scheduler_sim.web.errors import MEDIA_TYPE
 
 pytestmark = pytest.mark.django_db
 

@@ -13,7 +13,7 @@ from django.test import override_settings
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
-from scheduler_sim.handler import OneThreadHandler
+from scheduler_sim.web.handler import OneThreadHandler
 
 seen: list[tuple[str, int]] = []
 used: list[BaseCache] = []

@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 
 from apps.results.models import Run
 from scheduler_sim import environment
-from scheduler_sim.access import address_key
-from scheduler_sim.middleware import client_address
+from scheduler_sim.web.access import address_key
+from scheduler_sim.web.middleware import client_address
 
 pytestmark = pytest.mark.django_db
 
@@ -80,7 +80,7 @@ def test_a_cache_that_is_down_closes_nothing(api: APIClient, settings: Any) -> N
     settings.CACHES = {
         **settings.CACHES,
         "default": {"BACKEND": "django_prometheus.cache.backends.redis.RedisCache", **nowhere},
-        "limits": {"BACKEND": "scheduler_sim.counters.CountersCache", **nowhere},
+        "limits": {"BACKEND": "scheduler_sim.web.counters.CountersCache", **nowhere},
     }
     assert statuses(api, "/api/v1/clusters/", 5) == [200] * 5
     assert statuses(api, "/api/v1/leaderboard/", 1) == [200]

@@ -54,10 +54,10 @@ def test_a_line_break_in_what_was_sent_forges_no_line() -> None:
 
 @pytest.mark.django_db
 def test_each_request_leaves_one_line_with_its_id(client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="scheduler_sim.access"):
+    with caplog.at_level(logging.INFO, logger="scheduler_sim.web.access"):
         response = client.get("/api/v1/clusters/?format=json")
         client.get("/health")
-    (line,) = [made for made in caplog.records if made.name == "scheduler_sim.access"]
+    (line,) = [made for made in caplog.records if made.name == "scheduler_sim.web.access"]
     assert line.getMessage() == "GET /api/v1/clusters/ 200"
     assert line.milliseconds >= 0
     assert response.headers["X-Request-ID"]

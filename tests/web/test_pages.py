@@ -232,7 +232,7 @@ def test_control_that_the_state_does_not_allow_is_explained(controller):
 
 def test_the_form_of_a_new_run_starts_it(controller, monkeypatch, django_capture_on_commit_callbacks):
     started = []
-    monkeypatch.setattr("apps.live.services.run_launch", lambda *, run: started.append(run.pk))
+    monkeypatch.setattr("apps.live.play.launch.run_launch", lambda *, run: started.append(run.pk))
     workload = make_run().workload
     form = {"workload": workload.pk, "cluster": "hpc-4", "policies": ["fcfs", "saf"], "others": "sjf+easy@best_fit"}
     with django_capture_on_commit_callbacks(execute=True):

@@ -7,13 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.live.leaderboard import in_words, leaderboard, win_matrix
-from apps.live.paired import paired_difference
-from apps.live.run_charts import completion_times
-from apps.metrics.appearance import COLOURS, DASH_ARRAYS, appearance
+from apps.dashboard.compare.paired import paired_difference
+from apps.dashboard.runs.charts import completion_times
+from apps.metrics.leaderboard import in_words, leaderboard, win_matrix
 from apps.metrics.models import Metric
-from apps.tasks.charts import SCATTER_POINTS, SERIES_POINTS, Axis, Chart, Series, cumulative, plain, sample_rows, thin
-from apps.tasks.formatting import change_in_words, duration, listing, percent_change, quantity, scale_of
+from scheduler_sim.display.appearance import COLOURS, DASH_ARRAYS, appearance
+from scheduler_sim.display.charts import (
+    SCATTER_POINTS,
+    SERIES_POINTS,
+    Axis,
+    Chart,
+    Series,
+    cumulative,
+    plain,
+    sample_rows,
+    thin,
+)
+from scheduler_sim.display.formatting import change_in_words, duration, listing, percent_change, quantity, scale_of
 from scheduler_sim.engine.histogram import LogHistogram
 from scheduler_sim.engine.policies import READY_MADE
 from scheduler_sim.engine.policies.order import ORDERS

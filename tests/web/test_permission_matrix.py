@@ -15,8 +15,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from apps.live.messages import COMMANDS
-from apps.live.routing import websocket
+from apps.live.wire.messages import COMMANDS
+from apps.live.wire.routing import websocket
 from apps.results.models import Run, Study
 from apps.tasks.models import WorkloadImport
 from apps.training.models import TrainedModel, TrainingData

@@ -59,7 +59,7 @@ LOG_IN, REFUSED, UNKNOWN_METHOD, ANSWERED = "asked to log in", "refused", "unkno
 @pytest.fixture
 def keys(run: Run, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """The keys of one row of each kind; no process is ever started."""
-    monkeypatch.setattr("apps.live.study_views.study_launch", lambda *, study: study.pk)
+    monkeypatch.setattr("apps.studies.views.study_launch", lambda *, study: study.pk)
     definition = {"name": "a study", "workloads": ["x.swf"], "clusters": ["hpc-4"], "policies": ["fcfs"]}
     return {
         "run": run.pk,

@@ -35,7 +35,7 @@ def described(
     settings.VAR_DIR = tmp_path
     monkeypatch.setattr(uploads, "_launch", lambda _job: None)
     monkeypatch.setattr(uploads, "AT_ONCE", 10**9)
-    monkeypatch.setattr("apps.live.services.run_launch", lambda **_run: None)
+    monkeypatch.setattr("apps.live.play.launch.run_launch", lambda **_run: None)
     run = make_run(20)
     make_training_rows(run, 20)
     make_models(3)

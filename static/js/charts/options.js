@@ -1,4 +1,4 @@
-// From a chart as the server describes it (apps/tasks/charts.py) to what ECharts draws.
+// From a chart as the server describes it (scheduler_sim/display/charts.py) to what ECharts draws.
 import { DASHES } from "./colours.js";
 import { axisUnit, logTicks, readable, tickLabel } from "./numbers.js";
 

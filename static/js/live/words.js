@@ -1,4 +1,4 @@
-// Progress as a person would say it; apps/live/run_progress.py says the same without scripts.
+// Progress as a person would say it; apps/dashboard/runs/progress.py says the same without scripts.
 import { roughly } from "../charts/numbers.js";
 
 export const OVER = new Set(["finished", "stopped", "failed"]);

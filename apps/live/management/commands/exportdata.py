@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.live import exports
+from apps.live.exchange import exports
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload

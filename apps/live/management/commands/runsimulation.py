@@ -14,18 +14,18 @@ from django.db import DatabaseError
 from django.utils import timezone
 from rich.console import Console
 
-from apps.live.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS, RunConfiguration
-from apps.live.continuous import ROUNDS_KEPT, ContinuousRace
-from apps.live.exports import history_csv_write
-from apps.live.keyboard import HINT, steering
-from apps.live.manifest import manifest_check, manifest_parts, manifest_read, run_manifest
+from apps.live.exchange.exports import history_csv_write
+from apps.live.exchange.manifest import manifest_check, manifest_parts, manifest_read, run_manifest
 from apps.live.models import SimulationState
-from apps.live.preparation import Prepared, adapt, prepare
-from apps.live.progress import ProgressDisplay
-from apps.live.publisher import Publisher
-from apps.live.reports import print_leaderboard, run_document
-from apps.live.runner import Runner, stopping_on_signals
-from apps.live.services import run_create
+from apps.live.play.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS, RunConfiguration
+from apps.live.play.continuous import ROUNDS_KEPT, ContinuousRace
+from apps.live.play.launch import run_create
+from apps.live.play.preparation import Prepared, adapt, prepare
+from apps.live.play.runner import Runner, stopping_on_signals
+from apps.live.terminal.keyboard import HINT, steering
+from apps.live.terminal.progress import ProgressDisplay
+from apps.live.terminal.reports import print_leaderboard, run_document
+from apps.live.wire.publisher import Publisher
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload

@@ -1,0 +1,1 @@
+"""The pages on which runs are started, watched, read and compared."""

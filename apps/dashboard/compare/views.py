@@ -1,0 +1,136 @@
+"""The pages that set things side by side: runs, and one task under every policy."""
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_safe
+
+from apps.dashboard.compare.comparison import MOST_RUNS, Comparison
+from apps.dashboard.schedule.task_story import task_story
+from apps.results.models import Run
+from apps.tasks.models import Task
+from scheduler_sim.display.downloads import asked_table, chart_response, table_response
+from scheduler_sim.display.viewing import reading, whole_number
+
+DIFFERENCE_COLUMNS = ("policy", "run", "mean", "low", "high", "median", "sooner", "later", "same", "tasks")
+STORY_COLUMNS = (
+    "scheduler",
+    "ready_time",
+    "start_time",
+    "finish_time",
+    "wait_time",
+    "actual_time",
+    "node",
+    "device",
+    "gpu_fraction",
+)
+WAY_COLUMNS = ("group", "gpu_fraction", "seconds", "energy_joules", "cost_usd", "chosen_by")
+
+
+@reading
+@require_safe
+def compare(request: HttpRequest) -> HttpResponse:
+    """Compare runs: `?runs=1,2&base=sjf&versus=2:fcfs`."""
+    wanted = _wanted(request)
+    runs = _runs(wanted)
+    if not runs:
+        context = {"asked": wanted, "newest": Run.objects.finished().defer("configuration", "cluster")[:20]}
+        return render(request, "live/compare_choose.html", context)
+    comparison = Comparison(runs, base=request.GET.get("base", ""), versus=request.GET.get("versus", ""))
+    differences = comparison.differences()
+    if "table" not in request.GET and (kind := request.GET.get("format")) in ("csv", "json"):
+        rows = [
+            (
+                one.contestant.scheduler,
+                one.contestant.run.pk,
+                *(getattr(one.paired, name) for name in DIFFERENCE_COLUMNS[2:]),
+            )
+            for one in differences
+        ]
+        return table_response("comparison", DIFFERENCE_COLUMNS, rows, kind)
+    configuration = comparison.configuration()
+    columns = ("setting", *(f"run {run.pk}" for run in runs), "differs")
+    tables = {"configuration": lambda: (columns, [(key, *values, differs) for key, values, differs in configuration])}
+    if (table := asked_table(request, "comparison", tables)) is not None:
+        return table
+    query = request.GET.urlencode()
+    context = {
+        "comparison": comparison,
+        "missing": sorted(set(wanted) - {run.pk for run in runs}),
+        "differences": differences,
+        "charts": comparison.charts(differences).values(),
+        "contestants": [(one.key, comparison.label(one)) for one in comparison.contestants],
+        "base_label": comparison.label(comparison.base),
+        "differing": [row for row in configuration if row[2]],
+        "shared": [row for row in configuration if not row[2]],
+        "query": query,
+        "runs_text": ",".join(str(run.pk) for run in runs),
+    }
+    return render(request, "live/compare.html", context)
+
+
+@reading
+@require_safe
+def compare_charts(request: HttpRequest) -> HttpResponse:
+    """Return the numbers of all charts of a comparison."""
+    comparison = _comparison(request)
+    charts = comparison.charts(comparison.differences())
+    return JsonResponse({"charts": {key: chart.as_json() for key, chart in charts.items()}})
+
+
+@reading
+@require_safe
+def compare_chart(request: HttpRequest, key: str, kind: str) -> HttpResponse:
+    """Return the numbers of one chart of a comparison as CSV or JSON."""
+    comparison = _comparison(request)
+    chart = comparison.charts(comparison.differences()).get(key)
+    if chart is None:
+        raise Http404("There is no such chart.")
+    return chart_response(f"compare-{key}", chart, kind)
+
+
+@reading
+@require_safe
+def run_task(request: HttpRequest, pk: int, number: int) -> HttpResponse:
+    """Show one task under every policy of a run, side by side."""
+    run = get_object_or_404(Run.objects.select_related("workload"), pk=pk)
+    task = get_object_or_404(Task, workload_id=run.workload_id, task_id=number)
+    story = task_story(run, task)
+    if "table" not in request.GET and (kind := request.GET.get("format")) in ("csv", "json"):
+        rows = [
+            (one.result.scheduler, one.ready_time, *(getattr(one.result, name) for name in STORY_COLUMNS[2:]))
+            for one in story.outcomes
+        ]
+        return table_response(f"run-{pk}-task-{number}", STORY_COLUMNS, rows, kind)
+    ways = [tuple(vars(way).values()) for way in story.alternatives]
+    tables = {"alternatives": lambda: (WAY_COLUMNS, ways)}
+    if (table := asked_table(request, f"run-{pk}-task-{number}", tables)) is not None:
+        return table
+    return render(request, "live/run_task.html", {"run": run, "task": task, "story": story})
+
+
+@reading
+@require_safe
+def run_task_choose(request: HttpRequest, pk: int) -> HttpResponse:
+    """Go to the task whose number was typed."""
+    number = whole_number(request.GET.get("number", "").strip(), -1, most=2**53)
+    if number < 0:
+        raise Http404("A task's number is a whole number.")
+    return redirect("run-task", pk=pk, number=number)
+
+
+def _wanted(request: HttpRequest) -> list[int]:
+    """Return the runs' numbers, from `runs=1,2` or `runs=1&runs=2`, without repetitions."""
+    texts = ",".join(request.GET.getlist("runs")).split(",")
+    return list(dict.fromkeys(number for text in texts if (number := whole_number(text.strip(), 0))))[:MOST_RUNS]
+
+
+def _runs(wanted: list[int]) -> list[Run]:
+    found = Run.objects.select_related("workload").in_bulk(wanted)
+    return [found[number] for number in wanted if number in found]
+
+
+def _comparison(request: HttpRequest) -> Comparison:
+    runs = _runs(_wanted(request))
+    if not runs:
+        raise Http404("None of these runs exists.")
+    return Comparison(runs, base=request.GET.get("base", ""), versus=request.GET.get("versus", ""))

@@ -1,0 +1,260 @@
+"""The start page, the list of runs, one run, and its control."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.dashboard.runs.charts import run_charts
+from apps.dashboard.runs.configuration_words import configuration_rows
+from apps.dashboard.runs.new_run import form_data
+from apps.dashboard.runs.progress import run_progress
+from apps.dashboard.runs.race_table import has_gpus, race_charts, race_rows
+from apps.dashboard.runs.table import RUN_COLUMNS, filtered_runs, run_lines
+from apps.dashboard.schedule.gantt import gantt
+from apps.dashboard.schedule.placements import placements
+from apps.live.api import RunCreateSerializer
+from apps.live.exchange.manifest import run_manifest
+from apps.live.play.configuration import RunConfiguration
+from apps.live.play.launch import run_command, run_start
+from apps.metrics.leaderboard import FIGURE_COLUMNS, leaderboard, win_matrix
+from apps.metrics.models import Metric
+from apps.results.errors import DomainError
+from apps.results.models import Run
+from apps.tasks.audit_lines import audit_lines, audit_table
+from apps.tasks.models import Workload
+from scheduler_sim.display.downloads import asked_table, chart_response, csv_response, table_response
+from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
+from scheduler_sim.display.viewing import ROWS_PER_PAGE, finite_number, reading, sort_key
+from scheduler_sim.engine.presets import PRESETS
+
+LATEST = 6
+RUN_EXPORT = (
+    "id",
+    "name",
+    "workload__name",
+    "status",
+    "seed",
+    "engine_version",
+    "rows_written",
+    "checksum",
+    "created_at",
+    "finished_at",
+)
+CONTROLS = {"running": ("pause", "stop"), "paused": ("resume", "stop"), "queued": ("stop",)}
+
+
+@reading
+@require_safe
+def start(request: HttpRequest) -> HttpResponse:
+    """Show what is going on, what came out last, and what to do next."""
+    plain = Run.objects.select_related("workload").defer("configuration", "cluster", "workload__audit")
+    latest = run_lines(plain.filter(status__in=Run.TERMINAL, study__isnull=True).order_by("-pk")[:LATEST])
+    context = {
+        "now": run_lines(plain.under_way().order_by("-pk")[:LATEST]),
+        "latest": latest,
+        "newest": next((line for line in latest if line.best), None),
+        "workloads": Workload.objects.defer("audit").order_by("-pk")[:5],
+    }
+    if context["newest"]:
+        run = context["newest"].run
+        board = leaderboard(Metric.objects.leaderboard(run), base=run.policies[0], sort="")
+        context["sentence"], context["reason"] = board.sentence, board.reason
+    return render(request, "live/start.html", context)
+
+
+@reading
+@require_safe
+def run_list(request: HttpRequest) -> HttpResponse:
+    """Show all runs, searched, filtered and sorted as the address says."""
+    sort = sort_key(request, RUN_COLUMNS, "-created")
+    runs = filtered_runs(request, sort)
+    if (kind := request.GET.get("format")) in ("csv", "json"):
+        return table_response("runs", RUN_EXPORT, runs.values_list(*RUN_EXPORT), kind)
+    page = Paginator(runs, ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "page_obj": page,
+        "lines": run_lines(page.object_list),
+        "sort": sort,
+        "statuses": Run.Status.values,
+        "filtered": any(request.GET.get(name) for name in ("q", "status", "workload", "policy", "studies")),
+    }
+    return render(request, "live/run_list.html", context)
+
+
+@reading
+@require_safe
+def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show one run: the race while it goes on, its figures once it is over."""
+    run = get_object_or_404(Run.objects.select_related("workload", "state"), pk=pk)
+    tables: dict[str, Any] = {
+        "configuration": lambda: (("setting", "value"), configuration_rows(run)),
+        "audit": lambda: audit_table(run.workload.audit),
+    }
+    if (table := asked_table(request, f"run-{pk}", tables)) is not None:
+        return table
+    state = getattr(run, "state", None)
+    interrupted = state is not None and state.is_interrupted
+    totals = list(Metric.objects.leaderboard(run))
+    base = request.GET.get("base", "")
+    if base not in run.policies:
+        base = run.policies[0]
+    sort = sort_key(request, dict.fromkeys(FIGURE_COLUMNS), "")
+    progress = None if run.is_over else run_progress(run, state)
+    context: dict[str, Any] = {
+        "run": run,
+        "state": state,
+        "interrupted": interrupted,
+        "seconds": (run.finished_at - run.started_at).total_seconds() if run.finished_at and run.started_at else None,
+        "commands": ("pause", "resume", "stop"),
+        "controls": CONTROLS.get(run.status, ()),
+        "may_control": request.user.has_perm("results.control_run"),
+        "progress": progress,
+        "configuration": configuration_rows(run),
+        "audit": audit_lines(run.workload.audit),
+        "source": f"/runs/{pk}/charts",
+        "race_rows": race_rows(run, progress.policies if progress else []),
+        "race_charts": race_charts(run),
+        "has_gpus": has_gpus(run),
+    }
+    if totals:
+        context |= {
+            "board": leaderboard(totals, base=base, sort=sort),
+            "base": base,
+            "sort": sort,
+            "matrix": win_matrix(totals) if len(totals) > 1 else [],
+            "names": [total.scheduler for total in totals],
+            "charts": run_charts(run, totals),
+            "regret": totals[0].details.get("regret", {}).get("oracle"),
+            "bounds": totals[0].details.get("bounds"),
+        }
+    return render(request, "live/run_detail.html", context)
+
+
+@reading
+@require_safe
+def run_charts_json(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG001
+    """Return the numbers of all charts of a run."""
+    charts = _charts(pk)
+    return JsonResponse({"charts": {key: chart.as_json() for key, chart in charts.items()}})
+
+
+@reading
+@require_safe
+def run_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
+    """Return the numbers of one chart of a run as CSV or JSON."""
+    chart = _charts(pk).get(key)
+    if chart is None:
+        raise Http404("There is no such chart.")
+    return chart_response(f"run-{pk}-{key}", chart, kind)
+
+
+@reading
+@require_safe
+def run_leaderboard(request: HttpRequest, pk: int, kind: str) -> HttpResponse:  # noqa: ARG001
+    """Return the leaderboard, or the win matrix, of a run as CSV or JSON, in stored units."""
+    run = get_object_or_404(Run, pk=pk)
+    names = ("scheduler", *_metric_figures())
+    return table_response(f"run-{pk}-leaderboard", names, Metric.objects.leaderboard(run).values_list(*names), kind)
+
+
+@reading
+@require_safe
+def run_manifest_json(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG001
+    """Return the document from which `runsimulation --manifest` plays the run again."""
+    run = get_object_or_404(Run.objects.select_related("workload"), pk=pk)
+    return JsonResponse(run_manifest(run), json_dumps_params={"indent": 2})
+
+
+@reading
+@require_safe
+def run_matrix(request: HttpRequest, pk: int, kind: str) -> HttpResponse:  # noqa: ARG001
+    """Return how many tasks each policy finished before each other one."""
+    run = get_object_or_404(Run, pk=pk)
+    totals = list(Metric.objects.leaderboard(run))
+    names = [total.scheduler for total in totals]
+    rows = [(total.scheduler, *(total.details.get("beats", {}).get(name) for name in names)) for total in totals]
+    return table_response(f"run-{pk}-wins", ("scheduler", *names), rows, kind)
+
+
+@reading
+@require_safe
+def run_gantt(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+    """Return what the visible window of a policy's schedule shows, as CSV or JSON."""
+    run = get_object_or_404(Run, pk=pk)
+    scheduler = request.GET.get("policy", run.policies[0])
+    if scheduler not in run.policies:
+        raise Http404("The run does not hold this policy.")
+    window = [finite_number(request.GET.get(name)) for name in ("from", "to")]
+    chart = gantt(run, scheduler, placements(run, scheduler), *window)
+    if kind == "csv":
+        return csv_response(f"run-{pk}-gantt", chart.csv_rows())
+    return JsonResponse(chart.as_json())
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def run_new(request: HttpRequest) -> HttpResponse:
+    """Show the form that starts a run, and start it."""
+    if not request.user.has_perm("results.control_run"):
+        raise PermissionDenied("Starting runs needs the permission “Can start, pause, resume and stop runs”.")
+    chosen: set[str] = {"fcfs", "sjf", "sjf+easy", "fcfs+easy"}
+    errors: dict[str, Any] = {}
+    values: Any = request.GET
+    if request.method == "POST":
+        values, data = request.POST, form_data(request.POST)
+        chosen = set(data["policies"])
+        form = RunCreateSerializer(data=data)
+        if form.is_valid():
+            wanted = dict(form.validated_data)
+            workload, cluster, name = wanted.pop("workload"), wanted.pop("cluster"), wanted.pop("name", None)
+            try:
+                run = run_start(workload=workload, cluster=cluster, configuration=RunConfiguration(**wanted), name=name)
+            except DomainError as error:
+                errors = {"name": [str(error)]}
+            else:
+                return redirect("run-detail", pk=run.pk)
+        else:
+            errors = form.errors
+    orders, ready_made = order_rows(chosen), ready_made_rows(chosen)
+    listed = {choice.name for row in (*orders, *ready_made) for choice in row.choices}
+    context = {
+        "workloads": Workload.objects.defer("audit").order_by("-pk")[:200],
+        "presets": PRESETS.items(),
+        "orders": orders,
+        "ready_made": ready_made,
+        "backfills": backfill_heads(),
+        "others": ", ".join(sorted(chosen - listed)),
+        "values": values,
+        "workload_key": values.get("workload", ""),
+        "errors": errors,
+    }
+    return render(request, "live/run_new.html", context, status=400 if errors else 200)
+
+
+@require_POST
+def run_control(request: HttpRequest, pk: int, command: str) -> HttpResponse:
+    """Pause, resume or stop a run and go back to it."""
+    run = get_object_or_404(Run, pk=pk)
+    if not request.user.has_perm("results.control_run"):
+        raise PermissionDenied("Controlling runs needs the permission “Can start, pause, resume and stop runs”.")
+    try:
+        run_command(run=run, command=command)
+    except DomainError as error:
+        messages.error(request, str(error))
+    return redirect("run-detail", pk=pk)
+
+
+def _charts(pk: int) -> dict[str, Any]:
+    run = get_object_or_404(Run, pk=pk)
+    return run_charts(run, list(Metric.objects.leaderboard(run)))
+
+
+def _metric_figures() -> list[str]:
+    left_out = ("id", "run", "scheduler", "details", "is_total")
+    return [field.name for field in Metric._meta.concrete_fields if field.name not in left_out]

@@ -1,0 +1,1 @@
+"""Where and when tasks ran: the Gantt chart and one task under every policy."""

@@ -1,0 +1,118 @@
+"""One task under every policy: what it waited for, where it went, and what it would have taken elsewhere."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from apps.dashboard.schedule.alternatives import Alternative, alternatives
+from apps.dashboard.schedule.placements import Placements, placements
+from apps.results.models import Run, SchedulerResult
+from apps.tasks.models import Task
+
+
+@dataclass(frozen=True)
+class TaskOutcome:
+    """What one policy made of the task.
+
+    Attributes:
+        ready_time: arrival, or the finish of the last parent.
+        passed_by: tasks that became ready later and started while it waited.
+        ahead: tasks that were ready before it and started while it waited.
+        completion_time: finish - arrival.
+        latest_parent: number of the parent that finished last, None without parents.
+        where: node and device in words.
+        is_first: no policy finishes it sooner, and some later.
+    """
+
+    result: SchedulerResult
+    ready_time: float
+    completion_time: float
+    passed_by: int
+    ahead: int
+    latest_parent: int | None
+    where: str
+    is_first: bool
+
+    @property
+    def waited_for(self) -> str:
+        """What it waited for between its readiness and its start."""
+        if self.result.wait_time <= 0:
+            return "nothing: it started as soon as it was ready"
+        if not self.ahead and not self.passed_by:
+            return "what ran already; nothing else started meanwhile"
+        parts = [_tasks(self.ahead, "that {} ready before it")] if self.ahead else []
+        parts += [_tasks(self.passed_by, "that came later and passed it")] if self.passed_by else []
+        return ", and ".join(parts)
+
+
+@dataclass(frozen=True)
+class TaskStory:
+    """A task of a run, what every policy made of it, and the other ways in which it could have been placed."""
+
+    task: Task
+    outcomes: list[TaskOutcome]
+    alternatives: list[Alternative]
+
+
+def task_story(run: Run, task: Task) -> TaskStory:
+    """Tell the story of one task of a run."""
+    results = SchedulerResult.objects.filter(run=run, task_id=task.pk, scheduler__in=run.policies)
+    by_name = {result.scheduler: result for result in results}
+    finishes = {result.finish_time for result in by_name.values()}
+    best = min(finishes) if len(finishes) > 1 else None
+    parents = list(
+        Task.objects.filter(workload_id=run.workload_id, task_id__in=task.dependencies).values_list("pk", "task_id")
+        if task.dependencies
+        else []
+    )
+    outcomes = [
+        _outcome(run, task, by_name[name], placements(run, name), parents, best)
+        for name in run.policies
+        if name in by_name
+    ]
+    placed = {one.result.scheduler: (_group(run, one.result.node), one.result.gpu_fraction) for one in outcomes}
+    return TaskStory(task=task, outcomes=outcomes, alternatives=alternatives(run, task, placed))
+
+
+def _outcome(
+    run: Run,
+    task: Task,
+    result: SchedulerResult,
+    placed: Placements,
+    parents: list[tuple[int, int]],
+    best: float | None,
+) -> TaskOutcome:
+    ready = result.start_time - result.wait_time
+    meanwhile = (placed.start >= ready) & (placed.start < result.start_time) & (placed.task != task.pk)
+    later = meanwhile & (placed.ready > ready)
+    latest = None
+    if parents:
+        keys = np.array([key for key, _ in parents])
+        rows = np.flatnonzero(np.isin(placed.task, keys))
+        if len(rows):
+            latest = int(placed.number[rows[np.argmax(placed.finish[rows])]])
+    group = _group(run, result.node)
+    where = f"node {result.node} ({group})" + (f", GPU {result.device}" if result.device >= 0 else "")
+    return TaskOutcome(
+        result=result,
+        ready_time=ready,
+        completion_time=result.finish_time - task.arrival_time,
+        passed_by=int(later.sum()),
+        ahead=int(meanwhile.sum() - later.sum()),
+        latest_parent=latest,
+        where=where,
+        is_first=best is not None and result.finish_time == best,
+    )
+
+
+def _group(run: Run, node: int) -> str:
+    number = 0
+    for group in run.cluster["groups"]:
+        number += group["count"]
+        if node < number:
+            return group["name"]
+    return "not in the cluster"
+
+
+def _tasks(count: int, tail: str) -> str:
+    return f"{count:,} task{'' if count == 1 else 's'} {tail.format('was' if count == 1 else 'were')}"

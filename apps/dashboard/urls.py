@@ -1,0 +1,27 @@
+"""Addresses of the start page and of the pages of runs."""
+
+from django.urls import path, re_path
+
+from apps.dashboard.compare import views as comparison_views
+from apps.dashboard.runs import views
+
+_CHART = r"(?P<key>[a-z-]+)\.(?P<kind>csv|json)$"
+
+urlpatterns = [
+    path("", views.start, name="start"),
+    path("runs/", views.run_list, name="run-list"),
+    path("runs/new/", views.run_new, name="run-new"),
+    path("runs/<int:pk>/", views.run_detail, name="run-detail"),
+    path("runs/<int:pk>/manifest.json", views.run_manifest_json, name="run-manifest"),
+    path("runs/<int:pk>/charts.json", views.run_charts_json, name="run-charts"),
+    re_path(r"^runs/(?P<pk>[0-9]{1,18})/charts/" + _CHART, views.run_chart, name="run-chart"),
+    re_path(r"^runs/(?P<pk>[0-9]{1,18})/gantt\.(?P<kind>csv|json)$", views.run_gantt, name="run-gantt"),
+    path("runs/<int:pk>/tasks/<int:number>/", comparison_views.run_task, name="run-task"),
+    path("runs/<int:pk>/task/", comparison_views.run_task_choose, name="run-task-choose"),
+    path("compare/", comparison_views.compare, name="compare"),
+    path("compare/charts.json", comparison_views.compare_charts, name="compare-charts"),
+    re_path(r"^compare/charts/" + _CHART, comparison_views.compare_chart, name="compare-chart"),
+    re_path(r"^runs/(?P<pk>[0-9]{1,18})/leaderboard\.(?P<kind>csv|json)$", views.run_leaderboard),
+    re_path(r"^runs/(?P<pk>[0-9]{1,18})/wins\.(?P<kind>csv|json)$", views.run_matrix),
+    re_path(r"^runs/(?P<pk>[0-9]{1,18})/(?P<command>pause|resume|stop)/$", views.run_control, name="run-control"),
+]

@@ -1,0 +1,1 @@
+"""Stored rows and runs as files that others can read."""

@@ -1,0 +1,125 @@
+"""A run as a small document from which anybody can play it again to the same checksum."""
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from apps.live.play.configuration import RunConfiguration
+from apps.results.errors import DomainError
+from apps.results.models import Run
+from apps.tasks.models import Workload
+from apps.tasks.services import workload_find_or_import, workload_generate
+from scheduler_sim import engine
+
+FORMAT = 1
+_KEYS = {"manifest_format", "run", "workload", "cluster", "configuration", "engine_version", "checksum"}
+
+
+class InvalidManifest(DomainError):
+    """A manifest that cannot be read or played."""
+
+
+class NotReproduced(DomainError):
+    """The replay has another checksum than the manifest."""
+
+
+def run_manifest(run: Run) -> dict[str, Any]:
+    """Return everything that decides what a run computes, with what it computed."""
+    workload = run.workload
+    return {
+        "manifest_format": FORMAT,
+        "run": run.name,
+        "workload": {
+            "name": workload.name,
+            "source": workload.source,
+            "file_name": workload.source_file_name,
+            "sha256": workload.source_sha256,
+            "generator_parameters": workload.generator_parameters,
+            "seed": workload.seed,
+            "tasks": workload.task_count,
+        },
+        "cluster": run.cluster,
+        "configuration": run.configuration,
+        "engine_version": run.engine_version,
+        "code_version": run.code_version,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("numpy", "numba")}},
+        "checksum": run.checksum,
+    }
+
+
+def manifest_read(path: str) -> dict[str, Any]:
+    """Read a manifest.
+
+    Raises:
+        InvalidManifest: it cannot be read, is of another form, or is of another engine version.
+    """
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidManifest(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise InvalidManifest(f"{path} is not valid JSON: {error}.") from error
+    if not isinstance(document, dict) or not set(document) >= _KEYS or document["manifest_format"] != FORMAT:
+        raise InvalidManifest(f"{path} is no manifest of a run.")
+    if document["engine_version"] != engine.ENGINE_VERSION:
+        raise InvalidManifest(
+            f"{path} is of engine {document['engine_version']}, this is engine {engine.ENGINE_VERSION}: figures may "
+            f"differ, so it cannot be replayed."
+        )
+    return document
+
+
+def manifest_parts(
+    document: dict[str, Any], *, workload_file: str | None = None
+) -> tuple[Workload, engine.Cluster, RunConfiguration]:
+    """Return what a manifest plays; a model's tasks are generated again, those of a file must be at hand.
+
+    Args:
+        workload_file: name of a stored workload or path of the file, where it is not stored yet.
+
+    Raises:
+        InvalidManifest: the workload is missing or is another one, or the configuration has no meaning.
+    """
+    try:
+        configuration = RunConfiguration.from_json(document["configuration"])
+        cluster = engine.Cluster.from_json(document["cluster"])
+    except (TypeError, KeyError) as error:
+        raise InvalidManifest(f"The manifest's configuration has no meaning: {error}.") from error
+    return _workload(document["workload"], workload_file), cluster, configuration
+
+
+def manifest_check(document: dict[str, Any], run: Run) -> None:
+    """Compare a finished replay with its manifest.
+
+    Raises:
+        NotReproduced: the checksums differ.
+    """
+    if run.checksum != document["checksum"]:
+        raise NotReproduced(
+            f"Run {run.pk} has the checksum {run.checksum[:16]}, its manifest {document['checksum'][:16]}: it was not "
+            f"reproduced."
+        )
+
+
+def _workload(wanted: dict[str, Any], workload_file: str | None) -> Workload:
+    sha256 = wanted.get("sha256", "")
+    if workload_file:
+        workload = workload_find_or_import(workload_file)[0]
+    elif sha256:
+        stored = Workload.objects.filter(source_sha256=sha256).first()
+        if stored is None:
+            raise InvalidManifest(
+                f"Trace {wanted['file_name']} (sha256 {sha256[:16]}) is not stored; name its file with --workload."
+            )
+        workload = stored
+    else:
+        model = str(wanted["source"]).removeprefix("synthetic:")
+        workload = workload_generate(
+            model=model, tasks=wanted["tasks"], seed=wanted["seed"], parameters=wanted["generator_parameters"]
+        )[0]
+    theirs = (sha256, wanted["generator_parameters"], wanted["seed"], wanted["tasks"])
+    if (workload.source_sha256, workload.generator_parameters, workload.seed, workload.task_count) != theirs:
+        raise InvalidManifest(f"Workload {workload.name} is not the one that the manifest tells of.")
+    return workload

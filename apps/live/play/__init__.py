@@ -1,0 +1,1 @@
+"""Playing a run: from its configuration to its end."""

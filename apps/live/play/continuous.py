@@ -1,0 +1,77 @@
+"""A race without end: round after round of fresh tasks, with bounded memory and bounded tables.
+
+Each round is an ordinary run on a workload of its own, so everything that works on a run works on a round: it can be
+watched, verified, exported and compared. Rounds follow each other until they are stopped; the oldest are deleted.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any
+
+from apps.live.play.configuration import RunConfiguration
+from apps.live.play.launch import run_create
+from apps.results.models import Run
+from apps.results.services import deletions_finish, run_delete
+from apps.tasks.services import workload_generate
+from scheduler_sim import engine
+
+ROUNDS_KEPT = 5
+
+
+@dataclass
+class ContinuousRace:
+    """Rounds of one model of tasks on one cluster.
+
+    Attributes:
+        name: what the rounds are called, with their number behind it.
+        model, parameters: of the generator.
+        tasks_per_round: how many tasks a round holds.
+        cluster, configuration: as for any run; round i is generated with the seed + i.
+        play: plays a run to its end.
+        after_round: called with a round that finished, for example to train learned policies on it.
+        rounds_kept: finished rounds that stay in the database.
+    """
+
+    name: str
+    model: str
+    tasks_per_round: int
+    cluster: engine.Cluster
+    configuration: RunConfiguration
+    play: Callable[[Run], None]
+    after_round: Callable[[Run], None]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    rounds_kept: int = ROUNDS_KEPT
+
+    def run(self) -> Run:
+        """Play rounds until one of them does not finish, and return that one."""
+        finished: list[Run] = []
+        for number in count(1):
+            played = self._round(number)
+            self.play(played)
+            if played.status != Run.Status.FINISHED:
+                return played
+            finished.append(played)
+            self.after_round(played)
+            while len(finished) > self.rounds_kept:
+                self._forget(finished.pop(0))
+        raise AssertionError("unreachable: counting never ends")
+
+    def _round(self, number: int) -> Run:
+        seed = self.configuration.seed + number - 1
+        name = Run.objects.free_name(f"{self.name} round {number}")
+        workload, _ = workload_generate(
+            model=self.model,
+            tasks=self.tasks_per_round,
+            seed=seed,
+            parameters=self.parameters,
+        )
+        configuration = replace(self.configuration, seed=seed)
+        return run_create(workload=workload, cluster=self.cluster, configuration=configuration, name=name)
+
+    def _forget(self, run: Run) -> None:
+        workload = run.workload
+        run_delete(run=run)
+        deletions_finish()
+        if not workload.runs.exists():
+            workload.delete()

@@ -1,0 +1,73 @@
+"""From stored tasks to what the engine plays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from apps.live.play.configuration import RunConfiguration
+from apps.tasks.models import Task, Workload
+from apps.training.registry import predicted_durations
+from scheduler_sim import engine
+from scheduler_sim.engine.estimates import replace_estimates
+from scheduler_sim.engine.fitting import fit_workload
+from scheduler_sim.engine.whatif import scale_load
+from scheduler_sim.engine.workload import IntArray
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run plays.
+
+    Attributes:
+        workload: the tasks that fit, in canonical order, with the estimates in force.
+        task_keys: shape (n,), their primary keys.
+        cluster: what they are played on.
+    """
+
+    workload: engine.Workload
+    task_keys: IntArray
+    cluster: engine.Cluster
+
+
+def prepare(*, workload: Workload, cluster: engine.Cluster, configuration: RunConfiguration) -> Prepared:
+    """Load the tasks to be played and make them ready.
+
+    Raises:
+        EngineError: as `adapt`.
+    """
+    tasks, keys = load_tasks(workload_id=workload.pk, limit=configuration.limit)
+    adapted, rows = adapt(workload=tasks, cluster=cluster, configuration=configuration)
+    return Prepared(workload=adapted, task_keys=keys[rows], cluster=cluster)
+
+
+def load_tasks(*, workload_id: int, limit: int | None) -> tuple[engine.Workload, IntArray]:
+    """Return the first `limit` stored tasks (None: all) by arrival, and their primary keys."""
+    tasks = Task.objects.filter(workload_id=workload_id).in_canonical_order()
+    if limit is not None:
+        tasks = tasks[:limit]
+    keys = np.fromiter(tasks.values_list("pk", flat=True).iterator(chunk_size=10_000), np.int64)
+    return tasks.as_workload(), keys
+
+
+def adapt(
+    *, workload: engine.Workload, cluster: engine.Cluster, configuration: RunConfiguration
+) -> tuple[engine.Workload, IntArray]:
+    """Scale the load, leave out or change what does not fit the cluster, and set the estimates in force.
+
+    Returns:
+        The tasks to be played, and their row numbers in `workload`.
+
+    Raises:
+        OversizedTasks: tasks that could never start, unless the configuration drops or clamps them.
+        InvalidWorkload: nothing is left to play.
+        InvalidParameter: a load factor or estimates that have no meaning.
+    """
+    workload = scale_load(workload, configuration.load_factor)
+    fitted, rows = fit_workload(workload, cluster, on_oversize=configuration.on_oversize)
+    if not len(fitted):
+        raise engine.InvalidWorkload("No task is left to play.")
+    kind, _, model = configuration.estimates.partition(":")
+    if kind == "predicted":
+        return predicted_durations(model, configuration.models, fitted), rows
+    generator = np.random.default_rng([configuration.seed, len(fitted)])
+    return replace_estimates(fitted, configuration.estimates, generator), rows

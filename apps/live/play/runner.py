@@ -1,0 +1,303 @@
+"""Plays all policies of a run side by side in simulated time, stores what they do, and obeys.
+
+The same code runs in the foreground, in a detached process started from the web and in a worker. The simulation is
+deterministic, so nothing of it is saved: a run that was interrupted is simulated again from its start, which takes a
+small part of the time that storing took, and only the placements that the database does not hold are written.
+"""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.utils import timezone
+
+from apps.live.models import SimulationState
+from apps.live.play.conclusion import Ending, conclude
+from apps.live.play.configuration import RunConfiguration
+from apps.live.play.players import Player, make_players
+from apps.live.play.preparation import Prepared, prepare
+from apps.live.play.steps import Steps
+from apps.live.store.batches import ResultBatch
+from apps.live.store.spill import spill_take_in
+from apps.live.store.turnstile import first_in_line
+from apps.live.store.writer import ResultWriter
+from apps.results.errors import DomainError
+from apps.results.models import Run
+from scheduler_sim import engine
+from scheduler_sim.background.processes import HEARTBEAT_EVERY
+
+logger = logging.getLogger(__name__)
+
+STEP_EVENTS = 2_500
+"""Where a step is cut although its simulated span is not over: commands and the writer wait for no more."""
+
+BATCH_ROWS = 5_000
+"""A batch is written when so many placements wait; small enough to lose little work, large enough to be quick."""
+
+STORE_SECONDS = 1.0
+"""A smaller batch is written when the last one is so old, so that a slow race can be followed in the tables."""
+
+POLL_SECONDS = 0.02
+"""How often the command queue is looked at."""
+
+
+class Observer(Protocol):
+    """Anything that wants to know how a run goes: a progress display, the live publisher."""
+
+    def started(self, runner: "Runner") -> None:
+        """The run begins or is taken up again."""
+
+    def stepped(self, runner: "Runner") -> None:
+        """Another step was simulated."""
+
+    def changed(self, runner: "Runner") -> None:
+        """The run's status changed."""
+
+    def ended(self, runner: "Runner") -> None:
+        """The run is over; its status says how."""
+
+
+class Runner:
+    """Plays one run to its end.
+
+    Args:
+        prepared: what is played, where it was loaded already.
+        tasks_per_second: slow the race down so that people can watch it; None for full speed.
+
+    Attributes:
+        run: the run's row.
+        players: one a policy, once `play` has prepared them.
+        workload, cluster: what is played.
+        clock_time: the simulated time that every policy has reached.
+        stop_requested: set it, from any thread, to end the run at the next step; what was simulated is stored.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        prepared: Prepared | None = None,
+        observers: Sequence[Observer] = (),
+        tasks_per_second: float | None = None,
+    ) -> None:
+        self.run = run
+        self._prepared = prepared
+        self.configuration = RunConfiguration.from_json(run.configuration)
+        self.observers = list(observers)
+        self.players: list[Player] = []
+        self.workload: engine.Workload
+        self.cluster: engine.Cluster
+        self.clock_time = 0.0
+        self.stop_requested = threading.Event()
+        self._tasks_per_second = tasks_per_second
+        self._polled_at = 0.0
+        self._stored_at = 0.0
+        self._beat_at = 0.0
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks each policy plays."""
+        return len(self.workload)
+
+    @property
+    def finished(self) -> int:
+        """Tasks finished, over all policies."""
+        return sum(player.simulation.finished for player in self.players)
+
+    @property
+    def _all_done(self) -> bool:
+        return all(player.done for player in self.players)
+
+    def play(self) -> None:
+        """Simulate, store and finish.
+
+        The run ends as finished, as stopped (what was simulated is stored), or as failed with the reason.
+
+        Raises:
+            KeyboardInterrupt: somebody would not wait for the end; the run is stopped with what is stored.
+            RunStateError: another process plays the run, or its state does not allow it.
+            DomainError, EngineError: why the run failed.
+        """
+        state = SimulationState.objects.select_related("run").get(run=self.run)
+        state.claim()
+        self.run.begin()
+        try:
+            with self._reporting_failure():
+                self._prepare(state)
+                self._tell("started")
+                with ResultWriter(run=self.run) as writer:
+                    self._simulate(writer)
+                    # While the writer still stores: this needs only what is in memory.
+                    ending = Ending.of(self.players, self.configuration) if self._all_done else None
+                self._conclude(ending)
+        finally:
+            self._tell("ended")
+            _quietly(state.release)
+
+    def _prepare(self, state: SimulationState) -> None:
+        prepared = self._prepared or prepare(
+            workload=self.run.workload,
+            cluster=engine.Cluster.from_json(self.run.cluster),
+            configuration=self.configuration,
+        )
+        self.workload, self.cluster = prepared.workload, prepared.cluster
+        self.clock_time = float(prepared.workload.arrival_time[0])
+        if spill_take_in(run=self.run):
+            state.refresh_from_db(fields=["progress"])
+        self.players = make_players(
+            workload=prepared.workload,
+            task_keys=prepared.task_keys,
+            cluster=prepared.cluster,
+            policies=self.configuration.parsed_policies(),
+            seed=self.configuration.seed,
+            options=self.configuration.engine_options(),
+            stored=state.progress,
+        )
+        expected = len(prepared.workload) * len(self.players) if self.configuration.keep == "results" else 0
+        if expected != self.run.rows_expected:
+            self.run.rows_expected = expected
+            self.run.save(update_fields=["rows_expected"])
+
+    @contextmanager
+    def _reporting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except (DomainError, engine.EngineError) as error:
+            _quietly(self.run.fail, str(error))
+            raise
+        except KeyboardInterrupt:
+            _quietly(self.run.stop)
+            raise
+        except BaseException as error:
+            _quietly(self.run.fail, f"Unexpected {type(error).__name__}: {error}")
+            raise
+
+    def _simulate(self, writer: ResultWriter) -> None:
+        steps = Steps(self.workload.arrival_time, tasks_per_second=self._tasks_per_second)
+        while not self._all_done:
+            self._obey()
+            if self.stop_requested.is_set():
+                break
+            if not writer.wait_for_room(POLL_SECONDS):
+                continue  # Commands are obeyed while the database is behind.
+            steps.begin()
+            for player in self.players:
+                if not player.done:
+                    player.advance(until_time=steps.until_time, max_events=STEP_EVENTS)
+            self._store(writer, at_least=BATCH_ROWS)
+            if all(player.reached for player in self.players):
+                self.clock_time = steps.until_time
+                steps.extend()
+            self._tell("stepped")
+        self._store(writer, at_least=1)
+
+    def _store(self, writer: ResultWriter, *, at_least: int) -> None:
+        pending = sum(player.pending for player in self.players)
+        now = time.monotonic()
+        if self.configuration.keep != "results" or not pending:
+            return
+        if pending < at_least and now - self._stored_at < STORE_SECONDS:
+            return
+        self._stored_at = now
+        parts = {player.scheduler: player.columns(player.take_rows()) for player in self.players if player.pending}
+        writer.put(
+            ResultBatch(
+                parts=parts,
+                progress={player.scheduler: player.handed_over for player in self.players},
+                clock_time=self.clock_time,
+            )
+        )
+
+    def _obey(self) -> None:
+        """Look at the command queue, and wait while the run is paused."""
+        now = time.monotonic()
+        if now - self._polled_at < POLL_SECONDS:
+            return
+        self._polled_at = now
+        if self._poll() != SimulationState.Command.PAUSE:
+            return
+        with first_in_line():
+            self.run.pause()
+        self._tell("changed")
+        while not self.stop_requested.is_set() and self._poll() != SimulationState.Command.RESUME:
+            time.sleep(POLL_SECONDS)
+        if not self.stop_requested.is_set():
+            with first_in_line():
+                self.run.unpause()
+            self._tell("changed")
+
+    def _poll(self) -> str:
+        """Return the command that waits, if any, and note a stop."""
+        try:
+            self._beat(time.monotonic())
+            command = self._take_command()
+        except (OperationalError, InterfaceError):
+            # The writer says so and tries again; until the database is back nobody can give a command.
+            connection.close()
+            return SimulationState.Command.NONE
+        if command == SimulationState.Command.STOP:
+            self.stop_requested.set()
+        return command
+
+    def _take_command(self) -> str:
+        """Return the command that waits, if any, and take it out of the queue."""
+        states = SimulationState.objects.filter(run=self.run)
+        command: str = states.values_list("command", flat=True).get()
+        if command:
+            # Only this very command: one that replaced it meanwhile stays.
+            with first_in_line():
+                states.filter(command=command).update(command=SimulationState.Command.NONE)
+        return command
+
+    def _beat(self, now: float) -> None:
+        if now - self._beat_at >= HEARTBEAT_EVERY.total_seconds():
+            self._beat_at = now
+            SimulationState.objects.filter(run=self.run).update(heartbeat_at=timezone.now())
+
+    def _conclude(self, ending: Ending | None) -> None:
+        """Write the figures and move the run to its last state."""
+        if not connection.is_usable():
+            # The database went away and came back while only the writer spoke to it.
+            connection.close()
+        self.run.refresh_from_db(fields=["rows_written"])
+        if ending is None:
+            self.run.stop()
+        else:
+            conclude(run=self.run, players=self.players, ending=ending, split_model=self.configuration.split_model)
+
+    def _tell(self, event: str) -> None:
+        for observer in self.observers:
+            getattr(observer, event)(self)
+
+
+def _quietly(action: Callable[..., None], *arguments: object) -> None:
+    """Do something at the end of a failure without hiding the failure itself when the database is gone.
+
+    Without a database nothing more can be stored, and the run will be found interrupted because its process is dead.
+    """
+    try:
+        action(*arguments)
+    except (DatabaseError, DomainError) as error:
+        logger.warning("The end of the run could not be recorded: %s", error)
+
+
+@contextmanager
+def stopping_on_signals(runner: Runner) -> Iterator[None]:
+    """Let Ctrl-C and a polite kill end the run cleanly; a second Ctrl-C ends the process."""
+
+    def stop(number: int, _frame: object) -> None:
+        if runner.stop_requested.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        runner.stop_requested.set()
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

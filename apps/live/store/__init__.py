@@ -1,0 +1,1 @@
+"""Storing placements while a run goes on, so that nothing is lost."""

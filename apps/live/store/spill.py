@@ -1,0 +1,121 @@
+"""Placements that no database would take, kept in a Parquet file until the run is taken up again."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import connection
+
+from apps.live.models import SimulationState
+from apps.live.store.batches import ResultBatch, batch_store, transaction_rows
+from apps.results.errors import DomainError
+from apps.results.models import Run, SchedulerResult
+
+logger = logging.getLogger(__name__)
+
+
+class SpillUnreadable(DomainError):
+    """A file of kept placements is damaged."""
+
+
+def spill_path(run: Run) -> Path:
+    """Return where a run's placements are kept: beside the embedded database, else under `var/`.
+
+    The run's creation is part of the name, because another database may hold a run of the same number.
+    """
+    return _folder() / "spill" / f"run-{run.pk}-{int(run.created_at.timestamp() * 1_000_000)}.parquet"
+
+
+def _folder() -> Path:
+    name = Path(str(connection.settings_dict["NAME"]))
+    return name.parent if connection.vendor == "sqlite" and name.is_absolute() else settings.VAR_DIR
+
+
+def spill_write(*, run: Run, batches: Sequence[ResultBatch]) -> Path:
+    """Write batches that follow each other to a file, whole or not at all, and return its path.
+
+    Each row carries its place in its policy's order of completion, so that rows which did get into the database are
+    recognised.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = spill_path(run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".part")
+    tables = [
+        _table(scheduler, columns, batch.progress[scheduler], batch.clock_time)
+        for batch in batches
+        for scheduler, columns in batch.parts.items()
+    ]
+    pq.write_table(pa.concat_tables(tables), unfinished)
+    unfinished.replace(path)
+    return path
+
+
+def _table(scheduler: str, columns: Any, stored_after: int, clock_time: float) -> Any:
+    import pyarrow as pa
+
+    length = len(columns["task_id"])
+    place = np.arange(stored_after - length, stored_after)
+    whole = {name: _whole(name, column, length) for name, column in columns.items()}
+    return pa.table(
+        {
+            "scheduler": pa.array([scheduler] * length, pa.string()),
+            "place": pa.array(place, pa.int64()),
+            "clock_time": pa.array(np.full(length, clock_time), pa.float64()),
+            **whole,
+        }
+    )
+
+
+def _whole(name: str, column: Any, length: int) -> Any:
+    import pyarrow as pa
+
+    is_float = SchedulerResult._meta.get_field(name).get_internal_type() == "FloatField"
+    kind = pa.float64() if is_float else pa.int64()
+    if column is None or np.ndim(column) == 0:
+        return pa.array([column] * length, kind)
+    return pa.array(column, kind)
+
+
+def spill_take_in(*, run: Run) -> int:
+    """Store what an earlier process kept in a file, delete the file, and return how many rows were new.
+
+    Rows that the progress says are stored already are passed over, so doing it twice changes nothing.
+
+    Raises:
+        SpillUnreadable: the file is damaged; it is left where it is.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = spill_path(run)
+    if not path.exists():
+        return 0
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise SpillUnreadable(f"The kept placements in {path} cannot be read: {error}") from error
+    columns = {name: table.column(name).to_numpy() for name in table.column_names}
+    schedulers, places = columns.pop("scheduler"), columns.pop("place")
+    clock_time = columns.pop("clock_time")
+    progress = dict(SimulationState.objects.values_list("progress", flat=True).get(run=run))
+    parts = {}
+    for scheduler in dict.fromkeys(schedulers.tolist()):
+        rows = np.flatnonzero((schedulers == scheduler) & (places >= progress.get(scheduler, 0)))
+        if not len(rows):
+            continue
+        if places[rows[0]] != progress.get(scheduler, 0):
+            logger.warning("The kept placements in %s do not follow what run %s holds; left out.", path, run.name)
+            continue
+        parts[scheduler] = {name: column[rows] for name, column in columns.items()}
+        progress[scheduler] = int(places[rows[-1]]) + 1
+    batch = ResultBatch(parts=parts, progress=progress, clock_time=float(clock_time.max()))
+    for piece in batch.cut(transaction_rows()):
+        batch_store(run=run, batch=piece)
+    path.unlink()
+    return len(batch)

@@ -1,0 +1,1 @@
+"""Live messages: from the runner to every client that watches."""

@@ -1,0 +1,347 @@
+"""What a study is made of, read from YAML or JSON and checked once on the way in."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from apps.live.play.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS
+from apps.results.errors import DomainError
+from scheduler_sim import engine
+from scheduler_sim.engine.estimates import Estimates
+from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.generators import GENERATORS
+from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.whatif import add_nodes, drop_nodes
+
+MOST_RUNS = 1_000_000
+DEFAULT_FIGURE = "mean_bounded_slowdown"
+
+_WHICH_SEEDS = "seeds is a number N, for the seeds 1 to N, or a list of whole numbers from 0 to 2**63 - 1."
+_FIXED = ("limit", "on_oversize", "split_model", "kill_at_estimate", "conservative_depth", "warmup", "cooldown", "keep")
+
+
+class InvalidStudy(DomainError):
+    """A study's definition that has no meaning.
+
+    Attributes:
+        part: the key of the definition that is to blame, empty where it is none alone.
+    """
+
+    def __init__(self, message: str, part: str = "") -> None:
+        super().__init__(message)
+        self.part = part
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a study's tasks come from: a stored workload or a file by name, or a model with one workload a seed.
+
+    Attributes:
+        label: what tables call it.
+        stored: name of a stored workload, or the path of a trace; empty for a model.
+        generate: the model's name; empty for a stored workload.
+        tasks: how many the model makes.
+        parameters: of the model.
+    """
+
+    label: str
+    stored: str = ""
+    generate: str = ""
+    tasks: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When a study has replications enough: the half width of every interval is so small a part of its mean."""
+
+    figure: str
+    relative_width: float
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A checked definition.
+
+    Attributes:
+        name: the study's.
+        sources, load_factors, clusters, estimates, seeds: the grid; clusters by their label.
+        policies: names, played in every run.
+        base: the policy with which the others are compared.
+        figure: the figure that is shown first.
+        fixed: choices that are the same in all runs, as `RunConfiguration` calls them.
+        stopping: None to play every seed.
+        document: what was given, as stored with the study.
+    """
+
+    name: str
+    sources: tuple[Source, ...]
+    load_factors: tuple[float, ...]
+    clusters: tuple[tuple[str, engine.Cluster | None], ...]
+    policies: tuple[str, ...]
+    estimates: tuple[str, ...]
+    seeds: tuple[int, ...]
+    base: str
+    figure: str
+    fixed: Mapping[str, Any]
+    stopping: Stopping | None
+    document: Mapping[str, Any]
+
+    @property
+    def run_count(self) -> int:
+        """How many runs the whole grid has."""
+        return math.prod(map(len, (self.sources, self.load_factors, self.clusters, self.estimates, self.seeds)))
+
+    @classmethod
+    def from_json(cls, document: Any) -> Self:
+        """Check a definition.
+
+        Raises:
+            InvalidStudy, EngineError: what has no meaning, in one sentence.
+        """
+        given = _mapping("The study", document, {*_DEFAULTS, *_FIXED})
+        parts = {part: read_part(part, given.get(part, default)) for part, default in _DEFAULTS.items()}
+        policies, stopping = parts["policies"], parts["sequential"]
+        if stopping is not None and "seeds" not in given:
+            parts["seeds"] = tuple(range(1, stopping.maximum + 1))
+        base = parts["base"] or policies[0]
+        if base not in policies:
+            raise InvalidStudy(f"The base {base!r} is not among the study's policies.", "base")
+        definition = cls(
+            name=parts["name"],
+            sources=parts["workloads"],
+            load_factors=parts["load_factors"],
+            clusters=parts["clusters"],
+            policies=policies,
+            estimates=parts["estimates"],
+            seeds=parts["seeds"],
+            base=base,
+            figure=parts["figure"],
+            fixed=_fixed(given),
+            stopping=stopping,
+            document=dict(given),
+        )
+        if definition.run_count > MOST_RUNS:
+            raise InvalidStudy(f"The grid has {definition.run_count:,} runs, more than {MOST_RUNS:,}.")
+        return definition
+
+
+def read_part(part: str, value: Any) -> Any:
+    """Check one key of a definition by itself and return what `Definition` holds of it.
+
+    Raises:
+        InvalidStudy: it has no meaning; `part` says which it was.
+    """
+    try:
+        return _PARTS[part](value)
+    except (InvalidStudy, engine.EngineError) as error:
+        raise InvalidStudy(str(error), part) from error
+
+
+def definition_text(document: Mapping[str, Any]) -> str:
+    """Return a definition as YAML, its keys in the order in which docs/studies.md explains them."""
+    order = [key for key in (*_DEFAULTS, *_FIXED) if key in document]
+    return str(yaml.safe_dump({key: document[key] for key in order}, sort_keys=False, allow_unicode=True))
+
+
+def read_definition(path: str | Path) -> Definition:
+    """Read a study's file, JSON or YAML; `name` may be left out: the file's own name.
+
+    Raises:
+        InvalidStudy, EngineError: the file cannot be read, or the definition has no meaning.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidStudy(f"{file} is not a text file in UTF-8.") from None
+    except OSError as error:
+        raise InvalidStudy(f"{file} cannot be read: {error.strerror}.") from error
+    try:
+        document = json.loads(text) if file.suffix.lower() == ".json" else yaml.safe_load(text)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        raise InvalidStudy(f"{file} is not valid JSON or YAML: {' '.join(str(error).split())}.") from error
+    if isinstance(document, dict):
+        document = {"name": file.stem, **document}
+    return Definition.from_json(document)
+
+
+def _mapping(what: str, value: Any, known: set[str]) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidStudy(f"{what} is not a mapping of names to values.")
+    unknown = sorted(str(key) for key in set(value) - known)
+    if unknown:
+        raise InvalidStudy(f"{what} has unknown keys: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
+    return value
+
+
+def _list(what: str, value: Any) -> list[Any]:
+    values = value if isinstance(value, list) else [value]
+    if not values or values == [None]:
+        raise InvalidStudy(f"The study names no {what}.")
+    return values
+
+
+def _each(what: str, value: Any, read: Callable[[Any], Any], name: Callable[[Any], Any] = lambda one: one) -> Any:
+    """Read every value of an axis of the grid, none of which may be there twice by its `name`."""
+    values = tuple(read(one) for one in _list(what, value))
+    names = [name(one) for one in values]
+    twice = next((one for number, one in enumerate(names) if one in names[:number]), None)
+    if twice is not None:
+        raise InvalidStudy(f"The study names {twice} twice among its {what}.")
+    return values
+
+
+def _name(value: Any) -> str:
+    name = str(value or "").strip()
+    if not 1 <= len(name) <= 200:
+        raise InvalidStudy("A study needs a name of 1 to 200 characters.")
+    return name
+
+
+def _policies(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = value.split(",")
+    names = ",".join(str(one) for one in _list("policies", value))
+    return tuple(policy.name for policy in engine.parse_policies(names))
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_RUNS:
+        return tuple(range(1, value + 1))
+    if isinstance(value, list):
+        return tuple(_each("seeds", value, _seed))
+    raise InvalidStudy(_WHICH_SEEDS)
+
+
+def _seed(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise InvalidStudy(_WHICH_SEEDS)
+    return value
+
+
+def _factor(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        raise InvalidStudy(f"A load factor is a number above 0, not {value!r}.")
+    return float(value)
+
+
+def _estimates(value: Any) -> str:
+    """Return the estimates in their one spelling; `predicted:MODEL` is looked up when the grid is written out."""
+    text = str(value)
+    return text if text.startswith("predicted:") else str(Estimates.parse(text))
+
+
+def _figure(value: Any) -> str:
+    if value not in FIGURES:
+        raise InvalidStudy(f"There is no figure called {value!r}. Figures: {', '.join(FIGURES)}.")
+    return str(value)
+
+
+def _source(value: Any) -> Source:
+    if isinstance(value, str):
+        return Source(label=value, stored=value)
+    given = _mapping("A workload of the study", value, {"stored", "file", "generate", "tasks", "parameters", "label"})
+    named = [key for key in ("stored", "file", "generate") if given.get(key)]
+    if len(named) != 1:
+        raise InvalidStudy("A workload of the study names one of stored, file and generate.")
+    if named != ["generate"]:
+        wanted = str(given[named[0]])
+        return Source(label=str(given.get("label") or Path(wanted).name), stored=wanted)
+    model, tasks, parameters = str(given["generate"]), given.get("tasks", 1000), given.get("parameters") or {}
+    if model not in GENERATORS:
+        raise InvalidStudy(f"There is no generator called {model!r}. Generators: {', '.join(sorted(GENERATORS))}.")
+    if isinstance(tasks, bool) or not isinstance(tasks, int) or tasks < 1:
+        raise InvalidStudy(f"tasks must be a whole number above 0, not {tasks!r}.")
+    GENERATORS[model].parse(parameters)
+    label = str(given.get("label") or f"{model}-{tasks}")
+    return Source(label=label, generate=model, tasks=tasks, parameters=dict(parameters))
+
+
+def _cluster(value: Any) -> tuple[str, engine.Cluster | None]:
+    """Return a cluster and its label; None for `auto`, which depends on the workload."""
+    if isinstance(value, str):
+        return ("auto", None) if value == "auto" else (value, load_cluster(value))
+    given = _mapping("A cluster of the study", value, {"cluster", "label", "add_nodes", "drop_nodes", "name", "groups"})
+    if "groups" in given:
+        described = {key: given[key] for key in ("name", "groups") if key in given}
+        cluster = engine.Cluster.from_json({"name": "described", **described})
+    elif given.get("cluster") and given["cluster"] != "auto":
+        cluster = load_cluster(str(given["cluster"]))
+    else:
+        raise InvalidStudy("A cluster of the study names a preset or file under cluster, or lists its groups.")
+    if given.get("add_nodes"):
+        cluster = add_nodes(cluster, _changes(given["add_nodes"]))
+    if given.get("drop_nodes"):
+        cluster = drop_nodes(cluster, _changes(given["drop_nodes"]))
+    return str(given.get("label") or cluster.name), cluster
+
+
+def _changes(value: Any) -> str:
+    return ",".join(f"{name}={number}" for name, number in value.items()) if isinstance(value, dict) else str(value)
+
+
+def _stopping(value: Any) -> Stopping | None:
+    if value is None:
+        return None
+    given = _mapping("sequential", value, {"figure", "relative_width", "minimum", "maximum"})
+    width = given.get("relative_width", 0.05)
+    minimum, maximum = given.get("minimum", 5), given.get("maximum", 100)
+    if not isinstance(width, int | float) or not 0 < width < 1:
+        raise InvalidStudy(f"relative_width is a part of the mean between 0 and 1, not {width!r}.")
+    if not (isinstance(minimum, int) and isinstance(maximum, int) and 2 <= minimum <= maximum <= MOST_RUNS):
+        raise InvalidStudy("sequential needs whole numbers with 2 <= minimum <= maximum.")
+    return Stopping(_figure(given.get("figure", DEFAULT_FIGURE)), float(width), minimum, maximum)
+
+
+def _fixed(given: Mapping[str, Any]) -> dict[str, Any]:
+    fixed = {key: given[key] for key in _FIXED if key in given}
+    fixed.setdefault("keep", "summary")
+    for key, choices in (("keep", KEEP), ("on_oversize", ON_OVERSIZE), ("split_model", SPLIT_MODELS)):
+        if key in fixed and fixed[key] not in choices:
+            raise InvalidStudy(f"{key} is one of {', '.join(choices)}, not {fixed[key]!r}.")
+    for key in ("limit", "conservative_depth"):
+        value = fixed.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise InvalidStudy(f"{key} must be a whole number above 0, not {value!r}.")
+    if not isinstance(fixed.get("kill_at_estimate", False), bool):
+        raise InvalidStudy("kill_at_estimate is true or false.")
+    warmup, cooldown = fixed.get("warmup", 0.0), fixed.get("cooldown", 0.0)
+    if not all(isinstance(part, int | float) and not isinstance(part, bool) for part in (warmup, cooldown)) or not (
+        warmup >= 0 and cooldown >= 0 and warmup + cooldown < 1
+    ):
+        raise InvalidStudy("warmup and cooldown are parts of the arrivals from 0 to 1, together below 1.")
+    return fixed
+
+
+_DEFAULTS: Mapping[str, Any] = {
+    "name": "",
+    "workloads": None,
+    "load_factors": [1.0],
+    "clusters": ["auto"],
+    "policies": None,
+    "estimates": "trace",
+    "seeds": 1,
+    "base": "",
+    "figure": DEFAULT_FIGURE,
+    "sequential": None,
+}
+_PARTS: Mapping[str, Callable[[Any], Any]] = {
+    "name": _name,
+    "workloads": lambda value: _each("workloads", value, _source, lambda source: source.label),
+    "load_factors": lambda value: _each("load_factors", value, _factor),
+    "clusters": lambda value: _each("clusters", value, _cluster, lambda cluster: cluster[0]),
+    "policies": _policies,
+    "estimates": lambda value: _each("estimates", value, _estimates),
+    "seeds": _seeds,
+    "base": lambda value: str(value or ""),
+    "figure": _figure,
+    "sequential": _stopping,
+}

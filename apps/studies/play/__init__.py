@@ -1,0 +1,1 @@
+"""Playing the runs of a study, on the cores of this machine or on Celery workers."""

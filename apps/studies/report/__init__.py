@@ -1,0 +1,1 @@
+"""A study as figures, words, charts and files."""

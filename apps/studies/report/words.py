@@ -1,0 +1,167 @@
+"""What a study says in plain words, made from its numbers alone."""
+
+import math
+from collections.abc import Sequence
+
+from apps.studies.report.figures import Cell, CellFigures, Standing
+from scheduler_sim.display.formatting import change_in_words, figure_scale, listing
+from scheduler_sim.engine.figures import FIGURES
+
+ALIKE = 0.01
+"""Means of two clusters that differ by less than this part are called as good as each other."""
+
+MOST_SENTENCES = 6
+
+
+def study_in_words(cells: Sequence[CellFigures], *, figure: str, base: str) -> list[str]:
+    """Return a few sentences: which policy is best where, what it changes, and what other hardware would do instead."""
+    known = [cell for cell in cells if cell.best]
+    if not known:
+        return ["No run has finished, so there is nothing to compare."]
+    sentences = [_overall(known)]
+    today = [cell for cell in known if cell.cell.cluster == known[0].cell.cluster]
+    # Today's load where the study has it, else one in the middle.
+    typical = next((cell for cell in today if cell.cell.load_factor == 1), today[len(today) // 2])
+    sentences += [text for text in (_against_base(typical, figure, base, named=len(known) > 1),) if text]
+    sentences += _recorded(known, figure)
+    sentences += _hardware(known, figure, base)
+    return sentences[:MOST_SENTENCES]
+
+
+def place_in_words(cell: Cell, among: Sequence[CellFigures]) -> str:
+    """Return what tells a cell from the others, such as `at load 0.9 on dgx-4`."""
+    parts = []
+    if len({one.cell.load_factor for one in among}) > 1:
+        parts.append(f"at load factor {cell.load_factor:g}")
+    if len({one.cell.cluster for one in among}) > 1:
+        parts.append(f"on {cell.cluster}")
+    if len({one.cell.workload for one in among}) > 1:
+        parts.append(f"for {cell.workload}")
+    if len({one.cell.estimates for one in among}) > 1:
+        parts.append(f"with {cell.estimates} estimates")
+    return " ".join(parts)
+
+
+def _overall(cells: Sequence[CellFigures]) -> str:
+    wins: dict[str, int] = {}
+    for cell in cells:
+        wins[cell.best] = wins.get(cell.best, 0) + 1
+    order = sorted(wins, key=lambda name: (-wins[name], name))
+    if len(cells) == 1:
+        return f"{order[0]} is best."
+    if len(order) == 1:
+        return f"{order[0]} is best in all {len(cells)} cells."
+    rest = listing(f"{name} in {wins[name]}" for name in order[1:4])
+    return f"{order[0]} is best in {wins[order[0]]} of {len(cells)} cells, {rest}."
+
+
+def _against_base(cell: CellFigures, figure: str, base: str, *, named: bool) -> str:
+    best, other = cell.standings[cell.best], cell.standings.get(base)
+    if other is None or best is other or not _both(best, other):
+        return ""
+    where = f"{_capital(place_in_words(cell.cell, [cell]) or _plain_place(cell.cell))}, " if named else ""
+    before, after = _pair(figure, other, best)
+    text = (
+        f"{where}{cell.best} {_verb(best.interval.mean, other.interval.mean)} the {_short(figure)} from "
+        f"{before} under {base} to {after}"
+    )
+    if best.interval.mean and other.interval.mean:
+        text += f", {change_in_words(best.interval.mean, other.interval.mean)}"
+    difference = best.difference
+    if difference is None or math.isnan(difference.interval.low):
+        return f"{text}; one replication says nothing about chance."
+    sure = "holds" if difference.is_clear else "does not hold"
+    return (
+        f"{text}; the difference {sure} at 95% over {difference.interval.count} seeds, corrected for "
+        f"{len(cell.standings) - 1} comparisons."
+    )
+
+
+def _recorded(cells: Sequence[CellFigures], figure: str) -> list[str]:
+    """Compare what really happened with the best simulated policy."""
+    found = []
+    for cell in cells:
+        real = cell.standings.get("recorded")
+        if real is None or cell.best in ("", "recorded") or not _both(real, cell.standings[cell.best]):
+            continue
+        happened, would_have = _pair(figure, real, cell.standings[cell.best])
+        found.append(
+            f"What was recorded had a {_short(figure)} of {happened}; {cell.best} would have had {would_have}."
+        )
+    return found[:1]
+
+
+def _hardware(cells: Sequence[CellFigures], figure: str, base: str) -> list[str]:
+    """Say what another cluster does under the base policy, and whether a better policy would do as much."""
+    sentences = []
+    lower = FIGURES[figure].better != "higher"
+    groups: dict[tuple[str, float, str], list[CellFigures]] = {}
+    for one in cells:
+        groups.setdefault((one.cell.workload, one.cell.load_factor, one.cell.estimates), []).append(one)
+    for (_, load_factor, _), group in groups.items():
+        today, *others = group
+        where = f"At load factor {load_factor:g}: " if len({key[1] for key in groups}) > 1 else ""
+        now = today.standings.get(base)
+        best = today.standings.get(today.best)
+        for other in others:
+            then = other.standings.get(base)
+            if now is None or best is None or then is None or not _both(now, then):
+                continue
+            size = _size(other, today)
+            size = size[0].lower() + size[1:] if where else size
+            gain, policy_gain = now.interval.mean - then.interval.mean, now.interval.mean - best.interval.mean
+            if not lower:
+                gain, policy_gain = -gain, -policy_gain
+            before, after = _pair(figure, now, then)
+            text = (
+                f"{where}{size} {_verb(then.interval.mean, now.interval.mean)} the {_short(figure)} under {base} from "
+                f"{before} to {after}"
+            )
+            if gain <= 0 or today.best == base:
+                sentences.append(f"{text}.")
+            elif policy_gain >= gain * (1 - ALIKE):
+                much = "as much" if policy_gain <= gain * (1 + ALIKE) else "more"
+                sentences.append(f"{text}; {today.best} on {today.cell.cluster} does {much} without it.")
+            else:
+                sentences.append(f"{text}; {today.best} on {today.cell.cluster} does {policy_gain / gain:.0%} of that.")
+    return sentences[:3]
+
+
+def _size(other: CellFigures, today: CellFigures) -> str:
+    """Return the change of hardware, such as `Adding 8 GPUs and 128 cores (dgx-5)`."""
+    changes = [(other.gpus - today.gpus, "GPUs"), (other.cores - today.cores, "cores")]
+    added = [f"{number:,} {what}" for number, what in changes if number > 0]
+    dropped = [f"{-number:,} {what}" for number, what in changes if number < 0]
+    if added and not dropped:
+        return f"Adding {listing(added)} ({other.cell.cluster})"
+    if dropped and not added:
+        return f"Dropping {listing(dropped)} ({other.cell.cluster})"
+    return f"Moving from {today.cell.cluster} to {other.cell.cluster}"
+
+
+def _plain_place(cell: Cell) -> str:
+    return f"at load factor {cell.load_factor:g} on {cell.cluster}"
+
+
+def _both(one: Standing, other: Standing) -> bool:
+    return not math.isnan(one.interval.mean) and not math.isnan(other.interval.mean)
+
+
+def _verb(now: float, before: float) -> str:
+    return "cuts" if now < before else "raises" if now > before else "keeps"
+
+
+def _pair(figure: str, one: Standing, other: Standing) -> tuple[str, str]:
+    """Return two means in one unit, that of the smaller."""
+    means = sorted((one.interval.mean, other.interval.mean))
+    scale = figure_scale(figure, means[:1])
+    return scale.with_unit(one.interval.mean), scale.with_unit(other.interval.mean)
+
+
+def _short(figure: str) -> str:
+    label = FIGURES[figure].label
+    return label[0].lower() + label[1:] if label[1:2].islower() else label
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,218 @@
+"""The pages of studies: the list, one study's grid, its charts and downloads, and the form of a new one."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.results.errors import DomainError
+from apps.results.models import Run, Study
+from apps.studies.control import study_launch, study_stop
+from apps.studies.definition import definition_text
+from apps.studies.form import StudyForm
+from apps.studies.grid import study_store
+from apps.studies.play.planning import plan_in_words, study_plan
+from apps.studies.play.pool import cores
+from apps.studies.progress import study_progress
+from apps.studies.report.charts import study_charts
+from apps.studies.report.figures import AXES, CellFigures, study_figures
+from apps.studies.report.heatmap import heatmap
+from apps.studies.report.html import study_html
+from apps.studies.report.tables import (
+    COLUMNS,
+    chosen_base,
+    chosen_figure,
+    markdown_table,
+    policies_of,
+    scale_for,
+    study_rows,
+    varying_axes,
+)
+from apps.studies.report.words import study_in_words
+from scheduler_sim.display.downloads import chart_response, table_response
+from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
+from scheduler_sim.display.viewing import ROWS_PER_PAGE, reading
+from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.generators import GENERATORS
+from scheduler_sim.engine.presets import PRESETS
+
+OFFERED_FIGURES = (
+    "mean_bounded_slowdown",
+    "mean_job_completion_time",
+    "p95_job_completion_time",
+    "p99_job_completion_time",
+    "mean_wait_time",
+    "p95_wait_time",
+    "max_wait_time",
+    "makespan",
+    "throughput",
+    "cpu_utilisation",
+    "gpu_utilisation",
+    "mean_queue_length",
+    "energy_joules",
+    "cost_usd",
+    "fairness",
+)
+LIST_COLUMNS = ("id", "name", "status", "runs", "finished", "failed", "created_at")
+FAILURES_SHOWN = 20
+
+
+@reading
+@require_safe
+def study_list(request: HttpRequest) -> HttpResponse:
+    """Show all studies, newest first."""
+    studies = Study.objects.with_counts()
+    if (kind := request.GET.get("format")) in ("csv", "json"):
+        rows = (
+            (
+                study.pk,
+                study.name,
+                study.status,
+                study.run_count,
+                study.finished_count,
+                study.failed_count,
+                study.created_at,
+            )
+            for study in studies
+        )
+        return table_response("studies", LIST_COLUMNS, rows, kind)
+    page = Paginator(studies, ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "live/study_list.html", {"page_obj": page})
+
+
+@reading
+@require_safe
+def study_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show one study: what came out, the grid as a table and heatmap, and the runs behind each cell."""
+    study, figure, base, cells = _asked(request, pk)
+    names, varying = policies_of(cells), varying_axes(cells)
+    context: dict[str, Any] = {
+        "study": study,
+        "progress": study_progress(study),
+        "may_control": request.user.has_perm("results.control_run"),
+        "definition": definition_text(study.definition),
+        "failures": study.runs.filter(status=Run.Status.FAILED).order_by("pk")[:FAILURES_SHOWN],
+        "figure": figure,
+        "figures": [(name, FIGURES[name].label) for name in dict.fromkeys((*OFFERED_FIGURES, figure))],
+        "varying": varying,
+        "fixed": [getattr(cells[0].cell, axis) for axis in AXES if axis not in varying] if cells else [],
+        "base": base,
+        "names": names,
+        "sentences": study_in_words(cells, figure=figure, base=base),
+        "scale": scale_for(cells, figure),
+        "rows": heatmap(cells, names, base, figure),
+        "charts": study_charts(cells, figure).values(),
+        "source": f"/studies/{pk}/charts",
+        "query": request.GET.urlencode(),
+    }
+    return render(request, "live/study_detail.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def study_new(request: HttpRequest) -> HttpResponse:
+    """Show the form of a new study, count its runs, and start it once it was counted as it is."""
+    _may_start(request)
+    form = StudyForm(request.POST if request.method == "POST" else None, figures=OFFERED_FIGURES)
+    sentences: list[str] = []
+    if form.is_bound and form.is_valid():
+        definition = form.definition
+        if "start" in request.POST and request.POST.get("counted") == form.digest:
+            study = study_store(definition)
+            _launch(request, study)
+            return redirect("study-detail", pk=study.pk)
+        sentences = plan_in_words(study_plan(definition, workers=cores()), definition)
+    chosen = set(form.chosen_policies) if form.is_bound else {"fcfs", "fcfs+easy", "sjf", "sjf+easy"}
+    context = {
+        "form": form,
+        "sentences": sentences,
+        "changed": bool(sentences) and "start" in request.POST,
+        "backfills": backfill_heads(),
+        "orders": order_rows(chosen),
+        "ready_made": ready_made_rows(chosen),
+        "presets": PRESETS.items(),
+        "generators": [(one.name, one.description, one.fields()) for _, one in sorted(GENERATORS.items())],
+    }
+    return render(request, "live/study_new.html", context, status=400 if form.errors else 200)
+
+
+@require_POST
+def study_control(request: HttpRequest, pk: int, command: str) -> HttpResponse:
+    """Play what is missing of a study, or stop what is open, and go back to it."""
+    _may_start(request)
+    study = get_object_or_404(Study, pk=pk)
+    if command == "play":
+        _launch(request, study)
+    else:
+        study_stop(study=study)
+    return redirect("study-detail", pk=pk)
+
+
+def _may_start(request: HttpRequest) -> None:
+    if not request.user.has_perm("results.control_run"):
+        raise PermissionDenied("Starting studies needs the permission “Can start, pause, resume and stop runs”.")
+
+
+def _launch(request: HttpRequest, study: Study) -> None:
+    try:
+        study_launch(study=study)
+    except DomainError as error:
+        messages.error(request, str(error))
+    except OSError as error:
+        messages.error(request, f"The process that should play the study could not be started: {error.strerror}.")
+
+
+@reading
+@require_safe
+def study_charts_json(request: HttpRequest, pk: int) -> HttpResponse:
+    """Return the numbers of all charts of a study."""
+    _, figure, _, cells = _asked(request, pk)
+    return JsonResponse({"charts": {key: chart.as_json() for key, chart in study_charts(cells, figure).items()}})
+
+
+@reading
+@require_safe
+def study_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:
+    """Return the numbers of one chart of a study as CSV or JSON."""
+    _, figure, _, cells = _asked(request, pk)
+    chart = study_charts(cells, figure).get(key)
+    if chart is None:
+        raise Http404("There is no such chart.")
+    return chart_response(f"study-{pk}-{key}", chart, kind)
+
+
+@reading
+@require_safe
+def study_cells(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+    """Return every cell and policy with interval, rank and difference, in stored units."""
+    _, _, _, cells = _asked(request, pk)
+    return table_response(f"study-{pk}-cells", COLUMNS, study_rows(cells), kind)
+
+
+@reading
+@require_safe
+def study_report(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+    """Return the study as one HTML file that needs nothing else, or as Markdown."""
+    study = get_object_or_404(Study, pk=pk)
+    figure, base = request.GET.get("figure", ""), request.GET.get("base", "")
+    if kind == "md":
+        text, content_type = markdown_table(study, figure=figure, base=base), "text/markdown; charset=utf-8"
+    else:
+        text, content_type = study_html(study, figure=figure, base=base), "text/html; charset=utf-8"
+    # To be saved, not shown: its style stands inside, which this site's pages are not allowed.
+    return HttpResponse(
+        text, content_type=content_type, headers={"Content-Disposition": f'attachment; filename="study-{pk}.{kind}"'}
+    )
+
+
+def _asked(request: HttpRequest, pk: int) -> tuple[Study, str, str, list[CellFigures]]:
+    """Return the study, the figure and base that the address asks for, and its cells."""
+    study = get_object_or_404(Study, pk=pk)
+    figure = chosen_figure(study, request.GET.get("figure", ""))
+    base = chosen_base(study, request.GET.get("base", ""))
+    return study, figure, base, study_figures(study, figure, base)

@@ -1,0 +1,1 @@
+"""Work that outlives the request or command that asked for it."""

@@ -1,0 +1,62 @@
+"""The numbers of a table or chart as CSV and JSON."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+
+from scheduler_sim.display.charts import Chart, plain
+
+Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
+
+
+def asked_table(request: HttpRequest, name: str, tables: Mapping[str, Callable[[], Table]]) -> HttpResponse | None:
+    """Return the table of a page that `?table=` asks for, as its `format=` says; None when the page itself is wanted.
+
+    Args:
+        name: what the files are called, before the table's own name.
+        tables: by name, what returns a table's columns and rows.
+    """
+    wanted = request.GET.get("table")
+    if wanted is None:
+        return None
+    if wanted not in tables or request.GET.get("format") not in ("csv", "json"):
+        raise Http404("There is no such table.")
+    columns, rows = tables[wanted]()
+    return table_response(f"{name}-{wanted}", columns, rows, request.GET["format"])
+
+
+def csv_response(name: str, rows: Iterable[Sequence[Any]]) -> HttpResponse:
+    """Return rows, the first one the head, as a file to save."""
+    text = io.StringIO()
+    csv.writer(text).writerows([["" if value is None else _safe(value) for value in row] for row in rows])
+    return HttpResponse(
+        text.getvalue(),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
+    )
+
+
+def table_response(name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], kind: str) -> HttpResponse:
+    """Return a table as `csv` or as `json` (a list of objects)."""
+    if kind == "csv":
+        return csv_response(name, [columns, *rows])
+    return JsonResponse(
+        [dict(zip(columns, map(_json, row), strict=True)) for row in rows], safe=False, json_dumps_params={"indent": 1}
+    )
+
+
+def chart_response(name: str, chart: Chart, kind: str) -> HttpResponse:
+    """Return a chart's points as `csv` or `json`."""
+    return csv_response(name, chart.csv_rows()) if kind == "csv" else JsonResponse(chart.as_json())
+
+
+def _safe(value: Any) -> Any:
+    """Keep a text that a spreadsheet would take for a formula from being one."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
+
+
+def _json(value: Any) -> Any:
+    return plain(value) if isinstance(value, float) else value
