@@ -21,7 +21,9 @@ urlpatterns = [
     path("compare/", comparison_views.compare, name="compare"),
     path("compare/charts.json", comparison_views.compare_charts, name="compare-charts"),
     re_path(r"^compare/charts/" + _CHART, comparison_views.compare_chart, name="compare-chart"),
-    re_path(r"^runs/(?P<pk>[0-9]{1,18})/leaderboard\.(?P<kind>csv|json)$", views.run_leaderboard),
-    re_path(r"^runs/(?P<pk>[0-9]{1,18})/wins\.(?P<kind>csv|json)$", views.run_matrix),
+    re_path(
+        r"^runs/(?P<pk>[0-9]{1,18})/leaderboard\.(?P<kind>csv|json)$", views.run_leaderboard, name="run-leaderboard"
+    ),
+    re_path(r"^runs/(?P<pk>[0-9]{1,18})/wins\.(?P<kind>csv|json)$", views.run_matrix, name="run-wins"),
     re_path(r"^runs/(?P<pk>[0-9]{1,18})/(?P<command>pause|resume|stop)/$", views.run_control, name="run-control"),
 ]

@@ -21,7 +21,7 @@ function apply(theme, button) {
     delete document.documentElement.dataset.theme;
   }
   document.cookie = `theme=${theme}; path=/; max-age=${theme ? 31536000 : 0}; samesite=lax`;
-  button.lastChild.textContent = LABEL[theme];
+  button.querySelector("[data-theme-name]").textContent = LABEL[theme];
   announce();
 }
 

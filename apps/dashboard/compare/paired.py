@@ -38,6 +38,13 @@ class PairedDifference:
         """True when the interval holds no zero."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
+    @property
+    def verdict(self) -> str:
+        """Whether it is clearly `better` (sooner) or `worse`, empty where it is not clear."""
+        if self.mean is None or not self.clear:
+            return ""
+        return "better" if self.mean < 0 else "worse"
+
 
 def paired_difference(base: Floats, other: Floats) -> PairedDifference:
     """Compare the completion times of the same tasks, in order of arrival.

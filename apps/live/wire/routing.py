@@ -14,10 +14,9 @@ async def refuse(_scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.close"})
 
 
-websocket = URLRouter(
-    [
-        path("ws/live/", LiveConsumer.as_application),
-        path("ws/runs/<int:run_id>/", RunConsumer.as_application),
-        re_path("", refuse),
-    ]
-)
+urlpatterns = [
+    path("ws/live/", LiveConsumer.as_application, name="live-list"),
+    path("ws/runs/<int:run_id>/", RunConsumer.as_application, name="live-run"),
+    re_path("", refuse),
+]
+websocket = URLRouter(urlpatterns)

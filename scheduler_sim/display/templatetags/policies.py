@@ -25,13 +25,13 @@ def swatch(scheduler: str) -> str:
 
 
 @register.simple_tag
-def policy(scheduler: str) -> str:
-    """Draw the policy's line and its name, linked to its page."""
+def policy(scheduler: str, name: str = "") -> str:
+    """Draw the policy's line and its name (or another), linked to its page."""
     return format_html(
         '<span class="policy">{}<a href="{}">{}</a></span>',
         swatch(scheduler),
         reverse("policy-detail", args=[scheduler]),
-        scheduler,
+        name or scheduler,
     )
 
 

@@ -84,7 +84,7 @@ class Gantt {
     part.querySelector("[data-gantt-rows]").textContent = items.length > ROWS ? `The first ${ROWS} of ${items.length.toLocaleString("en-GB")}; the CSV has all.` : "";
     const names = level === "shades" ? ["Where", "From", "To", "Amount"] : ["Task", "Where", "Start", "Finish", "Cores", "GPUs"];
     const rows = shown.map((item) => (level === "shades" ? shadeRow(this.data, item) : taskRow(this.data, item)));
-    const table = part.querySelector("table");
+    const table = part.querySelector("[data-gantt-cells]");
     table.replaceChildren();
     const head = table.createTHead().insertRow();
     names.forEach((name) => {

@@ -3,7 +3,7 @@ export function followImport(part) {
   const words = part.querySelector("[data-import-words]");
   const ask = async () => {
     try {
-      const response = await fetch(`/api/v1/imports/${part.dataset.import}/`, { headers: { Accept: "application/json" } });
+      const response = await fetch(part.dataset.import, { headers: { Accept: "application/json" } });
       if (response.ok) {
         const job = await response.json();
         if (job.status === "finished" || job.status === "failed") {

@@ -5,7 +5,7 @@ import { OVER, progressWords, setText } from "./words.js";
 export function followList(part) {
   const shown = new Map();
   for (const pill of document.querySelectorAll("[data-run-status]")) shown.set(Number(pill.dataset.runStatus), pill.textContent);
-  new LiveSocket("/ws/live/", (message) => {
+  new LiveSocket(part.dataset.socket, (message) => {
     if (message.type !== "runs") return;
     for (const run of message.runs) {
       const before = shown.get(run.run);

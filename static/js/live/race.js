@@ -59,7 +59,7 @@ class Race {
   connect(request = null) {
     this.replaying = request !== null;
     let asked = false;
-    this.socket = new LiveSocket(`/ws/runs/${this.part.dataset.run}/`, (message) => {
+    this.socket = new LiveSocket(this.part.dataset.socket, (message) => {
       if (request && !asked) {
         asked = true;
         this.socket.send(request);

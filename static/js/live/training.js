@@ -6,13 +6,11 @@ const ASK_EVERY = 3000; // ms
 
 export function followTraining(part, charts) {
   const show = showState(part.querySelector("[data-live-state]"));
-  const policy = part.dataset.policy;
-  const address = "/training/under-way.json" + (policy ? `?policy=${encodeURIComponent(policy)}` : "");
   let heardAt = null;
   const ask = async () => {
     if (document.visibilityState === "visible") {
       try {
-        const response = await fetch(address, { headers: { Accept: "application/json" } });
+        const response = await fetch(part.dataset.underWay, { headers: { Accept: "application/json" } });
         if (!response.ok) throw new Error(`status ${response.status}`);
         const state = await response.json();
         await charts;

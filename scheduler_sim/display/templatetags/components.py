@@ -1,0 +1,77 @@
+"""What repeats on the pages: tables, their downloads, badges, choices and the way back.
+
+Django's own tags do: a component is a function with a name that a template loads, and one with contents a block. Parts
+without a parameter worth checking are plain includes in templates/components/.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import template
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+
+@register.simple_block_tag
+def table(content: str, label: str, sticky: str = "", kind: str = "") -> SafeString:
+    """Draw a table that scrolls on its own where it is too wide, and can be reached by the keyboard.
+
+    `label` is read to people who cannot see it, `sticky` names the column that stays (`first` or `name`), `kind` is the
+    table's class.
+    """
+    return format_html(
+        '<div class="table-scroll{}" tabindex="0" role="region" aria-label="{}">\n<table{}>{}</table>\n</div>',
+        f" sticky-{sticky}" if sticky else "",
+        label,
+        format_html(' class="{}"', kind) if kind else "",
+        content,
+    )
+
+
+@register.inclusion_tag("components/downloads.html", takes_context=True)
+def downloads(context: dict[str, Any], route: str = "", *arguments: object, table: str = "", query: str = "") -> Any:
+    """Offer a table as CSV and JSON.
+
+    Without a route it is this page in another format, of the page's table `table` where it has several; a route takes
+    its `arguments` and then the format, and `query` follows it as it is.
+    """
+    if route:
+        tail = f"?{query}" if query else ""
+        return {kind: reverse(route, args=[*arguments, kind]) + tail for kind in ("csv", "json")}
+    view = context["request"].GET.copy()
+    view.pop("page", None)
+    if table:
+        view["table"] = table
+    addresses = {}
+    for kind in ("csv", "json"):
+        view["format"] = kind
+        addresses[kind] = f"?{view.urlencode()}"
+    return addresses
+
+
+@register.inclusion_tag("components/status.html")
+def status(text: str, interrupted: bool = False, run: int | None = None, page: bool = False) -> dict[str, Any]:
+    """Draw the badge of a status; scripts find it as that of a `run` on a list, or as that of the page."""
+    return {"shown": "interrupted" if interrupted else text, "run": run, "page": page}
+
+
+@register.inclusion_tag("components/options.html")
+def options(choices: Iterable[Any], chosen: Any = "") -> dict[str, Any]:
+    """Write the options of a select: names, or pairs of a value and what is read; `chosen` is the value in force."""
+    pairs = [one if isinstance(one, tuple | list) else (one, one) for one in choices]
+    return {"pairs": pairs, "chosen": chosen}
+
+
+@register.simple_tag
+def crumbs(route: str, words: str) -> SafeString:
+    """Draw the way back to the list that a page belongs to."""
+    return format_html('<nav class="crumbs" aria-label="Breadcrumb"><a href="{}">{}</a></nav>', reverse(route), words)
+
+
+@register.simple_tag
+def chart_source(route: str, *arguments: object) -> str:
+    """Return the address of a page's charts without its ending: all of them are at `.json`, one at `/key.csv`."""
+    return reverse(route, args=arguments).removesuffix(".json")
