@@ -56,6 +56,7 @@ test-again: install $(VENV)/installed-dev ## Run only the tests that may differ 
 lint: install $(VENV)/installed-dev ## Check style, types, settings and migrations
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/djlint --lint --quiet templates
 	@$(BIN)/mypy
 	@$(BIN)/bandit -q -r apps scheduler_sim manage.py -ll -ii -s B308,B703
 	@$(MANAGE) check
