@@ -6,8 +6,8 @@ import numpy as np
 
 from scheduler_sim.engine import execution
 from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.jit import counting_kernel
-from scheduler_sim.engine.simulation import Options
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.errors import OversizedTasks
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
-
-MILLI = 1000
-"""Cores and GPUs are counted in thousandths."""
 
 KIB_PER_MB = 1024
 """Memory is counted in KiB; a MB is a MiB here, as in Slurm and Kubernetes."""

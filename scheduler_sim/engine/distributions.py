@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.simulation import Outcome
+from scheduler_sim.engine.contract import Outcome
 from scheduler_sim.engine.workload import BoolArray, Workload
 
 SIZE_BINS_PER_DECADE = 4

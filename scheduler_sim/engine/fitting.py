@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.demand import KIB_PER_MB, MILLI, NodeGroups, demands
+from scheduler_sim.engine.codes import MILLI
+from scheduler_sim.engine.demand import KIB_PER_MB, NodeGroups, demands
 from scheduler_sim.engine.errors import InvalidWorkload, OversizedTasks
 from scheduler_sim.engine.workload import BoolArray, IntArray, Labels, Workload
 

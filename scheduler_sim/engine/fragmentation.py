@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.demand import MILLI, MOST_CLASSES, Demands, NodeGroups, demands, task_classes
+from scheduler_sim.engine.codes import MILLI
+from scheduler_sim.engine.contract import Options, Outcome
+from scheduler_sim.engine.demand import MOST_CLASSES, Demands, NodeGroups, demands, task_classes
 from scheduler_sim.engine.execution import group_of_nodes, hybrid_sides
-from scheduler_sim.engine.simulation import Options, Outcome
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
 
 MOST_NUMBERS = 2**18

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.codes import QUEUED
 from scheduler_sim.engine.errors import InvalidParameter, InvalidWorkload
 from scheduler_sim.engine.kernels.pool.chosen import advance_to_choice, start_chosen
-from scheduler_sim.engine.kernels.pool.state import FREE, QUEUED, Tasks
+from scheduler_sim.engine.kernels.pool.state import FREE, Tasks
 from scheduler_sim.engine.learning.rollout import check_pool, idle_run
 from scheduler_sim.engine.learning.sampling import AS_RECORDED, Variation, sample
 from scheduler_sim.engine.metrics import SHORTEST_RUN

@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from scheduler_sim.engine.simulation import Outcome, Simulation
+from scheduler_sim.engine.contract import Outcome
+from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.spans import held_by_window, highest_by_window, window_of
 from scheduler_sim.engine.usage import Usage
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload

@@ -1,79 +1,15 @@
 """The readable face of the kernels: construct, advance, read the outcome."""
 
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 from zlib import crc32
 
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.contract import Kernel, Options, Outcome
+from scheduler_sim.engine.kernels import make_kernel
 from scheduler_sim.engine.policies import ChoiceContext, Choices, Policy, ScoreContext, Scores
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
-
-
-@dataclass(frozen=True)
-class Options:
-    """Choices that change what is simulated, equal for all policies of a run.
-
-    Attributes:
-        kill_at_estimate: end a task when its estimate is used up.
-        split_model: `concurrent` or `sequential` sides of a hybrid task.
-        conservative_depth: how many queued tasks hold a reservation under conservative backfilling; the
-            others wait without one. None for all of them; a policy that says `conservative(depth=...)` goes before.
-    """
-
-    kill_at_estimate: bool = False
-    split_model: str = "concurrent"
-    conservative_depth: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What became of n tasks; row i is row i of the workload. Times that are not known yet are NaN; node,
-    device and fraction mean something once the task has started.
-
-    Attributes:
-        ready_time: arrival, or the finish of the last parent where that is later.
-        start_time, finish_time: seconds on the workload's clock.
-        node: lowest number among the nodes used.
-        device: lowest number among the GPUs used on that node, -1 for none.
-        gpu_fraction: the part done on the GPU; of rigid tasks 1 when they hold GPUs and else 0.
-        completion_order: rows in the order in which they finished, ties by row; as long as tasks have finished.
-    """
-
-    ready_time: FloatArray
-    start_time: FloatArray
-    finish_time: FloatArray
-    node: IntArray
-    device: IntArray
-    gpu_fraction: FloatArray
-    completion_order: IntArray
-
-
-class Kernel(Protocol):
-    """A compiled event loop and its state between two calls."""
-
-    @property
-    def clock(self) -> float:
-        """The simulated time up to which all events are applied."""
-
-    @property
-    def finished(self) -> int:
-        """How many tasks have finished."""
-
-    @property
-    def queued(self) -> int:
-        """How many tasks have arrived and not started."""
-
-    @property
-    def running(self) -> int:
-        """How many tasks have started and not finished."""
-
-    def advance(self, *, until_time: float, max_events: int) -> None:
-        """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events."""
-
-    def outcome(self) -> Outcome:
-        """Return the present outcome; the arrays are views that later calls of `advance` change."""
+from scheduler_sim.engine.workload import Workload
 
 
 @dataclass
@@ -97,8 +33,6 @@ class Simulation:
         self.kernel = self._make_kernel()
 
     def _make_kernel(self) -> Kernel:
-        from scheduler_sim.engine.kernels import make_kernel
-
         return make_kernel(
             workload=self.workload,
             cluster=self.cluster,

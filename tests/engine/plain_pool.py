@@ -6,9 +6,10 @@ reference cannot.
 
 import numpy as np
 
+from scheduler_sim.engine.codes import ARRIVED, EASY, LIST, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, next_instant, pause, release
-from scheduler_sim.engine.kernels.pool.state import ARRIVED, EASY, FREE, LIST, NONE, QUEUED, RUNNING, Run, Tasks
+from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.workload import IntArray
 
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from reference_pool import reference_for
 
 from scheduler_sim.engine import Cluster, EngineError, NodeGroup, Options, Simulation, Workload, parse_policy
+from scheduler_sim.engine.codes import STATIC
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, Scores
-from scheduler_sim.engine.policies.order import STATIC
 
 
 def pool(processors, cpu_speed=1.0):

@@ -3,7 +3,7 @@
 import copy
 from math import inf
 
-from scheduler_sim.engine.policies.placement import FIRST_FIT
+from scheduler_sim.engine.codes import FIRST_FIT
 
 
 class Backfilling:

@@ -2,7 +2,7 @@
 
 import copy
 
-from scheduler_sim.engine.policies.placement import BEST_FIT, FGD, FIRST_FIT, RANDOM_NODE, WORST_FIT
+from scheduler_sim.engine.codes import BEST_FIT, FGD, FIRST_FIT, RANDOM_NODE, WORST_FIT
 
 
 class Choice:

@@ -14,8 +14,7 @@ from reference_plans import Plans, predicted_fraction
 from reference_tasks import Node, Tasks, units
 
 from scheduler_sim.engine import Simulation
-from scheduler_sim.engine.policies.order import DRF, MAX_MIN, MIN_MIN, SUFFERAGE
-from scheduler_sim.engine.policies.placement import FGD, NOT_PLANNED, PREDICTED
+from scheduler_sim.engine.codes import DRF, FGD, MAX_MIN, MIN_MIN, NOT_PLANNED, PREDICTED, SUFFERAGE
 
 
 class ReferenceNodes(Tasks, Choice, Orders, Backfilling, Plans):

@@ -2,7 +2,7 @@
 
 from math import exp2, inf, log, log1p, sqrt
 
-from scheduler_sim.engine.policies.order import DRF, LEARNED, MAX_MIN, MIN_MIN, MULTIFACTOR
+from scheduler_sim.engine.codes import DRF, LEARNED, MAX_MIN, MIN_MIN, MULTIFACTOR
 
 
 class Orders:

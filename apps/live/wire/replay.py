@@ -23,7 +23,7 @@ from apps.live.wire.snapshots import Race
 from apps.results.errors import DomainError
 from apps.results.models import Run, SchedulerResult
 from scheduler_sim import engine
-from scheduler_sim.engine.simulation import Outcome
+from scheduler_sim.engine.contract import Outcome
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 SECONDS_UNASKED = 30.0

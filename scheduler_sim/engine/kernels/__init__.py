@@ -3,11 +3,11 @@
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.codes import LEARNED, STATIC
+from scheduler_sim.engine.contract import Kernel, Options
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.cluster import state as state
 from scheduler_sim.engine.policies import Choices, Policy, Scores
-from scheduler_sim.engine.policies.order import LEARNED, STATIC
-from scheduler_sim.engine.simulation import Kernel, Options
 from scheduler_sim.engine.workload import Workload
 
 # Importing `cluster.state` teaches Numba to read its records. That has to happen before the first kernel is compiled:

@@ -16,7 +16,7 @@ def agent_curve(simulation: Simulation) -> list[dict[str, float]]:
         for each piece `tasks` (how many had been given a fraction by its end), `epsilon` and `reward`; empty where no
         agent played or none of its tasks has finished.
     """
-    state = getattr(simulation.kernel, "agent", None)
+    state = simulation.kernel.agent
     if state is None:
         return []
     rows = np.flatnonzero(~np.isnan(state["reward"]))

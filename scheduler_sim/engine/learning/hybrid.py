@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.codes import FIRST_FIT, PREDICTED
 from scheduler_sim.engine.execution import hybrid_sides
 from scheduler_sim.engine.learning.regression import Predict, fit, load
-from scheduler_sim.engine.policies.placement import FIRST_FIT, PREDICTED, ChoiceContext, Choices, Placement
+from scheduler_sim.engine.policies.placement import ChoiceContext, Choices, Placement
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 FEATURES = ("size", "compute_intensity", "memory_mb", "memory_per_size", "compute_to_memory")

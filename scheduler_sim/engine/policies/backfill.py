@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from scheduler_sim.engine.codes import CONSERVATIVE, EASY, LIST, NONE
 from scheduler_sim.engine.policies.parameter import Adjustable, Parameter, Value, whole
 from scheduler_sim.engine.policies.registry import Registry
 
@@ -12,7 +13,7 @@ class Backfill(Adjustable):
 
     Attributes:
         name: as typed after `+` in a policy.
-        code: the integer the kernels know it by.
+        code: one of `codes`.
         rule: one sentence for the help pages.
         source: paper and year, or `classic`.
         parameters, values: see `Adjustable`.
@@ -28,17 +29,17 @@ class Backfill(Adjustable):
 
 BACKFILLS: Registry[Backfill] = Registry("backfill")
 
-NONE = BACKFILLS.register(Backfill("none", 0, "The first task that does not fit blocks all behind it.", "classic"))
-LIST = BACKFILLS.register(
-    Backfill("list", 1, "A task that does not fit is skipped.", "Graham, Bell Syst. Tech. J. 1966")
+BACKFILLS.register(Backfill("none", NONE, "The first task that does not fit blocks all behind it.", "classic"))
+BACKFILLS.register(Backfill("list", LIST, "A task that does not fit is skipped.", "Graham, Bell Syst. Tech. J. 1966"))
+BACKFILLS.register(
+    Backfill(
+        "easy", EASY, "A task may pass the head only if it cannot delay the head's reservation.", "Lifka, JSSPP 1995"
+    )
 )
-EASY = BACKFILLS.register(
-    Backfill("easy", 2, "A task may pass the head only if it cannot delay the head's reservation.", "Lifka, JSSPP 1995")
-)
-CONSERVATIVE = BACKFILLS.register(
+BACKFILLS.register(
     Backfill(
         "conservative",
-        3,
+        CONSERVATIVE,
         "Every queued task holds a reservation; none may be delayed.",
         "Mu'alem & Feitelson, IEEE TPDS 2001",
         parameters=(

@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.codes import STATIC
 from scheduler_sim.engine.policies.parameter import Adjustable, Parameter, Value
 from scheduler_sim.engine.policies.registry import Registry
 from scheduler_sim.engine.workload import FloatArray, Workload
-
-STATIC, MULTIFACTOR, DRF, MIN_MIN, MAX_MIN, SUFFERAGE, LEARNED = range(7)
-"""How a score comes about; everything but `STATIC` depends on what runs or waits and needs the node kernel."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Scores:
     Attributes:
         base: shape (n,).
         slope: shape (n,), not negative; None when scores do not change with time.
-        kind: one of the codes above; kinds other than `STATIC` add to `base` or replace it (docs/model.md).
+        kind: how a score comes about, one of `codes`; others than `STATIC` add to `base` or replace it (docs/model.md).
         parameters: what the kind needs beside `base`: weights, a half-life.
         features: shape (n, 2), see `learning.scoring.task_features`, for `LEARNED`.
         not_before: shape (n,), instants before which a task is not offered to the policy; None for none.

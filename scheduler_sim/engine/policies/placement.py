@@ -6,17 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.codes import NOT_PLANNED
 from scheduler_sim.engine.policies.agent import Learner
 from scheduler_sim.engine.policies.parameter import Adjustable, Parameter, Value
 from scheduler_sim.engine.policies.registry import Registry
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
-
-FIRST_FIT, BEST_FIT, WORST_FIT, FGD, RANDOM_NODE = range(5)
-"""How the node is chosen among those that fit; the kernels know the rules by these codes."""
-
-NOT_PLANNED, EARLIEST_FINISH, ORACLE, PREDICTED = range(4)
-"""Whether fraction and node are chosen together from the expected, or the true, ends of what runs. `PREDICTED` tries
-the fraction that was settled before, beside 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +60,12 @@ class Placement(Adjustable):
 
     Attributes:
         name: as typed after `@` in a policy.
-        code: how the node is chosen, one of the codes above.
+        code: how the node is chosen, one of `codes`.
         rule: one sentence for the help pages.
         source: paper and year, or `classic` / `baseline`.
         clairvoyant: true when it sees the true runtime.
         choices: settles fractions before anything runs; a predicted fraction a task is given through it.
-        planned: one of the planning codes above; a planned one other than `PREDICTED` ignores `choices`.
+        planned: one of the planning `codes`; a planned one other than `PREDICTED` ignores `choices`.
         in_turn: GPUs of a node are taken in turn rather than lowest number first.
         model_version: of the stored model behind it, None when there is none.
         parameters, values: see `Adjustable`.

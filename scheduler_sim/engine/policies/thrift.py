@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from scheduler_sim.engine.demand import MILLI, NodeGroups, demands
+from scheduler_sim.engine.codes import MILLI
+from scheduler_sim.engine.demand import NodeGroups, demands
 from scheduler_sim.engine.execution import (
     actual_time,
     hybrid_sides,

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from scheduler_sim.engine.demand import MILLI, NodeGroups, demands
+from scheduler_sim.engine.codes import MILLI
+from scheduler_sim.engine.demand import NodeGroups, demands
 from scheduler_sim.engine.execution import hybrid_sides, of_groups
 from scheduler_sim.engine.jit import counting_kernel
 from scheduler_sim.engine.policies.order import ScoreContext

@@ -7,6 +7,7 @@ change, `picking` one that chooses again after each start.
 
 import numpy as np
 
+from scheduler_sim.engine.codes import DRF, EASY, LIST, MAX_MIN, MILLI, NONE, QUEUED, SUFFERAGE
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.choose import find
 from scheduler_sim.engine.kernels.cluster.plan import best_option, book_option, is_planned, note_started
@@ -21,15 +22,11 @@ from scheduler_sim.engine.kernels.cluster.state import (
     KIND,
     LISTED,
     NEWCOMERS,
-    QUEUED,
     RELEASED,
     TREE,
     WALKED,
     Sim,
 )
-from scheduler_sim.engine.policies.order import DRF, MAX_MIN, SUFFERAGE
-
-NONE, LIST, EASY, CONSERVATIVE = range(4)
 
 
 @inner_kernel
@@ -48,7 +45,7 @@ def most_free(s: Sim) -> tuple[int, int]:
     cpu = -1
     for word in range(len(s.block_cpu)):
         cpu = max(cpu, s.block_cpu[word])
-    return cpu, level * 1000 + 999
+    return cpu, level * MILLI + MILLI - 1
 
 
 @inner_kernel
@@ -247,7 +244,7 @@ def put_on(s: Sim, row: int, fraction: float, node: int) -> None:
     mask = np.int64(0)
     if not t.hybrid or fraction > 0.0:
         free = s.live.free[node]
-        for _ in range(t.gpu // 1000):
+        for _ in range(t.gpu // MILLI):
             bit = free & -free
             mask |= bit
             free ^= bit

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.codes import FINISHED, MILLI, QUEUED
 from scheduler_sim.engine.jit import counting_kernel, inner_kernel
 from scheduler_sim.engine.kernels.cluster.act import act_unplanned
 from scheduler_sim.engine.kernels.cluster.loop import begin_instant, events_since
 from scheduler_sim.engine.kernels.cluster.start import sides
-from scheduler_sim.engine.kernels.cluster.state import FINISHED, FREE_CPU, FREE_GPU, NEWCOMERS, QUEUED, Sim
+from scheduler_sim.engine.kernels.cluster.state import FREE_CPU, FREE_GPU, NEWCOMERS, Sim
 from scheduler_sim.engine.policies.agent import (
     ACTIONS,
     CORE_STATES,
@@ -102,8 +103,8 @@ def _learn(
     value = -settings[TIME_WEIGHT] * (t.finish - t.ready) / scale
     if settings[CORE_WEIGHT] > 0.0 or settings[GPU_WEIGHT] > 0.0:
         cpu_time, gpu_time = sides(s, t, t.runtime, t.fraction, group)
-        value -= settings[CORE_WEIGHT] * (t.cpu / 1000.0) * cpu_time / scale
-        value -= settings[GPU_WEIGHT] * (t.gpu / 1000.0) * gpu_time / scale
+        value -= settings[CORE_WEIGHT] * (t.cpu / MILLI) * cpu_time / scale
+        value -= settings[GPU_WEIGHT] * (t.gpu / MILLI) * gpu_time / scale
     reward[row] = value
     here, action = context[row], chosen[row]
     visits[here, action] += 1.0

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.codes import BEST_FIT, FIRST_FIT, MILLI, RANDOM_NODE, WORST_FIT
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.fgd import fgd_device, fgd_find
 from scheduler_sim.engine.kernels.cluster.index import find_indexed
@@ -11,8 +12,8 @@ from scheduler_sim.engine.kernels.cluster.queue import fresh_stamp
 from scheduler_sim.engine.kernels.cluster.state import (
     IN_TURN,
     INDEXED,
+    MOST_LEVELS,
     RULE,
-    WHOLE,
     Sim,
     View,
     fits,
@@ -21,18 +22,14 @@ from scheduler_sim.engine.kernels.cluster.state import (
     tightest,
 )
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
-from scheduler_sim.engine.policies.placement import BEST_FIT, FIRST_FIT, RANDOM_NODE, WORST_FIT
-
-MOST_LEVELS = 1024
-"""Free cores are told apart up to this many."""
 
 
 @inner_kernel
 def room(view: View, node: int, on_gpu: bool) -> int:
     """Return what best_fit and worst_fit compare: whole GPUs' worth left, or whole cores for work without GPUs."""
     if on_gpu:
-        return view.devices[node] // WHOLE
-    return min(view.cores[node] // 1000, MOST_LEVELS - 1)
+        return view.devices[node] // MILLI
+    return min(view.cores[node] // MILLI, MOST_LEVELS - 1)
 
 
 @inner_kernel

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.cluster.state import CLASSES, WHOLE, Sim, View, fits
+from scheduler_sim.engine.kernels.cluster.state import CLASSES, Sim, View, fits
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 
 NO_ROOM = -(2**62)
@@ -21,7 +22,7 @@ def fragments(
     """
     rooms = np.empty(66, np.int64)
     size = 0
-    total = whole * WHOLE
+    total = whole * MILLI
     shared = view.parted[node]
     while shared != 0:
         device = lowest_bit(shared)
@@ -64,7 +65,7 @@ def loss_with(s: Sim, view: View, node: int, cpu: int, whole: int, share: int, d
     if share == 0:
         return fragments(s, view, node, left_cpu, left_whole, -1, 0, 0)
     if view.free[node] & (np.int64(1) << device):
-        return fragments(s, view, node, left_cpu, left_whole - 1, -1, 0, WHOLE - share)
+        return fragments(s, view, node, left_cpu, left_whole - 1, -1, 0, MILLI - share)
     return fragments(s, view, node, left_cpu, left_whole, device, view.left[node, device] - share, 0)
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from scheduler_sim.engine.codes import BEST_FIT, FIRST_FIT, MILLI
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.cluster.state import WHOLE, Sim, fits
+from scheduler_sim.engine.kernels.cluster.state import Sim, fits
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
-from scheduler_sim.engine.policies.placement import BEST_FIT, FIRST_FIT
 from scheduler_sim.engine.workload import IntArray
 
 
@@ -17,8 +17,8 @@ def reindex(s: Sim, node: int) -> None:
     gpu = -1
     cpu = -1
     if s.live.away[node] == 0:
-        gpu = s.live.devices[node] // WHOLE
-        cpu = min(s.live.cores[node] // 1000, len(s.cpu_count) - 1)
+        gpu = s.live.devices[node] // MILLI
+        cpu = min(s.live.cores[node] // MILLI, len(s.cpu_count) - 1)
     old = s.gpu_level[node]
     if old != gpu:
         if old >= 0:
@@ -60,7 +60,7 @@ def find_indexed(s: Sim, rule: int, nodes: int, stamp: int, need: tuple[int, int
             return _first_by_level(s, nodes, stamp, need)
         return _by_level(s, s.gpu_bits, s.gpu_count, whole, rule == BEST_FIT, nodes, stamp, need)
     if rule != FIRST_FIT:
-        level = min(cpu // 1000, len(s.cpu_count) - 1)
+        level = min(cpu // MILLI, len(s.cpu_count) - 1)
         return _by_level(s, s.cpu_bits, s.cpu_count, level, rule == BEST_FIT, nodes, stamp, need)
     for word in range(len(s.block_cpu)):
         if s.block_cpu[word] < cpu:

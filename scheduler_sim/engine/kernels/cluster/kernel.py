@@ -6,8 +6,21 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.demand import (
+from scheduler_sim.engine.codes import (
+    CONSERVATIVE,
+    DRF,
+    EASY,
+    FGD,
+    MAX_MIN,
     MILLI,
+    MIN_MIN,
+    NOT_PLANNED,
+    ORACLE,
+    STATIC,
+    SUFFERAGE,
+)
+from scheduler_sim.engine.contract import Options, Outcome
+from scheduler_sim.engine.demand import (
     MOST_CLASSES,
     UNLIMITED,
     Demands,
@@ -20,7 +33,7 @@ from scheduler_sim.engine.demand import (
 )
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.execution import group_of_nodes, of_groups
-from scheduler_sim.engine.kernels.cluster.act import CONSERVATIVE, EASY
+from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.kernels.cluster.agent import agent_arrays, agent_loop
 from scheduler_sim.engine.kernels.cluster.loop import (
     advance_conservative,
@@ -35,17 +48,15 @@ from scheduler_sim.engine.kernels.cluster.state import (
     CLASSES,
     DEPTH,
     FIELDS,
-    FINISHED,
     FREE_CPU,
     FREE_GPU,
     IN_TURN,
     INDEXED,
     KEPT_LISTS,
     KIND,
+    MOST_LEVELS,
     PLANNED,
-    QUEUED,
     RULE,
-    RUNNING,
     SEQUENTIAL,
     SETTINGS,
     TASK,
@@ -56,16 +67,10 @@ from scheduler_sim.engine.kernels.cluster.state import (
 )
 from scheduler_sim.engine.kernels.structures.releases import longest_list
 from scheduler_sim.engine.policies import Choices, Policy, Scores
-from scheduler_sim.engine.policies.agent import Learner
-from scheduler_sim.engine.policies.order import DRF, MAX_MIN, MIN_MIN, STATIC, SUFFERAGE
-from scheduler_sim.engine.policies.placement import FGD, NOT_PLANNED, ORACLE
-from scheduler_sim.engine.simulation import Options, Outcome
 from scheduler_sim.engine.workload import IntArray, Workload
 
 FEWEST_INDEXED = 9
 """From this many nodes on an index answers quicker than looking at each."""
-
-MOST_LEVELS = 1024
 
 CACHE_LINE = 64
 """Bytes."""
@@ -74,7 +79,7 @@ PICKING = (DRF, MIN_MIN, MAX_MIN, SUFFERAGE)
 """Orders that choose again after each start instead of walking a sorted queue."""
 
 
-class ClusterKernel:
+class ClusterKernel(BaseKernel):
     """The event loop of a cluster of nodes.
 
     Raises:
@@ -93,8 +98,6 @@ class ClusterKernel:
     ) -> None:
         asked = demands(workload, cluster)
         refuse_oversized(workload, cluster, asked)
-        self._n = len(workload)
-        self._policy = policy
         allowed, gpu_nodes, any_nodes = _allowed_nodes(workload, cluster, asked, choices)
         tasks = _tasks(workload, asked, policy, scores, choices, options)
         tasks["gpu_nodes"], tasks["any_nodes"] = gpu_nodes, any_nodes
@@ -106,46 +109,23 @@ class ClusterKernel:
         easy = True if policy.backfill.code == EASY else None
         picking = True if scores.kind in PICKING else None
         listed = True if picking is None and not self._sim.settings[TREE] else None
-        self._advance: Callable[..., None] = advance_in_order
-        self._parts: tuple[bool | None, ...] = (fgd, easy, listed, picking)
+        play: Callable[..., None] = advance_in_order
+        parts: tuple[bool | None, ...] = (fgd, easy, listed, picking)
         if policy.placement.planned != NOT_PLANNED:
-            self._advance, self._parts = advance_planned, (listed, picking)
+            play, parts = advance_planned, (listed, picking)
         elif policy.backfill.code == CONSERVATIVE:
             # Reservations are made in an order that is settled at the beginning of an instant.
-            self._advance, self._parts = advance_conservative, (fgd, listed or picking)
-        self.agent: dict[str, Any] | None = None
+            play, parts = advance_conservative, (fgd, listed or picking)
         if choices.learner is not None:
-            self._let_learn(choices.learner, policy, (easy, listed, picking))
-
-    def _let_learn(self, learner: Learner, policy: Policy, parts: tuple[bool | None, ...]) -> None:
-        if policy.backfill.code == CONSERVATIVE:
-            raise InvalidPolicy("rl_agent chooses while it runs and plays with none, list and easy.")
-        self.agent = agent_arrays(self._n, learner.values)
-        self._advance, self._parts = agent_loop(learner, self.agent), parts
-
-    @property
-    def clock(self) -> float:
-        """The simulated time up to which all events are applied."""
-        return float(self._sim.clock[:2].max())
-
-    @property
-    def finished(self) -> int:
-        """How many tasks have finished."""
-        return int(self._sim.counts[FINISHED])
-
-    @property
-    def queued(self) -> int:
-        """How many tasks are ready and have not started."""
-        return int(self._sim.counts[QUEUED])
-
-    @property
-    def running(self) -> int:
-        """How many tasks have started and not finished."""
-        return int(self._sim.counts[RUNNING])
-
-    def advance(self, *, until_time: float, max_events: int) -> None:
-        """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events."""
-        self._advance(self._handle, until_time, max_events, *self._parts)
+            if policy.backfill.code == CONSERVATIVE:
+                raise InvalidPolicy("rl_agent chooses while it runs and plays with none, list and easy.")
+            self.agent = agent_arrays(len(workload), choices.learner.values)
+            play, parts = agent_loop(choices.learner, self.agent), (easy, listed, picking)
+        super().__init__(
+            counts=self._sim.counts,
+            clock=self._sim.clock,
+            advance=lambda until, events: play(self._handle, until, events, *parts),
+        )
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""
@@ -268,7 +248,7 @@ def _layout(
     first = np.concatenate(([0], np.cumsum(asked.full_nodes + 1)))[:-1] if conservative else np.zeros(1, np.int64)
     reserved = int((asked.full_nodes + 1).sum()) if conservative else 1
     words = (nodes + 63) // 64
-    core_levels = min(int(groups.cpu.max()) // 1000 + 1, MOST_LEVELS)
+    core_levels = min(int(groups.cpu.max()) // MILLI + 1, MOST_LEVELS)
     users = len(workload.user.names)
     limited = (groups.memory < UNLIMITED).all()
     speeds = [of_groups(cluster, name) for name in ("cpu_speed", "gpu_speed", "bandwidth_mb_per_second")]

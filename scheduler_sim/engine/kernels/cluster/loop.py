@@ -4,20 +4,18 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.codes import ARRIVED, CONSERVATIVE, CPU_SIDE, FINISHED, GPU_SIDE, QUEUED
 from scheduler_sim.engine.jit import counting_kernel, inner_kernel
-from scheduler_sim.engine.kernels.cluster.act import CONSERVATIVE, act_planned, act_unplanned
+from scheduler_sim.engine.kernels.cluster.act import act_planned, act_unplanned
 from scheduler_sim.engine.kernels.cluster.queue import enqueue
 from scheduler_sim.engine.kernels.cluster.reserve import act_conservative
-from scheduler_sim.engine.kernels.cluster.start import CPU_SIDE, GPU_SIDE, changed, end, give_cpu, give_gpu
+from scheduler_sim.engine.kernels.cluster.start import changed, end, give_cpu, give_gpu
 from scheduler_sim.engine.kernels.cluster.state import (
-    ARRIVED,
     BACKFILL,
-    FINISHED,
     NEWCOMERS,
     OUTAGES,
     OVERRUN,
     PENDING,
-    QUEUED,
     RELEASED,
     RESERVED,
     Sim,

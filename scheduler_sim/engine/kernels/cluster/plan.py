@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.codes import EARLIEST_FINISH, MILLI, ORACLE, PREDICTED
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.start import sides
-from scheduler_sim.engine.kernels.cluster.state import KEPT_LISTS, PLANNED, SEQUENTIAL, WHOLE, Sim
+from scheduler_sim.engine.kernels.cluster.state import KEPT_LISTS, PLANNED, SEQUENTIAL, Sim
 from scheduler_sim.engine.kernels.structures.bits import bits_in
-from scheduler_sim.engine.policies.placement import EARLIEST_FINISH, ORACLE, PREDICTED
 
 CORES, GPUS, MEMORY = range(3)
 
@@ -112,7 +112,7 @@ def note_start(s: Sim, kind: int, node: int, need: int, finish: float) -> None:
 @inner_kernel
 def is_planned(t: Any) -> bool:
     """Tell whether a task is planned ahead: gangs and tasks that share a GPU are not."""
-    return bool(t.full_nodes == 0 and t.gpu % WHOLE == 0)
+    return bool(t.full_nodes == 0 and t.gpu % MILLI == 0)
 
 
 @inner_kernel
@@ -138,7 +138,7 @@ def best_option(s: Sim, row: int, now: float, stamp: int) -> tuple[float, float,
         if s.list_stamp[node] != stamp:
             make_lists(s, node, now)
             s.list_stamp[node] = stamp
-        whole = t.gpu // WHOLE
+        whole = t.gpu // MILLI
         cores_at = available(s, CORES, node, t.cpu)
         gpus_at = available(s, GPUS, node, whole)
         memory_at = max(available(s, MEMORY, node, t.memory), now)
@@ -216,7 +216,7 @@ def book_option(s: Sim, row: int, fraction: float, node: int, begin: float) -> N
     if not t.hybrid or fraction < 1.0:
         book(s, CORES, node, t.cpu, begin, begin + cpu_time)
     if not t.hybrid or fraction > 0.0:
-        book(s, GPUS, node, t.gpu // WHOLE, begin, begin + gpu_time)
+        book(s, GPUS, node, t.gpu // MILLI, begin, begin + gpu_time)
     book(s, MEMORY, node, t.memory, begin, begin + max(cpu_time, gpu_time))
 
 
@@ -232,7 +232,7 @@ def note_started(s: Sim, row: int, stamp: int) -> None:
         if s.list_stamp[c.node] == stamp:
             note_start(s, CORES, c.node, c.cpu, t.cpu_end)
             devices = bits_in(c.mask)
-            if c.shared >= 0 and s.live.left[c.node, c.shared] == WHOLE - c.share:
+            if c.shared >= 0 and s.live.left[c.node, c.shared] == MILLI - c.share:
                 devices += 1
             note_start(s, GPUS, c.node, devices, t.gpu_end)
             note_start(s, MEMORY, c.node, c.memory, t.end)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.codes import DRF, LEARNED, MILLI, MULTIFACTOR, QUEUED
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.state import (
     FREE_CPU,
@@ -12,14 +13,12 @@ from scheduler_sim.engine.kernels.cluster.state import (
     KIND,
     LISTED,
     PENDING,
-    QUEUED,
     STAMP,
     TREE,
     WALKED,
     Sim,
 )
 from scheduler_sim.engine.learning.scoring import blend, rate
-from scheduler_sim.engine.policies.order import DRF, LEARNED, MULTIFACTOR
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 NOTHING = 2**62
@@ -104,7 +103,7 @@ def smallest_need(t: Any, fraction: float) -> tuple[int, int]:
     if t.hybrid:
         return (t.cpu if fraction < 1.0 else 0), (t.gpu if fraction > 0.0 else 0)
     if t.full_nodes > 0:
-        return t.full_cpu, t.full_gpus * 1000
+        return t.full_cpu, t.full_gpus * MILLI
     return t.cpu, t.gpu
 
 

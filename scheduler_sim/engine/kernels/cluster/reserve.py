@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from scheduler_sim.engine.codes import FINISH, MILLI
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.choose import could_start, find
 from scheduler_sim.engine.kernels.cluster.queue import NOTHING, fresh_stamp, sort_walk, tree_next
-from scheduler_sim.engine.kernels.cluster.start import FINISH, piece_sides, sides, start
+from scheduler_sim.engine.kernels.cluster.start import piece_sides, sides, start
 from scheduler_sim.engine.kernels.cluster.state import (
     DEPTH,
     OUTAGES,
@@ -187,13 +188,13 @@ def lessen(s: Sim, node: int) -> None:
     shared = np.int64(0)
     for device in range(s.node_gpus[node]):
         bit = np.int64(1) << device
-        left = 1000
+        left = MILLI
         for view in (w, p):
             if view.parted[node] & bit:
                 left = min(left, view.left[node, device])
             elif not view.free[node] & bit:
                 left = 0
-        if left == 1000:
+        if left == MILLI:
             free |= bit
         elif left > 0:
             shared |= bit

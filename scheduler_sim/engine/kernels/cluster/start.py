@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.codes import CPU_SIDE, DRF, FINISH, FINISHED, GPU_SIDE, MILLI, MULTIFACTOR, RUNNING
 from scheduler_sim.engine.execution import cpu_side_compiled, gpu_side_compiled
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.index import reindex
 from scheduler_sim.engine.kernels.cluster.queue import charge, dequeue
 from scheduler_sim.engine.kernels.cluster.state import (
     CHANGES,
-    FINISHED,
     FREE_CHUNK,
     FREE_CPU,
     FREE_GPU,
@@ -20,9 +20,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     KIND,
     PENDING,
     RELEASED,
-    RUNNING,
     SEQUENTIAL,
-    WHOLE,
     Sim,
     give_gpus,
     needs,
@@ -30,10 +28,6 @@ from scheduler_sim.engine.kernels.cluster.state import (
 )
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 from scheduler_sim.engine.kernels.structures.heap import heap_push
-from scheduler_sim.engine.policies.order import DRF, MULTIFACTOR
-
-CPU_SIDE, GPU_SIDE, FINISH = range(3)
-"""Kinds of events in the heap: code = 3 * row + kind."""
 
 
 @inner_kernel
@@ -113,10 +107,10 @@ def start(s: Sim, row: int, fraction: float, count: int, now: float) -> None:
         s.live.ram[node] -= memory
         take_gpus(s.live, node, mask, device, share)
         s.counts[FREE_CPU] -= cpu
-        s.counts[FREE_GPU] -= WHOLE * bits_in(mask) + share
+        s.counts[FREE_GPU] -= MILLI * bits_in(mask) + share
         if s.settings[KIND] == DRF:
             s.user_cpu[t.user] += cpu
-            s.user_gpu[t.user] += WHOLE * bits_in(mask) + share
+            s.user_gpu[t.user] += MILLI * bits_in(mask) + share
             s.user_memory[t.user] += memory
         if s.settings[KEPT_LISTS]:
             c.before = -1
@@ -171,7 +165,7 @@ def give_gpu(s: Sim, row: int) -> None:
     while chunk >= 0:
         c = s.chunks[chunk]
         if c.mask != 0 or c.shared >= 0:
-            amount = WHOLE * bits_in(c.mask) + (c.share if c.shared >= 0 else 0)
+            amount = MILLI * bits_in(c.mask) + (c.share if c.shared >= 0 else 0)
             give_gpus(s.live, c.node, c.mask, c.shared, c.share)
             s.counts[FREE_GPU] += amount
             if s.settings[KIND] == DRF:
@@ -222,5 +216,5 @@ def end(s: Sim, row: int, now: float) -> None:
     s.counts[RUNNING] -= 1
     s.counts[RELEASED] = 1
     if s.settings[KIND] == MULTIFACTOR:
-        held = (now - t.start) * (t.gpu / 1000.0 if t.gpu > 0 else t.cpu / 1000.0)
+        held = (now - t.start) * (t.gpu / MILLI if t.gpu > 0 else t.cpu / MILLI)
         charge(s, row, now, held)

@@ -4,24 +4,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from scheduler_sim.engine.codes import COMMON, MILLI
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.records import addresses, readable, record_of
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
-WHOLE = 1000
-"""Thousandths of one GPU."""
+MOST_LEVELS = 1024
+"""Free cores are told apart up to this many."""
 
 (
-    ARRIVED,
-    FINISHED,
-    QUEUED,
-    RUNNING,
     PENDING,
     OUTAGES,
     FREE_CHUNK,
     STAMP,
-    PIECES,
     LISTED,
     WALKED,
     RELEASED,
@@ -33,8 +29,8 @@ WHOLE = 1000
     CLASSES,
     CHANGES,
     FIELDS,
-) = range(20)
-"""Places in the vector of counts."""
+) = range(COMMON, 19)
+"""Places in the vector of counts beside the common ones."""
 
 (
     RULE,
@@ -43,13 +39,12 @@ WHOLE = 1000
     IN_TURN,
     KIND,
     SEQUENTIAL,
-    KILL,
     DEPTH,
     KEPT_LISTS,
     TREE,
     INDEXED,
     SETTINGS,
-) = range(12)
+) = range(11)
 """Places in the vector of settings."""
 
 TASK = np.dtype(
@@ -276,7 +271,7 @@ def take_share(view: View, node: int, device: int, share: int) -> None:
     bit = np.int64(1) << device
     if view.free[node] & bit:
         view.free[node] &= ~bit
-        view.left[node, device] = WHOLE - share
+        view.left[node, device] = MILLI - share
     else:
         view.left[node, device] -= share
     if view.left[node, device] > 0:
@@ -291,7 +286,7 @@ def give_share(view: View, node: int, device: int, share: int) -> None:
     """Give a part of one device back."""
     bit = np.int64(1) << device
     view.left[node, device] += share
-    if view.left[node, device] >= WHOLE:
+    if view.left[node, device] >= MILLI:
         view.parted[node] &= ~bit
         view.free[node] |= bit
     else:
@@ -303,7 +298,7 @@ def give_share(view: View, node: int, device: int, share: int) -> None:
 def take_gpus(view: View, node: int, mask: int, device: int, share: int) -> None:
     """Take whole devices and a part of one more (`device` -1 for none)."""
     view.free[node] &= ~mask
-    view.devices[node] -= WHOLE * bits_in(mask)
+    view.devices[node] -= MILLI * bits_in(mask)
     if device >= 0:
         take_share(view, node, device, share)
 
@@ -312,7 +307,7 @@ def take_gpus(view: View, node: int, mask: int, device: int, share: int) -> None
 def give_gpus(view: View, node: int, mask: int, device: int, share: int) -> None:
     """Give whole devices and a part of one more back."""
     view.free[node] |= mask
-    view.devices[node] += WHOLE * bits_in(mask)
+    view.devices[node] += MILLI * bits_in(mask)
     if device >= 0:
         give_share(view, node, device, share)
 
@@ -326,10 +321,10 @@ def needs(t: Any, fraction: float, piece: int) -> tuple[int, int, int, int]:
     if t.hybrid:
         cpu = t.cpu if fraction < 1.0 else 0
         gpu = t.gpu if fraction > 0.0 else 0
-        return cpu, gpu // WHOLE, gpu % WHOLE, t.memory
+        return cpu, gpu // MILLI, gpu % MILLI, t.memory
     if piece < t.full_nodes:
         return t.full_cpu, t.full_gpus, 0, t.full_memory
-    return t.last_cpu, t.last_gpu // WHOLE, t.last_gpu % WHOLE, t.last_memory
+    return t.last_cpu, t.last_gpu // MILLI, t.last_gpu % MILLI, t.last_memory
 
 
 @inner_kernel

@@ -6,18 +6,12 @@ the next task of a walk through the queue is the lowest rank among the first of 
 
 import numpy as np
 
+from scheduler_sim.engine.codes import ARRIVED, CPU_SIDE, FINISH, FINISHED, GPU_SIDE, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.node.state import (
-    ARRIVED,
-    CPU_SIDE,
-    FINISH,
-    FINISHED,
     FREE_CORES,
     FREE_GPUS,
-    GPU_SIDE,
     PENDING,
-    QUEUED,
-    RUNNING,
     TURN,
     Family,
     Needs,

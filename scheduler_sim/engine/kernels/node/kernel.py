@@ -5,20 +5,19 @@ Which node a task takes is no question here, so that free cores and a mask of fr
 finish. Both give the schedules of the kernel of many nodes.
 """
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.demand import MILLI, Demands, demands, most_pieces, possible_fractions, refuse_oversized
+from scheduler_sim.engine.codes import FINISH, MILLI, NOT_PLANNED, ORACLE, STATIC
+from scheduler_sim.engine.contract import Options, Outcome
+from scheduler_sim.engine.demand import Demands, demands, most_pieces, possible_fractions, refuse_oversized
+from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop
 from scheduler_sim.engine.kernels.node.state import (
     FIELDS,
-    FINISH,
-    FINISHED,
     FREE_CORES,
     FREE_GPUS,
-    QUEUED,
-    RUNNING,
     Bookings,
     Family,
     Needs,
@@ -27,13 +26,10 @@ from scheduler_sim.engine.kernels.node.state import (
     Run,
     Tasks,
 )
-from scheduler_sim.engine.kernels.structures.rank_set import make_rank_set
+from scheduler_sim.engine.kernels.structures.rank_set import make_rank_set, ranks
 from scheduler_sim.engine.kernels.structures.releases import longest_list
 from scheduler_sim.engine.policies import Choices, Policy, Scores
-from scheduler_sim.engine.policies.order import STATIC
-from scheduler_sim.engine.policies.placement import NOT_PLANNED, ORACLE
-from scheduler_sim.engine.simulation import Options, Outcome
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workload import IntArray, Workload
 
 MOST_NEEDS = 64
 """More different needs than that are quicker in the tree of the kernel of many nodes."""
@@ -62,7 +58,7 @@ def _count_needs(workload: Workload) -> int:
     return 3 * pairs if workload.hybrid.any() else pairs
 
 
-class SingleNodeKernel:
+class SingleNodeKernel(BaseKernel):
     """The event loop of one node.
 
     Raises:
@@ -82,9 +78,8 @@ class SingleNodeKernel:
         asked = demands(workload, cluster)
         refuse_oversized(workload, cluster, asked)
         n = len(workload)
-        self._n = n
         self._node = np.zeros(n, np.int64)
-        rank, row_of_rank = _ranks(scores.base)
+        rank, row_of_rank = ranks(scores.base)
         tasks, needs = _tasks(workload, asked, policy, scores, choices, options, rank, row_of_rank)
         offsets, children = workload.parents.children()
         family = Family(
@@ -96,48 +91,21 @@ class SingleNodeKernel:
         most, on_node = most_pieces(cluster, asked)
         self._run = run = _run(workload, cluster, most)
         sequential = options.split_model == "sequential"
-        self._advance: Callable[[float, int], None]
+        loop: EventLoop
         if policy.placement.planned == NOT_PLANNED:
             from scheduler_sim.engine.kernels.node.fixed import advance_fixed
 
             strict, in_turn = policy.backfill.name == "none", policy.placement.in_turn
             self._fraction = tasks.fraction
-            self._advance = lambda until, events: advance_fixed(
-                tasks, family, run, needs, strict, in_turn, sequential, until, events
-            )
+            loop = partial(advance_fixed, tasks, family, run, needs, strict, in_turn, sequential)
         else:
             from scheduler_sim.engine.kernels.node.planned import advance_planned
 
             plan = _plan(n, most, longest_list(on_node) - 1, row_of_rank)
             self._fraction = plan.fraction
             backfill, planned = policy.backfill.code, policy.placement.planned
-            self._advance = lambda until, events: advance_planned(
-                tasks, family, run, plan, backfill, planned, sequential, until, events
-            )
-
-    @property
-    def clock(self) -> float:
-        """The simulated time up to which all events are applied."""
-        return float(self._run.clock.max())
-
-    @property
-    def finished(self) -> int:
-        """How many tasks have finished."""
-        return int(self._run.counts[FINISHED])
-
-    @property
-    def queued(self) -> int:
-        """How many tasks are ready and have not started."""
-        return int(self._run.counts[QUEUED])
-
-    @property
-    def running(self) -> int:
-        """How many tasks have started and not finished."""
-        return int(self._run.counts[RUNNING])
-
-    def advance(self, *, until_time: float, max_events: int) -> None:
-        """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events."""
-        self._advance(until_time, max_events)
+            loop = partial(advance_planned, tasks, family, run, plan, backfill, planned, sequential)
+        super().__init__(counts=run.counts, clock=run.clock, advance=loop)
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""
@@ -150,14 +118,6 @@ class SingleNodeKernel:
             gpu_fraction=self._fraction,
             completion_order=self._run.order[: self.finished],
         )
-
-
-def _ranks(base: FloatArray) -> tuple[IntArray, IntArray]:
-    """Return the place of each row in the policy's order, and the row at each place."""
-    row_of_rank = np.lexsort((np.arange(len(base)), base)).astype(np.int64)
-    rank = np.empty_like(row_of_rank)
-    rank[row_of_rank] = np.arange(len(base))
-    return rank, row_of_rank
 
 
 def _tasks(

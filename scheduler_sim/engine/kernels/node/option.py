@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from scheduler_sim.engine.codes import EARLIEST_FINISH, ORACLE
 from scheduler_sim.engine.execution import cpu_side_compiled, gpu_side_compiled
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.policies.placement import EARLIEST_FINISH, ORACLE
 from scheduler_sim.engine.workload import FloatArray
 
 CORES_USABLE, GPUS_USABLE, BOTH_USABLE = 1, 2, 4

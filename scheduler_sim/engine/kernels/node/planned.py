@@ -14,28 +14,33 @@ Otherwise, and where one of these would, a plan is made anew from what is free a
 
 import numpy as np
 
+from scheduler_sim.engine.codes import (
+    ARRIVED,
+    CPU_SIDE,
+    EASY,
+    FINISH,
+    FINISHED,
+    GPU_SIDE,
+    MILLI,
+    NONE,
+    QUEUED,
+    RUNNING,
+)
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.node.option import best_option
 from scheduler_sim.engine.kernels.node.state import (
-    ARRIVED,
     BOOKED,
     CORE_ENTRIES,
     CORES_LEFT,
-    CPU_SIDE,
-    FINISH,
-    FINISHED,
     FREE_CORES,
     FREE_GPUS,
     GPU_ENTRIES,
-    GPU_SIDE,
     GPUS_LEFT,
     KEPT,
     LOOKED_AT,
     ON_CORES,
     ON_GPUS,
     PENDING,
-    QUEUED,
-    RUNNING,
     STARTED,
     Family,
     Plan,
@@ -49,8 +54,6 @@ from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.structures.rank_set import add_rank, drop_rank, next_rank
 from scheduler_sim.engine.kernels.structures.releases import add_release, begin_plan, book, expect, forget, free_at
-
-NONE, LIST, EASY, CONSERVATIVE = range(4)
 
 NEVER = 2**62
 """Higher than any rank."""
@@ -195,7 +198,7 @@ def advance_planned(
                 place += 1
                 row = row_of_rank[rank]
                 takes_cores = cores[row] if not hybrid[row] or fraction < 1.0 else 0
-                takes_gpus = gpus[row] // 1000 if not hybrid[row] or fraction > 0.0 else 0
+                takes_gpus = gpus[row] // MILLI if not hybrid[row] or fraction > 0.0 else 0
                 starts = begin == now
             else:
                 if unplanned == 0 or (free_cores == 0 and free == 0):
@@ -206,7 +209,7 @@ def advance_planned(
                 cursor = rank + 1
                 unplanned -= 1
                 row = row_of_rank[rank]
-                need = gpus[row] // 1000
+                need = gpus[row] // MILLI
                 cores_at = gpus_at = now
                 if cores[row] > cores_left:
                     cores_at = free_at(core_times, core_amounts, core_size, cores_left, cores[row])

@@ -2,15 +2,12 @@
 
 from typing import NamedTuple
 
+from scheduler_sim.engine.codes import COMMON
 from scheduler_sim.engine.execution import cpu_side_compiled, gpu_side_compiled
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
 
 (
-    ARRIVED,
-    FINISHED,
-    QUEUED,
-    RUNNING,
     PENDING,
     FREE_CORES,
     FREE_GPUS,
@@ -26,16 +23,13 @@ from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
     ON_CORES,
     ON_GPUS,
     FIELDS,
-) = range(19)
-"""Places in the vector of counts; FREE_CORES counts thousandths, FREE_GPUS is a mask.
+) = range(COMMON, 19)
+"""Places in the vector of counts beside the common ones; FREE_CORES counts thousandths, FREE_GPUS is a mask.
 
 Of a plan: how many tasks have started, whether the plan still holds, how many have booked, below which rank the queue
 has been looked at since something came back, what is free now and not booked, and how long the lists of the plan and
 of what runs are.
 """
-
-CPU_SIDE, GPU_SIDE, FINISH = range(3)
-"""Kinds of events in the heap: code = 3 * row + kind."""
 
 
 class Tasks(NamedTuple):

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from scheduler_sim.engine.codes import ARRIVED, EASY, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, next_instant, pause, release
-from scheduler_sim.engine.kernels.pool.state import ARRIVED, EASY, EXTRA, FREE, HEAD, NONE, QUEUED, RUNNING, Run, Tasks
+from scheduler_sim.engine.kernels.pool.state import EXTRA, FREE, HEAD, Run, Tasks
 from scheduler_sim.engine.kernels.structures.kinetic_tree import (
     CPUS,
     ROW,

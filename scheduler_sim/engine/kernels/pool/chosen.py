@@ -4,9 +4,10 @@ It stops where a choice is needed and goes on when it is made; all state lies in
 and in the queue: rows by arrival.
 """
 
+from scheduler_sim.engine.codes import ARRIVED, QUEUED
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, next_instant, release
-from scheduler_sim.engine.kernels.pool.state import ARRIVED, FREE, QUEUED, Run, Tasks
+from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.workload import IntArray
 
 

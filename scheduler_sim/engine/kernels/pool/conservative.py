@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scheduler_sim.engine.codes import ARRIVED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel, kernel
 from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, next_instant, pause, release
-from scheduler_sim.engine.kernels.pool.state import ARRIVED, FREE, QUEUED, RUNNING, Run, Tasks
+from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.structures.profile import Profile, clear, earliest, hold, make_profile, move_on
 from scheduler_sim.engine.workload import FloatArray, IntArray

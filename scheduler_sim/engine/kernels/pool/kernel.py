@@ -1,38 +1,28 @@
 """One pool of processors playing rigid tasks without dependencies."""
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.codes import CONSERVATIVE, LEARNED, NONE
+from scheduler_sim.engine.contract import Options, Outcome
 from scheduler_sim.engine.errors import InvalidWorkload
+from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop
 from scheduler_sim.engine.kernels.pool.aging import advance_aging
 from scheduler_sim.engine.kernels.pool.conservative import advance_conservative, make_plan
 from scheduler_sim.engine.kernels.pool.learned import learned_loop
 from scheduler_sim.engine.kernels.pool.ranked import advance_ranked
-from scheduler_sim.engine.kernels.pool.state import (
-    CONSERVATIVE,
-    FIELDS,
-    FINISHED,
-    FREE,
-    HEAD,
-    NONE,
-    QUEUED,
-    RUNNING,
-    UNSORTED,
-    Run,
-    Tasks,
-)
+from scheduler_sim.engine.kernels.pool.state import FIELDS, FREE, HEAD, UNSORTED, Run, Tasks
 from scheduler_sim.engine.kernels.pool.strict import advance_strictly
 from scheduler_sim.engine.kernels.structures.kinetic_tree import make_kinetic_tree
-from scheduler_sim.engine.kernels.structures.sorted_queue import make_sorted_queue, ranks
+from scheduler_sim.engine.kernels.structures.rank_set import ranks
+from scheduler_sim.engine.kernels.structures.sorted_queue import make_sorted_queue
 from scheduler_sim.engine.policies import Policy, Scores
-from scheduler_sim.engine.policies.order import LEARNED
-from scheduler_sim.engine.simulation import Options, Outcome
 from scheduler_sim.engine.workload import IntArray, Workload
 
 
-class PoolKernel:
+class PoolKernel(BaseKernel):
     """The event loop of a pool; picks the queue structure that suits the order and the backfill.
 
     Raises:
@@ -73,24 +63,23 @@ class PoolKernel:
         self._gpu_fraction = np.zeros(n)
         self._run.counts[HEAD] = -1
         self._static = scores.slope is None or not scores.slope.any()
-        self._advance = self._choose(policy.backfill.code, n, processors, options, scores)
+        loop = self._choose(policy.backfill.code, n, processors, options, scores)
+        super().__init__(counts=self._run.counts, clock=self._run.clock, advance=loop)
 
-    def _choose(
-        self, backfill: int, n: int, processors: int, options: Options, scores: Scores
-    ) -> Callable[[float, int], None]:
+    def _choose(self, backfill: int, n: int, processors: int, options: Options, scores: Scores) -> EventLoop:
         tasks, run = self._tasks, self._run
         if scores.kind == LEARNED:
             return learned_loop(backfill, processors, tasks, run, scores)
         if backfill == CONSERVATIVE:
             plan = make_plan(n, processors)
             depth = max(n, 1) if options.conservative_depth is None else options.conservative_depth
-            return lambda until, events: advance_conservative(depth, tasks, run, plan, until, events)
+            return partial(advance_conservative, depth, tasks, run, plan)
         if self._static and backfill == NONE:
             rank_of, row_at, queue = self._ranks()
-            return lambda until, events: advance_strictly(tasks, run, rank_of, row_at, queue, until, events)
+            return partial(advance_strictly, tasks, run, rank_of, row_at, queue)
         if self._static:
             sorted_queue = make_sorted_queue(tasks.base, len(run.end_rows))
-            return lambda until, events: advance_ranked(backfill, tasks, run, sorted_queue, until, events)
+            return partial(advance_ranked, backfill, tasks, run, sorted_queue)
         kinetic = make_kinetic_tree(
             base=tasks.base,
             slope=tasks.slope,
@@ -100,7 +89,7 @@ class PoolKernel:
             by_cpus=backfill != NONE,
             most_running=len(run.end_rows),
         )
-        return lambda until, events: advance_aging(backfill, tasks, run, kinetic, until, events)
+        return partial(advance_aging, backfill, tasks, run, kinetic)
 
     def _ranks(self) -> tuple[IntArray, IntArray, IntArray]:
         """Return the ranks of rows, the rows of ranks and room for a queue; empty where ranks are rows."""
@@ -111,29 +100,9 @@ class PoolKernel:
         rank_of, row_at = ranks(base)
         return rank_of, row_at, np.empty(len(base), np.int64)
 
-    @property
-    def clock(self) -> float:
-        """The simulated time up to which all events are applied."""
-        return float(self._run.clock.max())
-
-    @property
-    def finished(self) -> int:
-        """How many tasks have finished."""
-        return int(self._run.counts[FINISHED])
-
-    @property
-    def queued(self) -> int:
-        """How many tasks have arrived and not started."""
-        return int(self._run.counts[QUEUED])
-
-    @property
-    def running(self) -> int:
-        """How many tasks have started and not finished."""
-        return int(self._run.counts[RUNNING])
-
     def advance(self, *, until_time: float, max_events: int) -> None:
         """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events."""
-        self._advance(until_time, max_events)
+        super().advance(until_time=until_time, max_events=max_events)
         if self._run.counts[UNSORTED]:
             finished = self._run.order[: self.finished]
             finished[:] = finished[np.lexsort((finished, self._run.finish[finished]))]

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scheduler_sim.engine.codes import ARRIVED, EASY, LIST, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, next_instant, pause, release
-from scheduler_sim.engine.kernels.pool.state import ARRIVED, EASY, FREE, LIST, NONE, QUEUED, RUNNING, Run, Tasks
+from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.learning.scoring import blend, rate
 from scheduler_sim.engine.policies import Scores

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.kernels.pool.state import ARRIVED, FINISHED, FREE, QUEUED, RUNNING, UNSORTED
+from scheduler_sim.engine.kernels.pool.state import FREE, UNSORTED
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.workload import FloatArray, IntArray
 

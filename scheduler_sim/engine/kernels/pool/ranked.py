@@ -5,20 +5,9 @@ Counters live in local variables, as in `strict`.
 
 import numpy as np
 
+from scheduler_sim.engine.codes import ARRIVED, EASY, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.state import (
-    ARRIVED,
-    EASY,
-    EXTRA,
-    FINISHED,
-    FREE,
-    HEAD,
-    QUEUED,
-    RUNNING,
-    UNSORTED,
-    Run,
-    Tasks,
-)
+from scheduler_sim.engine.kernels.pool.state import EXTRA, FREE, HEAD, UNSORTED, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.kernels.structures.sorted_queue import (

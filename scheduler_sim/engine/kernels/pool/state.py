@@ -5,25 +5,15 @@ All state of a run is arrays plus this vector, so that a kernel can stop after a
 
 from typing import NamedTuple
 
+from scheduler_sim.engine.codes import COMMON
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
-ARRIVED = 0
-"""Rows below this number have arrived."""
-FREE = 1
-"""Processors that no task holds."""
-FINISHED = 2
-QUEUED = 3
-RUNNING = 4
-UNSORTED = 5
-"""1 when tasks that finished at one instant were appended out of row order."""
-HEAD = 6
-"""What a queue structure remembers of the blocked head; -1 for nothing."""
-EXTRA = 7
-"""Processors that the head's reservation leaves over at its shadow time."""
-FIELDS = 16
+FREE, UNSORTED, HEAD, EXTRA = range(COMMON, COMMON + 4)
+"""Places in the vector of counts beside the common ones: processors that no task holds; 1 when tasks that finished at
+one instant were appended out of row order; what a queue structure remembers of the blocked head, -1 for nothing; and
+processors that the head's reservation leaves over at its shadow time. Rows below `counts[ARRIVED]` have arrived."""
 
-NONE, LIST, EASY, CONSERVATIVE = 0, 1, 2, 3
-"""The codes of `policies.backfill`, as constants that compiled code can hold."""
+FIELDS = 16
 
 
 class Tasks(NamedTuple):

@@ -7,8 +7,9 @@ whole workload's order.
 
 import numpy as np
 
+from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.state import ARRIVED, FINISHED, FREE, QUEUED, RUNNING, UNSORTED, Run, Tasks
+from scheduler_sim.engine.kernels.pool.state import FREE, UNSORTED, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push, number_pop, number_push
 from scheduler_sim.engine.workload import IntArray
 

@@ -1,12 +1,23 @@
-"""A set of ranks as bits in three levels of 64-bit words, so that the next one is found in a few steps."""
+"""Ranks, the places of tasks in an order that does not change, and sets of them.
+
+A set is bits in levels of 64-bit words, so that the next rank is found in a few steps.
+"""
 
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workload import FloatArray, IntArray
 
 SHIFT = 6
+
+
+def ranks(base: FloatArray) -> tuple[IntArray, IntArray]:
+    """Return each row's place in the order of scores that do not change, and the row at each place."""
+    row_at = np.argsort(base, kind="stable")
+    rank_of = np.empty(len(base), np.int64)
+    rank_of[row_at] = np.arange(len(base))
+    return rank_of, row_at
 
 
 def make_rank_set(length: int) -> tuple[IntArray, IntArray]:

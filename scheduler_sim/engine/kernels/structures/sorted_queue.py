@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.jit import bare_kernel
+from scheduler_sim.engine.kernels.structures.rank_set import ranks
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 BLOCK = 32
@@ -57,14 +58,6 @@ class SortedQueue(NamedTuple):
     shadow: FloatArray
     plan_times: FloatArray
     plan_rows: IntArray
-
-
-def ranks(base: FloatArray) -> tuple[IntArray, IntArray]:
-    """Return each row's place in the order of scores that do not change, and the row at each place."""
-    row_at = np.argsort(base, kind="stable")
-    rank_of = np.empty(len(base), np.int64)
-    rank_of[row_at] = np.arange(len(base))
-    return rank_of, row_at
 
 
 def make_sorted_queue(base: FloatArray, most_running: int) -> SortedQueue:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from scheduler_sim.engine.policies.order import DRF, ORDERS, Order, ScoreContext, Scores
+from scheduler_sim.engine.codes import DRF
+from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
 
 
 def drf(context: ScoreContext) -> Scores:

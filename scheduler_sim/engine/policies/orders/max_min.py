@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from scheduler_sim.engine.policies.order import MAX_MIN, ORDERS, Order, ScoreContext, Scores
+from scheduler_sim.engine.codes import MAX_MIN
+from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
 
 
 def max_min(context: ScoreContext) -> Scores:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from scheduler_sim.engine.policies.order import MULTIFACTOR, ORDERS, Order, ScoreContext, Scores
+from scheduler_sim.engine.codes import MULTIFACTOR
+from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
 
 AGE_WEIGHT, SIZE_WEIGHT, FAIR_SHARE_WEIGHT, QUEUE_WEIGHT = 1000.0, 500.0, 2000.0, 1000.0
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from scheduler_sim.engine.policies.order import ORDERS, SUFFERAGE, Order, ScoreContext, Scores
+from scheduler_sim.engine.codes import SUFFERAGE
+from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
 
 
 def sufferage(context: ScoreContext) -> Scores:

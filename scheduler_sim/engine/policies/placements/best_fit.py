@@ -1,6 +1,7 @@
 """Best fit."""
 
-from scheduler_sim.engine.policies.placement import BEST_FIT, PLACEMENTS, Placement
+from scheduler_sim.engine.codes import BEST_FIT
+from scheduler_sim.engine.policies.placement import PLACEMENTS, Placement
 
 PLACEMENTS.register(
     Placement(

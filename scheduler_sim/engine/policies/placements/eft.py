@@ -1,6 +1,7 @@
 """Earliest finish time."""
 
-from scheduler_sim.engine.policies.placement import EARLIEST_FINISH, FIRST_FIT, PLACEMENTS, Placement
+from scheduler_sim.engine.codes import EARLIEST_FINISH, FIRST_FIT
+from scheduler_sim.engine.policies.placement import PLACEMENTS, Placement
 
 PLACEMENTS.register(
     Placement(

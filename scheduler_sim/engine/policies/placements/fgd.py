@@ -1,6 +1,7 @@
 """Fragmentation gradient descent."""
 
-from scheduler_sim.engine.policies.placement import FGD, PLACEMENTS, Placement
+from scheduler_sim.engine.codes import FGD
+from scheduler_sim.engine.policies.placement import PLACEMENTS, Placement
 
 PLACEMENTS.register(
     Placement(

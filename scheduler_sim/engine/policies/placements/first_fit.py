@@ -1,6 +1,7 @@
 """First fit."""
 
-from scheduler_sim.engine.policies.placement import FIRST_FIT, PLACEMENTS, Placement
+from scheduler_sim.engine.codes import FIRST_FIT
+from scheduler_sim.engine.policies.placement import PLACEMENTS, Placement
 
 PLACEMENTS.register(
     Placement(

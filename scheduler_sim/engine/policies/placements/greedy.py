@@ -1,6 +1,7 @@
 """As much on the GPU as the task is compute bound."""
 
-from scheduler_sim.engine.policies.placement import FIRST_FIT, PLACEMENTS, Placement, by_intensity
+from scheduler_sim.engine.codes import FIRST_FIT
+from scheduler_sim.engine.policies.placement import PLACEMENTS, Placement, by_intensity
 
 PLACEMENTS.register(
     Placement(

@@ -1,6 +1,7 @@
 """Least busy energy."""
 
-from scheduler_sim.engine.policies.placement import FIRST_FIT, PLACEMENTS, ChoiceContext, Choices, Placement
+from scheduler_sim.engine.codes import FIRST_FIT
+from scheduler_sim.engine.policies.placement import PLACEMENTS, ChoiceContext, Choices, Placement
 from scheduler_sim.engine.policies.thrift import thriftiest
 
 

@@ -1,6 +1,7 @@
 """Earliest finish with the true times."""
 
-from scheduler_sim.engine.policies.placement import FIRST_FIT, ORACLE, PLACEMENTS, Placement
+from scheduler_sim.engine.codes import FIRST_FIT, ORACLE
+from scheduler_sim.engine.policies.placement import PLACEMENTS, Placement
 
 PLACEMENTS.register(
     Placement(

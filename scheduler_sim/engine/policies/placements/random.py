@@ -1,6 +1,7 @@
 """A random fraction on a random node."""
 
-from scheduler_sim.engine.policies.placement import PLACEMENTS, RANDOM_NODE, ChoiceContext, Choices, Placement
+from scheduler_sim.engine.codes import RANDOM_NODE
+from scheduler_sim.engine.policies.placement import PLACEMENTS, ChoiceContext, Choices, Placement
 
 
 def random(context: ChoiceContext) -> Choices:

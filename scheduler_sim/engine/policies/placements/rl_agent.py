@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from scheduler_sim.engine.codes import FIRST_FIT
 from scheduler_sim.engine.policies.agent import SETTINGS, AgentSettings, Learner, no_values
-from scheduler_sim.engine.policies.placement import FIRST_FIT, PLACEMENTS, ChoiceContext, Choices, Placement
+from scheduler_sim.engine.policies.placement import PLACEMENTS, ChoiceContext, Choices, Placement
 from scheduler_sim.engine.workload import FloatArray
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from scheduler_sim.engine.policies.placement import FIRST_FIT, PLACEMENTS, ChoiceContext, Choices, Placement
+from scheduler_sim.engine.codes import FIRST_FIT
+from scheduler_sim.engine.policies.placement import PLACEMENTS, ChoiceContext, Choices, Placement
 
 
 def round_robin(context: ChoiceContext) -> Choices:

@@ -1,6 +1,7 @@
 """Worst fit."""
 
-from scheduler_sim.engine.policies.placement import PLACEMENTS, WORST_FIT, Placement
+from scheduler_sim.engine.codes import WORST_FIT
+from scheduler_sim.engine.policies.placement import PLACEMENTS, Placement
 
 PLACEMENTS.register(
     Placement(

@@ -1,0 +1,28 @@
+"""The integers by which Python and compiled code name the same things: one vocabulary for policies, events and counts.
+
+A kernel adds what it alone knows in its own `state`.
+"""
+
+NONE, LIST, EASY, CONSERVATIVE = range(4)
+"""Backfills: what may pass a task that does not fit."""
+
+STATIC, MULTIFACTOR, DRF, MIN_MIN, MAX_MIN, SUFFERAGE, LEARNED = range(7)
+"""Kinds of orders: how the kernel finds the next task. `STATIC` sorts by `base - slope * wait`; `LEARNED` computes each
+queued task's score anew at each event; the others walk the queue as the policy of that name says."""
+
+FIRST_FIT, BEST_FIT, WORST_FIT, FGD, RANDOM_NODE = range(5)
+"""Placements: how the node is chosen among those that fit."""
+
+NOT_PLANNED, EARLIEST_FINISH, ORACLE, PREDICTED = range(4)
+"""Whether fraction and node are chosen together from the expected, or the true, ends of what runs. `PREDICTED` tries
+the fraction that was settled before, beside 0 and 1."""
+
+CPU_SIDE, GPU_SIDE, FINISH = range(3)
+"""Kinds of ends in a heap of events: code = 3 * row + kind."""
+
+ARRIVED, FINISHED, QUEUED, RUNNING, COMMON = range(5)
+"""The first places in every kernel's vector of counts: how many tasks have arrived, have finished, wait and run. A
+kernel's own places begin at `COMMON`."""
+
+MILLI = 1000
+"""Thousandths in one core or GPU."""

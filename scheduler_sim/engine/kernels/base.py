@@ -1,0 +1,55 @@
+"""What all kernels share: a vector of counts, a clock and an event loop to call."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from scheduler_sim.engine.codes import FINISHED, QUEUED, RUNNING
+from scheduler_sim.engine.contract import Outcome
+from scheduler_sim.engine.workload import FloatArray, IntArray
+
+EventLoop = Callable[[float, int], None]
+"""Takes the time up to which whole instants are played, and the number of events that are enough."""
+
+
+class BaseKernel(ABC):
+    """A kernel over the arrays of its run, which a subclass makes before it calls this.
+
+    Args:
+        counts: begins with the common places of `codes`.
+        clock: the last instant that was applied, and the time up to which nothing more happens; seconds.
+        advance: the compiled event loop.
+    """
+
+    agent: dict[str, Any] | None = None
+
+    def __init__(self, *, counts: IntArray, clock: FloatArray, advance: EventLoop) -> None:
+        self._counts, self._clock, self._advance = counts, clock, advance
+
+    @property
+    def clock(self) -> float:
+        """The simulated time up to which all events are applied."""
+        return float(self._clock[:2].max())
+
+    @property
+    def finished(self) -> int:
+        """How many tasks have finished."""
+        return int(self._counts[FINISHED])
+
+    @property
+    def queued(self) -> int:
+        """How many tasks are ready and have not started."""
+        return int(self._counts[QUEUED])
+
+    @property
+    def running(self) -> int:
+        """How many tasks have started and not finished."""
+        return int(self._counts[RUNNING])
+
+    def advance(self, *, until_time: float, max_events: int) -> None:
+        """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events."""
+        self._advance(until_time, max_events)
+
+    @abstractmethod
+    def outcome(self) -> Outcome:
+        """Return the present outcome; the arrays are views that later calls of `advance` change."""
