@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from scheduler_sim.engine import execution
+from scheduler_sim.engine import formulas
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.jit import counting_kernel
@@ -55,19 +55,16 @@ def shortest_times(workload: Workload, cluster: Cluster, options: Options) -> Fl
     a b / (a + b) when its sides, a seconds on the CPU alone and b on the GPU alone, run side by side, and min(a, b)
     when one follows the other.
     """
-    runtime = workload.runtime
-    if options.kill_at_estimate:
-        runtime = np.minimum(runtime, workload.duration_estimate)
-    cpu_speed = execution.of_groups(cluster, "cpu_speed").max()
-    gpu_speed = execution.of_groups(cluster, "gpu_speed").max()
-    shortest: FloatArray = runtime / np.where(workload.gpus > 0, max(cpu_speed, gpu_speed), cpu_speed)
+    runtime = formulas.played_runtime(workload, kill_at_estimate=options.kill_at_estimate)
+    cpu_speed = cluster.of_groups("cpu_speed").max()
+    gpu_speed = cluster.of_groups("gpu_speed").max()
+    shortest = formulas.rigid_time(runtime, workload.gpus > 0, cpu_speed, max(cpu_speed, gpu_speed))
     rows = np.flatnonzero(workload.hybrid)
     if len(rows):
         best = np.full(len(rows), np.inf)
         for number in range(len(cluster.groups)):
             group = np.full(len(rows), number)
-            cpu, _ = execution.hybrid_sides(workload, rows, runtime[rows], np.zeros(len(rows)), cluster, group)
-            _, gpu = execution.hybrid_sides(workload, rows, runtime[rows], np.ones(len(rows)), cluster, group)
+            cpu, gpu = formulas.hybrid_alone(workload, rows, runtime[rows], cluster, group)
             if options.split_model == "sequential":
                 here = np.minimum(cpu, gpu)
             else:

@@ -4,6 +4,9 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
+
 from scheduler_sim.engine.errors import InvalidCluster
 
 LARGEST_GPUS_PER_NODE = 64
@@ -155,6 +158,14 @@ class Cluster:
         """True when the cluster is one pool of alike processors that any task may be spread over."""
         (first, *rest) = self.groups
         return not rest and first.count == 1 and first.gpus == 0 and first.memory_mb is None and not first.outages
+
+    def of_groups(self, name: str) -> npt.NDArray[np.float64]:
+        """Return one figure of every node group, shape (groups,)."""
+        return np.array([getattr(group, name) for group in self.groups], np.float64)
+
+    def group_of_nodes(self) -> npt.NDArray[np.int64]:
+        """Return the group number of every node, shape (nodes,)."""
+        return np.repeat(np.arange(len(self.groups)), [group.count for group in self.groups])
 
     def as_json(self) -> dict[str, Any]:
         """Return the description that `Cluster.from_json` takes back."""

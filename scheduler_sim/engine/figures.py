@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scheduler_sim.engine.demand import MOST_CLASSES
-from scheduler_sim.engine.metrics import SHORTEST_RUN
+from scheduler_sim.engine.formulas import SHORTEST_RUN
 
 Quantity = Literal["seconds", "share", "count", "ratio", "per_second", "joules", "dollars"]
 

@@ -9,7 +9,7 @@ from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.contract import Options, Outcome
 from scheduler_sim.engine.demand import MOST_CLASSES, Demands, NodeGroups, demands, task_classes
-from scheduler_sim.engine.execution import group_of_nodes, hybrid_sides
+from scheduler_sim.engine.formulas import hybrid_sides, played_runtime
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
 
 MOST_NUMBERS = 2**18
@@ -37,7 +37,7 @@ def gpu_fragmentation(
     asked = demands(workload, cluster)
     if not _told(workload, cluster, asked):
         return {}
-    groups, group = NodeGroups.of(cluster), group_of_nodes(cluster)
+    groups, group = NodeGroups.of(cluster), cluster.group_of_nodes()
     allowed = np.concatenate([asked.allowed, np.ones((1, len(groups.gpus)), bool)])
     admitted = np.where(asked.gpu > 0, workload.gpu_type.codes, len(asked.allowed))
     classes = task_classes(asked.cpu, asked.gpu, admitted, asked.memory)[0][:MOST_CLASSES]
@@ -142,10 +142,8 @@ def _ends(
     split = np.flatnonzero(workload.hybrid[rows])
     if len(split) and options.split_model == "concurrent":
         chosen = rows[split]
-        runtime = workload.runtime[chosen]
-        if options.kill_at_estimate:
-            runtime = np.minimum(runtime, workload.duration_estimate[chosen])
-        group = group_of_nodes(cluster)[outcome.node[chosen]]
+        runtime = played_runtime(workload, kill_at_estimate=options.kill_at_estimate)[chosen]
+        group = cluster.group_of_nodes()[outcome.node[chosen]]
         cpu, gpu = hybrid_sides(workload, chosen, runtime, outcome.gpu_fraction[chosen], cluster, group)
         early = outcome.start_time[chosen] + np.minimum(cpu, gpu)
         cores[split] = np.where(cpu < gpu, early, cores[split])

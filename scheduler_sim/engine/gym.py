@@ -12,11 +12,11 @@ import numpy as np
 
 from scheduler_sim.engine.codes import QUEUED
 from scheduler_sim.engine.errors import InvalidParameter, InvalidWorkload
+from scheduler_sim.engine.formulas import bounded_slowdown
 from scheduler_sim.engine.kernels.pool.chosen import advance_to_choice, start_chosen
 from scheduler_sim.engine.kernels.pool.state import FREE, Tasks
 from scheduler_sim.engine.learning.rollout import check_pool, idle_run
 from scheduler_sim.engine.learning.sampling import AS_RECORDED, Variation, sample
-from scheduler_sim.engine.metrics import SHORTEST_RUN
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 try:
@@ -106,4 +106,4 @@ class SchedulingEnv(gymnasium.Env[FloatArray, np.int64]):
     def _mean_slowdown(self) -> float:
         duration = self._tasks.duration
         completion = self._run.finish - self._tasks.arrival
-        return float(np.maximum(1.0, completion / np.maximum(duration, SHORTEST_RUN)).mean())
+        return float(bounded_slowdown(completion, duration).mean())

@@ -6,13 +6,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from scheduler_sim.engine.contract import Outcome
+from scheduler_sim.engine.formulas import bounded_slowdown
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.spans import held_by_window, highest_by_window, window_of
 from scheduler_sim.engine.usage import Usage
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
-
-SHORTEST_RUN = 10.0
-"""Seconds below which a run counts as this long in the bounded slowdown (Feitelson, 2001: the usual threshold)."""
 
 PERCENTS = (50, 95, 99)
 
@@ -40,7 +38,7 @@ class TaskFigures:
         wait = np.where(finished, outcome.start_time - outcome.ready_time, np.nan)
         completion = outcome.finish_time - workload.arrival_time
         actual = outcome.finish_time - outcome.start_time
-        slowdown = np.where(finished, np.maximum(1.0, completion / np.maximum(actual, SHORTEST_RUN)), np.nan)
+        slowdown = np.where(finished, bounded_slowdown(completion, actual), np.nan)
         return cls(wait_time=wait, job_completion_time=completion, actual_time=actual, bounded_slowdown=slowdown)
 
 

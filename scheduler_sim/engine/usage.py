@@ -4,10 +4,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine import execution
+from scheduler_sim.engine.formulas import SECONDS_PER_HOUR, Holdings, played_runtime, task_cost, task_energy
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.spans import held_by_window
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workload import FloatArray, IntArray
+
+
+def holdings(simulation: Simulation, rows: IntArray) -> Holdings:
+    """Return what finished tasks `rows` held; a gang counts as held on the group of its lowest-numbered node."""
+    outcome, workload, cluster = simulation.outcome(), simulation.workload, simulation.cluster
+    return Holdings.of(
+        workload,
+        rows,
+        length=outcome.finish_time[rows] - outcome.start_time[rows],
+        fraction=outcome.gpu_fraction[rows],
+        runtime=played_runtime(workload, kill_at_estimate=simulation.options.kill_at_estimate)[rows],
+        cluster=cluster,
+        group=cluster.group_of_nodes()[outcome.node[rows]],
+        split_model=simulation.options.split_model,
+    )
+
+
+def energy_and_cost(simulation: Simulation, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return the joules and the USD of finished tasks `rows`, shape (len(rows),) each."""
+    cluster, held = simulation.cluster, holdings(simulation, rows)
+    group = cluster.group_of_nodes()[simulation.outcome().node[rows]]
+    return task_energy(cluster, group, held), task_cost(cluster, group, held)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +72,13 @@ class Usage:
         outcome, cluster = simulation.outcome(), simulation.cluster
         rows = np.flatnonzero(~np.isnan(outcome.finish_time))
         start = outcome.start_time[rows]
-        cores, gpus, cpu_busy, gpu_busy, cpu_held, gpu_held = execution.holdings(simulation, rows)
+        cores, gpus, cpu_busy, gpu_busy, cpu_held, gpu_held = holdings(simulation, rows)
         split = simulation.workload.hybrid[rows] & (simulation.options.split_model == "sequential")
         core_start = np.where(split, start + gpu_busy, start)
-        group = execution.group_of_nodes(cluster)[outcome.node[rows]]
+        group = cluster.group_of_nodes()[outcome.node[rows]]
 
         def at_group(name: str) -> FloatArray:
-            values: FloatArray = execution.of_groups(cluster, name)[group]
+            values: FloatArray = cluster.of_groups(name)[group]
             return values
 
         return cls(
@@ -72,8 +94,8 @@ class Usage:
             gpu_watts=at_group("gpu_busy_watts"),
             core_idle_watts=at_group("cpu_idle_watts"),
             gpu_idle_watts=at_group("gpu_idle_watts"),
-            core_price=at_group("usd_per_core_hour") / execution.SECONDS_PER_HOUR,
-            gpu_price=at_group("usd_per_gpu_hour") / execution.SECONDS_PER_HOUR,
+            core_price=at_group("usd_per_core_hour") / SECONDS_PER_HOUR,
+            gpu_price=at_group("usd_per_gpu_hour") / SECONDS_PER_HOUR,
             cores=cluster.cores,
             gpus=cluster.gpus,
             idle_watts=sum(

@@ -7,6 +7,7 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster, NodeGroup
 from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter
+from scheduler_sim.engine.formulas import arrivals_at_load
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 
@@ -25,7 +26,7 @@ def scale_load(workload: Workload, factor: float) -> Workload:
     if factor == 1 or not len(workload):
         return workload
     first = workload.arrival_time[0]
-    arrival = first + (workload.arrival_time - first) / factor
+    arrival = arrivals_at_load(workload.arrival_time, first, factor)
     _keep_apart(arrival, workload)
     return replace(
         workload,

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from scheduler_sim import engine
 from scheduler_sim.engine import NodeGroup, fragmentation
 from scheduler_sim.engine.demand import demands
-from scheduler_sim.engine.execution import group_of_nodes
 
 TWO_NODES = engine.Cluster("two", (NodeGroup("n", 2, 8, gpus=2),))
 
@@ -88,7 +87,7 @@ def test_an_outcome_that_does_not_tell_gives_no_data() -> None:
 
 def by_loop(played: engine.Simulation) -> float:
     """Return the share that is lost now: a loop over the tasks, from what the kernel has left."""
-    asked, group = demands(played.workload, played.cluster), group_of_nodes(played.cluster)
+    asked, group = demands(played.workload, played.cluster), played.cluster.group_of_nodes()
     left, label = played.kernel._sim.live, played.workload.gpu_type.codes
     lost = 0
     for node, number in enumerate(group):

@@ -8,7 +8,7 @@ import pytest
 
 from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.execution import hybrid_sides
+from scheduler_sim.engine.formulas import hybrid_sides
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.learning.hybrid import best_fractions, fit_fraction, hybrid_features, predict_fraction
 from scheduler_sim.engine.learning.regression import ALGORITHMS, fit, importance, load, scores

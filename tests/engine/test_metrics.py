@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from scheduler_sim import engine
-from scheduler_sim.engine import execution, metrics
+from scheduler_sim.engine import metrics
 from scheduler_sim.engine.histogram import BINS, LARGEST, LogHistogram
 from scheduler_sim.engine.spans import held_by_window, highest_by_window, window_of
+from scheduler_sim.engine.usage import energy_and_cost, holdings
 
 CLUSTER = engine.Cluster(
     "two cores",
@@ -88,11 +89,13 @@ def test_windows_share_out_the_whole_run() -> None:
 
 def test_energy_and_cost_are_those_of_the_tasks() -> None:
     simulation = by_hand()
-    energy, cost = execution.energy_and_cost(simulation, np.arange(3))
+    energy, cost = energy_and_cost(simulation, np.arange(3))
     row = total(simulation)
     assert row["energy_joules"] == pytest.approx(energy.sum())
     assert row["cost_usd"] == pytest.approx(cost.sum())
-    assert row["idle_energy_joules"] == pytest.approx(execution.idle_energy(simulation))
+    held = holdings(simulation, np.arange(3))
+    idle = row["makespan"] * CLUSTER.cores - (held.cores * held.cpu_busy).sum()
+    assert row["idle_energy_joules"] == pytest.approx(idle * CLUSTER.groups[0].cpu_idle_watts)
 
 
 def test_tasks_that_have_not_finished_count_nowhere_but_in_the_queue() -> None:

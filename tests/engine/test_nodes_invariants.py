@@ -5,9 +5,9 @@ import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.errors import EngineError
-from scheduler_sim.engine.execution import holdings
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS
 from scheduler_sim.engine.policies.placement import PLACEMENTS
+from scheduler_sim.engine.usage import holdings
 
 CLUSTER = Cluster(
     "two kinds",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scheduler_sim import engine
-from scheduler_sim.engine import execution
+from scheduler_sim.engine.usage import energy_and_cost
 from scheduler_sim.engine.workload import IntArray
 
 
@@ -55,7 +55,7 @@ class Player:
         """Return the result columns of finished `rows`, keyed as the fields of `SchedulerResult`."""
         outcome = self.simulation.outcome()
         start, finish = outcome.start_time[rows], outcome.finish_time[rows]
-        energy, cost = execution.energy_and_cost(self.simulation, rows)
+        energy, cost = energy_and_cost(self.simulation, rows)
         return {
             "task_id": self.task_keys[rows],
             "gpu_fraction": outcome.gpu_fraction[rows],

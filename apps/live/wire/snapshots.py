@@ -13,7 +13,8 @@ import numpy as np
 
 from apps.live.wire import messages
 from apps.results.models import Run
-from scheduler_sim.engine import execution, tally
+from scheduler_sim.engine import tally
+from scheduler_sim.engine.usage import energy_and_cost, holdings
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -176,12 +177,12 @@ class Race:
         self._tallies[number].add(policy.rows)
         self._wins.add(number, policy.rows, self._finish[number])
         simulation = self._players[number].simulation
-        energy, cost = execution.energy_and_cost(simulation, policy.rows)
+        energy, cost = energy_and_cost(simulation, policy.rows)
         self._energy_joules[number] += energy.sum()
         self._cost_usd[number] += cost.sum()
-        cores, gpus, cpu_busy, gpu_busy, _, _ = execution.holdings(simulation, policy.rows)
-        self._core_seconds[number] += _total(cores, cpu_busy)
-        self._gpu_seconds[number] += _total(gpus, gpu_busy)
+        held = holdings(simulation, policy.rows)
+        self._core_seconds[number] += _total(held.cores, held.cpu_busy)
+        self._gpu_seconds[number] += _total(held.gpus, held.gpu_busy)
         shown = sorted([*self._placements, *policy.latest], key=lambda placement: placement["finish_time"])
         self._placements = shown[-messages.PLACEMENTS_SHOWN :]
 
@@ -214,12 +215,12 @@ class Race:
         if not len(rows):
             return 0.0, 0.0
         simulation = self._players[number].simulation
-        cores, gpus, cpu_busy, gpu_busy, _, _ = execution.holdings(simulation, rows)
+        held = holdings(simulation, rows)
         elapsed = clock_time - simulation.outcome().start_time[rows]
         # Of a split task whose sides run one after the other, the GPU's comes first.
         one_by_one = simulation.workload.hybrid[rows] & (simulation.options.split_model == "sequential")
-        on_cores = np.clip(np.where(one_by_one, elapsed - gpu_busy, elapsed), 0.0, cpu_busy)
-        return _total(cores, on_cores), _total(gpus, np.minimum(elapsed, gpu_busy))
+        on_cores = np.clip(np.where(one_by_one, elapsed - held.gpu_busy, elapsed), 0.0, held.cpu_busy)
+        return _total(held.cores, on_cores), _total(held.gpus, np.minimum(elapsed, held.gpu_busy))
 
     def _eta(self, mark: Mark, progress: float) -> float | None:
         if mark.status != Run.Status.RUNNING or progress < ETA_FROM_PROGRESS:

@@ -7,7 +7,7 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import FIRST_FIT, PREDICTED
-from scheduler_sim.engine.execution import hybrid_sides
+from scheduler_sim.engine.formulas import even_fraction, hybrid_alone
 from scheduler_sim.engine.learning.regression import Predict, fit, load
 from scheduler_sim.engine.policies.placement import ChoiceContext, Choices, Placement
 from scheduler_sim.engine.workload import FloatArray, Workload
@@ -45,12 +45,10 @@ def best_fractions(
     group = next((number for number, group in enumerate(cluster.groups) if group.gpus > 0), 0)
     rows = np.arange(len(workload))
     groups = np.full(len(workload), group)
-    alone, _ = hybrid_sides(workload, rows, workload.runtime, np.zeros(len(workload)), cluster, groups)
-    _, offloaded = hybrid_sides(workload, rows, workload.runtime, np.ones(len(workload)), cluster, groups)
+    alone, offloaded = hybrid_alone(workload, rows, workload.runtime, cluster, groups)
     if split_model == "sequential":
         return (offloaded < alone).astype(np.float64), np.minimum(alone, offloaded)
-    both = alone + offloaded
-    fraction = np.divide(alone, both, out=np.zeros_like(both), where=both > 0)
+    fraction = even_fraction(alone, offloaded)
     return fraction, fraction * offloaded
 
 

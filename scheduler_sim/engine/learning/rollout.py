@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidWorkload
+from scheduler_sim.engine.formulas import bounded_slowdown_compiled
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.pool.learned import Queue, advance_learned, make_queue
 from scheduler_sim.engine.kernels.pool.state import FIELDS, FREE, Run, Tasks
 from scheduler_sim.engine.learning.scoring import task_features
-from scheduler_sim.engine.metrics import SHORTEST_RUN
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 OBJECTIVES = ("bsld", "jct", "wait")
@@ -154,7 +154,7 @@ def _play_all(
         slowdown, completion, wait = 0.0, 0.0, 0.0
         for i in range(length):
             time = finish[i] - arrival[s, i]
-            slowdown += max(1.0, time / max(duration[s, i], SHORTEST_RUN))
+            slowdown += bounded_slowdown_compiled(time, duration[s, i])
             completion += time
             wait += start[i] - arrival[s, i]
         figures[s, 0] = slowdown / length

@@ -4,17 +4,8 @@ import numpy as np
 
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.demand import NodeGroups, demands
-from scheduler_sim.engine.execution import (
-    actual_time,
-    hybrid_sides,
-    of_groups,
-    task_cost,
-    task_energy,
-)
+from scheduler_sim.engine.formulas import TENTHS, Holdings, hybrid_sides, rigid_time, split_time, task_cost, task_energy
 from scheduler_sim.engine.policies.placement import ChoiceContext, Choices
-
-FRACTIONS = np.arange(11) / 10.0
-"""The fractions that planned and thrifty placements try."""
 
 
 def thriftiest(context: ChoiceContext, aim: str) -> Choices:
@@ -30,10 +21,10 @@ def thriftiest(context: ChoiceContext, aim: str) -> Choices:
     choice = np.zeros(n)
     where = np.full(n, -1, np.int64)
     formula = task_energy if aim == "energy" else task_cost
-    cpu_speed, gpu_speed = of_groups(cluster, "cpu_speed"), of_groups(cluster, "gpu_speed")
+    cpu_speed, gpu_speed = cluster.of_groups("cpu_speed"), cluster.of_groups("gpu_speed")
     for number in range(len(cluster.groups)):
         group = np.full(n, number)
-        for f in FRACTIONS:
+        for f in TENTHS:
             fraction = np.where(workload.hybrid, f, workload.gpus > 0)
             on_cpu = np.where(workload.hybrid, fraction < 1, asked.cpu > 0)
             on_gpu = np.where(workload.hybrid, fraction > 0, asked.gpu > 0)
@@ -42,14 +33,19 @@ def thriftiest(context: ChoiceContext, aim: str) -> Choices:
             room = (asked.gpu <= groups.gpus[number] * MILLI) & asked.allowed[workload.gpu_type.codes, number]
             possible &= ~on_gpu | (room & (asked.gpu > 0))
             cpu, gpu = hybrid_sides(workload, rows, context.estimate, fraction, cluster, group)
-            length = actual_time(cpu, gpu, context.split_model)
-            alone = context.estimate / np.where(workload.gpus > 0, gpu_speed[number], cpu_speed[number])
-            cpu, gpu = np.where(workload.hybrid, cpu, alone), np.where(workload.hybrid, gpu, alone)
-            length = np.where(workload.hybrid, length, alone)
-            if aim == "cost" and context.split_model == "sequential":
-                cpu, gpu = length, length
-            cores, gpus = np.where(on_cpu, workload.cpus, 0.0), np.where(on_gpu, workload.gpus, 0.0)
-            value = formula(cluster, group, cores, gpus, cpu, gpu)
+            rigid = rigid_time(context.estimate, workload.gpus > 0, cpu_speed[number], gpu_speed[number])
+            length = np.where(workload.hybrid, split_time(cpu, gpu, context.split_model), rigid)
+            held = Holdings.of(
+                workload,
+                rows,
+                length=length,
+                fraction=fraction,
+                runtime=context.estimate,
+                cluster=cluster,
+                group=group,
+                split_model=context.split_model,
+            )
+            value = formula(cluster, group, held)
             better = value < best[0]
             tied = value == best[0]
             better |= tied & (length < best[1])

@@ -4,7 +4,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.demand import NodeGroups, demands
-from scheduler_sim.engine.execution import hybrid_sides, of_groups
+from scheduler_sim.engine.formulas import hybrid_alone
 from scheduler_sim.engine.jit import counting_kernel
 from scheduler_sim.engine.policies.order import ScoreContext
 from scheduler_sim.engine.workload import FloatArray, IntArray
@@ -20,11 +20,10 @@ def costs(context: ScoreContext) -> tuple[FloatArray, FloatArray]:
     n, count = len(workload), len(cluster.groups)
     rows = np.arange(n)
     table = np.full((n, count, 2), np.inf)
-    cpu_speed, gpu_speed = of_groups(cluster, "cpu_speed"), of_groups(cluster, "gpu_speed")
+    cpu_speed, gpu_speed = cluster.of_groups("cpu_speed"), cluster.of_groups("gpu_speed")
     for number in range(count):
         group = np.full(n, number)
-        cpu, _ = hybrid_sides(workload, rows, context.estimate, np.zeros(n), cluster, group)
-        _, gpu = hybrid_sides(workload, rows, context.estimate, np.ones(n), cluster, group)
+        cpu, gpu = hybrid_alone(workload, rows, context.estimate, cluster, group)
         gang = asked.full_nodes > 0
         has_cores = (asked.cpu <= groups.cpu[number]) | gang
         allowed = asked.allowed[workload.gpu_type.codes, number]

@@ -8,6 +8,7 @@ change, `picking` one that chooses again after each start.
 import numpy as np
 
 from scheduler_sim.engine.codes import DRF, EASY, LIST, MAX_MIN, MILLI, NONE, QUEUED, SUFFERAGE
+from scheduler_sim.engine.formulas import rigid_time_compiled
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.choose import find
 from scheduler_sim.engine.kernels.cluster.plan import best_option, book_option, is_planned, note_started
@@ -61,7 +62,7 @@ def completion(s: Sim, row: int, now: float, stamp: int, fgd: bool | None) -> tu
     longest = 0.0
     for piece in range(count):
         group = s.node_group[s.piece_node[piece]]
-        longest = max(longest, t.estimate / (s.speeds[group, 1] if t.on_gpu else s.speeds[group, 0]))
+        longest = max(longest, rigid_time_compiled(t.estimate, t.on_gpu, s.speeds[group, 0], s.speeds[group, 1]))
     return now + longest, np.inf
 
 

@@ -32,7 +32,7 @@ from scheduler_sim.engine.demand import (
     task_classes,
 )
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.execution import group_of_nodes, of_groups
+from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.kernels.cluster.agent import agent_arrays, agent_loop
 from scheduler_sim.engine.kernels.cluster.loop import (
@@ -159,7 +159,7 @@ def _tasks(
     tasks["base"] = scores.base
     tasks["slope"] = 0.0 if scores.slope is None else scores.slope
     estimate = workload.duration_estimate
-    tasks["runtime"] = np.minimum(workload.runtime, estimate) if options.kill_at_estimate else workload.runtime
+    tasks["runtime"] = played_runtime(workload, kill_at_estimate=options.kill_at_estimate)
     tasks["estimate"] = tasks["runtime"] if policy.placement.planned == ORACLE else estimate
     tasks["intensity"], tasks["memory_mb"] = workload.compute_intensity, workload.memory_mb
     tasks["on_gpu"] = workload.gpus > 0
@@ -190,7 +190,7 @@ def _tasks(
 
 def _allowed_nodes(workload: Workload, cluster: Cluster, asked: Demands, choices: Choices) -> tuple[Any, Any, Any]:
     """Return which nodes each row of a table admits, and each task's row for work with and without GPUs."""
-    groups = group_of_nodes(cluster)
+    groups = cluster.group_of_nodes()
     labels = len(asked.allowed)
     table = np.concatenate(
         [asked.allowed, np.ones((1, len(cluster.groups)), bool), np.eye(len(cluster.groups), dtype=bool)]
@@ -214,7 +214,7 @@ def _layout(
     allowed: Any,
 ) -> Sim:
     n, nodes = len(workload), cluster.nodes
-    groups, group = NodeGroups.of(cluster), group_of_nodes(cluster)
+    groups, group = NodeGroups.of(cluster), cluster.group_of_nodes()
     planned = policy.placement.planned
     pick = scores.kind in (MIN_MIN, MAX_MIN, SUFFERAGE)
     lists = planned != NOT_PLANNED or pick
@@ -251,7 +251,7 @@ def _layout(
     core_levels = min(int(groups.cpu.max()) // MILLI + 1, MOST_LEVELS)
     users = len(workload.user.names)
     limited = (groups.memory < UNLIMITED).all()
-    speeds = [of_groups(cluster, name) for name in ("cpu_speed", "gpu_speed", "bandwidth_mb_per_second")]
+    speeds = [cluster.of_groups(name) for name in ("cpu_speed", "gpu_speed", "bandwidth_mb_per_second")]
     child_offsets, children = workload.parents.children()
     pieces = int(asked.full_nodes.max(initial=0)) + 1
     return Sim(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.codes import EARLIEST_FINISH, MILLI, ORACLE, PREDICTED
+from scheduler_sim.engine.formulas import TENTHS, cpu_alone_compiled, even_fraction_compiled
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.start import sides
 from scheduler_sim.engine.kernels.cluster.state import KEPT_LISTS, PLANNED, SEQUENTIAL, Sim
@@ -145,7 +146,7 @@ def best_option(s: Sim, row: int, now: float, stamp: int) -> tuple[float, float,
         count = 1
         exact = 0.0
         if t.hybrid and planned == EARLIEST_FINISH:
-            count = 11
+            count = len(TENTHS)
         elif t.hybrid and planned == PREDICTED:
             count = 3
             exact = t.fixed
@@ -154,14 +155,13 @@ def best_option(s: Sim, row: int, now: float, stamp: int) -> tuple[float, float,
                 count = 2
             else:
                 count = 3
-                alone = t.estimate / s.speeds[group, 0]
-                offloaded = sides(s, t, t.estimate, 1.0, group)[1]
-                exact = alone / (alone + offloaded) if alone + offloaded > 0.0 else 0.0
+                alone = cpu_alone_compiled(t.estimate, s.speeds[group, 0])
+                exact = even_fraction_compiled(alone, sides(s, t, t.estimate, 1.0, group)[1])
         class_finish_cpu = class_finish_gpu = np.inf
         for k in range(count):
             fraction = t.fixed
-            if count == 11:
-                fraction = k / 10.0
+            if count == len(TENTHS):
+                fraction = TENTHS[k]
             elif count > 1:
                 fraction = 0.0 if k == 0 else (1.0 if k == count - 1 else exact)
             on_cpu = fraction < 1.0

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.codes import CPU_SIDE, DRF, FINISH, FINISHED, GPU_SIDE, MILLI, MULTIFACTOR, RUNNING
-from scheduler_sim.engine.execution import cpu_side_compiled, gpu_side_compiled
+from scheduler_sim.engine.formulas import held_times_compiled
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.index import reindex
 from scheduler_sim.engine.kernels.cluster.queue import charge, dequeue
@@ -33,14 +33,18 @@ from scheduler_sim.engine.kernels.structures.heap import heap_push
 @inner_kernel
 def sides(s: Sim, t: Any, runtime: float, fraction: float, group: int) -> tuple[float, float]:
     """Return how long a task on `group` holds its cores and its GPUs, given its runtime."""
-    if not t.hybrid:
-        length = runtime / (s.speeds[group, 1] if t.on_gpu else s.speeds[group, 0])
-        return length, length
-    cpu = cpu_side_compiled(runtime, fraction, s.speeds[group, 0])
-    gpu = gpu_side_compiled(runtime, fraction, t.intensity, t.memory_mb, s.speeds[group, 1], s.speeds[group, 2])
-    if s.settings[SEQUENTIAL]:
-        return gpu + cpu, gpu + cpu
-    return cpu, gpu
+    return held_times_compiled(
+        runtime,
+        fraction,
+        t.intensity,
+        t.memory_mb,
+        t.hybrid,
+        t.on_gpu,
+        s.speeds[group, 0],
+        s.speeds[group, 1],
+        s.speeds[group, 2],
+        s.settings[SEQUENTIAL],
+    )
 
 
 @inner_kernel

@@ -7,6 +7,7 @@ the next task of a walk through the queue is the lowest rank among the first of 
 import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, CPU_SIDE, FINISH, FINISHED, GPU_SIDE, QUEUED, RUNNING
+from scheduler_sim.engine.formulas import held_times_compiled
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.node.state import (
     FREE_CORES,
@@ -18,7 +19,6 @@ from scheduler_sim.engine.kernels.node.state import (
     Run,
     Tasks,
     finish_task,
-    lengths,
     lowest_devices,
 )
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
@@ -139,7 +139,7 @@ def advance_fixed(
             held[row] = mask
             gone[row] = FINISH
             start[row] = now
-            cpu_time, gpu_time = lengths(
+            cpu_time, gpu_time = held_times_compiled(
                 runtime[row],
                 fraction[row],
                 intensity[row],

@@ -13,6 +13,7 @@ from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import FINISH, MILLI, NOT_PLANNED, ORACLE, STATIC
 from scheduler_sim.engine.contract import Options, Outcome
 from scheduler_sim.engine.demand import Demands, demands, most_pieces, possible_fractions, refuse_oversized
+from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop
 from scheduler_sim.engine.kernels.node.state import (
     FIELDS,
@@ -131,7 +132,7 @@ def _tasks(
     row_of_rank: IntArray,
 ) -> tuple[Tasks, Needs]:
     estimate = workload.duration_estimate
-    runtime = np.minimum(workload.runtime, estimate) if options.kill_at_estimate else workload.runtime
+    runtime = played_runtime(workload, kill_at_estimate=options.kill_at_estimate)
     offered = workload.arrival_time
     if scores.not_before is not None:
         offered = np.maximum(offered, scores.not_before)

@@ -3,22 +3,25 @@
 import numpy as np
 
 from scheduler_sim.engine.codes import EARLIEST_FINISH, ORACLE
-from scheduler_sim.engine.execution import cpu_side_compiled, gpu_side_compiled
+from scheduler_sim.engine.formulas import (
+    TENTHS,
+    cpu_alone_compiled,
+    cpu_side_compiled,
+    even_fraction_compiled,
+    gpu_alone_compiled,
+    gpu_side_compiled,
+    split_time_compiled,
+)
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.workload import FloatArray
 
 CORES_USABLE, GPUS_USABLE, BOTH_USABLE = 1, 2, 4
 
-TENTHS = np.arange(11) / 10.0
-"""The fractions that `eft` tries."""
-
 
 @inner_kernel
 def split_length(cpu: float, gpu: float, fraction: float, sequential: bool) -> float:
     """Return how long a task is when it is split, from how long it is on the CPU alone and on the GPU alone."""
-    cpu_side = (1.0 - fraction) * cpu
-    gpu_side = fraction * gpu
-    return gpu_side + cpu_side if sequential else max(cpu_side, gpu_side)
+    return split_time_compiled(cpu_side_compiled(cpu, fraction), gpu_side_compiled(gpu, fraction), sequential)
 
 
 @inner_kernel
@@ -70,8 +73,8 @@ def best_option(
         speeds: see `Run`.
         planned, sequential: see `advance_planned`.
     """
-    cpu = cpu_side_compiled(estimate, 0.0, speeds[0])
-    gpu = gpu_side_compiled(estimate, 1.0, intensity, memory_mb, speeds[1], speeds[2])
+    cpu = cpu_alone_compiled(estimate, speeds[0])
+    gpu = gpu_alone_compiled(estimate, intensity, memory_mb, speeds[1], speeds[2])
     best_finish = best_begin = np.inf
     best_fraction = settled
     if usable & CORES_USABLE:
@@ -85,7 +88,7 @@ def best_option(
             fraction = TENTHS[best_tenth(both_at, cpu, gpu, sequential)]
         elif planned == ORACLE:
             # A sum of both sides is the least at one of its ends.
-            fraction = cpu / (cpu + gpu) if cpu + gpu > 0.0 and not sequential else 0.0
+            fraction = 0.0 if sequential else even_fraction_compiled(cpu, gpu)
         finish = both_at + split_length(cpu, gpu, fraction, sequential)
         if 0.0 < fraction < 1.0 and finish < best_finish:
             best_finish = finish
@@ -94,8 +97,8 @@ def best_option(
     if usable & GPUS_USABLE and gpus_at + gpu < best_finish:
         best_fraction = 1.0
         best_begin = gpus_at
-    cpu_time = (1.0 - best_fraction) * cpu
-    gpu_time = best_fraction * gpu
+    cpu_time = cpu_side_compiled(cpu, best_fraction)
+    gpu_time = gpu_side_compiled(gpu, best_fraction)
     if sequential:
         cpu_time = gpu_time = gpu_time + cpu_time
     return best_fraction, best_begin, cpu_time, gpu_time

@@ -26,6 +26,7 @@ from scheduler_sim.engine.codes import (
     QUEUED,
     RUNNING,
 )
+from scheduler_sim.engine.formulas import held_times_compiled
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.node.option import best_option
 from scheduler_sim.engine.kernels.node.state import (
@@ -47,7 +48,6 @@ from scheduler_sim.engine.kernels.node.state import (
     Run,
     Tasks,
     finish_task,
-    lengths,
     lowest_devices,
 )
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
@@ -292,7 +292,7 @@ def advance_planned(
             on_cores = expect(core_ends, cores_back, core_rows, on_cores, now + cpu_time, takes_cores, row)
             on_gpus = expect(gpu_ends, gpus_back, gpu_rows, on_gpus, now + gpu_time, takes_gpus, row)
             if runtime[row] != estimate[row]:
-                cpu_time, gpu_time = lengths(
+                cpu_time, gpu_time = held_times_compiled(
                     runtime[row],
                     fraction,
                     intensity[row],

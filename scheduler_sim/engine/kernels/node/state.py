@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 from scheduler_sim.engine.codes import COMMON
-from scheduler_sim.engine.execution import cpu_side_compiled, gpu_side_compiled
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
 
@@ -183,30 +182,6 @@ class Plan(NamedTuple):
     planned_gpus: Releases
     running_cores: Releases
     running_gpus: Releases
-
-
-@inner_kernel
-def lengths(
-    runtime: float,
-    fraction: float,
-    intensity: float,
-    memory_mb: float,
-    hybrid: bool,
-    on_gpu: bool,
-    cpu_speed: float,
-    gpu_speed: float,
-    bandwidth: float,
-    sequential: bool,
-) -> tuple[float, float]:
-    """Return for how many seconds a task holds its cores and its GPUs."""
-    if not hybrid:
-        length = runtime / (gpu_speed if on_gpu else cpu_speed)
-        return length, length
-    cpu = cpu_side_compiled(runtime, fraction, cpu_speed)
-    gpu = gpu_side_compiled(runtime, fraction, intensity, memory_mb, gpu_speed, bandwidth)
-    if sequential:
-        return gpu + cpu, gpu + cpu
-    return cpu, gpu
 
 
 @inner_kernel

@@ -8,6 +8,7 @@ from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import CONSERVATIVE, LEARNED, NONE
 from scheduler_sim.engine.contract import Options, Outcome
 from scheduler_sim.engine.errors import InvalidWorkload
+from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop
 from scheduler_sim.engine.kernels.pool.aging import advance_aging
 from scheduler_sim.engine.kernels.pool.conservative import advance_conservative, make_plan
@@ -36,12 +37,10 @@ class PoolKernel(BaseKernel):
         n = len(workload)
         processors = cluster.cores
         speed = cluster.groups[0].cpu_speed
-        expected = workload.duration_estimate / speed
-        duration = workload.runtime / speed
         self._tasks = Tasks(
             arrival=workload.arrival_time,
-            duration=np.minimum(duration, expected) if options.kill_at_estimate else duration,
-            expected=expected,
+            duration=played_runtime(workload, kill_at_estimate=options.kill_at_estimate) / speed,
+            expected=workload.duration_estimate / speed,
             cpus=workload.cpus.astype(np.int64),
             base=scores.base,
             slope=np.zeros(n) if scores.slope is None else scores.slope,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Options, Simulation, Workload, parse_policy
-from scheduler_sim.engine.execution import energy_and_cost, idle_energy
 from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.usage import Usage, energy_and_cost
 
 
 def apart(split_model, policy, n=200):
@@ -56,10 +56,10 @@ def test_energy_and_cost_count_each_side_by_itself():
     np.testing.assert_allclose(energy, group.cpu_busy_watts * cpu + group.gpu_busy_watts * gpu, rtol=1e-12)
     prices = group.usd_per_core_hour * cpu + group.usd_per_gpu_hour * gpu
     np.testing.assert_allclose(cost, prices / 3600, rtol=1e-12)
-    makespan = simulation.outcome().finish_time.max() - workload.arrival_time[0]
-    whole = makespan * (16 * group.cpu_idle_watts + 4 * group.gpu_idle_watts)
+    run = np.array([workload.arrival_time[0], simulation.outcome().finish_time.max()])
+    whole = (run[1] - run[0]) * (16 * group.cpu_idle_watts + 4 * group.gpu_idle_watts)
     busy = (group.cpu_idle_watts * cpu + group.gpu_idle_watts * gpu).sum()
-    assert idle_energy(simulation) == pytest.approx(whole - busy)
+    assert Usage.of(simulation).idle_energy_joules(run)[0] == pytest.approx(whole - busy)
 
 
 def test_a_sequential_task_pays_for_what_it_holds_and_burns_for_what_it_uses():
