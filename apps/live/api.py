@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 from django.db.models import Count
+from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -147,7 +148,8 @@ class RunViewSet(RunRowsViewSet):
         except DomainError as error:
             raise Conflict(str(error)) from None
         document = self._document(run.pk)
-        return Response(document, status=HTTPStatus.ACCEPTED, headers={"Location": f"/api/v1/runs/{run.pk}/"})
+        address = reverse("api:run-detail", args=[run.pk])
+        return Response(document, status=HTTPStatus.ACCEPTED, headers={"Location": address})
 
     @extend_schema(request=None, responses={202: RunDetailSerializer})
     @action(detail=True, methods=["post"])

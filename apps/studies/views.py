@@ -36,7 +36,7 @@ from apps.studies.report.tables import (
 from apps.studies.report.words import study_in_words
 from scheduler_sim.display.downloads import chart_response, table_response
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, reading
+from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, reading
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.generators import GENERATORS
 from scheduler_sim.engine.presets import PRESETS
@@ -82,7 +82,7 @@ def study_list(request: HttpRequest) -> HttpResponse:
         )
         return table_response("studies", LIST_COLUMNS, rows, kind)
     page = Paginator(studies, ROWS_PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "live/study_list.html", {"page_obj": page})
+    return render(request, "studies/study_list.html", {"page_obj": page})
 
 
 @reading
@@ -107,10 +107,10 @@ def study_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "scale": scale_for(cells, figure),
         "rows": heatmap(cells, names, base, figure),
         "charts": study_charts(cells, figure).values(),
-        "source": f"/studies/{pk}/charts",
+        "source": chart_source("study-charts", pk),
         "query": request.GET.urlencode(),
     }
-    return render(request, "live/study_detail.html", context)
+    return render(request, "studies/study_detail.html", context)
 
 
 @login_required
@@ -138,7 +138,7 @@ def study_new(request: HttpRequest) -> HttpResponse:
         "presets": PRESETS.items(),
         "generators": [(one.name, one.description, one.fields()) for _, one in sorted(GENERATORS.items())],
     }
-    return render(request, "live/study_new.html", context, status=400 if form.errors else 200)
+    return render(request, "studies/study_new.html", context, status=400 if form.errors else 200)
 
 
 @require_POST

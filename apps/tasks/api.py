@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 import django_filters
 from django.conf import settings
+from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
@@ -136,7 +137,9 @@ class WorkloadViewSet(RowsViewSet):
         except TooManyImports as error:
             raise Conflict(str(error)) from None
         document = WorkloadImportSerializer(job).data
-        return Response(document, HTTPStatus.ACCEPTED, headers={"Location": f"/api/v1/imports/{job.pk}/"})
+        return Response(
+            document, HTTPStatus.ACCEPTED, headers={"Location": reverse("api:import-detail", args=[job.pk])}
+        )
 
 
 class WorkloadImportViewSet(RowsViewSet):

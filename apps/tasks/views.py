@@ -19,7 +19,7 @@ from apps.tasks.uploads import upload_accept
 from apps.tasks.workload_charts import portrait
 from scheduler_sim.display.context import THEMES
 from scheduler_sim.display.downloads import asked_table, chart_response, table_response
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, ordered, reading, sort_key
+from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, ordered, reading, sort_key
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.traces import FORMATS
 
@@ -75,7 +75,7 @@ def workload_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "workload": workload,
         "portrait": found,
         "charts": found.charts.values(),
-        "source": f"/workloads/{pk}/charts",
+        "source": chart_source("workload-charts", pk),
         "span": workload.last_arrival_time - workload.first_arrival_time,
         "runs": workload.runs.order_by("-pk")[:10],
         "audit": audit_lines(workload.audit),

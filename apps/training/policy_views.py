@@ -12,7 +12,7 @@ from apps.training.registry import models_in_use
 from apps.training.under_way import under_way
 from scheduler_sim.display.charts import Chart
 from scheduler_sim.display.downloads import asked_table, chart_response
-from scheduler_sim.display.viewing import reading
+from scheduler_sim.display.viewing import chart_source, reading
 from scheduler_sim.engine import parse_policy
 from scheduler_sim.engine.errors import InvalidPolicy
 
@@ -58,7 +58,7 @@ def policy_detail(request: HttpRequest, name: str) -> HttpResponse:
         "distance": distance_chart(scheduler, found),
         "charts": model_charts(models).values(),
         "learned": [(model, _parameters(model)) for model in models if model.active],
-        "source": f"/policy-charts/{scheduler}",
+        "source": chart_source("policy-charts", scheduler),
     }
     if names := models_in_use([scheduler], "trace"):
         context |= {"follows": scheduler, **under_way(names)}

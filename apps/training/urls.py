@@ -11,8 +11,8 @@ urlpatterns = [
     path("training/charts.json", views.training_charts, name="training-charts"),
     re_path(r"^training/charts/" + _CHART, views.training_chart, name="training-chart"),
     path("training/under-way.json", under_way.under_way_json, name="training-under-way"),
-    re_path(r"^training/under-way/" + _CHART, under_way.under_way_chart),
+    re_path(r"^training/under-way/" + _CHART, under_way.under_way_chart, name="training-under-way-chart"),
     path("policies/<path:name>/", policy_views.policy_detail, name="policy-detail"),
-    re_path(r"^policy-charts/(?P<name>[^/]{1,100})\.json$", policy_views.policy_charts),
-    re_path(r"^policy-charts/(?P<name>[^/]{1,100})/" + _CHART, policy_views.policy_chart),
+    re_path(r"^policy-charts/(?P<name>[^/]{1,100})\.json$", policy_views.policy_charts, name="policy-charts"),
+    re_path(r"^policy-charts/(?P<name>[^/]{1,100})/" + _CHART, policy_views.policy_chart, name="policy-chart"),
 ]

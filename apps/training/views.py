@@ -13,7 +13,7 @@ from apps.training.models import TrainedModel, TrainingData
 from apps.training.under_way import under_way
 from scheduler_sim.display.downloads import asked_table, chart_response, table_response
 from scheduler_sim.display.formatting import percent_change
-from scheduler_sim.display.viewing import reading
+from scheduler_sim.display.viewing import chart_source, reading
 
 MODEL_EXPORT = ("id", "name", "kind", "version", "active", "seed", "scores", "data_range", "parent_id", "created_at")
 DATA_COLUMNS = ("run_id", "run__name", "rows", "first", "last")
@@ -76,7 +76,7 @@ def training(request: HttpRequest) -> HttpResponse:
         "datasets": datasets,
         "history": history,
         "charts": model_charts(shown).values(),
-        "source": "/training/charts",
+        "source": chart_source("training-charts"),
         **under_way(),
     }
     return render(request, "training/training.html", context)

@@ -4,16 +4,17 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import reverse
 
 THEMES = ("light", "dark")
 
 NAVIGATION = (
-    ("/runs/", "Runs"),
-    ("/studies/", "Studies"),
-    ("/workloads/", "Workloads"),
-    ("/policies/", "Policies"),
-    ("/training/", "Training"),
-    ("/help/metrics/", "Figures"),
+    ("run-list", "Runs"),
+    ("study-list", "Studies"),
+    ("workload-list", "Workloads"),
+    ("policy-list", "Policies"),
+    ("training", "Training"),
+    ("help-metrics", "Figures"),
 )
 
 
@@ -24,6 +25,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "theme": theme if theme in THEMES else "",
         "charts_installed": settings.CHARTS_INSTALLED,
         "navigation": [
-            {"href": href, "label": label, "current": request.path.startswith(href)} for href, label in NAVIGATION
+            {"href": href, "label": label, "current": request.path.startswith(href)}
+            for href, label in ((reverse(route), label) for route, label in NAVIGATION)
         ],
     }

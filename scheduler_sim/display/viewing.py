@@ -9,6 +9,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.db.models import F, QuerySet
 from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.views.decorators.gzip import gzip_page
 
 View = Callable[..., HttpResponse]
@@ -42,6 +43,11 @@ def ordered(rows: QuerySet, key: str, columns: Mapping[str, str]) -> QuerySet:
     expression = Lower(field) if name == "name" else F(field)
     direction = expression.desc if key.startswith("-") else expression.asc
     return rows.order_by(direction(nulls_last=True), "-pk")
+
+
+def chart_source(route: str, *arguments: object) -> str:
+    """Return the address of a page's charts without its ending: all of them are at `.json`, one at `/key.csv`."""
+    return reverse(route, args=arguments).removesuffix(".json")
 
 
 def whole_number(text: str | None, default: int, *, most: int = 2**31) -> int:

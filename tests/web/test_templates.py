@@ -1,5 +1,6 @@
 """The templates as text: addresses come from their names, and a line holds one element."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -9,6 +10,15 @@ from django.urls import NoReverseMatch, get_resolver
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 SCRIPTS = sorted((ROOT / "static/js").rglob("*.js"))
+CODE = [
+    path
+    for folder in ("apps", "scheduler_sim")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if path.stem not in ("settings", "errors") and "migrations" not in path.parts
+]
+"""Settings and errors tell the API's requests from others by their prefix."""
+
+PREFIXES = re.compile(r"/(?:admin|api|compare|help|policies|policy-charts|runs|studies|theme|training|workloads|ws)/")
 
 WRITTEN_OUT = re.compile(r"""["'`]/[a-z][\w/{}$.-]*["'`?#]|(?:href|action|source)="/""")
 """A text in quotes that begins with a slash: an address on this site that was not made from its name."""
@@ -40,6 +50,16 @@ def test_a_line_of_a_template_opens_one_element_and_is_not_long(path):
 def test_no_script_writes_an_address_out(path):
     lines = (line for line in path.read_text().splitlines() if not line.lstrip().startswith("//"))
     assert [line.strip() for line in lines if WRITTEN_OUT.search(line)] == []
+
+
+def test_no_code_writes_an_address_out():
+    found = [
+        f"{name(path)}: {node.value}"
+        for path in CODE
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and PREFIXES.match(node.value)
+    ]
+    assert found == []
 
 
 def test_the_check_finds_an_address_that_is_written_out():

@@ -34,7 +34,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     runs = _runs(wanted)
     if not runs:
         context = {"asked": wanted, "newest": Run.objects.finished().defer("configuration", "cluster")[:20]}
-        return render(request, "live/compare_choose.html", context)
+        return render(request, "dashboard/compare_choose.html", context)
     comparison = Comparison(runs, base=request.GET.get("base", ""), versus=request.GET.get("versus", ""))
     differences = comparison.differences()
     if "table" not in request.GET and (kind := request.GET.get("format")) in ("csv", "json"):
@@ -65,7 +65,7 @@ def compare(request: HttpRequest) -> HttpResponse:
         "query": query,
         "runs_text": ",".join(str(run.pk) for run in runs),
     }
-    return render(request, "live/compare.html", context)
+    return render(request, "dashboard/compare.html", context)
 
 
 @reading
@@ -105,7 +105,7 @@ def run_task(request: HttpRequest, pk: int, number: int) -> HttpResponse:
     tables = {"alternatives": lambda: (WAY_COLUMNS, ways)}
     if (table := asked_table(request, f"run-{pk}-task-{number}", tables)) is not None:
         return table
-    return render(request, "live/run_task.html", {"run": run, "task": task, "story": story})
+    return render(request, "dashboard/run_task.html", {"run": run, "task": task, "story": story})
 
 
 @reading

@@ -30,7 +30,7 @@ from apps.tasks.audit_lines import audit_lines, audit_table
 from apps.tasks.models import Workload
 from scheduler_sim.display.downloads import asked_table, chart_response, csv_response, table_response
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, finite_number, reading, sort_key
+from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, finite_number, reading, sort_key
 from scheduler_sim.engine.presets import PRESETS
 
 LATEST = 6
@@ -65,7 +65,7 @@ def start(request: HttpRequest) -> HttpResponse:
         run = context["newest"].run
         board = leaderboard(Metric.objects.leaderboard(run), base=run.policies[0], sort="")
         context["sentence"], context["reason"] = board.sentence, board.reason
-    return render(request, "live/start.html", context)
+    return render(request, "dashboard/start.html", context)
 
 
 @reading
@@ -84,7 +84,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
         "statuses": Run.Status.values,
         "filtered": any(request.GET.get(name) for name in ("q", "status", "workload", "policy", "studies")),
     }
-    return render(request, "live/run_list.html", context)
+    return render(request, "dashboard/run_list.html", context)
 
 
 @reading
@@ -117,7 +117,7 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "progress": progress,
         "configuration": configuration_rows(run),
         "audit": audit_lines(run.workload.audit),
-        "source": f"/runs/{pk}/charts",
+        "source": chart_source("run-charts", pk),
         "race_rows": race_rows(run, progress.policies if progress else []),
         "race_charts": race_charts(run),
         "has_gpus": has_gpus(run),
@@ -133,7 +133,7 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
             "regret": totals[0].details.get("regret", {}).get("oracle"),
             "bounds": totals[0].details.get("bounds"),
         }
-    return render(request, "live/run_detail.html", context)
+    return render(request, "dashboard/run_detail.html", context)
 
 
 @reading
@@ -234,7 +234,7 @@ def run_new(request: HttpRequest) -> HttpResponse:
         "workload_key": values.get("workload", ""),
         "errors": errors,
     }
-    return render(request, "live/run_new.html", context, status=400 if errors else 200)
+    return render(request, "dashboard/run_new.html", context, status=400 if errors else 200)
 
 
 @require_POST

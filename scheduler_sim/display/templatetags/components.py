@@ -12,7 +12,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from scheduler_sim.display import viewing
+
 register = template.Library()
+register.simple_tag(viewing.chart_source)
 
 
 @register.simple_block_tag
@@ -69,9 +72,3 @@ def options(choices: Iterable[Any], chosen: Any = "") -> dict[str, Any]:
 def crumbs(route: str, words: str) -> SafeString:
     """Draw the way back to the list that a page belongs to."""
     return format_html('<nav class="crumbs" aria-label="Breadcrumb"><a href="{}">{}</a></nav>', reverse(route), words)
-
-
-@register.simple_tag
-def chart_source(route: str, *arguments: object) -> str:
-    """Return the address of a page's charts without its ending: all of them are at `.json`, one at `/key.csv`."""
-    return reverse(route, args=arguments).removesuffix(".json")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import template
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -60,7 +61,8 @@ def scaled(value: float | None, scale: formatting.Scale) -> str:
 def figure_head(name: str, unit: str = "", label: str = "") -> SafeString:
     """Return a column's label (the figure's own unless another is given), linked to its definition, with the unit."""
     figure = FIGURES[name]
-    head = format_html('<a href="/help/metrics/#{}" title="{}">{}</a>', name, figure.definition, label or figure.label)
+    words = label or figure.label
+    head = format_html('<a href="{}#{}" title="{}">{}</a>', reverse("help-metrics"), name, figure.definition, words)
     return head if not unit else format_html("{}<br>{}", head, unit)
 
 
