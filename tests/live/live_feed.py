@@ -177,6 +177,7 @@ if __name__ == "__main__":
     feed = Feed()
     for line in sys.stdin:
         request = json.loads(line)
+        number = request.pop("asked")
         answer = getattr(feed, request.pop("do"))(**request)
-        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.write(json.dumps({"asked": number, "answer": answer}) + "\n")
         sys.stdout.flush()

@@ -90,6 +90,7 @@ class Site:
         self.environment.pop("PYTEST_CURRENT_TEST", None)
         self._log = (folder / "daphne.log").open("ab")
         self._feed: subprocess.Popen[str] | None = None
+        self._asked = 0
         if database is not None:
             shutil.copy(database, folder / "site.sqlite3")
         else:
@@ -182,11 +183,18 @@ class Site:
                 stderr=self._log,
                 text=True,
             )
-        self._feed.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+        self._asked += 1
+        self._feed.stdin.write(json.dumps({"asked": self._asked, "do": do, **arguments}) + "\n")
         self._feed.stdin.flush()
 
     def answer(self) -> Any:
-        return json.loads(self._feed.stdout.readline())
+        """Return the answer to what was asked last; those that a failed test did not wait for are passed over."""
+        while True:
+            line = self._feed.stdout.readline()
+            assert line, self.log
+            said = json.loads(line)
+            if said["asked"] == self._asked:
+                return said["answer"]
 
     def url(self, path: str) -> str:
         return f"ws://127.0.0.1:{self.port}{path}"

@@ -100,10 +100,18 @@ def test_a_closed_outbox_ends_a_send_that_waits() -> None:
 
 
 def test_a_client_that_is_gone_stops_nobody_else() -> None:
-    async def send(_event: dict[str, str]) -> None:
+    refused: list[dict[str, str]] = []
+
+    async def send(event: dict[str, str]) -> None:
+        refused.append(event)
         raise OSError("gone")
 
-    Outbox(send).offer(frame(1))
+    gone, wire = Outbox(send), Wire()
+    for sequence in (1, 2):
+        for outbox in (gone, wire.outbox):
+            outbox.offer(frame(sequence))
+    assert [event["text"] for event in refused] == ["snapshot 1", "snapshot 2"]
+    assert wire.took() == ["snapshot 1", "snapshot 2"]
 
 
 def test_a_full_window_holds_the_newest_until_an_acknowledgement(clock: Clock) -> None:
