@@ -48,7 +48,9 @@ def main() -> None:
     options = parser.parse_args()
     learned_from = generate_workload("mixed", tasks=20_000, seed=1000).workload
     columns = hybrid_features(
-        size=learned_from.size, compute_intensity=learned_from.compute_intensity, memory_mb=learned_from.memory_mb
+        size=learned_from.expected_size,
+        compute_intensity=learned_from.compute_intensity,
+        memory_mb=learned_from.memory_mb,
     )
     fraction, _ = best_fractions(learned_from, workstation())
     text = fit_fraction(options.algorithm, columns, fraction, seed=0)

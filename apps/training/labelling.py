@@ -29,7 +29,7 @@ def run_label(
     hybrid = workload.hybrid
     fraction, time = best_fractions(workload, cluster, split_model=split_model)
     features = hybrid_features(
-        size=workload.size[hybrid],
+        size=workload.expected_size[hybrid],
         compute_intensity=workload.compute_intensity[hybrid],
         memory_mb=workload.memory_mb[hybrid],
     )

@@ -15,15 +15,16 @@ FRACTION_BINS = 20
 def wait_by_size(workload: Workload, outcome: Outcome, scored: BoolArray | None = None) -> list[dict[str, Any]]:
     """Return the mean wait of finished tasks by size, in bins of a quarter of a decade.
 
-    Tasks of size 0 have no logarithm and are left out.
+    The run time is the size of a task whose size is not known; tasks of size 0 have no logarithm and are left out.
 
     Returns:
         for each bin that holds a task: `from` and `to` (the workload's unit of size), `count`, `mean_wait_time`.
     """
-    chosen = ~np.isnan(outcome.finish_time) & (workload.size > 0)
+    every_size = np.where(np.isnan(workload.size), workload.runtime, workload.size)
+    chosen = ~np.isnan(outcome.finish_time) & (every_size > 0)
     if scored is not None:
         chosen &= scored
-    size = workload.size[chosen]
+    size = every_size[chosen]
     wait = outcome.start_time[chosen] - outcome.ready_time[chosen]
     bins, bin_ = np.unique(np.floor(np.log10(size) * SIZE_BINS_PER_DECADE).astype(np.int64), return_inverse=True)
     count = np.bincount(bin_, minlength=len(bins))

@@ -58,10 +58,10 @@ class Estimates:
 
 
 def replace_estimates(workload: Workload, estimates: str | Estimates, generator: np.random.Generator) -> Workload:
-    """Return the workload with other values in `duration_estimate`.
+    """Return the workload with other values in `duration_estimate`, which then are known of every task.
 
     - `exact`: the run time.
-    - `trace`: unchanged.
+    - `trace`: unchanged, and unknown where the trace states none.
     - `factor:F`: F * run time. F below 1 gives estimates that are too short.
     - `uniform:F`: u * run time with u drawn uniformly from [1, F], one draw a task in canonical order. It is
       the f-model of Mu'alem and Feitelson, whose f is F - 1: they draw the estimate uniformly between the
@@ -77,7 +77,7 @@ def replace_estimates(workload: Workload, estimates: str | Estimates, generator:
     if chosen.kind == "trace":
         return workload
     if chosen.factor == 1.0:
-        return replace(workload, duration_estimate=workload.runtime.copy())
+        return told_to_all(workload, workload.runtime.copy())
     factors: FloatArray = np.full(len(workload), chosen.factor)
     if chosen.kind == "uniform":
         factors = 1.0 + (chosen.factor - 1.0) * generator.random(len(workload))
@@ -87,7 +87,12 @@ def replace_estimates(workload: Workload, estimates: str | Estimates, generator:
         told = np.maximum(told, workload.runtime)
     if len(told) and told.max() > LARGEST_INTEGER:
         raise InvalidParameter(f"Estimates {chosen} go beyond 2**53 seconds.")
-    return replace(workload, duration_estimate=told)
+    return told_to_all(workload, told)
+
+
+def told_to_all(workload: Workload, estimate: FloatArray) -> Workload:
+    """Return the workload with `estimate`, shape (n,), as what policies are told of every task."""
+    return replace(workload, duration_estimate=estimate, estimate_known=np.ones(len(workload), bool))
 
 
 def _factor(kind: str, number: str) -> float:

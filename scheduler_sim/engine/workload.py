@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.errors import InvalidWorkload
+from scheduler_sim.engine.unstated import stand_ins
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -95,8 +96,9 @@ class Workload:
         task_id: the number inside the workload, unique.
         arrival_time: when the task is submitted.
         runtime: true duration on a device of speed 1.
-        duration_estimate: what a policy is told about the duration.
-        size: the amount of work in the trace's own unit (equal to runtime where it has none).
+        duration_estimate: what a policy is told about the duration; where nothing is stated, see `unstated`.
+        estimate_known: false where no estimate is stated, and `duration_estimate` holds what stands in for one.
+        size: the amount of work in the trace's own unit, NaN where it has none.
         compute_intensity: 0 (memory bound) to 1 (compute bound); sets the GPU's speed-up of hybrid tasks.
         memory_mb: memory held, 0 where unknown.
         cpus: cores held; fractions come from traces that count in thousandths.
@@ -115,6 +117,7 @@ class Workload:
     arrival_time: FloatArray
     runtime: FloatArray
     duration_estimate: FloatArray
+    estimate_known: BoolArray
     size: FloatArray
     compute_intensity: FloatArray
     memory_mb: FloatArray
@@ -160,9 +163,10 @@ class Workload:
     ) -> Self:
         """Check n tasks, fill what is missing and put them in canonical order.
 
-        Missing columns: `task_id` counts from 1, `duration_estimate` and `size` are the runtime, `cpus` is
-        1 where `gpus` is 0 (and for hybrid tasks) and else 0, `gpus` is 1 for hybrid tasks and else 0, the
-        rest is 0, empty or NaN. `dependencies` holds, for each task, the task_ids of its parents.
+        Missing columns: `task_id` counts from 1, `cpus` is 1 where `gpus` is 0 (and for hybrid tasks) and else
+        0, `gpus` is 1 for hybrid tasks and else 0, the rest is 0, empty or NaN. An estimate that is missing or
+        NaN is unknown, and `unstated.stand_ins` says what policies are told instead. `dependencies` holds, for
+        each task, the task_ids of its parents.
 
         Raises:
             InvalidWorkload: a column of another length, a value that is not finite, negative or beyond
@@ -177,10 +181,8 @@ class Workload:
         gpu_counts = hybrids.astype(np.float64) if gpus is None else _floats("gpus", gpus, length)
         cpu_counts = ((gpu_counts == 0) | hybrids).astype(np.float64) if cpus is None else _floats("cpus", cpus, length)
 
-        def filled(name: str, values: npt.ArrayLike | None, default: FloatArray | float) -> FloatArray:
-            if values is None:
-                return np.full(length, default, np.float64) if isinstance(default, float) else default.copy()
-            return _floats(name, values, length)
+        def filled(name: str, values: npt.ArrayLike | None) -> FloatArray:
+            return np.zeros(length) if values is None else _floats(name, values, length)
 
         def known(name: str, values: npt.ArrayLike | None) -> FloatArray:
             if values is None:
@@ -194,6 +196,8 @@ class Workload:
                 raise InvalidWorkload(f"Column {name} has {len(values)} values where {length} were expected.")
             return values if isinstance(values, Labels) else Labels.from_texts(values)
 
+        stated = known("duration_estimate", duration_estimate)
+        queues = labelled("queue", queue)
         texts = np.full(length, "", object) if external_id is None else np.asarray(external_id, dtype=object)
         if len(texts) != length:
             raise InvalidWorkload(f"Column external_id has {len(texts)} values where {length} were expected.")
@@ -201,16 +205,17 @@ class Workload:
             "task_id": ids,
             "arrival_time": arrivals,
             "runtime": runtimes,
-            "duration_estimate": filled("duration_estimate", duration_estimate, runtimes),
-            "size": filled("size", size, runtimes),
-            "compute_intensity": filled("compute_intensity", compute_intensity, 0.0),
-            "memory_mb": filled("memory_mb", memory_mb, 0.0),
+            "duration_estimate": stand_ins(stated, runtimes, queues.codes),
+            "estimate_known": ~np.isnan(stated),
+            "size": known("size", size),
+            "compute_intensity": filled("compute_intensity", compute_intensity),
+            "memory_mb": filled("memory_mb", memory_mb),
             "cpus": cpu_counts,
             "gpus": gpu_counts,
             "gpu_type": labelled("gpu_type", gpu_type),
             "user": labelled("user", user),
             "group": labelled("group", group),
-            "queue": labelled("queue", queue),
+            "queue": queues,
             "hybrid": hybrids,
             "deadline_time": known("deadline_time", deadline_time),
             "predicted_duration": known("predicted_duration", predicted_duration),
@@ -224,6 +229,21 @@ class Workload:
         _check_unique(columns["task_id"])
         columns["parents"] = _resolve(columns["task_id"], order, dependencies)
         return cls(**columns)
+
+    @property
+    def expected_size(self) -> FloatArray:
+        """What may be known of the size at arrival: the size, else the stated estimate, else 0."""
+        return np.where(np.isnan(self.size), np.where(self.estimate_known, self.duration_estimate, 0.0), self.size)
+
+    @property
+    def limited_runtime(self) -> FloatArray:
+        """The run time cut at the estimate; a task for which none is stated has no limit."""
+        return np.where(self.estimate_known, np.minimum(self.runtime, self.duration_estimate), self.runtime)
+
+    @property
+    def perfect_estimates(self) -> bool:
+        """True where no task states an estimate, so that policies are told the true run times."""
+        return len(self) > 0 and not self.estimate_known.any()
 
     def head(self, limit: int) -> "Workload":
         """Return the first `limit` tasks by (arrival_time, task_id).

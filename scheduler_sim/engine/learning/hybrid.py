@@ -21,6 +21,10 @@ def hybrid_features(*, size: FloatArray, compute_intensity: FloatArray, memory_m
 
     `memory_per_size` = memory_mb / size and `compute_to_memory` = compute_intensity / memory_mb, both 0 where they
     would divide by 0.
+
+    Args:
+        size: as known at arrival (`Workload.expected_size`), 0 where it is not.
+        compute_intensity, memory_mb: as in `Workload`.
     """
     return {
         "size": size,
@@ -97,7 +101,7 @@ def hybrid_placement(text: str | None = None, *, model_version: int | None = Non
     def choices(context: ChoiceContext) -> Choices:
         workload = context.workload
         columns = hybrid_features(
-            size=workload.size, compute_intensity=workload.compute_intensity, memory_mb=workload.memory_mb
+            size=workload.expected_size, compute_intensity=workload.compute_intensity, memory_mb=workload.memory_mb
         )
         if not workload.hybrid.any():
             return Choices(fraction=workload.compute_intensity)

@@ -5,11 +5,13 @@ Nothing here is ever unpickled: a stored model is parsed as text and holds numbe
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.learning.trees import forest_trees, lightgbm_trees, tree_sums
 from scheduler_sim.engine.workload import FloatArray
 
 Predict = Callable[[FloatArray], FloatArray]
@@ -39,8 +41,9 @@ def fit(
     return fitter(features, target, seed, options or {})
 
 
+@lru_cache(maxsize=16)
 def load(text: str) -> Predict:
-    """Read a regressor from the text that `fit` gave.
+    """Read a regressor from the text that `fit` gave; a text that was read lately is not read again.
 
     Raises:
         InvalidParameter: a text of neither format.
@@ -98,10 +101,8 @@ def _fit_lightgbm(features: FloatArray, target: FloatArray, seed: int, options: 
 
 
 def _load_lightgbm(text: str) -> Predict:
-    import lightgbm
-
-    booster = lightgbm.Booster(model_str=text)
-    return lambda features: np.asarray(booster.predict(features, num_threads=1), np.float64)
+    trees = lightgbm_trees(text)
+    return lambda features: tree_sums(trees, features)
 
 
 def _fit_forest(features: FloatArray, target: FloatArray, seed: int, options: dict[str, Any]) -> str:
@@ -123,32 +124,9 @@ def _fit_forest(features: FloatArray, target: FloatArray, seed: int, options: di
 
 
 def _load_forest(document: dict[str, Any]) -> Predict:
-    trees = [
-        (
-            np.array(tree["feature"], np.int64),
-            np.array(tree["threshold"], np.float64),
-            np.array(tree["left"], np.int64),
-            np.array(tree["right"], np.int64),
-            np.array(tree["value"], np.float64),
-        )
-        for tree in document["trees"]
-    ]
-
-    def predict(features: FloatArray) -> FloatArray:
-        # Scikit-learn compares in single precision.
-        values = features.astype(np.float32)
-        total = np.zeros(len(features))
-        for feature, threshold, left, right, value in trees:
-            at = np.zeros(len(features), np.int64)
-            while (inner := left[at] >= 0).any():
-                rows = np.flatnonzero(inner)
-                here = at[rows]
-                lower = values[rows, feature[here]] <= threshold[here]
-                at[rows] = np.where(lower, left[here], right[here])
-            total += value[at]
-        return total / len(trees)
-
-    return predict
+    trees, count = forest_trees(document), len(document["trees"])
+    # Scikit-learn compares in single precision.
+    return lambda features: tree_sums(trees, features.astype(np.float32)) / count
 
 
 def _fit_ridge(features: FloatArray, target: FloatArray, _seed: int, options: dict[str, Any]) -> str:

@@ -96,14 +96,13 @@ def assemble(name: str, raw: RawTasks, audit: Audit, processors: int | None) -> 
         reasons = " ".join(audit.sentences()) or "It holds no task lines."
         raise InvalidTrace(f"{name} holds no usable task. {reasons}")
     _blank_unusable(tasks, audit)
-    _fill_estimates(tasks, audit)
     numbers, texts = _number(tasks, audit)
     workload = Workload.from_columns(
         task_id=numbers,
         arrival_time=tasks.arrival_time,
         runtime=tasks.runtime,
         duration_estimate=tasks.duration_estimate,
-        size=_known_or(tasks.size, tasks.runtime),
+        size=tasks.size,
         compute_intensity=_known_or(tasks.compute_intensity, 0.0),
         memory_mb=_known_or(tasks.memory_mb, 0.0),
         cpus=tasks.cpus,
@@ -172,15 +171,7 @@ def _blank_unusable(tasks: RawTasks, audit: Audit) -> None:
         column[wrong] = np.nan
 
 
-def _fill_estimates(tasks: RawTasks, audit: Audit) -> None:
-    if tasks.duration_estimate is None:
-        tasks.duration_estimate = np.full(len(tasks), np.nan)
-    missing = np.isnan(tasks.duration_estimate)
-    audit.repair("missing_estimate", tasks.where[missing])
-    tasks.duration_estimate[missing] = tasks.runtime[missing]
-
-
-def _known_or(column: FloatArray | None, default: FloatArray | float) -> FloatArray | None:
+def _known_or(column: FloatArray | None, default: float) -> FloatArray | None:
     return None if column is None else np.where(np.isnan(column), default, column)
 
 
@@ -244,8 +235,10 @@ def _known_parents(raw: RawTasks, tasks: RawTasks, numbers: IntArray, audit: Aud
 def _notice(tasks: RawTasks, audit: Audit, processors: int | None) -> None:
     where, arrivals = tasks.where, tasks.arrival_time
     audit.notice("zero_runtime", where[tasks.runtime == 0])
-    if tasks.duration_estimate is not None:
-        audit.notice("estimate_below_runtime", where[tasks.duration_estimate < tasks.runtime])
+    stated = np.full(len(tasks), np.nan) if tasks.duration_estimate is None else tasks.duration_estimate
+    unknown = np.isnan(stated)
+    audit.notice("no_estimates" if unknown.all() else "unknown_estimate", where[unknown])
+    audit.notice("estimate_below_runtime", where[stated < tasks.runtime])
     audit.notice("unsorted", where[1:][arrivals[1:] < arrivals[:-1]])
     if arrivals.min() != 0:
         audit.notice("late_clock", where[[int(np.argmin(arrivals))]])

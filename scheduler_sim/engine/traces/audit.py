@@ -23,7 +23,9 @@ REASONS = {
     "never_started": "tasks that never started",
     "job_step": "job steps, which belong to a job that has its own line",
     # Repaired: the task is kept with something put right.
-    "missing_estimate": "tasks without an estimate, which get their run time as estimate",
+    "missing_estimate": (
+        "tasks without an estimate, which got their run time as estimate; the import did not keep which ones"
+    ),
     "duplicate_id": "tasks with a number already taken, which get a new one",
     "unusable_id": "tasks whose number is no whole number from 0 to 2**53, which get a new one",
     "unusable_value": "values of optional columns that are negative, not finite or too large, taken as unknown",
@@ -32,6 +34,14 @@ REASONS = {
     "unknown_parent": "dependencies on a task that was dropped, or that a swf log leaves out, which are forgotten",
     "ended_while_running": "tasks still running when the log was written, which get the time they had run",
     # Noticed: nothing was changed.
+    "no_estimates": (
+        "tasks, which are all, without an estimate: perfect estimates are assumed, so that every figure of a policy that "
+        "uses estimates (orders by length, easy, conservative, expected finishes) sees the true run times"
+    ),
+    "unknown_estimate": (
+        "tasks without an estimate: policies that use estimates (orders by length, easy, conservative, expected "
+        "finishes) are told the largest one of the queue, or of the workload where the queue states none"
+    ),
     "zero_runtime": "tasks with a run time of zero",
     "estimate_below_runtime": "tasks that ran longer than their estimate",
     "unsorted": "tasks that arrive before the one above them",
