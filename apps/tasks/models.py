@@ -61,8 +61,10 @@ class Task(models.Model):
     task_id = models.BigIntegerField(help_text="The number inside the workload.")
     arrival_time = models.FloatField()
     runtime = models.FloatField(help_text="True duration in seconds on a device of speed 1.")
-    duration_estimate = models.FloatField(help_text="What a policy is told, in seconds.")
-    size = models.FloatField()
+    duration_estimate = models.FloatField(
+        null=True, blank=True, help_text="What a policy is told, in seconds; empty where the trace states none."
+    )
+    size = models.FloatField(null=True, blank=True, help_text="Amount of work; empty where the trace has none.")
     compute_intensity = models.FloatField(default=0.0)
     memory_mb = models.FloatField(default=0.0)
     cpus = models.FloatField(default=1.0)

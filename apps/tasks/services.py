@@ -178,14 +178,17 @@ def _store(*, tasks: engine.Workload, audit: Audit, headers: Mapping[str, str] |
 
 def _columns(tasks: engine.Workload) -> dict[str, Any]:
     """Return the engine's columns as the table's; a column that is the same in every row as one value."""
-    names = ("task_id", "arrival_time", "runtime", "duration_estimate", "size", "compute_intensity", "memory_mb")
+    names = ("task_id", "arrival_time", "runtime", "compute_intensity", "memory_mb")
     columns: dict[str, Any] = {name: getattr(tasks, name) for name in (*names, "cpus", "gpus")}
+    columns["duration_estimate"] = np.where(tasks.estimate_known, tasks.duration_estimate, np.nan)
+    columns |= {name: getattr(tasks, name) for name in ("size", "deadline_time", "predicted_duration")}
+    columns["recorded_start_time"] = tasks.recorded_start_time
+    for name, values in columns.items():
+        if values.dtype == np.float64 and np.isnan(values).all():
+            columns[name] = None
     for name in ("gpu_type", "user", "group", "queue"):
         labels: Labels = getattr(tasks, name)
         columns[name] = labels.texts() if len(labels.names) > 1 else labels.names[0]
-    for name in ("deadline_time", "predicted_duration", "recorded_start_time"):
-        values = getattr(tasks, name)
-        columns[name] = None if np.isnan(values).all() else values
     columns["external_id"] = tasks.external_id if any(tasks.external_id) else ""
     if tasks.parents.count:
         columns["dependencies"] = tasks.dependencies()

@@ -37,7 +37,7 @@ class WorkloadPortrait:
 
 def portrait(workload: Workload) -> WorkloadPortrait:
     """Return the portrait of a workload; it is kept in the cache, because a workload does not change."""
-    key = f"workload-portrait:1:{workload.pk}:{workload.task_count}:{workload.created_at.timestamp()}"
+    key = f"workload-portrait:2:{workload.pk}:{workload.task_count}:{workload.created_at.timestamp()}"
     found = cache.get(key)
     if found is None:
         found = _portrait(workload)
@@ -104,15 +104,19 @@ def _times(runtime: Any, estimate: Any) -> Chart:
     title, axes = "Run times and what policies are told", (Axis("Seconds", "s", "log"), Axis("Share of tasks", "share"))
     if not len(runtime):
         return Chart("runtimes", "line", title, "The workload holds no task.", *axes, [])
-    over = estimate > runtime
-    exact = bool((estimate == runtime).all())
-    finding = f"Half of the tasks run shorter than {duration(float(np.median(runtime)))}. " + (
-        "Estimates are the true run times."
-        if exact
-        else f"{over.mean():.0%} of the estimates are too long, {(estimate < runtime).mean():.0%} too short."
-    )
+    known = ~np.isnan(estimate)
+    told, real = estimate[known], runtime[known]
+    if not known.any():
+        about = "No task states an estimate: policies that use estimates are told the true run times."
+    elif (told == real).all():
+        about = "Estimates are the true run times."
+    else:
+        about = f"{(told > real).mean():.0%} of the estimates are too long, {(told < real).mean():.0%} too short."
+    if known.any() and not known.all():
+        about += f" {(~known).sum():,} tasks state none."
+    finding = f"Half of the tasks run shorter than {duration(float(np.median(runtime)))}. {about}"
     shares = np.linspace(0, 1, CDF_POINTS)
-    lines = [("run time", runtime)] + ([] if exact else [("estimate", estimate)])
+    lines = [("run time", runtime)] + ([("estimate", told)] if (told != real).any() else [])
     series = [Series(name, np.quantile(values, shares).tolist(), shares.tolist()) for name, values in lines]
     rows = [
         (f"{percent}%", *(duration(float(np.quantile(values, percent / 100))) for _, values in lines))

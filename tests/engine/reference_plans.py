@@ -18,7 +18,7 @@ model = cache(lambda: load(shipped_model()))
 def predicted_fraction(workload, row):
     """Return the GPU fraction that the shipped model predicts for one task."""
     size, intensity, memory = (
-        float(column[row]) for column in (workload.size, workload.compute_intensity, workload.memory_mb)
+        float(column[row]) for column in (workload.expected_size, workload.compute_intensity, workload.memory_mb)
     )
     features = [size, intensity, memory, memory / size if size else 0.0, intensity / memory if memory else 0.0]
     return min(max(float(model()(np.array([features]))[0]), 0.0), 1.0)

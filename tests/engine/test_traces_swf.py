@@ -44,7 +44,8 @@ def test_each_field_has_its_meaning(data_path: PathOf) -> None:
     assert tasks.arrival_time.tolist() == [0, 10, 10.5, 20]
     assert tasks.runtime.tolist() == [100, 50, 0, 30]
     assert tasks.cpus.tolist() == [4, 2, 1, 16]
-    assert tasks.duration_estimate.tolist() == [200, 50, 60, 10]
+    assert tasks.duration_estimate.tolist() == [200, 200, 60, 10]
+    assert tasks.estimate_known.tolist() == [True, False, True, True]
     assert tasks.memory_mb.tolist() == [4, 0, 0, 0]
     assert tasks.user.texts().tolist() == ["1", "2", "1", ""]
     assert tasks.group.texts().tolist() == ["1", "1", "1", ""]
@@ -69,7 +70,7 @@ def test_nodes_stand_in_for_missing_processors_in_the_header() -> None:
 def test_the_audit_counts_what_is_peculiar(data_path: PathOf) -> None:
     audit = read_trace(data_path("small.swf")).audit
     assert (audit.read, audit.kept) == (4, 4)
-    assert audit.repaired["missing_estimate"].places == [8]
+    assert audit.noticed["unknown_estimate"].places == [8]
     assert audit.noticed["zero_runtime"].places == [9]
     assert audit.noticed["estimate_below_runtime"].places == [10]
     assert audit.noticed["larger_than_machine"].places == [10]
@@ -146,7 +147,7 @@ def test_bad_values_of_optional_fields_are_unknown_and_counted() -> None:
     assert trace.workload.duration_estimate.tolist() == [10, 10]
     assert np.isnan(trace.workload.recorded_start_time).all()
     assert trace.audit.repaired["unusable_value"].count == 3
-    assert trace.audit.repaired["missing_estimate"].count == 2
+    assert trace.audit.noticed["no_estimates"].count == 2
 
 
 def test_a_repeated_number_is_given_anew_and_counted() -> None:
@@ -252,7 +253,7 @@ def test_the_nasa_log_is_read_and_round_trips(trace_path: PathOf) -> None:
     trace = read_trace(trace_path("NASA-iPSC-1993-3.1-cln.swf.gz"))
     assert len(trace.workload) == trace.audit.read == 18_239
     assert trace.processors == 128
-    assert trace.audit.repaired["missing_estimate"].count == 18_239
+    assert trace.audit.noticed["no_estimates"].count == 18_239
     # The archive's own figure for the cleaned log is a utilisation of 46.6%.
     assert trace.audit.offered_load == pytest.approx(0.466, abs=0.001)
     out = io.StringIO()

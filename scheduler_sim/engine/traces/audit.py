@@ -76,6 +76,7 @@ class Audit:
         core_seconds, gpu_seconds: sum over tasks of the run time times the cores (GPUs) held.
         first_arrival_time: seconds on the trace's own clock.
         span: seconds between the first and the last arrival.
+        estimates: how many of them state an estimate.
         processors: size of the machine by the trace's own header, None where it does not say.
         offered_load: core_seconds / (processors * span), None where either is unknown or zero.
     """
@@ -89,6 +90,7 @@ class Audit:
     gpu_seconds: float = 0.0
     first_arrival_time: float = 0.0
     span: float = 0.0
+    estimates: int = 0
     processors: int | None = None
     offered_load: float | None = None
 
@@ -111,6 +113,7 @@ class Audit:
         self.core_seconds = float(np.sum(workload.runtime * workload.cpus))
         self.gpu_seconds = float(np.sum(workload.runtime * workload.gpus))
         self.first_arrival_time = float(workload.arrival_time[0])
+        self.estimates = int(workload.estimate_known.sum())
         self.span = float(workload.arrival_time[-1] - workload.arrival_time[0])
         self.offered_load = offered_load(workload, processors) if processors else None
 

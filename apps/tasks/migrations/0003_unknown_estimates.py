@@ -1,0 +1,45 @@
+from django.db import migrations, models
+from django.db.models import F
+
+
+def forget_stand_ins(apps, schema_editor):
+    """Take the run time out of the estimates where the workload certainly states none.
+
+    Rows stored before hold the run time in both. Where a trace states some estimates, which of its tasks have none
+    cannot be told, and a size that equals the run time may be the trace's own: those rows stay as they are.
+    """
+    Workload, Task = (apps.get_model("tasks", name) for name in ("Workload", "Task"))
+    for workload in Workload.objects.using(schema_editor.connection.alias).iterator():
+        missing = workload.audit.get("repaired", {}).get("missing_estimate", {}).get("count")
+        if workload.task_count and (missing == workload.task_count or workload.source.startswith("synthetic:")):
+            tasks = Task.objects.using(schema_editor.connection.alias).filter(workload_id=workload.pk)
+            tasks.filter(duration_estimate=F("runtime")).update(duration_estimate=None)
+
+
+def fill_in(apps, schema_editor):
+    """Put the run time where estimate or size is not known."""
+    tasks = apps.get_model("tasks", "Task").objects.using(schema_editor.connection.alias)
+    tasks.filter(duration_estimate=None).update(duration_estimate=F("runtime"))
+    tasks.filter(size=None).update(size=F("runtime"))
+
+
+class Migration(migrations.Migration):
+    dependencies = [("tasks", "0002_workload_import")]
+
+    operations = [
+        migrations.AlterField(
+            model_name="task",
+            name="duration_estimate",
+            field=models.FloatField(
+                blank=True,
+                help_text="What a policy is told, in seconds; empty where the trace states none.",
+                null=True,
+            ),
+        ),
+        migrations.AlterField(
+            model_name="task",
+            name="size",
+            field=models.FloatField(blank=True, help_text="Amount of work; empty where the trace has none.", null=True),
+        ),
+        migrations.RunPython(forget_stand_ins, fill_in),
+    ]
