@@ -8,12 +8,13 @@ def forget_stand_ins(apps, schema_editor):
     Rows stored before hold the run time in both. Where a trace states some estimates, which of its tasks have none
     cannot be told, and a size that equals the run time may be the trace's own: those rows stay as they are.
     """
-    Workload, Task = (apps.get_model("tasks", name) for name in ("Workload", "Task"))
-    for workload in Workload.objects.using(schema_editor.connection.alias).iterator():
+    workloads, tasks = (
+        apps.get_model("tasks", name).objects.using(schema_editor.connection.alias) for name in ("Workload", "Task")
+    )
+    for workload in workloads.iterator():
         missing = workload.audit.get("repaired", {}).get("missing_estimate", {}).get("count")
         if workload.task_count and (missing == workload.task_count or workload.source.startswith("synthetic:")):
-            tasks = Task.objects.using(schema_editor.connection.alias).filter(workload_id=workload.pk)
-            tasks.filter(duration_estimate=F("runtime")).update(duration_estimate=None)
+            tasks.filter(workload_id=workload.pk, duration_estimate=F("runtime")).update(duration_estimate=None)
 
 
 def fill_in(apps, schema_editor):

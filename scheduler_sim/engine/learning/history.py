@@ -1,4 +1,4 @@
-"""What a scheduler knows of its users' past when a task arrives: the run times of what had finished before that instant.
+"""What a scheduler knows of its users' past when a task arrives: the run times of what had finished before it.
 
 The features of Tsafrir et al. (Backfilling using system-generated predictions, IEEE TPDS 2007) and of QSSF (Hu et al.,
 SC 2021), as logarithms. A task that finishes at the very instant of an arrival is not known at it.
@@ -78,7 +78,7 @@ def history_given_ends(workload: Workload, finish_time: FloatArray, runtime: Flo
 
 
 def recorded_ends(workload: Workload) -> FloatArray:
-    """Return when tasks ended in the log, shape (n,): a task whose start it does not hold is taken not to have waited."""
+    """Return when tasks ended in the log, shape (n,); one whose start it does not hold is taken not to have waited."""
     unknown = np.isnan(workload.recorded_start_time)
     return np.where(unknown, workload.arrival_time, workload.recorded_start_time) + workload.runtime
 

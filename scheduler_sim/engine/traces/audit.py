@@ -35,8 +35,8 @@ REASONS = {
     "ended_while_running": "tasks still running when the log was written, which get the time they had run",
     # Noticed: nothing was changed.
     "no_estimates": (
-        "tasks, which are all, without an estimate: perfect estimates are assumed, so that every figure of a policy that "
-        "uses estimates (orders by length, easy, conservative, expected finishes) sees the true run times"
+        "tasks, which are all, without an estimate: perfect estimates are assumed, and policies that use estimates "
+        "(orders by length, easy, conservative, expected finishes) are told the true run times"
     ),
     "unknown_estimate": (
         "tasks without an estimate: policies that use estimates (orders by length, easy, conservative, expected "
