@@ -236,11 +236,6 @@ class Workload:
         return np.where(np.isnan(self.size), np.where(self.estimate_known, self.duration_estimate, 0.0), self.size)
 
     @property
-    def limited_runtime(self) -> FloatArray:
-        """The run time cut at the estimate; a task for which none is stated has no limit."""
-        return np.where(self.estimate_known, np.minimum(self.runtime, self.duration_estimate), self.runtime)
-
-    @property
     def perfect_estimates(self) -> bool:
         """True where no task states an estimate, so that policies are told the true run times."""
         return len(self) > 0 and not self.estimate_known.any()
