@@ -28,7 +28,7 @@ TENTHS = np.arange(11) / 10.0
 
 
 def played_runtime(workload: Workload, *, kill_at_estimate: bool) -> FloatArray:
-    """Return the seconds of work that tasks do before they end, shape (n,); without a stated estimate nothing is cut."""
+    """Return the seconds of work that tasks do before they end, shape (n,); only a stated estimate ends one early."""
     if kill_at_estimate:
         return np.minimum(workload.runtime, np.where(workload.estimate_known, workload.duration_estimate, np.inf))
     return workload.runtime
