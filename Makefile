@@ -12,7 +12,7 @@ PARALLEL ?= -n auto --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-again lint format serve services services-stop browser migrate clean
+.PHONY: help install run test coverage test-again hooks lint format serve services services-stop browser migrate clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -50,8 +50,14 @@ test: install $(VENV)/installed-dev ## Run the tests (on DATABASE_URL and REDIS_
 	@$(BIN)/pytest -q $(PARALLEL)
 	@$(BIN)/pytest -q -m e2e
 
+coverage: install $(VENV)/installed-dev ## Run the tests and show what they run through, child processes included
+	@$(BIN)/pytest -q $(PARALLEL) --cov --cov-report=term:skip-covered --cov-report=html:var/coverage
+
 test-again: install $(VENV)/installed-dev ## Run only the tests that may differ on other services than before
 	@$(BIN)/pytest -q $(PARALLEL) -m "not e2e and not own_data"
+
+hooks: install $(VENV)/installed-dev ## Have git run the quick checks before each commit
+	@$(BIN)/pre-commit install
 
 lint: install $(VENV)/installed-dev ## Check style, types, settings and migrations
 	@$(BIN)/ruff check .
