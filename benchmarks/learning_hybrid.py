@@ -17,8 +17,9 @@ import numpy as np
 from scheduler_sim import engine
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.learning.evaluation import paired_interval
-from scheduler_sim.engine.learning.hybrid import best_fractions, fit_fraction, hybrid_features, hybrid_placement
 from scheduler_sim.engine.metrics import TaskFigures
+from scheduler_sim.engine.policies.placements.hybrid_ml import hybrid_placement
+from scheduler_sim.engine.predictors.hybrid import best_fractions, fit_fraction, hybrid_features
 from scheduler_sim.engine.presets import workstation
 from scheduler_sim.engine.workload import FloatArray
 

@@ -31,9 +31,9 @@ from scheduler_sim.engine.learning.evaluation import (
     window_means,
     yardsticks,
 )
-from scheduler_sim.engine.learning.orders import learned_order
 from scheduler_sim.engine.learning.sampling import Parts
 from scheduler_sim.engine.learning.search import SearchSettings, search
+from scheduler_sim.engine.policies.learned import learned_order
 from scheduler_sim.engine.presets import pool
 from scheduler_sim.engine.traces import read_trace
 from scheduler_sim.engine.workload import FloatArray

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from scheduler_sim import engine
-from scheduler_sim.engine.learning.runtime import fit_runtime, predict_runtime
 from scheduler_sim.engine.metrics import TaskFigures
+from scheduler_sim.engine.predictors.runtime import fit_runtime, predict_runtime
 from scheduler_sim.engine.presets import pool
 from scheduler_sim.engine.traces import read_trace
 

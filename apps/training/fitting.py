@@ -15,7 +15,7 @@ from apps.tasks.models import Workload
 from apps.training.managers import TrainingDataQuerySet
 from apps.training.models import TrainedModel, TrainingData
 from apps.training.registry import HYBRID_KIND, RUNTIME_KIND, check_name, model_store
-from scheduler_sim.engine.learning import hybrid, regression, runtime
+from scheduler_sim.engine.predictors import hybrid, regression, runtime
 from scheduler_sim.engine.workload import FloatArray
 
 HELD_OUT = 0.2

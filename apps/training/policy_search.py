@@ -19,11 +19,11 @@ from apps.training.models import PolicySearch, TrainedModel
 from apps.training.registry import check_name, model_store
 from scheduler_sim import engine
 from scheduler_sim.engine.learning.evaluation import held_out_windows, paired_interval, window_means
-from scheduler_sim.engine.learning.orders import learned_order
 from scheduler_sim.engine.learning.sampling import Parts
-from scheduler_sim.engine.learning.scoring import STATE_FEATURES, TASK_FEATURES
 from scheduler_sim.engine.learning.search import CurvePoint, SearchResult, SearchSettings, search_seeds
 from scheduler_sim.engine.policies import ORDERS
+from scheduler_sim.engine.policies.learned import learned_order
+from scheduler_sim.engine.policies.scoring import STATE_FEATURES, TASK_FEATURES
 from scheduler_sim.engine.presets import pool
 from scheduler_sim.engine.workload import FloatArray
 

@@ -14,12 +14,12 @@ from apps.training.managers import UnknownModel
 from apps.training.models import TrainedModel
 from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.learning.hybrid import hybrid_placement
-from scheduler_sim.engine.learning.orders import FORMS, learned_order
-from scheduler_sim.engine.learning.runtime import predict_runtime
 from scheduler_sim.engine.policies import Order, Placement
 from scheduler_sim.engine.policies.agent import AgentSettings, RewardWeights, values_from
+from scheduler_sim.engine.policies.learned import FORMS, learned_order
+from scheduler_sim.engine.policies.placements.hybrid_ml import hybrid_placement
 from scheduler_sim.engine.policies.placements.rl_agent import agent_placement
+from scheduler_sim.engine.predictors.runtime import predict_runtime
 
 PREFIX = "learned"
 """`learned:NAME` in a policy stands for the active version of a stored score, `learned:NAME.3` for its third."""

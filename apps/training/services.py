@@ -11,7 +11,7 @@ from django.db import transaction
 from apps.results.errors import DomainError
 from apps.training.managers import TrainingDataQuerySet
 from apps.training.models import TrainingData
-from scheduler_sim.engine.learning.hybrid import hybrid_features
+from scheduler_sim.engine.predictors.hybrid import hybrid_features
 
 HISTORY_COLUMNS = ("size", "compute_intensity", "memory_required", "optimal_gpu_fraction", "optimal_time")
 """Columns that an old history must have; `task_id` and any others are passed over."""

@@ -32,7 +32,7 @@ class Orders:
         return sorted(self.queue, key=lambda row: (self.score(row, now), row))
 
     def learned_scores(self, now):
-        """Return the sum of A[i, j] * x[i] * z[j], or of the net's units, as `learning/scoring.py` defines them."""
+        """Return the sum of A[i, j] * x[i] * z[j], or of the net's units, as `policies/scoring.py` defines them."""
         cluster, parameters = self.sim.cluster, self.scores.parameters.tolist()
         whole = cluster.gpus or cluster.cores
         ahead = sum(

@@ -9,8 +9,8 @@ from math import inf
 import numpy as np
 
 from scheduler_sim.engine.codes import EARLIEST_FINISH, ORACLE, PREDICTED
-from scheduler_sim.engine.learning.hybrid import shipped_model
-from scheduler_sim.engine.learning.regression import load
+from scheduler_sim.engine.predictors.hybrid import shipped_model
+from scheduler_sim.engine.predictors.regression import load
 
 model = cache(lambda: load(shipped_model()))
 

@@ -10,11 +10,11 @@ from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.formulas import hybrid_sides
 from scheduler_sim.engine.generators import generate_workload
-from scheduler_sim.engine.learning.hybrid import best_fractions, fit_fraction, hybrid_features, predict_fraction
-from scheduler_sim.engine.learning.regression import ALGORITHMS, fit, importance, load, scores
-from scheduler_sim.engine.learning.runtime import fit_runtime, predict_runtime, runtime_features
 from scheduler_sim.engine.learning.sampling import Parts, Variation, days_of, sample
 from scheduler_sim.engine.learning.search import SearchSettings, search, search_seeds
+from scheduler_sim.engine.predictors.hybrid import best_fractions, fit_fraction, hybrid_features, predict_fraction
+from scheduler_sim.engine.predictors.regression import ALGORITHMS, fit, importance, load, scores
+from scheduler_sim.engine.predictors.runtime import fit_runtime, predict_runtime, runtime_features
 from scheduler_sim.engine.presets import workstation
 
 

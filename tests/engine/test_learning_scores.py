@@ -5,9 +5,11 @@ import pytest
 
 from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidParameter, InvalidPolicy, InvalidWorkload
-from scheduler_sim.engine.learning.orders import learned_order, parameters_of
 from scheduler_sim.engine.learning.rollout import Sequences, play
-from scheduler_sim.engine.learning.scoring import (
+from scheduler_sim.engine.metrics import TaskFigures
+from scheduler_sim.engine.policies import BACKFILLS, PLACEMENTS, Policy
+from scheduler_sim.engine.policies.learned import learned_order, parameters_of
+from scheduler_sim.engine.policies.scoring import (
     HIDDEN_UNITS,
     LINEAR,
     MLP,
@@ -17,8 +19,6 @@ from scheduler_sim.engine.learning.scoring import (
     task_features,
     weight_count,
 )
-from scheduler_sim.engine.metrics import TaskFigures
-from scheduler_sim.engine.policies import BACKFILLS, PLACEMENTS, Policy
 from scheduler_sim.engine.presets import pool
 from tests.engine.reference_pool import ReferencePool
 

@@ -107,7 +107,7 @@ def test_policies_without_models_cost_no_query(django_assert_num_queries):
 
 
 def test_a_stored_hybrid_model_takes_the_place_of_the_shipped_one():
-    from scheduler_sim.engine.learning.hybrid import shipped_model
+    from scheduler_sim.engine.predictors.hybrid import shipped_model
 
     model_store(
         name="hybrid_ml",
@@ -132,7 +132,7 @@ def test_estimates_of_an_unknown_model_are_refused():
 
 
 def test_predicted_durations_replace_the_estimates():
-    from scheduler_sim.engine.learning.runtime import fit_runtime
+    from scheduler_sim.engine.predictors.runtime import fit_runtime
 
     generator = np.random.default_rng(0)
     workload = engine.Workload.from_columns(

@@ -13,7 +13,7 @@ from scheduler_sim.engine.formulas import bounded_slowdown_compiled
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.pool.learned import Queue, advance_learned, make_queue
 from scheduler_sim.engine.kernels.pool.state import FIELDS, FREE, Run, Tasks
-from scheduler_sim.engine.learning.scoring import task_features
+from scheduler_sim.engine.policies.scoring import task_features
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 OBJECTIVES = ("bsld", "jct", "wait")

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.errors import EngineError, InvalidParameter
-from scheduler_sim.engine.learning.orders import FORMS
 from scheduler_sim.engine.learning.rollout import OBJECTIVES, Sequences, play
 from scheduler_sim.engine.learning.sampling import Parts, evenly_spaced, sample
-from scheduler_sim.engine.learning.scoring import HIDDEN_UNITS, LINEAR, TASK_FEATURES, parameter_vector, weight_count
 from scheduler_sim.engine.policies.backfill import BACKFILLS
+from scheduler_sim.engine.policies.learned import FORMS
+from scheduler_sim.engine.policies.scoring import HIDDEN_UNITS, LINEAR, TASK_FEATURES, parameter_vector, weight_count
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 SMALLEST = 1e-3

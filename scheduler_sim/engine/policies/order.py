@@ -24,7 +24,7 @@ class Scores:
         slope: shape (n,), not negative; None when scores do not change with time.
         kind: how a score comes about, one of `codes`; others than `STATIC` add to `base` or replace it (docs/model.md).
         parameters: what the kind needs beside `base`: weights, a half-life.
-        features: shape (n, 2), see `learning.scoring.task_features`, for `LEARNED`.
+        features: shape (n, 2), see `scoring.task_features`, for `LEARNED`.
         not_before: shape (n,), instants before which a task is not offered to the policy; None for none.
     """
 

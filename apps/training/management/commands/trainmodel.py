@@ -15,8 +15,8 @@ from apps.training.fitting import hybrid_train, runtime_train
 from apps.training.models import TrainedModel
 from apps.training.registry import AGENT_KIND, HYBRID_KIND, RUNTIME_KIND
 from scheduler_sim import engine
-from scheduler_sim.engine.learning.regression import ALGORITHMS
 from scheduler_sim.engine.policies.agent import RewardWeights
+from scheduler_sim.engine.predictors.regression import ALGORITHMS
 
 
 def _moment(text: str) -> datetime:

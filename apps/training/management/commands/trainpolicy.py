@@ -14,9 +14,9 @@ from apps.tasks.services import workload_find_or_import
 from apps.training.models import TrainedModel
 from apps.training.policy_search import policy_train
 from scheduler_sim import engine
-from scheduler_sim.engine.learning.orders import FORMS
 from scheduler_sim.engine.learning.rollout import OBJECTIVES
 from scheduler_sim.engine.learning.search import CurvePoint, SearchSettings
+from scheduler_sim.engine.policies.learned import FORMS
 
 
 class Command(BaseCommand):

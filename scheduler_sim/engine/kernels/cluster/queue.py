@@ -18,7 +18,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     WALKED,
     Sim,
 )
-from scheduler_sim.engine.learning.scoring import blend, rate
+from scheduler_sim.engine.policies.scoring import blend, rate
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 NOTHING = 2**62

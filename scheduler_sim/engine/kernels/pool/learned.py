@@ -16,8 +16,8 @@ from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, next_instant, pause, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
-from scheduler_sim.engine.learning.scoring import blend, rate
 from scheduler_sim.engine.policies import Scores
+from scheduler_sim.engine.policies.scoring import blend, rate
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 

@@ -6,10 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.codes import FIRST_FIT, PREDICTED
 from scheduler_sim.engine.formulas import even_fraction, hybrid_alone
-from scheduler_sim.engine.learning.regression import Predict, fit, load
-from scheduler_sim.engine.policies.placement import ChoiceContext, Choices, Placement
+from scheduler_sim.engine.predictors.regression import Predict, fit
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 FEATURES = ("size", "compute_intensity", "memory_mb", "memory_per_size", "compute_to_memory")
@@ -85,34 +83,3 @@ SHIPPED = Path(__file__).parent / "weights" / "hybrid_ml.txt"
 def shipped_model() -> str:
     """Read the model that comes with the engine."""
     return SHIPPED.read_text()
-
-
-def hybrid_placement(text: str | None = None, *, model_version: int | None = None) -> Placement:
-    """Return the placement that splits tasks as a stored regressor predicts.
-
-    A task takes the node and whichever of the predicted fraction, cores alone and GPU alone is expected to finish
-    first, as `oracle` does with the exact fraction and the true times.
-
-    Args:
-        text: the regressor; by default the one that comes with the engine, read when a run first needs it.
-        model_version: of a stored model.
-    """
-
-    def choices(context: ChoiceContext) -> Choices:
-        workload = context.workload
-        columns = hybrid_features(
-            size=workload.expected_size, compute_intensity=workload.compute_intensity, memory_mb=workload.memory_mb
-        )
-        if not workload.hybrid.any():
-            return Choices(fraction=workload.compute_intensity)
-        return Choices(fraction=predict_fraction(load(text or shipped_model()), columns))
-
-    return Placement(
-        name="hybrid_ml",
-        code=FIRST_FIT,
-        rule="The node, and of the predicted gpu_fraction, 0 and 1 the one, with the earliest expected finish.",
-        source="gradient boosting: Ke et al., LightGBM, NIPS 2017",
-        choices=choices,
-        planned=PREDICTED,
-        model_version=model_version,
-    )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.learning.trees import forest_trees, lightgbm_trees, tree_sums
+from scheduler_sim.engine.predictors.trees import forest_trees, lightgbm_trees, tree_sums
 from scheduler_sim.engine.workload import FloatArray
 
 Predict = Callable[[FloatArray], FloatArray]

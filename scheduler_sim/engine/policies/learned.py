@@ -9,8 +9,8 @@ import numpy as np
 
 from scheduler_sim.engine.codes import LEARNED
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.learning.scoring import HIDDEN_UNITS, LINEAR, MLP, parameter_vector, task_features
 from scheduler_sim.engine.policies.order import Order, ScoreContext, Scores
+from scheduler_sim.engine.policies.scoring import HIDDEN_UNITS, LINEAR, MLP, parameter_vector, task_features
 from scheduler_sim.engine.workload import FloatArray
 
 FORMS = {"linear": LINEAR, "mlp": MLP}
