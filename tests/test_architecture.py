@@ -3,13 +3,34 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LAYERS = (
-    "scheduler_sim.engine",
+
+ENGINE = (
+    ("errors", "version", "codes", "jit"),
+    ("workload", "cluster", "contract"),
+    ("formulas", "demand", "hardware", "openb_nodes", "presets"),
+    ("spans", "histogram", "statistics", "paired"),
+    ("generators", "traces", "estimates", "whatif", "oversize"),
+    ("predictors",),
+    ("policies",),
+    ("kernels.base", "kernels.records", "kernels.structures"),
+    ("kernels.pool", "kernels.node", "kernels.cluster"),
+    ("kernels",),
+    ("simulation",),
+    ("usage", "bounds", "fragmentation", "distributions", "tally", "figures", "metrics"),
+    ("learning",),
+    ("gym",),
+)
+"""The rooms of the engine, row above row: a room imports those of its own row and of the rows before it."""
+
+APPS = (
     "scheduler_sim.columnar",
     "scheduler_sim.background",
     "scheduler_sim.web",
@@ -32,42 +53,145 @@ LAYERS = (
     "apps.studies.views",
     "apps.dashboard",
 )
+"""The rooms of the site in the same way, one a row; all of them stand on the engine."""
+
+ROWS = (
+    *(tuple(f"scheduler_sim.engine.{room}" for room in row) for row in ENGINE),
+    ("scheduler_sim.engine",),
+    *((room,) for room in APPS),
+)
+ROW_OF = {room: number for number, row in enumerate(ROWS) for room in row}
 
 
-def imported_modules(path: Path) -> set[str]:
-    modules: set[str] = set()
+@cache
+def sources() -> dict[str, Path]:
+    """Return every module of the project by name."""
+    found = {}
+    for top in ("scheduler_sim", "apps"):
+        for path in (ROOT / top).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def imported_names(path: Path) -> frozenset[str]:
+    """Return what a file imports anywhere: at the top, inside functions, for type checking only."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            modules.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively; write the whole name"
-            modules.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
-    return modules
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(names)
 
 
-def belongs_to(module: str, layer: str) -> bool:
-    return module == layer or module.startswith(f"{layer}.")
+def imports(module: str) -> set[str]:
+    """Return the modules of the project that `module` imports."""
+    found = {nearest(name, sources()) for name in imported_names(sources()[module])}
+    return found - {module, ""}
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-def test_a_layer_imports_nothing_that_comes_later(layer: str) -> None:
-    later = LAYERS[LAYERS.index(layer) + 1 :]
-    place = ROOT / layer.replace(".", "/")
-    files = list(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
-    assert files
-    turned = {
-        f"{path.relative_to(ROOT)} imports {module}"
-        for path in files
-        for module in imported_modules(path)
-        if any(belongs_to(module, name) for name in later)
+def nearest(name: str, known: dict[str, Path] | dict[str, int]) -> str:
+    """Return the longest beginning of a dotted name that is known, empty for none."""
+    while name and name not in known:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def turned(modules: Iterator[str]) -> set[str]:
+    """Return the imports that point from a room to a later row."""
+    return {
+        f"{module} imports {other}"
+        for module in modules
+        if (room := nearest(module, ROW_OF))
+        for other in imports(module)
+        if (target := nearest(other, ROW_OF)) and ROW_OF[target] > ROW_OF[room]
     }
-    assert not turned
+
+
+def circle(modules: list[str]) -> list[str]:
+    """Return modules that import each other in a circle, empty for none."""
+    chosen = set(modules)
+    try:
+        TopologicalSorter({module: imports(module) & chosen for module in modules}).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+@pytest.mark.parametrize("room", ROW_OF)
+def test_every_room_stands_where_it_is_listed(room: str) -> None:
+    assert nearest(room, sources()) == room or (ROOT / room.replace(".", "/")).is_dir()
+
+
+def test_a_room_imports_nothing_of_a_later_row() -> None:
+    assert not turned(iter(sources()))
+
+
+def test_every_module_of_the_engine_is_in_a_room() -> None:
+    engine = "scheduler_sim.engine"
+    homeless = [name for name in sources() if name.startswith(f"{engine}.") and nearest(name, ROW_OF) == engine]
+    assert not homeless
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert not circle(list(sources()))
+
+
+def test_no_rooms_of_the_engine_import_each_other_in_a_circle() -> None:
+    rooms = [room for room in ROW_OF if room.startswith("scheduler_sim.engine")]
+    graph: dict[str, set[str]] = {room: set() for room in rooms}
+    for module in sources():
+        room = nearest(module, ROW_OF)
+        if room in graph:
+            graph[room] |= {nearest(other, ROW_OF) for other in imports(module)} & graph.keys() - {room}
+    TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("kernel", ["pool", "node", "cluster"])
+def test_a_kernel_knows_nothing_of_the_other_kernels(kernel: str) -> None:
+    others = {f"scheduler_sim.engine.kernels.{name}" for name in ("pool", "node", "cluster")}
+    own = f"scheduler_sim.engine.kernels.{kernel}"
+    for module in (name for name in sources() if name.startswith(own)):
+        assert not {nearest(other, ROW_OF) for other in imports(module)} & (others - {own}), module
+
+
+def test_a_circle_and_a_turned_import_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulation, formulas = "scheduler_sim.engine.simulation", "scheduler_sim.engine.formulas"
+    real = imports
+    monkeypatch.setitem(globals(), "imports", lambda name: real(name) | ({simulation} if name == formulas else set()))
+    assert {simulation, formulas} <= set(circle(list(sources())))
+    assert turned(iter(sources())) == {f"{formulas} imports {simulation}"}
+
+
+def test_a_code_is_named_in_one_place_only() -> None:
+    codes = set(constants(sources()["scheduler_sim.engine.codes"]))
+    again = {
+        f"{module}.{name}"
+        for module, path in sources().items()
+        if module.startswith("scheduler_sim.engine") and module != "scheduler_sim.engine.codes"
+        for name in constants(path)
+        if name in codes
+    }
+    assert not again
+
+
+def constants(path: Path) -> Iterator[str]:
+    """Yield the names in capitals that a file assigns at its top."""
+    for node in ast.parse(path.read_text()).body:
+        for target in node.targets if isinstance(node, ast.Assign) else ():
+            for element in target.elts if isinstance(target, ast.Tuple) else [target]:
+                if isinstance(element, ast.Name) and element.id.isupper():
+                    yield element.id
 
 
 def test_the_engine_imports_nothing_of_django_or_the_apps() -> None:
-    for path in (ROOT / "scheduler_sim/engine").rglob("*.py"):
-        for module in imported_modules(path):
-            assert module.split(".")[0] not in {"django", "rest_framework", "channels", "apps"}, f"{path}: {module}"
+    for module, path in sources().items():
+        if module.startswith("scheduler_sim.engine"):
+            tops = {name.split(".")[0] for name in imported_names(path)}
+            assert not tops & {"django", "rest_framework", "channels", "celery", "apps"}, module
 
 
 def test_importing_the_engine_never_loads_django() -> None:

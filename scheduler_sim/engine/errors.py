@@ -1,5 +1,7 @@
 """What the engine raises when it is given something it cannot simulate."""
 
+import difflib
+
 
 class EngineError(ValueError):
     """A fault in the input, said in one plain sentence that can be shown to a person."""
@@ -37,3 +39,10 @@ class OversizedTasks(EngineError):
         super().__init__(message)
         self.count = count
         self.task_ids = task_ids
+
+
+def unknown_name(kind: str, name: str, valid: list[str]) -> str:
+    """Return the sentence that refuses `name`, with the nearest valid one and the whole list."""
+    nearest = difflib.get_close_matches(name, valid, n=1)
+    hint = f" Did you mean {nearest[0]}?" if nearest else ""
+    return f"There is no {kind} called {name!r}.{hint} Valid names: {', '.join(valid)}."

@@ -22,6 +22,7 @@ SHORTEST_RUN = 10.0
 """Seconds below which a run counts as this long in the bounded slowdown (Feitelson, 2001: the usual threshold)."""
 
 SECONDS_PER_HOUR = 3600.0
+SECONDS_PER_DAY = 86_400.0
 
 TENTHS = np.arange(11) / 10.0
 """The GPU fractions that placements try."""

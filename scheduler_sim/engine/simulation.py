@@ -17,7 +17,7 @@ class Simulation:
     """One policy playing one workload on one cluster.
 
     Attributes:
-        workload: tasks that all fit the cluster (see `fitting.oversized`).
+        workload: tasks that all fit the cluster (see `oversize.oversized`).
     """
 
     workload: Workload

@@ -3,7 +3,6 @@
 They mean what `metrics` defines and agree with it once every task has finished.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,21 +84,6 @@ class WinTally:
             finish: shape (n,), finish times of all tasks under that policy.
         """
         _count_wins(rows, finish, policy, self._best, self._holders, self.wins)
-
-
-def latest(rows_by_policy: Sequence[IntArray], finishes: Sequence[FloatArray], count: int) -> list[tuple[int, int]]:
-    """Return up to `count` pairs (policy, row) that finished last, in ascending order of their finish.
-
-    Args:
-        rows_by_policy: for each policy rows in the order in which they finished.
-        finishes: for each policy the finish times of all its tasks.
-    """
-    ends = [
-        (float(finish[row]), policy, int(row))
-        for policy, (rows, finish) in enumerate(zip(rows_by_policy, finishes, strict=True))
-        for row in rows[-count:]
-    ]
-    return [(policy, row) for _, policy, row in sorted(ends)[-count:]]
 
 
 @counting_kernel

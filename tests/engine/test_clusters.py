@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, InvalidCluster, OversizedTasks, Workload
-from scheduler_sim.engine.fitting import fit_workload, oversized
+from scheduler_sim.engine.oversize import fit_workload, oversized
 from scheduler_sim.engine.presets import load_cluster
 
 

@@ -12,9 +12,9 @@ from reference_nodes import ReferenceNodes
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Outage, Policy, Simulation, Workload, parse_policy
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.fitting import fit_workload
 from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
+from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS
 from scheduler_sim.engine.policies.agent import AgentSettings, RewardWeights
 from scheduler_sim.engine.policies.placement import PLACEMENTS

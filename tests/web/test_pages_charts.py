@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.dashboard.compare.paired import paired_difference
 from apps.dashboard.runs.charts import completion_times
 from apps.metrics.leaderboard import in_words, leaderboard, win_matrix
 from apps.metrics.models import Metric
@@ -25,6 +24,7 @@ from scheduler_sim.display.charts import (
 )
 from scheduler_sim.display.formatting import change_in_words, duration, listing, percent_change, quantity, scale_of
 from scheduler_sim.engine.histogram import LogHistogram
+from scheduler_sim.engine.paired import task_difference
 from scheduler_sim.engine.policies import READY_MADE
 from scheduler_sim.engine.policies.order import ORDERS
 
@@ -211,16 +211,16 @@ def test_every_policy_has_one_look_and_the_usual_rivals_differ():
 def test_a_paired_interval_holds_the_true_difference_and_knows_when_it_is_clear():
     generator = np.random.default_rng(1)
     base = generator.exponential(100, 3000)
-    found = paired_difference(base, base - 5 + generator.normal(0, 20, 3000))
+    found = task_difference(base, base - 5 + generator.normal(0, 20, 3000))
     assert found.low < -5 < found.high
     assert found.clear
     assert found.sooner + found.later + found.same == found.tasks == 3000
 
 
 def test_too_few_tasks_have_a_mean_but_no_interval():
-    found = paired_difference(np.arange(10.0), np.arange(10.0) + 1)
+    found = task_difference(np.arange(10.0), np.arange(10.0) + 1)
     assert (found.mean, found.low, found.clear) == (1.0, None, False)
-    assert paired_difference(np.zeros(0), np.zeros(0)).mean is None
+    assert task_difference(np.zeros(0), np.zeros(0)).mean is None
 
 
 def test_lines_of_one_policy_in_two_runs_look_alike_but_for_their_marks():

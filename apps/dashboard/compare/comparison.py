@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from apps.dashboard.compare.paired import PairedDifference, paired_difference
 from apps.dashboard.runs.charts import completion_times
 from apps.dashboard.runs.configuration_words import configuration_rows
 from apps.dashboard.schedule.placements import Placements, placements
@@ -15,6 +14,7 @@ from apps.results.models import Run
 from scheduler_sim.display.appearance import appearance
 from scheduler_sim.display.charts import Axis, Chart, Series, TextTable, sample_rows
 from scheduler_sim.display.formatting import duration, quantity
+from scheduler_sim.engine.paired import TaskDifference, task_difference
 
 MOST_RUNS = 6
 
@@ -37,7 +37,7 @@ class Difference:
 
     contestant: Contestant
     label: str
-    paired: PairedDifference
+    paired: TaskDifference
     total: Metric | None
     base_total: Metric | None
 
@@ -92,7 +92,7 @@ class Comparison:
                 continue
             one, other = _same_tasks(of_base, placements(contestant.run, contestant.scheduler))
             order = np.argsort(of_base.arrival[one], kind="stable")
-            paired = paired_difference(
+            paired = task_difference(
                 of_base.completion_time[one][order],
                 placements(contestant.run, contestant.scheduler).completion_time[other][order],
             )

@@ -9,7 +9,7 @@ from apps.tasks.models import Task, Workload
 from apps.training.registry import predicted_durations
 from scheduler_sim import engine
 from scheduler_sim.engine.estimates import replace_estimates
-from scheduler_sim.engine.fitting import fit_workload
+from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.whatif import scale_load
 from scheduler_sim.engine.workload import IntArray
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.policies.registry import unknown_name
+from scheduler_sim.engine.errors import InvalidParameter, unknown_name
 from scheduler_sim.engine.workload import Workload
 
 MOST_TASKS = 50_000_000

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.formulas import SECONDS_PER_DAY
 from scheduler_sim.engine.learning.rollout import Sequences, check_pool
 from scheduler_sim.engine.workload import FloatArray, Workload
 
@@ -24,8 +25,6 @@ class Variation:
     fastest: float = 0.85
     resampled: float = 1.0
 
-
-DAY = 86_400.0
 
 FEWEST_DAYS = 7
 """A part with fewer days of arrivals has too few to choose from; its windows keep the arrivals they have."""
@@ -110,9 +109,9 @@ def sample(
 
 def days_of(arrival: FloatArray) -> list[FloatArray]:
     """Return the arrivals of each day that has some, in seconds since its midnight; not the first and the last day."""
-    day = np.floor(arrival / DAY)
+    day = np.floor(arrival / SECONDS_PER_DAY)
     cuts = np.flatnonzero(np.diff(day)) + 1
-    return [part - DAY * np.floor(part[0] / DAY) for part in np.split(arrival, cuts)[1:-1]]
+    return [part - SECONDS_PER_DAY * np.floor(part[0] / SECONDS_PER_DAY) for part in np.split(arrival, cuts)[1:-1]]
 
 
 def _joined(days: list[FloatArray], length: int, generator: np.random.Generator) -> FloatArray:
@@ -121,6 +120,6 @@ def _joined(days: list[FloatArray], length: int, generator: np.random.Generator)
     parts[0] = parts[0][generator.integers(len(parts[0])) :]
     found = len(parts[0])
     while found < length:
-        parts.append(days[generator.integers(len(days))] + DAY * len(parts))
+        parts.append(days[generator.integers(len(days))] + SECONDS_PER_DAY * len(parts))
         found += len(parts[-1])
     return np.concatenate(parts)[:length]

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Self
 
-from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.policies.registry import unknown_name
+from scheduler_sim.engine.errors import InvalidPolicy, unknown_name
 
 Value = float | int | str | tuple[float, ...] | None
 

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.errors import InvalidPolicy, unknown_name
 from scheduler_sim.engine.policies import orders, placements
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
 from scheduler_sim.engine.policies.grammar import Written, read_parts, split_outside
 from scheduler_sim.engine.policies.order import ORDERS, Order
 from scheduler_sim.engine.policies.placement import DEFAULT_PLACEMENT, PLACEMENTS, Placement
 from scheduler_sim.engine.policies.preemption import PREEMPTIONS, RUN_ON, Preemption
-from scheduler_sim.engine.policies.registry import Registry, unknown_name
+from scheduler_sim.engine.policies.registry import Registry
 
 __all__ = ["READY_MADE", "Policy", "orders", "parse_policies", "parse_policy", "placements"]
 

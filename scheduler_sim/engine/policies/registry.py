@@ -1,10 +1,9 @@
 """Where policies' parts are found by name."""
 
-import difflib
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.errors import InvalidPolicy, unknown_name
 
 
 class Named(Protocol):
@@ -55,10 +54,3 @@ class Registry(Generic[Entry]):
     def names(self) -> list[str]:
         """Return the registered names."""
         return list(self._entries)
-
-
-def unknown_name(kind: str, name: str, valid: list[str]) -> str:
-    """Return the sentence that refuses `name`, with the nearest valid one and the whole list."""
-    nearest = difflib.get_close_matches(name, valid, n=1)
-    hint = f" Did you mean {nearest[0]}?" if nearest else ""
-    return f"There is no {kind} called {name!r}.{hint} Valid names: {', '.join(valid)}."

@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.formulas import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from scheduler_sim.engine.predictors.history import HISTORY, UNKNOWN, Past, history_given_ends, recorded_ends
 from scheduler_sim.engine.predictors.regression import Predict, fit, load
 from scheduler_sim.engine.workload import FloatArray, IntArray, Labels, Workload
@@ -23,8 +24,6 @@ the day and the week."""
 
 FEATURES = (*REQUEST, *HISTORY)
 """Names and order."""
-
-DAY = 86400.0
 
 OPTIONS = {"objective": "l1", "rounds": 300, "num_leaves": 31, "learning_rate": 0.05}
 """Absolute errors of logarithms: a median of factors, which a few endless tasks do not move."""
@@ -54,8 +53,8 @@ def request_features(workload: Workload, categories: Categories) -> FloatArray:
             np.where(known, np.log1p(workload.duration_estimate), UNKNOWN),
             known,
             *(_codes(getattr(workload, name), categories[name]) for name in ("user", "group", "queue")),
-            np.floor(arrival % DAY / 3600.0),
-            np.floor(arrival / DAY) % 7,
+            np.floor(arrival % SECONDS_PER_DAY / SECONDS_PER_HOUR),
+            np.floor(arrival / SECONDS_PER_DAY) % 7,
         ]
     )
 

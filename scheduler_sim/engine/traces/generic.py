@@ -13,8 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import parquet
 
-from scheduler_sim.engine.errors import InvalidTrace
-from scheduler_sim.engine.policies.registry import unknown_name
+from scheduler_sim.engine.errors import InvalidTrace, unknown_name
 from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import BinaryIO
 
-from scheduler_sim.engine.errors import InvalidTrace
-from scheduler_sim.engine.policies.registry import unknown_name
+from scheduler_sim.engine.errors import InvalidTrace, unknown_name
 from scheduler_sim.engine.traces.assemble import RawTasks, assemble
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.source import MAX_BYTES, Source, open_source

@@ -17,7 +17,7 @@ from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.structures.profile import Profile, clear, earliest, hold, make_profile, move_on
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
-DUE, LISTED, DIRTY, PLANNED, OVERRUN = range(5)
+DUE, IN_LIST, DIRTY, END_ENTRIES, OVERRAN = range(5)
 """Places in `Plan.counts`: reservations in the heap, rows in the queue list (some started), whether the last pass moved
 something, expected ends in their heap, and whether something overran when the plan was last made."""
 
@@ -108,12 +108,12 @@ def _sort(now: float, rows: IntArray, first: int, last: int, tasks: Tasks, plan:
 def _sweep(run: Run, plan: Plan) -> int:
     """Drop what has started from the queue list and return how many are left."""
     kept = 0
-    for i in range(plan.counts[LISTED]):
+    for i in range(plan.counts[IN_LIST]):
         row = plan.queue[i]
         if np.isnan(run.start[row]):
             plan.queue[kept] = row
             kept += 1
-    plan.counts[LISTED] = kept
+    plan.counts[IN_LIST] = kept
     return kept
 
 
@@ -145,19 +145,19 @@ def _add_due(row: int, plan: Plan) -> None:
 def _start(now: float, row: int, tasks: Tasks, run: Run, plan: Plan) -> None:
     plan.reservation[row] = np.nan
     begin(now, row, tasks.duration, tasks.cpus, run.counts, run.start, run.finish, run.end_times, run.end_rows)
-    heap_push(plan.end_times, plan.end_rows, plan.counts[PLANNED], now + tasks.expected[row], row)
-    plan.counts[PLANNED] += 1
+    heap_push(plan.end_times, plan.end_rows, plan.counts[END_ENTRIES], now + tasks.expected[row], row)
+    plan.counts[END_ENTRIES] += 1
 
 
 @bare_kernel
 def _overran(now: float, run: Run, plan: Plan) -> bool:
     """Tell whether some running task was expected to have ended by now."""
     counts = plan.counts
-    while counts[PLANNED] > 0 and plan.end_times[0] <= now:
+    while counts[END_ENTRIES] > 0 and plan.end_times[0] <= now:
         if run.finish[plan.end_rows[0]] > now:
             return True
-        heap_pop(plan.end_times, plan.end_rows, counts[PLANNED])
-        counts[PLANNED] -= 1
+        heap_pop(plan.end_times, plan.end_rows, counts[END_ENTRIES])
+        counts[END_ENTRIES] -= 1
     return False
 
 
@@ -212,7 +212,7 @@ def _act_on_all(now: float, depth: int, early: bool, tasks: Tasks, run: Run, pla
     _sort(now, plan.queue, 0, queued, tasks, plan)
     chosen = min(depth, queued)
     overrun = _overran(now, run, plan)
-    counts[OVERRUN] = overrun
+    counts[OVERRAN] = overrun
     missed = counts[DUE] > 0 and plan.due_times[0] < now
     evicted = _evict(now, chosen, queued, tasks, plan)
     if overrun or missed or early or evicted or counts[DIRTY] != 0:
@@ -240,10 +240,10 @@ def _act_on_all(now: float, depth: int, early: bool, tasks: Tasks, run: Run, pla
 def _act_on_new(now: float, first: int, tasks: Tasks, run: Run, plan: Plan) -> None:
     """Act when every reservation already lies at its earliest time: reserve what lies in the queue from `first`."""
     counts = plan.counts
-    counts[OVERRUN] = 0
-    if counts[LISTED] - first > 1:
-        _sort(now, plan.queue, first, counts[LISTED], tasks, plan)
-    for i in range(first, counts[LISTED]):
+    counts[OVERRAN] = 0
+    if counts[IN_LIST] - first > 1:
+        _sort(now, plan.queue, first, counts[IN_LIST], tasks, plan)
+    for i in range(first, counts[IN_LIST]):
         _reserve(now, plan.queue[i], np.inf, tasks, plan)
         _add_due(plan.queue[i], plan)
     due = 0
@@ -260,7 +260,7 @@ def _act_on_new(now: float, first: int, tasks: Tasks, run: Run, plan: Plan) -> N
             _start(now, row, tasks, run, plan)
         else:
             _add_due(row, plan)
-    if counts[LISTED] > 2 * run.counts[QUEUED] + 64:
+    if counts[IN_LIST] > 2 * run.counts[QUEUED] + 64:
         _sweep(run, plan)
 
 
@@ -272,7 +272,7 @@ def next_reservation(now: float, plan: Plan) -> float:
     the plan would only be put off again and again by as little as the shortest estimate.
     """
     counts = plan.counts
-    if counts[DUE] == 0 or counts[OVERRUN] != 0:
+    if counts[DUE] == 0 or counts[OVERRAN] != 0:
         return np.inf
     if plan.due_times[0] > now:
         return float(plan.due_times[0])
@@ -305,10 +305,10 @@ def advance_conservative(depth: int, tasks: Tasks, run: Run, plan: Plan, until: 
                     hold(plan.profile, now, now, planned, -tasks.cpus[row])
                     early = True
                 events += 1
-            first = plan.counts[LISTED]
+            first = plan.counts[IN_LIST]
             while arrives_by(now, tasks.arrival, run.counts):
-                plan.queue[plan.counts[LISTED]] = counts[ARRIVED]
-                plan.counts[LISTED] += 1
+                plan.queue[plan.counts[IN_LIST]] = counts[ARRIVED]
+                plan.counts[IN_LIST] += 1
                 counts[ARRIVED] += 1
                 counts[QUEUED] += 1
                 events += 1

@@ -3,14 +3,15 @@
 import numpy as np
 
 from scheduler_sim.engine.codes import MULTIFACTOR
+from scheduler_sim.engine.formulas import SECONDS_PER_DAY
 from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
 
 AGE_WEIGHT, SIZE_WEIGHT, FAIR_SHARE_WEIGHT, QUEUE_WEIGHT = 1000.0, 500.0, 2000.0, 1000.0
 
-LONGEST_AGE = 7 * 86400.0
+LONGEST_AGE = 7 * SECONDS_PER_DAY
 """Seconds after which age counts in full (Slurm's PriorityMaxAge default)."""
 
-HALF_LIFE = 7 * 86400.0
+HALF_LIFE = 7 * SECONDS_PER_DAY
 """Seconds in which past use loses half its weight (Slurm's PriorityDecayHalfLife default)."""
 
 FAST_QUEUES = {"0", "debug", "express", "high", "interactive", "urgent"}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from scheduler_sim.engine.codes import FIRST_FIT
-from scheduler_sim.engine.policies.agent import SETTINGS, AgentSettings, Learner, no_values
+from scheduler_sim.engine.policies.agent import AGENT_SETTINGS, AgentSettings, Learner, no_values
 from scheduler_sim.engine.policies.placement import PLACEMENTS, ChoiceContext, Choices, Placement
 from scheduler_sim.engine.workload import FloatArray
 
@@ -19,7 +19,7 @@ def agent_placement(
 
     def choices(context: ChoiceContext) -> Choices:
         first = context.cluster.groups[0]
-        vector = np.zeros(SETTINGS)
+        vector = np.zeros(AGENT_SETTINGS)
         vector[:] = (
             chosen.first_epsilon,
             chosen.explored_tasks,

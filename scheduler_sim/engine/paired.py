@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from scheduler_sim.engine.workload import FloatArray
 
 BATCHES = 30
 """Waits of neighbouring tasks depend on each other, so the interval is computed over means of so many spans."""
@@ -14,7 +13,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class PairedDifference:
+class TaskDifference:
     """How one policy differs from another on the n tasks that both finished; differences in seconds.
 
     Attributes:
@@ -46,7 +45,7 @@ class PairedDifference:
         return "better" if self.mean < 0 else "worse"
 
 
-def paired_difference(base: Floats, other: Floats) -> PairedDifference:
+def task_difference(base: FloatArray, other: FloatArray) -> TaskDifference:
     """Compare the completion times of the same tasks, in order of arrival.
 
     The interval is that of the method of batch means (Law, Simulation Modeling and Analysis, 2015, section 9.5.3): the
@@ -56,14 +55,13 @@ def paired_difference(base: Floats, other: Floats) -> PairedDifference:
 
     difference = other - base
     count = len(difference)
-    mean = low = high = None
-    if count:
-        mean = float(difference.mean())
-    if count >= 2 * BATCHES:
+    mean = float(difference.mean()) if count else None
+    low = high = None
+    if mean is not None and count >= 2 * BATCHES:
         means = np.array([part.mean() for part in np.array_split(difference, BATCHES)])
         half = float(stats.t.ppf((1 + CONFIDENCE) / 2, BATCHES - 1) * means.std(ddof=1) / np.sqrt(BATCHES))
         low, high = mean - half, mean + half
-    return PairedDifference(
+    return TaskDifference(
         mean=mean,
         low=low,
         high=high,
