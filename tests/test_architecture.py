@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 ENGINE = (
     ("errors", "version", "codes", "jit"),
-    ("workload", "cluster", "contract"),
+    ("unstated", "workload", "cluster", "contract"),
     ("formulas", "demand", "hardware", "openb_nodes", "presets"),
     ("spans", "histogram", "statistics", "paired"),
     ("generators", "traces", "estimates", "whatif", "oversize"),

@@ -69,7 +69,7 @@ def forest_trees(document: dict[str, Any]) -> Trees:
         )
         inner = left >= 0
         # Inner nodes and leaves are numbered apart.
-        number = np.where(inner, np.cumsum(inner) - 1, -np.cumsum(~inner)).astype(np.int64)
+        number = np.where(inner, np.cumsum(inner) - 1, -np.cumsum(~inner, dtype=np.int64)).astype(np.int64)
         below = (number[side[inner].astype(np.int64)].astype(np.float64) for side in (left, right))
         parts.append((feature[inner], threshold[inner], *below, np.zeros(int(inner.sum())), value[~inner]))
     return _joined(parts)
