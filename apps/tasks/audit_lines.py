@@ -20,13 +20,17 @@ def audit_lines(audit: dict[str, Any]) -> list[AuditLine]:
         AuditLine(
             done=kind.capitalize(),
             count=finding["count"],
-            what=REASONS.get(reason, reason),
+            what=": ".join([REASONS.get(reason, reason), *_examples(finding)]),
             places=", ".join(map(str, finding["places"]))
             + (" ..." if finding["count"] > len(finding["places"]) else ""),
         )
         for kind in ("dropped", "repaired", "noticed")
         for reason, finding in audit.get(kind, {}).items()
     ]
+
+
+def _examples(finding: dict[str, Any]) -> list[str]:
+    return [", ".join(finding["examples"])] if finding.get("examples") else []
 
 
 def audit_table(audit: dict[str, Any]) -> tuple[tuple[str, ...], list[AuditLine]]:

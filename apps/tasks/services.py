@@ -27,7 +27,10 @@ from scheduler_sim.engine.workload import Labels
 Progress = Callable[[str], None]
 """Told in a few words what is being done."""
 
-_SUFFIXES = {".gz", ".swf", ".csv", ".txt", ".trace", ".json", ".parquet", ".log"}
+_SUFFIXES = {
+    *(".gz", ".bz2", ".xz", ".zst", ".zip"),
+    *(".swf", ".csv", ".tsv", ".psv", ".txt", ".trace", ".json", ".parquet", ".log"),
+}
 
 
 def workload_import(
@@ -61,7 +64,7 @@ def workload_import(
     tell = progress or (lambda _text: None)
     tell("reading")
     source = open_source(file, name=file_name, max_bytes=max_bytes)
-    trace_format = choose_format(source, format)
+    trace_format = choose_format(source, format, options)
     sha256 = fingerprint(source, trace_format, options)
     known = Workload.objects.filter(source_sha256=sha256).first()
     if known is not None:

@@ -188,7 +188,7 @@ def test_fast_and_slow_parsing_agree() -> None:
     lines = [" ".join(["1", "0", "-1", *(generator.choice(tokens) for _ in range(15))]).encode() for _ in range(300)]
     fast = swf._parse_block(lines)
     assert fast is not None
-    np.testing.assert_array_equal(fast, swf._parse_lines(lines))
+    np.testing.assert_array_equal(fast, swf._parse_lines(lines, 0, []))
 
 
 @pytest.mark.parametrize("other", ["2 5 -1 10 1", "2 5 -1 10 1" + " 1" * 20])

@@ -4,6 +4,7 @@ A reader hands over floats in which NaN means "not known" and an infinity means 
 What is dropped, repaired or merely noticed is decided here, once, and counted in the audit.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -11,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scheduler_sim.engine.errors import InvalidTrace
-from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
+from scheduler_sim.engine.traces.audit import EXAMPLES, Audit
 from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Labels, Workload
 
 OPTIONAL = (
@@ -26,6 +27,13 @@ OPTIONAL = (
 )
 """Number columns that may be unknown without costing the task."""
 
+_ROUNDING = 1.0
+_PLAUSIBLE_CLOCK = 1e11
+_PLAUSIBLE_SPAN = 20 * 365.25 * 86_400
+_PLAUSIBLE_RUNTIME = 30 * 86_400.0
+_PLAUSIBLE_MEMORY_MB = 1e7
+_WHOLE = re.compile(r"([-+]?\d+)(?:\.0*)?")
+
 
 @dataclass
 class RawTasks:
@@ -36,9 +44,11 @@ class RawTasks:
         arrival_time, runtime: seconds; needed.
         task_id: the trace's numbers; None where it has none, and the tasks are numbered from 1 by
             arrival, external_id and content, so that the order of the lines does not matter.
+        id_text: the identifiers as the trace writes them, where some are no numbers or lie beyond 2**53.
         cpus, gpus: held resources; a task needs one of them above 0.
-        dependencies: for each task the numbers of its parents.
+        dependencies: for each task its parents: numbers, or identifiers as `id_text` holds them.
         incomplete: tasks may depend on some that the trace leaves out; else those are refused.
+        recorded_end_time: when the trace says it ended, NaN where unknown; compared with the run time.
 
     The others are as in `Workload`.
     """
@@ -62,8 +72,10 @@ class RawTasks:
     predicted_duration: FloatArray | None = None
     recorded_start_time: FloatArray | None = None
     external_id: npt.NDArray[np.object_] | None = None
-    dependencies: Sequence[Sequence[int]] | None = None
+    dependencies: Sequence[Sequence[int | str]] | None = None
     incomplete: bool = False
+    id_text: npt.NDArray[np.object_] | None = None
+    recorded_end_time: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.where)
@@ -96,6 +108,7 @@ def assemble(name: str, raw: RawTasks, audit: Audit, processors: int | None) -> 
         reasons = " ".join(audit.sentences()) or "It holds no task lines."
         raise InvalidTrace(f"{name} holds no usable task. {reasons}")
     _blank_unusable(tasks, audit)
+    _fill_unknown(tasks, audit)
     numbers, texts = _number(tasks, audit)
     workload = Workload.from_columns(
         task_id=numbers,
@@ -103,8 +116,8 @@ def assemble(name: str, raw: RawTasks, audit: Audit, processors: int | None) -> 
         runtime=tasks.runtime,
         duration_estimate=tasks.duration_estimate,
         size=tasks.size,
-        compute_intensity=_known_or(tasks.compute_intensity, 0.0),
-        memory_mb=_known_or(tasks.memory_mb, 0.0),
+        compute_intensity=tasks.compute_intensity,
+        memory_mb=None if tasks.memory_mb is None else np.nan_to_num(tasks.memory_mb, nan=0.0),
         cpus=tasks.cpus,
         gpus=tasks.gpus,
         gpu_type=tasks.gpu_type,
@@ -140,22 +153,29 @@ def _usable(raw: RawTasks, audit: Audit) -> BoolArray:
         refuse("negative_arrival", raw.arrival_time < 0)
         refuse("unknown_runtime", np.isnan(raw.runtime))
         refuse("negative_runtime", raw.runtime < 0)
-        for column in (raw.cpus, raw.gpus):
-            if column is not None:
-                column[~(column > 0)] = np.where(np.isnan(column[~(column > 0)]), np.nan, 0.0)
+        gpu_task = (raw.gpus > 0) if raw.gpus is not None else np.zeros(len(raw), bool)
         if raw.cpus is not None:
-            gpu_task = (raw.gpus > 0) if raw.gpus is not None else np.zeros(len(raw), bool)
             refuse("unknown_resources", ~(raw.cpus > 0) & ~gpu_task)
-            unknown = np.isnan(raw.cpus)
-            audit.repair("cpus_taken_as_zero", raw.where[unknown & kept])
-            raw.cpus[unknown] = 0.0
+        for name in ("cpus", "gpus"):
+            column = getattr(raw, name)
+            if column is not None:
+                _put(raw, name, (column < 0) & kept, np.nan, audit, "unusable_value")
+                _put(raw, name, np.isnan(column) & kept, 0.0, audit, f"{name}_taken_as_zero")
         if raw.gpus is not None:
-            raw.gpus[np.isnan(raw.gpus)] = 0.0
             # Only a share of one device has a meaning: a job of 2.5 GPUs holds three.
-            fraction = (raw.gpus > 1) & (np.floor(raw.gpus) != raw.gpus)
-            audit.repair("gpus_rounded_up", raw.where[fraction & kept])
-            raw.gpus[fraction] = np.ceil(raw.gpus[fraction])
+            fraction = (raw.gpus > 1) & (np.floor(raw.gpus) != raw.gpus) & kept
+            _put(raw, "gpus", fraction, np.ceil(raw.gpus), audit, "gpus_rounded_up")
     return kept
+
+
+def _put(tasks: RawTasks, name: str, rows: BoolArray, values: FloatArray | float, audit: Audit, reason: str) -> None:
+    """Change the values of a column in `rows` and tell the audit: nothing else here writes into a column."""
+    if not rows.any():
+        return
+    column = getattr(tasks, name)
+    known = [float(value) for value in column[rows][:EXAMPLES].tolist() if value == value]
+    audit.repair(reason, tasks.where[rows], [f"{name} {value:g}" for value in known])
+    column[rows] = values if isinstance(values, float) else values[rows]
 
 
 def _blank_unusable(tasks: RawTasks, audit: Audit) -> None:
@@ -167,12 +187,16 @@ def _blank_unusable(tasks: RawTasks, audit: Audit) -> None:
             wrong = np.isinf(column) | (column > LARGEST_INTEGER) | (column < 0)
             if name == "compute_intensity":
                 wrong |= column > 1
-        audit.repair("unusable_value", tasks.where[wrong])
-        column[wrong] = np.nan
+        _put(tasks, name, wrong, np.nan, audit, "unusable_value")
 
 
-def _known_or(column: FloatArray | None, default: float) -> FloatArray | None:
-    return None if column is None else np.where(np.isnan(column), default, column)
+def _fill_unknown(tasks: RawTasks, audit: Audit) -> None:
+    """Give unknown values what their column defaults to; memory of 0 is the workload's own word for unknown."""
+    if tasks.compute_intensity is not None:
+        _put(tasks, "compute_intensity", np.isnan(tasks.compute_intensity), 0.0, audit, "intensity_taken_as_zero")
+    if tasks.cpus is None:
+        alone = np.ones(len(tasks), bool) if tasks.gpus is None else tasks.gpus == 0
+        audit.notice("one_core", tasks.where[alone if tasks.hybrid is None else alone | tasks.hybrid])
 
 
 def _number(tasks: RawTasks, audit: Audit) -> tuple[IntArray, npt.NDArray[np.object_] | None]:
@@ -183,9 +207,10 @@ def _number(tasks: RawTasks, audit: Audit) -> tuple[IntArray, npt.NDArray[np.obj
     """
     given = tasks.task_id if tasks.task_id is not None else _numbers_from_texts(tasks.external_id)
     content = [tasks.where, tasks.runtime, tasks.arrival_time]
+    texts_given = tasks.id_text if given is not None else tasks.external_id
+    if texts_given is not None:
+        content.insert(2, Labels.from_texts(texts_given).codes)
     if given is None:
-        if tasks.external_id is not None:
-            content.insert(2, Labels.from_texts(tasks.external_id).codes)
         order = np.lexsort(content)
         numbers = np.empty(len(tasks), np.int64)
         numbers[order] = np.arange(1, len(tasks) + 1)
@@ -203,7 +228,11 @@ def _number(tasks: RawTasks, audit: Audit) -> tuple[IntArray, npt.NDArray[np.obj
     if not renumbered.any():
         return numbers, tasks.external_id
     texts = np.full(len(tasks), "", object) if tasks.external_id is None else tasks.external_id.copy()
-    texts[repeated] = [str(number) for number in numbers[repeated].tolist()]
+    # What the trace calls a task stays: its own text identifier, else the number that it loses.
+    blank = np.array([not text for text in texts.tolist()], bool)
+    texts[repeated & blank] = [str(number) for number in numbers[repeated & blank].tolist()]
+    if tasks.id_text is not None:
+        texts[~whole & blank] = tasks.id_text[~whole & blank]
     changed = order[renumbered[order]]
     numbers[changed] = np.arange(1, len(changed) + 1) + max(int(numbers.max()), 0)
     return numbers, texts
@@ -217,19 +246,60 @@ def _numbers_from_texts(texts: npt.NDArray[np.object_] | None) -> FloatArray | N
 
 
 def _known_parents(raw: RawTasks, tasks: RawTasks, numbers: IntArray, audit: Audit) -> list[list[int]] | None:
-    """Return the parents without those that were dropped; unknown ones stay, for the workload to refuse."""
+    """Return the numbers of the parents, without those parents that were dropped.
+
+    A parent is looked up by what the trace calls a task, number or text; of tasks that share it, the one that
+    comes first by (arrival, run time, line) is meant.
+
+    Raises:
+        InvalidWorkload: a parent that the trace does not hold, where it may not leave tasks out.
+    """
     if tasks.dependencies is None:
         return None
-    known = set(numbers.tolist())
-    given = raw.task_id if raw.task_id is not None else _numbers_from_texts(raw.external_id)
-    read = set() if given is None else set(given.tolist())
+    number_of: dict[int | str, int] = {}
+    own, order = numbers.tolist(), np.lexsort([tasks.where, tasks.runtime, tasks.arrival_time]).tolist()
+    for keys in _identifiers(tasks) or [own]:
+        found: dict[int | str, int] = {}
+        for row in order:
+            found.setdefault(keys[row], own[row])
+        number_of = found | number_of
+    read: set[int | str] | None = None
     resolved, lost = [], []
-    for place, parents in zip(tasks.where.tolist(), tasks.dependencies, strict=True):
-        kept = [parent for parent in parents if parent in known or not (raw.incomplete or parent in read)]
+    for row, (place, parents) in enumerate(zip(tasks.where.tolist(), tasks.dependencies, strict=True)):
+        kept = []
+        for parent in parents:
+            if parent in number_of:
+                kept.append(number_of[parent])
+                continue
+            if read is None:
+                read = {key for keys in _identifiers(raw) for key in keys}
+            if raw.incomplete or parent in read:
+                lost.append(place)
+            else:
+                raise InvalidWorkload(f"Task {own[row]} depends on task {parent}, which the workload does not hold.")
         resolved.append(kept)
-        lost.extend([place] * (len(parents) - len(kept)))
     audit.repair("unknown_parent", lost)
     return resolved
+
+
+def _identifiers(tasks: RawTasks) -> list[list[int | str]]:
+    """Return what the trace calls each task: its numbers (as whole numbers) or texts, then its external ones."""
+    found: list[list[int | str]] = []
+    if tasks.id_text is not None:
+        found.append([identifier(text) for text in tasks.id_text.tolist()])
+    elif tasks.task_id is not None:
+        found.append([int(number) if number.is_integer() else repr(number) for number in tasks.task_id.tolist()])
+    if tasks.external_id is not None:
+        found.append([identifier(text) for text in tasks.external_id.tolist()])
+    return found
+
+
+def identifier(text: str) -> int | str:
+    """Return what a text names a task by: a whole number however it is written (7, 007, 7.0), or the text itself."""
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    match = _WHOLE.fullmatch(text)
+    return int(match.group(1)) if match else text
 
 
 def _notice(tasks: RawTasks, audit: Audit, processors: int | None) -> None:
@@ -246,3 +316,36 @@ def _notice(tasks: RawTasks, audit: Audit, processors: int | None) -> None:
         audit.notice("larger_than_machine", where[tasks.cpus > processors])
     if tasks.recorded_start_time is not None:
         audit.notice("start_before_arrival", where[tasks.recorded_start_time < arrivals])
+        if tasks.recorded_end_time is not None:
+            taken = tasks.recorded_end_time - tasks.recorded_start_time
+            # Logs of whole seconds round both ends.
+            apart = np.abs(taken - tasks.runtime) > _ROUNDING
+            examples = [
+                f"{stated:g} s, not {real:g} s"
+                for stated, real in zip(tasks.runtime[apart].tolist(), taken[apart].tolist(), strict=True)
+            ]
+            audit.notice("contradicting_duration", where[apart], examples[:EXAMPLES])
+    _notice_units(tasks, audit)
+
+
+def _notice_units(tasks: RawTasks, audit: Audit) -> None:
+    """Notice times and memory that look as if they were in another unit than they are read in."""
+    arrivals, runtimes = tasks.arrival_time, tasks.runtime
+    first, longest = int(np.argmin(arrivals)), int(np.argmax(runtimes))
+    span, middle = float(np.ptp(arrivals)), float(np.median(runtimes))
+
+    def notice(reason: str, row: int, found: bool, seconds: float) -> None:
+        if found:
+            audit.notice(reason, tasks.where[[row]], [f"{seconds:,.6g} s"])
+
+    notice("implausible_clock", first, arrivals[first] > _PLAUSIBLE_CLOCK, float(arrivals[first]))
+    notice("implausible_span", first, span > _PLAUSIBLE_SPAN, span)
+    notice("within_one_second", first, 0 < span < 1, span)
+    notice("implausible_runtimes", longest, middle > _PLAUSIBLE_RUNTIME, middle)
+    notice("tiny_runtimes", longest, len(tasks) > 1 and 0 < runtimes[longest] < 1, float(runtimes[longest]))
+    if tasks.memory_mb is not None:
+        held = sum(column for column in (tasks.cpus, tasks.gpus) if column is not None)
+        much = tasks.memory_mb > _PLAUSIBLE_MEMORY_MB * np.maximum(held, 1.0)
+        audit.notice(
+            "implausible_memory", tasks.where[much], [f"{value:,.6g} MB" for value in tasks.memory_mb[much][:1]]
+        )

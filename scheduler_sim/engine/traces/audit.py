@@ -1,14 +1,25 @@
 """What an import noticed: counted, with the first places, and never silent."""
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
 from scheduler_sim.engine.workload import IntArray, Workload
 
+Places = IntArray | list[int]
+
+READER = 2
+"""Raised when the same file would be read to other numbers; a workload keeps the one that read it."""
+
 SHOWN = 10
 """How many line numbers (or row numbers) are kept of each finding."""
+
+EXAMPLES = 5
+"""How many examples of what was found are kept of each finding."""
+
+_LONGEST_EXAMPLE = 80
 
 REASONS = {
     # Dropped: the task cannot be simulated.
@@ -22,6 +33,7 @@ REASONS = {
     "too_large": "tasks with a number beyond 2**53",
     "never_started": "tasks that never started",
     "job_step": "job steps, which belong to a job that has its own line",
+    "partial_execution": "partial executions of a job that has a line for the whole of it",
     # Repaired: the task is kept with something put right.
     "missing_estimate": (
         "tasks without an estimate, which got their run time as estimate; the import did not keep which ones"
@@ -29,11 +41,18 @@ REASONS = {
     "duplicate_id": "tasks with a number already taken, which get a new one",
     "unusable_id": "tasks whose number is no whole number from 0 to 2**53, which get a new one",
     "unusable_value": "values of optional columns that are negative, not finite or too large, taken as unknown",
+    "unreadable_value": "values of optional columns that are not what the column holds, taken as unknown",
     "gpus_rounded_up": "tasks with more than one GPU and a fraction, which get the next whole number",
     "cpus_taken_as_zero": "GPU tasks whose cores are not known, taken as 0",
+    "gpus_taken_as_zero": "tasks whose GPUs are not known, taken as 0",
+    "intensity_taken_as_zero": "tasks whose compute intensity is not known, taken as 0 (memory bound)",
+    "one_instance": "jobs whose number of instances is not known, taken as 1",
     "unknown_parent": "dependencies on a task that was dropped, or that a swf log leaves out, which are forgotten",
     "ended_while_running": "tasks still running when the log was written, which get the time they had run",
-    # Noticed: nothing was changed.
+    "rejoined_line": "lines whose free text holds the delimiter or a line break, put together again",
+    "requested_taken": "tasks whose allocation is not stated, which get what they requested",
+    "attempt_left_out": "attempts without a start or an end, or that end before they start, left out of the run time",
+    # Noticed: nothing was changed, or in the same way for the whole file.
     "no_estimates": (
         "tasks, which are all, without an estimate: perfect estimates are assumed, and policies that use estimates "
         "(orders by length, easy, conservative, expected finishes) are told the true run times"
@@ -48,19 +67,48 @@ REASONS = {
     "late_clock": "first arrivals after time 0 (the clock of the trace is kept)",
     "larger_than_machine": "tasks larger than the machine that the trace describes",
     "start_before_arrival": "tasks that started before they arrived",
+    "contradicting_duration": "tasks whose duration is not the end minus the start (the duration is kept)",
     "type_without_throughput": "tasks of a job type without a throughput",
+    "one_rate": "tasks of several GPUs whose throughput does not depend on the number of GPUs",
+    "given_duration": "tasks whose run time is the duration that the trace states, no throughput being given",
     "comment_bytes": "comment lines that are not UTF-8",
     "extra_fields": "lines with more fields than the format has, ignored",
+    "zoneless": "datetimes without a time zone, taken as UTC",
+    "minutes_and_seconds": "durations of two parts, taken as minutes and seconds",
+    "one_core": "tasks of a trace without a column for cores, taken as one core each",
+    "partial_without_whole": "partial executions of jobs without a line for the whole, each taken as a task",
+    "unusual_header": "headers that write the size of the machine in an unusual way",
+    "unreadable_header": "headers whose size of the machine cannot be read, taken as not stated",
+    "nodes_as_processors": "headers of MaxNodes that stand in for MaxProcs, which is not stated",
+    "implausible_clock": "first arrivals more than 3,000 years after 1970 (is it another unit? --map takes COLUMN@ms)",
+    "implausible_span": "spans of the arrivals above 20 years (are the times in another unit? --map takes COLUMN@ms)",
+    "within_one_second": "spans of the arrivals below one second (are the times in another unit? --map takes COLUMN@h)",
+    "implausible_runtimes": "median run times above 30 days (are they in another unit? --map takes COLUMN@ms)",
+    "tiny_runtimes": "longest run times below one second (are they in another unit? --map takes COLUMN@h)",
+    "implausible_memory": "tasks with more than 10 TB for each core or GPU (is the memory in another unit?)",
+    "guessed_columns": "columns of a table without a header, named by what they hold",
 }
 """Every finding and what it says to a person."""
 
 
 @dataclass
 class Finding:
-    """How often something was found, and the first places (line or row numbers, from 1, ascending)."""
+    """How often something was found, the first places, and what stood there.
+
+    Attributes:
+        count: how often.
+        places: the first line or row numbers, from 1, ascending.
+        examples: some of what was found, such as the column and its text.
+    """
 
     count: int = 0
     places: list[int] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON types; without examples there is no such key."""
+        found: dict[str, Any] = {"count": self.count, "places": self.places}
+        return found | {"examples": self.examples} if self.examples else found
 
 
 @dataclass
@@ -94,17 +142,17 @@ class Audit:
     processors: int | None = None
     offered_load: float | None = None
 
-    def drop(self, reason: str, places: IntArray | list[int]) -> None:
+    def drop(self, reason: str, places: Places, examples: Iterable[str] = ()) -> None:
         """Count tasks that were left out, at these line numbers."""
-        _count(self.dropped, reason, places)
+        _count(self.dropped, reason, places, examples)
 
-    def repair(self, reason: str, places: IntArray | list[int]) -> None:
+    def repair(self, reason: str, places: Places, examples: Iterable[str] = ()) -> None:
         """Count tasks that were put right, at these line numbers."""
-        _count(self.repaired, reason, places)
+        _count(self.repaired, reason, places, examples)
 
-    def notice(self, reason: str, places: IntArray | list[int]) -> None:
+    def notice(self, reason: str, places: Places, examples: Iterable[str] = ()) -> None:
         """Count tasks that are peculiar, at these line numbers."""
-        _count(self.noticed, reason, places)
+        _count(self.noticed, reason, places, examples)
 
     def measure(self, workload: Workload, processors: int | None) -> None:
         """Fill the load figures from the kept tasks and the machine's size (processors, or None)."""
@@ -119,7 +167,12 @@ class Audit:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain JSON types."""
-        return asdict(self)
+        findings = {
+            kind: {reason: finding.as_json() for reason, finding in getattr(self, kind).items()}
+            for kind in ("dropped", "repaired", "noticed")
+        }
+        figures = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in findings}
+        return {"reader": READER, **figures, **findings}
 
     def sentences(self) -> list[str]:
         """Return the findings as sentences, what was dropped first."""
@@ -129,7 +182,8 @@ class Audit:
                 places = ", ".join(str(place) for place in finding.places)
                 more = " ..." if finding.count > len(finding.places) > 0 else ""
                 where = f" (lines {places}{more})" if places else ""
-                lines.append(f"{title}: {finding.count} {REASONS[reason]}{where}.")
+                what = ": " + ", ".join(finding.examples) if finding.examples else ""
+                lines.append(f"{title}: {finding.count} {REASONS[reason]}{what}{where}.")
         return lines
 
 
@@ -141,7 +195,13 @@ def offered_load(workload: Workload, processors: float) -> float | None:
     return float(np.sum(workload.runtime * workload.cpus)) / (processors * span)
 
 
-def _count(findings: dict[str, Finding], reason: str, places: IntArray | list[int]) -> None:
+def shorten(text: str) -> str:
+    """Return what an audit shows of a text: on one line, and not the whole of a long one."""
+    shown = repr(text)
+    return shown if len(shown) <= _LONGEST_EXAMPLE else shown[: _LONGEST_EXAMPLE - 4] + "...'"
+
+
+def _count(findings: dict[str, Finding], reason: str, places: Places, examples: Iterable[str]) -> None:
     if reason not in REASONS:
         raise RuntimeError(f"The finding {reason} has no text in REASONS.")
     if not len(places):
@@ -149,3 +209,8 @@ def _count(findings: dict[str, Finding], reason: str, places: IntArray | list[in
     finding = findings.setdefault(reason, Finding())
     finding.count += len(places)
     finding.places = sorted(finding.places + [int(place) for place in np.sort(np.asarray(places))[:SHOWN]])[:SHOWN]
+    for example in examples:
+        if len(finding.examples) >= EXAMPLES:
+            break
+        if example and example not in finding.examples:
+            finding.examples.append(example)

@@ -1,24 +1,27 @@
-"""Gavel's job traces (Narayanan et al., OSDI 2020), among them those derived from Microsoft's Philly trace.
+"""Gavel's job traces (Narayanan et al., OSDI 2020), those derived from Microsoft's Philly trace, and Shockwave's.
 
 Tab separated without a header. Older files have 7 fields: job_type, command, num_steps_argument,
 needs_data_dir, total_steps, arrival s, GPUs. Newer ones have 10: job_type, command, working_directory,
-num_steps_argument, needs_data_dir, total_steps, GPUs, priority_weight, SLO (-1 for none), arrival s. They
-hold training steps, not seconds: the run time is steps / throughput of the job type.
+num_steps_argument, needs_data_dir, total_steps, GPUs, priority_weight, SLO (-1 for none), arrival s. Those of
+Shockwave (Zheng et al., NSDI 2023) have 12: a mode (static, accordion, gns) behind the GPUs and a duration in
+seconds behind the SLO. They hold training steps: the run time is steps / throughput of the job type on that many
+GPUs; where no throughput is given, Shockwave's duration is the run time.
 """
 
+import ast
 import json
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.errors import InvalidTrace, unknown_name
 from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
 from scheduler_sim.engine.traces.source import Source
-from scheduler_sim.engine.traces.table import read_table
-from scheduler_sim.engine.workload import Labels
+from scheduler_sim.engine.traces.table import Table, read_table
+from scheduler_sim.engine.workload import FloatArray, Labels
 
 OLDER = ["job_type", "command", "num_steps_argument", "needs_data_dir", "total_steps", "arrival", "gpus"]
 NEWER = [
@@ -35,8 +38,14 @@ NEWER = [
 ]
 
 
+SHOCKWAVE = [*NEWER[:7], "mode", *NEWER[7:9], "duration", "arrival"]
+_LAYOUTS = {len(layout): layout for layout in (OLDER, NEWER, SHOCKWAVE)}
+_ALONE = "null"
+"""What Gavel's tables call a job that shares its GPUs with no other."""
+
+
 def recognises(head: list[str]) -> bool:
-    """Tell a Gavel trace by its 7 or 10 tab-separated fields with a number of steps in the known place."""
+    """Tell a Gavel trace by its 7, 10 or 12 tab-separated fields with a number of steps in the known place."""
     names = _layout(head)
     return names is not None and head[0].split("\t")[names.index("total_steps")].strip().isdigit()
 
@@ -45,9 +54,14 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     """Parse a Gavel trace; the job type becomes the task's group.
 
     Raises:
-        InvalidTrace: neither `steps_per_second` nor `throughputs` is given, or they are not above 0.
+        InvalidTrace: neither `steps_per_second` nor `throughputs` is given and the trace states no durations, or
+            they are not above 0.
     """
-    if options.steps_per_second is None and not options.throughputs:
+    layout = _layout(source.head(1))
+    if layout is None:
+        raise InvalidTrace(f"{source.name} is no Gavel trace: its lines do not have 7, 10 or 12 tab-separated fields.")
+    rated = options.steps_per_second is not None or bool(options.throughputs)
+    if not rated and "duration" not in layout:
         raise InvalidTrace(
             f"{source.name} is a Gavel trace, which holds training steps and not seconds: "
             "give --steps-per-second or a table of throughputs."
@@ -57,15 +71,15 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         given.append(options.steps_per_second)
     if not all(np.isfinite(rate) and rate > 0 for rate in given):
         raise InvalidTrace("Steps per second must be finite and above 0.")
-    layout = _layout(source.head(1))
-    if layout is None:
-        raise InvalidTrace(f"{source.name} is no Gavel trace: its lines do not have 7 or 10 tab-separated fields.")
     table = read_table(source, audit, delimiter="\t", header=layout, quoted=False)
     types = Labels.from_texts(table.texts("job_type"))
-    rates = np.array([_rate(name, options) for name in types.names])
-    audit.notice("type_without_throughput", table.where[np.isnan(rates[types.codes])])
-    arrivals = table.numbers("arrival")
-    runtimes = table.numbers("total_steps") / rates[types.codes]
+    gpus = table.numbers("gpus")
+    if rated:
+        runtimes = table.numbers("total_steps", needed=True) / _rates(table, types, gpus, options, audit)
+    else:
+        runtimes = table.numbers("duration", needed=True, measures="runtime")
+        audit.notice("given_duration", table.where)
+    arrivals = table.numbers("arrival", needed=True)
     deadlines = None
     if "slo" in table:
         slo = table.numbers("slo")
@@ -74,46 +88,109 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         where=table.where,
         arrival_time=arrivals,
         runtime=runtimes,
-        gpus=table.numbers("gpus"),
+        gpus=gpus,
         group=types,
         deadline_time=deadlines,
     )
     return Reading(tasks=table.finish(tasks, audit))
 
 
-def read_throughputs(path: str | Path) -> dict[str, float]:
-    """Read steps a second by job type from a JSON object.
+def read_throughputs(path: str | Path, worker_type: str | None = None) -> dict[str, float]:
+    """Read steps a second from JSON: an object by job type, or Gavel's own tables.
+
+    Gavel's are nested: by worker type, by `('job type', number of GPUs)`, by what shares the GPUs, `null` for
+    nothing. Of those the entries that share nothing are kept, as `('job type', 4)`; a rate of 0 means that the
+    job does not fit and is left out.
+
+    Args:
+        path: the file.
+        worker_type: the worker type of a nested table; it may be left out where there is one.
 
     Raises:
-        InvalidTrace: no such file, not JSON, or not an object of numbers.
+        InvalidTrace: no such file, not JSON, neither of the two shapes, or a worker type that is not there, not
+            named among several, or named for a table without any.
     """
     try:
         table = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidTrace(f"The throughputs {path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidTrace(f"The throughputs {path} are not JSON: {error}.") from error
-    if not isinstance(table, Mapping) or not all(
-        isinstance(rate, int | float) and not isinstance(rate, bool) for rate in table.values()
-    ):
-        raise InvalidTrace(f"The throughputs {path} must be an object of steps a second by job type.")
+    if isinstance(table, dict) and table and all(isinstance(rates, dict) for rates in table.values()):
+        return _nested(path, table, worker_type)
+    if not isinstance(table, dict) or not all(map(_is_rate, table.values())):
+        raise InvalidTrace(
+            f"The throughputs {path} must be an object of steps a second by job type, or Gavel's own by worker type."
+        )
+    if worker_type is not None:
+        raise InvalidTrace(f"The throughputs {path} name no worker types, so {worker_type!r} has no meaning.")
     return {str(name): float(rate) for name, rate in table.items()}
 
 
+def _nested(path: str | Path, table: dict[str, Any], worker_type: str | None) -> dict[str, float]:
+    if worker_type is None and len(table) > 1:
+        raise InvalidTrace(f"The throughputs {path} are of {', '.join(table)}; name one of them with --worker-type.")
+    chosen = worker_type if worker_type is not None else next(iter(table))
+    if chosen not in table:
+        raise InvalidTrace(unknown_name("worker type", chosen, list(table)))
+    found = {}
+    for name, shared in table[chosen].items():
+        key = _job_key(name)
+        rate = shared.get(_ALONE) if isinstance(shared, dict) else None
+        if key is None or not _is_rate(rate):
+            raise InvalidTrace(
+                f"The throughputs {path} hold {name!r}, where \"('job type', GPUs)\" with the rate of "
+                f"{_ALONE!r} is expected."
+            )
+        if rate > 0:
+            found[key] = float(rate)
+    return found
+
+
+def _is_rate(rate: Any) -> bool:
+    return isinstance(rate, int | float) and not isinstance(rate, bool)
+
+
+def _job_key(name: str) -> str | None:
+    """Return the notation of a job type on a number of GPUs, however it is spaced and quoted; None for other text."""
+    try:
+        pair = ast.literal_eval(name)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], int)):
+        return None
+    return repr(pair)
+
+
 def _layout(head: list[str]) -> list[str] | None:
-    return {len(OLDER): OLDER, len(NEWER): NEWER}.get(head[0].count("\t") + 1)
+    return _LAYOUTS.get(head[0].rstrip("\r\n").count("\t") + 1)
 
 
-def _rate(job_type: str, options: ReadOptions) -> float:
-    if options.throughputs and job_type in options.throughputs:
-        return options.throughputs[job_type]
-    return np.nan if options.steps_per_second is None else options.steps_per_second
+def _rates(table: Table, types: Labels, gpus: FloatArray, options: ReadOptions, audit: Audit) -> FloatArray:
+    """Return steps a second for each task, NaN where there is no throughput for it."""
+    throughputs = options.throughputs or {}
+    otherwise = np.nan if options.steps_per_second is None else options.steps_per_second
+    rates = np.full(len(table), np.nan)
+    flat = np.zeros(len(table), bool)
+    for row, (name, count) in enumerate(zip(types.texts().tolist(), gpus.tolist(), strict=True)):
+        key = repr((name, int(count))) if np.isfinite(count) else ""
+        flat[row] = key not in throughputs
+        rates[row] = throughputs[key] if key in throughputs else throughputs.get(name, otherwise)
+    missing = np.isnan(rates)
+    examples = [
+        f"{name} on {count:g} GPUs"
+        for name, count, lacks in zip(types.texts().tolist(), gpus.tolist(), missing.tolist(), strict=True)
+        if lacks
+    ]
+    audit.notice("type_without_throughput", table.where[missing], examples)
+    audit.notice("one_rate", table.where[flat & ~missing & (gpus > 1)])
+    return rates
 
 
 GAVEL = register(
     TraceFormat(
         name="gavel",
-        description="Gavel's job traces, older (7 fields) and newer (10 fields); needs a throughput",
+        description="Gavel's job traces, of 7, 10 or (Shockwave) 12 fields; needs throughputs",
         recognises=recognises,
         read=read,
         options=frozenset({"steps_per_second", "throughputs"}),

@@ -14,20 +14,23 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from scheduler_sim.engine.errors import InvalidTrace, unknown_name
-from scheduler_sim.engine.traces.assemble import RawTasks
+from scheduler_sim.engine.traces.assemble import RawTasks, identifier
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
 from scheduler_sim.engine.traces.source import MAX_BYTES, Source
 from scheduler_sim.engine.traces.table import (
     MICROSECONDS,
+    UNKNOWN,
     Table,
     as_objects,
     column_names,
     first_moment,
     read_table,
     seconds_since,
+    table_delimiter,
 )
-from scheduler_sim.engine.workload import BoolArray, FloatArray, Labels
+from scheduler_sim.engine.traces.units import Scale, split_unit
+from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, Labels
 
 NUMBERS = (
     "runtime",
@@ -45,20 +48,28 @@ OTHERS = ("task_id", "external_id", "dependencies", "kind")
 COLUMNS = (*TIMES, *NUMBERS, *TEXTS, *OTHERS)
 """What a column may be mapped to. `finish_time` with `recorded_start_time` stands in for a missing runtime."""
 
-_DELIMITERS = ",;\t|"
-_WHOLE = re.compile(r"-?\d+")
+_IDENTIFIERS = ("task_id", "external_id", "dependencies")
+_PARENTS = re.compile(r"[\s,;|]+")
 
 
 def recognises(head: list[str]) -> bool:
     """Tell a table by a header of several fields, none of them a number."""
-    names = column_names(head, _delimiter(head))
+    names = column_names(head, table_delimiter(head[0]))
     return len(names) > 1 and not any(re.fullmatch(r"[-+.\d]+", name) for name in names)
 
 
 def read_csv(source: Source, options: ReadOptions, audit: Audit) -> Reading:
-    """Parse delimited text with a header; the delimiter is the commonest of comma, semicolon, tab and bar."""
-    table = read_table(source, audit, delimiter=_delimiter(source.head(1)))
-    return Reading(tasks=_tasks(_mapped(table, options), audit))
+    """Parse delimited text; the delimiter is the commonest of comma, semicolon, tab and bar in the first line.
+
+    With `header` the first line is a task already, unless it holds those very names.
+    """
+    first = source.head(1)[0]
+    header = options.header
+    delimiter = table_delimiter(first, len(header) if header is not None else None)
+    if header is not None and column_names([first], delimiter)[: len(header)] == list(header):
+        header = None
+    table = read_table(source, audit, delimiter=delimiter, header=header)
+    return Reading(tasks=_tasks(*_mapped(table, options), audit))
 
 
 def read_parquet(source: Source, options: ReadOptions, audit: Audit) -> Reading:
@@ -72,22 +83,27 @@ def read_parquet(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         groups = (file.metadata.row_group(index).total_byte_size for index in range(file.metadata.num_row_groups))
         if sum(groups) > MAX_BYTES:
             raise InvalidTrace(f"{source.name} expands to more than the limit of {MAX_BYTES:,} bytes.")
-        wanted = set(COLUMNS) | set((options.columns or {}).values())
+        given = (options.columns or {}).values()
+        wanted = set(COLUMNS) | set(given) | {name.rpartition("@")[0].strip() for name in given}
         names = [name for name in file.schema_arrow.names if name in wanted]
         found = file.read(columns=names)
     except (pa.ArrowException, OSError) as error:
         raise InvalidTrace(f"{source.name} is a damaged parquet file.") from error
     audit.read = found.num_rows
+    # Identifiers are kept digit by digit: a double holds no number beyond 2**53 exactly.
+    exact = {column for wanted, column in (options.columns or {}).items() if wanted in _IDENTIFIERS} | set(_IDENTIFIERS)
     table = Table(
         name=source.name,
         where=np.arange(1, found.num_rows + 1, dtype=np.int64),
-        columns={name: _column(found.column(name)) for name in names},
+        columns={name: _column(found.column(name), exact=name in exact) for name in names},
     )
-    return Reading(tasks=_tasks(_mapped(table, options, file.schema_arrow.names), audit))
+    return Reading(tasks=_tasks(*_mapped(table, options, file.schema_arrow.names), audit))
 
 
-def _column(values: Any) -> npt.NDArray[Any]:
+def _column(values: Any, *, exact: bool) -> npt.NDArray[Any]:
     kind = values.type
+    if exact:
+        return as_objects(["" if value is None else value for value in values.to_pylist()])
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return np.asarray(values.cast(pa.timestamp("us")).to_numpy(), "datetime64[us]")
     if pa.types.is_duration(kind):
@@ -97,15 +113,17 @@ def _column(values: Any) -> npt.NDArray[Any]:
     return as_objects(["" if value is None else value for value in values.to_pylist()])
 
 
-def _mapped(table: Table, options: ReadOptions, present: Sequence[str] | None = None) -> Table:
-    """Rename the columns as asked and refuse names that do not exist."""
+def _mapped(
+    table: Table, options: ReadOptions, present: Sequence[str] | None = None
+) -> tuple[Table, dict[str, Scale | None]]:
+    """Rename the columns as asked, refuse names that do not exist, and give the units by workload column."""
     present = list(present or table.columns)
-    mapping = dict(options.columns or {})
-    for wanted, given in mapping.items():
+    mapping: dict[str, str] = {}
+    scales: dict[str, Scale | None] = {}
+    for wanted, given in (options.columns or {}).items():
         if wanted not in COLUMNS:
             raise InvalidTrace(unknown_name("workload column", wanted, list(COLUMNS)))
-        if given not in table.columns:
-            raise InvalidTrace(unknown_name(f"column of {table.name}", given, present))
+        mapping[wanted], scales[wanted] = split_unit(wanted, given, table.name, present)
     columns = {name: column for name, column in table.columns.items() if name in COLUMNS and name not in mapping}
     columns |= {wanted: table.columns[given] for wanted, given in mapping.items()}
     missing = [name for name in ("arrival_time", "runtime") if name not in columns]
@@ -116,35 +134,40 @@ def _mapped(table: Table, options: ReadOptions, present: Sequence[str] | None = 
             f"{table.name} has no column for {' and '.join(missing)}; name it with --map, as in "
             f"--map {missing[0]}=COLUMN (it has {', '.join(present)})."
         )
-    return Table(name=table.name, where=table.where, columns=columns)
+    return Table(name=table.name, where=table.where, columns=columns, titles=mapping), scales
 
 
-def _tasks(table: Table, audit: Audit) -> RawTasks:
-    arrivals, dated = table.times("arrival_time")
+def _tasks(table: Table, scales: dict[str, Scale | None], audit: Audit) -> RawTasks:
+    arrivals, dated = table.times("arrival_time", needed=True, scale=scales.get("arrival_time"))
+    if dated and scales.get("arrival_time") is not None:
+        raise InvalidTrace(f"{table.title('arrival_time')} holds datetimes, which have no unit.")
     origin = first_moment(arrivals)
 
     def instants(name: str) -> FloatArray | None:
         if name not in table:
             return None
-        moments, also_dated = table.times(name)
+        moments, also_dated = table.times(name, scale=scales.get(name))
         if also_dated != dated and not np.isnan(moments).all():
             raise InvalidTrace(f"{table.name} mixes datetimes and numbers: arrival_time and {name} must be alike.")
         return seconds_since(origin, moments) if dated else moments
 
-    def numbers(name: str) -> FloatArray | None:
-        return table.numbers(name) if name in table else None
+    def numbers(name: str, *, needed: bool = False) -> FloatArray | None:
+        return table.numbers(name, needed=needed, scale=scales.get(name)) if name in table else None
 
     def labels(name: str) -> Labels | None:
         return Labels.from_texts(table.texts(name)) if name in table else None
 
-    started, finished, runtimes = instants("recorded_start_time"), instants("finish_time"), numbers("runtime")
+    started, finished = instants("recorded_start_time"), instants("finish_time")
+    runtimes = numbers("runtime", needed=True)
     if runtimes is None:
         runtimes = np.asarray(finished) - np.asarray(started)
+    numbered, texts = _task_numbers(table)
     tasks = RawTasks(
         where=table.where,
         arrival_time=seconds_since(origin, arrivals) if dated else arrivals,
         runtime=runtimes,
-        task_id=numbers("task_id"),
+        task_id=numbered,
+        id_text=texts,
         duration_estimate=numbers("duration_estimate"),
         size=numbers("size"),
         compute_intensity=numbers("compute_intensity"),
@@ -159,38 +182,65 @@ def _tasks(table: Table, audit: Audit) -> RawTasks:
         deadline_time=instants("deadline_time"),
         predicted_duration=numbers("predicted_duration"),
         recorded_start_time=started,
+        recorded_end_time=finished,
         external_id=table.texts("external_id") if "external_id" in table else None,
         dependencies=_dependencies(table),
     )
     return table.finish(tasks, audit)
 
 
+def _task_numbers(table: Table) -> tuple[FloatArray | None, npt.NDArray[np.object_] | None]:
+    """Return the tasks' numbers, NaN where they are none from 0 to 2**53, and then also their texts."""
+    if "task_id" not in table:
+        return None, None
+    texts = table.texts("task_id")
+    found = [identifier(text) for text in texts.tolist()]
+    numbers = [float(name) if isinstance(name, int) and abs(name) <= LARGEST_INTEGER else np.nan for name in found]
+    return np.array(numbers, np.float64), texts if np.isnan(numbers).any() else None
+
+
 def _hybrid(table: Table) -> BoolArray | None:
     if "kind" not in table:
         return None
-    kinds = table.texts("kind")
-    table.broken |= np.array([kind not in ("", "rigid", "hybrid") for kind in kinds], bool)
+    kinds = table.texts("kind").tolist()
+    for row, kind in enumerate(kinds):
+        if kind not in ("", "rigid", "hybrid"):
+            table.fault(row, "kind", kind, needed=True)
     return np.array([kind == "hybrid" for kind in kinds], bool)
 
 
-def _dependencies(table: Table) -> list[list[int]] | None:
-    """Read parents as whole numbers in any notation: `[1, 2]`, `1;2`, `1 2`."""
+def _dependencies(table: Table) -> list[list[int | str]] | None:
+    """Read parents in any notation: `[1, 2]`, `1;2`, `1 2`, `1.0`, `['a', 'b']`, or the one identifier as it is."""
     if "dependencies" not in table:
         return None
-    return [[int(number) for number in _WHOLE.findall(text)] for text in table.texts("dependencies")]
-
-
-def _delimiter(head: list[str]) -> str:
-    return max(_DELIMITERS, key=head[0].count)
+    whole = set()
+    for column in ("task_id", "external_id"):
+        if column in table:
+            whole |= {text for text in table.texts(column).tolist() if _PARENTS.search(text)}
+    found: list[list[int | str]] = []
+    for values in table.columns["dependencies"].tolist():
+        if isinstance(values, str) and values.isascii() and values.isdecimal():
+            found.append([int(values)])
+            continue
+        parts = values if isinstance(values, list) else [values]
+        parents: list[int | str] = []
+        for part in parts:
+            text = "" if part is None else str(part).strip()
+            pieces = [text] if text in whole else _PARENTS.split(text.strip("[](){}"))
+            named = (piece.strip("'\" ") for piece in pieces)
+            parents.extend(identifier(name) for name in named if name.lower() not in UNKNOWN)
+        found.append(parents)
+    return found
 
 
 CSV = register(
     TraceFormat(
         name="csv",
-        description="any csv with a header; columns by name or --map",
+        description="any csv; columns by name or --map, without a header line by --columns",
         recognises=recognises,
         read=read_csv,
-        options=frozenset({"columns"}),
+        options=frozenset({"columns", "header"}),
+        mappable=frozenset(COLUMNS),
     )
 )
 PARQUET = register(
@@ -200,5 +250,6 @@ PARQUET = register(
         recognises=lambda _head: False,
         read=read_parquet,
         options=frozenset({"columns"}),
+        mappable=frozenset(COLUMNS),
     )
 )

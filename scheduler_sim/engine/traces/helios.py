@@ -32,28 +32,29 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
     """
     table = read_table(source, audit, delimiter=",")
     table.require("job_id", "gpu_num", "cpu_num", "submit_time", "start_time", "duration")
-    submitted, dated = table.times("submit_time")
+    submitted, dated = table.times("submit_time", needed=True)
     started, _ = table.times("start_time")
-    runtimes = table.numbers("duration")
+    ended = table.times("end_time")[0] if "end_time" in table else np.full(len(table), np.nan)
     scale = MICROSECONDS if dated else 1.0
-    if "end_time" in table:
-        runtimes = np.where(np.isnan(runtimes), (table.times("end_time")[0] - started) / scale, runtimes)
+    runtimes = table.numbers("duration", needed=True, measures="runtime")
+    runtimes = np.where(np.isnan(runtimes), (ended - started) / scale, runtimes)
     origin = first_moment(submitted)
     idle = np.isnan(started) & ~table.broken
     tasks = RawTasks(
         where=table.where,
         arrival_time=seconds_since(origin, submitted) if dated else submitted,
         runtime=runtimes,
-        cpus=table.numbers("cpu_num"),
-        gpus=table.numbers("gpu_num"),
+        cpus=table.numbers("cpu_num", measures="cpus"),
+        gpus=table.numbers("gpu_num", measures="gpus"),
         user=Labels.from_texts(table.texts("user")) if "user" in table else None,
         queue=Labels.from_texts(table.texts("vc")) if "vc" in table else None,
         recorded_start_time=seconds_since(origin, started) if dated else started,
+        recorded_end_time=seconds_since(origin, ended) if dated else ended,
         external_id=table.texts("job_id"),
     )
-    audit.drop("never_started", table.where[idle & ~table.broken])
-    audit.drop("broken_line", table.where[table.broken])
-    return Reading(tasks=tasks.take(~idle & ~table.broken))
+    idle &= ~table.broken
+    audit.drop("never_started", table.where[idle])
+    return Reading(tasks=table.finish(tasks, audit, idle))
 
 
 HELIOS = register(

@@ -30,7 +30,7 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
     """
     table = read_table(source, audit, delimiter=",")
     table.require(*_NEEDED)
-    created, deleted = table.numbers("creation_time"), table.numbers("deletion_time")
+    created, deleted = (table.numbers(name, needed=True) for name in ("creation_time", "deletion_time"))
     unknown = np.full(len(table), np.nan)
     scheduled = table.numbers("scheduled_time") if "scheduled_time" in table else unknown
     count, share = table.numbers("num_gpu"), table.numbers("gpu_milli")

@@ -24,7 +24,9 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
     table = read_table(source, audit, delimiter=",")
     table.require("job_id", "num_inst", "submit_time", "num_cpu", "num_gpu", "duration")
     instances = table.numbers("num_inst")
-    instances = np.where(np.isnan(instances), 1.0, instances)
+    unknown = np.isnan(instances)
+    audit.repair("one_instance", table.where[unknown])
+    instances = np.where(unknown, 1.0, instances)
     gpus = table.numbers("num_gpu") * instances
     types = None
     if "gpu_type" in table:
@@ -34,8 +36,8 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
         )
     tasks = RawTasks(
         where=table.where,
-        arrival_time=table.numbers("submit_time"),
-        runtime=table.numbers("duration"),
+        arrival_time=table.numbers("submit_time", needed=True),
+        runtime=table.numbers("duration", needed=True, measures="runtime"),
         cpus=table.numbers("num_cpu") * instances,
         gpus=gpus,
         gpu_type=types,

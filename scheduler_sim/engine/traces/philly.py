@@ -26,9 +26,12 @@ def recognises(head: list[str]) -> bool:
 def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
     """Parse a Philly log; line numbers in the audit are positions in the list, from 1.
 
-    The run time is the sum over attempts of end minus start, the GPUs the most that any attempt held. A
-    job without an attempt that started is dropped as never started; one with an attempt that has not ended
-    has no known run time. Time 0 is the first submission; the virtual cluster becomes the queue.
+    The run time is the sum over attempts of end minus start, the GPUs the most that any attempt held. Attempts
+    that are errors of the log (no start, no end although another follows, an end before the start) are left out
+    of the sum and counted. A job whose last attempt has a start and no end was still running when the log was
+    taken: its run time is not known. A job without any attempt of known length never started, unless an attempt
+    was left out: then its run time is not known. Time 0 is the first submission; the virtual cluster becomes the
+    queue.
     """
     try:
         jobs = json.loads(source.text())
@@ -53,18 +56,31 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
             key: as_objects([job.get(key) for _, job in sound]) for key in ("submitted_time", "vc", "jobid", "user")
         },
     )
-    submitted, dated = table.times("submitted_time")
-    started, ended = times.times("start_time")[0], times.times("end_time")[0]
+    submitted, dated = table.times("submitted_time", needed=True)
+    started, ended = times.times("start_time", needed=True)[0], times.times("end_time", needed=True)[0]
+    # A text that is no datetime breaks the job.
     table.broken[owners[times.broken]] = True
-    ran = ~np.isnan(started)
+    last = np.zeros(len(owners), bool)
+    last[np.flatnonzero(np.append(owners[1:] != owners[:-1], True))[: len(owners)]] = True
+    with np.errstate(invalid="ignore"):
+        running = ~np.isnan(started) & np.isnan(ended) & last
+        ran = ended >= started
+    wrong = ~ran & ~running & ~times.broken
     runtimes = np.zeros(len(sound))
     np.add.at(runtimes, owners[ran], (ended - started)[ran])
+    runtimes[owners[running]] = np.nan
     first_start = np.full(len(sound), np.inf)
-    np.minimum.at(first_start, owners[ran], started[ran])
+    np.minimum.at(first_start, owners[ran | running], started[ran | running])
     gpus = np.zeros(len(sound))
     np.maximum.at(gpus, owners, np.array([_gpus(attempt) for _, attempt in attempts], np.float64))
-    idle = np.isinf(first_start)
-    first_start[idle] = np.nan
+    idle = np.isinf(first_start) & ~table.broken
+    first_start[np.isinf(first_start)] = np.nan
+    in_error = np.zeros(len(sound), bool)
+    in_error[owners[wrong]] = True
+    runtimes[idle & in_error] = np.nan
+    idle &= ~in_error
+    repaired = wrong & ~np.isnan(runtimes[owners]) & ~table.broken[owners]
+    audit.repair("attempt_left_out", table.where[owners[repaired]])
     origin = first_moment(submitted)
     tasks = RawTasks(
         where=table.where,
@@ -76,9 +92,8 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
         recorded_start_time=seconds_since(origin, first_start) if dated else first_start,
         external_id=table.texts("jobid"),
     )
-    audit.drop("never_started", table.where[idle & ~table.broken])
-    audit.drop("broken_line", table.where[table.broken])
-    return Reading(tasks=tasks.take(~idle & ~table.broken))
+    audit.drop("never_started", table.where[idle])
+    return Reading(tasks=table.finish(tasks, audit, idle))
 
 
 def _is_job(job: Any) -> bool:

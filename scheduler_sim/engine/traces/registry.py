@@ -11,6 +11,7 @@ from scheduler_sim.engine.errors import InvalidTrace, unknown_name
 from scheduler_sim.engine.traces.assemble import RawTasks, assemble
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.source import MAX_BYTES, Source, open_source
+from scheduler_sim.engine.traces.table import table_delimiter
 from scheduler_sim.engine.workload import Workload
 
 
@@ -20,13 +21,16 @@ class ReadOptions:
 
     Attributes:
         columns: for csv and parquet: the workload's column by its name in the file, e.g.
-            `{"arrival_time": "submitted"}`.
+            `{"arrival_time": "submitted"}`; a unit may follow, as in `submitted@ms`. `sacct` takes some of them.
+        header: for tables: the names of the columns of a file without a header line.
         preceding_jobs: SWF: take field 17 as a dependency.
         steps_per_second: Gavel: one throughput for all job types, training steps a second.
-        throughputs: Gavel: steps a second by job type.
+        throughputs: Gavel: steps a second by job type, or by job type and number of GPUs in Gavel's own
+            notation, `('job type', 4)`.
     """
 
     columns: Mapping[str, str] | None = None
+    header: tuple[str, ...] | None = None
     preceding_jobs: bool = False
     steps_per_second: float | None = None
     throughputs: Mapping[str, float] | None = None
@@ -57,6 +61,7 @@ class TraceFormat:
         recognises: tells from the first lines (non-blank, decoded) whether a text is of this format.
         read: parses a source, counting into the audit what it leaves out.
         options: the names of the `ReadOptions` it understands.
+        mappable: the workload's columns that its `columns` may name.
     """
 
     name: str
@@ -64,6 +69,7 @@ class TraceFormat:
     recognises: Callable[[list[str]], bool]
     read: Callable[[Source, ReadOptions, Audit], Reading]
     options: frozenset[str] = frozenset()
+    mappable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ def read_trace(
 ) -> Trace:
     """Read a trace file, or an open binary stream, into a workload with its audit.
 
-    The format is found by content when it is not given; gzip is transparent. The trace keeps its own
+    The format is found by content when it is not given; packed files are unpacked. The trace keeps its own
     clock; where it holds datetimes, time 0 is the first arrival.
 
     Args:
@@ -127,18 +133,20 @@ def read_trace(
         InvalidWorkload: dependencies that are circular, a task's own, or on tasks that the trace does not hold.
     """
     source = open_source(file, name=name, max_bytes=max_bytes)
-    return read_source(source, choose_format(source, format), options)
+    return read_source(source, choose_format(source, format, options), options)
 
 
-def choose_format(source: Source, name: str | None = None) -> TraceFormat:
-    """Return the format called `name`, or without a name the one that the content shows.
+def choose_format(source: Source, name: str | None = None, options: ReadOptions | None = None) -> TraceFormat:
+    """Return the format called `name`, or without a name the one that the content and the options show.
+
+    A table of a known kind whose columns are mapped in a way that its format does not understand is read as csv.
 
     Raises:
         InvalidTrace: an unknown name, or content that no format recognises.
     """
     if name is not None and name not in FORMATS:
         raise InvalidTrace(unknown_name("trace format", name, list(FORMATS)))
-    chosen = FORMATS[name] if name is not None else recognise(source)
+    chosen = FORMATS[name] if name is not None else recognise(source, options)
     if chosen is None:
         raise InvalidTrace(
             f"The format of {source.name} is not recognised; name it with --format ({', '.join(FORMATS)})."
@@ -149,12 +157,18 @@ def choose_format(source: Source, name: str | None = None) -> TraceFormat:
     return chosen
 
 
-def recognise(source: Source) -> TraceFormat | None:
-    """Return the first format that recognises the content, None where none does."""
+def recognise(source: Source, options: ReadOptions | None = None) -> TraceFormat | None:
+    """Return the first format that recognises the content (or the header given for it), None where none does."""
     if source.is_parquet:
         return FORMATS["parquet"]
-    head = source.head(1)
-    return next((trace_format for trace_format in FORMATS.values() if trace_format.recognises(head)), None)
+    head = source.head(2)
+    if options is not None and options.header is not None:
+        head = [table_delimiter(head[0], len(options.header)).join(options.header), *head]
+    found = [trace_format for trace_format in FORMATS.values() if trace_format.recognises(head)]
+    mapped = set(options.columns or ()) if options is not None else set()
+    if found and not mapped <= found[0].mappable and FORMATS["csv"] in found:
+        return FORMATS["csv"]
+    return found[0] if found else None
 
 
 def read_source(source: Source, trace_format: TraceFormat, options: ReadOptions | None = None) -> Trace:
@@ -162,7 +176,7 @@ def read_source(source: Source, trace_format: TraceFormat, options: ReadOptions 
     options = options or ReadOptions()
     for option in fields(options):
         if getattr(options, option.name) != option.default and option.name not in trace_format.options:
-            raise InvalidTrace(f"The option {option.name} has no meaning for the format {trace_format.name}.")
+            raise InvalidTrace(f"The option {flag_of(option.name)} has no meaning for the format {trace_format.name}.")
     audit = Audit()
     reading = trace_format.read(source, options, audit)
     workload = assemble(source.name, reading.tasks, audit, reading.processors)
@@ -177,6 +191,11 @@ def read_source(source: Source, trace_format: TraceFormat, options: ReadOptions 
     )
 
 
+def flag_of(option: str) -> str:
+    """Return what the command calls an option of `ReadOptions`."""
+    return {"columns": "--map", "header": "--columns"}.get(option, f"--{option.replace('_', '-')}")
+
+
 def fingerprint(source: Source, trace_format: TraceFormat, options: ReadOptions | None = None) -> str:
     """Return a hash that is equal for the same file read in the same way.
 
@@ -184,7 +203,7 @@ def fingerprint(source: Source, trace_format: TraceFormat, options: ReadOptions 
     compared with what `sha256sum` prints.
     """
     options = options or ReadOptions()
-    if recognise(source) is trace_format and options == ReadOptions():
+    if options == ReadOptions() and recognise(source) is trace_format:
         return source.sha256
     way = json.dumps([source.sha256, trace_format.name, asdict(options)], sort_keys=True)
     return hashlib.sha256(way.encode()).hexdigest()

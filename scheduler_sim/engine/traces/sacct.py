@@ -1,124 +1,348 @@
-"""Slurm's accounting as sacct prints it.
+"""Slurm's accounting as sacct prints it with `-P` (or `-p`), in any order of columns and with any delimiter.
 
-`sacct -P -o JobID,User,Submit,Start,End,ElapsedRaw,TimelimitRaw,AllocCPUS,ReqMem,AllocTRES,State`
+A column of a job is taken from the first of these that there is and that is known:
 
-Pipe separated with a header; the columns are found by name, and User, ReqMem, AllocTRES, TimelimitRaw,
-Partition and Account may be missing. TimelimitRaw counts minutes, memory is in MiB (K, M, G, T).
+- arrival: Submit; start: Start; end: End. Numbers are seconds since 1970 (`SLURM_TIME_FORMAT=%s`).
+- run time: ElapsedRaw (s), Elapsed (D-HH:MM:SS), End - Start.
+- estimate: TimelimitRaw (min), Timelimit (D-HH:MM:SS, or minutes).
+- cores: AllocCPUS, NCPUS, AllocTRES; else ReqCPUS, ReqTRES. GPUs: AllocTRES, AllocGRES; else ReqTRES, ReqGRES.
+- memory: AllocTRES; else ReqMem (K, M, G, T, P; `c` for each core, `n` for each node), ReqTRES.
 """
 
 import re
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.clock import clock_seconds
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
+from scheduler_sim.engine.traces.sacct_lines import find_layout, read_lines
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import (
+    MICROSECONDS,
     Table,
     as_objects,
-    column_names,
     first_moment,
-    read_table,
+    is_number,
     seconds_since,
 )
-from scheduler_sim.engine.workload import FloatArray, Labels
+from scheduler_sim.engine.traces.units import TIME, Scale, quantity, split_unit
+from scheduler_sim.engine.workload import BoolArray, FloatArray, Labels
 
-_GPU = re.compile(r"(?:^|,)gres/gpu=(\d+)")
-_TYPED_GPU = re.compile(r"(?:^|,)gres/gpu:([^=,]+)=(\d+)")
-_TRES_MEMORY = re.compile(r"(?:^|,)mem=([\d.]+)([KMGTP]?)")
-_NODES = re.compile(r"(?:^|,)node=(\d+)")
-_REQUESTED_MEMORY = re.compile(r"([\d.]+)([KMGTP]?)([nc]?)$")
-_MB = {"K": 1 / 1024, "": 1.0, "M": 1.0, "G": 1024.0, "T": 1024.0**2, "P": 1024.0**3}
-_SECONDS_PER_MINUTE = 60.0
+COMMAND = (
+    "SLURM_TIME_FORMAT=%s sacct -a -X -P -S START -E END -o JobIDRaw,JobID,User,Account,Partition,Submit,Start,End,"
+    "ElapsedRaw,TimelimitRaw,AllocCPUS,AllocNodes,ReqMem,AllocTRES,NodeList,State"
+)
+"""The call whose output is read without guesses."""
+
+_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "arrival_time": ("Submit",),
+    "recorded_start_time": ("Start",),
+    "finish_time": ("End",),
+    "runtime": ("ElapsedRaw", "Elapsed"),
+    "duration_estimate": ("TimelimitRaw", "Timelimit"),
+    "cpus": ("AllocCPUS", "NCPUS"),
+    "user": ("User",),
+    "group": ("Account", "Group"),
+    "queue": ("Partition",),
+}
+"""Columns of the workload and the columns they are read from; `--map` names another."""
+
+_NEEDED = ("arrival_time", "recorded_start_time", "runtime")
+_NO_LIMIT = frozenset({"unlimited", "partition_limit", "invalid", "infinite"})
+_NEVER_RAN = ("PENDING", "CANCELLED", "DEADLINE", "REVOKED", "BOOT_FAIL")
+_TRES = re.compile(r"(?:^|,)(?:gres/)?([\w-]+)(?::([^=,]+))?=([^,]*)")
+_GRES = re.compile(r"(?:^|,)(?:gres[:/])?gpu(?::([A-Za-z][^:,(]*))?[:=](\d+)")
+_REQUESTED_MEMORY = re.compile(r"([\d.]+[KMGTP]?)([nc]?)", re.IGNORECASE)
 
 
 def recognises(head: list[str]) -> bool:
-    """Tell sacct's output by its header."""
-    return {"JobID", "Submit", "ElapsedRaw"} <= set(column_names(head, "|"))
+    """Tell sacct's output by its header, its table of fixed width by the line below, its JSON by the first key."""
+    if head[0].lstrip().startswith("{"):
+        return len(head) > 1 and head[1].strip().startswith(('"meta"', '"jobs"'))
+    if _is_fixed_width(head):
+        return True
+    layout = find_layout(head[0])
+    if layout is None:
+        return False
+    times = {"Submit", "Start", "Elapsed", "ElapsedRaw", "State"} & set(layout.names)
+    return len(times) >= 2 or ("State" in times and "JobName" in layout.names)
 
 
-def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
+def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     """Parse sacct's output.
 
-    Job steps (`123.batch`) and jobs that never started are dropped and counted. A job that is still
-    running keeps the time it has run. Without a time limit in minutes there is no estimate. Time 0 is the
-    first submission; the partition becomes the queue, the account the group.
+    Job steps (`123.batch`) and jobs that never started are dropped and counted, among them those that were
+    cancelled while pending, which sacct gives a start and an end but no nodes. A job that is still running keeps
+    the time it has run. Time 0 is the first submission; the partition becomes the queue, the account the group.
+
+    Raises:
+        InvalidTrace: not what `sacct -P` prints, or a column lacks; the message says what to print instead.
     """
-    table = read_table(source, audit, delimiter="|", quoted=False)
-    table.require("JobID", "Submit", "Start", "ElapsedRaw", "AllocCPUS")
-    jobs = table.texts("JobID")
-    step = np.array(["." in job for job in jobs], bool)
-    submitted, _ = table.times("Submit")
-    started, _ = table.times("Start")
-    cpus = table.numbers("AllocCPUS")
-    gpus, types, memory = _resources(table, cpus)
-    origin = first_moment(submitted)
-    idle = np.isnan(started) & ~step
-    kept = ~(step | idle | table.broken)
+    _refuse_other_outputs(source)
+    table = read_lines(source, audit, options.header)
+    jobs = _Jobs(table, options.columns or {})
+    identifiers = table.texts("JobID" if "JobID" in table else "JobIDRaw")
+    step = np.array(["." in job for job in identifiers], bool)
+    submitted, started, ended = (jobs.moments(name) for name in ("arrival_time", "recorded_start_time", "finish_time"))
+    cpus, requested_cpus = jobs.cpus()
+    gpus, types, requested_gpus = jobs.gpus()
+    memory = jobs.memory(cpus)
+    runtimes = jobs.runtimes(started, ended)
+    limits = jobs.limits()
+    idle = jobs.never_started(started, runtimes) & ~step
+    left_out = step | (idle & ~table.broken)
+    kept = ~(left_out | table.broken)
     if "State" in table:
         running = np.array([state.startswith("RUNNING") for state in table.texts("State")], bool)
         audit.repair("ended_while_running", table.where[running & kept])
-    limits = np.full(len(table), np.nan)
-    if "TimelimitRaw" in table:
-        # UNLIMITED and Partition_Limit are no numbers and no faults.
-        texts = table.texts("TimelimitRaw").tolist()
-        limits = np.array([float(text) if text.isdigit() else np.nan for text in texts])
+    audit.repair("requested_taken", table.where[(requested_cpus | requested_gpus) & kept])
+    origin = first_moment(submitted[~step])
     tasks = RawTasks(
         where=table.where,
         arrival_time=seconds_since(origin, submitted),
-        runtime=table.numbers("ElapsedRaw"),
-        duration_estimate=limits * _SECONDS_PER_MINUTE,
+        runtime=runtimes,
+        task_id=_numbers(table),
+        duration_estimate=limits,
         cpus=cpus,
         gpus=gpus,
         gpu_type=types,
         memory_mb=memory,
-        user=Labels.from_texts(table.texts("User")) if "User" in table else None,
-        group=Labels.from_texts(table.texts("Account")) if "Account" in table else None,
-        queue=Labels.from_texts(table.texts("Partition")) if "Partition" in table else None,
+        user=jobs.labels("user"),
+        group=jobs.labels("group"),
+        queue=jobs.labels("queue"),
         recorded_start_time=seconds_since(origin, started),
-        external_id=jobs,
+        recorded_end_time=seconds_since(origin, ended) - jobs.suspended(),
+        external_id=identifiers,
     )
-    kept &= ~table.broken
     audit.drop("job_step", table.where[step])
     audit.drop("never_started", table.where[idle & ~table.broken])
-    audit.drop("broken_line", table.where[table.broken & ~step])
-    return Reading(tasks=tasks.take(kept))
+    return Reading(
+        tasks=table.finish(tasks, audit, left_out), headers={"UnixStartTime": f"{origin / MICROSECONDS:.15g}"}
+    )
 
 
-def _resources(table: Table, cpus: FloatArray) -> tuple[FloatArray, Labels | None, FloatArray]:
-    """Return GPUs, their types and MB from AllocTRES, and the memory from ReqMem where that lacks it."""
-    blank = as_objects([""] * len(table))
-    allocated = table.texts("AllocTRES") if "AllocTRES" in table else blank
-    requested = table.texts("ReqMem") if "ReqMem" in table else blank
-    gpus = np.zeros(len(table))
-    memory = np.full(len(table), np.nan)
-    types = []
-    for row, (tres, wanted) in enumerate(zip(allocated.tolist(), requested.tolist(), strict=True)):
-        typed = _TYPED_GPU.findall(tres)
-        total = _GPU.search(tres)
-        gpus[row] = int(total.group(1)) if total else sum(int(count) for _, count in typed)
-        types.append("|".join(sorted({model for model, _ in typed})))
-        held, asked = _TRES_MEMORY.search(tres), _REQUESTED_MEMORY.match(wanted)
-        if held:
-            memory[row] = _number(held.group(1)) * _MB[held.group(2)]
-        elif asked:
-            # Older versions mark memory a core with c and memory a node with n.
-            nodes = _NODES.search(tres)
-            times = {"c": cpus[row], "n": float(nodes.group(1)) if nodes else 1.0, "": 1.0}[asked.group(3)]
-            memory[row] = _number(asked.group(1)) * _MB[asked.group(2)] * times
-    return gpus, Labels.from_texts(as_objects(types)) if "AllocTRES" in table else None, memory
+class _Jobs:
+    """The columns of jobs, each from where it is known."""
+
+    def __init__(self, table: Table, mapping: Mapping[str, str]) -> None:
+        self.table = table
+        self.sources: dict[str, tuple[str, ...]] = {}
+        self.scales: dict[str, Scale] = {}
+        for name, usual in _SOURCES.items():
+            self.sources[name] = tuple(column for column in usual if column in table)
+        for name, given in mapping.items():
+            column, scale = split_unit(name, given, table.name, list(table.columns))
+            self.sources[name] = (column,)
+            if scale is not None:
+                self.scales[name] = scale
+        missing = [_SOURCES[name][0] for name in _NEEDED if not self.sources[name]]
+        if not self.sources["runtime"] and self.sources["finish_time"]:
+            missing.remove("ElapsedRaw")
+        if missing:
+            raise InvalidTrace(
+                f"{table.name} is sacct's output without {' and '.join(missing)}; print it with {COMMAND}."
+            )
+
+    def moments(self, name: str) -> FloatArray:
+        """Return instants as microseconds since 1970."""
+        if not self.sources[name]:
+            return np.full(len(self.table), np.nan)
+        needed = name == "arrival_time"
+        moments, dated = self.table.times(self.sources[name][0], needed=needed, scale=self.scales.get(name))
+        return moments if dated else moments * MICROSECONDS
+
+    def first_known(self, name: str, read: Callable[[str], FloatArray]) -> FloatArray:
+        """Return the first known value of the columns that a workload's column is read from."""
+        found = np.full(len(self.table), np.nan)
+        for column in self.sources[name]:
+            if not np.isnan(found).any():
+                break
+            found = np.where(np.isnan(found), read(column), found)
+        return found
+
+    def runtimes(self, started: FloatArray, ended: FloatArray) -> FloatArray:
+        """Return seconds; where no column holds them, the end minus the start."""
+        scale = self.scales.get("runtime")
+        found = self.first_known(
+            "runtime", lambda column: self.table.numbers(column, needed=True, measures="runtime", scale=scale)
+        )
+        return np.where(np.isnan(found), (ended - started) / MICROSECONDS - self.suspended(), found)
+
+    def suspended(self) -> FloatArray:
+        """Return the seconds between start and end in which a job was suspended."""
+        if "Suspended" not in self.table:
+            return np.zeros(len(self.table))
+        return np.nan_to_num(self.table.numbers("Suspended", measures="runtime"), nan=0.0)
+
+    def limits(self) -> FloatArray:
+        """Return time limits in seconds; a job without one, or with that of its partition, has none that is known."""
+        return self.first_known("duration_estimate", self._limits)
+
+    def _limits(self, column: str) -> FloatArray:
+        multiplier, divisor = self.scales.get("duration_estimate", TIME["min"])
+        found = np.full(len(self.table), np.nan)
+        for row, text in enumerate(self.table.texts(column).tolist()):
+            if not text or text.lower() in _NO_LIMIT:
+                continue
+            seconds = float(text) * multiplier / divisor if is_number(text) else clock_seconds(text)
+            if seconds is None:
+                self.table.fault(row, column, text, needed=False)
+            else:
+                found[row] = seconds
+        return found
+
+    def cpus(self) -> tuple[FloatArray, BoolArray]:
+        """Return the cores, and which of them are those asked for because the allocation is not stated."""
+        scale = self.scales.get("cpus")
+        found = self.first_known("cpus", lambda column: self.table.numbers(column, measures="cpus", scale=scale))
+        held = self._tres("AllocTRES", "cpu")
+        found = np.where(~(found > 0) & (held > 0), held, found)
+        asked = self._column("ReqCPUS")
+        asked = np.where(asked > 0, asked, self._tres("ReqTRES", "cpu"))
+        requested = ~(found > 0) & (asked > 0)
+        return np.where(requested, asked, found), requested
+
+    def gpus(self) -> tuple[FloatArray, Labels | None, BoolArray]:
+        """Return GPUs, the models they are of, and which are asked for because the allocation is not stated."""
+        counts = np.zeros(len(self.table))
+        types = [""] * len(self.table)
+        known = np.zeros(len(self.table), bool)
+        requested = np.zeros(len(self.table), bool)
+        columns = [name for name in ("AllocTRES", "AllocGRES", "ReqTRES", "ReqGRES") if name in self.table]
+        for column in columns:
+            texts = self.table.texts(column).tolist()
+            found = {text: _gpus(text) for text in set(texts)}
+            for row, text in enumerate(texts):
+                if not text or known[row]:
+                    continue
+                known[row] = True
+                counts[row], types[row] = found[text]
+                requested[row] = column.startswith("Req") and counts[row] > 0
+        return counts, Labels.from_texts(as_objects(types)) if columns else None, requested
+
+    def memory(self, cpus: FloatArray) -> FloatArray:
+        """Return MB."""
+        memory = self._tres("AllocTRES", "mem")
+        if "ReqMem" in self.table:
+            nodes = self._nodes()
+            for row, text in enumerate(self.table.texts("ReqMem").tolist()):
+                if not text or not np.isnan(memory[row]):
+                    continue
+                match = _REQUESTED_MEMORY.fullmatch(text)
+                amount = _megabytes(match.group(1)) if match else None
+                if match is None or amount is None:
+                    self.table.fault(row, "ReqMem", text, needed=False)
+                    continue
+                # Older versions mark memory for each core with c and for each node with n.
+                memory[row] = amount * {"c": cpus[row], "n": nodes[row], "": 1.0}[match.group(2).lower()]
+        return np.where(np.isnan(memory), self._tres("ReqTRES", "mem"), memory)
+
+    def never_started(self, started: FloatArray, runtimes: FloatArray) -> BoolArray:
+        """Tell jobs that held nothing at any time, whatever instant sacct calls their start."""
+        idle = np.isnan(started)
+        table = self.table
+        nothing = ~(runtimes > 0)
+        states = table.texts("State") if "State" in table else as_objects([""] * len(table))
+        ended = np.array([state.startswith(_NEVER_RAN) for state in states.tolist()], bool)
+        stated = np.zeros(len(table), bool)
+        held = np.zeros(len(table), bool)
+        if "NodeList" in table:
+            nodes = table.texts("NodeList").tolist()
+            stated |= np.array([name.lower() == "none assigned" for name in nodes], bool)
+            held |= np.array([bool(name) and name.lower() != "none assigned" for name in nodes], bool)
+        if "AllocTRES" in table:
+            held |= np.array([bool(text) for text in table.texts("AllocTRES").tolist()], bool)
+        for column in ("AllocCPUS", "AllocNodes"):
+            if column in table:
+                stated |= table.numbers(column, measures="cpus") == 0
+        pending = np.array([state.startswith("PENDING") for state in states.tolist()], bool)
+        return idle | pending | (nothing & (stated | (ended & ~held)))
+
+    def labels(self, name: str) -> Labels | None:
+        """Return a column of texts."""
+        columns = self.sources[name]
+        return Labels.from_texts(self.table.texts(columns[0])) if columns else None
+
+    def _column(self, name: str) -> FloatArray:
+        if name not in self.table:
+            return np.full(len(self.table), np.nan)
+        return self.table.numbers(name, measures="cpus")
+
+    def _nodes(self) -> FloatArray:
+        found = self._tres("AllocTRES", "node")
+        for column in ("AllocNodes", "NNodes", "ReqNodes"):
+            found = np.where(found > 0, found, self._column(column))
+        return np.where(found > 0, found, 1.0)
+
+    def _tres(self, column: str, resource: str) -> FloatArray:
+        """Return the amounts of a resource (cpu, node, mem in MB) in a column of pairs, NaN where it does not say."""
+        if column not in self.table:
+            return np.full(len(self.table), np.nan)
+        texts = self.table.texts(column).tolist()
+        # Few of the texts differ.
+        amounts = {text: _amount(text, resource) for text in set(texts)}
+        for row, text in enumerate(texts):
+            if isinstance(amounts[text], str):
+                self.table.fault(row, column, text, needed=False)
+        return np.array([np.nan if isinstance(amounts[text], str) else amounts[text] for text in texts], np.float64)
 
 
-def _number(text: str) -> float:
-    return float(text) if text.replace(".", "", 1).isdigit() else np.nan
+def _amount(text: str, resource: str) -> float | str:
+    """Return the amount of a resource in `cpu=4,mem=8G`, NaN where it is not there, its text where it is no number."""
+    for name, _, amount in _TRES.findall(text):
+        if name == resource:
+            value = _megabytes(amount) if resource == "mem" else float(amount) if is_number(amount) else None
+            return str(amount) if value is None else value
+    return np.nan
+
+
+def _refuse_other_outputs(source: Source) -> None:
+    head = source.head(2)
+    if head[0].lstrip().startswith("{"):
+        raise InvalidTrace(f"{source.name} is sacct's JSON, which is not read; print it with {COMMAND}.")
+    if _is_fixed_width(head):
+        raise InvalidTrace(f"{source.name} is sacct's table of fixed width, which cuts texts; print it with {COMMAND}.")
+
+
+def _is_fixed_width(head: list[str]) -> bool:
+    """Tell the table for people: its second line underlines the columns."""
+    return len(head) > 1 and "JobID" in head[0] and re.fullmatch(r"[- ]{5,}", head[1].strip("\r\n")) is not None
+
+
+def _numbers(table: Table) -> FloatArray | None:
+    """Return the jobs' plain numbers where sacct prints them beside those of arrays (`12_3`), NaN for steps."""
+    if "JobIDRaw" not in table or "JobID" not in table:
+        return None
+    return np.array([float(text) if text.isdecimal() else np.nan for text in table.texts("JobIDRaw").tolist()])
+
+
+def _gpus(text: str) -> tuple[float, str]:
+    """Return GPUs and models from `gres/gpu=2,gres/gpu:a100=2` or, in older versions, `gpu:a100:2`."""
+    found = [(model, amount) for name, model, amount in _TRES.findall(text) if name == "gpu" and amount.isdecimal()]
+    found = found or [(model, amount) for model, amount in _GRES.findall(text)]
+    total = [int(amount) for model, amount in found if not model]
+    count = total[0] if total else sum(int(amount) for _, amount in found)
+    return float(count), "|".join(sorted({model for model, _ in found if model}))
+
+
+def _megabytes(text: str) -> float | None:
+    """Return MB of an amount such as `14000M` or `62.50G`; without a letter it is MB already."""
+    if is_number(text):
+        return float(text)
+    return quantity("memory_mb", text)
 
 
 SACCT = register(
     TraceFormat(
         name="sacct",
-        description="Slurm accounting (sacct -P, pipe separated)",
+        description="Slurm accounting (sacct -P), any columns and delimiter",
         recognises=recognises,
         read=read,
+        options=frozenset({"columns", "header"}),
+        mappable=frozenset(_SOURCES),
     )
 )

@@ -1,25 +1,18 @@
 """The bytes of a trace: opened, decompressed within limits, hashed, decoded."""
 
 import hashlib
-import io
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.traces.unpack import as_utf8, unpack
 
 MAX_BYTES = 2 * 1024**3
 """The largest trace that is read, after decompression, unless a caller says otherwise."""
 
-MAX_RATIO = 200
-"""The largest expansion of a gzip file; real logs reach about 20, a gzip bomb 1,000."""
-
-_RATIO_APPLIES_FROM = 16 * 1024**2
 _CHUNK = 1024**2
-_GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -60,12 +53,11 @@ class Source:
 
 
 def open_source(file: str | Path | BinaryIO, *, name: str | None = None, max_bytes: int = MAX_BYTES) -> Source:
-    """Read a file (or an open binary stream) whole, through gzip where it is compressed.
+    """Read a file (or an open binary stream) whole, unpacked and as UTF-8.
 
     Raises:
         InvalidTrace: no such file, a folder, unreadable, empty, larger than `max_bytes` after
-            decompression, a damaged gzip file or one that expands more than `MAX_RATIO` times, or bytes
-            that are neither text nor parquet.
+            decompression, a packed file that `unpack` refuses, or bytes that are neither text nor parquet.
     """
     if isinstance(file, str | Path):
         name = name or Path(file).name
@@ -75,8 +67,9 @@ def open_source(file: str | Path | BinaryIO, *, name: str | None = None, max_byt
         raw = file.read(max_bytes + 1)
     if len(raw) > max_bytes:
         raise InvalidTrace(f"{name} is larger than the limit of {max_bytes:,} bytes.")
-    data = _decompress(name, raw, max_bytes) if raw.startswith(_GZIP) else raw
-    data = data.removeprefix(_BYTE_ORDER_MARK)
+    data = as_utf8(name, unpack(name, raw, max_bytes))
+    if len(data) > max_bytes:
+        raise InvalidTrace(f"{name} expands to more than the limit of {max_bytes:,} bytes.")
     if not data.strip():
         raise InvalidTrace(f"{name} is empty.")
     if b"\0" in data and not data.startswith(_PARQUET):
@@ -96,25 +89,3 @@ def _read_file(path: Path, max_bytes: int) -> bytes:
         raise InvalidTrace(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise InvalidTrace(f"{str(path)!r} is not a file name.") from error
-
-
-def _decompress(name: str, raw: bytes, max_bytes: int) -> bytes:
-    """Expand every member of a gzip file, a chunk at a time so that a bomb is noticed before it fills memory."""
-    out = io.BytesIO()
-    rest = raw
-    try:
-        while rest.startswith(_GZIP):
-            member = zlib.decompressobj(wbits=31)
-            while not member.eof:
-                out.write(member.decompress(rest, _CHUNK))
-                rest = member.unconsumed_tail
-                if out.tell() > max_bytes:
-                    raise InvalidTrace(f"{name} expands to more than the limit of {max_bytes:,} bytes.")
-                if out.tell() > max(_RATIO_APPLIES_FROM, MAX_RATIO * len(raw)):
-                    raise InvalidTrace(f"{name} expands more than {MAX_RATIO} times, which no trace does.")
-                if not rest and not member.eof:
-                    raise InvalidTrace(f"{name} is a damaged gzip file: it ends too early.")
-            rest = member.unused_data
-    except zlib.error as error:
-        raise InvalidTrace(f"{name} is a damaged gzip file.") from error
-    return out.getvalue()

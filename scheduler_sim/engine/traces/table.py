@@ -1,8 +1,13 @@
-"""Delimited text and other tables as named columns, for the formats that have a row a task."""
+"""Delimited text and other tables as named columns, for the formats that have a row a task.
+
+Every value that a column holds and a reader cannot use leaves a trace: in a column that a task cannot do without
+it breaks the row, elsewhere it is taken as unknown, and `Table.finish` tells the audit the column and the text.
+"""
 
 import csv
-import datetime as dt
 import io
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,16 +16,23 @@ import numpy.typing as npt
 
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.assemble import RawTasks
-from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.audit import Audit, shorten
+from scheduler_sim.engine.traces.clock import clock_seconds, has_two_parts, microseconds
 from scheduler_sim.engine.traces.source import Source
+from scheduler_sim.engine.traces.units import KIND_OF_COLUMN, Scale, quantity, scaled
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
 
-UNKNOWN = frozenset({"", "none", "null", "nan", "na", "n/a", "nat", "unknown"})
+UNKNOWN = frozenset({"", "none", "null", "nan", "na", "n/a", "nat", "unknown", "<na>"})
 """Words that stand for a value that is not known, in any case."""
 
 MICROSECONDS = 1e6
 
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_LONGEST_UNKNOWN = max(map(len, UNKNOWN))
+
+_DELIMITERS = ",;\t|"
+_LONG_DELIMITERS = ("^|^", "||", "::")
+_SEPARATOR = "\x1f"
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?inf(?:inity)?", re.IGNORECASE)
 
 
 @dataclass
@@ -31,13 +43,18 @@ class Table:
         name: the file's name, for messages.
         where: line (or row) numbers from 1.
         columns: text objects, float64 or datetime64[us].
+        titles: what the file calls a column, where that is another name.
         broken: rows that turned out not to hold the numbers they should.
     """
 
     name: str
     where: IntArray
     columns: dict[str, npt.NDArray[Any]]
+    titles: dict[str, str] = field(default_factory=dict)
     broken: BoolArray = field(init=False)
+    _texts: dict[str, npt.NDArray[np.object_]] = field(init=False, default_factory=dict)
+    _faults: list[tuple[int, str, str]] = field(init=False, default_factory=list)
+    _remarks: list[tuple[int, str, str]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.broken = np.zeros(len(self.where), bool)
@@ -59,32 +76,55 @@ class Table:
             raise InvalidTrace(f"{self.name} lacks the column {', '.join(missing)}; it has {', '.join(self.columns)}.")
 
     def texts(self, column: str) -> npt.NDArray[np.object_]:
-        """Return a column as texts without blanks around them; unknown ones are empty."""
+        """Return a column as texts without blanks around them; unknown ones are empty. Not to be written to."""
+        if column not in self._texts:
+            self._texts[column] = self._as_texts(column)
+        return self._texts[column]
+
+    def _as_texts(self, column: str) -> npt.NDArray[np.object_]:
         values = self.columns[column]
         if values.dtype == object:
-            found = [str(value).strip() for value in values]
+            found = [str(value).strip() for value in values.tolist()]
         elif values.dtype.kind == "f":
             found = [str(int(value)) if value == np.floor(value) else repr(value) for value in values.tolist()]
         else:
             found = [str(value) for value in values]
-        return as_objects(["" if text.lower() in UNKNOWN else text for text in found])
+        return as_objects(["" if len(text) <= _LONGEST_UNKNOWN and text.lower() in UNKNOWN else text for text in found])
 
-    def numbers(self, column: str) -> FloatArray:
-        """Return a column as floats, NaN where unknown; rows with other text are marked as broken."""
+    def numbers(
+        self, column: str, *, needed: bool = False, measures: str | None = None, scale: Scale | None = None
+    ) -> FloatArray:
+        """Return a column as floats, NaN where unknown or unreadable.
+
+        Args:
+            column: its name.
+            needed: whether a task cannot do without it: other text then breaks the row.
+            measures: the workload's column that it fills, which says what a text may be besides a number: a
+                duration such as `1-02:03:04`, or a number with a unit of its own. None for `column`.
+            scale: the unit of plain numbers, as multiplier and divisor.
+        """
         values = self.columns[column]
         if values.dtype.kind == "f":
-            return values.astype(np.float64)
-        texts = ["nan" if text == "" else text for text in self.texts(column).tolist()]
+            return scaled(values.astype(np.float64), scale)
+        texts = self.texts(column).tolist()
+        joined = "".join(texts)
         try:
-            return np.array([float(text) for text in texts])
+            # Underscores mean something to Python alone.
+            if "_" not in joined:
+                return scaled(np.array([float(text or "nan") for text in texts], np.float64), scale)
         except ValueError:
-            return np.array([self._number(row, text) for row, text in enumerate(texts)])
+            pass
+        numbers = scaled(np.array([float(text) if is_number(text) else np.nan for text in texts], np.float64), scale)
+        for row, text in enumerate(texts):
+            if text and not is_number(text):
+                numbers[row] = self._measured(row, column, measures or column, text, needed=needed)
+        return numbers
 
-    def times(self, column: str) -> tuple[FloatArray, bool]:
-        """Return instants, NaN where unknown, and whether they are datetimes.
+    def times(self, column: str, *, needed: bool = False, scale: Scale | None = None) -> tuple[FloatArray, bool]:
+        """Return instants, NaN where unknown or unreadable, and whether they are datetimes.
 
-        Numbers are seconds and stay what they are. Datetimes (ISO 8601, without a zone taken as UTC) become
-        microseconds since 1970, for `seconds_since`.
+        Numbers are seconds, or in the unit of `scale`. Datetimes (without a zone taken as UTC, which is noticed)
+        become microseconds since 1970, for `seconds_since`.
         """
         values = self.columns[column]
         if values.dtype.kind == "M":
@@ -92,31 +132,73 @@ class Table:
             found[np.isnat(values)] = np.nan
             return found, True
         if values.dtype.kind == "f":
-            return values.astype(np.float64), False
+            return scaled(values.astype(np.float64), scale), False
         texts = self.texts(column).tolist()
-        first = next((text for text in texts if _is_number(text) or _microseconds(text) is not None), "")
-        if _is_number(first) or not first:
-            return self.numbers(column), False
+        first = next((text for text in texts if is_number(text) or microseconds(text) is not None), "")
+        if is_number(first) or not first:
+            return self.numbers(column, needed=needed, measures="instant", scale=scale), False
         moments = np.full(len(texts), np.nan)
+        zoneless = False
         for row, text in enumerate(texts):
-            moment = _microseconds(text) if text else np.nan
+            if not text:
+                continue
+            moment = microseconds(text)
             if moment is None:
-                self.broken[row] = True
-            else:
-                moments[row] = moment
+                self.fault(row, column, text, needed=needed)
+                continue
+            moments[row], zoned = moment
+            if not zoned and needed:
+                self.remark(row, "zoneless", "" if zoneless else f"{self.title(column)} {shorten(text)}")
+                zoneless = True
         return moments, True
 
-    def finish(self, tasks: RawTasks, audit: Audit) -> RawTasks:
-        """Count and leave out the rows that turned out to be broken."""
-        audit.drop("broken_line", self.where[self.broken])
-        return tasks.take(~self.broken)
+    def title(self, column: str) -> str:
+        """Return what the file calls a column."""
+        return self.titles.get(column, column)
 
-    def _number(self, row: int, text: str) -> float:
-        try:
-            return float(text)
-        except ValueError:
-            self.broken[row] = True
-            return float("nan")
+    def fault(self, row: int, column: str, text: str, *, needed: bool) -> None:
+        """Keep that a value cannot be read: the row is broken where it is needed, else the value is unknown."""
+        self.broken[row] |= needed
+        self._faults.append(
+            (row, "broken_line" if needed else "unreadable_value", f"{self.title(column)} {shorten(text)}")
+        )
+
+    def remark(self, row: int, reason: str, example: str) -> None:
+        """Keep something peculiar about a value, for the audit's list of what was noticed."""
+        self._remarks.append((row, reason, example))
+
+    def finish(self, tasks: RawTasks, audit: Audit, left_out: BoolArray | None = None) -> RawTasks:
+        """Return the usable rows; count those that are broken, and what was unreadable or peculiar in the others.
+
+        Args:
+            tasks: a task a row.
+            audit: where the findings go.
+            left_out: rows that the reader leaves out and has counted itself.
+        """
+        out = np.zeros(len(self), bool) if left_out is None else left_out
+        broken = self.broken & ~out
+        audit.drop(
+            "broken_line",
+            self.where[broken],
+            [example for row, reason, example in self._faults if reason == "broken_line" and broken[row]],
+        )
+        kept = ~self.broken & ~out
+        lost = [(row, example) for row, reason, example in self._faults if reason != "broken_line" and kept[row]]
+        audit.repair("unreadable_value", [int(self.where[row]) for row, _ in lost], [example for _, example in lost])
+        for reason in dict.fromkeys(reason for _, reason, _ in self._remarks):
+            found = [(row, example) for row, kind, example in self._remarks if kind == reason and kept[row]]
+            audit.notice(reason, [int(self.where[row]) for row, _ in found], [example for _, example in found])
+        return tasks.take(kept)
+
+    def _measured(self, row: int, column: str, measures: str, text: str, *, needed: bool) -> float:
+        if KIND_OF_COLUMN.get(measures) == "time" and (seconds := clock_seconds(text)) is not None:
+            if has_two_parts(text):
+                self.remark(row, "minutes_and_seconds", f"{self.title(column)} {shorten(text)} is {seconds:g} s")
+            return seconds
+        own = quantity(measures, text)
+        if own is None:
+            self.fault(row, column, text, needed=needed)
+        return np.nan if own is None else own
 
 
 def as_objects(values: list[Any]) -> npt.NDArray[np.object_]:
@@ -138,27 +220,39 @@ def first_moment(moments: FloatArray) -> float:
 
 
 def read_table(
-    source: Source, audit: Audit, *, delimiter: str, header: list[str] | None = None, quoted: bool = True
+    source: Source,
+    audit: Audit,
+    *,
+    delimiter: str,
+    header: Sequence[str] | None = None,
+    quoted: bool = True,
 ) -> Table:
     """Read delimited text; lines with another number of fields are counted as broken.
+
+    A delimiter behind the last field of every line is no field.
 
     Args:
         source: the file.
         audit: where lines read and broken are counted.
-        delimiter: one character.
+        delimiter: one character or more.
         header: column names; None to take them from the first line.
         quoted: whether quotation marks enclose fields.
 
     Raises:
         InvalidTrace: not UTF-8, or a column name given twice.
     """
-    text = io.StringIO(source.text(), newline="")
+    content = source.text()
+    if len(delimiter) > 1:
+        # The csv module takes one character; this one stands for "unit separator" and is in no text.
+        content, delimiter = content.replace(delimiter, _SEPARATOR), _SEPARATOR
+    text = io.StringIO(content, newline="")
     # Strict, so that a quotation mark that is never closed is an error and not a field.
     reader = csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=True)
     rows: list[list[str]] = []
     places: list[int] = []
     broken: list[int] = []
-    names = header
+    examples: list[str] = []
+    names = list(header) if header is not None else None
     while True:
         before = reader.line_num
         try:
@@ -175,7 +269,12 @@ def read_table(
                 continue
         if names is None:
             names = [name.strip() for name in row]
-        elif len(row) == len(names):
+            if len(names) > 1 and not names[-1]:
+                names.pop()
+            continue
+        if len(row) == len(names) + 1 and not row[-1].strip():
+            row.pop()
+        if len(row) == len(names):
             audit.read += 1
             rows.append(row)
             places.append(before + 1)
@@ -183,16 +282,26 @@ def read_table(
             # A quotation mark that is never closed swallows the lines after it: each of them is counted.
             audit.read += reader.line_num - before
             broken.extend(range(before + 1, reader.line_num + 1))
-    audit.drop("broken_line", broken)
-    names = names or []
-    repeated = sorted({name for name in names if names.count(name) > 1})
+            if row:
+                examples.append(f"{len(row)} fields where there are {len(names)} columns")
+    audit.drop("broken_line", broken, examples)
+    return table_of(source.name, names or [], rows, places)
+
+
+def table_of(name: str, names: Sequence[str], rows: list[list[str]], places: list[int]) -> Table:
+    """Make a table of rows that have a field a column.
+
+    Raises:
+        InvalidTrace: a column name given twice.
+    """
+    repeated = sorted({column for column in names if list(names).count(column) > 1})
     if repeated:
-        raise InvalidTrace(f"{source.name} has more than one column called {repeated[0]!r}.")
+        raise InvalidTrace(f"{name} has more than one column called {repeated[0]!r}.")
     columns = zip(*rows, strict=True) if rows else ([] for _ in names)
     return Table(
-        name=source.name,
+        name=name,
         where=np.array(places, np.int64),
-        columns={name: as_objects(list(column)) for name, column in zip(names, columns, strict=True)},
+        columns={column: as_objects(list(values)) for column, values in zip(names, columns, strict=True)},
     )
 
 
@@ -201,19 +310,22 @@ def column_names(head: list[str], delimiter: str) -> list[str]:
     return [name.strip().strip('"') for name in head[0].split(delimiter)]
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def table_delimiter(line: str, fields: int | None = None) -> str:
+    """Return the commonest of the usual delimiters in a line, or the one that cuts it into so many fields.
+
+    Raises:
+        InvalidTrace: `fields` are asked for, and no delimiter gives them.
+    """
+    if fields is None:
+        return max(_DELIMITERS, key=line.count)
+    for delimiter in (*_LONG_DELIMITERS, *_DELIMITERS):
+        pieces = line.split(delimiter)
+        if len(pieces) == fields > 1 or (len(pieces) == fields + 1 and not pieces[-1].strip()):
+            return delimiter
+    found = line.count(table_delimiter(line)) + 1
+    raise InvalidTrace(f"--columns names {fields} columns, and the first line has {found} fields.")
 
 
-def _microseconds(text: str) -> float | None:
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=dt.UTC)
-    return float((moment - _EPOCH) // dt.timedelta(microseconds=1))
+def is_number(text: str) -> bool:
+    """Tell a plain decimal number; `1_000`, which Python reads, is none."""
+    return _NUMBER.fullmatch(text) is not None

@@ -13,17 +13,22 @@ from apps.tasks.services import workload_import
 from scheduler_sim.engine import EngineError
 from scheduler_sim.engine.traces import COLUMNS, FORMATS, ReadOptions, read_throughputs
 from scheduler_sim.engine.traces.source import MAX_BYTES
+from scheduler_sim.engine.traces.units import COUNT, MEMORY, TIME
 
 EPILOG = """
-formats (found by content unless named; gzip is read as it is):
+formats (found by content unless named; gzip, bzip2, xz, zstd and a zip of one file are read as they are):
 {formats}
 
 workload columns for --map:
   {columns}
+units for --map, as in arrival_time=submitted@ms:
+  time {time}; memory {memory}; cores and GPUs {count}
 
 Examples:
   manage.py importworkload NASA-iPSC-1993-3.1-cln.swf.gz
   manage.py importworkload jobs.csv --map arrival_time=submitted,runtime=secs,cpus=cores,gpus=num_gpu
+  manage.py importworkload jobs.csv --map arrival_time=submitted@ms,runtime=took@min,memory_mb=mem@GiB
+  manage.py importworkload rows.csv --columns task_id,arrival_time,runtime,cpus
   manage.py importworkload msr.trace --steps-per-second 10
 """
 
@@ -35,17 +40,28 @@ class Command(BaseCommand):
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         parser.formatter_class = RawDescriptionHelpFormatter
         formats = "\n".join(f"  {entry.name:8} {entry.description}" for entry in FORMATS.values())
-        parser.epilog = EPILOG.format(formats=formats, columns=" ".join(COLUMNS))
+        units = {kind: " ".join(known) for kind, known in (("time", TIME), ("memory", MEMORY), ("count", COUNT))}
+        parser.epilog = EPILOG.format(formats=formats, columns=" ".join(COLUMNS), **units)
         return parser
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", metavar="FILE", help="the trace, plain or gzipped")
+        parser.add_argument("file", metavar="FILE", help="the trace, plain or packed")
         parser.add_argument("--format", metavar="F", help="default: found by content")
         parser.add_argument("--name", help="of the workload; must be new (default: made from the file's name)")
-        parser.add_argument("--map", metavar="A=B,...", help="csv, parquet: workload column = column of the file")
+        parser.add_argument(
+            "--map", metavar="A=B[@UNIT],...", help="csv, parquet, sacct: workload column = column of the file"
+        )
+        parser.add_argument(
+            "--columns", metavar="A,B,...", help="csv, sacct: names of the columns of a file without a header line"
+        )
         parser.add_argument("--preceding-jobs", action="store_true", help="swf: take field 17 as a dependency")
         parser.add_argument("--steps-per-second", type=float, metavar="X", help="gavel: throughput of every job type")
-        parser.add_argument("--throughputs", metavar="FILE", help="gavel: JSON object, steps a second by job type")
+        parser.add_argument(
+            "--throughputs", metavar="FILE", help="gavel: JSON, steps a second by job type, or Gavel's own table"
+        )
+        parser.add_argument(
+            "--worker-type", metavar="W", help="gavel: which one of --throughputs, where it has several"
+        )
         parser.add_argument(
             "--max-bytes", type=int, default=MAX_BYTES, metavar="N", help="largest size after decompression"
         )
@@ -77,12 +93,25 @@ class Command(BaseCommand):
 
 
 def _read_options(options: dict[str, Any]) -> ReadOptions:
+    throughputs = None
+    if options["throughputs"]:
+        throughputs = read_throughputs(options["throughputs"], options["worker_type"])
+    elif options["worker_type"]:
+        raise CommandError("--worker-type chooses one of --throughputs, which is not given.")
     return ReadOptions(
         columns=_mapping(options["map"]) if options["map"] is not None else None,
+        header=_header(options["columns"]) if options["columns"] is not None else None,
         preceding_jobs=options["preceding_jobs"],
         steps_per_second=options["steps_per_second"],
-        throughputs=read_throughputs(options["throughputs"]) if options["throughputs"] else None,
+        throughputs=throughputs,
     )
+
+
+def _header(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if len(names) < 2 or not all(names):
+        raise CommandError(f"--columns takes two names or more, like task_id,arrival_time,runtime, not {text!r}.")
+    return names
 
 
 def _mapping(text: str) -> dict[str, str]:

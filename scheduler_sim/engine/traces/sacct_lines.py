@@ -1,0 +1,271 @@
+"""The lines of sacct's output as rows: sacct does not escape, so free text may hold the delimiter or a line break.
+
+A row with more pieces than there are columns is put together again: the pieces too many go to the columns of
+free text, in the one way that leaves in every other column what it can hold.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.clock import clock_seconds, microseconds
+from scheduler_sim.engine.traces.source import Source
+from scheduler_sim.engine.traces.table import UNKNOWN, Table, is_number, read_table, table_delimiter, table_of
+
+FIELDS = """
+Account AdminComment AllocCPUS AllocGRES AllocNodes AllocTRES AssocID AveCPU AveCPUFreq AveDiskRead AveDiskWrite
+AvePages AveRSS AveVMSize BlockID Cluster Comment Constraints ConsumedEnergy ConsumedEnergyRaw Container CPUTime
+CPUTimeRAW DBIndex DerivedExitCode Elapsed ElapsedRaw Eligible End ExitCode Extra FailedNode Flags GID Group JobID
+JobIDRaw JobName Layout Licenses MaxDiskRead MaxDiskReadNode MaxDiskReadTask MaxDiskWrite MaxDiskWriteNode
+MaxDiskWriteTask MaxPages MaxPagesNode MaxPagesTask MaxRSS MaxRSSNode MaxRSSTask MaxVMSize MaxVMSizeNode
+MaxVMSizeTask McsLabel MinCPU MinCPUNode MinCPUTask NCPUS NNodes NodeList NTasks Partition Planned PlannedCPU
+PlannedCPURAW Priority QOS QOSRAW QOSREQ Reason ReqCPUFreq ReqCPUFreqGov ReqCPUFreqMax ReqCPUFreqMin ReqCPUS ReqGRES
+ReqMem ReqNodes ReqTRES Reservation ReservationId Reserved ResvCPU ResvCPURAW Restarts SegmentSize SLUID Start State
+StdErr StdIn StdOut Submit SubmitLine Suspended SystemComment SystemCPU Timelimit TimelimitRaw TotalCPU TRESUsageInAve
+TRESUsageInMax TRESUsageInMaxNode TRESUsageInMaxTask TRESUsageInMin TRESUsageInMinNode TRESUsageInMinTask
+TRESUsageInTot TRESUsageOutAve TRESUsageOutMax TRESUsageOutMaxNode TRESUsageOutMaxTask TRESUsageOutMin
+TRESUsageOutMinNode TRESUsageOutMinTask TRESUsageOutTot UID User UserCPU WCKey WCKeyID WorkDir
+"""
+"""What sacct can print, as `sacct --helpformat` lists it (versions 20 to 24)."""
+
+_NAMES = {name.lower(): name for name in FIELDS.split()}
+_IDENTIFIERS = ("JobIDRaw", "JobID")
+_TEXTS = frozenset(
+    (
+        *("AdminComment", "Comment", "Constraints", "Container", "Extra", "JobName", "Licenses", "Reason"),
+        *("Reservation", "StdErr", "StdIn", "StdOut", "SubmitLine", "SystemComment", "WCKey", "WorkDir"),
+    )
+)
+"""Columns of free text, which may hold any delimiter and line breaks."""
+
+_LISTS = frozenset(["Account", "AllocTRES", "Flags", "NodeList", "Partition", "QOS", "ReqTRES"])
+"""Columns that may be lists with commas."""
+
+_JOB = re.compile(r"\d+(?:_(?:\d+|\[[^\]]*\]))?(?:\+\d+)?(?:\.\w+)?")
+_STATE = re.compile(r"[A-Z][A-Z_]+\+?( by .*)?")
+_TRES = re.compile(r"(?:[\w/:.-]+=[^,=]*)(?:,[\w/:.-]+=[^,=]*)*")
+_MEMORY = re.compile(r"[\d.]+[KMGTP]?[nc]?")
+_MOST_WAYS = 3000
+
+
+def _is_time(text: str) -> bool:
+    return is_number(text) or microseconds(text) is not None
+
+
+def _is_clock(text: str) -> bool:
+    return (
+        is_number(text)
+        or clock_seconds(text) is not None
+        or text.upper() in ("UNLIMITED", "PARTITION_LIMIT", "INVALID")
+    )
+
+
+_CHECKS: dict[str, Callable[[str], object]] = {
+    **dict.fromkeys(_IDENTIFIERS, _JOB.fullmatch),
+    **dict.fromkeys(("Submit", "Eligible", "Start", "End"), _is_time),
+    **dict.fromkeys(("Elapsed", "Timelimit", "Suspended", "TimelimitRaw"), _is_clock),
+    **dict.fromkeys(("ElapsedRaw", "AllocCPUS", "NCPUS", "ReqCPUS", "NNodes", "AllocNodes", "ReqNodes"), is_number),
+    **dict.fromkeys(("AllocTRES", "ReqTRES"), _TRES.fullmatch),
+    "State": _STATE.fullmatch,
+    "ReqMem": _MEMORY.fullmatch,
+}
+"""What the columns that are read can hold, unknown values aside."""
+
+
+class Layout(NamedTuple):
+    """Columns and delimiter of an output, and whether its first line names them."""
+
+    names: list[str]
+    delimiter: str
+    titled: bool
+
+    @property
+    def free(self) -> list[int]:
+        """The columns whose text may hold the delimiter."""
+        may = _TEXTS | _LISTS if self.delimiter == "," else _TEXTS
+        return [column for column, name in enumerate(self.names) if name in may]
+
+
+def find_layout(line: str) -> Layout | None:
+    """Return the layout by a header line, whatever its delimiter; None where the line is no header of sacct's."""
+    words = re.findall(r"[A-Za-z]+", line)
+    if len(words) < 3 or not {word.lower() for word in words} & {"jobid", "jobidraw"}:
+        return None
+    line = line.strip("\r\n")
+    between = line[line.index(words[0]) + len(words[0]) :]
+    delimiter = between[: between.index(words[1])] if words[1] in between else ""
+    if not delimiter.strip(' "') and "\t" not in delimiter:
+        return None
+    delimiter = delimiter.strip('"') if '"' in delimiter else delimiter
+    pieces = [piece.strip().strip('"') for piece in line.split(delimiter)]
+    if not pieces[-1]:
+        pieces.pop()
+    known = [_NAMES.get(piece.lower(), piece) for piece in pieces]
+    share = sum(name in _NAMES.values() for name in known) / len(known)
+    return Layout(known, delimiter, titled=True) if share >= 0.5 and set(known) & set(_IDENTIFIERS) else None
+
+
+def read_lines(source: Source, audit: Audit, header: Sequence[str] | None) -> Table:
+    """Read sacct's output as a table.
+
+    Raises:
+        InvalidTrace: not UTF-8, no header of sacct's and none given, or a column named twice.
+    """
+    text = source.text()
+    first = source.head(1)[0]
+    layout = find_layout(first)
+    if header is not None:
+        names = [_NAMES.get(name.lower(), name) for name in header]
+        if layout is None or layout.names != names:
+            layout = Layout(names, table_delimiter(first, len(names)), titled=False)
+    if layout is None:
+        raise InvalidTrace(f"{source.name} has no header of sacct's; name its columns with --columns.")
+    if '"' in first:
+        return _renamed(
+            read_table(source, audit, delimiter=layout.delimiter, header=None if layout.titled else layout.names)
+        )
+    rows: list[list[str]] = []
+    places: list[int] = []
+    rejoined: list[int] = []
+    lines = text.replace("\r\n", "\n").split("\n")
+    for place, row, whole in _rows(lines, layout, audit):
+        rows.append(row)
+        places.append(place)
+        if not whole:
+            rejoined.append(place)
+    audit.repair("rejoined_line", rejoined)
+    return table_of(source.name, layout.names, rows, places)
+
+
+def _renamed(table: Table) -> Table:
+    """Give the columns sacct's own spelling of their names."""
+    table.columns = {_NAMES.get(name.lower(), name): values for name, values in table.columns.items()}
+    return table
+
+
+def _rows(lines: list[str], layout: Layout, audit: Audit) -> Iterator[tuple[int, list[str], bool]]:
+    """Give each row with its line number, and whether it stood on one line with a piece a column."""
+    width = len(layout.names)
+    held: list[tuple[int, str]] = []
+    alone: list[str] = []
+    titled = not layout.titled
+    broken: list[int] = []
+    examples: list[str] = []
+
+    def close() -> Iterator[tuple[int, list[str], bool]]:
+        """Give what the held lines hold together, else the first alone; the rest is broken."""
+        for count in dict.fromkeys((len(held), 1)):
+            row = _fields("\n".join(line for _, line in held[:count]), layout)
+            if row is not None:
+                audit.read += 1
+                yield held[0][0], row, count == 1 and _piece_count(held[0][1], layout) == width
+                break
+        else:
+            count = 0
+        for place, line in held[count:]:
+            audit.read += 1
+            broken.append(place)
+            examples.append(f"{line.count(layout.delimiter) + 1} fields where there are {width} columns")
+
+    for number, line in enumerate(lines, 1):
+        if not line.strip() and not (held and _pieces(held, layout) < width):
+            continue
+        if not titled:
+            titled = True
+            continue
+        if held and not _starts(line, held, layout):
+            held.append((number, line))
+            continue
+        if len(held) == 1 and len(alone) == width:
+            audit.read += 1
+            yield held[0][0], alone, True
+        elif held:
+            yield from close()
+        held, alone = [(number, line)], line.split(layout.delimiter)
+    while held and not held[-1][1].strip():
+        held.pop()
+    if held:
+        yield from close()
+    audit.drop("broken_line", broken, examples)
+
+
+def _piece_count(line: str, layout: Layout) -> int:
+    """Count the fields of a line; a delimiter at its end opens none."""
+    count = line.count(layout.delimiter) + 1
+    return count - 1 if count == len(layout.names) + 1 and line.endswith(layout.delimiter) else count
+
+
+def _pieces(held: list[tuple[int, str]], layout: Layout) -> int:
+    return sum(line.count(layout.delimiter) for _, line in held) + 1
+
+
+def _starts(line: str, held: list[tuple[int, str]], layout: Layout) -> bool:
+    """Tell whether a line begins a new row, and does not go on with the text of the one above it."""
+    names, delimiter = layout.names, layout.delimiter
+    if names[0] in _IDENTIFIERS:
+        if delimiter in line and _JOB.fullmatch(line.partition(delimiter)[0].strip()):
+            return True
+    elif line.count(delimiter) + 1 >= len(names):
+        return True
+    # A row is complete unless its last column is free text, which may go on.
+    complete = _pieces(held, layout) >= len(names)
+    return complete and (len(names) - 1 not in layout.free or held[-1][1].endswith(delimiter))
+
+
+def _fields(text: str, layout: Layout) -> list[str] | None:
+    """Cut a row into a field a column; None where it has too few pieces, or too many that fit nowhere or anywhere."""
+    names, delimiter = layout.names, layout.delimiter
+    width = len(names)
+    pieces = text.split(delimiter)
+    if len(pieces) == width + 1 and not pieces[-1].strip():
+        pieces.pop()
+    if len(pieces) == width:
+        return pieces
+    if len(pieces) < width:
+        return None
+    free = layout.free
+    if not free:
+        return None
+    checked = [column for column, name in enumerate(names) if name in _CHECKS]
+    found: dict[tuple[str, ...], list[str]] = {}
+    for row in islice(_ways(pieces, layout, frozenset(free), max(checked, default=-1)), _MOST_WAYS):
+        found.setdefault(tuple(row[column] for column in checked), row)
+    # Two ways that differ in a column that is read leave the row in doubt.
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _ways(pieces: list[str], layout: Layout, free: frozenset[int], last_checked: int) -> Iterator[list[str]]:
+    """Give the rows that the pieces can make, where columns of free text take those too many.
+
+    Behind the last column that is checked all ways mean the same to the reader, and one is given.
+    """
+    names, delimiter = layout.names, layout.delimiter
+    surplus = len(pieces) - len(names)
+    open_rows: list[tuple[list[str], int]] = [([], 0)]
+    while open_rows:
+        row, spent = open_rows.pop()
+        column = len(row)
+        if column == len(names):
+            if spent == surplus:
+                yield row
+            continue
+        at = column + spent
+        left = surplus - spent
+        if column not in free:
+            choices: Iterable[int] = (0,)
+        elif column > last_checked or column == max(free):
+            choices = (left,)
+        else:
+            choices = range(left + 1)
+        for more in choices:
+            text = delimiter.join(pieces[at : at + more + 1])
+            if names[column] not in _CHECKS or _fits(names[column], text):
+                open_rows.append(([*row, text], spent + more))
+
+
+def _fits(name: str, text: str) -> bool:
+    text = text.strip()
+    return text.lower() in UNKNOWN or bool(_CHECKS[name](text))
