@@ -27,8 +27,10 @@ OPTIONAL = (
 )
 """Number columns that may be unknown without costing the task."""
 
+LATEST_CLOCK = 1e11
+"""Seconds since 1970 (more than 3,000 years) that no trace reaches: its times are then in another unit."""
+
 _ROUNDING = 1.0
-_PLAUSIBLE_CLOCK = 1e11
 _PLAUSIBLE_SPAN = 20 * 365.25 * 86_400
 _PLAUSIBLE_RUNTIME = 30 * 86_400.0
 _PLAUSIBLE_MEMORY_MB = 1e7
@@ -338,7 +340,7 @@ def _notice_units(tasks: RawTasks, audit: Audit) -> None:
         if found:
             audit.notice(reason, tasks.where[[row]], [f"{seconds:,.6g} s"])
 
-    notice("implausible_clock", first, arrivals[first] > _PLAUSIBLE_CLOCK, float(arrivals[first]))
+    notice("implausible_clock", first, arrivals[first] > LATEST_CLOCK, float(arrivals[first]))
     notice("implausible_span", first, span > _PLAUSIBLE_SPAN, span)
     notice("within_one_second", first, 0 < span < 1, span)
     notice("implausible_runtimes", longest, middle > _PLAUSIBLE_RUNTIME, middle)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidTrace
-from scheduler_sim.engine.traces.assemble import RawTasks
+from scheduler_sim.engine.traces.assemble import LATEST_CLOCK, RawTasks
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.clock import clock_seconds
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
@@ -118,6 +118,10 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         recorded_end_time=seconds_since(origin, ended) - jobs.suspended(),
         external_id=identifiers,
     )
+    if origin > LATEST_CLOCK * MICROSECONDS:
+        audit.notice(
+            "implausible_clock", table.where[[int(np.nanargmin(submitted))]], [f"{origin / MICROSECONDS:,.6g} s"]
+        )
     audit.drop("job_step", table.where[step])
     audit.drop("never_started", table.where[idle & ~table.broken])
     return Reading(
