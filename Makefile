@@ -12,7 +12,7 @@ PARALLEL ?= -n auto --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test coverage test-again hooks lint format serve services services-stop browser migrate clean
+.PHONY: help install install-dev run test coverage test-again hooks lint format serve services services-stop browser migrate clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -32,10 +32,18 @@ $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 	@touch $@
 
 node_modules/installed: package.json package-lock.json | $(VENV)/installed
-	@scripts/npm.sh ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@scripts/npm.sh ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# npm empties the folder first, the mark of the other rule included.
+node_modules/installed-dev: package.json package-lock.json | $(VENV)/installed
+	@echo "Installing what checks the scripts ..."
+	@scripts/npm.sh ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch node_modules/installed $@
+
 install: $(VENV)/installed node_modules/installed ## Set up the virtual environment and the charts
+
+install-dev: $(VENV)/installed-dev node_modules/installed-dev ## Set up what the tests and the checks need as well
 
 migrate: install ## Bring the database up to date
 	@$(MANAGE) migrate --verbosity 0
@@ -46,31 +54,36 @@ run: install ## Play a built-in workload through eight policies and print the le
 serve: migrate ## Serve the pages, the API and the admin on http://localhost:8000/
 	@$(BIN)/daphne -b 127.0.0.1 -p $(PORT) scheduler_sim.asgi:application
 
-test: install $(VENV)/installed-dev ## Run the tests (on DATABASE_URL and REDIS_URL where they are set)
+test: install-dev ## Run the tests (on DATABASE_URL and REDIS_URL where they are set)
+	@scripts/npm.sh test --silent
 	@$(BIN)/pytest -q $(PARALLEL)
 	@$(BIN)/pytest -q -m e2e
 
-coverage: install $(VENV)/installed-dev ## Run the tests and show what they run through, child processes included
+coverage: install-dev ## Run the tests and show what they run through, child processes included
 	@$(BIN)/pytest -q $(PARALLEL) --cov --cov-report=term:skip-covered --cov-report=html:var/coverage
 
-test-again: install $(VENV)/installed-dev ## Run only the tests that may differ on other services than before
+test-again: install-dev ## Run only the tests that may differ on other services than before
 	@$(BIN)/pytest -q $(PARALLEL) -m "not e2e and not own_data"
 
-hooks: install $(VENV)/installed-dev ## Have git run the quick checks before each commit
+hooks: install-dev ## Have git run the quick checks before each commit
 	@$(BIN)/pre-commit install
 
-lint: install $(VENV)/installed-dev ## Check style, types, settings and migrations
+lint: install-dev ## Check style, types, settings and migrations
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/djlint --lint --quiet templates
+	@scripts/npm.sh run --silent lint
+	@scripts/npm.sh run --silent types
 	@$(BIN)/mypy
 	@$(BIN)/bandit -q -r apps scheduler_sim manage.py -ll -ii -s B308,B703
 	@$(MANAGE) check
 	@$(MANAGE) makemigrations --check --dry-run
 
-format: $(VENV)/installed-dev ## Bring the code into the common form
+format: install-dev ## Bring the code into the common form, and the types of the live messages up to date
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@$(BIN)/python scripts/message_types.py
+	@scripts/npm.sh run --silent format
 
 services: ## Install (apt) and start PostgreSQL and Redis on private ports, and print their addresses
 	@scripts/services.sh start

@@ -87,6 +87,15 @@ def roughly(seconds: float) -> str:
     return f"{seconds / size:,.0f} {unit}"
 
 
+def percent_done(share: float) -> int:
+    """Return progress in whole percent, rounded down: 100 is said of what is finished and of nothing else.
+
+    `percentDone` in static/js/charts/numbers.js rounds alike.
+    """
+    # A share such as 0.29 lies a little below itself as a binary number.
+    return 100 if share >= 1 else max(0, min(99, math.floor(share * 100 + 1e-6)))
+
+
 def percent_change(value: float | None, base: float | None) -> str:
     """Return how far `value` is from `base`: `-63%`, `+4.2%`, and `×12` or `÷12` from ten times on."""
     if value is None or base is None or base == 0:

@@ -1,6 +1,8 @@
 // Copies the address of the view: all of its state stands in the query string.
+import { all } from "./dom.js";
+
 export function setUpCopyLinks() {
-  for (const button of document.querySelectorAll("[data-copy-link]")) {
+  for (const button of all(HTMLButtonElement, "[data-copy-link]")) {
     button.hidden = false;
     button.addEventListener("click", async () => {
       const label = button.textContent;

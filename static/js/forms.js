@@ -1,21 +1,23 @@
 // Choices that show at once, forms that ask before they end something, and empty fields left out of addresses.
+import { all } from "./dom.js";
+
 export function setUpForms() {
-  for (const field of document.querySelectorAll("[data-submit-on-change]")) {
-    field.addEventListener("change", () => field.form.requestSubmit());
+  for (const field of all(HTMLSelectElement, "[data-submit-on-change]")) {
+    field.addEventListener("change", () => field.form?.requestSubmit());
   }
-  for (const form of document.querySelectorAll("form[method=get], form:not([method])")) {
+  for (const form of all(HTMLFormElement, "form[method=get], form:not([method])")) {
     form.addEventListener("submit", () => {
-      for (const field of form.elements) {
+      for (const field of /** @type {Iterable<any>} */ (form.elements)) {
         if (field.name && field.value === "") field.disabled = true;
       }
     });
   }
   addEventListener("pageshow", () => {
-    for (const field of document.querySelectorAll("form :disabled[name]")) {
+    for (const field of /** @type {Iterable<any>} */ (document.querySelectorAll("form :disabled[name]"))) {
       if (field.dataset.alwaysDisabled === undefined) field.disabled = false;
     }
   });
-  for (const form of document.querySelectorAll("form[data-confirm]")) {
+  for (const form of all(HTMLFormElement, "form[data-confirm]")) {
     form.addEventListener("submit", (event) => {
       if (!confirm(form.dataset.confirm)) event.preventDefault();
     });

@@ -1,8 +1,10 @@
 // "/" to search, "?" for help.
+import { find } from "./dom.js";
+
 export function setUpKeyboard() {
-  const search = document.getElementById("site-search");
-  const dialog = document.querySelector("[data-help-dialog]");
-  const button = document.querySelector("[data-help]");
+  const search = find(HTMLInputElement, "#site-search");
+  const dialog = find(HTMLDialogElement, "[data-help-dialog]");
+  const button = find(HTMLButtonElement, "[data-help]");
   button.hidden = false;
   button.addEventListener("click", () => dialog.showModal());
   document.addEventListener("keydown", (event) => {

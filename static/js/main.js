@@ -10,9 +10,10 @@ setUpCopyLinks();
 setUpForms();
 
 const library = document.body.dataset.charts;
-const ready = library && document.querySelector("[data-chart], [data-gantt]")
-  ? import("./charts/charts.js").then((charts) => charts.drawAll(library))
-  : Promise.resolve();
+const ready =
+  library && document.querySelector("[data-chart], [data-gantt]")
+    ? import("./charts/charts.js").then((charts) => charts.drawAll(library))
+    : Promise.resolve();
 
 if (document.querySelector("[data-live]")) {
   import("./live/page.js").then((live) => live.follow(ready));

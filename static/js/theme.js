@@ -1,4 +1,6 @@
 // The switch of colours: after the system, dark, light. The server reads the same cookie.
+import { find } from "./dom.js";
+
 const ORDER = ["", "dark", "light"];
 const LABEL = { "": "Auto", dark: "Dark", light: "Light" };
 
@@ -20,8 +22,9 @@ function apply(theme, button) {
   } else {
     delete document.documentElement.dataset.theme;
   }
+  // biome-ignore lint/suspicious/noDocumentCookie: the cookie store exists on secure pages only
   document.cookie = `theme=${theme}; path=/; max-age=${theme ? 31536000 : 0}; samesite=lax`;
-  button.querySelector("[data-theme-name]").textContent = LABEL[theme];
+  find(HTMLElement, "[data-theme-name]", button).textContent = LABEL[theme];
   announce();
 }
 

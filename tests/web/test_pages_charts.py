@@ -1,6 +1,7 @@
 """What charts hold: never more points than a screen shows, never a number that was not computed."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,15 @@ from scheduler_sim.display.charts import (
     sample_rows,
     thin,
 )
-from scheduler_sim.display.formatting import change_in_words, duration, listing, percent_change, quantity, scale_of
+from scheduler_sim.display.formatting import (
+    change_in_words,
+    duration,
+    listing,
+    percent_change,
+    percent_done,
+    quantity,
+    scale_of,
+)
 from scheduler_sim.engine.histogram import LogHistogram
 from scheduler_sim.engine.paired import task_difference
 from scheduler_sim.engine.policies import READY_MADE
@@ -129,6 +138,12 @@ def test_a_column_has_one_unit_and_one_number_of_decimals():
 )
 def test_differences_are_written_as_people_say_them(value, base, text):
     assert percent_change(value, base) == text
+
+
+def test_progress_is_rounded_down_here_as_in_the_browser():
+    pairs = json.loads((Path(__file__).parent.parent / "data/progress.json").read_text())
+    assert len(pairs) > 5
+    assert [(share, percent_done(share)) for share, _ in pairs] == [tuple(pair) for pair in pairs]
 
 
 def test_differences_in_sentences():

@@ -5,7 +5,7 @@ from typing import Any
 
 from apps.live.models import SimulationState
 from apps.results.models import Run
-from scheduler_sim.display.formatting import roughly
+from scheduler_sim.display.formatting import percent_done, roughly
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def run_progress(run: Run, state: SimulationState | None) -> RunProgress:
     done = sum(policy["finished"] >= policy["total"] for policy in policies)
     words = f"{done} of {len(run.policies)} policies done"
     if share is not None:
-        words += f", {share:.0%} of the tasks"
+        words += f", {percent_done(share)}% of the tasks"
     eta = snapshot.get("eta_seconds")
     if run.status == Run.Status.RUNNING and eta is not None:
         words += f", about {roughly(eta)} left"

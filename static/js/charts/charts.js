@@ -1,33 +1,37 @@
 // Finds the page's charts, fetches their numbers once for each address, draws them, and offers them as pictures.
+import { all, find } from "../dom.js";
 import { forgetPalette, palette } from "./colours.js";
 import { optionsOf } from "./options.js";
 
+/** @type {any} */
 let echarts;
 const drawn = new Map(); // area -> {instance, chart}
 
 document.addEventListener("themechange", redraw);
 
 export async function drawAll(library) {
-  const areas = [...document.querySelectorAll("[data-chart]")];
+  const areas = all(HTMLElement, "[data-chart]");
   const sources = new Map();
   for (const area of areas) {
     const source = area.dataset.source;
     if (!sources.has(source)) sources.set(source, load(source));
   }
   await getReady(library);
-  await Promise.all(areas.map(async (area) => {
-    try {
-      const charts = await sources.get(area.dataset.source);
-      const chart = charts[area.dataset.chart];
-      if (chart) draw(area, chart);
-    } catch (error) {
-      area.textContent = `The numbers could not be loaded (${error.message}). Reload the page to try again.`;
-    }
-  }));
+  await Promise.all(
+    areas.map(async (area) => {
+      try {
+        const charts = await sources.get(area.dataset.source);
+        const chart = charts[area.dataset.chart ?? ""];
+        if (chart) draw(area, chart);
+      } catch (error) {
+        area.textContent = `The numbers could not be loaded (${error.message}). Reload the page to try again.`;
+      }
+    }),
+  );
   const gantts = document.querySelectorAll("[data-gantt]");
   if (gantts.length) {
     const { setUpGantt } = await import("./gantt.js");
-    for (const area of gantts) await setUpGantt(area, echarts, offerPictures);
+    for (const area of gantts) setUpGantt(area, echarts, offerPictures);
   }
   document.documentElement.dataset.chartsDrawn = String(drawn.size + gantts.length);
   performance.mark("charts-drawn");
@@ -71,7 +75,7 @@ function redraw() {
 }
 
 export function offerPictures(area, options, instance, title) {
-  const tools = area.closest(".chart").querySelector(".tools");
+  const tools = find(HTMLElement, ".tools", area.closest(".chart"));
   const button = (label, make) => {
     const element = document.createElement("button");
     element.type = "button";
@@ -83,7 +87,12 @@ export function offerPictures(area, options, instance, title) {
   const name = title.toLowerCase().replace(/[^a-z0-9]+/g, "-");
   button("PNG", () => save(instance.getDataURL({ pixelRatio: 2, backgroundColor: palette().surface }), `${name}.png`));
   button("SVG", () => {
-    const copy = echarts.init(null, null, { renderer: "svg", ssr: true, width: area.clientWidth, height: area.clientHeight });
+    const copy = echarts.init(null, null, {
+      renderer: "svg",
+      ssr: true,
+      width: area.clientWidth,
+      height: area.clientHeight,
+    });
     copy.setOption({ ...options(), backgroundColor: palette().surface });
     const file = URL.createObjectURL(new Blob([copy.renderToSVGString()], { type: "image/svg+xml" }));
     copy.dispose();

@@ -3,9 +3,11 @@ export const DASHES = ["solid", [7, 4], [2, 3], [10, 3, 2, 3], [14, 4], [4, 2, 1
 
 const NAMES = ["ink", "muted", "line", "line-strong", "surface", "sunken", "better-fill", "worse-fill"];
 
+/** @type {Record<string, any> | null} */
 let known = null;
 
 // The colours of the theme in force.
+/** @returns {Record<string, any>} */
 export function palette() {
   known ??= read();
   return known;
@@ -24,6 +26,7 @@ function read() {
     probe.style.color = `var(--${name})`;
     return getComputedStyle(probe).color;
   };
+  /** @type {Record<string, any>} */
   const colours = Object.fromEntries(NAMES.map((name) => [name, colour(name)]));
   colours.policies = Array.from({ length: 12 }, (_, number) => colour(`policy-${number}`));
   probe.remove();

@@ -1,6 +1,7 @@
 // Where and when tasks ran. The server sends what the visible window can show; zooming and panning ask again.
 import { palette } from "./colours.js";
 import { axisUnit, readable } from "./numbers.js";
+import { inside, isWhole, stepped, zoomed } from "./window.js";
 
 const WAIT = 150; // ms of rest before the server is asked
 const RIGHT = 20; // px beside the drawing
@@ -10,15 +11,15 @@ export function setUpGantt(area, echarts, offerPictures) {
   const chart = new Gantt(area, echarts);
   offerPictures(area, () => chart.instance.getOption(), chart.instance, "Where and when tasks ran");
   // Read when it comes into view: most visitors look at the figures first.
-  return new Promise((done) => {
-    const watch = new IntersectionObserver((entries) => {
+  const watch = new IntersectionObserver(
+    (entries) => {
       if (!entries.some((entry) => entry.isIntersecting)) return;
       watch.disconnect();
       chart.show(chart.wanted.from, chart.wanted.to);
-    }, { rootMargin: "200px" });
-    watch.observe(area);
-    done();
-  });
+    },
+    { rootMargin: "200px" },
+  );
+  watch.observe(area);
 }
 
 class Gantt {
@@ -33,6 +34,9 @@ class Gantt {
     const time = (name) => (query.has(name) ? Number(query.get(name)) : null);
     this.wanted = { from: time("from"), to: time("to") };
     this.request = 0;
+    this.left = 0; // px before the drawing
+    /** @type {any} */
+    this.data = null;
     new ResizeObserver(() => {
       if (area.clientWidth === this.instance.getWidth()) return;
       this.instance.resize();
@@ -81,8 +85,10 @@ class Gantt {
     if (!part.open || !this.data) return;
     const { items, level } = this.data;
     const shown = items.slice(0, ROWS);
-    part.querySelector("[data-gantt-rows]").textContent = items.length > ROWS ? `The first ${ROWS} of ${items.length.toLocaleString("en-GB")}; the CSV has all.` : "";
-    const names = level === "shades" ? ["Where", "From", "To", "Amount"] : ["Task", "Where", "Start", "Finish", "Cores", "GPUs"];
+    part.querySelector("[data-gantt-rows]").textContent =
+      items.length > ROWS ? `The first ${ROWS} of ${items.length.toLocaleString("en-GB")}; the CSV has all.` : "";
+    const names =
+      level === "shades" ? ["Where", "From", "To", "Amount"] : ["Task", "Where", "Start", "Finish", "Cores", "GPUs"];
     const rows = shown.map((item) => (level === "shades" ? shadeRow(this.data, item) : taskRow(this.data, item)));
     const table = part.querySelector("[data-gantt-cells]");
     table.replaceChildren();
@@ -105,11 +111,14 @@ class Gantt {
   }
 
   remember() {
-    const { first, last, window_from: from, window_to: to } = this.data;
-    const whole = from <= first && to >= last;
+    const { window_from: from, window_to: to } = this.data;
+    const whole = isWhole(this.data);
     const query = new URLSearchParams(location.search);
     query.set("gantt", this.policy.value);
-    for (const [name, value] of [["from", from], ["to", to]]) {
+    for (const [name, value] of [
+      ["from", from],
+      ["to", to],
+    ]) {
       if (whole) query.delete(name);
       else query.set(name, value.toFixed(0));
     }
@@ -122,28 +131,21 @@ class Gantt {
   }
 
   move(from, to) {
-    const { first, last } = this.data;
-    const length = Math.min(Math.max(to - from, 1), last - first);
-    const begin = Math.min(Math.max(from, first), last - length);
-    this.data = { ...this.data, window_from: begin, window_to: begin + length };
+    const [begin, end] = inside(this.data, from, to);
+    this.data = { ...this.data, window_from: begin, window_to: end };
     this.draw();
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.show(begin, begin + length), WAIT);
+    this.timer = setTimeout(() => this.show(begin, end), WAIT);
   }
 
   go(where) {
-    if (!this.data) return;
-    const { window_from: from, window_to: to, first, last } = this.data;
-    const step = (to - from) / 4;
-    if (where === "earlier") this.move(from - step, to - step);
-    else if (where === "later") this.move(from + step, to + step);
-    else if (where === "closer") this.move(from + step, to - step);
-    else if (where === "wider") this.move(from - 2 * step, to + 2 * step);
-    else this.move(first, last);
+    if (this.data) this.move(...stepped(this.data, where));
   }
 
   key(event) {
-    const where = { ArrowLeft: "earlier", ArrowRight: "later", "+": "closer", "=": "closer", "-": "wider", 0: "all" }[event.key];
+    const where = { ArrowLeft: "earlier", ArrowRight: "later", "+": "closer", "=": "closer", "-": "wider", 0: "all" }[
+      event.key
+    ];
     if (!where || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     this.go(where);
@@ -153,14 +155,13 @@ class Gantt {
     // A plain wheel scrolls the page unless the chart has the focus.
     if (!this.data || (document.activeElement !== this.area && !event.ctrlKey)) return;
     event.preventDefault();
-    const { window_from: from, window_to: to } = this.data;
     const box = this.area.getBoundingClientRect();
-    const at = from + (to - from) * Math.min(1, Math.max(0, (event.clientX - box.left - this.left) / (box.width - this.left - RIGHT)));
-    const factor = event.deltaY < 0 ? 0.8 : 1.25;
-    this.move(at - (at - from) * factor, at + (to - at) * factor);
+    const share = (event.clientX - box.left - this.left) / (box.width - this.left - RIGHT);
+    this.move(...zoomed(this.data, share, event.deltaY < 0 ? 0.8 : 1.25));
   }
 
   dragging() {
+    /** @type {{ x: number, from: number, to: number } | null} */
     let began = null;
     this.area.addEventListener("pointerdown", (event) => {
       if (!this.data || event.pointerType === "touch") return;
@@ -189,65 +190,79 @@ class Gantt {
     const shades = data.level === "shades";
     const most = shades ? data.items.reduce((highest, item) => Math.max(highest, item[3]), 0) : 0;
     const column = shades ? 1 : 3;
-    this.instance.setOption({
-      animation: false,
-      textStyle: { fontFamily: "system-ui, sans-serif" },
-      grid: { left: this.left, right: RIGHT, top: 8, bottom: 44 },
-      tooltip: {
-        renderMode: "richText",
-        confine: true,
-        backgroundColor: colours.surface,
-        borderColor: colours["line-strong"],
-        textStyle: { color: colours.ink, fontSize: 12 },
-        formatter: ({ dataIndex }) => describe(data, data.items[dataIndex]),
-      },
-      xAxis: {
-        type: "value",
-        min: (data.window_from - data.first) / unit.divisor,
-        max: (data.window_to - data.first) / unit.divisor,
-        name: `Time after the first start (${unit.name})`,
-        nameLocation: "middle",
-        nameGap: 26,
-        nameTextStyle: { color: colours.muted },
-        axisLabel: { color: colours.muted, showMinLabel: false, showMaxLabel: false, formatter: (value) => Number(value.toPrecision(6)) },
-        splitLine: { lineStyle: { color: colours.line } },
-      },
-      yAxis: {
-        type: "category",
-        data: data.lanes,
-        inverse: true,
-        axisLabel: { color: colours.muted, fontSize: 11, width: this.left - 12, overflow: "truncate" },
-        axisLine: { lineStyle: { color: colours["line-strong"] } },
-        axisTick: { show: false },
-        splitLine: { show: false },
-      },
-      series: [{
-        type: "custom",
-        clip: true,
-        encode: { x: [0, 1], y: 2 },
-        data: data.items.map((item) => [(item[column] - data.first) / unit.divisor, (item[column + 1] - data.first) / unit.divisor, item[0]]),
-        renderItem: (params, api) => {
-          const item = data.items[params.dataIndex];
-          const [left, middle] = api.coord([api.value(0), api.value(2)]);
-          const [right] = api.coord([api.value(1), api.value(2)]);
-          const lane = api.size([0, 1])[1];
-          const height = shades ? lane * 0.9 : Math.max(1, (lane * 0.86) / item[2]);
-          const top = shades ? middle - height / 2 : middle - (lane * 0.86) / 2 + item[1] * height;
-          const box = params.coordSys;
-          const from = Math.max(left, box.x);
-          const to = Math.min(Math.max(right, left + 1), box.x + box.width);
-          if (to < from) return null;
-          const gap = !shades && height > 4 ? 1 : 0;
-          return {
-            type: "rect",
-            shape: { x: from, y: top, width: Math.max(1, to - from - gap), height: height - gap },
-            style: shades
-              ? { fill: colours["better-fill"], opacity: 0.12 + 0.88 * (item[3] / most) }
-              : { fill: colours.policies[item[5] % 12], opacity: 0.85 },
-          };
+    this.instance.setOption(
+      {
+        animation: false,
+        textStyle: { fontFamily: "system-ui, sans-serif" },
+        grid: { left: this.left, right: RIGHT, top: 8, bottom: 44 },
+        tooltip: {
+          renderMode: "richText",
+          confine: true,
+          backgroundColor: colours.surface,
+          borderColor: colours["line-strong"],
+          textStyle: { color: colours.ink, fontSize: 12 },
+          formatter: ({ dataIndex }) => describe(data, data.items[dataIndex]),
         },
-      }],
-    }, { notMerge: true });
+        xAxis: {
+          type: "value",
+          min: (data.window_from - data.first) / unit.divisor,
+          max: (data.window_to - data.first) / unit.divisor,
+          name: `Time after the first start (${unit.name})`,
+          nameLocation: "middle",
+          nameGap: 26,
+          nameTextStyle: { color: colours.muted },
+          axisLabel: {
+            color: colours.muted,
+            showMinLabel: false,
+            showMaxLabel: false,
+            formatter: (value) => Number(value.toPrecision(6)),
+          },
+          splitLine: { lineStyle: { color: colours.line } },
+        },
+        yAxis: {
+          type: "category",
+          data: data.lanes,
+          inverse: true,
+          axisLabel: { color: colours.muted, fontSize: 11, width: this.left - 12, overflow: "truncate" },
+          axisLine: { lineStyle: { color: colours["line-strong"] } },
+          axisTick: { show: false },
+          splitLine: { show: false },
+        },
+        series: [
+          {
+            type: "custom",
+            clip: true,
+            encode: { x: [0, 1], y: 2 },
+            data: data.items.map((item) => [
+              (item[column] - data.first) / unit.divisor,
+              (item[column + 1] - data.first) / unit.divisor,
+              item[0],
+            ]),
+            renderItem: (params, api) => {
+              const item = data.items[params.dataIndex];
+              const [left, middle] = api.coord([api.value(0), api.value(2)]);
+              const [right] = api.coord([api.value(1), api.value(2)]);
+              const lane = api.size([0, 1])[1];
+              const height = shades ? lane * 0.9 : Math.max(1, (lane * 0.86) / item[2]);
+              const top = shades ? middle - height / 2 : middle - (lane * 0.86) / 2 + item[1] * height;
+              const box = params.coordSys;
+              const from = Math.max(left, box.x);
+              const to = Math.min(Math.max(right, left + 1), box.x + box.width);
+              if (to < from) return null;
+              const gap = !shades && height > 4 ? 1 : 0;
+              return {
+                type: "rect",
+                shape: { x: from, y: top, width: Math.max(1, to - from - gap), height: height - gap },
+                style: shades
+                  ? { fill: colours["better-fill"], opacity: 0.12 + 0.88 * (item[3] / most) }
+                  : { fill: colours.policies[item[5] % 12], opacity: 0.85 },
+              };
+            },
+          },
+        ],
+      },
+      { notMerge: true },
+    );
     this.area.dataset.span = String(span);
   }
 }
@@ -255,12 +270,15 @@ class Gantt {
 function describe(data, item) {
   const lane = data.lanes[item[0]];
   if (data.level === "shades") {
-    const amount = data.unit === "share" ? `${readable(item[3], "share")} of the cores` : `${readable(item[3], "")} tasks at a time`;
+    const amount =
+      data.unit === "share" ? `${readable(item[3], "share")} of the cores` : `${readable(item[3], "")} tasks at a time`;
     return `${lane}\n${amount}\n${readable(item[1] - data.first, "s")} to ${readable(item[2] - data.first, "s")}`;
   }
   const held = [item[6] ? `${item[6]} cores` : "", item[7] ? `${item[7]} GPUs` : ""].filter(Boolean).join(", ");
-  return `Task ${item[5]}${lane ? `, ${lane}` : ""}\n${held}${item[8] > 0 && item[8] < 1 ? `, ${readable(item[8], "share")} on the GPU` : ""}\n`
-    + `from ${readable(item[3] - data.first, "s")} for ${readable(item[4] - item[3], "s")}`;
+  return (
+    `Task ${item[5]}${lane ? `, ${lane}` : ""}\n${held}${item[8] > 0 && item[8] < 1 ? `, ${readable(item[8], "share")} on the GPU` : ""}\n` +
+    `from ${readable(item[3] - data.first, "s")} for ${readable(item[4] - item[3], "s")}`
+  );
 }
 
 function shadeRow(data, [lane, from, to, amount]) {

@@ -1,12 +1,30 @@
 // Numbers as people read them; the same units as the server's tables.
-const DURATIONS = [["s", 1], ["min", 60], ["h", 3600], ["d", 86400]];
-const JOULES = [["J", 1], ["kJ", 1e3], ["kWh", 3.6e6], ["MWh", 3.6e9]];
+/** @typedef {[name: string, size: number]} Unit */
+
+/** @type {Unit[]} */
+const DURATIONS = [
+  ["s", 1],
+  ["min", 60],
+  ["h", 3600],
+  ["d", 86400],
+];
+/** @type {Unit[]} */
+const JOULES = [
+  ["J", 1],
+  ["kJ", 1e3],
+  ["kWh", 3.6e6],
+  ["MWh", 3.6e9],
+];
 const LOG_SECONDS = [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 18000, 86400, 864000, 8640000, 86400000];
 
 const grouped = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 3 });
 const counted = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
 
 // What a linear axis of `unit` that reaches `largest` is divided by, and what that unit is called.
+/**
+ * @param {string} unit
+ * @param {number} largest
+ */
 export function axisUnit(unit, largest) {
   if (unit === "share") return { name: "%", divisor: 0.01 };
   const units = { s: DURATIONS, J: JOULES }[unit];
@@ -16,6 +34,10 @@ export function axisUnit(unit, largest) {
 }
 
 // A number in its own best unit.
+/**
+ * @param {number | null | undefined} value
+ * @param {string} unit
+ */
 export function readable(value, unit) {
   if (value === null || value === undefined || Number.isNaN(value)) return "no data";
   const { name, divisor } = axisUnit(unit, Math.abs(value));
@@ -25,7 +47,17 @@ export function readable(value, unit) {
   return name === "%" || name === "" ? `${text}${name}` : `${text} ${name}`;
 }
 
+/**
+ * Progress in whole percent, rounded down: 100 is said of what is finished and of nothing else. The server rounds alike.
+ * @param {number} share
+ */
+export function percentDone(share) {
+  // A share such as 0.29 lies a little below itself as a binary number.
+  return share >= 1 ? 100 : Math.max(0, Math.min(99, Math.floor(share * 100 + 1e-6)));
+}
+
 // A duration without decimals, as one says how long something will take.
+/** @param {number} seconds */
 export function roughly(seconds) {
   const [name, divisor] = DURATIONS.findLast(([, size]) => seconds >= 1.5 * size) ?? DURATIONS[0];
   return `${counted.format(seconds / divisor)} ${name}`;
@@ -41,7 +73,9 @@ export function tickLabel(value, unit) {
 // Ticks of a logarithmic axis: at times that people know (10 s, 1 min, 10 min, 1 h ...), of plain numbers the powers of ten.
 export function logTicks(unit, least, largest) {
   if (unit !== "s") {
-    const tens = Array.from({ length: 31 }, (_, power) => 10 ** (power - 15)).filter((tick) => tick >= least && tick <= largest);
+    const tens = Array.from({ length: 31 }, (_, power) => 10 ** (power - 15)).filter(
+      (tick) => tick >= least && tick <= largest,
+    );
     return tens.length > 1 ? tens : undefined;
   }
   return LOG_SECONDS.filter((tick) => tick >= least && tick <= largest);

@@ -11,17 +11,30 @@ export function optionsOf(chart, colours, width) {
   if (chart.kind === "interval") return intervalOptions(chart, colours, width);
   const series = chart.series;
   const horizontal = chart.kind === "bar" || chart.kind === "stack";
-  const x = scaled(chart.x, series.flatMap((one) => one.x));
-  const y = scaled(chart.y, series.flatMap((one) => [...one.y, ...(one.high ?? [])]));
+  const x = scaled(
+    chart.x,
+    series.flatMap((one) => one.x),
+  );
+  const y = scaled(
+    chart.y,
+    series.flatMap((one) => [...one.y, ...(one.high ?? [])]),
+  );
   const narrow = width < 560;
   const right = chart.kind === "bar" ? 72 : 20; // The values stand behind the bars.
   const several = series.length > 1 && chart.kind !== "bar" && !chart.plain;
-  const legendRows = several ? rowsOfLegend(series.map((one) => one.name), width) : 0;
+  const legendRows = several
+    ? rowsOfLegend(
+        series.map((one) => one.name),
+        width,
+      )
+    : 0;
   return {
     animation: false,
     textStyle: { fontFamily: "system-ui, sans-serif", color: colours.muted },
     grid: { left: 8, right, top: horizontal ? 4 : 28, bottom: 30 + 22 * legendRows, ...ROOM_FOR_NAMES },
-    legend: several ? legendOf(colours, narrow, chart.kind === "line" || chart.kind === "step" ? series : null) : undefined,
+    legend: several
+      ? legendOf(colours, narrow, chart.kind === "line" || chart.kind === "step" ? series : null)
+      : undefined,
     tooltip: tooltipOf(chart, colours, x, y),
     xAxis: axisOf(horizontal ? chart.y : chart.x, horizontal ? y : x, colours, false),
     yAxis: axisOf(horizontal ? chart.x : chart.y, horizontal ? x : y, colours, true, width - 8 - right),
@@ -36,10 +49,24 @@ export function optionsOf(chart, colours, width) {
 function bandOf(one, { colours, x, y }) {
   const rows = one.x.map((_, row) => row).filter((row) => one.low[row] !== null && one.high[row] !== null);
   const edge = (value) => rows.map((row) => [one.x[row] / x.divisor, value(row) / y.divisor]);
-  const common = { type: "line", name: one.name, stack: `band ${one.name}`, stackStrategy: "all", symbol: "none", silent: true, tooltip: { show: false }, lineStyle: { opacity: 0 }, emphasis: { disabled: true } };
+  const common = {
+    type: "line",
+    name: one.name,
+    stack: `band ${one.name}`,
+    stackStrategy: "all",
+    symbol: "none",
+    silent: true,
+    tooltip: { show: false },
+    lineStyle: { opacity: 0 },
+    emphasis: { disabled: true },
+  };
   return [
     { ...common, data: edge((row) => one.low[row]) },
-    { ...common, data: edge((row) => one.high[row] - one.low[row]), areaStyle: { color: colours.policies[one.colour], opacity: 0.16 } },
+    {
+      ...common,
+      data: edge((row) => one.high[row] - one.low[row]),
+      areaStyle: { color: colours.policies[one.colour], opacity: 0.16 },
+    },
   ];
 }
 
@@ -64,10 +91,23 @@ function axisOf(axis, scale, colours, vertical, room = 0) {
     splitLine: { show: vertical || axis.scale === "log", lineStyle: { color: colours.line } },
   };
   if (axis.scale === "category") {
-    return { ...common, type: "category", name: vertical ? "" : common.name, inverse: vertical, splitLine: { show: false }, axisLabel: { ...common.axisLabel, ...(vertical ? namesOf(room) : {}) } };
+    return {
+      ...common,
+      type: "category",
+      name: vertical ? "" : common.name,
+      inverse: vertical,
+      splitLine: { show: false },
+      axisLabel: { ...common.axisLabel, ...(vertical ? namesOf(room) : {}) },
+    };
   }
   if (axis.scale !== "log") {
-    return { ...common, type: "value", scale: axis.scale === "free", max: axis.unit === "share" ? (end) => (end.max > 60 ? 100 : undefined) : undefined, splitLine: { show: true, lineStyle: { color: colours.line } } };
+    return {
+      ...common,
+      type: "value",
+      scale: axis.scale === "free",
+      max: axis.unit === "share" ? (end) => (end.max > 60 ? 100 : undefined) : undefined,
+      splitLine: { show: true, lineStyle: { color: colours.line } },
+    };
   }
   const ticks = logTicks(axis.unit, scale.least, scale.largest);
   return {
@@ -115,15 +155,27 @@ function legendOf(colours, narrow, lines) {
 }
 
 function seriesOf(chart, one, number, { colours, x, y, horizontal }) {
-  const colour = one.colour === null ? [colours["better-fill"], colours["line-strong"]][number % 2] : colours.policies[one.colour];
+  const colour =
+    one.colour === null ? [colours["better-fill"], colours["line-strong"]][number % 2] : colours.policies[one.colour];
   const points = one.x.map((value, row) => {
     const across = chart.x.scale === "category" ? value : value / x.divisor;
     const up = one.y[row] === null ? null : one.y[row] / y.divisor;
     return horizontal ? [up, across] : [across, up];
   });
-  const visible = points.filter(([across, up]) => (chart.x.scale !== "log" || across > 0) && (chart.y.scale !== "log" || up > 0));
+  const visible = points.filter(
+    ([across, up]) => (chart.x.scale !== "log" || across > 0) && (chart.y.scale !== "log" || up > 0),
+  );
   if (chart.kind === "scatter") {
-    return { type: "scatter", name: one.name, data: visible, symbolSize: 4, large: visible.length > 2000, itemStyle: { color: colour, opacity: 0.45 }, labels: one.labels, markLine: chart.x.scale === "log" ? diagonal(visible, colours) : undefined };
+    return {
+      type: "scatter",
+      name: one.name,
+      data: visible,
+      symbolSize: 4,
+      large: visible.length > 2000,
+      itemStyle: { color: colour, opacity: 0.45 },
+      labels: one.labels,
+      markLine: chart.x.scale === "log" ? diagonal(visible, colours) : undefined,
+    };
   }
   if (horizontal || chart.kind === "column") {
     return {
@@ -134,7 +186,15 @@ function seriesOf(chart, one, number, { colours, x, y, horizontal }) {
       barMaxWidth: chart.kind === "column" ? undefined : 22,
       barCategoryGap: chart.kind === "column" ? "8%" : "36%",
       itemStyle: { color: colour, borderRadius: 2 },
-      label: chart.kind === "bar" ? { show: true, position: "right", color: colours.ink, formatter: (item) => readable(item.value[0] * y.divisor, chart.y.unit) } : undefined,
+      label:
+        chart.kind === "bar"
+          ? {
+              show: true,
+              position: "right",
+              color: colours.ink,
+              formatter: (item) => readable(item.value[0] * y.divisor, chart.y.unit),
+            }
+          : undefined,
     };
   }
   const every = Math.min(MARK_EVERY, visible.length);
@@ -144,7 +204,7 @@ function seriesOf(chart, one, number, { colours, x, y, horizontal }) {
     data: visible,
     step: chart.kind === "step" ? "end" : false,
     symbol: one.mark ? MARKS[1 + ((one.mark - 1) % (MARKS.length - 1))] : visible.length <= FEW ? "circle" : "none",
-    symbolSize: one.mark ? (value, item) => (item.dataIndex % every === every >> 1 ? 8 : 0) : 6,
+    symbolSize: one.mark ? (_value, item) => (item.dataIndex % every === every >> 1 ? 8 : 0) : 6,
     connectNulls: false,
     lineStyle: { color: colour, width: 2, type: DASHES[one.dash] },
     itemStyle: { color: colour },
@@ -175,21 +235,42 @@ function intervalOptions(chart, colours, width) {
     animation: false,
     textStyle: { fontFamily: "system-ui, sans-serif", color: colours.muted },
     grid: { left: 8, right: 20, top: 8, bottom: 30, ...ROOM_FOR_NAMES },
-    tooltip: { ...tooltipBase(colours), trigger: "item", formatter: (item) => {
-      const one = chart.series[item.seriesIndex];
-      return `${one.name}\n${readable(one.x[1], chart.x.unit)}\n95%: ${readable(one.x[0], chart.x.unit)} to ${readable(one.x[2], chart.x.unit)}`;
-    } },
+    tooltip: {
+      ...tooltipBase(colours),
+      trigger: "item",
+      formatter: (item) => {
+        const one = chart.series[item.seriesIndex];
+        return `${one.name}\n${readable(one.x[1], chart.x.unit)}\n95%: ${readable(one.x[0], chart.x.unit)} to ${readable(one.x[2], chart.x.unit)}`;
+      },
+    },
     xAxis: axisOf(chart.x, { name, divisor, least: 0, largest: 0 }, colours, false),
-    yAxis: { type: "category", data: names, inverse: true, axisLabel: { color: colours.ink, ...namesOf(width - 8 - 20) }, axisLine: { show: false }, axisTick: { show: false }, splitLine: { show: true, lineStyle: { color: colours.line } } },
+    yAxis: {
+      type: "category",
+      data: names,
+      inverse: true,
+      axisLabel: { color: colours.ink, ...namesOf(width - 8 - 20) },
+      axisLine: { show: false },
+      axisTick: { show: false },
+      splitLine: { show: true, lineStyle: { color: colours.line } },
+    },
     series: chart.series.map((one, number) => ({
       type: "line",
       name: one.name,
       data: one.x.map((value) => [value / divisor, one.name]),
-      symbol: (value, item) => (item.dataIndex === 1 ? "circle" : "rect"),
-      symbolSize: (value, item) => (item.dataIndex === 1 ? 9 : [2, 12]),
+      symbol: (_value, item) => (item.dataIndex === 1 ? "circle" : "rect"),
+      symbolSize: (_value, item) => (item.dataIndex === 1 ? 9 : [2, 12]),
       lineStyle: { color: colours.policies[one.colour], width: 2 },
       itemStyle: { color: colours.policies[one.colour] },
-      markLine: number === 0 ? { silent: true, symbol: "none", label: { show: false }, lineStyle: { color: colours.ink, type: "solid", width: 1 }, data: [{ xAxis: 0 }] } : undefined,
+      markLine:
+        number === 0
+          ? {
+              silent: true,
+              symbol: "none",
+              label: { show: false },
+              lineStyle: { color: colours.ink, type: "solid", width: 1 },
+              data: [{ xAxis: 0 }],
+            }
+          : undefined,
     })),
   };
 }
@@ -221,7 +302,11 @@ function tooltipOf(chart, colours, x, y) {
   return {
     ...common,
     trigger: "axis",
-    axisPointer: { type: horizontal || chart.kind === "column" ? "shadow" : "line", lineStyle: { color: colours["line-strong"] }, shadowStyle: { opacity: 0.12 } },
+    axisPointer: {
+      type: horizontal || chart.kind === "column" ? "shadow" : "line",
+      lineStyle: { color: colours["line-strong"] },
+      shadowStyle: { opacity: 0.12 },
+    },
     formatter: (items) => {
       const across = items[0].value[horizontal ? 1 : 0];
       const head = chart.x.scale === "category" ? across : `${chart.x.label} ${value(across, chart.x, x)}`;

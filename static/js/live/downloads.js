@@ -13,10 +13,13 @@ export function offerNumbers(tools, title, rows) {
   button("JSON", "application/json", (all) => JSON.stringify(all, null, 1));
 }
 
-function csv(rows) {
+/** @param {Record<string, unknown>[]} rows */
+export function csv(rows) {
   if (!rows.length) return "";
   const names = Object.keys(rows[0]);
-  return [names, ...rows.map((row) => names.map((name) => row[name] ?? ""))].map((row) => row.map(quoted).join(",")).join("\r\n");
+  return [names, ...rows.map((row) => names.map((name) => row[name] ?? ""))]
+    .map((row) => row.map(quoted).join(","))
+    .join("\r\n");
 }
 
 function quoted(value) {

@@ -1,6 +1,8 @@
 // Which part of the page is live, and what follows it.
+import { find } from "../dom.js";
+
 export async function follow(charts) {
-  const part = document.querySelector("[data-live]");
+  const part = find(HTMLElement, "[data-live]");
   if (part.dataset.live === "run") {
     const { followRun } = await import("./race.js");
     followRun(part, charts);

@@ -1,5 +1,6 @@
 // The race: one simulated clock, all policies side by side, redrawn at most twice a second.
 import { readable } from "../charts/numbers.js";
+import { all, find } from "../dom.js";
 import { offerNumbers } from "./downloads.js";
 import { RaceCharts } from "./racecharts.js";
 import { RaceSeries } from "./series.js";
@@ -8,6 +9,12 @@ import { OVER, progressWords, setText } from "./words.js";
 
 const REDRAW = 500; // ms
 
+/** @type {Record<string, string[]>} */
+const TAKEN_WHILE = { pause: ["running"], resume: ["paused"], stop: ["queued", "running", "paused"] };
+
+/** @typedef {import("./messages").PolicyProgress} PolicyProgress */
+
+/** @type {Record<string, (policy: PolicyProgress) => string>} */
 const CELLS = {
   done: (policy) => `${policy.finished.toLocaleString("en-GB")} of ${policy.total.toLocaleString("en-GB")}`,
   mean: (policy) => readable(policy.mean_job_completion_time, "s"),
@@ -27,7 +34,7 @@ export function followRun(part, charts) {
     race.connect();
     return;
   }
-  const button = document.querySelector("[data-replay]");
+  const button = find(HTMLButtonElement, "[data-replay]");
   button.hidden = false;
   button.addEventListener("click", () => {
     part.hidden = false;
@@ -43,30 +50,38 @@ class Race {
   constructor(part, charts) {
     this.part = part;
     this.charts = charts;
-    this.rows = new Map([...part.querySelectorAll("[data-policy]")].map((row) => [row.dataset.policy, row]));
-    this.series = new RaceSeries([...part.querySelectorAll("[data-race-chart]")].map((figure) => figure.dataset.raceChart));
+    this.rows = new Map(all(HTMLElement, "[data-policy]", part).map((row) => [row.dataset.policy, row]));
+    this.series = new RaceSeries(all(HTMLElement, "[data-race-chart]", part).map((figure) => figure.dataset.raceChart));
     this.drawn = new RaceCharts(part, this.series, (name) => {
       const row = this.rows.get(name);
       return { colour: Number(row?.dataset.colour ?? 0), dash: Number(row?.dataset.dash ?? 0) };
     });
+    /** @type {import("./messages").Snapshot | null} */
     this.newest = null;
     offerNumbers(part.querySelector("[data-race-tools]"), "The race", () => this.newest?.policies ?? []);
     this.drawnAt = 0;
+    /** @type {number | null} */
     this.timer = null;
     this.frames = 0;
   }
 
+  /** @param {object | null} request  sent once the server has said something */
   connect(request = null) {
     this.replaying = request !== null;
     let asked = false;
-    this.socket = new LiveSocket(this.part.dataset.socket, (message) => {
-      if (request && !asked) {
-        asked = true;
-        this.socket.send(request);
-        return;
-      }
-      this.receive(message);
-    }, showState(this.part.querySelector("[data-live-state]")));
+    const socket = new LiveSocket(
+      this.part.dataset.socket,
+      (message) => {
+        if (request && !asked) {
+          asked = true;
+          socket.send(request);
+          return;
+        }
+        this.receive(message);
+      },
+      showState(this.part.querySelector("[data-live-state]")),
+    );
+    this.socket = socket;
   }
 
   watchAgain(onEnd) {
@@ -75,6 +90,7 @@ class Race {
     this.connect({ type: "replay" });
   }
 
+  /** @param {import("./messages").Message} message */
   receive(message) {
     if (message.type === "snapshot") {
       if (this.replaying && !message.replay) return;
@@ -84,9 +100,9 @@ class Race {
       this.schedule();
       if (!message.replay) this.statusIs(message.status);
       if (this.replaying && message.progress >= 1) {
-        this.socket.close();
+        this.socket?.close();
         showState(this.part.querySelector("[data-live-state]"))("over", "The replay is over");
-        this.onEnd();
+        this.onEnd?.();
       }
     } else if (message.type === "run_state" && !this.replaying) {
       this.statusIs(message.status);
@@ -95,6 +111,7 @@ class Race {
     }
   }
 
+  /** @param {import("./messages").Retraining} fit */
   retrained({ scheduler, model_version: version, rows, score }) {
     const notice = this.part.querySelector("[data-retraining]");
     const parts = [`${scheduler} was fitted anew on ${rows.toLocaleString("en-GB")} labelled tasks`];
@@ -105,16 +122,17 @@ class Race {
   }
 
   statusIs(status) {
-    const pill = document.querySelector("[data-status]");
+    const pill = find(HTMLElement, "[data-status]");
     if (pill.textContent !== status) {
       pill.textContent = status;
       pill.className = `pill ${status}`;
-      for (const button of document.querySelectorAll("[data-command]")) {
-        button.form.hidden = !{ pause: ["running"], resume: ["paused"], stop: ["queued", "running", "paused"] }[button.dataset.command].includes(status);
+      for (const button of all(HTMLButtonElement, "[data-command]")) {
+        const { command = "" } = button.dataset;
+        if (button.form) button.form.hidden = !TAKEN_WHILE[command]?.includes(status);
       }
     }
     if (OVER.has(status)) {
-      this.socket.close();
+      this.socket?.close();
       // The figures are stored before the status says so.
       setTimeout(() => location.reload(), 400);
     }
@@ -132,11 +150,21 @@ class Race {
 
   draw() {
     const { newest } = this;
-    setText(this.part.querySelector("[data-progress-words]"), (newest.replay ? "Replay: " : "") + progressWords(newest));
+    if (!newest) return;
+    setText(
+      this.part.querySelector("[data-progress-words]"),
+      (newest.replay ? "Replay: " : "") + progressWords(newest),
+    );
     const bar = this.part.querySelector("progress");
     bar.value = newest.progress;
-    setText(this.part.querySelector("[data-clock]"), newest.clock_time === null ? "no data" : readable(newest.clock_time, "s"));
-    setText(this.part.querySelector("[data-via]"), newest.via ? `, by way of ${newest.via === "redis" ? "Redis" : "the database"}` : "");
+    setText(
+      this.part.querySelector("[data-clock]"),
+      newest.clock_time === null ? "no data" : readable(newest.clock_time, "s"),
+    );
+    setText(
+      this.part.querySelector("[data-via]"),
+      newest.via ? `, by way of ${newest.via === "redis" ? "Redis" : "the database"}` : "",
+    );
     this.table(newest.policies);
     this.placements(newest.placements);
     this.frames += 1;
@@ -144,6 +172,7 @@ class Race {
     this.drawn.draw(this.charts);
   }
 
+  /** @param {PolicyProgress[]} policies */
   table(policies) {
     const ranked = [...policies].sort((one, other) => other.wins - one.wins);
     const body = this.part.querySelector("[data-race]");
@@ -156,19 +185,29 @@ class Race {
     });
   }
 
+  /** @param {import("./messages").Placement[]} placements */
   placements(placements) {
     const body = this.part.querySelector("[data-placements]");
     if (!body.closest("details").open) return;
-    body.replaceChildren(...[...placements].reverse().map((one) => {
-      const row = document.createElement("tr");
-      const cells = [one.scheduler, one.task_id, one.node, one.gpu_fraction, readable(one.start_time, "s"), readable(one.finish_time, "s")];
-      cells.forEach((text, number) => {
-        const cell = document.createElement("td");
-        cell.textContent = text;
-        if (number) cell.className = "number";
-        row.append(cell);
-      });
-      return row;
-    }));
+    body.replaceChildren(
+      ...[...placements].reverse().map((one) => {
+        const row = document.createElement("tr");
+        const cells = [
+          one.scheduler,
+          one.task_id,
+          one.node,
+          one.gpu_fraction,
+          readable(one.start_time, "s"),
+          readable(one.finish_time, "s"),
+        ];
+        cells.forEach((text, number) => {
+          const cell = document.createElement("td");
+          cell.textContent = String(text);
+          if (number) cell.className = "number";
+          row.append(cell);
+        });
+        return row;
+      }),
+    );
   }
 }

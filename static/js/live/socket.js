@@ -6,13 +6,24 @@ const LOST = 15000; // ms without any after which the connection counts as lost,
 const FINAL = new Set([4401, 4404, 4429]); // The server will not change its mind; docs/live.md has the codes.
 
 export class LiveSocket {
-  // `onMessage` gets every message; `onState` gets "live", "reconnecting" or "stale", and a sentence.
+  /**
+   * @param {string} path
+   * @param {(message: import("./messages").Message) => void} onMessage  gets every message
+   * @param {(state: string, words: string) => void} onState  gets "live", "reconnecting" or "stale", and a sentence
+   */
   constructor(path, onMessage, onState) {
     this.path = path;
     this.onMessage = onMessage;
     this.onState = onState;
     this.wait = 500;
-    this.heardAt = null;
+    /** @type {number | null} */
+    this.heardAt = null; // ms
+    this.openedAt = 0;
+    this.received = 0;
+    /** @type {WebSocket | null} */
+    this.socket = null;
+    /** @type {string | null} */
+    this.reason = null;
     this.done = false;
     this.watch = setInterval(() => this.check(), QUIET);
     this.connect();
@@ -37,11 +48,12 @@ export class LiveSocket {
     this.openedAt = Date.now();
     socket.addEventListener("message", (event) => {
       if (socket !== this.socket) return;
+      /** @type {import("./messages").Message} */
       const message = JSON.parse(event.data);
       this.wait = 500;
-      this.heardAt = new Date();
+      this.heardAt = Date.now();
       this.onState("live", "Live");
-      if (message.sequence !== undefined && ++this.received % ACKNOWLEDGE_EVERY === 0) {
+      if ("sequence" in message && ++this.received % ACKNOWLEDGE_EVERY === 0) {
         this.send({ type: "ack", sequence: message.sequence });
       }
       if (message.type === "error") this.reason = message.message;
@@ -70,7 +82,7 @@ export class LiveSocket {
       return;
     }
     if (this.heardAt && Date.now() - this.heardAt > 10000) {
-      const time = this.heardAt.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+      const time = new Date(this.heardAt).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
       this.onState("stale", `Stale since ${time}`);
     } else {
       this.onState("reconnecting", "Reconnecting");

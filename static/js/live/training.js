@@ -1,11 +1,13 @@
 // Shows how far policy searches are, and a model that was stored while the page is open.
 import { draw, getReady } from "../charts/charts.js";
+import { all, find } from "../dom.js";
 import { showState } from "./socket.js";
 
 const ASK_EVERY = 3000; // ms
 
 export function followTraining(part, charts) {
   const show = showState(part.querySelector("[data-live-state]"));
+  /** @type {Date | null} */
   let heardAt = null;
   const ask = async () => {
     if (document.visibilityState === "visible") {
@@ -32,13 +34,13 @@ export function followTraining(part, charts) {
 
 // Returns whether the page has a place for everything; where it has not, the server makes it anew.
 async function update(state) {
-  const parts = [...document.querySelectorAll("[data-search]")];
+  const parts = all(HTMLElement, "[data-search]");
   const known = parts.map((part) => part.dataset.search).join();
   if (known !== state.searches.map((search) => search.id).join()) return false;
   for (const [number, search] of state.searches.entries()) {
     const part = parts[number];
-    part.querySelector("[data-search-words]").textContent = search.words;
-    part.querySelector("progress").value = search.done;
+    find(HTMLElement, "[data-search-words]", part).textContent = search.words;
+    find(HTMLProgressElement, "progress", part).value = search.done;
     const chart = state.charts[`search-${search.id}`];
     const area = part.querySelector("[data-chart]");
     if (!area) {
@@ -46,7 +48,7 @@ async function update(state) {
     } else {
       await getReady(document.body.dataset.charts);
       draw(area, chart);
-      part.querySelector(".finding").textContent = chart.finding;
+      find(HTMLElement, ".finding", part).textContent = chart.finding;
     }
   }
   return true;

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { RaceSeries } from "../../static/js/live/series.js";
+
+const snapshot = (clock_time, wins) => ({ clock_time, policies: [{ scheduler: "fcfs", wins }] });
+
+test("points are counted from the first snapshot on", () => {
+  const series = new RaceSeries(["wins"]);
+  series.keep(snapshot(100, 1));
+  series.keep(snapshot(160, 4));
+  assert.deepEqual(series.of("wins"), [{ name: "fcfs", x: [0, 60], y: [1, 4] }]);
+});
+
+test("a snapshot without a clock, or not later than the last one, adds nothing", () => {
+  const series = new RaceSeries(["wins"]);
+  for (const one of [snapshot(null, 9), snapshot(10, 1), snapshot(10, 2), snapshot(5, 3)]) series.keep(one);
+  assert.deepEqual(series.of("wins"), [{ name: "fcfs", x: [0], y: [1] }]);
+});
+
+test("a long race keeps at most 600 points a line, from its beginning to its newest", () => {
+  const series = new RaceSeries(["wins"]);
+  for (let clock = 0; clock <= 10_000; clock += 1) series.keep(snapshot(clock, clock));
+  const [{ x, y }] = series.of("wins");
+  assert.ok(x.length <= 600 && x.length > 250, `${x.length}`);
+  assert.equal(x[0], 0);
+  assert.ok(x.at(-1) > 9_900);
+  assert.deepEqual(x, y);
+  assert.deepEqual(
+    x,
+    [...x].sort((one, other) => one - other),
+  );
+});
+
+test("a replay begins with nothing", () => {
+  const series = new RaceSeries(["wins"]);
+  series.keep(snapshot(50, 1));
+  series.forget();
+  assert.deepEqual(series.of("wins"), []);
+  series.keep(snapshot(70, 2));
+  assert.deepEqual(series.of("wins"), [{ name: "fcfs", x: [0], y: [2] }]);
+});
