@@ -20,7 +20,7 @@ help: ## Show what can be made
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: requirements.txt | $(BIN)/python
+$(VENV)/installed: requirements.txt $(wildcard requirements/*.txt) | $(BIN)/python
 	@echo "Installing what the application needs into $(VENV) (about a minute) ..."
 	@$(BIN)/pip install --quiet -r requirements.txt
 	@scripts/openmp.sh $(BIN)/python

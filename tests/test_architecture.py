@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 ENGINE = (
-    ("errors", "version", "codes", "jit"),
+    ("errors", "version", "codes", "jit", "optional"),
     ("unstated", "workload", "cluster", "contract"),
     ("formulas", "demand", "hardware", "openb_nodes", "presets"),
     ("spans", "histogram", "statistics", "paired"),

@@ -15,7 +15,7 @@ import numba
 from numba.core import config, types
 
 _ENGINE = Path(__file__).parent
-_PROJECT = _ENGINE.parent.parent
+_CHECKOUT = _ENGINE.parent.parent
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,11 +32,14 @@ def sources_digest() -> str:
 def cache_folder() -> Path:
     """Return the folder that holds this version's compiled kernels.
 
-    `NUMBA_CACHE_DIR` in the environment wins; the default lies under `var/`.
+    `NUMBA_CACHE_DIR` in the environment wins. The default lies under `var/` in a checkout, and in the user's cache
+    where the engine is installed as a library.
     """
     if os.environ.get("NUMBA_CACHE_DIR"):
         return Path(os.environ["NUMBA_CACHE_DIR"])
-    return _PROJECT / "var" / "numba" / sources_digest()
+    if (_CHECKOUT / "manage.py").exists():
+        return _CHECKOUT / "var" / "numba" / sources_digest()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scheduler-sim" / sources_digest()
 
 
 def is_compiled() -> bool:

@@ -22,6 +22,7 @@ import numpy as np
 from scheduler_sim.engine.errors import EngineError, InvalidParameter
 from scheduler_sim.engine.learning.rollout import OBJECTIVES, Sequences, play
 from scheduler_sim.engine.learning.sampling import Parts, evenly_spaced, sample
+from scheduler_sim.engine.optional import optional
 from scheduler_sim.engine.policies.backfill import BACKFILLS
 from scheduler_sim.engine.policies.learned import FORMS
 from scheduler_sim.engine.policies.scoring import HIDDEN_UNITS, LINEAR, TASK_FEATURES, parameter_vector, weight_count
@@ -255,7 +256,7 @@ class _Descent:
         with warnings.catch_warnings():
             # It says on import that it cannot plot; nobody asks it to.
             warnings.simplefilter("ignore")
-            import cma  # Here rather than above: it takes half a second.
+            cma = optional("cma", extra="learn")
 
         self._part, self._processors, self._settings, self._judge = part, processors, settings, judge
         self._generator = np.random.default_rng(seed)

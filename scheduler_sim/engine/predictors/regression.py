@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.optional import optional
 from scheduler_sim.engine.predictors.trees import forest_trees, lightgbm_trees, tree_sums
 from scheduler_sim.engine.workload import FloatArray
 
@@ -61,9 +62,7 @@ def load(text: str) -> Predict:
 def importance(text: str, names: tuple[str, ...]) -> dict[str, float]:
     """Return each feature's share of the gain (boosting), of the splits (forest) or of the weights (ridge)."""
     if text.startswith("tree\n"):
-        import lightgbm
-
-        gains = lightgbm.Booster(model_str=text).feature_importance("gain")
+        gains = optional("lightgbm", extra="learn").Booster(model_str=text).feature_importance("gain")
     else:
         document = json.loads(text)
         if document["algorithm"] == "ridge":
@@ -83,7 +82,7 @@ def scores(predicted: FloatArray, actual: FloatArray) -> dict[str, float]:
 
 
 def _fit_lightgbm(features: FloatArray, target: FloatArray, seed: int, options: dict[str, Any]) -> str:
-    import lightgbm  # Here rather than above: it takes two seconds to import.
+    lightgbm = optional("lightgbm", extra="learn")
 
     chosen = {"rounds": 200, "num_leaves": 15, "learning_rate": 0.1, "objective": "l2", **options}
     rounds = chosen.pop("rounds")
@@ -106,10 +105,10 @@ def _load_lightgbm(text: str) -> Predict:
 
 
 def _fit_forest(features: FloatArray, target: FloatArray, seed: int, options: dict[str, Any]) -> str:
-    from sklearn.ensemble import RandomForestRegressor  # Here rather than above: eight seconds.
+    ensemble = optional("sklearn.ensemble", extra="learn")
 
     chosen = {"n_estimators": 40, "max_depth": 10, "min_samples_leaf": 5, **options}
-    forest = RandomForestRegressor(random_state=seed % (2**31 - 1), n_jobs=1, **chosen).fit(features, target)
+    forest = ensemble.RandomForestRegressor(random_state=seed % (2**31 - 1), n_jobs=1, **chosen).fit(features, target)
     trees = [
         {
             "feature": tree.tree_.feature.tolist(),
