@@ -45,6 +45,8 @@ APPS = (
     "apps.live.wire",
     "apps.live.terminal",
     "apps.live.exchange",
+    "apps.live.form_fields",
+    "apps.live.request",
     "apps.live.api",
     "apps.studies.definition",
     "apps.studies.grid",

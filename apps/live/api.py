@@ -1,6 +1,5 @@
 """Starting and controlling runs over HTTP, and what the site is doing."""
 
-import re
 from http import HTTPStatus
 from typing import Any
 
@@ -16,105 +15,16 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.live.models import SimulationState
-from apps.live.play.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS, RunConfiguration, code_version
-from apps.live.play.launch import run_command, run_start
+from apps.live.play.configuration import code_version
+from apps.live.play.launch import run_command
+from apps.live.request import RunCreateSerializer
 from apps.results.api import RunRowsViewSet, RunSerializer
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim import engine, logs
-from scheduler_sim.engine.policies.agent import RewardWeights
-from scheduler_sim.engine.presets import PRESETS, load_cluster
-from scheduler_sim.web.api import LARGEST_KEY, GuardedMixin, StrictSerializer
+from scheduler_sim.web.api import GuardedMixin
 from scheduler_sim.web.errors import Conflict
-
-MAX_POLICIES = 50
-
-PRESET = re.compile(r"workstation|openb|auto|(hpc|dgx)-[0-9]{1,9}")
-
-
-class RunCreateSerializer(StrictSerializer):
-    """What to play; everything but the workload has the default of `runsimulation`."""
-
-    workload = serializers.IntegerField(min_value=1, max_value=LARGEST_KEY, help_text="Key of a stored workload.")
-    cluster = serializers.JSONField(
-        default="auto", help_text="A preset such as hpc-256, or a description as runs show theirs."
-    )
-    policies = serializers.ListField(child=serializers.CharField(max_length=100), min_length=1, max_length=MAX_POLICIES)
-    name = serializers.CharField(max_length=200, required=False, help_text="Must be new; made up when left out.")
-    seed = serializers.IntegerField(default=0, min_value=0, max_value=LARGEST_KEY)
-    limit = serializers.IntegerField(
-        default=None, allow_null=True, min_value=1, max_value=LARGEST_KEY, help_text="The first so many tasks."
-    )
-    on_oversize = serializers.ChoiceField(choices=ON_OVERSIZE, default="fail")
-    estimates = serializers.RegexField(
-        r"^(trace|exact|(factor|uniform):[0-9]{1,6}(\.[0-9]{1,6})?|predicted:[A-Za-z0-9_-]{1,60}(\.[0-9]{1,6})?)$",
-        default="trace",
-        max_length=80,
-    )
-    split_model = serializers.ChoiceField(choices=SPLIT_MODELS, default="concurrent")
-    kill_at_estimate = serializers.BooleanField(default=False)
-    conservative_depth = serializers.IntegerField(default=None, allow_null=True, min_value=1, max_value=2**31 - 1)
-    agent_reward = serializers.ListField(
-        child=serializers.FloatField(min_value=0.0, max_value=1e6),
-        min_length=3,
-        max_length=3,
-        default=None,
-        allow_null=True,
-        help_text="Weights of time, energy and cost in what rl_agent minimises; those it was trained with if left out.",
-    )
-    agent_from_scratch = serializers.BooleanField(
-        default=False, help_text="Whether rl_agent begins without its stored table."
-    )
-    warmup = serializers.FloatField(default=0.0, min_value=0.0, max_value=0.99)
-    cooldown = serializers.FloatField(default=0.0, min_value=0.0, max_value=0.99)
-    keep = serializers.ChoiceField(choices=KEEP, default="results")
-
-    def validate_workload(self, value: int) -> Workload:
-        """Find the workload."""
-        workload = Workload.objects.filter(pk=value).first()
-        if workload is None:
-            raise serializers.ValidationError(f"There is no workload {value}.")
-        return workload
-
-    def validate_policies(self, value: list[str]) -> tuple[str, ...]:
-        """Check every policy against the registry; the sentence names the nearest."""
-        try:
-            return tuple(policy.name for policy in engine.parse_policies(",".join(value)))
-        except engine.EngineError as error:
-            raise serializers.ValidationError(str(error)) from None
-
-    def validate_agent_reward(self, value: list[float] | None) -> tuple[float, ...] | None:
-        """Check that some weight is above 0."""
-        if value is None:
-            return None
-        try:
-            RewardWeights(*value)
-        except engine.EngineError as error:
-            raise serializers.ValidationError(str(error)) from None
-        return tuple(value)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Build the cluster, which may depend on the workload."""
-        if attrs["warmup"] + attrs["cooldown"] >= 1:
-            raise serializers.ValidationError({"cooldown": "warmup and cooldown must stay below 1 together."})
-        try:
-            attrs["cluster"] = _cluster(attrs["cluster"], attrs["workload"])
-        except engine.EngineError as error:
-            raise serializers.ValidationError({"cluster": str(error)}) from None
-        return attrs
-
-
-def _cluster(description: Any, workload: Workload) -> engine.Cluster:
-    """Return a preset by name or a described cluster; never a file, which would be one of the server's."""
-    if not isinstance(description, str):
-        cluster = engine.Cluster.from_json(description)
-        if len(cluster.name) > 100:
-            raise engine.InvalidCluster("The cluster's name is longer than 100 characters.")
-        return cluster
-    if not PRESET.fullmatch(description):
-        raise engine.InvalidCluster(f"There is no cluster preset {description!r}. Presets: {', '.join(PRESETS)}.")
-    return load_cluster(description, max_processors=workload.max_processors)
 
 
 class RunDetailSerializer(RunSerializer):
@@ -141,10 +51,8 @@ class RunViewSet(RunRowsViewSet):
         """Start a run in a process of its own."""
         form = RunCreateSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        wanted = dict(form.validated_data)
-        workload, cluster, name = wanted.pop("workload"), wanted.pop("cluster"), wanted.pop("name", None)
         try:
-            run = run_start(workload=workload, cluster=cluster, configuration=RunConfiguration(**wanted), name=name)
+            run = form.start()
         except DomainError as error:
             raise Conflict(str(error)) from None
         document = self._document(run.pk)

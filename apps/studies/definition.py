@@ -9,7 +9,8 @@ from typing import Any, Self
 
 import yaml
 
-from apps.live.play.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS
+from apps.live.play.configuration import RUN_OPTIONS, RunConfiguration, asked_in
+from apps.live.play.options import STUDY, InvalidOption
 from apps.results.errors import DomainError
 from scheduler_sim import engine
 from scheduler_sim.engine.estimates import Estimates
@@ -21,8 +22,12 @@ from scheduler_sim.engine.whatif import add_nodes, drop_nodes
 MOST_RUNS = 1_000_000
 DEFAULT_FIGURE = "mean_bounded_slowdown"
 
+FIXED_DEFAULTS: Mapping[str, Any] = {"keep": "summary"}
+"""Options whose default in a study is another one than in a run."""
+
 _WHICH_SEEDS = "seeds is a number N, for the seeds 1 to N, or a list of whole numbers from 0 to 2**63 - 1."
-_FIXED = ("limit", "on_oversize", "split_model", "kill_at_estimate", "conservative_depth", "warmup", "cooldown", "keep")
+_OPTIONS = {option.stored_as: option for option in RUN_OPTIONS}
+_FIXED = {option.name: option for option in asked_in(STUDY)}
 
 
 class InvalidStudy(DomainError):
@@ -124,7 +129,7 @@ class Definition:
             seeds=parts["seeds"],
             base=base,
             figure=parts["figure"],
-            fixed=_fixed(given),
+            fixed=_fixed(given, policies),
             stopping=stopping,
             document=dict(given),
         )
@@ -141,7 +146,7 @@ def read_part(part: str, value: Any) -> Any:
     """
     try:
         return _PARTS[part](value)
-    except (InvalidStudy, engine.EngineError) as error:
+    except (InvalidStudy, InvalidOption, engine.EngineError) as error:
         raise InvalidStudy(str(error), part) from error
 
 
@@ -207,35 +212,22 @@ def _name(value: Any) -> str:
 
 
 def _policies(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = value.split(",")
-    names = ",".join(str(one) for one in _list("policies", value))
-    return tuple(policy.name for policy in engine.parse_policies(names))
+    if not isinstance(value, str):
+        value = [str(one) for one in _list("policies", value)]
+    return tuple(_OPTIONS["policies"].read(value))
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_RUNS:
         return tuple(range(1, value + 1))
     if isinstance(value, list):
-        return tuple(_each("seeds", value, _seed))
+        return tuple(_each("seeds", value, _OPTIONS["seed"].read))
     raise InvalidStudy(_WHICH_SEEDS)
-
-
-def _seed(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
-        raise InvalidStudy(_WHICH_SEEDS)
-    return value
-
-
-def _factor(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-        raise InvalidStudy(f"A load factor is a number above 0, not {value!r}.")
-    return float(value)
 
 
 def _estimates(value: Any) -> str:
     """Return the estimates in their one spelling; `predicted:MODEL` is looked up when the grid is written out."""
-    text = str(value)
+    text: str = _OPTIONS["estimates"].read(value)
     return text if text.startswith("predicted:") else str(Estimates.parse(text))
 
 
@@ -301,23 +293,19 @@ def _stopping(value: Any) -> Stopping | None:
     return Stopping(_figure(given.get("figure", DEFAULT_FIGURE)), float(width), minimum, maximum)
 
 
-def _fixed(given: Mapping[str, Any]) -> dict[str, Any]:
-    fixed = {key: given[key] for key in _FIXED if key in given}
-    fixed.setdefault("keep", "summary")
-    for key, choices in (("keep", KEEP), ("on_oversize", ON_OVERSIZE), ("split_model", SPLIT_MODELS)):
-        if key in fixed and fixed[key] not in choices:
-            raise InvalidStudy(f"{key} is one of {', '.join(choices)}, not {fixed[key]!r}.")
-    for key in ("limit", "conservative_depth"):
-        value = fixed.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise InvalidStudy(f"{key} must be a whole number above 0, not {value!r}.")
-    if not isinstance(fixed.get("kill_at_estimate", False), bool):
-        raise InvalidStudy("kill_at_estimate is true or false.")
-    warmup, cooldown = fixed.get("warmup", 0.0), fixed.get("cooldown", 0.0)
-    if not all(isinstance(part, int | float) and not isinstance(part, bool) for part in (warmup, cooldown)) or not (
-        warmup >= 0 and cooldown >= 0 and warmup + cooldown < 1
-    ):
-        raise InvalidStudy("warmup and cooldown are parts of the arrivals from 0 to 1, together below 1.")
+def _fixed(given: Mapping[str, Any], policies: tuple[str, ...]) -> dict[str, Any]:
+    """Read the options that are the same in all runs, by the names of their fields."""
+    fixed = dict(FIXED_DEFAULTS)
+    try:
+        for name, option in _FIXED.items():
+            if name in given:
+                value = option.read(given[name])
+                # A whole number stays one: 0 and 0.0 make two digests of runs that were stored.
+                is_same = type(given[name]) is int and given[name] == value
+                fixed[option.stored_as] = given[name] if is_same else value
+        RunConfiguration.of({"policies": policies, **fixed})
+    except InvalidOption as error:
+        raise InvalidStudy(str(error), error.option) from error
     return fixed
 
 
@@ -336,7 +324,7 @@ _DEFAULTS: Mapping[str, Any] = {
 _PARTS: Mapping[str, Callable[[Any], Any]] = {
     "name": _name,
     "workloads": lambda value: _each("workloads", value, _source, lambda source: source.label),
-    "load_factors": lambda value: _each("load_factors", value, _factor),
+    "load_factors": lambda value: _each("load_factors", value, _OPTIONS["load_factor"].read),
     "clusters": lambda value: _each("clusters", value, _cluster, lambda cluster: cluster[0]),
     "policies": _policies,
     "estimates": lambda value: _each("estimates", value, _estimates),

@@ -7,9 +7,12 @@ from typing import Any
 
 from django import forms
 
-from apps.live.api import PRESET
+from apps.live.form_fields import OptionField
+from apps.live.play.configuration import asked_in
+from apps.live.play.options import SITE, STUDY, InvalidOption
+from apps.live.request import PRESET
 from apps.results.models import Study
-from apps.studies.definition import DEFAULT_FIGURE, Definition, InvalidStudy, read_part
+from apps.studies.definition import DEFAULT_FIGURE, FIXED_DEFAULTS, Definition, InvalidStudy, read_part
 from apps.tasks.models import Workload
 from scheduler_sim import engine
 from scheduler_sim.engine.figures import FIGURES
@@ -81,27 +84,6 @@ class StudyForm(forms.Form):
         label="Seeds", initial="5", help_text="How many, or which: 5 for 1 to 5, or 3, 7, 11. One gives no interval."
     )
     figure = forms.ChoiceField(label="Figure shown first", initial=DEFAULT_FIGURE)
-    keep = forms.ChoiceField(
-        label="Stored of each run",
-        choices=[("summary", "its figures"), ("results", "every placement too")],
-        initial="summary",
-    )
-    warmup = forms.FloatField(
-        label="Warm-up",
-        min_value=0,
-        max_value=0.99,
-        required=False,
-        widget=_NUMBER,
-        help_text="The first part of the arrivals, 0 to 0.99, that is played and not scored.",
-    )
-    limit = forms.IntegerField(
-        label="First tasks only", min_value=1, required=False, widget=forms.TextInput(attrs={"placeholder": "all"})
-    )
-    on_oversize = forms.ChoiceField(
-        label="Tasks that can never fit",
-        choices=[("fail", "fail the run"), ("drop", "leave them out"), ("clamp", "cut them to the cluster")],
-        initial="fail",
-    )
     relative_width = forms.FloatField(
         label="Half width wanted",
         required=False,
@@ -119,8 +101,20 @@ class StudyForm(forms.Form):
             (one.pk, f"{one.name} ({one.task_count:,} tasks)") for one in stored[:MOST_WORKLOADS]
         ]
         self.fields["generate"].choices = [("", "none"), *((name, name) for name in sorted(GENERATORS))]
+        for option in asked_in(STUDY):
+            self.fields[option.name] = OptionField(option, initial=FIXED_DEFAULTS.get(option.name))
         self.fields["figure"].choices = [(name, FIGURES[name].label) for name in figures]
         self.definition: Definition | None = None
+
+    @property
+    def basic_options(self) -> list[forms.BoundField]:
+        """The options of all runs that are shown at once."""
+        return [self[option.name] for option in asked_in(STUDY) if option.about.basic]
+
+    @property
+    def advanced_options(self) -> list[forms.BoundField]:
+        """The options of all runs that are folded."""
+        return [self[option.name] for option in asked_in(STUDY) if not option.about.basic]
 
     @property
     def chosen_policies(self) -> list[str]:
@@ -152,7 +146,11 @@ class StudyForm(forms.Form):
 
     def clean_load_factors(self) -> list[float]:
         """Read numbers separated by commas."""
-        return [_number(text) for text in _pieces(self.cleaned_data["load_factors"])]
+        factor = next(option for option in asked_in(SITE) if option.stored_as == "load_factor")
+        try:
+            return [factor.read(text) for text in _pieces(self.cleaned_data["load_factors"])]
+        except InvalidOption as error:
+            raise forms.ValidationError(str(error)) from None
 
     def clean_seeds(self) -> int | list[int]:
         """Read a number of seeds, or the seeds themselves separated by commas."""
@@ -201,10 +199,13 @@ class StudyForm(forms.Form):
             "policies": [*(sent.get("policies") or []), *_pieces(sent.get("others", ""))],
             "estimates": _pieces(sent.get("estimates", "")),
             "seeds": sent.get("seeds"),
-            **{key: sent.get(key) for key in ("base", "figure", "keep", "warmup", "limit")},
+            **{key: sent.get(key) for key in ("base", "figure")},
+            **{
+                option.name: sent.get(option.name)
+                for option in asked_in(STUDY)
+                if sent.get(option.name) != FIXED_DEFAULTS.get(option.name, option.default)
+            },
         }
-        if sent.get("on_oversize") != "fail":
-            document["on_oversize"] = sent.get("on_oversize")
         if sent.get("relative_width") is not None:
             wanted = {key: sent.get(key) for key in ("figure", "relative_width", "minimum", "maximum")}
             document["sequential"] = {key: value for key, value in wanted.items() if value is not None}

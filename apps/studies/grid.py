@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import msgspec
 from django.db import IntegrityError, transaction
 
 from apps.live.play.configuration import RunConfiguration
@@ -90,7 +91,7 @@ def _playable(wanted: GridRun, *, is_recorded: bool) -> GridRun:
     if is_recorded or RECORDED not in wanted.configuration.policies:
         return wanted
     policies = _without_recorded(wanted.configuration.policies)
-    return replace(wanted, configuration=replace(wanted.configuration, policies=policies))
+    return replace(wanted, configuration=msgspec.structs.replace(wanted.configuration, policies=policies))
 
 
 def workload_of(source: Source, seed: int, progress: Progress | None = None) -> Workload:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from scheduler_sim.engine.contract import Outcome
+from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.formulas import bounded_slowdown
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.spans import held_by_window, highest_by_window, window_of
@@ -172,6 +173,19 @@ def whole_run(workload: Workload, outcomes: Sequence[Outcome], scored: BoolArray
     return float(arrivals.min()), max([float(arrivals.min()), *latest])
 
 
+def check_scored_part(warmup: float, cooldown: float) -> None:
+    """Refuse parts of the arrivals, not scored at the beginning and at the end, that leave nothing between them.
+
+    Raises:
+        InvalidParameter: parts that are not from 0 to 1 and together below 1.
+    """
+    if not (0 <= warmup < 1 and 0 <= cooldown < 1 and warmup + cooldown < 1):
+        raise InvalidParameter(
+            f"warmup and cooldown are parts of the arrivals from 0 to 1, together below 1, not {warmup:g} and "
+            f"{cooldown:g}."
+        )
+
+
 def measured(workload: Workload, *, warmup: float = 0.0, cooldown: float = 0.0) -> BoolArray:
     """Tell which tasks are scored when the first and last parts of the arrivals only fill and drain the cluster.
 
@@ -179,10 +193,9 @@ def measured(workload: Workload, *, warmup: float = 0.0, cooldown: float = 0.0) 
         warmup, cooldown: parts of the tasks by arrival, 0 to 1, together below 1.
 
     Raises:
-        ValueError: parts that leave no task.
+        InvalidParameter: parts that leave no task.
     """
-    if not (0 <= warmup < 1 and 0 <= cooldown < 1 and warmup + cooldown < 1):
-        raise ValueError(f"A warm-up of {warmup:g} and a cool-down of {cooldown:g} leave no task to score.")
+    check_scored_part(warmup, cooldown)
     rank = np.arange(len(workload))
     chosen: BoolArray = (rank >= round(warmup * len(workload))) & (
         rank < len(workload) - round(cooldown * len(workload))

@@ -80,10 +80,11 @@ def manifest_parts(
         workload_file: name of a stored workload or path of the file, where it is not stored yet.
 
     Raises:
-        InvalidManifest: the workload is missing or is another one, or the configuration has no meaning.
+        InvalidManifest: the workload is missing or is another one, or the configuration is incomplete.
+        InvalidOption: a value or a name in the configuration that has no meaning.
     """
     try:
-        configuration = RunConfiguration.from_json(document["configuration"])
+        configuration = RunConfiguration.from_json(document["configuration"]).checked()
         cluster = engine.Cluster.from_json(document["cluster"])
     except (TypeError, KeyError) as error:
         raise InvalidManifest(f"The manifest's configuration has no meaning: {error}.") from error

@@ -5,9 +5,11 @@ watched, verified, exported and compared. Rounds follow each other until they ar
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+
+import msgspec
 
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.launch import run_create
@@ -66,7 +68,7 @@ class ContinuousRace:
             seed=seed,
             parameters=self.parameters,
         )
-        configuration = replace(self.configuration, seed=seed)
+        configuration = msgspec.structs.replace(self.configuration, seed=seed)
         return run_create(workload=workload, cluster=self.cluster, configuration=configuration, name=name)
 
     def _forget(self, run: Run) -> None:

@@ -67,7 +67,7 @@ class Runner:
 
     Args:
         prepared: what is played, where it was loaded already.
-        tasks_per_second: slow the race down so that people can watch it; None for full speed.
+        tasks_per_second: slow the race down so that people can watch it; None for the run's own rate.
 
     Attributes:
         run: the run's row.
@@ -94,7 +94,7 @@ class Runner:
         self.cluster: engine.Cluster
         self.clock_time = 0.0
         self.stop_requested = threading.Event()
-        self._tasks_per_second = tasks_per_second
+        self._tasks_per_second = tasks_per_second or self.configuration.rate
         self._polled_at = 0.0
         self._stored_at = 0.0
         self._beat_at = 0.0

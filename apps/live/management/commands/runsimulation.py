@@ -17,11 +17,23 @@ from rich.console import Console
 from apps.live.exchange.exports import history_csv_write
 from apps.live.exchange.manifest import manifest_check, manifest_parts, manifest_read, run_manifest
 from apps.live.models import SimulationState
-from apps.live.play.configuration import KEEP, ON_OVERSIZE, SPLIT_MODELS, RunConfiguration
+from apps.live.play.configuration import (
+    ENDLESS,
+    PLAYED,
+    RACE_OPTIONS,
+    WHAT_IF,
+    ClusterChanges,
+    RaceOptions,
+    RunConfiguration,
+    asked_in,
+    configured,
+)
 from apps.live.play.continuous import ROUNDS_KEPT, ContinuousRace
 from apps.live.play.launch import run_create
+from apps.live.play.options import COMMAND
 from apps.live.play.preparation import Prepared, adapt, prepare
 from apps.live.play.runner import Runner, stopping_on_signals
+from apps.live.terminal.arguments import add_arguments, read_arguments
 from apps.live.terminal.keyboard import HINT, steering
 from apps.live.terminal.progress import ProgressDisplay
 from apps.live.terminal.reports import print_leaderboard, run_document
@@ -34,13 +46,9 @@ from apps.training.models import TrainedModel
 from apps.training.retraining import Retrainer
 from scheduler_sim import engine, logs
 from scheduler_sim.engine import jit
-from scheduler_sim.engine.generators import GENERATORS
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, READY_MADE
-from scheduler_sim.engine.policies.agent import RewardWeights
 from scheduler_sim.engine.presets import PRESETS, load_cluster
-from scheduler_sim.engine.whatif import add_nodes, drop_nodes
 
-ROUND_TASKS = 1000
 DEFAULT_POLICIES = "fcfs,fcfs+easy,sjf,sjf+easy,wfp3,wfp3+easy,f1,f1+easy"
 
 EPILOG = """
@@ -78,43 +86,15 @@ class Command(BaseCommand):
         return parser
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        what = parser.add_argument_group("what is played")
+        what = parser.add_argument_group(PLAYED)
         what.add_argument("--workload", metavar="NAME|FILE", help="a stored workload, or a trace to import on the fly")
         what.add_argument(
             "--cluster", metavar="PRESET|FILE", default="auto", help="default: auto, as large as the trace's"
         )
-        what.add_argument(
-            "--policies", metavar="P,P,...", default=DEFAULT_POLICIES, help=f"default: {DEFAULT_POLICIES}"
-        )
-        what.add_argument("--seed", type=int, default=0, help="of random orders, placements and estimates (default 0)")
-        what.add_argument("--limit", type=int, metavar="N", help="the first N tasks by arrival, then number")
         what.add_argument("--name", help="of the run; must be new (default: made from workload and cluster)")
-        how = parser.add_argument_group("how it is simulated")
-        how.add_argument(
-            "--on-oversize", choices=ON_OVERSIZE, default="fail", help="tasks larger than the cluster (default fail)"
-        )
-        how.add_argument(
-            "--estimates", default="trace", metavar="KIND", help="trace, exact, factor:F, uniform:F or predicted:MODEL"
-        )
-        how.add_argument("--split-model", choices=SPLIT_MODELS, default="concurrent", help="of tasks split CPU/GPU")
-        how.add_argument("--kill-at-estimate", action="store_true", help="end tasks whose estimate is used up")
-        how.add_argument("--conservative-depth", type=int, metavar="N", help="reservations for the first N queued only")
-        how.add_argument(
-            "--agent-reward", metavar="T,E,C", help="weights of time, energy and cost in what rl_agent minimises"
-        )
-        how.add_argument("--agent-from-scratch", action="store_true", help="rl_agent begins without its stored table")
-        how.add_argument(
-            "--warmup", type=float, default=0.0, metavar="PART", help="part of the arrivals not scored, 0..1"
-        )
-        how.add_argument("--cooldown", type=float, default=0.0, metavar="PART", help="the same at the end")
-        how.add_argument("--keep", choices=KEEP, default="results", help="store every placement, or only the figures")
-        whatif = parser.add_argument_group("what if")
-        whatif.add_argument(
-            "--scale-load", type=float, default=1.0, metavar="F", help="arrivals F times as dense (default 1)"
-        )
-        whatif.add_argument("--add-nodes", metavar="GROUP=N", help="N nodes more; of a pool N processors more")
-        whatif.add_argument("--drop-nodes", metavar="GROUP=N", help="N nodes fewer; of a pool N processors fewer")
-        whatif.add_argument(
+        groups = {PLAYED: what}
+        add_arguments(parser, asked_in(COMMAND), groups, policies=DEFAULT_POLICIES)
+        groups[WHAT_IF].add_argument(
             "--manifest", metavar="FILE", help="play again what a manifest tells of, and compare the checksum"
         )
         output = parser.add_argument_group("output")
@@ -124,39 +104,13 @@ class Command(BaseCommand):
         output.add_argument(
             "--dry-run", action="store_true", help="check everything, say what would be played, write nothing"
         )
-        endless = parser.add_argument_group("a race without end")
-        endless.add_argument(
+        groups[ENDLESS] = parser.add_argument_group(ENDLESS)
+        groups[ENDLESS].add_argument(
             "--continuous",
             action="store_true",
             help="play round after round of fresh tasks until stopped; only the newest rounds are kept",
         )
-        endless.add_argument(
-            "--model", choices=sorted(GENERATORS), default="mixed", help="of the tasks (default mixed: CPU/GPU tasks)"
-        )
-        endless.add_argument(
-            "--round-tasks",
-            type=int,
-            default=ROUND_TASKS,
-            metavar="N",
-            help=f"tasks in a round (default {ROUND_TASKS})",
-        )
-        endless.add_argument(
-            "--retrain-interval",
-            type=int,
-            default=0,
-            metavar="N",
-            help="fit hybrid_ml anew in the background after N labelled tasks; needs the policy oracle (0: never)",
-        )
-        endless.add_argument(
-            "--retrain-window",
-            type=int,
-            default=20_000,
-            metavar="N",
-            help="the newest N rows that it is fitted to; rounds stay as long as some of their rows may be among them",
-        )
-        endless.add_argument(
-            "--rate", type=float, metavar="TASKS_PER_SECOND", help="slow any race down to so many arrivals a second"
-        )
+        add_arguments(parser, RACE_OPTIONS, groups)
         again = parser.add_argument_group("an existing run")
         again.add_argument("--resume", metavar="RUN", help="take up a run by number or name; a finished one is printed")
         again.add_argument("--run", type=int, metavar="ID", help="play a queued run (used by the web server)")
@@ -169,9 +123,10 @@ class Command(BaseCommand):
             if options["dry_run"]:
                 self._describe(options)
                 return
-            if options["rate"] is not None and not 0 < options["rate"] < math.inf:
-                raise CommandError(f"--rate must be above 0, not {options['rate']:g}.")
-            self.rate = options["rate"]
+            # Of a run that is taken up; a new one has it among its options.
+            self.rate = read_arguments(asked_in(COMMAND), {**dict.fromkeys(options), "rate": options["rate"]}).get(
+                "rate"
+            )
             if options["continuous"]:
                 self._race(options).run()
                 return
@@ -210,56 +165,20 @@ class Command(BaseCommand):
         return run_create(workload=workload, cluster=cluster, configuration=configuration, name=options["name"])
 
     def _new(self, options: dict[str, Any]) -> Run:
-        configuration = self._configuration(options)
+        configuration, changes = self._configured(options)
         cluster = None if options["cluster"] == "auto" else load_cluster(options["cluster"])
         workload = self._workload(options)
-        cluster = self._changed(cluster or load_cluster("auto", max_processors=workload.max_processors), options)
+        cluster = changes.apply(cluster or load_cluster("auto", max_processors=workload.max_processors))
         # Before the run is stored, so that tasks that do not fit leave no row behind.
         self.prepared = prepare(workload=workload, cluster=cluster, configuration=configuration)
         return run_create(workload=workload, cluster=cluster, configuration=configuration, name=options["name"])
 
-    def _configuration(self, options: dict[str, Any]) -> RunConfiguration:
+    def _configured(self, options: dict[str, Any]) -> tuple[RunConfiguration, ClusterChanges]:
         if not options["workload"] and not options["continuous"]:
             raise CommandError("Say what to play: --workload NAME or --workload FILE (or --resume RUN).")
-        for name in ("limit", "conservative_depth"):
-            if options[name] is not None and options[name] < 1:
-                raise CommandError(f"--{name.replace('_', '-')} must be at least 1, not {options[name]}.")
-        if not (options["warmup"] >= 0 and options["cooldown"] >= 0 and options["warmup"] + options["cooldown"] < 1):
-            raise CommandError("--warmup and --cooldown are parts of the arrivals from 0 to 1, together below 1.")
-        if not 0 <= options["seed"] < 2**63:
-            raise CommandError(f"--seed must be a whole number from 0 to 2**63 - 1, not {options['seed']}.")
         if options["name"] and Run.objects.filter(name=options["name"]).exists():
             raise CommandError(f"There is a run called {options['name']!r} already; choose another name.")
-        if not 0 < options["scale_load"] < math.inf:
-            raise CommandError(f"--scale-load must be above 0, not {options['scale_load']:g}.")
-        policies = engine.parse_policies(options["policies"])
-        reward = RewardWeights.parse(options["agent_reward"]) if options["agent_reward"] else None
-        return RunConfiguration(
-            policies=tuple(policy.name for policy in policies),
-            agent_reward=None if reward is None else (reward.time, reward.energy, reward.cost),
-            load_factor=options["scale_load"],
-            **{
-                name: options[name]
-                for name in (
-                    "seed",
-                    "limit",
-                    "on_oversize",
-                    "estimates",
-                    "split_model",
-                    "kill_at_estimate",
-                    "conservative_depth",
-                    "agent_from_scratch",
-                    "warmup",
-                    "cooldown",
-                    "keep",
-                )
-            },
-        )
-
-    def _changed(self, cluster: engine.Cluster, options: dict[str, Any]) -> engine.Cluster:
-        if options["add_nodes"]:
-            cluster = add_nodes(cluster, options["add_nodes"])
-        return drop_nodes(cluster, options["drop_nodes"]) if options["drop_nodes"] else cluster
+        return configured(read_arguments(asked_in(COMMAND), options))
 
     def _workload(self, options: dict[str, Any]) -> Workload:
         workload, imported = workload_find_or_import(options["workload"])
@@ -268,9 +187,9 @@ class Command(BaseCommand):
         return workload
 
     def _describe(self, options: dict[str, Any]) -> None:
-        configuration = self._configuration(options)
+        configuration, changes = self._configured(options)
         workload, processors = workload_preview(options["workload"])
-        cluster = self._changed(load_cluster(options["cluster"], max_processors=processors), options)
+        cluster = changes.apply(load_cluster(options["cluster"], max_processors=processors))
         adapted, _ = adapt(
             workload=workload.head(configuration.limit or len(workload)), cluster=cluster, configuration=configuration
         )
@@ -282,17 +201,15 @@ class Command(BaseCommand):
         )
 
     def _race(self, options: dict[str, Any]) -> ContinuousRace:
-        if options["round_tasks"] < 1:
-            raise CommandError(f"--round-tasks must be at least 1, not {options['round_tasks']}.")
         for name in ("workload", "limit", "json", "csv"):
             if options[name]:
                 raise CommandError(f"--{name} has no meaning with --continuous.")
-        if options["retrain_interval"] < 0 or options["retrain_window"] < 1:
-            raise CommandError("--retrain-interval must not be negative, and --retrain-window at least 1.")
+        race = RaceOptions(**read_arguments(RACE_OPTIONS, options))
+        configuration, changes = self._configured(options)
         retrainer = Retrainer(
-            interval=options["retrain_interval"] or sys.maxsize,
-            window=options["retrain_window"],
-            seed=options["seed"],
+            interval=race.retrain_interval or sys.maxsize,
+            window=race.retrain_window,
+            seed=configuration.seed,
             on_fitted=self._retrained,
         )
 
@@ -301,15 +218,15 @@ class Command(BaseCommand):
             retrainer.round_finished(run)
 
         # A round's rows of training data go with it, so it stays while they may be among those that are fitted to.
-        needed = math.ceil(options["retrain_window"] / options["round_tasks"]) if options["retrain_interval"] else 0
+        needed = math.ceil(race.retrain_window / race.round_tasks) if race.retrain_interval else 0
         # A model of CPU/GPU tasks has no traced machine whose size `auto` could take.
-        cluster = load_cluster("workstation" if options["cluster"] == "auto" else options["cluster"])
+        cluster = changes.apply(load_cluster("workstation" if options["cluster"] == "auto" else options["cluster"]))
         return ContinuousRace(
-            name=options["name"] or f"continuous {options['model']} on {cluster.name}",
-            model=options["model"],
-            tasks_per_round=options["round_tasks"],
+            name=options["name"] or f"continuous {race.model} on {cluster.name}",
+            model=race.model,
+            tasks_per_round=race.round_tasks,
             cluster=cluster,
-            configuration=self._configuration(options),
+            configuration=configuration,
             play=self._play,
             after_round=after_round,
             rounds_kept=max(ROUNDS_KEPT, needed),

@@ -1,0 +1,57 @@
+"""The options of a run as fields of forms."""
+
+from typing import Any
+
+from django import forms
+from msgspec import inspect
+
+from apps.live.play.options import InvalidOption, Option
+
+
+class OptionField(forms.Field):
+    """A field whose option reads what is typed; left empty it is None, and the option has its default.
+
+    Attributes:
+        option: what it is of.
+        suggestions_id: of the list of values that the page suggests, empty without any.
+    """
+
+    def __init__(self, option: Option, **others: Any) -> None:
+        self.option = option
+        self.suggestions_id = f"{option.name}-suggestions" if option.about.suggestions else ""
+        if option.choices and others.get("initial") is None:
+            others["initial"] = option.default
+        super().__init__(
+            label=option.about.label,
+            help_text=f"{option.about.help[:1].upper()}{option.about.help[1:]}.",
+            required=False,
+            widget=self._widget_of(option),
+            **others,
+        )
+
+    def clean(self, value: Any) -> Any:
+        """Return the option's value, None where nothing was typed.
+
+        Raises:
+            ValidationError: the option's own sentence.
+        """
+        if value in (None, "", False):
+            return None
+        try:
+            return self.option.read(value)
+        except InvalidOption as error:
+            raise forms.ValidationError(str(error)) from None
+
+    def _widget_of(self, option: Option) -> forms.Widget:
+        if option.is_switch:
+            return forms.CheckboxInput()
+        if option.choices:
+            return forms.Select(choices=[(choice, option.words(choice)) for choice in option.choices])
+        attributes = {"placeholder": option.words(option.default)}
+        if isinstance(option.type, inspect.IntType):
+            attributes["inputmode"] = "numeric"
+        if isinstance(option.type, inspect.FloatType):
+            attributes["inputmode"] = "decimal"
+        if self.suggestions_id:
+            attributes["list"] = self.suggestions_id
+        return forms.TextInput(attrs=attributes)

@@ -1,0 +1,189 @@
+"""What a client asks for when it starts a run: the fields of the options, and the workload, cluster and name."""
+
+import re
+from typing import Any, ClassVar
+
+from msgspec import inspect
+from rest_framework import serializers
+from rest_framework.fields import empty
+
+from apps.live.play.configuration import asked_in, configured
+from apps.live.play.kinds import LARGEST
+from apps.live.play.launch import run_start
+from apps.live.play.options import SITE, InvalidOption, Option
+from apps.results.models import Run
+from apps.tasks.models import Workload
+from scheduler_sim import engine
+from scheduler_sim.engine.presets import PRESETS, load_cluster
+from scheduler_sim.web.api import StrictSerializer
+
+MAX_NAMES, MAX_NAME = 50, 100
+"""So many policies may play one run that is started from the site, and so long may the name of each be."""
+
+PRESET = re.compile(r"workstation|openb|auto|(hpc|dgx)-[0-9]{1,9}")
+
+
+class ReadByOption(serializers.Field):
+    """A field whose option reads what is sent; its kind only says to the API's schema what that may be."""
+
+    def __init__(self, *, option: Option, **kind: Any) -> None:
+        super().__init__(**kind)
+        self.option = option
+
+    def run_validation(self, data: Any = empty) -> Any:
+        """Return the option's value.
+
+        Raises:
+            ValidationError: the option's own sentence.
+        """
+        if data is empty:
+            return super().run_validation(data)
+        try:
+            return self.option.read(data)
+        except InvalidOption as error:
+            raise serializers.ValidationError(str(error)) from None
+
+
+class WholeNumberOption(ReadByOption, serializers.IntegerField):
+    """A whole number."""
+
+
+class NumberOption(ReadByOption, serializers.FloatField):
+    """A number."""
+
+
+class SwitchOption(ReadByOption, serializers.BooleanField):
+    """Yes or no."""
+
+
+class ChoiceOption(ReadByOption, serializers.ChoiceField):
+    """One of a few texts."""
+
+
+class TextOption(ReadByOption, serializers.CharField):
+    """A text."""
+
+
+class PatternOption(ReadByOption, serializers.RegexField):
+    """A text of a form."""
+
+
+class ListOption(ReadByOption, serializers.ListField):
+    """Several values."""
+
+
+class NamesOption(ListOption):
+    """Names, so few and so short that looking for the nearest of a misspelt one takes no time."""
+
+    def run_validation(self, data: Any = empty) -> Any:
+        """Return the option's value.
+
+        Raises:
+            ValidationError: too many names or too long ones, or the option's own sentence.
+        """
+        if isinstance(data, list) and (len(data) > MAX_NAMES or any(len(str(name)) > MAX_NAME for name in data)):
+            raise serializers.ValidationError(
+                f"{self.option.name} must be at most {MAX_NAMES} names of at most {MAX_NAME} characters."
+            )
+        return super().run_validation(data)
+
+
+def option_field(option: Option) -> serializers.Field:
+    """Return the field of the API's documents that an option makes."""
+    common: dict[str, Any] = {"option": option, "help_text": _capital(option.about.help)}
+    if option.name != option.stored_as:
+        common["source"] = option.stored_as
+    if not option.is_required:
+        common["default"] = option.default
+    if option.is_nullable:
+        common["allow_null"] = True
+    if option.choices:
+        return ChoiceOption(choices=option.choices, **common)
+    match option.type:
+        case inspect.BoolType():
+            return SwitchOption(**common)
+        case inspect.IntType() as kind:
+            return WholeNumberOption(min_value=kind.ge, max_value=kind.le, **common)
+        case inspect.FloatType() as kind:
+            field = NumberOption(min_value=kind.ge, max_value=kind.le, **common)
+            if kind.gt is not None:
+                above = {"type": "number", "format": "double", "minimum": kind.gt, "exclusiveMinimum": True}
+                field._spectacular_annotation = {"field": above}
+            return field
+        case inspect.StrType(pattern=str()) as kind:
+            return PatternOption(kind.pattern, max_length=kind.max_length, **common)
+        case inspect.VarTupleType():
+            child = serializers.CharField(max_length=MAX_NAME)
+            return NamesOption(child=child, min_length=1, max_length=MAX_NAMES, **common)
+        case inspect.TupleType() as kind:
+            each = kind.item_types[0]
+            count = len(kind.item_types)
+            child = serializers.FloatField(min_value=each.ge, max_value=each.le)
+            return ListOption(child=child, min_length=count, max_length=count, **common)
+    return TextOption(**common)
+
+
+class RunCreateSerializer(StrictSerializer):
+    """What to play; everything but the workload has the default of `runsimulation`."""
+
+    workload = serializers.IntegerField(min_value=1, max_value=LARGEST, help_text="Key of a stored workload.")
+    cluster = serializers.JSONField(
+        default="auto", help_text="A preset such as hpc-256, or a description as runs show theirs."
+    )
+    name = serializers.CharField(max_length=200, required=False, help_text="Must be new; made up when left out.")
+
+    options: ClassVar[tuple[Option, ...]] = asked_in(SITE)
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Return the fields that are written out above, and those of the other options."""
+        fields: dict[str, serializers.Field] = super().get_fields()
+        return fields | {option.name: option_field(option) for option in self.options}
+
+    def validate_workload(self, value: int) -> Workload:
+        """Find the workload."""
+        workload = Workload.objects.filter(pk=value).first()
+        if workload is None:
+            raise serializers.ValidationError(f"There is no workload {value}.")
+        return workload
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Build the configuration, and the cluster, which may depend on the workload."""
+        subject = {key: attrs.pop(key, None) for key in ("workload", "cluster", "name")}
+        try:
+            configuration, changes = configured(attrs)
+        except InvalidOption as error:
+            raise serializers.ValidationError({error.option: str(error)}) from None
+        try:
+            cluster = _cluster(subject["cluster"], subject["workload"])
+        except engine.EngineError as error:
+            raise serializers.ValidationError({"cluster": str(error)}) from None
+        for option, change in (("add_nodes", changes.grown), ("drop_nodes", changes.shrunk)):
+            try:
+                cluster = change(cluster)
+            except engine.EngineError as error:
+                raise serializers.ValidationError({option: str(error)}) from None
+        return {**subject, "cluster": cluster, "configuration": configuration}
+
+    def start(self) -> Run:
+        """Store the run that was asked for and start its process.
+
+        Raises:
+            DomainError: the name is taken, or the models that it needs are not there.
+        """
+        return run_start(**self.validated_data)
+
+
+def _cluster(description: Any, workload: Workload) -> engine.Cluster:
+    """Return a preset by name or a described cluster; never a file, which would be one of the server's."""
+    if not isinstance(description, str):
+        cluster = engine.Cluster.from_json(description)
+        if len(cluster.name) > 100:
+            raise engine.InvalidCluster("The cluster's name is longer than 100 characters.")
+        return cluster
+    if not PRESET.fullmatch(description):
+        raise engine.InvalidCluster(f"There is no cluster preset {description!r}. Presets: {', '.join(PRESETS)}.")
+    return load_cluster(description, max_processors=workload.max_processors)
+
+
+def _capital(sentence: str) -> str:
+    return f"{sentence[:1].upper()}{sentence[1:]}."
