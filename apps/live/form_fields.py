@@ -23,7 +23,7 @@ class OptionField(forms.Field):
             others["initial"] = option.default
         super().__init__(
             label=option.about.label,
-            help_text=f"{option.about.help[:1].upper()}{option.about.help[1:]}.",
+            help_text=option.sentence,
             required=False,
             widget=self._widget_of(option),
             **others,
@@ -55,3 +55,8 @@ class OptionField(forms.Field):
         if self.suggestions_id:
             attributes["list"] = self.suggestions_id
         return forms.TextInput(attrs=attributes)
+
+
+def was_given(field: forms.BoundField) -> bool:
+    """Tell whether a form holds another value for an option than a fresh one, or a wrong one."""
+    return bool(field.errors) or (field.value() or None) != field.field.initial

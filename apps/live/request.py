@@ -90,7 +90,7 @@ class NamesOption(ListOption):
 
 def option_field(option: Option) -> serializers.Field:
     """Return the field of the API's documents that an option makes."""
-    common: dict[str, Any] = {"option": option, "help_text": _capital(option.about.help)}
+    common: dict[str, Any] = {"option": option, "help_text": option.sentence}
     if option.name != option.stored_as:
         common["source"] = option.stored_as
     if not option.is_required:
@@ -98,7 +98,7 @@ def option_field(option: Option) -> serializers.Field:
     if option.is_nullable:
         common["allow_null"] = True
     if option.choices:
-        return ChoiceOption(choices=option.choices, **common)
+        return ChoiceOption(choices=[(choice, option.words(choice)) for choice in option.choices], **common)
     match option.type:
         case inspect.BoolType():
             return SwitchOption(**common)
@@ -111,7 +111,7 @@ def option_field(option: Option) -> serializers.Field:
                 field._spectacular_annotation = {"field": above}
             return field
         case inspect.StrType(pattern=str()) as kind:
-            return PatternOption(kind.pattern, max_length=kind.max_length, **common)
+            return PatternOption(regex=kind.pattern, max_length=kind.max_length, **common)
         case inspect.VarTupleType():
             child = serializers.CharField(max_length=MAX_NAME)
             return NamesOption(child=child, min_length=1, max_length=MAX_NAMES, **common)
@@ -183,7 +183,3 @@ def _cluster(description: Any, workload: Workload) -> engine.Cluster:
     if not PRESET.fullmatch(description):
         raise engine.InvalidCluster(f"There is no cluster preset {description!r}. Presets: {', '.join(PRESETS)}.")
     return load_cluster(description, max_processors=workload.max_processors)
-
-
-def _capital(sentence: str) -> str:
-    return f"{sentence[:1].upper()}{sentence[1:]}."

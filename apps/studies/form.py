@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 
-from apps.live.form_fields import OptionField
+from apps.live.form_fields import OptionField, was_given
 from apps.live.play.configuration import asked_in
 from apps.live.play.options import SITE, STUDY, InvalidOption
 from apps.live.request import PRESET
@@ -115,6 +115,11 @@ class StudyForm(forms.Form):
     def advanced_options(self) -> list[forms.BoundField]:
         """The options of all runs that are folded."""
         return [self[option.name] for option in asked_in(STUDY) if not option.about.basic]
+
+    @property
+    def is_unfolded(self) -> bool:
+        """Whether something was given among the options that are folded."""
+        return any(was_given(field) for field in self.advanced_options)
 
     @property
     def chosen_policies(self) -> list[str]:

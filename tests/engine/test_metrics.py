@@ -126,7 +126,7 @@ def test_only_the_measured_tasks_are_scored() -> None:
     row = total(simulation, scored=scored)
     assert row["finished_count"] == 7
     assert (row["window_start_time"], row["window_end_time"]) == (2.0, 9.0)
-    with pytest.raises(ValueError, match="leave no task"):
+    with pytest.raises(ValueError, match="together below 1"):
         metrics.measured(simulation.workload, warmup=0.6, cooldown=0.4)
 
 

@@ -165,11 +165,11 @@ def test_keeping_only_the_summary_stores_figures_without_placements(trace: Path)
         (("--policies", "fcfs,fcfs"), "more than once"),
         (("--cluster", "hpc-3"), "1 of 3 tasks"),
         (("--cluster", "hcp-4"), "Did you mean"),
-        (("--limit", "0"), "at least 1"),
+        (("--limit", "0"), "limit must be a whole number from 1"),
         (("--warmup", "0.6", "--cooldown", "0.6"), "together below 1"),
-        (("--seed", "-1"), "--seed must be"),
+        (("--seed", "-1"), "seed must be a whole number from 0"),
         (("--estimates", "sometimes"), "sometimes"),
-        (("--conservative-depth", "0"), "at least 1"),
+        (("--conservative-depth", "0"), "conservative_depth must be a whole number from 1"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_no_run(trace: Path, arguments: tuple[str, ...], sentence: str) -> None:

@@ -270,7 +270,7 @@ def test_the_command_names_failed_runs_in_its_exit(tmp_path: Path) -> None:
         ({"seeds": [1, 1]}, "twice"),
         ({"base": "f1"}, "not among"),
         ({"figure": "beauty"}, "no figure called"),
-        ({"keep": "nothing"}, "keep is one of"),
+        ({"keep": "nothing"}, "keep must be one of results, summary, not nothing."),
         ({"warmup": 0.7, "cooldown": 0.5}, "together below 1"),
         ({"sequential": {"relative_width": 2}}, "between 0 and 1"),
         ({"sequential": {"minimum": 9, "maximum": 3}}, "minimum"),
@@ -321,7 +321,7 @@ def test_a_manifest_replays_to_the_same_checksum_and_a_changed_one_is_found_out(
 def test_what_if_options_without_meaning_are_refused() -> None:
     workload_generate(model="lublin", tasks=10, seed=4, name="w", parameters={"processors": 64})
     for options, fault in (
-        ({"scale_load": 0.0}, "--scale-load"),
+        ({"scale_load": 0.0}, "The load factor must be a number above 0, not 0.0."),
         ({"add_nodes": "nope=1"}, "no node group"),
         ({"drop_nodes": "processors=64"}, "no node left"),
     ):

@@ -3,72 +3,25 @@
 from collections.abc import Mapping
 from typing import Any
 
+from apps.live.play.configuration import RUN_OPTIONS
 from apps.results.models import Run
 
 GROUPS_NAMED = 4
 """Clusters of more node groups are summed up."""
 
-LABELS = {
-    "policies": "Policies",
-    "seed": "Seed",
-    "limit": "Tasks played",
-    "estimates": "Estimates that policies are told",
-    "load_factor": "Arrivals",
-    "on_oversize": "Tasks that can never fit",
-    "split_model": "The two sides of a split task run",
-    "kill_at_estimate": "Tasks end when their estimate is used up",
-    "conservative_depth": "Reservations of conservative backfilling",
-    "warmup": "First arrivals not scored",
-    "cooldown": "Last arrivals not scored",
-    "models": "Stored models in use",
-    "agent_reward": "The agent minimises",
-    "agent_from_scratch": "The agent begins without its stored table",
-    "keep": "Stored",
-}
-"""In the order of the page; docs/model.md says what each choice does."""
-
-WORDS: Mapping[str, Mapping[Any, str]] = {
-    "limit": {None: "all"},
-    "estimates": {"trace": "as the workload states them", "exact": "the true run times"},
-    "load_factor": {1.0: "as in the workload"},
-    "on_oversize": {"fail": "refuse the run", "drop": "left out", "clamp": "cut to the cluster"},
-    "split_model": {"concurrent": "at the same time", "sequential": "one after the other"},
-    "conservative_depth": {None: "for every queued task"},
-    "agent_reward": {None: "what the stored agent does, or time alone"},
-    "keep": {"results": "every placement", "summary": "the figures only"},
-}
-
 
 def configuration_rows(run: Run) -> list[tuple[str, str]]:
     """Return the configuration, the cluster and the code that played it, each with its value in words."""
-    rows = [(_label(key), _value(key, run.configuration[key])) for key in _keys(run.configuration)]
+    document = run.configuration
+    rows = [
+        (option.about.label, option.words(document[option.stored_as]))
+        for option in RUN_OPTIONS
+        if option.stored_as in document
+    ]
+    known = {option.stored_as for option in RUN_OPTIONS}
+    rows += [(key.replace("_", " ").capitalize(), str(document[key])) for key in document if key not in known]
     rows += [("Cluster", _cluster(run.cluster)), ("Engine", run.engine_version)]
     return [*rows, ("Code", run.code_version or "not known")]
-
-
-def _keys(document: Mapping[str, Any]) -> list[str]:
-    return [key for key in LABELS if key in document] + [key for key in document if key not in LABELS]
-
-
-def _label(key: str) -> str:
-    return LABELS.get(key, key.replace("_", " ").capitalize())
-
-
-def _value(key: str, value: Any) -> str:
-    words = WORDS.get(key, {})
-    if not isinstance(value, list | dict) and value in words:
-        return words[value]
-    if key == "load_factor":
-        return f"{value:g} times as dense as in the workload"
-    if key in ("warmup", "cooldown"):
-        return f"{value:.0%}" if value else "none"
-    if key == "models":
-        return ", ".join(f"{name} v{version}" for name, version in value.items()) or "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return str(value)
 
 
 def _cluster(document: Mapping[str, Any]) -> str:

@@ -12,16 +12,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.dashboard.runs.charts import run_charts
 from apps.dashboard.runs.configuration_words import configuration_rows
-from apps.dashboard.runs.new_run import form_data
+from apps.dashboard.runs.new_run import RunForm
 from apps.dashboard.runs.progress import run_progress
 from apps.dashboard.runs.race_table import has_gpus, race_charts, race_rows
 from apps.dashboard.runs.table import RUN_COLUMNS, filtered_runs, run_lines
 from apps.dashboard.schedule.gantt import gantt
 from apps.dashboard.schedule.placements import placements
-from apps.live.api import RunCreateSerializer
 from apps.live.exchange.manifest import run_manifest
-from apps.live.play.configuration import RunConfiguration
-from apps.live.play.launch import run_command, run_start
+from apps.live.play.launch import run_command
 from apps.metrics.leaderboard import FIGURE_COLUMNS, leaderboard, win_matrix
 from apps.metrics.models import Metric
 from apps.results.errors import DomainError
@@ -203,38 +201,23 @@ def run_new(request: HttpRequest) -> HttpResponse:
     """Show the form that starts a run, and start it."""
     if not request.user.has_perm("results.control_run"):
         raise PermissionDenied("Starting runs needs the permission “Can start, pause, resume and stop runs”.")
-    chosen: set[str] = {"fcfs", "sjf", "sjf+easy", "fcfs+easy"}
-    errors: dict[str, Any] = {}
-    values: Any = request.GET
-    if request.method == "POST":
-        values, data = request.POST, form_data(request.POST)
-        chosen = set(data["policies"])
-        form = RunCreateSerializer(data=data)
-        if form.is_valid():
-            wanted = dict(form.validated_data)
-            workload, cluster, name = wanted.pop("workload"), wanted.pop("cluster"), wanted.pop("name", None)
-            try:
-                run = run_start(workload=workload, cluster=cluster, configuration=RunConfiguration(**wanted), name=name)
-            except DomainError as error:
-                errors = {"name": [str(error)]}
-            else:
-                return redirect("run-detail", pk=run.pk)
+    form = RunForm(request.POST) if request.method == "POST" else RunForm(initial=request.GET.dict())
+    if form.is_bound and form.is_valid():
+        try:
+            run = form.start()
+        except DomainError as error:
+            form.add_error("name", str(error))
         else:
-            errors = form.errors
-    orders, ready_made = order_rows(chosen), ready_made_rows(chosen)
-    listed = {choice.name for row in (*orders, *ready_made) for choice in row.choices}
+            return redirect("run-detail", pk=run.pk)
+    chosen = set(form.chosen_policies)
     context = {
-        "workloads": Workload.objects.defer("audit").order_by("-pk")[:200],
+        "form": form,
         "presets": PRESETS.items(),
-        "orders": orders,
-        "ready_made": ready_made,
+        "orders": order_rows(chosen),
+        "ready_made": ready_made_rows(chosen),
         "backfills": backfill_heads(),
-        "others": ", ".join(sorted(chosen - listed)),
-        "values": values,
-        "workload_key": values.get("workload", ""),
-        "errors": errors,
     }
-    return render(request, "dashboard/run_new.html", context, status=400 if errors else 200)
+    return render(request, "dashboard/run_new.html", context, status=400 if form.errors else 200)
 
 
 @require_POST

@@ -175,7 +175,7 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         Part,
         About(
             "Last arrivals not scored",
-            "the same at their end",
+            "part of the arrivals at the end that is played and not scored",
             SIMULATED,
             unit="part of all",
             metavar="PART",
@@ -189,6 +189,7 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             "Stored",
             "store every placement, or only the figures",
             SIMULATED,
+            basic=True,
             words={"results": "every placement", "summary": "the figures only"},
         ),
     ] = "results"
@@ -205,7 +206,7 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     agent_from_scratch: Annotated[
         bool,
-        About("The agent begins without its stored table", "rl_agent begins without its stored table", SIMULATED),
+        About("The agent begins without its stored table", "begin rl_agent without its stored table", SIMULATED),
     ] = False
     models: Annotated[
         Mapping[str, int],
@@ -242,9 +243,12 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
 
     def as_json(self) -> dict[str, Any]:
         """Return the document stored with the run."""
-        document: dict[str, Any] = msgspec.to_builtins(self)
+        values = msgspec.structs.asdict(self)
+        document = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
         defaults = {one.name: one.default for one in msgspec.structs.fields(self)}
-        return {name: value for name, value in document.items() if name in ALWAYS_STORED or value != defaults[name]}
+        return {
+            name: value for name, value in document.items() if name in ALWAYS_STORED or values[name] != defaults[name]
+        }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:

@@ -24,6 +24,11 @@ from scheduler_sim import engine
 COMMAND, SITE, STUDY = "command", "site", "study"
 """Where an option is asked for: `runsimulation`, the API with the form of a new run, and the definition of a study."""
 
+SWITCH_WORDS = dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True) | dict.fromkeys(
+    ("false", "f", "no", "n", "off", "0"), False
+)
+"""Texts that stand for yes and no."""
+
 LONGEST_SHOWN = 120
 """Characters of a wrong value that its sentence repeats."""
 
@@ -143,6 +148,11 @@ class Option:
         return isinstance(self.type, inspect.VarTupleType | inspect.TupleType)
 
     @property
+    def sentence(self) -> str:
+        """What it does, as a sentence."""
+        return f"{self.about.help[:1].upper()}{self.about.help[1:]}."
+
+    @property
     def rule(self) -> str:
         """What its value must be, in words that follow "must be"."""
         if self.choices:
@@ -158,6 +168,8 @@ class Option:
         value = given.strip() if isinstance(given, str) else given
         if self.is_list and isinstance(value, str):
             value = [part.strip() for part in value.split(",")]
+        if self.is_switch and isinstance(value, str):
+            value = SWITCH_WORDS.get(value.lower(), value)
         try:
             value = msgspec.convert(value, self.annotation, strict=False)
         except msgspec.ValidationError:
@@ -255,7 +267,7 @@ def _number(bound: float) -> str:
     for power in (31, 63):
         if bound == 2**power - 1:
             return f"2**{power} - 1"
-    return f"{bound:,}" if float(bound).is_integer() and bound >= 1e4 else f"{bound:g}"
+    return f"{int(bound):,}" if float(bound).is_integer() else f"{bound:g}"
 
 
 def _shown(given: Any) -> str:

@@ -1,0 +1,333 @@
+"""One specification of a run's options: every place that asks for one reads, refuses and stores it alike."""
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.management import CommandError, call_command
+from django.test import Client
+from msgspec import inspect
+from rest_framework.test import APIClient
+
+from apps.dashboard.runs.configuration_words import configuration_rows
+from apps.dashboard.runs.new_run import RunForm
+from apps.live.exchange.manifest import manifest_parts, run_manifest
+from apps.live.management.commands.runsimulation import Command
+from apps.live.play.configuration import ASKED_OPTIONS, RACE_OPTIONS, RUN_OPTIONS, RunConfiguration, asked_in
+from apps.live.play.options import COMMAND, SITE, STUDY, InvalidOption, Option
+from apps.results.models import Run
+from apps.studies.definition import Definition, InvalidStudy
+from apps.studies.grid import grid_runs
+from apps.tasks.models import Workload
+from apps.tasks.services import workload_generate
+from scheduler_sim.engine.contract import SPLIT_MODELS
+from scheduler_sim.engine.fitting import ON_OVERSIZE
+
+pytestmark = pytest.mark.django_db
+
+OPTIONS = {option.name: option for option in ASKED_OPTIONS}
+BY_NAME = pytest.mark.parametrize("option", ASKED_OPTIONS, ids=lambda option: option.name)
+
+GOOD = {
+    "policies": "sjf,fcfs+easy",
+    "estimates": "factor:2",
+    "agent_reward": "1,0.5,0",
+    "add_nodes": "processors=4",
+    "drop_nodes": "processors=2",
+}
+BAD = {"policies": "fcsf", "estimates": "guess", "agent_reward": "1,2", "add_nodes": "four", "drop_nodes": "four"}
+AXES = {"policies": "policies", "estimates": "estimates", "scale_load": "load_factors", "seed": "seeds"}
+"""What a study calls the options that vary over its grid."""
+
+NODES = ("add_nodes", "drop_nodes")
+"""They belong to the study's clusters."""
+
+
+def good(option: Option) -> str:
+    """Return a value, as a text, that the option can have and that is not its default."""
+    if option.name in GOOD:
+        return GOOD[option.name]
+    if option.choices:
+        return next(choice for choice in option.choices if choice != option.default)
+    if option.is_switch:
+        return "true"
+    return "3" if isinstance(option.type, inspect.IntType) else "0.25"
+
+
+def bad(option: Option) -> str:
+    """Return a value, as a text, that the option cannot have."""
+    if option.name in BAD:
+        return BAD[option.name]
+    if isinstance(option.type, inspect.FloatType):
+        return "0" if option.type.ge is None else "-0.5"
+    return "-1" if isinstance(option.type, inspect.IntType) else "perhaps"
+
+
+def sentence(option: Option) -> str:
+    with pytest.raises(InvalidOption) as refused:
+        option.read(bad(option))
+    assert refused.value.option == option.name
+    return str(refused.value)
+
+
+@pytest.fixture
+def workload() -> Workload:
+    return workload_generate(model="lublin", tasks=10, seed=1, name="w", parameters={"processors": 4})[0]
+
+
+@pytest.fixture
+def alice() -> User:
+    """Somebody who may start runs."""
+    user = User.objects.create_user("alice")
+    user.user_permissions.add(Permission.objects.get(codename="control_run"))
+    return user
+
+
+@pytest.fixture
+def api(alice: User) -> APIClient:
+    client = APIClient()
+    client.force_authenticate(alice)
+    return client
+
+
+@pytest.fixture
+def unplayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Store runs without playing them."""
+    monkeypatch.setattr(Command, "_play", lambda *_arguments: None)
+    monkeypatch.setattr(Command, "_print", lambda *_arguments: None)
+    monkeypatch.setattr("apps.live.play.launch.run_launch", lambda **_run: None)
+
+
+def flags(values: dict[str, str]) -> list[str]:
+    return [
+        part
+        for name, value in values.items()
+        for part in ([OPTIONS[name].flag] if OPTIONS[name].is_switch else [f"{OPTIONS[name].flag}={value}"])
+    ]
+
+
+def by_command(values: dict[str, str]) -> None:
+    given = ("--workload=w", "--cluster=hpc-4", *flags(values))
+    call_command("runsimulation", *given, stdout=StringIO(), verbosity=0)
+
+
+def study(values: dict[str, str]) -> Definition:
+    """Return the study of one run that has these options."""
+    axes = {AXES[name]: [values[name]] for name in values if name in AXES}
+    if "policies" in values:
+        axes["policies"] = values["policies"].split(",")
+    nodes = {name: values[name] for name in NODES if name in values}
+    fixed = {name: values[name] for name in values if STUDY in OPTIONS[name].about.asked_in}
+    return Definition.from_json(
+        {"name": "s", "workloads": ["w"], "policies": ["fcfs"], "clusters": [{"cluster": "hpc-4", **nodes}]}
+        | axes
+        | fixed
+    )
+
+
+def is_in_studies(option: Option) -> bool:
+    return STUDY in option.about.asked_in or option.name in (*AXES, *NODES)
+
+
+@BY_NAME
+def test_a_wrong_value_is_refused_by_the_same_sentence_everywhere(
+    option: Option, workload: Workload, alice: User, api: APIClient, client: Client
+) -> None:
+    wanted, value = sentence(option), bad(option)
+    assert "\n" not in wanted
+    told = {}
+    if not option.is_switch:  # A flag or a tick says nothing wrong.
+        with pytest.raises(CommandError) as refused:
+            by_command({option.name: value})
+        told["command"] = str(refused.value)
+        client.force_login(alice)
+        sent = {"workload": workload.pk, "cluster": "hpc-4", "policies": ["fcfs"], option.name: value}
+        answer = client.post("/runs/new/", sent)
+        assert answer.status_code == 400
+        told["form"] = " ".join(answer.context["form"].errors[option.name])
+    json_value: Any = value.split(",") if option.is_list else value
+    answer = api.post("/api/v1/runs/", {"workload": workload.pk, "policies": ["fcfs"], option.name: json_value})
+    assert answer.status_code == 400
+    told["api"] = " ".join(answer.json()["errors"][option.name])
+    if is_in_studies(option):
+        with pytest.raises(InvalidStudy) as refused:
+            study({option.name: value})
+        told["study"] = str(refused.value)
+    if option in RUN_OPTIONS:
+        document = {**RunConfiguration(policies=("fcfs",)).as_json(), option.stored_as: json_value}
+        with pytest.raises(InvalidOption) as refused:
+            RunConfiguration.from_json(document).checked()
+        told["manifest"] = str(refused.value)
+    assert told == dict.fromkeys(told, wanted)
+    assert not Run.objects.exists()
+
+
+def test_a_value_of_every_option_comes_to_the_same_configuration_everywhere(
+    workload: Workload, alice: User, api: APIClient, client: Client, unplayed: None
+) -> None:
+    values = {option.name: good(option) for option in ASKED_OPTIONS}
+    by_command(values)
+    first = Run.objects.latest("pk")
+    for option in RUN_OPTIONS:
+        if option.about.asked_in:
+            assert first.configuration[option.stored_as] != json.loads(json.dumps(option.default, default=str))
+    assert first.cluster["groups"][0]["cores"] == 6
+
+    sent = {"workload": workload.pk, "cluster": "hpc-4"}
+    client.force_login(alice)
+    assert client.post("/runs/new/", {**sent, **values, "policies": values["policies"].split(",")}).status_code == 302
+    lists = {option.name: values[option.name].split(",") for option in ASKED_OPTIONS if option.is_list}
+    assert api.post("/api/v1/runs/", {**sent, **values, **lists}, format="json").status_code == 202
+    for run in Run.objects.exclude(pk=first.pk):
+        assert (run.configuration, run.cluster) == (first.configuration, first.cluster)
+    assert Run.objects.count() == 3
+
+    manifest = json.loads(json.dumps(run_manifest(first)))
+    _, cluster, configuration = manifest_parts(manifest)
+    assert (configuration.as_json(), cluster.as_json()) == (first.configuration, first.cluster)
+
+    planned = next(iter(grid_runs(study(values))))
+    asked = {**first.configuration}
+    for option in ASKED_OPTIONS:
+        if not is_in_studies(option):
+            asked.pop(option.stored_as)
+    assert planned.configuration.as_json() == asked
+    assert planned.cluster_for(workload).as_json() == first.cluster
+
+
+def test_a_run_without_any_option_is_stored_as_it_was_before_there_were_more() -> None:
+    stored = (
+        '{"policies": ["fcfs"], "seed": 0, "limit": null, "on_oversize": "fail", "estimates": "trace", '
+        '"load_factor": 1.0, "split_model": "concurrent", "kill_at_estimate": false, "conservative_depth": null, '
+        '"warmup": 0.0, "cooldown": 0.0, "keep": "results", "agent_reward": null, "agent_from_scratch": false, '
+        '"models": {}}'
+    )
+    assert json.dumps(RunConfiguration(policies=("fcfs",)).as_json()) == stored
+    assert RunConfiguration.from_json(json.loads(stored)) == RunConfiguration(policies=("fcfs",))
+
+
+def test_a_document_of_fewer_options_is_read_and_one_of_others_is_refused() -> None:
+    assert RunConfiguration.from_json({"policies": ["fcfs"], "agent_reward": [1, 0, 0]}).agent_reward == (1, 0, 0)
+    with pytest.raises(InvalidOption, match=r"no option called 'sed'\. Options: policies, seed, limit"):
+        RunConfiguration.from_json({"policies": ["fcfs"], "sed": 7})
+
+
+def test_a_name_that_no_option_has_is_refused_with_those_that_there_are(
+    workload: Workload, alice: User, api: APIClient, client: Client
+) -> None:
+    answer = api.post("/api/v1/runs/", {"workload": workload.pk, "policies": ["fcfs"], "sed": 7})
+    client.force_login(alice)
+    page = client.post("/runs/new/", {"workload": workload.pk, "policies": ["fcfs"], "sed": 7})
+    with pytest.raises(InvalidStudy) as refused:
+        Definition.from_json({"name": "s", "workloads": ["w"], "policies": "fcfs", "sed": 7})
+    told = (answer.json()["errors"]["sed"][0], " ".join(page.context["form"].non_field_errors()), str(refused.value))
+    for text in told:
+        assert "conservative_depth" in text
+
+
+def test_every_option_says_what_it_is() -> None:
+    options = (*ASKED_OPTIONS, *RACE_OPTIONS)
+    assert len({option.name for option in options}) == len(options)
+    for option in options:
+        assert option.about.label
+        assert option.about.section
+        assert not option.about.help.endswith(".")
+        if not option.is_required:
+            assert option.default is None or option.read(option.default) == option.default
+
+
+def test_the_choices_of_the_options_are_the_engines() -> None:
+    assert set(OPTIONS["on_oversize"].choices) == set(ON_OVERSIZE)
+    assert OPTIONS["split_model"].choices == SPLIT_MODELS
+
+
+def test_the_command_tells_of_every_option() -> None:
+    text = Command().create_parser("manage.py", "runsimulation").format_help()
+    assert [option.flag for option in (*asked_in(COMMAND), *RACE_OPTIONS) if option.flag not in text] == []
+
+
+def test_the_form_shows_every_option_and_unfolds_those_that_are_given(alice: User, client: Client) -> None:
+    client.force_login(alice)
+    page = client.get("/runs/new/").content.decode()
+    assert [option.name for option in asked_in(SITE) if f'name="{option.name}"' not in page] == []
+    assert not RunForm().is_unfolded
+    assert RunForm(initial={"warmup": "0.1"}).is_unfolded
+    shown = [field.name for section in RunForm().advanced_sections for field in section.fields]
+    assert len(shown) == len(set(shown))
+
+
+def test_a_page_says_every_option_of_a_run_in_words(workload: Workload, unplayed: None) -> None:
+    by_command({option.name: good(option) for option in asked_in(COMMAND)})
+    rows = dict(configuration_rows(Run.objects.get()))
+    assert {option.about.label for option in RUN_OPTIONS} <= set(rows)
+    assert rows["Pace"] == "0.25 arrivals a second"
+    assert rows["First arrivals not scored"] == "25%"
+
+
+def test_the_table_in_the_documentation_holds_the_options_as_they_are() -> None:
+    call_command("writeoptions", check=True, stdout=StringIO())
+
+
+def test_a_table_that_is_out_of_date_is_noticed_and_written_anew(settings: Any, tmp_path: Path) -> None:
+    page = tmp_path / "docs" / "configuration.md"
+    page.parent.mkdir()
+    text = (Path(settings.BASE_DIR) / "docs" / "configuration.md").read_text()
+    page.write_text(text.replace("| `seed` |", "| `sed` |"))
+    settings.BASE_DIR = tmp_path
+    with pytest.raises(CommandError, match="holds other options"):
+        call_command("writeoptions", check=True, stdout=StringIO())
+    call_command("writeoptions", stdout=StringIO())
+    assert page.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "value"),
+    [
+        ("seed", " 7 ", 7),
+        ("limit", 5, 5),
+        ("limit", None, None),
+        ("warmup", 0, 0.0),
+        ("kill_at_estimate", "1", True),
+        ("kill_at_estimate", "Yes", True),
+        ("kill_at_estimate", "off", False),
+        ("agent_reward", ["1", 0, 0.5], (1.0, 0.0, 0.5)),
+        ("policies", ["fcfs", "sjf+conservative(depth=5)"], ("fcfs", "sjf+conservative(depth=5)")),
+    ],
+)
+def test_a_value_may_be_text_or_number(name: str, given: Any, value: Any) -> None:
+    assert OPTIONS[name].read(given) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("seed", True),
+        ("seed", 1.5),
+        ("seed", None),
+        ("seed", ""),
+        ("limit", "1_0"),
+        ("warmup", "nan"),
+        ("scale_load", "inf"),
+        ("scale_load", float("nan")),
+        ("kill_at_estimate", "perhaps"),
+        ("kill_at_estimate", 2),
+        ("estimates", "uniform:0.5"),
+        ("agent_reward", [0, 0, 0]),
+        ("agent_reward", ["nan", 1, 1]),
+        ("policies", []),
+        ("policies", 7),
+        ("keep", ["results"]),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(name: str, given: Any) -> None:
+    with pytest.raises(InvalidOption):
+        OPTIONS[name].read(given)
+
+
+def test_a_long_wrong_value_is_not_repeated_whole() -> None:
+    with pytest.raises(InvalidOption) as refused:
+        OPTIONS["seed"].read("9" * 100_000)
+    assert len(str(refused.value)) < 300
