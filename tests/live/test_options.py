@@ -24,7 +24,7 @@ from apps.studies.grid import grid_runs
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_generate
 from scheduler_sim.engine.contract import SPLIT_MODELS
-from scheduler_sim.engine.fitting import ON_OVERSIZE
+from scheduler_sim.engine.oversize import ON_OVERSIZE
 
 pytestmark = pytest.mark.django_db
 
