@@ -82,7 +82,7 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         Count | None,
         About(
             "Tasks played",
-            "the first N tasks by arrival, then number",
+            "the first so many tasks by arrival, then number",
             PLAYED,
             unit="tasks",
             metavar="N",
@@ -124,7 +124,7 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         Factor,
         About(
             "Arrivals",
-            "arrivals F times as dense as in the workload",
+            "arrivals so many times as dense as in the workload",
             WHAT_IF,
             metavar="F",
             asked_as="scale_load",
@@ -146,13 +146,17 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     ] = "concurrent"
     kill_at_estimate: Annotated[
         bool,
-        About("Tasks end when their estimate is used up", "end tasks whose estimate is used up", SIMULATED),
+        About(
+            "Tasks end when their estimate is used up",
+            "end tasks whose estimate is used up, as batch systems do at a time limit",
+            SIMULATED,
+        ),
     ] = False
     conservative_depth: Annotated[
         Depth | None,
         About(
             "Reservations of conservative backfilling",
-            "conservative backfilling reserves for the first N queued tasks only",
+            "conservative backfilling reserves for the first so many queued tasks only",
             SIMULATED,
             unit="tasks",
             metavar="N",
@@ -197,7 +201,7 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         tuple[Weight, Weight, Weight] | None,
         About(
             "The agent minimises",
-            "weights of time, energy and cost in what rl_agent minimises",
+            "weights of time, energy and cost in what rl_agent minimises, as 1,0.5,0",
             SIMULATED,
             metavar="T,E,C",
             check=read_weights,
@@ -206,7 +210,11 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     agent_from_scratch: Annotated[
         bool,
-        About("The agent begins without its stored table", "begin rl_agent without its stored table", SIMULATED),
+        About(
+            "The agent begins without its stored table",
+            "begin rl_agent without its stored table: it learns within this run alone",
+            SIMULATED,
+        ),
     ] = False
     models: Annotated[
         Mapping[str, int],
@@ -300,7 +308,7 @@ class ClusterChanges(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         About(
             "More nodes",
-            "N nodes more in a group; of a pool, whose group is called processors, N processors more",
+            "N nodes more in a group, as GROUP=N; of a pool, whose group is called processors, N processors more",
             WHAT_IF,
             metavar="GROUP=N",
             asked_in=(COMMAND, SITE),
@@ -313,7 +321,7 @@ class ClusterChanges(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         About(
             "Fewer nodes",
-            "N nodes fewer in a group; of a pool N processors fewer",
+            "N nodes fewer in a group, as GROUP=N; of a pool N processors fewer",
             WHAT_IF,
             metavar="GROUP=N",
             asked_in=(COMMAND, SITE),
