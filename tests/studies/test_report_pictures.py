@@ -1,0 +1,78 @@
+"""The pictures in reports: the page's colours, gaps that stay gaps, and the same bytes each time."""
+
+import re
+
+import pytest
+
+from apps.studies.report.pictures import line_picture
+from scheduler_sim.display.charts import Axis, Chart, Series
+from scheduler_sim.display.formatting import Scale
+from scheduler_sim.display.stylesheets import light_colours, stylesheet
+
+pytestmark = pytest.mark.own_data
+
+HOURS = Scale("h", 3600.0, 1)
+
+
+def chart(*series: Series, scale: str = "linear") -> Chart:
+    axes = (Axis("Load factor", scale="free"), Axis("Mean wait", "s", scale))
+    return Chart("load-1", "line", "Mean wait against load", "fcfs is best.", *axes, series)
+
+
+def line(y: list[float | None], **fields: object) -> Series:
+    return Series("fcfs+easy", [0.7, 1.0, 1.3, 1.6, 1.9], y, 6, 1, **fields)
+
+
+def drawn(picture: str) -> list[str]:
+    """Return the paths in the colour of the series that are lines, not bands."""
+    colour = light_colours()["policy-6"]
+    return re.findall(rf'<path d="([^"]*)"[^>]*style="fill: none[^"]*stroke: {colour}', picture)
+
+
+def test_a_line_is_drawn_in_the_colour_and_dash_of_its_policy():
+    picture = line_picture(chart(line([3600.0] * 5)), HOURS)
+    assert len(drawn(picture)) >= 1
+    assert "stroke-dasharray: 5.25,3" in picture
+
+
+def test_a_missing_value_breaks_its_line():
+    whole, *_ = drawn(line_picture(chart(line([1.0, 2.0, 3.0, 4.0, 5.0])), HOURS))
+    broken, *_ = drawn(line_picture(chart(line([1.0, 2.0, None, 4.0, 5.0])), HOURS))
+    assert (whole.count("M"), broken.count("M")) == (1, 2)
+
+
+def test_the_axis_says_its_unit_and_whether_it_is_logarithmic():
+    picture = line_picture(chart(line([3600.0, 7200.0, 36000.0, 72000.0, 720000.0]), scale="log"), HOURS)
+    assert "Mean wait (h), logarithmic" in picture
+    assert {"1", "10", "100"} <= set(re.findall(r"<text[^>]*>([^<]*)</text>", picture))
+
+
+def test_a_band_lies_beneath_its_line():
+    low, high = [1.0] * 5, [5.0] * 5
+    assert "PolyCollection" in line_picture(chart(line([3.0] * 5, low=low, high=high)), HOURS)
+    assert "PolyCollection" not in line_picture(chart(line([3.0] * 5)), HOURS)
+
+
+def test_the_same_chart_is_the_same_picture():
+    assert line_picture(chart(line([1.0] * 5)), HOURS) == line_picture(chart(line([1.0] * 5)), HOURS)
+
+
+def test_nothing_known_gives_no_picture():
+    assert line_picture(chart(line([None, float("nan"), None, None, None])), HOURS) is None
+    assert line_picture(chart(), HOURS) is None
+
+
+def test_a_name_is_text_in_the_picture():
+    odd = Series("<script>&", [1.0, 2.0], [1.0, 2.0], 0, 0)
+    picture = line_picture(chart(odd), HOURS)
+    assert "<script>" not in picture
+    assert "&lt;script&gt;&amp;" in picture
+
+
+def test_every_policy_has_its_colour_on_paper():
+    assert {f"policy-{number}" for number in range(12)} < set(light_colours())
+
+
+def test_a_style_sheet_that_does_not_exist_is_an_error():
+    with pytest.raises(FileNotFoundError, match=r"missing\.css"):
+        stylesheet("missing.css")
