@@ -6,7 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import MILLI
-from scheduler_sim.engine.errors import OversizedTasks
+from scheduler_sim.engine.errors import InvalidWorkload, OversizedTasks
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
 
 KIB_PER_MB = 1024
@@ -181,6 +181,28 @@ def demands(workload: Workload, cluster: Cluster) -> Demands:
         gpu_usable=gpu_usable & workload.hybrid,
         both_usable=both_usable & workload.hybrid,
     )
+
+
+def not_for_pool(workload: Workload) -> str | None:
+    """Return the sentence that says why a pool of processors cannot play a workload, None where it can."""
+    if workload.parents.count or workload.hybrid.any() or workload.gpus.any():
+        return "A pool of processors plays rigid tasks without GPUs and dependencies only."
+    if (workload.cpus != np.floor(workload.cpus)).any():
+        return "A pool of processors plays tasks that need whole processors only."
+    return None
+
+
+def check_pool(workload: Workload, processors: int) -> None:
+    """Refuse tasks that a pool of `processors` cannot play.
+
+    Raises:
+        InvalidWorkload: dependencies, GPUs, fractions of processors, or tasks larger than the pool.
+    """
+    refusal = not_for_pool(workload)
+    if refusal is None and len(workload) and workload.cpus.max() > processors:
+        refusal = f"A task needs {workload.cpus.max():.0f} processors and the pool has {processors}."
+    if refusal is not None:
+        raise InvalidWorkload(refusal)
 
 
 def refuse_oversized(workload: Workload, cluster: Cluster, asked: Demands) -> None:

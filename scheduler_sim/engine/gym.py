@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.codes import QUEUED
+from scheduler_sim.engine.demand import check_pool
 from scheduler_sim.engine.errors import InvalidParameter, InvalidWorkload
 from scheduler_sim.engine.formulas import bounded_slowdown
 from scheduler_sim.engine.kernels.pool.chosen import advance_to_choice, start_chosen
 from scheduler_sim.engine.kernels.pool.state import FREE, Tasks
-from scheduler_sim.engine.learning.rollout import check_pool, idle_run
+from scheduler_sim.engine.learning.rollout import idle_run
 from scheduler_sim.engine.learning.sampling import AS_RECORDED, Variation, sample
 from scheduler_sim.engine.workload import FloatArray, Workload
 

@@ -1,10 +1,9 @@
 """Compiled event loops: one for a single pool of processors, one for nodes with GPUs and split tasks."""
 
-import numpy as np
-
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import LEARNED, STATIC
 from scheduler_sim.engine.contract import Kernel, Options
+from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.cluster import state as state
 from scheduler_sim.engine.policies import Choices, Policy, Scores
@@ -47,8 +46,5 @@ def plays_on_pool(workload: Workload, cluster: Cluster, scores: Scores) -> bool:
         cluster.is_pool
         and scores.kind in (STATIC, LEARNED)
         and scores.not_before is None
-        and not workload.parents.count
-        and not bool(workload.hybrid.any())
-        and not bool(workload.gpus.any())
-        and not bool((workload.cpus != np.floor(workload.cpus)).any())
+        and not_for_pool(workload) is None
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scheduler_sim.engine.demand import check_pool
 from scheduler_sim.engine.errors import InvalidWorkload
 from scheduler_sim.engine.formulas import bounded_slowdown_compiled
 from scheduler_sim.engine.jit import kernel
@@ -73,20 +74,6 @@ class Sequences:
             cpus=workload.cpus[rows].astype(np.int64),
             processors=processors,
         )
-
-
-def check_pool(workload: Workload, processors: int) -> None:
-    """Refuse tasks that policy search cannot play.
-
-    Raises:
-        InvalidWorkload: dependencies, GPUs, fractions of processors, or tasks larger than the pool.
-    """
-    if workload.parents.count or workload.hybrid.any() or workload.gpus.any():
-        raise InvalidWorkload("Policy search plays rigid tasks without GPUs and dependencies on a pool of processors.")
-    if (workload.cpus != np.floor(workload.cpus)).any():
-        raise InvalidWorkload("Policy search plays tasks that need whole processors only.")
-    if len(workload) and workload.cpus.max() > processors:
-        raise InvalidWorkload(f"A task needs {workload.cpus.max():.0f} processors and the pool has {processors}.")
 
 
 def idle_run(length: int, processors: int) -> Run:

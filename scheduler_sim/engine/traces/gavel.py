@@ -136,7 +136,7 @@ def _nested(path: str | Path, table: dict[str, Any], worker_type: str | None) ->
     found = {}
     for name, shared in table[chosen].items():
         key = _job_key(name)
-        rate = shared.get(_ALONE) if isinstance(shared, dict) else None
+        rate: Any = shared.get(_ALONE) if isinstance(shared, dict) else None
         if key is None or not _is_rate(rate):
             raise InvalidTrace(
                 f"The throughputs {path} hold {name!r}, where \"('job type', GPUs)\" with the rate of "

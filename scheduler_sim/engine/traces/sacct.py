@@ -264,7 +264,8 @@ class _Jobs:
             if column in table:
                 stated |= table.numbers(column, measures="cpus") == 0
         pending = np.array([state.startswith("PENDING") for state in states.tolist()], bool)
-        return idle | pending | (nothing & (stated | (ended & ~held)))
+        never: BoolArray = idle | pending | (nothing & (stated | (ended & ~held)))
+        return never
 
     def labels(self, name: str) -> Labels | None:
         """Return a column of texts."""

@@ -121,7 +121,8 @@ def _left_out(table: FloatArray, where: IntArray, broken: BoolArray, audit: Audi
     with np.errstate(invalid="ignore"):
         nothing = (columns[11] == _CANCELLED) & (columns[4] <= 0) & (columns[4] >= -1) & (columns[5] <= 0) & ~left_out
     audit.drop("never_started", where[nothing])
-    return left_out | nothing
+    every: BoolArray = left_out | nothing
+    return every
 
 
 def _split(data: bytes) -> tuple[dict[int, bytes], list[bytes], IntArray]:

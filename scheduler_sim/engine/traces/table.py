@@ -29,7 +29,7 @@ MICROSECONDS = 1e6
 
 _LONGEST_UNKNOWN = max(map(len, UNKNOWN))
 
-_DELIMITERS = ",;\t|"
+_DELIMITERS = (",", ";", "\t", "|")
 _LONG_DELIMITERS = ("^|^", "||", "::")
 _SEPARATOR = "\x1f"
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?inf(?:inity)?", re.IGNORECASE)
@@ -318,7 +318,7 @@ def table_delimiter(line: str, fields: int | None = None) -> str:
     """
     if fields is None:
         return max(_DELIMITERS, key=line.count)
-    for delimiter in (*_LONG_DELIMITERS, *_DELIMITERS):
+    for delimiter in [*_LONG_DELIMITERS, *_DELIMITERS]:
         pieces = line.split(delimiter)
         if len(pieces) == fields > 1 or (len(pieces) == fields + 1 and not pieces[-1].strip()):
             return delimiter

@@ -7,7 +7,7 @@ import numpy as np
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import CONSERVATIVE, LEARNED, NONE
 from scheduler_sim.engine.contract import Options, Outcome
-from scheduler_sim.engine.errors import InvalidWorkload
+from scheduler_sim.engine.demand import check_pool
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop
 from scheduler_sim.engine.kernels.pool.aging import advance_aging
@@ -33,7 +33,7 @@ class PoolKernel(BaseKernel):
     def __init__(
         self, *, workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, options: Options
     ) -> None:
-        _check(workload, cluster)
+        check_pool(workload, cluster.cores)
         n = len(workload)
         processors = cluster.cores
         speed = cluster.groups[0].cpu_speed
@@ -118,12 +118,3 @@ class PoolKernel(BaseKernel):
             gpu_fraction=self._gpu_fraction,
             completion_order=self._run.order[: self.finished],
         )
-
-
-def _check(workload: Workload, cluster: Cluster) -> None:
-    if workload.parents.count or workload.hybrid.any() or workload.gpus.any():
-        raise InvalidWorkload("A pool of processors plays rigid tasks without GPUs and dependencies only.")
-    if (workload.cpus != np.floor(workload.cpus)).any():
-        raise InvalidWorkload("A pool of processors plays tasks that need whole processors only.")
-    if len(workload) and workload.cpus.max() > cluster.cores:
-        raise InvalidWorkload(f"A task needs {workload.cpus.max():.0f} processors and the pool has {cluster.cores}.")

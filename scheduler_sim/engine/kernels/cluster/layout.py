@@ -1,0 +1,323 @@
+"""The arrays of a simulation on nodes: how they are laid out before anything has happened."""
+
+from typing import Any
+
+import numpy as np
+
+from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.codes import (
+    CONSERVATIVE,
+    FGD,
+    MAX_MIN,
+    MILLI,
+    MIN_MIN,
+    NOT_PLANNED,
+    ORACLE,
+    STATIC,
+    SUFFERAGE,
+)
+from scheduler_sim.engine.contract import Options
+from scheduler_sim.engine.demand import (
+    MOST_CLASSES,
+    UNLIMITED,
+    Demands,
+    NodeGroups,
+    demands,
+    most_pieces,
+    possible_fractions,
+    refuse_oversized,
+    task_classes,
+)
+from scheduler_sim.engine.formulas import played_runtime
+from scheduler_sim.engine.kernels.cluster.queue import FAN, NOTHING
+from scheduler_sim.engine.kernels.cluster.state import (
+    BACKFILL,
+    CHUNK,
+    CLASSES,
+    DEPTH,
+    FIELDS,
+    FREE_CPU,
+    FREE_GPU,
+    IN_TURN,
+    INDEXED,
+    KEPT_LISTS,
+    KIND,
+    MOST_LEVELS,
+    PLANNED,
+    RULE,
+    SEQUENTIAL,
+    SETTINGS,
+    TASK,
+    TREE,
+    Sim,
+    View,
+)
+from scheduler_sim.engine.kernels.structures.releases import longest_list
+from scheduler_sim.engine.policies import Choices, Policy, Scores
+from scheduler_sim.engine.workload import IntArray, Workload
+
+FEWEST_INDEXED = 9
+"""From this many nodes on an index answers quicker than looking at each."""
+
+CACHE_LINE = 64
+"""Bytes."""
+
+
+def lay_out(
+    workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, choices: Choices, options: Options
+) -> Sim:
+    """Return all arrays of a run before anything has happened.
+
+    Raises:
+        OversizedTasks: tasks that the empty cluster could not start.
+    """
+    asked = demands(workload, cluster)
+    refuse_oversized(workload, cluster, asked)
+    allowed, gpu_nodes, any_nodes = _allowed_nodes(workload, cluster, asked, choices)
+    tasks = _tasks(workload, asked, policy, scores, choices, options)
+    tasks["gpu_nodes"], tasks["any_nodes"] = gpu_nodes, any_nodes
+    n, nodes = len(workload), cluster.nodes
+    groups, group = NodeGroups.of(cluster), cluster.group_of_nodes()
+    planned = policy.placement.planned
+    pick = scores.kind in (MIN_MIN, MAX_MIN, SUFFERAGE)
+    lists = planned != NOT_PLANNED or pick
+    conservative = policy.backfill.code == CONSERVATIVE and planned == NOT_PLANNED
+    easy = policy.backfill.name == "easy"
+    fgd = policy.placement.code == FGD
+    settings = np.zeros(SETTINGS, np.int64)
+    settings[RULE], settings[BACKFILL] = policy.placement.code, policy.backfill.code
+    settings[PLANNED], settings[IN_TURN] = planned, policy.placement.in_turn
+    settings[KIND], settings[SEQUENTIAL] = scores.kind, options.split_model == "sequential"
+    settings[DEPTH] = n if options.conservative_depth is None else options.conservative_depth
+    settings[KEPT_LISTS] = lists
+    settings[TREE] = scores.kind == STATIC and scores.slope is None
+    settings[INDEXED] = nodes >= FEWEST_INDEXED
+    counts = np.zeros(FIELDS, np.int64)
+    counts[FREE_CPU] = (groups.cpu * groups.count).sum()
+    counts[FREE_GPU] = (groups.gpus * groups.count).sum() * MILLI
+    most_gpus = int(groups.gpus.max())
+    live = _view(groups, group, most_gpus)
+    most_chunks, on_one_node = most_pieces(cluster, asked)
+    chunks = np.zeros(most_chunks + 1, CHUNK)
+    chunks["more"] = np.arange(1, most_chunks + 2)
+    levels, tree = _tree(n if settings[TREE] else 1)
+    row_of_rank = np.argsort(tasks["rank"], kind="stable")
+    classes, kinds = _classes(tasks) if fgd else (np.zeros((0, 5), np.int64), np.full(n, -1))
+    counts[CLASSES] = min(len(classes), MOST_CLASSES)
+    tasks["fgd_kind"] = kinds
+    kept = (len(classes), nodes) if fgd else (1, 1)
+    list_length = longest_list(on_one_node) if lists else 1
+    outage_times, outage_nodes, outage_signs = _outages(cluster, groups)
+    first = np.concatenate(([0], np.cumsum(asked.full_nodes + 1)))[:-1] if conservative else np.zeros(1, np.int64)
+    reserved = int((asked.full_nodes + 1).sum()) if conservative else 1
+    words = (nodes + 63) // 64
+    core_levels = min(int(groups.cpu.max()) // MILLI + 1, MOST_LEVELS)
+    users = len(workload.user.names)
+    limited = (groups.memory < UNLIMITED).all()
+    speeds = [cluster.of_groups(name) for name in ("cpu_speed", "gpu_speed", "bandwidth_mb_per_second")]
+    child_offsets, children = workload.parents.children()
+    pieces = int(asked.full_nodes.max(initial=0)) + 1
+    return Sim(
+        tasks=tasks,
+        chunks=chunks,
+        live=live,
+        plan=_copy(live) if easy or conservative else _empty(),
+        window=_copy(live) if conservative else _empty(),
+        counts=counts,
+        settings=settings,
+        floats=np.array(
+            [
+                (groups.cpu * groups.count).sum(),
+                (groups.gpus * groups.count).sum() * MILLI,
+                (groups.memory * groups.count).sum() if limited else 0,
+            ],
+            np.float64,
+        ),
+        clock=np.full(3, workload.arrival_time[0] if n else 0.0),
+        node_gpus=groups.gpus[group],
+        node_cpu=groups.cpu[group],
+        node_group=group.astype(np.int64),
+        first_chunk=np.full(nodes, -1, np.int64),
+        turn=np.zeros(nodes, np.int64),
+        mark=np.zeros(nodes, np.int64),
+        speeds=np.ascontiguousarray(np.stack(speeds, axis=1)),
+        allowed=allowed,
+        arrivals=np.lexsort((np.arange(n), tasks["offered"])).astype(np.int64),
+        child_offsets=child_offsets,
+        children=children,
+        heap_times=np.zeros(2 * min(most_chunks, n) + 2),
+        heap_codes=np.zeros(2 * min(most_chunks, n) + 2, np.int64),
+        order=np.zeros(n, np.int64),
+        outage_times=outage_times,
+        outage_nodes=outage_nodes,
+        outage_signs=outage_signs,
+        row_of_rank=row_of_rank.astype(np.int64),
+        levels=levels,
+        tree_cpu=tree,
+        tree_gpu=tree.copy(),
+        listed=np.zeros(1 if settings[TREE] else n, np.int64),
+        walk=np.zeros(1 if settings[TREE] and not conservative else n, np.int64),
+        scores=np.zeros(1),
+        newcomers=np.zeros(n, np.int64),
+        piece_node=np.zeros(pieces, np.int64),
+        piece_mask=np.zeros(pieces, np.int64),
+        piece_device=np.zeros(pieces, np.int64),
+        user_cpu=np.zeros(users, np.int64),
+        user_gpu=np.zeros(users, np.int64),
+        user_memory=np.zeros(users, np.int64),
+        user_charge=np.zeros(users + 1),
+        parameters=np.zeros(1) if scores.parameters is None else scores.parameters.astype(np.float64),
+        features=np.zeros((1, 2)) if scores.features is None else scores.features.astype(np.float64),
+        classes=np.ascontiguousarray(classes),
+        list_stamp=np.zeros(nodes if lists else 1, np.int64),
+        list_size=np.zeros((3, nodes if lists else 1), np.int64),
+        list_time=np.zeros((3, nodes if lists else 1, list_length)),
+        list_amount=np.zeros((3, nodes if lists else 1, list_length), np.int64),
+        reserved_time=np.full(n if conservative else 1, np.nan),
+        reserved_first=first,
+        reserved_rows=np.zeros(n if conservative else 1, np.int64),
+        reserved_node=np.zeros(reserved, np.int64),
+        reserved_mask=np.zeros(reserved, np.int64),
+        reserved_device=np.zeros(reserved, np.int64),
+        reserved_from=np.zeros(2 * n if conservative else 1),
+        gpu_level=np.full(nodes, -1, np.int64),
+        cpu_level=np.full(nodes, -1, np.int64),
+        gpu_bits=np.zeros((most_gpus + 1, words), np.int64),
+        gpu_count=np.zeros(most_gpus + 1, np.int64),
+        cpu_bits=np.zeros((core_levels, words), np.int64),
+        cpu_count=np.zeros(core_levels, np.int64),
+        allowed_bits=np.ascontiguousarray(_as_bits(allowed, words)),
+        block_cpu=np.full(words, -1, np.int64),
+        fgd_gain=np.zeros(kept, np.int64),
+        fgd_stamp=np.zeros(kept, np.int64),
+        node_stamp=np.zeros(nodes, np.int64),
+    )
+
+
+def _view(groups: NodeGroups, group: IntArray, most_gpus: int) -> View:
+    """Return the state of the empty cluster."""
+    gpus = groups.gpus[group]
+    free = np.array([((1 << int(count)) - 1) for count in gpus], np.uint64).view(np.int64)
+    return View(
+        cores=groups.cpu[group],
+        ram=groups.memory[group],
+        free=free,
+        parted=np.zeros(len(group), np.int64),
+        left=np.full((len(group), max(most_gpus, 1)), MILLI, np.int64),
+        devices=gpus * MILLI,
+        away=np.zeros(len(group), np.int64),
+    )
+
+
+def _copy(view: View) -> View:
+    return View(*(column.copy() for column in view))
+
+
+def _empty() -> View:
+    column = np.zeros(0, np.int64)
+    return View(column, column, column, column, np.zeros((0, 1), np.int64), column, column)
+
+
+def _tree(n: int) -> tuple[IntArray, IntArray]:
+    """Return where each level of the tree of least needs begins, and the empty tree."""
+    starts, size, total = [0], max(-(-n // FAN) * FAN, FAN), 0
+    while True:
+        total += size
+        if size <= FAN:
+            break
+        starts.append(total)
+        size = (size // FAN + FAN - 1) // FAN * FAN
+    return np.array(starts, np.int64), np.full(total, NOTHING, np.int64)
+
+
+def _classes(tasks: Any) -> tuple[IntArray, IntArray]:
+    """Return the task classes and each task's kind, for keeping gains: its class; gangs have none."""
+    cpu = np.where(tasks["hybrid"] & (tasks["fixed"] == 1.0), 0, tasks["cpu"])
+    gpu = np.where(tasks["hybrid"] & (tasks["fixed"] == 0.0), 0, tasks["gpu"])
+    nodes = np.where(gpu > 0, tasks["gpu_nodes"], tasks["any_nodes"])
+    classes, number = task_classes(cpu, gpu, nodes, tasks["memory"])
+    return classes, np.where(tasks["full_nodes"] > 0, -1, number)
+
+
+def _outages(cluster: Cluster, groups: NodeGroups) -> tuple[Any, IntArray, IntArray]:
+    """Return times, nodes and signs of outages' beginnings and ends, in order of time."""
+    events = []
+    for number, group in enumerate(cluster.groups):
+        last = int(groups.first[number] + groups.count[number])
+        for outage in group.outages:
+            for node in range(last - outage.nodes, last):
+                events.append((outage.start_time, node, 1))
+                events.append((outage.end_time, node, -1))
+    events.sort()
+    times, nodes, signs = zip(*events, strict=True) if events else ((), (), ())
+    return np.array(times, np.float64), np.array(nodes, np.int64), np.array(signs, np.int64)
+
+
+def _as_bits(allowed: Any, words: int) -> IntArray:
+    """Pack rows of flags into rows of 64-bit words, the lowest node in the lowest bit."""
+    padded = np.zeros((len(allowed), words * 64), np.uint8)
+    padded[:, : allowed.shape[1]] = allowed
+    packed = np.packbits(padded, axis=1, bitorder="little")
+    return np.ascontiguousarray(packed).view("<i8").astype(np.int64)
+
+
+def _records(n: int) -> Any:
+    """Return `n` empty task records that begin at a line of the processor's cache."""
+    room = np.zeros(n * TASK.itemsize + CACHE_LINE, np.uint8)
+    first = -room.ctypes.data % CACHE_LINE
+    return room[first : first + n * TASK.itemsize].view(TASK)
+
+
+def _tasks(
+    workload: Workload, asked: Demands, policy: Policy, scores: Scores, choices: Choices, options: Options
+) -> Any:
+    """Return the task records before anything has happened."""
+    tasks = _records(len(workload))
+    tasks["arrival"] = tasks["ready"] = tasks["offered"] = workload.arrival_time
+    if scores.not_before is not None:
+        tasks["offered"] = np.maximum(workload.arrival_time, scores.not_before)
+    tasks["base"] = scores.base
+    tasks["slope"] = 0.0 if scores.slope is None else scores.slope
+    estimate = workload.duration_estimate
+    tasks["runtime"] = played_runtime(workload, kill_at_estimate=options.kill_at_estimate)
+    tasks["estimate"] = tasks["runtime"] if policy.placement.planned == ORACLE else estimate
+    tasks["intensity"], tasks["memory_mb"] = workload.compute_intensity, workload.memory_mb
+    tasks["on_gpu"] = workload.gpus > 0
+    tasks["fixed"] = possible_fractions(choices.fraction, workload, asked)
+    tasks["draw"] = 0.0 if choices.draw is None else choices.draw
+    tasks["start"] = tasks["finish"] = tasks["fraction"] = np.nan
+    tasks["node"] = tasks["device"] = tasks["chunk"] = -1
+    for name in (
+        "cpu",
+        "gpu",
+        "memory",
+        "full_cpu",
+        "full_memory",
+        "full_nodes",
+        "full_gpus",
+        "last_cpu",
+        "last_gpu",
+        "last_memory",
+    ):
+        tasks[name] = getattr(asked, name)
+    tasks["hybrid"], tasks["user"] = workload.hybrid, workload.user.codes
+    tasks["can_cpu"], tasks["can_gpu"], tasks["can_both"] = asked.cpu_usable, asked.gpu_usable, asked.both_usable
+    tasks["parents"] = np.diff(workload.parents.offsets)
+    tasks["planned"] = policy.placement.planned != NOT_PLANNED or choices.learner is not None
+    tasks["rank"][np.lexsort((np.arange(len(workload)), scores.base))] = np.arange(len(workload))
+    return tasks
+
+
+def _allowed_nodes(workload: Workload, cluster: Cluster, asked: Demands, choices: Choices) -> tuple[Any, Any, Any]:
+    """Return which nodes each row of a table admits, and each task's row for work with and without GPUs."""
+    groups = cluster.group_of_nodes()
+    labels = len(asked.allowed)
+    table = np.concatenate(
+        [asked.allowed, np.ones((1, len(cluster.groups)), bool), np.eye(len(cluster.groups), dtype=bool)]
+    )
+    on_gpu, anywhere = workload.gpu_type.codes.copy(), np.full(len(workload), labels)
+    if choices.group is not None:
+        bound = choices.group >= 0
+        on_gpu = np.where(bound, labels + 1 + choices.group, on_gpu)
+        anywhere = np.where(bound, labels + 1 + choices.group, anywhere)
+    return np.ascontiguousarray(table[:, groups], np.uint8), on_gpu, anywhere
