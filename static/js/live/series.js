@@ -12,6 +12,7 @@ export class RaceSeries {
     this.first = null;
   }
 
+  /** @param {import("./messages").Snapshot} snapshot */
   keep({ clock_time: clock, policies }) {
     if (clock === null) return;
     this.first ??= clock;
