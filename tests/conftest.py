@@ -45,7 +45,7 @@ def empty_caches() -> None:
 
 
 def shared_folder(kind: str) -> Path:
-    """Return `traces` or `oracles` below `TRACES_DIR` (default: `../shared` beside the project).
+    """Return `traces`, `oracles`, `slurm` or `cases` below `TRACES_DIR` (default: `../shared` beside the project).
 
     A test that needs it is skipped where it is absent, and fails instead when REQUIRE_TRACES=1.
     """
@@ -68,6 +68,18 @@ def trace_path() -> Callable[[str], Path]:
 def oracle_path() -> Callable[[str], Path]:
     """Give the path of an expected schedule by its file name."""
     return lambda name: shared_folder("oracles") / name
+
+
+@pytest.fixture
+def slurm_path() -> Callable[[str], Path]:
+    """Give the path of a file of a recorded Slurm cluster."""
+    return lambda name: shared_folder("slurm") / name
+
+
+@pytest.fixture
+def case_path() -> Callable[[str], Path]:
+    """Give the path of a small input that was once read wrongly."""
+    return lambda name: shared_folder("cases") / name
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ class WorkloadImportSerializer(serializers.ModelSerializer):
 
 
 class UploadSerializer(serializers.Serializer):
-    """A trace file, plain or gzipped."""
+    """A trace file, plain or packed (gzip, bzip2, xz, zstd, a zip of one file)."""
 
     file = serializers.FileField(max_length=255)
     name = serializers.CharField(

@@ -21,11 +21,15 @@ from scheduler_sim.engine.traces import (
     read_source,
     read_trace,
 )
+from scheduler_sim.engine.traces.audit import READER
 from scheduler_sim.engine.traces.source import MAX_BYTES
 from scheduler_sim.engine.workload import Labels
 
 Progress = Callable[[str], None]
 """Told in a few words what is being done."""
+
+FIRST_READER = 1
+"""The version of the reader that did not write its number into the audit."""
 
 _SUFFIXES = {
     *(".gz", ".bz2", ".xz", ".zst", ".zip"),
@@ -55,7 +59,8 @@ def workload_import(
         progress: told what is being done.
 
     Returns:
-        The workload, and whether it is new: the same file read in the same way is stored once.
+        The workload, and whether it is new: the same file read in the same way is stored once. What an earlier
+        version of the reader stored stays as it is, and the file is read anew.
 
     Raises:
         InvalidTrace, InvalidWorkload: the file cannot be read; nothing is stored.
@@ -67,6 +72,9 @@ def workload_import(
     trace_format = choose_format(source, format, options)
     sha256 = fingerprint(source, trace_format, options)
     known = Workload.objects.filter(source_sha256=sha256).first()
+    if known is not None and known.audit.get("reader", FIRST_READER) < READER:
+        sha256 = fingerprint(source, trace_format, options, reader=READER)
+        known = Workload.objects.filter(source_sha256=sha256).first()
     if known is not None:
         return known, False
     _refuse_name(name)

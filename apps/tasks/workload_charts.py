@@ -37,7 +37,7 @@ class WorkloadPortrait:
 
 def portrait(workload: Workload) -> WorkloadPortrait:
     """Return the portrait of a workload; it is kept in the cache, because a workload does not change."""
-    key = f"workload-portrait:2:{workload.pk}:{workload.task_count}:{workload.created_at.timestamp()}"
+    key = f"workload-portrait:3:{workload.pk}:{workload.task_count}:{workload.created_at.timestamp()}"
     found = cache.get(key)
     if found is None:
         found = _portrait(workload)
@@ -56,7 +56,7 @@ def _portrait(workload: Workload) -> WorkloadPortrait:
     drawn = (
         _arrivals(arrival),
         _times(runtime, estimate),
-        _processors(np.where(gpus > 0, gpus, cpus), "GPUs" if (gpus > 0).any() else "processors"),
+        *_sizes(cpus, gpus),
         _users(users[named], counts[named], len(arrival)),
     )
     return WorkloadPortrait(
@@ -133,10 +133,18 @@ def _times(runtime: Any, estimate: Any) -> Chart:
     )
 
 
-def _processors(asked: Any, what: str) -> Chart:
+def _sizes(cpus: Any, gpus: Any) -> list[Chart]:
+    """Draw the cores and the GPUs that tasks ask for, each over the tasks that ask for some."""
+    kinds = (("sizes", "cores", cpus), ("gpus", "GPUs", gpus))
+    drawn = [_asked(key, what, asked) for key, what, asked in kinds if (asked > 0).any()]
+    return drawn or [_asked("sizes", "cores", cpus)]
+
+
+def _asked(key: str, what: str, column: Any) -> Chart:
     title, axes = f"Size: {what} asked for", (Axis(what, "", "category"), Axis("Tasks"))
+    asked = column[column > 0]
     if not len(asked):
-        return Chart("sizes", "column", title, "The workload holds no task.", *axes, [])
+        return Chart(key, "column", title, "The workload holds no task.", *axes, [])
     values, counts = np.unique(asked, return_counts=True)
     if len(values) > 16:
         power = np.ceil(np.log2(np.maximum(asked, 1e-3))).astype(int)
@@ -148,16 +156,17 @@ def _processors(asked: Any, what: str) -> Chart:
     share = f"{counts[most] / len(asked):.0%}"
     asks = labels[most].replace("≤", "at most")
     thing = what.removesuffix("s") if asks.endswith(" 1") or asks == "1" else what
-    finding = f"{share} of the tasks ask for {asks} {thing}; the largest asks for {asked.max():g}."
+    those = "the tasks" if len(asked) == len(column) else f"the {len(asked):,} tasks with {what}"
+    finding = f"{share} of {those} ask for {asks} {thing}; the largest asks for {asked.max():g}."
     rows = [(label, f"{count:,}") for label, count in zip(labels, counts.tolist(), strict=True)]
     return Chart(
-        "sizes",
+        key,
         "column",
         title,
         finding,
         *axes,
         [Series("tasks", labels, counts.tolist())],
-        TextTable((what.capitalize(), "Tasks"), rows),
+        TextTable((what[0].upper() + what[1:], "Tasks"), rows),
     )
 
 

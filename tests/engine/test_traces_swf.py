@@ -267,3 +267,131 @@ def test_the_lublin_sample_is_read(trace_path: PathOf) -> None:
     assert trace.processors == 256
     assert trace.audit.offered_load == pytest.approx(1.06, abs=0.01)
     assert trace.audit.noticed["late_clock"].count == 1
+
+
+TAIL = "1 1 -1 -1 -1 -1 -1"
+
+
+def test_text_beyond_the_last_field_is_ignored_whatever_it_holds() -> None:
+    lines = [f"{number} {number} 0 60 2 -1 -1 2 90 -1 1 {TAIL} {{0_{number},x}} q_2h gpu=1" for number in range(300)]
+    lines[7] = "7 7 0 60 2"
+    trace = read("\n".join(lines))
+    assert trace.workload.task_id.tolist() == list(range(300))
+    assert trace.audit.noticed["extra_fields"].count == 299
+    assert (trace.audit.dropped, trace.audit.repaired) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"1 0 0 60 2 -1 -1 2 90 -1 1 {TAIL} {{1,1}} q_2h",
+        "1\t0\t0\t60\t2",
+        "  1 0.5 0 6e1 2 ",
+        f"1 0 0 60 2 -1 -1 2 90 -1 1 {TAIL} a|b,c;d",
+    ],
+)
+def test_a_file_without_a_header_is_recognised(line: str) -> None:
+    assert read_trace(io.BytesIO(f"{line}\n{line}\n".encode())).format == "swf"
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        (3, "wait"),
+        (5, "allocated processors"),
+        (9, "requested time"),
+        (11, "status"),
+        (12, "user"),
+        (17, "preceding job"),
+    ],
+)
+def test_text_in_an_optional_field_costs_the_value_and_is_named(field: int, name: str) -> None:
+    fields = ["2", "5", "3", "60", "2", "-1", "1024", "2", "90", "1024", "1", "7", "8", "-1", "9", "-1", "-1", "-1"]
+    fields[field - 1] = "odd_1"
+    trace = read("1 0 0 60 2\n" + " ".join(fields) + "\n")
+    assert trace.workload.task_id.tolist() == [1, 2]
+    assert trace.audit.repaired["unreadable_value"].places == [2]
+    assert trace.audit.repaired["unreadable_value"].examples == [f"{name} 'odd_1'"]
+
+
+def test_text_in_a_needed_field_costs_the_line_and_is_named() -> None:
+    audit = read("1 0 0 60 2\n2 noon 0 60 2\n3 0 0 6_0 2\n4 5\n").audit
+    assert audit.dropped["broken_line"].examples == ["field 2 is 'noon'", "field 4 is '6_0'", "2 fields"]
+
+
+def test_negative_values_of_optional_fields_are_unknown_and_counted() -> None:
+    trace = read("1 9 -7 60 2 -1 -1 2 90 -1 1 -3 -1 -1 -1\n")
+    assert np.isnan(trace.workload.recorded_start_time).all()
+    assert trace.workload.user.texts().tolist() == [""]
+    assert trace.audit.repaired["unusable_value"].examples == ["wait -7", "user -3"]
+
+
+def status(number: int, code: int, *, run: int = 60, held: int = 2, wait: int = 0) -> str:
+    return f"{number} {number} {wait} {run} {held} -1 -1 2 90 -1 {code} {TAIL}"
+
+
+def test_partial_executions_count_once() -> None:
+    lines = [
+        status(1, 1, run=300),
+        status(1, 2, run=100),
+        status(1, 2, run=50),
+        status(1, 3, run=150),
+        status(2, 0),
+        status(2, 4),
+    ]
+    trace = read("\n".join(lines))
+    assert trace.workload.task_id.tolist() == [1, 2]
+    assert trace.workload.runtime.tolist() == [300, 60]
+    assert trace.audit.dropped["partial_execution"].places == [2, 3, 4, 6]
+    assert trace.audit.core_seconds == 720
+
+
+def test_partial_executions_without_a_line_for_the_whole_are_tasks_and_noticed() -> None:
+    trace = read("\n".join([status(1, 2, run=100), status(1, 3, run=150), status(2, 1)]))
+    assert sorted(trace.workload.runtime.tolist()) == [60, 100, 150]
+    assert trace.audit.noticed["partial_without_whole"].places == [1, 2]
+    assert trace.audit.repaired["duplicate_id"].count == 1
+
+
+def test_jobs_cancelled_before_they_started_are_dropped() -> None:
+    lines = [
+        status(1, 5, run=0, held=0, wait=500),
+        status(2, 5, run=-1, held=-1),
+        status(3, 5, run=9),
+        status(4, 1, run=0),
+        status(5, 5, run=0),
+    ]
+    trace = read("\n".join(lines))
+    assert trace.workload.task_id.tolist() == [3, 4, 5]
+    assert trace.audit.dropped["never_started"].places == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("header", "size", "finding"),
+    [
+        ("; MaxProcs: 1,024", 1024, "unusual_header"),
+        ("; MaxProcs: 1 024", 1024, "unusual_header"),
+        ("; MaxProcs: 128 (64 x 2)", 128, "unusual_header"),
+        ("; MaxProcs: 128 processors", 128, "unusual_header"),
+        ("; MaxProcs: 128.0", 128, "unusual_header"),
+        ("; MaxProcs:128", 128, None),
+        (";MaxProcs = 128", 128, None),
+        (";; maxprocs : 128", 128, None),
+        ("; Max Processors: 128", 128, None),
+        ("; MaxProcs: 64 x 2", None, "unreadable_header"),
+        ("; MaxProcs: 1.024", None, "unreadable_header"),
+        ("; MaxProcs: ~128", None, "unreadable_header"),
+        ("; MaxProcs: -1", None, None),
+        ("; MaxNodes: 4\n; MaxProcs: 8", 8, None),
+        ("; MaxProcs: many\n; MaxNodes: 4", 4, "nodes_as_processors"),
+        ("; MaxProcs: 8\n; MaxProcs: 16", 8, "unusual_header"),
+        ("; MaxProcs: 8\n; MaxProcs: 8", 8, None),
+    ],
+)
+def test_the_size_of_the_machine_is_read_however_it_is_written(
+    header: str, size: int | None, finding: str | None
+) -> None:
+    trace = read(f"{header}\n1 0 0 60 2 -1 -1 2 90\n")
+    assert trace.processors == size
+    found = {"unusual_header", "unreadable_header", "nodes_as_processors"} & set(trace.audit.noticed)
+    assert (finding in found) if finding else not found

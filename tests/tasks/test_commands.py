@@ -10,6 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
+from apps.tasks.audit_lines import audit_lines
 from apps.tasks.managers import TaskQuerySet
 from apps.tasks.models import Task, Workload
 
@@ -96,6 +97,34 @@ def test_a_mapped_csv_is_imported(data_path: PathOf) -> None:
     assert Task.objects.get(task_id=11).gpus == 0.5
 
 
+def test_a_mapping_takes_units_and_a_table_without_a_header_takes_names(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("7,1500,90\n8,2500,60\n")
+    mapping = "task_id=id,arrival_time=when@ms,runtime=took@min"
+    document("importworkload", path, "--columns", "id,when,took", "--map", mapping)
+    assert list(Task.objects.order_by("task_id").values_list("arrival_time", "runtime")) == [(1.5, 5400), (2.5, 3600)]
+
+
+def test_the_audit_names_the_column_and_the_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "jobs.csv"
+    path.write_text("arrival_time,runtime,cpus,mem\n0,5,1,plenty\n")
+    call_command("importworkload", str(path), "--map", "memory_mb=mem", stdout=StringIO())
+    assert "mem 'plenty'" in " ".join(capsys.readouterr().err.split())
+    (finding,) = (line for line in audit_lines(Workload.objects.get().audit) if "mem 'plenty'" in line.what)
+    assert (finding.done, finding.count, finding.places) == ("Repaired", 1, "2")
+
+
+def test_a_worker_type_chooses_among_throughputs(tmp_path: Path, data_path: PathOf) -> None:
+    rates = tmp_path / "rates.json"
+    key = "('LM (batch size 80)', 4)"
+    rates.write_text(json.dumps({"k80": {key: {"null": 5}}, "v100": {key: {"null": 10}}}))
+    arguments = ("importworkload", data_path("gavel_7.trace"), "--throughputs", rates)
+    assert "name one of them with --worker-type" in refusal(*arguments)
+    assert "not given" in refusal(*arguments[:2], "--worker-type", "v100")
+    run(*arguments, "--worker-type", "k80")
+    assert list(Task.objects.values_list("runtime", flat=True)) == [100]
+
+
 def test_a_gavel_trace_takes_its_throughput(data_path: PathOf, tmp_path: Path) -> None:
     rates = tmp_path / "rates.json"
     rates.write_text('{"LM (batch size 80)": 5}')
@@ -129,6 +158,10 @@ def test_broken_lines_are_counted_and_shown(tmp_path: Path, capsys: pytest.Captu
         (b"a,b\n1,2\n", (), "--map"),
         (b"a,b\n1,2\n", ("--map", "arrival_time"), "--map takes pairs"),
         (b"a,b\n1,2\n", ("--map", "runtime=a,runtime=b"), "twice"),
+        (b"a,b\n1,2\n", ("--map", "arrival_time=a@week,runtime=b"), "known are ns, us, ms, s, min, h, d"),
+        (b"1,2\n", ("--columns", "arrival_time"), "--columns takes two names or more"),
+        (b"1,2\n", ("--columns", "arrival_time,runtime,cpus"), "names 3 columns"),
+        (b"1 0 -1 10 1\n", ("--columns", "a,b", "--format", "swf"), "no meaning for the format swf"),
         (b"1 0 -1 10 1\n", ("--map", "runtime=a"), "no meaning for the format swf"),
         (b"1 0 -1 10 1\n" * 9, ("--max-bytes", "50"), "larger than the limit"),
         pytest.param(gzip.compress(b"1 0 -1 10 1\n")[:-9], (), "damaged gzip", id="damaged gzip"),

@@ -12,9 +12,11 @@ from django.db import IntegrityError
 from apps.tasks import services
 from apps.tasks.errors import WorkloadError
 from apps.tasks.models import Task, Workload
+from apps.tasks.workload_charts import portrait
 from scheduler_sim import engine
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.traces import read_trace
+from scheduler_sim.engine.traces.audit import READER
 from scheduler_sim.engine.workload import Labels, Parents
 
 pytestmark = pytest.mark.django_db
@@ -123,3 +125,25 @@ def test_names_made_from_files_are_unique(data_path: PathOf, tmp_path: Path) -> 
     other.write_text("1 0 -1 10 1\n")
     second, _ = services.workload_import(file=other)
     assert (first.name, second.name) == ("small", "small-2")
+
+
+def test_a_file_that_an_earlier_reader_stored_is_read_anew_beside_it(data_path: PathOf) -> None:
+    earlier, _ = services.workload_import(file=data_path("small.swf"))
+    del earlier.audit["reader"]
+    earlier.save()
+    again, created = services.workload_import(file=data_path("small.swf"))
+    assert created
+    assert (again.name, again.audit["reader"]) == ("small-2", READER)
+    assert services.workload_import(file=data_path("small.swf")) == (again, False)
+    assert Workload.objects.get(name="small").audit == earlier.audit
+
+
+def test_cores_and_gpus_are_drawn_apart() -> None:
+    rows = [(0, 64, 0), (1, 512, 0), (2, 8, 1), (3, 8, 1), (4, 16, 4)]
+    text = "arrival_time,runtime,cpus,gpus\n" + "\n".join(f"{at},5,{cpus},{gpus}" for at, cpus, gpus in rows)
+    workload, _ = services.workload_import(file=io.BytesIO(text.encode()), file_name="mixed.csv")
+    charts = portrait(workload).charts
+    assert charts["sizes"].finding == "40% of the tasks ask for 8 cores; the largest asks for 512."
+    assert charts["gpus"].finding == "67% of the 3 tasks with GPUs ask for 1 GPU; the largest asks for 4."
+    plain, _ = services.workload_import(file=io.BytesIO(b"arrival_time,runtime,cpus\n0,5,1\n"), file_name="plain.csv")
+    assert "gpus" not in portrait(plain).charts

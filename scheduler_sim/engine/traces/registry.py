@@ -149,7 +149,8 @@ def choose_format(source: Source, name: str | None = None, options: ReadOptions 
     chosen = FORMATS[name] if name is not None else recognise(source, options)
     if chosen is None:
         raise InvalidTrace(
-            f"The format of {source.name} is not recognised; name it with --format ({', '.join(FORMATS)})."
+            f"The format of {source.name} is not recognised; name it with --format ({', '.join(FORMATS)}), or the "
+            "columns of a table without a header line with --columns."
         )
     if source.is_parquet != (chosen.name == "parquet"):
         kind = "a parquet file" if source.is_parquet else "no parquet file"
@@ -196,14 +197,18 @@ def flag_of(option: str) -> str:
     return {"columns": "--map", "header": "--columns"}.get(option, f"--{option.replace('_', '-')}")
 
 
-def fingerprint(source: Source, trace_format: TraceFormat, options: ReadOptions | None = None) -> str:
+def fingerprint(
+    source: Source, trace_format: TraceFormat, options: ReadOptions | None = None, *, reader: int | None = None
+) -> str:
     """Return a hash that is equal for the same file read in the same way.
 
     It is the file's own sha256 when the content's format is used without options, so that it can be
-    compared with what `sha256sum` prints.
+    compared with what `sha256sum` prints; not so when the version of the reader is to be part of it.
     """
     options = options or ReadOptions()
-    if options == ReadOptions() and recognise(source) is trace_format:
+    if reader is None and options == ReadOptions() and recognise(source) is trace_format:
         return source.sha256
-    way = json.dumps([source.sha256, trace_format.name, asdict(options)], sort_keys=True)
-    return hashlib.sha256(way.encode()).hexdigest()
+    way: list[object] = [source.sha256, trace_format.name, asdict(options)]
+    if reader is not None:
+        way.append(reader)
+    return hashlib.sha256(json.dumps(way, sort_keys=True).encode()).hexdigest()

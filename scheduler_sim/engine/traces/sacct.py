@@ -19,6 +19,7 @@ from scheduler_sim.engine.traces.assemble import LATEST_CLOCK, RawTasks
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.clock import clock_seconds
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
+from scheduler_sim.engine.traces.sacct_guess import guess_columns
 from scheduler_sim.engine.traces.sacct_lines import find_layout, read_lines
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import (
@@ -60,14 +61,14 @@ _REQUESTED_MEMORY = re.compile(r"([\d.]+[KMGTP]?)([nc]?)", re.IGNORECASE)
 
 
 def recognises(head: list[str]) -> bool:
-    """Tell sacct's output by its header, its table of fixed width by the line below, its JSON by the first key."""
+    """Tell sacct's output by its header or by what its columns hold, its other outputs by their first lines."""
     if head[0].lstrip().startswith("{"):
         return len(head) > 1 and head[1].strip().startswith(('"meta"', '"jobs"'))
     if _is_fixed_width(head):
         return True
     layout = find_layout(head[0])
     if layout is None:
-        return False
+        return guess_columns(head) is not None
     times = {"Submit", "Start", "Elapsed", "ElapsedRaw", "State"} & set(layout.names)
     return len(times) >= 2 or ("State" in times and "JobName" in layout.names)
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.clock import clock_seconds, microseconds
+from scheduler_sim.engine.traces.sacct_guess import JOB, guess_columns
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import UNKNOWN, Table, is_number, read_table, table_delimiter, table_of
 
@@ -44,11 +45,11 @@ _TEXTS = frozenset(
 _LISTS = frozenset(["Account", "AllocTRES", "Flags", "NodeList", "Partition", "QOS", "ReqTRES"])
 """Columns that may be lists with commas."""
 
-_JOB = re.compile(r"\d+(?:_(?:\d+|\[[^\]]*\]))?(?:\+\d+)?(?:\.\w+)?")
 _STATE = re.compile(r"[A-Z][A-Z_]+\+?( by .*)?")
 _TRES = re.compile(r"(?:[\w/:.-]+=[^,=]*)(?:,[\w/:.-]+=[^,=]*)*")
 _MEMORY = re.compile(r"[\d.]+[KMGTP]?[nc]?")
 _MOST_WAYS = 3000
+_GUESSED_FROM = 200
 
 
 def _is_time(text: str) -> bool:
@@ -64,7 +65,7 @@ def _is_clock(text: str) -> bool:
 
 
 _CHECKS: dict[str, Callable[[str], object]] = {
-    **dict.fromkeys(_IDENTIFIERS, _JOB.fullmatch),
+    **dict.fromkeys(_IDENTIFIERS, JOB.fullmatch),
     **dict.fromkeys(("Submit", "Eligible", "Start", "End"), _is_time),
     **dict.fromkeys(("Elapsed", "Timelimit", "Suspended", "TimelimitRaw"), _is_clock),
     **dict.fromkeys(("ElapsedRaw", "AllocCPUS", "NCPUS", "ReqCPUS", "NNodes", "AllocNodes", "ReqNodes"), is_number),
@@ -76,11 +77,12 @@ _CHECKS: dict[str, Callable[[str], object]] = {
 
 
 class Layout(NamedTuple):
-    """Columns and delimiter of an output, and whether its first line names them."""
+    """Columns and delimiter of an output, whether its first line names them, and whether lines end with a delimiter."""
 
     names: list[str]
     delimiter: str
     titled: bool
+    trailing: bool
 
     @property
     def free(self) -> list[int]:
@@ -101,11 +103,16 @@ def find_layout(line: str) -> Layout | None:
         return None
     delimiter = delimiter.strip('"') if '"' in delimiter else delimiter
     pieces = [piece.strip().strip('"') for piece in line.split(delimiter)]
-    if not pieces[-1]:
+    trailing = not pieces[-1]
+    if trailing:
         pieces.pop()
     known = [_NAMES.get(piece.lower(), piece) for piece in pieces]
     share = sum(name in _NAMES.values() for name in known) / len(known)
-    return Layout(known, delimiter, titled=True) if share >= 0.5 and set(known) & set(_IDENTIFIERS) else None
+    return (
+        Layout(known, delimiter, titled=True, trailing=trailing)
+        if share >= 0.5 and set(known) & set(_IDENTIFIERS)
+        else None
+    )
 
 
 def read_lines(source: Source, audit: Audit, header: Sequence[str] | None) -> Table:
@@ -120,9 +127,15 @@ def read_lines(source: Source, audit: Audit, header: Sequence[str] | None) -> Ta
     if header is not None:
         names = [_NAMES.get(name.lower(), name) for name in header]
         if layout is None or layout.names != names:
-            layout = Layout(names, table_delimiter(first, len(names)), titled=False)
+            delimiter = table_delimiter(first, len(names))
+            layout = Layout(names, delimiter, titled=False, trailing=first.split(delimiter)[len(names) :] == [""])
     if layout is None:
-        raise InvalidTrace(f"{source.name} has no header of sacct's; name its columns with --columns.")
+        guess = guess_columns(source.head(_GUESSED_FROM))
+        if guess is None:
+            raise InvalidTrace(f"{source.name} has no header of sacct's; name its columns with --columns.")
+        names, delimiter = guess
+        audit.notice("guessed_columns", [1], [", ".join(names)])
+        layout = Layout(names, delimiter, titled=False, trailing=len(first.split(delimiter)) > len(names))
     if '"' in first:
         return _renamed(
             read_table(source, audit, delimiter=layout.delimiter, header=None if layout.titled else layout.names)
@@ -185,6 +198,8 @@ def _rows(lines: list[str], layout: Layout, audit: Audit) -> Iterator[tuple[int,
         elif held:
             yield from close()
         held, alone = [(number, line)], line.split(layout.delimiter)
+        if layout.trailing and not alone[-1]:
+            alone.pop()
     while held and not held[-1][1].strip():
         held.pop()
     if held:
@@ -194,8 +209,7 @@ def _rows(lines: list[str], layout: Layout, audit: Audit) -> Iterator[tuple[int,
 
 def _piece_count(line: str, layout: Layout) -> int:
     """Count the fields of a line; a delimiter at its end opens none."""
-    count = line.count(layout.delimiter) + 1
-    return count - 1 if count == len(layout.names) + 1 and line.endswith(layout.delimiter) else count
+    return line.count(layout.delimiter) + (not (layout.trailing and line.endswith(layout.delimiter)))
 
 
 def _pieces(held: list[tuple[int, str]], layout: Layout) -> int:
@@ -206,7 +220,7 @@ def _starts(line: str, held: list[tuple[int, str]], layout: Layout) -> bool:
     """Tell whether a line begins a new row, and does not go on with the text of the one above it."""
     names, delimiter = layout.names, layout.delimiter
     if names[0] in _IDENTIFIERS:
-        if delimiter in line and _JOB.fullmatch(line.partition(delimiter)[0].strip()):
+        if delimiter in line and JOB.fullmatch(line.partition(delimiter)[0].strip()):
             return True
     elif line.count(delimiter) + 1 >= len(names):
         return True
@@ -220,7 +234,7 @@ def _fields(text: str, layout: Layout) -> list[str] | None:
     names, delimiter = layout.names, layout.delimiter
     width = len(names)
     pieces = text.split(delimiter)
-    if len(pieces) == width + 1 and not pieces[-1].strip():
+    if len(pieces) > width and not pieces[-1].strip() and (layout.trailing or not layout.free):
         pieces.pop()
     if len(pieces) == width:
         return pieces

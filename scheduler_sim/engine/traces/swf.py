@@ -41,6 +41,8 @@ _NAMES = {
     15: "queue",
     17: "preceding job",
 }
+_ALLOCATED, _REQUESTED = 5, 8
+_NAMED_BY_NUMBER = (11, 12, 13, 15)
 _PARTIAL = (2.0, 3.0, 4.0)
 _CANCELLED = 5.0
 
@@ -282,9 +284,14 @@ def _tasks(table: FloatArray, where: IntArray, audit: Audit, *, preceding_jobs: 
     columns = dict(zip(READ, table.T[:-1], strict=True))
     # -1 is the format's "not known"; any other negative number is a fault that the audit counts.
     known = {number: np.where(column == -1, np.nan, column) for number, column in columns.items()}
-    for number in (3, 5, 7, 8, 10, 12, 13, 15):
+    for number in (3, 5, 7, 8, 10, 11, 12, 13, 15):
         with np.errstate(invalid="ignore"):
             wrong = known[number] < 0
+            if number in _NAMED_BY_NUMBER:
+                wrong |= known[number] > LARGEST_INTEGER
+            elif number != _REQUESTED:
+                # Without a request the allocation is needed, and the rules for all formats judge it.
+                wrong |= np.isinf(known[number]) & ((number != _ALLOCATED) | (known[_REQUESTED] > 0))
         if wrong.any():
             examples = [f"{_NAMES[number]} {value:g}" for value in known[number][wrong][:EXAMPLES].tolist()]
             audit.repair("unusable_value", where[wrong], examples)

@@ -198,6 +198,8 @@ class Table:
         own = quantity(measures, text)
         if own is None:
             self.fault(row, column, text, needed=needed)
+        else:
+            self.remark(row, "own_unit", f"{self.title(column)} {shorten(text)} is {own:g}")
         return np.nan if own is None else own
 
 

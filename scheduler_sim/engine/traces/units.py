@@ -129,7 +129,8 @@ def quantity(column: str, text: str) -> float | None:
 def _find(kind: str, unit: str) -> Scale | None:
     known = {name.lower(): scale for name, scale in _KINDS[kind][1].items()}
     name = unit.strip().lower()
-    for spelling in (name, name.removesuffix("s")):
+    # A plural (secs, hours), which `ms` is not.
+    for spelling in (name, name.removesuffix("s")) if len(name) > 3 else (name,):
         for candidate in (spelling, _ALIASES.get(spelling, "").lower()):
             if candidate in known:
                 return known[candidate]
