@@ -8,6 +8,7 @@ from apps.metrics.api import HistoryView, LatestView, LeaderboardView, MetricVie
 from apps.results.api import ClusterList, PolicyList, SchedulerResultViewSet, StudyViewSet
 from apps.tasks.api import TaskViewSet, WorkloadImportViewSet, WorkloadViewSet
 from apps.training.api import TrainedModelViewSet, TrainingDataViewSet
+from scheduler_sim.background.api import JobViewSet
 from scheduler_sim.web.schema import DocsView, SchemaView
 
 router = SimpleRouter()
@@ -17,6 +18,7 @@ router.register("tasks", TaskViewSet, "task")
 router.register("runs", RunViewSet, "run")
 router.register("studies", StudyViewSet, "study")
 router.register("results", SchedulerResultViewSet, "result")
+router.register("jobs", JobViewSet, "job")
 router.register("metrics", MetricViewSet, "metric")
 router.register("training-data", TrainingDataViewSet, "training-data")
 router.register("models", TrainedModelViewSet, "model")

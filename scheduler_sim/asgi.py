@@ -17,6 +17,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_sim.settings")
 django.setup(set_prefix=False)
 
 from apps.live.wire.routing import websocket  # noqa: E402
+from scheduler_sim.background.connections import warn_of_too_few  # noqa: E402
+from scheduler_sim.background.sweep import Sweeper  # noqa: E402
 from scheduler_sim.web.handler import OneThreadHandler  # noqa: E402
 
 if protocol := sys.modules.get("daphne.http_protocol"):
@@ -28,4 +30,7 @@ if protocol := sys.modules.get("daphne.http_protocol"):
 
 # Django imports the views on the first request, which then takes half a second; a server can do that before.
 get_resolver().url_patterns  # noqa: B018
+warn_of_too_few()
+# Ends what died and starts what waits, as long as the server lives.
+Sweeper().start()
 application = ProtocolTypeRouter({"http": OneThreadHandler(), "websocket": websocket})

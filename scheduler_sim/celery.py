@@ -9,7 +9,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_sim.settings")
 
 app = Celery("scheduler_sim")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["apps.studies.play"], related_name="celery_tasks")
+app.autodiscover_tasks(["scheduler_sim.background", "apps.studies.play"], related_name="celery_tasks")
 app.conf.update(
     # Another name keeps two installations apart that share one broker.
     task_default_queue=os.environ.get("CELERY_TASK_DEFAULT_QUEUE", "studies"),

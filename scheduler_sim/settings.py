@@ -6,6 +6,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from scheduler_sim import environment, logs
+from scheduler_sim.background.processes import cores
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(environment.text("VAR_DIR") or BASE_DIR / "var")
@@ -32,6 +33,7 @@ INSTALLED_APPS = [
     "csp",
     "django_prometheus",
     "scheduler_sim.display",
+    "scheduler_sim.background",
     "apps.tasks",
     "apps.results",
     "apps.metrics",
@@ -89,6 +91,9 @@ _SQLITE_OPTIONS = {
 }
 
 
+DATABASE_POOL_SIZE = environment.integer("DATABASE_POOL_SIZE", 10, minimum=1)
+
+
 def _database() -> dict[str, object]:
     address = environment.text("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'scheduler_sim.sqlite3'}"
     try:
@@ -105,8 +110,7 @@ def _database() -> dict[str, object]:
         options.setdefault("connect_timeout", 5)
         if environment.serving:
             # Commands keep the one connection they open; a pool would leave threads behind in each of them.
-            size = environment.integer("DATABASE_POOL_SIZE", 10, minimum=1)
-            options["pool"] = {"min_size": min(2, size), "max_size": size, "timeout": 5}
+            options["pool"] = {"min_size": min(2, DATABASE_POOL_SIZE), "max_size": DATABASE_POOL_SIZE, "timeout": 5}
     else:
         raise ImproperlyConfigured("DATABASE_URL must start with postgres:// or sqlite://.")
     settings["ENGINE"] = f"django_prometheus.db.backends.{engine}"
@@ -156,6 +160,9 @@ CELERY_BROKER_URL = environment.url("CELERY_BROKER_URL", ("redis", "rediss"))
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": environment.integer("CELERY_VISIBILITY_TIMEOUT", 12 * 3600, minimum=1)
 }
+
+# Runs, studies, imports and trainings asked for over HTTP that this machine works on at once; the others queue.
+JOB_PROCESSES = environment.integer("JOB_PROCESSES", cores(), minimum=1)
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = environment.text("TIME_ZONE", "UTC")

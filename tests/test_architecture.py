@@ -32,9 +32,9 @@ ENGINE = (
 
 APPS = (
     "scheduler_sim.columnar",
-    "scheduler_sim.background",
     "scheduler_sim.web",
     "scheduler_sim.display",
+    "scheduler_sim.background",
     "apps.tasks",
     "apps.results",
     "apps.metrics",
@@ -45,6 +45,7 @@ APPS = (
     "apps.live.wire",
     "apps.live.terminal",
     "apps.live.exchange",
+    "apps.live.jobs",
     "apps.live.form_fields",
     "apps.live.request",
     "apps.live.api",

@@ -25,5 +25,7 @@ urlpatterns = [
         r"^runs/(?P<pk>[0-9]{1,18})/leaderboard\.(?P<kind>csv|json)$", views.run_leaderboard, name="run-leaderboard"
     ),
     re_path(r"^runs/(?P<pk>[0-9]{1,18})/wins\.(?P<kind>csv|json)$", views.run_matrix, name="run-wins"),
-    re_path(r"^runs/(?P<pk>[0-9]{1,18})/(?P<command>pause|resume|stop)/$", views.run_control, name="run-control"),
+    re_path(
+        r"^runs/(?P<pk>[0-9]{1,18})/(?P<command>pause|resume|stop|take-up)/$", views.run_control, name="run-control"
+    ),
 ]

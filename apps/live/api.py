@@ -16,13 +16,14 @@ from rest_framework.views import APIView
 
 from apps.live.models import SimulationState
 from apps.live.play.configuration import code_version
-from apps.live.play.launch import run_command
+from apps.live.play.launch import run_command, run_take_up
 from apps.live.request import RunCreateSerializer
 from apps.results.api import RunRowsViewSet, RunSerializer
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim import engine, logs
+from scheduler_sim.background.models import Job
 from scheduler_sim.web.api import GuardedMixin
 from scheduler_sim.web.errors import Conflict
 
@@ -30,10 +31,13 @@ from scheduler_sim.web.errors import Conflict
 class RunDetailSerializer(RunSerializer):
     """A run, and whether the process that played it died."""
 
-    interrupted = serializers.BooleanField(help_text="Running or paused, with no living process behind it.")
+    interrupted = serializers.BooleanField(help_text="The process that played it, or was to play it, died.")
+    place = serializers.IntegerField(
+        allow_null=True, help_text="In the queue for a process, from 1; null when it does not wait there."
+    )
 
     class Meta(RunSerializer.Meta):
-        fields = (*RunSerializer.Meta.fields, "interrupted")
+        fields = (*RunSerializer.Meta.fields, "interrupted", "place")
 
 
 class RunViewSet(RunRowsViewSet):
@@ -52,7 +56,7 @@ class RunViewSet(RunRowsViewSet):
         form = RunCreateSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         try:
-            run = form.start()
+            run = form.start(requested_by=request.user)
         except DomainError as error:
             raise Conflict(str(error)) from None
         document = self._document(run.pk)
@@ -77,6 +81,17 @@ class RunViewSet(RunRowsViewSet):
         """Ask a run to stop for good; what it has stored is kept."""
         return self._command(pk, "stop")
 
+    @extend_schema(request=None, responses={202: RunDetailSerializer})
+    @action(detail=True, methods=["post"], url_path="take-up", url_name="take-up")
+    def take_up(self, request: Request, pk: str) -> Response:
+        """Ask for a process that plays what is missing of a stopped, interrupted or failed run."""
+        self.row(pk)
+        try:
+            run_take_up(run=Run.objects.get(pk=pk), requested_by=request.user)
+        except DomainError as error:
+            raise Conflict(str(error)) from None
+        return Response(self._document(pk), status=HTTPStatus.ACCEPTED)
+
     def _command(self, key: str, command: str) -> Response:
         self.row(key)
         token = logs.run_id.set(key)
@@ -91,7 +106,12 @@ class RunViewSet(RunRowsViewSet):
     def _document(self, key: Any) -> dict[str, Any]:
         row = self.row(str(key))
         state = SimulationState.objects.select_related("run").filter(run=row["id"]).first()
-        return {**row, "interrupted": state is not None and state.is_interrupted}
+        job = Job.objects.latest_about("run", row["id"])
+        return {
+            **row,
+            "interrupted": state is not None and state.is_interrupted,
+            "place": None if job is None else job.place,
+        }
 
 
 class StatusSerializer(serializers.Serializer):

@@ -164,13 +164,13 @@ class RunCreateSerializer(StrictSerializer):
                 raise serializers.ValidationError({option: str(error)}) from None
         return {**subject, "cluster": cluster, "configuration": configuration}
 
-    def start(self) -> Run:
-        """Store the run that was asked for and start its process.
+    def start(self, *, requested_by: Any) -> Run:
+        """Store the run that was asked for and ask for its process.
 
         Raises:
             DomainError: the name is taken, or the models that it needs are not there.
         """
-        return run_start(**self.validated_data)
+        return run_start(**self.validated_data, requested_by=requested_by)
 
 
 def _cluster(description: Any, workload: Workload) -> engine.Cluster:

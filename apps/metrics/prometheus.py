@@ -12,7 +12,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -34,6 +34,7 @@ from apps.metrics.models import Metric
 from apps.metrics.process_files import tidied
 from apps.results.models import Run
 from apps.tasks.models import Workload
+from scheduler_sim.background.models import Job
 from scheduler_sim.web.middleware import in_networks
 
 WEBSOCKET_CONNECTIONS = Gauge(
@@ -71,8 +72,9 @@ class DatabaseCollector(Collector):
             rows = rows.annotate(count=Count("id"), written=Sum("rows_written"), expected=Sum("rows_expected"))
             runs = {row["status"]: row for row in rows}
             # Committed together with the rows themselves: the count of a run is set when it ends.
-            states = Run.objects.under_way().values_list("state__progress", flat=True)
-            progress = [sum(state.values()) for state in states if state]
+            states = list(Run.objects.under_way().values_list("pk", "state__progress"))
+            progress = [sum(state.values()) for _, state in states if state]
+            outstanding = _outstanding(dict(states))
             simulated = Metric.objects.totals().aggregate(tasks=Sum("finished_count"))["tasks"]
             workloads = Workload.objects.aggregate(count=Count("id"), tasks=Sum("task_count"))
         except DatabaseError:
@@ -86,7 +88,6 @@ class DatabaseCollector(Collector):
             by_status.add_metric([status], runs.get(status, {}).get("count", 0))
         yield by_status
         stored = sum(row["written"] for status, row in runs.items() if status in Run.TERMINAL)
-        expected = sum(row["expected"] for status, row in runs.items() if status not in Run.TERMINAL)
         # Gauges, because pruning takes rows away, which a counter must never do; their growth is `deriv()` of them.
         written = stored + sum(progress)
         yield GaugeMetricFamily("scheduler_sim_rows_written", "Results stored by the runs that are kept.", written)
@@ -97,11 +98,24 @@ class DatabaseCollector(Collector):
         )
         yield GaugeMetricFamily(
             "scheduler_sim_rows_outstanding",
-            "Results that runs under way have still to store.",
-            expected - sum(progress),
+            "Results that runs have still to store which a process plays, or is to play.",
+            outstanding,
         )
         yield GaugeMetricFamily("scheduler_sim_workloads", "Stored workloads.", workloads["count"])
         yield GaugeMetricFamily("scheduler_sim_tasks", "Stored tasks of all workloads.", workloads["tasks"] or 0)
+
+
+def _outstanding(progress: dict[int, dict[str, int]]) -> int:
+    """Return how many placements are to come: of runs under way, and of those that wait for a process or worker."""
+    waiting = Job.objects.active().filter(kind="run").values("subject_id")
+    runs = Run.objects.under_way().filter(
+        Q(status__in=(Run.Status.RUNNING, Run.Status.PAUSED))
+        | Q(pk__in=waiting)
+        | Q(state__process_id__isnull=False)
+        | Q(study__state__process_id__isnull=False)
+    )
+    rows = runs.values_list("pk", "rows_expected")
+    return sum(expected - sum((progress.get(key) or {}).values()) for key, expected in rows)
 
 
 def _page() -> bytes:

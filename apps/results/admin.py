@@ -1,7 +1,6 @@
 """Admin pages of runs and results."""
 
 from django.contrib import admin, messages
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -87,7 +86,7 @@ class RunAdmin(BigTableAdmin):
             else:
                 removed += 1
         if removed:
-            transaction.on_commit(deletions_launch)
+            deletions_launch(requested_by=request.user)
             self.message_user(request, f"Deleted {removed} runs; their placements go in the background.")
 
     @admin.display(description="policies")

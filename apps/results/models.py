@@ -58,7 +58,7 @@ class Run(models.Model):
 
     Its status is the only status anywhere. Allowed transitions: queued -> running, stopped, failed; running ->
     paused, finished, stopped, failed; paused -> running, stopped, failed; and, to take up what was kept, stopped or
-    failed -> running.
+    failed -> running, or -> queued where it waits for a process first, as does one whose process died.
     """
 
     class Status(models.TextChoices):
@@ -141,6 +141,15 @@ class Run(models.Model):
             error="",
         )
 
+    def queue_again(self) -> None:
+        """Move back to queued, so that what was kept is taken up; the caller knows that no process plays it."""
+        self._move(
+            to=self.Status.QUEUED,
+            allowed=(self.Status.RUNNING, self.Status.PAUSED, self.Status.STOPPED, self.Status.FAILED),
+            finished_at=None,
+            error="",
+        )
+
     def pause(self) -> None:
         """Move from running to paused."""
         self._move(to=self.Status.PAUSED, allowed=(self.Status.RUNNING,))
@@ -176,7 +185,7 @@ class Run(models.Model):
             error=reason,
         )
 
-    for _method in (begin, pause, unpause, finish, stop, fail):
+    for _method in (begin, queue_again, pause, unpause, finish, stop, fail):
         _method.alters_data = True  # Templates must never be able to call it.
     del _method
 

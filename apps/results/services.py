@@ -1,16 +1,17 @@
 """Deleting runs."""
 
-import subprocess
-import sys
+import contextlib
 import time
 from collections.abc import Callable
+from typing import Any
 
-from django.conf import settings
 from django.db import connection, transaction
 
 from apps.results.errors import RunStateError
 from apps.results.models import Run, RunDeletion, SchedulerResult
 from apps.results.signals import rows_changed
+from scheduler_sim.background.models import Job
+from scheduler_sim.background.services import JobStateError, job_submit
 
 DELETE_KEYS = {"sqlite": 20_000, "postgresql": 100_000}
 """Primary keys that one deleting statement covers: well under a second, so that nobody waits long."""
@@ -39,6 +40,7 @@ def run_delete(*, run: Run) -> None:
             run_number=gone.pk, first_result_id=gone.first_result_id, last_result_id=gone.last_result_id
         )
     rows_changed.send(sender=Run, run_id=gone.pk)
+    Job.objects.filter(kind="run", subject_id=gone.pk).delete()
     gone.delete()
 
 
@@ -69,15 +71,14 @@ def deletions_finish(*, on_progress: Callable[[int], None] | None = None) -> int
     return removed
 
 
-def deletions_launch() -> None:
-    """Start a process of its own that finishes the deletions under way and outlives this one."""
-    subprocess.Popen(  # noqa: S603
-        [sys.executable, str(settings.BASE_DIR / "manage.py"), "prune", "--unfinished", "--verbosity", "0"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+def deletions_launch(*, requested_by: Any = None) -> None:
+    """Ask for a process that finishes the deletions that were begun; where one does so already it goes on.
+
+    Deletions that begin while it ends are found by the next sweep.
+    """
+    # They are about no row of their own, so the number of all of them is 0.
+    with contextlib.suppress(JobStateError):
+        job_submit(kind="deletion", subject_id=0, requested_by=requested_by)
 
 
 def _delete_range(run_id: int, lower: int, upper: int) -> int:

@@ -1,43 +1,39 @@
-"""Starting a study in a process of its own, and stopping it."""
+"""Asking for a process that plays a study, and stopping it."""
 
-import subprocess
-import sys
-
-from django.conf import settings
+from typing import Any
 
 from apps.live.models import SimulationState, StudyState
 from apps.live.play.launch import run_command
 from apps.results.errors import RunStateError
 from apps.results.models import Run, Study
+from scheduler_sim.background.models import Job
+from scheduler_sim.background.services import JobStateError, job_stop, job_submit
 
 
-def study_launch(*, study: Study) -> int:
-    """Start a process of its own that plays what is missing of `study` and outlives this one; return its number.
+def study_launch(*, study: Study, requested_by: Any = None) -> Job:
+    """Ask for a process that plays what is missing of `study`; it starts when one is free.
 
     Raises:
-        RunStateError: a living process plays it.
-        OSError: no process could be started.
+        RunStateError: a living process plays it, or is to play it.
     """
-    state, _ = StudyState.objects.get_or_create(study=study)
-    if state.is_alive:
+    state = StudyState.objects.filter(study=study).first()
+    if state is not None and state.is_alive:
         raise RunStateError(f"Study {study.name} is being played by process {state.process_id} already.")
-    logs = settings.VAR_DIR / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    with (logs / f"study-{study.pk}.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603
-            [sys.executable, str(settings.BASE_DIR / "manage.py"), "runstudy", "--study", str(study.pk)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    # For it, because it takes seconds until it says so itself.
-    state.claim(process_id=process.pid)
-    return process.pid
+    try:
+        return job_submit(kind="study", subject_id=study.pk, requested_by=requested_by)
+    except JobStateError:
+        raise RunStateError(f"Study {study.name} waits for its process already.") from None
 
 
 def study_stop(*, study: Study) -> int:
     """Stop every run of `study` that waits or is under way, and return how many; what is finished stays."""
+    for job in Job.objects.filter(status=Job.Status.QUEUED).about("study", study):
+        job_stop(job=job)
+    return runs_stop(study=study)
+
+
+def runs_stop(*, study: Study) -> int:
+    """Stop the open runs of a study, and return how many."""
     open_runs = study.runs.filter(status__in=(Run.Status.QUEUED, Run.Status.RUNNING, Run.Status.PAUSED))
     stopped = 0
     for run in open_runs.order_by("-pk"):

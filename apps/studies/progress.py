@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from apps.live.models import SimulationState, StudyState
 from apps.results.models import Run, Study, study_status
 from apps.studies.definition import Definition
+from scheduler_sim.background.models import Job
 from scheduler_sim.display.formatting import roughly
 
 PACE_RUNS = 50
@@ -20,6 +21,9 @@ class StudyProgress:
         counts: how many runs have each status that occurs.
         total: how many runs there are to be, those not stored yet included.
         is_played: a living process hands its runs out or plays one of them.
+        interrupted: the process that handed its runs out died.
+        error: why it was not played to its end, empty where nothing is known.
+        words: what its process waits for or does, empty when it is not played.
         seconds_left: from the pace of the runs that ended last, None where nothing is known or left.
     """
 
@@ -27,6 +31,9 @@ class StudyProgress:
     counts: dict[str, int]
     total: int
     is_played: bool
+    interrupted: bool
+    error: str
+    words: str
     seconds_left: float | None
 
     @property
@@ -58,7 +65,10 @@ def study_progress(study: Study) -> StudyProgress:
     # A study that stops by itself may end before its last seed.
     total = there if definition.stopping and there else max(there, definition.run_count)
     ended = list(study.runs.finished().order_by("-finished_at").values_list("finished_at", flat=True)[:PACE_RUNS])
-    is_played = _is_played(study)
+    state = StudyState.objects.filter(study=study).first()
+    job = Job.objects.latest_about("study", study)
+    is_asked_for = job is not None and job.is_active and not job.interrupted
+    is_played = is_asked_for or _is_played(study, state)
     missing = total - counts.get("finished", 0)
     span = (ended[0] - ended[-1]).total_seconds() if len(ended) > 1 else 0.0
     return StudyProgress(
@@ -66,13 +76,20 @@ def study_progress(study: Study) -> StudyProgress:
         counts=counts,
         total=total,
         is_played=is_played,
+        interrupted=not is_played and missing > 0 and _is_interrupted(state, job),
+        error=job.error if job is not None and missing and not is_played else "",
+        words=job.words if is_asked_for else "",
         seconds_left=missing * span / (len(ended) - 1) if is_played and span > 0 and missing else None,
     )
 
 
-def _is_played(study: Study) -> bool:
+def _is_interrupted(state: StudyState | None, job: Job | None) -> bool:
+    """Tell whether the process that handed the runs out, or was to do so, died."""
+    return (state is not None and state.is_abandoned) or (job is not None and job.interrupted)
+
+
+def _is_played(study: Study, state: StudyState | None) -> bool:
     """Tell whether a process hands the runs out, or workers play on although that one is gone."""
-    state = StudyState.objects.filter(study=study).first()
     if state is not None and state.is_alive:
         return True
     under_way = (Run.Status.RUNNING, Run.Status.PAUSED)

@@ -17,7 +17,6 @@ from apps.studies.definition import definition_text
 from apps.studies.form import StudyForm
 from apps.studies.grid import study_store
 from apps.studies.play.planning import plan_in_words, study_plan
-from apps.studies.play.pool import cores
 from apps.studies.progress import study_progress
 from apps.studies.report.charts import study_charts
 from apps.studies.report.figures import AXES, CellFigures, study_figures
@@ -34,6 +33,7 @@ from apps.studies.report.tables import (
     varying_axes,
 )
 from apps.studies.report.words import study_in_words
+from scheduler_sim.background.processes import cores
 from scheduler_sim.display.downloads import chart_response, table_response
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
 from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, reading
@@ -160,11 +160,9 @@ def _may_start(request: HttpRequest) -> None:
 
 def _launch(request: HttpRequest, study: Study) -> None:
     try:
-        study_launch(study=study)
+        study_launch(study=study, requested_by=request.user)
     except DomainError as error:
         messages.error(request, str(error))
-    except OSError as error:
-        messages.error(request, f"The process that should play the study could not be started: {error.strerror}.")
 
 
 @reading

@@ -2,20 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
 from django.db import models
 from django.db.models.functions import Cast
-from django.utils import timezone
 
 from scheduler_sim import engine
 from scheduler_sim.columnar.insert import insert_columns
 from scheduler_sim.engine.workload import Labels
-
-SILENCE = timedelta(minutes=15)
-"""An import that has not said anything for so long has died."""
 
 
 class WorkloadQuerySet(models.QuerySet):
@@ -95,15 +90,3 @@ def _parents(texts: tuple[str, ...], task_ids: tuple[int, ...]) -> list[list[int
     known = set(task_ids)
     decoded: list[list[int]] = json.loads(f"[{','.join(texts)}]")
     return [[parent for parent in parents if parent in known] for parents in decoded]
-
-
-class WorkloadImportQuerySet(models.QuerySet):
-    """Imports of files sent over HTTP."""
-
-    def under_way(self) -> "WorkloadImportQuerySet":
-        """Those that a process still works on; one without a sign of life for `SILENCE` counts as dead."""
-        return self.filter(status__in=self.model.UNFINISHED, updated_at__gt=timezone.now() - SILENCE)
-
-    def interrupted(self) -> "WorkloadImportQuerySet":
-        """Those whose process died."""
-        return self.filter(status__in=self.model.UNFINISHED, updated_at__lte=timezone.now() - SILENCE)

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from apps.tasks.managers import TaskQuerySet, WorkloadImportQuerySet, WorkloadQuerySet
+from apps.tasks.managers import TaskQuerySet, WorkloadQuerySet
 
 
 class Workload(models.Model):
@@ -128,8 +128,6 @@ class WorkloadImport(models.Model):
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
-
-    objects = WorkloadImportQuerySet.as_manager()
 
     class Meta:
         ordering = ("-id",)

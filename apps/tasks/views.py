@@ -17,6 +17,7 @@ from apps.tasks.errors import WorkloadError
 from apps.tasks.models import Workload, WorkloadImport
 from apps.tasks.uploads import upload_accept
 from apps.tasks.workload_charts import portrait
+from scheduler_sim.background.models import Job
 from scheduler_sim.display.context import THEMES
 from scheduler_sim.display.downloads import asked_table, chart_response, table_response
 from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, ordered, reading, sort_key
@@ -140,7 +141,9 @@ def workload_import(request: HttpRequest, pk: int) -> HttpResponse:
     """Show how far the reading of an upload is."""
     job = get_object_or_404(WorkloadImport.objects.select_related("workload"), pk=pk)
     over = job.status in (WorkloadImport.Status.FINISHED, WorkloadImport.Status.FAILED)
-    return render(request, "tasks/workload_import.html", {"job": job, "over": over})
+    waiting = Job.objects.filter(status=Job.Status.QUEUED).latest_about("import", job)
+    words = waiting.words if waiting is not None else job.progress or "reading"
+    return render(request, "tasks/workload_import.html", {"job": job, "over": over, "words": words})
 
 
 @reading

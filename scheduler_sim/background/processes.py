@@ -1,15 +1,19 @@
-"""Whether the process that plays a run still lives."""
+"""Which process is which, told without the wall clock.
+
+A process is known by its number, by when it started in clock ticks since the machine was booted, and by the machine:
+the id of its boot and the namespace of its process numbers. A step of the wall clock changes none of them.
+"""
 
 import os
 import socket
+import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
-from django.utils import timezone
-
 HEARTBEAT_EVERY = timedelta(seconds=5)
-STALE_AFTER = timedelta(seconds=60)
-"""A runner on another machine is taken for dead when it has been silent for so long."""
+
+_PROC = Path("/proc")
 
 
 def host_name() -> str:
@@ -17,22 +21,27 @@ def host_name() -> str:
     return socket.gethostname()
 
 
-def started_at(process_id: int) -> datetime | None:
-    """Return when a process of this machine started, None when there is no such process.
+@lru_cache(maxsize=1)
+def machine() -> str:
+    """Return what tells this machine, since its last boot, and this container from others; its name without /proc."""
+    try:
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {(_PROC / 'self/ns/pid').readlink()}"
+    except OSError:
+        return host_name()
 
-    Read from /proc, in clock ticks since the machine started; it tells a process from a later one of the same
-    number. Where there is no /proc a living process is given the epoch.
+
+def start_ticks(process_id: int) -> int | None:
+    """Return when a process of this machine started, in clock ticks since boot; None when there is none, or a zombie.
+
+    It tells a process from a later one of the same number. Without /proc a living process is given 0.
     """
     try:
-        fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
-        if fields[0] == "Z":
-            return None
-        booted = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
-        ticks = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        return datetime.fromtimestamp(int(booted.split()[1]) + ticks, UTC)
-    except (OSError, StopIteration):
+        fields = (_PROC / str(process_id) / "stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] == "Z" else int(fields[19])
+    except OSError:
         pass
-    if Path("/proc/stat").exists():
+    if (_PROC / "stat").exists():
         return None
     try:
         os.kill(process_id, 0)
@@ -40,22 +49,21 @@ def started_at(process_id: int) -> datetime | None:
         return None
     except PermissionError:
         pass
-    return datetime.fromtimestamp(0, UTC)
+    return 0
 
 
-def is_alive(
-    *, host: str, process_id: int | None, process_started_at: datetime | None, heartbeat_at: datetime | None
-) -> bool:
-    """Tell whether the runner so described still lives.
+def age_seconds(ticks: int) -> float:
+    """Return how long ago a process of this machine started, from its start in ticks since boot."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock) - ticks / os.sysconf("SC_CLK_TCK")
 
-    On this machine the process table answers at once; of another machine only the heartbeat speaks.
-    """
-    if process_id is None:
-        return False
-    if host == host_name():
-        started = started_at(process_id)
-        # The start is computed from two rounded clocks, so a second's difference is the same process.
-        return started is not None and (
-            process_started_at is None or abs(started - process_started_at) < timedelta(seconds=2)
-        )
-    return heartbeat_at is not None and timezone.now() - heartbeat_at < STALE_AFTER
+
+def started_at(process_id: int) -> datetime | None:
+    """Return when a process of this machine started by the wall clock, which is for people to read."""
+    ticks = start_ticks(process_id)
+    return None if ticks is None else datetime.now(UTC) - timedelta(seconds=age_seconds(ticks))
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -97,7 +97,7 @@ class Feed:
         return run.pk
 
     def queue(self, name: str, workload: str, policies: list[str]) -> int:
-        """Make a run that `runsimulation --run` then plays."""
+        """Make a run that `runsimulation --resume` then plays."""
         run = run_create(
             workload=Workload.objects.get(name=workload),
             cluster=load_cluster("hpc-256"),

@@ -57,7 +57,7 @@ def test_a_run_is_watched_paused_resumed_and_finished(site: Site, name: str, con
     with site.client(f"/ws/runs/{run}/", **controller) as client, site.client(f"/ws/runs/{run}/") as other:
         assert client.receive()["status"] == "queued"
         # Slow enough that it cannot end by itself before it is told to pause.
-        process = site.launch("runsimulation", "--run", str(run), "--rate", "5000", "--verbosity", "0")
+        process = site.launch("runsimulation", "--resume", str(run), "--rate", "5000", "--verbosity", "0")
         client.receive("run_state", status="running")
         assert client.ask(type="pause")["type"] == "accepted"
         for watching in (client, other):
@@ -79,7 +79,7 @@ def test_a_run_is_stopped(site: Site, name: str, controller: dict[str, str]) -> 
     run = site.tell("queue", name=name, workload="large", policies=POLICIES)
     with site.client(f"/ws/runs/{run}/", **controller) as client:
         # Slow enough that it cannot end by itself before it is told to.
-        process = site.launch("runsimulation", "--run", str(run), "--rate", "500", "--verbosity", "0")
+        process = site.launch("runsimulation", "--resume", str(run), "--rate", "500", "--verbosity", "0")
         client.receive("run_state", status="running")
         client.send(type="stop")
         assert client.receive("snapshot", status="stopped")["progress"] < 1

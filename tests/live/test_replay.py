@@ -13,7 +13,7 @@ from apps.live.wire.replay import Request
 def played(embedded_site: Site) -> int:
     """A run that really was simulated and stored."""
     run: int = embedded_site.tell("queue", name="played", workload="small", policies=["fcfs", "sjf+easy"])
-    embedded_site.manage("runsimulation", "--run", str(run), "--verbosity", "0")
+    embedded_site.manage("runsimulation", "--resume", str(run), "--verbosity", "0")
     return run
 
 

@@ -27,6 +27,7 @@ from apps.studies.report.figures import study_figures
 from apps.studies.report.tables import study_document
 from apps.studies.report.words import study_in_words
 from apps.tasks.services import workload_generate
+from scheduler_sim.background.claims import identity
 from scheduler_sim.engine import Cluster, EngineError
 from scheduler_sim.engine.presets import pool
 
@@ -367,7 +368,8 @@ def test_policies_stand_in_the_order_of_the_definition() -> None:
 def test_one_process_at_a_time_hands_out_a_study(monkeypatch: pytest.MonkeyPatch) -> None:
     study = study_store(definition())
     state = StudyState.objects.create(study=study)
-    state.claim(process_id=1)
+    StudyState.objects.filter(pk=state.pk).update(**identity(1))
+    state.refresh_from_db()
     with pytest.raises(RunStateError, match="Study small is being played by process 1 on"):
         study_play(definition())
     state.release()

@@ -1,8 +1,6 @@
 """A study is built in the browser: counted before it starts, refused field by field, started, stopped and taken up."""
 
-import subprocess
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,12 +10,13 @@ from django.utils import timezone
 
 from apps.live.models import StudyState
 from apps.results.models import Run, Study
-from apps.studies import control
 from apps.studies.definition import Definition
 from apps.studies.grid import runs_store
 from apps.studies.progress import study_progress
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_generate
+from scheduler_sim.background import services
+from tests.asked import Asked
 
 pytestmark = pytest.mark.django_db
 
@@ -40,24 +39,11 @@ SENT: dict[str, Any] = {
 }
 
 
-class Started:
-    """Stands for a process that was started, and is dead."""
-
-    pid = 2**22 - 3
-
-
 @pytest.fixture(autouse=True)
-def launched(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, settings: Any) -> list[list[str]]:
-    """Note the commands of processes instead of starting them."""
+def launched(tmp_path: Any, settings: Any) -> Asked:
+    """What was asked for instead of being started."""
     settings.VAR_DIR = tmp_path
-    commands: list[list[str]] = []
-
-    def start(command: list[str], **_others: Any) -> Started:
-        commands.append(command)
-        return Started()
-
-    monkeypatch.setattr(control, "subprocess", SimpleNamespace(Popen=start, DEVNULL=subprocess.DEVNULL))
-    return commands
+    return Asked()
 
 
 @pytest.fixture
@@ -73,7 +59,7 @@ def sent(**changes: Any) -> dict[str, Any]:
     return {**SENT, **changes}
 
 
-def test_the_runs_are_counted_before_anything_is_stored(alice: Client, launched: list[list[str]]) -> None:
+def test_the_runs_are_counted_before_anything_is_stored(alice: Client, launched: Asked) -> None:
     answer = alice.post("/studies/new/", sent(count="1"))
     assert answer.status_code == 200
     text = answer.content.decode()
@@ -82,12 +68,12 @@ def test_the_runs_are_counted_before_anything_is_stored(alice: Client, launched:
     assert (Study.objects.count(), Run.objects.count(), Workload.objects.count(), launched) == (0, 0, 0, [])
 
 
-def test_what_was_counted_is_started_in_a_process_of_its_own(alice: Client, launched: list[list[str]]) -> None:
+def test_what_was_counted_is_started_in_a_process_of_its_own(alice: Client, launched: Asked) -> None:
     counted = alice.post("/studies/new/", sent(count="1")).context["form"].digest
     answer = alice.post("/studies/new/", sent(start="1", counted=counted))
     study = Study.objects.get()
     assert answer.headers["Location"] == f"/studies/{study.pk}/"
-    assert launched[0][-3:] == ["runstudy", "--study", str(study.pk)]
+    assert launched == [study.pk]
     definition = Definition.from_json(study.definition)
     assert definition.policies == ("fcfs", "sjf", "sjf+easy")
     assert [source.parameters for source in definition.sources] == [{"processors": 64, "load": 0.9}]
@@ -95,7 +81,7 @@ def test_what_was_counted_is_started_in_a_process_of_its_own(alice: Client, laun
     assert (definition.run_count, definition.load_factors, definition.figure) == (12, (0.8, 1.2), "mean_wait_time")
 
 
-def test_a_study_that_was_changed_since_is_counted_again(alice: Client, launched: list[list[str]]) -> None:
+def test_a_study_that_was_changed_since_is_counted_again(alice: Client, launched: Asked) -> None:
     counted = alice.post("/studies/new/", sent(count="1")).context["form"].digest
     answer = alice.post("/studies/new/", sent(start="1", counted=counted, seeds="4"))
     assert "It was changed since it was counted" in answer.content.decode()
@@ -149,7 +135,7 @@ def test_a_sequential_study_needs_no_number_of_seeds(alice: Client) -> None:
     ],
 )
 def test_what_has_no_meaning_is_said_at_its_field(
-    alice: Client, launched: list[list[str]], field: str, value: str, fault: str
+    alice: Client, launched: Asked, field: str, value: str, fault: str
 ) -> None:
     answer = alice.post("/studies/new/", sent(**{field: value}, start="1", counted="x"))
     assert answer.status_code == 400
@@ -166,7 +152,7 @@ def test_the_name_of_another_study_is_refused(alice: Client) -> None:
     assert "There is a study of that name already" in alice.post("/studies/new/", sent(count="1")).content.decode()
 
 
-def test_only_people_who_may_control_runs_get_the_form(client: Client, launched: list[list[str]]) -> None:
+def test_only_people_who_may_control_runs_get_the_form(client: Client, launched: Asked) -> None:
     assert client.get("/studies/new/").status_code == 302
     client.force_login(User.objects.create_user("bob"))
     assert client.get("/studies/new/").status_code == 403
@@ -199,17 +185,17 @@ def stored_study() -> Study:
     return study
 
 
-def test_a_study_is_stopped_and_played_on_from_its_page(alice: Client, launched: list[list[str]]) -> None:
+def test_a_study_is_stopped_and_played_on_from_its_page(alice: Client, launched: Asked) -> None:
     study = stored_study()
     page = alice.get(f"/studies/{study.pk}/").content.decode()
     assert "Nobody plays it at the moment" in page
     alice.post(f"/studies/{study.pk}/stop/")
     assert study.counts() == {"stopped": 2}
     alice.post(f"/studies/{study.pk}/play/")
-    assert launched[0][-3:] == ["runstudy", "--study", str(study.pk)]
+    assert launched == [study.pk]
 
 
-def test_a_study_that_a_living_process_plays_is_not_started_again(alice: Client, launched: list[list[str]]) -> None:
+def test_a_study_that_a_living_process_plays_is_not_started_again(alice: Client, launched: Asked) -> None:
     study = stored_study()
     StudyState.objects.create(study=study).claim()
     assert study_progress(study).is_played
@@ -238,11 +224,15 @@ def test_the_time_that_is_left_follows_from_the_pace() -> None:
     assert study_progress(study).seconds_left == pytest.approx(70, abs=1)
 
 
-def test_a_process_that_cannot_be_started_is_told(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_cannot_be_started_is_told(
+    alice: Client, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
     def refuse(*_arguments: Any, **_others: Any) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(control.subprocess, "Popen", refuse)
+    monkeypatch.setattr(services.subprocess, "Popen", refuse)
     study = stored_study()
-    answer = alice.post(f"/studies/{study.pk}/play/", follow=True)
-    assert "could not be started: Resource temporarily unavailable" in answer.content.decode()
+    with django_capture_on_commit_callbacks(execute=True):
+        alice.post(f"/studies/{study.pk}/play/")
+    page = alice.get(f"/studies/{study.pk}/").content.decode()
+    assert "could not be started: Resource temporarily unavailable" in page

@@ -2,13 +2,11 @@
 
 import gzip
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.core.management import call_command
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -17,18 +15,18 @@ from apps.results.models import Run
 from apps.tasks import uploads
 from apps.tasks.models import Workload, WorkloadImport
 from scheduler_sim.background import processes
+from scheduler_sim.background.models import Job
+from scheduler_sim.background.work import job_run
+from tests.asked import Asked
 from tests.web.conftest import make_run
 
 SWF = b"; MaxProcs: 4\n" + b"".join(b"%d %d 0 10 1 -1 -1 1 10 -1 1 1 1 -1 1 1 -1 -1\n" % (i, i) for i in range(1, 6))
 
 
 @pytest.fixture
-def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Numbers of runs and imports for which a process would have been started."""
-    numbers: list[Any] = []
-    monkeypatch.setattr("apps.live.play.launch.run_launch", lambda *, run: numbers.append(run.pk))
-    monkeypatch.setattr(uploads, "_launch", lambda job: numbers.append(job.pk))
-    return numbers
+def launched(db: None) -> Asked:
+    """What was asked for; nothing starts, because a test's transaction is never committed."""
+    return Asked()
 
 
 @pytest.fixture
@@ -41,20 +39,19 @@ def body(run: Run, **changes: Any) -> dict[str, Any]:
     return {"workload": run.workload_id, "cluster": "hpc-4", "policies": ["fcfs", "sjf+easy"], **changes}
 
 
-def test_a_run_is_stored_and_started(
-    control: APIClient, run: Run, launched: list[int], django_capture_on_commit_callbacks: Callable
-) -> None:
-    with django_capture_on_commit_callbacks(execute=True):
-        response = control.post("/api/v1/runs/", body(run, seed=7, limit=3, estimates="factor:2"))
+def test_a_run_is_stored_and_started(control: APIClient, run: Run, launched: Asked, controller: User) -> None:
+    response = control.post("/api/v1/runs/", body(run, seed=7, limit=3, estimates="factor:2"))
     assert response.status_code == 202
     document = response.json()
     assert response.headers["Location"] == f"/api/v1/runs/{document['id']}/"
     assert (document["status"], document["rows_expected"], document["interrupted"]) == ("queued", 6, False)
+    assert document["place"] == 1
+    assert Job.objects.get().requested_by == controller
     assert document["configuration"]["estimates"] == "factor:2"
     assert launched == [document["id"]]
 
 
-def test_a_described_cluster_is_taken(control: APIClient, run: Run, launched: list[int]) -> None:
+def test_a_described_cluster_is_taken(control: APIClient, run: Run, launched: Asked) -> None:
     cluster = {"name": "mine", "groups": [{"name": "nodes", "count": 2, "cores": 8}]}
     assert control.post("/api/v1/runs/", body(run, cluster=cluster)).json()["cluster"]["name"] == "mine"
 
@@ -84,7 +81,7 @@ def test_a_described_cluster_is_taken(control: APIClient, run: Run, launched: li
     ],
 )
 def test_a_run_without_meaning_is_refused_by_field(
-    control: APIClient, run: Run, launched: list[int], changes: dict[str, Any], field: str
+    control: APIClient, run: Run, launched: Asked, changes: dict[str, Any], field: str
 ) -> None:
     response = control.post("/api/v1/runs/", body(run, **changes))
     assert response.status_code == 400
@@ -100,7 +97,7 @@ def test_a_refusal_names_the_nearest_policy(control: APIClient, run: Run) -> Non
     assert len(valid) == len(set(valid))
 
 
-def test_a_name_that_is_taken_is_a_conflict(control: APIClient, run: Run, launched: list[int]) -> None:
+def test_a_name_that_is_taken_is_a_conflict(control: APIClient, run: Run, launched: Asked) -> None:
     response = control.post("/api/v1/runs/", body(run, name=run.name))
     assert response.status_code == 409
     assert run.name in response.json()["detail"]
@@ -109,10 +106,10 @@ def test_a_name_that_is_taken_is_a_conflict(control: APIClient, run: Run, launch
 def test_a_run_whose_process_cannot_be_started_says_so(
     control: APIClient, run: Run, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable
 ) -> None:
-    def refuse(*, run: Run) -> None:
+    def refuse(*_arguments: Any, **_options: Any) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("apps.live.play.launch.run_launch", refuse)
+    monkeypatch.setattr("scheduler_sim.background.services.subprocess.Popen", refuse)
     with django_capture_on_commit_callbacks(execute=True):
         number = control.post("/api/v1/runs/", body(run)).json()["id"]
     stored = Run.objects.get(pk=number)
@@ -176,6 +173,11 @@ def test_a_session_needs_the_csrf_token(run: Run, controller: User) -> None:
     assert client.post(f"/api/v1/runs/{run.pk}/stop/", HTTP_X_CSRFTOKEN=token).status_code == 409
 
 
+def read(number: int) -> None:
+    """Do what the process of an import does."""
+    job_run(Job.objects.get(kind="import", subject_id=number))
+
+
 def send(client: APIClient, content: bytes, **fields: str) -> Any:
     file = SimpleUploadedFile(fields.pop("file_name", "small.swf"), content)
     return client.post("/api/v1/workloads/", {"file": file, **fields}, format="multipart")
@@ -183,7 +185,7 @@ def send(client: APIClient, content: bytes, **fields: str) -> Any:
 
 @pytest.mark.parametrize("content", [SWF, gzip.compress(SWF)], ids=["plain", "gzipped"])
 def test_a_trace_is_kept_and_read_by_another_process(
-    control: APIClient, launched: list[int], content: bytes, settings: Any, tmp_path: Any
+    control: APIClient, launched: Asked, content: bytes, settings: Any, tmp_path: Any
 ) -> None:
     settings.VAR_DIR = tmp_path
     response = send(control, content, name="sent")
@@ -191,7 +193,7 @@ def test_a_trace_is_kept_and_read_by_another_process(
     job = response.json()
     assert (job["status"], launched) == ("queued", [job["id"]])
 
-    call_command("readupload", job["id"])
+    read(job["id"])
     job = control.get(response.headers["Location"]).json()
     assert (job["status"], job["is_new"]) == ("finished", True)
     assert Workload.objects.get(pk=job["workload"]).task_count == 5
@@ -199,51 +201,52 @@ def test_a_trace_is_kept_and_read_by_another_process(
 
 
 def test_a_file_that_is_no_trace_fails_with_a_sentence(
-    control: APIClient, launched: list[int], settings: Any, tmp_path: Any
+    control: APIClient, launched: Asked, settings: Any, tmp_path: Any
 ) -> None:
     settings.VAR_DIR = tmp_path
     number = send(control, b"\x00\x01\x02").json()["id"]
-    call_command("readupload", number)
+    read(number)
     job = control.get(f"/api/v1/imports/{number}/").json()
     assert (job["status"], job["error"]) == ("failed", "small.swf is a binary file, not a trace.")
     assert Workload.objects.count() == 0
 
 
-def test_a_gzip_bomb_is_refused(control: APIClient, launched: list[int], settings: Any, tmp_path: Any) -> None:
+def test_a_gzip_bomb_is_refused(control: APIClient, launched: Asked, settings: Any, tmp_path: Any) -> None:
     settings.VAR_DIR = tmp_path
     settings.UPLOAD_MAX_UNPACKED_BYTES = 2**20
     number = send(control, gzip.compress(b"1 " * 2**20)).json()["id"]
-    call_command("readupload", number)
+    read(number)
     assert WorkloadImport.objects.get(pk=number).status == "failed"
 
 
-def test_a_file_that_is_too_large_is_refused(control: APIClient, launched: list[int], settings: Any) -> None:
+def test_a_file_that_is_too_large_is_refused(control: APIClient, launched: Asked, settings: Any) -> None:
     settings.UPLOAD_MAX_BYTES = 10
     assert send(control, SWF).status_code == 413
     assert launched == []
 
 
-def test_a_name_that_is_taken_is_refused_before_the_file_is_read(
-    control: APIClient, run: Run, launched: list[int]
-) -> None:
+def test_a_name_that_is_taken_is_refused_before_the_file_is_read(control: APIClient, run: Run, launched: Asked) -> None:
     response = send(control, SWF, name=run.workload.name)
     assert list(response.json()["errors"]) == ["name"]
 
 
-def test_no_more_uploads_are_read_than_fit(
-    control: APIClient, launched: list[int], settings: Any, tmp_path: Any
+def test_uploads_queue_and_too_many_of_one_user_are_refused(
+    control: APIClient, settings: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.VAR_DIR = tmp_path
-    assert [send(control, SWF).status_code for _ in range(uploads.AT_ONCE + 1)] == [202, 202, 409]
-    # Uploads whose process died make room, and say so.
-    long_ago = timezone.now() - timedelta(hours=1)
-    WorkloadImport.objects.update(updated_at=long_ago)
+    monkeypatch.setattr(uploads, "MOST_WAITING", 3)
+    assert [send(control, SWF).status_code for _ in range(4)] == [202, 202, 202, 409]
+    job = Job.objects.order_by("pk").last()
+    assert control.get(f"/api/v1/jobs/{job.pk}/").json()["place"] == 3
+    # One that is stopped makes room, and says so.
+    assert control.post(f"/api/v1/jobs/{job.pk}/stop/").json()["status"] == "stopped"
+    assert control.get(f"/api/v1/imports/{job.subject_id}/").json()["status"] == "failed"
     assert send(control, SWF).status_code == 202
-    assert WorkloadImport.objects.filter(status="failed").count() == uploads.AT_ONCE
+    assert len(list((tmp_path / "uploads").iterdir())) == 3
 
 
 def test_the_file_name_keeps_no_control_characters(
-    control: APIClient, launched: list[int], settings: Any, tmp_path: Any
+    control: APIClient, launched: Asked, settings: Any, tmp_path: Any
 ) -> None:
     settings.VAR_DIR = tmp_path
     assert send(control, SWF, file_name="a\x1b[2Jb.swf").json()["file_name"] == "a[2Jb.swf"

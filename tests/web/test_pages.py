@@ -14,6 +14,7 @@ from apps.metrics.models import Metric
 from apps.results.models import Run, Study
 from apps.tasks.models import Task, WorkloadImport
 from apps.training.models import PolicySearch, TrainedModel
+from scheduler_sim.background.models import Job
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.metrics import Summary
 from tests.web.conftest import make_run
@@ -230,17 +231,16 @@ def test_control_that_the_state_does_not_allow_is_explained(controller):
     assert "it cannot pause" in page
 
 
-def test_the_form_of_a_new_run_starts_it(controller, monkeypatch, django_capture_on_commit_callbacks):
-    started = []
-    monkeypatch.setattr("apps.live.play.launch.run_launch", lambda *, run: started.append(run.pk))
+def test_the_form_of_a_new_run_starts_it(controller):
     workload = make_run().workload
     form = {"workload": workload.pk, "cluster": "hpc-4", "policies": ["fcfs", "saf"], "others": "sjf+easy@best_fit"}
-    with django_capture_on_commit_callbacks(execute=True):
-        response = controller.post("/runs/new/", form)
+    response = controller.post("/runs/new/", form)
     run = Run.objects.latest("pk")
     assert response.headers["Location"] == f"/runs/{run.pk}/"
     assert run.policies == ["fcfs", "saf", "sjf+easy@best_fit"]
-    assert started == [run.pk]
+    assert (job := Job.objects.get()).subject_id == run.pk
+    page = text_of(controller.get(f"/runs/{run.pk}/"))
+    assert f"number {job.place} in the queue" in page
 
 
 def test_the_form_of_a_new_run_keeps_what_was_typed_when_it_is_refused(controller):

@@ -20,6 +20,7 @@ from apps.live.wire.routing import websocket
 from apps.results.models import Run, Study
 from apps.tasks.models import WorkloadImport
 from apps.training.models import TrainedModel, TrainingData
+from scheduler_sim.background.models import Job
 from tests.web.conftest import make_models, make_studies, make_training_rows
 
 METHODS = ("get", "head", "options", "post", "put", "patch", "delete", "trace")
@@ -40,6 +41,10 @@ API: dict[str, tuple[set[str], set[str]]] = {
     "api/v1/runs/<pk>/pause/": ({"options"}, {"post"}),
     "api/v1/runs/<pk>/resume/": ({"options"}, {"post"}),
     "api/v1/runs/<pk>/stop/": ({"options"}, {"post"}),
+    "api/v1/runs/<pk>/take-up/": ({"options"}, {"post"}),
+    "api/v1/jobs/": (READ, set()),
+    "api/v1/jobs/<pk>/": (READ, set()),
+    "api/v1/jobs/<pk>/stop/": ({"options"}, {"post"}),
     "api/v1/studies/": (READ, set()),
     "api/v1/studies/<pk>/": (READ, set()),
     "api/v1/results/": (READ, set()),
@@ -117,6 +122,7 @@ def test_every_person_method_and_address(
     make_studies(1)
     key = {
         "workloads": run.workload_id,
+        "jobs": Job.objects.create(kind="run", subject_id=run.pk).pk,
         "imports": WorkloadImport.objects.create(file_name="x.swf").pk,
         "tasks": run.workload.tasks.first().pk,
         "runs": run.pk,
@@ -161,7 +167,9 @@ def test_the_admin_shows_rows_only_to_whom_it_may(person: str, run: Run, people:
     status = {"nobody": 302, "user": 302, "controller": 302, "staff": 403, "admin": 200}[person]
     lists = [address for address in admin_addresses() if address.count("/") == 4 and "<" not in address]
     lists = [
-        address for address in lists if address.split("/")[2] in ("tasks", "results", "metrics", "training", "live")
+        address
+        for address in lists
+        if address.split("/")[2] in ("tasks", "results", "metrics", "training", "live", "background")
     ]
     assert len(lists) >= 8
     for address in lists:

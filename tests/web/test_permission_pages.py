@@ -57,9 +57,8 @@ LOG_IN, REFUSED, UNKNOWN_METHOD, ANSWERED = "asked to log in", "refused", "unkno
 
 
 @pytest.fixture
-def keys(run: Run, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+def keys(run: Run) -> dict[str, int]:
     """The keys of one row of each kind; no process is ever started."""
-    monkeypatch.setattr("apps.studies.views.study_launch", lambda *, study: study.pk)
     definition = {"name": "a study", "workloads": ["x.swf"], "clusters": ["hpc-4"], "policies": ["fcfs"]}
     return {
         "run": run.pk,

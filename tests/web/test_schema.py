@@ -33,9 +33,8 @@ def described(
     """The schema as the site serves it, with rows behind it, no limits, and no process ever started."""
     settings.RATE_LIMIT_ANONYMOUS = settings.RATE_LIMIT_USER = settings.RATE_LIMIT_CONTROL = None
     settings.VAR_DIR = tmp_path
-    monkeypatch.setattr(uploads, "_launch", lambda _job: None)
-    monkeypatch.setattr(uploads, "AT_ONCE", 10**9)
-    monkeypatch.setattr("apps.live.play.launch.run_launch", lambda **_run: None)
+    monkeypatch.setattr(uploads, "MOST_WAITING", 10**9)
+    monkeypatch.setattr("scheduler_sim.background.services.dispatch", lambda: 0)
     run = make_run(20)
     make_training_rows(run, 20)
     make_models(3)

@@ -92,15 +92,15 @@ class RunForm(forms.Form):
                     self.add_error(None, [f"{name}: {problem}" for problem in problems])
         return self.cleaned_data
 
-    def start(self) -> Run:
-        """Store the run that the valid form describes and start its process.
+    def start(self, *, requested_by: Any) -> Run:
+        """Store the run that the valid form describes and ask for its process.
 
         Raises:
             DomainError: the name is taken, or the models that it needs are not there.
         """
         if self._request is None:
             raise ValueError("Only a form that is valid starts a run.")
-        return self._request.start()
+        return self._request.start(requested_by=requested_by)
 
     def _options(self) -> list[forms.BoundField]:
         return [field for field in self if isinstance(field.field, OptionField)]

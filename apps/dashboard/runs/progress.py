@@ -5,6 +5,7 @@ from typing import Any
 
 from apps.live.models import SimulationState
 from apps.results.models import Run
+from scheduler_sim.background.models import Job
 from scheduler_sim.display.formatting import percent_done, roughly
 
 
@@ -28,7 +29,8 @@ def run_progress(run: Run, state: SimulationState | None) -> RunProgress:
     snapshot = state.snapshot if state is not None else {}
     policies = snapshot.get("policies", [])
     if run.status == Run.Status.QUEUED:
-        return RunProgress(None, "waiting for its process to start", [])
+        job = Job.objects.latest_about("run", run)
+        return RunProgress(None, job.words if job is not None and job.is_active else "waiting to be played", [])
     if policies:
         share = snapshot.get("progress")
     elif state is not None and run.rows_expected:

@@ -75,7 +75,7 @@ def run_lines(runs: Iterable[Run]) -> list[RunLine]:
     totals = Metric.objects.totals().filter(run__in=keys, mean_bounded_slowdown__isnull=False)
     for total in totals.only(*figures).in_rank_order():
         ranked.setdefault(total.run_id, []).append(total)
-    open_runs = [run.pk for run in runs if not run.is_over]
+    open_runs = [run.pk for run in runs if not run.is_over or run.status == Run.Status.FAILED]
     states = {state.run_id: state for state in SimulationState.objects.filter(run__in=open_runs)}
     lines = []
     for run in runs:

@@ -19,7 +19,7 @@ from apps.dashboard.runs.table import RUN_COLUMNS, filtered_runs, run_lines
 from apps.dashboard.schedule.gantt import gantt
 from apps.dashboard.schedule.placements import placements
 from apps.live.exchange.manifest import run_manifest
-from apps.live.play.launch import run_command
+from apps.live.play.launch import run_command, run_take_up, why_not_taken_up
 from apps.metrics.leaderboard import FIGURE_COLUMNS, leaderboard, win_matrix
 from apps.metrics.models import Metric
 from apps.results.errors import DomainError
@@ -44,6 +44,7 @@ RUN_EXPORT = (
     "created_at",
     "finished_at",
 )
+BROKEN_OFF = (Run.Status.STOPPED, Run.Status.FAILED)
 CONTROLS = {"running": ("pause", "stop"), "paused": ("resume", "stop"), "queued": ("stop",)}
 
 
@@ -108,6 +109,7 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "run": run,
         "state": state,
         "interrupted": interrupted,
+        "why_not": why_not_taken_up(run) if interrupted or run.status in BROKEN_OFF else "",
         "seconds": (run.finished_at - run.started_at).total_seconds() if run.finished_at and run.started_at else None,
         "commands": ("pause", "resume", "stop"),
         "controls": CONTROLS.get(run.status, ()),
@@ -204,7 +206,7 @@ def run_new(request: HttpRequest) -> HttpResponse:
     form = RunForm(request.POST) if request.method == "POST" else RunForm(initial=request.GET.dict())
     if form.is_bound and form.is_valid():
         try:
-            run = form.start()
+            run = form.start(requested_by=request.user)
         except DomainError as error:
             form.add_error("name", str(error))
         else:
@@ -222,12 +224,15 @@ def run_new(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def run_control(request: HttpRequest, pk: int, command: str) -> HttpResponse:
-    """Pause, resume or stop a run and go back to it."""
+    """Pause, resume, stop or take up a run and go back to it."""
     run = get_object_or_404(Run, pk=pk)
     if not request.user.has_perm("results.control_run"):
         raise PermissionDenied("Controlling runs needs the permission “Can start, pause, resume and stop runs”.")
     try:
-        run_command(run=run, command=command)
+        if command == "take-up":
+            run_take_up(run=run, requested_by=request.user)
+        else:
+            run_command(run=run, command=command)
     except DomainError as error:
         messages.error(request, str(error))
     return redirect("run-detail", pk=pk)

@@ -1,9 +1,7 @@
 """Creating runs, starting them in a process of their own, and telling them what to do."""
 
-import subprocess
-import sys
+from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from apps.live.models import SimulationState
@@ -13,6 +11,8 @@ from apps.results.errors import DomainError, RunStateError
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim import engine
+from scheduler_sim.background.models import Job
+from scheduler_sim.background.services import JobStateError, job_stop, job_submit
 
 
 class RunNameTaken(DomainError):
@@ -54,45 +54,64 @@ def run_create(
     return run
 
 
+@transaction.atomic
 def run_start(
-    *, workload: Workload, cluster: engine.Cluster, configuration: RunConfiguration, name: str | None = None
+    *,
+    workload: Workload,
+    cluster: engine.Cluster,
+    configuration: RunConfiguration,
+    name: str | None = None,
+    requested_by: Any = None,
 ) -> Run:
-    """Store a run and start its process once the row is there; a run that cannot be started is failed and says why.
+    """Store a run and ask for a process that plays it, which starts when one is free and the row is there.
 
     Raises:
         RunNameTaken, InvalidPolicy: as `run_create`.
     """
     run = run_create(workload=workload, cluster=cluster, configuration=configuration, name=name)
-
-    def launch() -> None:
-        try:
-            run_launch(run=run)
-        except OSError as error:
-            run.fail(f"The process that should play it could not be started: {error.strerror}.")
-
-    transaction.on_commit(launch)
+    job_submit(kind="run", subject_id=run.pk, requested_by=requested_by)
     return run
 
 
-def run_launch(*, run: Run) -> int:
-    """Start a process of its own that plays `run` and outlives this one; return its process number.
+@transaction.atomic
+def run_take_up(*, run: Run, requested_by: Any = None) -> None:
+    """Ask for a process that plays what is missing of a run that was stopped, interrupted or failed.
 
     Raises:
-        RunStateError: a living process plays the run.
+        RunStateError: it cannot be taken up; the sentence says why.
     """
-    if run.state.is_alive:
-        raise RunStateError(f"Run {run.name} is being played by process {run.state.process_id} already.")
-    logs = settings.VAR_DIR / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    with (logs / f"run-{run.pk}.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603
-            [sys.executable, str(settings.BASE_DIR / "manage.py"), "runsimulation", "--run", str(run.pk)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
+    run.refresh_from_db()
+    if reason := why_not_taken_up(run):
+        raise RunStateError(reason)
+    run.queue_again()
+    try:
+        job_submit(kind="run", subject_id=run.pk, requested_by=requested_by)
+    except JobStateError:
+        raise RunStateError(f"Run {run.name} is waiting for its process already.") from None
+
+
+def why_not_taken_up(run: Run) -> str:
+    """Return why a run cannot be taken up, empty where it can be."""
+    state = SimulationState.objects.select_related("run").filter(run=run).first()
+    if run.status == Run.Status.FINISHED:
+        return f"Run {run.name} is finished."
+    if state is not None and state.is_alive:
+        return f"Run {run.name} is being played by process {state.process_id} on {state.host}."
+    if run.status == Run.Status.QUEUED and (state is None or not state.is_interrupted):
+        return f"Run {run.name} waits for its process already."
+    return why_not_continued(run)
+
+
+def why_not_continued(run: Run) -> str:
+    """Return why a run that no process plays could not come to its end, empty where it may."""
+    if run.rows_written and run.engine_version != engine.ENGINE_VERSION:
+        return (
+            f"Run {run.pk} was begun by engine {run.engine_version}, and this is engine {engine.ENGINE_VERSION}: its "
+            "other placements might not belong to those that are stored. Play it anew."
         )
-    return process.pid
+    if run.status == Run.Status.FAILED and SimulationState.objects.filter(run=run, is_unplayable=True).exists():
+        return f"Run {run.pk} can never be played as it was asked for: {run.error}"
+    return ""
 
 
 def run_command(*, run: Run, command: str) -> None:
@@ -116,12 +135,19 @@ def run_command(*, run: Run, command: str) -> None:
     state = SimulationState.objects.get(run=run)
     if run.status in allowed and not state.is_alive:
         if command == "stop":
-            run.stop()
+            _stop_unplayed(run)
             return
         if run.status != status.QUEUED:
-            raise RunStateError(
-                f"The process that played run {run.name} is gone; take it up with runsimulation --resume {run.pk}."
-            )
+            raise RunStateError(f"The process that played run {run.name} is gone; it can be taken up, or stopped.")
     # Also when the run is in that state already: an opposite command may still be waiting to be obeyed.
     with first_in_line():
         SimulationState.objects.filter(run=run).update(command=command)
+
+
+def _stop_unplayed(run: Run) -> None:
+    """Stop a run that no process plays, and the process that is starting, or waits to be started, for it."""
+    for job in Job.objects.active().about("run", run):
+        job_stop(job=job)
+    run.refresh_from_db(fields=["status"])
+    if not run.is_over:
+        run.stop()

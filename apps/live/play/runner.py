@@ -14,9 +14,8 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
-from django.utils import timezone
 
-from apps.live.models import SimulationState
+from apps.live.models import ClaimLost, SimulationState
 from apps.live.play.conclusion import Ending, conclude
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.players import Player, make_players
@@ -26,10 +25,11 @@ from apps.live.store.batches import ResultBatch
 from apps.live.store.spill import spill_take_in
 from apps.live.store.turnstile import first_in_line
 from apps.live.store.writer import ResultWriter
-from apps.results.errors import DomainError
+from apps.results.errors import DomainError, RunStateError
 from apps.results.models import Run
 from scheduler_sim import engine
 from scheduler_sim.background.processes import HEARTBEAT_EVERY
+from scheduler_sim.background.work import unforeseen
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,9 @@ BATCH_ROWS = 5_000
 
 STORE_SECONDS = 1.0
 """A smaller batch is written when the last one is so old, so that a slow race can be followed in the tables."""
+
+UNPLAYABLE = (engine.OversizedTasks, engine.InvalidWorkload, engine.InvalidCluster)
+"""What a run fails of again, because its tasks and its cluster never change."""
 
 POLL_SECONDS = 0.02
 """How often the command queue is looked at."""
@@ -98,6 +101,7 @@ class Runner:
         self._polled_at = 0.0
         self._stored_at = 0.0
         self._beat_at = 0.0
+        self._state: SimulationState
 
     @property
     def tasks(self) -> int:
@@ -125,7 +129,12 @@ class Runner:
         """
         state = SimulationState.objects.select_related("run").get(run=self.run)
         state.claim()
-        self.run.begin()
+        self._state = state
+        try:
+            self.run.begin()
+        except RunStateError:
+            state.release()
+            raise
         try:
             with self._reporting_failure():
                 self._prepare(state)
@@ -167,14 +176,18 @@ class Runner:
     def _reporting_failure(self) -> Iterator[None]:
         try:
             yield
+        except ClaimLost:
+            raise
         except (DomainError, engine.EngineError) as error:
+            if isinstance(error, UNPLAYABLE):
+                _quietly(_mark_unplayable, self.run)
             _quietly(self.run.fail, str(error))
             raise
         except KeyboardInterrupt:
             _quietly(self.run.stop)
             raise
         except BaseException as error:
-            _quietly(self.run.fail, f"Unexpected {type(error).__name__}: {error}")
+            _quietly(self.run.fail, unforeseen(error))
             raise
 
     def _simulate(self, writer: ResultWriter) -> None:
@@ -257,7 +270,7 @@ class Runner:
     def _beat(self, now: float) -> None:
         if now - self._beat_at >= HEARTBEAT_EVERY.total_seconds():
             self._beat_at = now
-            SimulationState.objects.filter(run=self.run).update(heartbeat_at=timezone.now())
+            self._state.keep()
 
     def _conclude(self, ending: Ending | None) -> None:
         """Write the figures and move the run to its last state."""
@@ -273,6 +286,10 @@ class Runner:
     def _tell(self, event: str) -> None:
         for observer in self.observers:
             getattr(observer, event)(self)
+
+
+def _mark_unplayable(run: Run) -> None:
+    SimulationState.objects.filter(run=run).update(is_unplayable=True)
 
 
 def _quietly(action: Callable[..., None], *arguments: object) -> None:

@@ -9,7 +9,7 @@ from apps.results.errors import RunStateError
 from apps.results.models import Run
 from apps.studies.play.celery_tasks import play_study_run
 from apps.studies.play.pool import ATTEMPTS, Ended
-from scheduler_sim.celery import app
+from scheduler_sim.background.celery_tasks import waiting_messages
 
 POLL_SECONDS = 0.5
 POLL_SHARE = 0.1
@@ -53,7 +53,7 @@ def play_on_workers(run_ids: Sequence[int], *, on_end: Ended, beat: Callable[[],
         if over or any(state.is_alive for state in states):
             changed_at = time.monotonic()
         for state in states:
-            process = (state.host, state.process_id, state.process_started_at)
+            process = (state.host, state.process_id, state.process_start_ticks)
             if not state.is_interrupted or process in dead.setdefault(state.run_id, set()):
                 continue
             dead[state.run_id].add(process)
@@ -65,16 +65,6 @@ def play_on_workers(run_ids: Sequence[int], *, on_end: Ended, beat: Callable[[],
                 play_study_run.delay(state.run_id)
         if left and time.monotonic() - changed_at > SILENT_SECONDS:
             changed_at = time.monotonic()
-            if not _waiting_messages():
+            if not waiting_messages():
                 for run_id in sorted(left):
                     play_study_run.delay(run_id)
-
-
-def _waiting_messages() -> int:
-    """Return how many runs the broker holds that no worker has taken."""
-    with app.connection_for_write() as connection, connection.channel() as channel:
-        try:
-            return int(channel.queue_declare(app.conf.task_default_queue, passive=True).message_count)
-        except connection.channel_errors:
-            # Redis forgets a queue as soon as it is empty.
-            return 0

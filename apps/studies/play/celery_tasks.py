@@ -6,7 +6,9 @@ from celery import Task, shared_task
 from django.db import InterfaceError, OperationalError
 
 from apps.studies.play.playing import TAKEN, play_run
-from scheduler_sim.background.processes import STALE_AFTER
+
+AGAIN_SECONDS = 65
+"""After so long a run that another process seems to play is looked at again."""
 
 
 @shared_task(
@@ -24,6 +26,6 @@ def play_study_run(self: "Task[[int], str]", run_id: int) -> str:
     """
     status = play_run(run_id)
     if status == TAKEN:
-        later: Any = self.retry(countdown=STALE_AFTER.total_seconds() + 5, max_retries=10)
+        later: Any = self.retry(countdown=AGAIN_SECONDS, max_retries=10)
         raise later
     return status

@@ -11,8 +11,9 @@ from apps.live.models import StudyState
 from apps.results.models import Run, Study
 from apps.studies.definition import Definition, Stopping
 from apps.studies.grid import release_others, runs_store, study_store
-from apps.studies.play.pool import cores, play_on_pool
+from apps.studies.play.pool import play_on_pool
 from apps.studies.report.figures import study_values
+from scheduler_sim.background.processes import cores
 from scheduler_sim.engine.statistics import enough
 
 Tell = Callable[[str], None]

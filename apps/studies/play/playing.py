@@ -23,15 +23,18 @@ def play_run(run_id: int) -> str:
         Exception: anything else, above all a database that is away; the run can be tried again.
     """
     run = Run.objects.select_related("workload", "state").filter(pk=run_id).first()
-    if run is None or run.status in (Run.Status.FINISHED, Run.Status.STOPPED, Run.Status.FAILED):
-        return run.status if run is not None else "deleted"
+    if run is None:
+        return "deleted"
+    if run.is_over and not run.state.is_interrupted:
+        return run.status
     if run.state.is_alive and run.status in (Run.Status.RUNNING, Run.Status.PAUSED):
         return TAKEN
     runner = Runner(run)
     try:
         runner = Runner(run, prepared=_prepare(run, runner))
     except engine.EngineError as error:
-        run.fail(str(error))
+        if not run.is_over:
+            run.fail(str(error))
         return Run.Status.FAILED
     try:
         runner.play()

@@ -1,7 +1,6 @@
 """Runs on the cores of this machine."""
 
 import multiprocessing
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -22,11 +21,6 @@ Ended = Callable[[int, str], None]
 
 class WorkersDied(DomainError):
     """Worker processes die before they begin to play."""
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def play_on_pool(run_ids: Sequence[int], *, workers: int, on_end: Ended, beat: Callable[[], None]) -> None:

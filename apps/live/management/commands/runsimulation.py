@@ -29,7 +29,7 @@ from apps.live.play.configuration import (
     configured,
 )
 from apps.live.play.continuous import ROUNDS_KEPT, ContinuousRace
-from apps.live.play.launch import run_create
+from apps.live.play.launch import run_create, why_not_continued
 from apps.live.play.options import COMMAND
 from apps.live.play.preparation import Prepared, adapt, prepare
 from apps.live.play.runner import Runner, stopping_on_signals
@@ -45,6 +45,7 @@ from apps.tasks.services import workload_find_or_import, workload_preview
 from apps.training.models import TrainedModel
 from apps.training.retraining import Retrainer
 from scheduler_sim import engine, logs
+from scheduler_sim.background.sweep import sweeping
 from scheduler_sim.engine import jit
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, READY_MADE
 from scheduler_sim.engine.presets import PRESETS, load_cluster
@@ -113,7 +114,6 @@ class Command(BaseCommand):
         add_arguments(parser, RACE_OPTIONS, groups)
         again = parser.add_argument_group("an existing run")
         again.add_argument("--resume", metavar="RUN", help="take up a run by number or name; a finished one is printed")
-        again.add_argument("--run", type=int, metavar="ID", help="play a queued run (used by the web server)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.console = Console(stderr=True, quiet=options["verbosity"] == 0)
@@ -127,36 +127,36 @@ class Command(BaseCommand):
             self.rate = read_arguments(asked_in(COMMAND), {**dict.fromkeys(options), "rate": options["rate"]}).get(
                 "rate"
             )
-            if options["continuous"]:
-                self._race(options).run()
-                return
-            manifest = manifest_read(options["manifest"]) if options["manifest"] else None
-            run = self._existing(options) or (self._again(manifest, options) if manifest else self._new(options))
-            if run.status != Run.Status.FINISHED:
-                self._play(run)
-            self._print(run, options)
-            if options["write_manifest"]:
-                Path(options["write_manifest"]).write_text(json.dumps(run_manifest(run), indent=2) + "\n")
-            if manifest:
-                manifest_check(manifest, run)
-                self.console.print(f"The checksum is that of the manifest, {run.checksum[:16]}.")
+            with sweeping():
+                self._obey(options)
         except (DomainError, engine.EngineError) as error:
             raise CommandError(str(error)) from error
         except (DatabaseError, OSError) as error:
             raise CommandError(f"The run could not be stored: {error}.") from error
 
+    def _obey(self, options: dict[str, Any]) -> None:
+        if options["continuous"]:
+            self._race(options).run()
+            return
+        manifest = manifest_read(options["manifest"]) if options["manifest"] else None
+        run = self._existing(options) or (self._again(manifest, options) if manifest else self._new(options))
+        if run.status != Run.Status.FINISHED:
+            self._play(run)
+        self._print(run, options)
+        if options["write_manifest"]:
+            Path(options["write_manifest"]).write_text(json.dumps(run_manifest(run), indent=2) + "\n")
+        if manifest:
+            manifest_check(manifest, run)
+            self.console.print(f"The checksum is that of the manifest, {run.checksum[:16]}.")
+
     def _existing(self, options: dict[str, Any]) -> Run | None:
-        wanted = options["resume"] or (str(options["run"]) if options["run"] is not None else None)
-        if wanted is None:
+        if options["resume"] is None:
             return None
         if options["workload"]:
             raise CommandError("Give --resume RUN or --workload, not both.")
-        run: Run = Run.objects.named(wanted)
-        if run.rows_written and run.status != Run.Status.FINISHED and run.engine_version != engine.ENGINE_VERSION:
-            raise CommandError(
-                f"Run {run.pk} was begun by engine {run.engine_version}, and this is engine {engine.ENGINE_VERSION}: "
-                "its other placements might not belong to those that are stored. Play it anew."
-            )
+        run: Run = Run.objects.named(options["resume"])
+        if run.status != Run.Status.FINISHED and (reason := why_not_continued(run)):
+            raise CommandError(reason)
         return run
 
     def _again(self, manifest: dict[str, Any], options: dict[str, Any]) -> Run:

@@ -18,9 +18,10 @@ from apps.results.models import Study
 from apps.studies.definition import Definition, read_definition
 from apps.studies.play.execution import study_play
 from apps.studies.play.planning import plan_in_words, study_plan
-from apps.studies.play.pool import cores
 from apps.studies.report.tables import print_study, study_document
 from scheduler_sim import engine
+from scheduler_sim.background.processes import cores
+from scheduler_sim.background.sweep import sweeping
 
 INTERRUPTED = 130
 
@@ -58,7 +59,7 @@ class Command(BaseCommand):
             if options["dry_run"]:
                 self._describe(definition, options)
                 return
-            with _ending_on_sigterm():
+            with sweeping(), _ending_on_sigterm():
                 self._play(definition, options)
         except (DomainError, engine.EngineError) as error:
             raise CommandError(str(error)) from error

@@ -1,0 +1,79 @@
+"""Reading uploads in the background."""
+
+from pathlib import Path
+
+from django.db import transaction
+from django.urls import reverse
+
+from apps.tasks.models import WorkloadImport
+from apps.tasks.uploads import AT_ONCE, upload_end, upload_read
+from scheduler_sim import engine
+from scheduler_sim.background.kinds import Kind, register
+from scheduler_sim.background.models import Job
+from scheduler_sim.background.processes import host_name
+from scheduler_sim.background.sweep import UNTAKEN_SECONDS
+from scheduler_sim.background.watch import Watch
+
+ELSEWHERE_SECONDS = 6 * 3600.0
+"""An upload whose machine has not read it for so long is given up."""
+
+
+@register
+class ImportKind(Kind):
+    """A file sent over HTTP, read on the machine that has it."""
+
+    name = "import"
+    verb = "read it"
+    at_once = AT_ONCE
+    expected = (engine.EngineError,)
+
+    def subject(self, key: int) -> WorkloadImport | None:
+        """Return the import."""
+        return WorkloadImport.objects.filter(pk=key).first()
+
+    def title(self, job: Job) -> str:
+        """Return the file's name."""
+        sent = self.subject(job.subject_id or 0)
+        return sent.file_name if sent is not None else super().title(job)
+
+    def address(self, job: Job) -> str:
+        """Return the import's page."""
+        return reverse("workload-import", args=[job.subject_id])
+
+    def is_startable(self, job: Job) -> bool:
+        """Tell whether the file is on this machine."""
+        sent = self.subject(job.subject_id or 0)
+        return sent is None or job.host == host_name() or Path(sent.stored_file).is_file()
+
+    def work(self, job: Job) -> str | None:
+        """Read the file."""
+        upload_read(sent=WorkloadImport.objects.get(pk=job.subject_id))
+        return None
+
+    def ended(self, job: Job) -> None:
+        """Fail the import as its job did."""
+        sent = self.subject(job.subject_id or 0)
+        if sent is not None and job.status != Job.Status.FINISHED:
+            error = job.error or "It was stopped before it was read."
+            upload_end(sent=sent, status=WorkloadImport.Status.FAILED, error=error)
+
+    def verdict(self, job: Job) -> str | None:
+        """Return the import's own end."""
+        sent = self.subject(job.subject_id or 0)
+        return sent.status if sent is not None and sent.status not in WorkloadImport.UNFINISHED else None
+
+    def sweep(self, watch: Watch) -> None:
+        """Fail what no job is to read, as left behind by earlier versions."""
+        jobs = Job.objects.active().filter(kind=self.name).values("subject_id")
+        for sent in WorkloadImport.objects.filter(status__in=WorkloadImport.UNFINISHED).exclude(pk__in=jobs):
+            if watch.seen_for(("unread import", sent.pk)) >= UNTAKEN_SECONDS:
+                upload_end(sent=sent, status=WorkloadImport.Status.FAILED, error="The process that read it died.")
+        for job in Job.objects.filter(kind=self.name, status=Job.Status.QUEUED):
+            if not self.is_startable(job) and watch.seen_for(("elsewhere", job.pk)) >= ELSEWHERE_SECONDS:
+                self._give_up(job)
+
+    @transaction.atomic
+    def _give_up(self, job: Job) -> None:
+        error = f"Its file lies on the machine {job.host}, which has not read it for hours; upload it again."
+        if job.end(Job.Status.FAILED, error=error, where={"status": Job.Status.QUEUED}):
+            self.ended(job)

@@ -1,0 +1,63 @@
+"""Whether PostgreSQL lets in as many connections as this machine's processes may need."""
+
+import logging
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.db import DatabaseError, connection
+
+from scheduler_sim.background.processes import cores
+
+logger = logging.getLogger(__name__)
+
+OF_A_RUN = 6
+"""A run reads, stores over two connections, publishes, keeps its lock and sweeps."""
+
+
+def needed() -> int:
+    """Return how many connections one server process, its jobs and the workers of one study may have open."""
+    pool: dict[str, Any] = settings.DATABASES["default"].get("OPTIONS", {}).get("pool") or {}
+    of_server = int(pool.get("max_size", settings.DATABASE_POOL_SIZE))
+    return of_server + OF_A_RUN * (settings.JOB_PROCESSES + cores())
+
+
+def too_few() -> str:
+    """Return a sentence when PostgreSQL's limit is lower than what may be needed, empty when all is well.
+
+    Raises:
+        django.db.DatabaseError: the database does not answer.
+    """
+    if connection.vendor != "postgresql":
+        return ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+        )
+        allowed: int = cursor.fetchone()[0]
+    if allowed >= needed():
+        return ""
+    return (
+        f"PostgreSQL lets in {allowed} connections, and this server with its {settings.JOB_PROCESSES} jobs and the "
+        f"workers of a study may need {needed()}: raise max_connections, or lower JOB_PROCESSES or DATABASE_POOL_SIZE."
+    )
+
+
+def warn_of_too_few() -> None:
+    """Say at the start of a server what would otherwise be found out when it is busy."""
+    try:
+        if sentence := too_few():
+            logger.warning(sentence)
+    except DatabaseError as error:
+        logger.warning("The limit of connections could not be asked for: %s", error)
+    finally:
+        connection.close()
+
+
+@checks.register(checks.Tags.database)
+def check_connections(databases: list[str] | None = None, **_others: Any) -> list[checks.Warning]:
+    """Warn in `manage.py check --database default`, and whenever the database is migrated."""
+    if not databases:
+        return []
+    sentence = too_few()
+    return [checks.Warning(sentence, id="background.W001")] if sentence else []
