@@ -14,14 +14,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 ENGINE = (
     ("errors", "version", "codes", "jit", "optional"),
-    ("unstated", "workload", "cluster", "contract"),
+    ("unstated", "workload", "cluster", "overheads"),
+    ("contract",),
     ("formulas", "demand", "hardware", "openb_nodes", "presets"),
     ("spans", "histogram", "statistics", "paired"),
     ("generators", "traces", "estimates", "whatif", "oversize"),
     ("predictors",),
     ("policies",),
     ("kernels.base", "kernels.records", "kernels.structures"),
-    ("kernels.pool", "kernels.node", "kernels.cluster"),
+    ("kernels.pool", "kernels.node", "kernels.cluster", "kernels.core"),
     ("kernels",),
     ("simulation",),
     ("usage", "bounds", "fragmentation", "distributions", "tally", "figures", "metrics"),

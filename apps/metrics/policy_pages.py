@@ -9,7 +9,7 @@ from apps.metrics.models import Metric
 from scheduler_sim.display.appearance import appearance
 from scheduler_sim.display.charts import Axis, Chart, Series, TextTable
 from scheduler_sim.display.formatting import percent_change, quantity
-from scheduler_sim.engine.policies import READY_MADE, Order, Parameter, Placement, Policy
+from scheduler_sim.engine.policies import PREEMPTIONS, READY_MADE, Order, Placement, Policy, Preemption
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
 from scheduler_sim.engine.policies.order import ORDERS
 from scheduler_sim.engine.policies.placement import PLACEMENTS
@@ -19,7 +19,7 @@ RUNS_SHOWN = 50
 
 @dataclass(frozen=True)
 class Part:
-    """One order, backfilling or placement as the list shows it."""
+    """One order, backfilling, placement or preemption as the list shows it."""
 
     kind: str
     name: str
@@ -27,31 +27,40 @@ class Part:
     source: str
     clairvoyant: bool
     example: str
-    parameters: tuple[Parameter, ...] = ()
 
 
 def _order(one: Order) -> Part:
-    return Part("order", one.name, one.formula, one.source, one.clairvoyant, one.name, one.parameters)
+    return Part("order", one.name, one.formula, one.source, one.clairvoyant, one.name)
 
 
 def _backfill(one: Backfill) -> Part:
     example = f"fcfs+{one.name}" if one.name != "none" else "fcfs"
-    return Part("backfill", one.name, one.rule, one.source, False, example, one.parameters)
+    return Part("backfill", one.name, one.rule, one.source, False, example)
 
 
 def _placement(one: Placement) -> Part:
-    example = f"fcfs@{one.name}"
-    return Part("placement", one.name, one.rule, one.source, one.clairvoyant, example, one.parameters)
+    return Part("placement", one.name, one.rule, one.source, one.clairvoyant, f"fcfs@{one.name}")
+
+
+def _preemption(one: Preemption) -> Part:
+    example = f"sjf~{one.name}" if one.name != "none" else "sjf"
+    return Part("preemption", one.name, one.rule, one.source, False, example)
 
 
 def parts() -> list[Part]:
     """Return every registered part."""
-    return [*map(_order, ORDERS), *map(_backfill, BACKFILLS), *map(_placement, PLACEMENTS)]
+    return [
+        *map(_order, ORDERS),
+        *map(_backfill, BACKFILLS),
+        *map(_placement, PLACEMENTS),
+        *map(_preemption, PREEMPTIONS),
+    ]
 
 
 def parts_of(policy: Policy) -> list[Part]:
-    """Return the three parts of one policy."""
-    return [_order(policy.order), _backfill(policy.backfill), _placement(policy.placement)]
+    """Return the parts of one policy; that nothing is stopped is not worth a line."""
+    parts = [_order(policy.order), _backfill(policy.backfill), _placement(policy.placement)]
+    return [*parts, _preemption(policy.preemption)] if policy.preemption.name != "none" else parts
 
 
 def ready_made() -> Iterable[tuple[str, str]]:

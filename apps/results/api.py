@@ -15,6 +15,7 @@ from scheduler_sim.engine.policies.backfill import BACKFILLS
 from scheduler_sim.engine.policies.order import ORDERS
 from scheduler_sim.engine.policies.placement import PLACEMENTS
 from scheduler_sim.engine.policies.policy import READY_MADE, parse_policy
+from scheduler_sim.engine.policies.preemption import PREEMPTIONS
 from scheduler_sim.engine.presets import PRESETS
 from scheduler_sim.web.api import GuardedMixin, RowsViewSet
 from scheduler_sim.web.filters import IntegerFilter, MomentFilter
@@ -213,11 +214,12 @@ class ClusterPresetSerializer(serializers.Serializer):
 
 
 def policy_parts() -> list[dict[str, Any]]:
-    """Return what `order[+backfill][@placement]` can be made of."""
+    """Return what `order[+backfill][@placement][~preemption]` can be made of."""
     parts = [
         *(("order", part, part.formula, part.clairvoyant) for part in ORDERS),
         *(("backfill", part, part.rule, False) for part in BACKFILLS),
         *(("placement", part, part.rule, part.clairvoyant) for part in PLACEMENTS),
+        *(("preemption", part, part.rule, False) for part in PREEMPTIONS),
     ]
     rows = [
         {"name": part.name, "part": kind, "formula": formula, "source": part.source, "clairvoyant": clairvoyant}
@@ -238,11 +240,11 @@ def policy_parts() -> list[dict[str, Any]]:
 
 
 class PolicyList(GuardedMixin, APIView):
-    """The registered orders, backfills, placements and ready-made policies."""
+    """The registered orders, backfills, placements, preemptions and ready-made policies."""
 
     @extend_schema(responses=PolicyPartSerializer(many=True), operation_id="policies_list")
     def get(self, request: Request) -> Response:
-        """List them; a policy is written `order[+backfill][@placement]`."""
+        """List them; a policy is written `order[+backfill][@placement][~preemption]`."""
         return Response(policy_parts())
 
 

@@ -1,12 +1,20 @@
 """What every part of the engine agrees on: how a run is played, what comes of it, and what a kernel is."""
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, Self
 
+import numpy as np
+
+from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.overheads import NO_OVERHEAD, Checkpoints, Overhead
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 SPLIT_MODELS = ("concurrent", "sequential")
 """How the sides of a hybrid task lie in time: side by side, or the CPU side after the GPU side."""
+
+
+REQUEUE_PLACES = ("old", "end")
+"""Where a task that was interrupted waits: where its order puts it, or as if it had arrived anew."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +26,109 @@ class Options:
         split_model: one of `SPLIT_MODELS`.
         conservative_depth: how many queued tasks hold a reservation under conservative backfilling; the
             others wait without one. None for all of them; a policy that says `conservative(depth=...)` goes before.
+        max_requeues: with `kill_at_estimate`, how often a task that used its estimate up is run again before it is
+            ended for good.
+        max_failures: a task that failed so often is ended; None for never.
+        requeue_at: where a task that failed or is run again waits, one of `REQUEUE_PLACES`.
+        restart_overhead: seconds that each start after the first holds devices without progress; a policy's own
+            parameter goes before.
+        checkpoints: written while tasks run; None for none.
     """
 
     kill_at_estimate: bool = False
     split_model: str = "concurrent"
     conservative_depth: int | None = None
+    max_requeues: int = 0
+    max_failures: int | None = None
+    requeue_at: str = "old"
+    restart_overhead: Overhead = NO_OVERHEAD
+    checkpoints: Checkpoints | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_requeues < 0 or (self.max_requeues and not self.kill_at_estimate):
+            raise InvalidParameter(
+                f"max_requeues is {self.max_requeues}; it says how often a task killed at its estimate runs again."
+            )
+        if self.max_failures is not None and self.max_failures < 1:
+            raise InvalidParameter(f"max_failures is {self.max_failures}, not a whole number from 1 up.")
+        if self.requeue_at not in REQUEUE_PLACES:
+            raise InvalidParameter(f"requeue_at is {self.requeue_at!r}, not one of {', '.join(REQUEUE_PLACES)}.")
+
+    @property
+    def interrupts(self) -> bool:
+        """True when tasks may stop and go on whatever the policy."""
+        return self.max_requeues > 0 or self.checkpoints is not None
+
+
+REASONS = ("finished", "suspended", "requeued", "failed", "resized", "timed_out", "cancelled", "moved")
+"""Why an attempt ended, by code. `moved`: the task goes on elsewhere at once, which costs it nothing."""
+
+ENDINGS = ("completed", "timed_out", "cancelled", "failed")
+"""What became of a task in the end, by code; -1 for one that has not ended."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attempts:
+    """Spans in which tasks held devices, shape (m,) each: one row an attempt, in the order in which they ended.
+
+    Attributes:
+        row: of the workload.
+        number: 1, 2, ... for each task.
+        start_time, end_time: seconds on the workload's clock.
+        node: lowest number among the nodes used. device: lowest GPU on it, -1 for none.
+        cpus, gpus: held.
+        reason: a code of `REASONS`.
+    """
+
+    row: IntArray
+    number: IntArray
+    start_time: FloatArray
+    end_time: FloatArray
+    node: IntArray
+    device: IntArray
+    cpus: FloatArray
+    gpus: FloatArray
+    reason: IntArray
+
+    @classmethod
+    def none(cls) -> Self:
+        """Return no attempts."""
+        real, whole = np.zeros(0), np.zeros(0, np.int64)
+        return cls(whole, whole, real, real, whole, whole, real, real, whole)
+
+    @classmethod
+    def joined(cls, batches: "list[Attempts]") -> "Attempts":
+        """Return the attempts of several batches as one."""
+        if not batches:
+            return cls.none()
+        return cls(*(np.concatenate([getattr(one, item.name) for one in batches]) for item in fields(cls)))
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What n tasks went through between their start and their finish, shape (n,) each.
+
+    Attributes:
+        attempts: how many spans each has begun.
+        service_time: seconds of progress that was not thrown away.
+        held_time: seconds in which it held devices, of the attempts that have ended.
+        begun_time: when the last attempt began, NaN before the first.
+        ending: a code of `ENDINGS`, -1 for a task that has not ended.
+    """
+
+    attempts: IntArray
+    service_time: FloatArray
+    held_time: FloatArray
+    begun_time: FloatArray
+    ending: IntArray
+
+    @property
+    def lost_time(self) -> FloatArray:
+        """Seconds held without progress that lasted: overheads, checkpoints and progress thrown away."""
+        return self.held_time - self.service_time
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +143,9 @@ class Outcome:
         device: lowest number among the GPUs used on that node, -1 for none.
         gpu_fraction: the part done on the GPU; of rigid tasks 1 when they hold GPUs and else 0.
         completion_order: rows in the order in which they finished, ties by row; as long as tasks have finished.
+        history: what tasks went through where they may stop and go on; None where each runs once from its start to its
+            finish (see `Simulation.history`). `start_time` is then the first attempt's start, `finish_time` the last
+            one's end: the expected one while it runs, NaN while it waits to go on.
     """
 
     ready_time: FloatArray
@@ -46,6 +155,7 @@ class Outcome:
     device: IntArray
     gpu_fraction: FloatArray
     completion_order: IntArray
+    history: History | None = None
 
 
 class Kernel(Protocol):
@@ -64,14 +174,24 @@ class Kernel(Protocol):
 
     @property
     def queued(self) -> int:
-        """How many tasks are ready and have not started."""
+        """How many tasks are ready and wait, to start or to go on."""
 
     @property
     def running(self) -> int:
-        """How many tasks have started and not finished."""
+        """How many tasks run."""
 
     def advance(self, *, until_time: float, max_events: int) -> None:
-        """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events."""
+        """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events.
+
+        A kernel whose buffer of attempts is full stops before that, see `full`.
+        """
+
+    @property
+    def full(self) -> bool:
+        """True when `advance` stopped because its buffer of attempts is full; call `drain` and go on."""
+
+    def drain(self) -> Attempts:
+        """Return the attempts written since the last call, of tasks that have, or will have, more than one."""
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""

@@ -24,7 +24,8 @@ class TaskFigures:
         wait_time: start - readiness, which is the arrival or the last parent's finish where that is later.
         job_completion_time: finish - arrival.
         actual_time: finish - start.
-        bounded_slowdown: max(1, completion time / max(actual time, 10 s)).
+        bounded_slowdown: max(1, completion time / max(actual time, 10 s)); of a task that may stop and go on, the
+            seconds of progress it needed instead of the actual time.
     """
 
     wait_time: FloatArray
@@ -39,7 +40,10 @@ class TaskFigures:
         wait = np.where(finished, outcome.start_time - outcome.ready_time, np.nan)
         completion = outcome.finish_time - workload.arrival_time
         actual = outcome.finish_time - outcome.start_time
-        slowdown = np.where(finished, bounded_slowdown(completion, actual), np.nan)
+        needed = actual
+        if outcome.history is not None:
+            needed = np.where(outcome.history.ending >= 0, outcome.history.service_time, actual)
+        slowdown = np.where(finished, bounded_slowdown(completion, needed), np.nan)
         return cls(wait_time=wait, job_completion_time=completion, actual_time=actual, bounded_slowdown=slowdown)
 
 
@@ -134,7 +138,7 @@ def summarise(
         wins = np.bincount(window[won[rows]], minlength=windows).astype(np.int64)
     asked = np.ones(len(workload), bool) if scored is None else scored
     share = _divide(1.0, length)
-    ready, began = _waiting(outcome)
+    ready, began = simulation.waits()
     return Summary(
         window_start_time=edges[:-1],
         window_end_time=edges[1:],
@@ -234,13 +238,6 @@ def regret(job_completion_time: float, of_oracle: float) -> float:
 def _count(times: FloatArray, edges: FloatArray) -> IntArray:
     window = window_of(times, edges)
     return np.bincount(window[window >= 0], minlength=len(edges) - 1).astype(np.int64)
-
-
-def _waiting(outcome: Outcome) -> tuple[FloatArray, FloatArray]:
-    """Return the spans in which tasks waited, without end for those that still do."""
-    ready = ~np.isnan(outcome.ready_time)
-    start = outcome.start_time[ready]
-    return outcome.ready_time[ready], np.where(np.isnan(start), np.inf, start)
 
 
 def _divide(numerator: FloatArray | IntArray | float, denominator: FloatArray | IntArray) -> FloatArray:

@@ -1,15 +1,16 @@
 """The readable face of the kernels: construct, advance, read the outcome."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from zlib import crc32
 
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.contract import Kernel, Options, Outcome
+from scheduler_sim.engine.contract import ENDINGS, Attempts, History, Kernel, Options, Outcome
 from scheduler_sim.engine.kernels import make_kernel
-from scheduler_sim.engine.policies import ORDERS, ChoiceContext, Choices, Order, Policy, ScoreContext, Scores
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.policies import ChoiceContext, Choices, Policy, ScoreContext, Scores
+from scheduler_sim.engine.workload import FloatArray, Workload
 
 
 @dataclass
@@ -18,6 +19,8 @@ class Simulation:
 
     Attributes:
         workload: tasks that all fit the cluster (see `oversize.oversized`).
+        on_attempts: called with each batch of attempts as they end, at most some 65,536 at a time, which are then not
+            kept; None keeps them for `attempts`.
     """
 
     workload: Workload
@@ -25,12 +28,14 @@ class Simulation:
     policy: Policy
     seed: int = 0
     options: Options = field(default_factory=Options)
+    on_attempts: Callable[[Attempts], None] | None = None
 
     def __post_init__(self) -> None:
         depth = self.policy.backfill.value("depth") if self.policy.backfill.having("depth") else None
         if depth is not None:
             self.options = replace(self.options, conservative_depth=depth)
         self.kernel = self._make_kernel()
+        self._batches: list[Attempts] = []
 
     def _make_kernel(self) -> Kernel:
         return make_kernel(
@@ -43,18 +48,13 @@ class Simulation:
         )
 
     def scores(self) -> Scores:
-        """Return the order's scores of this workload, and those of the order of backfilling where it is another."""
-        backfilled = self.policy.backfill.order
-        scores = self._scores_by(self.policy.order)
-        return scores if backfilled is None else replace(scores, backfill=self._scores_by(ORDERS[backfilled]))
-
-    def _scores_by(self, order: Order) -> Scores:
-        return order.scores(
+        """Return the order's scores of this workload."""
+        return self.policy.order.scores(
             ScoreContext(
                 workload=self.workload,
                 estimate=self.workload.duration_estimate,
                 processors=np.where(self.workload.gpus > 0, self.workload.gpus, self.workload.cpus),
-                generator=self.generator(f"order {order.name}"),
+                generator=self.generator(f"order {self.policy.order.name}"),
                 cluster=self.cluster,
                 split_model=self.options.split_model,
             )
@@ -97,8 +97,98 @@ class Simulation:
         An instant is never cut in two. Calling again goes on where the last call stopped, with the same result as
         one long call.
         """
-        self.kernel.advance(until_time=until_time, max_events=max_events)
+        while True:
+            self.kernel.advance(until_time=until_time, max_events=max_events)
+            full = self.kernel.full
+            batch = self.kernel.drain()
+            if len(batch) and self.on_attempts is not None:
+                self.on_attempts(batch)
+            elif len(batch):
+                self._batches.append(batch)
+            if not full:
+                return
 
     def outcome(self) -> Outcome:
         """Return what is known so far, as views on the kernel's arrays."""
         return self.kernel.outcome()
+
+    def attempts(self) -> Attempts:
+        """Return the attempts that have ended, of tasks that have, or will have, more than one.
+
+        A task that runs once from its start to its finish has none here: its row of the outcome says it all.
+        """
+        self._batches = [Attempts.joined(self._batches)]
+        return self._batches[0]
+
+    def history(self) -> History:
+        """Return what tasks went through; of those that run once, one attempt of finish - start."""
+        outcome = self.outcome()
+        if outcome.history is not None:
+            return outcome.history
+        ended = np.zeros(len(self.workload), bool)
+        ended[outcome.completion_order] = True
+        length = np.where(ended, outcome.finish_time - outcome.start_time, 0.0)
+        late = self.options.kill_at_estimate & (self.workload.runtime > self.workload.duration_estimate)
+        ending = np.where(ended, np.where(late, ENDINGS.index("timed_out"), ENDINGS.index("completed")), -1)
+        started = ~np.isnan(outcome.start_time)
+        return History(
+            attempts=started.astype(np.int64),
+            service_time=length,
+            held_time=length,
+            begun_time=outcome.start_time,
+            ending=ending,
+        )
+
+    def spans(self) -> Attempts:
+        """Return every span in which a task held devices: attempts that have ended, and those that go on.
+
+        An attempt that goes on ends when it is expected to. Rows are in no particular order.
+
+        Raises:
+            RuntimeError: attempts were handed to `on_attempts` and are not kept.
+        """
+        if self.on_attempts is not None and self.kernel.outcome().history is not None:
+            raise RuntimeError("Attempts that were handed over are not kept; figures over time need them.")
+        outcome, workload = self.outcome(), self.workload
+        several = self.attempts()
+        listed = np.zeros(len(workload), np.int64)
+        np.maximum.at(listed, several.row, several.number)
+        # Not listed are the only attempt of a task, and one that goes on.
+        open_ = ~np.isnan(outcome.finish_time)
+        begun, number = outcome.start_time, np.ones(len(workload), np.int64)
+        if outcome.history is not None:
+            open_ &= listed < outcome.history.attempts
+            begun, number = outcome.history.begun_time, outcome.history.attempts
+        rows = np.flatnonzero(open_)
+        rest = Attempts(
+            row=rows,
+            number=number[rows],
+            start_time=begun[rows],
+            end_time=outcome.finish_time[rows],
+            node=outcome.node[rows],
+            device=outcome.device[rows],
+            cpus=workload.cpus[rows],
+            gpus=workload.gpus[rows],
+            reason=np.zeros(len(rows), np.int64),
+        )
+        return Attempts.joined([rest, several]) if len(several) else rest
+
+    def waits(self) -> tuple[FloatArray, FloatArray]:
+        """Return the spans in which tasks were ready and did not run, infinite ends for those that still wait."""
+        outcome = self.outcome()
+        ready = ~np.isnan(outcome.ready_time)
+        begun = outcome.start_time[ready]
+        starts, ends = [outcome.ready_time[ready]], [np.where(np.isnan(begun), np.inf, begun)]
+        several = self.attempts()
+        if outcome.history is not None and len(several):
+            order = np.lexsort((several.number, several.row))
+            row, number = several.row[order], several.number[order]
+            last = np.append(row[1:] != row[:-1], True)
+            next_start = np.append(several.start_time[order][1:], np.nan)
+            history = outcome.history
+            goes_on = history.attempts[row] > number
+            next_start[last] = np.where(goes_on, history.begun_time[row], np.inf)[last]
+            waited = ~(last & (history.ending[row] >= 0) & ~goes_on)
+            starts.append(several.end_time[order][waited])
+            ends.append(next_start[waited])
+        return np.concatenate(starts), np.concatenate(ends)

@@ -11,12 +11,19 @@ from scheduler_sim.engine.workload import FloatArray, IntArray
 
 
 def holdings(simulation: Simulation, rows: IntArray) -> Holdings:
-    """Return what finished tasks `rows` held; a gang counts as held on the group of its lowest-numbered node."""
+    """Return what finished tasks `rows` held; a gang counts as held on the group of its lowest-numbered node.
+
+    Of a task with several attempts these are the seconds of all of them together.
+    """
     outcome, workload, cluster = simulation.outcome(), simulation.workload, simulation.cluster
+    length = outcome.finish_time[rows] - outcome.start_time[rows]
+    if outcome.history is not None:
+        several = outcome.history.attempts[rows] > 1
+        length[several] = outcome.history.held_time[rows][several]
     return Holdings.of(
         workload,
         rows,
-        length=outcome.finish_time[rows] - outcome.start_time[rows],
+        length=length,
         fraction=outcome.gpu_fraction[rows],
         runtime=played_runtime(workload, kill_at_estimate=simulation.options.kill_at_estimate)[rows],
         cluster=cluster,
@@ -34,7 +41,9 @@ def energy_and_cost(simulation: Simulation, rows: IntArray) -> tuple[FloatArray,
 
 @dataclass(frozen=True, eq=False)
 class Usage:
-    """Spans in which m finished tasks kept devices busy and held them, and what the cluster has.
+    """Spans in which tasks kept devices busy and held them, m in all, and what the cluster has.
+
+    A task that runs once has one span, one that stops and goes on a span an attempt.
 
     Attributes:
         start: shape (m,), seconds.
@@ -69,13 +78,21 @@ class Usage:
     @classmethod
     def of(cls, simulation: Simulation) -> "Usage":
         """Read from a simulation what each task that has finished used."""
-        outcome, cluster = simulation.outcome(), simulation.cluster
-        rows = np.flatnonzero(~np.isnan(outcome.finish_time))
-        start = outcome.start_time[rows]
-        cores, gpus, cpu_busy, gpu_busy, cpu_held, gpu_held = holdings(simulation, rows)
+        outcome, cluster, spans = simulation.outcome(), simulation.cluster, simulation.spans()
+        rows, start = spans.row, spans.start_time
+        group = cluster.group_of_nodes()[spans.node]
+        cores, gpus, cpu_busy, gpu_busy, cpu_held, gpu_held = Holdings.of(
+            simulation.workload,
+            rows,
+            length=spans.end_time - start,
+            fraction=outcome.gpu_fraction[rows],
+            runtime=played_runtime(simulation.workload, kill_at_estimate=simulation.options.kill_at_estimate)[rows],
+            cluster=cluster,
+            group=group,
+            split_model=simulation.options.split_model,
+        )
         split = simulation.workload.hybrid[rows] & (simulation.options.split_model == "sequential")
         core_start = np.where(split, start + gpu_busy, start)
-        group = cluster.group_of_nodes()[outcome.node[rows]]
 
         def at_group(name: str) -> FloatArray:
             values: FloatArray = cluster.of_groups(name)[group]

@@ -28,16 +28,14 @@ REFUSED = ("linear+conservative", "mlp+conservative", "fcfs+conservative@rl_agen
 MIXED = ("sjf+conservative@best_fit", "wfp3+conservative@worst_fit", "heft+list@eft", "wfp3+easy@eft")
 MIXED += ("min_min+list@eft", "max_min+easy@hybrid_ml", "sufferage+list@oracle", "sjf+none@rl_agent", "mlp+list@fgd")
 
-MIXED += ("fcfs+easy(order=sjf)", "wfp3+easy(order=saf)@best_fit", "drf+easy(order=wfp3)", "sjf+easy(order=ljf)@random")
-MIXED += ("fcfs+easy(order=unicep)@weighted_fit", "heft+easy(order=sjf)@worst_fit", "fcfs+easy(order=heft)@rl_agent")
-
 SLOW_TO_COMPILE = ("drf+easy", "max_min+easy", "min_min+easy", "sufferage+easy", "fcfs+easy@fgd", "fcfs+easy@rl_agent")
 SLOW_TO_COMPILE += ("mlp+list@fgd",)
 
 
 def registered_policies():
     """Return every order and every placement with every backfill, and some of both."""
-    every = [f"{order}+{backfill}" for order in ORDERS.names() for backfill in BACKFILLS.names()]
+    orders = [order.name for order in ORDERS if not order.preempts]
+    every = [f"{order}+{backfill}" for order in orders for backfill in BACKFILLS.names()]
     every += [f"fcfs+{backfill}@{placement}" for placement in PLACEMENTS.names() for backfill in BACKFILLS.names()]
     left_out = (*REFUSED, "fcfs+none@first_fit", "fcfs+list@first_fit", "fcfs+easy@first_fit")
     left_out += ("fcfs+conservative@first_fit", *(() if "REFERENCE_CASES" in os.environ else SLOW_TO_COMPILE))

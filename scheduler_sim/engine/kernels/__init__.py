@@ -1,15 +1,17 @@
-"""Compiled event loops: one for a single pool of processors, one for nodes with GPUs and split tasks."""
+"""Compiled event loops: of one pool, one node and many nodes where each task runs once, and the core where it stops."""
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.codes import LEARNED, NOT_PLANNED, STATIC
+from scheduler_sim.engine.codes import LEARNED, STATIC
 from scheduler_sim.engine.contract import Kernel, Options
 from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.cluster import state as state
+from scheduler_sim.engine.kernels.core.kernel import CoreKernel
 from scheduler_sim.engine.policies import Choices, Policy, Scores
 from scheduler_sim.engine.workload import Workload
 
-# Importing `cluster.state` teaches Numba to read its records. That has to happen before the first kernel is compiled:
+# Importing `cluster.state`, and `core.state` with the core, teaches Numba to read their records. That has to happen
+# before the first kernel is compiled:
 # what is registered later comes behind Numba's own reading of records, which refuses the names it does not know.
 
 
@@ -19,13 +21,14 @@ def make_kernel(
     """Return the quickest kernel that can play this workload on this cluster.
 
     Raises:
-        InvalidPolicy: a learned order with conservative backfilling, which reserves by a score that stays what it is.
+        InvalidPolicy: a learned order with conservative backfilling, which reserves by a score that stays what it is;
+            a policy that the event core does not play where tasks may stop and go on.
     """
+    if policy.preempts or options.interrupts:
+        return CoreKernel.on_pool(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options)
     if scores.kind == LEARNED and policy.backfill.name == "conservative":
         raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")
-    on_pool = plays_on_pool(workload, cluster, scores)
-    _refuse_backfilling(policy, scores, on_pool=on_pool)
-    if on_pool:
+    if plays_on_pool(workload, cluster, scores):
         from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
 
         return PoolKernel(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options)
@@ -40,34 +43,6 @@ def make_kernel(
     return ClusterKernel(
         workload=workload, cluster=cluster, policy=policy, scores=scores, choices=choices, options=options
     )
-
-
-def _refuse_backfilling(policy: Policy, scores: Scores, *, on_pool: bool) -> None:
-    """Refuse parameters of EASY that cannot be played.
-
-    Raises:
-        InvalidPolicy: an order of backfilling that changes with what runs or waits, or beside an order or a placement
-            that chooses in another way; predictions beside one, off the pool, or in an order that they do not settle.
-    """
-    backfill, other = policy.backfill, scores.backfill
-    if other is None and not backfill.predicts:
-        return
-    if scores.kind == LEARNED:
-        raise InvalidPolicy(f"Learned orders are for easy without parameters, not for {backfill.text}.")
-    if policy.placement.planned != NOT_PLANNED:
-        raise InvalidPolicy(f"{policy.placement.name} walks the queue in one order: easy without parameters.")
-    if other is not None and (other.kind != STATIC or other.not_before is not None):
-        raise InvalidPolicy(
-            f"Tasks are not backfilled by {backfill.order}, whose scores change with what runs or waits."
-        )
-    if backfill.predicts and backfill.order not in (None, "sjf"):
-        raise InvalidPolicy(
-            f"Predictions settle the order of sjf, not of {backfill.order}: easy(order=sjf,predict=...)."
-        )
-    if backfill.predicts and not on_pool:
-        raise InvalidPolicy(
-            "Run times are predicted (predict=...) on a single pool of processors for rigid tasks only."
-        )
 
 
 def plays_on_pool(workload: Workload, cluster: Cluster, scores: Scores) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from scheduler_sim.engine.codes import FINISHED, QUEUED, RUNNING
-from scheduler_sim.engine.contract import Outcome
+from scheduler_sim.engine.contract import Attempts, Outcome
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 EventLoop = Callable[[float, int], None]
@@ -38,17 +38,26 @@ class BaseKernel(ABC):
 
     @property
     def queued(self) -> int:
-        """How many tasks are ready and have not started."""
+        """How many tasks are ready and wait."""
         return int(self._counts[QUEUED])
 
     @property
     def running(self) -> int:
-        """How many tasks have started and not finished."""
+        """How many tasks run."""
         return int(self._counts[RUNNING])
 
     def advance(self, *, until_time: float, max_events: int) -> None:
         """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events."""
         self._advance(until_time, max_events)
+
+    @property
+    def full(self) -> bool:
+        """False: each task runs once."""
+        return False
+
+    def drain(self) -> Attempts:
+        """Return no attempts: each task runs once."""
+        return Attempts.none()
 
     @abstractmethod
     def outcome(self) -> Outcome:

@@ -41,8 +41,8 @@ def window_means(
 
 
 def yardsticks() -> list[Order]:
-    """Return the registered orders that were not learned and are not clairvoyant."""
-    return [order for order in ORDERS if not order.clairvoyant and order.name not in LEARNED_ORDERS]
+    """Return the registered orders that were not learned, are not clairvoyant and stop no task."""
+    return [order for order in ORDERS if not (order.clairvoyant or order.preempts) and order.name not in LEARNED_ORDERS]
 
 
 def paired_interval(

@@ -26,7 +26,6 @@ class Scores:
         parameters: what the kind needs beside `base`: weights, a half-life.
         features: shape (n, 2), see `scoring.task_features`, for `LEARNED`.
         not_before: shape (n,), instants before which a task is not offered to the policy; None for none.
-        backfill: the scores by which what may pass a blocked head is tried; None for these.
     """
 
     base: FloatArray
@@ -35,7 +34,6 @@ class Scores:
     parameters: FloatArray | None = None
     features: FloatArray | None = None
     not_before: FloatArray | None = None
-    backfill: "Scores | None" = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,7 @@ class Order(Adjustable):
         scores: computes the scores of a workload.
         clairvoyant: true when the score uses the true runtime.
         model_version: of the stored model behind it, None when there is none.
+        preempts: true when it stops running tasks by itself.
         parameters, values: see `Adjustable`.
     """
 
@@ -90,6 +89,7 @@ class Order(Adjustable):
     scores: Callable[[ScoreContext], Scores]
     clairvoyant: bool = False
     model_version: int | None = None
+    preempts: bool = field(default=False, kw_only=True)
     parameters: tuple[Parameter, ...] = field(default=(), kw_only=True)
     values: tuple[tuple[str, Value], ...] = field(default=(), kw_only=True)
 

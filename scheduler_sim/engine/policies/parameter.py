@@ -7,8 +7,9 @@ from itertools import pairwise
 from typing import Any, Self
 
 from scheduler_sim.engine.errors import InvalidPolicy, unknown_name
+from scheduler_sim.engine.overheads import Overhead
 
-Value = float | int | str | tuple[float, ...] | None
+Value = float | int | str | tuple[float, ...] | Overhead | None
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,19 @@ def number(
     return Parameter(name, unit, default, rule, expected, read)
 
 
-def whole(name: str, *, unit: str = "", default: int | None, rule: str, least: int = 1) -> Parameter:
-    """Declare a whole number from `least` up."""
+def whole(
+    name: str, *, unit: str = "", default: int | None, rule: str, least: int = 1, most: int | None = None
+) -> Parameter:
+    """Declare a whole number from `least` up, or to `most`."""
 
     def read(text: str) -> int:
         value = int(text)
-        if value < least:
+        if value < least or (most is not None and value > most):
             raise ValueError
         return value
 
-    return Parameter(name, unit, default, rule, f"a whole number from {least} up", read)
+    expected = f"a whole number from {least} {'up' if most is None else f'to {most}'}"
+    return Parameter(name, unit, default, rule, expected, read)
 
 
 def ascending(name: str, *, unit: str = "", default: tuple[float, ...], rule: str) -> Parameter:
@@ -75,6 +79,11 @@ def ascending(name: str, *, unit: str = "", default: tuple[float, ...], rule: st
         return values
 
     return Parameter(name, unit, default, rule, "ascending numbers above 0 with / between them", read)
+
+
+def overhead(name: str, *, rule: str) -> Parameter:
+    """Declare seconds, or seconds by devices, `1:7/8:30/60`; by default not given."""
+    return Parameter(name, "s", None, rule, "seconds from 0 up, or steps such as 1:7/8:30/60", Overhead.read)
 
 
 def choice(name: str, valid: Callable[[], list[str]], *, default: str | None, rule: str) -> Parameter:

@@ -57,6 +57,11 @@ class Policy:
         return next((short for short, long in READY_MADE.items() if long == text), text)
 
     @property
+    def preempts(self) -> bool:
+        """True when it may stop running tasks."""
+        return self.order.preempts or self.preemption != RUN_ON
+
+    @property
     def model_version(self) -> int | None:
         """The version of the stored model behind it, None when there is none."""
         return self.order.model_version if self.order.model_version is not None else self.placement.model_version
@@ -64,9 +69,7 @@ class Policy:
     @property
     def clairvoyant(self) -> bool:
         """True when any part of it sees the true runtime."""
-        backfilled = self.backfill.order
-        in_order = backfilled is not None and ORDERS[backfilled].clairvoyant
-        return self.order.clairvoyant or in_order or self.placement.clairvoyant
+        return self.order.clairvoyant or self.placement.clairvoyant
 
 
 def parse_policy(text: str) -> Policy:
@@ -87,6 +90,10 @@ def parse_policy(text: str) -> Policy:
         placement=_find(PLACEMENTS, parts.get("placement"), DEFAULT_PLACEMENT),
         preemption=_find(PREEMPTIONS, parts.get("preemption"), "none"),
     )
+    if policy.order.preempts and (policy.backfill.name != "none" or policy.preemption != RUN_ON):
+        raise InvalidPolicy(
+            f"{policy.order.name} builds the schedule by its own rule; it takes neither +backfill nor ~preemption."
+        )
     if len(policy.name) > LONGEST_NAME:
         raise InvalidPolicy(f"{policy.name!r} is longer than {LONGEST_NAME} characters, the most a policy's name has.")
     return policy

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from scheduler_sim.engine.policies.parameter import Adjustable, Parameter, Value
+from scheduler_sim.engine.policies.parameter import Adjustable, Parameter, Value, overhead
 from scheduler_sim.engine.policies.registry import Registry
 
 
@@ -27,3 +27,30 @@ class Preemption(Adjustable):
 PREEMPTIONS: Registry[Preemption] = Registry("preemption")
 
 RUN_ON = PREEMPTIONS.register(Preemption("none", "A task that has started runs to its end.", "classic"))
+
+RESTART = overhead(
+    "restart_overhead",
+    rule="Seconds that each start after the first holds devices without progress; by default what the run says.",
+)
+
+SUSPEND = PREEMPTIONS.register(
+    Preemption(
+        "suspend",
+        "A task that comes before running ones in the order takes their place; they go on later where they stopped.",
+        "classic",
+        parameters=(RESTART,),
+    )
+)
+CHECKPOINT = PREEMPTIONS.register(
+    Preemption(
+        "checkpoint",
+        "As suspend, but a stopped task goes on from its last checkpoint; the run must say how often one is written.",
+        "classic",
+        parameters=(RESTART,),
+    )
+)
+REQUEUE = PREEMPTIONS.register(
+    Preemption(
+        "requeue", "As suspend, but a stopped task starts from its beginning again.", "classic", parameters=(RESTART,)
+    )
+)

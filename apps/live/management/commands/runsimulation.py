@@ -47,16 +47,17 @@ from apps.training.retraining import Retrainer
 from scheduler_sim import engine, logs
 from scheduler_sim.background.sweep import sweeping
 from scheduler_sim.engine import jit
-from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, READY_MADE
+from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, PREEMPTIONS, READY_MADE
 from scheduler_sim.engine.presets import PRESETS, load_cluster
 
 DEFAULT_POLICIES = "fcfs,fcfs+easy,sjf,sjf+easy,wfp3,wfp3+easy,f1,f1+easy"
 
 EPILOG = """
-A policy is order[+backfill][@placement], for example fcfs, sjf+easy, wfp3+conservative@best_fit.
+A policy is order[+backfill][@placement][~preemption], for example fcfs, sjf+easy, wfp3+conservative@best_fit.
   orders:     {orders}
   backfills:  {backfills}
   placements: {placements}
+  preemptions: {preemptions}
   ready made: {ready_made}
 
 A cluster is a preset or a JSON, YAML or openb node-list file:
@@ -81,6 +82,7 @@ class Command(BaseCommand):
             orders=" ".join(ORDERS.names()),
             backfills=" ".join(BACKFILLS.names()),
             placements=" ".join(PLACEMENTS.names()),
+            preemptions=" ".join(PREEMPTIONS.names()),
             ready_made=" ".join(READY_MADE),
             clusters="\n".join(f"  {name:12} {line}" for name, line in PRESETS.items()),
         )

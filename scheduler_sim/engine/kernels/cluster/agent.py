@@ -129,7 +129,6 @@ def advance_agent(
     easy: bool | None,
     listed: bool | None,
     picking: bool | None,
-    reordered: bool | None,
 ) -> None:
     """Play whole instants up to `until_time`, and none more after `max_events` events."""
     s = records[0]
@@ -152,7 +151,7 @@ def advance_agent(
             if s.tasks[row].hybrid:
                 _choose(s, row, settings, draws, values, chosen, context, epsilon, decided)
         if s.counts[QUEUED] > 0:
-            act_unplanned(s, s.clock[0], None, easy, listed, picking, reordered)
+            act_unplanned(s, s.clock[0], None, easy, listed, picking)
 
 
 def agent_arrays(n: int, values: FloatArray) -> dict[str, Any]:

@@ -26,9 +26,10 @@ MOST_LEVELS = 1024
     FREE_GPU,
     RESERVED,
     OVERRUN,
+    CLASSES,
     CHANGES,
     FIELDS,
-) = range(COMMON, 18)
+) = range(COMMON, 19)
 """Places in the vector of counts beside the common ones."""
 
 (
@@ -42,10 +43,8 @@ MOST_LEVELS = 1024
     KEPT_LISTS,
     TREE,
     INDEXED,
-    MOST_CORES,
-    MOST_GPUS,
     SETTINGS,
-) = range(13)
+) = range(11)
 """Places in the vector of settings."""
 
 TASK = np.dtype(
@@ -142,13 +141,9 @@ class Sim(NamedTuple):
     user_gpu: IntArray
     user_memory: IntArray
     user_charge: FloatArray
-    backfill_base: FloatArray
-    backfill_slope: FloatArray
     parameters: FloatArray
     features: FloatArray
-    needs: IntArray
-    need_cores: IntArray
-    need_tasks: IntArray
+    classes: IntArray
     list_stamp: IntArray
     list_size: IntArray
     list_time: FloatArray
@@ -178,7 +173,7 @@ DIMENSIONS = {
     "speeds": 2,
     "allowed": 2,
     "features": 2,
-    "needs": 2,
+    "classes": 2,
     "list_size": 2,
     "gpu_bits": 2,
     "cpu_bits": 2,
@@ -198,8 +193,6 @@ FLOATS = {
     "outage_times",
     "scores",
     "user_charge",
-    "backfill_base",
-    "backfill_slope",
     "parameters",
     "features",
     "list_time",

@@ -1,0 +1,240 @@
+"""The event core's arrays and its face: construct, advance, read the outcome, drain the attempts."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.codes import EASY
+from scheduler_sim.engine.contract import Attempts, History, Options, Outcome
+from scheduler_sim.engine.kernels.base import BaseKernel
+from scheduler_sim.engine.kernels.core import state
+from scheduler_sim.engine.kernels.core.loop import advance_core
+from scheduler_sim.engine.kernels.core.rules import Rules
+from scheduler_sim.engine.kernels.core.state import (
+    JOB,
+    NEXT,
+    ROOM,
+    UNORDERED,
+    WRITTEN,
+    Core,
+    handle,
+)
+from scheduler_sim.engine.policies import Policy, Scores
+from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+
+BUFFER = 65_536
+"""Attempts that wait to be drained at most, and some more where very many tasks run at once."""
+
+
+class CoreKernel(BaseKernel):
+    """The event loop of tasks that may stop and go on.
+
+    Args:
+        offered: seconds before which a task is not offered to the policy, shape (n,).
+        speed: how many seconds of a task's runtime pass in one second, shape (n,).
+        base, slope: of the score, shape (n,).
+        processors: of the pool.
+    """
+
+    def __init__(
+        self,
+        *,
+        workload: Workload,
+        rules: Rules,
+        offered: FloatArray,
+        speed: FloatArray,
+        base: FloatArray,
+        slope: FloatArray,
+        processors: int,
+    ) -> None:
+        n = len(workload)
+        self._workload = workload
+        jobs = np.zeros(n, JOB)
+        jobs["arrival"], jobs["offered"] = workload.arrival_time, offered
+        jobs["work"] = jobs["work_left"] = workload.runtime / speed
+        jobs["estimate"] = jobs["estimate_left"] = workload.duration_estimate / speed
+        jobs["cpus"], jobs["gpus"] = workload.cpus, workload.gpus
+        jobs["size"] = np.where(workload.gpus > 0, workload.gpus, workload.cpus)
+        jobs["base"], jobs["slope"] = base, slope
+        jobs["overhead"] = 0.0 if rules.overhead is None else rules.overhead
+        jobs["parents"] = np.diff(workload.parents.offsets)
+        jobs["ready"] = np.where(jobs["parents"] > 0, np.nan, workload.arrival_time)
+        for name in ("start", "finish", "expected_end", "demote_at", "promote_at", "turn_end", "begun"):
+            jobs[name] = np.nan
+        jobs["ending"] = -1
+        jobs["device"] = -1
+        self._jobs = jobs
+        most_running = min(n, processors)
+        self._core = _lay_out(workload, jobs, rules, slope, processors, most_running)
+        self._handle = handle(self._core)
+        self._gpu_fraction = np.where(workload.gpus > 0, 1.0, 0.0)
+        super().__init__(
+            counts=self._core.counts, clock=self._core.clock, advance=partial(advance_core, self._handle[0])
+        )
+
+    def advance(self, *, until_time: float, max_events: int) -> None:
+        """Apply whole instants up to and including `until_time`; stop after `max_events` events or when full."""
+        super().advance(until_time=until_time, max_events=max_events)
+        if self._counts[UNORDERED]:
+            ended = self._core.order[: self.finished]
+            ended[:] = ended[np.lexsort((ended, self._jobs["finish"][ended]))]
+            self._counts[UNORDERED] = 0
+
+    @classmethod
+    def on_pool(
+        cls, *, workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, options: Options
+    ) -> "CoreKernel":
+        """Return the kernel of one pool of processors.
+
+        Raises:
+            InvalidPolicy, InvalidWorkload: what the core does not play, see `Rules.of`.
+        """
+        n = len(workload)
+        rules = Rules.of(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options)
+        offered = workload.arrival_time
+        if scores.not_before is not None:
+            offered = np.maximum(offered, scores.not_before)
+        return cls(
+            workload=workload,
+            rules=rules,
+            offered=offered,
+            speed=np.full(n, cluster.groups[0].cpu_speed),
+            base=scores.base,
+            slope=np.zeros(n) if scores.slope is None else scores.slope,
+            processors=cluster.cores,
+        )
+
+    @property
+    def full(self) -> bool:
+        """True when the buffer of attempts is to be drained before anything more is played."""
+        return bool(self._counts[WRITTEN] > self._core.settings[ROOM])
+
+    def drain(self) -> Attempts:
+        """Return the attempts written since the last call, and empty the buffer."""
+        core, size = self._core, int(self._counts[WRITTEN])
+        row = core.attempt_rows[:size].copy()
+        self._counts[WRITTEN] = 0
+        return Attempts(
+            row=row,
+            number=core.attempt_numbers[:size].copy(),
+            start_time=core.attempt_starts[:size].copy(),
+            end_time=core.attempt_ends[:size].copy(),
+            node=core.attempt_nodes[:size].copy(),
+            device=core.attempt_devices[:size].copy(),
+            cpus=self._workload.cpus[row],
+            gpus=self._workload.gpus[row],
+            reason=core.attempt_reasons[:size].copy(),
+        )
+
+    def outcome(self) -> Outcome:
+        """Return the present outcome; the arrays are views that later calls of `advance` change."""
+        jobs = self._jobs
+        return Outcome(
+            ready_time=jobs["ready"],
+            start_time=jobs["start"],
+            finish_time=jobs["finish"],
+            node=jobs["node"],
+            device=jobs["device"],
+            gpu_fraction=self._gpu_fraction,
+            completion_order=self._core.order[: self.finished],
+            history=History(
+                attempts=jobs["attempts"],
+                service_time=jobs["service"],
+                held_time=jobs["held"],
+                begun_time=jobs["begun"],
+                ending=jobs["ending"],
+            ),
+        )
+
+
+def _lay_out(
+    workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, processors: int, most_running: int
+) -> Core:
+    """Return the arrays of a simulation that has not begun."""
+    n = len(jobs)
+    sizes, kinds = np.unique(jobs["cpus"], return_inverse=True)
+    jobs["kind"] = kinds
+    leaves = 1 << max(len(sizes) - 1, 0).bit_length()
+    aging = bool(slope.any())
+    heaps = rules.backfill != EASY and not (aging and rules.discipline == state.SCORE)
+    buffer = max(BUFFER, 8 * most_running)
+    first = float(workload.arrival_time[0]) if n else 0.0
+    child_offsets, children = workload.parents.children()
+    counts = np.zeros(state.FIELDS, np.int64)
+    counts[NEXT] = n
+    counts[state.FREE] = processors
+    settings = np.zeros(state.SETTINGS, np.int64)
+    settings[state.DISCIPLINE], settings[state.BACKFILL] = rules.discipline, rules.backfill
+    settings[state.COST], settings[state.WHERE], settings[state.IN_PLACE] = rules.cost, rules.where, rules.in_place
+    settings[state.HEAPS], settings[state.AGING] = heaps, aging and rules.discipline == state.SCORE
+    settings[state.ON_LIMIT], settings[state.MOST_REQUEUES] = rules.on_limit, rules.max_requeues
+    settings[state.MOST_FAILURES] = 2**62 if rules.max_failures is None else rules.max_failures
+    settings[state.TO_END], settings[state.BY_ARRIVAL] = rules.to_end, rules.by_arrival
+    settings[state.CHARGE_FIRST], settings[state.CHECKPOINTS] = rules.charge_first, rules.interval is not None
+    settings[state.CAPACITY], settings[state.LEAVES], settings[ROOM] = processors, leaves, buffer - 4 * most_running - 8
+    reals = np.zeros(state.REALS)
+    reals[state.INTERVAL] = np.inf if rules.interval is None else rules.interval
+    reals[state.WRITE], reals[state.READ], reals[state.GROWTH] = rules.write, rules.read, rules.growth
+    reals[state.QUANTUM], reals[state.PROMOTION] = rules.quantum, rules.promotion
+    entries = 64 + 8 * most_running + (2 * n if rules.promotion < np.inf else 0)
+
+    def numbers(length: int) -> IntArray:
+        return np.zeros(length, np.int64)
+
+    outage_times, outage_nodes, outage_signs = rules.outages
+    return Core(
+        jobs=jobs,
+        counts=counts,
+        settings=settings,
+        reals=reals,
+        clock=np.full(2, first),
+        arrivals=np.lexsort((np.arange(n), jobs["offered"])),
+        child_offsets=child_offsets,
+        children=children,
+        heap_times=np.zeros(entries),
+        heap_codes=numbers(entries),
+        order=numbers(n),
+        outage_times=outage_times,
+        outage_nodes=outage_nodes,
+        outage_signs=outage_signs,
+        running=numbers(most_running),
+        was_running=numbers(most_running),
+        stopping=numbers(most_running),
+        beginning=numbers(most_running),
+        demoted=numbers(most_running),
+        ended=numbers(most_running),
+        back=numbers(most_running),
+        newcomers=numbers(n),
+        promoted=numbers(n if rules.promotion < np.inf else 0),
+        upto=np.searchsorted(sizes, np.arange(processors + 1), side="right"),
+        shadow_ends=np.zeros(most_running),
+        shadow_cpus=numbers(most_running),
+        queue_rows=numbers(n if heaps else 0),
+        class_from=np.concatenate(([0], np.cumsum(np.bincount(kinds, minlength=len(sizes)))[:-1])).astype(np.int64),
+        class_count=numbers(len(sizes)),
+        class_cpus=sizes,
+        class_gpus=numbers(len(sizes)),
+        class_memory=numbers(len(sizes)),
+        class_gpu_nodes=numbers(len(sizes)),
+        class_shut=numbers(len(sizes)),
+        best=np.full(2 * leaves, -1),
+        waiting=numbers(0 if heaps else n),
+        limits=np.array(rules.limits),
+        node_cpus=numbers(1),
+        node_gpus=numbers(1),
+        node_memory=numbers(1),
+        node_group=numbers(1),
+        node_away=numbers(1),
+        left_cpus=numbers(1),
+        left_gpus=numbers(1),
+        left_memory=numbers(1),
+        attempt_rows=numbers(buffer),
+        attempt_numbers=numbers(buffer),
+        attempt_starts=np.zeros(buffer),
+        attempt_ends=np.zeros(buffer),
+        attempt_nodes=numbers(buffer),
+        attempt_devices=numbers(buffer),
+        attempt_reasons=numbers(buffer),
+    )

@@ -1,0 +1,514 @@
+"""The event loop of the core: apply what an instant brings, then build the schedule anew where it may change."""
+
+import numpy as np
+
+from scheduler_sim.engine.codes import ARRIVED, FINISHED, NONE, QUEUED, RUNNING
+from scheduler_sim.engine.jit import counting_kernel, inner_kernel
+from scheduler_sim.engine.kernels.core.attempts import (
+    KINDS,
+    begin,
+    end,
+    expect,
+    expect_demotion,
+    next_expected,
+    stop,
+    timed_out,
+)
+from scheduler_sim.engine.kernels.core.pool import build_by_class, build_by_list
+from scheduler_sim.engine.kernels.core.queue import before, push, sort_rows, take_out
+from scheduler_sim.engine.kernels.core.state import (
+    AGING,
+    AT_END,
+    BACK,
+    BACKFILL,
+    BEGUN,
+    BY_ARRIVAL,
+    CAPACITY,
+    CHANGED,
+    COMPLETED,
+    COST,
+    DEMOTED,
+    DISCIPLINE,
+    DONE,
+    ENDING,
+    EVENTS,
+    FAILED,
+    FREE,
+    FRONT,
+    HEAPS,
+    KEEP,
+    LAS,
+    MOST_FAILURES,
+    MOST_REQUEUES,
+    NEWCOMERS,
+    NEXT,
+    ON_LIMIT,
+    ON_REQUEUE,
+    OUTAGES,
+    PENDING,
+    POOL,
+    PROMOTE,
+    PROMOTED,
+    QUANTUM,
+    REQUEUED,
+    ROOM,
+    RR,
+    RUNS,
+    SCORE,
+    SRSF,
+    SRTF,
+    STOPPED,
+    SUSPENDED,
+    TIMED_OUT,
+    TO_END,
+    TURN,
+    WAITING,
+    WHERE,
+    WRITTEN,
+    Core,
+)
+from scheduler_sim.engine.kernels.core.timeline import progress
+from scheduler_sim.engine.kernels.structures.heap import heap_pop
+
+LOWEST = -(2**62)
+"""The tie of who runs under las, before all who wait in its queue."""
+
+
+@inner_kernel
+def next_instant(s: Core) -> float:
+    """Return the time of the next event, infinity for none."""
+    now = next_expected(s)
+    if s.counts[ARRIVED] < len(s.arrivals):
+        now = min(now, s.jobs[s.arrivals[s.counts[ARRIVED]]].offered)
+    if s.counts[OUTAGES] < len(s.outage_times) and s.counts[FINISHED] < len(s.jobs):
+        now = min(now, s.outage_times[s.counts[OUTAGES]])
+    return max(now, s.clock[0]) if now < np.inf else now
+
+
+@inner_kernel
+def _number_after(s: Core) -> int:
+    s.counts[NEXT] += 1
+    return int(s.counts[NEXT]) - 1
+
+
+@inner_kernel
+def _take_events(s: Core, now: float) -> None:
+    """Sort the entries of the heap that are due into lists of rows: ended, promoted."""
+    while s.counts[PENDING] > 0 and s.heap_times[0] <= now:
+        code, time = s.heap_codes[0], s.heap_times[0]
+        heap_pop(s.heap_times, s.heap_codes, s.counts[PENDING])
+        s.counts[PENDING] -= 1
+        row, kind = code // KINDS, code % KINDS
+        t = s.jobs[row]
+        if kind == AT_END and t.state == RUNS and t.finish == time:
+            # An entry left behind may name the same time; the task is listed once.
+            t.finish = np.nan
+            s.ended[s.counts[ENDING]] = row
+            s.counts[ENDING] += 1
+        elif kind == PROMOTE and t.state == WAITING and t.promote_at == time:
+            t.promote_at = np.nan
+            s.promoted[s.counts[PROMOTED]] = row
+            s.counts[PROMOTED] += 1
+        elif kind != AT_END and t.state == RUNS:
+            s.counts[CHANGED] = 1
+
+
+@inner_kernel
+def _end_attempts(s: Core, now: float) -> None:
+    """End the tasks whose work is done, and those that have used up their estimate."""
+    for i in range(1, s.counts[ENDING]):
+        row = s.ended[i]
+        j = i
+        while j > 0 and s.ended[j - 1] > row:
+            s.ended[j] = s.ended[j - 1]
+            j -= 1
+        s.ended[j] = row
+    for i in range(s.counts[ENDING]):
+        row = s.ended[i]
+        t = s.jobs[row]
+        s.counts[EVENTS] += 1
+        if t.attempt_work >= t.work_left:
+            end(s, row, now, COMPLETED)
+        elif s.settings[ON_LIMIT] == ON_REQUEUE and t.requeues < s.settings[MOST_REQUEUES]:
+            t.requeues += 1
+            timed_out(s, row, now)
+            s.counts[BACK] += 1
+        else:
+            end(s, row, now, TIMED_OUT)
+    if s.counts[ENDING] > 0:
+        s.counts[CHANGED] = 1
+    s.counts[ENDING] = 0
+
+
+@inner_kernel
+def _apply_outages(s: Core, now: float) -> None:
+    """Let nodes fail and come back; what runs on a node that fails ends its attempt."""
+    while s.counts[OUTAGES] < len(s.outage_times) and s.outage_times[s.counts[OUTAGES]] <= now:
+        i = s.counts[OUTAGES]
+        s.counts[OUTAGES] = i + 1
+        s.counts[EVENTS] += 1
+        s.counts[CHANGED] = 1
+        node = s.outage_nodes[i]
+        s.node_away[node] += s.outage_signs[i]
+        if s.outage_signs[i] < 0:
+            if s.settings[WHERE] == POOL and s.node_away[node] == 0:
+                s.counts[FREE] += s.settings[CAPACITY]
+            continue
+        for k in range(s.counts[RUNNING]):
+            row = s.running[k]
+            if s.jobs[row].state == RUNS:
+                _fail(s, row, now)
+        if s.settings[WHERE] == POOL and s.node_away[node] == 1:
+            s.counts[FREE] -= s.settings[CAPACITY]
+
+
+@inner_kernel
+def _fail(s: Core, row: int, now: float) -> None:
+    t = s.jobs[row]
+    t.failures += 1
+    gone = t.failures >= s.settings[MOST_FAILURES]
+    stop(s, row, now, FAILED, not gone or t.attempts > 1)
+    if gone:
+        end(s, row, now, FAILED)
+    else:
+        s.counts[BACK] += 1
+
+
+@inner_kernel
+def _refresh(s: Core, now: float) -> None:
+    """Bring the keys of the active up to now where progress or time changes them, and keep what runs in order.
+
+    Equals stay as they were: a key that falls comes behind all that had it before, one that rises before them.
+    """
+    discipline = s.settings[DISCIPLINE]
+    if discipline in (SRTF, SRSF):
+        for i in range(s.counts[RUNNING]):
+            row = s.running[i]
+            t = s.jobs[row]
+            if t.state == DONE:
+                continue
+            key = t.estimate_left
+            if t.state == RUNS:
+                key = max(key - progress(s.settings, s.reals, now - t.progress_from, t.work_left)[0], 0.0)
+            if discipline == SRSF:
+                key = key * t.size
+            if key < t.key:
+                t.key = key
+                t.tie = _number_after(s)
+        for i in range(s.counts[RUNNING] - 1, -1, -1):
+            t = s.jobs[s.running[i]]
+            if t.state == WAITING:
+                key = t.estimate_left * (t.size if discipline == SRSF else 1.0)
+                if key > t.key:
+                    t.key = key
+                    s.counts[FRONT] -= 1
+                    t.tie = s.counts[FRONT]
+    elif s.settings[AGING]:
+        for i in range(s.counts[RUNNING]):
+            t = s.jobs[s.running[i]]
+            t.key = t.base - t.slope * (now - t.ready)
+
+
+@inner_kernel
+def _put_back(s: Core, now: float) -> None:
+    """Compact the list of what runs, and let those wait that failed or are to run again."""
+    kept, back = 0, 0
+    for i in range(s.counts[RUNNING]):
+        row = s.running[i]
+        if s.jobs[row].state == RUNS:
+            s.running[kept] = row
+            kept += 1
+        elif s.jobs[row].state == WAITING:
+            s.back[back] = row
+            back += 1
+    s.counts[RUNNING] = kept
+    s.counts[BACK] = 0
+    if back == 0:
+        return
+    if s.settings[TO_END]:
+        for i in range(1, back):
+            row = s.back[i]
+            j = i
+            while j > 0 and s.back[j - 1] > row:
+                s.back[j] = s.back[j - 1]
+                j -= 1
+            s.back[j] = row
+    for i in range(back):
+        row = s.back[i] if s.settings[TO_END] else s.back[back - 1 - i]
+        t = s.jobs[row]
+        if s.settings[TO_END]:
+            t.tie = _number_after(s)
+            t.ready = now
+            if s.settings[BY_ARRIVAL]:
+                t.base = now
+        elif s.settings[DISCIPLINE] == LAS:
+            s.counts[FRONT] -= 1
+            t.tie = s.counts[FRONT]
+        if s.settings[DISCIPLINE] == SCORE:
+            t.key = t.base - t.slope * (now - t.ready)
+        push(s, row)
+
+
+@inner_kernel
+def _arrive(s: Core, now: float) -> None:
+    """List those that are offered now and wait for no parent; those that a parent released are listed already."""
+    released = s.counts[NEWCOMERS]
+    while s.counts[ARRIVED] < len(s.arrivals):
+        row = s.arrivals[s.counts[ARRIVED]]
+        t = s.jobs[row]
+        if t.offered > now:
+            break
+        s.counts[ARRIVED] += 1
+        s.counts[EVENTS] += 1
+        t.arrived = 1
+        if t.parents == 0:
+            s.newcomers[s.counts[NEWCOMERS]] = row
+            s.counts[NEWCOMERS] += 1
+    if released > 0:
+        for i in range(1, s.counts[NEWCOMERS]):
+            row = s.newcomers[i]
+            j = i
+            while j > 0 and s.newcomers[j - 1] > row:
+                s.newcomers[j] = s.newcomers[j - 1]
+                j -= 1
+            s.newcomers[j] = row
+
+
+@inner_kernel
+def _give_key(s: Core, row: int, now: float) -> None:
+    """Settle where a newcomer stands."""
+    t = s.jobs[row]
+    t.state = WAITING
+    if not t.ready >= t.arrival:
+        t.ready = t.arrival
+    t.waiting_since = now
+    discipline = s.settings[DISCIPLINE]
+    if discipline == SCORE:
+        t.tie = row
+        t.key = t.base - t.slope * (now - t.ready)
+    else:
+        t.tie = _number_after(s)
+        if discipline == SRTF:
+            t.key = t.estimate_left
+        elif discipline == SRSF:
+            t.key = t.estimate_left * t.size
+        else:
+            t.key = 0.0
+
+
+@inner_kernel
+def _promote(s: Core) -> None:
+    """Let tasks that waited too long start again in the first queue."""
+    for i in range(1, s.counts[PROMOTED]):
+        row = s.promoted[i]
+        j = i
+        while j > 0 and before(s, row, s.promoted[j - 1]):
+            s.promoted[j] = s.promoted[j - 1]
+            j -= 1
+        s.promoted[j] = row
+    for i in range(s.counts[PROMOTED]):
+        row = s.promoted[i]
+        t = s.jobs[row]
+        take_out(s, row)
+        t.level = 0
+        t.key = 0.0
+        t.attained = 0.0
+        t.executed = 0.0
+        t.tie = _number_after(s)
+        push(s, row)
+        s.counts[CHANGED] = 1
+    s.counts[PROMOTED] = 0
+
+
+@inner_kernel
+def _demote(s: Core, now: float) -> None:
+    """Move running tasks that attained the limit of their queue to the end of the next."""
+    kept = 0
+    for i in range(s.counts[RUNNING]):
+        row = s.running[i]
+        t = s.jobs[row]
+        if t.level < len(s.limits):
+            attained = (t.attained + (now - t.begun)) * t.size
+            if attained >= s.limits[t.level] or t.demote_at <= now:
+                t.level += 1
+                t.key = float(t.level)
+                t.tie = _number_after(s)
+                s.demoted[s.counts[DEMOTED]] = row
+                s.counts[DEMOTED] += 1
+                expect_demotion(s, row)
+                continue
+        s.running[kept] = row
+        kept += 1
+    s.counts[RUNNING] = kept
+    for i in range(s.counts[DEMOTED]):
+        push(s, s.demoted[i])
+        s.counts[CHANGED] = 1
+
+
+@inner_kernel
+def _turn(s: Core, now: float) -> None:
+    """Send those whose quantum is over behind all others."""
+    kept, over = 0, 0
+    for i in range(s.counts[RUNNING]):
+        row = s.running[i]
+        t = s.jobs[row]
+        if t.turn_end <= now:
+            t.tie = _number_after(s)
+            t.turn_end = now + s.reals[QUANTUM]
+            expect(s, t.turn_end, row, TURN)
+            s.was_running[over] = row
+            over += 1
+            s.counts[CHANGED] = 1
+        else:
+            s.running[kept] = row
+            kept += 1
+    for i in range(over):
+        s.running[kept + i] = s.was_running[i]
+
+
+@inner_kernel
+def _add_to_running(s: Core, row: int) -> None:
+    """Put a task that starts beside all that run where the walk would have put it."""
+    las = s.settings[DISCIPLINE] == LAS
+    j = s.counts[RUNNING]
+    while j > 0:
+        other = s.running[j - 1]
+        if las and s.jobs[other].level <= s.jobs[row].level:
+            break
+        if not las and before(s, other, row):
+            break
+        s.running[j] = other
+        j -= 1
+    s.running[j] = row
+    s.counts[RUNNING] += 1
+
+
+@inner_kernel
+def _start(s: Core, row: int, now: float) -> None:
+    s.counts[FREE] -= s.jobs[row].cpus
+    if s.settings[DISCIPLINE] == LAS:
+        s.jobs[row].tie = LOWEST
+    begin(s, row, now)
+
+
+@inner_kernel
+def _settled(s: Core, row: int, now: float) -> bool:
+    """Start or queue the only newcomer where that is all that changes; tell whether it was.
+
+    What the last schedule left waiting still does not fit at its turn: who runs only moves ahead in the order.
+    """
+    if not s.settings[HEAPS] or s.counts[CHANGED]:
+        return False
+    skips = s.settings[DISCIPLINE] != SCORE or s.settings[BACKFILL] != NONE
+    fits = s.jobs[row].cpus <= s.counts[FREE]
+    if fits and (skips or s.counts[QUEUED] == 0):
+        _add_to_running(s, row)
+        _start(s, row, now)
+        return True
+    if not skips or fits:
+        return False
+    if s.settings[COST] != 0 and s.counts[RUNNING] > 0:
+        last = s.running[s.counts[RUNNING] - 1]
+        if before(s, row, last):
+            return False
+    push(s, row)
+    return True
+
+
+@inner_kernel
+def _build(s: Core, now: float) -> None:
+    """Build the schedule, then stop and start what it says."""
+    s.counts[STOPPED] = 0
+    s.counts[BEGUN] = 0
+    if s.settings[HEAPS]:
+        build_by_class(s)
+    else:
+        build_by_list(s, now)
+    reason = SUSPENDED if s.settings[COST] == KEEP else REQUEUED
+    las = s.settings[DISCIPLINE] == LAS
+    for i in range(s.counts[DEMOTED]):
+        s.jobs[s.demoted[i]].chosen = 0
+    if s.counts[DEMOTED] > 0:
+        for i in range(s.counts[RUNNING]):
+            s.jobs[s.running[i]].chosen = 1
+        for i in range(s.counts[DEMOTED]):
+            row = s.demoted[i]
+            if not s.jobs[row].chosen:
+                stop(s, row, now, reason, True)
+            s.jobs[row].chosen = 0
+        for i in range(s.counts[RUNNING]):
+            s.jobs[s.running[i]].chosen = 0
+            s.jobs[s.running[i]].tie = LOWEST
+        s.counts[DEMOTED] = 0
+    for i in range(s.counts[STOPPED]):
+        row = s.stopping[s.counts[STOPPED] - 1 - i]
+        stop(s, row, now, reason, True)
+        t = s.jobs[row]
+        if las:
+            s.counts[FRONT] -= 1
+            t.tie = s.counts[FRONT]
+        elif s.settings[DISCIPLINE] == SRTF:
+            t.key = t.estimate_left
+        elif s.settings[DISCIPLINE] == SRSF:
+            t.key = t.estimate_left * t.size
+        push(s, row)
+    for i in range(s.counts[BEGUN]):
+        _start(s, s.beginning[i], now)
+
+
+@inner_kernel
+def _order(s: Core, now: float) -> None:
+    """Sort who runs, and the list of who waits where time changes it."""
+    if s.settings[DISCIPLINE] in (SRTF, SRSF) or s.settings[AGING]:
+        sort_rows(s, s.running, s.counts[RUNNING])
+    if s.settings[AGING] and not s.settings[HEAPS]:
+        for i in range(s.counts[QUEUED]):
+            t = s.jobs[s.waiting[i]]
+            t.key = t.base - t.slope * (now - t.ready)
+        sort_rows(s, s.waiting, s.counts[QUEUED])
+
+
+@inner_kernel
+def play_round(s: Core, now: float) -> None:
+    """Apply what has come at `now`, and act once."""
+    s.counts[CHANGED] = 0
+    _take_events(s, now)
+    _end_attempts(s, now)
+    _apply_outages(s, now)
+    _refresh(s, now)
+    if s.counts[CHANGED]:
+        _put_back(s, now)
+    _arrive(s, now)
+    count = s.counts[NEWCOMERS]
+    for i in range(count):
+        _give_key(s, s.newcomers[i], now)
+    _order(s, now)
+    s.counts[NEWCOMERS] = 0
+    if s.settings[DISCIPLINE] == LAS:
+        _promote(s)
+        _demote(s, now)
+    elif s.settings[DISCIPLINE] == RR:
+        _turn(s, now)
+    if count == 1 and _settled(s, s.newcomers[0], now):
+        return
+    for i in range(count):
+        push(s, s.newcomers[i])
+    # Where time changes the order, any event may change who runs: one that brings a task which waits for a parent too.
+    if count > 0 or s.counts[CHANGED] or s.settings[AGING]:
+        _build(s, now)
+
+
+@counting_kernel
+def advance_core(s: Core, until: float, max_events: int) -> None:
+    """Play whole instants up to `until`, until `max_events` events were applied, or until the buffer is full."""
+    s.counts[EVENTS] = 0
+    while s.counts[WRITTEN] <= s.settings[ROOM]:
+        now = next_instant(s)
+        if now > until or now == np.inf:
+            if now < np.inf:
+                s.clock[1] = until
+            return
+        if s.counts[EVENTS] >= max_events and now > s.clock[0]:
+            return
+        s.clock[0] = now
+        play_round(s, now)

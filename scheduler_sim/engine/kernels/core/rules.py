@@ -1,0 +1,149 @@
+"""How a policy and a run's options become the numbers that the event core plays by, and what it refuses."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.codes import (
+    ATTAINED,
+    CONSERVATIVE,
+    NOT_PLANNED,
+    REMAINING,
+    REMAINING_AREA,
+    STATIC,
+    TURNS,
+)
+from scheduler_sim.engine.contract import Options
+from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
+from scheduler_sim.engine.kernels.core import state
+from scheduler_sim.engine.policies import Policy, Scores
+from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+
+DISCIPLINES = {
+    STATIC: state.SCORE,
+    REMAINING: state.SRTF,
+    REMAINING_AREA: state.SRSF,
+    ATTAINED: state.LAS,
+    TURNS: state.RR,
+}
+
+COSTS = {"none": state.RUN_ON, "suspend": state.KEEP, "checkpoint": state.TO_CHECKPOINT, "requeue": state.FROM_START}
+
+NO_OUTAGES = (np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the core plays.
+
+    Attributes:
+        discipline, cost, where, on_limit: codes of `state`. backfill: a code of `codes`.
+        in_place: who runs on does not move to other nodes.
+        charge_first: the first start pays the overhead too.
+        overhead: seconds of each task's starts, shape (n,); None for none.
+        limits: attained service that ends each queue of las. promotion: see `las`, infinity for never.
+        quantum: seconds of a turn of rr.
+        max_requeues: how often a task that used up its estimate runs again. max_failures: None for any number.
+        to_end: who failed or is run again counts as arriving anew. by_arrival: the score is the arrival.
+        interval: seconds of work between checkpoints, None for none; write, read, growth: of them.
+        outages: times, nodes and signs (1 goes, -1 comes back), in order.
+    """
+
+    discipline: int = state.SCORE
+    backfill: int = 0
+    cost: int = state.RUN_ON
+    where: int = state.POOL
+    in_place: bool = True
+    charge_first: bool = False
+    overhead: FloatArray | None = None
+    limits: tuple[float, ...] = (3250.0, 7200.0)
+    promotion: float = np.inf
+    quantum: float = 60.0
+    on_limit: int = state.ON_RUN
+    max_requeues: int = 0
+    max_failures: int | None = None
+    to_end: bool = False
+    by_arrival: bool = False
+    interval: float | None = None
+    write: float = 0.0
+    read: float = 0.0
+    growth: float = 1.0
+    outages: tuple[FloatArray, IntArray, IntArray] = field(default=NO_OUTAGES)
+
+    @classmethod
+    def of(cls, *, workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, options: Options) -> "Rules":
+        """Read the rules of a simulation.
+
+        Raises:
+            InvalidPolicy: a policy that the core does not play, or one that could never make progress.
+            InvalidWorkload: tasks that it does not play.
+        """
+        _refuse(workload, cluster, policy, scores, options)
+        order, points = policy.order, options.checkpoints
+        part = order if order.preempts else policy.preemption
+        overhead = options.restart_overhead
+        if part.having("restart_overhead") and part.value("restart_overhead") is not None:
+            overhead = part.value("restart_overhead")
+        size = np.where(workload.gpus > 0, workload.gpus, workload.cpus)
+        rules = cls(
+            discipline=DISCIPLINES[scores.kind],
+            backfill=policy.backfill.code,
+            cost=state.KEEP if order.preempts else COSTS[policy.preemption.name],
+            in_place=not order.having("in_place") or bool(order.value("in_place")),
+            charge_first=order.having("charge_first") and bool(order.value("charge_first")),
+            overhead=overhead.seconds(size),
+            limits=order.value("limits") if order.having("limits") else (),
+            promotion=np.inf if not order.having("promote") else order.value("promote") or np.inf,
+            quantum=order.value("quantum") if order.having("quantum") else np.inf,
+            on_limit=(state.ON_REQUEUE if options.max_requeues else state.ON_KILL)
+            if options.kill_at_estimate
+            else state.ON_RUN,
+            max_requeues=options.max_requeues,
+            max_failures=options.max_failures,
+            to_end=options.requeue_at == "end",
+            by_arrival=bool(np.array_equal(scores.base, workload.arrival_time)),
+            interval=None if points is None else points.interval,
+            write=0.0 if points is None else points.write,
+            read=0.0 if points is None else points.read,
+            growth=1.0 if points is None else points.growth,
+        )
+        _refuse_standstill(rules, policy, size)
+        return rules
+
+
+def _refuse(workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, options: Options) -> None:
+    why = "with preemption, requeues, failures or checkpoints"
+    if scores.kind not in DISCIPLINES:
+        raise InvalidPolicy(
+            f"{policy.order.name} computes its scores from what runs and waits, which is not played {why}."
+        )
+    if policy.backfill.code == CONSERVATIVE:
+        raise InvalidPolicy(f"Conservative backfilling is not played {why}; use none, list or easy.")
+    if policy.placement.planned != NOT_PLANNED or policy.placement.name != "first_fit":
+        raise InvalidPolicy(f"The placement {policy.placement.name} is not played {why}; first_fit is.")
+    if policy.preemption.name == "checkpoint" and options.checkpoints is None:
+        raise InvalidPolicy("~checkpoint goes on from the last checkpoint; the run must say how often one is written.")
+    if not cluster.is_pool:
+        raise InvalidPolicy(f"Nodes and GPUs are not played {why} yet; a pool of processors is.")
+    if workload.hybrid.any():
+        raise InvalidWorkload(f"Tasks that may be split between CPU and GPU are not played {why}.")
+    if workload.gpus.any() or (workload.cpus != np.floor(workload.cpus)).any():
+        raise InvalidWorkload(f"A pool plays tasks of whole processors and without GPUs only {why}.")
+
+
+def _refuse_standstill(rules: Rules, policy: Policy, size: FloatArray) -> None:
+    """Refuse a preemption under which a task may pay the overhead for ever and never work."""
+    if not len(size) or rules.overhead is None:
+        return
+    longest = rules.overhead + rules.read
+    if rules.discipline == state.RR and (longest >= rules.quantum).any():
+        raise InvalidPolicy(
+            f"{policy.name}: a start costs {longest.max():g} s and a turn lasts {rules.quantum:g} s, so that tasks "
+            f"would make no progress."
+        )
+    if rules.discipline == state.LAS and rules.promotion < np.inf and (longest >= rules.limits[0] / size).any():
+        raise InvalidPolicy(
+            f"{policy.name}: a start costs {longest.max():g} s, no less than the first queue gives the largest task, "
+            f"so that a promoted task would make no progress."
+        )

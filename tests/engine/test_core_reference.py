@@ -1,0 +1,71 @@
+"""The event core equals the slow simulator attempt by attempt, and the fast kernels where nothing is interrupted."""
+
+import os
+
+import numpy as np
+import pytest
+from core_cases import assert_equal, draw, kernel, played, reference, spans
+from pool_cases import lognormal_workload, pool, pool_orders
+
+from scheduler_sim.engine import Options, Simulation, parse_policy
+from scheduler_sim.engine.kernels.core.kernel import CoreKernel
+
+CASES = int(os.environ.get("REFERENCE_CASES", "150"))
+
+PLAYED = [(discipline, "none", "none") for discipline in ("srtf", "srsf", "las", "rr")]
+PLAYED += [
+    ("score", backfill, preemption)
+    for backfill in ("none", "list", "easy")
+    for preemption in ("none", "suspend", "checkpoint", "requeue")
+]
+
+
+@pytest.mark.parametrize(("discipline", "backfill", "preemption"), PLAYED)
+def test_the_core_equals_the_reference_attempt_by_attempt(discipline, backfill, preemption):
+    several = 0
+    for seed in range(CASES):
+        columns, parents, processors, rules = draw(seed, discipline, backfill, preemption)
+        expected = reference(columns, parents, [(processors, 0)], discipline, backfill, preemption, rules)
+        outcome, attempts = played(kernel(columns, parents, processors, discipline, backfill, preemption, rules))
+        assert_equal(expected, outcome, attempts)
+        several += len(attempts) > 0
+    assert several > CASES / 10, "hardly any task had several attempts"
+
+
+@pytest.mark.parametrize("discipline", ["srtf", "srsf", "las", "rr"])
+def test_steps_and_a_buffer_that_fills_change_nothing(discipline):
+    for seed in range(CASES // 3):
+        columns, parents, processors, rules = draw(seed, discipline, "none", "none")
+        whole = kernel(columns, parents, processors, discipline, "none", "none", rules)
+        outcome, attempts = played(whole)
+        steps = kernel(columns, parents, processors, discipline, "none", "none", rules)
+        steps._core.settings[-1] = 0  # The buffer is full when one attempt lies in it.
+        found, time = [], 0.0
+        while steps.finished < len(parents):
+            time += 3.0
+            full = True
+            while full:
+                steps.advance(until_time=time, max_events=2)
+                full = steps.full or (steps.clock < time and steps.finished < len(parents))
+                found += spans(steps.drain())
+        assert sorted(found) == spans(attempts)
+        np.testing.assert_array_equal(steps.outcome().finish_time, outcome.finish_time)
+
+
+@pytest.mark.parametrize("backfill", ["none", "list", "easy"])
+@pytest.mark.parametrize("order", pool_orders())
+def test_the_core_plays_what_the_fast_kernels_play(order, backfill):
+    workload = lognormal_workload(1_500, 64, 1.1, seed=4, estimate_factor=3.0)
+    policy = parse_policy(f"{order}+{backfill}")
+    for options in (Options(), Options(kill_at_estimate=True)):
+        fast = Simulation(workload, pool(64, 1.3), policy, options=options)
+        core = CoreKernel.on_pool(
+            workload=workload, cluster=pool(64, 1.3), policy=policy, scores=fast.scores(), options=options
+        )
+        fast.advance()
+        outcome, attempts = played(core)
+        assert len(attempts) == 0
+        np.testing.assert_array_equal(outcome.start_time, fast.outcome().start_time)
+        np.testing.assert_array_equal(outcome.finish_time, fast.outcome().finish_time)
+        np.testing.assert_array_equal(outcome.completion_order, fast.outcome().completion_order)
+        np.testing.assert_array_equal(outcome.history.ending, fast.history().ending)
