@@ -4,14 +4,14 @@ The options themselves are the fields of the classes in `configuration.py`, one 
 study files, manifests, pages and the table in docs/configuration.md are derived from those lines, and every value is
 read by `Option.read`, so that a wrong one is refused by the same sentence wherever it is written.
 
-The classes are msgspec's: it reads the annotations, converts texts and checks types and bounds. A command imports it in
-30 ms, where pydantic takes 400 ms, more than the rest of its options; and it is one package without others.
+The classes are msgspec's: it reads the annotations, converts texts and checks types and bounds. Every command imports
+it: in 15 to 30 ms where pydantic takes 400 ms, and its classes are made many times faster than dataclasses, so that no
+command starts later than without it. It is one package that needs no others, and its bounds are those of JSON Schema.
 """
 
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -45,8 +45,7 @@ class InvalidOption(DomainError):
         self.option = option
 
 
-@dataclass(frozen=True)
-class About:
+class About(msgspec.Struct, frozen=True):
     """What an option says of itself beside its type and its default; an annotation of its field.
 
     Attributes:
@@ -75,15 +74,14 @@ class About:
     subject: str = ""
     asked_in: tuple[str, ...] = (COMMAND, SITE, STUDY)
     basic: bool = False
-    words: Mapping[Any, str] = field(default_factory=dict)
+    words: Mapping[Any, str] = msgspec.field(default_factory=dict)
     said: str = ""
-    suggestions: Mapping[str, str] = field(default_factory=dict)
+    suggestions: Mapping[str, str] = msgspec.field(default_factory=dict)
     rule: str = ""
     check: Callable[[Any], Any] | None = None
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(msgspec.Struct, frozen=True, dict=True):
     """One option, as its field declares it.
 
     Attributes:
