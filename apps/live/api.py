@@ -15,8 +15,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.live.models import SimulationState
-from apps.live.play.configuration import code_version
 from apps.live.play.launch import run_command, run_take_up
+from apps.live.play.version import code_version
 from apps.live.request import RunCreateSerializer
 from apps.results.api import RunRowsViewSet, RunSerializer
 from apps.results.errors import DomainError

@@ -98,7 +98,6 @@ def unplayed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Store runs without playing them."""
     monkeypatch.setattr(Command, "_play", lambda *_arguments: None)
     monkeypatch.setattr(Command, "_print", lambda *_arguments: None)
-    monkeypatch.setattr("apps.live.play.launch.run_launch", lambda **_run: None)
 
 
 def flags(values: dict[str, str]) -> list[str]:

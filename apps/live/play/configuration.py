@@ -1,13 +1,10 @@
 """The options of a run, one line each, and the document that is stored with it and can play it again."""
 
-import subprocess
 from collections.abc import Mapping
 from dataclasses import fields
-from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
-from django.conf import settings
 
 from apps.live.play.kinds import (
     Count,
@@ -414,20 +411,3 @@ def configured(values: Mapping[str, Any]) -> tuple[RunConfiguration, ClusterChan
     changes = {name: values[name] for name in ClusterChanges.__struct_fields__ if name in values}
     rest = {name: value for name, value in values.items() if name not in changes}
     return RunConfiguration.of(rest), ClusterChanges(**changes)
-
-
-@lru_cache(maxsize=1)
-def code_version() -> str:
-    """Return the commit of the checkout, marked when it was changed since; empty outside a checkout."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
-            cwd=settings.BASE_DIR,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return described.stdout.strip()

@@ -1,11 +1,11 @@
 """Creating runs, starting them in a process of their own, and telling them what to do."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 
 from apps.live.models import SimulationState
-from apps.live.play.configuration import RunConfiguration, code_version
+from apps.live.play.version import code_version
 from apps.live.store.turnstile import first_in_line
 from apps.results.errors import DomainError, RunStateError
 from apps.results.models import Run
@@ -14,6 +14,10 @@ from scheduler_sim import engine
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import JobStateError, job_stop, job_submit
 
+if TYPE_CHECKING:
+    # The admin loads this for every command, of which most ask for no option.
+    from apps.live.play.configuration import RunConfiguration
+
 
 class RunNameTaken(DomainError):
     """A run of that name exists."""
@@ -21,7 +25,7 @@ class RunNameTaken(DomainError):
 
 @transaction.atomic
 def run_create(
-    *, workload: Workload, cluster: engine.Cluster, configuration: RunConfiguration, name: str | None = None
+    *, workload: Workload, cluster: engine.Cluster, configuration: "RunConfiguration", name: str | None = None
 ) -> Run:
     """Store a queued run; nothing is simulated yet.
 
@@ -59,7 +63,7 @@ def run_start(
     *,
     workload: Workload,
     cluster: engine.Cluster,
-    configuration: RunConfiguration,
+    configuration: "RunConfiguration",
     name: str | None = None,
     requested_by: Any = None,
 ) -> Run:
