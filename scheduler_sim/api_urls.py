@@ -7,7 +7,7 @@ from apps.live.api import RunViewSet, StatusView
 from apps.metrics.api import HistoryView, LatestView, LeaderboardView, MetricViewSet
 from apps.results.api import ClusterList, PolicyList, SchedulerResultViewSet, StudyViewSet
 from apps.tasks.api import TaskViewSet, WorkloadImportViewSet, WorkloadViewSet
-from apps.training.api import TrainedModelViewSet, TrainingDataViewSet
+from apps.training.api import PolicySearchView, TrainedModelViewSet, TrainingDataViewSet, TrainingView
 from scheduler_sim.background.api import JobViewSet
 from scheduler_sim.web.schema import DocsView, SchemaView
 
@@ -30,6 +30,8 @@ v1 = [
     path("history/latest/", LatestView.as_view(), name="history-latest"),
     path("status/", StatusView.as_view(), name="status"),
     path("policies/", PolicyList.as_view(), name="policy-list"),
+    path("trainings/", TrainingView.as_view(), name="training"),
+    path("policy-searches/", PolicySearchView.as_view(), name="policy-search"),
     path("clusters/", ClusterList.as_view(), name="cluster-list"),
     *router.urls,
 ]

@@ -1,6 +1,5 @@
 """What a client asks for when it starts a run: the fields of the options, and the workload, cluster and name."""
 
-import re
 from typing import Any, ClassVar
 
 from msgspec import inspect
@@ -14,13 +13,11 @@ from apps.live.play.options import SITE, InvalidOption, Option
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim import engine
-from scheduler_sim.engine.presets import PRESETS, load_cluster
+from scheduler_sim.engine.presets import PRESET, PRESETS, load_cluster
 from scheduler_sim.web.api import StrictSerializer
 
 MAX_NAMES, MAX_NAME = 50, 100
 """So many policies may play one run that is started from the site, and so long may the name of each be."""
-
-PRESET = re.compile(r"workstation|openb|auto|(hpc|dgx)-[0-9]{1,9}")
 
 
 class ReadByOption(serializers.Field):

@@ -80,4 +80,15 @@ class TrainedModelAdmin(BigTableAdmin):
 class PolicySearchAdmin(ReadOnlyAdmin):
     """Policy searches that are under way."""
 
-    list_display = ("name", "form", "objective", "backfill", "done", "total", "started_at", "heartbeat_at")
+    list_display = (
+        "name",
+        "form",
+        "objective",
+        "backfill",
+        "done",
+        "total",
+        "started_at",
+        "heartbeat_at",
+        "host",
+        "process_id",
+    )

@@ -1,10 +1,20 @@
 """Training data and learned models over HTTP."""
 
-import django_filters
-from rest_framework import serializers
+from http import HTTPStatus
+from typing import Any
 
+import django_filters
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.training.asking import ModelRequestSerializer, SearchRequestSerializer
 from apps.training.models import TrainedModel, TrainingData
-from scheduler_sim.web.api import RowsViewSet
+from scheduler_sim.background.api import JobDetailSerializer, job_document
+from scheduler_sim.web.api import GuardedMixin, RowsViewSet
 from scheduler_sim.web.filters import BooleanFilter, IntegerFilter, MomentFilter
 
 
@@ -89,3 +99,48 @@ class TrainedModelViewSet(RowsViewSet):
     serializer_class = TrainedModelSerializer
     filterset_class = TrainedModelFilterSet
     row_orderings = {"-id": ("-id",), "name": ("name", "version"), "created_at": ("created_at", "id")}
+
+
+class _Asking(GuardedMixin, APIView):
+    """Asks for something whose outcome is a model."""
+
+    serializer_class: type[ModelRequestSerializer] | type[SearchRequestSerializer]
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> serializers.Serializer:
+        """Return what is sent, which OPTIONS and the page's form show."""
+        return self.serializer_class(*args, **kwargs)
+
+    def ask(self, request: Request) -> Response:
+        """Submit what was sent."""
+        form = self.serializer_class(data=request.data)
+        form.is_valid(raise_exception=True)
+        job = form.submit(requested_by=request.user)
+        return Response(
+            job_document(job), HTTPStatus.ACCEPTED, headers={"Location": reverse("api:job-detail", args=[job.pk])}
+        )
+
+
+class TrainingView(_Asking):
+    """Fits models."""
+
+    serializer_class = ModelRequestSerializer
+
+    @extend_schema(
+        request=ModelRequestSerializer, responses={202: JobDetailSerializer}, operation_id="trainings_create"
+    )
+    def post(self, request: Request) -> Response:
+        """Fit a model in the background; the job says how far it is, and its `outcome` names the model."""
+        return self.ask(request)
+
+
+class PolicySearchView(_Asking):
+    """Searches policies."""
+
+    serializer_class = SearchRequestSerializer
+
+    @extend_schema(
+        request=SearchRequestSerializer, responses={202: JobDetailSerializer}, operation_id="policy_searches_create"
+    )
+    def post(self, request: Request) -> Response:
+        """Search a policy in the background; the job says how far it is, and its `outcome` names the model."""
+        return self.ask(request)

@@ -24,10 +24,6 @@ NUMBERS = (
 """The measured columns of training data, in the order of `as_columns`."""
 
 
-SILENT_AFTER = timedelta(minutes=1)
-"""A policy search that has not been heard of for so long is taken for killed."""
-
-
 class UnknownModel(DomainError):
     """No stored model has that name, or that version."""
 
@@ -94,15 +90,3 @@ class TrainedModelQuerySet(models.QuerySet):
                 + (f"There are: {known}." if known else "None has been trained yet.")
             )
         return found
-
-
-class PolicySearchQuerySet(models.QuerySet):
-    """Policy searches that have not ended."""
-
-    def under_way(self, *, now: datetime) -> "PolicySearchQuerySet":
-        """Return those that were heard of within the last minute."""
-        return self.filter(heartbeat_at__gte=now - SILENT_AFTER)
-
-    def abandoned(self, *, now: datetime) -> "PolicySearchQuerySet":
-        """Return those whose process must have been killed."""
-        return self.filter(heartbeat_at__lt=now - SILENT_AFTER)

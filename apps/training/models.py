@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from apps.results.models import Run
 from apps.tasks.models import Task
-from apps.training.managers import PolicySearchQuerySet, TrainedModelQuerySet, TrainingDataQuerySet
+from apps.training.managers import TrainedModelQuerySet, TrainingDataQuerySet
+from scheduler_sim.background.claims import Claim
 
 
 class TrainingData(models.Model):
@@ -81,7 +82,7 @@ class TrainedModel(models.Model):
         return f"{self.name} v{self.version}"
 
 
-class PolicySearch(models.Model):
+class PolicySearch(Claim):
     """A policy search that is under way, for people who want to look on; its row goes when the search ends."""
 
     name = models.CharField(max_length=100)
@@ -94,14 +95,17 @@ class PolicySearch(models.Model):
     started_at = models.DateTimeField(auto_now_add=True)
     heartbeat_at = models.DateTimeField(default=timezone.now)
 
-    objects = PolicySearchQuerySet.as_manager()
-
     class Meta:
         ordering = ("-id",)
         verbose_name_plural = "policy searches"
 
     def __str__(self) -> str:
         return f"search for {self.name}"
+
+    @property
+    def subject(self) -> str:
+        """The search, as the beginning of a sentence."""
+        return f"The search for {self.name}"
 
     @property
     def total(self) -> int:

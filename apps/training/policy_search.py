@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from django.db import DatabaseError, InterfaceError, connection
-from django.utils import timezone
 
 from apps.tasks.models import Workload
 from apps.training.models import PolicySearch, TrainedModel
@@ -47,10 +46,15 @@ def policy_train(
     seeds: list[int],
     activate: bool = True,
     progress: Callable[[int, CurvePoint], None] | None = None,
+    noted: Callable[[PolicySearch], None] | None = None,
 ) -> TrainedModel:
     """Search once a seed, keep the best on the validation part, judge it on the test part and store it.
 
     A KeyboardInterrupt stops the searches, and nothing is stored.
+
+    Args:
+        progress: called in the searching thread at each look with the search's seed.
+        noted: called in this thread whenever it was stored how far the search is.
 
     Raises:
         InvalidModelName: a name that could not stand in a policy.
@@ -60,7 +64,7 @@ def policy_train(
     tasks = workload.tasks.as_workload()
     parts = Parts.of(tasks, length=settings.length)
     with _shown(name, settings, seeds) as shown:
-        results = _search(parts, processors, settings, seeds, shown, progress)
+        results = _search(parts, processors, settings, seeds, shown, progress, noted or (lambda _search: None))
     best = results[0]
     return model_store(
         name=name,
@@ -87,7 +91,6 @@ def policy_train(
 @contextmanager
 def _shown(name: str, settings: SearchSettings, seeds: list[int]) -> Iterator[PolicySearch]:
     """Keep a row of the search while it lasts."""
-    PolicySearch.objects.abandoned(now=timezone.now()).delete()
     shown = PolicySearch.objects.create(
         name=name,
         form=settings.form,
@@ -96,10 +99,12 @@ def _shown(name: str, settings: SearchSettings, seeds: list[int]) -> Iterator[Po
         generations=settings.generations,
         seeds=seeds,
     )
+    shown.claim()
     try:
         yield shown
     finally:
         with _unless_away(name):
+            shown.release()
             shown.delete()
 
 
@@ -122,6 +127,7 @@ def _search(
     seeds: list[int],
     shown: PolicySearch,
     progress: Callable[[int, CurvePoint], None] | None,
+    noted: Callable[[PolicySearch], None],
 ) -> list[SearchResult]:
     """Search in other threads, so that this one can note how far they are, and stop them."""
     curve: list[dict[str, Any]] = []
@@ -139,6 +145,7 @@ def _search(
             while not wait([found], NOTED_EVERY).done:
                 with _unless_away(shown.name):
                     shown.note(list(curve))
+                    noted(shown)
         except BaseException:
             stop.set()
             raise

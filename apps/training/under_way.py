@@ -3,14 +3,17 @@
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from apps.training.model_charts import search_chart
 from apps.training.models import PolicySearch, TrainedModel
 from apps.training.registry import models_in_use
+from scheduler_sim.background.kinds import find
+from scheduler_sim.background.models import Job
 from scheduler_sim.display.downloads import chart_response
 from scheduler_sim.display.viewing import reading
+
+FAILED_SHOWN = 3
 
 
 def under_way(names: list[str] | None = None) -> dict[str, Any]:
@@ -19,13 +22,20 @@ def under_way(names: list[str] | None = None) -> dict[str, Any]:
     Args:
         names: only models of these names; None for all.
     """
-    searches, models = PolicySearch.objects.under_way(now=timezone.now()), TrainedModel.objects.order_by("-pk")
+    searches, models = PolicySearch.objects.all(), TrainedModel.objects.order_by("-pk")
     if names is not None:
         searches, models = searches.filter(name__in=names), models.filter(name__in=names)
     return {
-        "searches": [(search, in_words(search), search_chart(search)) for search in searches],
+        "searches": [(search, in_words(search), search_chart(search)) for search in searches if search.is_alive],
+        "jobs": [] if names is not None else [(job, find(job.kind).title(job)) for job in _jobs()],
         "newest": models.values_list("pk", flat=True).first() or 0,
     }
+
+
+def _jobs() -> list[Job]:
+    """Return the trainings and searches that were asked for and are not over, and the newest that did not succeed."""
+    asked = Job.objects.filter(kind__in=("training", "search")).select_related("requested_by").order_by("-pk")
+    return [*asked.active(), *asked.filter(status__in=(Job.Status.FAILED, Job.Status.STOPPED))[:FAILED_SHOWN]]
 
 
 def in_words(search: PolicySearch) -> str:
@@ -46,6 +56,10 @@ def under_way_json(request: HttpRequest) -> HttpResponse:
     return JsonResponse(
         {
             "newest": state["newest"],
+            "jobs": [
+                {"id": job.pk, "status": job.shown_status, "words": job.words, "error": job.error}
+                for job, _ in state["jobs"]
+            ],
             "searches": [
                 {"id": search.pk, "words": words, "done": search.done, "total": search.total}
                 for search, words, _ in state["searches"]

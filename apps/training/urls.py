@@ -2,12 +2,14 @@
 
 from django.urls import path, re_path
 
-from apps.training import policy_views, under_way, views
+from apps.training import new_views, policy_views, under_way, views
 
 _CHART = r"(?P<key>[a-z0-9-]+)\.(?P<kind>csv|json)$"
 
 urlpatterns = [
     path("training/", views.training, name="training"),
+    path("training/new/", new_views.training_new, name="training-new"),
+    path("training/jobs/<int:pk>/stop/", new_views.job_control, name="training-stop"),
     path("training/charts.json", views.training_charts, name="training-charts"),
     re_path(r"^training/charts/" + _CHART, views.training_chart, name="training-chart"),
     path("training/under-way.json", under_way.under_way_json, name="training-under-way"),

@@ -77,6 +77,7 @@ def training(request: HttpRequest) -> HttpResponse:
         "history": history,
         "charts": model_charts(shown).values(),
         "source": chart_source("training-charts"),
+        "may_control": request.user.has_perm("results.control_run"),
         **under_way(),
     }
     return render(request, "training/training.html", context)

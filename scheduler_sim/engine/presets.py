@@ -49,6 +49,10 @@ def openb() -> Cluster:
     return Cluster(name="openb", groups=openb_groups(OPENB_NODES))
 
 
+PRESET = re.compile(r"workstation|openb|auto|(hpc|dgx)-[0-9]{1,9}")
+"""What names a preset and nothing else: over HTTP a path would be one of the server's files."""
+
+
 def load_cluster(text: str | Path, *, max_processors: int | None = None) -> Cluster:
     """Return the cluster that `text` names: a preset, or the path of a file.
 

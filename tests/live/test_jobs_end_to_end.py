@@ -94,3 +94,30 @@ def test_the_queue_goes_on_without_the_server(caller: Caller) -> None:
     eventually(lambda: not list(processes(" runjob ")))
     caller.site.start()
     assert [caller.run(number)["status"] for number in numbers] == ["finished"] * 3
+
+
+def test_a_killed_study_says_so_and_is_played_to_its_end(caller: Caller) -> None:
+    site = caller.site
+    definition = {"name": "killed", "workloads": ["large"], "clusters": ["hpc-256"], "policies": ["fcfs"], "seeds": 3}
+    path = site.folder / "killed.json"
+    path.write_text(json.dumps(definition))
+    process = site.launch("runstudy", str(path), "--workers", "1", "--verbosity", "0")
+    eventually(lambda: any(run["status"] == "running" for run in runs_of_study(caller)))
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    eventually(lambda: "Interrupted" in page(caller, "/studies/1/"), 30)
+    eventually(lambda: all(run["status"] != "running" for run in runs_of_study(caller)), 30)
+    assert site.metric("scheduler_sim_rows_outstanding") == 0
+    site.manage("runstudy", "--study", "killed", "--workers", "1", "--verbosity", "0")
+    assert [run["status"] for run in runs_of_study(caller)] == ["finished"] * 3
+    assert "Interrupted" not in page(caller, "/studies/1/")
+
+
+def runs_of_study(caller: Caller) -> list[dict[str, Any]]:
+    return caller.ask("runs/?study=1")["results"]
+
+
+def page(caller: Caller, path: str) -> str:
+    with urlopen(f"http://127.0.0.1:{caller.site.port}{path}") as answer:
+        return answer.read().decode()

@@ -2,18 +2,17 @@
 
 import csv
 import json
-from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
-from django.utils import timezone
 
 from apps.live.models import SimulationState
 from apps.metrics.models import Metric
 from apps.results.models import Run, Study
 from apps.tasks.models import Task, WorkloadImport
 from apps.training.models import PolicySearch, TrainedModel
+from scheduler_sim.background.claims import identity
 from scheduler_sim.background.models import Job
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.metrics import Summary
@@ -349,8 +348,8 @@ def make_search(**fields) -> PolicySearch:
 
 def test_a_policy_search_under_way_shows_how_far_it_is_on_both_pages(client):
     TrainedModel.objects.create(name="night", kind="linear", version=1, active=True, artifact=LINEAR, scores={})
-    search = make_search()
-    make_search(heartbeat_at=timezone.now() - timedelta(minutes=5))
+    search = make_search(**identity(1))
+    make_search(**identity(1) | {"process_start_ticks": 1})
     for path, address in (
         ("/training/", "/training/under-way.json"),
         ("/policies/learned:night/", "/training/under-way.json?policy=learned:night"),

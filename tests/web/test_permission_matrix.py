@@ -57,6 +57,8 @@ API: dict[str, tuple[set[str], set[str]]] = {
     "api/v1/models/<pk>/": (READ, set()),
     "api/v1/policies/": (READ, set()),
     "api/v1/clusters/": (READ, set()),
+    "api/v1/trainings/": ({"options"}, {"post"}),
+    "api/v1/policy-searches/": ({"options"}, {"post"}),
     "api/v1/leaderboard/": (READ, set()),
     "api/v1/history/": (READ, set()),
     "api/v1/history/latest/": (READ, set()),

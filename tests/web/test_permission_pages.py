@@ -9,6 +9,7 @@ from django.urls import resolve
 
 from apps.results.models import Run, Study
 from apps.tasks.models import WorkloadImport
+from scheduler_sim.background.models import Job
 from tests.web.test_permission_matrix import OPEN, PEOPLE, addresses
 
 # An example of each address and whom it is for: `{run}` and the like stand for the keys of rows.
@@ -49,8 +50,8 @@ READING = [
     "/training/under-way.json",
     "/training/under-way/outcome.csv",
 ]
-FORMS = ["/runs/new/", "/studies/new/", "/workloads/upload/"]
-COMMANDS = ["/runs/{run}/pause/", "/studies/{study}/play/"]
+FORMS = ["/training/new/", "/runs/new/", "/studies/new/", "/workloads/upload/"]
+COMMANDS = ["/training/jobs/{job}/stop/", "/runs/{run}/pause/", "/studies/{study}/play/"]
 FOR_EVERYBODY = ["/theme/", "/favicon.ico"]
 
 LOG_IN, REFUSED, UNKNOWN_METHOD, ANSWERED = "asked to log in", "refused", "unknown method", "answered"
@@ -62,6 +63,7 @@ def keys(run: Run) -> dict[str, int]:
     definition = {"name": "a study", "workloads": ["x.swf"], "clusters": ["hpc-4"], "policies": ["fcfs"]}
     return {
         "run": run.pk,
+        "job": Job.objects.create(kind="training").pk,
         "workload": run.workload_id,
         "study": Study.objects.create(name="a study", definition=definition).pk,
         "upload": WorkloadImport.objects.create(file_name="x.swf").pk,

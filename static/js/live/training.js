@@ -34,6 +34,13 @@ export function followTraining(part, charts) {
 
 // Returns whether the page has a place for everything; where it has not, the server makes it anew.
 async function update(state) {
+  const jobs = all(HTMLElement, "[data-job]");
+  const shown = jobs.map((job) => `${job.dataset.job} ${job.dataset.jobStatus}`).join();
+  if (shown !== state.jobs.map((job) => `${job.id} ${job.status}`).join()) return false;
+  for (const [number, job] of state.jobs.entries()) {
+    const words = jobs[number].querySelector("[data-job-words]");
+    if (words) words.textContent = job.words;
+  }
   const parts = all(HTMLElement, "[data-search]");
   const known = parts.map((part) => part.dataset.search).join();
   if (known !== state.searches.map((search) => search.id).join()) return false;

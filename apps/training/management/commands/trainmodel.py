@@ -2,6 +2,7 @@
 
 import json
 from argparse import ArgumentParser
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,11 +12,9 @@ from django.utils import timezone
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.services import workload_find_or_import
-from apps.training.fitting import hybrid_train, runtime_train
-from apps.training.models import TrainedModel
 from apps.training.registry import AGENT_KIND, HYBRID_KIND, RUNTIME_KIND
+from apps.training.requests import ModelRequest
 from scheduler_sim import engine
-from scheduler_sim.engine.policies.agent import RewardWeights
 from scheduler_sim.engine.predictors.regression import ALGORITHMS
 
 
@@ -51,14 +50,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not 0 <= options["seed"] < 2**62:
-            raise CommandError(f"--seed must be a whole number from 0 to 2**62 - 1, not {options['seed']}.")
-        if options["window"] is not None and options["window"] < 1:
-            raise CommandError(f"--window must be at least 1, not {options['window']}.")
         try:
-            model = {HYBRID_KIND: self._hybrid, RUNTIME_KIND: self._runtime, AGENT_KIND: self._agent}[options["kind"]](
-                options
-            )
+            model = self._asked(options).train()
         except (DomainError, engine.EngineError) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
@@ -78,42 +71,19 @@ class Command(BaseCommand):
         judged = "On the last fifth of its own tasks" if model.kind == AGENT_KIND else "On later data"
         self.stdout.write(f"Stored {model} ({'active' if model.active else 'not active'}). {judged}: {told}.")
 
-    def _hybrid(self, options: dict[str, Any]) -> TrainedModel:
-        run = Run.objects.named(options["run"]) if options["run"] else None
-        return hybrid_train(
-            run=run,
-            window=options["window"],
-            since=options["since"],
-            until=options["until"],
-            algorithm=options["algorithm"],
-            seed=options["seed"],
-            name=options["name"] or HYBRID_KIND,
-            activate=not options["inactive"],
-        )
-
-    def _runtime(self, options: dict[str, Any]) -> TrainedModel:
-        workload = self._workload(options)
-        return runtime_train(
-            workload=workload,
-            name=options["name"] or workload.name.replace(".", "_")[:60],
-            algorithm=options["algorithm"],
-            seed=options["seed"],
-            activate=not options["inactive"],
-        )
-
-    def _agent(self, options: dict[str, Any]) -> TrainedModel:
-        from apps.training.agents import agent_train
-        from scheduler_sim.engine.presets import load_cluster
-
-        return agent_train(
-            workload=self._workload(options),
-            cluster=load_cluster(options["cluster"]),
-            reward=RewardWeights.parse(options["agent_reward"]),
-            seed=options["seed"],
-            activate=not options["inactive"],
-        )
-
-    def _workload(self, options: dict[str, Any]) -> Any:
-        if not options["workload"]:
-            raise CommandError(f"trainmodel {options['kind']} learns from tasks; give --workload NAME or FILE.")
-        return workload_find_or_import(options["workload"])[0]
+    def _asked(self, options: dict[str, Any]) -> ModelRequest:
+        run = Run.objects.named(options["run"]).pk if options["run"] else None
+        wanted = {
+            "kind": options["kind"],
+            "run": run if options["kind"] == HYBRID_KIND else None,
+            "activate": not options["inactive"],
+            "name": options["name"] or "",
+            **{
+                name: options[name]
+                for name in ("window", "since", "until", "cluster", "agent_reward", "algorithm", "seed")
+            },
+        }
+        needs_tasks = options["kind"] != HYBRID_KIND and options["workload"]
+        # Before a file is imported, so that what has no meaning leaves nothing behind.
+        asked = ModelRequest(**wanted, workload=0 if needs_tasks else None)
+        return replace(asked, workload=workload_find_or_import(options["workload"])[0].pk) if needs_tasks else asked

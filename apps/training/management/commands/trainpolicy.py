@@ -3,6 +3,7 @@
 import json
 import sys
 from argparse import ArgumentParser
+from dataclasses import replace
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from apps.results.errors import DomainError
 from apps.tasks.services import workload_find_or_import
 from apps.training.models import TrainedModel
-from apps.training.policy_search import policy_train
+from apps.training.requests import SEARCHED, SearchRequest
 from scheduler_sim import engine
 from scheduler_sim.engine.learning.rollout import OBJECTIVES
 from scheduler_sim.engine.learning.search import CurvePoint, SearchSettings
@@ -78,10 +79,6 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["searches"] < 1:
-            raise CommandError(f"--searches must be at least 1, not {options['searches']}.")
-        if not 0 <= options["seed"] < 2**62:
-            raise CommandError(f"--seed must be a whole number from 0 to 2**62 - 1, not {options['seed']}.")
         try:
             model = self._train(options)
         except KeyboardInterrupt:
@@ -91,28 +88,15 @@ class Command(BaseCommand):
         self._print(model, as_json=options["json"])
 
     def _train(self, options: dict[str, Any]) -> TrainedModel:
-        settings = SearchSettings(
-            **{
-                name: options[name]
-                for name in (
-                    "form",
-                    "objective",
-                    "backfill",
-                    "length",
-                    "generations",
-                    "population",
-                    "batch",
-                    "max_seconds",
-                    "threads",
-                )
-            }
+        # Before a file is imported, so that what has no meaning leaves nothing behind.
+        asked = SearchRequest(
+            workload=0,
+            name=options["name"] or "",
+            activate=not options["inactive"],
+            settings={name: options[name] for name in SEARCHED},
+            **{name: options[name] for name in ("processors", "seed", "searches")},
         )
-        workload, _ = workload_find_or_import(options["workload"])
-        processors = options["processors"] or workload.max_processors
-        if not processors:
-            raise CommandError(f"Workload {workload.name} does not say how large its machine was; give --processors N.")
-        seeds = list(range(options["seed"], options["seed"] + options["searches"]))
-        name = options["name"] or f"{workload.name.replace('.', '_')}-{settings.backfill}"[:60]
+        asked = replace(asked, workload=workload_find_or_import(options["workload"])[0].pk)
         console = Console(stderr=True, quiet=options["verbosity"] == 0)
         columns = (
             TextColumn("{task.description}"),
@@ -122,21 +106,13 @@ class Command(BaseCommand):
             TextColumn("{task.fields[told]}"),
         )
         with Progress(*columns, console=console, disable=console.quiet or not sys.stderr.isatty()) as bars:
-            bar = {seed: bars.add_task(f"search {seed}", total=settings.generations, told="") for seed in seeds}
+            bar = {seed: bars.add_task(f"search {seed}", total=options["generations"], told="") for seed in asked.seeds}
 
             def show(seed: int, point: CurvePoint) -> None:
                 told = f"training {point.training:.3f}, validation {point.validation:.3f} (mean log)"
                 bars.update(bar[seed], completed=point.generation, told=told)
 
-            return policy_train(
-                workload=workload,
-                processors=processors,
-                name=name,
-                settings=settings,
-                seeds=seeds,
-                activate=not options["inactive"],
-                progress=show,
-            )
+            return asked.search(progress=show)
 
     def _print(self, model: TrainedModel, *, as_json: bool) -> None:
         document = {

@@ -1,0 +1,250 @@
+"""What can be asked for: a model, or a policy search. Commands, pages and the API check it here, with one sentence."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Self
+
+from apps.results.errors import DomainError
+from apps.results.models import Run
+from apps.tasks.models import Workload
+from apps.training.agents import agent_train
+from apps.training.fitting import hybrid_train, runtime_train
+from apps.training.models import PolicySearch, TrainedModel
+from apps.training.policy_search import policy_train
+from apps.training.registry import AGENT_KIND, HYBRID_KIND, RUNTIME_KIND, check_name
+from scheduler_sim.engine.errors import EngineError, InvalidCluster
+from scheduler_sim.engine.learning.search import CurvePoint, SearchSettings
+from scheduler_sim.engine.policies.agent import RewardWeights
+from scheduler_sim.engine.predictors.regression import ALGORITHMS
+from scheduler_sim.engine.presets import PRESET, load_cluster
+
+KINDS = (HYBRID_KIND, RUNTIME_KIND, AGENT_KIND)
+SEARCHED = (
+    "form",
+    "objective",
+    "backfill",
+    "length",
+    "generations",
+    "population",
+    "batch",
+    "max_seconds",
+    "threads",
+)
+"""The settings of a search that can be asked for."""
+
+
+class InvalidTraining(DomainError):
+    """Something that cannot be trained.
+
+    Attributes:
+        field: what of it is at fault.
+    """
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """A model to be fitted.
+
+    Attributes:
+        kind: one of `KINDS`.
+        run, window, since, until: which labelled rows hybrid_ml is fitted to; see `hybrid_train`.
+        workload: key of the tasks that a runtime model or an agent learns from.
+        cluster: where an agent plays: a preset, or in a command a file.
+        agent_reward: the weights of time, energy and cost, `T,E,C`.
+        name: empty: made from the kind and the workload.
+        activate: put it in use.
+
+    Raises:
+        InvalidTraining: a value that has no meaning.
+    """
+
+    kind: str
+    run: int | None = None
+    window: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    workload: int | None = None
+    cluster: str = "workstation"
+    agent_reward: str = "1,0,0"
+    algorithm: str = ALGORITHMS[0]
+    name: str = ""
+    seed: int = 0
+    activate: bool = True
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InvalidTraining("kind", f"A model is {', '.join(KINDS)}, not {self.kind!r}.")
+        _check_seed(self.seed)
+        if self.window is not None and self.window < 1:
+            raise InvalidTraining("window", f"--window must be at least 1, not {self.window}.")
+        if self.algorithm not in ALGORITHMS:
+            raise InvalidTraining("algorithm", f"A regressor is {', '.join(ALGORITHMS)}, not {self.algorithm!r}.")
+        if self.kind != HYBRID_KIND and self.workload is None:
+            raise InvalidTraining("workload", f"A model of the kind {self.kind} learns from tasks; give a --workload.")
+        if self.kind != AGENT_KIND and self.name:
+            _named("name", check_name, self.name)
+        if self.kind == AGENT_KIND:
+            _named("agent_reward", RewardWeights.parse, self.agent_reward)
+
+    def train(self) -> TrainedModel:
+        """Fit it and store it.
+
+        Raises:
+            DomainError, EngineError: what it is to learn from is not there, or not enough.
+        """
+        if self.kind == HYBRID_KIND:
+            return hybrid_train(
+                run=None if self.run is None else Run.objects.get(pk=self.run),
+                window=self.window,
+                since=self.since,
+                until=self.until,
+                algorithm=self.algorithm,
+                seed=self.seed,
+                name=self.name or HYBRID_KIND,
+                activate=self.activate,
+            )
+        workload = Workload.objects.get(pk=self.workload)
+        if self.kind == RUNTIME_KIND:
+            return runtime_train(
+                workload=workload,
+                name=self.name or workload.name.replace(".", "_")[:60],
+                algorithm=self.algorithm,
+                seed=self.seed,
+                activate=self.activate,
+            )
+        return agent_train(
+            workload=workload,
+            cluster=load_cluster(self.cluster, max_processors=workload.max_processors),
+            reward=RewardWeights.parse(self.agent_reward),
+            seed=self.seed,
+            activate=self.activate,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the document that is kept with a job."""
+        document = asdict(self)
+        for moment in ("since", "until"):
+            document[moment] = document[moment] and document[moment].isoformat()
+        return document
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Self:
+        """Read a document that was kept."""
+        moments = {name: document[name] and datetime.fromisoformat(document[name]) for name in ("since", "until")}
+        return cls(**{**document, **moments})
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """A policy search.
+
+    Attributes:
+        workload: key of the tasks that are searched on.
+        name: empty: made from the workload and the backfill.
+        processors: of the pool; None for the trace's own size.
+        seed, searches: the seed of the first search, and how many there are, each with its own.
+        settings: what is searched, and how long; some of `SEARCHED`.
+
+    Raises:
+        InvalidTraining: a value that has no meaning.
+    """
+
+    workload: int
+    name: str = ""
+    processors: int | None = None
+    seed: int = 0
+    searches: int = 2
+    activate: bool = True
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.searches < 1:
+            raise InvalidTraining("searches", f"--searches must be at least 1, not {self.searches}.")
+        if self.processors is not None and self.processors < 1:
+            raise InvalidTraining("processors", f"--processors must be at least 1, not {self.processors}.")
+        _check_seed(self.seed)
+        if not 0 < self.settings.get("max_seconds", 1.0) < math.inf:
+            raise InvalidTraining("max_seconds", "--max-seconds must be above 0.")
+        if self.name:
+            _named("name", check_name, self.name)
+        try:
+            SearchSettings(**self.settings)
+        except EngineError as error:
+            # The sentences begin with the name where it is a number.
+            first = str(error).partition(" ")[0]
+            raise InvalidTraining(first if first in SEARCHED else "settings", str(error)) from None
+
+    def played_on(self) -> tuple[Workload, int]:
+        """Return the workload and the processors of the pool.
+
+        Raises:
+            InvalidTraining: no such workload, or nothing says how large its machine was.
+        """
+        workload = Workload.objects.filter(pk=self.workload).first()
+        if workload is None:
+            raise InvalidTraining("workload", f"There is no workload {self.workload}.")
+        processors = self.processors or workload.max_processors
+        if not processors:
+            sentence = f"Workload {workload.name} does not say how large its machine was; give --processors N."
+            raise InvalidTraining("processors", sentence)
+        return workload, processors
+
+    def search(
+        self,
+        *,
+        progress: Callable[[int, CurvePoint], None] | None = None,
+        noted: Callable[[PolicySearch], None] | None = None,
+    ) -> TrainedModel:
+        """Search, judge and store.
+
+        Args:
+            progress, noted: see `policy_train`.
+
+        Raises:
+            DomainError, EngineError: a workload that is too short or that a pool cannot play.
+        """
+        workload, processors = self.played_on()
+        settings = SearchSettings(**self.settings)
+        return policy_train(
+            workload=workload,
+            processors=processors,
+            name=self.name or f"{workload.name.replace('.', '_')}-{settings.backfill}"[:60],
+            settings=settings,
+            seeds=self.seeds,
+            activate=self.activate,
+            progress=progress,
+            noted=noted,
+        )
+
+    @property
+    def seeds(self) -> list[int]:
+        """One a search."""
+        return list(range(self.seed, self.seed + self.searches))
+
+
+def check_preset(cluster: str) -> None:
+    """Refuse a cluster that is not a preset: over HTTP a file would be one of the server's.
+
+    Raises:
+        InvalidTraining: anything else.
+    """
+    if not PRESET.fullmatch(cluster):
+        raise InvalidTraining("cluster", f"There is no cluster preset {cluster!r}.")
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**62:
+        raise InvalidTraining("seed", f"--seed must be a whole number from 0 to 2**62 - 1, not {seed}.")
+
+
+def _named(name: str, check: Callable[[str], object], value: str) -> None:
+    try:
+        check(value)
+    except (DomainError, EngineError, InvalidCluster) as error:
+        raise InvalidTraining(name, str(error)) from None
