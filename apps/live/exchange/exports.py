@@ -20,7 +20,7 @@ from apps.results.errors import DomainError
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.models import Task, Workload
 from apps.training.models import TrainingData
-from scheduler_sim.engine.traces.swf import write_swf
+from scheduler_sim.engine.traces.swf_write import write_swf
 
 CHUNK_ROWS = 10_000
 FORMATS = ("csv", "parquet", "jsonl", "swf")

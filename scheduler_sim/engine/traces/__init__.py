@@ -19,7 +19,7 @@ from scheduler_sim.engine.traces.registry import (
     read_trace,
 )
 from scheduler_sim.engine.traces.source import open_source
-from scheduler_sim.engine.traces.swf import write_swf
+from scheduler_sim.engine.traces.swf_write import write_swf
 
 __all__ = [
     "COLUMNS",

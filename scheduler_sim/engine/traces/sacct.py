@@ -11,6 +11,7 @@ A column of a job is taken from the first of these that there is and that is kno
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -85,6 +86,8 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     """
     _refuse_other_outputs(source)
     table = read_lines(source, audit, options.header)
+    if "JobIDRaw" not in table:
+        table.require("JobID")
     jobs = _Jobs(table, options.columns or {})
     identifiers = table.texts("JobID" if "JobID" in table else "JobIDRaw")
     step = np.array(["." in job for job in identifiers], bool)
@@ -116,7 +119,7 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         group=jobs.labels("group"),
         queue=jobs.labels("queue"),
         recorded_start_time=seconds_since(origin, started),
-        recorded_end_time=seconds_since(origin, ended) - jobs.suspended(),
+        recorded_end_time=seconds_since(origin, ended) - jobs.suspended,
         external_id=identifiers,
     )
     if origin > LATEST_CLOCK * MICROSECONDS:
@@ -175,8 +178,9 @@ class _Jobs:
         found = self.first_known(
             "runtime", lambda column: self.table.numbers(column, needed=True, measures="runtime", scale=scale)
         )
-        return np.where(np.isnan(found), (ended - started) / MICROSECONDS - self.suspended(), found)
+        return np.where(np.isnan(found), (ended - started) / MICROSECONDS - self.suspended, found)
 
+    @cached_property
     def suspended(self) -> FloatArray:
         """Return the seconds between start and end in which a job was suspended."""
         if "Suspended" not in self.table:

@@ -1,4 +1,4 @@
-"""The Standard Workload Format of the Parallel Workloads Archive (Chapin et al., JSSPP 1999), both ways.
+"""Reading the Standard Workload Format of the Parallel Workloads Archive (Chapin et al., JSSPP 1999).
 
 Fields, from 1: 1 job number, 2 submit s, 3 wait s, 4 run s, 5 allocated processors, 7 used memory (KB a
 processor), 8 requested processors, 9 requested s, 10 requested memory (KB a processor), 11 status, 12 user,
@@ -7,7 +7,6 @@ processor), 8 requested processors, 9 requested s, 10 requested memory (KB a pro
 
 import re
 from collections.abc import Sequence
-from typing import TextIO
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +16,10 @@ from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import EXAMPLES, Audit, shorten
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
 from scheduler_sim.engine.traces.source import Source
+from scheduler_sim.engine.traces.swf_write import FIELDS, KB_PER_MB, shortest
 from scheduler_sim.engine.traces.table import UNKNOWN, is_number
-from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Labels, Workload
+from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Labels
 
-FIELDS = 18
 READ = (1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 15, 17)
 """The fields that are read, from 1."""
 
@@ -51,7 +50,6 @@ FEWEST_FIELDS = 5
 
 _BLOCK = 50_000
 _SMALL_BLOCK = 500
-_KB_PER_MB = 1024.0
 _BLANKS = bytes.maketrans(b"\t\r\x0b\x0c", b"    ")
 _HEADER = re.compile(r";\s*([A-Za-z][A-Za-z0-9_]*)\s*:(?:\s+(.*?))?\s*$")
 _MACHINE = re.compile(r";+\s*max[ _-]?(proc(?:essor)?s|nodes)\s*[:=]\s*(.*?)\s*$", re.IGNORECASE)
@@ -299,7 +297,7 @@ def _tasks(table: FloatArray, where: IntArray, audit: Audit, *, preceding_jobs: 
     asked, held = known[8], known[5]
     with np.errstate(invalid="ignore"):
         processors = np.where(asked > 0, asked, np.where(held > 0, held, np.nan))
-    memory = np.where(np.isnan(known[10]), known[7], known[10]) * processors / _KB_PER_MB
+    memory = np.where(np.isnan(known[10]), known[7], known[10]) * processors / KB_PER_MB
     parents: Sequence[Sequence[int]] | None = None
     if preceding_jobs:
         parents = [[int(number)] if 0 < number <= LARGEST_INTEGER else [] for number in columns[17].tolist()]
@@ -324,98 +322,11 @@ def _tasks(table: FloatArray, where: IntArray, audit: Audit, *, preceding_jobs: 
 def _labels(column: FloatArray) -> Labels:
     """Return numbers as labels; what is unknown is the empty text."""
     values, codes = np.unique(np.nan_to_num(column, nan=-1.0), return_inverse=True)
-    texts = ["" if value < 0 else _text(value) for value in values.tolist()]
+    texts = ["" if value < 0 else shortest(value) for value in values.tolist()]
     names = sorted(set(texts))
     place = {name: code for code, name in enumerate(names)}
     recoded = np.array([place[text] for text in texts], np.int64)
     return Labels(codes=recoded[codes], names=tuple(names))
-
-
-def _text(value: float) -> str:
-    return str(int(value)) if value.is_integer() else repr(value)
-
-
-def write_swf(workload: Workload, stream: TextIO, *, processors: int | None = None) -> dict[str, int]:
-    """Write a workload as SWF and return what the format could not hold, counted by kind.
-
-    Reading the result gives the same arrival, run time, estimate, processors, memory (as far as memory a
-    processor is a whole number of KB or exact as a double), recorded start and numeric user, group and
-    queue. What is lost: GPUs and their types (a task without cores is written with its GPUs as
-    processors), names of users, groups and queues that are not numbers (numbered from 1 in alphabetical
-    order, with a comment each), all parents but one, size, compute intensity, whether a task is hybrid,
-    deadlines, predictions and text identifiers.
-
-    Args:
-        workload: the tasks.
-        stream: where the text goes.
-        processors: the machine's size for the MaxProcs header; left out when None.
-    """
-    write = stream.write
-    write("; Version: 2.2\n")
-    write(f"; MaxJobs: {len(workload)}\n; MaxRecords: {len(workload)}\n")
-    if processors is not None:
-        write(f"; MaxProcs: {processors}\n")
-    people = []
-    for title, labels in (("User", workload.user), ("Group", workload.group), ("Queue", workload.queue)):
-        numbers, legend = _label_numbers(labels)
-        people.append(numbers)
-        for number, name in legend:
-            write(f"; {title}: {number} {name}\n")
-    held = np.where(workload.cpus > 0, workload.cpus, workload.gpus)
-    memory = np.where(workload.memory_mb > 0, workload.memory_mb * _KB_PER_MB / held, -1.0)
-    waits = workload.recorded_start_time - workload.arrival_time
-    counts = np.diff(workload.parents.offsets)
-    preceding = np.full(len(workload), -1, np.int64)
-    single = counts > 0
-    preceding[single] = workload.task_id[workload.parents.rows[workload.parents.offsets[1:][single] - 1]]
-    unknown = ["-1"] * len(workload)
-    columns = {
-        1: [str(number) for number in workload.task_id.tolist()],
-        2: _texts(workload.arrival_time),
-        3: _texts(np.where(np.isnan(waits) | (waits < 0), -1.0, waits)),
-        4: _texts(workload.runtime),
-        5: _texts(held),
-        8: _texts(held),
-        9: _texts(np.where(workload.estimate_known, workload.duration_estimate, -1.0)),
-        10: _texts(memory),
-        12: people[0],
-        13: people[1],
-        15: people[2],
-        17: [str(number) for number in preceding.tolist()],
-    }
-    rows = zip(*(columns.get(number, unknown) for number in range(1, FIELDS + 1)), strict=True)
-    stream.writelines(" ".join(row) + "\n" for row in rows)
-    lost = {
-        "gpus": int((workload.gpus > 0).sum()),
-        "gpu_type": int((workload.gpu_type.texts() != "").sum()),
-        "dependencies": int((counts - single).sum()),
-        "size": int((~np.isnan(workload.size) & (workload.size != workload.runtime)).sum()),
-        "hybrid": int(workload.hybrid.sum()),
-        "compute_intensity": int((workload.compute_intensity > 0).sum()),
-        "deadline_time": int(np.isfinite(workload.deadline_time).sum()),
-        "predicted_duration": int(np.isfinite(workload.predicted_duration).sum()),
-        "external_id": int((workload.external_id != "").sum()),
-    }
-    return {kind: count for kind, count in lost.items() if count}
-
-
-def _texts(column: FloatArray) -> list[str]:
-    """Return numbers in the shortest text that reads back to the same double."""
-    return [_text(value) for value in column.tolist()]
-
-
-def _label_numbers(labels: Labels) -> tuple[list[str], list[tuple[int, str]]]:
-    """Return a number a task, and the legend when the names are not numbers themselves."""
-    used = [labels.names[code] for code in np.unique(labels.codes).tolist()]
-    if all(not name or (name.isascii() and name.isdigit()) for name in used):
-        by_name = {name: name or "-1" for name in used}
-        legend = []
-    else:
-        named = [name for name in used if name]
-        legend = list(enumerate(named, 1))
-        by_name = {"": "-1"} | {name: str(number) for number, name in legend}
-    numbers = [by_name.get(name, "-1") for name in labels.names]
-    return [numbers[code] for code in labels.codes.tolist()], legend
 
 
 SWF = register(
