@@ -10,14 +10,28 @@ from scheduler_sim.engine.workload import FloatArray, IntArray
 
 
 @bare_kernel
-def next_instant(arrival: FloatArray, counts: IntArray, end_times: FloatArray) -> float:
+def instant_after(arrived: int, arrival: FloatArray, running: int, end_times: FloatArray) -> float:
     """Return the time of the next arrival or completion, infinity for none."""
     now = np.inf
-    if counts[ARRIVED] < len(arrival):
-        now = arrival[counts[ARRIVED]]
-    if counts[RUNNING] > 0:
+    if arrived < len(arrival):
+        now = arrival[arrived]
+    if running > 0:
         now = min(now, end_times[0])
     return now
+
+
+@bare_kernel
+def next_instant(arrival: FloatArray, counts: IntArray, end_times: FloatArray) -> float:
+    """Return the time of the next arrival or completion, infinity for none."""
+    return instant_after(counts[ARRIVED], arrival, counts[RUNNING], end_times)
+
+
+@bare_kernel
+def last_finished(finished: int, order: IntArray, finish: FloatArray) -> tuple[int, float]:
+    """Return the row that finished last and when; -1 and minus infinity for none."""
+    if finished == 0:
+        return -1, -np.inf
+    return order[finished - 1], finish[order[finished - 1]]
 
 
 @bare_kernel

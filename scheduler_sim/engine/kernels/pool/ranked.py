@@ -7,6 +7,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, EASY, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.kernels.pool.loop import instant_after, last_finished, pause
 from scheduler_sim.engine.kernels.pool.state import EXTRA, FREE, HEAD, UNSORTED, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
@@ -32,21 +33,12 @@ def advance_ranked(backfill: int, tasks: Tasks, run: Run, queue: SortedQueue, un
     length = len(arrival)
     easy = backfill == EASY
     reached = clock[0]
-    last_row = -1
-    last_time = -np.inf
-    if finished > 0:
-        last_row = order[finished - 1]
-        last_time = finish[last_row]
+    last_row, last_time = last_finished(finished, order, finish)
     events = 0
     while events < max_events:
-        now = np.inf
-        if arrived < length:
-            now = arrival[arrived]
-        if running > 0:
-            now = min(now, end_times[0])
+        now = instant_after(arrived, arrival, running, end_times)
         if now > until or now == np.inf:
-            if now < np.inf:
-                clock[1] = until
+            pause(now, until, clock)
             break
         reached = now
         while True:

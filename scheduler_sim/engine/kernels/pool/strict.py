@@ -9,6 +9,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.kernels.pool.loop import instant_after, last_finished, pause
 from scheduler_sim.engine.kernels.pool.state import FREE, UNSORTED, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push, number_pop, number_push
 from scheduler_sim.engine.workload import IntArray
@@ -35,21 +36,12 @@ def advance_strictly(
     length = len(arrival)
     ranked = len(rank_of) > 0
     reached = clock[0]
-    last_row = -1
-    last_time = -np.inf
-    if finished > 0:
-        last_row = order[finished - 1]
-        last_time = finish[last_row]
+    last_row, last_time = last_finished(finished, order, finish)
     events = 0
     while events < max_events:
-        now = np.inf
-        if arrived < length:
-            now = arrival[arrived]
-        if running > 0:
-            now = min(now, end_times[0])
+        now = instant_after(arrived, arrival, running, end_times)
         if now > until or now == np.inf:
-            if now < np.inf:
-                clock[1] = until
+            pause(now, until, clock)
             break
         reached = now
         while True:
