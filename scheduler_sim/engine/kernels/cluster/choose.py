@@ -28,8 +28,8 @@ from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 def room(view: View, node: int, on_gpu: bool) -> int:
     """Return what best_fit and worst_fit compare: whole GPUs' worth left, or whole cores for work without GPUs."""
     if on_gpu:
-        return view.devices[node] // MILLI
-    return min(view.cores[node] // MILLI, MOST_LEVELS - 1)
+        return int(view.devices[node] // MILLI)
+    return int(min(view.cores[node] // MILLI, MOST_LEVELS - 1))
 
 
 @inner_kernel

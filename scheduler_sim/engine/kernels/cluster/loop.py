@@ -118,7 +118,7 @@ def begin_instant(s: Sim, until_time: float, enough: bool) -> bool:
 @inner_kernel
 def events_since(s: Sim, before: int) -> int:
     """Return how many tasks have arrived or finished beyond `before`."""
-    return s.counts[FINISHED] + s.counts[ARRIVED] - before
+    return int(s.counts[FINISHED] + s.counts[ARRIVED] - before)
 
 
 @counting_kernel

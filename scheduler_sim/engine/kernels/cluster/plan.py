@@ -78,7 +78,7 @@ def available(s: Sim, kind: int, node: int, need: int) -> float:
     for i in range(s.list_size[kind, node]):
         total += s.list_amount[kind, node, i]
         if total >= need:
-            return s.list_time[kind, node, i]
+            return float(s.list_time[kind, node, i])
     return np.inf
 
 

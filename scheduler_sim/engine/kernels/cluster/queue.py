@@ -193,10 +193,10 @@ def score(s: Sim, row: int, now: float) -> float:
         fair = 1.0
         if total > 0.0:
             fair = math.exp2(-(s.user_charge[t.user] / total) * p[4])
-        return t.base - p[0] * min(wait / p[1], 1.0) - p[2] * fair
+        return float(t.base - p[0] * min(wait / p[1], 1.0) - p[2] * fair)
     if kind == DRF:
         return dominant_share(s, t.user)
-    return t.base - t.slope * wait
+    return float(t.base - t.slope * wait)
 
 
 @inner_kernel
@@ -236,4 +236,4 @@ def charge(s: Sim, row: int, now: float, amount: float) -> None:
 def fresh_stamp(s: Sim) -> int:
     """Return a number never given before."""
     s.counts[STAMP] += 1
-    return s.counts[STAMP]
+    return int(s.counts[STAMP])

@@ -84,7 +84,7 @@ def find_shadow(s: Sim, head: int, now: float) -> float:
                 give_part(s, s.plan, code // 4, code % 4)
             i += 1
         if could_start(s, s.plan, head, s.tasks[head].fixed):
-            return time
+            return float(time)
     return np.inf
 
 
@@ -126,7 +126,7 @@ def queue_in_order(s: Sim, now: float, listed: bool | None) -> int:
     """Write the queue to `walk` in the policy's order and return how many tasks may hold a reservation."""
     if listed is not None:
         sort_walk(s, now)
-        return min(s.counts[WALKED], s.settings[DEPTH])
+        return int(min(s.counts[WALKED], s.settings[DEPTH]))
     size = 0
     rank = tree_next(s, 0, NOTHING - 1, NOTHING - 1)
     while rank >= 0 and size < s.settings[DEPTH]:

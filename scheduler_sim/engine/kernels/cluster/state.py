@@ -332,4 +332,4 @@ def pieces_of(t: Any) -> int:
     """Return on how many nodes a task runs."""
     if t.full_nodes == 0:
         return 1
-    return t.full_nodes + (1 if t.last_cpu > 0 or t.last_gpu > 0 else 0)
+    return int(t.full_nodes + (1 if t.last_cpu > 0 or t.last_gpu > 0 else 0))
