@@ -223,13 +223,6 @@ def win_matrix(finish_times: Mapping[str, FloatArray]) -> IntArray:
     return np.array([[int(np.sum(one < other)) for other in columns] for one in columns], np.int64)
 
 
-def jain_index(values: FloatArray) -> float:
-    """Return (sum x)^2 / (n sum x^2): 1 when all n are equal, 1/n when one has all; NaN for none (Jain, 1984)."""
-    if not len(values):
-        return float("nan")
-    return float(np.sum(values) ** 2 / (len(values) * np.sum(values**2)))
-
-
 def regret(job_completion_time: float, of_oracle: float) -> float:
     """Return how much longer than under the oracle: completion time / the oracle's - 1; NaN for an oracle's zero."""
     return job_completion_time / of_oracle - 1.0 if of_oracle > 0 else float("nan")
@@ -272,7 +265,7 @@ def _distribution(name: str, values: FloatArray, window: IntArray, count: IntArr
 
 
 def _fairness(workload: Workload, slowdown: FloatArray, rows: IntArray, window: IntArray, windows: int) -> FloatArray:
-    """Return Jain's index over users' mean slowdown in each window."""
+    """Return Jain's index over users' mean slowdown in each window: (sum x)^2 / (n sum x^2) (Jain, 1984)."""
     result = np.full(windows, np.nan)
     if workload.user.names == ("",) or not len(rows):
         return result

@@ -139,10 +139,12 @@ def test_ties_share_the_win_and_unfinished_tasks_win_nothing() -> None:
     assert metrics.win_matrix(finish).tolist() == [[0, 1], [0, 0]]
 
 
-def test_jain_index_goes_from_one_over_n_to_one() -> None:
-    assert metrics.jain_index(np.ones(5)) == 1.0
-    assert metrics.jain_index(np.array([1.0, 0.0, 0.0, 0.0])) == 0.25
-    assert np.isnan(metrics.jain_index(np.zeros(0)))
+def test_fairness_goes_from_one_towards_one_over_n() -> None:
+    alike = played(arrival_time=[0.0] * 2, runtime=[20.0] * 2, user=["ann", "bob"])
+    assert total(alike)["fairness"] == 1.0
+    # The third of three waits a thousand run times, so that the index nears 1/3.
+    apart = played(arrival_time=[0.0] * 3, runtime=[20_000.0, 20_000.0, 20.0], user=["ann", "bob", "cy"])
+    assert total(apart)["fairness"] == pytest.approx(1 / 3, abs=2e-3)
 
 
 def test_fairness_needs_users() -> None:

@@ -59,7 +59,7 @@ def _name(columns: list[list[str]]) -> list[str] | None:
         None if end is None or start is None else (end - start) / MICROSECONDS
         for start, end in zip(ordered[-2], ordered[-1], strict=True)
     ]
-    durations = {at: found for at in rest if at not in moments and (found := _durations(columns[at])) is not None}
+    durations = {at: spent for at in rest if at not in moments and (spent := _durations(columns[at])) is not None}
     wholes = [at for at in rest if all(text.isdecimal() for text in columns[at])]
     elapsed = [at for at, found in durations.items() if _equal(found, spans)]
     raw = [at for at in wholes if _equal([float(text) for text in columns[at]], spans)]
