@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from scheduler_sim.engine.policies import READY_MADE, parse_policy
 from scheduler_sim.engine.policies.backfill import BACKFILLS
-from scheduler_sim.engine.policies.order import ORDERS
+from scheduler_sim.engine.policies.order import ORDERS, Order
 
 OFFERED_BACKFILLS = ("none", "easy", "conservative")
 
@@ -19,12 +19,16 @@ class PolicyChoice:
 
 @dataclass(frozen=True)
 class ChoiceRow:
-    """Policies of one order under each backfilling, or one ready-made policy, with what they do."""
+    """Policies of one order under each backfilling, or one ready-made policy, with what they do.
+
+    Attributes:
+        choices: None under a backfilling that the order does not take.
+    """
 
     name: str
     formula: str
     source: str
-    choices: list[PolicyChoice]
+    choices: list[PolicyChoice | None]
 
 
 def backfill_heads() -> list[tuple[str, str]]:
@@ -38,10 +42,16 @@ def order_rows(chosen: set[str]) -> list[ChoiceRow]:
     for order in ORDERS:
         if order.name == "recorded":  # Ready-made.
             continue
-        names = [parse_policy(f"{order.name}+{backfill}").name for backfill in OFFERED_BACKFILLS]
-        choices = [PolicyChoice(name, name in chosen) for name in names]
+        choices = [_choice(order, backfill, chosen) for backfill in OFFERED_BACKFILLS]
         rows.append(ChoiceRow(order.name, order.formula, order.source, choices))
     return rows
+
+
+def _choice(order: Order, backfill: str, chosen: set[str]) -> PolicyChoice | None:
+    if order.preempts and backfill != "none":
+        return None
+    name = parse_policy(f"{order.name}+{backfill}").name
+    return PolicyChoice(name, name in chosen)
 
 
 def ready_made_rows(chosen: set[str]) -> list[ChoiceRow]:

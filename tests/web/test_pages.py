@@ -16,6 +16,7 @@ from scheduler_sim.background.claims import identity
 from scheduler_sim.background.models import Job
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.metrics import Summary
+from scheduler_sim.engine.policies.order import ORDERS
 from tests.web.conftest import make_run
 
 pytestmark = pytest.mark.django_db
@@ -240,6 +241,13 @@ def test_the_form_of_a_new_run_starts_it(controller):
     assert (job := Job.objects.get()).subject_id == run.pk
     page = text_of(controller.get(f"/runs/{run.pk}/"))
     assert f"number {job.place} in the queue" in page
+
+
+def test_the_form_of_a_new_run_offers_every_order_with_the_backfillings_that_it_takes(controller):
+    page = text_of(controller.get("/runs/new/"))
+    for order in ORDERS:
+        assert f'name="policies" value="{order.name}"' in page
+        assert (f'value="{order.name}+easy"' in page) == (not order.preempts and order.name != "recorded")
 
 
 def test_the_form_of_a_new_run_keeps_what_was_typed_when_it_is_refused(controller):
