@@ -287,6 +287,7 @@ def test_text_beyond_the_last_field_is_ignored_whatever_it_holds() -> None:
         f"1 0 0 60 2 -1 -1 2 90 -1 1 {TAIL} {{1,1}} q_2h",
         "1\t0\t0\t60\t2",
         "  1 0.5 0 6e1 2 ",
+        "1 0 0 60 2 -1 -1 2 90 -1 1 ann staff",
         f"1 0 0 60 2 -1 -1 2 90 -1 1 {TAIL} a|b,c;d",
     ],
 )

@@ -284,3 +284,13 @@ def test_a_duration_that_contradicts_start_and_end_is_noticed() -> None:
         "1,u,v,1,4,1,COMPLETED,2020-04-01 00:00:00,2020-04-01 00:00:00,2020-04-01 01:00:00,60,0\n"
     )
     assert read(helios).audit.noticed["contradicting_duration"].examples == ["60 s, not 3600 s"]
+
+
+def test_a_parent_that_several_tasks_are_called_is_the_first_and_is_said() -> None:
+    trace = read("task_id,arrival_time,runtime,dependencies\nmap,5,1,\nmap,0,1,\nlast,9,1,map\n")
+    assert trace.workload.dependencies() == [[], [], [1]]
+    assert trace.audit.noticed["shared_parent"].places == [4]
+    assert trace.audit.noticed["shared_parent"].examples == ["'map'"]
+    numbered = read("task_id,arrival_time,runtime,dependencies\n7,5,1,\n7,0,1,\n8,9,1,7\n")
+    assert numbered.workload.dependencies() == [[], [], [7]]
+    assert numbered.audit.noticed["shared_parent"].places == [4]

@@ -5,6 +5,7 @@ What is dropped, repaired or merely noticed is decided here, once, and counted i
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
-from scheduler_sim.engine.traces.audit import EXAMPLES, Audit
+from scheduler_sim.engine.traces.audit import EXAMPLES, Audit, shorten
 from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Labels, Workload
 
 OPTIONAL = (
@@ -260,18 +261,23 @@ def _known_parents(raw: RawTasks, tasks: RawTasks, numbers: IntArray, audit: Aud
         return None
     number_of: dict[int | str, int] = {}
     own, order = numbers.tolist(), np.lexsort([tasks.where, tasks.runtime, tasks.arrival_time]).tolist()
+    shared: set[int | str] = set()
     for keys in _identifiers(tasks) or [own]:
         found: dict[int | str, int] = {}
         for row in order:
             found.setdefault(keys[row], own[row])
+        if len(found) < len(keys):
+            shared |= {key for key, count in Counter(keys).items() if count > 1} - set(number_of)
         number_of = found | number_of
     read: set[int | str] | None = None
-    resolved, lost = [], []
+    resolved, lost, doubtful = [], [], []
     for row, (place, parents) in enumerate(zip(tasks.where.tolist(), tasks.dependencies, strict=True)):
         kept = []
         for parent in parents:
             if parent in number_of:
                 kept.append(number_of[parent])
+                if parent in shared:
+                    doubtful.append((place, str(parent)))
                 continue
             if read is None:
                 read = {key for keys in _identifiers(raw) for key in keys}
@@ -281,6 +287,7 @@ def _known_parents(raw: RawTasks, tasks: RawTasks, numbers: IntArray, audit: Aud
                 raise InvalidWorkload(f"Task {own[row]} depends on task {parent}, which the workload does not hold.")
         resolved.append(kept)
     audit.repair("unknown_parent", lost)
+    audit.notice("shared_parent", [place for place, _ in doubtful], [shorten(parent) for _, parent in doubtful])
     return resolved
 
 

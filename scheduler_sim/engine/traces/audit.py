@@ -75,6 +75,7 @@ REASONS = {
     "extra_fields": "lines with more fields than the format has, ignored",
     "zoneless": "datetimes without a time zone, taken as UTC",
     "minutes_and_seconds": "durations of two parts, taken as minutes and seconds",
+    "shared_parent": "dependencies on what several tasks are called, of which the one that arrives first is meant",
     "own_unit": "values that name a unit of their own, converted to that of the column",
     "one_core": "tasks of a trace without a column for cores, taken as one core each",
     "partial_without_whole": "partial executions of jobs without a line for the whole, each taken as a task",

@@ -67,9 +67,9 @@ def _name(columns: list[list[str]]) -> list[str] | None:
     cores = [at for at in wholes if at not in raw]
     if len(elapsed) > 1 or len(raw) > 1 or not (elapsed or raw) or len(limits) > 1 or len(cores) != 1:
         return None
-    for found, name in ((elapsed, "Elapsed"), (raw, "ElapsedRaw"), (limits, "Timelimit"), (cores, "NCPUS")):
-        for at in found:
-            names[at] = name
+    for places, name in ((elapsed, "Elapsed"), (raw, "ElapsedRaw"), (limits, "Timelimit"), (cores, "NCPUS")):
+        for place in places:
+            names[place] = name
     return names
 
 

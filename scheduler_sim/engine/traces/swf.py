@@ -66,8 +66,8 @@ def recognises(head: list[str]) -> bool:
     first = head[0].lstrip()
     if first.startswith(";"):
         return True
-    fields = first.split()[:FIELDS]
-    return len(fields) >= FEWEST_FIELDS and all(map(is_number, fields))
+    fields = first.split()[:FEWEST_FIELDS]
+    return len(fields) == FEWEST_FIELDS and all(map(is_number, fields))
 
 
 def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
