@@ -3,13 +3,15 @@
 Pods of Alibaba's openb trace arrive one after the other in random order, and never end, until the GPUs they asked for
 reach a share of the cluster's 6,212 GPUs. A pod that fits nowhere is turned away. The GPU allocation ratio is the GPUs
 then held over the GPUs of the cluster. Where the trace asks for less than that share, its pods are drawn once more,
-in another random order. Run from the project's root:
+in another random order. The authors play the 1,213 nodes with GPUs, without the 310 others: `--gpu-nodes`. Run from
+the project's root:
 
-    python -m benchmarks.fgd_inflation openb_pod_list_default.csv
+    python -m benchmarks.fgd_inflation openb_pod_list_default.csv openb_pod_list_cpu250.csv
 """
 
 import argparse
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from scheduler_sim.engine import Cluster, Simulation, Workload, parse_policy
+from scheduler_sim.engine.fitting import fit_workload
 from scheduler_sim.engine.presets import load_cluster
 from scheduler_sim.engine.traces import read_trace
 
-PLACEMENTS = "random,worst_fit,first_fit,best_fit,fgd"
+PLACEMENTS = "random,worst_fit,first_fit,best_fit,weighted_fit,fgd"
 
 
 def inflate(pods: Workload, cluster: Cluster, share: float, seed: int) -> Workload:
@@ -42,9 +45,14 @@ def inflate(pods: Workload, cluster: Cluster, share: float, seed: int) -> Worklo
 
 
 def allocation_ratio(workload: Workload, cluster: Cluster, placement: str, seed: int) -> float:
-    """Return the GPUs that are held when all pods have arrived, over those of the cluster."""
+    """Return the GPUs that are held when all pods have arrived, over those of the cluster.
+
+    Pods that not even the empty cluster could start are turned away like the others.
+    """
+    last = float(workload.arrival_time[-1])
+    workload = fit_workload(workload, cluster, on_oversize="drop")[0]
     simulation = Simulation(workload, cluster, parse_policy(f"fcfs+list@{placement}"), seed=seed)
-    simulation.advance(until_time=float(workload.arrival_time[-1]))
+    simulation.advance(until_time=last)
     placed = ~np.isnan(simulation.outcome().start_time)
     return float(workload.gpus[placed].sum() / cluster.gpus)
 
@@ -52,27 +60,27 @@ def allocation_ratio(workload: Workload, cluster: Cluster, placement: str, seed:
 def main() -> None:
     """Play every placement over all seeds and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pods", type=Path, help="openb_pod_list_default.csv of cluster-trace-gpu-v2023")
+    parser.add_argument("pods", type=Path, nargs="+", help="openb_pod_list_*.csv of cluster-trace-gpu-v2023")
     parser.add_argument("--cluster", default="openb", help="a preset, or a node list of the trace")
+    parser.add_argument("--gpu-nodes", action="store_true", help="leave out the nodes without GPUs, as the authors do")
     parser.add_argument("--placements", default=PLACEMENTS, help="comma-separated, default %(default)s")
     parser.add_argument("--share", type=float, default=1.0, help="requested GPUs over the cluster's, default 1")
     parser.add_argument("--seeds", type=int, default=10)
     arguments = parser.parse_args()
-    pods = read_trace(arguments.pods, format="openb").workload
     cluster = load_cluster(arguments.cluster)
-    placements = arguments.placements.split(",")
-    ratios: dict[str, list[float]] = {placement: [] for placement in placements}
-    for seed in range(arguments.seeds):
-        workload = inflate(pods, cluster, arguments.share, seed)
-        for placement in placements:
-            ratios[placement].append(allocation_ratio(workload, cluster, placement, seed))
+    if arguments.gpu_nodes:
+        cluster = replace(cluster, groups=tuple(group for group in cluster.groups if group.gpus))
     table = Table(title=f"GPU allocation ratio (%), {arguments.share:.0%} of {cluster.gpus:,} GPUs requested")
-    for heading in ("placement", "median", "least", "most", "GPUs not allocated (median)"):
-        table.add_column(heading, justify="left" if heading == "placement" else "right")
-    for placement, values in ratios.items():
-        middle = statistics.median(values)
-        cells = [f"{100 * value:.2f}" for value in (middle, min(values), max(values))]
-        table.add_row(placement, *cells, f"{(1 - middle) * cluster.gpus:.0f}")
+    for heading in ("pods", "placement", "median", "least", "most", "GPUs not allocated (median)"):
+        table.add_column(heading, justify="left" if heading in ("pods", "placement") else "right")
+    for path in arguments.pods:
+        pods = read_trace(path, format="openb").workload
+        inflated = [inflate(pods, cluster, arguments.share, seed) for seed in range(arguments.seeds)]
+        for placement in arguments.placements.split(","):
+            values = [allocation_ratio(workload, cluster, placement, seed) for seed, workload in enumerate(inflated)]
+            middle = statistics.median(values)
+            cells = [f"{100 * value:.2f}" for value in (middle, min(values), max(values))]
+            table.add_row(path.stem, placement, *cells, f"{(1 - middle) * cluster.gpus:.0f}")
     Console().print(table)
 
 

@@ -9,7 +9,7 @@ from apps.metrics.models import Metric
 from scheduler_sim.display.appearance import appearance
 from scheduler_sim.display.charts import Axis, Chart, Series, TextTable
 from scheduler_sim.display.formatting import percent_change, quantity
-from scheduler_sim.engine.policies import PREEMPTIONS, READY_MADE, Order, Placement, Policy, Preemption
+from scheduler_sim.engine.policies import PREEMPTIONS, READY_MADE, Order, Parameter, Placement, Policy, Preemption
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
 from scheduler_sim.engine.policies.order import ORDERS
 from scheduler_sim.engine.policies.placement import PLACEMENTS
@@ -27,24 +27,26 @@ class Part:
     source: str
     clairvoyant: bool
     example: str
+    parameters: tuple[Parameter, ...] = ()
 
 
 def _order(one: Order) -> Part:
-    return Part("order", one.name, one.formula, one.source, one.clairvoyant, one.name)
+    return Part("order", one.name, one.formula, one.source, one.clairvoyant, one.name, one.parameters)
 
 
 def _backfill(one: Backfill) -> Part:
     example = f"fcfs+{one.name}" if one.name != "none" else "fcfs"
-    return Part("backfill", one.name, one.rule, one.source, False, example)
+    return Part("backfill", one.name, one.rule, one.source, False, example, one.parameters)
 
 
 def _placement(one: Placement) -> Part:
-    return Part("placement", one.name, one.rule, one.source, one.clairvoyant, f"fcfs@{one.name}")
+    example = f"fcfs@{one.name}"
+    return Part("placement", one.name, one.rule, one.source, one.clairvoyant, example, one.parameters)
 
 
 def _preemption(one: Preemption) -> Part:
     example = f"sjf~{one.name}" if one.name != "none" else "sjf"
-    return Part("preemption", one.name, one.rule, one.source, False, example)
+    return Part("preemption", one.name, one.rule, one.source, False, example, one.parameters)
 
 
 def parts() -> list[Part]:

@@ -50,6 +50,7 @@ _PLACEMENT_COLOURS = {
     "min_energy": 10,
     "min_cost": 11,
     "best_fit": 2,
+    "weighted_fit": 0,
     "worst_fit": 7,
     "fgd": 9,
 }

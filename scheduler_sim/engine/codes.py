@@ -11,7 +11,7 @@ STATIC, MULTIFACTOR, DRF, MIN_MIN, MAX_MIN, SUFFERAGE, LEARNED, REMAINING, REMAI
 queued task's score anew at each event; the others walk the queue as the policy of that name says.
 From `REMAINING` on they stop running tasks, and play on the event core."""
 
-FIRST_FIT, BEST_FIT, WORST_FIT, FGD, RANDOM_NODE = range(5)
+FIRST_FIT, BEST_FIT, WORST_FIT, FGD, RANDOM_NODE, WEIGHTED_FIT = range(6)
 """Placements: how the node is chosen among those that fit."""
 
 NOT_PLANNED, EARLIEST_FINISH, ORACLE, PREDICTED = range(4)

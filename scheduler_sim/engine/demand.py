@@ -15,9 +15,6 @@ KIB_PER_MB = 1024
 UNLIMITED = 2**62
 """The memory of a node that does not limit it, in KiB."""
 
-MOST_CLASSES = 64
-"""Fragmentation looks at this many task classes, the most frequent ones."""
-
 _LARGEST = 2**44
 """Demands beyond this are cut here: no cluster has as much, and products stay within 64 bits."""
 
@@ -231,26 +228,53 @@ def possible_fractions(fraction: FloatArray, workload: Workload, asked: Demands)
     return np.where(workload.hybrid, taken, workload.gpus > 0)
 
 
-def task_classes(cpu: IntArray, gpu: IntArray, nodes: IntArray, memory: IntArray) -> tuple[IntArray, IntArray]:
-    """Return the classes of tasks that ask for the same, most frequent first, and each task's class, shape (n,).
+def task_kinds(*asked: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Number the kinds of tasks that ask for the same in every column of `asked`, shape (n,) each.
 
-    Args:
-        cpu, gpu: thousandths that each task asks for, shape (n,).
-        nodes: a number for the set of nodes that admit it. memory: KiB.
-
-    A class is a row of count, thousandths of cores, whole GPUs, thousandths of a shared one and the number in `nodes`.
+    Returns:
+        The kind of each task, shape (n,), counted from 0 in ascending order of the columns; and of each kind its first
+        row and how many tasks are of it.
     """
-    code = np.zeros(len(cpu), np.int64)
-    for column in (cpu, gpu, nodes, memory):
+    code = np.zeros(len(asked[0]), np.int64)
+    for column in asked:
         # Small numbers in the order of the rows so far: far quicker to sort than the rows themselves.
         values, number = np.unique(column, return_inverse=True)
         code = np.unique(code * len(values) + number, return_inverse=True)[1]
-    _, rows, codes, counts = np.unique(code, return_index=True, return_inverse=True, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    place = np.empty(len(rows), np.int64)
-    place[order] = np.arange(len(rows))
-    kinds = [column[rows] for column in (cpu, gpu // MILLI, gpu % MILLI, nodes)]
-    return np.column_stack([counts, *kinds])[order].astype(np.int64), place[codes]
+    _, rows, kinds, counts = np.unique(code, return_index=True, return_inverse=True, return_counts=True)
+    return kinds, rows, counts
+
+
+@dataclass(frozen=True, eq=False)
+class GpuNeeds:
+    """What tasks need of GPUs, as fragmentation counts it: every kind of task, however rare.
+
+    Tasks with one need differ in their cores only, so that one look at a node's GPUs does for all of them; those
+    without GPUs are one need.
+
+    Attributes:
+        needs: shape (k, 5): whole GPUs, thousandths of a shared one, a number for the set of nodes that admit them,
+            and where their part of the next two begins and ends.
+        cores: thousandths of cores asked for, ascending in each part.
+        tasks: how many tasks of the need ask for at most that.
+    """
+
+    needs: IntArray
+    cores: IntArray
+    tasks: IntArray
+
+    @classmethod
+    def of(cls, cpu: IntArray, gpu: IntArray, nodes: IntArray) -> "GpuNeeds":
+        """Sort n tasks by what they ask for: thousandths of cores and GPUs, and the number of a set of nodes."""
+        _, rows, counts = task_kinds(gpu, nodes, cpu)
+        first = np.ones(len(rows), bool)
+        first[1:] = (gpu[rows[1:]] != gpu[rows[:-1]]) | (nodes[rows[1:]] != nodes[rows[:-1]])
+        begins = np.flatnonzero(first)
+        ends = np.append(begins[1:], len(rows))[: len(begins)]
+        up_to = np.cumsum(counts)
+        before = np.repeat(up_to[begins] - counts[begins], ends - begins)
+        kinds = rows[begins]
+        needs = np.column_stack([gpu[kinds] // MILLI, gpu[kinds] % MILLI, nodes[kinds], begins, ends])
+        return cls(needs.astype(np.int64), cpu[rows], up_to - before)
 
 
 def most_pieces(cluster: Cluster, asked: Demands) -> tuple[int, int]:

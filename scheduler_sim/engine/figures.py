@@ -6,7 +6,6 @@ The help page lists these, and each column head links to its entry.
 from dataclasses import dataclass
 from typing import Literal
 
-from scheduler_sim.engine.demand import MOST_CLASSES
 from scheduler_sim.engine.formulas import SHORTEST_RUN
 
 Quantity = Literal["seconds", "share", "count", "ratio", "per_second", "joules", "dollars"]
@@ -110,10 +109,10 @@ _define(
     "share",
     "lower",
     "Idle GPUs that a task of the workload is expected not to be able to use / GPUs: on a node, all that is idle for a "
-    "class of tasks that does not fit, else the rests of shared GPUs that are too small for it; the mean over the "
-    f"{MOST_CLASSES} most frequent classes, weighed by their tasks (Weng et al., 2023). Of a window, at its end; of "
-    "the whole run, the mean over the windows. No data on one node, without GPUs, and when a task spans nodes "
-    "or holds whole GPUs and a part: what it leaves free on each node is then not stored.",
+    "task that does not fit, else the rests of shared GPUs that are too small for it; the mean over all tasks of the "
+    "workload (Weng et al., 2023). Of a window, at its end; of the whole run, the mean over the windows. No data on "
+    "one node, without GPUs, and when a task spans nodes or holds whole GPUs and a part: what it leaves free on each "
+    "node is then not stored.",
 )
 _define("mean_queue_length", "Mean queue", "ratio", "lower", "Tasks that are ready and wait, averaged over time.")
 _define("max_queue_length", "Longest queue", "count", "lower", "The most tasks that were ready and waited at once.")

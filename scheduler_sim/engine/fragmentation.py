@@ -8,7 +8,7 @@ import numpy as np
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.contract import Options, Outcome
-from scheduler_sim.engine.demand import MOST_CLASSES, Demands, NodeGroups, demands, task_classes
+from scheduler_sim.engine.demand import Demands, GpuNeeds, NodeGroups, demands
 from scheduler_sim.engine.formulas import hybrid_sides, played_runtime
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
 
@@ -22,10 +22,10 @@ def gpu_fragmentation(
     """Return for each outcome the expected share of all GPUs that is fragmented at k instants, shape (k,), 0 to 1.
 
     The measure F of Weng et al. (USENIX ATC 2023), as a share of all GPUs (their fragmentation over total). On a node,
-    all that is idle of its GPUs is lost to a task class that does not fit there, and to one that fits, the rests of
-    shared GPUs that are too small for it. F is the mean over the 64 most frequent classes, weighed by their tasks, and
-    summed over nodes. As for `fgd`, a class fits by cores, GPUs and GPU type, whatever memory is free and whether the
-    node is away. A task that may be split is one of the class that asks for both its sides.
+    all that is idle of its GPUs is lost to a task that does not fit there, and to one that fits, the rests of shared
+    GPUs that are too small for it. F is the mean over all tasks of the workload, summed over nodes. As for `fgd`, a
+    task fits by cores, GPUs and GPU type, whatever memory is free and whether the node is away. A task that may be
+    split counts as one that asks for both its sides.
 
     Args:
         instants: ascending seconds on the workload's clock; what starts or ends at one has done so.
@@ -40,7 +40,7 @@ def gpu_fragmentation(
     groups, group = NodeGroups.of(cluster), cluster.group_of_nodes()
     allowed = np.concatenate([asked.allowed, np.ones((1, len(groups.gpus)), bool)])
     admitted = np.where(asked.gpu > 0, workload.gpu_type.codes, len(asked.allowed))
-    classes = task_classes(asked.cpu, asked.gpu, admitted, asked.memory)[0][:MOST_CLASSES]
+    needs = GpuNeeds.of(asked.cpu, asked.gpu, admitted)
     nodes = np.flatnonzero(groups.gpus[group] > 0)
     width = int(groups.gpus.max())
     step = max(MOST_NUMBERS // ((len(instants) + 1) * width), 1)
@@ -52,8 +52,8 @@ def gpu_fragmentation(
             cores, gpus, shared = held.on(part, width)
             rooms = np.where(shared > 0, MILLI - shared, 0)
             whole = groups.gpus[group[part]] - gpus - (shared > 0).sum(axis=2)
-            lost += _lost(groups.cpu[group[part]] - cores, whole, rooms, classes, allowed[:, group[part]])
-        expected[name] = lost / (classes[:, 0].sum() * cluster.gpus * MILLI)
+            lost += _lost(groups.cpu[group[part]] - cores, whole, rooms, needs, allowed[:, group[part]])
+        expected[name] = lost / (len(workload) * cluster.gpus * MILLI)
     return expected
 
 
@@ -151,19 +151,19 @@ def _ends(
     return cores, gpus
 
 
-def _lost(cores: IntArray, whole: IntArray, rooms: IntArray, classes: IntArray, allowed: BoolArray) -> IntArray:
-    """Return the sum over classes and nodes of tasks x thousandths of GPUs that are lost to them, shape (k,).
+def _lost(cores: IntArray, whole: IntArray, rooms: IntArray, needs: GpuNeeds, allowed: BoolArray) -> IntArray:
+    """Return the sum over tasks and nodes of thousandths of GPUs that are lost to them, shape (k,).
 
     Args:
         cores, whole: thousandths of cores and whole GPUs that are free, shape (k, nodes).
         rooms: thousandths left on shared GPUs, 0 where none is shared, shape (k, nodes, devices).
-        classes: as `task_classes` gives them. allowed: shape (sets of nodes, nodes).
+        allowed: shape (sets of nodes, nodes).
     """
     in_rooms = rooms.sum(axis=2)
     idle = whole * MILLI + in_rooms
     offers: dict[tuple[int, int], tuple[Any, Any]] = {}
     lost = np.zeros(len(cores), np.int64)
-    for count, cpu, need, share, admitted in classes.tolist():
+    for need, share, admitted, first, end in needs.needs.tolist():
         wanted = (need, 0 if need else share)
         if wanted not in offers:
             usable = rooms >= max(share, 1)
@@ -173,6 +173,7 @@ def _lost(cores: IntArray, whole: IntArray, rooms: IntArray, classes: IntArray, 
                 else ((whole > 0) | usable.any(axis=2), in_rooms - np.where(usable, rooms, 0).sum(axis=2))
             )
         enough, too_small = offers[wanted]
-        fits = enough & (cores >= cpu) & allowed[admitted]
-        lost += count * np.where(fits, too_small, idle).sum(axis=1)
+        up_to = np.concatenate(([0], needs.tasks[first:end]))
+        fitting = up_to[np.searchsorted(needs.cores[first:end], cores, side="right")] * (enough & allowed[admitted])
+        lost += (fitting * too_small + (up_to[-1] - fitting) * idle).sum(axis=1)
     return lost

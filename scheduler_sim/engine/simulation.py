@@ -9,7 +9,7 @@ import numpy as np
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.contract import ENDINGS, Attempts, History, Kernel, Options, Outcome
 from scheduler_sim.engine.kernels import make_kernel
-from scheduler_sim.engine.policies import ChoiceContext, Choices, Policy, ScoreContext, Scores
+from scheduler_sim.engine.policies import ORDERS, ChoiceContext, Choices, Order, Policy, ScoreContext, Scores
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 
@@ -48,13 +48,18 @@ class Simulation:
         )
 
     def scores(self) -> Scores:
-        """Return the order's scores of this workload."""
-        return self.policy.order.scores(
+        """Return the order's scores of this workload, and those of the order of backfilling where it is another."""
+        backfilled = self.policy.backfill.order
+        scores = self._scores_by(self.policy.order)
+        return scores if backfilled is None else replace(scores, backfill=self._scores_by(ORDERS[backfilled]))
+
+    def _scores_by(self, order: Order) -> Scores:
+        return order.scores(
             ScoreContext(
                 workload=self.workload,
                 estimate=self.workload.duration_estimate,
                 processors=np.where(self.workload.gpus > 0, self.workload.gpus, self.workload.cpus),
-                generator=self.generator(f"order {self.policy.order.name}"),
+                generator=self.generator(f"order {order.name}"),
                 cluster=self.cluster,
                 split_model=self.options.split_model,
             )

@@ -29,7 +29,9 @@ def pool_orders():
 
 BACKFILL_NAMES = BACKFILLS.names()
 
-DURATIONS = st.sampled_from([0.0, 0.1, 1 / 3, 1.0, 1.0, 2.0, 2.7, 10.0])
+PREDICTING = ("easy(predict=last_two)", "easy(order=sjf,predict=last_two)")
+
+DURATIONS = st.sampled_from([0.0, 0.1, 1 / 3, 1.0, 1.0, 2.0, 2.7, 10.0, 61.0])
 ARRIVALS = st.sampled_from([0.0, 0.0, 0.1, 0.2, 1 / 3, 1.0, 2.0, 3.0, 1e6 + 1 / 7])
 
 
@@ -45,6 +47,7 @@ def cases(draw):
         columns["runtime"].append(runtime)
         columns["duration_estimate"].append(draw(st.one_of(st.just(runtime), DURATIONS)))
         columns["cpus"].append(draw(st.one_of(st.just(1), st.just(processors), st.integers(1, processors))))
+    columns["user"] = draw(st.lists(st.sampled_from(["", "a", "a", "b"]), min_size=length, max_size=length))
     identifiers = draw(st.permutations(range(1, length + 1)))
     options = Options(
         kill_at_estimate=draw(st.booleans()), conservative_depth=draw(st.sampled_from([None, None, 1, 2, 3]))
@@ -63,6 +66,7 @@ class ScoredSimulation(Simulation):
 
 
 def with_scores(workload, cluster, backfill, options, scores):
+    """Return a simulation of scores of one's own; where they have others for backfilling, these are played too."""
     simulation = ScoredSimulation.__new__(ScoredSimulation)
     simulation.given = scores
     simulation.__init__(workload, cluster, parse_policy(f"fcfs+{backfill}"), options=options)

@@ -12,13 +12,16 @@ class Backfilling:
     def act_unplanned(self, now):
         self.plans = {}
         head = shadow = None
-        for row in self.in_order(now):
+        waiting = iter(self.in_order(now))
+        while (row := next(waiting, None)) is not None:
             pieces = self.find(row, self.fixed[row], self.nodes)
             if pieces is None:
                 if self.backfill == "none":
                     return
                 if self.backfill == "easy" and head is None:
                     head, (shadow, self.later) = row, self.find_shadow(row, now)
+                    if self.scores.backfill is not None:
+                        waiting = iter(self.backfilling_order(head, now))
                 continue
             if head is not None and shadow < inf:
                 trial = copy.deepcopy(self.later)

@@ -1,8 +1,9 @@
 """Which nodes and devices a start of the slow simulator takes: every node is looked at."""
 
 import copy
+from fractions import Fraction
 
-from scheduler_sim.engine.codes import BEST_FIT, FGD, FIRST_FIT, RANDOM_NODE, WORST_FIT
+from scheduler_sim.engine.codes import BEST_FIT, FGD, FIRST_FIT, RANDOM_NODE, WEIGHTED_FIT, WORST_FIT
 
 
 class Choice:
@@ -47,6 +48,13 @@ class Choice:
             return fit[0]
         if self.rule == BEST_FIT:
             return min(fit, key=lambda n: (room(n), n.number))
+        if self.rule == WEIGHTED_FIT:
+            most_cpu, most_gpus = (
+                max(g.cores for g in self.sim.cluster.groups),
+                max(g.gpus for g in self.sim.cluster.groups),
+            )
+            left = {n: Fraction(n.cpu, most_cpu or 1) + Fraction(sum(n.devices), most_gpus or 1) for n in fit}
+            return min(fit, key=lambda n: (left[n], n.number))
         if self.rule == WORST_FIT:
             return min(fit, key=lambda n: (-room(n), n.number))
         if self.rule == RANDOM_NODE:

@@ -31,6 +31,16 @@ class Orders:
             return sorted(self.queue, key=lambda row: (self.pick_score(row, now), row))
         return sorted(self.queue, key=lambda row: (self.score(row, now), row))
 
+    def backfilling_order(self, head, now):
+        """Return what waits behind `head` by the scores of the order of backfilling."""
+        other = self.scores.backfill
+
+        def score(row):
+            slope = 0.0 if other.slope is None else other.slope[row]
+            return other.base[row] - slope * (now - self.ready[row])
+
+        return sorted((row for row in self.queue if row != head), key=lambda row: (score(row), row))
+
     def learned_scores(self, now):
         """Return the sum of A[i, j] * x[i] * z[j], or of the net's units, as `policies/scoring.py` defines them."""
         cluster, parameters = self.sim.cluster, self.scores.parameters.tolist()

@@ -9,6 +9,9 @@ from math import inf
 
 from scheduler_sim.engine import Simulation
 
+STEPS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 3000, 6000)
+"""Minutes that are added to a prediction which is outrun."""
+
 
 @dataclass
 class ReferencePool:
@@ -23,6 +26,13 @@ class ReferencePool:
     slope: list[float]
     backfill: str
     depth: int | None = None
+    user: list[str] = field(default_factory=list)
+    backfill_base: list[float] | None = None
+    backfill_slope: list[float] | None = None
+    predicts: bool = False
+    by_prediction: bool = False
+    predicted: dict[int, float] = field(default_factory=dict)
+    finished_runs: dict[str, list[float]] = field(default_factory=dict)
     start: dict[int, float] = field(default_factory=dict)
     finish: dict[int, float] = field(default_factory=dict)
     queue: list[int] = field(default_factory=list)
@@ -45,9 +55,14 @@ class ReferencePool:
                 return
             now = min(instants)
             while True:
+                ended = sorted((self.finish[row], row) for row in self.running if self.finish[row] <= now)
                 self.running = [row for row in self.running if self.finish[row] > now]
+                for _, row in ended if self.predicts else ():
+                    self.finished_runs.setdefault(self.user[row], []).append(self.duration[row])
                 while arriving and self.arrival[arriving[0]] <= now:
                     self.queue.append(arriving.pop(0))
+                    if self.predicts:
+                        self.predict(self.queue[-1])
                 self.longest_queue = max(self.longest_queue, len(self.queue))
                 getattr(self, f"act_{self.backfill}")(now)
                 if all(self.finish[row] > now for row in self.running):
@@ -74,8 +89,22 @@ class ReferencePool:
         self.running.append(row)
 
     def expected_end(self, row, now):
-        """A task that runs past its estimate is expected to end now."""
-        return max(self.start[row] + self.expected[row], now)
+        """A task that runs past its estimate is expected to end now; a prediction is put off before that."""
+        limit = self.start[row] + self.expected[row]
+        if not self.predicts:
+            return max(limit, now)
+        ends = [self.start[row] + (self.predicted[row] + 60.0 * minutes) for minutes in (0, *STEPS)]
+        return max(min([limit, *(end for end in ends if end > now)]), now)
+
+    def told(self, row):
+        """Return how long a task is expected to run."""
+        return self.predicted[row] if self.predicts else self.expected[row]
+
+    def predict(self, row):
+        """Note the mean of the user's last two finished runs, not above the estimate."""
+        runs = self.finished_runs.get(self.user[row], [])
+        known = bool(self.user[row]) and len(runs) >= 2
+        self.predicted[row] = min(self.expected[row], sum(runs[-2:]) / 2) if known else self.expected[row]
 
     def act_none(self, now):
         for row in self.in_order(now):
@@ -100,10 +129,15 @@ class ReferencePool:
             if self.free() + released >= self.cpus[head]:
                 break
         extra = self.free() + released - self.cpus[head]
+        if self.by_prediction:
+            waiting.sort(key=lambda row: (self.predicted[row], row))
+        elif self.backfill_base is not None:
+            base, slope = self.backfill_base, self.backfill_slope
+            waiting.sort(key=lambda row: (base[row] - slope[row] * (now - self.arrival[row]), row))
         for row in waiting:
             if not self.fits(row):
                 continue
-            if now + self.expected[row] <= shadow:
+            if now + self.told(row) <= shadow:
                 self.begin(row, now)
             elif self.cpus[row] <= extra:
                 extra -= self.cpus[row]
@@ -156,6 +190,7 @@ def reference_for(simulation: Simulation) -> ReferencePool:
     workload, options = simulation.workload, simulation.options
     (group,) = simulation.cluster.groups
     scores = simulation.scores()
+    other, flat = scores.backfill, [0.0] * len(workload)
     expected = (workload.duration_estimate / group.cpu_speed).tolist()
     duration = (workload.runtime / group.cpu_speed).tolist()
     if options.kill_at_estimate:
@@ -167,7 +202,12 @@ def reference_for(simulation: Simulation) -> ReferencePool:
         expected=expected,
         cpus=[int(cpus) for cpus in workload.cpus],
         base=scores.base.tolist(),
-        slope=[0.0] * len(workload) if scores.slope is None else scores.slope.tolist(),
+        slope=flat if scores.slope is None else scores.slope.tolist(),
         backfill=simulation.policy.backfill.name,
         depth=options.conservative_depth,
+        user=workload.user.texts(),
+        backfill_base=None if other is None else other.base.tolist(),
+        backfill_slope=None if other is None else flat if other.slope is None else other.slope.tolist(),
+        predicts=simulation.policy.backfill.predicts,
+        by_prediction=simulation.policy.backfill.predicts and other is not None,
     )

@@ -158,3 +158,41 @@ def test_nodes_taken_part_by_part_add_up_to_the_same(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(fragmentation, "MOST_NUMBERS", 200)
     assert (fragmented(played, np.linspace(0, 60, 20)) == at_once).all()
     assert at_once.max() > 0
+
+
+@pytest.mark.parametrize("kinds_without_gpus", [63, 64, 200])
+def test_fgd_keeps_room_for_a_rare_gpu_task_among_any_number_of_other_kinds(kinds_without_gpus: int) -> None:
+    """The first task must leave the only node with a GPU to the second, however many others ask for no GPU."""
+    cluster = engine.Cluster("two", (NodeGroup("gpu", 1, 8, gpus=1), NodeGroup("cores", 1, 64)))
+    others = np.repeat(np.arange(1, kinds_without_gpus + 1), 2)
+    played = simulation(
+        "fcfs+list@fgd",
+        cluster,
+        arrival_time=[0, 1, *(2003 + np.arange(len(others)))],
+        runtime=[1000, 10, *np.ones(len(others))],
+        cpus=[4, 8, *np.full(len(others), 4)],
+        gpus=[0, 1, *np.zeros(len(others))],
+        memory_mb=[1, 1, *others],
+    )
+    played.advance()
+    assert played.outcome().node[:2].tolist() == [1, 0]
+    assert played.outcome().start_time[:2].tolist() == [0, 1]
+
+
+def test_gains_that_are_not_kept_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With room for one kept kind a run is the run with room for all."""
+    generator = np.random.default_rng(5)
+    cluster = engine.Cluster("many", (NodeGroup("a", 6, 8, gpus=2), NodeGroup("b", 4, 16, gpus=4)))
+    columns = {
+        "arrival_time": np.sort(generator.random(300) * 50),
+        "runtime": generator.exponential(9, 300),
+        "cpus": generator.integers(1, 9, 300),
+        "gpus": generator.choice([0, 0.25, 0.6, 1, 2], 300),
+    }
+    kept = simulation("fcfs+list@fgd", cluster, **columns)
+    monkeypatch.setattr("scheduler_sim.engine.kernels.cluster.layout.MOST_KEPT", cluster.nodes)
+    forgotten = simulation("fcfs+list@fgd", cluster, **columns)
+    assert len(forgotten.kernel._sim.fgd_gain) == 1 < len(kept.kernel._sim.fgd_gain)
+    for played in (kept, forgotten):
+        played.advance()
+    assert forgotten.outcome().node.tolist() == kept.outcome().node.tolist()

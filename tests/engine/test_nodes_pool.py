@@ -8,7 +8,7 @@ from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Worklo
 from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
 
-BACKFILLS = ("none", "list", "easy", "conservative")
+BACKFILLS = ("none", "list", "easy", "conservative", "easy(order=sjf)", "easy(order=wfp3)")
 
 
 def assert_same_schedule(workload, cluster, policy, options):

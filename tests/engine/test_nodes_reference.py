@@ -28,6 +28,9 @@ REFUSED = ("linear+conservative", "mlp+conservative", "fcfs+conservative@rl_agen
 MIXED = ("sjf+conservative@best_fit", "wfp3+conservative@worst_fit", "heft+list@eft", "wfp3+easy@eft")
 MIXED += ("min_min+list@eft", "max_min+easy@hybrid_ml", "sufferage+list@oracle", "sjf+none@rl_agent", "mlp+list@fgd")
 
+MIXED += ("fcfs+easy(order=sjf)", "wfp3+easy(order=saf)@best_fit", "drf+easy(order=wfp3)", "sjf+easy(order=ljf)@random")
+MIXED += ("fcfs+easy(order=unicep)@weighted_fit", "heft+easy(order=sjf)@worst_fit", "fcfs+easy(order=heft)@rl_agent")
+
 SLOW_TO_COMPILE = ("drf+easy", "max_min+easy", "min_min+easy", "sufferage+easy", "fcfs+easy@fgd", "fcfs+easy@rl_agent")
 SLOW_TO_COMPILE += ("mlp+list@fgd",)
 

@@ -3,7 +3,16 @@
 import pytest
 from pool_cases import lognormal_workload, pool
 
-from scheduler_sim.engine import InvalidPolicy, Options, Simulation, parse_policies, parse_policy
+from scheduler_sim.engine import (
+    Cluster,
+    InvalidPolicy,
+    NodeGroup,
+    Options,
+    Simulation,
+    Workload,
+    parse_policies,
+    parse_policy,
+)
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, READY_MADE, split_outside
 from scheduler_sim.engine.policies.backfill import Backfill
 from scheduler_sim.engine.policies.parameter import ascending, choice, number, whole
@@ -117,3 +126,30 @@ def test_the_depth_of_a_policy_goes_before_that_of_the_run():
         starts.append(simulation.outcome().start_time.tolist())
     assert starts[0] == starts[1]
     assert starts[0] != starts[2]
+
+
+def simulate(policy, cluster=None, **columns):
+    workload = Workload.from_columns(arrival_time=[0, 1, 2], runtime=[5, 5, 5], **columns)
+    return Simulation(workload, cluster or pool(4), parse_policy(policy))
+
+
+@pytest.mark.parametrize(
+    ("policy", "sentence"),
+    [
+        ("fcfs+easy(order=drf)", "not backfilled by drf"),
+        ("fcfs+easy(order=recorded)", "not backfilled by recorded"),
+        ("fcfs+easy(order=sjf)@eft", "eft walks the queue in one order"),
+        ("mlp+easy(order=sjf)", "Learned orders are for easy without parameters"),
+        ("fcfs+easy(order=ljf,predict=last_two)", "not of ljf"),
+        ("fcfs+easy(order=quickest)", "no order called 'quickest'"),
+        ("fcfs+easy(predict=mean)", "no predict called 'mean'"),
+    ],
+)
+def test_an_order_of_backfilling_that_cannot_be_played_is_refused(policy, sentence):
+    with pytest.raises(InvalidPolicy, match=sentence):
+        simulate(policy, recorded_start_time=[0, 1, 2])
+
+
+def test_run_times_are_predicted_on_a_pool_only():
+    with pytest.raises(InvalidPolicy, match="on a single pool of processors"):
+        simulate("fcfs+easy(predict=last_two)", Cluster("two", (NodeGroup("n", count=2, cores=4),)))

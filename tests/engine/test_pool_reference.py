@@ -1,5 +1,7 @@
 """The kernel's schedule equals the reference's, start by start, for every order and backfill of the registries."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from plain_pool import play_plainly
 from pool_cases import (
     BACKFILL_NAMES,
+    PREDICTING,
     assert_equals_reference,
     cases,
     lognormal_workload,
@@ -17,6 +20,7 @@ from pool_cases import (
 
 from scheduler_sim.engine import Options, Simulation, parse_policy
 from scheduler_sim.engine.policies import Scores
+from scheduler_sim.engine.workload import Labels
 
 thorough = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
@@ -38,6 +42,42 @@ def test_kernel_equals_reference_where_scores_have_a_base_and_a_slope(backfill, 
     column = st.lists(st.sampled_from([0.0, 0.1, 1 / 3, 1.0, 2.0]), min_size=len(workload), max_size=len(workload))
     scores = Scores(base=np.array(data.draw(column)), slope=np.array(data.draw(column)))
     assert_equals_reference(with_scores(workload, cluster, backfill, options, scores))
+
+
+@pytest.mark.parametrize("backfilled", pool_orders())
+@settings(thorough, max_examples=25)
+@given(case=cases(), order=st.sampled_from(pool_orders()))
+def test_kernel_equals_reference_where_backfilling_has_an_order_of_its_own(backfilled, case, order):
+    workload, cluster, options = case
+    policy = parse_policy(f"{order}+easy(order={backfilled})")
+    assert_equals_reference(Simulation(workload, cluster, policy, options=options))
+
+
+@settings(thorough, max_examples=200)
+@given(case=cases(), data=st.data())
+def test_kernel_equals_reference_where_both_orders_have_a_base_and_a_slope(case, data):
+    workload, cluster, options = case
+    column = st.lists(st.sampled_from([0.0, 0.1, 1 / 3, 1.0, 2.0]), min_size=len(workload), max_size=len(workload))
+    base, slope, other_base, other_slope = (np.array(data.draw(column)) for _ in range(4))
+    scores = Scores(base=base, slope=slope, backfill=Scores(base=other_base, slope=other_slope))
+    assert_equals_reference(with_scores(workload, cluster, "easy", options, scores))
+
+
+@pytest.mark.parametrize("backfill", PREDICTING)
+@settings(thorough, max_examples=200)
+@given(case=cases(), order=st.sampled_from(pool_orders()))
+def test_kernel_equals_reference_where_run_times_are_predicted(backfill, case, order):
+    workload, cluster, options = case
+    assert_equals_reference(Simulation(workload, cluster, parse_policy(f"{order}+{backfill}"), options=options))
+
+
+@pytest.mark.parametrize("backfill", ["easy(order=sjf)", "easy(order=unicep)", *PREDICTING])
+@pytest.mark.parametrize("order", ["fcfs", "wfp3"])
+def test_kernel_equals_reference_on_many_jobs_of_few_users(order, backfill):
+    workload = lognormal_workload(800, 64, 1.1, seed=4, estimate_factor=30.0)
+    users = [str(number) for number in np.random.default_rng(2).integers(0, 9, len(workload))]
+    workload = replace(workload, user=Labels.from_texts(users))
+    assert_equals_reference(Simulation(workload, pool(64), parse_policy(f"{order}+{backfill}")))
 
 
 @pytest.mark.parametrize("load", [0.8, 1.3])

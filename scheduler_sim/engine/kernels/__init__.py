@@ -1,7 +1,7 @@
 """Compiled event loops: of one pool, one node and many nodes where each task runs once, and the core where it stops."""
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.codes import LEARNED, STATIC
+from scheduler_sim.engine.codes import LEARNED, NOT_PLANNED, STATIC
 from scheduler_sim.engine.contract import Kernel, Options
 from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.errors import InvalidPolicy
@@ -28,7 +28,9 @@ def make_kernel(
         return CoreKernel.on_pool(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options)
     if scores.kind == LEARNED and policy.backfill.name == "conservative":
         raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")
-    if plays_on_pool(workload, cluster, scores):
+    on_pool = plays_on_pool(workload, cluster, scores)
+    _refuse_backfilling(policy, scores, on_pool=on_pool)
+    if on_pool:
         from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
 
         return PoolKernel(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options)
@@ -43,6 +45,34 @@ def make_kernel(
     return ClusterKernel(
         workload=workload, cluster=cluster, policy=policy, scores=scores, choices=choices, options=options
     )
+
+
+def _refuse_backfilling(policy: Policy, scores: Scores, *, on_pool: bool) -> None:
+    """Refuse parameters of EASY that cannot be played.
+
+    Raises:
+        InvalidPolicy: an order of backfilling that changes with what runs or waits, or beside an order or a placement
+            that chooses in another way; predictions beside one, off the pool, or in an order that they do not settle.
+    """
+    backfill, other = policy.backfill, scores.backfill
+    if other is None and not backfill.predicts:
+        return
+    if scores.kind == LEARNED:
+        raise InvalidPolicy(f"Learned orders are for easy without parameters, not for {backfill.text}.")
+    if policy.placement.planned != NOT_PLANNED:
+        raise InvalidPolicy(f"{policy.placement.name} walks the queue in one order: easy without parameters.")
+    if other is not None and (other.kind != STATIC or other.not_before is not None):
+        raise InvalidPolicy(
+            f"Tasks are not backfilled by {backfill.order}, whose scores change with what runs or waits."
+        )
+    if backfill.predicts and backfill.order not in (None, "sjf"):
+        raise InvalidPolicy(
+            f"Predictions settle the order of sjf, not of {backfill.order}: easy(order=sjf,predict=...)."
+        )
+    if backfill.predicts and not on_pool:
+        raise InvalidPolicy(
+            "Run times are predicted (predict=...) on a single pool of processors for rigid tasks only."
+        )
 
 
 def plays_on_pool(workload: Workload, cluster: Cluster, scores: Scores) -> bool:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY, LIST, NONE
-from scheduler_sim.engine.policies.parameter import Adjustable, Parameter, Value, whole
+from scheduler_sim.engine.policies.order import ORDERS
+from scheduler_sim.engine.policies.parameter import Adjustable, Parameter, Value, choice, whole
 from scheduler_sim.engine.policies.registry import Registry
 
 
@@ -26,6 +27,17 @@ class Backfill(Adjustable):
     parameters: tuple[Parameter, ...] = field(default=(), kw_only=True)
     values: tuple[tuple[str, Value], ...] = field(default=(), kw_only=True)
 
+    @property
+    def order(self) -> str | None:
+        """The name of the order in which what may pass the head is tried, None for the queue's own."""
+        name: str | None = self.value("order") if self.having("order") else None
+        return name
+
+    @property
+    def predicts(self) -> bool:
+        """Tell whether it reserves and backfills by predictions that are made while the run goes on."""
+        return self.having("predict") and self.value("predict") is not None
+
 
 BACKFILLS: Registry[Backfill] = Registry("backfill")
 
@@ -33,7 +45,26 @@ BACKFILLS.register(Backfill("none", NONE, "The first task that does not fit bloc
 BACKFILLS.register(Backfill("list", LIST, "A task that does not fit is skipped.", "Graham, Bell Syst. Tech. J. 1966"))
 BACKFILLS.register(
     Backfill(
-        "easy", EASY, "A task may pass the head only if it cannot delay the head's reservation.", "Lifka, JSSPP 1995"
+        "easy",
+        EASY,
+        "A task may pass the head only if it cannot delay the head's reservation.",
+        "Lifka, JSSPP 1995; order and predict: Tsafrir, Etsion & Feitelson, IEEE TPDS 2007",
+        parameters=(
+            choice(
+                "order",
+                ORDERS.names,
+                default=None,
+                rule="The order in which what may pass the head is tried, by default the queue's; sjf: EASY-SJBF.",
+            ),
+            choice(
+                "predict",
+                lambda: ["last_two"],
+                default=None,
+                rule="Reserve and backfill by the mean of the user's last two finished runs instead of the estimate, "
+                "which it does not exceed; what runs longer is given 1, 5, 15, 30 minutes, 1, 2, 5, 10, 20, 50, "
+                "100 hours more. With order=sjf it is EASY++. On a single pool of processors.",
+            ),
+        ),
     )
 )
 BACKFILLS.register(

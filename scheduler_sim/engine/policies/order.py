@@ -26,6 +26,7 @@ class Scores:
         parameters: what the kind needs beside `base`: weights, a half-life.
         features: shape (n, 2), see `scoring.task_features`, for `LEARNED`.
         not_before: shape (n,), instants before which a task is not offered to the policy; None for none.
+        backfill: the scores by which what may pass a blocked head is tried; None for these.
     """
 
     base: FloatArray
@@ -34,6 +35,7 @@ class Scores:
     parameters: FloatArray | None = None
     features: FloatArray | None = None
     not_before: FloatArray | None = None
+    backfill: "Scores | None" = None
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,9 @@ class Policy:
     @property
     def clairvoyant(self) -> bool:
         """True when any part of it sees the true runtime."""
-        return self.order.clairvoyant or self.placement.clairvoyant
+        backfilled = self.backfill.order
+        in_order = backfilled is not None and ORDERS[backfilled].clairvoyant
+        return self.order.clairvoyant or in_order or self.placement.clairvoyant
 
 
 def parse_policy(text: str) -> Policy:

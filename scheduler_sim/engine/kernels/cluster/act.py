@@ -1,8 +1,8 @@
 """What a policy does at one instant: walk the ready tasks in order and start what it may.
 
-Arguments called `fgd`, `easy`, `listed` and `picking` are True where the policy has that part and None where it has
-not. Numba leaves branches on None out, so that a run compiles only what it plays: `listed` is an order whose scores
-change, `picking` one that chooses again after each start.
+Arguments called `fgd`, `easy`, `listed`, `picking` and `reordered` are True where the policy has that part and None
+where it has not. Numba leaves branches on None out, so that a run compiles only what it plays: `listed` is an order
+whose scores change, `picking` one that chooses again after each start, `reordered` EASY that backfills in another one.
 """
 
 import numpy as np
@@ -134,14 +134,20 @@ def sort_newcomers(s: Sim) -> None:
 
 @inner_kernel
 def act_unplanned(
-    s: Sim, now: float, fgd: bool | None, easy: bool | None, listed: bool | None, picking: bool | None
+    s: Sim,
+    now: float,
+    fgd: bool | None,
+    easy: bool | None,
+    listed: bool | None,
+    picking: bool | None,
+    reordered: bool | None,
 ) -> None:
     """Let a policy without a plan act once: none, list or easy."""
     unchanged = s.settings[TREE] and not s.counts[RELEASED] and s.counts[NEWCOMERS] <= 64
     if unchanged and s.settings[BACKFILL] <= LIST:
         act_on_newcomers(s, now, fgd)
     else:
-        act_in_order(s, now, fgd, easy, listed, picking)
+        act_in_order(s, now, fgd, easy, listed, picking, reordered)
 
 
 @inner_kernel
@@ -164,7 +170,13 @@ def act_on_newcomers(s: Sim, now: float, fgd: bool | None) -> None:
 
 @inner_kernel
 def act_in_order(
-    s: Sim, now: float, fgd: bool | None, easy: bool | None, listed: bool | None, picking: bool | None
+    s: Sim,
+    now: float,
+    fgd: bool | None,
+    easy: bool | None,
+    listed: bool | None,
+    picking: bool | None,
+    reordered: bool | None,
 ) -> None:
     """Walk the queue without a plan: none, list and easy."""
     backfill = s.settings[BACKFILL]
@@ -192,12 +204,49 @@ def act_in_order(
                 head = row
                 shadow = find_shadow(s, head, now)
                 bounded = True
+                if reordered is not None:
+                    backfill_reordered(s, now, head, shadow, fgd, listed, picking)
+                    return
             continue
         if easy is not None and head >= 0 and shadow < np.inf and delays_head(s, row, count, now, head, shadow):
             continue
         start(s, row, t.fixed, count, now)
         if picking is not None:
             note_started(s, row, plan_stamp)
+
+
+@inner_kernel
+def backfill_reordered(
+    s: Sim, now: float, head: int, shadow: float, fgd: bool | None, listed: bool | None, picking: bool | None
+) -> None:
+    """Try what waits behind a head that does not fit, in the order of backfilling, ties by row."""
+    rows = np.empty(s.counts[QUEUED], np.int64)
+    size = 0
+    if listed is not None or picking is not None:
+        for i in range(s.counts[LISTED]):
+            rows[i] = s.listed[i]
+        size = s.counts[LISTED]
+    else:
+        cpu, gpu = most_free(s)
+        rank = tree_next(s, 0, cpu, gpu)
+        while rank >= 0:
+            rows[size] = s.row_of_rank[rank]
+            size += 1
+            rank = tree_next(s, rank + 1, cpu, gpu)
+    rows = np.sort(rows[:size])
+    scores = np.empty(size)
+    for i in range(size):
+        row = rows[i]
+        scores[i] = s.backfill_base[row] - s.backfill_slope[row] * (now - s.tasks[row].ready)
+    sequence = np.argsort(scores, kind="mergesort")
+    for i in range(size):
+        row = rows[sequence[i]]
+        if row == head:
+            continue
+        t = s.tasks[row]
+        count = find(s, s.live, True, row, t.fixed, fgd)
+        if count > 0 and not (shadow < np.inf and delays_head(s, row, count, now, head, shadow)):
+            start(s, row, t.fixed, count, now)
 
 
 @inner_kernel

@@ -129,6 +129,7 @@ def advance_agent(
     easy: bool | None,
     listed: bool | None,
     picking: bool | None,
+    reordered: bool | None,
 ) -> None:
     """Play whole instants up to `until_time`, and none more after `max_events` events."""
     s = records[0]
@@ -151,7 +152,7 @@ def advance_agent(
             if s.tasks[row].hybrid:
                 _choose(s, row, settings, draws, values, chosen, context, epsilon, decided)
         if s.counts[QUEUED] > 0:
-            act_unplanned(s, s.clock[0], None, easy, listed, picking)
+            act_unplanned(s, s.clock[0], None, easy, listed, picking, reordered)
 
 
 def agent_arrays(n: int, values: FloatArray) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.codes import BEST_FIT, FIRST_FIT, MILLI, RANDOM_NODE, WORST_FIT
+from scheduler_sim.engine.codes import FIRST_FIT, MILLI, RANDOM_NODE, WEIGHTED_FIT, WORST_FIT
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.fgd import fgd_device, fgd_find
-from scheduler_sim.engine.kernels.cluster.index import find_indexed
+from scheduler_sim.engine.kernels.cluster.index import find_indexed, weighted_room
 from scheduler_sim.engine.kernels.cluster.queue import fresh_stamp
 from scheduler_sim.engine.kernels.cluster.state import (
     IN_TURN,
@@ -56,8 +56,8 @@ def find_by_scan(
         if rule == RANDOM_NODE:
             count += 1
             continue
-        here = room(view, node, on_gpu)
-        if best < 0 or (rule == BEST_FIT and here < best_room) or (rule == WORST_FIT and here > best_room):
+        here = weighted_room(s, view, node) if rule == WEIGHTED_FIT else room(view, node, on_gpu)
+        if best < 0 or (rule == WORST_FIT and here > best_room) or (rule != WORST_FIT and here < best_room):
             best = node
             best_room = here
     if rule == RANDOM_NODE and count > 0:

@@ -4,7 +4,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.cluster.state import CLASSES, Sim, View, fits
+from scheduler_sim.engine.kernels.cluster.state import Sim, View, fits
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 
 NO_ROOM = -(2**62)
@@ -15,7 +15,7 @@ NO_ROOM = -(2**62)
 def fragments(
     s: Sim, view: View, node: int, cpu: int, whole: int, from_device: int, to_left: int, new_left: int
 ) -> int:
-    """Return the sum over task classes of count x thousandths of GPU on `node` that the class cannot use.
+    """Return the sum over tasks of thousandths of GPU on `node` that the task cannot use.
 
     The node is seen with `cpu` thousandths of cores and `whole` undivided devices left, with `to_left` on shared
     device `from_device` (-1 for as it is), and with one more shared device with `new_left` (0 for none).
@@ -37,23 +37,32 @@ def fragments(
         size += 1
         total += new_left
     loss = 0
-    for m in range(s.counts[CLASSES]):
-        need_whole = s.classes[m, 2]
-        share = s.classes[m, 3]
-        if total == 0:
-            break
+    if total == 0:
+        return loss
+    for m in range(len(s.needs)):
+        need_whole = s.needs[m, 0]
+        share = s.needs[m, 1]
+        first = s.needs[m, 3]
+        end = s.needs[m, 4]
+        tasks = s.need_tasks[end - 1]
         usable = whole
-        if need_whole == 0:
-            for k in range(size):
-                if rooms[k] >= share:
-                    usable += 1
-        enough = usable >= (1 if need_whole == 0 else need_whole)
-        if not enough or cpu < s.classes[m, 1] or not s.allowed[s.classes[m, 4], node]:
-            loss += s.classes[m, 0] * total
-            continue
+        too_small = 0
         for k in range(size):
             if need_whole > 0 or rooms[k] < share:
-                loss += s.classes[m, 0] * rooms[k]
+                too_small += rooms[k]
+            else:
+                usable += 1
+        if usable < max(need_whole, 1) or not s.allowed[s.needs[m, 2], node] or cpu < s.need_cores[first]:
+            loss += tasks * total
+            continue
+        while end - first > 1:
+            middle = (first + end) >> 1
+            if s.need_cores[middle] <= cpu:
+                first = middle
+            else:
+                end = middle
+        fitting = s.need_tasks[first]
+        loss += fitting * too_small + (tasks - fitting) * total
     return loss
 
 

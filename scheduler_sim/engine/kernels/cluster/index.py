@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from scheduler_sim.engine.codes import BEST_FIT, FIRST_FIT, MILLI
+from scheduler_sim.engine.codes import BEST_FIT, FIRST_FIT, MILLI, WEIGHTED_FIT
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.cluster.state import Sim, fits
+from scheduler_sim.engine.kernels.cluster.state import MOST_CORES, MOST_GPUS, Sim, View, fits
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 from scheduler_sim.engine.workload import IntArray
 
@@ -53,8 +53,10 @@ def tighten(s: Sim, word: int) -> None:
 
 @inner_kernel
 def find_indexed(s: Sim, rule: int, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
-    """Return the node that first_fit, best_fit or worst_fit chooses, -1 for none."""
+    """Return the node that first_fit, best_fit, worst_fit or weighted_fit chooses, -1 for none."""
     cpu, whole, share, memory = need
+    if rule == WEIGHTED_FIT:
+        return _by_weight(s, nodes, stamp, need)
     if whole > 0 or share > 0:
         if rule == FIRST_FIT:
             return _first_by_level(s, nodes, stamp, need)
@@ -73,6 +75,40 @@ def find_indexed(s: Sim, rule: int, nodes: int, stamp: int, need: tuple[int, int
                 return node
         tighten(s, word)
     return -1
+
+
+@inner_kernel
+def weighted_room(s: Sim, view: View, node: int) -> int:
+    """Return what weighted_fit compares: cores and GPUs left over the most that any node has, times both of these."""
+    return int(view.cores[node] * s.settings[MOST_GPUS] + view.devices[node] * s.settings[MOST_CORES])
+
+
+@inner_kernel
+def _by_weight(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
+    """Look at nodes with few GPUs left first, or few cores for work without GPUs, while they may have least of all."""
+    cpu, whole, share, memory = need
+    on_gpu = whole > 0 or share > 0
+    level_bits, level_count = (s.gpu_bits, s.gpu_count) if on_gpu else (s.cpu_bits, s.cpu_count)
+    best = -1
+    least = 0
+    for level in range(whole if on_gpu else min(cpu // 1000, len(level_count) - 1), len(level_count)):
+        bound = level * MILLI * s.settings[MOST_CORES if on_gpu else MOST_GPUS]
+        if best >= 0 and bound > least:
+            break
+        if level_count[level] == 0:
+            continue
+        for word in range(level_bits.shape[1]):
+            bits = level_bits[level, word] & s.allowed_bits[nodes, word]
+            while bits != 0:
+                node = (word << 6) + lowest_bit(bits)
+                bits &= bits - 1
+                if s.mark[node] == stamp or not fits(s.live, node, cpu, whole, share, memory):
+                    continue
+                here = weighted_room(s, s.live, node)
+                if best < 0 or here < least or (here == least and node < best):
+                    best = node
+                    least = here
+    return best
 
 
 @inner_kernel

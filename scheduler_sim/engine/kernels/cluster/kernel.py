@@ -61,7 +61,8 @@ class ClusterKernel(BaseKernel):
         picking = True if scores.kind in PICKING else None
         listed = True if picking is None and not self._sim.settings[TREE] else None
         play: Callable[..., None] = advance_in_order
-        parts: tuple[bool | None, ...] = (fgd, easy, listed, picking)
+        reordered = True if scores.backfill is not None else None
+        parts: tuple[bool | None, ...] = (fgd, easy, listed, picking, reordered)
         if policy.placement.planned != NOT_PLANNED:
             play, parts = advance_planned, (listed, picking)
         elif policy.backfill.code == CONSERVATIVE:
@@ -71,7 +72,7 @@ class ClusterKernel(BaseKernel):
             if policy.backfill.code == CONSERVATIVE:
                 raise InvalidPolicy("rl_agent chooses while it runs and plays with none, list and easy.")
             self.agent = agent_arrays(len(workload), choices.learner.values)
-            play, parts = agent_loop(choices.learner, self.agent), (easy, listed, picking)
+            play, parts = agent_loop(choices.learner, self.agent), (easy, listed, picking, reordered)
         super().__init__(
             counts=self._sim.counts,
             clock=self._sim.clock,

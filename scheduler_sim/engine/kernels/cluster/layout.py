@@ -18,22 +18,21 @@ from scheduler_sim.engine.codes import (
 )
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.demand import (
-    MOST_CLASSES,
     UNLIMITED,
     Demands,
+    GpuNeeds,
     NodeGroups,
     demands,
     most_pieces,
     possible_fractions,
     refuse_oversized,
-    task_classes,
+    task_kinds,
 )
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.kernels.cluster.queue import FAN, NOTHING
 from scheduler_sim.engine.kernels.cluster.state import (
     BACKFILL,
     CHUNK,
-    CLASSES,
     DEPTH,
     FIELDS,
     FREE_CPU,
@@ -42,6 +41,8 @@ from scheduler_sim.engine.kernels.cluster.state import (
     INDEXED,
     KEPT_LISTS,
     KIND,
+    MOST_CORES,
+    MOST_GPUS,
     MOST_LEVELS,
     PLANNED,
     RULE,
@@ -54,10 +55,13 @@ from scheduler_sim.engine.kernels.cluster.state import (
 )
 from scheduler_sim.engine.kernels.structures.releases import longest_list
 from scheduler_sim.engine.policies import Choices, Policy, Scores
-from scheduler_sim.engine.workload import IntArray, Workload
+from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 FEWEST_INDEXED = 9
 """From this many nodes on an index answers quicker than looking at each."""
+
+MOST_KEPT = 2**24
+"""Gains of kinds of tasks on nodes that are kept; those of rarer kinds are worked out at every choice."""
 
 CACHE_LINE = 64
 """Bytes."""
@@ -92,6 +96,7 @@ def lay_out(
     settings[KEPT_LISTS] = lists
     settings[TREE] = scores.kind == STATIC and scores.slope is None
     settings[INDEXED] = nodes >= FEWEST_INDEXED
+    settings[MOST_CORES], settings[MOST_GPUS] = max(groups.cpu.max() // MILLI, 1), max(groups.gpus.max(), 1)
     counts = np.zeros(FIELDS, np.int64)
     counts[FREE_CPU] = (groups.cpu * groups.count).sum()
     counts[FREE_GPU] = (groups.gpus * groups.count).sum() * MILLI
@@ -102,10 +107,11 @@ def lay_out(
     chunks["more"] = np.arange(1, most_chunks + 2)
     levels, tree = _tree(n if settings[TREE] else 1)
     row_of_rank = np.argsort(tasks["rank"], kind="stable")
-    classes, kinds = _classes(tasks) if fgd else (np.zeros((0, 5), np.int64), np.full(n, -1))
-    counts[CLASSES] = min(len(classes), MOST_CLASSES)
-    tasks["fgd_kind"] = kinds
-    kept = (len(classes), nodes) if fgd else (1, 1)
+    tasks["fgd_kind"] = -1
+    needs, kept = GpuNeeds.of(*(np.zeros(0, np.int64),) * 3), (1, 1)
+    if fgd:
+        needs, kinds = _gpu_needs(tasks, max(MOST_KEPT // nodes, 1))
+        tasks["fgd_kind"], kept = kinds, (int(kinds.max(initial=0)) + 1, nodes)
     list_length = longest_list(on_one_node) if lists else 1
     outage_times, outage_nodes, outage_signs = _outages(cluster, groups)
     first = np.concatenate(([0], np.cumsum(asked.full_nodes + 1)))[:-1] if conservative else np.zeros(1, np.int64)
@@ -166,9 +172,13 @@ def lay_out(
         user_gpu=np.zeros(users, np.int64),
         user_memory=np.zeros(users, np.int64),
         user_charge=np.zeros(users + 1),
+        backfill_base=np.zeros(1) if scores.backfill is None else scores.backfill.base.astype(np.float64),
+        backfill_slope=_slopes(scores.backfill, n),
         parameters=np.zeros(1) if scores.parameters is None else scores.parameters.astype(np.float64),
         features=np.zeros((1, 2)) if scores.features is None else scores.features.astype(np.float64),
-        classes=np.ascontiguousarray(classes),
+        needs=np.ascontiguousarray(needs.needs),
+        need_cores=needs.cores,
+        need_tasks=needs.tasks,
         list_stamp=np.zeros(nodes if lists else 1, np.int64),
         list_size=np.zeros((3, nodes if lists else 1), np.int64),
         list_time=np.zeros((3, nodes if lists else 1, list_length)),
@@ -192,6 +202,10 @@ def lay_out(
         fgd_stamp=np.zeros(kept, np.int64),
         node_stamp=np.zeros(nodes, np.int64),
     )
+
+
+def _slopes(scores: Scores | None, n: int) -> FloatArray:
+    return np.zeros(n) if scores is None or scores.slope is None else scores.slope.astype(np.float64)
 
 
 def _view(groups: NodeGroups, group: IntArray, most_gpus: int) -> View:
@@ -230,13 +244,18 @@ def _tree(n: int) -> tuple[IntArray, IntArray]:
     return np.array(starts, np.int64), np.full(total, NOTHING, np.int64)
 
 
-def _classes(tasks: Any) -> tuple[IntArray, IntArray]:
-    """Return the task classes and each task's kind, for keeping gains: its class; gangs have none."""
+def _gpu_needs(tasks: Any, most_kinds: int) -> tuple[GpuNeeds, IntArray]:
+    """Return what fragmentation counts, and each task's kind, for keeping gains.
+
+    Gangs have none (-1), and only the `most_kinds` most frequent kinds have one.
+    """
     cpu = np.where(tasks["hybrid"] & (tasks["fixed"] == 1.0), 0, tasks["cpu"])
     gpu = np.where(tasks["hybrid"] & (tasks["fixed"] == 0.0), 0, tasks["gpu"])
     nodes = np.where(gpu > 0, tasks["gpu_nodes"], tasks["any_nodes"])
-    classes, number = task_classes(cpu, gpu, nodes, tasks["memory"])
-    return classes, np.where(tasks["full_nodes"] > 0, -1, number)
+    number, _, counts = task_kinds(cpu, gpu, nodes, tasks["memory"])
+    place = np.argsort(np.argsort(-counts, kind="stable"), kind="stable")
+    place[place >= most_kinds] = -1
+    return GpuNeeds.of(cpu, gpu, nodes), np.where(tasks["full_nodes"] > 0, -1, place[number])
 
 
 def _outages(cluster: Cluster, groups: NodeGroups) -> tuple[Any, IntArray, IntArray]:

@@ -130,13 +130,14 @@ def advance_in_order(
     easy: bool | None,
     listed: bool | None,
     picking: bool | None,
+    reordered: bool | None,
 ) -> None:
     """Play a policy without a plan: whole instants up to `until_time`, and none more after `max_events` events."""
     s = records[0]
     before = events_since(s, 0)
     while begin_instant(s, until_time, events_since(s, before) >= max_events):
         if s.counts[QUEUED] > 0:
-            act_unplanned(s, s.clock[0], fgd, easy, listed, picking)
+            act_unplanned(s, s.clock[0], fgd, easy, listed, picking, reordered)
 
 
 @counting_kernel

@@ -26,10 +26,9 @@ MOST_LEVELS = 1024
     FREE_GPU,
     RESERVED,
     OVERRUN,
-    CLASSES,
     CHANGES,
     FIELDS,
-) = range(COMMON, 19)
+) = range(COMMON, 18)
 """Places in the vector of counts beside the common ones."""
 
 (
@@ -43,8 +42,10 @@ MOST_LEVELS = 1024
     KEPT_LISTS,
     TREE,
     INDEXED,
+    MOST_CORES,
+    MOST_GPUS,
     SETTINGS,
-) = range(11)
+) = range(13)
 """Places in the vector of settings."""
 
 TASK = np.dtype(
@@ -141,9 +142,13 @@ class Sim(NamedTuple):
     user_gpu: IntArray
     user_memory: IntArray
     user_charge: FloatArray
+    backfill_base: FloatArray
+    backfill_slope: FloatArray
     parameters: FloatArray
     features: FloatArray
-    classes: IntArray
+    needs: IntArray
+    need_cores: IntArray
+    need_tasks: IntArray
     list_stamp: IntArray
     list_size: IntArray
     list_time: FloatArray
@@ -173,7 +178,7 @@ DIMENSIONS = {
     "speeds": 2,
     "allowed": 2,
     "features": 2,
-    "classes": 2,
+    "needs": 2,
     "list_size": 2,
     "gpu_bits": 2,
     "cpu_bits": 2,
@@ -193,6 +198,8 @@ FLOATS = {
     "outage_times",
     "scores",
     "user_charge",
+    "backfill_base",
+    "backfill_slope",
     "parameters",
     "features",
     "list_time",

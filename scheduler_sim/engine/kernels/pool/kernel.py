@@ -14,13 +14,14 @@ from scheduler_sim.engine.kernels.pool.aging import advance_aging
 from scheduler_sim.engine.kernels.pool.conservative import advance_conservative, make_plan
 from scheduler_sim.engine.kernels.pool.learned import learned_loop
 from scheduler_sim.engine.kernels.pool.ranked import advance_ranked
+from scheduler_sim.engine.kernels.pool.reordered import advance_reordered, make_predictions
 from scheduler_sim.engine.kernels.pool.state import FIELDS, FREE, HEAD, UNSORTED, Run, Tasks
 from scheduler_sim.engine.kernels.pool.strict import advance_strictly
-from scheduler_sim.engine.kernels.structures.kinetic_tree import make_kinetic_tree
+from scheduler_sim.engine.kernels.structures.kinetic_tree import KineticTree, make_kinetic_tree
 from scheduler_sim.engine.kernels.structures.rank_set import ranks
 from scheduler_sim.engine.kernels.structures.sorted_queue import make_sorted_queue
 from scheduler_sim.engine.policies import Policy, Scores
-from scheduler_sim.engine.workload import IntArray, Workload
+from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 
 class PoolKernel(BaseKernel):
@@ -62,7 +63,10 @@ class PoolKernel(BaseKernel):
         self._gpu_fraction = np.zeros(n)
         self._run.counts[HEAD] = -1
         self._static = scores.slope is None or not scores.slope.any()
-        loop = self._choose(policy.backfill.code, n, processors, options, scores)
+        if scores.backfill is not None or policy.backfill.predicts:
+            loop = self._reorder(workload, policy, scores)
+        else:
+            loop = self._choose(policy.backfill.code, n, processors, options, scores)
         super().__init__(counts=self._run.counts, clock=self._run.clock, advance=loop)
 
     def _choose(self, backfill: int, n: int, processors: int, options: Options, scores: Scores) -> EventLoop:
@@ -79,16 +83,30 @@ class PoolKernel(BaseKernel):
         if self._static:
             sorted_queue = make_sorted_queue(tasks.base, len(run.end_rows))
             return partial(advance_ranked, backfill, tasks, run, sorted_queue)
-        kinetic = make_kinetic_tree(
-            base=tasks.base,
-            slope=tasks.slope,
-            arrival=tasks.arrival,
-            cpus=tasks.cpus,
-            expected=tasks.expected,
-            by_cpus=backfill != NONE,
-            most_running=len(run.end_rows),
-        )
+        kinetic = self._tree(tasks.base, tasks.slope, by_cpus=backfill != NONE)
         return partial(advance_aging, backfill, tasks, run, kinetic)
+
+    def _tree(self, base: FloatArray, slope: FloatArray, *, by_cpus: bool) -> KineticTree:
+        return make_kinetic_tree(
+            base=base,
+            slope=slope,
+            arrival=self._tasks.arrival,
+            cpus=self._tasks.cpus,
+            expected=self._tasks.expected,
+            by_cpus=by_cpus,
+            most_running=len(self._run.end_rows),
+        )
+
+    def _reorder(self, workload: Workload, policy: Policy, scores: Scores) -> EventLoop:
+        """Return the loop of EASY that backfills in an order of its own, or by predictions."""
+        tasks, run, backfill = self._tasks, self._run, policy.backfill
+        by_length = backfill.predicts and backfill.order is not None
+        other = scores if scores.backfill is None else scores.backfill
+        predictions = make_predictions(workload, tasks.expected, predict=backfill.predicts, by_length=by_length)
+        base = predictions.estimate if by_length else other.base
+        slope = np.zeros(len(base)) if other.slope is None else other.slope
+        queue, others = self._tree(tasks.base, tasks.slope, by_cpus=False), self._tree(base, slope, by_cpus=True)
+        return partial(advance_reordered, tasks, run, queue, others, predictions)
 
     def _ranks(self) -> tuple[IntArray, IntArray, IntArray]:
         """Return the ranks of rows, the rows of ranks and room for a queue; empty where ranks are rows."""

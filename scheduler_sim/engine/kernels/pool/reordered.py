@@ -1,0 +1,200 @@
+"""EASY backfilling in an order of its own, with estimates or with predictions made while the run goes on.
+
+The queue stands in two kinetic trees: by the policy's order, whose head is started or reserved for, and by the order in
+which what may pass the head is tried.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scheduler_sim.engine.codes import ARRIVED, QUEUED, RUNNING
+from scheduler_sim.engine.jit import bare_kernel, kernel
+from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, next_instant, pause, release
+from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
+from scheduler_sim.engine.kernels.structures.kinetic_tree import (
+    BASE,
+    EXPECTED,
+    ROW,
+    UNTIL,
+    KineticTree,
+    enter,
+    find,
+    leave,
+    settle,
+)
+from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
+from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+
+CORRECTIONS = 60.0 * np.array([1, 5, 15, 30, 60, 120, 300, 600, 1200, 3000, 6000])
+"""Seconds that are added to a prediction once it is outrun, one after the other (Tsafrir, Etsion & Feitelson, IEEE TPDS
+2007)."""
+
+
+class Predictions(NamedTuple):
+    """What is predicted of run times; without predictions `user` is empty.
+
+    Attributes:
+        user: shape (n,), a number for each user, -1 for none.
+        last, before: shape (users,), seconds that the user's last finished task ran, and the one before it; NaN for
+            none.
+        estimate: shape (n,), seconds that no prediction exceeds.
+        by_length: 1 where the order of backfilling is that of the predictions.
+        first: shape (n,), seconds predicted at arrival.
+        end: shape (n,), instants at which running tasks are expected to end.
+    """
+
+    user: IntArray
+    last: FloatArray
+    before: FloatArray
+    estimate: FloatArray
+    by_length: int
+    first: FloatArray
+    end: FloatArray
+
+
+def make_predictions(workload: Workload, expected: FloatArray, *, predict: bool, by_length: bool) -> Predictions:
+    """Return the predictions before anything has finished.
+
+    Args:
+        workload: whose users are looked at; tasks without one are told apart from all others, and not predicted.
+        expected: shape (n,), seconds by the estimates.
+        predict: whether run times are predicted at all.
+        by_length: whether tasks are backfilled in the order of their predictions.
+    """
+    names = workload.user.names
+    known = np.array([bool(name) for name in names], bool)
+    user = np.where(known[workload.user.codes], workload.user.codes, -1) if predict else np.empty(0, np.int64)
+    return Predictions(
+        user=user.astype(np.int64),
+        last=np.full(len(names), np.nan),
+        before=np.full(len(names), np.nan),
+        estimate=expected.copy() if predict else expected,
+        by_length=int(by_length),
+        first=expected.copy() if predict else expected,
+        end=np.full(len(expected), np.nan),
+    )
+
+
+@bare_kernel
+def _predict(row: int, expected: FloatArray, predictions: Predictions) -> None:
+    """Expect a task that arrives to run as long as its user's last two did on average, not beyond its estimate."""
+    seconds = predictions.estimate[row]
+    user = predictions.user[row]
+    if user >= 0 and not np.isnan(predictions.before[user]):
+        seconds = min(seconds, (predictions.last[user] + predictions.before[user]) / 2.0)
+    expected[row] = predictions.first[row] = seconds
+
+
+@bare_kernel
+def _correct(
+    now: float, size: int, start: FloatArray, predictions: Predictions, plan_times: FloatArray, plan_rows: IntArray
+) -> None:
+    """Expect what outran its prediction to run for longer: the next step ahead of now, not beyond its estimate.
+
+    Instants at which predictions are outrun need not be visited: the steps follow from the first prediction alone.
+    """
+    i = size - 1
+    while i >= 0 and plan_times[i] <= now:
+        row = plan_rows[i]
+        end = start[row] + predictions.estimate[row]
+        for step in CORRECTIONS:
+            later = start[row] + (predictions.first[row] + step)
+            if later > now:
+                end = min(end, later)
+                break
+        if end == plan_times[i]:
+            i -= 1
+            continue
+        # The later end belongs further up, so that the next one to look at comes to stand at i.
+        for j in range(i, size - 1):
+            plan_times[j] = plan_times[j + 1]
+            plan_rows[j] = plan_rows[j + 1]
+        add_end(end, row, size - 1, plan_times, plan_rows)
+        predictions.end[row] = end
+
+
+@kernel
+def advance_reordered(
+    tasks: Tasks,
+    run: Run,
+    queue: KineticTree,
+    others: KineticTree,
+    predictions: Predictions,
+    until: float,
+    max_events: int,
+) -> None:
+    """Play whole instants up to `until` or until `max_events` events were applied.
+
+    Args:
+        tasks: the workload; what is expected of it is overwritten by what is predicted.
+        run: the state.
+        queue: what waits, by the policy's order.
+        others: what waits, by the order of backfilling.
+        predictions: of run times.
+        until: seconds.
+        max_events: arrivals and completions.
+    """
+    arrival, duration, expected, cpus, _, _ = tasks
+    counts, clock, start, finish, order, end_times, end_rows = run
+    leaf_of, nodes, masks, floors, spread, _, _, plan_times, plan_rows = queue
+    other_leaf_of, other_nodes, other_masks, other_floors, other_spread, stack, _, _, _ = others
+    user, last, before, end_of = predictions.user, predictions.last, predictions.before, predictions.end
+    predict = len(user) > 0
+    events = 0
+    while events < max_events:
+        now = next_instant(arrival, counts, end_times)
+        if now > until or now == np.inf:
+            pause(now, until, clock)
+            break
+        clock[0] = now
+        while True:
+            while ends_by(now, counts, end_times):
+                row = release(now, cpus, counts, finish, order, end_times, end_rows)
+                drop_end(end_of[row], row, counts[RUNNING] + 1, plan_times, plan_rows)
+                if predict and user[row] >= 0:
+                    before[user[row]] = last[user[row]]
+                    last[user[row]] = duration[row]
+                events += 1
+            while arrives_by(now, arrival, counts):
+                row = counts[ARRIVED]
+                if predict:
+                    _predict(row, expected, predictions)
+                    other_nodes[other_leaf_of[row], EXPECTED] = expected[row]
+                    if predictions.by_length:
+                        other_nodes[other_leaf_of[row], BASE] = expected[row]
+                enter(now, leaf_of[row], nodes, masks, floors, spread)
+                enter(now, other_leaf_of[row], other_nodes, other_masks, other_floors, other_spread)
+                counts[ARRIVED] += 1
+                counts[QUEUED] += 1
+                events += 1
+            blocked = False
+            shadow_time, extra = np.inf, 0
+            while counts[QUEUED] > 0 and counts[FREE] > 0:
+                if blocked:
+                    leaf = find(now, counts[FREE], shadow_time, extra, other_nodes, other_masks, stack, other_spread)
+                    if leaf < 0:
+                        break
+                    row = int(other_nodes[leaf, ROW])
+                else:
+                    if nodes[0, UNTIL] < now:
+                        settle(now, 0, nodes, masks, floors, spread)
+                    row = int(nodes[0, ROW])
+                    if cpus[row] > counts[FREE]:
+                        blocked = True
+                        if predict:
+                            _correct(now, counts[RUNNING], start, predictions, plan_times, plan_rows)
+                        shadow_time, extra = shadow(
+                            now, counts[FREE], cpus[row], cpus, counts[RUNNING], plan_times, plan_rows
+                        )
+                        continue
+                end = now + expected[row]
+                if blocked and end > shadow_time:
+                    extra -= cpus[row]
+                add_end(end, row, counts[RUNNING], plan_times, plan_rows)
+                end_of[row] = end
+                leave(now, leaf_of[row], nodes, masks, floors, spread)
+                leave(now, other_leaf_of[row], other_nodes, other_masks, other_floors, other_spread)
+                begin(now, row, duration, cpus, counts, start, finish, end_times, end_rows)
+            if not ends_by(now, counts, end_times):
+                break
