@@ -120,6 +120,10 @@ def _refuse(workload: Workload, cluster: Cluster, policy: Policy, scores: Scores
         )
     if policy.backfill.code == CONSERVATIVE:
         raise InvalidPolicy(f"Conservative backfilling is not played {why}; use none, list or easy.")
+    if scores.backfill is not None or policy.backfill.predicts:
+        raise InvalidPolicy(
+            f"EASY backfills in the queue's order and by the estimates {why}, not as {policy.name} says."
+        )
     if policy.placement.planned != NOT_PLANNED or policy.placement.name != "first_fit":
         raise InvalidPolicy(f"The placement {policy.placement.name} is not played {why}; first_fit is.")
     if policy.preemption.name == "checkpoint" and options.checkpoints is None:
