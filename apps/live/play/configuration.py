@@ -288,8 +288,12 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, models=models)
 
     def engine_options(self) -> engine.Options:
-        """Return the choices that the kernels take: the engine's options have the names of ours."""
-        return engine.Options(**{one.name: getattr(self, one.name) for one in fields(engine.Options)})
+        """Return the choices that the kernels take: the engine's options have the names of ours.
+
+        What a run cannot ask for has the engine's default.
+        """
+        ours = [one.name for one in fields(engine.Options) if hasattr(self, one.name)]
+        return engine.Options(**{name: getattr(self, name) for name in ours})
 
     def _check_together(self) -> None:
         try:
