@@ -1,5 +1,6 @@
 """How far a study is, and whether anybody plays it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from apps.live.models import SimulationState, StudyState
@@ -81,6 +82,22 @@ def study_progress(study: Study) -> StudyProgress:
         words=job.words if is_asked_for else "",
         seconds_left=missing * span / (len(ended) - 1) if is_played and span > 0 and missing else None,
     )
+
+
+def interrupted_among(studies: Iterable[Study]) -> list[tuple[Study, bool]]:
+    """Return each study and whether the process that handed its runs out died before they were finished.
+
+    Two queries however many they are, beside those for the studies that were left by their process.
+    """
+    studies = list(studies)
+    states = {state.study_id: state for state in StudyState.objects.filter(study__in=studies)}
+    jobs: dict[int, Job] = {}
+    for job in Job.objects.filter(kind="study", subject_id__in=[study.pk for study in studies]).order_by("pk"):
+        jobs[job.subject_id or 0] = job
+    return [
+        (study, _is_interrupted(states.get(study.pk), jobs.get(study.pk)) and study_progress(study).interrupted)
+        for study in studies
+    ]
 
 
 def _is_interrupted(state: StudyState | None, job: Job | None) -> bool:

@@ -17,7 +17,7 @@ from apps.studies.definition import definition_text
 from apps.studies.form import StudyForm
 from apps.studies.grid import study_store
 from apps.studies.play.planning import plan_in_words, study_plan
-from apps.studies.progress import study_progress
+from apps.studies.progress import interrupted_among, study_progress
 from apps.studies.report.charts import study_charts
 from apps.studies.report.figures import AXES, CellFigures, study_figures
 from apps.studies.report.heatmap import heatmap
@@ -82,7 +82,8 @@ def study_list(request: HttpRequest) -> HttpResponse:
         )
         return table_response("studies", LIST_COLUMNS, rows, kind)
     page = Paginator(studies, ROWS_PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "studies/study_list.html", {"page_obj": page})
+    lines = interrupted_among(page.object_list)
+    return render(request, "studies/study_list.html", {"page_obj": page, "lines": lines})
 
 
 @reading

@@ -1,6 +1,7 @@
 """Workloads and tasks over HTTP."""
 
 from http import HTTPStatus
+from typing import Any
 
 import django_filters
 from django.conf import settings
@@ -13,6 +14,7 @@ from rest_framework.response import Response
 
 from apps.tasks.models import Task, Workload, WorkloadImport
 from apps.tasks.uploads import TooManyImports, upload_accept
+from scheduler_sim.background.models import Job
 from scheduler_sim.engine.traces import FORMATS
 from scheduler_sim.web.api import RowsViewSet
 from scheduler_sim.web.errors import Conflict, TooLarge
@@ -76,6 +78,16 @@ class WorkloadImportSerializer(serializers.ModelSerializer):
             "created_at",
             "updated_at",
         )
+        read_only_fields = fields
+
+
+class WorkloadImportDetailSerializer(WorkloadImportSerializer):
+    """How far the reading of an uploaded file is, and its place in the queue."""
+
+    place = serializers.IntegerField(allow_null=True, help_text="In the queue, from 1; null when it does not wait.")
+
+    class Meta(WorkloadImportSerializer.Meta):
+        fields = (*WorkloadImportSerializer.Meta.fields, "place")
         read_only_fields = fields
 
 
@@ -147,6 +159,13 @@ class WorkloadImportViewSet(RowsViewSet):
 
     queryset = WorkloadImport.objects.all()
     serializer_class = WorkloadImportSerializer
+
+    @extend_schema(responses=WorkloadImportDetailSerializer)
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return one import."""
+        row = self.row(kwargs["pk"])
+        job = Job.objects.latest_about("import", row["id"])
+        return Response({**row, "place": None if job is None else job.place})
 
 
 class TaskSerializer(serializers.ModelSerializer):

@@ -18,7 +18,7 @@ from apps.live.play.configuration import RunConfiguration
 from apps.live.play.launch import run_command, run_start, run_take_up, why_not_taken_up
 from apps.results.errors import RunStateError
 from apps.results.models import Run, RunDeletion, Study
-from apps.studies.progress import study_progress
+from apps.studies.progress import interrupted_among, study_progress
 from apps.tasks.models import WorkloadImport
 from apps.tasks.services import workload_generate
 from apps.tasks.uploads import upload_accept
@@ -289,6 +289,7 @@ def test_a_killed_study_says_so_and_leaves_its_runs_to_be_taken_up(started: list
     run.refresh_from_db()
     progress = study_progress(study)
     assert (progress.is_played, progress.interrupted) == (False, True)
+    assert interrupted_among([study]) == [(study, True)]
     assert (run.status, run.state.is_interrupted) == ("failed", True)
 
 

@@ -238,6 +238,7 @@ def test_uploads_queue_and_too_many_of_one_user_are_refused(
     assert [send(control, SWF).status_code for _ in range(4)] == [202, 202, 202, 409]
     job = Job.objects.order_by("pk").last()
     assert control.get(f"/api/v1/jobs/{job.pk}/").json()["place"] == 3
+    assert control.get(f"/api/v1/imports/{job.subject_id}/").json()["place"] == 3
     # One that is stopped makes room, and says so.
     assert control.post(f"/api/v1/jobs/{job.pk}/stop/").json()["status"] == "stopped"
     assert control.get(f"/api/v1/imports/{job.subject_id}/").json()["status"] == "failed"

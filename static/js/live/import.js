@@ -10,7 +10,8 @@ export function followImport(part) {
           location.reload();
           return;
         }
-        if (words && job.progress) words.textContent = job.progress;
+        if (words && job.place) words.textContent = `Waiting for a free process, number ${job.place} in the queue`;
+        else if (words && job.progress) words.textContent = job.progress;
       }
     } catch {
       if (words) words.textContent = "The server does not answer; trying again";
