@@ -287,3 +287,26 @@ def test_columns_without_a_header_are_guessed_where_there_is_no_doubt_and_that_i
 )
 def test_columns_without_a_header_are_not_guessed_in_doubt(line: str) -> None:
     assert "not recognised" in refusal(f"{line}\n{line}\n")
+
+
+def test_bytes_that_are_not_utf8_cost_no_job_and_are_said() -> None:
+    lines = (
+        HEADER.replace("JobID|", "JobID|JobName|"),
+        job(1).replace("1|", "1|caf\xe9|", 1),
+        job(2).replace("2|", "2|b|", 1),
+    )
+    text = "\n".join(lines)
+    trace = read_trace(io.BytesIO(text.encode("latin-1")), name="jobs.txt")
+    assert trace.workload.task_id.tolist() == [1, 2]
+    assert trace.audit.repaired["foreign_bytes"].places == [2]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_end_of_a_line_may_be_any(end: str) -> None:
+    assert read(end.join([HEADER, job(1), job(2), ""])).workload.task_id.tolist() == [1, 2]
+
+
+def test_a_quoted_csv_of_a_spreadsheet_is_read() -> None:
+    lines = [",".join(f'"{field}"' for field in line.split("|")) for line in (HEADER, job(1), job(2))]
+    trace = read("\n".join(lines))
+    assert (trace.format, trace.workload.task_id.tolist()) == ("sacct", [1, 2])

@@ -294,3 +294,22 @@ def test_a_parent_that_several_tasks_are_called_is_the_first_and_is_said() -> No
     numbered = read("task_id,arrival_time,runtime,dependencies\n7,5,1,\n7,0,1,\n8,9,1,7\n")
     assert numbered.workload.dependencies() == [[], [], [7]]
     assert numbered.audit.noticed["shared_parent"].places == [4]
+
+
+def test_instants_of_parquet_without_a_zone_are_said_to_be_taken_as_utc(tmp_path: Path) -> None:
+    for zone, said in ((None, True), ("UTC", False)):
+        table = {"submitted": pa.array([0, 5_000_000], pa.timestamp("us", zone)), "runtime": [5.0, 5.0], "cpus": [1, 1]}
+        parquet.write_table(pa.table(table), tmp_path / "a.parquet")
+        trace = read_trace(tmp_path / "a.parquet", options=ReadOptions(columns={"arrival_time": "submitted"}))
+        assert trace.workload.arrival_time.tolist() == [0, 5]
+        assert ("zoneless" in trace.audit.noticed) is said
+
+
+def test_durations_of_parquet_have_a_unit_of_their_own(tmp_path: Path) -> None:
+    table = {"arrival_time": [0.0], "took": pa.array([90_000], pa.duration("ms"))}
+    parquet.write_table(pa.table(table), tmp_path / "a.parquet")
+    assert (
+        read_trace(tmp_path / "a.parquet", options=ReadOptions(columns={"runtime": "took"})).workload.runtime[0] == 90
+    )
+    with pytest.raises(InvalidTrace, match="took holds durations, which have a unit of their own"):
+        read_trace(tmp_path / "a.parquet", options=ReadOptions(columns={"runtime": "took@ms"}))

@@ -50,6 +50,7 @@ REASONS = {
     "unknown_parent": "dependencies on a task that was dropped, or that a swf log leaves out, which are forgotten",
     "ended_while_running": "tasks still running when the log was written, which get the time they had run",
     "rejoined_line": "lines whose free text holds the delimiter or a line break, put together again",
+    "foreign_bytes": "lines with bytes that are not UTF-8, which become question marks",
     "requested_taken": "tasks whose allocation is not stated, which get what they requested",
     "attempt_left_out": "attempts without a start or an end, or that end before they start, left out of the run time",
     # Noticed: nothing was changed, or in the same way for the whole file.

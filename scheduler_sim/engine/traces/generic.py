@@ -5,7 +5,7 @@ clock; datetimes become seconds from the first arrival.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,8 +96,16 @@ def read_parquet(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         name=source.name,
         where=np.arange(1, found.num_rows + 1, dtype=np.int64),
         columns={name: _column(found.column(name), exact=name in exact) for name in names},
+        zoneless=_of_type(
+            found, lambda kind: pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)
+        ),
+        durations=_of_type(found, pa.types.is_duration),
     )
     return Reading(tasks=_tasks(*_mapped(table, options, file.schema_arrow.names), audit))
+
+
+def _of_type(table: Any, belongs: Callable[[Any], bool]) -> frozenset[str]:
+    return frozenset(column.name for column in table.schema if belongs(column.type))
 
 
 def _column(values: Any, *, exact: bool) -> npt.NDArray[Any]:
@@ -134,7 +142,16 @@ def _mapped(
             f"{table.name} has no column for {' and '.join(missing)}; name it with --map, as in "
             f"--map {missing[0]}=COLUMN (it has {', '.join(present)})."
         )
-    return Table(name=table.name, where=table.where, columns=columns, titles=mapping), scales
+    titles = {name: mapping.get(name, name) for name in columns}
+    renamed = Table(
+        name=table.name,
+        where=table.where,
+        columns=columns,
+        titles=titles,
+        zoneless=frozenset(name for name, given in titles.items() if given in table.zoneless),
+        durations=frozenset(name for name, given in titles.items() if given in table.durations),
+    )
+    return renamed, scales
 
 
 def _tasks(table: Table, scales: dict[str, Scale | None], audit: Audit) -> RawTasks:

@@ -119,9 +119,10 @@ def read_lines(source: Source, audit: Audit, header: Sequence[str] | None) -> Ta
     """Read sacct's output as a table.
 
     Raises:
-        InvalidTrace: not UTF-8, no header of sacct's and none given, or a column named twice.
+        InvalidTrace: no header of sacct's, none given and none to be guessed, or a column named twice.
     """
-    text = source.text()
+    text, foreign = source.lenient_text()
+    audit.repair("foreign_bytes", foreign)
     first = source.head(1)[0]
     layout = find_layout(first)
     if header is not None:
@@ -143,7 +144,7 @@ def read_lines(source: Source, audit: Audit, header: Sequence[str] | None) -> Ta
     rows: list[list[str]] = []
     places: list[int] = []
     rejoined: list[int] = []
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     for place, row, whole in _rows(lines, layout, audit):
         rows.append(row)
         places.append(place)

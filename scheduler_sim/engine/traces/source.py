@@ -13,6 +13,7 @@ MAX_BYTES = 2 * 1024**3
 
 _CHUNK = 1024**2
 _PARQUET = b"PAR1"
+_REPLACED = "\ufffd"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,15 @@ class Source:
         except UnicodeDecodeError as error:
             line = self.data.count(b"\n", 0, error.start) + 1
             raise InvalidTrace(f"{self.name} is not UTF-8 text: line {line} holds other bytes.") from error
+
+    def lenient_text(self) -> tuple[str, list[int]]:
+        """Return the whole trace as text, and the lines in which bytes that are not UTF-8 became question marks."""
+        text = self.data.decode("utf-8", "replace")
+        if _REPLACED not in text:
+            return text, []
+        return text.replace(_REPLACED, "?"), [
+            place for place, line in enumerate(text.split("\n"), 1) if _REPLACED in line
+        ]
 
 
 def open_source(file: str | Path | BinaryIO, *, name: str | None = None, max_bytes: int = MAX_BYTES) -> Source:

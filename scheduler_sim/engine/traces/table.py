@@ -44,6 +44,8 @@ class Table:
         where: line (or row) numbers from 1.
         columns: text objects, float64 or datetime64[us].
         titles: what the file calls a column, where that is another name.
+        zoneless: columns of datetimes whose type names no time zone.
+        durations: columns whose type is a duration, in seconds already.
         broken: rows that turned out not to hold the numbers they should.
     """
 
@@ -51,10 +53,12 @@ class Table:
     where: IntArray
     columns: dict[str, npt.NDArray[Any]]
     titles: dict[str, str] = field(default_factory=dict)
+    zoneless: frozenset[str] = frozenset()
+    durations: frozenset[str] = frozenset()
     broken: BoolArray = field(init=False)
     _texts: dict[str, npt.NDArray[np.object_]] = field(init=False, default_factory=dict)
     _faults: list[tuple[int, str, str]] = field(init=False, default_factory=list)
-    _remarks: list[tuple[int, str, str]] = field(init=False, default_factory=list)
+    _remarks: list[tuple[IntArray, str, str]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.broken = np.zeros(len(self.where), bool)
@@ -104,6 +108,8 @@ class Table:
             scale: the unit of plain numbers, as multiplier and divisor.
         """
         values = self.columns[column]
+        if column in self.durations and scale is not None:
+            raise InvalidTrace(f"{self.title(column)} holds durations, which have a unit of their own.")
         if values.dtype.kind == "f":
             return scaled(values.astype(np.float64), scale)
         texts = self.texts(column).tolist()
@@ -130,6 +136,8 @@ class Table:
         if values.dtype.kind == "M":
             found = values.astype("datetime64[us]").astype(np.int64).astype(np.float64)
             found[np.isnat(values)] = np.nan
+            if needed and column in self.zoneless:
+                self.remark(np.arange(len(self)), "zoneless", self.title(column))
             return found, True
         if values.dtype.kind == "f":
             return scaled(values.astype(np.float64), scale), False
@@ -138,7 +146,7 @@ class Table:
         if is_number(first) or not first:
             return self.numbers(column, needed=needed, measures="instant", scale=scale), False
         moments = np.full(len(texts), np.nan)
-        zoneless = False
+        zoneless: list[int] = []
         for row, text in enumerate(texts):
             if not text:
                 continue
@@ -147,9 +155,11 @@ class Table:
                 self.fault(row, column, text, needed=needed)
                 continue
             moments[row], zoned = moment
-            if not zoned and needed:
-                self.remark(row, "zoneless", "" if zoneless else f"{self.title(column)} {shorten(text)}")
-                zoneless = True
+            if not zoned:
+                zoneless.append(row)
+        if needed and zoneless:
+            example = f"{self.title(column)} {shorten(texts[zoneless[0]])}"
+            self.remark(np.array(zoneless, np.int64), "zoneless", example)
         return moments, True
 
     def title(self, column: str) -> str:
@@ -163,9 +173,9 @@ class Table:
             (row, "broken_line" if needed else "unreadable_value", f"{self.title(column)} {shorten(text)}")
         )
 
-    def remark(self, row: int, reason: str, example: str) -> None:
-        """Keep something peculiar about a value, for the audit's list of what was noticed."""
-        self._remarks.append((row, reason, example))
+    def remark(self, rows: IntArray | int, reason: str, example: str) -> None:
+        """Keep something peculiar about values, for the audit's list of what was noticed."""
+        self._remarks.append((np.atleast_1d(np.asarray(rows, np.int64)), reason, example))
 
     def finish(self, tasks: RawTasks, audit: Audit, left_out: BoolArray | None = None) -> RawTasks:
         """Return the usable rows; count those that are broken, and what was unreadable or peculiar in the others.
@@ -185,9 +195,8 @@ class Table:
         kept = ~self.broken & ~out
         lost = [(row, example) for row, reason, example in self._faults if reason != "broken_line" and kept[row]]
         audit.repair("unreadable_value", [int(self.where[row]) for row, _ in lost], [example for _, example in lost])
-        for reason in dict.fromkeys(reason for _, reason, _ in self._remarks):
-            found = [(row, example) for row, kind, example in self._remarks if kind == reason and kept[row]]
-            audit.notice(reason, [int(self.where[row]) for row, _ in found], [example for _, example in found])
+        for rows, reason, example in self._remarks:
+            audit.notice(reason, self.where[rows[kept[rows]]], [example])
         return tasks.take(kept)
 
     def _measured(self, row: int, column: str, measures: str, text: str, *, needed: bool) -> float:
