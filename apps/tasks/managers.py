@@ -1,7 +1,8 @@
 """Questions asked of workloads and tasks."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from django.db.models.functions import Cast
 from scheduler_sim import engine
 from scheduler_sim.columnar.insert import insert_columns
 from scheduler_sim.engine.workload import Labels
+
+_CHUNK_ROWS = 10_000
 
 
 class WorkloadQuerySet(models.QuerySet):
@@ -33,14 +36,21 @@ class TaskQuerySet(models.QuerySet):
         """Tell whether the trace says of every one of these tasks when it started."""
         return self.exists() and not self.filter(recorded_start_time__isnull=True).exists()
 
-    def as_workload(self) -> engine.Workload:
+    def as_workload(self, *, meanwhile: Callable[[], None] = lambda: None) -> engine.Workload:
         """Turn the rows into the engine's columns; parents outside the rows are forgotten.
 
         One query. The rows may come in any order and may be a slice.
+
+        Args:
+            meanwhile: called after each few thousand rows; what it raises ends the reading.
         """
         # As text, and decoded all at once below: a JSON decoder a row would take most of the time.
         described = self.annotate(dependencies_text=Cast("dependencies", models.TextField()))
-        rows = list(described.values_list(*_COLUMNS).iterator(chunk_size=10_000))
+        rows: list[tuple[Any, ...]] = []
+        reading = described.values_list(*_COLUMNS).iterator(chunk_size=_CHUNK_ROWS)
+        while chunk := list(islice(reading, _CHUNK_ROWS)):
+            rows += chunk
+            meanwhile()
         columns = dict(zip(_COLUMNS, zip(*rows, strict=True) if rows else [()] * len(_COLUMNS), strict=True))
         numbers = {name: np.array(columns[name], dtype=np.float64) for name in _NUMBERS}
         labels = {name: Labels.from_texts(columns[name]) for name in _LABELS}

@@ -81,6 +81,11 @@ def duration(seconds: float | None) -> str:
     return quantity("seconds", seconds)
 
 
+def about(text: str) -> str:
+    """Mark a written number as an approximation; `about` in static/js/charts/numbers.js does the same."""
+    return text if text == NO_DATA else f"≈ {text}"
+
+
 def roughly(seconds: float) -> str:
     """Return a duration without decimals, as one says how long something will take: `40 s`, `2 min`, `3 h`."""
     unit, size = next((name, size) for name, size in reversed(_UNITS["seconds"]) if seconds >= 1.5 * size or size == 1)

@@ -139,6 +139,17 @@ class Cluster:
             raise InvalidCluster(f"Cluster {self.name} has {self.nodes} nodes, more than {LARGEST_NODES}.")
 
     @property
+    def states_watts(self) -> bool:
+        """True where some group says what its devices draw."""
+        names = ("cpu_idle_watts", "cpu_busy_watts", "gpu_idle_watts", "gpu_busy_watts")
+        return any(getattr(group, name) for group in self.groups for name in names)
+
+    @property
+    def states_prices(self) -> bool:
+        """True where some group says what holding its devices costs."""
+        return any(group.usd_per_core_hour or group.usd_per_gpu_hour for group in self.groups)
+
+    @property
     def cores(self) -> int:
         """Cores in all."""
         return sum(group.count * group.cores for group in self.groups)

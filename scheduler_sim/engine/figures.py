@@ -3,6 +3,7 @@
 The help page lists these, and each column head links to its entry.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +29,12 @@ class Figure:
     quantity: Quantity
     better: Literal["lower", "higher", ""]
     definition: str
+
+    @property
+    def possible(self) -> tuple[float, float]:
+        """The least and the largest value that it can have."""
+        lowest = 1.0 if self.name.endswith("bounded_slowdown") else -math.inf if "regret" in self.name else 0.0
+        return lowest, 1.0 if self.quantity == "share" else math.inf
 
     @property
     def unit(self) -> str:

@@ -39,6 +39,12 @@ class Interval:
         """Half the distance of the bounds."""
         return (self.high - self.low) / 2
 
+    def within(self, lowest: float, highest: float) -> "Interval":
+        """Return the same interval without what the figure cannot be; the mean stays, and so does the coverage."""
+        if math.isnan(self.low):
+            return self
+        return Interval(self.mean, max(self.low, lowest), min(self.high, highest), self.count)
+
     def is_narrow(self, relative_width: float) -> bool:
         """Tell whether the half width is at most `relative_width` of the mean's size."""
         return bool(self.half_width <= relative_width * abs(self.mean))

@@ -55,6 +55,8 @@ class Usage:
         core_price, gpu_price: shape (m,), USD for one device and second where the task ran.
         cores, gpus: of the cluster.
         idle_watts: of the whole cluster when nothing runs.
+        states_watts, states_prices: whether the cluster says what its devices draw and cost; where it does not, energy
+            and cost are not known, which is not the same as none.
     """
 
     start: FloatArray
@@ -74,6 +76,8 @@ class Usage:
     cores: int
     gpus: int
     idle_watts: float
+    states_watts: bool
+    states_prices: bool
 
     @classmethod
     def of(cls, simulation: Simulation) -> "Usage":
@@ -119,6 +123,8 @@ class Usage:
                 item.count * (item.cores * item.cpu_idle_watts + item.gpus * item.gpu_idle_watts)
                 for item in cluster.groups
             ),
+            states_watts=cluster.states_watts,
+            states_prices=cluster.states_prices,
         )
 
     def busy_core_seconds(self, edges: FloatArray) -> FloatArray:
@@ -130,18 +136,27 @@ class Usage:
         return held_by_window(self.start, self.gpu_end, self.gpus_held, edges)
 
     def energy_joules(self, edges: FloatArray) -> FloatArray:
-        """Return what the tasks' devices drew in each window: busy watts x busy device-seconds."""
+        """Return what the tasks' devices drew in each window: busy watts x busy device-seconds; NaN without watts."""
+        if not self.states_watts:
+            return np.full(len(edges) - 1, np.nan)
         on_cores = held_by_window(self.core_start, self.core_end, self.cores_held * self.core_watts, edges)
         return on_cores + held_by_window(self.start, self.gpu_end, self.gpus_held * self.gpu_watts, edges)
 
     def idle_energy_joules(self, edges: FloatArray) -> FloatArray:
-        """Return what the other devices drew in each window: idle watts x device-seconds that were not busy."""
+        """Return what the other devices drew in each window: idle watts x device-seconds that were not busy.
+
+        NaN where the cluster states no watts.
+        """
+        if not self.states_watts:
+            return np.full(len(edges) - 1, np.nan)
         spared = held_by_window(self.core_start, self.core_end, self.cores_held * self.core_idle_watts, edges)
         spared += held_by_window(self.start, self.gpu_end, self.gpus_held * self.gpu_idle_watts, edges)
         idle: FloatArray = np.maximum(self.idle_watts * np.diff(edges) - spared, 0.0)
         return idle
 
     def cost_usd(self, edges: FloatArray) -> FloatArray:
-        """Return the price of what tasks held in each window: price x held device-seconds."""
+        """Return the price of what tasks held in each window: price x held device-seconds; NaN without prices."""
+        if not self.states_prices:
+            return np.full(len(edges) - 1, np.nan)
         on_cores = held_by_window(self.start, self.core_held_end, self.cores_held * self.core_price, edges)
         return on_cores + held_by_window(self.start, self.gpu_held_end, self.gpus_held * self.gpu_price, edges)

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
+from django.core.exceptions import BadRequest
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.views import defaults
 from django.views.csrf import csrf_failure as default_csrf_failure
 from rest_framework import exceptions
@@ -124,9 +126,12 @@ def _is_api(request: HttpRequest) -> bool:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer 400: a host that is not ours, or a request that Django finds suspicious."""
+    """Answer 400: an address that means nothing, a host that is not ours, or a request that Django finds suspicious."""
     if _is_api(request):
         return problem_response(request, HTTPStatus.BAD_REQUEST, "The request cannot be read.")
+    if isinstance(exception, BadRequest):
+        # A page's own refusal, in a sentence that is meant to be read.
+        return render(request, "400.html", {"sentence": str(exception)}, status=HTTPStatus.BAD_REQUEST)
     return defaults.bad_request(request, exception)
 
 

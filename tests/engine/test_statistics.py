@@ -8,6 +8,7 @@ from scipy import stats
 
 from scheduler_sim import engine
 from scheduler_sim.engine import statistics
+from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.presets import pool
 
 UTILISATION = 0.5
@@ -131,3 +132,11 @@ def test_the_same_seed_gives_the_same_bootstrap_interval() -> None:
     assert statistics.bootstrap_interval(values) == statistics.bootstrap_interval(values)
     assert statistics.figure_interval("p95_wait_time", values) == statistics.bootstrap_interval(values)
     assert statistics.figure_interval("mean_wait_time", values) == statistics.mean_interval(values)
+
+
+def test_an_interval_keeps_to_what_the_figure_can_be() -> None:
+    found = statistics.mean_interval([1.0, 1.1, 90.0])
+    assert found.low < 1
+    kept = found.within(*FIGURES["mean_bounded_slowdown"].possible)
+    assert (kept.low, kept.mean, kept.high) == (1.0, found.mean, found.high)
+    assert FIGURES["cpu_utilisation"].possible == (0.0, 1.0)

@@ -13,9 +13,14 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 import manage
+from apps.live.models import SimulationState
+from apps.live.play.configuration import RunConfiguration
+from apps.live.play.launch import run_create
+from apps.live.play.runner import Runner
 from apps.metrics.models import Metric
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.models import Workload
+from scheduler_sim import engine
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -232,3 +237,40 @@ def test_a_database_that_cannot_be_used_is_one_sentence() -> None:
     assert told.returncode == 1
     assert told.stderr.startswith("The database nowhere cannot be used: connection failed")
     assert told.stderr.count("\n") == 1
+
+
+def test_a_run_is_stopped_while_it_reads_its_tasks(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.tasks.managers._CHUNK_ROWS", 1)
+    monkeypatch.setattr("apps.live.play.runner.POLL_SECONDS", 0.0)
+    run("--workload", trace, "--policies", "fcfs")
+    first = Run.objects.get()
+    queued = run_create(
+        workload=first.workload,
+        cluster=engine.Cluster.from_json(first.cluster),
+        configuration=RunConfiguration(policies=("fcfs",)),
+        name="stopped early",
+    )
+    runner = Runner(queued)
+    begin = queued.begin
+
+    def begin_and_be_told() -> None:
+        begin()
+        SimulationState.objects.filter(run=queued).update(command="stop")
+
+    monkeypatch.setattr(queued, "begin", begin_and_be_told)
+    runner.play()
+    queued.refresh_from_db()
+    assert queued.status == Run.Status.STOPPED
+    assert not runner.players
+    assert not queued.state.is_alive
+
+
+def test_energy_and_cost_are_unknown_where_the_cluster_states_neither_watts_nor_prices(
+    trace: Path, tmp_path: Path
+) -> None:
+    cluster = tmp_path / "plain.json"
+    cluster.write_text(json.dumps({"name": "plain", "groups": [{"name": "all", "count": 1, "cores": 4}]}))
+    (figures,) = document("--workload", trace, "--policies", "fcfs", "--cluster", cluster)["policies"]
+    assert figures["energy_joules"] is None
+    assert figures["cost_usd"] is None
+    assert figures["makespan"] > 0

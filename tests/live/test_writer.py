@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from django.conf import LazySettings
 from django.db import IntegrityError, OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from apps.live.models import SimulationState
 from apps.live.store import writer as writer_module
@@ -258,3 +259,36 @@ def test_a_row_that_the_database_refuses_ends_the_run_at_once(run: Run) -> None:
     assert not spill_path(run).exists()
     assert SchedulerResult.objects.count() == 0
     assert progress(run) == {}
+
+
+def test_one_writer_without_a_connection_leaves_the_rows_to_the_others(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = threading.Event()
+    ensure = BaseDatabaseWrapper.ensure_connection
+
+    def limited(self: BaseDatabaseWrapper) -> None:
+        if threading.current_thread().name.endswith(", 1"):
+            refused.set()
+            raise OperationalError("sorry, too many clients already")
+        ensure(self)
+
+    monkeypatch.setattr(writer_module, "TRANSACTIONS_AT_ONCE", {"sqlite": 2, "postgresql": 2})
+    monkeypatch.setattr(BaseDatabaseWrapper, "ensure_connection", limited)
+    write(run, batch(run, 0, 20), batch(run, 20, TASKS))
+    assert refused.is_set()
+    assert SchedulerResult.objects.filter(run=run).count() == 2 * TASKS
+
+
+def test_writers_that_never_get_a_connection_say_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    ensure = BaseDatabaseWrapper.ensure_connection
+
+    def refused(self: BaseDatabaseWrapper) -> None:
+        if threading.current_thread().name.startswith("results of run"):
+            raise OperationalError("sorry, too many clients already")
+        ensure(self)
+
+    monkeypatch.setattr(writer_module, "RECONNECT_SECONDS", 0.05)
+    monkeypatch.setattr(BaseDatabaseWrapper, "ensure_connection", refused)
+    with pytest.raises(ResultsNotStored, match="too many clients already"):
+        write(run, batch(run, 0, 20))

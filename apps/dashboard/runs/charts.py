@@ -10,7 +10,7 @@ from apps.metrics.models import Metric
 from apps.results.models import Run
 from scheduler_sim.display.appearance import appearance
 from scheduler_sim.display.charts import Axis, Chart, Series, TextTable, cumulative, thin
-from scheduler_sim.display.formatting import NO_DATA, duration, listing, quantity, scale_of
+from scheduler_sim.display.formatting import NO_DATA, about, duration, listing, quantity, scale_of
 from scheduler_sim.engine.distributions import FRACTION_BINS
 from scheduler_sim.engine.histogram import BINS, EDGES, LARGEST, LogHistogram
 
@@ -78,7 +78,7 @@ def completion_times(named: Sequence[tuple[str, Metric]]) -> Chart:
         look = appearance(total.scheduler)
         series.append(Series(name, x, y, look.colour, look.dash, mark=runs.index(total.run_id)))
         medians[name] = total.p50_job_completion_time
-        rows.append((name, *(duration(histogram.percentile(percent)) for percent in percents)))
+        rows.append((name, *(about(duration(histogram.percentile(percent))) for percent in percents)))
     known = {name: value for name, value in medians.items() if value is not None}
     finding = "No task has finished."
     if known:

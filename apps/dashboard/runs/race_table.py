@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.results.models import Run
-from scheduler_sim.display.formatting import duration, quantity
+from scheduler_sim.display.formatting import about, duration, quantity
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def _cells(run: Run, policy: dict[str, Any]) -> dict[str, str]:
     return {
         "done": f"{policy.get('finished', 0):,} of {policy.get('total', 0):,}",
         "mean": duration(policy.get("mean_job_completion_time")),
-        "p95": duration(policy.get("p95_job_completion_time")),
+        # From a histogram while the run goes on; the leaderboard has the exact one.
+        "p95": about(duration(policy.get("p95_job_completion_time"))),
         "waiting": f"{policy.get('queue_length', 0):,}",
         "running": f"{policy.get('running', 0):,}",
         "cpu": written("share", "cpu_utilisation"),

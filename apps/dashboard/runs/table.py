@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.core.exceptions import BadRequest
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
@@ -10,7 +11,7 @@ from apps.dashboard.runs.progress import RunProgress, run_progress
 from apps.live.models import SimulationState
 from apps.metrics.models import Metric
 from apps.results.models import Run
-from scheduler_sim.display.formatting import percent_change
+from scheduler_sim.display.formatting import listing, percent_change
 from scheduler_sim.display.viewing import ordered, whole_number
 
 RUN_COLUMNS = {
@@ -51,11 +52,16 @@ def filtered_runs(request: HttpRequest, sort: str) -> QuerySet:
     """Return the runs that the address asks for: `q`, `status`, `workload`, `policy`, `studies`.
 
     The runs of studies, which may be thousands, are left out unless `studies` or one of the others asks for them.
+
+    Raises:
+        BadRequest: a status that runs cannot have.
     """
     runs = Run.objects.select_related("workload").defer("configuration", "cluster", "workload__audit")
     if query := request.GET.get("q", "").replace("\0", "").strip():
         runs = runs.filter(Q(name__icontains=query) | Q(workload__name__icontains=query))
-    if (status := request.GET.get("status")) in Run.Status.values:
+    if status := request.GET.get("status"):
+        if status not in Run.Status.values:
+            raise BadRequest(f"There is no status {status[:50]!r}; runs are {listing(Run.Status.values)}.")
         runs = runs.filter(status=status)
     if workload := whole_number(request.GET.get("workload"), 0):
         runs = runs.filter(workload_id=workload)

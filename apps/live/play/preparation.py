@@ -1,5 +1,6 @@
 """From stored tasks to what the engine plays."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,24 +30,35 @@ class Prepared:
     cluster: engine.Cluster
 
 
-def prepare(*, workload: Workload, cluster: engine.Cluster, configuration: RunConfiguration) -> Prepared:
+def prepare(
+    *,
+    workload: Workload,
+    cluster: engine.Cluster,
+    configuration: RunConfiguration,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Prepared:
     """Load the tasks to be played and make them ready.
+
+    Args:
+        meanwhile: called again and again while the tasks are read; what it raises ends the reading.
 
     Raises:
         EngineError: as `adapt`.
     """
-    tasks, keys = load_tasks(workload_id=workload.pk, limit=configuration.limit)
+    tasks, keys = load_tasks(workload_id=workload.pk, limit=configuration.limit, meanwhile=meanwhile)
     adapted, rows = adapt(workload=tasks, cluster=cluster, configuration=configuration)
     return Prepared(workload=adapted, task_keys=keys[rows], cluster=cluster)
 
 
-def load_tasks(*, workload_id: int, limit: int | None) -> tuple[engine.Workload, IntArray]:
-    """Return the first `limit` stored tasks (None: all) by arrival, and their primary keys."""
+def load_tasks(
+    *, workload_id: int, limit: int | None, meanwhile: Callable[[], None] = lambda: None
+) -> tuple[engine.Workload, IntArray]:
+    """Return the first `limit` stored tasks (None: all) by arrival, and their keys; `meanwhile` as `prepare`."""
     tasks = Task.objects.filter(workload_id=workload_id).in_canonical_order()
     if limit is not None:
         tasks = tasks[:limit]
     keys = np.fromiter(tasks.values_list("pk", flat=True).iterator(chunk_size=10_000), np.int64)
-    return tasks.as_workload(), keys
+    return tasks.as_workload(meanwhile=meanwhile), keys
 
 
 def adapt(

@@ -65,6 +65,10 @@ class Observer(Protocol):
         """The run is over; its status says how."""
 
 
+class _StoppedWhileReading(Exception):
+    """The run was stopped before anything was played."""
+
+
 class Runner:
     """Plays one run to its end.
 
@@ -101,6 +105,7 @@ class Runner:
         self._polled_at = 0.0
         self._stored_at = 0.0
         self._beat_at = 0.0
+        self._is_told = False
         self._state: SimulationState
 
     @property
@@ -137,8 +142,13 @@ class Runner:
             raise
         try:
             with self._reporting_failure():
-                self._prepare(state)
+                try:
+                    self._prepare(state)
+                except _StoppedWhileReading:
+                    self.run.stop()
+                    return
                 self._tell("started")
+                self._is_told = True
                 with ResultWriter(run=self.run) as writer:
                     self._simulate(writer)
                     # While the writer still stores: this needs only what is in memory.
@@ -153,6 +163,7 @@ class Runner:
             workload=self.run.workload,
             cluster=engine.Cluster.from_json(self.run.cluster),
             configuration=self.configuration,
+            meanwhile=self._obey_while_reading,
         )
         self.workload, self.cluster = prepared.workload, prepared.cluster
         self.clock_time = float(prepared.workload.arrival_time[0])
@@ -244,6 +255,11 @@ class Runner:
                 self.run.unpause()
             self._tell("changed")
 
+    def _obey_while_reading(self) -> None:
+        self._obey()
+        if self.stop_requested.is_set():
+            raise _StoppedWhileReading
+
     def _poll(self) -> str:
         """Return the command that waits, if any, and note a stop."""
         try:
@@ -284,6 +300,8 @@ class Runner:
             conclude(run=self.run, players=self.players, ending=ending, split_model=self.configuration.split_model)
 
     def _tell(self, event: str) -> None:
+        if event == "changed" and not self._is_told:
+            return  # Observers look at what is played, which is not there yet; the run's row says how it stands.
         for observer in self.observers:
             getattr(observer, event)(self)
 

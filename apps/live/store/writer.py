@@ -40,6 +40,9 @@ TRANSACTIONS_AT_ONCE = {"sqlite": 1, "postgresql": 2}
 YIELD_SECONDS = 0.002
 """How long SQLite's lock is left free between two transactions, so that commands from the web server get in."""
 
+RECONNECT_SECONDS = 1.0
+"""How often a writer without a connection asks for one while others store."""
+
 GIVE_UP_AFTER = 60.0
 """Seconds for which a database that is away is tried again."""
 
@@ -76,6 +79,7 @@ class ResultWriter:
         self._turns_given = 0
         self._turns_over = 0
         self._in_trouble = 0
+        self._connected = 0
         self._changed = threading.Condition()
         self._failure: BaseException | None = None
         self._closing = False
@@ -166,6 +170,8 @@ class ResultWriter:
     def _work(self) -> None:
         logs.run_id.set(str(self._run.pk))
         try:
+            if not self._connect():
+                return
             if connection.vendor == "sqlite":
                 with connection.cursor() as cursor:
                     # Rows are appended, so that a small page cache serves them as well as a large one.
@@ -192,6 +198,32 @@ class ResultWriter:
                 self._changed.notify_all()
         finally:
             connection.close()
+
+    def _connect(self) -> bool:
+        """Open this thread's connection before it takes anything; False when the others finish without it.
+
+        A database that has no connection to spare for a second writer must not fail a run that one writer can store.
+        """
+        deadline = time.monotonic() + self._give_up_after
+        while True:
+            try:
+                connection.ensure_connection()
+            except (OperationalError, InterfaceError) as error:
+                connection.close()
+                with self._changed:
+                    over = self._changed.wait_for(
+                        lambda: self._failure or (self._closing and self._connected), RECONNECT_SECONDS
+                    )
+                    if over:
+                        return False
+                    if not self._connected and time.monotonic() >= deadline:
+                        raise
+                    logger.info("A writer waits for a connection: %s", _first_line(error))
+            else:
+                with self._changed:
+                    self._connected += 1
+                    self._changed.notify_all()
+                return True
 
     def _next(self) -> tuple[int, list[ResultBatch]] | None:
         """Wait for batches; return the number of their turn and as many as one transaction should hold, or None."""

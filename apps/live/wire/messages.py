@@ -37,8 +37,8 @@ class PolicyProgress(TypedDict):
     p95_job_completion_time: float | None
     cpu_utilisation: float | None
     gpu_utilisation: float | None
-    energy_joules: float
-    cost_usd: float
+    energy_joules: float | None
+    cost_usd: float | None
     wins: int
 
 

@@ -201,11 +201,11 @@ class Race:
             "running": mark.running,
             "queue_length": mark.queued,
             "mean_job_completion_time": messages.number(counted.mean_job_completion_time),
-            "p95_job_completion_time": messages.number(counted.completion_times.percentile(95)),
+            "p95_job_completion_time": messages.number(counted.completion_time_percentile(95)),
             "cpu_utilisation": _share(self._core_seconds[number] + core_seconds, cluster.cores * span),
             "gpu_utilisation": _share(self._gpu_seconds[number] + gpu_seconds, cluster.gpus * span),
-            "energy_joules": float(self._energy_joules[number]),
-            "cost_usd": float(self._cost_usd[number]),
+            "energy_joules": float(self._energy_joules[number]) if cluster.states_watts else None,
+            "cost_usd": float(self._cost_usd[number]) if cluster.states_prices else None,
             "wins": int(self._wins.wins[number]),
         }
 

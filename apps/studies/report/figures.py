@@ -111,7 +111,8 @@ def _figures(
     lower = FIGURES[figure].better != "higher"
     seeds = sorted({seed for of_policy in values.values() for seed in of_policy})
     rows = {name: [of_policy.get(seed, math.nan) for seed in seeds] for name, of_policy in values.items()}
-    intervals = {name: figure_interval(figure, row) for name, row in rows.items()}
+    possible = FIGURES[figure].possible
+    intervals = {name: figure_interval(figure, row).within(*possible) for name, row in rows.items()}
     differences = compare_with_base(rows, base) if base in rows else {}
     ranks = mean_ranks(rows, lower_is_better=lower)
     known = {name: one.mean for name, one in intervals.items() if not math.isnan(one.mean)}

@@ -48,6 +48,14 @@ export function readable(value, unit) {
 }
 
 /**
+ * Mark a written number as an approximation; `about` in scheduler_sim/display/formatting.py does the same.
+ * @param {string} text
+ */
+export function about(text) {
+  return text === "no data" ? text : `≈ ${text}`;
+}
+
+/**
  * Progress in whole percent, rounded down: 100 is said of what is finished and of nothing else. The server rounds alike.
  * @param {number} share
  */

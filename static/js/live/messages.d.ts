@@ -11,8 +11,8 @@ export interface PolicyProgress {
   p95_job_completion_time: number | null;
   cpu_utilisation: number | null;
   gpu_utilisation: number | null;
-  energy_joules: number;
-  cost_usd: number;
+  energy_joules: number | null;
+  cost_usd: number | null;
   wins: number;
 }
 

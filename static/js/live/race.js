@@ -1,5 +1,5 @@
 // The race: one simulated clock, all policies side by side, redrawn at most twice a second.
-import { readable } from "../charts/numbers.js";
+import { about, readable } from "../charts/numbers.js";
 import { all, find } from "../dom.js";
 import { offerNumbers } from "./downloads.js";
 import { RaceCharts } from "./racecharts.js";
@@ -18,7 +18,7 @@ const TAKEN_WHILE = { pause: ["running"], resume: ["paused"], stop: ["queued", "
 const CELLS = {
   done: (policy) => `${policy.finished.toLocaleString("en-GB")} of ${policy.total.toLocaleString("en-GB")}`,
   mean: (policy) => readable(policy.mean_job_completion_time, "s"),
-  p95: (policy) => readable(policy.p95_job_completion_time, "s"),
+  p95: (policy) => about(readable(policy.p95_job_completion_time, "s")),
   waiting: (policy) => policy.queue_length.toLocaleString("en-GB"),
   running: (policy) => policy.running.toLocaleString("en-GB"),
   cpu: (policy) => readable(policy.cpu_utilisation, "share"),
