@@ -109,10 +109,16 @@ def test_a_gantt_of_another_policy_is_not_found(client):
     assert client.get(f"/runs/{make_run().pk}/gantt.json?policy=ljf").status_code == 404
 
 
-@pytest.mark.parametrize("query", ["sort=nonsense", "page=x", "page=999", "workload=a", "status=odd", "q=%00"])
+@pytest.mark.parametrize("query", ["sort=nonsense", "page=x", "page=999", "workload=a", "q=%00"])
 def test_a_list_takes_any_query(client, query):
     make_run()
     assert client.get(f"/runs/?{query}").status_code == 200
+
+
+def test_a_status_that_there_is_not_is_refused(client):
+    response = client.get("/runs/?status=odd")
+    assert response.status_code == 400
+    assert "There is no status" in text_of(response)
 
 
 def test_a_list_is_searched_and_sorted_as_the_address_says(client):
