@@ -73,7 +73,8 @@ def appearance(scheduler: str) -> Appearance:
     """Return how the policy called `scheduler` is drawn; a name that is registered no more has its look too.
 
     The order gives the colour and the backfilling the dash, so that `sjf` and `sjf+easy` look like the relatives they
-    are. Policies that differ in placement alone take the placement's colour; ready-made ones are drawn solid.
+    are. Policies that differ in placement alone take the placement's colour; ready-made ones are drawn solid. What has
+    parameters, as `fcfs+easy(order=sjf)`, has another colour than what has none.
     """
     parts = read_parts(READY_MADE.get(scheduler, scheduler))
     order, backfill, placement = (
@@ -85,6 +86,12 @@ def appearance(scheduler: str) -> Appearance:
         colour = _PLACEMENT_COLOURS.get(placement, _of_unknown(placement))
         if order != "fcfs":
             colour = (colour + _ORDER_COLOURS.get(order, _of_unknown(order))) % COLOURS
+    set_apart = "".join(
+        f"{part.name}{key}={value}" for part in parts.values() for key, value in part.parameters.items()
+    )
+    if set_apart:
+        # Another colour than the same parts without parameters have; these bits set the usual rivals apart.
+        colour = (colour + 1 + (crc32(set_apart.encode()) >> 12) % (COLOURS - 1)) % COLOURS
     if scheduler in READY_MADE:
         return Appearance(colour, 0 if placement else 6)
     apart = placement or order not in _ORDER_COLOURS  # Their colours are not theirs alone.

@@ -218,6 +218,7 @@ def test_every_policy_has_one_look_and_the_usual_rivals_differ():
         assert 0 <= look.colour < COLOURS
         assert 0 <= look.dash < len(DASH_ARRAYS)
     rivals = ["fcfs", "fcfs+easy", "fcfs+conservative", "sjf", "sjf+easy", "wfp3", "wfp3+easy", "f1", "f1+easy", "saf"]
+    rivals += ["fcfs+easy(order=sjf)", "fcfs+easy(order=sjf,predict=last_two)"]
     assert len({appearance(name) for name in rivals}) == len(rivals)
     old = [name for name in READY_MADE if name != "recorded"]
     assert len({appearance(name) for name in old}) == len(old)
