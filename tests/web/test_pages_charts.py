@@ -1,6 +1,7 @@
 """What charts hold: never more points than a screen shows, never a number that was not computed."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,12 @@ def test_a_column_has_one_unit_and_one_number_of_decimals():
 )
 def test_differences_are_written_as_people_say_them(value, base, text):
     assert percent_change(value, base) == text
+
+
+def test_the_scripts_draw_the_same_dashes_as_the_pages():
+    script = (Path(__file__).parent.parent.parent / "static/js/charts/colours.js").read_text()
+    dashes = json.loads(re.search(r"DASHES = (\[.*?\]);", script, re.DOTALL)[1])
+    assert tuple("" if dash == "solid" else " ".join(map(str, dash)) for dash in dashes) == DASH_ARRAYS
 
 
 def test_progress_is_rounded_down_here_as_in_the_browser():
