@@ -269,6 +269,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "RunStatusEnum": "apps.results.models.Run.Status",
         "ImportStatusEnum": "apps.tasks.models.WorkloadImport.Status",
+        "JobStatusEnum": "scheduler_sim.background.models.Job.Status",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
