@@ -3,10 +3,11 @@
 import numpy as np
 from reference_core import ReferenceCore, Task
 
-from scheduler_sim.engine import Workload
+from scheduler_sim.engine import Cluster, NodeGroup, Workload
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts
 from scheduler_sim.engine.kernels.core import state
 from scheduler_sim.engine.kernels.core.kernel import CoreKernel
+from scheduler_sim.engine.kernels.core.room import Room
 from scheduler_sim.engine.kernels.core.rules import Rules
 
 DISCIPLINES = {"score": state.SCORE, "srtf": state.SRTF, "srsf": state.SRSF, "las": state.LAS, "rr": state.RR}
@@ -78,6 +79,34 @@ def draw(seed, discipline, backfill, preemption):
     return columns, parents, processors, rules
 
 
+def draw_on_nodes(seed, discipline, backfill, preemption):
+    """Return columns, parents, a cluster of alike nodes and the rules of a small case; cores are whole."""
+    columns, parents, _, rules = draw(seed, discipline, backfill, preemption)
+    generator = np.random.default_rng([seed, 1])
+    nodes, cores, gpus = (int(number) for number in generator.integers((1, 1, 0), (5, 5, 5)))
+    n = len(parents)
+    by_gpus = (generator.random(n) < 0.7) & (gpus > 0)
+    columns["gpus"] = np.where(by_gpus, generator.integers(1, max(nodes * gpus, 1) + 1, n), 0)
+    columns["cpus"] = np.where(by_gpus, generator.integers(0, 3, n), generator.integers(1, nodes * cores + 1, n))
+    many = columns["gpus"] > gpus
+    columns["cpus"] = np.where(by_gpus & ~many, np.minimum(columns["cpus"], cores), columns["cpus"])
+    size = np.where(by_gpus, columns["gpus"], columns["cpus"])
+    if rules["overhead"] + 0.5 >= rules["limits"][0] / size.max():
+        rules["promote"] = None
+    rules["outages"] = [(a, b, int(generator.integers(0, nodes))) for a, b, _ in rules["outages"]]
+    return columns, parents, (nodes, cores, gpus), rules
+
+
+def reference_on_nodes(columns, parents, nodes, discipline, backfill, preemption, rules, in_place):
+    """Play a case in thousandths of cores, as the core counts them."""
+    count, cores, gpus = nodes
+    thousandths = columns | {"cpus": columns["cpus"] * 1000}
+    return reference(
+        thousandths, parents, [(cores * 1000, gpus)] * count, discipline, backfill, preemption, rules,
+        spread=discipline == "las", in_place=in_place,
+    )  # fmt: skip
+
+
 def reference(columns, parents, nodes, discipline, backfill, preemption, rules, **more):
     tasks = [
         Task(
@@ -93,6 +122,8 @@ def reference(columns, parents, nodes, discipline, backfill, preemption, rules, 
         )
         for row in range(len(parents))
     ]
+    for task in tasks:
+        task.size = task.gpus if task.gpus else task.cpus // (1000 if "in_place" in more else 1)
     given = dict(rules)
     seconds = given.pop("overhead")
     given["overhead"] = lambda _: seconds
@@ -118,9 +149,17 @@ def outage_arrays(outages):
     return times, np.array([e[2] for e in events], np.int64), np.array([e[1] for e in events], np.int64)
 
 
-def kernel(columns, parents, processors, discipline, backfill, preemption, rules):
+def kernel(columns, parents, processors, discipline, backfill, preemption, rules, in_place=True):
+    """Return the kernel of a case; `processors` of a pool, or (nodes, cores, GPUs)."""
     workload = workload_of(columns, parents)
-    n = len(workload)
+    n, where = len(workload), state.POOL
+    if isinstance(processors, tuple):
+        count, cores, gpus = processors
+        cluster = Cluster("nodes", (NodeGroup("node", count=count, cores=cores, gpus=gpus),))
+        where = state.SPREAD if discipline == "las" else state.NODES
+        room = Room.of_nodes(workload, cluster, spread=where == state.SPREAD)
+    else:
+        room = Room.of_pool(workload, processors)
     cost = state.KEEP if discipline != "score" else COSTS[preemption]
     return CoreKernel(
         workload=workload,
@@ -128,6 +167,8 @@ def kernel(columns, parents, processors, discipline, backfill, preemption, rules
             discipline=DISCIPLINES[discipline],
             backfill=BACKFILLS[backfill],
             cost=cost,
+            where=where,
+            in_place=in_place,
             charge_first=rules["charge_first"],
             overhead=np.full(n, rules["overhead"]),
             limits=rules["limits"],
@@ -148,7 +189,7 @@ def kernel(columns, parents, processors, discipline, backfill, preemption, rules
         speed=np.ones(n),
         base=columns["base"],
         slope=columns["slope"],
-        processors=processors,
+        room=room,
     )
 
 

@@ -4,10 +4,10 @@ import os
 
 import numpy as np
 import pytest
-from core_cases import assert_equal, draw, kernel, played, reference, spans
+from core_cases import assert_equal, draw, draw_on_nodes, kernel, played, reference, reference_on_nodes, spans
 from pool_cases import lognormal_workload, pool, pool_orders
 
-from scheduler_sim.engine import Options, Simulation, parse_policy
+from scheduler_sim.engine import Options, OversizedTasks, Simulation, parse_policy
 from scheduler_sim.engine.kernels.core.kernel import CoreKernel
 
 CASES = int(os.environ.get("REFERENCE_CASES", "150"))
@@ -59,7 +59,7 @@ def test_the_core_plays_what_the_fast_kernels_play(order, backfill):
     policy = parse_policy(f"{order}+{backfill}")
     for options in (Options(), Options(kill_at_estimate=True)):
         fast = Simulation(workload, pool(64, 1.3), policy, options=options)
-        core = CoreKernel.on_pool(
+        core = CoreKernel.of(
             workload=workload, cluster=pool(64, 1.3), policy=policy, scores=fast.scores(), options=options
         )
         fast.advance()
@@ -69,3 +69,28 @@ def test_the_core_plays_what_the_fast_kernels_play(order, backfill):
         np.testing.assert_array_equal(outcome.finish_time, fast.outcome().finish_time)
         np.testing.assert_array_equal(outcome.completion_order, fast.outcome().completion_order)
         np.testing.assert_array_equal(outcome.history.ending, fast.history().ending)
+
+
+ON_NODES = [(discipline, "none", "none", in_place) for discipline in ("srtf", "srsf") for in_place in (False, True)]
+ON_NODES += [("las", "none", "none", True), ("rr", "none", "none", True)]
+ON_NODES += [
+    ("score", backfill, preemption, True)
+    for backfill in ("none", "list")
+    for preemption in ("none", "suspend", "checkpoint", "requeue")
+]
+
+
+@pytest.mark.parametrize(("discipline", "backfill", "preemption", "in_place"), ON_NODES)
+def test_the_core_equals_the_reference_on_nodes(discipline, backfill, preemption, in_place):
+    several = 0
+    for seed in range(CASES):
+        columns, parents, nodes, rules = draw_on_nodes(seed, discipline, backfill, preemption)
+        try:
+            core = kernel(columns, parents, nodes, discipline, backfill, preemption, rules, in_place)
+        except OversizedTasks:
+            continue
+        outcome, attempts = played(core)
+        expected = reference_on_nodes(columns, parents, nodes, discipline, backfill, preemption, rules, in_place)
+        assert_equal(expected, outcome, attempts)
+        several += len(attempts) > 0
+    assert several > CASES / 20, "hardly any task had several attempts"

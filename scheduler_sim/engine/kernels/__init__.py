@@ -25,7 +25,7 @@ def make_kernel(
             a policy that the event core does not play where tasks may stop and go on.
     """
     if policy.preempts or options.interrupts:
-        return CoreKernel.on_pool(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options)
+        return CoreKernel.of(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options)
     if scores.kind == LEARNED and policy.backfill.name == "conservative":
         raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")
     on_pool = plays_on_pool(workload, cluster, scores)

@@ -11,6 +11,7 @@ from scheduler_sim.engine.contract import Attempts, History, Options, Outcome
 from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.kernels.core import state
 from scheduler_sim.engine.kernels.core.loop import advance_core
+from scheduler_sim.engine.kernels.core.room import Room
 from scheduler_sim.engine.kernels.core.rules import Rules
 from scheduler_sim.engine.kernels.core.state import (
     JOB,
@@ -24,6 +25,9 @@ from scheduler_sim.engine.kernels.core.state import (
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
+PIECE = ("node", "cpus", "mask", "memory")
+"""What is known of a piece of a task."""
+
 BUFFER = 65_536
 """Attempts that wait to be drained at most, and some more where very many tasks run at once."""
 
@@ -35,7 +39,7 @@ class CoreKernel(BaseKernel):
         offered: seconds before which a task is not offered to the policy, shape (n,).
         speed: how many seconds of a task's runtime pass in one second, shape (n,).
         base, slope: of the score, shape (n,).
-        processors: of the pool.
+        room: what there is to hold.
     """
 
     def __init__(
@@ -47,7 +51,7 @@ class CoreKernel(BaseKernel):
         speed: FloatArray,
         base: FloatArray,
         slope: FloatArray,
-        processors: int,
+        room: Room,
     ) -> None:
         n = len(workload)
         self._workload = workload
@@ -55,7 +59,7 @@ class CoreKernel(BaseKernel):
         jobs["arrival"], jobs["offered"] = workload.arrival_time, offered
         jobs["work"] = jobs["work_left"] = workload.runtime / speed
         jobs["estimate"] = jobs["estimate_left"] = workload.duration_estimate / speed
-        jobs["cpus"], jobs["gpus"] = workload.cpus, workload.gpus
+        jobs["cpus"], jobs["gpus"], jobs["kind"] = room.cpus, room.gpus, room.kind
         jobs["size"] = np.where(workload.gpus > 0, workload.gpus, workload.cpus)
         jobs["base"], jobs["slope"] = base, slope
         jobs["overhead"] = 0.0 if rules.overhead is None else rules.overhead
@@ -66,8 +70,7 @@ class CoreKernel(BaseKernel):
         jobs["ending"] = -1
         jobs["device"] = -1
         self._jobs = jobs
-        most_running = min(n, processors)
-        self._core = _lay_out(workload, jobs, rules, slope, processors, most_running)
+        self._core = _lay_out(workload, jobs, rules, slope, room)
         self._handle = handle(self._core)
         self._gpu_fraction = np.where(workload.gpus > 0, 1.0, 0.0)
         super().__init__(
@@ -83,15 +86,14 @@ class CoreKernel(BaseKernel):
             self._counts[UNORDERED] = 0
 
     @classmethod
-    def on_pool(
+    def of(
         cls, *, workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, options: Options
     ) -> "CoreKernel":
-        """Return the kernel of one pool of processors.
+        """Return the kernel of a simulation.
 
         Raises:
             InvalidPolicy, InvalidWorkload: what the core does not play, see `Rules.of`.
         """
-        n = len(workload)
         rules = Rules.of(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options)
         offered = workload.arrival_time
         if scores.not_before is not None:
@@ -100,10 +102,12 @@ class CoreKernel(BaseKernel):
             workload=workload,
             rules=rules,
             offered=offered,
-            speed=np.full(n, cluster.groups[0].cpu_speed),
+            speed=np.where(workload.gpus > 0, cluster.groups[0].gpu_speed, cluster.groups[0].cpu_speed),
             base=scores.base,
-            slope=np.zeros(n) if scores.slope is None else scores.slope,
-            processors=cluster.cores,
+            slope=np.zeros(len(workload)) if scores.slope is None else scores.slope,
+            room=Room.of_pool(workload, cluster.cores)
+            if rules.where == state.POOL
+            else Room.of_nodes(workload, cluster, spread=rules.where == state.SPREAD),
         )
 
     @property
@@ -149,14 +153,10 @@ class CoreKernel(BaseKernel):
         )
 
 
-def _lay_out(
-    workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, processors: int, most_running: int
-) -> Core:
+def _lay_out(workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, room: Room) -> Core:
     """Return the arrays of a simulation that has not begun."""
-    n = len(jobs)
-    sizes, kinds = np.unique(jobs["cpus"], return_inverse=True)
-    jobs["kind"] = kinds
-    leaves = 1 << max(len(sizes) - 1, 0).bit_length()
+    n, kinds, processors, most_running = len(jobs), len(room.classes.cpus), room.processors, room.most_running
+    leaves = 1 << max(kinds - 1, 0).bit_length()
     aging = bool(slope.any())
     heaps = rules.backfill != EASY and not (aging and rules.discipline == state.SCORE)
     buffer = max(BUFFER, 8 * most_running)
@@ -208,28 +208,34 @@ def _lay_out(
         back=numbers(most_running),
         newcomers=numbers(n),
         promoted=numbers(n if rules.promotion < np.inf else 0),
-        upto=np.searchsorted(sizes, np.arange(processors + 1), side="right"),
+        upto=np.searchsorted(room.classes.cpus, np.arange(processors + 1), side="right"),
         shadow_ends=np.zeros(most_running),
         shadow_cpus=numbers(most_running),
         queue_rows=numbers(n if heaps else 0),
-        class_from=np.concatenate(([0], np.cumsum(np.bincount(kinds, minlength=len(sizes)))[:-1])).astype(np.int64),
-        class_count=numbers(len(sizes)),
-        class_cpus=sizes,
-        class_gpus=numbers(len(sizes)),
-        class_memory=numbers(len(sizes)),
-        class_gpu_nodes=numbers(len(sizes)),
-        class_shut=numbers(len(sizes)),
+        class_from=np.concatenate(([0], np.cumsum(np.bincount(room.kind, minlength=kinds))[:-1])).astype(np.int64),
+        class_count=numbers(kinds),
+        class_cpus=room.classes.cpus,
+        class_gpus=room.classes.gpus,
+        class_memory=room.classes.memory,
+        class_full_nodes=room.classes.full_nodes,
+        class_full_cpus=room.classes.full_cpus,
+        class_full_gpus=room.classes.full_gpus,
+        class_full_memory=room.classes.full_memory,
+        class_shut=numbers(kinds),
         best=np.full(2 * leaves, -1),
         waiting=numbers(0 if heaps else n),
         limits=np.array(rules.limits),
-        node_cpus=numbers(1),
-        node_gpus=numbers(1),
-        node_memory=numbers(1),
-        node_group=numbers(1),
-        node_away=numbers(1),
-        left_cpus=numbers(1),
-        left_gpus=numbers(1),
-        left_memory=numbers(1),
+        node_cpus=room.node_cpus,
+        node_mask=room.node_mask,
+        node_memory=room.node_memory,
+        node_away=numbers(len(room.node_cpus)),
+        left_cpus=room.node_cpus.copy(),
+        left_gpus=room.node_mask.copy(),
+        left_memory=room.node_memory.copy(),
+        kept_cpus=numbers(len(room.node_cpus)),
+        kept_gpus=numbers(len(room.node_cpus)),
+        kept_memory=numbers(len(room.node_cpus)),
+        **{f"{when}_{what}": numbers(room.most_pieces) for when in ("piece", "old") for what in PIECE},
         attempt_rows=numbers(buffer),
         attempt_numbers=numbers(buffer),
         attempt_starts=np.zeros(buffer),

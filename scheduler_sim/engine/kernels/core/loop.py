@@ -7,13 +7,16 @@ from scheduler_sim.engine.jit import counting_kernel, inner_kernel
 from scheduler_sim.engine.kernels.core.attempts import (
     KINDS,
     begin,
+    book,
     end,
     expect,
     expect_demotion,
     next_expected,
     stop,
     timed_out,
+    write,
 )
+from scheduler_sim.engine.kernels.core.nodes import build_anywhere, build_on_nodes, give_out, is_on
 from scheduler_sim.engine.kernels.core.pool import build_by_class, build_by_list
 from scheduler_sim.engine.kernels.core.queue import before, push, sort_rows, take_out
 from scheduler_sim.engine.kernels.core.state import (
@@ -40,8 +43,10 @@ from scheduler_sim.engine.kernels.core.state import (
     LAS,
     MOST_FAILURES,
     MOST_REQUEUES,
+    MOVED,
     NEWCOMERS,
     NEXT,
+    NODES,
     ON_LIMIT,
     ON_REQUEUE,
     OUTAGES,
@@ -55,6 +60,7 @@ from scheduler_sim.engine.kernels.core.state import (
     RR,
     RUNS,
     SCORE,
+    SPREAD,
     SRSF,
     SRTF,
     STOPPED,
@@ -156,7 +162,7 @@ def _apply_outages(s: Core, now: float) -> None:
             continue
         for k in range(s.counts[RUNNING]):
             row = s.running[k]
-            if s.jobs[row].state == RUNS:
+            if s.jobs[row].state == RUNS and is_on(s, row, node):
                 _fail(s, row, now)
         if s.settings[WHERE] == POOL and s.node_away[node] == 1:
             s.counts[FREE] -= s.settings[CAPACITY]
@@ -397,7 +403,7 @@ def _settled(s: Core, row: int, now: float) -> bool:
 
     What the last schedule left waiting still does not fit at its turn: who runs only moves ahead in the order.
     """
-    if not s.settings[HEAPS] or s.counts[CHANGED]:
+    if s.settings[WHERE] != POOL or not s.settings[HEAPS] or s.counts[CHANGED]:
         return False
     skips = s.settings[DISCIPLINE] != SCORE or s.settings[BACKFILL] != NONE
     fits = s.jobs[row].cpus <= s.counts[FREE]
@@ -416,11 +422,32 @@ def _settled(s: Core, row: int, now: float) -> bool:
 
 
 @inner_kernel
+def _move(s: Core, now: float) -> None:
+    """Let those that run have their new pieces; whose place changes begins a new attempt, which costs nothing."""
+    for i in range(s.counts[RUNNING]):
+        row = s.running[i]
+        t = s.jobs[row]
+        if t.state == RUNS and (t.node != t.new_node or t.device != t.new_device):
+            write(s, row, now, MOVED)
+            book(s, row, now)
+            t.begun = now
+            t.attempts += 1
+        t.node, t.device = t.new_node, t.new_device
+        t.first_piece, t.pieces = t.new_piece, t.new_pieces
+
+
+@inner_kernel
 def _build(s: Core, now: float) -> None:
     """Build the schedule, then stop and start what it says."""
     s.counts[STOPPED] = 0
     s.counts[BEGUN] = 0
-    if s.settings[HEAPS]:
+    where = s.settings[WHERE]
+    if where == SPREAD:
+        build_anywhere(s)
+        give_out(s, s.counts[RUNNING])
+    elif where == NODES:
+        build_on_nodes(s)
+    elif s.settings[HEAPS]:
         build_by_class(s)
     else:
         build_by_list(s, now)
@@ -452,6 +479,8 @@ def _build(s: Core, now: float) -> None:
         elif s.settings[DISCIPLINE] == SRSF:
             t.key = t.estimate_left * t.size
         push(s, row)
+    if where != POOL:
+        _move(s, now)
     for i in range(s.counts[BEGUN]):
         _start(s, s.beginning[i], now)
 
@@ -494,7 +523,9 @@ def play_round(s: Core, now: float) -> None:
     for i in range(count):
         push(s, s.newcomers[i])
     # Where time changes the order, any event may change who runs: one that brings a task which waits for a parent too.
-    if count > 0 or s.counts[CHANGED] or s.settings[AGING]:
+    # On a pool less time left moves only those ahead that run beside each other anyway; on nodes it changes places.
+    timed = s.settings[AGING] or (s.settings[WHERE] == NODES and s.settings[DISCIPLINE] in (SRTF, SRSF))
+    if count > 0 or s.counts[CHANGED] or timed:
         _build(s, now)
 
 

@@ -8,6 +8,7 @@ from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import (
     ATTAINED,
     CONSERVATIVE,
+    EASY,
     NOT_PLANNED,
     REMAINING,
     REMAINING_AREA,
@@ -89,6 +90,7 @@ class Rules:
         rules = cls(
             discipline=DISCIPLINES[scores.kind],
             backfill=policy.backfill.code,
+            where=_where(workload, cluster, scores),
             cost=state.KEEP if order.preempts else COSTS[policy.preemption.name],
             in_place=not order.having("in_place") or bool(order.value("in_place")),
             charge_first=order.having("charge_first") and bool(order.value("charge_first")),
@@ -112,6 +114,13 @@ class Rules:
         return rules
 
 
+def _where(workload: Workload, cluster: Cluster, scores: Scores) -> int:
+    """Return what a task takes; las counts what is free in the whole cluster, the others look for places on nodes."""
+    if plays_on_pool(workload, cluster):
+        return state.POOL
+    return state.SPREAD if scores.kind == ATTAINED else state.NODES
+
+
 def _refuse(workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, options: Options) -> None:
     why = "with preemption, requeues, failures or checkpoints"
     if scores.kind not in DISCIPLINES:
@@ -124,16 +133,32 @@ def _refuse(workload: Workload, cluster: Cluster, policy: Policy, scores: Scores
         raise InvalidPolicy(
             f"EASY backfills in the queue's order and by the estimates {why}, not as {policy.name} says."
         )
+    if any(group.outages for group in cluster.groups):
+        raise InvalidPolicy(f"Outages of nodes that let tasks finish are not played {why}.")
     if policy.placement.planned != NOT_PLANNED or policy.placement.name != "first_fit":
         raise InvalidPolicy(f"The placement {policy.placement.name} is not played {why}; first_fit is.")
     if policy.preemption.name == "checkpoint" and options.checkpoints is None:
         raise InvalidPolicy("~checkpoint goes on from the last checkpoint; the run must say how often one is written.")
-    if not cluster.is_pool:
-        raise InvalidPolicy(f"Nodes and GPUs are not played {why} yet; a pool of processors is.")
     if workload.hybrid.any():
         raise InvalidWorkload(f"Tasks that may be split between CPU and GPU are not played {why}.")
-    if workload.gpus.any() or (workload.cpus != np.floor(workload.cpus)).any():
-        raise InvalidWorkload(f"A pool plays tasks of whole processors and without GPUs only {why}.")
+    if plays_on_pool(workload, cluster):
+        return
+    if len(cluster.groups) > 1:
+        raise InvalidPolicy(f"Nodes of several groups are not played {why}; nodes of one group are.")
+    if (workload.gpus != np.floor(workload.gpus)).any():
+        raise InvalidWorkload(f"Parts of a GPU are not played {why}; whole GPUs are.")
+    if policy.backfill.code == EASY:
+        raise InvalidPolicy(f"EASY backfilling is played {why} on a pool only; use none or list on nodes.")
+    if policy.preemption.name == "suspend" and cluster.groups[0].memory_mb is not None and workload.memory_mb.any():
+        raise InvalidPolicy("A suspended task keeps its memory, which is not played; use ~checkpoint or ~requeue.")
+
+
+def plays_on_pool(workload: Workload, cluster: Cluster) -> bool:
+    """Tell whether tasks of whole processors on one node without GPUs and limits of memory are all there is."""
+    (group, *others) = cluster.groups
+    alone = not others and group.count == 1 and group.gpus == 0 and group.memory_mb is None
+    whole = not workload.gpus.any() and bool((workload.cpus == np.floor(workload.cpus)).all())
+    return alone and whole
 
 
 def _refuse_standstill(rules: Rules, policy: Policy, size: FloatArray) -> None:

@@ -97,8 +97,9 @@ JOB = np.dtype(
         ("attempts", "i8"), ("saved", "i8"), ("attempt_work", "f8"), ("since_begin", "f8"), ("service", "f8"),
         ("held", "f8"), ("attained", "f8"), ("executed", "f8"),
         ("level", "i8"), ("waiting_since", "f8"), ("turn_end", "f8"), ("requeues", "i8"), ("failures", "i8"),
-        ("ending", "i8"), ("parents", "i8"), ("node", "i8"), ("device", "i8"), ("memory", "i8"),
-        ("first_piece", "i8"), ("pieces", "i8"), ("demote_at", "f8"), ("promote_at", "f8"), ("chosen", "i8"),
+        ("ending", "i8"), ("parents", "i8"), ("node", "i8"), ("device", "i8"),
+        ("first_piece", "i8"), ("pieces", "i8"), ("new_piece", "i8"), ("new_pieces", "i8"), ("new_node", "i8"),
+        ("new_device", "i8"), ("demote_at", "f8"), ("promote_at", "f8"), ("chosen", "i8"),
         ("arrived", "i8"),
     ]
 )  # fmt: skip
@@ -140,19 +141,32 @@ class Core(NamedTuple):
     class_cpus: IntArray
     class_gpus: IntArray
     class_memory: IntArray
-    class_gpu_nodes: IntArray
+    class_full_nodes: IntArray
+    class_full_cpus: IntArray
+    class_full_gpus: IntArray
+    class_full_memory: IntArray
     class_shut: IntArray
     best: IntArray
     waiting: IntArray
     limits: FloatArray
     node_cpus: IntArray
-    node_gpus: IntArray
+    node_mask: IntArray
     node_memory: IntArray
-    node_group: IntArray
     node_away: IntArray
     left_cpus: IntArray
     left_gpus: IntArray
     left_memory: IntArray
+    kept_cpus: IntArray
+    kept_gpus: IntArray
+    kept_memory: IntArray
+    piece_node: IntArray
+    piece_cpus: IntArray
+    piece_mask: IntArray
+    piece_memory: IntArray
+    old_node: IntArray
+    old_cpus: IntArray
+    old_mask: IntArray
+    old_memory: IntArray
     attempt_rows: IntArray
     attempt_numbers: IntArray
     attempt_starts: FloatArray
