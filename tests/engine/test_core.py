@@ -146,7 +146,6 @@ def test_a_task_that_waits_to_go_on_neither_runs_nor_has_finished():
         ("sjf~checkpoint", {}, "the run must say how often"),
         ("sjf+conservative~suspend", {}, "Conservative backfilling is not played"),
         ("sjf@best_fit~suspend", {}, "The placement best_fit is not played"),
-        ("sjf+easy(order=sjf)~suspend", {}, "Parameters of backfilling"),
         ("drf~suspend", {}, "drf computes its scores from what runs"),
     ],
 )
