@@ -24,7 +24,7 @@ ENGINE = (
     ("kernels.base", "kernels.records", "kernels.structures"),
     ("kernels.pool", "kernels.node", "kernels.cluster", "kernels.core"),
     ("kernels",),
-    ("simulation",),
+    ("prediction", "simulation"),
     ("usage", "bounds", "fragmentation", "distributions", "tally", "figures", "metrics"),
     ("learning",),
     ("gym",),

@@ -7,7 +7,7 @@ import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.overheads import NO_OVERHEAD, Checkpoints, Overhead
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 SPLIT_MODELS = ("concurrent", "sequential")
 """How the sides of a hybrid task lie in time: side by side, or the CPU side after the GPU side."""
@@ -158,6 +158,45 @@ class Outcome:
     history: History | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class News:
+    """What became known of tasks that are about to arrive, shape (k,) each; None for what stays as it was.
+
+    Attributes:
+        rows: which, ascending.
+        estimate: what policies are told of their durations, seconds.
+        runtime: the seconds of work that they do before they end.
+        base, slope: of their scores. features: shape (k, 2), of learned ones.
+        fraction, group: what the placement chose.
+    """
+
+    rows: IntArray
+    estimate: FloatArray
+    runtime: FloatArray
+    base: FloatArray | None = None
+    slope: FloatArray | None = None
+    features: FloatArray | None = None
+    fraction: FloatArray | None = None
+    group: IntArray | None = None
+
+
+class Predictions(Protocol):
+    """The predictions of one simulation, which learns as it goes on."""
+
+    def finish(self, rows: IntArray, runtime: FloatArray) -> None:
+        """Learn that `rows` have finished, in this order, after that many seconds of work, shape (len(rows),)."""
+
+    def durations(self, rows: IntArray) -> FloatArray:
+        """Return what is predicted now of the run times of `rows`, shape (len(rows),)."""
+
+
+class Predictor(Protocol):
+    """What predicts run times."""
+
+    def begin(self, workload: Workload) -> Predictions:
+        """Return the predictions of a simulation that has not begun."""
+
+
 class Kernel(Protocol):
     """A compiled event loop and its state between two calls."""
 
@@ -192,6 +231,9 @@ class Kernel(Protocol):
 
     def drain(self) -> Attempts:
         """Return the attempts written since the last call, of tasks that have, or will have, more than one."""
+
+    def tell(self, news: News) -> None:
+        """Take what became known of tasks that are about to arrive; for kernels that are made to be told late."""
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""

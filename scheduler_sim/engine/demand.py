@@ -214,18 +214,25 @@ def refuse_oversized(workload: Workload, cluster: Cluster, asked: Demands) -> No
         raise OversizedTasks(f"{len(rows)} tasks do not fit cluster {cluster.name}.", count=len(rows), task_ids=numbers)
 
 
-def possible_fractions(fraction: FloatArray, workload: Workload, asked: Demands) -> FloatArray:
-    """Return the GPU fractions that tasks really take when `fraction` is wanted, shape (n,).
+def possible_fractions(
+    fraction: FloatArray,
+    hybrid: BoolArray,
+    on_gpu: BoolArray,
+    cpu_usable: BoolArray,
+    gpu_usable: BoolArray,
+    both_usable: BoolArray,
+) -> FloatArray:
+    """Return the GPU fractions that tasks really take when `fraction` is wanted, shape (n,) as all that is given.
 
     Where no node can hold the GPU side it is 0, where none can hold the CPU side 1; where none can hold both, 0.5 and
-    more become 1 and less 0. Of rigid tasks it is 1 when they hold GPUs and else 0.
+    more become 1 and less 0 (`Demands` says what is usable). Of rigid tasks it is 1 when they hold GPUs and else 0.
     """
     taken = fraction.copy()
-    taken[(taken > 0) & ~asked.gpu_usable] = 0.0
-    taken[(taken < 1) & ~asked.cpu_usable] = 1.0
-    apart = (taken > 0) & (taken < 1) & ~asked.both_usable
+    taken[(taken > 0) & ~gpu_usable] = 0.0
+    taken[(taken < 1) & ~cpu_usable] = 1.0
+    apart = (taken > 0) & (taken < 1) & ~both_usable
     taken[apart] = np.where(taken[apart] >= 0.5, 1.0, 0.0)
-    return np.where(workload.hybrid, taken, workload.gpus > 0)
+    return np.where(hybrid, taken, on_gpu)
 
 
 def task_kinds(*asked: IntArray) -> tuple[IntArray, IntArray, IntArray]:

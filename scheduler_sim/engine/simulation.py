@@ -2,15 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.contract import ENDINGS, Attempts, History, Kernel, Options, Outcome
+from scheduler_sim.engine.contract import ENDINGS, Attempts, History, Kernel, News, Options, Outcome, Predictor
+from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.kernels import make_kernel
 from scheduler_sim.engine.policies import ORDERS, ChoiceContext, Choices, Order, Policy, ScoreContext, Scores
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.prediction import PredictingKernel, untold
+from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+
+_NOTHING_DRAWN = np.random.default_rng(0)
+"""For scores and choices that depend on estimates: none of them keeps what it draws."""
 
 
 @dataclass
@@ -18,9 +24,12 @@ class Simulation:
     """One policy playing one workload on one cluster.
 
     Attributes:
-        workload: tasks that all fit the cluster (see `oversize.oversized`).
         on_attempts: called with each batch of attempts as they end, at most some 65,536 at a time, which are then not
             kept; None keeps them for `attempts`.
+        workload: tasks that all fit the cluster (see `oversize.oversized`). With a predictor it becomes one of its own,
+            in which the estimates and predictions of the tasks that have arrived are those of the predictor.
+        predictor: tells run times as tasks arrive, from what has finished in this simulation; None for the estimates
+            of the workload.
     """
 
     workload: Workload
@@ -29,6 +38,7 @@ class Simulation:
     seed: int = 0
     options: Options = field(default_factory=Options)
     on_attempts: Callable[[Attempts], None] | None = None
+    predictor: Predictor | None = None
 
     def __post_init__(self) -> None:
         depth = self.policy.backfill.value("depth") if self.policy.backfill.having("depth") else None
@@ -38,13 +48,26 @@ class Simulation:
         self._batches: list[Attempts] = []
 
     def _make_kernel(self) -> Kernel:
-        return make_kernel(
+        stated = self.workload
+        if self.predictor is not None:
+            self.workload = untold(stated)
+        kernel = make_kernel(
             workload=self.workload,
             cluster=self.cluster,
             policy=self.policy,
             scores=self.scores(),
             choices=self.choices(),
             options=self.options,
+            late=self.predictor is not None,
+        )
+        if self.predictor is None:
+            return kernel
+        return PredictingKernel(
+            inner=kernel,
+            workload=self.workload,
+            predictions=self.predictor.begin(stated),
+            news=self._news,
+            looks_ahead=self.policy.order.looks_ahead,
         )
 
     def scores(self) -> Scores:
@@ -53,29 +76,54 @@ class Simulation:
         scores = self._scores_by(self.policy.order)
         return scores if backfilled is None else replace(scores, backfill=self._scores_by(ORDERS[backfilled]))
 
+    def choices(self) -> Choices:
+        """Return what the placement settles before anything runs."""
+        return self._choices_of(self.workload, self.generator(f"placement {self.policy.placement.name}"))
+
     def _scores_by(self, order: Order) -> Scores:
+        return self._scores_of(order, self.workload, self.generator(f"order {order.name}"))
+
+    def _scores_of(self, order: Order, workload: Workload, generator: np.random.Generator) -> Scores:
         return order.scores(
             ScoreContext(
-                workload=self.workload,
-                estimate=self.workload.duration_estimate,
-                processors=np.where(self.workload.gpus > 0, self.workload.gpus, self.workload.cpus),
-                generator=self.generator(f"order {order.name}"),
+                workload=workload,
+                estimate=workload.duration_estimate,
+                processors=np.where(workload.gpus > 0, workload.gpus, workload.cpus),
+                generator=generator,
                 cluster=self.cluster,
                 split_model=self.options.split_model,
             )
         )
 
-    def choices(self) -> Choices:
-        """Return what the placement settles before anything runs."""
+    def _choices_of(self, workload: Workload, generator: np.random.Generator) -> Choices:
         return self.policy.placement.choices(
             ChoiceContext(
-                workload=self.workload,
+                workload=workload,
                 cluster=self.cluster,
-                estimate=self.workload.duration_estimate,
+                estimate=workload.duration_estimate,
                 split_model=self.options.split_model,
-                generator=self.generator(f"placement {self.policy.placement.name}"),
+                generator=generator,
             )
         )
+
+    def _played(self, workload: Workload) -> FloatArray:
+        return played_runtime(workload, kill_at_estimate=self.options.kill_at_estimate)
+
+    def _news(self, rows: IntArray, needed: IntArray) -> News:
+        """Return what follows from the estimates of `rows`; their scores need those of all of `needed` too."""
+        arriving = self.workload.take(rows)
+        known: dict[str, Any] = {"estimate": arriving.duration_estimate, "runtime": self._played(arriving)}
+        if self.policy.order.uses_estimates:
+            together = self.workload.take(needed) if len(needed) > len(rows) else arriving
+            scores, place = self._scores_of(self.policy.order, together, _NOTHING_DRAWN), np.searchsorted(needed, rows)
+            known |= {
+                name: None if values is None else values[place]
+                for name, values in (("base", scores.base), ("slope", scores.slope), ("features", scores.features))
+            }
+        if self.policy.placement.uses_estimates:
+            choices = self._choices_of(arriving, _NOTHING_DRAWN)
+            known |= {"fraction": choices.fraction, "group": choices.group}
+        return News(rows=rows, **known)
 
     def generator(self, purpose: str) -> np.random.Generator:
         """Return the seeded stream for one purpose."""

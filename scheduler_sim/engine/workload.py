@@ -250,8 +250,6 @@ class Workload:
 
     def take(self, rows: IntArray) -> "Workload":
         """Return the tasks of `rows` (ascending row numbers); parents outside them are forgotten."""
-        renumbered = np.full(len(self), -1, np.int64)
-        renumbered[rows] = np.arange(len(rows))
         columns: dict[str, Any] = {}
         for field in fields(self):
             column = getattr(self, field.name)
@@ -259,6 +257,10 @@ class Workload:
                 columns[field.name] = column.take(rows)
             elif not isinstance(column, Parents):
                 columns[field.name] = column[rows]
+        if not self.parents.count:
+            return Workload(**columns, parents=Parents.none(len(rows)))
+        renumbered = np.full(len(self), -1, np.int64)
+        renumbered[rows] = np.arange(len(rows))
         children = np.repeat(np.arange(len(self)), np.diff(self.parents.offsets))
         kept = (renumbered[children] >= 0) & (renumbered[self.parents.rows] >= 0)
         counts = np.bincount(renumbered[children[kept]], minlength=len(rows))

@@ -1,5 +1,9 @@
 """Compiled event loops: of one pool, one node and many nodes where each task runs once, and the core where it stops."""
 
+from dataclasses import replace
+
+import numpy as np
+
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import LEARNED, NOT_PLANNED, STATIC
 from scheduler_sim.engine.contract import Kernel, Options
@@ -16,27 +20,46 @@ from scheduler_sim.engine.workload import Workload
 
 
 def make_kernel(
-    *, workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, choices: Choices, options: Options
+    *,
+    workload: Workload,
+    cluster: Cluster,
+    policy: Policy,
+    scores: Scores,
+    choices: Choices,
+    options: Options,
+    late: bool = False,
 ) -> Kernel:
     """Return the quickest kernel that can play this workload on this cluster.
+
+    Args:
+        workload, cluster, policy, scores, choices, options: what is played and how.
+        late: estimates, and scores and choices that depend on them, come by `Kernel.tell` as tasks arrive.
 
     Raises:
         InvalidPolicy: a learned order with conservative backfilling, which reserves by a score that stays what it is;
             a policy that the event core does not play where tasks may stop and go on.
     """
+    if late and (policy.preempts or options.interrupts):
+        raise InvalidPolicy("Where tasks may stop and go on, run times cannot be predicted inside the run.")
     if policy.preempts or options.interrupts:
         return CoreKernel.of(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options)
     if scores.kind == LEARNED and policy.backfill.name == "conservative":
         raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")
     on_pool = plays_on_pool(workload, cluster, scores)
     _refuse_backfilling(policy, scores, on_pool=on_pool)
+    if late and (policy.backfill.predicts or scores.backfill is not None):
+        raise InvalidPolicy(f"Where run times are predicted inside the run, easy is without parameters: {policy.name}.")
+    ranked = scores.kind == STATIC and scores.slope is None
+    if late and policy.order.uses_estimates and ranked:
+        # No rank among all tasks can be given before anything runs: as scores that change they need none.
+        scores = replace(scores, slope=np.zeros(len(workload)))
     if on_pool:
         from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
 
-        return PoolKernel(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options)
+        return PoolKernel(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options, late=late)
     from scheduler_sim.engine.kernels.node.kernel import SingleNodeKernel, plays_on_single
 
-    if plays_on_single(workload, cluster, policy, scores, choices):
+    if not late and plays_on_single(workload, cluster, policy, scores, choices):
         return SingleNodeKernel(
             workload=workload, cluster=cluster, policy=policy, scores=scores, choices=choices, options=options
         )

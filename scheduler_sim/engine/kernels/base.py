@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from scheduler_sim.engine.codes import FINISHED, QUEUED, RUNNING
-from scheduler_sim.engine.contract import Attempts, Outcome
+from scheduler_sim.engine.contract import Attempts, News, Outcome
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 EventLoop = Callable[[float, int], None]
@@ -58,6 +58,10 @@ class BaseKernel(ABC):
     def drain(self) -> Attempts:
         """Return no attempts: each task runs once."""
         return Attempts.none()
+
+    def tell(self, news: News) -> None:
+        """Take what became known of tasks that are about to arrive; kernels that need it from the start refuse."""
+        raise NotImplementedError(f"{type(self).__name__} takes no estimates late.")
 
     @abstractmethod
     def outcome(self) -> Outcome:

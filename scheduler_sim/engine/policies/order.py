@@ -79,7 +79,9 @@ class Order(Adjustable):
         formula: the score in the notation of the help pages (w wait, r estimate, n processors, s submit time).
         source: paper and year, or `classic` / `baseline`.
         scores: computes the scores of a workload.
-        clairvoyant: true when the score uses the true runtime.
+        clairvoyant: true when the score uses the true runtime, or what became of the tasks in the log.
+        uses_estimates: true when the score of a task depends on duration estimates.
+        looks_ahead: true when it depends on the tasks behind it.
         model_version: of the stored model behind it, None when there is none.
         preempts: true when it stops running tasks by itself.
         parameters, values: see `Adjustable`.
@@ -92,6 +94,8 @@ class Order(Adjustable):
     clairvoyant: bool = False
     model_version: int | None = None
     preempts: bool = field(default=False, kw_only=True)
+    uses_estimates: bool = field(default=True, kw_only=True)
+    looks_ahead: bool = field(default=False, kw_only=True)
     parameters: tuple[Parameter, ...] = field(default=(), kw_only=True)
     values: tuple[tuple[str, Value], ...] = field(default=(), kw_only=True)
 

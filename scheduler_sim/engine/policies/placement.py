@@ -64,6 +64,7 @@ class Placement(Adjustable):
         rule: one sentence for the help pages.
         source: paper and year, or `classic` / `baseline`.
         clairvoyant: true when it sees the true runtime.
+        uses_estimates: true when it depends on duration estimates.
         choices: settles fractions before anything runs; a predicted fraction a task is given through it.
         planned: one of the planning `codes`; a planned one other than `PREDICTED` ignores `choices`.
         in_turn: GPUs of a node are taken in turn rather than lowest number first.
@@ -80,6 +81,7 @@ class Placement(Adjustable):
     planned: int = NOT_PLANNED
     in_turn: bool = False
     model_version: int | None = None
+    uses_estimates: bool = field(default=False, kw_only=True)
     parameters: tuple[Parameter, ...] = field(default=(), kw_only=True)
     values: tuple[tuple[str, Value], ...] = field(default=(), kw_only=True)
 

@@ -73,6 +73,11 @@ class Policy:
         in_order = backfilled is not None and ORDERS[backfilled].clairvoyant
         return self.order.clairvoyant or in_order or self.placement.clairvoyant
 
+    @property
+    def uses_estimates(self) -> bool:
+        """True when what it does depends on duration estimates."""
+        return self.order.uses_estimates or self.backfill.uses_estimates or self.placement.uses_estimates
+
 
 def parse_policy(text: str) -> Policy:
     """Read one policy such as `fcfs`, `sjf+easy(depth=100)` or `wfp3+conservative@best_fit`.

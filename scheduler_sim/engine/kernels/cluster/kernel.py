@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import (
     CONSERVATIVE,
@@ -11,9 +13,11 @@ from scheduler_sim.engine.codes import (
     MAX_MIN,
     MIN_MIN,
     NOT_PLANNED,
+    ORACLE,
     SUFFERAGE,
 )
-from scheduler_sim.engine.contract import Options, Outcome
+from scheduler_sim.engine.contract import News, Options, Outcome
+from scheduler_sim.engine.demand import possible_fractions
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.kernels.cluster.agent import agent_arrays, agent_loop
@@ -25,6 +29,7 @@ from scheduler_sim.engine.kernels.cluster.loop import (
     index_nodes,
 )
 from scheduler_sim.engine.kernels.cluster.state import (
+    PLANNED,
     TREE,
     handle,
 )
@@ -54,6 +59,7 @@ class ClusterKernel(BaseKernel):
     ) -> None:
         self._sim = lay_out(workload, cluster, policy, scores, choices, options)
         self._handle, self._views = handle(self._sim)
+        self._groups = len(cluster.groups)
         index_nodes(self._handle)
         # What a policy has no part of is None and is not compiled.
         fgd = True if policy.placement.code == FGD else None
@@ -78,6 +84,27 @@ class ClusterKernel(BaseKernel):
             clock=self._sim.clock,
             advance=lambda until, events: play(self._handle, until, events, *parts),
         )
+
+    def tell(self, news: News) -> None:
+        """Take what became known of tasks that are about to arrive."""
+        rows, tasks = news.rows, self._sim.tasks
+        tasks["runtime"][rows] = news.runtime
+        tasks["estimate"][rows] = news.runtime if self._sim.settings[PLANNED] == ORACLE else news.estimate
+        if news.base is not None:
+            tasks["base"][rows] = news.base
+        if news.slope is not None:
+            tasks["slope"][rows] = news.slope
+        if news.features is not None:
+            self._sim.features[rows] = news.features
+        if news.fraction is not None:
+            usable = (tasks[name][rows].astype(bool) for name in ("can_cpu", "can_gpu", "can_both"))
+            hybrid, on_gpu = tasks["hybrid"][rows].astype(bool), tasks["on_gpu"][rows].astype(bool)
+            tasks["fixed"][rows] = possible_fractions(news.fraction, hybrid, on_gpu, *usable)
+        if news.group is not None:
+            # Behind the rows of the labels and of any node lie those of the groups.
+            of_group = len(self._sim.allowed) - self._groups + news.group
+            for name in ("gpu_nodes", "any_nodes"):
+                tasks[name][rows] = np.where(news.group >= 0, of_group, tasks[name][rows])
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""

@@ -302,7 +302,9 @@ def _tasks(
     tasks["estimate"] = tasks["runtime"] if policy.placement.planned == ORACLE else estimate
     tasks["intensity"], tasks["memory_mb"] = workload.compute_intensity, workload.memory_mb
     tasks["on_gpu"] = workload.gpus > 0
-    tasks["fixed"] = possible_fractions(choices.fraction, workload, asked)
+    tasks["fixed"] = possible_fractions(
+        choices.fraction, workload.hybrid, workload.gpus > 0, asked.cpu_usable, asked.gpu_usable, asked.both_usable
+    )
     tasks["draw"] = 0.0 if choices.draw is None else choices.draw
     tasks["start"] = tasks["finish"] = tasks["fraction"] = np.nan
     tasks["node"] = tasks["device"] = tasks["chunk"] = -1

@@ -136,7 +136,9 @@ def _tasks(
     offered = workload.arrival_time
     if scores.not_before is not None:
         offered = np.maximum(offered, scores.not_before)
-    fraction = possible_fractions(choices.fraction, workload, asked)
+    fraction = possible_fractions(
+        choices.fraction, workload.hybrid, workload.gpus > 0, asked.cpu_usable, asked.gpu_usable, asked.both_usable
+    )
     cores = np.where(workload.hybrid & (fraction == 1.0), 0, asked.cpu)
     gpus = np.where(workload.hybrid & (fraction == 0.0), 0, asked.gpu // MILLI)
     pairs, kind, counts = np.unique(np.stack((cores, gpus), axis=1), axis=0, return_inverse=True, return_counts=True)

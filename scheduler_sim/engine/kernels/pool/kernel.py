@@ -6,7 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import CONSERVATIVE, LEARNED, NONE
-from scheduler_sim.engine.contract import Options, Outcome
+from scheduler_sim.engine.contract import News, Options, Outcome
 from scheduler_sim.engine.demand import check_pool
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop
@@ -17,7 +17,7 @@ from scheduler_sim.engine.kernels.pool.ranked import advance_ranked
 from scheduler_sim.engine.kernels.pool.reordered import advance_reordered, make_predictions
 from scheduler_sim.engine.kernels.pool.state import FIELDS, FREE, HEAD, UNSORTED, Run, Tasks
 from scheduler_sim.engine.kernels.pool.strict import advance_strictly
-from scheduler_sim.engine.kernels.structures.kinetic_tree import KineticTree, make_kinetic_tree
+from scheduler_sim.engine.kernels.structures.kinetic_tree import KineticTree, make_kinetic_tree, told_of
 from scheduler_sim.engine.kernels.structures.rank_set import ranks
 from scheduler_sim.engine.kernels.structures.sorted_queue import make_sorted_queue
 from scheduler_sim.engine.policies import Policy, Scores
@@ -32,20 +32,29 @@ class PoolKernel(BaseKernel):
     """
 
     def __init__(
-        self, *, workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, options: Options
+        self,
+        *,
+        workload: Workload,
+        cluster: Cluster,
+        policy: Policy,
+        scores: Scores,
+        options: Options,
+        late: bool = False,
     ) -> None:
         check_pool(workload, cluster.cores)
         n = len(workload)
         processors = cluster.cores
-        speed = cluster.groups[0].cpu_speed
+        self._speed = speed = cluster.groups[0].cpu_speed
         self._tasks = Tasks(
             arrival=workload.arrival_time,
             duration=played_runtime(workload, kill_at_estimate=options.kill_at_estimate) / speed,
             expected=workload.duration_estimate / speed,
             cpus=workload.cpus.astype(np.int64),
-            base=scores.base,
+            base=scores.base.copy() if late else scores.base,
             slope=np.zeros(n) if scores.slope is None else scores.slope,
         )
+        self._features = scores.features
+        self._kinetic: KineticTree | None = None
         most_running = min(n, processors)
         self._run = Run(
             counts=np.zeros(FIELDS, np.int64),
@@ -62,7 +71,7 @@ class PoolKernel(BaseKernel):
         self._device = np.full(n, -1)
         self._gpu_fraction = np.zeros(n)
         self._run.counts[HEAD] = -1
-        self._static = scores.slope is None or not scores.slope.any()
+        self._static = scores.slope is None or not (late or scores.slope.any())
         if scores.backfill is not None or policy.backfill.predicts:
             loop = self._reorder(workload, policy, scores)
         else:
@@ -83,8 +92,13 @@ class PoolKernel(BaseKernel):
         if self._static:
             sorted_queue = make_sorted_queue(tasks.base, len(run.end_rows))
             return partial(advance_ranked, backfill, tasks, run, sorted_queue)
-        kinetic = self._tree(tasks.base, tasks.slope, by_cpus=backfill != NONE)
-        return partial(advance_aging, backfill, tasks, run, kinetic)
+        self._kinetic = self._tree(tasks.base, tasks.slope, by_cpus=backfill != NONE)
+        return partial(self._age, backfill)
+
+    def _age(self, backfill: int, until: float, events: int) -> None:
+        # What the tree is told late makes another tuple of the same arrays.
+        if self._kinetic is not None:
+            advance_aging(backfill, self._tasks, self._run, self._kinetic, until, events)
 
     def _tree(self, base: FloatArray, slope: FloatArray, *, by_cpus: bool) -> KineticTree:
         return make_kinetic_tree(
@@ -124,6 +138,20 @@ class PoolKernel(BaseKernel):
             finished = self._run.order[: self.finished]
             finished[:] = finished[np.lexsort((finished, self._run.finish[finished]))]
             self._run.counts[UNSORTED] = 0
+
+    def tell(self, news: News) -> None:
+        """Take what became known of tasks that are about to arrive."""
+        rows, tasks = news.rows, self._tasks
+        tasks.expected[rows] = news.estimate / self._speed
+        tasks.duration[rows] = news.runtime / self._speed
+        if news.base is not None:
+            tasks.base[rows] = news.base
+        if news.slope is not None:
+            tasks.slope[rows] = news.slope
+        if news.features is not None and self._features is not None:
+            self._features[rows] = news.features
+        if self._kinetic is not None:
+            self._kinetic = told_of(self._kinetic, rows, tasks.base, tasks.slope, tasks.expected)
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""

@@ -112,6 +112,17 @@ def make_kinetic_tree(
     )
 
 
+def told_of(
+    tree: KineticTree, rows: IntArray, base: FloatArray, slope: FloatArray, expected: FloatArray
+) -> KineticTree:
+    """Write the columns of tasks that are yet to be queued into their leaves, and return the tree that holds them."""
+    leaves = tree.leaf_of[rows]
+    tree.nodes[leaves, BASE] = base[rows]
+    tree.nodes[leaves, SLOPE] = tree.nodes[leaves, STEEPEST] = slope[rows]
+    tree.nodes[leaves, EXPECTED] = expected[rows]
+    return tree._replace(spread=max(tree.spread, float(2.0 * np.abs(base[rows]).max(initial=0.0))))
+
+
 @bare_kernel
 def score(now: float, node: int, nodes: FloatArray) -> float:
     """Return the score of a node's best task."""

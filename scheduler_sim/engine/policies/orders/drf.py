@@ -17,5 +17,6 @@ ORDERS.register(
         formula="dominant share of the user",
         source="Ghodsi et al., Dominant resource fairness, NSDI 2011",
         scores=drf,
+        uses_estimates=False,
     )
 )

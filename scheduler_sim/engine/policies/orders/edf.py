@@ -11,4 +11,6 @@ def edf(context: ScoreContext) -> Scores:
     return Scores(base=np.where(np.isnan(deadline), np.inf, deadline))
 
 
-ORDERS.register(Order(name="edf", formula="deadline", source="Jackson, 1955; classic", scores=edf))
+ORDERS.register(
+    Order(name="edf", formula="deadline", source="Jackson, 1955; classic", scores=edf, uses_estimates=False)
+)

@@ -8,4 +8,4 @@ def fcfs(context: ScoreContext) -> Scores:
     return Scores(base=context.workload.arrival_time)
 
 
-ORDERS.register(Order(name="fcfs", formula="s", source="classic", scores=fcfs))
+ORDERS.register(Order(name="fcfs", formula="s", source="classic", scores=fcfs, uses_estimates=False))

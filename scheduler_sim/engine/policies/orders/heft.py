@@ -9,4 +9,12 @@ def heft(context: ScoreContext) -> Scores:
     return Scores(base=-upward_rank(context))
 
 
-ORDERS.register(Order(name="heft", formula="max upward rank", source="Topcuoglu et al., IEEE TPDS 2002", scores=heft))
+ORDERS.register(
+    Order(
+        name="heft",
+        formula="max upward rank",
+        source="Topcuoglu et al., IEEE TPDS 2002",
+        scores=heft,
+        looks_ahead=True,
+    )
+)

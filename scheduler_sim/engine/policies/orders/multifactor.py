@@ -43,5 +43,6 @@ ORDERS.register(
         formula="-(1000 age + 500 size + 2000 fair share + 1000 queue)",
         source="Slurm, Multifactor Priority Plugin (documentation)",
         scores=multifactor,
+        uses_estimates=False,
     )
 )

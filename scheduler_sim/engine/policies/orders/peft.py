@@ -10,5 +10,11 @@ def peft(context: ScoreContext) -> Scores:
 
 
 ORDERS.register(
-    Order(name="peft", formula="max optimistic cost", source="Arabnejad & Barbosa, IEEE TPDS 2014", scores=peft)
+    Order(
+        name="peft",
+        formula="max optimistic cost",
+        source="Arabnejad & Barbosa, IEEE TPDS 2014",
+        scores=peft,
+        looks_ahead=True,
+    )
 )

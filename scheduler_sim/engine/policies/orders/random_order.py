@@ -8,4 +8,12 @@ def random_order(context: ScoreContext) -> Scores:
     return Scores(base=context.generator.random(len(context.workload)))
 
 
-ORDERS.register(Order(name="random_order", formula="a seeded random number", source="baseline", scores=random_order))
+ORDERS.register(
+    Order(
+        name="random_order",
+        formula="a seeded random number",
+        source="baseline",
+        scores=random_order,
+        uses_estimates=False,
+    )
+)

@@ -22,4 +22,13 @@ def recorded(context: ScoreContext) -> Scores:
     return Scores(base=start, not_before=start)
 
 
-ORDERS.register(Order(name="recorded", formula="recorded start", source="the trace itself", scores=recorded))
+ORDERS.register(
+    Order(
+        name="recorded",
+        formula="recorded start",
+        source="the trace itself",
+        scores=recorded,
+        clairvoyant=True,
+        uses_estimates=False,
+    )
+)

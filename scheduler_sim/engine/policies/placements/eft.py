@@ -10,5 +10,6 @@ PLACEMENTS.register(
         rule="The node and the gpu_fraction (0, 0.1 .. 1) with the earliest expected finish.",
         source="Topcuoglu et al., IEEE TPDS 2002 (the processor selection of HEFT)",
         planned=EARLIEST_FINISH,
+        uses_estimates=True,
     )
 )

@@ -33,6 +33,7 @@ def hybrid_placement(text: str | None = None, *, model_version: int | None = Non
         source="gradient boosting: Ke et al., LightGBM, NIPS 2017",
         choices=choices,
         planned=PREDICTED,
+        uses_estimates=True,
         model_version=model_version,
     )
 

@@ -17,5 +17,6 @@ PLACEMENTS.register(
         rule="The node group and gpu_fraction (0, 0.1 .. 1) with the least cost, waiting for that group.",
         source="baseline",
         choices=min_cost,
+        uses_estimates=True,
     )
 )

@@ -17,5 +17,6 @@ PLACEMENTS.register(
         rule="The node group and gpu_fraction (0, 0.1 .. 1) with the least busy energy, waiting for that group.",
         source="baseline",
         choices=min_energy,
+        uses_estimates=True,
     )
 )

@@ -43,6 +43,7 @@ def agent_placement(
         choices=choices,
         in_turn=True,
         model_version=model_version,
+        uses_estimates=True,
     )
 
 

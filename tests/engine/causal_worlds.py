@@ -1,0 +1,135 @@
+"""Small random worlds, and the same world in which one task's true run time is another one."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload
+from scheduler_sim.engine.predictors.runtime import RuntimeModel, fit_runtime
+from scheduler_sim.engine.usage import holdings
+
+KINDS = ("pool", "node", "cluster")
+"""A pool of processors, one node with GPUs, nodes of two kinds; one for each family of kernels."""
+
+STATED = ("all", "some", "none")
+"""Of how many tasks the world states an estimate."""
+
+TASKS = 10
+
+
+@dataclass(frozen=True)
+class World:
+    """What is played, and the columns that it was made of."""
+
+    columns: dict
+    cluster: Cluster
+    options: Options
+    seed: int
+
+    @property
+    def workload(self):
+        return Workload.from_columns(**self.columns)
+
+    def with_runtime(self, row, runtime):
+        """Return the world in which task `row` runs so long, and nothing else differs."""
+        changed = self.columns["runtime"].copy()
+        changed[row] = runtime
+        return replace(self, columns=self.columns | {"runtime": changed})
+
+    def play(self, policy, predictor=None):
+        """Play the world to its end."""
+        simulation = Simulation(
+            self.workload, self.cluster, policy, seed=self.seed, options=self.options, predictor=predictor
+        )
+        simulation.advance()
+        assert simulation.done
+        return simulation
+
+
+def world(kind, seed, stated="all"):
+    """Return a random world; the same kind, seed and stated estimates give the same one."""
+    generator = np.random.default_rng([KINDS.index(kind), seed])
+    draw, n = generator.choice, TASKS
+    columns = {
+        # In canonical order already, so that row i is the i-th of each column.
+        "arrival_time": np.sort(draw([0.0, 0.0, 1.0, 2.0, 2.5, 4.0, 7.0, 11.0, 20.0], n)),
+        "runtime": draw([0.0, 1.0, 2.0, 3.0, 5.0, 9.0, 14.0], n),
+        "user": draw(["ann", "bob"], n),
+        "queue": draw(["day", "night"], n),
+        "deadline_time": draw([np.nan, 5.0, 9.0, 30.0], n),
+        "cpus": draw([1, 1, 2, 3, 4], n),
+    }
+    estimates = draw([0.0, 1.0, 2.0, 4.0, 8.0, 16.0], n)
+    if stated == "some":
+        estimates[draw([True, False], n)] = np.nan
+        estimates[0] = 4.0
+    if stated != "none":
+        columns["duration_estimate"] = estimates
+    if generator.random() < 0.5:
+        columns["size"] = draw([np.nan, 1.0, 5.0], n)
+    options = Options(
+        kill_at_estimate=bool(generator.random() < 0.3),
+        split_model=str(draw(["concurrent", "sequential"])),
+        conservative_depth=draw([None, 2]),
+    )
+    if kind == "pool":
+        return World(columns, Cluster("pool", (NodeGroup("pool", count=1, cores=4),)), options, seed)
+    hybrid = generator.random(n) < 0.5
+    columns |= {
+        "hybrid": hybrid,
+        "gpus": np.where(hybrid, 1, draw([0, 0, 1], n)),
+        "compute_intensity": draw([0.0, 0.3, 0.5, 1.0], n),
+        "memory_mb": draw([0.0, 8.0, 300.0], n),
+        "dependencies": [[j + 1 for j in range(max(i - 3, 0), i) if generator.random() < 0.15] for i in range(n)],
+    }
+    watts = {"cpu_busy_watts": 3.0, "gpu_busy_watts": 9.0, "usd_per_core_hour": 1.0, "usd_per_gpu_hour": 2.0}
+    group = NodeGroup("node", count=1, cores=4, gpus=2, bandwidth_mb_per_second=100.0, **watts)
+    if kind == "cluster":
+        # Memory keeps a world off the kernel of one node; shares of GPUs need nodes.
+        columns["gpus"] = np.where(columns["hybrid"], 1, draw([0, 0, 0.5, 1], n))
+        other = replace(group, name="slow", cores=6, gpus=1, memory_mb=600.0, cpu_speed=0.5, usd_per_core_hour=0.2)
+        cluster = Cluster("two kinds", (replace(group, memory_mb=500.0), other))
+        return World(columns, cluster, options, seed)
+    return World(columns, Cluster("one node", (group,)), options, seed)
+
+
+def other_runtime(seed):
+    """Return a row and a run time to put there."""
+    generator = np.random.default_rng([99, seed])
+    return int(generator.integers(TASKS)), float(generator.choice([0.0, 0.5, 2.5, 6.0, 10.0, 40.0]))
+
+
+def told_at(simulation, row):
+    """Return the first instant at which anybody can see how long a task runs: one of its sides has ended."""
+    cores, gpus, _, _, cpu_held, gpu_held = (column[0] for column in holdings(simulation, np.array([row])))
+    sides = [held for held, amount in ((cpu_held, cores), (gpu_held, gpus)) if amount > 0]
+    return simulation.outcome().start_time[row] + min(sides)
+
+
+def moved_too_early(one, other, row):
+    """Return what was decided differently before the run time of task `row` could be seen, as (task row, column)."""
+    first = min(told_at(one, row), told_at(other, row))
+    a, b = one.outcome(), other.outcome()
+    early = np.flatnonzero((a.start_time < first) | (b.start_time < first))
+    return [
+        (int(place), name)
+        for name in ("start_time", "node", "device", "gpu_fraction")
+        for place in early[getattr(a, name)[early] != getattr(b, name)[early]]
+    ]
+
+
+@cache
+def predictor(algorithm="lightgbm"):
+    """Return a predictor that makes much of what users' tasks took before."""
+    generator = np.random.default_rng(7)
+    n = 400
+    users = generator.integers(0, 2, n)
+    drift = np.exp(np.cumsum(generator.normal(0, 0.4, n)) % 3)
+    log = Workload.from_columns(
+        arrival_time=np.cumsum(generator.integers(1, 30, n)).astype(float),
+        runtime=np.round(drift * (1 + 3 * users)),
+        duration_estimate=np.where(generator.random(n) < 0.7, 60.0, np.nan),
+        user=[("ann", "bob")[user] for user in users],
+    )
+    return RuntimeModel.parse(fit_runtime(log, n, seed=0, algorithm=algorithm))

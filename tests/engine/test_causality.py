@@ -1,0 +1,117 @@
+"""No decision may depend on how long a task runs before anybody can have seen it.
+
+In each random world the true run time of one task is changed. Whatever is decided before the first instant at which one
+of the two run times can be seen must be the same in both worlds. Policies that are declared clairvoyant, and estimates
+that are made of the true run times (`exact`, `factor`, `uniform`, or none stated), are left out.
+"""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from causal_worlds import KINDS, STATED, moved_too_early, other_runtime, predictor, world
+
+from scheduler_sim.engine import EngineError, Policy
+from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, parse_policy
+from scheduler_sim.engine.policies.learned import learned_order
+from scheduler_sim.engine.policies.placements.hybrid_ml import hybrid_placement
+from scheduler_sim.engine.policies.scoring import weight_count
+from scheduler_sim.engine.predictors.hybrid import best_fractions, fit_fraction, hybrid_features
+from scheduler_sim.engine.presets import workstation
+
+ORDERS_BLIND = [order for order in ORDERS if not order.clairvoyant]
+PLACEMENTS_BLIND = [placement for placement in PLACEMENTS if not placement.clairvoyant]
+PAIRS = list(product(BACKFILLS, PLACEMENTS_BLIND))
+WORLDS = 200
+
+
+def leaks(policies, worlds, source=None):
+    """Play `worlds` changed worlds with the policies in turn, and return what was decided too early, and how many were.
+
+    Policies that refuse a world are passed over.
+    """
+    found, played = [], 0
+    for number in range(worlds):
+        policy = policies[number % len(policies)]
+        stated = STATED[number % 3]
+        if stated == "none" and policy.uses_estimates and source is None:
+            stated = "some"
+        here = world(KINDS[number // 3 % 3], number, stated)
+        row, runtime = other_runtime(number)
+        there = here.with_runtime(row, runtime)
+        try:
+            one, other = here.play(policy, source), there.play(policy, source)
+        except EngineError:
+            continue
+        played += 1
+        found += [(policy.name, number, *what) for what in moved_too_early(one, other, row)]
+    return found, played
+
+
+def policies_with(order):
+    """Return the order with every backfill and placement that is not declared clairvoyant, shuffled."""
+    generator = np.random.default_rng(len(order.name))
+    every = [Policy(order=order, backfill=backfill, placement=placement) for backfill, placement in PAIRS]
+    return [every[place] for place in generator.permutation(len(every))]
+
+
+@pytest.mark.parametrize("order", ORDERS_BLIND, ids=lambda order: order.name)
+def test_no_policy_sees_a_run_time_before_its_end(order):
+    found, played = leaks(policies_with(order), WORLDS)
+    assert found == []
+    assert played > WORLDS // 2
+
+
+@pytest.mark.parametrize("order", ORDERS_BLIND, ids=lambda order: order.name)
+def test_no_policy_sees_one_when_run_times_are_predicted(order):
+    found, played = leaks(policies_with(order), WORLDS, predictor())
+    assert found == []
+    assert played > WORLDS // 2
+
+
+@pytest.mark.parametrize("algorithm", ["forest", "ridge"])
+def test_no_predictor_sees_one(algorithm):
+    policies = [parse_policy(text) for text in ("sjf+easy", "fcfs+conservative", "wfp3+easy", "fcfs+list@eft", "qssf")]
+    found, played = leaks(policies, WORLDS, predictor(algorithm))
+    assert found == []
+    assert played == WORLDS
+
+
+@pytest.mark.parametrize("form", ["linear", "mlp"])
+def test_no_learned_score_sees_one(form):
+    weights = np.random.default_rng(3).normal(size=weight_count(0 if form == "linear" else 1)).tolist()
+    order = learned_order("learned:any", {"form": form, "weights": weights})
+    found, played = leaks([policy for policy in policies_with(order) if policy.backfill.name != "conservative"], WORLDS)
+    assert found == []
+    assert played > WORLDS // 2
+
+
+@pytest.mark.parametrize("algorithm", ["lightgbm", "forest", "ridge"])
+def test_no_learned_fraction_sees_one(algorithm):
+    log = world("node", 1).workload
+    columns = hybrid_features(size=log.expected_size, compute_intensity=log.compute_intensity, memory_mb=log.memory_mb)
+    fraction, _ = best_fractions(log, workstation())
+    placement = hybrid_placement(fit_fraction(algorithm, columns, fraction, seed=0))
+    policies = [Policy(order=ORDERS["fcfs"], backfill=backfill, placement=placement) for backfill in BACKFILLS]
+    found, played = leaks(policies, WORLDS)
+    assert found == []
+    assert played == WORLDS
+
+
+@pytest.mark.parametrize("text", ["recorded+list", "fcfs+list@oracle"])
+def test_what_sees_more_is_declared_clairvoyant(text):
+    assert parse_policy(text).clairvoyant
+
+
+def test_the_test_finds_a_policy_that_sees_the_run_times():
+    policies = [parse_policy(text) for text in ("sjf", "fcfs+easy")]
+    found = []
+    for number in range(60):
+        here = world("pool", number, "none")
+        row, runtime = other_runtime(number)
+        there = here.with_runtime(row, runtime)
+        policy = policies[number % 2]
+        found += moved_too_early(here.play(policy), there.play(policy), row)
+    assert found
+    found, _ = leaks([parse_policy("fcfs+list@oracle")], 60)
+    assert found
