@@ -44,6 +44,7 @@ class RunSerializer(serializers.ModelSerializer):
             "engine_version",
             "code_version",
             "configuration",
+            "cautions",
             "status",
             "error",
             "created_at",

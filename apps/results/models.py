@@ -79,6 +79,9 @@ class Run(models.Model):
     engine_version = models.CharField(max_length=20)
     code_version = models.CharField(max_length=60, blank=True)
     configuration = models.JSONField(default=dict, help_text="Everything needed to play it again.")
+    cautions = models.JSONField(
+        default=list, blank=True, help_text="What must be known to read its figures: kind, policies and text of each."
+    )
     status = models.CharField(max_length=8, choices=Status, default=Status.QUEUED)
     error = models.TextField(blank=True, help_text="Why it failed, in plain words.")
     created_at = models.DateTimeField(auto_now_add=True)

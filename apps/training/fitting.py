@@ -15,6 +15,7 @@ from apps.tasks.models import Workload
 from apps.training.managers import TrainingDataQuerySet
 from apps.training.models import TrainedModel, TrainingData
 from apps.training.registry import HYBRID_KIND, RUNTIME_KIND, check_name, model_store
+from scheduler_sim import engine
 from scheduler_sim.engine.predictors import hybrid, regression, runtime
 from scheduler_sim.engine.workload import FloatArray
 
@@ -141,6 +142,7 @@ def runtime_train(
     RETRAIN_SECONDS.labels(kind=RUNTIME_KIND).observe(seconds)
     predicted = runtime.predict_runtime(text, tasks)[split:]
     actual = tasks.runtime[split:]
+    stated = np.where(tasks.estimate_known, tasks.duration_estimate, np.nan)[split:]
     return model_store(
         name=name,
         kind=RUNTIME_KIND,
@@ -157,10 +159,10 @@ def runtime_train(
             "held_out_rows": len(tasks) - split,
             "first_arrival_time": float(tasks.arrival_time[0]),
             "last_arrival_time": float(tasks.arrival_time[split - 1]),
-            "sha256": _digest([tasks.runtime[:split], tasks.arrival_time[:split], tasks.cpus[:split]]),
+            "sha256": _digest_of_first(tasks, split),
         },
         seed=seed,
-        scores=_runtime_scores(predicted, actual, tasks.duration_estimate[split:], tasks.runtime[:split]),
+        scores=_runtime_scores(predicted, actual, stated, tasks.runtime[:split]),
         activate=activate,
     )
 
@@ -168,8 +170,8 @@ def runtime_train(
 def _runtime_scores(
     predicted: FloatArray, actual: FloatArray, estimate: FloatArray, earlier: FloatArray
 ) -> dict[str, Any]:
-    """Compare predictions with the trace's own estimates and with the median of the earlier tasks."""
-    logs = np.log1p(actual)
+    """Compare predictions with the trace's own estimates, as far as it states some, and the earlier tasks' median."""
+    logs, known = np.log1p(actual), ~np.isnan(estimate)
     scores = regression.scores(np.log1p(predicted), logs)
     return {
         "mae": float(np.abs(predicted - actual).mean()),
@@ -177,9 +179,29 @@ def _runtime_scores(
         "r2_log": scores["r2"],
         "mae_of_the_median": float(np.abs(np.median(earlier) - actual).mean()),
         "mae_log_of_the_median": float(np.abs(np.log1p(np.median(earlier)) - logs).mean()),
-        "mae_of_the_estimates": float(np.abs(estimate - actual).mean()),
+        "mae_of_the_estimates": float(np.abs(estimate - actual)[known].mean()) if known.any() else None,
         "underestimated_share": float((predicted < actual).mean()),
     }
+
+
+def rows_fitted_to(model: TrainedModel, name: str, tasks: engine.Workload) -> int:
+    """Return how many of the first rows of a workload a model of run times was fitted to, 0 for none.
+
+    It is the same workload when its first tasks are the same, whatever it is called, or where too few of them were read
+    to tell, when it has the same name.
+
+    Args:
+        model: of the kind `runtime`.
+        name: of the workload. tasks: its first tasks, as stored.
+    """
+    rows = int(model.data_range["rows"])
+    if len(tasks) < rows:
+        return len(tasks) if name == model.data_range["workload"] else 0
+    return rows if _digest_of_first(tasks, rows) == model.data_range["sha256"] else 0
+
+
+def _digest_of_first(tasks: engine.Workload, rows: int) -> str:
+    return _digest([tasks.runtime[:rows], tasks.arrival_time[:rows], tasks.cpus[:rows]])
 
 
 def _digest(columns: list[FloatArray]) -> str:

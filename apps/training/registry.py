@@ -19,7 +19,6 @@ from scheduler_sim.engine.policies.agent import AgentSettings, RewardWeights, va
 from scheduler_sim.engine.policies.learned import FORMS, learned_order
 from scheduler_sim.engine.policies.placements.hybrid_ml import hybrid_placement
 from scheduler_sim.engine.policies.placements.rl_agent import agent_placement
-from scheduler_sim.engine.predictors.runtime import predict_runtime
 
 PREFIX = "learned"
 """`learned:NAME` in a policy stands for the active version of a stored score, `learned:NAME.3` for its third."""
@@ -194,8 +193,8 @@ def _stored_placement(kind: str, version: int, reward: RewardWeights | None) -> 
     return agent_placement(values=values_from(json.loads(model.artifact)), settings=settings, model_version=version)
 
 
-def predicted_durations(reference: str, models: Mapping[str, int], workload: engine.Workload) -> engine.Workload:
-    """Return the workload with durations that a stored model predicts, as estimates and as predictions.
+def stored_runtime_model(reference: str, models: Mapping[str, int]) -> TrainedModel:
+    """Return the stored model behind `predicted:REFERENCE` with the model versions of a run.
 
     Raises:
         InvalidParameter: no such model; the sentence names those there are.
@@ -203,8 +202,6 @@ def predicted_durations(reference: str, models: Mapping[str, int], workload: eng
     if reference in models:
         reference = f"{reference}.{models[reference]}"
     try:
-        model = TrainedModel.objects.referred(reference, kinds=(RUNTIME_KIND,))
+        return TrainedModel.objects.referred(reference, kinds=(RUNTIME_KIND,))
     except UnknownModel as error:
         raise InvalidParameter(str(error)) from None
-    predicted = predict_runtime(model.artifact, workload)
-    return replace(workload, duration_estimate=predicted, predicted_duration=predicted.copy())

@@ -73,14 +73,14 @@ class PredictingKernel:
         arrival = self.workload.arrival_time
         enough = self.inner.finished + self._told + max_events
         while True:
-            arrives = arrival[self._told] if self._told < len(arrival) else np.inf
-            limit = until_time if arrives > until_time else float(np.nextafter(arrives, -np.inf))
+            arriving = self._told < len(arrival) and arrival[self._told] <= until_time
+            limit = float(np.nextafter(arrival[self._told], -np.inf)) if arriving else until_time
             left = enough - self.inner.finished - self._told
             self.inner.advance(until_time=limit, max_events=max(left, 1))
-            if arrives > until_time or self.inner.finished + self._told >= enough:
+            if not arriving or self.inner.finished + self._told >= enough:
                 return
             if self.inner.clock >= limit:
-                self._tell(arrives)
+                self._tell(arrival[self._told])
 
     @property
     def full(self) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scheduler_sim import engine
+from scheduler_sim.engine.contract import Predictor
 from scheduler_sim.engine.usage import energy_and_cost
 from scheduler_sim.engine.workload import IntArray
 
@@ -80,17 +81,21 @@ def make_players(
     seed: int,
     options: engine.Options,
     stored: Mapping[str, int],
+    predictor: Predictor | None = None,
 ) -> list[Player]:
     """Return a player for each policy.
 
     Args:
         stored: how many placements of each policy the database holds already; since the simulation is
             deterministic, a resumed run plays them again and hands over only what comes after.
+        predictor: tells the run times as tasks arrive, each policy by what has finished under it.
     """
     return [
         Player(
             scheduler=policy.name,
-            simulation=engine.Simulation(workload=workload, cluster=cluster, policy=policy, seed=seed, options=options),
+            simulation=engine.Simulation(
+                workload=workload, cluster=cluster, policy=policy, seed=seed, options=options, predictor=predictor
+            ),
             task_keys=task_keys,
             handed_over=int(stored.get(policy.name, 0)),
         )

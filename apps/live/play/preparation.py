@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from apps.live.play.cautions import Caution, estimates_caution, in_sample_caution
 from apps.live.play.configuration import RunConfiguration
 from apps.tasks.models import Task, Workload
-from apps.training.registry import predicted_durations
+from apps.training.models import TrainedModel
+from apps.training.registry import stored_runtime_model
 from scheduler_sim import engine
 from scheduler_sim.engine.estimates import replace_estimates
 from scheduler_sim.engine.oversize import fit_workload
+from scheduler_sim.engine.predictors.runtime import RuntimeModel
 from scheduler_sim.engine.whatif import scale_load
 from scheduler_sim.engine.workload import IntArray
 
@@ -23,11 +26,15 @@ class Prepared:
         workload: the tasks that fit, in canonical order, with the estimates in force.
         task_keys: shape (n,), their primary keys.
         cluster: what they are played on.
+        predictor: tells every policy the run times as tasks arrive; None where the estimates are settled.
+        cautions: what must be known to read the run's figures (see `cautions`).
     """
 
     workload: engine.Workload
     task_keys: IntArray
     cluster: engine.Cluster
+    predictor: RuntimeModel | None = None
+    cautions: tuple[Caution, ...] = ()
 
 
 def prepare(
@@ -46,8 +53,43 @@ def prepare(
         EngineError: as `adapt`.
     """
     tasks, keys = load_tasks(workload_id=workload.pk, limit=configuration.limit, meanwhile=meanwhile)
+    return prepare_tasks(stored=workload, tasks=tasks, keys=keys, cluster=cluster, configuration=configuration)
+
+
+def prepare_tasks(
+    *,
+    stored: Workload,
+    tasks: engine.Workload,
+    keys: IntArray,
+    cluster: engine.Cluster,
+    configuration: RunConfiguration,
+) -> Prepared:
+    """Make tasks ready that `load_tasks` has read of the stored workload.
+
+    Raises:
+        EngineError: as `adapt`.
+    """
     adapted, rows = adapt(workload=tasks, cluster=cluster, configuration=configuration)
-    return Prepared(workload=adapted, task_keys=keys[rows], cluster=cluster)
+    model = run_time_model(configuration)
+    policies = configuration.parsed_policies()
+    found = in_sample_caution(model, stored, tasks, rows, policies) if model else estimates_caution(adapted, policies)
+    return Prepared(
+        workload=adapted,
+        task_keys=keys[rows],
+        cluster=cluster,
+        predictor=RuntimeModel.parse(model.artifact) if model else None,
+        cautions=(found,) if found else (),
+    )
+
+
+def run_time_model(configuration: RunConfiguration) -> TrainedModel | None:
+    """Return the stored model that predicts the run's durations, None where none does.
+
+    Raises:
+        InvalidParameter: no such model; the sentence names those there are.
+    """
+    kind, _, reference = configuration.estimates.partition(":")
+    return stored_runtime_model(reference, configuration.models) if kind == "predicted" else None
 
 
 def load_tasks(
@@ -66,6 +108,8 @@ def adapt(
 ) -> tuple[engine.Workload, IntArray]:
     """Scale the load, leave out or change what does not fit the cluster, and set the estimates in force.
 
+    Where a model predicts the durations, that is done while the run goes on, and the tasks keep what they state.
+
     Returns:
         The tasks to be played, and their row numbers in `workload`.
 
@@ -78,8 +122,7 @@ def adapt(
     fitted, rows = fit_workload(workload, cluster, on_oversize=configuration.on_oversize)
     if not len(fitted):
         raise engine.InvalidWorkload("No task is left to play.")
-    kind, _, model = configuration.estimates.partition(":")
-    if kind == "predicted":
-        return predicted_durations(model, configuration.models, fitted), rows
+    if run_time_model(configuration) is not None:
+        return fitted, rows
     generator = np.random.default_rng([configuration.seed, len(fitted)])
     return replace_estimates(fitted, configuration.estimates, generator), rows

@@ -177,11 +177,13 @@ class Runner:
             seed=self.configuration.seed,
             options=self.configuration.engine_options(),
             stored=state.progress,
+            predictor=prepared.predictor,
         )
         expected = len(prepared.workload) * len(self.players) if self.configuration.keep == "results" else 0
-        if expected != self.run.rows_expected:
-            self.run.rows_expected = expected
-            self.run.save(update_fields=["rows_expected"])
+        cautions = list(prepared.cautions)
+        if expected != self.run.rows_expected or cautions != self.run.cautions:
+            self.run.rows_expected, self.run.cautions = expected, cautions
+            self.run.save(update_fields=["rows_expected", "cautions"])
 
     @contextmanager
     def _reporting_failure(self) -> Iterator[None]:

@@ -69,6 +69,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "engine_version": run.engine_version,
         "configuration": run.configuration,
+        "cautions": run.cautions,
         "rows_written": run.rows_written,
         "checksum": run.checksum,
         "wall_seconds": seconds,
@@ -101,3 +102,5 @@ def print_leaderboard(run: Run, console: Console) -> None:
     for total in totals:
         table.add_row(total.scheduler, *(scale.text(getattr(total, figure)) for figure, scale in scales.items()))
     console.print(table)
+    for caution in run.cautions:
+        console.print(caution["text"])

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from apps.live.play.preparation import Prepared, adapt, load_tasks
+from apps.live.play.preparation import Prepared, load_tasks, prepare_tasks
 from apps.live.play.runner import Runner
 from apps.results.errors import DomainError, RunStateError
 from apps.results.models import Run
@@ -50,8 +50,9 @@ def play_run(run_id: int) -> str:
 def _prepare(run: Run, runner: Runner) -> Prepared:
     cluster = engine.Cluster.from_json(run.cluster)
     tasks, keys = _tasks(run.workload_id, runner.configuration.limit)
-    adapted, rows = adapt(workload=tasks, cluster=cluster, configuration=runner.configuration)
-    return Prepared(workload=adapted, task_keys=keys[rows], cluster=cluster)
+    return prepare_tasks(
+        stored=run.workload, tasks=tasks, keys=keys, cluster=cluster, configuration=runner.configuration
+    )
 
 
 @lru_cache(maxsize=2)
