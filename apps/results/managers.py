@@ -24,6 +24,11 @@ class RunQuerySet(models.QuerySet):
         """Runs that came to their end."""
         return self.filter(status=self.model.Status.FINISHED)
 
+    def caution_texts(self) -> list[str]:
+        """Return what must be known to read the figures of any of these runs, each sentence once."""
+        every = self.exclude(cautions=[]).order_by("pk").values_list("cautions", flat=True)
+        return list(dict.fromkeys(caution["text"] for cautions in every for caution in cautions))
+
     def named(self, wanted: str) -> Any:
         """Return the run with this number or name; a number is tried first.
 
@@ -58,6 +63,11 @@ class StudyQuerySet(models.QuerySet):
             finished_count=Count("runs", filter=Q(runs__status="finished")),
             failed_count=Count("runs", filter=Q(runs__status="failed")),
         ).order_by("-pk")
+
+    def caution_texts(self) -> list[str]:
+        """Return what must be known to read the figures of any of these runs, each sentence once."""
+        every = self.exclude(cautions=[]).order_by("pk").values_list("cautions", flat=True)
+        return list(dict.fromkeys(caution["text"] for cautions in every for caution in cautions))
 
     def named(self, wanted: str) -> Any:
         """Return the study with this number or name; a number is tried first.

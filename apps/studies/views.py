@@ -32,7 +32,7 @@ from apps.studies.report.tables import (
     study_rows,
     varying_axes,
 )
-from apps.studies.report.words import study_in_words
+from apps.studies.report.words import study_sentences
 from scheduler_sim.background.processes import cores
 from scheduler_sim.display.downloads import chart_response, table_response
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
@@ -104,7 +104,7 @@ def study_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "fixed": [getattr(cells[0].cell, axis) for axis in AXES if axis not in varying] if cells else [],
         "base": base,
         "names": names,
-        "sentences": study_in_words(cells, figure=figure, base=base),
+        "sentences": study_sentences(study, cells, figure=figure, base=base),
         "scale": scale_for(cells, figure),
         "rows": heatmap(cells, names, base, figure),
         "charts": study_charts(cells, figure).values(),

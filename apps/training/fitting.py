@@ -194,10 +194,11 @@ def rows_fitted_to(model: TrainedModel, name: str, tasks: engine.Workload) -> in
         model: of the kind `runtime`.
         name: of the workload. tasks: its first tasks, as stored.
     """
-    rows = int(model.data_range["rows"])
+    seen = model.data_range
+    rows = int(seen.get("rows", 0))
     if len(tasks) < rows:
-        return len(tasks) if name == model.data_range["workload"] else 0
-    return rows if _digest_of_first(tasks, rows) == model.data_range["sha256"] else 0
+        return len(tasks) if name == seen.get("workload") else 0
+    return rows if rows and _digest_of_first(tasks, rows) == seen.get("sha256") else 0
 
 
 def _digest_of_first(tasks: engine.Workload, rows: int) -> str:

@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from apps.live.play.configuration import RunConfiguration
@@ -14,9 +13,9 @@ from apps.training.registry import (
     model_roll_back,
     model_store,
     models_in_use,
-    predicted_durations,
     resolve_policy,
     stored_order,
+    stored_runtime_model,
 )
 from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidParameter
@@ -126,29 +125,5 @@ def test_a_stored_hybrid_model_takes_the_place_of_the_shipped_one():
 
 
 def test_estimates_of_an_unknown_model_are_refused():
-    workload = engine.Workload.from_columns(arrival_time=[0.0], runtime=[1.0])
     with pytest.raises(InvalidParameter, match="None has been trained"):
-        predicted_durations("nothing", {}, workload)
-
-
-def test_predicted_durations_replace_the_estimates():
-    from scheduler_sim.engine.predictors.runtime import fit_runtime
-
-    generator = np.random.default_rng(0)
-    workload = engine.Workload.from_columns(
-        arrival_time=np.arange(60.0), runtime=generator.integers(1, 100, 60).astype(float), user=["a", "b"] * 30
-    )
-    model_store(
-        name="site",
-        kind="runtime",
-        artifact=fit_runtime(workload, 50, seed=0, algorithm="ridge"),
-        parameters={},
-        features=[],
-        data_range={},
-        seed=0,
-        scores={},
-    )
-    told = predicted_durations("site", {}, workload)
-    assert (told.duration_estimate >= 1).all()
-    assert np.array_equal(told.duration_estimate, told.predicted_duration)
-    assert np.array_equal(told.runtime, workload.runtime)
+        stored_runtime_model("nothing", {})

@@ -81,8 +81,10 @@ def _number(message: dict[str, Any], key: str) -> float | None:
 class StoredSimulation:
     """Stored placements behind the face of a simulation: moving the clock uncovers them."""
 
-    def __init__(self, prepared: Prepared, outcome: Outcome, options: engine.Options) -> None:
-        self.workload, self.cluster, self.options = prepared.workload, prepared.cluster, options
+    def __init__(
+        self, workload: engine.Workload, cluster: engine.Cluster, outcome: Outcome, options: engine.Options
+    ) -> None:
+        self.workload, self.cluster, self.options = workload, cluster, options
         self.clock = -math.inf
         self._outcome = outcome
         self._ready = np.sort(outcome.ready_time)
@@ -144,8 +146,9 @@ class Film:
         prepared = prepare(workload=run.workload, cluster=cluster, configuration=configuration)
         options = configuration.engine_options()
         self.run, self.workload, self.cluster = run, prepared.workload, prepared.cluster
+        told = {policy.name: _as_told(prepared, policy, configuration) for policy in configuration.parsed_policies()}
         self.players = [
-            StoredPlayer(name, StoredSimulation(prepared, _outcome(run, name, prepared), options))
+            StoredPlayer(name, StoredSimulation(told[name], cluster, _outcome(run, name, prepared), options))
             for name in run.policies
         ]
         self.clock_time = self.first_time = float(prepared.workload.arrival_time[0])
@@ -170,6 +173,24 @@ class Film:
             "replay": True,
             "speed": speed,
         }
+
+
+def _as_told(prepared: Prepared, policy: engine.Policy, configuration: RunConfiguration) -> engine.Workload:
+    """Return the workload with the estimates that the policy was told."""
+    options = configuration.engine_options()
+    if prepared.predictor is None or not options.kill_at_estimate:
+        return prepared.workload
+    # Where tasks end at what was predicted of them, energy depends on it, and only playing tells what that was.
+    simulation = engine.Simulation(
+        prepared.workload,
+        prepared.cluster,
+        policy,
+        seed=configuration.seed,
+        options=options,
+        predictor=prepared.predictor,
+    )
+    simulation.advance()
+    return simulation.workload
 
 
 def _check(run: Run) -> None:

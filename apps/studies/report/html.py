@@ -15,7 +15,7 @@ from apps.studies.report.charts import study_charts
 from apps.studies.report.figures import AXES, CellFigures, Standing, study_figures
 from apps.studies.report.heatmap import HeatCell, heatmap
 from apps.studies.report.tables import chosen_base, chosen_figure, policies_of, scale_for, varying_axes, with_reach
-from apps.studies.report.words import study_in_words
+from apps.studies.report.words import study_sentences
 from scheduler_sim import engine
 from scheduler_sim.display.charts import Chart
 from scheduler_sim.display.formatting import Scale, figure_scale
@@ -40,7 +40,7 @@ def study_html(study: Study, *, figure: str = "", base: str = "") -> str:
         differences += [[*place, *_difference(one.standing, scale)] for one in row.cells if one.standing is not None]
     versions = sorted(set(study.runs.order_by().values_list("engine_version", "code_version")))
     context = {
-        "sentences": study_in_words(cells, figure=figure, base=base),
+        "sentences": study_sentences(study, cells, figure=figure, base=base),
         "figure": FIGURES[figure],
         "unit": f" ({scale.unit})" if scale.unit else "",
         "fixed": [_text(getattr(cells[0].cell, axis)) for axis in AXES if axis not in axes] if cells else [],
@@ -64,7 +64,7 @@ def run_html(run: Run) -> str:
     scales = {name: figure_scale(name, [getattr(total, name) for total in totals]) for name in shown}
     base = next((total for total in totals if total.scheduler == run.policies[0]), None)
     context = {
-        "sentences": in_words(totals, base),
+        "sentences": [*in_words(totals, base), *(caution["text"] for caution in run.cautions)],
         "labels": [FIGURES[name].label for name in shown],
         "rows": [
             (total.scheduler, [scales[name].with_unit(getattr(total, name)) for name in shown]) for total in totals
@@ -87,6 +87,7 @@ def run_markdown(run: Run) -> str:
     scales = {name: figure_scale(name, [getattr(total, name) for total in totals]) for name in shown}
     base = next((total for total in totals if total.scheduler == run.policies[0]), None)
     lines = [f"# {run.name}", "", " ".join(in_words(totals, base)).strip(), ""]
+    lines += [text for caution in run.cautions for text in (caution["text"], "")]
     lines.append("| policy | " + " | ".join(FIGURES[name].label for name in shown) + " |")
     lines.append("|---" * (1 + len(shown)) + "|")
     for total in totals:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from apps.results.models import Study, study_status
 from apps.studies.report.figures import AXES, CellFigures, Standing, study_figures
-from apps.studies.report.words import study_in_words
+from apps.studies.report.words import study_sentences
 from scheduler_sim.display.formatting import Scale, figure_scale
 from scheduler_sim.engine.figures import FIGURES
 
@@ -62,7 +62,7 @@ def study_document(study: Study, *, figure: str = "", base: str = "") -> dict[st
         "runs": counts,
         "figure": figure,
         "base": base,
-        "conclusion": study_in_words(cells, figure=figure, base=base),
+        "conclusion": study_sentences(study, cells, figure=figure, base=base),
         "cells": [
             {
                 **{axis: getattr(cell.cell, axis) for axis in AXES},
@@ -140,7 +140,7 @@ def markdown_table(study: Study, *, figure: str = "", base: str = "") -> str:
     figure, base = chosen_figure(study, figure), chosen_base(study, base)
     cells = study_figures(study, figure, base)
     scale, names = scale_for(cells, figure), policies_of(cells)
-    lines = [f"# {_escaped(study.name)}", "", *study_in_words(cells, figure=figure, base=base), ""]
+    lines = [f"# {_escaped(study.name)}", "", *study_sentences(study, cells, figure=figure, base=base), ""]
     unit = f" ({scale.unit})" if scale.unit else ""
     lines += [f"{FIGURES[figure].label}{unit}: mean and 95% interval over seeds; best in bold.", ""]
     lines.append("| " + " | ".join(["workload", "load", "cluster", "estimates", "seeds", *map(_escaped, names)]) + " |")
@@ -186,5 +186,5 @@ def print_study(study: Study, console: Console) -> None:
             cell.cell.workload, f"{cell.cell.load_factor:g}", cell.cell.cluster, str(len(cell.run_ids)), *values
         )
     console.print(table)
-    for sentence in study_in_words(cells, figure=figure, base=base):
+    for sentence in study_sentences(study, cells, figure=figure, base=base):
         console.print(sentence, highlight=False, soft_wrap=not console.is_terminal)

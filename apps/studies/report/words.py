@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from apps.results.models import Study
 from apps.studies.report.figures import Cell, CellFigures, Standing
 from scheduler_sim.display.formatting import change_in_words, figure_scale, listing
 from scheduler_sim.engine.figures import FIGURES
@@ -11,6 +12,11 @@ ALIKE = 0.01
 """Means of two clusters that differ by less than this part are called as good as each other."""
 
 MOST_SENTENCES = 6
+
+
+def study_sentences(study: Study, cells: Sequence[CellFigures], *, figure: str, base: str) -> list[str]:
+    """Return what a study says, and behind it what must be known to read its figures."""
+    return [*study_in_words(cells, figure=figure, base=base), *study.runs.caution_texts()]
 
 
 def study_in_words(cells: Sequence[CellFigures], *, figure: str, base: str) -> list[str]:
