@@ -102,6 +102,8 @@ def other_runtime(seed):
 
 def told_at(simulation, row):
     """Return the first instant at which anybody can see how long a task runs: one of its sides has ended."""
+    if simulation.policy.preempts:
+        return simulation.outcome().finish_time[row]
     cores, gpus, _, _, cpu_held, gpu_held = (column[0] for column in holdings(simulation, np.array([row])))
     sides = [held for held, amount in ((cpu_held, cores), (gpu_held, gpus)) if amount > 0]
     return simulation.outcome().start_time[row] + min(sides)
@@ -112,10 +114,12 @@ def moved_too_early(one, other, row):
     first = min(told_at(one, row), told_at(other, row))
     a, b = one.outcome(), other.outcome()
     early = np.flatnonzero((a.start_time < first) | (b.start_time < first))
+    over = np.flatnonzero((a.finish_time < first) | (b.finish_time < first))
+    columns = [(name, early) for name in ("start_time", "node", "device", "gpu_fraction")]
     return [
         (int(place), name)
-        for name in ("start_time", "node", "device", "gpu_fraction")
-        for place in early[getattr(a, name)[early] != getattr(b, name)[early]]
+        for name, rows in [*columns, ("finish_time", over)]
+        for place in rows[getattr(a, name)[rows] != getattr(b, name)[rows]]
     ]
 
 

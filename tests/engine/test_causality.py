@@ -15,17 +15,18 @@ from scheduler_sim.engine import EngineError, Policy
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, parse_policy
 from scheduler_sim.engine.policies.learned import learned_order
 from scheduler_sim.engine.policies.placements.hybrid_ml import hybrid_placement
+from scheduler_sim.engine.policies.preemption import PREEMPTIONS, RUN_ON
 from scheduler_sim.engine.policies.scoring import weight_count
 from scheduler_sim.engine.predictors.hybrid import best_fractions, fit_fraction, hybrid_features
 from scheduler_sim.engine.presets import workstation
 
-ORDERS_BLIND = [order for order in ORDERS if not order.clairvoyant]
+ORDERS_BLIND = [order for order in ORDERS if not order.clairvoyant and not order.preempts]
 PLACEMENTS_BLIND = [placement for placement in PLACEMENTS if not placement.clairvoyant]
 PAIRS = list(product(BACKFILLS, PLACEMENTS_BLIND))
 WORLDS = 200
 
 
-def leaks(policies, worlds, source=None):
+def leaks(policies, worlds, source=None, kinds=KINDS):
     """Play `worlds` changed worlds with the policies in turn, and return what was decided too early, and how many were.
 
     Policies that refuse a world are passed over.
@@ -36,7 +37,7 @@ def leaks(policies, worlds, source=None):
         stated = STATED[number % 3]
         if stated == "none" and policy.uses_estimates and source is None:
             stated = "some"
-        here = world(KINDS[number // 3 % 3], number, stated)
+        here = world(kinds[number // 3 % len(kinds)], number, stated)
         row, runtime = other_runtime(number)
         there = here.with_runtime(row, runtime)
         try:
@@ -60,6 +61,19 @@ def test_no_policy_sees_a_run_time_before_its_end(order):
     found, played = leaks(policies_with(order), WORLDS)
     assert found == []
     assert played > WORLDS // 2
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        *(order.name for order in ORDERS if order.preempts),
+        *(f"{order}~{kind.name}" for kind in PREEMPTIONS if kind != RUN_ON for order in ("sjf", "wfp3", "fcfs", "edf")),
+    ],
+)
+def test_no_policy_that_stops_tasks_sees_one(policy):
+    found, played = leaks([parse_policy(policy)], WORLDS, kinds=("pool",))
+    assert found == []
+    assert played > WORLDS // 2 or "checkpoint" in policy
 
 
 @pytest.mark.parametrize("order", ORDERS_BLIND, ids=lambda order: order.name)

@@ -71,6 +71,7 @@ ORDERS.register(
         source="Gu et al., Tiresias, NSDI 2019",
         scores=attained,
         preempts=True,
+        uses_estimates=False,
         parameters=(
             ascending(
                 "limits",
@@ -97,6 +98,7 @@ ORDERS.register(
         source="classic (Kleinrock, Queueing Systems 2, 1976)",
         scores=in_turn,
         preempts=True,
+        uses_estimates=False,
         parameters=(
             number("quantum", unit="s", default=60.0, above=True, rule="Seconds until it is the next one's turn."),
             RESTART,
