@@ -38,6 +38,7 @@ class Backfill(Adjustable):
         """Tell whether it reserves and backfills by predictions that are made while the run goes on."""
         return self.having("predict") and self.value("predict") is not None
 
+    @property
     def uses_estimates(self) -> bool:
         """True when it reserves, for which it needs to know how long tasks are expected to run."""
         return self.code not in (NONE, LIST)
