@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 ENGINE = (
     ("errors", "version", "codes", "jit", "optional"),
-    ("unstated", "workload", "cluster", "overheads"),
+    ("unstated", "workload", "cluster", "failures", "overheads"),
     ("contract",),
     ("formulas", "demand", "hardware", "openb_nodes", "presets"),
     ("spans", "histogram", "statistics", "paired"),

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.failures import FailureModel
 
 LARGEST_GPUS_PER_NODE = 64
 """The kernels hold the devices of a node in one 64-bit mask."""
@@ -24,11 +25,13 @@ class Outage:
         start_time, end_time: seconds on the workload's clock, `start_time <= end_time`; the nodes are back at
             `end_time` itself.
         nodes: how many nodes of the group, the highest numbered ones first.
+        kill: what runs there ends as at a failure, which nobody foresees.
     """
 
     start_time: float
     end_time: float
     nodes: int
+    kill: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class NodeGroup:
         gpu_idle_watts, gpu_busy_watts: of one GPU.
         usd_per_core_hour, usd_per_gpu_hour: the price of holding one.
         outages: when nodes of the group are away.
+        failures: how often nodes fail by themselves; None for never.
 
     Raises:
         InvalidCluster: a value that has no meaning; the sentence names the group and the value.
@@ -68,6 +72,7 @@ class NodeGroup:
     usd_per_core_hour: float = 0.0
     usd_per_gpu_hour: float = 0.0
     outages: tuple[Outage, ...] = field(default=())
+    failures: FailureModel | None = None
 
     def __post_init__(self) -> None:
         for key in ("name", "gpu_type"):
@@ -178,10 +183,14 @@ class Cluster:
         """Return the group number of every node, shape (nodes,)."""
         return np.repeat(np.arange(len(self.groups)), [group.count for group in self.groups])
 
+    @property
+    def fails(self) -> bool:
+        """True when nodes fail by themselves, or listed outages end what runs."""
+        return any(group.failures is not None or any(one.kill for one in group.outages) for group in self.groups)
+
     def as_json(self) -> dict[str, Any]:
         """Return the description that `Cluster.from_json` takes back."""
-        groups = [asdict(group) for group in self.groups]
-        return {"name": self.name, "groups": [{**group, "outages": list(group["outages"])} for group in groups]}
+        return {"name": self.name, "groups": [_as_json(group) for group in self.groups]}
 
     @classmethod
     def from_json(cls, document: Any) -> Self:
@@ -196,6 +205,17 @@ class Cluster:
         return cls(name=str(document["name"]), groups=tuple(_group(group) for group in document["groups"]))
 
 
+def _as_json(group: NodeGroup) -> dict[str, Any]:
+    """Describe a group; what was added to descriptions later is left out where it is not used, as they are stored."""
+    document = asdict(group)
+    document["outages"] = [
+        {key: value for key, value in outage.items() if key != "kill" or value} for outage in document["outages"]
+    ]
+    if group.failures is None:
+        del document["failures"]
+    return document
+
+
 def _group(document: Any) -> NodeGroup:
     known = {item.name for item in fields(NodeGroup)}
     name = document.get("name", "without a name") if isinstance(document, dict) else "without a name"
@@ -205,9 +225,14 @@ def _group(document: Any) -> NodeGroup:
         raise InvalidCluster(f"Node group {name}: outages is not a list.")
     outages = []
     for span in spans:
-        _check_keys(f"An outage of node group {name}", span, {"start_time", "end_time", "nodes"}, set())
+        _check_keys(f"An outage of node group {name}", span, {"start_time", "end_time", "nodes"}, {"kill"})
         outages.append(Outage(**span))
-    return NodeGroup(**{**document, "outages": tuple(outages)})
+    failures = document.get("failures")
+    if failures is not None:
+        known = {item.name for item in fields(FailureModel)}
+        _check_keys(f"The failures of node group {name}", failures, {"mean_hours"}, known)
+        failures = FailureModel(**failures)
+    return NodeGroup(**{**document, "outages": tuple(outages), "failures": failures})
 
 
 def _check_keys(what: str, document: Any, required: set[str], optional: set[str]) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.failures import Failure
 from scheduler_sim.engine.overheads import NO_OVERHEAD, Checkpoints, Overhead
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
@@ -33,6 +34,7 @@ class Options:
         restart_overhead: seconds that each start after the first holds devices without progress; a policy's own
             parameter goes before.
         checkpoints: written while tasks run; None for none.
+        failures: listed failures of nodes, beside those that the cluster's description draws.
     """
 
     kill_at_estimate: bool = False
@@ -43,6 +45,7 @@ class Options:
     requeue_at: str = "old"
     restart_overhead: Overhead = NO_OVERHEAD
     checkpoints: Checkpoints | None = None
+    failures: tuple[Failure, ...] = ()
 
     def __post_init__(self) -> None:
         if self.max_requeues < 0 or (self.max_requeues and not self.kill_at_estimate):
@@ -57,7 +60,7 @@ class Options:
     @property
     def interrupts(self) -> bool:
         """True when tasks may stop and go on whatever the policy."""
-        return self.max_requeues > 0 or self.checkpoints is not None
+        return self.max_requeues > 0 or self.checkpoints is not None or bool(self.failures)
 
 
 REASONS = ("finished", "suspended", "requeued", "failed", "resized", "timed_out", "cancelled", "moved")

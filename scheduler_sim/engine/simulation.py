@@ -58,6 +58,7 @@ class Simulation:
             scores=self.scores(),
             choices=self.choices(),
             options=self.options,
+            seed=self.seed,
             late=self.predictor is not None,
         )
         if self.predictor is None:

@@ -5,6 +5,7 @@ from reference_core import ReferenceCore, Task
 
 from scheduler_sim.engine import Cluster, NodeGroup, Workload
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts
+from scheduler_sim.engine.failures import Failure, FailureStream
 from scheduler_sim.engine.kernels.core import state
 from scheduler_sim.engine.kernels.core.kernel import CoreKernel
 from scheduler_sim.engine.kernels.core.room import Room
@@ -142,11 +143,13 @@ def workload_of(columns, parents):
     )
 
 
-def outage_arrays(outages):
-    """Return times, nodes and signs; at one instant what comes back goes before what fails."""
-    events = sorted([(a, 1, node) for a, _, node in outages] + [(b, -1, node) for _, b, node in outages])
-    times = np.array([event[0] for event in events], float)
-    return times, np.array([e[2] for e in events], np.int64), np.array([e[1] for e in events], np.int64)
+def listed_failures(outages):
+    """Return the stream of failures that a file would list, None for none."""
+    if not outages:
+        return None
+    listed = [Failure(start, end - start, node=node) for start, end, node in outages]
+    nodes = 1 + max(node for _, _, node in outages)
+    return FailureStream(listed, [None] * nodes, begin=0.0, seed=(0,))
 
 
 def kernel(columns, parents, processors, discipline, backfill, preemption, rules, in_place=True):
@@ -183,7 +186,7 @@ def kernel(columns, parents, processors, discipline, backfill, preemption, rules
             write=rules.get("write", 0.0),
             read=rules.get("read", 0.0),
             growth=rules.get("growth", 1.0),
-            outages=outage_arrays(rules["outages"]),
+            failures=listed_failures(rules["outages"]),
         ),
         offered=workload.arrival_time,
         speed=np.ones(n),

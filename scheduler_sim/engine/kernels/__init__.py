@@ -27,22 +27,27 @@ def make_kernel(
     scores: Scores,
     choices: Choices,
     options: Options,
+    seed: int = 0,
     late: bool = False,
 ) -> Kernel:
     """Return the quickest kernel that can play this workload on this cluster.
 
     Args:
         workload, cluster, policy, scores, choices, options: what is played and how.
+        seed: draws failures of nodes.
         late: estimates, and scores and choices that depend on them, come by `Kernel.tell` as tasks arrive.
 
     Raises:
         InvalidPolicy: a learned order with conservative backfilling, which reserves by a score that stays what it is;
             a policy that the event core does not play where tasks may stop and go on.
     """
-    if late and (policy.preempts or options.interrupts):
+    interrupted = policy.preempts or options.interrupts or cluster.fails
+    if late and interrupted:
         raise InvalidPolicy("Where tasks may stop and go on, run times cannot be predicted inside the run.")
-    if policy.preempts or options.interrupts:
-        return CoreKernel.of(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options)
+    if interrupted:
+        return CoreKernel.of(
+            workload=workload, cluster=cluster, policy=policy, scores=scores, options=options, seed=seed
+        )
     if scores.kind == LEARNED and policy.backfill.name == "conservative":
         raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")
     on_pool = plays_on_pool(workload, cluster, scores)

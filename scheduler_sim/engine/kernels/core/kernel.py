@@ -14,8 +14,10 @@ from scheduler_sim.engine.kernels.core.loop import advance_core
 from scheduler_sim.engine.kernels.core.room import Room
 from scheduler_sim.engine.kernels.core.rules import Rules
 from scheduler_sim.engine.kernels.core.state import (
+    EVENTS,
     JOB,
     NEXT,
+    OUTAGES,
     ROOM,
     UNORDERED,
     WRITTEN,
@@ -27,6 +29,9 @@ from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 PIECE = ("node", "cpus", "mask", "memory")
 """What is known of a piece of a task."""
+
+FAILURES_AHEAD = 1e6
+"""Seconds for which failures are drawn at a time, and longer as the simulation gets on."""
 
 BUFFER = 65_536
 """Attempts that wait to be drained at most, and some more where very many tasks run at once."""
@@ -70,6 +75,8 @@ class CoreKernel(BaseKernel):
         jobs["ending"] = -1
         jobs["device"] = -1
         self._jobs = jobs
+        self._failures = rules.failures
+        self._known_until = -np.inf if rules.failures is not None else np.inf
         self._core = _lay_out(workload, jobs, rules, slope, room)
         self._handle = handle(self._core)
         self._gpu_fraction = np.where(workload.gpus > 0, 1.0, 0.0)
@@ -79,22 +86,54 @@ class CoreKernel(BaseKernel):
 
     def advance(self, *, until_time: float, max_events: int) -> None:
         """Apply whole instants up to and including `until_time`; stop after `max_events` events or when full."""
-        super().advance(until_time=until_time, max_events=max_events)
+        done = 0
+        while True:
+            super().advance(until_time=min(until_time, self._known_until), max_events=max_events - done)
+            done += int(self._counts[EVENTS])
+            stays = self.full or done >= max_events or self.finished == len(self._jobs)
+            if stays or until_time <= self._known_until:
+                break
+            self._ask_for_failures()
         if self._counts[UNORDERED]:
             ended = self._core.order[: self.finished]
             ended[:] = ended[np.lexsort((ended, self._jobs["finish"][ended]))]
             self._counts[UNORDERED] = 0
 
+    def _ask_for_failures(self) -> None:
+        """Take in the failures of the time ahead."""
+        if self._failures is None:
+            return
+        step = max(FAILURES_AHEAD, float(self._clock[0]) - float(self._jobs["arrival"][0]))
+        horizon = max(self._known_until, float(self._clock[0])) + step
+        self._known_until = horizon if self._failures.endless else np.inf
+        times, nodes, signs = self._failures.until(self._known_until)
+        left = slice(int(self._counts[OUTAGES]), None)
+        self._counts[OUTAGES] = 0
+        self._core = self._core._replace(
+            outage_times=np.concatenate([self._core.outage_times[left], times]),
+            outage_nodes=np.concatenate([self._core.outage_nodes[left], nodes]),
+            outage_signs=np.concatenate([self._core.outage_signs[left], signs]),
+        )
+        self._handle = handle(self._core)
+        self._advance = partial(advance_core, self._handle[0])
+
     @classmethod
     def of(
-        cls, *, workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, options: Options
+        cls,
+        *,
+        workload: Workload,
+        cluster: Cluster,
+        policy: Policy,
+        scores: Scores,
+        options: Options,
+        seed: int = 0,
     ) -> "CoreKernel":
         """Return the kernel of a simulation.
 
         Raises:
             InvalidPolicy, InvalidWorkload: what the core does not play, see `Rules.of`.
         """
-        rules = Rules.of(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options)
+        rules = Rules.of(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options, seed=seed)
         offered = workload.arrival_time
         if scores.not_before is not None:
             offered = np.maximum(offered, scores.not_before)
@@ -183,7 +222,6 @@ def _lay_out(workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, roo
     def numbers(length: int) -> IntArray:
         return np.zeros(length, np.int64)
 
-    outage_times, outage_nodes, outage_signs = rules.outages
     return Core(
         jobs=jobs,
         counts=counts,
@@ -196,9 +234,9 @@ def _lay_out(workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, roo
         heap_times=np.zeros(entries),
         heap_codes=numbers(entries),
         order=numbers(n),
-        outage_times=outage_times,
-        outage_nodes=outage_nodes,
-        outage_signs=outage_signs,
+        outage_times=np.zeros(0),
+        outage_nodes=numbers(0),
+        outage_signs=numbers(0),
         running=numbers(most_running),
         was_running=numbers(most_running),
         stopping=numbers(most_running),

@@ -1,6 +1,7 @@
 """How a policy and a run's options become the numbers that the event core plays by, and what it refuses."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 
@@ -17,9 +18,10 @@ from scheduler_sim.engine.codes import (
 )
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
+from scheduler_sim.engine.failures import SECONDS_PER_HOUR, Failure, FailureStream
 from scheduler_sim.engine.kernels.core import state
 from scheduler_sim.engine.policies import Policy, Scores
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workload import FloatArray, Workload
 
 DISCIPLINES = {
     STATIC: state.SCORE,
@@ -31,7 +33,8 @@ DISCIPLINES = {
 
 COSTS = {"none": state.RUN_ON, "suspend": state.KEEP, "checkpoint": state.TO_CHECKPOINT, "requeue": state.FROM_START}
 
-NO_OUTAGES = (np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
+HOPELESS = 20.0
+"""Work between two checkpoints that is so many mean times between failures is hardly ever done: once in e^20 tries."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Rules:
         max_requeues: how often a task that used up its estimate runs again. max_failures: None for any number.
         to_end: who failed or is run again counts as arriving anew. by_arrival: the score is the arrival.
         interval: seconds of work between checkpoints, None for none; write, read, growth: of them.
-        outages: times, nodes and signs (1 goes, -1 comes back), in order.
+        failures: of nodes; None for none.
     """
 
     discipline: int = state.SCORE
@@ -70,13 +73,16 @@ class Rules:
     write: float = 0.0
     read: float = 0.0
     growth: float = 1.0
-    outages: tuple[FloatArray, IntArray, IntArray] = field(default=NO_OUTAGES)
+    failures: FailureStream | None = None
 
     @classmethod
-    def of(cls, *, workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, options: Options) -> "Rules":
+    def of(
+        cls, *, workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, options: Options, seed: int
+    ) -> "Rules":
         """Read the rules of a simulation.
 
         Raises:
+            InvalidParameter: a listed failure of a node that there is not.
             InvalidPolicy: a policy that the core does not play, or one that could never make progress.
             InvalidWorkload: tasks that it does not play.
         """
@@ -109,9 +115,44 @@ class Rules:
             write=0.0 if points is None else points.write,
             read=0.0 if points is None else points.read,
             growth=1.0 if points is None else points.growth,
+            failures=_failures(workload, cluster, options, seed),
         )
         _refuse_standstill(rules, policy, size)
+        _refuse_hopeless(rules, workload, cluster)
         return rules
+
+
+def _failures(workload: Workload, cluster: Cluster, options: Options, seed: int) -> FailureStream | None:
+    """Return the failures of a simulation: listed, by outages that kill, and drawn for each node."""
+    if not (cluster.fails or options.failures):
+        return None
+    listed, models, first = list(options.failures), [], 0
+    for group in cluster.groups:
+        models += [group.failures] * group.count
+        first += group.count
+        for outage in group.outages:
+            length = outage.end_time - outage.start_time
+            listed += [Failure(outage.start_time, length, node=first - 1 - k) for k in range(outage.nodes)]
+    begin = float(workload.arrival_time[0]) if len(workload) else 0.0
+    return FailureStream(listed, models, begin=begin, seed=(seed, crc32(b"failures")))
+
+
+def _refuse_hopeless(rules: Rules, workload: Workload, cluster: Cluster) -> None:
+    """Refuse failures so frequent that a task would practically never end."""
+    models = [group.failures for group in cluster.groups if group.failures is not None]
+    if not models or not len(workload) or rules.max_failures is not None:
+        return
+    mean = min(model.mean_hours for model in models) * SECONDS_PER_HOUR
+    longest = float(workload.runtime.max()) / min(
+        speed for group in cluster.groups for speed in (group.cpu_speed, group.gpu_speed)
+    )
+    if rules.interval is not None:
+        longest = min(longest, rules.interval + rules.write + rules.read)
+    if longest > HOPELESS * mean:
+        raise InvalidPolicy(
+            f"A node fails every {mean:g} s on average and a task needs up to {longest:g} s without a checkpoint: it "
+            f"would practically never end. Write checkpoints, or say max_failures."
+        )
 
 
 def _where(workload: Workload, cluster: Cluster, scores: Scores) -> int:
@@ -133,8 +174,8 @@ def _refuse(workload: Workload, cluster: Cluster, policy: Policy, scores: Scores
         raise InvalidPolicy(
             f"EASY backfills in the queue's order and by the estimates {why}, not as {policy.name} says."
         )
-    if any(group.outages for group in cluster.groups):
-        raise InvalidPolicy(f"Outages of nodes that let tasks finish are not played {why}.")
+    if any(not outage.kill for group in cluster.groups for outage in group.outages):
+        raise InvalidPolicy(f"Outages that let tasks finish are not played {why}; give them kill: true.")
     if policy.placement.planned != NOT_PLANNED or policy.placement.name != "first_fit":
         raise InvalidPolicy(f"The placement {policy.placement.name} is not played {why}; first_fit is.")
     if policy.preemption.name == "checkpoint" and options.checkpoints is None:
