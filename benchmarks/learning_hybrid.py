@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from scheduler_sim import engine
+from scheduler_sim.engine.estimates import replace_estimates
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.learning.evaluation import paired_interval
 from scheduler_sim.engine.metrics import TaskFigures
@@ -46,8 +47,15 @@ def main() -> None:
         default={},
         help="of the judged workloads as JSON, to make them unlike the other",
     )
+    parser.add_argument("--estimates", default="trace", help="what policies are told of durations")
+    parser.add_argument("--forget-sizes", action="store_true", help="of all workloads: the estimate stands in for them")
     options = parser.parse_args()
-    learned_from = generate_workload("mixed", tasks=20_000, seed=1000).workload
+
+    def known(workload: engine.Workload, seed: int) -> engine.Workload:
+        told = replace_estimates(workload, options.estimates, np.random.default_rng(seed))
+        return replace(told, size=np.full(len(told), np.nan)) if options.forget_sizes else told
+
+    learned_from = known(generate_workload("mixed", tasks=20_000, seed=1000).workload, 1000)
     columns = hybrid_features(
         size=learned_from.expected_size,
         compute_intensity=learned_from.compute_intensity,
@@ -59,9 +67,10 @@ def main() -> None:
     policies["hybrid_ml"] = replace(policies["hybrid_ml"], placement=hybrid_placement(text))
     times: dict[str, list[FloatArray]] = {name: [] for name in policies}
     for seed in range(options.seeds):
-        workload = generate_workload(
-            "mixed", tasks=options.tasks, seed=seed, parameters={"rate": options.rate, **options.parameters}
-        ).workload
+        parameters = {"rate": options.rate, **options.parameters}
+        workload = known(
+            generate_workload("mixed", tasks=options.tasks, seed=seed, parameters=parameters).workload, seed
+        )
         for name, policy in policies.items():
             times[name].append(completion_times(policy, workload, seed))
     generator = np.random.default_rng(0)
