@@ -7,8 +7,8 @@ import numpy as np
 from scheduler_sim.engine import formulas
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.contract import Options
-from scheduler_sim.engine.jit import counting_kernel
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.paths import longest_paths
+from scheduler_sim.engine.workload import FloatArray, Workload
 
 
 @dataclass(frozen=True)
@@ -80,37 +80,7 @@ def earliest_finish(workload: Workload, shortest: FloatArray) -> FloatArray:
         alone: FloatArray = workload.arrival_time + shortest
         return alone
     first_child, children = workload.parents.children()
-    finish: FloatArray = _along_dependencies(
-        workload.arrival_time, shortest, workload.parents.offsets, children, first_child
+    finish: FloatArray = longest_paths(
+        workload.arrival_time, shortest, np.diff(workload.parents.offsets), first_child, children
     )
-    return finish
-
-
-@counting_kernel
-def _along_dependencies(
-    arrival: FloatArray, shortest: FloatArray, parent_offsets: IntArray, children: IntArray, first_child: IntArray
-) -> FloatArray:
-    """Settle tasks whose parents are all settled, one after the other (Kahn, 1962)."""
-    count = len(arrival)
-    ready = arrival.copy()
-    left = np.empty(count, np.int64)
-    stack = np.empty(count, np.int64)
-    size = 0
-    for row in range(count):
-        left[row] = parent_offsets[row + 1] - parent_offsets[row]
-        if left[row] == 0:
-            stack[size] = row
-            size += 1
-    finish = np.empty(count)
-    while size > 0:
-        size -= 1
-        row = stack[size]
-        finish[row] = ready[row] + shortest[row]
-        for place in range(first_child[row], first_child[row + 1]):
-            child = children[place]
-            ready[child] = max(ready[child], finish[row])
-            left[child] -= 1
-            if left[child] == 0:
-                stack[size] = child
-                size += 1
     return finish

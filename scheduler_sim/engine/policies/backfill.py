@@ -1,10 +1,10 @@
 """What may pass a task that does not fit."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY, LIST, NONE
 from scheduler_sim.engine.policies.order import ORDERS
-from scheduler_sim.engine.policies.parameter import Adjustable, Parameter, Value, choice, whole
+from scheduler_sim.engine.policies.parameter import Adjustable, choice, whole
 from scheduler_sim.engine.policies.registry import Registry
 
 
@@ -17,15 +17,11 @@ class Backfill(Adjustable):
         code: one of `codes`.
         rule: one sentence for the help pages.
         source: paper and year, or `classic`.
-        parameters, values: see `Adjustable`.
     """
 
-    name: str
     code: int
     rule: str
     source: str
-    parameters: tuple[Parameter, ...] = field(default=(), kw_only=True)
-    values: tuple[tuple[str, Value], ...] = field(default=(), kw_only=True)
 
     @property
     def order(self) -> str | None:

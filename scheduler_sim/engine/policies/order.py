@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import STATIC
-from scheduler_sim.engine.policies.parameter import Adjustable, Parameter, Value
+from scheduler_sim.engine.policies.parameter import Adjustable
 from scheduler_sim.engine.policies.registry import Registry
 from scheduler_sim.engine.workload import FloatArray, Workload
 
@@ -36,6 +37,16 @@ class Scores:
     features: FloatArray | None = None
     not_before: FloatArray | None = None
     backfill: "Scores | None" = None
+
+    @classmethod
+    def by_rule(cls, kind: int, context: "ScoreContext") -> Self:
+        """Return scores that the kernel finds by a rule of its own while it plays, one of `codes`."""
+        return cls(base=np.zeros(len(context.workload)), kind=kind)
+
+    @classmethod
+    def by_wait(cls, slope: FloatArray) -> Self:
+        """Return scores that are 0 when a task becomes ready and fall by `slope` a second, shape (n,)."""
+        return cls(base=np.zeros_like(slope), slope=slope)
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,9 @@ class ScoreContext:
         return np.maximum(self.workload.arrival_time, 1.0)
 
 
+Scoring = Callable[[ScoreContext], Scores]
+
+
 @dataclass(frozen=True)
 class Order(Adjustable):
     """A registered order.
@@ -84,20 +98,21 @@ class Order(Adjustable):
         looks_ahead: true when it depends on the tasks behind it.
         model_version: of the stored model behind it, None when there is none.
         preempts: true when it stops running tasks by itself.
-        parameters, values: see `Adjustable`.
     """
 
-    name: str
     formula: str
     source: str
-    scores: Callable[[ScoreContext], Scores]
+    scores: Scoring
     clairvoyant: bool = False
     model_version: int | None = None
     preempts: bool = field(default=False, kw_only=True)
     uses_estimates: bool = field(default=True, kw_only=True)
     looks_ahead: bool = field(default=False, kw_only=True)
-    parameters: tuple[Parameter, ...] = field(default=(), kw_only=True)
-    values: tuple[tuple[str, Value], ...] = field(default=(), kw_only=True)
 
 
 ORDERS: Registry[Order] = Registry("order")
+
+
+def order(name: str, *, formula: str, source: str, **more: Any) -> Callable[[Scoring], Scoring]:
+    """Register the decorated function as the scores of the order `name`; arguments as of `Order`."""
+    return ORDERS.adding(lambda scores: Order(name, formula, source, scores, **more))

@@ -104,8 +104,9 @@ def _finite(text: str, least: float, above: bool) -> float:
     return value
 
 
+@dataclass(frozen=True)
 class Adjustable:
-    """A part of a policy that may have parameters; mixed into the dataclasses of the parts.
+    """A part of a policy that may have parameters.
 
     Attributes:
         name: as registered.
@@ -114,8 +115,8 @@ class Adjustable:
     """
 
     name: str
-    parameters: tuple[Parameter, ...]
-    values: tuple[tuple[str, Value], ...]
+    parameters: tuple[Parameter, ...] = field(default=(), kw_only=True)
+    values: tuple[tuple[str, Value], ...] = field(default=(), kw_only=True)
 
     @property
     def text(self) -> str:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import NOT_PLANNED
 from scheduler_sim.engine.policies.agent import Learner
-from scheduler_sim.engine.policies.parameter import Adjustable, Parameter, Value
+from scheduler_sim.engine.policies.parameter import Adjustable
 from scheduler_sim.engine.policies.registry import Registry
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
@@ -54,6 +55,9 @@ def by_intensity(context: ChoiceContext) -> Choices:
     return Choices(fraction=context.workload.compute_intensity)
 
 
+Choosing = Callable[[ChoiceContext], Choices]
+
+
 @dataclass(frozen=True)
 class Placement(Adjustable):
     """A registered placement.
@@ -69,23 +73,24 @@ class Placement(Adjustable):
         planned: one of the planning `codes`; a planned one other than `PREDICTED` ignores `choices`.
         in_turn: GPUs of a node are taken in turn rather than lowest number first.
         model_version: of the stored model behind it, None when there is none.
-        parameters, values: see `Adjustable`.
     """
 
-    name: str
     code: int
     rule: str
     source: str
     clairvoyant: bool = False
-    choices: Callable[[ChoiceContext], Choices] = by_intensity
+    choices: Choosing = by_intensity
     planned: int = NOT_PLANNED
     in_turn: bool = False
     model_version: int | None = None
     uses_estimates: bool = field(default=False, kw_only=True)
-    parameters: tuple[Parameter, ...] = field(default=(), kw_only=True)
-    values: tuple[tuple[str, Value], ...] = field(default=(), kw_only=True)
 
 
 PLACEMENTS: Registry[Placement] = Registry("placement")
 
 DEFAULT_PLACEMENT = "first_fit"
+
+
+def placement(name: str, code: int, *, rule: str, source: str, **more: Any) -> Callable[[Choosing], Choosing]:
+    """Register the decorated function as the choices of the placement `name`; arguments as of `Placement`."""
+    return PLACEMENTS.adding(lambda choices: Placement(name, code, rule, source, choices=choices, **more))

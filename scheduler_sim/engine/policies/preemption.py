@@ -1,8 +1,8 @@
 """Whether a running task may be stopped for another one, and what that costs it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from scheduler_sim.engine.policies.parameter import Adjustable, Parameter, Value, overhead
+from scheduler_sim.engine.policies.parameter import Adjustable, overhead
 from scheduler_sim.engine.policies.registry import Registry
 
 
@@ -14,14 +14,10 @@ class Preemption(Adjustable):
         name: as typed after `~` in a policy.
         rule: one sentence for the help pages.
         source: paper and year, or `classic`.
-        parameters, values: see `Adjustable`.
     """
 
-    name: str
     rule: str
     source: str
-    parameters: tuple[Parameter, ...] = field(default=(), kw_only=True)
-    values: tuple[tuple[str, Value], ...] = field(default=(), kw_only=True)
 
 
 PREEMPTIONS: Registry[Preemption] = Registry("preemption")

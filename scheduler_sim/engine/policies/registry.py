@@ -1,6 +1,6 @@
 """Where policies' parts are found by name."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from scheduler_sim.engine.errors import InvalidPolicy, unknown_name
@@ -15,6 +15,7 @@ class Named(Protocol):
 
 
 Entry = TypeVar("Entry", bound=Named)
+Function = TypeVar("Function", bound=Callable[..., object])
 
 
 class Registry(Generic[Entry]):
@@ -30,6 +31,15 @@ class Registry(Generic[Entry]):
             raise RuntimeError(f"The {self.kind} {entry.name} is registered twice.")
         self._entries[entry.name] = entry
         return entry
+
+    def adding(self, make: Callable[[Function], Entry]) -> Callable[[Function], Function]:
+        """Return a decorator that registers the entry which `make` makes of the decorated function."""
+
+        def add(function: Function) -> Function:
+            self.register(make(function))
+            return function
+
+        return add
 
     def __getitem__(self, name: str) -> Entry:
         """Return the entry called `name`.

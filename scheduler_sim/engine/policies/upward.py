@@ -5,9 +5,9 @@ import numpy as np
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.demand import NodeGroups, demands
 from scheduler_sim.engine.formulas import hybrid_alone
-from scheduler_sim.engine.jit import counting_kernel
+from scheduler_sim.engine.paths import longest_paths
 from scheduler_sim.engine.policies.order import ScoreContext
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workload import FloatArray, Parents
 
 
 def costs(context: ScoreContext) -> tuple[FloatArray, FloatArray]:
@@ -48,8 +48,7 @@ def upward_rank(context: ScoreContext) -> FloatArray:
     possible = np.isfinite(table)
     weight = np.where(possible, devices, 0.0)
     mean = (np.where(possible, table, 0.0) * weight).sum(axis=(1, 2)) / np.maximum(weight.sum(axis=(1, 2)), 1e-300)
-    parents = context.workload.parents
-    return along_children(parents.offsets, parents.rows, mean)
+    return along_children(context.workload.parents, mean)
 
 
 def optimistic_cost(context: ScoreContext) -> FloatArray:
@@ -60,34 +59,11 @@ def optimistic_cost(context: ScoreContext) -> FloatArray:
     """
     table, _ = costs(context)
     best = table.reshape(len(table), -1).min(axis=1) if len(table) else np.zeros(0)
-    parents = context.workload.parents
-    return along_children(parents.offsets, parents.rows, best) - best
+    return along_children(context.workload.parents, best) - best
 
 
-@counting_kernel
-def along_children(offsets: IntArray, parents: IntArray, work: FloatArray) -> FloatArray:
-    """Return work plus the largest value among the children, from the leaves to the roots."""
-    n = len(work)
-    unfinished = np.zeros(n, np.int64)
-    for edge in range(len(parents)):
-        unfinished[parents[edge]] += 1
-    behind = np.zeros(n)
-    rank = np.zeros(n)
-    stack = np.zeros(n, np.int64)
-    size = 0
-    for row in range(n):
-        if unfinished[row] == 0:
-            stack[size] = row
-            size += 1
-    while size > 0:
-        size -= 1
-        row = stack[size]
-        rank[row] = work[row] + behind[row]
-        for edge in range(offsets[row], offsets[row + 1]):
-            parent = parents[edge]
-            behind[parent] = max(behind[parent], rank[row])
-            unfinished[parent] -= 1
-            if unfinished[parent] == 0:
-                stack[size] = parent
-                size += 1
+def along_children(parents: Parents, work: FloatArray) -> FloatArray:
+    """Return work plus the largest value among the children, shape (n,), from the leaves to the roots."""
+    children = np.bincount(parents.rows, minlength=len(work))
+    rank: FloatArray = longest_paths(np.zeros(len(work)), work, children, parents.offsets, parents.rows)
     return rank

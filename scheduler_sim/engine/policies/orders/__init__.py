@@ -1,4 +1,4 @@
-"""Every order, one small file each; importing this package registers them all."""
+"""Every order, a small file for one or a few of a kind; importing this package registers them all."""
 
 import importlib
 import pkgutil

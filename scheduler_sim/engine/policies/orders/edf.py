@@ -2,15 +2,11 @@
 
 import numpy as np
 
-from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
+from scheduler_sim.engine.policies.order import ScoreContext, Scores, order
 
 
+@order("edf", formula="deadline", source="Jackson, 1955; classic", uses_estimates=False)
 def edf(context: ScoreContext) -> Scores:
     """Score by the deadline; tasks without one come last."""
     deadline = context.workload.deadline_time
     return Scores(base=np.where(np.isnan(deadline), np.inf, deadline))
-
-
-ORDERS.register(
-    Order(name="edf", formula="deadline", source="Jackson, 1955; classic", scores=edf, uses_estimates=False)
-)

@@ -1,11 +1,9 @@
 """Longest job first."""
 
-from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
+from scheduler_sim.engine.policies.order import ScoreContext, Scores, order
 
 
+@order("ljf", formula="-r", source="classic")
 def ljf(context: ScoreContext) -> Scores:
     """Score by the negative duration estimate."""
     return Scores(base=-context.estimate)
-
-
-ORDERS.register(Order(name="ljf", formula="-r", source="classic", scores=ljf))

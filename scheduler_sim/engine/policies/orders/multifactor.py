@@ -4,7 +4,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import MULTIFACTOR
 from scheduler_sim.engine.formulas import SECONDS_PER_DAY
-from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
+from scheduler_sim.engine.policies.order import ScoreContext, Scores, order
 
 AGE_WEIGHT, SIZE_WEIGHT, FAIR_SHARE_WEIGHT, QUEUE_WEIGHT = 1000.0, 500.0, 2000.0, 1000.0
 
@@ -23,6 +23,12 @@ def queue_factor(name: str) -> float:
     return 1.0 if name.lower() in FAST_QUEUES else 0.0 if name.lower() in SLOW_QUEUES else 0.5
 
 
+@order(
+    "multifactor",
+    formula="-(1000 age + 500 size + 2000 fair share + 1000 queue)",
+    source="Slurm, Multifactor Priority Plugin (documentation)",
+    uses_estimates=False,
+)
 def multifactor(context: ScoreContext) -> Scores:
     """Score by minus the weighted sum of factors between 0 and 1.
 
@@ -35,14 +41,3 @@ def multifactor(context: ScoreContext) -> Scores:
     queue = np.array([queue_factor(name) for name in workload.queue.names])[workload.queue.codes]
     parameters = np.array([AGE_WEIGHT, LONGEST_AGE, FAIR_SHARE_WEIGHT, HALF_LIFE, len(workload.user.names)])
     return Scores(base=-(SIZE_WEIGHT * size + QUEUE_WEIGHT * queue), kind=MULTIFACTOR, parameters=parameters)
-
-
-ORDERS.register(
-    Order(
-        name="multifactor",
-        formula="-(1000 age + 500 size + 2000 fair share + 1000 queue)",
-        source="Slurm, Multifactor Priority Plugin (documentation)",
-        scores=multifactor,
-        uses_estimates=False,
-    )
-)

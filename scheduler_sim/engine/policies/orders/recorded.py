@@ -3,9 +3,10 @@
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
+from scheduler_sim.engine.policies.order import ScoreContext, Scores, order
 
 
+@order("recorded", formula="recorded start", source="the trace itself", clairvoyant=True, uses_estimates=False)
 def recorded(context: ScoreContext) -> Scores:
     """Offer each task at its recorded start, the earliest recorded first.
 
@@ -20,15 +21,3 @@ def recorded(context: ScoreContext) -> Scores:
             f"(first task_id {context.workload.task_id[unknown[0]]})."
         )
     return Scores(base=start, not_before=start)
-
-
-ORDERS.register(
-    Order(
-        name="recorded",
-        formula="recorded start",
-        source="the trace itself",
-        scores=recorded,
-        clairvoyant=True,
-        uses_estimates=False,
-    )
-)

@@ -2,9 +2,14 @@
 
 import numpy as np
 
-from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
+from scheduler_sim.engine.policies.order import ScoreContext, Scores, order
 
 
+@order(
+    "wfp3",
+    formula="max (w / r)^3 * n",
+    source="Tang et al., Fault-aware, utility-based job scheduling on Blue Gene/P systems, CLUSTER 2009",
+)
 def wfp3(context: ScoreContext) -> Scores:
     """Score by -(w / r) * cbrt(n), which ranks as -(w / r)^3 * n does.
 
@@ -12,14 +17,4 @@ def wfp3(context: ScoreContext) -> Scores:
     itself stays linear in the wait.
     """
     slope = np.cbrt(context.processors) / context.positive_estimate
-    return Scores(base=np.zeros_like(slope), slope=slope)
-
-
-ORDERS.register(
-    Order(
-        name="wfp3",
-        formula="max (w / r)^3 * n",
-        source="Tang et al., Fault-aware, utility-based job scheduling on Blue Gene/P systems, CLUSTER 2009",
-        scores=wfp3,
-    )
-)
+    return Scores.by_wait(slope)
