@@ -16,7 +16,7 @@ ENGINE = (
     ("errors", "version", "codes", "jit", "optional"),
     ("unstated", "workload", "cluster", "failures", "overheads"),
     ("contract",),
-    ("formulas", "demand", "hardware", "openb_nodes", "presets"),
+    ("formulas", "demand", "hardware", "openb_nodes", "paths", "presets"),
     ("spans", "histogram", "statistics", "paired"),
     ("generators", "traces", "estimates", "whatif", "oversize"),
     ("predictors",),
