@@ -6,6 +6,7 @@ import pytest
 from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.estimates import Estimates, replace_estimates
+from scheduler_sim.engine.formulas import played_runtime
 
 
 def tasks(count: int = 1000) -> engine.Workload:
@@ -81,3 +82,45 @@ def test_a_parsed_text_prints_as_it_was(text: str) -> None:
 def test_other_texts_are_refused(text: str, reason: str) -> None:
     with pytest.raises(InvalidParameter, match=reason):
         replaced(text)
+
+
+def test_a_log_without_estimates_is_played_with_perfect_ones_and_says_so():
+    tasks = engine.Workload.from_columns(arrival_time=[0, 1], runtime=[5, 7])
+    assert tasks.perfect_estimates
+    assert tasks.duration_estimate.tolist() == [5, 7]
+    assert not tasks.estimate_known.any()
+    assert np.isnan(tasks.size).all()
+    assert tasks.expected_size.tolist() == [0, 0]
+
+
+def test_a_hole_is_filled_with_the_largest_estimate_of_the_queue_and_never_with_the_run_time():
+    columns = {"arrival_time": [0, 1, 2, 3, 4], "queue": ["day", "day", "day", "night", "night"]}
+    stated = [10, 60, np.nan, np.nan, np.nan]
+    for runtimes in ([1, 2, 3, 4, 5], [9, 9, 900, 900, 900]):
+        tasks = engine.Workload.from_columns(runtime=runtimes, duration_estimate=stated, **columns)
+        assert tasks.duration_estimate.tolist() == [10, 60, 60, 60, 60]
+        assert not tasks.perfect_estimates
+    stated[3] = 500
+    tasks = engine.Workload.from_columns(runtime=[1, 2, 3, 4, 5], duration_estimate=stated, **columns)
+    assert tasks.duration_estimate.tolist() == [10, 60, 60, 500, 500]
+    assert tasks.take(np.array([2, 4])).duration_estimate.tolist() == [60, 500]
+
+
+def test_only_a_stated_estimate_ends_a_task():
+    tasks = engine.Workload.from_columns(arrival_time=[0, 1], runtime=[50, 50], duration_estimate=[10, np.nan])
+    assert played_runtime(tasks, kill_at_estimate=True).tolist() == [10, 50]
+
+
+@pytest.mark.parametrize("kind", ["exact", "factor:2", "uniform:3"])
+def test_estimates_that_a_run_asks_for_are_known_of_every_task(kind):
+    tasks = engine.Workload.from_columns(arrival_time=[0, 1], runtime=[5, 7], duration_estimate=[9, np.nan])
+    told = replace_estimates(tasks, kind, np.random.default_rng(0))
+    assert told.estimate_known.all()
+    assert replace_estimates(tasks, "trace", np.random.default_rng(0)).estimate_known.tolist() == [True, False]
+
+
+def test_a_size_that_is_not_known_is_the_stated_estimate():
+    tasks = engine.Workload.from_columns(
+        arrival_time=[0, 1, 2], runtime=[5, 7, 8], duration_estimate=[9, 9, np.nan], size=[3, np.nan, np.nan]
+    )
+    assert tasks.expected_size.tolist() == [3, 9, 0]
