@@ -9,6 +9,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+_RATE = r"[1-9][0-9]{0,8}/[1-9]?[0-9]{0,4}[smhd]"
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
 
@@ -119,9 +120,24 @@ def rate(name: str, default: str) -> str | None:
     value = text(name, default)
     if value.lower() == "off":
         return None
-    if not re.fullmatch(r"[1-9][0-9]{0,8}/[1-9]?[0-9]{0,4}[smhd]", value):
+    if not re.fullmatch(_RATE, value):
         raise ImproperlyConfigured(f"{name} must be a rate such as 120/m, 5/s or 1000/h, or off, not {value!r}.")
     return value
+
+
+def rates(name: str, default: str) -> tuple[str, ...]:
+    """Return rates that hold together, such as `10/m,30/15m`, with commas between them; none for `off`.
+
+    Raises:
+        ImproperlyConfigured: an entry that is no rate.
+    """
+    value = text(name, default)
+    if value.lower() == "off":
+        return ()
+    found = tuple(word.strip() for word in value.split(","))
+    if wrong := [word for word in found if not re.fullmatch(_RATE, word)]:
+        raise ImproperlyConfigured(f"{name} must list rates such as 10/m,30/15m, or be off; {wrong[0]!r} is none.")
+    return found
 
 
 def networks(name: str, default: tuple[str, ...] = ()) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import math
+import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -25,6 +27,38 @@ class ContextFilter(logging.Filter):
         if not record.request_id and (request := getattr(record, "request", None)):
             # Django logs a failed response after the middleware that knows the id has ended.
             record.request_id = getattr(request, "id", "")
+        return True
+
+
+class OnceAMinute(logging.Filter):
+    """Lets one record a minute of each kind pass, in one line: a part that is away fails every request alike.
+
+    A kind is what the log's message says before its arguments are filled in, and the type of the exception.
+
+    Args:
+        only: names of exceptions; records of others pass as they are. All records are meant where it is empty.
+    """
+
+    def __init__(self, only: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self._only = frozenset(only)
+        self._passed: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shorten the record to a line; return whether it is the first of its kind in this minute."""
+        error = record.exc_info[1] if record.exc_info else None
+        names = {kind.__name__ for kind in type(error).__mro__} if error is not None else set()
+        if self._only and not self._only & names:
+            return True
+        kind = (record.name, type(error).__name__ if error is not None else str(record.msg))
+        now = time.monotonic()
+        if now - self._passed.get(kind, -math.inf) < 60:
+            return False
+        self._passed[kind] = now
+        if error is not None:
+            said = str(error).strip() or (str(error.__cause__) if error.__cause__ else type(error).__name__)
+            record.msg, record.args = f"{record.getMessage()} {said}".strip(), ()
+            record.exc_info = record.exc_text = None
         return True
 
 
@@ -74,7 +108,11 @@ def configuration(*, style: str, level: str) -> dict[str, object]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"context": {"()": ContextFilter}},
+        "filters": {
+            "context": {"()": ContextFilter},
+            "once_a_minute": {"()": OnceAMinute},
+            "database_once_a_minute": {"()": OnceAMinute, "only": ("OperationalError", "InterfaceError")},
+        },
         "formatters": {"line": {"()": formatter}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["context"]}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
@@ -82,7 +120,11 @@ def configuration(*, style: str, level: str) -> dict[str, object]:
             "apps": {"level": level},
             "scheduler_sim": {"level": level},
             # Refused requests are in the access log already.
-            "django.request": {"level": "ERROR"},
+            "django.request": {"level": "ERROR", "filters": ["database_once_a_minute"]},
+            "scheduler_sim.web.errors": {"filters": ["database_once_a_minute"]},
+            # Redis is away: said once, not at every request.
+            "django_redis.cache": {"filters": ["once_a_minute"]},
+            "scheduler_sim.web.counters": {"filters": ["once_a_minute"]},
             # Its own handlers would write every record a second time, and mail to nobody.
             "django": {"handlers": [], "level": level if level in ("WARNING", "ERROR") else "INFO"},
         },

@@ -148,7 +148,12 @@ if REDIS_URL:
 else:
     CACHES = {
         "default": {"BACKEND": "django_prometheus.cache.backends.locmem.LocMemCache"},
-        "limits": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "limits"},
+        "limits": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "LOCATION": "limits",
+            # As many clients as may be counted before one could push another's counter out.
+            "OPTIONS": {"MAX_ENTRIES": 100_000},
+        },
         # Nothing is nearer than the memory that "default" is.
         "near": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
     }
@@ -227,9 +232,9 @@ RATE_LIMIT_ANONYMOUS = environment.rate("RATE_LIMIT_ANONYMOUS", "600/m")
 RATE_LIMIT_USER = environment.rate("RATE_LIMIT_USER", "3000/m")
 RATE_LIMIT_CONTROL = environment.rate("RATE_LIMIT_CONTROL", "60/m")
 RATE_LIMIT_LOGIN = environment.rate("RATE_LIMIT_LOGIN", "10/m")
+# The longer somebody guesses at one account, the longer the wait: within a minute, a quarter of an hour, an hour.
+RATE_LIMIT_ACCOUNT = environment.rates("RATE_LIMIT_ACCOUNT", "10/m,30/15m,60/h")
 RATELIMIT_USE_CACHE = "limits"
-# A cache that does not answer must not close the site.
-RATELIMIT_FAIL_OPEN = True
 # Live WebSockets of one server process. One address may be a whole institute behind its router.
 LIVE_MAX_CONNECTIONS = environment.integer("LIVE_MAX_CONNECTIONS", 5000, minimum=1)
 LIVE_MAX_CONNECTIONS_PER_ADDRESS = environment.integer("LIVE_MAX_CONNECTIONS_PER_ADDRESS", 1200, minimum=1)

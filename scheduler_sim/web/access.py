@@ -86,12 +86,12 @@ class RateLimit(BaseThrottle):
 
 
 def limited_login(login: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Return the view `login` with the sign-ins tried from one address limited to RATE_LIMIT_LOGIN."""
+    """Return the view `login` with its tries limited by address, and by account from wherever they come."""
 
     @wraps(login)
     def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.method == "POST":
-            wait = seconds_to_wait(request, group="login", key=address_key(request), rate=settings.RATE_LIMIT_LOGIN)
+            wait = _seconds_to_sign_in(request)
             if wait is not None:
                 return HttpResponse(
                     f"Too many attempts to sign in; try again in {wait} s.\n",
@@ -102,3 +102,14 @@ def limited_login(login: Callable[..., HttpResponse]) -> Callable[..., HttpRespo
         return login(request, *args, **kwargs)
 
     return view
+
+
+def _seconds_to_sign_in(request: HttpRequest) -> int | None:
+    wait = seconds_to_wait(request, group="login", key=address_key(request), rate=settings.RATE_LIMIT_LOGIN)
+    # What is refused is not counted further, so that no single address can use up an account's tries alone.
+    account = request.POST.get("username", "").strip().casefold()[:200]
+    for rate in settings.RATE_LIMIT_ACCOUNT if account else ():
+        if wait is not None:
+            break
+        wait = seconds_to_wait(request, group="account", key=account, rate=rate)
+    return wait

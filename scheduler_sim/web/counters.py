@@ -1,11 +1,22 @@
-"""Where rate limits are counted: in Redis, with one question a request."""
+"""Where rate limits are counted: in Redis, with one question a request; in each process while Redis is away."""
 
+import logging
+from time import monotonic
 from typing import Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
-from django_redis.cache import RedisCache, omit_exception
+from django.core.cache.backends.locmem import LocMemCache
+from django_redis.cache import RedisCache
 from django_redis.exceptions import ConnectionInterrupted
 from redis import RedisError
+
+logger = logging.getLogger(__name__)
+
+COUNTERS_KEPT = 100_000
+"""Counters that one process keeps in its memory: so many clients cannot push each other's out within a window."""
+
+ASK_AGAIN_SECONDS = 5.0
+"""How long Redis is left alone after it has not answered: each question could take as long as its timeout."""
 
 # A counter lives as long as its window of time, from the moment it begins.
 _COUNT = """
@@ -21,21 +32,44 @@ class CountersCache(RedisCache):
     Nearly always there is one already, and each question costs a request as much as all of a probe. So `add` here
     counts in either case, and `incr`, which django-ratelimit calls right behind it, returns what the count came to.
     Django gives each thread a cache of its own, so no other request comes between the two.
+
+    A limit holds without Redis, too: the process then counts alone, so that the limits of several processes add up.
     """
 
     _count: int | None = None
+    _away_until = 0.0
 
-    @omit_exception
     def add(self, key: str, value: int, timeout: int = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
-        """Count `value` more, and return whether the counter is new; None when Redis is away."""
-        self._count = None
-        client = self.client.get_client()
-        try:
-            self._count = client.eval(_COUNT, 1, self.make_key(key, version), value, timeout)
-        except RedisError as error:
-            raise ConnectionInterrupted(connection=client) from error
+        """Count `value` more, and return whether the counter is new."""
+        full_key = self.make_key(key, version)
+        if monotonic() >= CountersCache._away_until:
+            try:
+                self._count = self.client.get_client().eval(_COUNT, 1, full_key, value, timeout)
+                return self._count == value
+            except (RedisError, ConnectionInterrupted, OSError) as error:
+                CountersCache._away_until = monotonic() + ASK_AGAIN_SECONDS
+                logger.error("Redis does not answer, so each process counts requests on its own: %s", error)
+        self._count = _count_here(str(full_key), value, timeout)
         return self._count == value
 
     def incr(self, *_args: Any, **_options: Any) -> int | None:
-        """Return what the counter came to when it was added; None when Redis is away."""
+        """Return what the counter came to when it was added."""
         return self._count
+
+    def clear(self) -> None:
+        """Forget every counter, this process's own among them."""
+        _here.clear()
+        super().clear()
+
+
+_here = LocMemCache("limits of this process", {"OPTIONS": {"MAX_ENTRIES": COUNTERS_KEPT}})
+
+
+def _count_here(key: str, value: int, timeout: int) -> int:
+    while not _here.add(key, value, timeout):
+        try:
+            return _here.incr(key, value)
+        except ValueError:
+            # Its window ended between the two.
+            continue
+    return value

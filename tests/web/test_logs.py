@@ -61,3 +61,24 @@ def test_each_request_leaves_one_line_with_its_id(client: Client, caplog: pytest
     assert line.getMessage() == "GET /api/v1/clusters/ 200"
     assert line.milliseconds >= 0
     assert response.headers["X-Request-ID"]
+
+
+def test_what_fails_every_request_alike_is_said_once_a_minute_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(logs.time, "monotonic", lambda: clock[0])
+    once = logs.OnceAMinute(only=("ConnectionError",))
+
+    def failed(error: Exception) -> logging.LogRecord:
+        made = logging.LogRecord("apps.x", logging.ERROR, __file__, 1, "No %s:", ("answer",), None)
+        made.exc_info = (type(error), error, None)
+        return made
+
+    first = failed(ConnectionRefusedError("refused"))
+    assert once.filter(first)
+    assert (first.getMessage(), first.exc_info) == ("No answer: refused", None)
+    assert not once.filter(failed(ConnectionRefusedError("refused")))
+    clock[0] += 60
+    assert once.filter(failed(ConnectionRefusedError("refused")))
+    other = failed(ValueError("never foreseen"))
+    assert once.filter(other)
+    assert other.exc_info is not None

@@ -1,0 +1,50 @@
+"""Guessing one account's password from many addresses."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from tests.conftest import empty_caches
+
+pytestmark = [pytest.mark.attack, pytest.mark.django_db]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_counted() -> None:
+    empty_caches()
+    User.objects.create_superuser("diana", password="a test's password")
+
+
+def guess(client: Client, number: int, username: str = "diana") -> Any:
+    form = {"username": username, "password": f"guess {number}"}
+    return client.post("/admin/login/", form, REMOTE_ADDR=f"192.0.2.{number}")
+
+
+def test_many_addresses_share_the_tries_at_one_account(client: Client, settings: Any) -> None:
+    settings.RATE_LIMIT_ACCOUNT = ("5/h",)
+    statuses = [guess(client, number).status_code for number in range(20)]
+    assert statuses == [200] * 5 + [429] * 15
+    assert guess(client, 99, username=" Diana ").status_code == 429
+    assert guess(client, 99, username="alice").status_code == 200
+
+
+def test_the_longer_window_holds_when_the_shorter_one_has_ended(
+    client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.RATE_LIMIT_ACCOUNT = ("2/m", "4/h")
+    clock = [1_700_000_000.0]
+    monkeypatch.setattr("django_ratelimit.core.time.time", lambda: clock[0])
+
+    def waits(numbers: range) -> list[int]:
+        answers = [guess(client, number) for number in numbers]
+        return [int(answer.headers.get("Retry-After", 0)) for answer in answers]
+
+    first = waits(range(3))
+    assert first[:2] == [0, 0]
+    assert 1 <= first[2] <= 60
+    clock[0] += first[2] + 1
+    assert waits(range(3, 5)) == [0, 0]
+    clock[0] += 60
+    assert 60 < waits(range(5, 6))[0] <= 3600
