@@ -76,7 +76,7 @@ def most_at_once(start, held, amount):
 @pytest.mark.parametrize(
     "policy",
     [
-        *(f"{order}+list" for order in ORDERS.names()),
+        *(f"{order.name}+list" for order in ORDERS if not order.preempts),
         *(f"fcfs+list@{placement}" for placement in PLACEMENTS.names()),
         *(f"fcfs+{backfill}" for backfill in BACKFILLS.names()),
     ],
