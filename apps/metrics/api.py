@@ -22,7 +22,7 @@ from apps.metrics.models import Metric
 from apps.results.api import SchedulerResultSerializer
 from apps.results.models import Run, SchedulerResult
 from scheduler_sim.web.api import LARGEST_KEY, GuardedMixin, RowsViewSet
-from scheduler_sim.web.filters import BooleanFilter, IntegerFilter
+from scheduler_sim.web.filters import BooleanFilter, KeyFilter
 from scheduler_sim.web.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 LATEST = 100
@@ -51,13 +51,9 @@ class MetricDetailSerializer(MetricSerializer):
 class MetricFilterSet(django_filters.FilterSet):
     """Which windows a list holds."""
 
-    run = IntegerFilter(field_name="run_id", help_text="Key of the run.")
+    run = KeyFilter("run")
     scheduler = django_filters.CharFilter(help_text="Name of the policy.")
     is_total = BooleanFilter(help_text="Whether the window is the whole run.")
-
-    class Meta:
-        model = Metric
-        fields = ()
 
 
 class MetricViewSet(RowsViewSet):

@@ -18,7 +18,7 @@ from scheduler_sim.engine.policies.policy import READY_MADE, parse_policy
 from scheduler_sim.engine.policies.preemption import PREEMPTIONS
 from scheduler_sim.engine.presets import PRESETS
 from scheduler_sim.web.api import GuardedMixin, RowsViewSet
-from scheduler_sim.web.filters import IntegerFilter, MomentFilter
+from scheduler_sim.web.filters import IntegerFilter, KeyFilter, MomentFilter, NamedFilterSet
 
 
 class RunSerializer(serializers.ModelSerializer):
@@ -59,26 +59,19 @@ class RunSerializer(serializers.ModelSerializer):
         )
 
 
-class RunFilterSet(django_filters.FilterSet):
+class RunFilterSet(NamedFilterSet):
     """Which runs a list holds."""
 
-    search = django_filters.CharFilter(field_name="name", lookup_expr="icontains", help_text="Part of the name.")
-    name = django_filters.CharFilter()
     status = django_filters.MultipleChoiceFilter(choices=Run.Status)
-    workload = IntegerFilter(field_name="workload_id", help_text="Key of the workload.")
-    study = IntegerFilter(field_name="study_id", help_text="Key of the study.")
+    workload = KeyFilter("workload")
+    study = KeyFilter("study")
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
     created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
-
-    class Meta:
-        model = Run
-        fields = ()
 
 
 class RunRowsViewSet(RowsViewSet):
     """Runs, newest first; control is added where the runner is known."""
 
-    queryset = Run.objects.all()
     serializer_class = RunSerializer
     filterset_class = RunFilterSet
     row_orderings = {"-id": ("-id",), "name": ("name",), "created_at": ("created_at", "id")}
@@ -96,23 +89,12 @@ class StudySerializer(serializers.ModelSerializer):
         fields = ("id", "name", "definition", "created_at", "updated_at", "run_count", "finished_count", "failed_count")
 
 
-class StudyFilterSet(django_filters.FilterSet):
-    """Which studies a list holds."""
-
-    search = django_filters.CharFilter(field_name="name", lookup_expr="icontains", help_text="Part of the name.")
-    name = django_filters.CharFilter()
-
-    class Meta:
-        model = Study
-        fields = ()
-
-
 class StudyViewSet(RowsViewSet):
     """Studies, newest first."""
 
     queryset = Study.objects.with_counts()
     serializer_class = StudySerializer
-    filterset_class = StudyFilterSet
+    filterset_class = NamedFilterSet
     row_orderings = {"-id": ("-id",), "name": ("name",), "created_at": ("created_at", "id")}
 
 
@@ -145,9 +127,9 @@ class SchedulerResultSerializer(serializers.ModelSerializer):
 class SchedulerResultFilterSet(django_filters.FilterSet):
     """Which results a list holds; all but `run` ask for a run, because only its rows are found by an index."""
 
-    run = IntegerFilter(field_name="run_id", help_text="Key of the run.")
+    run = KeyFilter("run")
     scheduler = django_filters.CharFilter(help_text="Name of the policy.")
-    task = IntegerFilter(field_name="task_id", help_text="Key of the task.")
+    task = KeyFilter("task")
     task_id = IntegerFilter(field_name="task__task_id", help_text="Number inside the workload.")
     node = IntegerFilter()
     device = IntegerFilter()
@@ -156,15 +138,10 @@ class SchedulerResultFilterSet(django_filters.FilterSet):
     min_start_time = django_filters.NumberFilter(field_name="start_time", lookup_expr="gte")
     max_start_time = django_filters.NumberFilter(field_name="start_time", lookup_expr="lte")
 
-    class Meta:
-        model = SchedulerResult
-        fields = ()
-
 
 class SchedulerResultViewSet(RowsViewSet):
     """Placements: newest first, or those of one run by `?run=` in the order of task and policy."""
 
-    queryset = SchedulerResult.objects.all()
     serializer_class = SchedulerResultSerializer
     filterset_class = SchedulerResultFilterSet
     row_orderings = {"-id": ("-id",)}

@@ -18,7 +18,7 @@ from scheduler_sim.background.models import Job
 from scheduler_sim.engine.traces import FORMATS
 from scheduler_sim.web.api import RowsViewSet
 from scheduler_sim.web.errors import Conflict, TooLarge
-from scheduler_sim.web.filters import IntegerFilter
+from scheduler_sim.web.filters import IntegerFilter, KeyFilter, NamedFilterSet
 
 
 class WorkloadSerializer(serializers.ModelSerializer):
@@ -46,18 +46,12 @@ class WorkloadSerializer(serializers.ModelSerializer):
         )
 
 
-class WorkloadFilterSet(django_filters.FilterSet):
+class WorkloadFilterSet(NamedFilterSet):
     """Which workloads a list holds."""
 
-    search = django_filters.CharFilter(field_name="name", lookup_expr="icontains", help_text="Part of the name.")
-    name = django_filters.CharFilter()
     source = django_filters.CharFilter()
     min_task_count = IntegerFilter(field_name="task_count", lookup_expr="gte")
     max_task_count = IntegerFilter(field_name="task_count", lookup_expr="lte")
-
-    class Meta:
-        model = Workload
-        fields = ()
 
 
 class WorkloadImportSerializer(serializers.ModelSerializer):
@@ -118,7 +112,6 @@ class WorkloadViewSet(RowsViewSet):
 
     parser_classes = (MultiPartParser,)
 
-    queryset = Workload.objects.all()
     serializer_class = WorkloadSerializer
     sent_serializer_class = UploadSerializer
     filterset_class = WorkloadFilterSet
@@ -157,7 +150,6 @@ class WorkloadViewSet(RowsViewSet):
 class WorkloadImportViewSet(RowsViewSet):
     """Uploads and how far the reading of each is, newest first."""
 
-    queryset = WorkloadImport.objects.all()
     serializer_class = WorkloadImportSerializer
 
     @extend_schema(responses=WorkloadImportDetailSerializer)
@@ -201,7 +193,7 @@ class TaskSerializer(serializers.ModelSerializer):
 class TaskFilterSet(django_filters.FilterSet):
     """Which tasks a list holds."""
 
-    workload = IntegerFilter(field_name="workload_id", help_text="Key of the workload.")
+    workload = KeyFilter("workload")
     task_id = IntegerFilter(help_text="Number inside the workload.")
     user = django_filters.CharFilter()
     group = django_filters.CharFilter()
@@ -212,15 +204,10 @@ class TaskFilterSet(django_filters.FilterSet):
     min_runtime = django_filters.NumberFilter(field_name="runtime", lookup_expr="gte")
     max_runtime = django_filters.NumberFilter(field_name="runtime", lookup_expr="lte")
 
-    class Meta:
-        model = Task
-        fields = ()
-
 
 class TaskViewSet(RowsViewSet):
     """Tasks of all workloads, or of one by `?workload=`."""
 
-    queryset = Task.objects.all()
     serializer_class = TaskSerializer
     filterset_class = TaskFilterSet
     row_orderings = {"id": ("id",)}

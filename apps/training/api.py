@@ -15,7 +15,7 @@ from apps.training.asking import ModelRequestSerializer, SearchRequestSerializer
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim.background.api import JobDetailSerializer, job_document
 from scheduler_sim.web.api import GuardedMixin, RowsViewSet
-from scheduler_sim.web.filters import BooleanFilter, IntegerFilter, MomentFilter
+from scheduler_sim.web.filters import BooleanFilter, KeyFilter, MomentFilter
 
 
 class TrainingDataSerializer(serializers.ModelSerializer):
@@ -43,17 +43,12 @@ class TrainingDataFilterSet(django_filters.FilterSet):
 
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
     created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
-    run = IntegerFilter(field_name="run_id", help_text="Key of the run.")
-
-    class Meta:
-        model = TrainingData
-        fields = ()
+    run = KeyFilter("run")
 
 
 class TrainingDataViewSet(RowsViewSet):
     """Rows to learn from, newest first."""
 
-    queryset = TrainingData.objects.all()
     serializer_class = TrainingDataSerializer
     filterset_class = TrainingDataFilterSet
     row_orderings = {"-id": ("-id",), "created_at": ("created_at", "id")}
@@ -87,15 +82,10 @@ class TrainedModelFilterSet(django_filters.FilterSet):
     kind = django_filters.CharFilter()
     active = BooleanFilter()
 
-    class Meta:
-        model = TrainedModel
-        fields = ()
-
 
 class TrainedModelViewSet(RowsViewSet):
     """Learned models, newest first."""
 
-    queryset = TrainedModel.objects.all()
     serializer_class = TrainedModelSerializer
     filterset_class = TrainedModelFilterSet
     row_orderings = {"-id": ("-id",), "name": ("name", "version"), "created_at": ("created_at", "id")}

@@ -58,15 +58,10 @@ class JobFilterSet(django_filters.FilterSet):
     status = django_filters.MultipleChoiceFilter(choices=Job.Status)
     subject_id = IntegerFilter(help_text="Key of the run, study or import.")
 
-    class Meta:
-        model = Job
-        fields = ()
-
 
 class JobViewSet(RowsViewSet):
     """Jobs, newest first: read them, and stop one."""
 
-    queryset = Job.objects.all()
     serializer_class = JobSerializer
     filterset_class = JobFilterSet
 

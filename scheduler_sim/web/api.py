@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import Http404
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import serializers, viewsets
@@ -113,8 +114,8 @@ class GuardedMixin:
 class RowsViewSet(GuardedMixin, viewsets.GenericViewSet):
     """Lists and shows rows of one table, read as plain values and never as model instances.
 
-    The serializer names the columns: each field's source is a path in the database. A list costs one query whatever
-    its size.
+    The serializer names the table, unless there is a `queryset`, and the columns: each field's source is a path in the
+    database. A list costs one query whatever its size.
 
     Attributes:
         sent_serializer_class: what is sent to make a row, where that can be done; OPTIONS and the page's form show it.
@@ -132,6 +133,13 @@ class RowsViewSet(GuardedMixin, viewsets.GenericViewSet):
     row_orderings: dict[str, tuple[str, ...]] = {"-id": ("-id",)}
     within = ""
     orderings_within: dict[str, tuple[str, ...]] = {}
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """Return the rows to choose from."""
+        if self.queryset is None:
+            rows: QuerySet[Any] = self.serializer_class.Meta.model.objects.all()
+            return rows
+        return super().get_queryset()
 
     def get_renderers(self) -> list[BaseRenderer]:
         """Offer lists as CSV too (also to a method that is not known here, which is then what is refused)."""

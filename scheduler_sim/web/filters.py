@@ -32,6 +32,13 @@ class IntegerFilter(django_filters.NumberFilter):
         super().__init__(*args, min_value=-_LARGEST, max_value=_LARGEST, **kwargs)
 
 
+class KeyFilter(IntegerFilter):
+    """The primary key of what a row belongs to: of a run, by `run`."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__(field_name=f"{owner}_id", help_text=f"Key of the {owner}.")
+
+
 class _BooleanField(forms.Field):
     def to_python(self, value: Any) -> bool | None:
         if value in self.empty_values:
@@ -61,3 +68,10 @@ class MomentFilter(django_filters.IsoDateTimeFilter):
     """A moment in ISO 8601, of any offset."""
 
     field_class = _MomentField
+
+
+class NamedFilterSet(django_filters.FilterSet):
+    """Which of the rows that have a name a list holds."""
+
+    search = django_filters.CharFilter(field_name="name", lookup_expr="icontains", help_text="Part of the name.")
+    name = django_filters.CharFilter()
