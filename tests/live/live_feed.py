@@ -169,6 +169,15 @@ class Feed:
         session.create()
         return {"cookie": f"sessionid={session.session_key}", "token": Token.objects.create(user=user).key}
 
+    def deactivate(self, username: str) -> None:
+        User.objects.filter(username=username).update(is_active=False)
+
+    def forbid(self, username: str) -> None:
+        User.objects.get(username=username).user_permissions.clear()
+
+    def delete_token(self, token: str) -> None:
+        Token.objects.filter(key=token).delete()
+
     def sign_out(self, cookie: str) -> None:
         SessionStore(cookie.removeprefix("sessionid=")).flush()
 

@@ -1,11 +1,12 @@
 """The WebSocket endpoints over real sockets: what is sent, what may be asked, and what is refused."""
 
 import json
+import time
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from live_site import Site
+from live_site import Client, Site
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
@@ -141,6 +142,12 @@ def test_a_run_that_ends_without_a_word_is_shown_as_its_row_says(site: Site, nam
         ('{"type": "replay", "speed": "fast"}', "malformed"),
         ('{"type": "replay", "speed": -1}', "malformed"),
         ('{"type": "replay", "speed": NaN}', "malformed"),
+        ('{"type": "ping", "id": NaN}', "malformed"),
+        ('{"type": "ping", "id": -Infinity}', "malformed"),
+        ('{"type": "ping", "id": 1e999}', "malformed"),
+        ('{"type": "ping", "id": ' + "9" * 4000 + "}", "malformed"),
+        ('{"type": "ack", "sequence": ' + "9" * 4000 + "}", "malformed"),
+        ('{"type": "replay", "from_time": ' + "9" * 400 + "}", "malformed"),
         ('{"type": "dance"}', "unknown_type"),
         ('{"type": "__init__"}', "unknown_type"),
         (b"\x00\xff", "malformed"),
@@ -251,6 +258,56 @@ def test_a_sign_out_counts_on_an_open_connection(embedded_site: Site, name: str)
         assert client.ask(type="pause")["type"] == "accepted"
         embedded_site.tell("sign_out", cookie=user["cookie"])
         assert client.ask(type="stop")["code"] == "forbidden"
+
+
+def closes(client: Client) -> int:
+    """Return the code with which the server ends a connection."""
+    with pytest.raises(ConnectionClosedError) as closed:
+        client.receive("never sent")
+    return closed.value.rcvd.code
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("credential", ["cookie", "token"])
+def test_the_connections_of_a_deactivated_user_are_closed(site: Site, name: str, credential: str) -> None:
+    run = site.tell("run", name=name)
+    user = site.tell("user", username=name, may_control=True)
+    header = {"Cookie": user["cookie"]} if credential == "cookie" else {"Authorization": f"Token {user['token']}"}
+    with site.client(f"/ws/runs/{run}/", **header) as one, site.client("/ws/live/", **header) as other:
+        assert one.ask(type="pause")["type"] == "accepted"
+        site.tell("deactivate", username=name)
+        assert one.ask(type="stop")["code"] == "forbidden"
+        began = time.monotonic()
+        assert [closes(one), closes(other)] == [4403, 4403]
+    assert time.monotonic() - began < 30
+    with site.client("/ws/live/", **header) as unknown:
+        assert unknown.receive()["type"] == "runs"
+
+
+@pytest.mark.attack
+def test_the_connections_of_a_deleted_token_are_closed_and_no_others(embedded_site: Site, name: str) -> None:
+    site = embedded_site
+    user = site.tell("user", username=name, may_control=False)
+    with (
+        site.client("/ws/live/", Authorization=f"Token {user['token']}") as by_token,
+        site.client("/ws/live/", Cookie=user["cookie"]) as by_session,
+        site.client("/ws/live/") as unknown,
+    ):
+        site.tell("delete_token", token=user["token"])
+        assert closes(by_token) == 4403
+        assert by_session.ask(type="ping", id=1)["type"] == "pong"
+        assert unknown.ask(type="ping", id=2)["type"] == "pong"
+
+
+@pytest.mark.attack
+def test_a_permission_that_was_taken_counts_at_the_next_command(embedded_site: Site, name: str) -> None:
+    run = embedded_site.tell("run", name=name)
+    user = embedded_site.tell("user", username=name, may_control=True)
+    with embedded_site.client(f"/ws/runs/{run}/", Cookie=user["cookie"]) as client:
+        assert client.ask(type="pause")["type"] == "accepted"
+        embedded_site.tell("forbid", username=name)
+        assert client.ask(type="stop")["code"] == "forbidden"
+    assert embedded_site.tell("command", run=run) == "pause"
 
 
 def test_open_connections_are_counted_for_prometheus(embedded_site: Site) -> None:

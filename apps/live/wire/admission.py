@@ -72,11 +72,6 @@ def user_of(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
     return auth.get_user(request)
 
 
-def may_read(request: HttpRequest) -> bool:
-    """Tell whether the person may see runs. May ask the database."""
-    return settings.API_READ_PUBLIC or user_of(request).is_authenticated
-
-
 def may_control(request: HttpRequest) -> bool:
     """Tell whether the person may pause, resume and stop runs. Asks the database."""
     user = user_of(request)

@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 
 from apps.live.play.launch import run_command
@@ -87,17 +87,37 @@ class LiveConsumer:
 
     async def _serve(self) -> None:
         try:
-            if not await self.hub.in_database(admission.may_read, self.request):
+            user = await self.hub.in_database(admission.user_of, self.request)
+            if not (settings.API_READ_PUBLIC or user.is_authenticated):
                 raise Closed(
                     messages.Close.SIGN_IN_NEEDED, messages.error("forbidden", "Sign in to watch simulations.")
                 )
             await self.watch()
-            while True:
-                await self._answer(await self._receive())
+            if user.is_authenticated:
+                await self._converse_while_known()
+            else:
+                await self._converse()
         finally:
             self.outbox.close()
             await self.left()
             await self.hub.leave(self.outbox)
+
+    async def _converse(self) -> None:
+        while True:
+            await self._answer(await self._receive())
+
+    async def _converse_while_known(self) -> None:
+        """Converse until the session or the token that the connection was opened with stands for nobody."""
+        now = asyncio.get_running_loop().time
+        try:
+            async with asyncio.timeout(None) as until:
+                with self.hub.revocations.watched(self.request, lambda: until.reschedule(now())):
+                    await self._converse()
+        except TimeoutError:
+            if not until.expired():
+                raise
+            sentence = "You are not signed in any more, or your token was withdrawn."
+            raise Closed(messages.Close.REVOKED, messages.error("forbidden", sentence)) from None
 
     async def _answer(self, event: dict[str, Any]) -> None:
         if event["type"] == "websocket.disconnect":
@@ -108,11 +128,11 @@ class LiveConsumer:
             sentence = f"A message may have {LARGEST_MESSAGE} characters, not {len(text)}."
             raise Closed(messages.Close.TOO_LARGE, messages.error("too_large", sentence))
         try:
-            message = json.loads(text or "")
+            message = messages.decode(text or "")
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-            self.refuse("malformed", "A message must be a JSON object with a type.")
+            self.refuse("malformed", "A message must be a JSON object with a type and finite numbers.")
             return
         method = self.requests.get(message["type"])
         if method is None:

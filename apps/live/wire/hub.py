@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from apps.live.wire import messages
 from apps.live.wire.outbox import Frame, Outbox
+from apps.live.wire.revocation import Revocations
 from apps.live.wire.stored import SILENT_AFTER, StoredRun, list_runs, read_runs
 from apps.results.models import Run
 
@@ -118,6 +119,7 @@ class Hub:
         self._channel: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._database: ThreadPoolExecutor | None = None
+        self.revocations = Revocations(self.in_database)
 
     async def watch_run(self, run_id: int, client: Outbox) -> bool:
         """Offer a client the state of a run from now on; return False when there is no such run."""

@@ -17,6 +17,9 @@ VERSION = 1
 PLACEMENTS_SHOWN = 8
 """How many of the latest placements a snapshot holds, over all policies."""
 
+LONGEST_NUMBER = 20
+"""Characters of a whole number in a client's message."""
+
 RUNS_SHOWN = 50
 """How many of the newest runs the list holds."""
 
@@ -170,6 +173,7 @@ class Close:
 
     SIGN_IN_NEEDED = 4401
     NOT_FOUND = 4404
+    REVOKED = 4403
     TOO_LARGE = 4413
     TOO_MANY = 4429
 
@@ -244,6 +248,29 @@ def encode(message: Any) -> str:
         ValueError: NaN or an infinity, which JSON cannot hold; whoever builds a message writes None instead.
     """
     return json.dumps(message, separators=(",", ":"), allow_nan=False)
+
+
+def decode(text: str) -> Any:
+    """Return what a client sent as JSON.
+
+    Raises:
+        ValueError: no JSON, or a number that is none (NaN), has no bound or more than 20 digits: it means nothing
+            and could be sent back to nobody.
+    """
+    return json.loads(text, parse_constant=_refuse_number, parse_float=_finite, parse_int=_short)
+
+
+def _refuse_number(text: str) -> float:
+    raise ValueError(f"{text[:20]} is no number.")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse_number(text)
+
+
+def _short(text: str) -> int | float:
+    return int(text) if len(text) <= LONGEST_NUMBER else _refuse_number(text)
 
 
 def number(value: float) -> float | None:
