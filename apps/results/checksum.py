@@ -1,8 +1,8 @@
-"""The checksum of a run's placements: the same on every machine and database."""
+"""The checksum of a run's placements and attempts: the same on every machine and database."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,18 +20,44 @@ CHECKED = (*FLOATS, *INTEGERS)
 """The stored columns that the checksum covers, beside the policy's name and the task's number."""
 
 
-def results_checksum(parts: Iterable[tuple[str, np.ndarray, Mapping[str, Any]]]) -> str:
-    """Return the SHA-256 of placements, as hexadecimal text.
+HISTORY = ("attempts", "service_time", "lost_time")
+"""What a result tells of a task that may stop and go on; covered where the policy has attempts."""
 
-    It covers the exported columns, sorted by policy and task number; no primary keys, and nothing that two runs of
-    the same experiment may differ in, such as names and model versions. Column after column of each policy is taken
-    as its exact 64-bit little-endian bytes, so that no rounding to text is involved.
+ATTEMPT_FLOATS = ("start_time", "end_time", "cpus", "gpus")
+ATTEMPT_INTEGERS = ("number", "node", "device")
+ATTEMPT_CHECKED = (*ATTEMPT_FLOATS, *ATTEMPT_INTEGERS)
+"""The stored columns of an attempt that the checksum covers, beside the task's number and the reason."""
+
+
+class Part(NamedTuple):
+    """What one policy made.
+
+    Attributes:
+        scheduler: its name.
+        task_ids: numbers of the tasks, shape (n,).
+        columns: those named in `CHECKED`, shape (n,) each; with attempts also those of `HISTORY` and `outcome`.
+        attempts: `task_id` (the tasks' numbers), those named in `ATTEMPT_CHECKED`, and `reason`, shape (m,) each; None
+            or without rows where every task ran once.
+    """
+
+    scheduler: str
+    task_ids: np.ndarray
+    columns: Mapping[str, Any]
+    attempts: Mapping[str, Any] | None = None
+
+
+def results_checksum(parts: Iterable[Part]) -> str:
+    """Return the SHA-256 of placements and attempts, as hexadecimal text.
+
+    It covers the exported columns, sorted by policy, task number and number of the attempt; no primary keys, and
+    nothing that two runs of the same experiment may differ in, such as names and model versions. Column after column
+    of each policy is taken as its exact 64-bit little-endian bytes, so that no rounding to text is involved; words as
+    their text, a line each. A policy without attempts counts as if there were none of their columns.
 
     Args:
-        parts: for each policy its name, the tasks' numbers, and the columns named in `CHECKED`, all of one length.
-            Policies and rows may come in any order.
+        parts: one a policy. Policies and rows may come in any order.
     """
-    digests = {scheduler: _part_digest(task_ids, columns) for scheduler, task_ids, columns in parts}
+    digests = {part.scheduler: _part_digest(part) for part in parts}
     whole = hashlib.sha256()
     for scheduler in sorted(digests):
         whole.update(scheduler.encode() + b"\0")
@@ -39,11 +65,28 @@ def results_checksum(parts: Iterable[tuple[str, np.ndarray, Mapping[str, Any]]])
     return whole.hexdigest()
 
 
-def _part_digest(task_ids: np.ndarray, columns: Mapping[str, Any]) -> bytes:
-    order = np.argsort(task_ids, kind="stable")
-    digest = hashlib.sha256(np.asarray(task_ids, "<i8")[order].tobytes())
+def _part_digest(part: Part) -> bytes:
+    order = np.argsort(part.task_ids, kind="stable")
+    digest = hashlib.sha256(np.asarray(part.task_ids, "<i8")[order].tobytes())
     for name in CHECKED:
-        values = np.asarray(columns[name], "<i8" if name in INTEGERS else "<f8")
-        # Adding 0.0 turns -0.0 into 0.0: databases need not keep the sign of zero.
-        digest.update((values if name in INTEGERS else values + 0.0)[order].tobytes())
+        digest.update(_bytes(part.columns[name], order, whole=name in INTEGERS))
+    if part.attempts is not None and len(part.attempts["task_id"]):
+        for name in HISTORY:
+            digest.update(_bytes(part.columns[name], order, whole=name == "attempts"))
+        digest.update(_lines(part.columns["outcome"], order))
+        order = np.lexsort((part.attempts["number"], part.attempts["task_id"]))
+        digest.update(_bytes(part.attempts["task_id"], order, whole=True))
+        for name in ATTEMPT_CHECKED:
+            digest.update(_bytes(part.attempts[name], order, whole=name in ATTEMPT_INTEGERS))
+        digest.update(_lines(part.attempts["reason"], order))
     return digest.digest()
+
+
+def _bytes(column: Any, order: np.ndarray, *, whole: bool) -> bytes:
+    values = np.asarray(column, "<i8" if whole else "<f8")
+    # Adding 0.0 turns -0.0 into 0.0: databases need not keep the sign of zero.
+    return (values if whole else values + 0.0)[order].tobytes()
+
+
+def _lines(words: Any, order: np.ndarray) -> bytes:
+    return "\n".join(np.asarray(words, object)[order].tolist()).encode()

@@ -1,11 +1,13 @@
 """Questions asked of runs and results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
+import numpy as np
 from django.db import connections, models
-from django.db.models import Count, F, Q
+from django.db.models import Case, Count, F, Q, Value, When
+from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
 
 from apps.results.errors import UnknownRun, UnknownStudy
@@ -151,8 +153,57 @@ class SchedulerResultQuerySet(models.QuerySet):
         Raises:
             django.db.IntegrityError: a task is there already, or a value breaks a constraint; nothing is written.
         """
-        # By name, so that with their tasks' order the rows come in that of the unique key.
-        blocks = [{"run_id": run_id, "scheduler": scheduler, **parts[scheduler]} for scheduler in sorted(parts)]
-        return insert_blocks(self.model, blocks, using=self.db, near="task_id")
+        return insert_blocks(self.model, list(_blocks(run_id, parts, "outcome")), using=self.db, near="task_id")
 
     bulk_create_columns.alters_data = True
+
+    def with_history(self) -> "SchedulerResultQuerySet":
+        """Add what each task went through, also where the row tells nothing of it because it ran once to its end.
+
+        The names are `attempt_count`, `served_time`, `lost_seconds` and `ending`. `ending` is empty where a run that
+        ends tasks at their estimate was stored without it: whether one was ended is then not known.
+        """
+        kills = Q(run__configuration__kill_at_estimate=True)
+        return self.annotate(
+            attempt_count=Coalesce("attempts", 1),
+            served_time=Coalesce("service_time", "actual_time"),
+            lost_seconds=Coalesce("lost_time", 0.0),
+            ending=Coalesce("outcome", Case(When(kills, then=Value("")), default=Value("completed"))),
+        )
+
+
+class AttemptQuerySet(models.QuerySet):
+    """Attempts."""
+
+    def bulk_create_columns(self, *, run_id: int, parts: Mapping[str, Mapping[str, Any]]) -> int:
+        """Write attempts given as columns by policy, as `SchedulerResultQuerySet.bulk_create_columns` does."""
+        return insert_blocks(self.model, list(_blocks(run_id, parts, "reason")), using=self.db, near="task_id")
+
+    bulk_create_columns.alters_data = True
+
+    def delete_some(self, run_id: int, most: int) -> int:
+        """Delete at most so many attempts of a run, and return how many there were."""
+        keys = self.filter(run_id=run_id).order_by("task_id", "scheduler", "number").values("pk")[:most]
+        # Without objects, signals and cascades: nothing refers to an attempt.
+        deleted: int = self.filter(pk__in=keys)._raw_delete(self.db)
+        return deleted
+
+    delete_some.alters_data = True
+
+
+def _blocks(run_id: int, parts: Mapping[str, Mapping[str, Any]], word: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of each policy, those with one text in the column `word` together.
+
+    Policies come by name, so that with their tasks' order the rows come in that of the unique key. Texts that are the
+    same throughout a block are what the quickest way of writing needs.
+    """
+    for scheduler in sorted(parts):
+        columns = {"run_id": run_id, "scheduler": scheduler, **parts[scheduler]}
+        texts = columns.get(word)
+        if np.ndim(texts) == 0:
+            yield columns
+            continue
+        for text in dict.fromkeys(np.asarray(texts).tolist()):
+            rows = np.flatnonzero(np.asarray(texts) == text)
+            chosen = {name: np.asarray(column)[rows] if np.ndim(column) else column for name, column in columns.items()}
+            yield {**chosen, word: text}

@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.results.errors import RunStateError
-from apps.results.managers import RunQuerySet, SchedulerResultQuerySet, StudyQuerySet
+from apps.results.managers import AttemptQuerySet, RunQuerySet, SchedulerResultQuerySet, StudyQuerySet
 from apps.results.signals import rows_changed
 from apps.tasks.models import Task, Workload
 
@@ -231,6 +231,16 @@ class SchedulerResult(models.Model):
     energy_joules = models.FloatField()
     cost_usd = models.FloatField()
     model_version = models.IntegerField(null=True, blank=True, help_text="Of a learned policy.")
+    # Empty where every task runs once from its start to its finish and completes: that is most runs, which then pay
+    # nothing for these columns. `SchedulerResultQuerySet.with_history` reads them as what they stand for.
+    attempts = models.IntegerField(null=True, blank=True, help_text="Spans in which it held devices.")
+    service_time = models.FloatField(null=True, blank=True, help_text="Seconds of progress that was not thrown away.")
+    lost_time = models.FloatField(
+        null=True, blank=True, help_text="Seconds held without lasting progress: overheads and progress thrown away."
+    )
+    outcome = models.CharField(  # noqa: DJ001 empty is "not told", as in the columns beside it
+        max_length=12, null=True, blank=True, help_text="completed, timed_out, cancelled or failed."
+    )
 
     objects = SchedulerResultQuerySet.as_manager()
 
@@ -252,6 +262,50 @@ class SchedulerResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scheduler}: task {self.task_id}"
+
+
+class Attempt(models.Model):
+    """One span in which a task held devices, of tasks with more than one; a task that runs once has its result alone.
+
+    Written with the task's result in one transaction, so that a result has either all of its attempts or none is
+    there. The foreign keys are those of `SchedulerResult`, for its reasons.
+    """
+
+    run = models.ForeignKey(
+        Run, on_delete=models.DO_NOTHING, related_name="attempts", db_constraint=False, db_index=False
+    )
+    task = models.ForeignKey(
+        Task, on_delete=models.DO_NOTHING, related_name="attempts", db_constraint=False, db_index=False
+    )
+    scheduler = models.CharField(max_length=100, help_text="The policy's name.")
+    number = models.IntegerField(help_text="1, 2, ... within the task.")
+    start_time = models.FloatField()
+    end_time = models.FloatField()
+    node = models.IntegerField(help_text="Lowest number among the nodes used.")
+    device = models.IntegerField(help_text="Number of the GPU on its node, -1 for none.")
+    cpus = models.FloatField(help_text="Cores held.")
+    gpus = models.FloatField(help_text="GPUs held.")
+    reason = models.CharField(
+        max_length=12,
+        help_text="Why it ended: finished, suspended, requeued, failed, resized, timed_out, cancelled or moved.",
+    )
+
+    objects = AttemptQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("id",)
+        constraints = [
+            # Also serves a task's story, a run's attempts, and their deletion in pieces.
+            models.UniqueConstraint(
+                fields=("run", "task", "scheduler", "number"), name="%(app_label)s_%(class)s_unique_number"
+            ),
+            models.CheckConstraint(
+                condition=Q(end_time__gte=models.F("start_time")), name="%(app_label)s_%(class)s_end_after_start"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scheduler}: task {self.task_id}, attempt {self.number}"
 
 
 class RunDeletion(models.Model):

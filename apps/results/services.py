@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from apps.results.errors import RunStateError
-from apps.results.models import Run, RunDeletion, SchedulerResult
+from apps.results.models import Attempt, Run, RunDeletion, SchedulerResult
 from apps.results.signals import rows_changed
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import JobStateError, job_submit
@@ -45,9 +45,9 @@ def run_delete(*, run: Run) -> None:
 
 
 def deletions_finish(*, on_progress: Callable[[int], None] | None = None) -> int:
-    """Remove the placements of deleted runs, a range of primary keys at a time, and return how many.
+    """Remove the attempts and placements of deleted runs in pieces, and return how many placements.
 
-    Each range is a transaction of its own: readers are never blocked, other writers only briefly. The newest rows go
+    Each piece is a transaction of its own: readers are never blocked, other writers only briefly. The newest rows go
     first, so that they are the first to leave the list of last results. Safe to interrupt, to repeat, and to run
     twice at once.
 
@@ -56,6 +56,7 @@ def deletions_finish(*, on_progress: Callable[[int], None] | None = None) -> int
     """
     removed = 0
     for deletion in RunDeletion.objects.order_by("id"):
+        _delete_attempts(deletion.run_number)
         upper = deletion.last_result_id
         while upper >= deletion.first_result_id:
             lower = max(deletion.first_result_id, upper - DELETE_KEYS.get(connection.vendor, 20_000) + 1)
@@ -79,6 +80,11 @@ def deletions_launch(*, requested_by: Any = None) -> None:
     # They are about no row of their own, so the number of all of them is 0.
     with contextlib.suppress(JobStateError):
         job_submit(kind="deletion", subject_id=0, requested_by=requested_by)
+
+
+def _delete_attempts(run_id: int) -> None:
+    while Attempt.objects.delete_some(run_id, DELETE_KEYS.get(connection.vendor, 20_000)):
+        time.sleep(YIELD_SECONDS)
 
 
 def _delete_range(run_id: int, lower: int, upper: int) -> int:

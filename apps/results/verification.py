@@ -1,12 +1,21 @@
-"""Recounting a run's placements and computing their checksum from the database."""
+"""Recounting a run's placements and attempts and computing their checksum from the database."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from django.db.models import QuerySet
 
-from apps.results.checksum import CHECKED, INTEGERS, results_checksum
-from apps.results.models import Run, SchedulerResult
+from apps.results.checksum import (
+    ATTEMPT_CHECKED,
+    ATTEMPT_INTEGERS,
+    CHECKED,
+    HISTORY,
+    INTEGERS,
+    Part,
+    results_checksum,
+)
+from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task
 
 _CHUNK_ROWS = 20_000
@@ -17,38 +26,71 @@ class Verification:
     """What was counted and computed, beside what the run's row says.
 
     Attributes:
-        rows: placements by policy.
-        strangers: placements of tasks that the run's workload does not hold.
+        rows: placements by policy. attempts: of tasks with more than one, by policy.
+        strangers: placements and attempts of tasks that the run's workload does not hold.
         checksum: computed now.
         faults: one sentence for each thing that is not as it must be; empty when all is well.
     """
 
     rows: dict[str, int]
+    attempts: dict[str, int]
     strangers: int
     checksum: str
     faults: tuple[str, ...]
 
 
 def run_verify(*, run: Run) -> Verification:
-    """Count every placement of `run`, look up every task, and compute the checksum from what is stored."""
+    """Count every placement and attempt of `run`, look up every task, and compute the checksum from what is stored."""
     counted: dict[str, int] = {}
+    attempts: dict[str, int] = {}
+    faults: list[str] = []
     strangers = 0
     keys, numbers = _task_numbers(run)
 
-    def parts() -> Iterator[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
+    def known(task_keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which of the tasks the workload holds, and their numbers."""
         nonlocal strangers
+        found = np.searchsorted(keys, task_keys)
+        holds = found < len(keys)
+        holds[holds] = keys[found[holds]] == task_keys[holds]
+        strangers += int((~holds).sum())
+        return holds, numbers[found[holds]]
+
+    def parts() -> Iterator[Part]:
         for scheduler in _schedulers(run):
-            task_keys, columns = _columns(run, scheduler)
-            found = np.searchsorted(keys, task_keys)
-            known = found < len(keys)
-            known[known] = keys[found[known]] == task_keys[known]
-            strangers += int((~known).sum())
-            counted[scheduler] = len(task_keys)
-            yield scheduler, numbers[found[known]], {name: column[known] for name, column in columns.items()}
+            placed, columns = _columns(run, scheduler)
+            tried, spans = _attempts(run, scheduler)
+            counted[scheduler] = len(placed)
+            if len(tried):
+                attempts[scheduler] = len(tried)
+            if not _agree(placed, columns, tried):
+                faults.append(f"The attempts stored under {scheduler} are not those that its placements tell of.")
+            holds, task_ids = known(placed)
+            holds_tried, tried_ids = known(tried)
+            yield Part(
+                scheduler,
+                task_ids,
+                {name: column[holds] for name, column in columns.items()},
+                {"task_id": tried_ids, **{name: column[holds_tried] for name, column in spans.items()}},
+            )
 
     checksum = results_checksum(parts())
     return Verification(
-        rows=counted, strangers=strangers, checksum=checksum, faults=_faults(run, counted, strangers, checksum)
+        rows=counted,
+        attempts=attempts,
+        strangers=strangers,
+        checksum=checksum,
+        faults=(*faults, *_faults(run, counted, strangers, checksum)),
+    )
+
+
+def _agree(placed: np.ndarray, columns: dict[str, np.ndarray], tried: np.ndarray) -> bool:
+    """Tell whether each placement of several attempts has as many as it says, and no other has any."""
+    several = columns["attempts"] > 1
+    order = np.argsort(placed[several])
+    tasks, counts = np.unique(tried, return_counts=True)
+    return np.array_equal(tasks, placed[several][order]) and np.array_equal(
+        counts, columns["attempts"][several][order].astype(np.int64)
     )
 
 
@@ -60,7 +102,7 @@ def _faults(run: Run, counted: dict[str, int], strangers: int, checksum: str) ->
     if run.status == Run.Status.FINISHED and total != run.rows_expected:
         faults.append(f"The database holds {total} placements where {run.rows_expected} belong.")
     if strangers:
-        faults.append(f"{strangers} placements are of tasks that the workload does not hold.")
+        faults.append(f"{strangers} rows are of tasks that the workload does not hold.")
     if unknown := sorted(set(counted) - set(run.policies)):
         faults.append(f"There are placements of policies that the run does not name: {', '.join(unknown)}.")
     if run.checksum and checksum != run.checksum:
@@ -70,8 +112,9 @@ def _faults(run: Run, counted: dict[str, int], strangers: int, checksum: str) ->
 
 def _schedulers(run: Run) -> list[str]:
     """Return the policies that have rows; those that the run does not name come too, so that they are noticed."""
-    rows = SchedulerResult.objects.of_run(run).order_by("scheduler")
-    return list(rows.values_list("scheduler", flat=True).distinct())
+    placed = SchedulerResult.objects.of_run(run).order_by().values_list("scheduler", flat=True)
+    tried = Attempt.objects.filter(run=run).order_by().values_list("scheduler", flat=True)
+    return sorted({*placed.distinct(), *tried.distinct()})
 
 
 def _task_numbers(run: Run) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +127,22 @@ def _task_numbers(run: Run) -> tuple[np.ndarray, np.ndarray]:
 
 def _columns(run: Run, scheduler: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Read one policy's placements, a chunk of objects at a time, into arrays."""
-    placements = SchedulerResult.objects.filter(run=run, scheduler=scheduler).order_by()
-    kinds = [("task_id", np.int64), *((name, np.int64 if name in INTEGERS else np.float64) for name in CHECKED)]
-    rows = np.fromiter(placements.values_list("task_id", *CHECKED).iterator(chunk_size=_CHUNK_ROWS), kinds)
-    return rows["task_id"], {name: rows[name] for name in CHECKED}
+    rows = SchedulerResult.objects.filter(run=run, scheduler=scheduler).order_by()
+    return _read(rows, (*CHECKED, *HISTORY), INTEGERS, "outcome")
+
+
+def _attempts(run: Run, scheduler: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    return _read(
+        Attempt.objects.filter(run=run, scheduler=scheduler).order_by(), ATTEMPT_CHECKED, ATTEMPT_INTEGERS, "reason"
+    )
+
+
+def _read(
+    rows: QuerySet, names: tuple[str, ...], integers: tuple[str, ...], word: str
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the tasks' keys and the named columns; empty numbers as NaN, and empty words as nothing."""
+    kinds = [("task_id", np.int64), *((name, np.int64 if name in integers else np.float64) for name in names)]
+    read = np.fromiter(
+        rows.values_list("task_id", *names, word).iterator(chunk_size=_CHUNK_ROWS), [*kinds, (word, "U12")]
+    )
+    return read["task_id"], {name: read[name] for name in (*names, word)}

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connections, models, transaction
 
 from scheduler_sim.columnar import postgres, sqlite
+from scheduler_sim.columnar.column import Column
 from scheduler_sim.columnar.objects import insert_objects
 from scheduler_sim.columnar.prepare import prepare
 
@@ -42,6 +43,7 @@ def insert_blocks(
             third off the time on SQLite and a seventh on PostgreSQL; other databases get them block by block.
     """
     prepared = [block for block in (prepare(model, columns) for columns in blocks) if len(block[0].values)]
+    prepared = _without_nulls(prepared)
     connection = connections[using]
     with transaction.atomic(using=using, savepoint=False):
         if connection.vendor == "postgresql" and prepared:
@@ -52,3 +54,15 @@ def insert_blocks(
             for columns in blocks:
                 insert_objects(model, columns, using=using)
     return sum(len(block[0].values) for block in prepared)
+
+
+def _without_nulls(blocks: list[list[Column]]) -> list[list[Column]]:
+    """Leave out the columns that are NULL in every row of every block: the database puts that there by itself."""
+    told = [not all(_is_null(block[place]) for block in blocks) for place in range(len(blocks[0]))] if blocks else []
+    return [[column for column, is_told in zip(block, told, strict=True) if is_told] for block in blocks]
+
+
+def _is_null(column: Column) -> bool:
+    if column.nulls is None:
+        return False
+    return bool(column.nulls[0]) and (column.is_constant or bool(column.nulls.all()))

@@ -8,7 +8,7 @@ import numpy as np
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.failures import Failure
 from scheduler_sim.engine.overheads import NO_OVERHEAD, Checkpoints, Overhead
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
 
 SPLIT_MODELS = ("concurrent", "sequential")
 """How the sides of a hybrid task lie in time: side by side, or the CPU side after the GPU side."""
@@ -104,10 +104,16 @@ class Attempts:
         """Return the attempts of several batches as one."""
         if not batches:
             return cls.none()
+        if len(batches) == 1:
+            return batches[0]
         return cls(*(np.concatenate([getattr(one, item.name) for one in batches]) for item in fields(cls)))
 
     def __len__(self) -> int:
         return len(self.row)
+
+    def __getitem__(self, chosen: "slice | IntArray | BoolArray") -> "Attempts":
+        """Return the chosen attempts: a span, their places, or a mask."""
+        return Attempts(*(getattr(self, item.name)[chosen] for item in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +133,10 @@ class History:
     held_time: FloatArray
     begun_time: FloatArray
     ending: IntArray
+
+    def __getitem__(self, rows: "slice | IntArray") -> "History":
+        """Return that of some tasks."""
+        return History(*(getattr(self, item.name)[rows] for item in fields(self)))
 
     @property
     def lost_time(self) -> FloatArray:

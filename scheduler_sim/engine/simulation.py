@@ -176,22 +176,37 @@ class Simulation:
         self._batches = [Attempts.joined(self._batches)]
         return self._batches[0]
 
-    def history(self) -> History:
-        """Return what tasks went through; of those that run once, one attempt of finish - start."""
+    def attempts_after(self, count: int) -> Attempts:
+        """Return the attempts that ended after the first `count`, without putting all of them together."""
+        first, found = 0, []
+        for batch in self._batches:
+            if first + len(batch) > count:
+                found.append(batch[max(count - first, 0) :])
+            first += len(batch)
+        return Attempts.joined(found)
+
+    def history(self, rows: "slice | IntArray" = slice(None)) -> History:
+        """Return what tasks went through; of those that run once, one attempt of finish - start.
+
+        Args:
+            rows: of which tasks; of all by default.
+        """
         outcome = self.outcome()
         if outcome.history is not None:
-            return outcome.history
+            return outcome.history[rows]
         ended = np.zeros(len(self.workload), bool)
         ended[outcome.completion_order] = True
-        length = np.where(ended, outcome.finish_time - outcome.start_time, 0.0)
-        late = self.options.kill_at_estimate & (self.workload.runtime > self.workload.duration_estimate)
+        ended = ended[rows]
+        length = np.where(ended, outcome.finish_time[rows] - outcome.start_time[rows], 0.0)
+        late = (self.workload.runtime > self.workload.duration_estimate)[rows]
+        late &= self.options.kill_at_estimate
         ending = np.where(ended, np.where(late, ENDINGS.index("timed_out"), ENDINGS.index("completed")), -1)
-        started = ~np.isnan(outcome.start_time)
+        started = ~np.isnan(outcome.start_time[rows])
         return History(
             attempts=started.astype(np.int64),
             service_time=length,
             held_time=length,
-            begun_time=outcome.start_time,
+            begun_time=outcome.start_time[rows],
             ending=ending,
         )
 

@@ -16,18 +16,22 @@ import traceback
 
 import django
 
+POLICIES = ("fcfs", "sjf+easy", "random_order", "srtf", "las", "sjf~requeue")
+"""Of half of them tasks run once, of half they stop and go on."""
+
 
 def main(kills: int, seed: int) -> None:
     django.setup()
     from django.core.management import call_command
     from django.db import connections
+    from django.db.models import Sum
 
     from apps.live.exchange import exports
     from apps.live.play import runner
     from apps.live.play.configuration import RunConfiguration
     from apps.live.play.launch import run_create
     from apps.live.store import batches
-    from apps.results.models import Run, SchedulerResult
+    from apps.results.models import Attempt, Run, SchedulerResult
     from apps.results.verification import run_verify
     from apps.tasks.models import Workload
     from scheduler_sim.engine.presets import load_cluster
@@ -43,7 +47,7 @@ def main(kills: int, seed: int) -> None:
     call_command("generateworkload", "lublin", tasks=1_500, seed=1, name="crash", verbosity=0)
 
     def new_run(name: str) -> int:
-        configuration = RunConfiguration(policies=("fcfs", "sjf+easy", "random_order"), seed=5)
+        configuration = RunConfiguration(policies=POLICIES, seed=5)
         return run_create(
             workload=Workload.objects.get(name="crash"),
             cluster=load_cluster("hpc-256"),
@@ -73,8 +77,10 @@ def main(kills: int, seed: int) -> None:
 
     def fingerprint(key: int) -> str:
         digest = hashlib.sha256()
-        for chunk in exports.stream(exports.results_export(Run.objects.get(pk=key)), "csv"):
-            digest.update(chunk)
+        run = Run.objects.get(pk=key)
+        for export in (exports.results_export(run), exports.attempts_export(run)):
+            for chunk in exports.stream(export, "csv"):
+                digest.update(chunk)
         return digest.hexdigest()
 
     undisturbed = new_run("undisturbed")
@@ -92,8 +98,11 @@ def main(kills: int, seed: int) -> None:
         ended = forked(key, chance.uniform(0.02, 1.0) * duration)
         run = Run.objects.select_related("state").get(pk=key)
         kept = SchedulerResult.objects.filter(run=run).count()
+        kept_spans = Attempt.objects.filter(run=run).count()
         interrupted = run.status == Run.Status.RUNNING and run.state.is_interrupted
         progress = sum(run.state.progress.values())
+        several = SchedulerResult.objects.filter(run=run, attempts__gt=1)
+        spans = several.aggregate(spans=Sum("attempts"))["spans"] or 0
         resumed = 0 if run.status == Run.Status.FINISHED else forked(key, None)
         run = Run.objects.get(pk=key)
         attempts.append(
@@ -101,6 +110,8 @@ def main(kills: int, seed: int) -> None:
                 "killed": ended == -signal.SIGKILL,
                 "kept": kept,
                 "progress": progress,
+                "spans": spans,
+                "kept_spans": kept_spans,
                 "interrupted": interrupted,
                 "resumed": resumed,
                 "status": run.status,
@@ -108,7 +119,12 @@ def main(kills: int, seed: int) -> None:
                 "same": {"rows": fingerprint(key), "checksum": run.checksum} == whole,
             }
         )
-    json.dump({"rows": Run.objects.get(pk=undisturbed).rows_written, "attempts": attempts}, sys.stdout)
+    document = {
+        "rows": Run.objects.get(pk=undisturbed).rows_written,
+        "spans": Attempt.objects.filter(run=undisturbed).count(),
+        "attempts": attempts,
+    }
+    json.dump(document, sys.stdout)
 
 
 if __name__ == "__main__":

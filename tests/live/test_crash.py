@@ -101,8 +101,10 @@ def crashes(settings: dict[str, str]) -> None:
     assert len(attempts) == KILLS
     assert sum(attempt["killed"] for attempt in attempts) >= KILLS // 2
     assert any(0 < attempt["kept"] < report["rows"] for attempt in attempts)
+    assert any(0 < attempt["kept_spans"] < report["spans"] for attempt in attempts)
     for attempt in attempts:
         assert attempt["kept"] == attempt["progress"], attempt
+        assert attempt["kept_spans"] == attempt["spans"], attempt
         assert attempt["status"] == "finished", attempt
         assert attempt["faults"] == [], attempt
         assert attempt["same"], attempt

@@ -4,6 +4,7 @@ import errno
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from apps.live.models import SimulationState
 from apps.live.store import writer as writer_module
-from apps.live.store.batches import ResultBatch, batch_store
+from apps.live.store.batches import ResultBatch, TaskAttempts, batch_store
 from apps.live.store.spill import SpillUnreadable, spill_path, spill_take_in
 from apps.live.store.writer import ResultsNotStored, ResultWriter
-from apps.results.models import Run, SchedulerResult
+from apps.results.models import Attempt, Run, SchedulerResult
+from apps.results.services import deletions_finish, run_delete
+from apps.results.verification import run_verify
 from tests.results.rows import make_queued_run, make_workload, placements
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,6 +46,44 @@ def batch(run: Run, first: int, last: int) -> ResultBatch:
     return ResultBatch(
         parts=dict.fromkeys(run.policies, columns), progress=dict.fromkeys(run.policies, last), clock_time=float(last)
     )
+
+
+def with_attempts(run: Run, first: int, last: int) -> ResultBatch:
+    """Return the same rows, of which task number k ran k modulo 4 times under fcfs."""
+    plain = batch(run, first, last)
+    tasks, ran = plain.parts["fcfs"]["task_id"], np.arange(first + 1, last + 1) % 4
+    counts = np.where(ran > 1, ran, 0)
+    number = np.concatenate([np.arange(1, count + 1) for count in counts])
+    columns = {
+        "task_id": np.repeat(tasks, counts),
+        "number": number,
+        "start_time": number * 2.0,
+        "end_time": number * 2.0 + 1,
+        "node": number % 2,
+        "device": np.full(len(number), -1),
+        "cpus": np.ones(len(number)),
+        "gpus": np.zeros(len(number)),
+        "reason": np.where(number == np.repeat(counts, counts), "finished", "suspended"),
+    }
+    history = {"attempts": np.maximum(ran, 1), "service_time": 1.5, "lost_time": 0.5, "outcome": "completed"}
+    return replace(
+        plain,
+        parts={"fcfs": {**plain.parts["fcfs"], **history}, "sjf+easy": plain.parts["sjf+easy"]},
+        attempts={"fcfs": TaskAttempts(counts, columns)},
+    )
+
+
+def stored_attempts(run: Run) -> list[tuple[int, int, str]]:
+    rows = Attempt.objects.filter(run=run).order_by("task__task_id", "number")
+    return list(rows.values_list("task__task_id", "number", "reason"))
+
+
+ALL_ATTEMPTS = [
+    (task, number, "finished" if number == task % 4 else "suspended")
+    for task in range(1, TASKS + 1)
+    if task % 4 > 1
+    for number in range(1, task % 4 + 1)
+]
 
 
 def write(run: Run, *batches: ResultBatch) -> None:
@@ -125,6 +166,72 @@ def test_batches_joined_are_the_rows_in_order(run: Run) -> None:
     assert joined.progress == expected.progress
     for scheduler in run.policies:
         assert np.array_equal(joined.parts[scheduler]["task_id"], expected.parts[scheduler]["task_id"])
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 33, 1000])
+def test_a_placement_is_never_cut_from_its_attempts(run: Run, size: int) -> None:
+    pieces = list(ResultBatch.joined([with_attempts(run, 0, 9), with_attempts(run, 9, 20)]).cut(size))
+    assert sum(piece.placements for piece in pieces) == 40
+    assert sum(map(len, pieces)) == 40 + sum(task <= 20 for task, _, _ in ALL_ATTEMPTS)
+    for piece in pieces:
+        assert len(piece) <= size or piece.placements == 1
+        if "fcfs" in piece.parts:
+            told = piece.parts["fcfs"]["attempts"]
+            held = piece.attempts["fcfs"]
+            assert held.counts.tolist() == np.where(told > 1, told, 0).tolist()
+            tasks = piece.parts["fcfs"]["task_id"]
+            assert held.columns["task_id"].tolist() == np.repeat(tasks, held.counts).tolist()
+
+
+def test_attempts_are_stored_with_their_placements(run: Run) -> None:
+    write(run, with_attempts(run, 0, 13), with_attempts(run, 13, TASKS))
+    assert stored_attempts(run) == ALL_ATTEMPTS
+    told = SchedulerResult.objects.with_history().order_by("scheduler", "task_id")
+    rows = list(told.values_list("scheduler", "attempt_count", "served_time", "lost_seconds", "ending"))
+    assert rows[2] == ("fcfs", 3, 1.5, 0.5, "completed")
+    assert rows[TASKS] == ("sjf+easy", 1, 1.0, 0.0, "completed")
+
+
+def test_attempts_of_a_batch_that_is_refused_are_not_there(run: Run) -> None:
+    wrong = with_attempts(run, 0, 10)
+    wrong.attempts["fcfs"].columns["end_time"][3] = -1.0
+    with pytest.raises(ResultsNotStored):
+        write(run, wrong)
+    assert not Attempt.objects.exists()
+    assert not SchedulerResult.objects.exists()
+
+
+def test_attempts_go_to_the_file_and_come_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        failing(patch, 10**6)
+        with pytest.raises(ResultsNotStored, match="The 80 that were in memory"):
+            write(run, with_attempts(run, 0, 25), with_attempts(run, 25, TASKS))
+    batch_store(run=run, batch=with_attempts(run, 0, 15))
+    assert spill_take_in(run=run) == 50
+    assert stored_attempts(run) == ALL_ATTEMPTS
+    assert SchedulerResult.objects.filter(scheduler="fcfs", attempts=3, outcome="completed").count() == TASKS // 4
+    assert SchedulerResult.objects.filter(scheduler="sjf+easy", attempts=None, outcome=None).count() == TASKS
+
+
+def test_the_attempts_of_a_deleted_run_go_with_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.results.services.DELETE_KEYS", dict.fromkeys(("sqlite", "postgresql"), 7))
+    other = make_queued_run(run.workload, "other")
+    for each in (run, other):
+        write(each, with_attempts(each, 0, TASKS))
+    run.begin()
+    run.stop()
+    run_delete(run=run)
+    assert deletions_finish() == 2 * TASKS
+    assert stored_attempts(run) == []
+    assert stored_attempts(other) == ALL_ATTEMPTS
+
+
+def test_a_lost_attempt_is_found(run: Run) -> None:
+    write(run, with_attempts(run, 0, TASKS))
+    run.refresh_from_db()
+    assert run_verify(run=run).faults == ()
+    Attempt.objects.filter(number=3).first().delete()
+    assert run_verify(run=run).faults == ("The attempts stored under fcfs are not those that its placements tell of.",)
 
 
 def test_a_full_backlog_makes_put_wait(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

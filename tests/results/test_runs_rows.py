@@ -9,7 +9,7 @@ from django.db import connection
 
 from apps.live.models import SimulationState
 from apps.metrics.models import Metric
-from apps.results.checksum import CHECKED, results_checksum
+from apps.results.checksum import CHECKED, Part, results_checksum
 from apps.results.errors import RunStateError
 from apps.results.models import Run, RunDeletion, SchedulerResult
 from apps.results.services import deletions_finish, run_delete
@@ -64,7 +64,7 @@ def true_checksum(run: Run) -> str:
         columns = placements(run.workload)
         numbers = list(run.workload.tasks.order_by("task_id").values_list("task_id", flat=True))
         columns = {name: columns[name] if hasattr(columns[name], "shape") else [columns[name]] * 5 for name in CHECKED}
-        parts.append((scheduler, numbers, columns))
+        parts.append(Part(scheduler, numbers, columns))
     return results_checksum(parts)
 
 
@@ -88,7 +88,7 @@ def test_a_changed_figure_a_lost_row_and_a_stranger_are_found() -> None:
     SchedulerResult.objects.filter(pk=second.pk).update(task_id=10**12)
     faults = " ".join(run_verify(run=run).faults)
     assert "holds 9 placements; the run says that 10" in faults
-    assert "1 placements are of tasks that the workload does not hold" in faults
+    assert "1 rows are of tasks that the workload does not hold" in faults
     with pytest.raises(CommandError, match="not as it should be"):
         call_command("verifyrun", str(run.pk))
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from django.db import models
 from django.db.models import Q, QuerySet
 
 from apps.metrics.models import Metric
 from apps.results.errors import DomainError
-from apps.results.models import Run, SchedulerResult
+from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task, Workload
 from apps.training.models import TrainingData
 from scheduler_sim.engine.traces.swf_write import write_swf
@@ -44,14 +45,12 @@ class Export:
 
     Attributes:
         names: of the columns.
-        lookups: where each column comes from, as Django's lookups.
-        model: whose fields decide the columns' types.
+        fields: what decides the columns' types.
         chunks: gives the rows, some thousands at a time.
     """
 
     names: tuple[str, ...]
-    lookups: tuple[str, ...]
-    model: type
+    fields: tuple[models.Field, ...]
     chunks: Callable[[], Rows]
 
 
@@ -68,14 +67,37 @@ RESULT_COLUMNS = {
     "energy_joules": "energy_joules",
     "cost_usd": "cost_usd",
     "model_version": "model_version",
+    # Annotated: a task that ran once to its end tells nothing of it in its row.
+    "attempts": "attempt_count",
+    "service_time": "served_time",
+    "lost_time": "lost_seconds",
+    "outcome": "ending",
+}
+ATTEMPT_COLUMNS = {
+    "scheduler": "scheduler",
+    "task_id": "task__task_id",
+    "number": "number",
+    "start_time": "start_time",
+    "end_time": "end_time",
+    "node": "node",
+    "device": "device",
+    "cpus": "cpus",
+    "gpus": "gpus",
+    "reason": "reason",
 }
 _INTERNAL = {"id", "run", "workload", "created_at"}
 
 
 def results_export(run: Run) -> Export:
     """Return a run's placements by task and policy; `task_id` is the trace's number."""
-    rows = SchedulerResult.objects.filter(run=run)
+    rows = SchedulerResult.objects.filter(run=run).with_history()
     return _export(SchedulerResult, rows, RESULT_COLUMNS, keys=("task_id", "scheduler"))
+
+
+def attempts_export(run: Run) -> Export:
+    """Return the attempts of a run's tasks that have more than one, by task, policy and number."""
+    rows = Attempt.objects.filter(run=run)
+    return _export(Attempt, rows, ATTEMPT_COLUMNS, keys=("task_id", "scheduler", "number"))
 
 
 def tasks_export(workload: Workload) -> Export:
@@ -119,7 +141,10 @@ def _export(model: type, rows: QuerySet, columns: dict[str, str], *, keys: tuple
             yield [row[len(keys) :] for row in held]
             after = held[-1][: len(keys)]
 
-    return Export(names=tuple(columns), lookups=lookups, model=model, chunks=chunks)
+    fields = tuple(
+        _field(model, name if lookup in rows.query.annotations else lookup) for name, lookup in columns.items()
+    )
+    return Export(names=tuple(columns), fields=fields, chunks=chunks)
 
 
 def _beyond(keys: Sequence[str], after: Sequence[Any]) -> Q:
@@ -172,9 +197,7 @@ def _parquet(export: Export) -> Iterator[bytes]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema(
-        [(name, _arrow_type(export.model, lookup)) for name, lookup in zip(export.names, export.lookups, strict=True)]
-    )
+    schema = pa.schema([(name, _arrow_type(field)) for name, field in zip(export.names, export.fields, strict=True)])
     structured = _structured(export)
     sink = _Drain()
     with pq.ParquetWriter(sink, schema) as writer:
@@ -194,8 +217,7 @@ def _field(model: Any, lookup: str) -> Any:
 
 def _structured(export: Export) -> list[int]:
     """Return the places of the columns that hold lists and mappings."""
-    kinds = [_field(export.model, lookup).get_internal_type() for lookup in export.lookups]
-    return [place for place, kind in enumerate(kinds) if kind == "JSONField"]
+    return [place for place, field in enumerate(export.fields) if field.get_internal_type() == "JSONField"]
 
 
 def _with_json_text(rows: list[tuple[Any, ...]], structured: list[int]) -> list[Any]:
@@ -204,10 +226,10 @@ def _with_json_text(rows: list[tuple[Any, ...]], structured: list[int]) -> list[
     return [[json.dumps(value) if place in structured else value for place, value in enumerate(row)] for row in rows]
 
 
-def _arrow_type(model: Any, lookup: str) -> Any:
+def _arrow_type(field: models.Field) -> Any:
     import pyarrow as pa
 
-    kind = _field(model, lookup).get_internal_type()
+    kind = field.get_internal_type()
     types = {"FloatField": pa.float64(), "BooleanField": pa.bool_(), "DateTimeField": pa.timestamp("us", tz="UTC")}
     if kind in ("CharField", "TextField", "JSONField"):
         return pa.string()

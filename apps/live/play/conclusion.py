@@ -6,14 +6,14 @@ from typing import Self
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.players import Player
 from apps.metrics.services import RunFigures, metrics_compute, metrics_store
-from apps.results.checksum import results_checksum
+from apps.results.checksum import Part, results_checksum
 from apps.results.errors import DomainError
-from apps.results.models import Run, SchedulerResult
+from apps.results.models import Attempt, Run, SchedulerResult
 from apps.training.labelling import run_label
 
 
 class RowsMissing(DomainError):
-    """The database does not hold as many placements as were simulated."""
+    """The database does not hold as many placements or attempts as were simulated."""
 
 
 @dataclass(frozen=True)
@@ -22,26 +22,36 @@ class Ending:
 
     Attributes:
         figures: of every policy.
-        checksum: of all placements.
+        checksum: of all placements and attempts.
+        attempts: how many there are, of tasks with more than one.
     """
 
     figures: RunFigures
     checksum: str
+    attempts: int
 
     @classmethod
     def of(cls, players: list[Player], configuration: RunConfiguration) -> Self:
         """Compute it without the database, so that the last placements can be stored meanwhile."""
         workload = players[0].simulation.workload
         by_number = workload.task_id.argsort(kind="stable")
+        parts = [
+            Part(
+                player.scheduler,
+                workload.task_id[by_number],
+                player.columns(by_number),
+                player.attempt_columns(player.attempts(), workload.task_id),
+            )
+            for player in players
+        ]
         return cls(
             figures=metrics_compute(
                 simulations={player.scheduler: player.simulation for player in players},
                 warmup=configuration.warmup,
                 cooldown=configuration.cooldown,
             ),
-            checksum=results_checksum(
-                (player.scheduler, workload.task_id[by_number], player.columns(by_number)) for player in players
-            ),
+            checksum=results_checksum(parts),
+            attempts=sum(len(part.attempts["task_id"]) for part in parts if part.attempts is not None),
         )
 
 
@@ -54,6 +64,9 @@ def conclude(*, run: Run, players: list[Player], ending: Ending, split_model: st
     stored = SchedulerResult.objects.filter(run=run).count()
     if stored != run.rows_expected:
         raise RowsMissing(f"The database holds {stored} placements of run {run.name} where {run.rows_expected} belong.")
+    attempts = Attempt.objects.filter(run=run).count()
+    if run.rows_expected and attempts != ending.attempts:
+        raise RowsMissing(f"The database holds {attempts} attempts of run {run.name} where {ending.attempts} belong.")
     metrics_store(run=run, figures=ending.figures)
     simulation = players[0].simulation
     run_label(

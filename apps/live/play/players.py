@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from apps.live.store.batches import TaskAttempts
 from scheduler_sim import engine
-from scheduler_sim.engine.contract import Predictor
+from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts, Predictor
 from scheduler_sim.engine.usage import energy_and_cost
 from scheduler_sim.engine.workload import IntArray
 
@@ -27,6 +30,11 @@ class Player:
     task_keys: IntArray
     handed_over: int = 0
     reached: bool = True
+
+    def __post_init__(self) -> None:
+        self._ended = 0  # Attempts of the simulation that were looked at.
+        self._open = Attempts.none()  # Those among them whose tasks have not finished.
+        self._taken = 0  # Finished tasks whose attempts are no longer among the open ones.
 
     @property
     def done(self) -> bool:
@@ -52,6 +60,53 @@ class Player:
         self.handed_over = max(self.handed_over, self.simulation.finished)
         return rows
 
+    def take(self) -> tuple[Mapping[str, Any], TaskAttempts | None]:
+        """Return what of the finished tasks has not been handed over, and count it as handed over.
+
+        Returns:
+            Their result columns, and their attempts; None under a policy whose tasks run once.
+        """
+        before = self.handed_over
+        rows = self.take_rows()
+        columns = self.columns(rows)
+        if self.simulation.outcome().history is None:
+            return columns, None
+        # Of tasks that an earlier process stored the attempts are stored too.
+        finished = self.simulation.outcome().completion_order[self._taken : self.simulation.finished]
+        place = np.full(len(self.task_keys), -1)
+        place[finished] = np.arange(len(finished)) - (before - self._taken)
+        ended = np.zeros(len(self.task_keys), bool)
+        ended[finished] = True
+        self._taken = self.simulation.finished
+        waiting = Attempts.joined([self._open, self.simulation.attempts_after(self._ended)])
+        self._ended += len(waiting) - len(self._open)
+        self._open = waiting[~ended[waiting.row]]
+        those = waiting[(place[waiting.row] >= 0) & (self.simulation.history().attempts[waiting.row] > 1)]
+        those = those[np.lexsort((those.number, place[those.row]))]
+        counts = np.bincount(place[those.row], minlength=len(rows))
+        return columns, TaskAttempts(counts, self.attempt_columns(those, self.task_keys))
+
+    def attempts(self) -> Attempts:
+        """Return the attempts of all finished tasks that have more than one."""
+        several = self.simulation.attempts()
+        history = self.simulation.history()
+        return several[(history.attempts[several.row] > 1) & (history.ending[several.row] >= 0)]
+
+    @staticmethod
+    def attempt_columns(attempts: Attempts, tasks: IntArray) -> Mapping[str, Any]:
+        """Return attempts as columns of `Attempt`; `tasks` is what a task is called, by row of the workload."""
+        return {
+            "task_id": tasks[attempts.row],
+            "number": attempts.number,
+            "start_time": attempts.start_time,
+            "end_time": attempts.end_time,
+            "node": attempts.node,
+            "device": attempts.device,
+            "cpus": attempts.cpus,
+            "gpus": attempts.gpus,
+            "reason": np.array(REASONS)[attempts.reason],
+        }
+
     def columns(self, rows: IntArray) -> Mapping[str, Any]:
         """Return the result columns of finished `rows`, keyed as the fields of `SchedulerResult`."""
         outcome = self.simulation.outcome()
@@ -69,6 +124,20 @@ class Player:
             "energy_joules": energy,
             "cost_usd": cost,
             "model_version": self.simulation.policy.model_version,
+            **self._history_columns(rows),
+        }
+
+    def _history_columns(self, rows: IntArray) -> Mapping[str, Any]:
+        """Return what the tasks went through; nothing where each runs once and completes, which needs no saying."""
+        simulation = self.simulation
+        if simulation.outcome().history is None and not simulation.options.kill_at_estimate:
+            return dict.fromkeys(("attempts", "service_time", "lost_time", "outcome"))
+        history = simulation.history(rows)
+        return {
+            "attempts": history.attempts,
+            "service_time": history.service_time,
+            "lost_time": history.lost_time,
+            "outcome": np.array(ENDINGS)[history.ending],
         }
 
 

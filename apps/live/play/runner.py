@@ -230,10 +230,11 @@ class Runner:
         if pending < at_least and now - self._stored_at < STORE_SECONDS:
             return
         self._stored_at = now
-        parts = {player.scheduler: player.columns(player.take_rows()) for player in self.players if player.pending}
+        taken = {player.scheduler: player.take() for player in self.players if player.pending}
         writer.put(
             ResultBatch(
-                parts=parts,
+                parts={scheduler: columns for scheduler, (columns, _) in taken.items()},
+                attempts={scheduler: several for scheduler, (_, several) in taken.items() if several is not None},
                 progress={player.scheduler: player.handed_over for player in self.players},
                 clock_time=self.clock_time,
             )

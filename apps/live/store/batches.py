@@ -1,8 +1,12 @@
-"""Rows that are stored together with the progress that they stand for."""
+"""Rows that are stored together with the progress that they stand for.
+
+A task's attempts go with its placement, in one transaction: the progress, which counts placements, then says of the
+attempts too which of them the database holds.
+"""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,8 +16,9 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from apps.live.models import SimulationState
-from apps.results.models import Run, SchedulerResult
+from apps.results.models import Attempt, Run, SchedulerResult
 from apps.results.signals import rows_changed
+from scheduler_sim.engine.workload import IntArray
 
 _TRANSACTION_ROWS = {"sqlite": 4_000, "postgresql": 15_000}
 """Rows committed together. SQLite has one writer at a time, so its transactions are short."""
@@ -28,21 +33,53 @@ def transaction_rows() -> int:
     return _TRANSACTION_ROWS.get(connection.vendor, 5_000)
 
 
+@dataclass(frozen=True, eq=False)
+class TaskAttempts:
+    """The attempts of placements that are stored together with them.
+
+    Attributes:
+        counts: how many rows belong to each placement; 0 for a task that ran once.
+        columns: of `Attempt`, arrays, in the order of the placements.
+    """
+
+    counts: IntArray
+    columns: Mapping[str, Any]
+
+    def of(self, first: int, last: int) -> "TaskAttempts":
+        """Return those of placements `first` up to `last`."""
+        before = np.concatenate(([0], np.cumsum(self.counts)))
+        rows = slice(before[first], before[last])
+        return TaskAttempts(self.counts[first:last], {name: column[rows] for name, column in self.columns.items()})
+
+    @classmethod
+    def joined(cls, several: "Sequence[TaskAttempts]") -> "TaskAttempts":
+        """Make one of several that follow each other."""
+        columns = {name: np.concatenate([one.columns[name] for one in several]) for name in several[0].columns}
+        return cls(np.concatenate([one.counts for one in several]), columns)
+
+
 @dataclass(frozen=True)
 class ResultBatch:
     """Rows of some policies, in the order in which tasks finished.
 
     Attributes:
         parts: the columns of `SchedulerResult` by policy; a column is an array, or one value for all rows.
-        progress: rows stored of every policy of the run once these are.
+        progress: placements stored of every policy of the run once these are.
         clock_time: simulated seconds that these rows reach.
+        attempts: of the placements in `parts`, by policy; a policy whose tasks run once has none.
     """
 
     parts: Mapping[str, Mapping[str, Any]]
     progress: Mapping[str, int]
     clock_time: float
+    attempts: Mapping[str, TaskAttempts] = field(default_factory=dict)
 
     def __len__(self) -> int:
+        return self.placements + sum(int(one.counts.sum()) for one in self.attempts.values())
+
+    @property
+    def placements(self) -> int:
+        """How many placements it holds, without their attempts."""
         return sum(len(columns["task_id"]) for columns in self.parts.values())
 
     @classmethod
@@ -51,31 +88,67 @@ class ResultBatch:
         if len(batches) == 1:
             return batches[0]
         gathered: dict[str, list[Mapping[str, Any]]] = {}
+        attempts: dict[str, list[TaskAttempts]] = {}
         for batch in batches:
             for scheduler, columns in batch.parts.items():
                 gathered.setdefault(scheduler, []).append(columns)
+            for scheduler, one in batch.attempts.items():
+                attempts.setdefault(scheduler, []).append(one)
         parts = {
             scheduler: {name: _end_to_end([columns[name] for columns in several]) for name in several[0]}
             for scheduler, several in gathered.items()
         }
-        return cls(parts=parts, progress=batches[-1].progress, clock_time=batches[-1].clock_time)
+        return cls(
+            parts=parts,
+            progress=batches[-1].progress,
+            clock_time=batches[-1].clock_time,
+            attempts={scheduler: TaskAttempts.joined(several) for scheduler, several in attempts.items()},
+        )
 
     def cut(self, size: int) -> "Iterator[ResultBatch]":
-        """Cut the batch into pieces of at most `size` rows, each with the progress it stands for."""
+        """Cut the batch into pieces of at most `size` rows, each with the progress it stands for.
+
+        A placement is never cut from its attempts: one with more than `size` of them makes a piece alone.
+        """
         left = {scheduler: len(columns["task_id"]) for scheduler, columns in self.parts.items()}
-        piece: dict[str, Mapping[str, Any]] = {}
+        piece: dict[str, tuple[int, int]] = {}
         room = size
-        for scheduler, columns in self.parts.items():
+        for scheduler in self.parts:
+            reached = self._reached(scheduler)
             while left[scheduler]:
-                first = len(columns["task_id"]) - left[scheduler]
-                taken = min(room, left[scheduler])
-                piece[scheduler] = {name: _rows(column, first, first + taken) for name, column in columns.items()}
-                left[scheduler] -= taken
-                room -= taken
-                if room == 0 or not any(left.values()):
-                    progress = {name: count - left.get(name, 0) for name, count in self.progress.items()}
-                    yield ResultBatch(parts=piece, progress=progress, clock_time=self.clock_time)
+                first = len(reached) - 1 - left[scheduler]
+                last = int(np.searchsorted(reached, reached[first] + room, side="right")) - 1
+                if last == first and not piece:
+                    last += 1
+                if last > first:
+                    piece[scheduler] = (first, last)
+                    left[scheduler] -= last - first
+                    room -= int(reached[last] - reached[first])
+                if room <= 0 or left[scheduler] or not any(left.values()):
+                    yield self._piece(piece, left)
                     piece, room = {}, size
+
+    def _reached(self, scheduler: str) -> IntArray:
+        """Return how many rows the first 0, 1, 2, ... placements of a policy come to, their attempts included."""
+        length = len(self.parts[scheduler]["task_id"])
+        if scheduler not in self.attempts:
+            return np.arange(length + 1)
+        return np.concatenate(([0], np.cumsum(self.attempts[scheduler].counts + 1)))
+
+    def _piece(self, spans: Mapping[str, tuple[int, int]], left: Mapping[str, int]) -> "ResultBatch":
+        return ResultBatch(
+            parts={
+                scheduler: {name: _rows(column, *span) for name, column in self.parts[scheduler].items()}
+                for scheduler, span in spans.items()
+            },
+            progress={name: count - left.get(name, 0) for name, count in self.progress.items()},
+            clock_time=self.clock_time,
+            attempts={
+                scheduler: self.attempts[scheduler].of(*span)
+                for scheduler, span in spans.items()
+                if scheduler in self.attempts
+            },
+        )
 
 
 def _rows(column: Any, first: int, last: int) -> Any:
@@ -97,6 +170,8 @@ def batch_store(*, run: Run, batch: ResultBatch, before_progress: Callable[[], N
         if run.first_result_id is None:
             run.first_result_id = SchedulerResult.objects.lowest_key_to_come()
     SchedulerResult.objects.bulk_create_columns(run_id=run.pk, parts=batch.parts)
+    if attempts := {name: one.columns for name, one in batch.attempts.items() if len(one.columns["task_id"])}:
+        Attempt.objects.bulk_create_columns(run_id=run.pk, parts=attempts)
     if before_progress is not None:
         before_progress()
     SimulationState.objects.filter(run=run).update(

@@ -7,14 +7,21 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.db import connection
+from django.db import connection, models
 
 from apps.live.models import SimulationState
-from apps.live.store.batches import ResultBatch, batch_store, transaction_rows
+from apps.live.store.batches import ResultBatch, TaskAttempts, batch_store, transaction_rows
 from apps.results.errors import DomainError
-from apps.results.models import Run, SchedulerResult
+from apps.results.models import Attempt, Run, SchedulerResult
 
 logger = logging.getLogger(__name__)
+
+_SPANS = "spans"
+"""The file's column that holds each placement's attempts."""
+
+_ATTEMPT_COLUMNS = (
+    "task_id", "number", "start_time", "end_time", "node", "device", "cpus", "gpus", "reason",
+)  # fmt: skip
 
 
 class SpillUnreadable(DomainError):
@@ -38,7 +45,7 @@ def spill_write(*, run: Run, batches: Sequence[ResultBatch]) -> Path:
     """Write batches that follow each other to a file, whole or not at all, and return its path.
 
     Each row carries its place in its policy's order of completion, so that rows which did get into the database are
-    recognised.
+    recognised, and the list of its attempts.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -47,43 +54,56 @@ def spill_write(*, run: Run, batches: Sequence[ResultBatch]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".part")
     tables = [
-        _table(scheduler, columns, batch.progress[scheduler], batch.clock_time)
+        _table(scheduler, columns, batch.progress[scheduler], batch.clock_time, batch.attempts.get(scheduler))
         for batch in batches
         for scheduler, columns in batch.parts.items()
     ]
-    pq.write_table(pa.concat_tables(tables), unfinished)
+    pq.write_table(pa.concat_tables(tables, promote_options="default"), unfinished)
     unfinished.replace(path)
     return path
 
 
-def _table(scheduler: str, columns: Any, stored_after: int, clock_time: float) -> Any:
+def _table(scheduler: str, columns: Any, stored_after: int, clock_time: float, attempts: TaskAttempts | None) -> Any:
     import pyarrow as pa
 
     length = len(columns["task_id"])
     place = np.arange(stored_after - length, stored_after)
-    whole = {name: _whole(name, column, length) for name, column in columns.items()}
+    whole = {name: _whole(SchedulerResult, name, column, length) for name, column in columns.items()}
     return pa.table(
         {
             "scheduler": pa.array([scheduler] * length, pa.string()),
             "place": pa.array(place, pa.int64()),
             "clock_time": pa.array(np.full(length, clock_time), pa.float64()),
+            _SPANS: _spans(attempts, length),
             **whole,
         }
     )
 
 
-def _whole(name: str, column: Any, length: int) -> Any:
+def _spans(attempts: TaskAttempts | None, length: int) -> Any:
+    """Return each placement's attempts as a list of them."""
     import pyarrow as pa
 
-    is_float = SchedulerResult._meta.get_field(name).get_internal_type() == "FloatField"
-    kind = pa.float64() if is_float else pa.int64()
+    counts = np.zeros(length, np.int64) if attempts is None else attempts.counts
+    columns = {} if attempts is None else attempts.columns
+    count = int(counts.sum())
+    values = [_whole(Attempt, name, columns.get(name, np.zeros(0)), count) for name in _ATTEMPT_COLUMNS]
+    ends = pa.array(np.concatenate(([0], np.cumsum(counts))), pa.int32())
+    return pa.ListArray.from_arrays(ends, pa.StructArray.from_arrays(values, _ATTEMPT_COLUMNS))
+
+
+def _whole(model: type[models.Model], name: str, column: Any, length: int) -> Any:
+    import pyarrow as pa
+
+    kinds = {"FloatField": pa.float64(), "CharField": pa.string()}
+    kind = kinds.get(model._meta.get_field(name).get_internal_type(), pa.int64())
     if column is None or np.ndim(column) == 0:
         return pa.array([column] * length, kind)
-    return pa.array(column, kind)
+    return pa.array(column.tolist() if kind == pa.string() else column, kind)
 
 
 def spill_take_in(*, run: Run) -> int:
-    """Store what an earlier process kept in a file, delete the file, and return how many rows were new.
+    """Store what an earlier process kept in a file, delete the file, and return how many placements were new.
 
     Rows that the progress says are stored already are passed over, so doing it twice changes nothing.
 
@@ -100,11 +120,12 @@ def spill_take_in(*, run: Run) -> int:
         table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise SpillUnreadable(f"The kept placements in {path} cannot be read: {error}") from error
-    columns = {name: table.column(name).to_numpy() for name in table.column_names}
+    spans = table.column(_SPANS).combine_chunks() if _SPANS in table.column_names else None
+    columns = {name: table.column(name).to_numpy() for name in table.column_names if name != _SPANS}
     schedulers, places = columns.pop("scheduler"), columns.pop("place")
     clock_time = columns.pop("clock_time")
     progress = dict(SimulationState.objects.values_list("progress", flat=True).get(run=run))
-    parts = {}
+    parts, attempts = {}, {}
     for scheduler in dict.fromkeys(schedulers.tolist()):
         rows = np.flatnonzero((schedulers == scheduler) & (places >= progress.get(scheduler, 0)))
         if not len(rows):
@@ -113,9 +134,19 @@ def spill_take_in(*, run: Run) -> int:
             logger.warning("The kept placements in %s do not follow what run %s holds; left out.", path, run.name)
             continue
         parts[scheduler] = {name: column[rows] for name, column in columns.items()}
+        if spans is not None:
+            attempts[scheduler] = _attempts(spans.take(pa.array(rows)))
         progress[scheduler] = int(places[rows[-1]]) + 1
-    batch = ResultBatch(parts=parts, progress=progress, clock_time=float(clock_time.max()))
+    batch = ResultBatch(parts=parts, progress=progress, clock_time=float(clock_time.max()), attempts=attempts)
     for piece in batch.cut(transaction_rows()):
         batch_store(run=run, batch=piece)
     path.unlink()
-    return len(batch)
+    return batch.placements
+
+
+def _attempts(spans: Any) -> TaskAttempts:
+    columns = spans.flatten()
+    return TaskAttempts(
+        counts=spans.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64),
+        columns={name: columns.field(name).to_numpy(zero_copy_only=False) for name in _ATTEMPT_COLUMNS},
+    )

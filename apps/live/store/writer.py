@@ -291,7 +291,7 @@ class ResultWriter:
         return all(stored.get(scheduler, 0) >= piece.progress[scheduler] for scheduler in piece.parts)
 
     def _spill(self) -> None:
-        rows = sum(map(len, self._waiting))
+        rows = sum(batch.placements for batch in self._waiting)
         refused = f"The database did not take the placements ({_first_line(self._failure)})."
         again = f"runsimulation --resume {self._run.pk}"
         try:

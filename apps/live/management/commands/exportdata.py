@@ -13,11 +13,11 @@ from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload
 
-KINDS = ("tasks", "results", "training", "metrics", "workload")
+KINDS = ("tasks", "results", "attempts", "training", "metrics", "workload")
 
 
 class Command(BaseCommand):
-    help = "Export tasks, results, training data, figures or a workload as csv, Parquet, JSON lines or SWF."
+    help = "Export tasks, results, attempts, training data, figures or a workload as csv, Parquet, JSON lines or SWF."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("kind", choices=KINDS, help="what to export")
@@ -73,8 +73,12 @@ class Command(BaseCommand):
         if not options["run"]:
             raise CommandError(f"Say whose {kind}: --run RUN, a number or name.")
         run = Run.objects.named(options["run"])
-        export = exports.results_export(run) if kind == "results" else exports.metrics_export(run)
-        return exports.stream(export, options["format"])
+        of_run = {
+            "results": exports.results_export,
+            "attempts": exports.attempts_export,
+            "metrics": exports.metrics_export,
+        }
+        return exports.stream(of_run[kind](run), options["format"])
 
     def _workload(self, options: dict[str, Any]) -> Workload:
         if options["run"] and options["workload"]:

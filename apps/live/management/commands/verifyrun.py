@@ -1,4 +1,4 @@
-"""Recount a run's placements and compute their checksum again."""
+"""Recount a run's placements and attempts and compute their checksum again."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,7 +11,9 @@ from apps.results.verification import run_verify
 
 
 class Command(BaseCommand):
-    help = "Recount the placements of a run, look up their tasks, and compute the checksum from the database."
+    help = (
+        "Recount the placements and attempts of a run, look up their tasks, and compute the checksum from the database."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN", help="number or name of the run")
@@ -23,7 +25,9 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         found = run_verify(run=run)
         for scheduler, count in found.rows.items():
-            self.stdout.write(f"{scheduler}: {count:,} placements")
+            attempts = found.attempts.get(scheduler)
+            several = f", {attempts:,} attempts of tasks with more than one" if attempts else ""
+            self.stdout.write(f"{scheduler}: {count:,} placements{several}")
         self.stdout.write(f"checksum {found.checksum}")
         if found.faults:
             raise CommandError("\n".join((f"Run {run.name} is not as it should be.", *found.faults)))
