@@ -274,3 +274,17 @@ def test_energy_and_cost_are_unknown_where_the_cluster_states_neither_watts_nor_
     assert figures["energy_joules"] is None
     assert figures["cost_usd"] is None
     assert figures["makespan"] > 0
+
+
+def test_policies_that_stop_tasks_are_played_stored_and_verified(trace: Path) -> None:
+    printed = document("--workload", trace, "--cluster", "hpc-4", "--policies", "fcfs,srtf,rr(quantum=2),sjf~requeue")
+    assert printed["rows_written"] == SchedulerResult.objects.count() == 12
+    assert starts("srtf") == {1: 0.0, 2: 10.0, 3: 2.0}
+    # The first task's turn ends at 2, when the second has waited: it takes the whole pool.
+    assert starts("rr(quantum=2)")[2] == 2.0
+    finishes = SchedulerResult.objects.filter(scheduler="sjf~requeue").values_list("task__task_id", "finish_time")
+    assert set(dict(finishes)) == {1, 2, 3}
+    out = StringIO()
+    call_command("verifyrun", str(Run.objects.get().pk), stdout=out)
+    with pytest.raises(CommandError, match="would make no progress"):
+        run("--workload", trace, "--cluster", "hpc-4", "--policies", "rr(quantum=2,restart_overhead=9)")
