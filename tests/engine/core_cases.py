@@ -13,7 +13,7 @@ from scheduler_sim.engine.kernels.core.rules import Rules
 
 DISCIPLINES = {"score": state.SCORE, "srtf": state.SRTF, "srsf": state.SRSF, "las": state.LAS, "rr": state.RR}
 COSTS = {"none": state.RUN_ON, "suspend": state.KEEP, "checkpoint": state.TO_CHECKPOINT, "requeue": state.FROM_START}
-BACKFILLS = {"none": 0, "list": 1, "easy": 2}
+BACKFILLS = {"none": 0, "list": 1, "easy": 2, "conservative": 3}
 LIMITS = {"run": state.ON_RUN, "kill": state.ON_KILL, "requeue": state.ON_REQUEUE}
 
 
@@ -72,6 +72,8 @@ def draw(seed, discipline, backfill, preemption):
             rules["outages"].append((begin, over, 0))
             begin = over
         rules["max_failures"] = generator.choice([None, None, 1, 2])
+    if backfill == "conservative":
+        rules["depth"] = generator.choice([None, None, 1, 2])
     if preemption == "checkpoint" or generator.random() < 0.3:
         rules["interval"] = float(generator.choice([1.0, 2.5, 4.0]))
         rules["write"] = float(generator.choice([0.0, 0.25, 1.0]))
@@ -186,6 +188,7 @@ def kernel(columns, parents, processors, discipline, backfill, preemption, rules
             write=rules.get("write", 0.0),
             read=rules.get("read", 0.0),
             growth=rules.get("growth", 1.0),
+            depth=2**62 if rules.get("depth") is None else int(rules["depth"]),
             failures=listed_failures(rules["outages"]),
         ),
         offered=workload.arrival_time,

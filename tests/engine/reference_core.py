@@ -117,7 +117,7 @@ class ReferenceCore:
         defaults = {
             "spread": False, "in_place": False, "overhead": lambda _: 0.0, "charge_first": False,
             "limits": (3250.0, 7200.0), "promote": None, "quantum": 60.0, "limit": "run", "max_requeues": 0,
-            "outages": (), "requeue_at": "old", "max_failures": None,
+            "outages": (), "requeue_at": "old", "max_failures": None, "depth": None,
             "interval": None, "write": 0.0, "read": 0.0, "growth": 1.0, "by_arrival": False, "speed": 1.0,
         }  # fmt: skip
         assert set(options) <= set(defaults), set(options) - set(defaults)
@@ -371,6 +371,8 @@ class ReferenceCore:
         machine = self.machine
         machine.reset()
         walk = self.in_order()
+        if self.backfill == "conservative":
+            return self.carry_out(walk, self.plan(walk))
         if not self.preempts:
             walk = [t for t in walk if t.state == RUNNING] + [t for t in walk if t.state != RUNNING]
         chosen, blocked = {}, False
@@ -409,6 +411,47 @@ class ReferenceCore:
             chosen[task.row] = pieces
         if self.spread:
             self.settle(walk, chosen)
+        return self.carry_out(walk, chosen)
+
+    def plan(self, walk):
+        """Plan all in order on a pool: who runs holds its processors up to the first conflict, others the earliest."""
+        capacity = free = sum(self.machine.cores)
+        held, planned, chosen = [], 0, {}
+
+        def used(time):
+            return sum(cpus for begin, end, cpus in held if begin <= time < end)
+
+        def room(begin, length, cpus):
+            points = [begin, *(first for first, _, _ in held if begin < first < begin + length)]
+            return all(used(point) + cpus <= capacity for point in points)
+
+        for task in walk:
+            if task.state == RUNNING:
+                if task.cpus > free:
+                    continue
+                free -= task.cpus
+                chosen[task.row] = task.pieces
+                end = max(task.expected_end, self.now)
+                points = sorted({self.now, *(first for first, _, _ in held)})
+                full = [point for point in points if self.now <= point < end and used(point) + task.cpus > capacity]
+                held.append((self.now, min([end, *full]), task.cpus))
+                continue
+            if planned == self.depth:
+                continue
+            length = self.overhead_of(task) + self.span(task.estimate_left)
+            times = sorted({self.now, *(end for _, end, _ in held if end > self.now)})
+            begin = next((time for time in times if room(time, length, task.cpus)), inf)
+            if begin < inf:
+                held.append((begin, begin + length, task.cpus))
+            if begin == self.now and task.cpus <= free:
+                free -= task.cpus
+                chosen[task.row] = [(0, task.cpus, set())]
+            else:
+                planned += 1
+        return chosen
+
+    def carry_out(self, walk, chosen):
+        """Stop and start what the walk says."""
         for task in walk:
             if task.state == RUNNING and task.row not in chosen:
                 assert self.preempts

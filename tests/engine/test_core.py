@@ -144,7 +144,7 @@ def test_a_task_that_waits_to_go_on_neither_runs_nor_has_finished():
         ("rr(quantum=2)", {"restart_overhead": Overhead.read("2")}, "would make no progress"),
         ("las(limits=8/9,promote=1,restart_overhead=4)", {}, "would make no progress"),
         ("sjf~checkpoint", {}, "the run must say how often"),
-        ("sjf+conservative~suspend", {}, "Conservative backfilling is not played"),
+        ("sjf+conservative", {"checkpoints": Checkpoints(5.0)}, "only where waiting tasks may stop running ones"),
         ("sjf@best_fit~suspend", {}, "The placement best_fit is not played"),
         ("drf~suspend", {}, "drf computes its scores from what runs"),
     ],

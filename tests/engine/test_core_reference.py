@@ -15,8 +15,9 @@ CASES = int(os.environ.get("REFERENCE_CASES", "150"))
 PLAYED = [(discipline, "none", "none") for discipline in ("srtf", "srsf", "las", "rr")]
 PLAYED += [
     ("score", backfill, preemption)
-    for backfill in ("none", "list", "easy")
+    for backfill in ("none", "list", "easy", "conservative")
     for preemption in ("none", "suspend", "checkpoint", "requeue")
+    if (backfill, preemption) != ("conservative", "none")
 ]
 
 

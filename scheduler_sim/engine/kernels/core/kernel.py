@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.codes import EASY
+from scheduler_sim.engine.codes import CONSERVATIVE, EASY
 from scheduler_sim.engine.contract import Attempts, History, Options, Outcome
 from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.kernels.core import state
@@ -197,7 +197,7 @@ def _lay_out(workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, roo
     n, kinds, processors, most_running = len(jobs), len(room.classes.cpus), room.processors, room.most_running
     leaves = 1 << max(kinds - 1, 0).bit_length()
     aging = bool(slope.any())
-    heaps = rules.backfill != EASY and not (aging and rules.discipline == state.SCORE)
+    heaps = rules.backfill not in (EASY, CONSERVATIVE) and not (aging and rules.discipline == state.SCORE)
     buffer = max(BUFFER, 8 * most_running)
     first = float(workload.arrival_time[0]) if n else 0.0
     child_offsets, children = workload.parents.children()
@@ -218,6 +218,10 @@ def _lay_out(workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, roo
     reals[state.WRITE], reals[state.READ], reals[state.GROWTH] = rules.write, rules.read, rules.growth
     reals[state.QUANTUM], reals[state.PROMOTION] = rules.quantum, rules.promotion
     entries = 64 + 8 * most_running + (2 * n if rules.promotion < np.inf else 0)
+
+    planned = min(n, rules.depth) if rules.backfill == CONSERVATIVE else 0
+    steps = 2 * (planned + most_running) + 4
+    settings[state.DEPTH] = planned
 
     def numbers(length: int) -> IntArray:
         return np.zeros(length, np.int64)
@@ -248,6 +252,8 @@ def _lay_out(workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, roo
         promoted=numbers(n if rules.promotion < np.inf else 0),
         upto=np.searchsorted(room.classes.cpus, np.arange(processors + 1), side="right"),
         shadow_ends=np.zeros(most_running),
+        plan_times=np.zeros(steps),
+        plan_free=numbers(steps),
         shadow_cpus=numbers(most_running),
         queue_rows=numbers(n if heaps else 0),
         class_from=np.concatenate(([0], np.cumsum(np.bincount(room.kind, minlength=kinds))[:-1])).astype(np.int64),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scheduler_sim.engine.codes import ARRIVED, FINISHED, NONE, QUEUED, RUNNING
+from scheduler_sim.engine.codes import ARRIVED, CONSERVATIVE, FINISHED, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.jit import counting_kernel, inner_kernel
 from scheduler_sim.engine.kernels.core.attempts import (
     KINDS,
@@ -17,6 +17,7 @@ from scheduler_sim.engine.kernels.core.attempts import (
     write,
 )
 from scheduler_sim.engine.kernels.core.nodes import build_anywhere, build_on_nodes, give_out, is_on
+from scheduler_sim.engine.kernels.core.plan import build_by_plan
 from scheduler_sim.engine.kernels.core.pool import build_by_class, build_by_list
 from scheduler_sim.engine.kernels.core.queue import before, push, sort_rows, take_out
 from scheduler_sim.engine.kernels.core.state import (
@@ -449,6 +450,8 @@ def _build(s: Core, now: float) -> None:
         build_on_nodes(s)
     elif s.settings[HEAPS]:
         build_by_class(s)
+    elif s.settings[BACKFILL] == CONSERVATIVE:
+        build_by_plan(s, now)
     else:
         build_by_list(s, now)
     reason = SUSPENDED if s.settings[COST] == KEEP else REQUEUED
@@ -524,7 +527,9 @@ def play_round(s: Core, now: float) -> None:
         push(s, s.newcomers[i])
     # Where time changes the order, any event may change who runs: one that brings a task which waits for a parent too.
     # On a pool less time left moves only those ahead that run beside each other anyway; on nodes it changes places.
-    timed = s.settings[AGING] or (s.settings[WHERE] == NODES and s.settings[DISCIPLINE] in (SRTF, SRSF))
+    # A plan is made for the time that is left from now on.
+    timed = s.settings[AGING] or s.settings[BACKFILL] == CONSERVATIVE
+    timed = timed or (s.settings[WHERE] == NODES and s.settings[DISCIPLINE] in (SRTF, SRSF))
     if count > 0 or s.counts[CHANGED] or timed:
         _build(s, now)
 

@@ -51,6 +51,7 @@ class Rules:
         max_requeues: how often a task that used up its estimate runs again. max_failures: None for any number.
         to_end: who failed or is run again counts as arriving anew. by_arrival: the score is the arrival.
         interval: seconds of work between checkpoints, None for none; write, read, growth: of them.
+        depth: how many waiting tasks conservative backfilling plans.
         failures: of nodes; None for none.
     """
 
@@ -73,6 +74,7 @@ class Rules:
     write: float = 0.0
     read: float = 0.0
     growth: float = 1.0
+    depth: int = 2**62
     failures: FailureStream | None = None
 
     @classmethod
@@ -115,6 +117,7 @@ class Rules:
             write=0.0 if points is None else points.write,
             read=0.0 if points is None else points.read,
             growth=1.0 if points is None else points.growth,
+            depth=len(workload) if options.conservative_depth is None else options.conservative_depth,
             failures=_failures(workload, cluster, options, seed),
         )
         _refuse_standstill(rules, policy, size)
@@ -168,8 +171,11 @@ def _refuse(workload: Workload, cluster: Cluster, policy: Policy, scores: Scores
         raise InvalidPolicy(
             f"{policy.order.name} computes its scores from what runs and waits, which is not played {why}."
         )
-    if policy.backfill.code == CONSERVATIVE:
-        raise InvalidPolicy(f"Conservative backfilling is not played {why}; use none, list or easy.")
+    if policy.backfill.code == CONSERVATIVE and not policy.preempts:
+        raise InvalidPolicy(
+            "Conservative backfilling is played with requeues, failures or checkpoints only where waiting tasks may "
+            "stop running ones, for example ~suspend; use none, list or easy."
+        )
     if scores.backfill is not None or policy.backfill.predicts:
         raise InvalidPolicy(
             f"EASY backfills in the queue's order and by the estimates {why}, not as {policy.name} says."
@@ -188,8 +194,8 @@ def _refuse(workload: Workload, cluster: Cluster, policy: Policy, scores: Scores
         raise InvalidPolicy(f"Nodes of several groups are not played {why}; nodes of one group are.")
     if (workload.gpus != np.floor(workload.gpus)).any():
         raise InvalidWorkload(f"Parts of a GPU are not played {why}; whole GPUs are.")
-    if policy.backfill.code == EASY:
-        raise InvalidPolicy(f"EASY backfilling is played {why} on a pool only; use none or list on nodes.")
+    if policy.backfill.code in (EASY, CONSERVATIVE):
+        raise InvalidPolicy(f"+{policy.backfill.name} is played {why} on a pool only; use none or list on nodes.")
     if policy.preemption.name == "suspend" and cluster.groups[0].memory_mb is not None and workload.memory_mb.any():
         raise InvalidPolicy("A suspended task keeps its memory, which is not played; use ~checkpoint or ~requeue.")
 

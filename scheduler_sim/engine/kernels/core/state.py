@@ -47,8 +47,9 @@ RUN_ON, KEEP, TO_CHECKPOINT, FROM_START = range(4)
     NEWCOMERS,
     PROMOTED,
     FREE,
+    STEPS,
     FIELDS,
-) = range(COMMON, COMMON + 18)
+) = range(COMMON, COMMON + 19)
 """Places in the vector of counts behind those of `codes`.
 
 PENDING entries of the heap;
@@ -76,9 +77,11 @@ nobody holds; the others are lengths of lists.
     CAPACITY,
     LEAVES,
     ROOM,
+    DEPTH,
     SETTINGS,
-) = range(18)
-"""Places in the vector of settings. LEAVES is the width of the tree over classes, ROOM how far the buffer may fill."""
+) = range(19)
+"""Places in the vector of settings. LEAVES is the width of the tree over classes, ROOM how far the buffer may fill,
+DEPTH how many waiting tasks conservative backfilling plans."""
 
 INTERVAL, WRITE, READ, GROWTH, QUANTUM, PROMOTION, REALS = range(7)
 """Places in the vector of real settings; PROMOTION is infinity for never."""
@@ -134,6 +137,8 @@ class Core(NamedTuple):
     promoted: IntArray
     upto: IntArray
     shadow_ends: FloatArray
+    plan_times: FloatArray
+    plan_free: IntArray
     shadow_cpus: IntArray
     queue_rows: IntArray
     class_from: IntArray
@@ -177,7 +182,8 @@ class Core(NamedTuple):
 
 
 FLOATS = {
-    "reals", "clock", "heap_times", "outage_times", "limits", "shadow_ends", "attempt_starts", "attempt_ends",
+    "reals", "clock", "heap_times", "outage_times", "limits", "shadow_ends", "plan_times",
+    "attempt_starts", "attempt_ends",
 }  # fmt: skip
 """Arrays of doubles; the others but `jobs` hold 64-bit integers."""
 
