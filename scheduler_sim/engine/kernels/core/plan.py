@@ -15,7 +15,7 @@ from scheduler_sim.engine.kernels.core.state import DEPTH, STEPS, Core
 @inner_kernel
 def _split(s: Core, time: float) -> int:
     """Let a step of the plan begin at a time, which is not before its first, and return its number."""
-    i = s.counts[STEPS]
+    i = int(s.counts[STEPS])
     while s.plan_times[i - 1] > time:
         s.plan_times[i] = s.plan_times[i - 1]
         s.plan_free[i] = s.plan_free[i - 1]
@@ -74,7 +74,7 @@ def earliest(s: Core, length: float, cpus: int) -> float:
 
 @inner_kernel
 def build_by_plan(s: Core, now: float) -> None:
-    """Walk running and waiting tasks in one order; each of the first `depth` that go on waiting gets the earliest place."""
+    """Walk running and waiting tasks in one order; the first `depth` that go on waiting get places."""
     free = capacity(s)
     size, queued = set_aside(s), s.counts[QUEUED]
     s.counts[STEPS] = 1
