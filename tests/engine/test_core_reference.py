@@ -7,7 +7,7 @@ import pytest
 from core_cases import assert_equal, draw, draw_on_nodes, kernel, played, reference, reference_on_nodes, spans
 from pool_cases import lognormal_workload, pool, pool_orders
 
-from scheduler_sim.engine import Options, OversizedTasks, Simulation, parse_policy
+from scheduler_sim.engine import Cluster, NodeGroup, Options, OversizedTasks, Simulation, Workload, parse_policy
 from scheduler_sim.engine.kernels.core.kernel import CoreKernel
 
 CASES = int(os.environ.get("REFERENCE_CASES", "150"))
@@ -95,3 +95,29 @@ def test_the_core_equals_the_reference_on_nodes(discipline, backfill, preemption
         assert_equal(expected, outcome, attempts)
         several += len(attempts) > 0
     assert several > CASES / 20, "hardly any task had several attempts"
+
+
+@pytest.mark.parametrize("policy", ["fcfs", "sjf", "sjf+list", "saf+list", "wfp3", "unicep+list"])
+@pytest.mark.parametrize("memory", [None, 3000.0])
+def test_the_core_plays_what_the_kernel_of_nodes_plays(policy, memory):
+    generator = np.random.default_rng(7)
+    n = 600
+    on_gpus = generator.random(n) < 0.7
+    workload = Workload.from_columns(
+        arrival_time=np.cumsum(generator.exponential(4.0, n)).round(1),
+        runtime=generator.lognormal(3.0, 1.0, n).round(1),
+        gpus=np.where(on_gpus, 2 ** generator.integers(0, 5, n), 0),
+        cpus=np.where(on_gpus, generator.integers(0, 4, n), generator.integers(1, 40, n)),
+        memory_mb=generator.integers(0, 1500, n),
+        dependencies=[[row] if row and generator.random() < 0.1 else [] for row in range(n)],
+    )
+    cluster = Cluster("nodes", (NodeGroup("node", count=6, cores=16, gpus=8, memory_mb=memory, gpu_speed=2.0),))
+    fast = Simulation(workload, cluster, parse_policy(policy))
+    core = CoreKernel.of(
+        workload=workload, cluster=cluster, policy=parse_policy(policy), scores=fast.scores(), options=Options()
+    )
+    fast.advance()
+    outcome, attempts = played(core)
+    assert len(attempts) == 0
+    for name in ("ready_time", "start_time", "finish_time", "node", "device", "completion_order"):
+        np.testing.assert_array_equal(getattr(outcome, name), getattr(fast.outcome(), name), err_msg=name)
