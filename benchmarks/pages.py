@@ -24,20 +24,11 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-PROJECT = Path(__file__).resolve().parent.parent
+from benchmarks.browser import FLAGS, PROJECT, find_chromium, start_daphne
+
 POLICIES = "fcfs,fcfs+easy,sjf,sjf+easy,wfp3,wfp3+easy,f1,f1+easy"
 VISITS = 7
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-precise-memory-info",
-    "--js-flags=--expose-gc",
-)
+MEASURED = (*FLAGS, "--enable-precise-memory-info", "--js-flags=--expose-gc")
 
 
 def main() -> int:
@@ -50,7 +41,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a folder whose site is kept and used again")
     parser.add_argument("--prepare", action="store_true", help="make the site of --keep and measure nothing")
     options = parser.parse_args()
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    chromium = find_chromium()
     if chromium is None:
         print("There is no Chromium; make browser installs it.", file=sys.stderr)
         return 1
@@ -63,7 +54,7 @@ def main() -> int:
             return 0
         site.start()
         with sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
+            browser = driver.chromium.launch(executable_path=chromium, args=list(MEASURED))
             measure_server(site)
             measure_browser(browser, site)
             if options.minutes:
@@ -118,21 +109,10 @@ class Site:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port)]
-        self._daphne = subprocess.Popen(
-            [*command, "scheduler_sim.asgi:application"],
-            cwd=PROJECT,
-            env=self.environment,
-            stdout=self._log,
-            stderr=self._log,
-        )
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.1)
-        raise SystemExit("The server did not start.")
+        try:
+            self._daphne = start_daphne(self.port, self.environment, self._log)
+        except RuntimeError as error:
+            raise SystemExit(str(error)) from None
 
     def processor_seconds(self) -> float:
         """Return the processor time that the server has used so far."""

@@ -6,22 +6,14 @@
 """
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from benchmarks.browser import FLAGS, find_chromium
+
 DESK, PHONE = {"width": 1440, "height": 960}, {"width": 390, "height": 844}
 
 
@@ -33,7 +25,7 @@ def main() -> int:
     parser.add_argument("--split-run", type=int, help="a finished run of tasks split between CPU and GPU")
     parser.add_argument("--to", type=Path, default=Path("docs/screenshots"))
     options = parser.parse_args()
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    chromium = find_chromium()
     if chromium is None:
         print("There is no Chromium; make browser installs it.", file=sys.stderr)
         return 1

@@ -67,16 +67,13 @@ class SimulationState(ProcessClaim):
     snapshot = models.JSONField(default=dict, help_text="The newest live message.")
     is_unplayable = models.BooleanField(default=False, help_text="It would fail again, whenever it is taken up.")
 
+    SUBJECT = "Run {0.run.name}"
+
     class Meta:
         verbose_name = "simulation state"
 
     def __str__(self) -> str:
         return f"state of {self.run_id}"
-
-    @property
-    def subject(self) -> str:
-        """The run, as the beginning of a sentence."""
-        return f"Run {self.run.name}"
 
     @property
     def is_interrupted(self) -> bool:
@@ -101,16 +98,13 @@ class StudyState(ProcessClaim):
 
     study = models.OneToOneField(Study, on_delete=models.CASCADE, related_name="state", primary_key=True)
 
+    SUBJECT = "Study {0.study.name}"
+
     class Meta:
         verbose_name = "study state"
 
     def __str__(self) -> str:
         return f"state of study {self.study_id}"
-
-    @property
-    def subject(self) -> str:
-        """The study, as the beginning of a sentence."""
-        return f"Study {self.study.name}"
 
     def beat(self) -> None:
         """Give a sign of life, once in a while.

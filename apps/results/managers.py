@@ -10,13 +10,37 @@ from django.db.models import Case, Count, F, Q, Value, When
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
 
-from apps.results.errors import UnknownRun, UnknownStudy
+from apps.results.errors import DomainError, UnknownRun, UnknownStudy
 from apps.tasks.models import Task
 from scheduler_sim.columnar.insert import insert_blocks
 
 
-class RunQuerySet(models.QuerySet):
+class NamedQuerySet(models.QuerySet):
+    """Rows with a name of their own.
+
+    Attributes:
+        Unknown: what is raised for one that is not there.
+    """
+
+    Unknown: type[DomainError]
+
+    def named(self, wanted: str) -> Any:
+        """Return the row with this number or name; a number is tried first.
+
+        Raises:
+            DomainError: there is none.
+        """
+        found = self.filter(pk=int(wanted)).first() if wanted.isascii() and wanted.isdecimal() else None
+        found = found or self.filter(name=wanted).first()
+        if found is None:
+            raise self.Unknown(f"There is no {self.model._meta.verbose_name} {wanted!r}.")
+        return found
+
+
+class RunQuerySet(NamedQuerySet):
     """Runs."""
+
+    Unknown = UnknownRun
 
     def under_way(self) -> "RunQuerySet":
         """Runs that are queued, running or paused."""
@@ -31,18 +55,6 @@ class RunQuerySet(models.QuerySet):
         every = self.exclude(cautions=[]).order_by("pk").values_list("cautions", flat=True)
         return list(dict.fromkeys(caution["text"] for cautions in every for caution in cautions))
 
-    def named(self, wanted: str) -> Any:
-        """Return the run with this number or name; a number is tried first.
-
-        Raises:
-            UnknownRun: there is none.
-        """
-        found = self.filter(pk=int(wanted)).first() if wanted.isascii() and wanted.isdecimal() else None
-        found = found or self.filter(name=wanted).first()
-        if found is None:
-            raise UnknownRun(f"There is no run {wanted!r}.")
-        return found
-
     def free_name(self, wanted: str) -> str:
         """Return `wanted`, with the lowest free number from 2 behind it when a run has that name.
 
@@ -55,8 +67,10 @@ class RunQuerySet(models.QuerySet):
         return next(name for number in count(2) if (name := f"{wanted} {number}") not in taken)
 
 
-class StudyQuerySet(models.QuerySet):
+class StudyQuerySet(NamedQuerySet):
     """Studies."""
+
+    Unknown = UnknownStudy
 
     def with_counts(self) -> "StudyQuerySet":
         """Return the newest first, each with `run_count`, `finished_count` and `failed_count`."""
@@ -65,23 +79,6 @@ class StudyQuerySet(models.QuerySet):
             finished_count=Count("runs", filter=Q(runs__status="finished")),
             failed_count=Count("runs", filter=Q(runs__status="failed")),
         ).order_by("-pk")
-
-    def caution_texts(self) -> list[str]:
-        """Return what must be known to read the figures of any of these runs, each sentence once."""
-        every = self.exclude(cautions=[]).order_by("pk").values_list("cautions", flat=True)
-        return list(dict.fromkeys(caution["text"] for cautions in every for caution in cautions))
-
-    def named(self, wanted: str) -> Any:
-        """Return the study with this number or name; a number is tried first.
-
-        Raises:
-            UnknownStudy: there is none.
-        """
-        found = self.filter(pk=int(wanted)).first() if wanted.isascii() and wanted.isdecimal() else None
-        found = found or self.filter(name=wanted).first()
-        if found is None:
-            raise UnknownStudy(f"There is no study {wanted!r}.")
-        return found
 
 
 class SchedulerResultQuerySet(models.QuerySet):

@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -34,7 +34,7 @@ from apps.studies.report.tables import (
 )
 from apps.studies.report.words import study_sentences
 from scheduler_sim.background.processes import cores
-from scheduler_sim.display.downloads import chart_response, table_response
+from scheduler_sim.display.downloads import charts_response, one_chart_response, table_response
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
 from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, reading
 from scheduler_sim.engine.figures import FIGURES
@@ -171,7 +171,7 @@ def _launch(request: HttpRequest, study: Study) -> None:
 def study_charts_json(request: HttpRequest, pk: int) -> HttpResponse:
     """Return the numbers of all charts of a study."""
     _, figure, _, cells = _asked(request, pk)
-    return JsonResponse({"charts": {key: chart.as_json() for key, chart in study_charts(cells, figure).items()}})
+    return charts_response(study_charts(cells, figure))
 
 
 @reading
@@ -179,10 +179,7 @@ def study_charts_json(request: HttpRequest, pk: int) -> HttpResponse:
 def study_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:
     """Return the numbers of one chart of a study as CSV or JSON."""
     _, figure, _, cells = _asked(request, pk)
-    chart = study_charts(cells, figure).get(key)
-    if chart is None:
-        raise Http404("There is no such chart.")
-    return chart_response(f"study-{pk}-{key}", chart, kind)
+    return one_chart_response(f"study-{pk}", study_charts(cells, figure), key, kind)
 
 
 @reading

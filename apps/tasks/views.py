@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -19,7 +19,7 @@ from apps.tasks.uploads import upload_accept
 from apps.tasks.workload_charts import portrait
 from scheduler_sim.background.models import Job
 from scheduler_sim.display.context import THEMES
-from scheduler_sim.display.downloads import asked_table, chart_response, table_response
+from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response, table_response
 from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, ordered, reading, sort_key
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.traces import FORMATS
@@ -88,8 +88,7 @@ def workload_detail(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def workload_charts(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of all charts of a workload."""
-    charts = portrait(get_object_or_404(Workload, pk=pk)).charts
-    return JsonResponse({"charts": {key: chart.as_json() for key, chart in charts.items()}})
+    return charts_response(portrait(get_object_or_404(Workload, pk=pk)).charts)
 
 
 @reading
@@ -97,10 +96,7 @@ def workload_charts(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG
 def workload_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of one chart of a workload as CSV or JSON."""
     workload = get_object_or_404(Workload, pk=pk)
-    chart = portrait(workload).charts.get(key)
-    if chart is None:
-        raise Http404("There is no such chart.")
-    return chart_response(f"workload-{pk}-{key}", chart, kind)
+    return one_chart_response(f"workload-{pk}", portrait(workload).charts, key, kind)
 
 
 @login_required

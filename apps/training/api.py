@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.training.asking import ModelRequestSerializer, SearchRequestSerializer
+from apps.training.managers import NUMBERS
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim.background.api import JobDetailSerializer, job_document
 from scheduler_sim.web.api import GuardedMixin, RowsViewSet
@@ -23,19 +24,7 @@ class TrainingDataSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = TrainingData
-        fields = (
-            "id",
-            "run",
-            "task",
-            "size",
-            "compute_intensity",
-            "memory_mb",
-            "memory_per_size",
-            "compute_to_memory",
-            "optimal_gpu_fraction",
-            "optimal_time",
-            "created_at",
-        )
+        fields = ("id", "run", "task", *NUMBERS, "created_at")
 
 
 class TrainingDataFilterSet(django_filters.FilterSet):

@@ -95,17 +95,14 @@ class PolicySearch(Claim):
     started_at = models.DateTimeField(auto_now_add=True)
     heartbeat_at = models.DateTimeField(default=timezone.now)
 
+    SUBJECT = "The search for {0.name}"
+
     class Meta:
         ordering = ("-id",)
         verbose_name_plural = "policy searches"
 
     def __str__(self) -> str:
         return f"search for {self.name}"
-
-    @property
-    def subject(self) -> str:
-        """The search, as the beginning of a sentence."""
-        return f"The search for {self.name}"
 
     @property
     def total(self) -> int:

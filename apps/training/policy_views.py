@@ -1,6 +1,6 @@
 """The page of one policy: its rule and source, its results across runs, and how it learned if it did."""
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
@@ -11,7 +11,7 @@ from apps.training.models import TrainedModel
 from apps.training.registry import models_in_use
 from apps.training.under_way import under_way
 from scheduler_sim.display.charts import Chart
-from scheduler_sim.display.downloads import asked_table, chart_response
+from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response
 from scheduler_sim.display.viewing import chart_source, reading
 from scheduler_sim.engine import parse_policy
 from scheduler_sim.engine.errors import InvalidPolicy
@@ -69,17 +69,14 @@ def policy_detail(request: HttpRequest, name: str) -> HttpResponse:
 @require_safe
 def policy_charts(request: HttpRequest, name: str) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of a policy's charts."""
-    return JsonResponse({"charts": {key: chart.as_json() for key, chart in _charts(name).items()}})
+    return charts_response(_charts(name))
 
 
 @reading
 @require_safe
 def policy_chart(request: HttpRequest, name: str, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of one chart of a policy as CSV or JSON."""
-    chart = _charts(name).get(key)
-    if chart is None:
-        raise Http404("There is no such chart.")
-    return chart_response(f"policy-{key}", chart, kind)
+    return one_chart_response("policy", _charts(name), key, kind)
 
 
 def _charts(scheduler: str) -> dict[str, Chart]:

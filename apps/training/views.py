@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Max, Min
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from apps.training.model_charts import headline, model_charts, significant
 from apps.training.models import TrainedModel, TrainingData
 from apps.training.under_way import under_way
-from scheduler_sim.display.downloads import asked_table, chart_response, table_response
+from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response, table_response
 from scheduler_sim.display.formatting import percent_change
 from scheduler_sim.display.viewing import chart_source, reading
 
@@ -87,18 +87,14 @@ def training(request: HttpRequest) -> HttpResponse:
 @require_safe
 def training_charts(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of all charts of the page."""
-    charts = model_charts(_models())
-    return JsonResponse({"charts": {key: chart.as_json() for key, chart in charts.items()}})
+    return charts_response(model_charts(_models()))
 
 
 @reading
 @require_safe
 def training_chart(request: HttpRequest, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of one chart as CSV or JSON."""
-    chart = model_charts(_models()).get(key)
-    if chart is None:
-        raise Http404("There is no such chart.")
-    return chart_response(f"training-{key}", chart, kind)
+    return one_chart_response("training", model_charts(_models()), key, kind)
 
 
 def _models() -> list[TrainedModel]:

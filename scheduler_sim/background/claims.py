@@ -33,13 +33,16 @@ class Claim(models.Model):
     HELD = "done"
     """What its process does with it, as in `is being done`."""
 
+    SUBJECT: str
+    """What is worked on, as the beginning of a sentence, with the row as `{0}`."""
+
     class Meta:
         abstract = True
 
     @property
     def subject(self) -> str:
         """What is worked on, as the beginning of a sentence."""
-        raise NotImplementedError
+        return self.SUBJECT.format(self)
 
     @property
     def lock_key(self) -> str:

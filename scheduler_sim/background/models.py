@@ -47,6 +47,8 @@ class Job(Claim):
 
     objects = JobQuerySet.as_manager()
 
+    SUBJECT = "Job {0.pk}"
+
     class Meta:
         ordering = ("-id",)
         constraints = [
@@ -68,11 +70,6 @@ class Job(Claim):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject_id or self.pk}"
-
-    @property
-    def subject(self) -> str:
-        """The job, as the beginning of a sentence."""
-        return f"Job {self.pk}"
 
     @property
     def is_active(self) -> bool:

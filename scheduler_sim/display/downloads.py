@@ -48,6 +48,22 @@ def table_response(name: str, columns: Sequence[str], rows: Iterable[Sequence[An
     )
 
 
+def charts_response(charts: Mapping[str, Chart]) -> JsonResponse:
+    """Return the numbers of all charts of a page."""
+    return JsonResponse({"charts": {key: chart.as_json() for key, chart in charts.items()}})
+
+
+def one_chart_response(place: str, charts: Mapping[str, Chart], key: str, kind: str) -> HttpResponse:
+    """Return one of a page's charts as `csv` or `json`.
+
+    Raises:
+        Http404: there is no chart called `key`.
+    """
+    if key not in charts:
+        raise Http404("There is no such chart.")
+    return chart_response(f"{place}-{key}", charts[key], kind)
+
+
 def chart_response(name: str, chart: Chart, kind: str) -> HttpResponse:
     """Return a chart's points as `csv` or `json`."""
     return csv_response(name, chart.csv_rows()) if kind == "csv" else JsonResponse(chart.as_json())

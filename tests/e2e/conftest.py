@@ -1,28 +1,18 @@
 """A site of its own with real runs, and the browser that looks at it."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-PROJECT = Path(__file__).parent.parent.parent
+from benchmarks.browser import FLAGS, PROJECT, find_chromium, start_daphne
+
 PASSWORD = "an-orange-cat-42"
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -74,21 +64,10 @@ class Site:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port)]
-        self._daphne = subprocess.Popen(
-            [*command, "scheduler_sim.asgi:application"],
-            cwd=PROJECT,
-            env=self.environment,
-            stdout=self._log,
-            stderr=self._log,
-        )
-        until = time.monotonic() + 60
-        while time.monotonic() < until and self._daphne.poll() is None:
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.1)
-        pytest.fail("The server did not start: " + (self.folder / "daphne.log").read_text()[-2000:])
+        try:
+            self._daphne = start_daphne(self.port, self.environment, self._log)
+        except RuntimeError as error:
+            pytest.fail(f"{error} " + (self.folder / "daphne.log").read_text()[-2000:])
 
     def stop(self) -> None:
         """End the server."""
@@ -100,7 +79,7 @@ class Site:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     """Give a headless Chromium; without one the tests are skipped, or fail under REQUIRE_BROWSER=1."""
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    chromium = find_chromium()
     if chromium is None:
         _missing("There is no Chromium (make browser installs it), so the pages are not looked at.")
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (make test does).")

@@ -1,6 +1,6 @@
 """The pages that set things side by side: runs, and one task under every policy."""
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 
@@ -8,7 +8,7 @@ from apps.dashboard.compare.comparison import MOST_RUNS, Comparison
 from apps.dashboard.schedule.task_story import task_story
 from apps.results.models import Run
 from apps.tasks.models import Task
-from scheduler_sim.display.downloads import asked_table, chart_response, table_response
+from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response, table_response
 from scheduler_sim.display.viewing import reading, whole_number
 
 DIFFERENCE_COLUMNS = ("policy", "run", "mean", "low", "high", "median", "sooner", "later", "same", "tasks")
@@ -73,8 +73,7 @@ def compare(request: HttpRequest) -> HttpResponse:
 def compare_charts(request: HttpRequest) -> HttpResponse:
     """Return the numbers of all charts of a comparison."""
     comparison = _comparison(request)
-    charts = comparison.charts(comparison.differences())
-    return JsonResponse({"charts": {key: chart.as_json() for key, chart in charts.items()}})
+    return charts_response(comparison.charts(comparison.differences()))
 
 
 @reading
@@ -82,10 +81,7 @@ def compare_charts(request: HttpRequest) -> HttpResponse:
 def compare_chart(request: HttpRequest, key: str, kind: str) -> HttpResponse:
     """Return the numbers of one chart of a comparison as CSV or JSON."""
     comparison = _comparison(request)
-    chart = comparison.charts(comparison.differences()).get(key)
-    if chart is None:
-        raise Http404("There is no such chart.")
-    return chart_response(f"compare-{key}", chart, kind)
+    return one_chart_response("compare", comparison.charts(comparison.differences()), key, kind)
 
 
 @reading

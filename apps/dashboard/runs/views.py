@@ -26,7 +26,13 @@ from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.audit_lines import audit_lines, audit_table
 from apps.tasks.models import Workload
-from scheduler_sim.display.downloads import asked_table, chart_response, csv_response, table_response
+from scheduler_sim.display.downloads import (
+    asked_table,
+    charts_response,
+    csv_response,
+    one_chart_response,
+    table_response,
+)
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
 from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, finite_number, reading, sort_key
 from scheduler_sim.engine.presets import PRESETS
@@ -140,18 +146,14 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def run_charts_json(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of all charts of a run."""
-    charts = _charts(pk)
-    return JsonResponse({"charts": {key: chart.as_json() for key, chart in charts.items()}})
+    return charts_response(_charts(pk))
 
 
 @reading
 @require_safe
 def run_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of one chart of a run as CSV or JSON."""
-    chart = _charts(pk).get(key)
-    if chart is None:
-        raise Http404("There is no such chart.")
-    return chart_response(f"run-{pk}-{key}", chart, kind)
+    return one_chart_response(f"run-{pk}", _charts(pk), key, kind)
 
 
 @reading

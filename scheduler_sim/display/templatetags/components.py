@@ -9,22 +9,36 @@ from typing import Any
 
 from django import template
 from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from scheduler_sim.display import viewing
 
 register = template.Library()
 register.simple_tag(viewing.chart_source)
 
+_NUMBER = mark_safe(' class="number"')
+
 
 @register.simple_block_tag
-def table(content: str, label: str, sticky: str = "", kind: str = "") -> SafeString:
+def table(content: str, label: str, *columns: str, sticky: str = "", kind: str = "", body: str = "") -> SafeString:
     """Draw a table that scrolls on its own where it is too wide, and can be reached by the keyboard.
 
     `label` is read to people who cannot see it, `sticky` names the column that stays (`first` or `name`), `kind` is the
-    table's class.
+    table's class. With the names of its `columns`, `#` before those that hold numbers, the contents are the rows;
+    scripts find them by the attribute `data-` and then `body`.
     """
+    if columns:
+        content = format_html(
+            "\n<thead>\n<tr>{}</tr>\n</thead>\n<tbody{}>{}</tbody>\n",
+            format_html_join(
+                "",
+                '<th scope="col"{}>{}</th>',
+                ((_NUMBER if name.startswith("#") else "", name.removeprefix("#")) for name in columns),
+            ),
+            format_html(" data-{}", body) if body else "",
+            content,
+        )
     return format_html(
         '<div class="table-scroll{}" tabindex="0" role="region" aria-label="{}">\n<table{}>{}</table>\n</div>',
         f" sticky-{sticky}" if sticky else "",
@@ -32,6 +46,12 @@ def table(content: str, label: str, sticky: str = "", kind: str = "") -> SafeStr
         format_html(' class="{}"', kind) if kind else "",
         content,
     )
+
+
+@register.simple_block_tag
+def fact(content: str, name: str) -> SafeString:
+    """Draw one of the facts at the head of a page."""
+    return format_html("<div>\n<dt>{}</dt>\n<dd>{}</dd>\n</div>", name, content)
 
 
 @register.inclusion_tag("components/downloads.html", takes_context=True)
@@ -53,6 +73,12 @@ def downloads(context: dict[str, Any], route: str = "", *arguments: object, tabl
         view["format"] = kind
         addresses[kind] = f"?{view.urlencode()}"
     return addresses
+
+
+@register.inclusion_tag("components/card_head.html", takes_context=True)
+def card_head(context: dict[str, Any], title: str, *, table: str = "", offered: object = True) -> dict[str, Any]:
+    """Head a card with its title and, if they are `offered`, the downloads of the page's table `table`."""
+    return {"title": title, **(downloads(context, table=table) if offered else {})}
 
 
 @register.inclusion_tag("components/status.html")
