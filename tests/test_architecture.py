@@ -25,7 +25,7 @@ ENGINE = (
     ("kernels.pool", "kernels.node", "kernels.cluster", "kernels.core"),
     ("kernels",),
     ("prediction", "simulation"),
-    ("usage", "bounds", "fragmentation", "distributions", "tally", "figures", "metrics"),
+    ("stored_schedule", "usage", "bounds", "fragmentation", "distributions", "tally", "figures", "metrics"),
     ("learning",),
     ("gym",),
 )

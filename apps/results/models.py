@@ -90,6 +90,9 @@ class Run(models.Model):
     rows_expected = models.PositiveBigIntegerField(default=0)
     rows_written = models.PositiveBigIntegerField(default=0)
     checksum = models.CharField(max_length=64, blank=True, help_text="SHA-256 over the sorted exported columns.")
+    digests = models.JSONField(
+        null=True, blank=True, editable=False, help_text="SHA-256 of tasks, cluster, configuration, figures and labels."
+    )
     # A run's rows lie together in the results' primary key; these bounds, kept by the writer, let the newest rows, a
     # page anywhere and a deletion in pieces be read off that key, so that no index on (run, id) slows down writing.
     first_result_id = models.BigIntegerField(null=True, editable=False, help_text="No result has a lower key.")
@@ -161,14 +164,15 @@ class Run(models.Model):
         """Move from paused to running."""
         self._move(to=self.Status.RUNNING, allowed=(self.Status.PAUSED,))
 
-    def finish(self, *, rows_written: int, checksum: str) -> None:
-        """Move from running to finished."""
+    def finish(self, *, rows_written: int, checksum: str, digests: Mapping[str, str] | None = None) -> None:
+        """Move from running to finished; `digests` are those of all else that belongs to the run, by name."""
         self._move(
             to=self.Status.FINISHED,
             allowed=(self.Status.RUNNING,),
             finished_at=timezone.now(),
             rows_written=rows_written,
             checksum=checksum,
+            digests=digests,
         )
 
     def stop(self) -> None:

@@ -3,6 +3,10 @@
 import csv
 import io
 import json
+import resource
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,9 +16,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.live.exchange import exports
+from apps.live.exchange.files import file_write
 from apps.results.models import SchedulerResult
 from apps.tasks.models import Task, Workload
 from apps.training.models import TrainingData
+from tests.conftest import ROOT
 from tests.results.rows import make_run, make_workload
 
 pytestmark = pytest.mark.django_db
@@ -100,7 +106,7 @@ def test_memory_and_queries_follow_the_chunks(monkeypatch: pytest.MonkeyPatch) -
     with CaptureQueriesContext(connection) as captured:
         pieces = list(exports.stream(exports.results_export(run), "csv"))
     assert len(pieces) == 4
-    assert len(captured) == 5
+    assert len(captured) == 6
 
 
 def test_a_failure_leaves_no_file(tmp_path: Path) -> None:
@@ -109,7 +115,7 @@ def test_a_failure_leaves_no_file(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        exports.file_write(tmp_path / "rows.csv", broken())  # type: ignore[arg-type]
+        file_write(tmp_path / "rows.csv", broken())  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -162,3 +168,51 @@ def test_the_old_csv_holds_the_quickest_placement_of_each_task(tmp_path: Path) -
     call_command("importhistory", str(path), verbosity=0)
     assert TrainingData.objects.count() == 2
     assert Workload.objects.count() == 1
+
+
+KILLED = """
+import os, sys, time
+from pathlib import Path
+from apps.live.exchange.files import file_write
+
+def slow():
+    yield b"some rows"
+    print("writing", flush=True)
+    time.sleep(60)
+
+file_write(Path(sys.argv[1]), slow())
+"""
+
+
+def test_what_a_killed_export_left_says_what_it_is_and_goes_with_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "rows [1].csv"
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"writing\n"
+        (left,) = tmp_path.iterdir()
+        assert left.name == f"rows [1].csv.unfinished-{process.pid}"
+        file_write(path, iter([b"other rows"]))
+        assert left.exists()  # Its process lives.
+    finally:
+        process.kill()
+        process.communicate()
+    assert left.exists()
+    file_write(path, iter([b"rows"]))
+    assert [(item.name, item.read_bytes()) for item in tmp_path.iterdir()] == [(path.name, b"rows")]
+
+
+def test_an_export_that_finds_no_room_says_so_and_leaves_no_file(tmp_path: Path) -> None:
+    run = make_run(200)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    path = tmp_path / "rows.csv"
+    try:
+        # The kernel's own limit on the size of a file stands for a disk that is full.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(CommandError, match=r"rows\.csv cannot be written: File too large"):
+            exported("results", "--run", run.pk, "--output", path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert list(tmp_path.iterdir()) == []

@@ -68,13 +68,11 @@ def true_checksum(run: Run) -> str:
     return results_checksum(parts)
 
 
-def test_a_whole_run_verifies(capsys: pytest.CaptureFixture) -> None:
+def test_a_whole_run_verifies() -> None:
     run = make_run(5)
     Run.objects.update(checksum=true_checksum(run))
     run.refresh_from_db()
     assert run_verify(run=run).faults == ()
-    call_command("verifyrun", run.name)
-    assert "10 placements, checksum as stored" in capsys.readouterr().out
 
 
 def test_a_changed_figure_a_lost_row_and_a_stranger_are_found() -> None:

@@ -1,26 +1,27 @@
 """Stored rows as csv, Parquet, JSON lines or SWF, streamed a chunk at a time.
 
-Rows are read by key range in an order that only the data decides, so memory stays the same whatever the size, no
-long transaction is held, and two exports of the same run are the same file.
+Rows are read by key range in an order that only the data decides, so memory stays the same whatever the size and two
+exports of the same run are the same file. All of them are of one instant, and they are counted: an export holds every
+row or fails, whatever is written or deleted meanwhile.
 """
 
 import io
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from django.db import models
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Sum
 
+from apps.live.exchange.files import file_write
 from apps.metrics.models import Metric
 from apps.results.errors import DomainError
 from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task, Workload
 from apps.training.models import TrainingData
+from scheduler_sim.columnar.snapshot import snapshot
 from scheduler_sim.engine.traces.swf_write import write_swf
 
 CHUNK_ROWS = 10_000
@@ -46,7 +47,10 @@ class Export:
     Attributes:
         names: of the columns.
         fields: what decides the columns' types.
-        chunks: gives the rows, some thousands at a time.
+        chunks: gives the rows of one instant, some thousands at a time.
+
+            Raises:
+                CannotExport: what they belong to is gone or unfinished, or they are not as many as there must be.
     """
 
     names: tuple[str, ...]
@@ -88,33 +92,63 @@ ATTEMPT_COLUMNS = {
 _INTERNAL = {"id", "run", "workload", "created_at"}
 
 
-def results_export(run: Run) -> Export:
-    """Return a run's placements by task and policy; `task_id` is the trace's number."""
+def results_export(run: Run, *, unfinished: bool = False) -> Export:
+    """Return a run's placements by task and policy; `task_id` is the trace's number.
+
+    Args:
+        unfinished: take what is stored of a run that did not come to its end.
+    """
+
+    def expected() -> int:
+        present = _present_run(run, unfinished=unfinished)
+        if present.configuration.get("keep", "results") != "results":
+            raise CannotExport(f"Run {run.name} kept its figures alone; it has no placements to export.")
+        return present.rows_written
+
     rows = SchedulerResult.objects.filter(run=run).with_history()
-    return _export(SchedulerResult, rows, RESULT_COLUMNS, keys=("task_id", "scheduler"))
+    return _export(SchedulerResult, rows, RESULT_COLUMNS, keys=("task_id", "scheduler"), expected=expected)
 
 
-def attempts_export(run: Run) -> Export:
-    """Return the attempts of a run's tasks that have more than one, by task, policy and number."""
+def attempts_export(run: Run, *, unfinished: bool = False) -> Export:
+    """Return the attempts of a run's tasks that have more than one, by task, policy and number.
+
+    `unfinished` as `results_export`.
+    """
+
+    def expected() -> int:
+        _present_run(run, unfinished=unfinished)
+        several = SchedulerResult.objects.filter(run=run, attempts__gt=1)
+        return several.aggregate(all=Sum("attempts"))["all"] or 0
+
     rows = Attempt.objects.filter(run=run)
-    return _export(Attempt, rows, ATTEMPT_COLUMNS, keys=("task_id", "scheduler", "number"))
+    return _export(Attempt, rows, ATTEMPT_COLUMNS, keys=("task_id", "scheduler", "number"), expected=expected)
 
 
 def tasks_export(workload: Workload) -> Export:
     """Return a workload's tasks by number."""
     names = {field.name: field.name for field in Task._meta.concrete_fields if field.name not in _INTERNAL}
-    return _export(Task, Task.objects.filter(workload=workload), names, keys=("task_id",))
+    return _export(
+        Task,
+        Task.objects.filter(workload=workload),
+        names,
+        keys=("task_id",),
+        expected=lambda: _present_task_count(workload),
+    )
 
 
-def metrics_export(run: Run) -> Export:
-    """Return a run's figures: totals and windows by policy and time."""
+def metrics_export(run: Run, *, unfinished: bool = False) -> Export:
+    """Return a run's figures: totals and windows by policy and time; `unfinished` as `results_export`."""
     names = {field.name: field.name for field in Metric._meta.concrete_fields if field.name not in _INTERNAL}
     keys = ("scheduler", "window_start_time", "window_end_time")
-    return _export(Metric, Metric.objects.filter(run=run), names, keys=keys)
+
+    def expected() -> None:
+        _present_run(run, unfinished=unfinished)
+
+    return _export(Metric, Metric.objects.filter(run=run), names, keys=keys, expected=expected)
 
 
-def training_export(run: Run | None) -> Export:
-    """Return labelled data, of one run or all of it, oldest first."""
+def training_export(run: Run | None, *, unfinished: bool = False) -> Export:
+    """Return labelled data, of one run or all of it, oldest first; `unfinished` as `results_export`."""
     names = {
         "run": "run_id",
         "task_id": "task__task_id",
@@ -125,26 +159,80 @@ def training_export(run: Run | None) -> Export:
         },
     }
     rows = TrainingData.objects.all() if run is None else TrainingData.objects.filter(run=run)
-    return _export(TrainingData, rows, names, keys=("id",))
+
+    def expected() -> None:
+        if run is not None:
+            _present_run(run, unfinished=unfinished)
+
+    return _export(TrainingData, rows, names, keys=("id",), expected=expected)
 
 
-def _export(model: type, rows: QuerySet, columns: dict[str, str], *, keys: tuple[str, ...]) -> Export:
+def unfinished_words(run: Run) -> str:
+    """Return how far a run is that has not come to its end, empty for one that has."""
+    if run.status == Run.Status.FINISHED:
+        return ""
+    reason = f" ({run.error})" if run.error else ""
+    return (
+        f"Run {run.name} is {run.status}{reason}: {run.rows_written:,} of {run.rows_expected:,} placements are stored."
+    )
+
+
+def _present_run(run: Run, *, unfinished: bool) -> Run:
+    present = Run.objects.filter(pk=run.pk).first()
+    if present is None:
+        raise CannotExport(f"Run {run.name} was deleted.")
+    if not unfinished and (words := unfinished_words(present)):
+        raise CannotExport(f"{words} --unfinished exports what there is, with that word in the file's name.")
+    return present
+
+
+def _present_task_count(workload: Workload) -> int:
+    count = Workload.objects.filter(pk=workload.pk).values_list("task_count", flat=True).first()
+    if count is None:
+        raise CannotExport(f"Workload {workload.name} was deleted.")
+    return count
+
+
+def _check_count(found: int, expected: int) -> None:
+    if found != expected:
+        raise CannotExport(f"The database holds {found:,} rows where {expected:,} belong; the export is not whole.")
+
+
+def _export(
+    model: type,
+    rows: QuerySet,
+    columns: dict[str, str],
+    *,
+    keys: tuple[str, ...],
+    expected: Callable[[], int | None],
+) -> Export:
+    """Return an export; `expected`, asked at the instant of the rows, says how many there must be, None for any."""
     lookups = tuple(columns.values())
 
     def chunks() -> Rows:
-        after: tuple[Any, ...] | None = None
-        while True:
-            page = rows if after is None else rows.filter(_beyond(keys, after))
-            held = list(page.order_by(*keys).values_list(*keys, *lookups)[:CHUNK_ROWS])
-            if not held:
-                return
-            yield [row[len(keys) :] for row in held]
-            after = held[-1][: len(keys)]
+        with snapshot():
+            wanted, found = expected(), 0
+            for held in _pages(rows, keys, lookups):
+                found += len(held)
+                yield held
+            if wanted is not None:
+                _check_count(found, wanted)
 
     fields = tuple(
         _field(model, name if lookup in rows.query.annotations else lookup) for name, lookup in columns.items()
     )
     return Export(names=tuple(columns), fields=fields, chunks=chunks)
+
+
+def _pages(rows: QuerySet, keys: tuple[str, ...], lookups: tuple[str, ...]) -> Rows:
+    after: tuple[Any, ...] | None = None
+    while True:
+        page = rows if after is None else rows.filter(_beyond(keys, after))
+        held = list(page.order_by(*keys).values_list(*keys, *lookups)[:CHUNK_ROWS])
+        if not held:
+            return
+        yield [row[len(keys) :] for row in held]
+        after = held[-1][: len(keys)]
 
 
 def _beyond(keys: Sequence[str], after: Sequence[Any]) -> Q:
@@ -262,9 +350,17 @@ class _Drain(io.RawIOBase):
 
 
 def workload_swf(workload: Workload) -> tuple[Iterator[bytes], dict[str, int]]:
-    """Return a workload as SWF, and what that format could not hold, counted by kind."""
+    """Return a workload as SWF, and what that format could not hold, counted by kind.
+
+    Raises:
+        CannotExport: it is gone, or its tasks are not as many as there must be.
+    """
     text = io.StringIO()
-    lost = write_swf(Task.objects.filter(workload=workload).as_workload(), text, processors=workload.max_processors)
+    with snapshot():
+        expected = _present_task_count(workload)
+        tasks = Task.objects.filter(workload=workload).as_workload()
+    _check_count(len(tasks), expected)
+    lost = write_swf(tasks, text, processors=workload.max_processors)
     return iter([text.getvalue().encode()]), lost
 
 
@@ -281,6 +377,7 @@ def history_rows(run: Run) -> Iterator[tuple[int, float, float, float, float, fl
         SchedulerResult.objects.filter(run=run),
         dict(zip(lookups, lookups, strict=True)),
         keys=("task_id", "scheduler"),
+        expected=lambda: _present_run(run, unfinished=False).rows_written,
     )
     for rows in export.chunks():
         for row in rows:
@@ -321,29 +418,3 @@ def history_csv_write(*, run: Run, folder: Path) -> Path:
 
     file_write(path, lines())
     return path
-
-
-def file_write(path: Path, chunks: Iterator[bytes]) -> int:
-    """Write chunks to `path`, whole or not at all, and return the number of bytes.
-
-    Raises:
-        OSError: the folder is missing or full; nothing is left behind.
-    """
-    descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            written = _write_all(file, chunks)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(unfinished).chmod(0o666 & ~mask)
-        Path(unfinished).replace(path)
-    except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
-        raise
-    return written
-
-
-def _write_all(file: IO[bytes], chunks: Iterator[bytes]) -> int:
-    return sum(file.write(chunk) for chunk in chunks)

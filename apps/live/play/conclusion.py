@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from apps.live.play.configuration import RunConfiguration
+from apps.live.play.digests import run_digests
 from apps.live.play.players import Player
 from apps.metrics.services import RunFigures, metrics_compute, metrics_store
 from apps.results.checksum import Part, results_checksum
@@ -55,8 +56,11 @@ class Ending:
         )
 
 
-def conclude(*, run: Run, players: list[Player], ending: Ending, split_model: str) -> None:
+def conclude(*, run: Run, players: list[Player], ending: Ending, split_model: str, tasks_digest: str) -> None:
     """Count the rows, store the figures and the rows to learn from, and finish the run.
+
+    Args:
+        tasks_digest: of the tasks as they were read (see `run_digests`).
 
     Raises:
         RowsMissing: the count in the database is not what it must be.
@@ -77,4 +81,6 @@ def conclude(*, run: Run, players: list[Player], ending: Ending, split_model: st
         policies=[player.simulation.policy for player in players],
         split_model=split_model,
     )
-    run.finish(rows_written=stored, checksum=ending.checksum)
+    # Of what the database gives back, which is what it is compared with later.
+    digests = run_digests(Run.objects.select_related("workload").get(pk=run.pk), tasks=tasks_digest)
+    run.finish(rows_written=stored, checksum=ending.checksum, digests=digests)

@@ -7,6 +7,7 @@ import numpy as np
 
 from apps.live.play.cautions import Caution, estimates_caution, in_sample_caution
 from apps.live.play.configuration import RunConfiguration
+from apps.tasks.digests import tasks_digest
 from apps.tasks.models import Task, Workload
 from apps.training.models import TrainedModel
 from apps.training.registry import stored_runtime_model
@@ -28,11 +29,13 @@ class Prepared:
         cluster: what they are played on.
         predictor: tells every policy the run times as tasks arrive; None where the estimates are settled.
         cautions: what must be known to read the run's figures (see `cautions`).
+        tasks_digest: of the tasks as they were read.
     """
 
     workload: engine.Workload
     task_keys: IntArray
     cluster: engine.Cluster
+    tasks_digest: str
     predictor: RuntimeModel | None = None
     cautions: tuple[Caution, ...] = ()
 
@@ -77,6 +80,7 @@ def prepare_tasks(
         workload=adapted,
         task_keys=keys[rows],
         cluster=cluster,
+        tasks_digest=tasks_digest(tasks),
         predictor=RuntimeModel.parse(model.artifact) if model else None,
         cautions=(found,) if found else (),
     )

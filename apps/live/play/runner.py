@@ -166,6 +166,7 @@ class Runner:
             meanwhile=self._obey_while_reading,
         )
         self.workload, self.cluster = prepared.workload, prepared.cluster
+        self._tasks_digest = prepared.tasks_digest
         self.clock_time = float(prepared.workload.arrival_time[0])
         if spill_take_in(run=self.run):
             state.refresh_from_db(fields=["progress"])
@@ -300,7 +301,13 @@ class Runner:
         if ending is None:
             self.run.stop()
         else:
-            conclude(run=self.run, players=self.players, ending=ending, split_model=self.configuration.split_model)
+            conclude(
+                run=self.run,
+                players=self.players,
+                ending=ending,
+                split_model=self.configuration.split_model,
+                tasks_digest=self._tasks_digest,
+            )
 
     def _tell(self, event: str) -> None:
         if event == "changed" and not self._is_told:

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.live.exchange import exports
+from apps.live.exchange.files import file_write
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload
@@ -25,15 +26,22 @@ class Command(BaseCommand):
         parser.add_argument("--workload", metavar="W", help="number or name of a workload")
         parser.add_argument("--format", choices=exports.FORMATS, default="csv", help="default: csv; swf for workloads")
         parser.add_argument("--output", metavar="FILE|-", default="-", help="default: -, standard output")
+        parser.add_argument(
+            "--unfinished",
+            action="store_true",
+            help="also of a run that has not come to its end; FILE.csv is then called FILE.unfinished.csv",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            chunks = self._chunks(options)
+            chunks, mark = self._chunks(options)
             if options["output"] == "-":
                 self._print(chunks)
+                self._tell(mark)
                 return
             path = Path(options["output"])
-            written = exports.file_write(path, chunks)
+            path = path.with_stem(f"{path.stem}.unfinished") if mark else path
+            written = file_write(path, chunks)
         except DomainError as error:
             raise CommandError(str(error)) from error
         except BrokenPipeError:
@@ -42,7 +50,12 @@ class Command(BaseCommand):
             return
         except OSError as error:
             raise CommandError(f"{options['output']} cannot be written: {error.strerror}.") from error
+        self._tell(mark)
         self.stderr.write(f"Wrote {written:,} bytes to {path}.")
+
+    def _tell(self, mark: str) -> None:
+        if mark:
+            self.stderr.write(f"This export is unfinished. {mark}")
 
     def _print(self, chunks: Iterator[bytes]) -> None:
         # Tests and call_command hand over a text stream; a terminal or a pipe takes the bytes themselves.
@@ -55,21 +68,21 @@ class Command(BaseCommand):
         if binary is not None:
             binary.flush()
 
-    def _chunks(self, options: dict[str, Any]) -> Iterator[bytes]:
+    def _chunks(self, options: dict[str, Any]) -> tuple[Iterator[bytes], str]:
+        """Return the bytes, and what is missing of the run that they are of, empty for nothing."""
         kind = options["kind"]
         if kind in ("tasks", "workload"):
             workload = self._workload(options)
             if options["format"] != "swf":
-                return exports.stream(exports.tasks_export(workload), options["format"])
+                return exports.stream(exports.tasks_export(workload), options["format"]), ""
             chunks, lost = exports.workload_swf(workload)
             for what, count in lost.items():
                 self.stderr.write(f"SWF has no place for {what}: {count:,} tasks.")
-            return chunks
+            return chunks, ""
         if options["workload"]:
             raise CommandError(f"{kind} belong to a run: give --run RUN, not --workload.")
-        if kind == "training":
-            run = Run.objects.named(options["run"]) if options["run"] else None
-            return exports.stream(exports.training_export(run), options["format"])
+        if kind == "training" and not options["run"]:
+            return exports.stream(exports.training_export(None), options["format"]), ""
         if not options["run"]:
             raise CommandError(f"Say whose {kind}: --run RUN, a number or name.")
         run = Run.objects.named(options["run"])
@@ -77,8 +90,10 @@ class Command(BaseCommand):
             "results": exports.results_export,
             "attempts": exports.attempts_export,
             "metrics": exports.metrics_export,
+            "training": exports.training_export,
         }
-        return exports.stream(of_run[kind](run), options["format"])
+        export = of_run[kind](run, unfinished=options["unfinished"])
+        return exports.stream(export, options["format"]), exports.unfinished_words(run)
 
     def _workload(self, options: dict[str, Any]) -> Workload:
         if options["run"] and options["workload"]:

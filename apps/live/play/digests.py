@@ -1,0 +1,72 @@
+"""Digests of all that belongs to a run beside its placements, kept with it from its end on."""
+
+import numpy as np
+
+from apps.metrics.models import Metric
+from apps.results.models import Run
+from apps.training.managers import NUMBERS
+from apps.training.models import TrainingData
+from scheduler_sim.columnar.digests import columns_digest, json_digest
+
+_INTERNAL = {"id", "run"}
+_CHUNK_ROWS = 20_000
+
+
+def run_digests(run: Run, *, tasks: str) -> dict[str, str]:
+    """Return the digests of what is stored of a run now, by name: what `DIGESTED` tells of.
+
+    Args:
+        tasks: the digest of the tasks that it plays, before they are made ready (see `load_tasks`).
+    """
+    return {
+        "tasks": tasks,
+        "cluster": json_digest(run.cluster),
+        "configuration": json_digest(_settings(run)),
+        "figures": figures_digest(run),
+        "training": training_digest(run),
+    }
+
+
+DIGESTED = {
+    "tasks": "The tasks of the workload are not",
+    "cluster": "The cluster is not",
+    "configuration": "The configuration (policies, seed, options, cautions, origin of the workload) is not",
+    "figures": "The stored figures (totals and windows) are not",
+    "training": "The rows to learn from are not",
+}
+"""What is kept a digest of, as the beginning of a sentence that ends in "what the run ended with"."""
+
+
+def figures_digest(run: Run) -> str:
+    """Return the digest of all figures of a run, totals and windows."""
+    names = [field.attname for field in Metric._meta.concrete_fields if field.name not in _INTERNAL]
+    rows = Metric.objects.filter(run=run).values(*names)
+    # Databases put texts into different orders.
+    keys = ("scheduler", "is_total", "window_start_time", "window_end_time")
+    return json_digest(sorted(rows, key=lambda row: tuple(row[key] for key in keys)))
+
+
+def training_digest(run: Run) -> str:
+    """Return the digest of the rows to learn from of a run, empty where it has none."""
+    rows = TrainingData.objects.filter(run=run).order_by().values_list("task__task_id", *NUMBERS)
+    kinds = [("task_id", np.int64), *((name, np.float64) for name in NUMBERS)]
+    columns = np.fromiter(rows.iterator(chunk_size=_CHUNK_ROWS), kinds)
+    columns.sort(order="task_id")
+    return columns_digest({name: columns[name] for name, _ in kinds}) if len(columns) else ""
+
+
+def _settings(run: Run) -> dict[str, object]:
+    workload = run.workload
+    return {
+        "configuration": run.configuration,
+        "policies": run.policies,
+        "seed": run.seed,
+        "engine_version": run.engine_version,
+        "cautions": run.cautions,
+        "rows_expected": run.rows_expected,
+        "source": workload.source,
+        "source_sha256": workload.source_sha256,
+        "generator_parameters": workload.generator_parameters,
+        "workload_seed": workload.seed,
+        "task_count": workload.task_count,
+    }

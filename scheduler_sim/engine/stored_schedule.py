@@ -1,0 +1,59 @@
+"""A schedule that is known already, read as a simulation that came to its end."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.contract import Attempts, Kernel, News, Options, Outcome
+from scheduler_sim.engine.policies import Policy
+from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.workload import Workload
+
+
+class StoredSchedule(Simulation):
+    """What a policy is known to have done, from which figures are computed as from a simulation; nothing is played.
+
+    Args:
+        workload, cluster, policy, options: as of the simulation.
+        outcome: where and when each task ran, each of them once from its start to its finish.
+    """
+
+    def __init__(
+        self, *, workload: Workload, cluster: Cluster, policy: Policy, options: Options, outcome: Outcome
+    ) -> None:
+        self._stored = outcome
+        super().__init__(workload=workload, cluster=cluster, policy=policy, options=options)
+
+    def _make_kernel(self) -> Kernel:
+        return _StoredKernel(self._stored)
+
+
+@dataclass
+class _StoredKernel:
+    """A kernel without events."""
+
+    stored: Outcome
+    agent: dict[str, Any] | None = None
+    queued: int = 0
+    running: int = 0
+    full: bool = False
+
+    @property
+    def clock(self) -> float:
+        return float(self.stored.finish_time.max(initial=0.0))
+
+    @property
+    def finished(self) -> int:
+        return len(self.stored.completion_order)
+
+    def advance(self, *, until_time: float, max_events: int) -> None:
+        """Change nothing."""
+
+    def drain(self) -> Attempts:
+        return Attempts.none()
+
+    def tell(self, news: News) -> None:
+        raise RuntimeError("A stored schedule has nothing to be told.")
+
+    def outcome(self) -> Outcome:
+        return self.stored
