@@ -12,7 +12,7 @@ PARALLEL ?= -n auto --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run test coverage test-again hooks lint format serve services services-stop browser migrate clean
+.PHONY: help install install-dev run test test-quick coverage test-again hooks lint format serve services services-stop browser migrate clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ test: install-dev ## Run the tests (on DATABASE_URL and REDIS_URL where they are
 	@scripts/npm.sh test --silent
 	@$(BIN)/pytest -q $(PARALLEL)
 	@$(BIN)/pytest -q -m e2e
+
+test-quick: install-dev ## Run the quick half of the tests, in less than two minutes
+	@$(BIN)/pytest -q $(PARALLEL) -m "not e2e and not slow"
 
 coverage: install-dev ## Run the tests and show what they run through, child processes included
 	@$(BIN)/pytest -q $(PARALLEL) --cov --cov-report=term:skip-covered --cov-report=html:var/coverage

@@ -31,9 +31,41 @@ def pytest_configure() -> None:
     settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"] = [url]
 
 
+SLOW = (
+    "engine/test_causality.py",
+    "engine/test_core.py",
+    "engine/test_core_reference.py",
+    "engine/test_failures.py",
+    "engine/test_gym.py",
+    "engine/test_learning_models.py",
+    "engine/test_library.py",
+    "engine/test_nodes_invariants.py",
+    "engine/test_nodes_reference.py",
+    "engine/test_oracles.py",
+    "engine/test_pool_reference.py",
+    "engine/test_prediction.py",
+    "engine/test_preemption_oracles.py",
+    "engine/test_queueing_theory.py",
+    "live/test_crash.py",
+    "live/test_jobs_end_to_end.py",
+    "studies/test_studies.py",
+    "studies/test_studies_workers.py",
+    "web/test_permission_matrix.py",
+    "web/test_schema.py",
+)
+"""Files that compare with the slow reference simulators, kill processes, or ask every address of everybody."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that show the same on any database: those of the engine, and those that make their own site."""
+    """Mark tests by what they need.
+
+    `own_data` show the same on any database: those of the engine, and those that make their own site. `slow` are left
+    out of the quick selection: those of `SLOW`, and those that start a server of their own.
+    """
     for item in items:
+        own_site = OWN_SITES & set(item.fixturenames)
+        if own_site or item.path.relative_to(ROOT / "tests").as_posix() in SLOW:
+            item.add_marker(pytest.mark.slow)
         if item.path.is_relative_to(ROOT / "tests" / "engine") or OWN_SITES & set(item.fixturenames):
             item.add_marker(pytest.mark.own_data)
 
