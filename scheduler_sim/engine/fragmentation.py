@@ -32,8 +32,10 @@ def gpu_fragmentation(
         options: how the outcomes were simulated.
 
     Returns:
-        Nothing where outcomes do not tell what is free on each node (`_told`).
+        Nothing where outcomes do not tell what is free on each node (`_told`), and nothing for a policy under which
+        tasks stop and go on: its outcome does not tell when they held what.
     """
+    outcomes = {name: outcome for name, outcome in outcomes.items() if outcome.history is None}
     asked = demands(workload, cluster)
     if not _told(workload, cluster, asked):
         return {}
