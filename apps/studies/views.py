@@ -34,6 +34,7 @@ from apps.studies.report.tables import (
 )
 from apps.studies.report.words import study_sentences
 from scheduler_sim.background.processes import cores
+from scheduler_sim.columnar.snapshot import snapshot
 from scheduler_sim.display.downloads import charts_response, one_chart_response, table_response
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
 from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, reading
@@ -168,6 +169,7 @@ def _launch(request: HttpRequest, study: Study) -> None:
 
 @reading
 @require_safe
+@snapshot()
 def study_charts_json(request: HttpRequest, pk: int) -> HttpResponse:
     """Return the numbers of all charts of a study."""
     _, figure, _, cells = _asked(request, pk)
@@ -176,6 +178,7 @@ def study_charts_json(request: HttpRequest, pk: int) -> HttpResponse:
 
 @reading
 @require_safe
+@snapshot()
 def study_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:
     """Return the numbers of one chart of a study as CSV or JSON."""
     _, figure, _, cells = _asked(request, pk)
@@ -184,6 +187,7 @@ def study_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpRespo
 
 @reading
 @require_safe
+@snapshot()
 def study_cells(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     """Return every cell and policy with interval, rank and difference, in stored units."""
     _, _, _, cells = _asked(request, pk)
@@ -192,6 +196,7 @@ def study_cells(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
 
 @reading
 @require_safe
+@snapshot()
 def study_report(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     """Return the study as one HTML file that needs nothing else, or as Markdown."""
     study = get_object_or_404(Study, pk=pk)

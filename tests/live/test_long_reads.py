@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import Client
 
 from apps.live.exchange import exports
 from apps.results.models import Run, SchedulerResult
@@ -116,3 +117,18 @@ def test_an_unfinished_run_is_exported_under_a_mark_alone(tmp_path: Path) -> Non
     Run.objects.update(status=Run.Status.FAILED, error="The disk is full.")
     with pytest.raises(CommandError, match=r"is failed \(The disk is full.\)"):
         call_command("exportdata", "metrics", "--run", run.name, stdout=StringIO())
+
+
+def test_a_download_reads_one_instant(client: Client) -> None:
+    run = make_run(4)
+    begun: list[str] = []
+
+    def note(execute: Callable[..., object], sql: str, *rest: object) -> object:
+        begun.append("inside" if connection.in_atomic_block else "outside")
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(note):
+        answer = client.get(f"/runs/{run.pk}/gantt.csv")
+    assert answer.status_code == 200
+    assert set(begun[-3:]) == {"inside"}
+    assert not connection.in_atomic_block

@@ -8,6 +8,7 @@ from apps.dashboard.compare.comparison import MOST_RUNS, Comparison
 from apps.dashboard.schedule.task_story import task_story
 from apps.results.models import Run
 from apps.tasks.models import Task
+from scheduler_sim.columnar.snapshot import snapshot
 from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response, table_response
 from scheduler_sim.display.viewing import reading, whole_number
 
@@ -70,6 +71,7 @@ def compare(request: HttpRequest) -> HttpResponse:
 
 @reading
 @require_safe
+@snapshot()
 def compare_charts(request: HttpRequest) -> HttpResponse:
     """Return the numbers of all charts of a comparison."""
     comparison = _comparison(request)
@@ -78,6 +80,7 @@ def compare_charts(request: HttpRequest) -> HttpResponse:
 
 @reading
 @require_safe
+@snapshot()
 def compare_chart(request: HttpRequest, key: str, kind: str) -> HttpResponse:
     """Return the numbers of one chart of a comparison as CSV or JSON."""
     comparison = _comparison(request)

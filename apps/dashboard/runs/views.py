@@ -26,6 +26,7 @@ from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.audit_lines import audit_lines, audit_table
 from apps.tasks.models import Workload
+from scheduler_sim.columnar.snapshot import snapshot
 from scheduler_sim.display.downloads import (
     asked_table,
     charts_response,
@@ -144,6 +145,7 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 @reading
 @require_safe
+@snapshot()
 def run_charts_json(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of all charts of a run."""
     return charts_response(_charts(pk))
@@ -151,6 +153,7 @@ def run_charts_json(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG
 
 @reading
 @require_safe
+@snapshot()
 def run_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of one chart of a run as CSV or JSON."""
     return one_chart_response(f"run-{pk}", _charts(pk), key, kind)
@@ -158,6 +161,7 @@ def run_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpRespons
 
 @reading
 @require_safe
+@snapshot()
 def run_leaderboard(request: HttpRequest, pk: int, kind: str) -> HttpResponse:  # noqa: ARG001
     """Return the leaderboard, or the win matrix, of a run as CSV or JSON, in stored units."""
     run = get_object_or_404(Run, pk=pk)
@@ -167,6 +171,7 @@ def run_leaderboard(request: HttpRequest, pk: int, kind: str) -> HttpResponse:  
 
 @reading
 @require_safe
+@snapshot()
 def run_manifest_json(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG001
     """Return the document from which `runsimulation --manifest` plays the run again."""
     run = get_object_or_404(Run.objects.select_related("workload"), pk=pk)
@@ -175,6 +180,7 @@ def run_manifest_json(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: A
 
 @reading
 @require_safe
+@snapshot()
 def run_matrix(request: HttpRequest, pk: int, kind: str) -> HttpResponse:  # noqa: ARG001
     """Return how many tasks each policy finished before each other one."""
     run = get_object_or_404(Run, pk=pk)
@@ -186,6 +192,7 @@ def run_matrix(request: HttpRequest, pk: int, kind: str) -> HttpResponse:  # noq
 
 @reading
 @require_safe
+@snapshot()
 def run_gantt(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     """Return what the visible window of a policy's schedule shows, as CSV or JSON."""
     run = get_object_or_404(Run, pk=pk)
