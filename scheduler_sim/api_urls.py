@@ -5,7 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from apps.live.api import RunViewSet, StatusView
 from apps.metrics.api import HistoryView, LatestView, LeaderboardView, MetricViewSet
-from apps.results.api import ClusterList, PolicyList, SchedulerResultViewSet, StudyViewSet
+from apps.results.api import AttemptViewSet, ClusterList, PolicyList, SchedulerResultViewSet, StudyViewSet
 from apps.tasks.api import TaskViewSet, WorkloadImportViewSet, WorkloadViewSet
 from apps.training.api import PolicySearchView, TrainedModelViewSet, TrainingDataViewSet, TrainingView
 from scheduler_sim.background.api import JobViewSet
@@ -18,6 +18,7 @@ router.register("tasks", TaskViewSet, "task")
 router.register("runs", RunViewSet, "run")
 router.register("studies", StudyViewSet, "study")
 router.register("results", SchedulerResultViewSet, "result")
+router.register("attempts", AttemptViewSet, "attempt")
 router.register("jobs", JobViewSet, "job")
 router.register("metrics", MetricViewSet, "metric")
 router.register("training-data", TrainingDataViewSet, "training-data")

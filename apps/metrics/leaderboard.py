@@ -35,6 +35,10 @@ FIGURE_COLUMNS = (
     "energy_joules",
     "cost_usd",
     "fairness",
+    "lost_time",
+    "suspended_time",
+    "timed_out_count",
+    "failed_count",
     "wins",
 )
 """Columns of the table; those of which no policy has a value, or all have zero, are left out."""

@@ -48,6 +48,13 @@ class Metric(models.Model):
     wins = models.PositiveBigIntegerField(null=True)
     losses = models.PositiveBigIntegerField(null=True)
     fairness = models.FloatField(null=True)
+    # Empty in runs that were stored before tasks could stop and go on.
+    attempts_mean = models.FloatField(null=True)
+    service_time = models.FloatField(null=True)
+    lost_time = models.FloatField(null=True)
+    suspended_time = models.FloatField(null=True)
+    timed_out_count = models.PositiveBigIntegerField(null=True)
+    failed_count = models.PositiveBigIntegerField(null=True)
     details = models.JSONField(default=dict, help_text="Of the whole run: histograms, win/loss matrix, bounds, regret.")
 
     objects = MetricQuerySet.as_manager()

@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.results.errors import RunStateError
-from apps.results.models import Run, RunDeletion, SchedulerResult, Study
+from apps.results.models import Attempt, Run, RunDeletion, SchedulerResult, Study
 from apps.results.services import deletions_launch, run_delete
 from scheduler_sim.web.admin import BigTableAdmin, ReadOnlyAdmin, RecentChoices
 
@@ -125,9 +125,33 @@ class SchedulerResultAdmin(ReadOnlyAdmin):
         return ("run_id", "task_id", "scheduler") if request.GET.get("run") else self.ordering
 
     @admin.display(description="task")
-    def task_number(self, result: SchedulerResult) -> int:
+    def task_number(self, result: SchedulerResult | Attempt) -> int:
         """Return the task's number inside its workload."""
         return result.task.task_id
+
+
+@admin.register(Attempt)
+class AttemptAdmin(SchedulerResultAdmin):
+    """Attempts of tasks that have more than one, read as placements are; they go together with their run."""
+
+    list_display = (
+        "id",
+        "run",
+        "scheduler",
+        "task_number",
+        "number",
+        "start_time",
+        "end_time",
+        "node",
+        "device",
+        "cpus",
+        "gpus",
+        "reason",
+    )
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Order one run by its unique key, all of them by the primary key."""
+        return ("run_id", "task_id", "scheduler", "number") if request.GET.get("run") else self.ordering
 
 
 @admin.register(Study)

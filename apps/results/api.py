@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.results.models import Run, SchedulerResult, Study
+from apps.results.models import Attempt, Run, SchedulerResult, Study
 from scheduler_sim.engine.policies.backfill import BACKFILLS
 from scheduler_sim.engine.policies.order import ORDERS
 from scheduler_sim.engine.policies.placement import PLACEMENTS
@@ -99,7 +99,10 @@ class StudyViewSet(RowsViewSet):
 
 
 class SchedulerResultSerializer(serializers.ModelSerializer):
-    """One placement; `task_id` is the task's number inside its workload, `task` its key in the database."""
+    """One placement; `task_id` is the task's number inside its workload, `task` its key in the database.
+
+    `attempts`, `service_time`, `lost_time` and `outcome` are null where every task of the policy ran once to its end.
+    """
 
     task_id = serializers.IntegerField(source="task.task_id", read_only=True)
 
@@ -121,6 +124,10 @@ class SchedulerResultSerializer(serializers.ModelSerializer):
             "energy_joules",
             "cost_usd",
             "model_version",
+            "attempts",
+            "service_time",
+            "lost_time",
+            "outcome",
         )
 
 
@@ -139,7 +146,23 @@ class SchedulerResultFilterSet(django_filters.FilterSet):
     max_start_time = django_filters.NumberFilter(field_name="start_time", lookup_expr="lte")
 
 
-class SchedulerResultViewSet(RowsViewSet):
+class OfOneRunMixin:
+    """Rows of a large table, whose filters ask for a run."""
+
+    def filters_given(self) -> set[str]:
+        """Return the names of the filters of this request.
+
+        Raises:
+            ValidationError: some, but no run.
+        """
+        given = {name for name, value in self.request.query_params.items() if value}
+        filters = given & set(self.filterset_class.base_filters)
+        if filters and "run" not in filters:
+            raise ValidationError({"run": [f"Name a run as well to filter by {', '.join(sorted(filters))}."]})
+        return filters
+
+
+class SchedulerResultViewSet(OfOneRunMixin, RowsViewSet):
     """Placements: newest first, or those of one run by `?run=` in the order of task and policy."""
 
     serializer_class = SchedulerResultSerializer
@@ -160,10 +183,7 @@ class SchedulerResultViewSet(RowsViewSet):
         Raises:
             ValidationError: a filter over all runs at once.
         """
-        given = {name for name, value in self.request.query_params.items() if value}
-        filters = given & set(self.filterset_class.base_filters)
-        if filters and "run" not in filters:
-            raise ValidationError({"run": [f"Name a run as well to filter by {', '.join(sorted(filters))}."]})
+        filters = self.filters_given()
         queryset = super().filter_queryset(queryset)
         if filters and self.request.query_params.get("ordering", "").lstrip("-") == "id":
             # A run's rows lie together in the primary key: with these bounds a page is read off it.
@@ -172,6 +192,64 @@ class SchedulerResultViewSet(RowsViewSet):
                 id__range=bounds.values_list("first_result_id", "last_result_id").first() or (0, 0)
             )
         return queryset
+
+
+class AttemptSerializer(serializers.ModelSerializer):
+    """One span in which a task held devices, of tasks with more than one; `task_id` as in `results/`."""
+
+    task_id = serializers.IntegerField(source="task.task_id", read_only=True)
+
+    class Meta:
+        model = Attempt
+        fields = (
+            "id",
+            "run",
+            "scheduler",
+            "task",
+            "task_id",
+            "number",
+            "start_time",
+            "end_time",
+            "node",
+            "device",
+            "cpus",
+            "gpus",
+            "reason",
+        )
+
+
+class AttemptFilterSet(django_filters.FilterSet):
+    """Which attempts a list holds; all but `run` ask for a run, because only its rows are found by an index."""
+
+    run = IntegerFilter(field_name="run_id", help_text="Key of the run.")
+    scheduler = django_filters.CharFilter(help_text="Name of the policy.")
+    task = IntegerFilter(field_name="task_id", help_text="Key of the task.")
+    task_id = IntegerFilter(field_name="task__task_id", help_text="Number inside the workload.")
+    reason = django_filters.CharFilter(help_text="Why it ended.")
+
+    class Meta:
+        model = Attempt
+        fields = ()
+
+
+class AttemptViewSet(OfOneRunMixin, RowsViewSet):
+    """Attempts of tasks that have more than one: newest first, or those of one run by task, policy and number."""
+
+    queryset = Attempt.objects.all()
+    serializer_class = AttemptSerializer
+    filterset_class = AttemptFilterSet
+    row_orderings = {"-id": ("-id",)}
+    within = "run"
+    orderings_within = {"task": ("task_id", "scheduler", "number"), "start_time": ("start_time", "id")}
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        """Filter, once a run is named.
+
+        Raises:
+            ValidationError: a filter over all runs at once.
+        """
+        self.filters_given()
+        return super().filter_queryset(queryset)
 
 
 class PolicyPartSerializer(serializers.Serializer):

@@ -149,6 +149,31 @@ _define(
     "(Jain, 1984). No data when the workload names no users.",
 )
 _define(
+    "attempts_mean",
+    "Attempts",
+    "ratio",
+    "lower",
+    "Spans in which a task held devices, mean of the finished tasks: 1 where no task was stopped.",
+)
+_define("service_time", "Service", "seconds", "", "Seconds of progress that lasted, summed over the finished tasks.")
+_define(
+    "lost_time",
+    "Lost",
+    "seconds",
+    "lower",
+    "Seconds in which tasks held devices without progress that lasted, summed over the finished tasks: overheads of "
+    "starting again, writing checkpoints, and progress thrown away.",
+)
+_define(
+    "suspended_time",
+    "Suspended",
+    "seconds",
+    "lower",
+    "Seconds between first start and finish in which tasks held nothing, summed over the finished tasks.",
+)
+_define("timed_out_count", "Timed out", "count", "lower", "Tasks that were ended because their estimate was used up.")
+_define("failed_count", "Failed", "count", "lower", "Tasks that were given up after failures of nodes.")
+_define(
     "regret", "Regret", "share", "lower", "Mean JCT / the oracle's mean JCT - 1, where the oracle played the same run."
 )
 _define("gpu_fraction", "GPU share", "share", "", "The part of a split task that is done on the GPU; 0 is CPU only.")

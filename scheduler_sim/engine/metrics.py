@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from scheduler_sim.engine.contract import Outcome
+from scheduler_sim.engine.contract import ENDINGS, History, Outcome
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.formulas import bounded_slowdown
 from scheduler_sim.engine.simulation import Simulation
@@ -68,6 +68,10 @@ class Summary:
         idle_energy_joules: of the devices that nothing held.
         wins: tasks whose finish is the lowest of all policies; those that tie all win. losses: the other ones.
         fairness: Jain's index over the users' mean bounded slowdown; NaN when users are not known.
+        attempts_mean: spans in which a task held devices, mean of the tasks that finished.
+        service_time, lost_time, suspended_time: seconds of progress that lasted, seconds held without such, and seconds
+            between the first start and the finish in which it held nothing, summed over the tasks that finished.
+        timed_out_count, failed_count: tasks that ended so.
     """
 
     window_start_time: FloatArray
@@ -100,6 +104,12 @@ class Summary:
     wins: IntArray
     losses: IntArray
     fairness: FloatArray
+    attempts_mean: FloatArray
+    service_time: FloatArray
+    lost_time: FloatArray
+    suspended_time: FloatArray
+    timed_out_count: IntArray
+    failed_count: IntArray
 
     def row(self, number: int = 0) -> dict[str, float | int | None]:
         """Return one window's figures by name, None where there is no data."""
@@ -139,6 +149,8 @@ def summarise(
     asked = np.ones(len(workload), bool) if scored is None else scored
     share = _divide(1.0, length)
     ready, began = simulation.waits()
+    history = simulation.history(rows)
+    passed = outcome.finish_time[rows] - outcome.start_time[rows]
     return Summary(
         window_start_time=edges[:-1],
         window_end_time=edges[1:],
@@ -160,6 +172,12 @@ def summarise(
         wins=wins,
         losses=(count - wins) if won is not None else np.zeros(windows, np.int64),
         fairness=_fairness(workload, figures.bounded_slowdown, rows, window, windows),
+        attempts_mean=_divide(np.bincount(window, history.attempts, windows), count),
+        service_time=_sum(history.service_time, window, windows),
+        lost_time=_sum(history.lost_time, window, windows),
+        suspended_time=_sum(passed - history.held_time, window, windows),
+        timed_out_count=_ended(history, "timed_out", window, windows),
+        failed_count=_ended(history, "failed", window, windows),
     )
 
 
@@ -231,6 +249,15 @@ def regret(job_completion_time: float, of_oracle: float) -> float:
 def _count(times: FloatArray, edges: FloatArray) -> IntArray:
     window = window_of(times, edges)
     return np.bincount(window[window >= 0], minlength=len(edges) - 1).astype(np.int64)
+
+
+def _sum(values: FloatArray, window: IntArray, windows: int) -> FloatArray:
+    """Return each window's sum; what is less than nothing by a rounding is nothing."""
+    return np.bincount(window, np.maximum(values, 0.0), windows).astype(np.float64)
+
+
+def _ended(history: History, ending: str, window: IntArray, windows: int) -> IntArray:
+    return np.bincount(window[history.ending == ENDINGS.index(ending)], minlength=windows).astype(np.int64)
 
 
 def _divide(numerator: FloatArray | IntArray | float, denominator: FloatArray | IntArray) -> FloatArray:

@@ -64,6 +64,35 @@ def test_every_placement_of_every_policy_is_stored(trace: Path) -> None:
     assert len(printed["checksum"]) == 64
 
 
+def test_attempts_are_stored_exported_and_verified(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    trace = tmp_path / "stopped.swf"
+    trace.write_text(
+        "; MaxProcs: 4\n1 0 -1 10 4 -1 -1 4 20 -1 1 1 1 -1 1 -1 -1 -1\n2 4 -1 2 4 -1 -1 4 2 -1 1 2 1 -1 1 -1 -1 -1\n"
+    )
+    printed = document("--workload", trace, "--cluster", "hpc-4", "--policies", "fcfs,srtf,sjf~requeue")
+    figures = {row["scheduler"]: (row["attempts_mean"], row["lost_time"]) for row in printed["policies"]}
+    assert figures == {"fcfs": (1.0, 0.0), "srtf": (1.5, 0.0), "sjf~requeue": (1.5, 4.0)}
+    assert (printed["rows_written"], printed["attempts_written"]) == (6, 4)
+    capsys.readouterr()
+    call_command("exportdata", "attempts", run=str(printed["run"]))
+    assert capsys.readouterr().out.splitlines() == [
+        "scheduler,task_id,number,start_time,end_time,node,device,cpus,gpus,reason",
+        "sjf~requeue,1,1,0.0,4.0,0,-1,4.0,0.0,requeued",
+        "sjf~requeue,1,2,6.0,16.0,0,-1,4.0,0.0,finished",
+        "srtf,1,1,0.0,4.0,0,-1,4.0,0.0,suspended",
+        "srtf,1,2,6.0,12.0,0,-1,4.0,0.0,finished",
+    ]
+    call_command("exportdata", "results", run=str(printed["run"]))
+    rows = [line.split(",") for line in capsys.readouterr().out.splitlines()]
+    assert [(row[0], row[1], *row[-4:]) for row in rows[1:4]] == [
+        ("fcfs", "1", "1", "10.0", "0.0", "completed"),
+        ("sjf~requeue", "1", "2", "10.0", "4.0", "completed"),
+        ("srtf", "1", "2", "10.0", "0.0", "completed"),
+    ]
+    call_command("verifyrun", str(printed["run"]))
+    assert "2 attempts of tasks with more than one" in capsys.readouterr().out
+
+
 def test_the_document_ranks_the_policies_with_their_figures(trace: Path) -> None:
     printed = document("--workload", trace, "--cluster", "hpc-4", "--policies", "fcfs,fcfs+easy")
     figures = {row["scheduler"]: row for row in printed["policies"]}

@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from apps.live.models import SimulationState
 from apps.metrics.models import Metric
-from apps.results.models import Run, SchedulerResult, Study
+from apps.results.models import Attempt, Run, SchedulerResult, Study
 from apps.tasks.models import Task, Workload
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim import engine
@@ -174,3 +174,25 @@ def api_of() -> Any:
         return client
 
     return client
+
+
+def make_attempts(run: Run) -> list[Attempt]:
+    """Store two attempts of the first task of a run under each policy."""
+    task = run.workload.tasks.order_by("task_id").first()
+    return Attempt.objects.bulk_create(
+        Attempt(
+            run=run,
+            task=task,
+            scheduler=scheduler,
+            number=number,
+            start_time=number,
+            end_time=number + 0.5,
+            node=0,
+            device=-1,
+            cpus=1,
+            gpus=0,
+            reason="finished" if number == 2 else "suspended",
+        )
+        for scheduler in run.policies
+        for number in (1, 2)
+    )

@@ -19,6 +19,7 @@ PAGES = (
     "tasks/workloadimport",
     "results/run",
     "results/schedulerresult",
+    "results/attempt",
     "metrics/metric",
     "training/trainingdata",
     "training/trainedmodel",

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.models import Workload, WorkloadImport
 from tests.conftest import empty_caches
-from tests.web.conftest import make_models, make_run, make_studies, make_totals, make_training_rows
+from tests.web.conftest import make_attempts, make_models, make_run, make_studies, make_totals, make_training_rows
 
 PAGED = ("workloads", "imports", "tasks", "runs", "studies", "results", "metrics", "training-data", "models")
 LISTS = (*PAGED, "policies", "clusters", "leaderboard", "history", "history/latest", "status")
@@ -246,3 +246,15 @@ def test_reading_can_be_closed(api: APIClient, api_of: Callable, user: object, s
         assert api.get(address).status_code == 401, address
         assert api_of(user).get(address).status_code == 200, address
     assert api.get("/health").status_code == 200
+
+
+def test_attempts_are_listed_by_run_policy_and_task(api: APIClient, run: Run) -> None:
+    first = make_attempts(run)[0]
+    rows = api.get(f"/api/v1/attempts/?run={run.pk}&scheduler={first.scheduler}&task={first.task_id}").json()["results"]
+    assert [(row["number"], row["reason"], row["task_id"]) for row in rows] == [
+        (1, "suspended", first.task.task_id),
+        (2, "finished", first.task.task_id),
+    ]
+    refused = api.get("/api/v1/attempts/?task=1")
+    assert refused.status_code == 400
+    assert "Name a run as well" in str(refused.json())

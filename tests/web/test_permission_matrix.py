@@ -21,7 +21,7 @@ from apps.results.models import Run, Study
 from apps.tasks.models import WorkloadImport
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim.background.models import Job
-from tests.web.conftest import make_models, make_studies, make_training_rows
+from tests.web.conftest import make_attempts, make_models, make_studies, make_training_rows
 
 METHODS = ("get", "head", "options", "post", "put", "patch", "delete", "trace")
 PEOPLE = ("nobody", "user", "controller", "staff", "admin")
@@ -49,6 +49,8 @@ API: dict[str, tuple[set[str], set[str]]] = {
     "api/v1/studies/<pk>/": (READ, set()),
     "api/v1/results/": (READ, set()),
     "api/v1/results/<pk>/": (READ, set()),
+    "api/v1/attempts/": (READ, set()),
+    "api/v1/attempts/<pk>/": (READ, set()),
     "api/v1/metrics/": (READ, set()),
     "api/v1/metrics/<pk>/": (READ, set()),
     "api/v1/training-data/": (READ, set()),
@@ -130,6 +132,7 @@ def test_every_person_method_and_address(
         "runs": run.pk,
         "studies": Study.objects.get().pk,
         "results": run.results.first().pk,
+        "attempts": make_attempts(run)[0].pk,
         "metrics": run.metrics.first().pk,
         "training-data": TrainingData.objects.get().pk,
         "models": TrainedModel.objects.get().pk,
@@ -182,7 +185,13 @@ def test_no_result_is_added_changed_or_deleted_in_the_admin(run: Run, admin: Use
     client = APIClient()
     client.force_login(admin)
     key = run.results.first().pk
-    for model in ("results/schedulerresult", "metrics/metric", "training/trainingdata", "tasks/task"):
+    for model in (
+        "results/schedulerresult",
+        "results/attempt",
+        "metrics/metric",
+        "training/trainingdata",
+        "tasks/task",
+    ):
         assert client.get(f"/admin/{model}/add/").status_code == 403
     assert client.get("/admin/results/run/add/").status_code == 403
     assert client.post(f"/admin/results/schedulerresult/{key}/change/", {}).status_code == 403

@@ -25,6 +25,8 @@ DOCUMENT_FIGURES = (
     "energy_joules",
     "cost_usd",
     "wins",
+    "attempts_mean",
+    "lost_time",
 )
 """The figures of each policy in the document, as columns of `Metric`."""
 
@@ -71,6 +73,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "configuration": run.configuration,
         "cautions": run.cautions,
         "rows_written": run.rows_written,
+        "attempts_written": run.attempts.count(),
         "checksum": run.checksum,
         "wall_seconds": seconds,
         "policies": [
