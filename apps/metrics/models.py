@@ -48,7 +48,7 @@ class Metric(models.Model):
     wins = models.PositiveBigIntegerField(null=True)
     losses = models.PositiveBigIntegerField(null=True)
     fairness = models.FloatField(null=True)
-    # Empty in runs that were stored before tasks could stop and go on.
+    # Empty in runs that were stored before tasks could stop and go on; see ADDED.
     attempts_mean = models.FloatField(null=True)
     service_time = models.FloatField(null=True)
     lost_time = models.FloatField(null=True)
@@ -56,6 +56,11 @@ class Metric(models.Model):
     timed_out_count = models.PositiveBigIntegerField(null=True)
     failed_count = models.PositiveBigIntegerField(null=True)
     details = models.JSONField(default=dict, help_text="Of the whole run: histograms, win/loss matrix, bounds, regret.")
+
+    ADDED = frozenset(
+        ("attempts_mean", "service_time", "lost_time", "suspended_time", "timed_out_count", "failed_count")
+    )
+    """Figures that older runs lack: they are compared with nothing, and no digest is of their absence."""
 
     objects = MetricQuerySet.as_manager()
 

@@ -40,7 +40,10 @@ DIGESTED = {
 def figures_digest(run: Run) -> str:
     """Return the digest of all figures of a run, totals and windows."""
     names = [field.attname for field in Metric._meta.concrete_fields if field.name not in _INTERNAL]
-    rows = Metric.objects.filter(run=run).values(*names)
+    rows = [
+        {name: value for name, value in row.items() if value is not None or name not in Metric.ADDED}
+        for row in Metric.objects.filter(run=run).values(*names)
+    ]
     # Databases put texts into different orders.
     keys = ("scheduler", "is_total", "window_start_time", "window_end_time")
     return json_digest(sorted(rows, key=lambda row: tuple(row[key] for key in keys)))

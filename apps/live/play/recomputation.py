@@ -105,6 +105,8 @@ def _differences(computed: Any, stored: Metric, but: frozenset[str]) -> Iterator
         if name in ("id", "run_id", "scheduler", "is_total"):
             continue
         ours, theirs = getattr(computed, name), getattr(stored, name)
+        if theirs is None and name in Metric.ADDED:
+            continue
         if name == "details":
             ours, theirs = ({key: one[key] for key in one.keys() - but} for one in (ours, theirs))
         if not _same(ours, theirs):
