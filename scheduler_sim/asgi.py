@@ -2,7 +2,6 @@
 
 import os
 import sys
-from functools import partial
 
 import django
 from channels.routing import ProtocolTypeRouter
@@ -22,11 +21,9 @@ from scheduler_sim.background.sweep import Sweeper  # noqa: E402
 from scheduler_sim.web.handler import OneThreadHandler  # noqa: E402
 
 if protocol := sys.modules.get("daphne.http_protocol"):
-    # Django reads forms itself. Daphne's own reader would take each upload into memory first, while nobody else is
-    # served, and answer a form that it cannot read with nothing but a number.
-    protocol.WebRequest = partial(protocol.WebRequest, parsePOSTFormSubmission=False)
-    # A second line a request, which Twisted makes and daphne throws away.
-    protocol.HTTPFactory.log = lambda *_: None
+    from scheduler_sim.web.edge import guard
+
+    guard(protocol)
 
 # Django imports the views on the first request, which then takes half a second; a server can do that before.
 get_resolver().url_patterns  # noqa: B018

@@ -235,6 +235,11 @@ RATE_LIMIT_LOGIN = environment.rate("RATE_LIMIT_LOGIN", "10/m")
 # The longer somebody guesses at one account, the longer the wait: within a minute, a quarter of an hour, an hour.
 RATE_LIMIT_ACCOUNT = environment.rates("RATE_LIMIT_ACCOUNT", "10/m,30/15m,60/h")
 RATELIMIT_USE_CACHE = "limits"
+# What daphne takes before a request is one (scheduler_sim/web/edge.py), and how many are answered at once.
+CONNECTIONS_PER_ADDRESS = environment.integer("CONNECTIONS_PER_ADDRESS", 500, minimum=1)
+REQUEST_HEADER_SECONDS = environment.integer("REQUEST_HEADER_SECONDS", 20, minimum=1)
+REQUEST_BODY_SECONDS = environment.integer("REQUEST_BODY_SECONDS", 30, minimum=1)
+REQUESTS_AT_ONCE = environment.integer("REQUESTS_AT_ONCE", 200, minimum=1)
 # Live WebSockets of one server process. One address may be a whole institute behind its router.
 LIVE_MAX_CONNECTIONS = environment.integer("LIVE_MAX_CONNECTIONS", 5000, minimum=1)
 LIVE_MAX_CONNECTIONS_PER_ADDRESS = environment.integer("LIVE_MAX_CONNECTIONS_PER_ADDRESS", 1200, minimum=1)

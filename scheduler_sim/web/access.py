@@ -38,8 +38,13 @@ class ReadOrControl(BasePermission):
 
 def address_key(request: HttpRequest) -> str:
     """Return what an unknown client is counted by: its address, or the /64 network that an IPv6 host owns."""
+    return network_of(request.META.get("REMOTE_ADDR") or "")
+
+
+def network_of(host: str) -> str:
+    """Return an IPv4 address as it is, the /64 network of an IPv6 address, and `unknown` for anything else."""
     try:
-        address = ip_address(request.META.get("REMOTE_ADDR") or "")
+        address = ip_address(host)
     except ValueError:
         return "unknown"
     if isinstance(address, IPv6Address):

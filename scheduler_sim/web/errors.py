@@ -4,6 +4,7 @@ The shape is that of RFC 9457 (Problem Details for HTTP APIs, 2023); `errors` an
 """
 
 import logging
+import sys
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +13,7 @@ from django.core.exceptions import BadRequest
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.views import defaults
 from django.views.csrf import csrf_failure as default_csrf_failure
 from rest_framework import exceptions
@@ -20,6 +22,9 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as default_handler
 
 logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 5
+"""After how long it is worth asking again where something did not answer."""
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -52,6 +57,7 @@ class Unavailable(exceptions.APIException):
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
     default_detail = "The database does not answer; try again in a moment."
     default_code = "unavailable"
+    wait = RETRY_SECONDS
 
 
 def problem(
@@ -150,11 +156,22 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer 500; the traceback is in the log under the request's id."""
+    """Answer 500; the traceback is in the log under the request's id. 503 where the database does not answer."""
+    if isinstance(sys.exception(), (OperationalError, InterfaceError)):
+        return _unavailable(request)
     if _is_api(request):
         detail = "Something went wrong on our side; the log has it under this request's id."
         return problem_response(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
     return defaults.server_error(request)
+
+
+def _unavailable(request: HttpRequest) -> HttpResponse:
+    headers = {"Retry-After": str(RETRY_SECONDS)}
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    if _is_api(request):
+        return problem_response(request, status, Unavailable.default_detail, headers=headers)
+    # Without the request: what the pages say of who is signed in is asked of the database.
+    return HttpResponse(render_to_string("503.html"), status=status, headers=headers)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

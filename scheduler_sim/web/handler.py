@@ -4,15 +4,21 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.signals import request_started
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
+
+from scheduler_sim.web.errors import RETRY_SECONDS
+
+_PROBES = ("/health", "/ready")
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -30,6 +36,7 @@ class OneThreadHandler(ASGIHandler):
     def __init__(self) -> None:
         super().__init__()
         self._idle: list[ThreadPoolExecutor] = []
+        self._busy = 0
 
     def load_middleware(self, is_async: bool = False) -> None:
         """Load the middlewares for synchronous use."""
@@ -37,6 +44,16 @@ class OneThreadHandler(ASGIHandler):
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Read the body, answer in a thread that no other request uses meanwhile, and send the answer."""
+        if self._busy >= settings.REQUESTS_AT_ONCE and scope["path"] not in _PROBES:
+            await self.send_response(_overloaded(), send)
+            return
+        self._busy += 1
+        try:
+            await self._answer_in_thread(scope, receive, send)
+        finally:
+            self._busy -= 1
+
+    async def _answer_in_thread(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         try:
             body = await self.read_body(receive)
         except RequestAborted:
@@ -65,6 +82,18 @@ class OneThreadHandler(ASGIHandler):
                 return _whole(response)
             finally:
                 response.close()
+
+
+def _overloaded() -> HttpResponse:
+    """Return the answer to one request more than this process works on."""
+    response = HttpResponse(
+        "This server has too much to do; try again in a moment.\n",
+        status=HTTPStatus.SERVICE_UNAVAILABLE,
+        content_type="text/plain",
+        headers={"Retry-After": str(RETRY_SECONDS)},
+    )
+    response._handler_class = OneThreadHandler
+    return response
 
 
 def _with_length(scope: dict[str, Any], body: SpooledTemporaryFile[bytes]) -> dict[str, Any]:
