@@ -247,6 +247,10 @@ METRICS_ALLOWED = environment.networks("METRICS_ALLOWED", ("127.0.0.0/8", "::1/1
 METRICS_TOKEN = environment.text("METRICS_TOKEN")
 UPLOAD_MAX_BYTES = environment.integer("UPLOAD_MAX_MB", 100, minimum=1) * 2**20
 UPLOAD_MAX_UNPACKED_BYTES = environment.integer("UPLOAD_MAX_UNPACKED_MB", 2000, minimum=1) * 2**20
+# What the process that reads an upload may take.
+UPLOAD_MAX_ROWS = environment.integer("UPLOAD_MAX_ROWS", 5_000_000, minimum=1)
+UPLOAD_MEMORY_BYTES = environment.integer("UPLOAD_MEMORY_MB", 4000, minimum=100) * 2**20
+UPLOAD_SECONDS = environment.integer("UPLOAD_SECONDS", 1800, minimum=1)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

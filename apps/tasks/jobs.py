@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
 
@@ -9,6 +10,7 @@ from apps.tasks.models import WorkloadImport
 from apps.tasks.uploads import AT_ONCE, upload_end, upload_read
 from scheduler_sim import engine
 from scheduler_sim.background.kinds import Kind, register
+from scheduler_sim.background.limits import LimitReached, limited
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.processes import host_name
 from scheduler_sim.background.sweep import UNTAKEN_SECONDS
@@ -25,7 +27,7 @@ class ImportKind(Kind):
     name = "import"
     verb = "read it"
     at_once = AT_ONCE
-    expected = (engine.EngineError,)
+    expected = (engine.EngineError, LimitReached)
 
     def subject(self, key: int) -> WorkloadImport | None:
         """Return the import."""
@@ -46,8 +48,14 @@ class ImportKind(Kind):
         return sent is None or job.host == host_name() or Path(sent.stored_file).is_file()
 
     def work(self, job: Job) -> str | None:
-        """Read the file."""
-        upload_read(sent=WorkloadImport.objects.get(pk=job.subject_id))
+        """Read the file, within the limits of memory and time."""
+        with limited(
+            memory_bytes=settings.UPLOAD_MEMORY_BYTES,
+            seconds=settings.UPLOAD_SECONDS,
+            setting_of_memory="UPLOAD_MEMORY_MB",
+            setting_of_time="UPLOAD_SECONDS",
+        ):
+            upload_read(sent=WorkloadImport.objects.get(pk=job.subject_id))
         return None
 
     def ended(self, job: Job) -> None:

@@ -45,6 +45,7 @@ def workload_import(
     options: ReadOptions | None = None,
     file_name: str | None = None,
     max_bytes: int = MAX_BYTES,
+    max_rows: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[Workload, bool]:
     """Read a trace into a stored workload, in one transaction.
@@ -56,6 +57,7 @@ def workload_import(
         options: choices of the format.
         file_name: what to call a stream.
         max_bytes: the largest size after decompression.
+        max_rows: the largest number of rows, of text of lines; None for any.
         progress: told what is being done.
 
     Returns:
@@ -68,7 +70,7 @@ def workload_import(
     """
     tell = progress or (lambda _text: None)
     tell("reading")
-    source = open_source(file, name=file_name, max_bytes=max_bytes)
+    source = open_source(file, name=file_name, max_bytes=max_bytes, max_rows=max_rows)
     trace_format = choose_format(source, format, options)
     sha256 = fingerprint(source, trace_format, options)
     known = Workload.objects.filter(source_sha256=sha256).first()

@@ -81,6 +81,7 @@ def upload_read(*, sent: WorkloadImport) -> None:
         name=sent.name or None,
         format=sent.format or None,
         max_bytes=settings.UPLOAD_MAX_UNPACKED_BYTES,
+        max_rows=settings.UPLOAD_MAX_ROWS,
         progress=tell,
     )
     upload_end(sent=sent, status=WorkloadImport.Status.FINISHED)

@@ -17,7 +17,7 @@ from scheduler_sim.engine.errors import InvalidTrace, unknown_name
 from scheduler_sim.engine.traces.assemble import RawTasks, identifier
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
-from scheduler_sim.engine.traces.source import MAX_BYTES, Source
+from scheduler_sim.engine.traces.source import MAX_BYTES, Source, refuse_columns
 from scheduler_sim.engine.traces.table import (
     MICROSECONDS,
     UNKNOWN,
@@ -80,6 +80,11 @@ def read_parquet(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     """
     try:
         file = parquet.ParquetFile(pa.BufferReader(source.data))
+        refuse_columns(source.name, len(file.schema_arrow.names))
+        if source.max_rows is not None and file.metadata.num_rows > source.max_rows:
+            raise InvalidTrace(
+                f"{source.name} has {file.metadata.num_rows:,} rows, where {source.max_rows:,} are allowed."
+            )
         groups = (file.metadata.row_group(index).total_byte_size for index in range(file.metadata.num_row_groups))
         if sum(groups) > MAX_BYTES:
             raise InvalidTrace(f"{source.name} expands to more than the limit of {MAX_BYTES:,} bytes.")

@@ -13,7 +13,7 @@ from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.clock import clock_seconds, microseconds
 from scheduler_sim.engine.traces.sacct_guess import JOB, guess_columns
-from scheduler_sim.engine.traces.source import Source
+from scheduler_sim.engine.traces.source import Source, refuse_columns
 from scheduler_sim.engine.traces.table import UNKNOWN, Table, is_number, read_table, table_delimiter, table_of
 
 FIELDS = """
@@ -137,6 +137,7 @@ def read_lines(source: Source, audit: Audit, header: Sequence[str] | None) -> Ta
         names, delimiter = guess
         audit.notice("guessed_columns", [1], [", ".join(names)])
         layout = Layout(names, delimiter, titled=False, trailing=len(first.split(delimiter)) > len(names))
+    refuse_columns(source.name, len(layout.names))
     if '"' in first:
         return _renamed(
             read_table(source, audit, delimiter=layout.delimiter, header=None if layout.titled else layout.names)

@@ -1,6 +1,8 @@
 """The bytes of a trace: opened, decompressed within limits, hashed, decoded."""
 
 import hashlib
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -10,6 +12,9 @@ from scheduler_sim.engine.traces.unpack import as_utf8, unpack
 
 MAX_BYTES = 2 * 1024**3
 """The largest trace that is read, after decompression, unless a caller says otherwise."""
+
+MAX_COLUMNS = 1_000
+"""Columns of a table; the widest format that people export has a hundred."""
 
 _CHUNK = 1024**2
 _PARQUET = b"PAR1"
@@ -24,11 +29,13 @@ class Source:
         name: the file's name, for messages.
         data: the bytes after decompression.
         sha256: of the file as given (still compressed), in hexadecimal.
+        max_rows: rows that a parquet file may hold, None for any number; of text the lines were counted already.
     """
 
     name: str
     data: bytes
     sha256: str
+    max_rows: int | None = None
 
     @property
     def is_parquet(self) -> bool:
@@ -62,12 +69,25 @@ class Source:
         ]
 
 
-def open_source(file: str | Path | BinaryIO, *, name: str | None = None, max_bytes: int = MAX_BYTES) -> Source:
+def refuse_columns(name: str, count: int) -> None:
+    """Refuse a table of more than `MAX_COLUMNS` columns.
+
+    Raises:
+        InvalidTrace: it has more.
+    """
+    if count > MAX_COLUMNS:
+        raise InvalidTrace(f"{name} has {count:,} columns, where {MAX_COLUMNS:,} are allowed.")
+
+
+def open_source(
+    file: str | Path | BinaryIO, *, name: str | None = None, max_bytes: int = MAX_BYTES, max_rows: int | None = None
+) -> Source:
     """Read a file (or an open binary stream) whole, unpacked and as UTF-8.
 
     Raises:
         InvalidTrace: no such file, a folder, unreadable, empty, larger than `max_bytes` after
-            decompression, a packed file that `unpack` refuses, or bytes that are neither text nor parquet.
+            decompression or longer than `max_rows` lines, a packed file that `unpack` refuses, or bytes that are
+            neither text nor parquet.
     """
     if isinstance(file, str | Path):
         name = name or Path(file).name
@@ -84,13 +104,18 @@ def open_source(file: str | Path | BinaryIO, *, name: str | None = None, max_byt
         raise InvalidTrace(f"{name} is empty.")
     if b"\0" in data and not data.startswith(_PARQUET):
         raise InvalidTrace(f"{name} is a binary file, not a trace.")
-    return Source(name=name, data=data, sha256=hashlib.sha256(raw).hexdigest())
+    if max_rows is not None and not data.startswith(_PARQUET) and data.count(b"\n") > max_rows:
+        raise InvalidTrace(f"{name} has more lines than the limit of {max_rows:,}.")
+    return Source(name=name, data=data, sha256=hashlib.sha256(raw).hexdigest(), max_rows=max_rows)
 
 
 def _read_file(path: Path, max_bytes: int) -> bytes:
     try:
         with path.open("rb") as stream:
-            return stream.read(max_bytes + 1)
+            # Python makes room at once for all that is asked for, so no more is than there is.
+            status = os.fstat(stream.fileno())
+            most = min(status.st_size, max_bytes) if stat.S_ISREG(status.st_mode) else max_bytes
+            return stream.read(most + 1)
     except FileNotFoundError as error:
         raise InvalidTrace(f"There is no file {path}.") from error
     except IsADirectoryError as error:

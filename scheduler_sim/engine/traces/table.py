@@ -7,6 +7,7 @@ it breaks the row, elsewhere it is taken as unknown, and `Table.finish` tells th
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit, shorten
 from scheduler_sim.engine.traces.clock import clock_seconds, has_two_parts, microseconds
-from scheduler_sim.engine.traces.source import Source
+from scheduler_sim.engine.traces.source import Source, refuse_columns
 from scheduler_sim.engine.traces.units import KIND_OF_COLUMN, Scale, quantity, scaled
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
 
@@ -250,7 +251,7 @@ def read_table(
         quoted: whether quotation marks enclose fields.
 
     Raises:
-        InvalidTrace: not UTF-8, or a column name given twice.
+        InvalidTrace: not UTF-8, a column name given twice, or too many columns.
     """
     content = source.text()
     if len(delimiter) > 1:
@@ -282,6 +283,7 @@ def read_table(
             names = [name.strip() for name in row]
             if len(names) > 1 and not names[-1]:
                 names.pop()
+            refuse_columns(source.name, len(names))
             continue
         if len(row) == len(names) + 1 and not row[-1].strip():
             row.pop()
@@ -303,9 +305,10 @@ def table_of(name: str, names: Sequence[str], rows: list[list[str]], places: lis
     """Make a table of rows that have a field a column.
 
     Raises:
-        InvalidTrace: a column name given twice.
+        InvalidTrace: a column name given twice, or too many columns.
     """
-    repeated = sorted({column for column in names if list(names).count(column) > 1})
+    refuse_columns(name, len(names))
+    repeated = sorted(column for column, count in Counter(names).items() if count > 1)
     if repeated:
         raise InvalidTrace(f"{name} has more than one column called {repeated[0]!r}.")
     columns = zip(*rows, strict=True) if rows else ([] for _ in names)

@@ -1,0 +1,146 @@
+"""Small files that grow in the reading, and limits on what reading them may take."""
+
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from pyarrow import parquet
+
+from apps.tasks.models import WorkloadImport
+from apps.tasks.uploads import upload_accept
+from scheduler_sim.background.limits import LimitReached, limited
+from scheduler_sim.background.models import Job
+from scheduler_sim.background.work import job_run
+from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.traces import read_trace
+from scheduler_sim.engine.traces.source import open_source
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.attack
+
+READ = """
+import resource, sys
+from scheduler_sim.background.limits import LimitReached, limited
+from scheduler_sim.engine.traces import read_trace
+try:
+    with limited(memory_bytes=300 * 2**20, seconds=100, setting_of_memory="UPLOAD_MEMORY_MB", setting_of_time="T"):
+        read_trace(sys.argv[1])
+except LimitReached as error:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, error)
+"""
+
+
+def grown_parquet(folder: Path) -> Path:
+    rows = 600_000
+    same = pa.array([0] * rows, pa.int32())
+    table = pa.table(
+        {
+            "arrival_time": pa.array([0.0] * rows),
+            "runtime": pa.array([1.0] * rows),
+            "user": pa.DictionaryArray.from_arrays(same, ["x" * 2000]),
+        }
+    )
+    parquet.write_table(table, folder / "grown.parquet", compression="zstd")
+    return folder / "grown.parquet"
+
+
+def grown_gzip(folder: Path) -> Path:
+    with gzip.open(folder / "grown.csv.gz", "wb", compresslevel=1) as file:
+        file.write(b"arrival_time,runtime,user\n")
+        for _ in range(60):
+            file.write((b"0,1," + b"u" * 300 + b"\n") * 10_000)
+    return folder / "grown.csv.gz"
+
+
+@pytest.mark.own_data
+@pytest.mark.parametrize("make", [grown_parquet, grown_gzip])
+def test_a_file_that_grows_is_given_up_within_the_memory_there_is(tmp_path: Path, make: Any) -> None:
+    path = make(tmp_path)
+    assert path.stat().st_size < 5 * 2**20
+    done = subprocess.run([sys.executable, "-c", READ, path], cwd=ROOT, check=True, capture_output=True, text=True)
+    megabytes, _, sentence = done.stdout.partition(" ")
+    assert sentence.strip() == "It took more than 300 MB of memory (UPLOAD_MEMORY_MB)."
+    assert int(megabytes) < 700
+
+
+@pytest.mark.own_data
+def test_what_takes_too_long_is_given_up() -> None:
+    limits = {"memory_bytes": 2**32, "seconds": 1, "setting_of_memory": "M", "setting_of_time": "UPLOAD_SECONDS"}
+    with pytest.raises(LimitReached, match=r"more than 1 s \(UPLOAD_SECONDS\)"), limited(**limits):
+        _for_ever()
+
+
+def _for_ever() -> None:
+    while True:
+        sum(range(1000))
+
+
+@pytest.mark.own_data
+@pytest.mark.parametrize("first", ["JobID|Submit|State", "arrival_time,runtime"])
+def test_columns_by_the_hundred_thousand_are_refused_at_once(tmp_path: Path, first: str) -> None:
+    delimiter = "|" if "|" in first else ","
+    more = ["JobID"] * 200_000 if delimiter == "|" else [f"c{number}" for number in range(200_000)]
+    names = [*first.split(delimiter), *more]
+    path = tmp_path / "wide.csv"
+    path.write_text(delimiter.join(names) + "\n" + delimiter.join("1" for _ in names) + "\n")
+    with pytest.raises(InvalidTrace, match=r"\d{3},\d{3} columns, where 1,000 are allowed"):
+        read_trace(path, format="sacct" if delimiter == "|" else "csv")
+
+
+@pytest.mark.own_data
+def test_rows_and_columns_of_parquet_are_counted_before_they_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({f"c{number}": [1] for number in range(1_001)}), path)
+    with pytest.raises(InvalidTrace, match="1,001 columns"):
+        read_trace(path, format="parquet")
+    with pytest.raises(InvalidTrace, match=r"more lines than the limit of 2"):
+        open_source(_text(tmp_path, "arrival_time,runtime\n0,1\n0,1\n"), max_rows=2)
+
+
+def _text(folder: Path, content: str) -> Path:
+    (folder / "a.csv").write_text(content)
+    return folder / "a.csv"
+
+
+@pytest.fixture
+def read(db: None, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Give a function that sends a file and reads it in this process."""
+    settings.VAR_DIR = tmp_path
+    monkeypatch.setattr("scheduler_sim.background.services.dispatch", lambda: 0)
+
+    def run(content: bytes, name: str = "trace.csv") -> WorkloadImport:
+        user, _ = User.objects.get_or_create(username="alice")
+        sent = upload_accept(upload=SimpleUploadedFile(name, content), format="", name="", requested_by=user)
+        job_run(Job.objects.get(kind="import", subject_id=sent.pk))
+        sent.refresh_from_db()
+        return sent
+
+    return run
+
+
+def test_the_import_says_which_limit_was_reached(read: Any, settings: Any, tmp_path: Path) -> None:
+    rows = b"arrival_time,runtime\n" + b"".join(b"%d,1\n" % number for number in range(20))
+    settings.UPLOAD_MAX_ROWS = 5
+    sent = read(rows)
+    assert (sent.status, sent.error) == ("failed", "trace.csv has more lines than the limit of 5.")
+    parquet.write_table(pa.table({"arrival_time": [0.0] * 20, "runtime": [1.0] * 20}), tmp_path / "b.parquet")
+    sent = read((tmp_path / "b.parquet").read_bytes(), "b.parquet")
+    assert (sent.status, sent.error) == ("failed", "b.parquet has 20 rows, where 5 are allowed.")
+    settings.UPLOAD_MAX_ROWS = 100
+    assert read(rows).status == "finished"
+    assert not [*(tmp_path / "uploads").iterdir()]
+
+
+def test_the_import_says_that_memory_did_not_suffice(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("apps.tasks.uploads.workload_import", fail)
+    sent = read(b"arrival_time,runtime\n0,1\n")
+    assert (sent.status, sent.error) == ("failed", "It took more than 4,000 MB of memory (UPLOAD_MEMORY_MB).")
