@@ -4,7 +4,6 @@ Synthetic jobs of the Lublin-Feitelson model on 256 processors; one core, after 
 kernel alone, attempts drained and counted. Run from the project's root: python -m benchmarks.core_speed
 """
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.engine_speed import POOL, build_yardstick, longest_queue, make_jobs, run_yardstick
+from benchmarks.timing import read_arguments
 from scheduler_sim.engine import Simulation, Workload, parse_policies, parse_policy
 from scheduler_sim.engine.contract import Attempts
 
@@ -40,12 +40,7 @@ def play(workload: Workload, policy: str, repeats: int) -> tuple[float, int, int
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, default=1_000_000)
-    parser.add_argument("--policies", default=DEFAULT, help="comma-separated, default %(default)s")
-    parser.add_argument("--loads", default="0.7,0.95,1.2")
-    parser.add_argument("--repeats", type=int, default=3)
-    arguments = parser.parse_args()
+    arguments = read_arguments(__doc__, DEFAULT)
     policies = [policy.name for policy in parse_policies(f"{arguments.policies},{BESIDE}")]
     console = Console()
     table = Table(title=f"{arguments.tasks:,} jobs on {POOL.cores} processors")

@@ -5,19 +5,17 @@ kernel alone (no sorting,
 no reading, no writing). Run from the project's root: python -m benchmarks.engine_speed
 """
 
-import argparse
 import shutil
-import statistics
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse_policies, parse_policy
+from benchmarks.timing import play, read_arguments
+from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse_policies
 from scheduler_sim.engine.generators.lublin import LublinParameters, generate
 
 PROCESSORS = 256
@@ -29,17 +27,6 @@ DEFAULT = "fcfs,sjf,f1,wfp3,unicep,fcfs+easy,sjf+easy,wfp3+easy,fcfs+conservativ
 def make_jobs(tasks: int, load: float) -> Workload:
     """Return `tasks` Lublin-Feitelson jobs at an offered load."""
     return generate(tasks, LublinParameters(processors=PROCESSORS, load=load), np.random.default_rng(1))
-
-
-def play(workload: Workload, policy: str, repeats: int) -> tuple[float, Simulation]:
-    """Return the median seconds of the kernel and the last simulation."""
-    seconds = []
-    for _ in range(repeats):
-        simulation = Simulation(workload, POOL, parse_policy(policy))
-        began = time.process_time()
-        simulation.advance()
-        seconds.append(time.process_time() - began)
-    return statistics.median(seconds), simulation
 
 
 def longest_queue(simulation: Simulation) -> int:
@@ -75,12 +62,7 @@ def run_yardstick(program: Path, workload: Workload, policy: str, repeats: int) 
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, default=1_000_000)
-    parser.add_argument("--policies", default=DEFAULT, help="comma-separated, default %(default)s")
-    parser.add_argument("--loads", default="0.7,0.95,1.2")
-    parser.add_argument("--repeats", type=int, default=3)
-    arguments = parser.parse_args()
+    arguments = read_arguments(__doc__, DEFAULT)
     policies = [policy.name for policy in parse_policies(arguments.policies)]
     loads = [float(load) for load in arguments.loads.split(",")]
     console = Console()
@@ -99,8 +81,8 @@ def main() -> None:
                 if "conservative" in policy and load > 1:
                     rows[policy] += ["-"] * 4
                     continue
-                play(warm, policy, 1)
-                seconds, simulation = play(workload, policy, arguments.repeats)
+                play(warm, POOL, policy, 1)
+                seconds, simulation = play(workload, POOL, policy, arguments.repeats)
                 cells = [f"{arguments.tasks / seconds / 1e6:.2f}", "-", "-", f"{longest_queue(simulation):,}"]
                 if program and policy in YARDSTICK and not (policy == "fcfs+easy" and load > 1):
                     c_seconds, starts = run_yardstick(program, workload, policy, arguments.repeats)

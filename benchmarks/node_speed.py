@@ -5,15 +5,14 @@ from the project's root: python -m benchmarks.node_speed
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from scheduler_sim.engine import Cluster, Simulation, Workload, parse_policy
+from benchmarks.timing import play
+from scheduler_sim.engine import Cluster, Simulation, Workload
 from scheduler_sim.engine.generators.mixed import MixedParameters, generate
 from scheduler_sim.engine.presets import load_cluster
 
@@ -40,17 +39,6 @@ def gpu_jobs(jobs: int, load: float) -> Workload:
     rate = load * 8 * NODES / float((gpus * runtime).mean())
     arrival = np.round(np.cumsum(generator.standard_exponential(jobs)) / rate, 6)
     return Workload.from_columns(arrival_time=arrival, runtime=runtime, cpus=4 * gpus, gpus=gpus)
-
-
-def play(workload: Workload, cluster: Cluster, policy: str, repeats: int) -> tuple[float, Simulation]:
-    """Return the median seconds of the kernel and the last simulation."""
-    seconds = []
-    for _ in range(repeats):
-        simulation = Simulation(workload, cluster, parse_policy(policy))
-        began = time.process_time()
-        simulation.advance()
-        seconds.append(time.process_time() - began)
-    return statistics.median(seconds), simulation
 
 
 def longest_queue(simulation: Simulation) -> int:

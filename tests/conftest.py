@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -90,34 +91,46 @@ def shared_folder(kind: str) -> Path:
     return folder
 
 
-@pytest.fixture
-def trace_path() -> Callable[[str], Path]:
-    """Give the path of a real trace by its file name."""
-    return lambda name: shared_folder("traces") / name
+def _paths(folder: str, words: str) -> Any:
+    """Return the fixture that gives the path of a file of one of the shared folders by its name."""
+
+    def paths() -> Callable[[str], Path]:
+        return lambda name: shared_folder(folder) / name
+
+    paths.__doc__ = f"Give the path of {words} by its file name."
+    return pytest.fixture(paths)
 
 
-@pytest.fixture
-def oracle_path() -> Callable[[str], Path]:
-    """Give the path of an expected schedule by its file name."""
-    return lambda name: shared_folder("oracles") / name
-
-
-@pytest.fixture
-def slurm_path() -> Callable[[str], Path]:
-    """Give the path of a file of a recorded Slurm cluster."""
-    return lambda name: shared_folder("slurm") / name
-
-
-@pytest.fixture
-def case_path() -> Callable[[str], Path]:
-    """Give the path of a small input that was once read wrongly."""
-    return lambda name: shared_folder("cases") / name
+trace_path = _paths("traces", "a real trace")
+oracle_path = _paths("oracles", "an expected schedule")
+slurm_path = _paths("slurm", "a file of a recorded Slurm cluster")
+case_path = _paths("cases", "a small input that was once read wrongly")
 
 
 @pytest.fixture
 def data_path() -> Callable[[str], Path]:
     """Give the path of a small file written for the tests."""
     return lambda name: ROOT / "tests" / "data" / name
+
+
+@pytest.fixture
+def alice() -> Any:
+    """Give somebody who may control runs."""
+    from django.contrib.auth.models import Permission, User
+
+    user = User.objects.create_user("alice")
+    user.user_permissions.add(Permission.objects.get(codename="control_run"))
+    return user
+
+
+@pytest.fixture
+def api(alice: Any) -> Any:
+    """Give a client of the API as which alice asks."""
+    from rest_framework.test import APIClient
+
+    client = APIClient()
+    client.force_authenticate(alice)
+    return client
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from reference_pool import reference_for
 
 from scheduler_sim.engine import Cluster, EngineError, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.codes import STATIC
+from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, Scores
 
 
@@ -95,3 +96,15 @@ def lognormal_workload(length, processors, load, seed, estimate_factor=1.0):
         np.round(runtime * generator.uniform(1.0, estimate_factor, length), 1) if estimate_factor > 1 else runtime
     )
     return Workload.from_columns(arrival_time=arrival, runtime=runtime, duration_estimate=estimate, cpus=cpus)
+
+
+def on_nodes(simulation: Simulation, options: Options) -> ClusterKernel:
+    """Return the kernel of many nodes for what `simulation` plays with another one."""
+    return ClusterKernel(
+        workload=simulation.workload,
+        cluster=simulation.cluster,
+        policy=simulation.policy,
+        scores=simulation.scores(),
+        choices=simulation.choices(),
+        options=options,
+    )

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from pool_cases import lognormal_workload, pool
+from pool_cases import lognormal_workload, on_nodes, pool
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
-from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
 
 BACKFILLS = ("none", "list", "easy", "conservative", "easy(order=sjf)", "easy(order=wfp3)")
@@ -15,14 +14,7 @@ def assert_same_schedule(workload, cluster, policy, options):
     simulation = Simulation(workload, cluster, parse_policy(policy), options=options)
     assert isinstance(simulation.kernel, PoolKernel)
     simulation.advance()
-    nodes = ClusterKernel(
-        workload=workload,
-        cluster=cluster,
-        policy=simulation.policy,
-        scores=simulation.scores(),
-        choices=simulation.choices(),
-        options=options,
-    )
+    nodes = on_nodes(simulation, options)
     nodes.advance(until_time=np.inf, max_events=2**62)
     expected, outcome = simulation.outcome(), nodes.outcome()
     assert outcome.start_time.tolist() == expected.start_time.tolist()

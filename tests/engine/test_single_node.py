@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pool_cases import on_nodes
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.generators.mixed import MixedParameters, generate
@@ -22,14 +23,7 @@ def assert_same_schedule(workload, cluster, policy, options=None, seed=0):
     options = options or Options()
     simulation = Simulation(workload, cluster, parse_policy(policy), seed=seed, options=options)
     assert isinstance(simulation.kernel, SingleNodeKernel)
-    many = ClusterKernel(
-        workload=workload,
-        cluster=cluster,
-        policy=simulation.policy,
-        scores=simulation.scores(),
-        choices=simulation.choices(),
-        options=options,
-    )
+    many = on_nodes(simulation, options)
     simulation.advance()
     many.advance(until_time=np.inf, max_events=2**62)
     outcome, expected = simulation.outcome(), many.outcome()

@@ -32,17 +32,15 @@ def environment(folder: Path, **changes: str) -> dict[str, str]:
     }
 
 
-def manage(settings: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=PROJECT,
-        env=settings,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+def python(settings: dict[str, str], *arguments: str) -> str:
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, cwd=PROJECT, env=settings, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def manage(settings: dict[str, str], *arguments: str) -> str:
+    return python(settings, "manage.py", *arguments)
 
 
 def start_run(settings: dict[str, str], tasks: int = 15_000) -> "subprocess.Popen[str]":
@@ -87,16 +85,8 @@ def services() -> Iterator[dict[str, str]]:
 
 
 def crashes(settings: dict[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.live.crash_driver", str(KILLS), "7"],
-        cwd=PROJECT,
-        env=settings,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout.splitlines()[-1])
+    told = python(settings, "-m", "tests.live.crash_driver", str(KILLS), "7")
+    report = json.loads(told.splitlines()[-1])
     attempts = report["attempts"]
     assert len(attempts) == KILLS
     assert sum(attempt["killed"] for attempt in attempts) >= KILLS // 2

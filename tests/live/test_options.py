@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 from msgspec import inspect
@@ -76,21 +76,6 @@ def sentence(option: Option) -> str:
 @pytest.fixture
 def workload() -> Workload:
     return workload_generate(model="lublin", tasks=10, seed=1, name="w", parameters={"processors": 4})[0]
-
-
-@pytest.fixture
-def alice() -> User:
-    """Somebody who may start runs."""
-    user = User.objects.create_user("alice")
-    user.user_permissions.add(Permission.objects.get(codename="control_run"))
-    return user
-
-
-@pytest.fixture
-def api(alice: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(alice)
-    return client
 
 
 @pytest.fixture

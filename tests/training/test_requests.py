@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 from rest_framework.test import APIClient
@@ -20,24 +20,9 @@ FEW = {"generations": 2, "population": 4, "batch": 2, "searches": 1, "length": 6
 
 
 @pytest.fixture
-def alice() -> User:
-    """Somebody who may control runs."""
-    user = User.objects.create_user("alice")
-    user.user_permissions.add(Permission.objects.get(codename="control_run"))
-    return user
-
-
-@pytest.fixture
 def page(alice: User) -> Client:
     client = Client()
     client.force_login(alice)
-    return client
-
-
-@pytest.fixture
-def api(alice: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(alice)
     return client
 
 

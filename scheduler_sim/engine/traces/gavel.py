@@ -18,7 +18,7 @@ import numpy as np
 from scheduler_sim.engine.errors import InvalidTrace, unknown_name
 from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
-from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
+from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import Table, read_table
 from scheduler_sim.engine.workload import FloatArray, Labels
@@ -50,6 +50,12 @@ def recognises(head: list[str]) -> bool:
     return names is not None and head[0].split("\t")[names.index("total_steps")].strip().isdigit()
 
 
+@reads(
+    "gavel",
+    description="Gavel's job traces, of 7, 10 or (Shockwave) 12 fields; needs throughputs",
+    recognises=recognises,
+    options=frozenset({"steps_per_second", "throughputs"}),
+)
 def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     """Parse a Gavel trace; the job type becomes the task's group.
 
@@ -185,14 +191,3 @@ def _rates(table: Table, types: Labels, gpus: FloatArray, options: ReadOptions, 
     audit.notice("type_without_throughput", table.where[missing], examples)
     audit.notice("one_rate", table.where[flat & ~missing & (gpus > 1)])
     return rates
-
-
-GAVEL = register(
-    TraceFormat(
-        name="gavel",
-        description="Gavel's job traces, of 7, 10 or (Shockwave) 12 fields; needs throughputs",
-        recognises=recognises,
-        read=read,
-        options=frozenset({"steps_per_second", "throughputs"}),
-    )
-)

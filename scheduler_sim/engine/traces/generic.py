@@ -16,7 +16,7 @@ from pyarrow import parquet
 from scheduler_sim.engine.errors import InvalidTrace, unknown_name
 from scheduler_sim.engine.traces.assemble import RawTasks, identifier
 from scheduler_sim.engine.traces.audit import Audit
-from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
+from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import MAX_BYTES, Source, refuse_columns
 from scheduler_sim.engine.traces.table import (
     MICROSECONDS,
@@ -58,6 +58,13 @@ def recognises(head: list[str]) -> bool:
     return len(names) > 1 and not any(re.fullmatch(r"[-+.\d]+", name) for name in names)
 
 
+@reads(
+    "csv",
+    description="any csv; columns by name or --map, without a header line by --columns",
+    recognises=recognises,
+    options=frozenset({"columns", "header"}),
+    mappable=frozenset(COLUMNS),
+)
 def read_csv(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     """Parse delimited text; the delimiter is the commonest of comma, semicolon, tab and bar in the first line.
 
@@ -72,6 +79,13 @@ def read_csv(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     return Reading(tasks=_tasks(*_mapped(table, options), audit))
 
 
+@reads(
+    "parquet",
+    description="any parquet file; columns by name or --map",
+    recognises=lambda _head: False,
+    options=frozenset({"columns"}),
+    mappable=frozenset(COLUMNS),
+)
 def read_parquet(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     """Parse a parquet file; line numbers in the audit are row numbers from 1.
 
@@ -253,25 +267,3 @@ def _dependencies(table: Table) -> list[list[int | str]] | None:
             parents.extend(identifier(name) for name in named if name.lower() not in UNKNOWN)
         found.append(parents)
     return found
-
-
-CSV = register(
-    TraceFormat(
-        name="csv",
-        description="any csv; columns by name or --map, without a header line by --columns",
-        recognises=recognises,
-        read=read_csv,
-        options=frozenset({"columns", "header"}),
-        mappable=frozenset(COLUMNS),
-    )
-)
-PARQUET = register(
-    TraceFormat(
-        name="parquet",
-        description="any parquet file; columns by name or --map",
-        recognises=lambda _head: False,
-        read=read_parquet,
-        options=frozenset({"columns"}),
-        mappable=frozenset(COLUMNS),
-    )
-)

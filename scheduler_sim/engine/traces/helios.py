@@ -8,7 +8,7 @@ import numpy as np
 
 from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
-from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
+from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import (
     MICROSECONDS,
@@ -25,6 +25,7 @@ def recognises(head: list[str]) -> bool:
     return {"job_id", "gpu_num", "cpu_num", "submit_time", "duration"} <= set(column_names(head, ","))
 
 
+@reads("helios", description="SenseTime's Helios cluster_log.csv", recognises=recognises)
 def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
     """Parse a Helios log; the virtual cluster becomes the queue, jobs that never started are dropped.
 
@@ -55,13 +56,3 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
     idle &= ~table.broken
     audit.drop("never_started", table.where[idle])
     return Reading(tasks=table.finish(tasks, audit, idle))
-
-
-HELIOS = register(
-    TraceFormat(
-        name="helios",
-        description="SenseTime's Helios cluster_log.csv",
-        recognises=recognises,
-        read=read,
-    )
-)

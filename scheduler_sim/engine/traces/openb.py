@@ -9,7 +9,7 @@ import numpy as np
 
 from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
-from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
+from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import column_names, read_table
 from scheduler_sim.engine.workload import Labels
@@ -22,6 +22,7 @@ def recognises(head: list[str]) -> bool:
     return {"cpu_milli", "gpu_milli", "creation_time"} <= set(column_names(head, ","))
 
 
+@reads("openb", description="pods of Alibaba's GPU cluster trace of 2023 (csv)", recognises=recognises)
 def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
     """Parse a pod list.
 
@@ -48,13 +49,3 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
         external_id=table.texts("name"),
     )
     return Reading(tasks=table.finish(tasks, audit))
-
-
-OPENB = register(
-    TraceFormat(
-        name="openb",
-        description="pods of Alibaba's GPU cluster trace of 2023 (csv)",
-        recognises=recognises,
-        read=read,
-    )
-)

@@ -8,7 +8,7 @@ import numpy as np
 
 from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
-from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
+from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import as_objects, column_names, read_table
 from scheduler_sim.engine.workload import Labels
@@ -19,6 +19,7 @@ def recognises(head: list[str]) -> bool:
     return {"job_id", "num_inst", "num_gpu", "duration"} <= set(column_names(head, ","))
 
 
+@reads("pai", description="jobs of Alibaba's PAI trace of 2020 (simulator csv)", recognises=recognises)
 def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
     """Parse a PAI job list; a job without GPUs has no GPU type."""
     table = read_table(source, audit, delimiter=",")
@@ -45,13 +46,3 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
         external_id=table.texts("job_id"),
     )
     return Reading(tasks=table.finish(tasks, audit))
-
-
-PAI = register(
-    TraceFormat(
-        name="pai",
-        description="jobs of Alibaba's PAI trace of 2020 (simulator csv)",
-        recognises=recognises,
-        read=read,
-    )
-)

@@ -12,7 +12,7 @@ import numpy as np
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
-from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
+from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import MICROSECONDS, Table, as_objects, first_moment, seconds_since
 from scheduler_sim.engine.workload import Labels
@@ -23,6 +23,7 @@ def recognises(head: list[str]) -> bool:
     return head[0].lstrip().startswith("[")
 
 
+@reads("philly", description="Microsoft's Philly cluster_job_log (JSON)", recognises=recognises)
 def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
     """Parse a Philly log; line numbers in the audit are positions in the list, from 1.
 
@@ -104,13 +105,3 @@ def _is_job(job: Any) -> bool:
 
 def _gpus(attempt: dict[str, Any]) -> int:
     return sum(len(node.get("gpus") or ()) for node in attempt["detail"] if isinstance(node, dict))
-
-
-PHILLY = register(
-    TraceFormat(
-        name="philly",
-        description="Microsoft's Philly cluster_job_log (JSON)",
-        recognises=recognises,
-        read=read,
-    )
-)

@@ -51,6 +51,9 @@ class Reading:
     processors: int | None = None
 
 
+Reader = Callable[[Source, ReadOptions, Audit], Reading]
+
+
 @dataclass(frozen=True)
 class TraceFormat:
     """One trace format.
@@ -67,7 +70,7 @@ class TraceFormat:
     name: str
     description: str
     recognises: Callable[[list[str]], bool]
-    read: Callable[[Source, ReadOptions, Audit], Reading]
+    read: Reader
     options: frozenset[str] = frozenset()
     mappable: frozenset[str] = frozenset()
 
@@ -99,12 +102,26 @@ FORMATS: dict[str, TraceFormat] = {}
 """Formats by name, in the order in which they are tried."""
 
 
-def register(trace_format: TraceFormat) -> TraceFormat:
-    """Add a format and return it; a name can be taken once."""
-    if trace_format.name in FORMATS:
-        raise RuntimeError(f"The trace format {trace_format.name} is registered twice.")
-    FORMATS[trace_format.name] = trace_format
-    return trace_format
+def reads(
+    name: str,
+    *,
+    description: str,
+    recognises: Callable[[list[str]], bool],
+    options: frozenset[str] = frozenset(),
+    mappable: frozenset[str] = frozenset(),
+) -> Callable[[Reader], Reader]:
+    """Register the decorated function as what reads the format `name`; arguments as of `TraceFormat`.
+
+    A name can be taken once.
+    """
+
+    def register(read: Reader) -> Reader:
+        if name in FORMATS:
+            raise RuntimeError(f"The trace format {name} is registered twice.")
+        FORMATS[name] = TraceFormat(name, description, recognises, read, options, mappable)
+        return read
+
+    return register
 
 
 def read_trace(

@@ -19,7 +19,7 @@ from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.assemble import LATEST_CLOCK, RawTasks
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.clock import clock_seconds
-from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
+from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.sacct_guess import guess_columns
 from scheduler_sim.engine.traces.sacct_lines import find_layout, read_lines
 from scheduler_sim.engine.traces.source import Source
@@ -74,6 +74,13 @@ def recognises(head: list[str]) -> bool:
     return len(times) >= 2 or ("State" in times and "JobName" in layout.names)
 
 
+@reads(
+    "sacct",
+    description="Slurm accounting (sacct -P), any columns and delimiter",
+    recognises=recognises,
+    options=frozenset({"columns", "header"}),
+    mappable=frozenset(_SOURCES),
+)
 def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     """Parse sacct's output.
 
@@ -344,15 +351,3 @@ def _megabytes(text: str) -> float | None:
     if is_number(text):
         return float(text)
     return quantity("memory_mb", text)
-
-
-SACCT = register(
-    TraceFormat(
-        name="sacct",
-        description="Slurm accounting (sacct -P), any columns and delimiter",
-        recognises=recognises,
-        read=read,
-        options=frozenset({"columns", "header"}),
-        mappable=frozenset(_SOURCES),
-    )
-)

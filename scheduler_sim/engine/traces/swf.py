@@ -14,7 +14,7 @@ from pyarrow import csv
 
 from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import EXAMPLES, Audit, shorten
-from scheduler_sim.engine.traces.registry import Reading, ReadOptions, TraceFormat, register
+from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.swf_write import FIELDS, KB_PER_MB, shortest
 from scheduler_sim.engine.traces.table import UNKNOWN, is_number
@@ -70,6 +70,12 @@ def recognises(head: list[str]) -> bool:
     return len(fields) == FEWEST_FIELDS and all(map(is_number, fields))
 
 
+@reads(
+    "swf",
+    description="Standard Workload Format of the Parallel Workloads Archive",
+    recognises=recognises,
+    options=frozenset({"preceding_jobs"}),
+)
 def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     """Parse an SWF file.
 
@@ -327,14 +333,3 @@ def _labels(column: FloatArray) -> Labels:
     place = {name: code for code, name in enumerate(names)}
     recoded = np.array([place[text] for text in texts], np.int64)
     return Labels(codes=recoded[codes], names=tuple(names))
-
-
-SWF = register(
-    TraceFormat(
-        name="swf",
-        description="Standard Workload Format of the Parallel Workloads Archive",
-        recognises=recognises,
-        read=read,
-        options=frozenset({"preceding_jobs"}),
-    )
-)
