@@ -27,6 +27,25 @@ def find_chromium() -> str | None:
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
+def free_port() -> int:
+    """Return a port of this machine that nothing listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def site_environment(folder: Path, **more: str) -> dict[str, str]:
+    """Return the environment of a site on the embedded default whose database and files lie in `folder`."""
+    own = {
+        "VAR_DIR": str(folder),
+        "DATABASE_URL": f"sqlite:///{folder / 'site.sqlite3'}",
+        "REDIS_URL": "",
+        "LOG_LEVEL": "WARNING",
+    }
+    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"} | own | more
+
+
 def start_daphne(port: int, environment: Mapping[str, str], log: IO[Any]) -> subprocess.Popen[bytes]:
     """Start the server on this machine's `port` and return it once it answers.
 

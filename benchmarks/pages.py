@@ -12,7 +12,6 @@ are medians of several visits. `--keep DIR --prepare` only makes the site, for a
 import argparse
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from benchmarks.browser import FLAGS, PROJECT, find_chromium, start_daphne
+from benchmarks.browser import FLAGS, PROJECT, find_chromium, free_port, site_environment, start_daphne
 
 POLICIES = "fcfs,fcfs+easy,sjf,sjf+easy,wfp3,wfp3+easy,f1,f1+easy"
 VISITS = 7
@@ -72,16 +71,9 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
-        self.environment = os.environ | {
-            "VAR_DIR": str(folder),
-            "DATABASE_URL": f"sqlite:///{folder / 'site.sqlite3'}",
-            "REDIS_URL": "",
-            "LOG_LEVEL": "WARNING",
-        }
+        self.environment = site_environment(folder)
         self._daphne: subprocess.Popen[bytes] | None = None
         self._log = (folder / "daphne.log").open("ab")
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from django.db import transaction
 from django.db.models import Q
-from django.urls import reverse
 
 from apps.live.models import SimulationState, StudyState
 from apps.live.play.runner import Runner, stopping_on_signals
@@ -30,17 +29,11 @@ class RunKind(Kind):
     """A run, played by the same code as `runsimulation` plays it."""
 
     name = "run"
+    model = Run
+    page = "run-detail"
     verb = "played it"
     on_workers = True
     expected = (DomainError, engine.EngineError)
-
-    def subject(self, key: int) -> Run | None:
-        """Return the run."""
-        return Run.objects.filter(pk=key).first()
-
-    def address(self, job: Job) -> str:
-        """Return the run's page."""
-        return reverse("run-detail", args=[job.subject_id])
 
     def work(self, job: Job) -> str | None:
         """Play it to its end."""

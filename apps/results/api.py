@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.results.checksum import MEASURED
 from apps.results.models import Attempt, Run, SchedulerResult, Study
 from scheduler_sim.engine.policies.backfill import BACKFILLS
 from scheduler_sim.engine.policies.order import ORDERS
@@ -117,12 +118,7 @@ class SchedulerResultSerializer(serializers.ModelSerializer):
             "gpu_fraction",
             "node",
             "device",
-            "start_time",
-            "finish_time",
-            "actual_time",
-            "wait_time",
-            "energy_joules",
-            "cost_usd",
+            *MEASURED,
             "model_version",
             "attempts",
             "service_time",

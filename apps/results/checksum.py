@@ -6,15 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-FLOATS = (
-    "gpu_fraction",
-    "start_time",
-    "finish_time",
-    "actual_time",
-    "wait_time",
-    "energy_joules",
-    "cost_usd",
-)
+MEASURED = ("start_time", "finish_time", "actual_time", "wait_time", "energy_joules", "cost_usd")
+FLOATS = ("gpu_fraction", *MEASURED)
 INTEGERS = ("node", "device")
 CHECKED = (*FLOATS, *INTEGERS)
 """The stored columns that the checksum covers, beside the policy's name and the task's number."""

@@ -18,17 +18,9 @@ class DeletionKind(Kind):
     takes_place = False
     expected = (DomainError,)
 
-    def subject(self, key: int) -> None:
-        """Return nothing: the runs are gone."""
-        return
-
     def title(self, job: Job) -> str:
         """Return what is deleted."""
         return "placements of deleted runs"
-
-    def address(self, job: Job) -> str:
-        """Return nothing."""
-        return ""
 
     def work(self, job: Job) -> str | None:
         """Remove them, in pieces."""

@@ -1,7 +1,5 @@
 """Playing studies in the background."""
 
-from django.urls import reverse
-
 from apps.live.models import StudyState
 from apps.results.errors import DomainError
 from apps.results.models import Study
@@ -20,17 +18,11 @@ class StudyKind(Kind):
     """A study; its process hands the runs out to workers of its own, so one at a time is under way on a machine."""
 
     name = "study"
+    model = Study
+    page = "study-detail"
     verb = "handed its runs out"
     at_once = 1
     expected = (DomainError, engine.EngineError)
-
-    def subject(self, key: int) -> Study | None:
-        """Return the study."""
-        return Study.objects.filter(pk=key).first()
-
-    def address(self, job: Job) -> str:
-        """Return the study's page."""
-        return reverse("study-detail", args=[job.subject_id])
 
     def work(self, job: Job) -> str | None:
         """Play what is missing of it."""

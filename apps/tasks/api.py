@@ -12,10 +12,12 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.tasks.managers import WORKLOAD_FIGURES
 from apps.tasks.models import Task, Workload, WorkloadImport
 from apps.tasks.uploads import TooManyImports, upload_accept
 from scheduler_sim.background.models import Job
 from scheduler_sim.engine.traces import FORMATS
+from scheduler_sim.engine.workload import REQUEST
 from scheduler_sim.web.api import RowsViewSet
 from scheduler_sim.web.errors import Conflict, TooLarge
 from scheduler_sim.web.filters import IntegerFilter, KeyFilter, NamedFilterSet
@@ -34,13 +36,7 @@ class WorkloadSerializer(serializers.ModelSerializer):
             "source_sha256",
             "generator_parameters",
             "seed",
-            "task_count",
-            "first_arrival_time",
-            "last_arrival_time",
-            "max_processors",
-            "core_seconds",
-            "gpu_seconds",
-            "offered_load",
+            *WORKLOAD_FIGURES,
             "audit",
             "created_at",
         )
@@ -170,13 +166,7 @@ class TaskSerializer(serializers.ModelSerializer):
             "workload",
             "task_id",
             "arrival_time",
-            "runtime",
-            "duration_estimate",
-            "size",
-            "compute_intensity",
-            "memory_mb",
-            "cpus",
-            "gpus",
+            *REQUEST,
             "gpu_type",
             "user",
             "group",

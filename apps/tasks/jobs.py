@@ -4,7 +4,6 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
-from django.urls import reverse
 
 from apps.tasks.models import WorkloadImport
 from apps.tasks.uploads import AT_ONCE, upload_end, upload_read
@@ -25,22 +24,16 @@ class ImportKind(Kind):
     """A file sent over HTTP, read on the machine that has it."""
 
     name = "import"
+    model = WorkloadImport
+    page = "workload-import"
     verb = "read it"
     at_once = AT_ONCE
     expected = (engine.EngineError, LimitReached)
-
-    def subject(self, key: int) -> WorkloadImport | None:
-        """Return the import."""
-        return WorkloadImport.objects.filter(pk=key).first()
 
     def title(self, job: Job) -> str:
         """Return the file's name."""
         sent = self.subject(job.subject_id or 0)
         return sent.file_name if sent is not None else super().title(job)
-
-    def address(self, job: Job) -> str:
-        """Return the import's page."""
-        return reverse("workload-import", args=[job.subject_id])
 
     def is_startable(self, job: Job) -> bool:
         """Tell whether the file is on this machine."""

@@ -11,7 +11,7 @@ from django.db.models.functions import Cast
 
 from scheduler_sim import engine
 from scheduler_sim.columnar.insert import insert_columns
-from scheduler_sim.engine.workload import Labels
+from scheduler_sim.engine.workload import REQUEST, Labels
 
 _CHUNK_ROWS = 10_000
 
@@ -76,15 +76,20 @@ class TaskQuerySet(models.QuerySet):
     bulk_create_columns.alters_data = True
 
 
+WORKLOAD_FIGURES = (
+    "task_count",
+    "first_arrival_time",
+    "last_arrival_time",
+    "max_processors",
+    "core_seconds",
+    "gpu_seconds",
+    "offered_load",
+)
+"""The columns of a workload that say how much work it is."""
+
 _NUMBERS = (
     "arrival_time",
-    "runtime",
-    "duration_estimate",
-    "size",
-    "compute_intensity",
-    "memory_mb",
-    "cpus",
-    "gpus",
+    *REQUEST,
     "deadline_time",
     "predicted_duration",
     "recorded_start_time",

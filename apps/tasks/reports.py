@@ -1,12 +1,18 @@
 """How the commands show a workload and its audit."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from django.core.management.base import CommandError
+from django.db import DatabaseError
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
 from apps.tasks.audit_lines import audit_lines
 from apps.tasks.models import Workload
+from scheduler_sim.engine import EngineError
 
 
 def workload_document(workload: Workload, *, created: bool) -> dict[str, Any]:
@@ -56,3 +62,19 @@ def print_audit(workload: Workload, console: Console) -> None:
     for line in lines:
         table.add_row(line.done, f"{line.count:,}", line.what, line.places)
     console.print(table)
+
+
+@contextmanager
+def storing(console: Console, word: str) -> Iterator[Status]:
+    """Show that a workload is made and stored, and say what went wrong as commands do.
+
+    Raises:
+        CommandError: the engine refuses it, or it cannot be stored.
+    """
+    try:
+        with console.status(word) as status:
+            yield status
+    except EngineError as error:
+        raise CommandError(str(error)) from error
+    except (DatabaseError, OSError) as error:
+        raise CommandError(f"The workload could not be stored: {error}.") from error

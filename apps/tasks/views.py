@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.tasks.api import UploadSerializer
 from apps.tasks.audit_lines import audit_lines, audit_table
 from apps.tasks.errors import WorkloadError
+from apps.tasks.managers import WORKLOAD_FIGURES
 from apps.tasks.models import Workload, WorkloadImport
 from apps.tasks.uploads import upload_accept
 from apps.tasks.workload_charts import portrait
@@ -37,13 +38,7 @@ WORKLOAD_EXPORT = (
     "id",
     "name",
     "source",
-    "task_count",
-    "first_arrival_time",
-    "last_arrival_time",
-    "max_processors",
-    "core_seconds",
-    "gpu_seconds",
-    "offered_load",
+    *WORKLOAD_FIGURES,
     "created_at",
 )
 

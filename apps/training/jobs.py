@@ -19,10 +19,6 @@ class _ModelKind(Kind):
     on_workers = True
     expected = (DomainError, engine.EngineError)
 
-    def subject(self, key: int) -> None:
-        """Return nothing: the job is about no row."""
-        return
-
     def address(self, job: Job) -> str:
         """Return the page of models."""
         return reverse("training")

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 from django.db.models import Model
+from django.urls import reverse
 from django.utils.module_loading import autodiscover_modules
 
 from scheduler_sim.background.models import Job
@@ -20,6 +22,8 @@ class Kind:
         takes_place: whether it counts among the processes that run at once.
         on_workers: whether it is left to a Celery worker where there is a broker.
         expected: exceptions whose text is a sentence for people.
+        model: of the row that a job is about; None for kinds without one.
+        page: the route of that row's page.
     """
 
     name = ""
@@ -28,10 +32,12 @@ class Kind:
     takes_place = True
     on_workers = False
     expected: tuple[type[Exception], ...] = ()
+    model: type[Model] | None = None
+    page = ""
 
-    def subject(self, key: int) -> Model | None:
-        """Return the row that job `key` of this kind is about, None where it is gone or there is none."""
-        raise NotImplementedError
+    def subject(self, key: int) -> Any:
+        """Return the row `key` that a job of this kind is about, None where it is gone or there is none."""
+        return None if self.model is None else self.model._default_manager.filter(pk=key).first()
 
     def title(self, job: Job) -> str:
         """Return what a list calls a job."""
@@ -40,7 +46,7 @@ class Kind:
 
     def address(self, job: Job) -> str:
         """Return the page of what the job is about, empty where there is none."""
-        raise NotImplementedError
+        return reverse(self.page, args=[job.subject_id]) if self.page else ""
 
     def is_startable(self, job: Job) -> bool:
         """Tell whether this machine has what the job needs."""

@@ -13,7 +13,7 @@ from django.utils import timezone
 from scheduler_sim.background import locks
 from scheduler_sim.background.kinds import Kind, find
 from scheduler_sim.background.models import Job
-from scheduler_sim.background.processes import HEARTBEAT_EVERY
+from scheduler_sim.background.processes import HEARTBEAT_EVERY, ending_on_sigterm
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def job_run(job: Job) -> Job:
     kind = find(job.kind)
     try:
         if job.begin():
-            with _stopping_on_sigterm(), _kept(job):
+            with ending_on_sigterm(), _kept(job):
                 _conclude(job, kind, *_done(job, kind))
     finally:
         # A database that is away will find the process dead.
@@ -75,23 +75,6 @@ def _conclude(job: Job, kind: Kind, status: str, error: str) -> None:
         verdict = kind.verdict(job)
         if job.end(verdict or status, error="" if verdict == Job.Status.FINISHED else error):
             kind.ended(job)
-
-
-@contextlib.contextmanager
-def _stopping_on_sigterm() -> Iterator[None]:
-    """Let a polite kill end the work as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,9 @@ BoolArray = npt.NDArray[np.bool_]
 LARGEST_INTEGER = 2**53
 """Integers above this lose precision as doubles; no trace has a reason to hold one."""
 
+REQUEST = ("runtime", "duration_estimate", "size", "compute_intensity", "memory_mb", "cpus", "gpus")
+"""The columns that say how long a task runs and what it asks for."""
+
 
 @dataclass(frozen=True, eq=False)
 class Labels:

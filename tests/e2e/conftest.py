@@ -1,7 +1,6 @@
 """A site of its own with real runs, and the browser that looks at it."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.browser import FLAGS, PROJECT, find_chromium, start_daphne
+from benchmarks.browser import FLAGS, PROJECT, find_chromium, free_port, site_environment, start_daphne
 
 PASSWORD = "an-orange-cat-42"
 
@@ -34,19 +33,11 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
-        self.environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-        self.environment |= {
-            "VAR_DIR": str(folder),
-            "DATABASE_URL": f"sqlite:///{folder / 'site.sqlite3'}",
-            "REDIS_URL": "",
-            "DJANGO_SETTINGS_MODULE": "scheduler_sim.settings",
-            "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
-            "LOG_LEVEL": "WARNING",
-        }
+        self.environment = site_environment(
+            folder, DJANGO_SETTINGS_MODULE="scheduler_sim.settings", DJANGO_SUPERUSER_PASSWORD=PASSWORD
+        )
         self._log = (folder / "daphne.log").open("ab")
         self.manage("migrate", "--verbosity", "0")
         self.manage("createsuperuser", "--noinput", "--username", "alice", "--email", "alice@example.org")

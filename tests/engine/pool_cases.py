@@ -108,3 +108,11 @@ def on_nodes(simulation: Simulation, options: Options) -> ClusterKernel:
         choices=simulation.choices(),
         options=options,
     )
+
+
+def play_in_steps(simulation: Simulation, seconds: float) -> None:
+    """Play to the end, so many simulated seconds and at most three events at a time."""
+    time = 0.0
+    while not simulation.done:
+        time += seconds
+        simulation.advance(until_time=time, max_events=3)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pool_cases import play_in_steps
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS
@@ -92,8 +93,5 @@ def test_every_registered_policy_keeps_the_rules(policy, split_model):
 def test_playing_in_many_steps_gives_the_same_schedule(policy):
     whole, steps = (Simulation(WORKLOAD, CLUSTER, parse_policy(policy)) for _ in range(2))
     whole.advance()
-    time = 0.0
-    while not steps.done:
-        time += 7.0
-        steps.advance(until_time=time, max_events=3)
+    play_in_steps(steps, 7.0)
     assert steps.outcome().start_time.tolist() == whole.outcome().start_time.tolist()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pool_cases import on_nodes
+from pool_cases import on_nodes, play_in_steps
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.generators.mixed import MixedParameters, generate
@@ -105,10 +105,7 @@ def test_many_steps_give_the_schedule_of_one(policy):
     workload = generate(500, MixedParameters(load=1.1), np.random.default_rng(4))
     whole, steps = (Simulation(workload, node(16, 4), parse_policy(policy)) for _ in range(2))
     whole.advance()
-    time = 0.0
-    while not steps.done:
-        time += 0.05
-        steps.advance(until_time=time, max_events=3)
+    play_in_steps(steps, 0.05)
     assert steps.outcome().start_time.tolist() == whole.outcome().start_time.tolist()
 
 

@@ -87,6 +87,12 @@ def status(text: str, interrupted: bool = False, run: int | None = None, page: b
     return {"shown": "interrupted" if interrupted else text, "run": run, "page": page}
 
 
+@register.inclusion_tag("components/titled.html")
+def titled(title: str, text: str, interrupted: bool = False, page: bool = False) -> dict[str, Any]:
+    """Head a page with its title and the badge of a status, as `status` draws it."""
+    return {"title": title, **status(text, interrupted, page=page)}
+
+
 @register.inclusion_tag("components/options.html")
 def options(choices: Iterable[Any], chosen: Any = "") -> dict[str, Any]:
     """Write the options of a select: names, or pairs of a value and what is read; `chosen` is the value in force."""

@@ -30,18 +30,9 @@ from scheduler_sim.engine.traces.table import (
     table_delimiter,
 )
 from scheduler_sim.engine.traces.units import Scale, split_unit
-from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, Labels
+from scheduler_sim.engine.workload import LARGEST_INTEGER, REQUEST, BoolArray, FloatArray, Labels
 
-NUMBERS = (
-    "runtime",
-    "duration_estimate",
-    "size",
-    "compute_intensity",
-    "memory_mb",
-    "cpus",
-    "gpus",
-    "predicted_duration",
-)
+NUMBERS = (*REQUEST, "predicted_duration")
 TIMES = ("arrival_time", "deadline_time", "recorded_start_time", "finish_time")
 TEXTS = ("gpu_type", "user", "group", "queue")
 OTHERS = ("task_id", "external_id", "dependencies", "kind")

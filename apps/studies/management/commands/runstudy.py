@@ -1,10 +1,7 @@
 """Play what is missing of a study's runs."""
 
 import json
-import signal
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -20,7 +17,7 @@ from apps.studies.play.execution import study_play
 from apps.studies.play.planning import plan_in_words, study_plan
 from apps.studies.report.tables import print_study, study_document
 from scheduler_sim import engine
-from scheduler_sim.background.processes import cores
+from scheduler_sim.background.processes import cores, ending_on_sigterm
 from scheduler_sim.background.sweep import sweeping
 
 INTERRUPTED = 130
@@ -59,7 +56,7 @@ class Command(BaseCommand):
             if options["dry_run"]:
                 self._describe(definition, options)
                 return
-            with sweeping(), _ending_on_sigterm():
+            with sweeping(), ending_on_sigterm():
                 self._play(definition, options)
         except (DomainError, engine.EngineError) as error:
             raise CommandError(str(error)) from error
@@ -119,17 +116,3 @@ def _definition(options: dict[str, Any]) -> Definition:
     if options["file"]:
         return read_definition(options["file"])
     return Definition.from_json(Study.objects.named(options["study"]).definition)
-
-
-@contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
-    """Let a polite kill end the study as Ctrl-C does."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

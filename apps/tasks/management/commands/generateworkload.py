@@ -4,13 +4,11 @@ import json
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.core.management.base import BaseCommand
 from rich.console import Console
 
-from apps.tasks.reports import summary, workload_document
+from apps.tasks.reports import storing, summary, workload_document
 from apps.tasks.services import workload_generate
-from scheduler_sim.engine import EngineError
 from scheduler_sim.engine.generators import GENERATORS
 
 EPILOG = """
@@ -49,20 +47,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console(stderr=True, quiet=options["verbosity"] == 0)
         given = {name: options[name] for name in _parameters() if options[name] is not None}
-        try:
-            with console.status("generating") as status:
-                workload, created = workload_generate(
-                    model=options["model"],
-                    tasks=options["tasks"],
-                    seed=options["seed"],
-                    name=options["name"],
-                    parameters=given,
-                    progress=status.update,
-                )
-        except EngineError as error:
-            raise CommandError(str(error)) from error
-        except (DatabaseError, OSError) as error:
-            raise CommandError(f"The workload could not be stored: {error}.") from error
+        with storing(console, "generating") as status:
+            workload, created = workload_generate(
+                model=options["model"],
+                tasks=options["tasks"],
+                seed=options["seed"],
+                name=options["name"],
+                parameters=given,
+                progress=status.update,
+            )
         if options["json"]:
             self.stdout.write(json.dumps(workload_document(workload, created=created), indent=2))
             return

@@ -5,12 +5,10 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
 from rich.console import Console
 
-from apps.tasks.reports import print_audit, summary, workload_document
+from apps.tasks.reports import print_audit, storing, summary, workload_document
 from apps.tasks.services import workload_import
-from scheduler_sim.engine import EngineError
 from scheduler_sim.engine.traces import COLUMNS, FORMATS, ReadOptions, read_throughputs
 from scheduler_sim.engine.traces.source import MAX_BYTES
 from scheduler_sim.engine.traces.units import COUNT, MEMORY, TIME
@@ -69,20 +67,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console(stderr=True, quiet=options["verbosity"] == 0)
-        try:
-            with console.status("reading") as status:
-                workload, created = workload_import(
-                    file=options["file"],
-                    name=options["name"],
-                    format=options["format"],
-                    options=_read_options(options),
-                    max_bytes=options["max_bytes"],
-                    progress=status.update,
-                )
-        except EngineError as error:
-            raise CommandError(str(error)) from error
-        except (DatabaseError, OSError) as error:
-            raise CommandError(f"The workload could not be stored: {error}.") from error
+        with storing(console, "reading") as status:
+            workload, created = workload_import(
+                file=options["file"],
+                name=options["name"],
+                format=options["format"],
+                options=_read_options(options),
+                max_bytes=options["max_bytes"],
+                progress=status.update,
+            )
         if options["json"]:
             self.stdout.write(json.dumps(workload_document(workload, created=created), indent=2))
             return
