@@ -13,6 +13,9 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 import manage
+from apps.dashboard.schedule.gantt import gantt
+from apps.dashboard.schedule.placements import placements
+from apps.dashboard.schedule.task_story import task_story
 from apps.live.models import SimulationState
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.launch import run_create
@@ -91,6 +94,12 @@ def test_attempts_are_stored_exported_and_verified(tmp_path: Path, capsys: pytes
     ]
     call_command("verifyrun", str(printed["run"]))
     assert "2 attempts of tasks with more than one" in capsys.readouterr().out
+    stored = Run.objects.get()
+    chart = gantt(stored, "sjf~requeue", placements(stored, "sjf~requeue"), None, None)
+    assert sorted((item[5], item[3], item[4]) for item in chart.items) == [(1, 0.0, 4.0), (1, 6.0, 16.0), (2, 4.0, 6.0)]
+    assert chart.finding.startswith("2 tasks run")
+    story = task_story(stored, stored.workload.tasks.get(task_id=1))
+    assert [one.stopped for one in story.outcomes] == ["", "stopped 1 time, 0 s lost", "stopped 1 time, 4.00 s lost"]
 
 
 def test_the_document_ranks_the_policies_with_their_figures(trace: Path) -> None:

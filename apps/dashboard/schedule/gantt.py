@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from apps.dashboard.schedule.placements import Placements
+from apps.dashboard.schedule.placements import Placements, spans
 from apps.results.models import Run
 from scheduler_sim.display.charts import plain
 from scheduler_sim.display.formatting import duration
@@ -66,6 +66,8 @@ def gantt(run: Run, scheduler: str, placed: Placements, start: float | None, end
     """Build the chart for the window from `start` to `end` (workload seconds; None for the schedule's own ends)."""
     if not len(placed):
         return Gantt(scheduler, "tasks", 0.0, 0.0, 0.0, 0.0, [], [], "", "No placement of this policy is stored.")
+    whole = len(placed)
+    placed = spans(run, scheduler, placed)
     first, last = float(placed.start.min()), float(placed.finish.max())
     low = first if start is None else min(max(start, first), last)
     high = last if end is None else max(min(end, last), first)
@@ -77,11 +79,13 @@ def gantt(run: Run, scheduler: str, placed: Placements, start: float | None, end
     lanes, items, unit = draw(run, placed, shown, low, high, pool)
     level = "tasks" if draw is _tasks else "shades"
     span = f"between {duration(low - first)} and {duration(high - first)} after the first start"
-    finding = f"{len(shown):,} tasks run under {scheduler} {span}."
+    finding = f"{len(np.unique(placed.task[shown])):,} tasks run under {scheduler} {span}."
     if level == "shades":
         finding += " A stronger colour means more at a time; zoom in until single tasks appear."
     else:
         finding += " Colours only tell neighbours apart."
+    if len(placed) > whole:
+        finding += " A task that was stopped is drawn once an attempt; what it did while it ran may have been lost."
     if level == "tasks" and pool:
         finding += " Rows are as many as run at once; a pool does not number its processors."
     if (placed.gpus[shown] > 1).any():

@@ -1,14 +1,14 @@
 """The stored placements of one policy as columns, kept in memory for the pages that look at them again and again."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from apps.results.models import Run, SchedulerResult
+from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task
 
 Floats = npt.NDArray[np.float64]
@@ -87,6 +87,20 @@ def placements(run: Run, scheduler: str) -> Placements:
         if run.is_over:
             _kept.put(key, found, 11 * 8 * len(found))
     return found
+
+
+def spans(run: Run, scheduler: str, placed: Placements) -> Placements:
+    """Return the spans in which tasks held devices: `placed`, with a row an attempt of tasks that have several."""
+    rows = Attempt.objects.filter(run=run, scheduler=scheduler).order_by()
+    names = ("task_id", "start_time", "end_time", "node", "device")
+    task, start, finish, node, device = _columns(rows.values_list(*names), len(names))
+    known = np.isin(task, placed.task)
+    owner = np.searchsorted(placed.task, task[known])
+    once = np.flatnonzero(~np.isin(placed.task, task))
+    every = {field.name: getattr(placed, field.name)[np.append(once, owner)] for field in fields(placed)}
+    for name, values in (("start", start), ("finish", finish), ("node", node), ("device", device)):
+        every[name][len(once) :] = values[known]
+    return Placements(**every)
 
 
 def _read(run: Run, scheduler: str) -> Placements:

@@ -8,6 +8,7 @@ from apps.dashboard.schedule.alternatives import Alternative, alternatives
 from apps.dashboard.schedule.placements import Placements, placements
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.models import Task
+from scheduler_sim.display.formatting import duration
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,17 @@ class TaskOutcome:
         parts = [_tasks(self.ahead, "that {} ready before it")] if self.ahead else []
         parts += [_tasks(self.passed_by, "that came later and passed it")] if self.passed_by else []
         return ", and ".join(parts)
+
+    @property
+    def stopped(self) -> str:
+        """How often it was stopped and what that cost, and how it ended where it did not complete; else empty."""
+        result = self.result
+        said = []
+        if stops := (result.attempts or 1) - 1:
+            said.append(f"stopped {stops:,} time{'' if stops == 1 else 's'}, {duration(result.lost_time or 0.0)} lost")
+        if result.outcome and result.outcome != "completed":
+            said.append(result.outcome.replace("_", " "))
+        return "; ".join(said)
 
 
 @dataclass(frozen=True)
