@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from scheduler_sim.engine.errors import InvalidPolicy, unknown_name
 from scheduler_sim.engine.overheads import Overhead
@@ -161,5 +161,5 @@ class Adjustable:
             if value != one.default:
                 values.append((one.name, value))
         # The parts are dataclasses, which this mixin is not.
-        changed: Self = replace(self, values=tuple(values))  # type: ignore[type-var]
+        changed: Self = replace(cast(Any, self), values=tuple(values))
         return changed
