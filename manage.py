@@ -8,6 +8,7 @@ import sys
 def main() -> None:
     """Run the management command named on the command line."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_sim.settings")
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
     from django.db import OperationalError, connection
 
@@ -18,6 +19,9 @@ def main() -> None:
         reason = str(error).strip().partition("\n")[0]
         hint = " Run manage.py migrate first." if "no such table" in reason else ""
         sys.exit(f"The database {connection.settings_dict['NAME']} cannot be used: {reason}.{hint}")
+    except ImproperlyConfigured as error:
+        # A setting that cannot be used is said in a sentence; where it was read helps nobody.
+        sys.exit(str(error))
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
         sys.exit(130)

@@ -5,6 +5,7 @@ import sys
 
 import django
 from channels.routing import ProtocolTypeRouter
+from django.core.exceptions import ImproperlyConfigured
 from django.urls import get_resolver
 
 from scheduler_sim import environment
@@ -13,7 +14,11 @@ environment.serving = True
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_sim.settings")
 
 # First of all, because the WebSocket consumers import the apps' models.
-django.setup(set_prefix=False)
+try:
+    django.setup(set_prefix=False)
+except ImproperlyConfigured as error:
+    # The sentence alone; where the setting was read helps nobody.
+    sys.exit(str(error))
 
 from apps.live.wire.routing import websocket  # noqa: E402
 from scheduler_sim.background.connections import warn_of_too_few  # noqa: E402

@@ -6,6 +6,7 @@ import re
 import secrets
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -109,6 +110,40 @@ def secret(name: str, fallback: Path) -> str:
         fallback.hardlink_to(made)
     made.unlink()
     return fallback.read_text().strip()
+
+
+def folder(name: str, default: Path | None = None) -> Path | None:
+    """Return a folder, made where it does not exist; None where none is named and there is no default.
+
+    Raises:
+        ImproperlyConfigured: it cannot be made, or nothing can be written there.
+    """
+    value = text(name)
+    path = Path(value) if value else default
+    if path is None:
+        return None
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ImproperlyConfigured(f"{name} must name a folder; {str(path)!r} cannot be made: {reason}.") from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ImproperlyConfigured(f"{name} must name a folder that can be written to; {str(path)!r} cannot.")
+    return path
+
+
+def time_zone(name: str, default: str) -> str:
+    """Return the name of a time zone.
+
+    Raises:
+        ImproperlyConfigured: there is no such zone.
+    """
+    value = text(name, default)
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ImproperlyConfigured(f"{name} must be a time zone such as UTC or Europe/Berlin, not {value!r}.") from None
+    return value
 
 
 def rate(name: str, default: str) -> str | None:

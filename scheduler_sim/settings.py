@@ -9,8 +9,7 @@ from scheduler_sim import environment, logs
 from scheduler_sim.background.processes import cores
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = Path(environment.text("VAR_DIR") or BASE_DIR / "var")
-VAR_DIR.mkdir(parents=True, exist_ok=True)
+VAR_DIR = environment.folder("VAR_DIR", BASE_DIR / "var")
 
 DEBUG = environment.boolean("DEBUG", default=False)
 SECRET_KEY = environment.secret("SECRET_KEY", VAR_DIR / "secret_key")
@@ -32,6 +31,7 @@ INSTALLED_APPS = [
     "corsheaders",
     "csp",
     "django_prometheus",
+    "scheduler_sim.web",
     "scheduler_sim.display",
     "scheduler_sim.background",
     "apps.tasks",
@@ -43,6 +43,8 @@ INSTALLED_APPS = [
     "apps.dashboard",
 ]
 
+# The Prometheus client reads the variable itself, and fails without the folder where it first counts something.
+environment.folder("PROMETHEUS_MULTIPROC_DIR")
 PROMETHEUS = environment.boolean("PROMETHEUS", default=True)
 CORS_ALLOWED_ORIGINS = environment.origins("CORS_ALLOWED_ORIGINS")
 
@@ -170,7 +172,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 JOB_PROCESSES = environment.integer("JOB_PROCESSES", cores(), minimum=1)
 
 LANGUAGE_CODE = "en-gb"
-TIME_ZONE = environment.text("TIME_ZONE", "UTC")
+TIME_ZONE = environment.time_zone("TIME_ZONE", "UTC")
 USE_I18N = False
 USE_TZ = True
 

@@ -173,7 +173,7 @@ def workload_preview(wanted: str) -> tuple[engine.Workload, int | None]:
 
 @transaction.atomic
 def _store(*, tasks: engine.Workload, audit: Audit, headers: Mapping[str, str] | None = None, **row: Any) -> Workload:
-    _refuse_long_texts(tasks)
+    _refuse_texts(tasks)
     workload = Workload.objects.create(
         task_count=len(tasks),
         first_arrival_time=float(tasks.arrival_time[0]),
@@ -214,15 +214,18 @@ def _refuse_name(name: str | None) -> None:
     if name is None:
         return
     longest = Workload._meta.get_field("name").max_length
-    if not name.strip() or len(name) > longest:
-        raise WorkloadError(f"A workload's name must have 1 to {longest} characters.")
+    if not name.strip() or len(name) > longest or "\0" in name:
+        raise WorkloadError(f"A workload's name must have 1 to {longest} characters, none of them NUL.")
     if Workload.objects.filter(name=name).exists():
         raise WorkloadError(f"There is a workload called {name!r} already; choose another name.")
 
 
-def _refuse_long_texts(tasks: engine.Workload) -> None:
+def _refuse_texts(tasks: engine.Workload) -> None:
     texts: dict[str, Any] = {name: getattr(tasks, name).names for name in ("gpu_type", "user", "group", "queue")}
     for name, values in (texts | {"external_id": tasks.external_id}).items():
+        # SQLite would store it, PostgreSQL cannot; and no text that means something holds one.
+        if any("\0" in value for value in values):
+            raise WorkloadError(f"Column {name} holds a NUL character, which cannot be stored.")
         field = Task._meta.get_field(name)
         if not isinstance(field, models.CharField) or field.max_length is None:
             continue

@@ -137,6 +137,17 @@ def test_the_import_says_which_limit_was_reached(read: Any, settings: Any, tmp_p
     assert not [*(tmp_path / "uploads").iterdir()]
 
 
+def test_a_nul_in_a_text_is_a_sentence_on_every_database(read: Any, tmp_path: Path) -> None:
+    for column in ("user", "external_id"):
+        table = pa.table({"arrival_time": [0.0], "runtime": [1.0], column: ["a\0b"]})
+        parquet.write_table(table, tmp_path / "nul.parquet")
+        sent = read((tmp_path / "nul.parquet").read_bytes(), "nul.parquet")
+        assert (sent.status, sent.error) == (
+            "failed",
+            f"Column {column} holds a NUL character, which cannot be stored.",
+        )
+
+
 def test_the_import_says_that_memory_did_not_suffice(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise MemoryError

@@ -82,12 +82,51 @@ def start(code: str = "import django; django.setup()", **changes: str) -> subpro
         ("REDIS_URL", "http://x", "REDIS_URL must start with redis://"),
         ("DEBUG", "maybe", "DEBUG must be 1 or 0"),
         ("LOG_FORMAT", "xml", "LOG_FORMAT must be one of json, text"),
+        ("TIME_ZONE", "Mars/Olympus", "TIME_ZONE must be a time zone such as UTC"),
+        ("TIME_ZONE", "../../etc/passwd", "TIME_ZONE must be a time zone such as UTC"),
+        ("VAR_DIR", "/dev/null/x", "VAR_DIR must name a folder"),
+        ("PROMETHEUS_MULTIPROC_DIR", "/dev/null/x", "PROMETHEUS_MULTIPROC_DIR must name a folder"),
+        ("RATE_LIMIT_ACCOUNT", "10/m,often", "RATE_LIMIT_ACCOUNT must list rates such as 10/m,30/15m"),
     ],
 )
 def test_a_wrong_setting_stops_the_start(tmp_path: Path, name: str, value: str, sentence: str) -> None:
-    done = start(VAR_DIR=str(tmp_path), **{name: value})
+    done = start(**{"VAR_DIR": str(tmp_path), name: value})
     assert done.returncode != 0
     assert sentence in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sys; sys.argv = ['manage.py', 'migrate']; import manage; manage.main()",
+        "import scheduler_sim.asgi",
+    ],
+    ids=["command", "server"],
+)
+def test_a_wrong_setting_is_said_in_the_sentence_alone(tmp_path: Path, code: str) -> None:
+    done = start(code, VAR_DIR=str(tmp_path), TIME_ZONE="Mars/Olympus")
+    assert done.returncode == 1
+    assert done.stderr == "TIME_ZONE must be a time zone such as UTC or Europe/Berlin, not 'Mars/Olympus'.\n"
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    ("name", "value", "warned"),
+    [
+        ("ALLOWED_HOSTS", "*", True),
+        ("ALLOWED_HOSTS", "scheduler.example", False),
+        ("TRUSTED_PROXIES", "127.0.0.1,0.0.0.0/0", True),
+        ("TRUSTED_PROXIES", "::/0", True),
+        ("TRUSTED_PROXIES", "10.0.0.0/8", False),
+    ],
+)
+def test_the_check_of_a_deployment_warns_of_openness(tmp_path: Path, name: str, value: str, warned: bool) -> None:
+    code = (
+        "import sys; sys.argv = ['manage.py', 'check', '--deploy', '--tag', 'security']; import manage; manage.main()"
+    )
+    done = start(code, **{"VAR_DIR": str(tmp_path), name: value})
+    assert done.returncode == 0
+    assert (f"{name}=" in done.stderr and "scheduler_sim.W00" in done.stderr) is warned
 
 
 def test_only_a_server_gets_a_pool(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from apps.results.models import Study, study_status
 from apps.studies.report.figures import AXES, CellFigures, Standing, study_figures
@@ -178,9 +179,9 @@ def print_study(study: Study, console: Console) -> None:
         table.add_column(name, justify="right", no_wrap=not console.is_terminal)
     for cell in cells:
         values = [
-            f"[bold]{text}[/bold]" if name == cell.best else text
+            Text(text, style="bold") if name == cell.best else text
             for name in names
-            for text in [with_reach(cell.standings[name], scale).replace("[", r"\[") if name in cell.standings else ""]
+            for text in [with_reach(cell.standings[name], scale) if name in cell.standings else ""]
         ]
         table.add_row(
             cell.cell.workload, f"{cell.cell.load_factor:g}", cell.cell.cluster, str(len(cell.run_ids)), *values

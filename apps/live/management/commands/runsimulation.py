@@ -12,7 +12,6 @@ from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.utils import timezone
-from rich.console import Console
 
 from apps.live.exchange.exports import history_csv_write
 from apps.live.exchange.manifest import manifest_check, manifest_parts, manifest_read, run_manifest
@@ -46,6 +45,7 @@ from apps.training.models import TrainedModel
 from apps.training.retraining import Retrainer
 from scheduler_sim import engine, logs
 from scheduler_sim.background.sweep import sweeping
+from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine import jit
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, PREEMPTIONS, READY_MADE
 from scheduler_sim.engine.presets import PRESETS, load_cluster
@@ -118,7 +118,7 @@ class Command(BaseCommand):
         again.add_argument("--resume", metavar="RUN", help="take up a run by number or name; a finished one is printed")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.console = Console(stderr=True, quiet=options["verbosity"] == 0)
+        self.console = PlainConsole(stderr=True, quiet=options["verbosity"] == 0)
         self.prepared: Prepared | None = None
         self.publisher = Publisher()  # Of the run under way, or of the next one.
         try:
@@ -285,7 +285,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(run_document(run), indent=2, allow_nan=False))
             return
-        print_leaderboard(run, Console(file=self.stdout._out, width=None if sys.stdout.isatty() else 160))
+        print_leaderboard(run, PlainConsole(file=self.stdout._out, width=None if sys.stdout.isatty() else 160))
         self.stdout.write(
             f"Run {run.pk} stored {run.rows_written:,} placements; checksum {run.checksum[:16]}. "
             f"Export them: manage.py exportdata results --run {run.pk} --format csv --output results.csv"

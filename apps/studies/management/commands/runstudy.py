@@ -7,7 +7,6 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from apps.results.errors import DomainError
@@ -19,6 +18,7 @@ from apps.studies.report.tables import print_study, study_document
 from scheduler_sim import engine
 from scheduler_sim.background.processes import cores, ending_on_sigterm
 from scheduler_sim.background.sweep import sweeping
+from scheduler_sim.display.terminal import PlainConsole
 
 INTERRUPTED = 130
 
@@ -50,7 +50,7 @@ class Command(BaseCommand):
             raise CommandError(f"--workers must be at least 1, not {options['workers']}.")
         if bool(options["file"]) == bool(options["study"]):
             raise CommandError("Name either the FILE of a study or a stored one with --study.")
-        self.console = Console(stderr=True, quiet=options["verbosity"] == 0)
+        self.console = PlainConsole(stderr=True, quiet=options["verbosity"] == 0)
         try:
             definition = _definition(options)
             if options["dry_run"]:
@@ -104,7 +104,9 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(study_document(outcome.study), indent=2, allow_nan=False))
         else:
-            print_study(outcome.study, Console(file=self.stdout._out, width=None if self.console.is_terminal else 400))
+            print_study(
+                outcome.study, PlainConsole(file=self.stdout._out, width=None if self.console.is_terminal else 400)
+            )
         if outcome.failed:
             raise CommandError(
                 f"{outcome.failed} of {outcome.runs} runs failed; /studies/{outcome.study.pk}/ says why. Put it right "

@@ -5,10 +5,10 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from rich.console import Console
 
 from apps.tasks.reports import storing, summary, workload_document
 from apps.tasks.services import workload_generate
+from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine.generators import GENERATORS
 
 EPILOG = """
@@ -45,7 +45,7 @@ class Command(BaseCommand):
             )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        console = Console(stderr=True, quiet=options["verbosity"] == 0)
+        console = PlainConsole(stderr=True, quiet=options["verbosity"] == 0)
         given = {name: options[name] for name in _parameters() if options[name] is not None}
         with storing(console, "generating") as status:
             workload, created = workload_generate(

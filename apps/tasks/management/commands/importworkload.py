@@ -5,10 +5,10 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
 
 from apps.tasks.reports import print_audit, storing, summary, workload_document
 from apps.tasks.services import workload_import
+from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine.traces import COLUMNS, FORMATS, ReadOptions, read_throughputs
 from scheduler_sim.engine.traces.source import MAX_BYTES
 from scheduler_sim.engine.traces.units import COUNT, MEMORY, TIME
@@ -66,7 +66,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        console = Console(stderr=True, quiet=options["verbosity"] == 0)
+        console = PlainConsole(stderr=True, quiet=options["verbosity"] == 0)
         with storing(console, "reading") as status:
             workload, created = workload_import(
                 file=options["file"],

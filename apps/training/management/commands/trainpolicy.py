@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from apps.results.errors import DomainError
@@ -15,6 +14,7 @@ from apps.tasks.services import workload_find_or_import
 from apps.training.models import TrainedModel
 from apps.training.requests import SEARCHED, SearchRequest
 from scheduler_sim import engine
+from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine.learning.rollout import OBJECTIVES
 from scheduler_sim.engine.learning.search import CurvePoint, SearchSettings
 from scheduler_sim.engine.policies.learned import FORMS
@@ -97,7 +97,7 @@ class Command(BaseCommand):
             **{name: options[name] for name in ("processors", "seed", "searches")},
         )
         asked = replace(asked, workload=workload_find_or_import(options["workload"])[0].pk)
-        console = Console(stderr=True, quiet=options["verbosity"] == 0)
+        console = PlainConsole(stderr=True, quiet=options["verbosity"] == 0)
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
