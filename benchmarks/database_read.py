@@ -151,7 +151,7 @@ def questions(runs: list[Run], explain: bool) -> None:
         "5 ms",
         lambda: remember("leaderboard", lambda: json.dumps(board(middle)).encode(), run_id=middle.pk),
     )
-    measure("latest 100 of all runs", "5 ms", lambda: list(results.latest().values()))
+    measure("latest 100 of all runs", "5 ms", lambda: list(results.newest().values()))
     measure("latest 100 of one run", "5 ms", lambda: list(results.latest_of(chance.choice(runs)).values()))
     measure("cursor page anywhere, newest first", "20 ms", lambda: list(by_key()))
     measure("cursor page anywhere in a run, by task", "20 ms", lambda: list(of_run()))
@@ -159,7 +159,7 @@ def questions(runs: list[Run], explain: bool) -> None:
     if explain:
         plans = {
             "leaderboard of a run": Metric.objects.leaderboard(middle),
-            "latest 100 of all runs": results.latest(),
+            "latest 100 of all runs": results.newest(),
             "latest 100 of one run": results.latest_of(middle),
             "cursor page anywhere, newest first": by_key(),
             "cursor page anywhere in a run, by task": of_run(),

@@ -6,6 +6,7 @@ import re
 import secrets
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import overload
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.exceptions import ImproperlyConfigured
@@ -110,6 +111,14 @@ def secret(name: str, fallback: Path) -> str:
         fallback.hardlink_to(made)
     made.unlink()
     return fallback.read_text().strip()
+
+
+@overload
+def folder(name: str, default: Path) -> Path: ...
+
+
+@overload
+def folder(name: str, default: None = None) -> Path | None: ...
 
 
 def folder(name: str, default: Path | None = None) -> Path | None:

@@ -21,12 +21,12 @@ class ContextFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add them and let the record pass."""
+        fields = vars(record)
         for name, variable in (("request_id", request_id), ("run_id", run_id)):
-            if not hasattr(record, name):
-                setattr(record, name, variable.get())
-        if not record.request_id and (request := getattr(record, "request", None)):
+            fields.setdefault(name, variable.get())
+        if not fields["request_id"] and (request := fields.get("request")):
             # Django logs a failed response after the middleware that knows the id has ended.
-            record.request_id = getattr(request, "id", "")
+            fields["request_id"] = getattr(request, "id", "")
         return True
 
 

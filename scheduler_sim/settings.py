@@ -1,6 +1,7 @@
 """All settings, read from the environment; with nothing set a checkout runs on SQLite without Redis."""
 
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -96,10 +97,10 @@ _SQLITE_OPTIONS = {
 DATABASE_POOL_SIZE = environment.integer("DATABASE_POOL_SIZE", 10, minimum=1)
 
 
-def _database() -> dict[str, object]:
+def _database() -> dict[str, Any]:
     address = environment.text("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'scheduler_sim.sqlite3'}"
     try:
-        settings = dict(dj_database_url.parse(address, conn_max_age=0))
+        settings: dict[str, Any] = {**dj_database_url.parse(address, conn_max_age=0)}
     except (ValueError, KeyError):
         raise ImproperlyConfigured(
             "DATABASE_URL must look like postgres://user:password@host:port/name or sqlite:////absolute/path."

@@ -12,7 +12,6 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.live.models import SimulationState
 from apps.live.play.launch import run_command, run_take_up
@@ -24,7 +23,7 @@ from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim import engine, logs
 from scheduler_sim.background.models import Job
-from scheduler_sim.web.api import GuardedMixin
+from scheduler_sim.web.api import GuardedView
 from scheduler_sim.web.errors import Conflict
 
 
@@ -126,7 +125,7 @@ class StatusSerializer(serializers.Serializer):
     under_way = serializers.ListField(child=serializers.DictField(), help_text="Runs queued, running or paused.")
 
 
-class StatusView(GuardedMixin, APIView):
+class StatusView(GuardedView):
     """What the site is and does."""
 
     @extend_schema(responses=StatusSerializer)

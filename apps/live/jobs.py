@@ -37,7 +37,7 @@ class RunKind(Kind):
 
     def work(self, job: Job) -> str | None:
         """Play it to its end."""
-        run = Run.objects.get(pk=job.subject_id)
+        run = Run.objects.get(pk=job.subject_id or 0)
         named = logs.run_id.set(str(run.pk))
         try:
             runner = Runner(run, observers=[Publisher()])

@@ -9,6 +9,7 @@ from apps.results.errors import RunStateError
 from apps.results.models import Run, Study
 from scheduler_sim.background import locks, processes
 from scheduler_sim.background.claims import Claim, ClaimTaken
+from scheduler_sim.marks import alters_data
 
 
 class ClaimLost(RunStateError):
@@ -23,6 +24,7 @@ class ProcessClaim(Claim):
     class Meta:
         abstract = True
 
+    @alters_data
     def claim(self, **changes: object) -> None:
         """Make this process the one that plays it.
 
@@ -34,17 +36,16 @@ class ProcessClaim(Claim):
         except ClaimTaken as error:
             raise RunStateError(str(error)) from None
 
+    @alters_data
     def keep(self) -> None:
         """Give a sign of life, and take the lock anew where the database let go of it.
 
         Raises:
             ClaimLost: another process has it now.
         """
-        type(self).objects.filter(pk=self.pk).update(heartbeat_at=timezone.now())
+        type(self)._default_manager.filter(pk=self.pk).update(heartbeat_at=timezone.now())
         if self.lock_key in locks.keep():
             raise ClaimLost(f"{self.subject} was taken up by another process while the database was away.")
-
-    claim.alters_data = keep.alters_data = True
 
 
 class SimulationState(ProcessClaim):
@@ -84,11 +85,10 @@ class SimulationState(ProcessClaim):
             self.run.status == Run.Status.QUEUED and self.is_abandoned
         )
 
+    @alters_data
     def claim(self, **changes: object) -> None:
         """Make this process the one that plays the run; a command that was given before counts for nothing."""
         super().claim(command=self.Command.NONE, **changes)
-
-    claim.alters_data = True
 
 
 class StudyState(ProcessClaim):
@@ -106,6 +106,7 @@ class StudyState(ProcessClaim):
     def __str__(self) -> str:
         return f"state of study {self.study_id}"
 
+    @alters_data
     def beat(self) -> None:
         """Give a sign of life, once in a while.
 
@@ -116,5 +117,3 @@ class StudyState(ProcessClaim):
         if now - self._beat_at >= processes.HEARTBEAT_EVERY.total_seconds():
             self._beat_at = now
             self.keep()
-
-    beat.alters_data = True

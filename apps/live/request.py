@@ -1,7 +1,8 @@
 """What a client asks for when it starts a run: the fields of the options, and the workload, cluster and name."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+from drf_spectacular.drainage import set_override
 from msgspec import inspect
 from rest_framework import serializers
 from rest_framework.fields import empty
@@ -105,7 +106,7 @@ def option_field(option: Option) -> serializers.Field:
             field = NumberOption(min_value=kind.ge, max_value=kind.le, **common)
             if kind.gt is not None:
                 above = {"type": "number", "format": "double", "minimum": kind.gt, "exclusiveMinimum": True}
-                field._spectacular_annotation = {"field": above}
+                set_override(field, "field", above)
             return field
         case inspect.StrType(pattern=str()) as kind:
             return PatternOption(regex=kind.pattern, max_length=kind.max_length, **common)
@@ -113,10 +114,10 @@ def option_field(option: Option) -> serializers.Field:
             child = serializers.CharField(max_length=MAX_NAME)
             return NamesOption(child=child, min_length=1, max_length=MAX_NAMES, **common)
         case inspect.TupleType() as kind:
-            each = kind.item_types[0]
+            each = cast(inspect.FloatType, kind.item_types[0])
             count = len(kind.item_types)
-            child = serializers.FloatField(min_value=each.ge, max_value=each.le)
-            return ListOption(child=child, min_length=count, max_length=count, **common)
+            figure = serializers.FloatField(min_value=each.ge, max_value=each.le)
+            return ListOption(child=figure, min_length=count, max_length=count, **common)
     return TextOption(**common)
 
 
@@ -125,7 +126,9 @@ class RunCreateSerializer(StrictSerializer):
 
     workload = serializers.IntegerField(min_value=1, max_value=LARGEST, help_text="Key of a stored workload.")
     cluster = serializers.JSONField(
-        default="auto", help_text="A preset such as hpc-256, or a description as runs show theirs."
+        # By the stubs a document is never a text.
+        default="auto",  # type: ignore[arg-type]
+        help_text="A preset such as hpc-256, or a description as runs show theirs.",
     )
     name = serializers.CharField(max_length=200, required=False, help_text="Must be new; made up when left out.")
 

@@ -1,6 +1,7 @@
 """Admin page of metrics."""
 
 from django.contrib import admin
+from django.http import HttpRequest
 
 from apps.metrics.models import CacheGeneration, Metric
 from apps.results.admin import RunFilter, SchedulerFilter
@@ -32,7 +33,7 @@ class MetricAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     sortable_by = ()
 
-    def get_ordering(self, request: object) -> tuple[str, ...]:
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Order one run by policy and time, all of them by the primary key."""
         by_run = ("run_id", "scheduler", "window_start_time", "window_end_time")
         return by_run if request.GET.get("run") else self.ordering

@@ -1,7 +1,7 @@
 """Figures, leaderboard and history over HTTP."""
 
 import json
-from typing import Any
+from typing import Any, overload
 
 import django_filters
 from django.http import HttpResponse
@@ -15,13 +15,12 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
-from rest_framework.views import APIView
 
 from apps.metrics.cache import Answer, remember
 from apps.metrics.models import Metric
 from apps.results.api import SchedulerResultSerializer
 from apps.results.models import Run, SchedulerResult
-from scheduler_sim.web.api import LARGEST_KEY, GuardedMixin, RowsViewSet
+from scheduler_sim.web.api import LARGEST_KEY, GuardedView, RowsViewSet
 from scheduler_sim.web.filters import BooleanFilter, KeyFilter
 from scheduler_sim.web.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
@@ -116,10 +115,16 @@ RUN_PARAMETER = OpenApiParameter(
 )
 
 
-class OneRunView(GuardedMixin, APIView):
+class OneRunView(GuardedView):
     """Shows something of the run that `?run=` names, or of the newest finished one."""
 
     parameters = frozenset({"run"})
+
+    @overload
+    def integer(self, name: str, *, default: int, largest: int = ...) -> int: ...
+
+    @overload
+    def integer(self, name: str, *, default: None, largest: int = ...) -> int | None: ...
 
     def integer(self, name: str, *, default: int | None, largest: int = LARGEST_KEY) -> int | None:
         """Return the whole number from 1 that a query parameter holds.
@@ -164,7 +169,7 @@ def _leaderboard(key: int) -> dict[str, Any]:
     return {"run": key, "results": [{"rank": rank, **row} for rank, row in enumerate(rows, start=1)]}
 
 
-class LatestView(GuardedMixin, APIView):
+class LatestView(GuardedView):
     """The last results stored, whichever run they belong to."""
 
     @extend_schema(responses=LatestSerializer)
@@ -174,7 +179,7 @@ class LatestView(GuardedMixin, APIView):
 
 
 def _latest() -> dict[str, Any]:
-    return {"results": result_rows(SchedulerResult.objects.latest(LATEST))}
+    return {"results": result_rows(SchedulerResult.objects.newest(LATEST))}
 
 
 class HistoryView(OneRunView):
@@ -242,5 +247,7 @@ def _history_page(run: Run, after: int, size: int) -> tuple[list[dict[str, Any]]
 
 def result_rows(queryset: Any) -> list[dict[str, Any]]:
     """Return results as the API shows them, in one query."""
-    columns = {name: field.source.replace(".", "__") for name, field in SchedulerResultSerializer().fields.items()}
+    columns = {
+        name: (field.source or name).replace(".", "__") for name, field in SchedulerResultSerializer().fields.items()
+    }
     return [dict(zip(columns, row, strict=True)) for row in queryset.values_list(*columns.values())]

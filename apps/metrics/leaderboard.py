@@ -115,9 +115,9 @@ def leaderboard(totals: Iterable[Metric], *, base: str, sort: str) -> Leaderboar
     key = sort.removeprefix("-")
     if key in names:
         at = names.index(key)
-        known = [row for row in rows if row.cells[at].value is not None]
-        known.sort(key=lambda row: row.cells[at].value, reverse=sort.startswith("-"))
-        rows = known + [row for row in rows if row.cells[at].value is None]
+        known = [(value, row) for row in rows if (value := row.cells[at].value) is not None]
+        known.sort(key=lambda one: one[0], reverse=sort.startswith("-"))
+        rows = [row for _, row in known] + [row for row in rows if row.cells[at].value is None]
     sentence, reason = in_words(ranked, of_base)
     return Leaderboard(base=base, columns=columns, rows=rows, sentence=sentence, reason=reason)
 
@@ -164,7 +164,7 @@ def in_words(ranked: Sequence[Metric], base: Metric | None) -> tuple[str, str]:
         second = known[1]
         if _alike(best, second):
             return _by_completion(known, best, second), ""
-        change = change_in_words(second.mean_bounded_slowdown, best.mean_bounded_slowdown)
+        change = change_in_words(_stated(second.mean_bounded_slowdown), _stated(best.mean_bounded_slowdown))
         sentence = f"{best.scheduler} slows tasks down least: a mean slowdown of {slowdown}."
         return f"{sentence} That of the next, {second.scheduler}, is {change}.", _shortest(known, best)
     if all(_alike(best, one) and _equally_soon(best, one) for one in known):
@@ -172,7 +172,7 @@ def in_words(ranked: Sequence[Metric], base: Metric | None) -> tuple[str, str]:
         return f"{sentence}, and complete them equally soon.", _reason(best, base)
     if _alike(best, base):
         return _by_completion(known, best, base), _reason(best, base)
-    change = change_in_words(best.mean_bounded_slowdown, base.mean_bounded_slowdown)
+    change = change_in_words(_stated(best.mean_bounded_slowdown), base.mean_bounded_slowdown)
     sentence = (
         f"{best.scheduler} slows tasks down least: a mean slowdown of {slowdown}, {change} than {base.scheduler}."
     )
@@ -185,7 +185,7 @@ def _by_completion(known: Sequence[Metric], best: Metric, other: Metric) -> str:
     sentence = f"{best.scheduler} and {other.scheduler} slow tasks down alike, {slowdown} times on average"
     if _equally_soon(best, other):
         return f"{sentence}, and complete them equally soon."
-    one, two = best.mean_job_completion_time, other.mean_job_completion_time
+    one, two = _stated(best.mean_job_completion_time), _stated(other.mean_job_completion_time)
     change = change_in_words(one, two, more="longer", less="shorter")
     tail = f" {_shortest(known, best)}".rstrip()
     return f"{sentence}; completion times are {change} under {best.scheduler}, {duration(one)} on average.{tail}"
@@ -197,16 +197,24 @@ def _equally_soon(one: Metric, other: Metric) -> bool:
 
 
 def _alike(one: Metric, other: Metric) -> bool:
-    return other.mean_bounded_slowdown <= one.mean_bounded_slowdown * (1 + CLEAR_DIFFERENCE)
+    return _stated(other.mean_bounded_slowdown) <= _stated(one.mean_bounded_slowdown) * (1 + CLEAR_DIFFERENCE)
+
+
+def _stated(figure: float | None) -> float:
+    """Return a mean of a policy under which tasks have finished, and which therefore has one."""
+    if figure is None:
+        raise ValueError("Where a task has finished there is a mean.")
+    return figure
 
 
 def _shortest(known: Sequence[Metric], best: Metric) -> str:
     """Return a sentence about the policy with the shortest completion times, where it is another one."""
-    shortest = min(known, key=lambda total: total.mean_job_completion_time)
-    if best.mean_job_completion_time <= shortest.mean_job_completion_time * (1 + CLEAR_DIFFERENCE):
+    shortest = min(known, key=lambda total: _stated(total.mean_job_completion_time))
+    least = _stated(shortest.mean_job_completion_time)
+    if _stated(best.mean_job_completion_time) <= least * (1 + CLEAR_DIFFERENCE):
         return ""
     return (
-        f"{shortest.scheduler} has the shortest mean completion time, {duration(shortest.mean_job_completion_time)} "
+        f"{shortest.scheduler} has the shortest mean completion time, {duration(least)} "
         f"against {duration(best.mean_job_completion_time)}."
     )
 

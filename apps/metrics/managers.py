@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from django.db import connections, models
 from django.db.models import F
 
+from scheduler_sim.marks import alters_data
+
 if TYPE_CHECKING:
     from apps.results.models import Run
 
@@ -35,6 +37,7 @@ class MetricQuerySet(models.QuerySet):
 class CacheGenerationQuerySet(models.QuerySet):
     """Counters of change."""
 
+    @alters_data
     def bump(self, scopes: Sequence[str]) -> None:
         """Count one more change of each scope, in the transaction under way."""
         for scope in scopes:
@@ -42,8 +45,6 @@ class CacheGenerationQuerySet(models.QuerySet):
                 # Another process may insert it at this moment; then its row is the one to count up.
                 self.bulk_create([self.model(scope=scope, value=0)], ignore_conflicts=True)
                 self.filter(scope=scope).update(value=F("value") + 1)
-
-    bump.alters_data = True
 
     def of(self, scope: str) -> int:
         """Return the generation of a scope, by plain SQL: to build the query takes longer than all else of a hit."""

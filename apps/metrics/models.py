@@ -93,7 +93,8 @@ class Metric(models.Model):
     @property
     def regret(self) -> float | None:
         """Of a whole run: its mean completion time over the oracle's, less 1; None where no oracle played."""
-        return self.details.get("regret", {}).get("mean_job_completion_time")
+        regret: float | None = self.details.get("regret", {}).get("mean_job_completion_time")
+        return regret
 
 
 class CacheGeneration(models.Model):

@@ -86,6 +86,12 @@ class Standing:
     best: Metric
     behind: str
 
+    @property
+    def above(self) -> float | None:
+        """The policy's mean slowdown over the best one's, less 1; None where there is none to compare with."""
+        mine, least = self.total.mean_bounded_slowdown, self.best.mean_bounded_slowdown
+        return mine / least - 1 if mine is not None and least else None
+
 
 def standings(scheduler: str) -> list[Standing]:
     """Return how the policy did in the newest runs that hold it, newest first."""
@@ -108,9 +114,9 @@ def standings(scheduler: str) -> list[Standing]:
 
 def distance_chart(scheduler: str, found: list[Standing]) -> Chart:
     """Draw how far the policy's mean slowdown is above the best policy's, run by run."""
-    shown = [one for one in found if one.best.mean_bounded_slowdown]
+    shown = [one for one in found if one.above is not None]
     names = [one.total.run.name for one in shown]
-    above = [one.total.mean_bounded_slowdown / one.best.mean_bounded_slowdown - 1 for one in shown]
+    above = [one.above for one in shown if one.above is not None]
     first = sum(one.rank == 1 for one in shown)
     look = appearance(scheduler)
     finding = "No stored run holds this policy."

@@ -9,6 +9,7 @@ import hmac
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -70,7 +71,7 @@ class DatabaseCollector(Collector):
         try:
             rows = Run.objects.order_by().values("status")
             rows = rows.annotate(count=Count("id"), written=Sum("rows_written"), expected=Sum("rows_expected"))
-            runs = {row["status"]: row for row in rows}
+            runs: dict[str, Any] = {row["status"]: row for row in rows}
             # Committed together with the rows themselves: the count of a run is set when it ends.
             states = list(Run.objects.under_way().values_list("pk", "state__progress"))
             progress = [sum(state.values()) for _, state in states if state]

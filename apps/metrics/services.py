@@ -35,8 +35,8 @@ class RunFigures:
         windows: by policy, a row a window of simulated time; empty when the run has no duration.
     """
 
-    totals: dict[str, Columns]
-    windows: dict[str, Columns]
+    totals: Mapping[str, Columns]
+    windows: Mapping[str, Columns]
 
 
 def metrics_compute(

@@ -8,17 +8,16 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.results.checksum import MEASURED
 from apps.results.models import Attempt, Run, SchedulerResult, Study
-from scheduler_sim.engine.policies.backfill import BACKFILLS
-from scheduler_sim.engine.policies.order import ORDERS
-from scheduler_sim.engine.policies.placement import PLACEMENTS
+from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
+from scheduler_sim.engine.policies.order import ORDERS, Order
+from scheduler_sim.engine.policies.placement import PLACEMENTS, Placement
 from scheduler_sim.engine.policies.policy import READY_MADE, parse_policy
-from scheduler_sim.engine.policies.preemption import PREEMPTIONS
+from scheduler_sim.engine.policies.preemption import PREEMPTIONS, Preemption
 from scheduler_sim.engine.presets import PRESETS
-from scheduler_sim.web.api import GuardedMixin, RowsViewSet
+from scheduler_sim.web.api import GuardedView, RowsViewSet
 from scheduler_sim.web.filters import IntegerFilter, KeyFilter, MomentFilter, NamedFilterSet
 
 
@@ -33,7 +32,7 @@ class RunSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Run
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "name",
             "workload",
@@ -142,8 +141,10 @@ class SchedulerResultFilterSet(django_filters.FilterSet):
     max_start_time = django_filters.NumberFilter(field_name="start_time", lookup_expr="lte")
 
 
-class OfOneRunMixin:
+class OfOneRunViewSet(RowsViewSet):
     """Rows of a large table, whose filters ask for a run."""
+
+    filterset_class: type[django_filters.FilterSet]
 
     def filters_given(self) -> set[str]:
         """Return the names of the filters of this request.
@@ -158,7 +159,7 @@ class OfOneRunMixin:
         return filters
 
 
-class SchedulerResultViewSet(OfOneRunMixin, RowsViewSet):
+class SchedulerResultViewSet(OfOneRunViewSet):
     """Placements: newest first, or those of one run by `?run=` in the order of task and policy."""
 
     serializer_class = SchedulerResultSerializer
@@ -228,7 +229,7 @@ class AttemptFilterSet(django_filters.FilterSet):
         fields = ()
 
 
-class AttemptViewSet(OfOneRunMixin, RowsViewSet):
+class AttemptViewSet(OfOneRunViewSet):
     """Attempts of tasks that have more than one: newest first, or those of one run by task, policy and number."""
 
     queryset = Attempt.objects.all()
@@ -254,7 +255,8 @@ class PolicyPartSerializer(serializers.Serializer):
     name = serializers.CharField()
     part = serializers.ChoiceField(choices=("order", "backfill", "placement", "policy"))
     formula = serializers.CharField(help_text="The score (w wait, r estimate, n processors, s submit time) or rule.")
-    source = serializers.CharField(help_text="Paper and year, or classic.")
+    # The class has no such attribute: the metaclass takes the fields out.
+    source = serializers.CharField(help_text="Paper and year, or classic.")  # type: ignore[assignment]
     clairvoyant = serializers.BooleanField(help_text="Whether it sees the true runtime.")
 
 
@@ -267,7 +269,7 @@ class ClusterPresetSerializer(serializers.Serializer):
 
 def policy_parts() -> list[dict[str, Any]]:
     """Return what `order[+backfill][@placement][~preemption]` can be made of."""
-    parts = [
+    parts: list[tuple[str, Order | Backfill | Placement | Preemption, str, bool]] = [
         *(("order", part, part.formula, part.clairvoyant) for part in ORDERS),
         *(("backfill", part, part.rule, False) for part in BACKFILLS),
         *(("placement", part, part.rule, part.clairvoyant) for part in PLACEMENTS),
@@ -291,7 +293,7 @@ def policy_parts() -> list[dict[str, Any]]:
     return rows
 
 
-class PolicyList(GuardedMixin, APIView):
+class PolicyList(GuardedView):
     """The registered orders, backfills, placements, preemptions and ready-made policies."""
 
     @extend_schema(responses=PolicyPartSerializer(many=True), operation_id="policies_list")
@@ -300,7 +302,7 @@ class PolicyList(GuardedMixin, APIView):
         return Response(policy_parts())
 
 
-class ClusterList(GuardedMixin, APIView):
+class ClusterList(GuardedView):
     """The clusters that have a name."""
 
     @extend_schema(responses=ClusterPresetSerializer(many=True), operation_id="clusters_list")

@@ -78,7 +78,8 @@ def _part_digest(part: Part) -> bytes:
 def _bytes(column: Any, order: np.ndarray, *, whole: bool) -> bytes:
     values = np.asarray(column, "<i8" if whole else "<f8")
     # Adding 0.0 turns -0.0 into 0.0: databases need not keep the sign of zero.
-    return (values if whole else values + 0.0)[order].tobytes()
+    stored: bytes = (values if whole else values + 0.0)[order].tobytes()
+    return stored
 
 
 def _lines(words: Any, order: np.ndarray) -> bytes:

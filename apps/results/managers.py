@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from django.db import connections, models
@@ -13,9 +13,16 @@ from django.db.models.lookups import Exact
 from apps.results.errors import DomainError, UnknownRun, UnknownStudy
 from apps.tasks.models import Task
 from scheduler_sim.columnar.insert import insert_blocks
+from scheduler_sim.marks import alters_data
+
+if TYPE_CHECKING:
+    from apps.results.models import Attempt, Run, SchedulerResult, Study
 
 
-class NamedQuerySet(models.QuerySet):
+M = TypeVar("M", bound=models.Model, covariant=True)
+
+
+class NamedQuerySet(models.QuerySet[M]):
     """Rows with a name of their own.
 
     Attributes:
@@ -24,7 +31,7 @@ class NamedQuerySet(models.QuerySet):
 
     Unknown: type[DomainError]
 
-    def named(self, wanted: str) -> Any:
+    def named(self, wanted: str) -> M:
         """Return the row with this number or name; a number is tried first.
 
         Raises:
@@ -37,7 +44,7 @@ class NamedQuerySet(models.QuerySet):
         return found
 
 
-class RunQuerySet(NamedQuerySet):
+class RunQuerySet(NamedQuerySet["Run"]):
     """Runs."""
 
     Unknown = UnknownRun
@@ -60,14 +67,14 @@ class RunQuerySet(NamedQuerySet):
 
         A name that would not fit the column is cut, with room for the number.
         """
-        wanted = wanted[: self.model._meta.get_field("name").max_length - 10]
+        wanted = wanted[: self.model.NAME_LENGTH - 10]
         taken = set(self.filter(name__startswith=wanted).values_list("name", flat=True))
         if wanted not in taken:
             return wanted
         return next(name for number in count(2) if (name := f"{wanted} {number}") not in taken)
 
 
-class StudyQuerySet(NamedQuerySet):
+class StudyQuerySet(NamedQuerySet["Study"]):
     """Studies."""
 
     Unknown = UnknownStudy
@@ -81,14 +88,14 @@ class StudyQuerySet(NamedQuerySet):
         ).order_by("-pk")
 
 
-class SchedulerResultQuerySet(models.QuerySet):
+class SchedulerResultQuerySet(models.QuerySet["SchedulerResult"]):
     """Placements."""
 
     def for_scheduler(self, name: str) -> "SchedulerResultQuerySet":
         """Only those of one policy."""
         return self.filter(scheduler=name)
 
-    def latest(self, count: int = 100) -> "SchedulerResultQuerySet":
+    def newest(self, count: int = 100) -> "SchedulerResultQuerySet":
         """Return the `count` newest rows, newest first, read off the primary key."""
         return self.order_by("-id")[:count]
 
@@ -105,6 +112,7 @@ class SchedulerResultQuerySet(models.QuerySet):
         """
         return self.filter(Exact(F("run_id") + 0, run_id), id__range=(first_id, last_id))
 
+    @alters_data
     def lowest_key_to_come(self) -> int:
         """Return a primary key that no row which this connection will write is below."""
         connection = connections[self.db]
@@ -117,13 +125,11 @@ class SchedulerResultQuerySet(models.QuerySet):
         newest: int | None = self.order_by("-id").values_list("id", flat=True).first()
         return (newest or 0) + 1
 
-    lowest_key_to_come.alters_data = True
-
     def latest_of(self, run: Any, count: int = 100) -> "SchedulerResultQuerySet":
         """Return the `count` newest rows of one run, newest first."""
         return self.of_run(run).order_by("-id")[:count]
 
-    def history(self, run: models.Model | int, task_ids: Sequence[int]) -> "SchedulerResultQuerySet":
+    def history(self, run: "Run | int", task_ids: Sequence[int]) -> "SchedulerResultQuerySet":
         """Return every policy's result of the tasks with these numbers, task by task, for a comparison side by side.
 
         Served by the tasks' unique key and then by that of the results. The tasks are named for the join as well:
@@ -137,9 +143,12 @@ class SchedulerResultQuerySet(models.QuerySet):
         return results.select_related("task").order_by("task__task_id", "scheduler")
 
     def _workload_of(self, run_id: int) -> int | None:
-        run_model = self.model._meta.get_field("run").related_model
-        return run_model._base_manager.values_list("workload_id", flat=True).filter(pk=run_id).first()
+        run_model = cast("type[Run]", self.model._meta.get_field("run").related_model)
+        rows = run_model._base_manager.values_list("workload_id", flat=True)
+        workload_id: int | None = rows.filter(pk=run_id).first()
+        return workload_id
 
+    @alters_data
     def bulk_create_columns(self, *, run_id: int, parts: Mapping[str, Mapping[str, Any]]) -> int:
         """Write placements given as columns by the database's quickest way, in one statement; return how many.
 
@@ -151,8 +160,6 @@ class SchedulerResultQuerySet(models.QuerySet):
             django.db.IntegrityError: a task is there already, or a value breaks a constraint; nothing is written.
         """
         return insert_blocks(self.model, list(_blocks(run_id, parts, "outcome")), using=self.db, near="task_id")
-
-    bulk_create_columns.alters_data = True
 
     def with_history(self) -> "SchedulerResultQuerySet":
         """Add what each task went through, also where the row tells nothing of it because it ran once to its end.
@@ -169,23 +176,21 @@ class SchedulerResultQuerySet(models.QuerySet):
         )
 
 
-class AttemptQuerySet(models.QuerySet):
+class AttemptQuerySet(models.QuerySet["Attempt"]):
     """Attempts."""
 
+    @alters_data
     def bulk_create_columns(self, *, run_id: int, parts: Mapping[str, Mapping[str, Any]]) -> int:
         """Write attempts given as columns by policy, as `SchedulerResultQuerySet.bulk_create_columns` does."""
         return insert_blocks(self.model, list(_blocks(run_id, parts, "reason")), using=self.db, near="task_id")
 
-    bulk_create_columns.alters_data = True
-
+    @alters_data
     def delete_some(self, run_id: int, most: int) -> int:
         """Delete at most so many attempts of a run, and return how many there were."""
         keys = self.filter(run_id=run_id).order_by("task_id", "scheduler", "number").values("pk")[:most]
         # Without objects, signals and cascades: nothing refers to an attempt.
         deleted: int = self.filter(pk__in=keys)._raw_delete(self.db)
         return deleted
-
-    delete_some.alters_data = True
 
 
 def _blocks(run_id: int, parts: Mapping[str, Mapping[str, Any]], word: str) -> Iterator[dict[str, Any]]:
@@ -195,8 +200,8 @@ def _blocks(run_id: int, parts: Mapping[str, Mapping[str, Any]], word: str) -> I
     same throughout a block are what the quickest way of writing needs.
     """
     for scheduler in sorted(parts):
-        columns = {"run_id": run_id, "scheduler": scheduler, **parts[scheduler]}
-        texts = columns.get(word)
+        columns: dict[str, Any] = {"run_id": run_id, "scheduler": scheduler, **parts[scheduler]}
+        texts: Any = columns.get(word)
         if np.ndim(texts) == 0:
             yield columns
             continue

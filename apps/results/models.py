@@ -10,6 +10,7 @@ from apps.results.errors import RunStateError
 from apps.results.managers import AttemptQuerySet, RunQuerySet, SchedulerResultQuerySet, StudyQuerySet
 from apps.results.signals import rows_changed
 from apps.tasks.models import Task, Workload
+from scheduler_sim.marks import alters_data
 
 
 class Study(models.Model):
@@ -70,8 +71,9 @@ class Run(models.Model):
         FAILED = "failed", "failed"
 
     TERMINAL = (Status.FINISHED, Status.STOPPED, Status.FAILED)
+    NAME_LENGTH = 200
 
-    name = models.CharField(max_length=200)
+    name = models.CharField(max_length=NAME_LENGTH)
     workload = models.ForeignKey(Workload, on_delete=models.PROTECT, related_name="runs")
     cluster = models.JSONField(help_text="The cluster as it was simulated.")
     policies = models.JSONField(help_text="Names of the policies, in the order given.")
@@ -131,6 +133,7 @@ class Run(models.Model):
         """True when no process works on it any more."""
         return self.status in self.TERMINAL
 
+    @alters_data
     def begin(self) -> None:
         """Move to running, from queued or to take up an interrupted, stopped or failed run."""
         self._move(
@@ -147,6 +150,7 @@ class Run(models.Model):
             error="",
         )
 
+    @alters_data
     def queue_again(self) -> None:
         """Move back to queued, so that what was kept is taken up; the caller knows that no process plays it."""
         self._move(
@@ -156,14 +160,17 @@ class Run(models.Model):
             error="",
         )
 
+    @alters_data
     def pause(self) -> None:
         """Move from running to paused."""
         self._move(to=self.Status.PAUSED, allowed=(self.Status.RUNNING,))
 
+    @alters_data
     def unpause(self) -> None:
         """Move from paused to running."""
         self._move(to=self.Status.RUNNING, allowed=(self.Status.PAUSED,))
 
+    @alters_data
     def finish(self, *, rows_written: int, checksum: str, digests: Mapping[str, str] | None = None) -> None:
         """Move from running to finished; `digests` are those of all else that belongs to the run, by name."""
         self._move(
@@ -175,6 +182,7 @@ class Run(models.Model):
             digests=digests,
         )
 
+    @alters_data
     def stop(self) -> None:
         """Move to stopped; what was written is kept."""
         self._move(
@@ -183,6 +191,7 @@ class Run(models.Model):
             finished_at=timezone.now(),
         )
 
+    @alters_data
     def fail(self, reason: str) -> None:
         """Move to failed with a reason in plain words; what was written is kept."""
         self._move(
@@ -191,10 +200,6 @@ class Run(models.Model):
             finished_at=timezone.now(),
             error=reason,
         )
-
-    for _method in (begin, queue_again, pause, unpause, finish, stop, fail):
-        _method.alters_data = True  # Templates must never be able to call it.
-    del _method
 
     def _move(self, *, to: str, allowed: tuple[str, ...], **changes: object) -> None:
         """Claim the row in one statement, so that of two processes only one makes the move."""

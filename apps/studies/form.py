@@ -3,21 +3,20 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 
 from apps.live.form_fields import OptionField, was_given
 from apps.live.play.configuration import asked_in
 from apps.live.play.options import SITE, STUDY, InvalidOption
-from apps.live.request import PRESET
 from apps.results.models import Study
 from apps.studies.definition import DEFAULT_FIGURE, FIXED_DEFAULTS, Definition, InvalidStudy, read_part
 from apps.tasks.models import Workload
 from scheduler_sim import engine
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.generators import GENERATORS
-from scheduler_sim.engine.presets import PRESETS
+from scheduler_sim.engine.presets import PRESET, PRESETS
 
 MOST_RUNS = 10_000
 """A larger grid is started with `runstudy`, by somebody who watches the machine."""
@@ -96,14 +95,16 @@ class StudyForm(forms.Form):
     def __init__(self, *args: Any, figures: tuple[str, ...], **others: Any) -> None:
         super().__init__(*args, **others)
         stored = Workload.objects.defer("audit").order_by("-pk")
-        self.fields["workloads"].queryset = stored
-        self.fields["workloads"].choices = [
-            (one.pk, f"{one.name} ({one.task_count:,} tasks)") for one in stored[:MOST_WORKLOADS]
+        workloads = cast(forms.ModelMultipleChoiceField, self.fields["workloads"])
+        workloads.queryset = stored
+        workloads.choices = [(one.pk, f"{one.name} ({one.task_count:,} tasks)") for one in stored[:MOST_WORKLOADS]]
+        cast(forms.ChoiceField, self.fields["generate"]).choices = [
+            ("", "none"),
+            *((name, name) for name in sorted(GENERATORS)),
         ]
-        self.fields["generate"].choices = [("", "none"), *((name, name) for name in sorted(GENERATORS))]
         for option in asked_in(STUDY):
             self.fields[option.name] = OptionField(option, initial=FIXED_DEFAULTS.get(option.name))
-        self.fields["figure"].choices = [(name, FIGURES[name].label) for name in figures]
+        cast(forms.ChoiceField, self.fields["figure"]).choices = [(name, FIGURES[name].label) for name in figures]
         self.definition: Definition | None = None
 
     @property

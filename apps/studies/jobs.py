@@ -26,7 +26,7 @@ class StudyKind(Kind):
 
     def work(self, job: Job) -> str | None:
         """Play what is missing of it."""
-        study = Study.objects.get(pk=job.subject_id)
+        study = Study.objects.get(pk=job.subject_id or 0)
         outcome = study_play(
             Definition.from_json(study.definition),
             tell=job.tell,

@@ -65,7 +65,8 @@ def study_progress(study: Study) -> StudyProgress:
     there = sum(counts.values())
     # A study that stops by itself may end before its last seed.
     total = there if definition.stopping and there else max(there, definition.run_count)
-    ended = list(study.runs.finished().order_by("-finished_at").values_list("finished_at", flat=True)[:PACE_RUNS])
+    newest = study.runs.finished().order_by("-finished_at").values_list("finished_at", flat=True)[:PACE_RUNS]
+    ended = [finished_at for finished_at in newest if finished_at is not None]
     state = StudyState.objects.filter(study=study).first()
     job = Job.objects.latest_about("study", study)
     is_asked_for = job is not None and job.is_active and not job.interrupted

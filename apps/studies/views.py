@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -67,7 +68,7 @@ FAILURES_SHOWN = 20
 @require_safe
 def study_list(request: HttpRequest) -> HttpResponse:
     """Show all studies, newest first."""
-    studies = Study.objects.with_counts()
+    studies: QuerySet[Any] = Study.objects.with_counts()
     if (kind := request.GET.get("format")) in ("csv", "json"):
         rows = (
             (
@@ -122,8 +123,7 @@ def study_new(request: HttpRequest) -> HttpResponse:
     _may_start(request)
     form = StudyForm(request.POST if request.method == "POST" else None, figures=OFFERED_FIGURES)
     sentences: list[str] = []
-    if form.is_bound and form.is_valid():
-        definition = form.definition
+    if form.is_bound and form.is_valid() and (definition := form.definition) is not None:
         if "start" in request.POST and request.POST.get("counted") == form.digest:
             study = study_store(definition)
             _launch(request, study)

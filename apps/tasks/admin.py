@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from apps.tasks.models import Task, Workload, WorkloadImport
 from scheduler_sim.web.admin import BigTableAdmin, ReadOnlyAdmin, RecentChoices
@@ -61,7 +62,7 @@ class TaskAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     sortable_by = ()
 
-    def get_ordering(self, request: object) -> tuple[str, ...]:
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Order one workload by its unique key, all of them by the primary key."""
         return ("workload_id", "task_id") if request.GET.get("workload") else self.ordering
 

@@ -55,7 +55,7 @@ class WorkloadImportSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = WorkloadImport
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "file_name",
             "format",
@@ -68,7 +68,7 @@ class WorkloadImportSerializer(serializers.ModelSerializer):
             "created_at",
             "updated_at",
         )
-        read_only_fields = fields
+        read_only_fields: tuple[str, ...] = fields
 
 
 class WorkloadImportDetailSerializer(WorkloadImportSerializer):

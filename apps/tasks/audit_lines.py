@@ -1,11 +1,13 @@
 """An import audit as lines for a page."""
 
-from typing import Any, NamedTuple
+from dataclasses import astuple, dataclass, fields
+from typing import Any
 
 from scheduler_sim.engine.traces.audit import REASONS
 
 
-class AuditLine(NamedTuple):
+@dataclass(frozen=True)
+class AuditLine:
     """One finding: what was done, how often, what it was, and the first places in the file."""
 
     done: str
@@ -33,6 +35,6 @@ def _examples(finding: dict[str, Any]) -> list[str]:
     return [", ".join(finding["examples"])] if finding.get("examples") else []
 
 
-def audit_table(audit: dict[str, Any]) -> tuple[tuple[str, ...], list[AuditLine]]:
+def audit_table(audit: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
     """Return the same lines with the heads of their columns, as a file holds them."""
-    return AuditLine._fields, audit_lines(audit)
+    return tuple(field.name for field in fields(AuditLine)), [astuple(line) for line in audit_lines(audit)]

@@ -48,7 +48,7 @@ class ImportKind(Kind):
             setting_of_memory="UPLOAD_MEMORY_MB",
             setting_of_time="UPLOAD_SECONDS",
         ):
-            upload_read(sent=WorkloadImport.objects.get(pk=job.subject_id))
+            upload_read(sent=WorkloadImport.objects.get(pk=job.subject_id or 0))
         return None
 
     def ended(self, job: Job) -> None:

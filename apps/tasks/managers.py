@@ -12,6 +12,7 @@ from django.db.models.functions import Cast
 from scheduler_sim import engine
 from scheduler_sim.columnar.insert import insert_columns
 from scheduler_sim.engine.workload import REQUEST, Labels
+from scheduler_sim.marks import alters_data
 
 _CHUNK_ROWS = 10_000
 
@@ -52,8 +53,8 @@ class TaskQuerySet(models.QuerySet):
             rows += chunk
             meanwhile()
         columns = dict(zip(_COLUMNS, zip(*rows, strict=True) if rows else [()] * len(_COLUMNS), strict=True))
-        numbers = {name: np.array(columns[name], dtype=np.float64) for name in _NUMBERS}
-        labels = {name: Labels.from_texts(columns[name]) for name in _LABELS}
+        numbers: dict[str, Any] = {name: np.array(columns[name], dtype=np.float64) for name in _NUMBERS}
+        labels: dict[str, Any] = {name: Labels.from_texts(columns[name]) for name in _LABELS}
         external = np.empty(len(rows), object)
         external[:] = columns["external_id"]
         return engine.Workload.from_columns(
@@ -65,6 +66,7 @@ class TaskQuerySet(models.QuerySet):
             **labels,
         )
 
+    @alters_data
     def bulk_create_columns(self, *, workload_id: int, columns: Mapping[str, Any]) -> int:
         """Write tasks given as columns, values by attname, by the database's quickest way; return how many.
 
@@ -72,8 +74,6 @@ class TaskQuerySet(models.QuerySet):
             django.db.IntegrityError: a value breaks a constraint; nothing is written.
         """
         return insert_columns(self.model, {"workload_id": workload_id, **columns}, using=self.db)
-
-    bulk_create_columns.alters_data = True
 
 
 WORKLOAD_FIGURES = (

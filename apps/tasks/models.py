@@ -10,7 +10,9 @@ from apps.tasks.managers import TaskQuerySet, WorkloadQuerySet
 class Workload(models.Model):
     """A set of tasks with one origin; it does not change once a run refers to it."""
 
-    name = models.CharField(max_length=200)
+    NAME_LENGTH = 200
+
+    name = models.CharField(max_length=NAME_LENGTH)
     source = models.CharField(max_length=60, help_text="A trace format, or synthetic:<generator>.")
     source_file_name = models.CharField(max_length=255, blank=True)
     source_sha256 = models.CharField(

@@ -122,7 +122,7 @@ def workload_generate(
     tell = progress or (lambda _text: None)
     tell(f"generating {tasks:,} tasks")
     generated = generate_workload(model, tasks=tasks, seed=seed, parameters=parameters)
-    origin = {
+    origin: dict[str, Any] = {
         "source": f"synthetic:{generated.model}",
         "generator_parameters": generated.parameters,
         "seed": seed,
@@ -213,7 +213,7 @@ def _columns(tasks: engine.Workload) -> dict[str, Any]:
 def _refuse_name(name: str | None) -> None:
     if name is None:
         return
-    longest = Workload._meta.get_field("name").max_length
+    longest = Workload.NAME_LENGTH
     if not name.strip() or len(name) > longest or "\0" in name:
         raise WorkloadError(f"A workload's name must have 1 to {longest} characters, none of them NUL.")
     if Workload.objects.filter(name=name).exists():

@@ -5,7 +5,8 @@ import uuid
 from pathlib import Path
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils import timezone
@@ -31,13 +32,16 @@ def upload_accept(
     upload: UploadedFile,
     format: str,  # noqa: A002
     name: str,
-    requested_by: AbstractBaseUser | None,
+    requested_by: User | AnonymousUser | None,
 ) -> WorkloadImport:
     """Keep the file and ask for a process that reads it, which starts when one is free.
 
     Raises:
         TooManyImports: too many of this user wait.
+        PermissionDenied: somebody who has not signed in.
     """
+    if isinstance(requested_by, AnonymousUser):
+        raise PermissionDenied("Only somebody who has signed in may send a file.")
     waiting = WorkloadImport.objects.filter(status__in=WorkloadImport.UNFINISHED, requested_by=requested_by)
     if waiting.count() >= MOST_WAITING:
         raise TooManyImports(f"{MOST_WAITING} of your uploads wait already; send this one again when one has ended.")

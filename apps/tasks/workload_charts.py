@@ -38,7 +38,7 @@ class WorkloadPortrait:
 def portrait(workload: Workload) -> WorkloadPortrait:
     """Return the portrait of a workload; it is kept in the cache, because a workload does not change."""
     key = f"workload-portrait:3:{workload.pk}:{workload.task_count}:{workload.created_at.timestamp()}"
-    found = cache.get(key)
+    found: WorkloadPortrait | None = cache.get(key)
     if found is None:
         found = _portrait(workload)
         cache.set(key, found, timeout=None)

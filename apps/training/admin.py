@@ -45,7 +45,7 @@ class TrainedModelAdmin(BigTableAdmin):
     actions = ("activate", "roll_back")
     readonly_fields = tuple(field.name for field in TrainedModel._meta.concrete_fields if field.name != "id")
 
-    def get_queryset(self, request: object) -> object:
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Leave the artifact, which may be megabytes, out of the list."""
         return super().get_queryset(request).defer("artifact", "parent__artifact")
 

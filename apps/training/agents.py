@@ -43,7 +43,9 @@ def agent_train(
     agent = Policy(order=ORDERS["fcfs"], backfill=BACKFILLS["list"], placement=agent_placement(settings=settings))
     simulation = _played(tasks, cluster, agent, seed)
     greedy = _played(tasks, cluster, engine.parse_policy("greedy"), seed)
-    state = simulation.kernel.agent  # type: ignore[attr-defined]
+    state = simulation.kernel.agent
+    if state is None:
+        raise TypeError("This kernel has no agent.")
     last = slice(len(tasks) - max(len(tasks) // 5, 1), None)
     return model_store(
         name=AGENT_KIND,

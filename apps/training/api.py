@@ -9,13 +9,12 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.training.asking import ModelRequestSerializer, SearchRequestSerializer
 from apps.training.managers import NUMBERS
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim.background.api import JobDetailSerializer, job_document
-from scheduler_sim.web.api import GuardedMixin, RowsViewSet
+from scheduler_sim.web.api import GuardedView, RowsViewSet
 from scheduler_sim.web.filters import BooleanFilter, KeyFilter, MomentFilter
 
 
@@ -80,7 +79,7 @@ class TrainedModelViewSet(RowsViewSet):
     row_orderings = {"-id": ("-id",), "name": ("name", "version"), "created_at": ("created_at", "id")}
 
 
-class _Asking(GuardedMixin, APIView):
+class _Asking(GuardedView):
     """Asks for something whose outcome is a model."""
 
     serializer_class: type[ModelRequestSerializer] | type[SearchRequestSerializer]

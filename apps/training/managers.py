@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from django.db import models
@@ -11,6 +11,10 @@ from django.db.models import Max
 from apps.results.errors import DomainError
 from scheduler_sim.columnar.insert import insert_columns
 from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.marks import alters_data
+
+if TYPE_CHECKING:
+    from apps.training.models import TrainedModel
 
 NUMBERS = (
     "size",
@@ -50,6 +54,7 @@ class TrainingDataQuerySet(models.QuerySet):
         rows = np.array(list(self.order_by("id").values_list(*NUMBERS)), np.float64).reshape(-1, len(NUMBERS))
         return {name: np.ascontiguousarray(rows[:, place]) for place, name in enumerate(NUMBERS)}
 
+    @alters_data
     def bulk_create_columns(self, columns: Mapping[str, Any]) -> int:
         """Write rows given as columns, values by attname, by the database's quickest way; return how many.
 
@@ -58,10 +63,8 @@ class TrainingDataQuerySet(models.QuerySet):
         """
         return insert_columns(self.model, columns, using=self.db)
 
-    bulk_create_columns.alters_data = True
 
-
-class TrainedModelQuerySet(models.QuerySet):
+class TrainedModelQuerySet(models.QuerySet["TrainedModel"]):
     """Learned models."""
 
     def active(self) -> "TrainedModelQuerySet":
@@ -72,19 +75,20 @@ class TrainedModelQuerySet(models.QuerySet):
         """Return the number that the next version of `name` gets; versions are never given twice."""
         return (self.filter(name=name).aggregate(latest=Max("version"))["latest"] or 0) + 1
 
-    def referred(self, reference: str, *, kinds: tuple[str, ...]) -> models.Model:
+    def referred(self, reference: str, *, kinds: tuple[str, ...]) -> "TrainedModel":
         """Return the model that `NAME`, the active version, or `NAME.VERSION` stands for.
 
         Raises:
             UnknownModel: there is none of these kinds; the sentence names those there are.
         """
         name, dot, version = reference.rpartition(".")
+        of_kinds: TrainedModelQuerySet = self.filter(kind__in=kinds)
         if dot and version.isdigit():
-            found = self.filter(kind__in=kinds, name=name, version=int(version)).first()
+            found = of_kinds.filter(name=name, version=int(version)).first()
         else:
-            found = self.filter(kind__in=kinds, name=reference).active().first()
+            found = of_kinds.active().filter(name=reference).first()
         if found is None:
-            known = ", ".join(self.filter(kind__in=kinds).active().order_by("name").values_list("name", flat=True))
+            known = ", ".join(of_kinds.active().order_by("name").values_list("name", flat=True))
             raise UnknownModel(
                 f"There is no active model called {reference!r} of the kind {' or '.join(kinds)}. "
                 + (f"There are: {known}." if known else "None has been trained yet.")

@@ -29,7 +29,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "backfill": ("none", "list", "easy"),
     "form": tuple(FORMS),
 }
-FORMS_OF = {"model": ModelRequestSerializer, "search": SearchRequestSerializer}
+FORMS_OF: dict[str, type[ModelRequestSerializer | SearchRequestSerializer]] = {
+    "model": ModelRequestSerializer,
+    "search": SearchRequestSerializer,
+}
 OFFERED = 200
 
 
@@ -113,7 +116,7 @@ def _inputs(form: type[serializers.Serializer], given: QueryDict, errors: dict[s
             Input(
                 name=name,
                 label=name.replace("_", " ").capitalize(),
-                help=field.help_text or "",
+                help=str(field.help_text or ""),
                 value=("what" not in given or name in given) if is_box else value,
                 choices=_choices(name, is_required=field.required),
                 kind=_kind(field),
@@ -131,8 +134,8 @@ def _choices(name: str, *, is_required: bool) -> list[tuple[str, str]]:
         rows = [(str(key), f"{title} ({tasks:,} tasks)") for key, title, tasks in stored]
     elif name == "run":
         labelled = TrainingData.objects.order_by().filter(run__isnull=False).values("run").distinct()
-        stored = Run.objects.filter(pk__in=labelled).order_by("-pk").values_list("pk", "name")[:OFFERED]
-        rows = [(str(key), title) for key, title in stored]
+        runs = Run.objects.filter(pk__in=labelled).order_by("-pk").values_list("pk", "name")[:OFFERED]
+        rows = [(str(key), title) for key, title in runs]
     else:
         return [(value, value) for value in CHOICES.get(name, ())]
     return rows if is_required else [("", "none"), *rows]

@@ -109,7 +109,7 @@ class ModelRequest:
                 name=self.name or HYBRID_KIND,
                 activate=self.activate,
             )
-        workload = Workload.objects.get(pk=self.workload)
+        workload = Workload.objects.get(pk=self.workload or 0)
         if self.kind == RUNTIME_KIND:
             return runtime_train(
                 workload=workload,

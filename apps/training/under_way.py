@@ -1,5 +1,6 @@
 """Policy searches that are under way, as pages show them while they go on."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -16,7 +17,7 @@ from scheduler_sim.display.viewing import reading
 FAILED_SHOWN = 3
 
 
-def under_way(names: list[str] | None = None) -> dict[str, Any]:
+def under_way(names: Collection[str] | None = None) -> dict[str, Any]:
     """Return the context of `training/under_way.html`.
 
     Args:

@@ -22,7 +22,7 @@ class JobSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Job
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "kind",
             "subject_id",
@@ -37,7 +37,7 @@ class JobSerializer(serializers.ModelSerializer):
             "finished_at",
             "heartbeat_at",
         )
-        read_only_fields = fields
+        read_only_fields: tuple[str, ...] = fields
 
 
 class JobDetailSerializer(JobSerializer):

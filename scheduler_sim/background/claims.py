@@ -7,6 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 from scheduler_sim.background import locks, processes
+from scheduler_sim.marks import alters_data
 
 
 class ClaimTaken(Exception):
@@ -75,6 +76,7 @@ class Claim(models.Model):
         """True when a process had it and died without letting go."""
         return self.was_interrupted or (self.process_id is not None and not self.is_alive)
 
+    @alters_data
     def claim(self, **changes: Any) -> None:
         """Make this process the one that works on it.
 
@@ -91,19 +93,17 @@ class Claim(models.Model):
                 locks.free(self.lock_key)
             raise ClaimTaken(f"{self.subject} was taken up by another process just now.")
 
+    @alters_data
     def release(self) -> None:
         """Say that no process works on it any more."""
         type(self)._base_manager.filter(pk=self.pk, process_id=self.process_id).update(process_id=None)
         self.process_id = None
         locks.free(self.lock_key)
 
+    @alters_data
     def abandon(self) -> bool:
         """Note that its process died; return False when it was taken up, or noted by another, meanwhile."""
         return self._rewrite({"process_id": None, "was_interrupted": True})
-
-    for _method in (claim, release, abandon):
-        _method.alters_data = True  # type: ignore[attr-defined]  # Templates must never be able to call it.
-    del _method
 
     def _rewrite(self, changes: dict[str, Any]) -> bool:
         """Change the row unless another process did so since it was read."""

@@ -1,7 +1,8 @@
-"""Whether PostgreSQL lets in as many connections as this machine's processes may need."""
+"""What the database's connections see, and whether PostgreSQL lets in as many as this machine's processes may need."""
 
 import logging
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 from django.core import checks
@@ -9,10 +10,19 @@ from django.db import DatabaseError, connection
 
 from scheduler_sim.background.processes import cores
 
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.backends.sqlite3.base import DatabaseWrapper as SqliteWrapper
+
 logger = logging.getLogger(__name__)
 
 OF_A_RUN = 6
 """A run reads, stores over two connections, publishes, keeps its lock and sweeps."""
+
+
+def is_in_memory(database: "BaseDatabaseWrapper") -> bool:
+    """Tell whether it is an embedded database in memory, which no other thread or process sees."""
+    return database.vendor == "sqlite" and cast("SqliteWrapper", database).is_in_memory_db()
 
 
 def needed() -> int:
@@ -55,7 +65,7 @@ def warn_of_too_few() -> None:
 
 
 @checks.register(checks.Tags.database)
-def check_connections(databases: list[str] | None = None, **_others: Any) -> list[checks.Warning]:
+def check_connections(databases: Sequence[str] | None = None, **_others: Any) -> list[checks.Warning]:
     """Warn in `manage.py check --database default`, and whenever the database is migrated."""
     if not databases:
         return []

@@ -96,7 +96,7 @@ def _time(seconds: int, setting: str) -> Iterator[None]:
 def _watch(seconds: float) -> bool:
     """End the process after so long from a thread that needs nothing of Python; tell whether that can be done."""
     try:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
+        faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or sys.stderr)
     except (ValueError, AttributeError, OSError):
         # Its errors go nowhere.
         return False

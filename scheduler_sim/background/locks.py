@@ -18,6 +18,8 @@ from django.conf import settings
 from django.db import Error, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from scheduler_sim.background.connections import is_in_memory
+
 logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 0.2
@@ -142,7 +144,7 @@ def _number(key: str) -> int:
 
 def _path(key: str) -> Path:
     name = str(connection.settings_dict["NAME"])
-    embedded = connection.vendor == "sqlite" and not connection.is_in_memory_db()
+    embedded = connection.vendor == "sqlite" and not is_in_memory(connection)
     return (Path(f"{name}-locks") if embedded else settings.VAR_DIR / "locks") / key
 
 

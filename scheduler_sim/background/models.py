@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from scheduler_sim.background.claims import Claim
 from scheduler_sim.background.managers import JobQuerySet
+from scheduler_sim.marks import alters_data
 
 
 class Job(Claim):
@@ -105,6 +106,7 @@ class Job(Claim):
         """The file below `VAR_DIR/logs` with what its process said."""
         return f"{self.kind}-{self.subject_id or self.pk}.log"
 
+    @alters_data
     def begin(self) -> bool:
         """Claim it for this process and move to running; return False when it is no more to be begun.
 
@@ -120,11 +122,13 @@ class Job(Claim):
         self.refresh_from_db()
         return bool(moved)
 
+    @alters_data
     def tell(self, text: str) -> None:
         """Say what is being done."""
         self.progress = text[:200]
         type(self).objects.filter(pk=self.pk).update(progress=self.progress)
 
+    @alters_data
     def end(self, status: str, *, error: str = "", where: dict[str, Any] | None = None, **changes: Any) -> bool:
         """Move to an end, unless it has one; return whether it was moved.
 
@@ -144,10 +148,6 @@ class Job(Claim):
         for field, value in changes.items():
             setattr(self, field, value)
         return True
-
-    for _method in (begin, tell, end):
-        _method.alters_data = True  # type: ignore[attr-defined]
-    del _method
 
 
 def storable(text: str) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import models, transaction
 
 from scheduler_sim.columnar.column import chunks, python_values
 from scheduler_sim.columnar.prepare import prepare
 
+M = TypeVar("M", bound=models.Model)
+
 BATCH_ROWS = 2_000
 """Objects held at once: `bulk_create` lists what it is given."""
 
 
-def columns_as_objects(model: type[models.Model], columns: Mapping[str, Any]) -> Iterator[models.Model]:
+def columns_as_objects(model: type[M], columns: Mapping[str, Any]) -> Iterator[M]:
     """Yield the rows that columns describe as unsaved objects, for Django's `bulk_create`.
 
     Raises:

@@ -66,7 +66,7 @@ def _default(field: models.Field) -> Any:
 
 
 def _column(field: models.Field, values: Any, length: int, *, scalar: bool) -> Column:
-    target = field.target_field if field.is_relation else field
+    target = field.target_field if isinstance(field, models.ForeignKey) else field
     kind = _KINDS.get(target.get_internal_type(), "integer")
     if scalar:
         array = np.empty(1, object)

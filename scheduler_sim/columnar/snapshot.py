@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from django.db import connections, transaction
 
@@ -24,12 +25,13 @@ def snapshot(using: str = "default") -> Iterator[None]:
     with ExitStack() as stack:
         if connection.vendor == "sqlite":
             # Transactions take the write lock as they begin (see the settings); one that only reads must not.
-            mode = connection.transaction_mode
-            connection.transaction_mode = "DEFERRED"
+            sqlite: Any = connection  # The stubs leave the mode out.
+            mode = sqlite.transaction_mode
+            sqlite.transaction_mode = "DEFERRED"
             try:
                 stack.enter_context(transaction.atomic(using=using))
             finally:
-                connection.transaction_mode = mode
+                sqlite.transaction_mode = mode
         else:
             stack.enter_context(transaction.atomic(using=using))
         if connection.vendor == "postgresql":

@@ -1,16 +1,38 @@
 """What the tasks of a schedule kept busy of the cluster over time, and what that took in energy and money."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
+from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.contract import Options, Outcome
 from scheduler_sim.engine.formulas import SECONDS_PER_HOUR, Holdings, played_runtime, task_cost, task_energy
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.spans import held_by_window
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 
-def holdings(simulation: Simulation, rows: IntArray) -> Holdings:
+class Played(Protocol):
+    """What the figures of a schedule are read from: a simulation, or what is stored of one."""
+
+    @property
+    def workload(self) -> Workload:
+        """The tasks."""
+
+    @property
+    def cluster(self) -> Cluster:
+        """What they ran on."""
+
+    @property
+    def options(self) -> Options:
+        """The rules they ran by."""
+
+    def outcome(self) -> Outcome:
+        """Return what became of them."""
+
+
+def holdings(simulation: Played, rows: IntArray) -> Holdings:
     """Return what finished tasks `rows` held; a gang counts as held on the group of its lowest-numbered node.
 
     Of a task with several attempts these are the seconds of all of them together.
@@ -32,7 +54,7 @@ def holdings(simulation: Simulation, rows: IntArray) -> Holdings:
     )
 
 
-def energy_and_cost(simulation: Simulation, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+def energy_and_cost(simulation: Played, rows: IntArray) -> tuple[FloatArray, FloatArray]:
     """Return the joules and the USD of finished tasks `rows`, shape (len(rows),) each."""
     cluster, held = simulation.cluster, holdings(simulation, rows)
     group = cluster.group_of_nodes()[simulation.outcome().node[rows]]

@@ -63,7 +63,8 @@ def seconds_to_wait(request: HttpRequest, *, group: str, key: str, rate: str | N
     )
     if usage is None or not usage["should_limit"]:
         return None
-    return max(1, usage["time_left"])
+    wait: int = max(1, usage["time_left"])
+    return wait
 
 
 class RateLimit(BaseThrottle):

@@ -55,6 +55,7 @@ class RecentChoices(admin.SimpleListFilter):
     """
 
     recent = 20
+    parameter_name: str
 
     def newest(self) -> QuerySet:
         """Return the rows offered, newest first."""

@@ -2,18 +2,20 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404
+from django_filters import FilterSet
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import serializers, viewsets
 from rest_framework.exceptions import AuthenticationFailed, ParseError, ValidationError
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from scheduler_sim.web.errors import TooLarge
 from scheduler_sim.web.pagination import KeysetPagination
@@ -26,7 +28,7 @@ LARGEST_KEY = 2**63 - 1
 class StrictJSONParser(JSONParser):
     """JSON that any database can store: of bounded size and depth, without NUL or half a surrogate pair."""
 
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: dict[str, Any] | None = None) -> Any:
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         """Return the document.
 
         Raises:
@@ -64,7 +66,7 @@ class StrictSerializer(serializers.Serializer):
         return super().to_internal_value(data)
 
 
-class GuardedMixin:
+class GuardedView(APIView):
     """Counts requests before it looks at permissions, and refuses query parameters that mean nothing.
 
     Attributes:
@@ -72,7 +74,7 @@ class GuardedMixin:
     """
 
     parameters: frozenset[str] = frozenset()
-    parser_classes = (StrictJSONParser,)
+    parser_classes: Sequence[type[BaseParser]] = (StrictJSONParser,)
 
     def perform_authentication(self, request: Request) -> None:
         """Authenticate; credentials that are refused are counted like requests of somebody unknown."""
@@ -84,15 +86,13 @@ class GuardedMixin:
 
     def check_permissions(self, request: Request) -> None:
         """Count the request first, so that refusals are limited too."""
-        if not hasattr(request, "_counted"):
-            request._counted = True
-            super().check_throttles(request)
+        self.check_throttles(request)
         super().check_permissions(request)
 
     def check_throttles(self, request: Request) -> None:
         """Count the request once."""
-        if not hasattr(request, "_counted"):
-            request._counted = True
+        if "_counted" not in vars(request):
+            vars(request)["_counted"] = True
             super().check_throttles(request)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -111,7 +111,7 @@ class GuardedMixin:
         return set(self.parameters)
 
 
-class RowsViewSet(GuardedMixin, viewsets.GenericViewSet):
+class RowsViewSet(GuardedView, viewsets.GenericViewSet):
     """Lists and shows rows of one table, read as plain values and never as model instances.
 
     The serializer names the table, unless there is a `queryset`, and the columns: each field's source is a path in the
@@ -129,7 +129,10 @@ class RowsViewSet(GuardedMixin, viewsets.GenericViewSet):
     filter_backends = (DjangoFilterBackend,)
     pagination_class = KeysetPagination
     lookup_value_regex = "[0-9]{1,19}"
+    serializer_class: type[serializers.ModelSerializer]
     sent_serializer_class: type[serializers.Serializer] | None = None
+    queryset: QuerySet[Any] | None
+    filterset_class: type[FilterSet] | None = None
     row_orderings: dict[str, tuple[str, ...]] = {"-id": ("-id",)}
     within = ""
     orderings_within: dict[str, tuple[str, ...]] = {}
@@ -137,8 +140,8 @@ class RowsViewSet(GuardedMixin, viewsets.GenericViewSet):
     def get_queryset(self) -> QuerySet[Any]:
         """Return the rows to choose from."""
         if self.queryset is None:
-            rows: QuerySet[Any] = self.serializer_class.Meta.model.objects.all()
-            return rows
+            model: type[Model] = self.serializer_class.Meta.model
+            return model._default_manager.all()
         return super().get_queryset()
 
     def get_renderers(self) -> list[BaseRenderer]:
@@ -160,21 +163,21 @@ class RowsViewSet(GuardedMixin, viewsets.GenericViewSet):
         """Return the filters and the parameters of a page, for a list."""
         if self.action != "list":
             return super().known_parameters()
-        filters = set(self.filterset_class.base_filters) if getattr(self, "filterset_class", None) else set()
+        filters = set(self.filterset_class.base_filters) if self.filterset_class else set()
         return super().known_parameters() | filters | {"cursor", "page_size", "ordering"}
 
     def get_serializer_class(self) -> type[serializers.Serializer]:
         """Return what is sent where a row is made, else what a row is."""
         if self.sent_serializer_class and self.action in ("create", "metadata"):
             return self.sent_serializer_class
-        return super().get_serializer_class()
+        return self.serializer_class
 
     def columns(self) -> dict[str, str]:
         """Return the names of the columns and where they come from."""
         # What was made is answered as the row that it is.
         serializer = self.serializer_class if self.action == "create" else self.get_serializer_class()
-        fields: dict[str, serializers.Field] = serializer().fields
-        return {name: field.source.replace(".", "__") for name, field in fields.items()}
+        fields = serializer().fields.items()
+        return {name: (field.source or name).replace(".", "__") for name, field in fields}
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return one page."""

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 from io import BytesIO
 from time import monotonic
-from types import ModuleType
 from typing import Any
 
 from django.conf import settings
@@ -43,7 +42,8 @@ class Visit(ProtocolWrapper):
     """One connection: whose it is, what it is at, and since when."""
 
     def __init__(self, door: "Door", channel: Any, network: str) -> None:
-        super().__init__(door, channel)
+        # A door has what a connection asks of its factory, and is none.
+        super().__init__(door, channel)  # type: ignore[arg-type]
         self.network = network
         self.since = monotonic()
         self.at = SENDING_HEADERS
@@ -140,12 +140,14 @@ def largest_body(uploads: frozenset[str]) -> Callable[[bytes], int]:
     return largest
 
 
-def guard(protocol: ModuleType) -> Door:
+def guard(protocol: Any) -> Door:
     """Put the limits into daphne's module of the HTTP protocol, before it serves, and return what counts."""
     door = Door()
     largest = largest_body(frozenset((reverse("workload-upload"), reverse("api:workload-list"))))
 
-    class GuardedRequest(protocol.WebRequest):
+    request: Any = protocol.WebRequest
+
+    class GuardedRequest(request):
         """A request that is refused as soon as it shows that it is too large."""
 
         def __init__(self, *args: Any, **options: Any) -> None:

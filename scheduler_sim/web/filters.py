@@ -23,7 +23,8 @@ class _IntegerField(forms.IntegerField):
 class IntegerFilter(django_filters.NumberFilter):
     """A whole number that a database can hold."""
 
-    field_class = _IntegerField
+    # Any field of a form will do; the stubs have that of the base class.
+    field_class = _IntegerField  # type: ignore[assignment]
 
     def get_max_validator(self) -> None:
         """Leave the bounds to the field."""
@@ -45,7 +46,7 @@ class _BooleanField(forms.Field):
             return None
         if value not in ("true", "false"):
             raise ValidationError("This must be true or false.")
-        return value == "true"
+        return bool(value == "true")
 
 
 class BooleanFilter(django_filters.Filter):

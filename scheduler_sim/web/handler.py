@@ -2,11 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from tempfile import SpooledTemporaryFile
-from typing import Any
+from typing import IO, Any, cast
 
 from django.conf import settings
 from django.core.exceptions import RequestAborted
@@ -20,8 +19,8 @@ from scheduler_sim.web.errors import RETRY_SECONDS
 
 _PROBES = ("/health", "/ready")
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
 class OneThreadHandler(ASGIHandler):
@@ -69,15 +68,16 @@ class OneThreadHandler(ASGIHandler):
         self._idle.append(thread)
         await self.send_response(response, send)
 
-    def _answer(self, scope: dict[str, Any], body: SpooledTemporaryFile[bytes]) -> HttpResponseBase:
+    def _answer(self, scope: dict[str, Any], body: IO[bytes]) -> HttpResponseBase:
         """Return the whole answer, with everything behind it closed."""
         with body:
             scope = _with_length(scope, body)
             set_script_prefix(get_script_prefix(scope))
             request_started.send(sender=self.__class__, scope=scope)
             request, refusal = self.create_request(scope, body)
-            response = refusal or self.get_response(request)
-            response._handler_class = self.__class__
+            # There is one of the two.
+            response = self.get_response(request) if request is not None else cast(HttpResponseBase, refusal)
+            response._handler_class = self.__class__  # type: ignore[attr-defined]  # Django's; the stubs leave it out.
             try:
                 return _whole(response)
             finally:
@@ -92,11 +92,11 @@ def _overloaded() -> HttpResponse:
         content_type="text/plain",
         headers={"Retry-After": str(RETRY_SECONDS)},
     )
-    response._handler_class = OneThreadHandler
+    response._handler_class = OneThreadHandler  # type: ignore[attr-defined]  # As above.
     return response
 
 
-def _with_length(scope: dict[str, Any], body: SpooledTemporaryFile[bytes]) -> dict[str, Any]:
+def _with_length(scope: dict[str, Any], body: IO[bytes]) -> dict[str, Any]:
     """Return the scope with the length of a body that came in chunks; Django takes one without for empty."""
     if all(name != b"transfer-encoding" for name, _value in scope["headers"]):
         return scope

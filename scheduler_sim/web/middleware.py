@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from functools import cache
 from ipaddress import ip_address
+from typing import cast
 
 from csp.utils import build_policy
 from django.conf import settings
@@ -19,6 +20,13 @@ from prometheus_client.metrics import MetricWrapperBase
 from scheduler_sim import logs
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+class NumberedRequest(HttpRequest):
+    """A request as `request_log` leaves it."""
+
+    id: str
+
 
 access_log = logging.getLogger("scheduler_sim.web.access")
 
@@ -77,12 +85,13 @@ def request_log(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         given = request.headers.get("X-Request-ID", "")
-        request.id = given if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given) else uuid.uuid4().hex
-        token = logs.request_id.set(request.id)
+        numbered = cast(NumberedRequest, request)
+        numbered.id = given if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given) else uuid.uuid4().hex
+        token = logs.request_id.set(numbered.id)
         begin = time.perf_counter()
         try:
             response = get_response(request)
-            response.headers["X-Request-ID"] = request.id
+            response.headers["X-Request-ID"] = numbered.id
             if not request.path.startswith(_UNLOGGED):
                 access_log.info(
                     "%s %s %d",

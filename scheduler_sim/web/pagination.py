@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core import signing
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -47,7 +47,7 @@ class KeysetPagination(BasePagination):
     and never null. Unlike DRF's CursorPagination no row is repeated or lost however many rows tie.
     """
 
-    def paginate_queryset(self, queryset: QuerySet, request: Request, view: Any = None) -> list[dict[str, Any]]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """Return one page of `queryset` as dictionaries of the view's columns.
 
         Raises:
@@ -119,7 +119,8 @@ class KeysetPagination(BasePagination):
 
     def get_results(self, data: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the rows of a page."""
-        return data["results"]
+        rows: list[dict[str, Any]] = data["results"]
+        return rows
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         """Describe a page for the OpenAPI document."""

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
@@ -14,7 +15,7 @@ class ApiPageRenderer(BrowsableAPIRenderer):
     """DRF's pages without inline styles, which the security policy forbids; static/css/api-pages.css has the rules."""
 
     def render(
-        self, data: Any, accepted_media_type: str | None = None, renderer_context: dict[str, Any] | None = None
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
     ) -> str:
         """Return the page."""
         return super().render(data, accepted_media_type, renderer_context).replace(_INLINE_STYLE, "")
@@ -28,7 +29,7 @@ class CsvRenderer(BaseRenderer):
     charset = "utf-8"
 
     def render(
-        self, data: Any, accepted_media_type: str | None = None, renderer_context: dict[str, Any] | None = None
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
     ) -> str:
         """Return the text; a page's neighbours are in the Link header."""
         rows = data["results"]

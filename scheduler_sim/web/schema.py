@@ -96,4 +96,5 @@ class DocsView(SpectacularSwaggerSplitView):
 @lru_cache(maxsize=2)
 def _document(_read_public: bool) -> dict[str, Any]:
     # Whether reading is open is the one setting that the document depends on (see `complete`).
-    return SchemaGenerator().get_schema(request=None, public=True)
+    document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    return document

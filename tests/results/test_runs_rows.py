@@ -23,9 +23,9 @@ pytestmark = pytest.mark.django_db
 def test_the_latest_rows_are_the_newest_first() -> None:
     make_run(5, "one")
     make_run(3, "two")
-    keys = [row.pk for row in SchedulerResult.objects.latest(4)]
+    keys = [row.pk for row in SchedulerResult.objects.newest(4)]
     assert keys == sorted(keys, reverse=True)
-    assert {row.run.name for row in SchedulerResult.objects.latest(4)} == {"two"}
+    assert {row.run.name for row in SchedulerResult.objects.newest(4)} == {"two"}
 
 
 def test_the_latest_rows_of_a_run_are_its_own() -> None:
@@ -45,16 +45,16 @@ def test_the_history_shows_every_policy_of_a_task_side_by_side(django_assert_num
     assert len(SchedulerResult.objects.history(run.pk, [7, 2])) == 4
 
 
-@pytest.mark.parametrize("question", ["latest", "latest_of", "history"])
+@pytest.mark.parametrize("question", ["newest", "latest_of", "history"])
 def test_no_question_walks_the_whole_table(question: str) -> None:
     run = make_run(5)
     rows = SchedulerResult.objects
-    queries = {"latest": rows.latest(), "latest_of": rows.latest_of(run), "history": rows.history(run, [1, 2])}
+    queries = {"newest": rows.newest(), "latest_of": rows.latest_of(run), "history": rows.history(run, [1, 2])}
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL enable_seqscan = off")
     plan = queries[question].explain()
-    assert "SCAN results_schedulerresult" not in plan or question == "latest"
+    assert "SCAN results_schedulerresult" not in plan or question == "newest"
     assert "Seq Scan on results_schedulerresult" not in plan
 
 

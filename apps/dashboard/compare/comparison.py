@@ -78,8 +78,9 @@ class Comparison:
 
     def _best_other(self) -> Contestant:
         others = [one for one in self.contestants if one != self.base] or [self.base]
-        known = [one for one in others if self.total(one) and self.total(one).mean_bounded_slowdown is not None]
-        return min(known, key=lambda one: self.total(one).mean_bounded_slowdown) if known else others[0]
+        totals = [(one, total) for one in others if (total := self.total(one))]
+        known = [(slowdown, one) for one, total in totals if (slowdown := total.mean_bounded_slowdown) is not None]
+        return min(known, key=lambda pair: pair[0])[1] if known else others[0]
 
     def differences(self) -> list[Difference]:
         """Return every other contestant against the base; empty where the runs do not share a workload."""
@@ -103,7 +104,7 @@ class Comparison:
 
     def charts(self, differences: Sequence[Difference]) -> dict[str, Chart]:
         """Return the charts by key, in the page's order."""
-        named = [(self.label(one), self.total(one)) for one in self.contestants if self.total(one)]
+        named = [(self.label(one), total) for one in self.contestants if (total := self.total(one))]
         charts = [completion_times(named), self._intervals(differences), self._scatter()]
         return {chart.key: chart for chart in charts}
 
@@ -122,10 +123,11 @@ class Comparison:
         if not self.comparable:
             finding = "The runs do not share a workload."
         if known:
-            clear = [one for one in known if one.paired.clear and one.paired.mean < 0]
+            clear = [one for one in known if one.paired.verdict == "better"]
+            gains = [-one.paired.mean for one in known if one.paired.mean is not None]
             finding = (
                 f"{len(clear)} of {len(known)} complete tasks sooner than {base}, beyond what chance explains; "
-                f"the largest gain is {known[0].label} with {duration(abs(known[0].paired.mean))} a task."
+                f"the largest gain is {known[0].label} with {duration(gains[0])} a task."
                 if clear
                 else f"None completes tasks clearly sooner than {base}."
             )

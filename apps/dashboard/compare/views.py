@@ -1,5 +1,7 @@
 """The pages that set things side by side: runs, and one task under every policy."""
 
+from typing import Any
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
@@ -34,8 +36,8 @@ def compare(request: HttpRequest) -> HttpResponse:
     wanted = _wanted(request)
     runs = _runs(wanted)
     if not runs:
-        context = {"asked": wanted, "newest": Run.objects.finished().defer("configuration", "cluster")[:20]}
-        return render(request, "dashboard/compare_choose.html", context)
+        newest = Run.objects.finished().defer("configuration", "cluster")[:20]
+        return render(request, "dashboard/compare_choose.html", {"asked": wanted, "newest": newest})
     comparison = Comparison(runs, base=request.GET.get("base", ""), versus=request.GET.get("versus", ""))
     differences = comparison.differences()
     if "table" not in request.GET and (kind := request.GET.get("format")) in ("csv", "json"):
@@ -54,7 +56,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     if (table := asked_table(request, "comparison", tables)) is not None:
         return table
     query = request.GET.urlencode()
-    context = {
+    context: dict[str, Any] = {
         "comparison": comparison,
         "missing": sorted(set(wanted) - {run.pk for run in runs}),
         "differences": differences,

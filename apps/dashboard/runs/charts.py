@@ -172,7 +172,8 @@ def _over_time_finding(figure: str, totals: Sequence[Metric]) -> str:
 
 
 def _wait_by_size(totals: Sequence[Metric]) -> Chart:
-    series, table, spread = [], {}, []
+    series, spread = [], []
+    table: dict[tuple[float, float, int], dict[str, float]] = {}
     for total in totals:
         bins = [one for one in total.details.get("wait_by_size", []) if one["count"]]
         if not bins:
@@ -241,10 +242,10 @@ def _fractions(totals: Sequence[Metric]) -> Chart:
 
 
 def _energy(totals: Sequence[Metric]) -> Chart:
-    known = [total for total in totals if total.energy_joules is not None]
-    names = [total.scheduler for total in known]
-    busy = [total.energy_joules for total in known]
-    idle = [total.idle_energy_joules for total in known]
+    known = [(total, joules) for total in totals if (joules := total.energy_joules) is not None]
+    names = [total.scheduler for total, _ in known]
+    busy = [joules for _, joules in known]
+    idle = [total.idle_energy_joules for total, _ in known]
     whole = [one + (other or 0.0) for one, other in zip(busy, idle, strict=True)]
     series = [Series("busy", names, busy), Series("idle", names, idle)] if any(whole) else []
     finding = "The cluster's description names no watts." if not series else _least(names, whole, "energy", "joules")

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 
 from apps.live.form_fields import OptionField, was_given
 from apps.live.play.configuration import asked_in
-from apps.live.play.options import SITE
+from apps.live.play.options import SITE, About
 from apps.live.request import RunCreateSerializer
 from apps.results.models import Run
 from apps.tasks.models import Workload
@@ -46,7 +46,7 @@ class RunForm(forms.Form):
     others = forms.CharField(label="Others, separated by commas", required=False)
 
     def __init__(self, *args: Any, **others: Any) -> None:
-        super().__init__(*args, auto_id="%s", **others)
+        super().__init__(*args, **{"auto_id": "%s", **others})
         for option in asked_in(SITE):
             if option.name not in self.fields:
                 self.fields[option.name] = OptionField(option)
@@ -61,17 +61,14 @@ class RunForm(forms.Form):
     @property
     def basic_fields(self) -> list[forms.BoundField]:
         """The options that are shown at once."""
-        return [one for one in self._options() if one.field.option.about.basic]
+        return [one for one in self._options() if _about(one).basic]
 
     @property
     def advanced_sections(self) -> list[Section]:
         """The options that are folded, by their headings."""
-        folded = [one for one in self._options() if not one.field.option.about.basic]
-        folded.sort(key=lambda one: list(self._headings()).index(one.field.option.about.section))
-        return [
-            Section(heading, list(fields))
-            for heading, fields in groupby(folded, lambda one: one.field.option.about.section)
-        ]
+        folded = [one for one in self._options() if not _about(one).basic]
+        folded.sort(key=lambda one: list(self._headings()).index(_about(one).section))
+        return [Section(heading, list(fields)) for heading, fields in groupby(folded, lambda one: _about(one).section)]
 
     @property
     def is_unfolded(self) -> bool:
@@ -106,7 +103,7 @@ class RunForm(forms.Form):
         return [field for field in self if isinstance(field.field, OptionField)]
 
     def _headings(self) -> Iterator[str]:
-        return iter(dict.fromkeys(field.field.option.about.section for field in self._options()))
+        return iter(dict.fromkeys(_about(field).section for field in self._options()))
 
     def _workloads(self) -> Iterator[tuple[Any, str]]:
         stored = Workload.objects.defer("audit").order_by("-pk")
@@ -118,6 +115,10 @@ class RunForm(forms.Form):
             yield one.pk, f"{one.name} ({one.task_count:,} tasks)"
         if not offered:
             yield "", "there is none yet: upload one first"
+
+
+def _about(bound: forms.BoundField) -> About:
+    return cast(OptionField, bound.field).option.about
 
 
 def _names(text: str | None) -> list[str]:

@@ -61,14 +61,15 @@ def start(request: HttpRequest) -> HttpResponse:
     """Show what is going on, what came out last, and what to do next."""
     plain = Run.objects.select_related("workload").defer("configuration", "cluster", "workload__audit")
     latest = run_lines(plain.filter(status__in=Run.TERMINAL, study__isnull=True).order_by("-pk")[:LATEST])
-    context = {
+    newest = next((line for line in latest if line.best), None)
+    context: dict[str, Any] = {
         "now": run_lines(plain.under_way().order_by("-pk")[:LATEST]),
         "latest": latest,
-        "newest": next((line for line in latest if line.best), None),
+        "newest": newest,
         "workloads": Workload.objects.defer("audit").order_by("-pk")[:5],
     }
-    if context["newest"]:
-        run = context["newest"].run
+    if newest:
+        run = newest.run
         board = leaderboard(Metric.objects.leaderboard(run), base=run.policies[0], sort="")
         context["sentence"], context["reason"] = board.sentence, board.reason
     return render(request, "dashboard/start.html", context)

@@ -81,7 +81,7 @@ def placements(run: Run, scheduler: str) -> Placements:
     Those of a run that is over are kept in memory.
     """
     key = ("placements", run.pk, run.status, run.rows_written, run.finished_at, scheduler)
-    found = _kept.get(key)
+    found: Placements | None = _kept.get(key)
     if found is None:
         found = _read(run, scheduler)
         if run.is_over:
@@ -133,7 +133,7 @@ def _read(run: Run, scheduler: str) -> Placements:
 def _tasks(workload_id: int) -> tuple[Floats, ...]:
     """Return keys, numbers, arrivals, cores and GPUs of a workload's tasks in the order of their keys."""
     key = ("tasks", workload_id)
-    found = _kept.get(key)
+    found: tuple[Floats, ...] | None = _kept.get(key)
     if found is None:
         rows = Task.objects.filter(workload_id=workload_id).order_by()
         columns = _columns(rows.values_list("pk", "task_id", "arrival_time", "cpus", "gpus"), 5)

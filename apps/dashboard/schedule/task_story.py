@@ -122,7 +122,7 @@ def _group(run: Run, node: int) -> str:
     for group in run.cluster["groups"]:
         number += group["count"]
         if node < number:
-            return group["name"]
+            return str(group["name"])
     return "not in the cluster"
 
 

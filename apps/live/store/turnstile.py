@@ -13,11 +13,13 @@ from pathlib import Path
 
 from django.db import connection
 
+from scheduler_sim.background.connections import is_in_memory
+
 
 @contextmanager
 def first_in_line() -> Iterator[None]:
     """Keep runs from beginning another transaction meanwhile; it must not be entered twice at a time."""
-    if connection.vendor != "sqlite" or connection.is_in_memory_db():
+    if connection.vendor != "sqlite" or is_in_memory(connection):
         yield
         return
     path = Path(f"{connection.settings_dict['NAME']}-turnstile")

@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import auth
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest, parse_cookie
 from django.http.request import split_domain_port, validate_host
 from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
 
 from scheduler_sim.web.access import ApiTokenAuthentication, address_key
 from scheduler_sim.web.middleware import client_address
@@ -55,14 +56,15 @@ def origin_is_ours(request: HttpRequest) -> bool:
     return parts.scheme in ("http", "https") and bool(host) and validate_host(host, settings.ALLOWED_HOSTS)
 
 
-def user_of(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
+def user_of(request: HttpRequest) -> User | AnonymousUser:
     """Return who it is by the API token or the session cookie, read anew, so that a sign-out counts at once.
 
     Asks the database: call it in a thread.
     """
     try:
-        if identified := ApiTokenAuthentication().authenticate(request):
-            return identified[0]
+        if identified := ApiTokenAuthentication().authenticate(Request(request)):
+            user: User = identified[0]
+            return user
     except AuthenticationFailed:
         return AnonymousUser()
     key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)

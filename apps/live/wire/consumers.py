@@ -150,7 +150,7 @@ class LiveConsumer:
             sentence = f"More than {MESSAGES_A_SECOND} messages came in one second."
             raise Closed(messages.Close.TOO_MANY, messages.error("too_many", sentence))
 
-    def refuse(self, code: str, sentence: str) -> None:
+    def refuse(self, code: messages.ErrorCode, sentence: str) -> None:
         """Answer with an error and go on."""
         self.outbox.reply(messages.error(code, sentence))
 

@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from channels.layers import get_channel_layer
 from django.db import Error, connection
 from redis.exceptions import RedisError
 
@@ -67,10 +66,10 @@ class RunTopic(Topic):
 
     def __init__(self, sequence: "count[int]", stored: StoredRun) -> None:
         super().__init__(sequence)
-        self._shown: messages.Snapshot | None = None
+        self._shown = stored.snapshot
         self._told_at = 0.0
         self._differs_since: float | None = None
-        self._take(stored.snapshot)
+        self._show(urgent=True)
 
     def told(self, snapshot: messages.Snapshot) -> None:
         """Take a snapshot from the runner."""
@@ -98,13 +97,16 @@ class RunTopic(Topic):
 
     def _take(self, snapshot: messages.Snapshot) -> None:
         before, self._shown = self._shown, snapshot
-        changed = before is None or any(before[key] != snapshot[key] for key in ("status", "interrupted"))
-        if before is not None and changed:
+        changed = (before["status"], before["interrupted"]) != (snapshot["status"], snapshot["interrupted"])
+        if changed:
             self.show(messages.run_state(snapshot), urgent=True)
         event = snapshot["retraining"]
-        if before is not None and event is not None and event != before["retraining"]:
+        if event is not None and event != before["retraining"]:
             self.show(messages.retraining(snapshot["run"], event))
-        self.show({**snapshot, "via": messages.via()}, urgent=changed or snapshot["status"] in Run.TERMINAL)
+        self._show(urgent=changed or snapshot["status"] in Run.TERMINAL)
+
+    def _show(self, *, urgent: bool) -> None:
+        self.show({**self._shown, "via": messages.via()}, urgent=urgent)
 
 
 class Hub:
@@ -224,16 +226,18 @@ class Hub:
 
     async def _receive(self) -> None:
         """Take snapshots from Redis; the layer itself comes back when Redis does."""
-        layer = get_channel_layer()
+        layer = messages.layer()
         while self._channel is None:
             try:
-                self._channel = await asyncio.wait_for(layer.new_channel("live"), JOIN_TIMEOUT)
+                # Every layer takes a prefix; the stub of their base class does not.
+                channel = layer.new_channel("live")  # type: ignore[call-arg]
+                self._channel = await asyncio.wait_for(channel, JOIN_TIMEOUT)
             except (RedisError, OSError, TimeoutError) as error:
                 logger.warning("The live hub reads the database until Redis is back: %s", error)
                 await asyncio.sleep(POLL_BESIDE_REDIS)
         await self._join_groups()
         while True:
-            snapshot = (await layer.receive(self._channel))["snapshot"]
+            snapshot: messages.Snapshot = (await layer.receive(self._channel))["snapshot"]
             if snapshot["run"] in self._runs:
                 self._runs[snapshot["run"]].told({**snapshot, "interrupted": False})
 
@@ -243,7 +247,7 @@ class Hub:
         for run_id in set(self._runs) - self._joined:
             try:
                 await asyncio.wait_for(
-                    get_channel_layer().group_add(messages.run_group(run_id), self._channel), JOIN_TIMEOUT
+                    messages.layer().group_add(messages.run_group(run_id), self._channel), JOIN_TIMEOUT
                 )
             except (RedisError, OSError, TimeoutError) as error:
                 logger.warning("The live hub could not join run %s and tries again: %s", run_id, error)
@@ -251,12 +255,12 @@ class Hub:
             self._joined.add(run_id)
 
     async def _leave_group(self, run_id: int) -> None:
-        if run_id not in self._joined:
+        if self._channel is None or run_id not in self._joined:
             return
         self._joined.discard(run_id)
         try:
             await asyncio.wait_for(
-                get_channel_layer().group_discard(messages.run_group(run_id), self._channel), JOIN_TIMEOUT
+                messages.layer().group_discard(messages.run_group(run_id), self._channel), JOIN_TIMEOUT
             )
         except (RedisError, OSError, TimeoutError) as error:
             logger.warning("The live hub could not leave run %s: %s", run_id, error)

@@ -9,7 +9,8 @@ import json
 import math
 from typing import Any, Literal, NotRequired, TypedDict
 
-from channels.layers import InMemoryChannelLayer, get_channel_layer
+from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
+from django.core.exceptions import ImproperlyConfigured
 
 VERSION = 1
 """Raised when a field changes its meaning or goes away; a new field does not raise it."""
@@ -24,6 +25,7 @@ RUNS_SHOWN = 50
 """How many of the newest runs the list holds."""
 
 Via = Literal["redis", "database"]
+ErrorCode = Literal["malformed", "unknown_type", "forbidden", "refused", "not_found", "too_many", "too_large"]
 Command = Literal["pause", "resume", "stop"]
 COMMANDS: tuple[Command, ...] = ("pause", "resume", "stop")
 
@@ -147,7 +149,7 @@ class Error(TypedDict):
 
     type: Literal["error"]
     version: int
-    code: Literal["malformed", "unknown_type", "forbidden", "refused", "not_found", "too_many", "too_large"]
+    code: ErrorCode
     message: str
 
 
@@ -191,13 +193,25 @@ def via() -> Via:
     return "database" if isinstance(get_channel_layer(), InMemoryChannelLayer) else "redis"
 
 
+def layer() -> BaseChannelLayer:
+    """Return the channel layer that snapshots go through.
+
+    Raises:
+        ImproperlyConfigured: the settings name none.
+    """
+    found = get_channel_layer()
+    if found is None:
+        raise ImproperlyConfigured("CHANNEL_LAYERS has no default.")
+    return found
+
+
 async def send_snapshot(snapshot: Snapshot) -> None:
     """Send a snapshot to every server process that has a client for its run.
 
     Raises:
         redis.RedisError, OSError: when Redis cannot be reached.
     """
-    await get_channel_layer().group_send(run_group(snapshot["run"]), {"type": "live.snapshot", "snapshot": snapshot})
+    await layer().group_send(run_group(snapshot["run"]), {"type": "live.snapshot", "snapshot": snapshot})
 
 
 def run_state(snapshot: Snapshot) -> RunState:
@@ -215,7 +229,17 @@ def run_state(snapshot: Snapshot) -> RunState:
 
 def retraining(run: int, event: Retraining) -> RetrainingMessage:
     """Return the message that tells of a retraining."""
-    return {"type": "retraining", "version": VERSION, "run": run, **event}
+    return {
+        "type": "retraining",
+        "version": VERSION,
+        "run": run,
+        "scheduler": event["scheduler"],
+        "number": event["number"],
+        "model_version": event["model_version"],
+        "rows": event["rows"],
+        "score": event["score"],
+        "clock_time": event["clock_time"],
+    }
 
 
 def runs(lines: list[RunProgress]) -> Runs:
@@ -223,7 +247,7 @@ def runs(lines: list[RunProgress]) -> Runs:
     return {"type": "runs", "version": VERSION, "via": via(), "runs": lines}
 
 
-def error(code: str, message: str) -> Error:
+def error(code: ErrorCode, message: str) -> Error:
     """Return the message that refuses a request, in one plain sentence."""
     return {"type": "error", "version": VERSION, "code": code, "message": message}
 

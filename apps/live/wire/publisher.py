@@ -7,13 +7,13 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from channels.layers import get_channel_layer
 from django.db import Error, connection, connections
 
 from apps.live.models import SimulationState
 from apps.live.store.turnstile import first_in_line
 from apps.live.wire import messages
 from apps.live.wire.snapshots import Mark, Race
+from scheduler_sim.background.connections import is_in_memory
 
 if TYPE_CHECKING:
     from apps.live.play.runner import Runner
@@ -59,7 +59,7 @@ class Publisher:
         self._outlet = Outlet()
         if self._fit is not None:
             self._race.retrained(self._fit)
-        if not (connection.vendor == "sqlite" and connection.is_in_memory_db()):
+        if not is_in_memory(connection):
             self._thread = threading.Thread(target=self._work, name="live publisher", daemon=True)
             self._thread.start()
         self._hand_over(urgent=True)
@@ -103,7 +103,7 @@ class Publisher:
 
     def _hand_over(self, *, urgent: bool) -> None:
         began = time.thread_time()
-        mark = self._race.mark(urgent=urgent)
+        mark = self._shown().mark(urgent=urgent)
         if self._thread is None:
             self._publish(mark)
         else:
@@ -122,7 +122,12 @@ class Publisher:
             connections.close_all()
 
     def _publish(self, mark: Mark) -> None:
-        self._outlet.put(self._race.snapshot(mark), urgent=mark.urgent)
+        self._outlet.put(self._shown().snapshot(mark), urgent=mark.urgent)
+
+    def _shown(self) -> Race:
+        if self._race is None:
+            raise RuntimeError("A run is shown from its start on.")
+        return self._race
 
 
 class Outlet:
@@ -175,5 +180,5 @@ class Outlet:
         """Close the connections to Redis."""
         if messages.via() == "redis":
             # Of this event loop alone: the publish/subscribe layer keeps connections for each.
-            self._loop.run_until_complete(get_channel_layer().flush())
+            self._loop.run_until_complete(messages.layer().flush())
         self._loop.close()

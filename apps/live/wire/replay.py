@@ -207,7 +207,8 @@ def _check(run: Run) -> None:
 def _outcome(run: Run, scheduler: str, prepared: Prepared) -> Outcome:
     """Read one policy's placements in the order of the workload's rows."""
     rows = SchedulerResult.objects.filter(run=run).for_scheduler(scheduler).order_by().values_list(*_COLUMNS)
-    table = np.fromiter(rows.iterator(chunk_size=5_000), np.dtype((np.float64, len(_COLUMNS))))
+    row: np.dtype[Any] = np.dtype((np.float64, len(_COLUMNS)))
+    table = np.fromiter(rows.iterator(chunk_size=5_000), row)
     key, start, finish, wait, node, device, fraction = table[_in_order(table[:, 0], prepared, run)].T
     return Outcome(
         ready_time=start - wait,

@@ -1,5 +1,7 @@
 """The WebSocket addresses."""
 
+from typing import Any, cast
+
 from channels.routing import URLRouter
 from django.urls import path, re_path
 
@@ -14,9 +16,10 @@ async def refuse(_scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.close"})
 
 
-urlpatterns = [
-    path("ws/live/", LiveConsumer.as_application, name="live-list"),
-    path("ws/runs/<int:run_id>/", RunConsumer.as_application, name="live-run"),
-    re_path("", refuse),
+# The router calls what stands here as ASGI applications; by its types `path` takes views alone.
+urlpatterns: list[Any] = [
+    path("ws/live/", cast(Any, LiveConsumer.as_application), name="live-list"),
+    path("ws/runs/<int:run_id>/", cast(Any, RunConsumer.as_application), name="live-run"),
+    re_path("", cast(Any, refuse)),
 ]
 websocket = URLRouter(urlpatterns)

@@ -6,20 +6,18 @@ simulation goes on: a task that has finished never changes again, and those that
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from apps.live.wire import messages
 from apps.results.models import Run
 from scheduler_sim.engine import tally
-from scheduler_sim.engine.usage import energy_and_cost, holdings
-from scheduler_sim.engine.workload import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from apps.live.play.players import Player
-    from apps.live.play.runner import Runner
+from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.usage import Played, energy_and_cost, holdings
+from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 ETA_FROM_PROGRESS = 0.002
 """Below this part of the work the pace so far says nothing about the rest."""
@@ -60,6 +58,78 @@ class Mark:
     urgent: bool
 
 
+class Counts(Protocol):
+    """How far a policy is."""
+
+    @property
+    def clock(self) -> float:
+        """The simulated time up to which its events are applied."""
+
+    @property
+    def finished(self) -> int:
+        """How many tasks have finished."""
+
+    @property
+    def running(self) -> int:
+        """How many tasks run."""
+
+    @property
+    def queued(self) -> int:
+        """How many tasks are ready and have not started."""
+
+
+class Shown(Played, Protocol):
+    """A simulation, or stored placements behind the face of one."""
+
+    @property
+    def kernel(self) -> Counts:
+        """Its figures at the moment."""
+
+
+class Player(Protocol):
+    """A policy that plays, or is played again."""
+
+    @property
+    def scheduler(self) -> str:
+        """Its name, as stored."""
+
+    @property
+    def simulation(self) -> Shown:
+        """What it does."""
+
+    @property
+    def done(self) -> bool:
+        """True when every task has finished."""
+
+
+class Playing(Protocol):
+    """A run that is played, or played again: what `Race` reads of it."""
+
+    @property
+    def run(self) -> Run:
+        """Its row."""
+
+    @property
+    def players(self) -> Sequence[Player]:
+        """Its policies."""
+
+    @property
+    def workload(self) -> Workload:
+        """The tasks that each of them plays."""
+
+    @property
+    def cluster(self) -> Cluster:
+        """What they play on."""
+
+    @property
+    def clock_time(self) -> float:
+        """The simulated time that all of them have reached."""
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks each of them plays."""
+
+
 class Race:
     """The figures so far of all policies of one run.
 
@@ -67,7 +137,7 @@ class Race:
         runner: with its workload and players prepared, or without any when it failed before that.
     """
 
-    def __init__(self, runner: "Runner") -> None:
+    def __init__(self, runner: Playing) -> None:
         self._runner = runner
         self._run = runner.run
         self._players: list[Player] = list(runner.players)
@@ -120,7 +190,7 @@ class Race:
             urgent=urgent,
         )
 
-    def _mark_policy(self, number: int, player: "Player") -> PolicyMark:
+    def _mark_policy(self, number: int, player: Player) -> PolicyMark:
         kernel = player.simulation.kernel
         outcome = player.simulation.outcome()
         rows = outcome.completion_order[self._marked[number] : kernel.finished].copy()

@@ -7,6 +7,7 @@ import io
 import math
 import os
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from django.conf import settings
 from django.utils.safestring import SafeString, mark_safe
@@ -80,11 +81,11 @@ def _scaled(values: Sequence[float | None], scale: Scale) -> list[float]:
     return [value / scale.divisor if _known(value) else math.nan for value in values]
 
 
-def _known(value: float | None) -> bool:
+def _known(value: float | None) -> TypeGuard[float]:
     return value is not None and not math.isnan(value)
 
 
-def _plain_number(value: float, _position: int) -> str:
+def _plain_number(value: float, _position: float) -> str:
     return f"{value:,g}"
 
 

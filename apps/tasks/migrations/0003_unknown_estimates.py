@@ -1,8 +1,10 @@
+from django.apps.registry import Apps
 from django.db import migrations, models
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models import F
 
 
-def forget_stand_ins(apps, schema_editor):
+def forget_stand_ins(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Take the run time out of the estimates where the workload certainly states none.
 
     Rows stored before hold the run time in both. Where a trace states some estimates, which of its tasks have none
@@ -17,7 +19,7 @@ def forget_stand_ins(apps, schema_editor):
             tasks.filter(workload_id=workload.pk, duration_estimate=F("runtime")).update(duration_estimate=None)
 
 
-def fill_in(apps, schema_editor):
+def fill_in(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Put the run time where estimate or size is not known."""
     tasks = apps.get_model("tasks", "Task").objects.using(schema_editor.connection.alias)
     tasks.filter(duration_estimate=None).update(duration_estimate=F("runtime"))

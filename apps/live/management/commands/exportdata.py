@@ -46,7 +46,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except BrokenPipeError:
             # The reader, such as `head`, has seen enough; nothing may be flushed into the closed pipe at exit.
-            sys.stdout = None  # type: ignore[assignment]
+            sys.stdout = None
             return
         except OSError as error:
             raise CommandError(f"{options['output']} cannot be written: {error.strerror}.") from error

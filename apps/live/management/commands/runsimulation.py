@@ -6,7 +6,7 @@ import os
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
@@ -285,7 +285,9 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(run_document(run), indent=2, allow_nan=False))
             return
-        print_leaderboard(run, PlainConsole(file=self.stdout._out, width=None if sys.stdout.isatty() else 160))
+        print_leaderboard(
+            run, PlainConsole(file=cast(TextIO, self.stdout._out), width=None if sys.stdout.isatty() else 160)
+        )
         self.stdout.write(
             f"Run {run.pk} stored {run.rows_written:,} placements; checksum {run.checksum[:16]}. "
             f"Export them: manage.py exportdata results --run {run.pk} --format csv --output results.csv"

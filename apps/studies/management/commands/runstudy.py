@@ -2,7 +2,7 @@
 
 import json
 from argparse import ArgumentParser
-from typing import Any
+from typing import Any, TextIO, cast
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -105,7 +105,8 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(study_document(outcome.study), indent=2, allow_nan=False))
         else:
             print_study(
-                outcome.study, PlainConsole(file=self.stdout._out, width=None if self.console.is_terminal else 400)
+                outcome.study,
+                PlainConsole(file=cast(TextIO, self.stdout._out), width=None if self.console.is_terminal else 400),
             )
         if outcome.failed:
             raise CommandError(
