@@ -250,10 +250,10 @@ class AttemptViewSet(OfOneRunViewSet):
 
 
 class PolicyPartSerializer(serializers.Serializer):
-    """An order, a backfill, a placement, or a whole policy under a name of its own."""
+    """An order, a backfill, a placement, a preemption, or a whole policy under a name of its own."""
 
     name = serializers.CharField()
-    part = serializers.ChoiceField(choices=("order", "backfill", "placement", "policy"))
+    part = serializers.ChoiceField(choices=("order", "backfill", "placement", "preemption", "policy"))
     formula = serializers.CharField(help_text="The score (w wait, r estimate, n processors, s submit time) or rule.")
     # The class has no such attribute: the metaclass takes the fields out.
     source = serializers.CharField(help_text="Paper and year, or classic.")  # type: ignore[assignment]
