@@ -10,7 +10,7 @@ from scheduler_sim import environment, logs
 from scheduler_sim.background.processes import cores
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = environment.folder("VAR_DIR", BASE_DIR / "var")
+VAR_DIR: Path = environment.folder("VAR_DIR", BASE_DIR / "var")
 
 DEBUG = environment.boolean("DEBUG", default=False)
 SECRET_KEY = environment.secret("SECRET_KEY", VAR_DIR / "secret_key")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -56,6 +56,7 @@ def by_intensity(context: ChoiceContext) -> Choices:
 
 
 Choosing = Callable[[ChoiceContext], Choices]
+Chosen = TypeVar("Chosen", bound=Choosing)
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,11 @@ PLACEMENTS: Registry[Placement] = Registry("placement")
 DEFAULT_PLACEMENT = "first_fit"
 
 
-def placement(name: str, code: int, *, rule: str, source: str, **more: Any) -> Callable[[Choosing], Choosing]:
+def placement(name: str, code: int, *, rule: str, source: str, **more: Any) -> Callable[[Chosen], Chosen]:
     """Register the decorated function as the choices of the placement `name`; arguments as of `Placement`."""
-    return PLACEMENTS.adding(lambda choices: Placement(name, code, rule, source, choices=choices, **more))
+
+    def add(choices: Chosen) -> Chosen:
+        PLACEMENTS.register(Placement(name, code, rule, source, choices=choices, **more))
+        return choices
+
+    return add
