@@ -210,6 +210,19 @@ class Simulation:
             ending=ending,
         )
 
+    def under_way(self) -> tuple[IntArray, FloatArray] | None:
+        """Return the tasks that have begun and not ended, and the seconds for which each has held devices by the clock.
+
+        None where each task runs once: it then holds them from its start on.
+        """
+        outcome = self.outcome()
+        history = outcome.history
+        if history is None:
+            return None
+        rows = np.flatnonzero((history.attempts > 0) & (history.ending < 0))
+        stands = np.isnan(outcome.finish_time[rows])
+        return rows, history.held_time[rows] + np.where(stands, 0.0, self.clock - history.begun_time[rows])
+
     def spans(self) -> Attempts:
         """Return every span in which a task held devices: attempts that have ended, and those that go on.
 

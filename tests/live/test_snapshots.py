@@ -21,7 +21,7 @@ from scheduler_sim.engine.tally import Tally, WinTally
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-POLICIES = ("fcfs", "fcfs+easy", "sjf")
+POLICIES = ("fcfs", "fcfs+easy", "sjf", "srtf", "sjf~requeue")
 
 
 def make_run(tasks: int = 400, policies: tuple[str, ...] = POLICIES) -> Run:

@@ -21,9 +21,9 @@ from apps.live.wire import messages
 from apps.live.wire.outbox import Frame, Outbox
 from apps.live.wire.snapshots import Race
 from apps.results.errors import DomainError
-from apps.results.models import Run, SchedulerResult
+from apps.results.models import Attempt, Run, SchedulerResult
 from scheduler_sim import engine
-from scheduler_sim.engine.contract import Outcome
+from scheduler_sim.engine.contract import History, Outcome
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 SECONDS_UNASKED = 30.0
@@ -38,6 +38,7 @@ MOST_AT_ONCE = 4
 """Replays that one server process plays at a time."""
 
 _COLUMNS = ("task_id", "start_time", "finish_time", "wait_time", "node", "device", "gpu_fraction")
+_HISTORY = ("attempts", "service_time", "lost_time")
 
 
 class ReplayRefused(DomainError):
@@ -78,17 +79,30 @@ def _number(message: dict[str, Any], key: str) -> float | None:
     return float(value)
 
 
+Spans = tuple[IntArray, FloatArray, FloatArray]
+"""Attempts: rows of the workload, starts and ends."""
+
+
 class StoredSimulation:
     """Stored placements behind the face of a simulation: moving the clock uncovers them."""
 
     def __init__(
-        self, workload: engine.Workload, cluster: engine.Cluster, outcome: Outcome, options: engine.Options
+        self,
+        workload: engine.Workload,
+        cluster: engine.Cluster,
+        outcome: Outcome,
+        options: engine.Options,
+        attempts: Spans,
     ) -> None:
         self.workload, self.cluster, self.options = workload, cluster, options
         self.clock = -math.inf
         self._outcome = outcome
         self._ready = np.sort(outcome.ready_time)
-        self._start = np.sort(outcome.start_time)
+        several = np.zeros(len(outcome.start_time), bool)
+        several[attempts[0]] = True
+        self._attempts = attempts
+        self._start = np.sort(np.concatenate((outcome.start_time[~several], attempts[1])))
+        self._end = np.sort(np.concatenate((outcome.finish_time[~several], attempts[2])))
         self._finish = outcome.finish_time[outcome.completion_order]
 
     @property
@@ -103,16 +117,27 @@ class StoredSimulation:
 
     @property
     def running(self) -> int:
-        """How many tasks have started and not finished."""
-        return self._reached(self._start) - self.finished
+        """How many tasks hold devices."""
+        return self._reached(self._start) - self._reached(self._end)
 
     @property
     def queued(self) -> int:
-        """How many tasks are ready and have not started."""
-        return self._reached(self._ready) - self._reached(self._start)
+        """How many tasks are ready and wait, to start or to go on."""
+        return self._reached(self._ready) - self.finished - self.running
 
     def _reached(self, times: FloatArray) -> int:
         return int(np.searchsorted(times, self.clock, side="right"))
+
+    def under_way(self) -> tuple[IntArray, FloatArray] | None:
+        """Return what `Simulation.under_way` does, by the clock."""
+        outcome = self._outcome
+        if outcome.history is None:
+            return None
+        held = np.where(outcome.history.attempts > 1, 0.0, np.maximum(self.clock - outcome.start_time, 0.0))
+        row, start, end = self._attempts
+        np.add.at(held, row, np.clip(self.clock, start, np.maximum(end, start)) - start)
+        rows = np.flatnonzero((outcome.start_time <= self.clock) & (outcome.finish_time > self.clock))
+        return rows, held[rows]
 
     def outcome(self) -> Outcome:
         """Return all placements, also those after the clock."""
@@ -148,7 +173,12 @@ class Film:
         self.run, self.workload, self.cluster = run, prepared.workload, prepared.cluster
         told = {policy.name: _as_told(prepared, policy, configuration) for policy in configuration.parsed_policies()}
         self.players = [
-            StoredPlayer(name, StoredSimulation(told[name], cluster, _outcome(run, name, prepared), options))
+            StoredPlayer(
+                name,
+                StoredSimulation(
+                    told[name], cluster, _outcome(run, name, prepared), options, _spans(run, name, prepared)
+                ),
+            )
             for name in run.policies
         ]
         self.clock_time = self.first_time = float(prepared.workload.arrival_time[0])
@@ -206,10 +236,12 @@ def _check(run: Run) -> None:
 
 def _outcome(run: Run, scheduler: str, prepared: Prepared) -> Outcome:
     """Read one policy's placements in the order of the workload's rows."""
-    rows = SchedulerResult.objects.filter(run=run).for_scheduler(scheduler).order_by().values_list(*_COLUMNS)
-    row: np.dtype[Any] = np.dtype((np.float64, len(_COLUMNS)))
-    table = np.fromiter(rows.iterator(chunk_size=5_000), row)
-    key, start, finish, wait, node, device, fraction = table[_in_order(table[:, 0], prepared, run)].T
+    rows = SchedulerResult.objects.filter(run=run).for_scheduler(scheduler).order_by()
+    names = (*_COLUMNS, *_HISTORY)
+    row: np.dtype[Any] = np.dtype((np.float64, len(names)))
+    table = np.fromiter(rows.values_list(*names).iterator(chunk_size=5_000), row)
+    columns = table[_in_order(table[:, 0], prepared, run)].T
+    key, start, finish, wait, node, device, fraction, attempts, service, lost = columns
     return Outcome(
         ready_time=start - wait,
         start_time=start.copy(),
@@ -218,7 +250,24 @@ def _outcome(run: Run, scheduler: str, prepared: Prepared) -> Outcome:
         device=device.astype(np.int64),
         gpu_fraction=fraction.copy(),
         completion_order=np.lexsort((np.arange(len(key)), finish)),
+        history=None if np.isnan(attempts).any() else _history(start, attempts, service, service + lost),
     )
+
+
+def _history(start: FloatArray, attempts: FloatArray, service: FloatArray, held: FloatArray) -> History:
+    ended = np.zeros(len(start), np.int64)
+    return History(attempts.astype(np.int64), service.copy(), held, start.copy(), ended)
+
+
+def _spans(run: Run, scheduler: str, prepared: Prepared) -> Spans:
+    """Read one policy's attempts: rows of the workload, starts and ends."""
+    rows = Attempt.objects.filter(run=run, scheduler=scheduler).order_by()
+    columns = rows.values_list("task_id", "start_time", "end_time").iterator(chunk_size=5_000)
+    row: np.dtype[Any] = np.dtype((np.float64, 3))
+    table = np.fromiter(columns, row)
+    by_key = np.argsort(prepared.task_keys)
+    found = np.searchsorted(prepared.task_keys, table[:, 0], sorter=by_key)
+    return by_key[found], table[:, 1].copy(), table[:, 2].copy()
 
 
 def _in_order(keys: FloatArray, prepared: Prepared, run: Run) -> IntArray:

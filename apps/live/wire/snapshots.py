@@ -31,6 +31,8 @@ class PolicyMark:
         clock_time: seconds up to which all its events are applied, or its last finish once it is done.
         rows: the rows that finished since the last mark.
         latest: the placements among them that finished last, in the order of their finish.
+        under_way: of a policy whose tasks may stop and go on, those that have begun and not ended, and the seconds for
+            which each has held devices.
     """
 
     clock_time: float
@@ -38,6 +40,7 @@ class PolicyMark:
     queued: int
     rows: IntArray
     latest: list[messages.Placement]
+    under_way: tuple[IntArray, FloatArray] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +204,7 @@ class Race:
             running=kernel.running,
             queued=kernel.queued,
             rows=rows,
+            under_way=player.simulation.under_way(),
             latest=[
                 {
                     "scheduler": player.scheduler,
@@ -262,7 +266,7 @@ class Race:
     def _policy(self, number: int, mark: PolicyMark) -> messages.PolicyProgress:
         counted = self._tallies[number]
         workload, cluster = self._runner.workload, self._runner.cluster
-        core_seconds, gpu_seconds = self._busy_of_running(number, mark.clock_time)
+        core_seconds, gpu_seconds = self._busy_of_running(number, mark)
         span = mark.clock_time - float(workload.arrival_time[0])
         return {
             "scheduler": self._players[number].scheduler,
@@ -279,8 +283,14 @@ class Race:
             "wins": int(self._wins.wins[number]),
         }
 
-    def _busy_of_running(self, number: int, clock_time: float) -> tuple[float, float]:
-        """Return core-seconds and GPU-seconds that tasks which still run have been busy for up to `clock_time`."""
+    def _busy_of_running(self, number: int, mark: PolicyMark) -> tuple[float, float]:
+        """Return core-seconds and GPU-seconds that tasks which have not ended have been busy for up to the mark."""
+        clock_time = mark.clock_time
+        if mark.under_way is not None:
+            # Only rigid tasks stop and go on: they are busy on all that they hold.
+            rows, seconds = mark.under_way
+            workload = self._runner.workload
+            return _total(workload.cpus[rows], seconds), _total(workload.gpus[rows], seconds)
         rows = self._tallies[number].running_at(clock_time)
         if not len(rows):
             return 0.0, 0.0
