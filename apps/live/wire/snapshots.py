@@ -88,6 +88,9 @@ class Shown(Played, Protocol):
     def kernel(self) -> Counts:
         """Its figures at the moment."""
 
+    def under_way(self) -> tuple[IntArray, FloatArray] | None:
+        """Tasks that have begun and not ended, and their seconds on devices; None where each runs once."""
+
 
 class Player(Protocol):
     """A policy that plays, or is played again."""
