@@ -115,16 +115,11 @@ def turned(modules: Iterator[str]) -> set[str]:
     }
 
 
-def rows_of(module: str) -> set[str]:
-    """Return the models beside `managers`, whose types it names; to import them on loading would fail by itself."""
-    return {f"{module.rpartition('.')[0]}.models"} if module.endswith(".managers") else set()
-
-
 def circle(modules: list[str]) -> list[str]:
     """Return modules that import each other in a circle, empty for none."""
     chosen = set(modules)
     try:
-        TopologicalSorter({module: (imports(module) & chosen) - rows_of(module) for module in modules}).prepare()
+        TopologicalSorter({module: imports(module) & chosen for module in modules}).prepare()
     except CycleError as error:
         return list(error.args[1])
     return []

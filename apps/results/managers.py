@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from django.db import connections, models
@@ -14,10 +14,6 @@ from apps.results.errors import DomainError, UnknownRun, UnknownStudy
 from apps.tasks.models import Task
 from scheduler_sim.columnar.insert import insert_blocks
 from scheduler_sim.marks import alters_data
-
-if TYPE_CHECKING:
-    from apps.results.models import Attempt, Run, SchedulerResult, Study
-
 
 M = TypeVar("M", bound=models.Model, covariant=True)
 
@@ -44,7 +40,7 @@ class NamedQuerySet(models.QuerySet[M]):
         return found
 
 
-class RunQuerySet(NamedQuerySet["Run"]):
+class RunQuerySet(NamedQuerySet[Any]):
     """Runs."""
 
     Unknown = UnknownRun
@@ -74,7 +70,7 @@ class RunQuerySet(NamedQuerySet["Run"]):
         return next(name for number in count(2) if (name := f"{wanted} {number}") not in taken)
 
 
-class StudyQuerySet(NamedQuerySet["Study"]):
+class StudyQuerySet(NamedQuerySet[Any]):
     """Studies."""
 
     Unknown = UnknownStudy
@@ -88,7 +84,7 @@ class StudyQuerySet(NamedQuerySet["Study"]):
         ).order_by("-pk")
 
 
-class SchedulerResultQuerySet(models.QuerySet["SchedulerResult"]):
+class SchedulerResultQuerySet(models.QuerySet[Any]):
     """Placements."""
 
     def for_scheduler(self, name: str) -> "SchedulerResultQuerySet":
@@ -129,13 +125,13 @@ class SchedulerResultQuerySet(models.QuerySet["SchedulerResult"]):
         """Return the `count` newest rows of one run, newest first."""
         return self.of_run(run).order_by("-id")[:count]
 
-    def history(self, run: "Run | int", task_ids: Sequence[int]) -> "SchedulerResultQuerySet":
+    def history(self, run: Any, task_ids: Sequence[int]) -> "SchedulerResultQuerySet":
         """Return every policy's result of the tasks with these numbers, task by task, for a comparison side by side.
 
         Served by the tasks' unique key and then by that of the results. The tasks are named for the join as well:
         by the results alone a planner may expect so many that it reads every task.
         """
-        workload_id = run.workload_id if isinstance(run, models.Model) else self._workload_of(run)
+        workload_id = self._workload_of(run) if isinstance(run, int) else run.workload_id
         wanted = {"workload_id": workload_id, "task_id__in": task_ids}
         keys = list(Task.objects.filter(**wanted).values_list("pk", flat=True))
         joined = {f"task__{name}": value for name, value in wanted.items()}
@@ -143,7 +139,7 @@ class SchedulerResultQuerySet(models.QuerySet["SchedulerResult"]):
         return results.select_related("task").order_by("task__task_id", "scheduler")
 
     def _workload_of(self, run_id: int) -> int | None:
-        run_model = cast("type[Run]", self.model._meta.get_field("run").related_model)
+        run_model = cast("type[models.Model]", self.model._meta.get_field("run").related_model)
         rows = run_model._base_manager.values_list("workload_id", flat=True)
         workload_id: int | None = rows.filter(pk=run_id).first()
         return workload_id
@@ -176,7 +172,7 @@ class SchedulerResultQuerySet(models.QuerySet["SchedulerResult"]):
         )
 
 
-class AttemptQuerySet(models.QuerySet["Attempt"]):
+class AttemptQuerySet(models.QuerySet[Any]):
     """Attempts."""
 
     @alters_data

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from django.db import models
@@ -12,9 +12,6 @@ from apps.results.errors import DomainError
 from scheduler_sim.columnar.insert import insert_columns
 from scheduler_sim.engine.workload import FloatArray
 from scheduler_sim.marks import alters_data
-
-if TYPE_CHECKING:
-    from apps.training.models import TrainedModel
 
 NUMBERS = (
     "size",
@@ -64,7 +61,7 @@ class TrainingDataQuerySet(models.QuerySet):
         return insert_columns(self.model, columns, using=self.db)
 
 
-class TrainedModelQuerySet(models.QuerySet["TrainedModel"]):
+class TrainedModelQuerySet(models.QuerySet[Any]):
     """Learned models."""
 
     def active(self) -> "TrainedModelQuerySet":
@@ -75,7 +72,7 @@ class TrainedModelQuerySet(models.QuerySet["TrainedModel"]):
         """Return the number that the next version of `name` gets; versions are never given twice."""
         return (self.filter(name=name).aggregate(latest=Max("version"))["latest"] or 0) + 1
 
-    def referred(self, reference: str, *, kinds: tuple[str, ...]) -> "TrainedModel":
+    def referred(self, reference: str, *, kinds: tuple[str, ...]) -> Any:
         """Return the model that `NAME`, the active version, or `NAME.VERSION` stands for.
 
         Raises:

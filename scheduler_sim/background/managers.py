@@ -1,18 +1,15 @@
 """Questions asked of jobs."""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import models
 from django.db.models import Max
 
 from scheduler_sim.background.queue import Busy, Waiting, in_order
 
-if TYPE_CHECKING:
-    from scheduler_sim.background.models import Job
 
-
-class JobQuerySet(models.QuerySet["Job"]):
+class JobQuerySet(models.QuerySet[Any]):
     """Jobs."""
 
     def active(self) -> "JobQuerySet":
