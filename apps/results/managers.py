@@ -49,6 +49,10 @@ class RunQuerySet(NamedQuerySet[Any]):
         """Runs that are queued, running or paused."""
         return self.exclude(status__in=self.model.TERMINAL)
 
+    def going_on(self) -> "RunQuerySet":
+        """Runs under way, without those of studies that wait: whether anybody will play them, their study knows."""
+        return self.under_way().exclude(status=self.model.Status.QUEUED, study__isnull=False)
+
     def finished(self) -> "RunQuerySet":
         """Runs that came to their end."""
         return self.filter(status=self.model.Status.FINISHED)

@@ -420,3 +420,22 @@ def test_a_workload_page_shows_the_audit(client):
     run.workload.save()
     page = text_of(client.get(f"/workloads/{run.workload_id}/"))
     assert "tasks whose run time is not known" in page
+
+
+def test_runs_of_a_study_that_wait_are_not_said_to_be_going_on(client):
+    study = Study.objects.create(name="left off", definition={})
+    finished = make_run()
+    fields = {
+        "workload": finished.workload,
+        "cluster": finished.cluster,
+        "policies": finished.policies,
+        "rows_expected": 1,
+    }
+    for name, status in (("waits in its study", "queued"), ("goes on in its study", "running")):
+        run = Run.objects.create(name=name, status=status, study=study, digest=name, **fields)
+        SimulationState.objects.create(run=run)
+    Run.objects.create(name="waits alone", status="queued", **fields)
+    page = text_of(client.get("/"))
+    assert "goes on in its study" in page
+    assert "waits alone" in page
+    assert "waits in its study" not in page

@@ -63,7 +63,7 @@ def start(request: HttpRequest) -> HttpResponse:
     latest = run_lines(plain.filter(status__in=Run.TERMINAL, study__isnull=True).order_by("-pk")[:LATEST])
     newest = next((line for line in latest if line.best), None)
     context: dict[str, Any] = {
-        "now": run_lines(plain.under_way().order_by("-pk")[:LATEST]),
+        "now": run_lines(plain.going_on().order_by("-pk")[:LATEST]),
         "latest": latest,
         "newest": newest,
         "workloads": Workload.objects.defer("audit").order_by("-pk")[:5],
