@@ -57,8 +57,9 @@ class CountersCache(RedisCache):
         return self._count
 
     def clear(self) -> None:
-        """Forget every counter, this process's own among them."""
+        """Forget every counter, this process's own among them, and that Redis did not answer."""
         _here.clear()
+        CountersCache._away_until = 0.0
         super().clear()
 
 
