@@ -33,19 +33,23 @@ def pytest_configure() -> None:
 
 
 SLOW = (
+    "engine/test_agent.py",
     "engine/test_causality.py",
     "engine/test_core.py",
     "engine/test_core_reference.py",
     "engine/test_failures.py",
+    "engine/test_fragmentation.py",
     "engine/test_gym.py",
     "engine/test_learning_models.py",
     "engine/test_library.py",
     "engine/test_nodes_invariants.py",
+    "engine/test_nodes_pool.py",
     "engine/test_nodes_reference.py",
     "engine/test_oracles.py",
     "engine/test_pool_reference.py",
     "engine/test_prediction.py",
     "engine/test_preemption_oracles.py",
+    "engine/test_preemptive_theory.py",
     "engine/test_queueing_theory.py",
     "live/test_crash.py",
     "live/test_jobs_end_to_end.py",
