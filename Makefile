@@ -59,7 +59,7 @@ test: install-dev ## Run the tests (on DATABASE_URL and REDIS_URL where they are
 	@$(BIN)/pytest -q $(PARALLEL)
 	@$(BIN)/pytest -q -m e2e
 
-test-quick: install-dev ## Run the quick half of the tests, in less than two minutes
+test-quick: install-dev ## Run the quick half of the tests, in about two minutes
 	@$(BIN)/pytest -q $(PARALLEL) -m "not e2e and not slow"
 
 coverage: install-dev ## Run the tests and show what they run through, child processes included
