@@ -26,12 +26,6 @@ from scheduler_sim.engine.traces.swf_write import write_swf
 
 CHUNK_ROWS = 10_000
 FORMATS = ("csv", "parquet", "jsonl", "swf")
-CONTENT_TYPES = {
-    "csv": "text/csv; charset=utf-8",
-    "parquet": "application/vnd.apache.parquet",
-    "jsonl": "application/jsonl; charset=utf-8",
-    "swf": "text/plain; charset=utf-8",
-}
 
 Rows = Iterator[list[tuple[Any, ...]]]
 
