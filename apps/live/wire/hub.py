@@ -62,10 +62,15 @@ class Topic:
 
 
 class RunTopic(Topic):
-    """One run: its snapshots, and the changes of status and retrainings that follow from comparing them."""
+    """One run: its snapshots, and the changes of status and retrainings that follow from comparing them.
+
+    Attributes:
+        expected: how many clients are about to join.
+    """
 
     def __init__(self, sequence: "count[int]", stored: StoredRun) -> None:
         super().__init__(sequence)
+        self.expected = 0
         self._shown = stored.snapshot
         self._told_at = 0.0
         self._differs_since: float | None = None
@@ -119,21 +124,31 @@ class Hub:
         self._listed: list[messages.RunProgress] | None = None
         self._joined: set[int] = set()
         self._channel: str | None = None
+        self._listening = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._database: ThreadPoolExecutor | None = None
         self.revocations = Revocations(self.in_database)
 
     async def watch_run(self, run_id: int, client: Outbox) -> bool:
-        """Offer a client the state of a run from now on; return False when there is no such run."""
+        """Offer a client the state of a run from now on; return False when there is no such run.
+
+        The run's group is joined before the client gets its first state: nothing said after that state is missed.
+        """
         if run_id not in self._runs:
             found = await self.in_database(read_runs, [run_id])
             if not found:
                 return False
             if run_id not in self._runs:
                 self._runs[run_id] = RunTopic(self.sequence, found[0])
-        self._runs[run_id].join(client)
-        self._start()
-        await self._join_groups()
+        topic = self._runs[run_id]
+        topic.expected += 1
+        try:
+            self._start()
+            await self._listening.wait()
+            await self._join_groups()
+            topic.join(client)
+        finally:
+            topic.expected -= 1
         return True
 
     async def watch_list(self, client: Outbox) -> None:
@@ -148,7 +163,7 @@ class Hub:
         self._list.clients.discard(client)
         for run_id, topic in list(self._runs.items()):
             topic.clients.discard(client)
-            if not topic.clients:
+            if not (topic.clients or topic.expected):
                 del self._runs[run_id]
                 await self._leave_group(run_id)
         self._stop_if_idle()
@@ -165,6 +180,8 @@ class Hub:
         jobs = [self._poll_runs(), self._poll_list()]
         if messages.via() == "redis":
             jobs.append(self._receive())
+        else:
+            self._listening.set()
         self._tasks = [asyncio.create_task(job) for job in jobs]
         for task in self._tasks:
             task.add_done_callback(report_failure)
@@ -176,6 +193,7 @@ class Hub:
             task.cancel()
         self._tasks = []
         self._channel = None
+        self._listening.clear()
         self._joined.clear()
         self._listed = None
         if self._database is not None:
@@ -234,7 +252,9 @@ class Hub:
                 self._channel = await asyncio.wait_for(channel, JOIN_TIMEOUT)
             except (RedisError, OSError, TimeoutError) as error:
                 logger.warning("The live hub reads the database until Redis is back: %s", error)
+                self._listening.set()
                 await asyncio.sleep(POLL_BESIDE_REDIS)
+        self._listening.set()
         await self._join_groups()
         while True:
             snapshot: messages.Snapshot = (await layer.receive(self._channel))["snapshot"]
