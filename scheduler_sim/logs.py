@@ -7,6 +7,8 @@ import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from scheduler_sim.texts import visible
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The request under way, as its X-Request-ID header says."""
 
@@ -95,8 +97,8 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """Return the line without a traceback."""
-        # Line breaks in what a client sent must not forge a line.
-        record.message = record.message.replace("\n", "\\n").replace("\r", "\\r")
+        # What a client sent must neither forge a line nor steer the terminal of whoever reads it.
+        record.message = visible(record.message).replace("\n", "\\n")
         extras = " ".join(f"{name}={value}" for name, value in _extras(record).items())
         line = super().formatMessage(record)
         return f"{line} [{extras}]" if extras else line

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 
 from scheduler_sim.display.charts import Chart, plain
+from scheduler_sim.texts import no_formula
 
 Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
 
@@ -31,7 +32,7 @@ def asked_table(request: HttpRequest, name: str, tables: Mapping[str, Callable[[
 def csv_response(name: str, rows: Iterable[Sequence[Any]]) -> HttpResponse:
     """Return rows, the first one the head, as a file to save."""
     text = io.StringIO()
-    csv.writer(text).writerows([["" if value is None else _safe(value) for value in row] for row in rows])
+    csv.writer(text).writerows([["" if value is None else no_formula(value) for value in row] for row in rows])
     return HttpResponse(
         text.getvalue(),
         content_type="text/csv; charset=utf-8",
@@ -67,11 +68,6 @@ def one_chart_response(place: str, charts: Mapping[str, Chart], key: str, kind: 
 def chart_response(name: str, chart: Chart, kind: str) -> HttpResponse:
     """Return a chart's points as `csv` or `json`."""
     return csv_response(name, chart.csv_rows()) if kind == "csv" else JsonResponse(chart.as_json())
-
-
-def _safe(value: Any) -> Any:
-    """Keep a text that a spreadsheet would take for a formula from being one."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
 
 
 def _json(value: Any) -> Any:

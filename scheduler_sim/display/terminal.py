@@ -1,20 +1,12 @@
 """The terminal, for texts that come from files and from other people."""
 
-import unicodedata
 from typing import Any
 
 from rich.console import Console
+from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
-
-def visible(text: str) -> str:
-    """Return a text with characters that steer a terminal, or turn its direction round, written out as `\\x1b`."""
-    return "".join(
-        character
-        if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
-        else character.encode("unicode_escape").decode()
-        for character in text
-    )
+from scheduler_sim.texts import visible
 
 
 class PlainConsole(Console):
@@ -29,3 +21,19 @@ class PlainConsole(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         """Return the text without effect on the terminal."""
         return super().render_str(visible(text), **options)
+
+
+class PlainColumn(ProgressColumn):
+    """A text beside a progress bar, as it is.
+
+    Args:
+        field: of the bar that holds it; its description where none is named.
+    """
+
+    def __init__(self, field: str = "") -> None:
+        self._field = field
+        super().__init__()
+
+    def render(self, task: Task) -> Text:
+        """Return the text without effect on the terminal."""
+        return Text(visible(str(task.fields[self._field] if self._field else task.description)))

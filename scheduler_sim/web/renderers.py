@@ -8,6 +8,8 @@ from typing import Any
 
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 
+from scheduler_sim.texts import no_formula
+
 _INLINE_STYLE = ' style="float: right; margin-right: 10px"'
 
 
@@ -44,7 +46,4 @@ class CsvRenderer(BaseRenderer):
 def _cell(value: Any) -> Any:
     if isinstance(value, (dict, list)):
         return json.dumps(value, default=str)
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        # A spreadsheet would run it as a formula.
-        return f"'{value}"
-    return value
+    return no_formula(value)

@@ -17,7 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from apps.live.models import SimulationState
 from apps.live.store import writer as writer_module
 from apps.live.store.batches import ResultBatch, TaskAttempts, batch_store
-from apps.live.store.spill import SpillUnreadable, spill_path, spill_take_in
+from apps.live.store.spill import spill_path, spill_take_in
 from apps.live.store.writer import ResultsNotStored, ResultWriter
 from apps.results.models import Attempt, Run, SchedulerResult
 from apps.results.services import deletions_finish, run_delete
@@ -297,7 +297,7 @@ def test_what_no_database_takes_goes_to_a_file_and_comes_back(run: Run, monkeypa
 
 
 def test_without_room_for_the_file_it_says_so_and_leaves_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_table: Any, path: Path) -> None:
+    def full(_table: Any, path: Path, **_options: Any) -> None:
         raise OSError(errno.ENOSPC, f"Error writing to {path}")
 
     failing(monkeypatch, 10**6)
@@ -319,13 +319,45 @@ def test_rows_of_the_file_that_are_stored_already_are_passed_over(run: Run, monk
     assert SchedulerResult.objects.count() == 40
 
 
-def test_a_damaged_file_is_named_and_kept(run: Run) -> None:
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def flipped(content: bytes) -> bytes:
+    """Return the file with a byte of its first column changed, which stays well-formed."""
+    return content[:60] + bytes([content[60] ^ 1]) + content[61:]
+
+
+@pytest.mark.parametrize("damage", [cut, flipped, lambda _: b"", lambda _: b"not parquet"])
+def test_a_damaged_file_is_set_aside_and_the_run_goes_on(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, damage: Callable[[bytes], bytes]
+) -> None:
+    with monkeypatch.context() as patch:
+        failing(patch, 10**6)
+        with pytest.raises(ResultsNotStored):
+            write(run, batch(run, 0, 20))
     path = spill_path(run)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"not parquet")
-    with pytest.raises(SpillUnreadable, match="cannot be read"):
-        spill_take_in(run=run)
-    assert path.exists()
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    assert spill_take_in(run=run) == 0
+    assert "set aside as" in caplog.text
+    assert not path.exists()
+    assert path.with_name(f"{path.name}.damaged").read_bytes() == damage(whole)
+    assert SchedulerResult.objects.count() == 0
+    write(run, batch(run, 0, TASKS))
+    assert progress(run) == dict.fromkeys(run.policies, TASKS)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_deleted_run_takes_its_files_along(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        failing(patch, 10**6)
+        with pytest.raises(ResultsNotStored):
+            write(run, batch(run, 0, 20))
+    run.fail("The database was away.")
+    assert spill_path(run).exists()
+    run_delete(run=run)
+    assert not list(spill_path(run).parent.iterdir())
 
 
 def test_a_batch_is_never_there_before_the_one_before_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

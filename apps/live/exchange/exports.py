@@ -9,6 +9,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from apps.tasks.models import Task, Workload
 from apps.training.models import TrainingData
 from scheduler_sim.columnar.snapshot import snapshot
 from scheduler_sim.engine.traces.swf_write import write_swf
+from scheduler_sim.texts import no_formula
 
 CHUNK_ROWS = 10_000
 FORMATS = ("csv", "parquet", "jsonl", "swf")
@@ -83,6 +85,7 @@ ATTEMPT_COLUMNS = {
     "gpus": "gpus",
     "reason": "reason",
 }
+_TEXTS = ("CharField", "TextField")
 _INTERNAL = {"id", "run", "workload", "created_at"}
 
 
@@ -240,28 +243,32 @@ def _beyond(keys: Sequence[str], after: Sequence[Any]) -> Q:
     return condition
 
 
-def stream(export: Export, format_name: str) -> Iterator[bytes]:
+def stream(export: Export, format_name: str, *, raw: bool = False) -> Iterator[bytes]:
     """Yield an export's bytes in `csv`, `parquet` or `jsonl`.
+
+    Args:
+        raw: leave texts of a csv that a spreadsheet would run as a formula as they are, for programs that read it.
 
     Raises:
         CannotExport: another format.
     """
-    writers = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}
+    writers = {"csv": partial(_csv, raw=raw), "jsonl": _jsonl, "parquet": _parquet}
     if format_name not in writers:
         raise CannotExport(f"Only a workload can be exported as {format_name}.")
     return writers[format_name](export)
 
 
-def _csv(export: Export) -> Iterator[bytes]:
+def _csv(export: Export, *, raw: bool) -> Iterator[bytes]:
     import csv
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(export.names)
     structured = _structured(export)
+    texts = [] if raw else [place for place, field in enumerate(export.fields) if field.get_internal_type() in _TEXTS]
     for rows in export.chunks():
         # The shortest text that reads back as the same double is what `csv` makes of a float.
-        writer.writerows(_with_json_text(rows, structured))
+        writer.writerows(_without_formulas(_with_json_text(rows, structured), texts))
         yield text.getvalue().encode()
         text.seek(0)
         text.truncate()
@@ -308,12 +315,18 @@ def _with_json_text(rows: list[tuple[Any, ...]], structured: list[int]) -> list[
     return [[json.dumps(value) if place in structured else value for place, value in enumerate(row)] for row in rows]
 
 
+def _without_formulas(rows: list[Any], texts: list[int]) -> list[Any]:
+    if not texts:
+        return rows
+    return [[no_formula(value) if place in texts else value for place, value in enumerate(row)] for row in rows]
+
+
 def _arrow_type(field: models.Field) -> Any:
     import pyarrow as pa
 
     kind = field.get_internal_type()
     types = {"FloatField": pa.float64(), "BooleanField": pa.bool_(), "DateTimeField": pa.timestamp("us", tz="UTC")}
-    if kind in ("CharField", "TextField", "JSONField"):
+    if kind in (*_TEXTS, "JSONField"):
         return pa.string()
     return types.get(kind, pa.int64())
 

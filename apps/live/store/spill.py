@@ -11,7 +11,6 @@ from django.db import connection, models
 
 from apps.live.models import SimulationState
 from apps.live.store.batches import ResultBatch, TaskAttempts, batch_store, transaction_rows
-from apps.results.errors import DomainError
 from apps.results.models import Attempt, Run, SchedulerResult
 
 logger = logging.getLogger(__name__)
@@ -22,10 +21,6 @@ _SPANS = "spans"
 _ATTEMPT_COLUMNS = (
     "task_id", "number", "start_time", "end_time", "node", "device", "cpus", "gpus", "reason",
 )  # fmt: skip
-
-
-class SpillUnreadable(DomainError):
-    """A file of kept placements is damaged."""
 
 
 def spill_path(run: Run) -> Path:
@@ -58,7 +53,8 @@ def spill_write(*, run: Run, batches: Sequence[ResultBatch]) -> Path:
         for batch in batches
         for scheduler, columns in batch.parts.items()
     ]
-    pq.write_table(pa.concat_tables(tables, promote_options="default"), unfinished)
+    whole = pa.concat_tables(tables, promote_options="default")
+    pq.write_table(whole, unfinished, write_page_checksum=True)
     unfinished.replace(path)
     return path
 
@@ -105,25 +101,26 @@ def _whole(model: type[models.Model], name: str, column: Any, length: int) -> An
 def spill_take_in(*, run: Run) -> int:
     """Store what an earlier process kept in a file, delete the file, and return how many placements were new.
 
-    Rows that the progress says are stored already are passed over, so doing it twice changes nothing.
-
-    Raises:
-        SpillUnreadable: the file is damaged; it is left where it is.
+    Rows that the progress says are stored already are passed over, so doing it twice changes nothing. A file that is
+    damaged is set aside under the name `FILE.damaged`: what it held is simulated again like all that was not stored.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     path = spill_path(run)
     if not path.exists():
         return 0
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise SpillUnreadable(f"The kept placements in {path} cannot be read: {error}") from error
-    spans = table.column(_SPANS).combine_chunks() if _SPANS in table.column_names else None
-    columns = {name: table.column(name).to_numpy() for name in table.column_names if name != _SPANS}
-    schedulers, places = columns.pop("scheduler"), columns.pop("place")
-    clock_time = columns.pop("clock_time")
+        columns, spans = _read(path)
+        schedulers, places, clock_time = (columns.pop(name) for name in ("scheduler", "place", "clock_time"))
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        aside = path.replace(_aside(path))
+        logger.warning(
+            "The kept placements in %s cannot be read (%s); the file is set aside as %s, and they are simulated again.",
+            path,
+            str(error).strip().partition("\n")[0],
+            aside.name,
+        )
+        return 0
     progress = dict(SimulationState.objects.values_list("progress", flat=True).get(run=run))
     parts, attempts = {}, {}
     for scheduler in dict.fromkeys(schedulers.tolist()):
@@ -142,6 +139,25 @@ def spill_take_in(*, run: Run) -> int:
         batch_store(run=run, batch=piece)
     path.unlink()
     return batch.placements
+
+
+def spill_remove(path: Path) -> None:
+    """Delete what was kept of a run that is gone."""
+    for left in (path, path.with_suffix(".part"), _aside(path)):
+        left.unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.damaged")
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Any]:
+    """Return a file's columns, and the lists of attempts, None where it has none."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path, page_checksum_verification=True)
+    spans = table.column(_SPANS).combine_chunks() if _SPANS in table.column_names else None
+    return {name: table.column(name).to_numpy() for name in table.column_names if name != _SPANS}, spans
 
 
 def _attempts(spans: Any) -> TaskAttempts:

@@ -13,6 +13,7 @@ from django.db import connection
 from apps.live.play.launch import run_command
 from apps.results.errors import DomainError
 from apps.results.models import Run
+from scheduler_sim.texts import visible
 
 KEYS = {"p": "pause", "r": "resume", "q": "stop"}
 HINT = "Keys: p pause, r resume, q stop."
@@ -55,6 +56,6 @@ def _listen(run: Run, over: threading.Event) -> None:
                 # A row of its own: the runner's thread changes the other one.
                 run_command(run=Run.objects.get(pk=run.pk), command=command)
             except DomainError as error:
-                sys.stderr.write(f"{error}\n")
+                sys.stderr.write(f"{visible(str(error))}\n")
     finally:
         connection.close()

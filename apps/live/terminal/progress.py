@@ -8,12 +8,12 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TaskID,
-    TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
 from apps.live.play.runner import Runner
+from scheduler_sim.display.terminal import PlainColumn
 
 
 class RateColumn(ProgressColumn):
@@ -31,7 +31,7 @@ class ProgressDisplay:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            PlainColumn(),
             BarColumn(),
             MofNCompleteColumn(),
             RateColumn(),

@@ -4,12 +4,13 @@ import secrets
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand
+
+from scheduler_sim.display.commands import SiteCommand
 
 USERNAME = "admin"
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = f"Create the user {USERNAME!r} with a random password and print it; do nothing where there is a superuser."
 
     def handle(self, *args: Any, **options: Any) -> None:

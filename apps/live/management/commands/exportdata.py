@@ -6,18 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.live.exchange import exports
 from apps.live.exchange.files import file_write
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload
+from scheduler_sim.display.commands import SiteCommand
 
 KINDS = ("tasks", "results", "attempts", "training", "metrics", "workload")
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Export tasks, results, attempts, training data, figures or a workload as csv, Parquet, JSON lines or SWF."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -30,6 +31,11 @@ class Command(BaseCommand):
             "--unfinished",
             action="store_true",
             help="also of a run that has not come to its end; FILE.csv is then called FILE.unfinished.csv",
+        )
+        parser.add_argument(
+            "--raw",
+            action="store_true",
+            help="csv for programs: without the quote before texts that a spreadsheet would run as a formula",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -59,12 +65,13 @@ class Command(BaseCommand):
 
     def _print(self, chunks: Iterator[bytes]) -> None:
         # Tests and call_command hand over a text stream; a terminal or a pipe takes the bytes themselves.
-        binary = getattr(getattr(self.stdout, "_out", None), "buffer", None)
+        out = self.stdout._out
+        binary = getattr(out, "buffer", None)
         for chunk in chunks:
             if binary is not None:
                 binary.write(chunk)
             else:
-                self.stdout.write(chunk.decode(), ending="")
+                out.write(chunk.decode())
         if binary is not None:
             binary.flush()
 
@@ -74,7 +81,7 @@ class Command(BaseCommand):
         if kind in ("tasks", "workload"):
             workload = self._workload(options)
             if options["format"] != "swf":
-                return exports.stream(exports.tasks_export(workload), options["format"]), ""
+                return self._stream(exports.tasks_export(workload), options), ""
             chunks, lost = exports.workload_swf(workload)
             for what, count in lost.items():
                 self.stderr.write(f"SWF has no place for {what}: {count:,} tasks.")
@@ -82,7 +89,7 @@ class Command(BaseCommand):
         if options["workload"]:
             raise CommandError(f"{kind} belong to a run: give --run RUN, not --workload.")
         if kind == "training" and not options["run"]:
-            return exports.stream(exports.training_export(None), options["format"]), ""
+            return self._stream(exports.training_export(None), options), ""
         if not options["run"]:
             raise CommandError(f"Say whose {kind}: --run RUN, a number or name.")
         run = Run.objects.named(options["run"])
@@ -93,7 +100,10 @@ class Command(BaseCommand):
             "training": exports.training_export,
         }
         export = of_run[kind](run, unfinished=options["unfinished"])
-        return exports.stream(export, options["format"]), exports.unfinished_words(run)
+        return self._stream(export, options), exports.unfinished_words(run)
+
+    def _stream(self, export: exports.Export, options: dict[str, Any]) -> Iterator[bytes]:
+        return exports.stream(export, options["format"], raw=options["raw"])
 
     def _workload(self, options: dict[str, Any]) -> Workload:
         if options["run"] and options["workload"]:

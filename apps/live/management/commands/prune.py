@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from apps.results.errors import DomainError
@@ -13,9 +13,10 @@ from apps.results.services import deletions_finish, run_delete
 from apps.training.managers import TrainingDataQuerySet
 from apps.training.models import TrainingData
 from apps.training.services import training_data_delete
+from scheduler_sim.display.commands import SiteCommand
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = (
         "Delete runs that are over, with their placements, figures and training data. Without --yes it only says "
         "what would go. Placements are removed in pieces, so that readers are never blocked."
@@ -82,7 +83,7 @@ class Command(BaseCommand):
 
     def _finish(self) -> None:
         def say(removed: int) -> None:
-            self.stderr.write(f"\r{removed:,} placements removed", ending="")
+            self.stderr._out.write(f"\r{removed:,} placements removed")
 
         removed = deletions_finish(on_progress=say)
         if removed:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from django.core.checks import Tags
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 from django.utils import timezone
 
@@ -45,6 +45,7 @@ from apps.training.models import TrainedModel
 from apps.training.retraining import Retrainer
 from scheduler_sim import engine, logs
 from scheduler_sim.background.sweep import sweeping
+from scheduler_sim.display.commands import SiteCommand
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine import jit
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, PREEMPTIONS, READY_MADE
@@ -70,7 +71,7 @@ Examples:
 """
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Play a workload through scheduling policies on a simulated cluster and store every placement."
     # Those of the addresses would load every page and endpoint first, for a second.
     requires_system_checks = (Tags.models,)

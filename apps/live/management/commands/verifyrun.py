@@ -3,14 +3,15 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.live.play.integrity import Integrity, run_check
 from apps.results.errors import DomainError, UnknownRun
 from apps.results.models import Run
+from scheduler_sim.display.commands import SiteCommand
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = (
         "Recount the placements and attempts of a run, look up their tasks, compute the checksum and the figures again "
         "from the database, and compare workload, cluster, configuration, figures and training data with their "

@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.live.play.configuration import ASKED_OPTIONS, RACE_OPTIONS
 from apps.live.play.options import COMMAND, SITE, STUDY, Option
+from scheduler_sim.display.commands import SiteCommand
 
 PAGE = Path("docs/configuration.md")
 FIRST, LAST = "<!-- written by manage.py writeoptions -->", "<!-- until here -->"
 PLACES = {COMMAND: "command", SITE: "form, API", STUDY: "study"}
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Write the table of a run's options into docs/configuration.md."
     requires_system_checks = ()
 

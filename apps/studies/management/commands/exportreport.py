@@ -4,16 +4,17 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.results.errors import DomainError
 from apps.results.models import Run, Study
 from apps.studies.report.html import run_html, run_markdown, study_html
 from apps.studies.report.tables import markdown_table
 from scheduler_sim import engine
+from scheduler_sim.display.commands import SiteCommand
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Write a study or a run as one HTML file that needs nothing else, or as Markdown."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         try:
             text = self._text(options)
             if options["output"] == "-":
-                self.stdout.write(text, ending="")
+                self.stdout._out.write(text)
                 return
             Path(options["output"]).write_text(text, encoding="utf-8")
         except (DomainError, engine.EngineError) as error:

@@ -5,9 +5,9 @@ from argparse import ArgumentParser
 from typing import Any, TextIO, cast
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 from apps.results.errors import DomainError
 from apps.results.models import Study
@@ -18,12 +18,13 @@ from apps.studies.report.tables import print_study, study_document
 from scheduler_sim import engine
 from scheduler_sim.background.processes import cores, ending_on_sigterm
 from scheduler_sim.background.sweep import sweeping
-from scheduler_sim.display.terminal import PlainConsole
+from scheduler_sim.display.commands import SiteCommand
+from scheduler_sim.display.terminal import PlainColumn, PlainConsole
 
 INTERRUPTED = 130
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = (
         "Play a study: a grid of workloads, loads, clusters, policies, estimates and seeds from a YAML or JSON file. "
         "Only what is missing is played, so a study can be interrupted, extended and taken up again."
@@ -79,7 +80,7 @@ class Command(BaseCommand):
 
     def _play(self, definition: Definition, options: dict[str, Any]) -> None:
         progress = Progress(
-            TextColumn("{task.description}"),
+            PlainColumn(),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),

@@ -4,10 +4,9 @@ import json
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from apps.tasks.reports import storing, summary, workload_document
 from apps.tasks.services import workload_generate
+from scheduler_sim.display.commands import SiteCommand
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine.generators import GENERATORS
 
@@ -23,7 +22,7 @@ Examples:
 """
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Make a synthetic workload and store it."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:

@@ -4,10 +4,11 @@ import json
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.tasks.reports import print_audit, storing, summary, workload_document
 from apps.tasks.services import workload_import
+from scheduler_sim.display.commands import SiteCommand
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine.traces import COLUMNS, FORMATS, ReadOptions, read_throughputs
 from scheduler_sim.engine.traces.source import MAX_BYTES
@@ -31,7 +32,7 @@ Examples:
 """
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Read a trace file into the database and say what the import noticed."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:

@@ -4,13 +4,14 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.results.errors import DomainError
 from apps.training.services import history_import
+from scheduler_sim.display.commands import SiteCommand
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = (
         "Take in a csv with the columns size, compute_intensity, memory_required, optimal_gpu_fraction and "
         "optimal_time (others are passed over) as training data: all rows, or none when one is wrong."

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from apps.results.errors import DomainError
@@ -15,6 +15,7 @@ from apps.tasks.services import workload_find_or_import
 from apps.training.registry import AGENT_KIND, HYBRID_KIND, RUNTIME_KIND
 from apps.training.requests import ModelRequest
 from scheduler_sim import engine
+from scheduler_sim.display.commands import SiteCommand
 from scheduler_sim.engine.predictors.regression import ALGORITHMS
 
 
@@ -24,7 +25,7 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else timezone.make_aware(moment)
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = (
         "Fit hybrid_ml (the best GPU fraction, from labelled tasks), runtime (run times, from a workload; used by "
         "--estimates predicted:NAME) or rl_agent (its table after playing a workload), and store it."

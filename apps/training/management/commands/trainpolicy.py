@@ -6,21 +6,22 @@ from argparse import ArgumentParser
 from dataclasses import replace
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from django.core.management.base import CommandError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from apps.results.errors import DomainError
 from apps.tasks.services import workload_find_or_import
 from apps.training.models import TrainedModel
 from apps.training.requests import SEARCHED, SearchRequest
 from scheduler_sim import engine
-from scheduler_sim.display.terminal import PlainConsole
+from scheduler_sim.display.commands import SiteCommand
+from scheduler_sim.display.terminal import PlainColumn, PlainConsole
 from scheduler_sim.engine.learning.rollout import OBJECTIVES
 from scheduler_sim.engine.learning.search import CurvePoint, SearchSettings
 from scheduler_sim.engine.policies.learned import FORMS
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = (
         "Search the weights of a linear or mlp score by CMA-ES over many sampled sequences of a workload, choose on a "
         "validation part, judge on later tasks, and store the result as the policy learned:NAME."
@@ -99,11 +100,11 @@ class Command(BaseCommand):
         asked = replace(asked, workload=workload_find_or_import(options["workload"])[0].pk)
         console = PlainConsole(stderr=True, quiet=options["verbosity"] == 0)
         columns = (
-            TextColumn("{task.description}"),
+            PlainColumn(),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[told]}"),
+            PlainColumn("told"),
         )
         with Progress(*columns, console=console, disable=console.quiet or not sys.stderr.isatty()) as bars:
             bar = {seed: bars.add_task(f"search {seed}", total=options["generations"], told="") for seed in asked.seeds}

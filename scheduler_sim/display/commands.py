@@ -1,0 +1,27 @@
+"""What all commands share: texts of others steer no terminal."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, OutputWrapper
+
+from scheduler_sim.texts import visible
+
+
+class VisibleOutput(OutputWrapper):
+    """A stream for messages, which may hold names, file texts and errors of other people.
+
+    What must come out byte by byte, such as a file's content, goes to the stream below, `_out`.
+    """
+
+    def write(self, msg: str = "", style_func: Any = None, ending: str | None = None) -> None:
+        """Write a message without effect on the terminal."""
+        super().write(visible(msg), style_func, ending)
+
+
+class SiteCommand(BaseCommand):
+    """A command of ours; Django gives it its streams at several moments, and each becomes a `VisibleOutput`."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if type(value) is OutputWrapper:
+            value = VisibleOutput(value._out)
+        super().__setattr__(name, value)

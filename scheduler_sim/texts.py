@@ -1,0 +1,22 @@
+"""Texts of other people, harmless where they are shown: in terminals and logs, and in spreadsheets."""
+
+import unicodedata
+from typing import Any
+
+
+def visible(text: str) -> str:
+    """Return a text with characters that steer a terminal, or turn its direction round, written out as `\\x1b`."""
+    return "".join(
+        character
+        if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def no_formula(value: Any) -> Any:
+    """Return a cell of a csv with a quote before a text that a spreadsheet would run as a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in _BEGINS_FORMULA else value
+
+
+_BEGINS_FORMULA = frozenset("=+-@\t\r")
