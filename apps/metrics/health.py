@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import Error as DatabaseFault
@@ -14,7 +14,11 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from redis import Redis, RedisError
+
+from scheduler_sim.background.connections import redis_faults
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +47,8 @@ def ready(request: HttpRequest) -> JsonResponse:  # noqa: ARG001
     database = _askers.submit(_timed, _ask_database)
     redis = _askers.submit(_timed, _ask_redis) if settings.REDIS_URL else None
     checks = {
-        "database": {"engine": connection.vendor, **_outcome("database", database, started)},
-        "redis": {"status": "not configured"} if redis is None else _outcome("redis", redis, started),
+        "database": {"engine": connection.vendor, **_outcome("database", database, started, (DatabaseFault, OSError))},
+        "redis": ({"status": "not configured"} if redis is None else _outcome("redis", redis, started, redis_faults())),
     }
     if checks["database"]["status"] != "ok":
         status = "unavailable"
@@ -61,14 +65,14 @@ def _timed(ask: Callable[[], None]) -> float:
     return round((time.perf_counter() - begin) * 1000, 2)
 
 
-def _outcome(name: str, asked: "Future[float]", started: float) -> dict[str, Any]:
+def _outcome(name: str, asked: "Future[float]", started: float, faults: tuple[type[Exception], ...]) -> dict[str, Any]:
     left = max(0.0, PATIENCE_SECONDS - (time.perf_counter() - started))
     try:
         return {"status": "ok", "latency_ms": asked.result(timeout=left)}
     except FutureTimeout:
         logger.error("The %s has not answered within %s s.", name, PATIENCE_SECONDS)
         return {"status": "failing", "detail": f"no answer within {PATIENCE_SECONDS:g} s"}
-    except (DatabaseFault, RedisError, OSError):
+    except faults:
         # Who asks is not known, so the reason goes to the log and not into the answer.
         logger.exception("The %s does not answer.", name)
         return {"status": "failing", "detail": "no connection"}
@@ -86,6 +90,8 @@ def _ask_database() -> None:
 
 @lru_cache(maxsize=1)
 def _redis() -> "Redis":
+    from redis import Redis
+
     return Redis.from_url(settings.REDIS_URL, socket_connect_timeout=PATIENCE_SECONDS, socket_timeout=PATIENCE_SECONDS)
 
 

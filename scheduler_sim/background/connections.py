@@ -71,3 +71,13 @@ def check_connections(databases: Sequence[str] | None = None, **_others: Any) ->
         return []
     sentence = too_few()
     return [checks.Warning(sentence, id="background.W001")] if sentence else []
+
+
+def redis_faults() -> tuple[type[Exception], ...]:
+    """Return what is raised where Redis cannot be reached; for the `except` of a `try`, which asks only then.
+
+    Its client takes a tenth of a second to import, which those without Redis need not wait for.
+    """
+    from redis.exceptions import RedisError
+
+    return RedisError, OSError, TimeoutError

@@ -35,8 +35,11 @@ def columns_digest(columns: Mapping[str, np.ndarray]) -> str:
 
 
 def _settled(value: Any) -> Any:
+    # The commonest first: tens of thousands of figures come through here.
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, int | str) or value is None:
+        return value
     if isinstance(value, Mapping):
         return {str(name): _settled(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_settled(one) for one in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    return [_settled(one) for one in value] if isinstance(value, list | tuple) else value

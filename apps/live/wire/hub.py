@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from django.db import Error, connection
-from redis.exceptions import RedisError
 
 from apps.live.wire import messages
 from apps.live.wire.outbox import Frame, Outbox
 from apps.live.wire.revocation import Revocations
 from apps.live.wire.stored import SILENT_AFTER, StoredRun, list_runs, read_runs
 from apps.results.models import Run
+from scheduler_sim.background.connections import redis_faults
 
 logger = logging.getLogger(__name__)
 
@@ -250,7 +250,7 @@ class Hub:
                 # Every layer takes a prefix; the stub of their base class does not.
                 channel = layer.new_channel("live")  # type: ignore[call-arg]
                 self._channel = await asyncio.wait_for(channel, JOIN_TIMEOUT)
-            except (RedisError, OSError, TimeoutError) as error:
+            except redis_faults() as error:
                 logger.warning("The live hub reads the database until Redis is back: %s", error)
                 self._listening.set()
                 await asyncio.sleep(POLL_BESIDE_REDIS)
@@ -269,7 +269,7 @@ class Hub:
                 await asyncio.wait_for(
                     messages.layer().group_add(messages.run_group(run_id), self._channel), JOIN_TIMEOUT
                 )
-            except (RedisError, OSError, TimeoutError) as error:
+            except redis_faults() as error:
                 logger.warning("The live hub could not join run %s and tries again: %s", run_id, error)
                 return
             self._joined.add(run_id)
@@ -282,7 +282,7 @@ class Hub:
             await asyncio.wait_for(
                 messages.layer().group_discard(messages.run_group(run_id), self._channel), JOIN_TIMEOUT
             )
-        except (RedisError, OSError, TimeoutError) as error:
+        except redis_faults() as error:
             logger.warning("The live hub could not leave run %s: %s", run_id, error)
 
 

@@ -13,7 +13,7 @@ from apps.live.models import SimulationState
 from apps.live.store.turnstile import first_in_line
 from apps.live.wire import messages
 from apps.live.wire.snapshots import Mark, Race
-from scheduler_sim.background.connections import is_in_memory
+from scheduler_sim.background.connections import is_in_memory, redis_faults
 
 if TYPE_CHECKING:
     from apps.live.play.runner import Runner
@@ -152,13 +152,11 @@ class Outlet:
 
     def _send(self, snapshot: messages.Snapshot, *, urgent: bool) -> None:
         """Send through Redis; while that is away, try again only once a second."""
-        from redis.exceptions import RedisError  # Its client takes a quarter of a second that others need not wait.
-
         if time.monotonic() < self._retry_at and not urgent:
             return
         try:
             self._loop.run_until_complete(asyncio.wait_for(messages.send_snapshot(snapshot), SEND_TIMEOUT))
-        except (RedisError, OSError, TimeoutError) as error:
+        except redis_faults() as error:
             if not self._unreachable:
                 logger.warning("Live snapshots go through the database until Redis is back: %s", error)
             self._unreachable = True
