@@ -1,14 +1,18 @@
 """Who may use the API, and how often: authentication, permission and rate limits."""
 
+import contextlib
 import re
 from collections.abc import Callable
 from functools import wraps
+from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
-from django_ratelimit.core import get_usage
+from django_ratelimit import ALL
+from django_ratelimit.core import _get_window, _make_cache_key, _split_rate, get_usage
 from rest_framework.authentication import TokenAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
@@ -67,6 +71,16 @@ def seconds_to_wait(request: HttpRequest, *, group: str, key: str, rate: str | N
     return wait
 
 
+def take_back(*, group: str, key: str, rate: str | None) -> None:
+    """Count one request less that `seconds_to_wait` counted; one whose window has ended counts for nothing anyway."""
+    if rate is None:
+        return
+    _count, period = _split_rate(rate)
+    counter = _make_cache_key(group, _get_window(key, period), rate, key, ALL)
+    with contextlib.suppress(ValueError):
+        caches[settings.RATELIMIT_USE_CACHE].decr(counter)
+
+
 class RateLimit(BaseThrottle):
     """Reads by address or by user, and what changes something apart from them at a rate of its own."""
 
@@ -92,30 +106,41 @@ class RateLimit(BaseThrottle):
 
 
 def limited_login(login: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Return the view `login` with its tries limited by address, and by account from wherever they come."""
+    """Return the view `login` with its failures limited by address, and by account from wherever they come."""
 
     @wraps(login)
     def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if request.method == "POST":
-            wait = _seconds_to_sign_in(request)
-            if wait is not None:
-                return HttpResponse(
-                    f"Too many attempts to sign in; try again in {wait} s.\n",
-                    status=429,
-                    content_type="text/plain",
-                    headers={"Retry-After": str(wait)},
-                )
-        return login(request, *args, **kwargs)
+        if request.method != "POST":
+            return login(request, *args, **kwargs)
+        limits = _limits_of_sign_in(request)
+        wait = _seconds_to_sign_in(request, limits)
+        if wait is not None:
+            return HttpResponse(
+                f"Too many attempts to sign in; try again in {wait} s.\n",
+                status=429,
+                content_type="text/plain",
+                headers={"Retry-After": str(wait)},
+            )
+        response = login(request, *args, **kwargs)
+        if response.status_code == HTTPStatus.FOUND:
+            # Who is signed in is sent on. Each try is counted before it is one, or a crowd of them would all be let in.
+            for group, key, rate in limits:
+                take_back(group=group, key=key, rate=rate)
+        return response
 
     return view
 
 
-def _seconds_to_sign_in(request: HttpRequest) -> int | None:
-    wait = seconds_to_wait(request, group="login", key=address_key(request), rate=settings.RATE_LIMIT_LOGIN)
-    # What is refused is not counted further, so that no single address can use up an account's tries alone.
+def _limits_of_sign_in(request: HttpRequest) -> list[tuple[str, str, str | None]]:
+    """Return what a try counts for: groups, keys and rates."""
     account = request.POST.get("username", "").strip().casefold()[:200]
-    for rate in settings.RATE_LIMIT_ACCOUNT if account else ():
-        if wait is not None:
-            break
-        wait = seconds_to_wait(request, group="account", key=account, rate=rate)
-    return wait
+    by_account = [("account", account, rate) for rate in settings.RATE_LIMIT_ACCOUNT] if account else []
+    return [("login", address_key(request), settings.RATE_LIMIT_LOGIN), *by_account]
+
+
+def _seconds_to_sign_in(request: HttpRequest, limits: list[tuple[str, str, str | None]]) -> int | None:
+    for group, key, rate in limits:
+        # What is refused is not counted further, so that no single address can use up an account's tries alone.
+        if (wait := seconds_to_wait(request, group=group, key=key, rate=rate)) is not None:
+            return wait
+    return None

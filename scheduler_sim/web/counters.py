@@ -26,6 +26,12 @@ return count
 """
 
 
+_COUNT_LESS = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return redis.call('DECRBY', KEYS[1], ARGV[1]) end
+return 0
+"""
+
+
 class CountersCache(RedisCache):
     """Counters as django-ratelimit uses them: it adds one, and where there is one already asks it for one more.
 
@@ -42,19 +48,35 @@ class CountersCache(RedisCache):
     def add(self, key: str, value: int, timeout: int = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
         """Count `value` more, and return whether the counter is new."""
         full_key = self.make_key(key, version)
-        if monotonic() >= CountersCache._away_until:
-            try:
-                self._count = self.client.get_client().eval(_COUNT, 1, full_key, value, timeout)
-                return self._count == value
-            except (RedisError, ConnectionInterrupted, OSError) as error:
-                CountersCache._away_until = monotonic() + ASK_AGAIN_SECONDS
-                logger.error("Redis does not answer, so each process counts requests on its own: %s", error)
-        self._count = _count_here(str(full_key), value, timeout)
+        count = self._asked(_COUNT, full_key, value, timeout)
+        self._count = _count_here(str(full_key), value, timeout) if count is None else count
         return self._count == value
 
     def incr(self, *_args: Any, **_options: Any) -> int | None:
         """Return what the counter came to when it was added."""
         return self._count
+
+    def decr(self, key: str, delta: int = 1, version: int | None = None) -> int:
+        """Count `delta` less, and return what that comes to; 0 where Redis has no such counter.
+
+        Raises:
+            ValueError: this process counts alone, and has no such counter.
+        """
+        full_key = self.make_key(key, version)
+        count = self._asked(_COUNT_LESS, full_key, delta)
+        return _here.decr(str(full_key), delta) if count is None else count
+
+    def _asked(self, script: str, *arguments: Any) -> int | None:
+        """Return what Redis answers to a script about one key, None while it is away."""
+        if monotonic() < CountersCache._away_until:
+            return None
+        try:
+            count: int = self.client.get_client().eval(script, 1, *arguments)
+        except (RedisError, ConnectionInterrupted, OSError) as error:
+            CountersCache._away_until = monotonic() + ASK_AGAIN_SECONDS
+            logger.error("Redis does not answer, so each process counts requests on its own: %s", error)
+            return None
+        return count
 
     def clear(self) -> None:
         """Forget every counter, this process's own among them, and that Redis did not answer."""

@@ -47,3 +47,9 @@ def test_the_log_has_a_line_and_no_traceback(client: Client, caplog: pytest.LogC
     about_redis = [record for record in caplog.records if "redis" in record.name or "counters" in record.name]
     assert len(about_redis) <= 2
     assert not [record for record in about_redis if record.exc_info]
+
+
+def test_sign_ins_that_succeed_are_not_counted_either(client: Client) -> None:
+    User.objects.create_superuser("diana", password="a test's password")
+    form = {"username": "diana", "password": "a test's password"}
+    assert [client.post("/admin/login/", form).status_code for _ in range(15)] == [302] * 15

@@ -48,3 +48,24 @@ def test_the_longer_window_holds_when_the_shorter_one_has_ended(
     assert waits(range(3, 5)) == [0, 0]
     clock[0] += 60
     assert 60 < waits(range(5, 6))[0] <= 3600
+
+
+def sign_in(number: int) -> Any:
+    form = {"username": "diana", "password": "a test's password"}
+    return Client().post("/admin/login/", form, REMOTE_ADDR=f"192.0.2.{number}")
+
+
+def test_successful_sign_ins_are_not_counted(client: Client, settings: Any) -> None:
+    settings.RATE_LIMIT_ACCOUNT = ("3/h",)
+    settings.RATE_LIMIT_LOGIN = "3/h"
+    assert [sign_in(1).status_code for _ in range(8)] == [302] * 8
+    assert [guess(client, 1).status_code for _ in range(5)] == [200] * 3 + [429] * 2
+
+
+def test_a_successful_sign_in_takes_back_itself_and_no_failure(client: Client, settings: Any) -> None:
+    settings.RATE_LIMIT_ACCOUNT = ("3/h",)
+    assert [guess(client, number).status_code for number in range(2)] == [200, 200]
+    assert sign_in(9).status_code == 302
+    assert [guess(client, number).status_code for number in range(2, 4)] == [200, 429]
+    # The right password is of no use either, or guessing could go on until it is found.
+    assert sign_in(9).status_code == 429
