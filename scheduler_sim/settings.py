@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "django_prometheus",
     "scheduler_sim.web",
     "scheduler_sim.display",
+    "scheduler_sim.accounts",
     "scheduler_sim.background",
     "apps.tasks",
     "apps.results",
@@ -194,7 +195,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-LOGIN_URL = "admin:login"
+LOGIN_URL = "sign-in"
 
 # What a browser is told. Everything a page needs comes from this host, and nothing stands inline.
 HTTPS_ONLY = environment.boolean("HTTPS_ONLY", default=False)

@@ -5,7 +5,7 @@ from django.urls import include, path
 
 from apps.metrics.health import health, ready
 from apps.metrics.prometheus import metrics
-from scheduler_sim.web.access import limited_login
+from scheduler_sim.accounts.sign_in import limited_login
 
 admin.site.site_header = admin.site.site_title = "Scheduler Sim"
 admin.site.index_title = "Stored data"
@@ -21,6 +21,7 @@ urlpatterns = [
     path("metrics", metrics, name="prometheus"),
     path("api/", include("scheduler_sim.api_urls")),
     path("admin/login/", limited_login(admin.site.login)),
+    path("accounts/", include("scheduler_sim.accounts.urls")),
     path("admin/", admin.site.urls),
     path("", include("apps.tasks.urls")),
     path("", include("apps.metrics.urls")),

@@ -35,6 +35,7 @@ APPS = (
     "scheduler_sim.columnar",
     "scheduler_sim.web",
     "scheduler_sim.display",
+    "scheduler_sim.accounts",
     "scheduler_sim.background",
     "apps.tasks",
     "apps.results",

@@ -2,15 +2,12 @@
 
 import contextlib
 import re
-from collections.abc import Callable
-from functools import wraps
-from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from django.conf import settings
 from django.core.cache import caches
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django_ratelimit import ALL
 from django_ratelimit.core import _get_window, _make_cache_key, _split_rate, get_usage
 from rest_framework.authentication import TokenAuthentication
@@ -103,44 +100,3 @@ class RateLimit(BaseThrottle):
     def wait(self) -> int | None:
         """Return the seconds for Retry-After."""
         return self._wait
-
-
-def limited_login(login: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Return the view `login` with its failures limited by address, and by account from wherever they come."""
-
-    @wraps(login)
-    def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if request.method != "POST":
-            return login(request, *args, **kwargs)
-        limits = _limits_of_sign_in(request)
-        wait = _seconds_to_sign_in(request, limits)
-        if wait is not None:
-            return HttpResponse(
-                f"Too many attempts to sign in; try again in {wait} s.\n",
-                status=429,
-                content_type="text/plain",
-                headers={"Retry-After": str(wait)},
-            )
-        response = login(request, *args, **kwargs)
-        if response.status_code == HTTPStatus.FOUND:
-            # Who is signed in is sent on. Each try is counted before it is one, or a crowd of them would all be let in.
-            for group, key, rate in limits:
-                take_back(group=group, key=key, rate=rate)
-        return response
-
-    return view
-
-
-def _limits_of_sign_in(request: HttpRequest) -> list[tuple[str, str, str | None]]:
-    """Return what a try counts for: groups, keys and rates."""
-    account = request.POST.get("username", "").strip().casefold()[:200]
-    by_account = [("account", account, rate) for rate in settings.RATE_LIMIT_ACCOUNT] if account else []
-    return [("login", address_key(request), settings.RATE_LIMIT_LOGIN), *by_account]
-
-
-def _seconds_to_sign_in(request: HttpRequest, limits: list[tuple[str, str, str | None]]) -> int | None:
-    for group, key, rate in limits:
-        # What is refused is not counted further, so that no single address can use up an account's tries alone.
-        if (wait := seconds_to_wait(request, group=group, key=key, rate=rate)) is not None:
-            return wait
-    return None

@@ -174,6 +174,20 @@ def _unavailable(request: HttpRequest) -> HttpResponse:
     return HttpResponse(render_to_string("503.html"), status=status, headers=headers)
 
 
+def too_many(request: HttpRequest, wait: int, sentence: str) -> HttpResponse:
+    """Return a 429 that says when to come back, to the API in its own shape.
+
+    Args:
+        wait: seconds.
+    """
+    headers = {"Retry-After": str(wait)}
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    if _is_api(request):
+        return problem_response(request, status, sentence, headers=headers)
+    # Without the request: a refusal must cost less than what is refused.
+    return HttpResponse(render_to_string("429.html", {"sentence": sentence}), status=status, headers=headers)
+
+
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer a form or a call whose CSRF token is missing or wrong."""
     if _is_api(request):

@@ -17,17 +17,18 @@ def _nothing_counted() -> None:
     User.objects.create_superuser("diana", password="a test's password")
 
 
-def guess(client: Client, number: int, username: str = "diana") -> Any:
+def guess(client: Client, number: int, username: str = "diana", page: str = "/admin/login/") -> Any:
     form = {"username": username, "password": f"guess {number}"}
-    return client.post("/admin/login/", form, REMOTE_ADDR=f"192.0.2.{number}")
+    return client.post(page, form, REMOTE_ADDR=f"192.0.2.{number}")
 
 
-def test_many_addresses_share_the_tries_at_one_account(client: Client, settings: Any) -> None:
+@pytest.mark.parametrize("page", ["/admin/login/", "/accounts/login/"])
+def test_many_addresses_share_the_tries_at_one_account(client: Client, settings: Any, page: str) -> None:
     settings.RATE_LIMIT_ACCOUNT = ("5/h",)
-    statuses = [guess(client, number).status_code for number in range(20)]
+    statuses = [guess(client, number, page=page).status_code for number in range(20)]
     assert statuses == [200] * 5 + [429] * 15
-    assert guess(client, 99, username=" Diana ").status_code == 429
-    assert guess(client, 99, username="alice").status_code == 200
+    assert guess(client, 99, username=" Diana ", page=page).status_code == 429
+    assert guess(client, 99, username="alice", page=page).status_code == 200
 
 
 def test_the_longer_window_holds_when_the_shorter_one_has_ended(

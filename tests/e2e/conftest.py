@@ -127,10 +127,10 @@ class Visit:
 
     def sign_in(self) -> None:
         """Sign in as the administrator."""
-        self.page.goto("/admin/login/?next=/")
+        self.page.goto("/accounts/login/?next=/")
         self.page.fill("#id_username", "alice")
         self.page.fill("#id_password", PASSWORD)
-        self.page.click("input[type=submit]")
+        self.page.get_by_role("button", name="Sign in").click()
         self.page.wait_for_url("**/")
 
 

@@ -269,12 +269,12 @@ def test_the_form_of_a_new_run_keeps_what_was_typed_when_it_is_refused(controlle
 
 @pytest.mark.parametrize("path", ["/runs/new/", "/workloads/upload/"])
 def test_forms_that_change_something_ask_to_sign_in(client, path):
-    assert client.get(path).headers["Location"].startswith("/admin/login/")
+    assert client.get(path).headers["Location"].startswith("/accounts/login/")
 
 
 def test_pages_ask_to_sign_in_when_reading_is_not_public(client, settings):
     settings.API_READ_PUBLIC = False
-    assert client.get("/runs/").headers["Location"].startswith("/admin/login/")
+    assert client.get("/runs/").headers["Location"].startswith("/accounts/login/")
 
 
 def test_an_import_that_failed_says_why(client):

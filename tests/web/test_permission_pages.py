@@ -52,7 +52,8 @@ READING = [
 ]
 FORMS = ["/training/new/", "/runs/new/", "/studies/new/", "/workloads/upload/"]
 COMMANDS = ["/training/jobs/{job}/stop/", "/runs/{run}/pause/", "/studies/{study}/play/"]
-FOR_EVERYBODY = ["/theme/", "/favicon.ico"]
+FOR_EVERYBODY = ["/theme/", "/favicon.ico", "/accounts/login/", "/accounts/logout/"]
+FOR_THE_KNOWN = ["/accounts/", "/accounts/password/"]
 
 LOG_IN, REFUSED, UNKNOWN_METHOD, ANSWERED = "asked to log in", "refused", "unknown method", "answered"
 
@@ -81,7 +82,7 @@ def clients(user: User, controller: User, staff: User, admin: User) -> dict[str,
 
 def outcome(client: Client, method: str, address: str) -> str:
     response = client.generic(method, address)
-    if response.status_code == 302 and response.headers["Location"].startswith("/admin/login/"):
+    if response.status_code == 302 and response.headers["Location"].startswith("/accounts/login/"):
         return LOG_IN
     return {403: REFUSED, 405: UNKNOWN_METHOD}.get(response.status_code, ANSWERED)
 
@@ -97,7 +98,7 @@ def everybody(outcome: str) -> dict[str, set[str]]:
 
 
 def test_every_page_is_listed_here(keys: dict[str, int]) -> None:
-    pages = [*READING, *FORMS, *COMMANDS, *FOR_EVERYBODY, *OPEN]
+    pages = [*READING, *FORMS, *COMMANDS, *FOR_EVERYBODY, *FOR_THE_KNOWN, *OPEN]
     patterns = [resolve(page.format(**keys)).route for page in pages]
     assert len(set(patterns)) == len(pages)
     assert len(pages) == len([address for address in addresses() if not address.startswith(("api/", "admin/"))])
@@ -139,3 +140,12 @@ def test_the_theme_and_the_icon_are_for_everybody(
 ) -> None:
     settings.API_READ_PUBLIC = False
     assert asked(clients, FOR_EVERYBODY, keys, "POST") == everybody(ANSWERED)
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_an_account_is_for_whoever_is_signed_in(
+    clients: dict[str, Client], keys: dict[str, int], settings: Any, public: bool
+) -> None:
+    settings.API_READ_PUBLIC = public
+    expected = {person: {LOG_IN if person == "nobody" else ANSWERED} for person in PEOPLE}
+    assert asked(clients, FOR_THE_KNOWN, keys, "GET") == expected
