@@ -34,7 +34,7 @@ from apps.metrics.models import Metric  # noqa: E402
 from apps.results.models import Run, SchedulerResult  # noqa: E402
 from apps.results.services import deletions_finish, run_delete  # noqa: E402
 from apps.tasks.models import Task, Workload  # noqa: E402
-from scheduler_sim.columnar import insert_columns  # noqa: E402
+from scheduler_sim.columnar.insert import insert_columns  # noqa: E402
 
 POLICIES = ("fcfs", "fcfs+easy", "sjf", "sjf+easy", "wfp3", "wfp3+easy", "f1", "f1+easy")
 WINDOWS = 120

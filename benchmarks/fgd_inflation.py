@@ -3,13 +3,15 @@
 Pods of Alibaba's openb trace arrive one after the other in random order, and never end, until the GPUs they asked for
 reach a share of the cluster's 6,212 GPUs. A pod that fits nowhere is turned away. The GPU allocation ratio is the GPUs
 then held over the GPUs of the cluster. Where the trace asks for less than that share, its pods are drawn once more,
-in another random order. The authors play the 1,213 nodes with GPUs, without the 310 others: `--gpu-nodes`. Run from
-the project's root:
+in another random order. The authors play the 1,213 nodes with GPUs, without the 310 others (`--gpu-nodes`), and of
+nodes that tie take the first by name, so that the nodes are in the order of the trace's node list (`--nodes`). Run from
+the project's root, as they do:
 
-    python -m benchmarks.fgd_inflation openb_pod_list_default.csv openb_pod_list_cpu250.csv
+    python -m benchmarks.fgd_inflation --nodes openb_node_list_all_node.csv --gpu-nodes openb_pod_list_default.csv
 """
 
 import argparse
+import itertools
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +21,18 @@ from rich.console import Console
 from rich.table import Table
 
 from scheduler_sim.engine import Cluster, Simulation, Workload, parse_policy
-from scheduler_sim.engine.fitting import fit_workload
+from scheduler_sim.engine.openb_nodes import openb_groups, read_openb_nodes
+from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.presets import load_cluster
 from scheduler_sim.engine.traces import read_trace
 
-PLACEMENTS = "random,worst_fit,first_fit,best_fit,weighted_fit,fgd"
+PLACEMENTS = "random,worst_fit,first_fit,best_fit,weighted_fit,fgd,fgd(gain=percent)"
+
+
+def in_order(path: Path) -> Cluster:
+    """Return the nodes of an openb node list in its order; alike ones that follow each other form a group."""
+    kinds = itertools.groupby(read_openb_nodes(path.read_text(encoding="utf-8")))
+    return Cluster(path.stem, openb_groups((kind, len(list(nodes))) for kind, nodes in kinds))
 
 
 def inflate(pods: Workload, cluster: Cluster, share: float, seed: int) -> Workload:
@@ -61,13 +70,16 @@ def main() -> None:
     """Play every placement over all seeds and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pods", type=Path, nargs="+", help="openb_pod_list_*.csv of cluster-trace-gpu-v2023")
-    parser.add_argument("--cluster", default="openb", help="a preset, or a node list of the trace")
+    parser.add_argument(
+        "--cluster", default="openb", help="a preset, or a node list of the trace, alike nodes together"
+    )
+    parser.add_argument("--nodes", type=Path, help="a node list of the trace, its nodes in its order")
     parser.add_argument("--gpu-nodes", action="store_true", help="leave out the nodes without GPUs, as the authors do")
     parser.add_argument("--placements", default=PLACEMENTS, help="comma-separated, default %(default)s")
     parser.add_argument("--share", type=float, default=1.0, help="requested GPUs over the cluster's, default 1")
     parser.add_argument("--seeds", type=int, default=10)
     arguments = parser.parse_args()
-    cluster = load_cluster(arguments.cluster)
+    cluster = in_order(arguments.nodes) if arguments.nodes else load_cluster(arguments.cluster)
     if arguments.gpu_nodes:
         cluster = replace(cluster, groups=tuple(group for group in cluster.groups if group.gpus))
     table = Table(title=f"GPU allocation ratio (%), {arguments.share:.0%} of {cluster.gpus:,} GPUs requested")

@@ -1,6 +1,7 @@
 """Imports point one way: engine <- tasks <- results <- metrics <- training <- live <- studies <- dashboard."""
 
 import ast
+import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -190,6 +191,15 @@ def constants(path: Path) -> Iterator[str]:
             for element in target.elts if isinstance(target, ast.Tuple) else [target]:
                 if isinstance(element, ast.Name) and element.id.isupper():
                     yield element.id
+
+
+@pytest.mark.parametrize(
+    "file", sorted(ROOT.glob("benchmarks/*.py")) + sorted(ROOT.glob("scripts/*.py")), ids=lambda file: file.stem
+)
+def test_what_nothing_else_runs_imports_names_that_exist(file: Path) -> None:
+    for name in imported_names(file):
+        if name.split(".")[0] in ("scheduler_sim", "apps"):
+            pkgutil.resolve_name(name)
 
 
 def test_the_engine_imports_nothing_of_django_or_the_apps() -> None:

@@ -1,6 +1,6 @@
 """What tasks ask of nodes, as whole numbers, so that nothing drifts while it is taken and given back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -282,6 +282,12 @@ class GpuNeeds:
         kinds = rows[begins]
         needs = np.column_stack([gpu[kinds] // MILLI, gpu[kinds] % MILLI, nodes[kinds], begins, ends])
         return cls(needs.astype(np.int64), cpu[rows], up_to - before)
+
+    def lost_without_gpus(self) -> "GpuNeeds":
+        """Return the needs with tasks without GPUs fitting nowhere, so that all idle GPUs are lost to them."""
+        without = (self.needs[:, :2] == 0).all(axis=1)
+        sizes = self.needs[:, 4] - self.needs[:, 3]
+        return replace(self, cores=np.where(np.repeat(without, sizes), UNLIMITED, self.cores))
 
 
 def most_pieces(cluster: Cluster, asked: Demands) -> tuple[int, int]:

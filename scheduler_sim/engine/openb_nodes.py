@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scheduler_sim.engine.cluster import NodeGroup
@@ -54,8 +54,8 @@ OPENB_NODES: dict[NodeKind, int] = {
 _COLUMNS = ("cpu_milli", "memory_mib", "gpu", "model")
 
 
-def openb_groups(nodes: dict[NodeKind, int]) -> tuple[NodeGroup, ...]:
-    """Return one node group a kind, in the order of the kinds; nodes without GPUs come first."""
+def openb_groups(nodes: Iterable[tuple[NodeKind, int]]) -> tuple[NodeGroup, ...]:
+    """Return a node group for each kind and count, in the order given."""
     return tuple(
         equipped(
             NodeGroup(
@@ -67,12 +67,12 @@ def openb_groups(nodes: dict[NodeKind, int]) -> tuple[NodeGroup, ...]:
                 memory_mb=float(kind.memory_mib),
             )
         )
-        for kind, count in sorted(nodes.items())
+        for kind, count in nodes
     )
 
 
-def read_openb_nodes(text: str) -> dict[NodeKind, int]:
-    """Count the kinds of nodes in the text of an openb node list; a broken part of a core is left out.
+def read_openb_nodes(text: str) -> list[NodeKind]:
+    """Return the kind of each node in the text of an openb node list, in its order; a part of a core is left out.
 
     Raises:
         InvalidCluster: a column is missing, a value is no whole number, or there is no node.
@@ -81,7 +81,7 @@ def read_openb_nodes(text: str) -> dict[NodeKind, int]:
     missing = [column for column in _COLUMNS if column not in (rows.fieldnames or ())]
     if missing:
         raise InvalidCluster(f"The node list lacks the columns {', '.join(missing)}.")
-    nodes: Counter[NodeKind] = Counter()
+    nodes = []
     for row in rows:
         try:
             kind = NodeKind(
@@ -92,7 +92,7 @@ def read_openb_nodes(text: str) -> dict[NodeKind, int]:
             )
         except (TypeError, ValueError):
             raise InvalidCluster(f"Line {rows.line_num} of the node list holds no whole numbers.") from None
-        nodes[kind] += 1
+        nodes.append(kind)
     if not nodes:
         raise InvalidCluster("The node list holds no node.")
-    return dict(nodes)
+    return nodes

@@ -6,6 +6,7 @@ The watts and prices of the presets come from `hardware.py`.
 import difflib
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def dgx(nodes: int) -> Cluster:
 
 def openb() -> Cluster:
     """Return the 1,523 nodes of the openb trace, alike nodes as one group."""
-    return Cluster(name="openb", groups=openb_groups(OPENB_NODES))
+    return Cluster(name="openb", groups=openb_groups(sorted(OPENB_NODES.items())))
 
 
 PRESET = re.compile(r"workstation|openb|auto|(hpc|dgx)-[0-9]{1,9}")
@@ -126,7 +127,7 @@ def _from_document(path: Path, document: Any) -> Cluster:
 
 
 def _read_csv(path: Path, text: str) -> Cluster:
-    return Cluster(name=path.stem, groups=openb_groups(read_openb_nodes(text)))
+    return Cluster(name=path.stem, groups=openb_groups(sorted(Counter(read_openb_nodes(text)).items())))
 
 
 _READERS = {".json": _read_json, ".yaml": _read_yaml, ".yml": _read_yaml, ".csv": _read_csv}

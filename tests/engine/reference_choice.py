@@ -1,6 +1,7 @@
 """Which nodes and devices a start of the slow simulator takes: every node is looked at."""
 
 import copy
+import math
 from fractions import Fraction
 
 from scheduler_sim.engine.codes import BEST_FIT, FGD, FIRST_FIT, RANDOM_NODE, WEIGHTED_FIT, WORST_FIT
@@ -59,7 +60,7 @@ class Choice:
             return min(fit, key=lambda n: (-room(n), n.number))
         if self.rule == RANDOM_NODE:
             return fit[min(int(self.choices.draw[row] * len(fit)), len(fit) - 1)]
-        return max(fit, key=lambda n: (self.loss(n) - self.best_loss(n, cpu, gpu)[0], -n.number))
+        return max(fit, key=lambda n: (self.best_gain(n, cpu, gpu)[0], -n.number))
 
     def devices_of(self, node, cpu, gpu):
         free = node.whole()
@@ -69,7 +70,7 @@ class Choice:
         parts = dict.fromkeys(free[: gpu // 1000], 1000)
         if gpu % 1000:
             if self.rule == FGD:
-                device = self.best_loss(node, cpu, gpu)[1]
+                device = self.best_gain(node, cpu, gpu)[1]
             elif node.parted(gpu % 1000):
                 device = min(node.parted(gpu % 1000), key=lambda d: (node.devices[d], d))
             else:
@@ -97,7 +98,7 @@ class Choice:
                 usable = len([d for d in node.devices if d > 0])
             typed = not gpu or self.allowed_type(row, node)
             if gpu == 0:
-                lost = sum(node.devices) if node.cpu < cpu else 0
+                lost = sum(node.devices) if node.cpu < cpu or self.in_percent else 0
             elif usable < need or node.cpu < cpu or not typed:
                 lost = sum(node.devices)
             elif gpu >= 1000:
@@ -107,7 +108,10 @@ class Choice:
             total += count * lost
         return total
 
-    def best_loss(self, node, cpu, gpu):
+    def worth(self, gain):
+        return math.floor(100 / (1 + math.exp(-gain / (1000 * len(self.w))))) if self.in_percent else gain
+
+    def best_gain(self, node, cpu, gpu):
         whole = node.whole()[: gpu // 1000]
         options = [None]
         if gpu % 1000:
@@ -119,7 +123,7 @@ class Choice:
             if device is not None:
                 parts[device] = gpu % 1000
             trial.take(cpu, 0, parts)
-            loss = self.loss(trial)
-            if best is None or loss < best[0]:
-                best = (loss, device)
+            gain = self.worth(self.loss(node) - self.loss(trial))
+            if best is None or gain > best[0]:
+                best = (gain, device)
         return best

@@ -57,6 +57,7 @@ class ReferenceNodes(Tasks, Choice, Orders, Backfilling, Plans):
         self.depth = n if depth is None else depth
         self.charged, self.charged_in_all = {}, 0.0
         self.classes = self.make_classes() if self.rule == FGD else []
+        self.in_percent = self.rule == FGD and simulation.policy.placement.value("gain") == "percent"
         self.pick_scores = self.scores.kind in (DRF, MIN_MIN, MAX_MIN, SUFFERAGE)
 
     def begin(self, row, f, pieces, now):

@@ -179,6 +179,29 @@ def test_fgd_keeps_room_for_a_rare_gpu_task_among_any_number_of_other_kinds(kind
     assert played.outcome().start_time[:2].tolist() == [0, 1]
 
 
+@pytest.mark.parametrize(("gain", "node"), [("exact", 1), ("percent", 0)])
+def test_gains_within_one_per_cent_tie_where_fgd_is_told_so(gain: str, node: int) -> None:
+    """100 tasks: 0.5 of a GPU of type b, then 0.3 of any, 47 of 0.1, one whole GPU, and 50 without.
+
+    The second gains -0.7 / 100 + 0.3 / 100 = -0.004 on the idle node a, where it breaks a GPU that the whole one
+    needs, and 0.3 / 100 - 0.2 / 100 - 0.2 / 100 = -0.001 beside the first on b. With all GPUs lost to tasks without
+    any both gain 0.3 * 50 / 100 more: 0.146 and 0.149, of which 1 / (1 + exp(-gain)) is 53 whole per cent, so that the
+    lower node is taken.
+    """
+    cluster = engine.Cluster("two", (NodeGroup("a", 1, 8, gpus=2, gpu_type="a"), NodeGroup("b", 1, 8, 2, "b")))
+    played = simulation(
+        f"fcfs+list@fgd(gain={gain})",
+        cluster,
+        arrival_time=np.arange(100),
+        runtime=np.full(100, 1000.0),
+        cpus=np.full(100, 0.01),
+        gpus=[0.5, 0.3, *np.full(47, 0.1), 1, *np.zeros(50)],
+        gpu_type=["b", *[""] * 99],
+    )
+    played.advance(until_time=1.0)
+    assert played.outcome().node[:2].tolist() == [1, node]
+
+
 def test_gains_that_are_not_kept_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """With room for one kept kind a run is the run with room for all."""
     generator = np.random.default_rng(5)

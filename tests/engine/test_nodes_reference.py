@@ -31,6 +31,8 @@ MIXED += ("min_min+list@eft", "max_min+easy@hybrid_ml", "sufferage+list@oracle",
 MIXED += ("fcfs+easy(order=sjf)", "wfp3+easy(order=saf)@best_fit", "drf+easy(order=wfp3)", "sjf+easy(order=ljf)@random")
 MIXED += ("fcfs+easy(order=unicep)@weighted_fit", "heft+easy(order=sjf)@worst_fit", "fcfs+easy(order=heft)@rl_agent")
 
+MIXED += ("sjf+none@fgd(gain=percent)", "fcfs+list@fgd(gain=percent)", "fcfs+conservative@fgd(gain=percent)")
+
 SLOW_TO_COMPILE = ("drf+easy", "max_min+easy", "min_min+easy", "sufferage+easy", "fcfs+easy@fgd", "fcfs+easy@rl_agent")
 SLOW_TO_COMPILE += ("mlp+list@fgd",)
 

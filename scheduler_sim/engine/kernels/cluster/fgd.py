@@ -1,14 +1,27 @@
 """Fragmentation gradient descent (Weng et al., USENIX ATC 2023), in whole numbers so that ties are exact."""
 
+import math
+
 import numpy as np
 
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.state import Sim, View, fits
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
+from scheduler_sim.engine.workload import IntArray
 
 NO_ROOM = -(2**62)
 """The kept gain of a node on which the kind of task does not fit."""
+
+
+def percent_limits(tasks: int) -> IntArray:
+    """Return the least gains at which 1 / (1 + exp(-gain)) reaches 1, 2 .. 99 per cent, shape (99,).
+
+    Args:
+        tasks: over how many a gain is summed; it is in thousandths of GPU, the sigmoid's in GPUs a task.
+    """
+    whole = range(1, 100)
+    return np.array([math.ceil(MILLI * tasks * math.log(part / (100 - part))) for part in whole], np.int64)
 
 
 @inner_kernel
@@ -79,12 +92,32 @@ def loss_with(s: Sim, view: View, node: int, cpu: int, whole: int, share: int, d
 
 
 @inner_kernel
-def best_loss(s: Sim, view: View, node: int, cpu: int, whole: int, share: int) -> tuple[int, int]:
-    """Return the least fragments after a task took this, and the shared device that gives it (lowest of equals)."""
+def worth(s: Sim, gain: int) -> int:
+    """Return what a gain counts: itself, or how many of the limits of `gain_limits` it reaches."""
+    if len(s.gain_limits) == 0:
+        return gain
+    low = 0
+    high = len(s.gain_limits)
+    while low < high:
+        middle = (low + high) >> 1
+        if s.gain_limits[middle] <= gain:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@inner_kernel
+def best_gain(s: Sim, view: View, node: int, cpu: int, whole: int, share: int) -> tuple[int, int]:
+    """Return by how much fragments shrink when a task starts on `node`, and the shared device (lowest of equals).
+
+    The gain is negative when they grow, unless `gain_limits` make a whole per cent of it.
+    """
+    before = fragments(s, view, node, view.cores[node], bits_in(view.free[node]), -1, 0, 0)
     if share == 0:
-        return loss_with(s, view, node, cpu, whole, 0, -1), -1
+        return worth(s, before - loss_with(s, view, node, cpu, whole, 0, -1)), -1
     best = -1
-    least = 0
+    most = 0
     free = bits_in(view.free[node])
     devices = view.parted[node]
     if free > whole:
@@ -98,24 +131,17 @@ def best_loss(s: Sim, view: View, node: int, cpu: int, whole: int, share: int) -
         devices &= devices - 1
         if not view.free[node] & (np.int64(1) << device) and view.left[node, device] < share:
             continue
-        loss = loss_with(s, view, node, cpu, whole, share, device)
-        if best < 0 or loss < least:
+        here = worth(s, before - loss_with(s, view, node, cpu, whole, share, device))
+        if best < 0 or here > most:
             best = device
-            least = loss
-    return least, best
+            most = here
+    return most, best
 
 
 @inner_kernel
 def fgd_device(s: Sim, view: View, node: int, cpu: int, whole: int, share: int) -> int:
     """Return the shared device that keeps fragments least."""
-    return best_loss(s, view, node, cpu, whole, share)[1]
-
-
-@inner_kernel
-def gain(s: Sim, view: View, node: int, cpu: int, whole: int, share: int) -> int:
-    """Return by how much fragments shrink when a task starts on `node` (negative when they grow)."""
-    before = fragments(s, view, node, view.cores[node], bits_in(view.free[node]), -1, 0, 0)
-    return before - best_loss(s, view, node, cpu, whole, share)[0]
+    return best_gain(s, view, node, cpu, whole, share)[1]
 
 
 @inner_kernel
@@ -139,10 +165,10 @@ def fgd_find(s: Sim, view: View, live: bool, kind: int, nodes: int, stamp: int, 
             continue
         elif kept:
             s.fgd_stamp[kind, node] = s.node_stamp[node]
-            s.fgd_gain[kind, node] = gain(s, view, node, cpu, whole, share)
+            s.fgd_gain[kind, node] = best_gain(s, view, node, cpu, whole, share)[0]
         if s.mark[node] == stamp:
             continue
-        here = s.fgd_gain[kind, node] if kept else gain(s, view, node, cpu, whole, share)
+        here = s.fgd_gain[kind, node] if kept else best_gain(s, view, node, cpu, whole, share)[0]
         if best < 0 or here > most:
             best = node
             most = here

@@ -29,6 +29,7 @@ from scheduler_sim.engine.demand import (
     task_kinds,
 )
 from scheduler_sim.engine.formulas import played_runtime
+from scheduler_sim.engine.kernels.cluster.fgd import percent_limits
 from scheduler_sim.engine.kernels.cluster.queue import FAN, NOTHING
 from scheduler_sim.engine.kernels.cluster.state import (
     BACKFILL,
@@ -108,9 +109,11 @@ def lay_out(
     levels, tree = _tree(n if settings[TREE] else 1)
     row_of_rank = np.argsort(tasks["rank"], kind="stable")
     tasks["fgd_kind"] = -1
-    needs, kept = GpuNeeds.of(*(np.zeros(0, np.int64),) * 3), (1, 1)
+    needs, kept, gain_limits = GpuNeeds.of(*(np.zeros(0, np.int64),) * 3), (1, 1), np.zeros(0, np.int64)
     if fgd:
         needs, kinds = _gpu_needs(tasks, max(MOST_KEPT // nodes, 1))
+        if policy.placement.value("gain") == "percent":
+            needs, gain_limits = needs.lost_without_gpus(), percent_limits(n)
         tasks["fgd_kind"], kept = kinds, (int(kinds.max(initial=0)) + 1, nodes)
     list_length = longest_list(on_one_node) if lists else 1
     outage_times, outage_nodes, outage_signs = _outages(cluster, groups)
@@ -198,6 +201,7 @@ def lay_out(
         cpu_count=np.zeros(core_levels, np.int64),
         allowed_bits=np.ascontiguousarray(_as_bits(allowed, words)),
         block_cpu=np.full(words, -1, np.int64),
+        gain_limits=gain_limits,
         fgd_gain=np.zeros(kept, np.int64),
         fgd_stamp=np.zeros(kept, np.int64),
         node_stamp=np.zeros(nodes, np.int64),

@@ -168,6 +168,7 @@ class Sim(NamedTuple):
     cpu_count: IntArray
     allowed_bits: IntArray
     block_cpu: IntArray
+    gain_limits: IntArray
     fgd_gain: IntArray
     fgd_stamp: IntArray
     node_stamp: IntArray
