@@ -1,6 +1,8 @@
 """What the engine raises when it is given something it cannot simulate."""
 
 import difflib
+from collections.abc import Collection
+from itertools import islice
 
 
 class EngineError(ValueError):
@@ -46,3 +48,10 @@ def unknown_name(kind: str, name: str, valid: list[str]) -> str:
     nearest = difflib.get_close_matches(name, valid, n=1)
     hint = f" Did you mean {nearest[0]}?" if nearest else ""
     return f"There is no {kind} called {name!r}.{hint} Valid names: {', '.join(valid)}."
+
+
+def listed(names: Collection[str], most: int = 30) -> str:
+    """Return names that a file gave itself for a sentence: so many of them, long ones cut."""
+    shown = [name if len(name) <= 60 else f"{name[:60]}..." for name in islice(names, most)]
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(shown)}{more}"

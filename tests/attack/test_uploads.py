@@ -17,9 +17,10 @@ from apps.tasks.uploads import upload_accept
 from scheduler_sim.background.limits import LimitReached, limited
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.work import job_run
-from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.errors import EngineError, InvalidTrace
 from scheduler_sim.engine.traces import read_trace
 from scheduler_sim.engine.traces.source import open_source
+from tests.attack.hostile_files import hostile_files
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.attack
@@ -158,3 +159,17 @@ def test_the_import_says_that_memory_did_not_suffice(read: Any, monkeypatch: pyt
     monkeypatch.setattr("apps.tasks.uploads.workload_import", fail)
     sent = read(b"arrival_time,runtime\n0,1\n")
     assert (sent.status, sent.error) == ("failed", "It took more than 4,000 MB of memory (UPLOAD_MEMORY_MB).")
+
+
+@pytest.mark.own_data
+def test_every_generated_file_is_read_or_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "sent"
+    refused = {}
+    for number, sent in enumerate(hostile_files(60, seed=7)):
+        path.write_bytes(sent.content)
+        try:
+            read_trace(path, format=sent.format or None)
+        except EngineError as error:
+            refused[number, sent.kind] = str(error)
+    assert len(refused) > 30
+    assert not {which: said for which, said in refused.items() if not said.endswith(".") or len(said) > 3_000}

@@ -13,11 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import parquet
 
-from scheduler_sim.engine.errors import InvalidTrace, unknown_name
+from scheduler_sim.engine.errors import InvalidTrace, listed, unknown_name
 from scheduler_sim.engine.traces.assemble import RawTasks, identifier
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
-from scheduler_sim.engine.traces.source import MAX_BYTES, Source, refuse_columns
+from scheduler_sim.engine.traces.source import MAX_BYTES, Source, refuse_columns, refuse_doubled
 from scheduler_sim.engine.traces.table import (
     MICROSECONDS,
     UNKNOWN,
@@ -86,6 +86,7 @@ def read_parquet(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     try:
         file = parquet.ParquetFile(pa.BufferReader(source.data))
         refuse_columns(source.name, len(file.schema_arrow.names))
+        refuse_doubled(source.name, file.schema_arrow.names)
         if source.max_rows is not None and file.metadata.num_rows > source.max_rows:
             raise InvalidTrace(
                 f"{source.name} has {file.metadata.num_rows:,} rows, where {source.max_rows:,} are allowed."
@@ -150,7 +151,7 @@ def _mapped(
     if missing:
         raise InvalidTrace(
             f"{table.name} has no column for {' and '.join(missing)}; name it with --map, as in "
-            f"--map {missing[0]}=COLUMN (it has {', '.join(present)})."
+            f"--map {missing[0]}=COLUMN (it has {listed(present)})."
         )
     titles = {name: mapping.get(name, name) for name in columns}
     renamed = Table(

@@ -3,11 +3,13 @@
 import hashlib
 import os
 import stat
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.errors import InvalidTrace, listed
 from scheduler_sim.engine.traces.unpack import as_utf8, unpack
 
 MAX_BYTES = 2 * 1024**3
@@ -77,6 +79,16 @@ def refuse_columns(name: str, count: int) -> None:
     """
     if count > MAX_COLUMNS:
         raise InvalidTrace(f"{name} has {count:,} columns, where {MAX_COLUMNS:,} are allowed.")
+
+
+def refuse_doubled(name: str, columns: Sequence[str]) -> None:
+    """Refuse a file that gives two columns one name.
+
+    Raises:
+        InvalidTrace: it does.
+    """
+    if doubled := sorted(column for column, count in Counter(columns).items() if count > 1):
+        raise InvalidTrace(f"{name} has more than one column called {listed([repr(one) for one in doubled])}.")
 
 
 def open_source(

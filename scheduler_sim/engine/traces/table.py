@@ -7,7 +7,6 @@ it breaks the row, elsewhere it is taken as unknown, and `Table.finish` tells th
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,11 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.errors import InvalidTrace, listed
 from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit, shorten
 from scheduler_sim.engine.traces.clock import clock_seconds, has_two_parts, microseconds
-from scheduler_sim.engine.traces.source import Source, refuse_columns
+from scheduler_sim.engine.traces.source import Source, refuse_columns, refuse_doubled
 from scheduler_sim.engine.traces.units import KIND_OF_COLUMN, Scale, quantity, scaled
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
 
@@ -78,7 +77,7 @@ class Table:
         """
         missing = [name for name in names if name not in self.columns]
         if missing:
-            raise InvalidTrace(f"{self.name} lacks the column {', '.join(missing)}; it has {', '.join(self.columns)}.")
+            raise InvalidTrace(f"{self.name} lacks the column {', '.join(missing)}; it has {listed(self.columns)}.")
 
     def texts(self, column: str) -> npt.NDArray[np.object_]:
         """Return a column as texts without blanks around them; unknown ones are empty. Not to be written to."""
@@ -308,9 +307,7 @@ def table_of(name: str, names: Sequence[str], rows: list[list[str]], places: lis
         InvalidTrace: a column name given twice, or too many columns.
     """
     refuse_columns(name, len(names))
-    repeated = sorted(column for column, count in Counter(names).items() if count > 1)
-    if repeated:
-        raise InvalidTrace(f"{name} has more than one column called {repeated[0]!r}.")
+    refuse_doubled(name, names)
     columns = zip(*rows, strict=True) if rows else ([] for _ in names)
     return Table(
         name=name,
