@@ -25,7 +25,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "rest_framework",
-    "rest_framework.authtoken",
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -259,7 +258,7 @@ UPLOAD_SECONDS = environment.integer("UPLOAD_SECONDS", 1800, minimum=1)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         # The first one decides between 401 and 403 for somebody unknown.
-        "scheduler_sim.web.access.ApiTokenAuthentication",
+        "scheduler_sim.accounts.authentication.ApiTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["scheduler_sim.web.access.ReadOrControl"],

@@ -6,17 +6,18 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from scheduler_sim.web.access import address_key, seconds_to_wait, take_back
 from scheduler_sim.web.errors import too_many
 
 
-def limited_login(login: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def limited_login(login: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Return the view `login` with its failures limited by address, and by account from wherever they come."""
 
     @wraps(login)
-    def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method != "POST":
             return login(request, *args, **kwargs)
         limits = _limits_of_sign_in(request)

@@ -8,5 +8,6 @@ urlpatterns = [
     path("", views.account, name="account"),
     path("login/", views.sign_in, name="sign-in"),
     path("logout/", views.sign_out, name="sign-out"),
+    path("tokens/<int:pk>/delete/", views.delete_token, name="token-delete"),
     path("password/", views.PasswordView.as_view(), name="password"),
 ]

@@ -14,7 +14,6 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.auth.models import Permission, User  # noqa: E402
 from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.utils import timezone  # noqa: E402
-from rest_framework.authtoken.models import Token  # noqa: E402
 
 from apps.live.models import SimulationState  # noqa: E402
 from apps.live.play.configuration import RunConfiguration  # noqa: E402
@@ -24,6 +23,8 @@ from apps.live.wire import messages  # noqa: E402
 from apps.live.wire.publisher import Outlet, Publisher  # noqa: E402
 from apps.results.models import Run  # noqa: E402
 from apps.tasks.models import Workload  # noqa: E402
+from scheduler_sim.accounts.models import ApiToken  # noqa: E402
+from scheduler_sim.accounts.services import digest_of, token_create  # noqa: E402
 from scheduler_sim.background import processes  # noqa: E402
 from scheduler_sim.engine.presets import load_cluster  # noqa: E402
 
@@ -167,7 +168,10 @@ class Feed:
         session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
         session[HASH_SESSION_KEY] = user.get_session_auth_hash()
         session.create()
-        return {"cookie": f"sessionid={session.session_key}", "token": Token.objects.create(user=user).key}
+        return {
+            "cookie": f"sessionid={session.session_key}",
+            "token": token_create(user=user, name="fed", scope="control")[1],
+        }
 
     def deactivate(self, username: str) -> None:
         User.objects.filter(username=username).update(is_active=False)
@@ -176,7 +180,10 @@ class Feed:
         User.objects.get(username=username).user_permissions.clear()
 
     def delete_token(self, token: str) -> None:
-        Token.objects.filter(key=token).delete()
+        ApiToken.objects.filter(digest=digest_of(token)).delete()
+
+    def expire_token(self, token: str) -> None:
+        ApiToken.objects.filter(digest=digest_of(token)).update(expires_at=timezone.now())
 
     def sign_out(self, cookie: str) -> None:
         SessionStore(cookie.removeprefix("sessionid=")).flush()

@@ -285,7 +285,10 @@ def test_the_connections_of_a_deactivated_user_are_closed(site: Site, name: str,
 
 
 @pytest.mark.attack
-def test_the_connections_of_a_deleted_token_are_closed_and_no_others(embedded_site: Site, name: str) -> None:
+@pytest.mark.parametrize("end", ["delete_token", "expire_token"])
+def test_the_connections_of_a_token_that_ends_are_closed_and_no_others(
+    embedded_site: Site, name: str, end: str
+) -> None:
     site = embedded_site
     user = site.tell("user", username=name, may_control=False)
     with (
@@ -293,7 +296,7 @@ def test_the_connections_of_a_deleted_token_are_closed_and_no_others(embedded_si
         site.client("/ws/live/", Cookie=user["cookie"]) as by_session,
         site.client("/ws/live/") as unknown,
     ):
-        site.tell("delete_token", token=user["token"])
+        site.tell(end, token=user["token"])
         assert closes(by_token) == 4403
         assert by_session.ask(type="ping", id=1)["type"] == "pong"
         assert unknown.ask(type="ping", id=2)["type"] == "pong"

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from apps.live.models import SimulationState
@@ -13,6 +12,7 @@ from apps.results.models import Attempt, Run, SchedulerResult, Study
 from apps.tasks.models import Task, Workload
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim import engine
+from scheduler_sim.accounts.services import token_create
 from scheduler_sim.engine.presets import load_cluster
 from tests.conftest import empty_caches
 
@@ -162,6 +162,11 @@ def api() -> APIClient:
     return APIClient()
 
 
+def key_of(person: User, scope: str = "control") -> str:
+    """Return the key of a new token."""
+    return token_create(user=person, name="a test", scope=scope)[1]
+
+
 @pytest.fixture
 def api_of() -> Any:
     """A function that returns a client carrying a user's token."""
@@ -169,8 +174,7 @@ def api_of() -> Any:
     def client(person: User | None) -> APIClient:
         client = APIClient()
         if person is not None:
-            token, _ = Token.objects.get_or_create(user=person)
-            client.credentials(HTTP_AUTHORIZATION=f"Token {token.key}")
+            client.credentials(HTTP_AUTHORIZATION=f"Token {key_of(person)}")
         return client
 
     return client

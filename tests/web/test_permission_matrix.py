@@ -12,7 +12,6 @@ import pytest
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 from django.urls import URLPattern, URLResolver, get_resolver
-from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from apps.live.wire.messages import COMMANDS
@@ -21,7 +20,7 @@ from apps.results.models import Run, Study
 from apps.tasks.models import WorkloadImport
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim.background.models import Job
-from tests.web.conftest import make_attempts, make_models, make_studies, make_training_rows
+from tests.web.conftest import key_of, make_attempts, make_models, make_studies, make_training_rows
 
 METHODS = ("get", "head", "options", "post", "put", "patch", "delete", "trace")
 PEOPLE = ("nobody", "user", "controller", "staff", "admin")
@@ -174,7 +173,7 @@ def test_the_admin_shows_rows_only_to_whom_it_may(person: str, run: Run, people:
     lists = [
         address
         for address in lists
-        if address.split("/")[2] in ("tasks", "results", "metrics", "training", "live", "background")
+        if address.split("/")[2] in ("tasks", "results", "metrics", "training", "live", "background", "accounts")
     ]
     assert len(lists) >= 8
     for address in lists:
@@ -226,7 +225,7 @@ def heard(address: str, token: str | None) -> list[str]:
 def test_every_person_and_websocket(run: Run, people: dict[str, User | None], settings: Any, public: bool) -> None:
     settings.API_READ_PUBLIC = public
     for person, user in people.items():
-        token = None if user is None else Token.objects.create(user=user).key
+        token = None if user is None else key_of(user)
         # The run has ended, so that a command by somebody who may give it is refused for that reason.
         command = "refused" if person in ("controller", "admin") else "forbidden"
         for address, first, answer in (
@@ -235,3 +234,8 @@ def test_every_person_and_websocket(run: Run, people: dict[str, User | None], se
         ):
             expected = [first, answer, answer, answer] if public or user else ["forbidden", "4401"]
             assert heard(address, token) == expected, (person, address)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_token_that_may_only_read_commands_nothing_on_a_websocket(run: Run, controller: User) -> None:
+    assert heard(f"/ws/runs/{run.pk}/", key_of(controller, "read")) == ["snapshot", *["forbidden"] * 3]

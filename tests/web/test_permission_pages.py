@@ -52,6 +52,7 @@ READING = [
 ]
 FORMS = ["/training/new/", "/runs/new/", "/studies/new/", "/workloads/upload/"]
 COMMANDS = ["/training/jobs/{job}/stop/", "/runs/{run}/pause/", "/studies/{study}/play/"]
+OWN_COMMANDS = ["/accounts/tokens/1/delete/"]
 FOR_EVERYBODY = ["/theme/", "/favicon.ico", "/accounts/login/", "/accounts/logout/"]
 FOR_THE_KNOWN = ["/accounts/", "/accounts/password/"]
 
@@ -98,7 +99,7 @@ def everybody(outcome: str) -> dict[str, set[str]]:
 
 
 def test_every_page_is_listed_here(keys: dict[str, int]) -> None:
-    pages = [*READING, *FORMS, *COMMANDS, *FOR_EVERYBODY, *FOR_THE_KNOWN, *OPEN]
+    pages = [*READING, *FORMS, *COMMANDS, *FOR_EVERYBODY, *FOR_THE_KNOWN, *OWN_COMMANDS, *OPEN]
     patterns = [resolve(page.format(**keys)).route for page in pages]
     assert len(set(patterns)) == len(pages)
     assert len(pages) == len([address for address in addresses() if not address.startswith(("api/", "admin/"))])
@@ -149,3 +150,6 @@ def test_an_account_is_for_whoever_is_signed_in(
     settings.API_READ_PUBLIC = public
     expected = {person: {LOG_IN if person == "nobody" else ANSWERED} for person in PEOPLE}
     assert asked(clients, FOR_THE_KNOWN, keys, "GET") == expected
+    allowed = {person: {REFUSED if person == "nobody" else ANSWERED} for person in PEOPLE}
+    assert asked(clients, OWN_COMMANDS, keys, "POST") == allowed
+    assert asked(clients, OWN_COMMANDS, keys, "GET") == everybody(UNKNOWN_METHOD)

@@ -15,12 +15,11 @@ from django.db import close_old_connections
 from hypothesis import HealthCheck, given
 from hypothesis import settings as bounded
 from hypothesis.errors import Unsatisfiable
-from rest_framework.authtoken.models import Token
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 
 from apps.tasks import uploads
-from tests.web.conftest import make_models, make_run, make_training_rows
+from tests.web.conftest import key_of, make_models, make_run, make_training_rows
 
 # What has the right form may still have no meaning: a cursor of another list, a filter without its run.
 REFUSED_WITH_REASON = ["2xx", "400", "401", "403", "404", "409"]
@@ -38,10 +37,9 @@ def described(
     run = make_run(20)
     make_training_rows(run, 20)
     make_models(3)
-    token = Token.objects.create(user=admin)
     config = SchemathesisConfig.from_dict(
         {
-            "headers": {"Authorization": f"Token {token.key}"},
+            "headers": {"Authorization": f"Token {key_of(admin)}"},
             "checks": {"positive_data_acceptance": {"expected-statuses": REFUSED_WITH_REASON}},
             "operations": [
                 # A form holds nothing but texts: the name "true" is one as well.

@@ -15,7 +15,9 @@ from django.http.request import split_domain_port, validate_host
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from scheduler_sim.web.access import ApiTokenAuthentication, address_key
+from scheduler_sim.accounts.authentication import ApiTokenAuthentication
+from scheduler_sim.accounts.models import ApiToken
+from scheduler_sim.web.access import address_key
 from scheduler_sim.web.middleware import client_address
 
 CONTROL_PERMISSION = "results.control_run"
@@ -56,28 +58,34 @@ def origin_is_ours(request: HttpRequest) -> bool:
     return parts.scheme in ("http", "https") and bool(host) and validate_host(host, settings.ALLOWED_HOSTS)
 
 
-def user_of(request: HttpRequest) -> User | AnonymousUser:
+def identified(request: HttpRequest) -> tuple[User | AnonymousUser, ApiToken | None]:
     """Return who it is by the API token or the session cookie, read anew, so that a sign-out counts at once.
 
     Asks the database: call it in a thread.
     """
     try:
-        if identified := ApiTokenAuthentication().authenticate(Request(request)):
-            user: User = identified[0]
-            return user
+        if by_token := ApiTokenAuthentication().authenticate(Request(request)):
+            return by_token
     except AuthenticationFailed:
-        return AnonymousUser()
+        return AnonymousUser(), None
     key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
     if not key:
-        return AnonymousUser()
+        return AnonymousUser(), None
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
-    return auth.get_user(request)
+    return auth.get_user(request), None
 
 
-def may_control(request: HttpRequest) -> bool:
-    """Tell whether the person may pause, resume and stop runs. Asks the database."""
-    user = user_of(request)
-    return user.is_active and user.has_perm(CONTROL_PERMISSION)
+def user_of(request: HttpRequest) -> User | AnonymousUser:
+    """Return who it is, as `identified`."""
+    return identified(request)[0]
+
+
+def why_not_control(request: HttpRequest) -> str:
+    """Return why somebody may not pause, resume and stop runs, empty where it is allowed. Asks the database."""
+    user, token = identified(request)
+    if not (user.is_active and user.has_perm(CONTROL_PERMISSION)):
+        return "You may not control runs."
+    return "" if token is None or token.may_control else "This token may only read; make one whose scope is control."
 
 
 class TooManyConnections(Exception):

@@ -236,8 +236,8 @@ class RunConsumer(LiveConsumer):
 
 def _command(request: HttpRequest, run_id: int, command: messages.Command) -> messages.Error | None:
     """Put a command into the run's queue; return the refusal, if any."""
-    if not admission.may_control(request):
-        return messages.error("forbidden", "You may not control runs.")
+    if reason := admission.why_not_control(request):
+        return messages.error("forbidden", reason)
     try:
         run_command(run=Run.objects.get(pk=run_id), command=command)
     except Run.DoesNotExist:
