@@ -84,7 +84,7 @@ def main() -> None:
         cluster = replace(cluster, groups=tuple(group for group in cluster.groups if group.gpus))
     table = Table(title=f"GPU allocation ratio (%), {arguments.share:.0%} of {cluster.gpus:,} GPUs requested")
     for heading in ("pods", "placement", "median", "least", "most", "GPUs not allocated (median)"):
-        table.add_column(heading, justify="left" if heading in ("pods", "placement") else "right")
+        table.add_column(heading, justify="left" if heading in ("pods", "placement") else "right", overflow="fold")
     for path in arguments.pods:
         pods = read_trace(path, format="openb").workload
         inflated = [inflate(pods, cluster, arguments.share, seed) for seed in range(arguments.seeds)]

@@ -55,7 +55,8 @@ def metrics_compute(
     scored = metrics.measured(workload, warmup=warmup, cooldown=cooldown) if warmup or cooldown else None
     finish_times = {scheduler: outcome.finish_time for scheduler, outcome in outcomes.items()}
     won = metrics.winners(finish_times)
-    beats = metrics.win_matrix(finish_times)
+    of_scored = finish_times if scored is None else {name: times[scored] for name, times in finish_times.items()}
+    beats = metrics.win_matrix(of_scored)
     played = next(iter(simulations.values()))
     bounds = lower_bounds(workload, played.cluster, played.options).as_json()
     first, last = metrics.whole_run(workload, list(outcomes.values()))

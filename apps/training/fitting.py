@@ -96,7 +96,7 @@ def hybrid_train(
             "window": window,
             "since": None if since is None else since.isoformat(),
             "until": None if until is None else until.isoformat(),
-            "rows": count,
+            "rows": split,
             "held_out_rows": count - split,
             "sha256": _digest([columns[key] for key in hybrid.FEATURES] + [fraction]),
         },

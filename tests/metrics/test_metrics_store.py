@@ -92,7 +92,13 @@ def test_the_leaderboard_ranks_by_slowdown_in_one_query(django_assert_num_querie
 def test_only_the_measured_part_is_scored() -> None:
     run = make_queued_run(make_workload(0))
     metrics_store(run=run, figures=metrics_compute(simulations=simulations(), warmup=0.25, cooldown=0.25))
-    assert {row.finished_count for row in Metric.objects.totals()} == {30}
+    totals = list(Metric.objects.totals())
+    assert {row.finished_count for row in totals} == {30}
+    played = {name: simulation.outcome().finish_time[15:45] for name, simulation in simulations().items()}
+    for row in totals:
+        assert row.details["beats"] == {
+            name: int((played[row.scheduler] < times).sum()) for name, times in played.items()
+        }
 
 
 def test_a_run_in_one_instant_has_a_total_and_no_windows() -> None:

@@ -399,9 +399,10 @@ def test_a_table_that_a_page_does_not_have_is_not_found(client, path):
 
 def test_a_learned_policy_shows_its_curve_and_the_model_in_use(client):
     curve = [{"tasks": 200, "epsilon": 0.1, "reward": -1.0}, {"tasks": 100, "epsilon": 0.3, "reward": -4.0}]
-    fields = {"name": "rl_agent", "kind": "rl_agent", "artifact": "{}", "scores": {"mean_jct_of_last_fifth_greedy": 2}}
+    scores = {"mean_jct_of_last_fifth": 2, "mean_jct_of_last_fifth_greedy": 1.75}
+    fields = {"name": "rl_agent", "kind": "rl_agent", "artifact": "{}", "scores": scores}
     old = TrainedModel.objects.create(version=1, **fields)
-    fields["scores"] = {"mean_jct_of_last_fifth_greedy": 1.5}
+    fields["scores"] = {**scores, "mean_jct_of_last_fifth": 1.5}
     TrainedModel.objects.create(version=2, active=True, parent=old, parameters={"curve": curve}, **fields)
     page = text_of(client.get("/policies/rl_agent/"))
     assert "Learned: rl_agent v2" in page
@@ -412,6 +413,19 @@ def test_a_learned_policy_shows_its_curve_and_the_model_in_use(client):
     assert [(row["model"], row["version"], row["value"], row["value_before"]) for row in history] == [
         ("rl_agent", 2, 1.5, 2)
     ]
+    chart = client.get("/training/charts.json").json()["charts"][f"scores-{old.pk}"]
+    assert [series["name"] for series in chart["series"]] == ["rl_agent", "the placement greedy, on the same tasks"]
+    assert [series["y"] for series in chart["series"]] == [[2, 1.5], [1.75, 1.75]]
+
+
+def test_a_race_says_which_tasks_the_figures_below_it_leave_out(client):
+    run = make_run()
+    assert "leave out" not in text_of(client.get(f"/runs/{run.pk}/"))
+    Run.objects.filter(pk=run.pk).update(configuration={"warmup": 0.1, "cooldown": 0.05})
+    page = text_of(client.get(f"/runs/{run.pk}/"))
+    assert (
+        "The race counts every task; the figures below leave out the first 10% and the last 5% of the arrivals." in page
+    )
 
 
 def test_a_workload_page_shows_the_audit(client):

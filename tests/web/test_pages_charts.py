@@ -253,3 +253,13 @@ def test_lines_of_one_policy_in_two_runs_look_alike_but_for_their_marks():
     first, second = completion_times(named).as_json()["series"]
     assert (first["colour"], first["dash"]) == (second["colour"], second["dash"])
     assert (first.get("mark", 0), second.get("mark", 0)) == (0, 1)
+
+
+def test_percentiles_beside_the_curves_are_the_stored_ones_and_others_are_marked_and_within_the_extremes():
+    times = np.full(2, 101.0)
+    details = {"histograms": {"job_completion_time": LogHistogram.of(times).as_json()}}
+    stored = {f"{name}_job_completion_time": 101.0 for name in ("min", "p50", "p95", "p99", "max")}
+    table = completion_times([("fcfs", total("fcfs", 1.0, details=details, **stored))]).table
+    cells = dict(zip(table.columns, table.rows[0], strict=True))
+    assert cells["95%"] == cells["50%"] == "101.0 s"
+    assert cells["75%"] == cells["10%"] == "≈ 101.0 s"

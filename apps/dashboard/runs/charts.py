@@ -78,7 +78,7 @@ def completion_times(named: Sequence[tuple[str, Metric]]) -> Chart:
         look = appearance(total.scheduler)
         series.append(Series(name, x, y, look.colour, look.dash, mark=runs.index(total.run_id)))
         medians[name] = total.p50_job_completion_time
-        rows.append((name, *(about(duration(histogram.percentile(percent))) for percent in percents)))
+        rows.append((name, *(_percentile(total, histogram, percent) for percent in percents)))
     known = {name: value for name, value in medians.items() if value is not None}
     finding = "No task has finished."
     if known:
@@ -95,6 +95,16 @@ def completion_times(named: Sequence[tuple[str, Metric]]) -> Chart:
         series,
         TextTable(("Policy", *(f"{percent}%" for percent in percents)), rows),
     )
+
+
+def _percentile(total: Metric, histogram: LogHistogram, percent: int) -> str:
+    """Write a percentile of completion times: as stored where it is, else out of the histogram and marked as such."""
+    stored = getattr(total, f"p{percent}_job_completion_time", None)
+    if stored is not None:
+        return duration(stored)
+    extremes = (total.min_job_completion_time, total.max_job_completion_time)
+    least, most = (np.inf if value is None else value for value in extremes)
+    return about(duration(float(min(max(histogram.percentile(percent), least), most))))
 
 
 def _windows(run: Run) -> dict[str, list[Any]]:

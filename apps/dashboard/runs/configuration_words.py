@@ -24,6 +24,12 @@ def configuration_rows(run: Run) -> list[tuple[str, str]]:
     return [*rows, ("Code", run.code_version or "not known")]
 
 
+def not_scored(run: Run) -> str:
+    """Return which arrivals are played and left out of the figures, `the first 10% and the last 5%`; empty for none."""
+    parts = [("first", run.configuration.get("warmup")), ("last", run.configuration.get("cooldown"))]
+    return " and ".join(f"the {which} {part:.0%}" for which, part in parts if part)
+
+
 def _cluster(document: Mapping[str, Any]) -> str:
     every = document["groups"]
     if len(every) > GROUPS_NAMED:

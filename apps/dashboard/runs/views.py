@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.dashboard.runs.charts import run_charts
-from apps.dashboard.runs.configuration_words import configuration_rows
+from apps.dashboard.runs.configuration_words import configuration_rows, not_scored
 from apps.dashboard.runs.new_run import RunForm
 from apps.dashboard.runs.progress import run_progress
 from apps.dashboard.runs.race_table import has_gpus, race_charts, race_rows
@@ -129,6 +129,7 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "race_rows": race_rows(run, progress.policies if progress else []),
         "race_charts": race_charts(run),
         "has_gpus": has_gpus(run),
+        "not_scored": not_scored(run),
     }
     if totals:
         context |= {

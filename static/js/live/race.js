@@ -116,7 +116,7 @@ class Race {
     const notice = this.part.querySelector("[data-retraining]");
     const parts = [`${scheduler} was fitted anew on ${rows.toLocaleString("en-GB")} labelled tasks`];
     if (version !== null) parts.push(`and plays as version ${version}`);
-    if (score !== null) parts.push(`(score ${readable(score, "")})`);
+    if (score !== null) parts.push(`(R2 on later ones ${readable(score, "")})`);
     notice.hidden = false;
     setText(notice, `${parts.join(" ")}.`);
   }
