@@ -32,7 +32,7 @@ def test_a_race_tells_when_its_learned_policy_was_fitted_anew(embedded_site: Sit
     finally:
         race.terminate()
         race.wait(60)
-    assert (retraining["scheduler"], retraining["number"], retraining["rows"]) == ("hybrid_ml", 1, 100)
+    assert (retraining["scheduler"], retraining["number"], retraining["rows"]) == ("hybrid_ml", 1, 80)
 
 
 def _round_under_way(site: Site, name: str) -> int:
