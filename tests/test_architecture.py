@@ -20,6 +20,7 @@ ENGINE = (
     ("formulas", "demand", "hardware", "openb_nodes", "paths", "presets"),
     ("spans", "histogram", "statistics", "paired"),
     ("generators", "traces", "estimates", "whatif", "oversize"),
+    ("sites",),
     ("predictors",),
     ("policies",),
     ("kernels.base", "kernels.records", "kernels.structures"),

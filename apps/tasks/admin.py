@@ -1,11 +1,47 @@
 """Admin pages of workloads and tasks."""
 
+from typing import Any
+
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from apps.tasks.models import Task, Workload, WorkloadImport
+from apps.tasks.models import Site, Task, Workload, WorkloadImport
+from apps.tasks.site_services import site_store
+from scheduler_sim.engine import EngineError, sites
 from scheduler_sim.web.admin import BigTableAdmin, ReadOnlyAdmin, RecentChoices
+
+
+class SiteForm(forms.ModelForm):
+    """The description of a site as YAML, which JSON is too."""
+
+    description = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 40, "cols": 100}), help_text="YAML or JSON; docs/sites.md has every key."
+    )
+
+    class Meta:
+        model = Site
+        fields = ("description",)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if self.instance.pk:
+            self.initial["description"] = sites.write_site(self.instance.as_site())
+
+    def clean_description(self) -> sites.Site:
+        """Return the site.
+
+        Raises:
+            ValidationError: what is wrong with it, with its line.
+        """
+        try:
+            return sites.read_site(self.cleaned_data["description"], name="The description")
+        except EngineError as error:
+            raise forms.ValidationError(str(error)) from error
+
+    def _post_clean(self) -> None:
+        """Leave the instance alone: what is stored is another row."""
 
 
 class WorkloadFilter(RecentChoices):
@@ -77,3 +113,24 @@ class WorkloadImportAdmin(ReadOnlyAdmin):
     search_fields = ("file_name", "name")
     date_hierarchy = "created_at"
     raw_id_fields = ("workload", "requested_by")
+
+
+@admin.register(Site)
+class SiteAdmin(BigTableAdmin):
+    """Versions of sites; what is changed here becomes the next version, and the old one stays."""
+
+    list_display = ("name", "version", "origin", "digest", "created_at")
+    list_filter = ("created_at",)
+    search_fields = ("name", "=digest")
+    form = SiteForm
+    fields = ("description", "notes", "origin", "digest", "version", "created_at")
+    readonly_fields = ("notes", "origin", "digest", "version", "created_at")
+
+    def save_model(self, request: HttpRequest, obj: Site, form: "SiteForm", change: bool) -> None:
+        """Store the description as the next version of its name."""
+        stored, _ = site_store(site=form.cleaned_data["description"], origin=f"admin, {request.user.get_username()}")
+        obj.pk = stored.pk
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Refuse: versions are evidence."""
+        return False

@@ -5,3 +5,7 @@ from scheduler_sim.engine import EngineError
 
 class WorkloadError(EngineError):
     """A workload that cannot be found or stored as asked."""
+
+
+class SiteError(EngineError):
+    """A site that cannot be stored as asked."""

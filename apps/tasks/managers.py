@@ -26,6 +26,14 @@ class WorkloadQuerySet(models.QuerySet):
         return matching.annotate(span=models.F("last_arrival_time") - models.F("first_arrival_time")).defer("audit")
 
 
+class SiteQuerySet(models.QuerySet):
+    """Versions of sites."""
+
+    def newest(self, name: str) -> Any:
+        """Return the newest version of a site, None where there is none of that name."""
+        return self.filter(name=name).order_by("-version").first()
+
+
 class TaskQuerySet(models.QuerySet):
     """Tasks."""
 

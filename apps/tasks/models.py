@@ -4,7 +4,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from apps.tasks.managers import TaskQuerySet, WorkloadQuerySet
+from apps.tasks.managers import SiteQuerySet, TaskQuerySet, WorkloadQuerySet
+from scheduler_sim.engine import sites
 
 
 class Workload(models.Model):
@@ -105,6 +106,38 @@ class Task(models.Model):
 
     def __str__(self) -> str:
         return f"task {self.task_id}"
+
+
+class Site(models.Model):
+    """One version of a site: nodes, partitions, QOS, accounts, reservations and the parameters of its scheduler.
+
+    A version never changes: what is stored anew under its name is the next one, so that runs keep what they played on.
+    """
+
+    NAME_LENGTH = 100
+
+    name = models.CharField(max_length=NAME_LENGTH)
+    version = models.PositiveIntegerField(help_text="Counts up from 1 for each name.")
+    description = models.JSONField(help_text="See docs/sites.md for every key.")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the description.")
+    notes = models.JSONField(default=list, blank=True, help_text="What of the files it was read from has no effect.")
+    origin = models.CharField(max_length=255, blank=True, help_text="The files it was read from.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SiteQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name", "-version")
+        constraints = [
+            models.UniqueConstraint(fields=("name", "version"), name="%(app_label)s_%(class)s_unique_version"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}"
+
+    def as_site(self) -> sites.Site:
+        """Return it as the engine knows it."""
+        return sites.Site.from_json(self.description)
 
 
 class WorkloadImport(models.Model):

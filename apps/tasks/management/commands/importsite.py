@@ -1,0 +1,169 @@
+"""Read a site from Slurm's files, or from a description, into the database."""
+
+import json
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import is_naive, make_aware
+from rich.console import Console
+from rich.table import Table
+
+from apps.tasks.site_services import site_store
+from scheduler_sim.display.commands import SiteCommand
+from scheduler_sim.display.formatting import duration
+from scheduler_sim.display.terminal import PlainConsole
+from scheduler_sim.engine import EngineError, sites
+
+EPILOG = """
+What may be read beside or instead of slurm.conf, and the command that prints it:
+{sources}
+  --reservations scontrol show reservation (needs --zero)
+
+Each time that a site is imported under a name is a new version, unless nothing changed.
+
+Examples:
+  manage.py importsite --slurm-conf /etc/slurm/slurm.conf --dump cluster.cfg --qos qos.txt
+  manage.py importsite --nodes nodes.txt --partitions partitions.txt --config config.txt --name mycluster
+  manage.py importsite --file site.yaml
+  manage.py importsite --slurm-conf slurm.conf --dry-run --output site.yaml
+"""
+
+
+class Command(SiteCommand):
+    help = "Read a site (nodes, partitions, QOS, accounts, limits, scheduler) and say what of it was not understood."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.formatter_class = RawDescriptionHelpFormatter
+        lines = [f"  --{key:12} {command}" for key, (command, _) in sites.SOURCES.items()]
+        parser.epilog = EPILOG.format(sources="\n".join(lines))
+        return parser
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--file", type=Path, metavar="FILE", help="a description as docs/sites.md says, YAML or JSON"
+        )
+        parser.add_argument("--slurm-conf", type=Path, metavar="FILE", help="slurm.conf; its includes lie beside it")
+        parser.add_argument("--gres-conf", type=Path, metavar="FILE", help="gres.conf, for types of GPUs")
+        for key, (command, _) in sites.SOURCES.items():
+            parser.add_argument(f"--{key}", type=Path, metavar="FILE", help=f"what {command} printed")
+        parser.add_argument("--reservations", type=Path, metavar="FILE", help="what scontrol show reservation printed")
+        parser.add_argument("--zero", metavar="DATETIME", help="time 0 of the workload, for reservations")
+        parser.add_argument("--name", default="", help="of the site (default: the cluster's own)")
+        parser.add_argument("--output", type=Path, metavar="FILE", help="write the description as YAML as well")
+        parser.add_argument("--dry-run", action="store_true", help="store nothing")
+        parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        site, notes, files = _read(options)
+        stored = None
+        if options["output"] is not None:
+            try:
+                options["output"].write_text(sites.write_site(site), encoding="utf-8")
+            except OSError as error:
+                raise CommandError(f"{options['output']} cannot be written: {error.strerror}.") from error
+        if not options["dry_run"]:
+            stored, created = site_store(
+                site=site, notes=notes, origin=", ".join(file.name for file in files), name=options["name"]
+            )
+        if options["json"]:
+            self.stdout.write(
+                json.dumps(
+                    {
+                        "site": site.as_json(),
+                        "version": stored.version if stored else None,
+                        "digest": stored.digest if stored else None,
+                        "notes": [vars(note) for note in notes],
+                    },
+                    indent=2,
+                )
+            )
+            return
+        console = PlainConsole(stderr=True, quiet=options["verbosity"] == 0)
+        _print_partitions(site, console)
+        _print_notes(notes, console)
+        self.stdout.write(_summary(site))
+        if stored is None:
+            self.stdout.write("Nothing was stored (--dry-run).")
+        elif created:
+            self.stdout.write(f"Stored as {stored}.")
+        else:
+            self.stdout.write(f"Nothing has changed since {stored}.")
+
+
+def _read(options: dict[str, Any]) -> tuple[sites.Site, list[sites.Note], list[Path]]:
+    given = {key: options[key] for key in sites.SOURCES if options[key] is not None}
+    files = [*given.values(), *(options[key] for key in ("slurm_conf", "gres_conf", "reservations") if options[key])]
+    if bool(options["file"]) == bool(files):
+        raise CommandError("Name either a description with --file, or files of Slurm, such as --slurm-conf.")
+    try:
+        if options["file"]:
+            text = options["file"].read_text(encoding="utf-8-sig")
+            return sites.read_site(text, name=options["file"].name), [], [options["file"]]
+        site, notes = sites.read_slurm_site(
+            given,
+            slurm_conf_file=options["slurm_conf"],
+            gres_conf_file=options["gres_conf"],
+            reservations_file=options["reservations"],
+            zero_at=_zero(options["zero"]),
+            name=options["name"],
+        )
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{options['file']} cannot be read: {error}.") from error
+    except EngineError as error:
+        raise CommandError(str(error)) from error
+    return site, notes, files
+
+
+def _zero(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        found = parse_datetime(text)
+    except ValueError:
+        found = None
+    if found is None:
+        raise CommandError(f"--zero takes a date and a time like 2026-01-31T08:00:00, not {text!r}.")
+    return (make_aware(found) if is_naive(found) else found).timestamp()
+
+
+def _print_partitions(site: sites.Site, console: Console) -> None:
+    table = Table(title=f"Partitions of {site.name}")
+    for column in ("partition", "nodes", "cores", "GPUs", "longest run time", "tier", "priority"):
+        table.add_column(column, justify="left" if column == "partition" else "right")
+    groups = site.cluster.groups
+    group_of = site.cluster.group_of_nodes()
+    for partition in site.partitions:
+        numbers = site.numbers(partition.hosts)
+        limit = "unlimited" if partition.max_time is None else duration(partition.max_time)
+        table.add_row(
+            partition.name + (" (default)" if partition.is_default else ""),
+            f"{len(numbers):,}",
+            f"{sum(groups[group_of[number]].cores for number in numbers):,}",
+            f"{sum(groups[group_of[number]].gpus for number in numbers):,}",
+            limit,
+            str(partition.tier),
+            str(partition.priority),
+        )
+    console.print(table)
+
+
+def _print_notes(notes: list[sites.Note], console: Console) -> None:
+    if not notes:
+        console.print("Everything was understood.")
+    for note in notes:
+        console.print(f"Noticed: {note}", markup=False)
+
+
+def _summary(site: sites.Site) -> str:
+    cluster = site.cluster
+    users = {one.user for one in site.accounts if one.user}
+    accounts = {one.name for one in site.accounts if not one.user}
+    return (
+        f"Site {site.name}: {cluster.nodes:,} nodes in {len(cluster.groups)} groups, {cluster.cores:,} cores, "
+        f"{cluster.gpus:,} GPUs, {len(site.partitions)} partitions, {len(site.qos)} QOS, {len(accounts)} accounts, "
+        f"{len(users)} users, {len(site.reservations)} reservations."
+    )

@@ -1,0 +1,45 @@
+"""Writing sites."""
+
+from collections.abc import Iterable
+
+from django.db import transaction
+
+from apps.tasks.errors import SiteError
+from apps.tasks.models import Site
+from scheduler_sim.columnar.digests import json_digest
+from scheduler_sim.engine import sites
+
+
+@transaction.atomic
+def site_store(
+    *, site: sites.Site, notes: Iterable[sites.Note] = (), origin: str = "", name: str = ""
+) -> tuple[Site, bool]:
+    """Store a site as the next version of its name; return it, and False where the newest version is the same already.
+
+    Args:
+        notes: what of its files has no effect.
+        origin: the files it was read from.
+        name: to store it under; its own when empty.
+
+    Raises:
+        SiteError: a name that is too long.
+    """
+    name = name or site.name
+    if len(name) > Site.NAME_LENGTH:
+        raise SiteError(f"The name of a site has at most {Site.NAME_LENGTH} characters, not {len(name)}.")
+    description = {**site.as_json(), "name": name}
+    digest = json_digest(description)
+    newest = Site.objects.select_for_update().newest(name)
+    if newest is not None and newest.digest == digest:
+        return newest, False
+    return (
+        Site.objects.create(
+            name=name,
+            version=newest.version + 1 if newest is not None else 1,
+            description=description,
+            digest=digest,
+            notes=[vars(note) for note in notes],
+            origin=origin[:255],
+        ),
+        True,
+    )

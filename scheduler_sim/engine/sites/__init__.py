@@ -1,0 +1,42 @@
+"""Sites: clusters with partitions, QOS, accounts, limits, reservations and the parameters of their scheduler."""
+
+from scheduler_sim.engine.sites.documents import read_site, write_site
+from scheduler_sim.engine.sites.fair_share import ShareTree, classic, fair_tree
+from scheduler_sim.engine.sites.hosts import expand_hosts, fold_hosts
+from scheduler_sim.engine.sites.reading import Note
+from scheduler_sim.engine.sites.site import (
+    Account,
+    Limits,
+    Nodes,
+    Partition,
+    Preemption,
+    Priority,
+    Qos,
+    Reservation,
+    Scheduling,
+    Site,
+)
+from scheduler_sim.engine.sites.slurm_files import SOURCES, read_slurm_site
+
+__all__ = [
+    "SOURCES",
+    "Account",
+    "Limits",
+    "Nodes",
+    "Note",
+    "Partition",
+    "Preemption",
+    "Priority",
+    "Qos",
+    "Reservation",
+    "Scheduling",
+    "ShareTree",
+    "Site",
+    "classic",
+    "expand_hosts",
+    "fair_tree",
+    "fold_hosts",
+    "read_site",
+    "read_slurm_site",
+    "write_site",
+]

@@ -1,0 +1,159 @@
+"""Accounts, users and QOS as Slurm's sacctmgr dumps and prints them.
+
+Source: https://slurm.schedmd.com/sacctmgr.html (22.05 to 24.11): `sacctmgr dump` writes lines such as
+`Account - 'name':Key=Value:...` below `Parent - 'name'`; `sacctmgr show qos -P` and `show assoc -P` print tables with |
+between the columns.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.sites import slurm_settings, values
+from scheduler_sim.engine.sites.reading import Draft, Place
+
+_ENTITY = re.compile(r"(Cluster|Parent|Account|User)\s+-\s+'([^']*)'(?::(.*))?", re.IGNORECASE)
+_SETTING = re.compile(r"([\w+]+)=('[^']*'|[^:']*(?::[^:=']*(?=:|$))*)")
+
+_OF_ASSOCIATION = frozenset(
+    [
+        "cluster",
+        "account",
+        "user",
+        "partition",
+        "share",
+        "shares",
+        "fairshare",
+        "qos",
+        "defaultqos",
+        "parentname",
+        "id",
+        "lft",
+        "rgt",
+        "description",
+        "organization",
+        "defaultaccount",
+        "defaultwckey",
+        "adminlevel",
+        "coordinator",
+        "lineage",
+        "priority",
+        "flags",
+        "comment",
+    ]
+)
+_OF_QOS = frozenset(
+    [
+        "name",
+        "priority",
+        "gracetime",
+        "preempt",
+        "preemptexempttime",
+        "preemptmode",
+        "flags",
+        "usagethres",
+        "usagefactor",
+        "description",
+        "id",
+    ]
+)
+
+
+def read_dump(text: str, draft: Draft, *, name: str) -> None:
+    """Take what `sacctmgr dump` wrote into a site: the tree of accounts and users with shares, QOS and limits.
+
+    Raises:
+        InvalidCluster: a text that is none of it.
+    """
+    parent, found = "root", False
+    draft.accounts.append({"name": "root"})
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        place = Place(draft, name, number)
+        match = _ENTITY.fullmatch(line)
+        if match is None:
+            place.note(line, "not understood")
+            continue
+        found = True
+        kind, entity = match[1].lower(), match[2]
+        if kind == "parent":
+            parent = entity
+        elif kind == "account":
+            _association(draft, place, {"name": entity, "parent": parent}, _settings(match[3]))
+        elif kind == "user":
+            _association(draft, place, {"name": parent, "user": entity}, _settings(match[3]))
+        else:
+            draft.name = draft.name or entity
+    if not found:
+        raise InvalidCluster(f"{name} is no dump of sacctmgr: it has no line like Account - 'name'.")
+
+
+def read_associations(text: str, draft: Draft, *, name: str) -> None:
+    """Take what `sacctmgr show assoc -P` printed into a site; arguments and errors as of `read_dump`."""
+    for place, row in _table(text, draft, name, {"account", "user"}):
+        entity: dict[str, Any] = {"name": row["account"]}
+        if row["user"]:
+            entity["user"] = row["user"]
+            if row.get("partition"):
+                entity["partition"] = row["partition"]
+        elif row["account"] != "root":
+            entity["parent"] = row.get("parentname") or "root"
+        _association(draft, place, entity, row)
+
+
+def read_qos(text: str, draft: Draft, *, name: str) -> None:
+    """Take what `sacctmgr show qos -P` printed into a site; arguments and errors as of `read_dump`."""
+    for place, row in _table(text, draft, name, {"name", "priority"}):
+        qos: dict[str, Any] = {"name": row["name"], "limits": place.limits(row.items(), _OF_QOS)}
+        for key, option, reader in (
+            ("priority", "priority", int),
+            ("gracetime", "grace_time", values.seconds),
+            ("preempt", "preempts", lambda text: list(values.words(text))),
+            ("preemptexempttime", "exempt_time", values.minutes),
+            ("preemptmode", "preempt_mode", slurm_settings.preempt_mode),
+            ("usagefactor", "usage_factor", float),
+            ("flags", "flags", lambda text: list(values.words(text))),
+        ):
+            value = place.read(key, row[key], reader) if row.get(key) else None
+            if value is not None:
+                qos[option] = value
+        draft.qos[row["name"]] = qos
+
+
+def _association(draft: Draft, place: Place, entity: dict[str, Any], stated: dict[str, str]) -> None:
+    share = stated.get("fairshare") or stated.get("share") or stated.get("shares") or "1"
+    entity["shares"] = "parent" if share.lower() == "parent" else place.read("Fairshare", share, int)
+    if entity["shares"] is None:
+        del entity["shares"]
+    if stated.get("qos"):
+        entity["qos"] = list(values.words(stated["qos"]))
+    if default := stated.get("defaultqos"):
+        entity["default_qos"] = default
+    if limits := place.limits(stated.items(), _OF_ASSOCIATION):
+        entity["limits"] = limits
+    if entity == {"name": "root", "shares": 1} or (entity["name"] == "root" and "user" not in entity):
+        draft.accounts[:] = [one for one in draft.accounts if one != {"name": "root"}]
+    draft.accounts.append(entity)
+
+
+def _settings(text: str | None) -> dict[str, str]:
+    return {key.lower(): value.strip("'") for key, value in _SETTING.findall(text or "")}
+
+
+def _table(text: str, draft: Draft, name: str, needed: set[str]) -> Iterator[tuple[Place, dict[str, str]]]:
+    lines = [line for line in text.splitlines() if line.strip()]
+    names = [head.strip().lower().replace(" ", "") for head in lines[0].split("|")] if lines else []
+    names = ["defaultqos" if head == "defqos" else head for head in names]
+    if not needed <= set(names):
+        lacks = ", ".join(sorted(needed - set(names)))
+        raise InvalidCluster(f"{name} is no table that sacctmgr printed with -P: its first line lacks {lacks}.")
+    for number, line in enumerate(lines[1:], 2):
+        place = Place(draft, name, number)
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) < len(names):
+            place.note(line, f"has {len(cells)} fields and not {len(names)}")
+            continue
+        yield place, dict(zip(names, cells, strict=False))

@@ -1,0 +1,90 @@
+"""A site out of the files that Slurm is configured by, or that its tools print."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.sites import slurm_accounts, slurm_conf, slurm_show
+from scheduler_sim.engine.sites.reading import Draft, Note
+from scheduler_sim.engine.sites.site import Site
+
+LARGEST_FILE = 64 * 2**20
+"""Bytes; the files of the largest sites have a few megabytes."""
+
+Reader = Callable[..., None]
+
+SOURCES: Mapping[str, tuple[str, Reader]] = {
+    "nodes": ("scontrol show node", slurm_show.read_nodes),
+    "partitions": ("scontrol show partition", slurm_show.read_partitions),
+    "config": ("scontrol show config", slurm_show.read_config),
+    "dump": ("sacctmgr dump CLUSTER", slurm_accounts.read_dump),
+    "assoc": ("sacctmgr show assoc -P", slurm_accounts.read_associations),
+    "qos": ("sacctmgr show qos -P", slurm_accounts.read_qos),
+}
+"""What may be read beside or instead of slurm.conf, with the command that prints it, in the order of reading."""
+
+
+def read_slurm_site(
+    files: Mapping[str, Path],
+    *,
+    slurm_conf_file: Path | None = None,
+    gres_conf_file: Path | None = None,
+    reservations_file: Path | None = None,
+    zero_at: float | None = None,
+    name: str = "",
+) -> tuple[Site, list[Note]]:
+    """Return a site and what of the files was not understood.
+
+    Args:
+        files: by a key of `SOURCES`.
+        slurm_conf_file, gres_conf_file: the configuration; includes are looked for beside slurm.conf.
+        reservations_file: what `scontrol show reservation` printed.
+        zero_at: the instant of time 0, in seconds since 1970, which reservations need.
+        name: of the site; the cluster's own when empty.
+
+    Raises:
+        InvalidCluster: a file that cannot be read or is not what it should be, or parts that contradict each other.
+    """
+    draft = Draft()
+    if slurm_conf_file is not None:
+        folder = slurm_conf_file.parent
+        draft = slurm_conf.read_slurm_conf(
+            _text(slurm_conf_file), read=lambda included: _included(folder, included), name=slurm_conf_file.name
+        )
+    for key, (_, reader) in SOURCES.items():
+        if key in files:
+            reader(_text(files[key]), draft, name=files[key].name)
+    if gres_conf_file is not None:
+        folder = gres_conf_file.parent
+        slurm_conf.read_gres_conf(
+            _text(gres_conf_file),
+            draft,
+            read=lambda included: _included(folder, included),
+            name=gres_conf_file.name,
+        )
+    if reservations_file is not None:
+        if zero_at is None:
+            raise InvalidCluster("Reservations need the instant that is time 0 of the workload.")
+        slurm_show.read_reservations(_text(reservations_file), draft, name=reservations_file.name, zero_at=zero_at)
+    if name:
+        draft.name = name
+    if not draft.nodes:
+        raise InvalidCluster("The files name no node: they lack NodeName lines, or the output of scontrol show node.")
+    return draft.site(), draft.notes
+
+
+def _text(file: Path) -> str:
+    try:
+        if file.stat().st_size > LARGEST_FILE:
+            raise InvalidCluster(f"{file} is larger than {LARGEST_FILE // 2**20} MB.")
+        return file.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise InvalidCluster(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def _included(folder: Path, name: str) -> str:
+    """Return an included file's text; only files of the folder of the one that includes them are looked at."""
+    file = folder / Path(name).name
+    if file.stat().st_size > LARGEST_FILE:
+        raise OSError("it is too large")
+    return file.read_text(encoding="utf-8-sig", errors="replace")

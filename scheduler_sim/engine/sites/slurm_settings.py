@@ -1,0 +1,168 @@
+"""Slurm's settings, as slurm.conf states and `scontrol show config` prints them, in the words of a site."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from scheduler_sim.engine.sites import values
+from scheduler_sim.engine.sites.reading import Draft, Place
+
+
+def _microseconds(text: str) -> float:
+    return int(text) / 1e6
+
+
+def _or_none(text: str) -> int | None:
+    return int(text) or None
+
+
+PARAMETERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "sched_interval": ("main_interval_time", float),
+    "sched_min_interval": ("main_least_interval_time", _microseconds),
+    "batch_sched_delay": ("submission_delay_time", float),
+    "default_queue_depth": ("main_depth", int),
+    "bf_interval": ("backfill_interval_time", float),
+    "bf_window": ("backfill_window_time", values.minutes),
+    "bf_resolution": ("backfill_resolution_time", float),
+    "bf_max_job_test": ("backfill_depth", int),
+    "bf_max_job_user": ("backfill_depth_per_user", _or_none),
+    "bf_max_job_part": ("backfill_depth_per_partition", _or_none),
+    "bf_max_job_assoc": ("backfill_depth_per_account", _or_none),
+    "bf_max_job_start": ("backfill_starts", _or_none),
+    "bf_min_prio_reserve": ("backfill_least_priority_reserved", _or_none),
+    "bf_max_time": ("backfill_longest_time", float),
+    "requeue_delay": ("requeue_delay_time", float),
+}
+"""SchedulerParameters with a value."""
+
+SWITCHES = {
+    "bf_continue": "backfill_continues",
+    "kill_invalid_depend": "kill_invalid_dependency",
+    "preempt_youngest_first": "preempts_youngest_first",
+}
+"""SchedulerParameters without one."""
+
+UNRELATED = re.compile(
+    "(accountingstor|acct|allowspec|auth|batchstart|bcast|boot|burstbuffer|cgroup|cli|comm|core|cpufreq|cred|crypto|data"
+    "|debug|disableroot|eio|energy|enforcepart|epilog|ext|federation|firstjob|getenv|gpufreq|gres|group|hash|health"
+    "|inactive|interactive|interconnect|job_?submit|jobacct|jobcomp|jobcontainer|jobcred|jobfile|keepalive|launch|log|mail"
+    "|maxarray|maxbatch|maxdbd|maxjob|maxnode|maxstep|maxtasks|mcs|message|minjobage|mpi|multiple|next|nodefeatures|plug"
+    "|prep|preserve|privatedata|proctrack|prolog|prop|reboot|resv|resume|return|route|salloc|scheduler|scron|selectjobs"
+    "|sitefactor|slurm|sprio|srun|state|suspend|switch|task|tcp|tmp|track|tree|unkill|usepam|version|virtual|vsize|wait|x11"
+    ").*"
+)
+"""Settings, in lower case, that decide nothing of who starts when."""
+
+_PRIORITY: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "priorityweightage": ("age_weight", int),
+    "priorityweightfairshare": ("fair_share_weight", int),
+    "priorityweightjobsize": ("job_size_weight", int),
+    "priorityweightpartition": ("partition_weight", int),
+    "priorityweightqos": ("qos_weight", int),
+    "priorityweightassoc": ("association_weight", int),
+    "priorityweighttres": ("resource_weights", values.resources),
+    "prioritymaxage": ("max_age_time", values.minutes),
+    "priorityfavorsmall": ("favor_small", values.yes),
+    "prioritydecayhalflife": ("decay_half_life_time", values.minutes),
+    "prioritycalcperiod": ("calculation_period_time", values.minutes),
+    "fairsharedampeningfactor": ("damping", float),
+    "priorityflags": ("flags", values.words),
+}
+
+_SCHEDULING: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "overtimelimit": ("over_limit_time", values.minutes),
+    "killwait": ("kill_wait_time", values.seconds),
+}
+
+_CHOICES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "schedulertype": ("scheduling.backfill", {"sched/backfill": True, "sched/builtin": False}),
+    "prioritytype": ("priority.kind", {"priority/basic": "basic", "priority/multifactor": "multifactor"}),
+    "preempttype": (
+        "preemption.kind",
+        {"preempt/none": "none", "preempt/partition_prio": "partition", "preempt/qos": "qos"},
+    ),
+    "selecttype": (
+        "placement",
+        {"select/linear": "nodes", "select/cons_res": "cores", "select/cons_tres": "cores"},
+    ),
+}
+"""Settings that choose one of several ways."""
+
+
+def preempt_mode(text: str) -> str | None:
+    """Return what happens to jobs that give way; GANG beside another mode says how they take turns.
+
+    Raises:
+        ValueError: an unknown word.
+    """
+    modes = [word for word in values.words(text.lower()) if word not in ("within", "cluster")]
+    known = [mode for mode in modes if mode in ("off", "cancel", "requeue", "suspend", "gang")]
+    if len(known) < len(modes):
+        raise ValueError(text)
+    return next((mode for mode in known if mode != "gang"), known[0] if known else None)
+
+
+_MEMORY = {
+    "defmempercpu": "default_memory_mb_per_core",
+    "defmempernode": "default_memory_mb_per_node",
+    "maxmempercpu": "max_memory_mb_per_core",
+    "maxmempernode": "max_memory_mb_per_node",
+}
+
+
+def apply(draft: Draft, place: Place, key: str, text: str) -> None:
+    """Take one setting into the site; one that could matter and has no effect here gets a note."""
+    name = key.lower()
+    if text.lower() in ("(null)", "none", "n/a") or text.lower().endswith("/none"):
+        return
+    if name == "clustername":
+        draft.name = text
+    elif name == "schedulerparameters":
+        _parameters(draft, place, text)
+    elif name in _CHOICES:
+        where, choices = _CHOICES[name]
+        if text.lower() in choices:
+            _set(draft, where, choices[text.lower()])
+        else:
+            place.note(f"{key}={text}", "has no effect here")
+    elif name in _PRIORITY:
+        _set(draft, f"priority.{_PRIORITY[name][0]}", place.read(key, text, _PRIORITY[name][1]))
+    elif name in _SCHEDULING:
+        _set(draft, f"scheduling.{_SCHEDULING[name][0]}", place.read(key, text, _SCHEDULING[name][1]))
+    elif name == "preemptmode":
+        _set(draft, "preemption.mode", place.read(key, text, preempt_mode))
+    elif name == "preemptexempttime":
+        _set(draft, "preemption.exempt_time", place.read(key, text, values.minutes))
+    elif name == "selecttypeparameters":
+        _set(draft, "is_memory_shared_out", "memory" in text.lower())
+    elif name == "accountingstorageenforce":
+        _set(draft, "enforces", list(values.words(text.lower())))
+    elif name in _MEMORY:
+        _set(draft, _MEMORY[name], place.read(key, text, values.memory))
+    elif not UNRELATED.fullmatch(name):
+        place.note(f"{key}={text}", "has no effect here")
+    if name == "priorityflags":
+        _set(draft, "priority.fair_share", "classic" if "no_fair_tree" in text.lower() else "fair_tree")
+
+
+def _parameters(draft: Draft, place: Place, text: str) -> None:
+    for word in values.words(text):
+        name, _, value = word.partition("=")
+        if name in PARAMETERS:
+            option, reader = PARAMETERS[name]
+            _set(draft, f"scheduling.{option}", place.read(name, value, reader))
+        elif name in SWITCHES:
+            _set(draft, f"scheduling.{SWITCHES[name]}", True)
+        else:
+            _set(draft, "scheduling.others", [*draft.settings.get("scheduling", {}).get("others", ()), word])
+            place.note(word, "has no effect here")
+
+
+def _set(draft: Draft, where: str, value: Any) -> None:
+    if value is None:
+        return
+    *rooms, name = where.split(".")
+    room = draft.settings
+    for part in rooms:
+        room = room.setdefault(part, {})
+    room[name] = value

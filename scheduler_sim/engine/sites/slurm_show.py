@@ -1,0 +1,146 @@
+"""Nodes, partitions, settings and reservations as `scontrol show` prints them, with or without -o.
+
+Source: https://slurm.schedmd.com/scontrol.html (22.05 to 24.11).
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.sites import slurm_settings, values
+from scheduler_sim.engine.sites.reading import Draft, Place
+from scheduler_sim.engine.sites.slurm_conf import Setting, partition_of
+from scheduler_sim.engine.traces.clock import microseconds
+
+_PAIR = re.compile(r"([A-Za-z][\w:/-]*)=(.*?)(?=\s+[A-Za-z][\w:/-]*=|$)", re.DOTALL)
+
+_OF_PARTITION = frozenset(
+    [
+        "default",
+        "maxtime",
+        "defaulttime",
+        "maxnodes",
+        "minnodes",
+        "maxcpuspernode",
+        "prioritytier",
+        "priorityjobfactor",
+        "defmempercpu",
+        "defmempernode",
+        "maxmempercpu",
+        "maxmempernode",
+        "gracetime",
+        "preemptmode",
+        "allowaccounts",
+        "denyaccounts",
+        "allowqos",
+        "denyqos",
+        "qos",
+        "nodes",
+        "oversubscribe",
+        "state",
+    ]
+)
+
+
+def read_nodes(text: str, draft: Draft, *, name: str) -> None:
+    """Take what `scontrol show node` printed into a site.
+
+    Raises:
+        InvalidCluster: a text that is none of it.
+    """
+    for place, stated in _records(text, draft, name, "NodeName"):
+        node: dict[str, Any] = {}
+        cores = stated.get("CPUTot") or stated.get("CPUEfctv") or ""
+        node["cores"] = place.read("CPUTot", cores, int)
+        memory = place.read("RealMemory", stated.get("RealMemory", ""), values.number)
+        if memory:
+            node["memory_mb"] = memory
+        if features := values.words(stated.get("AvailableFeatures", "")):
+            node["features"] = list(features)
+        node["weight"] = place.read("Weight", stated.get("Weight", "1"), int)
+        found = place.read("Gres", stated.get("Gres", ""), values.gpus)
+        if found is not None and found[0]:
+            node["gpus"] = found[0]
+            if found[1]:
+                node["gpu_type"] = found[1]
+        if found is not None and found[2]:
+            node["gres"] = found[2]
+        if re.match(r"(DOWN|DRAIN|FAIL|MAINT|FUTURE)", stated.get("State", "")):
+            place.note(f"{stated['NodeName']} State={stated['State']}", "taken as a node that works")
+        draft.nodes[stated["NodeName"]] = {key: value for key, value in node.items() if value is not None}
+
+
+def read_partitions(text: str, draft: Draft, *, name: str) -> None:
+    """Take what `scontrol show partition` printed into a site; arguments and errors as of `read_nodes`."""
+    for place, stated in _records(text, draft, name, "PartitionName"):
+        settings = {
+            key.lower(): Setting(key, value, place)
+            for key, value in stated.items()
+            if key.lower() in _OF_PARTITION and value.lower() not in ("(null)", "n/a")
+        }
+        partition_of(draft, stated["PartitionName"], settings)
+
+
+def read_config(text: str, draft: Draft, *, name: str) -> None:
+    """Take what `scontrol show config` printed into a site; arguments and errors as of `read_nodes`."""
+    found = False
+    for number, line in enumerate(text.splitlines(), 1):
+        key, equals, value = line.partition("=")
+        if equals and re.fullmatch(r"[\w ]+", key.strip()):
+            found = True
+            slurm_settings.apply(draft, Place(draft, name, number), key.strip(), value.strip())
+    if not found:
+        raise InvalidCluster(f"{name} is nothing that scontrol show config prints: it has no line like Key = Value.")
+
+
+def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float) -> None:
+    """Take what `scontrol show reservation` printed into a site; arguments and errors as of `read_nodes`.
+
+    Args:
+        zero_at: the instant of time 0 of the site, in seconds since 1970.
+    """
+    if text.strip() == "No reservations in the system":
+        return
+    for place, stated in _records(text, draft, name, "ReservationName"):
+        span = [place.read(key, stated.get(key, ""), _instant) for key in ("StartTime", "EndTime")]
+        if None in span:
+            continue
+        draft.reservations[stated["ReservationName"]] = {
+            "name": stated["ReservationName"],
+            "start_time": span[0] - zero_at,
+            "end_time": span[1] - zero_at,
+            "hosts": stated.get("Nodes") or "ALL",
+            "users": list(values.words(stated.get("Users", ""))),
+            "accounts": list(values.words(stated.get("Accounts", ""))),
+            "flags": list(values.words(stated.get("Flags", ""))),
+        }
+
+
+def _instant(text: str) -> float:
+    found = microseconds(text)
+    if found is None:
+        raise ValueError(text)
+    return found[0] / 1e6
+
+
+def _records(text: str, draft: Draft, name: str, first: str) -> Iterator[tuple[Place, dict[str, str]]]:
+    """Yield each record that begins with the key `first`, with the place of its first line."""
+    block: list[str] = []
+    began = 0
+    found = False
+    for number, line in enumerate([*text.splitlines(), f"{first}="], 1):
+        if line.startswith(f"{first}="):
+            if block:
+                found = True
+                yield Place(draft, name, began), dict(_pairs(" ".join(block)))
+            block, began = [], number
+        if block or line.startswith(f"{first}="):
+            block.append(line.strip())
+    if not found:
+        raise InvalidCluster(f"{name} is nothing that scontrol prints: it has no line that begins with {first}=.")
+
+
+def _pairs(record: str) -> Iterator[tuple[str, str]]:
+    for key, value in _PAIR.findall(record):
+        yield key, value.strip()

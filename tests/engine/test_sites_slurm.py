@@ -1,0 +1,257 @@
+"""Sites read from Slurm's own files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.presets import PRESETS, load_cluster
+from scheduler_sim.engine.sites import (
+    SOURCES,
+    Account,
+    Limits,
+    Nodes,
+    Partition,
+    Preemption,
+    Priority,
+    Qos,
+    Reservation,
+    Scheduling,
+    Site,
+    read_site,
+    read_slurm_site,
+    write_site,
+)
+
+PathOf = Callable[[str], Path]
+
+CONF = """
+ClusterName=tiny   # a comment
+include common.conf
+NodeName=DEFAULT CPUs=8 RealMemory=16000
+NodeName=a[1-2] Feature=fast,ib Weight=5
+nodename=g1 Gres=gpu:2 CoresPerSocket=4 Sockets=2 ThreadsPerCore=1 \\
+    Weight=50
+NodeSet=fastones Nodes=a1
+PartitionName=DEFAULT MaxTime=1-00:00:00 DefMemPerCPU=2G
+PartitionName=main Nodes=a[1-2] Default=YES
+PartitionName=quick Nodes=fastones MaxTime=30 PriorityTier=10 OverSubscribe=EXCLUSIVE
+PartitionName=gpu Nodes=g1 MaxTime=INFINITE AllowQos=high ColourOfTheDoor=red
+"""
+COMMON = """
+SchedulerType=sched/backfill
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SchedulerParameters=bf_window=2880,bf_interval=15,bf_continue,made_up=3
+PriorityType=priority/multifactor
+PriorityWeightQOS=1000
+PriorityDecayHalfLife=14-0
+PriorityFlags=NO_FAIR_TREE
+PreemptType=preempt/partition_prio
+PreemptMode=SUSPEND,GANG
+"""
+GRES = "NodeName=g1 Name=gpu Type=a100 File=/dev/nvidia[0-1]\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in (("slurm.conf", CONF), ("common.conf", COMMON), ("gres.conf", GRES)):
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def read(folder: Path) -> tuple[Site, list[str]]:
+    site, notes = read_slurm_site({}, slurm_conf_file=folder / "slurm.conf", gres_conf_file=folder / "gres.conf")
+    return site, [str(note) for note in notes]
+
+
+def test_nodes_take_the_defaults_above_them(folder: Path) -> None:
+    site, _ = read(folder)
+    fast, gpus = site.cluster.groups
+    assert (site.name, site.hosts) == ("tiny", ("a1", "a2", "g1"))
+    assert (fast.count, fast.cores, fast.memory_mb, fast.gpus) == (2, 8, 16000, 0)
+    assert (gpus.count, gpus.cores, gpus.gpus, gpus.gpu_type) == (1, 8, 2, "a100")
+    assert [(nodes.features, nodes.weight) for nodes in site.nodes] == [(("fast", "ib"), 5), ((), 50)]
+
+
+def test_partitions_take_their_words_and_units(folder: Path) -> None:
+    main, quick, gpu = read(folder)[0].partitions
+    assert (main.is_default, main.max_time, main.default_memory_mb_per_core) == (True, 86_400, 2048)
+    assert (quick.hosts, quick.max_time, quick.tier, quick.exclusive) == ("a1", 1800, 10, True)
+    assert (gpu.max_time, gpu.allowed_qos) == (None, ("high",))
+
+
+def test_settings_of_an_included_file_count(folder: Path) -> None:
+    site, _ = read(folder)
+    assert (site.scheduling.backfill_window_time, site.scheduling.backfill_interval_time) == (172_800, 15)
+    assert (site.priority.kind, site.priority.qos_weight) == ("multifactor", 1000)
+    assert (site.priority.fair_share, site.priority.decay_half_life_time) == ("classic", 14 * 86_400)
+    assert (site.preemption.kind, site.preemption.mode, site.is_memory_shared_out) == ("partition", "suspend", False)
+
+
+def test_what_is_not_understood_is_listed_with_its_line(folder: Path) -> None:
+    _, notes = read(folder)
+    assert notes == [
+        "common.conf, line 5: made_up=3: has no effect here",
+        "slurm.conf, line 12: ColourOfTheDoor=red: has no effect here",
+    ]
+
+
+def test_an_include_that_is_missing_is_noted(folder: Path) -> None:
+    (folder / "common.conf").unlink()
+    _, notes = read(folder)
+    assert notes[0] == "slurm.conf, line 3: include common.conf: cannot be read: No such file or directory"
+
+
+def test_files_that_include_each_other_are_refused(folder: Path) -> None:
+    (folder / "common.conf").write_text("include common.conf\n")
+    with pytest.raises(InvalidCluster, match="include each other"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("Nodes=g1", "Nodes=g7"), "Site tiny has no node g7"),
+        (("a[1-2] Feature", "a[1-2 Feature"), "brackets"),
+        (("PartitionName=quick", "PartitionName=quick,quick"), ""),
+    ],
+)
+def test_parts_that_contradict_each_other_are_refused(folder: Path, change: tuple[str, str], sentence: str) -> None:
+    (folder / "slurm.conf").write_text(CONF.replace(*change))
+    if sentence:
+        with pytest.raises(InvalidCluster, match=sentence):
+            read(folder)
+    else:
+        assert len(read(folder)[0].partitions) == 3
+
+
+def test_files_without_a_node_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "slurm.conf").write_text("ClusterName=x\n")
+    with pytest.raises(InvalidCluster, match="name no node"):
+        read_slurm_site({}, slurm_conf_file=tmp_path / "slurm.conf")
+
+
+def test_accounts_of_a_dump_and_of_a_table_are_the_same(tmp_path: Path) -> None:
+    dump = (
+        "Cluster - 'tiny':Fairshare=1:QOS='normal'\nParent - 'root'\n"
+        "Account - 'lab':Description='a lab':Fairshare=5:GrpTRES=cpu=64,mem=1T:QOS='high,normal'\n"
+        "Parent - 'lab'\nUser - 'ann':Fairshare=2:MaxJobs=3\n"
+    )
+    table = (
+        "Cluster|Account|User|Partition|Share|GrpTRES|MaxJobs|QOS|Def QOS|ParentName|ID\n"
+        "tiny|root|||1|||||||1\n".replace("|||||||1", "||||||1")
+        + "tiny|lab|||5|cpu=64,mem=1T||high,normal||root|2\ntiny|lab|ann||2||3||||3\n"
+    )
+    (tmp_path / "slurm.conf").write_text("NodeName=n1 CPUs=1\n")
+    sites = []
+    for key, text in (("dump", dump), ("assoc", table)):
+        (tmp_path / key).write_text(text)
+        sites.append(read_slurm_site({key: tmp_path / key}, slurm_conf_file=tmp_path / "slurm.conf")[0])
+    lab = next(one for one in sites[0].accounts if one.name == "lab" and not one.user)
+    ann = next(one for one in sites[0].accounts if one.user)
+    assert (lab.parent, lab.shares, lab.limits.all_resources) == ("root", 5, {"cpu": 64, "mem": 1024**2})
+    assert (ann.name, ann.shares, ann.limits.user_jobs) == ("lab", 2, 3)
+    assert sites[0].accounts == sites[1].accounts
+
+
+@pytest.mark.parametrize("key", SOURCES)
+def test_a_file_that_is_something_else_is_refused(tmp_path: Path, key: str) -> None:
+    (tmp_path / "slurm.conf").write_text("NodeName=n1 CPUs=1\n")
+    (tmp_path / key).write_text("hello\n")
+    with pytest.raises(InvalidCluster, match=key):
+        read_slurm_site({key: tmp_path / key}, slurm_conf_file=tmp_path / "slurm.conf")
+
+
+def test_a_reservation_needs_the_workloads_time_0(tmp_path: Path) -> None:
+    (tmp_path / "slurm.conf").write_text("NodeName=n[1-4] CPUs=1\n")
+    (tmp_path / "reservations").write_text(
+        "ReservationName=maint StartTime=2026-01-01T10:00:00 EndTime=2026-01-01T12:00:00 Duration=02:00:00\n"
+        "   Nodes=n[1-2] NodeCnt=2 CoreCnt=2 Flags=MAINT,IGNORE_JOBS\n   Users=root Accounts=(null)\n"
+    )
+    files = {"slurm_conf_file": tmp_path / "slurm.conf", "reservations_file": tmp_path / "reservations"}
+    with pytest.raises(InvalidCluster, match="time 0"):
+        read_slurm_site({}, **files)
+    ten = 1767261600.0
+    (reservation,) = read_slurm_site({}, **files, zero_at=ten - 60)[0].reservations
+    assert (reservation.start_time, reservation.end_time, reservation.hosts) == (60, 7260, "n[1-2]")
+    assert (reservation.users, reservation.accounts, reservation.flags) == (("root",), (), ("MAINT", "IGNORE_JOBS"))
+
+
+@pytest.mark.parametrize("preset", [name.replace("N", "4") for name in PRESETS if name != "auto"])
+def test_every_cluster_is_a_site_of_one_partition(preset: str) -> None:
+    cluster = load_cluster(preset)
+    site = Site.from_json(cluster.as_json())
+    assert site.cluster == cluster
+    assert [partition.hosts for partition in site.partitions] == ["ALL"]
+    assert len(site.numbers("ALL")) == cluster.nodes
+
+
+def test_a_description_reads_to_the_same_site(folder: Path) -> None:
+    site, _ = read(folder)
+    assert read_site(write_site(site)) == site
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("groups:\n- {hosts: 'a[1-2]', cores: 4}\npartitions:\n- name: p\n  tier: -1\n", r"x.yaml, line 5: .*tier"),
+        ("groups:\n- {hosts: a1, cores: 4}\nqos:\n- {name: q, colour: red}\n", r"x.yaml, line 4: .*unknown field"),
+        ("groups:\n- {hosts: a1, cores: 4}\ncolour: red\n", r"x.yaml, line 3: .*unknown keys: colour"),
+        ("groups:\n- {hosts: a1, cores: -4}\n", "cores is -4"),
+        ("groups:\n- {hosts: 'a[1-3]', count: 2, cores: 4}\n", "are 3"),
+        ("groups: [", "neither YAML nor JSON"),
+        ("- 1\n", "no mapping"),
+        (
+            "groups:\n- {hosts: a1, cores: 1}\naccounts:\n- {name: a, parent: b}\n- {name: b, parent: a}\n",
+            "above itself",
+        ),
+        ("groups:\n- {hosts: a1, cores: 1}\nqos:\n- {name: a, preempts: [b]}\n", "QOS a preempts b"),
+    ],
+)
+def test_a_description_with_a_fault_is_refused_with_line_and_key(text: str, sentence: str) -> None:
+    with pytest.raises(InvalidCluster, match=sentence):
+        read_site(text, name="x.yaml")
+
+
+@pytest.mark.parametrize("scenario", ["S1A", "S1B", "S2", "S3", "S4"])
+def test_a_real_clusters_files_and_printouts_agree(slurm_path: PathOf, scenario: str) -> None:
+    folder = slurm_path(scenario) / "conf"
+    gres = folder / "gres.conf"
+    by_files, notes = read_slurm_site(
+        {"dump": folder / "sacctmgr_dump.cfg", "qos": folder / "sacctmgr_qos.txt"},
+        slurm_conf_file=folder / "slurm.conf",
+        gres_conf_file=gres if gres.exists() else None,
+    )
+    printed = {
+        "nodes": folder / "scontrol_node_oneline.txt",
+        "partitions": folder / "scontrol_partition.txt",
+        "config": folder / "scontrol_config.txt",
+        "qos": folder / "sacctmgr_qos.txt",
+        "assoc": folder / "sacctmgr_assoc.txt",
+    }
+    by_printouts, _ = read_slurm_site(printed)
+    for part in ("cluster", "nodes", "priority", "scheduling", "preemption", "qos", "placement", "enforces"):
+        assert getattr(by_files, part) == getattr(by_printouts, part), part
+    shares = [
+        {(one.name, one.user): (one.parent, one.shares, one.limits) for one in site.accounts}
+        for site in (by_files, by_printouts)
+    ]
+    assert shares[0] == shares[1]
+    assert {note.text.split("=")[0] for note in notes} <= {"CompleteWait", "JobRequeue", "bf_yield_interval"}
+
+
+def test_every_key_of_a_site_is_documented() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "sites.md").read_text()
+    parts = (Nodes, Partition, Qos, Account, Limits, Reservation, Priority, Scheduling, Preemption)
+    keys = {field for part in parts for field in part.__struct_fields__}
+    keys |= set(Site.__struct_fields__) - {"cluster", "nodes"}
+    assert [key for key in sorted(keys) if f"`{key}`" not in text] == []
+
+
+def test_the_documented_description_is_a_site() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "sites.md").read_text()
+    example = text.split("```yaml\n")[1].split("```")[0]
+    site = read_site(example)
+    assert (site.cluster.nodes, [partition.name for partition in site.partitions]) == (24, ["batch", "gpu"])

@@ -1,0 +1,95 @@
+"""Sites: the command that reads them, their versions, and their admin page."""
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+
+from apps.tasks.models import Site
+from apps.tasks.site_services import site_store
+from scheduler_sim.engine import sites
+
+pytestmark = pytest.mark.django_db
+
+CONF = "ClusterName=tiny\nNodeName=n[1-4] CPUs=8\nPartitionName=main Nodes=n[1-4] MaxTime=60 PaintedIn=red\n"
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    file = tmp_path / "slurm.conf"
+    file.write_text(CONF)
+    return file
+
+
+def importsite(*arguments: object) -> str:
+    out = StringIO()
+    call_command("importsite", *map(str, arguments), stdout=out)
+    return out.getvalue()
+
+
+def test_a_site_is_stored_with_what_was_not_understood(conf: Path) -> None:
+    said = importsite("--slurm-conf", conf)
+    stored = Site.objects.newest("tiny")
+    assert "4 nodes in 1 groups, 32 cores" in said
+    assert "Stored as tiny version 1." in said
+    assert (stored.version, stored.origin) == (1, "slurm.conf")
+    assert [(note["line"], note["text"]) for note in stored.notes] == [(3, "PaintedIn=red")]
+    assert stored.as_site().partitions[0].max_time == 3600
+
+
+def test_a_change_makes_a_version_and_the_same_again_none(conf: Path) -> None:
+    importsite("--slurm-conf", conf)
+    assert "Nothing has changed since tiny version 1." in importsite("--slurm-conf", conf)
+    conf.write_text(CONF.replace("n[1-4]", "n[1-6]"))
+    assert "Stored as tiny version 2." in importsite("--slurm-conf", conf)
+    assert [site.as_site().cluster.nodes for site in Site.objects.order_by("version")] == [4, 6]
+
+
+def test_a_dry_run_stores_nothing_and_may_write_the_description(conf: Path, tmp_path: Path) -> None:
+    assert "Nothing was stored" in importsite("--slurm-conf", conf, "--dry-run", "--output", tmp_path / "site.yaml")
+    assert not Site.objects.exists()
+    importsite("--file", tmp_path / "site.yaml", "--name", "copy")
+    assert Site.objects.newest("copy").as_site().cluster.nodes == 4
+
+
+def test_json_holds_the_description_and_the_notes(conf: Path) -> None:
+    document = json.loads(importsite("--slurm-conf", conf, "--json"))
+    assert (document["version"], document["site"]["name"], len(document["notes"])) == (1, "tiny", 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "Name either"),
+        (["--file", "missing.yaml"], "cannot be read"),
+        (["--slurm-conf", "missing.conf"], "cannot be read"),
+        (["--file", "x.yaml", "--slurm-conf", "y.conf"], "Name either"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_a_sentence(arguments: list[str], sentence: str) -> None:
+    with pytest.raises(CommandError, match=sentence):
+        importsite(*arguments)
+    assert not Site.objects.exists()
+
+
+def test_a_time_0_that_is_none_is_refused(conf: Path, tmp_path: Path) -> None:
+    (tmp_path / "reservations").write_text("No reservations in the system\n")
+    with pytest.raises(CommandError, match="--zero"):
+        importsite("--slurm-conf", conf, "--reservations", tmp_path / "reservations", "--zero", "yesterday")
+
+
+def test_what_the_admin_changes_is_the_next_version(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("root"))
+    text = "groups:\n- {hosts: 'a[1-2]', cores: 4}\nname: lab\n"
+    stored, _ = site_store(site=sites.read_site(text))
+    page = reverse("admin:tasks_site_change", args=[stored.pk])
+    assert "a[1-2]" in client.get(page).content.decode()
+    refused = client.post(page, {"description": text.replace("cores: 4", "cores: -4")})
+    assert "cores is -4" in refused.content.decode()
+    client.post(page, {"description": text.replace("cores: 4", "cores: 8")})
+    assert [site.as_site().cluster.cores for site in Site.objects.order_by("version")] == [8, 16]
