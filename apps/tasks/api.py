@@ -1,5 +1,6 @@
 """Workloads and tasks over HTTP."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -16,11 +17,16 @@ from apps.tasks.managers import WORKLOAD_FIGURES
 from apps.tasks.models import Task, Workload, WorkloadImport
 from apps.tasks.uploads import TooManyImports, upload_accept
 from scheduler_sim.background.models import Job
+from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces import FORMATS
+from scheduler_sim.engine.traces.written import read_header, read_map
 from scheduler_sim.engine.workload import REQUEST
 from scheduler_sim.web.api import RowsViewSet
 from scheduler_sim.web.errors import Conflict, TooLarge
 from scheduler_sim.web.filters import IntegerFilter, KeyFilter, NamedFilterSet
+
+MOST_WRITTEN = 10_000
+"""Characters in which an upload may say which column is which."""
 
 
 class WorkloadSerializer(serializers.ModelSerializer):
@@ -60,6 +66,8 @@ class WorkloadImportSerializer(serializers.ModelSerializer):
             "file_name",
             "format",
             "name",
+            "map",
+            "columns",
             "status",
             "progress",
             "error",
@@ -95,12 +103,43 @@ class UploadSerializer(serializers.Serializer):
     format = serializers.ChoiceField(
         choices=[*FORMATS], required=False, default="", allow_blank=True, help_text="Found by content when left out."
     )
+    map = serializers.CharField(
+        max_length=MOST_WRITTEN,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="Workload column = column of the file, and its unit: arrival_time=submitted@ms,runtime=took@min.",
+    )
+    columns = serializers.CharField(
+        max_length=MOST_WRITTEN,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="Names of the columns of a file without a header line: task_id,arrival_time,runtime.",
+    )
 
     def validate_name(self, name: str) -> str:
         """Refuse a name that is taken before the file is read."""
         if name and Workload.objects.filter(name=name).exists():
             raise serializers.ValidationError(f"There is a workload called {name!r} already.")
         return name
+
+    def validate_map(self, text: str) -> str:
+        """Refuse what `--map` of the command would not take."""
+        return _written(text, read_map)
+
+    def validate_columns(self, text: str) -> str:
+        """Refuse what `--columns` of the command would not take."""
+        return _written(text, read_header)
+
+
+def _written(text: str, read: Callable[[str], object]) -> str:
+    try:
+        if text:
+            read(text)
+    except InvalidTrace as error:
+        raise serializers.ValidationError(str(error)) from None
+    return text
 
 
 class WorkloadViewSet(RowsViewSet):
@@ -125,16 +164,12 @@ class WorkloadViewSet(RowsViewSet):
         """Take a trace file; `/api/v1/imports/{id}/` says how far its reading is."""
         form = UploadSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        upload = form.validated_data["file"]
+        sent = dict(form.validated_data)
+        upload = sent.pop("file")
         if upload.size > settings.UPLOAD_MAX_BYTES:
             raise TooLarge(f"A file may hold {settings.UPLOAD_MAX_BYTES // 2**20} MiB.")
         try:
-            job = upload_accept(
-                upload=upload,
-                format=form.validated_data["format"],
-                name=form.validated_data["name"],
-                requested_by=request.user,
-            )
+            job = upload_accept(upload=upload, **sent, requested_by=request.user)
         except TooManyImports as error:
             raise Conflict(str(error)) from None
         document = WorkloadImportSerializer(job).data

@@ -155,6 +155,8 @@ class WorkloadImport(models.Model):
     stored_file = models.CharField(max_length=500, blank=True, help_text="Where it waits; empty once it was read.")
     format = models.CharField(max_length=60, blank=True, help_text="Empty: found by content.")
     name = models.CharField(max_length=200, blank=True, help_text="Of the workload; empty: made from the file's name.")
+    map = models.TextField(blank=True, help_text="Workload column = column of the file, as --map takes it.")
+    columns = models.TextField(blank=True, help_text="Names of the columns of a file without a header line.")
     status = models.CharField(max_length=8, choices=Status, default=Status.QUEUED)
     progress = models.CharField(max_length=200, blank=True, help_text="What is being done, in a few words.")
     error = models.TextField(blank=True, help_text="Why it failed, in plain words.")

@@ -15,6 +15,8 @@ from apps.tasks.errors import WorkloadError
 from apps.tasks.models import WorkloadImport
 from apps.tasks.services import workload_import
 from scheduler_sim.background.services import job_submit
+from scheduler_sim.engine.traces import ReadOptions
+from scheduler_sim.engine.traces.written import read_header, read_map
 
 AT_ONCE = 2
 """More uploads than this are not read at the same time: each holds its file in memory."""
@@ -33,8 +35,13 @@ def upload_accept(
     format: str,  # noqa: A002
     name: str,
     requested_by: User | AnonymousUser | None,
+    map: str = "",  # noqa: A002
+    columns: str = "",
 ) -> WorkloadImport:
     """Keep the file and ask for a process that reads it, which starts when one is free.
+
+    Args:
+        map, columns: which column is which, as `engine.traces.written` reads it; empty for what the file says.
 
     Raises:
         TooManyImports: too many of this user wait.
@@ -57,6 +64,8 @@ def upload_accept(
             stored_file=str(path),
             format=format,
             name=name,
+            map=map,
+            columns=columns,
             requested_by=requested_by,
             progress="waiting for a process",
         )
@@ -84,6 +93,10 @@ def upload_read(*, sent: WorkloadImport) -> None:
         file_name=sent.file_name,
         name=sent.name or None,
         format=sent.format or None,
+        options=ReadOptions(
+            columns=read_map(sent.map) if sent.map else None,
+            header=read_header(sent.columns) if sent.columns else None,
+        ),
         max_bytes=settings.UPLOAD_MAX_UNPACKED_BYTES,
         max_rows=settings.UPLOAD_MAX_ROWS,
         progress=tell,

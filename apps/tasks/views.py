@@ -24,7 +24,8 @@ from scheduler_sim.display.context import THEMES
 from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response, table_response
 from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, ordered, reading, sort_key
 from scheduler_sim.engine.figures import FIGURES
-from scheduler_sim.engine.traces import FORMATS
+from scheduler_sim.engine.traces import COLUMNS, FORMATS
+from scheduler_sim.engine.traces.units import COUNT, MEMORY, TIME
 
 WORKLOAD_COLUMNS = {
     "name": "name",
@@ -110,17 +111,18 @@ def workload_upload(request: HttpRequest) -> HttpResponse:
         elif form.validated_data["file"].size > settings.UPLOAD_MAX_BYTES:
             errors = {"file": [f"A file may hold {settings.UPLOAD_MAX_BYTES // 2**20} MiB."]}
         else:
-            sent = form.validated_data
+            sent = dict(form.validated_data)
             try:
-                job = upload_accept(
-                    upload=sent["file"], format=sent["format"], name=sent["name"], requested_by=request.user
-                )
+                job = upload_accept(upload=sent.pop("file"), **sent, requested_by=request.user)
             except WorkloadError as error:
                 errors = {"file": [str(error)]}
             else:
                 return redirect("workload-import", pk=job.pk)
     context = {
         "formats": FORMATS.values(),
+        "columns": COLUMNS,
+        "units": {"time": TIME, "memory": MEMORY, "cores and GPUs": COUNT},
+        "sent": request.POST,
         "errors": errors,
         "most": settings.UPLOAD_MAX_BYTES // 2**20,
         "imports": WorkloadImport.objects.select_related("workload").order_by("-pk")[:10],

@@ -1,12 +1,14 @@
 """Starting, pausing, resuming and stopping runs, and sending traces."""
 
 import gzip
+import html
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -198,6 +200,43 @@ def test_a_trace_is_kept_and_read_by_another_process(
     assert (job["status"], job["is_new"]) == ("finished", True)
     assert Workload.objects.get(pk=job["workload"]).task_count == 5
     assert list((tmp_path / "uploads").iterdir()) == []
+
+
+def test_columns_and_units_of_a_table_are_taken_as_the_command_takes_them(
+    control: APIClient, launched: Asked, settings: Any, tmp_path: Any
+) -> None:
+    settings.VAR_DIR = tmp_path
+    table, rows = b"submitted,took\n0,1\n1500,2\n", b"0,1\n1500,2\n"
+    mapping = "arrival_time=submitted@ms,runtime=took@min"
+    for content, fields in ((table, {}), (rows, {"columns": "submitted,took"})):
+        sent = send(control, content, file_name="jobs.csv", map=mapping, **fields).json()
+        assert (sent["map"], sent["columns"]) == (mapping, fields.get("columns", ""))
+        read(sent["id"])
+        found = control.get(f"/api/v1/imports/{sent['id']}/").json()
+        assert (found["status"], found["error"]) == ("finished", "")
+        tasks = Workload.objects.get(pk=found["workload"]).tasks.order_by("task_id")
+        assert list(tasks.values_list("arrival_time", "runtime")) == [(0.0, 60.0), (1.5, 120.0)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"map": "arrival_time"}, "--map takes pairs like arrival_time=submitted,runtime=secs, not 'arrival_time'."),
+        ({"map": "runtime=a,runtime=b"}, "--map names runtime twice."),
+        ({"columns": "a"}, "--columns takes two names or more, like task_id,arrival_time,runtime, not 'a'."),
+    ],
+)
+def test_columns_that_are_not_written_well_are_refused_by_the_commands_sentence(
+    control: APIClient, client: Client, controller: User, launched: Asked, fields: dict[str, str], sentence: str
+) -> None:
+    response = send(control, SWF, **fields)
+    assert (response.status_code, response.json()["errors"]) == (400, {next(iter(fields)): [sentence]})
+    client.force_login(controller)
+    page = client.post("/workloads/upload/", {"file": SimpleUploadedFile("a.csv", b"1,2"), **fields})
+    assert page.status_code == 400
+    assert sentence in html.unescape(page.content.decode())
+    assert f'value="{next(iter(fields.values()))}"' in page.content.decode()
+    assert launched == []
 
 
 def test_a_file_that_is_no_trace_fails_with_a_sentence(

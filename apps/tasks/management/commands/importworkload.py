@@ -13,6 +13,7 @@ from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine.traces import COLUMNS, FORMATS, ReadOptions, read_throughputs
 from scheduler_sim.engine.traces.source import MAX_BYTES
 from scheduler_sim.engine.traces.units import COUNT, MEMORY, TIME
+from scheduler_sim.engine.traces.written import read_header, read_map
 
 EPILOG = """
 formats (found by content unless named; gzip, bzip2, xz, zstd and a zip of one file are read as they are):
@@ -93,28 +94,9 @@ def _read_options(options: dict[str, Any]) -> ReadOptions:
     elif options["worker_type"]:
         raise CommandError("--worker-type chooses one of --throughputs, which is not given.")
     return ReadOptions(
-        columns=_mapping(options["map"]) if options["map"] is not None else None,
-        header=_header(options["columns"]) if options["columns"] is not None else None,
+        columns=read_map(options["map"]) if options["map"] is not None else None,
+        header=read_header(options["columns"]) if options["columns"] is not None else None,
         preceding_jobs=options["preceding_jobs"],
         steps_per_second=options["steps_per_second"],
         throughputs=throughputs,
     )
-
-
-def _header(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(","))
-    if len(names) < 2 or not all(names):
-        raise CommandError(f"--columns takes two names or more, like task_id,arrival_time,runtime, not {text!r}.")
-    return names
-
-
-def _mapping(text: str) -> dict[str, str]:
-    mapping: dict[str, str] = {}
-    for part in text.split(","):
-        wanted, equals, given = (piece.strip() for piece in part.partition("="))
-        if not (wanted and equals and given):
-            raise CommandError(f"--map takes pairs like arrival_time=submitted,runtime=secs, not {part!r}.")
-        if wanted in mapping:
-            raise CommandError(f"--map names {wanted} twice.")
-        mapping[wanted] = given
-    return mapping

@@ -1,0 +1,32 @@
+"""How people write which column is which: `--map` and `--columns` of the command, `map` and `columns` over HTTP."""
+
+from scheduler_sim.engine.errors import InvalidTrace
+
+
+def read_map(text: str) -> dict[str, str]:
+    """Return columns of a file, with their units, by the workload's, written `arrival_time=submitted@ms,cpus=cores`.
+
+    Raises:
+        InvalidTrace: a part that is no such pair, or a workload column that is named twice.
+    """
+    mapping: dict[str, str] = {}
+    for part in text.split(","):
+        wanted, equals, given = (piece.strip() for piece in part.partition("="))
+        if not (wanted and equals and given):
+            raise InvalidTrace(f"--map takes pairs like arrival_time=submitted,runtime=secs, not {part!r}.")
+        if wanted in mapping:
+            raise InvalidTrace(f"--map names {wanted} twice.")
+        mapping[wanted] = given
+    return mapping
+
+
+def read_header(text: str) -> tuple[str, ...]:
+    """Return the names of the columns of a file without a header line, written `task_id,arrival_time,runtime`.
+
+    Raises:
+        InvalidTrace: fewer than two names, or an empty one.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    if len(names) < 2 or not all(names):
+        raise InvalidTrace(f"--columns takes two names or more, like task_id,arrival_time,runtime, not {text!r}.")
+    return names
