@@ -20,7 +20,7 @@ class OptionField(forms.Field):
         self.option = option
         self.suggestions_id = f"{option.name}-suggestions" if option.about.suggestions else ""
         if option.choices and others.get("initial") is None:
-            others["initial"] = option.default
+            others["initial"] = option.asked_default
         super().__init__(
             label=option.about.label,
             help_text=option.sentence,
@@ -45,8 +45,11 @@ class OptionField(forms.Field):
     def _widget_of(self, option: Option) -> forms.Widget:
         if option.is_switch:
             return forms.CheckboxInput()
+        if option.about.is_file:
+            return forms.Textarea(attrs={"rows": 4, "placeholder": option.words(option.default)})
         if option.choices:
-            return forms.Select(choices=[(choice, option.words(choice)) for choice in option.choices])
+            nothing = [("", option.words(None))] if option.is_nullable else []
+            return forms.Select(choices=[*nothing, *((choice, option.words(choice)) for choice in option.choices)])
         attributes = {"placeholder": option.words(option.default)}
         if isinstance(option.type, inspect.IntType):
             attributes["inputmode"] = "numeric"

@@ -1,5 +1,6 @@
 """What a client asks for when it starts a run: the fields of the options, and the workload, cluster and name."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
 from drf_spectacular.drainage import set_override
@@ -10,7 +11,9 @@ from rest_framework.fields import empty
 from apps.live.play.configuration import asked_in, configured
 from apps.live.play.kinds import LARGEST
 from apps.live.play.launch import run_start
-from apps.live.play.options import SITE, InvalidOption, Option
+from apps.live.play.options import SITE, InvalidOption, Option, renamed
+from apps.live.play.playable import refuse_unplayable
+from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim import engine
@@ -27,6 +30,10 @@ class ReadByOption(serializers.Field):
     def __init__(self, *, option: Option, **kind: Any) -> None:
         super().__init__(**kind)
         self.option = option
+
+    def get_default(self) -> Any:
+        """Return the option's default, which the schema shows as it would be sent."""
+        return self.option.default
 
     def run_validation(self, data: Any = empty) -> Any:
         """Return the option's value.
@@ -92,7 +99,7 @@ def option_field(option: Option) -> serializers.Field:
     if option.name != option.stored_as:
         common["source"] = option.stored_as
     if not option.is_required:
-        common["default"] = option.default
+        common["default"] = option.asked_default
     if option.is_nullable:
         common["allow_null"] = True
     if option.choices:
@@ -139,6 +146,10 @@ class RunCreateSerializer(StrictSerializer):
         fields: dict[str, serializers.Field] = super().get_fields()
         return fields | {option.name: option_field(option) for option in self.options}
 
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the fields, each by the name that is asked for."""
+        return super().to_internal_value(renamed(self.options, data) if isinstance(data, Mapping) else data)
+
     def validate_workload(self, value: int) -> Workload:
         """Find the workload."""
         workload = Workload.objects.filter(pk=value).first()
@@ -157,11 +168,17 @@ class RunCreateSerializer(StrictSerializer):
             cluster = _cluster(subject["cluster"], subject["workload"])
         except engine.EngineError as error:
             raise serializers.ValidationError({"cluster": str(error)}) from None
-        for option, change in (("add_nodes", changes.grown), ("drop_nodes", changes.shrunk)):
+        for option, change in changes.steps():
             try:
                 cluster = change(cluster)
             except engine.EngineError as error:
                 raise serializers.ValidationError({option: str(error)}) from None
+        try:
+            refuse_unplayable(configuration, cluster)
+        except InvalidOption as error:
+            raise serializers.ValidationError({error.option: str(error)}) from None
+        except (DomainError, engine.EngineError) as error:
+            raise serializers.ValidationError({"policies": str(error)}) from None
         return {**subject, "cluster": cluster, "configuration": configuration}
 
     def start(self, *, requested_by: Any) -> Run:

@@ -2,22 +2,24 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
 
+from apps.live.play.cluster_changes import ClusterChanges
 from apps.live.play.configuration import RUN_OPTIONS, RunConfiguration, asked_in
-from apps.live.play.options import STUDY, InvalidOption
+from apps.live.play.options import STUDY, InvalidOption, options_of, read_options, renamed
+from apps.live.play.playable import refuse_unplayable
+from apps.live.terminal.arguments import content_of
 from apps.results.errors import DomainError
 from scheduler_sim import engine
 from scheduler_sim.engine.estimates import Estimates
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.generators import GENERATORS
 from scheduler_sim.engine.presets import load_cluster
-from scheduler_sim.engine.whatif import add_nodes, drop_nodes
 
 MOST_RUNS = 1_000_000
 DEFAULT_FIGURE = "mean_bounded_slowdown"
@@ -111,6 +113,7 @@ class Definition:
         Raises:
             InvalidStudy, EngineError: what has no meaning, in one sentence.
         """
+        document = renamed(_FIXED.values(), document) if isinstance(document, dict) else document
         given = _mapping("The study", document, {*_DEFAULTS, *_FIXED})
         parts = {part: read_part(part, given.get(part, default)) for part, default in _DEFAULTS.items()}
         policies, stopping = parts["policies"], parts["sequential"]
@@ -129,7 +132,7 @@ class Definition:
             seeds=parts["seeds"],
             base=base,
             figure=parts["figure"],
-            fixed=_fixed(given, policies),
+            fixed=_fixed(given, policies, [cluster for _, cluster in parts["clusters"] if cluster is not None]),
             stopping=stopping,
             document=dict(given),
         )
@@ -174,8 +177,18 @@ def read_definition(path: str | Path) -> Definition:
     except (json.JSONDecodeError, yaml.YAMLError) as error:
         raise InvalidStudy(f"{file} is not valid JSON or YAML: {' '.join(str(error).split())}.") from error
     if isinstance(document, dict):
-        document = {"name": file.stem, **document}
+        document = {"name": file.stem, **document, **_contents(document)}
     return Definition.from_json(document)
+
+
+def _contents(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the files hold that options name, so that the definition holds it itself."""
+    named = {name: str(document[name]) for name, option in _FIXED.items() if option.about.is_file and name in document}
+    try:
+        # What has several lines is no path but the content itself.
+        return {name: text if "\n" in text else content_of(_FIXED[name], text) for name, text in named.items()}
+    except InvalidOption as error:
+        raise InvalidStudy(str(error), error.option) from error
 
 
 def _mapping(what: str, value: Any, known: set[str]) -> Mapping[str, Any]:
@@ -261,7 +274,8 @@ def _cluster(value: Any) -> tuple[str, engine.Cluster | None]:
     """Return a cluster and its label; None for `auto`, which depends on the workload."""
     if isinstance(value, str):
         return ("auto", None) if value == "auto" else (value, load_cluster(value))
-    given = _mapping("A cluster of the study", value, {"cluster", "label", "add_nodes", "drop_nodes", "name", "groups"})
+    changes = ClusterChanges.__struct_fields__
+    given = _mapping("A cluster of the study", value, {"cluster", "label", "name", "groups", *changes})
     if "groups" in given:
         described = {key: given[key] for key in ("name", "groups") if key in given}
         cluster = engine.Cluster.from_json({"name": "described", **described})
@@ -269,15 +283,14 @@ def _cluster(value: Any) -> tuple[str, engine.Cluster | None]:
         cluster = load_cluster(str(given["cluster"]))
     else:
         raise InvalidStudy("A cluster of the study names a preset or file under cluster, or lists its groups.")
-    if given.get("add_nodes"):
-        cluster = add_nodes(cluster, _changes(given["add_nodes"]))
-    if given.get("drop_nodes"):
-        cluster = drop_nodes(cluster, _changes(given["drop_nodes"]))
+    asked = {name: _changes(given[name]) for name in changes if given.get(name)}
+    cluster = ClusterChanges(**read_options(options_of(ClusterChanges), asked)).apply(cluster)
     return str(given.get("label") or cluster.name), cluster
 
 
 def _changes(value: Any) -> str:
-    return ",".join(f"{name}={number}" for name, number in value.items()) if isinstance(value, dict) else str(value)
+    """Return the text of a change; groups and what they are given may be a mapping."""
+    return ",".join(f"{name}={given}" for name, given in value.items()) if isinstance(value, dict) else str(value)
 
 
 def _stopping(value: Any) -> Stopping | None:
@@ -293,7 +306,7 @@ def _stopping(value: Any) -> Stopping | None:
     return Stopping(_figure(given.get("figure", DEFAULT_FIGURE)), float(width), minimum, maximum)
 
 
-def _fixed(given: Mapping[str, Any], policies: tuple[str, ...]) -> dict[str, Any]:
+def _fixed(given: Mapping[str, Any], policies: tuple[str, ...], clusters: Iterable[engine.Cluster]) -> dict[str, Any]:
     """Read the options that are the same in all runs, by the names of their fields."""
     fixed = dict(FIXED_DEFAULTS)
     try:
@@ -303,9 +316,13 @@ def _fixed(given: Mapping[str, Any], policies: tuple[str, ...]) -> dict[str, Any
                 # A whole number stays one: 0 and 0.0 make two digests of runs that were stored.
                 is_same = type(given[name]) is int and given[name] == value
                 fixed[option.stored_as] = given[name] if is_same else value
-        RunConfiguration.of({"policies": policies, **fixed})
+        configuration = RunConfiguration.of({"policies": policies, **fixed})
+        for cluster in clusters:
+            refuse_unplayable(configuration, cluster)
     except InvalidOption as error:
         raise InvalidStudy(str(error), error.option) from error
+    except (DomainError, engine.EngineError) as error:
+        raise InvalidStudy(str(error), "policies") from error
     return fixed
 
 

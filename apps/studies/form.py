@@ -16,6 +16,7 @@ from apps.tasks.models import Workload
 from scheduler_sim import engine
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.generators import GENERATORS
+from scheduler_sim.engine.policies.grammar import split_outside
 from scheduler_sim.engine.presets import PRESET, PRESETS
 
 MOST_RUNS = 10_000
@@ -60,7 +61,8 @@ class StudyForm(forms.Form):
     clusters = forms.CharField(
         label="Clusters",
         initial="auto",
-        help_text="Presets separated by commas; with changes: hpc-256 +processors=64, dgx-4 -dgx=1.",
+        help_text="Presets separated by commas; with changes: hpc-256 +processors=64, dgx-4 -dgx=1, "
+        "dgx-4 failures=exponential(mean_hours=500,repair_hours=4).",
     )
     policies = forms.Field(label="Policies", widget=forms.SelectMultiple, required=False)
     others = forms.CharField(
@@ -166,8 +168,12 @@ class StudyForm(forms.Form):
         return int(texts[0]) if len(texts) == 1 else [int(text) for text in texts]
 
     def clean_clusters(self) -> list[Any]:
-        """Read presets separated by commas, each with node groups that grow or shrink."""
-        return [_cluster(text) for text in _pieces(self.cleaned_data["clusters"])]
+        """Read presets separated by commas, each with what is changed of it."""
+        try:
+            texts = split_outside(self.cleaned_data["clusters"].replace("\n", ","), ",")
+        except engine.EngineError as error:
+            raise forms.ValidationError(str(error)) from None
+        return [_cluster(text) for text in texts if text.strip()]
 
     def clean(self) -> dict[str, Any]:
         """Read the whole as a definition; every part without meaning is said at its field."""
@@ -256,8 +262,15 @@ def _cluster(text: str) -> Any:
         return name
     cluster: dict[str, Any] = {"cluster": name}
     for change in changes:
+        option, _, value = change.partition("=")
+        if option in ("failures", "outages"):
+            # The cluster that fails stands beside the one that does not.
+            cluster |= {option: value, "label": text.strip()}
+            continue
         read = _CHANGE.fullmatch(change)
         if read is None:
-            raise forms.ValidationError(f"A change of nodes is written +GROUP=N or -GROUP=N, not {change!r}.")
+            raise forms.ValidationError(
+                f"A change is written +GROUP=N, -GROUP=N, failures=MODEL or outages=kill, not {change!r}."
+            )
         cluster.setdefault("add_nodes" if read[1] == "+" else "drop_nodes", {})[read[2]] = int(read[3])
     return cluster

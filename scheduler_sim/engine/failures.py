@@ -2,6 +2,7 @@
 
 import csv
 import heapq
+import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -87,11 +88,49 @@ def read_failures(path: Path) -> tuple[Failure, ...]:
         InvalidParameter: a file that cannot be read, lacks a column or holds a value that has no meaning.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise InvalidParameter(f"The file of failures {path} cannot be read: {error}.") from error
-    return tuple(_failure(row, f"{path.name}, line {number}") for number, row in enumerate(rows, 2))
+    return parse_failures(text, path.name)
+
+
+def parse_failures(text: str, name: str = "The list of failures") -> tuple[Failure, ...]:
+    """Read what a csv file holds, see `read_failures`; `name` is what sentences call it.
+
+    Raises:
+        InvalidParameter: a column that is missing, no failure, or a value that has no meaning.
+    """
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        rows = list(reader)
+    except csv.Error as error:
+        raise InvalidParameter(f"{name} cannot be read: {error}.") from error
+    columns = set(reader.fieldnames or ())
+    if not {"time", "duration"} <= columns or not columns & {"node", "share"}:
+        raise InvalidParameter(f"{name} must have the columns time, duration, and node or share.")
+    if not rows:
+        raise InvalidParameter(f"{name} holds no failure.")
+    return tuple(_failure(row, f"{name}, line {number}") for number, row in enumerate(rows, 2))
+
+
+def failures_text(failures: Sequence[Failure]) -> str:
+    """Write failures as `parse_failures` reads them, each value in its shortest form."""
+    lines = ["time,duration,node,share"]
+    for one in failures:
+        values = (one.start_time, one.duration, one.node, one.share)
+        lines.append(",".join("" if value is None else str(value) for value in values))
+    return "\n".join(lines) + "\n"
+
+
+def check_nodes(failures: Sequence[Failure], nodes: int) -> None:
+    """Refuse failures of nodes that there are not.
+
+    Raises:
+        InvalidParameter: the number of such a node.
+    """
+    for one in failures:
+        if one.node is not None and not 0 <= one.node < nodes:
+            raise InvalidParameter(f"A failure names node {one.node}; the cluster has nodes 0 to {nodes - 1}.")
 
 
 def _failure(row: dict[str, str], place: str) -> Failure:
@@ -127,6 +166,7 @@ class FailureStream:
         self, listed: Sequence[Failure], models: Sequence[FailureModel | None], *, begin: float, seed: Sequence[int]
     ) -> None:
         nodes = len(models)
+        check_nodes(listed, nodes)
         self._drawn: list[tuple[float, int, float]] = []
         self._spans = {}
         for node, model in enumerate(models):
@@ -145,8 +185,6 @@ class FailureStream:
     @staticmethod
     def _nodes_of(one: Failure, nodes: int, generator: np.random.Generator) -> list[int]:
         if one.node is not None:
-            if not 0 <= one.node < nodes:
-                raise InvalidParameter(f"A failure names node {one.node}; the cluster has nodes 0 to {nodes - 1}.")
             return [one.node]
         count = math.ceil((one.share or 0.0) * nodes)
         return sorted(generator.choice(nodes, count, replace=False).tolist())

@@ -1,14 +1,20 @@
-"""The same workload under more or less load, and the same cluster with more or fewer nodes."""
+"""The same workload under more or less load, and the same cluster with more or fewer nodes, or with nodes that fail."""
 
 import math
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster, NodeGroup
-from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter
+from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter, unknown_name
+from scheduler_sim.engine.failures import DISTRIBUTIONS, FailureModel
 from scheduler_sim.engine.formulas import arrivals_at_load
+from scheduler_sim.engine.policies.grammar import split_outside
 from scheduler_sim.engine.workload import FloatArray, Workload
+
+_MODEL = re.compile(r"(?:(?P<group>[^()]+?)\s*=)?\s*(?P<name>[a-z]+)\s*\((?P<inside>[^()]*)\)")
 
 
 def scale_load(workload: Workload, factor: float) -> Workload:
@@ -76,6 +82,80 @@ def parse_changes(changes: str) -> dict[str, int]:
             raise InvalidCluster(f"Nodes are given as GROUP=N with a whole number N above 0, not {part.strip()!r}.")
         parsed[name.strip()] = int(number)
     return parsed
+
+
+def let_fail(cluster: Cluster, models: str) -> Cluster:
+    """Return the cluster with nodes that fail as `parse_failure_models` reads it, in place of what it says itself.
+
+    Raises:
+        InvalidCluster: an unknown group. InvalidParameter: as `parse_failure_models`.
+    """
+    wanted = parse_failure_models(models)
+    names = [group.name for group in cluster.groups]
+    unknown = [name for name in wanted if name is not None and name not in names]
+    if unknown:
+        raise InvalidCluster(f"Cluster {cluster.name} has no node group {unknown[0]!r}. Groups: {', '.join(names)}.")
+    return replace(
+        cluster,
+        groups=tuple(
+            replace(group, failures=wanted.get(group.name, wanted.get(None, group.failures)))
+            for group in cluster.groups
+        ),
+    )
+
+
+def parse_failure_models(models: str) -> dict[str | None, FailureModel]:
+    """Read `[GROUP=]exponential(mean_hours=...,repair_hours=...)` or `weibull(...)`, several with commas between them.
+
+    Returns:
+        The models by node group; None stands for the groups that are not named.
+
+    Raises:
+        InvalidParameter: another form, an unknown name, or a value that has no meaning.
+    """
+    parsed: dict[str | None, FailureModel] = {}
+    for part in split_outside(models, ","):
+        read = _MODEL.fullmatch(part.strip())
+        if read is None:
+            raise InvalidParameter(
+                f"Failures are given as [GROUP=]exponential(mean_hours=H,repair_hours=H), not {part.strip()!r}."
+            )
+        if read["name"] not in DISTRIBUTIONS:
+            raise InvalidParameter(unknown_name("distribution of failures", read["name"], list(DISTRIBUTIONS)))
+        group = read["group"].strip() if read["group"] else None
+        if group in parsed:
+            raise InvalidParameter(f"Failures of {group or 'all node groups'} are given twice.")
+        parsed[group] = FailureModel(distribution=read["name"], **_values(read["inside"]))
+    return parsed
+
+
+def _values(inside: str) -> dict[str, Any]:
+    known = [item.name for item in fields(FailureModel) if item.name != "distribution"]
+    values: dict[str, Any] = {}
+    for piece in filter(None, (piece.strip() for piece in inside.split(","))):
+        name, _, value = (side.strip() for side in piece.partition("="))
+        if name not in known:
+            raise InvalidParameter(unknown_name("parameter of failures", name, known))
+        values[name] = value
+        if name != "repair":
+            try:
+                values[name] = float(value)
+            except ValueError:
+                raise InvalidParameter(f"Failures: {name} is {value!r}, not a number.") from None
+    if "mean_hours" not in values:
+        raise InvalidParameter("Failures lack mean_hours, the mean time between failures of one node.")
+    return values
+
+
+def kill_at_outages(cluster: Cluster, *, kill: bool) -> Cluster:
+    """Return the cluster whose listed outages end what runs on their nodes, or let it finish."""
+    return replace(
+        cluster,
+        groups=tuple(
+            replace(group, outages=tuple(replace(outage, kill=kill) for outage in group.outages))
+            for group in cluster.groups
+        ),
+    )
 
 
 def _change(cluster: Cluster, changes: str, sign: int) -> Cluster:

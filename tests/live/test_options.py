@@ -16,8 +16,9 @@ from apps.dashboard.runs.configuration_words import configuration_rows
 from apps.dashboard.runs.new_run import RunForm
 from apps.live.exchange.manifest import manifest_parts, run_manifest
 from apps.live.management.commands.runsimulation import Command
-from apps.live.play.configuration import ASKED_OPTIONS, RACE_OPTIONS, RUN_OPTIONS, RunConfiguration, asked_in
+from apps.live.play.configuration import ASKED_OPTIONS, RUN_OPTIONS, RunConfiguration, asked_in
 from apps.live.play.options import COMMAND, SITE, STUDY, InvalidOption, Option
+from apps.live.play.race_options import RACE_OPTIONS
 from apps.results.models import Run
 from apps.studies.definition import Definition, InvalidStudy
 from apps.studies.grid import grid_runs
@@ -37,12 +38,27 @@ GOOD = {
     "agent_reward": "1,0.5,0",
     "add_nodes": "processors=4",
     "drop_nodes": "processors=2",
+    "restart_overhead": "1:7/8:30/60",
+    "checkpoints": "600",
+    "checkpoint_growth": "1.5",
+    "failures": "processors=weibull(mean_hours=1000,shape=0.7,repair_hours=2,repair=exponential)",
+    "failure_list": "time,duration,node,share\n300.0,60.0,0,\n",
 }
-BAD = {"policies": "fcsf", "estimates": "guess", "agent_reward": "1,2", "add_nodes": "four", "drop_nodes": "four"}
+BAD = {
+    "policies": "fcsf",
+    "estimates": "guess",
+    "agent_reward": "1,2",
+    "add_nodes": "four",
+    "drop_nodes": "four",
+    "restart_overhead": "-30",
+    "checkpoints": "-1",
+    "failures": "exponential(mean_hours=-1)",
+    "failure_list": "time,duration,node\n1,inf,0",
+}
 AXES = {"policies": "policies", "estimates": "estimates", "scale_load": "load_factors", "seed": "seeds"}
 """What a study calls the options that vary over its grid."""
 
-NODES = ("add_nodes", "drop_nodes")
+NODES = ("add_nodes", "drop_nodes", "failures", "outages")
 """They belong to the study's clusters."""
 
 
@@ -51,7 +67,7 @@ def good(option: Option) -> str:
     if option.name in GOOD:
         return GOOD[option.name]
     if option.choices:
-        return next(choice for choice in option.choices if choice != option.default)
+        return next(choice for choice in option.choices if choice != option.asked_default)
     if option.is_switch:
         return "true"
     return "3" if isinstance(option.type, inspect.IntType) else "0.25"
@@ -85,16 +101,19 @@ def unplayed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Command, "_print", lambda *_arguments: None)
 
 
-def flags(values: dict[str, str]) -> list[str]:
-    return [
-        part
-        for name, value in values.items()
-        for part in ([OPTIONS[name].flag] if OPTIONS[name].is_switch else [f"{OPTIONS[name].flag}={value}"])
-    ]
+def flags(values: dict[str, str], folder: Path) -> list[str]:
+    found = []
+    for name, value in values.items():
+        if OPTIONS[name].about.is_file:
+            file = folder / f"{name}.csv"
+            file.write_text(value)
+            value = str(file)
+        found.append(OPTIONS[name].flag if OPTIONS[name].is_switch else f"{OPTIONS[name].flag}={value}")
+    return found
 
 
-def by_command(values: dict[str, str]) -> None:
-    given = ("--workload=w", "--cluster=hpc-4", *flags(values))
+def by_command(values: dict[str, str], folder: Path = Path()) -> None:
+    given = ("--workload=w", "--cluster=hpc-4", *flags(values, folder))
     call_command("runsimulation", *given, stdout=StringIO(), verbosity=0)
 
 
@@ -118,14 +137,14 @@ def is_in_studies(option: Option) -> bool:
 
 @BY_NAME
 def test_a_wrong_value_is_refused_by_the_same_sentence_everywhere(
-    option: Option, workload: Workload, alice: User, api: APIClient, client: Client
+    option: Option, workload: Workload, alice: User, api: APIClient, client: Client, tmp_path: Path
 ) -> None:
     wanted, value = sentence(option), bad(option)
     assert "\n" not in wanted
     told = {}
     if not option.is_switch:  # A flag or a tick says nothing wrong.
         with pytest.raises(CommandError) as refused:
-            by_command({option.name: value})
+            by_command({option.name: value}, tmp_path)
         told["command"] = str(refused.value)
         client.force_login(alice)
         sent = {"workload": workload.pk, "cluster": "hpc-4", "policies": ["fcfs"], option.name: value}
@@ -150,10 +169,10 @@ def test_a_wrong_value_is_refused_by_the_same_sentence_everywhere(
 
 
 def test_a_value_of_every_option_comes_to_the_same_configuration_everywhere(
-    workload: Workload, alice: User, api: APIClient, client: Client, unplayed: None
+    workload: Workload, alice: User, api: APIClient, client: Client, unplayed: None, tmp_path: Path
 ) -> None:
     values = {option.name: good(option) for option in ASKED_OPTIONS}
-    by_command(values)
+    by_command(values, tmp_path)
     first = Run.objects.latest("pk")
     for option in RUN_OPTIONS:
         if option.about.asked_in:
@@ -243,8 +262,8 @@ def test_the_form_shows_every_option_and_unfolds_those_that_are_given(alice: Use
     assert len(shown) == len(set(shown))
 
 
-def test_a_page_says_every_option_of_a_run_in_words(workload: Workload, unplayed: None) -> None:
-    by_command({option.name: good(option) for option in asked_in(COMMAND)})
+def test_a_page_says_every_option_of_a_run_in_words(workload: Workload, unplayed: None, tmp_path: Path) -> None:
+    by_command({option.name: good(option) for option in asked_in(COMMAND)}, tmp_path)
     rows = dict(configuration_rows(Run.objects.get()))
     assert {option.about.label for option in RUN_OPTIONS} <= set(rows)
     assert rows["Pace"] == "0.25 arrivals a second"
@@ -274,9 +293,17 @@ def test_a_table_that_is_out_of_date_is_noticed_and_written_anew(settings: Any, 
         ("limit", 5, 5),
         ("limit", None, None),
         ("warmup", 0, 0.0),
-        ("kill_at_estimate", "1", True),
-        ("kill_at_estimate", "Yes", True),
-        ("kill_at_estimate", "off", False),
+        ("on_limit", "kill", True),
+        ("on_limit", "run", False),
+        ("on_limit", True, True),
+        ("agent_from_scratch", "1", True),
+        ("agent_from_scratch", "Yes", True),
+        ("agent_from_scratch", "off", False),
+        ("restart_overhead", 30, "30"),
+        ("restart_overhead", "1:7.0/8:30/60", "1:7/8:30/60"),
+        ("checkpoints", 600.0, "600"),
+        ("checkpoints", "daly", "daly"),
+        ("failure_list", "share,time,duration\r\n.5,10,20\r\n", "time,duration,node,share\n10.0,20.0,,0.5\n"),
         ("agent_reward", ["1", 0, 0.5], (1.0, 0.0, 0.5)),
         ("policies", ["fcfs", "sjf+conservative(depth=5)"], ("fcfs", "sjf+conservative(depth=5)")),
     ],
@@ -296,8 +323,29 @@ def test_a_value_may_be_text_or_number(name: str, given: Any, value: Any) -> Non
         ("warmup", "nan"),
         ("scale_load", "inf"),
         ("scale_load", float("nan")),
-        ("kill_at_estimate", "perhaps"),
-        ("kill_at_estimate", 2),
+        ("on_limit", "perhaps"),
+        ("on_limit", 2),
+        ("agent_from_scratch", "perhaps"),
+        ("agent_from_scratch", 2),
+        ("restart_overhead", "nan"),
+        ("restart_overhead", "inf"),
+        ("restart_overhead", "8:30/1:7/60"),
+        ("restart_overhead", "1:-7/60"),
+        ("checkpoints", 0),
+        ("checkpoints", "inf"),
+        ("checkpoint_write", "inf"),
+        ("checkpoint_read", -1),
+        ("max_failures", 0),
+        ("failures", "exponential()"),
+        ("failures", "exponential(mean_hours=nan)"),
+        ("failures", "exponential(mean_hours=1,repair_hours=-1)"),
+        ("failures", "weibull(mean_hours=1,shape=0)"),
+        ("failures", "normal(mean_hours=1)"),
+        ("failures", "exponential(mean_hours=1),exponential(mean_hours=2)"),
+        ("failure_list", "time,duration,node,share\n1,2,0,0.5"),
+        ("failure_list", "time,duration,node\n"),
+        ("failure_list", "when,node\n1,0"),
+        ("failure_list", "time,duration,share\n1,2,1.5"),
         ("estimates", "uniform:0.5"),
         ("agent_reward", [0, 0, 0]),
         ("agent_reward", ["nan", 1, 1]),

@@ -81,6 +81,15 @@ def test_what_was_counted_is_started_in_a_process_of_its_own(alice: Client, laun
     assert (definition.run_count, definition.load_factors, definition.figure) == (12, (0.8, 1.2), "mean_wait_time")
 
 
+def test_a_cluster_that_fails_stands_beside_the_one_that_does_not(alice: Client) -> None:
+    clusters = "hpc-64, hpc-64 failures=exponential(mean_hours=50,repair_hours=2)"
+    form = alice.post("/studies/new/", sent(count="1", clusters=clusters)).context["form"]
+    assert form.errors == {}
+    (_, whole), (label, failing) = form.definition.clusters
+    assert label == "hpc-64 failures=exponential(mean_hours=50,repair_hours=2)"
+    assert (whole.fails, failing.fails) == (False, True)
+
+
 def test_a_study_that_was_changed_since_is_counted_again(alice: Client, launched: Asked) -> None:
     counted = alice.post("/studies/new/", sent(count="1")).context["form"].digest
     answer = alice.post("/studies/new/", sent(start="1", counted=counted, seeds="4"))
@@ -122,6 +131,8 @@ def test_a_sequential_study_needs_no_number_of_seeds(alice: Client) -> None:
         ("clusters", "/etc/passwd", "no cluster preset"),
         ("clusters", "hpc-64 +nope=1", "no node group"),
         ("clusters", "hpc-64 grow", "+GROUP=N"),
+        ("clusters", "hpc-64 failures=exponential(mean_hours=0,repair_hours=1)", "mean_hours is 0.0"),
+        ("clusters", "hpc-64 failures=exponential(", "do not match"),
         ("others", "nope", "nope"),
         ("base", "f1", "not among"),
         ("estimates", "guess", "guess"),

@@ -1,40 +1,48 @@
 """The options of a run, one line each, and the document that is stored with it and can play it again."""
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, replace
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
 
+from apps.live.play.cluster_changes import ClusterChanges
 from apps.live.play.kinds import (
+    CHECKPOINTS_RULE,
+    OVERHEAD_RULE,
+    PACE,
+    PLAYED,
+    SIMULATED,
+    STOPPED,
+    WHAT_IF,
+    CheckpointsText,
     Count,
     Depth,
     EstimatesText,
     Factor,
+    Growth,
+    ListText,
+    OverheadText,
     Part,
+    Seconds,
     Seed,
+    Times,
     Weight,
-    read_changes,
+    read_checkpoints,
     read_estimates,
-    read_model,
+    read_failure_list,
+    read_overhead,
     read_policies,
     read_weights,
 )
 from apps.live.play.options import COMMAND, SITE, About, InvalidOption, Option, options_of, unknown_option
 from apps.training.registry import models_in_use, resolve_policy
 from scheduler_sim import engine
-from scheduler_sim.engine.generators import GENERATORS
+from scheduler_sim.engine.failures import SECONDS_PER_HOUR, check_nodes, parse_failures
 from scheduler_sim.engine.metrics import check_scored_part
+from scheduler_sim.engine.overheads import CHECKPOINT_RULES, Checkpoints, Overhead
 from scheduler_sim.engine.policies.agent import RewardWeights
-from scheduler_sim.engine.whatif import add_nodes, drop_nodes
-
-PLAYED, SIMULATED, WHAT_IF, PACE, ENDLESS = (
-    "what is played",
-    "how it is simulated",
-    "what if",
-    "how fast",
-    "a race without end",
-)
 
 ALWAYS_STORED = frozenset(
     (
@@ -144,11 +152,115 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     kill_at_estimate: Annotated[
         bool,
         About(
-            "Tasks end when their estimate is used up",
-            "end tasks whose estimate is used up, as batch systems do at a time limit",
-            SIMULATED,
+            "When its estimate is used up",
+            "whether a task whose estimate is used up runs on, or is ended as batch systems do at a time limit",
+            STOPPED,
+            asked_as="on_limit",
+            also=("kill_at_estimate",),
+            spelled={"run": False, "kill": True},
+            words={"run": "a task runs on", "kill": "a task is ended"},
         ),
     ] = False
+    max_requeues: Annotated[
+        Times,
+        About(
+            "Runs again after its limit",
+            "with on_limit kill: how often a task that used up its estimate is run again before it is ended",
+            STOPPED,
+            unit="times",
+            metavar="N",
+            words={0: "never"},
+        ),
+    ] = 0
+    requeue_at: Annotated[
+        Literal["old", "end"],
+        About(
+            "An interrupted task waits",
+            "where a task that failed, or is run again after its limit, waits: at its old place, or as if it had "
+            "arrived anew",
+            STOPPED,
+            words={"old": "at its old place", "end": "as if it had arrived anew"},
+        ),
+    ] = "old"
+    max_failures: Annotated[
+        Count | None,
+        About(
+            "Failures that end a task",
+            "a task that failed so often is ended",
+            STOPPED,
+            unit="failures",
+            metavar="N",
+            words={None: "no number"},
+        ),
+    ] = None
+    restart_overhead: Annotated[
+        OverheadText,
+        About(
+            "Overhead of a restart",
+            "seconds that each start after the first holds devices without progress; by GPUs held, processors where "
+            "none, as 1:7/8:30/60; a policy's own parameter goes before",
+            STOPPED,
+            unit="seconds",
+            metavar="SECONDS",
+            check=read_overhead,
+            rule=OVERHEAD_RULE,
+            words={"0": "none"},
+        ),
+    ] = "0"
+    checkpoints: Annotated[
+        CheckpointsText,
+        About(
+            "Checkpoints",
+            "seconds of work after which a task writes one; young and daly take the interval from the mean time "
+            "between failures of one node and the cost of writing",
+            STOPPED,
+            unit="seconds",
+            metavar="SECONDS|young|daly",
+            check=read_checkpoints,
+            rule=CHECKPOINTS_RULE,
+        ),
+    ] = "none"
+    checkpoint_write: Annotated[
+        Seconds,
+        About(
+            "Writing a checkpoint", "seconds that writing one takes", STOPPED, "seconds", "SECONDS", words={0.0: "free"}
+        ),
+    ] = 0.0
+    checkpoint_read: Annotated[
+        Seconds,
+        About(
+            "Going on from a checkpoint",
+            "seconds that going on from one takes at each start",
+            STOPPED,
+            "seconds",
+            "SECONDS",
+            words={0.0: "free"},
+        ),
+    ] = 0.0
+    checkpoint_growth: Annotated[
+        Growth,
+        About(
+            "Growth of the interval",
+            "each interval of an attempt is so many times the one before",
+            STOPPED,
+            "times",
+            "F",
+            words={1.0: "none"},
+        ),
+    ] = 1.0
+    failure_list: Annotated[
+        ListText,
+        About(
+            "Listed failures",
+            "csv with the columns time, duration (seconds), and node or share of all nodes; stored with the run",
+            STOPPED,
+            metavar="FILE",
+            is_file=True,
+            check=read_failure_list,
+            rule="a csv text of at most 1,000,000 characters",
+            words={"": "none"},
+        ),
+    ] = ""
     conservative_depth: Annotated[
         Depth | None,
         About(
@@ -250,9 +362,8 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         """Return the document stored with the run."""
         values = msgspec.structs.asdict(self)
         document = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-        defaults = {one.name: one.default for one in msgspec.structs.fields(self)}
         return {
-            name: value for name, value in document.items() if name in ALWAYS_STORED or values[name] != defaults[name]
+            name: value for name, value in document.items() if name in ALWAYS_STORED or values[name] != _DEFAULTS[name]
         }
 
     @classmethod
@@ -287,109 +398,57 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         models = models_in_use(self.policies, self.estimates, agent_from_scratch=self.agent_from_scratch)
         return msgspec.structs.replace(self, models=models)
 
-    def engine_options(self) -> engine.Options:
+    def engine_options(self, cluster: engine.Cluster) -> engine.Options:
         """Return the choices that the kernels take: the engine's options have the names of ours.
 
         What a run cannot ask for has the engine's default.
-        """
-        ours = [one.name for one in fields(engine.Options) if hasattr(self, one.name)]
-        return engine.Options(**{name: getattr(self, name) for name in ours})
-
-    def _check_together(self) -> None:
-        try:
-            check_scored_part(self.warmup, self.cooldown)
-        except engine.EngineError as error:
-            raise InvalidOption(str(error), "cooldown") from error
-
-
-class ClusterChanges(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run changes of the cluster that it names; the changed cluster is stored, not the changes."""
-
-    add_nodes: Annotated[
-        str | None,
-        About(
-            "More nodes",
-            "N nodes more in a group, as GROUP=N; of a pool, whose group is called processors, N processors more",
-            WHAT_IF,
-            metavar="GROUP=N",
-            asked_in=(COMMAND, SITE),
-            check=read_changes,
-            words={None: "none"},
-            rule="GROUP=N, several with commas between them",
-        ),
-    ] = None
-    drop_nodes: Annotated[
-        str | None,
-        About(
-            "Fewer nodes",
-            "N nodes fewer in a group, as GROUP=N; of a pool N processors fewer",
-            WHAT_IF,
-            metavar="GROUP=N",
-            asked_in=(COMMAND, SITE),
-            check=read_changes,
-            words={None: "none"},
-            rule="GROUP=N, several with commas between them",
-        ),
-    ] = None
-
-    def apply(self, cluster: engine.Cluster) -> engine.Cluster:
-        """Return the changed cluster.
 
         Raises:
-            InvalidCluster: a group that it does not have, or more nodes fewer than there are.
+            InvalidOption: checkpoints by a rule that the cluster lacks the failures for, or listed failures of nodes
+                that it does not have.
         """
-        return self.shrunk(self.grown(cluster))
+        ours = {one.name: getattr(self, one.name) for one in fields(engine.Options) if hasattr(self, one.name)}
+        listed = parse_failures(self.failure_list) if self.failure_list else ()
+        with _blaming("failure_list"):
+            check_nodes(listed, cluster.nodes)
+        read = {"restart_overhead": Overhead.read(self.restart_overhead), "checkpoints": self._checkpoints(cluster)}
+        return engine.Options(**ours | read, failures=listed)
 
-    def grown(self, cluster: engine.Cluster) -> engine.Cluster:
-        """Return the cluster with what is added."""
-        return add_nodes(cluster, self.add_nodes) if self.add_nodes else cluster
+    def _checkpoints(self, cluster: engine.Cluster) -> Checkpoints | None:
+        """Return the checkpoints; a rule takes the shortest mean time between failures of a node that there is."""
+        costs = {"write": self.checkpoint_write, "read": self.checkpoint_read}
+        if self.checkpoints not in CHECKPOINT_RULES:
+            if self.checkpoints == "none":
+                return None
+            return Checkpoints(float(self.checkpoints), **costs, growth=self.checkpoint_growth)
+        means = [one.failures.mean_hours * SECONDS_PER_HOUR for one in cluster.groups if one.failures is not None]
+        with _blaming("checkpoints"):
+            points = Checkpoints.by_rule(self.checkpoints, mean_time=min(means, default=0.0), **costs)
+        return replace(points, growth=self.checkpoint_growth)
 
-    def shrunk(self, cluster: engine.Cluster) -> engine.Cluster:
-        """Return the cluster without what is dropped."""
-        return drop_nodes(cluster, self.drop_nodes) if self.drop_nodes else cluster
+    def _check_together(self) -> None:
+        with _blaming("cooldown"):
+            check_scored_part(self.warmup, self.cooldown)
+        if self.max_requeues and not self.kill_at_estimate:
+            raise InvalidOption(
+                "max_requeues needs on_limit kill: it says how often a task ended at its limit is run again.",
+                "max_requeues",
+            )
+        for name in ("checkpoint_write", "checkpoint_read", "checkpoint_growth"):
+            if self.checkpoints == "none" and getattr(self, name) != _DEFAULTS[name]:
+                raise InvalidOption(f"{name} has no meaning without checkpoints.", name)
 
 
-class RaceOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a race without end has beside the options of its rounds."""
+_DEFAULTS = {one.name: one.default for one in msgspec.structs.fields(RunConfiguration)}
 
-    model: Annotated[
-        str,
-        About(
-            "Generator",
-            "of the tasks",
-            ENDLESS,
-            metavar="MODEL",
-            asked_in=(COMMAND,),
-            check=read_model,
-            rule=f"one of {', '.join(sorted(GENERATORS))}",
-        ),
-    ] = "mixed"
-    round_tasks: Annotated[
-        Count,
-        About("Tasks in a round", "tasks in a round", ENDLESS, "tasks", "N", asked_in=(COMMAND,)),
-    ] = 1000
-    retrain_interval: Annotated[
-        Seed,
-        About(
-            "Retraining",
-            "fit hybrid_ml anew in the background after N labelled tasks; needs the policy oracle (0: never)",
-            ENDLESS,
-            "tasks",
-            "N",
-            asked_in=(COMMAND,),
-        ),
-    ] = 0
-    retrain_window: Annotated[
-        Count,
-        About(
-            "Rows fitted to",
-            "the newest N rows that it is fitted to; rounds stay as long as some of their rows may be among them",
-            ENDLESS,
-            "rows",
-            "N",
-            asked_in=(COMMAND,),
-        ),
-    ] = 20_000
+
+@contextmanager
+def _blaming(option: str) -> Iterator[None]:
+    """Refuse what the engine refuses, as a value of this option."""
+    try:
+        yield
+    except engine.EngineError as error:
+        raise InvalidOption(str(error), option) from error
 
 
 RUN_OPTIONS = options_of(RunConfiguration)
@@ -397,8 +456,6 @@ RUN_OPTIONS = options_of(RunConfiguration)
 
 ASKED_OPTIONS = tuple(option for option in (*RUN_OPTIONS, *options_of(ClusterChanges)) if option.about.asked_in)
 """Options that are asked for when a run starts."""
-
-RACE_OPTIONS = options_of(RaceOptions)
 
 
 def asked_in(place: str) -> tuple[Option, ...]:
@@ -412,6 +469,6 @@ def configured(values: Mapping[str, Any]) -> tuple[RunConfiguration, ClusterChan
     Raises:
         InvalidOption: values that have no meaning together.
     """
-    changes = {name: values[name] for name in ClusterChanges.__struct_fields__ if name in values}
+    changes: Any = {name: values[name] for name in ClusterChanges.__struct_fields__ if name in values}
     rest = {name: value for name, value in values.items() if name not in changes}
     return RunConfiguration.of(rest), ClusterChanges(**changes)

@@ -101,7 +101,7 @@ class _Check:
             prepared = prepare_tasks(
                 stored=run.workload, tasks=tasks, keys=keys, cluster=cluster, configuration=configuration
             )
-            why_not = _why_not_from_placements(configuration)
+            why_not = _why_not_from_placements(configuration, cluster)
         except (DomainError, engine.EngineError) as error:
             self.faults.append(f"The run cannot be prepared again: {error}")
             return
@@ -147,10 +147,11 @@ class _Check:
                 yield f"{words} what the run ended with."
 
 
-def _why_not_from_placements(configuration: RunConfiguration) -> str:
+def _why_not_from_placements(configuration: RunConfiguration, cluster: engine.Cluster) -> str:
     if configuration.keep != "results":
         return "no placements were kept."
-    if configuration.engine_options().interrupts or any(policy.preempts for policy in configuration.parsed_policies()):
+    interrupts = configuration.engine_options(cluster).interrupts or cluster.fails
+    if interrupts or any(policy.preempts for policy in configuration.parsed_policies()):
         return "tasks stop and go on."
     if configuration.kill_at_estimate and configuration.estimates.startswith("predicted:"):
         return "tasks end by estimates that were made while the run went on."

@@ -1,4 +1,4 @@
-"""The kinds of values that options have, and what is checked of them beyond their type."""
+"""The headings of options, the kinds of their values, and what is checked of them beyond their type."""
 
 from typing import Annotated
 
@@ -7,9 +7,21 @@ from msgspec import Meta
 from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.estimates import Estimates
+from scheduler_sim.engine.failures import failures_text, parse_failures
 from scheduler_sim.engine.generators import GENERATORS
+from scheduler_sim.engine.overheads import CHECKPOINT_RULES, Overhead
 from scheduler_sim.engine.policies.agent import RewardWeights
-from scheduler_sim.engine.whatif import parse_changes
+from scheduler_sim.engine.whatif import parse_changes, parse_failure_models
+
+PLAYED, SIMULATED, STOPPED, WHAT_IF, PACE, ENDLESS = (
+    "what is played",
+    "how it is simulated",
+    "tasks that stop and go on",
+    "what if",
+    "how fast",
+    "a race without end",
+)
+"""The headings under which options are listed."""
 
 LARGEST = 2**63 - 1
 
@@ -26,6 +38,16 @@ EstimatesText = Annotated[
         max_length=80,
     ),
 ]
+
+Seconds = Annotated[float, Meta(ge=0.0)]
+Times = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Growth = Annotated[float, Meta(ge=1.0)]
+OverheadText = Annotated[str, Meta(pattern=r"^[0-9.:/]+$", max_length=200)]
+CheckpointsText = Annotated[str, Meta(pattern=r"^(none|young|daly|[0-9]{1,15}(\.[0-9]{1,15})?)$")]
+ListText = Annotated[str, Meta(max_length=1_000_000)]
+
+OVERHEAD_RULE = "seconds from 0 up, as 30, or seconds by devices held, as 1:7/8:30/60"
+CHECKPOINTS_RULE = "none, seconds of work from 0.001 up, young or daly"
 
 
 def read_policies(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -57,3 +79,31 @@ def read_changes(text: str) -> str:
     """Refuse changes that are not GROUP=N."""
     parse_changes(text)
     return text
+
+
+def read_failure_models(text: str) -> str:
+    """Refuse failures that are not [GROUP=]DISTRIBUTION(...)."""
+    parse_failure_models(text)
+    return text
+
+
+def read_failure_list(text: str) -> str:
+    """Return listed failures in their one spelling, empty for none."""
+    return failures_text(parse_failures(text)) if text else ""
+
+
+def read_overhead(text: str) -> str:
+    """Return an overhead in its one spelling."""
+    try:
+        return str(Overhead.read(text))
+    except ValueError:
+        raise InvalidParameter(f"restart_overhead must be {OVERHEAD_RULE}, not {text}.") from None
+
+
+def read_checkpoints(text: str) -> str:
+    """Return when checkpoints are written in its one spelling."""
+    if text == "none" or text in CHECKPOINT_RULES:
+        return text
+    if float(text) < 0.001:
+        raise InvalidParameter(f"checkpoints must be {CHECKPOINTS_RULE}, not {text}.")
+    return f"{float(text):.15g}"

@@ -55,6 +55,9 @@ class About(msgspec.Struct, frozen=True):
         unit: of its values.
         metavar: what stands for its value in a command's usage.
         asked_as: the name that is asked for, where it differs from the stored one.
+        also: other names that are read, too.
+        spelled: words that are asked for, with the values for which they stand.
+        is_file: the value is the content of a file, whose path a command is given.
         subject: what the sentence that refuses a value calls it, where that is not its name.
         asked_in: the places that ask for it.
         basic: a form shows it at once, and not among the advanced ones.
@@ -71,6 +74,9 @@ class About(msgspec.Struct, frozen=True):
     unit: str = ""
     metavar: str = ""
     asked_as: str = ""
+    also: tuple[str, ...] = ()
+    spelled: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    is_file: bool = False
     subject: str = ""
     asked_in: tuple[str, ...] = (COMMAND, SITE, STUDY)
     basic: bool = False
@@ -129,16 +135,24 @@ class Option(msgspec.Struct, frozen=True, dict=True):
     @property
     def is_switch(self) -> bool:
         """Whether it is yes or no."""
-        return isinstance(self.type, inspect.BoolType)
+        return isinstance(self.type, inspect.BoolType) and not self.about.spelled
 
     @property
     def choices(self) -> tuple[str, ...]:
         """Its values, where they are few."""
-        return get_args(self._plain) if get_origin(self._plain) is Literal else ()
+        if self.about.spelled:
+            return tuple(self.about.spelled)
+        parts = (self._plain, *get_args(self._plain))
+        return next((get_args(part) for part in parts if get_origin(part) is Literal), ())
 
     @property
     def _plain(self) -> Any:
         return get_args(self.annotation)[0]
+
+    @property
+    def asked_default(self) -> Any:
+        """Its default as it would be asked for."""
+        return self._spelling(self.default)
 
     @property
     def is_list(self) -> bool:
@@ -164,6 +178,10 @@ class Option(msgspec.Struct, frozen=True, dict=True):
             InvalidOption: it is none that the option can have.
         """
         value = given.strip() if isinstance(given, str) else given
+        if isinstance(value, str):
+            value = self.about.spelled.get(value, value)
+        elif isinstance(self.type, inspect.StrType) and isinstance(value, int | float) and not isinstance(value, bool):
+            value = str(value)
         if self.is_list and isinstance(value, str):
             value = [part.strip() for part in value.split(",")]
         if self.is_switch and isinstance(value, str):
@@ -183,6 +201,9 @@ class Option(msgspec.Struct, frozen=True, dict=True):
 
     def words(self, value: Any) -> str:
         """Return a value as a page says it."""
+        value = self._spelling(value)
+        if self.about.is_file and value:
+            return f"{value.count(chr(10)) - 1:,} lines"
         if not isinstance(value, list | tuple | dict) and value in self.about.words:
             return self.about.words[value]
         if isinstance(value, bool):
@@ -192,6 +213,9 @@ class Option(msgspec.Struct, frozen=True, dict=True):
         if isinstance(value, list | tuple):
             return ", ".join(map(str, value))
         return self.about.said.format(value) if self.about.said else str(value)
+
+    def _spelling(self, value: Any) -> Any:
+        return next((word for word, meant in self.about.spelled.items() if meant is value), value)
 
     def _refusal(self, given: Any) -> InvalidOption:
         return InvalidOption(f"{self.about.subject or self.name} must be {self.rule}, not {_shown(given)}.", self.name)
@@ -217,11 +241,19 @@ def read_options(options: Iterable[Option], given: Mapping[str, Any]) -> dict[st
     Raises:
         InvalidOption: a name that none of the options has, or a value that its option cannot have.
     """
+    options = tuple(options)
     known = {option.name: option for option in options}
+    given = renamed(options, given)
     for name in given:
         if name not in known:
             raise unknown_option(name, known)
     return {known[name].stored_as: known[name].read(value) for name, value in given.items()}
+
+
+def renamed(options: Iterable[Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was given by the names that are asked for, where it has another one that is read, too."""
+    names = {also: option.name for option in options for also in option.about.also}
+    return {names[name] if name in names and names[name] not in given else name: given[name] for name in given}
 
 
 def unknown_option(name: str, known: Iterable[str]) -> InvalidOption:

@@ -39,7 +39,7 @@ def figures_of_placements(run: Run, prepared: Prepared, configuration: RunConfig
             workload=prepared.workload,
             cluster=prepared.cluster,
             policy=policy,
-            options=configuration.engine_options(),
+            options=configuration.engine_options(prepared.cluster),
             outcome=_outcome(run, policy.name, prepared),
         )
         for policy in configuration.parsed_policies()
@@ -59,7 +59,7 @@ def played_again(prepared: Prepared, configuration: RunConfiguration) -> Ending:
         cluster=prepared.cluster,
         policies=configuration.parsed_policies(),
         seed=configuration.seed,
-        options=configuration.engine_options(),
+        options=configuration.engine_options(prepared.cluster),
         stored={},
         predictor=prepared.predictor,
     )

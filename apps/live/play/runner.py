@@ -176,7 +176,7 @@ class Runner:
             cluster=prepared.cluster,
             policies=self.configuration.parsed_policies(),
             seed=self.configuration.seed,
-            options=self.configuration.engine_options(),
+            options=self.configuration.engine_options(prepared.cluster),
             stored=state.progress,
             predictor=prepared.predictor,
         )

@@ -1,10 +1,11 @@
 """The options of a run as arguments of a command: they are given as texts and read by the options themselves."""
 
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from apps.live.play.options import Option, read_options
+from apps.live.play.options import InvalidOption, Option, read_options
 
 
 def add_arguments(parser: ArgumentParser, options: Iterable[Option], groups: dict[str, Any], **defaults: str) -> None:
@@ -24,19 +25,42 @@ def add_arguments(parser: ArgumentParser, options: Iterable[Option], groups: dic
         else:
             metavar = f"{{{','.join(option.choices)}}}" if option.choices else option.about.metavar
             groups[section].add_argument(option.flag, metavar=metavar, default=given, help=_help(option, given))
+        for also in option.about.also:
+            flag = f"--{also.replace('_', '-')}"
+            groups[section].add_argument(flag, action="store_const", const=True, dest=option.name, help=SUPPRESS)
 
 
 def read_arguments(options: Iterable[Option], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of the options that were given, by the names of their fields.
 
     Raises:
-        InvalidOption: a value that its option cannot have.
+        InvalidOption: a value that its option cannot have, or a file that cannot be read.
     """
     options = tuple(options)
-    return read_options(options, {one.name: given[one.name] for one in options if given[one.name] is not None})
+    return read_options(
+        options,
+        {
+            one.name: content_of(one, given[one.name]) if one.about.is_file else given[one.name]
+            for one in options
+            if given[one.name] is not None
+        },
+    )
+
+
+def content_of(option: Option, path: str) -> str:
+    """Return the content of the file that an option names.
+
+    Raises:
+        InvalidOption: it cannot be read as text.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text in UTF-8"
+        raise InvalidOption(f"{option.flag} {path} cannot be read: {reason}.", option.name) from error
 
 
 def _help(option: Option, given: str | None) -> str:
-    default = None if option.is_required else option.default
+    default = None if option.is_required or option.asked_default == "" else option.asked_default
     shown = default if given is None else given
     return (option.about.help if shown is None else f"{option.about.help} (default {shown})").replace("%", "%%")

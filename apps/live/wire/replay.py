@@ -169,7 +169,7 @@ class Film:
         configuration = RunConfiguration.from_json(run.configuration)
         cluster = engine.Cluster.from_json(run.cluster)
         prepared = prepare(workload=run.workload, cluster=cluster, configuration=configuration)
-        options = configuration.engine_options()
+        options = configuration.engine_options(cluster)
         self.run, self.workload, self.cluster = run, prepared.workload, prepared.cluster
         told = {policy.name: _as_told(prepared, policy, configuration) for policy in configuration.parsed_policies()}
         self.players = [
@@ -207,7 +207,7 @@ class Film:
 
 def _as_told(prepared: Prepared, policy: engine.Policy, configuration: RunConfiguration) -> engine.Workload:
     """Return the workload with the estimates that the policy was told."""
-    options = configuration.engine_options()
+    options = configuration.engine_options(prepared.cluster)
     if prepared.predictor is None or not options.kill_at_estimate:
         return prepared.workload
     # Where tasks end at what was predicted of them, energy depends on it, and only playing tells what that was.

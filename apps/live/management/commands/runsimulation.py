@@ -16,21 +16,15 @@ from django.utils import timezone
 from apps.live.exchange.exports import history_csv_write
 from apps.live.exchange.manifest import manifest_check, manifest_parts, manifest_read, run_manifest
 from apps.live.models import SimulationState
-from apps.live.play.configuration import (
-    ENDLESS,
-    PLAYED,
-    RACE_OPTIONS,
-    WHAT_IF,
-    ClusterChanges,
-    RaceOptions,
-    RunConfiguration,
-    asked_in,
-    configured,
-)
+from apps.live.play.cluster_changes import ClusterChanges
+from apps.live.play.configuration import RunConfiguration, asked_in, configured
 from apps.live.play.continuous import ROUNDS_KEPT, ContinuousRace
+from apps.live.play.kinds import ENDLESS, PLAYED, WHAT_IF
 from apps.live.play.launch import run_create, why_not_continued
 from apps.live.play.options import COMMAND
+from apps.live.play.playable import refuse_unplayable
 from apps.live.play.preparation import Prepared, adapt, prepare
+from apps.live.play.race_options import RACE_OPTIONS, RaceOptions
 from apps.live.play.runner import Runner, stopping_on_signals
 from apps.live.terminal.arguments import add_arguments, read_arguments
 from apps.live.terminal.keyboard import HINT, steering
@@ -165,6 +159,7 @@ class Command(SiteCommand):
     def _again(self, manifest: dict[str, Any], options: dict[str, Any]) -> Run:
         workload, cluster, configuration = manifest_parts(manifest, workload_file=options["workload"])
         self.prepared = prepare(workload=workload, cluster=cluster, configuration=configuration)
+        refuse_unplayable(configuration, cluster, self.prepared)
         return run_create(workload=workload, cluster=cluster, configuration=configuration, name=options["name"])
 
     def _new(self, options: dict[str, Any]) -> Run:
@@ -174,6 +169,7 @@ class Command(SiteCommand):
         cluster = changes.apply(cluster or load_cluster("auto", max_processors=workload.max_processors))
         # Before the run is stored, so that tasks that do not fit leave no row behind.
         self.prepared = prepare(workload=workload, cluster=cluster, configuration=configuration)
+        refuse_unplayable(configuration, cluster, self.prepared)
         return run_create(workload=workload, cluster=cluster, configuration=configuration, name=options["name"])
 
     def _configured(self, options: dict[str, Any]) -> tuple[RunConfiguration, ClusterChanges]:
@@ -193,6 +189,7 @@ class Command(SiteCommand):
         configuration, changes = self._configured(options)
         workload, processors = workload_preview(options["workload"])
         cluster = changes.apply(load_cluster(options["cluster"], max_processors=processors))
+        refuse_unplayable(configuration, cluster)
         adapted, _ = adapt(
             workload=workload.head(configuration.limit or len(workload)), cluster=cluster, configuration=configuration
         )

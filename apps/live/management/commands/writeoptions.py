@@ -9,8 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from apps.live.play.configuration import ASKED_OPTIONS, RACE_OPTIONS
+from apps.live.play.configuration import ASKED_OPTIONS
 from apps.live.play.options import COMMAND, SITE, STUDY, Option
+from apps.live.play.race_options import RACE_OPTIONS
 from scheduler_sim.display.commands import SiteCommand
 
 PAGE = Path("docs/configuration.md")
@@ -64,7 +65,8 @@ def _default(option: Option) -> str:
         return "must be given"
     if option.is_switch:
         return "true" if option.default else "false"
-    return option.words(None) if option.default is None else f"`{option.default}`"
+    shown = option.asked_default
+    return option.words(shown) if shown in (None, "") else f"`{shown}`"
 
 
 def _section_name(option: Option) -> str:

@@ -1,0 +1,57 @@
+"""Whether a run that stops tasks can be played at all, asked before anything of it is stored."""
+
+import numpy as np
+
+from apps.live.play.configuration import RunConfiguration
+from apps.live.play.preparation import Prepared, run_time_model
+from scheduler_sim import engine
+from scheduler_sim.engine.predictors.runtime import RuntimeModel
+
+
+def refuse_unplayable(
+    configuration: RunConfiguration, cluster: engine.Cluster, prepared: Prepared | None = None
+) -> None:
+    """Refuse options, policies and a cluster that the engine cannot play together where tasks stop and go on.
+
+    Args:
+        prepared: what is played; None where the tasks are not at hand: then only what no task could change is refused.
+
+    Raises:
+        InvalidOption: an option that the cluster does not allow.
+        InvalidPolicy, InvalidWorkload, InvalidParameter: what cannot be played, in the engine's words.
+        DomainError: a model that there is not.
+    """
+    options = configuration.engine_options(cluster)
+    interrupted = options.interrupts or cluster.fails
+    if not any(interrupted or policy.preempts for policy in engine.parse_policies(",".join(configuration.policies))):
+        return
+    configuration = configuration.with_models()
+    for policy in configuration.parsed_policies():
+        if not (interrupted or policy.preempts):
+            continue
+        engine.Simulation(
+            workload=_one_task(cluster) if prepared is None else prepared.workload,
+            cluster=cluster,
+            policy=policy,
+            seed=configuration.seed,
+            options=options,
+            predictor=_predictor(configuration) if prepared is None else prepared.predictor,
+        )
+
+
+def _predictor(configuration: RunConfiguration) -> RuntimeModel | None:
+    model = run_time_model(configuration)
+    return RuntimeModel.parse(model.artifact) if model else None
+
+
+def _one_task(cluster: engine.Cluster) -> engine.Workload:
+    """Return a task that any cluster has room for."""
+    on_cores = cluster.cores > 0
+    zero, one = np.zeros(1), np.ones(1)
+    return engine.Workload.from_columns(
+        arrival_time=zero,
+        runtime=one,
+        cpus=one if on_cores else zero,
+        gpus=zero if on_cores else one,
+        recorded_start_time=zero,
+    )
