@@ -11,9 +11,9 @@ from scheduler_sim.engine.cluster import Cluster, NodeGroup
 from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter, unknown_name
 from scheduler_sim.engine.failures import DISTRIBUTIONS, FailureModel
 from scheduler_sim.engine.formulas import arrivals_at_load
-from scheduler_sim.engine.policies.grammar import split_outside
 from scheduler_sim.engine.workload import FloatArray, Workload
 
+_OUTSIDE_BRACKETS = re.compile(r",(?![^()]*\))")
 _MODEL = re.compile(r"(?:(?P<group>[^()]+?)\s*=)?\s*(?P<name>[a-z]+)\s*\((?P<inside>[^()]*)\)")
 
 
@@ -114,7 +114,7 @@ def parse_failure_models(models: str) -> dict[str | None, FailureModel]:
         InvalidParameter: another form, an unknown name, or a value that has no meaning.
     """
     parsed: dict[str | None, FailureModel] = {}
-    for part in split_outside(models, ","):
+    for part in _OUTSIDE_BRACKETS.split(models):
         read = _MODEL.fullmatch(part.strip())
         if read is None:
             raise InvalidParameter(
