@@ -211,9 +211,11 @@ class Client:
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
 
-    def receive(self, kind: str | None = None, *, acknowledge: bool = True, **fields: Any) -> dict[str, Any]:
-        """Return the next message, of this kind and with these fields when they are given."""
-        until = time.monotonic() + PATIENCE
+    def receive(
+        self, kind: str | None = None, *, acknowledge: bool = True, seconds: float = PATIENCE, **fields: Any
+    ) -> dict[str, Any]:
+        """Return the next message, of this kind and with these fields when they are given, within `seconds`."""
+        until = time.monotonic() + seconds
         while True:
             message = json.loads(self.connection.recv(timeout=max(0.01, until - time.monotonic())))
             if acknowledge and "sequence" in message:

@@ -113,6 +113,7 @@ def test_the_list_shows_runs_as_they_change(site: Site, name: str) -> None:
 def test_a_run_whose_process_died_is_shown_as_interrupted(site: Site, name: str) -> None:
     run = site.tell("run", name=name)
     with site.client(f"/ws/runs/{run}/") as client:
+        client.receive("snapshot")
         site.tell("publish", run=run)
         site.tell("dead", run=run)
         assert client.receive("run_state")["interrupted"]
@@ -121,6 +122,7 @@ def test_a_run_whose_process_died_is_shown_as_interrupted(site: Site, name: str)
 def test_a_run_that_ends_without_a_word_is_shown_as_its_row_says(site: Site, name: str) -> None:
     run = site.tell("run", name=name)
     with site.client(f"/ws/runs/{run}/") as client:
+        client.receive("snapshot")
         site.tell("publish", run=run)
         site.tell("row", run=run, status="failed", error="The disk is full.")
         message = client.receive("run_state")

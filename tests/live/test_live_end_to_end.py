@@ -110,10 +110,12 @@ def test_clients_that_never_read_cost_others_nothing(site: Site, name: str) -> N
             client.receive("snapshot")
             sent = site.metric("scheduler_sim_messages_sent_total")
             before = site.memory_kb()  # After the first page, which loads much.
+            began = time.monotonic()
             published = site.tell("publish", run=run, count=100, rate=50)
             client.receive("snapshot", published_at=published[-1])
-            # Two seconds: the reader got all there was, each of the stalled ones the window and one a second.
-            assert site.metric("scheduler_sim_messages_sent_total") - sent < 100 + 20 * (8 + 4)
+            total = site.metric("scheduler_sim_messages_sent_total") - sent
+            # The reader got all there was, each of the stalled ones the window and one a second.
+            assert total < 100 + 20 * (8 + 2 + time.monotonic() - began)
             assert site.memory_kb() - before < 20_000
     finally:
         for connection in stalled:
@@ -123,8 +125,9 @@ def test_clients_that_never_read_cost_others_nothing(site: Site, name: str) -> N
 def test_a_client_that_never_acknowledges_still_gets_the_end(site: Site, name: str) -> None:
     run = site.tell("run", name=name)
     with site.client(f"/ws/runs/{run}/") as client:
+        client.receive("snapshot", acknowledge=False)
         site.begin("publish", run=run, count=60, rate=20)
-        received = [client.receive("snapshot", acknowledge=False)["progress"] for _ in range(10)]
+        received = [client.receive("snapshot", acknowledge=False)["progress"] for _ in range(5)]
         assert received == sorted(received)
         site.answer()
         published = site.tell("publish", run=run, status="finished")
@@ -148,6 +151,7 @@ def test_updates_go_on_while_redis_is_away_and_after_it_is_back(fragile: tuple[S
     site, redis = fragile
     run = site.tell("run", name=name)
     with site.client(f"/ws/runs/{run}/") as client:
+        client.receive("snapshot")
         published = site.tell("publish", run=run, count=5)
         client.receive("snapshot", published_at=published[-1])
         redis.stop()
@@ -158,16 +162,16 @@ def test_updates_go_on_while_redis_is_away_and_after_it_is_back(fragile: tuple[S
             assert late.receive("snapshot")["published_at"] >= published[0]
         redis.start()
 
-        def arrives_at_once() -> bool:
-            site.tell("publish", run=run, count=1)
-            began = time.monotonic()
-            published = site.tell("publish", run=run, count=10)
-            client.receive("snapshot", published_at=published[-1])
-            return time.monotonic() - began < 1.4 and bool(
-                client.receive("snapshot", published_at=site.tell("publish", run=run)[-1])
-            )
+        def arrives_by_redis() -> bool:
+            """Tell whether a snapshot arrives that only Redis carries: the database gets one a second at the most."""
+            site.tell("publish", run=run)
+            (published,) = site.tell("publish", run=run)
+            try:
+                return bool(client.receive("snapshot", seconds=2, published_at=published))
+            except TimeoutError:
+                return False
 
-        eventually(arrives_at_once)
+        eventually(arrives_by_redis)
         published = site.tell("publish", run=run, status="finished")
         assert client.receive("snapshot", published_at=published[-1])["status"] == "finished"
 
