@@ -8,6 +8,7 @@ from apps.metrics.api import HistoryView, LatestView, LeaderboardView, MetricVie
 from apps.results.api import AttemptViewSet, ClusterList, PolicyList, SchedulerResultViewSet, StudyViewSet
 from apps.tasks.api import TaskViewSet, WorkloadImportViewSet, WorkloadViewSet
 from apps.training.api import PolicySearchView, TrainedModelViewSet, TrainingDataViewSet, TrainingView
+from scheduler_sim.accounts.api import AuditEntryViewSet
 from scheduler_sim.background.api import JobViewSet
 from scheduler_sim.web.schema import DocsView, SchemaView
 
@@ -21,6 +22,7 @@ router.register("results", SchedulerResultViewSet, "result")
 router.register("attempts", AttemptViewSet, "attempt")
 router.register("jobs", JobViewSet, "job")
 router.register("metrics", MetricViewSet, "metric")
+router.register("audit", AuditEntryViewSet, "audit")
 router.register("training-data", TrainingDataViewSet, "training-data")
 router.register("models", TrainedModelViewSet, "model")
 

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from apps.results.errors import RunStateError
 from apps.results.models import Attempt, Run, RunDeletion, SchedulerResult
 from apps.results.signals import rows_changed
+from scheduler_sim.accounts import audit
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import JobStateError, job_submit
 
@@ -40,6 +41,7 @@ def run_delete(*, run: Run) -> None:
             run_number=gone.pk, first_result_id=gone.first_result_id, last_result_id=gone.last_result_id
         )
     rows_changed.send(sender=Run, run_id=gone.pk)
+    audit.record(audit.Action.DELETE, "run", gone)
     Job.objects.filter(kind="run", subject_id=gone.pk).delete()
     gone.delete()
 

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from django.db import transaction
+
 from apps.live.models import SimulationState, StudyState
 from apps.live.play.launch import run_command
 from apps.results.errors import RunStateError
 from apps.results.models import Run, Study
+from scheduler_sim.accounts import audit
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import JobStateError, job_stop, job_submit
 
@@ -20,16 +23,21 @@ def study_launch(*, study: Study, requested_by: Any = None) -> Job:
     if state is not None and state.is_alive:
         raise RunStateError(f"Study {study.name} is being played by process {state.process_id} already.")
     try:
-        return job_submit(kind="study", subject_id=study.pk, requested_by=requested_by)
+        with transaction.atomic():
+            job = job_submit(kind="study", subject_id=study.pk, requested_by=requested_by)
+            audit.record(audit.Action.START, "study", study)
     except JobStateError:
         raise RunStateError(f"Study {study.name} waits for its process already.") from None
+    return job
 
 
 def study_stop(*, study: Study) -> int:
     """Stop every run of `study` that waits or is under way, and return how many; what is finished stays."""
-    for job in Job.objects.filter(status=Job.Status.QUEUED).about("study", study):
-        job_stop(job=job)
-    return runs_stop(study=study)
+    audit.record(audit.Action.STOP, "study", study)
+    with audit.parts():
+        for job in Job.objects.filter(status=Job.Status.QUEUED).about("study", study):
+            job_stop(job=job)
+        return runs_stop(study=study)
 
 
 def runs_stop(*, study: Study) -> int:

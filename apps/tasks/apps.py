@@ -8,3 +8,10 @@ class TasksConfig(AppConfig):
 
     name = "apps.tasks"
     verbose_name = "tasks"
+
+    def ready(self) -> None:
+        """Record deletions for the audit log."""
+        from apps.tasks.models import Workload
+        from scheduler_sim.accounts.audit import record_deletions
+
+        record_deletions(Workload, "workload")

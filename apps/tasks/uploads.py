@@ -14,6 +14,7 @@ from django.utils import timezone
 from apps.tasks.errors import WorkloadError
 from apps.tasks.models import WorkloadImport
 from apps.tasks.services import workload_import
+from scheduler_sim.accounts import audit
 from scheduler_sim.background.services import job_submit
 from scheduler_sim.engine.traces import ReadOptions
 from scheduler_sim.engine.traces.written import read_header, read_map
@@ -70,6 +71,7 @@ def upload_accept(
             progress="waiting for a process",
         )
         job_submit(kind="import", subject_id=sent.pk, requested_by=requested_by)
+        audit.record(audit.Action.UPLOAD, "import", sent, called=sent.file_name)
     return sent
 
 

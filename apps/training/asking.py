@@ -3,12 +3,14 @@
 from dataclasses import MISSING, asdict, fields
 from typing import Any
 
+from django.db import transaction
 from rest_framework import serializers
 
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from apps.training.registry import AGENT_KIND
 from apps.training.requests import KINDS, SEARCHED, InvalidTraining, ModelRequest, SearchRequest, check_preset
+from scheduler_sim.accounts import audit
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import job_submit
 from scheduler_sim.engine.learning.search import SearchSettings
@@ -32,6 +34,13 @@ def _whole(request: type, name: str, help_text: str, *, largest: int = LARGEST) 
 
 def _text(request: type, name: str, help_text: str) -> serializers.CharField:
     return serializers.CharField(default=_default(request, name), allow_blank=True, max_length=100, help_text=help_text)
+
+
+@transaction.atomic
+def _submit(kind: str, arguments: dict[str, Any], requested_by: Any) -> Job:
+    job = job_submit(kind=kind, arguments=arguments, requested_by=requested_by)
+    audit.record(audit.Action.START, kind, job, called=arguments["name"] or str(job))
+    return job
 
 
 class ModelRequestSerializer(StrictSerializer):
@@ -73,7 +82,7 @@ class ModelRequestSerializer(StrictSerializer):
 
     def submit(self, *, requested_by: Any) -> Job:
         """Ask for a process that fits it."""
-        return job_submit(kind="training", arguments=self.asked.as_json(), requested_by=requested_by)
+        return _submit("training", self.asked.as_json(), requested_by)
 
 
 def _setting(name: str, told: str) -> serializers.Field:
@@ -117,4 +126,4 @@ class SearchRequestSerializer(StrictSerializer):
 
     def submit(self, *, requested_by: Any) -> Job:
         """Ask for a process that searches."""
-        return job_submit(kind="search", arguments=asdict(self.asked), requested_by=requested_by)
+        return _submit("search", asdict(self.asked), requested_by)

@@ -11,6 +11,7 @@ from django.db import transaction
 from apps.results.errors import DomainError
 from apps.training.managers import TrainingDataQuerySet
 from apps.training.models import TrainingData
+from scheduler_sim.accounts import audit
 from scheduler_sim.engine.predictors.hybrid import hybrid_features
 
 HISTORY_COLUMNS = ("size", "compute_intensity", "memory_required", "optimal_gpu_fraction", "optimal_time")
@@ -58,6 +59,7 @@ def history_import(*, path: Path) -> int:
 def training_data_delete(*, rows: TrainingDataQuerySet) -> int:
     """Delete rows of training data and return how many; in pieces, so that readers and writers get in between."""
     deleted = 0
+    audit.record(audit.Action.DELETE, "training data", called="old rows")
     while keys := list(rows.order_by("id").values_list("id", flat=True)[:_BATCH_ROWS]):
         deleted += rows.filter(id__lte=keys[-1]).delete()[0]
     return deleted

@@ -1,4 +1,4 @@
-"""The admin page of API tokens."""
+"""The admin pages of API tokens and of the audit log."""
 
 from typing import Any
 
@@ -8,8 +8,9 @@ from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from scheduler_sim.accounts.models import ApiToken
+from scheduler_sim.accounts.models import ApiToken, AuditEntry
 from scheduler_sim.accounts.services import MOST_TOKENS, token_create, token_delete
+from scheduler_sim.web.admin import ReadOnlyAdmin
 
 
 class ApiTokenForm(ModelForm):
@@ -54,3 +55,13 @@ class ApiTokenAdmin(admin.ModelAdmin):
         """Delete tokens."""
         for token in queryset:
             token_delete(token=token)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    """Who did what, newest first; only `prune` deletes, the oldest."""
+
+    list_display = ("happened_at", "name", "action", "kind", "subject", "source", "token", "address", "request_id")
+    list_filter = ("action", "source", "kind")
+    search_fields = ("=name", "=address", "=request_id", "subject")
+    date_hierarchy = "happened_at"

@@ -1,12 +1,16 @@
-"""Making and deleting API tokens."""
+"""Making and deleting API tokens, and letting old entries of the audit log go."""
 
 import hashlib
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
 
-from scheduler_sim.accounts.models import ApiToken
+from scheduler_sim.accounts import audit
+from scheduler_sim.accounts.models import ApiToken, AuditEntry
 
 KEY_BYTES = 20
 
@@ -23,6 +27,7 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
+@transaction.atomic
 def token_create(*, user: User, name: str, scope: str, expires_at: datetime | None = None) -> tuple[ApiToken, str]:
     """Store a new token and return it with its key, which cannot be had again.
 
@@ -38,9 +43,24 @@ def token_create(*, user: User, name: str, scope: str, expires_at: datetime | No
     token = ApiToken.objects.create(
         user=user, name=name, scope=scope, digest=digest_of(key), beginning=key[:6], expires_at=expires_at
     )
+    audit.record(audit.Action.CREATE, "token", token, called=f"{token} of {user.get_username()}")
     return token, key
 
 
+@transaction.atomic
 def token_delete(*, token: ApiToken) -> None:
     """Delete a token: its key is refused from then on, and live connections opened with it are closed."""
     token.delete()
+
+
+def audit_older_than(age: timedelta) -> QuerySet[AuditEntry]:
+    """Return the entries of the audit log that are older."""
+    return AuditEntry.objects.filter(happened_at__lt=timezone.now() - age)
+
+
+def audit_delete(*, entries: QuerySet[AuditEntry]) -> int:
+    """Delete entries of the audit log, record that, and return how many went."""
+    with transaction.atomic():
+        deleted = entries.delete()[0]
+        audit.record(audit.Action.DELETE, "audit log", called=f"{deleted} entries")
+    return deleted

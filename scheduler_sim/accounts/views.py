@@ -1,7 +1,7 @@
 """The pages on which somebody signs in and out and looks after an account."""
 
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth import views
@@ -9,12 +9,14 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.contrib.messages.views import SuccessMessageMixin
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from scheduler_sim.accounts import audit
 from scheduler_sim.accounts.forms import TokenForm
 from scheduler_sim.accounts.services import TooManyTokens, token_create, token_delete
 from scheduler_sim.accounts.sign_in import limited_login
@@ -29,6 +31,12 @@ class PasswordView(SuccessMessageMixin, views.PasswordChangeView):
     template_name = "accounts/password.html"
     success_url = reverse_lazy("account")
     success_message = "Your password is changed."
+
+    @transaction.atomic
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Change it."""
+        audit.record(audit.Action.PASSWORD)
+        return super().form_valid(form)
 
 
 @login_required

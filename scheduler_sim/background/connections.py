@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from django.conf import settings
 from django.core import checks
@@ -10,19 +10,10 @@ from django.db import DatabaseError, connection
 
 from scheduler_sim.background.processes import cores
 
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
-    from django.db.backends.sqlite3.base import DatabaseWrapper as SqliteWrapper
-
 logger = logging.getLogger(__name__)
 
 OF_A_RUN = 6
 """A run reads, stores over two connections, publishes, keeps its lock and sweeps."""
-
-
-def is_in_memory(database: "BaseDatabaseWrapper") -> bool:
-    """Tell whether it is an embedded database in memory, which no other thread or process sees."""
-    return database.vendor == "sqlite" and cast("SqliteWrapper", database).is_in_memory_db()
 
 
 def needed() -> int:

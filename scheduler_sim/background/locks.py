@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import Error, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from scheduler_sim.background.connections import is_in_memory
+from scheduler_sim.columnar.turnstile import is_in_memory
 
 logger = logging.getLogger(__name__)
 

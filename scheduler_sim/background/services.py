@@ -10,6 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import Max
 
+from scheduler_sim.accounts import audit
 from scheduler_sim.background import kinds, processes
 from scheduler_sim.background.claims import identity
 from scheduler_sim.background.models import Job
@@ -62,11 +63,16 @@ def job_stop(*, job: Job) -> None:
     with transaction.atomic():
         if job.end(Job.Status.STOPPED, where={"status": Job.Status.QUEUED}):
             kind.ended(job)
+            audit.record(audit.Action.STOP, "job", job, called=str(job))
             return
-    if not Job.objects.filter(pk=job.pk).active().update(stop_requested=True):
+        is_asked = Job.objects.filter(pk=job.pk).active().update(stop_requested=True)
+        if is_asked:
+            audit.record(audit.Action.STOP, "job", job, called=str(job))
+    if not is_asked:
         job.refresh_from_db()
         raise JobStateError(f"Job {job.pk} is {job.shown_status}; it cannot stop.")
-    kind.stop(job)
+    with audit.parts():
+        kind.stop(job)
 
 
 def dispatch() -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 from django.utils import timezone
 
+from scheduler_sim.accounts import audit
 from scheduler_sim.background import locks
 from scheduler_sim.background.kinds import Kind, find
 from scheduler_sim.background.models import Job
@@ -32,7 +33,8 @@ def job_run(job: Job) -> Job:
     kind = find(job.kind)
     try:
         if job.begin():
-            with ending_on_sigterm(), _kept(job):
+            # Whoever asked for it is in the audit log already.
+            with audit.parts(), ending_on_sigterm(), _kept(job):
                 _conclude(job, kind, *_done(job, kind))
     finally:
         # A database that is away will find the process dead.

@@ -27,6 +27,9 @@ PROBLEM = {
     },
 }
 
+FOR_STAFF = "/api/v1/audit/"
+"""What is never open to everybody."""
+
 _ALWAYS = {
     400: "A parameter or the document has no meaning.",
     401: "Who asks is not known, and has to be.",
@@ -48,9 +51,9 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Add what holds for every operation: errors, open reading, empty parameters (a postprocessing hook)."""
     result["components"].setdefault("schemas", {})["Problem"] = PROBLEM
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    for operations in result["paths"].values():
+    for path, operations in result["paths"].items():
         for method, operation in operations.items():
-            if method == "get" and settings.API_READ_PUBLIC:
+            if method == "get" and settings.API_READ_PUBLIC and not path.startswith(FOR_STAFF):
                 # One of several ways to be known, the last of which is not to be.
                 operation["security"] = [*operation.get("security", []), {}]
             for parameter in operation.get("parameters", []):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from apps.live.store import turnstile
+from scheduler_sim.columnar import turnstile
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from apps.live.wire.routing import websocket
 from apps.results.models import Run, Study
 from apps.tasks.models import WorkloadImport
 from apps.training.models import TrainedModel, TrainingData
+from scheduler_sim.accounts.models import AuditEntry
 from scheduler_sim.background.models import Job
 from tests.web.conftest import key_of, make_attempts, make_models, make_studies, make_training_rows
 
@@ -41,6 +42,8 @@ API: dict[str, tuple[set[str], set[str]]] = {
     "api/v1/runs/<pk>/resume/": ({"options"}, {"post"}),
     "api/v1/runs/<pk>/stop/": ({"options"}, {"post"}),
     "api/v1/runs/<pk>/take-up/": ({"options"}, {"post"}),
+    "api/v1/audit/": (READ, set()),
+    "api/v1/audit/<pk>/": (READ, set()),
     "api/v1/jobs/": (READ, set()),
     "api/v1/jobs/<pk>/": (READ, set()),
     "api/v1/jobs/<pk>/stop/": ({"options"}, {"post"}),
@@ -91,8 +94,13 @@ def expected(person: str, method: str, address: str, *, public: bool) -> set[int
     """Return the statuses that are right."""
     read, control = API[address]
     known = person != "nobody"
+    if address.startswith("api/v1/audit/") and person != "admin":
+        return {403} if known else {401}
     may_read = public or known
     may_control = person in ("controller", "admin")
+    if address.startswith("api/v1/audit/") and method not in read:
+        # Nobody writes there.
+        return {403}
     if method in control:
         if may_control:
             return {202, 400, 409, 415}
@@ -126,6 +134,7 @@ def test_every_person_method_and_address(
     key = {
         "workloads": run.workload_id,
         "jobs": Job.objects.create(kind="run", subject_id=run.pk).pk,
+        "audit": AuditEntry.objects.create(action="start", source="site").pk,
         "imports": WorkloadImport.objects.create(file_name="x.swf").pk,
         "tasks": run.workload.tasks.first().pk,
         "runs": run.pk,

@@ -17,6 +17,7 @@ from apps.results.models import Run
 from apps.results.services import deletions_finish, run_delete
 from apps.tasks.services import workload_generate
 from scheduler_sim import engine
+from scheduler_sim.accounts import audit
 
 ROUNDS_KEPT = 5
 
@@ -73,7 +74,8 @@ class ContinuousRace:
 
     def _forget(self, run: Run) -> None:
         workload = run.workload
-        run_delete(run=run)
-        deletions_finish()
-        if not workload.runs.exists():
-            workload.delete()
+        with audit.parts():
+            run_delete(run=run)
+            deletions_finish()
+            if not workload.runs.exists():
+                workload.delete()

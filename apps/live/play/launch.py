@@ -6,13 +6,14 @@ from django.db import IntegrityError, transaction
 
 from apps.live.models import SimulationState
 from apps.live.play.version import code_version
-from apps.live.store.turnstile import first_in_line
 from apps.results.errors import DomainError, RunStateError
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim import engine
+from scheduler_sim.accounts import audit
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import JobStateError, job_stop, job_submit
+from scheduler_sim.columnar.turnstile import first_in_line
 
 if TYPE_CHECKING:
     # The admin loads this for every command, of which most ask for no option.
@@ -74,6 +75,7 @@ def run_start(
     """
     run = run_create(workload=workload, cluster=cluster, configuration=configuration, name=name)
     job_submit(kind="run", subject_id=run.pk, requested_by=requested_by)
+    audit.record(audit.Action.START, "run", run)
     return run
 
 
@@ -92,6 +94,7 @@ def run_take_up(*, run: Run, requested_by: Any = None) -> None:
         job_submit(kind="run", subject_id=run.pk, requested_by=requested_by)
     except JobStateError:
         raise RunStateError(f"Run {run.name} is waiting for its process already.") from None
+    audit.record(audit.Action.TAKE_UP, "run", run)
 
 
 def why_not_taken_up(run: Run) -> str:
@@ -144,14 +147,17 @@ def run_command(*, run: Run, command: str) -> None:
         if run.status != status.QUEUED:
             raise RunStateError(f"The process that played run {run.name} is gone; it can be taken up, or stopped.")
     # Also when the run is in that state already: an opposite command may still be waiting to be obeyed.
-    with first_in_line():
+    with first_in_line(), transaction.atomic():
         SimulationState.objects.filter(run=run).update(command=command)
+        audit.record(command, "run", run)
 
 
 def _stop_unplayed(run: Run) -> None:
     """Stop a run that no process plays, and the process that is starting, or waits to be started, for it."""
-    for job in Job.objects.active().about("run", run):
-        job_stop(job=job)
+    audit.record(audit.Action.STOP, "run", run)
+    with audit.parts():
+        for job in Job.objects.active().about("run", run):
+            job_stop(job=job)
     run.refresh_from_db(fields=["status"])
     if not run.is_over:
         run.stop()

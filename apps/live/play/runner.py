@@ -23,13 +23,13 @@ from apps.live.play.preparation import Prepared, prepare
 from apps.live.play.steps import Steps
 from apps.live.store.batches import ResultBatch
 from apps.live.store.spill import spill_take_in
-from apps.live.store.turnstile import first_in_line
 from apps.live.store.writer import ResultWriter
 from apps.results.errors import DomainError, RunStateError
 from apps.results.models import Run
 from scheduler_sim import engine
 from scheduler_sim.background.processes import HEARTBEAT_EVERY
 from scheduler_sim.background.work import unforeseen
+from scheduler_sim.columnar.turnstile import first_in_line
 
 logger = logging.getLogger(__name__)
 

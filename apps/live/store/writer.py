@@ -20,11 +20,11 @@ from django.db import InterfaceError, OperationalError, connection
 from apps.live.models import SimulationState
 from apps.live.store.batches import ResultBatch, batch_store, transaction_rows
 from apps.live.store.spill import spill_write
-from apps.live.store.turnstile import give_way
 from apps.metrics.prometheus import WRITE_SECONDS
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from scheduler_sim import logs
+from scheduler_sim.columnar.turnstile import give_way
 
 logger = logging.getLogger(__name__)
 

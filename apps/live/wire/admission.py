@@ -61,8 +61,16 @@ def origin_is_ours(request: HttpRequest) -> bool:
 def identified(request: HttpRequest) -> tuple[User | AnonymousUser, ApiToken | None]:
     """Return who it is by the API token or the session cookie, read anew, so that a sign-out counts at once.
 
-    Asks the database: call it in a thread.
+    The request knows it afterwards, as one that went through the middlewares does. Asks the database: call it in a
+    thread.
     """
+    user, token = _identified(request)
+    request.user = user
+    vars(request)["auth"] = token
+    return user, token
+
+
+def _identified(request: HttpRequest) -> tuple[User | AnonymousUser, ApiToken | None]:
     try:
         if by_token := ApiTokenAuthentication().authenticate(Request(request)):
             return by_token

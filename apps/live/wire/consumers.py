@@ -16,6 +16,7 @@ from apps.live.wire.outbox import Outbox, Send
 from apps.metrics.prometheus import WEBSOCKET_CONNECTIONS
 from apps.results.errors import DomainError
 from apps.results.models import Run
+from scheduler_sim.accounts import audit
 
 LARGEST_MESSAGE = 4096
 """Characters of one client message; the longest that means something has about a hundred."""
@@ -239,7 +240,8 @@ def _command(request: HttpRequest, run_id: int, command: messages.Command) -> me
     if reason := admission.why_not_control(request):
         return messages.error("forbidden", reason)
     try:
-        run_command(run=Run.objects.get(pk=run_id), command=command)
+        with audit.acting(request):
+            run_command(run=Run.objects.get(pk=run_id), command=command)
     except Run.DoesNotExist:
         return messages.error("not_found", f"There is no run {run_id}.")
     except DomainError as error:

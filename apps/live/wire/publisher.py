@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from django.db import Error, connection, connections
 
 from apps.live.models import SimulationState
-from apps.live.store.turnstile import first_in_line
 from apps.live.wire import messages
 from apps.live.wire.snapshots import Mark, Race
-from scheduler_sim.background.connections import is_in_memory, redis_faults
+from scheduler_sim.background.connections import redis_faults
+from scheduler_sim.columnar.turnstile import first_in_line, is_in_memory
 
 if TYPE_CHECKING:
     from apps.live.play.runner import Runner

@@ -13,6 +13,7 @@ from apps.live.exchange.files import file_write
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload
+from scheduler_sim.accounts import audit
 from scheduler_sim.display.commands import SiteCommand
 
 KINDS = ("tasks", "results", "attempts", "training", "metrics", "workload")
@@ -41,6 +42,7 @@ class Command(SiteCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             chunks, mark = self._chunks(options)
+            audit.record(audit.Action.EXPORT, options["kind"], called=self._of_what(options))
             if options["output"] == "-":
                 self._print(chunks)
                 self._tell(mark)
@@ -101,6 +103,10 @@ class Command(SiteCommand):
         }
         export = of_run[kind](run, unfinished=options["unfinished"])
         return self._stream(export, options), exports.unfinished_words(run)
+
+    def _of_what(self, options: dict[str, Any]) -> str:
+        asked = " ".join(f"{kind} {options[kind]}" for kind in ("run", "workload") if options[kind])
+        return f"{asked} to {options['output']}".strip()
 
     def _stream(self, export: exports.Export, options: dict[str, Any]) -> Iterator[bytes]:
         return exports.stream(export, options["format"], raw=options["raw"])

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.results.errors import DomainError
@@ -13,6 +14,8 @@ from apps.results.services import deletions_finish, run_delete
 from apps.training.managers import TrainingDataQuerySet
 from apps.training.models import TrainingData
 from apps.training.services import training_data_delete
+from scheduler_sim.accounts.models import AuditEntry
+from scheduler_sim.accounts.services import audit_delete, audit_older_than
 from scheduler_sim.display.commands import SiteCommand
 
 
@@ -28,6 +31,7 @@ class Command(SiteCommand):
         parser.add_argument(
             "--training-older-than", type=float, metavar="DAYS", help="rows of training data stored so many days ago"
         )
+        parser.add_argument("--audit-older-than", type=float, metavar="DAYS", help="entries of the audit log so old")
         parser.add_argument("--unfinished", action="store_true", help="finish deletions that were begun, and no more")
         parser.add_argument("--dry-run", action="store_true", help="say what would be deleted (the default)")
         parser.add_argument("--yes", action="store_true", help="delete")
@@ -38,6 +42,7 @@ class Command(SiteCommand):
             return
         runs = self._chosen(options)
         labels = self._training(options)
+        entries = self._audit(options)
         rows = sum(run.rows_written for run in runs)
         if options["dry_run"] or not options["yes"]:
             for run in runs:
@@ -45,8 +50,10 @@ class Command(SiteCommand):
             pending = RunDeletion.objects.count()
             also = f" {pending} deletions begun before would be finished." if pending else ""
             of_training = "" if labels is None else f" and {labels.count():,} rows of training data"
+            of_audit = "" if entries is None else f" and {entries.count():,} entries of the audit log"
             self.stdout.write(
-                f"{len(runs)} runs with {rows:,} placements{of_training} would be deleted.{also} Add --yes to do it."
+                f"{len(runs)} runs with {rows:,} placements{of_training}{of_audit} would be deleted.{also} "
+                "Add --yes to do it."
             )
             return
         for run in runs:
@@ -58,13 +65,18 @@ class Command(SiteCommand):
         self.stdout.write(f"Deleted {len(runs)} runs.")
         if labels is not None:
             self.stdout.write(f"Deleted {training_data_delete(rows=labels):,} rows of training data.")
+        if entries is not None:
+            self.stdout.write(f"Deleted {audit_delete(entries=entries):,} entries of the audit log.")
 
     def _chosen(self, options: dict[str, Any]) -> list[Run]:
         keep, days = options["keep_runs"], options["older_than"]
         if keep is None and days is None:
-            if options["training_older_than"] is not None:
+            if options["training_older_than"] is not None or options["audit_older_than"] is not None:
                 return []
-            raise CommandError("Say what to keep: --keep-runs N, --older-than DAYS or --training-older-than DAYS.")
+            raise CommandError(
+                "Say what to keep: --keep-runs N, --older-than DAYS, --training-older-than DAYS or "
+                "--audit-older-than DAYS."
+            )
         if (keep is not None and keep < 0) or (days is not None and not 0 <= days <= 36_500):
             raise CommandError("--keep-runs is a number from 0, --older-than a number of days from 0 to 36500.")
         runs = Run.objects.filter(status__in=Run.TERMINAL).order_by("-id")
@@ -80,6 +92,14 @@ class Command(SiteCommand):
         if not 0 <= days <= 36_500:
             raise CommandError("--training-older-than is a number of days from 0 to 36500.")
         return TrainingData.objects.older_than(timedelta(days=days), now=timezone.now())
+
+    def _audit(self, options: dict[str, Any]) -> QuerySet[AuditEntry] | None:
+        days = options["audit_older_than"]
+        if days is None:
+            return None
+        if not 0 <= days <= 36_500:
+            raise CommandError("--audit-older-than is a number of days from 0 to 36500.")
+        return audit_older_than(timedelta(days=days))
 
     def _finish(self) -> None:
         def say(removed: int) -> None:

@@ -38,6 +38,7 @@ from apps.tasks.services import workload_find_or_import, workload_preview
 from apps.training.models import TrainedModel
 from apps.training.retraining import Retrainer
 from scheduler_sim import engine, logs
+from scheduler_sim.accounts import audit
 from scheduler_sim.background.sweep import sweeping
 from scheduler_sim.display.commands import SiteCommand
 from scheduler_sim.display.terminal import PlainConsole
@@ -133,11 +134,14 @@ class Command(SiteCommand):
 
     def _obey(self, options: dict[str, Any]) -> None:
         if options["continuous"]:
-            self._race(options).run()
+            race = self._race(options)
+            audit.record(audit.Action.START, "race", called=race.name)
+            race.run()
             return
         manifest = manifest_read(options["manifest"]) if options["manifest"] else None
         run = self._existing(options) or (self._again(manifest, options) if manifest else self._new(options))
         if run.status != Run.Status.FINISHED:
+            audit.record(audit.Action.TAKE_UP if options["resume"] else audit.Action.START, "run", run)
             self._play(run)
         self._print(run, options)
         if options["write_manifest"]:

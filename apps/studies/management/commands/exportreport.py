@@ -11,6 +11,7 @@ from apps.results.models import Run, Study
 from apps.studies.report.html import run_html, run_markdown, study_html
 from apps.studies.report.tables import markdown_table
 from scheduler_sim import engine
+from scheduler_sim.accounts import audit
 from scheduler_sim.display.commands import SiteCommand
 
 
@@ -29,6 +30,8 @@ class Command(SiteCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             text = self._text(options)
+            asked = f"study {options['study']}" if options["study"] else f"run {options['run']}"
+            audit.record(audit.Action.EXPORT, "report", called=f"{asked} to {options['output']}")
             if options["output"] == "-":
                 self.stdout._out.write(text)
                 return

@@ -16,6 +16,7 @@ from apps.studies.play.execution import study_play
 from apps.studies.play.planning import plan_in_words, study_plan
 from apps.studies.report.tables import print_study, study_document
 from scheduler_sim import engine
+from scheduler_sim.accounts import audit
 from scheduler_sim.background.processes import cores, ending_on_sigterm
 from scheduler_sim.background.sweep import sweeping
 from scheduler_sim.display.commands import SiteCommand
@@ -57,6 +58,7 @@ class Command(SiteCommand):
             if options["dry_run"]:
                 self._describe(definition, options)
                 return
+            audit.record(audit.Action.START, "study", called=definition.name)
             with sweeping(), ending_on_sigterm():
                 self._play(definition, options)
         except (DomainError, engine.EngineError) as error:

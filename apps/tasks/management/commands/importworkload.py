@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 
 from apps.tasks.reports import print_audit, storing, summary, workload_document
 from apps.tasks.services import workload_import
+from scheduler_sim.accounts import audit
 from scheduler_sim.display.commands import SiteCommand
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine.traces import COLUMNS, FORMATS, ReadOptions, read_throughputs
@@ -78,6 +79,7 @@ class Command(SiteCommand):
                 max_bytes=options["max_bytes"],
                 progress=status.update,
             )
+            audit.record(audit.Action.UPLOAD, "workload", workload)
         if options["json"]:
             self.stdout.write(json.dumps(workload_document(workload, created=created), indent=2))
             return

@@ -15,6 +15,7 @@ from apps.tasks.services import workload_find_or_import
 from apps.training.registry import AGENT_KIND, HYBRID_KIND, RUNTIME_KIND
 from apps.training.requests import ModelRequest
 from scheduler_sim import engine
+from scheduler_sim.accounts import audit
 from scheduler_sim.display.commands import SiteCommand
 from scheduler_sim.engine.predictors.regression import ALGORITHMS
 
@@ -52,7 +53,9 @@ class Command(SiteCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            model = self._asked(options).train()
+            asked = self._asked(options)
+            audit.record(audit.Action.START, "training", called=asked.name or asked.kind)
+            model = asked.train()
         except (DomainError, engine.EngineError) as error:
             raise CommandError(str(error)) from error
         if options["json"]:

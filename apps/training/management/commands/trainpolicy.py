@@ -14,6 +14,7 @@ from apps.tasks.services import workload_find_or_import
 from apps.training.models import TrainedModel
 from apps.training.requests import SEARCHED, SearchRequest
 from scheduler_sim import engine
+from scheduler_sim.accounts import audit
 from scheduler_sim.display.commands import SiteCommand
 from scheduler_sim.display.terminal import PlainColumn, PlainConsole
 from scheduler_sim.engine.learning.rollout import OBJECTIVES
@@ -97,7 +98,9 @@ class Command(SiteCommand):
             settings={name: options[name] for name in SEARCHED},
             **{name: options[name] for name in ("processors", "seed", "searches")},
         )
-        asked = replace(asked, workload=workload_find_or_import(options["workload"])[0].pk)
+        workload, _ = workload_find_or_import(options["workload"])
+        asked = replace(asked, workload=workload.pk)
+        audit.record(audit.Action.START, "search", called=asked.name or workload.name)
         console = PlainConsole(stderr=True, quiet=options["verbosity"] == 0)
         columns = (
             PlainColumn(),

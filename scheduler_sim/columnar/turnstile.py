@@ -10,10 +10,18 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from django.db import connection
 
-from scheduler_sim.background.connections import is_in_memory
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.backends.sqlite3.base import DatabaseWrapper as SqliteWrapper
+
+
+def is_in_memory(database: "BaseDatabaseWrapper") -> bool:
+    """Tell whether it is an embedded database in memory, which no other thread or process sees."""
+    return database.vendor == "sqlite" and cast("SqliteWrapper", database).is_in_memory_db()
 
 
 @contextmanager
