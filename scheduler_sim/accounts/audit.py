@@ -89,8 +89,8 @@ def _who() -> dict[str, Any]:
     request = _request.get()
     if request is None:
         return {"source": AuditEntry.Source.COMMAND, "name": _account()}
-    user = getattr(request, "user", None)
-    is_known = user is not None and user.is_authenticated
+    user: Any = getattr(request, "user", None)
+    is_known = bool(user) and user.is_authenticated
     return {
         "source": AuditEntry.Source.SITE,
         "user_id": user.pk if is_known else None,
