@@ -124,7 +124,9 @@ def test_a_download_reads_one_instant(client: Client) -> None:
     begun: list[str] = []
 
     def note(execute: Callable[..., object], sql: str, *rest: object) -> object:
-        begun.append("inside" if connection.in_atomic_block else "outside")
+        # That somebody downloads it is written down afterwards.
+        if "accounts_auditentry" not in sql:
+            begun.append("inside" if connection.in_atomic_block else "outside")
         return execute(sql, *rest)
 
     with connection.execute_wrapper(note):
