@@ -210,11 +210,8 @@ class Predictor(Protocol):
         """Return the predictions of a simulation that has not begun."""
 
 
-class Kernel(Protocol):
-    """A compiled event loop and its state between two calls."""
-
-    agent: dict[str, Any] | None
-    """What an agent that learns while the kernel plays has learned, by name; None where none plays."""
+class Progress(Protocol):
+    """How far a policy is."""
 
     @property
     def clock(self) -> float:
@@ -231,6 +228,13 @@ class Kernel(Protocol):
     @property
     def running(self) -> int:
         """How many tasks run."""
+
+
+class Kernel(Progress, Protocol):
+    """A compiled event loop and its state between two calls."""
+
+    agent: dict[str, Any] | None
+    """What an agent that learns while the kernel plays has learned, by name; None where none plays."""
 
     def advance(self, *, until_time: float, max_events: int) -> None:
         """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events.

@@ -12,6 +12,7 @@ from scheduler_sim.engine.contract import ENDINGS, Attempts, History, Kernel, Ne
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.policies import ORDERS, ChoiceContext, Choices, Order, Policy, ScoreContext, Scores
 from scheduler_sim.engine.prediction import PredictingKernel, untold
+from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 _NOTHING_DRAWN = np.random.default_rng(0)
@@ -53,16 +54,7 @@ class Simulation:
         stated = self.workload
         if self.predictor is not None:
             self.workload = untold(stated)
-        kernel = make_kernel(
-            workload=self.workload,
-            cluster=self.cluster,
-            policy=self.policy,
-            scores=self.scores(),
-            choices=self.choices(),
-            options=self.options,
-            seed=self.seed,
-            late=self.predictor is not None,
-        )
+        kernel = make_kernel(self.problem())
         if self.predictor is None:
             return kernel
         return PredictingKernel(
@@ -71,6 +63,19 @@ class Simulation:
             predictions=self.predictor.begin(stated),
             news=self._news,
             looks_ahead=self.policy.order.looks_ahead,
+        )
+
+    def problem(self) -> Problem:
+        """Return what a kernel is given to play."""
+        return Problem(
+            workload=self.workload,
+            cluster=self.cluster,
+            policy=self.policy,
+            scores=self.scores(),
+            choices=self.choices(),
+            options=self.options,
+            seed=self.seed,
+            late=self.predictor is not None,
         )
 
     def scores(self) -> Scores:

@@ -1,5 +1,7 @@
 """Small pool workloads with what makes trouble: ties, zero lengths, estimates that are short, long or zero."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 from reference_pool import reference_for
@@ -100,14 +102,7 @@ def lognormal_workload(length, processors, load, seed, estimate_factor=1.0):
 
 def on_nodes(simulation: Simulation, options: Options) -> ClusterKernel:
     """Return the kernel of many nodes for what `simulation` plays with another one."""
-    return ClusterKernel(
-        workload=simulation.workload,
-        cluster=simulation.cluster,
-        policy=simulation.policy,
-        scores=simulation.scores(),
-        choices=simulation.choices(),
-        options=options,
-    )
+    return ClusterKernel(replace(simulation.problem(), options=options))
 
 
 def play_in_steps(simulation: Simulation, seconds: float) -> None:

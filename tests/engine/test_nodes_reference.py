@@ -102,15 +102,7 @@ def kernels_for(simulation):
         return []
     if isinstance(simulation.kernel, ClusterKernel):
         return [simulation.kernel]
-    many = ClusterKernel(
-        workload=simulation.workload,
-        cluster=simulation.cluster,
-        policy=simulation.policy,
-        scores=simulation.scores(),
-        choices=simulation.choices(),
-        options=simulation.options,
-    )
-    return [simulation.kernel, many]
+    return [simulation.kernel, ClusterKernel(simulation.problem())]
 
 
 def random_case(seed):

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -192,10 +193,10 @@ def test_the_order_of_the_input_does_not_matter(policy):
 def test_a_pool_refuses_what_it_cannot_play(columns, sentence):
     workload = Workload.from_columns(arrival_time=[0], runtime=[1], **columns)
     policy = parse_policy("fcfs")
-    scores = Simulation(Workload.from_columns(arrival_time=[0], runtime=[1]), pool(1), policy).scores()
+    problem = Simulation(Workload.from_columns(arrival_time=[0], runtime=[1]), pool(1), policy).problem()
     cluster = Cluster("pool", (NodeGroup("pool", count=1, cores=2),))
     with pytest.raises(InvalidWorkload, match=sentence):
-        PoolKernel(workload=workload, cluster=cluster, policy=policy, scores=scores, options=Options())
+        PoolKernel(replace(problem, workload=workload, cluster=cluster))
 
 
 WITHOUT_COMPILER = """

@@ -16,6 +16,7 @@ from apps.live.wire import messages
 from apps.results.models import Run
 from scheduler_sim.engine import tally
 from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.contract import Progress
 from scheduler_sim.engine.usage import Played, energy_and_cost, holdings
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
@@ -61,31 +62,11 @@ class Mark:
     urgent: bool
 
 
-class Counts(Protocol):
-    """How far a policy is."""
-
-    @property
-    def clock(self) -> float:
-        """The simulated time up to which its events are applied."""
-
-    @property
-    def finished(self) -> int:
-        """How many tasks have finished."""
-
-    @property
-    def running(self) -> int:
-        """How many tasks run."""
-
-    @property
-    def queued(self) -> int:
-        """How many tasks are ready and have not started."""
-
-
 class Shown(Played, Protocol):
     """A simulation, or stored placements behind the face of one."""
 
     @property
-    def kernel(self) -> Counts:
+    def kernel(self) -> Progress:
         """Its figures at the moment."""
 
     def under_way(self) -> tuple[IntArray, FloatArray] | None:

@@ -6,12 +6,13 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import LEARNED, NOT_PLANNED, STATIC
-from scheduler_sim.engine.contract import Kernel, Options
+from scheduler_sim.engine.contract import Kernel
 from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.cluster import state as state
 from scheduler_sim.engine.kernels.core.kernel import CoreKernel
-from scheduler_sim.engine.policies import Choices, Policy, Scores
+from scheduler_sim.engine.policies import Policy, Scores
+from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import Workload
 
 # Importing `cluster.state`, and `core.state` with the core, teaches Numba to read their records. That has to happen
@@ -19,34 +20,21 @@ from scheduler_sim.engine.workload import Workload
 # what is registered later comes behind Numba's own reading of records, which refuses the names it does not know.
 
 
-def make_kernel(
-    *,
-    workload: Workload,
-    cluster: Cluster,
-    policy: Policy,
-    scores: Scores,
-    choices: Choices,
-    options: Options,
-    seed: int = 0,
-    late: bool = False,
-) -> Kernel:
+def make_kernel(problem: Problem) -> Kernel:
     """Return the quickest kernel that can play this workload on this cluster.
-
-    Args:
-        workload, cluster, policy, scores, choices, options: what is played and how.
-        seed: draws failures of nodes.
-        late: estimates, and scores and choices that depend on them, come by `Kernel.tell` as tasks arrive.
 
     Raises:
         InvalidPolicy: a learned order with conservative backfilling, which reserves by a score that stays what it is;
             a policy that the event core does not play where tasks may stop and go on.
     """
+    workload, cluster, policy, scores = problem.workload, problem.cluster, problem.policy, problem.scores
+    options, late = problem.options, problem.late
     interrupted = policy.preempts or options.interrupts or cluster.fails
     if late and interrupted:
         raise InvalidPolicy("Where tasks may stop and go on, run times cannot be predicted inside the run.")
     if interrupted:
         return CoreKernel.of(
-            workload=workload, cluster=cluster, policy=policy, scores=scores, options=options, seed=seed
+            workload=workload, cluster=cluster, policy=policy, scores=scores, options=options, seed=problem.seed
         )
     if scores.kind == LEARNED and policy.backfill.name == "conservative":
         raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")
@@ -57,22 +45,18 @@ def make_kernel(
     ranked = scores.kind == STATIC and scores.slope is None
     if late and policy.order.uses_estimates and ranked:
         # No rank among all tasks can be given before anything runs: as scores that change they need none.
-        scores = replace(scores, slope=np.zeros(len(workload)))
+        problem = replace(problem, scores=replace(scores, slope=np.zeros(len(workload))))
     if on_pool:
         from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
 
-        return PoolKernel(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options, late=late)
+        return PoolKernel(problem)
     from scheduler_sim.engine.kernels.node.kernel import SingleNodeKernel, plays_on_single
 
-    if not late and plays_on_single(workload, cluster, policy, scores, choices):
-        return SingleNodeKernel(
-            workload=workload, cluster=cluster, policy=policy, scores=scores, choices=choices, options=options
-        )
+    if not late and plays_on_single(problem):
+        return SingleNodeKernel(problem)
     from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 
-    return ClusterKernel(
-        workload=workload, cluster=cluster, policy=policy, scores=scores, choices=choices, options=options
-    )
+    return ClusterKernel(problem)
 
 
 def _refuse_backfilling(policy: Policy, scores: Scores, *, on_pool: bool) -> None:

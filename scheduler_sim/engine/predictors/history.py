@@ -53,12 +53,12 @@ class Past(NamedTuple):
 
     def finish(self, rows: IntArray, runtime: FloatArray) -> None:
         """Learn that `rows` have finished, in this order, after run times of that many seconds, shape (len(rows),)."""
-        _finish(rows, np.log1p(runtime), *self)
+        _finish(rows, np.log1p(runtime), self)
 
     def of(self, rows: IntArray) -> FloatArray:
         """Return the history features of `rows` as known now, shape (len(rows), 5), columns as in `HISTORY`."""
         columns = np.empty((len(rows), len(HISTORY)))
-        _look(rows, columns, *self)
+        _look(rows, columns, self)
         return columns
 
 
@@ -73,7 +73,7 @@ def history_given_ends(workload: Workload, finish_time: FloatArray, runtime: Flo
     columns = np.empty((len(workload), len(HISTORY)))
     order = np.lexsort((np.arange(len(workload)), finish_time)).astype(np.int64)
     past = Past.nothing(workload)
-    _replay(workload.arrival_time, finish_time, order, np.log1p(runtime), columns, *past)
+    _replay(workload.arrival_time, finish_time, order, np.log1p(runtime), columns, past)
     return columns
 
 
@@ -84,101 +84,50 @@ def recorded_ends(workload: Workload) -> FloatArray:
 
 
 @bare_kernel
-def _note(
-    row: int,
-    log: float,
-    user: IntArray,
-    kind: IntArray,
-    recent: FloatArray,
-    user_count: FloatArray,
-    user_total: FloatArray,
-    kind_count: FloatArray,
-    kind_total: FloatArray,
-) -> None:
-    who, what = user[row], kind[row]
-    recent[who, 1] = recent[who, 0]
-    recent[who, 0] = log
-    user_count[who] += 1.0
-    user_total[who] += log
-    kind_count[what] += 1.0
-    kind_total[what] += log
+def _note(row: int, log: float, past: Past) -> None:
+    who, what = past.user[row], past.kind[row]
+    past.recent[who, 1] = past.recent[who, 0]
+    past.recent[who, 0] = log
+    past.user_count[who] += 1.0
+    past.user_total[who] += log
+    past.kind_count[what] += 1.0
+    past.kind_total[what] += log
 
 
 @bare_kernel
-def _tell(
-    row: int,
-    place: int,
-    columns: FloatArray,
-    user: IntArray,
-    kind: IntArray,
-    recent: FloatArray,
-    user_count: FloatArray,
-    user_total: FloatArray,
-    kind_count: FloatArray,
-    kind_total: FloatArray,
-) -> None:
-    who, what = user[row], kind[row]
+def _tell(row: int, place: int, columns: FloatArray, past: Past) -> None:
+    who, what = past.user[row], past.kind[row]
+    last, before = past.recent[who, 0], past.recent[who, 1]
+    count = past.user_count[who]
     columns[place, :] = UNKNOWN
-    if user_count[who] > 0.0:
-        columns[place, 0] = recent[who, 0]
-        columns[place, 1] = (recent[who, 0] + recent[who, 1]) / 2.0 if user_count[who] > 1.0 else recent[who, 0]
-        columns[place, 2] = user_total[who] / user_count[who]
-        columns[place, 3] = np.log1p(user_count[who])
-    if kind_count[what] > 0.0:
-        columns[place, 4] = kind_total[what] / kind_count[what]
+    if count > 0.0:
+        columns[place, 0] = last
+        columns[place, 1] = (last + before) / 2.0 if count > 1.0 else last
+        columns[place, 2] = past.user_total[who] / count
+        columns[place, 3] = np.log1p(count)
+    if past.kind_count[what] > 0.0:
+        columns[place, 4] = past.kind_total[what] / past.kind_count[what]
 
 
 @kernel
-def _finish(
-    rows: IntArray,
-    logs: FloatArray,
-    user: IntArray,
-    kind: IntArray,
-    recent: FloatArray,
-    user_count: FloatArray,
-    user_total: FloatArray,
-    kind_count: FloatArray,
-    kind_total: FloatArray,
-) -> None:
+def _finish(rows: IntArray, logs: FloatArray, past: Past) -> None:
     for i in range(len(rows)):
-        _note(rows[i], logs[i], user, kind, recent, user_count, user_total, kind_count, kind_total)
+        _note(rows[i], logs[i], past)
 
 
 @kernel
-def _look(
-    rows: IntArray,
-    columns: FloatArray,
-    user: IntArray,
-    kind: IntArray,
-    recent: FloatArray,
-    user_count: FloatArray,
-    user_total: FloatArray,
-    kind_count: FloatArray,
-    kind_total: FloatArray,
-) -> None:
+def _look(rows: IntArray, columns: FloatArray, past: Past) -> None:
     for i in range(len(rows)):
-        _tell(rows[i], i, columns, user, kind, recent, user_count, user_total, kind_count, kind_total)
+        _tell(rows[i], i, columns, past)
 
 
 @kernel
 def _replay(
-    arrival: FloatArray,
-    finish: FloatArray,
-    order: IntArray,
-    logs: FloatArray,
-    columns: FloatArray,
-    user: IntArray,
-    kind: IntArray,
-    recent: FloatArray,
-    user_count: FloatArray,
-    user_total: FloatArray,
-    kind_count: FloatArray,
-    kind_total: FloatArray,
+    arrival: FloatArray, finish: FloatArray, order: IntArray, logs: FloatArray, columns: FloatArray, past: Past
 ) -> None:
     done = 0
     for row in range(len(arrival)):
         while done < len(order) and finish[order[done]] < arrival[row]:
-            other = order[done]
-            _note(other, logs[other], user, kind, recent, user_count, user_total, kind_count, kind_total)
+            _note(order[done], logs[order[done]], past)
             done += 1
-        _tell(row, row, columns, user, kind, recent, user_count, user_total, kind_count, kind_total)
+        _tell(row, row, columns, past)

@@ -1,9 +1,11 @@
 """What a policy does at one instant: walk the ready tasks in order and start what it may.
 
-Arguments called `fgd`, `easy`, `listed`, `picking` and `reordered` are True where the policy has that part and None
+What is called `fgd`, `easy`, `listed`, `picking` and `reordered` is True where the policy has that part and None
 where it has not. Numba leaves branches on None out, so that a run compiles only what it plays: `listed` is an order
 whose scores change, `picking` one that chooses again after each start, `reordered` EASY that backfills in another one.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,6 +30,16 @@ from scheduler_sim.engine.kernels.cluster.state import (
     WALKED,
     Sim,
 )
+
+
+class Parts(NamedTuple):
+    """The parts of a policy without a plan, see above."""
+
+    fgd: bool | None
+    easy: bool | None
+    listed: bool | None
+    picking: bool | None
+    reordered: bool | None
 
 
 @inner_kernel
@@ -92,6 +104,14 @@ def pick(s: Sim, now: float, walk_stamp: int, plan_stamp: int, fgd: bool | None)
 
 
 @inner_kernel
+def begin_walk(s: Sim, now: float, listed: bool | None) -> tuple[int, int]:
+    """Sort what is walked, where the order changes, and return fresh stamps for the walk and for its plan."""
+    if listed is not None:
+        sort_walk(s, now)
+    return fresh_stamp(s), fresh_stamp(s)
+
+
+@inner_kernel
 def next_task(
     s: Sim,
     now: float,
@@ -133,21 +153,13 @@ def sort_newcomers(s: Sim) -> None:
 
 
 @inner_kernel
-def act_unplanned(
-    s: Sim,
-    now: float,
-    fgd: bool | None,
-    easy: bool | None,
-    listed: bool | None,
-    picking: bool | None,
-    reordered: bool | None,
-) -> None:
+def act_unplanned(s: Sim, now: float, parts: Parts) -> None:
     """Let a policy without a plan act once: none, list or easy."""
     unchanged = s.settings[TREE] and not s.counts[RELEASED] and s.counts[NEWCOMERS] <= 64
     if unchanged and s.settings[BACKFILL] <= LIST:
-        act_on_newcomers(s, now, fgd)
+        act_on_newcomers(s, now, parts.fgd)
     else:
-        act_in_order(s, now, fgd, easy, listed, picking, reordered)
+        act_in_order(s, now, parts.fgd, parts.easy, parts.listed, parts.picking, parts.reordered)
 
 
 @inner_kernel
@@ -180,10 +192,7 @@ def act_in_order(
 ) -> None:
     """Walk the queue without a plan: none, list and easy."""
     backfill = s.settings[BACKFILL]
-    walk_stamp = fresh_stamp(s)
-    plan_stamp = fresh_stamp(s)
-    if listed is not None:
-        sort_walk(s, now)
+    walk_stamp, plan_stamp = begin_walk(s, now, listed)
     cursor = 0
     cpu = gpu = NOTHING - 1
     head = -1
@@ -256,10 +265,7 @@ def act_planned(s: Sim, now: float, listed: bool | None, picking: bool | None) -
     With none the first task that waits blocks; with easy only it books; with list and conservative all that wait do.
     """
     backfill = s.settings[BACKFILL]
-    walk_stamp = fresh_stamp(s)
-    plan_stamp = fresh_stamp(s)
-    if listed is not None:
-        sort_walk(s, now)
+    walk_stamp, plan_stamp = begin_walk(s, now, listed)
     cursor = 0
     waiting = False
     while s.counts[FREE_CPU] > 0 or s.counts[FREE_GPU] > 0:

@@ -11,7 +11,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import FINISHED, MILLI, QUEUED
 from scheduler_sim.engine.jit import counting_kernel, inner_kernel
-from scheduler_sim.engine.kernels.cluster.act import act_unplanned
+from scheduler_sim.engine.kernels.cluster.act import Parts, act_unplanned
 from scheduler_sim.engine.kernels.cluster.loop import begin_instant, events_since
 from scheduler_sim.engine.kernels.cluster.start import sides
 from scheduler_sim.engine.kernels.cluster.state import FREE_CPU, FREE_GPU, NEWCOMERS, Sim
@@ -126,10 +126,7 @@ def advance_agent(
     decided: IntArray,
     until_time: float,
     max_events: int,
-    easy: bool | None,
-    listed: bool | None,
-    picking: bool | None,
-    reordered: bool | None,
+    parts: Parts,
 ) -> None:
     """Play whole instants up to `until_time`, and none more after `max_events` events."""
     s = records[0]
@@ -152,7 +149,7 @@ def advance_agent(
             if s.tasks[row].hybrid:
                 _choose(s, row, settings, draws, values, chosen, context, epsilon, decided)
         if s.counts[QUEUED] > 0:
-            act_unplanned(s, s.clock[0], None, easy, listed, picking, reordered)
+            act_unplanned(s, s.clock[0], parts)
 
 
 def agent_arrays(n: int, values: FloatArray) -> dict[str, Any]:

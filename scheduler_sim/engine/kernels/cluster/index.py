@@ -10,33 +10,33 @@ from scheduler_sim.engine.workload import IntArray
 
 
 @inner_kernel
-def reindex(s: Sim, node: int) -> None:
-    """Bring the bit sets up to date after what `node` has left changed."""
+def _move(node: int, level: int, level_of: IntArray, level_bits: IntArray, level_count: IntArray) -> None:
+    """Take a node out of the set of its level and put it into that of another one, -1 for none."""
     word = node >> 6
     bit = np.int64(1) << (node & 63)
+    old = level_of[node]
+    if old == level:
+        return
+    if old >= 0:
+        level_bits[old, word] &= ~bit
+        level_count[old] -= 1
+    if level >= 0:
+        level_bits[level, word] |= bit
+        level_count[level] += 1
+    level_of[node] = level
+
+
+@inner_kernel
+def reindex(s: Sim, node: int) -> None:
+    """Bring the bit sets up to date after what `node` has left changed."""
     gpu = -1
     cpu = -1
     if s.live.away[node] == 0:
         gpu = s.live.devices[node] // MILLI
         cpu = min(s.live.cores[node] // MILLI, len(s.cpu_count) - 1)
-    old = s.gpu_level[node]
-    if old != gpu:
-        if old >= 0:
-            s.gpu_bits[old, word] &= ~bit
-            s.gpu_count[old] -= 1
-        if gpu >= 0:
-            s.gpu_bits[gpu, word] |= bit
-            s.gpu_count[gpu] += 1
-        s.gpu_level[node] = gpu
-    old = s.cpu_level[node]
-    if old != cpu:
-        if old >= 0:
-            s.cpu_bits[old, word] &= ~bit
-            s.cpu_count[old] -= 1
-        if cpu >= 0:
-            s.cpu_bits[cpu, word] |= bit
-            s.cpu_count[cpu] += 1
-        s.cpu_level[node] = cpu
+    _move(node, gpu, s.gpu_level, s.gpu_bits, s.gpu_count)
+    _move(node, cpu, s.cpu_level, s.cpu_bits, s.cpu_count)
+    word = node >> 6
     if s.live.away[node] == 0:
         s.block_cpu[word] = max(s.block_cpu[word], s.live.cores[node])
 
@@ -52,9 +52,21 @@ def tighten(s: Sim, word: int) -> None:
 
 
 @inner_kernel
+def _next_fitting(s: Sim, word: int, bits: int, stamp: int, need: tuple[int, int, int, int]) -> tuple[int, int]:
+    """Return the lowest of a word's nodes that fits and is not marked, -1 for none, and the bits of those behind it."""
+    cpu, whole, share, memory = need
+    while bits != 0:
+        node = (word << 6) + lowest_bit(bits)
+        bits &= bits - 1
+        if s.mark[node] != stamp and fits(s.live, node, cpu, whole, share, memory):
+            return node, bits
+    return -1, bits
+
+
+@inner_kernel
 def find_indexed(s: Sim, rule: int, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
     """Return the node that first_fit, best_fit, worst_fit or weighted_fit chooses, -1 for none."""
-    cpu, whole, share, memory = need
+    cpu, whole, share, _ = need
     if rule == WEIGHTED_FIT:
         return _by_weight(s, nodes, stamp, need)
     if whole > 0 or share > 0:
@@ -68,11 +80,9 @@ def find_indexed(s: Sim, rule: int, nodes: int, stamp: int, need: tuple[int, int
         if s.block_cpu[word] < cpu:
             continue
         bits = s.allowed_bits[nodes, word]
-        while bits != 0:
-            node = (word << 6) + lowest_bit(bits)
-            bits &= bits - 1
-            if s.mark[node] != stamp and fits(s.live, node, cpu, 0, 0, memory):
-                return node
+        node, bits = _next_fitting(s, word, bits, stamp, need)
+        if node >= 0:
+            return node
         tighten(s, word)
     return -1
 
@@ -86,7 +96,7 @@ def weighted_room(s: Sim, view: View, node: int) -> int:
 @inner_kernel
 def _by_weight(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
     """Look at nodes with few GPUs left first, or few cores for work without GPUs, while they may have least of all."""
-    cpu, whole, share, memory = need
+    cpu, whole, share, _ = need
     on_gpu = whole > 0 or share > 0
     level_bits, level_count = (s.gpu_bits, s.gpu_count) if on_gpu else (s.cpu_bits, s.cpu_count)
     best = -1
@@ -99,21 +109,19 @@ def _by_weight(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) 
             continue
         for word in range(level_bits.shape[1]):
             bits = level_bits[level, word] & s.allowed_bits[nodes, word]
-            while bits != 0:
-                node = (word << 6) + lowest_bit(bits)
-                bits &= bits - 1
-                if s.mark[node] == stamp or not fits(s.live, node, cpu, whole, share, memory):
-                    continue
+            node, bits = _next_fitting(s, word, bits, stamp, need)
+            while node >= 0:
                 here = weighted_room(s, s.live, node)
                 if best < 0 or here < least or (here == least and node < best):
                     best = node
                     least = here
+                node, bits = _next_fitting(s, word, bits, stamp, need)
     return best
 
 
 @inner_kernel
 def _first_by_level(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
-    cpu, whole, share, memory = need
+    cpu, whole, _, _ = need
     for word in range(len(s.block_cpu)):
         if s.block_cpu[word] < cpu:
             continue
@@ -121,11 +129,9 @@ def _first_by_level(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, i
         for level in range(whole, len(s.gpu_count)):
             bits |= s.gpu_bits[level, word]
         bits &= s.allowed_bits[nodes, word]
-        while bits != 0:
-            node = (word << 6) + lowest_bit(bits)
-            bits &= bits - 1
-            if s.mark[node] != stamp and fits(s.live, node, cpu, whole, share, memory):
-                return node
+        node, bits = _next_fitting(s, word, bits, stamp, need)
+        if node >= 0:
+            return node
         tighten(s, word)
     return -1
 
@@ -141,7 +147,6 @@ def _by_level(
     stamp: int,
     need: tuple[int, int, int, int],
 ) -> int:
-    cpu, whole, share, memory = need
     levels = len(level_count)
     for step in range(levels - lowest):
         level = lowest + step if upward else levels - 1 - step
@@ -149,9 +154,7 @@ def _by_level(
             continue
         for word in range(level_bits.shape[1]):
             bits = level_bits[level, word] & s.allowed_bits[nodes, word]
-            while bits != 0:
-                node = (word << 6) + lowest_bit(bits)
-                bits &= bits - 1
-                if s.mark[node] != stamp and fits(s.live, node, cpu, whole, share, memory):
-                    return node
+            node, bits = _next_fitting(s, word, bits, stamp, need)
+            if node >= 0:
+                return node
     return -1

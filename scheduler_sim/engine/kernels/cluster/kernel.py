@@ -1,10 +1,10 @@
 """Nodes with cores, GPUs and memory playing any workload."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import (
     CONSERVATIVE,
     DRF,
@@ -16,10 +16,11 @@ from scheduler_sim.engine.codes import (
     ORACLE,
     SUFFERAGE,
 )
-from scheduler_sim.engine.contract import News, Options, Outcome
+from scheduler_sim.engine.contract import News, Outcome
 from scheduler_sim.engine.demand import possible_fractions
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.base import BaseKernel
+from scheduler_sim.engine.kernels.cluster.act import Parts
 from scheduler_sim.engine.kernels.cluster.agent import agent_arrays, agent_loop
 from scheduler_sim.engine.kernels.cluster.layout import lay_out
 from scheduler_sim.engine.kernels.cluster.loop import (
@@ -33,8 +34,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     TREE,
     handle,
 )
-from scheduler_sim.engine.policies import Choices, Policy, Scores
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.problem import Problem
 
 PICKING = (DRF, MIN_MIN, MAX_MIN, SUFFERAGE)
 """Orders that choose again after each start instead of walking a sorted queue."""
@@ -47,42 +47,35 @@ class ClusterKernel(BaseKernel):
         OversizedTasks: tasks that the empty cluster could not start.
     """
 
-    def __init__(
-        self,
-        *,
-        workload: Workload,
-        cluster: Cluster,
-        policy: Policy,
-        scores: Scores,
-        choices: Choices,
-        options: Options,
-    ) -> None:
-        self._sim = lay_out(workload, cluster, policy, scores, choices, options)
+    def __init__(self, problem: Problem) -> None:
+        policy, scores, learner = problem.policy, problem.scores, problem.choices.learner
+        self._sim = lay_out(problem)
         self._handle, self._views = handle(self._sim)
-        self._groups = len(cluster.groups)
+        self._groups = len(problem.cluster.groups)
         index_nodes(self._handle)
         # What a policy has no part of is None and is not compiled.
         fgd = True if policy.placement.code == FGD else None
         easy = True if policy.backfill.code == EASY else None
         picking = True if scores.kind in PICKING else None
         listed = True if picking is None and not self._sim.settings[TREE] else None
-        play: Callable[..., None] = advance_in_order
         reordered = True if scores.backfill is not None else None
-        parts: tuple[bool | None, ...] = (fgd, easy, listed, picking, reordered)
+        parts = Parts(fgd, easy, listed, picking, reordered)
+        play: Callable[..., None] = advance_in_order
+        arguments: tuple[Any, ...] = (parts,)
         if policy.placement.planned != NOT_PLANNED:
-            play, parts = advance_planned, (listed, picking)
+            play, arguments = advance_planned, (listed, picking)
         elif policy.backfill.code == CONSERVATIVE:
             # Reservations are made in an order that is settled at the beginning of an instant.
-            play, parts = advance_conservative, (fgd, listed or picking)
-        if choices.learner is not None:
+            play, arguments = advance_conservative, (fgd, listed or picking)
+        if learner is not None:
             if policy.backfill.code == CONSERVATIVE:
                 raise InvalidPolicy("rl_agent chooses while it runs and plays with none, list and easy.")
-            self.agent = agent_arrays(len(workload), choices.learner.values)
-            play, parts = agent_loop(choices.learner, self.agent), (easy, listed, picking, reordered)
+            self.agent = agent_arrays(len(problem.workload), learner.values)
+            play, arguments = agent_loop(learner, self.agent), (parts._replace(fgd=None),)
         super().__init__(
             counts=self._sim.counts,
             clock=self._sim.clock,
-            advance=lambda until, events: play(self._handle, until, events, *parts),
+            advance=lambda until, events: play(self._handle, until, events, *arguments),
         )
 
     def tell(self, news: News) -> None:

@@ -56,6 +56,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
 )
 from scheduler_sim.engine.kernels.structures.releases import longest_list
 from scheduler_sim.engine.policies import Choices, Policy, Scores
+from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 FEWEST_INDEXED = 9
@@ -68,14 +69,14 @@ CACHE_LINE = 64
 """Bytes."""
 
 
-def lay_out(
-    workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, choices: Choices, options: Options
-) -> Sim:
+def lay_out(problem: Problem) -> Sim:
     """Return all arrays of a run before anything has happened.
 
     Raises:
         OversizedTasks: tasks that the empty cluster could not start.
     """
+    workload, cluster, policy = problem.workload, problem.cluster, problem.policy
+    scores, choices, options = problem.scores, problem.choices, problem.options
     asked = demands(workload, cluster)
     refuse_oversized(workload, cluster, asked)
     allowed, gpu_nodes, any_nodes = _allowed_nodes(workload, cluster, asked, choices)

@@ -6,7 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, CONSERVATIVE, CPU_SIDE, FINISHED, GPU_SIDE, QUEUED
 from scheduler_sim.engine.jit import counting_kernel, inner_kernel
-from scheduler_sim.engine.kernels.cluster.act import act_planned, act_unplanned
+from scheduler_sim.engine.kernels.cluster.act import Parts, act_planned, act_unplanned
 from scheduler_sim.engine.kernels.cluster.queue import enqueue
 from scheduler_sim.engine.kernels.cluster.reserve import act_conservative
 from scheduler_sim.engine.kernels.cluster.start import changed, end, give_cpu, give_gpu
@@ -21,6 +21,14 @@ from scheduler_sim.engine.kernels.cluster.state import (
     Sim,
 )
 from scheduler_sim.engine.kernels.structures.heap import heap_pop
+
+
+@inner_kernel
+def parent_ends(t: Any, now: float) -> bool:
+    """Note that one of a task's parents ended, and tell whether it has arrived and waits for nothing more."""
+    t.parents -= 1
+    t.ready = now
+    return bool(t.parents == 0 and t.arrived)
 
 
 @inner_kernel
@@ -71,9 +79,7 @@ def release(s: Sim, now: float) -> None:
                 continue
             for edge in range(s.child_offsets[row], s.child_offsets[row + 1]):
                 child = s.children[edge]
-                s.tasks[child].parents -= 1
-                s.tasks[child].ready = now
-                if s.tasks[child].parents == 0 and s.tasks[child].arrived:
+                if parent_ends(s.tasks[child], now):
                     make_ready(s, child)
 
 
@@ -122,22 +128,13 @@ def events_since(s: Sim, before: int) -> int:
 
 
 @counting_kernel
-def advance_in_order(
-    records: Any,
-    until_time: float,
-    max_events: int,
-    fgd: bool | None,
-    easy: bool | None,
-    listed: bool | None,
-    picking: bool | None,
-    reordered: bool | None,
-) -> None:
+def advance_in_order(records: Any, until_time: float, max_events: int, parts: Parts) -> None:
     """Play a policy without a plan: whole instants up to `until_time`, and none more after `max_events` events."""
     s = records[0]
     before = events_since(s, 0)
     while begin_instant(s, until_time, events_since(s, before) >= max_events):
         if s.counts[QUEUED] > 0:
-            act_unplanned(s, s.clock[0], fgd, easy, listed, picking, reordered)
+            act_unplanned(s, s.clock[0], parts)
 
 
 @counting_kernel

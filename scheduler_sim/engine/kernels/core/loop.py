@@ -76,6 +76,7 @@ from scheduler_sim.engine.kernels.core.state import (
 )
 from scheduler_sim.engine.kernels.core.timeline import progress
 from scheduler_sim.engine.kernels.structures.heap import heap_pop
+from scheduler_sim.engine.kernels.structures.sorting import sort_numbers
 
 LOWEST = -(2**62)
 """The tie of who runs under las, before all who wait in its queue."""
@@ -123,13 +124,7 @@ def _take_events(s: Core, now: float) -> None:
 @inner_kernel
 def _end_attempts(s: Core, now: float) -> None:
     """End the tasks whose work is done, and those that have used up their estimate."""
-    for i in range(1, s.counts[ENDING]):
-        row = s.ended[i]
-        j = i
-        while j > 0 and s.ended[j - 1] > row:
-            s.ended[j] = s.ended[j - 1]
-            j -= 1
-        s.ended[j] = row
+    sort_numbers(s.ended, s.counts[ENDING])
     for i in range(s.counts[ENDING]):
         row = s.ended[i]
         t = s.jobs[row]
@@ -233,13 +228,7 @@ def _put_back(s: Core, now: float) -> None:
     if back == 0:
         return
     if s.settings[TO_END]:
-        for i in range(1, back):
-            row = s.back[i]
-            j = i
-            while j > 0 and s.back[j - 1] > row:
-                s.back[j] = s.back[j - 1]
-                j -= 1
-            s.back[j] = row
+        sort_numbers(s.back, back)
     for i in range(back):
         row = s.back[i] if s.settings[TO_END] else s.back[back - 1 - i]
         t = s.jobs[row]
@@ -272,13 +261,7 @@ def _arrive(s: Core, now: float) -> None:
             s.newcomers[s.counts[NEWCOMERS]] = row
             s.counts[NEWCOMERS] += 1
     if released > 0:
-        for i in range(1, s.counts[NEWCOMERS]):
-            row = s.newcomers[i]
-            j = i
-            while j > 0 and s.newcomers[j - 1] > row:
-                s.newcomers[j] = s.newcomers[j - 1]
-                j -= 1
-            s.newcomers[j] = row
+        sort_numbers(s.newcomers, s.counts[NEWCOMERS])
 
 
 @inner_kernel
@@ -306,13 +289,7 @@ def _give_key(s: Core, row: int, now: float) -> None:
 @inner_kernel
 def _promote(s: Core) -> None:
     """Let tasks that waited too long start again in the first queue."""
-    for i in range(1, s.counts[PROMOTED]):
-        row = s.promoted[i]
-        j = i
-        while j > 0 and before(s, row, s.promoted[j - 1]):
-            s.promoted[j] = s.promoted[j - 1]
-            j -= 1
-        s.promoted[j] = row
+    sort_rows(s, s.promoted, s.counts[PROMOTED])
     for i in range(s.counts[PROMOTED]):
         row = s.promoted[i]
         t = s.jobs[row]

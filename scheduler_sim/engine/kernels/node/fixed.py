@@ -19,10 +19,14 @@ from scheduler_sim.engine.kernels.node.state import (
     Run,
     Tasks,
     finish_task,
+    go_to_next,
     lowest_devices,
+    parent_ends,
+    pop_end,
+    push_ends,
 )
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
-from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push, number_pop, number_push
+from scheduler_sim.engine.kernels.structures.heap import number_pop, number_push
 
 
 @kernel
@@ -55,27 +59,15 @@ def advance_fixed(
     arrived, finished, queued, running = counts[ARRIVED], counts[FINISHED], counts[QUEUED], counts[RUNNING]
     pending, free_cores, free, turn = counts[PENDING], counts[FREE_CORES], counts[FREE_GPUS], counts[TURN]
     free_gpus = bits_in(free)
-    enough = arrived + finished + max_events if max_events < 2**60 else 2**62
-    reached = clock[0]
+    enough = arrived + finished + min(max_events, 2**62)
     while True:
-        now = np.inf
-        if pending > 0:
-            now = event_times[0]
-        if arrived < len(arrivals):
-            now = min(now, offered[arrivals[arrived]])
-        if now > until or now == np.inf:
-            if now < np.inf:
-                clock[1] = until
+        coming = offered[arrivals[arrived]] if arrived < len(arrivals) else np.inf
+        now = go_to_next(coming, pending, event_times, until, arrived + finished >= enough, clock)
+        if now == np.inf:
             break
-        if arrived + finished >= enough and now > reached:
-            break
-        reached = now
         while pending > 0 and event_times[0] == now:
-            code = event_codes[0]
-            heap_pop(event_times, event_codes, pending)
+            row, part = pop_end(pending, event_times, event_codes)
             pending -= 1
-            row = code // 3
-            part = code - 3 * row
             if part != GPU_SIDE and gone[row] != CPU_SIDE:
                 free_cores += need_cores[kind[row]]
             if part != CPU_SIDE and gone[row] != GPU_SIDE:
@@ -88,9 +80,7 @@ def advance_fixed(
                 running -= 1
                 for edge in range(child_offsets[row], child_offsets[row + 1]):
                     child = children[edge]
-                    ready[child] = max(ready[child], now)
-                    waiting_for[child] -= 1
-                    if waiting_for[child] == 0:
+                    if parent_ends(child, now, ready, waiting_for):
                         number_push(heap[first[kind[child]] :], size[kind[child]], rank[child])
                         size[kind[child]] += 1
                         queued += 1
@@ -151,12 +141,7 @@ def advance_fixed(
                 bandwidth,
                 sequential,
             )
-            if hybrid[row] and fraction[row] > 0.0 and fraction[row] < 1.0 and cpu_time != gpu_time:
-                early = 3 * row + (CPU_SIDE if cpu_time < gpu_time else GPU_SIDE)
-                heap_push(event_times, event_codes, pending, now + min(cpu_time, gpu_time), early)
-                pending += 1
-            heap_push(event_times, event_codes, pending, now + max(cpu_time, gpu_time), 3 * row + FINISH)
-            pending += 1
-    clock[0] = reached
+            split = hybrid[row] and 0.0 < fraction[row] < 1.0
+            pending = push_ends(row, now, split, cpu_time, gpu_time, pending, event_times, event_codes)
     counts[ARRIVED], counts[FINISHED], counts[QUEUED], counts[RUNNING] = arrived, finished, queued, running
     counts[PENDING], counts[FREE_CORES], counts[FREE_GPUS], counts[TURN] = pending, free_cores, free, turn

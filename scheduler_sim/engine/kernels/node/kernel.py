@@ -11,7 +11,7 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import FINISH, MILLI, NOT_PLANNED, ORACLE, STATIC
-from scheduler_sim.engine.contract import Options, Outcome
+from scheduler_sim.engine.contract import Outcome
 from scheduler_sim.engine.demand import Demands, demands, most_pieces, possible_fractions, refuse_oversized
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop
@@ -29,15 +29,16 @@ from scheduler_sim.engine.kernels.node.state import (
 )
 from scheduler_sim.engine.kernels.structures.rank_set import make_rank_set, ranks
 from scheduler_sim.engine.kernels.structures.releases import longest_list
-from scheduler_sim.engine.policies import Choices, Policy, Scores
+from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import IntArray, Workload
 
 MOST_NEEDS = 64
 """More different needs than that are quicker in the tree of the kernel of many nodes."""
 
 
-def plays_on_single(workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, choices: Choices) -> bool:
+def plays_on_single(problem: Problem) -> bool:
     """Tell whether this kernel can play it."""
+    workload, cluster, policy, scores = problem.workload, problem.cluster, problem.policy, problem.scores
     group = cluster.groups[0]
     return (
         cluster.nodes == 1
@@ -45,7 +46,7 @@ def plays_on_single(workload: Workload, cluster: Cluster, policy: Policy, scores
         and not group.outages
         and scores.kind == STATIC
         and scores.slope is None
-        and choices.learner is None
+        and problem.choices.learner is None
         and not bool((workload.gpus != np.floor(workload.gpus)).any())
         and (policy.placement.planned != NOT_PLANNED or policy.backfill.name in ("none", "list"))
         and (policy.placement.planned != NOT_PLANNED or _count_needs(workload) <= MOST_NEEDS)
@@ -66,22 +67,14 @@ class SingleNodeKernel(BaseKernel):
         OversizedTasks: tasks that the empty node could not start.
     """
 
-    def __init__(
-        self,
-        *,
-        workload: Workload,
-        cluster: Cluster,
-        policy: Policy,
-        scores: Scores,
-        choices: Choices,
-        options: Options,
-    ) -> None:
+    def __init__(self, problem: Problem) -> None:
+        workload, cluster, policy, options = problem.workload, problem.cluster, problem.policy, problem.options
         asked = demands(workload, cluster)
         refuse_oversized(workload, cluster, asked)
         n = len(workload)
         self._node = np.zeros(n, np.int64)
-        rank, row_of_rank = ranks(scores.base)
-        tasks, needs = _tasks(workload, asked, policy, scores, choices, options, rank, row_of_rank)
+        rank, row_of_rank = ranks(problem.scores.base)
+        tasks, needs = _tasks(problem, asked, rank, row_of_rank)
         offsets, children = workload.parents.children()
         family = Family(
             arrivals=np.lexsort((np.arange(n), tasks.offered)).astype(np.int64),
@@ -121,23 +114,20 @@ class SingleNodeKernel(BaseKernel):
         )
 
 
-def _tasks(
-    workload: Workload,
-    asked: Demands,
-    policy: Policy,
-    scores: Scores,
-    choices: Choices,
-    options: Options,
-    rank: IntArray,
-    row_of_rank: IntArray,
-) -> tuple[Tasks, Needs]:
+def _tasks(problem: Problem, asked: Demands, rank: IntArray, row_of_rank: IntArray) -> tuple[Tasks, Needs]:
+    workload = problem.workload
     estimate = workload.duration_estimate
-    runtime = played_runtime(workload, kill_at_estimate=options.kill_at_estimate)
+    runtime = played_runtime(workload, kill_at_estimate=problem.options.kill_at_estimate)
     offered = workload.arrival_time
-    if scores.not_before is not None:
-        offered = np.maximum(offered, scores.not_before)
+    if problem.scores.not_before is not None:
+        offered = np.maximum(offered, problem.scores.not_before)
     fraction = possible_fractions(
-        choices.fraction, workload.hybrid, workload.gpus > 0, asked.cpu_usable, asked.gpu_usable, asked.both_usable
+        problem.choices.fraction,
+        workload.hybrid,
+        workload.gpus > 0,
+        asked.cpu_usable,
+        asked.gpu_usable,
+        asked.both_usable,
     )
     cores = np.where(workload.hybrid & (fraction == 1.0), 0, asked.cpu)
     gpus = np.where(workload.hybrid & (fraction == 0.0), 0, asked.gpu // MILLI)
@@ -145,7 +135,7 @@ def _tasks(
     tasks = Tasks(
         offered=offered,
         runtime=runtime,
-        estimate=runtime if policy.placement.planned == ORACLE else estimate,
+        estimate=runtime if problem.policy.placement.planned == ORACLE else estimate,
         intensity=workload.compute_intensity,
         memory_mb=workload.memory_mb,
         fraction=fraction,

@@ -48,10 +48,13 @@ from scheduler_sim.engine.kernels.node.state import (
     Run,
     Tasks,
     finish_task,
+    go_to_next,
     lowest_devices,
+    parent_ends,
+    pop_end,
+    push_ends,
 )
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
-from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.structures.rank_set import add_rank, drop_rank, next_rank
 from scheduler_sim.engine.kernels.structures.releases import add_release, begin_plan, book, expect, forget, free_at
 
@@ -97,30 +100,18 @@ def advance_planned(
     cores_left, gpus_left = counts[CORES_LEFT], counts[GPUS_LEFT]
     on_cores, on_gpus = counts[ON_CORES], counts[ON_GPUS]
     due, last_on_cores, last_on_gpus = latest[0], latest[1], latest[2]
-    enough = arrived + finished + max_events if max_events < 2**60 else 2**62
-    reached = clock[0]
+    enough = arrived + finished + min(max_events, 2**62)
     while True:
-        now = np.inf
-        if pending > 0:
-            now = event_times[0]
-        if arrived < len(arrivals):
-            now = min(now, offered[arrivals[arrived]])
-        if now > until or now == np.inf:
-            if now < np.inf:
-                clock[1] = until
+        coming = offered[arrivals[arrived]] if arrived < len(arrivals) else np.inf
+        now = go_to_next(coming, pending, event_times, until, arrived + finished >= enough, clock)
+        if now == np.inf:
             break
-        if arrived + finished >= enough and now > reached:
-            break
-        reached = now
         before = queued
         lowest = NEVER
         released = pending > 0 and event_times[0] == now
         while pending > 0 and event_times[0] == now:
-            code = event_codes[0]
-            heap_pop(event_times, event_codes, pending)
+            row, part = pop_end(pending, event_times, event_codes)
             pending -= 1
-            row = code // 3
-            part = code - 3 * row
             if part != GPU_SIDE and gone[row] != CPU_SIDE and held_cores[row] > 0:
                 free_cores += held_cores[row]
                 if forget(core_ends, cores_back, core_rows, on_cores, row) != now:
@@ -138,9 +129,7 @@ def advance_planned(
                 running -= 1
                 for edge in range(child_offsets[row], child_offsets[row + 1]):
                     child = children[edge]
-                    ready[child] = max(ready[child], now)
-                    waiting_for[child] -= 1
-                    if waiting_for[child] == 0:
+                    if parent_ends(child, now, ready, waiting_for):
                         add_rank(words, starts_at, rank_of[child])
                         queued += 1
                         lowest = min(lowest, rank_of[child])
@@ -304,14 +293,9 @@ def advance_planned(
                     speeds[2],
                     sequential,
                 )
-            if hybrid[row] and fraction > 0.0 and fraction < 1.0 and cpu_time != gpu_time:
-                early = 3 * row + (CPU_SIDE if cpu_time < gpu_time else GPU_SIDE)
-                heap_push(event_times, event_codes, pending, now + min(cpu_time, gpu_time), early)
-                pending += 1
-            heap_push(event_times, event_codes, pending, now + max(cpu_time, gpu_time), 3 * row + FINISH)
-            pending += 1
+            split = hybrid[row] and 0.0 < fraction < 1.0
+            pending = push_ends(row, now, split, cpu_time, gpu_time, pending, event_times, event_codes)
         looked_at = booked_rank[booked - 1] + 1 if passed else cursor
-    clock[0] = reached
     counts[ARRIVED], counts[FINISHED], counts[QUEUED], counts[RUNNING] = arrived, finished, queued, running
     counts[PENDING], counts[FREE_CORES], counts[FREE_GPUS] = pending, free_cores, free
     counts[KEPT], counts[STARTED], counts[BOOKED], counts[LOOKED_AT] = kept, sequence, booked, looked_at

@@ -2,8 +2,11 @@
 
 from typing import NamedTuple
 
-from scheduler_sim.engine.codes import COMMON
+import numpy as np
+
+from scheduler_sim.engine.codes import COMMON, CPU_SIDE, FINISH, GPU_SIDE
 from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
 
 (
@@ -204,3 +207,58 @@ def finish_task(row: int, now: float, finished: int, finish: FloatArray, order: 
         order[place] = order[place - 1]
         place -= 1
     order[place] = row
+
+
+@inner_kernel
+def go_to_next(
+    next_arrival: float, pending: int, event_times: FloatArray, until: float, enough: bool, clock: FloatArray
+) -> float:
+    """Put the clock to the next instant and return it; infinity where nothing happens up to `until`.
+
+    With `enough`, only a further round of the present instant is begun.
+    """
+    now = min(event_times[0], next_arrival) if pending > 0 else next_arrival
+    if now > until or now == np.inf:
+        if now < np.inf:
+            clock[1] = until
+        return np.inf
+    if enough and now > clock[0]:
+        return np.inf
+    clock[0] = now
+    return now
+
+
+@inner_kernel
+def pop_end(pending: int, event_times: FloatArray, event_codes: IntArray) -> tuple[int, int]:
+    """Remove the first of `pending` ends and return its row and which side, or all, of the task ends."""
+    code = event_codes[0]
+    heap_pop(event_times, event_codes, pending)
+    return code // 3, code % 3
+
+
+@inner_kernel
+def parent_ends(child: int, now: float, ready: FloatArray, waiting_for: IntArray) -> bool:
+    """Note that one of the tasks that `child` waits for has ended, and tell whether it waits for nothing more."""
+    ready[child] = max(ready[child], now)
+    waiting_for[child] -= 1
+    return bool(waiting_for[child] == 0)
+
+
+@inner_kernel
+def push_ends(
+    row: int,
+    now: float,
+    split: bool,
+    cpu_time: float,
+    gpu_time: float,
+    pending: int,
+    event_times: FloatArray,
+    event_codes: IntArray,
+) -> int:
+    """Add the ends of a task that starts to `pending` others, a split one's shorter side first; return their number."""
+    if split and cpu_time != gpu_time:
+        early = 3 * row + (CPU_SIDE if cpu_time < gpu_time else GPU_SIDE)
+        heap_push(event_times, event_codes, pending, now + min(cpu_time, gpu_time), early)
+        pending += 1
+    heap_push(event_times, event_codes, pending, now + max(cpu_time, gpu_time), 3 * row + FINISH)
+    return pending + 1

@@ -4,7 +4,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, EASY, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, next_instant, pause, release
+from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, go_to, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import EXTRA, FREE, HEAD, Run, Tasks
 from scheduler_sim.engine.kernels.structures.kinetic_tree import (
     CPUS,
@@ -30,11 +30,9 @@ def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, unti
     easy = backfill == EASY
     events = 0
     while events < max_events:
-        now = next_instant(arrival, counts, end_times)
-        if now > until or now == np.inf:
-            pause(now, until, clock)
+        now = go_to(next_instant(arrival, counts, end_times), until, clock)
+        if now == np.inf:
             break
-        clock[0] = now
         while True:
             # See `ranked`: what did not pass the same head before does not pass it now.
             same = counts[HEAD] >= 0 and (not easy or shadow_times[0] >= now)

@@ -11,7 +11,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel, kernel
-from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, next_instant, pause, release
+from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, go_to, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.structures.profile import Profile, clear, earliest, hold, make_profile, move_on
@@ -289,11 +289,13 @@ def advance_conservative(depth: int, tasks: Tasks, run: Run, plan: Plan, until: 
     counts = run.counts
     events = 0
     while events < max_events:
-        now = min(next_instant(tasks.arrival, run.counts, run.end_times), next_reservation(run.clock[0], plan))
-        if now > until or now == np.inf:
-            pause(now, until, run.clock)
+        now = go_to(
+            min(next_instant(tasks.arrival, run.counts, run.end_times), next_reservation(run.clock[0], plan)),
+            until,
+            run.clock,
+        )
+        if now == np.inf:
             break
-        run.clock[0] = now
         events += 1
         while True:
             move_on(plan.profile, now)

@@ -4,7 +4,6 @@ from functools import partial
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import CONSERVATIVE, LEARNED, NONE
 from scheduler_sim.engine.contract import News, Options, Outcome
 from scheduler_sim.engine.demand import check_pool
@@ -21,6 +20,7 @@ from scheduler_sim.engine.kernels.structures.kinetic_tree import KineticTree, ma
 from scheduler_sim.engine.kernels.structures.rank_set import ranks
 from scheduler_sim.engine.kernels.structures.sorted_queue import make_sorted_queue
 from scheduler_sim.engine.policies import Policy, Scores
+from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 
@@ -31,16 +31,9 @@ class PoolKernel(BaseKernel):
         InvalidWorkload: tasks that need GPUs, fractions of a processor, parents, or more processors than there are.
     """
 
-    def __init__(
-        self,
-        *,
-        workload: Workload,
-        cluster: Cluster,
-        policy: Policy,
-        scores: Scores,
-        options: Options,
-        late: bool = False,
-    ) -> None:
+    def __init__(self, problem: Problem) -> None:
+        workload, cluster, policy = problem.workload, problem.cluster, problem.policy
+        scores, options, late = problem.scores, problem.options, problem.late
         check_pool(workload, cluster.cores)
         n = len(workload)
         processors = cluster.cores

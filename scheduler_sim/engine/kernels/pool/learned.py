@@ -13,7 +13,7 @@ import numpy as np
 from scheduler_sim.engine.codes import ARRIVED, EASY, LIST, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, next_instant, pause, release
+from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, go_to, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.policies import Scores
@@ -130,11 +130,9 @@ def advance_learned(
     everything = 2**62
     events = 0
     while events < max_events:
-        now = next_instant(all_arrival, counts, end_times)
-        if now > until or now == np.inf:
-            pause(now, until, run.clock)
+        now = go_to(next_instant(all_arrival, counts, end_times), until, run.clock)
+        if now == np.inf:
             break
-        run.clock[0] = now
         while True:
             while ends_by(now, counts, end_times):
                 running = counts[RUNNING]

@@ -27,18 +27,21 @@ def next_instant(arrival: FloatArray, counts: IntArray, end_times: FloatArray) -
 
 
 @bare_kernel
-def last_finished(finished: int, order: IntArray, finish: FloatArray) -> tuple[int, float]:
-    """Return the row that finished last and when; -1 and minus infinity for none."""
-    if finished == 0:
-        return -1, -np.inf
-    return order[finished - 1], finish[order[finished - 1]]
+def go_to(now: float, until: float, clock: FloatArray) -> float:
+    """Put the clock to the next instant and return it; infinity where nothing happens up to `until`."""
+    if now > until or now == np.inf:
+        if now < np.inf:
+            clock[1] = until
+        return np.inf
+    clock[0] = now
+    return now
 
 
 @bare_kernel
-def pause(now: float, until: float, clock: FloatArray) -> None:
-    """Note that nothing happens up to `until`, the next instant being `now`, later."""
-    if now < np.inf:
-        clock[1] = until
+def append_finished(row: int, now: float, finished: int, finish: FloatArray, order: IntArray) -> int:
+    """Append a row to those that finished; return 1 where it belongs before the last one, of the same instant, or 0."""
+    order[finished] = row
+    return int(finished > 0 and order[finished - 1] > row and finish[order[finished - 1]] == now)
 
 
 @bare_kernel
@@ -68,11 +71,8 @@ def release(
     heap_pop(end_times, end_rows, counts[RUNNING])
     counts[RUNNING] -= 1
     counts[FREE] += cpus[row]
-    finished = counts[FINISHED]
-    if finished > 0 and order[finished - 1] > row and finish[order[finished - 1]] == now:
-        counts[UNSORTED] = 1
-    order[finished] = row
-    counts[FINISHED] = finished + 1
+    counts[UNSORTED] |= append_finished(row, now, counts[FINISHED], finish, order)
+    counts[FINISHED] += 1
     return int(row)
 
 

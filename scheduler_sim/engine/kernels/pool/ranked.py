@@ -7,7 +7,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, EASY, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.loop import instant_after, last_finished, pause
+from scheduler_sim.engine.kernels.pool.loop import append_finished, go_to, instant_after
 from scheduler_sim.engine.kernels.pool.state import EXTRA, FREE, HEAD, UNSORTED, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
@@ -32,15 +32,11 @@ def advance_ranked(backfill: int, tasks: Tasks, run: Run, queue: SortedQueue, un
     head, extra, shadow_time = counts[HEAD], counts[EXTRA], shadow_times[0]
     length = len(arrival)
     easy = backfill == EASY
-    reached = clock[0]
-    last_row, last_time = last_finished(finished, order, finish)
-    events = 0
-    while events < max_events:
-        now = instant_after(arrived, arrival, running, end_times)
-        if now > until or now == np.inf:
-            pause(now, until, clock)
+    enough = arrived + finished + min(max_events, 2**62)
+    while arrived + finished < enough:
+        now = go_to(instant_after(arrived, arrival, running, end_times), until, clock)
+        if now == np.inf:
             break
-        reached = now
         while True:
             # What did not pass the head before does not pass it now when nothing has finished and the reservation
             # is still ahead: the shadow time and the extra processors are the same, and the clock is later.
@@ -52,13 +48,8 @@ def advance_ranked(backfill: int, tasks: Tasks, run: Run, queue: SortedQueue, un
                     drop_end(start[row] + task_expected[row], row, running, plan_times, plan_rows)
                 running -= 1
                 free += task_cpus[row]
-                if last_time == now and last_row > row:
-                    unsorted = 1
-                last_time = now
-                last_row = row
-                order[finished] = row
+                unsorted |= append_finished(row, now, finished, finish, order)
                 finished += 1
-                events += 1
                 same = False
             # A single newcomer that may start when nothing waits, or past an unchanged head, need not be queued.
             direct = -1
@@ -77,7 +68,6 @@ def advance_ranked(backfill: int, tasks: Tasks, run: Run, queue: SortedQueue, un
                             extra -= task_cpus[arrived]
                 if direct >= 0:
                     arrived += 1
-                    events += 1
             while arrived < length and arrival[arrived] <= now:
                 add(
                     rank_of[arrived],
@@ -92,7 +82,6 @@ def advance_ranked(backfill: int, tasks: Tasks, run: Run, queue: SortedQueue, un
                 )
                 arrived += 1
                 queued += 1
-                events += 1
             if not same:
                 head = -1
             after = head
@@ -138,7 +127,6 @@ def advance_ranked(backfill: int, tasks: Tasks, run: Run, queue: SortedQueue, un
                 free -= task_cpus[row]
             if running == 0 or end_times[0] > now:
                 break
-    clock[0] = reached
     counts[ARRIVED], counts[FREE], counts[FINISHED] = arrived, free, finished
     counts[QUEUED], counts[RUNNING], counts[UNSORTED] = queued, running, unsorted
     counts[HEAD], counts[EXTRA], shadow_times[0] = head, extra, shadow_time

@@ -10,7 +10,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel, kernel
-from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, next_instant, pause, release
+from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, go_to, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.kernels.structures.kinetic_tree import (
     BASE,
@@ -143,11 +143,9 @@ def advance_reordered(
     predict = len(user) > 0
     events = 0
     while events < max_events:
-        now = next_instant(arrival, counts, end_times)
-        if now > until or now == np.inf:
-            pause(now, until, clock)
+        now = go_to(next_instant(arrival, counts, end_times), until, clock)
+        if now == np.inf:
             break
-        clock[0] = now
         while True:
             while ends_by(now, counts, end_times):
                 row = release(now, cpus, counts, finish, order, end_times, end_rows)

@@ -9,7 +9,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.loop import instant_after, last_finished, pause
+from scheduler_sim.engine.kernels.pool.loop import append_finished, go_to, instant_after
 from scheduler_sim.engine.kernels.pool.state import FREE, UNSORTED, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push, number_pop, number_push
 from scheduler_sim.engine.workload import IntArray
@@ -35,34 +35,24 @@ def advance_strictly(
     queued, running, unsorted = counts[QUEUED], counts[RUNNING], counts[UNSORTED]
     length = len(arrival)
     ranked = len(rank_of) > 0
-    reached = clock[0]
-    last_row, last_time = last_finished(finished, order, finish)
-    events = 0
-    while events < max_events:
-        now = instant_after(arrived, arrival, running, end_times)
-        if now > until or now == np.inf:
-            pause(now, until, clock)
+    enough = arrived + finished + min(max_events, 2**62)
+    while arrived + finished < enough:
+        now = go_to(instant_after(arrived, arrival, running, end_times), until, clock)
+        if now == np.inf:
             break
-        reached = now
         while True:
             while running > 0 and end_times[0] <= now:
                 row = end_rows[0]
                 heap_pop(end_times, end_rows, running)
                 running -= 1
                 free += cpus[row]
-                if last_time == now and last_row > row:
-                    unsorted = 1
-                last_time = now
-                last_row = row
-                order[finished] = row
+                unsorted |= append_finished(row, now, finished, finish, order)
                 finished += 1
-                events += 1
             while arrived < length and arrival[arrived] <= now:
                 if ranked:
                     number_push(queue, queued, rank_of[arrived])
                 arrived += 1
                 queued += 1
-                events += 1
             while queued > 0:
                 row = row_at[queue[0]] if ranked else arrived - queued
                 need = cpus[row]
@@ -79,6 +69,5 @@ def advance_strictly(
                 free -= need
             if running == 0 or end_times[0] > now:
                 break
-    clock[0] = reached
     counts[ARRIVED], counts[FREE], counts[FINISHED] = arrived, free, finished
     counts[QUEUED], counts[RUNNING], counts[UNSORTED] = queued, running, unsorted

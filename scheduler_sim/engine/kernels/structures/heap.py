@@ -9,9 +9,8 @@ from scheduler_sim.engine.workload import FloatArray, IntArray
 
 
 @bare_kernel
-def heap_push(times: FloatArray, rows: IntArray, size: int, time: float, row: int) -> None:
-    """Add (time, row) to a heap that holds `size` pairs."""
-    i = size
+def _lift(times: FloatArray, rows: IntArray, i: int, time: float, row: int) -> None:
+    """Put (time, row) where it belongs on the way from place `i`, which is free, to the root."""
     while i > 0:
         above = (i - 1) >> 1
         if times[above] < time or (times[above] == time and rows[above] < row):
@@ -21,6 +20,21 @@ def heap_push(times: FloatArray, rows: IntArray, size: int, time: float, row: in
         i = above
     times[i] = time
     rows[i] = row
+
+
+@bare_kernel
+def _lift_number(numbers: IntArray, i: int, number: int) -> None:
+    """Put a number where it belongs on the way from place `i`, which is free, to the root."""
+    while i > 0 and numbers[(i - 1) >> 1] > number:
+        numbers[i] = numbers[(i - 1) >> 1]
+        i = (i - 1) >> 1
+    numbers[i] = number
+
+
+@bare_kernel
+def heap_push(times: FloatArray, rows: IntArray, size: int, time: float, row: int) -> None:
+    """Add (time, row) to a heap that holds `size` pairs."""
+    _lift(times, rows, size, time, row)
 
 
 @bare_kernel
@@ -42,25 +56,13 @@ def heap_pop(times: FloatArray, rows: IntArray, size: int) -> None:
         times[i] = times[child - 1]
         rows[i] = rows[child - 1]
         i = child - 1
-    while i > 0:
-        above = (i - 1) >> 1
-        if times[above] < time or (times[above] == time and rows[above] < row):
-            break
-        times[i] = times[above]
-        rows[i] = rows[above]
-        i = above
-    times[i] = time
-    rows[i] = row
+    _lift(times, rows, i, time, row)
 
 
 @bare_kernel
 def number_push(numbers: IntArray, size: int, number: int) -> None:
     """Add a number to a heap that holds `size` different numbers."""
-    i = size
-    while i > 0 and numbers[(i - 1) >> 1] > number:
-        numbers[i] = numbers[(i - 1) >> 1]
-        i = (i - 1) >> 1
-    numbers[i] = number
+    _lift_number(numbers, size, number)
 
 
 @bare_kernel
@@ -78,7 +80,4 @@ def number_pop(numbers: IntArray, size: int) -> None:
     if child == last:
         numbers[i] = numbers[child - 1]
         i = child - 1
-    while i > 0 and numbers[(i - 1) >> 1] > number:
-        numbers[i] = numbers[(i - 1) >> 1]
-        i = (i - 1) >> 1
-    numbers[i] = number
+    _lift_number(numbers, i, number)

@@ -1,0 +1,29 @@
+"""What a kernel is given to play."""
+
+from dataclasses import dataclass
+
+from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.contract import Options
+from scheduler_sim.engine.policies import Choices, Policy, Scores
+from scheduler_sim.engine.workload import Workload
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A workload, a cluster, and a policy with what it settles before anything runs.
+
+    Attributes:
+        scores: of the policy's order for this workload.
+        choices: of its placement.
+        seed: draws failures of nodes.
+        late: estimates, and scores and choices that depend on them, come by `Kernel.tell` as tasks arrive.
+    """
+
+    workload: Workload
+    cluster: Cluster
+    policy: Policy
+    scores: Scores
+    choices: Choices
+    options: Options
+    seed: int = 0
+    late: bool = False
