@@ -6,9 +6,9 @@ reference cannot.
 
 import numpy as np
 
-from scheduler_sim.engine.codes import ARRIVED, EASY, LIST, NONE, QUEUED, RUNNING
+from scheduler_sim.engine.codes import EASY, LIST, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, next_instant, pause, release
+from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, go_to, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.workload import IntArray
 
@@ -57,19 +57,16 @@ def advance_plain(backfill: int, tasks: Tasks, run: Run, queue: IntArray, until:
     everything = 2**62
     events = 0
     while events < max_events:
-        now = next_instant(tasks.arrival, run.counts, run.end_times)
-        if now > until or now == np.inf:
-            pause(now, until, run.clock)
+        now = go_to(next_instant(tasks.arrival, run.counts, run.end_times), until, run.clock)
+        if now == np.inf:
             break
-        run.clock[0] = now
         while True:
             while ends_by(now, run.counts, run.end_times):
                 release(now, tasks.cpus, run.counts, run.finish, run.order, run.end_times, run.end_rows)
                 events += 1
             while arrives_by(now, tasks.arrival, run.counts):
-                queue[counts[QUEUED]] = counts[ARRIVED]
-                counts[QUEUED] += 1
-                counts[ARRIVED] += 1
+                at = counts[QUEUED]
+                queue[at] = arrive(counts)
                 events += 1
             shadow_time = np.inf
             extra = everything

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from scheduler_sim.engine.codes import ARRIVED, EASY, NONE, QUEUED, RUNNING
+from scheduler_sim.engine.codes import EASY, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, go_to, next_instant, release
+from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, go_to, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import EXTRA, FREE, HEAD, Run, Tasks
 from scheduler_sim.engine.kernels.structures.kinetic_tree import (
     CPUS,
@@ -45,10 +45,8 @@ def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, unti
             newest = -1
             arrivals = 0
             while arrives_by(now, arrival, counts):
-                newest = leaf_of[counts[ARRIVED]]
+                newest = leaf_of[arrive(counts)]
                 enter(now, newest, nodes, masks, floors, spread)
-                counts[ARRIVED] += 1
-                counts[QUEUED] += 1
                 arrivals += 1
             events += arrivals
             same = same and arrivals <= 1

@@ -6,7 +6,7 @@ and in the queue: rows by arrival.
 
 from scheduler_sim.engine.codes import ARRIVED, QUEUED
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, next_instant, release
+from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.workload import IntArray
 
@@ -20,9 +20,8 @@ def _pass_instant(tasks: Tasks, run: Run, queue: IntArray) -> None:
     while ends_by(now, counts, end_times):
         release(now, tasks.cpus, counts, run.finish, run.order, end_times, run.end_rows)
     while arrives_by(now, tasks.arrival, counts):
-        queue[counts[QUEUED]] = counts[ARRIVED]
-        counts[QUEUED] += 1
-        counts[ARRIVED] += 1
+        at = counts[QUEUED]
+        queue[at] = arrive(counts)
 
 
 @kernel

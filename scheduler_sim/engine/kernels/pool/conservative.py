@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scheduler_sim.engine.codes import ARRIVED, QUEUED, RUNNING
+from scheduler_sim.engine.codes import QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel, kernel
-from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, go_to, next_instant, release
+from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, go_to, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.structures.profile import Profile, clear, earliest, hold, make_profile, move_on
@@ -309,10 +309,8 @@ def advance_conservative(depth: int, tasks: Tasks, run: Run, plan: Plan, until: 
                 events += 1
             first = plan.counts[IN_LIST]
             while arrives_by(now, tasks.arrival, run.counts):
-                plan.queue[plan.counts[IN_LIST]] = counts[ARRIVED]
+                plan.queue[plan.counts[IN_LIST]] = arrive(counts)
                 plan.counts[IN_LIST] += 1
-                counts[ARRIVED] += 1
-                counts[QUEUED] += 1
                 events += 1
             missed = plan.counts[DUE] > 0 and plan.due_times[0] < now
             if depth < len(tasks.arrival) or early or missed or plan.counts[DIRTY] != 0 or _overran(now, run, plan):

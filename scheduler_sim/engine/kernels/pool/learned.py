@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scheduler_sim.engine.codes import ARRIVED, EASY, LIST, NONE, QUEUED, RUNNING
+from scheduler_sim.engine.codes import EASY, LIST, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, go_to, next_instant, release
+from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, go_to, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.policies import Scores
@@ -140,11 +140,10 @@ def advance_learned(
                 drop_end(start[row] + all_expected[row], row, running, planned_times, planned_rows)
                 events += 1
             while arrives_by(now, all_arrival, counts):
-                at, row = counts[QUEUED], counts[ARRIVED]
+                at = counts[QUEUED]
+                row = arrive(counts)
                 rows[at], cpus[at], expected[at] = row, all_cpus[row], all_expected[row]
                 arrival[at], r[at], n[at] = all_arrival[row], features[row, 0], features[row, 1]
-                counts[QUEUED] += 1
-                counts[ARRIVED] += 1
                 events += 1
             shadow_time = np.inf
             extra = everything

@@ -57,6 +57,15 @@ def arrives_by(now: float, arrival: FloatArray, counts: IntArray) -> bool:
 
 
 @bare_kernel
+def arrive(counts: IntArray) -> int:
+    """Queue the task that arrives next and return its row."""
+    row = counts[ARRIVED]
+    counts[ARRIVED] += 1
+    counts[QUEUED] += 1
+    return int(row)
+
+
+@bare_kernel
 def release(
     now: float,
     cpus: IntArray,

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scheduler_sim.engine.codes import ARRIVED, QUEUED, RUNNING
+from scheduler_sim.engine.codes import QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel, kernel
-from scheduler_sim.engine.kernels.pool.loop import arrives_by, begin, ends_by, go_to, next_instant, release
+from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, go_to, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.kernels.structures.kinetic_tree import (
     BASE,
@@ -155,7 +155,7 @@ def advance_reordered(
                     last[user[row]] = duration[row]
                 events += 1
             while arrives_by(now, arrival, counts):
-                row = counts[ARRIVED]
+                row = arrive(counts)
                 if predict:
                     _predict(row, expected, predictions)
                     other_nodes[other_leaf_of[row], EXPECTED] = expected[row]
@@ -163,8 +163,6 @@ def advance_reordered(
                         other_nodes[other_leaf_of[row], BASE] = expected[row]
                 enter(now, leaf_of[row], nodes, masks, floors, spread)
                 enter(now, other_leaf_of[row], other_nodes, other_masks, other_floors, other_spread)
-                counts[ARRIVED] += 1
-                counts[QUEUED] += 1
                 events += 1
             blocked = False
             shadow_time, extra = np.inf, 0
