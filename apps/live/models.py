@@ -63,8 +63,6 @@ class SimulationState(ProcessClaim):
     progress = models.JSONField(
         default=dict, help_text="Stored rows of each policy, committed together with the rows themselves."
     )
-    last_retrain_at = models.DateTimeField(null=True)
-    checkpoint = models.CharField(max_length=500, blank=True, help_text="File with rows that could not be stored.")
     snapshot = models.JSONField(default=dict, help_text="The newest live message.")
     is_unplayable = models.BooleanField(default=False, help_text="It would fail again, whenever it is taken up.")
 

@@ -10,7 +10,7 @@ from scheduler_sim.display.formatting import percent_done, roughly
 
 
 @dataclass(frozen=True)
-class RunProgress:
+class ProgressShown:
     """How far a run is.
 
     Attributes:
@@ -24,13 +24,13 @@ class RunProgress:
     policies: list[dict[str, Any]]
 
 
-def run_progress(run: Run, state: SimulationState | None) -> RunProgress:
+def run_progress(run: Run, state: SimulationState | None) -> ProgressShown:
     """Read a run's progress out of its newest snapshot, or of what it has stored."""
     snapshot = state.snapshot if state is not None else {}
     policies = snapshot.get("policies", [])
     if run.status == Run.Status.QUEUED:
         job = Job.objects.latest_about("run", run)
-        return RunProgress(None, job.words if job is not None and job.is_active else "waiting to be played", [])
+        return ProgressShown(None, job.words if job is not None and job.is_active else "waiting to be played", [])
     if policies:
         share = snapshot.get("progress")
     elif state is not None and run.rows_expected:
@@ -44,4 +44,4 @@ def run_progress(run: Run, state: SimulationState | None) -> RunProgress:
     eta = snapshot.get("eta_seconds")
     if run.status == Run.Status.RUNNING and eta is not None:
         words += f", about {roughly(eta)} left"
-    return RunProgress(share, words, policies)
+    return ProgressShown(share, words, policies)

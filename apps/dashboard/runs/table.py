@@ -7,7 +7,7 @@ from django.core.exceptions import BadRequest
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from apps.dashboard.runs.progress import RunProgress, run_progress
+from apps.dashboard.runs.progress import ProgressShown, run_progress
 from apps.live.models import SimulationState
 from apps.metrics.models import Metric
 from apps.results.models import Run
@@ -38,7 +38,7 @@ class RunLine:
     best: Metric | None
     base: Metric | None
     interrupted: bool
-    progress: RunProgress | None
+    progress: ProgressShown | None
 
     @property
     def change(self) -> str:

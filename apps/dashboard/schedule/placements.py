@@ -1,12 +1,12 @@
 """The stored placements of one policy as columns, kept in memory for the pages that look at them again and again."""
 
-from collections import OrderedDict
 from dataclasses import dataclass, fields
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 
 from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task
@@ -50,29 +50,24 @@ class Placements:
         return self.finish - self.arrival
 
 
-class _Kept:
-    """Values by key, the least recently used ones dropped when they hold too much."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most = most_bytes
-        self._values: OrderedDict[tuple[Any, ...], tuple[int, Any]] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: tuple[Any, ...]) -> Any:
-        with self._lock:
-            if key not in self._values:
-                return None
-            self._values.move_to_end(key)
-            return self._values[key][1]
-
-    def put(self, key: tuple[Any, ...], value: Any, size: int) -> None:
-        with self._lock:
-            self._values[key] = (size, value)
-            while len(self._values) > 1 and sum(size for size, _ in self._values.values()) > self._most:
-                self._values.popitem(last=False)
+def _size(kept: Placements | tuple[Floats, ...]) -> int:
+    """Return how many bytes it holds; what is larger than everything that may be kept is kept alone."""
+    columns = kept if isinstance(kept, tuple) else (getattr(kept, field.name) for field in fields(kept))
+    return min(sum(column.nbytes for column in columns), KEPT_BYTES)
 
 
-_kept = _Kept(KEPT_BYTES)
+_kept: LRUCache[tuple[Any, ...], Any] = LRUCache(KEPT_BYTES, getsizeof=_size)
+_lock = Lock()
+
+
+def _look_up(key: tuple[Any, ...]) -> Any:
+    with _lock:
+        return _kept.get(key)
+
+
+def _keep(key: tuple[Any, ...], value: Any) -> None:
+    with _lock:
+        _kept[key] = value
 
 
 def placements(run: Run, scheduler: str) -> Placements:
@@ -81,11 +76,11 @@ def placements(run: Run, scheduler: str) -> Placements:
     Those of a run that is over are kept in memory.
     """
     key = ("placements", run.pk, run.status, run.rows_written, run.finished_at, scheduler)
-    found: Placements | None = _kept.get(key)
+    found: Placements | None = _look_up(key)
     if found is None:
         found = _read(run, scheduler)
         if run.is_over:
-            _kept.put(key, found, 11 * 8 * len(found))
+            _keep(key, found)
     return found
 
 
@@ -133,13 +128,13 @@ def _read(run: Run, scheduler: str) -> Placements:
 def _tasks(workload_id: int) -> tuple[Floats, ...]:
     """Return keys, numbers, arrivals, cores and GPUs of a workload's tasks in the order of their keys."""
     key = ("tasks", workload_id)
-    found: tuple[Floats, ...] | None = _kept.get(key)
+    found: tuple[Floats, ...] | None = _look_up(key)
     if found is None:
         rows = Task.objects.filter(workload_id=workload_id).order_by()
         columns = _columns(rows.values_list("pk", "task_id", "arrival_time", "cpus", "gpus"), 5)
         order = np.argsort(columns[0])
         found = tuple(column[order] for column in columns)
-        _kept.put(key, found, 5 * 8 * len(order))
+        _keep(key, found)
     return found
 
 

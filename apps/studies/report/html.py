@@ -59,16 +59,11 @@ def study_html(study: Study, *, figure: str = "", base: str = "") -> str:
 
 def run_html(run: Run) -> str:
     """Return a run's conclusion, leaderboard and configuration."""
-    totals = list(Metric.objects.leaderboard(run))
-    shown = [name for name in FIGURE_COLUMNS if any(getattr(total, name) for total in totals)]
-    scales = {name: figure_scale(name, [getattr(total, name) for total in totals]) for name in shown}
-    base = next((total for total in totals if total.scheduler == run.policies[0]), None)
+    sentences, labels, rows = _leaderboard(run)
     context = {
-        "sentences": [*in_words(totals, base), *(caution["text"] for caution in run.cautions)],
-        "labels": [FIGURES[name].label for name in shown],
-        "rows": [
-            (total.scheduler, [scales[name].with_unit(getattr(total, name)) for name in shown]) for total in totals
-        ],
+        "sentences": [*sentences, *(caution["text"] for caution in run.cautions)],
+        "labels": labels,
+        "rows": rows,
         "facts": {
             "workload": f"{run.workload.name}, sha256 {run.workload.source_sha256 or 'none (generated)'}",
             "cluster": run.cluster["name"],
@@ -82,18 +77,23 @@ def run_html(run: Run) -> str:
 
 def run_markdown(run: Run) -> str:
     """Return a run's conclusion and leaderboard as Markdown."""
+    sentences, labels, rows = _leaderboard(run)
+    lines = [f"# {run.name}", "", " ".join(sentences).strip(), ""]
+    lines += [text for caution in run.cautions for text in (caution["text"], "")]
+    lines.append("| policy | " + " | ".join(labels) + " |")
+    lines.append("|---" * (1 + len(labels)) + "|")
+    lines += [f"| {scheduler} | " + " | ".join(values) + " |" for scheduler, values in rows]
+    return "\n".join([*lines, "", f"Engine {run.engine_version}, checksum {run.checksum}."]) + "\n"
+
+
+def _leaderboard(run: Run) -> tuple[tuple[str, str], list[str], list[tuple[str, list[str]]]]:
+    """Return a run's conclusion, the heads of its figures, and each policy with its figures as texts."""
     totals = list(Metric.objects.leaderboard(run))
     shown = [name for name in FIGURE_COLUMNS if any(getattr(total, name) for total in totals)]
     scales = {name: figure_scale(name, [getattr(total, name) for total in totals]) for name in shown}
     base = next((total for total in totals if total.scheduler == run.policies[0]), None)
-    lines = [f"# {run.name}", "", " ".join(in_words(totals, base)).strip(), ""]
-    lines += [text for caution in run.cautions for text in (caution["text"], "")]
-    lines.append("| policy | " + " | ".join(FIGURES[name].label for name in shown) + " |")
-    lines.append("|---" * (1 + len(shown)) + "|")
-    for total in totals:
-        values = [scales[name].with_unit(getattr(total, name)) for name in shown]
-        lines.append(f"| {total.scheduler} | " + " | ".join(values) + " |")
-    return "\n".join([*lines, "", f"Engine {run.engine_version}, checksum {run.checksum}."]) + "\n"
+    rows = [(total.scheduler, [scales[name].with_unit(getattr(total, name)) for name in shown]) for total in totals]
+    return in_words(totals, base), [FIGURES[name].label for name in shown], rows
 
 
 def _page(kind: str, title: str, context: dict[str, Any]) -> str:

@@ -21,13 +21,17 @@ _NUMBER = mark_safe(' class="number"')
 
 
 @register.simple_block_tag
-def table(content: str, label: str, *columns: str, sticky: str = "", kind: str = "", body: str = "") -> SafeString:
+def table(
+    content: str, label: str, *columns: str, sticky: str = "", kind: str = "", body: str = "", empty: str = ""
+) -> SafeString:
     """Draw a table that scrolls on its own where it is too wide, and can be reached by the keyboard.
 
     `label` is read to people who cannot see it, `sticky` names the column that stays (`first` or `name`), `kind` is the
     table's class. With the names of its `columns`, `#` before those that hold numbers, the contents are the rows;
-    scripts find them by the attribute `data-` and then `body`.
+    scripts find them by the attribute `data-` and then `body`. `empty` is said where there is no row.
     """
+    if empty and not content.strip():
+        return format_html('<p class="muted">{}</p>', empty)
     if columns:
         content = format_html(
             "\n<thead>\n<tr>{}</tr>\n</thead>\n<tbody{}>{}</tbody>\n",

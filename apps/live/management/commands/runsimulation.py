@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
@@ -11,11 +10,9 @@ from typing import Any, TextIO, cast
 from django.core.checks import Tags
 from django.core.management.base import CommandError
 from django.db import DatabaseError
-from django.utils import timezone
 
 from apps.live.exchange.exports import history_csv_write
 from apps.live.exchange.manifest import manifest_check, manifest_parts, manifest_read, run_manifest
-from apps.live.models import SimulationState
 from apps.live.play.cluster_changes import ClusterChanges
 from apps.live.play.configuration import RunConfiguration, asked_in, configured
 from apps.live.play.continuous import ROUNDS_KEPT, ContinuousRace
@@ -246,9 +243,6 @@ class Command(SiteCommand):
                 "rows": model.data_range["rows"],
                 "score": model.scores.get("r2"),
             }
-        )
-        SimulationState.objects.filter(run__status=Run.Status.RUNNING, process_id=os.getpid()).update(
-            last_retrain_at=timezone.now()
         )
 
     def _play(self, run: Run) -> None:

@@ -1,0 +1,11 @@
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    """Drop what nothing reads: learned models have the time of each version, and spill files are found by their names."""
+
+    dependencies = [("live", "0003_jobs")]
+
+    operations = [
+        migrations.RemoveField(model_name="simulationstate", name=name) for name in ("checkpoint", "last_retrain_at")
+    ]
