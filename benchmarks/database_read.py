@@ -34,6 +34,7 @@ from apps.metrics.models import Metric  # noqa: E402
 from apps.results.models import Run, SchedulerResult  # noqa: E402
 from apps.results.services import deletions_finish, run_delete  # noqa: E402
 from apps.tasks.models import Task, Workload  # noqa: E402
+from benchmarks.placements import made_up_placements  # noqa: E402
 from scheduler_sim.columnar.insert import insert_columns  # noqa: E402
 
 POLICIES = ("fcfs", "fcfs+easy", "sjf", "sjf+easy", "wfp3", "wfp3+easy", "f1", "f1+easy")
@@ -74,25 +75,8 @@ def fill(runs: int, tasks: int) -> None:
 
 
 def _batch(keys: np.ndarray, first: int, last: int) -> ResultBatch:
-    parts = {}
-    for seed, policy in enumerate(POLICIES):
-        generator = np.random.default_rng([seed, first])
-        count = last - first
-        start = np.arange(first, last) + generator.random(count)
-        actual = generator.exponential(100, count)
-        parts[policy] = {
-            "task_id": keys,
-            "gpu_fraction": 0.0,
-            "node": generator.integers(0, 100, count),
-            "device": -1,
-            "start_time": start,
-            "finish_time": start + actual,
-            "actual_time": actual,
-            "wait_time": generator.exponential(10, count),
-            "energy_joules": actual * 3.5,
-            "cost_usd": actual / 3600,
-            "model_version": None,
-        }
+    own = {"task_id": keys, "gpu_fraction": 0.0, "device": -1}
+    parts = {policy: made_up_placements(first, last, seed) | own for seed, policy in enumerate(POLICIES)}
     return ResultBatch(parts=parts, progress=dict.fromkeys(POLICIES, last), clock_time=float(last))
 
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import django
-import numpy as np
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_sim.settings")
 django.setup()
@@ -34,6 +33,7 @@ from apps.live.store.writer import ResultWriter  # noqa: E402
 from apps.results.models import Run, SchedulerResult  # noqa: E402
 from apps.results.services import deletions_finish, run_delete  # noqa: E402
 from apps.tasks.models import Workload  # noqa: E402
+from benchmarks.placements import made_up_placements  # noqa: E402
 from scheduler_sim.columnar import postgres  # noqa: E402
 from scheduler_sim.columnar.insert import insert_blocks  # noqa: E402
 from scheduler_sim.columnar.objects import insert_objects  # noqa: E402
@@ -46,34 +46,13 @@ BATCH_ROWS = 5_000
 Columns = dict[str, Any]
 
 
-def columns(first: int, last: int, seed: int) -> Columns:
-    """Return made-up placements of tasks `first` up to `last`."""
-    generator = np.random.default_rng([seed, first])
-    count = last - first
-    start = np.arange(first, last) + generator.random(count)
-    actual = generator.exponential(100, count)
-    return {
-        "task_id": np.arange(first, last) + 1,
-        "gpu_fraction": generator.random(count),
-        "node": generator.integers(0, 100, count),
-        "device": generator.integers(-1, 4, count),
-        "start_time": start,
-        "finish_time": start + actual,
-        "actual_time": actual,
-        "wait_time": generator.exponential(10, count),
-        "energy_joules": actual * 3.5,
-        "cost_usd": actual / 3600,
-        "model_version": None,
-    }
-
-
 def batches(rows: int) -> Iterator[dict[str, Columns]]:
     """Give the rows as a run produces them: a little of every policy at a time."""
     each = BATCH_ROWS // len(POLICIES)
     tasks = rows // len(POLICIES)
     for first in range(0, tasks, each):
         last = min(first + each, tasks)
-        yield {policy: columns(first, last, seed) for seed, policy in enumerate(POLICIES)}
+        yield {policy: made_up_placements(first, last, seed) for seed, policy in enumerate(POLICIES)}
 
 
 def frame(rows: int) -> pd.DataFrame:

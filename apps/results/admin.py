@@ -4,6 +4,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from apps.results.checksum import ATTEMPT_COLUMNS
 from apps.results.errors import RunStateError
 from apps.results.models import Attempt, Run, RunDeletion, SchedulerResult, Study
 from apps.results.services import deletions_launch, run_delete
@@ -134,20 +135,7 @@ class SchedulerResultAdmin(ReadOnlyAdmin):
 class AttemptAdmin(SchedulerResultAdmin):
     """Attempts of tasks that have more than one, read as placements are; they go together with their run."""
 
-    list_display = (
-        "id",
-        "run",
-        "scheduler",
-        "task_number",
-        "number",
-        "start_time",
-        "end_time",
-        "node",
-        "device",
-        "cpus",
-        "gpus",
-        "reason",
-    )
+    list_display = ("id", "run", "scheduler", "task_number", *ATTEMPT_COLUMNS)
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Order one run by its unique key, all of them by the primary key."""

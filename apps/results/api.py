@@ -9,7 +9,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.results.checksum import MEASURED
+from apps.results.checksum import ATTEMPT_COLUMNS, MEASURED
 from apps.results.models import Attempt, Run, SchedulerResult, Study
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
 from scheduler_sim.engine.policies.order import ORDERS, Order
@@ -98,22 +98,24 @@ class StudyViewSet(RowsViewSet):
     row_orderings = {"-id": ("-id",), "name": ("name",), "created_at": ("created_at", "id")}
 
 
-class SchedulerResultSerializer(serializers.ModelSerializer):
+class _OfTaskSerializer(serializers.ModelSerializer):
+    """What a policy did with one task of a run."""
+
+    task_id = serializers.IntegerField(source="task.task_id", read_only=True)
+
+    KEYS = ("id", "run", "scheduler", "task", "task_id")
+
+
+class SchedulerResultSerializer(_OfTaskSerializer):
     """One placement; `task_id` is the task's number inside its workload, `task` its key in the database.
 
     `attempts`, `service_time`, `lost_time` and `outcome` are null where every task of the policy ran once to its end.
     """
 
-    task_id = serializers.IntegerField(source="task.task_id", read_only=True)
-
     class Meta:
         model = SchedulerResult
         fields = (
-            "id",
-            "run",
-            "scheduler",
-            "task",
-            "task_id",
+            *_OfTaskSerializer.KEYS,
             "gpu_fraction",
             "node",
             "device",
@@ -191,28 +193,12 @@ class SchedulerResultViewSet(OfOneRunViewSet):
         return queryset
 
 
-class AttemptSerializer(serializers.ModelSerializer):
+class AttemptSerializer(_OfTaskSerializer):
     """One span in which a task held devices, of tasks with more than one; `task_id` as in `results/`."""
-
-    task_id = serializers.IntegerField(source="task.task_id", read_only=True)
 
     class Meta:
         model = Attempt
-        fields = (
-            "id",
-            "run",
-            "scheduler",
-            "task",
-            "task_id",
-            "number",
-            "start_time",
-            "end_time",
-            "node",
-            "device",
-            "cpus",
-            "gpus",
-            "reason",
-        )
+        fields = (*_OfTaskSerializer.KEYS, *ATTEMPT_COLUMNS)
 
 
 class AttemptFilterSet(django_filters.FilterSet):

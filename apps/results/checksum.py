@@ -16,6 +16,9 @@ CHECKED = (*FLOATS, *INTEGERS)
 HISTORY = ("attempts", "service_time", "lost_time")
 """What a result tells of a task that may stop and go on; covered where the policy has attempts."""
 
+ATTEMPT_COLUMNS = ("number", "start_time", "end_time", "node", "device", "cpus", "gpus", "reason")
+"""What is stored of an attempt beside its run, its policy and its task, in the order in which it is shown."""
+
 ATTEMPT_FLOATS = ("start_time", "end_time", "cpus", "gpus")
 ATTEMPT_INTEGERS = ("number", "node", "device")
 ATTEMPT_CHECKED = (*ATTEMPT_FLOATS, *ATTEMPT_INTEGERS)

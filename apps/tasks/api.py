@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from apps.tasks.managers import WORKLOAD_FIGURES
 from apps.tasks.models import Task, Workload, WorkloadImport
 from apps.tasks.uploads import TooManyImports, upload_accept
+from scheduler_sim.background.api import QueuedSerializer
 from scheduler_sim.background.models import Job
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces import FORMATS
@@ -79,10 +80,8 @@ class WorkloadImportSerializer(serializers.ModelSerializer):
         read_only_fields: tuple[str, ...] = fields
 
 
-class WorkloadImportDetailSerializer(WorkloadImportSerializer):
+class WorkloadImportDetailSerializer(QueuedSerializer, WorkloadImportSerializer):
     """How far the reading of an uploaded file is, and its place in the queue."""
-
-    place = serializers.IntegerField(allow_null=True, help_text="In the queue, from 1; null when it does not wait.")
 
     class Meta(WorkloadImportSerializer.Meta):
         fields = (*WorkloadImportSerializer.Meta.fields, "place")

@@ -40,10 +40,15 @@ class JobSerializer(serializers.ModelSerializer):
         read_only_fields: tuple[str, ...] = fields
 
 
-class JobDetailSerializer(JobSerializer):
-    """A job, its place in the queue, and whether its process died."""
+class QueuedSerializer(serializers.Serializer):
+    """What may wait in the queue."""
 
     place = serializers.IntegerField(allow_null=True, help_text="In the queue, from 1; null when it does not wait.")
+
+
+class JobDetailSerializer(QueuedSerializer, JobSerializer):
+    """A job, its place in the queue, and whether its process died."""
+
     interrupted = serializers.BooleanField(help_text="The process that worked on it died.")
 
     class Meta(JobSerializer.Meta):

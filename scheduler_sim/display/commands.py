@@ -1,5 +1,6 @@
 """What all commands share: texts of others steer no terminal."""
 
+from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
 from django.core.management.base import BaseCommand, OutputWrapper
@@ -25,3 +26,18 @@ class SiteCommand(BaseCommand):
         if type(value) is OutputWrapper:
             value = VisibleOutput(value._out)
         super().__setattr__(name, value)
+
+
+class ExplainedCommand(SiteCommand):
+    """A command whose help ends with a text of its own, line by line as it is written."""
+
+    def explanation(self) -> str:
+        """Return the text."""
+        raise NotImplementedError
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        """Return the parser, with the text."""
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.formatter_class = RawDescriptionHelpFormatter
+        parser.epilog = self.explanation()
+        return parser

@@ -22,6 +22,7 @@ from apps.tasks.models import Task, Workload
 from apps.training.models import TrainingData
 from tests.conftest import ROOT
 from tests.results.rows import make_run, make_workload
+from tests.web.conftest import make_training_rows
 
 pytestmark = pytest.mark.django_db
 
@@ -70,23 +71,13 @@ def test_an_export_of_nothing_has_its_columns(tmp_path: Path) -> None:
 
 def test_tasks_metrics_and_training_data_are_exported() -> None:
     run = make_run(3)
-    TrainingData.objects.create(
-        run=run,
-        task=Task.objects.first(),
-        size=1,
-        compute_intensity=0.5,
-        memory_mb=2,
-        memory_per_size=2,
-        compute_to_memory=0.25,
-        optimal_gpu_fraction=0.3,
-        optimal_time=4,
-    )
+    make_training_rows(run, 1)
     tasks = [json.loads(line) for line in exported("tasks", "--run", run.pk, "--format", "jsonl").splitlines()]
     assert [task["task_id"] for task in tasks] == [1, 2, 3]
     assert tasks[0]["dependencies"] == []
     assert exported("metrics", "--run", run.pk).startswith("scheduler,is_total,window_start_time")
     (row,) = csv.DictReader(io.StringIO(exported("training", "--run", run.pk)))
-    assert (row["task_id"], row["optimal_gpu_fraction"]) == ("1", "0.3")
+    assert (row["task_id"], row["optimal_gpu_fraction"]) == ("1", "0.5")
     assert len(exported("training").splitlines()) == 2
 
 

@@ -18,6 +18,7 @@ from django.db.models import Q, QuerySet, Sum
 
 from apps.live.exchange.files import file_write
 from apps.metrics.models import Metric
+from apps.results.checksum import ATTEMPT_COLUMNS
 from apps.results.errors import DomainError
 from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task, Workload
@@ -73,17 +74,10 @@ RESULT_COLUMNS = {
     "lost_time": "lost_seconds",
     "outcome": "ending",
 }
-ATTEMPT_COLUMNS = {
+ATTEMPTS_EXPORTED = {
     "scheduler": "scheduler",
     "task_id": "task__task_id",
-    "number": "number",
-    "start_time": "start_time",
-    "end_time": "end_time",
-    "node": "node",
-    "device": "device",
-    "cpus": "cpus",
-    "gpus": "gpus",
-    "reason": "reason",
+    **{name: name for name in ATTEMPT_COLUMNS},
 }
 _TEXTS = ("CharField", "TextField")
 _INTERNAL = {"id", "run", "workload", "created_at"}
@@ -118,7 +112,7 @@ def attempts_export(run: Run, *, unfinished: bool = False) -> Export:
         return several.aggregate(all=Sum("attempts"))["all"] or 0
 
     rows = Attempt.objects.filter(run=run)
-    return _export(Attempt, rows, ATTEMPT_COLUMNS, keys=("task_id", "scheduler", "number"), expected=expected)
+    return _export(Attempt, rows, ATTEMPTS_EXPORTED, keys=("task_id", "scheduler", "number"), expected=expected)
 
 
 def tasks_export(workload: Workload) -> Export:

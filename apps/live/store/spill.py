@@ -11,6 +11,7 @@ from django.db import connection, models
 
 from apps.live.models import SimulationState
 from apps.live.store.batches import ResultBatch, TaskAttempts, batch_store, transaction_rows
+from apps.results.checksum import ATTEMPT_COLUMNS
 from apps.results.models import Attempt, Run, SchedulerResult
 
 logger = logging.getLogger(__name__)
@@ -18,9 +19,7 @@ logger = logging.getLogger(__name__)
 _SPANS = "spans"
 """The file's column that holds each placement's attempts."""
 
-_ATTEMPT_COLUMNS = (
-    "task_id", "number", "start_time", "end_time", "node", "device", "cpus", "gpus", "reason",
-)  # fmt: skip
+_ATTEMPT_COLUMNS = ("task_id", *ATTEMPT_COLUMNS)
 
 
 def spill_path(run: Run) -> Path:

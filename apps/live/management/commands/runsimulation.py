@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -37,7 +37,7 @@ from apps.training.retraining import Retrainer
 from scheduler_sim import engine, logs
 from scheduler_sim.accounts import audit
 from scheduler_sim.background.sweep import sweeping
-from scheduler_sim.display.commands import SiteCommand
+from scheduler_sim.display.commands import ExplainedCommand
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine import jit
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, PREEMPTIONS, READY_MADE
@@ -63,15 +63,14 @@ Examples:
 """
 
 
-class Command(SiteCommand):
+class Command(ExplainedCommand):
     help = "Play a workload through scheduling policies on a simulated cluster and store every placement."
     # Those of the addresses would load every page and endpoint first, for a second.
     requires_system_checks = (Tags.models,)
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        parser = super().create_parser(prog_name, subcommand, **kwargs)
-        parser.formatter_class = RawDescriptionHelpFormatter
-        parser.epilog = EPILOG.format(
+    def explanation(self) -> str:
+        """Return the parts of policies, the clusters and examples."""
+        return EPILOG.format(
             orders=" ".join(ORDERS.names()),
             backfills=" ".join(BACKFILLS.names()),
             placements=" ".join(PLACEMENTS.names()),
@@ -79,7 +78,6 @@ class Command(SiteCommand):
             ready_made=" ".join(READY_MADE),
             clusters="\n".join(f"  {name:12} {line}" for name, line in PRESETS.items()),
         )
-        return parser
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         what = parser.add_argument_group(PLAYED)

@@ -1,12 +1,12 @@
 """Make a synthetic workload and store it."""
 
 import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from typing import Any
 
 from apps.tasks.reports import storing, summary, workload_document
 from apps.tasks.services import workload_generate
-from scheduler_sim.display.commands import SiteCommand
+from scheduler_sim.display.commands import ExplainedCommand
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine.generators import GENERATORS
 
@@ -22,15 +22,13 @@ Examples:
 """
 
 
-class Command(SiteCommand):
+class Command(ExplainedCommand):
     help = "Make a synthetic workload and store it."
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        parser = super().create_parser(prog_name, subcommand, **kwargs)
-        parser.formatter_class = RawDescriptionHelpFormatter
+    def explanation(self) -> str:
+        """Return the models and examples."""
         models = "\n".join(f"  {entry.name:8} {entry.description}" for entry in GENERATORS.values())
-        parser.epilog = EPILOG.format(models=models)
-        return parser
+        return EPILOG.format(models=models)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("model", metavar="MODEL", help=f"one of {', '.join(GENERATORS)}")

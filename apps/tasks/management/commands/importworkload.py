@@ -1,7 +1,7 @@
 """Read a trace file into the database."""
 
 import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from apps.tasks.reports import print_audit, storing, summary, workload_document
 from apps.tasks.services import workload_import
 from scheduler_sim.accounts import audit
-from scheduler_sim.display.commands import SiteCommand
+from scheduler_sim.display.commands import ExplainedCommand
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine.traces import COLUMNS, FORMATS, ReadOptions, read_throughputs
 from scheduler_sim.engine.traces.source import MAX_BYTES
@@ -34,16 +34,14 @@ Examples:
 """
 
 
-class Command(SiteCommand):
+class Command(ExplainedCommand):
     help = "Read a trace file into the database and say what the import noticed."
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        parser = super().create_parser(prog_name, subcommand, **kwargs)
-        parser.formatter_class = RawDescriptionHelpFormatter
+    def explanation(self) -> str:
+        """Return the formats, columns, units and examples."""
         formats = "\n".join(f"  {entry.name:8} {entry.description}" for entry in FORMATS.values())
         units = {kind: " ".join(known) for kind, known in (("time", TIME), ("memory", MEMORY), ("count", COUNT))}
-        parser.epilog = EPILOG.format(formats=formats, columns=" ".join(COLUMNS), **units)
-        return parser
+        return EPILOG.format(formats=formats, columns=" ".join(COLUMNS), **units)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", help="the trace, plain or packed")

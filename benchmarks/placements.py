@@ -1,0 +1,26 @@
+"""Placements that are made up, for the benchmarks of the database."""
+
+from typing import Any
+
+import numpy as np
+
+
+def made_up_placements(first: int, last: int, seed: int) -> dict[str, Any]:
+    """Return placements of tasks `first` up to `last` as columns; their keys are their numbers from 1."""
+    generator = np.random.default_rng([seed, first])
+    count = last - first
+    start = np.arange(first, last) + generator.random(count)
+    actual = generator.exponential(100, count)
+    return {
+        "task_id": np.arange(first, last) + 1,
+        "gpu_fraction": generator.random(count),
+        "node": generator.integers(0, 100, count),
+        "device": generator.integers(-1, 4, count),
+        "start_time": start,
+        "finish_time": start + actual,
+        "actual_time": actual,
+        "wait_time": generator.exponential(10, count),
+        "energy_joules": actual * 3.5,
+        "cost_usd": actual / 3600,
+        "model_version": None,
+    }
