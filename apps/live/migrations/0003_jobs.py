@@ -2,6 +2,14 @@
 
 from django.db import migrations, models
 
+CLAIM = {
+    "machine": models.CharField(blank=True, help_text="Its boot, and whose process numbers these are.", max_length=120),
+    "process_start_ticks": models.BigIntegerField(
+        help_text="Clock ticks since boot; tells a process from a later one of the same number.", null=True
+    ),
+    "was_interrupted": models.BooleanField(default=False, help_text="The process that had it last died."),
+}
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -14,52 +22,17 @@ class Migration(migrations.Migration):
             name="is_unplayable",
             field=models.BooleanField(default=False, help_text="It would fail again, whenever it is taken up."),
         ),
-        migrations.AddField(
-            model_name="simulationstate",
-            name="machine",
-            field=models.CharField(
-                blank=True, help_text="Its boot, and whose process numbers these are.", max_length=120
-            ),
+        *(
+            migrations.AddField(model_name=state, name=name, field=field.clone())
+            for state in ("simulationstate", "studystate")
+            for name, field in CLAIM.items()
         ),
-        migrations.AddField(
-            model_name="simulationstate",
-            name="process_start_ticks",
-            field=models.BigIntegerField(
-                help_text="Clock ticks since boot; tells a process from a later one of the same number.", null=True
-            ),
-        ),
-        migrations.AddField(
-            model_name="simulationstate",
-            name="was_interrupted",
-            field=models.BooleanField(default=False, help_text="The process that had it last died."),
-        ),
-        migrations.AddField(
-            model_name="studystate",
-            name="machine",
-            field=models.CharField(
-                blank=True, help_text="Its boot, and whose process numbers these are.", max_length=120
-            ),
-        ),
-        migrations.AddField(
-            model_name="studystate",
-            name="process_start_ticks",
-            field=models.BigIntegerField(
-                help_text="Clock ticks since boot; tells a process from a later one of the same number.", null=True
-            ),
-        ),
-        migrations.AddField(
-            model_name="studystate",
-            name="was_interrupted",
-            field=models.BooleanField(default=False, help_text="The process that had it last died."),
-        ),
-        migrations.AlterField(
-            model_name="simulationstate",
-            name="process_started_at",
-            field=models.DateTimeField(help_text="By the wall clock, to be read.", null=True),
-        ),
-        migrations.AlterField(
-            model_name="studystate",
-            name="process_started_at",
-            field=models.DateTimeField(help_text="By the wall clock, to be read.", null=True),
+        *(
+            migrations.AlterField(
+                model_name=state,
+                name="process_started_at",
+                field=models.DateTimeField(help_text="By the wall clock, to be read.", null=True),
+            )
+            for state in ("simulationstate", "studystate")
         ),
     ]

@@ -9,34 +9,13 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddField(
-            model_name="metric",
-            name="attempts_mean",
-            field=models.FloatField(null=True),
-        ),
-        migrations.AddField(
-            model_name="metric",
-            name="failed_count",
-            field=models.PositiveBigIntegerField(null=True),
-        ),
-        migrations.AddField(
-            model_name="metric",
-            name="lost_time",
-            field=models.FloatField(null=True),
-        ),
-        migrations.AddField(
-            model_name="metric",
-            name="service_time",
-            field=models.FloatField(null=True),
-        ),
-        migrations.AddField(
-            model_name="metric",
-            name="suspended_time",
-            field=models.FloatField(null=True),
-        ),
-        migrations.AddField(
-            model_name="metric",
-            name="timed_out_count",
-            field=models.PositiveBigIntegerField(null=True),
-        ),
+        migrations.AddField(model_name="metric", name=name, field=kind(null=True))
+        for name, kind in (
+            ("attempts_mean", models.FloatField),
+            ("failed_count", models.PositiveBigIntegerField),
+            ("lost_time", models.FloatField),
+            ("service_time", models.FloatField),
+            ("suspended_time", models.FloatField),
+            ("timed_out_count", models.PositiveBigIntegerField),
+        )
     ]
