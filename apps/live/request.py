@@ -163,7 +163,7 @@ class RunCreateSerializer(StrictSerializer):
         try:
             configuration, changes = configured(attrs)
         except InvalidOption as error:
-            raise serializers.ValidationError({error.option: str(error)}) from None
+            raise serializers.ValidationError({error.field: str(error)}) from None
         try:
             cluster = _cluster(subject["cluster"], subject["workload"])
         except engine.EngineError as error:

@@ -1,6 +1,6 @@
 """Admin pages of runs and results."""
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -78,14 +78,7 @@ class RunAdmin(BigTableAdmin):
     @admin.action(description="Delete runs with all their placements", permissions=["remove"])
     def remove(self, request: HttpRequest, queryset: QuerySet) -> None:
         """Let runs disappear at once, whatever their size; a process of its own removes their placements."""
-        removed = 0
-        for run in queryset:
-            try:
-                run_delete(run=run)
-            except RunStateError as error:
-                self.message_user(request, str(error), messages.ERROR)
-            else:
-                removed += 1
+        removed = len(self.do_to_each(request, queryset, lambda run: run_delete(run=run), RunStateError))
         if removed:
             deletions_launch(requested_by=request.user)
             self.message_user(request, f"Deleted {removed} runs; their placements go in the background.")

@@ -14,7 +14,7 @@ from apps.live.play.configuration import RUN_OPTIONS, RunConfiguration, asked_in
 from apps.live.play.options import STUDY, InvalidOption, options_of, read_options, renamed
 from apps.live.play.playable import refuse_unplayable
 from apps.live.terminal.arguments import content_of
-from apps.results.errors import DomainError
+from apps.results.errors import DomainError, InvalidField
 from scheduler_sim import engine
 from scheduler_sim.engine.estimates import Estimates
 from scheduler_sim.engine.figures import FIGURES
@@ -32,16 +32,8 @@ _OPTIONS = {option.stored_as: option for option in RUN_OPTIONS}
 _FIXED = {option.name: option for option in asked_in(STUDY)}
 
 
-class InvalidStudy(DomainError):
-    """A study's definition that has no meaning.
-
-    Attributes:
-        part: the key of the definition that is to blame, empty where it is none alone.
-    """
-
-    def __init__(self, message: str, part: str = "") -> None:
-        super().__init__(message)
-        self.part = part
+class InvalidStudy(InvalidField):
+    """A study's definition that has no meaning."""
 
 
 @dataclass(frozen=True)
@@ -320,7 +312,7 @@ def _fixed(given: Mapping[str, Any], policies: tuple[str, ...], clusters: Iterab
         for cluster in clusters:
             refuse_unplayable(configuration, cluster)
     except InvalidOption as error:
-        raise InvalidStudy(str(error), error.option) from error
+        raise InvalidStudy(str(error), error.field) from error
     except (DomainError, engine.EngineError) as error:
         raise InvalidStudy(str(error), "policies") from error
     return fixed

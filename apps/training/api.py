@@ -1,11 +1,12 @@
 """Training data and learned models over HTTP."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 import django_filters
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -88,7 +89,7 @@ class _Asking(GuardedView):
         """Return what is sent, which OPTIONS and the page's form show."""
         return self.serializer_class(*args, **kwargs)
 
-    def ask(self, request: Request) -> Response:
+    def post(self, request: Request) -> Response:
         """Submit what was sent."""
         form = self.serializer_class(data=request.data)
         form.is_valid(raise_exception=True)
@@ -98,27 +99,32 @@ class _Asking(GuardedView):
         )
 
 
+def _asks(operation: str, what: str) -> Callable[[type[_Asking]], type[_Asking]]:
+    """Describe in the schema what a view submits, under the name of the operation."""
+    told = f"{what} in the background; the job says how far it is, and its `outcome` names the model."
+
+    def describe(view: type[_Asking]) -> type[_Asking]:
+        schema = extend_schema(
+            request=view.serializer_class,
+            responses={202: JobDetailSerializer},
+            operation_id=operation,
+            description=told,
+        )
+        described: type[_Asking] = extend_schema_view(post=schema)(view)
+        return described
+
+    return describe
+
+
+@_asks("trainings_create", "Fit a model")
 class TrainingView(_Asking):
     """Fits models."""
 
     serializer_class = ModelRequestSerializer
 
-    @extend_schema(
-        request=ModelRequestSerializer, responses={202: JobDetailSerializer}, operation_id="trainings_create"
-    )
-    def post(self, request: Request) -> Response:
-        """Fit a model in the background; the job says how far it is, and its `outcome` names the model."""
-        return self.ask(request)
 
-
+@_asks("policy_searches_create", "Search a policy")
 class PolicySearchView(_Asking):
     """Searches policies."""
 
     serializer_class = SearchRequestSerializer
-
-    @extend_schema(
-        request=SearchRequestSerializer, responses={202: JobDetailSerializer}, operation_id="policy_searches_create"
-    )
-    def post(self, request: Request) -> Response:
-        """Search a policy in the background; the job says how far it is, and its `outcome` names the model."""
-        return self.ask(request)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from apps.results.errors import DomainError
+from apps.results.errors import DomainError, InvalidField
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from apps.training.agents import agent_train
@@ -35,16 +35,8 @@ SEARCHED = (
 """The settings of a search that can be asked for."""
 
 
-class InvalidTraining(DomainError):
-    """Something that cannot be trained.
-
-    Attributes:
-        field: what of it is at fault.
-    """
-
-    def __init__(self, field: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.field = field
+class InvalidTraining(InvalidField):
+    """Something that cannot be trained."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +71,14 @@ class ModelRequest:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise InvalidTraining("kind", f"A model is {', '.join(KINDS)}, not {self.kind!r}.")
+            raise InvalidTraining(f"A model is {', '.join(KINDS)}, not {self.kind!r}.", "kind")
         _check_seed(self.seed)
         if self.window is not None and self.window < 1:
-            raise InvalidTraining("window", f"--window must be at least 1, not {self.window}.")
+            raise InvalidTraining(f"--window must be at least 1, not {self.window}.", "window")
         if self.algorithm not in ALGORITHMS:
-            raise InvalidTraining("algorithm", f"A regressor is {', '.join(ALGORITHMS)}, not {self.algorithm!r}.")
+            raise InvalidTraining(f"A regressor is {', '.join(ALGORITHMS)}, not {self.algorithm!r}.", "algorithm")
         if self.kind != HYBRID_KIND and self.workload is None:
-            raise InvalidTraining("workload", f"A model of the kind {self.kind} learns from tasks; give a --workload.")
+            raise InvalidTraining(f"A model of the kind {self.kind} learns from tasks; give a --workload.", "workload")
         if self.kind != AGENT_KIND and self.name:
             _named("name", check_name, self.name)
         if self.kind == AGENT_KIND:
@@ -165,12 +157,12 @@ class SearchRequest:
 
     def __post_init__(self) -> None:
         if self.searches < 1:
-            raise InvalidTraining("searches", f"--searches must be at least 1, not {self.searches}.")
+            raise InvalidTraining(f"--searches must be at least 1, not {self.searches}.", "searches")
         if self.processors is not None and self.processors < 1:
-            raise InvalidTraining("processors", f"--processors must be at least 1, not {self.processors}.")
+            raise InvalidTraining(f"--processors must be at least 1, not {self.processors}.", "processors")
         _check_seed(self.seed)
         if not 0 < self.settings.get("max_seconds", 1.0) < math.inf:
-            raise InvalidTraining("max_seconds", "--max-seconds must be above 0.")
+            raise InvalidTraining("--max-seconds must be above 0.", "max_seconds")
         if self.name:
             _named("name", check_name, self.name)
         try:
@@ -178,7 +170,7 @@ class SearchRequest:
         except EngineError as error:
             # The sentences begin with the name where it is a number.
             first = str(error).partition(" ")[0]
-            raise InvalidTraining(first if first in SEARCHED else "settings", str(error)) from None
+            raise InvalidTraining(str(error), first if first in SEARCHED else "settings") from None
 
     def played_on(self) -> tuple[Workload, int]:
         """Return the workload and the processors of the pool.
@@ -188,11 +180,11 @@ class SearchRequest:
         """
         workload = Workload.objects.filter(pk=self.workload).first()
         if workload is None:
-            raise InvalidTraining("workload", f"There is no workload {self.workload}.")
+            raise InvalidTraining(f"There is no workload {self.workload}.", "workload")
         processors = self.processors or workload.max_processors
         if not processors:
             sentence = f"Workload {workload.name} does not say how large its machine was; give --processors N."
-            raise InvalidTraining("processors", sentence)
+            raise InvalidTraining(sentence, "processors")
         return workload, processors
 
     def search(
@@ -235,16 +227,16 @@ def check_preset(cluster: str) -> None:
         InvalidTraining: anything else.
     """
     if not PRESET.fullmatch(cluster):
-        raise InvalidTraining("cluster", f"There is no cluster preset {cluster!r}.")
+        raise InvalidTraining(f"There is no cluster preset {cluster!r}.", "cluster")
 
 
 def _check_seed(seed: int) -> None:
     if not 0 <= seed < 2**62:
-        raise InvalidTraining("seed", f"--seed must be a whole number from 0 to 2**62 - 1, not {seed}.")
+        raise InvalidTraining(f"--seed must be a whole number from 0 to 2**62 - 1, not {seed}.", "seed")
 
 
 def _named(name: str, check: Callable[[str], object], value: str) -> None:
     try:
         check(value)
     except (DomainError, EngineError, InvalidCluster) as error:
-        raise InvalidTraining(name, str(error)) from None
+        raise InvalidTraining(str(error), name) from None

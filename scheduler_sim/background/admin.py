@@ -1,6 +1,6 @@
 """The admin page of work done in the background, from which it is stopped."""
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -33,10 +33,5 @@ class JobAdmin(ReadOnlyAdmin):
     @admin.action(description="Stop the selected jobs", permissions=["control"])
     def stop(self, request: HttpRequest, jobs: QuerySet) -> None:
         """Ask each selected job to stop."""
-        for job in jobs:
-            try:
-                job_stop(job=job)
-            except JobStateError as error:
-                self.message_user(request, str(error), messages.WARNING)
-            else:
-                self.message_user(request, f"Asked job {job.pk} to stop.")
+        for job in self.do_to_each(request, jobs, lambda job: job_stop(job=job), JobStateError):
+            self.message_user(request, f"Asked job {job.pk} to stop.")

@@ -1,6 +1,9 @@
 """What every admin page of a table with many rows shares."""
 
-from django.contrib import admin
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -29,6 +32,20 @@ class BigTableAdmin(admin.ModelAdmin):
     show_full_result_count = False
     list_per_page = 100
     list_max_show_all = 0
+
+    def do_to_each(
+        self, request: HttpRequest, rows: QuerySet, act: Callable[[Any], object], refusal: type[Exception]
+    ) -> list[Any]:
+        """Do something to each row, say why where it is refused, and return the rows to which it was done."""
+        done = []
+        for row in rows:
+            try:
+                act(row)
+            except refusal as error:
+                self.message_user(request, str(error), messages.ERROR)
+            else:
+                done.append(row)
+        return done
 
 
 class ReadOnlyAdmin(BigTableAdmin):

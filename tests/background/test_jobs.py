@@ -30,22 +30,13 @@ from scheduler_sim.background.services import JobStateError, dispatch, job_stop,
 from scheduler_sim.background.watch import Watch
 from scheduler_sim.background.work import job_run
 from scheduler_sim.engine.presets import load_cluster
+from tests.clock import Clock
 from tests.web.conftest import make_run
 
 pytestmark = pytest.mark.django_db
 
 DEAD = {"host": "here", "process_id": 2**22 - 3, "process_start_ticks": 1}
 SWF = b"; MaxProcs: 4\n" + b"".join(b"%d %d 0 10 1 -1 -1 1 10 -1 1 1 1 -1 1 1 -1 -1\n" % (i, i) for i in range(1, 6))
-
-
-class Clock:
-    """Seconds that the test lets go by."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

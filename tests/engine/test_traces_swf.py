@@ -4,7 +4,6 @@ import gzip
 import io
 import random
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces import ReadOptions, Trace, read_trace, swf, write_swf
-from scheduler_sim.engine.workload import Labels, Parents
+from tests.workloads import assert_same
 
 PathOf = Callable[[str], Path]
 
@@ -21,19 +20,6 @@ PathOf = Callable[[str], Path]
 def read(text: str | bytes, **options: object) -> Trace:
     data = text if isinstance(text, bytes) else text.encode()
     return read_trace(io.BytesIO(data), name="a.swf", format="swf", **options)
-
-
-def same(left: engine.Workload, right: engine.Workload) -> bool:
-    for field in fields(engine.Workload):
-        one, other = getattr(left, field.name), getattr(right, field.name)
-        if isinstance(one, Labels):
-            one, other = one.texts(), other.texts()
-        if isinstance(one, Parents):
-            if not (np.array_equal(one.offsets, other.offsets) and np.array_equal(one.rows, other.rows)):
-                return False
-        elif not np.array_equal(one, other, equal_nan=one.dtype.kind == "f"):
-            return False
-    return True
 
 
 def test_each_field_has_its_meaning(data_path: PathOf) -> None:
@@ -171,7 +157,7 @@ def test_the_order_of_the_lines_does_not_matter() -> None:
     shuffled = lines.copy()
     random.Random(1).shuffle(shuffled)
     left, right = read("\n".join(lines)), read("\n".join(shuffled))
-    assert same(left.workload, right.workload)
+    assert_same(left.workload, right.workload)
     assert right.audit.noticed["unsorted"].count > 0
     assert "unsorted" not in left.audit.noticed
 
@@ -209,7 +195,7 @@ def test_gzip_is_read_through_and_the_hash_is_of_the_file(tmp_path: Path, data_p
     packed = tmp_path / "small.swf.gz"
     packed.write_bytes(gzip.compress(plain[:200]) + gzip.compress(plain[200:]))
     trace = read_trace(packed)
-    assert same(trace.workload, read_trace(data_path("small.swf")).workload)
+    assert_same(trace.workload, read_trace(data_path("small.swf")).workload)
     assert trace.sha256 != read_trace(data_path("small.swf")).sha256
 
 
@@ -226,7 +212,7 @@ def test_what_is_written_reads_back_the_same(data_path: PathOf) -> None:
     out = io.StringIO()
     assert write_swf(first.workload, out, processors=first.processors) == {}
     second = read(out.getvalue(), options=options)
-    assert same(first.workload, second.workload)
+    assert_same(first.workload, second.workload)
     assert second.processors == 8
 
 
@@ -258,7 +244,7 @@ def test_the_nasa_log_is_read_and_round_trips(trace_path: PathOf) -> None:
     assert trace.audit.offered_load == pytest.approx(0.466, abs=0.001)
     out = io.StringIO()
     write_swf(trace.workload, out)
-    assert same(trace.workload, read(out.getvalue()).workload)
+    assert_same(trace.workload, read(out.getvalue()).workload)
 
 
 def test_the_lublin_sample_is_read(trace_path: PathOf) -> None:

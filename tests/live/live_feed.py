@@ -21,6 +21,7 @@ from apps.live.play.launch import run_create  # noqa: E402
 from apps.live.play.runner import Runner  # noqa: E402
 from apps.live.wire import messages  # noqa: E402
 from apps.live.wire.publisher import Outlet, Publisher  # noqa: E402
+from apps.live.wire.stored import before_the_start  # noqa: E402
 from apps.results.models import Run  # noqa: E402
 from apps.tasks.models import Workload  # noqa: E402
 from scheduler_sim.accounts.models import ApiToken  # noqa: E402
@@ -34,12 +35,7 @@ POLICIES = ("fcfs", "fcfs+easy", "sjf", "sjf+easy")
 def snapshot(run: Run, progress: float) -> messages.Snapshot:
     """Return a snapshot of the usual size, of a run that nobody simulates."""
     return {
-        "type": "snapshot",
-        "version": messages.VERSION,
-        "run": run.pk,
-        "name": run.name,
-        "status": run.status,
-        "error": run.error,
+        **before_the_start(run),
         "published_at": time.time(),
         "clock_time": 1e6 * progress,
         "progress": progress,
@@ -73,9 +69,6 @@ def snapshot(run: Run, progress: float) -> messages.Snapshot:
             }
             for number in range(messages.PLACEMENTS_SHOWN)
         ],
-        "retraining": None,
-        "replay": False,
-        "speed": None,
     }
 
 

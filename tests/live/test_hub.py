@@ -12,19 +12,12 @@ from apps.live.wire import outbox as outbox_module
 from apps.live.wire.hub import RunTopic
 from apps.live.wire.outbox import UNACKNOWLEDGED_EVERY, WINDOW, Frame, Outbox
 from apps.live.wire.stored import StoredRun
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+    clock = Clock(1000.0)
     monkeypatch.setattr(outbox_module, "monotonic", clock)
     monkeypatch.setattr("apps.live.wire.hub.monotonic", clock)
     return clock

@@ -85,7 +85,7 @@ def bad(option: Option) -> str:
 def sentence(option: Option) -> str:
     with pytest.raises(InvalidOption) as refused:
         option.read(bad(option))
-    assert refused.value.option == option.name
+    assert refused.value.field == option.name
     return str(refused.value)
 
 

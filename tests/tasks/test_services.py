@@ -2,10 +2,8 @@
 
 import io
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
-import numpy as np
 import pytest
 from django.db import IntegrityError
 
@@ -13,26 +11,14 @@ from apps.tasks import services
 from apps.tasks.errors import WorkloadError
 from apps.tasks.models import Task, Workload
 from apps.tasks.workload_charts import portrait
-from scheduler_sim import engine
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.traces import read_trace
 from scheduler_sim.engine.traces.audit import READER
-from scheduler_sim.engine.workload import Labels, Parents
+from tests.workloads import assert_same
 
 pytestmark = pytest.mark.django_db
 
 PathOf = Callable[[str], Path]
-
-
-def assert_same(left: engine.Workload, right: engine.Workload) -> None:
-    for field in fields(engine.Workload):
-        one, other = getattr(left, field.name), getattr(right, field.name)
-        if isinstance(one, Labels):
-            one, other = one.texts(), other.texts()
-        if isinstance(one, Parents):
-            np.testing.assert_array_equal(one.offsets, other.offsets)
-            one, other = one.rows, other.rows
-        np.testing.assert_array_equal(one, other, err_msg=field.name)
 
 
 @pytest.mark.parametrize("model", ["lublin", "mixed"])

@@ -63,8 +63,8 @@ def compare(request: HttpRequest) -> HttpResponse:
         "charts": comparison.charts(differences).values(),
         "contestants": [(one.key, comparison.label(one)) for one in comparison.contestants],
         "base_label": comparison.label(comparison.base),
-        "differing": [row for row in configuration if row[2]],
-        "shared": [row for row in configuration if not row[2]],
+        "differing": [(name, values) for name, values, differs in configuration if differs],
+        "shared": [(name, values) for name, values, differs in configuration if not differs],
         "query": query,
         "runs_text": ",".join(str(run.pk) for run in runs),
     }

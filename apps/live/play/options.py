@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import inspect
 
-from apps.results.errors import DomainError
+from apps.results.errors import InvalidField
 from scheduler_sim import engine
 
 COMMAND, SITE, STUDY = "command", "site", "study"
@@ -33,16 +33,8 @@ LONGEST_SHOWN = 120
 """Characters of a wrong value that its sentence repeats."""
 
 
-class InvalidOption(DomainError):
-    """A value that an option cannot have, or a name that no option has.
-
-    Attributes:
-        option: the name that is to blame.
-    """
-
-    def __init__(self, message: str, option: str) -> None:
-        super().__init__(message)
-        self.option = option
+class InvalidOption(InvalidField):
+    """A value that an option cannot have, or a name that no option has."""
 
 
 class About(msgspec.Struct, frozen=True):

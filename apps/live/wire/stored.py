@@ -44,7 +44,7 @@ def _runs() -> QuerySet[Run]:
 
 def _stored(run: Run) -> StoredRun:
     state: SimulationState | None = getattr(run, "state", None)
-    snapshot = (state.snapshot if state else None) or _before_the_start(run)
+    snapshot = (state.snapshot if state else None) or before_the_start(run)
     silent = time.time() - snapshot["published_at"] > SILENT_AFTER
     interrupted = silent and state is not None and state.is_interrupted
     return StoredRun(
@@ -56,7 +56,7 @@ def _stored(run: Run) -> StoredRun:
     )
 
 
-def _before_the_start(run: Run) -> messages.Snapshot:
+def before_the_start(run: Run) -> messages.Snapshot:
     """Return the snapshot of a run of which no runner has said anything."""
     return {
         "type": "snapshot",
