@@ -23,7 +23,7 @@ ENGINE = (
     ("sites",),
     ("predictors",),
     ("policies",),
-    ("kernels.base", "kernels.records", "kernels.structures"),
+    ("problem", "kernels.base", "kernels.records", "kernels.structures"),
     ("kernels.pool", "kernels.node", "kernels.cluster", "kernels.core"),
     ("kernels",),
     ("prediction", "simulation"),

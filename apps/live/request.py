@@ -176,7 +176,7 @@ class RunCreateSerializer(StrictSerializer):
         try:
             refuse_unplayable(configuration, cluster)
         except InvalidOption as error:
-            raise serializers.ValidationError({error.option: str(error)}) from None
+            raise serializers.ValidationError({error.field: str(error)}) from None
         except (DomainError, engine.EngineError) as error:
             raise serializers.ValidationError({"policies": str(error)}) from None
         return {**subject, "cluster": cluster, "configuration": configuration}

@@ -180,7 +180,7 @@ def _contents(document: Mapping[str, Any]) -> dict[str, str]:
         # What has several lines is no path but the content itself.
         return {name: text if "\n" in text else content_of(_FIXED[name], text) for name, text in named.items()}
     except InvalidOption as error:
-        raise InvalidStudy(str(error), error.option) from error
+        raise InvalidStudy(str(error), error.field) from error
 
 
 def _mapping(what: str, value: Any, known: set[str]) -> Mapping[str, Any]:
