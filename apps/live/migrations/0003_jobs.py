@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-CLAIM = {
+CLAIM: dict[str, models.Field] = {
     "machine": models.CharField(blank=True, help_text="Its boot, and whose process numbers these are.", max_length=120),
     "process_start_ticks": models.BigIntegerField(
         help_text="Clock ticks since boot; tells a process from a later one of the same number.", null=True
