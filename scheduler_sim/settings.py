@@ -63,6 +63,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "scheduler_sim.accounts.middleware.audited",
+    "scheduler_sim.web.limits.PageLimits",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     *(["scheduler_sim.web.middleware.RequestFigures"] if PROMETHEUS else []),
@@ -235,6 +236,9 @@ API_READ_PUBLIC = environment.boolean("API_READ_PUBLIC", default=True)
 RATE_LIMIT_ANONYMOUS = environment.rate("RATE_LIMIT_ANONYMOUS", "600/m")
 RATE_LIMIT_USER = environment.rate("RATE_LIMIT_USER", "3000/m")
 RATE_LIMIT_CONTROL = environment.rate("RATE_LIMIT_CONTROL", "60/m")
+# Pages, and apart from them what reads or computes much: downloads, charts, windows of Gantt charts, comparisons.
+RATE_LIMIT_PAGES = environment.rate("RATE_LIMIT_PAGES", "9000/m")
+RATE_LIMIT_COSTLY = environment.rate("RATE_LIMIT_COSTLY", "3000/m")
 RATE_LIMIT_LOGIN = environment.rate("RATE_LIMIT_LOGIN", "10/m")
 # The longer somebody guesses at one account, the longer the wait: within a minute, a quarter of an hour, an hour.
 RATE_LIMIT_ACCOUNT = environment.rates("RATE_LIMIT_ACCOUNT", "10/m,30/15m,60/h")

@@ -42,6 +42,7 @@ from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, reading
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.generators import GENERATORS
 from scheduler_sim.engine.presets import PRESETS
+from scheduler_sim.web.limits import costly
 
 OFFERED_FIGURES = (
     "mean_bounded_slowdown",
@@ -167,6 +168,7 @@ def _launch(request: HttpRequest, study: Study) -> None:
         messages.error(request, str(error))
 
 
+@costly
 @reading
 @require_safe
 @snapshot()
@@ -176,6 +178,7 @@ def study_charts_json(request: HttpRequest, pk: int) -> HttpResponse:
     return charts_response(study_charts(cells, figure))
 
 
+@costly
 @reading
 @require_safe
 @snapshot()
@@ -185,6 +188,7 @@ def study_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpRespo
     return one_chart_response(f"study-{pk}", study_charts(cells, figure), key, kind)
 
 
+@costly
 @reading
 @require_safe
 @snapshot()
@@ -194,6 +198,7 @@ def study_cells(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     return table_response(f"study-{pk}-cells", COLUMNS, study_rows(cells), kind)
 
 
+@costly
 @reading
 @require_safe
 @snapshot()

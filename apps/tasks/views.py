@@ -26,6 +26,7 @@ from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, ordered, 
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.traces import COLUMNS, FORMATS
 from scheduler_sim.engine.traces.units import COUNT, MEMORY, TIME
+from scheduler_sim.web.limits import costly
 
 WORKLOAD_COLUMNS = {
     "name": "name",
@@ -80,6 +81,7 @@ def workload_detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "tasks/workload_detail.html", context)
 
 
+@costly
 @reading
 @require_safe
 @snapshot()
@@ -88,6 +90,7 @@ def workload_charts(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG
     return charts_response(portrait(get_object_or_404(Workload, pk=pk)).charts)
 
 
+@costly
 @reading
 @require_safe
 @snapshot()

@@ -15,6 +15,7 @@ from scheduler_sim.display.downloads import asked_table, charts_response, one_ch
 from scheduler_sim.display.viewing import chart_source, reading
 from scheduler_sim.engine import parse_policy
 from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.web.limits import costly
 
 STANDING_COLUMNS = ("run", "workload", "place", "policies", "mean_bounded_slowdown", "best", "of_the_best")
 DRAWN_PARAMETERS = ("curve", "feature_importance")
@@ -65,6 +66,7 @@ def policy_detail(request: HttpRequest, name: str) -> HttpResponse:
     return render(request, "metrics/policy_detail.html", context)
 
 
+@costly
 @reading
 @require_safe
 def policy_charts(request: HttpRequest, name: str) -> HttpResponse:  # noqa: ARG001
@@ -72,6 +74,7 @@ def policy_charts(request: HttpRequest, name: str) -> HttpResponse:  # noqa: ARG
     return charts_response(_charts(name))
 
 
+@costly
 @reading
 @require_safe
 def policy_chart(request: HttpRequest, name: str, key: str, kind: str) -> HttpResponse:  # noqa: ARG001

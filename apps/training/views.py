@@ -14,6 +14,7 @@ from apps.training.under_way import under_way
 from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response, table_response
 from scheduler_sim.display.formatting import percent_change
 from scheduler_sim.display.viewing import chart_source, reading
+from scheduler_sim.web.limits import costly
 
 MODEL_EXPORT = ("id", "name", "kind", "version", "active", "seed", "scores", "data_range", "parent_id", "created_at")
 DATA_COLUMNS = ("run_id", "run__name", "rows", "first", "last")
@@ -83,6 +84,7 @@ def training(request: HttpRequest) -> HttpResponse:
     return render(request, "training/training.html", context)
 
 
+@costly
 @reading
 @require_safe
 def training_charts(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
@@ -90,6 +92,7 @@ def training_charts(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
     return charts_response(model_charts(_models()))
 
 
+@costly
 @reading
 @require_safe
 def training_chart(request: HttpRequest, key: str, kind: str) -> HttpResponse:  # noqa: ARG001

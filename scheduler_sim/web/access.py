@@ -38,6 +38,11 @@ def address_key(request: HttpRequest) -> str:
     return network_of(request.META.get("REMOTE_ADDR") or "")
 
 
+def client_key(request: HttpRequest) -> str:
+    """Return what a client is counted by: the user who is signed in, or else the address."""
+    return f"user:{request.user.pk}" if request.user.is_authenticated else address_key(request)
+
+
 def network_of(host: str) -> str:
     """Return an IPv4 address as it is, the /64 network of an IPv6 address, and `unknown` for anything else."""
     try:
@@ -82,15 +87,13 @@ class RateLimit(BaseThrottle):
 
     def allow_request(self, request: Request, view: object) -> bool:
         """Count the request; DRF answers 429 with Retry-After when it is one too many."""
-        known = request.user.is_authenticated
-        key = f"user:{request.user.pk}" if known else address_key(request)
         if request.method not in SAFE_METHODS:
             group, rate = "control", settings.RATE_LIMIT_CONTROL
-        elif known:
+        elif request.user.is_authenticated:
             group, rate = "user", settings.RATE_LIMIT_USER
         else:
             group, rate = "anonymous", settings.RATE_LIMIT_ANONYMOUS
-        self._wait = seconds_to_wait(request, group=f"api:{group}", key=key, rate=rate)
+        self._wait = seconds_to_wait(request, group=f"api:{group}", key=client_key(request), rate=rate)
         return self._wait is None
 
     def wait(self) -> int | None:

@@ -13,6 +13,7 @@ from apps.tasks.models import Task
 from scheduler_sim.columnar.snapshot import snapshot
 from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response, table_response
 from scheduler_sim.display.viewing import reading, whole_number
+from scheduler_sim.web.limits import costly
 
 DIFFERENCE_COLUMNS = ("policy", "run", "mean", "low", "high", "median", "sooner", "later", "same", "tasks")
 STORY_COLUMNS = (
@@ -29,6 +30,7 @@ STORY_COLUMNS = (
 WAY_COLUMNS = ("group", "gpu_fraction", "seconds", "energy_joules", "cost_usd", "chosen_by")
 
 
+@costly
 @reading
 @require_safe
 def compare(request: HttpRequest) -> HttpResponse:
@@ -71,6 +73,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     return render(request, "dashboard/compare.html", context)
 
 
+@costly
 @reading
 @require_safe
 @snapshot()
@@ -80,6 +83,7 @@ def compare_charts(request: HttpRequest) -> HttpResponse:
     return charts_response(comparison.charts(comparison.differences()))
 
 
+@costly
 @reading
 @require_safe
 @snapshot()
@@ -89,6 +93,7 @@ def compare_chart(request: HttpRequest, key: str, kind: str) -> HttpResponse:
     return one_chart_response("compare", comparison.charts(comparison.differences()), key, kind)
 
 
+@costly
 @reading
 @require_safe
 def run_task(request: HttpRequest, pk: int, number: int) -> HttpResponse:

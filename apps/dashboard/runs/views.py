@@ -37,6 +37,7 @@ from scheduler_sim.display.downloads import (
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
 from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, finite_number, reading, sort_key
 from scheduler_sim.engine.presets import PRESETS
+from scheduler_sim.web.limits import costly
 
 LATEST = 6
 RUN_EXPORT = (
@@ -145,6 +146,7 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "dashboard/run_detail.html", context)
 
 
+@costly
 @reading
 @require_safe
 @snapshot()
@@ -153,6 +155,7 @@ def run_charts_json(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG
     return charts_response(_charts(pk))
 
 
+@costly
 @reading
 @require_safe
 @snapshot()
@@ -161,6 +164,7 @@ def run_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpRespons
     return one_chart_response(f"run-{pk}", _charts(pk), key, kind)
 
 
+@costly
 @reading
 @require_safe
 @snapshot()
@@ -171,6 +175,7 @@ def run_leaderboard(request: HttpRequest, pk: int, kind: str) -> HttpResponse:  
     return table_response(f"run-{pk}-leaderboard", names, Metric.objects.leaderboard(run).values_list(*names), kind)
 
 
+@costly
 @reading
 @require_safe
 @snapshot()
@@ -180,6 +185,7 @@ def run_manifest_json(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: A
     return JsonResponse(run_manifest(run), json_dumps_params={"indent": 2})
 
 
+@costly
 @reading
 @require_safe
 @snapshot()
@@ -192,6 +198,7 @@ def run_matrix(request: HttpRequest, pk: int, kind: str) -> HttpResponse:  # noq
     return table_response(f"run-{pk}-wins", ("scheduler", *names), rows, kind)
 
 
+@costly
 @reading
 @require_safe
 @snapshot()
