@@ -73,7 +73,7 @@ class Site:
         self.folder = folder
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
-        self.environment = site_environment(folder)
+        self.environment = site_environment(folder, RATE_LIMIT_PAGES="99999999/m", RATE_LIMIT_COSTLY="99999999/m")
         self._daphne: subprocess.Popen[bytes] | None = None
         self._log = (folder / "daphne.log").open("ab")
 
