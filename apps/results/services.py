@@ -74,6 +74,23 @@ def deletions_finish(*, on_progress: Callable[[int], None] | None = None) -> int
     return removed
 
 
+def placements_delete(*, run: Run) -> None:
+    """Remove the attempts and placements of a run that stays, in pieces; afterwards its row counts none.
+
+    An interruption leaves a row that counts more than there are.
+    """
+    _delete_attempts(run.pk)
+    if run.first_result_id is not None and run.last_result_id is not None:
+        for lower in range(run.first_result_id, run.last_result_id + 1, DELETE_KEYS.get(connection.vendor, 20_000)):
+            upper = min(run.last_result_id, lower + DELETE_KEYS.get(connection.vendor, 20_000) - 1)
+            with transaction.atomic():
+                _delete_range(run.pk, lower, upper)
+            time.sleep(YIELD_SECONDS)
+    with transaction.atomic():
+        Run.objects.filter(pk=run.pk).update(rows_written=0, first_result_id=None, last_result_id=None)
+        rows_changed.send(sender=SchedulerResult, run_id=run.pk)
+
+
 def deletions_launch(*, requested_by: Any = None) -> None:
     """Ask for a process that finishes the deletions that were begun; where one does so already it goes on.
 

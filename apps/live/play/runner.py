@@ -22,6 +22,7 @@ from apps.live.play.players import Player, make_players
 from apps.live.play.preparation import Prepared, prepare
 from apps.live.play.steps import Steps
 from apps.live.store.batches import ResultBatch
+from apps.live.store.refill import placements_reconcile
 from apps.live.store.spill import spill_take_in
 from apps.live.store.writer import ResultWriter
 from apps.results.errors import DomainError, RunStateError
@@ -168,7 +169,7 @@ class Runner:
         self.workload, self.cluster = prepared.workload, prepared.cluster
         self._tasks_digest = prepared.tasks_digest
         self.clock_time = float(prepared.workload.arrival_time[0])
-        if spill_take_in(run=self.run):
+        if placements_reconcile(run=self.run) | bool(spill_take_in(run=self.run)):
             state.refresh_from_db(fields=["progress"])
         self.players = make_players(
             workload=prepared.workload,

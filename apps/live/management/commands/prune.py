@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from apps.live.store.shrink import database_shrink, why_not_shrunk
 from apps.results.errors import DomainError
 from apps.results.models import Run, RunDeletion
 from apps.results.services import deletions_finish, run_delete
@@ -17,6 +18,8 @@ from apps.training.services import training_data_delete
 from scheduler_sim.accounts.models import AuditEntry
 from scheduler_sim.accounts.services import audit_delete, audit_older_than
 from scheduler_sim.display.commands import SiteCommand
+
+CHOICES = ("keep_runs", "older_than", "training_older_than", "audit_older_than")
 
 
 class Command(SiteCommand):
@@ -33,12 +36,20 @@ class Command(SiteCommand):
         )
         parser.add_argument("--audit-older-than", type=float, metavar="DAYS", help="entries of the audit log so old")
         parser.add_argument("--unfinished", action="store_true", help="finish deletions that were begun, and no more")
+        parser.add_argument(
+            "--shrink", action="store_true", help="then make SQLite's file smaller; alone, do no more than that"
+        )
         parser.add_argument("--dry-run", action="store_true", help="say what would be deleted (the default)")
         parser.add_argument("--yes", action="store_true", help="delete")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["unfinished"]:
-            self._finish()
+        if options["shrink"] and (reason := why_not_shrunk(unfinished=False)):
+            # Before anything is deleted.
+            raise CommandError(reason)
+        if options["unfinished"] or self._only_shrinks(options):
+            if options["unfinished"]:
+                self._finish()
+            self._shrink(options)
             return
         runs = self._chosen(options)
         labels = self._training(options)
@@ -67,6 +78,19 @@ class Command(SiteCommand):
             self.stdout.write(f"Deleted {training_data_delete(rows=labels):,} rows of training data.")
         if entries is not None:
             self.stdout.write(f"Deleted {audit_delete(entries=entries):,} entries of the audit log.")
+        self._shrink(options)
+
+    def _only_shrinks(self, options: dict[str, Any]) -> bool:
+        return options["shrink"] and all(options[name] is None for name in CHOICES)
+
+    def _shrink(self, options: dict[str, Any]) -> None:
+        if not options["shrink"]:
+            return
+        try:
+            before, after = database_shrink()
+        except DomainError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"The file went from {before:,} to {after:,} bytes.")
 
     def _chosen(self, options: dict[str, Any]) -> list[Run]:
         keep, days = options["keep_runs"], options["older_than"]

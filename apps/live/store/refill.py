@@ -1,0 +1,45 @@
+"""A run whose placements are not all in the database, as in a backup that left them out, is filled anew."""
+
+import logging
+
+from django.db.models import Count, Sum
+
+from apps.live.models import SimulationState
+from apps.results.models import Attempt, Run, SchedulerResult
+from apps.results.services import placements_delete
+
+logger = logging.getLogger(__name__)
+
+
+def placements_reconcile(*, run: Run) -> bool:
+    """Compare what the progress of a run says with the rows that there are, before the run is taken up.
+
+    Where they differ the rows that are left are deleted and the progress begins anew, so that all of them are
+    simulated and stored again. Safe to interrupt and to repeat.
+
+    Returns:
+        Whether they differed.
+    """
+    state = SimulationState.objects.get(run=run)
+    told = {scheduler: count for scheduler, count in state.progress.items() if count}
+    if not told or run.configuration.get("keep", "results") != "results" or _found(run) == told:
+        return False
+    logger.warning(
+        "The database does not hold the %s placements of run %s that its progress tells of, as after a restore that "
+        "left them out; all of them are simulated and stored again.",
+        f"{sum(told.values()):,}",
+        run.name,
+    )
+    placements_delete(run=run)
+    SimulationState.objects.filter(run=run).update(progress={}, clock_time=None)
+    run.refresh_from_db(fields=["rows_written", "first_result_id", "last_result_id"])
+    return True
+
+
+def _found(run: Run) -> dict[str, int] | None:
+    """Return how many placements of each policy there are, None where attempts are missing."""
+    rows = SchedulerResult.objects.of_run(run)
+    several = rows.filter(attempts__gt=1).aggregate(all=Sum("attempts"))["all"] or 0
+    if Attempt.objects.filter(run=run).count() != several:
+        return None
+    return dict(rows.order_by().values_list("scheduler").annotate(Count("pk")))
