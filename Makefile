@@ -12,7 +12,7 @@ PARALLEL ?= -n auto --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run test test-quick coverage test-again hooks lint format serve services services-stop browser migrate clean
+.PHONY: help install install-dev run test test-quick attack coverage test-again hooks lint format serve services services-stop browser migrate clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -61,6 +61,9 @@ test: install-dev ## Run the tests (on DATABASE_URL and REDIS_URL where they are
 
 test-quick: install-dev ## Run the quick half of the tests, in about two minutes
 	@$(BIN)/pytest -q $(PARALLEL) -m "not e2e and not slow"
+
+attack: install-dev ## Attack sites of its own for half an hour, also on DATABASE_URL where it is set, and print what held
+	@$(BIN)/python -m benchmarks.attack $(ATTACK)
 
 coverage: install-dev ## Run the tests and show what they run through, child processes included
 	@$(BIN)/pytest -q $(PARALLEL) --cov --cov-report=term:skip-covered --cov-report=html:var/coverage

@@ -71,10 +71,20 @@ class Site:
 
     Args:
         database: copied, to save the time of making one.
+        descriptors: how many files and connections the server may have open at most; None for the system's limit.
     """
 
-    def __init__(self, folder: Path, *, database: Path | None = None, redis_url: str = "", **environment: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database: Path | None = None,
+        redis_url: str = "",
+        descriptors: int | None = None,
+        **environment: str,
+    ) -> None:
         self.folder = folder
+        self._limits = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}:{descriptors}"]
         self.port = free_port()
         self.environment = {
             **os.environ,
@@ -124,7 +134,17 @@ class Site:
 
     def start(self) -> None:
         self._daphne = subprocess.Popen(
-            [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "scheduler_sim.asgi:application"],
+            [
+                *self._limits,
+                sys.executable,
+                "-m",
+                "daphne",
+                "-b",
+                "127.0.0.1",
+                "-p",
+                str(self.port),
+                "scheduler_sim.asgi:application",
+            ],
             cwd=PROJECT,
             env=self.environment,
             stdout=self._log,

@@ -1,0 +1,1 @@
+"""A long attack on sites of its own."""
