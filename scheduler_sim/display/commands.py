@@ -1,7 +1,7 @@
 """What all commands share: texts of others steer no terminal."""
 
 from argparse import RawDescriptionHelpFormatter
-from typing import Any
+from typing import Any, TextIO, cast
 
 from django.core.management.base import BaseCommand, OutputWrapper
 
@@ -11,12 +11,18 @@ from scheduler_sim.texts import visible
 class VisibleOutput(OutputWrapper):
     """A stream for messages, which may hold names, file texts and errors of other people.
 
-    What must come out byte by byte, such as a file's content, goes to the stream below, `_out`.
+    What must come out byte by byte, such as a file's content, goes to the stream below; see `bare`.
     """
 
-    def write(self, msg: str = "", style_func: Any = None, ending: str | None = None) -> None:
+    # The stubs take the wrapper for the stream that it hands everything else on to.
+    def write(self, msg: str = "", style_func: Any = None, ending: str | None = None) -> None:  # type: ignore[override]
         """Write a message without effect on the terminal."""
         super().write(visible(msg), style_func, ending)
+
+
+def bare(output: OutputWrapper) -> TextIO:
+    """Return the stream below a command's output."""
+    return cast(TextIO, output._out)
 
 
 class SiteCommand(BaseCommand):
@@ -24,7 +30,7 @@ class SiteCommand(BaseCommand):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if type(value) is OutputWrapper:
-            value = VisibleOutput(value._out)
+            value = VisibleOutput(bare(value))
         super().__setattr__(name, value)
 
 

@@ -246,7 +246,11 @@ def stream(export: Export, format_name: str, *, raw: bool = False) -> Iterator[b
     Raises:
         CannotExport: another format.
     """
-    writers = {"csv": partial(_csv, raw=raw), "jsonl": _jsonl, "parquet": _parquet}
+    writers: dict[str, Callable[[Export], Iterator[bytes]]] = {
+        "csv": partial(_csv, raw=raw),
+        "jsonl": _jsonl,
+        "parquet": _parquet,
+    }
     if format_name not in writers:
         raise CannotExport(f"Only a workload can be exported as {format_name}.")
     return writers[format_name](export)

@@ -14,7 +14,7 @@ from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim.accounts import audit
-from scheduler_sim.display.commands import SiteCommand
+from scheduler_sim.display.commands import SiteCommand, bare
 
 KINDS = ("tasks", "results", "attempts", "training", "metrics", "workload")
 
@@ -67,7 +67,7 @@ class Command(SiteCommand):
 
     def _print(self, chunks: Iterator[bytes]) -> None:
         # Tests and call_command hand over a text stream; a terminal or a pipe takes the bytes themselves.
-        out = self.stdout._out
+        out = bare(self.stdout)
         binary = getattr(out, "buffer", None)
         for chunk in chunks:
             if binary is not None:

@@ -17,7 +17,7 @@ from apps.training.models import TrainingData
 from apps.training.services import training_data_delete
 from scheduler_sim.accounts.models import AuditEntry
 from scheduler_sim.accounts.services import audit_delete, audit_older_than
-from scheduler_sim.display.commands import SiteCommand
+from scheduler_sim.display.commands import SiteCommand, bare
 
 CHOICES = ("keep_runs", "older_than", "training_older_than", "audit_older_than")
 
@@ -127,7 +127,7 @@ class Command(SiteCommand):
 
     def _finish(self) -> None:
         def say(removed: int) -> None:
-            self.stderr._out.write(f"\r{removed:,} placements removed")
+            bare(self.stderr).write(f"\r{removed:,} placements removed")
 
         removed = deletions_finish(on_progress=say)
         if removed:

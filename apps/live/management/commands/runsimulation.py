@@ -5,7 +5,7 @@ import math
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any
 
 from django.core.checks import Tags
 from django.core.management.base import CommandError
@@ -37,7 +37,7 @@ from apps.training.retraining import Retrainer
 from scheduler_sim import engine, logs
 from scheduler_sim.accounts import audit
 from scheduler_sim.background.sweep import sweeping
-from scheduler_sim.display.commands import ExplainedCommand
+from scheduler_sim.display.commands import ExplainedCommand, bare
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine import jit
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, PREEMPTIONS, READY_MADE
@@ -279,9 +279,7 @@ class Command(ExplainedCommand):
         if options["json"]:
             self.stdout.write(json.dumps(run_document(run), indent=2, allow_nan=False))
             return
-        print_leaderboard(
-            run, PlainConsole(file=cast(TextIO, self.stdout._out), width=None if sys.stdout.isatty() else 160)
-        )
+        print_leaderboard(run, PlainConsole(file=bare(self.stdout), width=None if sys.stdout.isatty() else 160))
         self.stdout.write(
             f"Run {run.pk} stored {run.rows_written:,} placements; checksum {run.checksum[:16]}. "
             f"Export them: manage.py exportdata results --run {run.pk} --format csv --output results.csv"

@@ -12,7 +12,7 @@ from apps.studies.report.html import run_html, run_markdown, study_html
 from apps.studies.report.tables import markdown_table
 from scheduler_sim import engine
 from scheduler_sim.accounts import audit
-from scheduler_sim.display.commands import SiteCommand
+from scheduler_sim.display.commands import SiteCommand, bare
 
 
 class Command(SiteCommand):
@@ -33,7 +33,7 @@ class Command(SiteCommand):
             asked = f"study {options['study']}" if options["study"] else f"run {options['run']}"
             audit.record(audit.Action.EXPORT, "report", called=f"{asked} to {options['output']}")
             if options["output"] == "-":
-                self.stdout._out.write(text)
+                bare(self.stdout).write(text)
                 return
             Path(options["output"]).write_text(text, encoding="utf-8")
         except (DomainError, engine.EngineError) as error:

@@ -2,7 +2,7 @@
 
 import json
 from argparse import ArgumentParser
-from typing import Any, TextIO, cast
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
@@ -19,7 +19,7 @@ from scheduler_sim import engine
 from scheduler_sim.accounts import audit
 from scheduler_sim.background.processes import cores, ending_on_sigterm
 from scheduler_sim.background.sweep import sweeping
-from scheduler_sim.display.commands import SiteCommand
+from scheduler_sim.display.commands import SiteCommand, bare
 from scheduler_sim.display.terminal import PlainColumn, PlainConsole
 
 INTERRUPTED = 130
@@ -109,7 +109,7 @@ class Command(SiteCommand):
         else:
             print_study(
                 outcome.study,
-                PlainConsole(file=cast(TextIO, self.stdout._out), width=None if self.console.is_terminal else 400),
+                PlainConsole(file=bare(self.stdout), width=None if self.console.is_terminal else 400),
             )
         if outcome.failed:
             raise CommandError(

@@ -129,7 +129,7 @@ def _first_by_level(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, i
         for level in range(whole, len(s.gpu_count)):
             bits |= s.gpu_bits[level, word]
         bits &= s.allowed_bits[nodes, word]
-        node, bits = _next_fitting(s, word, bits, stamp, need)
+        node, _ = _next_fitting(s, word, bits, stamp, need)
         if node >= 0:
             return node
         tighten(s, word)
