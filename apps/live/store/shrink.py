@@ -7,8 +7,8 @@ from django.db import OperationalError, connection
 
 from apps.results.errors import DomainError
 from apps.results.models import Run, RunDeletion
-from scheduler_sim.background.connections import is_in_memory
 from scheduler_sim.background.models import Job
+from scheduler_sim.columnar.turnstile import is_in_memory
 
 
 class CannotShrink(DomainError):
