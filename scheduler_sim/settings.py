@@ -247,6 +247,7 @@ RATELIMIT_USE_CACHE = "limits"
 CONNECTIONS_PER_ADDRESS = environment.integer("CONNECTIONS_PER_ADDRESS", 500, minimum=1)
 REQUEST_HEADER_SECONDS = environment.integer("REQUEST_HEADER_SECONDS", 20, minimum=1)
 REQUEST_BODY_SECONDS = environment.integer("REQUEST_BODY_SECONDS", 30, minimum=1)
+REQUEST_ANSWER_SECONDS = environment.integer("REQUEST_ANSWER_SECONDS", 30, minimum=1)
 REQUESTS_AT_ONCE = environment.integer("REQUESTS_AT_ONCE", 200, minimum=1)
 # Live WebSockets of one server process. One address may be a whole institute behind its router.
 LIVE_MAX_CONNECTIONS = environment.integer("LIVE_MAX_CONNECTIONS", 5000, minimum=1)

@@ -4,9 +4,11 @@ Daphne collects a request whole, in a file when it is large, before the applicat
 while it is collected: nothing that is too large, too slow or one connection too many takes up more than a line.
 """
 
+import contextlib
 import resource
+import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from io import BytesIO
 from time import monotonic
@@ -32,6 +34,15 @@ DESCRIPTORS_KEPT = 192
 
 MOST_DESCRIPTORS = 65_536
 
+MOST_UNTAKEN = 4 * 2**20
+"""Bytes that may wait for a client that asks for more, in another request or on a WebSocket."""
+
+MOST_UNTAKEN_OF_NETWORK = 256 * 2**20
+"""Bytes that may wait for all the connections of one network together."""
+
+UNSENT_IN_SYSTEM = 128 * 2**10
+"""Bytes that the system may keep of what it has not sent yet; left to itself it takes up to 4 MiB a connection."""
+
 LINGER_SECONDS = 2.0
 """How long a client that was refused may go on sending, unheard: cut off at once, it would not read the answer."""
 
@@ -48,6 +59,16 @@ class Visit(ProtocolWrapper):
         self.since = monotonic()
         self.at = SENDING_HEADERS
         self.received = 0
+        self._given = 0
+        self._owed_since: float | None = None
+        self._taken_before = 0
+
+    def makeConnection(self, transport: Any) -> None:  # noqa: N802
+        """Begin; let what the client does not take wait here, where it is counted, and not in the system."""
+        with contextlib.suppress(OSError, AttributeError):
+            # Not every kind of transport, of socket and of system knows it.
+            transport.getHandle().setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_IN_SYSTEM)
+        super().makeConnection(transport)
 
     def enter(self, state: int) -> None:
         """Begin another part of a request."""
@@ -58,6 +79,46 @@ class Visit(ProtocolWrapper):
         if self.at == WAITING:
             self.enter(SENDING_HEADERS)
         super().dataReceived(data)
+
+    def write(self, data: bytes) -> None:
+        """Pass on what the client is to get."""
+        self._given += len(data)
+        super().write(data)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:  # noqa: N802
+        """Pass on what the client is to get."""
+        pieces = list(data)
+        self._given += sum(map(len, pieces))
+        super().writeSequence(pieces)
+
+    @property
+    def untaken(self) -> int:
+        """Bytes that wait in this process until the client takes what came before them."""
+        # Twisted keeps them in these two; a transport of another kind, such as one of TLS, counts as taken.
+        waiting = len(getattr(self.transport, "dataBuffer", b"")) - getattr(self.transport, "offset", 0)
+        return int(waiting + getattr(self.transport, "_tempDataLen", 0))
+
+    def owed_seconds(self, now: float) -> float:
+        """Return since when it has not been up with what it is sent; 0 where all is taken. Asked every second."""
+        untaken = self.untaken
+        if not untaken:
+            self._owed_since = None
+            return 0.0
+        if self._owed_since is None:
+            self._owed_since, self._taken_before = now, self._given - untaken
+        # Twisted hears nothing of somebody who only reads, and would end a long download as idle.
+        if (reset := getattr(self.wrappedProtocol, "resetTimeout", None)) is not None:
+            reset()
+        return now - self._owed_since
+
+    def takes_too_slowly(self, now: float) -> bool:
+        """Tell whether it reads more slowly than anybody does, or asks for more than it reads."""
+        owed = self.owed_seconds(now)
+        if not owed:
+            return False
+        taken = self._given - self.untaken - self._taken_before
+        is_slow = owed > settings.REQUEST_ANSWER_SECONDS + taken / SLOWEST_BYTES_A_SECOND
+        return is_slow or (self.at == UPGRADED and self.untaken > MOST_UNTAKEN)
 
     def is_overdue(self, now: float) -> bool:
         """Tell whether it takes longer than anything that means well."""
@@ -110,8 +171,23 @@ class Door:
     def close_overdue(self) -> None:
         """End the connections that take too long."""
         now = monotonic()
-        for visit in [visit for visit in self.visits if visit.is_overdue(now)]:
+        for visit in [visit for visit in self.visits if visit.is_overdue(now) or visit.takes_too_slowly(now)]:
             visit.abortConnection()
+        self._make_room(now)
+
+    def _make_room(self, now: float) -> None:
+        """End connections of networks for which too much waits, those first that have owed longest."""
+        untaken: Counter[str] = Counter()
+        for visit in self.visits:
+            untaken[visit.network] += visit.untaken
+        # Our own proxies, whose network is empty, stand for many clients.
+        for network in [name for name, waiting in untaken.items() if name and waiting > MOST_UNTAKEN_OF_NETWORK]:
+            owing = [visit for visit in self.visits if visit.network == network and visit.untaken]
+            for visit in sorted(owing, key=lambda one: one.owed_seconds(now), reverse=True):
+                if untaken[network] <= MOST_UNTAKEN_OF_NETWORK:
+                    break
+                untaken[network] -= visit.untaken
+                visit.abortConnection()
 
     def _leave(self, network: str) -> None:
         self._by_network[network] -= 1
@@ -182,6 +258,10 @@ def guard(protocol: Any) -> Door:
             """Begin to answer what has come whole."""
             if self._visit.at == REFUSED:
                 self._visit.loseConnection()
+                return
+            if self._visit.untaken > MOST_UNTAKEN:
+                # One that sends request after request and reads no answer.
+                self._visit.abortConnection()
                 return
             self._visit.enter(BEING_ANSWERED)
             channel = self._visit.wrappedProtocol
