@@ -10,6 +10,7 @@ from apps.tasks.api import TaskViewSet, WorkloadImportViewSet, WorkloadViewSet
 from apps.training.api import PolicySearchView, TrainedModelViewSet, TrainingDataViewSet, TrainingView
 from scheduler_sim.accounts.api import AuditEntryViewSet
 from scheduler_sim.background.api import JobViewSet
+from scheduler_sim.web.index import IndexView
 from scheduler_sim.web.schema import DocsView, SchemaView
 
 router = SimpleRouter()
@@ -38,6 +39,10 @@ v1 = [
     path("clusters/", ClusterList.as_view(), name="cluster-list"),
     *router.urls,
 ]
+
+v1.append(
+    path("", IndexView.as_view(names=tuple(str(one.name) for one in v1 if not one.pattern.regex.groups)), name="index")
+)
 
 urlpatterns = [
     path("v1/", include((v1, "api"))),

@@ -30,6 +30,7 @@ READ = {"get", "head", "options"}
 
 # What each address knows, apart from the admin: methods that read, and methods that control.
 API: dict[str, tuple[set[str], set[str]]] = {
+    "api/v1/": (READ, set()),
     "api/v1/workloads/": (READ, {"post"}),
     "api/v1/workloads/<pk>/": (READ, set()),
     "api/v1/imports/": (READ, set()),
