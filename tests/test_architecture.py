@@ -27,7 +27,17 @@ ENGINE = (
     ("kernels.pool", "kernels.node", "kernels.cluster", "kernels.core"),
     ("kernels",),
     ("prediction", "simulation"),
-    ("stored_schedule", "usage", "bounds", "fragmentation", "distributions", "tally", "figures", "metrics"),
+    (
+        "stored_schedule",
+        "usage",
+        "bounds",
+        "fragmentation",
+        "distributions",
+        "tally",
+        "figures",
+        "metrics",
+        "interruptions",
+    ),
     ("learning",),
     ("gym",),
 )

@@ -17,6 +17,7 @@ from scheduler_sim.engine.bounds import lower_bounds
 from scheduler_sim.engine.distributions import fraction_counts, wait_by_size
 from scheduler_sim.engine.fragmentation import gpu_fragmentation
 from scheduler_sim.engine.histogram import LogHistogram
+from scheduler_sim.engine.interruptions import Interruptions
 from scheduler_sim.engine.learning.agent_curve import agent_curve
 
 WINDOWS = 120
@@ -79,6 +80,7 @@ def metrics_compute(
                     "wait_by_size": wait_by_size(workload, outcome, scored),
                     "fraction_counts": fraction_counts(workload, outcome, scored),
                     "agent_curve": agent_curve(simulations[scheduler]),
+                    **_interruptions(simulations[scheduler], scored),
                 }
             ],
         }
@@ -117,6 +119,12 @@ def _histograms(
         name: LogHistogram.of(getattr(figures, name)[rows]).as_json()
         for name in ("job_completion_time", "wait_time", "bounded_slowdown")
     }
+
+
+def _interruptions(simulation: engine.Simulation, scored: np.ndarray | None) -> dict[str, Any]:
+    """Return what stopping cost, under its name; nothing where each task runs once."""
+    found = Interruptions.of(simulation, scored)
+    return {} if found is None else {"interruptions": found.as_json()}
 
 
 def _mean_within(values: np.ndarray | None, window_edges: np.ndarray, span: np.ndarray) -> float | None:

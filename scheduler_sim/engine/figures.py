@@ -171,6 +171,38 @@ _define(
     "lower",
     "Seconds between first start and finish in which tasks held nothing, summed over the finished tasks.",
 )
+_define(
+    "restarts",
+    "Restarts",
+    "count",
+    "lower",
+    "Attempts after the first, summed over the finished tasks; going on elsewhere at once is no restart.",
+)
+_define(
+    "lost_core_hours",
+    "Lost core-hours",
+    "ratio",
+    "lower",
+    "Hours x cores that tasks held without progress that lasted: starting again, writing checkpoints, progress thrown "
+    "away.",
+)
+_define("lost_gpu_hours", "Lost GPU-hours", "ratio", "lower", "As lost core-hours, of the GPUs that tasks held.")
+_define(
+    "efficiency",
+    "Efficiency",
+    "share",
+    "higher",
+    "Progress that lasted / time held, both x devices: GPUs of tasks that hold some, cores of the others.",
+)
+_define(
+    "ideal_efficiency",
+    "Ideal efficiency",
+    "share",
+    "higher",
+    "What the efficiency of a long task on one node would be if only failures stopped it: under exponential failures "
+    "Daly's (2006, eq. 20), without failures interval / (interval + writing). No data without checkpoints, with "
+    "growing intervals, and where nodes fail in another way.",
+)
 _define("timed_out_count", "Timed out", "count", "lower", "Tasks that were ended because their estimate was used up.")
 _define("failed_count", "Failed", "count", "lower", "Tasks that were given up after failures of nodes.")
 _define(

@@ -15,14 +15,23 @@ class StoredSchedule(Simulation):
 
     Args:
         workload, cluster, policy, options: as of the simulation.
-        outcome: where and when each task ran, each of them once from its start to its finish.
+        outcome: where and when each task ran; with a history where tasks may stop and go on.
+        attempts: of tasks with more than one.
     """
 
     def __init__(
-        self, *, workload: Workload, cluster: Cluster, policy: Policy, options: Options, outcome: Outcome
+        self,
+        *,
+        workload: Workload,
+        cluster: Cluster,
+        policy: Policy,
+        options: Options,
+        outcome: Outcome,
+        attempts: Attempts | None = None,
     ) -> None:
         self._stored = outcome
         super().__init__(workload=workload, cluster=cluster, policy=policy, options=options)
+        self._batches = [] if attempts is None else [attempts]
 
     def _make_kernel(self) -> Kernel:
         return _StoredKernel(self._stored)

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -16,7 +17,8 @@ from django.db import connection
 from tests.live.live_site import Redis, eventually, free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
-KILLS = 20
+KILLS = {"stopping": 20, "failing": int(os.environ.get("CRASH_KILLS", "4"))}
+"""How often a run is killed, by what is played."""
 
 
 def environment(folder: Path, **changes: str) -> dict[str, str]:
@@ -84,12 +86,13 @@ def services() -> Iterator[dict[str, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def crashes(settings: dict[str, str]) -> None:
-    told = python(settings, "-m", "tests.live.crash_driver", str(KILLS), "7")
-    report = json.loads(told.splitlines()[-1])
+def crashes(settings: dict[str, str], played: str) -> dict[str, Any]:
+    kills = KILLS[played]
+    told = python(settings, "-m", "tests.live.crash_driver", str(kills), "7", played)
+    report: dict[str, Any] = json.loads(told.splitlines()[-1])
     attempts = report["attempts"]
-    assert len(attempts) == KILLS
-    assert sum(attempt["killed"] for attempt in attempts) >= KILLS // 2
+    assert len(attempts) == kills
+    assert sum(attempt["killed"] for attempt in attempts) >= kills // 2
     assert any(0 < attempt["kept"] < report["rows"] for attempt in attempts)
     assert any(0 < attempt["kept_spans"] < report["spans"] for attempt in attempts)
     for attempt in attempts:
@@ -99,17 +102,31 @@ def crashes(settings: dict[str, str]) -> None:
         assert attempt["faults"] == [], attempt
         assert attempt["same"], attempt
         assert attempt["interrupted"] or not attempt["killed"] or attempt["kept"] in (0, report["rows"]), attempt
+    return report
 
 
 @pytest.mark.own_data
 def test_a_run_killed_anywhere_is_finished_with_the_same_rows_on_sqlite(tmp_path: Path) -> None:
-    crashes(environment(tmp_path))
+    crashes(environment(tmp_path), "stopping")
 
 
 def test_a_run_killed_anywhere_is_finished_with_the_same_rows_on_postgresql(
     services: dict[str, str], tmp_path: Path
 ) -> None:
-    crashes(environment(tmp_path, DATABASE_URL=_address(services)))
+    crashes(environment(tmp_path, DATABASE_URL=_address(services)), "stopping")
+
+
+@pytest.mark.own_data
+def test_a_run_whose_nodes_fail_is_finished_with_the_same_attempts_on_sqlite(tmp_path: Path) -> None:
+    report = crashes(environment(tmp_path), "failing")
+    assert {"failed", "finished", "requeued", "suspended"} <= set(report["reasons"])
+
+
+def test_a_run_whose_nodes_fail_is_finished_with_the_same_attempts_on_postgresql(
+    services: dict[str, str], tmp_path: Path
+) -> None:
+    report = crashes(environment(tmp_path, DATABASE_URL=_address(services)), "failing")
+    assert {"failed", "finished", "requeued", "suspended"} <= set(report["reasons"])
 
 
 def test_a_run_outlives_a_restart_of_postgresql(services: dict[str, str], tmp_path: Path) -> None:

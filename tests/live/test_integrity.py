@@ -211,11 +211,33 @@ def delete_an_attempt(run: Run) -> None:
     Attempt.objects.filter(run=run).order_by("pk")[0].delete()
 
 
-def test_tasks_that_stop_and_go_on_are_compared_with_digests_and_by_a_replay() -> None:
-    run = play("preempting", policies="fcfs,srtf", model="lublin")
+INTERRUPTED = (
+    *("--failures", "weibull(mean_hours=20,shape=0.7,repair_hours=0.5)", "--restart-overhead", "30"),
+    *("--checkpoints", "daly", "--checkpoint-write", "20", "--checkpoint-read", "10", "--max-failures", "20"),
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "policies"),
+    [
+        ((), "fcfs,srtf,las,rr,sjf~requeue"),
+        (INTERRUPTED, "fcfs+easy,srtf,saf~checkpoint,sjf~requeue"),
+        ((*INTERRUPTED, "--warmup", "0.2", "--cooldown", "0.1"), "fcfs,sjf~suspend"),
+        (("--estimates", "factor:0.5", "--on-limit", "kill", "--max-requeues", "2"), "fcfs,sjf+easy"),
+    ],
+)
+def test_attempts_give_the_stored_figures(arguments: tuple[str, ...], policies: str) -> None:
+    run = play("interrupted", *arguments, policies=policies, model="lublin")
+    assert Attempt.objects.filter(run=run).exists()
     found = check(run, replay=True)
-    assert found.faults == ()
-    assert "tasks stop and go on" in found.notes[0]
+    assert (found.faults, found.notes) == ((), ())
+
+
+def test_whatever_is_altered_of_tasks_that_stop_and_go_on_is_found() -> None:
+    run = play("preempting", policies="fcfs,srtf", model="lublin")
+    assert check(run).faults == ()
+    with altered(run, lengthen_an_attempt):
+        assert any("of srtf are not those of the placements" in fault for fault in check(run).faults)
     with altered(run, lengthen_an_attempt):
         assert any("The checksum is" in fault for fault in check(run).faults)
     with altered(run, delete_an_attempt):

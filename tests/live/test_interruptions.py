@@ -197,3 +197,35 @@ def test_a_study_holds_the_failures_that_its_file_named(tmp_path: Path) -> None:
     study.write_text("workloads: w\npolicies: fcfs\nfailure_list: nowhere.csv\n")
     with pytest.raises(InvalidStudy, match=r"nowhere\.csv cannot be read: No such file"):
         read_definition(study)
+
+
+def test_pages_show_what_stopping_cost(tmp_path: Path, client: Client) -> None:
+    trace = tmp_path / "two.csv"
+    trace.write_text("arrival_time,runtime,cpus\n0,600,4\n100,50,4\n")
+    failures = listed(tmp_path, "time,duration,node\n400,60,0\n")
+    told = command(
+        *("--workload", str(trace), "--cluster", "hpc-4", "--policies", "fcfs,sjf~requeue,srtf", "--scale-load", "2"),
+        *("--failure-list", failures, "--checkpoints", "120", "--checkpoint-write", "10"),
+    )
+    run = Run.objects.get(pk=told["run"])
+    page = client.get(f"/runs/{run.pk}/")
+    charts = page.context["charts"]
+    # fcfs: killed at 400 with three checkpoints; sjf~requeue: stopped at 50 for the short one, and killed at 400.
+    assert dict(charts["restarts"].table.rows) == {"sjf~requeue": "2", "srtf": "2", "fcfs": "1"}
+    lost = dict(charts["lost-core-hours"].table.rows)
+    assert float(lost["fcfs"]) == pytest.approx(4 * (10 + 10 + 10 + 10 + 10) / 3600, abs=1e-3)
+    assert charts["efficiency"].finding.endswith("under sjf~requeue.")
+    assert "each failing" not in str(page.context["configuration"])
+    assert ("Checkpoints", "every 120 s of work") in page.context["configuration"]
+    assert ("Listed failures", "1 line") in page.context["configuration"]
+    drawn = client.get(f"/runs/{run.pk}/gantt.json?policy=sjf~requeue").json()
+    attempts = [(item[3], item[4], item[9], item[10]) for item in drawn["items"] if item[5] == 1]
+    assert attempts == [(0, 50, 1, True), (100, 400, 2, True), (460, pytest.approx(1000, abs=200), 3, False)]
+    assert "2 attempts lost their work since their last checkpoint; they are hatched." in drawn["finding"]
+    story = client.get(f"/runs/{run.pk}/tasks/1/").content.decode()
+    assert "stopped 2 times" in story
+    second = client.get(f"/runs/{run.pk}/tasks/2/").context["story"]
+    assert second.arrival_time == 50
+    assert [one.completion_time for one in second.outcomes if one.result.scheduler == "srtf"] == [50]
+    metrics = client.get("/help/metrics/").content.decode()
+    assert all(f'id="{name}"' in metrics for name in ("restarts", "lost_core_hours", "efficiency", "lost_time"))

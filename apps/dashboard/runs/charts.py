@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from apps.dashboard.runs.agent_chart import agent_chart
+from apps.dashboard.runs.interruption_charts import interruption_charts
 from apps.metrics.models import Metric
 from apps.results.models import Run
 from scheduler_sim.display.appearance import appearance
@@ -48,6 +49,7 @@ def run_charts(run: Run, totals: Sequence[Metric]) -> dict[str, Chart]:
         _wait_by_size(totals),
         _fractions(totals),
         agent_chart(totals),
+        *interruption_charts(totals),
         _energy(totals),
         _bars("cost", "Cost", "cost_usd", Axis("Cost", "usd"), "dollars", totals),
     ]

@@ -5,6 +5,8 @@ from typing import Any
 
 from apps.live.play.configuration import RUN_OPTIONS
 from apps.results.models import Run
+from scheduler_sim.display.formatting import duration
+from scheduler_sim.engine.formulas import SECONDS_PER_HOUR
 
 GROUPS_NAMED = 4
 """Clusters of more node groups are summed up."""
@@ -42,5 +44,14 @@ def _cluster(document: Mapping[str, Any]) -> str:
         if group.get("gpus"):
             kind = f" ({group['gpu_type']})" if group.get("gpu_type") else ""
             parts.append(f"{group['gpus']} GPUs{kind}")
-        groups.append(f"{group['count']:,} × {group['name']} with {' and '.join(parts)}")
+        groups.append(f"{group['count']:,} × {group['name']} with {' and '.join(parts)}{_failures(group)}")
     return f"{document['name']}: {'; '.join(groups)}"
+
+
+def _failures(group: Mapping[str, Any]) -> str:
+    model = group.get("failures")
+    if model is None:
+        return ""
+    mean, repair = (duration(SECONDS_PER_HOUR * model[name]) for name in ("mean_hours", "repair_hours"))
+    kind = "" if model.get("distribution", "exponential") == "exponential" else f" (Weibull, shape {model['shape']:g})"
+    return f", each failing after {mean} on average{kind} and away for {repair}"

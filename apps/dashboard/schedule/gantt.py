@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from apps.dashboard.schedule.placements import Placements, spans
+from apps.dashboard.schedule.placements import Placements, Spans, spans
 from apps.results.models import Run
 from scheduler_sim.display.charts import plain
 from scheduler_sim.display.formatting import duration
@@ -34,7 +34,8 @@ class Gantt:
         level: `tasks` or `shades`.
         first, last: begin and end of the whole schedule; window_from, window_to: of what is shown; seconds.
         lanes: what the rows are called, from the top.
-        items: of tasks: lane, sub-lane, sub-lanes of the lane, start, finish, task number, cores, GPUs, gpu_fraction;
+        items: of tasks: lane, sub-lane, sub-lanes of the lane, start, finish, task number, cores, GPUs, gpu_fraction,
+            attempt, whether it lost its work;
             of shades: lane, from, to, amount.
         unit: what a shade's amount is: `tasks` running at a time, or `share` of the cores.
         finding: one sentence.
@@ -58,6 +59,7 @@ class Gantt:
     def csv_rows(self) -> list[list[Any]]:
         """Return a head and the items, lanes by name."""
         tasks = ["lane", "sub_lane", "sub_lanes", "start", "finish", "task_id", "cpus", "gpus", "gpu_fraction"]
+        tasks += ["attempt", "loses_work"]
         head = tasks if self.level == "tasks" else ["lane", "from", "to", f"amount [{self.unit}]"]
         return [head, *([self.lanes[item[0]], *map(plain, item[1:])] for item in self.items)]
 
@@ -67,28 +69,31 @@ def gantt(run: Run, scheduler: str, placed: Placements, start: float | None, end
     if not len(placed):
         return Gantt(scheduler, "tasks", 0.0, 0.0, 0.0, 0.0, [], [], "", "No placement of this policy is stored.")
     whole = len(placed)
-    placed = spans(run, scheduler, placed)
-    first, last = float(placed.start.min()), float(placed.finish.max())
+    held = spans(run, scheduler, placed)
+    first, last = float(held.start.min()), float(held.finish.max())
     low = first if start is None else min(max(start, first), last)
     high = last if end is None else max(min(end, last), first)
     if high <= low:
         low, high = first, last
-    shown = np.flatnonzero((placed.start < high) & (placed.finish > low))
+    shown = np.flatnonzero((held.start < high) & (held.finish > low))
     pool = _is_pool(run)
     draw = _tasks if len(shown) <= TASKS_SHOWN else _shades
-    lanes, items, unit = draw(run, placed, shown, low, high, pool)
+    lanes, items, unit = draw(run, held, shown, low, high, pool)
     level = "tasks" if draw is _tasks else "shades"
     span = f"between {duration(low - first)} and {duration(high - first)} after the first start"
-    finding = f"{len(np.unique(placed.task[shown])):,} tasks run under {scheduler} {span}."
+    finding = f"{len(np.unique(held.task[shown])):,} tasks run under {scheduler} {span}."
     if level == "shades":
         finding += " A stronger colour means more at a time; zoom in until single tasks appear."
     else:
         finding += " Colours only tell neighbours apart."
-    if len(placed) > whole:
-        finding += " A task that was stopped is drawn once an attempt; what it did while it ran may have been lost."
+    if len(held) > whole:
+        finding += " A task that was stopped is drawn once an attempt, in one colour."
+    if lost := int(held.loses[shown].sum()):
+        what = "work" if run.configuration.get("checkpoints", "none") == "none" else "work since their last checkpoint"
+        finding += f" {lost:,} attempts lost their {what}" + ("; they are hatched." if level == "tasks" else ".")
     if level == "tasks" and pool:
         finding += " Rows are as many as run at once; a pool does not number its processors."
-    if (placed.gpus[shown] > 1).any():
+    if (held.gpus[shown] > 1).any():
         finding += " A task of several GPUs is drawn on its first one."
     return Gantt(scheduler, level, first, last, low, high, lanes, items, unit, finding)
 
@@ -100,7 +105,7 @@ def _is_pool(run: Run) -> bool:
 
 def _tasks(
     run: Run,  # noqa: ARG001
-    placed: Placements,
+    placed: Spans,
     shown: Integers,
     low: float,  # noqa: ARG001
     high: float,  # noqa: ARG001
@@ -128,7 +133,7 @@ def _tasks(
     return names, items, ""
 
 
-def _item(placed: Placements, row: int, lane: int, sub: int, subs: int) -> list[Any]:
+def _item(placed: Spans, row: int, lane: int, sub: int, subs: int) -> list[Any]:
     return [
         lane,
         sub,
@@ -139,6 +144,8 @@ def _item(placed: Placements, row: int, lane: int, sub: int, subs: int) -> list[
         placed.cpus[row],
         placed.gpus[row],
         placed.fraction[row],
+        int(placed.attempt[row]),
+        bool(placed.loses[row]),
     ]
 
 
@@ -162,7 +169,7 @@ def rows_needed(start: npt.NDArray[np.float64], finish: npt.NDArray[np.float64])
 
 
 def _shades(
-    run: Run, placed: Placements, shown: Integers, low: float, high: float, pool: bool
+    run: Run, placed: Spans, shown: Integers, low: float, high: float, pool: bool
 ) -> tuple[list[str], list[list[Any]], str]:
     """Draw how much ran: of a pool by size of task, else by node or band of nodes."""
     edges = np.linspace(low, high, TIME_BINS + 1)
@@ -183,7 +190,7 @@ def _shades(
     return lanes, items, unit
 
 
-def _places(run: Run, placed: Placements, shown: Integers) -> tuple[Integers, list[str]]:
+def _places(run: Run, placed: Spans, shown: Integers) -> tuple[Integers, list[str]]:
     """Return the lane of each task and the lanes' names: devices where there are few, else nodes or bands of nodes."""
     places = np.stack((placed.node[shown], placed.device[shown]), axis=1)
     distinct, lane = np.unique(places, axis=0, return_inverse=True)

@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
+from django.db.models import Case, Exists, OuterRef, Q, When
 
 from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task
 
 Floats = npt.NDArray[np.float64]
+
+THROWN_AWAY = ("requeued", "failed", "timed_out")
+"""Reasons of attempts whose progress is lost but for what checkpoints hold."""
 
 KEPT_BYTES = 256 * 2**20
 """How much of it a server process keeps; what was looked at longest ago goes first."""
@@ -50,6 +54,19 @@ class Placements:
         return self.finish - self.arrival
 
 
+@dataclass(frozen=True, eq=False)
+class Spans(Placements):
+    """Spans in which tasks held devices: one a placement, one an attempt of tasks that have several.
+
+    Attributes:
+        attempt: its number from 1.
+        loses: progress was thrown away at its end, all of it or what no checkpoint held.
+    """
+
+    attempt: npt.NDArray[np.int64]
+    loses: npt.NDArray[np.bool_]
+
+
 def _size(kept: Placements | tuple[Floats, ...]) -> int:
     """Return how many bytes it holds; what is larger than everything that may be kept is kept alone."""
     columns = kept if isinstance(kept, tuple) else (getattr(kept, field.name) for field in fields(kept))
@@ -84,18 +101,28 @@ def placements(run: Run, scheduler: str) -> Placements:
     return found
 
 
-def spans(run: Run, scheduler: str, placed: Placements) -> Placements:
-    """Return the spans in which tasks held devices: `placed`, with a row an attempt of tasks that have several."""
+def spans(run: Run, scheduler: str, placed: Placements) -> Spans:
+    """Return the spans in which the tasks of `placed` held devices."""
     rows = Attempt.objects.filter(run=run, scheduler=scheduler).order_by()
-    names = ("task_id", "start_time", "end_time", "node", "device")
-    task, start, finish, node, device = _columns(rows.values_list(*names), len(names))
+    names = ("task_id", "start_time", "end_time", "node", "device", "number", "throws_away")
+    # What a task did in its last attempt before its limit is not lost: it ended for good.
+    goes_on = rows.filter(task_id=OuterRef("task_id"), number=OuterRef("number") + 1)
+    thrown_away = Q(reason__in=THROWN_AWAY) & (~Q(reason="timed_out") | Exists(goes_on))
+    values = rows.annotate(throws_away=Case(When(thrown_away, then=1), default=0)).values_list(*names)
+    task, start, finish, node, device, number, loses = _columns(values, len(names))
     known = np.isin(task, placed.task)
     owner = np.searchsorted(placed.task, task[known])
     once = np.flatnonzero(~np.isin(placed.task, task))
     every = {field.name: getattr(placed, field.name)[np.append(once, owner)] for field in fields(placed)}
-    for name, values in (("start", start), ("finish", finish), ("node", node), ("device", device)):
-        every[name][len(once) :] = values[known]
-    return Placements(**every)
+    for name, column in (("start", start), ("finish", finish), ("node", node), ("device", device)):
+        every[name][len(once) :] = column[known]
+    given_up = SchedulerResult.objects.filter(run=run, scheduler=scheduler, outcome="failed", attempts=1).order_by()
+    lost_once = np.isin(placed.task[once], list(given_up.values_list("task_id", flat=True)))
+    return Spans(
+        **every,
+        attempt=np.append(np.ones(len(once)), number[known]).astype(np.int64),
+        loses=np.append(lost_once, loses[known] > 0),
+    )
 
 
 def _read(run: Run, scheduler: str) -> Placements:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from django.db.models import Count
 
 from apps.dashboard.schedule.alternatives import Alternative, alternatives
 from apps.dashboard.schedule.placements import Placements, placements
-from apps.results.models import Run, SchedulerResult
+from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task
 from scheduler_sim.display.formatting import duration
 
@@ -16,22 +17,25 @@ class TaskOutcome:
     """What one policy made of the task.
 
     Attributes:
-        ready_time: arrival, or the finish of the last parent.
+        arrival_time: as the run plays it. ready_time: arrival, or the finish of the last parent.
         passed_by: tasks that became ready later and started while it waited.
         ahead: tasks that were ready before it and started while it waited.
         completion_time: finish - arrival.
         latest_parent: number of the parent that finished last, None without parents.
         where: node and device in words.
+        moves: how often it went on elsewhere at once.
         is_first: no policy finishes it sooner, and some later.
     """
 
     result: SchedulerResult
+    arrival_time: float
     ready_time: float
     completion_time: float
     passed_by: int
     ahead: int
     latest_parent: int | None
     where: str
+    moves: int
     is_first: bool
 
     @property
@@ -50,8 +54,10 @@ class TaskOutcome:
         """How often it was stopped and what that cost, and how it ended where it did not complete; else empty."""
         result = self.result
         said = []
-        if stops := (result.attempts or 1) - 1:
-            said.append(f"stopped {stops:,} time{'' if stops == 1 else 's'}, {duration(result.lost_time or 0.0)} lost")
+        if stops := (result.attempts or 1) - 1 - self.moves:
+            said.append(f"stopped {_times(stops)}, {duration(result.lost_time or 0.0)} lost")
+        if self.moves:
+            said.append(f"moved {_times(self.moves)}")
         if result.outcome and result.outcome != "completed":
             said.append(result.outcome.replace("_", " "))
         return "; ".join(said)
@@ -59,9 +65,14 @@ class TaskOutcome:
 
 @dataclass(frozen=True)
 class TaskStory:
-    """A task of a run, what every policy made of it, and the other ways in which it could have been placed."""
+    """A task of a run, what every policy made of it, and the other ways in which it could have been placed.
+
+    Attributes:
+        arrival_time: when it arrived in this run, which may play arrivals denser than the workload's.
+    """
 
     task: Task
+    arrival_time: float
     outcomes: list[TaskOutcome]
     alternatives: list[Alternative]
 
@@ -77,13 +88,16 @@ def task_story(run: Run, task: Task) -> TaskStory:
         if task.dependencies
         else []
     )
+    moved = Attempt.objects.filter(run=run, task_id=task.pk, reason="moved").order_by().values_list("scheduler")
+    moves = dict(moved.annotate(Count("pk")))
     outcomes = [
-        _outcome(run, task, by_name[name], placements(run, name), parents, best)
+        _outcome(run, task, by_name[name], placements(run, name), parents, best, moves.get(name, 0))
         for name in run.policies
         if name in by_name
     ]
     placed = {one.result.scheduler: (_group(run, one.result.node), one.result.gpu_fraction) for one in outcomes}
-    return TaskStory(task=task, outcomes=outcomes, alternatives=alternatives(run, task, placed))
+    arrival = outcomes[0].arrival_time if outcomes else task.arrival_time
+    return TaskStory(task=task, arrival_time=arrival, outcomes=outcomes, alternatives=alternatives(run, task, placed))
 
 
 def _outcome(
@@ -93,6 +107,7 @@ def _outcome(
     placed: Placements,
     parents: list[tuple[int, int]],
     best: float | None,
+    moves: int,
 ) -> TaskOutcome:
     ready = result.start_time - result.wait_time
     meanwhile = (placed.start >= ready) & (placed.start < result.start_time) & (placed.task != task.pk)
@@ -103,16 +118,19 @@ def _outcome(
         rows = np.flatnonzero(np.isin(placed.task, keys))
         if len(rows):
             latest = int(placed.number[rows[np.argmax(placed.finish[rows])]])
+    arrival = float(placed.arrival[np.searchsorted(placed.task, task.pk)])
     group = _group(run, result.node)
     where = f"node {result.node} ({group})" + (f", GPU {result.device}" if result.device >= 0 else "")
     return TaskOutcome(
         result=result,
         ready_time=ready,
-        completion_time=result.finish_time - task.arrival_time,
+        arrival_time=arrival,
+        completion_time=result.finish_time - arrival,
         passed_by=int(later.sum()),
         ahead=int(meanwhile.sum() - later.sum()),
         latest_parent=latest,
         where=where,
+        moves=moves,
         is_first=best is not None and result.finish_time == best,
     )
 
@@ -124,6 +142,10 @@ def _group(run: Run, node: int) -> str:
         if node < number:
             return str(group["name"])
     return "not in the cluster"
+
+
+def _times(count: int) -> str:
+    return f"{count:,} time{'' if count == 1 else 's'}"
 
 
 def _tasks(count: int, tail: str) -> str:

@@ -205,6 +205,7 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             check=read_overhead,
             rule=OVERHEAD_RULE,
             words={"0": "none"},
+            said="{} s",
         ),
     ] = "0"
     checkpoints: Annotated[
@@ -218,12 +219,20 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             metavar="SECONDS|young|daly",
             check=read_checkpoints,
             rule=CHECKPOINTS_RULE,
+            words={"none": "none", "young": "as often as Young (1974) says", "daly": "as often as Daly (2006) says"},
+            said="every {} s of work",
         ),
     ] = "none"
     checkpoint_write: Annotated[
         Seconds,
         About(
-            "Writing a checkpoint", "seconds that writing one takes", STOPPED, "seconds", "SECONDS", words={0.0: "free"}
+            "Writing a checkpoint",
+            "seconds that writing one takes",
+            STOPPED,
+            "seconds",
+            "SECONDS",
+            words={0.0: "free"},
+            said="{:g} s",
         ),
     ] = 0.0
     checkpoint_read: Annotated[
@@ -235,6 +244,7 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             "seconds",
             "SECONDS",
             words={0.0: "free"},
+            said="{:g} s",
         ),
     ] = 0.0
     checkpoint_growth: Annotated[
@@ -246,6 +256,7 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             "times",
             "F",
             words={1.0: "none"},
+            said="{:g} times",
         ),
     ] = 1.0
     failure_list: Annotated[

@@ -101,7 +101,7 @@ class _Check:
             prepared = prepare_tasks(
                 stored=run.workload, tasks=tasks, keys=keys, cluster=cluster, configuration=configuration
             )
-            why_not = _why_not_from_placements(configuration, cluster)
+            why_not = _why_not_from_placements(configuration)
         except (DomainError, engine.EngineError) as error:
             self.faults.append(f"The run cannot be prepared again: {error}")
             return
@@ -147,12 +147,9 @@ class _Check:
                 yield f"{words} what the run ended with."
 
 
-def _why_not_from_placements(configuration: RunConfiguration, cluster: engine.Cluster) -> str:
+def _why_not_from_placements(configuration: RunConfiguration) -> str:
     if configuration.keep != "results":
         return "no placements were kept."
-    interrupts = configuration.engine_options(cluster).interrupts or cluster.fails
-    if interrupts or any(policy.preempts for policy in configuration.parsed_policies()):
-        return "tasks stop and go on."
     if configuration.kill_at_estimate and configuration.estimates.startswith("predicted:"):
         return "tasks end by estimates that were made while the run went on."
     return ""

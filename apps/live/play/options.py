@@ -195,7 +195,8 @@ class Option(msgspec.Struct, frozen=True, dict=True):
         """Return a value as a page says it."""
         value = self._spelling(value)
         if self.about.is_file and value:
-            return f"{value.count(chr(10)) - 1:,} lines"
+            lines = value.count("\n") - 1
+            return f"{lines:,} line{'' if lines == 1 else 's'}"
         if not isinstance(value, list | tuple | dict) and value in self.about.words:
             return self.about.words[value]
         if isinstance(value, bool):

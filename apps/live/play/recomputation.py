@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,38 +13,45 @@ from apps.live.play.players import make_players
 from apps.live.play.preparation import Prepared
 from apps.metrics.models import Metric
 from apps.metrics.services import RunFigures, metrics_compute
-from apps.results.models import Run, SchedulerResult
+from apps.results.models import Attempt, Run, SchedulerResult
 from scheduler_sim import engine
 from scheduler_sim.columnar.objects import columns_as_objects
-from scheduler_sim.engine.contract import Outcome
+from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts, History, Outcome
 from scheduler_sim.engine.stored_schedule import StoredSchedule
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workload import FloatArray, IntArray
 
 RELATIVE_TOLERANCE = 1e-9
 """Other versions of the libraries may add up in another order; a figure that was changed differs by more."""
 
 _CHUNK_ROWS = 20_000
 _COLUMNS = ("node", "device", "gpu_fraction", "start_time", "finish_time", "wait_time")
+_SPANS = ("number", "start_time", "end_time", "node", "device", "cpus", "gpus")
 _AGENT = "agent_curve"
 """The one detail of a total that the placements do not tell of."""
 
 
 def figures_of_placements(run: Run, prepared: Prepared, configuration: RunConfiguration) -> RunFigures:
-    """Compute the figures of a run whose tasks each ran once from what is stored of them.
+    """Compute the figures of a run from the placements and attempts that are stored of it.
 
     Raises:
-        ValueError: placements of tasks that are not played, or on nodes that there are not.
+        ValueError: placements or attempts of tasks that are not played, on nodes that there are not, or that
+            contradict each other.
     """
-    simulations = {
-        policy.name: StoredSchedule(
+    options = configuration.engine_options(prepared.cluster)
+    simulations = {}
+    for policy in configuration.parsed_policies():
+        outcome, attempts = _outcome(run, policy.name, prepared), None
+        if policy.preempts or options.interrupts or prepared.cluster.fails:
+            attempts = _attempts(run, policy.name, prepared)
+            outcome = replace(outcome, history=_history(run, policy.name, prepared, outcome, attempts))
+        simulations[policy.name] = StoredSchedule(
             workload=prepared.workload,
             cluster=prepared.cluster,
             policy=policy,
-            options=configuration.engine_options(prepared.cluster),
-            outcome=_outcome(run, policy.name, prepared),
+            options=options,
+            outcome=outcome,
+            attempts=attempts,
         )
-        for policy in configuration.parsed_policies()
-    }
     return metrics_compute(simulations=simulations, warmup=configuration.warmup, cooldown=configuration.cooldown)
 
 
@@ -125,32 +133,85 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _outcome(run: Run, scheduler: str, prepared: Prepared) -> Outcome:
-    rows = SchedulerResult.objects.filter(run=run, scheduler=scheduler).order_by().values_list("task_id", *_COLUMNS)
-    whole = ("task_id", "node", "device")
-    kinds = [(name, np.int64 if name in whole else np.float64) for name in ("task_id", *_COLUMNS)]
-    stored = np.fromiter(rows.iterator(chunk_size=_CHUNK_ROWS), kinds)
-    order = np.argsort(prepared.task_keys)
-    place = np.searchsorted(prepared.task_keys, stored["task_id"], sorter=order).clip(max=len(order) - 1)
-    row = order[place]
-    if len(stored) != len(order) or (prepared.task_keys[row] != stored["task_id"]).any():
-        raise ValueError(f"{len(stored):,} placements of {scheduler} where {len(order):,} tasks are played.")
+    stored = _by_row(run, scheduler, prepared, _COLUMNS, whole=("node", "device"))
     if ((stored["node"] < 0) | (stored["node"] >= prepared.cluster.nodes)).any():
         raise ValueError(f"Placements of {scheduler} are on nodes that the cluster does not have.")
-
-    def column(name: str) -> Any:
-        values = np.empty(len(order), stored[name].dtype)
-        values[row] = stored[name]
-        return values
-
-    start, finish = column("start_time"), column("finish_time")
+    start, finish = stored["start_time"], stored["finish_time"]
     return Outcome(
-        ready_time=_ready_time(prepared.workload, start, finish, column("wait_time")),
+        ready_time=_ready_time(prepared.workload, start, finish, stored["wait_time"]),
         start_time=start,
         finish_time=finish,
-        node=column("node"),
-        device=column("device"),
-        gpu_fraction=column("gpu_fraction"),
+        node=stored["node"],
+        device=stored["device"],
+        gpu_fraction=stored["gpu_fraction"],
         completion_order=np.argsort(finish, kind="stable"),
+    )
+
+
+def _by_row(
+    run: Run, scheduler: str, prepared: Prepared, names: tuple[str, ...], *, whole: tuple[str, ...] = (), word: str = ""
+) -> dict[str, Any]:
+    """Read columns of one policy's placements, in the order of the workload's rows."""
+    rows = SchedulerResult.objects.filter(run=run, scheduler=scheduler).order_by()
+    stored = _read(rows, names, whole=whole, word=word)
+    row = _rows_of(stored["task_id"], prepared)
+    if len(stored) != len(prepared.task_keys) or (row < 0).any():
+        raise ValueError(
+            f"{len(stored):,} placements of {scheduler} where {len(prepared.task_keys):,} tasks are played."
+        )
+    order = np.argsort(row)
+    return {name: np.ascontiguousarray(stored[name][order]) for name in stored.dtype.names or ()}
+
+
+def _read(rows: Any, names: tuple[str, ...], *, whole: tuple[str, ...], word: str = "") -> Any:
+    """Return stored rows as an array with a field for each name; missing numbers are NaN."""
+    kinds: list[tuple[str, Any]] = [("task_id", np.int64)]
+    kinds += [(name, np.int64 if name in whole else np.float64) for name in names]
+    kinds += [(word, "U12")] if word else []
+    values = rows.values_list(*(name for name, _ in kinds))
+    return np.fromiter(values.iterator(chunk_size=_CHUNK_ROWS), kinds)
+
+
+def _rows_of(tasks: IntArray, prepared: Prepared) -> IntArray:
+    """Return the row of the workload of each task, -1 for one that is not played."""
+    order = np.argsort(prepared.task_keys)
+    place = np.searchsorted(prepared.task_keys, tasks, sorter=order).clip(max=len(order) - 1)
+    row = order[place]
+    return np.where(prepared.task_keys[row] == tasks, row, -1)
+
+
+def _attempts(run: Run, scheduler: str, prepared: Prepared) -> Attempts:
+    """Read one policy's attempts."""
+    rows = Attempt.objects.filter(run=run, scheduler=scheduler).order_by("task_id", "number")
+    stored = _read(rows, _SPANS, whole=("number", "node", "device"), word="reason")
+    row = _rows_of(stored["task_id"], prepared)
+    if (row < 0).any() or ((stored["node"] < 0) | (stored["node"] >= prepared.cluster.nodes)).any():
+        raise ValueError(f"Attempts of {scheduler} are of tasks that are not played, or on nodes that there are not.")
+    if unknown := sorted({*stored["reason"].tolist()} - {*REASONS}):
+        raise ValueError(f"Attempts of {scheduler} ended for no known reason: {', '.join(unknown)}.")
+    reason = np.array([REASONS.index(one) for one in stored["reason"].tolist()], np.int64)
+    return Attempts(row=row, **{name: stored[name].copy() for name in _SPANS}, reason=reason)
+
+
+def _history(run: Run, scheduler: str, prepared: Prepared, outcome: Outcome, attempts: Attempts) -> History:
+    """Put together what each task went through: held times from its attempts, the rest as its placement says."""
+    stored = _by_row(run, scheduler, prepared, ("attempts", "service_time"), word="outcome")
+    counts = np.bincount(attempts.row, minlength=len(prepared.task_keys))
+    ends = np.where(counts > 0, counts, 1)
+    if (stored["attempts"] != ends).any():
+        raise ValueError(f"Placements of {scheduler} tell of other attempts than there are.")
+    if unknown := sorted({*stored["outcome"].tolist()} - {*ENDINGS}):
+        raise ValueError(f"Tasks of {scheduler} ended in no known way: {', '.join(unknown)}.")
+    begun, once = outcome.start_time.copy(), outcome.finish_time - outcome.start_time
+    last = attempts[attempts.number == counts[attempts.row]]
+    begun[last.row] = last.start_time
+    held = np.bincount(attempts.row, attempts.end_time - attempts.start_time, len(counts))
+    return History(
+        attempts=ends,
+        service_time=stored["service_time"],
+        held_time=np.where(counts > 0, held, once),
+        begun_time=begun,
+        ending=np.array([ENDINGS.index(one) for one in stored["outcome"].tolist()], np.int64),
     )
 
 

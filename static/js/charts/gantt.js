@@ -88,7 +88,9 @@ class Gantt {
     part.querySelector("[data-gantt-rows]").textContent =
       items.length > ROWS ? `The first ${ROWS} of ${items.length.toLocaleString("en-GB")}; the CSV has all.` : "";
     const names =
-      level === "shades" ? ["Where", "From", "To", "Amount"] : ["Task", "Where", "Start", "Finish", "Cores", "GPUs"];
+      level === "shades"
+        ? ["Where", "From", "To", "Amount"]
+        : ["Task", "Where", "Start", "Finish", "Cores", "GPUs", "Attempt", "Work"];
     const rows = shown.map((item) => (level === "shades" ? shadeRow(this.data, item) : taskRow(this.data, item)));
     const table = part.querySelector("[data-gantt-cells]");
     table.replaceChildren();
@@ -190,6 +192,7 @@ class Gantt {
     const shades = data.level === "shades";
     const most = shades ? data.items.reduce((highest, item) => Math.max(highest, item[3]), 0) : 0;
     const column = shades ? 1 : 3;
+    const hatch = shades ? null : { image: hatching(colours.surface), repeat: "repeat" };
     this.instance.setOption(
       {
         animation: false,
@@ -250,13 +253,14 @@ class Gantt {
               const to = Math.min(Math.max(right, left + 1), box.x + box.width);
               if (to < from) return null;
               const gap = !shades && height > 4 ? 1 : 0;
-              return {
-                type: "rect",
-                shape: { x: from, y: top, width: Math.max(1, to - from - gap), height: height - gap },
-                style: shades
-                  ? { fill: colours["better-fill"], opacity: 0.12 + 0.88 * (item[3] / most) }
-                  : { fill: colours.policies[item[5] % 12], opacity: 0.85 },
-              };
+              const shape = { x: from, y: top, width: Math.max(1, to - from - gap), height: height - gap };
+              const style = shades
+                ? { fill: colours["better-fill"], opacity: 0.12 + 0.88 * (item[3] / most) }
+                : { fill: colours.policies[item[5] % 12], opacity: 0.85 };
+              const bar = { type: "rect", shape, style };
+              if (shades || !item[10]) return bar;
+              const hatched = { type: "rect", shape, style: { fill: hatch }, silent: true };
+              return { type: "group", children: [bar, hatched] };
             },
           },
         ],
@@ -265,6 +269,23 @@ class Gantt {
     );
     this.area.dataset.span = String(span);
   }
+}
+
+// Slanting lines in the colour of the page, as a tile that repeats.
+function hatching(colour) {
+  const size = 8;
+  const tile = document.createElement("canvas");
+  tile.width = size;
+  tile.height = size;
+  const pen = tile.getContext("2d");
+  pen.strokeStyle = colour;
+  pen.lineWidth = 2.5;
+  for (const shift of [-size, 0, size]) {
+    pen.moveTo(shift, size);
+    pen.lineTo(shift + size, 0);
+  }
+  pen.stroke();
+  return tile;
 }
 
 function describe(data, item) {
@@ -276,9 +297,13 @@ function describe(data, item) {
   }
   const held = [item[6] ? `${item[6]} cores` : "", item[7] ? `${item[7]} GPUs` : ""].filter(Boolean).join(", ");
   return (
-    `Task ${item[5]}${lane ? `, ${lane}` : ""}\n${held}${item[8] > 0 && item[8] < 1 ? `, ${readable(item[8], "share")} on the GPU` : ""}\n` +
+    `Task ${item[5]}${stopped(item)}${lane ? `, ${lane}` : ""}\n${held}${item[8] > 0 && item[8] < 1 ? `, ${readable(item[8], "share")} on the GPU` : ""}\n` +
     `from ${readable(item[3] - data.first, "s")} for ${readable(item[4] - item[3], "s")}`
   );
+}
+
+function stopped(item) {
+  return `${item[9] > 1 || item[10] ? `, attempt ${item[9]}` : ""}${item[10] ? ", its work was lost" : ""}`;
 }
 
 function shadeRow(data, [lane, from, to, amount]) {
@@ -288,5 +313,6 @@ function shadeRow(data, [lane, from, to, amount]) {
 
 function taskRow(data, item) {
   const where = data.lanes[item[0]] || `row ${item[0] + 1}`;
-  return [item[5], where, readable(item[3] - data.first, "s"), readable(item[4] - data.first, "s"), item[6], item[7]];
+  const times = [readable(item[3] - data.first, "s"), readable(item[4] - data.first, "s")];
+  return [item[5], where, ...times, item[6], item[7], item[9], item[10] ? "lost" : "kept"];
 }
