@@ -70,17 +70,17 @@ def workload_import(
     """
     tell = progress or (lambda _text: None)
     tell("reading")
-    source = open_source(file, name=file_name, max_bytes=max_bytes, max_rows=max_rows)
-    trace_format = choose_format(source, format, options)
-    sha256 = fingerprint(source, trace_format, options)
-    known = Workload.objects.filter(source_sha256=sha256).first()
-    if known is not None and known.audit.get("reader", FIRST_READER) < READER:
-        sha256 = fingerprint(source, trace_format, options, reader=READER)
+    with open_source(file, name=file_name, max_bytes=max_bytes, max_rows=max_rows) as source:
+        trace_format = choose_format(source, format, options)
+        sha256 = fingerprint(source, trace_format, options)
         known = Workload.objects.filter(source_sha256=sha256).first()
-    if known is not None:
-        return known, False
-    _refuse_name(name)
-    trace = read_source(source, trace_format, options)
+        if known is not None and known.audit.get("reader", FIRST_READER) < READER:
+            sha256 = fingerprint(source, trace_format, options, reader=READER)
+            known = Workload.objects.filter(source_sha256=sha256).first()
+        if known is not None:
+            return known, False
+        _refuse_name(name)
+        trace = read_source(source, trace_format, options)
     tell(f"writing {len(trace.workload):,} tasks")
     try:
         return _store(

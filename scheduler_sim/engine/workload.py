@@ -37,8 +37,10 @@ class Labels:
     @classmethod
     def from_texts(cls, texts: Sequence[str] | npt.NDArray[Any]) -> Self:
         """Encode n texts."""
-        names, codes = np.unique(np.asarray(texts, dtype=str), return_inverse=True)
-        return cls(codes=codes.astype(np.int64), names=tuple(str(name) for name in names))
+        values = list(map(str, texts))
+        names = sorted(set(values))
+        places = {name: place for place, name in enumerate(names)}
+        return cls(codes=np.fromiter(map(places.__getitem__, values), np.int64, len(values)), names=tuple(names))
 
     @classmethod
     def blank(cls, length: int) -> Self:
@@ -282,7 +284,8 @@ class Workload:
 
 def _floats(name: str, values: npt.ArrayLike, length: int | None = None, *, allow_unknown: bool = False) -> FloatArray:
     try:
-        column = np.array(values, dtype=np.float64)
+        # No copy of an array: what is returned is only read, and put in another order before it is kept.
+        column = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidWorkload(f"Column {name} holds a value that is not a number.") from error
     if column.ndim != 1 or (length is not None and len(column) != length):

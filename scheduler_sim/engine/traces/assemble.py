@@ -8,10 +8,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
 from scheduler_sim.engine.traces.audit import EXAMPLES, Audit, shorten
@@ -83,30 +84,34 @@ class RawTasks:
     def __len__(self) -> int:
         return len(self.where)
 
-    def take(self, kept: BoolArray) -> "RawTasks":
-        """Return the rows for which `kept` holds."""
+    def keep(self, kept: BoolArray) -> "RawTasks":
+        """Drop the rows for which `kept` does not hold, a column at a time, and return these tasks."""
+        if kept.all():
+            return self
         rows = np.flatnonzero(kept)
-        chosen: dict[str, Any] = {}
         for field in fields(self):
             column = getattr(self, field.name)
             if isinstance(column, Labels):
-                column = column.take(rows)
+                setattr(self, field.name, column.take(rows))
             elif isinstance(column, np.ndarray):
-                column = column[rows]
+                setattr(self, field.name, column[rows])
             elif column is not None and not isinstance(column, bool):
-                column = [column[row] for row in rows.tolist()]
-            chosen[field.name] = column
-        return RawTasks(**chosen)
+                setattr(self, field.name, [column[row] for row in rows.tolist()])
+        return self
 
 
-def assemble(name: str, raw: RawTasks, audit: Audit, processors: int | None) -> Workload:
-    """Drop what cannot be simulated, put right what can, count both, and build the workload.
+def assemble(name: str, tasks: RawTasks, audit: Audit, processors: int | None) -> Workload:
+    """Drop what cannot be simulated, put right what can, count both, and build the workload; `tasks` are used up.
 
     Raises:
         InvalidTrace: no task is left; the message says why they went.
         InvalidWorkload: dependencies that are circular, a task's own, or on tasks that the trace does not hold.
     """
-    tasks = raw.take(_usable(raw, audit))
+    usable = _usable(tasks, audit)
+    dropped = (
+        {key for keys in _identifiers(tasks, ~usable) for key in keys} if tasks.dependencies is not None else set()
+    )
+    tasks = tasks.keep(usable)
     if not len(tasks):
         reasons = " ".join(audit.sentences()) or "It holds no task lines."
         raise InvalidTrace(f"{name} holds no usable task. {reasons}")
@@ -127,7 +132,7 @@ def assemble(name: str, raw: RawTasks, audit: Audit, processors: int | None) -> 
         user=tasks.user,
         group=tasks.group,
         queue=tasks.queue,
-        dependencies=_known_parents(raw, tasks, numbers, audit),
+        dependencies=_known_parents(tasks, numbers, dropped, audit),
         hybrid=tasks.hybrid,
         deadline_time=tasks.deadline_time,
         predicted_duration=tasks.predicted_duration,
@@ -209,27 +214,23 @@ def _number(tasks: RawTasks, audit: Audit) -> tuple[IntArray, npt.NDArray[np.obj
     that share a number the one that comes first by (arrival, content, line) keeps it.
     """
     given = tasks.task_id if tasks.task_id is not None else _numbers_from_texts(tasks.external_id)
-    content = [tasks.where, tasks.runtime, tasks.arrival_time]
-    texts_given = tasks.id_text if given is not None else tasks.external_id
-    if texts_given is not None:
-        content.insert(2, Labels.from_texts(texts_given).codes)
     if given is None:
-        order = np.lexsort(content)
         numbers = np.empty(len(tasks), np.int64)
-        numbers[order] = np.arange(1, len(tasks) + 1)
+        numbers[_by_content(tasks, tasks.external_id)] = np.arange(1, len(tasks) + 1)
         return numbers, tasks.external_id
     with np.errstate(invalid="ignore"):
         whole = (given >= 0) & (given <= LARGEST_INTEGER) & (np.floor(given) == given)
     numbers = np.where(whole, given, -1).astype(np.int64)
-    order = np.lexsort([*content, numbers])
+    if whole.all() and _are_unique(numbers):
+        return numbers, tasks.external_id
+    order = _by_content(tasks, tasks.id_text)
+    order = order[np.argsort(numbers[order], kind="stable")]
     repeated = np.zeros(len(tasks), bool)
     repeated[order[1:]] = numbers[order[1:]] == numbers[order[:-1]]
     repeated &= whole
     audit.repair("unusable_id", tasks.where[~whole])
     audit.repair("duplicate_id", tasks.where[repeated])
     renumbered = repeated | ~whole
-    if not renumbered.any():
-        return numbers, tasks.external_id
     texts = np.full(len(tasks), "", object) if tasks.external_id is None else tasks.external_id.copy()
     # What the trace calls a task stays: its own text identifier, else the number that it loses.
     blank = np.array([not text for text in texts.tolist()], bool)
@@ -241,6 +242,20 @@ def _number(tasks: RawTasks, audit: Audit) -> tuple[IntArray, npt.NDArray[np.obj
     return numbers, texts
 
 
+def _by_content(tasks: RawTasks, texts: npt.NDArray[np.object_] | None) -> IntArray:
+    """Return the rows in the order of arrival, text, run time and line."""
+    keys = [tasks.where, tasks.runtime, tasks.arrival_time]
+    if texts is not None:
+        ranks = pc.rank(pa.array(texts, pa.large_string()), tiebreaker="dense").to_numpy()
+        keys.insert(2, ranks)
+    return np.lexsort(keys)
+
+
+def _are_unique(numbers: IntArray) -> bool:
+    ascending = np.sort(numbers)
+    return bool((ascending[1:] != ascending[:-1]).all())
+
+
 def _numbers_from_texts(texts: npt.NDArray[np.object_] | None) -> FloatArray | None:
     """Return text identifiers as numbers when every one is a plain whole number."""
     if texts is None or not all(text.isascii() and text.isdigit() and len(text) < 16 for text in texts):
@@ -248,7 +263,7 @@ def _numbers_from_texts(texts: npt.NDArray[np.object_] | None) -> FloatArray | N
     return np.array(texts, dtype=np.float64)
 
 
-def _known_parents(raw: RawTasks, tasks: RawTasks, numbers: IntArray, audit: Audit) -> list[list[int]] | None:
+def _known_parents(tasks: RawTasks, numbers: IntArray, dropped: set[int | str], audit: Audit) -> list[list[int]] | None:
     """Return the numbers of the parents, without those parents that were dropped.
 
     A parent is looked up by what the trace calls a task, number or text; of tasks that share it, the one that
@@ -262,14 +277,13 @@ def _known_parents(raw: RawTasks, tasks: RawTasks, numbers: IntArray, audit: Aud
     number_of: dict[int | str, int] = {}
     own, order = numbers.tolist(), np.lexsort([tasks.where, tasks.runtime, tasks.arrival_time]).tolist()
     shared: set[int | str] = set()
-    for keys in _identifiers(tasks) or [own]:
+    for keys in _identifiers(tasks, slice(None)) or [own]:
         found: dict[int | str, int] = {}
         for row in order:
             found.setdefault(keys[row], own[row])
         if len(found) < len(keys):
             shared |= {key for key, count in Counter(keys).items() if count > 1} - set(number_of)
         number_of = found | number_of
-    read: set[int | str] | None = None
     resolved, lost, doubtful = [], [], []
     for row, (place, parents) in enumerate(zip(tasks.where.tolist(), tasks.dependencies, strict=True)):
         kept = []
@@ -279,9 +293,7 @@ def _known_parents(raw: RawTasks, tasks: RawTasks, numbers: IntArray, audit: Aud
                 if parent in shared:
                     doubtful.append((place, str(parent)))
                 continue
-            if read is None:
-                read = {key for keys in _identifiers(raw) for key in keys}
-            if raw.incomplete or parent in read:
+            if tasks.incomplete or parent in dropped:
                 lost.append(place)
             else:
                 raise InvalidWorkload(f"Task {own[row]} depends on task {parent}, which the workload does not hold.")
@@ -291,15 +303,15 @@ def _known_parents(raw: RawTasks, tasks: RawTasks, numbers: IntArray, audit: Aud
     return resolved
 
 
-def _identifiers(tasks: RawTasks) -> list[list[int | str]]:
-    """Return what the trace calls each task: its numbers (as whole numbers) or texts, then its external ones."""
+def _identifiers(tasks: RawTasks, rows: BoolArray | slice) -> list[list[int | str]]:
+    """Return what the trace calls the tasks: their numbers (as whole numbers) or texts, then their external ones."""
     found: list[list[int | str]] = []
     if tasks.id_text is not None:
-        found.append([identifier(text) for text in tasks.id_text.tolist()])
+        found.append([identifier(text) for text in tasks.id_text[rows].tolist()])
     elif tasks.task_id is not None:
-        found.append([int(number) if number.is_integer() else repr(number) for number in tasks.task_id.tolist()])
+        found.append([int(number) if number.is_integer() else repr(number) for number in tasks.task_id[rows].tolist()])
     if tasks.external_id is not None:
-        found.append([identifier(text) for text in tasks.external_id.tolist()])
+        found.append([identifier(text) for text in tasks.external_id[rows].tolist()])
     return found
 
 

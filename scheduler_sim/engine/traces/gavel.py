@@ -18,9 +18,10 @@ import numpy as np
 from scheduler_sim.engine.errors import InvalidTrace, unknown_name
 from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.delimited import read_table
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
-from scheduler_sim.engine.traces.table import Table, read_table
+from scheduler_sim.engine.traces.table import Table
 from scheduler_sim.engine.workload import FloatArray, Labels
 
 OLDER = ["job_type", "command", "num_steps_argument", "needs_data_dir", "total_steps", "arrival", "gpus"]
@@ -39,6 +40,7 @@ NEWER = [
 
 
 SHOCKWAVE = [*NEWER[:7], "mode", *NEWER[7:9], "duration", "arrival"]
+_READ = frozenset({"job_type", "total_steps", "gpus", "arrival", "slo", "duration"})
 _LAYOUTS = {len(layout): layout for layout in (OLDER, NEWER, SHOCKWAVE)}
 _ALONE = "null"
 """What Gavel's tables call a job that shares its GPUs with no other."""
@@ -77,8 +79,8 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         given.append(options.steps_per_second)
     if not all(np.isfinite(rate) and rate > 0 for rate in given):
         raise InvalidTrace("Steps per second must be finite and above 0.")
-    table = read_table(source, audit, delimiter="\t", header=layout, quoted=False)
-    types = Labels.from_texts(table.texts("job_type"))
+    table = read_table(source, audit, delimiter="\t", header=layout, quoted=False, is_wanted=_READ.__contains__)
+    types = table.texts("job_type").labels()
     gpus = table.numbers("gpus")
     if rated:
         runtimes = table.numbers("total_steps", needed=True) / _rates(table, types, gpus, options, audit)

@@ -16,20 +16,12 @@ from pyarrow import parquet
 from scheduler_sim.engine.errors import InvalidTrace, listed, unknown_name
 from scheduler_sim.engine.traces.assemble import RawTasks, identifier
 from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.delimited import column_names, read_table, table_delimiter
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
-from scheduler_sim.engine.traces.source import MAX_BYTES, Source, refuse_columns, refuse_doubled
-from scheduler_sim.engine.traces.table import (
-    MICROSECONDS,
-    UNKNOWN,
-    Table,
-    as_objects,
-    column_names,
-    first_moment,
-    read_table,
-    seconds_since,
-    table_delimiter,
-)
-from scheduler_sim.engine.traces.units import Scale, split_unit
+from scheduler_sim.engine.traces.source import Source, refuse_columns, refuse_doubled
+from scheduler_sim.engine.traces.table import MICROSECONDS, Column, Table, as_objects, first_moment, seconds_since
+from scheduler_sim.engine.traces.texts import PIECE_ROWS, UNKNOWN, Texts
+from scheduler_sim.engine.traces.units import Scale, named_columns, split_unit
 from scheduler_sim.engine.workload import LARGEST_INTEGER, REQUEST, BoolArray, FloatArray, Labels
 
 NUMBERS = (*REQUEST, "predicted_duration")
@@ -66,7 +58,8 @@ def read_csv(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     delimiter = table_delimiter(first, len(header) if header is not None else None)
     if header is not None and column_names([first], delimiter)[: len(header)] == list(header):
         header = None
-    table = read_table(source, audit, delimiter=delimiter, header=header)
+    wanted = set(COLUMNS) | named_columns(options.columns)
+    table = read_table(source, audit, delimiter=delimiter, header=header, is_wanted=wanted.__contains__)
     return Reading(tasks=_tasks(*_mapped(table, options), audit))
 
 
@@ -81,62 +74,109 @@ def read_parquet(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     """Parse a parquet file; line numbers in the audit are row numbers from 1.
 
     Raises:
-        InvalidTrace: a file that is damaged or too large when expanded.
+        InvalidTrace: a file that is damaged, too large when expanded, or has two columns of a name.
     """
     try:
-        file = parquet.ParquetFile(pa.BufferReader(source.data))
-        refuse_columns(source.name, len(file.schema_arrow.names))
-        refuse_doubled(source.name, file.schema_arrow.names)
+        file = parquet.ParquetFile(pa.PythonFile(source.file, "r"))
+        present = file.schema_arrow.names
+        refuse_columns(source.name, len(present))
+        refuse_doubled(source.name, present)
         if source.max_rows is not None and file.metadata.num_rows > source.max_rows:
             raise InvalidTrace(
                 f"{source.name} has {file.metadata.num_rows:,} rows, where {source.max_rows:,} are allowed."
             )
         groups = (file.metadata.row_group(index).total_byte_size for index in range(file.metadata.num_row_groups))
-        if sum(groups) > MAX_BYTES:
-            raise InvalidTrace(f"{source.name} expands to more than the limit of {MAX_BYTES:,} bytes.")
-        given = (options.columns or {}).values()
-        wanted = set(COLUMNS) | set(given) | {name.rpartition("@")[0].strip() for name in given}
-        names = [name for name in file.schema_arrow.names if name in wanted]
-        found = file.read(columns=names)
+        if sum(groups) > source.max_bytes:
+            raise InvalidTrace(f"{source.name} expands to more than the limit of {source.max_bytes:,} bytes.")
+        wanted = set(COLUMNS) | named_columns(options.columns)
+        fields = [column for column in file.schema_arrow if column.name in wanted]
+        # Identifiers are kept digit by digit: a double holds no number beyond 2**53 exactly.
+        mapped = (column for wanted, column in (options.columns or {}).items() if wanted in _IDENTIFIERS)
+        exact = {*mapped, *_IDENTIFIERS}
+        columns = [_Growing(column.type, exact=column.name in exact) for column in fields]
+        rows = 0
+        for batch in file.iter_batches(PIECE_ROWS, columns=[column.name for column in fields]):
+            rows += batch.num_rows
+            for column, growing in zip(fields, columns, strict=True):
+                growing.append(batch.column(column.name))
     except (pa.ArrowException, OSError) as error:
         raise InvalidTrace(f"{source.name} is a damaged parquet file.") from error
-    audit.read = found.num_rows
-    # Identifiers are kept digit by digit: a double holds no number beyond 2**53 exactly.
-    exact = {column for wanted, column in (options.columns or {}).items() if wanted in _IDENTIFIERS} | set(_IDENTIFIERS)
+    audit.read = rows
     table = Table(
         name=source.name,
-        where=np.arange(1, found.num_rows + 1, dtype=np.int64),
-        columns={name: _column(found.column(name), exact=name in exact) for name in names},
+        where=np.arange(1, rows + 1, dtype=np.int64),
+        columns={column.name: growing.whole() for column, growing in zip(fields, columns, strict=True)},
+        names=present,
         zoneless=_of_type(
-            found, lambda kind: pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)
+            fields, lambda kind: pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)
         ),
-        durations=_of_type(found, pa.types.is_duration),
+        durations=_of_type(fields, pa.types.is_duration),
     )
-    return Reading(tasks=_tasks(*_mapped(table, options, file.schema_arrow.names), audit))
+    return Reading(tasks=_tasks(*_mapped(table, options), audit))
 
 
-def _of_type(table: Any, belongs: Callable[[Any], bool]) -> frozenset[str]:
-    return frozenset(column.name for column in table.schema if belongs(column.type))
+def _of_type(columns: Sequence[Any], belongs: Callable[[Any], bool]) -> frozenset[str]:
+    return frozenset(column.name for column in columns if belongs(column.type))
 
 
-def _column(values: Any, *, exact: bool) -> npt.NDArray[Any]:
-    kind = values.type
-    if exact:
-        return as_objects(["" if value is None else value for value in values.to_pylist()])
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return np.asarray(values.cast(pa.timestamp("us")).to_numpy(), "datetime64[us]")
-    if pa.types.is_duration(kind):
-        return np.asarray(values.cast(pa.duration("us")).cast(pa.int64()).to_numpy(), np.float64) / MICROSECONDS
-    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
-        return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(), np.float64)
+class _Growing:
+    """A column of a parquet file, to which batches are added."""
+
+    def __init__(self, kind: Any, *, exact: bool) -> None:
+        """Begin a column.
+
+        Args:
+            kind: Arrow's type.
+            exact: whether numbers are kept as texts.
+        """
+        types = pa.types
+        self._texts = Texts()
+        self._parts: list[npt.NDArray[Any]] = []
+        self._read: Callable[[Any], npt.NDArray[Any]] | None = None
+        if exact:
+            self._read = _lists if types.is_nested(kind) else None
+        elif types.is_timestamp(kind) or types.is_date(kind):
+            self._read = _moments
+        elif types.is_duration(kind):
+            self._read = _seconds
+        elif types.is_floating(kind) or types.is_integer(kind) or types.is_decimal(kind):
+            self._read = _doubles
+        if self._read is not None:
+            self._parts.append(self._read(pa.array([], kind)))
+
+    def append(self, values: Any) -> None:
+        """Add the values of a batch."""
+        if self._read is not None:
+            self._parts.append(self._read(values))
+        elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            self._texts.append_arrow(values)
+        else:
+            self._texts.extend(values.to_pylist())
+
+    def whole(self) -> Column:
+        """Return the column."""
+        return self._texts if self._read is None else np.concatenate(self._parts)
+
+
+def _moments(values: Any) -> npt.NDArray[Any]:
+    return np.asarray(values.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False), "datetime64[us]")
+
+
+def _seconds(values: Any) -> npt.NDArray[Any]:
+    return _doubles(values.cast(pa.duration("us")).cast(pa.int64())) / MICROSECONDS
+
+
+def _doubles(values: Any) -> npt.NDArray[Any]:
+    return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+
+
+def _lists(values: Any) -> npt.NDArray[Any]:
     return as_objects(["" if value is None else value for value in values.to_pylist()])
 
 
-def _mapped(
-    table: Table, options: ReadOptions, present: Sequence[str] | None = None
-) -> tuple[Table, dict[str, Scale | None]]:
+def _mapped(table: Table, options: ReadOptions) -> tuple[Table, dict[str, Scale | None]]:
     """Rename the columns as asked, refuse names that do not exist, and give the units by workload column."""
-    present = list(present or table.columns)
+    present = table.names
     mapping: dict[str, str] = {}
     scales: dict[str, Scale | None] = {}
     for wanted, given in (options.columns or {}).items():
@@ -158,6 +198,7 @@ def _mapped(
         name=table.name,
         where=table.where,
         columns=columns,
+        names=present,
         titles=titles,
         zoneless=frozenset(name for name, given in titles.items() if given in table.zoneless),
         durations=frozenset(name for name, given in titles.items() if given in table.durations),
@@ -183,7 +224,7 @@ def _tasks(table: Table, scales: dict[str, Scale | None], audit: Audit) -> RawTa
         return table.numbers(name, needed=needed, scale=scales.get(name)) if name in table else None
 
     def labels(name: str) -> Labels | None:
-        return Labels.from_texts(table.texts(name)) if name in table else None
+        return table.texts(name).labels() if name in table else None
 
     started, finished = instants("recorded_start_time"), instants("finish_time")
     runtimes = numbers("runtime", needed=True)
@@ -211,7 +252,7 @@ def _tasks(table: Table, scales: dict[str, Scale | None], audit: Audit) -> RawTa
         predicted_duration=numbers("predicted_duration"),
         recorded_start_time=started,
         recorded_end_time=finished,
-        external_id=table.texts("external_id") if "external_id" in table else None,
+        external_id=table.texts("external_id").objects() if "external_id" in table else None,
         dependencies=_dependencies(table),
     )
     return table.finish(tasks, audit)
@@ -222,40 +263,49 @@ def _task_numbers(table: Table) -> tuple[FloatArray | None, npt.NDArray[np.objec
     if "task_id" not in table:
         return None, None
     texts = table.texts("task_id")
-    found = [identifier(text) for text in texts.tolist()]
-    numbers = [float(name) if isinstance(name, int) and abs(name) <= LARGEST_INTEGER else np.nan for name in found]
-    return np.array(numbers, np.float64), texts if np.isnan(numbers).any() else None
+    numbers = texts.map(_number)
+    return numbers, texts.objects() if np.isnan(numbers).any() else None
+
+
+def _number(text: str) -> float:
+    name = identifier(text)
+    return float(name) if isinstance(name, int) and abs(name) <= LARGEST_INTEGER else np.nan
 
 
 def _hybrid(table: Table) -> BoolArray | None:
     if "kind" not in table:
         return None
-    kinds = table.texts("kind").tolist()
-    for row, kind in enumerate(kinds):
-        if kind not in ("", "rigid", "hybrid"):
-            table.fault(row, "kind", kind, needed=True)
-    return np.array([kind == "hybrid" for kind in kinds], bool)
+    return table.read("kind", {"": 0.0, "rigid": 0.0, "hybrid": 1.0}.get, needed=True) == 1
 
 
 def _dependencies(table: Table) -> list[list[int | str]] | None:
     """Read parents in any notation: `[1, 2]`, `1;2`, `1 2`, `1.0`, `['a', 'b']`, or the one identifier as it is."""
     if "dependencies" not in table:
         return None
-    whole = set()
+    whole: set[str] = set()
     for column in ("task_id", "external_id"):
         if column in table:
-            whole |= {text for text in table.texts(column).tolist() if _PARENTS.search(text)}
+            for piece in table.texts(column).pieces():
+                whole.update(filter(_PARENTS.search, piece.names))
+    values = table.columns["dependencies"]
+    if not isinstance(values, Texts):
+        return [_parents(value, whole) for value in values.tolist()]
     found: list[list[int | str]] = []
-    for values in table.columns["dependencies"].tolist():
-        if isinstance(values, str) and values.isascii() and values.isdecimal():
-            found.append([int(values)])
-            continue
-        parts = values if isinstance(values, list) else [values]
-        parents: list[int | str] = []
-        for part in parts:
-            text = "" if part is None else str(part).strip()
-            pieces = [text] if text in whole else _PARENTS.split(text.strip("[](){}"))
-            named = (piece.strip("'\" ") for piece in pieces)
-            parents.extend(identifier(name) for name in named if name.lower() not in UNKNOWN)
-        found.append(parents)
+    for piece in values.pieces():
+        # Rows of the same text share a list: most have no parents.
+        named = [_parents(text, whole) for text in piece.names]
+        found.extend(named[code] for code in piece.codes.tolist())
     return found
+
+
+def _parents(values: Any, whole: set[str]) -> list[int | str]:
+    """Return what one row names; `whole` are the identifiers that hold what separates others."""
+    if isinstance(values, str) and values.isascii() and values.isdecimal():
+        return [int(values)]
+    parents: list[int | str] = []
+    for part in values if isinstance(values, list) else [values]:
+        text = "" if part is None else str(part).strip()
+        pieces = [text] if text in whole else _PARENTS.split(text.strip("[](){}"))
+        named = (piece.strip("'\" ") for piece in pieces)
+        parents.extend(identifier(name) for name in named if name.lower() not in UNKNOWN)
+    return parents

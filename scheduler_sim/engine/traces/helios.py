@@ -8,16 +8,12 @@ import numpy as np
 
 from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.delimited import column_names, read_table
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
-from scheduler_sim.engine.traces.table import (
-    MICROSECONDS,
-    column_names,
-    first_moment,
-    read_table,
-    seconds_since,
-)
-from scheduler_sim.engine.workload import Labels
+from scheduler_sim.engine.traces.table import MICROSECONDS, first_moment, seconds_since
+
+_READ = frozenset(("job_id", "user", "vc", "gpu_num", "cpu_num", "submit_time", "start_time", "end_time", "duration"))
 
 
 def recognises(head: list[str]) -> bool:
@@ -31,7 +27,7 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
 
     The run time is `duration`, else end minus start. Time 0 is the first submission.
     """
-    table = read_table(source, audit, delimiter=",")
+    table = read_table(source, audit, delimiter=",", is_wanted=_READ.__contains__)
     table.require("job_id", "gpu_num", "cpu_num", "submit_time", "start_time", "duration")
     submitted, dated = table.times("submit_time", needed=True)
     started, _ = table.times("start_time")
@@ -47,11 +43,11 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
         runtime=runtimes,
         cpus=table.numbers("cpu_num", measures="cpus"),
         gpus=table.numbers("gpu_num", measures="gpus"),
-        user=Labels.from_texts(table.texts("user")) if "user" in table else None,
-        queue=Labels.from_texts(table.texts("vc")) if "vc" in table else None,
+        user=table.texts("user").labels() if "user" in table else None,
+        queue=table.texts("vc").labels() if "vc" in table else None,
         recorded_start_time=seconds_since(origin, started) if dated else started,
         recorded_end_time=seconds_since(origin, ended) if dated else ended,
-        external_id=table.texts("job_id"),
+        external_id=table.texts("job_id").objects(),
     )
     idle &= ~table.broken
     audit.drop("never_started", table.where[idle])

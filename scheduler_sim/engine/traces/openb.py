@@ -9,12 +9,12 @@ import numpy as np
 
 from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.delimited import column_names, read_table
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
-from scheduler_sim.engine.traces.table import column_names, read_table
-from scheduler_sim.engine.workload import Labels
 
 _NEEDED = ("name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli", "creation_time", "deletion_time")
+_READ = frozenset((*_NEEDED, "scheduled_time", "gpu_spec", "qos"))
 
 
 def recognises(head: list[str]) -> bool:
@@ -29,7 +29,7 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
     One GPU with gpu_milli below 1000 is a share of a device; more GPUs are whole. The run time is deletion
     minus scheduled; a pod that was never scheduled keeps deletion minus creation, and is counted.
     """
-    table = read_table(source, audit, delimiter=",")
+    table = read_table(source, audit, delimiter=",", is_wanted=_READ.__contains__)
     table.require(*_NEEDED)
     created, deleted = (table.numbers(name, needed=True) for name in ("creation_time", "deletion_time"))
     unknown = np.full(len(table), np.nan)
@@ -43,9 +43,9 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
         cpus=table.numbers("cpu_milli") / 1000.0,
         memory_mb=table.numbers("memory_mib"),
         gpus=np.where((count == 1) & (share < 1000), share / 1000.0, count),
-        gpu_type=Labels.from_texts(table.texts("gpu_spec")) if "gpu_spec" in table else None,
-        queue=Labels.from_texts(table.texts("qos")) if "qos" in table else None,
+        gpu_type=table.texts("gpu_spec").labels() if "gpu_spec" in table else None,
+        queue=table.texts("qos").labels() if "qos" in table else None,
         recorded_start_time=scheduled,
-        external_id=table.texts("name"),
+        external_id=table.texts("name").objects(),
     )
     return Reading(tasks=table.finish(tasks, audit))

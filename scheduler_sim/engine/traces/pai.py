@@ -8,10 +8,12 @@ import numpy as np
 
 from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.delimited import column_names, read_table
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
-from scheduler_sim.engine.traces.table import as_objects, column_names, read_table
 from scheduler_sim.engine.workload import Labels
+
+_READ = frozenset(("job_id", "num_inst", "submit_time", "num_cpu", "num_gpu", "gpu_type", "duration", "user"))
 
 
 def recognises(head: list[str]) -> bool:
@@ -22,7 +24,7 @@ def recognises(head: list[str]) -> bool:
 @reads("pai", description="jobs of Alibaba's PAI trace of 2020 (simulator csv)", recognises=recognises)
 def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
     """Parse a PAI job list; a job without GPUs has no GPU type."""
-    table = read_table(source, audit, delimiter=",")
+    table = read_table(source, audit, delimiter=",", is_wanted=_READ.__contains__)
     table.require("job_id", "num_inst", "submit_time", "num_cpu", "num_gpu", "duration")
     instances = table.numbers("num_inst")
     unknown = np.isnan(instances)
@@ -31,10 +33,7 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
     gpus = table.numbers("num_gpu") * instances
     types = None
     if "gpu_type" in table:
-        texts = table.texts("gpu_type").tolist()
-        types = Labels.from_texts(
-            as_objects([text if held > 0 else "" for text, held in zip(texts, gpus.tolist(), strict=True)])
-        )
+        types = Labels.from_texts(np.where(gpus > 0, table.texts("gpu_type").objects(), ""))
     tasks = RawTasks(
         where=table.where,
         arrival_time=table.numbers("submit_time", needed=True),
@@ -42,7 +41,7 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
         cpus=table.numbers("num_cpu") * instances,
         gpus=gpus,
         gpu_type=types,
-        user=Labels.from_texts(table.texts("user")) if "user" in table else None,
-        external_id=table.texts("job_id"),
+        user=table.texts("user").labels() if "user" in table else None,
+        external_id=table.texts("job_id").objects(),
     )
     return Reading(tasks=table.finish(tasks, audit))

@@ -14,8 +14,8 @@ from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
-from scheduler_sim.engine.traces.table import MICROSECONDS, Table, as_objects, first_moment, seconds_since
-from scheduler_sim.engine.workload import Labels
+from scheduler_sim.engine.traces.table import MICROSECONDS, Table, first_moment, seconds_since
+from scheduler_sim.engine.traces.texts import Texts
 
 
 def recognises(head: list[str]) -> bool:
@@ -48,13 +48,13 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
     times = Table(
         name=source.name,
         where=owners,
-        columns={key: as_objects([attempt.get(key) for _, attempt in attempts]) for key in ("start_time", "end_time")},
+        columns={key: Texts.of([attempt.get(key) for _, attempt in attempts]) for key in ("start_time", "end_time")},
     )
     table = Table(
         name=source.name,
         where=np.array([place for place, _ in sound], np.int64),
         columns={
-            key: as_objects([job.get(key) for _, job in sound]) for key in ("submitted_time", "vc", "jobid", "user")
+            key: Texts.of([job.get(key) for _, job in sound]) for key in ("submitted_time", "vc", "jobid", "user")
         },
     )
     submitted, dated = table.times("submitted_time", needed=True)
@@ -88,10 +88,10 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
         arrival_time=seconds_since(origin, submitted) if dated else submitted,
         runtime=runtimes / MICROSECONDS if dated else runtimes,
         gpus=gpus,
-        user=Labels.from_texts(table.texts("user")),
-        queue=Labels.from_texts(table.texts("vc")),
+        user=table.texts("user").labels(),
+        queue=table.texts("vc").labels(),
         recorded_start_time=seconds_since(origin, first_start) if dated else first_start,
-        external_id=table.texts("jobid"),
+        external_id=table.texts("jobid").objects(),
     )
     audit.drop("never_started", table.where[idle])
     return Reading(tasks=table.finish(tasks, audit, idle))

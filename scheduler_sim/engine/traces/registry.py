@@ -10,8 +10,8 @@ from typing import BinaryIO
 from scheduler_sim.engine.errors import InvalidTrace, unknown_name
 from scheduler_sim.engine.traces.assemble import RawTasks, assemble
 from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.delimited import table_delimiter
 from scheduler_sim.engine.traces.source import MAX_BYTES, Source, open_source
-from scheduler_sim.engine.traces.table import table_delimiter
 from scheduler_sim.engine.workload import Workload
 
 
@@ -149,8 +149,8 @@ def read_trace(
             recognised, an option that the format does not understand, or a trace without a usable task.
         InvalidWorkload: dependencies that are circular, a task's own, or on tasks that the trace does not hold.
     """
-    source = open_source(file, name=name, max_bytes=max_bytes)
-    return read_source(source, choose_format(source, format, options), options)
+    with open_source(file, name=name, max_bytes=max_bytes) as source:
+        return read_source(source, choose_format(source, format, options), options)
 
 
 def choose_format(source: Source, name: str | None = None, options: ReadOptions | None = None) -> TraceFormat:

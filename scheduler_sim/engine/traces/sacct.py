@@ -31,7 +31,7 @@ from scheduler_sim.engine.traces.table import (
     is_number,
     seconds_since,
 )
-from scheduler_sim.engine.traces.units import TIME, Scale, quantity, split_unit
+from scheduler_sim.engine.traces.units import TIME, Scale, named_columns, quantity, split_unit
 from scheduler_sim.engine.workload import BoolArray, FloatArray, Labels
 
 COMMAND = (
@@ -52,6 +52,15 @@ _SOURCES: Mapping[str, tuple[str, ...]] = {
     "queue": ("Partition",),
 }
 """Columns of the workload and the columns they are read from; `--map` names another."""
+
+_READ = frozenset(
+    (
+        *(column for columns in _SOURCES.values() for column in columns),
+        *("JobID", "JobIDRaw", "State", "Suspended", "NodeList", "ReqCPUS", "ReqMem"),
+        *("AllocNodes", "NNodes", "ReqNodes", "AllocTRES", "ReqTRES", "AllocGRES", "ReqGRES"),
+    )
+)
+"""The columns that are read without `--map`."""
 
 _NEEDED = ("arrival_time", "recorded_start_time", "runtime")
 _NO_LIMIT = frozenset({"unlimited", "partition_limit", "invalid", "infinite"})
@@ -92,12 +101,12 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         InvalidTrace: not what `sacct -P` prints, or a column lacks; the message says what to print instead.
     """
     _refuse_other_outputs(source)
-    table = read_lines(source, audit, options.header)
+    table = read_lines(source, audit, options.header, _READ | named_columns(options.columns))
     if "JobIDRaw" not in table:
         table.require("JobID")
     jobs = _Jobs(table, options.columns or {})
     identifiers = table.texts("JobID" if "JobID" in table else "JobIDRaw")
-    step = np.array(["." in job for job in identifiers], bool)
+    step = identifiers.map(lambda job: "." in job, bool)
     submitted, started, ended = (jobs.moments(name) for name in ("arrival_time", "recorded_start_time", "finish_time"))
     cpus, requested_cpus = jobs.cpus()
     gpus, types, requested_gpus = jobs.gpus()
@@ -108,7 +117,7 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     left_out = step | (idle & ~table.broken)
     kept = ~(left_out | table.broken)
     if "State" in table:
-        running = np.array([state.startswith("RUNNING") for state in table.texts("State")], bool)
+        running = table.texts("State").map(lambda state: state.startswith("RUNNING"), bool)
         audit.repair("ended_while_running", table.where[running & kept])
     audit.repair("requested_taken", table.where[(requested_cpus | requested_gpus) & kept])
     origin = first_moment(submitted[~step])
@@ -127,7 +136,7 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         queue=jobs.labels("queue"),
         recorded_start_time=seconds_since(origin, started),
         recorded_end_time=seconds_since(origin, ended) - jobs.suspended,
-        external_id=identifiers,
+        external_id=identifiers.objects(),
     )
     if origin > LATEST_CLOCK * MICROSECONDS:
         audit.notice(
@@ -150,7 +159,7 @@ class _Jobs:
         for name, usual in _SOURCES.items():
             self.sources[name] = tuple(column for column in usual if column in table)
         for name, given in mapping.items():
-            column, scale = split_unit(name, given, table.name, list(table.columns))
+            column, scale = split_unit(name, given, table.name, table.names)
             self.sources[name] = (column,)
             if scale is not None:
                 self.scales[name] = scale
@@ -200,16 +209,13 @@ class _Jobs:
 
     def _limits(self, column: str) -> FloatArray:
         multiplier, divisor = self.scales.get("duration_estimate", TIME["min"])
-        found = np.full(len(self.table), np.nan)
-        for row, text in enumerate(self.table.texts(column).tolist()):
+
+        def seconds(text: str) -> float | None:
             if not text or text.lower() in _NO_LIMIT:
-                continue
-            seconds = float(text) * multiplier / divisor if is_number(text) else clock_seconds(text)
-            if seconds is None:
-                self.table.fault(row, column, text, needed=False)
-            else:
-                found[row] = seconds
-        return found
+                return np.nan
+            return float(text) * multiplier / divisor if is_number(text) else clock_seconds(text)
+
+        return self.table.read(column, seconds)
 
     def cpus(self) -> tuple[FloatArray, BoolArray]:
         """Return the cores, and which of them are those asked for because the allocation is not stated."""
@@ -225,36 +231,30 @@ class _Jobs:
     def gpus(self) -> tuple[FloatArray, Labels | None, BoolArray]:
         """Return GPUs, the models they are of, and which are asked for because the allocation is not stated."""
         counts = np.zeros(len(self.table))
-        types = [""] * len(self.table)
+        types = as_objects([""]).repeat(len(self.table))
         known = np.zeros(len(self.table), bool)
         requested = np.zeros(len(self.table), bool)
         columns = [name for name in ("AllocTRES", "AllocGRES", "ReqTRES", "ReqGRES") if name in self.table]
         for column in columns:
-            texts = self.table.texts(column).tolist()
-            found = {text: _gpus(text) for text in set(texts)}
-            for row, text in enumerate(texts):
-                if not text or known[row]:
-                    continue
-                known[row] = True
-                counts[row], types[row] = found[text]
-                requested[row] = column.startswith("Req") and counts[row] > 0
-        return counts, Labels.from_texts(as_objects(types)) if columns else None, requested
+            for piece in self.table.texts(column).pieces():
+                held, models = zip(*map(_gpus, piece.names), strict=True)
+                stated = np.array([bool(text) for text in piece.names], bool)[piece.codes]
+                taken = np.flatnonzero(stated & ~known[piece.first : piece.first + len(piece.codes)])
+                rows, codes = piece.first + taken, piece.codes[taken]
+                known[rows] = True
+                counts[rows], types[rows] = np.array(held, np.float64)[codes], as_objects(list(models))[codes]
+                requested[rows] = column.startswith("Req") & (counts[rows] > 0)
+        return counts, Labels.from_texts(types) if columns else None, requested
 
     def memory(self, cpus: FloatArray) -> FloatArray:
         """Return MB."""
         memory = self._tres("AllocTRES", "mem")
         if "ReqMem" in self.table:
             nodes = self._nodes()
-            for row, text in enumerate(self.table.texts("ReqMem").tolist()):
-                if not text or not np.isnan(memory[row]):
-                    continue
-                match = _REQUESTED_MEMORY.fullmatch(text)
-                amount = _megabytes(match.group(1)) if match else None
-                if match is None or amount is None:
-                    self.table.fault(row, "ReqMem", text, needed=False)
-                    continue
-                # Older versions mark memory for each core with c and for each node with n.
-                memory[row] = amount * {"c": cpus[row], "n": nodes[row], "": 1.0}[match.group(2).lower()]
+            asked = self.table.read("ReqMem", lambda text: _requested(text)[0], np.isnan(memory))
+            # Older versions mark memory for each core with c and for each node with n.
+            each = self.table.texts("ReqMem").map(lambda text: "cn".find(_requested(text)[1] or "-"), np.int8)
+            memory = np.where(np.isnan(memory), asked * np.choose(each + 1, [1.0, cpus, nodes]), memory)
         return np.where(np.isnan(memory), self._tres("ReqTRES", "mem"), memory)
 
     def never_started(self, started: FloatArray, runtimes: FloatArray) -> BoolArray:
@@ -262,27 +262,27 @@ class _Jobs:
         idle = np.isnan(started)
         table = self.table
         nothing = ~(runtimes > 0)
-        states = table.texts("State") if "State" in table else as_objects([""] * len(table))
-        ended = np.array([state.startswith(_NEVER_RAN) for state in states.tolist()], bool)
+        ended = pending = np.zeros(len(table), bool)
+        if "State" in table:
+            ended = table.texts("State").map(lambda state: state.startswith(_NEVER_RAN), bool)
+            pending = table.texts("State").map(lambda state: state.startswith("PENDING"), bool)
         stated = np.zeros(len(table), bool)
         held = np.zeros(len(table), bool)
         if "NodeList" in table:
-            nodes = table.texts("NodeList").tolist()
-            stated |= np.array([name.lower() == "none assigned" for name in nodes], bool)
-            held |= np.array([bool(name) and name.lower() != "none assigned" for name in nodes], bool)
+            stated |= table.texts("NodeList").map(lambda nodes: nodes.lower() == "none assigned", bool)
+            held |= table.texts("NodeList").map(lambda nodes: nodes.lower() not in ("", "none assigned"), bool)
         if "AllocTRES" in table:
-            held |= np.array([bool(text) for text in table.texts("AllocTRES").tolist()], bool)
+            held |= table.texts("AllocTRES").map(bool, bool)
         for column in ("AllocCPUS", "AllocNodes"):
             if column in table:
                 stated |= table.numbers(column, measures="cpus") == 0
-        pending = np.array([state.startswith("PENDING") for state in states.tolist()], bool)
         never: BoolArray = idle | pending | (nothing & (stated | (ended & ~held)))
         return never
 
     def labels(self, name: str) -> Labels | None:
         """Return a column of texts."""
         columns = self.sources[name]
-        return Labels.from_texts(self.table.texts(columns[0])) if columns else None
+        return self.table.texts(columns[0]).labels() if columns else None
 
     def _column(self, name: str) -> FloatArray:
         if name not in self.table:
@@ -299,22 +299,23 @@ class _Jobs:
         """Return the amounts of a resource (cpu, node, mem in MB) in a column of pairs, NaN where it does not say."""
         if column not in self.table:
             return np.full(len(self.table), np.nan)
-        texts = self.table.texts(column).tolist()
-        # Few of the texts differ.
-        amounts = {text: _amount(text, resource) for text in set(texts)}
-        for row, text in enumerate(texts):
-            if isinstance(amounts[text], str):
-                self.table.fault(row, column, text, needed=False)
-        return np.array([np.nan if isinstance(amounts[text], str) else amounts[text] for text in texts], np.float64)
+        return self.table.read(column, lambda text: _amount(text, resource))
 
 
-def _amount(text: str, resource: str) -> float | str:
-    """Return the amount of a resource in `cpu=4,mem=8G`, NaN where it is not there, its text where it is no number."""
+def _amount(text: str, resource: str) -> float | None:
+    """Return the amount of a resource in `cpu=4,mem=8G`, NaN where it is not there, None where it is no number."""
     for name, _, amount in _TRES.findall(text):
         if name == resource:
-            value = _megabytes(amount) if resource == "mem" else float(amount) if is_number(amount) else None
-            return str(amount) if value is None else value
+            return _megabytes(amount) if resource == "mem" else float(amount) if is_number(amount) else None
     return np.nan
+
+
+def _requested(text: str) -> tuple[float | None, str]:
+    """Return MB of `4G`, `4Gc` or `4Gn`, NaN of nothing, None of another text; and what it is for each of, c or n."""
+    match = _REQUESTED_MEMORY.fullmatch(text)
+    if match is None:
+        return None if text else np.nan, ""
+    return _megabytes(match.group(1)), match.group(2).lower()
 
 
 def _refuse_other_outputs(source: Source) -> None:
@@ -334,7 +335,7 @@ def _numbers(table: Table) -> FloatArray | None:
     """Return the jobs' plain numbers where sacct prints them beside those of arrays (`12_3`), NaN for steps."""
     if "JobIDRaw" not in table or "JobID" not in table:
         return None
-    return np.array([float(text) if text.isdecimal() else np.nan for text in table.texts("JobIDRaw").tolist()])
+    return table.texts("JobIDRaw").map(lambda text: float(text) if text.isdecimal() else np.nan)
 
 
 def _gpus(text: str) -> tuple[float, str]:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 
 from scheduler_sim.engine.traces.clock import clock_seconds, microseconds
-from scheduler_sim.engine.traces.table import MICROSECONDS, UNKNOWN
+from scheduler_sim.engine.traces.table import MICROSECONDS
+from scheduler_sim.engine.traces.texts import UNKNOWN
 
 UNNAMED = "column {}"
 """What a column is called that is not read."""

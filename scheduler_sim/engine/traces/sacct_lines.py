@@ -5,16 +5,19 @@ free text, in the one way that leaves in every other column what it can hold.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.clock import clock_seconds, microseconds
+from scheduler_sim.engine.traces.delimited import BrokenLines, Metered, TableBuilder, read_table, table_delimiter
 from scheduler_sim.engine.traces.sacct_guess import JOB, guess_columns
-from scheduler_sim.engine.traces.source import Source, refuse_columns
-from scheduler_sim.engine.traces.table import UNKNOWN, Table, is_number, read_table, table_delimiter, table_of
+from scheduler_sim.engine.traces.source import Source
+from scheduler_sim.engine.traces.table import Table, is_number
+from scheduler_sim.engine.traces.texts import UNKNOWN
 
 FIELDS = """
 Account AdminComment AllocCPUS AllocGRES AllocNodes AllocTRES AssocID AveCPU AveCPUFreq AveDiskRead AveDiskWrite
@@ -106,7 +109,7 @@ def find_layout(line: str) -> Layout | None:
     trailing = not pieces[-1]
     if trailing:
         pieces.pop()
-    known = [_NAMES.get(piece.lower(), piece) for piece in pieces]
+    known = [spelled(piece) for piece in pieces]
     share = sum(name in _NAMES.values() for name in known) / len(known)
     return (
         Layout(known, delimiter, titled=True, trailing=trailing)
@@ -115,18 +118,16 @@ def find_layout(line: str) -> Layout | None:
     )
 
 
-def read_lines(source: Source, audit: Audit, header: Sequence[str] | None) -> Table:
-    """Read sacct's output as a table.
+def read_lines(source: Source, audit: Audit, header: Sequence[str] | None, wanted: Container[str]) -> Table:
+    """Read sacct's output as a table of the columns that are wanted.
 
     Raises:
         InvalidTrace: no header of sacct's, none given and none to be guessed, or a column named twice.
     """
-    text, foreign = source.lenient_text()
-    audit.repair("foreign_bytes", foreign)
     first = source.head(1)[0]
     layout = find_layout(first)
     if header is not None:
-        names = [_NAMES.get(name.lower(), name) for name in header]
+        names = [spelled(name) for name in header]
         if layout is None or layout.names != names:
             delimiter = table_delimiter(first, len(names))
             layout = Layout(names, delimiter, titled=False, trailing=first.split(delimiter)[len(names) :] == [""])
@@ -137,76 +138,103 @@ def read_lines(source: Source, audit: Audit, header: Sequence[str] | None) -> Ta
         names, delimiter = guess
         audit.notice("guessed_columns", [1], [", ".join(names)])
         layout = Layout(names, delimiter, titled=False, trailing=len(first.split(delimiter)) > len(names))
-    refuse_columns(source.name, len(layout.names))
     if '"' in first:
+        header = None if layout.titled else layout.names
         return _renamed(
-            read_table(source, audit, delimiter=layout.delimiter, header=None if layout.titled else layout.names)
+            read_table(
+                source,
+                audit,
+                delimiter=layout.delimiter,
+                header=header,
+                is_wanted=lambda name: spelled(name) in wanted,
+            )
         )
-    rows: list[list[str]] = []
-    places: list[int] = []
+    foreign: list[int] = []
     rejoined: list[int] = []
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = Metered(source.lenient_lines(foreign))
+    table = TableBuilder(source.name, layout.names, lines, wanted.__contains__)
     for place, row, whole in _rows(lines, layout, audit):
-        rows.append(row)
-        places.append(place)
+        table.add(row, place)
         if not whole:
             rejoined.append(place)
+    audit.repair("foreign_bytes", foreign)
     audit.repair("rejoined_line", rejoined)
-    return table_of(source.name, layout.names, rows, places)
+    return table.finish()
+
+
+def spelled(name: str) -> str:
+    """Return a column's name as sacct spells it."""
+    return _NAMES.get(name.lower(), name)
 
 
 def _renamed(table: Table) -> Table:
     """Give the columns sacct's own spelling of their names."""
-    table.columns = {_NAMES.get(name.lower(), name): values for name, values in table.columns.items()}
-    return table
+    columns = {spelled(name): values for name, values in table.columns.items()}
+    return replace(table, columns=columns, names=[spelled(name) for name in table.names])
 
 
-def _rows(lines: list[str], layout: Layout, audit: Audit) -> Iterator[tuple[int, list[str], bool]]:
+def _rows(lines: Iterable[str], layout: Layout, audit: Audit) -> Iterator[tuple[int, list[str], bool]]:
     """Give each row with its line number, and whether it stood on one line with a piece a column."""
     width = len(layout.names)
-    held: list[tuple[int, str]] = []
+    held = _Held(layout)
     alone: list[str] = []
     titled = not layout.titled
-    broken: list[int] = []
-    examples: list[str] = []
+    broken = BrokenLines(audit)
 
     def close() -> Iterator[tuple[int, list[str], bool]]:
         """Give what the held lines hold together, else the first alone; the rest is broken."""
-        for count in dict.fromkeys((len(held), 1)):
-            row = _fields("\n".join(line for _, line in held[:count]), layout)
+        for count in dict.fromkeys((len(held.lines), 1)):
+            row = _fields("\n".join(held.lines[:count]), layout)
             if row is not None:
                 audit.read += 1
-                yield held[0][0], row, count == 1 and _piece_count(held[0][1], layout) == width
+                yield held.places[0], row, count == 1 and _piece_count(held.lines[0], layout) == width
                 break
         else:
             count = 0
-        for place, line in held[count:]:
+        for place, line in zip(held.places[count:], held.lines[count:], strict=True):
             audit.read += 1
-            broken.append(place)
-            examples.append(f"{line.count(layout.delimiter) + 1} fields where there are {width} columns")
+            broken.add([place], f"{line.count(layout.delimiter) + 1} fields where there are {width} columns")
 
     for number, line in enumerate(lines, 1):
-        if not line.strip() and not (held and _pieces(held, layout) < width):
+        if not line.strip() and not (held.lines and held.pieces < width):
             continue
         if not titled:
             titled = True
             continue
-        if held and not _starts(line, held, layout):
-            held.append((number, line))
+        if held.lines and not _starts(line, held, layout):
+            held.add(number, line)
             continue
-        if len(held) == 1 and len(alone) == width:
+        if len(held.lines) == 1 and len(alone) == width:
             audit.read += 1
-            yield held[0][0], alone, True
-        elif held:
+            yield held.places[0], alone, True
+        elif held.lines:
             yield from close()
-        held, alone = [(number, line)], line.split(layout.delimiter)
+        held = _Held(layout)
+        held.add(number, line)
+        alone = line.split(layout.delimiter)
         if layout.trailing and not alone[-1]:
             alone.pop()
-    while held and not held[-1][1].strip():
-        held.pop()
-    if held:
+    while held.lines and not held.lines[-1].strip():
+        held.lines.pop()
+        held.places.pop()
+    if held.lines:
         yield from close()
-    audit.drop("broken_line", broken, examples)
+    broken.tell()
+
+
+class _Held:
+    """Lines that may be one row, with their numbers, and the pieces that they make together."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.places: list[int] = []
+        self.lines: list[str] = []
+        self.pieces = 1
+        self._delimiter = layout.delimiter
+
+    def add(self, place: int, line: str) -> None:
+        self.places.append(place)
+        self.lines.append(line)
+        self.pieces += line.count(self._delimiter)
 
 
 def _piece_count(line: str, layout: Layout) -> int:
@@ -214,11 +242,7 @@ def _piece_count(line: str, layout: Layout) -> int:
     return line.count(layout.delimiter) + (not (layout.trailing and line.endswith(layout.delimiter)))
 
 
-def _pieces(held: list[tuple[int, str]], layout: Layout) -> int:
-    return sum(line.count(layout.delimiter) for _, line in held) + 1
-
-
-def _starts(line: str, held: list[tuple[int, str]], layout: Layout) -> bool:
+def _starts(line: str, held: _Held, layout: Layout) -> bool:
     """Tell whether a line begins a new row, and does not go on with the text of the one above it."""
     names, delimiter = layout.names, layout.delimiter
     if names[0] in _IDENTIFIERS:
@@ -227,8 +251,8 @@ def _starts(line: str, held: list[tuple[int, str]], layout: Layout) -> bool:
     elif line.count(delimiter) + 1 >= len(names):
         return True
     # A row is complete unless its last column is free text, which may go on.
-    complete = _pieces(held, layout) >= len(names)
-    return complete and (len(names) - 1 not in layout.free or held[-1][1].endswith(delimiter))
+    complete = held.pieces >= len(names)
+    return complete and (len(names) - 1 not in layout.free or held.lines[-1].endswith(delimiter))
 
 
 def _fields(text: str, layout: Layout) -> list[str] | None:

@@ -6,9 +6,11 @@ processor), 8 requested processors, 9 requested s, 10 requested memory (KB a pro
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import csv
 
@@ -17,7 +19,8 @@ from scheduler_sim.engine.traces.audit import EXAMPLES, Audit, shorten
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.swf_write import FIELDS, KB_PER_MB, shortest
-from scheduler_sim.engine.traces.table import UNKNOWN, is_number
+from scheduler_sim.engine.traces.table import is_number
+from scheduler_sim.engine.traces.texts import UNKNOWN
 from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Labels
 
 READ = (1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 15, 17)
@@ -82,88 +85,117 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     Whole blocks of clean lines are parsed at once; a block that holds a line of another shape is read
     again line by line, so that one broken line costs only itself.
     """
-    comments, lines, where = _split(source.data)
+    comments: dict[int, bytes] = {}
+    parsed = _Columns()
+    for lines, places in _blocks(source, comments):
+        for first in range(0, len(lines), _BLOCK):
+            last = first + _BLOCK
+            _read_block(lines[first:last], places[first:last], parsed, audit)
     headers = _headers(comments, audit)
-    audit.read = len(lines)
-    table = np.empty((len(lines), len(READ) + 1))
+    audit.read = len(parsed)
+    table, where, extra = parsed.whole()
+    audit.notice("extra_fields", where[extra])
+    left_out = _left_out(table, where, audit)
+    tasks = _tasks(table, where, left_out, audit, preceding_jobs=options.preceding_jobs)
+    return Reading(tasks=tasks, headers=headers, processors=_machine(comments, audit))
+
+
+class _Columns:
+    """The fields of all lines, put together a block at a time."""
+
+    def __init__(self) -> None:
+        self._parts: dict[int, list[FloatArray]] = {number: [] for number in READ}
+        self._extra: list[BoolArray] = []
+        self._where: list[IntArray] = []
+        self._lines = 0
+
+    def __len__(self) -> int:
+        return self._lines
+
+    def add(self, block: FloatArray, places: IntArray) -> None:
+        """Add the rows of a block that are not broken."""
+        broken = np.isnan(block[:, 0])
+        self._lines += len(block)
+        for position, number in enumerate(READ):
+            self._parts[number].append(block[~broken, position])
+        self._extra.append(block[:, -1][~broken] > 0)
+        self._where.append(places[~broken])
+
+    def whole(self) -> tuple[dict[int, FloatArray], IntArray, BoolArray]:
+        """Return the columns by field, the line numbers, and which lines have more fields; the blocks are let go."""
+        table = {number: _joined(self._parts.pop(number), np.float64) for number in READ}
+        return table, _joined(self._where, np.int64), _joined(self._extra, bool)
+
+
+def _joined(parts: list[Any], kind: type) -> npt.NDArray[Any]:
+    return np.concatenate(parts) if parts else np.zeros(0, kind)
+
+
+def _read_block(lines: list[bytes], places: IntArray, parsed: _Columns, audit: Audit) -> None:
+    """Parse some lines; those that are broken, and texts where numbers should be, are told to the audit."""
+    block = np.empty((len(lines), len(READ) + 1))
     texts: list[tuple[int, int, str]] = []
-    for first in range(0, len(lines), _BLOCK):
-        block = lines[first : first + _BLOCK]
-        _parse(block, table[first : first + len(block)], first, texts)
-    broken = np.isnan(table[:, 0])
-    reasons = [_reason(text, field) for row, field, text in texts if broken[row]]
-    audit.drop("broken_line", where[broken], reasons)
-    audit.notice("extra_fields", where[table[:, -1] > 0])
+    _parse(lines, block, 0, texts)
+    broken = np.isnan(block[:, 0])
+    audit.drop("broken_line", places[broken], [_reason(text, field) for row, field, text in texts if broken[row]])
     lost = [(row, field, text) for row, field, text in texts if not broken[row]]
     audit.repair(
         "unreadable_value",
-        [int(where[row]) for row, _, _ in lost],
+        places[[row for row, _, _ in lost]],
         [f"{_NAMES[field]} {shorten(text)}" for _, field, text in lost],
     )
-    left_out = _left_out(table, where, broken, audit)
-    tasks = _tasks(table[~left_out], where[~left_out], audit, preceding_jobs=options.preceding_jobs)
-    return Reading(tasks=tasks, headers=headers, processors=_machine(comments, audit))
+    parsed.add(block, places)
 
 
 def _reason(text: str, field: int) -> str:
     return f"{text} fields" if not field else f"field {field} is {shorten(text)}"
 
 
-def _left_out(table: FloatArray, where: IntArray, broken: BoolArray, audit: Audit) -> BoolArray:
-    """Count and mark what is no task: broken lines, bursts of a job, and jobs cancelled before they started.
+def _left_out(table: dict[int, FloatArray], where: IntArray, audit: Audit) -> BoolArray:
+    """Count and mark what is no task: bursts of a job, and jobs cancelled before they started.
 
     Lines of status 2, 3 and 4 are the bursts of a job that was swapped out; where the job has a line for the
     whole as well, they would count twice.
     """
-    columns = dict(zip(READ, table.T, strict=False))
-    partial = np.isin(columns[11], _PARTIAL) & ~broken
-    left_out = broken.copy()
+    partial = np.isin(table[11], _PARTIAL)
+    left_out = np.zeros(len(where), bool)
     if partial.any():
-        wholes = np.unique(columns[1][~partial & ~broken])
-        covered = partial & np.isin(columns[1], wholes)
-        audit.drop("partial_execution", where[covered])
-        audit.notice("partial_without_whole", where[partial & ~covered])
-        left_out |= covered
+        wholes = np.unique(table[1][~partial])
+        left_out = partial & np.isin(table[1], wholes)
+        audit.drop("partial_execution", where[left_out])
+        audit.notice("partial_without_whole", where[partial & ~left_out])
     with np.errstate(invalid="ignore"):
-        nothing = (columns[11] == _CANCELLED) & (columns[4] <= 0) & (columns[4] >= -1) & (columns[5] <= 0) & ~left_out
+        nothing = (table[11] == _CANCELLED) & (table[4] <= 0) & (table[4] >= -1) & (table[5] <= 0) & ~left_out
     audit.drop("never_started", where[nothing])
     every: BoolArray = left_out | nothing
     return every
 
 
-def _split(data: bytes) -> tuple[dict[int, bytes], list[bytes], IntArray]:
-    """Separate comments (by line number) from data lines and their line numbers."""
-    if b"\n" not in data:
-        data = data.replace(b"\r", b"\n")
-    every = data.split(b"\n")
-    while every and not every[-1].strip():
-        every.pop()
-    comments: dict[int, bytes] = {}
-    first, start = 0, 0
-    for line in every:
-        text = line.strip()
-        if text and not text.startswith(b";"):
-            break
-        first, start = first + 1, start + len(line) + 1
-        if text:
-            comments[first] = text
-    body = every[first:]
-    # Most files have all comments above and no blank line, and then there is nothing to sort out.
-    if data.find(b";", start) < 0 and b"" not in body and not any(map(bytes.isspace, body)):
-        return comments, body, np.arange(first + 1, len(every) + 1, dtype=np.int64)
-    lines, places = [], []
-    for place, line in enumerate(body, first + 1):
-        text = line.strip()
-        if text.startswith(b";"):
-            comments[place] = text
-        elif text:
-            lines.append(text)
-            places.append(place)
-    return comments, lines, np.array(places, np.int64)
+def _blocks(source: Source, comments: dict[int, bytes]) -> Iterator[tuple[list[bytes], IntArray]]:
+    """Give the data lines of a block with their line numbers; comments are added by line number to `comments`."""
+    before = 0
+    for block in source.blocks():
+        every = block.split(source.ending)
+        if not every[-1]:
+            every.pop()
+        # Most blocks hold no comment and no blank line, and then there is nothing to sort out.
+        if b";" not in block and b"" not in every and not any(map(bytes.isspace, every)):
+            yield every, np.arange(before + 1, before + len(every) + 1)
+        else:
+            lines, places = [], []
+            for place, line in enumerate(every, before + 1):
+                text = line.strip()
+                if text.startswith(b";"):
+                    comments[place] = text
+                elif text:
+                    lines.append(text)
+                    places.append(place)
+            yield lines, np.array(places, np.int64)
+        before += len(every)
 
 
 def _headers(comments: dict[int, bytes], audit: Audit) -> dict[str, str]:
-    headers: dict[str, str] = {}
+    headers: dict[str, list[str]] = {}
     foreign = []
     for place, comment in comments.items():
         text = comment.decode("utf-8", "replace")
@@ -171,10 +203,9 @@ def _headers(comments: dict[int, bytes], audit: Audit) -> dict[str, str]:
             foreign.append(place)
         match = _HEADER.match(text)
         if match:
-            key, value = match.group(1), match.group(2) or ""
-            headers[key] = f"{headers[key]}\n{value}" if key in headers else value
+            headers.setdefault(match.group(1), []).append(match.group(2) or "")
     audit.notice("comment_bytes", foreign)
-    return headers
+    return {key: "\n".join(values) for key, values in headers.items()}
 
 
 def _machine(comments: dict[int, bytes], audit: Audit) -> int | None:
@@ -284,41 +315,51 @@ def _value(tokens: list[bytes], number: int, row: int, texts: list[tuple[int, in
     return np.nan if number in NEEDED else -1.0
 
 
-def _tasks(table: FloatArray, where: IntArray, audit: Audit, *, preceding_jobs: bool) -> RawTasks:
-    columns = dict(zip(READ, table.T[:-1], strict=True))
+def _tasks(
+    table: dict[int, FloatArray], where: IntArray, left_out: BoolArray, audit: Audit, *, preceding_jobs: bool
+) -> RawTasks:
+    """Make tasks of the lines that are none of `left_out`; the table is used up."""
+    where = where[~left_out]
+    if left_out.any():
+        for number in READ:
+            table[number] = table[number][~left_out]
+    numbers, preceding = table.pop(1), table.pop(17)
     # -1 is the format's "not known"; any other negative number is a fault that the audit counts.
-    known = {number: np.where(column == -1, np.nan, column) for number, column in columns.items()}
+    for column in table.values():
+        column[column == -1] = np.nan
     for number in (3, 5, 7, 8, 10, 11, 12, 13, 15):
+        column = table[number]
         with np.errstate(invalid="ignore"):
-            wrong = known[number] < 0
+            wrong = column < 0
             if number in _NAMED_BY_NUMBER:
-                wrong |= known[number] > LARGEST_INTEGER
+                wrong |= column > LARGEST_INTEGER
             elif number != _REQUESTED:
                 # Without a request the allocation is needed, and the rules for all formats judge it.
-                wrong |= np.isinf(known[number]) & ((number != _ALLOCATED) | (known[_REQUESTED] > 0))
+                wrong |= np.isinf(column) & ((number != _ALLOCATED) | (table[_REQUESTED] > 0))
         if wrong.any():
-            examples = [f"{_NAMES[number]} {value:g}" for value in known[number][wrong][:EXAMPLES].tolist()]
+            examples = [f"{_NAMES[number]} {value:g}" for value in column[wrong][:EXAMPLES].tolist()]
             audit.repair("unusable_value", where[wrong], examples)
-            known[number][wrong] = np.nan
-    asked, held = known[8], known[5]
+            column[wrong] = np.nan
+    asked, held = table.pop(8), table.pop(5)
     with np.errstate(invalid="ignore"):
         processors = np.where(asked > 0, asked, np.where(held > 0, held, np.nan))
-    memory = np.where(np.isnan(known[10]), known[7], known[10]) * processors / KB_PER_MB
+    used, requested = table.pop(7), table.pop(10)
+    memory = np.where(np.isnan(requested), used, requested) * processors / KB_PER_MB
     parents: Sequence[Sequence[int]] | None = None
     if preceding_jobs:
-        parents = [[int(number)] if 0 < number <= LARGEST_INTEGER else [] for number in columns[17].tolist()]
+        parents = [[int(number)] if 0 < number <= LARGEST_INTEGER else [] for number in preceding.tolist()]
     return RawTasks(
         where=where,
-        task_id=columns[1],
-        arrival_time=known[2],
-        runtime=known[4],
-        duration_estimate=known[9],
+        task_id=numbers,
+        arrival_time=table[2],
+        runtime=table.pop(4),
+        duration_estimate=table.pop(9),
         memory_mb=memory,
         cpus=processors,
-        user=_labels(known[12]),
-        group=_labels(known[13]),
-        queue=_labels(known[15]),
-        recorded_start_time=known[2] + known[3],
+        user=_labels(table.pop(12)),
+        group=_labels(table.pop(13)),
+        queue=_labels(table.pop(15)),
+        recorded_start_time=table[2] + table.pop(3),
         dependencies=parents,
         # Cleaned logs leave jobs out that others followed.
         incomplete=True,

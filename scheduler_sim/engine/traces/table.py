@@ -4,12 +4,11 @@ Every value that a column holds and a reader cannot use leaves a trace: in a col
 it breaks the row, elsewhere it is taken as unknown, and `Table.finish` tells the audit the column and the text.
 """
 
-import csv
-import io
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,21 +17,19 @@ from scheduler_sim.engine.errors import InvalidTrace, listed
 from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit, shorten
 from scheduler_sim.engine.traces.clock import clock_seconds, has_two_parts, microseconds
-from scheduler_sim.engine.traces.source import Source, refuse_columns, refuse_doubled
+from scheduler_sim.engine.traces.texts import Piece, Texts
 from scheduler_sim.engine.traces.units import KIND_OF_COLUMN, Scale, quantity, scaled
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
 
-UNKNOWN = frozenset({"", "none", "null", "nan", "na", "n/a", "nat", "unknown", "<na>"})
-"""Words that stand for a value that is not known, in any case."""
-
 MICROSECONDS = 1e6
 
-_LONGEST_UNKNOWN = max(map(len, UNKNOWN))
-
-_DELIMITERS = (",", ";", "\t", "|")
-_LONG_DELIMITERS = ("^|^", "||", "::")
-_SEPARATOR = "\x1f"
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?inf(?:inity)?", re.IGNORECASE)
+_BROKEN = frozenset({"broken_line"})
+_UNREADABLE = frozenset({"unreadable_value"})
+_NOTICED = frozenset({"minutes_and_seconds", "own_unit", "zoneless"})
+
+Column = Texts | npt.NDArray[Any]
+"""What a table holds of a column: texts, float64, datetime64[us], or objects that are lists."""
 
 
 @dataclass
@@ -42,7 +39,8 @@ class Table:
     Attributes:
         name: the file's name, for messages.
         where: line (or row) numbers from 1.
-        columns: text objects, float64 or datetime64[us].
+        columns: the columns that were kept.
+        names: all columns of the file, for messages; as `columns` when not given.
         titles: what the file calls a column, where that is another name.
         zoneless: columns of datetimes whose type names no time zone.
         durations: columns whose type is a duration, in seconds already.
@@ -51,17 +49,18 @@ class Table:
 
     name: str
     where: IntArray
-    columns: dict[str, npt.NDArray[Any]]
+    columns: Mapping[str, Column]
+    names: Sequence[str] = ()
     titles: dict[str, str] = field(default_factory=dict)
     zoneless: frozenset[str] = frozenset()
     durations: frozenset[str] = frozenset()
     broken: BoolArray = field(init=False)
-    _texts: dict[str, npt.NDArray[np.object_]] = field(init=False, default_factory=dict)
-    _faults: list[tuple[int, str, str]] = field(init=False, default_factory=list)
-    _remarks: list[tuple[IntArray, str, str]] = field(init=False, default_factory=list)
+    _found: list["_Found"] = field(init=False, default_factory=list)
+    _call: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.broken = np.zeros(len(self.where), bool)
+        self.names = self.names or list(self.columns)
 
     def __len__(self) -> int:
         return len(self.where)
@@ -77,23 +76,16 @@ class Table:
         """
         missing = [name for name in names if name not in self.columns]
         if missing:
-            raise InvalidTrace(f"{self.name} lacks the column {', '.join(missing)}; it has {listed(self.columns)}.")
+            raise InvalidTrace(f"{self.name} lacks the column {', '.join(missing)}; it has {listed(self.names)}.")
 
-    def texts(self, column: str) -> npt.NDArray[np.object_]:
-        """Return a column as texts without blanks around them; unknown ones are empty. Not to be written to."""
-        if column not in self._texts:
-            self._texts[column] = self._as_texts(column)
-        return self._texts[column]
-
-    def _as_texts(self, column: str) -> npt.NDArray[np.object_]:
+    def texts(self, column: str) -> Texts:
+        """Return a column as texts without blanks around them; unknown ones are empty."""
         values = self.columns[column]
-        if values.dtype == object:
-            found = [str(value).strip() for value in values.tolist()]
-        elif values.dtype.kind == "f":
-            found = [str(int(value)) if value == np.floor(value) else repr(value) for value in values.tolist()]
-        else:
-            found = [str(value) for value in values]
-        return as_objects(["" if len(text) <= _LONGEST_UNKNOWN and text.lower() in UNKNOWN else text for text in found])
+        if isinstance(values, Texts):
+            return values
+        if values.dtype.kind == "f":
+            return Texts.of([str(int(value)) if value == np.floor(value) else repr(value) for value in values.tolist()])
+        return Texts.of(values.tolist() if values.dtype == object else values)
 
     def numbers(
         self, column: str, *, needed: bool = False, measures: str | None = None, scale: Scale | None = None
@@ -110,20 +102,28 @@ class Table:
         values = self.columns[column]
         if column in self.durations and scale is not None:
             raise InvalidTrace(f"{self.title(column)} holds durations, which have a unit of their own.")
-        if values.dtype.kind == "f":
+        if not isinstance(values, Texts) and values.dtype.kind == "f":
             return scaled(values.astype(np.float64), scale)
-        texts = self.texts(column).tolist()
-        joined = "".join(texts)
-        try:
-            # Underscores mean something to Python alone.
-            if "_" not in joined:
-                return scaled(np.array([float(text or "nan") for text in texts], np.float64), scale)
-        except ValueError:
-            pass
-        numbers = scaled(np.array([float(text) if is_number(text) else np.nan for text in texts], np.float64), scale)
-        for row, text in enumerate(texts):
-            if text and not is_number(text):
-                numbers[row] = self._measured(row, column, measures or column, text, needed=needed)
+        self._call += 1
+        found = np.empty(len(self))
+        for piece in self.texts(column).pieces():
+            numbers = self._numbers(piece, column, measures or column, scale, needed=needed)
+            found[piece.first : piece.first + len(piece.codes)] = numbers[piece.codes]
+        return found
+
+    def _numbers(self, piece: Piece, column: str, measures: str, scale: Scale | None, *, needed: bool) -> FloatArray:
+        """Return the numbers of a piece's names, and keep what is unreadable or peculiar in its rows."""
+        with contextlib.suppress(ValueError):
+            # Underscores and signs of what is no number mean something to Python alone.
+            joined = "".join(piece.names)
+            if "_" not in joined and "nan" not in joined.lower():
+                return scaled(np.array([float(text or "nan") for text in piece.names], np.float64), scale)
+        plain = [float(text) if is_number(text) else None for text in piece.names]
+        numbers = scaled(np.array(plain, np.float64), scale)
+        rows = piece.rows()
+        for place, text in enumerate(piece.names):
+            if text and plain[place] is None:
+                numbers[place] = self._measured(rows, place, column, measures, text, needed=needed)
         return numbers
 
     def times(self, column: str, *, needed: bool = False, scale: Scale | None = None) -> tuple[FloatArray, bool]:
@@ -133,49 +133,69 @@ class Table:
         become microseconds since 1970, for `seconds_since`.
         """
         values = self.columns[column]
-        if values.dtype.kind == "M":
+        if not isinstance(values, Texts) and values.dtype.kind == "M":
             found = values.astype("datetime64[us]").astype(np.int64).astype(np.float64)
             found[np.isnat(values)] = np.nan
             if needed and column in self.zoneless:
                 self.remark(np.arange(len(self)), "zoneless", self.title(column))
             return found, True
-        if values.dtype.kind == "f":
+        if not isinstance(values, Texts) and values.dtype.kind == "f":
             return scaled(values.astype(np.float64), scale), False
-        texts = self.texts(column).tolist()
-        first = next((text for text in texts if is_number(text) or microseconds(text) is not None), "")
+        texts = self.texts(column)
+        names = (text for piece in texts.pieces() for text in piece.names)
+        first = next((text for text in names if is_number(text) or microseconds(text) is not None), "")
         if is_number(first) or not first:
             return self.numbers(column, needed=needed, measures="instant", scale=scale), False
+        self._call += 1
         moments = np.full(len(texts), np.nan)
-        zoneless: list[int] = []
-        for row, text in enumerate(texts):
-            if not text:
-                continue
-            moment = microseconds(text)
-            if moment is None:
-                self.fault(row, column, text, needed=needed)
-                continue
-            moments[row], zoned = moment
-            if not zoned:
-                zoneless.append(row)
-        if needed and zoneless:
-            example = f"{self.title(column)} {shorten(texts[zoneless[0]])}"
-            self.remark(np.array(zoneless, np.int64), "zoneless", example)
+        zoneless: list[IntArray] = []
+        for piece in texts.pieces():
+            read = [microseconds(text) if text else (np.nan, True) for text in piece.names]
+            values = np.array([np.nan if moment is None else moment[0] for moment in read], np.float64)
+            moments[piece.first : piece.first + len(piece.codes)] = values[piece.codes]
+            if None in read:
+                rows = piece.rows()
+                for place, moment in enumerate(read):
+                    if moment is None:
+                        self._fault(rows(place), column, piece.names[place], needed=needed)
+            zoned = np.array([moment is None or moment[1] for moment in read], bool)
+            zoneless.append(piece.first + np.flatnonzero(~zoned[piece.codes]))
+        if needed and (rows := np.concatenate(zoneless)).size:
+            self._keep("zoneless", rows, f"{self.title(column)} {shorten(texts.at(int(rows[0])))}")
         return moments, True
 
     def title(self, column: str) -> str:
         """Return what the file calls a column."""
         return self.titles.get(column, column)
 
-    def fault(self, row: int, column: str, text: str, *, needed: bool) -> None:
-        """Keep that a value cannot be read: the row is broken where it is needed, else the value is unknown."""
-        self.broken[row] |= needed
-        self._faults.append(
-            (row, "broken_line" if needed else "unreadable_value", f"{self.title(column)} {shorten(text)}")
-        )
+    def read(
+        self, column: str, value: Callable[[str], float | None], where: BoolArray | None = None, *, needed: bool = False
+    ) -> FloatArray:
+        """Return what a function makes of each text of a column, NaN where that is None and the text unreadable.
 
-    def remark(self, rows: IntArray | int, reason: str, example: str) -> None:
+        Args:
+            column: its name.
+            value: called with a text, which may be empty.
+            where: rows of which an unreadable text is kept; all when not given.
+            needed: whether an unreadable text breaks the row.
+        """
+        self._call += 1
+        found = np.empty(len(self))
+        for piece in self.texts(column).pieces():
+            read = [value(text) for text in piece.names]
+            numbers = np.array(read, np.float64)
+            found[piece.first : piece.first + len(piece.codes)] = numbers[piece.codes]
+            if None in read:
+                rows = piece.rows()
+                for place in (place for place, number in enumerate(read) if number is None):
+                    wrong = rows(place) if where is None else rows(place)[where[rows(place)]]
+                    self._fault(wrong, column, piece.names[place], needed=needed)
+        return found
+
+    def remark(self, rows: IntArray, reason: str, example: str) -> None:
         """Keep something peculiar about values, for the audit's list of what was noticed."""
-        self._remarks.append((np.atleast_1d(np.asarray(rows, np.int64)), reason, example))
+        self._call += 1
+        self._keep(reason, rows, example)
 
     def finish(self, tasks: RawTasks, audit: Audit, left_out: BoolArray | None = None) -> RawTasks:
         """Return the usable rows; count those that are broken, and what was unreadable or peculiar in the others.
@@ -187,29 +207,50 @@ class Table:
         """
         out = np.zeros(len(self), bool) if left_out is None else left_out
         broken = self.broken & ~out
-        audit.drop(
-            "broken_line",
-            self.where[broken],
-            [example for row, reason, example in self._faults if reason == "broken_line" and broken[row]],
-        )
         kept = ~self.broken & ~out
-        lost = [(row, example) for row, reason, example in self._faults if reason != "broken_line" and kept[row]]
-        audit.repair("unreadable_value", [int(self.where[row]) for row, _ in lost], [example for _, example in lost])
-        for rows, reason, example in self._remarks:
-            audit.notice(reason, self.where[rows[kept[rows]]], [example])
-        return tasks.take(kept)
+        audit.drop("broken_line", self.where[broken], [found.example for found in self._told(_BROKEN, broken)])
+        for found in self._told(_UNREADABLE, kept):
+            audit.repair(found.reason, self.where[found.rows], [found.example])
+        for found in self._told(_NOTICED, kept):
+            audit.notice(found.reason, self.where[found.rows], [found.example])
+        return tasks.keep(kept)
 
-    def _measured(self, row: int, column: str, measures: str, text: str, *, needed: bool) -> float:
+    def _fault(self, rows: IntArray, column: str, text: str, *, needed: bool) -> None:
+        """Keep that a value cannot be read: its rows are broken where it is needed, else the value is unknown."""
+        self.broken[rows] |= needed
+        self._keep("broken_line" if needed else "unreadable_value", rows, f"{self.title(column)} {shorten(text)}")
+
+    def _keep(self, reason: str, rows: IntArray, example: str) -> None:
+        self._found.append(_Found(self._call, reason, rows, example))
+
+    def _told(self, reasons: frozenset[str], told: BoolArray) -> list["_Found"]:
+        """Return what was found for one of the reasons in the rows that are told of, in the order of call and row."""
+        among = (found for found in self._found if found.reason in reasons)
+        cut = [found._replace(rows=found.rows[told[found.rows]]) for found in among]
+        return sorted((found for found in cut if len(found.rows)), key=lambda found: (found.call, int(found.rows[0])))
+
+    def _measured(
+        self, rows: Callable[[int], IntArray], place: int, column: str, measures: str, text: str, *, needed: bool
+    ) -> float:
         if KIND_OF_COLUMN.get(measures) == "time" and (seconds := clock_seconds(text)) is not None:
             if has_two_parts(text):
-                self.remark(row, "minutes_and_seconds", f"{self.title(column)} {shorten(text)} is {seconds:g} s")
+                self._keep("minutes_and_seconds", rows(place), f"{self.title(column)} {shorten(text)} is {seconds:g} s")
             return seconds
         own = quantity(measures, text)
         if own is None:
-            self.fault(row, column, text, needed=needed)
+            self._fault(rows(place), column, text, needed=needed)
         else:
-            self.remark(row, "own_unit", f"{self.title(column)} {shorten(text)} is {own:g}")
+            self._keep("own_unit", rows(place), f"{self.title(column)} {shorten(text)} is {own:g}")
         return np.nan if own is None else own
+
+
+class _Found(NamedTuple):
+    """Something unreadable or peculiar: in which call it was found, what it is, and in which rows, ascending."""
+
+    call: int
+    reason: str
+    rows: IntArray
+    example: str
 
 
 def as_objects(values: list[Any]) -> npt.NDArray[np.object_]:
@@ -228,113 +269,6 @@ def first_moment(moments: FloatArray) -> float:
     """Return the earliest known instant, 0 where none is known."""
     known = moments[np.isfinite(moments)]
     return float(known.min()) if len(known) else 0.0
-
-
-def read_table(
-    source: Source,
-    audit: Audit,
-    *,
-    delimiter: str,
-    header: Sequence[str] | None = None,
-    quoted: bool = True,
-) -> Table:
-    """Read delimited text; lines with another number of fields are counted as broken.
-
-    A delimiter behind the last field of every line is no field.
-
-    Args:
-        source: the file.
-        audit: where lines read and broken are counted.
-        delimiter: one character or more.
-        header: column names; None to take them from the first line.
-        quoted: whether quotation marks enclose fields.
-
-    Raises:
-        InvalidTrace: not UTF-8, a column name given twice, or too many columns.
-    """
-    content = source.text()
-    if len(delimiter) > 1:
-        # The csv module takes one character; this one stands for "unit separator" and is in no text.
-        content, delimiter = content.replace(delimiter, _SEPARATOR), _SEPARATOR
-    text = io.StringIO(content, newline="")
-    # Strict, so that a quotation mark that is never closed is an error and not a field.
-    reader = csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=True)
-    rows: list[list[str]] = []
-    places: list[int] = []
-    broken: list[int] = []
-    examples: list[str] = []
-    names = list(header) if header is not None else None
-    while True:
-        before = reader.line_num
-        try:
-            row = next(reader)
-        except StopIteration:
-            break
-        except csv.Error:
-            # An empty row has a wrong number of fields, whatever the header.
-            row = []
-            if reader.line_num == before:
-                raise InvalidTrace(f"{source.name} cannot be read after line {before}.") from None
-        else:
-            if not row or (len(row) == 1 and not row[0].strip()):
-                continue
-        if names is None:
-            names = [name.strip() for name in row]
-            if len(names) > 1 and not names[-1]:
-                names.pop()
-            refuse_columns(source.name, len(names))
-            continue
-        if len(row) == len(names) + 1 and not row[-1].strip():
-            row.pop()
-        if len(row) == len(names):
-            audit.read += 1
-            rows.append(row)
-            places.append(before + 1)
-        else:
-            # A quotation mark that is never closed swallows the lines after it: each of them is counted.
-            audit.read += reader.line_num - before
-            broken.extend(range(before + 1, reader.line_num + 1))
-            if row:
-                examples.append(f"{len(row)} fields where there are {len(names)} columns")
-    audit.drop("broken_line", broken, examples)
-    return table_of(source.name, names or [], rows, places)
-
-
-def table_of(name: str, names: Sequence[str], rows: list[list[str]], places: list[int]) -> Table:
-    """Make a table of rows that have a field a column.
-
-    Raises:
-        InvalidTrace: a column name given twice, or too many columns.
-    """
-    refuse_columns(name, len(names))
-    refuse_doubled(name, names)
-    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
-    return Table(
-        name=name,
-        where=np.array(places, np.int64),
-        columns={column: as_objects(list(values)) for column, values in zip(names, columns, strict=True)},
-    )
-
-
-def column_names(head: list[str], delimiter: str) -> list[str]:
-    """Return the first line's fields, for recognising a format by its header."""
-    return [name.strip().strip('"') for name in head[0].split(delimiter)]
-
-
-def table_delimiter(line: str, fields: int | None = None) -> str:
-    """Return the commonest of the usual delimiters in a line, or the one that cuts it into so many fields.
-
-    Raises:
-        InvalidTrace: `fields` are asked for, and no delimiter gives them.
-    """
-    if fields is None:
-        return max(_DELIMITERS, key=line.count)
-    for delimiter in [*_LONG_DELIMITERS, *_DELIMITERS]:
-        pieces = line.split(delimiter)
-        if len(pieces) == fields > 1 or (len(pieces) == fields + 1 and not pieces[-1].strip()):
-            return delimiter
-    found = line.count(table_delimiter(line)) + 1
-    raise InvalidTrace(f"--columns names {fields} columns, and the first line has {found} fields.")
 
 
 def is_number(text: str) -> bool:

@@ -137,6 +137,12 @@ def _find(kind: str, unit: str) -> Scale | None:
     return None
 
 
+def named_columns(mapping: Mapping[str, str] | None) -> set[str]:
+    """Return the columns of a table that a mapping may name, `COLUMN@UNIT` taken either way."""
+    given = (mapping or {}).values()
+    return {*given, *(name.rpartition("@")[0].strip() for name in given)}
+
+
 def split_unit(wanted: str, given: str, table: str, present: Sequence[str]) -> tuple[str, Scale | None]:
     """Return the column of a table that `COLUMN` or `COLUMN@UNIT` names, and the unit's scale.
 

@@ -1,15 +1,18 @@
 """Packed and encoded files: unpacked a chunk at a time within limits, or refused by the name of what they are."""
 
 import bz2
-import io
+import codecs
 import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import BinaryIO
 
 import pyarrow as pa
 
 from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.traces.spool import CHUNK, head_of, pieces, size_of, spooled
 
 MAX_RATIO = 200
 """The largest expansion of a packed file; real logs reach about 20, a gzip bomb 1,000."""
@@ -18,7 +21,7 @@ MAX_LAYERS = 4
 """How many times over a file may be packed."""
 
 _RATIO_APPLIES_FROM = 16 * 1024**2
-_CHUNK = 1024**2
+_HEAD = 1000
 _LZMA_MEMORY = 512 * 1024**2
 _GZIP = b"\x1f\x8b"
 _XZ = b"\xfd7zXZ\0"
@@ -48,42 +51,71 @@ _BYTE_ORDER_MARKS = (
 )
 
 
-def unpack(name: str, raw: bytes, max_bytes: int) -> bytes:
+def unpack(name: str, raw: BinaryIO, max_bytes: int) -> BinaryIO:
     """Return the bytes inside all packings: gzip, bzip2, xz, zstd and a zip archive of one file, also in one another.
+
+    `raw` is closed unless it is what is returned.
 
     Raises:
         InvalidTrace: damaged, larger than `max_bytes` or more than `MAX_RATIO` times as large as the file,
             packed more than `MAX_LAYERS` times, an archive of several files, or a kind that is not read.
     """
-    data = raw
-    for _ in range(MAX_LAYERS + 1):
-        packing = _packing(data)
-        if packing is None:
-            _refuse_foreign(name, data)
-            return data
-        data = _collect(name, packing[0], packing[1](name, data), len(raw), max_bytes)
-    raise InvalidTrace(f"{name} is packed more than {MAX_LAYERS} times over.")
+    data, packed = raw, size_of(raw)
+    try:
+        for _ in range(MAX_LAYERS + 1):
+            head = head_of(data, _HEAD)
+            packing = _packing(head)
+            if packing is None:
+                _refuse_foreign(name, head)
+                return data
+            data = _swapped(data, name, _guarded(name, packing[0], packing[1](name, data), packed, max_bytes))
+        raise InvalidTrace(f"{name} is packed more than {MAX_LAYERS} times over.")
+    except BaseException:
+        data.close()
+        raise
 
 
-def as_utf8(name: str, data: bytes) -> bytes:
+def as_utf8(name: str, data: BinaryIO, max_bytes: int) -> BinaryIO:
     """Return text in UTF-16 or UTF-32 as UTF-8, and UTF-8 without its byte order mark; other bytes as they are.
 
+    `data` is closed unless it is what is returned.
+
     Raises:
-        InvalidTrace: a byte order mark with other bytes behind it.
+        InvalidTrace: a byte order mark with other bytes behind it, or more than `max_bytes` of UTF-8.
     """
-    encoding = next((found for mark, found in _BYTE_ORDER_MARKS if data.startswith(mark)), None) or _unmarked(data)
-    if encoding is None:
-        return data.removeprefix(b"\xef\xbb\xbf")
+    head = head_of(data, _HEAD)
+    if head.startswith(codecs.BOM_UTF8):
+        return _swapped(data, name, pieces(data, len(codecs.BOM_UTF8)))
+    encoding = next((found for mark, found in _BYTE_ORDER_MARKS if head.startswith(mark)), None)
+    encoding = encoding or _unmarked(head, size_of(data))
+    return data if encoding is None else _swapped(data, name, _recoded(name, data, encoding, max_bytes))
+
+
+def _swapped(old: BinaryIO, name: str, chunks: Iterator[bytes]) -> BinaryIO:
+    """Return the chunks that are made of `old`, which is closed."""
     try:
-        return data.decode(encoding).encode()
-    except UnicodeDecodeError as error:
+        return spooled(name, chunks)
+    finally:
+        old.close()
+
+
+def _recoded(name: str, data: BinaryIO, encoding: str, max_bytes: int) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    made = 0
+    try:
+        for piece in chain(pieces(data), [b""]):
+            recoded = decoder.decode(piece, final=not piece).encode()
+            made += len(recoded)
+            if made > max_bytes:
+                raise InvalidTrace(f"{name} expands to more than the limit of {max_bytes:,} bytes.")
+            yield recoded
+    except UnicodeError as error:
         raise InvalidTrace(f"{name} begins as {encoding.upper()[:6]} text and holds other bytes.") from error
 
 
-def _unmarked(data: bytes) -> str | None:
+def _unmarked(head: bytes, size: int) -> str | None:
     """Tell UTF-16 without a byte order mark by its zero bytes, which all lie on one side of each pair."""
-    head = data[:1000]
-    if len(head) < 4 or len(data) % 2:
+    if len(head) < 4 or size % 2:
         return None
     even, odd = head[::2].count(0), head[1::2].count(0)
     if odd > 0.8 * len(head[1::2]) and not even:
@@ -91,87 +123,100 @@ def _unmarked(data: bytes) -> str | None:
     return "utf-16-be" if even > 0.8 * len(head[::2]) and not odd else None
 
 
-_Unpacker = Callable[[str, bytes], Iterator[bytes]]
+_Unpacker = Callable[[str, BinaryIO], Iterator[bytes]]
 
 
-def _packing(data: bytes) -> tuple[str, _Unpacker] | None:
-    if data.startswith(_GZIP):
+def _packing(head: bytes) -> tuple[str, _Unpacker] | None:
+    if head.startswith(_GZIP):
         return "gzip", _gunzip
-    if data.startswith(b"BZh") and data[4:10] in _BZIP2_MARKS:
+    if head.startswith(b"BZh") and head[4:10] in _BZIP2_MARKS:
         return "bzip2", _bunzip
-    if data.startswith(_XZ):
+    if head.startswith(_XZ):
         return "xz", _unxz
-    if data.startswith(_ZSTD):
+    if head.startswith(_ZSTD):
         return "zstd", _unzstd
-    return ("zip", _unzip) if data.startswith(_ZIP) else None
+    return ("zip", _unzip) if head.startswith(_ZIP) else None
 
 
-def _refuse_foreign(name: str, data: bytes) -> None:
+def _refuse_foreign(name: str, head: bytes) -> None:
     for offset, mark, what in _FOREIGN:
-        if data[offset : offset + len(mark)] == mark:
+        if head[offset : offset + len(mark)] == mark:
             raise InvalidTrace(f"{name} is {what}.")
 
 
-def _collect(name: str, kind: str, chunks: Iterator[bytes], packed: int, max_bytes: int) -> bytes:
-    """Write chunks one by one, so that a bomb is noticed before it fills memory."""
-    out = io.BytesIO()
+def _guarded(name: str, kind: str, chunks: Iterator[bytes], packed: int, max_bytes: int) -> Iterator[bytes]:
+    """Pass on chunks one by one, so that a bomb is noticed before it fills a disk."""
+    unpacked = 0
     try:
         for chunk in chunks:
-            out.write(chunk)
-            if out.tell() > max_bytes:
+            unpacked += len(chunk)
+            if unpacked > max_bytes:
                 raise InvalidTrace(f"{name} expands to more than the limit of {max_bytes:,} bytes.")
-            if out.tell() > max(_RATIO_APPLIES_FROM, MAX_RATIO * packed):
+            if unpacked > max(_RATIO_APPLIES_FROM, MAX_RATIO * packed):
                 raise InvalidTrace(f"{name} expands more than {MAX_RATIO} times, which no trace does.")
+            yield chunk
     except InvalidTrace:
         raise
     except EOFError as error:
         raise InvalidTrace(f"{name} is a damaged {kind} file: it ends too early.") from error
     except (zlib.error, lzma.LZMAError, zipfile.BadZipFile, OSError, ValueError) as error:
         raise InvalidTrace(f"{name} is a damaged {kind} file.") from error
-    return out.getvalue()
 
 
-def _gunzip(_name: str, rest: bytes) -> Iterator[bytes]:
+def _gunzip(_name: str, file: BinaryIO) -> Iterator[bytes]:
     """Expand every member of a gzip file."""
+    packed = pieces(file)
+    rest = next(packed, b"")
     while rest.startswith(_GZIP):
         member = zlib.decompressobj(wbits=31)
         while not member.eof:
-            yield member.decompress(rest, _CHUNK)
-            rest = member.unconsumed_tail
-            if not rest and not member.eof:
+            rest = rest or next(packed, b"")
+            expanded = member.decompress(rest, CHUNK)
+            if not rest and not expanded and not member.eof:
                 raise EOFError
+            yield expanded
+            rest = member.unconsumed_tail
         rest = member.unused_data
+        if len(rest) < len(_GZIP):
+            rest += next(packed, b"")
 
 
-def _bunzip(_name: str, rest: bytes) -> Iterator[bytes]:
-    yield from _streams(bz2.BZ2Decompressor, rest, b"BZh")
+def _bunzip(_name: str, file: BinaryIO) -> Iterator[bytes]:
+    yield from _streams(bz2.BZ2Decompressor, file, b"BZh")
 
 
-def _unxz(_name: str, rest: bytes) -> Iterator[bytes]:
-    yield from _streams(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LZMA_MEMORY), rest, _XZ)
+def _unxz(_name: str, file: BinaryIO) -> Iterator[bytes]:
+    yield from _streams(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LZMA_MEMORY), file, _XZ)
 
 
 def _streams(
-    start: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor], rest: bytes, mark: bytes
+    start: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor], file: BinaryIO, mark: bytes
 ) -> Iterator[bytes]:
+    packed = pieces(file)
+    rest = next(packed, b"")
     while rest.startswith(mark):
         stream = start()
         while not stream.eof:
             if stream.needs_input and not rest:
-                raise EOFError
-            yield stream.decompress(rest, _CHUNK)
+                rest = next(packed, b"")
+                if not rest:
+                    raise EOFError
+            yield stream.decompress(rest, CHUNK)
             rest = b""
         rest = stream.unused_data
+        if len(rest) < len(mark):
+            rest += next(packed, b"")
 
 
-def _unzstd(_name: str, data: bytes) -> Iterator[bytes]:
-    with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
-        while chunk := stream.read(_CHUNK):
+def _unzstd(_name: str, file: BinaryIO) -> Iterator[bytes]:
+    file.seek(0)
+    with pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd") as stream:
+        while chunk := stream.read(CHUNK):
             yield chunk
 
 
-def _unzip(name: str, data: bytes) -> Iterator[bytes]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+def _unzip(name: str, file: BinaryIO) -> Iterator[bytes]:
+    with zipfile.ZipFile(file) as archive:
         members = [entry for entry in archive.infolist() if not entry.is_dir() and "__MACOSX" not in entry.filename]
         if any(entry.filename == "[Content_Types].xml" for entry in members):
             raise InvalidTrace(f"{name} is an office document; save it as csv.")
@@ -184,5 +229,5 @@ def _unzip(name: str, data: bytes) -> Iterator[bytes]:
         except NotImplementedError as error:
             raise InvalidTrace(f"{name} is a zip archive of a kind that is not read; unpack it first.") from error
         with stream:
-            while chunk := stream.read(_CHUNK):
+            while chunk := stream.read(CHUNK):
                 yield chunk
