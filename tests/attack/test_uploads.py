@@ -1,6 +1,7 @@
 """Small files that grow in the reading, and limits on what reading them may take."""
 
 import gzip
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -31,46 +32,67 @@ from pathlib import Path
 from scheduler_sim.background.limits import LimitReached, limited
 from scheduler_sim.engine.traces import read_trace
 try:
-    with limited(memory_bytes=300 * 2**20, seconds=100, setting_of_memory="UPLOAD_MEMORY_MB", setting_of_time="T"):
-        read_trace(sys.argv[1])
+    allowed = int(sys.argv[2]) * 2**20
+    with limited(memory_bytes=allowed, seconds=100, setting_of_memory="UPLOAD_MEMORY_MB", setting_of_time="T"):
+        said = f"{len(read_trace(sys.argv[1]).workload)} tasks"
 except LimitReached as error:
-    # Of this program alone: what getrusage tells begins with the peak of the process that started it.
-    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    print(int(peak.split()[1]) // 1024, error)
+    said = str(error)
+# Of this program alone: what getrusage tells begins with the peak of the process that started it.
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(int(peak.split()[1]) // 1024, said)
 """
 
 
-def grown_parquet(folder: Path) -> Path:
-    rows = 600_000
-    same = pa.array([0] * rows, pa.int32())
+def read_within(megabytes: int, path: Path) -> tuple[int, str]:
+    """Read a file in a process with a limit of memory; return its peak in MB, and how many tasks or which limit."""
+    command = [sys.executable, "-c", READ, path, str(megabytes)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    peak, _, said = done.stdout.strip().partition(" ")
+    return int(peak), said
+
+
+def repeated_parquet(folder: Path) -> Path:
+    rows = 50_000
     table = pa.table(
         {
             "arrival_time": pa.array([0.0] * rows),
             "runtime": pa.array([1.0] * rows),
-            "user": pa.DictionaryArray.from_arrays(same, ["x" * 2000]),
+            "user": pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), ["x" * 20_000]),
         }
     )
-    parquet.write_table(table, folder / "grown.parquet", compression="zstd")
-    return folder / "grown.parquet"
+    # The reader is not told that the texts are codes.
+    parquet.write_table(table, folder / "repeated.parquet", compression="zstd", store_schema=False)
+    return folder / "repeated.parquet"
 
 
-def grown_gzip(folder: Path) -> Path:
-    with gzip.open(folder / "grown.csv.gz", "wb", compresslevel=1) as file:
+def repeated_gzip(folder: Path) -> Path:
+    with gzip.open(folder / "repeated.csv.gz", "wb", compresslevel=1) as file:
         file.write(b"arrival_time,runtime,user\n")
-        for _ in range(60):
-            file.write((b"0,1," + b"u" * 300 + b"\n") * 10_000)
-    return folder / "grown.csv.gz"
+        for _ in range(5):
+            file.write((b"0,1," + b"u" * 2_000 + b"\n") * 10_000)
+    return folder / "repeated.csv.gz"
 
 
 @pytest.mark.own_data
-@pytest.mark.parametrize("make", [grown_parquet, grown_gzip])
-def test_a_file_that_grows_is_given_up_within_the_memory_there_is(tmp_path: Path, make: Any) -> None:
+@pytest.mark.parametrize("make", [repeated_parquet, repeated_gzip])
+def test_a_long_text_in_every_row_is_held_once(tmp_path: Path, make: Any) -> None:
     path = make(tmp_path)
-    assert path.stat().st_size < 5 * 2**20
-    done = subprocess.run([sys.executable, "-c", READ, path], cwd=ROOT, check=True, capture_output=True, text=True)
-    megabytes, _, sentence = done.stdout.partition(" ")
-    assert sentence.strip() == "It took more than 300 MB of memory (UPLOAD_MEMORY_MB)."
-    assert int(megabytes) < 700
+    assert path.stat().st_size < 6 * 2**20
+    megabytes, said = read_within(400, path)
+    assert said == "50000 tasks"
+    assert megabytes < 500
+
+
+@pytest.mark.own_data
+def test_a_file_that_grows_is_given_up_within_the_memory_there_is(tmp_path: Path) -> None:
+    path = tmp_path / "grown.csv.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(b"arrival_time,runtime,external_id\n")
+        file.writelines(b"0,1,%d%s\n" % (number, b"u" * 1_500) for number in range(60_000))
+    assert path.stat().st_size < 6 * 2**20
+    megabytes, said = read_within(100, path)
+    assert said == "It took more than 100 MB of memory (UPLOAD_MEMORY_MB)."
+    assert megabytes < 350
 
 
 @pytest.mark.own_data
@@ -95,6 +117,15 @@ def test_columns_by_the_hundred_thousand_are_refused_at_once(tmp_path: Path, fir
     path.write_text(delimiter.join(names) + "\n" + delimiter.join("1" for _ in names) + "\n")
     with pytest.raises(InvalidTrace, match=r"\d{3},\d{3} columns, where 1,000 are allowed"):
         read_trace(path, format="sacct" if delimiter == "|" else "csv")
+
+
+@pytest.mark.own_data
+def test_lines_that_begin_no_job_are_taken_in_once() -> None:
+    lines = ["JobID|Submit|Start|Elapsed|NCPUS|Comment|JobName", "1|2024-01-01T00:00:00|2024-01-01T00:00:01|60|1||a"]
+    lines += ["neither|a|job"] * 100_000
+    trace = read_trace(io.BytesIO("\n".join(lines).encode()), name="jobs", format="sacct")
+    assert len(trace.workload) == 1
+    assert trace.audit.dropped["broken_line"].count == 100_000
 
 
 @pytest.mark.own_data
@@ -150,6 +181,24 @@ def test_a_nul_in_a_text_is_a_sentence_on_every_database(read: Any, tmp_path: Pa
             "failed",
             f"Column {column} holds a NUL character, which cannot be stored.",
         )
+
+
+def test_a_text_that_no_column_holds_is_a_sentence(read: Any, tmp_path: Path) -> None:
+    same = pa.array([0] * 20_000, pa.int32())
+    table = pa.table(
+        {
+            "arrival_time": [0.0] * 20_000,
+            "runtime": [1.0] * 20_000,
+            "user": pa.DictionaryArray.from_arrays(same, ["x" * 5_000]),
+        }
+    )
+    parquet.write_table(table, tmp_path / "long.parquet", compression="zstd", store_schema=False)
+    assert (tmp_path / "long.parquet").stat().st_size < 10_000
+    sent = read((tmp_path / "long.parquet").read_bytes(), "long.parquet")
+    assert (sent.status, sent.error) == (
+        "failed",
+        "Column user holds a text of 5000 characters, where 100 are allowed.",
+    )
 
 
 def test_the_import_says_that_memory_did_not_suffice(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:

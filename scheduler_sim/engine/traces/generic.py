@@ -32,6 +32,7 @@ COLUMNS = (*TIMES, *NUMBERS, *TEXTS, *OTHERS)
 """What a column may be mapped to. `finish_time` with `recorded_start_time` stands in for a missing runtime."""
 
 _IDENTIFIERS = ("task_id", "external_id", "dependencies")
+_REPEATED_BYTES = 8
 _PARENTS = re.compile(r"[\s,;|]+")
 
 
@@ -77,7 +78,7 @@ def read_parquet(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         InvalidTrace: a file that is damaged, too large when expanded, or has two columns of a name.
     """
     try:
-        file = parquet.ParquetFile(pa.PythonFile(source.file, "r"))
+        file = _opened(source)
         present = file.schema_arrow.names
         refuse_columns(source.name, len(present))
         refuse_doubled(source.name, present)
@@ -90,15 +91,19 @@ def read_parquet(source: Source, options: ReadOptions, audit: Audit) -> Reading:
             raise InvalidTrace(f"{source.name} expands to more than the limit of {source.max_bytes:,} bytes.")
         wanted = set(COLUMNS) | named_columns(options.columns)
         fields = [column for column in file.schema_arrow if column.name in wanted]
+        names = [column.name for column in fields]
         # Identifiers are kept digit by digit: a double holds no number beyond 2**53 exactly.
         mapped = (column for wanted, column in (options.columns or {}).items() if wanted in _IDENTIFIERS)
         exact = {*mapped, *_IDENTIFIERS}
         columns = [_Growing(column.type, exact=column.name in exact) for column in fields]
         rows = 0
-        for batch in file.iter_batches(PIECE_ROWS, columns=[column.name for column in fields]):
+        # Threads would each take memory for their stacks.
+        for batch in file.iter_batches(PIECE_ROWS, columns=names, use_threads=False):
             rows += batch.num_rows
             for column, growing in zip(fields, columns, strict=True):
                 growing.append(batch.column(column.name))
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError) as error:
         raise InvalidTrace(f"{source.name} is a damaged parquet file.") from error
     audit.read = rows
@@ -113,6 +118,22 @@ def read_parquet(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         durations=_of_type(fields, pa.types.is_duration),
     )
     return Reading(tasks=_tasks(*_mapped(table, options), audit))
+
+
+def _opened(source: Source) -> parquet.ParquetFile:
+    """Open a file so that texts of which there are few are held once: a small file may repeat long ones."""
+    metadata = parquet.read_metadata(pa.PythonFile(source.file, "r"))
+    chunks = [
+        (metadata.row_group(group).column(place), metadata.row_group(group).num_rows)
+        for group in range(metadata.num_row_groups)
+        for place in range(metadata.num_columns)
+    ]
+    repeated = {
+        chunk.path_in_schema
+        for chunk, rows in chunks
+        if chunk.physical_type == "BYTE_ARRAY" and chunk.total_uncompressed_size < _REPEATED_BYTES * rows
+    }
+    return parquet.ParquetFile(pa.PythonFile(source.file, "r"), metadata=metadata, read_dictionary=sorted(repeated))
 
 
 def _of_type(columns: Sequence[Any], belongs: Callable[[Any], bool]) -> frozenset[str]:
@@ -148,7 +169,7 @@ class _Growing:
         """Add the values of a batch."""
         if self._read is not None:
             self._parts.append(self._read(values))
-        elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        elif _is_text(values.type):
             self._texts.append_arrow(values)
         else:
             self._texts.extend(values.to_pylist())
@@ -156,6 +177,12 @@ class _Growing:
     def whole(self) -> Column:
         """Return the column."""
         return self._texts if self._read is None else np.concatenate(self._parts)
+
+
+def _is_text(kind: Any) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _moments(values: Any) -> npt.NDArray[Any]:
@@ -275,7 +302,8 @@ def _number(text: str) -> float:
 def _hybrid(table: Table) -> BoolArray | None:
     if "kind" not in table:
         return None
-    return table.read("kind", {"": 0.0, "rigid": 0.0, "hybrid": 1.0}.get, needed=True) == 1
+    kinds: BoolArray = table.read("kind", {"": 0.0, "rigid": 0.0, "hybrid": 1.0}.get, needed=True) == 1
+    return kinds
 
 
 def _dependencies(table: Table) -> list[list[int | str]] | None:

@@ -52,6 +52,7 @@ _STATE = re.compile(r"[A-Z][A-Z_]+\+?( by .*)?")
 _TRES = re.compile(r"(?:[\w/:.-]+=[^,=]*)(?:,[\w/:.-]+=[^,=]*)*")
 _MEMORY = re.compile(r"[\d.]+[KMGTP]?[nc]?")
 _MOST_WAYS = 3000
+_MOST_SURPLUS = 1000
 _GUESSED_FROM = 200
 
 
@@ -267,7 +268,7 @@ def _fields(text: str, layout: Layout) -> list[str] | None:
     if len(pieces) < width:
         return None
     free = layout.free
-    if not free:
+    if not free or (len(free) > 1 and len(pieces) - width > _MOST_SURPLUS):
         return None
     checked = [column for column, name in enumerate(names) if name in _CHECKS]
     found: dict[tuple[str, ...], list[str]] = {}

@@ -77,9 +77,7 @@ class Source:
             else:
                 rest += piece
             if len(rest) > MAX_LINE_BYTES:
-                raise InvalidTrace(
-                    f"{self.name} holds a line that is longer than the limit of {MAX_LINE_BYTES:,} bytes."
-                )
+                raise InvalidTrace(f"{self.name} holds a line of more than {MAX_LINE_BYTES:,} bytes.")
         if rest:
             yield rest
 

@@ -85,7 +85,7 @@ class Table:
             return values
         if values.dtype.kind == "f":
             return Texts.of([str(int(value)) if value == np.floor(value) else repr(value) for value in values.tolist()])
-        return Texts.of(values.tolist() if values.dtype == object else values)
+        return Texts.of(values.tolist() if values.dtype == object else list(values))
 
     def numbers(
         self, column: str, *, needed: bool = False, measures: str | None = None, scale: Scale | None = None
@@ -160,8 +160,9 @@ class Table:
                         self._fault(rows(place), column, piece.names[place], needed=needed)
             zoned = np.array([moment is None or moment[1] for moment in read], bool)
             zoneless.append(piece.first + np.flatnonzero(~zoned[piece.codes]))
-        if needed and (rows := np.concatenate(zoneless)).size:
-            self._keep("zoneless", rows, f"{self.title(column)} {shorten(texts.at(int(rows[0])))}")
+        without = np.concatenate(zoneless)
+        if needed and len(without):
+            self._keep("zoneless", without, f"{self.title(column)} {shorten(texts.at(int(without[0])))}")
         return moments, True
 
     def title(self, column: str) -> str:

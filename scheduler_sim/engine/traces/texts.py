@@ -62,21 +62,32 @@ class Texts:
 
     def extend(self, values: Iterable[Any]) -> None:
         """Add rows of any values as texts; None is unknown."""
+        places: dict[str, int] = {}
+        codes = [places.setdefault("" if value is None else str(value), len(places)) for value in values]
         # A half of a surrogate pair, which JSON may hold, is no text that can be stored.
-        texts = ("" if value is None else str(value) for value in values)
-        self.append([text.encode("utf-8", "replace").decode() for text in texts])
+        self._add(np.array(codes, np.int32), [text.encode("utf-8", "replace").decode() for text in places])
 
     def append(self, values: Sequence[str]) -> None:
         """Add rows."""
         self.append_arrow(pa.array(values, pa.large_string()))
 
     def append_arrow(self, values: pa.Array) -> None:
-        """Add rows of an Arrow array of texts; a null is unknown."""
-        encoded = values.fill_null("").dictionary_encode()
-        names = [cleaned(text) for text in encoded.dictionary.to_pylist()]
-        self._codes.append(encoded.indices.to_numpy())
-        self._names.append(pa.array(names, pa.large_string()))
-        self._length += len(encoded)
+        """Add rows of an Arrow array of texts, or of codes into texts; a null is unknown."""
+        if pa.types.is_dictionary(values.type):
+            codes = values.indices.cast(pa.int32()).fill_null(len(values.dictionary)).to_numpy()
+            # Of names in any order, and perhaps many more than there are rows.
+            used, first, places = np.unique(codes, return_index=True, return_inverse=True)
+            order = np.argsort(first)
+            names = pa.concat_arrays([values.dictionary, pa.nulls(1, values.dictionary.type)]).take(used[order])
+            self._add(np.argsort(order).astype(np.int32)[places], names.to_pylist())
+        else:
+            encoded = values.fill_null("").dictionary_encode()
+            self._add(encoded.indices.to_numpy(), encoded.dictionary.to_pylist())
+
+    def _add(self, codes: npt.NDArray[np.int32], names: Sequence[str | None]) -> None:
+        self._codes.append(codes)
+        self._names.append(pa.array([cleaned(name or "") for name in names], pa.large_string()))
+        self._length += len(codes)
 
     def __len__(self) -> int:
         return self._length
@@ -91,13 +102,13 @@ class Texts:
     def at(self, row: int) -> str:
         """Return one text."""
         piece = next(piece for piece in self.pieces() if row < piece.first + len(piece.codes))
-        return piece.names[piece.codes[row - piece.first]]
+        return piece.names[int(piece.codes[row - piece.first])]
 
     def map(self, function: Callable[[str], Any], kind: type = np.float64) -> npt.NDArray[Any]:
         """Return what a function makes of each text, as numbers of this type."""
-        found = np.empty(len(self), kind)
+        found: npt.NDArray[Any] = np.empty(len(self), kind)
         for piece in self.pieces():
-            made = np.fromiter(map(function, piece.names), kind, len(piece.names))
+            made: npt.NDArray[Any] = np.fromiter(map(function, piece.names), kind, len(piece.names))
             found[piece.first : piece.first + len(piece.codes)] = made[piece.codes]
         return found
 
