@@ -1,7 +1,7 @@
 """What all tests share: the folders of traces and expected schedules beside the project, and small files."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -10,6 +10,8 @@ import pytest
 from django.conf import settings
 from django.core.cache import caches
 from django.db import connection
+
+from scheduler_sim.background import locks
 
 ROOT = Path(__file__).parent.parent
 
@@ -109,6 +111,13 @@ trace_path = _paths("traces", "a real trace")
 oracle_path = _paths("oracles", "an expected schedule")
 slurm_path = _paths("slurm", "a file of a recorded Slurm cluster")
 case_path = _paths("cases", "a small input that was once read wrongly")
+
+
+@pytest.fixture(autouse=True)
+def locks_end_with_the_test() -> Iterator[None]:
+    """Free what a test has claimed as a process that lives: the locks' session would keep the database from going."""
+    yield
+    locks.free_all()
 
 
 @pytest.fixture

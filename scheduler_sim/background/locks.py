@@ -59,6 +59,15 @@ def free(key: str) -> None:
                 file.close()
 
 
+def free_all() -> None:
+    """Let go of all locks, as the end of this process does."""
+    with _guard:
+        _numbers.clear()
+        _close()
+        for key in list(_files):
+            free(key)
+
+
 def is_held(key: str) -> bool:
     """Tell whether any process has the lock."""
     with _guard:
