@@ -45,10 +45,9 @@ def fill(runs: int, tasks: int) -> None:
     """Store runs of `tasks` tasks under eight policies, with their figures."""
     workload = Workload.objects.create(name="read benchmark", source="benchmark", task_count=tasks)
     numbers = np.arange(1, tasks + 1)
-    insert_columns(
-        Task,
-        {
-            "workload_id": workload.pk,
+    Task.objects.bulk_create_columns(
+        workload_id=workload.pk,
+        columns={
             "task_id": numbers,
             "arrival_time": numbers.astype(float),
             "runtime": 100.0,

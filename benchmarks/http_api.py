@@ -100,7 +100,7 @@ def fill(rows: int) -> int:
             SchedulerResult.objects.bulk_create_columns(run_id=run.pk, parts={scheduler: columns})
             total(run, scheduler, number)
         keys_of_run = SchedulerResult.objects.order_by("-pk").values_list("pk", flat=True)
-        last = keys_of_run.first()
+        last = keys_of_run[0]
         Run.objects.filter(pk=run.pk).update(first_result_id=last - TASKS * len(POLICIES) + 1, last_result_id=last)
         stored += TASKS * len(POLICIES)
         print(f"\r{stored:,} results", end="", file=sys.stderr, flush=True)
@@ -110,7 +110,8 @@ def fill(rows: int) -> int:
         cursor.execute("ANALYZE")
     connection.close()
     print(file=sys.stderr)
-    return workload.runs.filter(rows_written__gt=0).order_by("-pk").values_list("pk", flat=True).first()
+    newest: int = workload.runs.filter(rows_written__gt=0).order_by("-pk").values_list("pk", flat=True)[0]
+    return newest
 
 
 def total(run: "Run", scheduler: str, number: int) -> None:
@@ -213,7 +214,10 @@ def measure(address: str, *, pid: int, seconds: int, script: Path) -> tuple[floa
         ["wrk", "-t1", "-c8", f"-d{seconds}s", "-s", str(script), address], capture_output=True, text=True, check=True
     )
     busy, elapsed = processor_seconds(pid) - busy, time.perf_counter() - begin
-    *figures, errors = (float(text) for text in re.search(r"RESULT (.*)", done.stdout)[1].split())
+    told = re.search(r"RESULT (.*)", done.stdout)
+    if told is None:
+        raise SystemExit(f"{address}: the load generator printed no result.\n{done.stdout}")
+    *figures, errors = (float(text) for text in told[1].split())
     if errors:
         raise SystemExit(f"{address}: {errors:.0f} requests failed.\n{done.stdout}")
     return *figures, busy * 1000 / (figures[0] * elapsed)

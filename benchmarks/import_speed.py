@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,19 +53,19 @@ def main() -> None:
     print(f"{'':44} {'tasks':>10} {'wall s':>9} {'cpu s':>9} {'tasks/s':>12}")
     for path in arguments.traces:
         count = len(read_trace(path).workload)
-        measure(f"read {path.name}", count, lambda path=path: read_trace(path), repeat=arguments.repeat)
+        measure(f"read {path.name}", count, partial(read_trace, path), repeat=arguments.repeat)
         measure(
             f"import {path.name}",
             count,
-            lambda path=path: services.workload_import(file=path)[0],
+            partial(services.workload_import, file=path),
             repeat=arguments.repeat,
-            after=lambda workload: workload.delete(),
+            after=lambda imported: imported[0].delete(),
         )
     for model in ("lublin", "mixed"):
         measure(
             f"generate {model}",
             arguments.tasks,
-            lambda model=model: generate_workload(model, tasks=arguments.tasks, seed=0),
+            partial(generate_workload, model, tasks=arguments.tasks, seed=0),
             repeat=arguments.repeat,
         )
     text = io.StringIO()

@@ -15,7 +15,6 @@ import selectors
 import socket
 import statistics
 import struct
-import sys
 import tempfile
 import threading
 import time
@@ -24,9 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "live"))
-
-from live_site import Redis, Site
+from tests.live.live_site import Client, Redis, Site
 
 ACKNOWLEDGE_EVERY = 4
 POLICIES = ["fcfs", "fcfs+easy", "sjf", "sjf+easy"]
@@ -220,7 +217,7 @@ def control_one(site: Site, number: int, cookie: str, times: int, taken: dict[st
         process.wait(60)
 
 
-def milliseconds_until(client: object, command: str, status: str) -> float:
+def milliseconds_until(client: Client, command: str, status: str) -> float:
     """Return the milliseconds from a command to the message that it took effect."""
     began = time.perf_counter()
     client.send(type=command)

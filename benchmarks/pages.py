@@ -19,9 +19,8 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.browser import FLAGS, PROJECT, find_chromium, free_port, site_environment, start_daphne
 
@@ -161,7 +160,7 @@ def _descends(number: int, parents: dict[int, int]) -> bool:
     return number == os.getpid()
 
 
-def measure_browser(browser: Any, site: Site) -> None:
+def measure_browser(browser: Browser, site: Site) -> None:
     """Print the time to the last chart and the bytes on the wire, with an empty cache and with a filled one."""
     first: list[float] = []
     later: list[float] = []
@@ -197,7 +196,7 @@ def measure_browser(browser: Any, site: Site) -> None:
     print(f"browser page and numbers {bytes_data / 1000:7.1f} kB on the wire, everything {bytes_first / 1000:7.1f} kB")
 
 
-def measure_live(browser: Any, site: Site, tasks: int, seconds: float) -> None:
+def measure_live(browser: Browser, site: Site, tasks: int, seconds: float) -> None:
     """Print redraws a second and memory of a live page, while a slowed race of eight policies goes on."""
     rate = 0.8 * tasks / seconds
     command = ("runsimulation", "--workload", "large", "--cluster", "hpc-256", "--policies", POLICIES)
@@ -235,7 +234,7 @@ def measure_live(browser: Any, site: Site, tasks: int, seconds: float) -> None:
         race.wait(60)
 
 
-def _frames(page: Any) -> int:
+def _frames(page: Page) -> int:
     return int(page.locator("#race").get_attribute("data-frames") or 0)
 
 

@@ -8,13 +8,13 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from benchmarks.browser import FLAGS, find_chromium
 
-DESK, PHONE = {"width": 1440, "height": 960}, {"width": 390, "height": 844}
+DESK, PHONE = ViewportSize(width=1440, height=960), ViewportSize(width=390, height=844)
 
 
 def main() -> int:
@@ -31,7 +31,7 @@ def main() -> int:
         return 1
     options.to.mkdir(parents=True, exist_ok=True)
     run = options.run
-    pictures = [
+    pictures: list[tuple[str, str, ViewportSize, Literal["light", "dark"], str | None]] = [
         ("start", "/", DESK, "light", None),
         ("run", f"/runs/{run}/", DESK, "light", None),
         ("run-dark", f"/runs/{run}/", DESK, "dark", None),
@@ -54,7 +54,7 @@ def main() -> int:
     return 0
 
 
-def take(page: Any, path: str, part: str | None, to: Path) -> None:
+def take(page: Page, path: str, part: str | None, to: Path) -> None:
     """Open a page, wait for its charts, bring `part` to the top, and take what the window shows."""
     page.goto(path)
     if page.locator("[data-chart]").count():

@@ -16,7 +16,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from django.db.models import Model
+
+    from apps.studies.definition import Definition
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_sim.settings")
@@ -54,7 +59,7 @@ def main() -> None:
         plan(measure_one(given.plan_tasks), tasks=given.plan_tasks)
 
 
-def definition(name: str, *, tasks: int, **changes: Any) -> Any:
+def definition(name: str, *, tasks: int, **changes: Any) -> "Definition":
     """Return a study whose workloads nobody has, so that it begins from nothing."""
     from apps.studies.definition import Definition
 
@@ -172,7 +177,7 @@ def measure_one(tasks: int) -> Measured:
     )
 
 
-def play_in_new_process(wanted: Any) -> None:
+def play_in_new_process(wanted: "Definition") -> None:
     """Play a study of one run with one worker."""
     from apps.studies.play.execution import study_play
 
@@ -196,7 +201,7 @@ def _database_cpu() -> float | None:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _bytes_a_row(model: Any) -> float:
+def _bytes_a_row(model: type["Model"]) -> float:
     """Return what a row takes with its indexes, on average over the table; 0 where the database does not say."""
     from django.db import connection
 
@@ -205,7 +210,7 @@ def _bytes_a_row(model: Any) -> float:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_total_relation_size(%s)", [model._meta.db_table])
         [size] = cursor.fetchone()
-    return float(size) / max(1, model.objects.count())
+    return float(size) / max(1, model._base_manager.count())
 
 
 def plan(one: Measured, *, tasks: int) -> None:

@@ -4,7 +4,6 @@
 Usage: scripts/message_types.py [--check]    (--check writes nothing and fails where the file is stale)
 """
 
-import inspect
 import sys
 import types
 from pathlib import Path
@@ -32,7 +31,7 @@ def typescript(hint: Any) -> str:
     if hint in PLAIN:
         return PLAIN[hint]
     if is_typeddict(hint):
-        return hint.__name__
+        return str(hint.__name__)
     if origin is Literal:
         return " | ".join(f'"{value}"' for value in arguments)
     if origin is list:
@@ -45,7 +44,7 @@ def typescript(hint: Any) -> str:
 
 def interface(message: Any) -> str:
     """Return one TypedDict as an exported interface, with its docstring."""
-    lines = [f"/** {' '.join(inspect.getdoc(message).split())} */", f"export interface {message.__name__} {{"]
+    lines = [f"/** {' '.join(message.__doc__.split())} */", f"export interface {message.__name__} {{"]
     for name, hint in get_type_hints(message, include_extras=True).items():
         optional = get_origin(hint) is NotRequired
         lines.append(f"  {name}{'?' if optional else ''}: {typescript(get_args(hint)[0] if optional else hint)};")

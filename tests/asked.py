@@ -4,9 +4,9 @@ from scheduler_sim.background.models import Job
 
 
 class Asked:
-    """Keys of the runs, studies and imports for which a process was asked, in that order; compared with a list."""
+    """The jobs of this test."""
 
-    def __eq__(self, other: object) -> bool:
-        return list(Job.objects.order_by("pk").values_list("subject_id", flat=True)) == other
-
-    __hash__ = None
+    @property
+    def keys(self) -> list[int | None]:
+        """Return the keys of the runs, studies and imports for which a process was asked, in that order."""
+        return list(Job.objects.order_by("pk").values_list("subject_id", flat=True))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.core.cache import caches
@@ -17,6 +18,10 @@ ROOT = Path(__file__).parent.parent
 
 # Fixtures that make a site of their own, on databases of their own.
 OWN_SITES = {"database", "site"}
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure() -> None:
@@ -31,7 +36,7 @@ def pytest_configure() -> None:
         if cache.get("LOCATION") == settings.REDIS_URL:
             cache["LOCATION"] = url
     os.environ["REDIS_URL"] = settings.REDIS_URL = url
-    settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"] = [url]
+    settings.CHANNEL_LAYERS = {"default": {**settings.CHANNEL_LAYERS["default"], "CONFIG": {"hosts": [url]}}}
 
 
 SLOW = (
@@ -70,10 +75,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     out of the quick selection: those of `SLOW`, and those that start a server of their own.
     """
     for item in items:
+        assert isinstance(item, pytest.Function)
         own_site = OWN_SITES & set(item.fixturenames)
         if own_site or item.path.relative_to(ROOT / "tests").as_posix() in SLOW:
             item.add_marker(pytest.mark.slow)
-        if item.path.is_relative_to(ROOT / "tests" / "engine") or OWN_SITES & set(item.fixturenames):
+        if item.path.is_relative_to(ROOT / "tests" / "engine") or own_site:
             item.add_marker(pytest.mark.own_data)
 
 

@@ -20,6 +20,7 @@ from pyarrow import parquet
 
 Chance = random.Random
 Maker = Callable[[Chance], bytes]
+Pack = Callable[[bytes], bytes]
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 HONEST = tuple(
@@ -158,14 +159,15 @@ def dependencies(chance: Chance) -> bytes:
     """Let tasks wait for each other in chains, circles and crowds."""
     size = chance.choice([3, 2_000, 20_000])
     kind = chance.choice(["chain", "circle", "self", "all", "none", "long"])
-    after = {
+    rules: dict[str, Callable[[int], str]] = {
         "chain": lambda number: str(number - 1) if number > 1 else "",
         "circle": lambda number: str(number % size + 1),
         "self": str,
         "all": lambda number: ";".join(map(str, range(1, min(number, 60)))),
         "none": lambda number: str(-number),
         "long": lambda number: "9" * 5_000 if number == 2 else "",
-    }[kind]
+    }
+    after = rules[kind]
     rows = (f"{number},{number},10,1,{after(number)}" for number in range(1, size + 1))
     return ("id,submit_time,runtime,cpus,dependencies\n" + "\n".join(rows) + "\n").encode()
 
@@ -180,7 +182,8 @@ def encodings(chance: Chance) -> bytes:
 
 def packed(chance: Chance) -> bytes:
     """Pack an honest file, and then cut, repeat, dirty or pack it again."""
-    pack = chance.choice([gzip.compress, bz2.compress, lzma.compress, _zstd, _zipped])
+    packs: list[Pack] = [gzip.compress, bz2.compress, lzma.compress, _zstd, _zipped]
+    pack = chance.choice(packs)
     content = pack(chance.choice(HONEST))
     kind = chance.choice(["cut", "dirty", "again", "doubled", "flipped"])
     if kind == "cut":
@@ -197,7 +200,8 @@ def packed(chance: Chance) -> bytes:
 
 def bomb(chance: Chance) -> bytes:
     """Pack 100 MB into some kilobytes."""
-    pack = chance.choice([gzip.compress, _zstd, _zipped])
+    packs: list[Pack] = [gzip.compress, _zstd, _zipped]
+    pack = chance.choice(packs)
     line = chance.choice([b"\0" * 1000, b"0,1\n" * 250, b"x" * 1000])
     return pack(b"arrival_time,runtime\n" + line * 100_000)
 
@@ -250,7 +254,7 @@ def broken_parquet(chance: Chance) -> bytes:
 
 def nested_json(chance: Chance) -> bytes:
     """Nest, repeat and misname what a log in JSON holds."""
-    odd = chance.choice([None, [], {}, "x", -1, 1e308, True, [[[]]], {"a": {"b": {}}}, "9" * 5000])
+    odd: Any = chance.choice([None, [], {}, "x", -1, 1e308, True, [[[]]], {"a": {"b": {}}}, "9" * 5000])
     log = json.loads((DATA / "philly.json").read_bytes())
     entry = chance.choice(log)
     entry[chance.choice([*entry])] = odd

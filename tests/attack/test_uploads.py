@@ -97,8 +97,10 @@ def test_a_file_that_grows_is_given_up_within_the_memory_there_is(tmp_path: Path
 
 @pytest.mark.own_data
 def test_what_takes_too_long_is_given_up() -> None:
-    limits = {"memory_bytes": 2**32, "seconds": 1, "setting_of_memory": "M", "setting_of_time": "UPLOAD_SECONDS"}
-    with pytest.raises(LimitReached, match=r"more than 1 s \(UPLOAD_SECONDS\)"), limited(**limits):
+    with (
+        pytest.raises(LimitReached, match=r"more than 1 s \(UPLOAD_SECONDS\)"),
+        limited(memory_bytes=2**32, seconds=1, setting_of_memory="M", setting_of_time="UPLOAD_SECONDS"),
+    ):
         _for_ever()
 
 

@@ -5,11 +5,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from benchmarks.browser import FLAGS, PROJECT, find_chromium, free_port, site_environment, start_daphne
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Request, Response
 
 PASSWORD = "an-orange-cat-42"
 
@@ -22,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
 
 
-def _missing(reason: str) -> None:
+def _missing(reason: str) -> NoReturn:
     if os.environ.get("REQUIRE_BROWSER") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -68,7 +71,7 @@ class Site:
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Any]:
+def browser() -> Iterator["Browser"]:
     """Give a headless Chromium; without one the tests are skipped, or fail under REQUIRE_BROWSER=1."""
     chromium = find_chromium()
     if chromium is None:
@@ -81,7 +84,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="package")
-def site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(browser: "Browser", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Give a site with two workloads and two runs that came out of the simulator."""
     one = Site(tmp_path_factory.mktemp("site"))
     one.manage("generateworkload", "lublin", "--tasks", "600", "--seed", "1", "--name", "lublin", "--processors", "64")
@@ -101,25 +104,29 @@ def site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
 class Visit:
     """A page with everything it did that it should not: errors on the console, requests that leave the host."""
 
-    def __init__(self, browser: Any, site: Site, **options: Any) -> None:
+    def __init__(self, browser: "Browser", site: Site, **options: Any) -> None:
         self.site = site
         self.context = browser.new_context(base_url=site.address, **options)
         self.page = self.context.new_page()
         self.page.set_default_timeout(30_000)
         self.errors: list[str] = []
-        self.page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", self._note)
-        self.responses: dict[str, Any] = {}
 
-    def _note(self, request: Any) -> None:
+    def _hear(self, message: "ConsoleMessage") -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def _note(self, request: "Request") -> None:
         own = (self.site.address, f"ws://127.0.0.1:{self.site.port}", "data:", "blob:")
         if not request.url.startswith(own):
             self.errors.append(f"request to {request.url}")
 
-    def open(self, path: str) -> Any:
+    def open(self, path: str) -> "Response":
         """Go to a page and wait for its charts."""
         response = self.page.goto(path)
+        assert response is not None
         assert response.status == 200, f"{path} answered {response.status}"
         if self.page.locator("[data-chart]").count():
             self.page.wait_for_selector("html[data-charts-drawn]", state="attached")
@@ -135,7 +142,7 @@ class Visit:
 
 
 @pytest.fixture
-def visit(browser: Any, site: Site) -> Iterator[Callable[..., Visit]]:
+def visit(browser: "Browser", site: Site) -> Iterator[Callable[..., Visit]]:
     """Give a maker of visits; afterwards none of them may have shown an error."""
     visits: list[Visit] = []
 

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload
+from scheduler_sim.engine import Cluster, NodeGroup, Options, Policy, Simulation, Workload
+from scheduler_sim.engine.contract import Predictor
 from scheduler_sim.engine.predictors.runtime import RuntimeModel, fit_runtime
 from scheduler_sim.engine.usage import holdings
 
@@ -22,22 +24,22 @@ TASKS = 10
 class World:
     """What is played, and the columns that it was made of."""
 
-    columns: dict
+    columns: dict[str, Any]
     cluster: Cluster
     options: Options
     seed: int
 
     @property
-    def workload(self):
+    def workload(self) -> Workload:
         return Workload.from_columns(**self.columns)
 
-    def with_runtime(self, row, runtime):
+    def with_runtime(self, row: int, runtime: float) -> "World":
         """Return the world in which task `row` runs so long, and nothing else differs."""
         changed = self.columns["runtime"].copy()
         changed[row] = runtime
         return replace(self, columns=self.columns | {"runtime": changed})
 
-    def play(self, policy, predictor=None):
+    def play(self, policy: Policy, predictor: Predictor | None = None) -> Simulation:
         """Play the world to its end."""
         simulation = Simulation(
             self.workload, self.cluster, policy, seed=self.seed, options=self.options, predictor=predictor
@@ -47,11 +49,11 @@ class World:
         return simulation
 
 
-def world(kind, seed, stated="all"):
+def world(kind: str, seed: int, stated: str = "all") -> World:
     """Return a random world; the same kind, seed and stated estimates give the same one."""
     generator = np.random.default_rng([KINDS.index(kind), seed])
     draw, n = generator.choice, TASKS
-    columns = {
+    columns: dict[str, Any] = {
         # In canonical order already, so that row i is the i-th of each column.
         "arrival_time": np.sort(draw([0.0, 0.0, 1.0, 2.0, 2.5, 4.0, 7.0, 11.0, 20.0], n)),
         "runtime": draw([0.0, 1.0, 2.0, 3.0, 5.0, 9.0, 14.0], n),
@@ -71,7 +73,7 @@ def world(kind, seed, stated="all"):
     options = Options(
         kill_at_estimate=bool(generator.random() < 0.3),
         split_model=str(draw(["concurrent", "sequential"])),
-        conservative_depth=draw([None, 2]),
+        conservative_depth=(None, 2)[int(generator.integers(2))],
     )
     if kind == "pool":
         return World(columns, Cluster("pool", (NodeGroup("pool", count=1, cores=4),)), options, seed)
@@ -83,8 +85,10 @@ def world(kind, seed, stated="all"):
         "memory_mb": draw([0.0, 8.0, 300.0], n),
         "dependencies": [[j + 1 for j in range(max(i - 3, 0), i) if generator.random() < 0.15] for i in range(n)],
     }
-    watts = {"cpu_busy_watts": 3.0, "gpu_busy_watts": 9.0, "usd_per_core_hour": 1.0, "usd_per_gpu_hour": 2.0}
-    group = NodeGroup("node", count=1, cores=4, gpus=2, bandwidth_mb_per_second=100.0, **watts)
+    group = NodeGroup(
+        "node", count=1, cores=4, gpus=2, bandwidth_mb_per_second=100.0, cpu_busy_watts=3.0, gpu_busy_watts=9.0,
+        usd_per_core_hour=1.0, usd_per_gpu_hour=2.0,
+    )  # fmt: skip
     if kind == "cluster":
         # Memory keeps a world off the kernel of one node; shares of GPUs need nodes.
         columns["gpus"] = np.where(columns["hybrid"], 1, draw([0, 0, 0.5, 1], n))
@@ -94,22 +98,22 @@ def world(kind, seed, stated="all"):
     return World(columns, Cluster("one node", (group,)), options, seed)
 
 
-def other_runtime(seed):
+def other_runtime(seed: int) -> tuple[int, float]:
     """Return a row and a run time to put there."""
     generator = np.random.default_rng([99, seed])
     return int(generator.integers(TASKS)), float(generator.choice([0.0, 0.5, 2.5, 6.0, 10.0, 40.0]))
 
 
-def told_at(simulation, row):
+def told_at(simulation: Simulation, row: int) -> float:
     """Return the first instant at which anybody can see how long a task runs: one of its sides has ended."""
     if simulation.policy.preempts:
-        return simulation.outcome().finish_time[row]
+        return float(simulation.outcome().finish_time[row])
     cores, gpus, _, _, cpu_held, gpu_held = (column[0] for column in holdings(simulation, np.array([row])))
     sides = [held for held, amount in ((cpu_held, cores), (gpu_held, gpus)) if amount > 0]
-    return simulation.outcome().start_time[row] + min(sides)
+    return float(simulation.outcome().start_time[row] + min(sides))
 
 
-def moved_too_early(one, other, row):
+def moved_too_early(one: Simulation, other: Simulation, row: int) -> list[tuple[int, str]]:
     """Return what was decided differently before the run time of task `row` could be seen, as (task row, column)."""
     first = min(told_at(one, row), told_at(other, row))
     a, b = one.outcome(), other.outcome()
@@ -124,7 +128,7 @@ def moved_too_early(one, other, row):
 
 
 @cache
-def predictor(algorithm="lightgbm"):
+def predictor(algorithm: str = "lightgbm") -> RuntimeModel:
     """Return a predictor that makes much of what users' tasks took before."""
     generator = np.random.default_rng(7)
     n = 400

@@ -6,11 +6,13 @@ reference cannot.
 
 import numpy as np
 
+from scheduler_sim.engine import Simulation
 from scheduler_sim.engine.codes import EASY, LIST, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
 from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, go_to, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workload import FloatArray, IntArray
 
 
 @kernel
@@ -93,9 +95,10 @@ def advance_plain(backfill: int, tasks: Tasks, run: Run, queue: IntArray, until:
                 break
 
 
-def play_plainly(simulation):
+def play_plainly(simulation: Simulation) -> FloatArray:
     """Play a simulation on a pool from its beginning and return the start times."""
     kernel = simulation.kernel
+    assert isinstance(kernel, PoolKernel)
     tasks, run = kernel._tasks, kernel._run
     advance_plain(simulation.policy.backfill.code, tasks, run, np.zeros(len(tasks.arrival), np.int64), np.inf, 2**62)
     return run.start

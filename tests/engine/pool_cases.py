@@ -1,22 +1,23 @@
 """Small pool workloads with what makes trouble: ties, zero lengths, estimates that are short, long or zero."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from reference_pool import reference_for
 
 from scheduler_sim.engine import Cluster, EngineError, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.codes import STATIC
 from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, Scores
+from tests.engine.reference_pool import reference_for
 
 
-def pool(processors, cpu_speed=1.0):
+def pool(processors: int, cpu_speed: float = 1.0) -> Cluster:
     return Cluster("pool", (NodeGroup("pool", count=1, cores=processors, cpu_speed=cpu_speed),))
 
 
-def pool_orders():
+def pool_orders() -> list[str]:
     """Return the names of every registered order that scores tasks by base and slope alone."""
     probe = Workload.from_columns(arrival_time=[0.0, 1.0], runtime=[1.0, 2.0])
     names = []
@@ -39,11 +40,11 @@ ARRIVALS = st.sampled_from([0.0, 0.0, 0.1, 0.2, 1 / 3, 1.0, 2.0, 3.0, 1e6 + 1 / 
 
 
 @st.composite
-def cases(draw):
+def cases(draw: st.DrawFn) -> tuple[Workload, Cluster, Options]:
     """Return a workload, a cluster, options and the seed."""
     processors = draw(st.integers(1, 8))
     length = draw(st.integers(1, 12))
-    columns = {"arrival_time": [], "runtime": [], "duration_estimate": [], "cpus": []}
+    columns: dict[str, list[Any]] = {"arrival_time": [], "runtime": [], "duration_estimate": [], "cpus": []}
     for _ in range(length):
         runtime = draw(DURATIONS)
         columns["arrival_time"].append(draw(ARRIVALS))
@@ -59,24 +60,23 @@ def cases(draw):
     return Workload.from_columns(task_id=identifiers, **columns), cluster, options
 
 
+@dataclass
 class ScoredSimulation(Simulation):
     """A simulation whose scores are given, as learned orders give them."""
 
-    given: Scores
+    given: Scores | None = None
 
-    def scores(self):
+    def scores(self) -> Scores:
+        assert self.given is not None
         return self.given
 
 
-def with_scores(workload, cluster, backfill, options, scores):
+def with_scores(workload: Workload, cluster: Cluster, backfill: str, options: Options, scores: Scores) -> Simulation:
     """Return a simulation of scores of one's own; where they have others for backfilling, these are played too."""
-    simulation = ScoredSimulation.__new__(ScoredSimulation)
-    simulation.given = scores
-    simulation.__init__(workload, cluster, parse_policy(f"fcfs+{backfill}"), options=options)
-    return simulation
+    return ScoredSimulation(workload, cluster, parse_policy(f"fcfs+{backfill}"), options=options, given=scores)
 
 
-def assert_equals_reference(simulation):
+def assert_equals_reference(simulation: Simulation) -> None:
     reference = reference_for(simulation)
     reference.play()
     rows = range(len(simulation.workload))
@@ -87,7 +87,7 @@ def assert_equals_reference(simulation):
     assert outcome.completion_order.tolist() == sorted(rows, key=lambda row: (reference.finish[row], row))
 
 
-def lognormal_workload(length, processors, load, seed, estimate_factor=1.0):
+def lognormal_workload(length: int, processors: int, load: float, seed: int, estimate_factor: float = 1.0) -> Workload:
     """Return jobs of many sizes at an offered load, with estimates up to `estimate_factor` times too long."""
     generator = np.random.default_rng(seed)
     runtime = np.round(generator.lognormal(5.0, 2.0, length).clip(1, 50_000), 1)

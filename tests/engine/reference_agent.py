@@ -4,30 +4,35 @@ A context is a quarter of the compute intensity, how often the task's cores are 
 four times, more often; always where it asks for none) and how often its GPUs are (not once, once, more often).
 """
 
+from collections.abc import Sequence
+
+from scheduler_sim.engine.policies.agent import Learner
+
 FRACTIONS = [k / 10 for k in range(11)]
 
 
-def next_fewer(number, numbers):
+def next_fewer(number: float, numbers: tuple[float, ...]) -> int:
     return sum(number >= other for other in numbers)
 
 
 class Agent:
     """An epsilon-greedy choice among eleven fractions, and averages of what they brought."""
 
-    def __init__(self, learner):
+    def __init__(self, learner: Learner) -> None:
         self.first_epsilon, self.explored, self.slowest, *self.weights = learner.settings.tolist()
         self.draws = learner.draws.tolist()
         self.values = {number: list(row) for number, row in enumerate(learner.values.tolist())}
-        self.visits = {}
-        self.decided, self.chosen = 0, {}
+        self.visits: dict[tuple[int, int], int] = {}
+        self.decided = 0
+        self.chosen: dict[int, tuple[int, int]] = {}
 
-    def context(self, intensity, cpu, gpu, free_cpu, free_gpu):
+    def context(self, intensity: float, cpu: int, gpu: int, free_cpu: int, free_gpu: int) -> int:
         quarter = next_fewer(intensity, (0.25, 0.5, 0.75))
         cores = next_fewer(free_cpu, (cpu, 4 * cpu)) if cpu else 2
         gpus = next_fewer(free_gpu, (gpu, 2 * gpu)) if gpu else 2
         return 9 * quarter + 3 * cores + gpus
 
-    def choose(self, row, context, possible):
+    def choose(self, row: int, context: int, possible: Sequence[bool]) -> float:
         """Return the fraction of a task that has just become ready; `possible` says which of the eleven are."""
         left = max(1 - self.decided / self.explored, 0) if self.explored else 0
         self.decided += 1
@@ -39,7 +44,14 @@ class Agent:
         self.chosen[row] = context, number
         return FRACTIONS[number]
 
-    def learn(self, row, waited_and_ran, cores_held, gpus_held, unit):
+    def learn(
+        self,
+        row: int,
+        waited_and_ran: float,
+        cores_held: tuple[float, float],
+        gpus_held: tuple[float, float],
+        unit: float,
+    ) -> None:
         """Take in what a choice brought: seconds from ready to finish, core-seconds and GPU-seconds, over `unit`."""
         of_time, of_cores, of_gpus = self.weights
         reward = -of_time * waited_and_ran / unit

@@ -1,18 +1,57 @@
 """Which nodes and devices a start of the slow simulator takes: every node is looked at."""
 
 import copy
-import math
 from fractions import Fraction
+from functools import cached_property
+from math import exp, floor, nan
 
+from scheduler_sim.engine import Simulation
 from scheduler_sim.engine.codes import BEST_FIT, FGD, FIRST_FIT, RANDOM_NODE, WEIGHTED_FIT, WORST_FIT
+from tests.engine.reference_tasks import Held, Node, Piece, Tasks
 
 
-class Choice:
-    """The choice of nodes and devices."""
+class Choice(Tasks):
+    """The choice of nodes and devices, and what a start does with them."""
 
-    def find(self, row, f, nodes):
-        """Return the pieces (node number, cpu, memory, {device: thousandths}) of a start, or None."""
-        found, used, last = [], set(), -1
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        n = len(self.w)
+        placement = simulation.policy.placement
+        self.rule, self.in_turn = placement.code, placement.in_turn
+        self.in_percent = self.rule == FGD and placement.value("gain") == "percent"
+        self.turn = [0] * len(self.nodes)
+        self.queue: list[int] = []
+        self.ready: list[float] = self.w.arrival_time.tolist()
+        self.start, self.fraction = [nan] * n, [nan] * n
+        self.node, self.device = [-1] * n, [-1] * n
+        self.held: dict[int, list[Held]] = {}
+        self.ends: dict[int, tuple[float, float, float]] = {}
+        self.events: list[tuple[float, int, str]] = []
+
+    def begin(self, row: int, f: float, pieces: list[Piece], now: float) -> None:
+        self.queue.remove(row)
+        cpu, gpu = self.lengths(row, self.runtime[row], f, pieces)
+        cpu_hope, gpu_hope = self.lengths(row, self.estimate[row], f, pieces)
+        self.start[row], self.fraction[row] = now, f
+        self.ends[row] = (now + cpu_hope, now + gpu_hope, now + max(cpu_hope, gpu_hope))
+        self.held[row] = [Held(number, c, m, dict(parts)) for number, c, m, parts in pieces]
+        for number, c, m, parts in pieces:
+            self.nodes[number].take(c, m, parts)
+            if self.in_turn and parts:
+                turn = self.turn[number]
+                last = max(parts, key=lambda d: (d < turn, d))
+                self.turn[number] = (last + 1) % len(self.nodes[number].devices)
+        self.node[row], devices = min((piece.node, sorted(piece.parts)) for piece in pieces)
+        self.device[row] = devices[0] if devices else -1
+        if self.w.hybrid[row] and 0 < f < 1 and cpu != gpu:
+            self.events.append((now + min(cpu, gpu), row, "cpu" if cpu < gpu else "gpu"))
+        self.events.append((now + max(cpu, gpu), row, "end"))
+
+    def find(self, row: int, f: float, nodes: list[Node]) -> list[Piece] | None:
+        """Return the pieces of a start, or None."""
+        found: list[Piece] = []
+        used: set[int] = set()
+        last = -1
         for cpu, gpu, mem, whole in self.pieces_needed(row, f):
             if whole:
                 fit = [
@@ -32,17 +71,17 @@ class Choice:
                     return None
                 last = fit[0].number
                 used.add(last)
-                found.append((last, cpu, mem, dict.fromkeys(fit[0].whole(), 1000) if gpu else {}))
+                found.append(Piece(last, cpu, mem, dict.fromkeys(fit[0].whole(), 1000) if gpu else {}))
                 continue
             fit = [n for n in nodes if n.number not in used and self.allowed(row, n, gpu) and n.fits(cpu, gpu, mem)]
             if not fit:
                 return None
             node = self.choose(row, fit, cpu, gpu)
-            found.append((node.number, cpu, mem, self.devices_of(node, cpu, gpu)))
+            found.append(Piece(node.number, cpu, mem, self.devices_of(node, cpu, gpu)))
         return found
 
-    def choose(self, row, fit, cpu, gpu):
-        def room(n):
+    def choose(self, row: int, fit: list[Node], cpu: int, gpu: int) -> Node:
+        def room(n: Node) -> int:
             return sum(n.devices) // 1000 if gpu else min(n.cpu // 1000, 1023)
 
         if self.rule == FIRST_FIT:
@@ -59,10 +98,11 @@ class Choice:
         if self.rule == WORST_FIT:
             return min(fit, key=lambda n: (-room(n), n.number))
         if self.rule == RANDOM_NODE:
+            assert self.choices.draw is not None
             return fit[min(int(self.choices.draw[row] * len(fit)), len(fit) - 1)]
         return max(fit, key=lambda n: (self.best_gain(n, cpu, gpu)[0], -n.number))
 
-    def devices_of(self, node, cpu, gpu):
+    def devices_of(self, node: Node, cpu: int, gpu: int) -> dict[int, int]:
         free = node.whole()
         turn = self.turn[node.number]
         if self.in_turn:
@@ -78,18 +118,20 @@ class Choice:
             parts[device] = gpu % 1000
         return parts
 
-    def make_classes(self):
-        counts = {}
+    @cached_property
+    def classes(self) -> list[tuple[int, int, int, int]]:
+        """Return (how many, cpu, gpu, one of them) of the tasks that need the same."""
+        counts: dict[tuple[int, int, int, int], tuple[int, int]] = {}
         for row in range(len(self.w)):
             f = self.fixed[row]
             cpu = 0 if self.w.hybrid[row] and f == 1 else self.cpu[row]
             gpu = 0 if self.w.hybrid[row] and f == 0 else self.gpu[row]
-            key = (cpu, gpu, self.w.gpu_type.codes[row] if gpu else -1, self.mem[row])
+            key = (cpu, gpu, int(self.w.gpu_type.codes[row]) if gpu else -1, self.mem[row])
             count, _ = counts.get(key, (0, row))
             counts[key] = (count + 1, row)
         return [(count, key[0], key[1], row) for key, (count, row) in counts.items()]
 
-    def loss(self, node):
+    def loss(self, node: Node) -> int:
         total = 0
         for count, cpu, gpu, row in self.classes:
             need = max(gpu // 1000, 1)
@@ -108,22 +150,24 @@ class Choice:
             total += count * lost
         return total
 
-    def worth(self, gain):
-        return math.floor(100 / (1 + math.exp(-gain / (1000 * len(self.w))))) if self.in_percent else gain
+    def worth(self, gain: int) -> int:
+        return floor(100 / (1 + exp(-gain / (1000 * len(self.w))))) if self.in_percent else gain
 
-    def best_gain(self, node, cpu, gpu):
+    def best_gain(self, node: Node, cpu: int, gpu: int) -> tuple[int, int]:
+        """Return the most that a start gains, and the device whose part it takes for that, -1 for none."""
         whole = node.whole()[: gpu // 1000]
-        options = [None]
+        options = [-1]
         if gpu % 1000:
             options = [d for d, left in enumerate(node.devices) if d not in whole and left >= gpu % 1000]
         best = None
         for device in options:
             trial = copy.deepcopy(node)
             parts = dict.fromkeys(whole, 1000)
-            if device is not None:
+            if device >= 0:
                 parts[device] = gpu % 1000
             trial.take(cpu, 0, parts)
             gain = self.worth(self.loss(node) - self.loss(trial))
             if best is None or gain > best[0]:
                 best = (gain, device)
+        assert best is not None, "the node does not fit the task"
         return best

@@ -3,19 +3,41 @@
 The first entry of a list is what is free now.
 """
 
+from collections.abc import Iterator
 from functools import cache
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 
+from scheduler_sim.engine import Simulation, Workload
 from scheduler_sim.engine.codes import EARLIEST_FINISH, ORACLE, PREDICTED
 from scheduler_sim.engine.predictors.hybrid import shipped_model
-from scheduler_sim.engine.predictors.regression import load
+from scheduler_sim.engine.predictors.regression import Predict, load
+from tests.engine.reference_choice import Choice
+from tests.engine.reference_tasks import Node
 
-model = cache(lambda: load(shipped_model()))
+Plan = list[list[float]]
+"""Of one resource of a node: [time, amount] of what is free at first and of what comes free later."""
 
 
-def predicted_fraction(workload, row):
+class Option(NamedTuple):
+    """One way to run a task: with which fraction and where it would end, and what it needs of the node's plans."""
+
+    finish: float
+    fraction: float
+    node: int
+    begin: float
+    plans: list[Plan]
+    needs: tuple[int, int, int]
+
+
+@cache
+def model() -> Predict:
+    return load(shipped_model())
+
+
+def predicted_fraction(workload: Workload, row: int) -> float:
     """Return the GPU fraction that the shipped model predicts for one task."""
     size, intensity, memory = (
         float(column[row]) for column in (workload.expected_size, workload.compute_intensity, workload.memory_mb)
@@ -24,21 +46,31 @@ def predicted_fraction(workload, row):
     return min(max(float(model()(np.array([features]))[0]), 0.0), 1.0)
 
 
-class Plans:
+class Plans(Choice):
     """Policies that choose the fraction by the expected finish."""
 
-    def plan_of(self, node, now):
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        self.planned = simulation.policy.placement.planned
+        self.plans: dict[int, list[Plan]] = {}
+        if self.planned == PREDICTED:
+            self.fixed = [self.settle(row, predicted_fraction(self.w, row)) for row in range(len(self.w))]
+
+    def plan_of(self, node: Node, now: float) -> list[Plan]:
+        """Return the plans of the cores, the GPUs and the memory of a node."""
         if node.number not in self.plans:
-            cores, gpus, memory = [[now, node.cpu]], [[now, len(node.whole())]], [[now, node.memory]]
-            latest = {}
+            cores: Plan = [[now, node.cpu]]
+            gpus: Plan = [[now, len(node.whole())]]
+            memory: Plan = [[now, node.memory]]
+            latest: dict[int, float] = {}
             for row, held in self.held.items():
                 cpu_end, gpu_end, end = (max(time, now) for time in self.ends[row])
-                for number, cpu, mem, parts in held:
-                    if number == node.number:
-                        cores.append([cpu_end, cpu])
-                        memory.append([end, mem])
-                        gpus += [[gpu_end, 1] for amount in parts.values() if amount == 1000]
-                        for device, amount in parts.items():
+                for piece in held:
+                    if piece.node == node.number:
+                        cores.append([cpu_end, piece.cpu])
+                        memory.append([end, piece.memory])
+                        gpus += [[gpu_end, 1] for amount in piece.parts.values() if amount == 1000]
+                        for device, amount in piece.parts.items():
                             if amount < 1000:
                                 latest[device] = max(latest.get(device, now), gpu_end)
             gpus += [[time, 1] for time in latest.values()]
@@ -47,8 +79,9 @@ class Plans:
         return self.plans[node.number]
 
     @staticmethod
-    def available(items, need):
-        total = 0
+    def available(items: Plan, need: int) -> float:
+        """Return when so much is free."""
+        total = 0.0
         if need == 0:
             return -inf
         for time, amount in items:
@@ -57,13 +90,13 @@ class Plans:
                 return time
         return inf
 
-    def is_planned(self, row):
+    def is_planned(self, row: int) -> bool:
         return self.full_count(row) == 0 and self.gpu[row] % 1000 == 0
 
-    def options(self, row, now):
-        """Yield (finish, fraction, node number, start, lists, needs) of every option of a task."""
+    def options(self, row: int, now: float) -> Iterator[Option]:
+        """Yield every option of a task."""
         hybrid = self.w.hybrid[row]
-        possible = self.sides_possible(row) if hybrid else None
+        possible = self.sides_possible(row) if hybrid else (True, True, True)
         for node in self.nodes:
             if node.away:
                 continue
@@ -80,9 +113,7 @@ class Plans:
                 fractions = [0.0, 1.0] if self.sequential else [0.0, exact, 1.0]
             for f in fractions:
                 on_cpu, on_gpu = (f < 1, f > 0) if hybrid else (self.cpu[row] > 0, self.gpu[row] > 0)
-                if hybrid and not all(
-                    ok for ok, used in zip(possible, (on_cpu, on_gpu, on_cpu and on_gpu), strict=True) if used
-                ):
+                if not all(ok for ok, used in zip(possible, (on_cpu, on_gpu, on_cpu and on_gpu), strict=True) if used):
                     continue
                 if not self.allowed(row, node, on_gpu):
                     continue
@@ -90,37 +121,38 @@ class Plans:
                 begin = max(now, *(self.available(items, need) for items, need in zip(lists, needs, strict=True)))
                 if begin < inf:
                     finish = begin + max(self.sides(row, self.estimate[row], f, node.group))
-                    yield finish, f, node.number, begin, lists, needs
+                    yield Option(finish, f, node.number, begin, lists, needs)
 
-    def completion(self, row, now):
+    def completion(self, row: int, now: float) -> tuple[float, float]:
+        """Return when a task would end at best, and on the next best of nodes and sides."""
         if not self.is_planned(row):
             pieces = self.find(row, self.fixed[row], self.nodes)
             if pieces is None:
                 return inf, inf
             return now + max(self.lengths(row, self.estimate[row], self.fixed[row], pieces)), inf
-        best = {}
-        for finish, f, number, *_ in self.options(row, now):
-            uses_gpu = f > 0 if self.w.hybrid[row] else self.gpu[row] > 0
-            best[number, uses_gpu] = min(best.get((number, uses_gpu), inf), finish)
+        best: dict[tuple[int, bool], float] = {}
+        for option in self.options(row, now):
+            where = option.node, option.fraction > 0 if self.w.hybrid[row] else self.gpu[row] > 0
+            best[where] = min(best.get(where, inf), option.finish)
         first, second = [*sorted(best.values()), inf, inf][:2]
         return first, second
 
-    def note_start(self, row):
-        cpu_end, gpu_end, end = self.ends[row]
-        for number, cpu, mem, parts in self.held[row]:
-            if number in self.plans:
-                devices = sum(self.nodes[number].devices[d] == 1000 - amount for d, amount in parts.items())
-                for items, need, time in zip(
-                    self.plans[number], (cpu, devices, mem), (cpu_end, gpu_end, end), strict=True
-                ):
+    def note_start(self, row: int) -> None:
+        for piece in self.held[row]:
+            if piece.node in self.plans:
+                devices = sum(self.nodes[piece.node].devices[d] == 1000 - amount for d, amount in piece.parts.items())
+                needs = piece.cpu, devices, piece.memory
+                for items, need, time in zip(self.plans[piece.node], needs, self.ends[row], strict=True):
                     items[0][1] = max(items[0][1] - need, 0)
                     if need:
                         items[1:] = sorted([*items[1:], [time, need]])
 
-    def book(self, row, f, node, begin, lists, needs):
-        cpu, gpu = self.sides(row, self.estimate[row], f, self.nodes[node].group)
-        for items, need, length in zip(lists, needs, (cpu, gpu, max(cpu, gpu)), strict=True):
-            left = need
+    def book(self, row: int, option: Option) -> None:
+        """Take what a task that waits will need out of the plans."""
+        begin = option.begin
+        cpu, gpu = self.sides(row, self.estimate[row], option.fraction, self.nodes[option.node].group)
+        for items, need, length in zip(option.plans, option.needs, (cpu, gpu, max(cpu, gpu)), strict=True):
+            left: float = need
             for entry in reversed(items[1:]):
                 if entry[0] <= begin:
                     taken = min(left, entry[1])
@@ -129,28 +161,3 @@ class Plans:
             items[0][1] = max(items[0][1] - left, 0)
             if need:
                 items[1:] = sorted([entry for entry in [*items[1:], [begin + length, need]] if entry[1] > 0])
-
-    def act_planned(self, now):
-        self.plans = {}
-        waiting = False
-        for row in self.in_order(now):
-            if not self.is_planned(row):
-                pieces = self.find(row, self.fixed[row], self.nodes)
-                if pieces is not None:
-                    self.begin(row, self.fixed[row], pieces, now)
-                    self.note_start(row)
-                    continue
-            else:
-                best = min(self.options(row, now), key=lambda option: option[:3], default=None)
-                if best is not None:
-                    _, f, number, begin, lists, needs = best
-                    if begin == now and all(items[0][1] >= need for items, need in zip(lists, needs, strict=True)):
-                        free = self.nodes[number].whole()[: needs[1]]
-                        self.begin(row, f, [(number, needs[0], needs[2], dict.fromkeys(free, 1000))], now)
-                        self.note_start(row)
-                        continue
-                    if self.backfill != "none" and not (self.backfill == "easy" and waiting):
-                        self.book(row, f, number, begin, lists, needs)
-            if self.backfill == "none":
-                return
-            waiting = True

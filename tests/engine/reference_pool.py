@@ -41,7 +41,7 @@ class ReferencePool:
     overrun: bool = False
     longest_queue: int = 0
 
-    def play(self):
+    def play(self) -> None:
         """Play everything; afterwards `start` and `finish` hold all tasks."""
         arriving = list(range(len(self.arrival)))
         now = -inf
@@ -68,27 +68,27 @@ class ReferencePool:
                 if all(self.finish[row] > now for row in self.running):
                     break
 
-    def in_order(self, now):
+    def in_order(self, now: float) -> list[int]:
         """Return the queue by score, then arrival, then task_id."""
         return sorted(self.queue, key=lambda row: (self.score(row, now), row))
 
-    def score(self, row, now):
+    def score(self, row: int, now: float) -> float:
         return self.base[row] - self.slope[row] * (now - self.arrival[row])
 
-    def free(self):
+    def free(self) -> int:
         return self.processors - sum(self.cpus[row] for row in self.running)
 
-    def fits(self, row):
+    def fits(self, row: int) -> bool:
         return self.cpus[row] <= self.free()
 
-    def begin(self, row, now):
+    def begin(self, row: int, now: float) -> None:
         self.queue.remove(row)
         self.reservation.pop(row, None)
         self.start[row] = now
         self.finish[row] = now + self.duration[row]
         self.running.append(row)
 
-    def expected_end(self, row, now):
+    def expected_end(self, row: int, now: float) -> float:
         """A task that runs past its estimate is expected to end now; a prediction is put off before that."""
         limit = self.start[row] + self.expected[row]
         if not self.predicts:
@@ -96,28 +96,28 @@ class ReferencePool:
         ends = [self.start[row] + (self.predicted[row] + 60.0 * minutes) for minutes in (0, *STEPS)]
         return max(min([limit, *(end for end in ends if end > now)]), now)
 
-    def told(self, row):
+    def told(self, row: int) -> float:
         """Return how long a task is expected to run."""
         return self.predicted[row] if self.predicts else self.expected[row]
 
-    def predict(self, row):
+    def predict(self, row: int) -> None:
         """Note the mean of the user's last two finished runs, not above the estimate."""
         runs = self.finished_runs.get(self.user[row], [])
         known = bool(self.user[row]) and len(runs) >= 2
         self.predicted[row] = min(self.expected[row], sum(runs[-2:]) / 2) if known else self.expected[row]
 
-    def act_none(self, now):
+    def act_none(self, now: float) -> None:
         for row in self.in_order(now):
             if not self.fits(row):
                 return
             self.begin(row, now)
 
-    def act_list(self, now):
+    def act_list(self, now: float) -> None:
         for row in self.in_order(now):
             if self.fits(row):
                 self.begin(row, now)
 
-    def act_easy(self, now):
+    def act_easy(self, now: float) -> None:
         waiting = self.in_order(now)
         while waiting and self.fits(waiting[0]):
             self.begin(waiting.pop(0), now)
@@ -131,7 +131,7 @@ class ReferencePool:
         extra = self.free() + released - self.cpus[head]
         if self.by_prediction:
             waiting.sort(key=lambda row: (self.predicted[row], row))
-        elif self.backfill_base is not None:
+        elif self.backfill_base is not None and self.backfill_slope is not None:
             base, slope = self.backfill_base, self.backfill_slope
             waiting.sort(key=lambda row: (base[row] - slope[row] * (now - self.arrival[row]), row))
         for row in waiting:
@@ -143,7 +143,7 @@ class ReferencePool:
                 extra -= self.cpus[row]
                 self.begin(row, now)
 
-    def act_conservative(self, now):
+    def act_conservative(self, now: float) -> None:
         missed = any(time < now for time in self.reservation.values())
         chosen = self.in_order(now)[: self.depth]
         for row in [row for row in self.reservation if row not in chosen]:
@@ -171,7 +171,7 @@ class ReferencePool:
             if all(row in self.reservation for row in chosen):
                 return
 
-    def reserve(self, row, now):
+    def reserve(self, row: int, now: float) -> None:
         """Give the task the earliest time at which it fits through its estimate beside running and reserved ones."""
         held = [(now, self.expected_end(other, now), self.cpus[other]) for other in self.running]
         held += [(time, time + self.expected[other], self.cpus[other]) for other, time in self.reservation.items()]
@@ -205,7 +205,7 @@ def reference_for(simulation: Simulation) -> ReferencePool:
         slope=flat if scores.slope is None else scores.slope.tolist(),
         backfill=simulation.policy.backfill.name,
         depth=options.conservative_depth,
-        user=workload.user.texts(),
+        user=workload.user.texts().tolist(),
         backfill_base=None if other is None else other.base.tolist(),
         backfill_slope=None if other is None else flat if other.slope is None else other.slope.tolist(),
         predicts=simulation.policy.backfill.predicts,

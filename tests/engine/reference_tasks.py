@@ -1,35 +1,67 @@
 """What tasks of the slow simulator need, where they may run and for how long."""
 
+from dataclasses import dataclass
 from math import ceil, inf
+from typing import NamedTuple
+
+from scheduler_sim.engine import NodeGroup, Simulation
 
 
-def units(value, unit):
+class Piece(NamedTuple):
+    """What a task takes of one node: thousandths of cores, KiB, and thousandths of its devices by their numbers."""
+
+    node: int
+    cpu: int
+    memory: int
+    parts: dict[int, int]
+
+
+@dataclass
+class Held:
+    """What a task that runs still holds of one node."""
+
+    node: int
+    cpu: int
+    memory: int
+    parts: dict[int, int]
+
+
+class Need(NamedTuple):
+    """What one piece of a task needs, and whether it takes a whole node."""
+
+    cpu: int
+    gpu: int
+    memory: int
+    whole: bool
+
+
+def units(value: float, unit: int) -> int:
     return ceil(max(value * unit - 1e-6, 0))
 
 
 class Node:
     """What one node has left: thousandths of cores, KiB, thousandths of each device."""
 
-    def __init__(self, number, group_number, group):
+    def __init__(self, number: int, group_number: int, group: NodeGroup) -> None:
         self.number, self.group_number, self.group = number, group_number, group
         self.cpu = self.all_cpu = group.cores * 1000
-        self.memory = inf if group.memory_mb is None else int(group.memory_mb * 1024)
+        self.memory: float = inf if group.memory_mb is None else int(group.memory_mb * 1024)
         self.devices = [1000] * group.gpus
         self.away = 0
 
-    def whole(self):
+    def whole(self) -> list[int]:
         return [d for d, left in enumerate(self.devices) if left == 1000]
 
-    def parted(self, share):
+    def parted(self, share: int) -> list[int]:
         return [d for d, left in enumerate(self.devices) if share <= left < 1000]
 
-    def fits(self, cpu, gpu, memory):
+    def fits(self, cpu: int, gpu: int, memory: int) -> bool:
         if self.away or self.cpu < cpu or self.memory < memory:
             return False
         need = gpu // 1000 + (1 if gpu % 1000 and not self.parted(gpu % 1000) else 0)
         return len(self.whole()) >= need
 
-    def take(self, cpu, memory, parts, sign=1):
+    def take(self, cpu: int, memory: int, parts: dict[int, int], sign: int = 1) -> None:
         self.cpu -= sign * cpu
         self.memory -= sign * memory
         for device, amount in parts.items():
@@ -39,20 +71,38 @@ class Node:
 class Tasks:
     """What a task may use and for how long it holds it."""
 
-    def allowed(self, row, node, gpu):
+    def __init__(self, simulation: Simulation) -> None:
+        self.sim, self.w, self.choices = simulation, simulation.workload, simulation.choices()
+        self.sequential = simulation.options.split_model == "sequential"
+        self.nodes: list[Node] = []
+        for g, group in enumerate(simulation.cluster.groups):
+            self.nodes += [Node(len(self.nodes) + i, g, group) for i in range(group.count)]
+        self.types = [{t for t in text.split("|") if t} for text in self.w.gpu_type.texts()]
+        self.cpu = [units(v, 1000) for v in self.w.cpus.tolist()]
+        self.gpu = [units(v, 1000) for v in self.w.gpus.tolist()]
+        self.mem = [units(v, 1024) for v in self.w.memory_mb.tolist()]
+        told: list[float] = self.w.duration_estimate.tolist()
+        self.runtime: list[float] = self.w.runtime.tolist()
+        if simulation.options.kill_at_estimate:
+            self.runtime = [min(pair) for pair in zip(self.runtime, told, strict=True)]
+        self.estimate = self.runtime if simulation.policy.placement.name == "oracle" else told
+        self.fixed = [self.settle(row, f) for row, f in enumerate(self.choices.fraction.tolist())]
+
+    def allowed(self, row: int, node: Node, gpu: int) -> bool:
         group = None if self.choices.group is None else int(self.choices.group[row])
         if group is not None and group >= 0:
             return node.group_number == group
         return not gpu or (node.group.gpus > 0 and (not self.types[row] or node.group.gpu_type in self.types[row]))
 
-    def could_run(self, row, cpu, gpu):
+    def could_run(self, row: int, cpu: int, gpu: int) -> bool:
         empty = [Node(n.number, n.group_number, n.group) for n in self.nodes]
         typed = [
             n for n in empty if not gpu or (n.devices and (not self.types[row] or n.group.gpu_type in self.types[row]))
         ]
         return any(n.fits(cpu, gpu, self.mem[row]) for n in typed)
 
-    def sides_possible(self, row):
+    def sides_possible(self, row: int) -> tuple[bool, bool, bool]:
+        """Tell whether a task could run on cores alone, on GPUs alone, and on both."""
         cpu, gpu = self.cpu[row], self.gpu[row]
         return (
             cpu > 0 and self.could_run(row, cpu, 0),
@@ -60,7 +110,7 @@ class Tasks:
             cpu > 0 and gpu > 0 and self.could_run(row, cpu, gpu),
         )
 
-    def settle(self, row, f):
+    def settle(self, row: int, f: float) -> float:
         if not self.w.hybrid[row]:
             return 1.0 if self.gpu[row] else 0.0
         on_cpu, on_gpu, both = self.sides_possible(row)
@@ -72,38 +122,34 @@ class Tasks:
             f = 1.0 if f >= 0.5 else 0.0
         return f
 
-    def is_gang(self, row):
-        return (not self.w.hybrid[row] and len(self.pieces_needed(row, 0.0)) > 1) or self.full_count(row) > 0
+    def full_count(self, row: int) -> int:
+        return sum(1 for piece in self.pieces_needed(row, 0.0) if piece.whole) if not self.w.hybrid[row] else 0
 
-    def full_count(self, row):
-        return sum(1 for piece in self.pieces_needed(row, 0.0) if piece[3]) if not self.w.hybrid[row] else 0
-
-    def pieces_needed(self, row, f):
-        """Return (cpu, gpu, memory, takes a whole node) of every piece."""
+    def pieces_needed(self, row: int, f: float) -> list[Need]:
         cpu, gpu, mem = self.cpu[row], self.gpu[row], self.mem[row]
         if self.w.hybrid[row]:
-            return [(cpu if f < 1 else 0, gpu if f > 0 else 0, mem, False)]
+            return [Need(cpu if f < 1 else 0, gpu if f > 0 else 0, mem, False)]
         if gpu:
             most = max((n.group.gpus for n in self.nodes if self.allowed_type(row, n)), default=0) * 1000
             unit, whole = most, gpu
         else:
             unit, whole = max(n.all_cpu for n in self.nodes), cpu
         if whole <= unit:
-            return [(cpu, gpu, mem, False)]
+            return [Need(cpu, gpu, mem, False)]
         count, rest = divmod(whole, unit)
 
-        def share(amount, part):
+        def share(amount: int, part: int) -> int:
             return -(-amount * part // whole)
 
-        pieces = [(share(cpu, unit), unit if gpu else 0, share(mem, unit), True)] * count
+        pieces = [Need(share(cpu, unit), unit if gpu else 0, share(mem, unit), True)] * count
         if rest:
-            pieces.append((share(cpu, rest), rest if gpu else 0, share(mem, rest), False))
+            pieces.append(Need(share(cpu, rest), rest if gpu else 0, share(mem, rest), False))
         return pieces
 
-    def allowed_type(self, row, node):
+    def allowed_type(self, row: int, node: Node) -> bool:
         return node.group.gpus > 0 and (not self.types[row] or node.group.gpu_type in self.types[row])
 
-    def sides(self, row, runtime, f, group):
+    def sides(self, row: int, runtime: float, f: float, group: NodeGroup) -> tuple[float, float]:
         if not self.w.hybrid[row]:
             length = runtime / (group.gpu_speed if self.gpu[row] else group.cpu_speed)
             return length, length
@@ -112,6 +158,6 @@ class Tasks:
         gpu = f * (runtime / (group.gpu_speed * (1 + 3 * intensity)) + memory / group.bandwidth_mb_per_second)
         return (gpu + cpu, gpu + cpu) if self.sequential else (cpu, gpu)
 
-    def lengths(self, row, runtime, f, pieces):
+    def lengths(self, row: int, runtime: float, f: float, pieces: list[Piece]) -> tuple[float, float]:
         both = [self.sides(row, runtime, f, self.nodes[number].group) for number, *_ in pieces]
         return max(cpu for cpu, _ in both), max(gpu for _, gpu in both)

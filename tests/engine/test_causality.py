@@ -9,7 +9,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-from causal_worlds import KINDS, STATED, moved_too_early, other_runtime, predictor, world
 
 from scheduler_sim.engine import EngineError, Policy
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, parse_policy
@@ -19,6 +18,7 @@ from scheduler_sim.engine.policies.preemption import PREEMPTIONS, RUN_ON
 from scheduler_sim.engine.policies.scoring import weight_count
 from scheduler_sim.engine.predictors.hybrid import best_fractions, fit_fraction, hybrid_features
 from scheduler_sim.engine.presets import workstation
+from tests.engine.causal_worlds import KINDS, STATED, moved_too_early, other_runtime, predictor, world
 
 ORDERS_BLIND = [order for order in ORDERS if not order.clairvoyant and not order.preempts]
 PLACEMENTS_BLIND = [placement for placement in PLACEMENTS if not placement.clairvoyant]

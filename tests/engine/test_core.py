@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from pool_cases import lognormal_workload, pool
 
 from scheduler_sim.engine import Cluster, InvalidPolicy, NodeGroup, Options, Simulation, Workload, parse_policy
-from scheduler_sim.engine.contract import REASONS
+from scheduler_sim.engine.contract import REASONS, Attempts
 from scheduler_sim.engine.errors import EngineError, InvalidParameter
 from scheduler_sim.engine.metrics import TaskFigures, summarise, whole_run
 from scheduler_sim.engine.overheads import Checkpoints, Overhead
 from scheduler_sim.engine.usage import energy_and_cost, holdings
+from tests.engine.pool_cases import lognormal_workload, pool
 
 POLICIES = ["srtf", "srsf", "las(limits=50/500)", "rr(quantum=7)", "sjf~suspend", "sjf~requeue", "wfp3+list~suspend"]
 POLICIES += ["fcfs+easy~requeue", "sjf+easy~suspend", "srtf(restart_overhead=8:2/5)", "las(limits=60/600,promote=2)"]
@@ -119,7 +119,7 @@ def test_figures_over_time_are_those_of_the_attempts(policy):
 def test_attempts_are_handed_over_in_batches_and_not_kept():
     workload = lognormal_workload(2_000, 16, 1.1, seed=6)
     kept = play("rr(quantum=2)", workload)
-    batches = []
+    batches: list[Attempts] = []
     simulation = Simulation(workload, pool(16), parse_policy("rr(quantum=2)"), on_attempts=batches.append)
     simulation.advance()
     assert max(len(batch) for batch in batches) < 66_000

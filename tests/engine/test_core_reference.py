@@ -4,11 +4,20 @@ import os
 
 import numpy as np
 import pytest
-from core_cases import assert_equal, draw, draw_on_nodes, kernel, played, reference, reference_on_nodes, spans
-from pool_cases import lognormal_workload, pool, pool_orders
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, OversizedTasks, Simulation, Workload, parse_policy
 from scheduler_sim.engine.kernels.core.kernel import CoreKernel
+from tests.engine.core_cases import (
+    assert_equal,
+    draw,
+    draw_on_nodes,
+    kernel,
+    played,
+    reference,
+    reference_on_nodes,
+    spans,
+)
+from tests.engine.pool_cases import lognormal_workload, pool, pool_orders
 
 CASES = int(os.environ.get("REFERENCE_CASES", "150"))
 
@@ -26,8 +35,8 @@ def test_the_core_equals_the_reference_attempt_by_attempt(discipline, backfill, 
     several = 0
     for seed in range(CASES):
         columns, parents, processors, rules = draw(seed, discipline, backfill, preemption)
-        expected = reference(columns, parents, [(processors, 0)], discipline, backfill, preemption, rules)
-        outcome, attempts = played(kernel(columns, parents, processors, discipline, backfill, preemption, rules))
+        expected = reference(columns, parents, [(processors, 0)], rules)
+        outcome, attempts = played(kernel(columns, parents, processors, rules))
         assert_equal(expected, outcome, attempts)
         several += len(attempts) > 0
     assert several > CASES / 10, "hardly any task had several attempts"
@@ -37,9 +46,9 @@ def test_the_core_equals_the_reference_attempt_by_attempt(discipline, backfill, 
 def test_steps_and_a_buffer_that_fills_change_nothing(discipline):
     for seed in range(CASES // 3):
         columns, parents, processors, rules = draw(seed, discipline, "none", "none")
-        whole = kernel(columns, parents, processors, discipline, "none", "none", rules)
+        whole = kernel(columns, parents, processors, rules)
         outcome, attempts = played(whole)
-        steps = kernel(columns, parents, processors, discipline, "none", "none", rules)
+        steps = kernel(columns, parents, processors, rules)
         steps._core.settings[-1] = 0  # The buffer is full when one attempt lies in it.
         found, time = [], 0.0
         while steps.finished < len(parents):
@@ -69,6 +78,7 @@ def test_the_core_plays_what_the_fast_kernels_play(order, backfill):
         np.testing.assert_array_equal(outcome.start_time, fast.outcome().start_time)
         np.testing.assert_array_equal(outcome.finish_time, fast.outcome().finish_time)
         np.testing.assert_array_equal(outcome.completion_order, fast.outcome().completion_order)
+        assert outcome.history is not None
         np.testing.assert_array_equal(outcome.history.ending, fast.history().ending)
 
 
@@ -85,13 +95,13 @@ ON_NODES += [
 def test_the_core_equals_the_reference_on_nodes(discipline, backfill, preemption, in_place):
     several = 0
     for seed in range(CASES):
-        columns, parents, nodes, rules = draw_on_nodes(seed, discipline, backfill, preemption)
+        columns, parents, nodes, rules = draw_on_nodes(seed, discipline, backfill, preemption, in_place)
         try:
-            core = kernel(columns, parents, nodes, discipline, backfill, preemption, rules, in_place)
+            core = kernel(columns, parents, nodes, rules)
         except OversizedTasks:
             continue
         outcome, attempts = played(core)
-        expected = reference_on_nodes(columns, parents, nodes, discipline, backfill, preemption, rules, in_place)
+        expected = reference_on_nodes(columns, parents, nodes, rules)
         assert_equal(expected, outcome, attempts)
         several += len(attempts) > 0
     assert several > CASES / 20, "hardly any task had several attempts"

@@ -94,14 +94,18 @@ def test_a_log_without_estimates_is_played_with_perfect_ones_and_says_so():
 
 
 def test_a_hole_is_filled_with_the_largest_estimate_of_the_queue_and_never_with_the_run_time():
-    columns = {"arrival_time": [0, 1, 2, 3, 4], "queue": ["day", "day", "day", "night", "night"]}
+    arrival, queue = [0, 1, 2, 3, 4], ["day", "day", "day", "night", "night"]
     stated = [10, 60, np.nan, np.nan, np.nan]
     for runtimes in ([1, 2, 3, 4, 5], [9, 9, 900, 900, 900]):
-        tasks = engine.Workload.from_columns(runtime=runtimes, duration_estimate=stated, **columns)
+        tasks = engine.Workload.from_columns(
+            arrival_time=arrival, runtime=runtimes, duration_estimate=stated, queue=queue
+        )
         assert tasks.duration_estimate.tolist() == [10, 60, 60, 60, 60]
         assert not tasks.perfect_estimates
     stated[3] = 500
-    tasks = engine.Workload.from_columns(runtime=[1, 2, 3, 4, 5], duration_estimate=stated, **columns)
+    tasks = engine.Workload.from_columns(
+        arrival_time=arrival, runtime=[1, 2, 3, 4, 5], duration_estimate=stated, queue=queue
+    )
     assert tasks.duration_estimate.tolist() == [10, 60, 60, 500, 500]
     assert tasks.take(np.array([2, 4])).duration_estimate.tolist() == [60, 500]
 

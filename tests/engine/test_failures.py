@@ -5,7 +5,6 @@ from math import sqrt
 
 import numpy as np
 import pytest
-from pool_cases import pool
 
 from scheduler_sim.engine import Cluster, EngineError, InvalidCluster, NodeGroup, Options, Outage, Simulation, Workload
 from scheduler_sim.engine import parse_policy as policy_of
@@ -13,6 +12,7 @@ from scheduler_sim.engine.contract import ENDINGS, REASONS
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.failures import Failure, FailureModel, read_failures
 from scheduler_sim.engine.overheads import Checkpoints, daly_efficiency, daly_interval, young_interval
+from tests.engine.pool_cases import pool
 
 STUDENT_99 = 2.756
 """Two-sided 99% quantile of Student's t with 29 degrees of freedom."""
@@ -163,14 +163,13 @@ def test_an_outage_that_kills_is_a_failure_and_a_share_takes_so_many_nodes():
 
 
 def test_a_cluster_says_how_its_nodes_fail():
-    document = {"name": "c", "groups": [{"name": "n", "count": 2, "cores": 4, "failures": {"mean_hours": 500}}]}
-    cluster = Cluster.from_json(document)
+    group = {"name": "n", "count": 2, "cores": 4}
+    cluster = Cluster.from_json({"name": "c", "groups": [{**group, "failures": {"mean_hours": 500}}]})
     assert cluster.groups[0].failures == FailureModel(mean_hours=500)
     assert Cluster.from_json(cluster.as_json()) == cluster
     assert "failures" not in pool(4).as_json()["groups"][0]
-    document["groups"][0]["failures"] = {"hours": 3}
     with pytest.raises(InvalidCluster, match="mean_hours"):
-        Cluster.from_json(document)
+        Cluster.from_json({"name": "c", "groups": [{**group, "failures": {"hours": 3}}]})
 
 
 @pytest.mark.parametrize(

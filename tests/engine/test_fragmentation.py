@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from scheduler_sim import engine
 from scheduler_sim.engine import NodeGroup, fragmentation
 from scheduler_sim.engine.demand import demands
+from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
+from scheduler_sim.engine.workload import FloatArray
 
 TWO_NODES = engine.Cluster("two", (NodeGroup("n", 2, 8, gpus=2),))
 
@@ -21,7 +23,13 @@ def simulation(
     return engine.Simulation(workload, cluster, engine.parse_policy(policy), options=options or engine.Options())
 
 
-def fragmented(played: engine.Simulation, instants: Any) -> np.ndarray | None:
+def shares_lost(played: engine.Simulation, instants: Any) -> FloatArray:
+    lost = fragmented(played, instants)
+    assert lost is not None
+    return lost
+
+
+def fragmented(played: engine.Simulation, instants: Any) -> FloatArray | None:
     outcomes = {"it": played.outcome()}
     instants = np.asarray(instants, float)
     return fragmentation.gpu_fragmentation(played.workload, played.cluster, outcomes, instants, played.options).get(
@@ -85,10 +93,15 @@ def test_an_outcome_that_does_not_tell_gives_no_data() -> None:
         assert fragmented(played, [0.0]) is None
 
 
+def kernel_of(played: engine.Simulation) -> ClusterKernel:
+    assert isinstance(played.kernel, ClusterKernel)
+    return played.kernel
+
+
 def by_loop(played: engine.Simulation) -> float:
     """Return the share that is lost now: a loop over the tasks, from what the kernel has left."""
     asked, group = demands(played.workload, played.cluster), played.cluster.group_of_nodes()
-    left, label = played.kernel._sim.live, played.workload.gpu_type.codes
+    left, label = kernel_of(played)._sim.live, played.workload.gpu_type.codes
     lost = 0
     for node, number in enumerate(group):
         count = played.cluster.groups[number].gpus
@@ -135,10 +148,10 @@ def test_it_agrees_with_a_loop_over_the_tasks_and_the_kernels_own_state(policy: 
     for end in ends:
         by_steps.advance(until_time=end)
         expected.append(by_loop(by_steps))
-        assert fragmented(by_steps, [end])[0] == pytest.approx(expected[-1], rel=1e-12)
+        assert shares_lost(by_steps, [end])[0] == pytest.approx(expected[-1], rel=1e-12)
     played = simulation(policy, cluster, options, **columns)
     played.advance()
-    found = fragmented(played, ends)
+    found = shares_lost(played, ends)
     assert found == pytest.approx(np.array(expected), rel=1e-12)
     assert ((found >= 0) & (found <= 1)).all()
 
@@ -154,9 +167,9 @@ def test_nodes_taken_part_by_part_add_up_to_the_same(monkeypatch: pytest.MonkeyP
         gpus=generator.choice([0.25, 0.6, 1, 2], 300),
     )
     played.advance()
-    at_once = fragmented(played, np.linspace(0, 60, 20))
+    at_once = shares_lost(played, np.linspace(0, 60, 20))
     monkeypatch.setattr(fragmentation, "MOST_NUMBERS", 200)
-    assert (fragmented(played, np.linspace(0, 60, 20)) == at_once).all()
+    assert (shares_lost(played, np.linspace(0, 60, 20)) == at_once).all()
     assert at_once.max() > 0
 
 
@@ -206,7 +219,7 @@ def test_gains_that_are_not_kept_are_the_same(monkeypatch: pytest.MonkeyPatch) -
     """With room for one kept kind a run is the run with room for all."""
     generator = np.random.default_rng(5)
     cluster = engine.Cluster("many", (NodeGroup("a", 6, 8, gpus=2), NodeGroup("b", 4, 16, gpus=4)))
-    columns = {
+    columns: dict[str, Any] = {
         "arrival_time": np.sort(generator.random(300) * 50),
         "runtime": generator.exponential(9, 300),
         "cpus": generator.integers(1, 9, 300),
@@ -215,7 +228,7 @@ def test_gains_that_are_not_kept_are_the_same(monkeypatch: pytest.MonkeyPatch) -
     kept = simulation("fcfs+list@fgd", cluster, **columns)
     monkeypatch.setattr("scheduler_sim.engine.kernels.cluster.layout.MOST_KEPT", cluster.nodes)
     forgotten = simulation("fcfs+list@fgd", cluster, **columns)
-    assert len(forgotten.kernel._sim.fgd_gain) == 1 < len(kept.kernel._sim.fgd_gain)
+    assert len(kernel_of(forgotten)._sim.fgd_gain) == 1 < len(kernel_of(kept)._sim.fgd_gain)
     for played in (kept, forgotten):
         played.advance()
     assert forgotten.outcome().node.tolist() == kept.outcome().node.tolist()

@@ -56,7 +56,7 @@ def test_the_same_seed_plays_the_same_episode():
             observation, _, done, _, _ = environment.step(1)
             seen.append(observation)
         episodes.append(np.concatenate(seen))
-    assert np.array_equal(*episodes)
+    assert np.array_equal(episodes[0], episodes[1])
 
 
 def test_a_workload_shorter_than_a_sequence_is_refused():

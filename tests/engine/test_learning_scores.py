@@ -102,7 +102,7 @@ def test_a_score_is_what_its_formula_says(form):
         free, queued = generator.random(), int(generator.integers(1, 500))
         scores = np.empty(1)
         blend(parameters, free, queued, work, folded)
-        rate(parameters, folded, *(np.array([value]) for value in (r, n, wait, excess)), 1, scores)
+        rate(parameters, folded, np.array([r]), np.array([n]), np.array([wait]), np.array([excess]), 1, scores)
         expected = plain_score(weights, r=r, n=n, wait=wait, excess=excess, free=free, queue=queued, work=work)
         assert scores[0] == pytest.approx(expected, rel=1e-9, abs=1e-9)
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from pool_cases import play_in_steps
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS
 from scheduler_sim.engine.policies.placement import PLACEMENTS
 from scheduler_sim.engine.usage import holdings
+from tests.engine.pool_cases import play_in_steps
 
 CLUSTER = Cluster(
     "two kinds",

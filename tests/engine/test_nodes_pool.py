@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from pool_cases import lognormal_workload, on_nodes, pool
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
+from tests.engine.pool_cases import lognormal_workload, on_nodes, pool
 
 BACKFILLS = ("none", "list", "easy", "conservative", "easy(order=sjf)", "easy(order=wfp3)")
 

@@ -5,11 +5,11 @@ import json
 
 import numpy as np
 import pytest
-from pool_cases import pool
 
 from scheduler_sim.engine import Simulation, Workload, parse_policy
 from scheduler_sim.engine.estimates import replace_estimates
 from scheduler_sim.engine.traces import read_trace
+from tests.engine.pool_cases import pool
 
 
 def first_jobs(path, limit):

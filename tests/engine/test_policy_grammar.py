@@ -1,7 +1,6 @@
 """Policy texts: what is read, how it is written again, and what is refused with which sentence."""
 
 import pytest
-from pool_cases import lognormal_workload, pool
 
 from scheduler_sim.engine import (
     Cluster,
@@ -16,6 +15,7 @@ from scheduler_sim.engine import (
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, READY_MADE, split_outside
 from scheduler_sim.engine.policies.backfill import Backfill
 from scheduler_sim.engine.policies.parameter import ascending, choice, number, whole
+from tests.engine.pool_cases import lognormal_workload, pool
 
 PART = Backfill(
     "sample",

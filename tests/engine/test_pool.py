@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pool_cases import BACKFILL_NAMES, lognormal_workload, pool, pool_orders
 
 from scheduler_sim.engine import (
     Cluster,
@@ -21,6 +20,7 @@ from scheduler_sim.engine import (
     parse_policy,
 )
 from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
+from tests.engine.pool_cases import BACKFILL_NAMES, lognormal_workload, pool, pool_orders
 
 
 def starts(policy, processors, rows, **options):
@@ -179,7 +179,7 @@ def test_the_order_of_the_input_does_not_matter(policy):
         simulation = Simulation(columns, pool(32), parse_policy(policy))
         simulation.advance()
         schedules.append(simulation.outcome().start_time)
-    np.testing.assert_array_equal(*schedules)
+    np.testing.assert_array_equal(schedules[0], schedules[1])
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_pool_refuses_what_it_cannot_play(columns, sentence):
 
 WITHOUT_COMPILER = """
 import numpy as np
-from pool_cases import assert_equals_reference, lognormal_workload, pool
+from tests.engine.pool_cases import assert_equals_reference, lognormal_workload, pool
 from scheduler_sim.engine import Simulation, parse_policy
 for policy in ("fcfs", "sjf+easy", "f1+list", "wfp3", "unicep+easy", "sjf+conservative"):
     workload = lognormal_workload(60, 8, 1.2, seed=8, estimate_factor=2.0)
@@ -210,8 +210,8 @@ for policy in ("fcfs", "sjf+easy", "f1+list", "wfp3", "unicep+easy", "sjf+conser
 
 
 def test_the_kernels_are_right_without_the_compiler_too():
-    folder = str(Path(__file__).parent)
-    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join([folder, *sys.path])}
+    project = str(Path(__file__).parents[2])
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join([project, *sys.path])}
     finished = subprocess.run(
         [sys.executable, "-W", "error", "-c", WITHOUT_COMPILER],
         env=environment,

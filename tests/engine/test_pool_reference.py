@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from plain_pool import play_plainly
-from pool_cases import (
+
+from scheduler_sim.engine import Options, Simulation, parse_policy
+from scheduler_sim.engine.policies import Scores
+from scheduler_sim.engine.workload import Labels
+from tests.engine.plain_pool import play_plainly
+from tests.engine.pool_cases import (
     BACKFILL_NAMES,
     PREDICTING,
     assert_equals_reference,
@@ -17,10 +21,6 @@ from pool_cases import (
     pool_orders,
     with_scores,
 )
-
-from scheduler_sim.engine import Options, Simulation, parse_policy
-from scheduler_sim.engine.policies import Scores
-from scheduler_sim.engine.workload import Labels
 
 thorough = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 

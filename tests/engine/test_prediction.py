@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from causal_worlds import KINDS, STATED, predictor, world
 
 from scheduler_sim.engine import EngineError, InvalidPolicy, Simulation, Workload
 from scheduler_sim.engine.errors import InvalidParameter
@@ -14,6 +13,7 @@ from scheduler_sim.engine.policies import parse_policy
 from scheduler_sim.engine.predictors.history import history_given_ends
 from scheduler_sim.engine.predictors.regression import fit, load
 from scheduler_sim.engine.predictors.runtime import RuntimeModel, runtime_features
+from tests.engine.causal_worlds import KINDS, STATED, predictor, world
 
 POLICIES = (
     *("sjf", "sjf+list", "sjf+easy", "sjf+conservative", "wfp3+easy", "fcfs+easy", "fcfs+conservative", "qssf", "f1"),
@@ -94,10 +94,9 @@ def test_history_holds_what_finished_before_the_arrival_and_nothing_else():
 
 
 def test_an_estimate_that_is_not_stated_is_no_feature():
-    columns = {"arrival_time": [0.0, 1.0, 2.0], "runtime": [5.0, 6.0, 7.0]}
     features = {}
     for name, stated in (("none", [np.nan] * 3), ("some", [100.0, np.nan, np.nan])):
-        tasks = Workload.from_columns(**columns, duration_estimate=stated)
+        tasks = Workload.from_columns(arrival_time=[0.0, 1.0, 2.0], runtime=[5.0, 6.0, 7.0], duration_estimate=stated)
         features[name] = runtime_features(tasks, {"user": [""], "group": [""], "queue": [""]})[:, 1:3].tolist()
     assert features["none"] == [[-1, 0]] * 3
     assert features["some"] == [[pytest.approx(np.log1p(100)), 1], [-1, 0], [-1, 0]]

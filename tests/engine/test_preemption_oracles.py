@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ CLUSTER = Cluster("n8g8", (NodeGroup("node", count=8, cores=64, gpus=8),))
 MOVED = REASONS.index("moved")
 
 
-def rows_of(path):
+def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open() as file:
         return list(csv.DictReader(file))
 
@@ -31,8 +32,8 @@ def test_every_finish_and_every_number_of_starts_equals_the_oracle(policy, varia
     simulation = Simulation(workload, CLUSTER, parse_policy(text))
     simulation.advance()
     finish, attempts = simulation.outcome().finish_time, simulation.attempts()
-    expected = {int(row["task_id"]): row for row in rows_of(oracle_path(f"preemption/trace3_{policy}_{variant}.csv"))}
-    expected = [expected[number] for number in workload.task_id.tolist()]
+    given = {int(row["task_id"]): row for row in rows_of(oracle_path(f"preemption/trace3_{policy}_{variant}.csv"))}
+    expected = [given[number] for number in workload.task_id.tolist()]
     np.testing.assert_allclose(finish, [float(row["finish"]) for row in expected], atol=0.01, rtol=0)
     np.testing.assert_allclose(
         simulation.outcome().start_time, [float(row["first_start"]) for row in expected], atol=0.01, rtol=0

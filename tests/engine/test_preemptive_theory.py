@@ -8,10 +8,10 @@ from math import exp, log, sqrt
 
 import numpy as np
 import pytest
-from pool_cases import pool
 
 from scheduler_sim.engine import Policy, Simulation, Workload, parse_policy
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS
+from tests.engine.pool_cases import pool
 
 SEEDS = range(20)
 
@@ -96,7 +96,7 @@ def test_many_queues_of_attained_service_are_foreground_background(draw):
 
 def test_preemptive_priorities_in_m_m_1():
     rho, tasks = (0.3, 0.4), 60_000
-    means = []
+    rows = []
     for seed in SEEDS:
         generator = np.random.default_rng(seed)
         arrival = np.cumsum(generator.exponential(SCALE / sum(rho), tasks))
@@ -107,8 +107,8 @@ def test_preemptive_priorities_in_m_m_1():
         simulation = Simulation(workload, pool(1), parse_policy("sjf~suspend"), on_attempts=lambda _: None)
         simulation.advance()
         times = (simulation.outcome().finish_time - arrival)[6_000:-6_000] / SCALE
-        means.append([times[first[6_000:-6_000]].mean(), times[~first[6_000:-6_000]].mean()])
-    means = np.array(means)
+        rows.append([times[first[6_000:-6_000]].mean(), times[~first[6_000:-6_000]].mean()])
+    means = np.array(rows)
     expected = (1 / (1 - rho[0]), 1 / (1 - rho[0]) + sum(rho) / ((1 - rho[0]) * (1 - sum(rho))))
     half_width = STUDENT_99 * means.std(axis=0, ddof=1) / sqrt(len(means))
     assert (half_width < 0.1 * np.array(expected)).all()

@@ -8,9 +8,9 @@ from math import exp, factorial, log, sqrt
 
 import numpy as np
 import pytest
-from pool_cases import pool
 
 from scheduler_sim.engine import Simulation, Workload, parse_policy
+from tests.engine.pool_cases import pool
 
 TASKS = 60_000
 WARM_UP = 6_000

@@ -1,6 +1,7 @@
 """Sites read from Slurm's own files."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -170,11 +171,13 @@ def test_a_reservation_needs_the_workloads_time_0(tmp_path: Path) -> None:
         "ReservationName=maint StartTime=2026-01-01T10:00:00 EndTime=2026-01-01T12:00:00 Duration=02:00:00\n"
         "   Nodes=n[1-2] NodeCnt=2 CoreCnt=2 Flags=MAINT,IGNORE_JOBS\n   Users=root Accounts=(null)\n"
     )
-    files = {"slurm_conf_file": tmp_path / "slurm.conf", "reservations_file": tmp_path / "reservations"}
+    read = partial(
+        read_slurm_site, {}, slurm_conf_file=tmp_path / "slurm.conf", reservations_file=tmp_path / "reservations"
+    )
     with pytest.raises(InvalidCluster, match="time 0"):
-        read_slurm_site({}, **files)
+        read()
     ten = 1767261600.0
-    (reservation,) = read_slurm_site({}, **files, zero_at=ten - 60)[0].reservations
+    (reservation,) = read(zero_at=ten - 60)[0].reservations
     assert (reservation.start_time, reservation.end_time, reservation.hosts) == (60, 7260, "n[1-2]")
     assert (reservation.users, reservation.accounts, reservation.flags) == (("root",), (), ("MAINT", "IGNORE_JOBS"))
 

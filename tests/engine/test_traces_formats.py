@@ -38,8 +38,8 @@ EXAMPLES = {
 }
 
 
-def read(text: str, **options: object) -> Trace:
-    return read_trace(io.BytesIO(text.encode()), name="a.csv", **options)
+def read(text: str, *, format: str | None = None, options: ReadOptions | None = None) -> Trace:  # noqa: A002  (as read_trace)
+    return read_trace(io.BytesIO(text.encode()), name="a.csv", format=format, options=options)
 
 
 def dropped(trace: Trace) -> dict[str, list[int]]:

@@ -12,6 +12,7 @@ import pytest
 
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces import read_trace
+from scheduler_sim.engine.traces.source import MAX_BYTES
 
 TEXT = "arrival_time,runtime,user\n0,5,Zoë\n1,6,Jörg\n"
 PLAIN = TEXT.encode()
@@ -27,15 +28,22 @@ def zipped(data: bytes, name: str = "jobs.csv") -> bytes:
 
 
 def zstd(data: bytes) -> bytes:
-    return pa.compress(data, codec="zstd", asbytes=True)
+    packed: bytes = pa.compress(data, codec="zstd", asbytes=True)
+    return packed
 
 
-PACK = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress, "zstd": zstd, "zip": zipped}
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": zstd,
+    "zip": zipped,
+}
 
 
-def refusal(data: bytes, **options: int) -> str:
+def refusal(data: bytes, max_bytes: int = MAX_BYTES) -> str:
     with pytest.raises(InvalidTrace) as caught:
-        read_trace(io.BytesIO(data), name="jobs", **options)
+        read_trace(io.BytesIO(data), name="jobs", max_bytes=max_bytes)
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith(".")
     return str(caught.value)

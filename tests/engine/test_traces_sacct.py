@@ -13,17 +13,17 @@ HEADER = "JobID|Submit|Start|End|ElapsedRaw|TimelimitRaw|AllocCPUS|State"
 DAY = "2024-05-06T"
 
 
-def read(text: str, **options: object) -> Trace:
-    return read_trace(io.BytesIO(text.encode()), name="jobs.txt", **options)
+def read(text: str, options: ReadOptions | None = None) -> Trace:
+    return read_trace(io.BytesIO(text.encode()), name="jobs.txt", options=options)
 
 
 def rows(*lines: str, header: str = HEADER) -> Trace:
     return read("\n".join([header, *lines]) + "\n")
 
 
-def refusal(text: str, **options: object) -> str:
+def refusal(text: str) -> str:
     with pytest.raises(InvalidTrace) as caught:
-        read(text, **options)
+        read(text)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

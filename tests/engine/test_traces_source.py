@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -13,9 +14,9 @@ from scheduler_sim.engine.traces import ReadOptions, choose_format, fingerprint,
 LINE = b"1 0 -1 10 1\n"
 
 
-def refusal(path: object, **options: object) -> str:
+def refusal(path: str | Path | BinaryIO, **given: Any) -> str:
     with pytest.raises(InvalidTrace) as caught:
-        read_trace(path, **options)
+        read_trace(path, **given)
     message = str(caught.value)
     assert message.endswith((".", ").")), message
     assert "\n" not in message

@@ -17,9 +17,9 @@ from tests.workloads import assert_same
 PathOf = Callable[[str], Path]
 
 
-def read(text: str | bytes, **options: object) -> Trace:
+def read(text: str | bytes, options: ReadOptions | None = None) -> Trace:
     data = text if isinstance(text, bytes) else text.encode()
-    return read_trace(io.BytesIO(data), name="a.swf", format="swf", **options)
+    return read_trace(io.BytesIO(data), name="a.swf", format="swf", options=options)
 
 
 def test_each_field_has_its_meaning(data_path: PathOf) -> None:

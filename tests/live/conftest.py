@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live_site import Redis, Site
+
+from tests.live.live_site import Redis, Site
 
 
 def need_redis() -> None:
@@ -53,10 +54,11 @@ def redis_site(tmp_path_factory: pytest.TempPathFactory, database: Path, redis: 
 @pytest.fixture(params=["embedded", "redis"])
 def site(request: pytest.FixtureRequest) -> Site:
     """A site without and with Redis."""
-    return request.getfixturevalue(f"{request.param}_site")
+    chosen: Site = request.getfixturevalue(f"{request.param}_site")
+    return chosen
 
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     """A name for a run that no other test uses."""
-    return request.node.name[:190]
+    return str(request.node.name)[:190]

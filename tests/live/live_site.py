@@ -9,12 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import urlopen
 
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -23,13 +23,19 @@ PATIENCE = 180.0
 """Seconds until something counts as stuck: a busy machine may first have to compile the kernels."""
 
 
+if TYPE_CHECKING:
+    import pytest
+
+Answer = TypeVar("Answer")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
-def eventually(question: Any, seconds: float = PATIENCE) -> Any:
+def eventually(question: Callable[[], Answer | None], seconds: float = PATIENCE) -> Answer:
     """Return the first true answer."""
     until = time.monotonic() + seconds
     while not (answer := question()):
@@ -55,6 +61,7 @@ class Redis:
 
     def start(self) -> None:
         program = shutil.which("redis-server")
+        assert program is not None, "there is no redis-server"
         self._process = subprocess.Popen(
             [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)],
             stdout=subprocess.DEVNULL,
@@ -163,6 +170,7 @@ class Site:
 
     def close(self) -> None:
         if self._feed is not None:
+            assert self._feed.stdin is not None
             self._feed.stdin.close()
             self._feed.wait(PATIENCE)
         self.stop()
@@ -204,11 +212,14 @@ class Site:
                 text=True,
             )
         self._asked += 1
+        assert self._feed.stdin is not None
         self._feed.stdin.write(json.dumps({"asked": self._asked, "do": do, **arguments}) + "\n")
         self._feed.stdin.flush()
 
     def answer(self) -> Any:
         """Return the answer to what was asked last; those that a failed test did not wait for are passed over."""
+        assert self._feed is not None
+        assert self._feed.stdout is not None
         while True:
             line = self._feed.stdout.readline()
             assert line, self.log
@@ -225,6 +236,12 @@ class Site:
             yield Client(connection)
 
 
+def code_of(closed: "pytest.ExceptionInfo[ConnectionClosedError]") -> int:
+    """Return the code with which the server ended a connection."""
+    assert closed.value.rcvd is not None
+    return closed.value.rcvd.code
+
+
 class Client:
     """A client that reads JSON, and acknowledges when it is told to."""
 
@@ -237,7 +254,7 @@ class Client:
         """Return the next message, of this kind and with these fields when they are given, within `seconds`."""
         until = time.monotonic() + seconds
         while True:
-            message = json.loads(self.connection.recv(timeout=max(0.01, until - time.monotonic())))
+            message: dict[str, Any] = json.loads(self.connection.recv(timeout=max(0.01, until - time.monotonic())))
             if acknowledge and "sequence" in message:
                 with contextlib.suppress(ConnectionClosed):  # What came before the end is still to be read.
                     self.send(type="ack", sequence=message["sequence"])

@@ -6,9 +6,11 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from live_site import Client, Site
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
+
+from tests.live.live_site import Client, Site, code_of
 
 
 def test_a_client_gets_the_whole_state_on_connect(site: Site, name: str) -> None:
@@ -104,7 +106,7 @@ def test_the_list_shows_runs_as_they_change(site: Site, name: str) -> None:
         while not [line for line in client.receive("runs")["runs"] if line["run"] == run]:
             pass
         site.tell("publish", run=run, status="finished")
-        line = {}
+        line: dict[str, Any] = {}
         while line.get("status") != "finished":
             (line,) = [line for line in client.receive("runs")["runs"] if line["run"] == run]
     assert (line["name"], line["leader"], line["interrupted"]) == (name, "fcfs", False)
@@ -173,7 +175,7 @@ def test_a_message_that_is_too_large_ends_the_connection(embedded_site: Site, na
         assert client.answer()["code"] == "too_large"
         with pytest.raises(ConnectionClosedError) as closed:
             client.receive()
-    assert closed.value.rcvd.code == 4413
+    assert code_of(closed) == 4413
 
 
 def test_a_flood_of_messages_ends_the_connection(embedded_site: Site) -> None:
@@ -184,7 +186,7 @@ def test_a_flood_of_messages_ends_the_connection(embedded_site: Site) -> None:
 
     with embedded_site.client("/ws/live/") as client, pytest.raises(ConnectionClosedError) as closed:
         flood()
-    assert closed.value.rcvd.code == 4429
+    assert code_of(closed) == 4429
 
 
 @pytest.mark.parametrize("run", [987654321, 10**30])
@@ -193,7 +195,7 @@ def test_a_run_that_does_not_exist_is_said_to(site: Site, run: int) -> None:
         assert client.receive()["code"] == "not_found"
         with pytest.raises(ConnectionClosedError) as closed:
             client.receive()
-    assert closed.value.rcvd.code == 4404
+    assert code_of(closed) == 4404
 
 
 @pytest.mark.parametrize("path", ["/ws/", "/ws/runs/abc/", "/elsewhere/"])
@@ -208,7 +210,7 @@ def test_an_address_that_does_not_exist_is_refused(embedded_site: Site, path: st
 )
 def test_a_page_of_another_site_is_refused(embedded_site: Site, origin: str) -> None:
     with pytest.raises(InvalidStatus) as refused:
-        connect(embedded_site.url("/ws/live/"), proxy=None, origin=origin)
+        connect(embedded_site.url("/ws/live/"), proxy=None, origin=Origin(origin))
     assert refused.value.response.status_code == 403
 
 
@@ -266,7 +268,7 @@ def closes(client: Client) -> int:
     """Return the code with which the server ends a connection."""
     with pytest.raises(ConnectionClosedError) as closed:
         client.receive("never sent")
-    return closed.value.rcvd.code
+    return code_of(closed)
 
 
 @pytest.mark.attack

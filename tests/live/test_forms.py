@@ -5,7 +5,8 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from live_site import Site
+
+from tests.live.live_site import Site
 
 
 def test_a_form_is_left_to_the_api_even_when_there_is_nothing_in_it(embedded_site: Site) -> None:

@@ -4,10 +4,11 @@ import asyncio
 import json
 import time
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from apps.live.wire import messages
 from apps.live.wire import outbox as outbox_module
 from apps.live.wire.hub import RunTopic
 from apps.live.wire.outbox import UNACKNOWLEDGED_EVERY, WINDOW, Frame, Outbox
@@ -53,7 +54,8 @@ def full() -> Wire:
 
 def test_while_sending_waits_a_newer_message_takes_the_place_of_an_unsent_one_of_its_type() -> None:
     async def exchange() -> list[str]:
-        texts, go_on = [], asyncio.Event()
+        texts: list[str] = []
+        go_on = asyncio.Event()
 
         async def send(event: dict[str, str]) -> None:
             await go_on.wait()
@@ -145,7 +147,8 @@ def test_an_urgent_message_passes_a_full_window(clock: Clock) -> None:
 
 def test_a_newer_message_inherits_the_urgency_of_the_one_it_replaces(clock: Clock) -> None:
     async def exchange() -> list[str]:
-        texts, go_on = [], asyncio.Event()
+        texts: list[str] = []
+        go_on = asyncio.Event()
 
         async def send(event: dict[str, str]) -> None:
             if len(texts) == WINDOW - 1:
@@ -183,9 +186,10 @@ def test_nothing_grows_for_a_client_that_never_reads(clock: Clock) -> None:
     assert len(wire.outbox._replies) <= outbox_module.REPLIES
 
 
-def snapshot(**changes: Any) -> dict[str, Any]:
-    message = {
+def snapshot(**changes: Any) -> messages.Snapshot:
+    message: messages.Snapshot = {
         "type": "snapshot",
+        "version": messages.VERSION,
         "run": 1,
         "name": "r",
         "status": "running",
@@ -193,12 +197,18 @@ def snapshot(**changes: Any) -> dict[str, Any]:
         "interrupted": False,
         "retraining": None,
         "published_at": 1.0,
+        "clock_time": None,
         "progress": 0.0,
+        "eta_seconds": None,
+        "policies": [],
+        "placements": [],
+        "replay": False,
+        "speed": None,
     }
-    return {**message, **changes}
+    return cast("messages.Snapshot", {**message, **changes})
 
 
-def stored(snapshot: dict[str, Any], **changes: Any) -> StoredRun:
+def stored(snapshot: messages.Snapshot, **changes: Any) -> StoredRun:
     row = {"status": snapshot["status"], "error": "", "interrupted": False, **changes}
     return StoredRun(run_id=1, snapshot=snapshot, **row)
 
@@ -293,8 +303,13 @@ def test_a_retraining_is_told_once(topic: RunTopic, client: Wire) -> None:
 def test_fanning_out_encodes_once(topic: RunTopic, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(100):
         topic.join(Wire().outbox)
-    encoded = []
-    real = outbox_module.messages.encode
-    monkeypatch.setattr("apps.live.wire.messages.encode", lambda message: encoded.append(1) or real(message))
+    encoded: list[Any] = []
+    real = messages.encode
+
+    def encode(message: Any) -> str:
+        encoded.append(message)
+        return real(message)
+
+    monkeypatch.setattr(messages, "encode", encode)
     topic.told(snapshot(published_at=time.time()))
     assert len(encoded) == 1

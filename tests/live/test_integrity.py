@@ -164,7 +164,7 @@ ALTERATIONS: tuple[tuple[Callable[[Run], None], str], ...] = (
 
 
 @contextmanager
-def altered(run: Run, alter: Callable[[Run], None]) -> Iterator[None]:
+def altered(run: Run, alter: Callable[[Run], object]) -> Iterator[None]:
     """Alter what is stored for a while; to play a run for each alteration would take long."""
     with transaction.atomic():
         alter(Run.objects.get(pk=run.pk))

@@ -20,19 +20,21 @@ class Caller:
         self.site = site
         self.token = site.tell("user", username="caller", may_control=True)["token"]
 
-    def ask(self, path: str, body: Any = None) -> Any:
+    def ask(self, path: str, body: Any = None) -> dict[str, Any]:
         request = Request(
             f"http://127.0.0.1:{self.site.port}/api/v1/{path}",
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Token {self.token}", "Content-Type": "application/json"},
         )
         with urlopen(request) as answer:
-            return json.loads(answer.read())
+            found: dict[str, Any] = json.loads(answer.read())
+            return found
 
     def start(self, name: str) -> int:
         """Ask for a run of some seconds."""
         policies = ["fcfs", "sjf", "fcfs+easy", "sjf+easy", "saf", "f1"]
-        return self.ask("runs/", {"workload": 1, "cluster": "hpc-256", "policies": policies, "name": name})["id"]
+        made = self.ask("runs/", {"workload": 1, "cluster": "hpc-256", "policies": policies, "name": name})
+        return int(made["id"])
 
     def run(self, number: int) -> dict[str, Any]:
         return self.ask(f"runs/{number}/")
@@ -105,6 +107,7 @@ def test_a_killed_study_says_so_and_is_played_to_its_end(caller: Caller) -> None
     eventually(lambda: any(run["status"] == "running" for run in runs_of_study(caller)))
     process.kill()
     process.wait()
+    assert process.stdout is not None
     process.stdout.close()
     eventually(lambda: "Interrupted" in page(caller, "/studies/1/"), 30)
     eventually(lambda: all(run["status"] != "running" for run in runs_of_study(caller)), 30)
@@ -115,9 +118,10 @@ def test_a_killed_study_says_so_and_is_played_to_its_end(caller: Caller) -> None
 
 
 def runs_of_study(caller: Caller) -> list[dict[str, Any]]:
-    return caller.ask("runs/?study=1")["results"]
+    found: list[dict[str, Any]] = caller.ask("runs/?study=1")["results"]
+    return found
 
 
 def page(caller: Caller, path: str) -> str:
     with urlopen(f"http://127.0.0.1:{caller.site.port}{path}") as answer:
-        return answer.read().decode()
+        return str(answer.read(), "utf-8")

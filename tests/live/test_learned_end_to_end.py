@@ -2,6 +2,7 @@
 
 import json
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -19,13 +20,14 @@ TASKS = 300
 
 def command(*arguments: str) -> str:
     out = StringIO()
-    call_command(*arguments, stdout=out, **({"verbosity": 0} if arguments[0] == "runsimulation" else {}))
+    call_command(*arguments, stdout=out, verbosity=0 if arguments[0] == "runsimulation" else 1)
     return out.getvalue()
 
 
-def play(name: str, policies: str, *more: str) -> dict:
+def play(name: str, policies: str, *more: str) -> dict[str, Any]:
     where = ("--workload", "tasks", "--cluster", "workstation", "--name", name)
-    return json.loads(command("runsimulation", *where, "--policies", policies, *more, "--json"))
+    found: dict[str, Any] = json.loads(command("runsimulation", *where, "--policies", policies, *more, "--json"))
+    return found
 
 
 def versions(run: str) -> dict[str, set[int | None]]:

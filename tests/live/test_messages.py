@@ -4,6 +4,7 @@ import asyncio
 import json
 import typing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
@@ -66,15 +67,34 @@ def test_a_pong_repeats_a_plain_id_and_nothing_else() -> None:
 def test_a_snapshot_reaches_the_group_of_its_run_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(channel_layers.backends, "default", InMemoryChannelLayer())
 
-    async def exchange() -> tuple[dict, bool]:
+    snapshot: messages.Snapshot = {
+        "type": "snapshot",
+        "version": messages.VERSION,
+        "run": 1,
+        "name": "r",
+        "status": "running",
+        "error": "",
+        "published_at": 1.0,
+        "clock_time": None,
+        "progress": 0.0,
+        "eta_seconds": None,
+        "policies": [],
+        "placements": [],
+        "retraining": None,
+        "replay": False,
+        "speed": None,
+    }
+
+    async def exchange() -> tuple[dict[str, Any], bool]:
         layer = get_channel_layer()
+        assert isinstance(layer, InMemoryChannelLayer)
         await layer.group_add(messages.run_group(1), "one")
         await layer.group_add(messages.run_group(2), "two")
-        await messages.send_snapshot({"type": "snapshot", "run": 1})
+        await messages.send_snapshot(snapshot)
         return await layer.receive("one"), layer.channels.get("two", asyncio.Queue()).empty()
 
     received, other_is_empty = asyncio.run(exchange())
-    assert received["snapshot"] == {"type": "snapshot", "run": 1}
+    assert received["snapshot"] == snapshot
     assert other_is_empty
 
 

@@ -148,22 +148,22 @@ def test_a_wrong_value_is_refused_by_the_same_sentence_everywhere(
         told["command"] = str(refused.value)
         client.force_login(alice)
         sent = {"workload": workload.pk, "cluster": "hpc-4", "policies": ["fcfs"], option.name: value}
-        answer = client.post("/runs/new/", sent)
-        assert answer.status_code == 400
-        told["form"] = " ".join(answer.context["form"].errors[option.name])
+        page = client.post("/runs/new/", sent)
+        assert page.status_code == 400
+        told["form"] = " ".join(page.context["form"].errors[option.name])
     json_value: Any = value.split(",") if option.is_list else value
     answer = api.post("/api/v1/runs/", {"workload": workload.pk, "policies": ["fcfs"], option.name: json_value})
     assert answer.status_code == 400
     told["api"] = " ".join(answer.json()["errors"][option.name])
     if is_in_studies(option):
-        with pytest.raises(InvalidStudy) as refused:
+        with pytest.raises(InvalidStudy) as refused_study:
             study({option.name: value})
-        told["study"] = str(refused.value)
+        told["study"] = str(refused_study.value)
     if option in RUN_OPTIONS:
         document = {**RunConfiguration(policies=("fcfs",)).as_json(), option.stored_as: json_value}
-        with pytest.raises(InvalidOption) as refused:
+        with pytest.raises(InvalidOption) as refused_document:
             RunConfiguration.from_json(document).checked()
-        told["manifest"] = str(refused.value)
+        told["manifest"] = str(refused_document.value)
     assert told == dict.fromkeys(told, wanted)
     assert not Run.objects.exists()
 

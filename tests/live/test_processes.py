@@ -57,6 +57,7 @@ def test_a_process_that_ended_is_dead_at_once_whatever_its_heartbeat_says(state:
 
 def test_a_later_process_with_the_same_number_is_not_the_one(state: SimulationState) -> None:
     state.claim()
+    assert state.process_start_ticks is not None
     assert not again(state, process_start_ticks=state.process_start_ticks - 1).is_alive
 
 
@@ -108,6 +109,7 @@ def holder(state: SimulationState) -> Iterator["subprocess.Popen[str]"]:
         text=True,
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "scheduler_sim.settings"},
     )
+    assert child.stdout is not None
     assert child.stdout.readline().strip() == "True"
     yield child
     child.kill()
@@ -150,6 +152,7 @@ def test_a_lock_that_a_broken_connection_let_go_of_is_taken_anew(state: Simulati
     if connection.vendor != "postgresql":
         pytest.skip("Only PostgreSQL keeps locks with a connection.")
     assert locks.take(state.lock_key)
+    assert locks._session is not None
     locks._session.close()
     assert locks.keep() == []
     assert locks.is_held(state.lock_key)

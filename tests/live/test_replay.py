@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from live_site import Client, Site
 
 from apps.live.wire.replay import Request
+from tests.live.live_site import Client, Site
 
 
 @pytest.fixture(scope="module")
@@ -20,20 +21,25 @@ def played(embedded_site: Site) -> int:
 @pytest.fixture
 def client(embedded_site: Site, played: int) -> Iterator[Client]:
     with embedded_site.client(f"/ws/runs/{played}/") as client:
-        client.final = client.receive("snapshot")
         yield client
 
 
-def replayed(client: Client) -> list[dict]:
+@pytest.fixture
+def final(client: Client) -> dict[str, Any]:
+    """The snapshot with which the run ended, which comes first."""
+    return client.receive("snapshot")
+
+
+def replayed(client: Client) -> list[dict[str, Any]]:
     """Return the snapshots of a replay up to its end."""
-    snapshots = []
+    snapshots: list[dict[str, Any]] = []
     while not snapshots or snapshots[-1]["progress"] < 1:
         snapshots.append(client.receive("snapshot", replay=True))
     return snapshots
 
 
-def test_a_replay_runs_through_to_the_figures_that_the_run_ended_with(client: Client) -> None:
-    span = client.final["clock_time"]
+def test_a_replay_runs_through_to_the_figures_that_the_run_ended_with(client: Client, final: dict[str, Any]) -> None:
+    span = final["clock_time"]
     client.send(type="replay", speed=span / 2)
     snapshots = replayed(client)
     assert len(snapshots) > 5
@@ -41,15 +47,15 @@ def test_a_replay_runs_through_to_the_figures_that_the_run_ended_with(client: Cl
     assert clocks == sorted(clocks)
     assert snapshots[0]["progress"] < 0.5
     last = snapshots[-1]
-    assert last["clock_time"] == client.final["clock_time"]
-    assert last["placements"] == client.final["placements"]
-    for one, other in zip(last["policies"], client.final["policies"], strict=True):
+    assert last["clock_time"] == final["clock_time"]
+    assert last["placements"] == final["placements"]
+    for one, other in zip(last["policies"], final["policies"], strict=True):
         assert one == pytest.approx(other)
 
 
-def test_a_replay_may_start_in_the_middle(client: Client) -> None:
-    middle = client.final["clock_time"] / 2
-    client.send(type="replay", speed=client.final["clock_time"], from_time=middle)
+def test_a_replay_may_start_in_the_middle(client: Client, final: dict[str, Any]) -> None:
+    middle = final["clock_time"] / 2
+    client.send(type="replay", speed=final["clock_time"], from_time=middle)
     assert client.receive("snapshot", replay=True)["clock_time"] == pytest.approx(middle)
     assert replayed(client)[-1]["progress"] == 1.0
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -47,8 +48,9 @@ def run(*arguments: object, **options: object) -> str:
     return out.getvalue()
 
 
-def document(*arguments: object) -> dict:
-    return json.loads(run(*arguments, "--json"))
+def document(*arguments: object) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run(*arguments, "--json"))
+    return found
 
 
 def starts(scheduler: str) -> dict[int, float]:

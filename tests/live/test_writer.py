@@ -93,7 +93,8 @@ def write(run: Run, *batches: ResultBatch) -> None:
 
 
 def progress(run: Run) -> dict[str, int]:
-    return SimulationState.objects.get(run=run).progress
+    found: dict[str, int] = SimulationState.objects.get(run=run).progress
+    return found
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, times: int, *, after_commit: bool = False) -> None:
@@ -120,6 +121,7 @@ def test_everything_put_is_stored_with_its_progress(run: Run) -> None:
     run.refresh_from_db()
     assert run.rows_written == 2 * TASKS
     keys = SchedulerResult.objects.order_by("id").values_list("id", flat=True)
+    assert run.first_result_id is not None
     assert run.first_result_id <= keys[0]
     assert run.last_result_id == keys[2 * TASKS - 1]
     assert SimulationState.objects.get(run=run).clock_time == TASKS
@@ -135,6 +137,8 @@ def test_keys_that_a_connection_still_holds_are_not_below_the_bounds_of_a_later_
     for each in (run, others, later):
         each.refresh_from_db()
         keys = SchedulerResult.objects.filter(run=each).order_by("id").values_list("id", flat=True)
+        assert each.first_result_id is not None
+        assert each.last_result_id is not None
         assert each.first_result_id <= keys[0]
         assert each.last_result_id >= keys[len(keys) - 1]
 
@@ -230,7 +234,7 @@ def test_a_lost_attempt_is_found(run: Run) -> None:
     write(run, with_attempts(run, 0, TASKS))
     run.refresh_from_db()
     assert run_verify(run=run).faults == ()
-    Attempt.objects.filter(number=3).first().delete()
+    Attempt.objects.filter(number=3)[0].delete()
     assert run_verify(run=run).faults == ("The attempts stored under fcfs are not those that its placements tell of.",)
 
 

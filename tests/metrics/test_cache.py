@@ -1,6 +1,7 @@
 """Kept answers are found until the data changes, whoever changed it, and are never needed."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -147,6 +148,10 @@ def test_without_redis_the_answer_comes_from_the_database(monkeypatch: pytest.Mo
     assert [remember("test", question).document for _ in range(2)] == [b"1", b"2"]
 
 
+def of_size(question: Question, size: int) -> bytes:
+    return question().ljust(size)
+
+
 @pytest.mark.parametrize("_empty", ["near"], indirect=True)
 def test_a_process_keeps_small_answers_nearer_than_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     without_redis(monkeypatch)
@@ -156,5 +161,5 @@ def test_a_process_keeps_small_answers_nearer_than_redis(monkeypatch: pytest.Mon
     sizes = (3, 4)
     asked = {size: Question() for size in sizes}
     for size in sizes * 2:
-        remember("test", lambda size=size: asked[size]().ljust(size), parameters=(size,))
+        remember("test", partial(of_size, asked[size], size), parameters=(size,))
     assert [asked[size].asked for size in sizes] == [1, 2]

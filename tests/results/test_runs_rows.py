@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -62,7 +63,7 @@ def true_checksum(run: Run) -> str:
     parts = []
     for scheduler in run.policies:
         columns = placements(run.workload)
-        numbers = list(run.workload.tasks.order_by("task_id").values_list("task_id", flat=True))
+        numbers = np.array(run.workload.tasks.order_by("task_id").values_list("task_id", flat=True))
         columns = {name: columns[name] if hasattr(columns[name], "shape") else [columns[name]] * 5 for name in CHECKED}
         parts.append(Part(scheduler, numbers, columns))
     return results_checksum(parts)

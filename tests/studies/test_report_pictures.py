@@ -1,6 +1,7 @@
 """The pictures in reports: the page's colours, gaps that stay gaps, and the same bytes each time."""
 
 import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -19,8 +20,14 @@ def chart(*series: Series, scale: str = "linear") -> Chart:
     return Chart("load-1", "line", "Mean wait against load", "fcfs is best.", *axes, series)
 
 
-def line(y: list[float | None], **fields: object) -> Series:
-    return Series("fcfs+easy", [0.7, 1.0, 1.3, 1.6, 1.9], y, 6, 1, **fields)
+def line(y: Sequence[float | None], low: list[float] | None = None, high: list[float] | None = None) -> Series:
+    return Series("fcfs+easy", [0.7, 1.0, 1.3, 1.6, 1.9], y, 6, 1, low=low, high=high)
+
+
+def picture_of(chart: Chart) -> str:
+    picture = line_picture(chart, HOURS)
+    assert picture is not None
+    return picture
 
 
 def drawn(picture: str) -> list[str]:
@@ -30,27 +37,27 @@ def drawn(picture: str) -> list[str]:
 
 
 def test_a_line_is_drawn_in_the_colour_and_dash_of_its_policy():
-    picture = line_picture(chart(line([3600.0] * 5)), HOURS)
+    picture = picture_of(chart(line([3600.0] * 5)))
     assert len(drawn(picture)) >= 1
     assert "stroke-dasharray: 5.25,3" in picture
 
 
 def test_a_missing_value_breaks_its_line():
-    whole, *_ = drawn(line_picture(chart(line([1.0, 2.0, 3.0, 4.0, 5.0])), HOURS))
-    broken, *_ = drawn(line_picture(chart(line([1.0, 2.0, None, 4.0, 5.0])), HOURS))
+    whole, *_ = drawn(picture_of(chart(line([1.0, 2.0, 3.0, 4.0, 5.0]))))
+    broken, *_ = drawn(picture_of(chart(line([1.0, 2.0, None, 4.0, 5.0]))))
     assert (whole.count("M"), broken.count("M")) == (1, 2)
 
 
 def test_the_axis_says_its_unit_and_whether_it_is_logarithmic():
-    picture = line_picture(chart(line([3600.0, 7200.0, 36000.0, 72000.0, 720000.0]), scale="log"), HOURS)
+    picture = picture_of(chart(line([3600.0, 7200.0, 36000.0, 72000.0, 720000.0]), scale="log"))
     assert "Mean wait (h), logarithmic" in picture
     assert {"1", "10", "100"} <= set(re.findall(r"<text[^>]*>([^<]*)</text>", picture))
 
 
 def test_a_band_lies_beneath_its_line():
     low, high = [1.0] * 5, [5.0] * 5
-    assert "PolyCollection" in line_picture(chart(line([3.0] * 5, low=low, high=high)), HOURS)
-    assert "PolyCollection" not in line_picture(chart(line([3.0] * 5)), HOURS)
+    assert "PolyCollection" in picture_of(chart(line([3.0] * 5, low=low, high=high)))
+    assert "PolyCollection" not in picture_of(chart(line([3.0] * 5)))
 
 
 def test_the_same_chart_is_the_same_picture():
@@ -64,7 +71,7 @@ def test_nothing_known_gives_no_picture():
 
 def test_a_name_is_text_in_the_picture():
     odd = Series("<script>&", [1.0, 2.0], [1.0, 2.0], 0, 0)
-    picture = line_picture(chart(odd), HOURS)
+    picture = picture_of(chart(odd))
     assert "<script>" not in picture
     assert "&lt;script&gt;&amp;" in picture
 

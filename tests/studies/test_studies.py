@@ -18,7 +18,7 @@ from apps.results.errors import RunStateError
 from apps.results.models import Run, Study
 from apps.studies.definition import Definition, InvalidStudy, read_definition
 from apps.studies.grid import grid_runs, runs_store, study_store
-from apps.studies.play import execution, playing
+from apps.studies.play import execution, playing, worker
 from apps.studies.play import pool as pool_of_studies
 from apps.studies.play.execution import study_play
 from apps.studies.play.planning import study_plan
@@ -105,7 +105,7 @@ def test_runs_that_the_definition_no_longer_names_stay_as_runs_of_their_own() ->
 
 def test_failed_runs_are_tried_again_and_others_are_not(in_this_process: list[int]) -> None:
     outcome = study_play(definition())
-    broken = outcome.study.runs.first()
+    broken = outcome.study.runs.all()[0]
     Run.objects.filter(pk=broken.pk).update(status=Run.Status.FAILED)
     in_this_process.clear()
     assert study_play(definition()).failed == 0
@@ -116,7 +116,7 @@ def test_a_run_that_cannot_be_played_is_failed_with_the_reason_and_the_others_go
     outcome = study_play(definition(clusters=["hpc-64", "hpc-4"]))
     assert (outcome.finished, outcome.failed) == (4, 4)
     assert outcome.study.status == "failed"
-    assert "larger than cluster hpc-4" in outcome.study.runs.filter(status="failed").first().error
+    assert "larger than cluster hpc-4" in outcome.study.runs.filter(status="failed")[0].error
 
 
 def test_a_run_that_a_living_process_plays_is_left_alone() -> None:
@@ -145,8 +145,11 @@ def test_a_heavier_load_and_a_smaller_cluster_wait_longer() -> None:
     cells = {(one.cell.load_factor, one.cores): one for one in study_figures(outcome.study, "mean_wait_time", "fcfs")}
     waits = {key: one.standings["fcfs"].interval.mean for key, one in cells.items()}
     assert waits[1.2, 64] > waits[0.8, 64] > waits[0.8, 128]
-    assert cells[1.2, 64].offered_load == pytest.approx(1.5 * cells[0.8, 64].offered_load)
-    assert cells[0.8, 64].offered_load == pytest.approx(2 * cells[0.8, 128].offered_load)
+    heavy, light, light_on_many = (cells[key].offered_load for key in ((1.2, 64), (0.8, 64), (0.8, 128)))
+    assert light is not None
+    assert light_on_many is not None
+    assert heavy == pytest.approx(1.5 * light)
+    assert light == pytest.approx(2 * light_on_many)
 
 
 def test_a_sequential_study_stops_early_when_narrow_and_at_the_most_otherwise() -> None:
@@ -187,7 +190,7 @@ def test_pages_and_downloads_show_the_stored_figures(client: Client) -> None:
     study = study_play(definition()).study
     page = client.get(f"/studies/{study.pk}/?figure=mean_wait_time&base=fcfs").content.decode()
     assert "sjf+easy" in page
-    assert f"/runs/{study.runs.first().pk}/" in page
+    assert f"/runs/{study.runs.all()[0].pk}/" in page
     rows = json.loads(client.get(f"/studies/{study.pk}/cells.json?figure=mean_wait_time").content)
     assert len(rows) == 8
     stored = Metric.objects.totals().filter(
@@ -309,7 +312,7 @@ def test_a_manifest_replays_to_the_same_checksum_and_a_changed_one_is_found_out(
     first = Run.objects.get()
     assert Cluster.from_json(first.cluster).cores == 72
     call_command("runsimulation", manifest=str(file), **common)
-    assert Run.objects.order_by("-pk").first().checksum == first.checksum
+    assert Run.objects.order_by("-pk")[0].checksum == first.checksum
     document = json.loads(file.read_text())
     document["configuration"]["seed"] = 8
     file.write_text(json.dumps(document))
@@ -398,7 +401,7 @@ def test_a_run_that_another_process_stored_at_the_same_moment_is_taken(monkeypat
 def test_processes_that_die_before_they_begin_are_not_started_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     study = study_store(definition())
     runs = runs_store(study, definition())
-    monkeypatch.setattr(pool_of_studies.worker, "start", os.abort)
+    monkeypatch.setattr(worker, "start", os.abort)
     with pytest.raises(pool_of_studies.WorkersDied, match="died 3 times before they began a run"):
         pool_of_studies.play_on_pool([run.pk for run in runs], workers=2, on_end=print, beat=lambda: None)
     assert study.counts() == {"queued": 8}

@@ -1,5 +1,6 @@
 """A study is built in the browser: counted before it starts, refused field by field, started, stopped and taken up."""
 
+import subprocess
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,6 @@ from apps.studies.grid import runs_store
 from apps.studies.progress import study_progress
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_generate
-from scheduler_sim.background import services
 from tests.asked import Asked
 
 pytestmark = pytest.mark.django_db
@@ -65,7 +65,7 @@ def test_the_runs_are_counted_before_anything_is_stored(alice: Client, launched:
     text = answer.content.decode()
     assert "12 runs of 3 policies: 1 workload x 2 loads x 2 clusters x 1 kind of estimates x 3 seeds." in text
     assert "All are missing, 36 plays; no time can be estimated" in text
-    assert (Study.objects.count(), Run.objects.count(), Workload.objects.count(), launched) == (0, 0, 0, [])
+    assert (Study.objects.count(), Run.objects.count(), Workload.objects.count(), launched.keys) == (0, 0, 0, [])
 
 
 def test_what_was_counted_is_started_in_a_process_of_its_own(alice: Client, launched: Asked) -> None:
@@ -73,7 +73,7 @@ def test_what_was_counted_is_started_in_a_process_of_its_own(alice: Client, laun
     answer = alice.post("/studies/new/", sent(start="1", counted=counted))
     study = Study.objects.get()
     assert answer.headers["Location"] == f"/studies/{study.pk}/"
-    assert launched == [study.pk]
+    assert launched.keys == [study.pk]
     definition = Definition.from_json(study.definition)
     assert definition.policies == ("fcfs", "sjf", "sjf+easy")
     assert [source.parameters for source in definition.sources] == [{"processors": 64, "load": 0.9}]
@@ -95,7 +95,7 @@ def test_a_study_that_was_changed_since_is_counted_again(alice: Client, launched
     answer = alice.post("/studies/new/", sent(start="1", counted=counted, seeds="4"))
     assert "It was changed since it was counted" in answer.content.decode()
     assert "16 runs" in answer.content.decode()
-    assert (Study.objects.count(), launched) == (0, [])
+    assert (Study.objects.count(), launched.keys) == (0, [])
 
 
 def test_stored_workloads_are_chosen_and_named_in_the_definition(alice: Client) -> None:
@@ -155,7 +155,7 @@ def test_what_has_no_meaning_is_said_at_its_field(
     assert any(fault in str(problem) for problem in errors.get(place, errors.get("__all__", []))), errors
     if place in errors and place != "policies":
         assert f'id="id_{place}_error"' in answer.content.decode()
-    assert (Study.objects.count(), launched) == (0, [])
+    assert (Study.objects.count(), launched.keys) == (0, [])
 
 
 def test_the_name_of_another_study_is_refused(alice: Client) -> None:
@@ -171,7 +171,7 @@ def test_only_people_who_may_control_runs_get_the_form(client: Client, launched:
     study = Study.objects.create(name="s", definition={"workloads": ["x"], "policies": "fcfs", "name": "s"})
     for command in ("play", "stop"):
         assert client.post(f"/studies/{study.pk}/{command}/").status_code == 403
-    assert launched == []
+    assert launched.keys == []
 
 
 def test_a_form_from_elsewhere_is_refused(alice: Client) -> None:
@@ -203,7 +203,7 @@ def test_a_study_is_stopped_and_played_on_from_its_page(alice: Client, launched:
     alice.post(f"/studies/{study.pk}/stop/")
     assert study.counts() == {"stopped": 2}
     alice.post(f"/studies/{study.pk}/play/")
-    assert launched == [study.pk]
+    assert launched.keys == [study.pk]
 
 
 def test_a_study_that_a_living_process_plays_is_not_started_again(alice: Client, launched: Asked) -> None:
@@ -213,7 +213,7 @@ def test_a_study_that_a_living_process_plays_is_not_started_again(alice: Client,
     answer = alice.post(f"/studies/{study.pk}/play/", follow=True)
     assert "is being played by process" in answer.content.decode()
     assert "Being played" in answer.content.decode()
-    assert launched == []
+    assert launched.keys == []
 
 
 def test_a_study_that_was_not_stored_to_its_end_is_not_called_complete() -> None:
@@ -241,7 +241,7 @@ def test_a_process_that_cannot_be_started_is_told(
     def refuse(*_arguments: Any, **_others: Any) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(services.subprocess, "Popen", refuse)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
     study = stored_study()
     with django_capture_on_commit_callbacks(execute=True):
         alice.post(f"/studies/{study.pk}/play/")

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -25,8 +26,9 @@ def run(command: str, *arguments: object) -> str:
     return out.getvalue()
 
 
-def document(command: str, *arguments: object) -> dict:
-    return json.loads(run(command, *arguments, "--json"))
+def document(command: str, *arguments: object) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run(command, *arguments, "--json"))
+    return found
 
 
 def refusal(command: str, *arguments: object) -> str:

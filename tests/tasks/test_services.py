@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import IntegrityError
@@ -96,7 +97,7 @@ def test_a_file_stored_meanwhile_by_another_process_is_returned(
     path = data_path("small.swf")
     store = services._store
 
-    def overtaken(**row: object) -> Workload:
+    def overtaken(**row: Any) -> Workload:
         store(**row)
         raise IntegrityError("unique")
 

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -151,6 +152,7 @@ def test_results_can_be_filtered_within_a_run(api: APIClient, run: Run) -> None:
 
 def test_the_newest_results_of_one_run_come_first_when_asked(api: APIClient, run: Run) -> None:
     make_run(3, name="another")
+    assert run.last_result_id is not None
     rows = api.get(f"/api/v1/results/?run={run.pk}&ordering=-id&page_size=3").json()["results"]
     assert [row["id"] for row in rows] == [run.last_result_id - step for step in range(3)]
     assert api.get("/api/v1/results/?run=999&ordering=-id").json()["results"] == []
@@ -240,7 +242,7 @@ def test_moments_of_any_offset_are_understood(api: APIClient, run: Run, moment: 
     assert api.get(f"/api/v1/runs/?created_after={moment}").status_code == status
 
 
-def test_reading_can_be_closed(api: APIClient, api_of: Callable, user: object, settings: object) -> None:
+def test_reading_can_be_closed(api: APIClient, api_of: Callable, user: object, settings: Any) -> None:
     settings.API_READ_PUBLIC = False
     for address in [*(f"/api/v1/{name}/" for name in LISTS), "/api/schema/", "/api/docs/"]:
         assert api.get(address).status_code == 401, address

@@ -18,8 +18,10 @@ def printed() -> str:
 
 
 def test_it_prints_a_password_that_works_and_only_once() -> None:
-    password = re.search(r"the password (\S+)", printed())[1]
-    assert authenticate(username="admin", password=password).is_superuser
+    (password,) = re.findall(r"the password (\S+)", printed())
+    user = authenticate(username="admin", password=password)
+    assert user is not None
+    assert user.is_superuser
     assert printed() == ""
 
 

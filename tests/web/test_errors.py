@@ -1,6 +1,7 @@
 """One shape for every error, and never a traceback."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -16,10 +17,10 @@ pytestmark = pytest.mark.django_db
 KEYS = {"type", "title", "status", "detail", "errors", "request_id"}
 
 
-def check(response: object, status: int) -> dict:
+def check(response: Any, status: int) -> dict[str, Any]:
     assert response.status_code == status
     assert response.headers["Content-Type"] == MEDIA_TYPE
-    document = response.json()
+    document: dict[str, Any] = response.json()
     assert set(document) == KEYS
     assert document["status"] == status
     assert document["request_id"] == response.headers["X-Request-ID"]

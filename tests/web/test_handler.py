@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -56,8 +56,8 @@ async def messages_of(handler: OneThreadHandler, address: str, body: bytes = b""
     async def receive() -> dict[str, Any]:
         return messages.pop(0)
 
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
+    async def send(message: Mapping[str, Any]) -> None:
+        sent.append(dict(message))
 
     headers = [(b"host", b"localhost"), (b"content-length", str(len(body)).encode())]
     asked = {"type": "http", "method": "POST" if body else "GET", "path": address, "query_string": b"", **scope}

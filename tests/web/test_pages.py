@@ -2,6 +2,7 @@
 
 import csv
 import json
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -35,8 +36,8 @@ EMPTY_PAGES = (
 )
 
 
-def text_of(response) -> str:
-    return response.content.decode()
+def text_of(response: Any) -> str:
+    return str(response.content, "utf-8")
 
 
 @pytest.fixture

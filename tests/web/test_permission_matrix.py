@@ -137,12 +137,12 @@ def test_every_person_method_and_address(
         "jobs": Job.objects.create(kind="run", subject_id=run.pk).pk,
         "audit": AuditEntry.objects.create(action="start", source="site").pk,
         "imports": WorkloadImport.objects.create(file_name="x.swf").pk,
-        "tasks": run.workload.tasks.first().pk,
+        "tasks": run.workload.tasks.all()[0].pk,
         "runs": run.pk,
         "studies": Study.objects.get().pk,
-        "results": run.results.first().pk,
+        "results": run.results.all()[0].pk,
         "attempts": make_attempts(run)[0].pk,
-        "metrics": run.metrics.first().pk,
+        "metrics": run.metrics.all()[0].pk,
         "training-data": TrainingData.objects.get().pk,
         "models": TrainedModel.objects.get().pk,
     }
@@ -176,8 +176,9 @@ def admin_addresses() -> list[str]:
 @pytest.mark.parametrize("person", PEOPLE)
 def test_the_admin_shows_rows_only_to_whom_it_may(person: str, run: Run, people: dict[str, User | None]) -> None:
     client = APIClient()
-    if people[person] is not None:
-        client.force_login(people[person])
+    user = people[person]
+    if user is not None:
+        client.force_login(user)
     status = {"nobody": 302, "user": 302, "controller": 302, "staff": 403, "admin": 200}[person]
     lists = [address for address in admin_addresses() if address.count("/") == 4 and "<" not in address]
     lists = [
@@ -193,7 +194,7 @@ def test_the_admin_shows_rows_only_to_whom_it_may(person: str, run: Run, people:
 def test_no_result_is_added_changed_or_deleted_in_the_admin(run: Run, admin: User) -> None:
     client = APIClient()
     client.force_login(admin)
-    key = run.results.first().pk
+    key = run.results.all()[0].pk
     for model in (
         "results/schedulerresult",
         "results/attempt",

@@ -140,9 +140,9 @@ def test_the_dashboard_asks_for_metrics_that_exist() -> None:
 
 def test_the_settings_of_production_let_prometheus_ask_where_it_is_told_to(client: Client, settings: Any) -> None:
     operations = site.BASE_DIR / "docs" / "operations"
-    allowed = re.search(r"^ALLOWED_HOSTS=(.*)$", (operations / "scheduler-sim.env").read_text(), re.MULTILINE)
+    (allowed,) = re.findall(r"^ALLOWED_HOSTS=(.*)$", (operations / "scheduler-sim.env").read_text(), re.MULTILINE)
     jobs = yaml.safe_load((operations / "prometheus.yml").read_text())["scrape_configs"]
-    settings.ALLOWED_HOSTS = allowed[1].split(",")
+    settings.ALLOWED_HOSTS = allowed.split(",")
     for target in jobs[0]["static_configs"][0]["targets"]:
         for page in ("/metrics", "/health", "/ready"):
             assert client.get(page, HTTP_HOST=target).status_code == 200

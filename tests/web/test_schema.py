@@ -17,6 +17,7 @@ from hypothesis import settings as bounded
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
+from schemathesis.core.result import Ok
 
 from apps.tasks import uploads
 from tests.web.conftest import key_of, make_models, make_run, make_training_rows
@@ -61,6 +62,7 @@ def described(
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_every_operation_answers_as_documented(described: schemathesis.BaseSchema, mode: GenerationMode) -> None:
     for found in described.get_all_operations():
+        assert isinstance(found, Ok), found
         operation = found.ok()
 
         @given(case=operation.as_strategy(generation_mode=mode))

@@ -5,6 +5,7 @@ import re
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_yes_or_no(monkeypatch: pytest.MonkeyPatch, value: str, meaning: bool) -
     ],
 )
 def test_a_wrong_value_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, read: object, value: str, sentence: str
+    monkeypatch: pytest.MonkeyPatch, read: Callable[[], object], value: str, sentence: str
 ) -> None:
     monkeypatch.setenv("X", value)
     with pytest.raises(ImproperlyConfigured, match=re.escape(sentence)):
