@@ -171,7 +171,7 @@ def _guess(caller: Caller, number: int) -> int:
     form = {"username": f"victim {number}", "password": "guess", "csrfmiddlewaretoken": token}
     kind = "application/x-www-form-urlencoded"
     sent = urlencode(form).encode()
-    return caller.fetch("/admin/login/", sent, known=False, **{"Content-Type": kind, "Cookie": cookie})[0]
+    return caller.fetch("/admin/login/", sent, {"Content-Type": kind, "Cookie": cookie}, known=False)[0]
 
 
 def revocations(ground: Ground, count: Count) -> None:

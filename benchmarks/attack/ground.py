@@ -13,7 +13,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,11 +102,12 @@ class Ground:
             redis = Redis(folder) if self.postgresql and shutil.which("redis-server") else None
             if redis is not None:
                 stack.callback(redis.stop)
+            settings: dict[str, Any] = {"JOB_PROCESSES": "2", **UNLIMITED, **environment}
             site = Site(
                 folder,
                 redis_url=redis.url if redis else "",
                 descriptors=descriptors,
-                **{"JOB_PROCESSES": "2", **UNLIMITED, **environment},
+                **settings,
             )
             stack.callback(site.close)
             for name, tasks in (("large", "6000"), ("small", "200")):
@@ -139,14 +140,19 @@ class Caller:
         self.token = site.tell("user", username="caller", may_control=True)["token"]
 
     def fetch(
-        self, path: str, body: bytes | None = None, *, method: str = "", known: bool = True, **headers: str
+        self,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        method: str = "",
+        known: bool = True,
     ) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body of an answer, which must come within 60 s."""
         connection = http.client.HTTPConnection("127.0.0.1", self.site.port, timeout=60)
-        if known:
-            headers["Authorization"] = f"Token {self.token}"
+        sent = {**(headers or {}), **({"Authorization": f"Token {self.token}"} if known else {})}
         try:
-            connection.request(method or ("GET" if body is None else "POST"), path, body, headers)
+            connection.request(method or ("GET" if body is None else "POST"), path, body, sent)
             answer = connection.getresponse()
             return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
         except TimeoutError:
@@ -157,7 +163,7 @@ class Caller:
     def ask(self, path: str, document: Any = None) -> Any:
         """Return what the API answers, or raise `Broken` where it refuses."""
         body = None if document is None else json.dumps(document).encode()
-        status, _, content = self.fetch(f"/api/v1/{path}", body, **{"Content-Type": "application/json"})
+        status, _, content = self.fetch(f"/api/v1/{path}", body, {"Content-Type": "application/json"})
         hold(status < 400, f"{path} answered {status}: {content[:200]!r}")
         return json.loads(content)
 
@@ -169,7 +175,7 @@ class Caller:
         more = f'\r\n--{boundary}\r\nContent-Disposition: form-data; name="format"\r\n\r\n{trace_format}'
         body = head.encode() + content + more.encode() + f"\r\n--{boundary}--\r\n".encode()
         kind = f"multipart/form-data; boundary={boundary}"
-        status, _, answer = self.fetch("/api/v1/workloads/", body, **{"Content-Type": kind})
+        status, _, answer = self.fetch("/api/v1/workloads/", body, {"Content-Type": kind})
         return status, json.loads(answer) if answer[:1] == b"{" else {}
 
     def start(self, name: str, **more: Any) -> int:

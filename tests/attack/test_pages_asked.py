@@ -51,7 +51,7 @@ def run() -> Run:
     return make_run()
 
 
-def statuses(client: Client, address: str, times: int, **headers: str) -> list[int]:
+def statuses(client: Client, address: str, times: int, **headers: Any) -> list[int]:
     return [client.get(address, **headers).status_code for _ in range(times)]
 
 

@@ -32,7 +32,8 @@ def workload() -> Workload:
 def command(*arguments: str) -> dict[str, Any]:
     out = StringIO()
     call_command("runsimulation", *arguments, "--json", stdout=out, verbosity=0)
-    return json.loads(out.getvalue())
+    found: dict[str, Any] = json.loads(out.getvalue())
+    return found
 
 
 def ten_minutes(folder: Path) -> str:

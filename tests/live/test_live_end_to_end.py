@@ -179,7 +179,11 @@ def test_updates_go_on_while_redis_is_away_and_after_it_is_back(fragile: tuple[S
 
 
 def test_too_many_connections_are_refused_with_the_reason(tmp_path: Path, database: Path) -> None:
-    limits = {"LIVE_MAX_CONNECTIONS": "5", "LIVE_MAX_CONNECTIONS_PER_ADDRESS": "3", "TRUSTED_PROXIES": "127.0.0.1"}
+    limits: dict[str, Any] = {
+        "LIVE_MAX_CONNECTIONS": "5",
+        "LIVE_MAX_CONNECTIONS_PER_ADDRESS": "3",
+        "TRUSTED_PROXIES": "127.0.0.1",
+    }
     site = Site(tmp_path, database=database, **limits)
 
     def refused(**headers: str) -> str:
