@@ -1,6 +1,6 @@
 """Every address below /api/."""
 
-from django.urls import include, path
+from django.urls import URLPattern, include, path
 from rest_framework.routers import SimpleRouter
 
 from apps.live.api import RunViewSet, StatusView
@@ -41,7 +41,13 @@ v1 = [
 ]
 
 v1.append(
-    path("", IndexView.as_view(names=tuple(str(one.name) for one in v1 if not one.pattern.regex.groups)), name="index")
+    path(
+        "",
+        IndexView.as_view(
+            names=tuple(str(one.name) for one in v1 if isinstance(one, URLPattern) and not one.pattern.regex.groups)
+        ),
+        name="index",
+    )
 )
 
 urlpatterns = [

@@ -45,7 +45,7 @@ print(int(peak.split()[1]) // 1024, said)
 
 def read_within(megabytes: int, path: Path) -> tuple[int, str]:
     """Read a file in a process with a limit of memory; return its peak in MB, and how many tasks or which limit."""
-    command = [sys.executable, "-c", READ, path, str(megabytes)]
+    command = [sys.executable, "-c", READ, str(path), str(megabytes)]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     peak, _, said = done.stdout.strip().partition(" ")
     return int(peak), said

@@ -3,6 +3,7 @@
 import gzip
 import io
 import random
+import tempfile
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -164,6 +165,6 @@ def test_a_full_disk_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
         def write(self, _data: Any) -> int:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(spool.tempfile, "SpooledTemporaryFile", lambda _size: Full())
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", lambda _size: Full())
     with pytest.raises(InvalidTrace, match=r"There is no room for jobs in .*: No space left on device\."):
         read_trace(io.BytesIO(b"1 0 -1 5 2\n"), name="jobs")

@@ -19,7 +19,7 @@ from typing import Any
 
 import django
 
-PLAYED = {
+PLAYED: dict[str, tuple[str, str, dict[str, Any]]] = {
     # Under half of the policies tasks run once, under half they stop and go on.
     "stopping": ("hpc-256", "", {"policies": ("fcfs", "sjf+easy", "random_order", "srtf", "las", "sjf~requeue")}),
     # Nodes fail, tasks are stopped, requeued, go on from checkpoints and pay for it.
@@ -82,9 +82,9 @@ def main(kills: int, seed: int, played: str) -> None:
 
     runner.BATCH_ROWS = 200
     runner.STEP_EVENTS = 200
-    # The writer took it by its name.
-    for module in (batches, writer):
-        vars(module)["transaction_rows"] = lambda: 150
+    # What the writer took by its name.
+    taken = vars(writer)
+    taken["transaction_rows"] = batches.transaction_rows = lambda: 150
 
     call_command("migrate", verbosity=0)
     call_command("generateworkload", "lublin", tasks=1_500, seed=1, name="crash", verbosity=0)
@@ -113,7 +113,7 @@ def main(kills: int, seed: int, played: str) -> None:
                 killer.daemon = True
                 killer.start()
             if kill_in is not None:
-                writer.batch_store = dying(writer.batch_store, *kill_in)
+                taken["batch_store"] = dying(taken["batch_store"], *kill_in)
             try:
                 play(key)
             except BaseException:  # noqa: BLE001 a fork must never return into its parent's code
@@ -131,15 +131,15 @@ def main(kills: int, seed: int, played: str) -> None:
         return digest.hexdigest()
 
     undisturbed = new_run("undisturbed")
-    store, transactions = writer.batch_store, itertools.count()
+    store, transactions = batches.batch_store, itertools.count()
 
     def counted(**arguments: Any) -> None:
         next(transactions)
         store(**arguments)
 
-    writer.batch_store = counted
+    taken["batch_store"] = counted
     play(undisturbed)
-    writer.batch_store = store
+    taken["batch_store"] = store
     most = next(transactions)
     timed = new_run("timed")
     began = time.perf_counter()
