@@ -21,7 +21,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tests.live.live_site import Redis, Site
 
-UNLIMITED = {f"RATE_LIMIT_{name}": "off" for name in ("ANONYMOUS", "USER", "CONTROL", "LOGIN", "ACCOUNT")}
+UNLIMITED = {
+    f"RATE_LIMIT_{name}": "off" for name in ("ANONYMOUS", "USER", "CONTROL", "PAGES", "COSTLY", "LOGIN", "ACCOUNT")
+}
 POLICIES = ["fcfs", "sjf", "fcfs+easy", "sjf+easy", "srtf"]
 ENDED = ("finished", "failed", "stopped")
 
