@@ -20,15 +20,15 @@ help: ## Show what can be made
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: requirements.txt $(wildcard requirements/*.txt) | $(BIN)/python
+$(VENV)/installed: requirements-lock.txt | $(BIN)/python
 	@echo "Installing what the application needs into $(VENV) (about a minute) ..."
-	@$(BIN)/pip install --quiet -r requirements.txt
+	@$(BIN)/pip install --quiet --require-hashes -r requirements-lock.txt
 	@scripts/openmp.sh $(BIN)/python
 	@touch $@
 
-$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
+$(VENV)/installed-dev: requirements-dev-lock.txt $(VENV)/installed
 	@echo "Installing what the tests need ..."
-	@$(BIN)/pip install --quiet -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev-lock.txt
 	@touch $@
 
 node_modules/installed: package.json package-lock.json | $(VENV)/installed

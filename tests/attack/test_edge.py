@@ -4,12 +4,13 @@ import contextlib
 import socket
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import pytest
 from websockets.sync.client import connect
 
-from tests.live.live_site import Site
+from tests.live.live_site import Site, eventually
 
 pytestmark = [pytest.mark.attack, pytest.mark.own_data]
 
@@ -142,3 +143,42 @@ def test_no_body_is_left_in_memory_or_on_disk(site: Site) -> None:
     assert site.memory_kb() - before < 40_000
     held = [Path(f"/proc/{site.process_id}/fd/{name.name}") for name in Path(f"/proc/{site.process_id}/fd").iterdir()]
     assert not [path for path in held if "/tmp/#" in str(path.readlink() if path.is_symlink() else "")]
+
+
+def test_descriptors_are_kept_for_those_who_are_in_while_many_addresses_take_all_connections(tmp_path: Path) -> None:
+    site = Site(tmp_path, descriptors=300, CONNECTIONS_PER_ADDRESS="1000")
+    try:
+        with contextlib.ExitStack() as stack:
+            inside = stack.enter_context(contextlib.closing(HTTPConnection("127.0.0.1", site.port, timeout=60)))
+            assert asked(inside, "/health") == 200
+            for number in range(400):
+                client = stack.enter_context(socket.socket())
+                client.settimeout(5)
+                with contextlib.suppress(OSError):
+                    client.bind((f"127.0.0.{2 + number % 20}", 0))
+                    client.connect(("127.0.0.1", site.port))
+                    client.sendall(b"GET /health HTTP/1.1\r\nX-Slow: ")
+            with opened(site, "127.0.0.99") as refused, contextlib.suppress(ConnectionResetError):
+                assert refused.recv(1) == b""
+            free = 300 - len([*Path(f"/proc/{site.process_id}/fd").iterdir()])
+            assert free > 96  # Of the 192 that are kept some are of the database, the log and the loop.
+            for path in ("/", "/workloads/", "/api/v1/runs/", "/ready", "/static/css/layout.css"):
+                assert asked(inside, path) == 200, path
+        eventually(lambda: answers(site), 60)
+    finally:
+        site.close()
+
+
+def asked(connection: HTTPConnection, path: str) -> int:
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+
+
+def answers(site: Site) -> bool:
+    with contextlib.closing(HTTPConnection("127.0.0.1", site.port, timeout=20)) as connection:
+        try:
+            return asked(connection, "/health") == 200
+        except (OSError, HTTPException):
+            return False
