@@ -24,7 +24,7 @@ ENGINE = (
     ("predictors",),
     ("policies",),
     ("problem", "kernels.base", "kernels.records", "kernels.structures"),
-    ("kernels.pool", "kernels.node", "kernels.cluster", "kernels.core"),
+    ("kernels.pool", "kernels.node", "kernels.cluster", "kernels.core", "kernels.predicting"),
     ("kernels",),
     ("prediction", "simulation"),
     (

@@ -88,33 +88,26 @@ class WorkloadImportDetailSerializer(QueuedSerializer, WorkloadImportSerializer)
         read_only_fields = fields
 
 
+def _text(said: str, *, longest: int) -> serializers.CharField:
+    """Return a text that may be left out."""
+    return serializers.CharField(max_length=longest, required=False, default="", allow_blank=True, help_text=said)
+
+
 class UploadSerializer(serializers.Serializer):
     """A trace file, plain or packed (gzip, bzip2, xz, zstd, a zip of one file)."""
 
     file = serializers.FileField(max_length=255)
-    name = serializers.CharField(
-        max_length=200,
-        required=False,
-        default="",
-        allow_blank=True,
-        help_text="Of the workload; else made from the file's name.",
-    )
+    name = _text("Of the workload; else made from the file's name.", longest=200)
     format = serializers.ChoiceField(
         choices=[*FORMATS], required=False, default="", allow_blank=True, help_text="Found by content when left out."
     )
-    map = serializers.CharField(
-        max_length=MOST_WRITTEN,
-        required=False,
-        default="",
-        allow_blank=True,
-        help_text="Workload column = column of the file, and its unit: arrival_time=submitted@ms,runtime=took@min.",
+    map = _text(
+        "Workload column = column of the file, and its unit: arrival_time=submitted@ms,runtime=took@min.",
+        longest=MOST_WRITTEN,
     )
-    columns = serializers.CharField(
-        max_length=MOST_WRITTEN,
-        required=False,
-        default="",
-        allow_blank=True,
-        help_text="Names of the columns of a file without a header line: task_id,arrival_time,runtime.",
+    columns = _text(
+        "Names of the columns of a file without a header line: task_id,arrival_time,runtime.",
+        longest=MOST_WRITTEN,
     )
 
     def validate_name(self, name: str) -> str:

@@ -11,7 +11,7 @@ from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.contract import ENDINGS, Attempts, History, Kernel, News, Options, Outcome, Predictor
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.policies import ORDERS, ChoiceContext, Choices, Order, Policy, ScoreContext, Scores
-from scheduler_sim.engine.prediction import PredictingKernel, untold
+from scheduler_sim.engine.prediction import untold
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
@@ -50,6 +50,7 @@ class Simulation:
     def _make_kernel(self) -> Kernel:
         # Here rather than above: a command that plays nothing would wait for the kernels to be read.
         from scheduler_sim.engine.kernels import make_kernel
+        from scheduler_sim.engine.kernels.predicting import PredictingKernel
 
         stated = self.workload
         if self.predictor is not None:

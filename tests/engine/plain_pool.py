@@ -64,7 +64,7 @@ def advance_plain(backfill: int, tasks: Tasks, run: Run, queue: IntArray, until:
             break
         while True:
             while ends_by(now, run.counts, run.end_times):
-                release(now, tasks.cpus, run.counts, run.finish, run.order, run.end_times, run.end_rows)
+                release(now, tasks, run)
                 events += 1
             while arrives_by(now, tasks.arrival, run.counts):
                 at = counts[QUEUED]
@@ -87,9 +87,7 @@ def advance_plain(backfill: int, tasks: Tasks, run: Run, queue: IntArray, until:
                     continue
                 if backfill == EASY and reserved and now + expected[row] > shadow_time:
                     extra -= cpus[row]
-                begin(
-                    now, row, tasks.duration, tasks.cpus, run.counts, run.start, run.finish, run.end_times, run.end_rows
-                )
+                begin(now, row, tasks, run)
                 queue[i] = queue[counts[QUEUED]]
             if not ends_by(now, run.counts, run.end_times):
                 break

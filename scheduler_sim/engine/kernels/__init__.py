@@ -6,9 +6,9 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import LEARNED, NOT_PLANNED, STATIC
-from scheduler_sim.engine.contract import Kernel
 from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.kernels.cluster import state as state
 from scheduler_sim.engine.kernels.core.kernel import CoreKernel
 from scheduler_sim.engine.policies import Policy, Scores
@@ -20,7 +20,7 @@ from scheduler_sim.engine.workload import Workload
 # what is registered later comes behind Numba's own reading of records, which refuses the names it does not know.
 
 
-def make_kernel(problem: Problem) -> Kernel:
+def make_kernel(problem: Problem) -> BaseKernel:
     """Return the quickest kernel that can play this workload on this cluster.
 
     Raises:

@@ -69,22 +69,12 @@ def find_indexed(s: Sim, rule: int, nodes: int, stamp: int, need: tuple[int, int
     cpu, whole, share, _ = need
     if rule == WEIGHTED_FIT:
         return _by_weight(s, nodes, stamp, need)
+    if rule == FIRST_FIT:
+        return _first(s, nodes, stamp, need)
     if whole > 0 or share > 0:
-        if rule == FIRST_FIT:
-            return _first_by_level(s, nodes, stamp, need)
         return _by_level(s, s.gpu_bits, s.gpu_count, whole, rule == BEST_FIT, nodes, stamp, need)
-    if rule != FIRST_FIT:
-        level = min(cpu // MILLI, len(s.cpu_count) - 1)
-        return _by_level(s, s.cpu_bits, s.cpu_count, level, rule == BEST_FIT, nodes, stamp, need)
-    for word in range(len(s.block_cpu)):
-        if s.block_cpu[word] < cpu:
-            continue
-        bits = s.allowed_bits[nodes, word]
-        node, bits = _next_fitting(s, word, bits, stamp, need)
-        if node >= 0:
-            return node
-        tighten(s, word)
-    return -1
+    level = min(cpu // MILLI, len(s.cpu_count) - 1)
+    return _by_level(s, s.cpu_bits, s.cpu_count, level, rule == BEST_FIT, nodes, stamp, need)
 
 
 @inner_kernel
@@ -120,15 +110,18 @@ def _by_weight(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) 
 
 
 @inner_kernel
-def _first_by_level(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
-    cpu, whole, _, _ = need
+def _first(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
+    cpu, whole, share, _ = need
+    on_gpu = whole > 0 or share > 0
     for word in range(len(s.block_cpu)):
         if s.block_cpu[word] < cpu:
             continue
-        bits = np.int64(0)
-        for level in range(whole, len(s.gpu_count)):
-            bits |= s.gpu_bits[level, word]
-        bits &= s.allowed_bits[nodes, word]
+        bits = s.allowed_bits[nodes, word]
+        if on_gpu:
+            enough = np.int64(0)
+            for level in range(whole, len(s.gpu_count)):
+                enough |= s.gpu_bits[level, word]
+            bits &= enough
         node, _ = _next_fitting(s, word, bits, stamp, need)
         if node >= 0:
             return node

@@ -24,8 +24,8 @@ from scheduler_sim.engine.kernels.structures.sorted_queue import EVERYTHING
 @kernel
 def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, until: float, max_events: int) -> None:
     """Play whole instants up to `until` or until `max_events` events were applied."""
-    arrival, duration, expected, cpus, _, _ = tasks
-    counts, clock, start, finish, order, end_times, end_rows = run
+    arrival, _, expected, cpus, _, _ = tasks
+    counts, clock, start, _, _, end_times, _ = run
     leaf_of, nodes, masks, floors, spread, stack, shadow_times, plan_times, plan_rows = tree
     easy = backfill == EASY
     events = 0
@@ -37,7 +37,7 @@ def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, unti
             # See `ranked`: what did not pass the same head before does not pass it now.
             same = counts[HEAD] >= 0 and (not easy or shadow_times[0] >= now)
             while ends_by(now, counts, end_times):
-                row = release(now, cpus, counts, finish, order, end_times, end_rows)
+                row = release(now, tasks, run)
                 if easy:
                     drop_end(start[row] + expected[row], row, counts[RUNNING] + 1, plan_times, plan_rows)
                 events += 1
@@ -89,6 +89,6 @@ def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, unti
                         counts[EXTRA] -= cpus[row]
                     add_end(end, row, counts[RUNNING], plan_times, plan_rows)
                 leave(now, leaf, nodes, masks, floors, spread)
-                begin(now, row, duration, cpus, counts, start, finish, end_times, end_rows)
+                begin(now, row, tasks, run)
             if not ends_by(now, counts, end_times):
                 break

@@ -18,7 +18,7 @@ def _pass_instant(tasks: Tasks, run: Run, queue: IntArray) -> None:
     now = next_instant(tasks.arrival, counts, end_times)
     run.clock[0] = now
     while ends_by(now, counts, end_times):
-        release(now, tasks.cpus, counts, run.finish, run.order, end_times, run.end_rows)
+        release(now, tasks, run)
     while arrives_by(now, tasks.arrival, counts):
         at = counts[QUEUED]
         queue[at] = arrive(counts)
@@ -38,7 +38,7 @@ def start_chosen(place: int, tasks: Tasks, run: Run, queue: IntArray) -> None:
     row = queue[place]
     while counts[FREE] < tasks.cpus[row]:
         _pass_instant(tasks, run, queue)
-    begin(run.clock[0], row, tasks.duration, tasks.cpus, counts, run.start, run.finish, run.end_times, run.end_rows)
+    begin(run.clock[0], row, tasks, run)
     for i in range(place, counts[QUEUED]):
         queue[i] = queue[i + 1]
     advance_to_choice(tasks, run, queue)

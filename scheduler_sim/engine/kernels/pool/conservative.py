@@ -144,7 +144,7 @@ def _add_due(row: int, plan: Plan) -> None:
 @bare_kernel
 def _start(now: float, row: int, tasks: Tasks, run: Run, plan: Plan) -> None:
     plan.reservation[row] = np.nan
-    begin(now, row, tasks.duration, tasks.cpus, run.counts, run.start, run.finish, run.end_times, run.end_rows)
+    begin(now, row, tasks, run)
     heap_push(plan.end_times, plan.end_rows, plan.counts[END_ENTRIES], now + tasks.expected[row], row)
     plan.counts[END_ENTRIES] += 1
 
@@ -301,7 +301,7 @@ def advance_conservative(depth: int, tasks: Tasks, run: Run, plan: Plan, until: 
             move_on(plan.profile, now)
             early = False
             while ends_by(now, run.counts, run.end_times):
-                row = release(now, tasks.cpus, run.counts, run.finish, run.order, run.end_times, run.end_rows)
+                row = release(now, tasks, run)
                 planned = run.start[row] + tasks.expected[row]
                 if planned > now:
                     hold(plan.profile, now, now, planned, -tasks.cpus[row])

@@ -121,9 +121,8 @@ def advance_learned(
     max_events: int,
 ) -> None:
     """Play whole instants up to `until` or until `max_events` events were applied; backfill none, list or easy."""
-    all_arrival, duration, all_expected, all_cpus = tasks.arrival, tasks.duration, tasks.expected, tasks.cpus
-    counts, start, finish, order = run.counts, run.start, run.finish, run.order
-    end_times, end_rows = run.end_times, run.end_rows
+    all_arrival, all_expected, all_cpus = tasks.arrival, tasks.expected, tasks.cpus
+    counts, start, end_times = run.counts, run.start, run.end_times
     rows, cpus, expected, arrival = queue.rows, queue.cpus, queue.expected, queue.arrival
     r, n, wait, excess, scores, folded = queue.r, queue.n, queue.wait, queue.excess, queue.scores, queue.folded
     planned_times, planned_rows = queue.planned_times, queue.planned_rows
@@ -136,7 +135,7 @@ def advance_learned(
         while True:
             while ends_by(now, counts, end_times):
                 running = counts[RUNNING]
-                row = release(now, all_cpus, counts, finish, order, end_times, end_rows)
+                row = release(now, tasks, run)
                 drop_end(start[row] + all_expected[row], row, running, planned_times, planned_rows)
                 events += 1
             while arrives_by(now, all_arrival, counts):
@@ -175,7 +174,7 @@ def advance_learned(
                     extra -= cpus[i]
                 row = rows[i]
                 add_end(now + all_expected[row], row, counts[RUNNING], planned_times, planned_rows)
-                begin(now, row, duration, all_cpus, counts, start, finish, end_times, end_rows)
+                begin(now, row, tasks, run)
                 last = counts[QUEUED]
                 rows[i], cpus[i], expected[i], arrival[i] = rows[last], cpus[last], expected[last], arrival[last]
                 r[i], n[i], scores[i] = r[last], n[last], scores[last]

@@ -4,7 +4,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.kernels.pool.state import FREE, UNSORTED
+from scheduler_sim.engine.kernels.pool.state import FREE, UNSORTED, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
@@ -66,42 +66,24 @@ def arrive(counts: IntArray) -> int:
 
 
 @bare_kernel
-def release(
-    now: float,
-    cpus: IntArray,
-    counts: IntArray,
-    finish: FloatArray,
-    order: IntArray,
-    end_times: FloatArray,
-    end_rows: IntArray,
-) -> int:
+def release(now: float, tasks: Tasks, run: Run) -> int:
     """Finish the running task that ends first, at `now`, and return its row."""
-    row = end_rows[0]
-    heap_pop(end_times, end_rows, counts[RUNNING])
+    counts, row = run.counts, run.end_rows[0]
+    heap_pop(run.end_times, run.end_rows, counts[RUNNING])
     counts[RUNNING] -= 1
-    counts[FREE] += cpus[row]
-    counts[UNSORTED] |= append_finished(row, now, counts[FINISHED], finish, order)
+    counts[FREE] += tasks.cpus[row]
+    counts[UNSORTED] |= append_finished(row, now, counts[FINISHED], run.finish, run.order)
     counts[FINISHED] += 1
     return int(row)
 
 
 @bare_kernel
-def begin(
-    now: float,
-    row: int,
-    duration: FloatArray,
-    cpus: IntArray,
-    counts: IntArray,
-    start: FloatArray,
-    finish: FloatArray,
-    end_times: FloatArray,
-    end_rows: IntArray,
-) -> None:
+def begin(now: float, row: int, tasks: Tasks, run: Run) -> None:
     """Start a queued task that fits."""
-    end = now + duration[row]
-    start[row] = now
-    finish[row] = end
-    heap_push(end_times, end_rows, counts[RUNNING], end, row)
+    counts, end = run.counts, now + tasks.duration[row]
+    run.start[row] = now
+    run.finish[row] = end
+    heap_push(run.end_times, run.end_rows, counts[RUNNING], end, row)
     counts[RUNNING] += 1
     counts[QUEUED] -= 1
-    counts[FREE] -= cpus[row]
+    counts[FREE] -= tasks.cpus[row]

@@ -136,7 +136,7 @@ def advance_reordered(
         max_events: arrivals and completions.
     """
     arrival, duration, expected, cpus, _, _ = tasks
-    counts, clock, start, finish, order, end_times, end_rows = run
+    counts, clock, start, _, _, end_times, _ = run
     leaf_of, nodes, masks, floors, spread, _, _, plan_times, plan_rows = queue
     other_leaf_of, other_nodes, other_masks, other_floors, other_spread, stack, _, _, _ = others
     user, last, before, end_of = predictions.user, predictions.last, predictions.before, predictions.end
@@ -148,7 +148,7 @@ def advance_reordered(
             break
         while True:
             while ends_by(now, counts, end_times):
-                row = release(now, cpus, counts, finish, order, end_times, end_rows)
+                row = release(now, tasks, run)
                 drop_end(end_of[row], row, counts[RUNNING] + 1, plan_times, plan_rows)
                 if predict and user[row] >= 0:
                     before[user[row]] = last[user[row]]
@@ -191,6 +191,6 @@ def advance_reordered(
                 end_of[row] = end
                 leave(now, leaf_of[row], nodes, masks, floors, spread)
                 leave(now, other_leaf_of[row], other_nodes, other_masks, other_floors, other_spread)
-                begin(now, row, duration, cpus, counts, start, finish, end_times, end_rows)
+                begin(now, row, tasks, run)
             if not ends_by(now, counts, end_times):
                 break
