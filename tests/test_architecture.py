@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 ENGINE = (
-    ("errors", "version", "codes", "jit", "optional"),
+    ("errors", "version", "codes", "units", "jit", "optional"),
     ("unstated", "workload", "cluster", "failures", "overheads"),
     ("contract",),
     ("formulas", "demand", "hardware", "openb_nodes", "paths", "presets"),

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workload import FloatArray, IntArray
-
-SECONDS_PER_HOUR = 3600.0
 
 DISTRIBUTIONS = ("exponential", "weibull")
 REPAIRS = ("fixed", "exponential")

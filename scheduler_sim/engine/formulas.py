@@ -10,6 +10,7 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.jit import bare_kernel
+from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
 
 Number = TypeVar("Number", float, FloatArray)
@@ -21,8 +22,6 @@ GPU_SPEEDUP = 3.0
 SHORTEST_RUN = 10.0
 """Seconds below which a run counts as this long in the bounded slowdown (Feitelson, 2001: the usual threshold)."""
 
-SECONDS_PER_HOUR = 3600.0
-SECONDS_PER_DAY = 86_400.0
 
 TENTHS = np.arange(11) / 10.0
 """The GPU fractions that placements try."""

@@ -7,9 +7,10 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.contract import Options, Outcome
-from scheduler_sim.engine.formulas import SECONDS_PER_HOUR, Holdings, played_runtime, task_cost, task_energy
+from scheduler_sim.engine.formulas import Holdings, played_runtime, task_cost, task_energy
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.spans import held_by_window
+from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 

@@ -11,6 +11,7 @@ from django.db.models import Case, Exists, OuterRef, Q, When
 
 from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task
+from scheduler_sim.engine.formulas import arrivals_at_load
 
 Floats = npt.NDArray[np.float64]
 
@@ -136,7 +137,7 @@ def _read(run: Run, scheduler: str) -> Placements:
     load_factor = run.configuration.get("load_factor", 1.0)
     if load_factor != 1.0 and len(arrival):
         # The tasks as the run played them (see `whatif.scale_load`).
-        arrival = arrival.min() + (arrival - arrival.min()) / load_factor
+        arrival = arrivals_at_load(arrival, arrival.min(), load_factor)
     return Placements(
         task=task.astype(np.int64),
         number=number[row].astype(np.int64),

@@ -39,10 +39,11 @@ from apps.live.play.kinds import (
 from apps.live.play.options import COMMAND, SITE, About, InvalidOption, Option, options_of, unknown_option
 from apps.training.registry import models_in_use, resolve_policy
 from scheduler_sim import engine
-from scheduler_sim.engine.failures import SECONDS_PER_HOUR, check_nodes, parse_failures
+from scheduler_sim.engine.failures import check_nodes, parse_failures
 from scheduler_sim.engine.metrics import check_scored_part
 from scheduler_sim.engine.overheads import CHECKPOINT_RULES, Checkpoints, Overhead
 from scheduler_sim.engine.policies.agent import RewardWeights
+from scheduler_sim.engine.units import SECONDS_PER_HOUR
 
 ALWAYS_STORED = frozenset(
     (

@@ -6,8 +6,8 @@ import numpy as np
 
 from scheduler_sim.engine.demand import check_pool
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.formulas import SECONDS_PER_DAY
 from scheduler_sim.engine.learning.rollout import Sequences
+from scheduler_sim.engine.units import SECONDS_PER_DAY
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 

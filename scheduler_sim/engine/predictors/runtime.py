@@ -13,9 +13,9 @@ from typing import Self
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.formulas import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from scheduler_sim.engine.predictors.history import HISTORY, UNKNOWN, Past, history_given_ends, recorded_ends
 from scheduler_sim.engine.predictors.regression import Predict, fit, load
+from scheduler_sim.engine.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from scheduler_sim.engine.workload import FloatArray, IntArray, Labels, Workload
 
 REQUEST = ("processors", "estimate", "estimate_known", "user", "group", "queue", "hour", "weekday")

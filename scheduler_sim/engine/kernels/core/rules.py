@@ -18,9 +18,10 @@ from scheduler_sim.engine.codes import (
 )
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
-from scheduler_sim.engine.failures import SECONDS_PER_HOUR, Failure, FailureStream
+from scheduler_sim.engine.failures import Failure, FailureStream
 from scheduler_sim.engine.kernels.core import state
 from scheduler_sim.engine.policies import Policy, Scores
+from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 DISCIPLINES = {

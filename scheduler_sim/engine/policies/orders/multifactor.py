@@ -3,8 +3,8 @@
 import numpy as np
 
 from scheduler_sim.engine.codes import MULTIFACTOR
-from scheduler_sim.engine.formulas import SECONDS_PER_DAY
 from scheduler_sim.engine.policies.order import ScoreContext, Scores, order
+from scheduler_sim.engine.units import SECONDS_PER_DAY
 
 AGE_WEIGHT, SIZE_WEIGHT, FAIR_SHARE_WEIGHT, QUEUE_WEIGHT = 1000.0, 500.0, 2000.0, 1000.0
 
