@@ -4,6 +4,8 @@
 Usage: scripts/message_types.py [--check]    (--check writes nothing and fails where the file is stale)
 """
 
+import ast
+import inspect
 import sys
 import types
 from pathlib import Path
@@ -42,10 +44,21 @@ def typescript(hint: Any) -> str:
     raise TypeError(f"No TypeScript type is known for {hint}.")
 
 
-def interface(message: Any) -> str:
-    """Return one TypedDict as an exported interface, with its docstring."""
-    lines = [f"/** {' '.join(message.__doc__.split())} */", f"export interface {message.__name__} {{"]
+def bases() -> dict[str, list[str]]:
+    """Return which messages each one extends; a TypedDict itself forgets them."""
+    classes = [node for node in ast.parse(inspect.getsource(messages)).body if isinstance(node, ast.ClassDef)]
+    names = {node.name for node in classes}
+    return {node.name: [base.id for base in node.bases if base.id in names] for node in classes}
+
+
+def interface(message: Any, extended: list[str]) -> str:
+    """Return one TypedDict as an exported interface, with its docstring, from those that it extends."""
+    known = {name for base in extended for name in get_type_hints(getattr(messages, base))}
+    head = " extends ".join([message.__name__, *([", ".join(extended)] if extended else [])])
+    lines = [f"/** {' '.join(message.__doc__.split())} */", f"export interface {head} {{"]
     for name, hint in get_type_hints(message, include_extras=True).items():
+        if name in known:
+            continue
         optional = get_origin(hint) is NotRequired
         lines.append(f"  {name}{'?' if optional else ''}: {typescript(get_args(hint)[0] if optional else hint)};")
     return "\n".join([*lines, "}"])
@@ -55,8 +68,9 @@ def declarations() -> str:
     """Return the text of the file: all messages in their order, and the union of what a server sends."""
     known = [one for one in vars(messages).values() if is_typeddict(one)]
     sent = " | ".join(one.__name__ for one in known if "type" in get_type_hints(one))
+    extended = bases()
     union = f"/** What a server sends. */\nexport type Message = {sent};"
-    return "\n".join([HEAD, *(f"{interface(one)}\n" for one in known), union, ""])
+    return "\n".join([HEAD, *(f"{interface(one, extended[one.__name__])}\n" for one in known), union, ""])
 
 
 def main() -> int:

@@ -37,12 +37,7 @@ export interface Fit {
 }
 
 /** The same, and where the run's clock stood. */
-export interface Retraining {
-  scheduler: string;
-  number: number;
-  model_version: number | null;
-  rows: number;
-  score: number | null;
+export interface Retraining extends Fit {
   clock_time: number;
 }
 
@@ -81,13 +76,7 @@ export interface RunState {
 }
 
 /** Server to client: the newest retraining of the run. `type` is `retraining`. */
-export interface RetrainingMessage {
-  scheduler: string;
-  number: number;
-  model_version: number | null;
-  rows: number;
-  score: number | null;
-  clock_time: number;
+export interface RetrainingMessage extends Retraining {
   type: "retraining";
   version: number;
   run: number;
