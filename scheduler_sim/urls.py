@@ -1,11 +1,12 @@
 """Every address of the site."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, register_converter
 
 from apps.metrics.health import health, ready
 from apps.metrics.prometheus import metrics
 from scheduler_sim.accounts.sign_in import limited_login
+from scheduler_sim.web.converters import ReportFormat, TableFormat
 
 admin.site.site_header = admin.site.site_title = "Scheduler Sim"
 admin.site.index_title = "Stored data"
@@ -14,6 +15,10 @@ handler400 = "scheduler_sim.web.errors.bad_request"
 handler403 = "scheduler_sim.web.errors.permission_denied"
 handler404 = "scheduler_sim.web.errors.page_not_found"
 handler500 = "scheduler_sim.web.errors.server_error"
+
+# Before the apps' addresses are read.
+register_converter(TableFormat, "table")
+register_converter(ReportFormat, "report")
 
 urlpatterns = [
     path("health", health, name="health"),

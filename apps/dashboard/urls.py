@@ -5,8 +5,6 @@ from django.urls import path, re_path
 from apps.dashboard.compare import views as comparison_views
 from apps.dashboard.runs import views
 
-_CHART = r"(?P<key>[a-z-]+)\.(?P<kind>csv|json)$"
-
 urlpatterns = [
     path("", views.start, name="start"),
     path("runs/", views.run_list, name="run-list"),
@@ -14,17 +12,15 @@ urlpatterns = [
     path("runs/<int:pk>/", views.run_detail, name="run-detail"),
     path("runs/<int:pk>/manifest.json", views.run_manifest_json, name="run-manifest"),
     path("runs/<int:pk>/charts.json", views.run_charts_json, name="run-charts"),
-    re_path(r"^runs/(?P<pk>[0-9]{1,18})/charts/" + _CHART, views.run_chart, name="run-chart"),
-    re_path(r"^runs/(?P<pk>[0-9]{1,18})/gantt\.(?P<kind>csv|json)$", views.run_gantt, name="run-gantt"),
+    path("runs/<int:pk>/charts/<slug:key>.<table:kind>", views.run_chart, name="run-chart"),
+    path("runs/<int:pk>/gantt.<table:kind>", views.run_gantt, name="run-gantt"),
     path("runs/<int:pk>/tasks/<int:number>/", comparison_views.run_task, name="run-task"),
     path("runs/<int:pk>/task/", comparison_views.run_task_choose, name="run-task-choose"),
     path("compare/", comparison_views.compare, name="compare"),
     path("compare/charts.json", comparison_views.compare_charts, name="compare-charts"),
-    re_path(r"^compare/charts/" + _CHART, comparison_views.compare_chart, name="compare-chart"),
-    re_path(
-        r"^runs/(?P<pk>[0-9]{1,18})/leaderboard\.(?P<kind>csv|json)$", views.run_leaderboard, name="run-leaderboard"
-    ),
-    re_path(r"^runs/(?P<pk>[0-9]{1,18})/wins\.(?P<kind>csv|json)$", views.run_matrix, name="run-wins"),
+    path("compare/charts/<slug:key>.<table:kind>", comparison_views.compare_chart, name="compare-chart"),
+    path("runs/<int:pk>/leaderboard.<table:kind>", views.run_leaderboard, name="run-leaderboard"),
+    path("runs/<int:pk>/wins.<table:kind>", views.run_matrix, name="run-wins"),
     re_path(
         r"^runs/(?P<pk>[0-9]{1,18})/(?P<command>pause|resume|stop|take-up)/$", views.run_control, name="run-control"
     ),

@@ -9,12 +9,12 @@ urlpatterns = [
     path("studies/new/", views.study_new, name="study-new"),
     path("studies/<int:pk>/", views.study_detail, name="study-detail"),
     path("studies/<int:pk>/charts.json", views.study_charts_json, name="study-charts"),
-    re_path(
-        r"^studies/(?P<pk>[0-9]{1,18})/charts/(?P<key>[a-z0-9-]+)\.(?P<kind>csv|json)$",
+    path(
+        "studies/<int:pk>/charts/<slug:key>.<table:kind>",
         views.study_chart,
         name="study-chart",
     ),
-    re_path(r"^studies/(?P<pk>[0-9]{1,18})/cells\.(?P<kind>csv|json)$", views.study_cells, name="study-cells"),
-    re_path(r"^studies/(?P<pk>[0-9]{1,18})/report\.(?P<kind>html|md)$", views.study_report, name="study-report"),
+    path("studies/<int:pk>/cells.<table:kind>", views.study_cells, name="study-cells"),
+    path("studies/<int:pk>/report.<report:kind>", views.study_report, name="study-report"),
     re_path(r"^studies/(?P<pk>[0-9]{1,18})/(?P<command>play|stop)/$", views.study_control, name="study-control"),
 ]

@@ -1,7 +1,7 @@
 """Addresses of the pages of workloads and of the figures' definitions."""
 
 from django.conf import settings
-from django.urls import path, re_path
+from django.urls import path
 from django.views.generic import RedirectView
 
 from apps.tasks import views
@@ -12,8 +12,8 @@ urlpatterns = [
     path("workloads/imports/<int:pk>/", views.workload_import, name="workload-import"),
     path("workloads/<int:pk>/", views.workload_detail, name="workload-detail"),
     path("workloads/<int:pk>/charts.json", views.workload_charts, name="workload-charts"),
-    re_path(
-        r"^workloads/(?P<pk>[0-9]{1,18})/charts/(?P<key>[a-z-]+)\.(?P<kind>csv|json)$",
+    path(
+        "workloads/<int:pk>/charts/<slug:key>.<table:kind>",
         views.workload_chart,
         name="workload-chart",
     ),
