@@ -13,6 +13,6 @@ urlpatterns = [
     path("training/under-way.json", under_way.under_way_json, name="training-under-way"),
     path("training/under-way/<slug:key>.<table:kind>", under_way.under_way_chart, name="training-under-way-chart"),
     path("policies/<path:name>/", policy_views.policy_detail, name="policy-detail"),
-    path("policy-charts/<str:name>.json", policy_views.policy_charts, name="policy-charts"),
-    path("policy-charts/<str:name>/<slug:key>.<table:kind>", policy_views.policy_chart, name="policy-chart"),
+    path("policy-charts/<policy:name>.json", policy_views.policy_charts, name="policy-charts"),
+    path("policy-charts/<policy:name>/<slug:key>.<table:kind>", policy_views.policy_chart, name="policy-chart"),
 ]

@@ -13,3 +13,9 @@ class ReportFormat(StringConverter):
     """How a report is handed out."""
 
     regex = "html|md"
+
+
+class PolicyName(StringConverter):
+    """A policy as it is written, no longer than one is stored."""
+
+    regex = "[^/]{1,100}"
