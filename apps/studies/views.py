@@ -35,14 +35,12 @@ from apps.studies.report.tables import (
 )
 from apps.studies.report.words import study_sentences
 from scheduler_sim.background.processes import cores
-from scheduler_sim.columnar.snapshot import snapshot
 from scheduler_sim.display.downloads import charts_response, one_chart_response, table_response
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, reading
+from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, figures, reading
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.generators import GENERATORS
 from scheduler_sim.engine.presets import PRESETS
-from scheduler_sim.web.limits import costly
 
 OFFERED_FIGURES = (
     "mean_bounded_slowdown",
@@ -168,40 +166,28 @@ def _launch(request: HttpRequest, study: Study) -> None:
         messages.error(request, str(error))
 
 
-@costly
-@reading
-@require_safe
-@snapshot()
+@figures
 def study_charts_json(request: HttpRequest, pk: int) -> HttpResponse:
     """Return the numbers of all charts of a study."""
     _, figure, _, cells = _asked(request, pk)
     return charts_response(study_charts(cells, figure))
 
 
-@costly
-@reading
-@require_safe
-@snapshot()
+@figures
 def study_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:
     """Return the numbers of one chart of a study as CSV or JSON."""
     _, figure, _, cells = _asked(request, pk)
     return one_chart_response(f"study-{pk}", study_charts(cells, figure), key, kind)
 
 
-@costly
-@reading
-@require_safe
-@snapshot()
+@figures
 def study_cells(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     """Return every cell and policy with interval, rank and difference, in stored units."""
     _, _, _, cells = _asked(request, pk)
     return table_response(f"study-{pk}-cells", COLUMNS, study_rows(cells), kind)
 
 
-@costly
-@reading
-@require_safe
-@snapshot()
+@figures
 def study_report(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     """Return the study as one HTML file that needs nothing else, or as Markdown."""
     study = get_object_or_404(Study, pk=pk)

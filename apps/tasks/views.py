@@ -19,14 +19,12 @@ from apps.tasks.models import Workload, WorkloadImport
 from apps.tasks.uploads import upload_accept
 from apps.tasks.workload_charts import portrait
 from scheduler_sim.background.models import Job
-from scheduler_sim.columnar.snapshot import snapshot
 from scheduler_sim.display.context import THEMES
 from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response, table_response
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, ordered, reading, sort_key
+from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, figures, ordered, reading, sort_key
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.traces import COLUMNS, FORMATS
 from scheduler_sim.engine.traces.units import COUNT, MEMORY, TIME
-from scheduler_sim.web.limits import costly
 
 WORKLOAD_COLUMNS = {
     "name": "name",
@@ -81,19 +79,13 @@ def workload_detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "tasks/workload_detail.html", context)
 
 
-@costly
-@reading
-@require_safe
-@snapshot()
+@figures
 def workload_charts(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of all charts of a workload."""
     return charts_response(portrait(get_object_or_404(Workload, pk=pk)).charts)
 
 
-@costly
-@reading
-@require_safe
-@snapshot()
+@figures
 def workload_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of one chart of a workload as CSV or JSON."""
     workload = get_object_or_404(Workload, pk=pk)

@@ -10,9 +10,8 @@ from apps.dashboard.compare.comparison import MOST_RUNS, Comparison
 from apps.dashboard.schedule.task_story import task_story
 from apps.results.models import Run
 from apps.tasks.models import Task
-from scheduler_sim.columnar.snapshot import snapshot
 from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response, table_response
-from scheduler_sim.display.viewing import reading, whole_number
+from scheduler_sim.display.viewing import figures, reading, whole_number
 from scheduler_sim.web.limits import costly
 
 DIFFERENCE_COLUMNS = ("policy", "run", "mean", "low", "high", "median", "sooner", "later", "same", "tasks")
@@ -73,20 +72,14 @@ def compare(request: HttpRequest) -> HttpResponse:
     return render(request, "dashboard/compare.html", context)
 
 
-@costly
-@reading
-@require_safe
-@snapshot()
+@figures
 def compare_charts(request: HttpRequest) -> HttpResponse:
     """Return the numbers of all charts of a comparison."""
     comparison = _comparison(request)
     return charts_response(comparison.charts(comparison.differences()))
 
 
-@costly
-@reading
-@require_safe
-@snapshot()
+@figures
 def compare_chart(request: HttpRequest, key: str, kind: str) -> HttpResponse:
     """Return the numbers of one chart of a comparison as CSV or JSON."""
     comparison = _comparison(request)

@@ -26,7 +26,6 @@ from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.audit_lines import audit_lines, audit_table
 from apps.tasks.models import Workload
-from scheduler_sim.columnar.snapshot import snapshot
 from scheduler_sim.display.downloads import (
     asked_table,
     charts_response,
@@ -35,9 +34,8 @@ from scheduler_sim.display.downloads import (
     table_response,
 )
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, finite_number, reading, sort_key
+from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, figures, finite_number, reading, sort_key
 from scheduler_sim.engine.presets import PRESETS
-from scheduler_sim.web.limits import costly
 
 LATEST = 6
 RUN_EXPORT = (
@@ -146,28 +144,19 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "dashboard/run_detail.html", context)
 
 
-@costly
-@reading
-@require_safe
-@snapshot()
+@figures
 def run_charts_json(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of all charts of a run."""
     return charts_response(_charts(pk))
 
 
-@costly
-@reading
-@require_safe
-@snapshot()
+@figures
 def run_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of one chart of a run as CSV or JSON."""
     return one_chart_response(f"run-{pk}", _charts(pk), key, kind)
 
 
-@costly
-@reading
-@require_safe
-@snapshot()
+@figures
 def run_leaderboard(request: HttpRequest, pk: int, kind: str) -> HttpResponse:  # noqa: ARG001
     """Return the leaderboard, or the win matrix, of a run as CSV or JSON, in stored units."""
     run = get_object_or_404(Run, pk=pk)
@@ -175,20 +164,14 @@ def run_leaderboard(request: HttpRequest, pk: int, kind: str) -> HttpResponse:  
     return table_response(f"run-{pk}-leaderboard", names, Metric.objects.leaderboard(run).values_list(*names), kind)
 
 
-@costly
-@reading
-@require_safe
-@snapshot()
+@figures
 def run_manifest_json(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG001
     """Return the document from which `runsimulation --manifest` plays the run again."""
     run = get_object_or_404(Run.objects.select_related("workload"), pk=pk)
     return JsonResponse(run_manifest(run), json_dumps_params={"indent": 2})
 
 
-@costly
-@reading
-@require_safe
-@snapshot()
+@figures
 def run_matrix(request: HttpRequest, pk: int, kind: str) -> HttpResponse:  # noqa: ARG001
     """Return how many tasks each policy finished before each other one."""
     run = get_object_or_404(Run, pk=pk)
@@ -198,10 +181,7 @@ def run_matrix(request: HttpRequest, pk: int, kind: str) -> HttpResponse:  # noq
     return table_response(f"run-{pk}-wins", ("scheduler", *names), rows, kind)
 
 
-@costly
-@reading
-@require_safe
-@snapshot()
+@figures
 def run_gantt(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     """Return what the visible window of a policy's schedule shows, as CSV or JSON."""
     run = get_object_or_404(Run, pk=pk)

@@ -11,34 +11,33 @@ from scheduler_sim import engine
 from scheduler_sim.engine.whatif import add_nodes, drop_nodes, kill_at_outages, let_fail
 
 
+def _nodes(label: str, help_text: str) -> About:
+    """Return what an option says of itself that changes how many nodes there are."""
+    return About(
+        label,
+        help_text,
+        WHAT_IF,
+        metavar="GROUP=N",
+        asked_in=(COMMAND, SITE),
+        check=read_changes,
+        words={None: "none"},
+        rule="GROUP=N, several with commas between them",
+    )
+
+
 class ClusterChanges(msgspec.Struct, frozen=True, kw_only=True):
     """What a run changes of the cluster that it names; the changed cluster is stored, not the changes."""
 
     add_nodes: Annotated[
         str | None,
-        About(
+        _nodes(
             "More nodes",
             "N nodes more in a group, as GROUP=N; of a pool, whose group is called processors, N processors more",
-            WHAT_IF,
-            metavar="GROUP=N",
-            asked_in=(COMMAND, SITE),
-            check=read_changes,
-            words={None: "none"},
-            rule="GROUP=N, several with commas between them",
         ),
     ] = None
     drop_nodes: Annotated[
         str | None,
-        About(
-            "Fewer nodes",
-            "N nodes fewer in a group, as GROUP=N; of a pool N processors fewer",
-            WHAT_IF,
-            metavar="GROUP=N",
-            asked_in=(COMMAND, SITE),
-            check=read_changes,
-            words={None: "none"},
-            rule="GROUP=N, several with commas between them",
-        ),
+        _nodes("Fewer nodes", "N nodes fewer in a group, as GROUP=N; of a pool N processors fewer"),
     ] = None
     failures: Annotated[
         str | None,
