@@ -76,6 +76,7 @@ class Definition:
         base: the policy with which the others are compared.
         figure: the figure that is shown first.
         fixed: choices that are the same in all runs, as `RunConfiguration` calls them.
+        variants: of the grid: labels, each with the choices that hold there, those of `fixed` included.
         stopping: None to play every seed.
         document: what was given, as stored with the study.
     """
@@ -90,13 +91,15 @@ class Definition:
     base: str
     figure: str
     fixed: Mapping[str, Any]
+    variants: tuple[tuple[str, Mapping[str, Any]], ...]
     stopping: Stopping | None
     document: Mapping[str, Any]
 
     @property
     def run_count(self) -> int:
         """How many runs the whole grid has."""
-        return math.prod(map(len, (self.sources, self.load_factors, self.clusters, self.estimates, self.seeds)))
+        axes = (self.sources, self.load_factors, self.clusters, self.estimates, self.variants, self.seeds)
+        return math.prod(map(len, axes))
 
     @classmethod
     def from_json(cls, document: Any) -> Self:
@@ -114,6 +117,7 @@ class Definition:
         base = parts["base"] or policies[0]
         if base not in policies:
             raise InvalidStudy(f"The base {base!r} is not among the study's policies.", "base")
+        clusters = [cluster for _, cluster in parts["clusters"] if cluster is not None]
         definition = cls(
             name=parts["name"],
             sources=parts["workloads"],
@@ -124,7 +128,10 @@ class Definition:
             seeds=parts["seeds"],
             base=base,
             figure=parts["figure"],
-            fixed=_fixed(given, policies, [cluster for _, cluster in parts["clusters"] if cluster is not None]),
+            fixed=_fixed(given, policies),
+            variants=tuple(
+                (label, _fixed({**given, **changes}, policies, clusters)) for label, changes in parts["variants"]
+            ),
             stopping=stopping,
             document=dict(given),
         )
@@ -170,6 +177,10 @@ def read_definition(path: str | Path) -> Definition:
         raise InvalidStudy(f"{file} is not valid JSON or YAML: {' '.join(str(error).split())}.") from error
     if isinstance(document, dict):
         document = {"name": file.stem, **document, **_contents(document)}
+        if isinstance(document.get("variants"), list):
+            document["variants"] = [
+                {**one, **_contents(one)} if isinstance(one, dict) else one for one in document["variants"]
+            ]
     return Definition.from_json(document)
 
 
@@ -298,7 +309,22 @@ def _stopping(value: Any) -> Stopping | None:
     return Stopping(_figure(given.get("figure", DEFAULT_FIGURE)), float(width), minimum, maximum)
 
 
-def _fixed(given: Mapping[str, Any], policies: tuple[str, ...], clusters: Iterable[engine.Cluster]) -> dict[str, Any]:
+def variant_label(changes: Mapping[str, Any]) -> str:
+    """Return what a variant is called: its label, or the options that it gives, empty where it gives none."""
+    given = [f"{name} {value}" for name, value in changes.items() if name != "label"]
+    return str(changes.get("label") or ", ".join(given))
+
+
+def _variant(value: Any) -> tuple[str, Mapping[str, Any]]:
+    """Return the label of a variant and the options that it gives; they are read together with those of all runs."""
+    given = renamed(_FIXED.values(), value) if isinstance(value, dict) else value
+    changes = _mapping("A variant of the study", given, {"label", *_FIXED})
+    return variant_label(changes), {name: changes[name] for name in changes if name != "label"}
+
+
+def _fixed(
+    given: Mapping[str, Any], policies: tuple[str, ...], clusters: Iterable[engine.Cluster] = ()
+) -> dict[str, Any]:
     """Read the options that are the same in all runs, by the names of their fields."""
     fixed = dict(FIXED_DEFAULTS)
     try:
@@ -325,6 +351,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "clusters": ["auto"],
     "policies": None,
     "estimates": "trace",
+    "variants": [{}],
     "seeds": 1,
     "base": "",
     "figure": DEFAULT_FIGURE,
@@ -337,6 +364,7 @@ _PARTS: Mapping[str, Callable[[Any], Any]] = {
     "clusters": lambda value: _each("clusters", value, _cluster, lambda cluster: cluster[0]),
     "policies": _policies,
     "estimates": lambda value: _each("estimates", value, _estimates),
+    "variants": lambda value: _each("variants", value, _variant, lambda variant: variant[0]),
     "seeds": _seeds,
     "base": lambda value: str(value or ""),
     "figure": _figure,

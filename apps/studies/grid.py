@@ -33,6 +33,7 @@ class Point:
     cluster: str
     estimates: str
     seed: int
+    variant: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,18 +61,19 @@ def grid_runs(definition: Definition, seeds: Iterable[int] | None = None) -> Ite
             for load_factor in definition.load_factors:
                 for label, cluster in definition.clusters:
                     for estimates in definition.estimates:
-                        yield GridRun(
-                            point=Point(source.label, load_factor, label, estimates, seed),
-                            source=source,
-                            cluster=cluster,
-                            configuration=RunConfiguration(
-                                policies=_policies(definition, load_factor, label),
-                                seed=seed,
-                                estimates=estimates,
-                                load_factor=load_factor,
-                                **definition.fixed,
-                            ).with_models(),
-                        )
+                        for variant, fixed in definition.variants:
+                            yield GridRun(
+                                point=Point(source.label, load_factor, label, estimates, seed, variant),
+                                source=source,
+                                cluster=cluster,
+                                configuration=RunConfiguration(
+                                    policies=_policies(definition, load_factor, label),
+                                    seed=seed,
+                                    estimates=estimates,
+                                    load_factor=load_factor,
+                                    **fixed,
+                                ).with_models(),
+                            )
 
 
 def _policies(definition: Definition, load_factor: float, cluster: str) -> tuple[str, ...]:
@@ -179,6 +181,7 @@ def _create_once(study: Study, wanted: GridRun, workload: Workload, cluster: eng
 def _create(study: Study, wanted: GridRun, workload: Workload, cluster: engine.Cluster, digest: str) -> Run:
     point = wanted.point
     parts = [point.workload, f"load {point.load_factor:g}", point.cluster, f"{point.estimates} estimates"]
+    parts += [point.variant] if point.variant else []
     name = f"{study.name}: {', '.join(parts)}, seed {point.seed}"
     taken = Run.objects.filter(name=name[:190]).exists()
     run = run_create(

@@ -20,13 +20,14 @@ from apps.studies.grid import study_store
 from apps.studies.play.planning import plan_in_words, study_plan
 from apps.studies.progress import interrupted_among, study_progress
 from apps.studies.report.charts import study_charts
-from apps.studies.report.figures import AXES, CellFigures, study_figures
+from apps.studies.report.figures import CellFigures, study_figures
 from apps.studies.report.heatmap import heatmap
 from apps.studies.report.html import study_html
 from apps.studies.report.tables import (
     COLUMNS,
     chosen_base,
     chosen_figure,
+    fixed_places,
     markdown_table,
     policies_of,
     scale_for,
@@ -102,7 +103,7 @@ def study_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "figure": figure,
         "figures": [(name, FIGURES[name].label) for name in dict.fromkeys((*OFFERED_FIGURES, figure))],
         "varying": varying,
-        "fixed": [getattr(cells[0].cell, axis) for axis in AXES if axis not in varying] if cells else [],
+        "fixed": fixed_places(cells, varying),
         "base": base,
         "names": names,
         "sentences": study_sentences(study, cells, figure=figure, base=base),

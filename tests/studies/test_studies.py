@@ -24,7 +24,7 @@ from apps.studies.play.execution import study_play
 from apps.studies.play.planning import study_plan
 from apps.studies.play.playing import TAKEN, play_run
 from apps.studies.report.figures import study_figures
-from apps.studies.report.tables import study_document
+from apps.studies.report.tables import markdown_table, study_document
 from apps.studies.report.words import study_in_words
 from apps.tasks.services import workload_generate
 from scheduler_sim.background.claims import identity
@@ -76,6 +76,31 @@ def test_a_study_plays_every_run_and_stores_only_figures() -> None:
     assert outcome.study.status == "finished"
     assert Metric.objects.totals().count() == 16
     assert not outcome.study.runs.exclude(rows_written=0).exists()
+
+
+def test_variants_play_the_same_tasks_under_other_options() -> None:
+    variants = [{}, {"on_limit": "kill", "label": "limited"}, {"checkpoints": 600, "checkpoint_write": 60}]
+    failing = [{"cluster": "hpc-64", "failures": "exponential(mean_hours=100)"}]
+    outcome = study_play(
+        definition(variants=variants, clusters=failing, load_factors=[0.8], estimates=["factor:0.5"], seeds=1)
+    )
+    assert (outcome.runs, outcome.finished, outcome.failed) == (3, 3, 0)
+    cells = study_figures(outcome.study, "mean_job_completion_time", "fcfs")
+    assert [one.cell.variant for one in cells] == ["", "limited", "checkpoints 600, checkpoint_write 60"]
+    plain, limited, checkpointed = (one.standings["fcfs"].interval.mean for one in cells)
+    assert limited < plain < checkpointed
+    table = markdown_table(outcome.study)
+    assert "| workload | load | cluster | estimates | variant | seeds |" in table
+    assert "checkpoints 600, checkpoint_write 60" in table
+    page = Client().get(f"/studies/{outcome.study.pk}/").content.decode()
+    assert '<th scope="col">Variant</th>' in page
+    assert "as in all" in page
+    with pytest.raises(InvalidStudy, match="limited twice among its variants"):
+        definition(variants=[{"label": "limited"}, {"label": "limited", "limit": 3}])
+    with pytest.raises(InvalidStudy, match="must be one of run, kill"):
+        definition(variants=[{"on_limit": "perhaps"}])
+    with pytest.raises(InvalidStudy, match="A variant of the study has unknown keys: policies"):
+        definition(variants=[{"policies": "fcfs"}])
 
 
 def test_playing_it_again_plays_nothing(in_this_process: list[int]) -> None:

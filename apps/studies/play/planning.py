@@ -71,13 +71,15 @@ def study_plan(definition: Definition, *, workers: int) -> Plan:
 
 def plan_in_words(plan: Plan, definition: Definition) -> list[str]:
     """Return a sentence on the grid and one on what is to be played and how long it takes."""
-    axes = (
+    axes: list[tuple[int, str] | tuple[int, str, str]] = [
         (len(definition.sources), "workload"),
         (len(definition.load_factors), "load"),
         (len(definition.clusters), "cluster"),
         (len(definition.estimates), "kind of estimates", "kinds of estimates"),
         (len(definition.seeds), "seed"),
-    )
+    ]
+    if len(definition.variants) > 1:
+        axes.insert(-1, (len(definition.variants), "variant"))
     grid = " x ".join(_count(*axis) for axis in axes)
     most = " at most" if definition.stopping else ""
     if plan.seconds is not None:

@@ -19,7 +19,9 @@ _UNITS = {"seconds": "s", "share": "share", "joules": "J", "dollars": "usd"}
 def study_charts(cells: Sequence[CellFigures], figure: str) -> dict[str, Chart]:
     """Return the charts by key: one for each way through the grid along which more than one cell lies."""
     charts = []
-    for number, group in enumerate(_along(cells, lambda cell: (cell.workload, cell.cluster, cell.estimates)), start=1):
+    for number, group in enumerate(
+        _along(cells, lambda cell: (cell.workload, cell.cluster, cell.estimates, cell.variant)), start=1
+    ):
         if len(group) > 1:
             charts.append(
                 _line(
@@ -33,7 +35,7 @@ def study_charts(cells: Sequence[CellFigures], figure: str) -> dict[str, Chart]:
                 )
             )
     for number, group in enumerate(
-        _along(cells, lambda cell: (cell.workload, cell.load_factor, cell.estimates)), start=1
+        _along(cells, lambda cell: (cell.workload, cell.load_factor, cell.estimates, cell.variant)), start=1
     ):
         if len({_size(one)[1] for one in group}) > 1:
             axis = Axis(f"{_size(group[0])[0]} of the cluster", scale="free")

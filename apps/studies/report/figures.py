@@ -7,7 +7,7 @@ from typing import Any
 
 from apps.metrics.models import Metric
 from apps.results.models import Study
-from apps.studies.definition import Definition
+from apps.studies.definition import Definition, variant_label
 from scheduler_sim import engine
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.statistics import (
@@ -19,7 +19,7 @@ from scheduler_sim.engine.statistics import (
     mean_ranks,
 )
 
-AXES = ("workload", "load_factor", "cluster", "estimates")
+AXES = ("workload", "load_factor", "cluster", "estimates", "variant")
 
 
 @dataclass(frozen=True, order=True)
@@ -30,6 +30,7 @@ class Cell:
     load_factor: float
     cluster: str
     estimates: str
+    variant: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,15 +156,17 @@ def _behind(study: Study) -> dict[Cell, _Behind]:
 
 
 def _cell(point: Mapping[str, Any]) -> Cell:
-    return Cell(*(point[axis] for axis in AXES))
+    return Cell(**{axis: point[axis] for axis in AXES if axis in point})
 
 
 def _place(definition: Mapping[str, Any]) -> Any:
-    """Return a sort key: clusters and estimates in the order given, loads ascending."""
+    """Return a sort key: clusters and variants in the order given, loads ascending."""
     clusters = _labels(definition.get("clusters", []))
+    variants = [variant_label(one) for one in definition.get("variants", [])]
     return lambda cell: (
         cell.workload,
         cell.estimates,
+        variants.index(cell.variant) if cell.variant in variants else len(variants),
         clusters.index(cell.cluster) if cell.cluster in clusters else len(clusters),
         cell.cluster,
         cell.load_factor,

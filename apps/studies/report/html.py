@@ -12,9 +12,17 @@ from apps.metrics.models import Metric
 from apps.results.models import Run, Study
 from apps.studies.definition import definition_text
 from apps.studies.report.charts import study_charts
-from apps.studies.report.figures import AXES, CellFigures, Standing, study_figures
+from apps.studies.report.figures import CellFigures, Standing, study_figures
 from apps.studies.report.heatmap import HeatCell, heatmap
-from apps.studies.report.tables import chosen_base, chosen_figure, policies_of, scale_for, varying_axes, with_reach
+from apps.studies.report.tables import (
+    chosen_base,
+    chosen_figure,
+    fixed_places,
+    policies_of,
+    scale_for,
+    varying_axes,
+    with_reach,
+)
 from apps.studies.report.words import study_sentences
 from scheduler_sim import engine
 from scheduler_sim.display.charts import Chart
@@ -43,7 +51,7 @@ def study_html(study: Study, *, figure: str = "", base: str = "") -> str:
         "sentences": study_sentences(study, cells, figure=figure, base=base),
         "figure": FIGURES[figure],
         "unit": f" ({scale.unit})" if scale.unit else "",
-        "fixed": [_text(getattr(cells[0].cell, axis)) for axis in AXES if axis not in axes] if cells else [],
+        "fixed": [_text(place) for place in fixed_places(cells, axes)],
         "base": base,
         "heads": [axis.replace("_", " ").capitalize() for axis in axes],
         "names": names,

@@ -131,6 +131,11 @@ def varying_axes(cells: list[CellFigures]) -> list[str]:
     return [axis for axis in AXES if axis == "load_factor" or len({getattr(one.cell, axis) for one in cells}) > 1]
 
 
+def fixed_places(cells: list[CellFigures], varying: list[str]) -> list[Any]:
+    """Return where all cells lie on the axes that do not vary, without those that have no name."""
+    return [place for axis in AXES if axis not in varying and (place := getattr(cells[0].cell, axis))] if cells else []
+
+
 def policies_of(cells: list[CellFigures]) -> list[str]:
     """Return the policies of all cells, in the order in which they come."""
     return list(dict.fromkeys(name for cell in cells for name in cell.standings))
@@ -144,11 +149,19 @@ def markdown_table(study: Study, *, figure: str = "", base: str = "") -> str:
     lines = [f"# {_escaped(study.name)}", "", *study_sentences(study, cells, figure=figure, base=base), ""]
     unit = f" ({scale.unit})" if scale.unit else ""
     lines += [f"{FIGURES[figure].label}{unit}: mean and 95% interval over seeds; best in bold.", ""]
-    lines.append("| " + " | ".join(["workload", "load", "cluster", "estimates", "seeds", *map(_escaped, names)]) + " |")
-    lines.append("|---" * (5 + len(names)) + "|")
+    axes = [
+        "workload",
+        "load",
+        "cluster",
+        "estimates",
+        *(["variant"] if any(one.cell.variant for one in cells) else []),
+    ]
+    lines.append("| " + " | ".join([*axes, "seeds", *map(_escaped, names)]) + " |")
+    lines.append("|---" * (len(axes) + 1 + len(names)) + "|")
     for cell in cells:
         place = cell.cell
         texts = [_escaped(place.workload), f"{place.load_factor:g}", _escaped(place.cluster), place.estimates]
+        texts += [_escaped(place.variant)] if "variant" in axes else []
         values = []
         for name in names:
             standing = cell.standings.get(name)

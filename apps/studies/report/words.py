@@ -45,6 +45,8 @@ def place_in_words(cell: Cell, among: Sequence[CellFigures]) -> str:
         parts.append(f"for {cell.workload}")
     if len({one.cell.estimates for one in among}) > 1:
         parts.append(f"with {cell.estimates} estimates")
+    if cell.variant and len({one.cell.variant for one in among}) > 1:
+        parts.append(f"under {cell.variant}")
     return " ".join(parts)
 
 
@@ -101,10 +103,11 @@ def _hardware(cells: Sequence[CellFigures], figure: str, base: str) -> list[str]
     """Say what another cluster does under the base policy, and whether a better policy would do as much."""
     sentences = []
     lower = FIGURES[figure].better != "higher"
-    groups: dict[tuple[str, float, str], list[CellFigures]] = {}
+    groups: dict[tuple[str, float, str, str], list[CellFigures]] = {}
     for one in cells:
-        groups.setdefault((one.cell.workload, one.cell.load_factor, one.cell.estimates), []).append(one)
-    for (_, load_factor, _), group in groups.items():
+        cell = one.cell
+        groups.setdefault((cell.workload, cell.load_factor, cell.estimates, cell.variant), []).append(one)
+    for (_, load_factor, _, _), group in groups.items():
         today, *others = group
         where = f"At load factor {load_factor:g}: " if len({key[1] for key in groups}) > 1 else ""
         now = today.standings.get(base)
