@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from scheduler_sim.web import edge
 from tests.live.live_site import Site
 
 pytestmark = [pytest.mark.attack, pytest.mark.own_data]
@@ -114,6 +115,37 @@ def test_a_live_connection_that_asks_and_reads_nothing_is_let_go(site: Site) -> 
         assert client.recv(4096).startswith(b"HTTP/1.1 101")
         frame = masked(json.dumps({"type": "ping", "id": "x" * 3900}).encode())
         assert not all(is_heard(client, frame * 20) for _ in range(120))
+
+
+class Owing:
+    """A connection for which bytes wait."""
+
+    def __init__(self, network: str, untaken: int, owed: float) -> None:
+        self.network, self.untaken, self.owed, self.is_ended = network, untaken, owed, False
+
+    def is_overdue(self, now: float) -> bool:
+        return False
+
+    def takes_too_slowly(self, now: float) -> bool:
+        return False
+
+    def owed_seconds(self, now: float) -> float:
+        return self.owed
+
+    def abortConnection(self) -> None:  # noqa: N802 (Twisted's name)
+        self.is_ended = True
+
+
+def test_where_too_much_waits_for_one_address_those_go_that_have_owed_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge, "raise_descriptors", lambda: 1024)
+    monkeypatch.setattr(edge, "MOST_UNTAKEN_OF_NETWORK", 100)
+    greedy = [Owing("192.0.2.1", 40, owed) for owed in (1.0, 9.0, 5.0, 2.0)]
+    others = [Owing("192.0.2.2", 90, 9.0), Owing("", 500, 9.0), Owing("192.0.2.1", 0, 0.0)]
+    door = edge.Door()
+    door.visits.update([*greedy, *others])
+    door.close_overdue()
+    assert [one.is_ended for one in greedy] == [False, True, True, False]
+    assert not any(one.is_ended for one in others)
 
 
 def is_heard(client: socket.socket, frames: bytes) -> bool:

@@ -25,9 +25,10 @@ PAGES = (
     "/policies/sjf+easy/",
     "/policies/hybrid_ml/",
     "/training/",
+    "/accounts/login/",
     "/help/metrics/",
 )
-SIGNED_IN_PAGES = ("/runs/new/", "/studies/new/", "/workloads/upload/")
+SIGNED_IN_PAGES = ("/runs/new/", "/studies/new/", "/workloads/upload/", "/accounts/", "/accounts/password/")
 CHARTS = PROJECT / "node_modules" / "echarts" / "dist" / "echarts.esm.min.mjs"
 AXE = PROJECT / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -292,3 +293,19 @@ def test_a_finished_race_can_be_watched_again(visit):
     one.page.click("[data-replay]")
     one.page.wait_for_selector("#race [data-progress-words]:has-text('Replay')")
     one.page.wait_for_selector("[data-race] tr [data-cell=rank]:text-is('1')")
+
+
+def test_somebody_signs_in_makes_a_token_deletes_it_and_signs_out(visit):
+    one = visit()
+    one.sign_in()
+    one.open("/accounts/")
+    one.page.get_by_label("Name").fill("a notebook")
+    one.page.get_by_label("Valid for").select_option("a week")
+    one.page.get_by_role("button", name="Make a token").click()
+    key = one.page.locator("div.notice code").text_content()
+    assert len(key) == 40
+    one.page.get_by_role("button", name="Delete a notebook").click()
+    one.page.get_by_text("The token a notebook is deleted.").wait_for()
+    assert key not in one.page.content()
+    one.page.get_by_role("main").get_by_role("button", name="Sign out").click()
+    one.page.get_by_role("link", name="Sign in").wait_for()
