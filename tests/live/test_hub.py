@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -14,6 +14,7 @@ from apps.live.wire.hub import RunTopic
 from apps.live.wire.outbox import UNACKNOWLEDGED_EVERY, WINDOW, Frame, Outbox
 from apps.live.wire.stored import StoredRun
 from tests.clock import Clock
+from tests.live.snapshots import make_snapshot
 
 
 @pytest.fixture
@@ -187,25 +188,7 @@ def test_nothing_grows_for_a_client_that_never_reads(clock: Clock) -> None:
 
 
 def snapshot(**changes: Any) -> messages.Snapshot:
-    message: messages.Snapshot = {
-        "type": "snapshot",
-        "version": messages.VERSION,
-        "run": 1,
-        "name": "r",
-        "status": "running",
-        "error": "",
-        "interrupted": False,
-        "retraining": None,
-        "published_at": 1.0,
-        "clock_time": None,
-        "progress": 0.0,
-        "eta_seconds": None,
-        "policies": [],
-        "placements": [],
-        "replay": False,
-        "speed": None,
-    }
-    return cast("messages.Snapshot", {**message, **changes})
+    return make_snapshot(interrupted=False, **changes)
 
 
 def stored(snapshot: messages.Snapshot, **changes: Any) -> StoredRun:

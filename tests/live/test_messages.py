@@ -10,6 +10,7 @@ import pytest
 from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
 
 from apps.live.wire import messages
+from tests.live.snapshots import make_snapshot
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "live.md"
 
@@ -67,23 +68,7 @@ def test_a_pong_repeats_a_plain_id_and_nothing_else() -> None:
 def test_a_snapshot_reaches_the_group_of_its_run_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(channel_layers.backends, "default", InMemoryChannelLayer())
 
-    snapshot: messages.Snapshot = {
-        "type": "snapshot",
-        "version": messages.VERSION,
-        "run": 1,
-        "name": "r",
-        "status": "running",
-        "error": "",
-        "published_at": 1.0,
-        "clock_time": None,
-        "progress": 0.0,
-        "eta_seconds": None,
-        "policies": [],
-        "placements": [],
-        "retraining": None,
-        "replay": False,
-        "speed": None,
-    }
+    snapshot = make_snapshot()
 
     async def exchange() -> tuple[dict[str, Any], bool]:
         layer = get_channel_layer()
