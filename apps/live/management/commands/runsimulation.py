@@ -220,6 +220,7 @@ class Command(ExplainedCommand):
         needed = math.ceil(race.retrain_window / race.round_tasks) if race.retrain_interval else 0
         # A model of CPU/GPU tasks has no traced machine whose size `auto` could take.
         cluster = changes.apply(load_cluster("workstation" if options["cluster"] == "auto" else options["cluster"]))
+        refuse_unplayable(configuration, cluster)
         return ContinuousRace(
             name=options["name"] or f"continuous {race.model} on {cluster.name}",
             model=race.model,
