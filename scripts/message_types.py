@@ -47,8 +47,8 @@ def typescript(hint: Any) -> str:
 def bases() -> dict[str, list[str]]:
     """Return which messages each one extends; a TypedDict itself forgets them."""
     classes = [node for node in ast.parse(inspect.getsource(messages)).body if isinstance(node, ast.ClassDef)]
-    names = {node.name for node in classes}
-    return {node.name: [base.id for base in node.bases if base.id in names] for node in classes}
+    written = {node.name: [base.id for base in node.bases if isinstance(base, ast.Name)] for node in classes}
+    return {name: [base for base in extended if base in written] for name, extended in written.items()}
 
 
 def interface(message: Any, extended: list[str]) -> str:

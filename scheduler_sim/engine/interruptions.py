@@ -7,9 +7,9 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.contract import REASONS, Options
-from scheduler_sim.engine.formulas import SECONDS_PER_HOUR
 from scheduler_sim.engine.overheads import daly_efficiency
 from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.usage import holdings
 from scheduler_sim.engine.workload import BoolArray
 

@@ -6,7 +6,7 @@ from typing import Any
 from apps.live.play.configuration import RUN_OPTIONS
 from apps.results.models import Run
 from scheduler_sim.display.formatting import duration
-from scheduler_sim.engine.formulas import SECONDS_PER_HOUR
+from scheduler_sim.engine.units import SECONDS_PER_HOUR
 
 GROUPS_NAMED = 4
 """Clusters of more node groups are summed up."""
