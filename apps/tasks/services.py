@@ -205,8 +205,9 @@ def _columns(tasks: engine.Workload) -> dict[str, Any]:
     columns["external_id"] = tasks.external_id if any(tasks.external_id) else ""
     if tasks.parents.count:
         columns["dependencies"] = tasks.dependencies()
-    kinds = np.where(tasks.hybrid, Task.Kind.HYBRID.value, Task.Kind.RIGID.value).astype(object)
-    columns["kind"] = kinds if tasks.hybrid.any() else Task.Kind.RIGID.value
+    columns["kind"] = Task.Kind.RIGID.value
+    if tasks.hybrid.any():
+        columns["kind"] = np.where(tasks.hybrid, Task.Kind.HYBRID.value, Task.Kind.RIGID.value).astype(object)
     return columns
 
 

@@ -165,13 +165,15 @@ class Workload:
         predicted_duration: npt.ArrayLike | None = None,
         recorded_start_time: npt.ArrayLike | None = None,
         external_id: Sequence[str] | npt.NDArray[np.object_] | None = None,
+        in_place: bool = False,
     ) -> Self:
         """Check n tasks, fill what is missing and put them in canonical order.
 
         Missing columns: `task_id` counts from 1, `cpus` is 1 where `gpus` is 0 (and for hybrid tasks) and else
         0, `gpus` is 1 for hybrid tasks and else 0, the rest is 0, empty or NaN. An estimate that is missing or
         NaN is unknown, and `unstated.stand_ins` says what policies are told instead. `dependencies` holds, for
-        each task, the task_ids of its parents.
+        each task, the task_ids of its parents. With `in_place` the arrays that are given become the workload's own
+        and are put in order where they lie; else they are left as they are.
 
         Raises:
             InvalidWorkload: a column of another length, a value that is not finite, negative or beyond
@@ -230,7 +232,11 @@ class Workload:
         _check_values(columns)
         order = np.lexsort((ids, arrivals))
         for name, column in columns.items():
-            columns[name] = column.take(order) if isinstance(column, Labels) else column[order]
+            if in_place:
+                values = column.codes if isinstance(column, Labels) else column
+                values[:] = values[order]
+            else:
+                columns[name] = column.take(order) if isinstance(column, Labels) else column[order]
         _check_unique(columns["task_id"])
         columns["parents"] = _resolve(columns["task_id"], order, dependencies)
         return cls(**columns)

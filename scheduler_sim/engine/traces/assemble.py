@@ -118,6 +118,8 @@ def assemble(name: str, tasks: RawTasks, audit: Audit, processors: int | None) -
     _blank_unusable(tasks, audit)
     _fill_unknown(tasks, audit)
     numbers, texts = _number(tasks, audit)
+    parents = _known_parents(tasks, numbers, dropped, audit)
+    _notice(tasks, audit, processors)
     workload = Workload.from_columns(
         task_id=numbers,
         arrival_time=tasks.arrival_time,
@@ -125,21 +127,21 @@ def assemble(name: str, tasks: RawTasks, audit: Audit, processors: int | None) -
         duration_estimate=tasks.duration_estimate,
         size=tasks.size,
         compute_intensity=tasks.compute_intensity,
-        memory_mb=None if tasks.memory_mb is None else np.nan_to_num(tasks.memory_mb, nan=0.0),
+        memory_mb=None if tasks.memory_mb is None else np.nan_to_num(tasks.memory_mb, copy=False, nan=0.0),
         cpus=tasks.cpus,
         gpus=tasks.gpus,
         gpu_type=tasks.gpu_type,
         user=tasks.user,
         group=tasks.group,
         queue=tasks.queue,
-        dependencies=_known_parents(tasks, numbers, dropped, audit),
+        dependencies=parents,
         hybrid=tasks.hybrid,
         deadline_time=tasks.deadline_time,
         predicted_duration=tasks.predicted_duration,
         recorded_start_time=tasks.recorded_start_time,
         external_id=texts,
+        in_place=True,
     )
-    _notice(tasks, audit, processors)
     audit.measure(workload, processors)
     return workload
 

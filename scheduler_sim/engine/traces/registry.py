@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import BinaryIO
 
+import pyarrow as pa
+
 from scheduler_sim.engine.errors import InvalidTrace, unknown_name
 from scheduler_sim.engine.traces.assemble import RawTasks, assemble
 from scheduler_sim.engine.traces.audit import Audit
@@ -197,6 +199,8 @@ def read_source(source: Source, trace_format: TraceFormat, options: ReadOptions 
             raise InvalidTrace(f"The option {flag_of(option.name)} has no meaning for the format {trace_format.name}.")
     audit = Audit()
     reading = trace_format.read(source, options, audit)
+    # The texts of the file are gone, and what they took is wanted for the tasks.
+    pa.default_memory_pool().release_unused()
     workload = assemble(source.name, reading.tasks, audit, reading.processors)
     return Trace(
         workload=workload,

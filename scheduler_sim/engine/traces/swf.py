@@ -368,9 +368,9 @@ def _tasks(
 
 def _labels(column: FloatArray) -> Labels:
     """Return numbers as labels; what is unknown is the empty text."""
-    values, codes = np.unique(np.nan_to_num(column, nan=-1.0), return_inverse=True)
-    texts = ["" if value < 0 else shortest(value) for value in values.tolist()]
+    encoded = pa.array(np.nan_to_num(column, nan=-1.0)).dictionary_encode()
+    texts = ["" if value < 0 else shortest(value) for value in encoded.dictionary.to_pylist()]
     names = sorted(set(texts))
     place = {name: code for code, name in enumerate(names)}
     recoded = np.array([place[text] for text in texts], np.int64)
-    return Labels(codes=recoded[codes], names=tuple(names))
+    return Labels(codes=recoded[np.from_dlpack(encoded.indices)], names=tuple(names))

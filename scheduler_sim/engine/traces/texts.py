@@ -14,7 +14,10 @@ UNKNOWN = frozenset({"", "none", "null", "nan", "na", "n/a", "nat", "unknown", "
 """Words that stand for a value that is not known, in any case."""
 
 PIECE_ROWS = 20_000
-"""Rows that a reader hands over at once, at most."""
+"""Rows that a reader hands over at once, at most: their codes take two bytes each, or one."""
+
+_MOST_CHARACTERS = 2**29 - 1
+"""What certainly fits into Arrow's smaller type of texts, of at most four bytes each."""
 
 _LONGEST_UNKNOWN = max(map(len, UNKNOWN))
 
@@ -29,7 +32,7 @@ class Piece(NamedTuple):
     """
 
     first: int
-    codes: npt.NDArray[np.int32]
+    codes: npt.NDArray[np.integer]
     names: list[str]
 
     def rows_of(self, wanted: Callable[[str], bool]) -> IntArray:
@@ -48,7 +51,7 @@ class Piece(NamedTuple):
 class Texts:
     """A column of texts without blanks around them, unknown ones empty; built piece by piece."""
 
-    _codes: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    _codes: list[npt.NDArray[np.integer]] = field(default_factory=list)
     _names: list[pa.Array] = field(default_factory=list)
     _length: int = 0
 
@@ -65,7 +68,7 @@ class Texts:
         places: dict[str, int] = {}
         codes = [places.setdefault("" if value is None else str(value), len(places)) for value in values]
         # A half of a surrogate pair, which JSON may hold, is no text that can be stored.
-        self._add(np.array(codes, np.int32), [text.encode("utf-8", "replace").decode() for text in places])
+        self._add(np.array(codes, np.int64), [text.encode("utf-8", "replace").decode() for text in places])
 
     def append(self, values: Sequence[str]) -> None:
         """Add rows."""
@@ -79,14 +82,16 @@ class Texts:
             used, first, places = np.unique(codes, return_index=True, return_inverse=True)
             order = np.argsort(first)
             names = pa.concat_arrays([values.dictionary, pa.nulls(1, values.dictionary.type)]).take(used[order])
-            self._add(np.argsort(order).astype(np.int32)[places], names.to_pylist())
+            self._add(np.argsort(order)[places], names.to_pylist())
         else:
             encoded = values.fill_null("").dictionary_encode()
             self._add(encoded.indices.to_numpy(), encoded.dictionary.to_pylist())
 
-    def _add(self, codes: npt.NDArray[np.int32], names: Sequence[str | None]) -> None:
-        self._codes.append(codes)
-        self._names.append(pa.array([cleaned(name or "") for name in names], pa.large_string()))
+    def _add(self, codes: npt.NDArray[np.integer], names: Sequence[str | None]) -> None:
+        texts = [cleaned(name or "") for name in names]
+        kind = pa.string() if sum(map(len, texts)) < _MOST_CHARACTERS else pa.large_string()
+        self._codes.append(codes.astype(np.min_scalar_type(len(texts))))
+        self._names.append(pa.array(texts, kind))
         self._length += len(codes)
 
     def __len__(self) -> int:
