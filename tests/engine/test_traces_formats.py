@@ -288,6 +288,20 @@ def test_parquet_is_read_with_its_own_types(tmp_path: Path) -> None:
     assert dropped(trace) == {"unknown_arrival": [3]}
 
 
+def test_nanoseconds_in_parquet_are_cut_to_microseconds(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "arrival_time": pa.array([10**18, 10**18 + 5_000_001_001], pa.timestamp("ns")),
+            "runtime": pa.array([1_500_000_001, 2_000_000_999], pa.duration("ns")),
+        }
+    )
+    path = tmp_path / "jobs.parquet"
+    parquet.write_table(table, path)
+    workload = read_trace(path).workload
+    assert workload.arrival_time.tolist() == [0, 5.000001]
+    assert workload.runtime.tolist() == [1.5, 2.0]
+
+
 def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "jobs.parquet"
     path.write_bytes(b"PAR1" + b"\0" * 100 + b"PAR1")

@@ -186,11 +186,16 @@ def _is_text(kind: Any) -> bool:
 
 
 def _moments(values: Any) -> npt.NDArray[Any]:
-    return np.asarray(values.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False), "datetime64[us]")
+    return np.asarray(_cut(values, pa.timestamp("us")).to_numpy(zero_copy_only=False), "datetime64[us]")
 
 
 def _seconds(values: Any) -> npt.NDArray[Any]:
-    return _doubles(values.cast(pa.duration("us")).cast(pa.int64())) / MICROSECONDS
+    return _doubles(_cut(values, pa.duration("us")).cast(pa.int64())) / MICROSECONDS
+
+
+def _cut(values: Any, kind: Any) -> Any:
+    """Return times in microseconds; nanoseconds beyond them are cut, and what is too large is an error of Arrow's."""
+    return values.cast(kind, safe=getattr(values.type, "unit", "") != "ns")
 
 
 def _doubles(values: Any) -> npt.NDArray[Any]:
