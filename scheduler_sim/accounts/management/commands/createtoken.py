@@ -5,14 +5,15 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from scheduler_sim.accounts.models import ApiToken
 from scheduler_sim.accounts.services import TooManyTokens, token_create
+from scheduler_sim.display.commands import SiteCommand
 
 
-class Command(BaseCommand):
+class Command(SiteCommand):
     help = "Make an API token for a user and print its key, which is not shown again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
