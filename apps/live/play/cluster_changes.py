@@ -43,8 +43,8 @@ class ClusterChanges(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         About(
             "Failures of nodes",
-            "when nodes fail by themselves and for how long, drawn by the seed: [GROUP=]exponential(mean_hours=H,"
-            "repair_hours=H) or weibull(mean_hours=H,shape=K), of one node; a pool is one node",
+            "when nodes fail by themselves and for how long, drawn by the seed: [GROUP=]exponential(mean_hours=H, "
+            "repair_hours=H) or weibull(mean_hours=H, shape=K), of one node; a pool is one node",
             STOPPED,
             metavar="[GROUP=]MODEL,...",
             asked_in=(COMMAND, SITE),
