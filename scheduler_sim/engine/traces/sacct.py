@@ -65,7 +65,9 @@ _READ = frozenset(
 _NEEDED = ("arrival_time", "recorded_start_time", "runtime")
 _NO_LIMIT = frozenset({"unlimited", "partition_limit", "invalid", "infinite"})
 _NEVER_RAN = ("PENDING", "CANCELLED", "DEADLINE", "REVOKED", "BOOT_FAIL")
-_TRES = re.compile(r"(?:^|,)(?:gres/)?([\w-]+)(?::([^=,]+))?=([^,]*)")
+_TRES = {name: re.compile(rf"(?:^|,)(?:gres/)?{name}(?::([^=,]+))?=([^,]*)") for name in ("cpu", "node", "mem", "gpu")}
+"""The pair of a resource in `cpu=4,mem=8G,gres/gpu:a100=2`: its model and its amount."""
+
 _GRES = re.compile(r"(?:^|,)(?:gres[:/])?gpu(?::([A-Za-z][^:,(]*))?[:=](\d+)")
 _REQUESTED_MEMORY = re.compile(r"([\d.]+[KMGTP]?)([nc]?)", re.IGNORECASE)
 
@@ -221,10 +223,11 @@ class _Jobs:
         """Return the cores, and which of them are those asked for because the allocation is not stated."""
         scale = self.scales.get("cpus")
         found = self.first_known("cpus", lambda column: self.table.numbers(column, measures="cpus", scale=scale))
-        held = self._tres("AllocTRES", "cpu")
+        held = self._tres("AllocTRES", "cpu", ~(found > 0))
         found = np.where(~(found > 0) & (held > 0), held, found)
         asked = self._column("ReqCPUS")
-        asked = np.where(asked > 0, asked, self._tres("ReqTRES", "cpu"))
+        other = self._tres("ReqTRES", "cpu", ~(found > 0) & ~(asked > 0))
+        asked = np.where(asked > 0, asked, other)
         requested = ~(found > 0) & (asked > 0)
         return np.where(requested, asked, found), requested
 
@@ -248,14 +251,16 @@ class _Jobs:
 
     def memory(self, cpus: FloatArray) -> FloatArray:
         """Return MB."""
-        memory = self._tres("AllocTRES", "mem")
-        if "ReqMem" in self.table:
-            nodes = self._nodes()
-            asked = self.table.read("ReqMem", lambda text: _requested(text)[0], np.isnan(memory))
+        every = np.ones(len(self.table), bool)
+        memory = self._tres("AllocTRES", "mem", every)
+        unknown = np.isnan(memory)
+        if "ReqMem" in self.table and unknown.any():
+            asked = self.table.read("ReqMem", lambda text: _requested(text)[0], unknown)
             # Older versions mark memory for each core with c and for each node with n.
             each = self.table.texts("ReqMem").map(lambda text: "cn".find(_requested(text)[1] or "-"), np.int8)
-            memory = np.where(np.isnan(memory), asked * np.choose(each + 1, [1.0, cpus, nodes]), memory)
-        return np.where(np.isnan(memory), self._tres("ReqTRES", "mem"), memory)
+            nodes = self._nodes(unknown & (each == 1))
+            memory = np.where(unknown, asked * np.choose(each + 1, [1.0, cpus, nodes]), memory)
+        return np.where(np.isnan(memory), self._tres("ReqTRES", "mem", np.isnan(memory)), memory)
 
     def never_started(self, started: FloatArray, runtimes: FloatArray) -> BoolArray:
         """Tell jobs that held nothing at any time, whatever instant sacct calls their start."""
@@ -289,25 +294,32 @@ class _Jobs:
             return np.full(len(self.table), np.nan)
         return self.table.numbers(name, measures="cpus")
 
-    def _nodes(self) -> FloatArray:
-        found = self._tres("AllocTRES", "node")
+    def _nodes(self, where: BoolArray) -> FloatArray:
+        found = self._tres("AllocTRES", "node", where)
+        if not where.any():
+            return np.ones(len(self.table))
         for column in ("AllocNodes", "NNodes", "ReqNodes"):
             found = np.where(found > 0, found, self._column(column))
         return np.where(found > 0, found, 1.0)
 
-    def _tres(self, column: str, resource: str) -> FloatArray:
-        """Return the amounts of a resource (cpu, node, mem in MB) in a column of pairs, NaN where it does not say."""
-        if column not in self.table:
+    def _tres(self, column: str, resource: str, where: BoolArray) -> FloatArray:
+        """Return the amounts of a resource (cpu, node, mem in MB) in a column of pairs, NaN where it does not say.
+
+        Args:
+            where: the rows that need it; the others may have it or not.
+        """
+        if column not in self.table or not where.any():
             return np.full(len(self.table), np.nan)
-        return self.table.read(column, lambda text: _amount(text, resource))
+        return self.table.read(column, lambda text: _amount(text, resource), where)
 
 
 def _amount(text: str, resource: str) -> float | None:
     """Return the amount of a resource in `cpu=4,mem=8G`, NaN where it is not there, None where it is no number."""
-    for name, _, amount in _TRES.findall(text):
-        if name == resource:
-            return _megabytes(amount) if resource == "mem" else float(amount) if is_number(amount) else None
-    return np.nan
+    match = _TRES[resource].search(text)
+    if match is None:
+        return np.nan
+    amount = match.group(2)
+    return _megabytes(amount) if resource == "mem" else float(amount) if is_number(amount) else None
 
 
 def _requested(text: str) -> tuple[float | None, str]:
@@ -340,7 +352,9 @@ def _numbers(table: Table) -> FloatArray | None:
 
 def _gpus(text: str) -> tuple[float, str]:
     """Return GPUs and models from `gres/gpu=2,gres/gpu:a100=2` or, in older versions, `gpu:a100:2`."""
-    found = [(model, amount) for name, model, amount in _TRES.findall(text) if name == "gpu" and amount.isdecimal()]
+    if "gpu" not in text:
+        return 0.0, ""
+    found = [(model, amount) for model, amount in _TRES["gpu"].findall(text) if amount.isdecimal()]
     found = found or [(model, amount) for model, amount in _GRES.findall(text)]
     total = [int(amount) for model, amount in found if not model]
     count = total[0] if total else sum(int(amount) for _, amount in found)
