@@ -11,10 +11,18 @@ import pytest
 from django.conf import settings
 from django.core.cache import caches
 from django.db import connection
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from scheduler_sim.background import locks
 
 ROOT = Path(__file__).parent.parent
+
+# How fast the machine is at the moment is no property of what is tested.
+hypothesis_settings.register_profile(
+    "any machine", hypothesis_settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("any machine")
 
 # Fixtures that make a site of their own, on databases of their own.
 OWN_SITES = {"database", "site"}
