@@ -66,6 +66,7 @@ SLOW = (
     "engine/test_preemption_oracles.py",
     "engine/test_preemptive_theory.py",
     "engine/test_queueing_theory.py",
+    "engine/test_stopping_reference.py",
     "live/test_crash.py",
     "live/test_jobs_end_to_end.py",
     "studies/test_studies.py",

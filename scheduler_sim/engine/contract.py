@@ -126,6 +126,8 @@ class History:
         held_time: seconds in which it held devices, of the attempts that have ended.
         begun_time: when the last attempt began, NaN before the first.
         ending: a code of `ENDINGS`, -1 for a task that has not ended.
+        energy_joules, cost_usd: of the attempts that have ended, each by the node that it ran on; None where all nodes
+            are alike, so that `held_time` tells them.
     """
 
     attempts: IntArray
@@ -133,10 +135,13 @@ class History:
     held_time: FloatArray
     begun_time: FloatArray
     ending: IntArray
+    energy_joules: FloatArray | None = None
+    cost_usd: FloatArray | None = None
 
     def __getitem__(self, rows: "slice | IntArray") -> "History":
         """Return that of some tasks."""
-        return History(*(getattr(self, item.name)[rows] for item in fields(self)))
+        columns: list[Any] = [getattr(self, item.name) for item in fields(self)]
+        return History(*(None if column is None else column[rows] for column in columns))
 
     @property
     def lost_time(self) -> FloatArray:

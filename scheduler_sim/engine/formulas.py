@@ -184,6 +184,7 @@ class Holdings(NamedTuple):
         cluster: Cluster,
         group: IntArray,
         split_model: str,
+        one_sided: bool = False,
     ) -> "Holdings":
         """Return what tasks `rows` hold that take `length` seconds on node groups `group`, shape (m,) each.
 
@@ -191,15 +192,17 @@ class Holdings(NamedTuple):
             fraction: on the GPU; read of hybrid tasks only.
             runtime: seconds of work; read of hybrid tasks only.
             split_model: sequential sides hold both kinds of devices until the task ends.
+            one_sided: no task is really split, so that its devices work for all of its length.
         """
         cores, gpus = workload.cpus[rows].copy(), workload.gpus[rows].copy()
         cpu_busy, gpu_busy, cpu_held, gpu_held = length.copy(), length.copy(), length.copy(), length.copy()
         split = np.flatnonzero(workload.hybrid[rows])
         if len(split):
             part = fraction[split]
-            cpu, gpu = hybrid_sides(workload, rows[split], runtime[split], part, cluster, group[split])
             cores[split] = np.where(part < 1.0, cores[split], 0.0)
             gpus[split] = np.where(part > 0.0, gpus[split], 0.0)
+        if len(split) and not one_sided:
+            cpu, gpu = hybrid_sides(workload, rows[split], runtime[split], part, cluster, group[split])
             cpu_busy[split], gpu_busy[split] = cpu, gpu
             if split_model == "concurrent":
                 cpu_held[split], gpu_held[split] = cpu, gpu

@@ -52,14 +52,24 @@ def holdings(simulation: Played, rows: IntArray) -> Holdings:
         cluster=cluster,
         group=cluster.group_of_nodes()[outcome.node[rows]],
         split_model=simulation.options.split_model,
+        one_sided=outcome.history is not None,
     )
 
 
 def energy_and_cost(simulation: Played, rows: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Return the joules and the USD of finished tasks `rows`, shape (len(rows),) each."""
-    cluster, held = simulation.cluster, holdings(simulation, rows)
-    group = cluster.group_of_nodes()[simulation.outcome().node[rows]]
-    return task_energy(cluster, group, held), task_cost(cluster, group, held)
+    """Return the joules and the USD of finished tasks `rows`, shape (len(rows),) each.
+
+    Of a task with several attempts each counts by the node that it ran on.
+    """
+    outcome, cluster, held = simulation.outcome(), simulation.cluster, holdings(simulation, rows)
+    group = cluster.group_of_nodes()[outcome.node[rows]]
+    energy, cost = task_energy(cluster, group, held), task_cost(cluster, group, held)
+    history = outcome.history
+    if history is not None and history.energy_joules is not None and history.cost_usd is not None:
+        several = history.attempts[rows] > 1
+        energy[several] = history.energy_joules[rows][several]
+        cost[several] = history.cost_usd[rows][several]
+    return energy, cost
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +127,7 @@ class Usage:
             cluster=cluster,
             group=group,
             split_model=simulation.options.split_model,
+            one_sided=outcome.history is not None,
         )
         split = simulation.workload.hybrid[rows] & (simulation.options.split_model == "sequential")
         core_start = np.where(split, start + gpu_busy, start)

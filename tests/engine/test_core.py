@@ -146,9 +146,6 @@ def test_a_task_that_waits_to_go_on_neither_runs_nor_has_finished():
         ("rr(quantum=2)", {"restart_overhead": Overhead.read("2")}, "would make no progress"),
         ("las(limits=8/9,promote=1,restart_overhead=4)", {}, "would make no progress"),
         ("sjf~checkpoint", {}, "the run must say how often"),
-        ("sjf+conservative", {"checkpoints": Checkpoints(5.0)}, "only where waiting tasks may stop running ones"),
-        ("sjf@best_fit~suspend", {}, "The placement best_fit is not played"),
-        ("drf~suspend", {}, "drf computes its scores from what runs"),
     ],
 )
 def test_what_the_core_does_not_play_is_refused_before_anything_runs(policy, options, sentence):
@@ -195,3 +192,18 @@ def test_checkpoints_that_mean_nothing_are_refused(values):
 def test_options_that_mean_nothing_are_refused(values):
     with pytest.raises(InvalidParameter):
         Options(**values)
+
+
+def test_no_task_is_ended_at_a_limit_that_it_did_not_state():
+    workload = Workload.from_columns(arrival_time=[0, 0], runtime=[10, 50], duration_estimate=[4, np.nan])
+    simulation = play("fcfs", workload, 2, kill_at_estimate=True, max_requeues=1)
+    assert simulation.outcome().finish_time.tolist() == [8, 50]
+    assert simulation.history().ending.tolist() == [1, 0]
+
+
+def test_a_task_that_waits_at_the_end_again_was_ready_when_it_was():
+    workload = Workload.from_columns(arrival_time=[0, 0], runtime=[10, 2], duration_estimate=[4, 4])
+    simulation = play("fcfs", workload, 1, kill_at_estimate=True, max_requeues=1, requeue_at="end")
+    assert simulation.outcome().ready_time.tolist() == [0, 0]
+    starts, ends = simulation.waits()
+    assert sorted(zip(starts.tolist(), ends.tolist(), strict=True)) == [(0.0, 0.0), (0.0, 4.0), (4.0, 6.0)]

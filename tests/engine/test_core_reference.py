@@ -7,6 +7,7 @@ import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, OversizedTasks, Simulation, Workload, parse_policy
 from scheduler_sim.engine.kernels.core.kernel import CoreKernel
+from scheduler_sim.engine.kernels.core.rules import Rules
 from tests.engine.core_cases import (
     assert_equal,
     draw,
@@ -20,6 +21,13 @@ from tests.engine.core_cases import (
 from tests.engine.pool_cases import lognormal_workload, pool, pool_orders
 
 CASES = int(os.environ.get("REFERENCE_CASES", "150"))
+
+
+def core_of(simulation):
+    """Return the core's kernel of a simulation that interrupts nothing."""
+    problem = simulation.problem()
+    return CoreKernel.of(problem, Rules.of(problem))
+
 
 PLAYED = [(discipline, "none", "none") for discipline in ("srtf", "srsf", "las", "rr")]
 PLAYED += [
@@ -49,7 +57,7 @@ def test_steps_and_a_buffer_that_fills_change_nothing(discipline):
         whole = kernel(columns, parents, processors, rules)
         outcome, attempts = played(whole)
         steps = kernel(columns, parents, processors, rules)
-        steps._core.settings[-1] = 0  # The buffer is full when one attempt lies in it.
+        steps._arrays.settings[steps.ROOM] = 0  # The buffer is full when one attempt lies in it.
         found, time = [], 0.0
         while steps.finished < len(parents):
             time += 3.0
@@ -69,9 +77,7 @@ def test_the_core_plays_what_the_fast_kernels_play(order, backfill):
     policy = parse_policy(f"{order}+{backfill}")
     for options in (Options(), Options(kill_at_estimate=True)):
         fast = Simulation(workload, pool(64, 1.3), policy, options=options)
-        core = CoreKernel.of(
-            workload=workload, cluster=pool(64, 1.3), policy=policy, scores=fast.scores(), options=options
-        )
+        core = core_of(fast)
         fast.advance()
         outcome, attempts = played(core)
         assert len(attempts) == 0
@@ -123,9 +129,7 @@ def test_the_core_plays_what_the_kernel_of_nodes_plays(policy, memory):
     )
     cluster = Cluster("nodes", (NodeGroup("node", count=6, cores=16, gpus=8, memory_mb=memory, gpu_speed=2.0),))
     fast = Simulation(workload, cluster, parse_policy(policy))
-    core = CoreKernel.of(
-        workload=workload, cluster=cluster, policy=parse_policy(policy), scores=fast.scores(), options=Options()
-    )
+    core = core_of(fast)
     fast.advance()
     outcome, attempts = played(core)
     assert len(attempts) == 0

@@ -214,5 +214,5 @@ def test_what_can_never_go_well_is_refused_before_anything_runs():
     with pytest.raises(EngineError, match="would practically never end"):
         play(workload, often)
     drained = Cluster("drained", (NodeGroup("node", count=2, cores=1, outages=(Outage(1.0, 2.0, 1),)),))
-    with pytest.raises(EngineError, match="kill: true"):
+    with pytest.raises(EngineError, match="outages that kill"):
         play(workload, drained, "srtf")

@@ -77,9 +77,9 @@ def random_cluster(generator):
     return Cluster("small", tuple(groups))
 
 
-def random_workload(generator, cluster):
+def random_workload(generator, cluster, hybrid_share=0.4):
     n = int(generator.integers(1, 16))
-    hybrid = generator.random(n) < 0.4
+    hybrid = generator.random(n) < hybrid_share
     gpus = np.where(generator.random(n) < 0.5, 0, generator.choice([0.25, 0.5, 1, 1, 2, 3, 6], n))
     gpus = np.where(hybrid, generator.choice([0, 1, 1, 2], n), gpus)
     cpus = np.where(hybrid | (gpus == 0), generator.choice([0.5, 1, 1, 2, 4, 10], n), generator.choice([0, 1, 2], n))

@@ -9,15 +9,18 @@ from scheduler_sim.engine.codes import LEARNED, NOT_PLANNED, STATIC
 from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.base import BaseKernel
-from scheduler_sim.engine.kernels.cluster import state as state
+from scheduler_sim.engine.kernels.cluster import state as cluster_state
 from scheduler_sim.engine.kernels.core.kernel import CoreKernel
+from scheduler_sim.engine.kernels.core.rules import Rules, needs_nodes
+from scheduler_sim.engine.kernels.stopping import state as stopping_state
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import Workload
 
-# Importing `cluster.state`, and `core.state` with the core, teaches Numba to read their records. That has to happen
-# before the first kernel is compiled:
-# what is registered later comes behind Numba's own reading of records, which refuses the names it does not know.
+RECORDS = (cluster_state, stopping_state)
+"""Importing these, and `core.state` with the core, teaches Numba to read their records. That has to happen before the
+first kernel is compiled: what is registered later comes behind Numba's own reading of records, which refuses the names
+it does not know."""
 
 
 def make_kernel(problem: Problem) -> BaseKernel:
@@ -28,14 +31,18 @@ def make_kernel(problem: Problem) -> BaseKernel:
             a policy that the event core does not play where tasks may stop and go on.
     """
     workload, cluster, policy, scores = problem.workload, problem.cluster, problem.policy, problem.scores
-    options, late = problem.options, problem.late
-    interrupted = policy.preempts or options.interrupts or cluster.fails
+    late = problem.late
+    interrupted = policy.preempts or problem.options.interrupts or cluster.fails
     if late and interrupted:
         raise InvalidPolicy("Where tasks may stop and go on, run times cannot be predicted inside the run.")
     if interrupted:
-        return CoreKernel.of(
-            workload=workload, cluster=cluster, policy=policy, scores=scores, options=options, seed=problem.seed
-        )
+        rules = Rules.of(problem)
+        if needs_nodes(problem):
+            from scheduler_sim.engine.kernels.stopping.kernel import StoppingKernel
+
+            _refuse_backfilling(policy, scores, on_pool=False)
+            return StoppingKernel.of(problem, rules)
+        return CoreKernel.of(problem, rules)
     if scores.kind == LEARNED and policy.backfill.name == "conservative":
         raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")
     on_pool = plays_on_pool(workload, cluster, scores)

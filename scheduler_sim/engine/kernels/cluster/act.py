@@ -16,7 +16,7 @@ from scheduler_sim.engine.kernels.cluster.choose import find
 from scheduler_sim.engine.kernels.cluster.plan import best_option, book_option, is_planned, note_started
 from scheduler_sim.engine.kernels.cluster.queue import NOTHING, dominant_share, fresh_stamp, sort_walk, tree_next
 from scheduler_sim.engine.kernels.cluster.reserve import delays_head, find_shadow
-from scheduler_sim.engine.kernels.cluster.start import start
+from scheduler_sim.engine.kernels.cluster.start import start, stretched
 from scheduler_sim.engine.kernels.cluster.state import (
     BACKFILL,
     FREE_CPU,
@@ -26,6 +26,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     LISTED,
     NEWCOMERS,
     RELEASED,
+    STRETCHED,
     TREE,
     WALKED,
     Sim,
@@ -75,6 +76,8 @@ def completion(s: Sim, row: int, now: float, stamp: int, fgd: bool | None) -> tu
     for piece in range(count):
         group = s.node_group[s.piece_node[piece]]
         longest = max(longest, rigid_time_compiled(t.estimate, t.on_gpu, s.speeds[group, 0], s.speeds[group, 1]))
+    if s.settings[STRETCHED]:
+        longest = stretched(s, t, longest)
     return now + longest, np.inf
 
 

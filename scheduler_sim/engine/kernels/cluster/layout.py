@@ -131,8 +131,10 @@ def lay_out(problem: Problem) -> Sim:
         tasks=tasks,
         chunks=chunks,
         live=live,
-        plan=_copy(live) if easy or conservative else _empty(),
-        window=_copy(live) if conservative else _empty(),
+        plan=copied(live) if easy or conservative else _empty(),
+        window=copied(live) if conservative else _empty(),
+        empty=_empty(),
+        beside=_empty(),
         counts=counts,
         settings=settings,
         floats=np.array(
@@ -143,6 +145,7 @@ def lay_out(problem: Problem) -> Sim:
             ],
             np.float64,
         ),
+        checkpoints=np.array([np.inf, 0.0, 1.0]),
         clock=np.full(3, workload.arrival_time[0] if n else 0.0),
         node_gpus=groups.gpus[group],
         node_cpu=groups.cpu[group],
@@ -228,7 +231,8 @@ def _view(groups: NodeGroups, group: IntArray, most_gpus: int) -> View:
     )
 
 
-def _copy(view: View) -> View:
+def copied(view: View) -> View:
+    """Return a state of the nodes with arrays of its own."""
     return View(*(column.copy() for column in view))
 
 
@@ -264,11 +268,13 @@ def _gpu_needs(tasks: Any, most_kinds: int) -> tuple[GpuNeeds, IntArray]:
 
 
 def _outages(cluster: Cluster, groups: NodeGroups) -> tuple[Any, IntArray, IntArray]:
-    """Return times, nodes and signs of outages' beginnings and ends, in order of time."""
+    """Return times, nodes and signs of the beginnings and ends of outages that let tasks finish, in order of time."""
     events = []
     for number, group in enumerate(cluster.groups):
         last = int(groups.first[number] + groups.count[number])
         for outage in group.outages:
+            if outage.kill:
+                continue
             for node in range(last - outage.nodes, last):
                 events.append((outage.start_time, node, 1))
                 events.append((outage.end_time, node, -1))

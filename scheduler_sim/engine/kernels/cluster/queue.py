@@ -8,6 +8,7 @@ import numpy as np
 from scheduler_sim.engine.codes import DRF, LEARNED, MILLI, MULTIFACTOR, QUEUED
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.state import (
+    BY_TIE,
     FREE_CPU,
     FREE_GPU,
     KIND,
@@ -201,9 +202,14 @@ def score(s: Sim, row: int, now: float) -> float:
 
 @inner_kernel
 def sort_walk(s: Sim, now: float) -> None:
-    """Sort the listed tasks by score, ties by row, into `walk`."""
+    """Sort the listed tasks by score, ties by row or by rank, into `walk`."""
     size = s.counts[LISTED]
     rows = np.sort(s.listed[:size])
+    if s.settings[BY_TIE]:
+        ties = np.empty(size, np.int64)
+        for i in range(size):
+            ties[i] = s.tasks[rows[i]].rank
+        rows = rows[np.argsort(ties)]
     scores = np.empty(size)
     if s.settings[KIND] == LEARNED:
         learned_scores(s, now, rows, scores)

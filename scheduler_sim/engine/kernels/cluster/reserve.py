@@ -9,6 +9,7 @@ from scheduler_sim.engine.kernels.cluster.queue import NOTHING, fresh_stamp, sor
 from scheduler_sim.engine.kernels.cluster.start import piece_sides, sides, start
 from scheduler_sim.engine.kernels.cluster.state import (
     DEPTH,
+    LIFTED,
     OUTAGES,
     OVERRUN,
     PENDING,
@@ -337,7 +338,8 @@ def act_conservative(s: Sim, now: float, fgd: bool | None, listed: bool | None) 
     for i in range(size):
         s.tasks[s.walk[i]].tried = stamp
     place = 0
-    missed = overran = False
+    missed, overran = s.counts[LIFTED] != 0, False
+    s.counts[LIFTED] = 0
     while place < s.counts[RESERVED]:
         row = s.reserved_rows[place]
         if s.tasks[row].tried != stamp:

@@ -21,6 +21,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     PENDING,
     RELEASED,
     SEQUENTIAL,
+    STRETCHED,
     Sim,
     give_gpus,
     needs,
@@ -28,11 +29,27 @@ from scheduler_sim.engine.kernels.cluster.state import (
 )
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 from scheduler_sim.engine.kernels.structures.heap import heap_push
+from scheduler_sim.engine.kernels.structures.timeline import span
 
 
 @inner_kernel
 def sides(s: Sim, t: Any, runtime: float, fraction: float, group: int) -> tuple[float, float]:
     """Return how long a task on `group` holds its cores and its GPUs, given its runtime."""
+    cpu, gpu = worked(s, t, runtime, fraction, group)
+    if s.settings[STRETCHED]:
+        return stretched(s, t, cpu), stretched(s, t, gpu)
+    return cpu, gpu
+
+
+@inner_kernel
+def stretched(s: Sim, t: Any, seconds: float) -> float:
+    """Return for how long devices are held that work for `seconds`: starts and checkpoints cost time."""
+    return float(t.overhead + span(s.checkpoints, seconds))
+
+
+@inner_kernel
+def worked(s: Sim, t: Any, runtime: float, fraction: float, group: int) -> tuple[float, float]:
+    """Return how long the cores and the GPUs of a task on `group` work, given its runtime."""
     return held_times_compiled(
         runtime,
         fraction,
@@ -181,12 +198,11 @@ def give_gpu(s: Sim, row: int) -> None:
 
 
 @inner_kernel
-def end(s: Sim, row: int, now: float) -> None:
-    """Finish a task: what it still holds is free, and its children have one parent less to wait for."""
+def give_all(s: Sim, row: int, now: float) -> None:
+    """Give back what a task still holds, and charge its user."""
     give_cpu(s, row)
     give_gpu(s, row)
     t = s.tasks[row]
-    held = 0.0
     chunk = t.chunk
     while chunk >= 0:
         c = s.chunks[chunk]
@@ -207,7 +223,24 @@ def end(s: Sim, row: int, now: float) -> None:
         s.counts[FREE_CHUNK] = chunk
         chunk = following
     t.chunk = -1
-    t.finish = now
+    s.counts[RUNNING] -= 1
+    s.counts[RELEASED] = 1
+    if s.settings[KIND] == MULTIFACTOR:
+        held = (now - t.start) * (t.gpu / MILLI if t.gpu > 0 else t.cpu / MILLI)
+        charge(s, row, now, held)
+
+
+@inner_kernel
+def end(s: Sim, row: int, now: float) -> None:
+    """Finish a task: what it still holds is free, and its children have one parent less to wait for."""
+    give_all(s, row, now)
+    finish(s, row, now)
+
+
+@inner_kernel
+def finish(s: Sim, row: int, now: float) -> None:
+    """Write down that a task has finished; of one instant the lower row comes first."""
+    s.tasks[row].finish = now
     place = s.counts[FINISHED]
     while place > 0:
         before = s.order[place - 1]
@@ -217,8 +250,3 @@ def end(s: Sim, row: int, now: float) -> None:
         place -= 1
     s.order[place] = row
     s.counts[FINISHED] += 1
-    s.counts[RUNNING] -= 1
-    s.counts[RELEASED] = 1
-    if s.settings[KIND] == MULTIFACTOR:
-        held = (now - t.start) * (t.gpu / MILLI if t.gpu > 0 else t.cpu / MILLI)
-        charge(s, row, now, held)

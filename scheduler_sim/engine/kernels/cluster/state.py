@@ -27,9 +27,10 @@ MOST_LEVELS = 1024
     RESERVED,
     OVERRUN,
     CHANGES,
+    LIFTED,
     FIELDS,
-) = range(COMMON, 18)
-"""Places in the vector of counts beside the common ones."""
+) = range(COMMON, 19)
+"""Places in the vector of counts beside the common ones. LIFTED: all reservations are to be made anew."""
 
 (
     RULE,
@@ -44,9 +45,12 @@ MOST_LEVELS = 1024
     INDEXED,
     MOST_CORES,
     MOST_GPUS,
+    STRETCHED,
+    BY_TIE,
     SETTINGS,
-) = range(13)
-"""Places in the vector of settings."""
+) = range(15)
+"""Places in the vector of settings. STRETCHED: starts may cost time, and checkpoints are written. BY_TIE: equal
+scores go by `rank`, not by row."""
 
 TASK = np.dtype(
     [
@@ -60,7 +64,7 @@ TASK = np.dtype(
         ("runtime", "f8"), ("estimate", "f8"), ("intensity", "f8"), ("memory_mb", "f8"), ("fraction", "f8"),
         ("cpu_end", "f8"), ("gpu_end", "f8"), ("end", "f8"),
         ("node", "i8"), ("device", "i8"), ("base", "f8"), ("slope", "f8"), ("full_cpu", "i8"), ("full_memory", "i8"),
-        ("full_gpus", "i8"), ("unused_too", "i8"),
+        ("full_gpus", "i8"), ("overhead", "f8"),
     ]
 )  # fmt: skip
 """One record a task: what it asks for, what is known of it, and where it is.
@@ -106,9 +110,12 @@ class Sim(NamedTuple):
     live: View
     plan: View
     window: View
+    empty: View
+    beside: View
     counts: IntArray
     settings: IntArray
     floats: FloatArray
+    checkpoints: FloatArray
     clock: FloatArray
     node_gpus: IntArray
     node_cpu: IntArray
@@ -193,6 +200,7 @@ DIMENSIONS = {
 
 FLOATS = {
     "floats",
+    "checkpoints",
     "clock",
     "speeds",
     "heap_times",
@@ -212,13 +220,16 @@ FLOATS = {
 VIEW = record_of({name: DIMENSIONS.get(name, 1) for name in View._fields})
 SIM = record_of({name: DIMENSIONS.get(name, 1) for name in Sim._fields})
 
-_OTHERS = {"tasks": TASK, "chunks": CHUNK, "live": VIEW, "plan": VIEW, "window": VIEW, "allowed": np.dtype(np.uint8)}
+VIEWS = ("live", "plan", "window", "empty", "beside")
+"""Views in a simulation: the nodes now, and four to plan with."""
+
+_OTHERS = {"tasks": TASK, "chunks": CHUNK, **dict.fromkeys(VIEWS, VIEW), "allowed": np.dtype(np.uint8)}
 
 for _name in (*View._fields, *Sim._fields):
-    if _name not in ("live", "plan", "window"):
+    if _OTHERS.get(_name) is not VIEW:
         _dtype = _OTHERS.get(_name, np.dtype(np.float64 if _name in FLOATS else np.int64))
         readable(_name, DIMENSIONS.get(_name, 1), _dtype)
-for _name in ("live", "plan", "window"):
+for _name in VIEWS:
     readable(_name, 0, VIEW)
 
 
@@ -226,7 +237,7 @@ def handle(sim: Sim) -> tuple[Any, list[Any]]:
     """Return the record of addresses that compiled code takes, and the records that must live as long as it."""
     columns = sim._asdict()
     views = []
-    for name in ("live", "plan", "window"):
+    for name in VIEWS:
         columns[name] = addresses(VIEW, columns[name]._asdict())
         views.append(columns[name])
     return addresses(SIM, columns), views

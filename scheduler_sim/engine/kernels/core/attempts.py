@@ -36,8 +36,8 @@ from scheduler_sim.engine.kernels.core.state import (
     WRITTEN,
     Core,
 )
-from scheduler_sim.engine.kernels.core.timeline import progress, span
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
+from scheduler_sim.engine.kernels.structures.timeline import progress, span
 
 KINDS = 4
 """Kinds of entries of the heap of events."""
@@ -121,10 +121,10 @@ def begin(s: Core, row: int, now: float) -> None:
     t.attempts += 1
     work = t.work_left
     if s.settings[ON_LIMIT] != ON_RUN:
-        work = min(work, t.estimate - t.since_begin)
+        work = min(work, t.limit - t.since_begin)
     t.attempt_work = work
-    t.finish = t.progress_from + span(s.settings, s.reals, work)
-    t.expected_end = t.progress_from + span(s.settings, s.reals, t.estimate_left)
+    t.finish = t.progress_from + span(s.checkpoints, work)
+    t.expected_end = t.progress_from + span(s.checkpoints, t.estimate_left)
     if t.attempts == 1:
         t.start = now
     expect(s, t.finish, row, AT_END)
@@ -170,7 +170,7 @@ def close(s: Core, row: int, now: float) -> tuple[float, float]:
     t.waiting_since = now
     if s.settings[WHERE] == POOL:
         s.counts[FREE] += t.cpus
-    return progress(s.settings, s.reals, now - t.progress_from, t.work_left)
+    return progress(s.checkpoints, now - t.progress_from, t.work_left)
 
 
 @inner_kernel

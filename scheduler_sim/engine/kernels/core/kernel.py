@@ -5,39 +5,30 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY
-from scheduler_sim.engine.contract import Attempts, History, Options, Outcome
-from scheduler_sim.engine.kernels.base import BaseKernel
+from scheduler_sim.engine.contract import History, Outcome
+from scheduler_sim.engine.kernels.attempts import AttemptsKernel, buffer_columns, buffer_for
+from scheduler_sim.engine.kernels.base import EventLoop
 from scheduler_sim.engine.kernels.core import state
 from scheduler_sim.engine.kernels.core.loop import advance_core
 from scheduler_sim.engine.kernels.core.room import Room
 from scheduler_sim.engine.kernels.core.rules import Rules
 from scheduler_sim.engine.kernels.core.state import (
-    EVENTS,
     JOB,
     NEXT,
-    OUTAGES,
     ROOM,
     UNORDERED,
-    WRITTEN,
     Core,
     handle,
 )
-from scheduler_sim.engine.policies import Policy, Scores
+from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 PIECE = ("node", "cpus", "mask", "memory")
 """What is known of a piece of a task."""
 
-FAILURES_AHEAD = 1e6
-"""Seconds for which failures are drawn at a time, and longer as the simulation gets on."""
 
-BUFFER = 65_536
-"""Attempts that wait to be drained at most, and some more where very many tasks run at once."""
-
-
-class CoreKernel(BaseKernel):
+class CoreKernel(AttemptsKernel):
     """The event loop of tasks that may stop and go on.
 
     Args:
@@ -46,6 +37,8 @@ class CoreKernel(BaseKernel):
         base, slope: of the score, shape (n,).
         room: what there is to hold.
     """
+
+    EVENTS, WRITTEN, OUTAGES, ROOM = state.EVENTS, state.WRITTEN, state.OUTAGES, state.ROOM
 
     def __init__(
         self,
@@ -59,11 +52,11 @@ class CoreKernel(BaseKernel):
         room: Room,
     ) -> None:
         n = len(workload)
-        self._workload = workload
         jobs = np.zeros(n, JOB)
         jobs["arrival"], jobs["offered"] = workload.arrival_time, offered
         jobs["work"] = jobs["work_left"] = workload.runtime / speed
         jobs["estimate"] = jobs["estimate_left"] = workload.duration_estimate / speed
+        jobs["limit"] = np.where(workload.estimate_known, jobs["estimate"], np.inf)
         jobs["cpus"], jobs["gpus"], jobs["kind"] = room.cpus, room.gpus, room.kind
         jobs["size"] = np.where(workload.gpus > 0, workload.gpus, workload.cpus)
         jobs["base"], jobs["slope"] = base, slope
@@ -75,65 +68,34 @@ class CoreKernel(BaseKernel):
         jobs["ending"] = -1
         jobs["device"] = -1
         self._jobs = jobs
-        self._failures = rules.failures
-        self._known_until = -np.inf if rules.failures is not None else np.inf
-        self._core = _lay_out(workload, jobs, rules, slope, room)
-        self._handle = handle(self._core)
+        core = _lay_out(workload, jobs, rules, slope, room)
         self._gpu_fraction = np.where(workload.gpus > 0, 1.0, 0.0)
         super().__init__(
-            counts=self._core.counts, clock=self._core.clock, advance=partial(advance_core, self._handle[0])
+            workload=workload,
+            failures=rules.failures,
+            arrays=core,
+            counts=core.counts,
+            clock=core.clock,
+            advance=self._renew(core),
         )
+
+    def _renew(self, arrays: Core) -> EventLoop:
+        """Return the event loop over arrays of which some are new."""
+        self._handle = handle(arrays)
+        return partial(advance_core, self._handle[0])
 
     def advance(self, *, until_time: float, max_events: int) -> None:
         """Apply whole instants up to and including `until_time`; stop after `max_events` events or when full."""
-        done = 0
-        while True:
-            super().advance(until_time=min(until_time, self._known_until), max_events=max_events - done)
-            done += int(self._counts[EVENTS])
-            stays = self.full or done >= max_events or self.finished == len(self._jobs)
-            if stays or until_time <= self._known_until:
-                break
-            self._ask_for_failures()
+        super().advance(until_time=until_time, max_events=max_events)
         if self._counts[UNORDERED]:
-            ended = self._core.order[: self.finished]
+            ended = self._arrays.order[: self.finished]
             ended[:] = ended[np.lexsort((ended, self._jobs["finish"][ended]))]
             self._counts[UNORDERED] = 0
 
-    def _ask_for_failures(self) -> None:
-        """Take in the failures of the time ahead."""
-        if self._failures is None:
-            return
-        step = max(FAILURES_AHEAD, float(self._clock[0]) - float(self._jobs["arrival"][0]))
-        horizon = max(self._known_until, float(self._clock[0])) + step
-        self._known_until = horizon if self._failures.endless else np.inf
-        times, nodes, signs = self._failures.until(self._known_until)
-        left = slice(int(self._counts[OUTAGES]), None)
-        self._counts[OUTAGES] = 0
-        self._core = self._core._replace(
-            outage_times=np.concatenate([self._core.outage_times[left], times]),
-            outage_nodes=np.concatenate([self._core.outage_nodes[left], nodes]),
-            outage_signs=np.concatenate([self._core.outage_signs[left], signs]),
-        )
-        self._handle = handle(self._core)
-        self._advance = partial(advance_core, self._handle[0])
-
     @classmethod
-    def of(
-        cls,
-        *,
-        workload: Workload,
-        cluster: Cluster,
-        policy: Policy,
-        scores: Scores,
-        options: Options,
-        seed: int = 0,
-    ) -> "CoreKernel":
-        """Return the kernel of a simulation.
-
-        Raises:
-            InvalidPolicy, InvalidWorkload: what the core does not play, see `Rules.of`.
-        """
-        rules = Rules.of(workload=workload, cluster=cluster, policy=policy, scores=scores, options=options, seed=seed)
+    def of(cls, problem: Problem, rules: Rules) -> "CoreKernel":
+        """Return the kernel of a simulation."""
+        workload, cluster, scores = problem.workload, problem.cluster, problem.scores
         offered = workload.arrival_time
         if scores.not_before is not None:
             offered = np.maximum(offered, scores.not_before)
@@ -149,28 +111,6 @@ class CoreKernel(BaseKernel):
             else Room.of_nodes(workload, cluster, spread=rules.where == state.SPREAD),
         )
 
-    @property
-    def full(self) -> bool:
-        """True when the buffer of attempts is to be drained before anything more is played."""
-        return bool(self._counts[WRITTEN] > self._core.settings[ROOM])
-
-    def drain(self) -> Attempts:
-        """Return the attempts written since the last call, and empty the buffer."""
-        core, size = self._core, int(self._counts[WRITTEN])
-        row = core.attempt_rows[:size].copy()
-        self._counts[WRITTEN] = 0
-        return Attempts(
-            row=row,
-            number=core.attempt_numbers[:size].copy(),
-            start_time=core.attempt_starts[:size].copy(),
-            end_time=core.attempt_ends[:size].copy(),
-            node=core.attempt_nodes[:size].copy(),
-            device=core.attempt_devices[:size].copy(),
-            cpus=self._workload.cpus[row],
-            gpus=self._workload.gpus[row],
-            reason=core.attempt_reasons[:size].copy(),
-        )
-
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""
         jobs = self._jobs
@@ -181,7 +121,7 @@ class CoreKernel(BaseKernel):
             node=jobs["node"],
             device=jobs["device"],
             gpu_fraction=self._gpu_fraction,
-            completion_order=self._core.order[: self.finished],
+            completion_order=self._arrays.order[: self.finished],
             history=History(
                 attempts=jobs["attempts"],
                 service_time=jobs["service"],
@@ -198,7 +138,7 @@ def _lay_out(workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, roo
     leaves = 1 << max(kinds - 1, 0).bit_length()
     aging = bool(slope.any())
     heaps = rules.backfill not in (EASY, CONSERVATIVE) and not (aging and rules.discipline == state.SCORE)
-    buffer = max(BUFFER, 8 * most_running)
+    buffer, most_written = buffer_for(most_running)
     first = float(workload.arrival_time[0]) if n else 0.0
     child_offsets, children = workload.parents.children()
     counts = np.zeros(state.FIELDS, np.int64)
@@ -211,12 +151,10 @@ def _lay_out(workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, roo
     settings[state.ON_LIMIT], settings[state.MOST_REQUEUES] = rules.on_limit, rules.max_requeues
     settings[state.MOST_FAILURES] = 2**62 if rules.max_failures is None else rules.max_failures
     settings[state.TO_END], settings[state.BY_ARRIVAL] = rules.to_end, rules.by_arrival
-    settings[state.CHARGE_FIRST], settings[state.CHECKPOINTS] = rules.charge_first, rules.interval is not None
-    settings[state.CAPACITY], settings[state.LEAVES], settings[ROOM] = processors, leaves, buffer - 4 * most_running - 8
+    settings[state.CHARGE_FIRST] = rules.charge_first
+    settings[state.CAPACITY], settings[state.LEAVES], settings[ROOM] = processors, leaves, most_written
     reals = np.zeros(state.REALS)
-    reals[state.INTERVAL] = np.inf if rules.interval is None else rules.interval
-    reals[state.WRITE], reals[state.READ], reals[state.GROWTH] = rules.write, rules.read, rules.growth
-    reals[state.QUANTUM], reals[state.PROMOTION] = rules.quantum, rules.promotion
+    reals[state.READ], reals[state.QUANTUM], reals[state.PROMOTION] = rules.read, rules.quantum, rules.promotion
     entries = 64 + 8 * most_running + (2 * n if rules.promotion < np.inf else 0)
 
     planned = min(n, rules.depth) if rules.backfill == CONSERVATIVE else 0
@@ -231,6 +169,7 @@ def _lay_out(workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, roo
         counts=counts,
         settings=settings,
         reals=reals,
+        checkpoints=rules.checkpoints,
         clock=np.full(2, first),
         arrivals=np.lexsort((np.arange(n), jobs["offered"])),
         child_offsets=child_offsets,
@@ -280,11 +219,5 @@ def _lay_out(workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, roo
         kept_gpus=numbers(len(room.node_cpus)),
         kept_memory=numbers(len(room.node_cpus)),
         **{f"{when}_{what}": numbers(room.most_pieces) for when in ("piece", "old") for what in PIECE},
-        attempt_rows=numbers(buffer),
-        attempt_numbers=numbers(buffer),
-        attempt_starts=np.zeros(buffer),
-        attempt_ends=np.zeros(buffer),
-        attempt_nodes=numbers(buffer),
-        attempt_devices=numbers(buffer),
-        attempt_reasons=numbers(buffer),
+        **buffer_columns(buffer),
     )

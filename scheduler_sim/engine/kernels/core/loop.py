@@ -74,9 +74,9 @@ from scheduler_sim.engine.kernels.core.state import (
     WRITTEN,
     Core,
 )
-from scheduler_sim.engine.kernels.core.timeline import progress
 from scheduler_sim.engine.kernels.structures.heap import heap_pop
 from scheduler_sim.engine.kernels.structures.sorting import sort_numbers
+from scheduler_sim.engine.kernels.structures.timeline import progress
 
 LOWEST = -(2**62)
 """The tie of who runs under las, before all who wait in its queue."""
@@ -191,7 +191,7 @@ def _refresh(s: Core, now: float) -> None:
                 continue
             key = t.estimate_left
             if t.state == RUNS:
-                key = max(key - progress(s.settings, s.reals, now - t.progress_from, t.work_left)[0], 0.0)
+                key = max(key - progress(s.checkpoints, now - t.progress_from, t.work_left)[0], 0.0)
             if discipline == SRSF:
                 key = key * t.size
             if key < t.key:
@@ -208,7 +208,7 @@ def _refresh(s: Core, now: float) -> None:
     elif s.settings[AGING]:
         for i in range(s.counts[RUNNING]):
             t = s.jobs[s.running[i]]
-            t.key = t.base - t.slope * (now - t.ready)
+            t.key = t.base - t.slope * (now - t.since)
 
 
 @inner_kernel
@@ -234,14 +234,14 @@ def _put_back(s: Core, now: float) -> None:
         t = s.jobs[row]
         if s.settings[TO_END]:
             t.tie = _number_after(s)
-            t.ready = now
+            t.since = now
             if s.settings[BY_ARRIVAL]:
                 t.base = now
         elif s.settings[DISCIPLINE] == LAS:
             s.counts[FRONT] -= 1
             t.tie = s.counts[FRONT]
         if s.settings[DISCIPLINE] == SCORE:
-            t.key = t.base - t.slope * (now - t.ready)
+            t.key = t.base - t.slope * (now - t.since)
         push(s, row)
 
 
@@ -271,11 +271,12 @@ def _give_key(s: Core, row: int, now: float) -> None:
     t.state = WAITING
     if not t.ready >= t.arrival:
         t.ready = t.arrival
+    t.since = t.ready
     t.waiting_since = now
     discipline = s.settings[DISCIPLINE]
     if discipline == SCORE:
         t.tie = row
-        t.key = t.base - t.slope * (now - t.ready)
+        t.key = t.base - t.slope * (now - t.since)
     else:
         t.tie = _number_after(s)
         if discipline == SRTF:
@@ -473,7 +474,7 @@ def _order(s: Core, now: float) -> None:
     if s.settings[AGING] and not s.settings[HEAPS]:
         for i in range(s.counts[QUEUED]):
             t = s.jobs[s.waiting[i]]
-            t.key = t.base - t.slope * (now - t.ready)
+            t.key = t.base - t.slope * (now - t.since)
         sort_rows(s, s.waiting, s.counts[QUEUED])
 
 

@@ -18,7 +18,7 @@ from scheduler_sim.engine.kernels.core.state import (
     STOPPED,
     Core,
 )
-from scheduler_sim.engine.kernels.core.timeline import span
+from scheduler_sim.engine.kernels.structures.timeline import span
 
 
 @inner_kernel
@@ -109,7 +109,7 @@ def expected_end(s: Core, row: int, now: float) -> float:
     t = s.jobs[row]
     if t.state == RUNS:
         return float(max(t.expected_end, now))
-    return float(now + overhead_of(s, row) + span(s.settings, s.reals, t.estimate_left))
+    return float(now + overhead_of(s, row) + span(s.checkpoints, t.estimate_left))
 
 
 @inner_kernel

@@ -17,10 +17,11 @@ from scheduler_sim.engine.codes import (
     TURNS,
 )
 from scheduler_sim.engine.contract import Options
-from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
+from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.failures import Failure, FailureStream
 from scheduler_sim.engine.kernels.core import state
 from scheduler_sim.engine.policies import Policy, Scores
+from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workload import FloatArray, Workload
 
@@ -78,18 +79,27 @@ class Rules:
     depth: int = 2**62
     failures: FailureStream | None = None
 
+    @property
+    def stops(self) -> bool:
+        """True where waiting tasks may stop running ones."""
+        return self.cost != state.RUN_ON
+
+    @property
+    def checkpoints(self) -> FloatArray:
+        """The vector of checkpoints that compiled code reads."""
+        return np.array([np.inf if self.interval is None else self.interval, self.write, self.growth], np.float64)
+
     @classmethod
-    def of(
-        cls, *, workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, options: Options, seed: int
-    ) -> "Rules":
+    def of(cls, problem: Problem) -> "Rules":
         """Read the rules of a simulation.
 
         Raises:
             InvalidParameter: a listed failure of a node that there is not.
-            InvalidPolicy: a policy that the core does not play, or one that could never make progress.
-            InvalidWorkload: tasks that it does not play.
+            InvalidPolicy: a policy that is not played where tasks stop, or one that could never make progress.
         """
-        _refuse(workload, cluster, policy, scores, options)
+        workload, cluster, policy = problem.workload, problem.cluster, problem.policy
+        scores, options = problem.scores, problem.options
+        _refuse(cluster, workload, policy, options)
         order, points = policy.order, options.checkpoints
         part = order if order.preempts else policy.preemption
         overhead = options.restart_overhead
@@ -97,7 +107,7 @@ class Rules:
             overhead = part.value("restart_overhead")
         size = np.where(workload.gpus > 0, workload.gpus, workload.cpus)
         rules = cls(
-            discipline=DISCIPLINES[scores.kind],
+            discipline=DISCIPLINES.get(scores.kind, state.SCORE),
             backfill=policy.backfill.code,
             where=_where(workload, cluster, scores),
             cost=state.KEEP if order.preempts else COSTS[policy.preemption.name],
@@ -119,7 +129,7 @@ class Rules:
             read=0.0 if points is None else points.read,
             growth=1.0 if points is None else points.growth,
             depth=len(workload) if options.conservative_depth is None else options.conservative_depth,
-            failures=_failures(workload, cluster, options, seed),
+            failures=_failures(workload, cluster, options, problem.seed),
         )
         _refuse_standstill(rules, policy, size)
         _refuse_hopeless(rules, workload, cluster)
@@ -135,6 +145,8 @@ def _failures(workload: Workload, cluster: Cluster, options: Options, seed: int)
         models += [group.failures] * group.count
         first += group.count
         for outage in group.outages:
+            if not outage.kill:
+                continue
             length = outage.end_time - outage.start_time
             listed += [Failure(outage.start_time, length, node=first - 1 - k) for k in range(outage.nodes)]
     begin = float(workload.arrival_time[0]) if len(workload) else 0.0
@@ -166,38 +178,38 @@ def _where(workload: Workload, cluster: Cluster, scores: Scores) -> int:
     return state.SPREAD if scores.kind == ATTAINED else state.NODES
 
 
-def _refuse(workload: Workload, cluster: Cluster, policy: Policy, scores: Scores, options: Options) -> None:
-    why = "with preemption, requeues, failures or checkpoints"
-    if scores.kind not in DISCIPLINES:
-        raise InvalidPolicy(
-            f"{policy.order.name} computes its scores from what runs and waits, which is not played {why}."
-        )
+WHY = "with preemption, requeues, failures or checkpoints"
+
+
+def needs_nodes(problem: Problem) -> bool:
+    """Tell whether a simulation is left to `kernels.stopping`: all placements and backfills, on any nodes."""
+    workload, cluster, policy, scores = problem.workload, problem.cluster, problem.policy, problem.scores
+    if scores.kind not in DISCIPLINES or scores.backfill is not None:
+        return True
     if policy.backfill.code == CONSERVATIVE and not policy.preempts:
-        raise InvalidPolicy(
-            "Conservative backfilling is played with requeues, failures or checkpoints only where waiting tasks may "
-            "stop running ones, for example ~suspend; use none, list or easy."
-        )
-    if scores.backfill is not None or policy.backfill.predicts:
-        raise InvalidPolicy(
-            f"EASY backfills in the queue's order and by the estimates {why}, not as {policy.name} says."
-        )
+        return True
     if any(not outage.kill for group in cluster.groups for outage in group.outages):
-        raise InvalidPolicy(f"Outages that let tasks finish are not played {why}; give them kill: true.")
-    if policy.placement.planned != NOT_PLANNED or policy.placement.name != "first_fit":
-        raise InvalidPolicy(f"The placement {policy.placement.name} is not played {why}; first_fit is.")
+        return True
+    if workload.hybrid.any():
+        return True
+    if plays_on_pool(workload, cluster):
+        # Where a task goes is no question there, but placements that plan pass others in their own way.
+        return policy.placement.planned != NOT_PLANNED and workload.parents.count > 0
+    return (
+        len(cluster.groups) > 1
+        or policy.backfill.code in (EASY, CONSERVATIVE)
+        or policy.placement.name != "first_fit"
+        or bool((workload.gpus != np.floor(workload.gpus)).any())
+    )
+
+
+def _refuse(cluster: Cluster, workload: Workload, policy: Policy, options: Options) -> None:
     if policy.preemption.name == "checkpoint" and options.checkpoints is None:
         raise InvalidPolicy("~checkpoint goes on from the last checkpoint; the run must say how often one is written.")
-    if workload.hybrid.any():
-        raise InvalidWorkload(f"Tasks that may be split between CPU and GPU are not played {why}.")
-    if plays_on_pool(workload, cluster):
-        return
-    if len(cluster.groups) > 1:
-        raise InvalidPolicy(f"Nodes of several groups are not played {why}; nodes of one group are.")
-    if (workload.gpus != np.floor(workload.gpus)).any():
-        raise InvalidWorkload(f"Parts of a GPU are not played {why}; whole GPUs are.")
-    if policy.backfill.code in (EASY, CONSERVATIVE):
-        raise InvalidPolicy(f"+{policy.backfill.name} is played {why} on a pool only; use none or list on nodes.")
-    if policy.preemption.name == "suspend" and cluster.groups[0].memory_mb is not None and workload.memory_mb.any():
+    if policy.backfill.predicts:
+        raise InvalidPolicy(f"EASY reserves by the estimates {WHY}, not as {policy.backfill.text} says.")
+    limited = any(group.memory_mb is not None for group in cluster.groups)
+    if policy.preemption.name == "suspend" and limited and workload.memory_mb.any():
         raise InvalidPolicy("A suspended task keeps its memory, which is not played; use ~checkpoint or ~requeue.")
 
 

@@ -72,18 +72,17 @@ nobody holds; the others are lengths of lists.
     TO_END,
     BY_ARRIVAL,
     CHARGE_FIRST,
-    CHECKPOINTS,
     AGING,
     CAPACITY,
     LEAVES,
     ROOM,
     DEPTH,
     SETTINGS,
-) = range(19)
+) = range(18)
 """Places in the vector of settings. LEAVES is the width of the tree over classes, ROOM how far the buffer may fill,
 DEPTH how many waiting tasks conservative backfilling plans."""
 
-INTERVAL, WRITE, READ, GROWTH, QUANTUM, PROMOTION, REALS = range(7)
+READ, QUANTUM, PROMOTION, REALS = range(4)
 """Places in the vector of real settings; PROMOTION is infinity for never."""
 
 ON_RUN, ON_KILL, ON_REQUEUE = range(3)
@@ -103,7 +102,7 @@ JOB = np.dtype(
         ("ending", "i8"), ("parents", "i8"), ("node", "i8"), ("device", "i8"),
         ("first_piece", "i8"), ("pieces", "i8"), ("new_piece", "i8"), ("new_pieces", "i8"), ("new_node", "i8"),
         ("new_device", "i8"), ("demote_at", "f8"), ("promote_at", "f8"), ("chosen", "i8"),
-        ("arrived", "i8"),
+        ("arrived", "i8"), ("limit", "f8"), ("since", "f8"),
     ]
 )  # fmt: skip
 """One record a task; six lines of 64 bytes, what the queue and the clock look at first."""
@@ -116,6 +115,7 @@ class Core(NamedTuple):
     counts: IntArray
     settings: IntArray
     reals: FloatArray
+    checkpoints: FloatArray
     clock: FloatArray
     arrivals: IntArray
     child_offsets: IntArray
@@ -182,7 +182,7 @@ class Core(NamedTuple):
 
 
 FLOATS = {
-    "reals", "clock", "heap_times", "outage_times", "limits", "shadow_ends", "plan_times",
+    "reals", "checkpoints", "clock", "heap_times", "outage_times", "limits", "shadow_ends", "plan_times",
     "attempt_starts", "attempt_ends",
 }  # fmt: skip
 """Arrays of doubles; the others but `jobs` hold 64-bit integers."""

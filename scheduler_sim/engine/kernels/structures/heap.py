@@ -60,6 +60,35 @@ def heap_pop(times: FloatArray, rows: IntArray, size: int) -> None:
 
 
 @bare_kernel
+def heap_remove(times: FloatArray, rows: IntArray, size: int, place: int) -> None:
+    """Remove the pair at `place` of a heap that holds `size` pairs."""
+    last = size - 1
+    if place == last:
+        return
+    time, row = times[last], rows[last]
+    i = place
+    while i > 0:
+        above = (i - 1) >> 1
+        if times[above] < time or (times[above] == time and rows[above] < row):
+            break
+        times[i], rows[i] = times[above], rows[above]
+        i = above
+    while True:
+        child = 2 * i + 1
+        if child >= last:
+            break
+        if child + 1 < last and (
+            times[child + 1] < times[child] or (times[child + 1] == times[child] and rows[child + 1] < rows[child])
+        ):
+            child += 1
+        if time < times[child] or (time == times[child] and row < rows[child]):
+            break
+        times[i], rows[i] = times[child], rows[child]
+        i = child
+    times[i], rows[i] = time, row
+
+
+@bare_kernel
 def number_push(numbers: IntArray, size: int, number: int) -> None:
     """Add a number to a heap that holds `size` different numbers."""
     _lift_number(numbers, size, number)

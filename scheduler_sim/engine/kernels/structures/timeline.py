@@ -2,9 +2,14 @@
 
 from math import floor
 
+import numpy as np
+
 from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.kernels.core.state import CHECKPOINTS, GROWTH, INTERVAL, WRITE
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workload import FloatArray
+
+INTERVAL, WRITE, GROWTH = range(3)
+"""Places in a vector of checkpoints: seconds of work before the first one, infinity for none; seconds that each takes;
+how much longer the next interval is."""
 
 MILLISECONDS = 1000.0
 """An interval that grows is cut to whole milliseconds."""
@@ -28,11 +33,11 @@ def whole_intervals(work: float, interval: float) -> int:
 
 
 @bare_kernel
-def span(settings: IntArray, reals: FloatArray, work: float) -> float:
+def span(checkpoints: FloatArray, work: float) -> float:
     """Return the seconds that `work` seconds of progress take with the checkpoints between them."""
-    if not settings[CHECKPOINTS]:
+    if checkpoints[INTERVAL] == np.inf:
         return work
-    interval, write, growth = reals[INTERVAL], reals[WRITE], reals[GROWTH]
+    interval, write, growth = checkpoints[INTERVAL], checkpoints[WRITE], checkpoints[GROWTH]
     if growth == 1.0:
         return float(work + whole_intervals(work, interval) * write)
     seconds, done = work, interval
@@ -44,13 +49,13 @@ def span(settings: IntArray, reals: FloatArray, work: float) -> float:
 
 
 @bare_kernel
-def progress(settings: IntArray, reals: FloatArray, elapsed: float, left: float) -> tuple[float, float]:
+def progress(checkpoints: FloatArray, elapsed: float, left: float) -> tuple[float, float]:
     """Return the progress after `elapsed` seconds of an attempt with `left` to do, and what of it is in checkpoints."""
     if elapsed <= 0.0:
         return 0.0, 0.0
-    if not settings[CHECKPOINTS]:
+    if checkpoints[INTERVAL] == np.inf:
         return min(elapsed, left), 0.0
-    interval, write, growth = reals[INTERVAL], reals[WRITE], reals[GROWTH]
+    interval, write, growth = checkpoints[INTERVAL], checkpoints[WRITE], checkpoints[GROWTH]
     done = 0.0
     if growth == 1.0:
         cycle = interval + write

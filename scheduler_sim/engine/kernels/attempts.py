@@ -1,0 +1,115 @@
+"""What kernels share whose tasks may stop and go on: failures are taken in as time gets on, attempts are drained."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from scheduler_sim.engine.contract import Attempts
+from scheduler_sim.engine.failures import FailureStream
+from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop
+from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+
+FAILURES_AHEAD = 1e6
+"""Seconds for which failures are drawn at a time, and longer as the simulation gets on."""
+
+BUFFER = 65_536
+"""Attempts that wait to be drained at most, and some more where very many tasks run at once."""
+
+
+def buffer_for(most_running: int) -> tuple[int, int]:
+    """Return how many attempts a buffer holds, and how many may lie in it when an instant begins."""
+    length = max(BUFFER, 8 * most_running)
+    return length, length - 4 * most_running - 8
+
+
+def buffer_columns(length: int) -> dict[str, Any]:
+    """Return the empty columns of a buffer of attempts, by name."""
+    whole = {f"attempt_{name}": np.zeros(length, np.int64) for name in ("rows", "numbers", "nodes", "devices")}
+    real = {f"attempt_{name}": np.zeros(length) for name in ("starts", "ends")}
+    return {**whole, **real, "attempt_reasons": np.zeros(length, np.int64)}
+
+
+class AttemptsKernel(BaseKernel):
+    """A kernel that writes attempts into a buffer, and knows failures some time ahead.
+
+    Args:
+        workload: the tasks.
+        failures: of nodes; None for none.
+        arrays: has the columns of the buffer and the outages that kill.
+            The class says which places of its `counts` and `settings` hold how many events were applied, attempts lie
+            in the buffer and outages were taken, and how many attempts may lie there when an instant begins.
+    """
+
+    EVENTS: ClassVar[int]
+    WRITTEN: ClassVar[int]
+    OUTAGES: ClassVar[int]
+    ROOM: ClassVar[int]
+
+    def __init__(
+        self,
+        *,
+        workload: Workload,
+        failures: FailureStream | None,
+        arrays: Any,
+        counts: IntArray,
+        clock: FloatArray,
+        advance: EventLoop,
+    ) -> None:
+        self._workload, self._failures, self._arrays = workload, failures, arrays
+        self._known_until = -np.inf if failures is not None else np.inf
+        super().__init__(counts=counts, clock=clock, advance=advance)
+
+    @abstractmethod
+    def _renew(self, arrays: Any) -> EventLoop:
+        """Return the event loop over arrays of which some are new."""
+
+    def advance(self, *, until_time: float, max_events: int) -> None:
+        """Apply whole instants up to and including `until_time`; stop after `max_events` events or when full."""
+        done = 0
+        while True:
+            super().advance(until_time=min(until_time, self._known_until), max_events=max_events - done)
+            done += int(self._arrays.counts[self.EVENTS])
+            stays = self.full or done >= max_events or self.finished == len(self._workload)
+            if stays or until_time <= self._known_until:
+                return
+            self._ask_for_failures()
+
+    def _ask_for_failures(self) -> None:
+        """Take in the failures of the time ahead."""
+        if self._failures is None:
+            return
+        step = max(FAILURES_AHEAD, float(self._clock[0]) - float(self._workload.arrival_time[0]))
+        horizon = max(self._known_until, float(self._clock[0])) + step
+        self._known_until = horizon if self._failures.endless else np.inf
+        times, nodes, signs = self._failures.until(self._known_until)
+        left = slice(int(self._arrays.counts[self.OUTAGES]), None)
+        self._arrays.counts[self.OUTAGES] = 0
+        self._arrays = self._arrays._replace(
+            outage_times=np.concatenate([self._arrays.outage_times[left], times]),
+            outage_nodes=np.concatenate([self._arrays.outage_nodes[left], nodes]),
+            outage_signs=np.concatenate([self._arrays.outage_signs[left], signs]),
+        )
+        self._advance = self._renew(self._arrays)
+
+    @property
+    def full(self) -> bool:
+        """True when the buffer of attempts is to be drained before anything more is played."""
+        return bool(self._arrays.counts[self.WRITTEN] > self._arrays.settings[self.ROOM])
+
+    def drain(self) -> Attempts:
+        """Return the attempts written since the last call, and empty the buffer."""
+        arrays, size = self._arrays, int(self._arrays.counts[self.WRITTEN])
+        row = arrays.attempt_rows[:size].copy()
+        self._arrays.counts[self.WRITTEN] = 0
+        return Attempts(
+            row=row,
+            number=arrays.attempt_numbers[:size].copy(),
+            start_time=arrays.attempt_starts[:size].copy(),
+            end_time=arrays.attempt_ends[:size].copy(),
+            node=arrays.attempt_nodes[:size].copy(),
+            device=arrays.attempt_devices[:size].copy(),
+            cpus=self._workload.cpus[row],
+            gpus=self._workload.gpus[row],
+            reason=arrays.attempt_reasons[:size].copy(),
+        )

@@ -1,0 +1,289 @@
+"""The schedule of nodes where waiting tasks may stop running ones, built anew at each instant.
+
+Running and waiting tasks are walked in one order. `window` holds the chosen and those running tasks behind that still
+have room beside them; a waiting task that finds no room there takes that of the last ones behind it.
+"""
+
+import numpy as np
+
+from scheduler_sim.engine.codes import FINISH, NONE
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.cluster.choose import could_start, find
+from scheduler_sim.engine.kernels.cluster.queue import score
+from scheduler_sim.engine.kernels.cluster.reserve import delays_head
+from scheduler_sim.engine.kernels.cluster.start import piece_sides, start
+from scheduler_sim.engine.kernels.cluster.state import (
+    BACKFILL,
+    BY_TIE,
+    LISTED,
+    OUTAGES,
+    PENDING,
+    Sim,
+    View,
+    copy_view,
+    give_gpus,
+    needs,
+    take_gpus,
+)
+from scheduler_sim.engine.kernels.core.state import KEEP, REQUEUED, SUSPENDED
+from scheduler_sim.engine.kernels.stopping.state import BEGUN, COST, KEPT, STOPPED, Life
+from scheduler_sim.engine.kernels.stopping.verbs import note_begun, put_back, stop
+from scheduler_sim.engine.workload import IntArray
+
+ANNOUNCED = OUTAGES
+
+
+@inner_kernel
+def take_running(s: Sim, view: View, row: int) -> None:
+    """Take what a running task holds out of a state of the nodes."""
+    chunk = s.tasks[row].chunk
+    while chunk >= 0:
+        c = s.chunks[chunk]
+        view.cores[c.node] -= c.cpu
+        view.ram[c.node] -= c.memory
+        take_gpus(view, c.node, c.mask, c.shared, c.share)
+        chunk = c.more
+
+
+@inner_kernel
+def give_running(s: Sim, view: View, row: int) -> None:
+    """Give what a running task holds back to a state of the nodes."""
+    chunk = s.tasks[row].chunk
+    while chunk >= 0:
+        c = s.chunks[chunk]
+        view.cores[c.node] += c.cpu
+        view.ram[c.node] += c.memory
+        give_gpus(view, c.node, c.mask, c.shared, c.share)
+        chunk = c.more
+
+
+@inner_kernel
+def still_free(s: Sim, view: View, row: int) -> bool:
+    """Tell whether what a running task holds is free in a state of the nodes."""
+    chunk = s.tasks[row].chunk
+    while chunk >= 0:
+        c = s.chunks[chunk]
+        if not holds(view, c.node, c.cpu, c.memory, c.mask, c.shared, c.share):
+            return False
+        chunk = c.more
+    return True
+
+
+@inner_kernel
+def holds(view: View, node: int, cpu: int, memory: int, mask: int, device: int, share: int) -> bool:
+    """Tell whether a node has just these devices left, whether it is away or not."""
+    if view.cores[node] < cpu or view.ram[node] < memory or view.free[node] & mask != mask:
+        return False
+    if device < 0 or view.free[node] & (np.int64(1) << device):
+        return True
+    return bool(view.parted[node] & (np.int64(1) << device) and view.left[node, device] >= share)
+
+
+@inner_kernel
+def move_kept(s: Sim, h: Life, view: View, row: int, sign: int) -> None:
+    """Take (1) the pieces kept for a task that begins out of a state of the nodes, or give them back (-1)."""
+    t, life = s.tasks[row], h.lives[row]
+    for piece in range(life.kept):
+        at = life.first_kept + piece
+        node = h.kept_node[at]
+        cpu, _, share, memory = needs(t, t.fixed, piece)
+        view.cores[node] -= sign * cpu
+        view.ram[node] -= sign * memory
+        if sign > 0:
+            take_gpus(view, node, h.kept_mask[at], h.kept_device[at], share)
+        else:
+            give_gpus(view, node, h.kept_mask[at], h.kept_device[at], share)
+
+
+@inner_kernel
+def keep_pieces(s: Sim, h: Life, row: int, count: int) -> None:
+    """Remember the pieces found for a task that begins."""
+    life = h.lives[row]
+    life.first_kept, life.kept = h.counts[KEPT], count
+    for piece in range(count):
+        at = h.counts[KEPT] + piece
+        h.kept_node[at], h.kept_mask[at] = s.piece_node[piece], s.piece_mask[piece]
+        h.kept_device[at] = s.piece_device[piece]
+    h.counts[KEPT] += count
+
+
+@inner_kernel
+def let_begin(h: Life, row: int) -> None:
+    """Note that a waiting task starts on the pieces kept for it."""
+    h.beginning[h.counts[BEGUN]] = row
+    h.counts[BEGUN] += 1
+
+
+@inner_kernel
+def let_stop(h: Life, row: int) -> None:
+    """Note that a running task is not chosen."""
+    h.stopping[h.counts[STOPPED]] = row
+    h.counts[STOPPED] += 1
+
+
+@inner_kernel
+def in_one_order(s: Sim, now: float) -> IntArray:
+    """Return the running and the waiting tasks in the policy's order, a running task's score as if it still waited."""
+    rows = np.empty(s.counts[PENDING] + s.counts[LISTED], np.int64)
+    size = 0
+    for i in range(s.counts[PENDING]):
+        if s.heap_codes[i] % 3 == FINISH:
+            rows[size] = s.heap_codes[i] // 3
+            size += 1
+    for i in range(s.counts[LISTED]):
+        rows[size] = s.listed[i]
+        size += 1
+    rows = np.sort(rows[:size])
+    if s.settings[BY_TIE]:
+        ties = np.empty(size, np.int64)
+        for i in range(size):
+            ties[i] = s.tasks[rows[i]].rank
+        rows = rows[np.argsort(ties)]
+    scores = np.empty(size)
+    for i in range(size):
+        scores[i] = score(s, rows[i], now)
+    return rows[np.argsort(scores, kind="mergesort")]
+
+
+@inner_kernel
+def shadow_of(s: Sim, h: Life, head: int, ahead: IntArray, now: float) -> float:
+    """Return when the head fits by the expected ends of those chosen ahead of it, and leave the nodes then in `plan`.
+
+    `window` holds these alone. Infinity for never.
+    """
+    copy_view(s.plan, s.window)
+    known = len(s.outage_times) - s.counts[ANNOUNCED]
+    size = len(ahead)
+    times = np.empty(size + known)
+    for i in range(size):
+        times[i] = max(h.lives[ahead[i]].expected, now)
+    for i in range(known):
+        times[size + i] = s.outage_times[s.counts[ANNOUNCED] + i]
+    sequence = np.argsort(times, kind="mergesort")
+    i = 0
+    while i < len(times):
+        time = times[sequence[i]]
+        while i < len(times) and times[sequence[i]] == time:
+            place = sequence[i]
+            if place >= size:
+                event = s.counts[ANNOUNCED] + place - size
+                s.plan.away[s.outage_nodes[event]] += s.outage_signs[event]
+            elif h.lives[ahead[place]].runs:
+                give_running(s, s.plan, ahead[place])
+            else:
+                move_kept(s, h, s.plan, ahead[place], -1)
+            i += 1
+        if could_start(s, s.plan, head, s.tasks[head].fixed):
+            return float(time)
+    return np.inf
+
+
+@inner_kernel
+def find_beside(s: Sim, h: Life, row: int, behind: IntArray, fgd: bool | None) -> tuple[int, int]:
+    """Find a place in `window`, if need be that of running tasks `behind`, the last ones first.
+
+    Returns the pieces found, 0 for none, and from where on those behind are taken out of `window`; all of them are
+    where nothing is found.
+    """
+    t = s.tasks[row]
+    size = len(behind)
+    count = find(s, s.window, False, row, t.fixed, fgd)
+    if count > 0:
+        return count, size
+    for i in range(size):
+        if h.lives[behind[i]].chosen:
+            give_running(s, s.window, behind[i])
+    count = find(s, s.window, False, row, t.fixed, fgd)
+    if count == 0:
+        return 0, 0
+    for i in range(size):
+        if h.lives[behind[i]].chosen:
+            take_running(s, s.window, behind[i])
+    last = size
+    count = 0
+    while count == 0:
+        last -= 1
+        if h.lives[behind[last]].chosen:
+            give_running(s, s.window, behind[last])
+            count = find(s, s.window, False, row, t.fixed, fgd)
+    return count, last
+
+
+@inner_kernel
+def build(s: Sim, h: Life, now: float, fgd: bool | None, easy: bool | None) -> None:
+    """Build the schedule, then stop and start what it says."""
+    rows = in_one_order(s, now)
+    size = len(rows)
+    running = np.empty(size, np.int64)
+    ahead = np.empty(size, np.int64)
+    runs, chosen = 0, 0
+    for i in range(size):
+        if h.lives[rows[i]].runs:
+            running[runs] = rows[i]
+            h.lives[rows[i]].chosen = 1
+            h.lives[rows[i]].expected = s.tasks[rows[i]].end
+            runs += 1
+    copy_view(s.window, s.live)
+    h.counts[STOPPED] = h.counts[BEGUN] = h.counts[KEPT] = 0
+    decided, head, shadow, blocked = 0, -1, np.inf, False
+    for i in range(size):
+        row = rows[i]
+        t, life = s.tasks[row], h.lives[row]
+        if life.runs:
+            decided += 1
+            if not life.chosen:
+                let_stop(h, row)
+                continue
+            ahead[chosen] = row
+            chosen += 1
+            if easy is not None and shadow < np.inf and t.end > shadow:
+                take_running(s, s.plan, row)
+            continue
+        if blocked:
+            continue
+        behind = running[decided:runs]
+        count, last = find_beside(s, h, row, behind, fgd)
+        begins = count > 0
+        if not begins:
+            blocked = s.settings[BACKFILL] == NONE
+            if easy is not None and head < 0:
+                head = row
+                shadow = shadow_of(s, h, row, ahead[:chosen], now)
+        elif easy is not None and shadow < np.inf and delays_head(s, row, count, now, head, shadow):
+            begins = False
+        if not begins:
+            for k in range(last, len(behind)):
+                if h.lives[behind[k]].chosen:
+                    take_running(s, s.window, behind[k])
+            continue
+        cpu, gpu = piece_sides(s, t, t.estimate, t.fixed, count)
+        life.expected = now + max(cpu, gpu)
+        keep_pieces(s, h, row, count)
+        let_begin(h, row)
+        move_kept(s, h, s.window, row, 1)
+        ahead[chosen] = row
+        chosen += 1
+        for k in range(last, len(behind)):
+            free = still_free(s, s.window, behind[k])
+            h.lives[behind[k]].chosen = 1 if free else 0
+            if free:
+                take_running(s, s.window, behind[k])
+    carry_out(s, h, now)
+
+
+@inner_kernel
+def carry_out(s: Sim, h: Life, now: float) -> None:
+    """Stop and start what the schedule says."""
+    for i in range(h.counts[STOPPED]):
+        stop(s, h, h.stopping[i], now, SUSPENDED if h.settings[COST] == KEEP else REQUEUED, True)
+    for i in range(h.counts[BEGUN]):
+        row = h.beginning[i]
+        life = h.lives[row]
+        for piece in range(life.kept):
+            at = life.first_kept + piece
+            s.piece_node[piece], s.piece_mask[piece] = h.kept_node[at], h.kept_mask[at]
+            s.piece_device[piece] = h.kept_device[at]
+        start(s, row, s.tasks[row].fixed, life.kept, now)
+    if h.counts[BEGUN] > 0:
+        note_begun(s, h, now)
+    put_back(s, h, now, False)

@@ -1,0 +1,85 @@
+"""What is known of tasks that may stop and go on, beside the state of the nodes in `cluster.state`."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scheduler_sim.engine.kernels.records import addresses, readable, record_of
+from scheduler_sim.engine.workload import FloatArray, IntArray
+
+OUTAGES, WRITTEN, EVENTS, BACK, STOPPED, BEGUN, KEPT, SPANS, LATER, FIELDS = range(10)
+"""Places in the vector of counts: outages taken, attempts in the buffer, events applied in this call; how many are to
+be queued again, are stopped, and begin; pieces kept; spans of the plan; the tie of who comes behind all others."""
+
+COST, ON_LIMIT, MOST_REQUEUES, MOST_FAILURES, TO_END, BY_ARRIVAL, CHARGE_FIRST, CLAIRVOYANT, ROOM, SETTINGS = range(10)
+"""Places in the vector of settings; CLAIRVOYANT policies are told how long tasks really run."""
+
+LIFE = np.dtype(
+    [
+        ("attempts", "i8"), ("runs", "i8"), ("saved", "i8"), ("requeues", "i8"), ("failures", "i8"),
+        ("ending", "i8"), ("node", "i8"), ("device", "i8"), ("ready", "f8"),
+        ("work", "f8"), ("work_left", "f8"), ("estimate", "f8"), ("estimate_left", "f8"), ("limit", "f8"),
+        ("restart", "f8"), ("attempt_work", "f8"), ("length", "f8"),
+        ("pace", "f8"), ("begun", "f8"), ("progress_from", "f8"), ("start", "f8"), ("finish", "f8"),
+        ("since_begin", "f8"), ("service", "f8"), ("held", "f8"),
+        ("expected", "f8"), ("chosen", "i8"), ("first_kept", "i8"), ("kept", "i8"),
+        ("held_cores", "f8"), ("held_gpus", "f8"), ("joules", "f8"), ("usd", "f8"),
+    ]
+)  # fmt: skip
+"""One record a task. Work is counted in seconds of its runtime; `pace` of them are done in a second of this attempt,
+which lasts `length` seconds without what its start and checkpoints cost; it holds `held_cores` and `held_gpus`."""
+
+
+class Life(NamedTuple):
+    """What the loop has beside the nodes.
+
+    Watts are of one busy device of each node group, prices USD a second for holding one.
+    `back`, `stopping` and `beginning` are lists of rows; `kept_*` the pieces of those that begin or are planned.
+    `span_*` are the plan of conservative backfilling.
+    """
+
+    lives: Any
+    counts: IntArray
+    settings: IntArray
+    read: FloatArray
+    core_watts: FloatArray
+    gpu_watts: FloatArray
+    core_price: FloatArray
+    gpu_price: FloatArray
+    outage_times: FloatArray
+    outage_nodes: IntArray
+    outage_signs: IntArray
+    back: IntArray
+    stopping: IntArray
+    beginning: IntArray
+    kept_node: IntArray
+    kept_mask: IntArray
+    kept_device: IntArray
+    span_rows: IntArray
+    span_begins: FloatArray
+    span_ends: FloatArray
+    attempt_rows: IntArray
+    attempt_numbers: IntArray
+    attempt_starts: FloatArray
+    attempt_ends: FloatArray
+    attempt_nodes: IntArray
+    attempt_devices: IntArray
+    attempt_reasons: IntArray
+
+
+FLOATS = {
+    "read", "core_watts", "gpu_watts", "core_price", "gpu_price", "outage_times", "span_begins", "span_ends",
+    "attempt_starts", "attempt_ends",
+}  # fmt: skip
+"""Arrays of doubles; the others but `lives` hold 64-bit integers."""
+
+RECORD = record_of(dict.fromkeys(Life._fields, 1))
+
+for _name in Life._fields:
+    _real = np.dtype(np.float64 if _name in FLOATS else np.int64)
+    readable(_name, 1, LIFE if _name == "lives" else _real)
+
+
+def handle(life: Life) -> Any:
+    """Return the record of addresses that compiled code takes; whoever holds it keeps the arrays alive."""
+    return addresses(RECORD, life._asdict())
