@@ -23,8 +23,8 @@ ENGINE = (
     ("sites",),
     ("predictors",),
     ("policies",),
-    ("problem", "kernels.base", "kernels.records", "kernels.structures"),
-    ("kernels.pool", "kernels.node", "kernels.cluster", "kernels.core", "kernels.predicting"),
+    ("problem", "kernels.base", "kernels.attempts", "kernels.records", "kernels.structures"),
+    ("kernels.pool", "kernels.node", "kernels.cluster", "kernels.core", "kernels.stopping", "kernels.predicting"),
     ("kernels",),
     ("prediction", "simulation"),
     (
