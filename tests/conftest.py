@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import hypothesis
 import pytest
 from django.conf import settings
 from django.core.cache import caches
@@ -26,10 +25,6 @@ hypothesis_settings.load_profile("any machine")
 
 # Fixtures that make a site of their own, on databases of their own.
 OWN_SITES = {"database", "site"}
-
-# How long an example takes says how busy the machine is, and nothing about the code.
-hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure() -> None:

@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -142,7 +143,8 @@ def test_where_too_much_waits_for_one_address_those_go_that_have_owed_longest(mo
     greedy = [Owing("192.0.2.1", 40, owed) for owed in (1.0, 9.0, 5.0, 2.0)]
     others = [Owing("192.0.2.2", 90, 9.0), Owing("", 500, 9.0), Owing("192.0.2.1", 0, 0.0)]
     door = edge.Door()
-    door.visits.update([*greedy, *others])
+    everybody: list[Any] = [*greedy, *others]
+    door.visits.update(everybody)
     door.close_overdue()
     assert [one.is_ended for one in greedy] == [False, True, True, False]
     assert not any(one.is_ended for one in others)

@@ -44,7 +44,7 @@ def cases(draw: st.DrawFn) -> tuple[Workload, Cluster, Options]:
     """Return a workload, a cluster, options and the seed."""
     processors = draw(st.integers(1, 8))
     length = draw(st.integers(1, 12))
-    columns: dict[str, list[Any]] = {"arrival_time": [], "runtime": [], "duration_estimate": [], "cpus": []}
+    columns: dict[str, Any] = {"arrival_time": [], "runtime": [], "duration_estimate": [], "cpus": []}
     for _ in range(length):
         runtime = draw(DURATIONS)
         columns["arrival_time"].append(draw(ARRIVALS))

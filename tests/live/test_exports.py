@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -101,12 +102,12 @@ def test_memory_and_queries_follow_the_chunks(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_failure_leaves_no_file(tmp_path: Path) -> None:
-    def broken() -> object:
+    def broken() -> Iterator[bytes]:
         yield b"some"
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        file_write(tmp_path / "rows.csv", broken())  # type: ignore[arg-type]
+        file_write(tmp_path / "rows.csv", broken())
     assert list(tmp_path.iterdir()) == []
 
 

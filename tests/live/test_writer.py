@@ -383,10 +383,14 @@ def test_a_batch_is_never_there_before_the_one_before_it(run: Run, monkeypatch: 
     assert SchedulerResult.objects.count() == 40
 
 
+def split_beyond_1(batch: ResultBatch) -> ResultBatch:
+    """Return a batch with a fraction under fcfs that the database refuses."""
+    return replace(batch, parts={**batch.parts, "fcfs": {**batch.parts["fcfs"], "gpu_fraction": 2.0}})
+
+
 def test_nothing_that_follows_a_refused_batch_is_stored(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "transaction_rows", lambda: 10)
-    wrong = batch(run, 0, 5)
-    wrong.parts["fcfs"]["gpu_fraction"] = 2.0  # type: ignore[index]
+    wrong = split_beyond_1(batch(run, 0, 5))
     with pytest.raises(ResultsNotStored):
         write(run, wrong, batch(run, 5, 10), batch(run, 10, 15))
     assert SchedulerResult.objects.count() == 0
@@ -394,8 +398,7 @@ def test_nothing_that_follows_a_refused_batch_is_stored(run: Run, monkeypatch: p
 
 
 def test_a_row_that_the_database_refuses_ends_the_run_at_once(run: Run) -> None:
-    wrong = batch(run, 0, 10)
-    wrong.parts["fcfs"]["gpu_fraction"] = 2.0  # type: ignore[index]
+    wrong = split_beyond_1(batch(run, 0, 10))
     with pytest.raises(ResultsNotStored) as raised:
         write(run, wrong)
     assert isinstance(raised.value.__cause__, IntegrityError)
