@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from apps.tasks.managers import WORKLOAD_FIGURES
 from apps.tasks.models import Task, Workload, WorkloadImport
-from apps.tasks.uploads import TooManyImports, upload_accept
+from apps.tasks.uploads import TooManyImports, UploadNotKept, upload_accept
 from scheduler_sim.background.api import QueuedSerializer
 from scheduler_sim.background.models import Job
 from scheduler_sim.engine.errors import InvalidTrace
@@ -23,7 +23,7 @@ from scheduler_sim.engine.traces import FORMATS
 from scheduler_sim.engine.traces.written import read_header, read_map
 from scheduler_sim.engine.workload import REQUEST
 from scheduler_sim.web.api import RowsViewSet
-from scheduler_sim.web.errors import Conflict, TooLarge
+from scheduler_sim.web.errors import Conflict, TooLarge, Unavailable
 from scheduler_sim.web.filters import IntegerFilter, KeyFilter, NamedFilterSet
 
 MOST_WRITTEN = 10_000
@@ -164,6 +164,8 @@ class WorkloadViewSet(RowsViewSet):
             job = upload_accept(upload=upload, **sent, requested_by=request.user)
         except TooManyImports as error:
             raise Conflict(str(error)) from None
+        except UploadNotKept as error:
+            raise Unavailable(str(error)) from None
         document = WorkloadImportSerializer(job).data
         return Response(
             document, HTTPStatus.ACCEPTED, headers={"Location": reverse("api:import-detail", args=[job.pk])}

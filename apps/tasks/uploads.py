@@ -1,7 +1,9 @@
 """Trace files sent over HTTP: kept, read in a process of their own, and reported on."""
 
+import contextlib
 import unicodedata
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from django.conf import settings
@@ -30,6 +32,10 @@ class TooManyImports(WorkloadError):
     """As many uploads of this user as may wait are waiting."""
 
 
+class UploadNotKept(WorkloadError):
+    """There is no room for the file."""
+
+
 def upload_accept(
     *,
     upload: UploadedFile,
@@ -46,6 +52,7 @@ def upload_accept(
 
     Raises:
         TooManyImports: too many of this user wait.
+        UploadNotKept: it could not be written; nothing of it is left.
         PermissionDenied: somebody who has not signed in.
     """
     if isinstance(requested_by, AnonymousUser):
@@ -53,13 +60,8 @@ def upload_accept(
     waiting = WorkloadImport.objects.filter(status__in=WorkloadImport.UNFINISHED, requested_by=requested_by)
     if waiting.count() >= MOST_WAITING:
         raise TooManyImports(f"{MOST_WAITING} of your uploads wait already; send this one again when one has ended.")
-    folder = settings.VAR_DIR / "uploads"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / uuid.uuid4().hex
-    with path.open("xb") as file:
-        for chunk in upload.chunks():
-            file.write(chunk)
-    with transaction.atomic():
+    path = settings.VAR_DIR / "uploads" / uuid.uuid4().hex
+    with _kept(upload, path), transaction.atomic():
         sent = WorkloadImport.objects.create(
             file_name=_printable(upload.name or "upload")[:255],
             stored_file=str(path),
@@ -73,6 +75,23 @@ def upload_accept(
         job_submit(kind="import", subject_id=sent.pk, requested_by=requested_by)
         audit.record(audit.Action.UPLOAD, "import", sent, called=sent.file_name)
     return sent
+
+
+@contextlib.contextmanager
+def _kept(upload: UploadedFile, path: Path) -> Iterator[None]:
+    """Write the file, which goes again where that or the body fails."""
+    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                for chunk in upload.chunks():
+                    file.write(chunk)
+        except OSError as error:
+            raise UploadNotKept(f"The file could not be kept: {error.strerror}. Send it again later.") from error
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _printable(text: str) -> str:

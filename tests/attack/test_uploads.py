@@ -1,5 +1,6 @@
 """Small files that grow in the reading, and limits on what reading them may take."""
 
+import errno
 import gzip
 import io
 import subprocess
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import OperationalError
 from pyarrow import parquet
 
 from apps.tasks.models import WorkloadImport
@@ -224,3 +226,38 @@ def test_every_generated_file_is_read_or_refused_in_a_sentence(tmp_path: Path) -
             refused[number, sent.kind] = str(error)
     assert len(refused) > 30
     assert not {which: said for which, said in refused.items() if not said.endswith(".") or len(said) > 3_000}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("fails", ["file", "row"])
+def test_nothing_is_left_of_an_upload_that_finds_no_room(
+    api: Any, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    settings.VAR_DIR = tmp_path
+    monkeypatch.setattr("scheduler_sim.background.services.dispatch", lambda: 0)
+    content = b"arrival_time,runtime\n0,1\n"
+
+    def send() -> Any:
+        api.raise_request_exception = False
+        return api.post("/api/v1/workloads/", {"file": SimpleUploadedFile("a.csv", content)}, format="multipart")
+
+    def chunks(_upload: Any) -> Any:
+        yield content[:5]
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def submit(**_job: Any) -> None:
+        raise OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        if fails == "file":
+            patch.setattr("django.core.files.uploadedfile.InMemoryUploadedFile.chunks", chunks)
+        else:
+            patch.setattr("apps.tasks.uploads.job_submit", submit)
+        refused = send()
+    assert refused.status_code == 503
+    assert int(refused.headers["Retry-After"]) > 0
+    if fails == "file":
+        assert refused.json()["detail"] == "The file could not be kept: No space left on device. Send it again later."
+    assert not [*(tmp_path / "uploads").iterdir()]
+    assert not WorkloadImport.objects.exists()
+    assert send().status_code == 202
