@@ -17,6 +17,7 @@ PAGES = (
     "tasks/workload",
     "tasks/task",
     "tasks/workloadimport",
+    "tasks/site",
     "results/run",
     "results/schedulerresult",
     "results/attempt",
