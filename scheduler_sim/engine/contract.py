@@ -141,7 +141,8 @@ class History:
     def __getitem__(self, rows: "slice | IntArray") -> "History":
         """Return that of some tasks."""
         columns: list[Any] = [getattr(self, item.name) for item in fields(self)]
-        return History(*(None if column is None else column[rows] for column in columns))
+        chosen: list[Any] = [None if column is None else column[rows] for column in columns]
+        return History(*chosen)
 
     @property
     def lost_time(self) -> FloatArray:

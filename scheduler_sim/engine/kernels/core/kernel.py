@@ -164,6 +164,9 @@ def _lay_out(workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, roo
     def numbers(length: int) -> IntArray:
         return np.zeros(length, np.int64)
 
+    pieces: dict[str, Any] = {
+        f"{when}_{what}": numbers(room.most_pieces) for when in ("piece", "old") for what in PIECE
+    }
     return Core(
         jobs=jobs,
         counts=counts,
@@ -218,6 +221,6 @@ def _lay_out(workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, roo
         kept_cpus=numbers(len(room.node_cpus)),
         kept_gpus=numbers(len(room.node_cpus)),
         kept_memory=numbers(len(room.node_cpus)),
-        **{f"{when}_{what}": numbers(room.most_pieces) for when in ("piece", "old") for what in PIECE},
+        **pieces,
         **buffer_columns(buffer),
     )

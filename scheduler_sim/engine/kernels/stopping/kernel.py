@@ -44,8 +44,8 @@ class StoppingKernel(AttemptsKernel):
             problem = replace(problem, scores=replace(scores, slope=np.zeros(n)))
         self._sim = lay_out(problem)
         if rules.stops:
-            views = ("plan", "window", "empty", "beside")
-            self._sim = self._sim._replace(**{view: copied(self._sim.live) for view in views})
+            views: dict[str, Any] = {view: copied(self._sim.live) for view in ("plan", "window", "empty", "beside")}
+            self._sim = self._sim._replace(**views)
         tasks, settings = self._sim.tasks, self._sim.settings
         settings[nodes.STRETCHED], settings[nodes.BY_TIE] = True, rules.to_end
         if rules.to_end:
