@@ -1,6 +1,7 @@
 """How people write which column is which: `--map` and `--columns` of the command, `map` and `columns` over HTTP."""
 
 from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.traces.audit import shorten
 
 
 def read_map(text: str) -> dict[str, str]:
@@ -13,7 +14,7 @@ def read_map(text: str) -> dict[str, str]:
     for part in text.split(","):
         wanted, equals, given = (piece.strip() for piece in part.partition("="))
         if not (wanted and equals and given):
-            raise InvalidTrace(f"--map takes pairs like arrival_time=submitted,runtime=secs, not {part!r}.")
+            raise InvalidTrace(f"--map takes pairs like arrival_time=submitted,runtime=secs, not {shorten(part)}.")
         if wanted in mapping:
             raise InvalidTrace(f"--map names {wanted} twice.")
         mapping[wanted] = given
@@ -28,5 +29,7 @@ def read_header(text: str) -> tuple[str, ...]:
     """
     names = tuple(name.strip() for name in text.split(","))
     if len(names) < 2 or not all(names):
-        raise InvalidTrace(f"--columns takes two names or more, like task_id,arrival_time,runtime, not {text!r}.")
+        raise InvalidTrace(
+            f"--columns takes two names or more, like task_id,arrival_time,runtime, not {shorten(text)}."
+        )
     return names
