@@ -69,7 +69,7 @@ def storing(console: Console, word: str) -> Iterator[Status]:
     """Show that a workload is made and stored, and say what went wrong as commands do.
 
     Raises:
-        CommandError: the engine refuses it, or it cannot be stored.
+        CommandError: the engine refuses it, it cannot be stored, or memory does not suffice.
     """
     try:
         with console.status(word) as status:
@@ -78,3 +78,5 @@ def storing(console: Console, word: str) -> Iterator[Status]:
         raise CommandError(str(error)) from error
     except (DatabaseError, OSError) as error:
         raise CommandError(f"The workload could not be stored: {error}.") from error
+    except MemoryError as error:
+        raise CommandError("There was not enough memory; nothing is stored.") from error

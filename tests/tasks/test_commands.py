@@ -201,6 +201,14 @@ def test_a_full_disk_leaves_no_rows(swf: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "could not be stored" in refusal("generateworkload", "mixed", "--tasks", 5)
 
 
+def test_too_little_memory_is_a_sentence(swf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object, **_columns: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(TaskQuerySet, "bulk_create_columns", fail)
+    assert refusal("importworkload", swf) == "There was not enough memory; nothing is stored."
+
+
 def test_a_generated_workload_says_how_to_make_it_again() -> None:
     printed = document("generateworkload", "lublin", "--tasks", 50, "--seed", 3, "--load", 0.8, "--processors", 64)
     workload = Workload.objects.get()
