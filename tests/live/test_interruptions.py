@@ -95,7 +95,7 @@ def test_a_run_with_failures_is_played_again_when_the_file_has_changed(tmp_path:
         *("--workload", "w", "--cluster", "hpc-4", "--policies", "fcfs+easy,srtf,sjf~requeue"),
         *("--failure-list", failures, "--failures", "weibull(mean_hours=20,shape=0.7,repair_hours=0.5)"),
         *("--checkpoints", "daly", "--checkpoint-write", "20", "--checkpoint-read", "10"),
-        *("--restart-overhead", "1:7/8:30/60", "--write-manifest", str(manifest)),
+        *("--restart-overhead", "1:7/8:30/60", "--requeue-at", "end", "--write-manifest", str(manifest)),
     )
     Path(failures).write_text("time,duration,node\n1,2,3\n")
     again = command("--manifest", str(manifest))
@@ -133,9 +133,9 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
     ({"policies": "rr(quantum=20)", "checkpoints": "60", "checkpoint_read": "20"}, "policies", "make no progress"),
     ({"policies": "sjf~checkpoint"}, "policies", "must say how often one is written"),
     (
-        {"policies": "fcfs+conservative", "failures": "exponential(mean_hours=10)"},
+        {"policies": "fcfs+easy(predict=last_two)", "failures": "exponential(mean_hours=10)"},
         "policies",
-        "Conservative backfilling",
+        "EASY reserves by the estimates",
     ),
 ]
 
