@@ -3,13 +3,13 @@
 import numpy as np
 
 from scheduler_sim.engine.codes import BEST_FIT, FIRST_FIT, MILLI, WEIGHTED_FIT
-from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.jit import bare_kernel, inner_kernel
 from scheduler_sim.engine.kernels.cluster.state import MOST_CORES, MOST_GPUS, Sim, View, fits
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 from scheduler_sim.engine.workload import IntArray
 
 
-@inner_kernel
+@bare_kernel
 def _move(node: int, level: int, level_of: IntArray, level_bits: IntArray, level_count: IntArray) -> None:
     """Take a node out of the set of its level and put it into that of another one, -1 for none."""
     word = node >> 6
@@ -99,6 +99,8 @@ def _by_weight(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) 
             continue
         for word in range(level_bits.shape[1]):
             bits = level_bits[level, word] & s.allowed_bits[nodes, word]
+            if bits == 0:
+                continue
             node, bits = _next_fitting(s, word, bits, stamp, need)
             while node >= 0:
                 here = weighted_room(s, s.live, node)
@@ -122,7 +124,9 @@ def _first(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> i
             for level in range(whole, len(s.gpu_count)):
                 enough |= s.gpu_bits[level, word]
             bits &= enough
-        node, _ = _next_fitting(s, word, bits, stamp, need)
+        node = -1
+        if bits != 0:
+            node, _ = _next_fitting(s, word, bits, stamp, need)
         if node >= 0:
             return node
         tighten(s, word)
@@ -147,6 +151,8 @@ def _by_level(
             continue
         for word in range(level_bits.shape[1]):
             bits = level_bits[level, word] & s.allowed_bits[nodes, word]
+            if bits == 0:
+                continue
             node, bits = _next_fitting(s, word, bits, stamp, need)
             if node >= 0:
                 return node

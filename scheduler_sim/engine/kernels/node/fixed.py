@@ -22,11 +22,10 @@ from scheduler_sim.engine.kernels.node.state import (
     go_to_next,
     lowest_devices,
     parent_ends,
-    pop_end,
     push_ends,
 )
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
-from scheduler_sim.engine.kernels.structures.heap import number_pop, number_push
+from scheduler_sim.engine.kernels.structures.heap import heap_pop, number_pop, number_push
 
 
 @kernel
@@ -66,8 +65,11 @@ def advance_fixed(
         if now == np.inf:
             break
         while pending > 0 and event_times[0] == now:
-            row, part = pop_end(pending, event_times, event_codes)
+            code = event_codes[0]
+            heap_pop(event_times, event_codes, pending)
             pending -= 1
+            row = code // 3
+            part = code - 3 * row
             if part != GPU_SIDE and gone[row] != CPU_SIDE:
                 free_cores += need_cores[kind[row]]
             if part != CPU_SIDE and gone[row] != GPU_SIDE:

@@ -51,10 +51,10 @@ from scheduler_sim.engine.kernels.node.state import (
     go_to_next,
     lowest_devices,
     parent_ends,
-    pop_end,
     push_ends,
 )
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
+from scheduler_sim.engine.kernels.structures.heap import heap_pop
 from scheduler_sim.engine.kernels.structures.rank_set import add_rank, drop_rank, next_rank
 from scheduler_sim.engine.kernels.structures.releases import add_release, begin_plan, book, expect, forget, free_at
 
@@ -110,8 +110,11 @@ def advance_planned(
         lowest = NEVER
         released = pending > 0 and event_times[0] == now
         while pending > 0 and event_times[0] == now:
-            row, part = pop_end(pending, event_times, event_codes)
+            code = event_codes[0]
+            heap_pop(event_times, event_codes, pending)
             pending -= 1
+            row = code // 3
+            part = code - 3 * row
             if part != GPU_SIDE and gone[row] != CPU_SIDE and held_cores[row] > 0:
                 free_cores += held_cores[row]
                 if forget(core_ends, cores_back, core_rows, on_cores, row) != now:

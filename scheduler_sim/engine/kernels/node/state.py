@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from scheduler_sim.engine.codes import COMMON, CPU_SIDE, FINISH, GPU_SIDE
-from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
+from scheduler_sim.engine.jit import bare_kernel
+from scheduler_sim.engine.kernels.structures.heap import heap_push
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
 
 (
@@ -187,7 +187,7 @@ class Plan(NamedTuple):
     running_gpus: Releases
 
 
-@inner_kernel
+@bare_kernel
 def lowest_devices(mask: int, count: int) -> int:
     """Return the lowest `count` bits of a mask, all of them where it has fewer."""
     taken = 0
@@ -198,7 +198,7 @@ def lowest_devices(mask: int, count: int) -> int:
     return taken
 
 
-@inner_kernel
+@bare_kernel
 def finish_task(row: int, now: float, finished: int, finish: FloatArray, order: IntArray) -> None:
     """Note that a task finished, after `finished` others; ties stand in the order of rows."""
     finish[row] = now
@@ -209,7 +209,7 @@ def finish_task(row: int, now: float, finished: int, finish: FloatArray, order: 
     order[place] = row
 
 
-@inner_kernel
+@bare_kernel
 def go_to_next(
     next_arrival: float, pending: int, event_times: FloatArray, until: float, enough: bool, clock: FloatArray
 ) -> float:
@@ -228,15 +228,7 @@ def go_to_next(
     return now
 
 
-@inner_kernel
-def pop_end(pending: int, event_times: FloatArray, event_codes: IntArray) -> tuple[int, int]:
-    """Remove the first of `pending` ends and return its row and which side, or all, of the task ends."""
-    code = event_codes[0]
-    heap_pop(event_times, event_codes, pending)
-    return code // 3, code % 3
-
-
-@inner_kernel
+@bare_kernel
 def parent_ends(child: int, now: float, ready: FloatArray, waiting_for: IntArray) -> bool:
     """Note that one of the tasks that `child` waits for has ended, and tell whether it waits for nothing more."""
     ready[child] = max(ready[child], now)
@@ -244,7 +236,7 @@ def parent_ends(child: int, now: float, ready: FloatArray, waiting_for: IntArray
     return bool(waiting_for[child] == 0)
 
 
-@inner_kernel
+@bare_kernel
 def push_ends(
     row: int,
     now: float,
