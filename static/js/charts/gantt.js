@@ -277,7 +277,7 @@ function hatching(colour) {
   const tile = document.createElement("canvas");
   tile.width = size;
   tile.height = size;
-  const pen = tile.getContext("2d");
+  const pen = /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d"));
   pen.strokeStyle = colour;
   pen.lineWidth = 2.5;
   for (const shift of [-size, 0, size]) {
