@@ -6,16 +6,14 @@ from typing import Any
 from django.db import migrations
 from django.db.migrations.recorder import MigrationRecorder
 
-TABLE = "authtoken_token"
-
 
 def carry_over(apps: Any, schema_editor: Any) -> None:
     """Store the digests of the keys that people hold, which stay valid, and remove the table with the keys."""
     connection = schema_editor.connection
     with connection.cursor() as cursor:
-        if TABLE not in connection.introspection.table_names(cursor):
+        if "authtoken_token" not in connection.introspection.table_names(cursor):
             return
-        cursor.execute(f"SELECT key, user_id FROM {TABLE} ORDER BY created")  # noqa: S608
+        cursor.execute("SELECT key, user_id FROM authtoken_token ORDER BY created")
         rows = cursor.fetchall()
     tokens = apps.get_model("accounts", "ApiToken").objects.using(connection.alias)
     for key, user in rows:
@@ -23,7 +21,7 @@ def carry_over(apps: Any, schema_editor: Any) -> None:
         tokens.create(
             user_id=user, name="made before tokens had names", scope="control", digest=digest, beginning=key[:6]
         )
-    schema_editor.execute(f"DROP TABLE {TABLE}")
+    schema_editor.execute("DROP TABLE authtoken_token")
     # An older version of the site would make the table anew.
     MigrationRecorder(connection).migration_qs.filter(app="authtoken").delete()
 
