@@ -33,7 +33,7 @@ _FIGURES = tuple(
 
 
 class MetricSerializer(serializers.ModelSerializer):
-    """What one policy did in one window of simulated time; every figure is defined in docs/metrics.md."""
+    """What one policy did in one window of simulated time; every figure is explained at /help/metrics/."""
 
     class Meta:
         model = Metric
