@@ -1,18 +1,23 @@
 """How many pages somebody may ask for, and how many that cost more than others."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.urls import reverse
 
 from scheduler_sim.web.access import client_key, seconds_to_wait
 from scheduler_sim.web.errors import too_many
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_COUNTED_ELSEWHERE = ("/api/", "/health", "/ready", "/metrics")
+
+@cache
+def _counted_elsewhere() -> tuple[str, ...]:
+    return tuple(map(reverse, ("api:index", "schema", "api-docs", "health", "ready", "prometheus")))
 
 
 def costly(view: View) -> View:
@@ -44,7 +49,7 @@ class PageLimits:
         return self._refusal(request, is_costly=getattr(view, "is_costly", False))
 
     def _refusal(self, request: HttpRequest, *, is_costly: bool) -> HttpResponseBase | None:
-        if request.path.startswith(_COUNTED_ELSEWHERE):
+        if request.path.startswith(_counted_elsewhere()):
             return None
         group, rate = ("costly", settings.RATE_LIMIT_COSTLY) if is_costly else ("pages", settings.RATE_LIMIT_PAGES)
         wait = seconds_to_wait(request, group=group, key=client_key(request), rate=rate)

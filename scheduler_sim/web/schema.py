@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.urls import reverse
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
@@ -27,9 +28,6 @@ PROBLEM = {
     },
 }
 
-FOR_STAFF = "/api/v1/audit/"
-"""What is never open to everybody."""
-
 _ALWAYS = {
     400: "A parameter or the document has no meaning.",
     401: "Who asks is not known, and has to be.",
@@ -49,11 +47,12 @@ _WHEN_SENDING = {
 
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Add what holds for every operation: errors, open reading, empty parameters (a postprocessing hook)."""
+    for_staff = reverse("api:audit-list")
     result["components"].setdefault("schemas", {})["Problem"] = PROBLEM
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
-            if method == "get" and settings.API_READ_PUBLIC and not path.startswith(FOR_STAFF):
+            if method == "get" and settings.API_READ_PUBLIC and not path.startswith(for_staff):
                 # One of several ways to be known, the last of which is not to be.
                 operation["security"] = [*operation.get("security", []), {}]
             for parameter in operation.get("parameters", []):

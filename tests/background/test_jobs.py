@@ -229,7 +229,7 @@ def test_a_run_whose_process_died_is_failed_interrupted_and_taken_up(started: li
     assert (run.status, Run.objects.get(pk=run.pk).state.is_interrupted) == ("queued", False)
     with pytest.raises(RunStateError, match="waits for its process already"):
         run_take_up(run=run)
-    assert job_run(Job.objects.order_by("pk")[0]).status == "finished"
+    assert job_run(Job.objects.order_by("-pk")[0]).status == "finished"
     run.refresh_from_db()
     assert (run.status, run.rows_written) == ("finished", 50)
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from django.db import connection
 
 from scheduler_sim.columnar import turnstile
 
@@ -38,7 +37,7 @@ def test_a_folder_that_takes_no_file_holds_nobody_up(embedded: Path, monkeypatch
 
 
 def test_other_databases_need_no_turnstile(embedded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "vendor", "postgresql")
+    monkeypatch.setattr("scheduler_sim.columnar.turnstile.connection.vendor", "postgresql")
     with turnstile.first_in_line():
         turnstile.give_way()
     assert not list(embedded.parent.iterdir())
