@@ -1,4 +1,4 @@
-"""Texts of other people, harmless where they are shown: in terminals and logs, and in spreadsheets."""
+"""Texts of other people, harmless where they are stored and shown: in databases, terminals, logs and spreadsheets."""
 
 import unicodedata
 from typing import Any
@@ -12,6 +12,11 @@ def visible(text: str) -> str:
         else character.encode("unicode_escape").decode()
         for character in text
     )
+
+
+def storable(text: str) -> str:
+    """Return a text that any database takes: without NUL and half surrogates."""
+    return text.replace("\0", " ").encode("utf-8", "replace").decode()
 
 
 def no_formula(value: Any) -> Any:

@@ -36,9 +36,12 @@ class SiteForm(forms.ModelForm):
             ValidationError: what is wrong with it, with its line.
         """
         try:
-            return sites.read_site(self.cleaned_data["description"], name="The description")
+            site = sites.read_site(self.cleaned_data["description"], name="The description")
         except EngineError as error:
             raise forms.ValidationError(str(error)) from error
+        if len(site.name) > Site.NAME_LENGTH:
+            raise forms.ValidationError(f"The name of a site has at most {Site.NAME_LENGTH} characters.")
+        return site
 
     def _post_clean(self) -> None:
         """Leave the instance alone: what is stored is another row."""

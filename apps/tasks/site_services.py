@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site
+from scheduler_sim.accounts import audit
 from scheduler_sim.columnar.digests import json_digest
 from scheduler_sim.engine import sites
 
@@ -22,7 +23,7 @@ def site_store(
         name: to store it under; its own when empty.
 
     Raises:
-        SiteError: a name that is too long.
+        SiteError: a name that is too long, or somebody else stores a version at this very moment.
     """
     name = name or site.name
     if len(name) > Site.NAME_LENGTH:
@@ -32,14 +33,17 @@ def site_store(
     newest = Site.objects.select_for_update().newest(name)
     if newest is not None and newest.digest == digest:
         return newest, False
-    return (
-        Site.objects.create(
-            name=name,
-            version=newest.version + 1 if newest is not None else 1,
-            description=description,
-            digest=digest,
-            notes=[vars(note) for note in notes],
-            origin=origin[:255],
-        ),
-        True,
-    )
+    try:
+        with transaction.atomic():
+            stored = Site.objects.create(
+                name=name,
+                version=newest.version + 1 if newest is not None else 1,
+                description=description,
+                digest=digest,
+                notes=[vars(note) for note in notes],
+                origin=origin[:255],
+            )
+    except IntegrityError as error:
+        raise SiteError(f"Somebody else has stored site {name} at this moment; try again.") from error
+    audit.record(audit.Action.CREATE, "site", stored, called=str(stored))
+    return stored, True

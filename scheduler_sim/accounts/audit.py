@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db import connection
 from django.db.models import Model
 from django.db.models.signals import post_delete
@@ -20,6 +21,7 @@ from django.http import HttpRequest
 from scheduler_sim import logs
 from scheduler_sim.accounts.models import AuditEntry
 from scheduler_sim.columnar.turnstile import first_in_line
+from scheduler_sim.texts import storable
 
 Action = AuditEntry.Action
 
@@ -63,11 +65,11 @@ def record(action: str, kind: str = "", subject: Model | None = None, *, called:
         action=action,
         kind=kind,
         subject_id=None if subject is None else subject.pk,
-        subject=_storable(called)[:255],
+        subject=storable(called)[:255],
         request_id=logs.request_id.get(),
         **{**_who(), **who},
     )
-    entry.name = _storable(entry.name)[:150]
+    entry.name = storable(entry.name)[:150]
     # A transaction that is under way has the database already, and must not wait for whoever waits for that.
     with contextlib.nullcontext() if connection.in_atomic_block else first_in_line():
         entry.save(force_insert=True)
@@ -76,10 +78,10 @@ def record(action: str, kind: str = "", subject: Model | None = None, *, called:
 def record_deletions(model: type[Model], kind: str) -> None:
     """Record from now on whenever a row of `model` is deleted, wherever that is done."""
 
-    def deleted(instance: Model, **_: Any) -> None:
-        request = _request.get()
-        is_self = request is not None and getattr(request, "user", None) == instance
-        gone = {"user_id": None} if is_self else {}
+    def deleted(instance: Model, origin: Any = None, **_: Any) -> None:
+        # With users may go whoever deletes them, together with tokens; an entry cannot point to a row that is gone.
+        users_go = issubclass(getattr(origin, "model", type(origin)), get_user_model())
+        gone = {"user_id": None} if users_go else {}
         record(Action.DELETE, kind, instance, called=str(getattr(instance, "name", instance)), **gone)
 
     post_delete.connect(deleted, sender=model, weak=False, dispatch_uid=f"audit of {kind}")
@@ -98,11 +100,6 @@ def _who() -> dict[str, Any]:
         "token": getattr(getattr(request, "auth", None), "name", ""),
         "address": str(request.META.get("REMOTE_ADDR") or "")[:45],
     }
-
-
-def _storable(text: str) -> str:
-    """Return a text that any database takes."""
-    return text.replace("\0", " ").encode("utf-8", "replace").decode()
 
 
 def _account() -> str:

@@ -36,7 +36,8 @@ def limited_login(login: Callable[..., HttpResponseBase]) -> Callable[..., HttpR
 
 def _limits_of_sign_in(request: HttpRequest) -> list[tuple[str, str, str | None]]:
     """Return what a try counts for: groups, keys and rates."""
-    account = request.POST.get("username", "").strip().casefold()[:200]
+    account = request.POST.get("username", "") or request.user.get_username()  # Who changes a password is known.
+    account = account.strip().casefold()[:200]
     by_account = [("account", account, rate) for rate in settings.RATE_LIMIT_ACCOUNT] if account else []
     return [("login", address_key(request), settings.RATE_LIMIT_LOGIN), *by_account]
 

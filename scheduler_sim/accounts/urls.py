@@ -9,5 +9,5 @@ urlpatterns = [
     path("login/", views.sign_in, name="sign-in"),
     path("logout/", views.sign_out, name="sign-out"),
     path("tokens/<int:pk>/delete/", views.delete_token, name="token-delete"),
-    path("password/", views.PasswordView.as_view(), name="password"),
+    path("password/", views.password, name="password"),
 ]

@@ -39,6 +39,9 @@ class PasswordView(SuccessMessageMixin, views.PasswordChangeView):
         return super().form_valid(form)
 
 
+password = limited_login(PasswordView.as_view())
+
+
 @login_required
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])

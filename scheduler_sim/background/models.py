@@ -10,6 +10,7 @@ from django.utils import timezone
 from scheduler_sim.background.claims import Claim
 from scheduler_sim.background.managers import JobQuerySet
 from scheduler_sim.marks import alters_data
+from scheduler_sim.texts import storable
 
 
 class Job(Claim):
@@ -137,7 +138,7 @@ class Job(Claim):
         """
         changes = {
             "status": status,
-            "error": storable(error),
+            "error": bearable(error),
             "progress": "",
             "finished_at": timezone.now(),
             **changes,
@@ -150,7 +151,7 @@ class Job(Claim):
         return True
 
 
-def storable(text: str) -> str:
-    """Return a sentence that any database can store: without NUL and half surrogates, and of a bearable length."""
-    text = text.replace("\0", " ").encode("utf-8", "replace").decode()
+def bearable(text: str) -> str:
+    """Return a sentence that any database can store, of a bearable length."""
+    text = storable(text)
     return text if len(text) <= 2000 else f"{text[:2000]} ..."

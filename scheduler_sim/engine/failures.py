@@ -87,7 +87,7 @@ def read_failures(path: Path) -> tuple[Failure, ...]:
         InvalidParameter: a file that cannot be read, lacks a column or holds a value that has no meaning.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidParameter(f"The file of failures {path} cannot be read: {error}.") from error
     return parse_failures(text, path.name)
@@ -100,8 +100,8 @@ def parse_failures(text: str, name: str = "The list of failures") -> tuple[Failu
         InvalidParameter: a column that is missing, no failure, or a value that has no meaning.
     """
     try:
-        reader = csv.DictReader(io.StringIO(text, newline=""))
-        rows = list(reader)
+        reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+        rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise InvalidParameter(f"{name} cannot be read: {error}.") from error
     columns = set(reader.fieldnames or ())
@@ -109,7 +109,10 @@ def parse_failures(text: str, name: str = "The list of failures") -> tuple[Failu
         raise InvalidParameter(f"{name} must have the columns time, duration, and node or share.")
     if not rows:
         raise InvalidParameter(f"{name} holds no failure.")
-    return tuple(_failure(row, f"{name}, line {number}") for number, row in enumerate(rows, 2))
+    for number, row in rows:
+        if None in row:
+            raise InvalidParameter(f"{name}, line {number} has more fields than there are columns.")
+    return tuple(_failure(row, f"{name}, line {number}") for number, row in rows)
 
 
 def failures_text(failures: Sequence[Failure]) -> str:

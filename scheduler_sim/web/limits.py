@@ -46,11 +46,11 @@ class PageLimits:
         self, request: HttpRequest, view: Callable[..., Any], _arguments: Any, _options: Any
     ) -> HttpResponseBase | None:
         """Count a request before its view is called, and return the refusal of one too many."""
+        if request.path.startswith(_counted_elsewhere()):
+            return None
         return self._refusal(request, is_costly=getattr(view, "is_costly", False))
 
     def _refusal(self, request: HttpRequest, *, is_costly: bool) -> HttpResponseBase | None:
-        if request.path.startswith(_counted_elsewhere()):
-            return None
         group, rate = ("costly", settings.RATE_LIMIT_COSTLY) if is_costly else ("pages", settings.RATE_LIMIT_PAGES)
         wait = seconds_to_wait(request, group=group, key=client_key(request), rate=rate)
         if wait is None:

@@ -36,7 +36,7 @@ _ALWAYS = {
     405: "This address does not know that method.",
     406: "None of the media types accepted can be given.",
     429: "Too many requests; Retry-After says how long to wait.",
-    503: "The database does not answer.",
+    503: "The database does not answer, or there is too much to do.",
 }
 _WHEN_SENDING = {
     409: "The state of things does not allow it.",

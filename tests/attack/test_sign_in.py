@@ -70,3 +70,11 @@ def test_a_successful_sign_in_takes_back_itself_and_no_failure(client: Client, s
     assert [guess(client, number).status_code for number in range(2, 4)] == [200, 429]
     # The right password is of no use either, or guessing could go on until it is found.
     assert sign_in(9).status_code == 429
+
+
+def test_a_session_does_not_let_its_holder_guess_the_password(client: Client, settings: Any) -> None:
+    settings.RATE_LIMIT_ACCOUNT = ("3/h",)
+    client.force_login(User.objects.get(username="diana"))
+    new = {"new_password1": "a longer one of mine", "new_password2": "a longer one of mine"}
+    guesses = [client.post("/accounts/password/", {"old_password": f"guess {n}", **new}).status_code for n in range(5)]
+    assert guesses == [200] * 3 + [429] * 2

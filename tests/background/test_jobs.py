@@ -25,7 +25,7 @@ from apps.tasks.uploads import upload_accept
 from scheduler_sim import engine
 from scheduler_sim.background import locks, services, sweep
 from scheduler_sim.background.claims import ClaimTaken, identity
-from scheduler_sim.background.models import Job, storable
+from scheduler_sim.background.models import Job, bearable
 from scheduler_sim.background.services import JobStateError, dispatch, job_stop, job_submit
 from scheduler_sim.background.watch import Watch
 from scheduler_sim.background.work import job_run
@@ -191,8 +191,8 @@ def test_what_nobody_foresaw_is_told_and_never_blocks_others(
 
 
 def test_a_sentence_can_be_stored_whatever_a_file_put_into_it() -> None:
-    assert storable("half \ud800 a pair and \0") == "half ? a pair and  "
-    assert len(storable("9" * 100_000)) < 2100
+    assert bearable("half \ud800 a pair and \0") == "half ? a pair and  "
+    assert len(bearable("9" * 100_000)) < 2100
 
 
 def test_an_upload_whose_process_died_fails_and_makes_room(started: list[int], sweeps: Any, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from scheduler_sim.engine.errors import InvalidCluster
@@ -91,6 +92,42 @@ def test_settings_of_an_included_file_count(folder: Path) -> None:
     assert (site.preemption.kind, site.preemption.mode, site.is_memory_shared_out) == ("partition", "suspend", False)
 
 
+def noted(folder: Path, line: str) -> tuple[Site, list[str]]:
+    """Return the site with a line more, and the notes of that line."""
+    (folder / "slurm.conf").write_text(CONF + line)
+    site, notes = read(folder)
+    return site, [note for note in notes if "slurm.conf, line 13" in note]
+
+
+def test_a_partition_without_nodes_has_none(folder: Path) -> None:
+    site, notes = noted(folder, "PartitionName=empty State=UNKNOWN MaxMemPerNode=0")
+    assert site.partitions[-1].hosts == ""
+    assert site.numbers(site.partitions[-1].hosts) == ()
+    assert site.partitions[-1].max_memory_mb_per_node is None
+    assert notes == ["slurm.conf, line 13: State=UNKNOWN: not understood"]
+
+
+@pytest.mark.parametrize(
+    "setting", ["SchedulerParameters=sched_interval=-1", "PriorityWeightAge=-5", "FairShareDampeningFactor=0"]
+)
+def test_a_value_that_means_nothing_here_is_noted_and_costs_no_more(folder: Path, setting: str) -> None:
+    site, notes = noted(folder, setting)
+    assert len(notes) == 1
+    assert (site.scheduling.main_interval_time, site.priority.age_weight, site.priority.damping) == (60, 0, 1)
+
+
+def test_the_last_setting_holds(folder: Path) -> None:
+    site, _ = noted(folder, "PreemptType=preempt/none\\\n")
+    assert site.preemption.kind == "none"
+    assert not noted(folder, "SchedulerParameters=bf_interval=-1")[0].scheduling.backfill
+
+
+def test_parts_of_a_gpu_are_a_type(folder: Path) -> None:
+    site, _ = noted(folder, "NodeName=mig CPUs=8 Gres=gpu:1g.5gb:7,fs:2K")
+    assert (site.cluster.groups[-1].gpus, site.cluster.groups[-1].gpu_type) == (7, "1g.5gb")
+    assert site.nodes[-1].gres == {"fs": 2048}
+
+
 def test_what_is_not_understood_is_listed_with_its_line(folder: Path) -> None:
     _, notes = read(folder)
     assert notes == [
@@ -137,13 +174,13 @@ def test_files_without_a_node_are_refused(tmp_path: Path) -> None:
 def test_accounts_of_a_dump_and_of_a_table_are_the_same(tmp_path: Path) -> None:
     dump = (
         "Cluster - 'tiny':Fairshare=1:QOS='normal'\nParent - 'root'\n"
-        "Account - 'lab':Description='a lab':Fairshare=5:GrpTRES=cpu=64,mem=1T:QOS='high,normal'\n"
+        "Account - 'lab':Description='a lab':Fairshare=5:GrpTRES=cpu=64,gres/gpu:a100=4,mem=1T:QOS='high,normal'\n"
         "Parent - 'lab'\nUser - 'ann':Fairshare=2:MaxJobs=3\n"
     )
     table = (
-        "Cluster|Account|User|Partition|Share|GrpTRES|MaxJobs|QOS|Def QOS|ParentName|ID\n"
-        "tiny|root|||1|||||||1\n".replace("|||||||1", "||||||1")
-        + "tiny|lab|||5|cpu=64,mem=1T||high,normal||root|2\ntiny|lab|ann||2||3||||3\n"
+        "Cluster|Account|User|Partition|Share|GrpTRES|MaxJobs|QOS|Def QOS|Par Name|ID\n"
+        "tiny|root|||1|||normal|||1\n"
+        + "tiny|lab|||5|cpu=64,gres/gpu:a100=4,mem=1T||high,normal||root|2\ntiny|lab|ann||2||3||||3\n"
     )
     (tmp_path / "slurm.conf").write_text("NodeName=n1 CPUs=1\n")
     sites = []
@@ -152,7 +189,11 @@ def test_accounts_of_a_dump_and_of_a_table_are_the_same(tmp_path: Path) -> None:
         sites.append(read_slurm_site({key: tmp_path / key}, slurm_conf_file=tmp_path / "slurm.conf")[0])
     lab = next(one for one in sites[0].accounts if one.name == "lab" and not one.user)
     ann = next(one for one in sites[0].accounts if one.user)
-    assert (lab.parent, lab.shares, lab.limits.all_resources) == ("root", 5, {"cpu": 64, "mem": 1024**2})
+    assert (lab.parent, lab.shares, lab.limits.all_resources) == (
+        "root",
+        5,
+        {"cpu": 64, "gres/gpu:a100": 4, "mem": 1024**2},
+    )
     assert (ann.name, ann.shares, ann.limits.user_jobs) == ("lab", 2, 3)
     assert sites[0].accounts == sites[1].accounts
 
@@ -205,6 +246,8 @@ def test_a_description_reads_to_the_same_site(folder: Path) -> None:
         ("groups:\n- {hosts: a1, cores: -4}\n", "cores is -4"),
         ("groups:\n- {hosts: 'a[1-3]', count: 2, cores: 4}\n", "are 3"),
         ("groups: [", "neither YAML nor JSON"),
+        ("name: 2024-13-45\n", "neither YAML nor JSON"),
+        ("[" * 5000, "neither YAML nor JSON"),
         ("- 1\n", "no mapping"),
         (
             "groups:\n- {hosts: a1, cores: 1}\naccounts:\n- {name: a, parent: b}\n- {name: b, parent: a}\n",
@@ -235,6 +278,12 @@ def test_a_real_clusters_files_and_printouts_agree(slurm_path: PathOf, scenario:
         "assoc": folder / "sacctmgr_assoc.txt",
     }
     by_printouts, _ = read_slurm_site(printed)
+    # Printed is what holds, where the file states nothing.
+    partitions = [
+        [msgspec.structs.replace(partition, preempt_mode=None) for partition in site.partitions]
+        for site in (by_files, by_printouts)
+    ]
+    assert partitions[0] == partitions[1]
     for part in ("cluster", "nodes", "priority", "scheduling", "preemption", "qos", "placement", "enforces"):
         assert getattr(by_files, part) == getattr(by_printouts, part), part
     shares = [

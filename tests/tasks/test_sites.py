@@ -77,6 +77,16 @@ def test_what_cannot_be_read_is_refused_in_a_sentence(arguments: list[str], sent
     assert not Site.objects.exists()
 
 
+def test_a_name_that_is_too_long_is_refused_everywhere(conf: Path, client: Client) -> None:
+    with pytest.raises(CommandError, match="at most 100 characters"):
+        importsite("--slurm-conf", conf, "--name", "n" * 101)
+    client.force_login(User.objects.create_superuser("root"))
+    text = f"name: {'n' * 101}\ngroups:\n- {{hosts: a1, cores: 4}}\n"
+    page = client.post(reverse("admin:tasks_site_add"), {"description": text})
+    assert "at most 100 characters" in page.content.decode()
+    assert not Site.objects.exists()
+
+
 def test_a_time_0_that_is_none_is_refused(conf: Path, tmp_path: Path) -> None:
     (tmp_path / "reservations").write_text("No reservations in the system\n")
     with pytest.raises(CommandError, match="--zero"):

@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -22,6 +22,7 @@ from apps.results.models import Run, Study
 from apps.tasks.models import Workload
 from scheduler_sim.accounts import audit
 from scheduler_sim.accounts.models import ApiToken, AuditEntry
+from scheduler_sim.accounts.services import token_create
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import job_submit
 from tests.web.conftest import key_of, make_run
@@ -142,11 +143,16 @@ def test_deletions_are_recorded_whatever_deletes(page: Client, admin: User, run:
 
 
 def test_an_administrator_who_deletes_the_own_account_is_still_named(page: Client, admin: User) -> None:
+    token_create(user=admin, name="a script", scope="read")
+    other = User.objects.create_user("hugo")
     page.force_login(admin)
     AuditEntry.objects.all().delete()
-    page.post(f"/admin/auth/user/{admin.pk}/delete/", {"post": "yes"})
-    assert not User.objects.filter(username="diana").exists()
-    assert ("diana", "delete", "user", "diana") in told()
+    chosen = {"action": "delete_selected", "_selected_action": [other.pk, admin.pk], "post": "yes"}
+    assert page.post("/admin/auth/user/", chosen).status_code == 302
+    assert not User.objects.filter(username__in=("diana", "hugo")).exists()
+    deleted = {(name, kind, subject) for name, action, kind, subject in told() if action == "delete"}
+    assert deleted == {("diana", "user", "diana"), ("diana", "user", "hugo"), ("diana", "token", "a script")}
+    connection.check_constraints()
 
 
 def test_tokens_are_recorded(page: Client) -> None:

@@ -65,7 +65,7 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         About(
             "Policies",
-            "order[+backfill][@placement], with commas between them",
+            "order[+backfill][@placement][~preemption], with commas between them",
             PLAYED,
             metavar="P,P,...",
             asked_in=(COMMAND, SITE),

@@ -3,8 +3,7 @@
 from scheduler_sim.engine.sites.documents import read_site, write_site
 from scheduler_sim.engine.sites.fair_share import ShareTree, classic, fair_tree
 from scheduler_sim.engine.sites.hosts import expand_hosts, fold_hosts
-from scheduler_sim.engine.sites.reading import Note
-from scheduler_sim.engine.sites.site import (
+from scheduler_sim.engine.sites.parts import (
     Account,
     Limits,
     Nodes,
@@ -14,8 +13,9 @@ from scheduler_sim.engine.sites.site import (
     Qos,
     Reservation,
     Scheduling,
-    Site,
 )
+from scheduler_sim.engine.sites.reading import Note
+from scheduler_sim.engine.sites.site import Site
 from scheduler_sim.engine.sites.slurm_files import SOURCES, read_slurm_site
 
 __all__ = [

@@ -26,7 +26,7 @@ def read_site(text: str, *, name: str = "site") -> Site:
         # JSON is YAML, but for tabs between its tokens.
         root = yaml.compose(text.replace("\t", " ") if text.lstrip().startswith("{") else text, yaml.SafeLoader)
         document = yaml.SafeLoader("").construct_document(root) if root is not None else None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidCluster(f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}.") from error
     if not isinstance(document, dict):
         raise InvalidCluster(f"{name} holds no mapping of names to values.")

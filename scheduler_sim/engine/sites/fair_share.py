@@ -10,7 +10,7 @@ from itertools import groupby
 
 import numpy as np
 
-from scheduler_sim.engine.sites.site import Account
+from scheduler_sim.engine.sites.parts import Account
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 
@@ -36,14 +36,14 @@ class ShareTree:
         """Build the tree; accounts without one above them are below the root, which is made where it is not listed."""
         listed = {one.name: one for one in accounts if not one.user}
         tree_parent = {name: one.parent or ("" if name == "root" else "root") for name, one in listed.items()}
-        order: list[str] = []
+        order: dict[str, None] = {}
 
         def add(name: str) -> None:
             if name in order:
                 return
             if tree_parent.get(name):
                 add(tree_parent[name])
-            order.append(name)
+            order[name] = None
 
         add("root")
         for name in listed:

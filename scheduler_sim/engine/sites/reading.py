@@ -74,10 +74,13 @@ class Place:
     def read(self, key: str, text: str, reader: Callable[[str], Any]) -> Any:
         """Return a value as `reader` reads it; None with a note where it cannot."""
         try:
-            return reader(text)
+            value = reader(text)
+            if isinstance(value, int | float) and not value >= 0:
+                raise ValueError(text)
         except ValueError:
             self.note(f"{key}={text}", "not understood")
             return None
+        return value
 
     def limits(self, pairs: Iterable[tuple[str, str]], others: frozenset[str]) -> dict[str, Any]:
         """Return the limits among names and texts; a name in neither them nor `others` gets a note."""

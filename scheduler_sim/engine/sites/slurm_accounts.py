@@ -14,7 +14,8 @@ from scheduler_sim.engine.sites import slurm_settings, values
 from scheduler_sim.engine.sites.reading import Draft, Place
 
 _ENTITY = re.compile(r"(Cluster|Parent|Account|User)\s+-\s+'([^']*)'(?::(.*))?", re.IGNORECASE)
-_SETTING = re.compile(r"([\w+]+)=('[^']*'|[^:']*(?::[^:=']*(?=:|$))*)")
+_SETTING = re.compile(r"([\w+]+)=('[^']*'|(?:gres/\w+:|[^:']|:(?=[^:=']*(?::|$)))*)")
+"""A colon ends a value, but for those of spans of time and of types of resources, as in `GrpTRES=gres/gpu:a100=4`."""
 
 _OF_ASSOCIATION = frozenset(
     [
@@ -87,6 +88,7 @@ def read_dump(text: str, draft: Draft, *, name: str) -> None:
             _association(draft, place, {"name": parent, "user": entity}, _settings(match[3]))
         else:
             draft.name = draft.name or entity
+            _association(draft, place, {"name": "root"}, _settings(match[3]))
     if not found:
         raise InvalidCluster(f"{name} is no dump of sacctmgr: it has no line like Account - 'name'.")
 
@@ -134,8 +136,8 @@ def _association(draft: Draft, place: Place, entity: dict[str, Any], stated: dic
         entity["default_qos"] = default
     if limits := place.limits(stated.items(), _OF_ASSOCIATION):
         entity["limits"] = limits
-    if entity == {"name": "root", "shares": 1} or (entity["name"] == "root" and "user" not in entity):
-        draft.accounts[:] = [one for one in draft.accounts if one != {"name": "root"}]
+    if entity["name"] == "root" and "user" not in entity:
+        draft.accounts[:] = [one for one in draft.accounts if one["name"] != "root" or "user" in one]
     draft.accounts.append(entity)
 
 
@@ -144,13 +146,13 @@ def _settings(text: str | None) -> dict[str, str]:
 
 
 def _table(text: str, draft: Draft, name: str, needed: set[str]) -> Iterator[tuple[Place, dict[str, str]]]:
-    lines = [line for line in text.splitlines() if line.strip()]
-    names = [head.strip().lower().replace(" ", "") for head in lines[0].split("|")] if lines else []
-    names = ["defaultqos" if head == "defqos" else head for head in names]
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    heads = [head.strip().lower().replace(" ", "") for head in lines[0][1].split("|")] if lines else []
+    names = [{"defqos": "defaultqos", "parname": "parentname"}.get(head, head) for head in heads]
     if not needed <= set(names):
         lacks = ", ".join(sorted(needed - set(names)))
         raise InvalidCluster(f"{name} is no table that sacctmgr printed with -P: its first line lacks {lacks}.")
-    for number, line in enumerate(lines[1:], 2):
+    for number, line in lines[1:]:
         place = Place(draft, name, number)
         cells = [cell.strip() for cell in line.split("|")]
         if len(cells) < len(names):

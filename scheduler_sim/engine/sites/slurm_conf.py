@@ -93,6 +93,8 @@ def read_slurm_conf(text: str, *, read: Read, name: str = "slurm.conf") -> Draft
                 _partition_line(draft, value, {**defaults[kind], **stated}, sets)
         elif kind == "nodeset":
             sets[value] = {key.lower(): text for key, text in rest}.get("nodes", "")
+            if not sets[value]:
+                place.note(line, "names no nodes, and stands for none")
         elif kind in _OTHER_LINES:
             if kind in ("downnodes", "frontendname"):
                 place.note(line, "has no effect here")
@@ -113,15 +115,16 @@ def read_gres_conf(text: str, draft: Draft, *, read: Read, name: str = "gres.con
             node = draft.nodes.get(host)
             if node is None:
                 place.note(host, "no such node")
-            elif node.get("gpus") and not node.get("gpu_type"):
-                node["gpu_type"] = stated["type"]
+            elif node.get("gpus") and stated["type"] not in (types := str(node.get("gpu_type", "")).split("|")):
+                node["gpu_type"] = "|".join(filter(None, (*types, stated["type"])))
 
 
 def _lines(draft: Draft, text: str, read: Read, name: str, depth: int) -> Iterator[tuple[Place, str]]:
     if depth > DEEPEST_INCLUDE:
         raise InvalidCluster(f"{name} is included by files that include each other.")
     whole, first = "", 0
-    for number, raw in enumerate(text.splitlines(), 1):
+    # The empty line ends one that goes on in the next.
+    for number, raw in enumerate([*text.splitlines(), ""], 1):
         line = raw.split("#", 1)[0].rstrip()
         first = first if whole else number
         if line.endswith("\\"):
@@ -162,7 +165,7 @@ def _node_line(draft: Draft, place: Place, hosts: str, stated: dict[str, Setting
         elif key == "gres":
             found = own.read(name, text, values.gpus)
             if found is not None:
-                _gres(node, found)
+                take_gres(node, found)
         elif key not in _NODE_IGNORED:
             own.note(f"{name}={text}", "has no effect here")
     boards = int(stated["boards"].text) if "boards" in stated and stated["boards"].text.isdecimal() else 1
@@ -174,7 +177,8 @@ def _node_line(draft: Draft, place: Place, hosts: str, stated: dict[str, Setting
         draft.nodes[host] = {key: value for key, value in node.items() if value is not None}
 
 
-def _gres(node: dict[str, Any], found: tuple[int, str, dict[str, float]]) -> None:
+def take_gres(node: dict[str, Any], found: tuple[int, str, dict[str, float]]) -> None:
+    """Take GPUs, their types and other resources (see `values.gpus`) into a node."""
     gpus, types, others = found
     if gpus:
         node["gpus"] = gpus
@@ -193,6 +197,12 @@ def _exclusive(text: str) -> tuple[bool, int]:
     return False, int(number or 4) if mode == "force" else 1
 
 
+def _state(text: str) -> str:
+    if text.lower() not in ("up", "down", "drain", "inactive"):
+        raise ValueError(text)
+    return text.lower()
+
+
 _PARTITION: dict[str, tuple[str, Callable[[str], Any]]] = {
     "default": ("is_default", values.yes),
     "maxtime": ("max_time", values.minutes),
@@ -202,10 +212,8 @@ _PARTITION: dict[str, tuple[str, Callable[[str], Any]]] = {
     "maxcpuspernode": ("max_cores_per_node", values.count),
     "prioritytier": ("tier", int),
     "priorityjobfactor": ("priority", int),
-    "defmempercpu": ("default_memory_mb_per_core", values.memory),
-    "defmempernode": ("default_memory_mb_per_node", values.memory),
-    "maxmempercpu": ("max_memory_mb_per_core", values.memory),
-    "maxmempernode": ("max_memory_mb_per_node", values.memory),
+    **slurm_settings.MEMORY,
+    "state": ("state", _state),
     "gracetime": ("grace_time", values.seconds),
     "preemptmode": ("preempt_mode", slurm_settings.preempt_mode),
     "allowaccounts": ("allowed_accounts", values.words),
@@ -216,20 +224,22 @@ _PARTITION: dict[str, tuple[str, Callable[[str], Any]]] = {
 }
 
 
+OF_PARTITION = frozenset((*_PARTITION, "nodes", "oversubscribe"))
+"""Settings of a partition that `partition_of` reads, in lower case."""
+
+
 def partition_of(draft: Draft, partition_name: str, stated: dict[str, Setting]) -> None:
     """Take one partition into a site; each of its settings is a text and the place where it stands."""
-    partition: dict[str, Any] = {"name": partition_name}
+    partition: dict[str, Any] = {"name": partition_name, "hosts": ""}
     for key, (name, text, own) in stated.items():
         if key == "nodes":
-            partition["hosts"] = text
+            partition["hosts"] = "" if text.lower() == "(null)" else text
         elif key in ("oversubscribe", "shared"):
             found = own.read(name, text, _exclusive)
             if found is not None:
                 partition["exclusive"], partition["oversubscribe"] = found
         elif key == "priority":
             partition["tier"] = partition["priority"] = own.read(name, text, int)
-        elif key == "state":
-            partition["state"] = text.lower()
         elif key in _PARTITION:
             option, reader = _PARTITION[key]
             if text.lower() not in values.UNSET:

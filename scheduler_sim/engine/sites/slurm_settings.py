@@ -16,6 +16,12 @@ def _or_none(text: str) -> int | None:
     return int(text) or None
 
 
+def _above_0(text: str) -> float:
+    if not float(text) > 0:
+        raise ValueError(text)
+    return float(text)
+
+
 PARAMETERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "sched_interval": ("main_interval_time", float),
     "sched_min_interval": ("main_least_interval_time", _microseconds),
@@ -65,7 +71,7 @@ _PRIORITY: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "priorityfavorsmall": ("favor_small", values.yes),
     "prioritydecayhalflife": ("decay_half_life_time", values.minutes),
     "prioritycalcperiod": ("calculation_period_time", values.minutes),
-    "fairsharedampeningfactor": ("damping", float),
+    "fairsharedampeningfactor": ("damping", _above_0),
     "priorityflags": ("flags", values.words),
 }
 
@@ -102,18 +108,23 @@ def preempt_mode(text: str) -> str | None:
     return next((mode for mode in known if mode != "gang"), known[0] if known else None)
 
 
-_MEMORY = {
-    "defmempercpu": "default_memory_mb_per_core",
-    "defmempernode": "default_memory_mb_per_node",
-    "maxmempercpu": "max_memory_mb_per_core",
-    "maxmempernode": "max_memory_mb_per_node",
+def _memory(text: str) -> float | None:
+    return values.memory(text) or None
+
+
+MEMORY: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "defmempercpu": ("default_memory_mb_per_core", _memory),
+    "defmempernode": ("default_memory_mb_per_node", _memory),
+    "maxmempercpu": ("max_memory_mb_per_core", _memory),
+    "maxmempernode": ("max_memory_mb_per_node", _memory),
 }
+"""Memory of jobs, of the site and of each partition; 0 states none."""
 
 
 def apply(draft: Draft, place: Place, key: str, text: str) -> None:
     """Take one setting into the site; one that could matter and has no effect here gets a note."""
     name = key.lower()
-    if text.lower() in ("(null)", "none", "n/a") or text.lower().endswith("/none"):
+    if name not in _CHOICES and (text.lower() in ("(null)", "none", "n/a") or text.lower().endswith("/none")):
         return
     if name == "clustername":
         draft.name = text
@@ -137,8 +148,8 @@ def apply(draft: Draft, place: Place, key: str, text: str) -> None:
         _set(draft, "is_memory_shared_out", "memory" in text.lower())
     elif name == "accountingstorageenforce":
         _set(draft, "enforces", list(values.words(text.lower())))
-    elif name in _MEMORY:
-        _set(draft, _MEMORY[name], place.read(key, text, values.memory))
+    elif name in MEMORY:
+        _set(draft, MEMORY[name][0], place.read(key, text, MEMORY[name][1]))
     elif not UNRELATED.fullmatch(name):
         place.note(f"{key}={text}", "has no effect here")
     if name == "priorityflags":
@@ -148,7 +159,9 @@ def apply(draft: Draft, place: Place, key: str, text: str) -> None:
 def _parameters(draft: Draft, place: Place, text: str) -> None:
     for word in values.words(text):
         name, _, value = word.partition("=")
-        if name in PARAMETERS:
+        if name == "bf_interval" and value == "-1":
+            _set(draft, "scheduling.backfill", False)
+        elif name in PARAMETERS:
             option, reader = PARAMETERS[name]
             _set(draft, f"scheduling.{option}", place.read(name, value, reader))
         elif name in SWITCHES:

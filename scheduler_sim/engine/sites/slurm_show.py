@@ -10,37 +10,12 @@ from typing import Any
 from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.sites import slurm_settings, values
 from scheduler_sim.engine.sites.reading import Draft, Place
-from scheduler_sim.engine.sites.slurm_conf import Setting, partition_of
+from scheduler_sim.engine.sites.slurm_conf import OF_PARTITION, Setting, partition_of, take_gres
 from scheduler_sim.engine.traces.clock import microseconds
 
 _PAIR = re.compile(r"([A-Za-z][\w:/-]*)=(.*?)(?=\s+[A-Za-z][\w:/-]*=|$)", re.DOTALL)
 
-_OF_PARTITION = frozenset(
-    [
-        "default",
-        "maxtime",
-        "defaulttime",
-        "maxnodes",
-        "minnodes",
-        "maxcpuspernode",
-        "prioritytier",
-        "priorityjobfactor",
-        "defmempercpu",
-        "defmempernode",
-        "maxmempercpu",
-        "maxmempernode",
-        "gracetime",
-        "preemptmode",
-        "allowaccounts",
-        "denyaccounts",
-        "allowqos",
-        "denyqos",
-        "qos",
-        "nodes",
-        "oversubscribe",
-        "state",
-    ]
-)
+_AWAY = ("DOWN", "DRAIN", "FAIL", "MAINT", "FUTURE")
 
 
 def read_nodes(text: str, draft: Draft, *, name: str) -> None:
@@ -60,13 +35,9 @@ def read_nodes(text: str, draft: Draft, *, name: str) -> None:
             node["features"] = list(features)
         node["weight"] = place.read("Weight", stated.get("Weight", "1"), int)
         found = place.read("Gres", stated.get("Gres", ""), values.gpus)
-        if found is not None and found[0]:
-            node["gpus"] = found[0]
-            if found[1]:
-                node["gpu_type"] = found[1]
-        if found is not None and found[2]:
-            node["gres"] = found[2]
-        if re.match(r"(DOWN|DRAIN|FAIL|MAINT|FUTURE)", stated.get("State", "")):
+        if found is not None:
+            take_gres(node, found)
+        if any(part.startswith(_AWAY) for part in stated.get("State", "").split("+")):
             place.note(f"{stated['NodeName']} State={stated['State']}", "taken as a node that works")
         draft.nodes[stated["NodeName"]] = {key: value for key, value in node.items() if value is not None}
 
@@ -77,7 +48,7 @@ def read_partitions(text: str, draft: Draft, *, name: str) -> None:
         settings = {
             key.lower(): Setting(key, value, place)
             for key, value in stated.items()
-            if key.lower() in _OF_PARTITION and value.lower() not in ("(null)", "n/a")
+            if key.lower() in OF_PARTITION and value.lower() not in ("(null)", "n/a")
         }
         partition_of(draft, stated["PartitionName"], settings)
 
@@ -106,11 +77,15 @@ def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float) -> 
         span = [place.read(key, stated.get(key, ""), _instant) for key in ("StartTime", "EndTime")]
         if None in span:
             continue
+        if stated.get("Nodes", "(null)") == "(null)":
+            place.note(stated["ReservationName"], "names no nodes")
+            continue
         draft.reservations[stated["ReservationName"]] = {
             "name": stated["ReservationName"],
             "start_time": span[0] - zero_at,
             "end_time": span[1] - zero_at,
-            "hosts": stated.get("Nodes") or "ALL",
+            "hosts": stated["Nodes"],
+            "partition": next(iter(values.words(stated.get("PartitionName", ""))), ""),
             "users": list(values.words(stated.get("Users", ""))),
             "accounts": list(values.words(stated.get("Accounts", ""))),
             "flags": list(values.words(stated.get("Flags", ""))),

@@ -10,6 +10,7 @@ UNSET = frozenset(("", "none", "n/a", "(null)", "unlimited", "infinite", "-1", "
 """Texts, in lower case, that state no limit."""
 
 _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGTP]?)[B]?", re.IGNORECASE)
+_AMOUNT = re.compile(r"[0-9]+[KMG]?", re.IGNORECASE)
 _MEGABYTES = {"K": 1 / 1024, "": 1.0, "M": 1.0, "G": 1024.0, "T": 1024.0**2, "P": 1024.0**3}
 
 
@@ -117,8 +118,8 @@ def gpus(text: str) -> tuple[int, str, dict[str, float]]:
     others: dict[str, float] = {}
     for word in words(re.sub(r"\([^)]*\)", "", text)):
         name, *rest = word.split(":")
-        amount = _amount(rest[-1]) if rest and rest[-1][:1].isdigit() else 1
-        kinds = [part for part in rest if not part[:1].isdigit() and part != "no_consume"]
+        amount = _amount(rest[-1]) if rest and _AMOUNT.fullmatch(rest[-1]) else 1
+        kinds = [part for part in rest if not _AMOUNT.fullmatch(part) and part != "no_consume"]
         if name != "gpu":
             others[name] = others.get(name, 0.0) + amount
             continue

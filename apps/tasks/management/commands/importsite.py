@@ -1,18 +1,20 @@
 """Read a site from Slurm's files, or from a description, into the database."""
 
 import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db import DatabaseError
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive, make_aware
 from rich.console import Console
 from rich.table import Table
 
+from apps.tasks.errors import SiteError
 from apps.tasks.site_services import site_store
-from scheduler_sim.display.commands import SiteCommand
+from scheduler_sim.display.commands import ExplainedCommand
 from scheduler_sim.display.formatting import duration
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine import EngineError, sites
@@ -32,15 +34,13 @@ Examples:
 """
 
 
-class Command(SiteCommand):
+class Command(ExplainedCommand):
     help = "Read a site (nodes, partitions, QOS, accounts, limits, scheduler) and say what of it was not understood."
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        parser = super().create_parser(prog_name, subcommand, **kwargs)
-        parser.formatter_class = RawDescriptionHelpFormatter
+    def explanation(self) -> str:
+        """Return what may be read, and examples."""
         lines = [f"  --{key:12} {command}" for key, (command, _) in sites.SOURCES.items()]
-        parser.epilog = EPILOG.format(sources="\n".join(lines))
-        return parser
+        return EPILOG.format(sources="\n".join(lines))
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -66,9 +66,11 @@ class Command(SiteCommand):
             except OSError as error:
                 raise CommandError(f"{options['output']} cannot be written: {error.strerror}.") from error
         if not options["dry_run"]:
-            stored, created = site_store(
-                site=site, notes=notes, origin=", ".join(file.name for file in files), name=options["name"]
-            )
+            origin = ", ".join(file.name for file in files)
+            try:
+                stored, created = site_store(site=site, notes=notes, origin=origin, name=options["name"])
+            except (SiteError, DatabaseError) as error:
+                raise CommandError(f"The site could not be stored: {str(error).rstrip('.')}.") from error
         if options["json"]:
             self.stdout.write(
                 json.dumps(
@@ -101,8 +103,7 @@ def _read(options: dict[str, Any]) -> tuple[sites.Site, list[sites.Note], list[P
         raise CommandError("Name either a description with --file, or files of Slurm, such as --slurm-conf.")
     try:
         if options["file"]:
-            text = options["file"].read_text(encoding="utf-8-sig")
-            return sites.read_site(text, name=options["file"].name), [], [options["file"]]
+            return sites.read_site(_text(options["file"]), name=options["file"].name), [], [options["file"]]
         site, notes = sites.read_slurm_site(
             given,
             slurm_conf_file=options["slurm_conf"],
@@ -111,11 +112,18 @@ def _read(options: dict[str, Any]) -> tuple[sites.Site, list[sites.Note], list[P
             zero_at=_zero(options["zero"]),
             name=options["name"],
         )
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{options['file']} cannot be read: {error}.") from error
     except EngineError as error:
         raise CommandError(str(error)) from error
     return site, notes, files
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{file} is not a text in UTF-8.") from error
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
 
 
 def _zero(text: str | None) -> float | None:

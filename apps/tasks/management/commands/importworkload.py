@@ -77,7 +77,8 @@ class Command(ExplainedCommand):
                 max_bytes=options["max_bytes"],
                 progress=status.update,
             )
-            audit.record(audit.Action.UPLOAD, "workload", workload)
+            if created:
+                audit.record(audit.Action.UPLOAD, "workload", workload)
         if options["json"]:
             self.stdout.write(json.dumps(workload_document(workload, created=created), indent=2))
             return
