@@ -5,6 +5,7 @@ functions over dozens of arrays take minutes to compile. Here `addresses` writes
 and compiled code reads `record.name` as the array of that name again. Whoever holds the record keeps the arrays alive.
 """
 
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,18 @@ def record_of(columns: dict[str, int]) -> np.dtype[np.void]:
     for name, dimensions in columns.items():
         fields += [(f"{name}_at", "i8"), *((f"{name}_{axis}", "i8") for axis in range(dimensions))]
     return np.dtype(fields)
+
+
+def record_of_columns(names: Iterable[str], *, reals: Set[str], records: Mapping[str, Any]) -> np.dtype[np.void]:
+    """Let compiled code read flat arrays by these names, and return the record type for them.
+
+    Args:
+        reals: names of arrays of doubles; the others hold 64-bit integers.
+        records: names of arrays of records, with their types.
+    """
+    for name in names:
+        readable(name, 1, records.get(name, np.float64 if name in reals else np.int64))
+    return record_of(dict.fromkeys(names, 1))
 
 
 def addresses(record: np.dtype[np.void], arrays: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.void]:

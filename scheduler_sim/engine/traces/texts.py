@@ -35,11 +35,6 @@ class Piece(NamedTuple):
     codes: npt.NDArray[np.integer]
     names: list[str]
 
-    def rows_of(self, wanted: Callable[[str], bool]) -> IntArray:
-        """Return the row numbers of the texts for which `wanted` holds, ascending."""
-        held = np.fromiter(map(wanted, self.names), bool, len(self.names))
-        return self.first + np.flatnonzero(held[self.codes])
-
     def rows(self) -> Callable[[int], IntArray]:
         """Return a function that gives the row numbers of one text, by its place in `names`, ascending."""
         order = np.argsort(self.codes, kind="stable")

@@ -36,6 +36,7 @@ from scheduler_sim.engine.kernels.core.state import (
     WRITTEN,
     Core,
 )
+from scheduler_sim.engine.kernels.structures.attempt_buffer import write_attempt
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.structures.timeline import progress, span
 
@@ -138,16 +139,8 @@ def begin(s: Core, row: int, now: float) -> None:
 @inner_kernel
 def write(s: Core, row: int, now: float, reason: int) -> None:
     """Write the attempt that ends now into the buffer."""
-    t = s.jobs[row]
-    i = s.counts[WRITTEN]
-    s.attempt_rows[i] = row
-    s.attempt_numbers[i] = t.attempts
-    s.attempt_starts[i] = t.begun
-    s.attempt_ends[i] = now
-    s.attempt_nodes[i] = t.node
-    s.attempt_devices[i] = t.device
-    s.attempt_reasons[i] = reason
-    s.counts[WRITTEN] = i + 1
+    write_attempt(s, s.counts[WRITTEN], row, s.jobs[row], now, reason)
+    s.counts[WRITTEN] += 1
 
 
 @inner_kernel

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scheduler_sim.engine.codes import COMMON
-from scheduler_sim.engine.kernels.records import addresses, readable, record_of
+from scheduler_sim.engine.kernels.records import addresses, record_of_columns
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 COMING, WAITING, RUNS, DONE = range(4)
@@ -187,11 +187,7 @@ FLOATS = {
 }  # fmt: skip
 """Arrays of doubles; the others but `jobs` hold 64-bit integers."""
 
-CORE = record_of(dict.fromkeys(Core._fields, 1))
-
-for _name in Core._fields:
-    _real = np.dtype(np.float64 if _name in FLOATS else np.int64)
-    readable(_name, 1, JOB if _name == "jobs" else _real)
+CORE = record_of_columns(Core._fields, reals=FLOATS, records={"jobs": JOB})
 
 
 def handle(core: Core) -> Any:

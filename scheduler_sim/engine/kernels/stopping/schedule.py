@@ -16,7 +16,6 @@ from scheduler_sim.engine.kernels.cluster.state import (
     BACKFILL,
     BY_TIE,
     LISTED,
-    OUTAGES,
     PENDING,
     Sim,
     View,
@@ -25,12 +24,13 @@ from scheduler_sim.engine.kernels.cluster.state import (
     needs,
     take_gpus,
 )
+from scheduler_sim.engine.kernels.cluster.state import (
+    OUTAGES as ANNOUNCED,
+)
 from scheduler_sim.engine.kernels.core.state import KEEP, REQUEUED, SUSPENDED
 from scheduler_sim.engine.kernels.stopping.state import BEGUN, COST, KEPT, STOPPED, Life
 from scheduler_sim.engine.kernels.stopping.verbs import note_begun, put_back, stop
 from scheduler_sim.engine.workload import IntArray
-
-ANNOUNCED = OUTAGES
 
 
 @inner_kernel

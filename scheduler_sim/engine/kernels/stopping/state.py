@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scheduler_sim.engine.kernels.records import addresses, readable, record_of
+from scheduler_sim.engine.kernels.records import addresses, record_of_columns
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 OUTAGES, WRITTEN, EVENTS, BACK, STOPPED, BEGUN, KEPT, SPANS, LATER, FIELDS = range(10)
@@ -73,11 +73,7 @@ FLOATS = {
 }  # fmt: skip
 """Arrays of doubles; the others but `lives` hold 64-bit integers."""
 
-RECORD = record_of(dict.fromkeys(Life._fields, 1))
-
-for _name in Life._fields:
-    _real = np.dtype(np.float64 if _name in FLOATS else np.int64)
-    readable(_name, 1, LIFE if _name == "lives" else _real)
+RECORD = record_of_columns(Life._fields, reals=FLOATS, records={"lives": LIFE})
 
 
 def handle(life: Life) -> Any:

@@ -4,7 +4,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import FINISH, MILLI
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.cluster.loop import make_ready
+from scheduler_sim.engine.kernels.cluster.loop import make_ready, parent_ends
 from scheduler_sim.engine.kernels.cluster.queue import enqueue
 from scheduler_sim.engine.kernels.cluster.start import finish, give_all, worked
 from scheduler_sim.engine.kernels.cluster.state import LIFTED, PENDING, Sim
@@ -29,6 +29,7 @@ from scheduler_sim.engine.kernels.stopping.state import (
     WRITTEN,
     Life,
 )
+from scheduler_sim.engine.kernels.structures.attempt_buffer import write_attempt
 from scheduler_sim.engine.kernels.structures.heap import heap_remove
 from scheduler_sim.engine.kernels.structures.timeline import progress
 
@@ -98,16 +99,8 @@ def note_begun(s: Sim, h: Life, now: float) -> None:
 @inner_kernel
 def write(h: Life, row: int, now: float, reason: int) -> None:
     """Write the attempt that ends now into the buffer."""
-    life = h.lives[row]
-    i = h.counts[WRITTEN]
-    h.attempt_rows[i] = row
-    h.attempt_numbers[i] = life.attempts
-    h.attempt_starts[i] = life.begun
-    h.attempt_ends[i] = now
-    h.attempt_nodes[i] = life.node
-    h.attempt_devices[i] = life.device
-    h.attempt_reasons[i] = reason
-    h.counts[WRITTEN] = i + 1
+    write_attempt(h, h.counts[WRITTEN], row, h.lives[row], now, reason)
+    h.counts[WRITTEN] += 1
 
 
 @inner_kernel
@@ -189,9 +182,7 @@ def leave(s: Sim, h: Life, row: int, now: float, reason: int) -> None:
         return
     for edge in range(s.child_offsets[row], s.child_offsets[row + 1]):
         child = s.children[edge]
-        s.tasks[child].parents -= 1
-        s.tasks[child].ready = now
-        if s.tasks[child].parents == 0 and s.tasks[child].arrived:
+        if parent_ends(s.tasks[child], now):
             make_ready(s, child)
 
 
