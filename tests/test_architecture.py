@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 ENGINE = (
     ("errors", "version", "codes", "units", "jit", "optional"),
-    ("unstated", "workload", "cluster", "failures", "overheads"),
+    ("columns", "requests", "unstated", "workload", "cluster", "failures", "overheads"),
     ("contract",),
     ("formulas", "demand", "hardware", "openb_nodes", "paths", "presets"),
     ("spans", "histogram", "statistics", "paired"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.policies import Choices, Policy, Scores
+from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workload import Workload
 
 
@@ -16,6 +17,8 @@ class Problem:
         scores: of the policy's order for this workload.
         choices: of its placement.
         seed: draws failures of nodes.
+        site: whose partitions, limits and reservations bind all tasks; None for a cluster without rules. Its cluster is
+            `cluster`.
         late: estimates, and scores and choices that depend on them, come by `Kernel.tell` as tasks arrive.
     """
 
@@ -27,3 +30,4 @@ class Problem:
     options: Options
     seed: int = 0
     late: bool = False
+    site: Site | None = None

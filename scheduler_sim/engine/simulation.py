@@ -13,6 +13,7 @@ from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.policies import ORDERS, ChoiceContext, Choices, Order, Policy, ScoreContext, Scores
 from scheduler_sim.engine.prediction import untold
 from scheduler_sim.engine.problem import Problem
+from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 _NOTHING_DRAWN = np.random.default_rng(0)
@@ -30,6 +31,7 @@ class Simulation:
             in which the estimates and predictions of the tasks that have arrived are those of the predictor.
         predictor: tells run times as tasks arrive, from what has finished in this simulation; None for the estimates
             of the workload.
+        site: whose rules bind all tasks, `cluster` being its cluster; None for a cluster without rules.
     """
 
     workload: Workload
@@ -39,6 +41,7 @@ class Simulation:
     options: Options = field(default_factory=Options)
     on_attempts: Callable[[Attempts], None] | None = None
     predictor: Predictor | None = None
+    site: Site | None = None
 
     def __post_init__(self) -> None:
         depth = self.policy.backfill.value("depth") if self.policy.backfill.having("depth") else None
@@ -77,6 +80,7 @@ class Simulation:
             options=self.options,
             seed=self.seed,
             late=self.predictor is not None,
+            site=self.site,
         )
 
     def scores(self) -> Scores:

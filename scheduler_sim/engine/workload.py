@@ -1,62 +1,35 @@
 """A workload as columns: one NumPy array a property, checked once on the way in."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray, Labels
 from scheduler_sim.engine.errors import InvalidWorkload
+from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.unstated import stand_ins
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+__all__ = [
+    "LARGEST_INTEGER",
+    "REQUEST",
+    "BoolArray",
+    "FloatArray",
+    "IntArray",
+    "Labels",
+    "Parents",
+    "Requests",
+    "Workload",
+]
 
 LARGEST_INTEGER = 2**53
 """Integers above this lose precision as doubles; no trace has a reason to hold one."""
 
 REQUEST = ("runtime", "duration_estimate", "size", "compute_intensity", "memory_mb", "cpus", "gpus")
 """The columns that say how long a task runs and what it asks for."""
-
-
-@dataclass(frozen=True, eq=False)
-class Labels:
-    """A text column as integer codes into a sorted list of distinct names.
-
-    Attributes:
-        codes: shape (n,), int64, an index into `names`.
-        names: the distinct texts in ascending order.
-    """
-
-    codes: IntArray
-    names: tuple[str, ...]
-
-    @classmethod
-    def from_texts(cls, texts: Sequence[str] | npt.NDArray[Any]) -> Self:
-        """Encode n texts."""
-        values = list(map(str, texts))
-        names = sorted(set(values))
-        places = {name: place for place, name in enumerate(names)}
-        return cls(codes=np.fromiter(map(places.__getitem__, values), np.int64, len(values)), names=tuple(names))
-
-    @classmethod
-    def blank(cls, length: int) -> Self:
-        """Return `length` empty texts."""
-        return cls(codes=np.zeros(length, np.int64), names=("",))
-
-    def take(self, rows: IntArray) -> Self:
-        """Return the texts of `rows`, in that order."""
-        return replace(self, codes=self.codes[rows])
-
-    def texts(self) -> npt.NDArray[np.object_]:
-        """Return the n texts as an object array."""
-        return np.asarray(self.names, dtype=object)[self.codes]
-
-    def __len__(self) -> int:
-        return len(self.codes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +89,7 @@ class Workload:
         predicted_duration: a given prediction of the duration, NaN where there is none.
         recorded_start_time: when the trace says it really started, NaN where unknown.
         external_id: the trace's own text identifier, empty where it has none.
+        requests: what tasks ask of a site beside cores, GPUs and memory; None where the workload states nothing of it.
     """
 
     task_id: IntArray
@@ -138,6 +112,7 @@ class Workload:
     predicted_duration: FloatArray
     recorded_start_time: FloatArray
     external_id: npt.NDArray[np.object_]
+    requests: Requests | None = None
 
     def __len__(self) -> int:
         return len(self.task_id)
@@ -165,6 +140,7 @@ class Workload:
         predicted_duration: npt.ArrayLike | None = None,
         recorded_start_time: npt.ArrayLike | None = None,
         external_id: Sequence[str] | npt.NDArray[np.object_] | None = None,
+        requests: Requests | None = None,
         in_place: bool = False,
     ) -> Self:
         """Check n tasks, fill what is missing and put them in canonical order.
@@ -178,7 +154,8 @@ class Workload:
         Raises:
             InvalidWorkload: a column of another length, a value that is not finite, negative or beyond
                 2**53, a task_id given twice, a compute_intensity outside 0..1, a task that asks for
-                neither cores nor GPUs, or dependencies that are unknown, circular or a task's own.
+                neither cores nor GPUs, dependencies that are unknown, circular or a task's own, or requests that
+                mean nothing.
         """
         arrivals = _floats("arrival_time", arrival_time)
         length = len(arrivals)
@@ -238,6 +215,9 @@ class Workload:
             else:
                 columns[name] = column.take(order) if isinstance(column, Labels) else column[order]
         _check_unique(columns["task_id"])
+        if requests is not None:
+            requests.check(length)
+            columns["requests"] = requests.take(order)
         columns["parents"] = _resolve(columns["task_id"], order, dependencies)
         return cls(**columns)
 
@@ -264,8 +244,10 @@ class Workload:
         columns: dict[str, Any] = {}
         for field in fields(self):
             column = getattr(self, field.name)
-            if isinstance(column, Labels):
+            if isinstance(column, Labels | Requests):
                 columns[field.name] = column.take(rows)
+            elif column is None:
+                columns[field.name] = None
             elif not isinstance(column, Parents):
                 columns[field.name] = column[rows]
         if not self.parents.count:

@@ -1,0 +1,115 @@
+"""What tasks ask of a site beside cores, GPUs and memory: nodes, partitions, features, dates."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray, Labels
+from scheduler_sim.engine.errors import InvalidWorkload
+
+
+@dataclass(frozen=True, eq=False)
+class Requests:
+    """What n tasks ask for, in Slurm's meaning; every column has shape (n,).
+
+    The partition is the workload's `queue` and the account its `group`; cores, GPUs and memory of the whole task are
+    the workload's too. Numbers of 0 and empty texts ask for nothing.
+
+    Attributes:
+        nodes: at least so many nodes. most_nodes: at most; 0 with `nodes` stated means just as many.
+        tasks: processes in all. cores_per_task: cores of one process, all on one node. tasks_per_node: on each node.
+        gpus_per_node: GPUs of each node; 0 where only their sum is known.
+        memory_mb_per_core, memory_mb_per_node: NaN where not stated.
+        features: an expression of the site's features, as `skylake&ib` or `a|b`.
+        partitions: names separated by commas where it may run in several; else the workload's `queue`.
+        qos, reservation: names.
+        exclusive: its nodes are for it alone.
+        eligible_time: when it may start at the earliest (a begin time, the release from a hold), NaN where at once.
+        cancel_time: when it leaves the queue if it has not started, NaN for never.
+        nice: taken from its priority.
+        array: a number that the tasks of one job array share, 0 for none. array_limit: how many of them may run at
+            once, 0 for any number.
+        needs_success: its parents must have completed; else it is enough that they ended.
+        fails: its run ends in failure, so that no task that needs its success ever starts.
+        requeueable: it may be run again when it must give way.
+    """
+
+    nodes: IntArray
+    most_nodes: IntArray
+    tasks: IntArray
+    cores_per_task: IntArray
+    tasks_per_node: IntArray
+    gpus_per_node: FloatArray
+    memory_mb_per_core: FloatArray
+    memory_mb_per_node: FloatArray
+    features: Labels
+    partitions: Labels
+    qos: Labels
+    reservation: Labels
+    exclusive: BoolArray
+    eligible_time: FloatArray
+    cancel_time: FloatArray
+    nice: IntArray
+    array: IntArray
+    array_limit: IntArray
+    needs_success: BoolArray
+    fails: BoolArray
+    requeueable: BoolArray
+
+    @classmethod
+    def blank(cls, length: int, **stated: Any) -> "Requests":
+        """Return the requests of `length` tasks that ask for nothing but what is stated, by column."""
+        columns: dict[str, Any] = {}
+        for name in NAMES:
+            if name in TEXTS:
+                columns[name] = Labels.blank(length)
+            elif name in TIMES or name.startswith("memory"):
+                columns[name] = np.full(length, np.nan)
+            elif name in FLAGS:
+                columns[name] = np.full(length, name == "requeueable")
+            else:
+                columns[name] = np.zeros(length, np.float64 if name == "gpus_per_node" else np.int64)
+        return cls(**{**columns, **stated})
+
+    def take(self, rows: "IntArray | BoolArray") -> "Requests":
+        """Return those of `rows`, in that order."""
+        columns = {name: getattr(self, name) for name in NAMES}
+        return Requests(
+            **{
+                name: column.take(rows) if isinstance(column, Labels) else column[rows]
+                for name, column in columns.items()
+            }
+        )
+
+    def check(self, length: int) -> None:
+        """Check the columns of `length` tasks.
+
+        Raises:
+            InvalidWorkload: a column of another length, a negative count, or a time that is not finite.
+        """
+        for name in NAMES:
+            column = getattr(self, name)
+            if len(column) != length:
+                raise InvalidWorkload(f"Column {name} has {len(column)} values where {length} were expected.")
+            if name in TEXTS or name in FLAGS:
+                continue
+            if np.isinf(column).any():
+                raise InvalidWorkload(f"Column {name} holds {int(np.isinf(column).sum())} values that are not finite.")
+            negative = int((column < 0).sum())
+            if negative and name not in SIGNED:
+                raise InvalidWorkload(f"Column {name} is negative for {negative} tasks.")
+        reversed_ = (self.most_nodes > 0) & (self.most_nodes < self.nodes)
+        if reversed_.any():
+            raise InvalidWorkload(f"Column most_nodes is below nodes for {int(reversed_.sum())} tasks.")
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+
+NAMES = tuple(field.name for field in fields(Requests))
+TEXTS = frozenset(("features", "partitions", "qos", "reservation"))
+FLAGS = frozenset(("exclusive", "needs_success", "fails", "requeueable"))
+TIMES = frozenset(("eligible_time", "cancel_time"))
+SIGNED = frozenset(("eligible_time", "cancel_time", "nice"))
+"""Columns by what they hold; the others count."""
