@@ -72,9 +72,9 @@ class Requests:
                 columns[name] = np.zeros(length, np.float64 if name == "gpus_per_node" else np.int64)
         return cls(**{**columns, **stated})
 
-    def take(self, rows: "IntArray | BoolArray") -> "Requests":
+    def take(self, rows: IntArray) -> "Requests":
         """Return those of `rows`, in that order."""
-        columns = {name: getattr(self, name) for name in NAMES}
+        columns: dict[str, Any] = {name: getattr(self, name) for name in NAMES}
         return Requests(
             **{
                 name: column.take(rows) if isinstance(column, Labels) else column[rows]
