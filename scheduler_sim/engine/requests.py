@@ -75,12 +75,10 @@ class Requests:
     def take(self, rows: IntArray) -> "Requests":
         """Return those of `rows`, in that order."""
         columns: dict[str, Any] = {name: getattr(self, name) for name in NAMES}
-        return Requests(
-            **{
-                name: column.take(rows) if isinstance(column, Labels) else column[rows]
-                for name, column in columns.items()
-            }
-        )
+        taken: dict[str, Any] = {
+            name: column.take(rows) if isinstance(column, Labels) else column[rows] for name, column in columns.items()
+        }
+        return Requests(**taken)
 
     def check(self, length: int) -> None:
         """Check the columns of `length` tasks.
