@@ -1,25 +1,32 @@
 """The digest of a workload's tasks."""
 
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
 from scheduler_sim import engine
 from scheduler_sim.columnar.digests import columns_digest
-from scheduler_sim.engine.workload import Labels, Parents
+from scheduler_sim.engine.workload import Labels, Parents, Requests
 
 
 def tasks_digest(tasks: engine.Workload) -> str:
-    """Return the SHA-256 of all that is stored of tasks, in canonical order; no primary keys."""
+    """Return the SHA-256 of all that is stored of tasks, in canonical order; no primary keys.
+
+    What tasks ask of a site is part of it where they ask for something.
+    """
+    named: dict[str, Any] = {field.name: getattr(tasks, field.name) for field in fields(tasks)}
+    requests: Requests | None = named.pop("requests")
+    if requests is not None:
+        named |= {f"requests.{name}": values for name, values in requests.columns().items()}
     columns: dict[str, np.ndarray] = {}
-    for field in fields(tasks):
-        values = getattr(tasks, field.name)
+    for name, values in named.items():
         if isinstance(values, Labels):
-            columns |= {f"{field.name}.names": np.array([*values.names], object), field.name: values.codes}
+            columns |= {f"{name}.names": np.array([*values.names], object), name: values.codes}
         elif isinstance(values, Parents):
-            columns |= {f"{field.name}.offsets": values.offsets, field.name: values.rows}
+            columns |= {f"{name}.offsets": values.offsets, name: values.rows}
         else:
-            columns[field.name] = values
+            columns[name] = values
     # What stands in for an estimate is not stored.
     columns["duration_estimate"] = np.where(tasks.estimate_known, tasks.duration_estimate, np.nan)
     return columns_digest(columns)

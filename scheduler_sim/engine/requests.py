@@ -1,6 +1,6 @@
 """What tasks ask of a site beside cores, GPUs and memory: nodes, partitions, features, dates."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -74,11 +74,32 @@ class Requests:
 
     def take(self, rows: IntArray) -> "Requests":
         """Return those of `rows`, in that order."""
-        columns: dict[str, Any] = {name: getattr(self, name) for name in NAMES}
         taken: dict[str, Any] = {
-            name: column.take(rows) if isinstance(column, Labels) else column[rows] for name, column in columns.items()
+            name: column.take(rows) if isinstance(column, Labels) else column[rows]
+            for name, column in self.columns().items()
         }
         return Requests(**taken)
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns by name, in their order."""
+        return {name: getattr(self, name) for name in NAMES}
+
+    def stated(self) -> dict[str, int]:
+        """Return how many tasks ask for something, by column; columns by which none does are left out."""
+        found = {}
+        for name, column in self.columns().items():
+            if isinstance(column, Labels):
+                asked = np.array([name != "" for name in column.names], bool)[column.codes]
+            elif column.dtype.kind == "f" and name != "gpus_per_node":
+                asked = ~np.isnan(column)
+            else:
+                asked = (column == 0) if name == "requeueable" else (column != 0)
+            found[name] = int(asked.sum())
+        return {name: count for name, count in found.items() if count}
+
+    def moved(self, before: FloatArray, after: FloatArray) -> "Requests":
+        """Return them with each task's times as long after its arrival as they were; arrivals have shape (n,)."""
+        return replace(self, **{name: after + (getattr(self, name) - before) for name in TIMES})
 
     def check(self, length: int) -> None:
         """Check the columns of `length` tasks.

@@ -20,9 +20,9 @@ _MODEL = re.compile(r"(?:(?P<group>[^()]+?)\s*=)?\s*(?P<name>[a-z]+)\s*\((?P<ins
 def scale_load(workload: Workload, factor: float) -> Workload:
     """Return the workload with its arrivals `factor` times as dense, which multiplies the offered load by `factor`.
 
-    `arrival' = first + (arrival - first) / factor`; run times, sizes and the order of arrivals stay, and so does the
-    time that each task has until its deadline. Recorded starts are forgotten unless the factor is 1: they tell of
-    another load.
+    `arrival' = first + (arrival - first) / factor`; run times, sizes and the order of arrivals stay, and so do the
+    times from each arrival to its deadline, to the earliest start it asks for and to when it is given up. Recorded
+    starts are forgotten unless the factor is 1: they tell of another load.
 
     Raises:
         InvalidParameter: a factor that is not a finite number above 0.
@@ -39,6 +39,7 @@ def scale_load(workload: Workload, factor: float) -> Workload:
         arrival_time=arrival,
         deadline_time=arrival + (workload.deadline_time - workload.arrival_time),
         recorded_start_time=np.full(len(workload), np.nan),
+        requests=None if workload.requests is None else workload.requests.moved(workload.arrival_time, arrival),
     )
 
 

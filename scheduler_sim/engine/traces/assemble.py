@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
 from scheduler_sim.engine.traces.audit import EXAMPLES, Audit, shorten
+from scheduler_sim.engine.traces.requested import RawRequests, held, settle
 from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Labels, Workload
 
 OPTIONAL = (
@@ -53,6 +54,8 @@ class RawTasks:
         dependencies: for each task its parents: numbers, or identifiers as `id_text` holds them.
         incomplete: tasks may depend on some that the trace leaves out; else those are refused.
         recorded_end_time: when the trace says it ended, NaN where unknown; compared with the run time.
+        requests: what tasks ask of a site, by column of `Requests`, those that the file has (see `RawRequests`). Cores,
+            GPUs and memory that are not known are taken from it.
 
     The others are as in `Workload`.
     """
@@ -80,6 +83,7 @@ class RawTasks:
     incomplete: bool = False
     id_text: npt.NDArray[np.object_] | None = None
     recorded_end_time: FloatArray | None = None
+    requests: RawRequests | None = None
 
     def __len__(self) -> int:
         return len(self.where)
@@ -95,6 +99,11 @@ class RawTasks:
                 setattr(self, field.name, column.take(rows))
             elif isinstance(column, np.ndarray):
                 setattr(self, field.name, column[rows])
+            elif field.name == "requests" and column is not None:
+                self.requests = {
+                    name: values.take(rows) if isinstance(values, Labels) else values[rows]
+                    for name, values in column.items()
+                }
             elif column is not None and not isinstance(column, bool):
                 setattr(self, field.name, [column[row] for row in rows.tolist()])
         return self
@@ -107,7 +116,10 @@ def assemble(name: str, tasks: RawTasks, audit: Audit, processors: int | None) -
         InvalidTrace: no task is left; the message says why they went.
         InvalidWorkload: dependencies that are circular, a task's own, or on tasks that the trace does not hold.
     """
+    supplied = _supply(tasks)
     usable = _usable(tasks, audit)
+    for reason, rows in supplied.items():
+        audit.notice(reason, tasks.where[rows & usable])
     dropped = (
         {key for keys in _identifiers(tasks, ~usable) for key in keys} if tasks.dependencies is not None else set()
     )
@@ -120,6 +132,7 @@ def assemble(name: str, tasks: RawTasks, audit: Audit, processors: int | None) -
     numbers, texts = _number(tasks, audit)
     parents = _known_parents(tasks, numbers, dropped, audit)
     _notice(tasks, audit, processors)
+    requests = tasks.requests and settle(tasks.requests, where=tasks.where, arrivals=tasks.arrival_time, audit=audit)
     workload = Workload.from_columns(
         task_id=numbers,
         arrival_time=tasks.arrival_time,
@@ -140,10 +153,41 @@ def assemble(name: str, tasks: RawTasks, audit: Audit, processors: int | None) -
         predicted_duration=tasks.predicted_duration,
         recorded_start_time=tasks.recorded_start_time,
         external_id=texts,
+        requests=requests or None,
         in_place=True,
     )
     audit.measure(workload, processors)
     return workload
+
+
+def _supply(tasks: RawTasks) -> dict[str, BoolArray]:
+    """Take cores, GPUs and memory that are not known from what tasks ask for, and return in which rows, by finding."""
+    if not tasks.requests:
+        return {}
+    told = held(tasks.requests, len(tasks))
+    filled = np.zeros(len(tasks), bool)
+    found: dict[str, BoolArray] = {}
+    for name in ("gpus", "cpus", "memory_mb"):
+        column = getattr(tasks, name)
+        rows = ~np.isnan(told[name])
+        if not rows.any():
+            continue
+        if column is None:
+            column = np.full(len(tasks), np.nan)
+            if name == "gpus" and tasks.hybrid is not None:
+                column[tasks.hybrid] = 1.0
+            elif name == "gpus":
+                column[:] = 0.0
+            elif name == "cpus":
+                alone = _without_gpus(tasks)
+                column[:] = alone
+                found["one_core"] = alone & ~rows
+        else:
+            rows &= np.isnan(column)
+        column[rows] = told[name][rows]
+        setattr(tasks, name, column)
+        filled |= rows
+    return {**found, "taken_from_requests": filled}
 
 
 def _usable(raw: RawTasks, audit: Audit) -> BoolArray:
@@ -205,8 +249,13 @@ def _fill_unknown(tasks: RawTasks, audit: Audit) -> None:
     if tasks.compute_intensity is not None:
         _put(tasks, "compute_intensity", np.isnan(tasks.compute_intensity), 0.0, audit, "intensity_taken_as_zero")
     if tasks.cpus is None:
-        alone = np.ones(len(tasks), bool) if tasks.gpus is None else tasks.gpus == 0
-        audit.notice("one_core", tasks.where[alone if tasks.hybrid is None else alone | tasks.hybrid])
+        audit.notice("one_core", tasks.where[_without_gpus(tasks)])
+
+
+def _without_gpus(tasks: RawTasks) -> BoolArray:
+    """Tell the tasks that hold one core where no column says it: those without GPUs, and hybrid ones."""
+    alone: BoolArray = np.ones(len(tasks), bool) if tasks.gpus is None else ~(tasks.gpus > 0)
+    return alone if tasks.hybrid is None else alone | tasks.hybrid
 
 
 def _number(tasks: RawTasks, audit: Audit) -> tuple[IntArray, npt.NDArray[np.object_] | None]:

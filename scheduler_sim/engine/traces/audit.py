@@ -10,7 +10,7 @@ from scheduler_sim.engine.workload import IntArray, Workload
 
 Places = IntArray | list[int]
 
-READER = 2
+READER = 3
 """Raised when the same file would be read to other numbers; a workload keeps the one that read it."""
 
 SHOWN = 10
@@ -52,6 +52,8 @@ REASONS = {
     "rejoined_line": "lines whose free text holds the delimiter or a line break, put together again",
     "foreign_bytes": "lines with bytes that are not UTF-8, which become question marks",
     "requested_taken": "tasks whose allocation is not stated, which get what they requested",
+    "most_nodes_below_nodes": "tasks whose most nodes are fewer than their least, taken as just so many as the least",
+    "cancelled_before_arrival": "times of leaving the queue before the arrival, taken as never",
     "attempt_left_out": "attempts without a start or an end, or that end before they start, left out of the run time",
     # Noticed: nothing was changed, or in the same way for the whole file.
     "no_estimates": (
@@ -78,6 +80,10 @@ REASONS = {
     "minutes_and_seconds": "durations of two parts, taken as minutes and seconds",
     "shared_parent": "dependencies on what several tasks are called, of which the one that arrives first is meant",
     "own_unit": "values that name a unit of their own, converted to that of the column",
+    "taken_from_requests": (
+        "tasks whose cores, GPUs or memory no column states, taken from the nodes, tasks and amounts they ask for"
+    ),
+    "eligible_before_arrival": "earliest starts before the arrival, which ask for nothing",
     "one_core": "tasks of a trace without a column for cores, taken as one core each",
     "partial_without_whole": "partial executions of jobs without a line for the whole, each taken as a task",
     "unusual_header": "headers that write the size of the machine in an unusual way",
@@ -128,6 +134,7 @@ class Audit:
         first_arrival_time: seconds on the trace's own clock.
         span: seconds between the first and the last arrival.
         estimates: how many of them state an estimate.
+        requests: how many of them state each of what may be asked of a site, by column of `Requests`.
         processors: size of the machine by the trace's own header, None where it does not say.
         offered_load: core_seconds / (processors * span), None where either is unknown or zero.
     """
@@ -142,6 +149,7 @@ class Audit:
     first_arrival_time: float = 0.0
     span: float = 0.0
     estimates: int = 0
+    requests: dict[str, int] = field(default_factory=dict)
     processors: int | None = None
     offered_load: float | None = None
 
@@ -165,16 +173,19 @@ class Audit:
         self.gpu_seconds = float(np.sum(workload.runtime * workload.gpus))
         self.first_arrival_time = float(workload.arrival_time[0])
         self.estimates = int(workload.estimate_known.sum())
+        self.requests = {} if workload.requests is None else workload.requests.stated()
         self.span = float(workload.arrival_time[-1] - workload.arrival_time[0])
         self.offered_load = offered_load(workload, processors) if processors else None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report as plain JSON types."""
+        """Return the report as plain JSON types; there is no key `requests` where tasks ask for nothing of a site."""
         findings = {
             kind: {reason: finding.as_json() for reason, finding in getattr(self, kind).items()}
             for kind in ("dropped", "repaired", "noticed")
         }
         figures = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in findings}
+        if not self.requests:
+            del figures["requests"]
         return {"reader": READER, **figures, **findings}
 
     def sentences(self) -> list[str]:

@@ -1,0 +1,102 @@
+"""What a trace says that tasks ask of a site: the rules that all formats share."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scheduler_sim.engine.requests import FLAGS, NAMES, SIGNED, TIMES, Requests
+from scheduler_sim.engine.traces.audit import EXAMPLES, Audit
+from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Labels
+
+RawRequests = Mapping[str, FloatArray | Labels]
+"""Columns of `Requests` that a file has, shape (n,): texts as labels, all others floats in which NaN is not stated.
+
+A flag is 1 or 0. Times are seconds on the clock of the arrivals.
+"""
+
+_FRACTIONS = frozenset(("gpus_per_node", "memory_mb_per_core", "memory_mb_per_node"))
+
+
+def held(raw: RawRequests, length: int) -> dict[str, FloatArray]:
+    """Return what `length` tasks hold in all by what they ask for: cpus, gpus and memory_mb, NaN where it is not said.
+
+    A task has `tasks` processes or `tasks_per_node` on each node, at least one a node, each of `cores_per_task`.
+    """
+
+    def stated(name: str) -> FloatArray:
+        column = raw.get(name)
+        if column is None or isinstance(column, Labels):
+            return np.zeros(length)
+        usable = (column > 0) & (column <= LARGEST_INTEGER)
+        if name not in _FRACTIONS:
+            usable &= np.floor(column) == column
+        return np.where(usable, column, 0.0)
+
+    nodes, tasks, each = stated("nodes"), stated("tasks"), stated("tasks_per_node")
+    cores = stated("cores_per_task")
+    said = (nodes > 0) | (tasks > 0) | (each > 0) | (cores > 0)
+    spread = np.maximum(nodes, 1.0)
+    cpus = np.maximum(tasks, spread * np.maximum(each, 1.0)) * np.maximum(cores, 1.0)
+    share = stated("gpus_per_node")
+    gpus = spread * np.where(share > 1, np.ceil(share), share)
+    memory = spread * stated("memory_mb_per_node")
+    memory = np.where(memory > 0, memory, np.where(said, cpus, 0.0) * stated("memory_mb_per_core"))
+    return {
+        "cpus": np.where(said, cpus, np.nan),
+        "gpus": np.where(gpus > 0, gpus, np.nan),
+        "memory_mb": np.where(memory > 0, memory, np.nan),
+    }
+
+
+def settle(raw: RawRequests, *, where: IntArray, arrivals: FloatArray, audit: Audit) -> Requests | None:
+    """Return what n tasks ask for, what cannot be meant taken as not stated and counted; None where all ask nothing.
+
+    Args:
+        raw: columns of n values.
+        where: line numbers, for the audit.
+        arrivals: seconds.
+        audit: where it is counted.
+    """
+    columns = {name: raw[name] for name in NAMES if name in raw}
+    settled: dict[str, Any] = {}
+    for name, column in columns.items():
+        settled[name] = column if isinstance(column, Labels) else _settled(name, column, where, arrivals, audit)
+    requests = Requests.blank(len(where), **settled)
+    below = (requests.most_nodes > 0) & (requests.most_nodes < requests.nodes)
+    audit.repair("most_nodes_below_nodes", where[below])
+    requests.most_nodes[below] = 0
+    return requests if requests.stated() else None
+
+
+def _settled(name: str, column: FloatArray, where: IntArray, arrivals: FloatArray, audit: Audit) -> Any:
+    """Return a column with what cannot be meant as not stated, in the type that requests have it in."""
+
+    def blank(reason: str, wrong: BoolArray, *, repaired: bool = True) -> FloatArray:
+        examples = [f"{name} {value:g}" for value in column[wrong][:EXAMPLES].tolist()]
+        (audit.repair if repaired else audit.notice)(reason, where[wrong], examples)
+        return np.where(wrong, np.nan, column)
+
+    with np.errstate(invalid="ignore"):
+        wrong = np.abs(column) > LARGEST_INTEGER
+        if name not in SIGNED:
+            wrong |= column < 0
+        if name not in TIMES and name not in _FRACTIONS:
+            wrong |= np.isfinite(column) & (np.floor(column) != column)
+        column = blank("unusable_value", wrong)
+        if name == "eligible_time":
+            column = blank("eligible_before_arrival", column < arrivals, repaired=False)
+            # Who may start on arrival asks for nothing.
+            return np.where(column == arrivals, np.nan, column)
+        if name == "cancel_time":
+            return blank("cancelled_before_arrival", column < arrivals)
+        if name == "gpus_per_node":
+            fraction = (column > 1) & (np.floor(column) != column)
+            audit.repair("gpus_rounded_up", where[fraction], [f"{name} {value:g}" for value in column[fraction][:1]])
+            return np.nan_to_num(np.where(fraction, np.ceil(column), column), nan=0.0)
+    if name in FLAGS:
+        unstated = 1.0 if name == "requeueable" else 0.0
+        return np.nan_to_num(column, nan=unstated) != 0
+    if name in _FRACTIONS:
+        return column
+    return np.nan_to_num(column, nan=0.0).astype(np.int64)
