@@ -27,3 +27,46 @@ def _assert_same_column(name: str, one: Any, other: Any) -> None:
         np.testing.assert_array_equal(one.offsets, other.offsets)
         one, other = one.rows, other.rows
     np.testing.assert_array_equal(one, other, err_msg=name)
+
+
+def random_requests(arrivals: np.ndarray, seed: int) -> Requests:
+    """Return requests of every kind for tasks that arrive at these instants."""
+    generator = np.random.default_rng(seed)
+    length = len(arrivals)
+
+    def counts(most: int) -> np.ndarray:
+        return generator.integers(0, most, length, endpoint=True)
+
+    def some(values: np.ndarray) -> np.ndarray:
+        return np.where(generator.random(length) < 0.5, np.nan, values)
+
+    def texts(*choices: str) -> Labels:
+        return Labels.from_texts(generator.choice(["", *choices], length))
+
+    def flags() -> np.ndarray:
+        return generator.random(length) < 0.5
+
+    nodes = counts(4)
+    return Requests(
+        nodes=nodes,
+        most_nodes=np.where(flags(), nodes + counts(3), 0),
+        tasks=counts(64),
+        cores_per_task=counts(8),
+        tasks_per_node=counts(16),
+        gpus_per_node=generator.choice([0.0, 0.25, 1.0, 4.0], length),
+        memory_mb_per_core=some(np.round(4096 * generator.random(length), 3)),
+        memory_mb_per_node=some(np.round(65536 * generator.random(length), 3)),
+        features=texts("skylake&ib", "a|b", "[rack1|rack2]*2"),
+        partitions=texts("batch,gpu", "debug"),
+        qos=texts("normal", "high"),
+        reservation=texts("maintenance"),
+        exclusive=flags(),
+        eligible_time=some(arrivals + 1 + np.round(1000 * generator.random(length), 3)),
+        cancel_time=some(arrivals + np.round(5000 * generator.random(length), 3)),
+        nice=generator.integers(-100, 100, length),
+        array=counts(3),
+        array_limit=counts(2),
+        needs_success=flags(),
+        fails=flags(),
+        requeueable=flags(),
+    )

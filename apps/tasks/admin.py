@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from apps.tasks.models import Site, Task, Workload, WorkloadImport
+from apps.tasks.models import Site, Task, TaskRequest, Workload, WorkloadImport
 from apps.tasks.site_services import site_store
 from scheduler_sim.engine import EngineError, sites
 from scheduler_sim.web.admin import BigTableAdmin, ReadOnlyAdmin, RecentChoices
@@ -77,6 +77,21 @@ class WorkloadAdmin(BigTableAdmin):
         return False
 
 
+class TaskRequestInline(admin.StackedInline):
+    """What a task asks of a site."""
+
+    model = TaskRequest
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Refuse: it is imported with its task."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Refuse: runs refer to it."""
+        return False
+
+
 @admin.register(Task)
 class TaskAdmin(ReadOnlyAdmin):
     """Tasks as they were imported."""
@@ -95,6 +110,7 @@ class TaskAdmin(ReadOnlyAdmin):
         "queue",
     )
     list_filter = (WorkloadFilter,)
+    inlines = (TaskRequestInline,)
     list_select_related = ("workload",)
     raw_id_fields = ("workload",)
     # Served by the primary key, or by the unique key of one workload; nothing else may sort the whole table.
@@ -104,6 +120,30 @@ class TaskAdmin(ReadOnlyAdmin):
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Order one workload by its unique key, all of them by the primary key."""
         return ("workload_id", "task_id") if request.GET.get("workload") else self.ordering
+
+
+@admin.register(TaskRequest)
+class TaskRequestAdmin(ReadOnlyAdmin):
+    """What tasks ask of a site, as it was imported."""
+
+    list_display = (
+        "task",
+        "nodes",
+        "tasks",
+        "cores_per_task",
+        "tasks_per_node",
+        "gpus_per_node",
+        "features",
+        "partitions",
+        "qos",
+        "reservation",
+        "exclusive",
+    )
+    list_select_related = ("task",)
+    raw_id_fields = ("task",)
+    # Served by the primary key; nothing else may sort the whole table.
+    ordering = ("-task",)
+    sortable_by = ()
 
 
 @admin.register(WorkloadImport)

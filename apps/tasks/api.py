@@ -14,11 +14,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.tasks.managers import WORKLOAD_FIGURES
-from apps.tasks.models import Task, Workload, WorkloadImport
+from apps.tasks.models import Task, TaskRequest, Workload, WorkloadImport
 from apps.tasks.uploads import TooManyImports, UploadNotKept, upload_accept
 from scheduler_sim.background.api import QueuedSerializer
 from scheduler_sim.background.models import Job
 from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.requests import NAMES
 from scheduler_sim.engine.traces import FORMATS
 from scheduler_sim.engine.traces.written import read_header, read_map
 from scheduler_sim.engine.workload import REQUEST
@@ -185,8 +186,19 @@ class WorkloadImportViewSet(RowsViewSet):
         return Response({**row, "place": None if job is None else job.place})
 
 
+class TaskRequestSerializer(serializers.ModelSerializer):
+    """What a task asks of a site."""
+
+    class Meta:
+        model = TaskRequest
+        fields = NAMES
+
+
 class TaskSerializer(serializers.ModelSerializer):
-    """A task; `task_id` is its number inside the workload, `id` its key in the database."""
+    """A task; `task_id` is its number inside the workload, `id` its key in the database.
+
+    What it asks of a site is null where its workload states nothing of it.
+    """
 
     class Meta:
         model = Task
@@ -207,6 +219,13 @@ class TaskSerializer(serializers.ModelSerializer):
             "recorded_start_time",
             "external_id",
         )
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Return the fields, those of what it asks of a site from their own table."""
+        asked = TaskRequestSerializer().get_fields()
+        for name, field in asked.items():
+            field.source, field.read_only, field.allow_null = f"request.{name}", True, True
+        return {**super().get_fields(), **asked}
 
 
 class TaskFilterSet(django_filters.FilterSet):

@@ -11,7 +11,8 @@ from django.db.models.functions import Cast
 
 from scheduler_sim import engine
 from scheduler_sim.columnar.insert import insert_columns
-from scheduler_sim.engine.workload import REQUEST, Labels
+from scheduler_sim.engine.requests import NAMES, TEXTS, Requests
+from scheduler_sim.engine.workload import REQUEST, IntArray, Labels
 from scheduler_sim.marks import alters_data
 
 _CHUNK_ROWS = 10_000
@@ -48,7 +49,7 @@ class TaskQuerySet(models.QuerySet):
     def as_workload(self, *, meanwhile: Callable[[], None] = lambda: None) -> engine.Workload:
         """Turn the rows into the engine's columns; parents outside the rows are forgotten.
 
-        One query. The rows may come in any order and may be a slice.
+        One query, and one for what they ask of a site. The rows may come in any order and may be a slice.
 
         Args:
             meanwhile: called after each few thousand rows; what it raises ends the reading.
@@ -60,16 +61,21 @@ class TaskQuerySet(models.QuerySet):
         while chunk := list(islice(reading, _CHUNK_ROWS)):
             rows += chunk
             meanwhile()
-        columns = dict(zip(_COLUMNS, zip(*rows, strict=True) if rows else [()] * len(_COLUMNS), strict=True))
+        columns: dict[str, Any] = dict(
+            zip(_COLUMNS, zip(*rows, strict=True) if rows else [()] * len(_COLUMNS), strict=True)
+        )
         numbers: dict[str, Any] = {name: np.array(columns[name], dtype=np.float64) for name in _NUMBERS}
         labels: dict[str, Any] = {name: Labels.from_texts(columns[name]) for name in _LABELS}
         external = np.empty(len(rows), object)
         external[:] = columns["external_id"]
+        model: Any = self.model
+        asked = model.request.related.related_model.objects.using(self.db)
         return engine.Workload.from_columns(
             task_id=np.array(columns["task_id"], dtype=np.int64),
             hybrid=np.array(columns["kind"], dtype=object) == "hybrid",
             dependencies=_parents(columns["dependencies_text"], columns["task_id"]),
             external_id=external,
+            requests=asked.as_requests(np.array(columns["pk"], np.int64), meanwhile=meanwhile),
             **numbers,
             **labels,
         )
@@ -82,6 +88,59 @@ class TaskQuerySet(models.QuerySet):
             django.db.IntegrityError: a value breaks a constraint; nothing is written.
         """
         return insert_columns(self.model, {"workload_id": workload_id, **columns}, using=self.db)
+
+
+class TaskRequestQuerySet(models.QuerySet):
+    """What tasks ask of a site."""
+
+    def as_requests(self, keys: IntArray, *, meanwhile: Callable[[], None] = lambda: None) -> Requests | None:
+        """Return what tasks ask for, in the order of their primary keys; None where they ask for nothing. One query.
+
+        Args:
+            keys: shape (n,).
+            meanwhile: as of `TaskQuerySet.as_workload`.
+        """
+        if not len(keys):
+            return None
+        # The tasks of a workload lie together, so a range of keys holds few others.
+        among = self.filter(pk__gte=int(keys.min()), pk__lte=int(keys.max()))
+        rows: list[tuple[Any, ...]] = []
+        reading = among.values_list("pk", *NAMES).iterator(chunk_size=_CHUNK_ROWS)
+        while chunk := list(islice(reading, _CHUNK_ROWS)):
+            rows += chunk
+            meanwhile()
+        if not rows:
+            return None
+        found, *columns = zip(*rows, strict=True)
+        order = np.argsort(np.array(found, np.int64), kind="stable")
+        stored = np.array(found, np.int64)[order]
+        places = np.minimum(np.searchsorted(stored, keys), len(stored) - 1)
+        known = stored[places] == keys
+        requests = Requests.blank(len(keys))
+        stated: dict[str, Any] = {}
+        for name, values in zip(NAMES, columns, strict=True):
+            blank = getattr(requests, name)
+            texts = blank.texts() if name in TEXTS else blank
+            texts[known] = np.array(values, texts.dtype)[order][places[known]]
+            stated[name] = Labels.from_texts(texts) if name in TEXTS else texts
+        requests = Requests(**stated)
+        return requests if requests.stated() else None
+
+    @alters_data
+    def bulk_create_columns(self, *, workload_id: int, requests: Requests) -> int:
+        """Write what the tasks of a workload ask for, in the order of their numbers; return how many there are.
+
+        Raises:
+            django.db.IntegrityError: a value breaks a constraint; nothing is written.
+        """
+        model: Any = self.model
+        tasks = model.task.field.related_model.objects.using(self.db)
+        keys = tasks.filter(workload_id=workload_id).order_by("task_id").values_list("pk", flat=True)
+        columns: dict[str, Any] = {"task_id": np.fromiter(keys.iterator(chunk_size=_CHUNK_ROWS), np.int64)}
+        for name in requests.stated():
+            column = getattr(requests, name)
+            columns[name] = column.texts() if isinstance(column, Labels) else column
+        return insert_columns(self.model, columns, using=self.db)
 
 
 WORKLOAD_FIGURES = (
@@ -103,7 +162,7 @@ _NUMBERS = (
     "recorded_start_time",
 )
 _LABELS = ("gpu_type", "user", "group", "queue")
-_COLUMNS = (*_NUMBERS, *_LABELS, "task_id", "kind", "dependencies_text", "external_id")
+_COLUMNS = (*_NUMBERS, *_LABELS, "pk", "task_id", "kind", "dependencies_text", "external_id")
 
 
 def _parents(texts: tuple[str, ...], task_ids: tuple[int, ...]) -> list[list[int]] | None:

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from apps.tasks.managers import SiteQuerySet, TaskQuerySet, WorkloadQuerySet
+from apps.tasks.managers import SiteQuerySet, TaskQuerySet, TaskRequestQuerySet, WorkloadQuerySet
 from scheduler_sim.engine import sites
 
 
@@ -51,6 +51,12 @@ class Workload(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def states_requests(self) -> bool:
+        """Tell whether it says of its tasks what they ask of a site."""
+        # Either every task has such a row or none.
+        first = self.tasks.order_by("task_id")[:1]
+        return TaskRequest.objects.filter(task__in=first.values("pk")).exists()
 
 
 class Task(models.Model):
@@ -106,6 +112,40 @@ class Task(models.Model):
 
     def __str__(self) -> str:
         return f"task {self.task_id}"
+
+
+class TaskRequest(models.Model):
+    """What a task asks of a site; where a workload states anything of it, every task of it has such a row."""
+
+    task = models.OneToOneField(Task, on_delete=models.CASCADE, primary_key=True, related_name="request")
+    nodes = models.BigIntegerField(default=0, help_text="At least so many; 0 where it does not say, as in all counts.")
+    most_nodes = models.BigIntegerField(default=0, help_text="At most so many; 0: as many as nodes.")
+    tasks = models.BigIntegerField(default=0, help_text="Processes in all.")
+    cores_per_task = models.BigIntegerField(default=0, help_text="Of one process, all on one node.")
+    tasks_per_node = models.BigIntegerField(default=0, help_text="Processes on each node.")
+    gpus_per_node = models.FloatField(default=0.0)
+    memory_mb_per_core = models.FloatField(null=True, blank=True)
+    memory_mb_per_node = models.FloatField(null=True, blank=True)
+    features = models.CharField(max_length=500, blank=True, help_text="An expression of the site's features.")
+    partitions = models.CharField(
+        max_length=500, blank=True, help_text="Separated by commas, where it may run in several; else its queue."
+    )
+    qos = models.CharField(max_length=100, blank=True)
+    reservation = models.CharField(max_length=100, blank=True)
+    exclusive = models.BooleanField(default=False, help_text="Its nodes are for it alone.")
+    eligible_time = models.FloatField(null=True, blank=True, help_text="When it may start at the earliest.")
+    cancel_time = models.FloatField(null=True, blank=True, help_text="When it leaves the queue if it has not started.")
+    nice = models.BigIntegerField(default=0, help_text="Taken from its priority.")
+    array = models.BigIntegerField(default=0, help_text="A number that the tasks of one job array share; 0: none.")
+    array_limit = models.BigIntegerField(default=0, help_text="How many of the array may run at once; 0: any number.")
+    needs_success = models.BooleanField(default=False, help_text="Its parents must have completed.")
+    fails = models.BooleanField(default=False, help_text="Its run ends in failure.")
+    requeueable = models.BooleanField(default=True, help_text="It may be run again when it must give way.")
+
+    objects = TaskRequestQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"request of {self.task}"
 
 
 class Site(models.Model):

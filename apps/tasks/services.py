@@ -9,9 +9,10 @@ import numpy as np
 from django.db import IntegrityError, models, transaction
 
 from apps.tasks.errors import WorkloadError
-from apps.tasks.models import Task, Workload
+from apps.tasks.models import Task, TaskRequest, Workload
 from scheduler_sim import engine
 from scheduler_sim.engine.generators import generate_workload
+from scheduler_sim.engine.requests import TEXTS
 from scheduler_sim.engine.traces import (
     Audit,
     ReadOptions,
@@ -186,6 +187,9 @@ def _store(*, tasks: engine.Workload, audit: Audit, headers: Mapping[str, str] |
         **row,
     )
     Task.objects.bulk_create_columns(workload_id=workload.pk, columns=_columns(tasks))
+    if tasks.requests is not None and tasks.requests.stated():
+        by_number = tasks.requests.take(np.argsort(tasks.task_id, kind="stable"))
+        TaskRequest.objects.bulk_create_columns(workload_id=workload.pk, requests=by_number)
     return workload
 
 
@@ -223,11 +227,14 @@ def _refuse_name(name: str | None) -> None:
 
 def _refuse_texts(tasks: engine.Workload) -> None:
     texts: dict[str, Any] = {name: getattr(tasks, name).names for name in ("gpu_type", "user", "group", "queue")}
-    for name, values in (texts | {"external_id": tasks.external_id}).items():
+    asked: dict[str, Any] = {}
+    if tasks.requests is not None:
+        asked = {name: getattr(tasks.requests, name).names for name in sorted(TEXTS)}
+    for name, values in (texts | {"external_id": tasks.external_id} | asked).items():
         # SQLite would store it, PostgreSQL cannot; and no text that means something holds one.
         if any("\0" in value for value in values):
             raise WorkloadError(f"Column {name} holds a NUL character, which cannot be stored.")
-        field = Task._meta.get_field(name)
+        field = (TaskRequest if name in asked else Task)._meta.get_field(name)
         if not isinstance(field, models.CharField) or field.max_length is None:
             continue
         longest = max(map(len, values), default=0)

@@ -16,7 +16,7 @@ from pyarrow import parquet
 from scheduler_sim.engine.errors import EngineError, InvalidTrace
 from scheduler_sim.engine.traces import delimited, generic, open_source, read_trace, source, spool, swf, texts
 from scheduler_sim.engine.traces.texts import Texts
-from scheduler_sim.engine.workload import Labels
+from scheduler_sim.engine.workload import Labels, Parents
 
 ODD = ["x", "inf", "-2", "N/A", "", "02:03", "1-00:00:00", "16G", "1_0", "90 min", "2024-01-02"]
 
@@ -76,8 +76,11 @@ def seen(data: bytes, name: str) -> Any:
             columns[field.name] = values.texts().tolist()
         elif isinstance(values, np.ndarray):
             columns[field.name] = list(map(repr, values.tolist()))
-        else:
+        elif isinstance(values, Parents):
             columns[field.name] = (values.offsets.tolist(), values.rows.tolist())
+    asked = trace.workload.requests
+    for name, values in {} if asked is None else asked.columns().items():
+        columns[name] = list(map(repr, (values.texts() if isinstance(values, Labels) else values).tolist()))
     return trace.format, columns, trace.headers, trace.audit.sentences(), list(trace.audit.as_json()["noticed"])
 
 

@@ -1,8 +1,11 @@
 """What tasks ask of a site, from a reader's columns to a workload."""
 
+import io
+
 import numpy as np
 
 from scheduler_sim.engine.requests import NAMES, Requests
+from scheduler_sim.engine.traces import ReadOptions, Trace, read_trace
 from scheduler_sim.engine.traces.assemble import RawTasks, assemble
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.workload import Labels, Workload
@@ -130,3 +133,67 @@ def test_cores_that_a_column_states_stay():
     assert workload.cpus.tolist() == [5, 16]
     assert audit.dropped["unknown_resources"].places == [3]
     assert audit.noticed["taken_from_requests"].places == [2]
+
+
+def _read(text: str, **options) -> Trace:
+    return read_trace(io.BytesIO(text.encode()), name="jobs.csv", options=ReadOptions(**options))
+
+
+def test_a_table_states_requests_under_their_names_and_under_those_of_other_tables():
+    trace = _read(
+        "arrival_time,runtime,cpus,account,partition,nnodes,ntasks_per_node,constraint,qos,exclusive,requeue,begin_time\n"
+        "10,5,64,physics,batch,2,32,skylake&ib,high,yes,no,60\n"
+        "20,5,1,biology,debug,,,,,,,\n"
+    )
+    workload, asked = trace.workload, _asked(trace.workload)
+    assert workload.group.texts().tolist() == ["physics", "biology"]
+    assert workload.queue.texts().tolist() == ["batch", "debug"]
+    assert asked.nodes.tolist() == [2, 0]
+    assert asked.tasks_per_node.tolist() == [32, 0]
+    assert asked.features.texts().tolist() == ["skylake&ib", ""]
+    assert asked.qos.texts().tolist() == ["high", ""]
+    assert asked.exclusive.tolist() == [True, False]
+    assert asked.requeueable.tolist() == [False, True]
+    np.testing.assert_array_equal(asked.eligible_time, [60, NAN])
+    assert not trace.audit.repaired
+
+
+def test_a_name_of_another_table_gives_way_to_the_workloads_own_and_to_a_mapping():
+    lines = "arrival_time,runtime,cpus,account,group,partition,other\n0,1,1,a,g,p,o\n"
+    assert _read(lines).workload.group.texts().tolist() == ["g"]
+    assert _read(lines).workload.queue.texts().tolist() == ["p"]
+    mapped = _read(lines, columns={"queue": "other", "gpu_type": "account"}).workload
+    assert (mapped.queue.texts().tolist(), mapped.gpu_type.texts().tolist()) == (["o"], ["a"])
+
+
+def test_requests_are_mapped_with_their_units():
+    trace = _read(
+        "arrival_time,runtime,cpus,mem,from,until,share\n0,1,4,2,1,3,500\n",
+        columns={
+            "memory_mb_per_node": "mem@GiB",
+            "eligible_time": "from@min",
+            "cancel_time": "until@h",
+            "gpus_per_node": "share@milli",
+        },
+    )
+    asked = _asked(trace.workload)
+    assert asked.memory_mb_per_node.tolist() == [2048]
+    assert asked.eligible_time.tolist() == [60]
+    assert asked.cancel_time.tolist() == [10_800]
+    assert asked.gpus_per_node.tolist() == [0.5]
+    assert trace.workload.gpus.tolist() == [0.5]
+
+
+def test_datetimes_of_requests_are_seconds_from_the_first_arrival():
+    trace = _read(
+        "arrival_time,runtime,cpus,eligible_time\n"
+        "2026-01-01T00:00:00Z,5,1,2026-01-01T01:00:00Z\n2026-01-01T00:10:00Z,5,1,\n"
+    )
+    np.testing.assert_array_equal(_asked(trace.workload).eligible_time, [3600, NAN])
+
+
+def test_what_a_request_cannot_be_is_named_and_taken_as_not_stated():
+    trace = _read("arrival_time,runtime,cpus,nodes,exclusive,qos\n0,1,4,n[1-4],perhaps,high\n")
+    asked = _asked(trace.workload)
+    assert (asked.nodes.tolist(), asked.exclusive.tolist()) == ([0], [False])
+    assert trace.audit.repaired["unreadable_value"].examples == ["nodes 'n[1-4]'", "exclusive 'perhaps'"]

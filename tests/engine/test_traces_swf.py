@@ -4,6 +4,7 @@ import gzip
 import io
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces import ReadOptions, Trace, read_trace, swf, write_swf
+from scheduler_sim.engine.workload import Labels, Requests
 from tests.workloads import assert_same
 
 PathOf = Callable[[str], Path]
@@ -233,6 +235,12 @@ def test_what_swf_cannot_hold_is_counted() -> None:
     assert again.user.texts().tolist() == ["1", "2", ""]
     assert again.dependencies() == [[], [], [2]]
     assert "; User: 1 ann\n" in out.getvalue()
+
+
+def test_what_tasks_ask_of_a_site_is_counted_as_lost() -> None:
+    tasks = engine.Workload.from_columns(arrival_time=[0, 1], runtime=[1, 2], cpus=[4, 4])
+    asked = Requests.blank(2, nodes=np.array([2, 0]), qos=Labels.from_texts(["high", "low"]))
+    assert write_swf(replace(tasks, requests=asked), io.StringIO()) == {"nodes": 1, "qos": 2}
 
 
 def test_the_nasa_log_is_read_and_round_trips(trace_path: PathOf) -> None:

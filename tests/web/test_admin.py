@@ -16,6 +16,7 @@ from tests.web.conftest import make_run, make_training_rows
 PAGES = (
     "tasks/workload",
     "tasks/task",
+    "tasks/taskrequest",
     "tasks/workloadimport",
     "tasks/site",
     "results/run",

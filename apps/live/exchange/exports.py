@@ -24,6 +24,7 @@ from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task, Workload
 from apps.training.models import TrainingData
 from scheduler_sim.columnar.snapshot import snapshot
+from scheduler_sim.engine.requests import NAMES as REQUESTED
 from scheduler_sim.engine.traces.swf_write import write_swf
 from scheduler_sim.texts import no_formula
 
@@ -116,8 +117,10 @@ def attempts_export(run: Run, *, unfinished: bool = False) -> Export:
 
 
 def tasks_export(workload: Workload) -> Export:
-    """Return a workload's tasks by number."""
+    """Return a workload's tasks by number, with what they ask of a site where it states anything of it."""
     names = {field.name: field.name for field in Task._meta.concrete_fields if field.name not in _INTERNAL}
+    if workload.states_requests():
+        names |= {name: f"request__{name}" for name in REQUESTED}
     return _export(
         Task,
         Task.objects.filter(workload=workload),

@@ -1,7 +1,7 @@
 """Any csv or parquet table, its columns mapped to the workload's by name.
 
-A column that already bears the workload's name needs no mapping. Numbers are seconds on the table's own
-clock; datetimes become seconds from the first arrival.
+A column that already bears the workload's name, or one of `ALIASES`, needs no mapping. Numbers are seconds on the
+table's own clock; datetimes become seconds from the first arrival.
 """
 
 import re
@@ -13,11 +13,14 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import parquet
 
+from scheduler_sim.engine import requests
 from scheduler_sim.engine.errors import InvalidTrace, listed, unknown_name
+from scheduler_sim.engine.requests import NAMES as REQUESTED
 from scheduler_sim.engine.traces.assemble import RawTasks, identifier
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.delimited import column_names, read_table, table_delimiter
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
+from scheduler_sim.engine.traces.requested import RawRequests
 from scheduler_sim.engine.traces.source import Source, refuse_columns, refuse_doubled
 from scheduler_sim.engine.traces.table import MICROSECONDS, Column, Table, as_objects, first_moment, seconds_since
 from scheduler_sim.engine.traces.texts import PIECE_ROWS, UNKNOWN, Texts
@@ -28,8 +31,34 @@ NUMBERS = (*REQUEST, "predicted_duration")
 TIMES = ("arrival_time", "deadline_time", "recorded_start_time", "finish_time")
 TEXTS = ("gpu_type", "user", "group", "queue")
 OTHERS = ("task_id", "external_id", "dependencies", "kind")
-COLUMNS = (*TIMES, *NUMBERS, *TEXTS, *OTHERS)
+COLUMNS = (*TIMES, *NUMBERS, *TEXTS, *OTHERS, *REQUESTED)
 """What a column may be mapped to. `finish_time` with `recorded_start_time` stands in for a missing runtime."""
+
+ALIASES = {
+    "account": "group",
+    "partition": "queue",
+    "nnodes": "nodes",
+    "num_nodes": "nodes",
+    "min_nodes": "nodes",
+    "max_nodes": "most_nodes",
+    "ntasks": "tasks",
+    "cpus_per_task": "cores_per_task",
+    "ntasks_per_node": "tasks_per_node",
+    "mem_per_cpu": "memory_mb_per_core",
+    "memory_mb_per_cpu": "memory_mb_per_core",
+    "mem_per_node": "memory_mb_per_node",
+    "constraint": "features",
+    "constraints": "features",
+    "begin_time": "eligible_time",
+    "requeue": "requeueable",
+}
+"""Names that other tables have for a workload's columns; they give way to the workload's own name and to `--map`."""
+
+_TRUTH = {
+    "": np.nan,
+    **dict.fromkeys(("0", "0.0", "false", "f", "no", "n"), 0.0),
+    **dict.fromkeys(("1", "1.0", "true", "t", "yes", "y"), 1.0),
+}
 
 _IDENTIFIERS = ("task_id", "external_id", "dependencies")
 _REPEATED_BYTES = 8
@@ -59,7 +88,7 @@ def read_csv(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     delimiter = table_delimiter(first, len(header) if header is not None else None)
     if header is not None and column_names([first], delimiter)[: len(header)] == list(header):
         header = None
-    wanted = set(COLUMNS) | named_columns(options.columns)
+    wanted = {*COLUMNS, *ALIASES} | named_columns(options.columns)
     table = read_table(source, audit, delimiter=delimiter, header=header, is_wanted=wanted.__contains__)
     return Reading(tasks=_tasks(*_mapped(table, options), audit))
 
@@ -89,7 +118,7 @@ def read_parquet(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         groups = (file.metadata.row_group(index).total_byte_size for index in range(file.metadata.num_row_groups))
         if sum(groups) > source.max_bytes:
             raise InvalidTrace(f"{source.name} expands to more than the limit of {source.max_bytes:,} bytes.")
-        wanted = set(COLUMNS) | named_columns(options.columns)
+        wanted = {*COLUMNS, *ALIASES} | named_columns(options.columns)
         fields = [column for column in file.schema_arrow if column.name in wanted]
         names = [column.name for column in fields]
         # Identifiers are kept digit by digit: a double holds no number beyond 2**53 exactly.
@@ -216,6 +245,10 @@ def _mapped(table: Table, options: ReadOptions) -> tuple[Table, dict[str, Scale 
             raise InvalidTrace(unknown_name("workload column", wanted, list(COLUMNS)))
         mapping[wanted], scales[wanted] = split_unit(wanted, given, table.name, present)
     columns = {name: column for name, column in table.columns.items() if name in COLUMNS and name not in mapping}
+    for alias, wanted in ALIASES.items():
+        taken = wanted in columns or wanted in mapping or alias in mapping.values()
+        if alias in table.columns and not taken:
+            mapping[wanted] = alias
     columns |= {wanted: table.columns[given] for wanted, given in mapping.items()}
     missing = [name for name in ("arrival_time", "runtime") if name not in columns]
     if "runtime" in missing and {"finish_time", "recorded_start_time"} <= set(columns):
@@ -286,6 +319,7 @@ def _tasks(table: Table, scales: dict[str, Scale | None], audit: Audit) -> RawTa
         recorded_end_time=finished,
         external_id=table.texts("external_id").objects() if "external_id" in table else None,
         dependencies=_dependencies(table),
+        requests=_requests(table, numbers, instants),
     )
     return table.finish(tasks, audit)
 
@@ -309,6 +343,21 @@ def _hybrid(table: Table) -> BoolArray | None:
         return None
     kinds: BoolArray = table.read("kind", {"": 0.0, "rigid": 0.0, "hybrid": 1.0}.get, needed=True) == 1
     return kinds
+
+
+def _requests(
+    table: Table, numbers: Callable[[str], FloatArray | None], instants: Callable[[str], FloatArray | None]
+) -> RawRequests:
+    """Return what tasks ask of a site, of those columns that there are."""
+    found: dict[str, FloatArray | Labels | None] = {}
+    for name in (name for name in REQUESTED if name in table):
+        if name in requests.TEXTS:
+            found[name] = table.texts(name).labels()
+        elif name in requests.FLAGS:
+            found[name] = table.read(name, lambda text: _TRUTH.get(text.lower()))
+        else:
+            found[name] = instants(name) if name in requests.TIMES else numbers(name)
+    return {name: column for name, column in found.items() if column is not None}
 
 
 def _dependencies(table: Table) -> list[list[int | str]] | None:

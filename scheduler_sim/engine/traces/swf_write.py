@@ -18,7 +18,7 @@ def write_swf(workload: Workload, stream: TextIO, *, processors: int | None = No
     queue. What is lost: GPUs and their types (a task without cores is written with its GPUs as
     processors), names of users, groups and queues that are not numbers (numbered from 1 in alphabetical
     order, with a comment each), all parents but one, size, compute intensity, whether a task is hybrid,
-    deadlines, predictions and text identifiers.
+    deadlines, predictions, text identifiers and what tasks ask of a site.
 
     Args:
         workload: the tasks.
@@ -71,6 +71,7 @@ def write_swf(workload: Workload, stream: TextIO, *, processors: int | None = No
         "predicted_duration": int(np.isfinite(workload.predicted_duration).sum()),
         "external_id": int((workload.external_id != "").sum()),
     }
+    lost |= {} if workload.requests is None else workload.requests.stated()
     return {kind: count for kind, count in lost.items() if count}
 
 

@@ -76,14 +76,16 @@ KIND_OF_COLUMN: dict[str, str] = {
             "deadline_time",
             "recorded_start_time",
             "finish_time",
+            "eligible_time",
+            "cancel_time",
             "runtime",
             "duration_estimate",
             "predicted_duration",
         ),
         "time",
     ),
-    "memory_mb": "memory",
-    **dict.fromkeys(("cpus", "gpus", "compute_intensity"), "count"),
+    **dict.fromkeys(("memory_mb", "memory_mb_per_core", "memory_mb_per_node"), "memory"),
+    **dict.fromkeys(("cpus", "gpus", "gpus_per_node", "compute_intensity"), "count"),
 }
 """What the units of a workload's column measure; a column that is not here takes none."""
 
