@@ -4,7 +4,7 @@ from django.urls import URLPattern, include, path
 from rest_framework.routers import SimpleRouter
 
 from apps.live.api import RunViewSet, StatusView
-from apps.metrics.api import HistoryView, LatestView, LeaderboardView, MetricViewSet
+from apps.metrics.api import GroupMetricViewSet, HistoryView, LatestView, LeaderboardView, MetricViewSet
 from apps.results.api import AttemptViewSet, ClusterList, PolicyList, SchedulerResultViewSet, StudyViewSet
 from apps.tasks.api import TaskViewSet, WorkloadImportViewSet, WorkloadViewSet
 from apps.training.api import PolicySearchView, TrainedModelViewSet, TrainingDataViewSet, TrainingView
@@ -23,6 +23,7 @@ router.register("results", SchedulerResultViewSet, "result")
 router.register("attempts", AttemptViewSet, "attempt")
 router.register("jobs", JobViewSet, "job")
 router.register("metrics", MetricViewSet, "metric")
+router.register("groups", GroupMetricViewSet, "group")
 router.register("audit", AuditEntryViewSet, "audit")
 router.register("training-data", TrainingDataViewSet, "training-data")
 router.register("models", TrainedModelViewSet, "model")

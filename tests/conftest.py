@@ -63,6 +63,7 @@ SLOW = (
     "engine/test_queueing_theory.py",
     "engine/test_stopping_reference.py",
     "live/test_crash.py",
+    "live/test_groups_end_to_end.py",
     "live/test_jobs_end_to_end.py",
     "studies/test_studies.py",
     "studies/test_studies_workers.py",

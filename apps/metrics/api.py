@@ -17,8 +17,8 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from apps.metrics.cache import Answer, remember
-from apps.metrics.models import Metric
-from apps.results.api import SchedulerResultSerializer
+from apps.metrics.models import GroupMetric, Metric
+from apps.results.api import OfOneRunViewSet, SchedulerResultSerializer
 from apps.results.models import Run, SchedulerResult
 from scheduler_sim.web.api import LARGEST_KEY, GuardedView, RowsViewSet
 from scheduler_sim.web.filters import BooleanFilter, KeyFilter
@@ -70,6 +70,48 @@ class MetricViewSet(RowsViewSet):
     def get_serializer_class(self) -> type[serializers.Serializer]:
         """Show the details of one window only."""
         return MetricDetailSerializer if self.action == "retrieve" else MetricSerializer
+
+
+class GroupMetricSerializer(serializers.ModelSerializer):
+    """What one policy did for one group of a run's tasks; the base of the differences is the run's first policy."""
+
+    class Meta:
+        model = GroupMetric
+        fields = tuple(field.name for field in GroupMetric._meta.concrete_fields)
+
+
+class GroupMetricFilterSet(django_filters.FilterSet):
+    """Which groups a list holds; all but `run` ask for a run, because only its rows are found by an index."""
+
+    run = KeyFilter("run")
+    scheduler = django_filters.CharFilter(help_text="Name of the policy.")
+    grouped_by = django_filters.ChoiceFilter(choices=GroupMetric.GroupedBy, help_text="What tells the groups apart.")
+    name = django_filters.CharFilter(help_text="Of the group.")
+
+
+class GroupMetricViewSet(OfOneRunViewSet):
+    """Who wins, who loses: groups of all runs, or by `?run=` those of one, with `ordering=-difference` losers first."""
+
+    queryset = GroupMetric.objects.all()
+    serializer_class = GroupMetricSerializer
+    filterset_class = GroupMetricFilterSet
+    row_orderings = {"-id": ("-id",)}
+    within = "run"
+    orderings_within = {
+        "id": ("id",),
+        "difference": ("difference", "id"),
+        "task_count": ("task_count", "id"),
+        "mean_wait_time": ("mean_wait_time", "id"),
+    }
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        """Filter, once a run is named.
+
+        Raises:
+            ValidationError: a filter over all runs at once.
+        """
+        self.filters_given()
+        return super().filter_queryset(queryset)
 
 
 class LeaderboardRowSerializer(MetricSerializer):

@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models import F, Q
 
-from apps.metrics.managers import CacheGenerationQuerySet, MetricQuerySet
+from apps.metrics.managers import CacheGenerationQuerySet, GroupMetricQuerySet, MetricQuerySet
 from apps.results.models import Run
 
 
@@ -95,6 +95,71 @@ class Metric(models.Model):
         """Of a whole run: its mean completion time over the oracle's, less 1; None where no oracle played."""
         regret: float | None = self.details.get("regret", {}).get("mean_job_completion_time")
         return regret
+
+
+class GroupMetric(models.Model):
+    """What one policy did for one group of a run's tasks: those of a user, an account, a partition, a size, an hour.
+
+    Written once when the run ends; `scheduler_sim/engine/groups.py` defines every figure. The base of the differences
+    is the run's first policy.
+    """
+
+    class GroupedBy(models.TextChoices):
+        USER = "user", "User"
+        GROUP = "group", "Account"
+        QUEUE = "queue", "Partition"
+        QOS = "qos", "QOS"
+        SIZE = "size", "Size"
+        LENGTH = "length", "Run time"
+        KIND = "kind", "Kind"
+        HOUR = "hour", "Hour"
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="group_metrics", db_index=False)
+    grouped_by = models.CharField(max_length=6, choices=GroupedBy)
+    scheduler = models.CharField(max_length=100)
+    name = models.CharField(max_length=200, blank=True, help_text="Empty: what the workload does not state.")
+    merged_count = models.PositiveBigIntegerField(
+        help_text="0 for a group; else this is what so many smaller groups come to."
+    )
+    task_count = models.PositiveBigIntegerField()
+    mean_wait_time = models.FloatField()
+    p50_wait_time = models.FloatField()
+    p95_wait_time = models.FloatField()
+    mean_job_completion_time = models.FloatField()
+    mean_bounded_slowdown = models.FloatField()
+    core_hours = models.FloatField()
+    gpu_hours = models.FloatField()
+    sooner_count = models.PositiveBigIntegerField(help_text="Tasks that complete sooner than under the base.")
+    later_count = models.PositiveBigIntegerField(help_text="Tasks that complete later than under the base.")
+    difference = models.FloatField(help_text="Mean completion time less that under the base, seconds.")
+    difference_low = models.FloatField(null=True, help_text="Lower end of its 95% interval; empty for few tasks.")
+    difference_high = models.FloatField(null=True)
+    difference_p_value = models.FloatField(null=True, help_text="Corrected for all groups of its kind.")
+
+    objects = GroupMetricQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("run_id", "grouped_by", "scheduler", "id")
+        constraints = [
+            # Also serves the page: the groups of one kind under one policy.
+            models.UniqueConstraint(
+                fields=("run", "grouped_by", "scheduler", "merged_count", "name"),
+                name="%(app_label)s_%(class)s_unique_group",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scheduler}: {self.grouped_by} {self.name}"
+
+    CLEAR = 0.05
+    """Level below which a corrected p-value tells of more than chance."""
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is clearly `better` or `worse` off than under the base, empty where that is not clear."""
+        if self.difference_p_value is None or self.difference_p_value >= self.CLEAR or not self.difference:
+            return ""
+        return "better" if self.difference < 0 else "worse"
 
 
 class CacheGeneration(models.Model):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from django.db import transaction
 
-from apps.metrics.models import Metric
+from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Run
 from apps.results.signals import rows_changed
 from scheduler_sim import engine
@@ -16,6 +16,7 @@ from scheduler_sim.engine import metrics
 from scheduler_sim.engine.bounds import lower_bounds
 from scheduler_sim.engine.distributions import fraction_counts, wait_by_size
 from scheduler_sim.engine.fragmentation import gpu_fragmentation
+from scheduler_sim.engine.groups import group_figures
 from scheduler_sim.engine.histogram import LogHistogram
 from scheduler_sim.engine.interruptions import Interruptions
 from scheduler_sim.engine.learning.agent_curve import agent_curve
@@ -29,15 +30,17 @@ Columns = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class RunFigures:
-    """The figures of every policy of a run, as columns of `Metric`.
+    """The figures of every policy of a run, as columns of `Metric` and `GroupMetric`.
 
     Attributes:
         totals: by policy, one row: the whole run.
         windows: by policy, a row a window of simulated time; empty when the run has no duration.
+        groups: by policy, a row a group of tasks (see `engine.groups`).
     """
 
     totals: Mapping[str, Columns]
     windows: Mapping[str, Columns]
+    groups: Mapping[str, Columns]
 
 
 def metrics_compute(
@@ -90,7 +93,8 @@ def metrics_compute(
                 "gpu_fragmentation": fragmented.get(scheduler),
             }
     _add_regret(totals)
-    return RunFigures(totals=totals, windows=windows)
+    groups = {scheduler: vars(figures) for scheduler, figures in group_figures(simulations, scored=scored)}
+    return RunFigures(totals=totals, windows=windows, groups=groups)
 
 
 @transaction.atomic
@@ -106,6 +110,8 @@ def metrics_store(*, run: Run, figures: RunFigures) -> None:
             Metric, {"run_id": run.pk, "scheduler": scheduler, "is_total": is_total, **columns}
         )
     )
+    GroupMetric.objects.filter(run=run).delete()
+    GroupMetric.objects.bulk_create_columns(run_id=run.pk, figures=figures.groups)
     rows_changed.send(sender=Metric, run_id=run.pk)
 
 

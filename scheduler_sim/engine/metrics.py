@@ -8,6 +8,7 @@ import numpy as np
 from scheduler_sim.engine.contract import ENDINGS, History, Outcome
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.formulas import bounded_slowdown
+from scheduler_sim.engine.grouped import divide, group_percentile
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.spans import held_by_window, highest_by_window, window_of
 from scheduler_sim.engine.usage import Usage
@@ -147,7 +148,7 @@ def summarise(
     if won is not None:
         wins = np.bincount(window[won[rows]], minlength=windows).astype(np.int64)
     asked = np.ones(len(workload), bool) if scored is None else scored
-    share = _divide(1.0, length)
+    share = divide(1.0, length)
     ready, began = simulation.waits()
     history = simulation.history(rows)
     passed = outcome.finish_time[rows] - outcome.start_time[rows]
@@ -159,11 +160,11 @@ def summarise(
         finished_count=count,
         **_distribution("job_completion_time", figures.job_completion_time[rows], window, count),
         **_distribution("wait_time", figures.wait_time[rows], window, count),
-        mean_bounded_slowdown=_divide(np.bincount(window, figures.bounded_slowdown[rows], windows), count),
+        mean_bounded_slowdown=divide(np.bincount(window, figures.bounded_slowdown[rows], windows), count),
         makespan=length,
         throughput=count * share,
-        cpu_utilisation=_divide(usage.busy_core_seconds(edges), usage.cores * length),
-        gpu_utilisation=_divide(usage.busy_gpu_seconds(edges), usage.gpus * length),
+        cpu_utilisation=divide(usage.busy_core_seconds(edges), usage.cores * length),
+        gpu_utilisation=divide(usage.busy_gpu_seconds(edges), usage.gpus * length),
         mean_queue_length=held_by_window(ready, began, np.ones(len(ready)), edges) * share,
         max_queue_length=highest_by_window(ready, began, edges),
         energy_joules=usage.energy_joules(edges),
@@ -172,7 +173,7 @@ def summarise(
         wins=wins,
         losses=(count - wins) if won is not None else np.zeros(windows, np.int64),
         fairness=_fairness(workload, figures.bounded_slowdown, rows, window, windows),
-        attempts_mean=_divide(np.bincount(window, history.attempts, windows), count),
+        attempts_mean=divide(np.bincount(window, history.attempts, windows), count),
         service_time=_sum(history.service_time, window, windows),
         lost_time=_sum(history.lost_time, window, windows),
         suspended_time=_sum(passed - history.held_time, window, windows),
@@ -260,34 +261,14 @@ def _ended(history: History, ending: str, window: IntArray, windows: int) -> Int
     return np.bincount(window[history.ending == ENDINGS.index(ending)], minlength=windows).astype(np.int64)
 
 
-def _divide(numerator: FloatArray | IntArray | float, denominator: FloatArray | IntArray) -> FloatArray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        quotient: FloatArray = np.where(denominator > 0, np.true_divide(numerator, denominator), np.nan)
-    return quotient
-
-
 def _distribution(name: str, values: FloatArray, window: IntArray, count: IntArray) -> dict[str, FloatArray]:
     """Return mean, least, largest and percentiles (linear between order statistics) of each window's values."""
     ordered = values[np.lexsort((values, window))] if len(count) > 1 else np.sort(values)
-    first = np.concatenate(([0], np.cumsum(count)[:-1]))
-    holds = count > 0
-
-    def at(position: FloatArray) -> FloatArray:
-        result = np.full(len(count), np.nan)
-        below = np.floor(position).astype(np.int64)
-        part = (position - below)[holds]
-        low = ordered[(first + below)[holds]]
-        high = ordered[(first + np.minimum(below + 1, count - 1))[holds]]
-        # The form that gives `low` and `high` exactly at both ends.
-        result[holds] = np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part))
-        return result
-
-    last = np.maximum(count - 1, 0).astype(np.float64)
     return {
-        f"mean_{name}": _divide(np.bincount(window, values, len(count)), count),
-        f"min_{name}": at(0 * last),
-        f"max_{name}": at(last),
-        **{f"p{percent}_{name}": at(last * (percent / 100)) for percent in PERCENTS},
+        f"mean_{name}": divide(np.bincount(window, values, len(count)), count),
+        f"min_{name}": group_percentile(ordered, count, 0),
+        f"max_{name}": group_percentile(ordered, count, 100),
+        **{f"p{percent}_{name}": group_percentile(ordered, count, percent) for percent in PERCENTS},
     }
 
 
@@ -302,4 +283,4 @@ def _fairness(workload: Workload, slowdown: FloatArray, rows: IntArray, window: 
     of_window = pairs // users
     total = np.bincount(of_window, mean, windows)
     squares = np.bincount(of_window, mean**2, windows)
-    return _divide(total**2, squares * np.bincount(of_window, minlength=windows))
+    return divide(total**2, squares * np.bincount(of_window, minlength=windows))

@@ -77,6 +77,7 @@ def test_tasks_metrics_and_training_data_are_exported() -> None:
     assert [task["task_id"] for task in tasks] == [1, 2, 3]
     assert tasks[0]["dependencies"] == []
     assert exported("metrics", "--run", run.pk).startswith("scheduler,is_total,window_start_time")
+    assert exported("groups", "--run", run.pk).startswith("grouped_by,scheduler,name,merged_count,task_count")
     (row,) = csv.DictReader(io.StringIO(exported("training", "--run", run.pk)))
     assert (row["task_id"], row["optimal_gpu_fraction"]) == ("1", "0.5")
     assert len(exported("training").splitlines()) == 2

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.live.play.integrity import Integrity, run_check
-from apps.metrics.models import Metric
+from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task
 from apps.training.models import TrainingData
@@ -60,7 +60,7 @@ def test_a_run_that_was_left_alone_is_whole(run: Run) -> None:
     assert found.is_whole
     assert found.is_replayed
     assert TrainingData.objects.filter(run=run).exists()
-    assert set(run.digests or {}) == {"tasks", "cluster", "configuration", "figures", "training"}
+    assert set(run.digests or {}) == {"tasks", "cluster", "configuration", "figures", "groups", "training"}
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,15 @@ def swap_figures(run: Run) -> None:
 def change_window(run: Run) -> None:
     window = Metric.objects.filter(run=run, is_total=False).order_by("pk")[5]
     Metric.objects.filter(pk=window.pk).update(max_queue_length=F("max_queue_length") + 1)
+
+
+def change_a_group(run: Run) -> None:
+    group = GroupMetric.objects.filter(run=run, scheduler="sjf+easy").order_by("pk")[3]
+    GroupMetric.objects.filter(pk=group.pk).update(p95_wait_time=F("p95_wait_time") + 1)
+
+
+def delete_all_groups(run: Run) -> None:
+    GroupMetric.objects.filter(run=run).delete()
 
 
 def change_task(run: Run) -> None:
@@ -151,6 +160,9 @@ ALTERATIONS: tuple[tuple[Callable[[Run], None], str], ...] = (
     (swap_figures, "stored figures"),
     (change_window, "stored figures"),
     (delete_a_policys_figures, "stored figures"),
+    (change_a_group, "figures of groups"),
+    (change_a_group, "The groups of sjf+easy are not those of the placements: p95_wait_time"),
+    (delete_all_groups, "There are 0 groups of fcfs where"),
     (change_task, "tasks of the workload"),
     (change_cluster, "The cluster"),
     (change_seed, "The configuration"),

@@ -6,7 +6,7 @@ from statistics import mean
 import numpy as np
 import pytest
 
-from apps.metrics.models import Metric
+from apps.metrics.models import GroupMetric, Metric
 from apps.metrics.services import WINDOWS, metrics_compute, metrics_store
 from scheduler_sim import engine
 from scheduler_sim.engine.histogram import LogHistogram
@@ -73,12 +73,13 @@ def test_details_hold_histograms_and_who_beat_whom() -> None:
 def test_storing_again_changes_nothing() -> None:
     run = make_queued_run(make_workload(0))
     played = simulations()
-    names = [field.name for field in Metric._meta.concrete_fields if field.name != "id"]
-    stored = []
-    for _ in range(2):
-        metrics_store(run=run, figures=metrics_compute(simulations=played))
-        stored.append(list(Metric.objects.values(*names)))
-    assert stored[0] == stored[1]
+    for model in (Metric, GroupMetric):
+        names = [field.name for field in model._meta.concrete_fields if field.name != "id"]
+        stored = []
+        for _ in range(2):
+            metrics_store(run=run, figures=metrics_compute(simulations=played))
+            stored.append(list(model.objects.values(*names)))
+        assert stored[0] == stored[1] != []
 
 
 def test_the_leaderboard_ranks_by_slowdown_in_one_query(django_assert_num_queries: Callable) -> None:
@@ -100,6 +101,39 @@ def test_only_the_measured_part_is_scored() -> None:
         assert row.details["beats"] == {
             name: int((played[row.scheduler] < times).sum()) for name, times in played.items()
         }
+
+
+def test_groups_are_stored_of_every_policy_against_the_first_and_go_with_the_run() -> None:
+    run = make_queued_run(make_workload(0))
+    metrics_store(run=run, figures=metrics_compute(simulations=simulations(), cooldown=0.5))
+    groups = GroupMetric.objects.filter(run=run)
+    assert set(groups.values_list("scheduler", flat=True)) == set(POLICIES)
+    assert set(groups.values_list("grouped_by", flat=True)) == {"user", "size", "length", "hour"}
+    assert [group.name for group in GroupMetric.objects.of_run(run, "user", "sjf")] == ["a", "b"]
+    assert sum(group.task_count for group in GroupMetric.objects.of_run(run, "user", "sjf")) == 30
+    assert set(groups.filter(scheduler="fcfs").values_list("difference", flat=True)) == {0.0}
+    losers = list(GroupMetric.objects.of_run(run, "length", "sjf").losers_first())
+    assert losers == sorted(losers, key=lambda group: -group.difference)
+    run.delete()
+    assert not GroupMetric.objects.exists()
+
+
+def test_a_run_of_which_nothing_finished_has_no_groups() -> None:
+    run = make_queued_run(make_workload(0))
+    workload = engine.Workload.from_columns(arrival_time=[7.0], runtime=[1.0])
+    simulation = engine.Simulation(workload=workload, cluster=load_cluster("hpc-4"), policy=engine.parse_policy("fcfs"))
+    metrics_store(run=run, figures=metrics_compute(simulations={"fcfs": simulation}))
+    assert not GroupMetric.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("difference", "p_value", "verdict"),
+    [(5.0, 0.01, "worse"), (-5.0, 0.01, "better"), (5.0, 0.2, ""), (5.0, None, ""), (0.0, 0.0, "")],
+)
+def test_a_group_is_called_worse_or_better_off_only_where_that_is_clear(
+    difference: float, p_value: float | None, verdict: str
+) -> None:
+    assert GroupMetric(difference=difference, difference_p_value=p_value).verdict == verdict
 
 
 def test_a_run_in_one_instant_has_a_total_and_no_windows() -> None:

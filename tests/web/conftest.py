@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission, User
 from rest_framework.test import APIClient
 
 from apps.live.models import SimulationState
-from apps.metrics.models import Metric
+from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Attempt, Run, SchedulerResult, Study
 from apps.tasks.models import Task, Workload
 from apps.training.models import TrainedModel, TrainingData
@@ -65,6 +65,7 @@ def make_run(tasks: int = 5, *, name: str = "a run", policies: tuple[str, ...] =
             for key, number in numbers
         )
     make_totals(run, *policies)
+    make_groups(run, "alice", "bob")
     bounds = SchedulerResult.objects.filter(run=run).order_by("pk").values_list("pk", flat=True)
     Run.objects.filter(pk=run.pk).update(first_result_id=bounds.first(), last_result_id=bounds.last())
     run.refresh_from_db()
@@ -121,6 +122,35 @@ def make_totals(run: Run, *policies: str) -> None:
             mean_bounded_slowdown=1.0,
         )
         for scheduler in policies
+    )
+
+
+def make_groups(run: Run, *users: str) -> None:
+    """Store the figures of users under every policy; each loses a second more under the next policy."""
+    GroupMetric.objects.bulk_create(
+        GroupMetric(
+            run=run,
+            grouped_by="user",
+            scheduler=scheduler,
+            name=user,
+            merged_count=0,
+            task_count=100,
+            mean_wait_time=1.0 + place,
+            p50_wait_time=1.0,
+            p95_wait_time=3.0,
+            mean_job_completion_time=2.0 + place,
+            mean_bounded_slowdown=1.5,
+            core_hours=2.5,
+            gpu_hours=0.0,
+            sooner_count=0,
+            later_count=100 if place else 0,
+            difference=place,
+            difference_low=place - 0.5 if place else 0.0,
+            difference_high=place + 0.5 if place else 0.0,
+            difference_p_value=0.01 if place else 1.0,
+        )
+        for place, scheduler in enumerate(run.policies)
+        for user in users
     )
 
 

@@ -23,6 +23,7 @@ PAGES = (
     "results/schedulerresult",
     "results/attempt",
     "metrics/metric",
+    "metrics/groupmetric",
     "training/trainingdata",
     "training/trainedmodel",
     "training/policysearch",

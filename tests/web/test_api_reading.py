@@ -13,9 +13,17 @@ from rest_framework.test import APIClient
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.models import Workload, WorkloadImport
 from tests.conftest import empty_caches
-from tests.web.conftest import make_attempts, make_models, make_run, make_studies, make_totals, make_training_rows
+from tests.web.conftest import (
+    make_attempts,
+    make_groups,
+    make_models,
+    make_run,
+    make_studies,
+    make_totals,
+    make_training_rows,
+)
 
-PAGED = ("workloads", "imports", "tasks", "runs", "studies", "results", "metrics", "training-data", "models")
+PAGED = ("workloads", "imports", "tasks", "runs", "studies", "results", "metrics", "groups", "training-data", "models")
 LISTS = (*PAGED, "policies", "clusters", "leaderboard", "history", "history/latest", "status")
 
 
@@ -34,6 +42,7 @@ def test_a_list_costs_the_same_queries_at_10_and_at_1000_rows(api: APIClient, na
         make_models(count)
         make_studies(count)
         make_totals(run, *(f"policy {i}" for i in range(count)))
+        make_groups(run, *(f"user {i}" for i in range(count)))
         Workload.objects.bulk_create(Workload(name=f"{count}-{i}", source="csv") for i in range(count))
         WorkloadImport.objects.bulk_create(WorkloadImport(file_name=f"{i}.swf") for i in range(count))
         Run.objects.bulk_create(
@@ -260,3 +269,26 @@ def test_attempts_are_listed_by_run_policy_and_task(api: APIClient, run: Run) ->
     refused = api.get("/api/v1/attempts/?task=1")
     assert refused.status_code == 400
     assert "Name a run as well" in str(refused.json())
+
+
+def test_groups_of_a_run_come_losers_first_where_that_is_asked_for(api: APIClient, run: Run) -> None:
+    make_groups(make_run(1, name="another"), "carol")
+    query = f"run={run.pk}&grouped_by=user&ordering=-difference"
+    rows = api.get(f"/api/v1/groups/?{query}").json()["results"]
+    assert [(row["scheduler"], row["name"]) for row in rows] == [
+        ("sjf+easy", "bob"),
+        ("sjf+easy", "alice"),
+        ("fcfs", "bob"),
+        ("fcfs", "alice"),
+    ]
+    narrowed = api.get(f"/api/v1/groups/?{query}&scheduler=fcfs&name=bob").json()["results"]
+    assert [(row["scheduler"], row["name"], row["difference"]) for row in narrowed] == [("fcfs", "bob", 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"), [("grouped_by=user", "run"), ("run=1&grouped_by=colour", "grouped_by"), ("run=x", "run")]
+)
+def test_groups_refuse_what_they_cannot_be_chosen_by(api: APIClient, run: Run, query: str, field: str) -> None:
+    response = api.get(f"/api/v1/groups/?{query}")
+    assert response.status_code == 400
+    assert field in response.json()["errors"]

@@ -56,6 +56,8 @@ API: dict[str, tuple[set[str], set[str]]] = {
     "api/v1/attempts/<pk>/": (READ, set()),
     "api/v1/metrics/": (READ, set()),
     "api/v1/metrics/<pk>/": (READ, set()),
+    "api/v1/groups/": (READ, set()),
+    "api/v1/groups/<pk>/": (READ, set()),
     "api/v1/training-data/": (READ, set()),
     "api/v1/training-data/<pk>/": (READ, set()),
     "api/v1/models/": (READ, set()),
@@ -143,6 +145,7 @@ def test_every_person_method_and_address(
         "results": run.results.all()[0].pk,
         "attempts": make_attempts(run)[0].pk,
         "metrics": run.metrics.all()[0].pk,
+        "groups": run.group_metrics.all()[0].pk,
         "training-data": TrainingData.objects.get().pk,
         "models": TrainedModel.objects.get().pk,
     }

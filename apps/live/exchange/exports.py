@@ -17,7 +17,7 @@ from django.db import models
 from django.db.models import Q, QuerySet, Sum
 
 from apps.live.exchange.files import file_write
-from apps.metrics.models import Metric
+from apps.metrics.models import GroupMetric, Metric
 from apps.results.checksum import ATTEMPT_COLUMNS
 from apps.results.errors import DomainError
 from apps.results.models import Attempt, Run, SchedulerResult
@@ -139,6 +139,17 @@ def metrics_export(run: Run, *, unfinished: bool = False) -> Export:
         _present_run(run, unfinished=unfinished)
 
     return _export(Metric, Metric.objects.filter(run=run), names, keys=keys, expected=expected)
+
+
+def groups_export(run: Run, *, unfinished: bool = False) -> Export:
+    """Return a run's figures of groups: by what tells them apart, policy and name; `unfinished` as `results_export`."""
+    names = {field.name: field.name for field in GroupMetric._meta.concrete_fields if field.name not in _INTERNAL}
+    keys = ("grouped_by", "scheduler", "merged_count", "name")
+
+    def expected() -> None:
+        _present_run(run, unfinished=unfinished)
+
+    return _export(GroupMetric, GroupMetric.objects.filter(run=run), names, keys=keys, expected=expected)
 
 
 def training_export(run: Run | None, *, unfinished: bool = False) -> Export:

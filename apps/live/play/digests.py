@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from apps.metrics.models import Metric
+from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Run
 from apps.training.managers import NUMBERS
 from apps.training.models import TrainingData
@@ -23,6 +23,7 @@ def run_digests(run: Run, *, tasks: str) -> dict[str, str]:
         "cluster": json_digest(run.cluster),
         "configuration": json_digest(_settings(run)),
         "figures": figures_digest(run),
+        "groups": groups_digest(run),
         "training": training_digest(run),
     }
 
@@ -32,6 +33,7 @@ DIGESTED = {
     "cluster": "The cluster is not",
     "configuration": "The configuration (policies, seed, options, cautions, origin of the workload) is not",
     "figures": "The stored figures (totals and windows) are not",
+    "groups": "The stored figures of groups are not",
     "training": "The rows to learn from are not",
 }
 """What is kept a digest of, as the beginning of a sentence that ends in "what the run ended with"."""
@@ -47,6 +49,19 @@ def figures_digest(run: Run) -> str:
     # Databases put texts into different orders.
     keys = ("scheduler", "is_total", "window_start_time", "window_end_time")
     return json_digest(sorted(rows, key=lambda row: tuple(row[key] for key in keys)))
+
+
+def groups_digest(run: Run) -> str:
+    """Return the digest of the figures of all groups of a run, empty where it has none."""
+    names = [field.attname for field in GroupMetric._meta.concrete_fields if field.name not in _INTERNAL]
+    rows = GroupMetric.objects.filter(run=run).order_by().values_list(*names)
+    # Databases put texts into different orders; no two rows of a run share the first four values.
+    kept = sorted(rows.iterator(chunk_size=_CHUNK_ROWS), key=lambda row: row[:4])
+    if not kept:
+        return ""
+    texts = ("grouped_by", "scheduler", "name")
+    columns = zip(names, zip(*kept, strict=True), strict=True)
+    return columns_digest({name: np.array(values, object if name in texts else float) for name, values in columns})
 
 
 def training_digest(run: Run) -> str:

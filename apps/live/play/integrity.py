@@ -143,7 +143,8 @@ class _Check:
         for name, words in DIGESTED.items():
             if name == "training" and kept.get(name) and not present[name]:
                 self.notes.append("The rows to learn from were deleted.")
-            elif present[name] != kept.get(name):
+            # A run that ended before groups had figures has neither them nor their digest.
+            elif present[name] != kept.get(name, ""):
                 yield f"{words} what the run ended with."
 
 

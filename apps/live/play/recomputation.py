@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from django.db.models import Model
 
 from apps.live.play.conclusion import Ending
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.players import make_players
 from apps.live.play.preparation import Prepared
-from apps.metrics.models import Metric
+from apps.metrics.models import GroupMetric, Metric
 from apps.metrics.services import RunFigures, metrics_compute
 from apps.results.models import Attempt, Run, SchedulerResult
 from scheduler_sim import engine
@@ -82,13 +83,21 @@ def differing_figures(run: Run, computed: RunFigures, *, but: frozenset[str] = f
     Args:
         but: details of totals that are not compared.
     """
-    stored: dict[tuple[str, bool], list[Metric]] = {}
+    stored: dict[tuple[str, str], list[Any]] = {}
     for row in Metric.objects.filter(run=run).order_by("window_start_time", "window_end_time"):
-        stored.setdefault((row.scheduler, row.is_total), []).append(row)
-    for kind, is_total, of_policies in (("totals", True, computed.totals), ("windows", False, computed.windows)):
+        stored.setdefault(("totals" if row.is_total else "windows", row.scheduler), []).append(row)
+    for group in GroupMetric.objects.filter(run=run).order_by("pk"):
+        stored.setdefault(("groups", group.scheduler), []).append(group)
+    kinds: list[tuple[str, type[Model], Mapping[str, Any]]] = [
+        ("totals", Metric, computed.totals),
+        ("windows", Metric, computed.windows),
+    ]
+    if any(kind == "groups" for kind, _ in stored) or "groups" in (run.digests or {}):
+        kinds.append(("groups", GroupMetric, computed.groups))
+    for kind, model, of_policies in kinds:
         for scheduler, columns in of_policies.items():
-            ours = list(columns_as_objects(Metric, {"run_id": run.pk, "scheduler": scheduler, **columns}))
-            theirs = stored.pop((scheduler, is_total), [])
+            ours = list(columns_as_objects(model, {"run_id": run.pk, "scheduler": scheduler, **columns}))
+            theirs = stored.pop((kind, scheduler), [])
             if len(ours) != len(theirs):
                 yield f"There are {len(theirs)} {kind} of {scheduler} where {len(ours)} belong."
                 continue
@@ -100,15 +109,15 @@ def differing_figures(run: Run, computed: RunFigures, *, but: frozenset[str] = f
             if found:
                 others = f", and {len(found) - 1} more" if len(found) > 1 else ""
                 yield f"The {kind} of {scheduler} are not those of the placements: {found[0]}{others}."
-    for scheduler, is_total in stored:
-        yield f"There are {'totals' if is_total else 'windows'} of {scheduler} that the placements do not give."
+    for kind, scheduler in stored:
+        yield f"There are {kind} of {scheduler} that the placements do not give."
 
 
 PLACEMENTS_DO_NOT_TELL = frozenset({_AGENT})
 
 
-def _differences(computed: Any, stored: Metric, but: frozenset[str]) -> Iterator[str]:
-    for field in Metric._meta.concrete_fields:
+def _differences(computed: Any, stored: Model, but: frozenset[str]) -> Iterator[str]:
+    for field in stored._meta.concrete_fields:
         name = field.attname
         if name in ("id", "run_id", "scheduler", "is_total"):
             continue

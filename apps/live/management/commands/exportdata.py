@@ -16,7 +16,7 @@ from apps.tasks.models import Workload
 from scheduler_sim.accounts import audit
 from scheduler_sim.display.commands import SiteCommand, bare
 
-KINDS = ("tasks", "results", "attempts", "training", "metrics", "workload")
+KINDS = ("tasks", "results", "attempts", "training", "metrics", "groups", "workload")
 
 
 class Command(SiteCommand):
@@ -99,6 +99,7 @@ class Command(SiteCommand):
             "results": exports.results_export,
             "attempts": exports.attempts_export,
             "metrics": exports.metrics_export,
+            "groups": exports.groups_export,
             "training": exports.training_export,
         }
         export = of_run[kind](run, unfinished=options["unfinished"])
