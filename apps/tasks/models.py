@@ -1,11 +1,14 @@
 """Workloads and their tasks, as imported or generated."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
 from apps.tasks.managers import SiteQuerySet, TaskQuerySet, TaskRequestQuerySet, WorkloadQuerySet
 from scheduler_sim.engine import sites
+from scheduler_sim.engine.requests import NAMES
 
 
 class Workload(models.Model):
@@ -123,14 +126,14 @@ class TaskRequest(models.Model):
     tasks = models.BigIntegerField(default=0, help_text="Processes in all.")
     cores_per_task = models.BigIntegerField(default=0, help_text="Of one process, all on one node.")
     tasks_per_node = models.BigIntegerField(default=0, help_text="Processes on each node.")
-    gpus_per_node = models.FloatField(default=0.0)
-    memory_mb_per_core = models.FloatField(null=True, blank=True)
-    memory_mb_per_node = models.FloatField(null=True, blank=True)
+    gpus_per_node = models.FloatField("GPUs per node", default=0.0)
+    memory_mb_per_core = models.FloatField("MB per core", null=True, blank=True)
+    memory_mb_per_node = models.FloatField("MB per node", null=True, blank=True)
     features = models.CharField(max_length=500, blank=True, help_text="An expression of the site's features.")
     partitions = models.CharField(
         max_length=500, blank=True, help_text="Separated by commas, where it may run in several; else its queue."
     )
-    qos = models.CharField(max_length=100, blank=True)
+    qos = models.CharField("QOS", max_length=100, blank=True)
     reservation = models.CharField(max_length=100, blank=True)
     exclusive = models.BooleanField(default=False, help_text="Its nodes are for it alone.")
     eligible_time = models.FloatField(null=True, blank=True, help_text="When it may start at the earliest.")
@@ -146,6 +149,25 @@ class TaskRequest(models.Model):
 
     def __str__(self) -> str:
         return f"request of {self.task}"
+
+    @classmethod
+    def words(cls) -> dict[str, str]:
+        """Return what people call each kind of thing that may be asked for."""
+        return {field.name: str(field.verbose_name) for field in cls._kinds()}
+
+    @classmethod
+    def _kinds(cls) -> "list[models.Field[Any, Any]]":
+        return [field for field in cls._meta.concrete_fields if field.name in NAMES]
+
+    def stated(self) -> dict[str, str]:
+        """Return what the task asks for, by what people call it; what it does not ask for is left out."""
+        found = {}
+        for field in self._kinds():
+            value = getattr(self, field.name)
+            if value not in (None, field.get_default()):
+                shown = ("yes" if value else "no") if isinstance(value, bool) else value
+                found[str(field.verbose_name)] = f"{shown:.12g}" if isinstance(shown, float) else str(shown)
+        return found
 
 
 class Site(models.Model):

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from apps.tasks.audit_lines import audit_lines
+from apps.tasks.audit_lines import audit_lines, request_lines
 from apps.tasks.models import Workload
 from scheduler_sim.engine import EngineError
 
@@ -51,7 +51,18 @@ def summary(workload: Workload) -> str:
 
 
 def print_audit(workload: Workload, console: Console) -> None:
-    """Print what the import noticed."""
+    """Print what the import noticed, and what tasks ask of a site."""
+    _print_findings(workload, console)
+    if asked := request_lines(workload.audit):
+        table = Table(title="What tasks ask of a site")
+        for column in ("what", "tasks", "share"):
+            table.add_column(column, justify="left" if column == "what" else "right")
+        for line in asked:
+            table.add_row(line.what, f"{line.tasks:,}", f"{line.share:.1%}")
+        console.print(table)
+
+
+def _print_findings(workload: Workload, console: Console) -> None:
     lines = audit_lines(workload.audit)
     if not lines:
         console.print("Nothing was dropped, repaired or noticed.")

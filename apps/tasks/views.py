@@ -12,7 +12,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.tasks.api import UploadSerializer
-from apps.tasks.audit_lines import audit_lines, audit_table
+from apps.tasks.audit_lines import audit_lines, audit_table, request_lines, request_table
 from apps.tasks.errors import WorkloadError
 from apps.tasks.managers import WORKLOAD_FIGURES
 from apps.tasks.models import Workload, WorkloadImport
@@ -63,7 +63,10 @@ def workload_list(request: HttpRequest) -> HttpResponse:
 def workload_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one workload: its audit, its arrivals, sizes, run times, users and dependencies."""
     workload = get_object_or_404(Workload, pk=pk)
-    tables = {"audit": lambda: audit_table(workload.audit)}
+    tables = {
+        "audit": lambda: audit_table(workload.audit),
+        "requests": lambda: request_table(workload.audit),
+    }
     if (table := asked_table(request, f"workload-{pk}", tables)) is not None:
         return table
     found = portrait(workload)
@@ -75,6 +78,7 @@ def workload_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "span": workload.last_arrival_time - workload.first_arrival_time,
         "runs": workload.runs.order_by("-pk")[:10],
         "audit": audit_lines(workload.audit),
+        "requests": request_lines(workload.audit),
     }
     return render(request, "tasks/workload_detail.html", context)
 

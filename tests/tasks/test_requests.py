@@ -1,6 +1,7 @@
 """What tasks ask of a site, stored and read back, on every way out."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,7 @@ from scheduler_sim import engine
 from scheduler_sim.engine.requests import NAMES
 from scheduler_sim.engine.traces import Audit
 from scheduler_sim.engine.workload import Labels, Requests
+from tests.results.rows import make_queued_run
 from tests.workloads import assert_same, random_requests
 
 pytestmark = pytest.mark.django_db
@@ -167,3 +169,43 @@ def test_the_admin_shows_what_a_task_asks_for(admin_client: Client) -> None:
     task = Task.objects.filter(request__features="skylake&ib")[:1].get()
     page = admin_client.get(f"/admin/tasks/task/{task.pk}/change/").content.decode()
     assert "skylake&amp;ib" in page
+
+
+def test_the_pages_show_what_is_asked_for_and_nothing_where_nothing_is(client: Client) -> None:
+    tasks = tasks_with_requests(8)
+    assert tasks.requests is not None
+    asked = Requests.blank(8, nodes=np.arange(8), qos=Labels.from_texts(["high"] * 8), requeueable=np.arange(8) > 1)
+    stored = stored_tasks(replace(tasks, requests=asked), "asked")
+    page = client.get(f"/workloads/{stored.pk}/").content.decode()
+    assert "What tasks ask of a site" in page
+    lines = client.get(f"/workloads/{stored.pk}/?table=requests&format=json").json()
+    assert [(line["column"], line["what"], line["tasks"], line["share"]) for line in lines] == [
+        ("nodes", "nodes", 7, 0.875),
+        ("qos", "QOS", 8, 1.0),
+        ("requeueable", "requeueable", 2, 0.25),
+    ]
+    silent = stored_tasks(replace(tasks, requests=None), "silent")
+    assert "What tasks ask of a site" not in client.get(f"/workloads/{silent.pk}/").content.decode()
+
+    run = make_queued_run(stored)
+    number = int(tasks.task_id[1])
+    page = client.get(f"/runs/{run.pk}/tasks/{number}/").content.decode()
+    facts = dict(re.findall(r"<dt>(.*?)</dt>\s*<dd>(.*?)</dd>", page, re.DOTALL))
+    assert {name: facts.get(name) for name in ("Nodes", "QOS", "Requeueable", "Exclusive")} == {
+        "Nodes": "1",
+        "QOS": "high",
+        "Requeueable": "no",
+        "Exclusive": None,
+    }
+    quiet = make_queued_run(silent, "quiet")
+    assert "<dt>QOS</dt>" not in client.get(f"/runs/{quiet.pk}/tasks/{number}/").content.decode()
+
+
+def test_the_import_prints_how_many_tasks_ask_for_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "jobs.csv"
+    path.write_text("arrival_time,runtime,cpus,nodes,qos\n0,1,4,2,high\n1,1,4,,low\n2,1,1,,\n")
+    call_command("importworkload", str(path))
+    printed = capsys.readouterr().err
+    assert "What tasks ask of a site" in printed
+    assert re.search(r"nodes\W+1\W+33\.3%", printed)
+    assert re.search(r"QOS\W+2\W+66\.7%", printed)

@@ -92,7 +92,7 @@ def compare_chart(request: HttpRequest, key: str, kind: str) -> HttpResponse:
 def run_task(request: HttpRequest, pk: int, number: int) -> HttpResponse:
     """Show one task under every policy of a run, side by side."""
     run = get_object_or_404(Run.objects.select_related("workload"), pk=pk)
-    task = get_object_or_404(Task, workload_id=run.workload_id, task_id=number)
+    task = get_object_or_404(Task.objects.select_related("request"), workload_id=run.workload_id, task_id=number)
     story = task_story(run, task)
     if "table" not in request.GET and (kind := request.GET.get("format")) in ("csv", "json"):
         rows = [

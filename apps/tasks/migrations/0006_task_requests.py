@@ -33,9 +33,9 @@ class Migration(migrations.Migration):
                 ("tasks", models.BigIntegerField(default=0, help_text="Processes in all.")),
                 ("cores_per_task", models.BigIntegerField(default=0, help_text="Of one process, all on one node.")),
                 ("tasks_per_node", models.BigIntegerField(default=0, help_text="Processes on each node.")),
-                ("gpus_per_node", models.FloatField(default=0.0)),
-                ("memory_mb_per_core", models.FloatField(blank=True, null=True)),
-                ("memory_mb_per_node", models.FloatField(blank=True, null=True)),
+                ("gpus_per_node", models.FloatField(default=0.0, verbose_name="GPUs per node")),
+                ("memory_mb_per_core", models.FloatField(blank=True, null=True, verbose_name="MB per core")),
+                ("memory_mb_per_node", models.FloatField(blank=True, null=True, verbose_name="MB per node")),
                 (
                     "features",
                     models.CharField(blank=True, help_text="An expression of the site's features.", max_length=500),
@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
                         max_length=500,
                     ),
                 ),
-                ("qos", models.CharField(blank=True, max_length=100)),
+                ("qos", models.CharField(blank=True, max_length=100, verbose_name="QOS")),
                 ("reservation", models.CharField(blank=True, max_length=100)),
                 ("exclusive", models.BooleanField(default=False, help_text="Its nodes are for it alone.")),
                 (
