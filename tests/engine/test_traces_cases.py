@@ -1,5 +1,7 @@
 """Inputs that were once read wrongly, and one cluster's accounting in every form in which it can be exported."""
 
+import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces import ReadOptions, Trace, read_throughputs, read_trace
+from scheduler_sim.engine.workload import Labels
 
 PathOf = Callable[[str], Path]
 
@@ -116,6 +119,7 @@ FORMS = {
     "sacct_X_textforms.psv": ("memory_mb", "gpus"),
     "sacct_X_comma.csv": ("memory_mb", "gpus"),
     "sacct_X_trailing_pipe.psv": ("memory_mb", "gpus"),
+    "sacct.json": (),
 }
 """Every form that holds the columns, and which of a task's columns it does not."""
 
@@ -135,9 +139,55 @@ def test_every_form_of_one_clusters_accounting_gives_the_same_jobs(form: str, sl
     assert found == jobs("sacct_X_all.psv")
 
 
-@pytest.mark.parametrize(
-    "form", ["sacct_long.psv", "sacct_default_steps.psv", "sacct_default_fixedwidth.txt", "sacct.json"]
-)
+def test_requests_do_not_depend_on_the_delimiter(slurm_path: PathOf) -> None:
+    piped, tabbed = (
+        read_trace(slurm_path(f"S2/sacct/{name}.gz")).workload for name in ("sacct_X_all.psv", "sacct_X_all_epoch.tsv")
+    )
+    assert piped.requests is not None
+    assert tabbed.requests is not None
+    for name, column in piped.requests.columns().items():
+        other = getattr(tabbed.requests, name)
+        if isinstance(column, Labels):
+            assert column.texts().tolist() == other.texts().tolist()
+        else:
+            np.testing.assert_array_equal(column, other)
+    assert piped.parents.rows.tolist() == tabbed.parents.rows.tolist()
+
+
+def test_requests_are_what_was_really_asked_for(slurm_path: PathOf) -> None:
+    trace = read_trace(slurm_path("S2/sacct/sacct_X_all_epoch.tsv.gz"))
+    tasks, requests = trace.workload, trace.workload.requests
+    assert requests is not None
+    with gzip.open(slurm_path("S2/submission_log.jsonl.gz"), "rt") as file:
+        submitted = [entry for entry in map(json.loads, file) if entry.get("op") == "sbatch"]
+    asked = {int(entry["jobid"]): entry for entry in submitted}
+    after = {entry["id"]: int(entry["jobid"]) for entry in submitted}
+    features = requests.features.texts().tolist()
+    bounds = tasks.parents.offsets.tolist()
+    for row, name in enumerate(tasks.external_id.tolist()):
+        entry = asked[int(name.partition("_")[0])]
+        words = entry["args"]
+        assert requests.exclusive[row] == ("--exclusive" in words)
+        assert features[row] == (words[words.index("--constraint") + 1] if "--constraint" in words else "")
+        parents = tasks.task_id[tasks.parents.rows[bounds[row] : bounds[row + 1]]].tolist()
+        assert parents == ([after[entry["dep"]]] if "dep" in entry else [])
+        held = entry["kind"] in ("hold", "begin")
+        assert not held or requests.eligible_time[row] > tasks.arrival_time[row]
+        assert np.isnan(requests.eligible_time[row]) or held or requests.array[row] > 0
+
+
+def test_jobs_that_were_queued_again_were_submitted_when_they_really_were(slurm_path: PathOf) -> None:
+    trace = read_trace(slurm_path("S4/sacct/sacct_D_X_all.psv.gz"))
+    with gzip.open(slurm_path("S4/submission_log.jsonl.gz"), "rt") as file:
+        at = {entry["jobid"]: entry["epoch_done"] for entry in map(json.loads, file) if entry.get("op") == "sbatch"}
+    tasks = trace.workload
+    zero = float(trace.headers["UnixStartTime"])
+    assert (len(tasks), trace.audit.dropped["earlier_attempt"].count) == (606, 25)
+    for name, arrival in zip(tasks.external_id.tolist(), tasks.arrival_time.tolist(), strict=True):
+        assert abs(zero + arrival - at[name]) < 1.5
+
+
+@pytest.mark.parametrize("form", ["sacct_long.psv", "sacct_default_steps.psv", "sacct_default_fixedwidth.txt"])
 def test_a_form_without_the_columns_is_told_what_to_print(form: str, slurm_path: PathOf) -> None:
     with pytest.raises(InvalidTrace, match="sacct -a -X -P"):
         read_trace(slurm_path(f"S2/sacct/{form}.gz"))

@@ -252,7 +252,6 @@ def test_an_elapsed_time_that_contradicts_start_and_end_is_noticed() -> None:
     [
         ("JobID|JobName|Partition|AllocCPUS|State\n1|a|b|2|COMPLETED\n", "without Submit and Start and ElapsedRaw"),
         ("JobID           JobName  Partition\n------------ ---------- ----------\n1  a  b\n", "fixed width"),
-        ('{\n  "meta": {\n  },\n "jobs": []\n}\n', "sacct's JSON"),
     ],
 )
 def test_what_cannot_be_read_is_told_what_to_print(text: str, reason: str) -> None:

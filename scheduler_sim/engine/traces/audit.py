@@ -10,7 +10,7 @@ from scheduler_sim.engine.workload import IntArray, Workload
 
 Places = IntArray | list[int]
 
-READER = 3
+READER = 4
 """Raised when the same file would be read to other numbers; a workload keeps the one that read it."""
 
 SHOWN = 10
@@ -32,6 +32,9 @@ REASONS = {
     "not_finite": "tasks with a number that is not finite",
     "too_large": "tasks with a number beyond 2**53",
     "never_started": "tasks that never started",
+    "earlier_attempt": "earlier runs of jobs that were queued again, joined with their last one",
+    "repeated_record": "records of runs that the file holds twice, of which the one that was written later counts",
+    "still_running": "tasks still running when the log was written, left out as asked",
     "job_step": "job steps, which belong to a job that has its own line",
     "partial_execution": "partial executions of a job that has a line for the whole of it",
     # Repaired: the task is kept with something put right.
@@ -47,7 +50,7 @@ REASONS = {
     "gpus_taken_as_zero": "tasks whose GPUs are not known, taken as 0",
     "intensity_taken_as_zero": "tasks whose compute intensity is not known, taken as 0 (memory bound)",
     "one_instance": "jobs whose number of instances is not known, taken as 1",
-    "unknown_parent": "dependencies on a task that was dropped, or that a swf log leaves out, which are forgotten",
+    "unknown_parent": "dependencies on a task that was dropped, or that the log leaves out, which are forgotten",
     "ended_while_running": "tasks still running when the log was written, which get the time they had run",
     "rejoined_line": "lines whose free text holds the delimiter or a line break, put together again",
     "foreign_bytes": "lines with bytes that are not UTF-8, which become question marks",
@@ -95,6 +98,13 @@ REASONS = {
     "implausible_runtimes": "median run times above 30 days (are they in another unit? --map takes COLUMN@ms)",
     "tiny_runtimes": "longest run times below one second (are they in another unit? --map takes COLUMN@h)",
     "implausible_memory": "tasks with more than 10 TB for each core or GPU (is the memory in another unit?)",
+    "job_component": "components of heterogeneous jobs, each taken as a task, although they start together",
+    "restarted": (
+        "tasks that were queued again, of which the file holds the last run alone, with the instant at which it was "
+        "queued as submission (sacct -D prints all)"
+    ),
+    "unread_option": "lines of submission with options that are not understood, which ask for nothing",
+    "contradicted_parent": "tasks that started before the end of one that their line waits for, taken as not waiting",
     "guessed_columns": "columns of a table without a header, named by what they hold",
 }
 """Every finding and what it says to a person."""

@@ -29,6 +29,7 @@ class ReadOptions:
         steps_per_second: Gavel: one throughput for all job types, training steps a second.
         throughputs: Gavel: steps a second by job type, or by job type and number of GPUs in Gavel's own
             notation, `('job type', 4)`.
+        finished_only: sacct: leave out jobs that still ran when the file was written.
     """
 
     columns: Mapping[str, str] | None = None
@@ -36,6 +37,7 @@ class ReadOptions:
     preceding_jobs: bool = False
     steps_per_second: float | None = None
     throughputs: Mapping[str, float] | None = None
+    finished_only: bool = False
 
 
 @dataclass

@@ -58,6 +58,30 @@ class Joined:
     begun: list[int]
     parts: list[list[int]]
 
+    @property
+    def several(self) -> BoolArray:
+        """True for rows that stand for several records."""
+        found = np.zeros(len(self.earlier), bool)
+        found[self.last] = True
+        return found
+
+    def apply(
+        self,
+        *,
+        submitted: FloatArray,
+        eligible: FloatArray,
+        started: FloatArray,
+        ended: FloatArray,
+        runtimes: FloatArray,
+    ) -> None:
+        """Write what is true of each job into the row of its last run; where it was interrupted no end is kept."""
+        for last, first, begun, parts in zip(self.last, self.first, self.begun, self.parts, strict=True):
+            submitted[last], eligible[last] = submitted[first], eligible[first]
+            runtimes[last] = runtimes[parts].sum()
+            started[last] = started[begun]
+            if begun not in parts:
+                ended[last] = np.nan
+
     def tell(self, audit: Audit, where: IntArray) -> None:
         """Count the records that are no task of their own."""
         audit.drop("earlier_attempt", where[self.earlier])

@@ -51,6 +51,9 @@ _LISTS = frozenset(["Account", "AllocTRES", "Flags", "NodeList", "Partition", "Q
 _STATE = re.compile(r"[A-Z][A-Z_]+\+?( by .*)?")
 _TRES = re.compile(r"(?:[\w/:.-]+=[^,=]*)(?:,[\w/:.-]+=[^,=]*)*")
 _MEMORY = re.compile(r"[\d.]+[KMGTP]?[nc]?")
+_FEATURES = re.compile(r"(?![|&,])[^/=\s]*(?<![|&,])")
+_SUBMISSION = re.compile(r"(?:\S*/)?(?:sbatch|srun|salloc)\b.*", re.DOTALL)
+_WORDS = re.compile(r"[\w ,:()./+-]*")
 _MOST_WAYS = 3000
 _MOST_SURPLUS = 1000
 _GUESSED_FROM = 200
@@ -77,7 +80,18 @@ _CHECKS: dict[str, Callable[[str], object]] = {
     "State": _STATE.fullmatch,
     "ReqMem": _MEMORY.fullmatch,
 }
-"""What the columns that are read can hold, unknown values aside."""
+"""What the columns that decide about a job can hold, unknown values aside."""
+
+_FITS: dict[str, Callable[[str], object]] = {
+    **_CHECKS,
+    **dict.fromkeys(("ReservationId", "CPUTimeRAW", "DBIndex", "UID", "GID", "Priority", "Restarts"), is_number),
+    **dict.fromkeys(("Reservation", "Reason", "Flags", "QOS"), _WORDS.fullmatch),
+    "Constraints": _FEATURES.fullmatch,
+    "SubmitLine": _SUBMISSION.fullmatch,
+    "WorkDir": re.compile(r"/.*", re.DOTALL).fullmatch,
+    "ExitCode": re.compile(r"\d+:\d+").fullmatch,
+}
+"""What these and others can hold, among them free texts: it shows where one ends and the next begins."""
 
 
 class Layout(NamedTuple):
@@ -271,10 +285,11 @@ def _fields(text: str, layout: Layout) -> list[str] | None:
     if not free or (len(free) > 1 and len(pieces) - width > _MOST_SURPLUS):
         return None
     checked = [column for column, name in enumerate(names) if name in _CHECKS]
+    last = max((column for column, name in enumerate(names) if name in _FITS), default=-1)
     found: dict[tuple[str, ...], list[str]] = {}
-    for row in islice(_ways(pieces, layout, frozenset(free), max(checked, default=-1)), _MOST_WAYS):
+    for row in islice(_ways(pieces, layout, frozenset(free), last), _MOST_WAYS):
         found.setdefault(tuple(row[column] for column in checked), row)
-    # Two ways that differ in a column that is read leave the row in doubt.
+    # Two ways that differ in a column that decides leave the row in doubt.
     return next(iter(found.values())) if len(found) == 1 else None
 
 
@@ -303,10 +318,10 @@ def _ways(pieces: list[str], layout: Layout, free: frozenset[int], last_checked:
             choices = range(left + 1)
         for more in choices:
             text = delimiter.join(pieces[at : at + more + 1])
-            if names[column] not in _CHECKS or _fits(names[column], text):
+            if names[column] not in _FITS or _fits(names[column], text):
                 open_rows.append(([*row, text], spent + more))
 
 
 def _fits(name: str, text: str) -> bool:
     text = text.strip()
-    return text.lower() in UNKNOWN or bool(_CHECKS[name](text))
+    return text.lower() in UNKNOWN or bool(_FITS[name](text))

@@ -30,6 +30,7 @@ Examples:
   manage.py importworkload jobs.csv --map arrival_time=submitted,runtime=secs,cpus=cores,gpus=num_gpu
   manage.py importworkload jobs.csv --map arrival_time=submitted@ms,runtime=took@min,memory_mb=mem@GiB
   manage.py importworkload rows.csv --columns task_id,arrival_time,runtime,cpus
+  manage.py importworkload jobs.tsv --format sacct --finished-only
   manage.py importworkload msr.trace --steps-per-second 10
 """
 
@@ -54,6 +55,9 @@ class Command(ExplainedCommand):
             "--columns", metavar="A,B,...", help="csv, sacct: names of the columns of a file without a header line"
         )
         parser.add_argument("--preceding-jobs", action="store_true", help="swf: take field 17 as a dependency")
+        parser.add_argument(
+            "--finished-only", action="store_true", help="sacct: leave out jobs that still ran when it was printed"
+        )
         parser.add_argument("--steps-per-second", type=float, metavar="X", help="gavel: throughput of every job type")
         parser.add_argument(
             "--throughputs", metavar="FILE", help="gavel: JSON, steps a second by job type, or Gavel's own table"
@@ -100,4 +104,5 @@ def _read_options(options: dict[str, Any]) -> ReadOptions:
         preceding_jobs=options["preceding_jobs"],
         steps_per_second=options["steps_per_second"],
         throughputs=throughputs,
+        finished_only=options["finished_only"],
     )
