@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from scheduler_sim.engine.clock import clock_seconds, microseconds
 from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
 from scheduler_sim.engine.traces import ReadOptions, Trace, read_trace
-from scheduler_sim.engine.traces.clock import clock_seconds, microseconds
 from scheduler_sim.engine.traces.units import COUNT, MEMORY, TIME, unit_scale
 
 

@@ -178,7 +178,7 @@ def test_a_second_ctrl_c_while_figures_are_stored_stops_the_run_in_one_sentence(
 
 def test_ctrl_c_ends_any_command_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     with (
-        mock.patch("django.core.management.execute_from_command_line", side_effect=KeyboardInterrupt),
+        mock.patch("django.core.management.ManagementUtility.execute", side_effect=KeyboardInterrupt),
         pytest.raises(SystemExit) as raised,
     ):
         manage.main()

@@ -10,17 +10,15 @@ from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.kernels.cluster import state as cluster_state
-from scheduler_sim.engine.kernels.core.kernel import CoreKernel
-from scheduler_sim.engine.kernels.core.rules import Rules, needs_nodes
+from scheduler_sim.engine.kernels.core import state as core_state
 from scheduler_sim.engine.kernels.stopping import state as stopping_state
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import Workload
 
-RECORDS = (cluster_state, stopping_state)
-"""Importing these, and `core.state` with the core, teaches Numba to read their records. That has to happen before the
-first kernel is compiled: what is registered later comes behind Numba's own reading of records, which refuses the names
-it does not know."""
+RECORDS = (cluster_state, core_state, stopping_state)
+"""Importing these teaches Numba to read their records. That has to happen before the first kernel is compiled: what is
+registered later comes behind Numba's own reading of records, which refuses the names it does not know."""
 
 
 def make_kernel(problem: Problem) -> BaseKernel:
@@ -36,12 +34,16 @@ def make_kernel(problem: Problem) -> BaseKernel:
     if late and interrupted:
         raise InvalidPolicy("Where tasks may stop and go on, run times cannot be predicted inside the run.")
     if interrupted:
+        from scheduler_sim.engine.kernels.core.rules import Rules, needs_nodes
+
         rules = Rules.of(problem)
         if needs_nodes(problem):
             from scheduler_sim.engine.kernels.stopping.kernel import StoppingKernel
 
             _refuse_backfilling(policy, scores, on_pool=False)
             return StoppingKernel.of(problem, rules)
+        from scheduler_sim.engine.kernels.core.kernel import CoreKernel
+
         return CoreKernel.of(problem, rules)
     if scores.kind == LEARNED and policy.backfill.name == "conservative":
         raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from scheduler_sim.engine.clock import microseconds
 from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.sites import slurm_settings, values
 from scheduler_sim.engine.sites.reading import Draft, Place
 from scheduler_sim.engine.sites.slurm_conf import OF_PARTITION, Setting, partition_of, take_gres
-from scheduler_sim.engine.traces.clock import microseconds
 
 _PAIR = re.compile(r"([A-Za-z][\w:/-]*)=(.*?)(?=\s+[A-Za-z][\w:/-]*=|$)", re.DOTALL)
 

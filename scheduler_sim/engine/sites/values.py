@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scheduler_sim.engine.traces.clock import clock_seconds
+from scheduler_sim.engine.clock import clock_seconds
 
 UNSET = frozenset(("", "none", "n/a", "(null)", "unlimited", "infinite", "-1", "all", "invalid"))
 """Texts, in lower case, that state no limit."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
 from scheduler_sim.engine.traces.audit import EXAMPLES, Audit, shorten
@@ -297,6 +296,9 @@ def _by_content(tasks: RawTasks, texts: npt.NDArray[np.object_] | None) -> IntAr
     """Return the rows in the order of arrival, text, run time and line."""
     keys = [tasks.where, tasks.runtime, tasks.arrival_time]
     if texts is not None:
+        # Loading it takes longer than most traces, which have numbers.
+        import pyarrow.compute as pc
+
         ranks = pc.rank(pa.array(texts, pa.large_string()), tiebreaker="dense").to_numpy()
         keys.insert(2, ranks)
     return np.lexsort(keys)

@@ -8,7 +8,7 @@ number of cores. A file in which any of these is missing or twofold is not guess
 import re
 from collections.abc import Sequence
 
-from scheduler_sim.engine.traces.clock import clock_seconds, microseconds
+from scheduler_sim.engine.clock import clock_seconds, microseconds
 from scheduler_sim.engine.traces.table import MICROSECONDS
 from scheduler_sim.engine.traces.texts import UNKNOWN
 

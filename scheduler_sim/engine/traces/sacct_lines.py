@@ -10,9 +10,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
+from scheduler_sim.engine.clock import clock_seconds, microseconds
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.audit import Audit
-from scheduler_sim.engine.traces.clock import clock_seconds, microseconds
 from scheduler_sim.engine.traces.delimited import BrokenLines, Metered, TableBuilder, read_table, table_delimiter
 from scheduler_sim.engine.traces.sacct_guess import JOB, guess_columns
 from scheduler_sim.engine.traces.source import Source

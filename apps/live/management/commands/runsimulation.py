@@ -11,7 +11,6 @@ from django.core.checks import Tags
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 
-from apps.live.exchange.exports import history_csv_write
 from apps.live.exchange.manifest import manifest_check, manifest_parts, manifest_read, run_manifest
 from apps.live.play.cluster_changes import ClusterChanges
 from apps.live.play.configuration import RunConfiguration, asked_in, configured
@@ -275,6 +274,8 @@ class Command(ExplainedCommand):
 
     def _print(self, run: Run, options: dict[str, Any]) -> None:
         if options["csv"]:
+            from apps.live.exchange.exports import history_csv_write
+
             path = history_csv_write(run=run, folder=Path(options["csv"]))
             self.console.print(f"Wrote {path}.")
         if options["json"]:
