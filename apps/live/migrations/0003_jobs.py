@@ -12,26 +12,22 @@ CLAIM: dict[str, models.Field] = {
 
 
 class Migration(migrations.Migration):
-    dependencies = [
-        ("live", "0002_study_state"),
-    ]
+    dependencies = [("live", "0002_study_state")]
 
     operations = [
         migrations.AddField(
-            model_name="simulationstate",
-            name="is_unplayable",
-            field=models.BooleanField(default=False, help_text="It would fail again, whenever it is taken up."),
+            "simulationstate",
+            "is_unplayable",
+            models.BooleanField(default=False, help_text="It would fail again, whenever it is taken up."),
         ),
         *(
-            migrations.AddField(model_name=state, name=name, field=field.clone())
+            migrations.AddField(state, name, field.clone())
             for state in ("simulationstate", "studystate")
             for name, field in CLAIM.items()
         ),
         *(
             migrations.AlterField(
-                model_name=state,
-                name="process_started_at",
-                field=models.DateTimeField(help_text="By the wall clock, to be read.", null=True),
+                state, "process_started_at", models.DateTimeField(help_text="By the wall clock, to be read.", null=True)
             )
             for state in ("simulationstate", "studystate")
         ),

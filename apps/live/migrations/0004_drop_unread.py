@@ -6,6 +6,4 @@ class Migration(migrations.Migration):
 
     dependencies = [("live", "0003_jobs")]
 
-    operations = [
-        migrations.RemoveField(model_name="simulationstate", name=name) for name in ("checkpoint", "last_retrain_at")
-    ]
+    operations = [migrations.RemoveField("simulationstate", name) for name in ("checkpoint", "last_retrain_at")]

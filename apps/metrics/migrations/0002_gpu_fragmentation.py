@@ -4,21 +4,13 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [
-        ("metrics", "0001_initial"),
-    ]
+    dependencies = [("metrics", "0001_initial")]
 
     operations = [
-        migrations.AddField(
-            model_name="metric",
-            name="gpu_fragmentation",
-            field=models.FloatField(null=True),
-        ),
+        migrations.AddField("metric", "gpu_fragmentation", models.FloatField(null=True)),
         migrations.AlterField(
-            model_name="metric",
-            name="details",
-            field=models.JSONField(
-                default=dict, help_text="Of the whole run: histograms, win/loss matrix, bounds, regret."
-            ),
+            "metric",
+            "details",
+            models.JSONField(default=dict, help_text="Of the whole run: histograms, win/loss matrix, bounds, regret."),
         ),
     ]

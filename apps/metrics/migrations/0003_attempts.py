@@ -4,12 +4,10 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [
-        ("metrics", "0002_gpu_fragmentation"),
-    ]
+    dependencies = [("metrics", "0002_gpu_fragmentation")]
 
     operations = [
-        migrations.AddField(model_name="metric", name=name, field=kind(null=True))
+        migrations.AddField("metric", name, kind(null=True))
         for name, kind in (
             ("attempts_mean", models.FloatField),
             ("failed_count", models.PositiveBigIntegerField),

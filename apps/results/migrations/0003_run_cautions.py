@@ -4,18 +4,16 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [
-        ("results", "0002_studies"),
-    ]
+    dependencies = [("results", "0002_studies")]
 
     operations = [
         migrations.AddField(
-            model_name="run",
-            name="cautions",
-            field=models.JSONField(
+            "run",
+            "cautions",
+            models.JSONField(
                 blank=True,
                 default=list,
                 help_text="What must be known to read its figures: kind, policies and text of each.",
             ),
-        ),
+        )
     ]

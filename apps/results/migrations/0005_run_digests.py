@@ -4,19 +4,17 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [
-        ("results", "0004_attempts"),
-    ]
+    dependencies = [("results", "0004_attempts")]
 
     operations = [
         migrations.AddField(
-            model_name="run",
-            name="digests",
-            field=models.JSONField(
+            "run",
+            "digests",
+            models.JSONField(
                 blank=True,
                 editable=False,
                 help_text="SHA-256 of tasks, cluster, configuration, figures and labels.",
                 null=True,
             ),
-        ),
+        )
     ]

@@ -31,18 +31,16 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AlterField(
-            model_name="task",
-            name="duration_estimate",
-            field=models.FloatField(
-                blank=True,
-                help_text="What a policy is told, in seconds; empty where the trace states none.",
-                null=True,
+            "task",
+            "duration_estimate",
+            models.FloatField(
+                blank=True, help_text="What a policy is told, in seconds; empty where the trace states none.", null=True
             ),
         ),
         migrations.AlterField(
-            model_name="task",
-            name="size",
-            field=models.FloatField(blank=True, help_text="Amount of work; empty where the trace has none.", null=True),
+            "task",
+            "size",
+            models.FloatField(blank=True, help_text="Amount of work; empty where the trace has none.", null=True),
         ),
         migrations.RunPython(forget_stand_ins, fill_in),
     ]

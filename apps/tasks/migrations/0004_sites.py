@@ -4,9 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [
-        ("tasks", "0003_unknown_estimates"),
-    ]
+    dependencies = [("tasks", "0003_unknown_estimates")]
 
     operations = [
         migrations.CreateModel(
@@ -30,5 +28,5 @@ class Migration(migrations.Migration):
                 "ordering": ("name", "-version"),
                 "constraints": [models.UniqueConstraint(fields=("name", "version"), name="tasks_site_unique_version")],
             },
-        ),
+        )
     ]

@@ -4,19 +4,17 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [
-        ("tasks", "0004_sites"),
-    ]
+    dependencies = [("tasks", "0004_sites")]
 
     operations = [
         migrations.AddField(
-            model_name="workloadimport",
-            name="columns",
-            field=models.TextField(blank=True, help_text="Names of the columns of a file without a header line."),
+            "workloadimport",
+            "columns",
+            models.TextField(blank=True, help_text="Names of the columns of a file without a header line."),
         ),
         migrations.AddField(
-            model_name="workloadimport",
-            name="map",
-            field=models.TextField(blank=True, help_text="Workload column = column of the file, as --map takes it."),
+            "workloadimport",
+            "map",
+            models.TextField(blank=True, help_text="Workload column = column of the file, as --map takes it."),
         ),
     ]

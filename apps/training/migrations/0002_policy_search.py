@@ -5,9 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [
-        ("training", "0001_initial"),
-    ]
+    dependencies = [("training", "0001_initial")]
 
     operations = [
         migrations.CreateModel(
@@ -29,9 +27,6 @@ class Migration(migrations.Migration):
                 ("started_at", models.DateTimeField(auto_now_add=True)),
                 ("heartbeat_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
-            options={
-                "verbose_name_plural": "policy searches",
-                "ordering": ("-id",),
-            },
-        ),
+            options={"verbose_name_plural": "policy searches", "ordering": ("-id",)},
+        )
     ]

@@ -4,43 +4,31 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [
-        ("training", "0002_policy_search"),
-    ]
+    dependencies = [("training", "0002_policy_search")]
 
     operations = [
+        migrations.AddField("policysearch", "host", models.CharField(blank=True, max_length=255)),
         migrations.AddField(
-            model_name="policysearch",
-            name="host",
-            field=models.CharField(blank=True, max_length=255),
+            "policysearch",
+            "machine",
+            models.CharField(blank=True, help_text="Its boot, and whose process numbers these are.", max_length=120),
         ),
+        migrations.AddField("policysearch", "process_id", models.PositiveIntegerField(null=True)),
         migrations.AddField(
-            model_name="policysearch",
-            name="machine",
-            field=models.CharField(
-                blank=True, help_text="Its boot, and whose process numbers these are.", max_length=120
-            ),
-        ),
-        migrations.AddField(
-            model_name="policysearch",
-            name="process_id",
-            field=models.PositiveIntegerField(null=True),
-        ),
-        migrations.AddField(
-            model_name="policysearch",
-            name="process_start_ticks",
-            field=models.BigIntegerField(
+            "policysearch",
+            "process_start_ticks",
+            models.BigIntegerField(
                 help_text="Clock ticks since boot; tells a process from a later one of the same number.", null=True
             ),
         ),
         migrations.AddField(
-            model_name="policysearch",
-            name="process_started_at",
-            field=models.DateTimeField(help_text="By the wall clock, to be read.", null=True),
+            "policysearch",
+            "process_started_at",
+            models.DateTimeField(help_text="By the wall clock, to be read.", null=True),
         ),
         migrations.AddField(
-            model_name="policysearch",
-            name="was_interrupted",
-            field=models.BooleanField(default=False, help_text="The process that had it last died."),
+            "policysearch",
+            "was_interrupted",
+            models.BooleanField(default=False, help_text="The process that had it last died."),
         ),
     ]
