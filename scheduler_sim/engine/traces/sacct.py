@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 
-from scheduler_sim.engine.clock import clock_seconds
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.assemble import LATEST_CLOCK, RawTasks
 from scheduler_sim.engine.traces.audit import Audit

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scheduler_sim.engine.clock import clock_seconds
 from scheduler_sim.engine.errors import InvalidTrace
-from scheduler_sim.engine.traces.clock import clock_seconds
 from scheduler_sim.engine.traces.sacct_attempts import CAME_BACK
 from scheduler_sim.engine.traces.sacct_requests import Allocations
 from scheduler_sim.engine.traces.table import MICROSECONDS, Table, as_objects, is_number
