@@ -1,0 +1,114 @@
+"""Whatever makes a workload from another one keeps what its tasks ask of a site."""
+
+import ast
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scheduler_sim import engine
+from scheduler_sim.engine.estimates import replace_estimates, told_to_all
+from scheduler_sim.engine.learning.evaluation import held_out_windows
+from scheduler_sim.engine.oversize import clamp, fit_workload, oversized
+from scheduler_sim.engine.prediction import untold
+from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.requests import NAMES, TIMES
+from scheduler_sim.engine.whatif import scale_load
+from scheduler_sim.engine.workload import Labels, Requests, Workload
+from tests.workloads import assert_same, random_requests
+
+ENGINE = Path(engine.__file__).parent
+CLUSTER = load_cluster("hpc-4")
+
+
+def tasks(length: int = 60, seed: int = 3) -> Workload:
+    """Return tasks that ask for things, some of them larger than the cluster."""
+    generator = np.random.default_rng(seed)
+    workload = Workload.from_columns(
+        task_id=generator.permutation(length) + 1,
+        arrival_time=np.round(1000 * generator.random(length), 3),
+        runtime=np.round(100 * generator.random(length), 3),
+        cpus=generator.integers(1, 300, length),
+    )
+    return replace(workload, requests=random_requests(workload.arrival_time, seed))
+
+
+DERIVATIONS: dict[str, Callable[[Workload], Workload]] = {
+    "head": lambda workload: workload.head(17),
+    "take": lambda workload: workload.take(np.arange(3, 50, 2)),
+    "scale_load": lambda workload: scale_load(workload, 2.0),
+    "replace_estimates": lambda workload: replace_estimates(workload, "uniform:3", np.random.default_rng(1)),
+    "told_to_all": lambda workload: told_to_all(workload, workload.runtime),
+    "untold": untold,
+    "fit_workload": lambda workload: fit_workload(workload, CLUSTER, on_oversize="drop")[0],
+    "held_out_windows": lambda workload: held_out_windows(workload, 3, 20)[1],
+    "clamp": lambda workload: clamp(workload, CLUSTER, oversized(workload, CLUSTER)),
+}
+"""Every function and method of the engine that takes a workload and returns another one."""
+
+
+def test_every_function_that_makes_a_workload_from_another_is_listed() -> None:
+    found = set()
+    for path in ENGINE.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            methods = node.body if isinstance(node, ast.ClassDef) and node.name == "Workload" else []
+            for function in [node, *methods]:
+                if not isinstance(function, ast.FunctionDef) or function.name.startswith("_"):
+                    continue
+                taken = [ast.unparse(arg.annotation).strip("'") for arg in function.args.args if arg.annotation]
+                made = ast.unparse(function.returns) if function.returns else ""
+                if "Workload" in made and ("Workload" in taken or function in methods):
+                    found.add(function.name)
+    assert found == set(DERIVATIONS), "A new function has its place in DERIVATIONS."
+
+
+@pytest.mark.parametrize("name", DERIVATIONS)
+def test_each_task_asks_for_the_same(name: str) -> None:
+    before = tasks()
+    after = DERIVATIONS[name](before)
+    assert before.requests is not None
+    assert after.requests is not None
+    after.requests.check(len(after))
+    rows = np.array([before.task_id.tolist().index(number) for number in after.task_id.tolist()])
+    asked = before.requests.take(rows)
+    for column in NAMES:
+        one, other = getattr(asked, column), getattr(after.requests, column)
+        if column in TIMES:
+            # As long after the arrival as before.
+            np.testing.assert_allclose(other - after.arrival_time, one - before.arrival_time[rows], atol=1e-9)
+        elif isinstance(one, Labels):
+            assert one.texts().tolist() == other.texts().tolist()
+        else:
+            np.testing.assert_array_equal(one, other, err_msg=column)
+
+
+@pytest.mark.parametrize("name", DERIVATIONS)
+def test_a_workload_that_asks_for_nothing_stays_so(name: str) -> None:
+    assert DERIVATIONS[name](replace(tasks(), requests=None)).requests is None
+
+
+def test_columns_put_in_order_take_their_requests_along() -> None:
+    before = tasks()
+    assert before.requests is not None
+    order = np.random.default_rng(5).permutation(len(before))
+    columns: dict[str, Any] = {
+        name: getattr(before, name)[order] for name in ("task_id", "arrival_time", "runtime", "cpus")
+    }
+    for in_place in (False, True):
+        given = {name: column.copy() for name, column in columns.items()}
+        again = Workload.from_columns(**given, requests=before.requests.take(order), in_place=in_place)
+        assert_same(again, before)
+
+
+def test_a_scaled_load_moves_earliest_starts_with_the_arrivals() -> None:
+    before = Workload.from_columns(arrival_time=[100.0, 300.0], runtime=[1, 1])
+    asked = Requests.blank(2, eligible_time=np.array([130.0, np.nan]), cancel_time=np.array([np.nan, 400.0]))
+    after = scale_load(replace(before, requests=asked), 4.0)
+    assert after.requests is not None
+    assert after.arrival_time.tolist() == [100, 150]
+    np.testing.assert_array_equal(after.requests.eligible_time, [130, np.nan])
+    np.testing.assert_array_equal(after.requests.cancel_time, [np.nan, 250])
