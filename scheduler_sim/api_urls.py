@@ -5,7 +5,14 @@ from rest_framework.routers import SimpleRouter
 
 from apps.live.api import RunViewSet, StatusView
 from apps.metrics.api import GroupMetricViewSet, HistoryView, LatestView, LeaderboardView, MetricViewSet
-from apps.results.api import AttemptViewSet, ClusterList, PolicyList, SchedulerResultViewSet, StudyViewSet
+from apps.results.api import (
+    AttemptViewSet,
+    ClusterList,
+    FidelityViewSet,
+    PolicyList,
+    SchedulerResultViewSet,
+    StudyViewSet,
+)
 from apps.tasks.api import TaskViewSet, WorkloadImportViewSet, WorkloadViewSet
 from apps.training.api import PolicySearchView, TrainedModelViewSet, TrainingDataViewSet, TrainingView
 from scheduler_sim.accounts.api import AuditEntryViewSet
@@ -19,6 +26,7 @@ router.register("imports", WorkloadImportViewSet, "import")
 router.register("tasks", TaskViewSet, "task")
 router.register("runs", RunViewSet, "run")
 router.register("studies", StudyViewSet, "study")
+router.register("fidelities", FidelityViewSet, "fidelity")
 router.register("results", SchedulerResultViewSet, "result")
 router.register("attempts", AttemptViewSet, "attempt")
 router.register("jobs", JobViewSet, "job")

@@ -19,6 +19,7 @@ from apps.live.play.version import code_version
 from apps.live.request import RunCreateSerializer
 from apps.results.api import RunRowsViewSet, RunSerializer
 from apps.results.errors import DomainError
+from apps.results.fidelity import run_badge
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim import engine, logs
@@ -27,16 +28,25 @@ from scheduler_sim.web.api import GuardedView
 from scheduler_sim.web.errors import Conflict
 
 
+class BadgeSerializer(serializers.Serializer):
+    """Whether the run's cluster or site replays the log of its workload."""
+
+    kind = serializers.ChoiceField(choices=("replays", "differs", "unchecked", "no_log"))
+    text = serializers.CharField(allow_blank=True, help_text="The same in a few words.")
+    doubt = serializers.CharField(allow_blank=True, help_text="Said before the verdict, empty where nothing is.")
+
+
 class RunDetailSerializer(RunSerializer):
     """A run, and whether the process that played it died."""
 
+    fidelity = BadgeSerializer()
     interrupted = serializers.BooleanField(help_text="The process that played it, or was to play it, died.")
     place = serializers.IntegerField(
         allow_null=True, help_text="In the queue for a process, from 1; null when it does not wait there."
     )
 
     class Meta(RunSerializer.Meta):
-        fields = (*RunSerializer.Meta.fields, "interrupted", "place")
+        fields = (*RunSerializer.Meta.fields, "fidelity", "interrupted", "place")
 
 
 class RunViewSet(RunRowsViewSet):
@@ -106,8 +116,10 @@ class RunViewSet(RunRowsViewSet):
         row = self.row(str(key))
         state = SimulationState.objects.select_related("run").filter(run=row["id"]).first()
         job = Job.objects.latest_about("run", row["id"])
+        run = Run.objects.select_related("workload").get(pk=row["id"])
         return {
             **row,
+            "fidelity": run_badge(run).as_json(),
             "interrupted": state is not None and state.is_interrupted,
             "place": None if job is None else job.place,
         }

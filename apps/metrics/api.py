@@ -123,10 +123,19 @@ class LeaderboardRowSerializer(MetricSerializer):
         fields = ("rank", *MetricSerializer.Meta.fields)
 
 
+class CautionSerializer(serializers.Serializer):
+    """One thing that must be known to read the figures of a run."""
+
+    kind = serializers.CharField()
+    policies = serializers.ListField(child=serializers.CharField(), help_text="Whose figures it is about.")
+    text = serializers.CharField(help_text="The sentence for people.")
+
+
 class LeaderboardSerializer(serializers.Serializer):
     """The policies of one run, the lowest mean bounded slowdown first."""
 
     run = serializers.IntegerField(allow_null=True, help_text="Null while no run has figures.")
+    cautions = CautionSerializer(many=True, help_text="What must be known to read the figures.")
     results = LeaderboardRowSerializer(many=True)
 
 
@@ -196,7 +205,7 @@ class LeaderboardView(OneRunView):
         """Rank them by mean bounded slowdown, the lowest first."""
         key = self.run_key()
         if key is None:
-            return Response({"run": None, "results": []})
+            return Response({"run": None, "cautions": [], "results": []})
         return _answer(request, remember("leaderboard", lambda: _json(_leaderboard(key)), run_id=key))
 
 
@@ -206,9 +215,13 @@ def _leaderboard(key: int) -> dict[str, Any]:
     Raises:
         Http404: there is no such run.
     """
-    run = get_object_or_404(Run.objects.only("pk"), pk=key)
+    run = get_object_or_404(Run.objects.only("pk", "cautions"), pk=key)
     rows = Metric.objects.leaderboard(run).values(*MetricSerializer.Meta.fields)
-    return {"run": key, "results": [{"rank": rank, **row} for rank, row in enumerate(rows, start=1)]}
+    return {
+        "run": key,
+        "cautions": run.cautions,
+        "results": [{"rank": rank, **row} for rank, row in enumerate(rows, start=1)],
+    }
 
 
 class LatestView(GuardedView):

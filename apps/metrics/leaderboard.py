@@ -89,13 +89,14 @@ class Leaderboard:
     reason: str
 
 
-def leaderboard(totals: Iterable[Metric], *, base: str, sort: str) -> Leaderboard:
+def leaderboard(totals: Iterable[Metric], *, base: str, sort: str, doubt: str = "") -> Leaderboard:
     """Build the table.
 
     Args:
         totals: one a policy, in rank order.
         base: the policy the others are compared with.
         sort: a figure's name, `-` in front for descending; the rank when it is none.
+        doubt: see `in_words`.
     """
     ranked = list(totals)
     of_base = next((total for total in ranked if total.scheduler == base), None)
@@ -118,7 +119,7 @@ def leaderboard(totals: Iterable[Metric], *, base: str, sort: str) -> Leaderboar
         known = [(value, row) for row in rows if (value := row.cells[at].value) is not None]
         known.sort(key=lambda one: one[0], reverse=sort.startswith("-"))
         rows = [row for _, row in known] + [row for row in rows if row.cells[at].value is None]
-    sentence, reason = in_words(ranked, of_base)
+    sentence, reason = in_words(ranked, of_base, doubt=doubt)
     return Leaderboard(base=base, columns=columns, rows=rows, sentence=sentence, reason=reason)
 
 
@@ -147,12 +148,18 @@ def _cell(total: Metric, base: Metric | None, column: Column) -> Cell:
     return Cell(value, column.scale, change=shown, verdict=verdict, share=share)
 
 
-def in_words(ranked: Sequence[Metric], base: Metric | None) -> tuple[str, str]:
+def in_words(ranked: Sequence[Metric], base: Metric | None, *, doubt: str = "") -> tuple[str, str]:
     """Return which policy is best and by how much, and what that comes from.
 
     Args:
         ranked: one a policy, in rank order, which is that of the mean bounded slowdown.
+        doubt: what speaks against believing it, said before anything else.
     """
+    sentence, reason = _verdict(ranked, base)
+    return f"{doubt} {sentence}".strip(), reason
+
+
+def _verdict(ranked: Sequence[Metric], base: Metric | None) -> tuple[str, str]:
     known = [total for total in ranked if total.mean_bounded_slowdown is not None]
     if not known:
         return "No task has finished, so there is nothing to compare.", ""

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 from apps.results.checksum import ATTEMPT_COLUMNS
 from apps.results.errors import RunStateError
-from apps.results.models import Attempt, Run, RunDeletion, SchedulerResult, Study
+from apps.results.models import Attempt, Fidelity, Run, RunDeletion, SchedulerResult, Study
 from apps.results.services import deletions_launch, run_delete
 from scheduler_sim.web.admin import BigTableAdmin, ReadOnlyAdmin, RecentChoices
 
@@ -149,3 +149,23 @@ class RunDeletionAdmin(ReadOnlyAdmin):
     """Deletions that were begun and have placements left to remove."""
 
     list_display = ("run_number", "first_result_id", "last_result_id", "created_at")
+
+
+@admin.register(Fidelity)
+class FidelityAdmin(ReadOnlyAdmin):
+    """How logs are replayed; `manage.py checkfidelity` and the runs themselves find it out."""
+
+    list_display = (
+        "workload",
+        "place_name",
+        "policy",
+        "has_same_mean_wait",
+        "recorded_mean_wait",
+        "played_mean_wait",
+        "mean_absolute_difference",
+        "engine_version",
+        "checked_at",
+    )
+    list_filter = ("has_same_mean_wait", "policy", "engine_version")
+    search_fields = ("workload__name", "place_name")
+    list_select_related = ("workload",)

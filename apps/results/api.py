@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.results.checksum import ATTEMPT_COLUMNS, MEASURED
-from apps.results.models import Attempt, Run, SchedulerResult, Study
+from apps.results.models import Attempt, Fidelity, Run, SchedulerResult, Study
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
 from scheduler_sim.engine.policies.order import ORDERS, Order
 from scheduler_sim.engine.policies.placement import PLACEMENTS, Placement
@@ -75,6 +75,56 @@ class RunRowsViewSet(RowsViewSet):
     serializer_class = RunSerializer
     filterset_class = RunFilterSet
     row_orderings = {"-id": ("-id",), "name": ("name",), "created_at": ("created_at", "id")}
+
+
+class FidelitySerializer(serializers.ModelSerializer):
+    """How a policy, playing a workload on a cluster or site as it was, lies beside what the workload's log says."""
+
+    workload_name = serializers.CharField(source="workload.name", read_only=True)
+
+    class Meta:
+        model = Fidelity
+        fields = (
+            "id",
+            "workload",
+            "workload_name",
+            "place_name",
+            "place_digest",
+            "policy",
+            "engine_version",
+            "tasks",
+            "late_tasks",
+            "has_same_mean_wait",
+            "recorded_mean_wait",
+            "played_mean_wait",
+            "mean_difference",
+            "mean_absolute_difference",
+            "median_absolute_difference",
+            "p95_absolute_difference",
+            "rank_correlation",
+            "details",
+            "checked_at",
+        )
+
+
+class FidelityFilterSet(django_filters.FilterSet):
+    """Which comparisons with a log a list holds."""
+
+    workload = KeyFilter("workload")
+    policy = django_filters.CharFilter(help_text="Name of the policy.")
+    place_digest = django_filters.CharFilter(help_text="SHA-256 of the cluster or site.")
+    has_same_mean_wait = django_filters.BooleanFilter(help_text="Whether the log is replayed.")
+
+    class Meta:
+        model = Fidelity
+        fields = ()
+
+
+class FidelityViewSet(RowsViewSet):
+    """Comparisons of what was played with what logs say, newest first."""
+
+    serializer_class = FidelitySerializer
+    filterset_class = FidelityFilterSet
 
 
 class StudySerializer(serializers.ModelSerializer):

@@ -1,6 +1,6 @@
 """Questions asked of runs and results."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, TypeVar, cast
 
@@ -174,6 +174,19 @@ class SchedulerResultQuerySet(models.QuerySet[Any]):
             lost_seconds=Coalesce("lost_time", 0.0),
             ending=Coalesce("outcome", Case(When(kills, then=Value("")), default=Value("completed"))),
         )
+
+
+class FidelityQuerySet(models.QuerySet[Any]):
+    """What is known of how policies replay logs."""
+
+    def about(self, runs: Iterable[Any]) -> "FidelityQuerySet":
+        """Those of the runs' workloads and engine versions by which runs are marked, on any cluster or site."""
+        wanted = {(run.workload_id, run.engine_version) for run in runs}
+        return self.filter(
+            workload_id__in={workload for workload, _ in wanted},
+            engine_version__in={version for _, version in wanted},
+            policy__in=self.model.POLICIES,
+        ).defer("details")
 
 
 class AttemptQuerySet(models.QuerySet[Any]):

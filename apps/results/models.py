@@ -7,9 +7,16 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.results.errors import RunStateError
-from apps.results.managers import AttemptQuerySet, RunQuerySet, SchedulerResultQuerySet, StudyQuerySet
+from apps.results.managers import (
+    AttemptQuerySet,
+    FidelityQuerySet,
+    RunQuerySet,
+    SchedulerResultQuerySet,
+    StudyQuerySet,
+)
 from apps.results.signals import rows_changed
 from apps.tasks.models import Task, Workload
+from scheduler_sim.columnar.digests import json_digest
 from scheduler_sim.marks import alters_data
 
 
@@ -127,6 +134,12 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def place_digest(self) -> str:
+        """The digest of what it is played on: runs of one workload with the same share what is known of its replay."""
+        # Kept from its end on, so that lists of runs need not read their clusters.
+        return (self.digests or {}).get("cluster") or json_digest(self.cluster)
 
     @property
     def is_over(self) -> bool:
@@ -315,6 +328,51 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scheduler}: task {self.task_id}, attempt {self.number}"
+
+
+class Fidelity(models.Model):
+    """How a policy, playing a workload on a cluster or site as it was, lies beside what the workload's log says.
+
+    A row of its own rather than columns of a run: it holds for every run of that workload there, also for those that
+    do not play that policy, and it stays when the run that found it out is deleted.
+    """
+
+    POLICIES = ("slurm", "recorded")
+    """Those by which runs are marked, the better proof first: the scheduler of a site, and the recorded starts."""
+
+    workload = models.ForeignKey(Workload, on_delete=models.CASCADE, related_name="fidelities", db_index=False)
+    place_name = models.CharField(max_length=200, help_text="What the cluster or site is called.")
+    place_digest = models.CharField(max_length=64, help_text="SHA-256 of the cluster or site that it was played on.")
+    policy = models.CharField(max_length=100, help_text="The policy's name.")
+    engine_version = models.CharField(max_length=20)
+    tasks = models.BigIntegerField(help_text="Tasks compared: both starts are known.")
+    late_tasks = models.BigIntegerField(help_text="Those that start more than a second later than recorded.")
+    mean_absolute_difference = models.FloatField(help_text="Mean of |start played - start recorded| in seconds.")
+    median_absolute_difference = models.FloatField(help_text="Its median.")
+    p95_absolute_difference = models.FloatField(help_text="Its 95th percentile.")
+    mean_difference = models.FloatField(help_text="Mean of start played - start recorded in seconds.")
+    recorded_mean_wait = models.FloatField(help_text="Mean of start recorded - arrival in seconds.")
+    played_mean_wait = models.FloatField(help_text="Mean of start played - arrival in seconds.")
+    rank_correlation = models.FloatField(null=True, blank=True, help_text="Spearman's, of the waits.")
+    has_same_mean_wait = models.BooleanField(help_text="Within 5% of the log's, or a second.")
+    details = models.JSONField(help_text="By queue, QOS and hour; utilisations; the first task that differs.")
+    checked_at = models.DateTimeField(auto_now=True)
+
+    objects = FidelityQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name_plural = "fidelities"
+        constraints = [
+            # Also serves what is known of a run's workload.
+            models.UniqueConstraint(
+                fields=("workload", "engine_version", "place_digest", "policy"),
+                name="%(app_label)s_%(class)s_unique_replay",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.policy} on {self.place_name}"
 
 
 class RunDeletion(models.Model):

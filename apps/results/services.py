@@ -1,4 +1,4 @@
-"""Deleting runs."""
+"""Deleting runs, and storing how logs are replayed."""
 
 import contextlib
 import time
@@ -8,11 +8,14 @@ from typing import Any
 from django.db import connection, transaction
 
 from apps.results.errors import RunStateError
-from apps.results.models import Attempt, Run, RunDeletion, SchedulerResult
+from apps.results.models import Attempt, Fidelity, Run, RunDeletion, SchedulerResult
 from apps.results.signals import rows_changed
+from apps.tasks.models import Workload
+from scheduler_sim import engine
 from scheduler_sim.accounts import audit
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import JobStateError, job_submit
+from scheduler_sim.engine import fidelity
 
 DELETE_KEYS = {"sqlite": 20_000, "postgresql": 100_000}
 """Primary keys that one deleting statement covers: well under a second, so that nobody waits long."""
@@ -89,6 +92,40 @@ def placements_delete(*, run: Run) -> None:
     with transaction.atomic():
         Run.objects.filter(pk=run.pk).update(rows_written=0, first_result_id=None, last_result_id=None)
         rows_changed.send(sender=SchedulerResult, run_id=run.pk)
+
+
+def fidelity_store(
+    *, workload: Workload, place_name: str, place_digest: str, policy: str, found: fidelity.Fidelity
+) -> Fidelity | None:
+    """Store how a policy replays the log of a workload, in place of what was found before; None without a log.
+
+    Args:
+        place_name, place_digest: of the cluster or site that it was played on.
+    """
+    every = found.every
+    if every is None:
+        return None
+    stored, _ = Fidelity.objects.update_or_create(
+        workload=workload,
+        engine_version=engine.ENGINE_VERSION,
+        place_digest=place_digest,
+        policy=policy,
+        defaults={
+            "place_name": place_name[:200],
+            "tasks": every.tasks,
+            "late_tasks": found.late_tasks,
+            "mean_absolute_difference": every.mean_absolute,
+            "median_absolute_difference": every.median_absolute,
+            "p95_absolute_difference": every.p95_absolute,
+            "mean_difference": every.mean_difference,
+            "recorded_mean_wait": every.recorded_mean_wait,
+            "played_mean_wait": every.played_mean_wait,
+            "rank_correlation": every.rank_correlation,
+            "has_same_mean_wait": every.has_same_mean_wait(),
+            "details": found.as_json(),
+        },
+    )
+    return stored
 
 
 def deletions_launch(*, requested_by: Any = None) -> None:

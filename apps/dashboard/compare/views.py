@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 
 from apps.dashboard.compare.comparison import MOST_RUNS, Comparison
 from apps.dashboard.schedule.task_story import task_story
+from apps.results.fidelity import run_badges
 from apps.results.models import Run
 from apps.tasks.models import Task
 from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response, table_response
@@ -56,9 +57,10 @@ def compare(request: HttpRequest) -> HttpResponse:
     tables = {"configuration": lambda: (columns, [(key, *values, differs) for key, values, differs in configuration])}
     if (table := asked_table(request, "comparison", tables)) is not None:
         return table
-    query = request.GET.urlencode()
+    query, badges = request.GET.urlencode(), run_badges(runs)
     context: dict[str, Any] = {
         "comparison": comparison,
+        "marked": [(run, badges[run.pk]) for run in runs],
         "missing": sorted(set(wanted) - {run.pk for run in runs}),
         "differences": differences,
         "charts": comparison.charts(differences).values(),

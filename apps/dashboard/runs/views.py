@@ -23,6 +23,7 @@ from apps.live.play.launch import run_command, run_take_up, why_not_taken_up
 from apps.metrics.leaderboard import FIGURE_COLUMNS, leaderboard, win_matrix
 from apps.metrics.models import Metric
 from apps.results.errors import DomainError
+from apps.results.fidelity import run_badge
 from apps.results.models import Run
 from apps.tasks.audit_lines import audit_lines, audit_table
 from apps.tasks.models import Workload
@@ -69,7 +70,8 @@ def start(request: HttpRequest) -> HttpResponse:
     }
     if newest:
         run = newest.run
-        board = leaderboard(Metric.objects.leaderboard(run), base=run.policies[0], sort="")
+        doubt = run_badge(run).doubt
+        board = leaderboard(Metric.objects.leaderboard(run), base=run.policies[0], sort="", doubt=doubt)
         context["sentence"], context["reason"] = board.sentence, board.reason
     return render(request, "dashboard/start.html", context)
 
@@ -112,8 +114,10 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         base = run.policies[0]
     sort = sort_key(request, dict.fromkeys(FIGURE_COLUMNS), "")
     progress = None if run.is_over else run_progress(run, state)
+    badge = run_badge(run)
     context: dict[str, Any] = {
         "run": run,
+        "badge": badge,
         "state": state,
         "interrupted": interrupted,
         "why_not": why_not_taken_up(run) if interrupted or run.status in BROKEN_OFF else "",
@@ -132,7 +136,7 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     }
     if totals:
         context |= {
-            "board": leaderboard(totals, base=base, sort=sort),
+            "board": leaderboard(totals, base=base, sort=sort, doubt=badge.doubt),
             "base": base,
             "sort": sort,
             "matrix": win_matrix(totals) if len(totals) > 1 else [],

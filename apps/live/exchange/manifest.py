@@ -8,6 +8,7 @@ from typing import Any
 
 from apps.live.play.configuration import RunConfiguration
 from apps.results.errors import DomainError
+from apps.results.fidelity import run_badge
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_find_or_import, workload_generate
@@ -30,6 +31,8 @@ def run_manifest(run: Run) -> dict[str, Any]:
     workload = run.workload
     return {
         "manifest_format": FORMAT,
+        "cautions": run.cautions,
+        "fidelity": run_badge(run).as_json(),
         "run": run.name,
         "workload": {
             "name": workload.name,

@@ -1,22 +1,32 @@
-"""What must be known to read a run's figures: estimates that nobody stated, and predictions of tasks learned from."""
+"""What must be known to read a run's figures.
 
-from collections.abc import Sequence
+A log that the cluster could not have brought about, estimates that nobody stated, predictions of tasks learned from.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
 
+from apps.results.fidelity import first_in_words
 from apps.tasks.models import Workload
 from apps.training.fitting import rows_fitted_to
 from apps.training.models import TrainedModel
 from scheduler_sim import engine
+from scheduler_sim.display.formatting import duration, listing
+from scheduler_sim.engine.fidelity import Fidelity
+from scheduler_sim.engine.recording import overfull
 from scheduler_sim.engine.workload import IntArray
+
+TASKS_NAMED = 5
+"""Of tasks that do not fit the first so many are named."""
 
 
 class Caution(TypedDict):
     """One caution.
 
     Attributes:
-        kind: `perfect_estimates`, `unknown_estimates` or `in_sample`.
+        kind: `not_replayed`, `impossible_starts`, `perfect_estimates`, `unknown_estimates` or `in_sample`.
         policies: whose figures it is about.
         text: the sentence for people.
     """
@@ -24,6 +34,64 @@ class Caution(TypedDict):
     kind: str
     policies: list[str]
     text: str
+
+
+def impossible_caution(
+    tasks: engine.Workload, played: engine.Workload, rows: IntArray, cluster: engine.Cluster
+) -> Caution | None:
+    """Return what to say where the cluster could not have held what the log tells, when it tells it.
+
+    Args:
+        tasks: those that were read. played: those of them that are played, at `rows`.
+    """
+    if np.isnan(played.recorded_start_time).all():
+        return None
+    sentences = []
+    left = np.ones(len(tasks), bool)
+    left[rows] = False
+    left &= ~np.isnan(tasks.recorded_start_time)
+    if left.any():
+        sentences.append(f"{int(left.sum()):,} tasks that really ran are larger than it and left out.")
+    found = overfull(played, cluster)
+    if found:
+        first = found[0]
+        late = np.unique(np.concatenate([one.rows for one in found]))
+        late = late[np.argsort(played.recorded_start_time[late], kind="stable")]
+        holds = f"{first.held:,.6g} {first.resource}{f' {first.where}' if first.where else ''}"
+        sentences.append(
+            f"At {first.time:,.0f} s tasks hold {holds}, and there are {first.there:,.6g}; {len(late):,} of "
+            f"{len(played):,} tasks start while too much is held, the first {_named(played.task_id[late].tolist())}."
+        )
+    if not sentences:
+        return None
+    text = f"What the log records does not fit {cluster.name}. {' '.join(sentences)}"
+    return Caution(kind="impossible_starts", policies=[], text=text)
+
+
+def replay_caution(replays: Mapping[str, Fidelity], cluster: engine.Cluster) -> Caution | None:
+    """Return what to say where policies that replay the recorded starts do not bring them about."""
+    late = [(name, found, every) for name, found in replays.items() if found.late_tasks and (every := found.every)]
+    if not late:
+        return None
+    name, found, every = late[0]
+    waits = "the mean wait is that of the log"
+    if not every.has_same_mean_wait():
+        waits = (
+            f"the mean wait is {duration(every.played_mean_wait)} here and {duration(every.recorded_mean_wait)} in the "
+            "log"
+        )
+    text = (
+        f"{name} does not replay the log on {cluster.name}: {waits}, and {found.late_tasks:,} of {every.tasks:,} tasks "
+        f"start later than recorded, the first {_named(found.late)}."
+    )
+    if found.first is not None:
+        text = f"{text} {first_in_words(found.first)}"
+    return Caution(kind="not_replayed", policies=[name for name, _, _ in late], text=text)
+
+
+def _named(numbers: Sequence[int]) -> str:
+    shown = listing(str(number) for number in numbers[:TASKS_NAMED])
+    return f"{'task' if len(numbers[:TASKS_NAMED]) == 1 else 'tasks'} {shown}"
 
 
 def estimates_caution(workload: engine.Workload, policies: Sequence[engine.Policy]) -> Caution | None:

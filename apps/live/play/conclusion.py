@@ -1,16 +1,22 @@
 """What is done once when every task of a run has finished."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from apps.live.play.cautions import replay_caution
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.digests import run_digests
 from apps.live.play.players import Player
 from apps.metrics.services import RunFigures, metrics_compute, metrics_store
 from apps.results.checksum import Part, results_checksum
 from apps.results.errors import DomainError
-from apps.results.models import Attempt, Run, SchedulerResult
+from apps.results.models import Attempt, Fidelity, Run, SchedulerResult
+from apps.results.services import fidelity_store
+from apps.tasks.models import Workload
 from apps.training.labelling import run_label
+from scheduler_sim.engine import fidelity
+from scheduler_sim.engine.recording import LOG_RESOLUTION
 
 
 class RowsMissing(DomainError):
@@ -25,15 +31,21 @@ class Ending:
         figures: of every policy.
         checksum: of all placements and attempts.
         attempts: how many there are, of tasks with more than one.
+        replays: how policies that are to bring about what the log tells lie beside it, by name.
     """
 
     figures: RunFigures
     checksum: str
     attempts: int
+    replays: Mapping[str, fidelity.Fidelity]
 
     @classmethod
-    def of(cls, players: list[Player], configuration: RunConfiguration) -> Self:
-        """Compute it without the database, so that the last placements can be stored meanwhile."""
+    def of(cls, players: list[Player], configuration: RunConfiguration, *, clock_zero: float = 0.0) -> Self:
+        """Compute it without the database, so that the last placements can be stored meanwhile.
+
+        Args:
+            clock_zero: see `clock_zero`.
+        """
         workload = players[0].simulation.workload
         by_number = workload.task_id.argsort(kind="stable")
         parts = [
@@ -53,7 +65,29 @@ class Ending:
             ),
             checksum=results_checksum(parts),
             attempts=sum(len(part.attempts["task_id"]) for part in parts if part.attempts is not None),
+            replays={
+                player.scheduler: fidelity.fidelity(
+                    player.simulation,
+                    clock_zero=clock_zero,
+                    over=LOG_RESOLUTION if _is_recorded(player) else fidelity.FIRST_OVER,
+                )
+                for player in players
+                if _is_recorded(player) or player.scheduler in Fidelity.POLICIES
+            },
         )
+
+
+def clock_zero(workload: Workload) -> float:
+    """Return the seconds since midnight at time 0 of a workload's clock, 0 where its file does not tell."""
+    told = workload.audit.get("headers", {}).get("UnixStartTime", "")
+    try:
+        return fidelity.seconds_of_day(float(told))
+    except ValueError:
+        return 0.0
+
+
+def _is_recorded(player: Player) -> bool:
+    return player.simulation.policy.order.name == "recorded"
 
 
 def conclude(*, run: Run, players: list[Player], ending: Ending, split_model: str, tasks_digest: str) -> None:
@@ -81,6 +115,28 @@ def conclude(*, run: Run, players: list[Player], ending: Ending, split_model: st
         policies=[player.simulation.policy for player in players],
         split_model=split_model,
     )
+    _store_replays(run, players, ending)
     # Of what the database gives back, which is what it is compared with later.
     digests = run_digests(Run.objects.select_related("workload").get(pk=run.pk), tasks=tasks_digest)
     run.finish(rows_written=stored, checksum=ending.checksum, digests=digests)
+
+
+def _store_replays(run: Run, players: list[Player], ending: Ending) -> None:
+    """Keep how the log was replayed: for this run's figures and, where nothing was changed, for all runs like it."""
+    cluster = players[0].simulation.cluster
+    recorded = {player.scheduler: ending.replays[player.scheduler] for player in players if _is_recorded(player)}
+    caution = replay_caution(recorded, cluster)
+    if caution is not None:
+        run.cautions = [caution, *run.cautions]
+        run.save(update_fields=["cautions"])
+    if not RunConfiguration.from_json(run.configuration).is_as_it_was:
+        return
+    for name, found in ending.replays.items():
+        if name in Fidelity.POLICIES:
+            fidelity_store(
+                workload=run.workload,
+                place_name=cluster.name,
+                place_digest=run.place_digest,
+                policy=name,
+                found=found,
+            )

@@ -54,6 +54,14 @@ ALWAYS_STORED = frozenset(
 """Fields that every stored document holds. The others are stored where they are not at their default, so that a run
 without them has the document, and a study's run the digest, that it had before they were there."""
 
+_NO_WHAT_IF = frozenset(
+    (
+        "policies", "seed", "on_oversize", "warmup", "cooldown", "keep", "agent_reward", "agent_from_scratch", "models",
+        "rate",
+    )
+)  # fmt: skip
+"""Fields that leave what a log tells of as it was."""
+
 
 class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     """Everything beside the tasks and the cluster that decides what a run computes, and how fast it goes.
@@ -390,6 +398,11 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
                 raise unknown_option(name, cls.__struct_fields__)
         lists = {name: tuple(value) for name, value in document.items() if isinstance(value, list)}
         return cls(**{**document, **lists})
+
+    @property
+    def is_as_it_was(self) -> bool:
+        """True where all tasks are played as the workload tells of them, under no rule that is not the default."""
+        return all(getattr(self, name) == value for name, value in _DEFAULTS.items() if name not in _NO_WHAT_IF)
 
     def checked(self) -> Self:
         """Return the configuration with every value read anew, as one is that somebody may have changed.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.live.play.cautions import Caution, estimates_caution, in_sample_caution
+from apps.live.play.cautions import Caution, estimates_caution, impossible_caution, in_sample_caution
 from apps.live.play.configuration import RunConfiguration
 from apps.tasks.digests import tasks_digest
 from apps.tasks.models import Task, Workload
@@ -75,14 +75,18 @@ def prepare_tasks(
     adapted, rows = adapt(workload=tasks, cluster=cluster, configuration=configuration)
     model = run_time_model(configuration)
     policies = configuration.parsed_policies()
-    found = in_sample_caution(model, stored, tasks, rows, policies) if model else estimates_caution(adapted, policies)
+    # What makes every figure doubtful comes first.
+    cautions = (
+        impossible_caution(tasks, adapted, rows, cluster),
+        in_sample_caution(model, stored, tasks, rows, policies) if model else estimates_caution(adapted, policies),
+    )
     return Prepared(
         workload=adapted,
         task_keys=keys[rows],
         cluster=cluster,
         tasks_digest=tasks_digest(tasks),
         predictor=RuntimeModel.parse(model.artifact) if model else None,
-        cautions=(found,) if found else (),
+        cautions=tuple(caution for caution in cautions if caution),
     )
 
 

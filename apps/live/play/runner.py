@@ -16,7 +16,7 @@ from typing import Protocol
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from apps.live.models import ClaimLost, SimulationState
-from apps.live.play.conclusion import Ending, conclude
+from apps.live.play.conclusion import Ending, clock_zero, conclude
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.players import Player, make_players
 from apps.live.play.preparation import Prepared, prepare
@@ -153,11 +153,14 @@ class Runner:
                 with ResultWriter(run=self.run) as writer:
                     self._simulate(writer)
                     # While the writer still stores: this needs only what is in memory.
-                    ending = Ending.of(self.players, self.configuration) if self._all_done else None
+                    ending = self._ending() if self._all_done else None
                 self._conclude(ending)
         finally:
             self._tell("ended")
             _quietly(state.release)
+
+    def _ending(self) -> Ending:
+        return Ending.of(self.players, self.configuration, clock_zero=clock_zero(self.run.workload))
 
     def _prepare(self, state: SimulationState) -> None:
         prepared = self._prepared or prepare(

@@ -6,7 +6,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from apps.metrics.leaderboard import in_words
 from apps.metrics.models import Metric
+from apps.results.fidelity import run_badge
 from apps.results.models import Run
 from scheduler_sim.display.formatting import figure_scale
 
@@ -57,6 +59,8 @@ def run_document(run: Run) -> dict[str, Any]:
     workload = run.workload
     seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at and run.started_at else None
     return {
+        "cautions": run.cautions,
+        "fidelity": run_badge(run).as_json(),
         "run": run.pk,
         "name": run.name,
         "status": run.status,
@@ -71,7 +75,6 @@ def run_document(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "engine_version": run.engine_version,
         "configuration": run.configuration,
-        "cautions": run.cautions,
         "rows_written": run.rows_written,
         "attempts_written": run.attempts.count(),
         "checksum": run.checksum,
@@ -88,8 +91,14 @@ def run_document(run: Run) -> dict[str, Any]:
 
 
 def print_leaderboard(run: Run, console: Console) -> None:
-    """Print the ranked table of a finished run, as many of its columns as the console is wide enough for."""
-    totals = list(Metric.objects.leaderboard(run))
+    """Print the ranked table of a finished run, as many of its columns as the console is wide enough for.
+
+    What must be known to read it stands before it, and below it what it comes to.
+    """
+    totals, badge = list(Metric.objects.leaderboard(run)), run_badge(run)
+    for text in (*(caution["text"] for caution in run.cautions), f"{badge.text}." if badge.text else ""):
+        if text:
+            console.print(text)
     table = Table(title=f"Run {run.pk}: {run.name}", title_justify="left", box=SIMPLE_HEAD)
     columns = NARROW_TABLE if console.width < WIDE_TABLE_WIDTH else WIDE_TABLE
     # A cluster without GPUs has no GPU figures to show.
@@ -105,5 +114,5 @@ def print_leaderboard(run: Run, console: Console) -> None:
     for total in totals:
         table.add_row(total.scheduler, *(scale.text(getattr(total, figure)) for figure, scale in scales.items()))
     console.print(table)
-    for caution in run.cautions:
-        console.print(caution["text"])
+    base = next((total for total in totals if total.scheduler == run.policies[0]), None)
+    console.print(" ".join(in_words(totals, base, doubt=badge.doubt)).strip())

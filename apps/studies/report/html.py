@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from apps.metrics.leaderboard import FIGURE_COLUMNS, in_words
 from apps.metrics.models import Metric
+from apps.results.fidelity import run_badge
 from apps.results.models import Run, Study
 from apps.studies.definition import definition_text
 from apps.studies.report.charts import study_charts
@@ -69,13 +70,14 @@ def run_html(run: Run) -> str:
     """Return a run's conclusion, leaderboard and configuration."""
     sentences, labels, rows = _leaderboard(run)
     context = {
-        "sentences": [*sentences, *(caution["text"] for caution in run.cautions)],
+        "sentences": [*(caution["text"] for caution in run.cautions), *sentences],
         "labels": labels,
         "rows": rows,
         "facts": {
             "workload": f"{run.workload.name}, sha256 {run.workload.source_sha256 or 'none (generated)'}",
             "cluster": run.cluster["name"],
             **run.configuration,
+            "fidelity": run_badge(run).text or "no log to compare with",
             "engine": f"{run.engine_version}, code {run.code_version or 'not known'}",
             "checksum": run.checksum,
         },
@@ -86,8 +88,9 @@ def run_html(run: Run) -> str:
 def run_markdown(run: Run) -> str:
     """Return a run's conclusion and leaderboard as Markdown."""
     sentences, labels, rows = _leaderboard(run)
-    lines = [f"# {run.name}", "", " ".join(sentences).strip(), ""]
+    lines = [f"# {run.name}", ""]
     lines += [text for caution in run.cautions for text in (caution["text"], "")]
+    lines += [" ".join(sentences).strip(), ""]
     lines.append("| policy | " + " | ".join(labels) + " |")
     lines.append("|---" * (1 + len(labels)) + "|")
     lines += [f"| {scheduler} | " + " | ".join(values) + " |" for scheduler, values in rows]
@@ -101,7 +104,7 @@ def _leaderboard(run: Run) -> tuple[tuple[str, str], list[str], list[tuple[str, 
     scales = {name: figure_scale(name, [getattr(total, name) for total in totals]) for name in shown}
     base = next((total for total in totals if total.scheduler == run.policies[0]), None)
     rows = [(total.scheduler, [scales[name].with_unit(getattr(total, name)) for name in shown]) for total in totals]
-    return in_words(totals, base), [FIGURES[name].label for name in shown], rows
+    return in_words(totals, base, doubt=run_badge(run).doubt), [FIGURES[name].label for name in shown], rows
 
 
 def _page(kind: str, title: str, context: dict[str, Any]) -> str:

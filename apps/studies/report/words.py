@@ -15,8 +15,8 @@ MOST_SENTENCES = 6
 
 
 def study_sentences(study: Study, cells: Sequence[CellFigures], *, figure: str, base: str) -> list[str]:
-    """Return what a study says, and behind it what must be known to read its figures."""
-    return [*study_in_words(cells, figure=figure, base=base), *study.runs.caution_texts()]
+    """Return what must be known to read a study's figures, and behind it what they say."""
+    return [*study.runs.caution_texts(), *study_in_words(cells, figure=figure, base=base)]
 
 
 def study_in_words(cells: Sequence[CellFigures], *, figure: str, base: str) -> list[str]:

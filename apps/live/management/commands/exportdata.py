@@ -102,6 +102,8 @@ class Command(SiteCommand):
             "groups": exports.groups_export,
             "training": exports.training_export,
         }
+        for caution in run.cautions:
+            self.stderr.write(caution["text"])
         export = of_run[kind](run, unfinished=options["unfinished"])
         return self._stream(export, options), exports.unfinished_words(run)
 

@@ -1,0 +1,80 @@
+"""One policy played beside what a workload's log says, without a run."""
+
+from dataclasses import dataclass
+
+from apps.live.play.cautions import Caution
+from apps.live.play.conclusion import clock_zero
+from apps.live.play.configuration import RunConfiguration
+from apps.live.play.playable import refuse_unplayable
+from apps.live.play.players import make_players
+from apps.live.play.preparation import prepare
+from apps.results.errors import DomainError
+from apps.results.models import Fidelity
+from apps.results.services import fidelity_store
+from apps.tasks.models import Workload
+from scheduler_sim import engine
+from scheduler_sim.columnar.digests import json_digest
+from scheduler_sim.engine import fidelity
+
+
+class NoLog(DomainError):
+    """The workload tells of no start that could be compared."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found.
+
+    Attributes:
+        found: the comparison. every: of all tasks.
+        cautions: what must be known to read it.
+        stored: the row that marks the runs of this workload there.
+    """
+
+    found: fidelity.Fidelity
+    every: fidelity.StartDifferences
+    cautions: tuple[Caution, ...]
+    stored: Fidelity | None
+
+
+def fidelity_check(
+    *, workload: Workload, cluster: engine.Cluster, configuration: RunConfiguration, over: float = fidelity.FIRST_OVER
+) -> Check:
+    """Play the configuration's one policy, hold it beside the log, and store what comes of it.
+
+    Args:
+        over: seconds by which the first task that differs must differ.
+
+    Raises:
+        NoLog: no task has a recorded start.
+        EngineError: the policy cannot be played.
+    """
+    if not workload.tasks.filter(recorded_start_time__isnull=False).exists():
+        raise NoLog(f"Workload {workload.name} does not tell when any of its tasks really started.")
+    configuration = configuration.with_models()
+    prepared = prepare(workload=workload, cluster=cluster, configuration=configuration)
+    refuse_unplayable(configuration, cluster, prepared)
+    (player,) = make_players(
+        workload=prepared.workload,
+        task_keys=prepared.task_keys,
+        cluster=prepared.cluster,
+        policies=configuration.parsed_policies(),
+        seed=configuration.seed,
+        options=configuration.engine_options(prepared.cluster),
+        stored={},
+        predictor=prepared.predictor,
+    )
+    player.simulation.advance()
+    found = fidelity.fidelity(player.simulation, clock_zero=clock_zero(workload), over=over)
+    if found.every is None:
+        raise NoLog(f"No task of workload {workload.name} that is played on {cluster.name} tells when it started.")
+    stored = None
+    if configuration.is_as_it_was:
+        stored = fidelity_store(
+            workload=workload,
+            place_name=cluster.name,
+            place_digest=json_digest(cluster.as_json()),
+            policy=player.scheduler,
+            found=found,
+        )
+    return Check(found=found, every=found.every, cautions=prepared.cautions, stored=stored)

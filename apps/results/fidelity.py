@@ -1,0 +1,109 @@
+"""May a run be believed: what is known of how its cluster or site replays the log, in words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from apps.results.models import Fidelity, Run
+from scheduler_sim.display.formatting import duration
+from scheduler_sim.engine.fidelity import FirstDifference
+
+
+@dataclass(frozen=True)
+class Badge:
+    """What a run is marked with.
+
+    Attributes:
+        kind: `replays`, `differs`, `unchecked`, or `no_log` for generated tasks, which nothing recorded.
+        text: the mark in a few words, empty for `no_log`.
+        doubt: a sentence to say before the run's verdict, empty where nothing speaks against it.
+    """
+
+    kind: str
+    text: str
+    doubt: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """Return it as a document."""
+        return asdict(self)
+
+
+def run_badge(run: Run) -> Badge:
+    """Return what a run is marked with; one look-up, nothing is computed."""
+    return run_badges([run])[run.pk]
+
+
+def run_badges(runs: Iterable[Run]) -> Mapping[int, Badge]:
+    """Return what runs are marked with by their keys, in one query however many they are."""
+    runs = list(runs)
+    known: dict[tuple[int, str], list[Fidelity]] = {}
+    for found in Fidelity.objects.about(runs).order_by("-checked_at") if runs else ():
+        known.setdefault((found.workload_id, found.engine_version), []).append(found)
+    return {run.pk: _badge(run, known.get((run.workload_id, run.engine_version), [])) for run in runs}
+
+
+def _badge(run: Run, known: Sequence[Fidelity]) -> Badge:
+    if run.workload.source.startswith("synthetic:"):
+        return Badge("no_log", "")
+    ranked = sorted(known, key=lambda found: Fidelity.POLICIES.index(found.policy)) if known else []
+    here = next((found for found in ranked if found.place_digest == run.place_digest), None) if ranked else None
+    if here is not None:
+        text = replay_in_words(here)
+        if here.has_same_mean_wait:
+            return Badge("replays", text)
+        return Badge("differs", text, f"Do not rely on this: {here} {text[0].lower()}{text[1:]}.")
+    # Changes of a cluster or site are written behind its name.
+    name = str(run.cluster["name"]) if ranked else ""
+    base = next((found for found in ranked if f"{name} ".startswith(f"{found.place_name} ")), None)
+    if base is None:
+        return Badge("unchecked", "Not checked against your log")
+    text = replay_in_words(base)
+    mark = f"Not checked as it is here; unchanged, {base.place_name} {text[0].lower()}{text[1:]}"
+    if base.has_same_mean_wait:
+        return Badge("unchecked", mark)
+    doubt = f"Do not rely on this: unchanged already, {base} {text[0].lower()}{text[1:]}."
+    return Badge("differs", mark, doubt)
+
+
+def replay_in_words(found: Fidelity) -> str:
+    """Return how a log is replayed, without a full stop."""
+    if found.has_same_mean_wait:
+        return f"Replays your log within {duration(found.mean_absolute_difference)} (mean)"
+    return (
+        f"Does not replay your log: the mean wait is {duration(found.played_mean_wait)} here and "
+        f"{duration(found.recorded_mean_wait)} in the log"
+    )
+
+
+def first_in_words(first: FirstDifference) -> str:
+    """Return a few sentences about the first task that differs, and why it does."""
+    asked = [f"{first.cores:,.6g} cores"] if first.cores else []
+    asked += [f"{first.gpus:,.6g} GPUs"] if first.gpus else []
+    what = ", ".join([*([first.queue] if first.queue else []), *asked])
+    when = f"started at {first.recorded_time:,.0f} s in the log and at {first.played_time:,.0f} s here"
+    return f"The first is task {first.task_id} ({what}): it {when}. {_why(first)}"
+
+
+def _why(first: FirstDifference) -> str:
+    if first.reason == "before_arrival":
+        return "The log starts it before it arrives."
+    if first.reason == "waits_for_parents":
+        return "Tasks that it depends on had not finished by then."
+    held = [_held(first.played_cores, first.all_cores, "cores")]
+    logged = [f"{first.recorded_cores:,.6g} cores"]
+    if first.gpus:
+        held.append(_held(first.played_gpus, first.all_gpus, "GPUs"))
+        logged.append(f"{first.recorded_gpus:,.6g} GPUs")
+    before = f"At {first.time:,.0f} s other tasks hold {' and '.join(held)} here, {' and '.join(logged)} in the log"
+    if first.reason == "sooner":
+        return f"{before}, where it waited on."
+    if first.reason == "no_room":
+        return f"{before}: there is no room for it."
+    if not first.group:
+        return f"{before}: there is room in all, but not on nodes that it may have, or others go before it."
+    group = [_held(first.group_held_cores, first.group_cores, "cores")]
+    group += [_held(first.group_held_gpus, first.group_gpus, "GPUs")] if first.gpus else []
+    return f"{before}, but it is put on nodes of {first.group}, where they hold {' and '.join(group)}."
+
+
+def _held(amount: float, there: int, what: str) -> str:
+    return f"{amount:,.6g} of {there:,} {what}"
