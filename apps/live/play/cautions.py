@@ -51,7 +51,9 @@ def impossible_caution(
     left[rows] = False
     left &= ~np.isnan(tasks.recorded_start_time)
     if left.any():
-        sentences.append(f"{int(left.sum()):,} tasks that really ran are larger than it and left out.")
+        verbs = ("does", "is") if left.sum() == 1 else ("do", "are")
+        what = f"{int(left.sum()):,} of the tasks that really ran {verbs[0]} not fit it empty and {verbs[1]} left out."
+        sentences.append(what)
     found = overfull(played, cluster)
     if found:
         first = found[0]

@@ -23,18 +23,18 @@ def check_document(check: Check) -> dict[str, Any]:
 def print_check(check: Check, console: Console, *, title: str) -> None:
     """Print a comparison: what must be known to read it, then by partition, QOS and hour, then the first difference."""
     for caution in check.cautions:
-        console.print(caution["text"])
+        console.print(caution["text"], soft_wrap=True)
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
     heads = ("tasks", "wait\nin the log", "wait\nhere", "mean\ndifference", "mean\n|diff.|", "median\n|diff.|")
-    heads += ("p95\n|diff.|", *(f"within\n{duration(seconds)}" for seconds in WITHIN_SECONDS))
+    heads += ("p95\n|diff.|", *(f"within\n{seconds:,} s" for seconds in WITHIN_SECONDS))
     for head in (*heads, "within 10%\nof the wait", "rank\ncorr."):
         table.add_column(head, justify="right", no_wrap=True)
     for name, one in _rows(check):
         table.add_row(name, *_cells(one))
     console.print(table)
     for text in _sentences(check.found):
-        console.print(text)
+        console.print(text, soft_wrap=True)
 
 
 def _rows(check: Check) -> Iterator[tuple[str, StartDifferences]]:

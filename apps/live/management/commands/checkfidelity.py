@@ -66,6 +66,8 @@ class Command(SiteCommand):
             configuration = RunConfiguration(
                 policies=(options["policy"],), seed=options["seed"], on_oversize=options["on_oversize"]
             ).checked()
+            if len(configuration.policies) != 1:
+                raise CommandError("checkfidelity compares one policy with the log.")
             check = fidelity_check(
                 workload=workload, cluster=cluster, configuration=configuration, over=options["first_over"]
             )
