@@ -90,8 +90,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def empty_caches() -> None:
     """Forget all that is kept: what one test leaves behind another would take for its own."""
+    from apps.dashboard.schedule import placements
+
     for cache in caches.all():
         cache.clear()
+    placements._kept.clear()
 
 
 def shared_folder(kind: str) -> Path:

@@ -18,7 +18,7 @@ from scheduler_sim.engine.policies.policy import READY_MADE, parse_policy
 from scheduler_sim.engine.policies.preemption import PREEMPTIONS, Preemption
 from scheduler_sim.engine.presets import PRESETS
 from scheduler_sim.web.api import GuardedView, RowsViewSet
-from scheduler_sim.web.filters import IntegerFilter, KeyFilter, MomentFilter, NamedFilterSet
+from scheduler_sim.web.filters import BooleanFilter, IntegerFilter, KeyFilter, MomentFilter, NamedFilterSet
 
 
 class RunSerializer(serializers.ModelSerializer):
@@ -113,7 +113,7 @@ class FidelityFilterSet(django_filters.FilterSet):
     workload = KeyFilter("workload")
     policy = django_filters.CharFilter(help_text="Name of the policy.")
     place_digest = django_filters.CharFilter(help_text="SHA-256 of the cluster or site.")
-    has_same_mean_wait = django_filters.BooleanFilter(help_text="Whether the log is replayed.")
+    has_same_mean_wait = BooleanFilter(help_text="Whether the log is replayed.")
 
     class Meta:
         model = Fidelity

@@ -15,8 +15,16 @@ from apps.tasks.models import Task, Workload
 from apps.tasks.services import workload_import
 from apps.training.fitting import rows_fitted_to, runtime_train
 from apps.training.models import TrainedModel
+from tests.conftest import empty_caches
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept() -> None:
+    """Rows get the numbers again that those of other tests had."""
+    empty_caches()
+
 
 TASKS = 120
 

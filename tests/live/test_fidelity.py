@@ -18,8 +18,16 @@ from apps.results.models import Fidelity, Run
 from apps.studies.report.html import run_html, run_markdown
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_import
+from tests.conftest import empty_caches
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept() -> None:
+    """Rows get the numbers again that those of other tests had."""
+    empty_caches()
+
 
 # Twenty nodes of one partition and two of another, and the GPU nodes, of which four are larger than all others.
 NODES = {

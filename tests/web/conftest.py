@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from apps.live.models import SimulationState
 from apps.metrics.models import GroupMetric, Metric
-from apps.results.models import Attempt, Run, SchedulerResult, Study
+from apps.results.models import Attempt, Fidelity, Run, SchedulerResult, Study
 from apps.tasks.models import Task, Workload
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim import engine
@@ -208,6 +208,33 @@ def api_of() -> Any:
         return client
 
     return client
+
+
+def make_fidelity(run: Run) -> Fidelity:
+    """Store how the recorded starts of a run's workload are replayed on its cluster."""
+    seconds = dict.fromkeys(
+        (
+            "mean_absolute_difference",
+            "median_absolute_difference",
+            "p95_absolute_difference",
+            "mean_difference",
+            "recorded_mean_wait",
+            "played_mean_wait",
+        ),
+        0.0,
+    )
+    return Fidelity.objects.create(
+        workload=run.workload,
+        place_name=run.cluster["name"],
+        place_digest=run.place_digest,
+        policy="recorded",
+        engine_version=run.engine_version,
+        tasks=1,
+        late_tasks=0,
+        has_same_mean_wait=True,
+        details={},
+        **seconds,
+    )
 
 
 def make_attempts(run: Run) -> list[Attempt]:

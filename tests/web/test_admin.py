@@ -22,6 +22,7 @@ PAGES = (
     "results/run",
     "results/schedulerresult",
     "results/attempt",
+    "results/fidelity",
     "metrics/metric",
     "metrics/groupmetric",
     "training/trainingdata",

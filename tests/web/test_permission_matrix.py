@@ -21,7 +21,7 @@ from apps.tasks.models import WorkloadImport
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim.accounts.models import AuditEntry
 from scheduler_sim.background.models import Job
-from tests.web.conftest import key_of, make_attempts, make_models, make_studies, make_training_rows
+from tests.web.conftest import key_of, make_attempts, make_fidelity, make_models, make_studies, make_training_rows
 
 METHODS = ("get", "head", "options", "post", "put", "patch", "delete", "trace")
 PEOPLE = ("nobody", "user", "controller", "staff", "admin")
@@ -54,6 +54,8 @@ API: dict[str, tuple[set[str], set[str]]] = {
     "api/v1/results/<pk>/": (READ, set()),
     "api/v1/attempts/": (READ, set()),
     "api/v1/attempts/<pk>/": (READ, set()),
+    "api/v1/fidelities/": (READ, set()),
+    "api/v1/fidelities/<pk>/": (READ, set()),
     "api/v1/metrics/": (READ, set()),
     "api/v1/metrics/<pk>/": (READ, set()),
     "api/v1/groups/": (READ, set()),
@@ -144,6 +146,7 @@ def test_every_person_method_and_address(
         "studies": Study.objects.get().pk,
         "results": run.results.all()[0].pk,
         "attempts": make_attempts(run)[0].pk,
+        "fidelities": make_fidelity(run).pk,
         "metrics": run.metrics.all()[0].pk,
         "groups": run.group_metrics.all()[0].pk,
         "training-data": TrainingData.objects.get().pk,

@@ -26,8 +26,8 @@ def print_check(check: Check, console: Console, *, title: str) -> None:
         console.print(caution["text"], soft_wrap=True)
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
-    heads = ("tasks", "wait\nin the log", "wait\nhere", "mean\ndifference", "mean\n|diff.|", "median\n|diff.|")
-    heads += ("p95\n|diff.|", *(f"within\n{seconds:,} s" for seconds in WITHIN_SECONDS))
+    heads = ["tasks", "wait\nin the log", "wait\nhere", "mean\ndifference", "mean\n|diff.|", "median\n|diff.|"]
+    heads += ["p95\n|diff.|", *(f"within\n{seconds:,} s" for seconds in WITHIN_SECONDS)]
     for head in (*heads, "within 10%\nof the wait", "rank\ncorr."):
         table.add_column(head, justify="right", no_wrap=True)
     for name, one in _rows(check):
@@ -55,8 +55,10 @@ def _cells(one: StartDifferences) -> Iterator[str]:
 
 
 def _sentences(found: Fidelity) -> Iterator[str]:
-    uses = (("CPU", found.recorded_cpu_utilisation, found.played_cpu_utilisation),)
-    uses += (("GPU", found.recorded_gpu_utilisation, found.played_gpu_utilisation),)
+    uses = (
+        ("CPU", found.recorded_cpu_utilisation, found.played_cpu_utilisation),
+        ("GPU", found.recorded_gpu_utilisation, found.played_gpu_utilisation),
+    )
     for name, recorded, played in uses:
         if recorded is not None and played is not None:
             yield (
