@@ -62,6 +62,19 @@ def test_json_holds_the_description_and_the_notes(conf: Path) -> None:
     assert (document["version"], document["site"]["name"], len(document["notes"])) == (1, "tiny", 1)
 
 
+def test_a_site_is_inferred_from_what_ran_on_it(tmp_path: Path) -> None:
+    file = tmp_path / "jobs.psv"
+    file.write_text(
+        "JobID|Partition|Submit|Start|ElapsedRaw|TimelimitRaw|AllocCPUS|NodeList|State\n"
+        "1|main|1000|1000|60|10|8|n1|COMPLETED\n2|main|1000|1000|60|10|16|n[1-2]|COMPLETED\n"
+    )
+    said = importsite("--auto", file, "--name", "seen")
+    stored = Site.objects.newest("seen")
+    assert "Stored as seen version 1." in said
+    assert (stored.origin, stored.as_site().partitions[0].hosts) == ("jobs.psv", "n[1-2]")
+    assert any("in use at once" in note["reason"] for note in stored.notes)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -69,6 +82,8 @@ def test_json_holds_the_description_and_the_notes(conf: Path) -> None:
         (["--file", "missing.yaml"], "cannot be read"),
         (["--slurm-conf", "missing.conf"], "cannot be read"),
         (["--file", "x.yaml", "--slurm-conf", "y.conf"], "Name either"),
+        (["--auto", "x.tsv", "--slurm-conf", "y.conf"], "Name either"),
+        (["--auto", "missing.tsv"], "There is no file"),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_a_sentence(arguments: list[str], sentence: str) -> None:

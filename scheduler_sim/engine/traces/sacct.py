@@ -1,29 +1,24 @@
 """Slurm's accounting as sacct prints it with `-P` (or `-p`), with any columns and delimiter, or with `--json`."""
 
-import re
-
 import numpy as np
 
-from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.assemble import LATEST_CLOCK, RawTasks
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
-from scheduler_sim.engine.traces.sacct_attempts import Records, join_records
 from scheduler_sim.engine.traces.sacct_guess import guess_columns
-from scheduler_sim.engine.traces.sacct_jobs import COMMAND, READ, SOURCES, JobColumns
-from scheduler_sim.engine.traces.sacct_json import is_json, read_json
-from scheduler_sim.engine.traces.sacct_lines import find_layout, read_lines
+from scheduler_sim.engine.traces.sacct_jobs import SOURCES
+from scheduler_sim.engine.traces.sacct_json import is_json
+from scheduler_sim.engine.traces.sacct_lines import find_layout
 from scheduler_sim.engine.traces.sacct_requests import Submissions, read_requests
+from scheduler_sim.engine.traces.sacct_runs import is_fixed_width, read_runs
 from scheduler_sim.engine.traces.sacct_waits import Waiting, read_waits
 from scheduler_sim.engine.traces.source import Source
-from scheduler_sim.engine.traces.table import MICROSECONDS, Table, first_moment, seconds_since
-from scheduler_sim.engine.traces.units import named_columns
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.traces.table import MICROSECONDS, first_moment, seconds_since
 
 
 def recognises(head: list[str]) -> bool:
     """Tell sacct's output by its header or by what its columns hold, its other outputs by their first lines."""
-    if is_json(head) or _is_fixed_width(head):
+    if is_json(head) or is_fixed_width(head):
         return True
     layout = find_layout(head[0])
     if layout is None:
@@ -51,41 +46,19 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     Raises:
         InvalidTrace: not what `sacct -P` or `--json` prints, or a column lacks; the message says what to print.
     """
-    head = source.head(2)
-    if _is_fixed_width(head):
-        raise InvalidTrace(f"{source.name} is sacct's table of fixed width, which cuts texts; print it with {COMMAND}.")
-    if is_json(head):
-        if options.header is not None:
-            raise InvalidTrace(f"{source.name} is JSON, which names its columns itself; leave out --columns.")
-        table = read_json(source, audit)
-    else:
-        table = read_lines(source, audit, options.header, READ | named_columns(options.columns))
-    if "JobIDRaw" not in table:
-        table.require("JobID")
-    jobs = JobColumns(table, options.columns or {})
-    identifiers = table.texts("JobID" if "JobID" in table else "JobIDRaw")
-    step = identifiers.map(lambda job: "." in job, bool)
-    submitted, started, ended = (jobs.moments(name) for name in ("arrival_time", "recorded_start_time", "finish_time"))
-    eligible = jobs.eligible()
-    runtimes = jobs.runtimes(started, ended)
-    idle = jobs.never_started(started, runtimes) & ~step
-    states = jobs.states()
-    running = states.running & ~idle & ~step
-    numbers = _numbers(table)
-    names = identifiers.labels()
-    records = Records(
-        key=names.codes if numbers is None else np.nan_to_num(numbers, nan=-1.0).astype(np.int64),
-        submitted=submitted,
-        started=started,
-        ended=ended,
-        came_back=states.came_back,
-        resized=states.resized,
-        idle=idle,
-    )
-    joined = join_records(records, ~(step | table.broken))
+    runs = read_runs(source, options, audit)
+    table, jobs, step, idle, joined = runs.table, runs.jobs, runs.step, runs.idle, runs.joined
     joined.tell(audit, table.where)
+    submitted, started, ended, eligible, runtimes = (
+        runs.submitted,
+        runs.started,
+        runs.ended,
+        runs.eligible,
+        runs.runtimes,
+    )
     origin = first_moment(submitted[~step])
     joined.apply(submitted=submitted, eligible=eligible, started=started, ended=ended, runtimes=runtimes)
+    running = runs.states.running & ~idle & ~step
     unfinished = running & ~(joined.earlier | joined.repeated)
     left_out = step | joined.earlier | joined.repeated | ((idle | (unfinished & options.finished_only)) & ~table.broken)
     kept = ~(left_out | table.broken)
@@ -94,13 +67,13 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     memory = jobs.memory(cpus)
     audit.repair("ended_while_running", table.where[running & kept])
     audit.repair("requested_taken", table.where[(requested_cpus | requested_gpus) & kept])
-    audit.notice("job_component", table.where[kept & identifiers.map(lambda job: "+" in job, bool)])
+    audit.notice("job_component", table.where[kept & runs.identifiers.map(lambda job: "+" in job, bool)])
     audit.notice("restarted", table.where[kept & jobs.restarted() & ~joined.several])
     tasks = RawTasks(
         where=table.where,
         arrival_time=seconds_since(origin, submitted),
         runtime=runtimes,
-        task_id=numbers,
+        task_id=runs.numbers,
         duration_estimate=jobs.limits(),
         cpus=cpus,
         gpus=gpus,
@@ -111,19 +84,19 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         queue=jobs.labels("queue"),
         recorded_start_time=seconds_since(origin, started),
         recorded_end_time=seconds_since(origin, ended) - jobs.suspended,
-        external_id=identifiers.objects(),
+        external_id=runs.identifiers.objects(),
         incomplete=True,
     )
     lines = Submissions(table)
     asked = read_requests(table, lines, jobs.allocations(cpus, gpus, memory), tasks.queue, kept, audit)
     waiting = Waiting(
-        numbers=numbers,
-        names=names,
+        numbers=runs.numbers,
+        names=runs.names,
         submitted=submitted,
         eligible=eligible,
         started=started,
         runtimes=runtimes,
-        failed=states.failed,
+        failed=runs.states.failed,
         kept=kept,
     )
     waits, tasks.dependencies = read_waits(table, lines, waiting, origin, audit)
@@ -139,15 +112,3 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     return Reading(
         tasks=table.finish(tasks, audit, left_out), headers={"UnixStartTime": f"{origin / MICROSECONDS:.15g}"}
     )
-
-
-def _is_fixed_width(head: list[str]) -> bool:
-    """Tell the table for people: its second line underlines the columns."""
-    return len(head) > 1 and "JobID" in head[0] and re.fullmatch(r"[- ]{5,}", head[1].strip("\r\n")) is not None
-
-
-def _numbers(table: Table) -> FloatArray | None:
-    """Return the jobs' plain numbers where sacct prints them beside those of arrays (`12_3`), NaN for steps."""
-    if "JobIDRaw" not in table or "JobID" not in table:
-        return None
-    return table.texts("JobIDRaw").map(lambda text: float(text) if text.isdecimal() else np.nan)

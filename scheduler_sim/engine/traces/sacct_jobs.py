@@ -202,6 +202,14 @@ class JobColumns:
             memory = np.where(unknown, asked * np.choose(each + 1, [1.0, cpus, nodes]), memory)
         return np.where(np.isnan(memory), self._tres("ReqTRES", "mem", np.isnan(memory)), memory)
 
+    def got_types(self) -> Labels:
+        """Return the models of the GPUs that jobs got."""
+        for column in ("AllocTRES", "AllocGRES"):
+            if column in self.table:
+                texts = self.table.texts(column).labels()
+                return Labels.from_texts([_gpus(text)[1] for text in texts.names]).take(texts.codes)
+        return Labels.blank(len(self.table))
+
     def eligible(self) -> FloatArray:
         """Return when jobs could start at the earliest, as microseconds since 1970, NaN where it is not known."""
         if "Eligible" not in self.table:

@@ -107,14 +107,16 @@ def _texts(source: Source) -> Iterator[str]:
 
 
 def number(value: Any) -> int | float | None:
-    """Return a number in any version's form; None where it is not set, or no number; infinity for no limit."""
+    """Return a number in any version's form, infinity for no limit; None where it is not set or beyond 64 bits."""
     if isinstance(value, dict):
         if value.get("infinite"):
             return float("inf")
         value = value.get("number") if value.get("set") else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float("inf") if value == _UNSET + 1 else None if value == _UNSET else value
+    if value == _UNSET or (isinstance(value, int) and abs(value) >= 2**63):
+        return None
+    return float("inf") if value == _UNSET + 1 else value
 
 
 def _row(job: Any) -> list[str] | None:

@@ -18,6 +18,7 @@ from scheduler_sim.display.commands import ExplainedCommand
 from scheduler_sim.display.formatting import duration
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine import EngineError, sites
+from scheduler_sim.engine.sites.inferred import site_from_trace
 
 EPILOG = """
 What may be read beside or instead of slurm.conf, and the command that prints it:
@@ -30,6 +31,7 @@ Examples:
   manage.py importsite --slurm-conf /etc/slurm/slurm.conf --dump cluster.cfg --qos qos.txt
   manage.py importsite --nodes nodes.txt --partitions partitions.txt --config config.txt --name mycluster
   manage.py importsite --file site.yaml
+  manage.py importsite --auto jobs.tsv --name mycluster
   manage.py importsite --slurm-conf slurm.conf --dry-run --output site.yaml
 """
 
@@ -45,6 +47,9 @@ class Command(ExplainedCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--file", type=Path, metavar="FILE", help="a description as docs/sites.md says, YAML or JSON"
+        )
+        parser.add_argument(
+            "--auto", type=Path, metavar="FILE", help="infer it from what sacct printed, as far as jobs show it"
         )
         parser.add_argument("--slurm-conf", type=Path, metavar="FILE", help="slurm.conf; its includes lie beside it")
         parser.add_argument("--gres-conf", type=Path, metavar="FILE", help="gres.conf, for types of GPUs")
@@ -99,9 +104,14 @@ class Command(ExplainedCommand):
 def _read(options: dict[str, Any]) -> tuple[sites.Site, list[sites.Note], list[Path]]:
     given = {key: options[key] for key in sites.SOURCES if options[key] is not None}
     files = [*given.values(), *(options[key] for key in ("slurm_conf", "gres_conf", "reservations") if options[key])]
-    if bool(options["file"]) == bool(files):
-        raise CommandError("Name either a description with --file, or files of Slurm, such as --slurm-conf.")
+    if [bool(options["file"]), bool(options["auto"]), bool(files)].count(True) != 1:
+        raise CommandError(
+            "Name either a description with --file, or what sacct printed with --auto, or files of Slurm, such as "
+            "--slurm-conf."
+        )
     try:
+        if options["auto"]:
+            return *site_from_trace(options["auto"], name=options["name"]), [options["auto"]]
         if options["file"]:
             return sites.read_site(_text(options["file"]), name=options["file"].name), [], [options["file"]]
         site, notes = sites.read_slurm_site(
