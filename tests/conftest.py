@@ -58,6 +58,7 @@ SLOW = (
     "engine/test_oracles.py",
     "engine/test_pool_reference.py",
     "engine/test_prediction.py",
+    "engine/test_site_kernel.py",
     "engine/test_preemption_oracles.py",
     "engine/test_preemptive_theory.py",
     "engine/test_queueing_theory.py",

@@ -24,7 +24,15 @@ ENGINE = (
     ("predictors",),
     ("policies",),
     ("problem", "kernels.base", "kernels.attempts", "kernels.records", "kernels.structures"),
-    ("kernels.pool", "kernels.node", "kernels.cluster", "kernels.core", "kernels.stopping", "kernels.predicting"),
+    (
+        "kernels.pool",
+        "kernels.node",
+        "kernels.cluster",
+        "kernels.core",
+        "kernels.stopping",
+        "kernels.site",
+        "kernels.predicting",
+    ),
     ("kernels",),
     ("prediction", "simulation"),
     (

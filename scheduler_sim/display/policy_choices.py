@@ -48,7 +48,7 @@ def order_rows(chosen: set[str]) -> list[ChoiceRow]:
 
 
 def _choice(order: Order, backfill: str, chosen: set[str]) -> PolicyChoice | None:
-    if order.preempts and backfill != "none":
+    if (order.preempts or order.needs_site) and backfill != "none":
         return None
     name = parse_policy(f"{order.name}+{backfill}").name
     return PolicyChoice(name, name in chosen)

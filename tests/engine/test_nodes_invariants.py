@@ -77,7 +77,7 @@ def most_at_once(start, held, amount):
 @pytest.mark.parametrize(
     "policy",
     [
-        *(f"{order.name}+list" for order in ORDERS if not order.preempts),
+        *(f"{order.name}+list" for order in ORDERS if not (order.preempts or order.needs_site)),
         *(f"fcfs+list@{placement}" for placement in PLACEMENTS.names()),
         *(f"fcfs+{backfill}" for backfill in BACKFILLS.names()),
     ],

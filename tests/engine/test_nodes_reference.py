@@ -46,7 +46,7 @@ SLOW_TO_COMPILE = (
 
 def registered_policies() -> list[str]:
     """Return every order and every placement with every backfill, and some of both."""
-    orders = [order.name for order in ORDERS if not order.preempts]
+    orders = [order.name for order in ORDERS if not (order.preempts or order.needs_site)]
     every = [f"{order}+{backfill}" for order in orders for backfill in BACKFILLS.names()]
     every += [f"fcfs+{backfill}@{placement}" for placement in PLACEMENTS.names() for backfill in BACKFILLS.names()]
     left_out = [*REFUSED, *(f"fcfs+{backfill}@first_fit" for backfill in ("none", "list", "easy", "conservative"))]

@@ -254,7 +254,9 @@ def test_the_form_of_a_new_run_offers_every_order_with_the_backfillings_that_it_
     page = text_of(controller.get("/runs/new/"))
     for order in ORDERS:
         assert f'name="policies" value="{order.name}"' in page
-        assert (f'value="{order.name}+easy"' in page) == (not order.preempts and order.name != "recorded")
+        assert (f'value="{order.name}+easy"' in page) == (
+            not (order.preempts or order.needs_site) and order.name != "recorded"
+        )
 
 
 def test_the_form_of_a_new_run_keeps_what_was_typed_when_it_is_refused(controller):

@@ -1,4 +1,4 @@
-"""Compiled event loops: of one pool, one node and many nodes where each task runs once, and the core where it stops."""
+"""Compiled event loops: of a pool, a node, many nodes where each task runs once, the core where it stops, and sites."""
 
 from dataclasses import replace
 
@@ -11,12 +11,13 @@ from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.kernels.cluster import state as cluster_state
 from scheduler_sim.engine.kernels.core import state as core_state
+from scheduler_sim.engine.kernels.site import state as site_state
 from scheduler_sim.engine.kernels.stopping import state as stopping_state
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import Workload
 
-RECORDS = (cluster_state, core_state, stopping_state)
+RECORDS = (cluster_state, core_state, stopping_state, site_state)
 """Importing these teaches Numba to read their records. That has to happen before the first kernel is compiled: what is
 registered later comes behind Numba's own reading of records, which refuses the names it does not know."""
 
@@ -26,10 +27,19 @@ def make_kernel(problem: Problem) -> BaseKernel:
 
     Raises:
         InvalidPolicy: a learned order with conservative backfilling, which reserves by a score that stays what it is;
-            a policy that the event core does not play where tasks may stop and go on.
+            a policy that the event core does not play where tasks may stop and go on; one that needs a site
+            without one, or one that is not played on sites.
     """
     workload, cluster, policy, scores = problem.workload, problem.cluster, problem.policy, problem.scores
     late = problem.late
+    if problem.site is not None:
+        from scheduler_sim.engine.kernels.site.kernel import SiteKernel
+
+        return SiteKernel(problem)
+    if policy.order.needs_site:
+        raise InvalidPolicy(
+            f"{policy.order.name} is a site's own scheduler; it plays on a site, not on a cluster alone."
+        )
     interrupted = policy.preempts or problem.options.interrupts or cluster.fails
     if late and interrupted:
         raise InvalidPolicy("Where tasks may stop and go on, run times cannot be predicted inside the run.")

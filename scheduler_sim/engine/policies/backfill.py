@@ -40,6 +40,11 @@ class Backfill(Adjustable):
         return self.code not in (NONE, LIST)
 
 
+def _scored_names() -> list[str]:
+    """Return the orders that score tasks by themselves."""
+    return [order.name for order in ORDERS if not order.needs_site]
+
+
 BACKFILLS: Registry[Backfill] = Registry("backfill")
 
 BACKFILLS.register(Backfill("none", NONE, "The first task that does not fit blocks all behind it.", "classic"))
@@ -53,7 +58,7 @@ BACKFILLS.register(
         parameters=(
             choice(
                 "order",
-                ORDERS.names,
+                _scored_names,
                 default=None,
                 rule="The order in which what may pass the head is tried, by default the queue's; sjf: EASY-SJBF.",
             ),

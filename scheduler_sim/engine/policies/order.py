@@ -96,6 +96,7 @@ class Order(Adjustable):
         clairvoyant: true when the score uses the true runtime, or what became of the tasks in the log.
         uses_estimates: true when the score of a task depends on duration estimates.
         looks_ahead: true when it depends on the tasks behind it.
+        needs_site: true when it plays only on a site, whose scheduler it is.
         model_version: of the stored model behind it, None when there is none.
         preempts: true when it stops running tasks by itself.
     """
@@ -108,6 +109,7 @@ class Order(Adjustable):
     preempts: bool = field(default=False, kw_only=True)
     uses_estimates: bool = field(default=True, kw_only=True)
     looks_ahead: bool = field(default=False, kw_only=True)
+    needs_site: bool = field(default=False, kw_only=True)
 
 
 ORDERS: Registry[Order] = Registry("order")

@@ -101,6 +101,10 @@ def parse_policy(text: str) -> Policy:
         raise InvalidPolicy(
             f"{policy.order.name} builds the schedule by its own rule; it takes neither +backfill nor ~preemption."
         )
+    if policy.order.needs_site and policy.name != policy.order.text:
+        raise InvalidPolicy(
+            f"{policy.order.name} is a whole scheduler; it takes neither +backfill nor @placement nor ~preemption."
+        )
     if len(policy.name) > LONGEST_NAME:
         raise InvalidPolicy(f"{policy.name!r} is longer than {LONGEST_NAME} characters, the most a policy's name has.")
     return policy

@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from scheduler_sim.engine.sites import values
 from scheduler_sim.engine.sites.reading import Draft, Place
+from scheduler_sim.engine.sites.site import Site
 
 
 def _microseconds(text: str) -> float:
@@ -60,25 +64,28 @@ UNRELATED = re.compile(
 """Settings, in lower case, that decide nothing of who starts when."""
 
 _PRIORITY: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-    "priorityweightage": ("age_weight", int),
-    "priorityweightfairshare": ("fair_share_weight", int),
-    "priorityweightjobsize": ("job_size_weight", int),
-    "priorityweightpartition": ("partition_weight", int),
-    "priorityweightqos": ("qos_weight", int),
-    "priorityweightassoc": ("association_weight", int),
-    "priorityweighttres": ("resource_weights", values.resources),
-    "prioritymaxage": ("max_age_time", values.minutes),
-    "priorityfavorsmall": ("favor_small", values.yes),
-    "prioritydecayhalflife": ("decay_half_life_time", values.minutes),
-    "prioritycalcperiod": ("calculation_period_time", values.minutes),
-    "fairsharedampeningfactor": ("damping", _above_0),
-    "priorityflags": ("flags", values.words),
+    "PriorityWeightAge": ("age_weight", int),
+    "PriorityWeightFairshare": ("fair_share_weight", int),
+    "PriorityWeightJobSize": ("job_size_weight", int),
+    "PriorityWeightPartition": ("partition_weight", int),
+    "PriorityWeightQOS": ("qos_weight", int),
+    "PriorityWeightAssoc": ("association_weight", int),
+    "PriorityWeightTRES": ("resource_weights", values.resources),
+    "PriorityMaxAge": ("max_age_time", values.minutes),
+    "PriorityFavorSmall": ("favor_small", values.yes),
+    "PriorityDecayHalfLife": ("decay_half_life_time", values.minutes),
+    "PriorityCalcPeriod": ("calculation_period_time", values.minutes),
+    "FairShareDampeningFactor": ("damping", _above_0),
+    "PriorityFlags": ("flags", values.words),
 }
 
 _SCHEDULING: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-    "overtimelimit": ("over_limit_time", values.minutes),
-    "killwait": ("kill_wait_time", values.seconds),
+    "OverTimeLimit": ("over_limit_time", values.minutes),
+    "KillWait": ("kill_wait_time", values.seconds),
 }
+
+_LOWER_PRIORITY = {name.lower(): entry for name, entry in _PRIORITY.items()}
+_LOWER_SCHEDULING = {name.lower(): entry for name, entry in _SCHEDULING.items()}
 
 _CHOICES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "schedulertype": ("scheduling.backfill", {"sched/backfill": True, "sched/builtin": False}),
@@ -121,6 +128,85 @@ MEMORY: Mapping[str, tuple[str, Callable[[str], Any]]] = {
 """Memory of jobs, of the site and of each partition; 0 states none."""
 
 
+@dataclass(frozen=True)
+class Override:
+    """A setting that a policy may change.
+
+    Attributes:
+        name: Slurm's.
+        where: the part of a site that it sets, as `scheduling.main_depth`.
+        expected: what its value must be.
+        read: returns the text as it was given; raises ValueError for what is not `expected`.
+    """
+
+    name: str
+    where: str
+    expected: str
+    read: Callable[[str], str]
+    value: Callable[[str], Any]
+
+
+def _override(name: str, where: str, reader: Callable[[str], Any], expected: str) -> Override:
+    def read(text: str) -> str:
+        value = reader(text)
+        if isinstance(value, int | float) and not value >= 0:
+            raise ValueError(text)
+        return text
+
+    return Override(name, where, expected, read, reader)
+
+
+def _word(text: str) -> str:
+    if text not in ("basic", "multifactor"):
+        raise ValueError(text)
+    return text
+
+
+_EXPECTED: Mapping[Any, str] = {
+    int: "a whole number from 0 up",
+    float: "a number from 0 up",
+    values.yes: "yes or no",
+    values.minutes: "minutes, or days-hours:minutes:seconds",
+    values.seconds: "seconds",
+}
+
+OVERRIDES: Mapping[str, Override] = {
+    one.name: one
+    for one in (
+        *(
+            _override(name, f"scheduling.{where}", reader, _EXPECTED.get(reader, "a number from 0 up"))
+            for name, (where, reader) in PARAMETERS.items()
+        ),
+        *(_override(name, f"scheduling.{where}", values.yes, "yes or no") for name, where in SWITCHES.items()),
+        *(
+            _override(name, f"priority.{where}", reader, _EXPECTED.get(reader, "a value as in slurm.conf"))
+            for name, (where, reader) in _PRIORITY.items()
+        ),
+        _override("PriorityType", "priority.kind", _word, "basic or multifactor"),
+        *(
+            _override(name, f"scheduling.{where}", reader, _EXPECTED.get(reader, "a number from 0 up"))
+            for name, (where, reader) in _SCHEDULING.items()
+        ),
+    )
+}
+"""Settings by Slurm's names that `slurm(name=value,...)` may change."""
+
+
+def overridden(site: Site, texts: Mapping[str, str]) -> Site:
+    """Return a site with settings as `texts` says, by names of `OVERRIDES`; a value that states none leaves them."""
+    for name, text in texts.items():
+        room, _, field = OVERRIDES[name].where.partition(".")
+        value = OVERRIDES[name].value(text)
+        kept = value is None and not name.startswith("bf_max")
+        if not kept:
+            part = msgspec.structs.replace(getattr(site, room), **{field: value})
+            site = msgspec.structs.replace(site, **{room: part})
+        if name == "PriorityFlags":
+            way = "classic" if "no_fair_tree" in text.lower() else "fair_tree"
+            site = msgspec.structs.replace(site, priority=msgspec.structs.replace(site.priority, fair_share=way))
+    return site
+
+
 def apply(draft: Draft, place: Place, key: str, text: str) -> None:
     """Take one setting into the site; one that could matter and has no effect here gets a note."""
     name = key.lower()
@@ -136,10 +222,10 @@ def apply(draft: Draft, place: Place, key: str, text: str) -> None:
             _set(draft, where, choices[text.lower()])
         else:
             place.note(f"{key}={text}", "has no effect here")
-    elif name in _PRIORITY:
-        _set(draft, f"priority.{_PRIORITY[name][0]}", place.read(key, text, _PRIORITY[name][1]))
-    elif name in _SCHEDULING:
-        _set(draft, f"scheduling.{_SCHEDULING[name][0]}", place.read(key, text, _SCHEDULING[name][1]))
+    elif name in _LOWER_PRIORITY:
+        _set(draft, f"priority.{_LOWER_PRIORITY[name][0]}", place.read(key, text, _LOWER_PRIORITY[name][1]))
+    elif name in _LOWER_SCHEDULING:
+        _set(draft, f"scheduling.{_LOWER_SCHEDULING[name][0]}", place.read(key, text, _LOWER_SCHEDULING[name][1]))
     elif name == "preemptmode":
         _set(draft, "preemption.mode", place.read(key, text, preempt_mode))
     elif name == "preemptexempttime":

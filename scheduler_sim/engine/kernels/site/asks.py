@@ -1,0 +1,406 @@
+"""What tasks ask of a site's nodes, as whole numbers: one entry for each partition in which a task may run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scheduler_sim.engine.codes import MILLI
+from scheduler_sim.engine.demand import KIB_PER_MB, UNLIMITED, NodeGroups, in_units, task_kinds
+from scheduler_sim.engine.errors import InvalidWorkload
+from scheduler_sim.engine.kernels.site.features import satisfies
+from scheduler_sim.engine.kernels.site.people import People
+from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
+from scheduler_sim.engine.requests import Requests
+from scheduler_sim.engine.sites import Partition, Site
+from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
+
+WORD = 64
+"""Nodes in one word of a set of nodes."""
+
+ANY_NUMBER = 2**31
+"""Of nodes, where a task limits them not."""
+
+KIND = np.dtype(
+    [
+        ("part", "i8"), ("units", "i8"), ("cpu", "i8"), ("memory", "i8"), ("gpu", "i8"), ("per_node", "i8"),
+        ("is_fixed", "i8"), ("least", "i8"), ("most", "i8"), ("whole", "i8"), ("each_memory", "i8"),
+        ("each_gpus", "i8"), ("most_cpu", "i8"), ("unit", "i8"), ("counted", "i8"),
+    ]
+)  # fmt: skip
+"""What a task asks for in a partition: `units` processes of `cpu` thousandths of cores, `memory` KiB and `gpu` GPUs
+each, at most (or, `is_fixed`, just) `per_node` of them on a node, 0 for any number; on `least` to `most` nodes, with
+`whole` for it alone; and on each node besides `each_memory` KiB and `each_gpus` GPUs. `most_cpu` is the most of one
+node's cores that its partition may hold. `unit` is how many processes each of just `least` nodes must hold where that
+is so, else 0. By `counted` nodes are taken for their number only."""
+
+_FIELDS = tuple(KIND.fields or ())[1:]
+
+
+@dataclass(frozen=True, eq=False)
+class Asks:
+    """What n tasks ask for.
+
+    Attributes:
+        kinds: shape (k,), records as `KIND` says.
+        masks: shape (k, words): the nodes that could hold it.
+        first: shape (n + 1,): the entries of task i are `first[i]` to `first[i + 1]`, in the order of its partitions.
+        kind, limit: of each entry: its kind, and the seconds for which it may run.
+        reason: shape (n,), why a task without entries can never start, else 0.
+        people: who the tasks belong to.
+    """
+
+    kinds: Any
+    masks: IntArray
+    first: IntArray
+    kind: IntArray
+    limit: FloatArray
+    reason: IntArray
+    people: People
+
+
+def asks(workload: Workload, site: Site) -> Asks:
+    """Work out what every task asks for, and which of them could never start on the empty site.
+
+    Raises:
+        InvalidWorkload: tasks that are not played on sites.
+    """
+    _refuse(workload)
+    wanted = workload.requests if workload.requests is not None else Requests.blank(len(workload))
+    people = People.of(workload, wanted, site)
+    columns = {
+        "cpus": in_units(workload.cpus, MILLI),
+        "gpus": workload.gpus.astype(np.int64),
+        "memory": in_units(workload.memory_mb, KIB_PER_MB),
+        "nodes": wanted.nodes,
+        "most": wanted.most_nodes,
+        "tasks": wanted.tasks,
+        "cores": wanted.cores_per_task,
+        "per_node": wanted.tasks_per_node,
+        "node_gpus": np.ceil(wanted.gpus_per_node).astype(np.int64),
+        "core_memory": _kib(wanted.memory_mb_per_core),
+        "node_memory": _kib(wanted.memory_mb_per_node),
+        "exclusive": wanted.exclusive.astype(np.int64),
+        "features": wanted.features.codes,
+        "gpu_type": workload.gpu_type.codes,
+        "partitions": wanted.partitions.codes,
+        "queue": workload.queue.codes,
+        "account": people.account.codes,
+        "qos": people.qos,
+        "reservation": wanted.reservation.codes,
+        "refusal": people.refusal,
+    }
+    of_task, rows, _ = task_kinds(*columns.values())
+    builder = _Builder(site)
+    entries: list[list[int]] = []
+    refusals = np.zeros(len(rows), np.int64)
+    texts = {
+        "features": wanted.features.names,
+        "gpu_type": workload.gpu_type.names,
+        "partitions": wanted.partitions.names,
+        "queue": workload.queue.names,
+        "account": people.account.names,
+        "reservation": wanted.reservation.names,
+    }
+    for number, row in enumerate(rows.tolist()):
+        ask = {name: int(column[row]) for name, column in columns.items()}
+        said = {name: names[ask[name]] for name, names in texts.items()}
+        found, refusals[number] = builder.entries(ask, said)
+        entries.append(found)
+    return _expand(workload, site, entries, refusals, of_task, builder, people)
+
+
+def _expand(
+    workload: Workload,
+    site: Site,
+    entries: list[list[int]],
+    refusals: IntArray,
+    of_task: IntArray,
+    builder: "_Builder",
+    people: People,
+) -> Asks:
+    """Turn what distinct asks may use into the entries of each task."""
+    counts = np.array([len(found) for found in entries], np.int64)
+    starts = np.concatenate(([0], np.cumsum(counts)))
+    flat = np.array([kind for found in entries for kind in found], np.int64)
+    per_task = counts[of_task] if len(of_task) else np.zeros(0, np.int64)
+    task = np.repeat(np.arange(len(workload)), per_task)
+    first = np.concatenate(([0], np.cumsum(per_task))).astype(np.int64)
+    kind = flat[starts[of_task[task]] + np.arange(len(task)) - first[task]] if len(task) else flat
+    kinds = np.array(builder.kinds, KIND) if builder.kinds else np.zeros(0, KIND)
+    part = kinds["part"][kind] if len(kind) else kind
+    default = np.array([_first_of(one.default_time, one.max_time, np.nan) for one in site.partitions], np.float64)
+    longest = np.array([_first_of(one.max_time, np.inf) for one in site.partitions], np.float64)
+    estimate, known = workload.duration_estimate[task], workload.estimate_known[task]
+    limit = np.where(known | np.isnan(default[part]), estimate, default[part])
+    allowed = (limit <= longest[part]) | ~known
+    kept = np.bincount(task[allowed], minlength=len(workload)).astype(np.int64)
+    reason = refusals[of_task] if len(of_task) else np.zeros(0, np.int64)
+    reason = np.where((reason == NO_REASON) & (kept == 0), CODES["PartitionTimeLimit"], reason)
+    return Asks(
+        kinds=kinds,
+        masks=builder.words(),
+        first=np.concatenate(([0], np.cumsum(kept))).astype(np.int64),
+        kind=kind[allowed],
+        limit=limit[allowed],
+        reason=reason,
+        people=people,
+    )
+
+
+def _first_of(*values: float | None) -> float:
+    return next(value for value in values if value is not None)
+
+
+def _kib(megabytes: FloatArray) -> IntArray:
+    """Return KiB, -1 where nothing is stated."""
+    stated = ~np.isnan(megabytes)
+    return np.where(stated, in_units(np.where(stated, megabytes, 0.0), KIB_PER_MB), -1)
+
+
+def _refuse(workload: Workload) -> None:
+    if workload.hybrid.any():
+        raise InvalidWorkload("Hybrid tasks are not played on a site; play them on its cluster alone.")
+    if (workload.gpus != np.floor(workload.gpus)).any():
+        raise InvalidWorkload("Shares of a GPU are not played on a site; play them on its cluster alone.")
+
+
+class _Builder:
+    """Collects the distinct kinds of asks."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        groups, group = NodeGroups.of(site.cluster), site.cluster.group_of_nodes()
+        self.cpu, self.gpus, self.memory = groups.cpu[group], groups.gpus[group], groups.memory[group]
+        self.group = group
+        self.partitions = {one.name: number for number, one in enumerate(site.partitions)}
+        self.nodes = []
+        for one in site.partitions:
+            members = np.zeros(len(group), bool)
+            members[list(site.numbers(one.hosts))] = True
+            self.nodes.append(members)
+        self.kinds: list[tuple[int, ...]] = []
+        self._masks: list[BoolArray] = []
+        self._number: dict[tuple[Any, ...], tuple[int, int]] = {}
+
+    def words(self) -> IntArray:
+        """Return the sets of nodes as words of 64 bits, shape (kinds, words)."""
+        return as_words(np.array(self._masks, bool).reshape(len(self._masks), len(self.group)))
+
+    def entries(self, ask: dict[str, int], said: dict[str, str]) -> tuple[list[int], int]:
+        """Return the kinds of an ask in the partitions that take it, and why none does."""
+        if ask["refusal"]:
+            return [], ask["refusal"]
+        names = [name.strip() for name in (said["partitions"] or said["queue"]).split(",") if name.strip()]
+        numbers = [self.partitions[name] for name in names if name in self.partitions]
+        if not numbers and names and len(self.site.partitions) > 1:
+            return [], CODES["InvalidPartition"]
+        if not numbers:
+            numbers = [next((at for at, one in enumerate(self.site.partitions) if one.is_default), 0)]
+        found, why = [], NO_REASON
+        for number in dict.fromkeys(numbers):
+            kind, reason = self._entry(number, ask, said)
+            if reason == NO_REASON:
+                found.append(kind)
+            why = why or reason
+        return found, NO_REASON if found else why
+
+    def _entry(self, number: int, ask: dict[str, int], said: dict[str, str]) -> tuple[int, int]:
+        partition = self.site.partitions[number]
+        reason = _not_taken(partition, said["account"], self.site.qos[ask["qos"]].name if ask["qos"] >= 0 else "")
+        if reason != NO_REASON:
+            return -1, reason
+        if said["reservation"]:
+            known = next((one for one in self.site.reservations if one.name == said["reservation"]), None)
+            if known is None:
+                return -1, CODES["ReservationDeleted"]
+        key = (number, said["features"], said["gpu_type"], said["reservation"], *(ask[name] for name in _SHAPE))
+        if key not in self._number:
+            self._number[key] = self._add(number, partition, ask, said)
+        return self._number[key]
+
+    def _add(self, number: int, partition: Partition, ask: dict[str, int], said: dict[str, str]) -> tuple[int, int]:
+        """Add a kind; return its number and why it could never start."""
+        allowed = self.nodes[number].copy()
+        if said["features"]:
+            fits = np.array([satisfies(one.features, said["features"]) for one in self.site.nodes], bool)
+            allowed &= fits[self.group]
+        if ask["gpus"] or ask["node_gpus"]:
+            models = {model.strip() for model in said["gpu_type"].split("|") if model.strip()}
+            typed = [
+                one.gpus > 0 and (not models or bool(models & set(one.gpu_type.split("|"))))
+                for one in self.site.cluster.groups
+            ]
+            allowed &= np.array(typed, bool)[self.group]
+        if said["reservation"]:
+            inside = np.zeros(len(self.group), bool)
+            reserved = next(one for one in self.site.reservations if one.name == said["reservation"])
+            inside[list(self.site.numbers(reserved.hosts))] = True
+            allowed &= inside
+        if not allowed.any():
+            return -1, CODES["BadConstraints"]
+        shape = self._shape(partition, ask, allowed)
+        room = capacity(shape, self.cpu, self.memory, self.gpus)
+        usable = allowed & (room >= max(shape["unit"], 1))
+        if partition.max_nodes is not None and shape["least"] > partition.max_nodes:
+            return -1, CODES["PartitionNodeLimit"]
+        if shape["most"] < shape["least"]:
+            return -1, CODES["PartitionNodeLimit"]
+        if usable.sum() < shape["least"]:
+            return -1, CODES["BadConstraints"]
+        largest = np.sort(room[usable])[::-1][: shape["most"]]
+        if not shape["counted"] and largest.sum() < shape["units"]:
+            return -1, CODES["BadConstraints"]
+        self._masks.append(usable)
+        self.kinds.append((number, *(shape[name] for name in _FIELDS)))
+        return len(self.kinds) - 1, NO_REASON
+
+    def _shape(self, partition: Partition, ask: dict[str, int], allowed: BoolArray) -> dict[str, int]:
+        """Return the fields of `KIND` beside the partition."""
+        whole = bool(ask["exclusive"]) or partition.exclusive or self.site.placement == "nodes"
+        shape = {"gpu": 0, "per_node": 0, "is_fixed": 0, "each_memory": 0, "each_gpus": 0, "memory": 0, "counted": 0}
+        if ask["nodes"] or ask["tasks"] or ask["per_node"]:
+            shape |= self._as_asked(ask, allowed)
+        else:
+            shape |= self._compact(ask, allowed)
+        shape["whole"] = int(whole)
+        shape["counted"] = int(self.site.placement == "nodes" and ask["nodes"] > 0)
+        shape["least"] = max(shape["least"], partition.min_nodes)
+        if partition.max_nodes is not None and shape["least"] <= partition.max_nodes:
+            shape["most"] = min(shape["most"], partition.max_nodes)
+        if not shape["counted"]:
+            # Each node holds a process at least.
+            shape["most"] = max(min(shape["most"], shape["units"]), shape["least"])
+        shape["most_cpu"] = UNLIMITED
+        if partition.max_cores_per_node is not None:
+            shape["most_cpu"] = partition.max_cores_per_node * MILLI
+        self._ask_memory(shape, partition, ask)
+        if shape["counted"]:
+            shape["unit"] = 1 if shape["most"] == shape["least"] else 0
+        elif shape["most"] == 1:
+            shape["unit"] = shape["units"]
+        elif shape["is_fixed"] and shape["least"] == shape["most"]:
+            shape["unit"] = shape["per_node"]
+        else:
+            shape["unit"] = int(shape["least"] == shape["most"] and shape["units"] <= shape["least"])
+        return shape
+
+    def _as_asked(self, ask: dict[str, int], allowed: BoolArray) -> dict[str, int]:
+        """Read what Slurm's options say: -N, -n, -c, --ntasks-per-node, --gpus-per-node."""
+        nodes, per_node, cores = ask["nodes"], ask["per_node"], ask["cores"]
+        tasks = ask["tasks"]
+        if not tasks:
+            tasks = per_node * max(nodes, 1) if per_node else max(nodes, 1)
+            if not per_node and not cores:
+                # The cores are known, and not how they are parted.
+                tasks = max(tasks, -(-ask["cpus"] // MILLI))
+        cores = cores or max(ask["cpus"] // MILLI // tasks, 1)
+        least, most = max(nodes, 1), ask["most"] or nodes or ANY_NUMBER
+        is_fixed = bool(per_node and nodes and tasks == per_node * nodes)
+        if per_node and not nodes:
+            least = max(-(-tasks // per_node), 1)
+        shape = {
+            "units": tasks,
+            "cpu": cores * MILLI,
+            "per_node": per_node,
+            "is_fixed": int(is_fixed),
+            "least": least,
+            "most": most,
+            "each_gpus": ask["node_gpus"],
+        }
+        if ask["gpus"] and not ask["node_gpus"]:
+            most_gpus = int(self.gpus[allowed].max())
+            if nodes:
+                shape["each_gpus"] = -(-ask["gpus"] // nodes)
+            elif ask["gpus"] <= most_gpus:
+                shape |= {"each_gpus": ask["gpus"], "most": 1}
+            else:
+                return self._compact(ask, allowed)
+        return shape
+
+    def _compact(self, ask: dict[str, int], allowed: BoolArray) -> dict[str, int]:
+        """Put a task on one node where some could hold it, else on as few as its GPUs need, or spread its cores."""
+        gpus, cpu = ask["gpus"] or ask["node_gpus"], ask["cpus"]
+        most_gpus, most_cpu = int(self.gpus[allowed].max()), int(self.cpu[allowed].max())
+        if gpus > most_gpus > 0:
+            nodes = -(-gpus // most_gpus)
+            return {"units": gpus, "cpu": cpu // gpus, "gpu": 1, "least": nodes, "most": nodes}
+        if not gpus and cpu > most_cpu:
+            return {"units": -(-cpu // MILLI), "cpu": MILLI, "least": 1, "most": ANY_NUMBER}
+        return {"units": 1, "cpu": cpu, "least": 1, "most": 1, "each_gpus": gpus}
+
+    def _ask_memory(self, shape: dict[str, int], partition: Partition, ask: dict[str, int]) -> None:
+        """Say how much memory a process and a node take: as asked, else of the whole task, else by default."""
+        site = self.site
+        if not site.is_memory_shared_out:
+            return
+        if ask["node_memory"] >= 0:
+            shape["each_memory"] = ask["node_memory"]
+        elif ask["core_memory"] >= 0:
+            shape["memory"] = ask["core_memory"] * shape["cpu"] // MILLI
+        elif ask["memory"] > 0:
+            if shape["most"] == 1:
+                shape["each_memory"] = ask["memory"]
+            else:
+                shape["memory"] = -(-ask["memory"] // shape["units"])
+        else:
+            per_core = partition.default_memory_mb_per_core
+            per_node = partition.default_memory_mb_per_node
+            if per_core is None and per_node is None:
+                per_core, per_node = site.default_memory_mb_per_core, site.default_memory_mb_per_node
+            if per_core is not None:
+                shape["memory"] = int(per_core * KIB_PER_MB) * shape["cpu"] // MILLI
+            elif per_node is not None:
+                shape["each_memory"] = int(per_node * KIB_PER_MB)
+
+
+_SHAPE = (
+    "cpus", "gpus", "memory", "nodes", "most", "tasks", "cores", "per_node", "node_gpus", "core_memory",
+    "node_memory", "exclusive",
+)  # fmt: skip
+
+
+def _not_taken(partition: Partition, account: str, qos: str) -> int:
+    """Return why a partition takes no task of an account and QOS, 0 where it does."""
+    if partition.state in ("down", "drain"):
+        return CODES["PartitionDown"]
+    if partition.state == "inactive":
+        return CODES["PartitionInactive"]
+    if partition.allowed_accounts is not None and account not in partition.allowed_accounts:
+        return CODES["AccountNotAllowed"]
+    if account in partition.denied_accounts:
+        return CODES["AccountNotAllowed"]
+    if partition.allowed_qos is not None and qos not in partition.allowed_qos:
+        return CODES["QOSNotAllowed"]
+    if qos in partition.denied_qos:
+        return CODES["QOSNotAllowed"]
+    return NO_REASON
+
+
+def capacity(shape: Any, cpu: IntArray, memory: IntArray, gpus: IntArray) -> IntArray:
+    """Return how many processes of a kind empty nodes could hold, shape (nodes,)."""
+    room = np.minimum(cpu, shape["most_cpu"]) // max(shape["cpu"], 1)
+    if shape["cpu"] == 0:
+        room = np.full(len(cpu), ANY_NUMBER)
+    if shape["memory"]:
+        room = np.minimum(room, (memory - shape["each_memory"]) // shape["memory"])
+    if shape["gpu"]:
+        room = np.minimum(room, (gpus - shape["each_gpus"]) // shape["gpu"])
+    if shape["counted"]:
+        room = np.ones(len(cpu), np.int64)
+    room = np.where((memory < shape["each_memory"]) | (gpus < shape["each_gpus"]), 0, np.maximum(room, 0))
+    if shape["per_node"]:
+        short = room < shape["per_node"]
+        room = np.minimum(room, shape["per_node"])
+        if shape["is_fixed"]:
+            room = np.where(short, 0, room)
+    return room
+
+
+def as_words(members: BoolArray) -> IntArray:
+    """Return sets of nodes, shape (k, nodes), as words of 64 bits each, shape (k, words)."""
+    count, nodes = members.shape
+    words = max(-(-nodes // WORD), 1)
+    padded = np.zeros((count, words * WORD), bool)
+    padded[:, :nodes] = members
+    return np.packbits(padded, axis=1, bitorder="little").view(np.int64).reshape(count, words)

@@ -1,0 +1,128 @@
+"""What running tasks hold: pieces of nodes, taken when a task starts and given back when it stops."""
+
+import numpy as np
+
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.site.state import CHOSEN, RUN, SPARE, State
+
+
+@inner_kernel
+def _hang_in(s: State, piece: int) -> None:
+    """Put a piece among those of its node, in the order of expected ends and rows."""
+    p = s.held_pieces[piece]
+    before, after = -1, s.first_on_node[p.node]
+    while after >= 0:
+        q = s.held_pieces[after]
+        if q.expected > p.expected or (q.expected == p.expected and q.task > p.task):
+            break
+        before, after = after, q.next_on_node
+    p.next_on_node = after
+    if before < 0:
+        s.first_on_node[p.node] = piece
+    else:
+        s.held_pieces[before].next_on_node = piece
+
+
+@inner_kernel
+def _take_out(s: State, piece: int) -> None:
+    node = s.held_pieces[piece].node
+    other = s.first_on_node[node]
+    if other == piece:
+        s.first_on_node[node] = s.held_pieces[piece].next_on_node
+        return
+    while s.held_pieces[other].next_on_node != piece:
+        other = s.held_pieces[other].next_on_node
+    s.held_pieces[other].next_on_node = s.held_pieces[piece].next_on_node
+
+
+@inner_kernel
+def _place_in_run(s: State, expected: float, row: int) -> int:
+    """Return where a task belongs among those that run, in the order of expected ends and rows."""
+    first, last = 0, s.counts[RUN]
+    while first < last:
+        middle = (first + last) // 2
+        ends = s.run_ends[middle]
+        if ends < expected or (ends == expected and s.run_tasks[middle] < row):
+            first = middle + 1
+        else:
+            last = middle
+    return first
+
+
+@inner_kernel
+def list_run(s: State, row: int) -> None:
+    """List a task among those that run."""
+    expected = s.site_tasks[row].expected
+    place = _place_in_run(s, expected, row)
+    for i in range(s.counts[RUN], place, -1):
+        s.run_ends[i] = s.run_ends[i - 1]
+        s.run_tasks[i] = s.run_tasks[i - 1]
+    s.run_ends[place], s.run_tasks[place] = expected, row
+    s.counts[RUN] += 1
+
+
+@inner_kernel
+def unlist_run(s: State, row: int) -> None:
+    """Take a task out of those that run."""
+    s.counts[RUN] -= 1
+    for i in range(_place_in_run(s, s.site_tasks[row].expected, row), s.counts[RUN]):
+        s.run_ends[i] = s.run_ends[i + 1]
+        s.run_tasks[i] = s.run_tasks[i + 1]
+
+
+@inner_kernel
+def take(s: State, row: int, kind: int) -> None:
+    """Give the chosen nodes to a task whose expected end is known."""
+    k, t = s.kinds[kind], s.site_tasks[row]
+    t.first_piece = -1
+    t.node, t.device = len(s.free_cpu), -1
+    t.held_cores = t.held_gpus = 0.0
+    pace = np.inf
+    for i in range(s.counts[CHOSEN] - 1, -1, -1):
+        node, units = s.chosen_nodes[i], s.chosen_units[i]
+        s.counts[SPARE] -= 1
+        piece = s.spare_pieces[s.counts[SPARE]]
+        p = s.held_pieces[piece]
+        p.node, p.task, p.part, p.expected = node, row, k.part, t.expected
+        p.cpu, p.memory, p.gpus = units * k.cpu, k.each_memory + units * k.memory, k.each_gpus + units * k.gpu
+        if k.whole:
+            if k.cpu > 0 and k.memory > 0:
+                p.memory = k.each_memory + s.all_cpu[node] // k.cpu * k.memory
+            p.cpu = s.all_cpu[node]
+            p.memory = min(p.memory, s.free_memory[node])
+        if node < t.node:
+            t.node = node
+            t.device = s.all_gpus[node] - s.free_gpus[node] if p.gpus > 0 else -1
+        s.free_cpu[node] -= p.cpu
+        s.free_memory[node] -= p.memory
+        s.free_gpus[node] -= p.gpus
+        t.held_cores += p.cpu / 1000.0
+        t.held_gpus += p.gpus
+        pace = min(pace, s.node_speeds[2 * s.group_on_node[node] + (1 if p.gpus > 0 else 0)])
+        p.next_of_task = t.first_piece
+        t.first_piece = piece
+        _hang_in(s, piece)
+    t.pace = pace
+    list_run(s, row)
+
+
+@inner_kernel
+def give(s: State, row: int, now: float) -> None:
+    """Take back what a task holds, and count what that cost."""
+    t = s.site_tasks[row]
+    held = now - t.begun
+    piece = t.first_piece
+    while piece >= 0:
+        p = s.held_pieces[piece]
+        _take_out(s, piece)
+        s.free_cpu[p.node] += p.cpu
+        s.free_memory[p.node] += p.memory
+        s.free_gpus[p.node] += p.gpus
+        group = 2 * s.group_on_node[p.node]
+        t.joules += held * (p.cpu / 1000.0 * s.group_watts[group] + p.gpus * s.group_watts[group + 1])
+        t.usd += held * (p.cpu / 1000.0 * s.group_prices[group] + p.gpus * s.group_prices[group + 1])
+        s.spare_pieces[s.counts[SPARE]] = piece
+        s.counts[SPARE] += 1
+        piece = p.next_of_task
+    t.first_piece = -1
+    unlist_run(s, row)

@@ -1,0 +1,77 @@
+"""A workload on a site: with partitions, limits and reservations."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from scheduler_sim.engine.contract import History, Outcome
+from scheduler_sim.engine.kernels.attempts import AttemptsKernel
+from scheduler_sim.engine.kernels.base import EventLoop
+from scheduler_sim.engine.kernels.site import state
+from scheduler_sim.engine.kernels.site.asks import asks
+from scheduler_sim.engine.kernels.site.layout import lay_out
+from scheduler_sim.engine.kernels.site.loop import advance_site
+from scheduler_sim.engine.kernels.site.rules import Rules
+from scheduler_sim.engine.kernels.site.state import State, handle
+from scheduler_sim.engine.problem import Problem
+from scheduler_sim.engine.workload import IntArray
+
+
+class SiteKernel(AttemptsKernel):
+    """The event loop of a site.
+
+    Raises:
+        InvalidPolicy, InvalidWorkload: what is not played on a site.
+        OversizedTasks: tasks that could never start, see `never.never_starts`.
+    """
+
+    EVENTS, WRITTEN, OUTAGES, ROOM = state.EVENTS, state.WRITTEN, state.OUTAGES, state.ROOM
+
+    def __init__(self, problem: Problem) -> None:
+        rules = Rules.of(problem)
+        self._state = lay_out(problem, rules, asks(problem.workload, rules.site))
+        super().__init__(
+            workload=problem.workload,
+            failures=None,
+            arrays=self._state,
+            counts=self._state.counts,
+            clock=self._state.clock,
+            advance=self._renew(self._state),
+        )
+
+    def _renew(self, arrays: State) -> EventLoop:
+        """Return the event loop over arrays of which some are new."""
+        self._handle = handle(arrays)
+        play: Callable[..., None] = advance_site
+        records = self._handle
+        return lambda until, events: play(records, until, events)
+
+    def reasons(self) -> IntArray:
+        """Return why each task waits or never started, as codes of `reasons.WORDS`, shape (n,)."""
+        reasons: IntArray = self._state.site_tasks["reason"].copy()
+        return reasons
+
+    def outcome(self) -> Outcome:
+        """Return the present outcome; the arrays are views that later calls of `advance` change.
+
+        A task that was cancelled before it started has a finish and no start.
+        """
+        tasks = self._state.site_tasks
+        return Outcome(
+            ready_time=tasks["ready"],
+            start_time=tasks["start"],
+            finish_time=tasks["finish"],
+            node=tasks["node"],
+            device=tasks["device"],
+            gpu_fraction=np.where(self._workload.gpus > 0, 1.0, 0.0),
+            completion_order=self._state.completed_rows[: self.finished],
+            history=History(
+                attempts=tasks["attempts"],
+                service_time=tasks["service"],
+                held_time=tasks["held"],
+                begun_time=tasks["begun"],
+                ending=tasks["ending"],
+                energy_joules=tasks["joules"],
+                cost_usd=tasks["usd"],
+            ),
+        )

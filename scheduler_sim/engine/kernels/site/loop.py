@@ -1,0 +1,235 @@
+"""The event loop of a site."""
+
+from typing import Any
+
+import numpy as np
+
+from scheduler_sim.engine.codes import CONSERVATIVE, EASY, FINISHED, QUEUED, RUNNING
+from scheduler_sim.engine.codes import LIST as SKIPPING
+from scheduler_sim.engine.jit import counting_kernel, inner_kernel
+from scheduler_sim.engine.kernels.site.passes import ALL, FIRST, UNSHARED, main_pass, plan_pass
+from scheduler_sim.engine.kernels.site.priority import rate_all
+from scheduler_sim.engine.kernels.site.queue import slide, sort, tidy
+from scheduler_sim.engine.kernels.site.state import (
+    BACKFILL,
+    BEGUN,
+    BY_FACTORS,
+    CALCULATION_PERIOD,
+    CANCELLED_AT,
+    CHANGED,
+    ENDS,
+    EPOCH,
+    EVENT_KINDS,
+    EVENTS,
+    LAST_FULL,
+    LAST_LOOK,
+    LOOK,
+    LOOKED,
+    MAIN_DEPTH,
+    MAIN_INTERVAL,
+    MODE,
+    NEXT_DECAY,
+    NEXT_PASS,
+    NOW,
+    OFFERED,
+    OWN_LOOPS,
+    PASS_INTERVAL,
+    PENDING,
+    QUEUE,
+    REACHED,
+    ROOM,
+    SLOPED,
+    SUBMIT_DELAY,
+    TICK,
+    TICK_PHASE,
+    TIMER,
+    TIMER_KINDS,
+    UNSORTED,
+    WAITING,
+    WRITTEN,
+    State,
+)
+from scheduler_sim.engine.kernels.site.verbs import CANCELLED, cancel, come, end, leave
+from scheduler_sim.engine.kernels.structures.heap import heap_pop
+
+POLL = 1.002
+"""Seconds between two looks of the backfill loop that find nothing changed: a sleep of one, and what it takes."""
+
+LAG = 0.004
+"""Seconds that a pass and its sleep take beyond `bf_interval`."""
+
+EVERYTHING = 2**62
+
+
+@inner_kernel
+def _grid(phase: float, step: float, least: float) -> float:
+    """Return the first of phase + k * step that is not before `least`."""
+    k = np.ceil((least - phase) / step)
+    while phase + k * step < least:
+        k += 1.0
+    while phase + (k - 1.0) * step >= least:
+        k -= 1.0
+    return float(phase + k * step)
+
+
+@inner_kernel
+def _next_look(s: State) -> float:
+    """Return when the main loop looks at the queue next, if nothing happens before."""
+    if s.settings[MODE] != OWN_LOOPS or s.counts[QUEUED] == 0:
+        return np.inf
+    due = s.clock[LAST_FULL] + s.reals[MAIN_INTERVAL]
+    if s.counts[LOOK]:
+        due = min(due, s.clock[LAST_LOOK] + s.reals[SUBMIT_DELAY])
+    time = _grid(s.reals[TICK_PHASE], s.reals[TICK], max(due, s.clock[NOW]))
+    if time <= s.clock[LOOKED]:
+        time = _grid(s.reals[TICK_PHASE], s.reals[TICK], time + 0.5 * s.reals[TICK])
+    return time
+
+
+@inner_kernel
+def _next_pass(s: State) -> float:
+    """Return when the backfill loop makes its next pass, if nothing happens before."""
+    if s.settings[MODE] != OWN_LOOPS or not s.settings[BACKFILL] or not s.counts[CHANGED] or s.counts[QUEUED] == 0:
+        return np.inf
+    if s.clock[NEXT_PASS] >= s.clock[NOW]:
+        return float(s.clock[NEXT_PASS])
+    return _grid(s.clock[NEXT_PASS], POLL, s.clock[NOW])
+
+
+@inner_kernel
+def _next_instant(s: State) -> float:
+    now = np.inf
+    if s.counts[FINISHED] == len(s.site_tasks):
+        return now
+    if s.counts[PENDING] > 0:
+        now = s.heap_times[0]
+    if s.counts[TIMER] < len(s.timer_times):
+        now = min(now, s.timer_times[s.counts[TIMER]])
+    now = min(now, _next_look(s), _next_pass(s))
+    if s.settings[BY_FACTORS]:
+        now = min(now, s.clock[NEXT_DECAY])
+    return float(now)
+
+
+@inner_kernel
+def _apply_timers(s: State, now: float) -> None:
+    """Let tasks come and give up waiting, and reservations begin and end."""
+    while s.counts[TIMER] < len(s.timer_times) and s.timer_times[s.counts[TIMER]] <= now:
+        code = s.timer_codes[s.counts[TIMER]]
+        s.counts[TIMER] += 1
+        kind, row = code % TIMER_KINDS, code // TIMER_KINDS
+        if kind == OFFERED:
+            come(s, row, now)
+        elif kind == CANCELLED_AT:
+            cancel(s, row, now)
+        else:
+            s.counts[CHANGED] = 1
+            if s.settings[MODE] != OWN_LOOPS:
+                s.counts[LOOK] = 1
+
+
+@inner_kernel
+def _apply_events(s: State, now: float) -> None:
+    while s.counts[PENDING] > 0 and s.heap_times[0] <= now:
+        time, code = s.heap_times[0], s.heap_codes[0]
+        heap_pop(s.heap_times, s.heap_codes, s.counts[PENDING])
+        s.counts[PENDING] -= 1
+        row = code // EVENT_KINDS
+        if code % EVENT_KINDS == ENDS and s.site_tasks[row].finish == time:
+            end(s, row, now)
+
+
+@inner_kernel
+def _nothing_comes(s: State) -> bool:
+    """Tell whether nothing runs and nothing is to come, so that only what waits is left."""
+    return bool(
+        s.counts[RUNNING] == 0
+        and s.counts[PENDING] == 0
+        and s.counts[TIMER] == len(s.timer_times)
+        and s.counts[QUEUED] > 0
+    )
+
+
+@inner_kernel
+def _give_up(s: State, now: float) -> None:
+    """Let tasks leave that could not start although nothing runs and nothing is to come; their reasons stay."""
+    for i in range(s.counts[QUEUE]):
+        row = s.entry_task[s.queue_entries[i]]
+        if s.site_tasks[row].state == WAITING:
+            s.counts[QUEUED] -= 1
+            leave(s, row, now, CANCELLED)
+    tidy(s)
+
+
+@inner_kernel
+def _act(s: State, now: float) -> None:
+    """Let a policy other than Slurm's act."""
+    s.counts[LOOK] = 0
+    if s.counts[QUEUED] == 0:
+        return
+    if s.settings[SLOPED]:
+        slide(s, now)
+    elif s.counts[UNSORTED]:
+        sort(s)
+    if s.settings[BACKFILL] == EASY:
+        plan_pass(s, now, FIRST)
+    elif s.settings[BACKFILL] == CONSERVATIVE:
+        plan_pass(s, now, ALL)
+    else:
+        main_pass(s, now, EVERYTHING, FIRST if s.settings[BACKFILL] == SKIPPING else UNSHARED)
+    if _nothing_comes(s):
+        _give_up(s, now)
+
+
+@inner_kernel
+def _look(s: State, now: float) -> None:
+    """Let Slurm's main loop look at the queue."""
+    second = np.floor(now + s.reals[EPOCH]) - s.reals[EPOCH]
+    is_full = second - s.clock[LAST_FULL] >= s.reals[MAIN_INTERVAL]
+    s.clock[LOOKED], s.clock[LAST_LOOK] = now, second
+    if is_full:
+        s.clock[LAST_FULL] = second
+    s.counts[LOOK] = 0
+    s.counts[EVENTS] += 1
+    begun = s.counts[BEGUN]
+    main_pass(s, now, EVERYTHING if is_full else s.settings[MAIN_DEPTH] + 1, ALL)
+    if is_full and s.counts[BEGUN] == begun and _nothing_comes(s):
+        if s.settings[BACKFILL]:
+            plan_pass(s, now, ALL)
+        if s.counts[BEGUN] == begun:
+            _give_up(s, now)
+
+
+@counting_kernel
+def advance_site(records: Any, until: float, max_events: int) -> None:
+    """Play whole instants up to `until`, until `max_events` events were applied, or until the buffer is full."""
+    s = records[0]
+    s.counts[EVENTS] = 0
+    while s.counts[WRITTEN] <= s.settings[ROOM]:
+        now = _next_instant(s)
+        if now > until or now == np.inf:
+            if now < np.inf:
+                s.clock[REACHED] = until
+            return
+        if s.counts[EVENTS] >= max_events and now > s.clock[NOW]:
+            return
+        s.clock[NOW] = now
+        if s.settings[BY_FACTORS] and s.clock[NEXT_DECAY] <= now:
+            s.clock[NEXT_DECAY] += s.reals[CALCULATION_PERIOD]
+            rate_all(s, now)
+            sort(s)
+            s.counts[CHANGED] = 1
+            s.counts[EVENTS] += 1
+        _apply_events(s, now)
+        _apply_timers(s, now)
+        if s.settings[MODE] != OWN_LOOPS:
+            if s.counts[LOOK]:
+                _act(s, now)
+            continue
+        if _next_look(s) <= now:
+            _look(s, now)
+        if _next_pass(s) <= now:
+            s.counts[CHANGED] = 0
+            s.counts[EVENTS] += 1
+            s.clock[NEXT_PASS] = now + s.reals[PASS_INTERVAL] + LAG
+            plan_pass(s, now, ALL)

@@ -1,0 +1,103 @@
+"""The plan of one pass: slots of time one after another, each with the nodes that are not yet promised to a task."""
+
+import numpy as np
+
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.site.state import SLOTS, WORDS, State
+
+
+@inner_kernel
+def begin_plan(s: State, begin: float) -> None:
+    """Let a plan have one slot with all nodes."""
+    s.counts[SLOTS] = 1
+    s.slot_times[0] = begin
+    for w in range(s.settings[WORDS]):
+        s.slot_masks[w] = -1
+
+
+@inner_kernel
+def slot_end(s: State, slot: int, horizon: float) -> float:
+    """Return when a slot ends; the last one ends with the plan."""
+    return float(s.slot_times[slot + 1]) if slot + 1 < s.counts[SLOTS] else horizon
+
+
+@inner_kernel
+def _slot_of(s: State, time: float) -> int:
+    """Return the slot that holds an instant."""
+    first, last = 0, s.counts[SLOTS]
+    while last - first > 1:
+        middle = (first + last) // 2
+        if s.slot_times[middle] <= time:
+            first = middle
+        else:
+            last = middle
+    return first
+
+
+@inner_kernel
+def _split(s: State, time: float) -> int:
+    """Return the slot that begins at `time`, which is cut out of the one that holds it where there is none."""
+    slot = _slot_of(s, time)
+    if s.slot_times[slot] >= time:
+        return slot
+    words = s.settings[WORDS]
+    for i in range(s.counts[SLOTS], slot + 1, -1):
+        s.slot_times[i] = s.slot_times[i - 1]
+    for i in range((s.counts[SLOTS] + 1) * words - 1, (slot + 1) * words - 1, -1):
+        s.slot_masks[i] = s.slot_masks[i - words]
+    s.slot_times[slot + 1] = time
+    s.counts[SLOTS] += 1
+    return slot + 1
+
+
+@inner_kernel
+def promise(s: State, begin: float, end: float, horizon: float) -> None:
+    """Take the nodes of `chosen_words` out of the plan from `begin` to `end`."""
+    words = s.settings[WORDS]
+    first = _split(s, begin)
+    last = s.counts[SLOTS]
+    if end < horizon:
+        last = _split(s, end)
+    for slot in range(first, last):
+        for w in range(words):
+            s.slot_masks[slot * words + w] &= ~s.chosen_words[w]
+
+
+@inner_kernel
+def collides(s: State, begin: float, end: float, horizon: float) -> bool:
+    """Tell whether a node of `chosen_words` is promised to another task between `begin` and `end`."""
+    words = s.settings[WORDS]
+    for slot in range(_slot_of(s, begin), s.counts[SLOTS]):
+        if s.slot_times[slot] >= end:
+            break
+        if slot_end(s, slot, horizon) > begin:
+            for w in range(words):
+                if s.chosen_words[w] & ~s.slot_masks[slot * words + w]:
+                    return True
+    return False
+
+
+@inner_kernel
+def keep_promises(s: State, begin: float, end: float, later: float, horizon: float) -> float:
+    """Leave in `mask_words` only nodes promised to nobody from `begin` to `end`.
+
+    Returns `later`, or where that is not yet said the next instant at which the plan has more of the nodes, infinity
+    for none: nothing before is worth another look.
+    """
+    words = s.settings[WORDS]
+    for slot in range(_slot_of(s, begin), s.counts[SLOTS]):
+        at = slot * words
+        ends = slot_end(s, slot, horizon)
+        if ends > begin and slot + 1 < s.counts[SLOTS] and later == np.inf:
+            for w in range(words):
+                gained = s.slot_masks[at + words + w] & s.open_words[w]
+                if gained & ~(s.slot_masks[at + w] & s.mask_words[w]):
+                    later = ends
+                    break
+        if ends <= begin:
+            continue
+        if s.slot_times[slot] > end:
+            break
+        for w in range(words):
+            s.mask_words[w] &= s.slot_masks[at + w]
+    return later

@@ -1,0 +1,75 @@
+"""The queue of a site: the entries of the tasks that wait, the largest key first and equal ones by their numbers."""
+
+import numpy as np
+
+from scheduler_sim.engine.codes import QUEUED
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.site.state import QUEUE, SLOPED, UNSORTED, WAITING, State
+
+
+@inner_kernel
+def _place(s: State, entry: int) -> int:
+    """Return where an entry belongs in the sorted queue."""
+    key = s.entry_key[entry]
+    first, last = 0, s.counts[QUEUE]
+    while first < last:
+        middle = (first + last) // 2
+        other = s.queue_entries[middle]
+        if s.entry_key[other] > key or (s.entry_key[other] == key and other < entry):
+            first = middle + 1
+        else:
+            last = middle
+    return first
+
+
+@inner_kernel
+def add(s: State, row: int) -> None:
+    """Queue a task whose keys are known."""
+    s.site_tasks[row].state = WAITING
+    s.counts[QUEUED] += 1
+    for entry in range(s.first_entry[row], s.first_entry[row + 1]):
+        if s.settings[SLOPED] or s.counts[UNSORTED]:
+            s.queue_entries[s.counts[QUEUE]] = entry
+            s.counts[UNSORTED] = 1
+        else:
+            place = _place(s, entry)
+            for i in range(s.counts[QUEUE], place, -1):
+                s.queue_entries[i] = s.queue_entries[i - 1]
+            s.queue_entries[place] = entry
+        s.counts[QUEUE] += 1
+
+
+@inner_kernel
+def tidy(s: State) -> None:
+    """Leave out entries of tasks that wait no more."""
+    kept = 0
+    for i in range(s.counts[QUEUE]):
+        entry = s.queue_entries[i]
+        if s.site_tasks[s.entry_task[entry]].state == WAITING:
+            s.queue_entries[kept] = entry
+            kept += 1
+    s.counts[QUEUE] = kept
+
+
+@inner_kernel
+def sort(s: State) -> None:
+    """Put the queue in order after keys have changed."""
+    size = s.counts[QUEUE]
+    entries = np.sort(s.queue_entries[:size])
+    keys = np.empty(size)
+    for i in range(size):
+        keys[i] = -s.entry_key[entries[i]]
+    places = np.argsort(keys, kind="mergesort")
+    for i in range(size):
+        s.queue_entries[i] = entries[places[i]]
+    s.counts[UNSORTED] = 0
+
+
+@inner_kernel
+def slide(s: State, now: float) -> None:
+    """Give every entry the key that it has now, where keys rise as tasks wait, and sort."""
+    for i in range(s.counts[QUEUE]):
+        entry = s.queue_entries[i]
+        waited = now - s.site_tasks[s.entry_task[entry]].ready
+        s.entry_key[entry] = s.entry_fixed_key[entry] + s.entry_slope[entry] * waited
+    sort(s)

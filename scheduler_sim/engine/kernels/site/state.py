@@ -1,0 +1,234 @@
+"""The state of a site: one record a task, the nodes and the pieces of what runs on them, the queue, and the plan."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scheduler_sim.engine.codes import COMMON
+from scheduler_sim.engine.kernels.records import addresses, record_of_columns
+from scheduler_sim.engine.kernels.site.asks import KIND
+from scheduler_sim.engine.workload import FloatArray, IntArray
+
+COMING, HELD, WAITING, RUNS, STOPPED, DONE = range(6)
+"""What a task does: it has not come yet, waits for its parents, may start, runs, was stopped and may not start again
+yet, or has ended."""
+
+ENDS, COMES_BACK, GIVES_WAY = range(3)
+"""What an entry of the heap of events is about; its code is row * `EVENT_KINDS` + kind."""
+EVENT_KINDS = 4
+
+OFFERED, CANCELLED_AT, EDGE = range(3)
+"""What a timer is about; its code is row * `TIMER_KINDS` + kind. EDGE: a reservation begins or ends."""
+TIMER_KINDS = 4
+
+OWN_LOOPS, EVERY_EVENT = range(2)
+"""When the queue is looked at: by Slurm's two loops, or at every event."""
+
+(
+    PENDING,
+    TIMER,
+    QUEUE,
+    RUN,
+    SPARE,
+    SLOTS,
+    CHOSEN,
+    ROOMS,
+    WRITTEN,
+    OUTAGES,
+    EVENTS,
+    PASS,
+    LOOK,
+    CHANGED,
+    UNSORTED,
+    BEGUN,
+    FIELDS,
+) = range(COMMON, COMMON + 17)
+"""Places in the vector of counts behind those of `codes`.
+
+PENDING entries of the heap; TIMER timers taken; QUEUE entries that wait; RUN tasks that run; SPARE pieces free; SLOTS
+of the plan; CHOSEN nodes; ROOMS candidates; WRITTEN attempts in the buffer; OUTAGES taken; EVENTS applied in this call;
+PASS looks so far; LOOK whether the main loop has cause to look; CHANGED whether the backfill loop has; UNSORTED whether
+the queue must be sorted; BEGUN starts so far.
+"""
+
+(
+    WORDS,
+    NODES,
+    LEVELS,
+    RESOURCES,
+    MODE,
+    BACKFILL,
+    MAIN_DEPTH,
+    PLAN_DEPTH,
+    PER_USER,
+    PER_PARTITION,
+    PER_ASSOCIATION,
+    MOST_STARTS,
+    YOUNGEST_FIRST,
+    WHOLE_SECONDS,
+    SLOPED,
+    KEEPS_ON,
+    KILLS,
+    DISREGARDS,
+    LINEAR,
+    GROUPED,
+    BY_FACTORS,
+    ROOM,
+    SETTINGS,
+) = range(23)
+"""Places in the vector of settings; counts that limit nothing are 2**62."""
+
+(
+    TICK_PHASE,
+    TICK,
+    MAIN_INTERVAL,
+    SUBMIT_DELAY,
+    LEAST_INTERVAL,
+    PASS_PHASE,
+    PASS_INTERVAL,
+    WINDOW,
+    RESOLUTION,
+    LEAST_RESERVED,
+    REQUEUE_DELAY,
+    CHECK_INTERVAL,
+    CHECK_PHASE,
+    OVER_LIMIT,
+    KILL_WAIT,
+    EPOCH,
+    AGE_WEIGHT,
+    MAX_AGE,
+    FAIR_WEIGHT,
+    CALCULATION_PERIOD,
+    REALS,
+) = range(21)
+"""Places in the vector of reals: seconds, and a priority."""
+
+NOW, REACHED, LOOKED, LAST_LOOK, LAST_FULL, NEXT_PASS, NEXT_DECAY, LAST_DECAY, CLOCKS = range(9)
+"""Places in the vector of times: of the last instant, up to which nothing more happens, of the last look of the main
+loop, the whole seconds of it and of the last one over the whole queue, and what comes next."""
+
+TASK = np.dtype(
+    [
+        ("offered", "f8"), ("cancel", "f8"), ("work", "f8"), ("killed_after", "f8"), ("ready", "f8"),
+        ("start", "f8"), ("begun", "f8"), ("finish", "f8"), ("expected", "f8"), ("held", "f8"), ("service", "f8"),
+        ("joules", "f8"), ("usd", "f8"), ("undone", "f8"), ("pace", "f8"), ("give_way", "f8"),
+        ("state", "i8"), ("parents", "i8"), ("needs_success", "i8"), ("fails", "i8"), ("spoilt", "i8"),
+        ("requeueable", "i8"), ("cut", "i8"), ("entry", "i8"), ("first_piece", "i8"), ("node", "i8"), ("device", "i8"),
+        ("attempts", "i8"), ("ending", "i8"), ("reason", "i8"), ("planned", "i8"), ("qos", "i8"), ("association", "i8"),
+        ("user", "i8"), ("reservation", "i8"), ("array", "i8"), ("array_limit", "i8"),
+        ("held_cores", "f8"), ("held_gpus", "f8"),
+    ]
+)  # fmt: skip
+"""One record a task. `undone` is work to do, `pace` of it are done in a second; `give_way` is when it must leave its
+nodes, infinity for never; `entry` the one by which it runs; `spoilt` tells that a parent failed whose success it needs.
+"""
+
+PIECE = np.dtype(
+    [
+        ("node", "i8"), ("cpu", "i8"), ("memory", "i8"), ("gpus", "i8"), ("part", "i8"), ("task", "i8"),
+        ("next_of_task", "i8"), ("next_on_node", "i8"), ("expected", "f8"),
+    ]
+)  # fmt: skip
+"""What a running task holds of one node. The pieces of a node hang together in the order of their expected ends."""
+
+
+class State(NamedTuple):
+    """Everything a simulation of a site has.
+
+    Sets of nodes are `settings[WORDS]` words each. `mask`, `open`, `part_seen` and the `room_*`, `run_*` and `chosen_*`
+    lists are scratch.
+    """
+
+    site_tasks: Any
+    kinds: Any
+    held_pieces: Any
+    counts: IntArray
+    settings: IntArray
+    reals: FloatArray
+    clock: FloatArray
+    kind_masks: IntArray
+    level_masks: IntArray
+    node_weight: IntArray
+    part_masks: IntArray
+    entry_task: IntArray
+    entry_kind: IntArray
+    entry_limit: FloatArray
+    entry_key: FloatArray
+    entry_fixed_key: FloatArray
+    entry_slope: FloatArray
+    entry_lead: FloatArray
+    entry_set: IntArray
+    fair_factors: FloatArray
+    first_entry: IntArray
+    queue_entries: IntArray
+    child_first: IntArray
+    child_rows: IntArray
+    heap_times: FloatArray
+    heap_codes: IntArray
+    timer_times: FloatArray
+    timer_codes: IntArray
+    completed_rows: IntArray
+    leaving_rows: IntArray
+    free_cpu: IntArray
+    free_memory: IntArray
+    free_gpus: IntArray
+    all_cpu: IntArray
+    all_memory: IntArray
+    all_gpus: IntArray
+    first_on_node: IntArray
+    group_on_node: IntArray
+    node_speeds: FloatArray
+    group_watts: FloatArray
+    group_prices: FloatArray
+    spare_pieces: IntArray
+    run_ends: FloatArray
+    run_tasks: IntArray
+    slot_times: FloatArray
+    slot_masks: IntArray
+    shut_from: FloatArray
+    shut_until: FloatArray
+    shut_masks: IntArray
+    shut_maint: IntArray
+    mask_words: IntArray
+    open_words: IntArray
+    chosen_words: IntArray
+    kept_words: IntArray
+    part_tried: IntArray
+    part_seen: IntArray
+    room_nodes: IntArray
+    room_units: IntArray
+    room_first: IntArray
+    room_size: IntArray
+    room_sum: IntArray
+    room_used: IntArray
+    ready_times: FloatArray
+    ready_rows: IntArray
+    chosen_nodes: IntArray
+    chosen_units: IntArray
+    user_seen: IntArray
+    association_seen: IntArray
+    array_running: IntArray
+    attempt_rows: IntArray
+    attempt_numbers: IntArray
+    attempt_starts: FloatArray
+    attempt_ends: FloatArray
+    attempt_nodes: IntArray
+    attempt_devices: IntArray
+    attempt_reasons: IntArray
+
+
+FLOATS = {
+    "reals", "clock", "entry_limit", "entry_key", "entry_fixed_key", "entry_slope", "entry_lead", "fair_factors",
+    "heap_times", "timer_times", "node_speeds", "group_watts", "group_prices", "run_ends", "slot_times", "shut_from",
+    "shut_until", "ready_times", "attempt_starts", "attempt_ends",
+}  # fmt: skip
+"""Arrays of doubles; the others but the records hold 64-bit integers."""
+
+RECORD = record_of_columns(
+    State._fields, reals=FLOATS, records={"site_tasks": TASK, "kinds": KIND, "held_pieces": PIECE}
+)
+
+
+def handle(state: State) -> Any:
+    """Return the record of addresses that compiled code takes; whoever holds it keeps the arrays alive."""
+    return addresses(RECORD, state._asdict())

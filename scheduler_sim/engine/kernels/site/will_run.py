@@ -1,0 +1,136 @@
+"""When a task could start on a set of nodes, as what runs there ends at its time limits."""
+
+from typing import Any
+
+import numpy as np
+
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.site.match import choose, ready_cut
+from scheduler_sim.engine.kernels.site.state import EPOCH, GROUPED, RUN, WORDS, State
+from scheduler_sim.engine.kernels.structures.bits import lowest_bit
+
+WINDOW = 30.0
+"""Seconds within which ends of running jobs are taken together, doubled after each look (Slurm's cons_tres)."""
+
+
+@inner_kernel
+def _earliest_cut(s: State, k: Any) -> tuple[float, int]:
+    """Return the cut at which `least` nodes of `mask_words` hold `unit` processes each; infinity for never."""
+    size = 0
+    for w in range(s.settings[WORDS]):
+        bits = s.mask_words[w]
+        while bits != 0:
+            node = w * 64 + lowest_bit(bits)
+            bits &= bits - 1
+            time, row = ready_cut(s, k, node)
+            if time < np.inf:
+                s.ready_times[size] = time
+                s.ready_rows[size] = row
+                size += 1
+    if size < k.least:
+        return np.inf, -1
+    if k.least == 1:
+        best = 0
+        for i in range(1, size):
+            if s.ready_times[i] < s.ready_times[best] or (
+                s.ready_times[i] == s.ready_times[best] and s.ready_rows[i] < s.ready_rows[best]
+            ):
+                best = i
+        return float(s.ready_times[best]), int(s.ready_rows[best])
+    time = np.partition(s.ready_times[:size], k.least - 1)[k.least - 1]
+    before, same = 0, 0
+    rows = np.empty(size, np.int64)
+    for i in range(size):
+        if s.ready_times[i] < time:
+            before += 1
+        elif s.ready_times[i] == time:
+            rows[same] = s.ready_rows[i]
+            same += 1
+    return float(time), int(np.sort(rows[:same])[k.least - before - 1])
+
+
+@inner_kernel
+def _overlaps(s: State, row: int) -> bool:
+    """Tell whether a running task holds a node of `mask_words`."""
+    piece = s.site_tasks[row].first_piece
+    while piece >= 0:
+        node = s.held_pieces[piece].node
+        if (s.mask_words[node // 64] >> (node % 64)) & 1:
+            return True
+        piece = s.held_pieces[piece].next_of_task
+    return False
+
+
+@inner_kernel
+def _next_overlapping(s: State, first: int) -> int:
+    while first < s.counts[RUN] and not _overlaps(s, s.run_tasks[first]):
+        first += 1
+    return first
+
+
+@inner_kernel
+def _grouped(s: State, kind: int, earliest: float) -> tuple[float, int]:
+    """Return the first group's cut at which nodes can be chosen, as Slurm groups ends; they are chosen.
+
+    The first group reaches 30 s beyond the first end rounded up to half minutes, the others twice as far each.
+    """
+    i = _next_overlapping(s, 0)
+    if i >= s.counts[RUN]:
+        return np.inf, -1
+    epoch = s.reals[EPOCH]
+    begin = (np.floor((s.run_ends[i] + epoch) / WINDOW) + 1.0) * WINDOW - epoch
+    window = WINDOW
+    while i < s.counts[RUN]:
+        while s.run_ends[i] > begin + window:
+            window *= 2.0
+        last = i
+        while i < s.counts[RUN] and s.run_ends[i] <= begin + window:
+            last = i
+            i = _next_overlapping(s, i + 1)
+        if begin + window >= earliest and choose(s, kind, s.run_ends[last], s.run_tasks[last], False):
+            return float(s.run_ends[last]), int(s.run_tasks[last])
+        window *= 2.0
+    return np.inf, -1
+
+
+@inner_kernel
+def _searched(s: State, kind: int) -> tuple[float, int]:
+    """Return the first end of what runs at which nodes can be chosen; they are."""
+    first, last = 0, s.counts[RUN]
+    rows = len(s.site_tasks)
+    while first < last:
+        middle = (first + last) // 2
+        if choose(s, kind, s.run_ends[middle], rows, False):
+            last = middle
+        else:
+            first = middle + 1
+    while first < s.counts[RUN]:
+        if choose(s, kind, s.run_ends[first], rows, False):
+            return float(s.run_ends[first]), rows
+        first += 1
+    return np.inf, -1
+
+
+@inner_kernel
+def will_run(s: State, kind: int, now: float) -> tuple[float, float, int]:
+    """Return when a kind could start on `mask_words`, `now` at the earliest, and the cut at which its nodes are chosen.
+
+    Infinity where it could not even when nothing ran.
+    """
+    if choose(s, kind, -np.inf, -1, False):
+        return now, -np.inf, -1
+    k = s.kinds[kind]
+    time, row = 0.0, -1
+    if k.unit > 0:
+        time, row = _earliest_cut(s, k)
+        if time == np.inf:
+            return np.inf, np.inf, -1
+    if s.settings[GROUPED]:
+        time, row = _grouped(s, kind, time)
+    elif k.unit == 0:
+        time, row = _searched(s, kind)
+    else:
+        choose(s, kind, time, row, False)
+    if time == np.inf:
+        return np.inf, np.inf, -1
+    return max(time, now + 1.0) if s.settings[GROUPED] or time <= now else time, time, row
