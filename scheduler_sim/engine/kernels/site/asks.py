@@ -394,7 +394,8 @@ def capacity(shape: Any, cpu: IntArray, memory: IntArray, gpus: IntArray) -> Int
         room = np.minimum(room, shape["per_node"])
         if shape["is_fixed"]:
             room = np.where(short, 0, room)
-    return room
+    held: IntArray = room
+    return held
 
 
 def as_words(members: BoolArray) -> IntArray:
