@@ -14,6 +14,7 @@ from scheduler_sim.engine.formulas import arrivals_at_load
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 _OUTSIDE_BRACKETS = re.compile(r",(?![^()]*\))")
+_OUTSIDE_HOST_LISTS = re.compile(r",(?![^\[\]]*\])")
 _MODEL = re.compile(r"(?:(?P<group>[^()]+?)\s*=)?\s*(?P<name>[a-z]+)\s*\((?P<inside>[^()]*)\)")
 
 
@@ -70,18 +71,24 @@ def drop_nodes(cluster: Cluster, changes: str) -> Cluster:
     return _change(cluster, changes, -1)
 
 
-def parse_changes(changes: str) -> dict[str, int]:
-    """Read `GROUP=N[,GROUP=N...]`.
+def parse_changes(changes: str, *, by_name: bool = False) -> dict[str, int | None]:
+    """Read `GROUP=N[,GROUP=N...]`; commas inside square brackets belong to a name.
+
+    Args:
+        by_name: parts without a number are taken as well, as the names of nodes; they have None.
 
     Raises:
         InvalidCluster: another form, or a number that is not a whole number above 0.
     """
-    parsed = {}
-    for part in changes.split(","):
+    parsed: dict[str, int | None] = {}
+    for part in _OUTSIDE_HOST_LISTS.split(changes):
         name, equals, number = part.strip().rpartition("=")
-        if not (equals and name and number.isascii() and number.isdecimal() and int(number) > 0):
+        if by_name and number and not equals:
+            parsed[number] = None
+        elif equals and name and number.isascii() and number.isdecimal() and int(number) > 0:
+            parsed[name.strip()] = int(number)
+        else:
             raise InvalidCluster(f"Nodes are given as GROUP=N with a whole number N above 0, not {part.strip()!r}.")
-        parsed[name.strip()] = int(number)
     return parsed
 
 
@@ -160,7 +167,7 @@ def kill_at_outages(cluster: Cluster, *, kill: bool) -> Cluster:
 
 
 def _change(cluster: Cluster, changes: str, sign: int) -> Cluster:
-    wanted = parse_changes(changes)
+    wanted = {name: number or 0 for name, number in parse_changes(changes).items()}
     names = [group.name for group in cluster.groups]
     unknown = [name for name in wanted if name not in names]
     if unknown:
@@ -170,7 +177,7 @@ def _change(cluster: Cluster, changes: str, sign: int) -> Cluster:
         raise InvalidCluster(f"Cluster {cluster.name} has more than one node group {repeated[0]!r}; name them apart.")
     groups = []
     for group in cluster.groups:
-        changed = _resized(group, sign * wanted.get(group.name, 0), is_pool=cluster.is_pool)
+        changed = resized(group, sign * wanted.get(group.name, 0), is_pool=cluster.is_pool)
         if changed is not None:
             groups.append(changed)
     if not groups:
@@ -179,7 +186,12 @@ def _change(cluster: Cluster, changes: str, sign: int) -> Cluster:
     return Cluster(name=f"{cluster.name} {tail}", groups=tuple(groups))
 
 
-def _resized(group: NodeGroup, change: int, *, is_pool: bool) -> NodeGroup | None:
+def resized(group: NodeGroup, change: int, *, is_pool: bool = False) -> NodeGroup | None:
+    """Return a group with so many nodes more, or fewer where `change` is negative; None where nothing is left of it.
+
+    Raises:
+        InvalidCluster: more nodes fewer than there are.
+    """
     if not change:
         return group
     field = "cores" if is_pool else "count"

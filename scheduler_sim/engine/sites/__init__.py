@@ -1,5 +1,6 @@
 """Sites: clusters with partitions, QOS, accounts, limits, reservations and the parameters of their scheduler."""
 
+from scheduler_sim.engine.sites.changes import add_site_nodes, drop_site_nodes, with_cluster
 from scheduler_sim.engine.sites.documents import read_site, write_site
 from scheduler_sim.engine.sites.fair_share import ShareTree, classic, fair_tree
 from scheduler_sim.engine.sites.hosts import expand_hosts, fold_hosts
@@ -32,11 +33,14 @@ __all__ = [
     "Scheduling",
     "ShareTree",
     "Site",
+    "add_site_nodes",
     "classic",
+    "drop_site_nodes",
     "expand_hosts",
     "fair_tree",
     "fold_hosts",
     "read_site",
     "read_slurm_site",
+    "with_cluster",
     "write_site",
 ]

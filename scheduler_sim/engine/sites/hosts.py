@@ -39,7 +39,7 @@ def expand_hosts(text: str) -> list[str]:
 def fold_hosts(names: Iterable[str]) -> str:
     """Return the shortest usual host list of names, in their order: runs of numbers of one prefix become ranges."""
     words = []
-    for (prefix, width), group in groupby(map(_split, names), key=lambda split: split[:2]):
+    for (prefix, width), group in groupby(map(split_host, names), key=lambda split: split[:2]):
         numbers = [number for *_, number in group]
         if width == 0:
             words.extend([prefix] * len(numbers))
@@ -81,7 +81,7 @@ def _numbers(brackets: str, text: str) -> list[str]:
     return numbers
 
 
-def _split(name: str) -> tuple[str, int, int]:
+def split_host(name: str) -> tuple[str, int, int]:
     """Return the prefix, how many digits follow it, and their number."""
     found = _LAST_NUMBER.fullmatch(name)
     digits = found[2] if found else ""
