@@ -19,7 +19,7 @@ ENGINE = (
     ("contract",),
     ("formulas", "demand", "hardware", "openb_nodes", "paths", "presets"),
     ("spans", "histogram", "grouped", "statistics", "paired"),
-    ("generators", "traces", "estimates", "whatif", "oversize", "recording"),
+    ("generators", "traces", "estimates", "whatif", "beginning", "oversize", "recording"),
     ("sites",),
     ("predictors",),
     ("policies",),

@@ -8,11 +8,13 @@ from msgspec import inspect
 from rest_framework import serializers
 from rest_framework.fields import empty
 
+from apps.live.play.cluster_changes import ClusterChanges
 from apps.live.play.configuration import asked_in, configured
 from apps.live.play.kinds import LARGEST
 from apps.live.play.launch import run_start
 from apps.live.play.options import SITE, InvalidOption, Option, renamed
 from apps.live.play.playable import refuse_unplayable
+from apps.live.play.sites import site_settled
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload
@@ -164,15 +166,16 @@ class RunCreateSerializer(StrictSerializer):
             configuration, changes = configured(attrs)
         except InvalidOption as error:
             raise serializers.ValidationError({error.field: str(error)}) from None
-        try:
-            cluster = _cluster(subject["cluster"], subject["workload"])
-        except engine.EngineError as error:
-            raise serializers.ValidationError({"cluster": str(error)}) from None
-        for option, change in changes.steps():
+        if configuration.site is None:
+            cluster = _changed_cluster(subject["cluster"], subject["workload"], changes)
+        elif subject["cluster"] != "auto":
+            raise serializers.ValidationError({"site": "Give cluster or site, not both: a site has its own nodes."})
+        else:
             try:
-                cluster = change(cluster)
-            except engine.EngineError as error:
-                raise serializers.ValidationError({option: str(error)}) from None
+                configuration, site = site_settled(configuration, changes)
+            except InvalidOption as error:
+                raise serializers.ValidationError({error.field: str(error)}) from None
+            cluster = site.cluster
         try:
             refuse_unplayable(configuration, cluster)
         except InvalidOption as error:
@@ -188,6 +191,24 @@ class RunCreateSerializer(StrictSerializer):
             DomainError: the name is taken, or the models that it needs are not there.
         """
         return run_start(**self.validated_data, requested_by=requested_by)
+
+
+def _changed_cluster(description: Any, workload: Workload, changes: ClusterChanges) -> engine.Cluster:
+    """Return the cluster that is asked for, with what is changed of it.
+
+    Raises:
+        ValidationError: of the cluster, or of the change that it does not allow.
+    """
+    try:
+        cluster = _cluster(description, workload)
+    except engine.EngineError as error:
+        raise serializers.ValidationError({"cluster": str(error)}) from None
+    for option, change in changes.steps():
+        try:
+            cluster = change(cluster)
+        except engine.EngineError as error:
+            raise serializers.ValidationError({option: str(error)}) from None
+    return cluster
 
 
 def _cluster(description: Any, workload: Workload) -> engine.Cluster:

@@ -15,7 +15,7 @@ from apps.results.managers import (
     StudyQuerySet,
 )
 from apps.results.signals import rows_changed
-from apps.tasks.models import Task, Workload
+from apps.tasks.models import Site, Task, Workload
 from scheduler_sim.columnar.digests import json_digest
 from scheduler_sim.marks import alters_data
 
@@ -83,6 +83,14 @@ class Run(models.Model):
     name = models.CharField(max_length=NAME_LENGTH)
     workload = models.ForeignKey(Workload, on_delete=models.PROTECT, related_name="runs")
     cluster = models.JSONField(help_text="The cluster as it was simulated.")
+    site = models.ForeignKey(
+        Site,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="runs",
+        help_text="The version of a site whose rules held; its changes are in the configuration.",
+    )
     policies = models.JSONField(help_text="Names of the policies, in the order given.")
     seed = models.BigIntegerField(default=0)
     engine_version = models.CharField(max_length=20)

@@ -8,4 +8,4 @@ class WorkloadError(EngineError):
 
 
 class SiteError(EngineError):
-    """A site that cannot be stored as asked."""
+    """A site that cannot be found, stored or deleted as asked."""

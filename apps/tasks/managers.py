@@ -9,6 +9,7 @@ import numpy as np
 from django.db import models
 from django.db.models.functions import Cast
 
+from apps.tasks.errors import SiteError
 from scheduler_sim import engine
 from scheduler_sim.columnar.insert import insert_columns
 from scheduler_sim.engine.requests import NAMES, TEXTS, Requests
@@ -33,6 +34,27 @@ class SiteQuerySet(models.QuerySet):
     def newest(self, name: str) -> Any:
         """Return the newest version of a site, None where there is none of that name."""
         return self.filter(name=name).order_by("-version").first()
+
+    def newest_of_each(self) -> "SiteQuerySet":
+        """Return the newest version of every site, by name."""
+        later = self.model._default_manager.filter(name=models.OuterRef("name"), version__gt=models.OuterRef("version"))
+        return self.exclude(models.Exists(later)).order_by("name")
+
+    def referred(self, reference: str) -> Any:
+        """Return the version that `NAME@VERSION` names, the newest one for `NAME` alone.
+
+        Raises:
+            SiteError: there is none; the sentence names those there are.
+        """
+        found = self.newest(reference)
+        name, at, version = reference.rpartition("@")
+        if found is None and at and version.isascii() and version.isdecimal() and len(version) < 10:
+            found = self.filter(name=name, version=int(version)).first()
+        if found is None:
+            names = list(self.order_by("name").values_list("name", flat=True).distinct())
+            there = f"Sites: {', '.join(names)}." if names else "None is stored yet; read one with importsite."
+            raise SiteError(f"There is no site {reference!r}. {there}")
+        return found
 
 
 class TaskQuerySet(models.QuerySet):

@@ -197,6 +197,11 @@ class Site(models.Model):
     def __str__(self) -> str:
         return f"{self.name} version {self.version}"
 
+    @property
+    def reference(self) -> str:
+        """What names this version wherever a run asks for a site."""
+        return f"{self.name}@{self.version}"
+
     def as_site(self) -> sites.Site:
         """Return it as the engine knows it."""
         return sites.Site.from_json(self.description)

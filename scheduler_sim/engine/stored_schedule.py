@@ -7,6 +7,7 @@ from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.contract import Attempts, Kernel, News, Options, Outcome
 from scheduler_sim.engine.policies import Policy
 from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workload import Workload
 
 
@@ -17,6 +18,7 @@ class StoredSchedule(Simulation):
         workload, cluster, policy, options: as of the simulation.
         outcome: where and when each task ran; with a history where tasks may stop and go on.
         attempts: of tasks with more than one.
+        site: as of the simulation.
     """
 
     def __init__(
@@ -28,9 +30,10 @@ class StoredSchedule(Simulation):
         options: Options,
         outcome: Outcome,
         attempts: Attempts | None = None,
+        site: Site | None = None,
     ) -> None:
         self._stored = outcome
-        super().__init__(workload=workload, cluster=cluster, policy=policy, options=options)
+        super().__init__(workload=workload, cluster=cluster, policy=policy, options=options, site=site)
         self._batches = [] if attempts is None else [attempts]
 
     def _make_kernel(self) -> Kernel:

@@ -18,12 +18,16 @@ _OUTSIDE_HOST_LISTS = re.compile(r",(?![^\[\]]*\])")
 _MODEL = re.compile(r"(?:(?P<group>[^()]+?)\s*=)?\s*(?P<name>[a-z]+)\s*\((?P<inside>[^()]*)\)")
 
 
-def scale_load(workload: Workload, factor: float) -> Workload:
+def scale_load(workload: Workload, factor: float, *, since: float | None = None) -> Workload:
     """Return the workload with its arrivals `factor` times as dense, which multiplies the offered load by `factor`.
 
     `arrival' = first + (arrival - first) / factor`; run times, sizes and the order of arrivals stay, and so do the
     times from each arrival to its deadline, to the earliest start it asks for and to when it is given up. Recorded
     starts are forgotten unless the factor is 1: they tell of another load.
+
+    Args:
+        since: what arrived before this instant stays where it is, and the others are counted from it; None for the
+            first arrival.
 
     Raises:
         InvalidParameter: a factor that is not a finite number above 0.
@@ -32,8 +36,9 @@ def scale_load(workload: Workload, factor: float) -> Workload:
         raise InvalidParameter(f"The load factor must be a number above 0, not {factor:g}.")
     if factor == 1 or not len(workload):
         return workload
-    first = workload.arrival_time[0]
-    arrival = arrivals_at_load(workload.arrival_time, first, factor)
+    first = workload.arrival_time[0] if since is None else since
+    scaled = arrivals_at_load(workload.arrival_time, first, factor)
+    arrival = np.where(workload.arrival_time < first, workload.arrival_time, scaled)
     _keep_apart(arrival, workload)
     return replace(
         workload,

@@ -240,7 +240,7 @@ class Workload:
         return self.take(np.arange(min(limit, len(self)), dtype=np.int64))
 
     def take(self, rows: IntArray) -> "Workload":
-        """Return the tasks of `rows` (ascending row numbers); parents outside them are forgotten."""
+        """Return the tasks of `rows`, in that order, which must be the canonical one; parents outside are forgotten."""
         columns: dict[str, Any] = {}
         for field in fields(self):
             column = getattr(self, field.name)
@@ -256,10 +256,10 @@ class Workload:
         renumbered[rows] = np.arange(len(rows))
         children = np.repeat(np.arange(len(self)), np.diff(self.parents.offsets))
         kept = (renumbered[children] >= 0) & (renumbered[self.parents.rows] >= 0)
-        counts = np.bincount(renumbered[children[kept]], minlength=len(rows))
+        children, parents = renumbered[children[kept]], renumbered[self.parents.rows[kept]]
         columns["parents"] = Parents(
-            offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
-            rows=renumbered[self.parents.rows[kept]],
+            offsets=np.concatenate(([0], np.cumsum(np.bincount(children, minlength=len(rows))))).astype(np.int64),
+            rows=_ascending_within(children, parents),
         )
         return Workload(**columns)
 

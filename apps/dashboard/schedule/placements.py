@@ -135,9 +135,11 @@ def _read(run: Run, scheduler: str) -> Placements:
     key, number, arrival, cpus, gpus = _tasks(run.workload_id)
     row = np.searchsorted(key, task)
     load_factor = run.configuration.get("load_factor", 1.0)
+    begin = run.configuration.get("begin_time")
     if load_factor != 1.0 and len(arrival):
         # The tasks as the run played them (see `whatif.scale_load`).
-        arrival = arrivals_at_load(arrival, arrival.min(), load_factor)
+        first = arrival.min() if begin is None else begin
+        arrival = np.where(arrival < first, arrival, arrivals_at_load(arrival, first, load_factor))
     return Placements(
         task=task.astype(np.int64),
         number=number[row].astype(np.int64),
@@ -147,7 +149,8 @@ def _read(run: Run, scheduler: str) -> Placements:
         finish=finish,
         ready=start - wait,
         fraction=fraction,
-        arrival=arrival[row],
+        # What waited when the replay begins arrives then, and what ran already arrives as it starts (see `beginning`).
+        arrival=np.minimum(start, np.maximum(arrival[row], -np.inf if begin is None else begin)),
         cpus=cpus[row],
         gpus=gpus[row],
     )

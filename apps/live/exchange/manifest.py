@@ -6,13 +6,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from apps.live.play.configuration import RunConfiguration
 from apps.results.errors import DomainError
 from apps.results.fidelity import run_badge
 from apps.results.models import Run
-from apps.tasks.models import Workload
+from apps.tasks.models import Site, Workload
 from apps.tasks.services import workload_find_or_import, workload_generate
+from apps.tasks.site_services import site_store
 from scheduler_sim import engine
+from scheduler_sim.columnar.digests import json_digest
+from scheduler_sim.engine import sites
 
 FORMAT = 1
 _KEYS = {"manifest_format", "run", "workload", "cluster", "configuration", "engine_version", "checksum"}
@@ -44,6 +49,7 @@ def run_manifest(run: Run) -> dict[str, Any]:
             "tasks": workload.task_count,
         },
         "cluster": run.cluster,
+        **_site_part(run),
         "configuration": run.configuration,
         "engine_version": run.engine_version,
         "code_version": run.code_version,
@@ -89,6 +95,8 @@ def manifest_parts(
     try:
         configuration = RunConfiguration.from_json(document["configuration"]).checked()
         cluster = engine.Cluster.from_json(document["cluster"])
+        if configuration.site is not None:
+            configuration = msgspec.structs.replace(configuration, site=_site(document["site"]).reference)
     except (TypeError, KeyError) as error:
         raise InvalidManifest(f"The manifest's configuration has no meaning: {error}.") from error
     return _workload(document["workload"], workload_file), cluster, configuration
@@ -105,6 +113,29 @@ def manifest_check(document: dict[str, Any], run: Run) -> None:
             f"Run {run.pk} has the checksum {run.checksum[:16]}, its manifest {document['checksum'][:16]}: it was not "
             f"reproduced."
         )
+
+
+def _site_part(run: Run) -> dict[str, Any]:
+    """Return the site as its version was stored, under its name; nothing for a run on a cluster."""
+    if run.site is None:
+        return {}
+    site = run.site
+    parts = {"name": site.name, "version": site.version, "digest": site.digest, "description": site.description}
+    return {"site": parts}
+
+
+def _site(wanted: dict[str, Any]) -> Site:
+    """Return the version that a manifest tells of, stored anew where no version is the same.
+
+    Raises:
+        InvalidManifest: its description is not what its digest says.
+    """
+    if json_digest(wanted["description"]) != wanted["digest"]:
+        raise InvalidManifest(f"The manifest's site {wanted['name']} is not what its digest says.")
+    same = Site.objects.filter(digest=wanted["digest"]).order_by("pk").first()
+    if same is not None:
+        return same
+    return site_store(site=sites.Site.from_json(wanted["description"]), origin="a manifest", name=wanted["name"])[0]
 
 
 def _workload(wanted: dict[str, Any], workload_file: str | None) -> Workload:

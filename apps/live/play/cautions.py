@@ -14,6 +14,7 @@ from apps.training.fitting import rows_fitted_to
 from apps.training.models import TrainedModel
 from scheduler_sim import engine
 from scheduler_sim.display.formatting import duration, listing
+from scheduler_sim.engine.beginning import Beginning
 from scheduler_sim.engine.fidelity import Fidelity
 from scheduler_sim.engine.recording import overfull
 from scheduler_sim.engine.workload import IntArray
@@ -26,7 +27,8 @@ class Caution(TypedDict):
     """One caution.
 
     Attributes:
-        kind: `not_replayed`, `impossible_starts`, `perfect_estimates`, `unknown_estimates` or `in_sample`.
+        kind: `not_replayed`, `impossible_starts`, `perfect_estimates`, `unknown_estimates`, `in_sample` or
+            `already_running`.
         policies: whose figures it is about.
         text: the sentence for people.
     """
@@ -111,6 +113,20 @@ def estimates_caution(workload: engine.Workload, policies: Sequence[engine.Polic
         "of the workload."
     )
     return Caution(kind="unknown_estimates", policies=names, text=text)
+
+
+def beginning_caution(begun: Beginning, policies: Sequence[str]) -> Caution | None:
+    """Return what to say of tasks that were there before the replay begins, None where there are none."""
+    if not (begun.running or begun.waiting or begun.ended):
+        return None
+    parts = [
+        (begun.running, "ran already: they hold their nodes from their recorded start, and waited for none"),
+        (begun.waiting, "waited already: their waits count from then on"),
+        (begun.ended, "had ended and are left out"),
+    ]
+    said = "; ".join(f"{number:,} {words}" for number, words in parts if number)
+    text = f"Of the tasks that were there when the replay begins, at {begun.time:,.15g} s, {said}."
+    return Caution(kind="already_running", policies=list(policies), text=text)
 
 
 def in_sample_caution(

@@ -1,17 +1,21 @@
 """What a run may change of the cluster that it names, one line an option."""
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from apps.live.play.kinds import STOPPED, WHAT_IF, read_changes, read_failure_models
+from apps.live.play.kinds import STOPPED, WHAT_IF, read_additions, read_failure_models, read_removals
 from apps.live.play.options import COMMAND, SITE, About
 from scheduler_sim import engine
+from scheduler_sim.engine.sites import Site, add_site_nodes, drop_site_nodes, with_cluster
 from scheduler_sim.engine.whatif import add_nodes, drop_nodes, kill_at_outages, let_fail
 
+Ground = TypeVar("Ground", engine.Cluster, Site)
+"""What tasks are played on."""
 
-def _nodes(label: str, help_text: str) -> About:
+
+def _nodes(label: str, help_text: str, check: Callable[[str], str]) -> About:
     """Return what an option says of itself that changes how many nodes there are."""
     return About(
         label,
@@ -19,25 +23,35 @@ def _nodes(label: str, help_text: str) -> About:
         WHAT_IF,
         metavar="GROUP=N",
         asked_in=(COMMAND, SITE),
-        check=read_changes,
+        check=check,
         words={None: "none"},
         rule="GROUP=N, several with commas between them",
     )
 
 
 class ClusterChanges(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run changes of the cluster that it names; the changed cluster is stored, not the changes."""
+    """What a run changes of the cluster or site that it names.
+
+    Of a cluster the changed one is stored, not the changes; of a site, whose versions stay what they are, the changes.
+    """
 
     add_nodes: Annotated[
         str | None,
         _nodes(
             "More nodes",
-            "N nodes more in a group, as GROUP=N; of a pool, whose group is called processors, N processors more",
+            "N nodes more in a group, as GROUP=N; of a pool, whose group is called processors, N processors more; of a "
+            "site GROUP may be a partition, and the new nodes are copies of the last node there",
+            read_additions,
         ),
     ] = None
     drop_nodes: Annotated[
         str | None,
-        _nodes("Fewer nodes", "N nodes fewer in a group, as GROUP=N; of a pool N processors fewer"),
+        _nodes(
+            "Fewer nodes",
+            "N nodes fewer in a group, as GROUP=N; of a pool N processors fewer; of a site GROUP may be a partition, "
+            "and nodes may be named, as n[01-04]",
+            read_removals,
+        ),
     ] = None
     failures: Annotated[
         str | None,
@@ -64,35 +78,51 @@ class ClusterChanges(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
 
-    def apply(self, cluster: engine.Cluster) -> engine.Cluster:
-        """Return the changed cluster.
+    def given(self) -> dict[str, str]:
+        """Return the changes that are asked for, by name."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+
+    def apply(self, ground: Ground) -> Ground:
+        """Return the changed cluster or site.
 
         Raises:
             InvalidCluster: a group that it does not have, or more nodes fewer than there are.
         """
         for _, change in self.steps():
-            cluster = change(cluster)
-        return cluster
+            ground = change(ground)
+        return ground
 
-    def steps(self) -> Iterator[tuple[str, Callable[[engine.Cluster], engine.Cluster]]]:
+    def steps(self) -> Iterator[tuple[str, Callable[[Any], Any]]]:
         """Yield the changes in their order, each under the name of its option."""
         yield "add_nodes", self.grown
         yield "drop_nodes", self.shrunk
         yield "failures", self.failing
         yield "outages", self.interrupted
 
-    def grown(self, cluster: engine.Cluster) -> engine.Cluster:
-        """Return the cluster with what is added."""
-        return add_nodes(cluster, self.add_nodes) if self.add_nodes else cluster
+    def grown(self, ground: Ground) -> Ground:
+        """Return the cluster or site with what is added."""
+        if not self.add_nodes:
+            return ground
+        return add_site_nodes(ground, self.add_nodes) if isinstance(ground, Site) else add_nodes(ground, self.add_nodes)
 
-    def shrunk(self, cluster: engine.Cluster) -> engine.Cluster:
-        """Return the cluster without what is dropped."""
-        return drop_nodes(cluster, self.drop_nodes) if self.drop_nodes else cluster
+    def shrunk(self, ground: Ground) -> Ground:
+        """Return the cluster or site without what is dropped."""
+        if not self.drop_nodes:
+            return ground
+        if isinstance(ground, Site):
+            return drop_site_nodes(ground, self.drop_nodes)
+        return drop_nodes(ground, self.drop_nodes)
 
-    def failing(self, cluster: engine.Cluster) -> engine.Cluster:
-        """Return the cluster with nodes that fail."""
-        return let_fail(cluster, self.failures) if self.failures else cluster
+    def failing(self, ground: Ground) -> Ground:
+        """Return the cluster or site with nodes that fail."""
+        models = self.failures
+        return _changed(ground, lambda cluster: let_fail(cluster, models)) if models else ground
 
-    def interrupted(self, cluster: engine.Cluster) -> engine.Cluster:
-        """Return the cluster whose outages do what is asked for."""
-        return kill_at_outages(cluster, kill=self.outages == "kill") if self.outages else cluster
+    def interrupted(self, ground: Ground) -> Ground:
+        """Return the cluster or site whose outages do what is asked for."""
+        kill = self.outages == "kill"
+        return _changed(ground, lambda cluster: kill_at_outages(cluster, kill=kill)) if self.outages else ground
+
+
+def _changed(ground: Ground, change: Callable[[engine.Cluster], engine.Cluster]) -> Ground:
+    return with_cluster(ground, change) if isinstance(ground, Site) else change(ground)

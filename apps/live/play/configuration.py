@@ -27,6 +27,7 @@ from apps.live.play.kinds import (
     Part,
     Seconds,
     Seed,
+    SiteText,
     Times,
     Weight,
     read_checkpoints,
@@ -81,6 +82,19 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             rule="a list of names",
         ),
     ]
+    site: Annotated[
+        SiteText | None,
+        About(
+            "Site",
+            "the stored site whose partitions, limits and reservations bind all tasks, in place of a cluster: its name "
+            "for the newest version, or NAME@VERSION",
+            PLAYED,
+            metavar="NAME[@VERSION]",
+            asked_in=(COMMAND, SITE),
+            basic=True,
+            words={None: "none, a cluster without rules"},
+        ),
+    ] = None
     seed: Annotated[
         Seed,
         About(
@@ -104,6 +118,28 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             words={None: "all"},
         ),
     ] = None
+    begin_time: Annotated[
+        Seconds | None,
+        About(
+            "Where the replay begins",
+            "seconds on the workload's clock: what had ended by then is left out, and what waited then arrives then",
+            PLAYED,
+            unit="seconds",
+            metavar="SECONDS",
+            words={None: "with the first submission"},
+            said="at {:g} s",
+        ),
+    ] = None
+    already_running: Annotated[
+        Literal["hold", "queue"],
+        About(
+            "Tasks that ran already",
+            "tasks that the trace says ran when the replay begins: they hold nodes from their recorded start, before "
+            "anything else, or wait as any other",
+            PLAYED,
+            words={"hold": "hold nodes from their recorded start", "queue": "wait as any other"},
+        ),
+    ] = "hold"
     on_oversize: Annotated[
         Literal["fail", "drop", "clamp"],
         About(
@@ -351,8 +387,18 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             "Stored models in use",
             "versions of the stored models that policies and estimates stand for, by name",
             asked_in=(),
+            said="{} v{}",
         ),
     ] = msgspec.field(default_factory=dict)
+    site_changes: Annotated[
+        Mapping[str, str] | None,
+        About(
+            "Changes of the site",
+            "what is changed of the site's version, by the names of the options that ask for it",
+            asked_in=(),
+            said="{} {}",
+        ),
+    ] = None
     rate: Annotated[
         Factor | None,
         About(

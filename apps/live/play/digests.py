@@ -18,9 +18,11 @@ def run_digests(run: Run, *, tasks: str) -> dict[str, str]:
     Args:
         tasks: the digest of the tasks that it plays, before they are made ready (see `load_tasks`).
     """
+    of_site = {} if run.site is None else {"site": json_digest(run.site.description)}
     return {
         "tasks": tasks,
         "cluster": json_digest(run.cluster),
+        **of_site,
         "configuration": json_digest(_settings(run)),
         "figures": figures_digest(run),
         "groups": groups_digest(run),
@@ -31,6 +33,7 @@ def run_digests(run: Run, *, tasks: str) -> dict[str, str]:
 DIGESTED = {
     "tasks": "The tasks of the workload are not",
     "cluster": "The cluster is not",
+    "site": "The site's description is not",
     "configuration": "The configuration (policies, seed, options, cautions, origin of the workload) is not",
     "figures": "The stored figures (totals and windows) are not",
     "groups": "The stored figures of groups are not",

@@ -144,7 +144,7 @@ class _Check:
             if name == "training" and kept.get(name) and not present[name]:
                 self.notes.append("The rows to learn from were deleted.")
             # A run that ended before groups had figures has neither them nor their digest.
-            elif present[name] != kept.get(name, ""):
+            elif present.get(name, "") != kept.get(name, ""):
                 yield f"{words} what the run ended with."
 
 

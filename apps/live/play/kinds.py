@@ -44,6 +44,7 @@ Times = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Growth = Annotated[float, Meta(ge=1.0)]
 OverheadText = Annotated[str, Meta(pattern=r"^[0-9.:/]+$", max_length=200)]
 CheckpointsText = Annotated[str, Meta(pattern=r"^(none|young|daly|[0-9]{1,15}(\.[0-9]{1,15})?)$")]
+SiteText = Annotated[str, Meta(min_length=1, max_length=120)]
 ListText = Annotated[str, Meta(max_length=1_000_000)]
 
 OVERHEAD_RULE = "seconds from 0 up, as 30, or seconds by devices held, as 1:7/8:30/60"
@@ -75,9 +76,15 @@ def read_model(name: str) -> str:
     return name
 
 
-def read_changes(text: str) -> str:
+def read_additions(text: str) -> str:
     """Refuse changes that are not GROUP=N."""
     parse_changes(text)
+    return text
+
+
+def read_removals(text: str) -> str:
+    """Refuse changes that are neither GROUP=N nor names of nodes."""
+    parse_changes(text, by_name=True)
     return text
 
 

@@ -8,7 +8,7 @@ from apps.live.models import SimulationState
 from apps.live.play.version import code_version
 from apps.results.errors import DomainError, RunStateError
 from apps.results.models import Run
-from apps.tasks.models import Workload
+from apps.tasks.models import Site, Workload
 from scheduler_sim import engine
 from scheduler_sim.accounts import audit
 from scheduler_sim.background.models import Job
@@ -36,8 +36,10 @@ def run_create(
     Raises:
         RunNameTaken: the given name exists.
         InvalidPolicy: a policy that is not registered.
+        SiteError: a site that is not stored.
     """
     configuration = configuration.with_models()
+    site = Site.objects.referred(configuration.site) if configuration.site else None
     policies = [policy.name for policy in configuration.parsed_policies()]
     tasks = workload.task_count if configuration.limit is None else min(configuration.limit, workload.task_count)
     try:
@@ -46,6 +48,7 @@ def run_create(
                 name=name or Run.objects.free_name(f"{workload.name} on {cluster.name}"),
                 workload=workload,
                 cluster=cluster.as_json(),
+                site=site,
                 policies=policies,
                 seed=configuration.seed,
                 engine_version=engine.ENGINE_VERSION,

@@ -202,7 +202,7 @@ class Option(msgspec.Struct, frozen=True, dict=True):
         if isinstance(value, bool):
             return "yes" if value else "no"
         if isinstance(value, Mapping):
-            return ", ".join(f"{name} v{version}" for name, version in value.items()) or "none"
+            return ", ".join(self.about.said.format(*one) for one in value.items()) or "none"
         if isinstance(value, list | tuple):
             return ", ".join(map(str, value))
         return self.about.said.format(value) if self.about.said else str(value)

@@ -1,9 +1,10 @@
-"""Whether a run that stops tasks can be played at all, asked before anything of it is stored."""
+"""Whether a run on a site, or one that stops tasks, can be played at all, asked before anything of it is stored."""
 
 import numpy as np
 
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.preparation import Prepared, run_time_model
+from apps.live.play.sites import played_site
 from scheduler_sim import engine
 from scheduler_sim.engine.predictors.runtime import RuntimeModel
 
@@ -11,23 +12,24 @@ from scheduler_sim.engine.predictors.runtime import RuntimeModel
 def refuse_unplayable(
     configuration: RunConfiguration, cluster: engine.Cluster, prepared: Prepared | None = None
 ) -> None:
-    """Refuse options, policies and a cluster that the engine cannot play together where tasks stop and go on.
+    """Refuse options, policies and a cluster or site that the engine cannot play together.
 
     Args:
         prepared: what is played; None where the tasks are not at hand: then only what no task could change is refused.
 
     Raises:
-        InvalidOption: an option that the cluster does not allow.
+        InvalidOption: an option that the cluster or site does not allow.
         InvalidPolicy, InvalidWorkload, InvalidParameter: what cannot be played, in the engine's words.
         DomainError: a model that there is not.
     """
     options = configuration.engine_options(cluster)
-    interrupted = options.interrupts or cluster.fails
-    if not any(interrupted or policy.preempts for policy in engine.parse_policies(",".join(configuration.policies))):
+    site = played_site(configuration) if prepared is None else prepared.site
+    asked = site is not None or options.interrupts or cluster.fails
+    if not any(asked or policy.preempts for policy in engine.parse_policies(",".join(configuration.policies))):
         return
     configuration = configuration.with_models()
     for policy in configuration.parsed_policies():
-        if not (interrupted or policy.preempts):
+        if not (asked or policy.preempts):
             continue
         engine.Simulation(
             workload=_one_task(cluster) if prepared is None else prepared.workload,
@@ -36,6 +38,7 @@ def refuse_unplayable(
             seed=configuration.seed,
             options=options,
             predictor=_predictor(configuration) if prepared is None else prepared.predictor,
+            site=site,
         )
 
 

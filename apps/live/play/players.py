@@ -9,6 +9,7 @@ import numpy as np
 from apps.live.store.batches import TaskAttempts
 from scheduler_sim import engine
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts, Predictor
+from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.usage import energy_and_cost
 from scheduler_sim.engine.workload import IntArray
 
@@ -151,6 +152,7 @@ def make_players(
     options: engine.Options,
     stored: Mapping[str, int],
     predictor: Predictor | None = None,
+    site: Site | None = None,
 ) -> list[Player]:
     """Return a player for each policy.
 
@@ -158,12 +160,19 @@ def make_players(
         stored: how many placements of each policy the database holds already; since the simulation is
             deterministic, a resumed run plays them again and hands over only what comes after.
         predictor: tells the run times as tasks arrive, each policy by what has finished under it.
+        site: whose rules bind all tasks; None for a cluster without rules.
     """
     return [
         Player(
             scheduler=policy.name,
             simulation=engine.Simulation(
-                workload=workload, cluster=cluster, policy=policy, seed=seed, options=options, predictor=predictor
+                workload=workload,
+                cluster=cluster,
+                policy=policy,
+                seed=seed,
+                options=options,
+                predictor=predictor,
+                site=site,
             ),
             task_keys=task_keys,
             handed_over=int(stored.get(policy.name, 0)),

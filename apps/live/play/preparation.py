@@ -5,16 +5,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.live.play.cautions import Caution, estimates_caution, impossible_caution, in_sample_caution
+from apps.live.play.cautions import (
+    Caution,
+    beginning_caution,
+    estimates_caution,
+    impossible_caution,
+    in_sample_caution,
+)
 from apps.live.play.configuration import RunConfiguration
+from apps.live.play.sites import played_site
 from apps.tasks.digests import tasks_digest
 from apps.tasks.models import Task, Workload
 from apps.training.models import TrainedModel
 from apps.training.registry import stored_runtime_model
 from scheduler_sim import engine
+from scheduler_sim.engine.beginning import begin_at
 from scheduler_sim.engine.estimates import replace_estimates
 from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.predictors.runtime import RuntimeModel
+from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.whatif import scale_load
 from scheduler_sim.engine.workload import IntArray
 
@@ -27,6 +36,7 @@ class Prepared:
         workload: the tasks that fit, in canonical order, with the estimates in force.
         task_keys: shape (n,), their primary keys.
         cluster: what they are played on.
+        site: whose rules bind them, `cluster` being its own; None without rules.
         predictor: tells every policy the run times as tasks arrive; None where the estimates are settled.
         cautions: what must be known to read the run's figures (see `cautions`).
         tasks_digest: of the tasks as they were read.
@@ -37,6 +47,21 @@ class Prepared:
     cluster: engine.Cluster
     tasks_digest: str
     predictor: RuntimeModel | None = None
+    cautions: tuple[Caution, ...] = ()
+    site: Site | None = None
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """Tasks as they are played.
+
+    Attributes:
+        rows: shape (n,), their row numbers among the tasks that were read.
+        cautions: what must be known of them to read the run's figures.
+    """
+
+    workload: engine.Workload
+    rows: IntArray
     cautions: tuple[Caution, ...] = ()
 
 
@@ -72,21 +97,25 @@ def prepare_tasks(
     Raises:
         EngineError: as `adapt`.
     """
-    adapted, rows = adapt(workload=tasks, cluster=cluster, configuration=configuration)
+    site = played_site(configuration)
+    adapted = adapt(workload=tasks, cluster=cluster, configuration=configuration, site=site)
+    played, rows = adapted.workload, adapted.rows
     model = run_time_model(configuration)
     policies = configuration.parsed_policies()
     # What makes every figure doubtful comes first.
     cautions = (
-        impossible_caution(tasks, adapted, rows, cluster),
-        in_sample_caution(model, stored, tasks, rows, policies) if model else estimates_caution(adapted, policies),
+        impossible_caution(tasks, played, rows, cluster),
+        *adapted.cautions,
+        in_sample_caution(model, stored, tasks, rows, policies) if model else estimates_caution(played, policies),
     )
     return Prepared(
-        workload=adapted,
+        workload=played,
         task_keys=keys[rows],
         cluster=cluster,
         tasks_digest=tasks_digest(tasks),
         predictor=RuntimeModel.parse(model.artifact) if model else None,
         cautions=tuple(caution for caution in cautions if caution),
+        site=site,
     )
 
 
@@ -112,25 +141,29 @@ def load_tasks(
 
 
 def adapt(
-    *, workload: engine.Workload, cluster: engine.Cluster, configuration: RunConfiguration
-) -> tuple[engine.Workload, IntArray]:
-    """Scale the load, leave out or change what does not fit the cluster, and set the estimates in force.
+    *,
+    workload: engine.Workload,
+    cluster: engine.Cluster,
+    configuration: RunConfiguration,
+    site: Site | None = None,
+) -> Adapted:
+    """Begin where the replay begins, scale the load, leave out or change what does not fit, and set the estimates.
 
     Where a model predicts the durations, that is done while the run goes on, and the tasks keep what they state.
-
-    Returns:
-        The tasks to be played, and their row numbers in `workload`.
 
     Raises:
         OversizedTasks: tasks that could never start, unless the configuration drops or clamps them.
         InvalidWorkload: nothing is left to play.
-        InvalidParameter: a load factor or estimates that have no meaning.
+        InvalidParameter: a beginning, a load factor or estimates that have no meaning.
     """
-    workload = scale_load(workload, configuration.load_factor)
-    fitted, rows = fit_workload(workload, cluster, on_oversize=configuration.on_oversize)
+    hold = configuration.already_running == "hold"
+    begun = begin_at(workload, configuration.begin_time, hold=hold)
+    scaled = scale_load(begun.workload, configuration.load_factor, since=begun.time)
+    fitted, rows = fit_workload(scaled, cluster, on_oversize=configuration.on_oversize)
     if not len(fitted):
         raise engine.InvalidWorkload("No task is left to play.")
-    if run_time_model(configuration) is not None:
-        return fitted, rows
-    generator = np.random.default_rng([configuration.seed, len(fitted)])
-    return replace_estimates(fitted, configuration.estimates, generator), rows
+    if run_time_model(configuration) is None:
+        generator = np.random.default_rng([configuration.seed, len(fitted)])
+        fitted = replace_estimates(fitted, configuration.estimates, generator)
+    found = beginning_caution(begun, configuration.policies)
+    return Adapted(fitted, begun.rows[rows], (found,) if found else ())

@@ -52,6 +52,7 @@ def figures_of_placements(run: Run, prepared: Prepared, configuration: RunConfig
             options=options,
             outcome=outcome,
             attempts=attempts,
+            site=prepared.site,
         )
     return metrics_compute(simulations=simulations, warmup=configuration.warmup, cooldown=configuration.cooldown)
 
@@ -71,6 +72,7 @@ def played_again(prepared: Prepared, configuration: RunConfiguration) -> Ending:
         options=configuration.engine_options(prepared.cluster),
         stored={},
         predictor=prepared.predictor,
+        site=prepared.site,
     )
     for player in players:
         player.simulation.advance()

@@ -183,6 +183,7 @@ class Runner:
             options=self.configuration.engine_options(prepared.cluster),
             stored=state.progress,
             predictor=prepared.predictor,
+            site=prepared.site,
         )
         expected = len(prepared.workload) * len(self.players) if self.configuration.keep == "results" else 0
         cautions = list(prepared.cautions)

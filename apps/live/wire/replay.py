@@ -218,6 +218,7 @@ def _as_told(prepared: Prepared, policy: engine.Policy, configuration: RunConfig
         seed=configuration.seed,
         options=options,
         predictor=prepared.predictor,
+        site=prepared.site,
     )
     simulation.advance()
     return simulation.workload

@@ -22,6 +22,7 @@ from apps.live.play.playable import refuse_unplayable
 from apps.live.play.preparation import Prepared, adapt, prepare
 from apps.live.play.race_options import RACE_OPTIONS, RaceOptions
 from apps.live.play.runner import Runner, stopping_on_signals
+from apps.live.play.sites import site_settled
 from apps.live.terminal.arguments import add_arguments, read_arguments
 from apps.live.terminal.keyboard import HINT, steering
 from apps.live.terminal.progress import ProgressDisplay
@@ -58,6 +59,7 @@ A cluster is a preset or a JSON, YAML or openb node-list file:
 Examples:
   manage.py runsimulation --workload trace.swf.gz --policies fcfs,sjf+easy
   manage.py runsimulation --workload trace.swf --cluster hpc-256 --limit 1000 --json
+  manage.py runsimulation --workload sacct.txt --site mycluster --policies slurm,fcfs+easy
   manage.py runsimulation --resume 12
 """
 
@@ -162,9 +164,13 @@ class Command(ExplainedCommand):
 
     def _new(self, options: dict[str, Any]) -> Run:
         configuration, changes = self._configured(options)
-        cluster = None if options["cluster"] == "auto" else load_cluster(options["cluster"])
-        workload = self._workload(options)
-        cluster = changes.apply(cluster or load_cluster("auto", max_processors=workload.max_processors))
+        if configuration.site is None:
+            cluster = None if options["cluster"] == "auto" else load_cluster(options["cluster"])
+            workload = self._workload(options)
+            cluster = changes.apply(cluster or load_cluster("auto", max_processors=workload.max_processors))
+        else:
+            configuration, site = site_settled(configuration, changes)
+            workload, cluster = self._workload(options), site.cluster
         # Before the run is stored, so that tasks that do not fit leave no row behind.
         self.prepared = prepare(workload=workload, cluster=cluster, configuration=configuration)
         refuse_unplayable(configuration, cluster, self.prepared)
@@ -175,6 +181,8 @@ class Command(ExplainedCommand):
             raise CommandError("Say what to play: --workload NAME or --workload FILE (or --resume RUN).")
         if options["name"] and Run.objects.filter(name=options["name"]).exists():
             raise CommandError(f"There is a run called {options['name']!r} already; choose another name.")
+        if options["site"] is not None and options["cluster"] != "auto":
+            raise CommandError("Give --cluster or --site, not both: a site has its own nodes.")
         return configured(read_arguments(asked_in(COMMAND), options))
 
     def _workload(self, options: dict[str, Any]) -> Workload:
@@ -185,12 +193,18 @@ class Command(ExplainedCommand):
 
     def _describe(self, options: dict[str, Any]) -> None:
         configuration, changes = self._configured(options)
+        site = None
+        if configuration.site is not None:
+            configuration, site = site_settled(configuration, changes)
         workload, processors = workload_preview(options["workload"])
-        cluster = changes.apply(load_cluster(options["cluster"], max_processors=processors))
+        cluster = site.cluster if site else changes.apply(load_cluster(options["cluster"], max_processors=processors))
         refuse_unplayable(configuration, cluster)
-        adapted, _ = adapt(
-            workload=workload.head(configuration.limit or len(workload)), cluster=cluster, configuration=configuration
-        )
+        adapted = adapt(
+            workload=workload.head(configuration.limit or len(workload)),
+            cluster=cluster,
+            configuration=configuration,
+            site=site,
+        ).workload
         placements = len(adapted) * len(configuration.policies)
         self.stdout.write(
             f"Would play {len(adapted):,} tasks ({len(workload) - len(adapted):,} left out) on {cluster.name} "
@@ -199,7 +213,7 @@ class Command(ExplainedCommand):
         )
 
     def _race(self, options: dict[str, Any]) -> ContinuousRace:
-        for name in ("workload", "limit", "json", "csv"):
+        for name in ("workload", "limit", "site", "json", "csv"):
             if options[name]:
                 raise CommandError(f"--{name} has no meaning with --continuous.")
         race = RaceOptions(**read_arguments(RACE_OPTIONS, options))

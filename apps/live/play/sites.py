@@ -1,0 +1,58 @@
+"""The site that a run is played on: found when the run is asked for, and read anew whenever it is played."""
+
+import msgspec
+
+from apps.live.play.cluster_changes import ClusterChanges
+from apps.live.play.configuration import RunConfiguration
+from apps.live.play.options import InvalidOption, options_of, read_options
+from apps.tasks.errors import SiteError
+from apps.tasks.models import Site
+from scheduler_sim import engine
+from scheduler_sim.engine import sites
+
+
+def site_settled(configuration: RunConfiguration, changes: ClusterChanges) -> tuple[RunConfiguration, sites.Site]:
+    """Return the configuration with the version of its site and what is changed of it, and the changed site.
+
+    Raises:
+        InvalidOption: no such site, or a change that it does not allow; the option is blamed.
+    """
+    stored = stored_site(configuration)
+    if stored is None:
+        raise InvalidOption("The run names no site.", "site")
+    site = stored.as_site()
+    for option, change in changes.steps():
+        try:
+            site = change(site)
+        except engine.EngineError as error:
+            raise InvalidOption(str(error), option) from error
+    given = changes.given() or None
+    return msgspec.structs.replace(configuration, site=stored.reference, site_changes=given), site
+
+
+def stored_site(configuration: RunConfiguration) -> Site | None:
+    """Return the version of the site that a run names, None where it names none.
+
+    Raises:
+        InvalidOption: no such site; the sentence names those there are.
+    """
+    if configuration.site is None:
+        return None
+    try:
+        found: Site = Site.objects.referred(configuration.site)
+    except SiteError as error:
+        raise InvalidOption(str(error), "site") from error
+    return found
+
+
+def played_site(configuration: RunConfiguration) -> sites.Site | None:
+    """Return the site that a run is played on, with what is changed of it; None where it names none.
+
+    Raises:
+        InvalidOption, InvalidCluster: no such site, or a change that it does not allow.
+    """
+    stored = stored_site(configuration)
+    if stored is None:
+        return None
+    asked = read_options(options_of(ClusterChanges), configuration.site_changes or {})
+    return ClusterChanges(**asked).apply(stored.as_site())
