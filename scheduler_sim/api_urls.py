@@ -14,6 +14,7 @@ from apps.results.api import (
     StudyViewSet,
 )
 from apps.tasks.api import TaskViewSet, WorkloadImportViewSet, WorkloadViewSet
+from apps.tasks.site_api import SiteViewSet
 from apps.training.api import PolicySearchView, TrainedModelViewSet, TrainingDataViewSet, TrainingView
 from scheduler_sim.accounts.api import AuditEntryViewSet
 from scheduler_sim.background.api import JobViewSet
@@ -24,6 +25,7 @@ router = SimpleRouter()
 router.register("workloads", WorkloadViewSet, "workload")
 router.register("imports", WorkloadImportViewSet, "import")
 router.register("tasks", TaskViewSet, "task")
+router.register("sites", SiteViewSet, "site")
 router.register("runs", RunViewSet, "run")
 router.register("studies", StudyViewSet, "study")
 router.register("fidelities", FidelityViewSet, "fidelity")

@@ -39,6 +39,7 @@ class RunSerializer(serializers.ModelSerializer):
             "workload_name",
             "study",
             "cluster",
+            "site",
             "policies",
             "seed",
             "engine_version",
@@ -65,6 +66,7 @@ class RunFilterSet(NamedFilterSet):
     status = django_filters.MultipleChoiceFilter(choices=Run.Status)
     workload = KeyFilter("workload")
     study = KeyFilter("study")
+    site = KeyFilter("site")
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
     created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
 

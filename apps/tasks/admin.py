@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.tasks.models import Site, Task, TaskRequest, Workload, WorkloadImport
-from apps.tasks.site_services import site_store
+from apps.tasks.site_services import site_delete, site_store
 from scheduler_sim.engine import EngineError, sites
 from scheduler_sim.web.admin import BigTableAdmin, ReadOnlyAdmin, RecentChoices
 
@@ -174,6 +174,10 @@ class SiteAdmin(BigTableAdmin):
         stored, _ = site_store(site=form.cleaned_data["description"], origin=f"admin, {request.user.get_username()}")
         obj.pk = stored.pk
 
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Refuse: versions are evidence."""
-        return False
+    def has_delete_permission(self, request: HttpRequest, obj: Site | None = None) -> bool:
+        """Refuse where runs were played on a version: it is their evidence; and many at once."""
+        return obj is not None and super().has_delete_permission(request, obj) and not obj.runs.exists()
+
+    def delete_model(self, request: HttpRequest, obj: Site) -> None:
+        """Delete a version that no run was played on."""
+        site_delete(site=obj)

@@ -12,6 +12,22 @@ from scheduler_sim.engine import sites
 
 
 @transaction.atomic
+def site_delete(*, site: Site) -> None:
+    """Delete a version that no run was played on.
+
+    Raises:
+        SiteError: runs were played on it; the sentence counts them and names the newest.
+    """
+    runs = site.runs.order_by("-pk")
+    if (newest := runs.first()) is not None:
+        others = runs.count() - 1
+        more = f" and {others:,} others" if others > 1 else " and one other" if others else ""
+        raise SiteError(f"{site} cannot be deleted: run {newest.name}{more} was played on it. Delete the runs first.")
+    audit.record(audit.Action.DELETE, "site", site, called=str(site))
+    site.delete()
+
+
+@transaction.atomic
 def site_store(
     *, site: sites.Site, notes: Iterable[sites.Note] = (), origin: str = "", name: str = ""
 ) -> tuple[Site, bool]:

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.urls import path
 from django.views.generic import RedirectView
 
-from apps.tasks import views
+from apps.tasks import site_pages, views
 
 urlpatterns = [
     path("workloads/", views.workload_list, name="workload-list"),
@@ -17,6 +17,9 @@ urlpatterns = [
         views.workload_chart,
         name="workload-chart",
     ),
+    path("sites/", site_pages.site_list, name="site-list"),
+    path("sites/<path:name>/site.yaml", site_pages.site_yaml, name="site-yaml"),
+    path("sites/<path:name>/", site_pages.site_detail, name="site-detail"),
     path("help/metrics/", views.help_metrics, name="help-metrics"),
     path("theme/", views.theme, name="theme"),
     # Browsers ask for it on pages that name no icon: the admin's and the API's.

@@ -12,6 +12,7 @@ NAVIGATION = (
     ("run-list", "Runs"),
     ("study-list", "Studies"),
     ("workload-list", "Workloads"),
+    ("site-list", "Sites"),
     ("policy-list", "Policies"),
     ("training", "Training"),
     ("help-metrics", "Figures"),

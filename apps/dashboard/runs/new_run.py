@@ -12,10 +12,13 @@ from apps.live.play.configuration import asked_in
 from apps.live.play.options import SITE, About
 from apps.live.request import RunCreateSerializer
 from apps.results.models import Run
-from apps.tasks.models import Workload
+from apps.tasks.models import Site, Workload
 
 MOST_WORKLOADS = 200
 """So many stored workloads are offered, beside the one that the address names."""
+
+MOST_SITES = 200
+"""So many stored sites are offered in their newest versions, beside the version that the address names."""
 
 FIRST_POLICIES = ["fcfs", "fcfs+easy", "sjf", "sjf+easy"]
 """Those that are ticked at first."""
@@ -51,6 +54,7 @@ class RunForm(forms.Form):
             if option.name not in self.fields:
                 self.fields[option.name] = OptionField(option)
         self.fields["workload"].widget.choices = list(self._workloads())
+        self.fields["site"].widget = forms.Select(choices=list(self._sites()))
         self._request: RunCreateSerializer | None = None
 
     @property
@@ -115,6 +119,15 @@ class RunForm(forms.Form):
             yield one.pk, f"{one.name} ({one.task_count:,} tasks)"
         if not offered:
             yield "", "there is none yet: upload one first"
+
+    def _sites(self) -> Iterator[tuple[str, str]]:
+        yield "", cast(OptionField, self.fields["site"]).option.words(None)
+        newest = list(Site.objects.newest_of_each()[:MOST_SITES])
+        wanted = str(self["site"].value() or "")
+        offered = {one.reference: str(one) for one in newest}
+        if wanted and wanted not in offered:
+            offered[wanted] = wanted
+        yield from offered.items()
 
 
 def _about(bound: forms.BoundField) -> About:

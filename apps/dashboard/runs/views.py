@@ -99,7 +99,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one run: the race while it goes on, its figures once it is over."""
-    run = get_object_or_404(Run.objects.select_related("workload", "state"), pk=pk)
+    run = get_object_or_404(Run.objects.select_related("workload", "state", "site"), pk=pk)
     tables: dict[str, Any] = {
         "configuration": lambda: (("setting", "value"), configuration_rows(run)),
         "audit": lambda: audit_table(run.workload.audit),

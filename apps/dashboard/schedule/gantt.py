@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.dashboard.schedule.placements import Placements, Spans, spans
+from apps.live.play.sites import node_names
 from apps.results.models import Run
 from scheduler_sim.display.charts import plain
 from scheduler_sim.display.formatting import duration
@@ -95,6 +96,8 @@ def gantt(run: Run, scheduler: str, placed: Placements, start: float | None, end
         finding += " Rows are as many as run at once; a pool does not number its processors."
     if (held.gpus[shown] > 1).any():
         finding += " A task of several GPUs is drawn on its first one."
+    if run.site_id is not None:
+        finding += " A task on several nodes is drawn on its first one."
     return Gantt(scheduler, level, first, last, low, high, lanes, items, unit, finding)
 
 
@@ -104,7 +107,7 @@ def _is_pool(run: Run) -> bool:
 
 
 def _tasks(
-    run: Run,  # noqa: ARG001
+    run: Run,
     placed: Spans,
     shown: Integers,
     low: float,  # noqa: ARG001
@@ -126,7 +129,8 @@ def _tasks(
         sub[rows] = rows_needed(placed.start[shown[rows]], placed.finish[shown[rows]])
     subs = np.zeros(len(distinct), np.int64)
     np.maximum.at(subs, lane, sub + 1)
-    names = [_name(node, device) for node, device in distinct.tolist()]
+    hosts = node_names(run)
+    names = [_name(node, device, hosts) for node, device in distinct.tolist()]
     items = [
         _item(placed, row, int(lane[at]), int(sub[at]), int(subs[lane[at]])) for at, row in enumerate(shown.tolist())
     ]
@@ -194,16 +198,23 @@ def _places(run: Run, placed: Spans, shown: Integers) -> tuple[Integers, list[st
     """Return the lane of each task and the lanes' names: devices where there are few, else nodes or bands of nodes."""
     places = np.stack((placed.node[shown], placed.device[shown]), axis=1)
     distinct, lane = np.unique(places, axis=0, return_inverse=True)
+    hosts = node_names(run)
     if len(distinct) <= LANES_SHOWN:
-        return lane.reshape(-1), [_name(node, device) for node, device in distinct.tolist()]
+        return lane.reshape(-1), [_name(node, device, hosts) for node, device in distinct.tolist()]
     nodes = sum(group["count"] for group in run.cluster["groups"])
     band = -(-nodes // LANES_SHOWN)
-    names = [
-        f"node {first}" if band == 1 else f"nodes {first:,} to {min(first + band, nodes) - 1:,}"
-        for first in range(0, nodes, band)
-    ]
+    bands = [(first, min(first + band, nodes) - 1) for first in range(0, nodes, band)]
+    names = [_node(first, hosts) if band == 1 else _nodes(first, last, hosts) for first, last in bands]
     return placed.node[shown] // band, names
 
 
-def _name(node: int, device: int) -> str:
-    return f"node {node}" + (f" GPU {device}" if device >= 0 else " cores")
+def _name(node: int, device: int, hosts: tuple[str, ...]) -> str:
+    return _node(node, hosts) + (f" GPU {device}" if device >= 0 else " cores")
+
+
+def _node(node: int, hosts: tuple[str, ...]) -> str:
+    return hosts[node] if hosts else f"node {node}"
+
+
+def _nodes(first: int, last: int, hosts: tuple[str, ...]) -> str:
+    return f"{hosts[first]} to {hosts[last]}" if hosts else f"nodes {first:,} to {last:,}"

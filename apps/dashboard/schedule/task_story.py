@@ -7,6 +7,7 @@ from django.db.models import Count
 
 from apps.dashboard.schedule.alternatives import Alternative, alternatives
 from apps.dashboard.schedule.placements import Placements, placements
+from apps.live.play.sites import node_names
 from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task
 from scheduler_sim.display.formatting import duration
@@ -90,8 +91,9 @@ def task_story(run: Run, task: Task) -> TaskStory:
     )
     moved = Attempt.objects.filter(run=run, task_id=task.pk, reason="moved").order_by().values_list("scheduler")
     moves = dict(moved.annotate(Count("pk")))
+    hosts = node_names(run)
     outcomes = [
-        _outcome(run, task, by_name[name], placements(run, name), parents, best, moves.get(name, 0))
+        _outcome(run, task, by_name[name], placements(run, name), parents, best, moves.get(name, 0), hosts)
         for name in run.policies
         if name in by_name
     ]
@@ -108,6 +110,7 @@ def _outcome(
     parents: list[tuple[int, int]],
     best: float | None,
     moves: int,
+    hosts: tuple[str, ...],
 ) -> TaskOutcome:
     ready = result.start_time - result.wait_time
     meanwhile = (placed.start >= ready) & (placed.start < result.start_time) & (placed.task != task.pk)
@@ -120,7 +123,8 @@ def _outcome(
             latest = int(placed.number[rows[np.argmax(placed.finish[rows])]])
     arrival = float(placed.arrival[np.searchsorted(placed.task, task.pk)])
     group = _group(run, result.node)
-    where = f"node {result.node} ({group})" + (f", GPU {result.device}" if result.device >= 0 else "")
+    node = hosts[result.node] if hosts else f"node {result.node}"
+    where = f"{node} ({group})" + (f", GPU {result.device}" if result.device >= 0 else "")
     return TaskOutcome(
         result=result,
         ready_time=ready,

@@ -5,6 +5,7 @@ import msgspec
 from apps.live.play.cluster_changes import ClusterChanges
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.options import InvalidOption, options_of, read_options
+from apps.results.models import Run
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site
 from scheduler_sim import engine
@@ -43,6 +44,14 @@ def stored_site(configuration: RunConfiguration) -> Site | None:
     except SiteError as error:
         raise InvalidOption(str(error), "site") from error
     return found
+
+
+def node_names(run: Run) -> tuple[str, ...]:
+    """Return the names of a run's nodes by number; none where it is played on a cluster, whose nodes have no names."""
+    if run.site_id is None:
+        return ()
+    site = played_site(RunConfiguration.from_json(run.configuration))
+    return () if site is None else site.hosts
 
 
 def played_site(configuration: RunConfiguration) -> sites.Site | None:

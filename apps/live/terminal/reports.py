@@ -72,6 +72,7 @@ def run_document(run: Run) -> dict[str, Any]:
             "tasks": workload.task_count,
         },
         "cluster": run.cluster,
+        "site": None if run.site is None else {"name": run.site.name, "version": run.site.version},
         "seed": run.seed,
         "engine_version": run.engine_version,
         "configuration": run.configuration,

@@ -1,0 +1,219 @@
+"""Runs on stored sites: how they are asked for, what is kept of them, and that their site stays what it was."""
+
+import csv
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.management import CommandError, call_command
+from django.db.models import ProtectedError
+from django.test import Client
+
+from apps.results.models import Run, SchedulerResult
+from apps.tasks.errors import SiteError
+from apps.tasks.models import Site, Workload
+from apps.tasks.site_services import site_delete, site_store
+from scheduler_sim.engine import sites
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DESCRIPTION: dict[str, Any] = {
+    "name": "tiny",
+    "groups": [
+        {"name": "thin", "hosts": "c[1-2]", "cores": 4, "memory_mb": 1000},
+        {"name": "fat", "hosts": "f1", "cores": 8, "memory_mb": 4000},
+    ],
+    "partitions": [
+        {"name": "batch", "hosts": "c[1-2]", "is_default": True, "max_time": 3600},
+        {"name": "big", "hosts": "f1"},
+    ],
+}
+TASKS = """task_id,arrival_time,runtime,duration_estimate,cpus,user,queue,recorded_start_time
+1,0,100,200,4,ann,batch,0
+2,1,100,200,4,bob,batch,1
+3,2,100,200,4,cat,batch,100
+4,3,50,60,8,ann,big,3
+5,4,10,20,2,bob,batch,101
+"""
+
+
+@pytest.fixture
+def site() -> Site:
+    return site_store(site=sites.Site.from_json(DESCRIPTION))[0]
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    path = tmp_path / "tasks.csv"
+    path.write_text(TASKS)
+    return path
+
+
+def run(*arguments: object) -> str:
+    out = StringIO()
+    call_command("runsimulation", *map(str, arguments), stdout=out, verbosity=0)
+    return out.getvalue()
+
+
+def document(*arguments: object) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run(*arguments, "--json"))
+    return found
+
+
+def placed(scheduler: str = "fcfs") -> dict[int, tuple[float, int]]:
+    rows = SchedulerResult.objects.filter(scheduler=scheduler)
+    return {number: (start, node) for number, start, node in rows.values_list("task__task_id", "start_time", "node")}
+
+
+def test_tasks_stay_in_their_partition_and_wait_for_it(trace: Path, site: Site) -> None:
+    printed = document("--workload", trace, "--site", "tiny", "--policies", "fcfs,sjf+easy")
+    assert printed["site"] == {"name": "tiny", "version": 1}
+    assert printed["configuration"]["site"] == "tiny@1"
+    assert [group["name"] for group in printed["cluster"]["groups"]] == ["thin", "fat"]
+    found = placed()
+    assert {node for number, (_, node) in found.items() if number != 4} == {0, 1}
+    assert found[3] == (100.0, 0), "f1 is free, and not in its partition"
+    assert found[4] == (3.0, 2)
+    stored = Run.objects.get()
+    assert stored.site == site
+    assert stored.name == "tasks on tiny"
+
+
+def test_a_run_keeps_the_version_that_was_the_newest(trace: Path, site: Site) -> None:
+    first = document("--workload", trace, "--site", "tiny", "--policies", "fcfs")
+    larger = {**DESCRIPTION, "partitions": [{"name": "batch", "is_default": True}, {"name": "big", "hosts": "f1"}]}
+    site_store(site=sites.Site.from_json(larger))
+    second = document("--workload", "tasks", "--site", "tiny", "--policies", "fcfs")
+    third = document("--workload", "tasks", "--site", "tiny@1", "--policies", "fcfs")
+    assert [one["configuration"]["site"] for one in (first, second, third)] == ["tiny@1", "tiny@2", "tiny@1"]
+    assert first["checksum"] == third["checksum"] != second["checksum"]
+    for one in Run.objects.all():
+        call_command("verifyrun", str(one.pk), "--replay", stdout=StringIO())
+
+
+def test_nodes_may_be_added_to_a_partition_and_dropped_by_name(trace: Path, site: Site) -> None:
+    run("--workload", trace, "--site", "tiny", "--policies", "fcfs", "--add-nodes", "batch=1")
+    stored = Run.objects.get()
+    assert stored.configuration["site_changes"] == {"add_nodes": "batch=1"}
+    assert stored.cluster["groups"][0]["count"] == 3
+    assert placed()[3] == (2.0, 2), "on the node that was added"
+    call_command("verifyrun", str(stored.pk), "--replay", stdout=StringIO())
+    SchedulerResult.objects.all().delete()
+    run("--workload", "tasks", "--site", "tiny", "--policies", "fcfs", "--drop-nodes", "c1")
+    assert placed()[2] == (100.0, 0)
+    assert site.as_site() == sites.Site.from_json(DESCRIPTION)
+
+
+def test_a_manifest_brings_its_site_along(trace: Path, site: Site, tmp_path: Path) -> None:
+    manifest = tmp_path / "run.json"
+    run("--workload", trace, "--site", "tiny", "--policies", "fcfs", "--drop-nodes", "c1", "--write-manifest", manifest)
+    told = json.loads(manifest.read_text())
+    assert told["site"]["digest"] == site.digest
+    run("--manifest", manifest)
+    assert Site.objects.count() == 1, "the version is there already"
+    Run.objects.all().delete()
+    site_delete(site=site)
+    site_store(site=sites.Site.from_json({**DESCRIPTION, "placement": "nodes"}))
+    run("--manifest", manifest)
+    assert Run.objects.get().site.reference == "tiny@2"
+    told["site"]["description"]["placement"] = "nodes"
+    manifest.write_text(json.dumps(told))
+    with pytest.raises(CommandError, match="The manifest's site tiny is not what its digest says"):
+        run("--manifest", manifest)
+
+
+def test_a_site_that_was_changed_behind_a_runs_back_is_found(trace: Path, site: Site) -> None:
+    run("--workload", trace, "--site", "tiny", "--policies", "fcfs")
+    Site.objects.update(description={**site.description, "placement": "nodes"})
+    said = StringIO()
+    with pytest.raises(CommandError):
+        call_command("verifyrun", str(Run.objects.get().pk), stdout=said, stderr=said)
+    assert "The site's description is not what the run ended with" in said.getvalue()
+
+
+def test_a_site_that_runs_were_played_on_is_kept(trace: Path, site: Site) -> None:
+    run("--workload", trace, "--site", "tiny", "--policies", "fcfs", "--name", "first")
+    with pytest.raises(SiteError, match="tiny version 1 cannot be deleted: run first was played on it"):
+        site_delete(site=site)
+    with pytest.raises(ProtectedError):
+        site.delete()
+    Run.objects.all().delete()
+    site_delete(site=site)
+    assert not Site.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--site", "other"), "There is no site 'other'. Sites: tiny."),
+        (("--site", "tiny@2"), "There is no site 'tiny@2'. Sites: tiny."),
+        (("--site", "tiny", "--cluster", "hpc-4"), "Give --cluster or --site, not both"),
+        (("--site", "tiny", "--add-nodes", "x=1"), "Site tiny has no node group or partition 'x'"),
+        (("--site", "tiny", "--drop-nodes", "c9"), "Site tiny has no node c9"),
+    ],
+)
+def test_what_cannot_be_played_is_refused(trace: Path, site: Site, arguments: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        run("--workload", trace, "--policies", "fcfs", *arguments)
+    assert sentence in str(refused.value)
+    assert not Run.objects.exists()
+
+
+def test_pages_name_the_nodes_and_the_site(trace: Path, site: Site, client: Client) -> None:
+    run("--workload", trace, "--site", "tiny", "--policies", "fcfs")
+    pk = Run.objects.get().pk
+    page = client.get(f"/runs/{pk}/").content.decode()
+    assert "tiny version 1" in page
+    assert f'href="/sites/tiny/site.yaml?version={site.version}"' in page
+    lanes = client.get(f"/runs/{pk}/gantt.json").json()["lanes"]
+    assert lanes == ["c1 cores", "c2 cores", "f1 cores"]
+    assert "f1 (fat)" in client.get(f"/runs/{pk}/tasks/4/").content.decode()
+
+
+def test_placements_are_exported_with_the_names_of_their_nodes(trace: Path, site: Site, tmp_path: Path) -> None:
+    run("--workload", trace, "--site", "tiny", "--policies", "fcfs")
+    pk = str(Run.objects.get().pk)
+    file = tmp_path / "results.csv"
+    call_command("exportdata", "results", "--run", pk, "--format", "csv", "--output", str(file), stdout=StringIO())
+    rows = list(csv.DictReader(file.open()))
+    assert {row["node"]: row["node_name"] for row in rows} == {"0": "c1", "1": "c2", "2": "f1"}
+    assert list(rows[0])[-1] == "node_name"
+
+
+@pytest.fixture
+def controller() -> Client:
+    user = User.objects.create_user("carol", password="x")
+    user.user_permissions.add(Permission.objects.get(codename="control_run"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def test_the_form_and_the_api_take_a_site_in_place_of_a_cluster(trace: Path, site: Site, controller: Client) -> None:
+    call_command("importworkload", str(trace), stdout=StringIO())
+    workload = Workload.objects.get()
+    form = controller.get("/runs/new/").content.decode()
+    assert '<option value="tiny@1">tiny version 1</option>' in form
+    asked = {"workload": workload.pk, "cluster": "auto", "policies": ["fcfs"], "site": "tiny@1", "add_nodes": "batch=1"}
+    assert controller.post("/runs/new/", asked).status_code == 302
+    stored = Run.objects.get()
+    assert (stored.site, stored.cluster["groups"][0]["count"]) == (site, 3)
+    refused = controller.post("/runs/new/", {**asked, "cluster": "hpc-4"})
+    assert refused.status_code == 400
+    assert "Give cluster or site, not both" in refused.content.decode()
+    refused = controller.post("/runs/new/", {**asked, "add_nodes": "x=1"})
+    assert "no node group or partition &#x27;x&#x27;" in refused.content.decode()
+
+
+def test_a_replay_may_begin_where_tasks_ran_already(trace: Path, site: Site) -> None:
+    printed = document("--workload", trace, "--site", "tiny", "--policies", "fcfs,sjf", "--begin-time", 60)
+    (caution,) = [one for one in printed["cautions"] if one["kind"] == "already_running"]
+    assert caution["text"] == (
+        "Of the tasks that were there when the replay begins, at 60 s, 2 ran already: they hold their nodes from their "
+        "recorded start, and waited for none; 2 waited already: their waits count from then on; 1 had ended and are left "
+        "out."
+    )
+    assert {number: start for number, (start, _) in placed("sjf").items()} == {1: 0.0, 2: 1.0, 3: 110.0, 5: 100.0}
