@@ -212,8 +212,7 @@ def test_a_replay_may_begin_where_tasks_ran_already(trace: Path, site: Site) -> 
     printed = document("--workload", trace, "--site", "tiny", "--policies", "fcfs,sjf", "--begin-time", 60)
     (caution,) = [one for one in printed["cautions"] if one["kind"] == "already_running"]
     assert caution["text"] == (
-        "Of the tasks that were there when the replay begins, at 60 s, 2 ran already: they hold their nodes from their "
-        "recorded start, and waited for none; 2 waited already: their waits count from then on; 1 had ended and are left "
-        "out."
+        "Tasks were there before the replay begins, at 60 s. Running: 2; they hold their nodes from their recorded start, "
+        "and count as never waiting. Waiting: 2; their waits count from then on. Ended, and left out: 1."
     )
     assert {number: start for number, (start, _) in placed("sjf").items()} == {1: 0.0, 2: 1.0, 3: 110.0, 5: 100.0}

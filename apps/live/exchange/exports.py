@@ -17,6 +17,7 @@ from django.db import models
 from django.db.models import Q, QuerySet, Sum
 
 from apps.live.exchange.files import file_write
+from apps.live.play.sites import node_names
 from apps.metrics.models import GroupMetric, Metric
 from apps.results.checksum import ATTEMPT_COLUMNS
 from apps.results.errors import DomainError
@@ -98,7 +99,8 @@ def results_export(run: Run, *, unfinished: bool = False) -> Export:
         return present.rows_written
 
     rows = SchedulerResult.objects.filter(run=run).with_history()
-    return _export(SchedulerResult, rows, RESULT_COLUMNS, keys=("task_id", "scheduler"), expected=expected)
+    found = _export(SchedulerResult, rows, RESULT_COLUMNS, keys=("task_id", "scheduler"), expected=expected)
+    return _with_node_names(found, run)
 
 
 def attempts_export(run: Run, *, unfinished: bool = False) -> Export:
@@ -113,7 +115,8 @@ def attempts_export(run: Run, *, unfinished: bool = False) -> Export:
         return several.aggregate(all=Sum("attempts"))["all"] or 0
 
     rows = Attempt.objects.filter(run=run)
-    return _export(Attempt, rows, ATTEMPTS_EXPORTED, keys=("task_id", "scheduler", "number"), expected=expected)
+    found = _export(Attempt, rows, ATTEMPTS_EXPORTED, keys=("task_id", "scheduler", "number"), expected=expected)
+    return _with_node_names(found, run)
 
 
 def tasks_export(workload: Workload) -> Export:
@@ -170,6 +173,22 @@ def training_export(run: Run | None, *, unfinished: bool = False) -> Export:
             _present_run(run, unfinished=unfinished)
 
     return _export(TrainingData, rows, names, keys=("id",), expected=expected)
+
+
+def _with_node_names(export: Export, run: Run) -> Export:
+    """Return the export with the name of each row's node as its last column; as it is where nodes have no names."""
+    hosts = node_names(run)
+    if not hosts:
+        return export
+    place = export.names.index("node")
+
+    def chunks() -> Rows:
+        for rows in export.chunks():
+            yield [(*row, hosts[row[place]]) for row in rows]
+
+    return Export(
+        names=(*export.names, "node_name"), fields=(*export.fields, models.CharField(max_length=255)), chunks=chunks
+    )
 
 
 def unfinished_words(run: Run) -> str:

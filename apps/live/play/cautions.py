@@ -120,12 +120,12 @@ def beginning_caution(begun: Beginning, policies: Sequence[str]) -> Caution | No
     if not (begun.running or begun.waiting or begun.ended):
         return None
     parts = [
-        (begun.running, "ran already: they hold their nodes from their recorded start, and waited for none"),
-        (begun.waiting, "waited already: their waits count from then on"),
-        (begun.ended, "had ended and are left out"),
+        (begun.running, "Running: {:,}; they hold their nodes from their recorded start, and count as never waiting."),
+        (begun.waiting, "Waiting: {:,}; their waits count from then on."),
+        (begun.ended, "Ended, and left out: {:,}."),
     ]
-    said = "; ".join(f"{number:,} {words}" for number, words in parts if number)
-    text = f"Of the tasks that were there when the replay begins, at {begun.time:,.15g} s, {said}."
+    said = " ".join(words.format(number) for number, words in parts if number)
+    text = f"Tasks were there before the replay begins, at {begun.time:,.15g} s. {said}"
     return Caution(kind="already_running", policies=list(policies), text=text)
 
 
