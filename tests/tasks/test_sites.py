@@ -118,3 +118,61 @@ def test_what_the_admin_changes_is_the_next_version(client: Client) -> None:
     assert "cores is -4" in refused.content.decode()
     client.post(page, {"description": text.replace("cores: 4", "cores: 8")})
     assert [site.as_site().cluster.cores for site in Site.objects.order_by("version")] == [8, 16]
+
+
+def test_pages_show_what_a_site_is_made_of(conf: Path, client: Client) -> None:
+    assert "There is no site yet" in client.get("/sites/").content.decode()
+    importsite("--slurm-conf", conf)
+    assert 'href="/sites/tiny/"' in client.get("/sites/").content.decode()
+    page = client.get("/sites/tiny/").content.decode()
+    for text in ("n[1-4]", "main", "PaintedIn=red", Site.objects.get().digest, "None yet."):
+        assert text in page
+    conf.write_text(CONF.replace("n[1-4]", "n[1-6]"))
+    importsite("--slurm-conf", conf)
+    assert "n[1-6]" in client.get("/sites/tiny/").content.decode()
+    assert "n[1-6]" not in client.get("/sites/tiny/?version=1").content.decode()
+    assert [client.get(path).status_code for path in ("/sites/other/", "/sites/tiny/?version=9")] == [404, 404]
+    assert client.get("/sites/tiny/?version=x").status_code == 404
+
+
+def test_a_page_shows_every_part_and_leaves_out_what_is_too_long(client: Client) -> None:
+    described = {
+        "name": "whole",
+        "groups": [{"hosts": "g[1-2]", "cores": 8, "gpus": 4, "gpu_type": "a100", "features": ["fast"]}],
+        "partitions": [{"name": "p", "is_default": True, "allowed_qos": ["high"]}],
+        "qos": [{"name": "high", "priority": 7, "limits": {"user_resources": {"cpu": 1192}}}],
+        "accounts": [{"name": "root"}, *({"name": "root", "user": f"u{number}"} for number in range(300))],
+        "reservations": [{"name": "repair", "start_time": 0, "end_time": 7200, "users": ["u1"]}],
+        "priority": {"kind": "multifactor", "age_weight": 1234},
+    }
+    site_store(site=sites.Site.from_json(described))
+    page = client.get("/sites/whole/").content.decode()
+    for text in ("4 × a100", "allowed_qos high", "user_resources cpu 1,192", "And 101 more", "repair", "1,234"):
+        assert text in page
+
+
+def test_a_site_is_downloaded_as_yaml_that_makes_the_same_site(conf: Path, client: Client, tmp_path: Path) -> None:
+    importsite("--slurm-conf", conf)
+    response = client.get("/sites/tiny/site.yaml?version=1")
+    assert response["Content-Disposition"] == 'attachment; filename="tiny-1.yaml"'
+    file = tmp_path / "again.yaml"
+    file.write_bytes(response.content)
+    assert "Nothing has changed since tiny version 1." in importsite("--file", file)
+
+
+def test_versions_are_read_over_http(conf: Path, client: Client) -> None:
+    importsite("--slurm-conf", conf)
+    (row,) = client.get("/api/v1/sites/?name=tiny&version=1").json()["results"]
+    assert set(row) == {"id", "name", "version", "digest", "origin", "created_at"}
+    whole = client.get(f"/api/v1/sites/{row['id']}/").json()
+    assert whole["description"] == Site.objects.get().description
+    assert whole["notes"][0]["text"] == "PaintedIn=red"
+    assert client.post("/api/v1/sites/", {}).status_code in (401, 403, 405)
+
+
+def test_the_newest_version_of_each_site_is_offered(conf: Path) -> None:
+    importsite("--slurm-conf", conf)
+    importsite("--slurm-conf", conf, "--name", "b")
+    conf.write_text(CONF.replace("n[1-4]", "n[1-6]"))
+    importsite("--slurm-conf", conf)
+    assert [one.reference for one in Site.objects.newest_of_each()] == ["b@1", "tiny@2"]

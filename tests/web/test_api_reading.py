@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from apps.results.models import Run, SchedulerResult
-from apps.tasks.models import Workload, WorkloadImport
+from apps.tasks.models import Site, Workload, WorkloadImport
 from tests.conftest import empty_caches
 from tests.web.conftest import (
     make_attempts,
@@ -23,7 +23,19 @@ from tests.web.conftest import (
     make_training_rows,
 )
 
-PAGED = ("workloads", "imports", "tasks", "runs", "studies", "results", "metrics", "groups", "training-data", "models")
+PAGED = (
+    "workloads",
+    "imports",
+    "sites",
+    "tasks",
+    "runs",
+    "studies",
+    "results",
+    "metrics",
+    "groups",
+    "training-data",
+    "models",
+)
 LISTS = (*PAGED, "policies", "clusters", "leaderboard", "history", "history/latest", "status")
 
 
@@ -45,6 +57,7 @@ def test_a_list_costs_the_same_queries_at_10_and_at_1000_rows(api: APIClient, na
         make_groups(run, *(f"user {i}" for i in range(count)))
         Workload.objects.bulk_create(Workload(name=f"{count}-{i}", source="csv") for i in range(count))
         WorkloadImport.objects.bulk_create(WorkloadImport(file_name=f"{i}.swf") for i in range(count))
+        Site.objects.bulk_create(Site(name=f"{count}-{i}", version=1, description={}) for i in range(count))
         Run.objects.bulk_create(
             Run(
                 name=f"{count}-{i}", workload=run.workload, cluster={}, policies=[], engine_version="1", status="failed"

@@ -28,6 +28,7 @@ EMPTY_PAGES = (
     "/",
     "/runs/",
     "/workloads/",
+    "/sites/",
     "/policies/",
     "/policies/sjf+easy/",
     "/training/",

@@ -145,7 +145,7 @@ def adapt(
     workload: engine.Workload,
     cluster: engine.Cluster,
     configuration: RunConfiguration,
-    site: Site | None = None,
+    site: Site | None = None,  # noqa: ARG001
 ) -> Adapted:
     """Begin where the replay begins, scale the load, leave out or change what does not fit, and set the estimates.
 

@@ -63,5 +63,6 @@ def played_site(configuration: RunConfiguration) -> sites.Site | None:
     stored = stored_site(configuration)
     if stored is None:
         return None
+    raise InvalidOption("Runs on sites are not played yet.", "site")
     asked = read_options(options_of(ClusterChanges), configuration.site_changes or {})
     return ClusterChanges(**asked).apply(stored.as_site())
