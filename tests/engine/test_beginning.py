@@ -1,5 +1,7 @@
 """What ran when a replay begins holds its nodes before anything else, whatever the policy."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from scheduler_sim.engine.whatif import scale_load
 NODES = engine.Cluster("nodes", (engine.NodeGroup("n", 3, 4),))
 
 
-def trace(**columns: object) -> engine.Workload:
+def trace(**columns: Any) -> engine.Workload:
     """Return six tasks: 1 and 2 run at 100 s, 3 and 6 wait then, 4 has ended, 5 comes later."""
     return engine.Workload.from_columns(
         **{

@@ -82,19 +82,6 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             rule="a list of names",
         ),
     ]
-    site: Annotated[
-        SiteText | None,
-        About(
-            "Site",
-            "the stored site whose partitions, limits and reservations bind all tasks, in place of a cluster: its name "
-            "for the newest version, or NAME@VERSION",
-            PLAYED,
-            metavar="NAME[@VERSION]",
-            asked_in=(COMMAND, SITE),
-            basic=True,
-            words={None: "none, a cluster without rules"},
-        ),
-    ] = None
     seed: Annotated[
         Seed,
         About(
@@ -116,6 +103,19 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             metavar="N",
             basic=True,
             words={None: "all"},
+        ),
+    ] = None
+    site: Annotated[
+        SiteText | None,
+        About(
+            "Site",
+            "the stored site whose partitions, limits and reservations bind all tasks, in place of a cluster: its name "
+            "for the newest version, or NAME@VERSION",
+            PLAYED,
+            metavar="NAME[@VERSION]",
+            asked_in=(COMMAND, SITE),
+            basic=True,
+            words={None: "none, a cluster without rules"},
         ),
     ] = None
     begin_time: Annotated[

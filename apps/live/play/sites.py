@@ -60,9 +60,10 @@ def played_site(configuration: RunConfiguration) -> sites.Site | None:
     Raises:
         InvalidOption, InvalidCluster: no such site, or a change that it does not allow.
     """
+    if configuration.site is not None:
+        raise InvalidOption("Runs on sites are not played yet.", "site")
     stored = stored_site(configuration)
     if stored is None:
         return None
-    raise InvalidOption("Runs on sites are not played yet.", "site")
     asked = read_options(options_of(ClusterChanges), configuration.site_changes or {})
     return ClusterChanges(**asked).apply(stored.as_site())

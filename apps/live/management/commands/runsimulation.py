@@ -181,9 +181,10 @@ class Command(ExplainedCommand):
             raise CommandError("Say what to play: --workload NAME or --workload FILE (or --resume RUN).")
         if options["name"] and Run.objects.filter(name=options["name"]).exists():
             raise CommandError(f"There is a run called {options['name']!r} already; choose another name.")
+        found = configured(read_arguments(asked_in(COMMAND), options))
         if options["site"] is not None and options["cluster"] != "auto":
             raise CommandError("Give --cluster or --site, not both: a site has its own nodes.")
-        return configured(read_arguments(asked_in(COMMAND), options))
+        return found
 
     def _workload(self, options: dict[str, Any]) -> Workload:
         workload, imported = workload_find_or_import(options["workload"])
