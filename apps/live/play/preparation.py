@@ -57,11 +57,14 @@ class Adapted:
 
     Attributes:
         rows: shape (n,), their row numbers among the tasks that were read.
+        begun: those that were there when the replay began, or came later. fitted: shape (n,), which of them are played.
         cautions: what must be known of them to read the run's figures.
     """
 
     workload: engine.Workload
     rows: IntArray
+    begun: engine.Workload
+    fitted: IntArray
     cautions: tuple[Caution, ...] = ()
 
 
@@ -104,7 +107,7 @@ def prepare_tasks(
     policies = configuration.parsed_policies()
     # What makes every figure doubtful comes first.
     cautions = (
-        impossible_caution(tasks, played, rows, cluster),
+        impossible_caution(adapted.begun, played, adapted.fitted, cluster) if site is None else None,
         *adapted.cautions,
         in_sample_caution(model, stored, tasks, rows, policies) if model else estimates_caution(played, policies),
     )
@@ -166,4 +169,4 @@ def adapt(
         generator = np.random.default_rng([configuration.seed, len(fitted)])
         fitted = replace_estimates(fitted, configuration.estimates, generator)
     found = beginning_caution(begun, configuration.policies)
-    return Adapted(fitted, begun.rows[rows], (found,) if found else ())
+    return Adapted(fitted, begun.rows[rows], scaled, rows, (found,) if found else ())

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("results", "0005_run_digests"),
+        ("results", "0006_fidelity"),
         ("tasks", "0005_import_columns"),
     ]
 
