@@ -135,7 +135,7 @@ def workload_generate(
         return known, False
     _refuse_name(name)
     audit = Audit(read=tasks)
-    audit.measure(generated.workload, generated.parameters.get("processors"))
+    audit.measure(generated.workload, generated.processors)
     tell(f"writing {tasks:,} tasks")
     origin.pop("task_count")
     stored = _store(

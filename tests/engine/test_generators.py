@@ -45,7 +45,7 @@ def test_tasks_are_numbered_by_arrival_and_global_randomness_is_untouched(model:
 @pytest.mark.parametrize("load", [0.3, 0.95, 1.2])
 def test_a_load_is_reached(model: str, load: float) -> None:
     tasks = tasks_of(model, load=load)
-    processors = {"lublin": 256, "mixed": 16}[model]
+    processors = {"lublin": 256, "mixed": 16, "site": 108 * 64}[model]
     assert offered_load(tasks, processors) == pytest.approx(load, rel=1e-3)
 
 
@@ -78,6 +78,8 @@ def test_every_parameter_explains_itself(model: str) -> None:
         ("lublin", {"parameters": {"log_runtime_limit": 1, "a1": 500}}, "hardly ever"),
         ("mixed", {"parameters": {"hybrid": "perhaps"}}, "yes or no"),
         ("mixed", {"parameters": {"size_low": 10, "size_high": 5}}, "must not be larger"),
+        ("site", {"parameters": {"gpu_nodes": -1}}, "at least 0"),
+        ("site", {"parameters": {"array_mean": 1}}, "at least 2"),
         ("mixed", {"tasks": 0}, "between 1 and"),
         ("mixed", {"seed": -1}, "between 0 and"),
     ],

@@ -13,7 +13,7 @@ from django.db import OperationalError
 
 from apps.tasks.audit_lines import audit_lines
 from apps.tasks.managers import TaskQuerySet
-from apps.tasks.models import Task, Workload
+from apps.tasks.models import Site, Task, Workload
 
 pytestmark = pytest.mark.django_db
 
@@ -263,3 +263,18 @@ def test_help_teaches_formats_columns_and_models(capsys: pytest.CaptureFixture[s
             call_command(command, "--help")
         shown = capsys.readouterr().out
         assert all(word in shown for word in words)
+
+
+def test_the_site_that_synthetic_jobs_are_for_is_written_and_read(tmp_path: Path) -> None:
+    path = tmp_path / "site.json"
+    run("generateworkload", "site", "--tasks", 50, "--nodes", 10, "--write-site", path)
+    assert Workload.objects.get().max_processors == 18 * 64
+    run("importsite", "--file", path)
+    assert Site.objects.get().as_site().cluster.cores == 18 * 64
+
+
+def test_a_model_without_a_site_writes_none(tmp_path: Path) -> None:
+    path = tmp_path / "site.json"
+    assert "for no site" in refusal("generateworkload", "mixed", "--write-site", path)
+    assert "at least 1" in refusal("generateworkload", "site", "--nodes", 0, "--write-site", path)
+    assert not path.exists()

@@ -12,10 +12,12 @@ redrawn). Results are whole seconds, so that the last bits of a mathematical lib
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.generators.draws import scale_to_span, through_cycle
 from scheduler_sim.engine.generators.registry import Generator, parameter, register
 from scheduler_sim.engine.workload import FloatArray, Workload
 
@@ -77,7 +79,8 @@ def generate(tasks: int, parameters: LublinParameters, generator: np.random.Gene
     scale = 1.0
     if parameters.load is not None:
         work = float(np.sum(runtimes * sizes))
-        scale = _scale_to_span(points, work / (parameters.load * parameters.processors), parameters)
+        span = work / (parameters.load * parameters.processors)
+        scale = scale_to_span(points, span, partial(arrival_times, parameters=parameters), parameters.load)
     arrivals = np.floor(arrival_times(points * scale, parameters))
     return Workload.from_columns(arrival_time=arrivals, runtime=runtimes, cpus=sizes)
 
@@ -101,17 +104,9 @@ def daily_weights(parameters: LublinParameters) -> FloatArray:
 def arrival_times(points: FloatArray, parameters: LublinParameters) -> FloatArray:
     """Turn cumulated rush-hour seconds into instants, through the daily cycle, from midnight.
 
-    A half hour of weight w lets w times 1,800 points pass; the instant is where the points are used up.
+    A half hour of weight w lets w times 1,800 points pass.
     """
-    weights = daily_weights(parameters)
-    ends = np.cumsum(weights)
-    day = BUCKETS * SECONDS_IN_BUCKET
-    days, rest = np.divmod(points, day)
-    rest /= SECONDS_IN_BUCKET
-    buckets = np.minimum(np.searchsorted(ends, rest), BUCKETS - 1)
-    before = ends[buckets] - weights[buckets]
-    within = np.clip((rest - before) / np.maximum(weights[buckets], 1e-300), 0.0, 1.0)
-    return days * day + (buckets + within) * SECONDS_IN_BUCKET
+    return through_cycle(points, daily_weights(parameters), SECONDS_IN_BUCKET)
 
 
 def _interarrival_times(tasks: int, parameters: LublinParameters, generator: np.random.Generator) -> FloatArray:
@@ -167,31 +162,6 @@ def _runtimes(sizes: FloatArray, parameters: LublinParameters, generator: np.ran
         logarithms[over] = draw(share[over])
         over = over[logarithms[over] > parameters.log_runtime_limit]
     raise InvalidParameter("The run times' gammas hardly ever stay under log_runtime_limit.")
-
-
-def _scale_to_span(points: FloatArray, span: float, parameters: LublinParameters) -> float:
-    """Find the factor on all interarrival times with which the last job arrives `span` seconds after the first.
-
-    The span grows with the factor, so halving an interval finds it; the steps are fixed in number to give
-    the same factor everywhere.
-    """
-    ends = points[[0, -1]]
-    if ends[1] <= ends[0]:
-        raise InvalidParameter("A load needs at least two jobs that arrive at different instants.")
-
-    def span_at(scale: float) -> float:
-        first, last = arrival_times(ends * scale, parameters).tolist()
-        return float(last - first)
-
-    low, high = 0.0, 1.0
-    while span_at(high) < span:
-        high *= 2.0
-        if high > 2.0**60:
-            raise InvalidParameter(f"The load {parameters.load} cannot be reached.")
-    for _ in range(60):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if span_at(middle) < span else (low, middle)
-    return high
 
 
 LUBLIN = register(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.generators.draws import numbered, zipf
 from scheduler_sim.engine.generators.registry import Generator, parameter, register
 from scheduler_sim.engine.workload import FloatArray, Labels, Parents, Workload
 
@@ -75,7 +76,7 @@ def generate(tasks: int, parameters: MixedParameters, generator: np.random.Gener
     memory = np.floor(np.clip(memory * parameters.memory_high, parameters.memory_low, parameters.memory_high))
     runtimes = np.round((sizes / _UNIT_SIZE) ** _GROWTH / (intensity + 0.5), TIME_DIGITS)
     parents = _parents(tasks, parameters, generator)
-    users = _users(tasks, parameters.users, generator)
+    users = Labels(codes=zipf(tasks, parameters.users, generator), names=numbered("user", parameters.users))
     if parameters.load is not None:
         arrivals *= _scale(arrivals, runtimes, parameters.load * parameters.processors)
     workload = Workload.from_columns(
@@ -109,15 +110,6 @@ def _parents(tasks: int, parameters: MixedParameters, generator: np.random.Gener
     rows = np.sort(np.where(np.arange(MOST_PARENTS) < counts[:, None], rows, tasks), axis=1)
     offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
     return Parents(offsets=offsets, rows=rows[rows < tasks])
-
-
-def _users(tasks: int, users: int, generator: np.random.Generator) -> Labels:
-    shares = 1.0 / np.arange(1, users + 1)
-    ends = np.cumsum(shares) / shares.sum()
-    codes = np.minimum(np.searchsorted(ends, generator.random(tasks), side="right"), users - 1)
-    width = len(str(users))
-    names = tuple(f"user{number:0{width}d}" for number in range(1, users + 1))
-    return Labels(codes=codes.astype(np.int64), names=names)
 
 
 def _scale(arrivals: FloatArray, runtimes: FloatArray, capacity: float) -> float:

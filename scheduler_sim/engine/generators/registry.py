@@ -35,12 +35,14 @@ class Generator:
         description: one line for people, with the source of the model.
         parameters: a dataclass whose fields are declared with `parameter`.
         generate: takes the number of tasks, the parameters and a seeded NumPy generator.
+        site: describes the site that the tasks are for (docs/sites.md), by the parameters; None where there is none.
     """
 
     name: str
     description: str
     parameters: type
     generate: Callable[[int, Any, np.random.Generator], Workload]
+    site: Callable[[Any], dict[str, Any]] | None = None
 
     def fields(self) -> tuple[Field[Any], ...]:
         """Return the parameters' fields, for help texts."""
@@ -82,12 +84,14 @@ class Generated:
         model: the generator's name.
         seed: of NumPy's default generator.
         parameters: every parameter with the value that was used.
+        processors: of the machine that the tasks are for, None where the model has none.
     """
 
     workload: Workload
     model: str
     seed: int
     parameters: dict[str, Any]
+    processors: int | None = None
 
 
 def generate_workload(model: str, *, tasks: int, seed: int, parameters: Mapping[str, Any] | None = None) -> Generated:
@@ -106,7 +110,13 @@ def generate_workload(model: str, *, tasks: int, seed: int, parameters: Mapping[
     generator = GENERATORS[model]
     parsed = generator.parse(parameters or {})
     workload = generator.generate(tasks, parsed, np.random.default_rng(seed))
-    return Generated(workload=workload, model=model, seed=seed, parameters=asdict(parsed))
+    return Generated(
+        workload=workload,
+        model=model,
+        seed=seed,
+        parameters=asdict(parsed),
+        processors=getattr(parsed, "processors", None),
+    )
 
 
 def _value(declared: "Field[Any]", value: Any) -> Any:

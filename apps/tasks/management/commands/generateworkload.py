@@ -2,12 +2,16 @@
 
 import json
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
+
+from django.core.management.base import CommandError
 
 from apps.tasks.reports import storing, summary, workload_document
 from apps.tasks.services import workload_generate
 from scheduler_sim.display.commands import ExplainedCommand
 from scheduler_sim.display.terminal import PlainConsole
+from scheduler_sim.engine import EngineError
 from scheduler_sim.engine.generators import GENERATORS
 
 EPILOG = """
@@ -19,6 +23,7 @@ The same model, parameters, seed and number of tasks give the same workload, whi
 Examples:
   manage.py generateworkload lublin --tasks 10000 --seed 1 --processors 256 --load 0.9
   manage.py generateworkload mixed --tasks 1000 --rate 20 --name demo
+  manage.py generateworkload site --tasks 100000 --load 0.9 --write-site site.json
 """
 
 
@@ -35,6 +40,12 @@ class Command(ExplainedCommand):
         parser.add_argument("--tasks", type=int, default=10_000, metavar="N", help="how many (default 10000)")
         parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the random numbers (default 0)")
         parser.add_argument("--name", help="of the workload; must be new (default: made from the model)")
+        with_site = ", ".join(entry.name for entry in GENERATORS.values() if entry.site)
+        parser.add_argument(
+            "--write-site",
+            metavar="FILE",
+            help=f"{with_site}: describe the site the tasks are for, for importsite --file",
+        )
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
         for name, (models, texts) in _parameters().items():
             parser.add_argument(
@@ -44,6 +55,8 @@ class Command(ExplainedCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         console = PlainConsole(stderr=True, quiet=options["verbosity"] == 0)
         given = {name: options[name] for name in _parameters() if options[name] is not None}
+        if options["write_site"]:
+            _write_site(options["model"], given, Path(options["write_site"]))
         with storing(console, "generating") as status:
             workload, created = workload_generate(
                 model=options["model"],
@@ -61,6 +74,21 @@ class Command(ExplainedCommand):
         if not created:
             self.stdout.write(f"The same tasks are stored already, as workload {workload.name}.")
         self.stdout.write(summary(workload))
+
+
+def _write_site(model: str, given: dict[str, Any], path: Path) -> None:
+    """Write the description of the site that the tasks are for.
+
+    Raises:
+        CommandError: the model has none, its parameters are refused, or the file cannot be written.
+    """
+    generator = GENERATORS.get(model)
+    if generator is None or generator.site is None:
+        raise CommandError(f"The tasks of {model} are for no site; --write-site is for the model site.")
+    try:
+        path.write_text(json.dumps(generator.site(generator.parse(given)), indent=2) + "\n")
+    except (EngineError, OSError) as error:
+        raise CommandError(str(error)) from error
 
 
 def _parameters() -> dict[str, tuple[list[str], list[str]]]:
