@@ -288,12 +288,14 @@ def _array(text: str | None) -> dict[str, Any] | None:
     return None if number is None else {"array_limit": number}
 
 
-def _dependency(text: str | None) -> dict[str, Any] | None:
-    """Read `afterok:12:13_4,afterany:14`; what waits for other things than the end of jobs is known to wait."""
-    if not text:
-        return None
+def read_dependencies(text: str) -> tuple[tuple[Dependency, ...], bool] | None:
+    """Read `afterok:12:13_4,afterany:14`; None of another text.
+
+    Returns:
+        The jobs of which all must have ended, and whether it waits for other things as well.
+    """
     if "?" in text:
-        return {"waits": True}
+        return (), True
     found: list[Dependency] = []
     waits = False
     for part in text.split(","):
@@ -304,7 +306,12 @@ def _dependency(text: str | None) -> dict[str, Any] | None:
             waits = True
         else:
             return None
-    return {"dependencies": tuple(found), **({"waits": True} if waits else {})}
+    return tuple(found), waits
+
+
+def _dependency(text: str | None) -> dict[str, Any] | None:
+    read = read_dependencies(text) if text else None
+    return None if read is None else {"dependencies": read[0], **({"waits": True} if read[1] else {})}
 
 
 _READERS: dict[str, Callable[[str | None], dict[str, Any] | None]] = {
