@@ -19,9 +19,9 @@ ENGINE = (
     ("contract",),
     ("formulas", "demand", "hardware", "openb_nodes", "paths", "presets"),
     ("spans", "histogram", "grouped", "statistics", "paired"),
-    ("generators", "traces", "estimates", "whatif", "beginning", "oversize", "recording"),
+    ("generators", "traces", "estimates", "whatif", "beginning", "oversize"),
     ("sites",),
-    ("predictors",),
+    ("predictors", "recording"),
     ("policies",),
     ("problem", "kernels.base", "kernels.attempts", "kernels.records", "kernels.structures"),
     (

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from apps.results.models import Fidelity, Run
+from apps.results.models import Fidelity, Run, Study
 from scheduler_sim.display.formatting import duration
 from scheduler_sim.engine.fidelity import FirstDifference
 
@@ -39,6 +39,14 @@ def run_badges(runs: Iterable[Run]) -> Mapping[int, Badge]:
     for found in Fidelity.objects.about(runs).order_by("-checked_at") if runs else ():
         known.setdefault((found.workload_id, found.engine_version), []).append(found)
     return {run.pk: _badge(run, known.get((run.workload_id, run.engine_version), [])) for run in runs}
+
+
+def study_doubts(study: Study) -> list[str]:
+    """Return what speaks against the verdicts of a study's finished runs, each sentence once."""
+    runs = study.runs.finished().select_related("workload").defer("configuration", "workload__audit")
+    if not Fidelity.objects.filter(workload__runs__study=study).exists():
+        return []
+    return list(dict.fromkeys(badge.doubt for badge in run_badges(runs.order_by("pk")).values() if badge.doubt))
 
 
 def _badge(run: Run, known: Sequence[Fidelity]) -> Badge:

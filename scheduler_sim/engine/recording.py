@@ -8,7 +8,9 @@ import numpy as np
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
-from scheduler_sim.engine.demand import KIB_PER_MB, UNLIMITED, Demands, NodeGroups, demands
+from scheduler_sim.engine.demand import KIB_PER_MB, UNLIMITED, Demands, NodeGroups, demands, in_units
+from scheduler_sim.engine.requests import Requests
+from scheduler_sim.engine.sites import Partition, Site
 from scheduler_sim.engine.workload import Workload
 
 LOG_RESOLUTION = 1.0
@@ -20,7 +22,7 @@ class Overfull:
     """A part of the cluster of which the recorded schedule holds more than there is.
 
     Attributes:
-        resource: `cores`, `GPUs` or `MB`.
+        resource: `cores`, `GPUs`, `MB` or `nodes`.
         where: which nodes, as the end of a sentence; empty for all.
         time: the first instant at which too much is held. held, there: how much then, and how much there is.
         rows: the tasks that were recorded to start while too much was held, by that start.
@@ -34,7 +36,7 @@ class Overfull:
     rows: IntArray
 
 
-def overfull(workload: Workload, cluster: Cluster) -> list[Overfull]:
+def overfull(workload: Workload, ground: Cluster | Site) -> list[Overfull]:
     """Return the parts of the cluster that are too small for the recorded schedule, the earliest first.
 
     At every recorded start s the tasks with r <= s < r + runtime, r their recorded start, must fit, in sum: on all
@@ -42,15 +44,25 @@ def overfull(workload: Workload, cluster: Cluster) -> list[Overfull]:
     necessary, not sufficient: tasks may still find no single node with room. Tasks that may be split between CPU and
     GPU, and tasks that do not fit the empty cluster, are not counted. What ends within `LOG_RESOLUTION` after a start
     counts as ended, because logs round. Outages are not looked at.
+
+    On a site the sums are over the nodes of the partitions that tasks name: cores, GPUs, memory
+    where it is shared out, and nodes of tasks that have theirs for themselves. Tasks in partitions that the site does
+    not have are not counted, and neither are cores of partitions that let several jobs share one.
     """
-    asked, groups = demands(workload, cluster), NodeGroups.of(cluster)
+    groups = NodeGroups.of(ground.cluster if isinstance(ground, Site) else ground)
     start = workload.recorded_start_time
     end = start + workload.runtime - LOG_RESOLUTION
-    counted = ~np.isnan(start) & (end > start) & ~workload.hybrid & asked.fits
+    counted = ~np.isnan(start) & (end > start) & ~workload.hybrid
+    if isinstance(ground, Site):
+        parts = _parts_of_site(workload, ground, groups)
+    else:
+        asked = demands(workload, ground)
+        counted &= asked.fits
+        parts = _parts(workload, asked, groups)
     rows = np.flatnonzero(counted)
     sweep = _Sweep.of(rows, start[rows], end[rows])
     found = []
-    for part in _parts(workload, asked, groups):
+    for part in parts:
         over = sweep.over(part.amount[rows] * part.chosen[rows], part.there)
         if over is not None:
             time, held, late = over
@@ -94,6 +106,55 @@ def _parts(workload: Workload, asked: Demands, groups: NodeGroups) -> Iterator[_
         where = f"on nodes of more than {size // MILLI:,} cores"
         held = np.where(asked.full_nodes > 0, asked.full_nodes * asked.full_cpu, asked.cpu)
         yield _Part("cores", where, held, on_one_node > size, int(cores[larger].sum()), MILLI)
+
+
+def _parts_of_site(workload: Workload, site: Site, groups: NodeGroups) -> Iterator[_Part]:
+    wanted = workload.requests if workload.requests is not None else Requests.blank(len(workload))
+    group = np.repeat(np.arange(len(groups.cpu)), groups.count)
+    cpu, gpu = in_units(workload.cpus, MILLI), in_units(workload.gpus, MILLI)
+    memory = in_units(workload.memory_mb, KIB_PER_MB)
+    # Each pair of a queue and a list of partitions that occurs is one way of naming partitions.
+    lists = wanted.partitions.names
+    pairs, named = np.unique(workload.queue.codes * len(lists) + wanted.partitions.codes, return_inverse=True)
+    texts = [lists[pair % len(lists)] or workload.queue.names[pair // len(lists)] for pair in pairs.tolist()]
+    choices = [_partitions(site, text) for text in texts]
+    nodes = [_nodes_of(site, chosen) for chosen in choices]
+    seen = set()
+    for chosen, mask in zip(choices, nodes, strict=True):
+        if not chosen or mask.tobytes() in seen:
+            continue
+        seen.add(mask.tobytes())
+        within = np.array(
+            [bool(theirs) and not (own & ~mask).any() for theirs, own in zip(choices, nodes, strict=True)]
+        )
+        alone = np.array([site.placement == "nodes" or all(one.exclusive for one in theirs) for theirs in choices])
+        shared = np.array([any(one.oversubscribe > 1 for one in theirs) for theirs in choices])
+        inside, there = within[named], group[mask]
+        where = f"in {'partition' if len(chosen) == 1 else 'partitions'} {', '.join(one.name for one in chosen)}"
+        if not shared[within].any():
+            yield _Part("cores", where, cpu, inside, int(groups.cpu[there].sum()), MILLI)
+        yield _Part("GPUs", where, gpu, inside, int(groups.gpus[there].sum()) * MILLI, MILLI)
+        if site.is_memory_shared_out and (groups.memory[there] < UNLIMITED).all():
+            yield _Part("MB", where, memory, inside, int(groups.memory[there].sum()), KIB_PER_MB)
+        largest = max(int(groups.cpu[there].max()), 1)
+        least = np.maximum(np.maximum(wanted.nodes, -(-cpu // largest)), 1)
+        yield _Part("nodes", where, least, inside & (alone[named] | wanted.exclusive), int(mask.sum()), 1)
+
+
+def _partitions(site: Site, names: str) -> tuple[Partition, ...]:
+    """Return the partitions that names with commas between them stand for, by default the site's; none if unknown."""
+    if not names:
+        return tuple(one for one in site.partitions if one.is_default)
+    known = {one.name: one for one in site.partitions}
+    wanted = [name.strip() for name in names.split(",")]
+    return tuple(known[name] for name in wanted) if all(name in known for name in wanted) else ()
+
+
+def _nodes_of(site: Site, partitions: tuple[Partition, ...]) -> BoolArray:
+    mask = np.zeros(site.cluster.nodes, bool)
+    for one in partitions:
+        mask[list(site.numbers(one.hosts))] = True
+    return mask
 
 
 @dataclass(frozen=True, eq=False)

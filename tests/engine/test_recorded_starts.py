@@ -1,5 +1,7 @@
 """Starts that were played beside those that were recorded, by hand-made cases with exact values."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,8 @@ from scheduler_sim.engine.columns import Labels
 from scheduler_sim.engine.fidelity import Fidelity, StartDifferences, fidelity
 from scheduler_sim.engine.recording import overfull
 from scheduler_sim.engine.requests import Requests
+from scheduler_sim.engine.sites import Site, expand_hosts, fold_hosts, read_slurm_site
+from scheduler_sim.engine.traces import read_trace
 
 BATCH = engine.NodeGroup(name="batch", count=2, cores=4)
 FAT = engine.NodeGroup(name="fat", count=1, cores=8, gpus=2, gpu_type="a100")
@@ -175,6 +179,80 @@ def test_groups_are_compared_apart_by_queue_qos_and_hour_of_the_day() -> None:
     document = found.as_json()
     assert document["by_hour"]["01"]["within"]["2"] == 1.0
     assert document["first"]["reason"] == "sooner"
+
+
+def site(**more: Any) -> Site:
+    groups = [{"hosts": "n[1-4]", "cores": 4, "memory_mb": 1000}, {"hosts": "g[1-2]", "cores": 8, "gpus": 2}]
+    partitions = [
+        {"name": "batch", "hosts": "n[1-4]", "is_default": True},
+        {"name": "fat", "hosts": "g[1-2]"},
+        {"name": "alone", "hosts": "n[1-2]", "exclusive": True},
+        {"name": "crowd", "hosts": "g1", "oversubscribe": 2},
+    ]
+    return Site.from_json({"name": "s", "groups": groups, "partitions": partitions} | more)
+
+
+def over(tasks: engine.Workload, where: Site) -> list[tuple[str, str, float, float, float]]:
+    return [(one.resource, one.where, one.time, one.held, one.there) for one in overfull(tasks, where)]
+
+
+def test_on_a_site_what_its_partitions_hold_must_fit_their_own_nodes() -> None:
+    starts = [0.0, 5.0, 6.0]
+    # Eight cores each: the cluster as a whole has 32, and the default partition sixteen of them.
+    tasks = workload(starts, cpus=[8, 8, 8], queue=["", "batch", "batch"])
+    assert over(tasks, site()) == [("cores", "in partition batch", 6.0, 24, 16)]
+    assert not over(workload(starts, cpus=[8, 8, 8], queue=["", "batch", "fat"]), site())
+    assert not over(workload(starts, cpus=[8, 8, 8], queue=["x", "x", "x"]), site())
+    several = Requests.blank(3, partitions=Labels.from_texts(["batch,fat"] * 3))
+    assert not over(workload(starts, cpus=[8, 8, 8], queue=["batch"] * 3, requests=several), site())
+    assert over(workload(starts, cpus=[12, 12, 12], queue=["batch"] * 3, requests=several), site()) == [
+        ("cores", "in partitions batch, fat", 6.0, 36, 32)
+    ]
+    # What is in a part of a partition counts for the whole of it.
+    assert over(workload(starts, cpus=[8, 8, 4], queue=["batch", "alone", "batch"]), site()) == [
+        ("cores", "in partition batch", 6.0, 20, 16)
+    ]
+
+
+def test_on_a_site_gpus_memory_and_whole_nodes_are_summed_too() -> None:
+    gpus = workload([0.0, 5.0], cpus=[1, 1], gpus=[3, 2], queue=["fat", "fat"])
+    assert over(gpus, site()) == [("GPUs", "in partition fat", 5.0, 5, 4)]
+    memory = workload([0.0, 5.0], cpus=[1, 1], memory_mb=[3000, 1001])
+    assert over(memory, site()) == [("MB", "in partition batch", 5.0, 4001, 4000)]
+    assert not over(memory, site(is_memory_shared_out=False))
+    alone = workload([0.0, 5.0, 6.0], cpus=[1, 1, 1], queue=["alone"] * 3)
+    assert over(alone, site()) == [("nodes", "in partition alone", 6.0, 3, 2)]
+    whole = workload([0.0, 5.0], cpus=[5, 9])
+    assert over(whole, site(placement="nodes")) == [("nodes", "in partition batch", 5.0, 5, 4)]
+    spread = Requests.blank(2, nodes=np.array([2, 3]))
+    assert not over(workload([0.0, 5.0], cpus=[2, 3], requests=spread), site())
+    assert over(workload([0.0, 5.0], cpus=[2, 3], requests=spread), site(placement="nodes"))
+    crowd = workload([0.0, 5.0], cpus=[8, 8], queue=["crowd", "crowd"])
+    assert not over(crowd, site())
+
+
+@pytest.mark.parametrize("scenario", ["S1A", "S1B", "S2", "S3", "S4"])
+def test_a_real_site_could_hold_what_its_log_tells(slurm_path: Callable[[str], Path], scenario: str) -> None:
+    folder = slurm_path(scenario)
+    gres = folder / "conf" / "gres.conf"
+    real, _ = read_slurm_site(
+        {}, slurm_conf_file=folder / "conf" / "slurm.conf", gres_conf_file=gres if gres.exists() else None
+    )
+    log = "sacct_X_all_epoch.tsv.gz" if scenario == "S2" else "sacct_X_all.psv.gz"
+    tasks = read_trace(folder / "sacct" / log).workload
+    assert not np.isnan(tasks.recorded_start_time).any()
+    assert over(tasks, real) == []
+    # One node fewer for the same jobs is seen.
+    assert scenario != "S1A" or over(tasks, drop_a_node(real))
+
+
+def drop_a_node(real: Site) -> Site:
+    document = real.as_json()
+    (group,) = document["groups"]
+    group["hosts"] = fold_hosts(expand_hosts(group["hosts"])[1:])
+    group["count"] -= 1
+    document["partitions"] = [{"name": "main", "is_default": True}]
+    return Site.from_json(document)
 
 
 def test_every_instant_is_summed_as_a_slow_count_does() -> None:

@@ -14,8 +14,9 @@ from django.urls import reverse
 
 from apps.live.exchange.manifest import run_manifest
 from apps.results.fidelity import run_badge
-from apps.results.models import Fidelity, Run
+from apps.results.models import Fidelity, Run, Study
 from apps.studies.report.html import run_html, run_markdown
+from apps.studies.report.words import study_sentences
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_import
 from tests.conftest import empty_caches
@@ -38,6 +39,7 @@ NODES = {
         {"name": "v100", "count": 4, "cores": 64, "gpus": 4, "gpu_type": "v100"},
     ]
 }
+NOTHING = "No run has finished, so there is nothing to compare."
 HEAD = "JobID|Partition|User|Account|State|Submit|Start|End|ElapsedRaw|Timelimit|AllocCPUS"
 DAY = "2026-03-02T"
 
@@ -184,6 +186,30 @@ def test_tasks_that_ran_and_are_left_out_are_counted(tmp_path: Path) -> None:
     _, document = play(workload, "hpc-32", "recorded", "--on-oversize", "drop")
     assert document["cautions"][0]["kind"] == "impossible_starts"
     assert "1 of the tasks that really ran does not fit it empty and is left out." in document["cautions"][0]["text"]
+
+
+def test_jobs_that_were_queued_again_are_named_as_what_may_be_why(tmp_path: Path) -> None:
+    workload = stored(sacct(tmp_path / "again.txt", [(0, 0, 100, 64), (0, 0, 100, 8)]))
+    workload.audit["dropped"]["earlier_attempt"] = {"count": 3, "places": [2], "examples": []}
+    workload.save(update_fields=["audit"])
+    _, document = play(workload, "hpc-64", "recorded")
+    assert [caution["kind"] for caution in document["cautions"]] == ["not_replayed", "impossible_starts"]
+    assert all("(3 earlier runs)" in caution["text"] for caution in document["cautions"])
+
+
+def test_a_study_is_doubted_where_its_workload_is_not_replayed(tmp_path: Path) -> None:
+    workload = stored(sacct(tmp_path / "study.txt", [(0, 0, 1000, 40), (0, 0, 1000, 40)]))
+    definition = {"name": "grid", "workloads": [workload.name], "clusters": ["hpc-64"], "policies": ["fcfs", "sjf"]}
+    study = Study.objects.create(name="grid", definition=definition)
+    for seed in ("1", "2"):
+        run, _ = play(workload, "hpc-64", "fcfs,sjf", "--seed", seed)
+        Run.objects.filter(pk=run.pk).update(study=study, digest=seed)
+    caution, nothing = study_sentences(study, [], figure="mean_wait_time", base="fcfs")
+    assert (caution[:20], nothing) == ("What the log records", NOTHING)
+    assert "mean wait" in check(workload.name, "--cluster", "hpc-64")[1]
+    _, doubt, nothing = study_sentences(study, [], figure="mean_wait_time", base="fcfs")
+    assert doubt.startswith("Do not rely on this: recorded on hpc-64 does not replay your log")
+    assert nothing == NOTHING
 
 
 def test_generated_tasks_have_no_log_to_be_checked_against(client: Client) -> None:

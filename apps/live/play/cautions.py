@@ -17,6 +17,7 @@ from scheduler_sim.display.formatting import duration, listing
 from scheduler_sim.engine.beginning import Beginning
 from scheduler_sim.engine.fidelity import Fidelity
 from scheduler_sim.engine.recording import overfull
+from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workload import IntArray
 
 TASKS_NAMED = 5
@@ -39,12 +40,12 @@ class Caution(TypedDict):
 
 
 def impossible_caution(
-    tasks: engine.Workload, played: engine.Workload, rows: IntArray, cluster: engine.Cluster
+    stored: Workload, tasks: engine.Workload, played: engine.Workload, rows: IntArray, ground: engine.Cluster | Site
 ) -> Caution | None:
-    """Return what to say where the cluster could not have held what the log tells, when it tells it.
+    """Return what to say where the cluster or site could not have held what the log tells, when it tells it.
 
     Args:
-        tasks: those that were read. played: those of them that are played, at `rows`.
+        stored: the workload. tasks: those that were read of it. played: those of them that are played, at `rows`.
     """
     if np.isnan(played.recorded_start_time).all():
         return None
@@ -56,7 +57,7 @@ def impossible_caution(
         verbs = ("does", "is") if left.sum() == 1 else ("do", "are")
         what = f"{int(left.sum()):,} of the tasks that really ran {verbs[0]} not fit it empty and {verbs[1]} left out."
         sentences.append(what)
-    found = overfull(played, cluster)
+    found = overfull(played, ground)
     if found:
         first = found[0]
         late = np.unique(np.concatenate([one.rows for one in found]))
@@ -68,12 +69,12 @@ def impossible_caution(
         )
     if not sentences:
         return None
-    text = f"What the log records does not fit {cluster.name}. {' '.join(sentences)}"
+    text = f"What the log records does not fit {ground.name}. {' '.join(sentences)}{_queued_again(stored)}"
     return Caution(kind="impossible_starts", policies=[], text=text)
 
 
-def replay_caution(replays: Mapping[str, Fidelity], cluster: engine.Cluster) -> Caution | None:
-    """Return what to say where policies that replay the recorded starts do not bring them about."""
+def replay_caution(stored: Workload, replays: Mapping[str, Fidelity], cluster: engine.Cluster) -> Caution | None:
+    """Return what to say where policies that replay the recorded starts of a workload do not bring them about."""
     late = [(name, found, every) for name, found in replays.items() if found.late_tasks and (every := found.every)]
     if not late:
         return None
@@ -90,7 +91,19 @@ def replay_caution(replays: Mapping[str, Fidelity], cluster: engine.Cluster) -> 
     )
     if found.first is not None:
         text = f"{text} {first_in_words(found.first)}"
+    text += _queued_again(stored)
     return Caution(kind="not_replayed", policies=[name for name, _, _ in late], text=text)
+
+
+def _queued_again(stored: Workload) -> str:
+    """Return a sentence, with a space before it, about what a log of jobs that were queued again does not tell."""
+    earlier = stored.audit.get("dropped", {}).get("earlier_attempt", {}).get("count", 0)
+    if not earlier:
+        return ""
+    return (
+        f" Jobs that were queued again ({earlier:,} earlier runs) count as running from their first start on, for as "
+        "long as their last run took: that alone may be why."
+    )
 
 
 def _named(numbers: Sequence[int]) -> str:

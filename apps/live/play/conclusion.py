@@ -125,7 +125,7 @@ def _store_replays(run: Run, players: list[Player], ending: Ending) -> None:
     """Keep how the log was replayed: for this run's figures and, where nothing was changed, for all runs like it."""
     cluster = players[0].simulation.cluster
     recorded = {player.scheduler: ending.replays[player.scheduler] for player in players if _is_recorded(player)}
-    caution = replay_caution(recorded, cluster)
+    caution = replay_caution(run.workload, recorded, cluster)
     if caution is not None:
         run.cautions = [caution, *run.cautions]
         run.save(update_fields=["cautions"])

@@ -107,7 +107,7 @@ def prepare_tasks(
     policies = configuration.parsed_policies()
     # What makes every figure doubtful comes first.
     cautions = (
-        impossible_caution(adapted.begun, played, adapted.fitted, cluster) if site is None else None,
+        impossible_caution(stored, adapted.begun, played, adapted.fitted, site or cluster),
         *adapted.cautions,
         in_sample_caution(model, stored, tasks, rows, policies) if model else estimates_caution(played, policies),
     )

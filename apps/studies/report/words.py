@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from apps.results.fidelity import study_doubts
 from apps.results.models import Study
 from apps.studies.report.figures import Cell, CellFigures, Standing
 from scheduler_sim.display.formatting import change_in_words, figure_scale, listing
@@ -16,7 +17,7 @@ MOST_SENTENCES = 6
 
 def study_sentences(study: Study, cells: Sequence[CellFigures], *, figure: str, base: str) -> list[str]:
     """Return what must be known to read a study's figures, and behind it what they say."""
-    return [*study.runs.caution_texts(), *study_in_words(cells, figure=figure, base=base)]
+    return [*study.runs.caution_texts(), *study_doubts(study), *study_in_words(cells, figure=figure, base=base)]
 
 
 def study_in_words(cells: Sequence[CellFigures], *, figure: str, base: str) -> list[str]:
