@@ -12,7 +12,7 @@ from django.db.models import F
 from apps.live.play.integrity import Integrity, run_check
 from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Attempt, Run, SchedulerResult
-from apps.tasks.models import Task
+from apps.tasks.models import Task, TaskRequest
 from apps.training.models import TrainingData
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -108,6 +108,10 @@ def change_task(run: Run) -> None:
     Task.objects.filter(pk=task.pk).update(external_id="another")
 
 
+def ask_for_a_qos(run: Run) -> None:
+    TaskRequest.objects.create(task=Task.objects.filter(workload_id=run.workload_id).order_by("pk")[7], qos="high")
+
+
 def change_cluster(run: Run) -> None:
     run.cluster["groups"][0]["count"] += 1
     Run.objects.filter(pk=run.pk).update(cluster=run.cluster)
@@ -164,6 +168,7 @@ ALTERATIONS: tuple[tuple[Callable[[Run], None], str], ...] = (
     (change_a_group, "The groups of sjf+easy are not those of the placements: p95_wait_time"),
     (delete_all_groups, "There are 0 groups of fcfs where"),
     (change_task, "tasks of the workload"),
+    (ask_for_a_qos, "tasks of the workload"),
     (change_cluster, "The cluster"),
     (change_seed, "The configuration"),
     (change_configuration, "The configuration"),
