@@ -6,8 +6,6 @@ What is dropped, repaired or merely noticed is decided here, once, and counted i
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +13,9 @@ import pyarrow as pa
 
 from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
 from scheduler_sim.engine.traces.audit import EXAMPLES, Audit, shorten
-from scheduler_sim.engine.traces.requested import RawRequests, held, settle
-from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Labels, Workload
+from scheduler_sim.engine.traces.raw import RawTasks
+from scheduler_sim.engine.traces.requested import settle, supply, without_gpus
+from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Workload
 
 OPTIONAL = (
     "duration_estimate",
@@ -39,75 +38,6 @@ _PLAUSIBLE_MEMORY_MB = 1e7
 _WHOLE = re.compile(r"([-+]?\d+)(?:\.0*)?")
 
 
-@dataclass
-class RawTasks:
-    """Columns as a format holds them, one value a task, in the order of the file.
-
-    Attributes:
-        where: line (or row) numbers from 1, for messages.
-        arrival_time, runtime: seconds; needed.
-        task_id: the trace's numbers; None where it has none, and the tasks are numbered from 1 by
-            arrival, external_id and content, so that the order of the lines does not matter.
-        id_text: the identifiers as the trace writes them, where some are no numbers or lie beyond 2**53.
-        cpus, gpus: held resources; a task needs one of them above 0.
-        dependencies: for each task its parents: numbers, or identifiers as `id_text` holds them.
-        incomplete: tasks may depend on some that the trace leaves out; else those are refused.
-        recorded_end_time: when the trace says it ended, NaN where unknown; compared with the run time.
-        requests: what tasks ask of a site, by column of `Requests`, those that the file has (see `RawRequests`). Cores,
-            GPUs and memory that are not known are taken from it.
-
-    The others are as in `Workload`.
-    """
-
-    where: IntArray
-    arrival_time: FloatArray
-    runtime: FloatArray
-    task_id: FloatArray | None = None
-    duration_estimate: FloatArray | None = None
-    size: FloatArray | None = None
-    compute_intensity: FloatArray | None = None
-    memory_mb: FloatArray | None = None
-    cpus: FloatArray | None = None
-    gpus: FloatArray | None = None
-    gpu_type: Labels | None = None
-    user: Labels | None = None
-    group: Labels | None = None
-    queue: Labels | None = None
-    hybrid: BoolArray | None = None
-    deadline_time: FloatArray | None = None
-    predicted_duration: FloatArray | None = None
-    recorded_start_time: FloatArray | None = None
-    external_id: npt.NDArray[np.object_] | None = None
-    dependencies: Sequence[Sequence[int | str]] | None = None
-    incomplete: bool = False
-    id_text: npt.NDArray[np.object_] | None = None
-    recorded_end_time: FloatArray | None = None
-    requests: RawRequests | None = None
-
-    def __len__(self) -> int:
-        return len(self.where)
-
-    def keep(self, kept: BoolArray) -> "RawTasks":
-        """Drop the rows for which `kept` does not hold, a column at a time, and return these tasks."""
-        if kept.all():
-            return self
-        rows = np.flatnonzero(kept)
-        for field in fields(self):
-            column = getattr(self, field.name)
-            if isinstance(column, Labels):
-                setattr(self, field.name, column.take(rows))
-            elif isinstance(column, np.ndarray):
-                setattr(self, field.name, column[rows])
-            elif field.name == "requests" and column is not None:
-                self.requests = {
-                    name: values.take(rows) if isinstance(values, Labels) else values[rows]
-                    for name, values in column.items()
-                }
-            elif column is not None and not isinstance(column, bool):
-                setattr(self, field.name, [column[row] for row in rows.tolist()])
-        return self
-
-
 def assemble(name: str, tasks: RawTasks, audit: Audit, processors: int | None) -> Workload:
     """Drop what cannot be simulated, put right what can, count both, and build the workload; `tasks` are used up.
 
@@ -115,7 +45,7 @@ def assemble(name: str, tasks: RawTasks, audit: Audit, processors: int | None) -
         InvalidTrace: no task is left; the message says why they went.
         InvalidWorkload: dependencies that are circular, a task's own, or on tasks that the trace does not hold.
     """
-    supplied = _supply(tasks)
+    supplied = supply(tasks)
     usable = _usable(tasks, audit)
     for reason, rows in supplied.items():
         audit.notice(reason, tasks.where[rows & usable])
@@ -157,36 +87,6 @@ def assemble(name: str, tasks: RawTasks, audit: Audit, processors: int | None) -
     )
     audit.measure(workload, processors)
     return workload
-
-
-def _supply(tasks: RawTasks) -> dict[str, BoolArray]:
-    """Take cores, GPUs and memory that are not known from what tasks ask for, and return in which rows, by finding."""
-    if not tasks.requests:
-        return {}
-    told = held(tasks.requests, len(tasks))
-    filled = np.zeros(len(tasks), bool)
-    found: dict[str, BoolArray] = {}
-    for name in ("gpus", "cpus", "memory_mb"):
-        column = getattr(tasks, name)
-        rows = ~np.isnan(told[name])
-        if not rows.any():
-            continue
-        if column is None:
-            column = np.full(len(tasks), np.nan)
-            if name == "gpus" and tasks.hybrid is not None:
-                column[tasks.hybrid] = 1.0
-            elif name == "gpus":
-                column[:] = 0.0
-            elif name == "cpus":
-                alone = _without_gpus(tasks)
-                column[:] = alone
-                found["one_core"] = alone & ~rows
-        else:
-            rows &= np.isnan(column)
-        column[rows] = told[name][rows]
-        setattr(tasks, name, column)
-        filled |= rows
-    return {**found, "taken_from_requests": filled}
 
 
 def _usable(raw: RawTasks, audit: Audit) -> BoolArray:
@@ -248,13 +148,7 @@ def _fill_unknown(tasks: RawTasks, audit: Audit) -> None:
     if tasks.compute_intensity is not None:
         _put(tasks, "compute_intensity", np.isnan(tasks.compute_intensity), 0.0, audit, "intensity_taken_as_zero")
     if tasks.cpus is None:
-        audit.notice("one_core", tasks.where[_without_gpus(tasks)])
-
-
-def _without_gpus(tasks: RawTasks) -> BoolArray:
-    """Tell the tasks that hold one core where no column says it: those without GPUs, and hybrid ones."""
-    alone: BoolArray = np.ones(len(tasks), bool) if tasks.gpus is None else ~(tasks.gpus > 0)
-    return alone if tasks.hybrid is None else alone | tasks.hybrid
+        audit.notice("one_core", tasks.where[without_gpus(tasks)])
 
 
 def _number(tasks: RawTasks, audit: Audit) -> tuple[IntArray, npt.NDArray[np.object_] | None]:

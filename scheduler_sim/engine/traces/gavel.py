@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidTrace, unknown_name
-from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.delimited import read_table
+from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import Table

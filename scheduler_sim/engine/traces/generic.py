@@ -16,11 +16,11 @@ from pyarrow import parquet
 from scheduler_sim.engine import requests
 from scheduler_sim.engine.errors import InvalidTrace, listed, unknown_name
 from scheduler_sim.engine.requests import NAMES as REQUESTED
-from scheduler_sim.engine.traces.assemble import RawTasks, identifier
+from scheduler_sim.engine.traces.assemble import identifier
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.delimited import column_names, read_table, table_delimiter
+from scheduler_sim.engine.traces.raw import RawRequests, RawTasks
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
-from scheduler_sim.engine.traces.requested import RawRequests
 from scheduler_sim.engine.traces.source import Source, refuse_columns, refuse_doubled
 from scheduler_sim.engine.traces.table import MICROSECONDS, Column, Table, as_objects, first_moment, seconds_since
 from scheduler_sim.engine.traces.texts import PIECE_ROWS, UNKNOWN, Texts

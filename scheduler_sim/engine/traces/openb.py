@@ -7,9 +7,9 @@ gpu_spec (allowed models `A|B`, empty for any), qos, pod_phase, creation_time, d
 
 import numpy as np
 
-from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.delimited import column_names, read_table
+from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
 

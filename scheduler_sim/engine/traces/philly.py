@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidTrace
-from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import MICROSECONDS, Table, first_moment, seconds_since

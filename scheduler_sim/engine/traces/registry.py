@@ -10,9 +10,10 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from scheduler_sim.engine.errors import InvalidTrace, unknown_name
-from scheduler_sim.engine.traces.assemble import RawTasks, assemble
+from scheduler_sim.engine.traces.assemble import assemble
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.delimited import table_delimiter
+from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.source import MAX_BYTES, Source, open_source
 from scheduler_sim.engine.workload import Workload
 

@@ -1,19 +1,13 @@
 """What a trace says that tasks ask of a site: the rules that all formats share."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from scheduler_sim.engine.requests import FLAGS, NAMES, SIGNED, TIMES, Requests
 from scheduler_sim.engine.traces.audit import EXAMPLES, Audit
+from scheduler_sim.engine.traces.raw import RawRequests, RawTasks
 from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Labels
-
-RawRequests = Mapping[str, FloatArray | Labels]
-"""Columns of `Requests` that a file has, shape (n,): texts as labels, all others floats in which NaN is not stated.
-
-A flag is 1 or 0. Times are seconds on the clock of the arrivals.
-"""
 
 _FRACTIONS = frozenset(("gpus_per_node", "memory_mb_per_core", "memory_mb_per_node"))
 
@@ -47,6 +41,40 @@ def held(raw: RawRequests, length: int) -> dict[str, FloatArray]:
         "gpus": np.where(gpus > 0, gpus, np.nan),
         "memory_mb": np.where(memory > 0, memory, np.nan),
     }
+
+
+def supply(tasks: RawTasks) -> dict[str, BoolArray]:
+    """Take cores, GPUs and memory that are not known from what tasks ask for, and return in which rows, by finding."""
+    if not tasks.requests:
+        return {}
+    told = held(tasks.requests, len(tasks))
+    filled = np.zeros(len(tasks), bool)
+    found: dict[str, BoolArray] = {}
+    for name in ("gpus", "cpus", "memory_mb"):
+        column = getattr(tasks, name)
+        rows = ~np.isnan(told[name])
+        if not rows.any():
+            continue
+        if column is None:
+            column = np.full(len(tasks), np.nan)
+            if name == "gpus":
+                column[:] = 0.0 if tasks.hybrid is None else tasks.hybrid
+            elif name == "cpus":
+                alone = without_gpus(tasks)
+                column[:] = alone
+                found["one_core"] = alone & ~rows
+        else:
+            rows &= np.isnan(column)
+        column[rows] = told[name][rows]
+        setattr(tasks, name, column)
+        filled |= rows
+    return {**found, "taken_from_requests": filled}
+
+
+def without_gpus(tasks: RawTasks) -> BoolArray:
+    """Tell the tasks that hold one core where no column says it: those without GPUs, and hybrid ones."""
+    alone: BoolArray = np.ones(len(tasks), bool) if tasks.gpus is None else ~(tasks.gpus > 0)
+    return alone if tasks.hybrid is None else alone | tasks.hybrid
 
 
 def settle(raw: RawRequests, *, where: IntArray, arrivals: FloatArray, audit: Audit) -> Requests | None:

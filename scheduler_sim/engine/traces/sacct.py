@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from scheduler_sim.engine.traces.assemble import LATEST_CLOCK, RawTasks
+from scheduler_sim.engine.traces.assemble import LATEST_CLOCK
 from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.sacct_guess import guess_columns
 from scheduler_sim.engine.traces.sacct_jobs import SOURCES

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler_sim.engine.traces.audit import EXAMPLES, Audit
-from scheduler_sim.engine.traces.requested import RawRequests
+from scheduler_sim.engine.traces.raw import RawRequests
 from scheduler_sim.engine.traces.slurm_options import Submission, read_submission
 from scheduler_sim.engine.traces.table import Table
 from scheduler_sim.engine.workload import BoolArray, FloatArray, Labels

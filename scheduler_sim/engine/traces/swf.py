@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import csv
 
-from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import EXAMPLES, Audit, shorten
+from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.swf_write import FIELDS, KB_PER_MB, shortest

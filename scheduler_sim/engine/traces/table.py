@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from scheduler_sim.engine.clock import clock_seconds, has_two_parts, microseconds
 from scheduler_sim.engine.errors import InvalidTrace, listed
-from scheduler_sim.engine.traces.assemble import RawTasks
 from scheduler_sim.engine.traces.audit import Audit, shorten
+from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.texts import Piece, Texts
 from scheduler_sim.engine.traces.units import KIND_OF_COLUMN, Scale, quantity, scaled
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
