@@ -2,6 +2,7 @@
 
 from django.urls import path, re_path
 
+from apps.dashboard.answers import views as answer_views
 from apps.dashboard.compare import views as comparison_views
 from apps.dashboard.runs import views
 
@@ -16,6 +17,10 @@ urlpatterns = [
     path("runs/<int:pk>/gantt.<table:kind>", views.run_gantt, name="run-gantt"),
     path("runs/<int:pk>/tasks/<int:number>/", comparison_views.run_task, name="run-task"),
     path("runs/<int:pk>/task/", comparison_views.run_task_choose, name="run-task-choose"),
+    path("runs/<int:pk>/groups/", answer_views.run_groups, name="run-groups"),
+    path("runs/<int:pk>/groups/charts.json", answer_views.run_groups_charts, name="run-groups-charts"),
+    path("runs/<int:pk>/groups/charts/<slug:key>.<table:kind>", answer_views.run_groups_chart, name="run-groups-chart"),
+    path("runs/<int:pk>/groups/tasks/", answer_views.run_group_tasks, name="run-group-tasks"),
     path("compare/", comparison_views.compare, name="compare"),
     path("compare/charts.json", comparison_views.compare_charts, name="compare-charts"),
     path("compare/charts/<slug:key>.<table:kind>", comparison_views.compare_chart, name="compare-chart"),

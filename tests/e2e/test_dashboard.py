@@ -16,6 +16,9 @@ PAGES = (
     "/runs/2/",
     "/runs/1/tasks/5/",
     "/runs/2/tasks/5/",
+    "/runs/1/groups/?by=hour",
+    "/runs/2/groups/?by=size&policy=greedy",
+    "/runs/1/groups/tasks/?by=size&name=up+to+8+cores&policy=sjf",
     "/compare/?runs=1",
     "/compare/?runs=1,2",
     "/workloads/",
@@ -97,6 +100,21 @@ def test_the_base_policy_stands_in_the_address(visit):
     one.page.select_option("#base", "sjf")
     one.page.wait_for_url(re.compile("base=sjf"))
     assert one.page.locator("tr.is-base").inner_text().find("sjf") >= 0
+
+
+def test_from_a_run_to_who_loses_most_and_to_the_tasks_that_do(visit):
+    one = visit()
+    one.open("/runs/1/")
+    one.page.get_by_role("link", name="Who wins, who loses").click()
+    one.page.select_option("#by", "length")
+    one.page.wait_for_url(re.compile("by=length"))
+    one.page.select_option("#policy", "sjf+easy")
+    one.page.wait_for_url(re.compile(r"policy=sjf%2Beasy"))
+    assert "under sjf+easy" in one.page.locator("p.lead").inner_text()
+    one.page.locator("#groups tbody a").first.click()
+    one.page.wait_for_url(re.compile("/groups/tasks/"))
+    one.page.locator("tbody a").first.click()
+    one.page.wait_for_url(re.compile("/runs/1/tasks/[0-9]+/"))
 
 
 def test_two_ticked_runs_are_compared(visit):
@@ -190,7 +208,8 @@ def test_axe_finds_no_serious_fault_in_light_or_dark(visit):
 
 
 @pytest.mark.parametrize(
-    "path", ["/runs/2/", "/runs/2/tasks/5/", "/compare/?runs=1", "/training/", "/policies/hybrid_ml/"]
+    "path",
+    ["/runs/2/", "/runs/2/tasks/5/", "/runs/2/groups/", "/compare/?runs=1", "/training/", "/policies/hybrid_ml/"],
 )
 def test_csv_and_json_stand_beside_every_table_and_chart_and_hold_numbers(visit, path):
     one = visit(java_script_enabled=False)

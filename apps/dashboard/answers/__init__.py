@@ -1,0 +1,1 @@
+"""Answers for whoever runs a cluster: who wins, who loses."""

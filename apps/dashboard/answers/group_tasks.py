@@ -1,0 +1,88 @@
+"""The tasks of one group under one policy, beside the base."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Floor, Mod
+
+from apps.metrics.models import GroupMetric
+from apps.results.models import Run, SchedulerResult
+from scheduler_sim.engine.formulas import arrivals_at_load
+from scheduler_sim.engine.groups import CORES, GPUS, HOURS, LENGTHS, SizeClass
+from scheduler_sim.engine.units import SECONDS_PER_HOUR
+
+_TEXTS = {"user": "task__user", "group": "task__group", "queue": "task__queue", "qos": "task__request__qos"}
+
+
+@dataclass(frozen=True)
+class TaskLine:
+    """One task: what it asks for, and what the policy and the base made of it; times in seconds.
+
+    Attributes:
+        number: inside the workload.
+        difference: completion time less that under the base.
+    """
+
+    number: int
+    runtime: float
+    cpus: float
+    gpus: float
+    wait_time: float
+    base_wait_time: float
+    difference: float
+
+
+def group_tasks(run: Run, group: GroupMetric) -> QuerySet:
+    """Return the placements of a group's tasks under its policy, those that lose most first.
+
+    Each has the `difference` from the base. Tasks that are not scored are there too. The group is found by what is
+    stored of the tasks, so one that the run cut to fit its cluster stands by the size that it asked for.
+    """
+    rows = SchedulerResult.objects.filter(run=run, scheduler=group.scheduler, task__workload_id=run.workload_id)
+    of_base = SchedulerResult.objects.filter(run=run, scheduler=run.policies[0], task_id=OuterRef("task_id"))
+    rows = _within(rows, run, group).annotate(difference=F("finish_time") - Subquery(of_base.values("finish_time")[:1]))
+    return rows.order_by("-difference", "task_id")
+
+
+def task_lines(run: Run, rows: Any) -> list[TaskLine]:
+    """Return some placements with their tasks, beside the base, in two queries."""
+    names = ("task_id", "task__task_id", "task__runtime", "task__cpus", "task__gpus", "wait_time", "difference")
+    found = list(rows.values_list(*names))
+    of_base = SchedulerResult.objects.filter(run=run, scheduler=run.policies[0], task_id__in=[row[0] for row in found])
+    waits = dict(of_base.values_list("task_id", "wait_time"))
+    return [
+        TaskLine(number, runtime, cpus, gpus, wait, waits[key], difference)
+        for key, number, runtime, cpus, gpus, wait, difference in found
+    ]
+
+
+def _within(rows: QuerySet, run: Run, group: GroupMetric) -> QuerySet:
+    """Narrow placements to those of the group's tasks."""
+    if text := _TEXTS.get(group.grouped_by):
+        if not group.merged_count:
+            return rows.filter(**{text: group.name})
+        named = GroupMetric.objects.of_run(run, group.grouped_by, group.scheduler).filter(merged_count=0)
+        return rows.exclude(**{f"{text}__in": list(named.values_list("name", flat=True))})
+    if group.grouped_by == "hour":
+        arrival: Any = F("task__arrival_time")
+        if (factor := run.configuration.get("load_factor", 1.0)) != 1.0:
+            # The formula is as good for a column of the database.
+            arrival = arrivals_at_load(arrival, run.workload.first_arrival_time, factor)
+        return rows.annotate(hour=Mod(Floor(arrival / SECONDS_PER_HOUR), HOURS)).filter(hour=int(group.name))
+    if group.grouped_by == "kind":
+        return rows.filter(task__kind=group.name)
+    if group.grouped_by == "length":
+        return rows.filter(_between("task__runtime", _named(LENGTHS, group.name)))
+    if group.name in (one.name for one in GPUS):
+        return rows.filter(_between("task__gpus", _named(GPUS, group.name)))
+    return rows.filter(_between("task__cpus", _named(CORES, group.name)), task__gpus=0)
+
+
+def _named(classes: tuple[SizeClass, ...], name: str) -> SizeClass:
+    return next(one for one in classes if one.name == name)
+
+
+def _between(column: str, one: SizeClass) -> Q:
+    bounds = {f"{column}__gt": one.above, f"{column}__lte": one.up_to}
+    return Q(**{name: bound for name, bound in bounds.items() if abs(bound) != float("inf")})
