@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler_sim.engine.errors import InvalidCluster, InvalidTrace
-from scheduler_sim.engine.sites import Note, Site, fold_hosts
+from scheduler_sim.engine.kernels.site.asks import asks
+from scheduler_sim.engine.sites import Note, Site, fold_hosts, read_slurm_site
 from scheduler_sim.engine.sites.inferred import site_from_trace
+from scheduler_sim.engine.traces import read_trace
 
 PathOf = Callable[[str], Path]
 
@@ -159,6 +161,27 @@ def test_real_clusters_are_found_in_their_accounting(
             "gpu": "ga[01-04],gv[01-04]",
         }
         assert [one.features for one in site.nodes[:2]] == [("ib", "skylake"), ("bigmem", "icelake")]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "form"),
+    [
+        ("S1A", "sacct_X_all.psv"),
+        ("S2", "sacct_X_all.psv"),
+        ("S2", "sacct.json"),
+        ("S2", "sacct_X_textforms.psv"),
+        ("S3", "sacct_X_all.psv"),
+        ("S4", "sacct_D_X_all.psv"),
+    ],
+)
+def test_every_job_could_start_on_its_site_as_configured_and_as_inferred(
+    scenario: str, form: str, slurm_path: PathOf
+) -> None:
+    accounting = slurm_path(f"{scenario}/sacct/{form}.gz")
+    conf = slurm_path(f"{scenario}/conf/slurm.conf")
+    tasks = read_trace(accounting).workload
+    for site, _ in (read_slurm_site({}, slurm_conf_file=conf), site_from_trace(accounting)):
+        assert not asks(tasks, site).reason.any()
 
 
 RUNS = st.lists(

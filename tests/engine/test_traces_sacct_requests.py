@@ -275,6 +275,29 @@ def test_what_still_ran_keeps_its_time_or_is_left_out() -> None:
     assert (left.workload.runtime.tolist(), left.audit.dropped["still_running"].places) == ([60], [3])
 
 
+def test_a_file_that_begins_in_the_middle_says_where_a_replay_should_begin() -> None:
+    old = [{"Start": 1000 + place, "End": 90_000 + place, "ElapsedRaw": 89_000} for place in range(5)]
+    new = [{"Submit": 88_000, "Start": 90_100 + place, "End": 90_160 + place} for place in range(9)]
+    said = read(*old, *new).audit.noticed["begun_before"]
+    assert (said.places, said.examples) == ([2, 3, 4, 5, 6], ["--begin-time 89000"])
+    assert "begun_before" not in read(*new).audit.noticed
+    assert "begun_before" not in read(*old[:4], *new).audit.noticed
+
+
+@pytest.mark.parametrize(
+    ("job", "cores"),
+    [
+        # Whole cores of two threads.
+        ({"SubmitLine": "sbatch -n 3 x", "ReqCPUS": 3, "AllocCPUS": 6}, 2),
+        ({"SubmitLine": "sbatch -n 2 -c 3 x", "ReqCPUS": 6, "AllocCPUS": 8}, 4),
+        ({"SubmitLine": "sbatch -n 3 x", "ReqCPUS": 3, "AllocCPUS": 4}, 0),
+        ({"SubmitLine": "sbatch -n 4 --exclusive x", "ReqCPUS": 4, "AllocCPUS": 64}, 1),
+    ],
+)
+def test_a_process_holds_what_it_got_unless_nodes_were_whole(job: dict[str, Any], cores: int) -> None:
+    assert first(read(job), "cores_per_task") == [cores]
+
+
 def test_components_of_a_heterogeneous_job_are_tasks_and_that_is_said() -> None:
     trace = read({"JobID": "1+0"}, {"JobID": "1+1"})
     assert trace.workload.external_id.tolist() == ["1+0", "1+1"]

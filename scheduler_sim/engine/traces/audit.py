@@ -103,6 +103,10 @@ REASONS = {
         "tasks that were queued again, of which the file holds the last run alone, with the instant at which it was "
         "queued as submission (sacct -D prints all)"
     ),
+    "begun_before": (
+        "tasks that started before the file's first end, which comes late: of the time before it the file holds only "
+        "what had not ended, so begin replays there"
+    ),
     "unread_option": "lines of submission with options that are not understood, which ask for nothing",
     "contradicted_parent": "tasks that started before the end of one that their line waits for, taken as not waiting",
     "guessed_columns": "columns of a table without a header, named by what they hold",

@@ -15,6 +15,10 @@ from scheduler_sim.engine.traces.sacct_runs import is_fixed_width, read_runs
 from scheduler_sim.engine.traces.sacct_waits import Waiting, read_waits
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import MICROSECONDS, first_moment, seconds_since
+from scheduler_sim.engine.workload import BoolArray
+
+_SEVERAL = 5
+_MANY_TIMES = 5
 
 
 def recognises(head: list[str]) -> bool:
@@ -102,6 +106,7 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     )
     waits, tasks.dependencies = read_waits(table, lines, waiting, origin, audit)
     tasks.requests = {**asked, **waits}
+    _notice_window(tasks, kept, audit)
     if origin > LATEST_CLOCK * MICROSECONDS:
         audit.notice(
             "implausible_clock", table.where[[int(np.nanargmin(submitted))]], [f"{origin / MICROSECONDS:,.6g} s"]
@@ -113,3 +118,22 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     return Reading(
         tasks=table.finish(tasks, audit, left_out), headers={"UnixStartTime": f"{origin / MICROSECONDS:.15g}"}
     )
+
+
+def _notice_window(tasks: RawTasks, kept: BoolArray, audit: Audit) -> None:
+    """Notice that the file begins in the middle: sacct -S gives the jobs that had not ended by then, however old.
+
+    Where several jobs had started before the first one ended, and that took many times their usual run time, those
+    that came and went meanwhile are missing.
+    """
+    if tasks.recorded_start_time is None:
+        return
+    started, runtimes = tasks.recorded_start_time[kept], tasks.runtime[kept]
+    known = ~np.isnan(started) & ~np.isnan(runtimes)
+    if not known.any():
+        return
+    first_end = float((started[known] + runtimes[known]).min())
+    early = known & (started < first_end)
+    usual = float(np.median(runtimes[known]))
+    if early.sum() >= _SEVERAL and first_end - float(started[early].min()) > _MANY_TIMES * usual > 0:
+        audit.notice("begun_before", tasks.where[kept][early], [f"--begin-time {np.ceil(first_end):.0f}"])

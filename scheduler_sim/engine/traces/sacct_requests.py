@@ -89,11 +89,13 @@ def read_requests(
     """
     sizes = _sizes(lines, held)
     sized = sizes.pop("sized") > 0
+    exclusive = _exclusive(lines, held, queue, sized)
+    sizes["cores_per_task"] = _cores_per_task(sizes, held, sized, exclusive > 0)
     requests: dict[str, FloatArray | Labels] = {
         **sizes,
         **_memory(lines, held),
         "gpus_per_node": _gpus_per_node(lines, held, sized),
-        "exclusive": _exclusive(lines, held, queue, sized),
+        "exclusive": exclusive,
         **{name: labels for name, labels in _texts(table, lines).items() if labels is not None},
     }
     if lines:
@@ -135,6 +137,16 @@ def _sizes(lines: Submissions, held: Allocations) -> dict[str, FloatArray]:
         "tasks_per_node": beside,
         "sized": sized.astype(np.float64),
     }
+
+
+def _cores_per_task(
+    sizes: dict[str, FloatArray], held: Allocations, sized: BoolArray, exclusive: BoolArray
+) -> FloatArray:
+    """Return the cores of a process: of whole nodes what it asked for, else what it got where that was rounded up."""
+    tasks, each = np.maximum(sizes["tasks"], 1.0), sizes["cores_per_task"]
+    got = held.cpus / tasks
+    rounded = sized & ~exclusive & (got > np.maximum(each, 1.0)) & (np.floor(got) == got)
+    return np.where(rounded, got, np.where(sized & exclusive, np.maximum(each, 1.0), each))
 
 
 def _memory(lines: Submissions, held: Allocations) -> dict[str, FloatArray]:
