@@ -178,9 +178,12 @@ def test_every_job_could_start_on_its_site_as_configured_and_as_inferred(
     scenario: str, form: str, slurm_path: PathOf
 ) -> None:
     accounting = slurm_path(f"{scenario}/sacct/{form}.gz")
-    conf = slurm_path(f"{scenario}/conf/slurm.conf")
+    conf, dump, qos = (
+        slurm_path(f"{scenario}/conf/{name}") for name in ("slurm.conf", "sacctmgr_dump.cfg", "sacctmgr_qos.txt")
+    )
     tasks = read_trace(accounting).workload
-    for site, _ in (read_slurm_site({}, slurm_conf_file=conf), site_from_trace(accounting)):
+    configured, _ = read_slurm_site({"dump": dump, "qos": qos}, slurm_conf_file=conf)
+    for site in (configured, site_from_trace(accounting)[0]):
         assert not asks(tasks, site).reason.any()
 
 
