@@ -116,7 +116,7 @@ class RunViewSet(RunRowsViewSet):
         row = self.row(str(key))
         state = SimulationState.objects.select_related("run").filter(run=row["id"]).first()
         job = Job.objects.latest_about("run", row["id"])
-        run = Run.objects.select_related("workload").get(pk=row["id"])
+        run = Run.objects.select_related("workload", "site").get(pk=row["id"])
         return {
             **row,
             "fidelity": run_badge(run).as_json(),

@@ -43,7 +43,7 @@ def run_badges(runs: Iterable[Run]) -> Mapping[int, Badge]:
 
 def study_doubts(study: Study) -> list[str]:
     """Return what speaks against the verdicts of a study's finished runs, each sentence once."""
-    runs = study.runs.finished().select_related("workload").defer("configuration", "workload__audit")
+    runs = study.runs.finished().select_related("workload", "site").defer("workload__audit")
     if not Fidelity.objects.filter(workload__runs__study=study).exists():
         return []
     return list(dict.fromkeys(badge.doubt for badge in run_badges(runs.order_by("pk")).values() if badge.doubt))
@@ -59,9 +59,7 @@ def _badge(run: Run, known: Sequence[Fidelity]) -> Badge:
         if here.has_same_mean_wait:
             return Badge("replays", text)
         return Badge("differs", text, f"Do not rely on this: {here} {text[0].lower()}{text[1:]}.")
-    # Changes of a cluster or site are written behind its name.
-    name = str(run.cluster["name"]) if ranked else ""
-    base = next((found for found in ranked if f"{name} ".startswith(f"{found.place_name} ")), None)
+    base = next((found for found in ranked if _is_changed(run, found)), None)
     if base is None:
         return Badge("unchecked", "Not checked against your log")
     text = replay_in_words(base)
@@ -70,6 +68,13 @@ def _badge(run: Run, known: Sequence[Fidelity]) -> Badge:
         return Badge("unchecked", mark)
     doubt = f"Do not rely on this: unchanged already, {base} {text[0].lower()}{text[1:]}."
     return Badge("differs", mark, doubt)
+
+
+def _is_changed(run: Run, found: Fidelity) -> bool:
+    """Tell whether a run is played on what was looked at, with changes; those of a cluster stand behind its name."""
+    if run.site is not None:
+        return found.place_digest == run.site.digest
+    return f"{run.cluster['name']} ".startswith(f"{found.place_name} ")
 
 
 def replay_in_words(found: Fidelity) -> str:

@@ -9,11 +9,11 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray, Labels
-from scheduler_sim.engine.formulas import played_runtime
+from scheduler_sim.engine.columns import FloatArray, IntArray, Labels
+from scheduler_sim.engine.contract import Attempts
 from scheduler_sim.engine.recording import LOG_RESOLUTION
+from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.spans import held_by_window
-from scheduler_sim.engine.usage import Played
 from scheduler_sim.engine.workload import Workload
 
 WITHIN_SECONDS = (2, 5, 30, 60, 600)
@@ -175,11 +175,11 @@ class Fidelity:
         }
 
 
-def fidelity(simulation: Played, *, clock_zero: float = 0.0, over: float = FIRST_OVER) -> Fidelity:
+def fidelity(simulation: Simulation, *, clock_zero: float = 0.0, over: float = FIRST_OVER) -> Fidelity:
     """Hold what was played beside what the workload recorded.
 
     Args:
-        simulation: a schedule that has come to its end.
+        simulation: one that has come to its end.
         clock_zero: seconds since midnight at time 0 of the workload's clock, for the hours of the day.
         over: see `Fidelity.first`.
     """
@@ -199,7 +199,8 @@ def fidelity(simulation: Played, *, clock_zero: float = 0.0, over: float = FIRST
     def grouped(labels: Labels | None) -> dict[str, StartDifferences]:
         return {} if labels is None else {name: compared(chosen) for name, chosen in _groups(labels, rows)}
 
-    cpu, gpu = _utilisations(simulation, rows)
+    spans = simulation.spans()
+    cpu, gpu = _utilisations(simulation, rows, spans)
     return Fidelity(
         every=compared(rows) if len(rows) else None,
         by_queue=grouped(workload.queue),
@@ -212,7 +213,7 @@ def fidelity(simulation: Played, *, clock_zero: float = 0.0, over: float = FIRST
         recorded_gpu_utilisation=gpu[0],
         played_gpu_utilisation=gpu[1],
         over=over,
-        first=_first_difference(simulation, rows, over),
+        first=_first_difference(simulation, rows, spans, over),
         late=tuple(workload.task_id[late[:5]].tolist()),
         late_tasks=len(late),
     )
@@ -229,28 +230,35 @@ def _groups(labels: Labels, rows: IntArray) -> Iterator[tuple[str, IntArray]]:
 
 
 def _utilisations(
-    simulation: Played, rows: IntArray
+    simulation: Simulation, rows: IntArray, spans: Attempts
 ) -> tuple[tuple[float | None, float | None], tuple[float | None, float | None]]:
     """Return the shares of all cores, and of all GPUs, that are held in the recorded span: recorded and played."""
-    workload, cluster, outcome = simulation.workload, simulation.cluster, simulation.outcome()
+    workload, cluster = simulation.workload, simulation.cluster
     if not len(rows):
         return (None, None), (None, None)
     start = workload.recorded_start_time[rows]
     end = start + workload.runtime[rows]
     edges = np.array([start.min(), end.max()])
-    spans = ((start, end), (outcome.start_time[rows], outcome.finish_time[rows]))
+    compared = spans[np.isin(spans.row, rows)]
 
-    def shares(held: FloatArray, there: int) -> tuple[float | None, float | None]:
+    def shares(recorded: FloatArray, played: FloatArray, there: int) -> tuple[float | None, float | None]:
         most = there * (edges[1] - edges[0])
         if not most:
             return None, None
-        one, other = (float(held_by_window(*span, held[rows], edges)[0] / most) for span in spans)
+        held = (
+            held_by_window(start, end, recorded, edges),
+            held_by_window(compared.start_time, compared.end_time, played, edges),
+        )
+        one, other = (float(seconds[0] / most) for seconds in held)
         return one, other
 
-    return shares(workload.cpus, cluster.cores), shares(workload.gpus, cluster.gpus)
+    return (
+        shares(workload.cpus[rows], workload.cpus[compared.row], cluster.cores),
+        shares(workload.gpus[rows], workload.gpus[compared.row], cluster.gpus),
+    )
 
 
-def _first_difference(simulation: Played, rows: IntArray, over: float) -> FirstDifference | None:
+def _first_difference(simulation: Simulation, rows: IntArray, spans: Attempts, over: float) -> FirstDifference | None:
     workload, outcome, cluster = simulation.workload, simulation.outcome(), simulation.cluster
     recorded, played = workload.recorded_start_time, outcome.start_time
     differing = rows[np.abs(played[rows] - recorded[rows]) > over]
@@ -259,9 +267,9 @@ def _first_difference(simulation: Played, rows: IntArray, over: float) -> FirstD
     times = np.minimum(recorded[differing], played[differing])
     row = int(differing[np.lexsort((differing, times))[0]])
     time = float(min(recorded[row], played[row]))
-    runs = played_runtime(workload, kill_at_estimate=simulation.options.kill_at_estimate)
-    in_log = _running(recorded, recorded + runs, time, row)
-    here = _running(played, outcome.finish_time, time, row)
+    in_log = np.flatnonzero((recorded <= time) & (recorded + workload.runtime > time))
+    in_log = in_log[in_log != row]
+    here = spans[(spans.start_time <= time) & (spans.end_time > time) & (spans.row != row)]
     found: dict[str, Any] = {
         "task_id": int(workload.task_id[row]),
         "queue": str(workload.queue.names[workload.queue.codes[row]]),
@@ -272,14 +280,14 @@ def _first_difference(simulation: Played, rows: IntArray, over: float) -> FirstD
         "gpus": float(workload.gpus[row]),
         "recorded_cores": float(workload.cpus[in_log].sum()),
         "recorded_gpus": float(workload.gpus[in_log].sum()),
-        "played_cores": float(workload.cpus[here].sum()),
-        "played_gpus": float(workload.gpus[here].sum()),
+        "played_cores": float(workload.cpus[here.row].sum()),
+        "played_gpus": float(workload.gpus[here.row].sum()),
         "all_cores": cluster.cores,
         "all_gpus": cluster.gpus,
     }
     reason = _reason(workload, outcome.ready_time, row, found)
     if reason == "not_placed":
-        found |= _group(cluster, workload, outcome.node, row, here)
+        found |= _group(cluster, workload, int(outcome.node[row]), row, here)
     return FirstDifference(**found, reason=reason)
 
 
@@ -295,24 +303,18 @@ def _reason(workload: Workload, ready: FloatArray, row: int, found: Mapping[str,
     return "no_room" if lacks_cores or lacks_gpus else "not_placed"
 
 
-def _running(start: FloatArray, end: FloatArray, time: float, but: int) -> BoolArray:
-    """Tell which tasks run at an instant, those that start at it among them, without one."""
-    with np.errstate(invalid="ignore"):
-        running: BoolArray = (start <= time) & (end > time)
-    running[but] = False
-    return running
-
-
-def _group(cluster: Cluster, workload: Workload, node: IntArray, row: int, here: BoolArray) -> dict[str, Any]:
+def _group(cluster: Cluster, workload: Workload, node: int, row: int, here: Attempts) -> dict[str, Any]:
     """Return what is held of the node group on which a task was played, where that is why it had to wait.
 
     A task on several nodes counts for the group of its lowest numbered one; where such tasks reach over several groups
-    that says nothing, and neither is anything returned.
+    that says nothing, and nothing is returned.
+
+    Args:
+        node: on which it was played. here: the spans of other tasks that run when it was recorded to start.
     """
     groups = cluster.group_of_nodes()
-    number = int(groups[node[row]])
-    group = cluster.groups[number]
-    there = here & (groups[np.maximum(node, 0)] == number)
+    group = cluster.groups[groups[node]]
+    there = here.row[groups[here.node] == groups[node]]
     cores, gpus = float(workload.cpus[there].sum()), float(workload.gpus[there].sum())
     all_cores, all_gpus = group.count * group.cores, group.count * group.gpus
     lacks = cores + workload.cpus[row] > all_cores or gpus + workload.gpus[row] > all_gpus

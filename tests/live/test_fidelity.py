@@ -254,9 +254,11 @@ def test_checkfidelity_replays_every_start_of_real_slurm_and_tells_how_far_other
         (("--policy", "nonsense"), "nonsense"),
         (("--cluster", "hpc-8"), "larger than cluster hpc-8"),
         (("--policy", "fcfs,sjf"), "one policy"),
+        (("--site", "elsewhere"), "not both"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_a_sentence(tmp_path: Path, more: tuple[str, str], reason: str) -> None:
     workload = stored(sacct(tmp_path / "few.txt", [(0, 0, 10, 16)]))
     assert reason in check(workload.name, "--cluster", "hpc-16", *more)[1]
+    assert "There is no site 'elsewhere'" in check(workload.name, "--site", "elsewhere")[1]
     assert not Fidelity.objects.exists()

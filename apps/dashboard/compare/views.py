@@ -126,7 +126,7 @@ def _wanted(request: HttpRequest) -> list[int]:
 
 
 def _runs(wanted: list[int]) -> list[Run]:
-    found = Run.objects.select_related("workload").in_bulk(wanted)
+    found = Run.objects.select_related("workload", "site").in_bulk(wanted)
     return [found[number] for number in wanted if number in found]
 
 

@@ -59,7 +59,7 @@ CONTROLS = {"running": ("pause", "stop"), "paused": ("resume", "stop"), "queued"
 @require_safe
 def start(request: HttpRequest) -> HttpResponse:
     """Show what is going on, what came out last, and what to do next."""
-    plain = Run.objects.select_related("workload").defer("configuration", "cluster", "workload__audit")
+    plain = Run.objects.select_related("workload", "site").defer("configuration", "cluster", "workload__audit")
     latest = run_lines(plain.filter(status__in=Run.TERMINAL, study__isnull=True).order_by("-pk")[:LATEST])
     newest = next((line for line in latest if line.best), None)
     context: dict[str, Any] = {

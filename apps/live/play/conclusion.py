@@ -135,7 +135,7 @@ def _store_replays(run: Run, players: list[Player], ending: Ending) -> None:
         if name in Fidelity.POLICIES:
             fidelity_store(
                 workload=run.workload,
-                place_name=cluster.name,
+                place_name=cluster.name if run.site is None else str(run.site),
                 place_digest=run.place_digest,
                 policy=name,
                 found=found,

@@ -57,8 +57,8 @@ without them has the document, and a study's run the digest, that it had before 
 
 _NO_WHAT_IF = frozenset(
     (
-        "policies", "seed", "on_oversize", "warmup", "cooldown", "keep", "agent_reward", "agent_from_scratch", "models",
-        "rate",
+        "policies", "seed", "site", "on_oversize", "warmup", "cooldown", "keep", "agent_reward", "agent_from_scratch",
+        "models", "rate",
     )
 )  # fmt: skip
 """Fields that leave what a log tells of as it was."""

@@ -8,6 +8,7 @@ from apps.live.play.configuration import RunConfiguration
 from apps.live.play.playable import refuse_unplayable
 from apps.live.play.players import make_players
 from apps.live.play.preparation import prepare
+from apps.live.play.sites import stored_site
 from apps.results.errors import DomainError
 from apps.results.models import Fidelity
 from apps.results.services import fidelity_store
@@ -43,6 +44,7 @@ def fidelity_check(
     """Play the configuration's one policy, hold it beside the log, and store what comes of it.
 
     Args:
+        cluster: that of the configuration's site, where it names one.
         over: seconds by which the first task that differs must differ.
 
     Raises:
@@ -63,17 +65,18 @@ def fidelity_check(
         options=configuration.engine_options(prepared.cluster),
         stored={},
         predictor=prepared.predictor,
+        site=prepared.site,
     )
     player.simulation.advance()
     found = fidelity.fidelity(player.simulation, clock_zero=clock_zero(workload), over=over)
     if found.every is None:
         raise NoLog(f"No task of workload {workload.name} that is played on {cluster.name} tells when it started.")
-    stored = None
+    stored, site = None, stored_site(configuration)
     if configuration.is_as_it_was:
         stored = fidelity_store(
             workload=workload,
-            place_name=cluster.name,
-            place_digest=json_digest(cluster.as_json()),
+            place_name=cluster.name if site is None else str(site),
+            place_digest=json_digest(cluster.as_json()) if site is None else site.digest,
             policy=player.scheduler,
             found=found,
         )

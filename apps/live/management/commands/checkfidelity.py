@@ -9,8 +9,10 @@ from django.core.checks import Tags
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 
+from apps.live.play.cluster_changes import ClusterChanges
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.fidelity_check import Check, fidelity_check
+from apps.live.play.sites import site_settled
 from apps.live.terminal.fidelity_table import check_document, print_check
 from apps.results.errors import DomainError
 from apps.tasks.models import Workload
@@ -35,7 +37,8 @@ class Command(SiteCommand):
         parser.add_argument(
             "--cluster", metavar="PRESET|FILE", default="auto", help="default: auto, as large as the trace's"
         )
-        parser.add_argument("--policy", metavar="POLICY", default="recorded", help="default: recorded")
+        parser.add_argument("--site", metavar="NAME", help="a stored site, in place of a cluster")
+        parser.add_argument("--policy", metavar="POLICY", help="default: slurm on a site, recorded on a cluster")
         parser.add_argument("--seed", type=int, default=0, metavar="N", help="of random orders and placements")
         parser.add_argument(
             "--on-oversize", choices=("fail", "drop", "clamp"), default="fail", help="tasks larger than the cluster"
@@ -62,12 +65,7 @@ class Command(SiteCommand):
             raise CommandError("--within and --first-over take numbers from 0 up.")
         try:
             workload, _ = workload_find_or_import(options["workload"])
-            cluster = load_cluster(options["cluster"], max_processors=workload.max_processors)
-            configuration = RunConfiguration(
-                policies=(options["policy"],), seed=options["seed"], on_oversize=options["on_oversize"]
-            ).checked()
-            if len(configuration.policies) != 1:
-                raise CommandError("checkfidelity compares one policy with the log.")
+            configuration, cluster = self._configured(options, workload)
             check = fidelity_check(
                 workload=workload, cluster=cluster, configuration=configuration, over=options["first_over"]
             )
@@ -75,14 +73,30 @@ class Command(SiteCommand):
             raise CommandError(str(error)) from error
         except (DatabaseError, OSError) as error:
             raise CommandError(f"The comparison could not be stored: {error}.") from error
-        self._tell(check, workload, cluster, options)
+        self._tell(check, workload, configuration.policies[0], cluster, options)
 
-    def _tell(self, check: Check, workload: Workload, cluster: engine.Cluster, options: dict[str, Any]) -> None:
+    def _configured(self, options: dict[str, Any], workload: Workload) -> tuple[RunConfiguration, engine.Cluster]:
+        policy = options["policy"] or ("slurm" if options["site"] else "recorded")
+        asked = RunConfiguration(
+            policies=(policy,), seed=options["seed"], on_oversize=options["on_oversize"], site=options["site"]
+        ).checked()
+        if len(asked.policies) != 1:
+            raise CommandError("checkfidelity compares one policy with the log.")
+        if asked.site is None:
+            return asked, load_cluster(options["cluster"], max_processors=workload.max_processors)
+        if options["cluster"] != "auto":
+            raise CommandError("Give --cluster or --site, not both: a site has its own nodes.")
+        settled, site = site_settled(asked, ClusterChanges())
+        return settled, site.cluster
+
+    def _tell(
+        self, check: Check, workload: Workload, policy: str, cluster: engine.Cluster, options: dict[str, Any]
+    ) -> None:
         within = options["within"] / 100
         agrees = check.every.has_same_mean_wait(within)
         waits = f"{duration(check.every.played_mean_wait)} here and {duration(check.every.recorded_mean_wait)} in the"
         verdict = (
-            f"{options['policy']} on {cluster.name} {'replays' if agrees else 'does not replay'} {workload.name}: the "
+            f"{policy} on {cluster.name} {'replays' if agrees else 'does not replay'} {workload.name}: the "
             f"mean wait is {waits} log, and starts differ by {duration(check.every.mean_absolute)} on average."
         )
         if options["json"]:
@@ -92,14 +106,14 @@ class Command(SiteCommand):
                 "verdict": verdict,
                 "workload": workload.name,
                 "cluster": cluster.name,
-                "policy": options["policy"],
+                "policy": policy,
                 "engine_version": engine.ENGINE_VERSION,
                 **check_document(check),
             }
             self.stdout.write(json.dumps(document, indent=2, allow_nan=False))
         else:
             console = PlainConsole(file=bare(self.stdout), width=None if sys.stdout.isatty() else 200)
-            print_check(check, console, title=f"{options['policy']} beside the log of {workload.name}")
+            print_check(check, console, title=f"{policy} beside the log of {workload.name}")
         if not agrees:
             raise CommandError(verdict)
         if not options["json"]:
