@@ -1,12 +1,12 @@
 """Who wins and who loses under a policy, as pages and reports tell it: in words, as a table, as a chart."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from apps.metrics.models import GroupMetric
+from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Run
 from scheduler_sim.display.appearance import appearance
 from scheduler_sim.display.charts import Axis, Chart, Series, TextTable
@@ -207,10 +207,12 @@ class PolicyGroups:
         told = (
             f"Of {len(self.told_apart):,} {plural}" if not merged else f"Of the {LARGEST} {plural} with the most tasks"
         )
-        sentence = f"{told}, {len(self.worse):,} clearly lose and {len(self.better):,} clearly gain"
+        sentence = f"{told}, {_clearly(self.worse, 'lose')} and {_clearly(self.better, 'gain')}"
         if unclear := len(self.told_apart) - len(self.worse) - len(self.better):
             few = sum(row.group.difference_low is None for row in self.told_apart)
-            sentence += f"; {unclear:,} do neither" + (f", {few:,} of which have too few tasks" if few else "")
+            sentence += f"; {unclear:,} {'does' if unclear == 1 else 'do'} neither" + (
+                f", {few:,} of which have too few tasks" if few else ""
+            )
         return f"{sentence}; {merged:,} others are taken together." if merged else f"{sentence}."
 
     def chart(self, base: str) -> Chart:
@@ -247,6 +249,24 @@ def grouped_by_of(run: Run) -> list[str]:
     """Return by what the groups of a run can be told apart, in the order of the choices."""
     stored = set(GroupMetric.objects.filter(run=run).order_by().values_list("grouped_by", flat=True).distinct())
     return [value for value in GroupMetric.GroupedBy.values if value in stored]
+
+
+def best_beside(run: Run) -> str:
+    """Return the policy in front among those that are not the base, the base where there is no other."""
+    ranked = Metric.objects.leaderboard(run).exclude(scheduler=run.policies[0])
+    best: str | None = ranked.values_list("scheduler", flat=True).first()
+    return best or run.policies[0]
+
+
+def told_of_run(run: Run) -> list[tuple[str, str]]:
+    """Return who loses and who gains under the best policy, a text a way to group, for a report."""
+    scheduler, base = best_beside(run), run.policies[0]
+    if scheduler == base:
+        return []
+    return [
+        (GroupMetric.GroupedBy(by).label, " ".join(policy_groups(run, by)[scheduler].sentences(base)))
+        for by in grouped_by_of(run)
+    ]
 
 
 def policy_groups(run: Run, grouped_by: str) -> Mapping[str, PolicyGroups]:
@@ -289,6 +309,10 @@ def _by_how_much(group: GroupMetric, way: str, base: str) -> str:
         f"{group.task_count:,} tasks complete {duration(abs(group.difference))} {way} than under {base} on average "
         f"(95% interval {duration(ends[0])} to {duration(ends[1])})"
     )
+
+
+def _clearly(rows: Sequence[GroupRow], verb: str) -> str:
+    return f"{len(rows):,} clearly {verb}{'s' if len(rows) == 1 else ''}"
 
 
 def _capital(text: str) -> str:

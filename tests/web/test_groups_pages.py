@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.metrics.groups import described, label
 from apps.metrics.models import GroupMetric
 from apps.results.models import Run, SchedulerResult
+from apps.studies.report.html import run_html, run_markdown
 from apps.tasks.models import Task, TaskRequest
 from tests.web.conftest import make_groups, make_run
 
@@ -217,7 +218,7 @@ def test_the_hour_is_that_of_the_arrival_as_the_run_played_it(client: Client, va
 def test_all_others_are_counted_as_no_group(client: Client, run: Run) -> None:
     GroupMetric.objects.filter(run=run, name="bob").update(name="", merged_count=1234)
     page = text_of(client.get(f"/runs/{run.pk}/groups/"))
-    assert "Of the 200 users with the most tasks, 1 clearly lose and 0 clearly gain; 1,234 others are taken" in page
+    assert "Of the 200 users with the most tasks, 1 clearly loses and 0 clearly gain; 1,234 others are taken" in page
     assert ">1,234 others</a>" in page
 
 
@@ -267,6 +268,15 @@ def test_a_group_has_a_name_in_tables_and_in_sentences(
 ) -> None:
     group = GroupMetric(grouped_by=by, name=name, merged_count=merged)
     assert (label(group), described(group)) == (table, sentence)
+
+
+@pytest.mark.parametrize("write", [run_html, run_markdown])
+def test_the_report_of_a_run_says_who_wins_and_who_loses(run: Run, write: Callable[[Run], str]) -> None:
+    report = " ".join(write(run).split())
+    assert "Who wins, who loses" in report
+    assert "lose most under sjf+easy: 100 tasks complete 1.00 s later than under fcfs on average" in report
+    alone = make_run(name="alone", policies=("fcfs",))
+    assert "Who wins" not in write(alone)
 
 
 def test_a_name_that_is_code_is_shown_as_it_is(client: Client, run: Run) -> None:

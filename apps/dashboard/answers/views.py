@@ -14,12 +14,13 @@ from apps.metrics.groups import (
     EXPORT,
     SORTS,
     OverviewLine,
+    best_beside,
     described,
     grouped_by_of,
     overview,
     policy_groups,
 )
-from apps.metrics.models import GroupMetric, Metric
+from apps.metrics.models import GroupMetric
 from apps.results.models import Run
 from scheduler_sim.display.charts import Chart
 from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response, table_response
@@ -139,17 +140,10 @@ def _chosen(request: HttpRequest, run: Run, kinds: list[str]) -> tuple[str, str]
     by = request.GET.get("by") or next(iter(kinds), "")
     if by not in kinds:
         raise BadRequest(f"The tasks of this run are told apart by {listing(kinds) or 'nothing'}, not by {by[:50]!r}.")
-    scheduler = request.GET.get("policy") or _best_beside(run)
+    scheduler = request.GET.get("policy") or best_beside(run)
     if scheduler not in run.policies:
         raise BadRequest(f"This run does not hold the policy {scheduler[:100]!r}; it holds {listing(run.policies)}.")
     return by, scheduler
-
-
-def _best_beside(run: Run) -> str:
-    """Return the policy in front among those that are not the base."""
-    ranked = Metric.objects.leaderboard(run).exclude(scheduler=run.policies[0])
-    best: str | None = ranked.values_list("scheduler", flat=True).first()
-    return best or run.policies[0]
 
 
 def _suffix(by: str, scheduler: str) -> str:

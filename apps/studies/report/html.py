@@ -7,6 +7,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 
+from apps.metrics.groups import told_of_run
 from apps.metrics.leaderboard import FIGURE_COLUMNS, in_words
 from apps.metrics.models import Metric
 from apps.results.fidelity import run_badge
@@ -67,12 +68,13 @@ def study_html(study: Study, *, figure: str = "", base: str = "") -> str:
 
 
 def run_html(run: Run) -> str:
-    """Return a run's conclusion, leaderboard and configuration."""
+    """Return a run's conclusion, leaderboard, who wins and who loses under the best policy, and configuration."""
     sentences, labels, rows = _leaderboard(run)
     context = {
         "sentences": [*(caution["text"] for caution in run.cautions), *sentences],
         "labels": labels,
         "rows": rows,
+        "groups": told_of_run(run),
         "facts": {
             "workload": f"{run.workload.name}, sha256 {run.workload.source_sha256 or 'none (generated)'}",
             "cluster": run.cluster["name"],
@@ -86,7 +88,7 @@ def run_html(run: Run) -> str:
 
 
 def run_markdown(run: Run) -> str:
-    """Return a run's conclusion and leaderboard as Markdown."""
+    """Return a run's conclusion, leaderboard, and who wins and who loses as Markdown."""
     sentences, labels, rows = _leaderboard(run)
     lines = [f"# {run.name}", ""]
     lines += [text for caution in run.cautions for text in (caution["text"], "")]
@@ -94,6 +96,8 @@ def run_markdown(run: Run) -> str:
     lines.append("| policy | " + " | ".join(labels) + " |")
     lines.append("|---" * (1 + len(labels)) + "|")
     lines += [f"| {scheduler} | " + " | ".join(values) + " |" for scheduler, values in rows]
+    if told := told_of_run(run):
+        lines += ["", "## Who wins, who loses", "", *(f"- {label}: {text}" for label, text in told)]
     return "\n".join([*lines, "", f"Engine {run.engine_version}, checksum {run.checksum}."]) + "\n"
 
 
