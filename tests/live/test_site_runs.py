@@ -1,16 +1,21 @@
 """Runs on stored sites: how they are asked for, what is kept of them, and that their site stays what it was."""
 
+import csv
 import json
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
+from django.db.models import ProtectedError
+from django.test import Client
 
 from apps.results.models import Run, SchedulerResult
-from apps.tasks.models import Site
-from apps.tasks.site_services import site_store
+from apps.tasks.errors import SiteError
+from apps.tasks.models import Site, Workload
+from apps.tasks.site_services import site_delete, site_store
 from scheduler_sim.engine import sites
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -63,6 +68,81 @@ def placed(scheduler: str = "fcfs") -> dict[int, tuple[float, int]]:
     return {number: (start, node) for number, start, node in rows.values_list("task__task_id", "start_time", "node")}
 
 
+def test_tasks_stay_in_their_partition_and_wait_for_it(trace: Path, site: Site) -> None:
+    printed = document("--workload", trace, "--site", "tiny", "--policies", "fcfs,sjf+easy")
+    assert printed["site"] == {"name": "tiny", "version": 1}
+    assert printed["configuration"]["site"] == "tiny@1"
+    assert [group["name"] for group in printed["cluster"]["groups"]] == ["thin", "fat"]
+    found = placed()
+    assert {node for number, (_, node) in found.items() if number != 4} == {0, 1}
+    assert found[3] == (100.0, 0), "f1 is free, and not in its partition"
+    assert found[4] == (3.0, 2)
+    stored = Run.objects.get()
+    assert stored.site == site
+    assert stored.name == "tasks on tiny"
+
+
+def test_a_run_keeps_the_version_that_was_the_newest(trace: Path, site: Site) -> None:
+    first = document("--workload", trace, "--site", "tiny", "--policies", "fcfs")
+    larger = {**DESCRIPTION, "partitions": [{"name": "batch", "is_default": True}, {"name": "big", "hosts": "f1"}]}
+    site_store(site=sites.Site.from_json(larger))
+    second = document("--workload", "tasks", "--site", "tiny", "--policies", "fcfs")
+    third = document("--workload", "tasks", "--site", "tiny@1", "--policies", "fcfs")
+    assert [one["configuration"]["site"] for one in (first, second, third)] == ["tiny@1", "tiny@2", "tiny@1"]
+    assert first["checksum"] == third["checksum"] != second["checksum"]
+    for one in Run.objects.all():
+        call_command("verifyrun", str(one.pk), "--replay", stdout=StringIO())
+
+
+def test_nodes_may_be_added_to_a_partition_and_dropped_by_name(trace: Path, site: Site) -> None:
+    run("--workload", trace, "--site", "tiny", "--policies", "fcfs", "--add-nodes", "batch=1")
+    stored = Run.objects.get()
+    assert stored.configuration["site_changes"] == {"add_nodes": "batch=1"}
+    assert stored.cluster["groups"][0]["count"] == 3
+    assert placed()[3] == (2.0, 2), "on the node that was added"
+    call_command("verifyrun", str(stored.pk), "--replay", stdout=StringIO())
+    SchedulerResult.objects.all().delete()
+    run("--workload", "tasks", "--site", "tiny", "--policies", "fcfs", "--drop-nodes", "c1")
+    assert placed()[2] == (100.0, 0)
+    assert site.as_site() == sites.Site.from_json(DESCRIPTION)
+
+
+def test_a_manifest_brings_its_site_along(trace: Path, site: Site, tmp_path: Path) -> None:
+    manifest = tmp_path / "run.json"
+    run("--workload", trace, "--site", "tiny", "--policies", "fcfs", "--drop-nodes", "c1", "--write-manifest", manifest)
+    told = json.loads(manifest.read_text())
+    assert told["site"]["digest"] == site.digest
+    run("--manifest", manifest)
+    assert Site.objects.count() == 1, "the version is there already"
+    Run.objects.all().delete()
+    site_delete(site=site)
+    site_store(site=sites.Site.from_json({**DESCRIPTION, "placement": "nodes"}))
+    run("--manifest", manifest)
+    assert Run.objects.get().site.reference == "tiny@2"
+    told["site"]["description"]["placement"] = "nodes"
+    manifest.write_text(json.dumps(told))
+    with pytest.raises(CommandError, match="The manifest's site tiny is not what its digest says"):
+        run("--manifest", manifest)
+
+
+def test_a_site_that_was_changed_behind_a_runs_back_is_found(trace: Path, site: Site) -> None:
+    run("--workload", trace, "--site", "tiny", "--policies", "fcfs")
+    Site.objects.update(description={**site.description, "placement": "nodes"})
+    with pytest.raises(CommandError, match="The site's description is not what the run ended with"):
+        call_command("verifyrun", str(Run.objects.get().pk), stdout=StringIO())
+
+
+def test_a_site_that_runs_were_played_on_is_kept(trace: Path, site: Site) -> None:
+    run("--workload", trace, "--site", "tiny", "--policies", "fcfs", "--name", "first")
+    with pytest.raises(SiteError, match="tiny version 1 cannot be deleted: run first was played on it"):
+        site_delete(site=site)
+    with pytest.raises(ProtectedError):
+        site.delete()
+    Run.objects.all().delete()
+    site_delete(site=site)
+    assert not Site.objects.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -78,3 +158,49 @@ def test_what_cannot_be_played_is_refused(trace: Path, site: Site, arguments: tu
         run("--workload", trace, "--policies", "fcfs", *arguments)
     assert sentence in str(refused.value)
     assert not Run.objects.exists()
+
+
+def test_pages_name_the_nodes_and_the_site(trace: Path, site: Site, client: Client) -> None:
+    run("--workload", trace, "--site", "tiny", "--policies", "fcfs")
+    pk = Run.objects.get().pk
+    page = client.get(f"/runs/{pk}/").content.decode()
+    assert "tiny version 1" in page
+    assert f'href="/sites/tiny/site.yaml?version={site.version}"' in page
+    lanes = client.get(f"/runs/{pk}/gantt.json").json()["lanes"]
+    assert lanes == ["c1 cores", "c2 cores", "f1 cores"]
+    assert "f1 (fat)" in client.get(f"/runs/{pk}/tasks/4/").content.decode()
+
+
+def test_placements_are_exported_with_the_names_of_their_nodes(trace: Path, site: Site, tmp_path: Path) -> None:
+    run("--workload", trace, "--site", "tiny", "--policies", "fcfs")
+    pk = str(Run.objects.get().pk)
+    file = tmp_path / "results.csv"
+    call_command("exportdata", "results", "--run", pk, "--format", "csv", "--output", str(file), stdout=StringIO())
+    rows = list(csv.DictReader(file.open()))
+    assert {row["node"]: row["node_name"] for row in rows} == {"0": "c1", "1": "c2", "2": "f1"}
+    assert list(rows[0])[-1] == "node_name"
+
+
+@pytest.fixture
+def controller() -> Client:
+    user = User.objects.create_user("carol", password="x")
+    user.user_permissions.add(Permission.objects.get(codename="control_run"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def test_the_form_and_the_api_take_a_site_in_place_of_a_cluster(trace: Path, site: Site, controller: Client) -> None:
+    call_command("importworkload", str(trace), stdout=StringIO())
+    workload = Workload.objects.get()
+    form = controller.get("/runs/new/").content.decode()
+    assert '<option value="tiny@1">tiny version 1</option>' in form
+    asked = {"workload": workload.pk, "cluster": "auto", "policies": ["fcfs"], "site": "tiny@1", "add_nodes": "batch=1"}
+    assert controller.post("/runs/new/", asked).status_code == 302
+    stored = Run.objects.get()
+    assert (stored.site, stored.cluster["groups"][0]["count"]) == (site, 3)
+    refused = controller.post("/runs/new/", {**asked, "cluster": "hpc-4"})
+    assert refused.status_code == 400
+    assert "Give cluster or site, not both" in refused.content.decode()
+    refused = controller.post("/runs/new/", {**asked, "add_nodes": "x=1"})
+    assert "no node group or partition &#x27;x&#x27;" in refused.content.decode()

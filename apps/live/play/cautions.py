@@ -16,6 +16,7 @@ from scheduler_sim import engine
 from scheduler_sim.display.formatting import duration, listing
 from scheduler_sim.engine.beginning import Beginning
 from scheduler_sim.engine.fidelity import Fidelity
+from scheduler_sim.engine.kernels.site.never import NeverStarting
 from scheduler_sim.engine.recording import overfull
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workload import IntArray
@@ -28,8 +29,8 @@ class Caution(TypedDict):
     """One caution.
 
     Attributes:
-        kind: `not_replayed`, `impossible_starts`, `perfect_estimates`, `unknown_estimates`, `in_sample` or
-            `already_running`.
+        kind: `not_replayed`, `impossible_starts`, `perfect_estimates`, `unknown_estimates`, `in_sample`,
+            `never_starting` or `already_running`.
         policies: whose figures it is about.
         text: the sentence for people.
     """
@@ -126,6 +127,15 @@ def estimates_caution(workload: engine.Workload, policies: Sequence[engine.Polic
         "of the workload."
     )
     return Caution(kind="unknown_estimates", policies=names, text=text)
+
+
+def never_starting_caution(never: NeverStarting, tasks: int, site_name: str, policies: Sequence[str]) -> Caution | None:
+    """Return what to say of tasks that were left out because they can never start, None where there are none."""
+    if not len(never):
+        return None
+    verb = "is" if len(never) == 1 else "are"
+    text = f"{len(never):,} of {tasks:,} tasks can never start on site {site_name} and {verb} left out, {never.words}."
+    return Caution(kind="never_starting", policies=list(policies), text=text)
 
 
 def beginning_caution(begun: Beginning, policies: Sequence[str]) -> Caution | None:

@@ -480,7 +480,7 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         """
         ours = {one.name: getattr(self, one.name) for one in fields(engine.Options) if hasattr(self, one.name)}
         listed = parse_failures(self.failure_list) if self.failure_list else ()
-        with _blaming("failure_list"):
+        with blaming("failure_list"):
             check_nodes(listed, cluster.nodes)
         read = {"restart_overhead": Overhead.read(self.restart_overhead), "checkpoints": self._checkpoints(cluster)}
         return engine.Options(**ours | read, failures=listed)
@@ -493,12 +493,12 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
                 return None
             return Checkpoints(float(self.checkpoints), **costs, growth=self.checkpoint_growth)
         means = [one.failures.mean_hours * SECONDS_PER_HOUR for one in cluster.groups if one.failures is not None]
-        with _blaming("checkpoints"):
+        with blaming("checkpoints"):
             points = Checkpoints.by_rule(self.checkpoints, mean_time=min(means, default=0.0), **costs)
         return replace(points, growth=self.checkpoint_growth)
 
     def _check_together(self) -> None:
-        with _blaming("cooldown"):
+        with blaming("cooldown"):
             check_scored_part(self.warmup, self.cooldown)
         if self.max_requeues and not self.kill_at_estimate:
             raise InvalidOption(
@@ -514,7 +514,7 @@ _DEFAULTS = {one.name: one.default for one in msgspec.structs.fields(RunConfigur
 
 
 @contextmanager
-def _blaming(option: str) -> Iterator[None]:
+def blaming(option: str) -> Iterator[None]:
     """Refuse what the engine refuses, as a value of this option."""
     try:
         yield

@@ -7,6 +7,7 @@ from apps.live.play.preparation import Prepared, run_time_model
 from apps.live.play.sites import played_site
 from scheduler_sim import engine
 from scheduler_sim.engine.predictors.runtime import RuntimeModel
+from scheduler_sim.engine.sites import Site
 
 
 def refuse_unplayable(
@@ -24,15 +25,21 @@ def refuse_unplayable(
     """
     options = configuration.engine_options(cluster)
     site = played_site(configuration) if prepared is None else prepared.site
+    policies = engine.parse_policies(",".join(configuration.policies))
+    if site is None and (needy := next((policy for policy in policies if policy.order.needs_site), None)):
+        raise engine.InvalidPolicy(
+            f"{needy.name} is a site's own scheduler: name a stored site (--site NAME, or site over HTTP) in place of "
+            "a cluster; importsite reads one."
+        )
     asked = site is not None or options.interrupts or cluster.fails
-    if not any(asked or policy.preempts for policy in engine.parse_policies(",".join(configuration.policies))):
+    if not any(asked or policy.preempts for policy in policies):
         return
     configuration = configuration.with_models()
     for policy in configuration.parsed_policies():
         if not (asked or policy.preempts):
             continue
         engine.Simulation(
-            workload=_one_task(cluster) if prepared is None else prepared.workload,
+            workload=_workload(cluster, site) if prepared is None else prepared.workload,
             cluster=cluster,
             policy=policy,
             seed=configuration.seed,
@@ -47,14 +54,15 @@ def _predictor(configuration: RunConfiguration) -> RuntimeModel | None:
     return RuntimeModel.parse(model.artifact) if model else None
 
 
-def _one_task(cluster: engine.Cluster) -> engine.Workload:
-    """Return a task that any cluster has room for."""
+def _workload(cluster: engine.Cluster, site: Site | None) -> engine.Workload:
+    """Return a task that any cluster has room for; none on a site, which might take nobody's."""
     on_cores = cluster.cores > 0
     zero, one = np.zeros(1), np.ones(1)
-    return engine.Workload.from_columns(
+    task = engine.Workload.from_columns(
         arrival_time=zero,
         runtime=one,
         cpus=one if on_cores else zero,
         gpus=zero if on_cores else one,
         recorded_start_time=zero,
     )
+    return task if site is None else task.head(0)

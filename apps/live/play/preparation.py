@@ -11,6 +11,7 @@ from apps.live.play.cautions import (
     estimates_caution,
     impossible_caution,
     in_sample_caution,
+    never_starting_caution,
 )
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.sites import played_site
@@ -21,6 +22,7 @@ from apps.training.registry import stored_runtime_model
 from scheduler_sim import engine
 from scheduler_sim.engine.beginning import begin_at
 from scheduler_sim.engine.estimates import replace_estimates
+from scheduler_sim.engine.kernels.site.never import fit_to_site
 from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.predictors.runtime import RuntimeModel
 from scheduler_sim.engine.sites import Site
@@ -148,7 +150,7 @@ def adapt(
     workload: engine.Workload,
     cluster: engine.Cluster,
     configuration: RunConfiguration,
-    site: Site | None = None,  # noqa: ARG001
+    site: Site | None = None,
 ) -> Adapted:
     """Begin where the replay begins, scale the load, leave out or change what does not fit, and set the estimates.
 
@@ -162,11 +164,16 @@ def adapt(
     hold = configuration.already_running == "hold"
     begun = begin_at(workload, configuration.begin_time, hold=hold)
     scaled = scale_load(begun.workload, configuration.load_factor, since=begun.time)
-    fitted, rows = fit_workload(scaled, cluster, on_oversize=configuration.on_oversize)
+    left_out = None
+    if site is None:
+        fitted, rows = fit_workload(scaled, cluster, on_oversize=configuration.on_oversize)
+    else:
+        fitted, rows, never = fit_to_site(scaled, site, on_oversize=configuration.on_oversize)
+        left_out = never_starting_caution(never, len(scaled), site.name, configuration.policies)
     if not len(fitted):
         raise engine.InvalidWorkload("No task is left to play.")
     if run_time_model(configuration) is None:
         generator = np.random.default_rng([configuration.seed, len(fitted)])
         fitted = replace_estimates(fitted, configuration.estimates, generator)
-    found = beginning_caution(begun, configuration.policies)
-    return Adapted(fitted, begun.rows[rows], scaled, rows, (found,) if found else ())
+    found = (left_out, beginning_caution(begun, configuration.policies))
+    return Adapted(fitted, begun.rows[rows], scaled, rows, tuple(one for one in found if one))

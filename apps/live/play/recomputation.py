@@ -42,7 +42,7 @@ def figures_of_placements(run: Run, prepared: Prepared, configuration: RunConfig
     simulations = {}
     for policy in configuration.parsed_policies():
         outcome, attempts = _outcome(run, policy.name, prepared), None
-        if policy.preempts or options.interrupts or prepared.cluster.fails:
+        if policy.preempts or options.interrupts or prepared.cluster.fails or prepared.site is not None:
             attempts = _attempts(run, policy.name, prepared)
             outcome = replace(outcome, history=_history(run, policy.name, prepared, outcome, attempts))
         simulations[policy.name] = StoredSchedule(

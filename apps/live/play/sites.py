@@ -3,13 +3,13 @@
 import msgspec
 
 from apps.live.play.cluster_changes import ClusterChanges
-from apps.live.play.configuration import RunConfiguration
+from apps.live.play.configuration import RunConfiguration, blaming
 from apps.live.play.options import InvalidOption, options_of, read_options
 from apps.results.models import Run
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site
-from scheduler_sim import engine
 from scheduler_sim.engine import sites
+from scheduler_sim.engine.kernels.site.never import refuse_clamping
 
 
 def site_settled(configuration: RunConfiguration, changes: ClusterChanges) -> tuple[RunConfiguration, sites.Site]:
@@ -22,11 +22,11 @@ def site_settled(configuration: RunConfiguration, changes: ClusterChanges) -> tu
     if stored is None:
         raise InvalidOption("The run names no site.", "site")
     site = stored.as_site()
+    with blaming("on_oversize"):
+        refuse_clamping(site.name, configuration.on_oversize)
     for option, change in changes.steps():
-        try:
+        with blaming(option):
             site = change(site)
-        except engine.EngineError as error:
-            raise InvalidOption(str(error), option) from error
     given = changes.given() or None
     return msgspec.structs.replace(configuration, site=stored.reference, site_changes=given), site
 
@@ -60,8 +60,6 @@ def played_site(configuration: RunConfiguration) -> sites.Site | None:
     Raises:
         InvalidOption, InvalidCluster: no such site, or a change that it does not allow.
     """
-    if configuration.site is not None:
-        raise InvalidOption("Runs on sites are not played yet.", "site")
     stored = stored_site(configuration)
     if stored is None:
         return None
