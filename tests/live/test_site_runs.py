@@ -204,3 +204,39 @@ def test_the_form_and_the_api_take_a_site_in_place_of_a_cluster(trace: Path, sit
     assert "Give cluster or site, not both" in refused.content.decode()
     refused = controller.post("/runs/new/", {**asked, "add_nodes": "x=1"})
     assert "no node group or partition &#x27;x&#x27;" in refused.content.decode()
+
+
+def test_tasks_that_can_never_start_are_refused_or_left_out_with_their_reasons(trace: Path, site: Site) -> None:
+    trace.write_text(TASKS + "6,5,10,20,5,ann,big,5\n7,6,10,20,40,ann,batch,6\n8,7,10,9000,1,bob,batch,7\n")
+    asked = ("--workload", trace, "--site", "tiny", "--policies", "fcfs")
+    reasons = "by reason: BadConstraints 1, PartitionTimeLimit 1; the first: task 7 (BadConstraints), task 8"
+    with pytest.raises(CommandError, match="2 of 8 tasks can never start on site tiny, ") as refused:
+        run(*asked)
+    assert reasons in str(refused.value)
+    cautions = document(*asked, "--on-oversize", "drop")["cautions"]
+    (caution,) = [one for one in cautions if one["kind"] == "never_starting"]
+    assert caution["text"].startswith(f"2 of 8 tasks can never start on site tiny and are left out, {reasons}")
+    assert sorted(placed()) == [1, 2, 3, 4, 5, 6]
+    with pytest.raises(CommandError, match="On site tiny tasks are not cut to size"):
+        run(*asked, "--on-oversize", "clamp")
+
+
+def test_policies_that_sites_do_not_play_are_refused_before_anything_is_stored(
+    trace: Path, site: Site, controller: Client
+) -> None:
+    with pytest.raises(CommandError, match="On a site nodes are chosen by their weights and numbers, not by @best_fit"):
+        run("--workload", trace, "--site", "tiny", "--policies", "fcfs@best_fit")
+    with pytest.raises(CommandError, match="slurm is a site's own scheduler: name a stored site"):
+        run("--workload", trace, "--cluster", "hpc-8", "--policies", "fcfs,slurm")
+    asked = {"workload": Workload.objects.get().pk, "policies": ["slurm"]}
+    refused = controller.post("/runs/new/", {**asked, "cluster": "hpc-8"})
+    assert "name a stored site" in refused.content.decode()
+    assert not Run.objects.exists()
+    assert controller.post("/runs/new/", {**asked, "site": "tiny"}).status_code == 302
+
+
+def test_the_sites_own_scheduler_plays_with_its_parameters(trace: Path, site: Site) -> None:
+    printed = document("--workload", trace, "--site", "tiny", "--policies", "slurm,slurm(bf_interval=60)")
+    assert [row["tasks"] for row in printed["policies"]] == [5, 5]
+    assert {node for number, (_, node) in placed("slurm").items() if number != 4} == {0, 1}
+    call_command("verifyrun", str(Run.objects.get().pk), "--replay", stdout=StringIO())
