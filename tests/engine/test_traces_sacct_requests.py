@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.requests import NAMES, Requests
@@ -262,6 +264,13 @@ def test_a_number_that_was_used_anew_is_another_job() -> None:
     assert (len(trace.workload), trace.audit.repaired["duplicate_id"].count) == (2, 1)
 
 
+@pytest.mark.parametrize("column", ["Cluster", "User"])
+def test_jobs_of_one_number_on_other_clusters_or_of_other_users_are_others(column: str) -> None:
+    first_one, again = ({**job, column: f"c{place}"} for place, job in enumerate(AGAIN))
+    trace = read(first_one, again, {**AGAIN[1], column: "c0", "Start": 1400, "End": 1480})
+    assert (len(trace.workload), trace.audit.dropped["earlier_attempt"].places) == (2, [2])
+
+
 def test_a_job_of_which_only_the_last_run_is_there_is_said() -> None:
     trace = read({"Restarts": 1}, {"Restarts": 0}, *({**job, "Restarts": 1} for job in AGAIN))
     assert trace.audit.noticed["restarted"].places == [2]
@@ -403,6 +412,86 @@ def test_columns_cannot_be_named_for_json() -> None:
     text = json.dumps({"jobs": [document()]}).encode()
     with pytest.raises(InvalidTrace, match="leave out --columns"):
         read_trace(io.BytesIO(text), name="j", format="sacct", options=ReadOptions(header=("JobID", "Submit")))
+
+
+JOBS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "Submit": st.integers(1000, 1100),
+            "wait": st.integers(0, 50),
+            "ElapsedRaw": st.integers(1, 99),
+            "TimelimitRaw": st.integers(1, 9),
+            "cpus": st.integers(1, 64),
+            "nodes": st.integers(1, 4),
+            "gpus": st.integers(0, 4),
+            "task": st.none() | st.integers(0, 9),
+            "State": st.sampled_from(["COMPLETED", "FAILED", "RUNNING", "TIMEOUT"]),
+            "SubmitLine": st.sampled_from(["", "sbatch -n 8 x", "sbatch -d afterany:1 x", "sbatch -N 2 --exclusive x"]),
+            "Constraints": st.sampled_from(["", "fast", "a|b"]),
+        }
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(JOBS)
+def test_json_and_text_of_the_same_jobs_are_the_same_workload(jobs: list[dict[str, Any]]) -> None:
+    printed, documents = [], []
+    for number, job in enumerate(jobs, 1):
+        start = job["Submit"] + job["wait"]
+        ended = 0 if job["State"] == "RUNNING" else start + job["ElapsedRaw"]
+        gpus, own = job["gpus"], {name: job[name] for name in ("Submit", "ElapsedRaw", "TimelimitRaw", "SubmitLine")}
+        cores, nodes = job["cpus"] * job["nodes"], job["nodes"]
+        held = f"cpu={cores},mem={cores * 100}M,node={nodes}" + (f",gres/gpu:a100={gpus}" if gpus else "")
+        printed.append(
+            {
+                **own,
+                "JobIDRaw": number,
+                "JobID": number if job["task"] is None else f"90{number}_{job['task']}",
+                "Eligible": job["Submit"],
+                "Start": start,
+                "End": ended or "Unknown",
+                "State": job["State"],
+                "ReqCPUS": cores,
+                "AllocCPUS": cores,
+                "ReqNodes": nodes,
+                "NNodes": nodes,
+                "AllocTRES": held,
+                "ReqTRES": held,
+                "Constraints": job["Constraints"],
+            }
+        )
+        resources = [("cpu", "", cores), ("mem", "", cores * 100), ("node", "", nodes), ("gres", "gpu:a100", gpus)]
+        listed = [{"type": kind, "name": model, "count": count} for kind, model, count in resources if count]
+        times = {"submission": job["Submit"], "eligible": job["Submit"], "start": start, "end": ended, "suspended": 0}
+        documents.append(
+            document(
+                job_id=number,
+                account="",
+                array={"job_id": int(f"90{number}") if job["task"] is not None else 0, "task_id": of_23(job["task"])},
+                state={"current": [job["State"]]},
+                time={**times, "elapsed": job["ElapsedRaw"], "limit": of_23(job["TimelimitRaw"])},
+                required={"CPUs": cores},
+                allocation_nodes=nodes,
+                constraints=job["Constraints"],
+                submit_line=job["SubmitLine"],
+                tres={"requested": listed, "allocated": listed},
+            )
+        )
+    text, other = read(*printed).workload, from_json(*documents).workload
+    assert text.requests is not None
+    assert other.requests is not None
+    for name in ("task_id", "arrival_time", "runtime", "duration_estimate", "cpus", "gpus", "memory_mb", "external_id"):
+        np.testing.assert_array_equal(getattr(text, name), getattr(other, name))
+    for name, column in text.requests.columns().items():
+        found = getattr(other.requests, name)
+        if isinstance(column, Labels):
+            assert column.texts().tolist() == found.texts().tolist()
+        else:
+            np.testing.assert_array_equal(column, found)
+    np.testing.assert_array_equal(text.parents.rows, other.parents.rows)
 
 
 def test_every_column_of_requests_is_one_that_a_task_may_ask() -> None:

@@ -89,7 +89,7 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         queue=jobs.labels("queue"),
         recorded_start_time=seconds_since(origin, started),
         recorded_end_time=seconds_since(origin, ended) - jobs.suspended,
-        external_id=runs.identifiers.objects(),
+        external_id=runs.names.texts(),
         incomplete=True,
     )
     lines = Submissions(table)

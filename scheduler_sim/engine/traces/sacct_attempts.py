@@ -23,6 +23,7 @@ class Records:
 
     Attributes:
         key: equal for records of one number.
+        owner: equal for records of one user on one cluster.
         submitted, started, ended: microseconds, NaN where unknown.
         came_back: its state says that the job goes on.
         resized: its state says that the run itself goes on.
@@ -30,6 +31,7 @@ class Records:
     """
 
     key: IntArray
+    owner: IntArray
     submitted: FloatArray
     started: FloatArray
     ended: FloatArray
@@ -91,9 +93,9 @@ class Joined:
 def join_records(records: Records, among: BoolArray) -> Joined:
     """Join the records of each job.
 
-    Records of one number are one job where the earlier one says that the job came back, or where the later one was
-    submitted when the earlier one ended; two of one submission and start are the same one, of which the one that
-    ended later counts. Others of the same number are different jobs: numbers begin anew after some millions.
+    Records of one number and owner are one job where the earlier one says that the job came back, or where the later
+    one was submitted when the earlier one ended; two of one submission and start are the same one, of which the one
+    that ended later counts. Others of the same number are different jobs: numbers begin anew after some millions.
 
     Args:
         records: of the whole file.
@@ -102,13 +104,13 @@ def join_records(records: Records, among: BoolArray) -> Joined:
     length = len(records.key)
     found = Joined(np.zeros(length, bool), np.zeros(length, bool), [], [], [], [])
     rows = np.flatnonzero(among)
-    order = rows[np.lexsort([rows, records.started[rows], records.submitted[rows], records.key[rows]])]
-    keys = records.key[order]
-    same = np.flatnonzero(keys[1:] == keys[:-1])
-    if not len(same):
+    ties = [rows, records.started[rows], records.submitted[rows], records.owner[rows], records.key[rows]]
+    order = rows[np.lexsort(ties)]
+    other = (np.diff(records.key[order]) != 0) | (np.diff(records.owner[order]) != 0)
+    if other.all():
         return found
-    begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-    ends = np.append(begins[1:], len(keys))
+    begins = np.concatenate([[0], np.flatnonzero(other) + 1])
+    ends = np.append(begins[1:], len(order))
     for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
         if end - begin > 1:
             for chain in _chains(records, found, order[begin:end].tolist()):

@@ -50,7 +50,7 @@ READ = frozenset(
         *(column for columns in SOURCES.values() for column in columns),
         *("JobID", "JobIDRaw", "State", "Suspended", "NodeList", "ReqCPUS", "ReqMem"),
         *("AllocNodes", "NNodes", "ReqNodes", "AllocTRES", "ReqTRES", "AllocGRES", "ReqGRES", "Eligible"),
-        *("QOS", "Constraints", "Reservation", "SubmitLine", "Restarts"),
+        *("QOS", "Constraints", "Reservation", "SubmitLine", "Restarts", "Cluster"),
     )
 )
 """The columns that are read without `--map`."""

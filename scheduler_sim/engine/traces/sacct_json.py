@@ -21,7 +21,20 @@ ARRAY_LIMIT = "ArrayTaskLimit"
 """A column that only the JSON has: how many tasks of the job's array may run at once."""
 
 COLUMNS = (
-    *("JobID", "JobIDRaw", "User", "Account", "Partition", "QOS", "Submit", "Eligible", "Start", "End", "ElapsedRaw"),
+    *(
+        "JobID",
+        "JobIDRaw",
+        "Cluster",
+        "User",
+        "Account",
+        "Partition",
+        "QOS",
+        "Submit",
+        "Eligible",
+        "Start",
+        "End",
+        "ElapsedRaw",
+    ),
     *("Suspended", "TimelimitRaw", "State", "ReqCPUS", "NNodes", "ReqTRES", "AllocTRES", "ReqMem", "NodeList"),
     *("Constraints", "Reservation", "SubmitLine", "Restarts", ARRAY_LIMIT),
 )
@@ -135,7 +148,7 @@ def _row(job: Any) -> list[str] | None:
     return [
         _name(job, raw, array),
         raw,
-        *(_text(job.get(key)) for key in ("user", "account", "partition", "qos")),
+        *(_text(job.get(key)) for key in ("cluster", "user", "account", "partition", "qos")),
         *(_instant(times.get(key)) for key in ("submission", "eligible", "start", "end")),
         _shown(number(times.get("elapsed"))),
         _shown(number(times.get("suspended"))),

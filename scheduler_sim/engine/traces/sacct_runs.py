@@ -79,6 +79,7 @@ def read_runs(source: Source, options: ReadOptions, audit: Audit) -> Runs:
     names = identifiers.labels()
     records = Records(
         key=_keys(names, numbers),
+        owner=_owners(table, jobs),
         submitted=submitted,
         started=started,
         ended=ended,
@@ -121,3 +122,10 @@ def _keys(names: Labels, numbers: FloatArray | None) -> IntArray:
     if numbers is None:
         return names.codes
     return np.where(np.isnan(numbers), -1.0 - np.arange(len(numbers)), numbers).astype(np.int64)
+
+
+def _owners(table: Table, jobs: JobColumns) -> IntArray:
+    """Return what tells users and clusters apart; several clusters number their jobs each for itself."""
+    user = jobs.labels("user") or Labels.blank(len(table))
+    cluster = table.texts("Cluster").labels() if "Cluster" in table else Labels.blank(len(table))
+    return user.codes * len(cluster.names) + cluster.codes
