@@ -18,9 +18,11 @@ from apps.live.wire.messages import COMMANDS
 from apps.live.wire.routing import websocket
 from apps.results.models import Run, Study
 from apps.tasks.models import WorkloadImport
+from apps.tasks.site_services import site_store
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim.accounts.models import AuditEntry
 from scheduler_sim.background.models import Job
+from scheduler_sim.engine.sites import Site
 from tests.web.conftest import key_of, make_attempts, make_fidelity, make_models, make_studies, make_training_rows
 
 METHODS = ("get", "head", "options", "post", "put", "patch", "delete", "trace")
@@ -37,6 +39,8 @@ API: dict[str, tuple[set[str], set[str]]] = {
     "api/v1/imports/<pk>/": (READ, set()),
     "api/v1/tasks/": (READ, set()),
     "api/v1/tasks/<pk>/": (READ, set()),
+    "api/v1/sites/": (READ, set()),
+    "api/v1/sites/<pk>/": (READ, set()),
     "api/v1/runs/": (READ, {"post"}),
     "api/v1/runs/<pk>/": (READ, set()),
     "api/v1/runs/<pk>/pause/": ({"options"}, {"post"}),
@@ -142,6 +146,7 @@ def test_every_person_method_and_address(
         "audit": AuditEntry.objects.create(action="start", source="site").pk,
         "imports": WorkloadImport.objects.create(file_name="x.swf").pk,
         "tasks": run.workload.tasks.all()[0].pk,
+        "sites": site_store(site=Site.from_json(run.cluster))[0].pk,
         "runs": run.pk,
         "studies": Study.objects.get().pk,
         "results": run.results.all()[0].pk,
