@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db import connection, transaction
@@ -62,16 +62,13 @@ def deletions_finish(*, on_progress: Callable[[int], None] | None = None) -> int
     removed = 0
     for deletion in RunDeletion.objects.order_by("id"):
         _delete_attempts(deletion.run_number)
-        upper = deletion.last_result_id
-        while upper >= deletion.first_result_id:
-            lower = max(deletion.first_result_id, upper - DELETE_KEYS.get(connection.vendor, 20_000) + 1)
+        for lower, upper in _pieces(deletion):
             with transaction.atomic():
                 removed += _delete_range(deletion.run_number, lower, upper)
                 RunDeletion.objects.filter(pk=deletion.pk, last_result_id__gte=lower).update(last_result_id=lower - 1)
                 rows_changed.send(sender=SchedulerResult, run_id=deletion.run_number)
             if on_progress is not None:
                 on_progress(removed)
-            upper = lower - 1
             time.sleep(YIELD_SECONDS)
         RunDeletion.objects.filter(pk=deletion.pk).delete()
     return removed
@@ -83,12 +80,10 @@ def placements_delete(*, run: Run) -> None:
     An interruption leaves a row that counts more than there are.
     """
     _delete_attempts(run.pk)
-    if run.first_result_id is not None and run.last_result_id is not None:
-        for lower in range(run.first_result_id, run.last_result_id + 1, DELETE_KEYS.get(connection.vendor, 20_000)):
-            upper = min(run.last_result_id, lower + DELETE_KEYS.get(connection.vendor, 20_000) - 1)
-            with transaction.atomic():
-                _delete_range(run.pk, lower, upper)
-            time.sleep(YIELD_SECONDS)
+    for lower, upper in _pieces(run):
+        with transaction.atomic():
+            _delete_range(run.pk, lower, upper)
+        time.sleep(YIELD_SECONDS)
     with transaction.atomic():
         Run.objects.filter(pk=run.pk).update(rows_written=0, first_result_id=None, last_result_id=None)
         rows_changed.send(sender=SchedulerResult, run_id=run.pk)
@@ -138,8 +133,23 @@ def deletions_launch(*, requested_by: Any = None) -> None:
         job_submit(kind="deletion", subject_id=0, requested_by=requested_by)
 
 
+def _keys_at_once() -> int:
+    return DELETE_KEYS.get(connection.vendor, 20_000)
+
+
+def _pieces(run: Run | RunDeletion) -> Iterator[tuple[int, int]]:
+    """Yield the lowest and the highest key of each piece of a run's placements, the newest first."""
+    if run.first_result_id is None or run.last_result_id is None:
+        return
+    upper = run.last_result_id
+    while upper >= run.first_result_id:
+        lower = max(run.first_result_id, upper - _keys_at_once() + 1)
+        yield lower, upper
+        upper = lower - 1
+
+
 def _delete_attempts(run_id: int) -> None:
-    while Attempt.objects.delete_some(run_id, DELETE_KEYS.get(connection.vendor, 20_000)):
+    while Attempt.objects.delete_some(run_id, _keys_at_once()):
         time.sleep(YIELD_SECONDS)
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from apps.live.models import SimulationState, StudyState
 from apps.live.play.launch import run_command
@@ -33,18 +34,19 @@ def study_launch(*, study: Study, requested_by: Any = None) -> Job:
 
 def study_stop(*, study: Study) -> int:
     """Stop every run of `study` that waits or is under way, and return how many; what is finished stays."""
-    audit.record(audit.Action.STOP, "study", study)
+    waiting = Job.objects.filter(status=Job.Status.QUEUED).about("study", study)
+    if waiting or _open_runs(study).exists():
+        audit.record(audit.Action.STOP, "study", study)
     with audit.parts():
-        for job in Job.objects.filter(status=Job.Status.QUEUED).about("study", study):
+        for job in waiting:
             job_stop(job=job)
         return runs_stop(study=study)
 
 
 def runs_stop(*, study: Study) -> int:
     """Stop the open runs of a study, and return how many."""
-    open_runs = study.runs.filter(status__in=(Run.Status.QUEUED, Run.Status.RUNNING, Run.Status.PAUSED))
     stopped = 0
-    for run in open_runs.order_by("-pk"):
+    for run in _open_runs(study).order_by("-pk"):
         try:
             run_command(run=run, command=SimulationState.Command.STOP)
         except RunStateError:
@@ -52,3 +54,7 @@ def runs_stop(*, study: Study) -> int:
             continue
         stopped += 1
     return stopped
+
+
+def _open_runs(study: Study) -> QuerySet[Run]:
+    return study.runs.exclude(status__in=Run.TERMINAL)

@@ -127,13 +127,13 @@ def problem_response(
     )
 
 
-def _is_api(request: HttpRequest) -> bool:
-    return request.path.startswith("/api/")
+def _is_api(path: str) -> bool:
+    return path.startswith("/api/")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 400: an address that means nothing, a host that is not ours, or a request that Django finds suspicious."""
-    if _is_api(request):
+    if _is_api(request.path):
         return problem_response(request, HTTPStatus.BAD_REQUEST, "The request cannot be read.")
     if isinstance(exception, BadRequest):
         # A page's own refusal, in a sentence that is meant to be read.
@@ -143,14 +143,14 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 403."""
-    if _is_api(request):
+    if _is_api(request.path):
         return problem_response(request, HTTPStatus.FORBIDDEN, "You may not do this.")
     return defaults.permission_denied(request, exception)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 404."""
-    if _is_api(request):
+    if _is_api(request.path):
         return problem_response(request, HTTPStatus.NOT_FOUND, "There is nothing at this address.")
     return defaults.page_not_found(request, exception)
 
@@ -159,7 +159,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Answer 500; the traceback is in the log under the request's id. 503 where the database does not answer."""
     if isinstance(sys.exception(), (OperationalError, InterfaceError)):
         return _unavailable(request)
-    if _is_api(request):
+    if _is_api(request.path):
         detail = "Something went wrong on our side; the log has it under this request's id."
         return problem_response(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
     return defaults.server_error(request)
@@ -168,10 +168,20 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def _unavailable(request: HttpRequest) -> HttpResponse:
     headers = {"Retry-After": str(RETRY_SECONDS)}
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    if _is_api(request):
+    if _is_api(request.path):
         return problem_response(request, status, Unavailable.default_detail, headers=headers)
     # Without the request: what the pages say of who is signed in is asked of the database.
     return HttpResponse(render_to_string("503.html"), status=status, headers=headers)
+
+
+def overloaded(path: str) -> HttpResponse:
+    """Return the answer to one request more than this process works on; nothing but its address has been looked at."""
+    sentence = "This server has too much to do; try again in a moment."
+    headers = {"Retry-After": str(RETRY_SECONDS)}
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    if _is_api(path):
+        return JsonResponse(problem(status, sentence), status=status, content_type=MEDIA_TYPE, headers=headers)
+    return HttpResponse(f"{sentence}\n", status=status, content_type="text/plain", headers=headers)
 
 
 def too_many(request: HttpRequest, wait: int, sentence: str) -> HttpResponse:
@@ -182,7 +192,7 @@ def too_many(request: HttpRequest, wait: int, sentence: str) -> HttpResponse:
     """
     headers = {"Retry-After": str(wait)}
     status = HTTPStatus.TOO_MANY_REQUESTS
-    if _is_api(request):
+    if _is_api(request.path):
         return problem_response(request, status, sentence, headers=headers)
     # Without the request: a refusal must cost less than what is refused.
     return HttpResponse(render_to_string("429.html", {"sentence": sentence}), status=status, headers=headers)
@@ -190,6 +200,6 @@ def too_many(request: HttpRequest, wait: int, sentence: str) -> HttpResponse:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer a form or a call whose CSRF token is missing or wrong."""
-    if _is_api(request):
+    if _is_api(request.path):
         return problem_response(request, HTTPStatus.FORBIDDEN, f"CSRF verification failed: {reason}")
     return default_csrf_failure(request, reason)

@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
 from typing import IO, Any, cast
 
 from django.conf import settings
@@ -15,9 +14,8 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
-from scheduler_sim.web.errors import RETRY_SECONDS
-
-_PROBES = ("/health", "/ready")
+from scheduler_sim.web.errors import overloaded
+from scheduler_sim.web.probes import PROBES
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -43,8 +41,10 @@ class OneThreadHandler(ASGIHandler):
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Read the body, answer in a thread that no other request uses meanwhile, and send the answer."""
-        if self._busy >= settings.REQUESTS_AT_ONCE and scope["path"] not in _PROBES:
-            await self.send_response(_overloaded(), send)
+        if self._busy >= settings.REQUESTS_AT_ONCE and scope["path"] not in PROBES:
+            response = overloaded(scope["path"])
+            response._handler_class = self.__class__  # type: ignore[attr-defined]  # Django's; the stubs leave it out.
+            await self.send_response(response, send)
             return
         self._busy += 1
         try:
@@ -77,23 +77,11 @@ class OneThreadHandler(ASGIHandler):
             request, refusal = self.create_request(scope, body)
             # There is one of the two.
             response = self.get_response(request) if request is not None else cast(HttpResponseBase, refusal)
-            response._handler_class = self.__class__  # type: ignore[attr-defined]  # Django's; the stubs leave it out.
+            response._handler_class = self.__class__  # type: ignore[attr-defined]  # As above.
             try:
                 return _whole(response)
             finally:
                 response.close()
-
-
-def _overloaded() -> HttpResponse:
-    """Return the answer to one request more than this process works on."""
-    response = HttpResponse(
-        "This server has too much to do; try again in a moment.\n",
-        status=HTTPStatus.SERVICE_UNAVAILABLE,
-        content_type="text/plain",
-        headers={"Retry-After": str(RETRY_SECONDS)},
-    )
-    response._handler_class = OneThreadHandler  # type: ignore[attr-defined]  # As above.
-    return response
 
 
 def _with_length(scope: dict[str, Any], body: IO[bytes]) -> dict[str, Any]:

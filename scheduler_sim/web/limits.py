@@ -11,13 +11,14 @@ from django.urls import reverse
 
 from scheduler_sim.web.access import client_key, seconds_to_wait
 from scheduler_sim.web.errors import too_many
+from scheduler_sim.web.probes import PROBES
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
 @cache
 def _counted_elsewhere() -> tuple[str, ...]:
-    return tuple(map(reverse, ("api:index", "schema", "api-docs", "health", "ready", "prometheus")))
+    return *PROBES, *map(reverse, ("api:index", "schema", "api-docs", "prometheus"))
 
 
 def costly(view: View) -> View:

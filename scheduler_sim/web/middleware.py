@@ -18,6 +18,7 @@ from django_prometheus.middleware import PrometheusAfterMiddleware
 from prometheus_client.metrics import MetricWrapperBase
 
 from scheduler_sim import logs
+from scheduler_sim.web.probes import PROBES
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -31,7 +32,7 @@ class NumberedRequest(HttpRequest):
 access_log = logging.getLogger("scheduler_sim.web.access")
 
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT")
-_UNLOGGED = ("/health", "/ready", "/metrics", "/static/")
+_UNLOGGED = (*PROBES, "/metrics", "/static/")
 _PERMISSIONS = ", ".join(
     f"{feature}=()"
     for feature in ("accelerometer", "camera", "geolocation", "gyroscope", "microphone", "payment", "usb")

@@ -1,6 +1,7 @@
 """More than the server can do: 503 with a time to come back, never 500."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import path
 
+from scheduler_sim.web.errors import MEDIA_TYPE
 from scheduler_sim.web.handler import OneThreadHandler
 
 pytestmark = [pytest.mark.attack, pytest.mark.django_db]
@@ -57,7 +59,7 @@ def test_one_request_too_many_is_told_to_come_back(settings: Any) -> None:
     settings.REQUESTS_AT_ONCE = 3
     slow.clear()
 
-    async def ask(handler: OneThreadHandler, address: str) -> tuple[int, dict[bytes, bytes]]:
+    async def ask(handler: OneThreadHandler, address: str) -> tuple[int, dict[bytes, bytes], bytes]:
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
@@ -74,19 +76,24 @@ def test_one_request_too_many_is_told_to_come_back(settings: Any) -> None:
             "headers": [(b"host", b"localhost")],
         }
         await handler(scope, receive, send)
-        return sent[0]["status"], dict(sent[0]["headers"])
+        return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"]
 
     async def crowd() -> list[Any]:
         handler = OneThreadHandler()
         waiting_ones = [asyncio.create_task(ask(handler, "/waiting")) for _ in range(3)]
         await asyncio.sleep(0.1)
-        refused, probe = await ask(handler, "/waiting"), await ask(handler, "/health")
+        refused = [await ask(handler, address) for address in ("/waiting", "/api/v1/runs/")]
+        probe = await ask(handler, "/health")
         slow.set()
         answered = await asyncio.gather(*waiting_ones)
         return [refused, probe, *answered, await ask(handler, "/waiting")]
 
     with override_settings(ROOT_URLCONF=__name__):
-        refused, *others = asyncio.run(crowd())
-    assert refused[0] == 503
-    assert int(refused[1][b"Retry-After"]) > 0
-    assert [status for status, _headers in others] == [200] * 5
+        (page, api), *others = asyncio.run(crowd())
+    for status, headers, _body in (page, api):
+        assert status == 503
+        assert int(headers[b"Retry-After"]) > 0
+    assert page[2] == b"This server has too much to do; try again in a moment.\n"
+    assert api[1][b"Content-Type"] == MEDIA_TYPE.encode()
+    assert json.loads(api[2])["detail"] == page[2].decode().strip()
+    assert [status for status, *_ in others] == [200] * 5

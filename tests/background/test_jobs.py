@@ -23,6 +23,7 @@ from apps.tasks.models import WorkloadImport
 from apps.tasks.services import workload_generate
 from apps.tasks.uploads import upload_accept
 from scheduler_sim import engine
+from scheduler_sim.accounts.models import AuditEntry
 from scheduler_sim.background import locks, services, sweep
 from scheduler_sim.background.claims import ClaimTaken, identity
 from scheduler_sim.background.models import Job, bearable
@@ -311,6 +312,27 @@ def test_a_run_that_is_stopped_while_its_process_starts_is_not_played(started: l
     assert job_run(Job.objects.get()).status == "stopped"
     run.refresh_from_db()
     assert (run.status, run.rows_written) == ("stopped", 0)
+
+
+def test_a_stop_that_comes_too_late_is_refused_and_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(1, status=Run.Status.RUNNING)
+
+    def finish_meanwhile(_state: SimulationState) -> bool:
+        Run.objects.filter(pk=run.pk).update(status=Run.Status.FINISHED)
+        return True
+
+    monkeypatch.setattr(SimulationState, "is_alive", property(finish_meanwhile))
+    with pytest.raises(RunStateError, match="is finished; it cannot stop"):
+        run_command(run=run, command="stop")
+    assert not AuditEntry.objects.exists()
+    assert SimulationState.objects.get(run=run).command == SimulationState.Command.NONE
+
+
+def test_a_run_is_stopped_once(started: list[int]) -> None:
+    run = make_queued_run()
+    for _ in range(2):
+        run_command(run=run, command="stop")
+    assert [entry.action for entry in AuditEntry.objects.filter(kind="run")] == ["stop", "start"]
 
 
 def test_a_run_that_can_never_be_played_says_why_instead_of_being_taken_up(started: list[int]) -> None:

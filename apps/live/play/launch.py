@@ -1,5 +1,6 @@
 """Creating runs, starting them in a process of their own, and telling them what to do."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
@@ -141,7 +142,7 @@ def run_command(*, run: Run, command: str) -> None:
         "stop": (status.QUEUED, status.RUNNING, status.PAUSED),
     }[command]
     if run.status not in (*allowed, settled):
-        raise RunStateError(f"Run {run.name} is {run.status}; it cannot {command}.")
+        raise _not_allowed(run, command)
     state = SimulationState.objects.get(run=run)
     if run.status in allowed and not state.is_alive:
         if command == "stop":
@@ -149,18 +150,37 @@ def run_command(*, run: Run, command: str) -> None:
             return
         if run.status != status.QUEUED:
             raise RunStateError(f"The process that played run {run.name} is gone; it can be taken up, or stopped.")
-    # Also when the run is in that state already: an opposite command may still be waiting to be obeyed.
     with first_in_line(), transaction.atomic():
+        waits = SimulationState.objects.select_for_update().values_list("command", flat=True).get(run=run)
+        run.refresh_from_db(fields=["status"])
+        if run.status not in (*allowed, settled):
+            # It came to its end meanwhile: nobody stopped it.
+            raise _not_allowed(run, command)
+        # Also when the run is in that state already: an opposite command may still be waiting to be obeyed.
         SimulationState.objects.filter(run=run).update(command=command)
-        audit.record(command, "run", run)
+        if run.status != settled or waits not in (SimulationState.Command.NONE, command):
+            audit.record(command, "run", run)
 
 
+def _not_allowed(run: Run, command: str) -> RunStateError:
+    return RunStateError(f"Run {run.name} is {run.status}; it cannot {command}.")
+
+
+@transaction.atomic
 def _stop_unplayed(run: Run) -> None:
-    """Stop a run that no process plays, and the process that is starting, or waits to be started, for it."""
-    audit.record(audit.Action.STOP, "run", run)
+    """Stop a run that no process plays, and the process that is starting, or waits to be started, for it.
+
+    Raises:
+        RunStateError: it came to another end meanwhile.
+    """
     with audit.parts():
         for job in Job.objects.active().about("run", run):
-            job_stop(job=job)
+            # One that ended at this very moment need not be stopped.
+            with suppress(JobStateError):
+                job_stop(job=job)
     run.refresh_from_db(fields=["status"])
     if not run.is_over:
         run.stop()
+    elif run.status != Run.Status.STOPPED:
+        raise _not_allowed(run, SimulationState.Command.STOP)
+    audit.record(audit.Action.STOP, "run", run)
