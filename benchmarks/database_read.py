@@ -34,7 +34,7 @@ from apps.metrics.models import Metric  # noqa: E402
 from apps.results.models import Run, SchedulerResult  # noqa: E402
 from apps.results.services import deletions_finish, run_delete  # noqa: E402
 from apps.tasks.models import Task, Workload  # noqa: E402
-from benchmarks.placements import made_up_placements  # noqa: E402
+from benchmarks.placements import made_up_placements, made_up_tasks  # noqa: E402
 from scheduler_sim.columnar.insert import insert_columns  # noqa: E402
 
 POLICIES = ("fcfs", "fcfs+easy", "sjf", "sjf+easy", "wfp3", "wfp3+easy", "f1", "f1+easy")
@@ -44,17 +44,7 @@ WINDOWS = 120
 def fill(runs: int, tasks: int) -> None:
     """Store runs of `tasks` tasks under eight policies, with their figures."""
     workload = Workload.objects.create(name="read benchmark", source="benchmark", task_count=tasks)
-    numbers = np.arange(1, tasks + 1)
-    Task.objects.bulk_create_columns(
-        workload_id=workload.pk,
-        columns={
-            "task_id": numbers,
-            "arrival_time": numbers.astype(float),
-            "runtime": 100.0,
-            "duration_estimate": 100.0,
-            "size": 100.0,
-        },
-    )
+    Task.objects.bulk_create_columns(workload_id=workload.pk, columns=made_up_tasks(tasks, 100.0))
     keys = np.array(Task.objects.filter(workload=workload).order_by("task_id").values_list("pk", flat=True))
     for number in range(runs):
         run = Run.objects.create(

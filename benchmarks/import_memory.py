@@ -35,6 +35,9 @@ _SACCT = (
     "JobIDRaw|JobID|JobName|User|Account|Partition|Submit|Start|End|Elapsed|Timelimit|AllocCPUS|AllocNodes|ReqMem|"
     "AllocTRES|NodeList|State\n"
 )
+_OPENB = (
+    "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time\n"
+)
 
 
 def swf(tasks: Workload, path: Path) -> None:
@@ -46,65 +49,55 @@ def swf(tasks: Workload, path: Path) -> None:
 def sacct(tasks: Workload, path: Path) -> None:
     """Write what `sacct -P` prints."""
 
-    def lines() -> Iterator[str]:
-        yield _SACCT
-        for number, (arrival, runtime, cpus) in enumerate(_rows(tasks), 1):
-            submitted = _START + timedelta(seconds=arrival)
-            ended = submitted + timedelta(seconds=60 + runtime)
-            yield (
-                f"{number}|{number}|train_model_{number % 977}.sh|user{number % 800}|account{number % 90}|"
-                f"{('cpu', 'gpu', 'long')[number % 3]}|{submitted:%Y-%m-%dT%H:%M:%S}|"
-                f"{submitted + timedelta(seconds=60):%Y-%m-%dT%H:%M:%S}|{ended:%Y-%m-%dT%H:%M:%S}|{_clock(runtime)}|"
-                f"1-00:00:00|{cpus}|1|{4 * cpus}G|billing={cpus},cpu={cpus},mem={4 * cpus}G,node=1|"
-                f"node{number % 1500:04d}|COMPLETED\n"
-            )
+    def row(number: int, arrival: int, runtime: int, cpus: int) -> str:
+        submitted = _START + timedelta(seconds=arrival)
+        ended = submitted + timedelta(seconds=60 + runtime)
+        return (
+            f"{number}|{number}|train_model_{number % 977}.sh|user{number % 800}|account{number % 90}|"
+            f"{('cpu', 'gpu', 'long')[number % 3]}|{submitted:%Y-%m-%dT%H:%M:%S}|"
+            f"{submitted + timedelta(seconds=60):%Y-%m-%dT%H:%M:%S}|{ended:%Y-%m-%dT%H:%M:%S}|{_clock(runtime)}|"
+            f"1-00:00:00|{cpus}|1|{4 * cpus}G|billing={cpus},cpu={cpus},mem={4 * cpus}G,node=1|"
+            f"node{number % 1500:04d}|COMPLETED\n"
+        )
 
-    _write(lines(), path)
+    _write(_SACCT, row, tasks, path)
 
 
 def csv(tasks: Workload, path: Path) -> None:
     """Write a table with the workload's own names."""
 
-    def lines() -> Iterator[str]:
-        yield "external_id,arrival_time,runtime,duration_estimate,cpus,memory_mb,user,queue\n"
-        for number, (arrival, runtime, cpus) in enumerate(_rows(tasks), 1):
-            yield (
-                f"job-{number:08d},{arrival},{runtime},{2 * runtime + 60},{cpus},{4096 * cpus},"
-                f"user{number % 800},queue{number % 5}\n"
-            )
+    def row(number: int, arrival: int, runtime: int, cpus: int) -> str:
+        return (
+            f"job-{number:08d},{arrival},{runtime},{2 * runtime + 60},{cpus},{4096 * cpus},"
+            f"user{number % 800},queue{number % 5}\n"
+        )
 
-    _write(lines(), path)
+    _write("external_id,arrival_time,runtime,duration_estimate,cpus,memory_mb,user,queue\n", row, tasks, path)
 
 
 def openb(tasks: Workload, path: Path) -> None:
     """Write a pod list as Alibaba's of 2023."""
 
-    def lines() -> Iterator[str]:
-        yield (
-            "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,"
-            "scheduled_time\n"
+    def row(number: int, arrival: int, runtime: int, cpus: int) -> str:
+        return (
+            f"openb-pod-{number:07d},{1000 * cpus},{4096 * cpus},1,{460 + number % 500},,"
+            f"{('LS', 'BE', 'Burstable')[number % 3]},Running,{arrival},{arrival + runtime + 5},{arrival + 5}\n"
         )
-        for number, (arrival, runtime, cpus) in enumerate(_rows(tasks), 1):
-            yield (
-                f"openb-pod-{number:07d},{1000 * cpus},{4096 * cpus},1,{460 + number % 500},,"
-                f"{('LS', 'BE', 'Burstable')[number % 3]},Running,{arrival},{arrival + runtime + 5},{arrival + 5}\n"
-            )
 
-    _write(lines(), path)
+    _write(_OPENB, row, tasks, path)
 
 
 def gavel(tasks: Workload, path: Path) -> None:
     """Write a trace of Shockwave, which states durations."""
 
-    def lines() -> Iterator[str]:
-        for number, (arrival, runtime, _cpus) in enumerate(_rows(tasks), 1):
-            yield (
-                f"ResNet-50 (batch size {16 << number % 4})\tpython3 main.py -j 4 -a resnet50 -b 64 %s/imagenet/\t"
-                f"image_classification/imagenet\t--num_minibatches\t1\t{100 * runtime + 1}\t{1 << number % 4}\t"
-                f"static\t1\t-1.000000\t{runtime}\t{arrival:.6f}\n"
-            )
+    def row(number: int, arrival: int, runtime: int, _cpus: int) -> str:
+        return (
+            f"ResNet-50 (batch size {16 << number % 4})\tpython3 main.py -j 4 -a resnet50 -b 64 %s/imagenet/\t"
+            f"image_classification/imagenet\t--num_minibatches\t1\t{100 * runtime + 1}\t{1 << number % 4}\t"
+            f"static\t1\t-1.000000\t{runtime}\t{arrival:.6f}\n"
+        )
 
-    _write(lines(), path)
+    _write("", row, tasks, path)
 
 
 def table(tasks: Workload, path: Path) -> None:
@@ -227,9 +220,11 @@ def _clock(seconds: int) -> str:
     return f"{days}-{rest // 3600:02d}:{rest % 3600 // 60:02d}:{rest % 60:02d}"
 
 
-def _write(lines: Iterator[str], path: Path) -> None:
+def _write(head: str, row: Callable[[int, int, int, int], str], tasks: Workload, path: Path) -> None:
+    """Write `head`, and of each task what `row` makes of its number, arrival, run time and cores."""
     with path.open("w", encoding="utf-8") as file:
-        file.writelines(lines)
+        file.write(head)
+        file.writelines(row(number, *columns) for number, columns in enumerate(_rows(tasks), 1))
 
 
 if __name__ == "__main__":

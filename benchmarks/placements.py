@@ -1,8 +1,18 @@
-"""Placements that are made up, for the benchmarks of the database."""
+"""Tasks and placements that are made up, for the benchmarks and the tests of the database."""
 
 from typing import Any
 
 import numpy as np
+
+
+def made_up_tasks(count: int, runtime: float) -> dict[str, Any]:
+    """Return tasks numbered from 1 as columns: one arrives each second, and all run equally long."""
+    numbers = np.arange(1, count + 1)
+    return {
+        "task_id": numbers,
+        "arrival_time": numbers.astype(float),
+        **dict.fromkeys(("runtime", "duration_estimate", "size"), runtime),
+    }
 
 
 def made_up_placements(first: int, last: int, seed: int) -> dict[str, Any]:

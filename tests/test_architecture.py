@@ -54,15 +54,8 @@ ENGINE = (
 """The rooms of the engine, row above row: a room imports those of its own row and of the rows before it."""
 
 APPS = (
-    "scheduler_sim.columnar",
-    "scheduler_sim.web",
-    "scheduler_sim.display",
-    "scheduler_sim.accounts",
-    "scheduler_sim.background",
-    "apps.tasks",
-    "apps.results",
-    "apps.metrics",
-    "apps.training",
+    *(f"scheduler_sim.{room}" for room in ("columnar", "web", "display", "accounts", "background")),
+    *(f"apps.{room}" for room in ("tasks", "results", "metrics", "training")),
     "apps.live.models",
     "apps.live.store",
     "apps.live.play",

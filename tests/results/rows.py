@@ -8,6 +8,7 @@ from apps.live.models import SimulationState
 from apps.live.store.batches import ResultBatch, batch_store
 from apps.results.models import Run
 from apps.tasks.models import Task, Workload
+from benchmarks.placements import made_up_tasks
 from scheduler_sim.engine.presets import load_cluster
 
 POLICIES = ("fcfs", "sjf+easy")
@@ -15,17 +16,7 @@ POLICIES = ("fcfs", "sjf+easy")
 
 def make_workload(tasks: int, name: str = "workload") -> Workload:
     workload = Workload.objects.create(name=name, source="test", task_count=tasks)
-    numbers = np.arange(1, tasks + 1)
-    Task.objects.bulk_create_columns(
-        workload_id=workload.pk,
-        columns={
-            "task_id": numbers,
-            "arrival_time": numbers.astype(float),
-            "runtime": 1.0,
-            "duration_estimate": 1.0,
-            "size": 1.0,
-        },
-    )
+    Task.objects.bulk_create_columns(workload_id=workload.pk, columns=made_up_tasks(tasks, 1.0))
     return workload
 
 

@@ -38,12 +38,7 @@ class Migration(migrations.Migration):
                     "status",
                     models.CharField(
                         choices=[
-                            ("queued", "queued"),
-                            ("running", "running"),
-                            ("paused", "paused"),
-                            ("finished", "finished"),
-                            ("stopped", "stopped"),
-                            ("failed", "failed"),
+                            (word, word) for word in ("queued", "running", "paused", "finished", "stopped", "failed")
                         ],
                         default="queued",
                         max_length=8,

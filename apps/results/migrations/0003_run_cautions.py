@@ -2,18 +2,14 @@
 
 from django.db import migrations, models
 
+CAUTIONS: models.Field = models.JSONField(
+    blank=True,
+    default=list,
+    help_text="What must be known to read its figures: kind, policies and text of each.",
+)
+
 
 class Migration(migrations.Migration):
     dependencies = [("results", "0002_studies")]
 
-    operations = [
-        migrations.AddField(
-            "run",
-            "cautions",
-            models.JSONField(
-                blank=True,
-                default=list,
-                help_text="What must be known to read its figures: kind, policies and text of each.",
-            ),
-        )
-    ]
+    operations = [migrations.AddField("run", "cautions", CAUTIONS)]

@@ -2,19 +2,15 @@
 
 from django.db import migrations, models
 
+DIGESTS: models.Field = models.JSONField(
+    blank=True,
+    editable=False,
+    help_text="SHA-256 of tasks, cluster, configuration, figures and labels.",
+    null=True,
+)
+
 
 class Migration(migrations.Migration):
     dependencies = [("results", "0004_attempts")]
 
-    operations = [
-        migrations.AddField(
-            "run",
-            "digests",
-            models.JSONField(
-                blank=True,
-                editable=False,
-                help_text="SHA-256 of tasks, cluster, configuration, figures and labels.",
-                null=True,
-            ),
-        )
-    ]
+    operations = [migrations.AddField("run", "digests", DIGESTS)]

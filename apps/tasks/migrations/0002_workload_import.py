@@ -27,12 +27,7 @@ class Migration(migrations.Migration):
                 (
                     "status",
                     models.CharField(
-                        choices=[
-                            ("queued", "queued"),
-                            ("running", "running"),
-                            ("finished", "finished"),
-                            ("failed", "failed"),
-                        ],
+                        choices=[(word, word) for word in ("queued", "running", "finished", "failed")],
                         default="queued",
                         max_length=8,
                     ),

@@ -3,6 +3,13 @@ from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models import F
 
+FIELDS: dict[str, models.Field] = {
+    "duration_estimate": models.FloatField(
+        blank=True, help_text="What a policy is told, in seconds; empty where the trace states none.", null=True
+    ),
+    "size": models.FloatField(blank=True, help_text="Amount of work; empty where the trace has none.", null=True),
+}
+
 
 def forget_stand_ins(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Take the run time out of the estimates where the workload certainly states none.
@@ -30,17 +37,6 @@ class Migration(migrations.Migration):
     dependencies = [("tasks", "0002_workload_import")]
 
     operations = [
-        migrations.AlterField(
-            "task",
-            "duration_estimate",
-            models.FloatField(
-                blank=True, help_text="What a policy is told, in seconds; empty where the trace states none.", null=True
-            ),
-        ),
-        migrations.AlterField(
-            "task",
-            "size",
-            models.FloatField(blank=True, help_text="Amount of work; empty where the trace has none.", null=True),
-        ),
+        *(migrations.AlterField("task", name, field) for name, field in FIELDS.items()),
         migrations.RunPython(forget_stand_ins, fill_in),
     ]

@@ -2,19 +2,13 @@
 
 from django.db import migrations, models
 
+FIELDS: dict[str, models.Field] = {
+    "columns": models.TextField(blank=True, help_text="Names of the columns of a file without a header line."),
+    "map": models.TextField(blank=True, help_text="Workload column = column of the file, as --map takes it."),
+}
+
 
 class Migration(migrations.Migration):
     dependencies = [("tasks", "0004_sites")]
 
-    operations = [
-        migrations.AddField(
-            "workloadimport",
-            "columns",
-            models.TextField(blank=True, help_text="Names of the columns of a file without a header line."),
-        ),
-        migrations.AddField(
-            "workloadimport",
-            "map",
-            models.TextField(blank=True, help_text="Workload column = column of the file, as --map takes it."),
-        ),
-    ]
+    operations = [migrations.AddField("workloadimport", name, field) for name, field in FIELDS.items()]

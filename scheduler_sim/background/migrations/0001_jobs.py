@@ -45,12 +45,7 @@ class Migration(migrations.Migration):
                     "status",
                     models.CharField(
                         choices=[
-                            ("queued", "queued"),
-                            ("starting", "starting"),
-                            ("running", "running"),
-                            ("finished", "finished"),
-                            ("failed", "failed"),
-                            ("stopped", "stopped"),
+                            (word, word) for word in ("queued", "starting", "running", "finished", "failed", "stopped")
                         ],
                         default="queued",
                         max_length=8,
