@@ -56,7 +56,7 @@ def random_requests(arrivals: np.ndarray, seed: int) -> Requests:
         gpus_per_node=generator.choice([0.0, 0.25, 1.0, 4.0], length),
         memory_mb_per_core=some(np.round(4096 * generator.random(length), 3)),
         memory_mb_per_node=some(np.round(65536 * generator.random(length), 3)),
-        features=texts("skylake&ib", "a|b", "[rack1|rack2]*2"),
+        features=texts("skylake&ib", "a|b", "[rack1|rack2]"),
         partitions=texts("batch,gpu", "debug"),
         qos=texts("normal", "high"),
         reservation=texts("maintenance"),

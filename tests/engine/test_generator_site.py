@@ -9,6 +9,7 @@ import pytest
 
 from scheduler_sim.engine.generators import GENERATORS, generate_workload
 from scheduler_sim.engine.generators.site import LIMITS, SiteParameters
+from scheduler_sim.engine.kernels.site.never import never_starts
 from scheduler_sim.engine.requests import NAMES, Requests
 from scheduler_sim.engine.sites import Site, expand_hosts, read_site
 from scheduler_sim.engine.traces.requested import held
@@ -62,6 +63,13 @@ def test_every_job_fits_its_partition(parameters: dict[str, Any]) -> None:
         assert (workload.memory_mb[rows] <= size[rows] * least).all()
         assert partition.max_time is not None
         assert (workload.duration_estimate[rows] <= partition.max_time).all()
+
+
+@pytest.mark.parametrize("parameters", SIZES)
+def test_every_job_can_start_on_the_empty_site(parameters: dict[str, Any]) -> None:
+    workload, _ = jobs(5000, **parameters)
+    never = never_starts(workload, site(**parameters))
+    assert not len(never), never.words
 
 
 @pytest.mark.parametrize("parameters", SIZES)

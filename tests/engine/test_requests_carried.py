@@ -10,18 +10,28 @@ import numpy as np
 import pytest
 
 from scheduler_sim import engine
+from scheduler_sim.engine.beginning import begin_at
 from scheduler_sim.engine.estimates import replace_estimates, told_to_all
+from scheduler_sim.engine.kernels.site.never import fit_to_site
 from scheduler_sim.engine.learning.evaluation import held_out_windows
 from scheduler_sim.engine.oversize import clamp, fit_workload, oversized
 from scheduler_sim.engine.prediction import untold
 from scheduler_sim.engine.presets import load_cluster
 from scheduler_sim.engine.requests import NAMES, TIMES
+from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.whatif import scale_load
 from scheduler_sim.engine.workload import Labels, Requests, Workload
 from tests.workloads import assert_same, random_requests
 
 ENGINE = Path(engine.__file__).parent
 CLUSTER = load_cluster("hpc-4")
+SITE = Site.from_json(
+    {
+        "name": "site",
+        "groups": [{"hosts": "n[1-8]", "cores": 512, "gpus": 8, "features": ["skylake", "ib", "a", "rack1"]}],
+        "partitions": [{"name": "main", "is_default": True}, *({"name": name} for name in ("batch", "gpu", "debug"))],
+    }
+)
 
 
 def tasks(length: int = 60, seed: int = 3) -> Workload:
@@ -44,6 +54,7 @@ DERIVATIONS: dict[str, Callable[[Workload], Workload]] = {
     "told_to_all": lambda workload: told_to_all(workload, workload.runtime),
     "untold": untold,
     "fit_workload": lambda workload: fit_workload(workload, CLUSTER, on_oversize="drop")[0],
+    "fit_to_site": lambda workload: fit_to_site(workload, SITE, on_oversize="drop")[0],
     "held_out_windows": lambda workload: held_out_windows(workload, 3, 20)[1],
     "clamp": lambda workload: clamp(workload, CLUSTER, oversized(workload, CLUSTER)),
 }
@@ -72,6 +83,7 @@ def test_each_task_asks_for_the_same(name: str) -> None:
     after = DERIVATIONS[name](before)
     assert before.requests is not None
     assert after.requests is not None
+    assert len(after)
     after.requests.check(len(after))
     rows = np.array([before.task_id.tolist().index(number) for number in after.task_id.tolist()])
     asked = before.requests.take(rows)
@@ -112,3 +124,18 @@ def test_a_scaled_load_moves_earliest_starts_with_the_arrivals() -> None:
     assert after.arrival_time.tolist() == [100, 150]
     np.testing.assert_array_equal(after.requests.eligible_time, [130, np.nan])
     np.testing.assert_array_equal(after.requests.cancel_time, [np.nan, 250])
+
+
+def test_a_replay_that_begins_later_keeps_the_instants_that_tasks_ask_for() -> None:
+    before = tasks()
+    before = replace(before, recorded_start_time=before.arrival_time + 50.0)
+    assert before.requests is not None
+    after = begin_at(before, 500.0)
+    assert after.running
+    assert after.waiting
+    assert after.workload.requests is not None
+    for name, column in before.requests.take(after.rows).columns().items():
+        other = getattr(after.workload.requests, name)
+        if isinstance(column, Labels):
+            column, other = column.texts(), other.texts()
+        np.testing.assert_array_equal(other, column, err_msg=name)
