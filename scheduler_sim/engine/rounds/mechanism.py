@@ -1,0 +1,227 @@
+"""Rounds that bring shares about: in each, who has had least of what is due to it runs (Gavel, OSDI 2020).
+
+A round lasts until the last of its jobs has done what it can do in the round's length, in whole steps where work is
+counted in steps; the GPUs of a job that is done earlier idle until then. Shares are settled anew when jobs came or
+went, but not more often than every `least_reset_time` seconds; a job that came since then has no share and does not
+run.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.rounds.allocations import Instant, NoAllocation, equal_shares
+
+HALF_ROUND = 180.0
+"""Seconds on each kind that a job counts as having had when shares are settled, so that no fraction is of nothing."""
+
+NEVER_HAD = 1e9
+"""What a share is multiplied with where a job has had nothing of a kind."""
+
+Sharing = Callable[[Instant], FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
+class Jobs:
+    """The jobs of a simulation in the order of their arrival; n of them, k kinds of GPU.
+
+    Attributes:
+        arrival_time, work, gpus, weight: shape (n,). rate: shape (n, k), work a second; 0 where a job cannot run.
+        workers: shape (k,), GPUs of each kind. names: of the kinds.
+        in_steps: work is done in whole units.
+    """
+
+    arrival_time: FloatArray
+    work: FloatArray
+    gpus: FloatArray
+    weight: FloatArray
+    rate: FloatArray
+    workers: FloatArray
+    names: tuple[str, ...]
+    in_steps: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """What a round does.
+
+    Attributes:
+        start_time, end_time: seconds; the end is that of the last job.
+        rows: the jobs that run, ascending. kind: shape (rows,), where. end_time_of: when each is done.
+        finished: shape (rows,), whose work is done with it.
+    """
+
+    start_time: float
+    end_time: float
+    rows: IntArray
+    kind: IntArray
+    end_time_of: FloatArray
+    finished: BoolArray
+
+
+class Mechanism:
+    """The state between two rounds.
+
+    Args:
+        jobs: all of them. sharing: settles shares at an instant.
+        knows_kinds: kinds are walked in their order; else in one shuffled anew for each round.
+        in_turn: who has no share never fills GPUs that are left over.
+        round_time: seconds. least_reset_time: seconds between two settlements. seed: of the shuffling.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        sharing: Sharing,
+        *,
+        knows_kinds: bool,
+        in_turn: bool = False,
+        round_time: float = 360.0,
+        least_reset_time: float = 1920.0,
+        seed: int = 0,
+    ) -> None:
+        self.jobs, self.sharing = jobs, sharing
+        self.knows_kinds, self.in_turn = knows_kinds, in_turn
+        self.round_time, self.least_reset_time = round_time, least_reset_time
+        size, kinds = jobs.rate.shape
+        self.left = jobs.work.copy()
+        self.active = np.zeros(0, np.int64)
+        self.share = np.zeros((size, kinds))
+        self.has_share = np.zeros(size, bool)
+        self.had = np.full((size, kinds), HALF_ROUND)
+        self.deficit = np.zeros((size, kinds))
+        self.total = np.zeros(kinds)
+        self.alone_time = np.zeros(size)
+        self.alone_rate = np.ones(size)
+        self.done_since = np.zeros(size)
+        self.arrived = 0
+        self.now = 0.0
+        self.previous_end = 0.0
+        self.last_reset = 0.0
+        self.is_stale = False
+        self.resets: list[float] = []
+        self._shuffler = random.Random(seed + 5)  # noqa: S311
+
+    @property
+    def next_start(self) -> float:
+        """When the next round may begin, infinity when all work is done."""
+        if len(self.active):
+            return self.now
+        return max(self.now, self._next_arrival())
+
+    def play(self) -> Round:
+        """Play the next round.
+
+        Raises:
+            NoAllocation: jobs are there, none is to come, and none of them can run.
+        """
+        self.now = self.next_start
+        for _ in range(3):
+            self._admit()
+            if self.is_stale and (self.now - self.last_reset >= self.least_reset_time or self.last_reset == 0.0):
+                self._settle()
+            found = self._round()
+            if len(found.rows):
+                self._book(found)
+                return found
+            coming = self._next_arrival()
+            if np.isfinite(coming):
+                self.now = coming
+                return self.play()
+            self.last_reset, self.is_stale = 0.0, True
+        raise NoAllocation(f"None of {len(self.active)} jobs can run at {self.now:g} s, and no job is to come.")
+
+    def _next_arrival(self) -> float:
+        times = self.jobs.arrival_time
+        return float(times[self.arrived]) if self.arrived < len(times) else np.inf
+
+    def _admit(self) -> None:
+        until = int(np.searchsorted(self.jobs.arrival_time, self.now, side="right"))
+        if until > self.arrived:
+            self.active = np.concatenate([self.active, np.arange(self.arrived, until)])
+            self.arrived, self.is_stale = until, True
+
+    def _settle(self) -> None:
+        """Settle shares anew, and count what each job is owed from before."""
+        rows, jobs = self.active, self.jobs
+        self.deficit[rows] += self.share[rows] * (self.now - self.last_reset) - (self.had[rows] - HALF_ROUND)
+        self.had[rows] = HALF_ROUND
+        self.total[:] = HALF_ROUND * len(rows)
+        self.alone_time[rows] += self.done_since[rows] / self.alone_rate[rows]
+        self.done_since[rows] = 0.0
+        instant = self.instant()
+        self.alone_rate[rows] = (jobs.rate[rows] * equal_shares(instant)).sum(1)
+        self.share[rows] = self.sharing(instant)
+        self.has_share[rows] = True
+        self.last_reset, self.is_stale = self.now, False
+        self.resets.append(self.now)
+
+    def instant(self) -> Instant:
+        """Return what is known of the active jobs."""
+        rows, jobs = self.active, self.jobs
+        return Instant(
+            gpus=jobs.gpus[rows],
+            weight=jobs.weight[rows],
+            rate=jobs.rate[rows],
+            left=self.left[rows],
+            age_time=self.now - jobs.arrival_time[rows],
+            alone_time=self.alone_time[rows],
+            workers=jobs.workers,
+            names=jobs.names,
+        )
+
+    def _round(self) -> Round:
+        rows, jobs = self.active, self.jobs
+        order = list(range(len(jobs.workers)))
+        if not self.knows_kinds:
+            self._shuffler.shuffle(order)
+        share, rate = self.share[rows], jobs.rate[rows]
+        fraction = self.had[rows] / np.where(self.total > 0, self.total, 1.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            priority = np.where(fraction > 0, share / fraction, share * NEVER_HAD)
+        chosen = np.full(len(rows), -1)
+        for column in order:
+            wanted = (rate[:, column] > 0) & (chosen < 0)
+            if self.in_turn:
+                wanted &= priority[:, column] > 0
+            candidates = np.flatnonzero(wanted)
+            owed = self.deficit[rows[candidates], column]
+            keys = (-share[candidates, column], -owed, -priority[candidates, column])
+            candidates = candidates[np.lexsort(keys)]
+            fill(candidates, jobs.gpus[rows], jobs.workers[column], column, chosen)
+        runs = np.flatnonzero((chosen >= 0) & self.has_share[rows])
+        kind, rows = chosen[runs], rows[runs]
+        speed = jobs.rate[rows, kind]
+        done = speed * self.round_time
+        if jobs.in_steps:
+            done = np.maximum(np.floor(done), 1.0)
+        done = np.minimum(done, self.left[rows])
+        ends = self.now + done / speed
+        self.left[rows] -= done
+        self.done_since[rows] += done
+        return Round(self.now, float(ends.max(initial=self.now)), rows, kind, ends, self.left[rows] <= 0)
+
+    def _book(self, played: Round) -> None:
+        rows, kind = played.rows, played.kind
+        spent = played.end_time_of - self.previous_end
+        self.had[rows, kind] += spent
+        np.add.at(self.total, kind, spent)
+        if played.finished.any():
+            self.active = self.active[~np.isin(self.active, rows[played.finished])]
+            self.is_stale = True
+        self.now = self.previous_end = played.end_time
+
+
+@kernel
+def fill(candidates: IntArray, gpus: FloatArray, free: float, kind: int, chosen: IntArray) -> None:
+    """Give the GPUs of a kind to candidates in their order; who does not fit is passed over."""
+    for place in candidates:
+        if gpus[place] <= free:
+            free -= gpus[place]
+            chosen[place] = kind
+            if free <= 0:
+                return
