@@ -6,12 +6,25 @@ A kernel adds what it alone knows in its own `state`.
 NONE, LIST, EASY, CONSERVATIVE = range(4)
 """Backfills: what may pass a task that does not fit."""
 
-STATIC, MULTIFACTOR, DRF, MIN_MIN, MAX_MIN, SUFFERAGE, LEARNED, REMAINING, REMAINING_AREA, ATTAINED, TURNS, SLURM = (
-    range(12)
-)
+(
+    STATIC,
+    MULTIFACTOR,
+    DRF,
+    MIN_MIN,
+    MAX_MIN,
+    SUFFERAGE,
+    LEARNED,
+    REMAINING,
+    REMAINING_AREA,
+    ATTAINED,
+    TURNS,
+    SLURM,
+    SHARES,
+) = range(13)
 """Kinds of orders: how the kernel finds the next task. `STATIC` sorts by `base - slope * wait`; `LEARNED` computes each
 queued task's score anew at each event; the others walk the queue as the policy of that name says.
-From `REMAINING` to `TURNS` they stop running tasks, and play on the event core; `SLURM` is a site's own scheduler."""
+From `REMAINING` to `TURNS` they stop running tasks, and play on the event core; `SLURM` is a site's own scheduler, and
+`SHARES` shares out GPUs in rounds."""
 
 FIRST_FIT, BEST_FIT, WORST_FIT, FGD, RANDOM_NODE, WEIGHTED_FIT = range(6)
 """Placements: how the node is chosen among those that fit."""

@@ -14,10 +14,13 @@ import numpy as np
 
 from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.rounds.allocations import Instant, NoAllocation, equal_shares
+from scheduler_sim.engine.kernels.rounds.allocations import Instant, NoAllocation, equal_shares
 
 HALF_ROUND = 180.0
 """Seconds on each kind that a job counts as having had when shares are settled, so that no fraction is of nothing."""
+
+LEAST_LEFT = 1e-6
+"""The part of its work that a job counts as having left when it has done all that was known of it."""
 
 NEVER_HAD = 1e9
 """What a share is multiplied with where a job has had nothing of a kind."""
@@ -31,6 +34,8 @@ class Jobs:
 
     Attributes:
         arrival_time, work, gpus, weight: shape (n,). rate: shape (n, k), work a second; 0 where a job cannot run.
+        known_work: shape (n,), what policies are told of the work. overhead: shape (n,), seconds at the beginning of a
+            round in which a job does nothing, where it did not run on that kind in the round before.
         workers: shape (k,), GPUs of each kind. names: of the kinds.
         in_steps: work is done in whole units.
     """
@@ -40,6 +45,8 @@ class Jobs:
     gpus: FloatArray
     weight: FloatArray
     rate: FloatArray
+    known_work: FloatArray
+    overhead: FloatArray
     workers: FloatArray
     names: tuple[str, ...]
     in_steps: bool = True
@@ -52,7 +59,7 @@ class Round:
     Attributes:
         start_time, end_time: seconds; the end is that of the last job.
         rows: the jobs that run, ascending. kind: shape (rows,), where. end_time_of: when each is done.
-        finished: shape (rows,), whose work is done with it.
+        done_time: shape (rows,), seconds of progress. finished: shape (rows,), whose work is done with it.
     """
 
     start_time: float
@@ -60,6 +67,7 @@ class Round:
     rows: IntArray
     kind: IntArray
     end_time_of: FloatArray
+    done_time: FloatArray
     finished: BoolArray
 
 
@@ -98,6 +106,8 @@ class Mechanism:
         self.alone_time = np.zeros(size)
         self.alone_rate = np.ones(size)
         self.done_since = np.zeros(size)
+        self.ran_on = np.full(size, -1)
+        self.last_rows = np.zeros(0, np.int64)
         self.arrived = 0
         self.now = 0.0
         self.previous_end = 0.0
@@ -167,9 +177,10 @@ class Mechanism:
             gpus=jobs.gpus[rows],
             weight=jobs.weight[rows],
             rate=jobs.rate[rows],
-            left=self.left[rows],
+            left=np.maximum(jobs.known_work[rows] - (jobs.work[rows] - self.left[rows]), LEAST_LEFT * jobs.work[rows]),
             age_time=self.now - jobs.arrival_time[rows],
             alone_time=self.alone_time[rows],
+            had_share=self.share[rows],
             workers=jobs.workers,
             names=jobs.names,
         )
@@ -196,17 +207,20 @@ class Mechanism:
         runs = np.flatnonzero((chosen >= 0) & self.has_share[rows])
         kind, rows = chosen[runs], rows[runs]
         speed = jobs.rate[rows, kind]
-        done = speed * self.round_time
+        lost = np.where(self.ran_on[rows] == kind, 0.0, jobs.overhead[rows])
+        done = speed * np.maximum(self.round_time - lost, 0.0)
         if jobs.in_steps:
             done = np.maximum(np.floor(done), 1.0)
         done = np.minimum(done, self.left[rows])
-        ends = self.now + done / speed
+        ends = self.now + lost + done / speed
         self.left[rows] -= done
         self.done_since[rows] += done
-        return Round(self.now, float(ends.max(initial=self.now)), rows, kind, ends, self.left[rows] <= 0)
+        return Round(self.now, float(ends.max(initial=self.now)), rows, kind, ends, done / speed, self.left[rows] <= 0)
 
     def _book(self, played: Round) -> None:
         rows, kind = played.rows, played.kind
+        self.ran_on[self.last_rows] = -1
+        self.ran_on[rows], self.last_rows = kind, rows
         spent = played.end_time_of - self.previous_end
         self.had[rows, kind] += spent
         np.add.at(self.total, kind, spent)

@@ -16,7 +16,7 @@ from scipy.optimize import brentq, linprog
 from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.engine.policies.registry import Registry
-from scheduler_sim.engine.rounds.center import center
+from scheduler_sim.engine.kernels.rounds.center import center
 
 MARGIN = 2e-7
 """By which part the optimum may be missed, so that there is room to choose among allocations."""
@@ -35,6 +35,7 @@ class Instant:
         rate: shape (m, k), work a second on each kind; 0 where it cannot run.
         left: shape (m,), work. age_time: shape (m,), seconds since arrival.
         alone_time: shape (m,), seconds that what it has done would have taken under equal shares.
+        had_share: shape (m, k), its shares so far, 0 for a newcomer.
         workers: shape (k,), GPUs of each kind. names: of the kinds.
     """
 
@@ -44,6 +45,7 @@ class Instant:
     left: FloatArray
     age_time: FloatArray
     alone_time: FloatArray
+    had_share: FloatArray
     workers: FloatArray
     names: tuple[str, ...]
 

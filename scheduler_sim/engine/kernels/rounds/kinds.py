@@ -1,0 +1,101 @@
+"""The kinds of GPU of a cluster, and how fast each task is on each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.problem import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class Kinds:
+    """k kinds of GPU, in the order of the cluster's node groups; groups of one GPU type and speed are one kind.
+
+    Attributes:
+        names: of the GPU types, of the groups where they have none.
+        workers: shape (k,), GPUs. rate: shape (n, k), work a second; 0 where a task cannot run.
+        work: shape (n,); steps where the workload has throughputs, else seconds at speed 1.
+        known_work: shape (n,), as the estimates have it. in_steps: work is counted in whole units.
+        nodes: of each kind, the first number of each of its groups' nodes, nodes and GPUs a node.
+    """
+
+    names: tuple[str, ...]
+    workers: FloatArray
+    rate: FloatArray
+    work: FloatArray
+    known_work: FloatArray
+    in_steps: bool
+    nodes: tuple[tuple[tuple[int, int, int], ...], ...]
+
+    @classmethod
+    def of(cls, problem: Problem) -> "Kinds":
+        """Read the kinds off the cluster, and the rates off the workload's throughputs or the groups' speeds.
+
+        Cores and memory are never short: a kind is for those tasks only whose part of them, for each GPU, no node lacks.
+
+        Raises:
+            InvalidPolicy: a task that can run on no kind, or that has no throughputs where others have.
+        """
+        cluster, workload = problem.cluster, problem.workload
+        members: dict[tuple[str, float], list[int]] = {}
+        for number, group in enumerate(cluster.groups):
+            if group.gpus:
+                members.setdefault((group.gpu_type or group.name, group.gpu_speed), []).append(number)
+        firsts = np.concatenate(([0], np.cumsum([group.count for group in cluster.groups]))).tolist()
+        nodes = tuple(
+            tuple((firsts[one], cluster.groups[one].count, cluster.groups[one].gpus) for one in group)
+            for group in members.values()
+        )
+        names = tuple(name for name, _ in members)
+        workers = np.array([sum(count * gpus for _, count, gpus in kind) for kind in nodes], np.float64)
+        rate = np.array([speed for _, speed in members])[None, :].repeat(len(workload), axis=0)
+        work, in_steps = workload.runtime, False
+        table = workload.throughputs
+        if table is not None:
+            missing = [name for name in names if name not in table.kinds]
+            if missing:
+                raise InvalidPolicy(
+                    f"The workload's throughputs are of {', '.join(table.kinds)}; cluster {cluster.name} has "
+                    f"{', '.join(missing)}."
+                )
+            rate = table.of(workload.group, workload.gpus)[:, [table.kinds.index(name) for name in names]]
+            _refuse_rows(problem, np.isnan(rate).any(1), "have no throughputs")
+            work, in_steps = workload.size, True
+        for kind, group in enumerate(members.values()):
+            rate[~_holds(problem, group) | (workload.gpus > workers[kind]), kind] = 0.0
+        _refuse_rows(problem, ~(rate > 0).any(1), f"can run on no kind of GPU of cluster {cluster.name}")
+        known = work * np.divide(
+            workload.duration_estimate, workload.runtime, out=np.ones(len(workload)), where=workload.runtime > 0
+        )
+        return cls(names, workers, rate, np.maximum(work, 1.0 if in_steps else 1e-9), known, in_steps, nodes)
+
+    def node_and_device(self, kind: int, place: int) -> tuple[int, int]:
+        """Return the node and the device on it of the GPU at a place of a kind, counted from 0."""
+        for first, count, gpus in self.nodes[kind]:
+            if place < count * gpus:
+                return first + place // gpus, place % gpus
+            place -= count * gpus
+        raise IndexError(place)
+
+
+def _holds(problem: Problem, groups: list[int]) -> BoolArray:
+    """Tell of which tasks every node of these groups can hold as many as it has GPUs, and whose type of GPU it is."""
+    workload = problem.workload
+    fits = np.ones(len(workload), bool)
+    for number in groups:
+        group = problem.cluster.groups[number]
+        allowed = np.array([not name or group.gpu_type in name.split("|") for name in workload.gpu_type.names])
+        fits &= allowed[workload.gpu_type.codes] & (workload.cpus / workload.gpus <= group.cores / group.gpus)
+        if group.memory_mb is not None:
+            fits &= workload.memory_mb / workload.gpus <= group.memory_mb / group.gpus
+    return fits
+
+
+def _refuse_rows(problem: Problem, rows: BoolArray, why: str) -> None:
+    found: IntArray = problem.workload.task_id[rows]
+    if len(found):
+        raise InvalidPolicy(
+            f"{problem.policy.name}: {len(found)} tasks {why}, the first of them {', '.join(map(str, found[:5].tolist()))}."
+        )
