@@ -1,4 +1,4 @@
-"""Rates of job types on kinds of GPU, as clusters measure them: a job need not gain as much as another on a newer GPU."""
+"""Rates of job types on kinds of GPU as measured: not every job gains as much as another from a newer GPU."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

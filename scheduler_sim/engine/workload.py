@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray, Labels
 from scheduler_sim.engine.errors import InvalidWorkload
 from scheduler_sim.engine.requests import Requests
+from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.unstated import stand_ins
 
 __all__ = [
@@ -90,6 +91,8 @@ class Workload:
         recorded_start_time: when the trace says it really started, NaN where unknown.
         external_id: the trace's own text identifier, empty where it has none.
         requests: what tasks ask of a site beside cores, GPUs and memory; None where the workload states nothing of it.
+        throughputs: how fast types of tasks, their `group`, are on kinds of GPU, in units of `size` a second; None
+            where all are as fast as the nodes' speed says.
     """
 
     task_id: IntArray
@@ -113,6 +116,7 @@ class Workload:
     recorded_start_time: FloatArray
     external_id: npt.NDArray[np.object_]
     requests: Requests | None = None
+    throughputs: Throughputs | None = None
 
     def __len__(self) -> int:
         return len(self.task_id)
@@ -141,6 +145,7 @@ class Workload:
         recorded_start_time: npt.ArrayLike | None = None,
         external_id: Sequence[str] | npt.NDArray[np.object_] | None = None,
         requests: Requests | None = None,
+        throughputs: Throughputs | None = None,
         in_place: bool = False,
     ) -> Self:
         """Check n tasks, fill what is missing and put them in canonical order.
@@ -218,6 +223,7 @@ class Workload:
         if requests is not None:
             requests.check(length)
             columns["requests"] = requests.take(order)
+        columns["throughputs"] = throughputs
         columns["parents"] = _resolve(columns["task_id"], order, dependencies)
         return cls(**columns)
 
@@ -246,8 +252,8 @@ class Workload:
             column = getattr(self, field.name)
             if isinstance(column, Labels | Requests):
                 columns[field.name] = column.take(rows)
-            elif column is None:
-                columns[field.name] = None
+            elif column is None or isinstance(column, Throughputs):
+                columns[field.name] = column
             elif not isinstance(column, Parents):
                 columns[field.name] = column[rows]
         if not self.parents.count:

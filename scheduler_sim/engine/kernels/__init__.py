@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.codes import LEARNED, NOT_PLANNED, STATIC
+from scheduler_sim.engine.codes import LEARNED, NOT_PLANNED, SHARES, STATIC
 from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.base import BaseKernel
@@ -43,6 +43,10 @@ def make_kernel(problem: Problem) -> BaseKernel:
     interrupted = policy.preempts or problem.options.interrupts or cluster.fails
     if late and interrupted:
         raise InvalidPolicy("Where tasks may stop and go on, run times cannot be predicted inside the run.")
+    if scores.kind == SHARES:
+        from scheduler_sim.engine.kernels.rounds.kernel import RoundsKernel
+
+        return RoundsKernel(problem)
     if interrupted:
         from scheduler_sim.engine.kernels.core.rules import Rules, needs_nodes
 

@@ -15,8 +15,8 @@ from scipy.optimize import brentq, linprog
 
 from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.errors import EngineError
-from scheduler_sim.engine.policies.registry import Registry
 from scheduler_sim.engine.kernels.rounds.center import center
+from scheduler_sim.engine.policies.registry import Registry
 
 MARGIN = 2e-7
 """By which part the optimum may be missed, so that there is room to choose among allocations."""

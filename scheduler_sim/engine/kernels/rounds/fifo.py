@@ -26,10 +26,7 @@ def _in_turn(now: Instant, shares: FloatArray, free: FloatArray, *, fastest: boo
         fits = (free >= now.gpus[job]) & (now.rate[job] > 0)
         if not fits.any():
             break
-        if fastest:
-            kind = by_name[np.argmax(np.where(fits, now.rate[job], -1.0)[by_name])]
-        else:
-            kind = np.argmax(fits)
+        kind = by_name[np.argmax((fits * now.rate[job])[by_name])] if fastest else np.argmax(fits)
         shares[job, kind] = 1.0
         free[kind] -= now.gpus[job]
     return shares

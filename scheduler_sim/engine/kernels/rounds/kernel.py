@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED, QUEUED, RUNNING
-from scheduler_sim.engine.columns import FloatArray, IntArray
+from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts, History, Outcome
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.base import BaseKernel
@@ -87,6 +87,8 @@ class RoundsKernel(BaseKernel):
         self._order = np.zeros(n, np.int64)
         self._free = [np.arange(count - 1, -1, -1).tolist() for count in kinds.workers.astype(int).tolist()]
         self._leases: dict[int, _Lease] = {}
+        self._upcoming: Round | None = None
+        self._playing = Round.empty()
         self._ends: list[tuple[float, int]] = []
         self._written: list[tuple[int, int, float, float, int, int, int]] = []
         first = float(workload.arrival_time[0]) if n else 0.0
@@ -95,34 +97,37 @@ class RoundsKernel(BaseKernel):
     def _play(self, until_time: float, max_events: int) -> None:
         done = 0
         while done < max_events:
-            start = self._mechanism.next_start
-            if self._ends and self._ends[0][0] <= start:
-                if self._ends[0][0] > until_time:
-                    break
+            instant = self._next_start()
+            if self._ends and self._ends[0][0] <= instant:
                 instant = self._ends[0][0]
+                if instant > until_time:
+                    break
                 while self._ends and self._ends[0][0] == instant:
                     self._end(*self._ends.pop(0))
                     done += 1
-                self._clock[0] = instant
-                continue
-            if start > until_time or not np.isfinite(start):
+            elif instant > until_time or self._upcoming is None:
                 break
-            played = self._mechanism.play()
-            if played.start_time > until_time:
-                # No job could run before: those who came since the last settlement wait for the next one.
-                self._upcoming = played
-            self._begin(played)
-            self._clock[0] = played.start_time
-            done += 1
+            else:
+                self._begin(self._upcoming)
+                self._upcoming = None
+                done += 1
+            self._clock[0] = instant
         else:
             until_time = self._clock[0]
         if until_time < np.inf:
             self._clock[1] = max(self._clock[1], until_time)
         self._count()
 
+    def _next_start(self) -> float:
+        """Return when the next round begins, infinity for none; what it does is then in `_upcoming`."""
+        if self._upcoming is None and np.isfinite(self._mechanism.next_start):
+            self._upcoming = self._mechanism.play()
+        return np.inf if self._upcoming is None else self._upcoming.start_time
+
     def _begin(self, played: Round) -> None:
         """Hand GPUs out for a round, and take back those of who does not go on with the same ones."""
         now = played.start_time
+        self._credit(~self._playing.finished)
         kind_of = dict(zip(played.rows.tolist(), played.kind.tolist(), strict=True))
         for row in [row for row, lease in self._leases.items() if kind_of.get(row) != lease.kind]:
             lease = self._leases.pop(row)
@@ -142,7 +147,7 @@ class RoundsKernel(BaseKernel):
                 if self._attempts[row] == 1:
                     self._start[row] = now
             self._leases[row].until = ends[place]
-        self._service[played.rows] += played.done_time
+        self._playing = played
         speed = self._jobs.rate[played.rows, played.kind]
         self._finish[played.rows] = played.end_time_of + self._mechanism.left[played.rows] / speed
         finished = np.flatnonzero(played.finished)
@@ -150,11 +155,17 @@ class RoundsKernel(BaseKernel):
 
     def _end(self, instant: float, row: int) -> None:
         lease = self._leases.pop(row)
+        self._credit(self._playing.rows == row)
         self._close(row, lease, instant, FINISHED_REASON)
+        self._service[row] = min(self._service[row], self._held[row])
         self._ending[row] = COMPLETED
         self._finish[row] = instant
         self._order[self._counts[FINISHED]] = row
         self._counts[FINISHED] += 1
+
+    def _credit(self, places: BoolArray) -> None:
+        """Count what tasks did in the round that ends."""
+        self._service[self._playing.rows[places]] += self._playing.done_time[places]
 
     def _close(self, row: int, lease: _Lease, instant: float, reason: int) -> None:
         self._held[row] += instant - lease.begun
@@ -176,7 +187,9 @@ class RoundsKernel(BaseKernel):
         """Return the attempts written since the last call."""
         if not self._written:
             return Attempts.none()
-        row, number, start, end, node, device, reason = (np.array(column) for column in zip(*self._written, strict=True))
+        row, number, start, end, node, device, reason = (
+            np.array(column) for column in zip(*self._written, strict=True)
+        )
         self._written.clear()
         return Attempts(
             row=row,
@@ -222,7 +235,9 @@ def _refuse(problem: Problem) -> None:
     if cluster.gpus == 0:
         raise InvalidPolicy(f"{name} shares out GPUs, of which cluster {cluster.name} has none.")
     if workload.hybrid.any() or (workload.gpus < 1).any():
-        raise InvalidPolicy(f"{name} shares out whole GPUs: every task must ask for one or more, and none may be split.")
+        raise InvalidPolicy(
+            f"{name} shares out whole GPUs: every task must ask for one or more, and none may be split."
+        )
     if workload.parents.count:
         raise InvalidPolicy(f"{name} plays no dependencies between tasks.")
     if cluster.fails or options.failures or any(group.outages for group in cluster.groups):

@@ -1,6 +1,7 @@
 """The kinds of GPU of a cluster, and how fast each task is on each."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,8 @@ class Kinds:
     def of(cls, problem: Problem) -> "Kinds":
         """Read the kinds off the cluster, and the rates off the workload's throughputs or the groups' speeds.
 
-        Cores and memory are never short: a kind is for those tasks only whose part of them, for each GPU, no node lacks.
+        Cores and memory are never short: a kind is for those tasks only of whose part of them, for each GPU, every node
+        has enough.
 
         Raises:
             InvalidPolicy: a task that can run on no kind, or that has no throughputs where others have.
@@ -63,8 +65,8 @@ class Kinds:
             rate = table.of(workload.group, workload.gpus)[:, [table.kinds.index(name) for name in names]]
             _refuse_rows(problem, np.isnan(rate).any(1), "have no throughputs")
             work, in_steps = workload.size, True
-        for kind, group in enumerate(members.values()):
-            rate[~_holds(problem, group) | (workload.gpus > workers[kind]), kind] = 0.0
+        for kind, numbers in enumerate(members.values()):
+            rate[~_holds(problem, numbers) | (workload.gpus > workers[kind]), kind] = 0.0
         _refuse_rows(problem, ~(rate > 0).any(1), f"can run on no kind of GPU of cluster {cluster.name}")
         known = work * np.divide(
             workload.duration_estimate, workload.runtime, out=np.ones(len(workload)), where=workload.runtime > 0
@@ -93,9 +95,8 @@ def _holds(problem: Problem, groups: list[int]) -> BoolArray:
     return fits
 
 
-def _refuse_rows(problem: Problem, rows: BoolArray, why: str) -> None:
+def _refuse_rows(problem: Problem, rows: Any, why: str) -> None:
     found: IntArray = problem.workload.task_id[rows]
     if len(found):
-        raise InvalidPolicy(
-            f"{problem.policy.name}: {len(found)} tasks {why}, the first of them {', '.join(map(str, found[:5].tolist()))}."
-        )
+        first = ", ".join(map(str, found[:5].tolist()))
+        raise InvalidPolicy(f"{problem.policy.name}: {len(found)} tasks {why}, the first of them {first}.")

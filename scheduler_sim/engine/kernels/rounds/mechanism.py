@@ -70,6 +70,12 @@ class Round:
     done_time: FloatArray
     finished: BoolArray
 
+    @classmethod
+    def empty(cls) -> "Round":
+        """Return a round in which nothing runs."""
+        none, nothing = np.zeros(0), np.zeros(0, np.int64)
+        return cls(0.0, 0.0, nothing, nothing, none, none, np.zeros(0, bool))
+
 
 class Mechanism:
     """The state between two rounds.

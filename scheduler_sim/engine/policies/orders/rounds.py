@@ -22,7 +22,12 @@ SHARED = (
     ("fifo", "arrival; a job has one kind of GPU until it ends", GAVEL, False),
     ("gandiva_fair", "equal shares of each kind of GPU", "Chaudhary et al., Gandiva_fair, EuroSys 2020", False),
     ("max_min_fairness", "largest least share (least attained service)", GAVEL, False),
-    ("finish_time_fairness", "least largest finish time / that under equal shares", "Mahajan et al., Themis, NSDI 2020", True),
+    (
+        "finish_time_fairness",
+        "least largest finish time / that under equal shares",
+        "Mahajan et al., Themis, NSDI 2020",
+        True,
+    ),
     ("min_total_duration", "least time until all that is here has ended", GAVEL, True),
     ("max_sum_throughput", "largest sum of rates", GAVEL, False),
 )
