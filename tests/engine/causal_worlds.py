@@ -11,8 +11,8 @@ from scheduler_sim.engine.contract import Predictor
 from scheduler_sim.engine.predictors.runtime import RuntimeModel, fit_runtime
 from scheduler_sim.engine.usage import holdings
 
-KINDS = ("pool", "node", "cluster")
-"""A pool of processors, one node with GPUs, nodes of two kinds; one for each family of kernels."""
+KINDS = ("pool", "node", "cluster", "gpus")
+"""A pool of processors, one node with GPUs, nodes of two kinds, GPUs of two kinds; one for each family of kernels."""
 
 STATED = ("all", "some", "none")
 """Of how many tasks the world states an estimate."""
@@ -77,6 +77,11 @@ def world(kind: str, seed: int, stated: str = "all") -> World:
     )
     if kind == "pool":
         return World(columns, Cluster("pool", (NodeGroup("pool", count=1, cores=4),)), options, seed)
+    if kind == "gpus":
+        columns |= {"gpus": draw([1, 1, 2], n), "cpus": np.zeros(n)}
+        fast = NodeGroup("fast", count=1, cores=2, gpus=2, gpu_type="new", gpu_speed=2.0)
+        cluster = Cluster("two kinds of GPU", (fast, replace(fast, name="slow", gpu_type="old", gpu_speed=1.0)))
+        return World(columns, cluster, replace(options, kill_at_estimate=False), seed)
     hybrid = generator.random(n) < 0.5
     columns |= {
         "hybrid": hybrid,
@@ -113,14 +118,29 @@ def told_at(simulation: Simulation, row: int) -> float:
     return float(simulation.outcome().start_time[row] + min(sides))
 
 
+def attempts_before(simulation: Simulation, instant: float) -> set[tuple[float, ...]]:
+    """Return the attempts that ended before an instant, as (row, start, end, node, device)."""
+    found = simulation.attempts()
+    columns = (found.row, found.start_time, found.end_time, found.node, found.device)
+    rows = zip(*(column[found.end_time < instant].tolist() for column in columns), strict=True)
+    return set(rows)
+
+
 def moved_too_early(one: Simulation, other: Simulation, row: int) -> list[tuple[int, str]]:
     """Return what was decided differently before the run time of task `row` could be seen, as (task row, column)."""
     first = min(told_at(one, row), told_at(other, row))
     a, b = one.outcome(), other.outcome()
     early = np.flatnonzero((a.start_time < first) | (b.start_time < first))
     over = np.flatnonzero((a.finish_time < first) | (b.finish_time < first))
-    columns = [(name, early) for name in ("start_time", "node", "device", "gpu_fraction")]
-    return [
+    if one.policy.preempts:
+        # The node is that of the last attempt, which may begin later.
+        names: tuple[str, ...] = ("start_time",)
+        ended = [attempts_before(simulation, first) for simulation in (one, other)]
+        differing = [(row, "attempts") for row, *_ in ended[0] ^ ended[1]]
+    else:
+        names, differing = ("start_time", "node", "device", "gpu_fraction"), []
+    columns = [(name, early) for name in names]
+    return differing + [
         (int(place), name)
         for name, rows in [*columns, ("finish_time", over)]
         for place in rows[getattr(a, name)[rows] != getattr(b, name)[rows]]

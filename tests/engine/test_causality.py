@@ -20,7 +20,12 @@ from scheduler_sim.engine.predictors.hybrid import best_fractions, fit_fraction,
 from scheduler_sim.engine.presets import workstation
 from tests.engine.causal_worlds import KINDS, STATED, moved_too_early, other_runtime, predictor, world
 
+<<<<<<< HEAD
 ORDERS_BLIND = [order for order in ORDERS if not (order.clairvoyant or order.preempts or order.needs_site)]
+=======
+SHARED = [order.name for order in ORDERS if order.shares_gpus]
+ORDERS_BLIND = [order for order in ORDERS if not order.clairvoyant and not order.preempts]
+>>>>>>> 1aabed2 (Try rounds against Gavel's simulator, independent optima and changed run times)
 PLACEMENTS_BLIND = [placement for placement in PLACEMENTS if not placement.clairvoyant]
 PAIRS = list(product(BACKFILLS, PLACEMENTS_BLIND))
 WORLDS = 200
@@ -66,7 +71,7 @@ def test_no_policy_sees_a_run_time_before_its_end(order):
 @pytest.mark.parametrize(
     "policy",
     [
-        *(order.name for order in ORDERS if order.preempts),
+        *(order.name for order in ORDERS if order.preempts and order.name not in SHARED),
         *(f"{order}~{kind.name}" for kind in PREEMPTIONS if kind != RUN_ON for order in ("sjf", "wfp3", "fcfs", "edf")),
     ],
 )
@@ -74,6 +79,13 @@ def test_no_policy_that_stops_tasks_sees_one(policy):
     found, played = leaks([parse_policy(policy)], WORLDS, kinds=("pool",))
     assert found == []
     assert played > WORLDS // 2 or "checkpoint" in policy
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_no_policy_that_shares_out_gpus_sees_one(name):
+    found, played = leaks([parse_policy(f"{name}(round=3,reset=5)")], 12, kinds=("gpus",))
+    assert found == []
+    assert played == 12
 
 
 @pytest.mark.parametrize("order", ORDERS_BLIND, ids=lambda order: order.name)

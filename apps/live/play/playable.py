@@ -39,7 +39,9 @@ def refuse_unplayable(
         if not (asked or policy.preempts):
             continue
         engine.Simulation(
-            workload=_workload(cluster, site) if prepared is None else prepared.workload,
+            workload=_workload(cluster, site, on_gpus=policy.order.shares_gpus)
+            if prepared is None
+            else prepared.workload,
             cluster=cluster,
             policy=policy,
             seed=configuration.seed,
@@ -54,9 +56,9 @@ def _predictor(configuration: RunConfiguration) -> RuntimeModel | None:
     return RuntimeModel.parse(model.artifact) if model else None
 
 
-def _workload(cluster: engine.Cluster, site: Site | None) -> engine.Workload:
-    """Return a task that any cluster has room for; none on a site, which might take nobody's."""
-    on_cores = cluster.cores > 0
+def _workload(cluster: engine.Cluster, site: Site | None, *, on_gpus: bool) -> engine.Workload:
+    """Return a task that any cluster has room for, or any with GPUs; none on a site, which might take nobody's."""
+    on_cores = cluster.cores > 0 and not on_gpus
     zero, one = np.zeros(1), np.ones(1)
     task = engine.Workload.from_columns(
         arrival_time=zero,

@@ -99,6 +99,7 @@ class Order(Adjustable):
         needs_site: true when it plays only on a site, whose scheduler it is.
         model_version: of the stored model behind it, None when there is none.
         preempts: true when it stops running tasks by itself.
+        shares_gpus: true when it shares out kinds of GPU in rounds, so that every task must ask for GPUs.
     """
 
     formula: str
@@ -107,6 +108,7 @@ class Order(Adjustable):
     clairvoyant: bool = False
     model_version: int | None = None
     preempts: bool = field(default=False, kw_only=True)
+    shares_gpus: bool = field(default=False, kw_only=True)
     uses_estimates: bool = field(default=True, kw_only=True)
     looks_ahead: bool = field(default=False, kw_only=True)
     needs_site: bool = field(default=False, kw_only=True)

@@ -19,8 +19,9 @@ CLOSE = 1e-6
 def center(start: FloatArray, *, bounds: sparse.csc_array, limits: FloatArray, weight: FloatArray) -> FloatArray:
     """Return the x > 0 with bounds @ x < limits where the weighted sum of the logarithms of all slacks is largest.
 
-    Newton's method with damped steps. Each step solves for x, in units of itself, and for the bounds together, so that
-    the system keeps its condition however near a bound is.
+    Newton's method with damped steps, which ends early where rounding leaves no direction to go in. Each step solves
+    for x, in units of itself, and for the bounds together, so that the system keeps its condition however near a bound
+    is.
 
     Args:
         start: shape (n,), strictly within the bounds.
@@ -42,7 +43,12 @@ def center(start: FloatArray, *, bounds: sparse.csc_array, limits: FloatArray, w
             [[sparse.diags_array(of_own), scaled.T], [scaled, sparse.diags_array(-(slack**2) / of_bounds)]],
             format="csc",
         )
-        right, factors = np.concatenate([of_own, -slack]), splu(system)
+        right = np.concatenate([of_own, -slack])
+        try:
+            factors = splu(system)
+        except RuntimeError:
+            # Singular but for rounding: x is within all bounds, and as near the centre as can be told.
+            return x
         found = factors.solve(right)
         solved = (found + factors.solve(right - system @ found))[:size]
         step, fall = x * solved, scaled @ solved

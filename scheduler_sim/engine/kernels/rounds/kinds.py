@@ -53,7 +53,7 @@ class Kinds:
         names = tuple(name for name, _ in members)
         workers = np.array([sum(count * gpus for _, count, gpus in kind) for kind in nodes], np.float64)
         rate = np.array([speed for _, speed in members])[None, :].repeat(len(workload), axis=0)
-        work, in_steps = workload.runtime, False
+        work, known, in_steps = workload.runtime, workload.duration_estimate, False
         table = workload.throughputs
         if table is not None:
             missing = [name for name in names if name not in table.kinds]
@@ -65,12 +65,10 @@ class Kinds:
             rate = table.of(workload.group, workload.gpus)[:, [table.kinds.index(name) for name in names]]
             _refuse_rows(problem, np.isnan(rate).any(1), "have no throughputs")
             work, in_steps = workload.size, True
+            known = work * np.divide(known, workload.runtime, out=np.ones(len(work)), where=workload.runtime > 0)
         for kind, numbers in enumerate(members.values()):
             rate[~_holds(problem, numbers) | (workload.gpus > workers[kind]), kind] = 0.0
         _refuse_rows(problem, ~(rate > 0).any(1), f"can run on no kind of GPU of cluster {cluster.name}")
-        known = work * np.divide(
-            workload.duration_estimate, workload.runtime, out=np.ones(len(workload)), where=workload.runtime > 0
-        )
         return cls(names, workers, rate, np.maximum(work, 1.0 if in_steps else 1e-9), known, in_steps, nodes)
 
     def node_and_device(self, kind: int, place: int) -> tuple[int, int]:

@@ -19,8 +19,8 @@ from scheduler_sim.engine.kernels.rounds.allocations import Instant, NoAllocatio
 HALF_ROUND = 180.0
 """Seconds on each kind that a job counts as having had when shares are settled, so that no fraction is of nothing."""
 
-LEAST_LEFT = 1e-6
-"""The part of its work that a job counts as having left when it has done all that was known of it."""
+NEARLY_DONE = 1e-3
+"""Seconds of work: with less left of what was known of it, a job counts as having one second left."""
 
 NEVER_HAD = 1e9
 """What a share is multiplied with where a job has had nothing of a kind."""
@@ -183,13 +183,19 @@ class Mechanism:
             gpus=jobs.gpus[rows],
             weight=jobs.weight[rows],
             rate=jobs.rate[rows],
-            left=np.maximum(jobs.known_work[rows] - (jobs.work[rows] - self.left[rows]), LEAST_LEFT * jobs.work[rows]),
+            left=self._known_left(rows),
             age_time=self.now - jobs.arrival_time[rows],
             alone_time=self.alone_time[rows],
             had_share=self.share[rows],
             workers=jobs.workers,
             names=jobs.names,
         )
+
+    def _known_left(self, rows: IntArray) -> FloatArray:
+        jobs = self.jobs
+        second = jobs.rate[rows].max(1)
+        left = jobs.known_work[rows] - (jobs.work[rows] - self.left[rows])
+        return np.where(left > NEARLY_DONE * second, left, second)
 
     def _round(self) -> Round:
         rows, jobs = self.active, self.jobs

@@ -16,7 +16,7 @@ RESET = number(
 
 GAVEL = "Narayanan et al., Gavel, OSDI 2020"
 
-sharing = partial(order, preempts=True, parameters=(ROUND, RESET))
+sharing = partial(order, preempts=True, shares_gpus=True, parameters=(ROUND, RESET))
 
 SHARED = (
     ("fifo", "arrival; a job has one kind of GPU until it ends", GAVEL, False),
