@@ -14,13 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 ENGINE = (
-<<<<<<< HEAD
     ("errors", "version", "codes", "units", "clock", "jit", "optional"),
-    ("columns", "requests", "unstated", "workload", "cluster", "failures", "overheads"),
-=======
-    ("errors", "version", "codes", "units", "jit", "optional"),
     ("columns", "requests", "throughputs", "unstated", "workload", "cluster", "failures", "overheads"),
->>>>>>> e971d38 (Name orders that share out kinds of GPU, and let workloads carry throughputs)
     ("contract",),
     ("formulas", "demand", "hardware", "openb_nodes", "paths", "presets"),
     ("spans", "histogram", "grouped", "statistics", "paired"),
@@ -35,11 +30,8 @@ ENGINE = (
         "kernels.cluster",
         "kernels.core",
         "kernels.stopping",
-<<<<<<< HEAD
         "kernels.site",
-=======
         "kernels.rounds",
->>>>>>> e971d38 (Name orders that share out kinds of GPU, and let workloads carry throughputs)
         "kernels.predicting",
     ),
     ("kernels",),

@@ -1,5 +1,6 @@
 """The digest of a workload's tasks."""
 
+import json
 from dataclasses import fields
 from typing import Any
 
@@ -13,10 +14,14 @@ from scheduler_sim.engine.workload import Labels, Parents, Requests
 def tasks_digest(tasks: engine.Workload) -> str:
     """Return the SHA-256 of all that is stored of tasks, in canonical order; no primary keys.
 
-    What tasks ask of a site is part of it where they ask for something.
+    What tasks ask of a site is part of it where they ask for something, and so are rates on kinds of GPU.
     """
     named: dict[str, Any] = {field.name: getattr(tasks, field.name) for field in fields(tasks)}
     requests: Requests | None = named.pop("requests")
+    throughputs = named.pop("throughputs")
+    if throughputs is not None:
+        stated = np.array([json.dumps(throughputs.as_json())], object)
+        named["throughputs"] = stated
     if requests is not None:
         named |= {f"requests.{name}": values for name, values in requests.columns().items()}
     columns: dict[str, np.ndarray] = {}

@@ -13,6 +13,7 @@ from apps.tasks.errors import SiteError
 from scheduler_sim import engine
 from scheduler_sim.columnar.insert import insert_columns
 from scheduler_sim.engine.requests import NAMES, TEXTS, Requests
+from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.workload import REQUEST, IntArray, Labels
 from scheduler_sim.marks import alters_data
 
@@ -71,7 +72,8 @@ class TaskQuerySet(models.QuerySet):
     def as_workload(self, *, meanwhile: Callable[[], None] = lambda: None) -> engine.Workload:
         """Turn the rows into the engine's columns; parents outside the rows are forgotten.
 
-        One query, and one for what they ask of a site. The rows may come in any order and may be a slice.
+        One query, and one each for what they ask of a site and for rates on kinds of GPU. The rows may come in any
+        order and may be a slice.
 
         Args:
             meanwhile: called after each few thousand rows; what it raises ends the reading.
@@ -92,12 +94,15 @@ class TaskQuerySet(models.QuerySet):
         external[:] = columns["external_id"]
         model: Any = self.model
         asked = model.request.related.related_model.objects.using(self.db)
+        rates = model.workload.field.related_model.objects.using(self.db).filter(tasks__pk__in=columns["pk"][:1])
+        stated = rates.values_list("throughputs", flat=True).first()
         return engine.Workload.from_columns(
             task_id=np.array(columns["task_id"], dtype=np.int64),
             hybrid=np.array(columns["kind"], dtype=object) == "hybrid",
             dependencies=_parents(columns["dependencies_text"], columns["task_id"]),
             external_id=external,
             requests=asked.as_requests(np.array(columns["pk"], np.int64), meanwhile=meanwhile),
+            throughputs=None if stated is None else Throughputs.from_json(stated),
             **numbers,
             **labels,
         )

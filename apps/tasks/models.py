@@ -36,6 +36,9 @@ class Workload(models.Model):
         null=True, blank=True, help_text="Core-seconds over (max_processors x span), where that is known."
     )
     audit = models.JSONField(default=dict, blank=True, help_text="What the import noticed, dropped and repaired.")
+    throughputs = models.JSONField(
+        null=True, blank=True, help_text="Rates by type of task, GPUs and kind of GPU; empty where there are none."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = WorkloadQuerySet.as_manager()

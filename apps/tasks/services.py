@@ -184,6 +184,7 @@ def _store(*, tasks: engine.Workload, audit: Audit, headers: Mapping[str, str] |
         gpu_seconds=audit.gpu_seconds,
         offered_load=audit.offered_load,
         audit=audit.as_json() | {"headers": dict(headers or {})},
+        throughputs=None if tasks.throughputs is None else tasks.throughputs.as_json(),
         **row,
     )
     Task.objects.bulk_create_columns(workload_id=workload.pk, columns=_columns(tasks))

@@ -53,12 +53,16 @@ def shortest_times(workload: Workload, cluster: Cluster, options: Options) -> Fl
 
     A rigid task runs at the highest speed that any group has; a split task takes the best fraction of the best group:
     a b / (a + b) when its sides, a seconds on the CPU alone and b on the GPU alone, run side by side, and min(a, b)
-    when one follows the other.
+    when one follows the other. Where rates on kinds of GPU are known, it may also run on the one that is best for it.
     """
     runtime = formulas.played_runtime(workload, kill_at_estimate=options.kill_at_estimate)
     cpu_speed = cluster.of_groups("cpu_speed").max()
     gpu_speed = cluster.of_groups("gpu_speed").max()
     shortest = formulas.rigid_time(runtime, workload.gpus > 0, cpu_speed, max(cpu_speed, gpu_speed))
+    if workload.throughputs is not None:
+        rates = workload.throughputs.of(workload.group, workload.gpus)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shortest = np.fmin(shortest, workload.size / rates.max(1))
     rows = np.flatnonzero(workload.hybrid)
     if len(rows):
         best = np.full(len(rows), np.inf)

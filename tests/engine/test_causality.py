@@ -20,12 +20,8 @@ from scheduler_sim.engine.predictors.hybrid import best_fractions, fit_fraction,
 from scheduler_sim.engine.presets import workstation
 from tests.engine.causal_worlds import KINDS, STATED, moved_too_early, other_runtime, predictor, world
 
-<<<<<<< HEAD
-ORDERS_BLIND = [order for order in ORDERS if not (order.clairvoyant or order.preempts or order.needs_site)]
-=======
 SHARED = [order.name for order in ORDERS if order.shares_gpus]
-ORDERS_BLIND = [order for order in ORDERS if not order.clairvoyant and not order.preempts]
->>>>>>> 1aabed2 (Try rounds against Gavel's simulator, independent optima and changed run times)
+ORDERS_BLIND = [order for order in ORDERS if not (order.clairvoyant or order.preempts or order.needs_site)]
 PLACEMENTS_BLIND = [placement for placement in PLACEMENTS if not placement.clairvoyant]
 PAIRS = list(product(BACKFILLS, PLACEMENTS_BLIND))
 WORLDS = 200

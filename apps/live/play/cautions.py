@@ -30,7 +30,7 @@ class Caution(TypedDict):
 
     Attributes:
         kind: `not_replayed`, `impossible_starts`, `perfect_estimates`, `unknown_estimates`, `in_sample`,
-            `never_starting` or `already_running`.
+            `never_starting`, `already_running` or `rates_not_used`.
         policies: whose figures it is about.
         text: the sentence for people.
     """
@@ -150,6 +150,19 @@ def beginning_caution(begun: Beginning, policies: Sequence[str]) -> Caution | No
     said = " ".join(words.format(number) for number, words in parts if number)
     text = f"Tasks were there before the replay begins, at {begun.time:,.15g} s. {said}"
     return Caution(kind="already_running", policies=list(policies), text=text)
+
+
+def rates_caution(workload: engine.Workload, policies: Sequence[engine.Policy]) -> Caution | None:
+    """Return what to say of policies that know nothing of a workload's rates on kinds of GPU, None for nothing."""
+    names = [policy.name for policy in policies if not policy.order.shares_gpus]
+    if workload.throughputs is None or not names:
+        return None
+    text = (
+        f"The workload has rates of its tasks on {listing(workload.throughputs.kinds)}. Under {', '.join(names)} every "
+        "task is played by its run time and the nodes' speed instead: these times are not to be compared with those of "
+        "policies that share out GPUs."
+    )
+    return Caution(kind="rates_not_used", policies=names, text=text)
 
 
 def in_sample_caution(

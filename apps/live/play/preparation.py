@@ -12,6 +12,7 @@ from apps.live.play.cautions import (
     impossible_caution,
     in_sample_caution,
     never_starting_caution,
+    rates_caution,
 )
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.sites import played_site
@@ -111,6 +112,7 @@ def prepare_tasks(
     cautions = (
         impossible_caution(stored, adapted.begun, played, adapted.fitted, site or cluster),
         *adapted.cautions,
+        rates_caution(played, policies),
         in_sample_caution(model, stored, tasks, rows, policies) if model else estimates_caution(played, policies),
     )
     return Prepared(

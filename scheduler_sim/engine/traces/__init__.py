@@ -6,7 +6,7 @@ The order of the first import is the order in which formats are tried: the gener
 from scheduler_sim.engine.traces import swf, openb, gavel, helios, pai, philly, sacct, generic  # isort: skip
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.audit import REASONS, Audit, Finding, offered_load
-from scheduler_sim.engine.traces.gavel import read_throughputs
+from scheduler_sim.engine.traces.gavel import read_kinds, read_throughputs
 from scheduler_sim.engine.traces.generic import COLUMNS
 from scheduler_sim.engine.traces.registry import (
     FORMATS,
@@ -41,6 +41,7 @@ __all__ = [
     "openb",
     "pai",
     "philly",
+    "read_kinds",
     "read_source",
     "read_throughputs",
     "read_trace",

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidTrace, unknown_name
+from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.delimited import read_table
 from scheduler_sim.engine.traces.raw import RawTasks
@@ -56,7 +57,7 @@ def recognises(head: list[str]) -> bool:
     "gavel",
     description="Gavel's job traces, of 7, 10 or (Shockwave) 12 fields; needs throughputs",
     recognises=recognises,
-    options=frozenset({"steps_per_second", "throughputs"}),
+    options=frozenset({"steps_per_second", "throughputs", "kinds"}),
 )
 def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     """Parse a Gavel trace; the job type becomes the task's group.
@@ -99,8 +100,9 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         gpus=gpus,
         group=types,
         deadline_time=deadlines,
+        size=table.numbers("total_steps", needed=True) if options.kinds is not None else None,
     )
-    return Reading(tasks=table.finish(tasks, audit))
+    return Reading(tasks=table.finish(tasks, audit), throughputs=options.kinds)
 
 
 def read_throughputs(path: str | Path, worker_type: str | None = None) -> dict[str, float]:
@@ -118,12 +120,7 @@ def read_throughputs(path: str | Path, worker_type: str | None = None) -> dict[s
         InvalidTrace: no such file, not JSON, neither of the two shapes, or a worker type that is not there, not
             named among several, or named for a table without any.
     """
-    try:
-        table = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidTrace(f"The throughputs {path} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise InvalidTrace(f"The throughputs {path} are not JSON: {error}.") from error
+    table = _load(path)
     if isinstance(table, dict) and table and all(isinstance(rates, dict) for rates in table.values()):
         return _nested(path, table, worker_type)
     if not isinstance(table, dict) or not all(map(_is_rate, table.values())):
@@ -133,6 +130,31 @@ def read_throughputs(path: str | Path, worker_type: str | None = None) -> dict[s
     if worker_type is not None:
         raise InvalidTrace(f"The throughputs {path} name no worker types, so {worker_type!r} has no meaning.")
     return {str(name): float(rate) for name, rate in table.items()}
+
+
+def read_kinds(path: str | Path) -> Throughputs | None:
+    """Return the rates of all worker types of Gavel's own nested table; None where the file names no worker types.
+
+    Raises:
+        InvalidTrace: as `read_throughputs`.
+    """
+    table = _load(path)
+    if not (isinstance(table, dict) and table and all(isinstance(rates, dict) for rates in table.values())):
+        return None
+    kinds = tuple(str(kind) for kind in table)
+    by_kind = [_nested(path, table, kind) for kind in table]
+    keys = sorted({key for rates in by_kind for key in rates})
+    rates = {ast.literal_eval(key): tuple(one.get(key, 0.0) for one in by_kind) for key in keys}
+    return Throughputs(kinds, rates)
+
+
+def _load(path: str | Path) -> Any:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidTrace(f"The throughputs {path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidTrace(f"The throughputs {path} are not JSON: {error}.") from error
 
 
 def _nested(path: str | Path, table: dict[str, Any], worker_type: str | None) -> dict[str, float]:

@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
 
 from scheduler_sim.engine.errors import InvalidTrace, unknown_name
+from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces.assemble import assemble
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.delimited import table_delimiter
@@ -30,6 +31,7 @@ class ReadOptions:
         steps_per_second: Gavel: one throughput for all job types, training steps a second.
         throughputs: Gavel: steps a second by job type, or by job type and number of GPUs in Gavel's own
             notation, `('job type', 4)`.
+        kinds: Gavel: the whole table of rates by job type, GPUs and kind of GPU, which the workload is to carry.
         finished_only: sacct: leave out jobs that still ran when the file was written.
     """
 
@@ -38,6 +40,7 @@ class ReadOptions:
     preceding_jobs: bool = False
     steps_per_second: float | None = None
     throughputs: Mapping[str, float] | None = None
+    kinds: Throughputs | None = None
     finished_only: bool = False
 
 
@@ -49,11 +52,13 @@ class Reading:
         tasks: columns in the order of the file.
         headers: what the file says of itself, text by key.
         processors: the machine's size by the header, None where it does not say.
+        throughputs: how fast types of tasks are on kinds of GPU, None where it does not say.
     """
 
     tasks: RawTasks
     headers: dict[str, str] = field(default_factory=dict)
     processors: int | None = None
+    throughputs: Throughputs | None = None
 
 
 Reader = Callable[[Source, ReadOptions, Audit], Reading]
@@ -205,6 +210,8 @@ def read_source(source: Source, trace_format: TraceFormat, options: ReadOptions 
     # The texts of the file are gone, and what they took is wanted for the tasks.
     pa.default_memory_pool().release_unused()
     workload = assemble(source.name, reading.tasks, audit, reading.processors)
+    if reading.throughputs is not None:
+        workload = replace(workload, throughputs=reading.throughputs)
     return Trace(
         workload=workload,
         audit=audit,
@@ -232,7 +239,13 @@ def fingerprint(
     options = options or ReadOptions()
     if reader is None and options == ReadOptions() and recognise(source) is trace_format:
         return source.sha256
-    way: list[object] = [source.sha256, trace_format.name, asdict(options)]
+    chosen = asdict(options)
+    if options.kinds is None:
+        # A file that was read without them is what it was before there were any.
+        del chosen["kinds"]
+    else:
+        chosen["kinds"] = options.kinds.as_json()
+    way: list[object] = [source.sha256, trace_format.name, chosen]
     if reader is not None:
         way.append(reader)
     return hashlib.sha256(json.dumps(way, sort_keys=True).encode()).hexdigest()

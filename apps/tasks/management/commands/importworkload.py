@@ -11,7 +11,7 @@ from apps.tasks.services import workload_import
 from scheduler_sim.accounts import audit
 from scheduler_sim.display.commands import ExplainedCommand
 from scheduler_sim.display.terminal import PlainConsole
-from scheduler_sim.engine.traces import COLUMNS, FORMATS, ReadOptions, read_throughputs
+from scheduler_sim.engine.traces import COLUMNS, FORMATS, ReadOptions, read_kinds, read_throughputs
 from scheduler_sim.engine.traces.source import MAX_BYTES
 from scheduler_sim.engine.traces.units import COUNT, MEMORY, TIME
 from scheduler_sim.engine.traces.written import read_header, read_map
@@ -62,9 +62,7 @@ class Command(ExplainedCommand):
         parser.add_argument(
             "--throughputs", metavar="FILE", help="gavel: JSON, steps a second by job type, or Gavel's own table"
         )
-        parser.add_argument(
-            "--worker-type", metavar="W", help="gavel: which one of --throughputs, where it has several"
-        )
+        parser.add_argument("--worker-type", metavar="W", help="gavel: whose rates of --throughputs give the run times")
         parser.add_argument(
             "--max-bytes", type=int, default=MAX_BYTES, metavar="N", help="largest size after decompression"
         )
@@ -93,9 +91,10 @@ class Command(ExplainedCommand):
 
 
 def _read_options(options: dict[str, Any]) -> ReadOptions:
-    throughputs = None
+    throughputs = kinds = None
     if options["throughputs"]:
         throughputs = read_throughputs(options["throughputs"], options["worker_type"])
+        kinds = read_kinds(options["throughputs"])
     elif options["worker_type"]:
         raise CommandError("--worker-type chooses one of --throughputs, which is not given.")
     return ReadOptions(
@@ -104,5 +103,6 @@ def _read_options(options: dict[str, Any]) -> ReadOptions:
         preceding_jobs=options["preceding_jobs"],
         steps_per_second=options["steps_per_second"],
         throughputs=throughputs,
+        kinds=kinds,
         finished_only=options["finished_only"],
     )

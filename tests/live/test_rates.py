@@ -1,0 +1,78 @@
+"""Workloads with rates on kinds of GPU, from the file that states them to the run that plays by them."""
+
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from apps.results.models import Run
+from apps.tasks.digests import tasks_digest
+from apps.tasks.models import Workload
+from scheduler_sim.engine.throughputs import Throughputs
+
+KINDS = ("new", "old")
+RATES = {("resnet", 1): (10.0, 1.0), ("a3c", 1): (1.0, 1.0)}
+
+CLUSTER = """
+name: two kinds
+groups:
+- {name: new, count: 1, cores: 1, gpus: 1, gpu_type: new}
+- {name: old, count: 1, cores: 1, gpus: 1, gpu_type: old}
+"""
+
+
+@pytest.fixture
+def files(tmp_path):
+    table = {
+        kind: {repr(key): {"null": rates[place]} for key, rates in RATES.items()} for place, kind in enumerate(KINDS)
+    }
+    (tmp_path / "rates.json").write_text(json.dumps(table))
+    lines = [("resnet", "run", "-n", "0", "1000", "0", "1"), ("a3c", "run", "-n", "0", "100", "0", "1")]
+    (tmp_path / "jobs.trace").write_text("".join("\t".join(line) + "\n" for line in lines))
+    (tmp_path / "cluster.yaml").write_text(CLUSTER)
+    return tmp_path
+
+
+@pytest.fixture
+def stored(files, transactional_db):
+    rates = str(files / "rates.json")
+    call_command("importworkload", str(files / "jobs.trace"), throughputs=rates, worker_type="old", name="rated")
+    return Workload.objects.get(name="rated")
+
+
+def test_all_rates_of_the_table_come_along_and_read_back(stored):
+    tasks = stored.tasks.as_workload()
+    assert tasks.throughputs == Throughputs(KINDS, RATES)
+    assert tasks.size.tolist() == [100, 1000]
+    assert tasks.runtime.tolist() == [100, 1000]
+
+
+def test_rates_are_part_of_what_a_workload_is(stored):
+    tasks = stored.tasks.as_workload()
+    before = tasks_digest(tasks)
+    Workload.objects.update(throughputs=Throughputs(KINDS, {**RATES, ("a3c", 1): (2.0, 1.0)}).as_json())
+    assert tasks_digest(stored.tasks.as_workload()) != before
+
+
+def test_a_run_plays_by_the_rates_and_says_whose_times_do_not(stored, files, capsys):
+    call_command(
+        "runsimulation",
+        workload="rated",
+        cluster=str(files / "cluster.yaml"),
+        policies="max_sum_throughput_perf,fcfs",
+    )
+    run = Run.objects.latest("id")
+    shared = run.results.filter(scheduler="max_sum_throughput_perf").order_by("task__task_id")
+    assert [row.finish_time for row in shared] == [100.0, 100.0]
+    (caution,) = [one for one in run.cautions if one["kind"] == "rates_not_used"]
+    assert caution["policies"] == ["fcfs"]
+    assert "new and old" in caution["text"]
+
+
+def test_a_cluster_of_other_kinds_is_refused_before_anything_is_stored(stored, files):
+    (files / "cluster.yaml").write_text(CLUSTER.replace("gpu_type: new", "gpu_type: h100"))
+    with pytest.raises(CommandError, match="cluster two kinds has h100"):
+        call_command(
+            "runsimulation", workload="rated", cluster=str(files / "cluster.yaml"), policies="max_min_fairness_perf"
+        )
+    assert not Run.objects.exists()
