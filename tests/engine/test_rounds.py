@@ -57,6 +57,7 @@ class Replay:
 
     def __init__(self, workload: Workload, policy: str, settled: list[dict[str, Any]]) -> None:
         self.settled, self.workload = list(settled), workload
+        assert workload.throughputs is not None
         jobs = Jobs(
             arrival_time=workload.arrival_time,
             work=workload.size,
