@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+from django.db.models.fields.json import KT
 
 from apps.results.models import Fidelity, Run, Study
 from scheduler_sim.display.formatting import duration
@@ -27,18 +30,36 @@ class Badge:
         return asdict(self)
 
 
+UNCHECKED = Badge("unchecked", "Not checked against your log")
+
+
 def run_badge(run: Run) -> Badge:
-    """Return what a run is marked with; one look-up, nothing is computed."""
+    """Return what a run is marked with; it is looked up, nothing is computed."""
     return run_badges([run])[run.pk]
 
 
 def run_badges(runs: Iterable[Run]) -> Mapping[int, Badge]:
-    """Return what runs are marked with by their keys, in one query however many they are."""
+    """Return what runs are marked with by their keys, in two queries however many they are.
+
+    Their workloads and sites should be at hand; configurations and, of finished runs, clusters need not.
+    """
     runs = list(runs)
     known: dict[tuple[int, str], list[Fidelity]] = {}
     for found in Fidelity.objects.about(runs).order_by("-checked_at") if runs else ():
         known.setdefault((found.workload_id, found.engine_version), []).append(found)
-    return {run.pk: _badge(run, known.get((run.workload_id, run.engine_version), [])) for run in runs}
+    named = Run.objects.filter(pk__in=[run.pk for run in runs]) if known else Run.objects.none()
+    columns = ("pk", KT("cluster__name"), KT("configuration__site_changes"))
+    played_on = {pk: _Place(name, bool(changes)) for pk, name, changes in named.values_list(*columns)}
+    return {
+        run.pk: _badge(run, known.get((run.workload_id, run.engine_version), []), played_on.get(run.pk)) for run in runs
+    }
+
+
+class _Place(NamedTuple):
+    """What a run's cluster is called, and whether it plays on a site with changes."""
+
+    name: str
+    is_changed_site: bool
 
 
 def study_doubts(study: Study) -> list[str]:
@@ -49,19 +70,21 @@ def study_doubts(study: Study) -> list[str]:
     return list(dict.fromkeys(badge.doubt for badge in run_badges(runs.order_by("pk")).values() if badge.doubt))
 
 
-def _badge(run: Run, known: Sequence[Fidelity]) -> Badge:
+def _badge(run: Run, known: Sequence[Fidelity], place: _Place | None) -> Badge:
     if run.workload.source.startswith("synthetic:"):
         return Badge("no_log", "")
-    ranked = sorted(known, key=lambda found: Fidelity.POLICIES.index(found.policy)) if known else []
-    here = next((found for found in ranked if found.place_digest == run.place_digest), None) if ranked else None
-    if here is not None:
+    if not known or place is None:
+        return UNCHECKED
+    ranked = sorted(known, key=lambda found: Fidelity.POLICIES.index(found.policy))
+    here = next((found for found in ranked if found.place_digest == run.place_digest), None)
+    if here is not None and not place.is_changed_site:
         text = replay_in_words(here)
         if here.has_same_mean_wait:
             return Badge("replays", text)
         return Badge("differs", text, f"Do not rely on this: {here} {text[0].lower()}{text[1:]}.")
-    base = next((found for found in ranked if _is_changed(run, found)), None)
+    base = here or next((found for found in ranked if _is_base(found, run, place)), None)
     if base is None:
-        return Badge("unchecked", "Not checked against your log")
+        return UNCHECKED
     text = replay_in_words(base)
     mark = f"Not checked as it is here; unchanged, {base.place_name} {text[0].lower()}{text[1:]}"
     if base.has_same_mean_wait:
@@ -70,11 +93,14 @@ def _badge(run: Run, known: Sequence[Fidelity]) -> Badge:
     return Badge("differs", mark, doubt)
 
 
-def _is_changed(run: Run, found: Fidelity) -> bool:
-    """Tell whether a run is played on what was looked at, with changes; those of a cluster stand behind its name."""
+def _is_base(found: Fidelity, run: Run, place: _Place) -> bool:
+    """Tell whether a run's site is another version of what was looked at, or its cluster that one with changes.
+
+    Changes of a cluster stand behind its name.
+    """
     if run.site is not None:
-        return found.place_digest == run.site.digest
-    return f"{run.cluster['name']} ".startswith(f"{found.place_name} ")
+        return found.place_name.startswith(f"{run.site.name} version ")
+    return f"{place.name} ".startswith(f"{found.place_name} ")
 
 
 def replay_in_words(found: Fidelity) -> str:

@@ -145,10 +145,12 @@ class Run(models.Model):
 
     @property
     def place_digest(self) -> str:
-        """The digest of what it is played on: runs of one workload with the same share what is known of its replay."""
+        """The digest of what it is played on, of a site without what the run changes of it.
+
+        Runs of one workload with the same share what is known of its replay.
+        """
         if self.site is not None:
-            changes = self.configuration.get("site_changes")
-            return json_digest([self.site.digest, changes]) if changes else self.site.digest
+            return self.site.digest
         # Kept from its end on, so that lists of runs need not read their clusters.
         return (self.digests or {}).get("cluster") or json_digest(self.cluster)
 

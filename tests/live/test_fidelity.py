@@ -150,6 +150,7 @@ def test_a_log_that_a_cluster_replays_marks_runs_that_do_not_play_it_and_those_o
     assert document["fidelity"]["text"] == "Replays your log within 0 s (mean)"
     assert run_badge(before) == run_badge(run)
     assert "Replays your log within 0 s (mean)" in client.get(f"/runs/{before.pk}/").content.decode()
+    assert client.get("/runs/").content.decode().count("log replayed") == 2
     changed, _ = play(workload, "hpc-64", "fcfs", "--add-nodes", "processors=64")
     assert run_badge(changed).text == "Not checked as it is here; unchanged, hpc-64 replays your log within 0 s (mean)"
     other, _ = play(workload, "hpc-640", "fcfs")

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from apps.dashboard.runs.progress import ProgressShown, run_progress
 from apps.live.models import SimulationState
 from apps.metrics.models import Metric
+from apps.results.fidelity import Badge, run_badges
 from apps.results.models import Run
 from scheduler_sim.display.formatting import listing, percent_change
 from scheduler_sim.display.viewing import ordered, whole_number
@@ -32,6 +33,7 @@ class RunLine:
         best: the first policy in rank order, None before the run has figures.
         base: the run's first policy, with which the others are compared; None without figures.
         progress: None when the run is over.
+        badge: how its cluster or site replays the log; None where that is not known.
     """
 
     run: Run
@@ -39,6 +41,7 @@ class RunLine:
     base: Metric | None
     interrupted: bool
     progress: ProgressShown | None
+    badge: Badge | None
 
     @property
     def change(self) -> str:
@@ -57,6 +60,7 @@ def filtered_runs(request: HttpRequest, sort: str) -> QuerySet:
         BadRequest: a status that runs cannot have.
     """
     runs = Run.objects.select_related("workload").defer("configuration", "cluster", "workload__audit")
+    runs = runs.select_related("site").defer("site__description", "site__notes")
     if query := request.GET.get("q", "").replace("\0", "").strip():
         runs = runs.filter(Q(name__icontains=query) | Q(workload__name__icontains=query))
     if status := request.GET.get("status"):
@@ -73,7 +77,7 @@ def filtered_runs(request: HttpRequest, sort: str) -> QuerySet:
 
 
 def run_lines(runs: Iterable[Run]) -> list[RunLine]:
-    """Return the lines of some runs, in two queries however many they are."""
+    """Return the lines of some runs, in four queries however many they are."""
     runs = list(runs)
     keys = [run.pk for run in runs]
     ranked: dict[int, list[Metric]] = {}
@@ -83,6 +87,7 @@ def run_lines(runs: Iterable[Run]) -> list[RunLine]:
         ranked.setdefault(total.run_id, []).append(total)
     open_runs = [run.pk for run in runs if not run.is_over or run.status == Run.Status.FAILED]
     states = {state.run_id: state for state in SimulationState.objects.filter(run__in=open_runs)}
+    badges = run_badges([run for run in runs if run.pk in ranked and run.status == Run.Status.FINISHED])
     lines = []
     for run in runs:
         state = states.get(run.pk)
@@ -96,6 +101,7 @@ def run_lines(runs: Iterable[Run]) -> list[RunLine]:
                 base=next((total for total in of_run if total.scheduler == run.policies[0]), None),
                 interrupted=state is not None and state.is_interrupted,
                 progress=None if run.is_over else run_progress(run, state),
+                badge=badge if (badge := badges.get(run.pk)) and badge.kind in ("replays", "differs") else None,
             )
         )
     return lines
