@@ -13,12 +13,14 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.live.exchange.manifest import run_manifest
-from apps.results.fidelity import run_badge
+from apps.results.fidelity import replay_in_words, run_badge
 from apps.results.models import Fidelity, Run, Study
 from apps.studies.report.html import run_html, run_markdown
 from apps.studies.report.words import study_sentences
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_import
+from apps.tasks.site_services import site_store
+from scheduler_sim.engine.sites import add_site_nodes, read_slurm_site
 from tests.conftest import empty_caches
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -211,6 +213,38 @@ def test_a_study_is_doubted_where_its_workload_is_not_replayed(tmp_path: Path) -
     _, doubt, nothing = study_sentences(study, [], figure="mean_wait_time", base="fcfs")
     assert doubt.startswith("Do not rely on this: recorded on hpc-64 does not replay your log")
     assert nothing == NOTHING
+
+
+def test_a_site_s_version_is_marked_by_what_was_looked_at_on_it_and_changes_of_it_are_told_of_that(
+    slurm_path: Callable[[str], Path],
+) -> None:
+    folder = slurm_path("S1A")
+    site, _ = read_slurm_site({}, slurm_conf_file=folder / "conf" / "slurm.conf")
+    site_store(site=site, name="real")
+    log = workload_import(file=folder / "sacct" / "sacct_X_all.psv.gz", name="log")[0]
+    assert run_badge(play_on_site(log, "real", "fcfs")).kind == "unchecked"
+    printed, error = check("log", "--site", "real", "--policy", "recorded", "--json")
+    document = json.loads(printed)
+    assert (error, document["late_tasks"], document["every"]["mean_absolute"]) == ("", 0, 0.0)
+    assert Fidelity.objects.get().place_name == "real version 1"
+    assert run_badge(play_on_site(log, "real", "fcfs")).kind == "replays"
+    more = play_on_site(log, "real", "fcfs", "--add-nodes", "main=2")
+    assert run_badge(more).text.startswith("Not checked as it is here; unchanged, real version 1 replays your log")
+    site_store(site=add_site_nodes(site, "main=2"), name="real")
+    assert run_badge(play_on_site(log, "real", "fcfs")).text == run_badge(more).text
+    # The site's own scheduler goes before the recorded starts, which only say that the log fits.
+    own = play_on_site(log, "real@1", "slurm")
+    found = Fidelity.objects.get(policy="slurm")
+    assert found.place_name == "real version 1"
+    assert (run_badge(own).kind == "replays") == found.has_same_mean_wait
+    assert run_badge(own).text == replay_in_words(found)
+
+
+def play_on_site(workload: Workload, site: str, policies: str, *more: str) -> Run:
+    out = StringIO()
+    where = ("--workload", workload.name, "--site", site, "--policies", policies)
+    call_command("runsimulation", *where, *more, "--json", stdout=out, verbosity=0)
+    return Run.objects.get(pk=json.loads(out.getvalue())["run"])
 
 
 def test_generated_tasks_have_no_log_to_be_checked_against(client: Client) -> None:

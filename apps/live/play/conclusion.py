@@ -15,6 +15,7 @@ from apps.results.models import Attempt, Fidelity, Run, SchedulerResult
 from apps.results.services import fidelity_store
 from apps.tasks.models import Workload
 from apps.training.labelling import run_label
+from scheduler_sim import engine
 from scheduler_sim.engine import fidelity
 from scheduler_sim.engine.recording import LOG_RESOLUTION
 
@@ -67,12 +68,10 @@ class Ending:
             attempts=sum(len(part.attempts["task_id"]) for part in parts if part.attempts is not None),
             replays={
                 player.scheduler: fidelity.fidelity(
-                    player.simulation,
-                    clock_zero=clock_zero,
-                    over=LOG_RESOLUTION if _is_recorded(player) else fidelity.FIRST_OVER,
+                    player.simulation, clock_zero=clock_zero, over=first_over(player.simulation.policy)
                 )
                 for player in players
-                if _is_recorded(player) or player.scheduler in Fidelity.POLICIES
+                if player.simulation.policy.replays_log or player.scheduler in Fidelity.POLICIES
             },
         )
 
@@ -86,8 +85,9 @@ def clock_zero(workload: Workload) -> float:
         return 0.0
 
 
-def _is_recorded(player: Player) -> bool:
-    return player.simulation.policy.order.name == "recorded"
+def first_over(policy: engine.Policy) -> float:
+    """Return by how many seconds a start must differ from the recorded one to be told of as the first."""
+    return LOG_RESOLUTION if policy.replays_log else fidelity.FIRST_OVER
 
 
 def conclude(*, run: Run, players: list[Player], ending: Ending, split_model: str, tasks_digest: str) -> None:
@@ -124,7 +124,9 @@ def conclude(*, run: Run, players: list[Player], ending: Ending, split_model: st
 def _store_replays(run: Run, players: list[Player], ending: Ending) -> None:
     """Keep how the log was replayed: for this run's figures and, where nothing was changed, for all runs like it."""
     cluster = players[0].simulation.cluster
-    recorded = {player.scheduler: ending.replays[player.scheduler] for player in players if _is_recorded(player)}
+    recorded = {
+        player.scheduler: ending.replays[player.scheduler] for player in players if player.simulation.policy.replays_log
+    }
     caution = replay_caution(run.workload, recorded, cluster)
     if caution is not None:
         run.cautions = [caution, *run.cautions]

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from apps.live.play.cautions import Caution
-from apps.live.play.conclusion import clock_zero
+from apps.live.play.cautions import Caution, replay_caution
+from apps.live.play.conclusion import clock_zero, first_over
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.playable import refuse_unplayable
 from apps.live.play.players import make_players
@@ -39,13 +39,13 @@ class Check:
 
 
 def fidelity_check(
-    *, workload: Workload, cluster: engine.Cluster, configuration: RunConfiguration, over: float = fidelity.FIRST_OVER
+    *, workload: Workload, cluster: engine.Cluster, configuration: RunConfiguration, over: float | None = None
 ) -> Check:
     """Play the configuration's one policy, hold it beside the log, and store what comes of it.
 
     Args:
         cluster: that of the configuration's site, where it names one.
-        over: seconds by which the first task that differs must differ.
+        over: seconds by which the first task that differs must differ; None for what suits the policy.
 
     Raises:
         NoLog: no task has a recorded start.
@@ -68,6 +68,7 @@ def fidelity_check(
         site=prepared.site,
     )
     player.simulation.advance()
+    over = first_over(player.simulation.policy) if over is None else over
     found = fidelity.fidelity(player.simulation, clock_zero=clock_zero(workload), over=over)
     if found.every is None:
         raise NoLog(f"No task of workload {workload.name} that is played on {cluster.name} tells when it started.")
@@ -80,4 +81,8 @@ def fidelity_check(
             policy=player.scheduler,
             found=found,
         )
-    return Check(found=found, every=found.every, cautions=prepared.cautions, stored=stored)
+    replay = (
+        replay_caution(workload, {player.scheduler: found}, cluster) if player.simulation.policy.replays_log else None
+    )
+    cautions = (*((replay,) if replay else ()), *prepared.cautions)
+    return Check(found=found, every=found.every, cautions=cautions, stored=stored)

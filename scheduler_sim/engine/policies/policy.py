@@ -74,6 +74,11 @@ class Policy:
         return self.order.clairvoyant or in_order or self.placement.clairvoyant
 
     @property
+    def replays_log(self) -> bool:
+        """True when it is to bring about the very starts that the workload recorded."""
+        return self.order.name == "recorded"
+
+    @property
     def uses_estimates(self) -> bool:
         """True when what it does depends on duration estimates."""
         return self.order.uses_estimates or self.backfill.uses_estimates or self.placement.uses_estimates

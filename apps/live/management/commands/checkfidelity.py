@@ -23,6 +23,7 @@ from scheduler_sim.display.formatting import duration
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine.fidelity import FIRST_OVER, SAME_MEAN_WAIT
 from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.recording import LOG_RESOLUTION
 
 
 class Command(SiteCommand):
@@ -55,13 +56,13 @@ class Command(SiteCommand):
             "--first-over",
             type=float,
             metavar="SECONDS",
-            default=FIRST_OVER,
-            help=f"tell of the first task that differs by more than this (default: {FIRST_OVER:g})",
+            help=f"tell of the first task that differs by more than this (default: {LOG_RESOLUTION:g} for recorded, "
+            f"which is to bring about the very starts, {FIRST_OVER:g} for others)",
         )
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of the table")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not 0 <= options["within"] < float("inf") or not 0 <= options["first_over"] < float("inf"):
+        if not 0 <= options["within"] < float("inf") or not 0 <= (options["first_over"] or 0) < float("inf"):
             raise CommandError("--within and --first-over take numbers from 0 up.")
         try:
             workload, _ = workload_find_or_import(options["workload"])
