@@ -8,7 +8,8 @@ from apps.results.checksum import ATTEMPT_COLUMNS
 from apps.results.errors import RunStateError
 from apps.results.models import Attempt, Fidelity, Run, RunDeletion, SchedulerResult, Study
 from apps.results.services import deletions_launch, run_delete
-from scheduler_sim.web.admin import BigTableAdmin, ReadOnlyAdmin, RecentChoices
+from apps.tasks.models import Task
+from scheduler_sim.web.admin import BigTableAdmin, NumberedAdmin, ReadOnlyAdmin, RecentChoices
 
 
 class RunFilter(RecentChoices):
@@ -90,8 +91,11 @@ class RunAdmin(BigTableAdmin):
 
 
 @admin.register(SchedulerResult)
-class SchedulerResultAdmin(ReadOnlyAdmin):
+class SchedulerResultAdmin(NumberedAdmin):
     """Placements, read by key or by run; they go together with their run."""
+
+    within = "run"
+    search_help_text = "The row's key; in a chosen run the task's number."
 
     list_display = (
         "id",
@@ -117,6 +121,12 @@ class SchedulerResultAdmin(ReadOnlyAdmin):
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Order one run by its unique key, all of them by the primary key."""
         return ("run_id", "task_id", "scheduler") if request.GET.get("run") else self.ordering
+
+    def numbered(self, queryset: QuerySet, chosen: int, number: int) -> QuerySet:
+        """Return what every policy of the run with the key `chosen` did with the task of this number."""
+        workloads = Run.objects.filter(pk=chosen).values("workload_id")
+        tasks = Task.objects.filter(workload_id__in=workloads, task_id=number).values_list("pk", flat=True)
+        return queryset.filter(run_id=chosen, task_id__in=list(tasks))
 
     @admin.display(description="task")
     def task_number(self, result: SchedulerResult | Attempt) -> int:

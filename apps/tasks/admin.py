@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from apps.tasks.models import Site, Task, TaskRequest, Workload, WorkloadImport
 from apps.tasks.site_services import site_delete, site_store
 from scheduler_sim.engine import EngineError, sites
-from scheduler_sim.web.admin import BigTableAdmin, ReadOnlyAdmin, RecentChoices
+from scheduler_sim.web.admin import BigTableAdmin, NumberedAdmin, ReadOnlyAdmin, RecentChoices
 
 
 class SiteForm(forms.ModelForm):
@@ -93,8 +93,11 @@ class TaskRequestInline(admin.StackedInline):
 
 
 @admin.register(Task)
-class TaskAdmin(ReadOnlyAdmin):
+class TaskAdmin(NumberedAdmin):
     """Tasks as they were imported."""
+
+    within = "workload"
+    search_help_text = "The task's key; in a chosen workload its number."
 
     list_display = (
         "task_id",
@@ -120,6 +123,10 @@ class TaskAdmin(ReadOnlyAdmin):
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Order one workload by its unique key, all of them by the primary key."""
         return ("workload_id", "task_id") if request.GET.get("workload") else self.ordering
+
+    def numbered(self, queryset: QuerySet, chosen: int, number: int) -> QuerySet:
+        """Return the task with this number, of the workload with the key `chosen`."""
+        return queryset.filter(workload_id=chosen, task_id=number)
 
 
 @admin.register(TaskRequest)

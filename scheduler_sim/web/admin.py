@@ -64,6 +64,33 @@ class ReadOnlyAdmin(BigTableAdmin):
         return False
 
 
+class NumberedAdmin(ReadOnlyAdmin):
+    """Rows of tasks, found by their key, or by the task's number among those of the chosen workload or run.
+
+    Attributes:
+        within: the parameter that names what the rows belong to; its filter narrows them.
+    """
+
+    # Only that there is something to search shows the box; `get_search_results` does it.
+    search_fields = ("pk",)
+    within: str
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        """Return the rows with that number; both ways are served by a key, at any size of the table."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if not (term.isascii() and term.isdigit() and len(term) < 19):
+            return queryset.none(), False
+        chosen = request.GET.get(self.within, "")
+        found = self.numbered(queryset, int(chosen), int(term)) if chosen.isdigit() else queryset.filter(pk=int(term))
+        return found, False
+
+    def numbered(self, queryset: QuerySet, chosen: int, number: int) -> QuerySet:
+        """Return the rows of the task with this number, in the workload or run with the key `chosen`."""
+        raise NotImplementedError
+
+
 class RecentChoices(admin.SimpleListFilter):
     """A filter by a foreign key that offers only the newest rows instead of reading them all.
 

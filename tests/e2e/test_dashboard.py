@@ -146,6 +146,7 @@ def test_a_chart_is_saved_as_a_picture(visit, tmp_path, kind, begins):
     one.open("/runs/1/")
     with one.page.expect_download() as download:
         one.page.locator("#chart-completion .tools button", has_text=kind).click()
+    assert download.value.suggested_filename == f"main-completion-times.{kind.lower()}"
     path = tmp_path / download.value.suggested_filename
     download.value.save_as(path)
     assert path.read_bytes().startswith(begins)

@@ -1,5 +1,7 @@
 """Admin pages stay cheap on tables with many rows."""
 
+from typing import Any
+
 import pytest
 from django.apps import apps
 from django.contrib import admin
@@ -11,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.live.models import SimulationState
 from apps.results.models import Run, SchedulerResult
 from scheduler_sim.web import admin as shared
-from tests.web.conftest import make_run, make_training_rows
+from tests.web.conftest import make_attempts, make_run, make_training_rows
 
 PAGES = (
     "tasks/workload",
@@ -72,6 +74,29 @@ def test_rows_can_be_narrowed_to_a_run_and_a_policy(signed_in: Client, run: Run,
     query = f"workload={run.workload_id}" if page == "tasks/task" else f"run={run.pk}&scheduler=fcfs"
     response = signed_in.get(f"/admin/{page}/?{query}")
     assert response.context["cl"].result_count == (1 if page == "metrics/metric" else 5)
+
+
+@pytest.mark.parametrize("page", ["tasks/task", "results/schedulerresult", "results/attempt"])
+def test_a_row_is_found_by_its_key_and_in_a_workload_or_run_by_its_tasks_number(
+    signed_in: Client, run: Run, page: str
+) -> None:
+    make_attempts(run)
+    other = make_run(7, name="another")
+    found_in: dict[str, Any] = {
+        "tasks/task": other.workload.tasks,
+        "results/schedulerresult": SchedulerResult.objects.filter(run=other),
+        "results/attempt": run.attempts,
+    }
+    of = other if page != "results/attempt" else run
+    within = f"workload={of.workload_id}" if page == "tasks/task" else f"run={of.pk}"
+    key = found_in[page].order_by("-pk")[0].pk
+    count = {"tasks/task": 1, "results/schedulerresult": 2, "results/attempt": 4}[page]
+    for query, expected in ((f"q={key}", 1), (f"q=1&{within}", count), ("q=x", 0), (f"q=99&{within}", 0)):
+        found = signed_in.get(f"/admin/{page}/?{query}").context["cl"].result_list
+        assert len(found) == expected, query
+    (one,) = signed_in.get(f"/admin/{page}/?q={key}").context["cl"].result_list
+    assert one.pk == key
+    assert len(signed_in.get(f"/admin/{page}/?q=").context["cl"].result_list) > 1
 
 
 def test_a_filter_that_is_no_number_shows_nothing(signed_in: Client, run: Run) -> None:

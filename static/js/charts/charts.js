@@ -1,5 +1,6 @@
 // Finds the page's charts, fetches their numbers once for each address, draws them, and offers them as pictures.
 import { all, find } from "../dom.js";
+import { fileName, save, saveBlob } from "../files.js";
 import { forgetPalette, palette } from "./colours.js";
 import { optionsOf } from "./options.js";
 
@@ -84,7 +85,7 @@ export function offerPictures(area, options, instance, title) {
     element.addEventListener("click", make);
     tools.append(element);
   };
-  const name = title.toLowerCase().replace(/[^a-z0-9]+/g, "-");
+  const name = fileName(title, document.title);
   button("PNG", () => save(instance.getDataURL({ pixelRatio: 2, backgroundColor: palette().surface }), `${name}.png`));
   button("SVG", () => {
     const copy = echarts.init(null, null, {
@@ -94,16 +95,7 @@ export function offerPictures(area, options, instance, title) {
       height: area.clientHeight,
     });
     copy.setOption({ ...options(), backgroundColor: palette().surface });
-    const file = URL.createObjectURL(new Blob([copy.renderToSVGString()], { type: "image/svg+xml" }));
+    saveBlob(new Blob([copy.renderToSVGString()], { type: "image/svg+xml" }), `${name}.svg`);
     copy.dispose();
-    save(file, `${name}.svg`);
-    setTimeout(() => URL.revokeObjectURL(file), 10000);
   });
-}
-
-function save(address, name) {
-  const link = document.createElement("a");
-  link.href = address;
-  link.download = name;
-  link.click();
 }

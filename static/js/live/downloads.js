@@ -1,12 +1,16 @@
+import { fileName, saveBlob } from "../files.js";
+
 // Numbers that only this page holds, as files: what was streamed to it so far.
 export function offerNumbers(tools, title, rows) {
-  const name = title.toLowerCase().replace(/[^a-z0-9]+/g, "-");
+  const name = fileName(title, document.title);
   const button = (label, type, text) => {
     const element = document.createElement("button");
     element.type = "button";
     element.textContent = label;
     element.setAttribute("aria-label", `${label}: ${title}`);
-    element.addEventListener("click", () => save(new Blob([text(rows())], { type }), `${name}.${label.toLowerCase()}`));
+    element.addEventListener("click", () =>
+      saveBlob(new Blob([text(rows())], { type }), `${name}.${label.toLowerCase()}`),
+    );
     tools.append(element);
   };
   button("CSV", "text/csv", csv);
@@ -25,12 +29,4 @@ export function csv(rows) {
 function quoted(value) {
   const text = String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
-function save(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
