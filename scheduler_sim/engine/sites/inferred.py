@@ -62,6 +62,7 @@ def site_from_trace(
     return infer_site(use, name=name or use.name.partition(".")[0] or "site")
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def infer_site(use: NodeUse, *, name: str) -> tuple[Site, list[Note]]:
     """Return the site that runs show, and what each statement rests on."""
     seen = _Seen.of(use)

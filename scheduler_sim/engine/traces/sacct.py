@@ -15,7 +15,7 @@ from scheduler_sim.engine.traces.sacct_runs import is_fixed_width, read_runs
 from scheduler_sim.engine.traces.sacct_waits import Waiting, read_waits
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import MICROSECONDS, first_moment, seconds_since
-from scheduler_sim.engine.workload import BoolArray
+from scheduler_sim.engine.workload import BoolArray, FloatArray, Labels
 
 _SEVERAL = 5
 _MANY_TIMES = 5
@@ -39,6 +39,7 @@ def recognises(head: list[str]) -> bool:
     options=frozenset({"columns", "header", "finished_only"}),
     mappable=frozenset(SOURCES),
 )
+@np.errstate(over="ignore", invalid="ignore")
 def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     """Parse sacct's output.
 
@@ -105,7 +106,7 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         kept=kept,
     )
     waits, tasks.dependencies = read_waits(table, lines, waiting, origin, audit)
-    tasks.requests = {**asked, **waits}
+    tasks.requests = {name: column for name, column in {**asked, **waits}.items() if _says(name, column)}
     _notice_window(tasks, kept, audit)
     if origin > LATEST_CLOCK * MICROSECONDS:
         audit.notice(
@@ -120,6 +121,13 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     )
 
 
+def _says(name: str, column: FloatArray | Labels) -> bool:
+    """Tell whether any job asks for something by a column; the others would only take room."""
+    if isinstance(column, Labels):
+        return any(column.names)
+    return bool((column != 1).any() if name == "requeueable" else (np.nan_to_num(column) != 0).any())
+
+
 def _notice_window(tasks: RawTasks, kept: BoolArray, audit: Audit) -> None:
     """Notice that the file begins in the middle: sacct -S gives the jobs that had not ended by then, however old.
 
@@ -129,7 +137,7 @@ def _notice_window(tasks: RawTasks, kept: BoolArray, audit: Audit) -> None:
     if tasks.recorded_start_time is None:
         return
     started, runtimes = tasks.recorded_start_time[kept], tasks.runtime[kept]
-    known = ~np.isnan(started) & ~np.isnan(runtimes)
+    known = np.isfinite(started) & np.isfinite(runtimes)
     if not known.any():
         return
     first_end = float((started[known] + runtimes[known]).min())

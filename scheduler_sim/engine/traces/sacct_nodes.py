@@ -13,7 +13,7 @@ from scheduler_sim.engine.traces.sacct_jobs import COMMAND
 from scheduler_sim.engine.traces.sacct_runs import read_runs
 from scheduler_sim.engine.traces.source import MAX_BYTES, open_source
 from scheduler_sim.engine.traces.table import MICROSECONDS
-from scheduler_sim.engine.workload import FloatArray, IntArray, Labels
+from scheduler_sim.engine.workload import LARGEST_INTEGER, FloatArray, IntArray, Labels
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class NodeUse:
         return len(self.started)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def read_node_use(
     file: str | Path | BinaryIO,
     *,
@@ -78,7 +79,9 @@ def read_node_use(
     held = jobs.allocations(cpus, gpus, memory)
     nodes = table.texts("NodeList").map(lambda text: text.lower() not in ("", "none assigned"), bool)
     out = runs.step | runs.idle | runs.joined.repeated | table.broken
-    sound = ~np.isnan(runs.started) & (runs.runtimes >= 0) & (cpus > 0)
+    sound = (runs.runtimes >= 0) & (cpus > 0) & ~(gpus < 0)
+    for column in (runs.started / MICROSECONDS, runs.runtimes, cpus, np.nan_to_num(gpus)):
+        sound &= np.abs(column) <= LARGEST_INTEGER
     rows = np.flatnonzero(nodes & ~out & sound)
     if not len(rows):
         raise InvalidTrace(f"{table.name} holds no job that ran on a node it names.")

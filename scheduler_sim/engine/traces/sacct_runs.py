@@ -18,6 +18,8 @@ from scheduler_sim.engine.traces.texts import Texts
 from scheduler_sim.engine.traces.units import named_columns
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Labels
 
+_DIGITS = 18
+
 
 @dataclass
 class Runs:
@@ -111,10 +113,13 @@ def is_fixed_width(head: list[str]) -> bool:
 
 
 def _numbers(table: Table) -> FloatArray | None:
-    """Return the jobs' plain numbers where sacct prints them beside those of arrays (`12_3`), NaN for steps."""
+    """Return the jobs' plain numbers where sacct prints them beside those of arrays (`12_3`), NaN for steps.
+
+    NaN as well for numbers of more digits than any job has.
+    """
     if "JobIDRaw" not in table or "JobID" not in table:
         return None
-    return table.texts("JobIDRaw").map(lambda text: float(text) if text.isdecimal() else np.nan)
+    return table.texts("JobIDRaw").map(lambda text: float(text) if text.isdecimal() and len(text) < _DIGITS else np.nan)
 
 
 def _keys(names: Labels, numbers: FloatArray | None) -> IntArray:

@@ -13,6 +13,7 @@ from typing import Any
 from scheduler_sim.engine.clock import clock_seconds, microseconds
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.sacct_json import is_json, json_jobs, number
+from scheduler_sim.engine.workload import LARGEST_INTEGER
 
 COMMAND = "squeue -a -r -o '%i|%F|%u|%a|%P|%q|%T|%r|%Q|%V|%S|%l|%M|%D|%C|%b|%f|%E|%N'"
 """The call whose output tells most of a queue."""
@@ -223,13 +224,13 @@ def _jobs(row: dict[str, str], name: str) -> Iterator[QueuedJob]:
         hosts, reason = "", reason or hosts.strip("()")
     gpus, model = _gpus(row.get("gres", ""))
     identities, limit = _identities(row["job"], name)
-    array = _number(row.get("array", "")) or 0
+    array = _whole(row.get("array", ""))
     for identity in identities:
         head, _, task = identity.partition("_")
         yield QueuedJob(
             job=identity,
-            array=int(head) if task else int(array) if array and str(int(array)) != identity else 0,
-            array_limit=int(_number(row.get("array_limit", "")) or limit),
+            array=_whole(head) if task else array if str(array) != identity else 0,
+            array_limit=_whole(row.get("array_limit", "")) or limit,
             user=row.get("user", ""),
             account=row.get("account", ""),
             partition=row.get("partition", ""),
@@ -241,8 +242,8 @@ def _jobs(row: dict[str, str], name: str) -> Iterator[QueuedJob]:
             started=_instant(row.get("started", "")),
             limit=_duration(row.get("limit", "")),
             elapsed=_duration(row.get("elapsed", "")),
-            nodes=int(_number(row.get("nodes", "").partition("-")[0]) or 0),
-            cpus=int(_number(row.get("cpus", "")) or 0),
+            nodes=_whole(row.get("nodes", "").partition("-")[0]),
+            cpus=_whole(row.get("cpus", "")),
             gpus_per_node=gpus,
             gpu_type=model,
             features=row.get("features", ""),
@@ -268,10 +269,12 @@ def _identities(text: str, name: str) -> tuple[list[str], int]:
 
 
 def _number(text: str) -> float | None:
+    """Return a number of usual size, None of another text."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         return None
+    return value if abs(value) <= LARGEST_INTEGER else None
 
 
 def _instant(text: str) -> float | None:
@@ -282,7 +285,13 @@ def _instant(text: str) -> float | None:
 
 def _duration(text: str) -> float | None:
     found = _number(text)
-    return found if found is not None else clock_seconds(text) if text else None
+    found = clock_seconds(text) if found is None and text else found
+    return None if found is None or found < 0 else found
+
+
+def _whole(text: str) -> int:
+    """Return a count, 0 of a text that is none."""
+    return max(int(_number(text) or 0), 0)
 
 
 def _gpus(text: str) -> tuple[int, str]:
