@@ -1,0 +1,184 @@
+"""Priorities and limits in a slow simulator of Slurm, counted anew from what runs at every question."""
+
+from math import floor
+
+import numpy as np
+
+from scheduler_sim.engine.sites import Account, Partition, Qos, ShareTree, Site, classic, fair_tree
+from tests.engine.reference_slurm_jobs import Job, Machine
+
+_COUNTED = {"cpu": "Cpu", "node": "Node", "mem": "Memory", "gres/gpu": "GRES"}
+
+
+class Accounting:
+    """Who may have how much, and what each has used."""
+
+    def __init__(self, site: Site, machine: Machine, jobs: list[Job]) -> None:
+        self.site = site
+        self.machine = machine
+        self.jobs = jobs
+        self.qos = {one.name: one for one in site.qos}
+        self.holds_limits = bool({"limits", "safe"} & set(site.enforces))
+        self.tree = ShareTree.of(site.accounts)
+        self.entry = {name: number for number, name in enumerate(self.tree.names)}
+        self.usage = np.zeros(len(self.tree.names))
+        self.factors = np.zeros(len(self.tree.names))
+        half = site.priority.decay_half_life_time
+        self.decay = 1 - 0.693 / half if half else 1.0
+        self.calculated = -np.inf
+        self.active: dict[int, Job] = {}
+        self.chains = [self._chain(job) for job in jobs]
+        if self.tree.is_user.any():
+            self._rank()
+
+    def _rank(self) -> None:
+        if self.site.priority.fair_share == "classic":
+            self.factors = classic(self.tree, self.usage, damping=self.site.priority.damping)
+        else:
+            self.factors = fair_tree(self.tree, self.usage)
+
+    def prioritise(self, job: Job, now: float) -> None:
+        """Set a job's priority in each of its partitions: whole numbers, at least 1."""
+        rules = self.site.priority
+        if rules.kind == "basic":
+            job.priority = dict.fromkeys((one.name for one in job.partitions), -job.row)
+            return
+        waited = max(floor(now) - floor(job.eligible), 0)
+        age = min(waited / rules.max_age_time, 1.0) if rules.max_age_time else 1.0
+        entry = self.entry.get((job.account, job.user))
+        share = float(self.factors[entry]) if entry is not None else 0.0
+        cores, nodes = self.site.cluster.cores, self.machine.count
+        least = job.least_nodes
+        if rules.favor_small:
+            size = ((nodes - least) / nodes + (cores - job.cores) / cores) / 2
+        else:
+            size = (least / nodes + job.cores / cores) / 2
+        size = min(max(size, 0.0), 1.0)
+        largest_qos = max((one.priority for one in self.site.qos), default=0)
+        qos = self.qos.get(job.qos)
+        rank = qos.priority / largest_qos if qos and largest_qos else 0.0
+        largest = max((one.priority for one in self.site.partitions), default=0)
+        for partition in job.partitions:
+            part = partition.priority / largest if largest else 0.0
+            value = (
+                rules.age_weight * age
+                + rules.fair_share_weight * share
+                + rules.job_size_weight * size
+                + rules.partition_weight * part
+                + rules.qos_weight * rank
+                - job.nice
+            )
+            job.priority[partition.name] = int(max(value, 1))
+
+    def charge(self, job: Job, now: float) -> None:
+        """Add what a running job has used since it was last charged, as decayed as Slurm does."""
+        seconds = max(floor(now) - job.charged_to, 0)
+        job.charged_to = floor(now)
+        qos = self.qos.get(job.qos)
+        factor = qos.usage_factor if qos else 1.0
+        entry = self.entry.get((job.account, job.user))
+        if entry is not None:
+            self.usage[entry] += job.holds() * seconds * self.decay**seconds * factor
+
+    def calculate(self, now: float) -> None:
+        """Let usage decay, charge what runs, rank the users and set all priorities anew."""
+        if self.calculated > -np.inf:
+            self.usage *= self.decay ** (floor(now) - self.calculated)
+        for job in self.running():
+            self.charge(job, now)
+        self.calculated = floor(now)
+        self._rank()
+
+    def running(self) -> list[Job]:
+        return [self.active[row] for row in sorted(self.active)]
+
+    def blocked_by_count(self, job: Job, partition: Partition) -> str:
+        """Return why as many jobs as may run already do, or an empty text."""
+        if not self.holds_limits:
+            return ""
+        running = self.running()
+        for qos in self._qos_of(job, partition):
+            limits = qos.limits
+            mine = [one for one in running if self._is_under(one, qos)]
+            if _reached(limits.all_jobs, len(mine)):
+                return "QOSGrpJobsLimit"
+            if _reached(limits.account_jobs, sum(one.account == job.account for one in mine)):
+                return "MaxJobsPerAccount"
+            if _reached(limits.user_jobs, sum(one.user == job.user for one in mine)):
+                return "QOSMaxJobsPerUserLimit"
+        for entry in self.chains[job.row]:
+            if entry.limits.all_jobs is None:
+                continue
+            if len([one for one in running if self._belongs(one, entry)]) >= entry.limits.all_jobs:
+                return "AssocGrpJobsLimit"
+        own = [one for one in running if (one.account, one.user) == (job.account, job.user)]
+        return "AssocMaxJobsLimit" if _reached(self._inherited(job), len(own)) else ""
+
+    def blocked_by_amount(self, job: Job, partition: Partition, cores: int, nodes: int) -> str:
+        """Return why a job that gets so much exceeds a limit, or an empty text."""
+        if not self.holds_limits:
+            return ""
+        running = self.running()
+        asks = self._amounts(job, cores, nodes)
+        for qos in self._qos_of(job, partition):
+            mine = [one for one in running if self._is_under(one, qos)]
+            for prefix, suffix, limit, jobs in (
+                ("QOSGrp", "Limit", qos.limits.all_resources, mine),
+                ("QOSMax", "PerJobLimit", qos.limits.job_resources, []),
+                ("Max", "PerAccount", qos.limits.account_resources, [j for j in mine if j.account == job.account]),
+                ("QOSMax", "PerUserLimit", qos.limits.user_resources, [j for j in mine if j.user == job.user]),
+            ):
+                if name := self._exceeded(limit, asks, jobs):
+                    return f"{prefix}{name}{suffix}"
+        for entry in self.chains[job.row]:
+            if not entry.limits.all_resources and not entry.limits.job_resources:
+                continue
+            mine = [one for one in running if self._belongs(one, entry)]
+            if name := self._exceeded(entry.limits.all_resources, asks, mine):
+                return f"AssocGrp{name}Limit"
+            if name := self._exceeded(entry.limits.job_resources, asks, []):
+                return f"AssocMax{name}PerJobLimit"
+        return ""
+
+    def _exceeded(self, limit: dict[str, float], asks: dict[str, float], jobs: list[Job]) -> str:
+        for resource, name in _COUNTED.items():
+            if resource not in limit:
+                continue
+            used = sum(self._amounts(one, one.holds(), len(one.shares))[resource] for one in jobs)
+            if asks[resource] + used > limit[resource]:
+                return name
+        return ""
+
+    def _amounts(self, job: Job, cores: int, nodes: int) -> dict[str, float]:
+        memory = job.memory_per_node * nodes or job.memory_per_core * cores
+        return {"cpu": cores, "node": nodes, "mem": memory, "gres/gpu": job.gpus_per_node * nodes}
+
+    def _qos_of(self, job: Job, partition: Partition) -> list[Qos]:
+        names = [partition.qos] if partition.qos in self.qos else []
+        names += [job.qos] if job.qos in self.qos and job.qos not in names else []
+        return [self.qos[name] for name in names]
+
+    def _is_under(self, job: Job, qos: Qos) -> bool:
+        return job.qos == qos.name or (job.partition is not None and job.partition.qos == qos.name)
+
+    def _chain(self, job: Job) -> list[Account]:
+        """Return the user's entry and the accounts above it."""
+        by_name = {(one.name, one.user): one for one in self.site.accounts if not one.partition}
+        chain = []
+        entry = by_name.get((job.account, job.user)) or by_name.get((job.account, ""))
+        while entry is not None:
+            chain.append(entry)
+            entry = by_name.get((entry.name if entry.user else entry.parent, ""))
+        return chain
+
+    def _inherited(self, job: Job) -> int | None:
+        """Return how many jobs a user may run: the nearest of the own and the accounts' numbers."""
+        stated = [entry.limits.user_jobs for entry in self.chains[job.row]]
+        return next((limit for limit in stated if limit is not None), None)
+
+    def _belongs(self, job: Job, entry: Account) -> bool:
+        return any(entry is one for one in self.chains[job.row])
+
+
+def _reached(limit: int | None, count: int) -> bool:
+    return limit is not None and count >= limit
