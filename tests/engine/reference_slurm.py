@@ -17,9 +17,9 @@ from scheduler_sim.engine.workload import Workload
 from tests.engine.reference_slurm_jobs import AWAITED, DONE, PENDING, RUNNING, Job, Share
 from tests.engine.reference_slurm_plans import Plans
 
-TICK_TIME = 1.002
+TICK_TIME = 1.0035
 """Seconds between two looks of the main loop, and of a backfill loop that has nothing to do."""
-PASS_TIME = 0.004
+PASS_TIME = 0.01
 """Seconds by which a backfill pass delays the next."""
 
 DECAY, END, RELEASE, JOB, RESERVATION, MAIN, BACKFILL = range(7)
@@ -194,9 +194,10 @@ class ReferenceSlurm(Plans):
         self.main_pass(self.now, is_full=is_full)
 
     def look_ahead(self, row: int, what: str) -> None:
-        """Plan if anything has changed since the last plans."""
+        """Plan while anything waits; after what changed an empty queue costs the time of a pass, too."""
         next_look = self.now + TICK_TIME
-        if self.has_changed and any(job.state == PENDING for job in self.jobs):
+        is_waiting = any(job.state == PENDING for job in self.jobs)
+        if is_waiting or self.has_changed:
             self.has_changed = False
             self.preempting.clear()
             self.backfill(self.now)

@@ -20,7 +20,7 @@ class Job:
 
     Attributes:
         tasks, cores_per_task, tasks_per_node, least_nodes, most_nodes: of what it asks for.
-        can_spread: it says no number of nodes.
+        wanted_nodes: the most that it says, which it is given where they are free.
         memory_per_core, memory_per_node: MB; 0 for none.
         candidates: nodes that have its features and its kind of GPU, as bits.
         limit: whole minutes, in seconds; by partition it may be less.
@@ -41,7 +41,7 @@ class Job:
     tasks_per_node: int
     least_nodes: int
     most_nodes: int
-    can_spread: bool
+    wanted_nodes: int
     gpus_per_node: int
     memory_per_core: float
     memory_per_node: float
@@ -151,6 +151,7 @@ def _job(w: Workload, row: int, site: Site, machine: Machine) -> Job:
     cores = max(ceil(float(w.cpus[row])), 1)
     tasks = asked("tasks", 0) or per_node * nodes or max(nodes, ceil(cores / per_task))
     least = max(nodes, ceil(tasks / per_node) if per_node else 1, 1)
+    wanted = max(most, least)
     most = most or (least if nodes else machine.count)
     if not nodes:
         most = max(min(most, tasks), least)
@@ -181,7 +182,7 @@ def _job(w: Workload, row: int, site: Site, machine: Machine) -> Job:
         tasks_per_node=per_node,
         least_nodes=least,
         most_nodes=most,
-        can_spread=not nodes,
+        wanted_nodes=wanted,
         gpus_per_node=gpus,
         memory_per_core=0.0 if isnan(per_core) or not site.is_memory_shared_out else per_core,
         memory_per_node=0.0 if isnan(whole) or not site.is_memory_shared_out else whole,

@@ -52,14 +52,15 @@ class Choice:
     def _choose_nodes(self, job: Job, idle: list[int]) -> list[Share] | None:
         """Whole nodes: from the smallest run that suffices, else from the largest and go on."""
         cores = self.machine.cores
-        nodes, left, most = job.least_nodes, job.cores, job.most_nodes
+        nodes, left, most = job.wanted_nodes, job.cores, job.most_nodes
+        spare = job.wanted_nodes - job.least_nodes
         runs = _runs([(node, (0, 0)) for node in idle])
         chosen: list[int] = []
         while runs and most > len(chosen):
             best, best_cores, best_suffices = -1, 0, False
             for number, run in enumerate(runs):
                 amount = sum(cores[node] for node in run)
-                suffices = amount >= left and len(run) >= nodes
+                suffices = amount >= left and len(run) >= nodes - spare
                 if (
                     best < 0
                     or (suffices and not best_suffices)
@@ -74,8 +75,10 @@ class Choice:
                 nodes -= 1
                 left -= cores[node]
             if nodes <= 0 and left <= 0:
-                return [(node, cores[node]) for node in sorted(chosen)]
-        return None
+                break
+        if left > 0 or nodes > spare:
+            return None
+        return [(node, cores[node]) for node in sorted(chosen)]
 
     def cores_on(self, job: Job, node: int, free: Free) -> int:
         """Return the cores that a node could give a job, 0 where not even its least part fits."""
@@ -90,11 +93,13 @@ class Choice:
             least = job.cores
         if job.memory_per_node > free.memory[node]:
             return 0
+        if job.memory_per_core and job.exclusive and machine.cores[node] * job.memory_per_core > free.memory[node]:
+            return 0
         if job.memory_per_core and not job.exclusive:
             cores = min(cores, int(free.memory[node] // job.memory_per_core))
-        elif job.memory_per_core and machine.cores[node] * job.memory_per_core > free.memory[node]:
-            return 0
-        cores -= cores % job.cores_per_task
+        if job.memory_per_core:
+            # Only where memory goes by cores are they counted in whole tasks.
+            cores -= cores % job.cores_per_task
         return cores if cores >= least else 0
 
     def _choose_cores(self, job: Job, allowed: int, free: Free) -> list[Share] | None:
@@ -123,7 +128,8 @@ class Choice:
         if len(offers) < job.least_nodes:
             return None
         machine = self.machine
-        left, nodes, most = job.cores, job.least_nodes, job.most_nodes
+        left, nodes, most = job.cores, job.wanted_nodes, job.most_nodes
+        spare = job.wanted_nodes - job.least_nodes
         offers = dict(offers)
         runs = _runs([(node, (machine.weight[node], -self._gpus(job, node, free))) for node in sorted(offers)])
         weights = [(machine.weight[run[0]], -self._gpus(job, run[0], free)) for run in runs]
@@ -132,7 +138,7 @@ class Choice:
             best, best_cores, best_suffices = -1, 0, False
             for number, run in enumerate(runs):
                 cores = sum(offers[node] for node in run)
-                suffices = cores >= left and len(run) >= nodes
+                suffices = cores >= left and len(run) >= nodes - spare
                 is_better = best < 0 or weights[number] < weights[best]
                 if not is_better and weights[number] == weights[best]:
                     is_better = (
@@ -154,14 +160,18 @@ class Choice:
                 cores = offers[node]
                 if most == 1 and cores < left:
                     continue
-                taken = cores if job.exclusive else min(cores, left - max(nodes - 1, 0))
-                taken = max(taken, job.cores_per_task)
+                taken = cores
+                if not job.exclusive:
+                    least = max(job.tasks_per_node, 1) * job.cores_per_task
+                    taken = min(cores, max(left - max(nodes - spare - 1, 0), least))
                 chosen.append((node, taken))
                 left -= taken
                 nodes -= 1
                 most -= 1
             if nodes <= 0 and left <= 0:
                 return self._spread(job, chosen)
+        if left <= 0 and nodes <= spare:
+            return self._spread(job, chosen)
         return None
 
     def _spread(self, job: Job, chosen: list[Share]) -> list[Share]:
@@ -172,14 +182,21 @@ class Choice:
         size = job.cores_per_task
         if job.tasks_per_node:
             return [(node, job.tasks_per_node * size) for node, _ in chosen]
-        # Each node has one task, the others fill the nodes in turn.
-        tasks = {node: 1 for node, _ in chosen}
-        left = job.tasks - len(chosen)
-        for node, cores in chosen:
-            more = max(min(left, cores // size - 1), 0)
-            tasks[node] += more
-            left -= more
-        return [(node, count * size) for node, count in tasks.items()]
+        # Each node has one task, then one after another goes in turn to the nodes that have room for all of it; at last
+        # tasks have what cores there are.
+        held = {node: min(size, cores) for node, cores in chosen}
+        left = max(job.tasks - len(chosen), 0)
+        is_crowded = False
+        while left:
+            placed = False
+            for node, cores in chosen:
+                room = cores - held[node]
+                if left and (room >= size or is_crowded):
+                    held[node] += min(size, room)
+                    left -= 1
+                    placed = True
+            is_crowded = not placed
+        return list(held.items())
 
 
 def _runs(nodes: list[tuple[int, tuple[int, int]]]) -> list[list[int]]:

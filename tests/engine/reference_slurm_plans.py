@@ -141,20 +141,33 @@ class Plans(Starts):
             self._reserve(0, job.ends_by // unit * unit, job.nodes(), unit)
 
     def _reserve(self, first: float, last: float, nodes: int, unit: int) -> None:
-        """Take nodes out of the slots from `first` to `last`."""
-        first = max(first, self.slots[0].begin)
+        """Take nodes out of the slots from `first` to `last`; then at most one pair of like neighbours becomes one."""
+        slots = self.slots
+        first = max(first, slots[0].begin)
         last = max(last, first + unit)
-        parted: list[Slot] = []
-        for slot in self.slots:
-            for begin, end in (
-                (slot.begin, min(slot.end, first)),
-                (max(slot.begin, first), min(slot.end, last)),
-                (max(slot.begin, last), slot.end),
-            ):
-                if begin < end:
-                    inside = begin >= first and end <= last
-                    parted.append(Slot(begin, end, slot.nodes & ~nodes if inside else slot.nodes))
-        self.slots = parted
+        before, place = 0, len(slots)
+        for number, slot in enumerate(slots):
+            if slot.end > first:
+                slots.insert(number + 1, Slot(first, slot.end, slot.nodes))
+                slot.end = first
+            if slot.end == first:
+                place = number + 1
+                break
+            before = number
+        while place < len(slots):
+            slot = slots[place]
+            if last < slot.end:
+                slots.insert(place + 1, Slot(last, slot.end, slot.nodes))
+                slot.end = last
+            slot.nodes &= ~nodes
+            place += 1
+            if slot.end == last:
+                break
+        after = place if place < len(slots) else len(slots) - 1
+        for number in range(before, after):
+            if slots[number].nodes == slots[number + 1].nodes:
+                slots[number].end = slots.pop(number + 1).end
+                break
 
     def will_run(self, job: Job, allowed: int, now: float, *, only_now: bool) -> tuple[float, list[Share]] | None:
         """Return when and where a job could start if what runs ran as long as its limit, without any plans."""

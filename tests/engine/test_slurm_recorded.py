@@ -1,0 +1,104 @@
+"""The slow simulator of Slurm beside what real Slurm clusters did, job by job."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from scheduler_sim.engine.sites import Scheduling
+from tests.engine.reference_slurm import Phases, ReferenceSlurm
+from tests.engine.slurm_cases import Recorded, read_recorded
+
+PathOf = Callable[[str], Path]
+
+
+class Bounds(NamedTuple):
+    """What every phase of the loops must keep to.
+
+    Attributes:
+        waits: the real mean waits, of two runs of one plan where both are known.
+        tolerance: as a part of them.
+        difference: mean absolute difference of starts, 1.5 times that of two real runs.
+        within_30: the least share of starts within 30 s.
+    """
+
+    waits: tuple[float, float]
+    tolerance: float
+    difference: float
+    within_30: float
+
+
+BOUNDS = {
+    "S1A": Bounds((118.9, 120.0), 0.05, 13.7, 0.88),
+    "S2": Bounds((57.9, 61.3), 0.10, 21.9, 0.72),
+    "S3": Bounds((67.1, 67.3), 0.30, 55.3, 0.58),
+    "S4": Bounds((147.5, 160.5), 0.10, 69.0, 0.52),
+}
+
+
+def played(recorded: Recorded, seed: int, scheduling: Scheduling | None = None) -> ReferenceSlurm:
+    """Play what was submitted with loops that begin at instants drawn from `seed`."""
+    site = recorded.site
+    if scheduling is not None:
+        site = type(site).from_json(site.as_json() | {"scheduling": _plain(scheduling)})
+    draw = random.Random(seed)
+    rules = site.scheduling
+    phases = Phases(
+        main=draw.random() * max(rules.submission_delay_time, 1),
+        backfill=draw.random() * rules.backfill_interval_time,
+        decay=draw.random() * site.priority.calculation_period_time,
+        limits=draw.random() * rules.limit_check_interval_time,
+    )
+    return ReferenceSlurm(recorded.workload, site, phases, epoch=recorded.epoch).play()
+
+
+def _plain(scheduling: Scheduling) -> dict[str, object]:
+    names = Scheduling.__struct_fields__
+    return {name: value for name in names if (value := getattr(scheduling, name)) != getattr(Scheduling(), name)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", list(BOUNDS))
+def test_jobs_start_about_when_they_really_did(name: str, seed: int, slurm_path: PathOf) -> None:
+    recorded = read_recorded(slurm_path, name)
+    simulated = played(recorded, seed)
+    start = np.array([job.first_start for job in simulated.jobs])
+    assert (np.isnan(start) <= np.isnan(recorded.start)).all()
+    both = ~np.isnan(recorded.start) & ~np.isnan(start)
+    apart = np.abs(start - recorded.start)[both]
+    wait = float((start - recorded.workload.arrival_time)[both].mean())
+    bounds = BOUNDS[name]
+    assert min(bounds.waits) * (1 - bounds.tolerance) < wait < max(bounds.waits) * (1 + bounds.tolerance)
+    assert float(apart.mean()) < bounds.difference
+    assert float((apart <= 30).mean()) > bounds.within_30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_with_default_parameters_all_waits_are_as_long_as_they_really_were(seed: int, slurm_path: PathOf) -> None:
+    # Two real runs of this plan with Slurm's own defaults had mean waits of 186.4 and 195.9 s, beside 118.9 s with
+    # loops that look every 2 s.
+    recorded = read_recorded(slurm_path, "S1A")
+    simulated = played(recorded, seed, Scheduling())
+    start = np.array([job.first_start for job in simulated.jobs])
+    assert 180 < float((start - recorded.workload.arrival_time).mean()) < 202
+
+
+@pytest.mark.slow
+def test_nodes_are_never_shared_by_more_than_they_hold(slurm_path: PathOf) -> None:
+    recorded = read_recorded(slurm_path, "S2")
+    simulated = played(recorded, 3)
+    changes = []
+    for job in simulated.jobs:
+        for start, end in job.attempts:
+            changes += [(end, 0, job, -1), (start, 1, job, 1)]
+    held = dict.fromkeys(range(simulated.machine.count), 0)
+    for _, _, job, sign in sorted(changes, key=lambda change: change[:2]):
+        for node, cores in job.shares:
+            held[node] += sign * cores
+            assert held[node] <= simulated.machine.cores[node]
+            assert simulated.machine.nodes_of[job.partition.name] >> node & 1 if job.partition else False
