@@ -22,7 +22,8 @@ class Job:
         tasks, cores_per_task, tasks_per_node, least_nodes, most_nodes: of what it asks for.
         wanted_nodes: the most that it says, which it is given where they are free.
         memory_per_core, memory_per_node: MB; 0 for none.
-        candidates: nodes that have its features and its kind of GPU, as bits.
+        candidates: nodes that have its features and its kind of GPU, as bits. suitable: those that have its features,
+            and cores and memory enough for one task, whatever GPUs they have.
         limit: whole minutes, in seconds; by partition it may be less.
         submit: the second from which the queue counts it; a requeue sets it anew.
         priority: by partition.
@@ -47,6 +48,7 @@ class Job:
     memory_per_node: float
     exclusive: bool
     candidates: int
+    suitable: int
     limit: float
     not_before: float
     cancel_time: float
@@ -166,9 +168,17 @@ def _job(w: Workload, row: int, site: Site, machine: Machine) -> Job:
     limit = float(w.duration_estimate[row]) if w.estimate_known[row] else 0.0
     if not w.estimate_known[row]:
         limit = first.default_time if first.default_time is not None else first.max_time or YEAR
+    kinds = set(w.gpu_type.names[w.gpu_type.codes[row]].split("|")) - {""}
+    candidates, suitable = _candidates(machine, asked("features", ""), gpus, kinds)
+    for node in range(machine.count):
+        fits = machine.cores[node] >= per_task * max(per_node, 1)
+        fits = fits and not machine.memory[node] < max(
+            0.0 if isnan(per_core) else per_core, 0.0 if isnan(whole) else whole
+        )
+        if not fits:
+            suitable &= ~(1 << node)
     account, user = w.group.names[w.group.codes[row]], w.user.names[w.user.codes[row]]
     lower, upper = w.parents.offsets[row], w.parents.offsets[row + 1]
-    kinds = set(w.gpu_type.names[w.gpu_type.codes[row]].split("|")) - {""}
     return Job(
         row=row,
         submit=float(w.arrival_time[row]),
@@ -187,7 +197,8 @@ def _job(w: Workload, row: int, site: Site, machine: Machine) -> Job:
         memory_per_core=0.0 if isnan(per_core) or not site.is_memory_shared_out else per_core,
         memory_per_node=0.0 if isnan(whole) or not site.is_memory_shared_out else whole,
         exclusive=exclusive or site.placement == "nodes",
-        candidates=_candidates(machine, asked("features", ""), gpus, kinds),
+        candidates=candidates,
+        suitable=suitable,
         limit=60.0 * max(ceil(limit / 60), 1),
         not_before=asked("eligible_time", nan),
         cancel_time=asked("cancel_time", nan),
@@ -213,14 +224,14 @@ def _default_qos(site: Site, account: str, user: str) -> str:
     return "normal" if any(one.name == "normal" for one in site.qos) else ""
 
 
-def _candidates(machine: Machine, features: str, gpus: int, kinds: set[str]) -> int:
-    """Return the nodes that could ever do, as bits: `a&b` are all of them, `a|b` any."""
-    found = 0
+def _candidates(machine: Machine, features: str, gpus: int, kinds: set[str]) -> tuple[int, int]:
+    """Return the nodes that have the features and GPUs, and those that have the features; `a&b` are both, `a|b` any."""
+    found = featured = 0
     for node in range(machine.count):
         has = machine.features[node]
-        fits = not features or any(set(words.split("&")) <= has for words in features.split("|"))
-        if gpus:
-            fits = fits and machine.gpus[node] >= gpus and (not kinds or machine.gpu_type[node] in kinds)
-        if fits:
+        if features and not any(set(words.split("&")) <= has for words in features.split("|")):
+            continue
+        featured |= 1 << node
+        if not gpus or (machine.gpus[node] >= gpus and (not kinds or machine.gpu_type[node] in kinds)):
             found |= 1 << node
-    return found
+    return found, featured

@@ -4,7 +4,7 @@ from math import floor
 
 import numpy as np
 
-from scheduler_sim.engine.sites import Account, Partition, Qos, ShareTree, Site, classic, fair_tree
+from scheduler_sim.engine.sites import Account, Limits, Partition, Qos, ShareTree, Site, classic, fair_tree
 from tests.engine.reference_slurm_jobs import Job, Machine
 
 _COUNTED = {"cpu": "Cpu", "node": "Node", "mem": "Memory", "gres/gpu": "GRES"}
@@ -97,22 +97,29 @@ class Accounting:
         if not self.holds_limits:
             return ""
         running = self.running()
+        stated: set[str] = set()
         for qos in self._qos_of(job, partition):
-            limits = qos.limits
             mine = [one for one in running if self._is_under(one, qos)]
-            if _reached(limits.all_jobs, len(mine)):
-                return "QOSGrpJobsLimit"
-            if _reached(limits.account_jobs, sum(one.account == job.account for one in mine)):
-                return "MaxJobsPerAccount"
-            if _reached(limits.user_jobs, sum(one.user == job.user for one in mine)):
-                return "QOSMaxJobsPerUserLimit"
+            for kind, reason, count in (
+                ("all_jobs", "QOSGrpJobsLimit", len(mine)),
+                ("account_jobs", "MaxJobsPerAccount", sum(one.account == job.account for one in mine)),
+                ("user_jobs", "QOSMaxJobsPerUserLimit", sum(one.user == job.user for one in mine)),
+            ):
+                limit = getattr(qos.limits, kind)
+                if limit is None or kind in stated:
+                    continue
+                stated.add(kind)
+                if count >= limit:
+                    return reason
         for entry in self.chains[job.row]:
-            if entry.limits.all_jobs is None:
+            limit = entry.limits.all_jobs
+            if limit is None or "all_jobs" in stated:
                 continue
-            if len([one for one in running if self._belongs(one, entry)]) >= entry.limits.all_jobs:
+            if sum(self._belongs(one, entry) for one in running) >= limit:
                 return "AssocGrpJobsLimit"
-        own = [one for one in running if (one.account, one.user) == (job.account, job.user)]
-        return "AssocMaxJobsLimit" if _reached(self._inherited(job), len(own)) else ""
+        own = sum((one.account, one.user) == (job.account, job.user) for one in running)
+        limit = self._inherited(job)
+        return "AssocMaxJobsLimit" if limit is not None and "user_jobs" not in stated and own >= limit else ""
 
     def blocked_by_amount(self, job: Job, partition: Partition, cores: int, nodes: int) -> str:
         """Return why a job that gets so much exceeds a limit, or an empty text."""
@@ -120,23 +127,33 @@ class Accounting:
             return ""
         running = self.running()
         asks = self._amounts(job, cores, nodes)
+        # What the QOS of the partition limits, that of the job does not; and what either limits, no account does.
+        stated: set[tuple[str, str]] = set()
+
+        def exceeded(kind: str, limits: Limits, jobs: list[Job]) -> str:
+            limit = {key: most for key, most in getattr(limits, kind).items() if (kind, key) not in stated}
+            stated.update((kind, key) for key in limit)
+            return self._exceeded(limit, asks, jobs)
+
         for qos in self._qos_of(job, partition):
             mine = [one for one in running if self._is_under(one, qos)]
-            for prefix, suffix, limit, jobs in (
-                ("QOSGrp", "Limit", qos.limits.all_resources, mine),
-                ("QOSMax", "PerJobLimit", qos.limits.job_resources, []),
-                ("Max", "PerAccount", qos.limits.account_resources, [j for j in mine if j.account == job.account]),
-                ("QOSMax", "PerUserLimit", qos.limits.user_resources, [j for j in mine if j.user == job.user]),
+            for prefix, suffix, kind, jobs in (
+                ("QOSGrp", "Limit", "all_resources", mine),
+                ("QOSMax", "PerJobLimit", "job_resources", []),
+                ("Max", "PerAccount", "account_resources", [one for one in mine if one.account == job.account]),
+                ("QOSMax", "PerUserLimit", "user_resources", [one for one in mine if one.user == job.user]),
             ):
-                if name := self._exceeded(limit, asks, jobs):
+                if name := exceeded(kind, qos.limits, jobs):
                     return f"{prefix}{name}{suffix}"
+        of_qos = set(stated)
         for entry in self.chains[job.row]:
-            if not entry.limits.all_resources and not entry.limits.job_resources:
-                continue
-            mine = [one for one in running if self._belongs(one, entry)]
-            if name := self._exceeded(entry.limits.all_resources, asks, mine):
-                return f"AssocGrp{name}Limit"
-            if name := self._exceeded(entry.limits.job_resources, asks, []):
+            if entry.limits.all_resources:
+                mine = [one for one in running if self._belongs(one, entry)]
+                stated -= {pair for pair in stated if pair[0] == "all_resources"} - of_qos
+                if name := exceeded("all_resources", entry.limits, mine):
+                    return f"AssocGrp{name}Limit"
+            # A user has the nearest of what is said for one job.
+            if name := exceeded("job_resources", entry.limits, []):
                 return f"AssocMax{name}PerJobLimit"
         return ""
 
@@ -178,7 +195,3 @@ class Accounting:
 
     def _belongs(self, job: Job, entry: Account) -> bool:
         return any(entry is one for one in self.chains[job.row])
-
-
-def _reached(limit: int | None, count: int) -> bool:
-    return limit is not None and count >= limit

@@ -54,7 +54,7 @@ class Choice:
         cores = self.machine.cores
         nodes, left, most = job.wanted_nodes, job.cores, job.most_nodes
         spare = job.wanted_nodes - job.least_nodes
-        runs = _runs([(node, (0, 0)) for node in idle])
+        runs = _runs([(node, 0) for node in idle])
         chosen: list[int] = []
         while runs and most > len(chosen):
             best, best_cores, best_suffices = -1, 0, False
@@ -131,8 +131,8 @@ class Choice:
         left, nodes, most = job.cores, job.wanted_nodes, job.most_nodes
         spare = job.wanted_nodes - job.least_nodes
         offers = dict(offers)
-        runs = _runs([(node, (machine.weight[node], -self._gpus(job, node, free))) for node in sorted(offers)])
-        weights = [(machine.weight[run[0]], -self._gpus(job, run[0], free)) for run in runs]
+        runs = _runs([(node, machine.weight[node]) for node in sorted(offers)])
+        weights = [machine.weight[run[0]] for run in runs]
         chosen: list[Share] = []
         while runs and most > 0:
             best, best_cores, best_suffices = -1, 0, False
@@ -199,10 +199,10 @@ class Choice:
         return list(held.items())
 
 
-def _runs(nodes: list[tuple[int, tuple[int, int]]]) -> list[list[int]]:
+def _runs(nodes: list[tuple[int, int]]) -> list[list[int]]:
     """Part ascending nodes into runs of neighbours of equal weight."""
     runs: list[list[int]] = []
-    last: tuple[int, tuple[int, int]] | None = None
+    last: tuple[int, int] | None = None
     for node, weight in nodes:
         if last is not None and node == last[0] + 1 and weight == last[1]:
             runs[-1].append(node)

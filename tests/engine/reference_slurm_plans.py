@@ -98,7 +98,7 @@ class Plans(Starts):
                     later = over
             found = None
             if available.bit_count() >= job.least_nodes:
-                found = self.will_run(job, available, now, only_now=only_now)
+                found = self.will_run(job, available & job.suitable, now, only_now=only_now)
             if found is None:
                 if later and not only_now:
                     continue
