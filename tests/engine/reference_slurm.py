@@ -22,7 +22,7 @@ TICK_TIME = 1.0035
 PASS_TIME = 0.01
 """Seconds by which a backfill pass delays the next."""
 
-DECAY, END, RELEASE, JOB, RESERVATION, MAIN, BACKFILL = range(7)
+DECAY, END, RELEASE, JOB, EDGE, MAIN, BACKFILL = range(7)
 """What happens, in the order in which it does at one instant."""
 
 
@@ -64,7 +64,14 @@ class ReferenceSlurm(Plans):
                 heappush(self.events, (job.cancel_time, JOB, job.row, "cancel"))
         for reservation in self.site.reservations:
             for edge in (reservation.start_time, reservation.end_time):
-                heappush(self.events, (edge, RESERVATION, 0, ""))
+                heappush(self.events, (edge, EDGE, 0, "reservation"))
+        first = 0
+        for group in self.site.cluster.groups:
+            for outage in group.outages:
+                for node in range(first + group.count - outage.nodes, first + group.count):
+                    heappush(self.events, (outage.start_time, EDGE, node, "fails" if outage.kill else "goes"))
+                    heappush(self.events, (outage.end_time, EDGE, node, "comes"))
+            first += group.count
         heappush(self.events, (origin + self.phases.main, MAIN, 0, ""))
         if rules.backfill:
             heappush(self.events, (origin + self.phases.backfill, BACKFILL, 0, ""))
@@ -144,21 +151,40 @@ class ReferenceSlurm(Plans):
     def release(self, row: int, what: str) -> None:
         """Have the resources of a job that was told to stop; the main loop looks at once."""
         job = self.jobs[row]
+        if not any(one is job for _, one, _ in self.stopping):
+            return
         self.stopping = [entry for entry in self.stopping if entry[1] is not job]
         self._leave(job)
-        if what == "preempted" and job.requeueable and self.preempt_mode(job) == "requeue":
-            job.state = AWAITED
-            job.submit = self.now
-            job.ready_at = self.now + self.site.scheduling.requeue_delay_time
-            job.reason = "BeginTime"
-            heappush(self.events, (job.ready_at, JOB, row, "ready"))
-        else:
-            self._finish(job, what.upper())
+        is_requeued = what == "preempted" and job.requeueable and self.preempt_mode(job) == "requeue"
+        self._requeue(job, what.upper(), may=is_requeued)
         self.has_changed = True
         self._pass(is_full=False)
 
     def edge(self, row: int, what: str) -> None:
+        """Begin or end a reservation, or let a node go or come back; what runs on one that fails is requeued."""
+        if what in {"goes", "fails"}:
+            self.away[row] += 1
+        if what == "comes":
+            self.away[row] -= 1
+        self.up = sum(1 << node for node in range(self.machine.count) if not self.away[node])
+        if what == "fails":
+            for job in self.accounting.running():
+                if job.nodes() >> row & 1:
+                    self.stopping = [entry for entry in self.stopping if entry[1] is not job]
+                    self._leave(job)
+                    self._requeue(job, "NODE_FAIL", may=job.requeueable)
         self.is_queued = self.has_changed = True
+
+    def _requeue(self, job: Job, outcome: str, *, may: bool) -> None:
+        """Let a job that was stopped wait for its next run, if it may, or end."""
+        if not may:
+            self._finish(job, outcome)
+            return
+        job.state = AWAITED
+        job.submit = self.now
+        job.ready_at = self.now + self.site.scheduling.requeue_delay_time
+        job.reason = "BeginTime"
+        heappush(self.events, (job.ready_at, JOB, job.row, "ready"))
 
     def start(self, job: Job, partition: Partition, shares: list[Share], now: float, by: str) -> None:
         super().start(job, partition, shares, now, by)

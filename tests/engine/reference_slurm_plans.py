@@ -29,7 +29,7 @@ class Plans(Starts):
         second = floor(now)
         unit = max(int(rules.backfill_resolution_time), 1)
         self.window_end = (second + rules.backfill_window_time) // unit * unit
-        self.slots = [Slot(second // unit * unit, self.window_end, self.machine.all)]
+        self.slots = [Slot(second // unit * unit, self.window_end, self.up)]
         self.planned_free_node = False
         tried = started = 0
         rejected: set[tuple[int, str]] = set()

@@ -25,6 +25,8 @@ class Starts:
         self.free = Free(list(self.machine.cores), list(self.machine.memory), list(self.machine.gpus))
         self.preempting: set[Job] = set()
         self.has_changed = True
+        self.away = [0] * self.machine.count
+        self.up = self.machine.all
         self.stopping: list[tuple[float, Job, str]] = []
         self.reserved = [(one, sum(1 << node for node in site.numbers(one.hosts))) for one in site.reservations]
 
@@ -80,7 +82,7 @@ class Starts:
 
     def main_pass(self, now: float, *, is_full: bool) -> None:
         """Start what can start in the queue's order; a job that cannot leaves its partition's nodes to nobody."""
-        available = self.machine.all
+        available = self.up
         failed: set[str] = set()
         rejected: set[tuple[int, str]] = set()
         depth = 0

@@ -1,0 +1,170 @@
+"""Single rules of Slurm, on sites small enough to know the answer."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scheduler_sim.engine.requests import Requests
+from scheduler_sim.engine.sites import Site
+from scheduler_sim.engine.workload import Labels, Workload
+from tests.engine.reference_slurm import Phases, ReferenceSlurm
+
+QUICK = {"submission_delay_time": 1, "backfill_interval_time": 2, "backfill_resolution_time": 1}
+
+
+def site(groups: list[dict[str, Any]] | None = None, **parts: Any) -> Site:
+    groups = groups or [{"hosts": "n[1-4]", "cores": 4}]
+    return Site.from_json({"name": "small", "groups": groups, "scheduling": QUICK, **parts})
+
+
+def play(where: Site, jobs: list[dict[str, Any]]) -> ReferenceSlurm:
+    """Play jobs that are told by `at`, `runs`, `limit`, and what they ask for."""
+    own = {"at", "runs", "limit", "cpus", "queue", "user", "account", "after"}
+    asked = {key: [job.get(key) for job in jobs] for job in jobs for key in job if key not in own}
+    blank = Requests.blank(len(jobs))
+    stated = {
+        name: Labels.from_texts([value or "" for value in values])
+        if isinstance(getattr(blank, name), Labels)
+        else np.array([getattr(blank, name)[0] if value is None else value for value in values])
+        for name, values in asked.items()
+    }
+    workload = Workload.from_columns(
+        task_id=range(1, len(jobs) + 1),
+        arrival_time=[job["at"] for job in jobs],
+        runtime=[job["runs"] for job in jobs],
+        duration_estimate=[job.get("limit", 60 * -(-job["runs"] // 60)) for job in jobs],
+        cpus=[job.get("cpus", 1) for job in jobs],
+        user=[job.get("user", "ann") for job in jobs],
+        group=[job.get("account", "physics") for job in jobs],
+        queue=[job.get("queue", "") for job in jobs],
+        dependencies=[job.get("after", []) for job in jobs],
+        requests=Requests.blank(len(jobs), **stated),
+    )
+    return ReferenceSlurm(workload, where, Phases(main=0.5, backfill=0.25)).play()
+
+
+def nodes(simulated: ReferenceSlurm, number: int) -> list[int]:
+    return [node + 1 for node, _ in simulated.jobs[number].shares]
+
+
+def test_a_job_that_does_not_fit_blocks_its_partition_until_the_backfill_loop_looks() -> None:
+    simulated = play(
+        site(),
+        [
+            {"at": 0, "runs": 600, "nodes": 3, "exclusive": True},
+            {"at": 10, "runs": 60, "nodes": 4, "exclusive": True},
+            {"at": 10.1, "runs": 60, "nodes": 1, "exclusive": True},
+        ],
+    )
+    _, large, small = simulated.jobs
+    assert small.started_by == "backfill"
+    assert small.start - 10.1 < 3
+    assert large.start > 600
+
+
+def test_what_would_delay_a_planned_job_does_not_start() -> None:
+    simulated = play(
+        site(),
+        [
+            {"at": 0, "runs": 100, "limit": 120, "nodes": 3, "exclusive": True},
+            {"at": 10, "runs": 60, "nodes": 4, "exclusive": True},
+            {"at": 11, "runs": 30, "limit": 600, "nodes": 1, "exclusive": True},
+        ],
+    )
+    assert simulated.jobs[2].start > simulated.jobs[1].start
+
+
+def test_the_run_of_nodes_that_fits_most_tightly_is_taken() -> None:
+    busy = [{"at": 0, "runs": 300, "cpus": 4, "features": "old"}]
+    where = site(
+        [
+            {"hosts": "n[1-3]", "cores": 4},
+            {"hosts": "n4", "cores": 4, "features": ["old"]},
+            {"hosts": "n[5-6]", "cores": 4},
+        ]
+    )
+    simulated = play(where, [*busy, {"at": 5, "runs": 60, "nodes": 2, "exclusive": True}])
+    assert nodes(simulated, 0) == [4]
+    assert nodes(simulated, 1) == [5, 6]
+
+
+def test_lighter_nodes_come_first_even_where_others_fit_more_tightly() -> None:
+    where = site([{"hosts": "n[1-4]", "cores": 8, "weight": 1}, {"hosts": "n[5-6]", "cores": 4, "weight": 9}])
+    simulated = play(where, [{"at": 0, "runs": 60, "tasks": 1, "cores_per_task": 4}])
+    assert nodes(simulated, 0) == [1]
+
+
+def test_tasks_are_dealt_in_whole_ones_and_the_last_take_what_is_left() -> None:
+    where = site([{"hosts": "n[1-2]", "cores": 6}])
+    simulated = play(where, [{"at": 0, "runs": 60, "tasks": 3, "cores_per_task": 4}])
+    assert simulated.jobs[0].shares == [(0, 6), (1, 4)]
+
+
+@pytest.mark.parametrize(("delay", "longest"), [(1, 2.1), (3, 4.1)])
+def test_submissions_wait_for_the_next_tick_that_is_late_enough(delay: float, longest: float) -> None:
+    where = site(scheduling={**QUICK, "submission_delay_time": delay, "backfill": False})
+    simulated = play(where, [{"at": 0.75 * k, "runs": 1} for k in range(8)])
+    waits = [job.start - job.submit for job in simulated.jobs]
+    assert min(waits) > 0
+    assert max(waits) < longest
+    assert {job.started_by for job in simulated.jobs} == {"main"}
+
+
+def test_a_job_over_its_limit_is_stopped_at_the_next_look_at_limits() -> None:
+    simulated = play(site(), [{"at": 0, "runs": 500, "limit": 60}])
+    (job,) = simulated.jobs
+    assert job.outcome == "TIMEOUT"
+    assert 60 <= job.end - job.start < 92
+
+
+def test_a_preempted_job_waits_and_runs_again_from_its_beginning() -> None:
+    where = site(
+        qos=[
+            {"name": "low", "preempt_mode": "requeue"},
+            {"name": "high", "preempts": ["low"], "priority": 10},
+        ],
+        preemption={"kind": "qos", "mode": "requeue"},
+    )
+    low = {"at": 0, "runs": 300, "nodes": 4, "exclusive": True, "qos": "low"}
+    simulated = play(where, [low, {"at": 50, "runs": 60, "cpus": 4, "qos": "high"}])
+    preempted, urgent = simulated.jobs
+    assert urgent.start - 50 < 3
+    first, second = preempted.attempts
+    assert second[0] - first[1] >= 121
+    assert second[1] - second[0] == pytest.approx(300)
+
+
+def test_a_limit_of_a_qos_holds_in_place_of_the_same_one_of_an_account() -> None:
+    parts: dict[str, Any] = {
+        "qos": [{"name": "wide", "limits": {"all_resources": {"cpu": 12}}}, {"name": "plain"}],
+        "accounts": [{"name": "physics", "limits": {"all_resources": {"cpu": 4}}}, {"name": "physics", "user": "ann"}],
+        "enforces": ["associations", "limits", "qos"],
+    }
+    jobs = [{"at": k, "runs": 600, "cpus": 4} for k in range(4)]
+    wide = play(site(**parts), [{**job, "qos": "wide"} for job in jobs])
+    plain = play(site(**parts), [{**job, "qos": "plain"} for job in jobs])
+    assert [job.start < 10 for job in wide.jobs] == [True, True, True, False]
+    assert [job.start < 10 for job in plain.jobs] == [True, False, False, False]
+
+
+def test_nodes_of_a_reservation_take_no_job_that_would_run_into_it() -> None:
+    where = site(reservations=[{"name": "service", "hosts": "n[1-3]", "start_time": 100, "end_time": 400}])
+    simulated = play(where, [{"at": 0, "runs": 60, "nodes": 2, "exclusive": True, "limit": 120}])
+    assert simulated.jobs[0].start >= 400
+
+
+def test_a_job_on_a_node_that_fails_is_requeued_and_avoids_it() -> None:
+    failing = {"hosts": "n1", "cores": 4, "outages": [{"start_time": 50, "end_time": 9999, "nodes": 1, "kill": True}]}
+    simulated = play(site([failing, {"hosts": "n2", "cores": 4, "weight": 5}]), [{"at": 0, "runs": 100, "cpus": 4}])
+    (job,) = simulated.jobs
+    first, second = job.attempts
+    assert first[1] == 50
+    assert second[0] >= 171
+    assert nodes(simulated, 0) == [2]
+
+
+def test_an_array_runs_no_more_of_its_tasks_than_it_says() -> None:
+    simulated = play(site(), [{"at": 0, "runs": 100, "array": 1, "array_limit": 2} for _ in range(6)])
+    changes = sorted((time, sign) for job in simulated.jobs for time, sign in ((job.start, 1), (job.end, -1)))
+    assert max(np.cumsum([sign for _, sign in changes])) == 2
