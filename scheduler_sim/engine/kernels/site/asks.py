@@ -23,16 +23,16 @@ ANY_NUMBER = 2**31
 
 KIND = np.dtype(
     [
-        ("part", "i8"), ("units", "i8"), ("cpu", "i8"), ("memory", "i8"), ("gpu", "i8"), ("per_node", "i8"),
-        ("is_fixed", "i8"), ("least", "i8"), ("most", "i8"), ("whole", "i8"), ("each_memory", "i8"),
-        ("each_gpus", "i8"), ("most_cpu", "i8"), ("unit", "i8"), ("counted", "i8"),
+        ("part", "i8"), ("units", "i8"), ("cpu", "i8"), ("memory", "i8"), ("gpu", "i8"), ("size", "i8"),
+        ("per_node", "i8"), ("each_units", "i8"), ("least", "i8"), ("most", "i8"), ("whole", "i8"),
+        ("each_memory", "i8"), ("each_gpus", "i8"), ("most_cpu", "i8"), ("counts_nodes", "i8"),
     ]
 )  # fmt: skip
-"""What a task asks for in a partition: `units` processes of `cpu` thousandths of cores, `memory` KiB and `gpu` GPUs
-each, at most (or, `is_fixed`, just) `per_node` of them on a node, 0 for any number; on `least` to `most` nodes, with
-`whole` for it alone; and on each node besides `each_memory` KiB and `each_gpus` GPUs. `most_cpu` is the most of one
-node's cores that its partition may hold. `unit` is how many processes each of just `least` nodes must hold where that
-is so, else 0. By `counted` nodes are taken for their number only."""
+"""What a task asks for in a partition: `units` processes of `cpu` thousandths of cores (`size` whole cores), `memory` KiB
+and `gpu` GPUs each, just `per_node` of them on each node where that is not 0; on `least` to `most` nodes, with `whole`
+for it alone; and on each node besides `each_memory` KiB and `each_gpus` GPUs. A node that cannot hold `each_units`
+processes is of no use. `most_cpu` is the most of one node's cores that the partition may hold. By `counts_nodes` it is
+enough that `least` nodes are of use."""
 
 _FIELDS = tuple(KIND.fields or ())[1:]
 
@@ -240,8 +240,8 @@ class _Builder:
         if not allowed.any():
             return -1, CODES["BadConstraints"]
         shape = self._shape(partition, ask, allowed)
-        room = capacity(shape, self.cpu, self.memory, self.gpus)
-        usable = allowed & (room >= max(shape["unit"], 1))
+        room = self._room(shape)
+        usable = allowed & (room > 0)
         if partition.max_nodes is not None and shape["least"] > partition.max_nodes:
             return -1, CODES["PartitionNodeLimit"]
         if shape["most"] < shape["least"]:
@@ -249,7 +249,7 @@ class _Builder:
         if usable.sum() < shape["least"]:
             return -1, CODES["BadConstraints"]
         largest = np.sort(room[usable])[::-1][: shape["most"]]
-        if not shape["counted"] and largest.sum() < shape["units"]:
+        if largest.sum() < shape["units"] * shape["size"]:
             return -1, CODES["BadConstraints"]
         self._masks.append(usable)
         self.kinds.append((number, *(shape[name] for name in _FIELDS)))
@@ -258,54 +258,58 @@ class _Builder:
     def _shape(self, partition: Partition, ask: dict[str, int], allowed: BoolArray) -> dict[str, int]:
         """Return the fields of `KIND` beside the partition."""
         whole = bool(ask["exclusive"]) or partition.exclusive or self.site.placement == "nodes"
-        shape = {"gpu": 0, "per_node": 0, "is_fixed": 0, "each_memory": 0, "each_gpus": 0, "memory": 0, "counted": 0}
+        shape = {"gpu": 0, "per_node": 0, "each_memory": 0, "each_gpus": 0, "memory": 0}
         if ask["nodes"] or ask["tasks"] or ask["per_node"]:
             shape |= self._as_asked(ask, allowed)
         else:
             shape |= self._compact(ask, allowed)
         shape["whole"] = int(whole)
-        shape["counted"] = int(self.site.placement == "nodes" and ask["nodes"] > 0)
+        shape["size"] = max(shape["cpu"] // MILLI, 1)
         shape["least"] = max(shape["least"], partition.min_nodes)
         if partition.max_nodes is not None and shape["least"] <= partition.max_nodes:
             shape["most"] = min(shape["most"], partition.max_nodes)
-        if not shape["counted"]:
+        if not ask["nodes"]:
             # Each node holds a process at least.
-            shape["most"] = max(min(shape["most"], shape["units"]), shape["least"])
+            shape["most"] = max(min(shape["most"], shape["units"], len(self.cpu)), shape["least"])
         shape["most_cpu"] = UNLIMITED
         if partition.max_cores_per_node is not None:
             shape["most_cpu"] = partition.max_cores_per_node * MILLI
         self._ask_memory(shape, partition, ask)
-        if shape["counted"]:
-            shape["unit"] = 1 if shape["most"] == shape["least"] else 0
-        elif shape["most"] == 1:
-            shape["unit"] = shape["units"]
-        elif shape["is_fixed"] and shape["least"] == shape["most"]:
-            shape["unit"] = shape["per_node"]
-        else:
-            shape["unit"] = int(shape["least"] == shape["most"] and shape["units"] <= shape["least"])
+        shape["each_units"] = shape["units"] if shape["most"] == 1 else max(shape["per_node"], 1)
+        shape["counts_nodes"] = int(
+            shape["most"] == 1 or shape["per_node"] > 0 or shape["units"] <= shape["least"] == shape["most"]
+        )
+        if self.site.placement == "nodes":
+            smallest = int(self.cpu[allowed].min()) // MILLI
+            shape["counts_nodes"] = int(shape["units"] * shape["size"] <= shape["least"] * smallest)
+            shape["each_units"] = 1
         return shape
+
+    def _room(self, shape: dict[str, int]) -> IntArray:
+        """Return how many cores each node would offer if it were empty, in whole processes, shape (nodes,)."""
+        room = np.full(len(self.cpu), ANY_NUMBER, np.int64)
+        if shape["cpu"]:
+            room = np.minimum(self.cpu, shape["most_cpu"]) // shape["cpu"]
+        whole = self.cpu * shape["memory"] // max(shape["cpu"], 1) if shape["whole"] else 0
+        if shape["memory"] and not shape["whole"]:
+            room = np.minimum(room, (self.memory - shape["each_memory"]) // shape["memory"])
+        if shape["gpu"]:
+            room = np.minimum(room, (self.gpus - shape["each_gpus"]) // shape["gpu"])
+        short = (self.memory < shape["each_memory"] + whole) | (self.gpus < shape["each_gpus"])
+        cores = self.cpu // MILLI if self.site.placement == "nodes" else room * shape["size"]
+        return np.where(short | (room < shape["each_units"]), 0, cores)
 
     def _as_asked(self, ask: dict[str, int], allowed: BoolArray) -> dict[str, int]:
         """Read what Slurm's options say: -N, -n, -c, --ntasks-per-node, --gpus-per-node."""
-        nodes, per_node, cores = ask["nodes"], ask["per_node"], ask["cores"]
-        tasks = ask["tasks"]
-        if not tasks:
-            tasks = per_node * max(nodes, 1) if per_node else max(nodes, 1)
-            if not per_node and not cores:
-                # The cores are known, and not how they are parted.
-                tasks = max(tasks, -(-ask["cpus"] // MILLI))
-        cores = cores or max(ask["cpus"] // MILLI // tasks, 1)
-        least, most = max(nodes, 1), ask["most"] or nodes or ANY_NUMBER
-        is_fixed = bool(per_node and nodes and tasks == per_node * nodes)
-        if per_node and not nodes:
-            least = max(-(-tasks // per_node), 1)
+        nodes, per_node, cores = ask["nodes"], ask["per_node"], max(ask["cores"], 1)
+        tasks = ask["tasks"] or per_node * nodes or max(nodes, -(-ask["cpus"] // (MILLI * cores)), 1)
+        least = max(nodes, -(-tasks // per_node) if per_node else 1, 1)
         shape = {
             "units": tasks,
             "cpu": cores * MILLI,
             "per_node": per_node,
-            "is_fixed": int(is_fixed),
             "least": least,
-            "most": most,
+            "most": ask["most"] or (least if nodes else ANY_NUMBER),
             "each_gpus": ask["node_gpus"],
         }
         if ask["gpus"] and not ask["node_gpus"]:
@@ -339,8 +343,8 @@ class _Builder:
         elif ask["core_memory"] >= 0:
             shape["memory"] = ask["core_memory"] * shape["cpu"] // MILLI
         elif ask["memory"] > 0:
-            if shape["most"] == 1:
-                shape["each_memory"] = ask["memory"]
+            if shape["most"] == 1 or ask["nodes"] or ask["tasks"] or ask["per_node"]:
+                shape["each_memory"] = -(-ask["memory"] // shape["least"])
             else:
                 shape["memory"] = -(-ask["memory"] // shape["units"])
         else:
@@ -375,27 +379,6 @@ def _not_taken(partition: Partition, account: str, qos: str) -> int:
     if qos in partition.denied_qos:
         return CODES["QOSNotAllowed"]
     return NO_REASON
-
-
-def capacity(shape: Any, cpu: IntArray, memory: IntArray, gpus: IntArray) -> IntArray:
-    """Return how many processes of a kind empty nodes could hold, shape (nodes,)."""
-    room = np.minimum(cpu, shape["most_cpu"]) // max(shape["cpu"], 1)
-    if shape["cpu"] == 0:
-        room = np.full(len(cpu), ANY_NUMBER)
-    if shape["memory"]:
-        room = np.minimum(room, (memory - shape["each_memory"]) // shape["memory"])
-    if shape["gpu"]:
-        room = np.minimum(room, (gpus - shape["each_gpus"]) // shape["gpu"])
-    if shape["counted"]:
-        room = np.ones(len(cpu), np.int64)
-    room = np.where((memory < shape["each_memory"]) | (gpus < shape["each_gpus"]), 0, np.maximum(room, 0))
-    if shape["per_node"]:
-        short = room < shape["per_node"]
-        room = np.minimum(room, shape["per_node"])
-        if shape["is_fixed"]:
-            room = np.where(short, 0, room)
-    held: IntArray = room
-    return held
 
 
 def as_words(members: BoolArray) -> IntArray:

@@ -10,12 +10,13 @@ from scheduler_sim.engine.errors import OversizedTasks
 from scheduler_sim.engine.kernels.attempts import buffer_columns, buffer_for
 from scheduler_sim.engine.kernels.site import state
 from scheduler_sim.engine.kernels.site.asks import Asks, as_words
-from scheduler_sim.engine.kernels.site.keys import fixed_keys, leads
+from scheduler_sim.engine.kernels.site.keys import fixed_keys, fixed_terms, leads
+from scheduler_sim.engine.kernels.site.limit_table import limit_table
 from scheduler_sim.engine.kernels.site.rules import Rules, site_of
 from scheduler_sim.engine.kernels.site.state import PIECE, TASK, State
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.requests import Requests
-from scheduler_sim.engine.sites import Site, fair_tree
+from scheduler_sim.engine.sites import ShareTree, Site, classic, fair_tree
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
@@ -43,9 +44,10 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
     settings[state.WORDS], settings[state.NODES], settings[state.LEVELS] = words, nodes, len(levels)
     counts, clock = np.zeros(state.FIELDS, np.int64), np.full(state.CLOCKS, -np.inf)
     clock[state.NEXT_PASS], clock[state.NEXT_DECAY] = rules.first_pass, rules.first_decay
-    begin = float(np.floor(workload.arrival_time[0])) if n else 0.0
-    clock[state.NOW] = clock[state.REACHED] = -np.inf
-    clock[state.LAST_LOOK] = clock[state.LAST_FULL] = begin - 1.0
+    # Slurm's loops look before anything comes; the clock shows no time before the first arrival.
+    clock[state.REACHED] = workload.arrival_time[0] if n else 0.0
+    counts[state.CHANGED] = rules.is_slurm
+    clock[state.LAST_CHECK] = np.floor(rules.reals[state.CHECK_PHASE])
     pieces = _most_pieces(asked, cpu, gpus)
     counts[state.SPARE] = pieces
     promises = 2 * int(min(settings[state.PLAN_DEPTH], len(entry_task))) + 4
@@ -65,7 +67,25 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         return np.array([getattr(one, name) for one in site.reservations], np.float64)
 
     tree = asked.people.tree
+    limits = limit_table(workload, site, asked, entry_task)
+    tree = asked.people.tree
+    arrays = int(wanted.array.max()) + 1 if n else 1
     return State(
+        **_tree(tree, site),
+        **_preemption(site),
+        set_first=limits.first,
+        set_counters=limits.counters,
+        counter_jobs=rows(len(limits.most_jobs)),
+        counter_most_jobs=limits.most_jobs,
+        counter_jobs_word=limits.jobs_word,
+        counter_held=rows(len(limits.most)),
+        counter_most=limits.most,
+        counter_words=limits.words,
+        counter_charges=limits.charges,
+        victim_rows=rows(n + 1),
+        victim_overlap=rows(n + 1),
+        array_rejected=rows(arrays * parts),
+        array_planned=rows(arrays),
         site_tasks=tasks,
         kinds=asked.kinds,
         held_pieces=np.zeros(pieces, PIECE),
@@ -79,13 +99,14 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         part_masks=part_masks.ravel(),
         entry_task=entry_task,
         entry_kind=asked.kind,
-        entry_limit=np.ceil(asked.limit / 60.0) * 60.0 if rules.is_slurm else asked.limit.copy(),
+        entry_limit=_limits(rules, asked),
         entry_key=np.zeros(queued),
-        entry_fixed_key=fixed_keys(problem, rules, asked, entry_task, wanted),
+        entry_fixed_key=fixed_keys(problem, rules, entry_task),
         entry_slope=rows(0).astype(float) if problem.scores.slope is None else problem.scores.slope[entry_task],
+        entry_terms=fixed_terms(rules, asked, entry_task, wanted),
+        entry_submit=np.floor(workload.arrival_time[entry_task]) if rules.is_slurm else np.zeros(queued),
         entry_lead=leads(rules, asked, entry_task),
-        entry_set=rows(queued),
-        fair_factors=np.nan_to_num(fair_tree(tree, np.zeros(len(tree.names)))) if tree.is_user.any() else np.zeros(1),
+        entry_set=limits.entry_set,
         first_entry=asked.first,
         queue_entries=rows(queued + 1),
         child_first=child_first,
@@ -119,13 +140,17 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
             [any(flag.lower() == "maint" for flag in one.flags) for one in site.reservations], np.int64
         ),
         mask_words=rows(words),
+        avail_words=rows(words),
+        usable_words=rows(words),
         open_words=rows(words),
         chosen_words=rows(words),
         kept_words=rows(words),
         part_tried=rows(parts),
         part_seen=rows(parts),
         room_nodes=rows(nodes),
-        room_units=rows(nodes),
+        room_cores=rows(nodes),
+        room_weight=rows(nodes),
+        room_gpus=rows(nodes),
         room_first=rows(nodes),
         room_size=rows(nodes),
         room_sum=rows(nodes),
@@ -134,9 +159,11 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         ready_rows=rows(nodes),
         chosen_nodes=rows(nodes),
         chosen_units=rows(nodes),
+        saved_nodes=rows(nodes),
+        saved_units=rows(nodes),
         user_seen=rows(len(workload.user.names) + 1),
         association_seen=rows(len(tree.names) + 1),
-        array_running=rows(int(wanted.array.max()) + 1 if n else 1),
+        array_running=rows(arrays),
         **buffer_columns(length),
     )
 
@@ -148,6 +175,68 @@ def _refuse_never(workload: Workload, site: Site, asked: Asks) -> None:
         raise OversizedTasks(
             f"{len(never)} tasks could never start on site {site.name}.", count=len(never), task_ids=numbers
         )
+
+
+def _limits(rules: Rules, asked: Asks) -> FloatArray:
+    """Return the seconds for which each entry may run: to Slurm whole minutes, not longer than its partition allows."""
+    if not rules.is_slurm:
+        return asked.limit.copy()
+    longest = np.array([np.inf if one.max_time is None else one.max_time for one in rules.site.partitions], np.float64)
+    part = asked.kinds["part"][asked.kind] if len(asked.kind) else asked.kind
+    minutes: FloatArray = np.maximum(np.ceil(asked.limit / 60.0), 1.0)
+    return np.minimum(60.0 * minutes, longest[part])
+
+
+def _tree(tree: ShareTree, site: Site) -> dict[str, Any]:
+    """Return the tree of shares as arrays, with the factors before anything was used."""
+    n = len(tree.names)
+    usage = np.zeros(n)
+    factors = np.zeros(n)
+    if tree.is_user.any():
+        ranks = fair_tree(tree, usage)
+        if site.priority.fair_share == "classic":
+            ranks = classic(tree, usage, damping=site.priority.damping)
+        factors = np.nan_to_num(ranks)
+    below = [list(tree.siblings(entry)) if not tree.is_user[entry] else [] for entry in range(n)]
+    return {
+        "fair_factors": factors,
+        "fair_usage": usage,
+        "fair_total": np.zeros(n),
+        "fair_level": np.zeros(n),
+        "fair_shares": tree.shares,
+        "fair_above": tree.parent,
+        "fair_is_user": tree.is_user.astype(np.int64),
+        "fair_first": np.concatenate(([0], np.cumsum([len(one) for one in below]))).astype(np.int64),
+        "fair_below": np.array([entry for one in below for entry in one], np.int64),
+        "fair_order": np.zeros(n + 2, np.int64),
+        "fair_frames": np.zeros(4 * (n + 2), np.int64),
+    }
+
+
+def _preemption(site: Site) -> dict[str, Any]:
+    """Return who gives way to whom as arrays; behind the QOS stands what holds of tasks without one."""
+    modes = {"off": state.NO_MODE, "cancel": state.CANCELS, "requeue": state.REQUEUES}
+    names = [one.name for one in site.qos]
+    preempts = np.zeros((len(names) + 1, len(names) + 1), np.int64)
+    for number, one in enumerate(site.qos):
+        preempts[number, :-1] = [name in one.preempts for name in names]
+        preempts[number, -1] = bool(one.preempts)
+
+    def mode(stated: str | None) -> int:
+        return modes.get(stated or site.preemption.mode, state.SUSPENDS)
+
+    exempt = site.preemption.exempt_time
+    return {
+        "qos_usage": np.array([*(one.usage_factor for one in site.qos), 1.0], np.float64),
+        "qos_preempts": preempts.ravel(),
+        "qos_mode": np.array([*(mode(one.preempt_mode) for one in site.qos), mode(None)], np.int64),
+        "qos_rank": np.array([*(one.priority for one in site.qos), 0], np.int64),
+        "qos_exempt": np.array(
+            [*(exempt if one.exempt_time is None else one.exempt_time for one in site.qos), exempt], np.float64
+        ),
+        "part_mode": np.array([mode(one.preempt_mode) for one in site.partitions], np.int64),
+        "part_tier": np.array([one.tier for one in site.partitions], np.int64),
+    }
 
 
 def _members(site: Site, hosts: str) -> Any:
@@ -172,9 +261,9 @@ def _tasks(problem: Problem, wanted: Requests, asked: Asks) -> Any:
     tasks["offered"], tasks["cancel"] = offered, wanted.cancel_time
     tasks["work"] = tasks["undone"] = workload.runtime
     tasks["killed_after"] = np.where(workload.estimate_known, workload.duration_estimate, np.inf)
-    for name in ("ready", "start", "begun", "finish", "expected"):
+    for name in ("ready", "eligible", "start", "begun", "finish", "expected"):
         tasks[name] = np.nan
-    tasks["give_way"] = np.inf
+    tasks["give_way"], tasks["preempted_at"] = np.inf, -np.inf
     tasks["parents"] = np.diff(workload.parents.offsets)
     tasks["needs_success"], tasks["fails"] = wanted.needs_success, wanted.fails
     tasks["requeueable"] = wanted.requeueable
@@ -208,6 +297,6 @@ def _most_pieces(asked: Asks, cpu: IntArray, gpus: IntArray) -> int:
     smallest = int(least[least > 0].min()) if (least > 0).any() else MILLI
     here = cpu // smallest + gpus + 1
     most = np.minimum(asked.kinds["most"], len(cpu))
-    most = np.where(asked.kinds["counted"] == 1, np.minimum(most, asked.kinds["least"]), most)
+
     of_tasks = int(np.minimum(most[asked.kind], len(cpu)).sum()) if len(asked.kind) else 0
     return max(min(int(here.sum()), of_tasks), 1)

@@ -54,6 +54,8 @@ def _split(s: State, time: float) -> int:
 def promise(s: State, begin: float, end: float, horizon: float) -> None:
     """Take the nodes of `chosen_words` out of the plan from `begin` to `end`."""
     words = s.settings[WORDS]
+    if begin >= horizon:
+        return
     first = _split(s, begin)
     last = s.counts[SLOTS]
     if end < horizon:
@@ -79,9 +81,9 @@ def collides(s: State, begin: float, end: float, horizon: float) -> bool:
 
 @inner_kernel
 def keep_promises(s: State, begin: float, end: float, later: float, horizon: float) -> float:
-    """Leave in `mask_words` only nodes promised to nobody from `begin` to `end`.
+    """Leave in `avail_words` only nodes promised to nobody from `begin` to `end`.
 
-    Returns `later`, or where that is not yet said the next instant at which the plan has more of the nodes, infinity
+    Returns `later`, or where that is not yet said the next instant at which the plan has more of the usable nodes, infinity
     for none: nothing before is worth another look.
     """
     words = s.settings[WORDS]
@@ -90,8 +92,8 @@ def keep_promises(s: State, begin: float, end: float, later: float, horizon: flo
         ends = slot_end(s, slot, horizon)
         if ends > begin and slot + 1 < s.counts[SLOTS] and later == np.inf:
             for w in range(words):
-                gained = s.slot_masks[at + words + w] & s.open_words[w]
-                if gained & ~(s.slot_masks[at + w] & s.mask_words[w]):
+                gained = s.slot_masks[at + words + w] & s.usable_words[w]
+                if gained & ~(s.slot_masks[at + w] & s.avail_words[w]):
                     later = ends
                     break
         if ends <= begin:
@@ -99,5 +101,5 @@ def keep_promises(s: State, begin: float, end: float, later: float, horizon: flo
         if s.slot_times[slot] > end:
             break
         for w in range(words):
-            s.mask_words[w] &= s.slot_masks[at + w]
+            s.avail_words[w] &= s.slot_masks[at + w]
     return later

@@ -4,18 +4,26 @@ import numpy as np
 
 from scheduler_sim.engine.codes import QUEUED
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.state import QUEUE, SLOPED, UNSORTED, WAITING, State
+from scheduler_sim.engine.kernels.site.state import CHANGED_ORDER, QUEUE, SLOPED, UNSORTED, WAITING, State
+
+
+@inner_kernel
+def _goes_before(s: State, one: int, other: int) -> bool:
+    """Tell whether an entry stands before another: of a larger key, submitted in an earlier second, or listed before."""
+    if s.entry_key[one] != s.entry_key[other]:
+        return bool(s.entry_key[one] > s.entry_key[other])
+    if s.entry_submit[one] != s.entry_submit[other]:
+        return bool(s.entry_submit[one] < s.entry_submit[other])
+    return one < other
 
 
 @inner_kernel
 def _place(s: State, entry: int) -> int:
     """Return where an entry belongs in the sorted queue."""
-    key = s.entry_key[entry]
     first, last = 0, s.counts[QUEUE]
     while first < last:
         middle = (first + last) // 2
-        other = s.queue_entries[middle]
-        if s.entry_key[other] > key or (s.entry_key[other] == key and other < entry):
+        if _goes_before(s, s.queue_entries[middle], entry):
             first = middle + 1
         else:
             last = middle
@@ -57,6 +65,10 @@ def sort(s: State) -> None:
     size = s.counts[QUEUE]
     entries = np.sort(s.queue_entries[:size])
     keys = np.empty(size)
+    if s.counts[CHANGED_ORDER]:
+        for i in range(size):
+            keys[i] = s.entry_submit[entries[i]]
+        entries = entries[np.argsort(keys, kind="mergesort")]
     for i in range(size):
         keys[i] = -s.entry_key[entries[i]]
     places = np.argsort(keys, kind="mergesort")

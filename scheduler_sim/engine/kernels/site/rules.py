@@ -16,8 +16,8 @@ from scheduler_sim.engine.workload import FloatArray, IntArray
 
 ANY = 2**62
 
-MAIN_TICK = 1.002
-"""Seconds between two rounds of Slurm's main thread: a sleep of one second, and what a round takes."""
+MAIN_TICK = 1.0035
+"""Seconds between two rounds of Slurm's threads: a sleep of one second, and what a round takes (measured)."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,12 @@ class Rules:
         how, order = site.scheduling, policy.order
         draws = np.random.default_rng([problem.seed, crc32(b"slurm phases")])
         period = site.priority.calculation_period_time
-        drawn = {"main_phase": draws.random(), "backfill_phase": draws.random(), "decay_phase": draws.random() * period}
+        drawn = {
+            "main_phase": draws.random(),
+            "backfill_phase": draws.random(),
+            "decay_phase": draws.random() * period,
+            "limit_phase": draws.random() * how.limit_check_interval_time,
+        }
         phases = {name: value if order.value(name) is None else order.value(name) for name, value in drawn.items()}
         begin = _origin(problem)
         settings[state.MODE], settings[state.BACKFILL] = state.OWN_LOOPS, how.backfill
@@ -84,6 +89,15 @@ class Rules:
         ):
             settings[place] = ANY if most is None else most
         settings[state.YOUNGEST_FIRST] = how.preempts_youngest_first
+        settings[state.KILLS_INVALID] = how.kill_invalid_dependency
+        settings[state.CLASSIC] = site.priority.fair_share == "classic"
+        settings[state.PREEMPTION] = ("none", "qos", "partition").index(site.preemption.kind)
+        half_life = site.priority.decay_half_life_time
+        reals[state.DECAY] = 1 - 0.693 / half_life if half_life else 1.0
+        reals[state.DAMPING] = site.priority.damping
+        reals[state.CHECK_INTERVAL], reals[state.OVER_LIMIT] = how.limit_check_interval_time, how.over_limit_time
+        reals[state.CHECK_PHASE] = begin + phases["limit_phase"]
+        reals[state.KILL_WAIT] = how.kill_wait_time
         reals[state.TICK_PHASE], reals[state.TICK] = begin + phases["main_phase"], MAIN_TICK
         reals[state.MAIN_INTERVAL], reals[state.SUBMIT_DELAY] = how.main_interval_time, how.submission_delay_time
         reals[state.PASS_INTERVAL], reals[state.WINDOW] = how.backfill_interval_time, how.backfill_window_time
@@ -132,7 +146,11 @@ def _refuse(problem: Problem) -> None:
         )
     if policy.backfill.code == EASY and (scores.backfill is not None or policy.backfill.predicts):
         raise InvalidPolicy(f"On a site easy is without parameters: {name}.")
-    for partition in site_of(problem).partitions:
+    site = site_of(problem)
+    modes = {site.preemption.mode, *(one.preempt_mode for one in (*site.qos, *site.partitions))}
+    if scores.kind == SLURM and site.preemption.kind != "none" and modes & {"suspend", "gang"}:
+        raise InvalidPolicy("Preemption by suspending (suspend, gang) is not played on a site; cancel and requeue are.")
+    for partition in site.partitions:
         if partition.oversubscribe > 1:
             raise InvalidPolicy(
                 f"Partition {partition.name} lets {partition.oversubscribe} tasks share a core, which is not played."

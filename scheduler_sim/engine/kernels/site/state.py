@@ -13,9 +13,17 @@ COMING, HELD, WAITING, RUNS, STOPPED, DONE = range(6)
 """What a task does: it has not come yet, waits for its parents, may start, runs, was stopped and may not start again
 yet, or has ended."""
 
-ENDS, COMES_BACK, GIVES_WAY = range(3)
-"""What an entry of the heap of events is about; its code is row * `EVENT_KINDS` + kind."""
-EVENT_KINDS = 4
+ENDS, GIVES_WAY, COMES_BACK = range(3)
+"""What an entry of the heap of events is about; its code is kind * tasks + row."""
+
+NO_MODE, CANCELS, REQUEUES, SUSPENDS = range(4)
+"""What happens to a task that must give way."""
+
+NOBODY, BY_QOS, BY_PARTITION = range(3)
+"""Who gives way to whom."""
+
+CPU, NODE, MEMORY, GPU, COUNTED = range(5)
+"""What limits count: thousandths of cores, nodes, KiB and GPUs."""
 
 OFFERED, CANCELLED_AT, EDGE = range(3)
 """What a timer is about; its code is row * `TIMER_KINDS` + kind. EDGE: a reservation begins or ends."""
@@ -41,14 +49,19 @@ OWN_LOOPS, EVERY_EVENT = range(2)
     CHANGED,
     UNSORTED,
     BEGUN,
+    VICTIMS,
+    CHANGED_ORDER,
+    CALCULATED,
+    SAVED,
     FIELDS,
-) = range(COMMON, COMMON + 17)
+) = range(COMMON, COMMON + 21)
 """Places in the vector of counts behind those of `codes`.
 
 PENDING entries of the heap; TIMER timers taken; QUEUE entries that wait; RUN tasks that run; SPARE pieces free; SLOTS
 of the plan; CHOSEN nodes; ROOMS candidates; WRITTEN attempts in the buffer; OUTAGES taken; EVENTS applied in this call;
 PASS looks so far; LOOK whether the main loop has cause to look; CHANGED whether the backfill loop has; UNSORTED whether
-the queue must be sorted; BEGUN starts so far.
+the queue must be sorted; BEGUN starts so far; VICTIMS tasks that would give way; CHANGED_ORDER whether tasks were
+submitted anew; CALCULATED whether usage has been calculated; SAVED chosen nodes that are kept.
 """
 
 (
@@ -73,9 +86,12 @@ the queue must be sorted; BEGUN starts so far.
     LINEAR,
     GROUPED,
     BY_FACTORS,
+    CLASSIC,
+    PREEMPTION,
+    KILLS_INVALID,
     ROOM,
     SETTINGS,
-) = range(23)
+) = range(26)
 """Places in the vector of settings; counts that limit nothing are 2**62."""
 
 (
@@ -99,11 +115,14 @@ the queue must be sorted; BEGUN starts so far.
     MAX_AGE,
     FAIR_WEIGHT,
     CALCULATION_PERIOD,
+    DECAY,
+    DAMPING,
+    EXEMPT,
     REALS,
-) = range(21)
+) = range(24)
 """Places in the vector of reals: seconds, and a priority."""
 
-NOW, REACHED, LOOKED, LAST_LOOK, LAST_FULL, NEXT_PASS, NEXT_DECAY, LAST_DECAY, CLOCKS = range(9)
+NOW, REACHED, LOOKED, LAST_LOOK, LAST_FULL, NEXT_PASS, NEXT_DECAY, LAST_DECAY, LAST_CHECK, HORIZON, CLOCKS = range(11)
 """Places in the vector of times: of the last instant, up to which nothing more happens, of the last look of the main
 loop, the whole seconds of it and of the last one over the whole queue, and what comes next."""
 
@@ -112,9 +131,10 @@ TASK = np.dtype(
         ("offered", "f8"), ("cancel", "f8"), ("work", "f8"), ("killed_after", "f8"), ("ready", "f8"),
         ("start", "f8"), ("begun", "f8"), ("finish", "f8"), ("expected", "f8"), ("held", "f8"), ("service", "f8"),
         ("joules", "f8"), ("usd", "f8"), ("undone", "f8"), ("pace", "f8"), ("give_way", "f8"),
+        ("submit", "f8"), ("charged_to", "f8"), ("eligible", "f8"), ("preempted_at", "f8"),
         ("state", "i8"), ("parents", "i8"), ("needs_success", "i8"), ("fails", "i8"), ("spoilt", "i8"),
         ("requeueable", "i8"), ("cut", "i8"), ("entry", "i8"), ("first_piece", "i8"), ("node", "i8"), ("device", "i8"),
-        ("attempts", "i8"), ("ending", "i8"), ("reason", "i8"), ("planned", "i8"), ("qos", "i8"), ("association", "i8"),
+        ("attempts", "i8"), ("ending", "i8"), ("reason", "i8"), ("planned", "i8"), ("preempting", "i8"), ("overran", "i8"), ("qos", "i8"), ("association", "i8"),
         ("user", "i8"), ("reservation", "i8"), ("array", "i8"), ("array_limit", "i8"),
         ("held_cores", "f8"), ("held_gpus", "f8"),
     ]
@@ -125,7 +145,7 @@ nodes, infinity for never; `entry` the one by which it runs; `spoilt` tells that
 
 PIECE = np.dtype(
     [
-        ("node", "i8"), ("cpu", "i8"), ("memory", "i8"), ("gpus", "i8"), ("part", "i8"), ("task", "i8"),
+        ("node", "i8"), ("cpu", "i8"), ("memory", "i8"), ("gpus", "i8"), ("part", "i8"), ("task", "i8"), ("yields", "i8"),
         ("next_of_task", "i8"), ("next_on_node", "i8"), ("expected", "f8"),
     ]
 )  # fmt: skip
@@ -156,9 +176,41 @@ class State(NamedTuple):
     entry_key: FloatArray
     entry_fixed_key: FloatArray
     entry_slope: FloatArray
+    entry_terms: FloatArray
+    entry_submit: FloatArray
     entry_lead: FloatArray
     entry_set: IntArray
     fair_factors: FloatArray
+    fair_usage: FloatArray
+    fair_total: FloatArray
+    fair_level: FloatArray
+    fair_shares: FloatArray
+    fair_above: IntArray
+    fair_is_user: IntArray
+    fair_first: IntArray
+    fair_below: IntArray
+    fair_order: IntArray
+    fair_frames: IntArray
+    qos_usage: FloatArray
+    qos_preempts: IntArray
+    qos_mode: IntArray
+    qos_rank: IntArray
+    qos_exempt: FloatArray
+    part_mode: IntArray
+    part_tier: IntArray
+    set_first: IntArray
+    set_counters: IntArray
+    counter_jobs: IntArray
+    counter_most_jobs: IntArray
+    counter_jobs_word: IntArray
+    counter_held: IntArray
+    counter_most: IntArray
+    counter_words: IntArray
+    counter_charges: IntArray
+    victim_rows: IntArray
+    victim_overlap: IntArray
+    array_rejected: IntArray
+    array_planned: IntArray
     first_entry: IntArray
     queue_entries: IntArray
     child_first: IntArray
@@ -190,13 +242,17 @@ class State(NamedTuple):
     shut_masks: IntArray
     shut_maint: IntArray
     mask_words: IntArray
+    avail_words: IntArray
+    usable_words: IntArray
     open_words: IntArray
     chosen_words: IntArray
     kept_words: IntArray
     part_tried: IntArray
     part_seen: IntArray
     room_nodes: IntArray
-    room_units: IntArray
+    room_cores: IntArray
+    room_weight: IntArray
+    room_gpus: IntArray
     room_first: IntArray
     room_size: IntArray
     room_sum: IntArray
@@ -205,6 +261,8 @@ class State(NamedTuple):
     ready_rows: IntArray
     chosen_nodes: IntArray
     chosen_units: IntArray
+    saved_nodes: IntArray
+    saved_units: IntArray
     user_seen: IntArray
     association_seen: IntArray
     array_running: IntArray
@@ -218,7 +276,8 @@ class State(NamedTuple):
 
 
 FLOATS = {
-    "reals", "clock", "entry_limit", "entry_key", "entry_fixed_key", "entry_slope", "entry_lead", "fair_factors",
+    "reals", "clock", "entry_limit", "entry_key", "entry_fixed_key", "entry_slope", "entry_terms", "entry_submit", "entry_lead", "fair_factors", "fair_usage",
+    "fair_total", "fair_level", "fair_shares", "qos_usage", "qos_exempt",
     "heap_times", "timer_times", "node_speeds", "group_watts", "group_prices", "run_ends", "slot_times", "shut_from",
     "shut_until", "ready_times", "attempt_starts", "attempt_ends",
 }  # fmt: skip

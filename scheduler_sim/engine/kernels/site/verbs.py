@@ -5,22 +5,32 @@ import numpy as np
 from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.hold import give, take
-from scheduler_sim.engine.kernels.site.priority import rate
+from scheduler_sim.engine.kernels.site.limits import count_in
+from scheduler_sim.engine.kernels.site.preempt import mode_of
+from scheduler_sim.engine.kernels.site.priority import charge, rate
 from scheduler_sim.engine.kernels.site.queue import add, tidy
-from scheduler_sim.engine.kernels.site.reasons import NEVER_SATISFIED
+from scheduler_sim.engine.kernels.site.reasons import BEGIN_TIME, DEPENDENCY, NEVER_SATISFIED
 from scheduler_sim.engine.kernels.site.state import (
     BEGUN,
+    BY_FACTORS,
     CHANGED,
+    CHANGED_ORDER,
+    COMES_BACK,
     COMING,
     DONE,
     ENDS,
-    EVENT_KINDS,
     EVENTS,
     HELD,
     KILLS,
+    KILLS_INVALID,
     LOOK,
+    MODE,
+    OWN_LOOPS,
     PENDING,
+    REQUEUE_DELAY,
+    REQUEUES,
     RUNS,
+    STOPPED,
     WAITING,
     WHOLE_SECONDS,
     WRITTEN,
@@ -33,13 +43,14 @@ COMPLETED, TIMED_OUT, CANCELLED, FAILED = range(4)
 """What became of a task; `contract.ENDINGS` has the names in this order."""
 
 OF_ATTEMPT = (0, 5, 6, 3)
+REQUEUED = 2
 """Why the attempt ended that was its last; `contract.REASONS` has the names."""
 
 
 @inner_kernel
 def expect(s: State, time: float, row: int, kind: int) -> None:
     """Note an event of a task."""
-    heap_push(s.heap_times, s.heap_codes, s.counts[PENDING], time, row * EVENT_KINDS + kind)
+    heap_push(s.heap_times, s.heap_codes, s.counts[PENDING], time, kind * len(s.site_tasks) + row)
     s.counts[PENDING] += 1
 
 
@@ -48,10 +59,21 @@ def make_ready(s: State, row: int, now: float) -> None:
     """Let a task that has come and whose parents have ended wait in the queue."""
     t = s.site_tasks[row]
     t.ready = now
+    t.eligible = now
     rate(s, row, now, now)
     add(s, row)
     s.counts[LOOK] = 1
     s.counts[CHANGED] = 1
+
+
+@inner_kernel
+def _never_starts(s: State, row: int, now: float) -> None:
+    """Say that a task whose needed parent failed has nothing to wait for."""
+    t = s.site_tasks[row]
+    t.reason, t.ready = NEVER_SATISFIED, now
+    if s.settings[KILLS_INVALID]:
+        s.counts[LOOK] = 1
+        s.counts[CHANGED] = 1
 
 
 @inner_kernel
@@ -63,11 +85,23 @@ def come(s: State, row: int, now: float) -> None:
     if t.state != COMING:
         return
     t.state = HELD
-    if t.spoilt:
-        t.reason, t.ready = NEVER_SATISFIED, now
+    if t.parents > 0:
+        t.reason = DEPENDENCY
+    elif t.spoilt:
+        _never_starts(s, row, now)
         leave(s, row, now, CANCELLED)
-    elif t.parents == 0:
+    else:
         make_ready(s, row, now)
+
+
+@inner_kernel
+def come_back(s: State, row: int, now: float) -> None:
+    """Let a task wait again that was told to give way."""
+    s.counts[EVENTS] += 1
+    first = s.site_tasks[row].ready
+    make_ready(s, row, now)
+    s.site_tasks[row].eligible = now
+    s.site_tasks[row].ready = first
 
 
 @inner_kernel
@@ -76,44 +110,78 @@ def start(s: State, entry: int, now: float) -> None:
     row = s.entry_task[entry]
     t = s.site_tasks[row]
     limit = s.entry_limit[entry]
+    second = np.floor(now) if s.settings[WHOLE_SECONDS] else now
     t.entry = entry
     t.begun = now
+    t.charged_to = np.floor(now)
+    t.preempted_at = -np.inf
     t.attempts += 1
     if t.attempts == 1:
         t.start = now
-    t.expected = (np.floor(now) if s.settings[WHOLE_SECONDS] else now) + limit
+    t.expected = second + limit
     t.state = RUNS
     t.reason = 0
     take(s, row, s.entry_kind[entry])
+    count_in(s, row, 1)
     length = t.undone / t.pace
-    t.cut = s.settings[KILLS] and length > t.killed_after
+    # Slurm's own loop looks for those over their limits; for other policies the limit is an event.
+    t.cut = s.settings[KILLS] and s.settings[MODE] != OWN_LOOPS and length > t.killed_after
     t.finish = now + (t.killed_after if t.cut else length)
     expect(s, t.finish, row, ENDS)
     s.counts[QUEUED] -= 1
     s.counts[RUNNING] += 1
     s.counts[BEGUN] += 1
     s.counts[CHANGED] = 1
-    if t.array > 0:
-        s.array_running[t.array] += 1
+
+
+@inner_kernel
+def _let_go(s: State, row: int, now: float) -> None:
+    """Take back what a running task holds."""
+    if s.settings[BY_FACTORS]:
+        charge(s, row, now)
+    s.site_tasks[row].held += now - s.site_tasks[row].begun
+    count_in(s, row, -1)
+    give(s, row, now)
+    s.counts[RUNNING] -= 1
+    s.counts[CHANGED] = 1
 
 
 @inner_kernel
 def end(s: State, row: int, now: float) -> None:
     """End a running task whose time has come."""
     t = s.site_tasks[row]
-    length = now - t.begun
     ending = TIMED_OUT if t.cut else FAILED if t.fails else COMPLETED
     if t.attempts > 1:
         write(s, row, now, OF_ATTEMPT[ending])
-    t.held += length
-    t.service += length
-    give(s, row, now)
-    s.counts[RUNNING] -= 1
-    if t.array > 0:
-        s.array_running[t.array] -= 1
+    t.service += now - t.begun
+    _let_go(s, row, now)
     s.counts[LOOK] = 1
-    s.counts[CHANGED] = 1
     leave(s, row, now, ending)
+
+
+@inner_kernel
+def stop(s: State, row: int, now: float) -> None:
+    """Stop a running task that was told to: for its limit, or to give way, after which it may come back."""
+    t = s.site_tasks[row]
+    t.give_way = np.inf
+    comes_back = not t.overran and t.requeueable and mode_of(s, row) == REQUEUES
+    if comes_back or t.attempts > 1:
+        write(s, row, now, REQUEUED if comes_back else OF_ATTEMPT[TIMED_OUT if t.overran else CANCELLED])
+    if t.overran:
+        t.service += now - t.begun
+    _let_go(s, row, now)
+    if not comes_back:
+        s.counts[LOOK] = 1
+        leave(s, row, now, TIMED_OUT if t.overran else CANCELLED)
+        return
+    t.state = STOPPED
+    t.finish = np.nan
+    t.reason = BEGIN_TIME
+    for entry in range(s.first_entry[row], s.first_entry[row + 1]):
+        s.entry_submit[entry] = np.floor(now)
+    s.counts[CHANGED_ORDER] = 1
+    s.counts[EVENTS] += 1
+    expect(s, now + s.reals[REQUEUE_DELAY], row, COMES_BACK)
 
 
 @inner_kernel
@@ -128,15 +196,17 @@ def cancel(s: State, row: int, now: float) -> None:
     """Let a task that has not started leave."""
     t = s.site_tasks[row]
     waits = t.state == WAITING
-    if waits or t.state == HELD or t.state == COMING:
-        if waits:
-            s.counts[QUEUED] -= 1
-        if np.isnan(t.ready):
-            t.ready = now
-        leave(s, row, now, CANCELLED)
-        if waits:
-            tidy(s)
-        s.counts[CHANGED] = 1
+    if not (waits or t.state == HELD or t.state == COMING or t.state == STOPPED):
+        return
+    if waits:
+        s.counts[QUEUED] -= 1
+    if np.isnan(t.ready):
+        t.ready = now
+    s.counts[LOOK] = 1
+    s.counts[CHANGED] = 1
+    leave(s, row, now, CANCELLED)
+    if waits:
+        tidy(s)
 
 
 @inner_kernel
@@ -161,13 +231,13 @@ def leave(s: State, first: int, now: float, ending: int) -> None:
             c.parents -= 1
             if c.needs_success and ending != COMPLETED:
                 c.spoilt = 1
-            if c.state != HELD:
+            if c.state != HELD or c.parents > 0:
                 continue
             if c.spoilt:
-                c.reason, c.ready = NEVER_SATISFIED, now
-                c.state = COMING
+                _never_starts(s, child, now)
+                c.state = DONE
                 s.leaving_rows[size] = child
                 size += 1
-            elif c.parents == 0:
+            else:
                 make_ready(s, child, now)
         ending = CANCELLED

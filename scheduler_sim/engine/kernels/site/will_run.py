@@ -6,7 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.match import choose, ready_cut
-from scheduler_sim.engine.kernels.site.state import EPOCH, GROUPED, RUN, WORDS, State
+from scheduler_sim.engine.kernels.site.state import EPOCH, GROUPED, KILL_WAIT, RUN, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 
 WINDOW = 30.0
@@ -15,7 +15,7 @@ WINDOW = 30.0
 
 @inner_kernel
 def _earliest_cut(s: State, k: Any) -> tuple[float, int]:
-    """Return the cut at which `least` nodes of `mask_words` hold `unit` processes each; infinity for never."""
+    """Return the cut at which `least` nodes of `mask_words` offer a kind something; infinity for never."""
     size = 0
     for w in range(s.settings[WORDS]):
         bits = s.mask_words[w]
@@ -51,45 +51,47 @@ def _earliest_cut(s: State, k: Any) -> tuple[float, int]:
 
 @inner_kernel
 def _overlaps(s: State, row: int) -> bool:
-    """Tell whether a running task holds a node of `mask_words`."""
+    """Tell whether a running task that does not give way holds a node of `avail_words`."""
     piece = s.site_tasks[row].first_piece
+    if s.held_pieces[piece].yields:
+        return False
     while piece >= 0:
         node = s.held_pieces[piece].node
-        if (s.mask_words[node // 64] >> (node % 64)) & 1:
+        if (s.avail_words[node // 64] >> (node % 64)) & 1:
             return True
         piece = s.held_pieces[piece].next_of_task
     return False
 
 
 @inner_kernel
-def _next_overlapping(s: State, first: int) -> int:
-    while first < s.counts[RUN] and not _overlaps(s, s.run_tasks[first]):
-        first += 1
-    return first
-
-
-@inner_kernel
 def _grouped(s: State, kind: int, earliest: float) -> tuple[float, int]:
     """Return the first group's cut at which nodes can be chosen, as Slurm groups ends; they are chosen.
 
-    The first group reaches 30 s beyond the first end rounded up to half minutes, the others twice as far each.
+    The first group reaches 30 s beyond the first end rounded up to half minutes, the others twice as far each. Nothing
+    can be chosen before `earliest`.
     """
-    i = _next_overlapping(s, 0)
-    if i >= s.counts[RUN]:
-        return np.inf, -1
     epoch = s.reals[EPOCH]
-    begin = (np.floor((s.run_ends[i] + epoch) / WINDOW) + 1.0) * WINDOW - epoch
-    window = WINDOW
-    while i < s.counts[RUN]:
-        while s.run_ends[i] > begin + window:
-            window *= 2.0
-        last = i
-        while i < s.counts[RUN] and s.run_ends[i] <= begin + window:
-            last = i
-            i = _next_overlapping(s, i + 1)
-        if begin + window >= earliest and choose(s, kind, s.run_ends[last], s.run_tasks[last], False):
-            return float(s.run_ends[last]), int(s.run_tasks[last])
+    window, begin = WINDOW, -np.inf
+    i, running = 0, s.counts[RUN]
+    while i < running:
+        last = -1
+        while i < running:
+            one = i
+            i += 1
+            if not _overlaps(s, s.run_tasks[one]):
+                continue
+            if begin == -np.inf:
+                begin = (np.floor((s.run_ends[one] + epoch) / WINDOW) + 1.0) * WINDOW - epoch
+            last = one
+            if i < running and s.run_ends[i] > begin + window:
+                break
+        if last < 0:
+            return np.inf, -1
         window *= 2.0
+        while i < running and s.run_ends[i] > begin + window:
+            window *= 2.0
+        if s.run_ends[last] >= earliest and choose(s, kind, s.run_ends[last], s.run_tasks[last], False):
+            return float(s.run_ends[last]), int(s.run_tasks[last])
     return np.inf, -1
 
 
@@ -112,25 +114,31 @@ def _searched(s: State, kind: int) -> tuple[float, int]:
 
 
 @inner_kernel
-def will_run(s: State, kind: int, now: float) -> tuple[float, float, int]:
-    """Return when a kind could start on `mask_words`, `now` at the earliest, and the cut at which its nodes are chosen.
+def will_run(s: State, kind: int, now: float, only_now: bool) -> float:
+    """Return when a kind could start on `mask_words`, `now` at the earliest; the nodes are then chosen.
 
-    Infinity where it could not even when nothing ran.
+    Infinity where it could not even when nothing ran, or `only_now` counts.
     """
-    if choose(s, kind, -np.inf, -1, False):
-        return now, -np.inf, -1
     k = s.kinds[kind]
-    time, row = 0.0, -1
-    if k.unit > 0:
+    time, row = -np.inf, -1
+    if k.counts_nodes:
         time, row = _earliest_cut(s, k)
         if time == np.inf:
-            return np.inf, np.inf, -1
+            return np.inf
+        if time == -np.inf:
+            choose(s, kind, time, row, False)
+            return now
+    elif choose(s, kind, -np.inf, -1, False):
+        return now
+    if only_now:
+        return np.inf
     if s.settings[GROUPED]:
         time, row = _grouped(s, kind, time)
-    elif k.unit == 0:
+    elif not k.counts_nodes:
         time, row = _searched(s, kind)
     else:
         choose(s, kind, time, row, False)
-    if time == np.inf:
-        return np.inf, np.inf, -1
-    return max(time, now + 1.0) if s.settings[GROUPED] or time <= now else time, time, row
+    if time <= now:
+        wait = s.reals[KILL_WAIT] if s.settings[GROUPED] else 0.0
+        return max(time + wait, now + 1.0)
+    return time

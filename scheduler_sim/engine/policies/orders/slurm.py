@@ -25,6 +25,12 @@ _PHASES = (
         rule="When usage and priorities are first calculated; by default drawn from the run's seed.",
     ),
     number(
+        "limit_phase",
+        unit="s",
+        default=None,
+        rule="When it first looks for tasks over their limits; by default drawn from the run's seed.",
+    ),
+    number(
         "epoch",
         unit="s",
         default=0.0,

@@ -1,0 +1,139 @@
+"""The limits of a site as counters, and which of them bind each entry."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scheduler_sim.engine.codes import MILLI
+from scheduler_sim.engine.demand import KIB_PER_MB
+from scheduler_sim.engine.kernels.site.asks import Asks
+from scheduler_sim.engine.kernels.site.people import ancestry
+from scheduler_sim.engine.kernels.site.reasons import CODES
+from scheduler_sim.engine.kernels.site.state import COUNTED, CPU, GPU, MEMORY, NODE
+from scheduler_sim.engine.sites import Limits, Site
+from scheduler_sim.engine.workload import IntArray, Workload
+
+UNLIMITED = 2**62
+
+RESOURCES = {"cpu": CPU, "node": NODE, "mem": MEMORY, "gres/gpu": GPU}
+UNITS = {CPU: MILLI, NODE: 1, MEMORY: KIB_PER_MB, GPU: 1}
+"""What limits name, and how much one of it counts."""
+
+_WORDS = {
+    "qos": ("QOSGrpJobsLimit", "QOSGrpCpuLimit", "QOSGrpNodeLimit", "QOSGrpMemLimit", "QOSGrpGRES"),
+    "qos job": ("None", "QOSMaxCpuPerJobLimit", "QOSMaxNodePerJobLimit", "QOSMaxMemoryPerJob", "QOSMaxGRESPerJob"),
+    "qos account": (
+        "MaxJobsPerAccount", "MaxCpuPerAccount", "MaxNodePerAccount", "MaxMemoryPerAccount", "MaxGRESPerAccount",
+    ),
+    "qos user": (
+        "QOSMaxJobsPerUserLimit", "QOSMaxCpuPerUserLimit", "QOSMaxNodePerUserLimit", "QOSMaxMemoryPerUser",
+        "QOSMaxGRESPerUser",
+    ),
+    "account": ("AssocGrpJobsLimit", "AssocGrpCpuLimit", "AssocGrpNodeLimit", "AssocGrpMemLimit", "AssocGrpGRES"),
+    "account job": (
+        "None", "AssocMaxCpuPerJobLimit", "AssocMaxNodePerJobLimit", "AssocMaxMemPerJob", "AssocMaxGRESPerJob",
+    ),
+    "own": ("AssocMaxJobsLimit", "None", "None", "None", "None"),
+}  # fmt: skip
+"""Why a task waits whose counter is full: for its jobs, and for each resource."""
+
+
+@dataclass(frozen=True, eq=False)
+class LimitTable:
+    """Counters, and the sets of them that bind entries.
+
+    Attributes:
+        entry_set: shape (entries,), the set of each.
+        first, counters: the counters of set i are `counters[first[i]:first[i + 1]]`, in the order of their check.
+        most_jobs, jobs_word: shape (c,). most, words: shape (c * COUNTED,). charges: shape (c,), 0 for one that holds
+            of each task alone.
+    """
+
+    entry_set: IntArray
+    first: IntArray
+    counters: IntArray
+    most_jobs: IntArray
+    jobs_word: IntArray
+    most: IntArray
+    words: IntArray
+    charges: IntArray
+
+
+class _Counters:
+    """Collects the distinct counters."""
+
+    def __init__(self) -> None:
+        self.number: dict[tuple[str, ...], int | None] = {}
+        self.rows: list[tuple[int, list[int], str]] = []
+
+    def add(
+        self, kind: str, key: tuple[str, ...], jobs: int | None, resources: dict[str, float], found: list[int]
+    ) -> None:
+        """Append the number of a counter to `found`, unless it limits nothing."""
+        name = (kind, *key)
+        if name not in self.number:
+            most = [UNLIMITED] * COUNTED
+            for resource, amount in resources.items():
+                place = RESOURCES.get(resource.lower())
+                if place is not None:
+                    most[place] = int(amount * UNITS[place])
+            limits_nothing = jobs is None and min(most) == UNLIMITED
+            self.number[name] = None if limits_nothing else len(self.rows)
+            if not limits_nothing:
+                self.rows.append((UNLIMITED if jobs is None else jobs, most, kind))
+        number = self.number[name]
+        if number is not None:
+            found.append(number)
+
+
+def limit_table(workload: Workload, site: Site, asked: Asks, entry_task: IntArray) -> LimitTable:
+    """Return the limits that a site holds tasks to; none where its `enforces` names neither limits nor safe."""
+    counters = _Counters()
+    entry_set = np.zeros(len(entry_task), np.int64)
+    sets: list[list[int]] = [[]]
+    if {"limits", "safe"} & set(site.enforces) and len(entry_task):
+        part = asked.kinds["part"][asked.kind]
+        people = asked.people
+        keys = np.column_stack(
+            [part, people.qos[entry_task], people.account.codes[entry_task], workload.user.codes[entry_task]]
+        )
+        distinct, entry_set = np.unique(keys, axis=0, return_inverse=True)
+        entry_set = entry_set.reshape(-1).astype(np.int64)
+        sets = [
+            _bind(site, counters, number, qos, people.account.names[account], workload.user.names[user])
+            for number, qos, account, user in distinct.tolist()
+        ]
+    return LimitTable(
+        entry_set=entry_set,
+        first=np.concatenate(([0], np.cumsum([len(one) for one in sets]))).astype(np.int64),
+        counters=np.array([number for one in sets for number in one], np.int64),
+        most_jobs=np.array([jobs for jobs, _, _ in counters.rows], np.int64),
+        jobs_word=np.array([CODES[_WORDS[kind][0]] for _, _, kind in counters.rows], np.int64),
+        most=np.array([most for _, most, _ in counters.rows], np.int64).ravel(),
+        words=np.array([[CODES[word] for word in _WORDS[kind][1:]] for _, _, kind in counters.rows], np.int64).ravel(),
+        charges=np.array([not kind.endswith("job") for _, _, kind in counters.rows], np.int64),
+    )
+
+
+def _bind(site: Site, counters: _Counters, part: int, qos: int, account: str, user: str) -> list[int]:
+    """Return the counters of the tasks of a user in a partition and QOS: those of QOS first, then of accounts."""
+    found: list[int] = []
+    by_name = {one.name: one for one in site.qos}
+    names = [site.partitions[part].qos] if site.partitions[part].qos in by_name else []
+    if qos >= 0 and site.qos[qos].name not in names:
+        names.append(site.qos[qos].name)
+    for name in names:
+        limits = by_name[name].limits
+        counters.add("qos", (name,), limits.all_jobs, limits.all_resources, found)
+        counters.add("qos job", (name,), None, limits.job_resources, found)
+        counters.add("qos account", (name, account), limits.account_jobs, limits.account_resources, found)
+        counters.add("qos user", (name, user), limits.user_jobs, limits.user_resources, found)
+    listed = {(one.name, one.user): one for one in site.accounts if not one.partition}
+    chain = ancestry(listed, account, user)
+    for one in chain:
+        counters.add("account", (one.name, one.user), one.limits.all_jobs, one.limits.all_resources, found)
+        counters.add("account job", (one.name, one.user), None, one.limits.job_resources, found)
+    stated: list[Limits] = [one.limits for one in chain if one.limits.user_jobs is not None]
+    if stated:
+        counters.add("own", (account, user), stated[0].user_jobs, {}, found)
+    return found

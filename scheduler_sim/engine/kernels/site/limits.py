@@ -1,0 +1,87 @@
+"""Limits of QOS, accounts and users, counted as tasks start and end."""
+
+from typing import Any
+
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.site.reasons import ARRAY_LIMIT, NO_REASON
+from scheduler_sim.engine.kernels.site.state import CHOSEN, COUNTED, CPU, GPU, MEMORY, NODE, State
+
+
+@inner_kernel
+def over_count(s: State, entry: int) -> int:
+    """Return why as many tasks as may run already do, 0 where they do not."""
+    bound = s.entry_set[entry]
+    for place in range(s.set_first[bound], s.set_first[bound + 1]):
+        counter = s.set_counters[place]
+        if s.counter_jobs[counter] >= s.counter_most_jobs[counter]:
+            return int(s.counter_jobs_word[counter])
+    return NO_REASON
+
+
+@inner_kernel
+def over_array(s: State, row: int) -> int:
+    """Return that as many tasks of its array run as may, 0 where they do not."""
+    t = s.site_tasks[row]
+    if t.array > 0 and t.array_limit > 0 and s.array_running[t.array] >= t.array_limit:
+        return ARRAY_LIMIT
+    return NO_REASON
+
+
+@inner_kernel
+def _asks(s: State, k: Any, resource: int, is_chosen: bool) -> int:
+    """Return how much of a resource a kind takes: of the chosen nodes, else as it asks."""
+    nodes, cpu = k.least, k.units * k.cpu
+    if is_chosen:
+        nodes, cpu = s.counts[CHOSEN], 0
+        for i in range(nodes):
+            cpu += s.all_cpu[s.chosen_nodes[i]] if k.whole else s.chosen_units[i] * k.cpu
+    if resource == CPU:
+        return int(cpu)
+    if resource == NODE:
+        return int(nodes)
+    if resource == MEMORY:
+        return int(nodes * k.each_memory + (cpu * k.memory // k.cpu if k.cpu > 0 else 0))
+    return int(nodes * k.each_gpus + k.units * k.gpu)
+
+
+@inner_kernel
+def over_amount(s: State, entry: int, is_chosen: bool) -> int:
+    """Return which limit an entry would exceed with the chosen nodes, or with what it asks for, 0 for none."""
+    bound = s.entry_set[entry]
+    k = s.kinds[s.entry_kind[entry]]
+    for place in range(s.set_first[bound], s.set_first[bound + 1]):
+        counter = s.set_counters[place] * COUNTED
+        for resource in range(COUNTED):
+            most = s.counter_most[counter + resource]
+            if most < 2**62 and s.counter_held[counter + resource] + _asks(s, k, resource, is_chosen) > most:
+                return int(s.counter_words[counter + resource])
+    return NO_REASON
+
+
+@inner_kernel
+def count_in(s: State, row: int, sign: int) -> None:
+    """Count a task that starts, or with sign -1 one that ends, in all that bind it."""
+    t = s.site_tasks[row]
+    if t.array > 0:
+        s.array_running[t.array] += sign
+    bound = s.entry_set[t.entry]
+    if s.set_first[bound] == s.set_first[bound + 1]:
+        return
+    cpu, nodes, memory, gpus = 0, 0, 0, 0
+    piece = t.first_piece
+    while piece >= 0:
+        p = s.held_pieces[piece]
+        nodes += 1
+        cpu += p.cpu
+        memory += p.memory
+        gpus += p.gpus
+        piece = p.next_of_task
+    for place in range(s.set_first[bound], s.set_first[bound + 1]):
+        counter = s.set_counters[place]
+        if not s.counter_charges[counter]:
+            continue
+        s.counter_jobs[counter] += sign
+        s.counter_held[counter * COUNTED + CPU] += sign * cpu
+        s.counter_held[counter * COUNTED + NODE] += sign * nodes
+        s.counter_held[counter * COUNTED + MEMORY] += sign * memory
+        s.counter_held[counter * COUNTED + GPU] += sign * gpus

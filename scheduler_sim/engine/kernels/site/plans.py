@@ -1,0 +1,279 @@
+"""Passes that plan: Slurm's backfill loop, and EASY and conservative backfilling at every event."""
+
+import numpy as np
+
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.site.limits import over_amount, over_array, over_count
+from scheduler_sim.engine.kernels.site.match import enough, mark_chosen
+from scheduler_sim.engine.kernels.site.passes import (
+    FIRST,
+    LIMITED,
+    STARTED,
+    covered_until,
+    shut,
+    try_start,
+    whole,
+)
+from scheduler_sim.engine.kernels.site.plan import begin_plan, collides, keep_promises, promise
+from scheduler_sim.engine.kernels.site.preempt import all_yield, list_victims, mode_of
+from scheduler_sim.engine.kernels.site.priority import LEAD
+from scheduler_sim.engine.kernels.site.queue import tidy
+from scheduler_sim.engine.kernels.site.reasons import NO_REASON
+from scheduler_sim.engine.kernels.site.state import (
+    CHANGED,
+    CHOSEN,
+    HORIZON,
+    LEAST_RESERVED,
+    MODE,
+    MOST_STARTS,
+    NO_MODE,
+    OWN_LOOPS,
+    PASS,
+    PER_ASSOCIATION,
+    PER_PARTITION,
+    PER_USER,
+    PLAN_DEPTH,
+    PREEMPTION,
+    QUEUE,
+    RESOLUTION,
+    SAVED,
+    VICTIMS,
+    WAITING,
+    WINDOW,
+    WORDS,
+    State,
+)
+from scheduler_sim.engine.kernels.site.will_run import will_run
+
+GIVEN_UP, BEGUN_NOW, PLANNED = range(3)
+"""What came of a task that was planned."""
+
+MOST_OF_ARRAY = 20
+"""Plans of one array in one pass (Slurm's bf_max_job_array_resv)."""
+
+
+@inner_kernel
+def plan_pass(s: State, now: float, keeping: int) -> None:
+    """Plan every task in the order of the queue on named nodes, and start those whose time is now.
+
+    Each keeps its place before those behind it; with `keeping` FIRST only the first of those whose partitions share
+    nodes.
+    """
+    words = s.settings[WORDS]
+    instant = whole(s, now)
+    s.clock[HORIZON] = _rounded(s, instant + s.reals[WINDOW])
+    begin_plan(s, _rounded(s, instant))
+    s.counts[PASS] += 1
+    for w in range(words):
+        s.kept_words[w] = 0
+    tried = starts = 0
+    waits_for_free = False
+    parts = len(s.part_seen)
+    for i in range(s.counts[QUEUE]):
+        entry = s.queue_entries[i]
+        row = s.entry_task[entry]
+        t = s.site_tasks[row]
+        if tried >= s.settings[PLAN_DEPTH]:
+            break
+        if t.state != WAITING or t.preempting == s.counts[PASS]:
+            continue
+        part = s.kinds[s.entry_kind[entry]].part
+        place = t.array * parts + part
+        if t.array > 0:
+            if s.array_rejected[place] == s.counts[PASS] or _plans_of(s, t.array) >= MOST_OF_ARRAY:
+                continue
+            s.array_rejected[place] = s.counts[PASS]
+        reason = over_array(s, row)
+        if reason == NO_REASON:
+            reason = over_count(s, entry)
+        if reason != NO_REASON:
+            t.reason = reason
+            continue
+        if _has_enough(s, entry):
+            continue
+        tried += 1
+        only_now = s.entry_key[entry] % LEAD < s.reals[LEAST_RESERVED]
+        if keeping == FIRST:
+            for w in range(words):
+                only_now = only_now or (s.kept_words[w] & s.part_masks[part * words + w]) != 0
+        elif s.settings[MODE] != OWN_LOOPS:
+            only_now = t.planned == s.counts[PASS]
+        outcome = _plan(s, entry, now, only_now)
+        if outcome != GIVEN_UP and t.array > 0:
+            s.array_rejected[place] = 0
+        if outcome == BEGUN_NOW:
+            starts += 1
+            if starts >= s.settings[MOST_STARTS]:
+                break
+        if outcome == PLANNED:
+            t.planned = s.counts[PASS]
+            if t.array > 0:
+                s.array_planned[t.array] = (s.counts[PASS] << 8) + _plans_of(s, t.array) + 1
+            for j in range(s.counts[CHOSEN]):
+                waits_for_free = waits_for_free or s.free_cpu[s.chosen_nodes[j]] > 0
+            if keeping == FIRST:
+                for w in range(words):
+                    s.kept_words[w] |= s.part_masks[part * words + w]
+    if waits_for_free:
+        s.counts[CHANGED] = 1
+    tidy(s)
+
+
+@inner_kernel
+def _rounded(s: State, time: float) -> float:
+    resolution = s.reals[RESOLUTION]
+    return float(np.floor(time / resolution) * resolution) if resolution > 0.0 else time
+
+
+@inner_kernel
+def _plans_of(s: State, array: int) -> int:
+    """Return how many tasks of an array this pass has planned."""
+    seen = s.array_planned[array]
+    return int(seen & 255) if seen >> 8 == s.counts[PASS] else 0
+
+
+@inner_kernel
+def _has_enough(s: State, entry: int) -> bool:
+    """Count a task towards what one pass tries of its partition, association and user; tell whether that is too many."""
+    t = s.site_tasks[s.entry_task[entry]]
+    part, association = s.kinds[s.entry_kind[entry]].part, t.association + 1
+    base = s.counts[PASS] << 32
+    s.user_seen[t.user] = max(s.user_seen[t.user], base)
+    s.part_tried[part] = max(s.part_tried[part], base)
+    s.association_seen[association] = max(s.association_seen[association], base)
+    if (
+        s.user_seen[t.user] - base >= s.settings[PER_USER]
+        or s.part_tried[part] - base >= s.settings[PER_PARTITION]
+        or s.association_seen[association] - base >= s.settings[PER_ASSOCIATION]
+    ):
+        return True
+    s.user_seen[t.user] += 1
+    s.part_tried[part] += 1
+    s.association_seen[association] += 1
+    return False
+
+
+@inner_kernel
+def _first_edge(s: State, begin: float) -> float:
+    """Return when the first reservation ends from an instant on, in whole steps of the plan, and a second; or infinity."""
+    edge = np.inf
+    for r in range(len(s.shut_until)):
+        if s.shut_until[r] >= begin:
+            edge = min(edge, s.shut_until[r])
+    resolution = s.reals[RESOLUTION]
+    if resolution > 0.0 and edge < np.inf:
+        edge = np.ceil(np.floor(edge) / resolution) * resolution + 1.0
+    return edge
+
+
+@inner_kernel
+def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
+    """Start an entry now, or promise it the nodes on which it can start first beside what is promised already."""
+    words = s.settings[WORDS]
+    row, kind, limit = s.entry_task[entry], s.entry_kind[entry], s.entry_limit[entry]
+    part, least = s.kinds[kind].part, s.kinds[kind].least
+    own = s.site_tasks[row].reservation
+    instant, horizon = whole(s, now), s.clock[HORIZON]
+    resolution = s.reals[RESOLUTION]
+    later = instant
+    while True:
+        begin = covered_until(s, entry, later, limit)
+        later = np.inf
+        for w in range(words):
+            s.avail_words[w] = s.part_masks[part * words + w]
+        met = shut(s, entry, begin, begin + limit)
+        for w in range(words):
+            s.usable_words[w] = s.avail_words[w]
+        if own >= 0 and begin < s.shut_from[own]:
+            later = s.shut_from[own]
+        later = keep_promises(s, begin, max(begin, instant) + limit, later, horizon)
+        if met >= 0:
+            over = _first_edge(s, begin)
+            if over < horizon and over < later and over > begin:
+                later = over
+        at = np.inf
+        if enough(s.avail_words, words, least):
+            at = _ask(s, entry, now, instant, only_now)
+        if at == np.inf:
+            if later == np.inf or only_now:
+                return GIVEN_UP
+            continue
+        at = max(at, begin)
+        mark_chosen(s)
+        if at <= instant:
+            _save_chosen(s)
+            outcome = try_start(s, entry, now)
+            if outcome == STARTED:
+                _keep_whole_nodes(s, row, horizon)
+                return BEGUN_NOW
+            if outcome == LIMITED:
+                return GIVEN_UP
+            # It waits for others to give way, on the nodes that were found before.
+            _restore_chosen(s)
+            mark_chosen(s)
+            later = np.inf
+        elif only_now:
+            return GIVEN_UP
+        if at > later:
+            continue
+        if at > instant + s.reals[WINDOW]:
+            return GIVEN_UP
+        first, last = _rounded(s, at), _rounded(s, at + limit)
+        if at > instant and collides(s, first, last, horizon):
+            later = at
+            if at <= begin:
+                later = keep_promises(s, at, at, np.inf, horizon)
+                if later == np.inf:
+                    return GIVEN_UP
+            continue
+        reason = over_amount(s, entry, True)
+        if reason != NO_REASON:
+            s.site_tasks[row].reason = reason
+            return GIVEN_UP
+        promise(s, first, max(last, first + resolution), horizon)
+        return PLANNED
+
+
+@inner_kernel
+def _save_chosen(s: State) -> None:
+    for i in range(s.counts[CHOSEN]):
+        s.saved_nodes[i], s.saved_units[i] = s.chosen_nodes[i], s.chosen_units[i]
+    s.counts[SAVED] = s.counts[CHOSEN]
+
+
+@inner_kernel
+def _restore_chosen(s: State) -> None:
+    for i in range(s.counts[SAVED]):
+        s.chosen_nodes[i], s.chosen_units[i] = s.saved_nodes[i], s.saved_units[i]
+    s.counts[CHOSEN] = s.counts[SAVED]
+
+
+@inner_kernel
+def _ask(s: State, entry: int, now: float, instant: float, only_now: bool) -> float:
+    """Return when an entry could start on `avail_words` without any plans, infinity for never.
+
+    Where all that must give way did, it starts now.
+    """
+    words = s.settings[WORDS]
+    kind = s.entry_kind[entry]
+    for w in range(words):
+        s.mask_words[w] = s.avail_words[w] & s.kind_masks[kind * words + w]
+    if s.settings[PREEMPTION]:
+        list_victims(s, s.entry_task[entry], now)
+        all_yield(s, 1)
+    at = will_run(s, kind, instant, only_now)
+    if s.settings[PREEMPTION]:
+        all_yield(s, 0)
+        s.counts[VICTIMS] = 0
+    return at
+
+
+@inner_kernel
+def _keep_whole_nodes(s: State, row: int, horizon: float) -> None:
+    """Take the nodes of a task that has just started out of the plan where it has them for itself and must not give way."""
+    t = s.site_tasks[row]
+    if s.settings[MODE] != OWN_LOOPS or not s.kinds[s.entry_kind[t.entry]].whole or mode_of(s, row) != NO_MODE:
+        return
+    mark_chosen(s)
+    begin = s.slot_times[0]
+    promise(s, begin, max(_rounded(s, t.expected), begin + s.reals[RESOLUTION]), horizon)

@@ -1,0 +1,227 @@
+"""Who gives way to a task that does not fit, and how."""
+
+import numpy as np
+
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.site.match import choose, mark_chosen
+from scheduler_sim.engine.kernels.site.state import (
+    BY_QOS,
+    CHANGED,
+    GIVES_WAY,
+    KILL_WAIT,
+    NO_MODE,
+    NOBODY,
+    PASS,
+    PENDING,
+    PREEMPTION,
+    RUN,
+    SUSPENDS,
+    VICTIMS,
+    WORDS,
+    YOUNGEST_FIRST,
+    State,
+)
+from scheduler_sim.engine.kernels.structures.heap import heap_push
+
+RELEASE_TIME = 0.1
+"""Seconds between telling a task to stop and having what it holds back (measured)."""
+
+TRIES = 3
+"""How often the order of those that would give way is tried (Slurm's preempt_reorder_count of 1, and the plan's)."""
+
+
+@inner_kernel
+def tell_to_stop(s: State, row: int, now: float, overran: bool) -> None:
+    """Tell a running task to stop; what it holds is free a little later."""
+    t = s.site_tasks[row]
+    if t.give_way < np.inf:
+        return
+    t.give_way = now + RELEASE_TIME
+    t.overran = overran
+    heap_push(s.heap_times, s.heap_codes, s.counts[PENDING], t.give_way, GIVES_WAY * len(s.site_tasks) + row)
+    s.counts[PENDING] += 1
+    s.counts[CHANGED] = 1
+
+
+@inner_kernel
+def mode_of(s: State, row: int) -> int:
+    """Return what happens to a running task that must give way."""
+    t = s.site_tasks[row]
+    if s.settings[PREEMPTION] == NOBODY:
+        return NO_MODE
+    if s.settings[PREEMPTION] == BY_QOS:
+        return int(s.qos_mode[t.qos]) if t.qos >= 0 else int(s.qos_mode[len(s.qos_mode) - 1])
+    return int(s.part_mode[s.kinds[s.entry_kind[t.entry]].part])
+
+
+@inner_kernel
+def _tier(s: State, row: int) -> int:
+    """Return the highest tier of the partitions of a task."""
+    tier = 0
+    for entry in range(s.first_entry[row], s.first_entry[row + 1]):
+        tier = max(tier, s.part_tier[s.kinds[s.entry_kind[entry]].part])
+    return int(tier)
+
+
+@inner_kernel
+def _on_nodes_of(s: State, row: int, other: int) -> bool:
+    """Tell whether a running task holds a node of one of another task's partitions."""
+    words = s.settings[WORDS]
+    piece = s.site_tasks[row].first_piece
+    while piece >= 0:
+        node = s.held_pieces[piece].node
+        for entry in range(s.first_entry[other], s.first_entry[other + 1]):
+            part = s.kinds[s.entry_kind[entry]].part
+            if (s.part_masks[part * words + node // 64] >> (node % 64)) & 1:
+                return True
+        piece = s.held_pieces[piece].next_of_task
+    return False
+
+
+@inner_kernel
+def _goes_first(s: State, one: int, other: int) -> bool:
+    """Tell whether one task is asked to give way before another."""
+    a, b = s.site_tasks[one], s.site_tasks[other]
+    if s.settings[YOUNGEST_FIRST]:
+        if np.floor(a.begun) != np.floor(b.begun):
+            return bool(np.floor(a.begun) > np.floor(b.begun))
+        return one < other
+    if s.settings[PREEMPTION] == BY_QOS:
+        rank, rank_b = s.qos_rank[a.qos], s.qos_rank[b.qos]
+    else:
+        rank = s.part_tier[s.kinds[s.entry_kind[a.entry]].part]
+        rank_b = s.part_tier[s.kinds[s.entry_kind[b.entry]].part]
+    if rank != rank_b:
+        return bool(rank < rank_b)
+    nodes, nodes_b = _nodes_held(s, one), _nodes_held(s, other)
+    if nodes != nodes_b:
+        return bool(nodes < nodes_b)
+    return one < other
+
+
+@inner_kernel
+def _nodes_held(s: State, row: int) -> int:
+    count = 0
+    piece = s.site_tasks[row].first_piece
+    while piece >= 0:
+        count += 1
+        piece = s.held_pieces[piece].next_of_task
+    return count
+
+
+@inner_kernel
+def list_victims(s: State, row: int, now: float) -> None:
+    """List the running tasks that must give way to one, in the order in which they are asked to."""
+    s.counts[VICTIMS] = 0
+    if s.settings[PREEMPTION] == NOBODY:
+        return
+    t = s.site_tasks[row]
+    many = len(s.qos_rank)
+    if s.settings[PREEMPTION] == BY_QOS and (t.qos < 0 or not s.qos_preempts[t.qos * many + many - 1]):
+        return
+    for i in range(s.counts[RUN]):
+        other = s.run_tasks[i]
+        v = s.site_tasks[other]
+        if s.settings[PREEMPTION] == BY_QOS:
+            gives_way = v.qos >= 0 and s.qos_preempts[t.qos * many + v.qos]
+        else:
+            gives_way = s.part_tier[s.kinds[s.entry_kind[v.entry]].part] < _tier(s, row)
+        if not gives_way or v.give_way < np.inf or now < v.begun + s.qos_exempt[v.qos]:
+            continue
+        mode = mode_of(s, other)
+        if mode == NO_MODE or mode == SUSPENDS or not _on_nodes_of(s, other, row):
+            continue
+        j = s.counts[VICTIMS]
+        while j > 0 and _goes_first(s, other, s.victim_rows[j - 1]):
+            s.victim_rows[j] = s.victim_rows[j - 1]
+            j -= 1
+        s.victim_rows[j] = other
+        s.counts[VICTIMS] += 1
+
+
+@inner_kernel
+def let_yield(s: State, row: int, yields: int) -> None:
+    """Count what a running task holds as free, or no longer."""
+    piece = s.site_tasks[row].first_piece
+    while piece >= 0:
+        s.held_pieces[piece].yields = yields
+        piece = s.held_pieces[piece].next_of_task
+
+
+@inner_kernel
+def all_yield(s: State, yields: int) -> None:
+    """Count what all listed tasks hold as free, or no longer."""
+    for i in range(s.counts[VICTIMS]):
+        let_yield(s, s.victim_rows[i], yields)
+
+
+@inner_kernel
+def _overlap(s: State, row: int) -> int:
+    """Return how many of the chosen nodes a running task holds."""
+    count = 0
+    piece = s.site_tasks[row].first_piece
+    while piece >= 0:
+        node = s.held_pieces[piece].node
+        count += (s.chosen_words[node // 64] >> (node % 64)) & 1
+        piece = s.held_pieces[piece].next_of_task
+    return int(count)
+
+
+@inner_kernel
+def _reorder(s: State, taken: int) -> None:
+    """Ask the last one that was needed first, and the others by how many of the chosen nodes they hold."""
+    last = s.victim_rows[taken - 1]
+    for i in range(taken - 1):
+        s.victim_overlap[i] = _overlap(s, s.victim_rows[i])
+    for i in range(1, taken - 1):
+        row, overlap = s.victim_rows[i], s.victim_overlap[i]
+        j = i
+        while j > 0 and s.victim_overlap[j - 1] < overlap:
+            s.victim_rows[j], s.victim_overlap[j] = s.victim_rows[j - 1], s.victim_overlap[j - 1]
+            j -= 1
+        s.victim_rows[j], s.victim_overlap[j] = row, overlap
+    for i in range(taken - 1, 0, -1):
+        s.victim_rows[i] = s.victim_rows[i - 1]
+    s.victim_rows[0] = last
+
+
+@inner_kernel
+def choose_by_preemption(s: State, kind: int, row: int, now: float) -> bool:
+    """Choose nodes that are free once others give way; the list is left with those that must.
+
+    They are taken away one by one until it fits; then in another order, as `TRIES` says.
+    """
+    list_victims(s, row, now)
+    for attempt in range(TRIES):
+        taken, fits = 0, False
+        while taken < s.counts[VICTIMS] and not fits:
+            let_yield(s, s.victim_rows[taken], 1)
+            taken += 1
+            fits = choose(s, kind, -np.inf, -1, False)
+        all_yield(s, 0)
+        if not fits:
+            s.counts[VICTIMS] = 0
+            return False
+        mark_chosen(s)
+        if attempt == TRIES - 1 or s.counts[VICTIMS] <= attempt + 1:
+            kept = 0
+            for i in range(taken):
+                if _overlap(s, s.victim_rows[i]) > 0:
+                    s.victim_rows[kept] = s.victim_rows[i]
+                    kept += 1
+            s.counts[VICTIMS] = kept
+            return True
+        _reorder(s, taken)
+    return False
+
+
+@inner_kernel
+def displace(s: State, row: int, now: float) -> None:
+    """Tell the listed tasks to give way, unless the task has only just had others told."""
+    t = s.site_tasks[row]
+    if now - t.preempted_at <= s.reals[KILL_WAIT] + 30.0:
+        return
+    t.preempted_at = np.floor(now)
+    t.preempting = s.counts[PASS]
+    for i in range(s.counts[VICTIMS]):
+        tell_to_stop(s, s.victim_rows[i], now, False)
