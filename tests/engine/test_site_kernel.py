@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Simulation, parse_policy
-from scheduler_sim.engine.errors import EngineError, InvalidPolicy
+from scheduler_sim.engine.contract import REASONS
+from scheduler_sim.engine.errors import EngineError, InvalidPolicy, OversizedTasks
+from scheduler_sim.engine.kernels.site.kernel import SiteKernel
+from scheduler_sim.engine.kernels.site.never import fit_to_site, never_starts
+from scheduler_sim.engine.kernels.site.reasons import WORDS
 from scheduler_sim.engine.requests import Requests
-from scheduler_sim.engine.sites import Site, read_site
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.sites import ShareTree, Site, classic, fair_tree, read_site
+from scheduler_sim.engine.workload import Labels, Workload
 
 SMALL = """
 name: small
@@ -128,3 +132,236 @@ def test_what_is_not_played_on_a_site_is_refused_by_one_sentence(policy, sentenc
 def test_slurm_needs_a_site():
     with pytest.raises(InvalidPolicy, match="plays on a site"):
         Simulation(jobs(1), small().cluster, parse_policy("slurm"))
+
+
+RULED = """
+name: ruled
+groups:
+- {hosts: "n[01-08]", cores: 16, memory_mb: 64000}
+partitions:
+- {name: main, hosts: "n[01-08]", is_default: true, max_time: 3600, qos: whole}
+- {name: small, hosts: "n[01-02]", max_time: 1200, max_nodes: 1}
+qos:
+- {name: normal, priority: 10, limits: {user_jobs: 3, account_resources: {cpu: 64}}}
+- {name: urgent, priority: 100, preempts: [scav]}
+- {name: scav, preempt_mode: requeue, limits: {all_resources: {node: 4}}}
+- {name: whole, limits: {all_jobs: 9}}
+accounts:
+- {name: one, shares: 3, limits: {all_resources: {cpu: 80}}}
+- {name: two, shares: 1}
+- {name: one, user: ann}
+- {name: one, user: bob}
+- {name: two, user: cat, limits: {all_jobs: 2}}
+reservations:
+- {name: upkeep, start_time: 900, end_time: 1200, hosts: "n[01-05]", flags: [MAINT]}
+priority: {kind: multifactor, age_weight: 1000, fair_share_weight: 2000, qos_weight: 3000, job_size_weight: 100,
+  decay_half_life_time: 600, calculation_period_time: 60}
+preemption: {kind: qos, mode: requeue}
+enforces: [associations, limits, qos]
+scheduling: {submission_delay_time: 1, main_interval_time: 10, backfill_interval_time: 3, backfill_resolution_time: 1}
+"""
+
+
+def ruled_jobs(seed: int, count: int = 150) -> Workload:
+    random = np.random.default_rng(seed)
+    user = random.choice(["ann", "bob", "cat"], count)
+    nodes = random.integers(1, 4, count)
+    small = random.random(count) < 0.15
+    nodes = np.where(small, 1, nodes)
+    requests = Requests.blank(
+        count,
+        nodes=nodes,
+        tasks=nodes * random.integers(1, 17, count),
+        cores_per_task=np.ones(count, np.int64),
+        qos=Labels.from_texts(random.choice(["normal", "normal", "urgent", "scav"], count)),
+        requeueable=random.random(count) < 0.8,
+        nice=random.choice([0, 0, 500], count),
+        array=np.where(random.random(count) < 0.2, random.integers(1, 4, count), 0),
+        array_limit=np.full(count, 2),
+        cancel_time=np.where(random.random(count) < 0.1, random.integers(500, 3000, count), np.nan),
+    )
+    return Workload.from_columns(
+        arrival_time=np.sort(random.integers(0, 2000, count)).astype(np.float64),
+        runtime=random.integers(5, 300, count).astype(np.float64),
+        duration_estimate=random.choice([300.0, 420.0, 600.0], count),
+        cpus=np.ones(count),
+        queue=np.where(small, "small", "main").tolist(),
+        user=user.tolist(),
+        group=np.where(user == "cat", "two", "one").tolist(),
+        requests=requests,
+    )
+
+
+@pytest.mark.parametrize("policy", ["fcfs+list", "fcfs+easy", "fcfs+conservative", "slurm"])
+@pytest.mark.parametrize("seed", range(3))
+def test_limits_of_jobs_hold_at_every_instant(policy, seed):
+    site, workload = read_site(RULED), ruled_jobs(seed)
+    simulation = playable(policy, workload, site)
+    workload = simulation.workload
+    spans = simulation.spans()
+    user, group = workload.user.texts()[spans.row], workload.group.texts()[spans.row]
+    assert workload.requests is not None
+    qos = workload.requests.qos.texts()[spans.row]
+    for instant in np.unique(spans.start_time).tolist():
+        runs = (spans.start_time <= instant) & (spans.end_time > instant)
+        in_main = workload.queue.texts()[spans.row] == "main"
+        assert (runs & in_main).sum() <= 9
+        assert (runs & (user == "cat")).sum() <= 2
+        for one in ("ann", "bob", "cat"):
+            assert (runs & (qos == "normal") & (user == one)).sum() <= 3
+        cores = workload.requests.tasks[spans.row]
+        assert cores[runs & (group == "one")].sum() <= 80
+        assert cores[runs & (qos == "normal") & (group == "two")].sum() <= 64
+        assert workload.requests.nodes[spans.row][runs & (qos == "scav")].sum() <= 4
+        array = workload.requests.array[spans.row]
+        for number in range(1, 4):
+            assert (runs & (array == number)).sum() <= 2
+
+
+def playable(policy: str, workload: Workload, site: Site, **options: Any) -> Simulation:
+    """Return the simulation of the tasks that can ever start, played to its end."""
+    left, *_ = fit_to_site(workload, site, on_oversize="drop")
+    return played(policy, left, site, **options)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_attempts_of_displaced_tasks_add_up(seed):
+    site, workload = read_site(RULED), ruled_jobs(seed, 300)
+    simulation = playable("slurm", workload, site)
+    attempts, history, outcome = simulation.attempts(), simulation.history(), simulation.outcome()
+    held = np.zeros(len(simulation.workload))
+    np.add.at(held, attempts.row, attempts.end_time - attempts.start_time)
+    several = history.attempts > 1
+    assert several.any()
+    assert np.allclose(held[several], history.held_time[several])
+    ran = history.ending == 0
+    assert np.allclose(history.service_time[ran], simulation.workload.runtime[ran])
+    again = attempts.reason == REASONS.index("requeued")
+    assert again.any()
+    # Every attempt is told of a task that has several, and of one that was cancelled while it waited to go on.
+    told, counts = np.unique(attempts.row, return_counts=True)
+    assert np.array_equal(counts, history.attempts[told])
+    assert set(np.flatnonzero(several)) <= set(told.tolist())
+    last = outcome.finish_time[several & ran] - history.begun_time[several & ran]
+    assert np.allclose(last, simulation.workload.runtime[several & ran])
+
+
+@pytest.mark.parametrize("policy", ["fcfs", "fcfs+easy", "fcfs+conservative", "slurm"])
+def test_no_task_runs_into_a_reservation(policy):
+    site, workload = read_site(RULED), ruled_jobs(5, 300)
+    simulation = playable(policy, workload, site)
+    outcome, known = simulation.outcome(), simulation.workload
+    limit = np.ceil(known.duration_estimate / 60) * 60
+    started = ~np.isnan(outcome.start_time)
+    begun = simulation.history().begun_time
+    meets = started & (np.floor(begun) < 1200) & (np.floor(begun) + limit > 900)
+    assert meets.any()
+    assert (outcome.node[meets] >= 5).all()
+
+
+def test_tasks_that_can_never_start_are_told_with_the_reason():
+    site = read_site(RULED)
+    requests = Requests.blank(
+        7,
+        nodes=np.array([9, 1, 2, 1, 1, 5, 1]),
+        tasks=np.array([9, 1, 2, 1, 1, 5, 1]),
+        cores_per_task=np.array([1, 1, 1, 17, 1, 1, 1]),
+        qos=Labels.from_texts(["normal", "normal", "normal", "normal", "fast", "scav", "normal"]),
+    )
+    workload = Workload.from_columns(
+        arrival_time=np.zeros(7),
+        runtime=np.ones(7),
+        duration_estimate=[60.0, 4000.0, 60.0, 60.0, 60.0, 60.0, 60.0],
+        cpus=np.ones(7),
+        queue=["main", "main", "small", "main", "main", "main", "nowhere"],
+        user=["ann"] * 7,
+        group=["one"] * 7,
+        requests=requests,
+    )
+    never = never_starts(workload, site)
+    assert never.rows.tolist() == list(range(7))
+    assert list(never.reasons) == [
+        "BadConstraints",
+        "PartitionTimeLimit",
+        "PartitionNodeLimit",
+        "BadConstraints",
+        "InvalidQOS",
+        "QOSGrpNodeLimit",
+        "InvalidPartition",
+    ]
+    with pytest.raises(OversizedTasks, match="7 tasks could never start on site ruled"):
+        Simulation(workload, site.cluster, parse_policy("slurm"), site=site)
+
+
+def test_waiting_tasks_have_slurms_own_reasons():
+    site, workload = read_site(RULED), ruled_jobs(7, 300)
+    left, *_ = fit_to_site(workload, site, on_oversize="drop")
+    simulation = Simulation(left, site.cluster, parse_policy("slurm"), site=site)
+    seen: set[str] = set()
+    for time in range(100, 2000, 100):
+        simulation.advance(until_time=float(time))
+        kernel = simulation.kernel
+        assert isinstance(kernel, SiteKernel)
+        ready = simulation.outcome().ready_time <= time
+        waits = ready & np.isnan(simulation.outcome().start_time) & (simulation.history().ending < 0)
+        seen |= {WORDS[code] for code in kernel.reasons()[waits].tolist()}
+    assert {"Resources", "Priority", "QOSMaxJobsPerUserLimit", "JobArrayTaskLimit", "AssocGrpCpuLimit"} <= seen
+
+
+def test_a_task_whose_needed_parent_failed_never_starts_and_others_do():
+    site = small()
+    requests = Requests.blank(
+        4,
+        tasks=np.ones(4, np.int64),
+        fails=np.array([True, False, False, False]),
+        needs_success=np.array([False, True, False, True]),
+    )
+    workload = Workload.from_columns(
+        arrival_time=np.zeros(4),
+        runtime=np.full(4, 20.0),
+        duration_estimate=np.full(4, 60.0),
+        cpus=np.ones(4),
+        dependencies=[[], [1], [1], [2]],
+        requests=requests,
+    )
+    for policy in ("fcfs", "slurm"):
+        simulation = played(policy, workload, site)
+        outcome = simulation.outcome()
+        assert simulation.done
+        assert np.isnan(outcome.start_time).tolist() == [False, True, False, True]
+        assert simulation.history().ending.tolist() == [3, 2, 0, 2]
+        assert outcome.start_time[2] >= outcome.finish_time[0]
+
+
+def test_the_compiled_shares_are_those_of_the_readable_ones():
+    random = np.random.default_rng(3)
+    for way in ("fair_tree", "classic"):
+        for _ in range(20):
+            site = tree_site(random, way)
+            tree = ShareTree.of(site.accounts)
+            workload = Workload.from_columns(arrival_time=[0.0], runtime=[1.0], cpus=[1])
+            kernel = SiteKernel(Simulation(workload, site.cluster, parse_policy("slurm"), site=site).problem())
+            usage = np.where(tree.is_user, random.choice([0.0, 1.0, 2.5, 7.0], len(tree.names)), 0.0)
+            expected = fair_tree(tree, usage) if way == "fair_tree" else classic(tree, usage, damping=2.0)
+            factors = kernel.factors(usage)
+            assert np.allclose(factors[tree.is_user], expected[tree.is_user], rtol=1e-12)
+
+
+def tree_site(random: np.random.Generator, way: str) -> Site:
+    """Return a site with a random tree of accounts and users, some of which count as their parents' siblings."""
+    accounts: list[dict[str, Any]] = [{"name": "root"}]
+    names = ["root"]
+    for number in range(int(random.integers(1, 7))):
+        share: Any = "parent" if random.random() < 0.2 else int(random.integers(0, 4))
+        accounts.append({"name": f"a{number}", "parent": str(random.choice(names)), "shares": share})
+        names.append(f"a{number}")
+    for number in range(int(random.integers(1, 10))):
+        own: Any = "parent" if random.random() < 0.2 else int(random.integers(0, 4))
+        accounts.append({"name": str(random.choice(names[1:])), "user": f"u{number}", "shares": own})
+    document = {
+        "name": "tree",
+        "groups": [{"hosts": "n1", "cores": 4}],
+        "accounts": accounts,
+        "priority": {"kind": "multifactor", "fair_share_weight": 1000, "fair_share": way, "damping": 2.0},
+    }
+    return Site.from_json(document)

@@ -23,16 +23,16 @@ ANY_NUMBER = 2**31
 
 KIND = np.dtype(
     [
-        ("part", "i8"), ("units", "i8"), ("cpu", "i8"), ("memory", "i8"), ("gpu", "i8"), ("size", "i8"),
-        ("per_node", "i8"), ("each_units", "i8"), ("least", "i8"), ("most", "i8"), ("whole", "i8"),
+        ("part", "i8"), ("units", "i8"), ("size", "i8"), ("grain", "i8"), ("memory", "i8"), ("gpu", "i8"),
+        ("per_node", "i8"), ("each", "i8"), ("least", "i8"), ("wanted", "i8"), ("most", "i8"), ("whole", "i8"),
         ("each_memory", "i8"), ("each_gpus", "i8"), ("most_cpu", "i8"), ("counts_nodes", "i8"),
     ]
 )  # fmt: skip
-"""What a task asks for in a partition: `units` processes of `cpu` thousandths of cores (`size` whole cores), `memory` KiB
-and `gpu` GPUs each, just `per_node` of them on each node where that is not 0; on `least` to `most` nodes, with `whole`
-for it alone; and on each node besides `each_memory` KiB and `each_gpus` GPUs. A node that cannot hold `each_units`
-processes is of no use. `most_cpu` is the most of one node's cores that the partition may hold. By `counts_nodes` it is
-enough that `least` nodes are of use."""
+"""What a task asks for in a partition: `units` processes of `size` grains; a grain is `grain` thousandths of cores,
+`memory` KiB and `gpu` GPUs. Just `per_node` processes lie on each node where that is not 0, on `least` nodes, better
+`wanted`, at most `most`; with `whole` for it alone. On each node it takes besides `each_memory` KiB and `each_gpus`
+GPUs. A node that has not `each` grains is of no use; `most_cpu` is the most of its cores that the partition may hold.
+By `counts_nodes` it is enough that `least` nodes are of use."""
 
 _FIELDS = tuple(KIND.fields or ())[1:]
 
@@ -43,7 +43,8 @@ class Asks:
 
     Attributes:
         kinds: shape (k,), records as `KIND` says.
-        masks: shape (k, words): the nodes that could hold it.
+        masks: shape (k, words): the nodes that could hold it. suits: those of its partition, features and size, with
+            whatever GPUs.
         first: shape (n + 1,): the entries of task i are `first[i]` to `first[i + 1]`, in the order of its partitions.
         kind, limit: of each entry: its kind, and the seconds for which it may run.
         reason: shape (n,), why a task without entries can never start, else 0.
@@ -52,6 +53,7 @@ class Asks:
 
     kinds: Any
     masks: IntArray
+    suits: IntArray
     first: IntArray
     kind: IntArray
     limit: FloatArray
@@ -139,7 +141,8 @@ def _expand(
     reason = np.where((reason == NO_REASON) & (kept == 0), CODES["PartitionTimeLimit"], reason)
     return Asks(
         kinds=kinds,
-        masks=builder.words(),
+        masks=builder.words(builder.masks),
+        suits=builder.words(builder.suits),
         first=np.concatenate(([0], np.cumsum(kept))).astype(np.int64),
         kind=kind[allowed],
         limit=limit[allowed],
@@ -180,12 +183,13 @@ class _Builder:
             members[list(site.numbers(one.hosts))] = True
             self.nodes.append(members)
         self.kinds: list[tuple[int, ...]] = []
-        self._masks: list[BoolArray] = []
+        self.masks: list[BoolArray] = []
+        self.suits: list[BoolArray] = []
         self._number: dict[tuple[Any, ...], tuple[int, int]] = {}
 
-    def words(self) -> IntArray:
-        """Return the sets of nodes as words of 64 bits, shape (kinds, words)."""
-        return as_words(np.array(self._masks, bool).reshape(len(self._masks), len(self.group)))
+    def words(self, sets: list[BoolArray]) -> IntArray:
+        """Return sets of nodes as words of 64 bits, shape (sets, words)."""
+        return as_words(np.array(sets, bool).reshape(len(sets), len(self.group)))
 
     def entries(self, ask: dict[str, int], said: dict[str, str]) -> tuple[list[int], int]:
         """Return the kinds of an ask in the partitions that take it, and why none does."""
@@ -225,6 +229,7 @@ class _Builder:
         if said["features"]:
             fits = np.array([satisfies(one.features, said["features"]) for one in self.site.nodes], bool)
             allowed &= fits[self.group]
+        suits = allowed.copy()
         if ask["gpus"] or ask["node_gpus"]:
             models = {model.strip() for model in said["gpu_type"].split("|") if model.strip()}
             typed = [
@@ -251,7 +256,9 @@ class _Builder:
         largest = np.sort(room[usable])[::-1][: shape["most"]]
         if largest.sum() < shape["units"] * shape["size"]:
             return -1, CODES["BadConstraints"]
-        self._masks.append(usable)
+        self.masks.append(usable)
+        least = np.minimum(shape["size"], ANY_NUMBER) * max(shape["per_node"], 1) * shape["grain"]
+        self.suits.append(suits & (self.cpu >= least) & (self.memory >= max(shape["memory"], shape["each_memory"])))
         self.kinds.append((number, *(shape[name] for name in _FIELDS)))
         return len(self.kinds) - 1, NO_REASON
 
@@ -264,40 +271,43 @@ class _Builder:
         else:
             shape |= self._compact(ask, allowed)
         shape["whole"] = int(whole)
-        shape["size"] = max(shape["cpu"] // MILLI, 1)
         shape["least"] = max(shape["least"], partition.min_nodes)
         if partition.max_nodes is not None and shape["least"] <= partition.max_nodes:
             shape["most"] = min(shape["most"], partition.max_nodes)
         if not ask["nodes"]:
             # Each node holds a process at least.
             shape["most"] = max(min(shape["most"], shape["units"], len(self.cpu)), shape["least"])
+        shape["wanted"] = shape["most"] if ask["nodes"] else shape["least"]
         shape["most_cpu"] = UNLIMITED
         if partition.max_cores_per_node is not None:
             shape["most_cpu"] = partition.max_cores_per_node * MILLI
         self._ask_memory(shape, partition, ask)
-        shape["each_units"] = shape["units"] if shape["most"] == 1 else max(shape["per_node"], 1)
-        shape["counts_nodes"] = int(
-            shape["most"] == 1 or shape["per_node"] > 0 or shape["units"] <= shape["least"] == shape["most"]
-        )
+        grains, alone = shape["units"] * shape["size"], shape["least"] == shape["most"]
+        shape["each"] = grains if shape["most"] == 1 else max(shape["per_node"], 1) * shape["size"]
+        shape["counts_nodes"] = int(alone and (shape["most"] == 1 or shape["units"] <= shape["least"]))
+        shape["counts_nodes"] |= int(shape["per_node"] > 0 and shape["wanted"] == shape["least"])
         if self.site.placement == "nodes":
             smallest = int(self.cpu[allowed].min()) // MILLI
-            shape["counts_nodes"] = int(shape["units"] * shape["size"] <= shape["least"] * smallest)
-            shape["each_units"] = 1
+            shape["counts_nodes"] = int(shape["wanted"] == shape["least"] and grains <= shape["least"] * smallest)
+            shape["each"] = 1
         return shape
 
     def _room(self, shape: dict[str, int]) -> IntArray:
-        """Return how many cores each node would offer if it were empty, in whole processes, shape (nodes,)."""
+        """Return how many grains each node would offer if it were empty, shape (nodes,)."""
         room = np.full(len(self.cpu), ANY_NUMBER, np.int64)
-        if shape["cpu"]:
-            room = np.minimum(self.cpu, shape["most_cpu"]) // shape["cpu"]
-        whole = self.cpu * shape["memory"] // max(shape["cpu"], 1) if shape["whole"] else 0
+        if shape["grain"]:
+            room = np.minimum(self.cpu, shape["most_cpu"]) // shape["grain"]
+        whole = self.cpu // max(shape["grain"], 1) * shape["memory"] if shape["whole"] else 0
         if shape["memory"] and not shape["whole"]:
             room = np.minimum(room, (self.memory - shape["each_memory"]) // shape["memory"])
         if shape["gpu"]:
             room = np.minimum(room, (self.gpus - shape["each_gpus"]) // shape["gpu"])
+        if shape["memory"]:
+            room -= room % shape["size"]
         short = (self.memory < shape["each_memory"] + whole) | (self.gpus < shape["each_gpus"])
-        cores = self.cpu // MILLI if self.site.placement == "nodes" else room * shape["size"]
-        return np.where(short | (room < shape["each_units"]), 0, cores)
+        if self.site.placement == "nodes":
+            room = self.cpu // MILLI
+        return np.where(short | (room < shape["each"]), 0, room)
 
     def _as_asked(self, ask: dict[str, int], allowed: BoolArray) -> dict[str, int]:
         """Read what Slurm's options say: -N, -n, -c, --ntasks-per-node, --gpus-per-node."""
@@ -306,7 +316,8 @@ class _Builder:
         least = max(nodes, -(-tasks // per_node) if per_node else 1, 1)
         shape = {
             "units": tasks,
-            "cpu": cores * MILLI,
+            "size": cores,
+            "grain": MILLI,
             "per_node": per_node,
             "least": least,
             "most": ask["most"] or (least if nodes else ANY_NUMBER),
@@ -328,10 +339,10 @@ class _Builder:
         most_gpus, most_cpu = int(self.gpus[allowed].max()), int(self.cpu[allowed].max())
         if gpus > most_gpus > 0:
             nodes = -(-gpus // most_gpus)
-            return {"units": gpus, "cpu": cpu // gpus, "gpu": 1, "least": nodes, "most": nodes}
+            return {"units": gpus, "size": 1, "grain": cpu // gpus, "gpu": 1, "least": nodes, "most": nodes}
         if not gpus and cpu > most_cpu:
-            return {"units": -(-cpu // MILLI), "cpu": MILLI, "least": 1, "most": ANY_NUMBER}
-        return {"units": 1, "cpu": cpu, "least": 1, "most": 1, "each_gpus": gpus}
+            return {"units": -(-cpu // MILLI), "size": 1, "grain": MILLI, "least": 1, "most": ANY_NUMBER}
+        return {"units": 1, "size": 1, "grain": cpu, "least": 1, "most": 1, "each_gpus": gpus}
 
     def _ask_memory(self, shape: dict[str, int], partition: Partition, ask: dict[str, int]) -> None:
         """Say how much memory a process and a node take: as asked, else of the whole task, else by default."""
@@ -341,21 +352,25 @@ class _Builder:
         if ask["node_memory"] >= 0:
             shape["each_memory"] = ask["node_memory"]
         elif ask["core_memory"] >= 0:
-            shape["memory"] = ask["core_memory"] * shape["cpu"] // MILLI
+            shape["memory"] = _of_grain(ask["core_memory"], shape)
+        elif ask["memory"] > 0 and shape["most"] == ANY_NUMBER and not (ask["nodes"] or ask["tasks"]):
+            shape["memory"] = -(-ask["memory"] // shape["units"])
         elif ask["memory"] > 0:
-            if shape["most"] == 1 or ask["nodes"] or ask["tasks"] or ask["per_node"]:
-                shape["each_memory"] = -(-ask["memory"] // shape["least"])
-            else:
-                shape["memory"] = -(-ask["memory"] // shape["units"])
+            shape["each_memory"] = -(-ask["memory"] // shape["least"])
         else:
             per_core = partition.default_memory_mb_per_core
             per_node = partition.default_memory_mb_per_node
             if per_core is None and per_node is None:
                 per_core, per_node = site.default_memory_mb_per_core, site.default_memory_mb_per_node
             if per_core is not None:
-                shape["memory"] = int(per_core * KIB_PER_MB) * shape["cpu"] // MILLI
+                shape["memory"] = _of_grain(int(per_core * KIB_PER_MB), shape)
             elif per_node is not None:
                 shape["each_memory"] = int(per_node * KIB_PER_MB)
+
+
+def _of_grain(kib: int, shape: dict[str, int]) -> int:
+    """Return the memory of one grain from that of a core."""
+    return kib * shape["grain"] // MILLI
 
 
 _SHAPE = (

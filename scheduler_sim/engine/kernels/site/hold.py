@@ -84,12 +84,11 @@ def take(s: State, row: int, kind: int) -> None:
         piece = s.spare_pieces[s.counts[SPARE]]
         p = s.held_pieces[piece]
         p.node, p.task, p.part, p.expected, p.yields = node, row, k.part, t.expected, 0
-        p.cpu, p.memory, p.gpus = units * k.cpu, k.each_memory + units * k.memory, k.each_gpus + units * k.gpu
+        if k.whole and k.grain > 0:
+            units = s.all_cpu[node] // k.grain
+        p.cpu, p.memory, p.gpus = units * k.grain, k.each_memory + units * k.memory, k.each_gpus + units * k.gpu
         if k.whole:
-            if k.cpu > 0 and k.memory > 0:
-                p.memory = k.each_memory + s.all_cpu[node] * k.memory // k.cpu
             p.cpu = s.all_cpu[node]
-            p.memory = min(p.memory, s.free_memory[node])
         if node < t.node:
             t.node = node
             t.device = s.all_gpus[node] - s.free_gpus[node] if p.gpus > 0 else -1

@@ -12,9 +12,10 @@ from scheduler_sim.engine.kernels.site.asks import asks
 from scheduler_sim.engine.kernels.site.layout import lay_out
 from scheduler_sim.engine.kernels.site.loop import advance_site
 from scheduler_sim.engine.kernels.site.rules import Rules
+from scheduler_sim.engine.kernels.site.shares import rank_once
 from scheduler_sim.engine.kernels.site.state import State, handle
 from scheduler_sim.engine.problem import Problem
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workload import FloatArray, IntArray
 
 
 class SiteKernel(AttemptsKernel):
@@ -45,6 +46,12 @@ class SiteKernel(AttemptsKernel):
         play: Callable[..., None] = advance_site
         records = self._handle
         return lambda until, events: play(records, until, events)
+
+    def factors(self, usage: FloatArray) -> FloatArray:
+        """Return the fair-share factor of every entry of the tree for what users have used, shape (entries,)."""
+        self._state.fair_usage[:] = usage
+        rank_once(self._handle)
+        return self._state.fair_factors.copy()
 
     def reasons(self) -> IntArray:
         """Return why each task waits or never started, as codes of `reasons.WORDS`, shape (n,)."""

@@ -20,13 +20,13 @@ def fixed_keys(problem: Problem, rules: Rules, entry_task: IntArray) -> FloatArr
 
 
 def fixed_terms(rules: Rules, asked: Asks, entry_task: IntArray, wanted: Requests) -> FloatArray:
-    """Return the parts of each entry's priority that stay: size, partition, QOS, resources, nice; shape (entries * 5,)."""
+    """Return what of each entry's priority stays: size, partition, QOS, resources, nice; shape (entries * 5,)."""
     terms = np.zeros((len(entry_task), TERMS))
     if not rules.is_slurm or rules.site.priority.kind == "basic" or not len(entry_task):
         return terms.ravel()
     site, kinds = rules.site, asked.kinds[asked.kind]
     priority, cluster = site.priority, site.cluster
-    cores = kinds["cpu"] * kinds["units"] / MILLI
+    cores = kinds["grain"] * kinds["size"] * kinds["units"] / MILLI
     nodes = kinds["least"]
     if priority.favor_small:
         size = ((cluster.nodes - nodes) / cluster.nodes + (cluster.cores - cores) / cluster.cores) / 2

@@ -10,6 +10,7 @@ from scheduler_sim.engine.errors import OversizedTasks
 from scheduler_sim.engine.kernels.attempts import buffer_columns, buffer_for
 from scheduler_sim.engine.kernels.site import state
 from scheduler_sim.engine.kernels.site.asks import Asks, as_words
+from scheduler_sim.engine.kernels.site.hopeless import never_reasons
 from scheduler_sim.engine.kernels.site.keys import fixed_keys, fixed_terms, leads
 from scheduler_sim.engine.kernels.site.limit_table import limit_table
 from scheduler_sim.engine.kernels.site.rules import Rules, site_of
@@ -29,7 +30,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
     """
     workload, site = problem.workload, rules.site
     n = len(workload)
-    _refuse_never(workload, site, asked)
+    _refuse(workload, site, never_reasons(workload, site, asked))
     wanted = workload.requests if workload.requests is not None else Requests.blank(n)
     tasks = _tasks(problem, wanted, asked)
     entry_task = np.repeat(np.arange(n), np.diff(asked.first)).astype(np.int64)
@@ -94,6 +95,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         reals=reals,
         clock=clock,
         kind_masks=asked.masks.ravel().copy(),
+        suit_masks=asked.suits.ravel().copy(),
         level_masks=as_words(levels).ravel(),
         node_weight=weights,
         part_masks=part_masks.ravel(),
@@ -141,6 +143,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         ),
         mask_words=rows(words),
         avail_words=rows(words),
+        suit_words=rows(words),
         usable_words=rows(words),
         open_words=rows(words),
         chosen_words=rows(words),
@@ -168,8 +171,8 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
     )
 
 
-def _refuse_never(workload: Workload, site: Site, asked: Asks) -> None:
-    never = np.flatnonzero(asked.reason)
+def _refuse(workload: Workload, site: Site, reasons: IntArray) -> None:
+    never = np.flatnonzero(reasons)
     if len(never):
         numbers = tuple(workload.task_id[never[:5]].tolist())
         raise OversizedTasks(
@@ -293,7 +296,7 @@ def _most_pieces(asked: Asks, cpu: IntArray, gpus: IntArray) -> int:
     """Return a bound on how many pieces of running tasks there are at once."""
     if not len(asked.kinds):
         return 1
-    least = asked.kinds["cpu"]
+    least = asked.kinds["grain"]
     smallest = int(least[least > 0].min()) if (least > 0).any() else MILLI
     here = cpu // smallest + gpus + 1
     most = np.minimum(asked.kinds["most"], len(cpu))

@@ -30,17 +30,17 @@ def over_array(s: State, row: int) -> int:
 @inner_kernel
 def _asks(s: State, k: Any, resource: int, is_chosen: bool) -> int:
     """Return how much of a resource a kind takes: of the chosen nodes, else as it asks."""
-    nodes, cpu = k.least, k.units * k.cpu
+    nodes, cpu = k.least, k.units * k.size * k.grain
     if is_chosen:
         nodes, cpu = s.counts[CHOSEN], 0
         for i in range(nodes):
-            cpu += s.all_cpu[s.chosen_nodes[i]] if k.whole else s.chosen_units[i] * k.cpu
+            cpu += s.all_cpu[s.chosen_nodes[i]] if k.whole else s.chosen_units[i] * k.grain
     if resource == CPU:
         return int(cpu)
     if resource == NODE:
         return int(nodes)
     if resource == MEMORY:
-        return int(nodes * k.each_memory + (cpu * k.memory // k.cpu if k.cpu > 0 else 0))
+        return int(nodes * k.each_memory + (cpu // k.grain * k.memory if k.grain > 0 else 0))
     return int(nodes * k.each_gpus + k.units * k.gpu)
 
 

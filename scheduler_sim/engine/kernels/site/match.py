@@ -1,5 +1,6 @@
 """Which nodes a task gets: what each offers, now or once some of what runs has ended, and the choice among them.
 
+A kind counts cores in *grains*: whole cores, or what one of its processes takes where that is no whole number of them.
 A *cut* (time, row) stands for what runs having ended up to it: tasks whose limit ends before that time, and at that
 time those up to that row. The cut (-infinity, -1) is now; infinity is the empty site. What must give way counts as
 ended at any cut.
@@ -15,37 +16,35 @@ from scheduler_sim.engine.kernels.site.asks import ANY_NUMBER
 from scheduler_sim.engine.kernels.site.state import CHOSEN, LEVELS, LINEAR, ROOMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 
-WEIGHT = 256
-"""A step of a node's weight, beside which more free GPUs count less."""
-
 
 @inner_kernel
 def offer_of(s: State, k: Any, node: int, cpu: int, memory: int, gpus: int, held: int) -> int:
-    """Return how many cores a node with so much free offers a kind, in whole processes; `held` are of its partition."""
+    """Return how many grains a node with so much free offers a kind; `held` are cores of its partition's tasks."""
     if memory < k.each_memory or gpus < k.each_gpus:
         return 0
     if k.whole:
         if cpu < s.all_cpu[node] or gpus < s.all_gpus[node]:
             return 0
-        if k.cpu > 0 and memory < k.each_memory + cpu * k.memory // k.cpu:
+        if k.memory > 0 and memory < k.each_memory + cpu // k.grain * k.memory:
             return 0
         if s.settings[LINEAR]:
             return int(cpu // MILLI)
-    units = ANY_NUMBER
-    if k.cpu > 0:
-        units = min(cpu, k.most_cpu - held) // k.cpu
+    grains = ANY_NUMBER
+    if k.grain > 0:
+        grains = min(cpu, k.most_cpu - held) // k.grain
     if k.memory > 0 and not k.whole:
-        units = min(units, (memory - k.each_memory) // k.memory)
+        grains = min(grains, (memory - k.each_memory) // k.memory)
     if k.gpu > 0:
-        units = min(units, (gpus - k.each_gpus) // k.gpu)
-    if units < k.each_units:
-        return 0
-    return int(units * k.size)
+        grains = min(grains, (gpus - k.each_gpus) // k.gpu)
+    if k.memory > 0:
+        # Only where memory goes by cores are they counted in whole processes.
+        grains -= grains % k.size
+    return int(grains) if grains >= k.each else 0
 
 
 @inner_kernel
 def offer_at(s: State, k: Any, node: int, time: float, row: int) -> int:
-    """Return how many cores a node offers a kind at a cut."""
+    """Return how many grains a node offers a kind at a cut."""
     cpu, memory, gpus = s.free_cpu[node], s.free_memory[node], s.free_gpus[node]
     piece = s.first_on_node[node]
     held = 0
@@ -113,7 +112,7 @@ def ready_cut(s: State, k: Any, node: int) -> tuple[float, int]:
 
 @inner_kernel
 def gather(s: State, k: Any, time: float, row: int, level: int) -> int:
-    """List the nodes of `mask_words` that offer a kind something at a cut; return how many cores together.
+    """List the nodes of `mask_words` that offer a kind something at a cut; return how many grains together.
 
     `level` limits them to the nodes of the least weights, -1 for all.
     """
@@ -130,13 +129,7 @@ def gather(s: State, k: Any, time: float, row: int, level: int) -> int:
             if cores > 0:
                 s.room_nodes[count] = node
                 s.room_cores[count] = cores
-                s.room_weight[count] = s.node_weight[node] * WEIGHT
-                s.room_gpus[count] = 0
-                if k.each_gpus > 0:
-                    s.room_gpus[count] = gpus_at(s, node, time, row)
-                    s.room_weight[count] -= s.room_gpus[count]
-                if s.settings[LINEAR]:
-                    s.room_weight[count] = 0
+                s.room_weight[count] = 0 if s.settings[LINEAR] else s.node_weight[node]
                 count += 1
                 total += cores
     s.counts[ROOMS] = count
@@ -203,72 +196,93 @@ def _from_runs(s: State, k: Any) -> bool:
     if s.counts[ROOMS] < k.least:
         return False
     runs = _find_runs(s)
-    cores, nodes, room = k.units * k.size, k.least, k.most
-    while room > 0:
-        run = _best_run(s, runs, cores, nodes)
+    grains, nodes, room = k.units * k.size, k.wanted, k.most
+    spare = k.wanted - k.least
+    while room > 0 and (nodes > 0 or grains > 0):
+        run = _best_run(s, runs, grains, nodes - spare)
         if run < 0:
-            return False
+            break
         s.room_used[run] = 1
         first, size = s.room_first[run], s.room_size[run]
         if nodes <= 1 and not linear:
-            single = _tightest(s, first, size, cores)
+            single = _tightest(s, first, size, grains)
             if single >= 0:
                 first, size = single, 1
         for i in range(first, first + size):
-            if room <= 0 or (nodes <= 0 and cores <= 0):
+            if room <= 0 or (nodes <= 0 and grains <= 0):
                 break
             offered = s.room_cores[i]
-            if room == 1 and offered < cores and not linear:
+            if room == 1 and offered < grains and not linear:
                 continue
-            taken = offered if k.whole else max(min(offered, cores - max(nodes - 1, 0)), k.size)
+            taken = offered
+            if not k.whole:
+                taken = min(offered, max(grains - max(nodes - spare - 1, 0), max(k.per_node, 1) * k.size))
             s.chosen_nodes[s.counts[CHOSEN]] = s.room_nodes[i]
             s.chosen_units[s.counts[CHOSEN]] = taken
             s.counts[CHOSEN] += 1
-            cores -= taken
+            grains -= taken
             nodes -= 1
             room -= 1
-        if nodes <= 0 and cores <= 0:
-            _share_out(s, k)
-            return True
-    return False
+    if grains > 0 or nodes > spare:
+        return False
+    _deal(s, k)
+    return True
 
 
 @inner_kernel
-def _share_out(s: State, k: Any) -> None:
-    """Order the chosen nodes, and turn the cores taken of each into processes."""
-    size = s.counts[CHOSEN]
-    for i in range(1, size):
-        node, cores = s.chosen_nodes[i], s.chosen_units[i]
+def _deal(s: State, k: Any) -> None:
+    """Order the chosen nodes, and deal processes to them: each has one, the others go to the nodes in turn.
+
+    A process lies on one node as long as there is room for it; at last processes have what there is.
+    """
+    count = s.counts[CHOSEN]
+    for i in range(1, count):
+        node, grains = s.chosen_nodes[i], s.chosen_units[i]
         j = i
         while j > 0 and s.chosen_nodes[j - 1] > node:
             s.chosen_nodes[j], s.chosen_units[j] = s.chosen_nodes[j - 1], s.chosen_units[j - 1]
             j -= 1
-        s.chosen_nodes[j], s.chosen_units[j] = node, cores
-    left = k.units - size
-    for i in range(size):
-        if k.per_node > 0:
-            s.chosen_units[i] = k.per_node
-            continue
-        more = max(min(left, s.chosen_units[i] // k.size - 1), 0)
-        s.chosen_units[i] = 1 + more
-        left -= more
+        s.chosen_nodes[j], s.chosen_units[j] = node, grains
+    if k.whole:
+        return
+    if k.per_node > 0:
+        for i in range(count):
+            s.chosen_units[i] = k.per_node * k.size
+        return
+    total = 0
+    for i in range(count):
+        s.room_cores[i] = s.chosen_units[i]
+        s.chosen_units[i] = min(k.size, s.room_cores[i])
+        total += s.room_cores[i]
+    left = max(k.units - count, 0)
+    crowded = False
+    while left > 0:
+        placed = False
+        for i in range(count):
+            free = s.room_cores[i] - s.chosen_units[i]
+            if left > 0 and (free >= k.size or crowded):
+                s.chosen_units[i] += min(k.size, free)
+                left -= 1
+                placed = True
+        crowded = not placed
 
 
 @inner_kernel
-def _leave_out_least(s: State, most: int, least: int) -> bool:
+def _leave_out_least(s: State, k: Any, time: float, row: int, most: int) -> bool:
     """Take the nodes that offer least out of the list, as long as more than `least` are left; tell whether any went."""
     smallest = most
     for i in range(s.counts[ROOMS]):
+        s.room_gpus[i] = gpus_at(s, s.room_nodes[i], time, row) if k.each_gpus > 0 else 0
         smallest = min(smallest, s.room_cores[i] + s.room_gpus[i])
     if smallest >= most:
         return False
     kept, left = 0, s.counts[ROOMS]
     for i in range(s.counts[ROOMS]):
-        if left > least and s.room_cores[i] + s.room_gpus[i] == smallest:
+        if left > k.least and s.room_cores[i] + s.room_gpus[i] == smallest:
             left -= 1
             continue
         s.room_nodes[kept], s.room_cores[kept] = s.room_nodes[i], s.room_cores[i]
-        s.room_weight[kept], s.room_gpus[kept] = s.room_weight[i], s.room_gpus[i]
+        s.room_weight[kept] = s.room_weight[i]
         kept += 1
     s.counts[ROOMS] = kept
     return True
@@ -284,7 +298,7 @@ def _choose_cores(s: State, k: Any, time: float, row: int) -> bool:
         most = max(most, s.room_cores[i])
     # What failed is tried without the nodes that offer least.
     while not _from_runs(s, k):
-        if s.counts[ROOMS] <= k.least or not _leave_out_least(s, most, k.least):
+        if s.counts[ROOMS] <= k.least or not _leave_out_least(s, k, time, row, most):
             return False
     return True
 

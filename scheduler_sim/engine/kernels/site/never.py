@@ -7,6 +7,7 @@ import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter, OversizedTasks
 from scheduler_sim.engine.kernels.site.asks import asks
+from scheduler_sim.engine.kernels.site.hopeless import never_reasons
 from scheduler_sim.engine.kernels.site.reasons import WORDS
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workload import IntArray, Workload
@@ -48,7 +49,7 @@ def never_starts(workload: Workload, site: Site) -> NeverStarting:
     Raises:
         InvalidWorkload: tasks that are not played on sites.
     """
-    reason = asks(workload, site).reason
+    reason = never_reasons(workload, site, asks(workload, site))
     rows = np.flatnonzero(reason)
     return NeverStarting(rows, workload.task_id[rows], tuple(WORDS[code] for code in reason[rows].tolist()))
 

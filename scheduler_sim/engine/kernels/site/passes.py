@@ -40,7 +40,7 @@ def whole(s: State, now: float) -> float:
 
 @inner_kernel
 def shut(s: State, entry: int, begin: float, end: float) -> int:
-    """Take nodes out of `avail_words` that are reserved for others in a span; return a reservation that meets it, or -1.
+    """Take nodes out of `avail_words` that others have reserved in a span; return a reservation that meets it, or -1.
 
     A task inside a reservation lies within its span, or has no nodes.
     """

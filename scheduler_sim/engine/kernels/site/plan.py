@@ -51,11 +51,41 @@ def _split(s: State, time: float) -> int:
 
 
 @inner_kernel
+def _is_like(s: State, one: int, other: int) -> bool:
+    words = s.settings[WORDS]
+    differ = 0
+    for w in range(words):
+        differ |= s.slot_masks[one * words + w] ^ s.slot_masks[other * words + w]
+    return differ == 0
+
+
+@inner_kernel
+def _drop(s: State, slot: int) -> None:
+    """Let the slot before one reach to its end."""
+    words = s.settings[WORDS]
+    s.counts[SLOTS] -= 1
+    for i in range(slot, s.counts[SLOTS]):
+        s.slot_times[i] = s.slot_times[i + 1]
+    for i in range(slot * words, s.counts[SLOTS] * words):
+        s.slot_masks[i] = s.slot_masks[i + words]
+
+
+@inner_kernel
 def promise(s: State, begin: float, end: float, horizon: float) -> None:
-    """Take the nodes of `chosen_words` out of the plan from `begin` to `end`."""
+    """Take the nodes of `chosen_words` out of the plan from `begin` to `end`.
+
+    Then one pair of like neighbours at most becomes one slot, the first from the one before the promise to the one
+    behind it, as Slurm does.
+    """
     words = s.settings[WORDS]
     if begin >= horizon:
         return
+    within = _slot_of(s, begin)
+    before = max(within - 1, 0)
+    if s.slot_times[within] < begin:
+        before = max(within - 1, 0)
+    elif within > 0:
+        before = max(within - 2, 0)
     first = _split(s, begin)
     last = s.counts[SLOTS]
     if end < horizon:
@@ -63,6 +93,10 @@ def promise(s: State, begin: float, end: float, horizon: float) -> None:
     for slot in range(first, last):
         for w in range(words):
             s.slot_masks[slot * words + w] &= ~s.chosen_words[w]
+    for slot in range(before, min(last, s.counts[SLOTS] - 1)):
+        if _is_like(s, slot, slot + 1):
+            _drop(s, slot + 1)
+            return
 
 
 @inner_kernel
@@ -83,8 +117,8 @@ def collides(s: State, begin: float, end: float, horizon: float) -> bool:
 def keep_promises(s: State, begin: float, end: float, later: float, horizon: float) -> float:
     """Leave in `avail_words` only nodes promised to nobody from `begin` to `end`.
 
-    Returns `later`, or where that is not yet said the next instant at which the plan has more of the usable nodes, infinity
-    for none: nothing before is worth another look.
+    Returns `later`, or where that is not yet said the next instant at which the plan has more of the usable nodes,
+    infinity for none: nothing before is worth another look.
     """
     words = s.settings[WORDS]
     for slot in range(_slot_of(s, begin), s.counts[SLOTS]):

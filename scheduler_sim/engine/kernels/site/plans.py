@@ -134,7 +134,7 @@ def _plans_of(s: State, array: int) -> int:
 
 @inner_kernel
 def _has_enough(s: State, entry: int) -> bool:
-    """Count a task towards what one pass tries of its partition, association and user; tell whether that is too many."""
+    """Count a task towards what a pass tries of its partition, association and user; tell whether that is too many."""
     t = s.site_tasks[s.entry_task[entry]]
     part, association = s.kinds[s.entry_kind[entry]].part, t.association + 1
     base = s.counts[PASS] << 32
@@ -155,7 +155,7 @@ def _has_enough(s: State, entry: int) -> bool:
 
 @inner_kernel
 def _first_edge(s: State, begin: float) -> float:
-    """Return when the first reservation ends from an instant on, in whole steps of the plan, and a second; or infinity."""
+    """Return when the first reservation from an instant on ends, in whole steps of the plan, and a second."""
     edge = np.inf
     for r in range(len(s.shut_until)):
         if s.shut_until[r] >= begin:
@@ -258,6 +258,7 @@ def _ask(s: State, entry: int, now: float, instant: float, only_now: bool) -> fl
     kind = s.entry_kind[entry]
     for w in range(words):
         s.mask_words[w] = s.avail_words[w] & s.kind_masks[kind * words + w]
+        s.suit_words[w] = s.avail_words[w] & s.suit_masks[kind * words + w]
     if s.settings[PREEMPTION]:
         list_victims(s, s.entry_task[entry], now)
         all_yield(s, 1)
@@ -270,7 +271,7 @@ def _ask(s: State, entry: int, now: float, instant: float, only_now: bool) -> fl
 
 @inner_kernel
 def _keep_whole_nodes(s: State, row: int, horizon: float) -> None:
-    """Take the nodes of a task that has just started out of the plan where it has them for itself and must not give way."""
+    """Take the nodes of a task that has just started out of the plan if it has them for itself and gives no way."""
     t = s.site_tasks[row]
     if s.settings[MODE] != OWN_LOOPS or not s.kinds[s.entry_kind[t.entry]].whole or mode_of(s, row) != NO_MODE:
         return

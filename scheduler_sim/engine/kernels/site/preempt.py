@@ -129,7 +129,7 @@ def list_victims(s: State, row: int, now: float) -> None:
         if not gives_way or v.give_way < np.inf or now < v.begun + s.qos_exempt[v.qos]:
             continue
         mode = mode_of(s, other)
-        if mode == NO_MODE or mode == SUSPENDS or not _on_nodes_of(s, other, row):
+        if mode in (NO_MODE, SUSPENDS) or not _on_nodes_of(s, other, row):
             continue
         j = s.counts[VICTIMS]
         while j > 0 and _goes_first(s, other, s.victim_rows[j - 1]):

@@ -9,7 +9,7 @@ from scheduler_sim.engine.kernels.site.state import CHANGED_ORDER, QUEUE, SLOPED
 
 @inner_kernel
 def _goes_before(s: State, one: int, other: int) -> bool:
-    """Tell whether an entry stands before another: of a larger key, submitted in an earlier second, or listed before."""
+    """Tell whether an entry stands before another: by its key, the second of its submission, and its number."""
     if s.entry_key[one] != s.entry_key[other]:
         return bool(s.entry_key[one] > s.entry_key[other])
     if s.entry_submit[one] != s.entry_submit[other]:

@@ -147,7 +147,8 @@ def _refuse(problem: Problem) -> None:
     if policy.backfill.code == EASY and (scores.backfill is not None or policy.backfill.predicts):
         raise InvalidPolicy(f"On a site easy is without parameters: {name}.")
     site = site_of(problem)
-    modes = {site.preemption.mode, *(one.preempt_mode for one in (*site.qos, *site.partitions))}
+    modes = {site.preemption.mode, *(one.preempt_mode for one in site.qos)}
+    modes |= {one.preempt_mode for one in site.partitions}
     if scores.kind == SLURM and site.preemption.kind != "none" and modes & {"suspend", "gang"}:
         raise InvalidPolicy("Preemption by suspending (suspend, gang) is not played on a site; cancel and requeue are.")
     for partition in site.partitions:

@@ -8,7 +8,7 @@ from scheduler_sim.engine.jit import counting_kernel, inner_kernel
 from scheduler_sim.engine.kernels.site.state import CLASSIC, DAMPING, State
 
 FRAME = 4
-"""Numbers of a list of siblings that is being ranked: its begin, end and place in `fair_order`, and whether it is tied."""
+"""Numbers of a list of siblings that is ranked: its begin, end and place in `fair_order`, and whether it is tied."""
 
 
 @inner_kernel

@@ -133,10 +133,10 @@ TASK = np.dtype(
         ("joules", "f8"), ("usd", "f8"), ("undone", "f8"), ("pace", "f8"), ("give_way", "f8"),
         ("submit", "f8"), ("charged_to", "f8"), ("eligible", "f8"), ("preempted_at", "f8"),
         ("state", "i8"), ("parents", "i8"), ("needs_success", "i8"), ("fails", "i8"), ("spoilt", "i8"),
-        ("requeueable", "i8"), ("cut", "i8"), ("entry", "i8"), ("first_piece", "i8"), ("node", "i8"), ("device", "i8"),
-        ("attempts", "i8"), ("ending", "i8"), ("reason", "i8"), ("planned", "i8"), ("preempting", "i8"), ("overran", "i8"), ("qos", "i8"), ("association", "i8"),
-        ("user", "i8"), ("reservation", "i8"), ("array", "i8"), ("array_limit", "i8"),
-        ("held_cores", "f8"), ("held_gpus", "f8"),
+        ("requeueable", "i8"), ("cut", "i8"), ("entry", "i8"), ("first_piece", "i8"), ("node", "i8"),
+        ("device", "i8"), ("attempts", "i8"), ("ending", "i8"), ("reason", "i8"), ("planned", "i8"),
+        ("preempting", "i8"), ("overran", "i8"), ("qos", "i8"), ("association", "i8"), ("user", "i8"),
+        ("reservation", "i8"), ("array", "i8"), ("array_limit", "i8"), ("held_cores", "f8"), ("held_gpus", "f8"),
     ]
 )  # fmt: skip
 """One record a task. `undone` is work to do, `pace` of it are done in a second; `give_way` is when it must leave its
@@ -145,8 +145,8 @@ nodes, infinity for never; `entry` the one by which it runs; `spoilt` tells that
 
 PIECE = np.dtype(
     [
-        ("node", "i8"), ("cpu", "i8"), ("memory", "i8"), ("gpus", "i8"), ("part", "i8"), ("task", "i8"), ("yields", "i8"),
-        ("next_of_task", "i8"), ("next_on_node", "i8"), ("expected", "f8"),
+        ("node", "i8"), ("cpu", "i8"), ("memory", "i8"), ("gpus", "i8"), ("part", "i8"), ("task", "i8"),
+        ("yields", "i8"), ("next_of_task", "i8"), ("next_on_node", "i8"), ("expected", "f8"),
     ]
 )  # fmt: skip
 """What a running task holds of one node. The pieces of a node hang together in the order of their expected ends."""
@@ -167,6 +167,8 @@ class State(NamedTuple):
     reals: FloatArray
     clock: FloatArray
     kind_masks: IntArray
+    suit_masks: IntArray
+    suit_words: IntArray
     level_masks: IntArray
     node_weight: IntArray
     part_masks: IntArray
@@ -276,8 +278,8 @@ class State(NamedTuple):
 
 
 FLOATS = {
-    "reals", "clock", "entry_limit", "entry_key", "entry_fixed_key", "entry_slope", "entry_terms", "entry_submit", "entry_lead", "fair_factors", "fair_usage",
-    "fair_total", "fair_level", "fair_shares", "qos_usage", "qos_exempt",
+    "reals", "clock", "entry_limit", "entry_key", "entry_fixed_key", "entry_slope", "entry_terms", "entry_submit",
+    "entry_lead", "fair_factors", "fair_usage", "fair_total", "fair_level", "fair_shares", "qos_usage", "qos_exempt",
     "heap_times", "timer_times", "node_speeds", "group_watts", "group_prices", "run_ends", "slot_times", "shut_from",
     "shut_until", "ready_times", "attempt_starts", "attempt_ends",
 }  # fmt: skip

@@ -51,13 +51,13 @@ def _earliest_cut(s: State, k: Any) -> tuple[float, int]:
 
 @inner_kernel
 def _overlaps(s: State, row: int) -> bool:
-    """Tell whether a running task that does not give way holds a node of `avail_words`."""
+    """Tell whether a running task that does not give way holds a node of `suit_words`."""
     piece = s.site_tasks[row].first_piece
     if s.held_pieces[piece].yields:
         return False
     while piece >= 0:
         node = s.held_pieces[piece].node
-        if (s.avail_words[node // 64] >> (node % 64)) & 1:
+        if (s.suit_words[node // 64] >> (node % 64)) & 1:
             return True
         piece = s.held_pieces[piece].next_of_task
     return False

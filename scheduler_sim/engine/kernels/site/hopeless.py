@@ -1,0 +1,98 @@
+"""What keeps a task from ever starting on a site: what it asks for, and limits that are too small for it alone."""
+
+import numpy as np
+
+from scheduler_sim.engine.codes import MILLI
+from scheduler_sim.engine.kernels.site.asks import Asks
+from scheduler_sim.engine.kernels.site.limit_table import RESOURCES, UNITS, limit_table
+from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
+from scheduler_sim.engine.kernels.site.state import COUNTED, CPU, GPU, MEMORY, NODE
+from scheduler_sim.engine.sites import Limits, Site
+from scheduler_sim.engine.workload import BoolArray, IntArray, Workload
+
+_WALL = {"qos": "QOSMaxWallDurationPerJobLimit", "account": "AssocMaxWallDurationPerJobLimit"}
+_SECONDS = {"qos": "QOSMaxCpuMinutesPerJobLimit", "account": "AssocMaxCpuMinutesPerJobLimit"}
+_LEAST = {"qos": "QOSMinCpuNotSatisfied", "account": "AssocMinCpuNotSatisfied"}
+_EACH_NODE = {"qos": "QOSMaxCpuPerNode", "account": "AssocMaxCpuPerNode"}
+
+
+def never_reasons(workload: Workload, site: Site, asked: Asks) -> IntArray:
+    """Return why each task can never start, 0 for one that can, shape (n,)."""
+    entry_task = np.repeat(np.arange(len(workload)), np.diff(asked.first))
+    if not len(entry_task):
+        return asked.reason.copy()
+    why = _over_limits(workload, site, asked, entry_task)
+    others = _over_job_limits(site, asked, entry_task)
+    why = np.where(why == NO_REASON, others, why)
+    possible = np.zeros(len(workload), bool)
+    possible[entry_task[why == NO_REASON]] = True
+    reason = asked.reason.copy()
+    # Of several partitions the first says why.
+    np.put(reason, entry_task[::-1], np.where(possible[entry_task[::-1]], NO_REASON, why[::-1]))
+    return reason
+
+
+def _amounts(asked: Asks) -> IntArray:
+    """Return what each entry takes at least of what limits count, shape (entries, COUNTED)."""
+    kinds = asked.kinds[asked.kind]
+    amounts = np.zeros((len(kinds), COUNTED), np.int64)
+    grains = kinds["units"] * kinds["size"]
+    amounts[:, CPU] = grains * kinds["grain"]
+    amounts[:, NODE] = kinds["least"]
+    amounts[:, MEMORY] = kinds["least"] * kinds["each_memory"] + grains * kinds["memory"]
+    amounts[:, GPU] = kinds["least"] * kinds["each_gpus"] + grains * kinds["gpu"]
+    return amounts
+
+
+def _over_limits(workload: Workload, site: Site, asked: Asks, entry_task: IntArray) -> IntArray:
+    """Return which counter is too small for each entry alone, shape (entries,)."""
+    table = limit_table(workload, site, asked, entry_task)
+    amounts = _amounts(asked)
+    why = np.zeros(len(entry_task), np.int64)
+    most, words = table.most.reshape(-1, COUNTED), table.words.reshape(-1, COUNTED)
+    for number in range(len(table.first) - 1):
+        rows = np.flatnonzero(table.entry_set == number)
+        for counter in table.counters[table.first[number] : table.first[number + 1]].tolist():
+            if table.most_jobs[counter] == 0:
+                why[rows] = np.where(why[rows] == NO_REASON, table.jobs_word[counter], why[rows])
+            for resource in range(COUNTED):
+                over = (amounts[rows, resource] > most[counter, resource]) & (why[rows] == NO_REASON)
+                why[rows[over]] = words[counter, resource]
+    return why
+
+
+def _over_job_limits(site: Site, asked: Asks, entry_task: IntArray) -> IntArray:
+    """Return which limit of time, of resources x time, of a node or from below keeps each entry out."""
+    why = np.zeros(len(entry_task), np.int64)
+    if not {"limits", "safe"} & set(site.enforces):
+        return why
+    kinds, amounts = asked.kinds[asked.kind], _amounts(asked)
+    for index, one in enumerate(site.qos):
+        inside = asked.people.qos[entry_task] == index
+        inside |= np.array([part.qos == one.name for part in site.partitions], bool)[kinds["part"]]
+        _apply(why, inside, "qos", one.limits, asked, amounts)
+    for name, user, *_ in asked.people.tree.names:
+        limits = [one.limits for one in site.accounts if (one.name, one.user) == (name, user)]
+        if limits and user:
+            own = asked.people.tree.names.index((name, user))
+            _apply(why, asked.people.association[entry_task] == own, "account", limits[0], asked, amounts)
+    return why
+
+
+def _apply(why: IntArray, inside: BoolArray, kind: str, limits: Limits, asked: Asks, amounts: IntArray) -> None:
+    """Write down which entries `inside` a set of limits break one."""
+    kinds = asked.kinds[asked.kind]
+    each_cpu = np.where(kinds["most"] == 1, amounts[:, CPU], np.maximum(kinds["per_node"], 1) * kinds["size"] * MILLI)
+    broken: list[tuple[BoolArray, str]] = []
+    if limits.job_time is not None:
+        broken.append((asked.limit > limits.job_time, _WALL[kind]))
+    for name, most in limits.job_resource_seconds.items():
+        if (place := RESOURCES.get(name.lower())) is not None:
+            broken.append((amounts[:, place] / UNITS[place] * asked.limit > most, _SECONDS[kind]))
+    for name, least in limits.job_least_resources.items():
+        if (place := RESOURCES.get(name.lower())) is not None:
+            broken.append((amounts[:, place] < least * UNITS[place], _LEAST[kind]))
+    if "cpu" in limits.job_node_resources:
+        broken.append((each_cpu > limits.job_node_resources["cpu"] * MILLI, _EACH_NODE[kind]))
+    for over, word in broken:
+        why[inside & over & (why == NO_REASON)] = CODES[word]
