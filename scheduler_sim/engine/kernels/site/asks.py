@@ -353,8 +353,9 @@ class _Builder:
             shape["each_memory"] = ask["node_memory"]
         elif ask["core_memory"] >= 0:
             shape["memory"] = _of_grain(ask["core_memory"], shape)
-        elif ask["memory"] > 0 and shape["most"] == ANY_NUMBER and not (ask["nodes"] or ask["tasks"]):
-            shape["memory"] = -(-ask["memory"] // shape["units"])
+        elif ask["memory"] > 0 and shape["most"] > shape["least"] and not ask["nodes"]:
+            # On how many nodes it will be is not known: with each grain goes its part.
+            shape["memory"] = -(-ask["memory"] // (shape["units"] * shape["size"]))
         elif ask["memory"] > 0:
             shape["each_memory"] = -(-ask["memory"] // shape["least"])
         else:
