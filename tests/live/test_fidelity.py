@@ -20,7 +20,7 @@ from apps.studies.report.words import study_sentences
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_import
 from apps.tasks.site_services import site_store
-from scheduler_sim.engine.sites import add_site_nodes, read_slurm_site
+from scheduler_sim.engine.sites import Site, add_site_nodes, read_slurm_site
 from tests.conftest import empty_caches
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -139,6 +139,22 @@ def test_what_really_ran_is_replayed_or_spoken_of_first(tmp_path: Path, cluster:
     assert found.has_same_mean_wait == (run_badge(run).kind == "replays")
 
 
+def test_on_a_site_with_its_partitions_the_same_jobs_are_replayed(tmp_path: Path) -> None:
+    hosts = {"batch": "n[01-20]", "debug": "d[1-2]", "a100": "a[1-4]", "v100": "v[1-4]"}
+    groups = [{**group, "hosts": hosts[str(group["name"])]} for group in NODES["groups"]]
+    partitions = [{"name": "batch", "hosts": "n[01-20]", "is_default": True}, {"name": "gpu", "hosts": "a[1-4],v[1-4]"}]
+    site_store(site=Site.from_json({"name": "real", "groups": groups, "partitions": partitions}))
+    workload = stored(sacct(tmp_path / "nodes.txt", PAIRS, nodes=8))
+    run = play_on_site(workload, "real", "recorded")
+    assert run.cautions == []
+    found = Fidelity.objects.get(workload=workload)
+    assert (found.late_tasks, found.played_mean_wait, found.recorded_mean_wait) == (0, 1770.0, 1770.0)
+    crowded = stored(sacct(tmp_path / "more.txt", [*PAIRS[:2], (0, 0, 3600, 512)], nodes=8))
+    impossible = play_on_site(crowded, "real", "recorded").cautions[1]
+    assert impossible["kind"] == "impossible_starts"
+    assert "At 0 s tasks hold 1,536 cores in partition batch, and there are 1,280" in impossible["text"]
+
+
 def test_a_log_that_a_cluster_replays_marks_runs_that_do_not_play_it_and_those_of_a_changed_cluster(
     tmp_path: Path, client: Client
 ) -> None:
@@ -215,6 +231,7 @@ def test_a_study_is_doubted_where_its_workload_is_not_replayed(tmp_path: Path) -
     assert nothing == NOTHING
 
 
+@pytest.mark.slow
 def test_a_site_s_version_is_marked_by_what_was_looked_at_on_it_and_changes_of_it_are_told_of_that(
     slurm_path: Callable[[str], Path],
 ) -> None:
@@ -255,6 +272,7 @@ def test_generated_tasks_have_no_log_to_be_checked_against(client: Client) -> No
     assert "does not tell when any of its tasks really started" in check("made", "--cluster", "hpc-256")[1]
 
 
+@pytest.mark.slow
 def test_checkfidelity_replays_every_start_of_real_slurm_and_tells_how_far_other_policies_are(
     slurm_path: Callable[[str], Path], tmp_path: Path
 ) -> None:
