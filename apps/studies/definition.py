@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 import yaml
 
 from apps.live.play.cluster_changes import ClusterChanges
 from apps.live.play.configuration import RUN_OPTIONS, RunConfiguration, asked_in
 from apps.live.play.options import STUDY, InvalidOption, options_of, read_options, renamed
 from apps.live.play.playable import refuse_unplayable
+from apps.live.play.sites import site_settled
 from apps.live.terminal.arguments import content_of
 from apps.results.errors import DomainError, InvalidField
 from scheduler_sim import engine
@@ -72,6 +74,7 @@ class Definition:
     Attributes:
         name: the study's.
         sources, load_factors, clusters, estimates, seeds: the grid; clusters by their label.
+        sites: by the label of a cluster that is a site's, what names it in a run's configuration.
         policies: names, played in every run.
         base: the policy with which the others are compared.
         figure: the figure that is shown first.
@@ -85,6 +88,7 @@ class Definition:
     sources: tuple[Source, ...]
     load_factors: tuple[float, ...]
     clusters: tuple[tuple[str, engine.Cluster | None], ...]
+    sites: Mapping[str, Mapping[str, Any]]
     policies: tuple[str, ...]
     estimates: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -117,12 +121,13 @@ class Definition:
         base = parts["base"] or policies[0]
         if base not in policies:
             raise InvalidStudy(f"The base {base!r} is not among the study's policies.", "base")
-        clusters = [cluster for _, cluster in parts["clusters"] if cluster is not None]
+        grounds = [(cluster, site) for _, cluster, site in parts["clusters"] if cluster is not None]
         definition = cls(
             name=parts["name"],
             sources=parts["workloads"],
             load_factors=parts["load_factors"],
-            clusters=parts["clusters"],
+            clusters=tuple((label, cluster) for label, cluster, _ in parts["clusters"]),
+            sites={label: site for label, _, site in parts["clusters"] if site},
             policies=policies,
             estimates=parts["estimates"],
             seeds=parts["seeds"],
@@ -130,7 +135,7 @@ class Definition:
             figure=parts["figure"],
             fixed=_fixed(given, policies),
             variants=tuple(
-                (label, _fixed({**given, **changes}, policies, clusters)) for label, changes in parts["variants"]
+                (label, _fixed({**given, **changes}, policies, grounds)) for label, changes in parts["variants"]
             ),
             stopping=stopping,
             document=dict(given),
@@ -273,22 +278,41 @@ def _source(value: Any) -> Source:
     return Source(label=label, generate=model, tasks=tasks, parameters=dict(parameters))
 
 
-def _cluster(value: Any) -> tuple[str, engine.Cluster | None]:
-    """Return a cluster and its label; None for `auto`, which depends on the workload."""
+def _cluster(value: Any) -> tuple[str, engine.Cluster | None, Mapping[str, Any]]:
+    """Return the label of a cluster, the cluster, and what names its site in a run's configuration.
+
+    The cluster is None for `auto`, which depends on the workload.
+    """
     if isinstance(value, str):
-        return ("auto", None) if value == "auto" else (value, load_cluster(value))
+        return ("auto", None, {}) if value == "auto" else (value, load_cluster(value), {})
     changes = ClusterChanges.__struct_fields__
-    given = _mapping("A cluster of the study", value, {"cluster", "label", "name", "groups", *changes})
+    given = _mapping("A cluster of the study", value, {"cluster", "label", "name", "groups", "site", *changes})
+    asked = {name: _changes(given[name]) for name in changes if given.get(name)}
+    changed = ClusterChanges(**read_options(options_of(ClusterChanges), asked))
+    if "site" in given:
+        return _of_site(given, changed)
     if "groups" in given:
         described = {key: given[key] for key in ("name", "groups") if key in given}
         cluster = engine.Cluster.from_json({"name": "described", **described})
     elif given.get("cluster") and given["cluster"] != "auto":
         cluster = load_cluster(str(given["cluster"]))
     else:
-        raise InvalidStudy("A cluster of the study names a preset or file under cluster, or lists its groups.")
-    asked = {name: _changes(given[name]) for name in changes if given.get(name)}
-    cluster = ClusterChanges(**read_options(options_of(ClusterChanges), asked)).apply(cluster)
-    return str(given.get("label") or cluster.name), cluster
+        raise InvalidStudy(
+            "A cluster of the study names a preset or file under cluster, a stored site under site, or lists its "
+            "groups."
+        )
+    cluster = changed.apply(cluster)
+    return str(given.get("label") or cluster.name), cluster, {}
+
+
+def _of_site(given: Mapping[str, Any], changes: ClusterChanges) -> tuple[str, engine.Cluster, Mapping[str, Any]]:
+    if "cluster" in given or "groups" in given:
+        raise InvalidStudy("A cluster of the study is a site or lists nodes of its own, not both.")
+    asked = RunConfiguration(policies=(), site=_OPTIONS["site"].read(given["site"]))
+    configuration, site = site_settled(asked, changes)
+    name = str(configuration.site).rpartition("@")[0]
+    label = given.get("label") or f"{asked.site}{site.name.removeprefix(name)}"
+    return str(label), site.cluster, {"site": configuration.site, "site_changes": configuration.site_changes}
 
 
 def _changes(value: Any) -> str:
@@ -323,7 +347,9 @@ def _variant(value: Any) -> tuple[str, Mapping[str, Any]]:
 
 
 def _fixed(
-    given: Mapping[str, Any], policies: tuple[str, ...], clusters: Iterable[engine.Cluster] = ()
+    given: Mapping[str, Any],
+    policies: tuple[str, ...],
+    grounds: Iterable[tuple[engine.Cluster, Mapping[str, Any]]] = (),
 ) -> dict[str, Any]:
     """Read the options that are the same in all runs, by the names of their fields."""
     fixed = dict(FIXED_DEFAULTS)
@@ -335,8 +361,8 @@ def _fixed(
                 is_same = type(given[name]) is int and given[name] == value
                 fixed[option.stored_as] = given[name] if is_same else value
         configuration = RunConfiguration.of({"policies": policies, **fixed})
-        for cluster in clusters:
-            refuse_unplayable(configuration, cluster)
+        for cluster, site in grounds:
+            refuse_unplayable(msgspec.structs.replace(configuration, **site), cluster)
     except InvalidOption as error:
         raise InvalidStudy(str(error), error.field) from error
     except (DomainError, engine.EngineError) as error:

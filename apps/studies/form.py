@@ -62,7 +62,7 @@ class StudyForm(forms.Form):
         label="Clusters",
         initial="auto",
         help_text="Presets separated by commas; with changes: hpc-256 +processors=64, dgx-4 -dgx=1, "
-        "dgx-4 failures=exponential(mean_hours=500,repair_hours=4).",
+        "dgx-4 failures=exponential(mean_hours=500,repair_hours=4). Stored sites: site:NAME, site:NAME +batch=4.",
     )
     policies = forms.Field(label="Policies", widget=forms.SelectMultiple, required=False)
     others = forms.CharField(
@@ -254,13 +254,22 @@ def _assignment(text: str) -> tuple[str, float]:
 
 
 def _cluster(text: str) -> Any:
-    """Read `hpc-256` or `dgx-4 +dgx=1`: a preset with changes; never a file, which would be one of the server's."""
+    """Read `hpc-256`, `dgx-4 +dgx=1` or `site:NAME +batch=4`: a preset or a stored site with changes.
+
+    Never a file, which would be one of the server's.
+    """
     name, *changes = text.split()
+    if name.startswith("site:"):
+        return _changed({"site": name.removeprefix("site:")}, text, changes)
     if not PRESET.fullmatch(name):
         raise forms.ValidationError(f"There is no cluster preset {name!r}. Presets: {', '.join(PRESETS)}.")
     if not changes:
         return name
-    cluster: dict[str, Any] = {"cluster": name}
+    return _changed({"cluster": name}, text, changes)
+
+
+def _changed(cluster: dict[str, Any], text: str, changes: list[str]) -> dict[str, Any]:
+    """Add the changes that are written behind the name of a cluster."""
     for change in changes:
         option, _, value = change.partition("=")
         if option in ("failures", "outages"):

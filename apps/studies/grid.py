@@ -71,6 +71,7 @@ def grid_runs(definition: Definition, seeds: Iterable[int] | None = None) -> Ite
                                     seed=seed,
                                     estimates=estimates,
                                     load_factor=load_factor,
+                                    **definition.sites.get(label, {}),
                                     **fixed,
                                 ).with_models(),
                             )

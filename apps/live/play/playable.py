@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from apps.live.play.configuration import RunConfiguration
+from apps.live.play.configuration import RunConfiguration, blaming
 from apps.live.play.preparation import Prepared, run_time_model
 from apps.live.play.sites import played_site
 from scheduler_sim import engine
+from scheduler_sim.engine.kernels.site.never import refuse_clamping
 from scheduler_sim.engine.predictors.runtime import RuntimeModel
 from scheduler_sim.engine.sites import Site
 
@@ -31,6 +32,9 @@ def refuse_unplayable(
             f"{needy.name} is a site's own scheduler: name a stored site (--site NAME, or site over HTTP) in place of "
             "a cluster; importsite reads one."
         )
+    if site is not None:
+        with blaming("on_oversize"):
+            refuse_clamping(site.name, configuration.on_oversize)
     asked = site is not None or options.interrupts or cluster.fails
     if not any(asked or policy.preempts for policy in policies):
         return

@@ -9,7 +9,6 @@ from apps.results.models import Run
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site
 from scheduler_sim.engine import sites
-from scheduler_sim.engine.kernels.site.never import refuse_clamping
 
 
 def site_settled(configuration: RunConfiguration, changes: ClusterChanges) -> tuple[RunConfiguration, sites.Site]:
@@ -22,8 +21,6 @@ def site_settled(configuration: RunConfiguration, changes: ClusterChanges) -> tu
     if stored is None:
         raise InvalidOption("The run names no site.", "site")
     site = stored.as_site()
-    with blaming("on_oversize"):
-        refuse_clamping(site.name, configuration.on_oversize)
     for option, change in changes.steps():
         with blaming(option):
             site = change(site)
