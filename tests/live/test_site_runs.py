@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db.models import ProtectedError
 from django.test import Client
 
+from apps.live.play.sites import node_names
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site, Workload
@@ -240,3 +241,37 @@ def test_the_sites_own_scheduler_plays_with_its_parameters(trace: Path, site: Si
     assert [row["tasks"] for row in printed["policies"]] == [5, 5]
     assert {node for number, (_, node) in placed("slurm").items() if number != 4} == {0, 1}
     call_command("verifyrun", str(Run.objects.get().pk), "--replay", stdout=StringIO())
+
+
+DEPARTMENT = """
+name: department
+groups:
+- {name: thin, hosts: "c[01-20]", cores: 64}
+- {name: large, hosts: "m[01-02]", cores: 64}
+- {name: a100, hosts: "a[01-04]", cores: 128, gpus: 4, gpu_type: a100}
+- {name: v100, hosts: "v[01-04]", cores: 64, gpus: 4, gpu_type: v100}
+partitions:
+- {name: batch, hosts: "c[01-20],m[01-02]", is_default: true}
+- {name: gpu, hosts: "a[01-04],v[01-04]"}
+"""
+
+
+def test_wide_jobs_of_an_accounting_file_stay_in_batch_and_wait_less_on_four_more_nodes(tmp_path: Path) -> None:
+    site_store(site=sites.read_site(DEPARTMENT))
+    header = "task_id,arrival_time,runtime,duration_estimate,cpus,nodes,tasks,tasks_per_node,queue"
+    jobs = [f"{number},{60 * number},1000,1800,512,8,512,64,batch" for number in range(1, 13)]
+    trace = tmp_path / "wide.csv"
+    trace.write_text("\n".join([header, *jobs]) + "\n")
+    asked = ("--workload", trace, "--site", "department", "--policies", "fcfs,slurm")
+    before = document(*asked)
+    stored = Run.objects.get()
+    assert {name[0] for name in lanes(stored, "slurm") | lanes(stored, "fcfs")} == {"c"}
+    after = document(*asked, "--add-nodes", "batch=4")
+    for figures, fewer in zip(before["policies"], after["policies"], strict=True):
+        assert fewer["mean_wait_time"] < 0.7 * figures["mean_wait_time"]
+
+
+def lanes(run: Run, scheduler: str) -> set[str]:
+    hosts = node_names(run)
+    nodes = SchedulerResult.objects.filter(run=run, scheduler=scheduler).values_list("node", flat=True)
+    return {hosts[node] for node in nodes}
