@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scheduler_sim.engine import Cluster, NodeGroup, Workload
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts, Outcome
 from scheduler_sim.engine.failures import Failure, FailureStream
+from scheduler_sim.engine.kernels.attempts import AttemptsKernel
 from scheduler_sim.engine.kernels.core import state
 from scheduler_sim.engine.kernels.core.kernel import CoreKernel
 from scheduler_sim.engine.kernels.core.room import Room
@@ -186,6 +187,25 @@ def workload_of(columns: Columns, parents: list[list[int]]) -> Workload:
     )
 
 
+def assert_steps_change_nothing(
+    steps: AttemptsKernel, tasks: int, step: float, whole: tuple[Outcome, Attempts]
+) -> None:
+    """Play in steps of `step` seconds and two events, with a buffer that is full when one attempt lies in it."""
+    outcome, attempts = whole
+    steps._arrays.settings[steps.ROOM] = 0
+    found: list[Attempt] = []
+    time = 0.0
+    while steps.finished < tasks:
+        time += step
+        full = True
+        while full:
+            steps.advance(until_time=time, max_events=2)
+            full = steps.full or (steps.clock < time and steps.finished < tasks)
+            found += spans(steps.drain())
+    assert sorted(found) == spans(attempts)
+    np.testing.assert_array_equal(steps.outcome().finish_time, outcome.finish_time)
+
+
 def listed_failures(outages: Sequence[tuple[float, float, int]]) -> FailureStream | None:
     """Return the stream of failures that a file would list, None for none."""
     if not outages:
@@ -240,7 +260,7 @@ def kernel(columns: Columns, parents: list[list[int]], processors: int | Nodes, 
     )
 
 
-def played(core: CoreKernel) -> tuple[Outcome, Attempts]:
+def played(core: AttemptsKernel) -> tuple[Outcome, Attempts]:
     """Play a kernel to its end and return its outcome and attempts."""
     batches = []
     while True:

@@ -10,8 +10,9 @@ from scheduler_sim.engine import Simulation
 from scheduler_sim.engine.codes import EASY, LIST, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
-from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, go_to, next_instant, release
+from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
+from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 
@@ -59,7 +60,7 @@ def advance_plain(backfill: int, tasks: Tasks, run: Run, queue: IntArray, until:
     everything = 2**62
     events = 0
     while events < max_events:
-        now = go_to(next_instant(tasks.arrival, run.counts, run.end_times), until, run.clock)
+        now = go_to(next_instant(tasks.arrival, run.counts, run.end_times), until, False, run.clock)
         if now == np.inf:
             break
         while True:

@@ -21,31 +21,25 @@ class ReferenceNodes(Backfilling):
     def __init__(self, simulation: Simulation) -> None:
         super().__init__(simulation)
         self.agent = None if self.choices.learner is None else Agent(self.choices.learner)
-        self.finish = [inf] * len(self.w)
-
-    def play(self) -> Self:
         n = len(self.w)
-        parents = [
-            set(self.w.parents.rows[self.w.parents.offsets[i] : self.w.parents.offsets[i + 1]].tolist())
-            for i in range(n)
-        ]
-        arrival: list[float] = self.w.arrival_time.tolist()
-        offered: list[float] = arrival
+        self.finish = [inf] * n
+        offsets = self.w.parents.offsets
+        self.parents = [set(self.w.parents.rows[offsets[row] : offsets[row + 1]].tolist()) for row in range(n)]
+        self.arrival: list[float] = self.w.arrival_time.tolist()
+        self.offered: list[float] = self.arrival
         if self.scores.not_before is not None:
-            offered = [max(pair) for pair in zip(arrival, self.scores.not_before.tolist(), strict=True)]
-        waiting = set(range(n))
+            self.offered = [max(pair) for pair in zip(self.arrival, self.scores.not_before.tolist(), strict=True)]
+        self.awaited = set(range(n))
         for g, group in enumerate(self.sim.cluster.groups):
             mine = [node for node in self.nodes if node.group_number == g]
             for outage in group.outages:
                 for node in mine[len(mine) - outage.nodes :]:
                     self.outages += [(outage.start_time, node.number, 1), (outage.end_time, node.number, -1)]
-        now = -inf
+
+    def play(self) -> Self:
+        n, now = len(self.w), -inf
         while any(end == inf for end in self.finish):
-            times = [time for time, *_ in self.events] + [time for time, *_ in self.outages]
-            times += [offered[row] for row in waiting if offered[row] > now]
-            if self.backfill == "conservative" and not self.overran:
-                times += [time for time, *_ in self.reserved.values() if time > now]
-            now = min(times)
+            now = min(self.instants_after(now))
             # Both sides of a task may end at one instant; its own end comes last.
             ending = [event for event in self.events if event[0] == now]
             for event in sorted(ending, key=lambda event: (event[1], event[2] == "end")):
@@ -56,23 +50,12 @@ class ReferenceNodes(Backfilling):
                     del self.held[row]
                     self.finish[row] = now
                     self.charge(row, now)
-            for outage_event in [event for event in self.outages if event[0] == now]:
-                self.outages.remove(outage_event)
-                self.nodes[outage_event[1]].away += outage_event[2]
-            newcomers = [
-                row
-                for row in sorted(waiting)
-                if offered[row] <= now and all(self.finish[parent] < inf for parent in parents[row])
-            ]
-            for row in newcomers:
-                waiting.remove(row)
-                self.ready[row] = max([arrival[row], *(self.finish[parent] for parent in parents[row])])
-                self.queue.append(row)
+            newcomers = self.apply_outages_and_arrivals(now)
             if self.agent:
                 ended = {row for _, row, part in ending if part == "end"}
                 self.let_learn(self.agent, sorted(ended))
                 # What waited for a parent comes first, as its last parent ended, then what arrives now.
-                last = {row: n if offered[row] == now else max(parents[row] & ended) for row in newcomers}
+                last = {row: n if self.offered[row] == now else max(self.parents[row] & ended) for row in newcomers}
                 self.let_choose(self.agent, sorted(newcomers, key=lambda row: (last[row], row)))
             if self.planned != NOT_PLANNED:
                 self.act_planned(now)
@@ -81,6 +64,30 @@ class ReferenceNodes(Backfilling):
             else:
                 self.act_unplanned(now)
         return self
+
+    def instants_after(self, now: float) -> list[float]:
+        """Return when something happens: an end, an outage, an arrival, or the beginning of what is reserved."""
+        times = [time for time, *_ in self.events] + [time for time, *_ in self.outages]
+        times += [self.offered[row] for row in self.awaited if self.offered[row] > now]
+        if self.backfill == "conservative" and not self.overran:
+            times += [time for time, *_ in self.reserved.values() if time > now]
+        return times
+
+    def apply_outages_and_arrivals(self, now: float) -> list[int]:
+        """Let nodes go and come as announced, queue what is offered and waits for no parent, and return it."""
+        for event in [event for event in self.outages if event[0] == now]:
+            self.outages.remove(event)
+            self.nodes[event[1]].away += event[2]
+        newcomers = [
+            row
+            for row in sorted(self.awaited)
+            if self.offered[row] <= now and all(self.finish[parent] < inf for parent in self.parents[row])
+        ]
+        for row in newcomers:
+            self.awaited.remove(row)
+            self.ready[row] = max([self.arrival[row], *(self.finish[parent] for parent in self.parents[row])])
+            self.queue.append(row)
+        return newcomers
 
     def let_learn(self, agent: Agent, finished: list[int]) -> None:
         for row in finished:

@@ -130,31 +130,15 @@ class ReferenceStopping(ReferenceNodes):
     # Events.
 
     def play(self):
-        w, n = self.w, len(self.w)
-        offsets = w.parents.offsets
-        parents = [set(w.parents.rows[offsets[row] : offsets[row + 1]].tolist()) for row in range(n)]
-        arrival = w.arrival_time.tolist()
-        offered = arrival
-        if self.scores.not_before is not None:
-            offered = [max(pair) for pair in zip(arrival, self.scores.not_before.tolist(), strict=True)]
-        waiting = set(range(n))
         failures: list[tuple[float, int, int]] = []
-        for g, group in enumerate(self.sim.cluster.groups):
-            mine = [node for node in self.nodes if node.group_number == g]
-            for outage in group.outages:
-                for node in mine[len(mine) - outage.nodes :]:
-                    self.outages += [(outage.start_time, node.number, 1), (outage.end_time, node.number, -1)]
         for begin, over, number in self.rules.outages:
             failures += [(begin, 1, number), (over, 0, number)]
         failures.sort()
         self.now, self.later_ones, self.lifted = -inf, 0, False
-        clock = arrival[0]
+        clock = self.arrival[0]
         while any(end == inf for end in self.finish):
-            times = [time for time, *_ in self.events] + [time for time, *_ in self.outages]
+            times = self.instants_after(self.now)
             times += [max(failures[0][0], clock)] if failures else []
-            times += [offered[row] for row in waiting if offered[row] > self.now]
-            if self.backfill == "conservative" and not self.overran:
-                times += [time for time, *_ in self.reserved.values() if time > self.now]
             now = self.now = clock = min(times)
             back = self.end_attempts(now)
             while failures and failures[0][0] <= now:
@@ -164,18 +148,7 @@ class ReferenceStopping(ReferenceNodes):
                 if down:
                     back += self.fail(number, now)
             self.put_back(back, now, True)
-            for event in [event for event in self.outages if event[0] == now]:
-                self.outages.remove(event)
-                self.nodes[event[1]].away += event[2]
-            newcomers = [
-                row
-                for row in sorted(waiting)
-                if offered[row] <= now and all(self.finish[parent] < inf for parent in parents[row])
-            ]
-            for row in newcomers:
-                waiting.remove(row)
-                self.ready[row] = max([arrival[row], *(self.finish[parent] for parent in parents[row])])
-                self.queue.append(row)
+            self.apply_outages_and_arrivals(now)
             if not self.queue:
                 continue
             if self.rules.preemption != "none" and self.backfill == "conservative":

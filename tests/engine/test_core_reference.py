@@ -10,13 +10,13 @@ from scheduler_sim.engine.kernels.core.kernel import CoreKernel
 from scheduler_sim.engine.kernels.core.rules import Rules
 from tests.engine.core_cases import (
     assert_equal,
+    assert_steps_change_nothing,
     draw,
     draw_on_nodes,
     kernel,
     played,
     reference,
     reference_on_nodes,
-    spans,
 )
 from tests.engine.pool_cases import lognormal_workload, pool, pool_orders
 
@@ -54,20 +54,8 @@ def test_the_core_equals_the_reference_attempt_by_attempt(discipline, backfill, 
 def test_steps_and_a_buffer_that_fills_change_nothing(discipline):
     for seed in range(CASES // 3):
         columns, parents, processors, rules = draw(seed, discipline, "none", "none")
-        whole = kernel(columns, parents, processors, rules)
-        outcome, attempts = played(whole)
-        steps = kernel(columns, parents, processors, rules)
-        steps._arrays.settings[steps.ROOM] = 0  # The buffer is full when one attempt lies in it.
-        found, time = [], 0.0
-        while steps.finished < len(parents):
-            time += 3.0
-            full = True
-            while full:
-                steps.advance(until_time=time, max_events=2)
-                full = steps.full or (steps.clock < time and steps.finished < len(parents))
-                found += spans(steps.drain())
-        assert sorted(found) == spans(attempts)
-        np.testing.assert_array_equal(steps.outcome().finish_time, outcome.finish_time)
+        whole = played(kernel(columns, parents, processors, rules))
+        assert_steps_change_nothing(kernel(columns, parents, processors, rules), len(parents), 3.0, whole)
 
 
 @pytest.mark.parametrize("backfill", ["none", "list", "easy"])

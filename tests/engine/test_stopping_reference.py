@@ -21,7 +21,7 @@ from scheduler_sim.engine.overheads import Checkpoints
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS
 from scheduler_sim.engine.policies.preemption import PREEMPTIONS
 from scheduler_sim.engine.usage import energy_and_cost
-from tests.engine.core_cases import played, spans
+from tests.engine.core_cases import assert_steps_change_nothing, played, spans
 from tests.engine.pool_cases import lognormal_workload, pool
 from tests.engine.stopping_cases import compare, draw, kernel, simulation_of
 from tests.engine.test_nodes_reference import random_case, registered_policies
@@ -119,20 +119,9 @@ def test_steps_and_a_buffer_that_fills_change_nothing():
         if not len(workload):
             continue
         simulation = simulation_of(policy, workload, cluster, options, seed)
-        outcome, attempts = played(kernel(simulation, rules))
-        steps = kernel(simulation, rules)
-        steps._arrays.settings[steps.ROOM] = 0  # The buffer is full when one attempt lies in it.
-        found, time = [], 0.0
-        while steps.finished < len(workload):
-            time += 1.5
-            full = True
-            while full:
-                steps.advance(until_time=time, max_events=2)
-                full = steps.full or (steps.clock < time and steps.finished < len(workload))
-                found += spans(steps.drain())
-        assert sorted(found) == spans(attempts), seed
-        np.testing.assert_array_equal(steps.outcome().finish_time, outcome.finish_time)
-        several += len(attempts) > 1
+        whole = played(kernel(simulation, rules))
+        assert_steps_change_nothing(kernel(simulation, rules), len(workload), 1.5, whole)
+        several += len(whole[1]) > 1
     assert several > CASES / 10
 
 

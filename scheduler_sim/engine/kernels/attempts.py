@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from scheduler_sim.engine.contract import Attempts
+from scheduler_sim.engine.contract import Attempts, History
 from scheduler_sim.engine.failures import FailureStream
 from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
@@ -28,6 +28,18 @@ def buffer_columns(length: int) -> dict[str, Any]:
     whole = {f"attempt_{name}": np.zeros(length, np.int64) for name in ("rows", "numbers", "nodes", "devices")}
     real = {f"attempt_{name}": np.zeros(length) for name in ("starts", "ends")}
     return {**whole, **real, "attempt_reasons": np.zeros(length, np.int64)}
+
+
+def history_of(records: Any, **measured: FloatArray) -> History:
+    """Return what the records of n tasks say of their attempts, with what else was `measured`."""
+    return History(
+        attempts=records["attempts"],
+        service_time=records["service"],
+        held_time=records["held"],
+        begun_time=records["begun"],
+        ending=records["ending"],
+        **measured,
+    )
 
 
 class AttemptsKernel(BaseKernel):

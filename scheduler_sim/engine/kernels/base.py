@@ -5,11 +5,27 @@ from collections.abc import Callable
 from typing import Any
 
 from scheduler_sim.engine.codes import FINISHED, QUEUED, RUNNING
-from scheduler_sim.engine.contract import Attempts, News, Outcome
+from scheduler_sim.engine.contract import Attempts, History, News, Outcome
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 EventLoop = Callable[[float, int], None]
 """Takes the time up to which whole instants are played, and the number of events that are enough."""
+
+
+def outcome_of(
+    records: Any, *, ready_time: FloatArray, gpu_fraction: FloatArray, order: IntArray, history: History | None = None
+) -> Outcome:
+    """Return what the records of n tasks say of them, shape (n,); `order` is that in which they have finished."""
+    return Outcome(
+        ready_time=ready_time,
+        start_time=records["start"],
+        finish_time=records["finish"],
+        node=records["node"],
+        device=records["device"],
+        gpu_fraction=gpu_fraction,
+        completion_order=order,
+        history=history,
+    )
 
 
 class BaseKernel(ABC):

@@ -1,21 +1,35 @@
 """What a policy does at one instant: walk the ready tasks in order and start what it may.
 
-What is called `fgd`, `easy`, `listed`, `picking` and `reordered` is True where the policy has that part and None
-where it has not. Numba leaves branches on None out, so that a run compiles only what it plays: `listed` is an order
-whose scores change, `picking` one that chooses again after each start, `reordered` EASY that backfills in another one.
+What is called `fgd`, `easy`, `listed`, `picking`, `reordered`, `planned` and `reserving` is True where the policy has
+that part and None where it has not. Numba leaves branches on None out, so that a run compiles only what it plays:
+`listed` is an order whose scores change, `picking` one that chooses again after each start, `reordered` EASY that
+backfills in another one, `planned` a placement that plans, `reserving` conservative backfilling.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from scheduler_sim.engine.codes import DRF, EASY, LIST, MAX_MIN, MILLI, NONE, QUEUED, SUFFERAGE
+from scheduler_sim.engine.codes import (
+    CONSERVATIVE,
+    DRF,
+    EASY,
+    FGD,
+    LIST,
+    MAX_MIN,
+    MILLI,
+    MIN_MIN,
+    NONE,
+    NOT_PLANNED,
+    QUEUED,
+    SUFFERAGE,
+)
 from scheduler_sim.engine.formulas import rigid_time_compiled
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.choose import find
 from scheduler_sim.engine.kernels.cluster.plan import best_option, book_option, is_planned, note_started
 from scheduler_sim.engine.kernels.cluster.queue import NOTHING, dominant_share, fresh_stamp, sort_walk, tree_next
-from scheduler_sim.engine.kernels.cluster.reserve import delays_head, find_shadow
+from scheduler_sim.engine.kernels.cluster.reserve import act_conservative, delays_head, find_shadow
 from scheduler_sim.engine.kernels.cluster.start import start, stretched
 from scheduler_sim.engine.kernels.cluster.state import (
     BACKFILL,
@@ -31,16 +45,52 @@ from scheduler_sim.engine.kernels.cluster.state import (
     WALKED,
     Sim,
 )
+from scheduler_sim.engine.problem import Problem
+
+PICKING = (DRF, MIN_MIN, MAX_MIN, SUFFERAGE)
+"""Orders that choose again after each start instead of walking a sorted queue."""
 
 
 class Parts(NamedTuple):
-    """The parts of a policy without a plan, see above."""
+    """The parts of a policy with which it walks its queue, see above."""
 
     fgd: bool | None
     easy: bool | None
     listed: bool | None
     picking: bool | None
     reordered: bool | None
+
+
+def parts_of(problem: Problem, *, in_tree: bool) -> tuple[Parts, bool | None, bool | None]:
+    """Return the parts of a policy, whether it is `planned`, and whether it is `reserving`.
+
+    Args:
+        problem: what is played.
+        in_tree: whether the queue stands in a tree, sorted once and for all.
+    """
+    policy, scores = problem.policy, problem.scores
+    picking = True if scores.kind in PICKING else None
+    listed = True if picking is None and not in_tree else None
+    if policy.placement.planned != NOT_PLANNED:
+        return Parts(None, None, listed, picking, None), True, None
+    fgd = True if policy.placement.code == FGD else None
+    if policy.backfill.code == CONSERVATIVE:
+        # Reservations are made in an order that is settled at the beginning of an instant.
+        return Parts(fgd, None, listed or picking, None, None), None, True
+    easy = True if policy.backfill.code == EASY else None
+    reordered = True if scores.backfill is not None else None
+    return Parts(fgd, easy, listed, picking, reordered), None, None
+
+
+@inner_kernel
+def act(s: Sim, now: float, parts: Parts, planned: bool | None, reserving: bool | None) -> None:
+    """Let a policy act once."""
+    if planned is not None:
+        act_planned(s, now, parts.listed, parts.picking)
+    elif reserving is not None:
+        act_conservative(s, now, parts.fgd, parts.listed)
+    else:
+        act_unplanned(s, now, parts)
 
 
 @inner_kernel

@@ -5,39 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.codes import (
-    CONSERVATIVE,
-    DRF,
-    EASY,
-    FGD,
-    MAX_MIN,
-    MIN_MIN,
-    NOT_PLANNED,
-    ORACLE,
-    SUFFERAGE,
-)
+from scheduler_sim.engine.codes import CONSERVATIVE, ORACLE
 from scheduler_sim.engine.contract import News, Outcome
 from scheduler_sim.engine.demand import possible_fractions
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.kernels.base import BaseKernel
-from scheduler_sim.engine.kernels.cluster.act import Parts
+from scheduler_sim.engine.kernels.base import BaseKernel, outcome_of
+from scheduler_sim.engine.kernels.cluster.act import parts_of
 from scheduler_sim.engine.kernels.cluster.agent import agent_arrays, agent_loop
 from scheduler_sim.engine.kernels.cluster.layout import lay_out
-from scheduler_sim.engine.kernels.cluster.loop import (
-    advance_conservative,
-    advance_in_order,
-    advance_planned,
-    index_nodes,
-)
-from scheduler_sim.engine.kernels.cluster.state import (
-    PLANNED,
-    TREE,
-    handle,
-)
+from scheduler_sim.engine.kernels.cluster.loop import advance_nodes, index_nodes
+from scheduler_sim.engine.kernels.cluster.state import PLANNED, TREE, handle
 from scheduler_sim.engine.problem import Problem
-
-PICKING = (DRF, MIN_MIN, MAX_MIN, SUFFERAGE)
-"""Orders that choose again after each start instead of walking a sorted queue."""
 
 
 class ClusterKernel(BaseKernel):
@@ -48,30 +26,18 @@ class ClusterKernel(BaseKernel):
     """
 
     def __init__(self, problem: Problem) -> None:
-        policy, scores, learner = problem.policy, problem.scores, problem.choices.learner
+        learner = problem.choices.learner
         self._sim = lay_out(problem)
         self._handle, self._views = handle(self._sim)
         self._groups = len(problem.cluster.groups)
         index_nodes(self._handle)
-        # What a policy has no part of is None and is not compiled.
-        fgd = True if policy.placement.code == FGD else None
-        easy = True if policy.backfill.code == EASY else None
-        picking = True if scores.kind in PICKING else None
-        listed = True if picking is None and not self._sim.settings[TREE] else None
-        reordered = True if scores.backfill is not None else None
-        parts = Parts(fgd, easy, listed, picking, reordered)
-        play: Callable[..., None] = advance_in_order
-        arguments: tuple[Any, ...] = (parts,)
-        if policy.placement.planned != NOT_PLANNED:
-            play, arguments = advance_planned, (listed, picking)
-        elif policy.backfill.code == CONSERVATIVE:
-            # Reservations are made in an order that is settled at the beginning of an instant.
-            play, arguments = advance_conservative, (fgd, listed or picking)
+        play: Callable[..., None] = advance_nodes
+        arguments: tuple[Any, ...] = parts_of(problem, in_tree=bool(self._sim.settings[TREE]))
         if learner is not None:
-            if policy.backfill.code == CONSERVATIVE:
+            if problem.policy.backfill.code == CONSERVATIVE:
                 raise InvalidPolicy("rl_agent chooses while it runs and plays with none, list and easy.")
             self.agent = agent_arrays(len(problem.workload), learner.values)
-            play, arguments = agent_loop(learner, self.agent), (parts._replace(fgd=None),)
+            play, arguments = agent_loop(learner, self.agent), (arguments[0]._replace(fgd=None),)
         super().__init__(
             counts=self._sim.counts,
             clock=self._sim.clock,
@@ -102,12 +68,6 @@ class ClusterKernel(BaseKernel):
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""
         tasks = self._sim.tasks
-        return Outcome(
-            ready_time=tasks["ready"],
-            start_time=tasks["start"],
-            finish_time=tasks["finish"],
-            node=tasks["node"],
-            device=tasks["device"],
-            gpu_fraction=tasks["fraction"],
-            completion_order=self._sim.order[: self.finished],
+        return outcome_of(
+            tasks, ready_time=tasks["ready"], gpu_fraction=tasks["fraction"], order=self._sim.order[: self.finished]
         )

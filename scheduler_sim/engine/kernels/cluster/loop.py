@@ -6,9 +6,8 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, CONSERVATIVE, CPU_SIDE, FINISHED, GPU_SIDE, QUEUED
 from scheduler_sim.engine.jit import counting_kernel, inner_kernel
-from scheduler_sim.engine.kernels.cluster.act import Parts, act_planned, act_unplanned
+from scheduler_sim.engine.kernels.cluster.act import Parts, act
 from scheduler_sim.engine.kernels.cluster.queue import enqueue
-from scheduler_sim.engine.kernels.cluster.reserve import act_conservative
 from scheduler_sim.engine.kernels.cluster.start import changed, end, give_cpu, give_gpu
 from scheduler_sim.engine.kernels.cluster.state import (
     BACKFILL,
@@ -21,6 +20,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     Sim,
 )
 from scheduler_sim.engine.kernels.structures.heap import heap_pop
+from scheduler_sim.engine.kernels.structures.instants import go_to
 
 
 @inner_kernel
@@ -61,26 +61,63 @@ def next_instant(s: Sim) -> float:
 
 
 @inner_kernel
+def free_children(s: Sim, row: int, now: float) -> None:
+    """Let the children of a task wait for it no longer."""
+    if len(s.children) == 0:
+        return
+    for edge in range(s.child_offsets[row], s.child_offsets[row + 1]):
+        child = s.children[edge]
+        if parent_ends(s.tasks[child], now):
+            make_ready(s, child)
+
+
+@inner_kernel
+def take_end(s: Sim) -> int:
+    """Take the next end out of the heap: give back the side that ends, or return the row that does, else -1."""
+    code = s.heap_codes[0]
+    heap_pop(s.heap_times, s.heap_codes, s.counts[PENDING])
+    s.counts[PENDING] -= 1
+    s.counts[RELEASED] = 1
+    row = int(code // 3)
+    if code % 3 == CPU_SIDE:
+        give_cpu(s, row)
+    elif code % 3 == GPU_SIDE:
+        give_gpu(s, row)
+    else:
+        return row
+    return -1
+
+
+@inner_kernel
 def release(s: Sim, now: float) -> None:
     """Apply the completions of this instant."""
     while s.counts[PENDING] > 0 and s.heap_times[0] == now:
-        code = s.heap_codes[0]
-        heap_pop(s.heap_times, s.heap_codes, s.counts[PENDING])
-        s.counts[PENDING] -= 1
-        row = code // 3
-        s.counts[RELEASED] = 1
-        if code % 3 == CPU_SIDE:
-            give_cpu(s, row)
-        elif code % 3 == GPU_SIDE:
-            give_gpu(s, row)
-        else:
+        row = take_end(s)
+        if row >= 0:
             end(s, row, now)
-            if len(s.children) == 0:
-                continue
-            for edge in range(s.child_offsets[row], s.child_offsets[row + 1]):
-                child = s.children[edge]
-                if parent_ends(s.tasks[child], now):
-                    make_ready(s, child)
+            free_children(s, row, now)
+
+
+@inner_kernel
+def arrive(s: Sim, now: float) -> None:
+    """Queue the tasks that are offered now and wait for no parent."""
+    while s.counts[ARRIVED] < len(s.arrivals) and s.tasks[s.arrivals[s.counts[ARRIVED]]].offered == now:
+        row = s.arrivals[s.counts[ARRIVED]]
+        s.counts[ARRIVED] += 1
+        s.tasks[row].arrived = 1
+        if s.tasks[row].parents == 0:
+            make_ready(s, row)
+
+
+@inner_kernel
+def apply_outages(s: Sim, now: float) -> None:
+    """Let nodes go away as was announced, and come back; what runs on them ends there."""
+    while s.counts[OUTAGES] < len(s.outage_times) and s.outage_times[s.counts[OUTAGES]] == now:
+        node = s.outage_nodes[s.counts[OUTAGES]]
+        s.live.away[node] += s.outage_signs[s.counts[OUTAGES]]
+        s.counts[OUTAGES] += 1
+        s.counts[RELEASED] = 1
+        changed(s, node)
 
 
 @counting_kernel
@@ -97,27 +134,14 @@ def begin_instant(s: Sim, until_time: float, enough: bool) -> bool:
 
     With `enough`, only a further round of the present instant is begun.
     """
-    now = next_instant(s)
-    if until_time < now < np.inf:
-        s.clock[1] = until_time
-    if now > until_time or now == np.inf or (enough and now > s.clock[0]):
+    now = go_to(next_instant(s), until_time, enough, s.clock)
+    if now == np.inf:
         return False
-    s.clock[0] = now
     s.counts[NEWCOMERS] = 0
     s.counts[RELEASED] = 0
     release(s, now)
-    while s.counts[ARRIVED] < len(s.arrivals) and s.tasks[s.arrivals[s.counts[ARRIVED]]].offered == now:
-        row = s.arrivals[s.counts[ARRIVED]]
-        s.counts[ARRIVED] += 1
-        s.tasks[row].arrived = 1
-        if s.tasks[row].parents == 0:
-            make_ready(s, row)
-    while s.counts[OUTAGES] < len(s.outage_times) and s.outage_times[s.counts[OUTAGES]] == now:
-        node = s.outage_nodes[s.counts[OUTAGES]]
-        s.live.away[node] += s.outage_signs[s.counts[OUTAGES]]
-        s.counts[OUTAGES] += 1
-        s.counts[RELEASED] = 1
-        changed(s, node)
+    arrive(s, now)
+    apply_outages(s, now)
     return True
 
 
@@ -128,34 +152,12 @@ def events_since(s: Sim, before: int) -> int:
 
 
 @counting_kernel
-def advance_in_order(records: Any, until_time: float, max_events: int, parts: Parts) -> None:
-    """Play a policy without a plan: whole instants up to `until_time`, and none more after `max_events` events."""
-    s = records[0]
-    before = events_since(s, 0)
-    while begin_instant(s, until_time, events_since(s, before) >= max_events):
-        if s.counts[QUEUED] > 0:
-            act_unplanned(s, s.clock[0], parts)
-
-
-@counting_kernel
-def advance_planned(
-    records: Any, until_time: float, max_events: int, listed: bool | None, picking: bool | None
+def advance_nodes(
+    records: Any, until_time: float, max_events: int, parts: Parts, planned: bool | None, reserving: bool | None
 ) -> None:
-    """Play a policy that plans: whole instants up to `until_time`, and none more after `max_events` events."""
+    """Play whole instants up to `until_time`, and none more after `max_events` events."""
     s = records[0]
     before = events_since(s, 0)
     while begin_instant(s, until_time, events_since(s, before) >= max_events):
         if s.counts[QUEUED] > 0:
-            act_planned(s, s.clock[0], listed, picking)
-
-
-@counting_kernel
-def advance_conservative(
-    records: Any, until_time: float, max_events: int, fgd: bool | None, listed: bool | None
-) -> None:
-    """Play a policy with reservations: whole instants up to `until_time`, and none more after `max_events` events."""
-    s = records[0]
-    before = events_since(s, 0)
-    while begin_instant(s, until_time, events_since(s, before) >= max_events):
-        if s.counts[QUEUED] > 0:
-            act_conservative(s, s.clock[0], fgd, listed)
+            act(s, s.clock[0], parts, planned, reserving)

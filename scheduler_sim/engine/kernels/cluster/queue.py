@@ -201,15 +201,22 @@ def score(s: Sim, row: int, now: float) -> float:
 
 
 @inner_kernel
+def by_tie(s: Sim, rows: IntArray) -> IntArray:
+    """Return rows in the order that settles equal scores."""
+    rows = np.sort(rows)
+    if s.settings[BY_TIE]:
+        ties = np.empty(len(rows), np.int64)
+        for i in range(len(rows)):
+            ties[i] = s.tasks[rows[i]].rank
+        rows = rows[np.argsort(ties)]
+    return rows
+
+
+@inner_kernel
 def sort_walk(s: Sim, now: float) -> None:
     """Sort the listed tasks by score, ties by row or by rank, into `walk`."""
     size = s.counts[LISTED]
-    rows = np.sort(s.listed[:size])
-    if s.settings[BY_TIE]:
-        ties = np.empty(size, np.int64)
-        for i in range(size):
-            ties[i] = s.tasks[rows[i]].rank
-        rows = rows[np.argsort(ties)]
+    rows = by_tie(s, s.listed[:size])
     scores = np.empty(size)
     if s.settings[KIND] == LEARNED:
         learned_scores(s, now, rows, scores)

@@ -7,7 +7,6 @@ from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.core.state import (
     AT_END,
     CHARGE_FIRST,
-    COMPLETED,
     COST,
     DEMOTE,
     DISCIPLINE,
@@ -35,6 +34,7 @@ from scheduler_sim.engine.kernels.core.state import (
     WHERE,
     WRITTEN,
     Core,
+    ending_of,
 )
 from scheduler_sim.engine.kernels.structures.attempt_buffer import write_attempt
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
@@ -208,7 +208,7 @@ def end(s: Core, row: int, now: float, reason: int) -> None:
         t.service += done
     t.state = DONE
     t.finish = now
-    t.ending = 0 if reason == COMPLETED else 1 if reason == TIMED_OUT else 3
+    t.ending = ending_of(reason)
     ended = s.counts[FINISHED]
     if ended > 0 and s.order[ended - 1] > row and s.jobs[s.order[ended - 1]].finish == now:
         s.counts[UNORDERED] = 1

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY
-from scheduler_sim.engine.contract import History, Outcome
-from scheduler_sim.engine.kernels.attempts import AttemptsKernel, buffer_columns, buffer_for
-from scheduler_sim.engine.kernels.base import EventLoop
+from scheduler_sim.engine.contract import Outcome
+from scheduler_sim.engine.kernels.attempts import AttemptsKernel, buffer_columns, buffer_for, history_of
+from scheduler_sim.engine.kernels.base import EventLoop, outcome_of
 from scheduler_sim.engine.kernels.core import state
 from scheduler_sim.engine.kernels.core.loop import advance_core
 from scheduler_sim.engine.kernels.core.room import Room
@@ -113,22 +113,12 @@ class CoreKernel(AttemptsKernel):
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""
-        jobs = self._jobs
-        return Outcome(
-            ready_time=jobs["ready"],
-            start_time=jobs["start"],
-            finish_time=jobs["finish"],
-            node=jobs["node"],
-            device=jobs["device"],
+        return outcome_of(
+            self._jobs,
+            ready_time=self._jobs["ready"],
             gpu_fraction=self._gpu_fraction,
-            completion_order=self._arrays.order[: self.finished],
-            history=History(
-                attempts=jobs["attempts"],
-                service_time=jobs["service"],
-                held_time=jobs["held"],
-                begun_time=jobs["begun"],
-                ending=jobs["ending"],
-            ),
+            order=self._arrays.order[: self.finished],
+            history=history_of(self._jobs),
         )
 
 

@@ -9,8 +9,6 @@ from scheduler_sim.engine.kernels.core.attempts import (
     begin,
     book,
     end,
-    expect,
-    expect_demotion,
     next_expected,
     stop,
     timed_out,
@@ -19,7 +17,7 @@ from scheduler_sim.engine.kernels.core.attempts import (
 from scheduler_sim.engine.kernels.core.nodes import build_anywhere, build_on_nodes, give_out, is_on
 from scheduler_sim.engine.kernels.core.plan import build_by_plan
 from scheduler_sim.engine.kernels.core.pool import build_by_class, build_by_list
-from scheduler_sim.engine.kernels.core.queue import before, push, sort_rows, take_out
+from scheduler_sim.engine.kernels.core.queue import before, push, sort_rows
 from scheduler_sim.engine.kernels.core.state import (
     AGING,
     AT_END,
@@ -46,7 +44,6 @@ from scheduler_sim.engine.kernels.core.state import (
     MOST_REQUEUES,
     MOVED,
     NEWCOMERS,
-    NEXT,
     NODES,
     ON_LIMIT,
     ON_REQUEUE,
@@ -55,7 +52,6 @@ from scheduler_sim.engine.kernels.core.state import (
     POOL,
     PROMOTE,
     PROMOTED,
-    QUANTUM,
     REQUEUED,
     ROOM,
     RR,
@@ -68,13 +64,14 @@ from scheduler_sim.engine.kernels.core.state import (
     SUSPENDED,
     TIMED_OUT,
     TO_END,
-    TURN,
     WAITING,
     WHERE,
     WRITTEN,
     Core,
 )
+from scheduler_sim.engine.kernels.core.turns import demote, give_key, number_after, promote, turn
 from scheduler_sim.engine.kernels.structures.heap import heap_pop
+from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.sorting import sort_numbers
 from scheduler_sim.engine.kernels.structures.timeline import progress
 
@@ -91,12 +88,6 @@ def next_instant(s: Core) -> float:
     if s.counts[OUTAGES] < len(s.outage_times) and s.counts[FINISHED] < len(s.jobs):
         now = min(now, s.outage_times[s.counts[OUTAGES]])
     return max(now, s.clock[0]) if now < np.inf else now
-
-
-@inner_kernel
-def _number_after(s: Core) -> int:
-    s.counts[NEXT] += 1
-    return int(s.counts[NEXT]) - 1
 
 
 @inner_kernel
@@ -196,7 +187,7 @@ def _refresh(s: Core, now: float) -> None:
                 key = key * t.size
             if key < t.key:
                 t.key = key
-                t.tie = _number_after(s)
+                t.tie = number_after(s)
         for i in range(s.counts[RUNNING] - 1, -1, -1):
             t = s.jobs[s.running[i]]
             if t.state == WAITING:
@@ -233,7 +224,7 @@ def _put_back(s: Core, now: float) -> None:
         row = s.back[i] if s.settings[TO_END] else s.back[back - 1 - i]
         t = s.jobs[row]
         if s.settings[TO_END]:
-            t.tie = _number_after(s)
+            t.tie = number_after(s)
             t.since = now
             if s.settings[BY_ARRIVAL]:
                 t.base = now
@@ -262,93 +253,6 @@ def _arrive(s: Core, now: float) -> None:
             s.counts[NEWCOMERS] += 1
     if released > 0:
         sort_numbers(s.newcomers, s.counts[NEWCOMERS])
-
-
-@inner_kernel
-def _give_key(s: Core, row: int, now: float) -> None:
-    """Settle where a newcomer stands."""
-    t = s.jobs[row]
-    t.state = WAITING
-    if not t.ready >= t.arrival:
-        t.ready = t.arrival
-    t.since = t.ready
-    t.waiting_since = now
-    discipline = s.settings[DISCIPLINE]
-    if discipline == SCORE:
-        t.tie = row
-        t.key = t.base - t.slope * (now - t.since)
-    else:
-        t.tie = _number_after(s)
-        if discipline == SRTF:
-            t.key = t.estimate_left
-        elif discipline == SRSF:
-            t.key = t.estimate_left * t.size
-        else:
-            t.key = 0.0
-
-
-@inner_kernel
-def _promote(s: Core) -> None:
-    """Let tasks that waited too long start again in the first queue."""
-    sort_rows(s, s.promoted, s.counts[PROMOTED])
-    for i in range(s.counts[PROMOTED]):
-        row = s.promoted[i]
-        t = s.jobs[row]
-        take_out(s, row)
-        t.level = 0
-        t.key = 0.0
-        t.attained = 0.0
-        t.executed = 0.0
-        t.tie = _number_after(s)
-        push(s, row)
-        s.counts[CHANGED] = 1
-    s.counts[PROMOTED] = 0
-
-
-@inner_kernel
-def _demote(s: Core, now: float) -> None:
-    """Move running tasks that attained the limit of their queue to the end of the next."""
-    kept = 0
-    for i in range(s.counts[RUNNING]):
-        row = s.running[i]
-        t = s.jobs[row]
-        if t.level < len(s.limits):
-            attained = (t.attained + (now - t.begun)) * t.size
-            if attained >= s.limits[t.level] or t.demote_at <= now:
-                t.level += 1
-                t.key = float(t.level)
-                t.tie = _number_after(s)
-                s.demoted[s.counts[DEMOTED]] = row
-                s.counts[DEMOTED] += 1
-                expect_demotion(s, row)
-                continue
-        s.running[kept] = row
-        kept += 1
-    s.counts[RUNNING] = kept
-    for i in range(s.counts[DEMOTED]):
-        push(s, s.demoted[i])
-        s.counts[CHANGED] = 1
-
-
-@inner_kernel
-def _turn(s: Core, now: float) -> None:
-    """Send those whose quantum is over behind all others."""
-    kept, over = 0, 0
-    for i in range(s.counts[RUNNING]):
-        row = s.running[i]
-        t = s.jobs[row]
-        if t.turn_end <= now:
-            t.tie = _number_after(s)
-            t.turn_end = now + s.reals[QUANTUM]
-            expect(s, t.turn_end, row, TURN)
-            s.was_running[over] = row
-            over += 1
-            s.counts[CHANGED] = 1
-        else:
-            s.running[kept] = row
-            kept += 1
-    for i in range(over):
-        s.running[kept + i] = s.was_running[i]
 
 
 @inner_kernel
@@ -491,14 +395,14 @@ def play_round(s: Core, now: float) -> None:
     _arrive(s, now)
     count = s.counts[NEWCOMERS]
     for i in range(count):
-        _give_key(s, s.newcomers[i], now)
+        give_key(s, s.newcomers[i], now)
     _order(s, now)
     s.counts[NEWCOMERS] = 0
     if s.settings[DISCIPLINE] == LAS:
-        _promote(s)
-        _demote(s, now)
+        promote(s)
+        demote(s, now)
     elif s.settings[DISCIPLINE] == RR:
-        _turn(s, now)
+        turn(s, now)
     if count == 1 and _settled(s, s.newcomers[0], now):
         return
     for i in range(count):
@@ -517,12 +421,7 @@ def advance_core(s: Core, until: float, max_events: int) -> None:
     """Play whole instants up to `until`, until `max_events` events were applied, or until the buffer is full."""
     s.counts[EVENTS] = 0
     while s.counts[WRITTEN] <= s.settings[ROOM]:
-        now = next_instant(s)
-        if now > until or now == np.inf:
-            if now < np.inf:
-                s.clock[1] = until
+        now = go_to(next_instant(s), until, s.counts[EVENTS] >= max_events, s.clock)
+        if now == np.inf:
             return
-        if s.counts[EVENTS] >= max_events and now > s.clock[0]:
-            return
-        s.clock[0] = now
         play_round(s, now)

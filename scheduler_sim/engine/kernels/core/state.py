@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scheduler_sim.engine.codes import COMMON
+from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.records import addresses, record_of_columns
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
@@ -188,6 +189,14 @@ FLOATS = {
 """Arrays of doubles; the others but `jobs` hold 64-bit integers."""
 
 CORE = record_of_columns(Core._fields, reals=FLOATS, records={"jobs": JOB})
+
+
+@inner_kernel
+def ending_of(reason: int) -> int:
+    """Return the code of how a task ended, as `contract.ENDINGS` names them, from why its last attempt did."""
+    if reason == COMPLETED:
+        return 0
+    return 1 if reason == TIMED_OUT else 3
 
 
 def handle(core: Core) -> Any:

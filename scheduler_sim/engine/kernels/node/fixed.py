@@ -19,13 +19,14 @@ from scheduler_sim.engine.kernels.node.state import (
     Run,
     Tasks,
     finish_task,
-    go_to_next,
     lowest_devices,
+    next_instant,
     parent_ends,
     push_ends,
 )
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, number_pop, number_push
+from scheduler_sim.engine.kernels.structures.instants import go_to
 
 
 @kernel
@@ -61,7 +62,7 @@ def advance_fixed(
     enough = arrived + finished + min(max_events, 2**62)
     while True:
         coming = offered[arrivals[arrived]] if arrived < len(arrivals) else np.inf
-        now = go_to_next(coming, pending, event_times, until, arrived + finished >= enough, clock)
+        now = go_to(next_instant(coming, pending, event_times), until, arrived + finished >= enough, clock)
         if now == np.inf:
             break
         while pending > 0 and event_times[0] == now:

@@ -48,13 +48,14 @@ from scheduler_sim.engine.kernels.node.state import (
     Run,
     Tasks,
     finish_task,
-    go_to_next,
     lowest_devices,
+    next_instant,
     parent_ends,
     push_ends,
 )
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 from scheduler_sim.engine.kernels.structures.heap import heap_pop
+from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.rank_set import add_rank, drop_rank, next_rank
 from scheduler_sim.engine.kernels.structures.releases import add_release, begin_plan, book, expect, forget, free_at
 
@@ -103,7 +104,7 @@ def advance_planned(
     enough = arrived + finished + min(max_events, 2**62)
     while True:
         coming = offered[arrivals[arrived]] if arrived < len(arrivals) else np.inf
-        now = go_to_next(coming, pending, event_times, until, arrived + finished >= enough, clock)
+        now = go_to(next_instant(coming, pending, event_times), until, arrived + finished >= enough, clock)
         if now == np.inf:
             break
         before = queued

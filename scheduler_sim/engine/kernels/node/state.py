@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
 from scheduler_sim.engine.codes import COMMON, CPU_SIDE, FINISH, GPU_SIDE
 from scheduler_sim.engine.jit import bare_kernel
 from scheduler_sim.engine.kernels.structures.heap import heap_push
@@ -210,22 +208,9 @@ def finish_task(row: int, now: float, finished: int, finish: FloatArray, order: 
 
 
 @bare_kernel
-def go_to_next(
-    next_arrival: float, pending: int, event_times: FloatArray, until: float, enough: bool, clock: FloatArray
-) -> float:
-    """Put the clock to the next instant and return it; infinity where nothing happens up to `until`.
-
-    With `enough`, only a further round of the present instant is begun.
-    """
-    now = min(event_times[0], next_arrival) if pending > 0 else next_arrival
-    if now > until or now == np.inf:
-        if now < np.inf:
-            clock[1] = until
-        return np.inf
-    if enough and now > clock[0]:
-        return np.inf
-    clock[0] = now
-    return now
+def next_instant(next_arrival: float, pending: int, event_times: FloatArray) -> float:
+    """Return the time of the next arrival or end, infinity for none."""
+    return min(event_times[0], next_arrival) if pending > 0 else next_arrival
 
 
 @bare_kernel

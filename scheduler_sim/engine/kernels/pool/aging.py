@@ -4,18 +4,18 @@ import numpy as np
 
 from scheduler_sim.engine.codes import EASY, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, go_to, next_instant, release
+from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import EXTRA, FREE, HEAD, Run, Tasks
+from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.kinetic_tree import (
     CPUS,
     ROW,
-    UNTIL,
     KineticTree,
     enter,
     find,
+    head_of,
     leave,
     may_start,
-    settle,
 )
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.kernels.structures.sorted_queue import EVERYTHING
@@ -30,7 +30,7 @@ def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, unti
     easy = backfill == EASY
     events = 0
     while events < max_events:
-        now = go_to(next_instant(arrival, counts, end_times), until, clock)
+        now = go_to(next_instant(arrival, counts, end_times), until, False, clock)
         if now == np.inf:
             break
         while True:
@@ -62,9 +62,7 @@ def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, unti
                 elif blocked:
                     leaf = find(now, counts[FREE], shadow_times[0], counts[EXTRA], nodes, masks, stack, spread)
                 else:
-                    if nodes[0, UNTIL] < now:
-                        settle(now, 0, nodes, masks, floors, spread)
-                    row = int(nodes[0, ROW])
+                    row = head_of(now, nodes, masks, floors, spread)
                     leaf = leaf_of[row]
                     blocked = cpus[row] > counts[FREE]
                     same = same and blocked and row == counts[HEAD]

@@ -11,9 +11,10 @@ import numpy as np
 
 from scheduler_sim.engine.codes import QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel, kernel
-from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, go_to, next_instant, release
+from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
+from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.profile import Profile, clear, earliest, hold, make_profile, move_on
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
@@ -289,11 +290,8 @@ def advance_conservative(depth: int, tasks: Tasks, run: Run, plan: Plan, until: 
     counts = run.counts
     events = 0
     while events < max_events:
-        now = go_to(
-            min(next_instant(tasks.arrival, run.counts, run.end_times), next_reservation(run.clock[0], plan)),
-            until,
-            run.clock,
-        )
+        now = next_instant(tasks.arrival, run.counts, run.end_times)
+        now = go_to(min(now, next_reservation(run.clock[0], plan)), until, False, run.clock)
         if now == np.inf:
             break
         events += 1

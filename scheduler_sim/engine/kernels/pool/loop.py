@@ -27,17 +27,6 @@ def next_instant(arrival: FloatArray, counts: IntArray, end_times: FloatArray) -
 
 
 @bare_kernel
-def go_to(now: float, until: float, clock: FloatArray) -> float:
-    """Put the clock to the next instant and return it; infinity where nothing happens up to `until`."""
-    if now > until or now == np.inf:
-        if now < np.inf:
-            clock[1] = until
-        return np.inf
-    clock[0] = now
-    return now
-
-
-@bare_kernel
 def append_finished(row: int, now: float, finished: int, finish: FloatArray, order: IntArray) -> int:
     """Append a row to those that finished; return 1 where it belongs before the last one, of the same instant, or 0."""
     order[finished] = row

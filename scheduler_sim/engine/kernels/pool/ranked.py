@@ -7,9 +7,10 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, EASY, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.loop import append_finished, go_to, instant_after
+from scheduler_sim.engine.kernels.pool.loop import append_finished, instant_after
 from scheduler_sim.engine.kernels.pool.state import EXTRA, FREE, HEAD, UNSORTED, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
+from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.kernels.structures.sorted_queue import (
     BLOCK,
@@ -34,7 +35,7 @@ def advance_ranked(backfill: int, tasks: Tasks, run: Run, queue: SortedQueue, un
     easy = backfill == EASY
     enough = arrived + finished + min(max_events, 2**62)
     while arrived + finished < enough:
-        now = go_to(instant_after(arrived, arrival, running, end_times), until, clock)
+        now = go_to(instant_after(arrived, arrival, running, end_times), until, False, clock)
         if now == np.inf:
             break
         while True:

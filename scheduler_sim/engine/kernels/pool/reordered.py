@@ -10,18 +10,18 @@ import numpy as np
 
 from scheduler_sim.engine.codes import QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel, kernel
-from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, go_to, next_instant, release
+from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
+from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.kinetic_tree import (
     BASE,
     EXPECTED,
     ROW,
-    UNTIL,
     KineticTree,
     enter,
     find,
+    head_of,
     leave,
-    settle,
 )
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
@@ -143,7 +143,7 @@ def advance_reordered(
     predict = len(user) > 0
     events = 0
     while events < max_events:
-        now = go_to(next_instant(arrival, counts, end_times), until, clock)
+        now = go_to(next_instant(arrival, counts, end_times), until, False, clock)
         if now == np.inf:
             break
         while True:
@@ -173,9 +173,7 @@ def advance_reordered(
                         break
                     row = int(other_nodes[leaf, ROW])
                 else:
-                    if nodes[0, UNTIL] < now:
-                        settle(now, 0, nodes, masks, floors, spread)
-                    row = int(nodes[0, ROW])
+                    row = head_of(now, nodes, masks, floors, spread)
                     if cpus[row] > counts[FREE]:
                         blocked = True
                         if predict:

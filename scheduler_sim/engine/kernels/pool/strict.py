@@ -9,9 +9,10 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.loop import append_finished, go_to, instant_after
+from scheduler_sim.engine.kernels.pool.loop import append_finished, instant_after
 from scheduler_sim.engine.kernels.pool.state import FREE, UNSORTED, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push, number_pop, number_push
+from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.workload import IntArray
 
 
@@ -37,7 +38,7 @@ def advance_strictly(
     ranked = len(rank_of) > 0
     enough = arrived + finished + min(max_events, 2**62)
     while arrived + finished < enough:
-        now = go_to(instant_after(arrived, arrival, running, end_times), until, clock)
+        now = go_to(instant_after(arrived, arrival, running, end_times), until, False, clock)
         if now == np.inf:
             break
         while True:

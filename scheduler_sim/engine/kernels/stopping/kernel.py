@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.codes import CONSERVATIVE, EASY, FGD, LEARNED, MULTIFACTOR, NOT_PLANNED, ORACLE, STATIC
-from scheduler_sim.engine.contract import History, Outcome
+from scheduler_sim.engine.codes import CONSERVATIVE, LEARNED, MULTIFACTOR, NOT_PLANNED, ORACLE, STATIC
+from scheduler_sim.engine.contract import Outcome
 from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
-from scheduler_sim.engine.kernels.attempts import AttemptsKernel, buffer_columns, buffer_for
-from scheduler_sim.engine.kernels.base import EventLoop
+from scheduler_sim.engine.kernels.attempts import AttemptsKernel, buffer_columns, buffer_for, history_of
+from scheduler_sim.engine.kernels.base import EventLoop, outcome_of
 from scheduler_sim.engine.kernels.cluster import state as nodes
-from scheduler_sim.engine.kernels.cluster.act import Parts
-from scheduler_sim.engine.kernels.cluster.kernel import PICKING
+from scheduler_sim.engine.kernels.cluster.act import PICKING, parts_of
 from scheduler_sim.engine.kernels.cluster.layout import copied, lay_out
 from scheduler_sim.engine.kernels.cluster.loop import index_nodes
 from scheduler_sim.engine.kernels.core.rules import WHY, Rules
@@ -55,7 +54,11 @@ class StoppingKernel(AttemptsKernel):
         self._lives = _lives(workload, rules)
         clairvoyant = policy.placement.planned == ORACLE
         most_running = len(self._sim.chunks)
-        reserving = True if policy.backfill.code == CONSERVATIVE else None
+        parts, planned, reserving = parts_of(problem, in_tree=bool(settings[nodes.TREE]))
+        if rules.stops:
+            # Who runs and who waits are walked together, in one order.
+            parts = parts._replace(listed=None)
+        self._parts = (parts, planned, reserving, True if rules.stops else None)
         planned_pieces = int((tasks["full_nodes"] + 1).sum()) if reserving and rules.stops else 0
         life = _lay_out(
             self._lives,
@@ -65,22 +68,6 @@ class StoppingKernel(AttemptsKernel):
             most_running=most_running,
             most_pieces=most_running + planned_pieces,
         )
-        fgd = True if policy.placement.code == FGD else None
-        easy = True if policy.backfill.code == EASY else None
-        picking = True if scores.kind in PICKING else None
-        listed = True if picking is None and not settings[nodes.TREE] else None
-        reordered = True if scores.backfill is not None else None
-        planned = True if policy.placement.planned != NOT_PLANNED else None
-        if planned:
-            reserving = None
-        if reserving:
-            # Reservations are made in an order that is settled at the beginning of an instant.
-            listed, easy, reordered = listed or picking, None, None
-            picking = None
-        if rules.stops:
-            listed = reordered = planned = None
-        stopping = True if rules.stops else None
-        self._parts = (Parts(fgd, easy, listed, picking, reordered), planned, reserving, stopping)
         super().__init__(
             workload=workload,
             failures=rules.failures,
@@ -113,23 +100,12 @@ class StoppingKernel(AttemptsKernel):
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""
         lives, tasks = self._lives, self._sim.tasks
-        return Outcome(
+        return outcome_of(
+            lives,
             ready_time=np.where(np.isnan(lives["ready"]), tasks["ready"], lives["ready"]),
-            start_time=lives["start"],
-            finish_time=lives["finish"],
-            node=lives["node"],
-            device=lives["device"],
             gpu_fraction=tasks["fraction"],
-            completion_order=self._sim.order[: self.finished],
-            history=History(
-                attempts=lives["attempts"],
-                service_time=lives["service"],
-                held_time=lives["held"],
-                begun_time=lives["begun"],
-                ending=lives["ending"],
-                energy_joules=lives["joules"],
-                cost_usd=lives["usd"],
-            ),
+            order=self._sim.order[: self.finished],
+            history=history_of(lives, energy_joules=lives["joules"], cost_usd=lives["usd"]),
         )
 
 

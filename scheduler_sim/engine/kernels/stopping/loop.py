@@ -4,14 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.codes import ARRIVED, CPU_SIDE, FINISH, FINISHED, GPU_SIDE, QUEUED
+from scheduler_sim.engine.codes import ARRIVED, FINISH, FINISHED, QUEUED
 from scheduler_sim.engine.jit import counting_kernel, inner_kernel
-from scheduler_sim.engine.kernels.cluster.act import Parts, act_planned, act_unplanned
-from scheduler_sim.engine.kernels.cluster.loop import make_ready, next_instant
-from scheduler_sim.engine.kernels.cluster.reserve import act_conservative
-from scheduler_sim.engine.kernels.cluster.start import changed, give_cpu, give_gpu
+from scheduler_sim.engine.kernels.cluster.act import Parts, act
+from scheduler_sim.engine.kernels.cluster.loop import apply_outages, arrive, next_instant, take_end
+from scheduler_sim.engine.kernels.cluster.start import changed
 from scheduler_sim.engine.kernels.cluster.state import LIFTED, NEWCOMERS, PENDING, RELEASED, Sim
-from scheduler_sim.engine.kernels.cluster.state import OUTAGES as ANNOUNCED
 from scheduler_sim.engine.kernels.core.state import COMPLETED, FAILED, ON_REQUEUE, TIMED_OUT
 from scheduler_sim.engine.kernels.stopping.plan import build_by_plan
 from scheduler_sim.engine.kernels.stopping.schedule import build
@@ -27,23 +25,15 @@ from scheduler_sim.engine.kernels.stopping.state import (
     Life,
 )
 from scheduler_sim.engine.kernels.stopping.verbs import end, leave, note_begun, prepare, put_back, start_over, stop
-from scheduler_sim.engine.kernels.structures.heap import heap_pop
+from scheduler_sim.engine.kernels.structures.instants import go_to
 
 
 @inner_kernel
 def _end_attempts(s: Sim, h: Life, now: float) -> None:
     """Apply the ends of this instant: of sides, of work, and of estimates that are used up."""
     while s.counts[PENDING] > 0 and s.heap_times[0] == now:
-        code = s.heap_codes[0]
-        heap_pop(s.heap_times, s.heap_codes, s.counts[PENDING])
-        s.counts[PENDING] -= 1
-        row = code // 3
-        s.counts[RELEASED] = 1
-        if code % 3 == CPU_SIDE:
-            give_cpu(s, row)
-            continue
-        if code % 3 == GPU_SIDE:
-            give_gpu(s, row)
+        row = take_end(s)
+        if row < 0:
             continue
         life = h.lives[row]
         h.counts[EVENTS] += 1
@@ -92,8 +82,8 @@ def _fail(s: Sim, h: Life, node: int, now: float) -> None:
 
 
 @inner_kernel
-def _apply_outages(s: Sim, h: Life, now: float) -> None:
-    """Let nodes fail, go away as announced, and come back."""
+def _apply_failures(s: Sim, h: Life, now: float) -> None:
+    """Let nodes fail and come back."""
     while h.counts[OUTAGES] < len(h.outage_times) and h.outage_times[h.counts[OUTAGES]] <= now:
         node, sign = h.outage_nodes[h.counts[OUTAGES]], h.outage_signs[h.counts[OUTAGES]]
         h.counts[OUTAGES] += 1
@@ -104,23 +94,15 @@ def _apply_outages(s: Sim, h: Life, now: float) -> None:
         s.counts[RELEASED] = 1
         s.counts[LIFTED] = 1
         changed(s, node)
-    while s.counts[ANNOUNCED] < len(s.outage_times) and s.outage_times[s.counts[ANNOUNCED]] == now:
-        node = s.outage_nodes[s.counts[ANNOUNCED]]
-        s.live.away[node] += s.outage_signs[s.counts[ANNOUNCED]]
-        s.counts[ANNOUNCED] += 1
-        s.counts[RELEASED] = 1
-        changed(s, node)
 
 
 @inner_kernel
-def _arrive(s: Sim, h: Life, now: float) -> None:
-    while s.counts[ARRIVED] < len(s.arrivals) and s.tasks[s.arrivals[s.counts[ARRIVED]]].offered == now:
-        row = s.arrivals[s.counts[ARRIVED]]
-        s.counts[ARRIVED] += 1
-        h.counts[EVENTS] += 1
-        s.tasks[row].arrived = 1
-        if s.tasks[row].parents == 0:
-            make_ready(s, row)
+def _next_instant(s: Sim, h: Life) -> float:
+    """Return the time of the next event, infinity for none."""
+    now = next_instant(s)
+    if h.counts[OUTAGES] < len(h.outage_times) and s.counts[FINISHED] < len(s.tasks):
+        now = min(now, max(h.outage_times[h.counts[OUTAGES]], s.clock[0]))
+    return now
 
 
 @counting_kernel
@@ -149,23 +131,19 @@ def advance_stopping(
     s, h = records[0], lives[0]
     h.counts[EVENTS] = 0
     while h.counts[WRITTEN] <= h.settings[ROOM]:
-        now = next_instant(s)
-        if h.counts[OUTAGES] < len(h.outage_times) and s.counts[FINISHED] < len(s.tasks):
-            now = min(now, max(h.outage_times[h.counts[OUTAGES]], s.clock[0]))
-        if now > until or now == np.inf:
-            if now < np.inf:
-                s.clock[1] = until
+        now = go_to(_next_instant(s, h), until, h.counts[EVENTS] >= max_events, s.clock)
+        if now == np.inf:
             return
-        if h.counts[EVENTS] >= max_events and now > s.clock[0]:
-            return
-        s.clock[0] = now
         s.counts[NEWCOMERS] = 0
         s.counts[RELEASED] = 0
         _end_attempts(s, h, now)
-        _apply_outages(s, h, now)
+        _apply_failures(s, h, now)
+        apply_outages(s, now)
         if h.counts[BACK] > 0:
             put_back(s, h, now, True)
-        _arrive(s, h, now)
+        arrived = s.counts[ARRIVED]
+        arrive(s, now)
+        h.counts[EVENTS] += s.counts[ARRIVED] - arrived
         waiting = s.counts[QUEUED]
         if waiting == 0:
             continue
@@ -175,11 +153,6 @@ def advance_stopping(
             else:
                 build(s, h, now, parts.fgd, parts.easy)
             continue
-        if planned is not None:
-            act_planned(s, now, parts.listed, parts.picking)
-        elif reserving is not None:
-            act_conservative(s, now, parts.fgd, parts.listed)
-        else:
-            act_unplanned(s, now, parts)
+        act(s, now, parts, planned, reserving)
         if s.counts[QUEUED] < waiting:
             note_begun(s, h, now)

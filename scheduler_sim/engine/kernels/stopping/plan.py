@@ -14,15 +14,14 @@ from scheduler_sim.engine.kernels.cluster.start import piece_sides
 from scheduler_sim.engine.kernels.cluster.state import DEPTH, OUTAGES, Sim, copy_view, needs
 from scheduler_sim.engine.kernels.stopping.schedule import (
     carry_out,
-    give_running,
     holds,
     in_one_order,
     keep_pieces,
     let_begin,
     let_stop,
     move_kept,
+    move_running,
     still_free,
-    take_running,
 )
 from scheduler_sim.engine.kernels.stopping.state import BEGUN, KEPT, SPANS, STOPPED, Life
 
@@ -31,7 +30,7 @@ from scheduler_sim.engine.kernels.stopping.state import BEGUN, KEPT, SPANS, STOP
 def _take_span(s: Sim, h: Life, row: int) -> None:
     """Take what a span holds out of `plan`."""
     if h.lives[row].runs:
-        take_running(s, s.plan, row)
+        move_running(s, s.plan, row, 1)
     else:
         move_kept(s, h, s.plan, row, 1)
 
@@ -40,7 +39,7 @@ def _take_span(s: Sim, h: Life, row: int) -> None:
 def _give_span(s: Sim, h: Life, row: int) -> None:
     """Give what a span holds back to `plan`."""
     if h.lives[row].runs:
-        give_running(s, s.plan, row)
+        move_running(s, s.plan, row, -1)
     else:
         move_kept(s, h, s.plan, row, -1)
 
@@ -175,7 +174,7 @@ def build_by_plan(s: Sim, h: Life, now: float, fgd: bool | None) -> None:
     copy_view(s.empty, s.live)
     for i in range(len(rows)):
         if h.lives[rows[i]].runs:
-            give_running(s, s.empty, rows[i])
+            move_running(s, s.empty, rows[i], -1)
     copy_view(s.beside, s.empty)
     planned = 0
     for i in range(len(rows)):
@@ -185,7 +184,7 @@ def build_by_plan(s: Sim, h: Life, now: float, fgd: bool | None) -> None:
             if not still_free(s, s.beside, row):
                 let_stop(h, row)
                 continue
-            take_running(s, s.beside, row)
+            move_running(s, s.beside, row, 1)
             _hold(h, row, now, _until_needed(s, h, row, now, max(t.end, now)))
             continue
         if planned >= s.settings[DEPTH]:

@@ -9,13 +9,13 @@ import numpy as np
 from scheduler_sim.engine.codes import FINISH, NONE
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.choose import could_start, find
-from scheduler_sim.engine.kernels.cluster.queue import score
+from scheduler_sim.engine.kernels.cluster.queue import by_tie, score
 from scheduler_sim.engine.kernels.cluster.reserve import delays_head
 from scheduler_sim.engine.kernels.cluster.start import piece_sides, start
 from scheduler_sim.engine.kernels.cluster.state import (
     BACKFILL,
-    BY_TIE,
     LISTED,
+    OUTAGES,
     PENDING,
     Sim,
     View,
@@ -24,9 +24,6 @@ from scheduler_sim.engine.kernels.cluster.state import (
     needs,
     take_gpus,
 )
-from scheduler_sim.engine.kernels.cluster.state import (
-    OUTAGES as ANNOUNCED,
-)
 from scheduler_sim.engine.kernels.core.state import KEEP, REQUEUED, SUSPENDED
 from scheduler_sim.engine.kernels.stopping.state import BEGUN, COST, KEPT, STOPPED, Life
 from scheduler_sim.engine.kernels.stopping.verbs import note_begun, put_back, stop
@@ -34,26 +31,23 @@ from scheduler_sim.engine.workload import IntArray
 
 
 @inner_kernel
-def take_running(s: Sim, view: View, row: int) -> None:
-    """Take what a running task holds out of a state of the nodes."""
-    chunk = s.tasks[row].chunk
-    while chunk >= 0:
-        c = s.chunks[chunk]
-        view.cores[c.node] -= c.cpu
-        view.ram[c.node] -= c.memory
-        take_gpus(view, c.node, c.mask, c.shared, c.share)
-        chunk = c.more
+def move_pieces(view: View, node: int, cpu: int, memory: int, mask: int, device: int, share: int, sign: int) -> None:
+    """Take (1) devices of a node out of a state of the nodes, or give them back (-1)."""
+    view.cores[node] -= sign * cpu
+    view.ram[node] -= sign * memory
+    if sign > 0:
+        take_gpus(view, node, mask, device, share)
+    else:
+        give_gpus(view, node, mask, device, share)
 
 
 @inner_kernel
-def give_running(s: Sim, view: View, row: int) -> None:
-    """Give what a running task holds back to a state of the nodes."""
+def move_running(s: Sim, view: View, row: int, sign: int) -> None:
+    """Take (1) what a running task holds out of a state of the nodes, or give it back (-1)."""
     chunk = s.tasks[row].chunk
     while chunk >= 0:
         c = s.chunks[chunk]
-        view.cores[c.node] += c.cpu
-        view.ram[c.node] += c.memory
-        give_gpus(view, c.node, c.mask, c.shared, c.share)
+        move_pieces(view, c.node, c.cpu, c.memory, c.mask, c.shared, c.share, sign)
         chunk = c.more
 
 
@@ -87,12 +81,7 @@ def move_kept(s: Sim, h: Life, view: View, row: int, sign: int) -> None:
         at = life.first_kept + piece
         node = h.kept_node[at]
         cpu, _, share, memory = needs(t, t.fixed, piece)
-        view.cores[node] -= sign * cpu
-        view.ram[node] -= sign * memory
-        if sign > 0:
-            take_gpus(view, node, h.kept_mask[at], h.kept_device[at], share)
-        else:
-            give_gpus(view, node, h.kept_mask[at], h.kept_device[at], share)
+        move_pieces(view, node, cpu, memory, h.kept_mask[at], h.kept_device[at], share, sign)
 
 
 @inner_kernel
@@ -133,12 +122,7 @@ def in_one_order(s: Sim, now: float) -> IntArray:
     for i in range(s.counts[LISTED]):
         rows[size] = s.listed[i]
         size += 1
-    rows = np.sort(rows[:size])
-    if s.settings[BY_TIE]:
-        ties = np.empty(size, np.int64)
-        for i in range(size):
-            ties[i] = s.tasks[rows[i]].rank
-        rows = rows[np.argsort(ties)]
+    rows = by_tie(s, rows[:size])
     scores = np.empty(size)
     for i in range(size):
         scores[i] = score(s, rows[i], now)
@@ -152,13 +136,13 @@ def shadow_of(s: Sim, h: Life, head: int, ahead: IntArray, now: float) -> float:
     `window` holds these alone. Infinity for never.
     """
     copy_view(s.plan, s.window)
-    known = len(s.outage_times) - s.counts[ANNOUNCED]
+    known = len(s.outage_times) - s.counts[OUTAGES]
     size = len(ahead)
     times = np.empty(size + known)
     for i in range(size):
         times[i] = max(h.lives[ahead[i]].expected, now)
     for i in range(known):
-        times[size + i] = s.outage_times[s.counts[ANNOUNCED] + i]
+        times[size + i] = s.outage_times[s.counts[OUTAGES] + i]
     sequence = np.argsort(times, kind="mergesort")
     i = 0
     while i < len(times):
@@ -166,10 +150,10 @@ def shadow_of(s: Sim, h: Life, head: int, ahead: IntArray, now: float) -> float:
         while i < len(times) and times[sequence[i]] == time:
             place = sequence[i]
             if place >= size:
-                event = s.counts[ANNOUNCED] + place - size
+                event = s.counts[OUTAGES] + place - size
                 s.plan.away[s.outage_nodes[event]] += s.outage_signs[event]
             elif h.lives[ahead[place]].runs:
-                give_running(s, s.plan, ahead[place])
+                move_running(s, s.plan, ahead[place], -1)
             else:
                 move_kept(s, h, s.plan, ahead[place], -1)
             i += 1
@@ -192,19 +176,19 @@ def find_beside(s: Sim, h: Life, row: int, behind: IntArray, fgd: bool | None) -
         return count, size
     for i in range(size):
         if h.lives[behind[i]].chosen:
-            give_running(s, s.window, behind[i])
+            move_running(s, s.window, behind[i], -1)
     count = find(s, s.window, False, row, t.fixed, fgd)
     if count == 0:
         return 0, 0
     for i in range(size):
         if h.lives[behind[i]].chosen:
-            take_running(s, s.window, behind[i])
+            move_running(s, s.window, behind[i], 1)
     last = size
     count = 0
     while count == 0:
         last -= 1
         if h.lives[behind[last]].chosen:
-            give_running(s, s.window, behind[last])
+            move_running(s, s.window, behind[last], -1)
             count = find(s, s.window, False, row, t.fixed, fgd)
     return count, last
 
@@ -237,7 +221,7 @@ def build(s: Sim, h: Life, now: float, fgd: bool | None, easy: bool | None) -> N
             ahead[chosen] = row
             chosen += 1
             if easy is not None and shadow < np.inf and t.end > shadow:
-                take_running(s, s.plan, row)
+                move_running(s, s.plan, row, 1)
             continue
         if blocked:
             continue
@@ -254,7 +238,7 @@ def build(s: Sim, h: Life, now: float, fgd: bool | None, easy: bool | None) -> N
         if not begins:
             for k in range(last, len(behind)):
                 if h.lives[behind[k]].chosen:
-                    take_running(s, s.window, behind[k])
+                    move_running(s, s.window, behind[k], 1)
             continue
         cpu, gpu = piece_sides(s, t, t.estimate, t.fixed, count)
         life.expected = now + max(cpu, gpu)
@@ -267,7 +251,7 @@ def build(s: Sim, h: Life, now: float, fgd: bool | None, easy: bool | None) -> N
             free = still_free(s, s.window, behind[k])
             h.lives[behind[k]].chosen = 1 if free else 0
             if free:
-                take_running(s, s.window, behind[k])
+                move_running(s, s.window, behind[k], 1)
     carry_out(s, h, now)
 
 

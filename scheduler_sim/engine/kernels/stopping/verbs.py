@@ -4,18 +4,11 @@ import numpy as np
 
 from scheduler_sim.engine.codes import FINISH, MILLI
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.cluster.loop import make_ready, parent_ends
+from scheduler_sim.engine.kernels.cluster.loop import free_children
 from scheduler_sim.engine.kernels.cluster.queue import enqueue
 from scheduler_sim.engine.kernels.cluster.start import finish, give_all, worked
 from scheduler_sim.engine.kernels.cluster.state import LIFTED, PENDING, Sim
-from scheduler_sim.engine.kernels.core.state import (
-    COMPLETED,
-    FROM_START,
-    ON_RUN,
-    REQUEUED,
-    SUSPENDED,
-    TIMED_OUT,
-)
+from scheduler_sim.engine.kernels.core.state import FROM_START, ON_RUN, REQUEUED, SUSPENDED, ending_of
 from scheduler_sim.engine.kernels.stopping.state import (
     BACK,
     BY_ARRIVAL,
@@ -176,14 +169,9 @@ def leave(s: Sim, h: Life, row: int, now: float, reason: int) -> None:
     """Let a task that does not run leave for good."""
     life = h.lives[row]
     life.finish = now
-    life.ending = 0 if reason == COMPLETED else 1 if reason == TIMED_OUT else 3
+    life.ending = ending_of(reason)
     finish(s, row, now)
-    if len(s.children) == 0:
-        return
-    for edge in range(s.child_offsets[row], s.child_offsets[row + 1]):
-        child = s.children[edge]
-        if parent_ends(s.tasks[child], now):
-            make_ready(s, child)
+    free_children(s, row, now)
 
 
 @inner_kernel

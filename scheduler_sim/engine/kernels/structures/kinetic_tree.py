@@ -232,6 +232,14 @@ def settle(now: float, start: int, nodes: FloatArray, masks: IntArray, floors: F
 
 
 @bare_kernel
+def head_of(now: float, nodes: FloatArray, masks: IntArray, floors: FloatArray, spread: float) -> int:
+    """Return the row of the queue's best task."""
+    if nodes[0, UNTIL] < now:
+        settle(now, 0, nodes, masks, floors, spread)
+    return int(nodes[0, ROW])
+
+
+@bare_kernel
 def enter(now: float, leaf: int, nodes: FloatArray, masks: IntArray, floors: FloatArray, spread: float) -> None:
     """Queue a leaf's task."""
     value = score(now, leaf, nodes)
