@@ -75,6 +75,7 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     audit.repair("requested_taken", table.where[(requested_cpus | requested_gpus) & kept])
     audit.notice("job_component", table.where[kept & runs.identifiers.map(lambda job: "+" in job, bool)])
     audit.notice("restarted", table.where[kept & jobs.restarted() & ~joined.several])
+    names = runs.identifiers.objects()
     tasks = RawTasks(
         where=table.where,
         arrival_time=seconds_since(origin, submitted),
@@ -90,14 +91,14 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         queue=jobs.labels("queue"),
         recorded_start_time=seconds_since(origin, started),
         recorded_end_time=seconds_since(origin, ended) - jobs.suspended,
-        external_id=runs.names.texts(),
+        external_id=names,
         incomplete=True,
     )
     lines = Submissions(table)
     asked = read_requests(table, lines, jobs.allocations(cpus, gpus, memory), tasks.queue, kept, audit)
     waiting = Waiting(
         numbers=runs.numbers,
-        names=runs.names,
+        names=names,
         submitted=submitted,
         eligible=eligible,
         started=started,
@@ -105,7 +106,7 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         failed=runs.states.failed,
         kept=kept,
     )
-    waits, tasks.dependencies = read_waits(table, lines, waiting, origin, audit)
+    waits, tasks.dependencies = read_waits(table, lines, runs.identifiers, waiting, origin, audit)
     tasks.requests = {name: column for name, column in {**asked, **waits}.items() if _says(name, column)}
     _notice_window(tasks, kept, audit)
     if origin > LATEST_CLOCK * MICROSECONDS:

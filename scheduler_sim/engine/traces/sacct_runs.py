@@ -27,7 +27,7 @@ class Runs:
 
     Attributes:
         table, jobs: their columns.
-        identifiers, names: what people call the jobs.
+        identifiers: what people call the jobs.
         numbers: the jobs' plain numbers, NaN for steps; None where they are not printed beside those of arrays.
         step: steps of jobs.
         idle: jobs that never started.
@@ -40,7 +40,6 @@ class Runs:
     table: Table
     jobs: JobColumns
     identifiers: Texts
-    names: Labels
     numbers: FloatArray | None
     step: BoolArray
     idle: BoolArray
@@ -78,9 +77,8 @@ def read_runs(source: Source, options: ReadOptions, audit: Audit) -> Runs:
     idle = jobs.never_started(started, runtimes) & ~step
     states = jobs.states()
     numbers = _numbers(table)
-    names = identifiers.labels()
     records = Records(
-        key=_keys(names, numbers),
+        key=_keys(identifiers, numbers),
         owner=_owners(table, jobs),
         submitted=submitted,
         started=started,
@@ -93,7 +91,6 @@ def read_runs(source: Source, options: ReadOptions, audit: Audit) -> Runs:
         table=table,
         jobs=jobs,
         identifiers=identifiers,
-        names=names,
         numbers=numbers,
         step=step,
         idle=idle,
@@ -122,10 +119,10 @@ def _numbers(table: Table) -> FloatArray | None:
     return table.texts("JobIDRaw").map(lambda text: float(text) if text.isdecimal() and len(text) < _DIGITS else np.nan)
 
 
-def _keys(names: Labels, numbers: FloatArray | None) -> IntArray:
+def _keys(identifiers: Texts, numbers: FloatArray | None) -> IntArray:
     """Return what records of one job have in common; those without a number have nothing in common."""
     if numbers is None:
-        return names.codes
+        return identifiers.labels().codes
     return np.where(np.isnan(numbers), -1.0 - np.arange(len(numbers)), numbers).astype(np.int64)
 
 

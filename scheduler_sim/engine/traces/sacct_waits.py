@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from scheduler_sim.engine.traces.assemble import identifier
 from scheduler_sim.engine.traces.audit import Audit
@@ -13,7 +15,8 @@ from scheduler_sim.engine.traces.sacct_json import ARRAY_LIMIT
 from scheduler_sim.engine.traces.sacct_requests import Submissions
 from scheduler_sim.engine.traces.slurm_options import NEED_SUCCESS
 from scheduler_sim.engine.traces.table import MICROSECONDS, Table
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Labels
+from scheduler_sim.engine.traces.texts import Texts
+from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
 
 _ARRAY = re.compile(r"(\d+)_(?:\[[^\]%]*(?:%(\d+))?\]|\d+|\*)")
 """A task of an array, or what is left of one, with the array's number and limit."""
@@ -33,7 +36,7 @@ class Waiting:
     """
 
     numbers: FloatArray | None
-    names: Labels
+    names: npt.NDArray[np.object_]
     submitted: FloatArray
     eligible: FloatArray
     started: FloatArray
@@ -43,18 +46,19 @@ class Waiting:
 
 
 def read_waits(
-    table: Table, lines: Submissions, jobs: Waiting, origin: float, audit: Audit
+    table: Table, lines: Submissions, identifiers: Texts, jobs: Waiting, origin: float, audit: Audit
 ) -> tuple[dict[str, FloatArray], list[list[Any]] | None]:
     """Return the columns of requests that hold jobs back, and for each job its parents as the trace calls them.
 
     Args:
         table: the columns of the file.
         lines: those that jobs were submitted by.
+        identifiers: how people call the jobs.
         jobs: a value a row.
         origin: time 0, in microseconds since 1970.
         audit: where dependencies that the record contradicts are counted.
     """
-    arrays = _arrays(table, lines, jobs.names)
+    arrays = _arrays(table, lines, identifiers)
     parents = _parents(jobs, lines, arrays["array"])
     audit.notice("contradicted_parent", table.where[parents.contradicted])
     columns = {
@@ -75,15 +79,20 @@ def _called(jobs: Waiting, row: int) -> int | str:
     """Return what the trace calls a job: its plain number, else its name."""
     if jobs.numbers is not None and not np.isnan(jobs.numbers[row]):
         return int(jobs.numbers[row])
-    return identifier(jobs.names.names[jobs.names.codes[row]])
+    return identifier(jobs.names[row])
 
 
-def _arrays(table: Table, lines: Submissions, names: Labels) -> dict[str, FloatArray]:
+def _arrays(table: Table, lines: Submissions, identifiers: Texts) -> dict[str, FloatArray]:
     """Return the number that the tasks of one array share, and how many of them may run at once, 0 for none."""
-    matches = [_ARRAY.fullmatch(name) for name in names.names]
-    array = np.array([float(match[1]) if match else 0.0 for match in matches])[names.codes]
-    rest = np.array([float(match[2] or 0) if match else 0.0 for match in matches])[names.codes]
-    limits = np.maximum(rest, np.nan_to_num(lines.column(lambda line: line.array_limit)))
+
+    def part(name: str, group: int) -> float:
+        match = _ARRAY.fullmatch(name) if "_" in name else None
+        return float(match[group] or 0) if match else 0.0
+
+    array = identifiers.map(partial(part, group=1))
+    limits = np.maximum(
+        identifiers.map(partial(part, group=2)), np.nan_to_num(lines.column(lambda line: line.array_limit))
+    )
     if ARRAY_LIMIT in table:
         limits = np.maximum(limits, np.nan_to_num(table.numbers(ARRAY_LIMIT, measures="cpus")))
     of, places = np.unique(array, return_inverse=True)
@@ -181,16 +190,15 @@ def _parents(jobs: Waiting, lines: Submissions, array: FloatArray) -> _Parents:
 def _index(jobs: Waiting, array: FloatArray, named: set[str]) -> Callable[[str, str, int], list[int]]:
     """Return what finds the rows that a dependency names, among all the names that dependencies have."""
     heads = np.array([float(name.partition("_")[0]) for name in named])
-    places = {name: code for code, name in enumerate(jobs.names.names)}
-    codes = np.array([places[name] for name in named if name in places], np.int64)
-    wanted = np.isin(array, heads) | np.isin(jobs.names.codes, codes)
+    called = np.fromiter((name in named for name in jobs.names), bool, len(jobs.names))
+    wanted = np.isin(array, heads) | called
     if jobs.numbers is not None:
         wanted |= np.isin(jobs.numbers, heads)
     rows = np.flatnonzero(jobs.kept & wanted).tolist()
     by_name: dict[str, list[int]] = {}
     by_array: dict[int, list[int]] = {}
     for row in rows:
-        by_name.setdefault(jobs.names.names[jobs.names.codes[row]], []).append(row)
+        by_name.setdefault(jobs.names[row], []).append(row)
         if array[row]:
             by_array.setdefault(int(array[row]), []).append(row)
     numbers = np.full(len(jobs.kept), np.nan) if jobs.numbers is None else jobs.numbers
@@ -202,7 +210,7 @@ def _index(jobs: Waiting, array: FloatArray, named: set[str]) -> Callable[[str, 
         if task not in ("", "*"):
             return by_name.get(name, [])
         if number in by_array:
-            own = jobs.names.names[jobs.names.codes[row]].partition("_")[2]
+            own = jobs.names[row].partition("_")[2]
             if kind == "aftercorr" and own and f"{number}_{own}" in by_name:
                 return by_name[f"{number}_{own}"]
             return by_array[number]
