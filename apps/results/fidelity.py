@@ -1,13 +1,13 @@
 """May a run be believed: what is known of how its cluster or site replays the log, in words."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from django.db.models.fields.json import KT
 
 from apps.results.models import Fidelity, Run, Study
-from scheduler_sim.display.formatting import duration
+from scheduler_sim.display.formatting import duration, quantity
 from scheduler_sim.engine.fidelity import FirstDifference
 
 
@@ -19,15 +19,17 @@ class Badge:
         kind: `replays`, `differs`, `unchecked`, or `no_log` for generated tasks, which nothing recorded.
         text: the mark in a few words, empty for `no_log`.
         doubt: a sentence to say before the run's verdict, empty where nothing speaks against it.
+        found: the comparison that says so, its details still to be read; None where nobody looked.
     """
 
     kind: str
     text: str
     doubt: str = ""
+    found: Fidelity | None = None
 
     def as_json(self) -> dict[str, str]:
-        """Return it as a document."""
-        return asdict(self)
+        """Return what programs are told of it."""
+        return {"kind": self.kind, "text": self.text, "doubt": self.doubt}
 
 
 UNCHECKED = Badge("unchecked", "Not checked against your log")
@@ -80,17 +82,17 @@ def _badge(run: Run, known: Sequence[Fidelity], place: _Place | None) -> Badge:
     if here is not None and not place.is_changed_site:
         text = replay_in_words(here)
         if here.has_same_mean_wait:
-            return Badge("replays", text)
-        return Badge("differs", text, f"Do not rely on this: {here} {text[0].lower()}{text[1:]}.")
+            return Badge("replays", text, found=here)
+        return Badge("differs", text, f"Do not rely on this: {here} {text[0].lower()}{text[1:]}.", here)
     base = here or next((found for found in ranked if _is_base(found, run, place)), None)
     if base is None:
         return UNCHECKED
     text = replay_in_words(base)
     mark = f"Not checked as it is here; unchanged, {base.place_name} {text[0].lower()}{text[1:]}"
     if base.has_same_mean_wait:
-        return Badge("unchecked", mark)
+        return Badge("unchecked", mark, found=base)
     doubt = f"Do not rely on this: unchanged already, {base} {text[0].lower()}{text[1:]}."
-    return Badge("differs", mark, doubt)
+    return Badge("differs", mark, doubt, base)
 
 
 def _is_base(found: Fidelity, run: Run, place: _Place) -> bool:
@@ -111,6 +113,34 @@ def replay_in_words(found: Fidelity) -> str:
         f"Does not replay your log: the mean wait is {duration(found.played_mean_wait)} here and "
         f"{duration(found.recorded_mean_wait)} in the log"
     )
+
+
+def replay_groups(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield all tasks of a stored comparison, then those of each partition, QOS and hour, each with its name."""
+    yield "all tasks", document["every"]
+    for key, what in (("by_queue", "partition"), ("by_qos", "QOS"), ("by_hour", "hour")):
+        for name, one in document[key].items():
+            yield f"{what} {name}" if name else f"without {what}", one
+
+
+def replay_sentences(document: Mapping[str, Any]) -> list[str]:
+    """Return what a stored comparison says beside its groups: utilisation, what is left out, the first difference."""
+    sentences = []
+    for name, key in (("CPU", "cpu_utilisation"), ("GPU", "gpu_utilisation")):
+        recorded, played = document[f"recorded_{key}"], document[f"played_{key}"]
+        if recorded is not None and played is not None:
+            uses = f"{quantity('share', recorded)} in the log, {quantity('share', played)} here"
+            sentences.append(f"{name} use while the log runs: {uses}.")
+    for key, what in (("unrecorded", "have no recorded start"), ("unplayed", "never start here")):
+        if document[key]:
+            sentences.append(f"{document[key]:,} tasks {what} and are not compared.")
+    over = f"more than {document['over']:g} s from when"
+    if document["first"] is None:
+        sentences.append(f"No task starts {over} it did in the log.")
+    else:
+        first = first_in_words(FirstDifference(**document["first"]))
+        sentences.append(f"Some tasks start {over} they did. {first}")
+    return sentences
 
 
 def first_in_words(first: FirstDifference) -> str:

@@ -174,6 +174,12 @@ def test_a_log_that_a_cluster_replays_marks_runs_that_do_not_play_it_and_those_o
     other, _ = play(workload, "hpc-640", "fcfs")
     assert run_badge(other).kind == "unchecked"
     assert "hpc-64 " not in run_badge(other).text
+    page = client.get(f"/runs/{before.pk}/").content.decode()
+    assert "Starts under recorded on hpc-64 beside those that the log recorded." in " ".join(page.split())
+    assert "No task starts more than 1 s from when it did in the log." in page
+    table = client.get(f"/runs/{before.pk}/?table=fidelity&format=json").json()
+    assert [one["group"] for one in table] == ["all tasks", "partition batch", "hour 08"]
+    assert (table[0]["recorded_mean_wait"], table[1]["within_2_s"], table[2]["tasks"]) == (30.0, 1.0, 3)
     [row] = client.get(f"/api/v1/fidelities/?workload={workload.pk}").json()["results"]
     assert (row["policy"], row["place_name"], row["tasks"], row["late_tasks"]) == ("recorded", "hpc-64", 3, 0)
     assert (row["mean_absolute_difference"], row["recorded_mean_wait"]) == (0.0, 30.0)

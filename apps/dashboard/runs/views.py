@@ -15,6 +15,7 @@ from apps.dashboard.runs.configuration_words import configuration_rows, not_scor
 from apps.dashboard.runs.new_run import RunForm
 from apps.dashboard.runs.progress import run_progress
 from apps.dashboard.runs.race_table import has_gpus, race_charts, race_rows
+from apps.dashboard.runs.replay_table import REPLAY_COLUMNS, replay_rows, replay_words
 from apps.dashboard.runs.table import RUN_COLUMNS, filtered_runs, run_lines
 from apps.dashboard.schedule.gantt import gantt
 from apps.dashboard.schedule.placements import placements
@@ -103,6 +104,7 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     tables: dict[str, Any] = {
         "configuration": lambda: (("setting", "value"), configuration_rows(run)),
         "audit": lambda: audit_table(run.workload.audit),
+        "fidelity": lambda: (REPLAY_COLUMNS, replay_rows(run_badge(run))),
     }
     if (table := asked_table(request, f"run-{pk}", tables)) is not None:
         return table
@@ -118,6 +120,8 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     context: dict[str, Any] = {
         "run": run,
         "badge": badge,
+        "replay": replay_rows(badge),
+        "replay_words": replay_words(badge),
         "state": state,
         "interrupted": interrupted,
         "why_not": why_not_taken_up(run) if interrupted or run.status in BROKEN_OFF else "",

@@ -1,6 +1,6 @@
 """How a log is replayed, as a document and as a table for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -8,11 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from apps.live.play.fidelity_check import Check
-from apps.results.fidelity import first_in_words
-from scheduler_sim.display.formatting import NO_DATA, duration, quantity
-from scheduler_sim.engine.fidelity import WITHIN_SECONDS, Fidelity, StartDifferences
-
-_GROUPS = (("by_queue", "partition"), ("by_qos", "QOS"), ("by_hour", "hour"))
+from apps.results.fidelity import replay_groups, replay_sentences
+from scheduler_sim.display.formatting import NO_DATA, duration
+from scheduler_sim.engine.fidelity import WITHIN_SECONDS
 
 
 def check_document(check: Check) -> dict[str, Any]:
@@ -30,45 +28,20 @@ def print_check(check: Check, console: Console, *, title: str) -> None:
     heads += ["p95\n|diff.|", *(f"within\n{seconds:,} s" for seconds in WITHIN_SECONDS)]
     for head in (*heads, "within 10%\nof the wait", "rank\ncorr."):
         table.add_column(head, justify="right", no_wrap=True)
-    for name, one in _rows(check):
+    document = check.found.as_json()
+    for name, one in replay_groups(document):
         table.add_row(name, *_cells(one))
     console.print(table)
-    for text in _sentences(check.found):
+    for text in replay_sentences(document):
         console.print(text, soft_wrap=True)
 
 
-def _rows(check: Check) -> Iterator[tuple[str, StartDifferences]]:
-    yield "all tasks", check.every
-    for attribute, what in _GROUPS:
-        for name, one in getattr(check.found, attribute).items():
-            yield f"{what} {name or 'without'}", one
-
-
-def _cells(one: StartDifferences) -> Iterator[str]:
-    yield f"{one.tasks:,}"
-    times = (one.recorded_mean_wait, one.played_mean_wait, one.mean_difference)
-    for seconds in (*times, one.mean_absolute, one.median_absolute, one.p95_absolute):
-        yield duration(seconds)
-    for share in (*one.within.values(), one.within_tenth):
+def _cells(one: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{one['tasks']:,}"
+    for name in ("recorded_mean_wait", "played_mean_wait", "mean_difference"):
+        yield duration(one[name])
+    for name in ("mean_absolute", "median_absolute", "p95_absolute"):
+        yield duration(one[name])
+    for share in (*one["within"].values(), one["within_tenth"]):
         yield f"{share:.0%}"
-    yield NO_DATA if one.rank_correlation is None else f"{one.rank_correlation:.3f}"
-
-
-def _sentences(found: Fidelity) -> Iterator[str]:
-    uses = (
-        ("CPU", found.recorded_cpu_utilisation, found.played_cpu_utilisation),
-        ("GPU", found.recorded_gpu_utilisation, found.played_gpu_utilisation),
-    )
-    for name, recorded, played in uses:
-        if recorded is not None and played is not None:
-            yield (
-                f"{name} use while the log runs: {quantity('share', recorded)} in the log, "
-                f"{quantity('share', played)} here."
-            )
-    for count, what in ((found.unrecorded, "have no recorded start"), (found.unplayed, "never start here")):
-        if count:
-            yield f"{count:,} tasks {what} and are not compared."
-    if found.first is None:
-        yield f"No task starts more than {found.over:g} s from when it did in the log."
-    else:
-        yield f"Some tasks start more than {found.over:g} s from when they did. {first_in_words(found.first)}"
+    yield NO_DATA if one["rank_correlation"] is None else f"{one['rank_correlation']:.3f}"
