@@ -227,3 +227,13 @@ def test_the_engine_imports_nothing_of_django_or_the_apps() -> None:
 def test_importing_the_engine_never_loads_django() -> None:
     code = "import sys, scheduler_sim.engine; sys.exit(any(name.split('.')[0] == 'django' for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_command_waits_for_nothing_that_few_runs_need() -> None:
+    code = (
+        "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'scheduler_sim.settings'; django.setup();"
+        "import apps.live.management.commands.runsimulation;"
+        "print(*{'scipy.stats', 'scipy.optimize', 'pyarrow.compute', 'matplotlib', 'lightgbm'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert found.stdout.split() == []

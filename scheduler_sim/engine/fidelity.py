@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.columns import FloatArray, IntArray, Labels
@@ -90,6 +89,8 @@ class StartDifferences:
 def _rank_correlation(one: FloatArray, other: FloatArray) -> float | None:
     if len(one) < 2 or (one == one[0]).all() or (other == other[0]).all():
         return None
+    from scipy.stats import spearmanr  # It takes two seconds to load, which every command and server would wait for.
+
     return float(spearmanr(one, other).statistic)
 
 
