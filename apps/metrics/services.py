@@ -52,11 +52,15 @@ def metrics_compute(
 
     Args:
         simulations: by policy name, all of one workload; tasks that have not finished are left out of the figures.
-        warmup, cooldown: parts of the arrivals that are not scored (see `metrics.measured`).
+        warmup, cooldown: parts of the arrivals that are not scored (see `metrics.measured`). Nor are tasks that left
+            the queue under some policy before they started.
     """
     workload = next(iter(simulations.values())).workload
     outcomes = {scheduler: simulation.outcome() for scheduler, simulation in simulations.items()}
     scored = metrics.measured(workload, warmup=warmup, cooldown=cooldown) if warmup or cooldown else None
+    left = metrics.never_started(simulations.values())
+    if left is not None:
+        scored = ~left if scored is None else scored & ~left
     finish_times = {scheduler: outcome.finish_time for scheduler, outcome in outcomes.items()}
     won = metrics.winners(finish_times)
     of_scored = finish_times if scored is None else {name: times[scored] for name, times in finish_times.items()}

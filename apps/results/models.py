@@ -257,6 +257,7 @@ class SchedulerResult(models.Model):
     )
     scheduler = models.CharField(max_length=100, help_text="The policy's name.")
     gpu_fraction = models.FloatField()
+    # -1 for a task that left a site's queue before it started.
     node = models.IntegerField()
     device = models.IntegerField(help_text="Number of the GPU on its node, -1 for none.")
     start_time = models.FloatField()

@@ -1,6 +1,6 @@
 """The definition of every reported figure. Times are seconds, nothing is rounded, NaN says that there is no data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -207,6 +207,20 @@ def check_scored_part(warmup: float, cooldown: float) -> None:
             f"warmup and cooldown are parts of the arrivals from 0 to 1, together below 1, not {warmup:g} and "
             f"{cooldown:g}."
         )
+
+
+def never_started(simulations: Iterable[Simulation]) -> BoolArray | None:
+    """Tell which tasks left the queue under some policy before they started, None where there are none; shape (n,).
+
+    Policies are compared task by task, so that figures about tasks are of those that started under all of them.
+    """
+    found = None
+    for simulation in simulations:
+        history = simulation.outcome().history
+        if history is not None:
+            left = (history.ending >= 0) & (history.attempts == 0)
+            found = left if found is None else found | left
+    return found if found is not None and found.any() else None
 
 
 def measured(workload: Workload, *, warmup: float = 0.0, cooldown: float = 0.0) -> BoolArray:

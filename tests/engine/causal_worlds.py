@@ -136,7 +136,7 @@ def moved_too_early(one: Simulation, other: Simulation, row: int) -> list[tuple[
         # The node is that of the last attempt, which may begin later.
         names: tuple[str, ...] = ("start_time",)
         ended = [attempts_before(simulation, first) for simulation in (one, other)]
-        differing = [(row, "attempts") for row, *_ in ended[0] ^ ended[1]]
+        differing = [(int(row), "attempts") for row, *_ in ended[0] ^ ended[1]]
     else:
         names, differing = ("start_time", "node", "device", "gpu_fraction"), []
     columns = [(name, early) for name in names]

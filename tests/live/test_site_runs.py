@@ -13,6 +13,7 @@ from django.db.models import ProtectedError
 from django.test import Client
 
 from apps.live.play.sites import node_names
+from apps.metrics.models import Metric
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site, Workload
@@ -275,3 +276,31 @@ def lanes(run: Run, scheduler: str) -> set[str]:
     hosts = node_names(run)
     nodes = SchedulerResult.objects.filter(run=run, scheduler=scheduler).values_list("node", flat=True)
     return {hosts[node] for node in nodes}
+
+
+def test_a_task_that_leaves_the_queue_unstarted_is_kept_apart_from_the_figures(tmp_path: Path, site: Site) -> None:
+    tasks = tmp_path / "tasks.csv"
+    tasks.write_text(
+        "task_id,arrival_time,runtime,duration_estimate,cpus,queue,cancel_time,fails,needs_success,dependencies\n"
+        "1,0,100,200,8,big,,,,\n"
+        "2,1,100,200,8,big,50,,,\n"
+        "3,2,10,200,4,batch,,true,,\n"
+        "4,3,10,200,4,batch,,,true,3\n"
+        "5,4,10,20,2,batch,,,,\n"
+    )
+    printed = document("--workload", tasks, "--site", "tiny", "--policies", "fcfs")
+    (caution,) = [one for one in printed["cautions"] if one["kind"] == "left_unstarted"]
+    assert caution["text"].startswith("Tasks were cancelled, or a task that they needed failed, before they started: 2")
+    figures = Metric.objects.get(is_total=True)
+    assert figures.finished_count == 3
+    assert figures.mean_wait_time == 0.0
+    stored = {row.task.task_id: row for row in SchedulerResult.objects.select_related("task")}
+    assert (stored[2].node, stored[2].start_time, stored[2].finish_time, stored[2].attempts) == (-1, 50, 50, 0)
+    assert stored[2].outcome == stored[4].outcome == "cancelled"
+    assert stored[4].finish_time == 12.0
+    call_command("verifyrun", Run.objects.get().pk, stdout=StringIO())
+    out = tmp_path / "out.csv"
+    call_command(
+        "exportdata", "results", run=str(Run.objects.get().pk), format="csv", output=str(out), stdout=StringIO()
+    )
+    assert {row["task_id"]: row["node_name"] for row in csv.DictReader(out.open())}["2"] == ""

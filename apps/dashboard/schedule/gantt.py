@@ -76,7 +76,7 @@ def gantt(run: Run, scheduler: str, placed: Placements, start: float | None, end
     high = last if end is None else max(min(end, last), first)
     if high <= low:
         low, high = first, last
-    shown = np.flatnonzero((held.start < high) & (held.finish > low))
+    shown = np.flatnonzero((held.start < high) & (held.finish > low) & (held.node >= 0))
     pool = _is_pool(run)
     draw = _tasks if len(shown) <= TASKS_SHOWN else _shades
     lanes, items, unit = draw(run, held, shown, low, high, pool)

@@ -122,9 +122,10 @@ def _outcome(
         if len(rows):
             latest = int(placed.number[rows[np.argmax(placed.finish[rows])]])
     arrival = float(placed.arrival[np.searchsorted(placed.task, task.pk)])
-    group = _group(run, result.node)
-    node = hosts[result.node] if hosts else f"node {result.node}"
-    where = f"{node} ({group})" + (f", GPU {result.device}" if result.device >= 0 else "")
+    where = "nowhere: it left the queue before it started"
+    if result.node >= 0:
+        node = hosts[result.node] if hosts else f"node {result.node}"
+        where = f"{node} ({_group(run, result.node)})" + (f", GPU {result.device}" if result.device >= 0 else "")
     return TaskOutcome(
         result=result,
         ready_time=ready,

@@ -184,7 +184,7 @@ def _with_node_names(export: Export, run: Run) -> Export:
 
     def chunks() -> Rows:
         for rows in export.chunks():
-            yield [(*row, hosts[row[place]]) for row in rows]
+            yield [(*row, hosts[row[place]] if row[place] >= 0 else "") for row in rows]
 
     return Export(
         names=(*export.names, "node_name"), fields=(*export.fields, models.CharField(max_length=255)), chunks=chunks

@@ -17,6 +17,7 @@ from scheduler_sim.display.formatting import duration, listing
 from scheduler_sim.engine.beginning import Beginning
 from scheduler_sim.engine.fidelity import Fidelity
 from scheduler_sim.engine.kernels.site.never import NeverStarting
+from scheduler_sim.engine.metrics import never_started
 from scheduler_sim.engine.recording import overfull
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workload import IntArray
@@ -30,7 +31,7 @@ class Caution(TypedDict):
 
     Attributes:
         kind: `not_replayed`, `impossible_starts`, `perfect_estimates`, `unknown_estimates`, `in_sample`,
-            `never_starting`, `already_running` or `rates_not_used`.
+            `never_starting`, `left_unstarted`, `already_running` or `rates_not_used`.
         policies: whose figures it is about.
         text: the sentence for people.
     """
@@ -150,6 +151,21 @@ def beginning_caution(begun: Beginning, policies: Sequence[str]) -> Caution | No
     said = " ".join(words.format(number) for number, words in parts if number)
     text = f"Tasks were there before the replay begins, at {begun.time:,.15g} s. {said}"
     return Caution(kind="already_running", policies=list(policies), text=text)
+
+
+def left_caution(simulations: Mapping[str, engine.Simulation]) -> Caution | None:
+    """Return what to say of tasks that left the queue before they started, None where there are none."""
+    left = {name: never_started([simulation]) for name, simulation in simulations.items()}
+    counts = {name: int(found.sum()) for name, found in left.items() if found is not None}
+    if not counts:
+        return None
+    number = int(np.any([found for found in left.values() if found is not None], axis=0).sum())
+    said = ", ".join(f"{count:,} under {name}" for name, count in counts.items())
+    text = (
+        f"Tasks were cancelled, or a task that they needed failed, before they started: {said}. The {number:,} of them "
+        "count in no policy's figures about tasks."
+    )
+    return Caution(kind="left_unstarted", policies=list(counts), text=text)
 
 
 def rates_caution(workload: engine.Workload, policies: Sequence[engine.Policy]) -> Caution | None:

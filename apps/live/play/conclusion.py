@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from apps.live.play.cautions import replay_caution
+from apps.live.play.cautions import left_caution, replay_caution
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.digests import run_digests
 from apps.live.play.players import Player
@@ -122,14 +122,21 @@ def conclude(*, run: Run, players: list[Player], ending: Ending, split_model: st
 
 
 def _store_replays(run: Run, players: list[Player], ending: Ending) -> None:
-    """Keep how the log was replayed: for this run's figures and, where nothing was changed, for all runs like it."""
+    """Say what only the end shows, and keep how the log was replayed.
+
+    For this run's figures and, where nothing was changed, for all runs like it.
+    """
     cluster = players[0].simulation.cluster
     recorded = {
         player.scheduler: ending.replays[player.scheduler] for player in players if player.simulation.policy.replays_log
     }
-    caution = replay_caution(run.workload, recorded, cluster)
-    if caution is not None:
-        run.cautions = [caution, *run.cautions]
+    told = (
+        replay_caution(run.workload, recorded, cluster),
+        left_caution({player.scheduler: player.simulation for player in players}),
+    )
+    cautions = [caution for caution in told if caution is not None]
+    if cautions:
+        run.cautions = [*cautions, *run.cautions]
         run.save(update_fields=["cautions"])
     if not RunConfiguration.from_json(run.configuration).is_as_it_was:
         return

@@ -145,7 +145,8 @@ def _same(one: Any, other: Any) -> bool:
 
 def _outcome(run: Run, scheduler: str, prepared: Prepared) -> Outcome:
     stored = _by_row(run, scheduler, prepared, _COLUMNS, whole=("node", "device"))
-    if ((stored["node"] < 0) | (stored["node"] >= prepared.cluster.nodes)).any():
+    # Only a task that left a site's queue before it started ran on no node.
+    if ((stored["node"] < (-1 if prepared.site else 0)) | (stored["node"] >= prepared.cluster.nodes)).any():
         raise ValueError(f"Placements of {scheduler} are on nodes that the cluster does not have.")
     start, finish = stored["start_time"], stored["finish_time"]
     return Outcome(
@@ -208,7 +209,7 @@ def _history(run: Run, scheduler: str, prepared: Prepared, outcome: Outcome, att
     """Put together what each task went through: held times from its attempts, the rest as its placement says."""
     stored = _by_row(run, scheduler, prepared, ("attempts", "service_time"), word="outcome")
     counts = np.bincount(attempts.row, minlength=len(prepared.task_keys))
-    ends = np.where(counts > 0, counts, 1)
+    ends = np.where(counts > 0, counts, np.where(outcome.node < 0, 0, 1))
     if (stored["attempts"] != ends).any():
         raise ValueError(f"Placements of {scheduler} tell of other attempts than there are.")
     if unknown := sorted({*stored["outcome"].tolist()} - {*ENDINGS}):

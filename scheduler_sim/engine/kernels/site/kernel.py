@@ -61,12 +61,15 @@ class SiteKernel(AttemptsKernel):
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change.
 
-        A task that was cancelled before it started has a finish and no start.
+        A task that left the queue before it started has no attempt, and the instant at which it left as its start and
+        finish: it held nothing, and waited until then.
         """
         tasks = self._state.site_tasks
+        left = (tasks["ending"] >= 0) & (tasks["attempts"] == 0)
+        ready = np.where(left, np.fmin(tasks["ready"], tasks["finish"]), tasks["ready"])
         return Outcome(
-            ready_time=tasks["ready"],
-            start_time=tasks["start"],
+            ready_time=ready,
+            start_time=np.where(left, tasks["finish"], tasks["start"]),
             finish_time=tasks["finish"],
             node=tasks["node"],
             device=tasks["device"],
