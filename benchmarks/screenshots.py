@@ -38,6 +38,7 @@ def main() -> int:
         ("run-charts", f"/runs/{run}/", DESK, "light", "#chart-completion"),
         ("gantt", f"/runs/{options.split_run or run}/", DESK, "light", "#gantt"),
         ("compare", f"/compare/?runs={run}", DESK, "light", None),
+        ("groups", f"/runs/{run}/groups/", DESK, "light", None),
         ("workload", "/workloads/1/", DESK, "light", None),
         ("policies", "/policies/", DESK, "dark", None),
         ("task", f"/runs/{options.split_run or run}/tasks/10/", DESK, "light", None),

@@ -210,9 +210,8 @@ class PolicyGroups:
         sentence = f"{told}, {_clearly(self.worse, 'lose')} and {_clearly(self.better, 'gain')}"
         if unclear := len(self.told_apart) - len(self.worse) - len(self.better):
             few = sum(row.group.difference_low is None for row in self.told_apart)
-            sentence += f"; {unclear:,} {'does' if unclear == 1 else 'do'} neither" + (
-                f", {few:,} of which have too few tasks" if few else ""
-            )
+            told_few = f", {few:,} of them with too few tasks" if few else ""
+            sentence += f"; {unclear:,} {'does' if unclear == 1 else 'do'} neither{told_few}"
         return f"{sentence}; {merged:,} others are taken together." if merged else f"{sentence}."
 
     def chart(self, base: str) -> Chart:

@@ -48,7 +48,7 @@ def test_what_chance_explains_is_called_neither(client: Client, run: Run) -> Non
         "None of the users clearly loses under sjf+easy; tasks of user alice complete 2.00 s later on average, but "
         "these 100 are too varied to tell that from chance."
     ) in page
-    assert "2 do neither, 1 of which have too few tasks." in page
+    assert "2 do neither, 1 of them with too few tasks." in page
     assert "too few tasks</span>" in page
 
 
