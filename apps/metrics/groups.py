@@ -210,7 +210,7 @@ class PolicyGroups:
         sentence = f"{told}, {_clearly(self.worse, 'lose')} and {_clearly(self.better, 'gain')}"
         if unclear := len(self.told_apart) - len(self.worse) - len(self.better):
             few = sum(row.group.difference_low is None for row in self.told_apart)
-            told_few = f", {few:,} of them with too few tasks" if few else ""
+            told_few = f" ({few:,} with too few tasks)" if few else ""
             sentence += f"; {unclear:,} {'does' if unclear == 1 else 'do'} neither{told_few}"
         return f"{sentence}; {merged:,} others are taken together." if merged else f"{sentence}."
 

@@ -44,30 +44,30 @@ def _classes(first: float, *named: tuple[str, float]) -> tuple[SizeClass, ...]:
 CORES = _classes(
     -math.inf,
     ("up to 1 core", 1.0),
-    ("up to 8 cores", 8.0),
-    ("up to 64 cores", 64.0),
-    ("up to 512 cores", 512.0),
+    ("2 to 8 cores", 8.0),
+    ("9 to 64 cores", 64.0),
+    ("65 to 512 cores", 512.0),
     ("over 512 cores", math.inf),
 )
-"""Sizes of tasks that ask for no GPU, by cores; `GPUS` are those of the others, by GPUs."""
+"""Sizes of tasks that ask for no GPU, by cores, parts of one rounded up; `GPUS` are those of the others, by GPUs."""
 
 GPUS = _classes(
     0.0,
     ("part of a GPU", math.nextafter(1.0, 0.0)),
     ("1 GPU", 1.0),
-    ("up to 4 GPUs", 4.0),
-    ("up to 8 GPUs", 8.0),
-    ("up to 64 GPUs", 64.0),
+    ("2 to 4 GPUs", 4.0),
+    ("5 to 8 GPUs", 8.0),
+    ("9 to 64 GPUs", 64.0),
     ("over 64 GPUs", math.inf),
 )
 
 LENGTHS = _classes(
     -math.inf,
     ("up to 1 min", 60.0),
-    ("up to 10 min", 600.0),
-    ("up to 1 h", 3600.0),
-    ("up to 6 h", 21_600.0),
-    ("up to 1 d", 86_400.0),
+    ("1 to 10 min", 600.0),
+    ("10 min to 1 h", 3600.0),
+    ("1 h to 6 h", 21_600.0),
+    ("6 h to 1 d", 86_400.0),
     ("over 1 d", math.inf),
 )
 """Run times as the workload states them."""

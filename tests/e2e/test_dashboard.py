@@ -18,7 +18,7 @@ PAGES = (
     "/runs/2/tasks/5/",
     "/runs/1/groups/?by=hour",
     "/runs/2/groups/?by=size&policy=greedy",
-    "/runs/1/groups/tasks/?by=size&name=up+to+8+cores&policy=sjf",
+    "/runs/1/groups/tasks/?by=size&name=2+to+8+cores&policy=sjf",
     "/compare/?runs=1",
     "/compare/?runs=1,2",
     "/workloads/",

@@ -122,9 +122,9 @@ def test_sizes_lengths_kinds_and_hours_are_told_apart_at_their_bounds() -> None:
         hybrid=[False, False, False, False, True, False],
     )
     found = {one.by: [one.names[code] for code in one.codes] for one in groupings(workload, np.arange(6))}
-    sizes = ["up to 1 core", "up to 1 core", "up to 8 cores", "up to 8 cores", "part of a GPU", "up to 4 GPUs"]
+    sizes = ["up to 1 core", "up to 1 core", "2 to 8 cores", "2 to 8 cores", "part of a GPU", "2 to 4 GPUs"]
     assert found["size"] == sizes
-    lengths = ["up to 1 min", "up to 10 min", "up to 10 min", "up to 1 h", "up to 6 h", "over 1 d"]
+    lengths = ["up to 1 min", "1 to 10 min", "1 to 10 min", "10 min to 1 h", "1 h to 6 h", "over 1 d"]
     assert found["length"] == lengths
     assert found["kind"] == ["rigid"] * 4 + ["hybrid", "rigid"]
     assert found["hour"] == ["00", "00", "01", "00", "01", "03"]

@@ -48,7 +48,7 @@ def test_what_chance_explains_is_called_neither(client: Client, run: Run) -> Non
         "None of the users clearly loses under sjf+easy; tasks of user alice complete 2.00 s later on average, but "
         "these 100 are too varied to tell that from chance."
     ) in page
-    assert "2 do neither, 1 of them with too few tasks." in page
+    assert "2 do neither (1 with too few tasks)." in page
     assert "too few tasks</span>" in page
 
 
@@ -177,14 +177,14 @@ def varied() -> Run:
         ("queue", "", [2, 4, 6]),
         ("qos", "high", [1, 3, 5]),
         ("size", "up to 1 core", [1]),
-        ("size", "up to 8 cores", [2]),
+        ("size", "2 to 8 cores", [2]),
         ("size", "over 512 cores", [6]),
         ("size", "part of a GPU", [3]),
         ("size", "1 GPU", [4]),
-        ("size", "up to 8 GPUs", [5]),
+        ("size", "5 to 8 GPUs", [5]),
         ("length", "up to 1 min", [1]),
-        ("length", "up to 10 min", [2, 5]),
-        ("length", "up to 1 h", [3, 6]),
+        ("length", "1 to 10 min", [2, 5]),
+        ("length", "10 min to 1 h", [3, 6]),
         ("length", "over 1 d", [4]),
         ("kind", "hybrid", [4]),
         ("hour", "00", [1, 3]),
@@ -257,7 +257,7 @@ def test_the_tasks_of_a_group_cost_the_same_queries_however_many_there_are(
         ("queue", "gpu", 0, "gpu", "tasks of partition gpu"),
         ("qos", "high", 0, "high", "tasks of QOS high"),
         ("user", "", 1200, "1,200 others", "tasks of the 1,200 other users"),
-        ("size", "up to 8 cores", 0, "up to 8 cores", "tasks of up to 8 cores"),
+        ("size", "2 to 8 cores", 0, "2 to 8 cores", "tasks of 2 to 8 cores"),
         ("length", "over 1 d", 0, "over 1 d", "tasks that run over 1 d"),
         ("kind", "rigid", 0, "rigid", "rigid tasks"),
         ("hour", "23", 0, "23:00 to 00:00", "tasks that arrive from 23:00 to 00:00"),
