@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from django.db import IntegrityError, models, transaction
@@ -13,18 +13,11 @@ from apps.tasks.models import Task, TaskRequest, Workload
 from scheduler_sim import engine
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.requests import TEXTS
-from scheduler_sim.engine.traces import (
-    Audit,
-    ReadOptions,
-    choose_format,
-    fingerprint,
-    open_source,
-    read_source,
-    read_trace,
-)
-from scheduler_sim.engine.traces.audit import READER
-from scheduler_sim.engine.traces.source import MAX_BYTES
 from scheduler_sim.engine.workload import Labels
+
+if TYPE_CHECKING:
+    # The readers of traces bring Arrow, for which a run of a stored workload need not wait.
+    from scheduler_sim.engine.traces import Audit, ReadOptions
 
 Progress = Callable[[str], None]
 """Told in a few words what is being done."""
@@ -43,9 +36,9 @@ def workload_import(
     file: str | Path | BinaryIO,
     name: str | None = None,
     format: str | None = None,  # noqa: A002  (the word that people use, and the command's option)
-    options: ReadOptions | None = None,
+    options: "ReadOptions | None" = None,
     file_name: str | None = None,
-    max_bytes: int = MAX_BYTES,
+    max_bytes: int | None = None,
     max_rows: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[Workload, bool]:
@@ -57,7 +50,7 @@ def workload_import(
         format: a trace format; None to find it by content.
         options: choices of the format.
         file_name: what to call a stream.
-        max_bytes: the largest size after decompression.
+        max_bytes: the largest size after decompression; None for what traces may have.
         max_rows: the largest number of rows, of text of lines; None for any.
         progress: told what is being done.
 
@@ -69,9 +62,13 @@ def workload_import(
         InvalidTrace, InvalidWorkload: the file cannot be read; nothing is stored.
         WorkloadError: the name is taken or too long, or a text does not fit its column; nothing is stored.
     """
+    from scheduler_sim.engine.traces import choose_format, fingerprint, open_source, read_source
+    from scheduler_sim.engine.traces.audit import READER
+    from scheduler_sim.engine.traces.source import MAX_BYTES
+
     tell = progress or (lambda _text: None)
     tell("reading")
-    with open_source(file, name=file_name, max_bytes=max_bytes, max_rows=max_rows) as source:
+    with open_source(file, name=file_name, max_bytes=max_bytes or MAX_BYTES, max_rows=max_rows) as source:
         trace_format = choose_format(source, format, options)
         sha256 = fingerprint(source, trace_format, options)
         known = Workload.objects.filter(source_sha256=sha256).first()
@@ -134,6 +131,8 @@ def workload_generate(
     if known is not None:
         return known, False
     _refuse_name(name)
+    from scheduler_sim.engine.traces import Audit
+
     audit = Audit(read=tasks)
     audit.measure(generated.workload, generated.processors)
     tell(f"writing {tasks:,} tasks")
@@ -168,12 +167,14 @@ def workload_preview(wanted: str) -> tuple[engine.Workload, int | None]:
     if stored is not None:
         return stored.tasks.as_workload(), stored.max_processors
     _refuse_unknown(wanted)
+    from scheduler_sim.engine.traces import read_trace
+
     trace = read_trace(wanted)
     return trace.workload, trace.processors
 
 
 @transaction.atomic
-def _store(*, tasks: engine.Workload, audit: Audit, headers: Mapping[str, str] | None = None, **row: Any) -> Workload:
+def _store(*, tasks: engine.Workload, audit: "Audit", headers: Mapping[str, str] | None = None, **row: Any) -> Workload:
     _refuse_texts(tasks)
     workload = Workload.objects.create(
         task_count=len(tasks),

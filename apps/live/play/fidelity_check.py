@@ -56,17 +56,7 @@ def fidelity_check(
     configuration = configuration.with_models()
     prepared = prepare(workload=workload, cluster=cluster, configuration=configuration)
     refuse_unplayable(configuration, cluster, prepared)
-    (player,) = make_players(
-        workload=prepared.workload,
-        task_keys=prepared.task_keys,
-        cluster=prepared.cluster,
-        policies=configuration.parsed_policies(),
-        seed=configuration.seed,
-        options=configuration.engine_options(prepared.cluster),
-        stored={},
-        predictor=prepared.predictor,
-        site=prepared.site,
-    )
+    (player,) = make_players(prepared, configuration)
     player.simulation.advance()
     over = first_over(player.simulation.policy) if over is None else over
     found = fidelity.fidelity(player.simulation, clock_zero=clock_zero(workload), over=over)

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from apps.live.play.configuration import RunConfiguration
+from apps.live.play.preparation import Prepared
 from apps.live.store.batches import TaskAttempts
 from scheduler_sim import engine
-from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts, Predictor
-from scheduler_sim.engine.sites import Site
+from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts
 from scheduler_sim.engine.usage import energy_and_cost
 from scheduler_sim.engine.workload import IntArray
 
@@ -143,39 +144,29 @@ class Player:
 
 
 def make_players(
-    *,
-    workload: engine.Workload,
-    task_keys: IntArray,
-    cluster: engine.Cluster,
-    policies: list[engine.Policy],
-    seed: int,
-    options: engine.Options,
-    stored: Mapping[str, int],
-    predictor: Predictor | None = None,
-    site: Site | None = None,
+    prepared: Prepared, configuration: RunConfiguration, *, stored: Mapping[str, int] | None = None
 ) -> list[Player]:
     """Return a player for each policy.
 
     Args:
         stored: how many placements of each policy the database holds already; since the simulation is
             deterministic, a resumed run plays them again and hands over only what comes after.
-        predictor: tells the run times as tasks arrive, each policy by what has finished under it.
-        site: whose rules bind all tasks; None for a cluster without rules.
     """
+    options = configuration.engine_options(prepared.cluster)
     return [
         Player(
             scheduler=policy.name,
             simulation=engine.Simulation(
-                workload=workload,
-                cluster=cluster,
+                workload=prepared.workload,
+                cluster=prepared.cluster,
                 policy=policy,
-                seed=seed,
+                seed=configuration.seed,
                 options=options,
-                predictor=predictor,
-                site=site,
+                predictor=prepared.predictor,
+                site=prepared.site,
             ),
-            task_keys=task_keys,
-            handed_over=int(stored.get(policy.name, 0)),
+            task_keys=prepared.task_keys,
+            handed_over=int((stored or {}).get(policy.name, 0)),
         )
-        for policy in policies
+        for policy in configuration.parsed_policies()
     ]

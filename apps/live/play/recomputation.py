@@ -63,17 +63,7 @@ def played_again(prepared: Prepared, configuration: RunConfiguration) -> Ending:
     Raises:
         EngineError: it cannot be played.
     """
-    players = make_players(
-        workload=prepared.workload,
-        task_keys=prepared.task_keys,
-        cluster=prepared.cluster,
-        policies=configuration.parsed_policies(),
-        seed=configuration.seed,
-        options=configuration.engine_options(prepared.cluster),
-        stored={},
-        predictor=prepared.predictor,
-        site=prepared.site,
-    )
+    players = make_players(prepared, configuration)
     for player in players:
         player.simulation.advance()
     return Ending.of(players, configuration)

@@ -174,17 +174,7 @@ class Runner:
         self.clock_time = float(prepared.workload.arrival_time[0])
         if placements_reconcile(run=self.run) | bool(spill_take_in(run=self.run)):
             state.refresh_from_db(fields=["progress"])
-        self.players = make_players(
-            workload=prepared.workload,
-            task_keys=prepared.task_keys,
-            cluster=prepared.cluster,
-            policies=self.configuration.parsed_policies(),
-            seed=self.configuration.seed,
-            options=self.configuration.engine_options(prepared.cluster),
-            stored=state.progress,
-            predictor=prepared.predictor,
-            site=prepared.site,
-        )
+        self.players = make_players(prepared, self.configuration, stored=state.progress)
         expected = len(prepared.workload) * len(self.players) if self.configuration.keep == "results" else 0
         cautions = list(prepared.cautions)
         if expected != self.run.rows_expected or cautions != self.run.cautions:
