@@ -107,6 +107,14 @@ def test_a_mapping_takes_units_and_a_table_without_a_header_takes_names(tmp_path
     assert list(Task.objects.order_by("task_id").values_list("arrival_time", "runtime")) == [(1.5, 5400), (2.5, 3600)]
 
 
+def test_what_still_ran_is_left_out_when_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.psv"
+    lines = ("JobID|Submit|Start|End|ElapsedRaw|AllocCPUS|State", "1|0|0|9|9|1|COMPLETED", "2|0|0|Unknown|5|1|RUNNING")
+    path.write_text("\n".join(lines))
+    assert document("importworkload", path, "--name", "all")["audit"]["kept"] == 2
+    assert document("importworkload", path, "--finished-only", "--name", "ended")["audit"]["kept"] == 1
+
+
 def test_the_audit_names_the_column_and_the_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "jobs.csv"
     path.write_text("arrival_time,runtime,cpus,mem\n0,5,1,plenty\n")
