@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
 from django.db.models import ProtectedError
 from django.test import Client
@@ -19,6 +18,7 @@ from apps.tasks.errors import SiteError
 from apps.tasks.models import Site, Workload
 from apps.tasks.site_services import site_delete, site_store
 from scheduler_sim.engine import sites
+from tests.web.conftest import client_that_controls_runs
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -120,7 +120,9 @@ def test_a_manifest_brings_its_site_along(trace: Path, site: Site, tmp_path: Pat
     site_delete(site=site)
     site_store(site=sites.Site.from_json({**DESCRIPTION, "placement": "nodes"}))
     run("--manifest", manifest)
-    assert Run.objects.get().site.reference == "tiny@2"
+    replayed = Run.objects.get().site
+    assert replayed is not None
+    assert replayed.reference == "tiny@2"
     told["site"]["description"]["placement"] = "nodes"
     manifest.write_text(json.dumps(told))
     with pytest.raises(CommandError, match="The manifest's site tiny is not what its digest says"):
@@ -185,11 +187,7 @@ def test_placements_are_exported_with_the_names_of_their_nodes(trace: Path, site
 
 @pytest.fixture
 def controller() -> Client:
-    user = User.objects.create_user("carol", password="x")
-    user.user_permissions.add(Permission.objects.get(codename="control_run"))
-    client = Client()
-    client.force_login(user)
-    return client
+    return client_that_controls_runs()
 
 
 def test_the_form_and_the_api_take_a_site_in_place_of_a_cluster(trace: Path, site: Site, controller: Client) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.test import Client
 from rest_framework.test import APIClient
 
 from apps.live.models import SimulationState
@@ -257,3 +258,12 @@ def make_attempts(run: Run) -> list[Attempt]:
         for scheduler in run.policies
         for number in (1, 2)
     )
+
+
+def client_that_controls_runs() -> Client:
+    """Return a client of somebody who may control runs and is no staff."""
+    user = User.objects.create_user("carol", password="x")
+    user.user_permissions.add(Permission.objects.get(codename="control_run"))
+    client = Client()
+    client.force_login(user)
+    return client

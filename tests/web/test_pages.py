@@ -5,7 +5,6 @@ import json
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from apps.live.models import SimulationState
@@ -18,7 +17,7 @@ from scheduler_sim.background.models import Job
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.metrics import Summary
 from scheduler_sim.engine.policies.order import ORDERS
-from tests.web.conftest import make_run
+from tests.web.conftest import client_that_controls_runs, make_run
 
 pytestmark = pytest.mark.django_db
 
@@ -43,11 +42,7 @@ def text_of(response: Any) -> str:
 
 @pytest.fixture
 def controller() -> Client:
-    user = User.objects.create_user("carol", password="x")
-    user.user_permissions.add(Permission.objects.get(codename="control_run"))
-    client = Client()
-    client.force_login(user)
-    return client
+    return client_that_controls_runs()
 
 
 @pytest.mark.parametrize("path", EMPTY_PAGES)
