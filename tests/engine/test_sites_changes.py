@@ -23,7 +23,7 @@ DESCRIPTION = {
 
 
 @pytest.fixture
-def site() -> Site:
+def small() -> Site:
     return Site.from_json(DESCRIPTION)
 
 
@@ -31,8 +31,8 @@ def hosts(site: Site) -> dict[str, str]:
     return {partition.name: partition.hosts for partition in site.partitions}
 
 
-def test_new_nodes_have_new_names_and_are_where_the_last_node_of_their_group_is(site: Site) -> None:
-    larger = add_site_nodes(site, "thin=2")
+def test_new_nodes_have_new_names_and_are_where_the_last_node_of_their_group_is(small: Site) -> None:
+    larger = add_site_nodes(small, "thin=2")
     larger.check()
     assert larger.nodes[0].hosts == "c[01-09,12-13]"
     assert larger.cluster.groups[0].count == 11
@@ -44,38 +44,38 @@ def test_new_nodes_have_new_names_and_are_where_the_last_node_of_their_group_is(
     }
     assert larger.numbers("c12") == (9,), "nodes are numbered through the groups"
     assert larger.nodes[0].features == ("skylake",)
-    assert larger.reservations == site.reservations
+    assert larger.reservations == small.reservations
 
 
-def test_a_partition_names_its_last_node(site: Site) -> None:
-    larger = add_site_nodes(site, "batch=1")
+def test_a_partition_names_its_last_node(small: Site) -> None:
+    larger = add_site_nodes(small, "batch=1")
     assert [group.count for group in larger.cluster.groups] == [9, 3, 2], "c11, the last node of batch, is fat"
-    assert add_site_nodes(site, "short=1").cluster.groups[0].count == 10
-    assert hosts(add_site_nodes(site, "short=1"))["short"] == "c[01-04,12]"
+    assert add_site_nodes(small, "short=1").cluster.groups[0].count == 10
+    assert hosts(add_site_nodes(small, "short=1"))["short"] == "c[01-04,12]"
 
 
-def test_names_without_a_number_get_one(site: Site) -> None:
-    larger = add_site_nodes(site, "gpu=2")
+def test_names_without_a_number_get_one(small: Site) -> None:
+    larger = add_site_nodes(small, "gpu=2")
     assert larger.hosts[-4:] == ("gpu-a", "gpu-b", "gpu-b1", "gpu-b2")
 
 
-def test_the_last_nodes_of_a_group_are_dropped_from_everything_that_names_them(site: Site) -> None:
-    smaller = drop_site_nodes(site, "thin=2")
+def test_the_last_nodes_of_a_group_are_dropped_from_everything_that_names_them(small: Site) -> None:
+    smaller = drop_site_nodes(small, "thin=2")
     smaller.check()
     assert smaller.nodes[0].hosts == "c[01-07]"
     assert hosts(smaller)["batch"] == "c[01-07,10-11]"
     assert smaller.reservations[0].hosts == "c10"
 
 
-def test_nodes_are_dropped_by_name(site: Site) -> None:
-    smaller = drop_site_nodes(site, "c[01,11],gpu-a")
+def test_nodes_are_dropped_by_name(small: Site) -> None:
+    smaller = drop_site_nodes(small, "c[01,11],gpu-a")
     smaller.check()
     assert smaller.hosts == ("c02", "c03", "c04", "c05", "c06", "c07", "c08", "c09", "c10", "gpu-b")
     assert hosts(smaller)["short"] == "c[02-04]"
 
 
-def test_a_partition_may_lose_all_its_nodes(site: Site) -> None:
-    smaller = drop_site_nodes(site, "gpu=2")
+def test_a_partition_may_lose_all_its_nodes(small: Site) -> None:
+    smaller = drop_site_nodes(small, "gpu=2")
     smaller.check()
     assert [group.name for group in smaller.cluster.groups] == ["thin", "fat"]
     assert smaller.numbers(hosts(smaller)["gpu"]) == ()
@@ -83,8 +83,8 @@ def test_a_partition_may_lose_all_its_nodes(site: Site) -> None:
         add_site_nodes(smaller, "gpu=1")
 
 
-def test_a_changed_site_survives_its_description(site: Site) -> None:
-    changed = drop_site_nodes(add_site_nodes(site, "fat=3,gpu=1"), "c03")
+def test_a_changed_site_survives_its_description(small: Site) -> None:
+    changed = drop_site_nodes(add_site_nodes(small, "fat=3,gpu=1"), "c03")
     assert changed.name == "small fat+3,gpu+1 -c03"
     assert Site.from_json(changed.as_json()) == changed
 
@@ -99,11 +99,11 @@ def test_a_changed_site_survives_its_description(site: Site) -> None:
         ("thin=0", "a whole number N above 0, not 'thin=0'"),
     ],
 )
-def test_what_cannot_be_dropped_is_said(site: Site, changes: str, sentence: str) -> None:
+def test_what_cannot_be_dropped_is_said(small: Site, changes: str, sentence: str) -> None:
     with pytest.raises(InvalidCluster, match=sentence):
-        drop_site_nodes(site, changes)
+        drop_site_nodes(small, changes)
 
 
-def test_nodes_cannot_be_added_without_saying_how_many(site: Site) -> None:
+def test_nodes_cannot_be_added_without_saying_how_many(small: Site) -> None:
     with pytest.raises(InvalidCluster, match=r"Nodes are given as GROUP=N .* not 'c\[01-02\]'"):
-        add_site_nodes(site, "c[01-02]")
+        add_site_nodes(small, "c[01-02]")

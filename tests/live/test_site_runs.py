@@ -43,7 +43,7 @@ TASKS = """task_id,arrival_time,runtime,duration_estimate,cpus,user,queue,record
 
 
 @pytest.fixture
-def site() -> Site:
+def tiny() -> Site:
     return site_store(site=sites.Site.from_json(DESCRIPTION))[0]
 
 
@@ -70,7 +70,7 @@ def placed(scheduler: str = "fcfs") -> dict[int, tuple[float, int]]:
     return {number: (start, node) for number, start, node in rows.values_list("task__task_id", "start_time", "node")}
 
 
-def test_tasks_stay_in_their_partition_and_wait_for_it(trace: Path, site: Site) -> None:
+def test_tasks_stay_in_their_partition_and_wait_for_it(trace: Path, tiny: Site) -> None:
     printed = document("--workload", trace, "--site", "tiny", "--policies", "fcfs,sjf+easy")
     assert printed["site"] == {"name": "tiny", "version": 1}
     assert printed["configuration"]["site"] == "tiny@1"
@@ -80,11 +80,11 @@ def test_tasks_stay_in_their_partition_and_wait_for_it(trace: Path, site: Site) 
     assert found[3] == (100.0, 0), "f1 is free, and not in its partition"
     assert found[4] == (3.0, 2)
     stored = Run.objects.get()
-    assert stored.site == site
+    assert stored.site == tiny
     assert stored.name == "tasks on tiny"
 
 
-def test_a_run_keeps_the_version_that_was_the_newest(trace: Path, site: Site) -> None:
+def test_a_run_keeps_the_version_that_was_the_newest(trace: Path, tiny: Site) -> None:
     first = document("--workload", trace, "--site", "tiny", "--policies", "fcfs")
     larger = {**DESCRIPTION, "partitions": [{"name": "batch", "is_default": True}, {"name": "big", "hosts": "f1"}]}
     site_store(site=sites.Site.from_json(larger))
@@ -96,7 +96,7 @@ def test_a_run_keeps_the_version_that_was_the_newest(trace: Path, site: Site) ->
         call_command("verifyrun", str(one.pk), "--replay", stdout=StringIO())
 
 
-def test_nodes_may_be_added_to_a_partition_and_dropped_by_name(trace: Path, site: Site) -> None:
+def test_nodes_may_be_added_to_a_partition_and_dropped_by_name(trace: Path, tiny: Site) -> None:
     run("--workload", trace, "--site", "tiny", "--policies", "fcfs", "--add-nodes", "batch=1")
     stored = Run.objects.get()
     assert stored.configuration["site_changes"] == {"add_nodes": "batch=1"}
@@ -106,18 +106,18 @@ def test_nodes_may_be_added_to_a_partition_and_dropped_by_name(trace: Path, site
     SchedulerResult.objects.all().delete()
     run("--workload", "tasks", "--site", "tiny", "--policies", "fcfs", "--drop-nodes", "c1")
     assert placed()[2] == (100.0, 0)
-    assert site.as_site() == sites.Site.from_json(DESCRIPTION)
+    assert tiny.as_site() == sites.Site.from_json(DESCRIPTION)
 
 
-def test_a_manifest_brings_its_site_along(trace: Path, site: Site, tmp_path: Path) -> None:
+def test_a_manifest_brings_its_site_along(trace: Path, tiny: Site, tmp_path: Path) -> None:
     manifest = tmp_path / "run.json"
     run("--workload", trace, "--site", "tiny", "--policies", "fcfs", "--drop-nodes", "c1", "--write-manifest", manifest)
     told = json.loads(manifest.read_text())
-    assert told["site"]["digest"] == site.digest
+    assert told["site"]["digest"] == tiny.digest
     run("--manifest", manifest)
     assert Site.objects.count() == 1, "the version is there already"
     Run.objects.all().delete()
-    site_delete(site=site)
+    site_delete(site=tiny)
     site_store(site=sites.Site.from_json({**DESCRIPTION, "placement": "nodes"}))
     run("--manifest", manifest)
     replayed = Run.objects.get().site
@@ -129,21 +129,21 @@ def test_a_manifest_brings_its_site_along(trace: Path, site: Site, tmp_path: Pat
         run("--manifest", manifest)
 
 
-def test_a_site_that_was_changed_behind_a_runs_back_is_found(trace: Path, site: Site) -> None:
+def test_a_site_that_was_changed_behind_a_runs_back_is_found(trace: Path, tiny: Site) -> None:
     run("--workload", trace, "--site", "tiny", "--policies", "fcfs")
-    Site.objects.update(description={**site.description, "placement": "nodes"})
+    Site.objects.update(description={**tiny.description, "placement": "nodes"})
     with pytest.raises(CommandError, match="The site's description is not what the run ended with"):
         call_command("verifyrun", str(Run.objects.get().pk), stdout=StringIO())
 
 
-def test_a_site_that_runs_were_played_on_is_kept(trace: Path, site: Site) -> None:
+def test_a_site_that_runs_were_played_on_is_kept(trace: Path, tiny: Site) -> None:
     run("--workload", trace, "--site", "tiny", "--policies", "fcfs", "--name", "first")
     with pytest.raises(SiteError, match="tiny version 1 cannot be deleted: run first was played on it"):
-        site_delete(site=site)
+        site_delete(site=tiny)
     with pytest.raises(ProtectedError):
-        site.delete()
+        tiny.delete()
     Run.objects.all().delete()
-    site_delete(site=site)
+    site_delete(site=tiny)
     assert not Site.objects.exists()
 
 
@@ -157,25 +157,25 @@ def test_a_site_that_runs_were_played_on_is_kept(trace: Path, site: Site) -> Non
         (("--site", "tiny", "--drop-nodes", "c9"), "Site tiny has no node c9"),
     ],
 )
-def test_what_cannot_be_played_is_refused(trace: Path, site: Site, arguments: tuple[str, ...], sentence: str) -> None:
+def test_what_cannot_be_played_is_refused(trace: Path, tiny: Site, arguments: tuple[str, ...], sentence: str) -> None:
     with pytest.raises(CommandError) as refused:
         run("--workload", trace, "--policies", "fcfs", *arguments)
     assert sentence in str(refused.value)
     assert not Run.objects.exists()
 
 
-def test_pages_name_the_nodes_and_the_site(trace: Path, site: Site, client: Client) -> None:
+def test_pages_name_the_nodes_and_the_site(trace: Path, tiny: Site, client: Client) -> None:
     run("--workload", trace, "--site", "tiny", "--policies", "fcfs")
     pk = Run.objects.get().pk
     page = client.get(f"/runs/{pk}/").content.decode()
     assert "tiny version 1" in page
-    assert f'href="/sites/tiny/site.yaml?version={site.version}"' in page
+    assert f'href="/sites/tiny/site.yaml?version={tiny.version}"' in page
     lanes = client.get(f"/runs/{pk}/gantt.json").json()["lanes"]
     assert lanes == ["c1 cores", "c2 cores", "f1 cores"]
     assert "f1 (fat)" in client.get(f"/runs/{pk}/tasks/4/").content.decode()
 
 
-def test_placements_are_exported_with_the_names_of_their_nodes(trace: Path, site: Site, tmp_path: Path) -> None:
+def test_placements_are_exported_with_the_names_of_their_nodes(trace: Path, tiny: Site, tmp_path: Path) -> None:
     run("--workload", trace, "--site", "tiny", "--policies", "fcfs")
     pk = str(Run.objects.get().pk)
     file = tmp_path / "results.csv"
@@ -190,7 +190,7 @@ def controller() -> Client:
     return client_that_controls_runs()
 
 
-def test_the_form_and_the_api_take_a_site_in_place_of_a_cluster(trace: Path, site: Site, controller: Client) -> None:
+def test_the_form_and_the_api_take_a_site_in_place_of_a_cluster(trace: Path, tiny: Site, controller: Client) -> None:
     call_command("importworkload", str(trace), stdout=StringIO())
     workload = Workload.objects.get()
     form = controller.get("/runs/new/").content.decode()
@@ -198,7 +198,7 @@ def test_the_form_and_the_api_take_a_site_in_place_of_a_cluster(trace: Path, sit
     asked = {"workload": workload.pk, "cluster": "auto", "policies": ["fcfs"], "site": "tiny@1", "add_nodes": "batch=1"}
     assert controller.post("/runs/new/", asked).status_code == 302
     stored = Run.objects.get()
-    assert (stored.site, stored.cluster["groups"][0]["count"]) == (site, 3)
+    assert (stored.site, stored.cluster["groups"][0]["count"]) == (tiny, 3)
     refused = controller.post("/runs/new/", {**asked, "cluster": "hpc-4"})
     assert refused.status_code == 400
     assert "Give cluster or site, not both" in refused.content.decode()
@@ -206,7 +206,7 @@ def test_the_form_and_the_api_take_a_site_in_place_of_a_cluster(trace: Path, sit
     assert "no node group or partition &#x27;x&#x27;" in refused.content.decode()
 
 
-def test_tasks_that_can_never_start_are_refused_or_left_out_with_their_reasons(trace: Path, site: Site) -> None:
+def test_tasks_that_can_never_start_are_refused_or_left_out_with_their_reasons(trace: Path, tiny: Site) -> None:
     trace.write_text(TASKS + "6,5,10,20,5,ann,big,5\n7,6,10,20,40,ann,batch,6\n8,7,10,9000,1,bob,batch,7\n")
     asked = ("--workload", trace, "--site", "tiny", "--policies", "fcfs")
     reasons = "by reason: BadConstraints 1, PartitionTimeLimit 1; the first: task 7 (BadConstraints), task 8"
@@ -222,7 +222,7 @@ def test_tasks_that_can_never_start_are_refused_or_left_out_with_their_reasons(t
 
 
 def test_policies_that_sites_do_not_play_are_refused_before_anything_is_stored(
-    trace: Path, site: Site, controller: Client
+    trace: Path, tiny: Site, controller: Client
 ) -> None:
     with pytest.raises(CommandError, match="On a site nodes are chosen by their weights and numbers, not by @best_fit"):
         run("--workload", trace, "--site", "tiny", "--policies", "fcfs@best_fit")
@@ -235,7 +235,7 @@ def test_policies_that_sites_do_not_play_are_refused_before_anything_is_stored(
     assert controller.post("/runs/new/", {**asked, "site": "tiny"}).status_code == 302
 
 
-def test_the_sites_own_scheduler_plays_with_its_parameters(trace: Path, site: Site) -> None:
+def test_the_sites_own_scheduler_plays_with_its_parameters(trace: Path, tiny: Site) -> None:
     printed = document("--workload", trace, "--site", "tiny", "--policies", "slurm,slurm(bf_interval=60)")
     assert [row["tasks"] for row in printed["policies"]] == [5, 5]
     assert {node for number, (_, node) in placed("slurm").items() if number != 4} == {0, 1}
@@ -276,7 +276,7 @@ def lanes(run: Run, scheduler: str) -> set[str]:
     return {hosts[node] for node in nodes}
 
 
-def test_a_task_that_leaves_the_queue_unstarted_is_kept_apart_from_the_figures(tmp_path: Path, site: Site) -> None:
+def test_a_task_that_leaves_the_queue_unstarted_is_kept_apart_from_the_figures(tmp_path: Path, tiny: Site) -> None:
     tasks = tmp_path / "tasks.csv"
     tasks.write_text(
         "task_id,arrival_time,runtime,duration_estimate,cpus,queue,cancel_time,fails,needs_success,dependencies\n"
