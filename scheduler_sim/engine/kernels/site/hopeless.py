@@ -4,7 +4,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.kernels.site.asks import Asks
-from scheduler_sim.engine.kernels.site.limit_table import RESOURCES, UNITS, limit_table
+from scheduler_sim.engine.kernels.site.limit_table import JOBS_BIT, RESOURCES, UNITS, limit_table
 from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
 from scheduler_sim.engine.kernels.site.state import COUNTED, CPU, GPU, MEMORY, NODE
 from scheduler_sim.engine.sites import Limits, Site
@@ -52,10 +52,13 @@ def _over_limits(workload: Workload, site: Site, asked: Asks, entry_task: IntArr
     most, words = table.most.reshape(-1, COUNTED), table.words.reshape(-1, COUNTED)
     for number in range(len(table.first) - 1):
         rows = np.flatnonzero(table.entry_set == number)
-        for counter in table.counters[table.first[number] : table.first[number + 1]].tolist():
-            if table.most_jobs[counter] == 0:
+        span = slice(table.first[number], table.first[number + 1])
+        for counter, checks in zip(table.counters[span].tolist(), table.checks[span].tolist(), strict=True):
+            if table.most_jobs[counter] == 0 and checks & JOBS_BIT:
                 why[rows] = np.where(why[rows] == NO_REASON, table.jobs_word[counter], why[rows])
             for resource in range(COUNTED):
+                if not checks >> resource & 1:
+                    continue
                 over = (amounts[rows, resource] > most[counter, resource]) & (why[rows] == NO_REASON)
                 why[rows[over]] = words[counter, resource]
     return why

@@ -76,6 +76,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         **_preemption(site),
         set_first=limits.first,
         set_counters=limits.counters,
+        set_checks=limits.checks,
         counter_jobs=rows(len(limits.most_jobs)),
         counter_most_jobs=limits.most_jobs,
         counter_jobs_word=limits.jobs_word,

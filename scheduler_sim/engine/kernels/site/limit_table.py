@@ -10,7 +10,7 @@ from scheduler_sim.engine.kernels.site.asks import Asks
 from scheduler_sim.engine.kernels.site.people import ancestry
 from scheduler_sim.engine.kernels.site.reasons import CODES
 from scheduler_sim.engine.kernels.site.state import COUNTED, CPU, GPU, MEMORY, NODE
-from scheduler_sim.engine.sites import Limits, Site
+from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workload import IntArray, Workload
 
 UNLIMITED = 2**62
@@ -38,13 +38,18 @@ _WORDS = {
 """Why a task waits whose counter is full: for its jobs, and for each resource."""
 
 
+JOBS_BIT = 1 << COUNTED
+"""Of a mask of what is checked: the number of jobs; a resource has the bit of its number."""
+
+
 @dataclass(frozen=True, eq=False)
 class LimitTable:
     """Counters, and the sets of them that bind entries.
 
     Attributes:
         entry_set: shape (entries,), the set of each.
-        first, counters: the counters of set i are `counters[first[i]:first[i + 1]]`, in the order of their check.
+        first, counters, checks: the counters of set i are `counters[first[i]:first[i + 1]]`, in the order of their
+            check; `checks` says what of each is checked for the set, which counts in all of it.
         most_jobs, jobs_word: shape (c,). most, words: shape (c * COUNTED,). charges: shape (c,), 0 for one that holds
             of each task alone.
     """
@@ -52,6 +57,7 @@ class LimitTable:
     entry_set: IntArray
     first: IntArray
     counters: IntArray
+    checks: IntArray
     most_jobs: IntArray
     jobs_word: IntArray
     most: IntArray
@@ -66,10 +72,8 @@ class _Counters:
         self.number: dict[tuple[str, ...], int | None] = {}
         self.rows: list[tuple[int, list[int], str]] = []
 
-    def add(
-        self, kind: str, key: tuple[str, ...], jobs: int | None, resources: dict[str, float], found: list[int]
-    ) -> None:
-        """Append the number of a counter to `found`, unless it limits nothing."""
+    def number_of(self, kind: str, key: tuple[str, ...], jobs: int | None, resources: dict[str, float]) -> int | None:
+        """Return the number of a counter, None for one that limits nothing."""
         name = (kind, *key)
         if name not in self.number:
             most = [UNLIMITED] * COUNTED
@@ -81,16 +85,50 @@ class _Counters:
             self.number[name] = None if limits_nothing else len(self.rows)
             if not limits_nothing:
                 self.rows.append((UNLIMITED if jobs is None else jobs, most, kind))
-        number = self.number[name]
-        if number is not None:
-            found.append(number)
+        return self.number[name]
+
+
+class _Set:
+    """The counters that bind some entries, in the order of their check; what was stated before is not checked again."""
+
+    def __init__(self, counters: _Counters) -> None:
+        self.counters = counters
+        self.found: list[tuple[int, int]] = []
+        self.stated: set[tuple[str, str]] = set()
+
+    def add(
+        self,
+        kind: str,
+        key: tuple[str, ...],
+        field: str,
+        jobs: int | None,
+        resources: dict[str, float],
+        *,
+        overrides: bool = True,
+    ) -> None:
+        """Add a counter; with `overrides` what it states is not checked for the same `field` of those behind it."""
+        number = self.counters.number_of(kind, key, jobs, resources)
+        if number is None:
+            return
+        checks = 0
+        said = {(field, "jobs")} if jobs is not None else set()
+        if said and not said & self.stated:
+            checks |= JOBS_BIT
+        for resource in resources:
+            place = RESOURCES.get(resource.lower())
+            if place is not None and (field, resource.lower()) not in self.stated:
+                checks |= 1 << place
+                said.add((field, resource.lower()))
+        if overrides:
+            self.stated |= said
+        self.found.append((number, checks))
 
 
 def limit_table(workload: Workload, site: Site, asked: Asks, entry_task: IntArray) -> LimitTable:
     """Return the limits that a site holds tasks to; none where its `enforces` names neither limits nor safe."""
     counters = _Counters()
     entry_set = np.zeros(len(entry_task), np.int64)
-    sets: list[list[int]] = [[]]
+    sets: list[list[tuple[int, int]]] = [[]]
     if {"limits", "safe"} & set(site.enforces) and len(entry_task):
         part = asked.kinds["part"][asked.kind]
         people = asked.people
@@ -106,7 +144,8 @@ def limit_table(workload: Workload, site: Site, asked: Asks, entry_task: IntArra
     return LimitTable(
         entry_set=entry_set,
         first=np.concatenate(([0], np.cumsum([len(one) for one in sets]))).astype(np.int64),
-        counters=np.array([number for one in sets for number in one], np.int64),
+        counters=np.array([number for one in sets for number, _ in one], np.int64),
+        checks=np.array([checks for one in sets for _, checks in one], np.int64),
         most_jobs=np.array([jobs for jobs, _, _ in counters.rows], np.int64),
         jobs_word=np.array([CODES[_WORDS[kind][0]] for _, _, kind in counters.rows], np.int64),
         most=np.array([most for _, most, _ in counters.rows], np.int64).ravel(),
@@ -115,25 +154,30 @@ def limit_table(workload: Workload, site: Site, asked: Asks, entry_task: IntArra
     )
 
 
-def _bind(site: Site, counters: _Counters, part: int, qos: int, account: str, user: str) -> list[int]:
-    """Return the counters of the tasks of a user in a partition and QOS: those of QOS first, then of accounts."""
-    found: list[int] = []
+def _bind(site: Site, counters: _Counters, part: int, qos: int, account: str, user: str) -> list[tuple[int, int]]:
+    """Return the counters of the tasks of a user in a partition and QOS, and what of each is checked.
+
+    What the partition's QOS limits the job's does not, and what either limits no account does; accounts limit at every
+    level, of one job and of one user the nearest.
+    """
+    bound = _Set(counters)
     by_name = {one.name: one for one in site.qos}
     names = [site.partitions[part].qos] if site.partitions[part].qos in by_name else []
     if qos >= 0 and site.qos[qos].name not in names:
         names.append(site.qos[qos].name)
     for name in names:
         limits = by_name[name].limits
-        counters.add("qos", (name,), limits.all_jobs, limits.all_resources, found)
-        counters.add("qos job", (name,), None, limits.job_resources, found)
-        counters.add("qos account", (name, account), limits.account_jobs, limits.account_resources, found)
-        counters.add("qos user", (name, user), limits.user_jobs, limits.user_resources, found)
+        bound.add("qos", (name,), "all", limits.all_jobs, limits.all_resources)
+        bound.add("qos job", (name,), "job", None, limits.job_resources)
+        bound.add("qos account", (name, account), "account", limits.account_jobs, limits.account_resources)
+        bound.add("qos user", (name, user), "user", limits.user_jobs, limits.user_resources)
     listed = {(one.name, one.user): one for one in site.accounts if not one.partition}
     chain = ancestry(listed, account, user)
     for one in chain:
-        counters.add("account", (one.name, one.user), one.limits.all_jobs, one.limits.all_resources, found)
-        counters.add("account job", (one.name, one.user), None, one.limits.job_resources, found)
-    stated: list[Limits] = [one.limits for one in chain if one.limits.user_jobs is not None]
+        limits = one.limits
+        bound.add("account", (one.name, one.user), "all", limits.all_jobs, limits.all_resources, overrides=False)
+        bound.add("account job", (one.name, one.user), "job", None, limits.job_resources)
+    stated = [one.limits.user_jobs for one in chain if one.limits.user_jobs is not None]
     if stated:
-        counters.add("own", (account, user), stated[0].user_jobs, {}, found)
-    return found
+        bound.add("own", (account, user), "user", stated[0], {})
+    return bound.found

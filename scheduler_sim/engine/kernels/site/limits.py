@@ -3,6 +3,7 @@
 from typing import Any
 
 from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.site.limit_table import JOBS_BIT
 from scheduler_sim.engine.kernels.site.reasons import ARRAY_LIMIT, NO_REASON
 from scheduler_sim.engine.kernels.site.state import CHOSEN, COUNTED, CPU, GPU, MEMORY, NODE, State
 
@@ -13,7 +14,7 @@ def over_count(s: State, entry: int) -> int:
     bound = s.entry_set[entry]
     for place in range(s.set_first[bound], s.set_first[bound + 1]):
         counter = s.set_counters[place]
-        if s.counter_jobs[counter] >= s.counter_most_jobs[counter]:
+        if s.set_checks[place] & JOBS_BIT and s.counter_jobs[counter] >= s.counter_most_jobs[counter]:
             return int(s.counter_jobs_word[counter])
     return NO_REASON
 
@@ -52,8 +53,10 @@ def over_amount(s: State, entry: int, is_chosen: bool) -> int:
     for place in range(s.set_first[bound], s.set_first[bound + 1]):
         counter = s.set_counters[place] * COUNTED
         for resource in range(COUNTED):
+            if not (s.set_checks[place] >> resource) & 1:
+                continue
             most = s.counter_most[counter + resource]
-            if most < 2**62 and s.counter_held[counter + resource] + _asks(s, k, resource, is_chosen) > most:
+            if s.counter_held[counter + resource] + _asks(s, k, resource, is_chosen) > most:
                 return int(s.counter_words[counter + resource])
     return NO_REASON
 

@@ -202,6 +202,7 @@ class State(NamedTuple):
     part_tier: IntArray
     set_first: IntArray
     set_counters: IntArray
+    set_checks: IntArray
     counter_jobs: IntArray
     counter_most_jobs: IntArray
     counter_jobs_word: IntArray

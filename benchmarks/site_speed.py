@@ -1,0 +1,136 @@
+"""How fast workloads play on a large site: Slurm's two loops with a queue of thousands, and other policies beside it.
+
+python -m benchmarks.site_speed [--tasks 100000] [--policies slurm,fcfs+list]
+"""
+
+import argparse
+from time import perf_counter
+
+import numpy as np
+
+from scheduler_sim.engine import Simulation, parse_policies
+from scheduler_sim.engine.columns import Labels
+from scheduler_sim.engine.requests import Requests
+from scheduler_sim.engine.sites import Site
+from scheduler_sim.engine.workload import Workload
+
+NODES = 1000
+USERS = 200
+ACCOUNTS = 20
+PUBLIC_SIMULATORS = "17 simulated days an hour (as the public Slurm simulators state)"
+
+SLURM = "slurm(bf_max_job_test=500,bf_interval=30)"
+
+
+def large_site() -> Site:
+    """Return 1,000 nodes of three kinds in six partitions, with 200 users in 20 accounts."""
+    groups = [
+        {"hosts": "c[0001-0700]", "cores": 64, "memory_mb": 256_000, "weight": 10},
+        {"hosts": "m[001-200]", "cores": 64, "memory_mb": 1_024_000, "features": ["bigmem"], "weight": 20},
+        {"hosts": "g[001-100]", "cores": 64, "memory_mb": 512_000, "gpus": 4, "gpu_type": "a100", "weight": 50},
+    ]
+    partitions = [
+        {"name": "batch", "hosts": "c[0001-0700],m[001-200]", "is_default": True, "max_time": 172_800},
+        {"name": "long", "hosts": "c[0001-0300]", "max_time": 604_800},
+        {"name": "debug", "hosts": "c[0001-0020]", "max_time": 3_600, "tier": 10},
+        {"name": "bigmem", "hosts": "m[001-200]", "max_time": 172_800},
+        {"name": "gpu", "hosts": "g[001-100]", "max_time": 172_800},
+        {"name": "all", "hosts": "ALL", "max_time": 86_400},
+    ]
+    accounts = [{"name": f"a{number:02}", "shares": 1 + number % 5} for number in range(ACCOUNTS)]
+    users = [{"name": f"a{number % ACCOUNTS:02}", "user": f"u{number:03}"} for number in range(USERS)]
+    return Site.from_json(
+        {
+            "name": "large",
+            "groups": groups,
+            "partitions": partitions,
+            "accounts": [*accounts, *users],
+            "qos": [{"name": "normal", "priority": 10}, {"name": "high", "priority": 100}],
+            "priority": {
+                "kind": "multifactor",
+                "age_weight": 1000,
+                "fair_share_weight": 10_000,
+                "job_size_weight": 500,
+                "qos_weight": 2000,
+            },
+        }
+    )
+
+
+def month(tasks: int, *, load: float = 1.1, seed: int = 1) -> Workload:
+    """Return a month of tasks, which users submit in batches of alike ones; `load` is of all cores."""
+    random = np.random.default_rng(seed)
+    users = random.zipf(1.4, tasks) % USERS
+    batch = np.cumsum(random.random(tasks) < 0.2)
+    first = np.searchsorted(batch, np.arange(batch[-1] + 1))
+    one = first[batch]
+    part = random.choice(["batch", "batch", "batch", "long", "debug", "bigmem", "gpu", "all"], tasks)[one]
+    users = users[one]
+    single = (random.random(tasks) < 0.6)[one]
+    nodes = np.where(single, 1, 2 ** random.integers(0, 6, tasks)[one])
+    nodes = np.where(part == "debug", np.minimum(nodes, 4), nodes)
+    nodes = np.where(part == "gpu", np.minimum(nodes, 8), nodes)
+    cores = np.where(single, 2 ** random.integers(0, 7, tasks)[one], 64)
+    hours = random.choice([1, 2, 4, 8, 12, 24, 48], tasks)[one].astype(float)
+    hours = np.where(part == "debug", 1.0, np.where(part == "all", np.minimum(hours, 24.0), hours))
+    limit = hours * 3600.0
+    runtime = limit * random.beta(1.2, 2.5, tasks)
+    span = float((runtime * nodes * cores).sum()) / (NODES * 64 * load)
+    requests = Requests.blank(
+        tasks,
+        nodes=nodes,
+        tasks=nodes * cores,
+        cores_per_task=np.ones(tasks, np.int64),
+        memory_mb_per_core=np.full(tasks, 2000.0),
+        gpus_per_node=np.where(part == "gpu", random.integers(1, 5, tasks)[one], 0).astype(float),
+        qos=Labels.from_texts(random.choice(["normal", "normal", "normal", "high"], tasks)[one]),
+    )
+    arrival = np.sort(random.uniform(0.0, span, batch[-1] + 1))[batch] + np.arange(tasks) * 1e-3
+    return Workload.from_columns(
+        arrival_time=arrival,
+        runtime=runtime,
+        duration_estimate=limit,
+        cpus=nodes * cores,
+        gpus=np.where(part == "gpu", nodes, 0),
+        queue=part.tolist(),
+        user=[f"u{user:03}" for user in users.tolist()],
+        group=[f"a{user % ACCOUNTS:02}" for user in users.tolist()],
+        requests=requests,
+    )
+
+
+def main() -> None:
+    """Print a line a policy."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", type=int, default=100_000)
+    parser.add_argument("--load", type=float, default=1.1)
+    parser.add_argument("--policies", default=SLURM)
+    arguments = parser.parse_args()
+    site = large_site()
+    workload = month(arguments.tasks, load=arguments.load)
+    warm = month(300)
+    print(f"{len(workload):,} tasks, {site.cluster.nodes:,} nodes; public: {PUBLIC_SIMULATORS}")
+    print("| policy | seconds | tasks/s | simulated days | days an hour | longest queue | mean wait h |")
+    print("|---|---|---|---|---|---|---|")
+    for policy in parse_policies(arguments.policies):
+        Simulation(warm, site.cluster, policy, site=site).advance()
+        simulation = Simulation(workload, site.cluster, policy, site=site)
+        begun = perf_counter()
+        longest, time = 0, 0.0
+        while not simulation.done:
+            simulation.advance(until_time=time)
+            longest = max(longest, simulation.kernel.queued)
+            time += 6 * 3600.0
+        seconds = perf_counter() - begun
+        outcome = simulation.outcome()
+        days = (float(outcome.finish_time.max()) - float(workload.arrival_time[0])) / 86_400
+        wait = float(np.mean(outcome.start_time - outcome.ready_time)) / 3600
+        print(
+            f"| {policy.name[:40]} | {seconds:.1f} | {len(workload) / seconds:,.0f} | {days:.1f} | "
+            f"{days / seconds * 3600:,.0f} | {longest:,} | {wait:.2f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
