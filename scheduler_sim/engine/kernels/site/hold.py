@@ -3,7 +3,7 @@
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.state import CHOSEN, RUN, SPARE, State
+from scheduler_sim.engine.kernels.site.state import CHOSEN, LOGGED, RUN, SPARE, WORDS, State
 
 
 @inner_kernel
@@ -71,6 +71,22 @@ def unlist_run(s: State, row: int) -> None:
 
 
 @inner_kernel
+def _log(s: State, node: int) -> None:
+    """Note that a node has changed, for what is known of it."""
+    s.changed_nodes[s.counts[LOGGED] % len(s.changed_nodes)] = node
+    s.counts[LOGGED] += 1
+
+
+@inner_kernel
+def _note_release(s: State, node: int) -> None:
+    """Note for the partitions of a node that it has more room than before."""
+    words = s.settings[WORDS]
+    for part in range(len(s.part_version)):
+        if (s.part_masks[part * words + node // 64] >> (node % 64)) & 1:
+            s.part_version[part] += 1
+
+
+@inner_kernel
 def take(s: State, row: int, kind: int) -> None:
     """Give the chosen nodes to a task whose expected end is known."""
     k, t = s.kinds[kind], s.site_tasks[row]
@@ -101,6 +117,7 @@ def take(s: State, row: int, kind: int) -> None:
         p.next_of_task = t.first_piece
         t.first_piece = piece
         _hang_in(s, piece)
+        _log(s, node)
     t.pace = pace
     list_run(s, row)
 
@@ -114,6 +131,8 @@ def give(s: State, row: int, now: float) -> None:
     while piece >= 0:
         p = s.held_pieces[piece]
         _take_out(s, piece)
+        _log(s, p.node)
+        _note_release(s, p.node)
         s.free_cpu[p.node] += p.cpu
         s.free_memory[p.node] += p.memory
         s.free_gpus[p.node] += p.gpus

@@ -21,6 +21,9 @@ from scheduler_sim.engine.sites import ShareTree, Site, classic, fair_tree
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
+MOST_KNOWN = 512
+"""Kinds of which it is known at once when each node will be of use."""
+
 
 def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
     """Return the arrays of a simulation that has not begun.
@@ -60,6 +63,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
     length, room = buffer_for(min(n, pieces))
     settings[state.ROOM] = room
     queued = len(entry_task)
+    known = min(len(asked.kinds), MOST_KNOWN) or 1
 
     def rows(size: int) -> IntArray:
         return np.zeros(size, np.int64)
@@ -161,6 +165,14 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         room_used=rows(nodes),
         ready_times=np.zeros(nodes),
         ready_rows=rows(nodes),
+        known_times=np.zeros(known * nodes),
+        known_rows=rows(known * nodes),
+        known_kind=np.full(known, -1, np.int64),
+        known_upto=rows(known),
+        known_now=rows(known),
+        changed_nodes=rows(2 * nodes),
+        part_version=rows(parts),
+        kind_failed=np.full(len(asked.kinds), -1, np.int64),
         chosen_nodes=rows(nodes),
         chosen_units=rows(nodes),
         saved_nodes=rows(nodes),

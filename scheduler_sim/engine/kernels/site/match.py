@@ -8,115 +8,21 @@ ended at any cut.
 
 from typing import Any
 
-import numpy as np
-
-from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.asks import ANY_NUMBER
+from scheduler_sim.engine.kernels.site.offers import gpus_at, known_of, offer_at
 from scheduler_sim.engine.kernels.site.state import CHOSEN, LEVELS, LINEAR, ROOMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 
 
 @inner_kernel
-def offer_of(s: State, k: Any, node: int, cpu: int, memory: int, gpus: int, held: int) -> int:
-    """Return how many grains a node with so much free offers a kind; `held` are cores of its partition's tasks."""
-    if memory < k.each_memory or gpus < k.each_gpus:
-        return 0
-    if k.whole:
-        if cpu < s.all_cpu[node] or gpus < s.all_gpus[node]:
-            return 0
-        if k.memory > 0 and memory < k.each_memory + cpu // k.grain * k.memory:
-            return 0
-        if s.settings[LINEAR]:
-            return int(cpu // MILLI)
-    grains = ANY_NUMBER
-    if k.grain > 0:
-        grains = min(cpu, k.most_cpu - held) // k.grain
-    if k.memory > 0 and not k.whole:
-        grains = min(grains, (memory - k.each_memory) // k.memory)
-    if k.gpu > 0:
-        grains = min(grains, (gpus - k.each_gpus) // k.gpu)
-    if k.memory > 0:
-        # Only where memory goes by cores are they counted in whole processes.
-        grains -= grains % k.size
-    return int(grains) if grains >= k.each else 0
-
-
-@inner_kernel
-def offer_at(s: State, k: Any, node: int, time: float, row: int) -> int:
-    """Return how many grains a node offers a kind at a cut."""
-    cpu, memory, gpus = s.free_cpu[node], s.free_memory[node], s.free_gpus[node]
-    piece = s.first_on_node[node]
-    held = 0
-    while piece >= 0:
-        p = s.held_pieces[piece]
-        if p.yields or p.expected < time or (p.expected == time and p.task <= row):
-            cpu += p.cpu
-            memory += p.memory
-            gpus += p.gpus
-        else:
-            if k.whole:
-                return 0
-            if p.part == k.part:
-                held += p.cpu
-        piece = p.next_on_node
-    return offer_of(s, k, node, cpu, memory, gpus, held)
-
-
-@inner_kernel
-def gpus_at(s: State, node: int, time: float, row: int) -> int:
-    """Return how many GPUs of a node are free at a cut."""
-    gpus = s.free_gpus[node]
-    piece = s.first_on_node[node]
-    while piece >= 0:
-        p = s.held_pieces[piece]
-        if p.yields or p.expected < time or (p.expected == time and p.task <= row):
-            gpus += p.gpus
-        piece = p.next_on_node
-    return int(gpus)
-
-
-@inner_kernel
-def ready_cut(s: State, k: Any, node: int) -> tuple[float, int]:
-    """Return the cut at which a node first offers a kind anything; infinity for never."""
-    cpu, memory, gpus = s.free_cpu[node], s.free_memory[node], s.free_gpus[node]
-    held = 0
-    piece = s.first_on_node[node]
-    while piece >= 0:
-        p = s.held_pieces[piece]
-        if p.yields:
-            cpu += p.cpu
-            memory += p.memory
-            gpus += p.gpus
-        elif p.part == k.part:
-            held += p.cpu
-        piece = p.next_on_node
-    piece = s.first_on_node[node]
-    time, row = -np.inf, -1
-    while True:
-        if offer_of(s, k, node, cpu, memory, gpus, held) > 0:
-            return time, row
-        while piece >= 0 and s.held_pieces[piece].yields:
-            piece = s.held_pieces[piece].next_on_node
-        if piece < 0:
-            return np.inf, -1
-        p = s.held_pieces[piece]
-        cpu += p.cpu
-        memory += p.memory
-        gpus += p.gpus
-        if p.part == k.part:
-            held -= p.cpu
-        time, row = p.expected, p.task
-        piece = p.next_on_node
-
-
-@inner_kernel
-def gather(s: State, k: Any, time: float, row: int, level: int) -> int:
+def gather(s: State, kind: int, time: float, row: int, level: int) -> int:
     """List the nodes of `mask_words` that offer a kind something at a cut; return how many grains together.
 
     `level` limits them to the nodes of the least weights, -1 for all.
     """
     words = s.settings[WORDS]
+    k = s.kinds[kind]
+    known = known_of(s, kind)
     count, total = 0, 0
     for w in range(words):
         bits = s.mask_words[w]
@@ -125,6 +31,10 @@ def gather(s: State, k: Any, time: float, row: int, level: int) -> int:
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
+            if known >= 0:
+                ready = s.known_times[known + node]
+                if ready > time or (ready == time and s.known_rows[known + node] > row):
+                    continue
             cores = offer_at(s, k, node, time, row)
             if cores > 0:
                 s.room_nodes[count] = node
@@ -289,8 +199,9 @@ def _leave_out_least(s: State, k: Any, time: float, row: int, most: int) -> bool
 
 
 @inner_kernel
-def _choose_cores(s: State, k: Any, time: float, row: int) -> bool:
-    total = gather(s, k, time, row, -1)
+def _choose_cores(s: State, kind: int, time: float, row: int) -> bool:
+    k = s.kinds[kind]
+    total = gather(s, kind, time, row, -1)
     if s.counts[ROOMS] < k.least or total < k.units * k.size:
         return False
     most = 0
@@ -304,19 +215,18 @@ def _choose_cores(s: State, k: Any, time: float, row: int) -> bool:
 
 
 @inner_kernel
-def _choose_whole(s: State, k: Any, time: float, row: int, level: int) -> bool:
-    gather(s, k, time, row, level)
-    return _from_runs(s, k)
+def _choose_whole(s: State, kind: int, time: float, row: int, level: int) -> bool:
+    gather(s, kind, time, row, level)
+    return _from_runs(s, s.kinds[kind])
 
 
 @inner_kernel
 def choose(s: State, kind: int, time: float, row: int, by_weight: bool) -> bool:
     """Choose nodes of `mask_words` for a kind at a cut; `by_weight` whole nodes of little weight go before others."""
-    k = s.kinds[kind]
     if not s.settings[LINEAR]:
-        return _choose_cores(s, k, time, row)
+        return _choose_cores(s, kind, time, row)
     level = 0 if by_weight else -1
-    while not _choose_whole(s, k, time, row, level):
+    while not _choose_whole(s, kind, time, row, level):
         level += 1
         if not by_weight or level == s.settings[LEVELS]:
             return False

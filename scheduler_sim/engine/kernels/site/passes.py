@@ -5,6 +5,7 @@ import numpy as np
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.limits import over_amount, over_array, over_count
 from scheduler_sim.engine.kernels.site.match import choose, enough
+from scheduler_sim.engine.kernels.site.offers import offering_now
 from scheduler_sim.engine.kernels.site.preempt import choose_by_preemption, displace
 from scheduler_sim.engine.kernels.site.queue import tidy
 from scheduler_sim.engine.kernels.site.reasons import (
@@ -18,6 +19,7 @@ from scheduler_sim.engine.kernels.site.state import (
     CHANGED,
     PASS,
     QUEUE,
+    VICTIMS,
     WAITING,
     WHOLE_SECONDS,
     WORDS,
@@ -82,6 +84,27 @@ def covered_until(s: State, entry: int, begin: float, limit: float) -> float:
 
 
 @inner_kernel
+def fits_now(s: State, kind: int) -> bool:
+    """Tell whether a kind fits on its nodes now, whatever is promised; what did not does not until a release.
+
+    The chosen nodes are written over.
+    """
+    k = s.kinds[kind]
+    version = s.part_version[k.part]
+    if s.kind_failed[kind] == version:
+        return False
+    fits = offering_now(s, kind) >= k.least
+    if fits and not k.counts_nodes:
+        words = s.settings[WORDS]
+        for w in range(words):
+            s.mask_words[w] = s.kind_masks[kind * words + w]
+        fits = choose(s, kind, -np.inf, -1, False)
+    if not fits:
+        s.kind_failed[kind] = version
+    return fits
+
+
+@inner_kernel
 def try_start(s: State, entry: int, now: float) -> int:
     """Start an entry on `avail_words` if it can, which reservations are taken out of."""
     words = s.settings[WORDS]
@@ -92,20 +115,25 @@ def try_start(s: State, entry: int, now: float) -> int:
         t.reason = MAINTENANCE
         return NEVER
     met = shut(s, entry, begin, begin + limit)
+    fits = fits_now(s, kind)
+    limits = False
     for w in range(words):
         s.mask_words[w] = s.avail_words[w] & s.kind_masks[kind * words + w]
-    fits = choose(s, kind, -np.inf, -1, True)
+        limits = limits or s.mask_words[w] != s.kind_masks[kind * words + w]
+    fits = fits and choose(s, kind, -np.inf, -1, True)
     displaces = not fits and choose_by_preemption(s, kind, row, now)
     reason = over_amount(s, entry, fits or displaces)
     if reason != NO_REASON:
         t.reason = reason
+        s.counts[VICTIMS] = 0
         return LIMITED
     if fits:
         start(s, entry, now)
         return STARTED
     if displaces:
         displace(s, row, now)
-    if not displaces and not choose(s, kind, np.inf, -1, False):
+        s.counts[VICTIMS] = 0
+    if not displaces and limits and not choose(s, kind, np.inf, -1, False):
         t.reason = RESERVED
         if met >= 0 and s.shut_maint[met]:
             t.reason = MAINTENANCE

@@ -10,17 +10,17 @@ from scheduler_sim.engine.kernels.site.passes import (
     LIMITED,
     STARTED,
     covered_until,
+    fits_now,
     shut,
     try_start,
     whole,
 )
 from scheduler_sim.engine.kernels.site.plan import begin_plan, collides, keep_promises, promise
-from scheduler_sim.engine.kernels.site.preempt import all_yield, list_victims, mode_of
+from scheduler_sim.engine.kernels.site.preempt import all_yield, could_displace, list_victims, mode_of
 from scheduler_sim.engine.kernels.site.priority import LEAD
 from scheduler_sim.engine.kernels.site.queue import tidy
 from scheduler_sim.engine.kernels.site.reasons import NO_REASON
 from scheduler_sim.engine.kernels.site.state import (
-    CHANGED,
     CHOSEN,
     HORIZON,
     LEAST_RESERVED,
@@ -60,6 +60,9 @@ def plan_pass(s: State, now: float, keeping: int) -> None:
     nodes.
     """
     words = s.settings[WORDS]
+    last = _last_that_fits(s)
+    if last < 0:
+        return
     instant = whole(s, now)
     s.clock[HORIZON] = _rounded(s, instant + s.reals[WINDOW])
     begin_plan(s, _rounded(s, instant))
@@ -67,9 +70,8 @@ def plan_pass(s: State, now: float, keeping: int) -> None:
     for w in range(words):
         s.kept_words[w] = 0
     tried = starts = 0
-    waits_for_free = False
     parts = len(s.part_seen)
-    for i in range(s.counts[QUEUE]):
+    for i in range(last + 1):
         entry = s.queue_entries[i]
         row = s.entry_task[entry]
         t = s.site_tasks[row]
@@ -109,14 +111,26 @@ def plan_pass(s: State, now: float, keeping: int) -> None:
             t.planned = s.counts[PASS]
             if t.array > 0:
                 s.array_planned[t.array] = (s.counts[PASS] << 8) + _plans_of(s, t.array) + 1
-            for j in range(s.counts[CHOSEN]):
-                waits_for_free = waits_for_free or s.free_cpu[s.chosen_nodes[j]] > 0
             if keeping == FIRST:
                 for w in range(words):
                     s.kept_words[w] |= s.part_masks[part * words + w]
-    if waits_for_free:
-        s.counts[CHANGED] = 1
     tidy(s)
+
+
+@inner_kernel
+def _last_that_fits(s: State) -> int:
+    """Return the place of the last entry that could start now if nothing were promised to others, -1 for none.
+
+    What is planned behind it has no effect: plans are made anew by every pass.
+    """
+    place = s.counts[QUEUE] - 1
+    while place >= 0:
+        entry = s.queue_entries[place]
+        row = s.entry_task[entry]
+        if s.site_tasks[row].state == WAITING and (could_displace(s, row) or fits_now(s, s.entry_kind[entry])):
+            return place
+        place -= 1
+    return place
 
 
 @inner_kernel

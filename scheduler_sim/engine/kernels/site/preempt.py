@@ -140,6 +140,16 @@ def list_victims(s: State, row: int, now: float) -> None:
 
 
 @inner_kernel
+def could_displace(s: State, row: int) -> bool:
+    """Tell whether there may be tasks that must give way to one."""
+    if s.settings[PREEMPTION] != BY_QOS:
+        return bool(s.settings[PREEMPTION] != NOBODY)
+    many = len(s.qos_rank)
+    qos = s.site_tasks[row].qos
+    return bool(qos >= 0 and s.qos_preempts[qos * many + many - 1])
+
+
+@inner_kernel
 def let_yield(s: State, row: int, yields: int) -> None:
     """Count what a running task holds as free, or no longer."""
     piece = s.site_tasks[row].first_piece

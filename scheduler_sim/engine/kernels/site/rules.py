@@ -136,8 +136,8 @@ def _refuse(problem: Problem) -> None:
         raise InvalidPolicy("On a site run times are not predicted inside the run.")
     if policy.preempts:
         raise InvalidPolicy(f"{name} stops running tasks, which on a site only slurm does, as it is configured.")
-    if options.interrupts or problem.cluster.fails:
-        raise InvalidPolicy("Failures, checkpoints and reruns after the estimate are not played on a site.")
+    if options.interrupts or problem.cluster.fails or any(group.outages for group in problem.cluster.groups):
+        raise InvalidPolicy("Failures, outages, checkpoints and reruns after the estimate are not played on a site.")
     if scores.kind not in (STATIC, SLURM):
         raise InvalidPolicy(f"{policy.order.name} chooses by a rule of its own, which is not played on a site.")
     if policy.placement.name != "first_fit":

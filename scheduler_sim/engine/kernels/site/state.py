@@ -53,15 +53,17 @@ OWN_LOOPS, EVERY_EVENT = range(2)
     CHANGED_ORDER,
     CALCULATED,
     SAVED,
+    LOGGED,
     FIELDS,
-) = range(COMMON, COMMON + 21)
+) = range(COMMON, COMMON + 22)
 """Places in the vector of counts behind those of `codes`.
 
 PENDING entries of the heap; TIMER timers taken; QUEUE entries that wait; RUN tasks that run; SPARE pieces free; SLOTS
 of the plan; CHOSEN nodes; ROOMS candidates; WRITTEN attempts in the buffer; OUTAGES taken; EVENTS applied in this call;
 PASS looks so far; LOOK whether the main loop has cause to look; CHANGED whether the backfill loop has; UNSORTED whether
 the queue must be sorted; BEGUN starts so far; VICTIMS tasks that would give way; CHANGED_ORDER whether tasks were
-submitted anew; CALCULATED whether usage has been calculated; SAVED chosen nodes that are kept.
+submitted anew; CALCULATED whether usage has been calculated; SAVED chosen nodes that are kept; LOGGED
+changes of nodes.
 """
 
 (
@@ -262,6 +264,14 @@ class State(NamedTuple):
     room_used: IntArray
     ready_times: FloatArray
     ready_rows: IntArray
+    known_times: FloatArray
+    known_rows: IntArray
+    known_kind: IntArray
+    known_upto: IntArray
+    known_now: IntArray
+    changed_nodes: IntArray
+    part_version: IntArray
+    kind_failed: IntArray
     chosen_nodes: IntArray
     chosen_units: IntArray
     saved_nodes: IntArray
@@ -282,7 +292,7 @@ FLOATS = {
     "reals", "clock", "entry_limit", "entry_key", "entry_fixed_key", "entry_slope", "entry_terms", "entry_submit",
     "entry_lead", "fair_factors", "fair_usage", "fair_total", "fair_level", "fair_shares", "qos_usage", "qos_exempt",
     "heap_times", "timer_times", "node_speeds", "group_watts", "group_prices", "run_ends", "slot_times", "shut_from",
-    "shut_until", "ready_times", "attempt_starts", "attempt_ends",
+    "shut_until", "ready_times", "known_times", "attempt_starts", "attempt_ends",
 }  # fmt: skip
 """Arrays of doubles; the others but the records hold 64-bit integers."""
 

@@ -1,11 +1,10 @@
 """When a task could start on a set of nodes, as what runs there ends at its time limits."""
 
-from typing import Any
-
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.match import choose, ready_cut
+from scheduler_sim.engine.kernels.site.match import choose
+from scheduler_sim.engine.kernels.site.offers import known_of, ready_cut
 from scheduler_sim.engine.kernels.site.state import EPOCH, GROUPED, KILL_WAIT, RUN, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 
@@ -14,15 +13,20 @@ WINDOW = 30.0
 
 
 @inner_kernel
-def _earliest_cut(s: State, k: Any) -> tuple[float, int]:
+def _earliest_cut(s: State, kind: int) -> tuple[float, int]:
     """Return the cut at which `least` nodes of `mask_words` offer a kind something; infinity for never."""
+    k = s.kinds[kind]
+    known = known_of(s, kind)
     size = 0
     for w in range(s.settings[WORDS]):
         bits = s.mask_words[w]
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
-            time, row = ready_cut(s, k, node)
+            if known >= 0:
+                time, row = s.known_times[known + node], s.known_rows[known + node]
+            else:
+                time, row = ready_cut(s, k, node)
             if time < np.inf:
                 s.ready_times[size] = time
                 s.ready_rows[size] = row
@@ -64,31 +68,53 @@ def _overlaps(s: State, row: int) -> bool:
 
 
 @inner_kernel
+def _ends_within(s: State, first: int, until: float) -> int:
+    """Return the first running task behind `first` that ends after an instant."""
+    last = s.counts[RUN]
+    while first < last:
+        middle = (first + last) // 2
+        if s.run_ends[middle] <= until:
+            first = middle + 1
+        else:
+            last = middle
+    return first
+
+
+@inner_kernel
 def _grouped(s: State, kind: int, earliest: float) -> tuple[float, int]:
     """Return the first group's cut at which nodes can be chosen, as Slurm groups ends; they are chosen.
 
-    The first group reaches 30 s beyond the first end rounded up to half minutes, the others twice as far each. Nothing
-    can be chosen before `earliest`.
+    The first group reaches 30 s beyond the first end rounded up to half minutes, the others twice as far each; where
+    the last one within it holds none of the nodes, up to the next that does. Nothing can be chosen before `earliest`.
     """
-    epoch = s.reals[EPOCH]
-    window, begin = WINDOW, -np.inf
-    i, running = 0, s.counts[RUN]
-    while i < running:
-        last = -1
-        while i < running:
-            one = i
-            i += 1
-            if not _overlaps(s, s.run_tasks[one]):
-                continue
-            if begin == -np.inf:
-                begin = (np.floor((s.run_ends[one] + epoch) / WINDOW) + 1.0) * WINDOW - epoch
-            last = one
-            if i < running and s.run_ends[i] > begin + window:
-                break
-        if last < 0:
-            return np.inf, -1
+    epoch, running = s.reals[EPOCH], s.counts[RUN]
+    first = 0
+    while first < running and not _overlaps(s, s.run_tasks[first]):
+        first += 1
+    if first == running:
+        return np.inf, -1
+    begin = (np.floor((s.run_ends[first] + epoch) / WINDOW) + 1.0) * WINDOW - epoch
+    window = WINDOW
+    while first < running:
+        behind = max(_ends_within(s, first, begin + window), first + 1)
+        last = behind - 1
+        if not _overlaps(s, s.run_tasks[last]):
+            last = behind
+            while last < running and not _overlaps(s, s.run_tasks[last]):
+                last += 1
+            if last == running:
+                # Nothing more is let go: the last one before counts, if there is one.
+                last = behind - 1
+                while last >= first and not _overlaps(s, s.run_tasks[last]):
+                    last -= 1
+                if last < first:
+                    return np.inf, -1
+                behind = running
+            else:
+                behind = last + 1
+        first = behind
         window *= 2.0
-        while i < running and s.run_ends[i] > begin + window:
+        while first < running and s.run_ends[first] > begin + window:
             window *= 2.0
         if s.run_ends[last] >= earliest and choose(s, kind, s.run_ends[last], s.run_tasks[last], False):
             return float(s.run_ends[last]), int(s.run_tasks[last])
@@ -122,7 +148,7 @@ def will_run(s: State, kind: int, now: float, only_now: bool) -> float:
     k = s.kinds[kind]
     time, row = -np.inf, -1
     if k.counts_nodes:
-        time, row = _earliest_cut(s, k)
+        time, row = _earliest_cut(s, kind)
         if time == np.inf:
             return np.inf
         if time == -np.inf:

@@ -1,0 +1,147 @@
+"""What nodes offer: how many grains of a kind, now or at a cut (see `match`), and from when on a node offers any."""
+
+from typing import Any
+
+import numpy as np
+
+from scheduler_sim.engine.codes import MILLI
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.site.asks import ANY_NUMBER
+from scheduler_sim.engine.kernels.site.state import LINEAR, LOGGED, NODES, VICTIMS, WORDS, State
+
+
+@inner_kernel
+def offer_of(s: State, k: Any, node: int, cpu: int, memory: int, gpus: int, held: int) -> int:
+    """Return how many grains a node with so much free offers a kind; `held` are cores of its partition's tasks."""
+    if memory < k.each_memory or gpus < k.each_gpus:
+        return 0
+    if k.whole:
+        if cpu < s.all_cpu[node] or gpus < s.all_gpus[node]:
+            return 0
+        if k.memory > 0 and memory < k.each_memory + cpu // k.grain * k.memory:
+            return 0
+        if s.settings[LINEAR]:
+            return int(cpu // MILLI)
+    grains = ANY_NUMBER
+    if k.grain > 0:
+        grains = min(cpu, k.most_cpu - held) // k.grain
+    if k.memory > 0 and not k.whole:
+        grains = min(grains, (memory - k.each_memory) // k.memory)
+    if k.gpu > 0:
+        grains = min(grains, (gpus - k.each_gpus) // k.gpu)
+    if k.memory > 0:
+        # Only where memory goes by cores are they counted in whole processes.
+        grains -= grains % k.size
+    return int(grains) if grains >= k.each else 0
+
+
+@inner_kernel
+def offer_at(s: State, k: Any, node: int, time: float, row: int) -> int:
+    """Return how many grains a node offers a kind at a cut."""
+    cpu, memory, gpus = s.free_cpu[node], s.free_memory[node], s.free_gpus[node]
+    piece = s.first_on_node[node]
+    held = 0
+    while piece >= 0:
+        p = s.held_pieces[piece]
+        if p.yields or p.expected < time or (p.expected == time and p.task <= row):
+            cpu += p.cpu
+            memory += p.memory
+            gpus += p.gpus
+        else:
+            if k.whole:
+                return 0
+            if p.part == k.part:
+                held += p.cpu
+        piece = p.next_on_node
+    return offer_of(s, k, node, cpu, memory, gpus, held)
+
+
+@inner_kernel
+def gpus_at(s: State, node: int, time: float, row: int) -> int:
+    """Return how many GPUs of a node are free at a cut."""
+    gpus = s.free_gpus[node]
+    piece = s.first_on_node[node]
+    while piece >= 0:
+        p = s.held_pieces[piece]
+        if p.yields or p.expected < time or (p.expected == time and p.task <= row):
+            gpus += p.gpus
+        piece = p.next_on_node
+    return int(gpus)
+
+
+@inner_kernel
+def ready_cut(s: State, k: Any, node: int) -> tuple[float, int]:
+    """Return the cut at which a node first offers a kind anything; infinity for never."""
+    cpu, memory, gpus = s.free_cpu[node], s.free_memory[node], s.free_gpus[node]
+    held = 0
+    piece = s.first_on_node[node]
+    while piece >= 0:
+        p = s.held_pieces[piece]
+        if p.yields:
+            cpu += p.cpu
+            memory += p.memory
+            gpus += p.gpus
+        elif p.part == k.part:
+            held += p.cpu
+        piece = p.next_on_node
+    piece = s.first_on_node[node]
+    time, row = -np.inf, -1
+    while True:
+        if offer_of(s, k, node, cpu, memory, gpus, held) > 0:
+            return time, row
+        while piece >= 0 and s.held_pieces[piece].yields:
+            piece = s.held_pieces[piece].next_on_node
+        if piece < 0:
+            return np.inf, -1
+        p = s.held_pieces[piece]
+        cpu += p.cpu
+        memory += p.memory
+        gpus += p.gpus
+        if p.part == k.part:
+            held -= p.cpu
+        time, row = p.expected, p.task
+        piece = p.next_on_node
+
+
+@inner_kernel
+def _learn(s: State, kind: int, place: int, node: int, is_new: bool) -> None:
+    """Find out from when on a node offers a kind anything, and keep count of those that do now."""
+    at = place * s.settings[NODES] + node
+    words = s.settings[WORDS]
+    if not (s.kind_masks[kind * words + node // 64] >> (node % 64)) & 1:
+        s.known_times[at] = np.inf
+        return
+    if not is_new and s.known_times[at] == -np.inf:
+        s.known_now[place] -= 1
+    s.known_times[at], s.known_rows[at] = ready_cut(s, s.kinds[kind], node)
+    if s.known_times[at] == -np.inf:
+        s.known_now[place] += 1
+
+
+@inner_kernel
+def known_of(s: State, kind: int) -> int:
+    """Return where in `known_times` the cuts lie at which nodes first offer a kind anything, brought up to date.
+
+    -1 while tasks are counted as having given way.
+    """
+    if s.counts[VICTIMS] > 0:
+        return -1
+    nodes, logged = s.settings[NODES], s.counts[LOGGED]
+    place = kind % len(s.known_kind)
+    if s.known_kind[place] != kind or logged - s.known_upto[place] > nodes:
+        s.known_kind[place] = kind
+        s.known_now[place] = 0
+        for node in range(nodes):
+            _learn(s, kind, place, node, True)
+    else:
+        for i in range(s.known_upto[place], logged):
+            _learn(s, kind, place, s.changed_nodes[i % len(s.changed_nodes)], False)
+    s.known_upto[place] = logged
+    return int(place * nodes)
+
+
+@inner_kernel
+def offering_now(s: State, kind: int) -> int:
+    """Return how many nodes offer a kind anything now."""
+    known_of(s, kind)
+    return int(s.known_now[kind % len(s.known_kind)])

@@ -1,0 +1,164 @@
+"""The compiled twin of Slurm against the slow one, start by start."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scheduler_sim.engine import Options, Simulation, parse_policy
+from scheduler_sim.engine.columns import Labels
+from scheduler_sim.engine.kernels.site.never import fit_to_site
+from scheduler_sim.engine.requests import Requests
+from scheduler_sim.engine.sites import Site
+from scheduler_sim.engine.workload import FloatArray, Workload
+from tests.engine.reference_slurm import Phases, ReferenceSlurm
+from tests.engine.slurm_cases import read_recorded
+
+PathOf = Callable[[str], Path]
+PHASES = Phases(main=0.31, backfill=0.62, decay=19.0, limits=7.0)
+POLICY = "slurm(main_phase=0.31,backfill_phase=0.62,decay_phase=19,limit_phase=7,epoch={:.0f})"
+
+
+def compiled_starts(workload: Workload, site: Site, epoch: float) -> FloatArray:
+    policy = parse_policy(POLICY.format(epoch))
+    options = Options(kill_at_estimate=True)
+    simulation = Simulation(workload, site.cluster, policy, site=site, options=options)
+    simulation.advance()
+    assert simulation.done
+    return simulation.outcome().start_time
+
+
+def slow_starts(workload: Workload, site: Site, epoch: float) -> FloatArray:
+    jobs = ReferenceSlurm(workload, site, PHASES, epoch=epoch).play().jobs
+    return np.array([job.first_start for job in jobs], np.float64)
+
+
+def random_site(random: np.random.Generator) -> Site:
+    """Return a small site with overlapping partitions, QOS, accounts, limits and now and then a reservation."""
+    multifactor = bool(random.random() < 0.6)
+    whole = bool(random.random() < 0.25)
+    document: dict[str, Any] = {
+        "name": "random",
+        "groups": [
+            {"hosts": "a[1-5]", "cores": 8, "memory_mb": 16_000, "features": ["x"], "weight": 10},
+            {"hosts": "b[1-4]", "cores": 16, "memory_mb": 64_000, "features": ["x", "y"], "weight": 20},
+            {"hosts": "c[1-2]", "cores": 16, "memory_mb": 64_000, "gpus": 4, "gpu_type": "v100", "weight": 50},
+        ],
+        "partitions": [
+            {"name": "main", "hosts": "a[1-5],b[1-4]", "is_default": True, "max_time": 3600},
+            {
+                "name": "fast",
+                "hosts": "a[4-5],b[1-2]",
+                "max_time": 600,
+                "tier": int(random.integers(1, 3)),
+                "priority": 5,
+            },
+            {"name": "gpu", "hosts": "c[1-2]", "max_time": 3600},
+        ],
+        "qos": [
+            {"name": "normal", "priority": 10},
+            {"name": "high", "priority": 100, "preempts": ["low"]},
+            {"name": "low", "priority": 0, "limits": {"all_resources": {"cpu": 60}}},
+        ],
+        "accounts": [
+            {"name": "p", "shares": 3},
+            {"name": "q", "shares": 2, "limits": {"all_resources": {"cpu": 70}}},
+            {"name": "p", "user": "ann", "shares": 2},
+            {"name": "p", "user": "bob"},
+            {"name": "q", "user": "cat", "limits": {"user_jobs": 4}},
+        ],
+        "placement": "nodes" if whole else "cores",
+        "default_memory_mb_per_core": 1000,
+        "is_memory_shared_out": bool(random.random() < 0.7) and not whole,
+        "enforces": ["limits"] if random.random() < 0.6 else [],
+        "scheduling": {
+            "submission_delay_time": int(random.integers(1, 4)),
+            "main_interval_time": 10,
+            "main_depth": int(random.choice([5, 100])),
+            "backfill": bool(random.random() < 0.9),
+            "backfill_interval_time": int(random.choice([3, 10, 30])),
+            "backfill_resolution_time": int(random.choice([1, 60])),
+            "backfill_window_time": int(random.choice([1200, 86_400])),
+            "backfill_depth": int(random.choice([8, 500])),
+            "kill_wait_time": 2,
+            "preempts_youngest_first": bool(random.random() < 0.5),
+        },
+        "preemption": {"kind": "qos", "mode": "requeue"} if random.random() < 0.4 else {},
+    }
+    if multifactor:
+        document["priority"] = {
+            "kind": "multifactor",
+            "age_weight": 1000,
+            "fair_share_weight": 3000,
+            "job_size_weight": 200,
+            "partition_weight": 100,
+            "qos_weight": 2000,
+            "max_age_time": 600,
+            "decay_half_life_time": 300,
+            "calculation_period_time": 60,
+            "fair_share": str(random.choice(["fair_tree", "classic"])),
+        }
+    if random.random() < 0.4:
+        document["reservations"] = [
+            {"name": "upkeep", "start_time": 400.0, "end_time": 700.0, "hosts": "a[1-5],b1", "flags": ["MAINT"]}
+        ]
+    return Site.from_json(document)
+
+
+def random_jobs(random: np.random.Generator, site: Site, count: int) -> Workload:
+    part = random.choice(["main", "main", "fast", "main,fast", "gpu"], count)
+    gpu, fast = part == "gpu", part == "fast"
+    nodes = np.where(gpu, random.integers(1, 3, count), random.choice([0, 0, 1, 2, 3, 4], count))
+    nodes = np.where(fast, np.minimum(nodes, 2), nodes)
+    if site.placement == "nodes":
+        nodes = np.maximum(nodes, 1)
+    tasks = np.where(nodes > 0, nodes * random.integers(1, 7, count), random.integers(1, 20, count))
+    user = random.choice(["ann", "bob", "cat"], count)
+    array = np.where(random.random(count) < 0.2, random.integers(1, 4, count), 0)
+    requests = Requests.blank(
+        count,
+        nodes=nodes,
+        tasks=tasks,
+        cores_per_task=np.ones(count, np.int64),
+        gpus_per_node=np.where(gpu, random.integers(1, 5, count), 0).astype(np.float64),
+        features=Labels.from_texts(np.where(gpu, "", random.choice(["", "", "x", "x&y"], count))),
+        partitions=Labels.from_texts(part),
+        qos=Labels.from_texts(random.choice(["normal", "normal", "high", "low"], count)),
+        exclusive=(random.random(count) < 0.1) & (nodes > 0),
+        eligible_time=np.where(random.random(count) < 0.1, random.integers(100, 900, count), np.nan),
+        cancel_time=np.where(random.random(count) < 0.1, random.integers(100, 1500, count) + 0.25, np.nan),
+        nice=random.choice([0, 0, 300], count),
+        array=array,
+        array_limit=np.where(array > 0, 2, 0),
+        requeueable=random.random(count) < 0.8,
+    )
+    return Workload.from_columns(
+        arrival_time=np.sort(np.round(random.uniform(0, 1000, count), 3)),
+        runtime=np.round(random.uniform(3, 250, count), 3),
+        duration_estimate=random.choice([60.0, 120.0, 240.0, 300.0, 600.0], count),
+        cpus=tasks,
+        gpus=np.where(gpu, nodes, 0),
+        queue=np.where(fast, "fast", np.where(gpu, "gpu", "main")).tolist(),
+        user=user.tolist(),
+        group=np.where(user == "cat", "q", "p").tolist(),
+        requests=requests,
+    )
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_compiled_twin_starts_every_job_as_the_slow_one_does(seed):
+    random = np.random.default_rng(seed)
+    site = random_site(random)
+    workload = random_jobs(random, site, 120)
+    workload, *_ = fit_to_site(workload, site, on_oversize="drop")
+    epoch = float(random.integers(0, 60))
+    assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)
+
+
+@pytest.mark.parametrize("scenario", ["S1A", "S2", "S3", "S4"])
+def test_the_compiled_twin_plays_recorded_clusters_as_the_slow_one_does(scenario: str, slurm_path: PathOf):
+    known = read_recorded(slurm_path, scenario)
+    expected = slow_starts(known.workload, known.site, known.epoch)
+    assert np.array_equal(compiled_starts(known.workload, known.site, known.epoch), expected, equal_nan=True)
