@@ -101,7 +101,7 @@ def fits_now(s: State, kind: int) -> bool:
         fits = choose(s, kind, -np.inf, -1, False)
     if not fits:
         s.kind_failed[kind] = version
-    return fits
+    return bool(fits)
 
 
 @inner_kernel

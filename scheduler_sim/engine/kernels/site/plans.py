@@ -128,9 +128,9 @@ def _last_that_fits(s: State) -> int:
         entry = s.queue_entries[place]
         row = s.entry_task[entry]
         if s.site_tasks[row].state == WAITING and (could_displace(s, row) or fits_now(s, s.entry_kind[entry])):
-            return place
+            return int(place)
         place -= 1
-    return place
+    return int(place)
 
 
 @inner_kernel
