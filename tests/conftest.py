@@ -60,6 +60,7 @@ SLOW = (
     "engine/test_prediction.py",
     "engine/test_site_case.py",
     "engine/test_site_kernel.py",
+    "engine/test_site_reference.py",
     "engine/test_preemption_oracles.py",
     "engine/test_preemptive_theory.py",
     "engine/test_rounds.py",

@@ -206,7 +206,8 @@ def test_limits_of_jobs_hold_at_every_instant(policy, seed):
         runs = (spans.start_time <= instant) & (spans.end_time > instant)
         in_main = workload.queue.texts()[spans.row] == "main"
         assert (runs & in_main).sum() <= 9
-        assert (runs & (user == "cat")).sum() <= 2
+        # What the QOS of partition main limits, accounts do not: only outside of it cat is held to two jobs.
+        assert (runs & (user == "cat") & ~in_main).sum() <= 2
         for one in ("ann", "bob", "cat"):
             assert (runs & (qos == "normal") & (user == one)).sum() <= 3
         cores = workload.requests.tasks[spans.row]
@@ -328,7 +329,7 @@ def test_a_task_whose_needed_parent_failed_never_starts_and_others_do():
         simulation = played(policy, workload, site)
         outcome = simulation.outcome()
         assert simulation.done
-        assert np.isnan(outcome.start_time).tolist() == [False, True, False, True]
+        assert simulation.history().attempts.tolist() == [1, 0, 1, 0]
         assert simulation.history().ending.tolist() == [3, 2, 0, 2]
         assert outcome.start_time[2] >= outcome.finish_time[0]
 
