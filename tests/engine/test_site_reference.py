@@ -152,7 +152,7 @@ def random_jobs(random: np.random.Generator, site: Site, count: int) -> Workload
     )
 
 
-# In world 10 a task waits for ever, and so does the slow twin.
+# In world 10 the whole nodes of a task are more cores than its QOS may have: the slow twin waits for it for ever.
 @pytest.mark.parametrize("seed", [seed for seed in range(16) if seed != 10])
 def test_the_compiled_twin_starts_every_job_as_the_slow_one_does(seed):
     random = np.random.default_rng(seed)
