@@ -14,7 +14,7 @@ PathOf = Callable[[str], Path]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["S1A", "S2", "S3"])
+@pytest.mark.parametrize("name", ["S1A", "S2", "S3", "S4"])
 def test_both_start_every_recorded_job_at_the_same_instant_on_the_same_node(name: str, slurm_path: PathOf) -> None:
     recorded = read_recorded(slurm_path, name)
     phases = Phases(main=0.31, backfill=0.62, decay=19.0, limits=7.0)
