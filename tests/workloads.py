@@ -69,4 +69,5 @@ def random_requests(arrivals: np.ndarray, seed: int) -> Requests:
         needs_success=flags(),
         fails=flags(),
         requeueable=flags(),
+        recorded_nodes=texts("n[1-3]", "c07"),
     )

@@ -144,6 +144,7 @@ class TaskRequestAdmin(ReadOnlyAdmin):
         "partitions",
         "qos",
         "reservation",
+        "recorded_nodes",
         "exclusive",
     )
     list_select_related = ("task",)

@@ -138,6 +138,7 @@ class TaskRequest(models.Model):
     )
     qos = models.CharField("QOS", max_length=100, blank=True)
     reservation = models.CharField(max_length=100, blank=True)
+    recorded_nodes = models.TextField(blank=True, help_text="On which it really ran, as a host list.")
     exclusive = models.BooleanField(default=False, help_text="Its nodes are for it alone.")
     eligible_time = models.FloatField(null=True, blank=True, help_text="When it may start at the earliest.")
     cancel_time = models.FloatField(null=True, blank=True, help_text="When it leaves the queue if it has not started.")

@@ -24,6 +24,7 @@ class Requests:
         features: an expression of the site's features, as `skylake&ib` or `a|b`.
         partitions: names separated by commas where it may run in several; else the workload's `queue`.
         qos, reservation: names.
+        recorded_nodes: on which nodes of the site it really ran, as a host list; who replays the log puts it there.
         exclusive: its nodes are for it alone.
         eligible_time: when it may start at the earliest (a begin time, the release from a hold), NaN where at once.
         cancel_time: when it leaves the queue if it has not started, NaN for never.
@@ -47,6 +48,7 @@ class Requests:
     partitions: Labels
     qos: Labels
     reservation: Labels
+    recorded_nodes: Labels
     exclusive: BoolArray
     eligible_time: FloatArray
     cancel_time: FloatArray
@@ -127,7 +129,7 @@ class Requests:
 
 
 NAMES = tuple(field.name for field in fields(Requests))
-TEXTS = frozenset(("features", "partitions", "qos", "reservation"))
+TEXTS = frozenset(("features", "partitions", "qos", "reservation", "recorded_nodes"))
 FLAGS = frozenset(("exclusive", "needs_success", "fails", "requeueable"))
 TIMES = frozenset(("eligible_time", "cancel_time"))
 SIGNED = frozenset(("eligible_time", "cancel_time", "nice"))

@@ -32,6 +32,7 @@ _BLANK: dict[str, Any] = {
     "partitions": "",
     "qos": "",
     "reservation": "",
+    "recorded_nodes": "",
     "exclusive": False,
     "eligible_time": nan,
     "cancel_time": nan,

@@ -205,7 +205,18 @@ def _texts(table: Table, lines: Submissions) -> dict[str, Labels | None]:
         "features": read("Constraints", lambda line: line.features),
         "qos": read("QOS", lambda line: line.qos),
         "reservation": read("Reservation", lambda line: line.reservation),
+        "recorded_nodes": _nodes(table),
     }
+
+
+def _nodes(table: Table) -> Labels | None:
+    """Return the host lists of nodes where jobs ran."""
+    if "NodeList" not in table:
+        return None
+    found = table.texts("NodeList").labels()
+    names = ["" if name.lower() == "none assigned" else name for name in found.names]
+    merged = Labels.from_texts(names)
+    return Labels(codes=merged.codes[found.codes], names=merged.names)
 
 
 def _partitions(lines: Submissions, queue: Labels | None) -> Labels:

@@ -6,35 +6,14 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.codes import MILLI
-from scheduler_sim.engine.demand import KIB_PER_MB, UNLIMITED, NodeGroups, in_units, task_kinds
+from scheduler_sim.engine.demand import KIB_PER_MB, in_units, task_kinds
 from scheduler_sim.engine.errors import InvalidWorkload
-from scheduler_sim.engine.kernels.site.features import satisfies
+from scheduler_sim.engine.kernels.site.kinds import KIND, Builder
 from scheduler_sim.engine.kernels.site.people import People
 from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
 from scheduler_sim.engine.requests import Requests
-from scheduler_sim.engine.sites import Partition, Site
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
-
-WORD = 64
-"""Nodes in one word of a set of nodes."""
-
-ANY_NUMBER = 2**31
-"""Of nodes, where a task limits them not."""
-
-KIND = np.dtype(
-    [
-        ("part", "i8"), ("units", "i8"), ("size", "i8"), ("grain", "i8"), ("memory", "i8"), ("gpu", "i8"),
-        ("per_node", "i8"), ("each", "i8"), ("least", "i8"), ("wanted", "i8"), ("most", "i8"), ("whole", "i8"),
-        ("each_memory", "i8"), ("each_gpus", "i8"), ("most_cpu", "i8"), ("counts_nodes", "i8"),
-    ]
-)  # fmt: skip
-"""What a task asks for in a partition: `units` processes of `size` grains; a grain is `grain` thousandths of cores,
-`memory` KiB and `gpu` GPUs. Just `per_node` processes lie on each node where that is not 0, on `least` nodes, better
-`wanted`, at most `most`; with `whole` for it alone. On each node it takes besides `each_memory` KiB and `each_gpus`
-GPUs. A node that has not `each` grains is of no use; `most_cpu` is the most of its cores that the partition may hold.
-By `counts_nodes` it is enough that `least` nodes are of use."""
-
-_FIELDS = tuple(KIND.fields or ())[1:]
+from scheduler_sim.engine.sites import Site
+from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +28,7 @@ class Asks:
         kind, limit: of each entry: its kind, and the seconds for which it may run.
         reason: shape (n,), why a task without entries can never start, else 0.
         people: who the tasks belong to.
+        dealt: grains on each node, see `KIND`.
     """
 
     kinds: Any
@@ -59,10 +39,14 @@ class Asks:
     limit: FloatArray
     reason: IntArray
     people: People
+    dealt: IntArray
 
 
-def asks(workload: Workload, site: Site) -> Asks:
+def asks(workload: Workload, site: Site, *, as_recorded: bool = False) -> Asks:
     """Work out what every task asks for, and which of them could never start on the empty site.
+
+    Args:
+        as_recorded: each task is for the nodes on which it really ran, where the site has them.
 
     Raises:
         InvalidWorkload: tasks that are not played on sites.
@@ -91,9 +75,15 @@ def asks(workload: Workload, site: Site) -> Asks:
         "qos": people.qos,
         "reservation": wanted.reservation.codes,
         "refusal": people.refusal,
+        "recorded_nodes": wanted.recorded_nodes.codes if as_recorded else np.zeros(len(workload), np.int64),
+        "dealing": np.zeros(len(workload), np.int64),
     }
+    builder = Builder(site)
+    if as_recorded:
+        # No two tasks on several nodes are alike, as far as their cores on each of these go.
+        builder.dealings = builder.as_dealt(workload, wanted)
+        columns["dealing"][list(builder.dealings)] = np.array(list(builder.dealings), np.int64) + 1
     of_task, rows, _ = task_kinds(*columns.values())
-    builder = _Builder(site)
     entries: list[list[int]] = []
     refusals = np.zeros(len(rows), np.int64)
     texts = {
@@ -103,6 +93,7 @@ def asks(workload: Workload, site: Site) -> Asks:
         "queue": workload.queue.names,
         "account": people.account.names,
         "reservation": wanted.reservation.names,
+        "recorded_nodes": wanted.recorded_nodes.names if as_recorded else ("",),
     }
     for number, row in enumerate(rows.tolist()):
         ask = {name: int(column[row]) for name, column in columns.items()}
@@ -118,7 +109,7 @@ def _expand(
     entries: list[list[int]],
     refusals: IntArray,
     of_task: IntArray,
-    builder: "_Builder",
+    builder: Builder,
     people: People,
 ) -> Asks:
     """Turn what distinct asks may use into the entries of each task."""
@@ -148,6 +139,7 @@ def _expand(
         limit=limit[allowed],
         reason=reason,
         people=people,
+        dealt=np.array(builder.dealt, np.int64),
     )
 
 
@@ -166,241 +158,3 @@ def _refuse(workload: Workload) -> None:
         raise InvalidWorkload("Hybrid tasks are not played on a site; play them on its cluster alone.")
     if (workload.gpus != np.floor(workload.gpus)).any():
         raise InvalidWorkload("Shares of a GPU are not played on a site; play them on its cluster alone.")
-
-
-class _Builder:
-    """Collects the distinct kinds of asks."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        groups, group = NodeGroups.of(site.cluster), site.cluster.group_of_nodes()
-        self.cpu, self.gpus, self.memory = groups.cpu[group], groups.gpus[group], groups.memory[group]
-        self.group = group
-        self.partitions = {one.name: number for number, one in enumerate(site.partitions)}
-        self.nodes = []
-        for one in site.partitions:
-            members = np.zeros(len(group), bool)
-            members[list(site.numbers(one.hosts))] = True
-            self.nodes.append(members)
-        self.kinds: list[tuple[int, ...]] = []
-        self.masks: list[BoolArray] = []
-        self.suits: list[BoolArray] = []
-        self._number: dict[tuple[Any, ...], tuple[int, int]] = {}
-
-    def words(self, sets: list[BoolArray]) -> IntArray:
-        """Return sets of nodes as words of 64 bits, shape (sets, words)."""
-        return as_words(np.array(sets, bool).reshape(len(sets), len(self.group)))
-
-    def entries(self, ask: dict[str, int], said: dict[str, str]) -> tuple[list[int], int]:
-        """Return the kinds of an ask in the partitions that take it, and why none does."""
-        if ask["refusal"]:
-            return [], ask["refusal"]
-        names = [name.strip() for name in (said["partitions"] or said["queue"]).split(",") if name.strip()]
-        numbers = [self.partitions[name] for name in names if name in self.partitions]
-        if not numbers and names and len(self.site.partitions) > 1:
-            return [], CODES["InvalidPartition"]
-        if not numbers:
-            numbers = [next((at for at, one in enumerate(self.site.partitions) if one.is_default), 0)]
-        found, why = [], NO_REASON
-        for number in dict.fromkeys(numbers):
-            kind, reason = self._entry(number, ask, said)
-            if reason == NO_REASON:
-                found.append(kind)
-            why = why or reason
-        return found, NO_REASON if found else why
-
-    def _entry(self, number: int, ask: dict[str, int], said: dict[str, str]) -> tuple[int, int]:
-        partition = self.site.partitions[number]
-        reason = _not_taken(partition, said["account"], self.site.qos[ask["qos"]].name if ask["qos"] >= 0 else "")
-        if reason != NO_REASON:
-            return -1, reason
-        if said["reservation"]:
-            known = next((one for one in self.site.reservations if one.name == said["reservation"]), None)
-            if known is None:
-                return -1, CODES["ReservationDeleted"]
-        key = (number, said["features"], said["gpu_type"], said["reservation"], *(ask[name] for name in _SHAPE))
-        if key not in self._number:
-            self._number[key] = self._add(number, partition, ask, said)
-        return self._number[key]
-
-    def _add(self, number: int, partition: Partition, ask: dict[str, int], said: dict[str, str]) -> tuple[int, int]:
-        """Add a kind; return its number and why it could never start."""
-        allowed = self.nodes[number].copy()
-        if said["features"]:
-            fits = np.array([satisfies(one.features, said["features"]) for one in self.site.nodes], bool)
-            allowed &= fits[self.group]
-        suits = allowed.copy()
-        if ask["gpus"] or ask["node_gpus"]:
-            models = {model.strip() for model in said["gpu_type"].split("|") if model.strip()}
-            typed = [
-                one.gpus > 0 and (not models or bool(models & set(one.gpu_type.split("|"))))
-                for one in self.site.cluster.groups
-            ]
-            allowed &= np.array(typed, bool)[self.group]
-        if said["reservation"]:
-            inside = np.zeros(len(self.group), bool)
-            reserved = next(one for one in self.site.reservations if one.name == said["reservation"])
-            inside[list(self.site.numbers(reserved.hosts))] = True
-            allowed &= inside
-        if not allowed.any():
-            return -1, CODES["BadConstraints"]
-        shape = self._shape(partition, ask, allowed)
-        room = self._room(shape)
-        usable = allowed & (room > 0)
-        if partition.max_nodes is not None and shape["least"] > partition.max_nodes:
-            return -1, CODES["PartitionNodeLimit"]
-        if shape["most"] < shape["least"]:
-            return -1, CODES["PartitionNodeLimit"]
-        if usable.sum() < shape["least"]:
-            return -1, CODES["BadConstraints"]
-        largest = np.sort(room[usable])[::-1][: shape["most"]]
-        if largest.sum() < shape["units"] * shape["size"]:
-            return -1, CODES["BadConstraints"]
-        self.masks.append(usable)
-        least = np.minimum(shape["size"], ANY_NUMBER) * max(shape["per_node"], 1) * shape["grain"]
-        self.suits.append(suits & (self.cpu >= least) & (self.memory >= max(shape["memory"], shape["each_memory"])))
-        self.kinds.append((number, *(shape[name] for name in _FIELDS)))
-        return len(self.kinds) - 1, NO_REASON
-
-    def _shape(self, partition: Partition, ask: dict[str, int], allowed: BoolArray) -> dict[str, int]:
-        """Return the fields of `KIND` beside the partition."""
-        whole = bool(ask["exclusive"]) or partition.exclusive or self.site.placement == "nodes"
-        shape = {"gpu": 0, "per_node": 0, "each_memory": 0, "each_gpus": 0, "memory": 0}
-        if ask["nodes"] or ask["tasks"] or ask["per_node"]:
-            shape |= self._as_asked(ask, allowed)
-        else:
-            shape |= self._compact(ask, allowed)
-        shape["whole"] = int(whole)
-        shape["least"] = max(shape["least"], partition.min_nodes)
-        if partition.max_nodes is not None and shape["least"] <= partition.max_nodes:
-            shape["most"] = min(shape["most"], partition.max_nodes)
-        if not ask["nodes"]:
-            # Each node holds a process at least.
-            shape["most"] = max(min(shape["most"], shape["units"], len(self.cpu)), shape["least"])
-        shape["wanted"] = shape["most"] if ask["nodes"] else shape["least"]
-        shape["most_cpu"] = UNLIMITED
-        if partition.max_cores_per_node is not None:
-            shape["most_cpu"] = partition.max_cores_per_node * MILLI
-        self._ask_memory(shape, partition, ask)
-        grains, alone = shape["units"] * shape["size"], shape["least"] == shape["most"]
-        shape["each"] = grains if shape["most"] == 1 else max(shape["per_node"], 1) * shape["size"]
-        shape["counts_nodes"] = int(alone and (shape["most"] == 1 or shape["units"] <= shape["least"]))
-        shape["counts_nodes"] |= int(shape["per_node"] > 0 and shape["wanted"] == shape["least"])
-        if self.site.placement == "nodes":
-            smallest = int(self.cpu[allowed].min()) // MILLI
-            shape["counts_nodes"] = int(shape["wanted"] == shape["least"] and grains <= shape["least"] * smallest)
-            shape["each"] = 1
-        return shape
-
-    def _room(self, shape: dict[str, int]) -> IntArray:
-        """Return how many grains each node would offer if it were empty, shape (nodes,)."""
-        room = np.full(len(self.cpu), ANY_NUMBER, np.int64)
-        if shape["grain"]:
-            room = np.minimum(self.cpu, shape["most_cpu"]) // shape["grain"]
-        whole = self.cpu // max(shape["grain"], 1) * shape["memory"] if shape["whole"] else 0
-        if shape["memory"] and not shape["whole"]:
-            room = np.minimum(room, (self.memory - shape["each_memory"]) // shape["memory"])
-        if shape["gpu"]:
-            room = np.minimum(room, (self.gpus - shape["each_gpus"]) // shape["gpu"])
-        if shape["memory"]:
-            room -= room % shape["size"]
-        short = (self.memory < shape["each_memory"] + whole) | (self.gpus < shape["each_gpus"])
-        if self.site.placement == "nodes":
-            room = self.cpu // MILLI
-        return np.where(short | (room < shape["each"]), 0, room)
-
-    def _as_asked(self, ask: dict[str, int], allowed: BoolArray) -> dict[str, int]:
-        """Read what Slurm's options say: -N, -n, -c, --ntasks-per-node, --gpus-per-node."""
-        nodes, per_node, cores = ask["nodes"], ask["per_node"], max(ask["cores"], 1)
-        tasks = ask["tasks"] or per_node * nodes or max(nodes, -(-ask["cpus"] // (MILLI * cores)), 1)
-        least = max(nodes, -(-tasks // per_node) if per_node else 1, 1)
-        shape = {
-            "units": tasks,
-            "size": cores,
-            "grain": MILLI,
-            "per_node": per_node,
-            "least": least,
-            "most": ask["most"] or (least if nodes else ANY_NUMBER),
-            "each_gpus": ask["node_gpus"],
-        }
-        if ask["gpus"] and not ask["node_gpus"]:
-            most_gpus = int(self.gpus[allowed].max())
-            if nodes:
-                shape["each_gpus"] = -(-ask["gpus"] // nodes)
-            elif ask["gpus"] <= most_gpus:
-                shape |= {"each_gpus": ask["gpus"], "most": 1}
-            else:
-                return self._compact(ask, allowed)
-        return shape
-
-    def _compact(self, ask: dict[str, int], allowed: BoolArray) -> dict[str, int]:
-        """Put a task on one node where some could hold it, else on as few as its GPUs need, or spread its cores."""
-        gpus, cpu = ask["gpus"] or ask["node_gpus"], ask["cpus"]
-        most_gpus, most_cpu = int(self.gpus[allowed].max()), int(self.cpu[allowed].max())
-        if gpus > most_gpus > 0:
-            nodes = -(-gpus // most_gpus)
-            return {"units": gpus, "size": 1, "grain": cpu // gpus, "gpu": 1, "least": nodes, "most": nodes}
-        if not gpus and cpu > most_cpu:
-            return {"units": -(-cpu // MILLI), "size": 1, "grain": MILLI, "least": 1, "most": ANY_NUMBER}
-        return {"units": 1, "size": 1, "grain": cpu, "least": 1, "most": 1, "each_gpus": gpus}
-
-    def _ask_memory(self, shape: dict[str, int], partition: Partition, ask: dict[str, int]) -> None:
-        """Say how much memory a process and a node take: as asked, else of the whole task, else by default."""
-        site = self.site
-        if not site.is_memory_shared_out:
-            return
-        if ask["node_memory"] >= 0:
-            shape["each_memory"] = ask["node_memory"]
-        elif ask["core_memory"] >= 0:
-            shape["memory"] = _of_grain(ask["core_memory"], shape)
-        elif ask["memory"] > 0 and shape["most"] > shape["least"] and not ask["nodes"]:
-            # On how many nodes it will be is not known: with each grain goes its part.
-            shape["memory"] = -(-ask["memory"] // (shape["units"] * shape["size"]))
-        elif ask["memory"] > 0:
-            shape["each_memory"] = -(-ask["memory"] // shape["least"])
-        else:
-            per_core = partition.default_memory_mb_per_core
-            per_node = partition.default_memory_mb_per_node
-            if per_core is None and per_node is None:
-                per_core, per_node = site.default_memory_mb_per_core, site.default_memory_mb_per_node
-            if per_core is not None:
-                shape["memory"] = _of_grain(int(per_core * KIB_PER_MB), shape)
-            elif per_node is not None:
-                shape["each_memory"] = int(per_node * KIB_PER_MB)
-
-
-def _of_grain(kib: int, shape: dict[str, int]) -> int:
-    """Return the memory of one grain from that of a core."""
-    return kib * shape["grain"] // MILLI
-
-
-_SHAPE = (
-    "cpus", "gpus", "memory", "nodes", "most", "tasks", "cores", "per_node", "node_gpus", "core_memory",
-    "node_memory", "exclusive",
-)  # fmt: skip
-
-
-def _not_taken(partition: Partition, account: str, qos: str) -> int:
-    """Return why a partition takes no task of an account and QOS, 0 where it does."""
-    if partition.state in ("down", "drain"):
-        return CODES["PartitionDown"]
-    if partition.state == "inactive":
-        return CODES["PartitionInactive"]
-    if partition.allowed_accounts is not None and account not in partition.allowed_accounts:
-        return CODES["AccountNotAllowed"]
-    if account in partition.denied_accounts:
-        return CODES["AccountNotAllowed"]
-    if partition.allowed_qos is not None and qos not in partition.allowed_qos:
-        return CODES["QOSNotAllowed"]
-    if qos in partition.denied_qos:
-        return CODES["QOSNotAllowed"]
-    return NO_REASON
-
-
-def as_words(members: BoolArray) -> IntArray:
-    """Return sets of nodes, shape (k, nodes), as words of 64 bits each, shape (k, words)."""
-    count, nodes = members.shape
-    words = max(-(-nodes // WORD), 1)
-    padded = np.zeros((count, words * WORD), bool)
-    padded[:, :nodes] = members
-    return np.packbits(padded, axis=1, bitorder="little").view(np.int64).reshape(count, words)

@@ -30,7 +30,9 @@ class SiteKernel(AttemptsKernel):
 
     def __init__(self, problem: Problem) -> None:
         rules = Rules.of(problem)
-        self._state = lay_out(problem, rules, asks(problem.workload, rules.site))
+        self._state = lay_out(
+            problem, rules, asks(problem.workload, rules.site, as_recorded=problem.policy.replays_log)
+        )
         super().__init__(
             workload=problem.workload,
             failures=None,

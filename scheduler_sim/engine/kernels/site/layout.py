@@ -9,9 +9,10 @@ from scheduler_sim.engine.demand import NodeGroups
 from scheduler_sim.engine.errors import OversizedTasks
 from scheduler_sim.engine.kernels.attempts import buffer_columns, buffer_for
 from scheduler_sim.engine.kernels.site import state
-from scheduler_sim.engine.kernels.site.asks import Asks, as_words
+from scheduler_sim.engine.kernels.site.asks import Asks
 from scheduler_sim.engine.kernels.site.hopeless import never_reasons
 from scheduler_sim.engine.kernels.site.keys import fixed_keys, fixed_terms, leads
+from scheduler_sim.engine.kernels.site.kinds import as_words
 from scheduler_sim.engine.kernels.site.limit_table import limit_table
 from scheduler_sim.engine.kernels.site.rules import Rules, site_of
 from scheduler_sim.engine.kernels.site.state import PIECE, TASK, State
@@ -94,6 +95,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         array_planned=rows(arrays),
         site_tasks=tasks,
         kinds=asked.kinds,
+        dealt_grains=asked.dealt,
         held_pieces=np.zeros(pieces, PIECE),
         counts=counts,
         settings=settings,

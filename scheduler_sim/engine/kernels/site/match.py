@@ -199,9 +199,25 @@ def _leave_out_least(s: State, k: Any, time: float, row: int, most: int) -> bool
 
 
 @inner_kernel
+def _as_dealt(s: State, k: Any) -> bool:
+    """Take of each listed node what is known to be taken of it; return whether they all have so much."""
+    if s.counts[ROOMS] < k.least:
+        return False
+    for i in range(k.least):
+        if s.room_cores[i] < s.dealt_grains[k.dealt + i]:
+            return False
+        s.chosen_nodes[i] = s.room_nodes[i]
+        s.chosen_units[i] = s.dealt_grains[k.dealt + i]
+    s.counts[CHOSEN] = k.least
+    return True
+
+
+@inner_kernel
 def _choose_cores(s: State, kind: int, time: float, row: int) -> bool:
     k = s.kinds[kind]
     total = gather(s, kind, time, row, -1)
+    if k.dealt >= 0:
+        return _as_dealt(s, k)
     if s.counts[ROOMS] < k.least or total < k.units * k.size:
         return False
     most = 0

@@ -6,7 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.asks import ANY_NUMBER
+from scheduler_sim.engine.kernels.site.kinds import ANY_NUMBER
 from scheduler_sim.engine.kernels.site.state import LINEAR, LOGGED, NODES, VICTIMS, WORDS, State
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import COMMON
 from scheduler_sim.engine.kernels.records import addresses, record_of_columns
-from scheduler_sim.engine.kernels.site.asks import KIND
+from scheduler_sim.engine.kernels.site.kinds import KIND
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 COMING, HELD, WAITING, RUNS, STOPPED, DONE = range(6)
@@ -169,6 +169,7 @@ class State(NamedTuple):
     reals: FloatArray
     clock: FloatArray
     kind_masks: IntArray
+    dealt_grains: IntArray
     suit_masks: IntArray
     suit_words: IntArray
     level_masks: IntArray
