@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scheduler_sim.engine import Simulation, parse_policy
+from scheduler_sim.engine import Options, Simulation, parse_policy
 from scheduler_sim.engine.contract import REASONS
 from scheduler_sim.engine.errors import EngineError, InvalidPolicy, OversizedTasks
+from scheduler_sim.engine.failures import Failure
 from scheduler_sim.engine.kernels.site.kernel import SiteKernel
 from scheduler_sim.engine.kernels.site.never import fit_to_site, never_starts
 from scheduler_sim.engine.kernels.site.reasons import WORDS
@@ -366,3 +367,42 @@ def tree_site(random: np.random.Generator, way: str) -> Site:
         "priority": {"kind": "multifactor", "fair_share_weight": 1000, "fair_share": way, "damping": 2.0},
     }
     return Site.from_json(document)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_nothing_runs_on_a_node_that_failed_and_what_ran_there_runs_again(policy):
+    document = small().as_json()
+    document["groups"][0]["outages"] = [{"start_time": 500.0, "end_time": 1500.0, "nodes": 3, "kill": True}]
+    document["groups"][1]["outages"] = [{"start_time": 200.0, "end_time": 900.0, "nodes": 1}]
+    site = Site.from_json(document)
+    workload = jobs(3)
+    simulation = played(policy, workload, site)
+    assert simulation.done
+    history, ended = simulation.history(), simulation.attempts()
+    failed = ended.reason == REASONS.index("failed")
+    assert failed.any()
+    assert (ended.end_time[failed] == 500.0).all()
+    assert (history.attempts[ended.row[failed]] == 2).all()
+    np.testing.assert_allclose(history.service_time, workload.runtime)
+    spans = simulation.spans()
+    alone = (
+        workload.requests is not None and (workload.requests.nodes <= 1)[spans.row] & (workload.cpus <= 16)[spans.row]
+    )
+    for first, last, begin, end in ((3, 5, 500.0, 1500.0), (8, 8, 200.0, 900.0)):
+        there = (spans.node >= first) & (spans.node <= last) & alone
+        assert not (there & (spans.start_time >= begin) & (spans.start_time < end)).any()
+
+
+def test_a_listed_failure_is_of_one_node_and_others_are_refused():
+    workload, site = jobs(4), small()
+    options = Options(failures=(Failure(100.0, 50.0, node=0),))
+    simulation = Simulation(workload, site.cluster, parse_policy("slurm"), site=site, options=options)
+    simulation.advance()
+    assert simulation.done
+    for other in (
+        Options(failures=(Failure(100.0, 50.0, share=0.5),)),
+        Options(failures=options.failures, max_failures=3),
+        Options(failures=options.failures, requeue_at="end"),
+    ):
+        with pytest.raises(InvalidPolicy, match="On a site"):
+            Simulation(workload, site.cluster, parse_policy("slurm"), site=site, options=other)

@@ -163,6 +163,27 @@ def test_the_compiled_twin_starts_every_job_as_the_slow_one_does(seed):
     assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)
 
 
+@pytest.mark.parametrize("seed", range(100, 108))
+def test_both_twins_agree_when_nodes_go_away_and_fail(seed):
+    random = np.random.default_rng(seed)
+    document = random_site(random).as_json()
+    for group in document["groups"]:
+        begins = np.sort(random.integers(50, 900, 3)).tolist()
+        group["outages"] = [
+            {
+                "start_time": float(begin),
+                "end_time": float(begin + random.integers(20, 300)),
+                "nodes": int(random.integers(1, 3)),
+                "kill": bool(random.random() < 0.6),
+            }
+            for begin in begins
+        ]
+    site = Site.from_json(document)
+    workload, *_ = fit_to_site(random_jobs(random, site, 80), site, on_oversize="drop")
+    epoch = float(random.integers(0, 60))
+    assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)
+
+
 @pytest.mark.parametrize("scenario", ["S1A", "S2", "S3", "S4"])
 def test_the_compiled_twin_plays_recorded_clusters_as_the_slow_one_does(scenario: str, slurm_path: PathOf):
     known = read_recorded(slurm_path, scenario)

@@ -78,7 +78,7 @@ def _log(s: State, node: int) -> None:
 
 
 @inner_kernel
-def _note_release(s: State, node: int) -> None:
+def note_release(s: State, node: int) -> None:
     """Note for the partitions of a node that it has more room than before."""
     words = s.settings[WORDS]
     for part in range(len(s.part_version)):
@@ -132,7 +132,7 @@ def give(s: State, row: int, now: float) -> None:
         p = s.held_pieces[piece]
         _take_out(s, piece)
         _log(s, p.node)
-        _note_release(s, p.node)
+        note_release(s, p.node)
         s.free_cpu[p.node] += p.cpu
         s.free_memory[p.node] += p.memory
         s.free_gpus[p.node] += p.gpus

@@ -1,12 +1,15 @@
 """From a workload, a site and a policy to the arrays of a simulation that has not begun."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.demand import NodeGroups
 from scheduler_sim.engine.errors import OversizedTasks
+from scheduler_sim.engine.failures import Failure
 from scheduler_sim.engine.kernels.attempts import buffer_columns, buffer_for
 from scheduler_sim.engine.kernels.site import state
 from scheduler_sim.engine.kernels.site.asks import Asks
@@ -58,7 +61,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
     promises = 2 * int(min(settings[state.PLAN_DEPTH], len(entry_task))) + 4
     if not rules.is_slurm and settings[state.BACKFILL] < 2:
         promises = 4
-    timer_times, timer_codes = _timers(tasks, site)
+    timer_times, timer_codes = _timers(tasks, site, problem.options.failures)
     child_first, child_rows = workload.parents.children()
     shut_masks = as_words(np.array([_members(site, one.hosts) for one in site.reservations], bool).reshape(-1, nodes))
     length, room = buffer_for(min(n, pieces))
@@ -120,8 +123,11 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         queue_entries=rows(queued + 1),
         child_first=child_first,
         child_rows=child_rows,
-        heap_times=np.zeros(2 * n + 16),
-        heap_codes=rows(2 * n + 16),
+        # What may be to come of all tasks, what one instant adds, and as much again: beyond half of it stale events go.
+        heap_times=np.zeros(6 * n + 64),
+        heap_codes=rows(6 * n + 64),
+        node_away=rows(nodes),
+        up_words=np.full(words, -1, np.int64),
         timer_times=timer_times,
         timer_codes=timer_codes,
         completed_rows=rows(n),
@@ -295,16 +301,30 @@ def _tasks(problem: Problem, wanted: Requests, asked: Asks) -> Any:
     return tasks
 
 
-def _timers(tasks: Any, site: Site) -> tuple[FloatArray, IntArray]:
-    """Return when tasks come and give up waiting, and reservations begin and end, in order."""
+def _timers(tasks: Any, site: Site, failures: Sequence[Failure]) -> tuple[FloatArray, IntArray]:
+    """Return when tasks come and give up waiting, reservations begin and end, and nodes go and come back, in order."""
     rows = np.arange(len(tasks))
     leaving = np.flatnonzero(~np.isnan(tasks["cancel"]))
     edges = [time for one in site.reservations for time in (one.start_time, one.end_time)]
-    times = np.concatenate([tasks["offered"], tasks["cancel"][leaving], edges])
+    turns = [*_outages(site.cluster), *((one.start_time, state.FAILS, one.node or 0) for one in failures)]
+    turns += [(one.start_time + one.duration, state.COMES, one.node or 0) for one in failures]
+    times = np.concatenate([tasks["offered"], tasks["cancel"][leaving], edges, [time for time, _, _ in turns]])
     kinds = np.repeat([state.OFFERED, state.CANCELLED_AT, state.EDGE], [len(rows), len(leaving), len(edges)])
-    rows = np.concatenate([rows, leaving, np.arange(len(edges))])
+    kinds = np.concatenate([kinds, [kind for _, kind, _ in turns]]).astype(np.int64)
+    rows = np.concatenate([rows, leaving, np.arange(len(edges)), [node for _, _, node in turns]]).astype(np.int64)
     order = np.lexsort((rows, kinds, times))
     return times[order], (rows * state.TIMER_KINDS + kinds)[order].astype(np.int64)
+
+
+def _outages(cluster: Cluster) -> Iterator[tuple[float, int, int]]:
+    """Yield when nodes go away, or fail, and come back: the highest numbered ones of each group."""
+    first = 0
+    for group in cluster.groups:
+        for outage in group.outages:
+            for node in range(first + group.count - outage.nodes, first + group.count):
+                yield outage.start_time, state.FAILS if outage.kill else state.GOES, node
+                yield outage.end_time, state.COMES, node
+        first += group.count
 
 
 def _most_pieces(asked: Asks, cpu: IntArray, gpus: IntArray) -> int:

@@ -151,7 +151,7 @@ def _is_blocked(s: State, part: int, blocking: int) -> bool:
     if blocking == UNSHARED:
         words = s.settings[WORDS]
         for w in range(words):
-            if s.part_masks[part * words + w] & ~s.open_words[w]:
+            if s.part_masks[part * words + w] & s.up_words[w] & ~s.open_words[w]:
                 return True
     return False
 
@@ -162,7 +162,7 @@ def main_pass(s: State, now: float, depth: int, blocking: int) -> None:
     words = s.settings[WORDS]
     s.counts[PASS] += 1
     for w in range(words):
-        s.open_words[w] = -1
+        s.open_words[w] = s.up_words[w]
     looked = 0
     for i in range(s.counts[QUEUE]):
         entry = s.queue_entries[i]

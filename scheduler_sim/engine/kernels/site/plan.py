@@ -8,11 +8,11 @@ from scheduler_sim.engine.kernels.site.state import SLOTS, WORDS, State
 
 @inner_kernel
 def begin_plan(s: State, begin: float) -> None:
-    """Let a plan have one slot with all nodes."""
+    """Let a plan have one slot with all nodes that are there; those away are not thought to come back."""
     s.counts[SLOTS] = 1
     s.slot_times[0] = begin
     for w in range(s.settings[WORDS]):
-        s.slot_masks[w] = -1
+        s.slot_masks[w] = s.up_words[w]
 
 
 @inner_kernel

@@ -9,6 +9,7 @@ import numpy as np
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY, SLURM, STATIC
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.site import state
+from scheduler_sim.engine.overheads import NO_OVERHEAD
 from scheduler_sim.engine.policies.policy import Policy
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.sites import Site
@@ -140,8 +141,16 @@ def _refuse(problem: Problem) -> None:
         raise InvalidPolicy("On a site run times are not predicted inside the run.")
     if policy.preempts:
         raise InvalidPolicy(f"{name} stops running tasks, which on a site only slurm does, as it is configured.")
-    if options.interrupts or problem.cluster.fails or any(group.outages for group in problem.cluster.groups):
-        raise InvalidPolicy("Failures, outages, checkpoints and reruns after the estimate are not played on a site.")
+    if options.max_requeues or options.checkpoints is not None or options.restart_overhead != NO_OVERHEAD:
+        raise InvalidPolicy("Checkpoints, costs of a restart and reruns after the estimate are not played on a site.")
+    if options.max_failures is not None or options.requeue_at != "old":
+        raise InvalidPolicy(
+            "On a site what failed runs again as Slurm has it; max_failures and requeue_at are not played."
+        )
+    if any(group.failures is not None for group in problem.cluster.groups):
+        raise InvalidPolicy("On a site nodes do not fail by chance; list outages, or failures of single nodes.")
+    if any(one.node is None for one in options.failures):
+        raise InvalidPolicy("On a site a failure is of one node, not of a share of all.")
     if scores.kind not in (STATIC, SLURM):
         raise InvalidPolicy(f"{policy.order.name} chooses by a rule of its own, which is not played on a site.")
     if policy.placement.name != "first_fit":

@@ -25,9 +25,10 @@ NOBODY, BY_QOS, BY_PARTITION = range(3)
 CPU, NODE, MEMORY, GPU, COUNTED = range(5)
 """What limits count: thousandths of cores, nodes, KiB and GPUs."""
 
-OFFERED, CANCELLED_AT, EDGE = range(3)
-"""What a timer is about; its code is row * `TIMER_KINDS` + kind. EDGE: a reservation begins or ends."""
-TIMER_KINDS = 4
+OFFERED, CANCELLED_AT, EDGE, GOES, FAILS, COMES = range(6)
+"""What a timer is about; its code is row * `TIMER_KINDS` + kind. EDGE: a reservation begins or ends; from GOES on
+the row is that of a node, which goes away, fails or comes back."""
+TIMER_KINDS = 6
 
 OWN_LOOPS, EVERY_EVENT = range(2)
 """When the queue is looked at: by Slurm's two loops, or at every event."""
@@ -234,6 +235,8 @@ class State(NamedTuple):
     all_memory: IntArray
     all_gpus: IntArray
     first_on_node: IntArray
+    node_away: IntArray
+    up_words: IntArray
     group_on_node: IntArray
     node_speeds: FloatArray
     group_watts: FloatArray

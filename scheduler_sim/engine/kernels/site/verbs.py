@@ -174,6 +174,27 @@ def stop(s: State, row: int, now: float) -> None:
         s.counts[LOOK] = 1
         leave(s, row, now, TIMED_OUT if t.overran else CANCELLED)
         return
+    _wait_again(s, row, now)
+
+
+@inner_kernel
+def fail(s: State, row: int, now: float) -> None:
+    """Stop a running task whose node failed; it runs again from its beginning, if it may."""
+    t = s.site_tasks[row]
+    t.give_way = np.inf
+    if t.requeueable or t.attempts > 1:
+        write(s, row, now, OF_ATTEMPT[FAILED])
+    _let_go(s, row, now)
+    if t.requeueable:
+        _wait_again(s, row, now)
+    else:
+        leave(s, row, now, FAILED)
+
+
+@inner_kernel
+def _wait_again(s: State, row: int, now: float) -> None:
+    """Let a task that was stopped come back after a while, as if submitted anew."""
+    t = s.site_tasks[row]
     t.state = STOPPED
     t.finish = np.nan
     t.reason = BEGIN_TIME
