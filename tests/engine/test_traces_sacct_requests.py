@@ -460,6 +460,7 @@ def test_json_and_text_of_the_same_jobs_are_the_same_workload(jobs: list[dict[st
                 "NNodes": nodes,
                 "AllocTRES": held,
                 "ReqTRES": held,
+                "NodeList": "c[01-02]",
                 "Constraints": job["Constraints"],
             }
         )

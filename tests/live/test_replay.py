@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -9,11 +10,15 @@ import pytest
 from apps.live.wire.replay import Request
 from tests.live.live_site import Client, Site
 
+# Where tests are shared out, a worker may come back to this file, and makes its run anew.
+_times = count(1)
+
 
 @pytest.fixture(scope="module")
 def played(embedded_site: Site) -> int:
     """A run that really was simulated and stored."""
-    run: int = embedded_site.tell("queue", name="played", workload="small", policies=["fcfs", "sjf+easy"])
+    name = f"played {next(_times)}"
+    run: int = embedded_site.tell("queue", name=name, workload="small", policies=["fcfs", "sjf+easy"])
     embedded_site.manage("runsimulation", "--resume", str(run), "--verbosity", "0")
     return run
 
