@@ -220,6 +220,20 @@ def test_a_simulation_in_pieces_is_the_same_as_in_one(policy, mixed):
     assert np.array_equal(whole.attempts().end_time, pieces.attempts().end_time)
 
 
+def test_many_who_arrive_before_shares_are_settled_again_are_waited_for():
+    # Shares are settled for the second at 100 s; nobody behind it has one before 2,020 s, and the clock goes from one
+    # arrival to the next.
+    arrivals = np.concatenate([[0.0], np.arange(100.0, 3100.0)])
+    workload = Workload.from_columns(
+        arrival_time=arrivals, runtime=np.full(len(arrivals), 10.0), gpus=np.ones(len(arrivals))
+    )
+    simulation = Simulation(workload, CLUSTER, parse_policy("gandiva_fair"))
+    simulation.advance()
+    assert simulation.done
+    assert simulation.outcome().start_time[:2].tolist() == [0.0, 100.0]
+    assert simulation.outcome().start_time[2:].min() == 2020.0
+
+
 def test_a_start_that_costs_time_makes_less_progress(mixed):
     from scheduler_sim.engine import Options
     from scheduler_sim.engine.overheads import Overhead

@@ -61,6 +61,18 @@ def test_memory_that_goes_with_cores_counts_where_they_are():
     assert replayed(other)[0] == [0, 1, 2]
 
 
+def test_a_task_with_fewer_cores_than_nodes_does_not_keep_the_others_from_being_dealt():
+    workload = log([(0, 100, 8, "n[1-2]"), (1, 10, 5, "n1"), (2, 10, 3, "n2"), (200, 10, 1, "n[1-3]")])
+    assert replayed(workload)[0] == [0, 1, 2, 200]
+
+
+def test_memory_that_is_not_shared_out_has_no_part_in_the_dealing():
+    free = Site.from_json({**SITE.as_json(), "is_memory_shared_out": False})
+    each = np.array([900.0, 900.0, 900.0])
+    workload = log([(0, 100, 8, "n[1-2]"), (1, 10, 5, "n1"), (2, 10, 3, "n2")], memory_mb_per_core=each)
+    assert replayed(workload, free)[0] == [0, 1, 2]
+
+
 def test_what_the_log_cannot_mean_is_late_and_not_silently_placed():
     starts, _ = replayed(log([(0, 10, 8, "n1"), (1, 10, 8, "n1"), (2, 20, 8, "n2"), (2, 20, 8, "n3")]))
     assert starts[0] == 0

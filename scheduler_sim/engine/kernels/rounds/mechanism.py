@@ -136,7 +136,8 @@ class Mechanism:
             NoAllocation: jobs are there, none is to come, and none of them can run.
         """
         self.now = self.next_start
-        for _ in range(3):
+        is_last_try = False
+        while True:
             self._admit()
             if self.is_stale and (self.now - self.last_reset >= self.least_reset_time or self.last_reset == 0.0):
                 self._settle()
@@ -147,9 +148,11 @@ class Mechanism:
             coming = self._next_arrival()
             if np.isfinite(coming):
                 self.now = coming
-                return self.play()
+                continue
+            if is_last_try:
+                raise NoAllocation(f"None of {len(self.active)} jobs can run at {self.now:g} s, and no job is to come.")
+            is_last_try = True
             self.last_reset, self.is_stale = 0.0, True
-        raise NoAllocation(f"None of {len(self.active)} jobs can run at {self.now:g} s, and no job is to come.")
 
     def _next_arrival(self) -> float:
         times = self.jobs.arrival_time

@@ -22,7 +22,8 @@ def dealt_cores(
 ) -> dict[int, IntArray]:
     """Return the cores of each task on each of its nodes, by row, of tasks on several nodes that share them.
 
-    None where too much overlaps, so that they are dealt as the site's scheduler would.
+    Tasks with fewer cores than nodes, or parts of cores, are not among them. Nothing where too much overlaps: cores are
+    then dealt as the site's scheduler would.
 
     Args:
         nodes: of each task, the numbers of the nodes where it ran, ascending; None where they are not known.
@@ -32,11 +33,17 @@ def dealt_cores(
     from scipy import sparse
     from scipy.optimize import linprog
 
-    shared = [row for row, where in enumerate(nodes) if where is not None and len(where) > 1 and not whole[row]]
+    cpus = workload.cpus
+    shared = [
+        row
+        for row, where in enumerate(nodes)
+        if where is not None and 1 < len(where) <= cpus[row] and cpus[row] == np.floor(cpus[row]) and not whole[row]
+    ]
     if not shared:
         return {}
     capacity = np.array([group.cores for group in site.cluster.groups], np.float64)[site.cluster.group_of_nodes()]
-    room = np.array([group.memory_mb or np.inf for group in site.cluster.groups])[site.cluster.group_of_nodes()]
+    memory = [group.memory_mb if site.is_memory_shared_out else None for group in site.cluster.groups]
+    room = np.array([np.inf if one is None else one for one in memory])[site.cluster.group_of_nodes()]
     first, count = {}, 0
     for row in shared:
         first[row] = count
@@ -49,7 +56,7 @@ def dealt_cores(
     amounts: list[float] = []
     limits: list[float] = []
     overlaps = 0
-    known = [row for row, where in enumerate(nodes) if where is not None]
+    known = [row for row, where in enumerate(nodes) if where is not None and not np.isnan(end[row])]
     order = sorted(known, key=lambda row: float(workload.recorded_start_time[row]))
     for row in order:
         start = workload.recorded_start_time[row]
@@ -65,8 +72,8 @@ def dealt_cores(
                 elif whole[other]:
                     free_cores, free_memory = 0.0, 0.0
                 else:
-                    free_cores -= workload.cpus[other]
-                    free_memory -= workload.memory_mb[other]
+                    free_cores -= cpus[other] / len(_of(nodes, other))
+                    free_memory -= workload.memory_mb[other] / len(_of(nodes, other))
             overlaps += len(variables)
             if overlaps > MOST_OVERLAPS:
                 return {}
@@ -97,15 +104,13 @@ def dealt_cores(
         A_ub=bounds,
         b_ub=np.array(limits),
         A_eq=sums,
-        b_eq=workload.cpus[shared],
+        b_eq=cpus[shared],
         bounds=[*_ranges(nodes, shared, capacity), *[(0.0, None)] * over],
         method="highs",
     )
     if found.x is None:
         return {}
-    return {
-        row: _whole(found.x[first[row] : first[row] + len(_of(nodes, row))], int(workload.cpus[row])) for row in shared
-    }
+    return {row: _whole(found.x[first[row] : first[row] + len(_of(nodes, row))], int(cpus[row])) for row in shared}
 
 
 def _of(nodes: Sequence[IntArray | None], row: int) -> IntArray:

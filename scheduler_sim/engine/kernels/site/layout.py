@@ -77,7 +77,6 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
 
     tree = asked.people.tree
     limits = limit_table(workload, site, asked, entry_task)
-    tree = asked.people.tree
     arrays = int(wanted.array.max()) + 1 if n else 1
     return State(
         **_tree(tree, site),
