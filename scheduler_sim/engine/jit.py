@@ -3,16 +3,24 @@
 Numba's own cache notices an edit to the file of a compiled function but not to a helper in another
 file, so the cache folder is keyed by a hash of every source of the engine: an edit anywhere gives a
 fresh folder, and a stale kernel can never answer.
+
+Numba tells functions of one name apart by a count that begins at 1 in every process, and the linker takes two of one
+name for one. Code that one process has compiled and another reads from disk could so call a function of the reader's
+that has the same name and count and does something else: the steps of `np.sort` and `np.argsort` are such. Here the
+count begins at a random number in every process.
 """
 
 import hashlib
+import itertools
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import config, types
+from numba.core.bytecode import FunctionIdentity
 
 _ENGINE = Path(__file__).parent
 _CHECKOUT = _ENGINE.parent.parent
@@ -48,6 +56,15 @@ def is_compiled() -> bool:
 
 
 config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
+
+
+def _tell_functions_apart() -> None:
+    """Let Numba count functions from a random number on."""
+    FunctionIdentity._unique_ids = itertools.count(secrets.randbits(62))
+
+
+_tell_functions_apart()
+os.register_at_fork(after_in_child=_tell_functions_apart)
 
 
 def kernel(function: F) -> F:
