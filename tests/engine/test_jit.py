@@ -34,11 +34,13 @@ def names_of_steps(fork: str = "") -> list[set[str]]:
 
 def test_no_two_processes_give_a_compiled_function_one_name() -> None:
     (one,), (other,) = names_of_steps(), names_of_steps()
-    assert one and len(one) == len(other)
+    assert one
+    assert len(one) == len(other)
     assert not one & other
 
 
 def test_a_process_and_its_fork_give_no_compiled_function_one_name() -> None:
     of_child, of_parent = names_of_steps("if child := os.fork():\n    os.waitpid(child, 0)\n    print('of the parent')")
-    assert of_child and len(of_child) == len(of_parent)
+    assert of_child
+    assert len(of_child) == len(of_parent)
     assert not of_child & of_parent
