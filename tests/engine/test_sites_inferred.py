@@ -199,6 +199,11 @@ RUNS = st.lists(
 )
 
 
+def test_nodes_of_a_run_that_took_no_time_have_a_core() -> None:
+    site, _ = infer(("main", 0, 10, 3, "n1"), ("main", 20, 0, 3, "n[1-3]"))
+    assert [group.cores for group in site.cluster.groups] == [3, 1]
+
+
 @settings(max_examples=60, deadline=None)
 @given(RUNS)
 def test_every_run_fits_on_the_nodes_that_are_inferred(runs: list[tuple[int, int, list[int], int]]) -> None:

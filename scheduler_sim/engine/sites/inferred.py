@@ -174,7 +174,8 @@ def _cores(use: NodeUse, seen: _Seen) -> FloatArray:
         nodes = seen.lists[place]
         if len(nodes) and least[nodes].sum() < largest[place]:
             least[nodes] = np.maximum(least[nodes], np.ceil(largest[place] / len(nodes)))
-    return np.ceil(least)
+    # A run that ended in the second of its start was never in use at once with anything, itself included.
+    return np.maximum(np.ceil(least), 1.0)
 
 
 def _at_once(seen: _Seen, amounts: FloatArray) -> FloatArray:
