@@ -1,7 +1,15 @@
 """Sites: clusters with partitions, QOS, accounts, limits, reservations and the parameters of their scheduler."""
 
-from scheduler_sim.engine.sites.changes import add_site_nodes, drop_site_nodes, with_cluster
-from scheduler_sim.engine.sites.documents import read_site, write_site
+from scheduler_sim.engine.sites.changes import (
+    add_site_nodes,
+    drop_site_nodes,
+    with_cluster,
+    with_group_again,
+    with_group_count,
+    without_group,
+)
+from scheduler_sim.engine.sites.differences import Difference, differences
+from scheduler_sim.engine.sites.documents import read_site, read_site_file, write_site
 from scheduler_sim.engine.sites.fair_share import ShareTree, classic, fair_tree
 from scheduler_sim.engine.sites.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.sites.parts import (
@@ -16,12 +24,15 @@ from scheduler_sim.engine.sites.parts import (
     Scheduling,
 )
 from scheduler_sim.engine.sites.reading import Note
-from scheduler_sim.engine.sites.site import Site
+from scheduler_sim.engine.sites.recognised import read_site_files
+from scheduler_sim.engine.sites.site import InvalidSite, Site
 from scheduler_sim.engine.sites.slurm_files import SOURCES, read_slurm_site
 
 __all__ = [
     "SOURCES",
     "Account",
+    "Difference",
+    "InvalidSite",
     "Limits",
     "Nodes",
     "Note",
@@ -35,12 +46,18 @@ __all__ = [
     "Site",
     "add_site_nodes",
     "classic",
+    "differences",
     "drop_site_nodes",
     "expand_hosts",
     "fair_tree",
     "fold_hosts",
     "read_site",
+    "read_site_file",
+    "read_site_files",
     "read_slurm_site",
     "with_cluster",
+    "with_group_again",
+    "with_group_count",
+    "without_group",
     "write_site",
 ]

@@ -1,6 +1,8 @@
 """The same site with more or fewer nodes, or with nodes that fail."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import count
 from typing import TypeVar
 
 import msgspec
@@ -49,6 +51,51 @@ def drop_site_nodes(site: Site, changes: str) -> Site:
     return _renamed(site, changes, "-")
 
 
+def with_group_count(site: Site, name: str, nodes: int) -> Site:
+    """Return the site with so many nodes in a group, added and dropped as `add_site_nodes` does, under its own name.
+
+    Raises:
+        InvalidCluster: no group or two of that name, or no node left.
+    """
+    there = _hosts_of(site, name)
+    if nodes < 1:
+        raise InvalidCluster(f"Node group {name}: count is {nodes}, not a whole number from 1 up.")
+    if nodes > len(there):
+        return _grown(site, name, nodes - len(there))
+    return _shrunk(site, set(there[nodes:])) if nodes < len(there) else site
+
+
+def without_group(site: Site, name: str) -> Site:
+    """Return the site without a node group; its nodes go from partitions and reservations.
+
+    Raises:
+        InvalidCluster: no group or two of that name, or no node left.
+    """
+    return _shrunk(site, set(_hosts_of(site, name)))
+
+
+def with_group_again(site: Site, name: str) -> Site:
+    """Return the site with a copy of a node group behind it, under new names, in the partitions of its last node.
+
+    Raises:
+        InvalidCluster: no group or two of that name.
+    """
+    there = _hosts_of(site, name)
+    added = _new_names(site, there[-1], len(there))
+    number = next(number for number, group in enumerate(site.cluster.groups) if group.name == name)
+    taken = {group.name for group in site.cluster.groups}
+    called = next(free for index in count(2) if (free := f"{name}-{index}") not in taken)
+    groups, nodes = list(site.cluster.groups), list(site.nodes)
+    groups.insert(number + 1, replace(groups[number], name=called))
+    nodes.insert(number + 1, msgspec.structs.replace(nodes[number], hosts=fold_hosts(added)))
+    return msgspec.structs.replace(
+        site,
+        cluster=Cluster(site.cluster.name, tuple(groups)),
+        nodes=tuple(nodes),
+        partitions=_with_hosts(site.partitions, there[-1], added),
+    )
+
+
 def with_cluster(site: Site, change: Callable[[Cluster], Cluster]) -> Site:
     """Return the site with its cluster changed in a way that leaves the number of nodes alone."""
     return msgspec.structs.replace(site, cluster=change(site.cluster))
@@ -85,18 +132,23 @@ def _grown(site: Site, name: str, number: int) -> Site:
             rest = msgspec.structs.replace(rest, hosts=fold_hosts([*names, *added]))
         groups.append(group)
         nodes.append(rest)
-    partitions = []
-    for partition in site.partitions:
-        names = [] if partition.hosts.upper() == "ALL" else expand_hosts(partition.hosts)
-        if model in names:
-            partition = msgspec.structs.replace(partition, hosts=fold_hosts([*names, *added]))
-        partitions.append(partition)
     return msgspec.structs.replace(
         site,
         cluster=Cluster(site.cluster.name, tuple(groups)),
         nodes=tuple(nodes),
-        partitions=tuple(partitions),
+        partitions=_with_hosts(site.partitions, model, added),
     )
+
+
+def _with_hosts(partitions: Iterable[Partition], model: str, added: list[str]) -> tuple[Partition, ...]:
+    """Put nodes into every partition that names the node `model`."""
+    found = []
+    for partition in partitions:
+        names = [] if partition.hosts.upper() == "ALL" else expand_hosts(partition.hosts)
+        if model in names:
+            partition = msgspec.structs.replace(partition, hosts=fold_hosts([*names, *added]))
+        found.append(partition)
+    return tuple(found)
 
 
 def _shrunk(site: Site, gone: set[str]) -> Site:

@@ -9,6 +9,9 @@ import yaml
 from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.sites.site import InvalidSite, Site
 
+MOST_VALUES = 5_000_000
+"""A text whose references stand for more values is taken for an attack."""
+
 _STEP = re.compile(r"\[(\d+)\]|\.?([^.\[\]]+)")
 
 
@@ -25,6 +28,7 @@ def read_site(text: str, *, name: str = "site") -> Site:
     try:
         # JSON is YAML, but for tabs between its tokens.
         root = yaml.compose(text.replace("\t", " ") if text.lstrip().startswith("{") else text, yaml.SafeLoader)
+        _refuse_endless(root, {})
         document = yaml.SafeLoader("").construct_document(root) if root is not None else None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidCluster(f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}.") from error
@@ -34,14 +38,47 @@ def read_site(text: str, *, name: str = "site") -> Site:
         return Site.from_json({"name": Path(name).stem, **document})
     except InvalidSite as error:
         line = _line(root, error.path)
-        raise InvalidCluster(f"{name}, line {line}: {error}" if line else f"{name}: {error}") from error
+        key = f"{error.path}: " if "." in error.path and not str(error).startswith(error.path) else ""
+        raise InvalidCluster(f"{name}, line {line}: {key}{error}" if line else f"{name}: {key}{error}") from error
     except InvalidCluster as error:
         raise InvalidCluster(f"{name}: {error}") from error
+
+
+def read_site_file(file: Path) -> Site:
+    """Return the site that a file describes.
+
+    Raises:
+        InvalidCluster: a file that cannot be read, or what is wrong in it as of `read_site`.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidCluster(f"{file} is not a text in UTF-8.") from error
+    except OSError as error:
+        raise InvalidCluster(f"{file} cannot be read: {error.strerror}.") from error
+    return read_site(text, name=file.name)
 
 
 def write_site(site: Site) -> str:
     """Return a site as YAML, which `read_site` reads to the same site."""
     return yaml.safe_dump(site.as_json(), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _refuse_endless(node: yaml.Node | None, sizes: dict[int, int]) -> int:
+    """Return how many values a node stands for with all that it repeats by reference.
+
+    Raises:
+        ValueError: more than any site has, or a node that holds itself.
+    """
+    if node is None or isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in sizes:
+        sizes[id(node)] = MOST_VALUES
+        parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        sizes[id(node)] = 1 + sum(_refuse_endless(part, sizes) for part in parts)
+    if sizes[id(node)] >= MOST_VALUES:
+        raise ValueError(f"its references stand for {MOST_VALUES:,} values or more")
+    return sizes[id(node)]
 
 
 def _line(root: yaml.Node | None, path: str) -> int | None:

@@ -1,12 +1,17 @@
 """What is read of a site, and what of it was not understood."""
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.sites import values
-from scheduler_sim.engine.sites.hosts import fold_hosts
-from scheduler_sim.engine.sites.site import Site
+from scheduler_sim.engine.sites.hosts import expand_hosts, fold_hosts
+from scheduler_sim.engine.sites.site import InvalidSite, Site
+
+_ENTRY = re.compile(r"(\w+)\[(\d+)\]")
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Draft:
     Attributes:
         nodes: a mapping by node name, in the order in which they were met; alike ones become groups.
         notes: what was not understood, in the order of reading.
+        places: where each entry stands, by its part of the description and its name.
     """
 
     name: str = ""
@@ -45,18 +51,39 @@ class Draft:
     reservations: dict[str, dict[str, Any]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    places: dict[tuple[str, str], "Place"] = field(default_factory=dict)
 
     def site(self) -> Site:
         """Return the site.
 
         Raises:
-            InvalidCluster: parts that contradict each other, or no node at all.
+            InvalidCluster: parts that contradict each other, or no node at all; with the line where it can be told.
         """
         document: dict[str, Any] = {"name": self.name or "site", "groups": _groups(self.nodes), **self.settings}
         for name in ("partitions", "qos", "reservations"):
             document[name] = list(getattr(self, name).values())
         document["accounts"] = self.accounts
-        return Site.from_json(document)
+        try:
+            return Site.from_json(document)
+        except InvalidSite as error:
+            place = self._place(document, error.path)
+            raise InvalidCluster(f"{place}: {error}" if place else str(error)) from error
+
+    def _place(self, document: dict[str, Any], path: str) -> "Place | None":
+        entry = _ENTRY.match(path)
+        if entry is None:
+            return None
+        part, found = entry[1], document[entry[1]][int(entry[2])]
+        if part == "groups":
+            name = expand_hosts(found["hosts"])[0]
+        else:
+            name = account_key(found) if part == "accounts" else found["name"]
+        return self.places.get((part, name))
+
+
+def account_key(entry: Mapping[str, Any]) -> str:
+    """Return what tells an entry of the accounts from the others."""
+    return " ".join(str(entry[key]) for key in ("name", "user", "partition") if entry.get(key))
 
 
 class Place:
@@ -66,6 +93,17 @@ class Place:
         self._draft = draft
         self._file = file
         self._line = line
+
+    def __str__(self) -> str:
+        return f"{self._file}, line {self._line}"
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Say with each refusal that it is this line's."""
+        try:
+            yield
+        except InvalidCluster as error:
+            raise InvalidCluster(f"{self}: {error}") from None
 
     def note(self, text: str, reason: str) -> None:
         """Say that a part of the line has no effect."""

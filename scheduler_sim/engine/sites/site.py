@@ -4,7 +4,9 @@ The words and meanings are Slurm's (slurm.conf, sacctmgr, resource_limits), the 
 megabytes. A description without partitions is a cluster: one partition of all nodes, without limits.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Literal
 
@@ -104,31 +106,42 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Raises:
             InvalidCluster: the sentence names the part and the value.
         """
-        for group, nodes in zip(self.cluster.groups, self.nodes, strict=True):
-            names = expand_hosts(nodes.hosts)
-            if len(names) != group.count:
-                raise InvalidCluster(
-                    f"Node group {group.name} has {group.count} nodes, and its hosts {nodes.hosts} are {len(names)}."
-                )
-        _unique("node", self.hosts)
-        _unique("partition", [partition.name for partition in self.partitions])
-        _unique("QOS", [qos.name for qos in self.qos])
-        _unique("account", [f"{one.name} {one.user} {one.partition}".strip() for one in self.accounts])
-        for partition in self.partitions:
-            self.numbers(partition.hosts)
-        for reservation in self.reservations:
-            self.numbers(reservation.hosts)
+        taken: set[str] = set()
+        for number, (group, nodes) in enumerate(zip(self.cluster.groups, self.nodes, strict=True)):
+            with _at(f"groups[{number}].hosts"):
+                names = expand_hosts(nodes.hosts)
+                if len(names) != group.count:
+                    raise InvalidCluster(
+                        f"Node group {group.name} has {group.count} nodes, and its hosts {nodes.hosts} are "
+                        f"{len(names)}."
+                    )
+                for name in names:
+                    if name in taken:
+                        raise InvalidCluster(f"The site has two nodes called {name}.")
+                    taken.add(name)
+        _unique("partition", "partitions", [partition.name for partition in self.partitions])
+        _unique("QOS", "qos", [qos.name for qos in self.qos])
+        _unique("account", "accounts", [f"{one.name} {one.user} {one.partition}".strip() for one in self.accounts])
+        for number, partition in enumerate(self.partitions):
+            with _at(f"partitions[{number}].hosts"):
+                self.numbers(partition.hosts)
+        for number, reservation in enumerate(self.reservations):
+            with _at(f"reservations[{number}].hosts"):
+                self.numbers(reservation.hosts)
             if not reservation.end_time >= reservation.start_time:
-                raise InvalidCluster(f"Reservation {reservation.name} ends before it starts.")
+                sentence = f"Reservation {reservation.name} ends before it starts."
+                raise InvalidSite(sentence, f"reservations[{number}].end_time")
         known = {qos.name for qos in self.qos}
-        for qos in self.qos:
-            _known(f"QOS {qos.name} preempts", qos.preempts, known)
+        for number, qos in enumerate(self.qos):
+            with _at(f"qos[{number}].preempts"):
+                _known(f"QOS {qos.name} preempts", qos.preempts, known)
         parents = {one.name: one.parent for one in self.accounts if not one.user}
-        for one in self.accounts:
-            if one.user:
-                _known(f"User {one.user} is in", (one.name,), set(parents))
-            elif one.parent:
-                _known(f"Account {one.name} is below", (one.parent,), set(parents))
+        for number, one in enumerate(self.accounts):
+            with _at(f"accounts[{number}].{'name' if one.user else 'parent'}"):
+                if one.user:
+                    _known(f"User {one.user} is in", (one.name,), parents)
+                elif one.parent:
+                    _known(f"Account {one.name} is below", (one.parent,), parents)
         for name in parents:
             above, seen = name, set[str]()
             while above:
@@ -167,7 +180,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         parts = {name: _convert(document[name], _TYPES[name], name) for name in _PARTS if name in document}
         if not parts.get("partitions"):
             parts["partitions"] = (Partition(name="all", is_default=True),)
-        cluster = Cluster.from_json({"name": document.get("name", "site"), "groups": groups})
+        cluster = _cluster(str(document.get("name", "site")), groups)
         site = cls(cluster=cluster, nodes=nodes, **parts)
         site.check()
         return site
@@ -202,7 +215,8 @@ def _read_groups(groups: Any) -> tuple[list[Any], tuple[Nodes, ...]]:
         ours = {key: value for key, value in group.items() if key in Nodes.__struct_fields__}
         theirs = {key: value for key, value in group.items() if key not in ours}
         if "hosts" in ours:
-            theirs.setdefault("count", len(expand_hosts(str(ours["hosts"]))))
+            with _at(f"groups[{number}].hosts"):
+                theirs.setdefault("count", len(expand_hosts(str(ours["hosts"]))))
             theirs.setdefault("name", str(ours["hosts"]))
         else:
             count = theirs.get("count")
@@ -222,15 +236,41 @@ def _convert(value: Any, kind: Any, where: str) -> Any:
         raise InvalidSite(f"{path}: {sentence}.", path) from None
 
 
-def _unique(what: str, names: Any) -> None:
+def _cluster(name: str, groups: list[Any]) -> Cluster:
+    try:
+        return Cluster.from_json({"name": name, "groups": groups})
+    except InvalidCluster:
+        # Which group is meant: the first that could not stand alone.
+        for number, group in enumerate(groups):
+            try:
+                Cluster.from_json({"name": name, "groups": [group]})
+            except InvalidCluster as error:
+                key = _KEY_MEANT.search(str(error))
+                raise InvalidSite(str(error), f"groups[{number}]" + (f".{key[1]}" if key else "")) from None
+        raise
+
+
+_KEY_MEANT = re.compile(r": (\w+) is ")
+
+
+@contextmanager
+def _at(path: str) -> Iterator[None]:
+    """Say where in the description it stands what is refused."""
+    try:
+        yield
+    except InvalidCluster as error:
+        raise InvalidSite(str(error), path) from None
+
+
+def _unique(what: str, part: str, names: Sequence[str]) -> None:
     seen: set[str] = set()
-    for name in names:
+    for number, name in enumerate(names):
         if name in seen:
-            raise InvalidCluster(f"The site has two {what}s called {name}.")
+            raise InvalidSite(f"The site has two {what}s called {name}.", f"{part}[{number}].name")
         seen.add(name)
 
 
-def _known(what: str, names: tuple[str, ...], known: set[str]) -> None:
+def _known(what: str, names: tuple[str, ...], known: Mapping[str, str] | set[str]) -> None:
     for name in names:
         if name not in known:
             raise InvalidCluster(f"{what} {name}, which the site does not have.")

@@ -11,7 +11,7 @@ from typing import Any
 
 from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.sites import slurm_settings, values
-from scheduler_sim.engine.sites.reading import Draft, Place
+from scheduler_sim.engine.sites.reading import Draft, Place, account_key
 
 _ENTITY = re.compile(r"(Cluster|Parent|Account|User)\s+-\s+'([^']*)'(?::(.*))?", re.IGNORECASE)
 _SETTING = re.compile(r"([\w+]+)=('[^']*'|(?:gres/\w+:|[^:']|:(?=[^:=']*(?::|$)))*)")
@@ -122,6 +122,7 @@ def read_qos(text: str, draft: Draft, *, name: str) -> None:
             value = place.read(key, row[key], reader) if row.get(key) else None
             if value is not None:
                 qos[option] = value
+        draft.places["qos", row["name"]] = place
         draft.qos[row["name"]] = qos
 
 
@@ -138,6 +139,7 @@ def _association(draft: Draft, place: Place, entity: dict[str, Any], stated: dic
         entity["limits"] = limits
     if entity["name"] == "root" and "user" not in entity:
         draft.accounts[:] = [one for one in draft.accounts if one["name"] != "root" or "user" in one]
+    draft.places["accounts", account_key(entity)] = place
     draft.accounts.append(entity)
 
 

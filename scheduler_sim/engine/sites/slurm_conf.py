@@ -81,26 +81,27 @@ def read_slurm_conf(text: str, *, read: Read, name: str = "slurm.conf") -> Draft
         if not pairs:
             place.note(line, "not understood")
             continue
-        (first, value), *rest = pairs
-        kind = first.lower()
-        if kind in defaults:
-            stated = {key.lower(): Setting(key, text, place) for key, text in rest}
-            if value.upper() == "DEFAULT":
-                defaults[kind].update(stated)
-            elif kind == "nodename":
-                _node_line(draft, place, value, {**defaults[kind], **stated})
+        with place.blamed():
+            (first, value), *rest = pairs
+            kind = first.lower()
+            if kind in defaults:
+                stated = {key.lower(): Setting(key, text, place) for key, text in rest}
+                if value.upper() == "DEFAULT":
+                    defaults[kind].update(stated)
+                elif kind == "nodename":
+                    _node_line(draft, place, value, {**defaults[kind], **stated})
+                else:
+                    _partition_line(draft, value, {**defaults[kind], **stated}, sets)
+            elif kind == "nodeset":
+                sets[value] = {key.lower(): text for key, text in rest}.get("nodes", "")
+                if not sets[value]:
+                    place.note(line, "names no nodes, and stands for none")
+            elif kind in _OTHER_LINES:
+                if kind in ("downnodes", "frontendname"):
+                    place.note(line, "has no effect here")
             else:
-                _partition_line(draft, value, {**defaults[kind], **stated}, sets)
-        elif kind == "nodeset":
-            sets[value] = {key.lower(): text for key, text in rest}.get("nodes", "")
-            if not sets[value]:
-                place.note(line, "names no nodes, and stands for none")
-        elif kind in _OTHER_LINES:
-            if kind in ("downnodes", "frontendname"):
-                place.note(line, "has no effect here")
-        else:
-            for key, text in pairs:
-                slurm_settings.apply(draft, place, key, text)
+                for key, text in pairs:
+                    slurm_settings.apply(draft, place, key, text)
     return draft
 
 
@@ -110,7 +111,8 @@ def read_gres_conf(text: str, draft: Draft, *, read: Read, name: str = "gres.con
         stated = {key.lower(): value.strip("\"'") for key, value in _TOKEN.findall(line)}
         if stated.get("name", "gpu").lower() != "gpu" or "type" not in stated:
             continue
-        names = expand_hosts(stated["nodename"]) if "nodename" in stated else list(draft.nodes)
+        with place.blamed():
+            names = expand_hosts(stated["nodename"]) if "nodename" in stated else list(draft.nodes)
         for host in names:
             node = draft.nodes.get(host)
             if node is None:
@@ -174,6 +176,7 @@ def _node_line(draft: Draft, place: Place, hosts: str, stated: dict[str, Setting
     if counts["threadspercore"] > 1:
         place.note(f"ThreadsPerCore={counts['threadspercore']}", "each thread counts as a core")
     for host in expand_hosts(hosts):
+        draft.places["groups", host] = place
         draft.nodes[host] = {key: value for key, value in node.items() if value is not None}
 
 
@@ -231,6 +234,8 @@ OF_PARTITION = frozenset((*_PARTITION, "nodes", "oversubscribe"))
 def partition_of(draft: Draft, partition_name: str, stated: dict[str, Setting]) -> None:
     """Take one partition into a site; each of its settings is a text and the place where it stands."""
     partition: dict[str, Any] = {"name": partition_name, "hosts": ""}
+    if stated:
+        draft.places["partitions", partition_name] = stated.get("nodes", next(iter(stated.values()))).place
     for key, (name, text, own) in stated.items():
         if key == "nodes":
             partition["hosts"] = "" if text.lower() == "(null)" else text

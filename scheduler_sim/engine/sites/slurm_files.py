@@ -49,23 +49,21 @@ def read_slurm_site(
     if slurm_conf_file is not None:
         folder = slurm_conf_file.parent
         draft = slurm_conf.read_slurm_conf(
-            _text(slurm_conf_file), read=lambda included: _included(folder, included), name=slurm_conf_file.name
+            slurm_text(slurm_conf_file), read=lambda included: _included(folder, included), name=slurm_conf_file.name
         )
     for key, (_, reader) in SOURCES.items():
         if key in files:
-            reader(_text(files[key]), draft, name=files[key].name)
+            reader(slurm_text(files[key]), draft, name=files[key].name)
     if gres_conf_file is not None:
         folder = gres_conf_file.parent
         slurm_conf.read_gres_conf(
-            _text(gres_conf_file),
+            slurm_text(gres_conf_file),
             draft,
             read=lambda included: _included(folder, included),
             name=gres_conf_file.name,
         )
     if reservations_file is not None:
-        if zero_at is None:
-            raise InvalidCluster("Reservations need the instant that is time 0 of the workload.")
-        slurm_show.read_reservations(_text(reservations_file), draft, name=reservations_file.name, zero_at=zero_at)
+        slurm_show.read_reservations(slurm_text(reservations_file), draft, name=reservations_file.name, zero_at=zero_at)
     if name:
         draft.name = name
     if not draft.nodes:
@@ -73,7 +71,12 @@ def read_slurm_site(
     return draft.site(), draft.notes
 
 
-def _text(file: Path) -> str:
+def slurm_text(file: Path) -> str:
+    """Return the text of a file of Slurm.
+
+    Raises:
+        InvalidCluster: a file that cannot be read or is too large.
+    """
     try:
         if file.stat().st_size > LARGEST_FILE:
             raise InvalidCluster(f"{file} is larger than {LARGEST_FILE // 2**20} MB.")

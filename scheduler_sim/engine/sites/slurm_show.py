@@ -39,6 +39,7 @@ def read_nodes(text: str, draft: Draft, *, name: str) -> None:
             take_gres(node, found)
         if any(part.startswith(_AWAY) for part in stated.get("State", "").split("+")):
             place.note(f"{stated['NodeName']} State={stated['State']}", "taken as a node that works")
+        draft.places["groups", stated["NodeName"]] = place
         draft.nodes[stated["NodeName"]] = {key: value for key, value in node.items() if value is not None}
 
 
@@ -65,14 +66,16 @@ def read_config(text: str, draft: Draft, *, name: str) -> None:
         raise InvalidCluster(f"{name} is nothing that scontrol show config prints: it has no line like Key = Value.")
 
 
-def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float) -> None:
+def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | None) -> None:
     """Take what `scontrol show reservation` printed into a site; arguments and errors as of `read_nodes`.
 
     Args:
-        zero_at: the instant of time 0 of the site, in seconds since 1970.
+        zero_at: the instant of time 0 of the site, in seconds since 1970; None where there are no reservations.
     """
     if text.strip() == "No reservations in the system":
         return
+    if zero_at is None:
+        raise InvalidCluster(f"{name} holds reservations, which need the instant that is time 0 of the workload.")
     for place, stated in _records(text, draft, name, "ReservationName"):
         span = [place.read(key, stated.get(key, ""), _instant) for key in ("StartTime", "EndTime")]
         if None in span:
@@ -80,6 +83,7 @@ def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float) -> 
         if stated.get("Nodes", "(null)") == "(null)":
             place.note(stated["ReservationName"], "names no nodes")
             continue
+        draft.places["reservations", stated["ReservationName"]] = place
         draft.reservations[stated["ReservationName"]] = {
             "name": stated["ReservationName"],
             "start_time": span[0] - zero_at,

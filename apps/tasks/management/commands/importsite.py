@@ -27,7 +27,10 @@ What may be read beside or instead of slurm.conf, and the command that prints it
 
 Each time that a site is imported under a name is a new version, unless nothing changed.
 
+Files without an option are told by what is in them; those that slurm.conf includes are not named.
+
 Examples:
+  manage.py importsite slurm.conf gres.conf cluster.cfg qos.txt
   manage.py importsite --slurm-conf /etc/slurm/slurm.conf --dump cluster.cfg --qos qos.txt
   manage.py importsite --nodes nodes.txt --partitions partitions.txt --config config.txt --name mycluster
   manage.py importsite --file site.yaml
@@ -45,6 +48,7 @@ class Command(ExplainedCommand):
         return EPILOG.format(sources="\n".join(lines))
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="files told by what is in them")
         parser.add_argument(
             "--file", type=Path, metavar="FILE", help="a description as docs/sites.md says, YAML or JSON"
         )
@@ -104,16 +108,19 @@ class Command(ExplainedCommand):
 def _read(options: dict[str, Any]) -> tuple[sites.Site, list[sites.Note], list[Path]]:
     given = {key: options[key] for key in sites.SOURCES if options[key] is not None}
     files = [*given.values(), *(options[key] for key in ("slurm_conf", "gres_conf", "reservations") if options[key])]
-    if [bool(options["file"]), bool(options["auto"]), bool(files)].count(True) != 1:
+    if [bool(options[way]) for way in ("file", "auto", "files")].count(True) + bool(files) != 1:
         raise CommandError(
-            "Name either a description with --file, or what sacct printed with --auto, or files of Slurm, such as "
-            "--slurm-conf."
+            "Name either files, which are told by what is in them, or a description with --file, or what sacct printed "
+            "with --auto, or files of Slurm by their options, such as --slurm-conf."
         )
     try:
         if options["auto"]:
             return *site_from_trace(options["auto"], name=options["name"]), [options["auto"]]
         if options["file"]:
-            return sites.read_site(_text(options["file"]), name=options["file"].name), [], [options["file"]]
+            return sites.read_site_file(options["file"]), [], [options["file"]]
+        if options["files"]:
+            zero_at = _zero(options["zero"])
+            return sites.read_site_files(options["files"], zero_at=zero_at, name=options["name"])
         site, notes = sites.read_slurm_site(
             given,
             slurm_conf_file=options["slurm_conf"],
@@ -125,15 +132,6 @@ def _read(options: dict[str, Any]) -> tuple[sites.Site, list[sites.Note], list[P
     except EngineError as error:
         raise CommandError(str(error)) from error
     return site, notes, files
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CommandError(f"{file} is not a text in UTF-8.") from error
-    except OSError as error:
-        raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
 
 
 def _zero(text: str | None) -> float | None:
