@@ -18,7 +18,7 @@ import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.generators.draws import scale_to_span, through_cycle
-from scheduler_sim.engine.generators.registry import Generator, parameter, register
+from scheduler_sim.engine.generators.registry import Generator, parameter, part, register
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 BUCKETS = 48
@@ -41,13 +41,13 @@ class LublinParameters:
     load: float | None = parameter(
         None, "offered load on `processors` to reach by scaling the interarrival times", low=1e-6, high=1000
     )
-    serial_probability: float = parameter(0.244, "share of jobs on one processor", low=0, high=1)
-    power_of_two_probability: float = parameter(0.576, "share of jobs on a power of two", low=0, high=1)
+    serial_probability: float = part(0.244, "share of jobs on one processor")
+    power_of_two_probability: float = part(0.576, "share of jobs on a power of two")
     size_low: float = parameter(0.8, "log2 of the smallest parallel job", low=0, high=24)
     size_medium: float | None = parameter(
         None, "log2 of the size where the distribution bends; log2(processors) - 2.5 unless given", low=0, high=24
     )
-    size_probability: float = parameter(0.86, "share of parallel jobs below the bend", low=0, high=1)
+    size_probability: float = part(0.86, "share of parallel jobs below the bend")
     a1: float = parameter(4.2, "shape of the short run times' gamma", low=1e-3, high=1e4)
     b1: float = parameter(0.94, "scale of the short run times' gamma", low=1e-6, high=100)
     a2: float = parameter(312.0, "shape of the long run times' gamma", low=1e-3, high=1e4)

@@ -17,7 +17,7 @@ import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.generators.draws import numbered, zipf
-from scheduler_sim.engine.generators.registry import Generator, parameter, register
+from scheduler_sim.engine.generators.registry import Generator, parameter, part, register
 from scheduler_sim.engine.workload import FloatArray, Labels, Parents, Workload
 
 MOST_PARENTS = 3
@@ -44,12 +44,12 @@ class MixedParameters:
     pareto_shape: float = parameter(1.5, "tail of the sizes; smaller is heavier", low=0.1, high=100)
     size_low: float = parameter(100.0, "smallest size", low=1, high=1e9)
     size_high: float = parameter(5000.0, "largest size", low=1, high=1e9)
-    memory_bound_share: float = parameter(0.3, "share of tasks around the lower peak", low=0, high=1)
-    low_peak: float = parameter(0.2, "compute intensity of memory-bound tasks", low=0, high=1)
-    high_peak: float = parameter(0.8, "compute intensity of compute-bound tasks", low=0, high=1)
+    memory_bound_share: float = part(0.3, "share of tasks around the lower peak")
+    low_peak: float = part(0.2, "compute intensity of memory-bound tasks")
+    high_peak: float = part(0.8, "compute intensity of compute-bound tasks")
     memory_low: float = parameter(10.0, "least memory, MB", low=0, high=1e9)
     memory_high: float = parameter(500.0, "most memory, MB", low=0, high=1e9)
-    dependency_share: float = parameter(0.2, "share of tasks that depend on earlier ones", low=0, high=1)
+    dependency_share: float = part(0.2, "share of tasks that depend on earlier ones")
     window: int = parameter(50, "how far back the parents may lie, tasks", kind=int, low=1, high=10**6)
     users: int = parameter(8, "number of users; the k-th submits in proportion to 1/k", kind=int, low=1, high=10**5)
     hybrid: bool = parameter(True, "tasks may be split between CPU and GPU; else they hold one core", kind=bool)

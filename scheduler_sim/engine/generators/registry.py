@@ -26,6 +26,11 @@ def parameter(
     return field(default=default, metadata={"help": text, "kind": kind, "low": low, "high": high})
 
 
+def part(default: float, text: str) -> Any:
+    """Declare a parameter that is a part of the whole, from 0 to 1."""
+    return parameter(default, text, low=0, high=1)
+
+
 @dataclass(frozen=True)
 class Generator:
     """One model of synthetic workloads.

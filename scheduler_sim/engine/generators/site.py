@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.generators.draws import numbered, scale_to_span, through_cycle, zipf
-from scheduler_sim.engine.generators.registry import Generator, parameter, register
+from scheduler_sim.engine.generators.registry import Generator, parameter, part, register
 from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Labels, Parents, Workload
 
@@ -54,17 +54,17 @@ class SiteParameters:
     )
     users: int = parameter(40, "number of users; the k-th submits in proportion to 1/k", kind=int, low=1, high=10**5)
     accounts: int = parameter(8, "accounts, to which the users belong in turn", kind=int, low=1, high=10**4)
-    gpu_share: float = parameter(0.15, "share of submissions to the partition gpu", low=0, high=1)
-    debug_share: float = parameter(0.1, "share of the others that go to the partition debug", low=0, high=1)
-    multi_node_share: float = parameter(0.25, "share of submissions for whole nodes, often several", low=0, high=1)
-    array_share: float = parameter(0.05, "share of submissions that are job arrays", low=0, high=1)
+    gpu_share: float = part(0.15, "share of submissions to the partition gpu")
+    debug_share: float = part(0.1, "share of the others that go to the partition debug")
+    multi_node_share: float = part(0.25, "share of submissions for whole nodes, often several")
+    array_share: float = part(0.05, "share of submissions that are job arrays")
     array_mean: float = parameter(20.0, "mean number of tasks of an array", low=2, high=10**5)
-    dependency_share: float = parameter(0.05, "share of submissions that wait for their user's last", low=0, high=1)
-    held_share: float = parameter(0.02, "share of submissions with a begin time, up to 12 hours on", low=0, high=1)
-    cancel_share: float = parameter(0.03, "share of submissions given up if they wait long", low=0, high=1)
-    timeout_share: float = parameter(0.04, "share of submissions that run into their limit", low=0, high=1)
-    fail_share: float = parameter(0.05, "share of the other tasks that end in failure", low=0, high=1)
-    urgent_share: float = parameter(0.05, "share of submissions of the QOS urgent", low=0, high=1)
+    dependency_share: float = part(0.05, "share of submissions that wait for their user's last")
+    held_share: float = part(0.02, "share of submissions with a begin time, up to 12 hours on")
+    cancel_share: float = part(0.03, "share of submissions given up if they wait long")
+    timeout_share: float = part(0.04, "share of submissions that run into their limit")
+    fail_share: float = part(0.05, "share of the other tasks that end in failure")
+    urgent_share: float = part(0.05, "share of submissions of the QOS urgent")
 
     @property
     def processors(self) -> int:

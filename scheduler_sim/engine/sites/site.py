@@ -14,18 +14,8 @@ import msgspec
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.sites import parts
 from scheduler_sim.engine.sites.hosts import expand_hosts
-from scheduler_sim.engine.sites.parts import (
-    Account,
-    Megabytes,
-    Nodes,
-    Partition,
-    Preemption,
-    Priority,
-    Qos,
-    Reservation,
-    Scheduling,
-)
 
 
 class InvalidSite(InvalidCluster):
@@ -55,20 +45,20 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """
 
     cluster: Cluster
-    nodes: tuple[Nodes, ...]
-    partitions: tuple[Partition, ...]
-    qos: tuple[Qos, ...] = ()
-    accounts: tuple[Account, ...] = ()
-    reservations: tuple[Reservation, ...] = ()
-    priority: Priority = Priority()
-    scheduling: Scheduling = Scheduling()
-    preemption: Preemption = Preemption()
+    nodes: tuple[parts.Nodes, ...]
+    partitions: tuple[parts.Partition, ...]
+    qos: tuple[parts.Qos, ...] = ()
+    accounts: tuple[parts.Account, ...] = ()
+    reservations: tuple[parts.Reservation, ...] = ()
+    priority: parts.Priority = parts.Priority()
+    scheduling: parts.Scheduling = parts.Scheduling()
+    preemption: parts.Preemption = parts.Preemption()
     placement: Literal["cores", "nodes"] = "cores"
     is_memory_shared_out: bool = True
-    default_memory_mb_per_core: Megabytes | None = None
-    default_memory_mb_per_node: Megabytes | None = None
-    max_memory_mb_per_core: Megabytes | None = None
-    max_memory_mb_per_node: Megabytes | None = None
+    default_memory_mb_per_core: parts.Megabytes | None = None
+    default_memory_mb_per_node: parts.Megabytes | None = None
+    max_memory_mb_per_core: parts.Megabytes | None = None
+    max_memory_mb_per_node: parts.Megabytes | None = None
     enforces: tuple[str, ...] = ()
 
     @property
@@ -177,11 +167,11 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             sentence = f"The site description has unknown keys: {', '.join(unknown)}. Known: {known}."
             raise InvalidSite(sentence, unknown[0])
         groups, nodes = _read_groups(document.get("groups"))
-        parts = {name: _convert(document[name], _TYPES[name], name) for name in _PARTS if name in document}
-        if not parts.get("partitions"):
-            parts["partitions"] = (Partition(name="all", is_default=True),)
+        stated = {name: _convert(document[name], _TYPES[name], name) for name in _PARTS if name in document}
+        if not stated.get("partitions"):
+            stated["partitions"] = (parts.Partition(name="all", is_default=True),)
         cluster = _cluster(str(document.get("name", "site")), groups)
-        site = cls(cluster=cluster, nodes=nodes, **parts)
+        site = cls(cluster=cluster, nodes=nodes, **stated)
         site.check()
         return site
 
@@ -204,7 +194,7 @@ def _plain(value: Any) -> Any:
     }
 
 
-def _read_groups(groups: Any) -> tuple[list[Any], tuple[Nodes, ...]]:
+def _read_groups(groups: Any) -> tuple[list[Any], tuple[parts.Nodes, ...]]:
     """Part what a cluster knows of each node group from what a site knows beside it."""
     if not isinstance(groups, list | tuple):
         raise InvalidCluster("The site description's groups are not a list.")
@@ -212,7 +202,7 @@ def _read_groups(groups: Any) -> tuple[list[Any], tuple[Nodes, ...]]:
     for number, group in enumerate(groups):
         if not isinstance(group, Mapping):
             raise InvalidCluster("A node group is not a mapping of names to values.")
-        ours = {key: value for key, value in group.items() if key in Nodes.__struct_fields__}
+        ours = {key: value for key, value in group.items() if key in parts.Nodes.__struct_fields__}
         theirs = {key: value for key, value in group.items() if key not in ours}
         if "hosts" in ours:
             with _at(f"groups[{number}].hosts"):
@@ -223,7 +213,7 @@ def _read_groups(groups: Any) -> tuple[list[Any], tuple[Nodes, ...]]:
             last = count if isinstance(count, int) else 1
             ours["hosts"] = f"{theirs.get('name', 'node')}[1-{max(last, 1)}]"
         of_cluster.append(theirs)
-        of_site.append(_convert(ours, Nodes, f"groups[{number}]"))
+        of_site.append(_convert(ours, parts.Nodes, f"groups[{number}]"))
     return of_cluster, tuple(of_site)
 
 

@@ -206,23 +206,17 @@ def _state(text: str) -> str:
     return text.lower()
 
 
-_PARTITION: dict[str, tuple[str, Callable[[str], Any]]] = {
+_PARTITION: dict[str, tuple[str, values.Reader]] = {
     "default": ("is_default", values.yes),
-    "maxtime": ("max_time", values.minutes),
-    "defaulttime": ("default_time", values.minutes),
-    "maxnodes": ("max_nodes", values.count),
-    "minnodes": ("min_nodes", values.count),
-    "maxcpuspernode": ("max_cores_per_node", values.count),
-    "prioritytier": ("tier", int),
-    "priorityjobfactor": ("priority", int),
+    **values.each(values.minutes, maxtime="max_time", defaulttime="default_time"),
+    **values.each(values.count, maxnodes="max_nodes", minnodes="min_nodes", maxcpuspernode="max_cores_per_node"),
+    **values.each(int, prioritytier="tier", priorityjobfactor="priority"),
     **slurm_settings.MEMORY,
     "state": ("state", _state),
     "gracetime": ("grace_time", values.seconds),
     "preemptmode": ("preempt_mode", slurm_settings.preempt_mode),
-    "allowaccounts": ("allowed_accounts", values.words),
-    "denyaccounts": ("denied_accounts", values.words),
-    "allowqos": ("allowed_qos", values.words),
-    "denyqos": ("denied_qos", values.words),
+    **values.each(values.words, allowaccounts="allowed_accounts", denyaccounts="denied_accounts"),
+    **values.each(values.words, allowqos="allowed_qos", denyqos="denied_qos"),
     "qos": ("qos", str),
 }
 

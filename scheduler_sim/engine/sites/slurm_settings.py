@@ -26,7 +26,7 @@ def _above_0(text: str) -> float:
     return float(text)
 
 
-PARAMETERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+PARAMETERS: Mapping[str, tuple[str, values.Reader]] = {
     "sched_interval": ("main_interval_time", float),
     "sched_min_interval": ("main_least_interval_time", _microseconds),
     "batch_sched_delay": ("submission_delay_time", float),
@@ -35,11 +35,14 @@ PARAMETERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "bf_window": ("backfill_window_time", values.minutes),
     "bf_resolution": ("backfill_resolution_time", float),
     "bf_max_job_test": ("backfill_depth", int),
-    "bf_max_job_user": ("backfill_depth_per_user", _or_none),
-    "bf_max_job_part": ("backfill_depth_per_partition", _or_none),
-    "bf_max_job_assoc": ("backfill_depth_per_account", _or_none),
-    "bf_max_job_start": ("backfill_starts", _or_none),
-    "bf_min_prio_reserve": ("backfill_least_priority_reserved", _or_none),
+    **values.each(
+        _or_none,
+        bf_max_job_user="backfill_depth_per_user",
+        bf_max_job_part="backfill_depth_per_partition",
+        bf_max_job_assoc="backfill_depth_per_account",
+        bf_max_job_start="backfill_starts",
+        bf_min_prio_reserve="backfill_least_priority_reserved",
+    ),
     "bf_max_time": ("backfill_longest_time", float),
     "requeue_delay": ("requeue_delay_time", float),
 }
@@ -63,13 +66,10 @@ UNRELATED = re.compile(
 )
 """Settings, in lower case, that decide nothing of who starts when."""
 
-_PRIORITY: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-    "PriorityWeightAge": ("age_weight", int),
-    "PriorityWeightFairshare": ("fair_share_weight", int),
-    "PriorityWeightJobSize": ("job_size_weight", int),
-    "PriorityWeightPartition": ("partition_weight", int),
-    "PriorityWeightQOS": ("qos_weight", int),
-    "PriorityWeightAssoc": ("association_weight", int),
+_PRIORITY: Mapping[str, tuple[str, values.Reader]] = {
+    **values.each(int, PriorityWeightAge="age_weight", PriorityWeightFairshare="fair_share_weight"),
+    **values.each(int, PriorityWeightJobSize="job_size_weight", PriorityWeightPartition="partition_weight"),
+    **values.each(int, PriorityWeightQOS="qos_weight", PriorityWeightAssoc="association_weight"),
     "PriorityWeightTRES": ("resource_weights", values.resources),
     "PriorityMaxAge": ("max_age_time", values.minutes),
     "PriorityFavorSmall": ("favor_small", values.yes),
@@ -79,7 +79,7 @@ _PRIORITY: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "PriorityFlags": ("flags", values.words),
 }
 
-_SCHEDULING: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+_SCHEDULING: Mapping[str, tuple[str, values.Reader]] = {
     "OverTimeLimit": ("over_limit_time", values.minutes),
     "KillWait": ("kill_wait_time", values.seconds),
 }
@@ -119,12 +119,13 @@ def _memory(text: str) -> float | None:
     return values.memory(text) or None
 
 
-MEMORY: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-    "defmempercpu": ("default_memory_mb_per_core", _memory),
-    "defmempernode": ("default_memory_mb_per_node", _memory),
-    "maxmempercpu": ("max_memory_mb_per_core", _memory),
-    "maxmempernode": ("max_memory_mb_per_node", _memory),
-}
+MEMORY: Mapping[str, tuple[str, values.Reader]] = values.each(
+    _memory,
+    defmempercpu="default_memory_mb_per_core",
+    defmempernode="default_memory_mb_per_node",
+    maxmempercpu="max_memory_mb_per_core",
+    maxmempernode="max_memory_mb_per_node",
+)
 """Memory of jobs, of the site and of each partition; 0 states none."""
 
 

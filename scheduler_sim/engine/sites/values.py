@@ -6,6 +6,9 @@ from typing import Any
 
 from scheduler_sim.engine.clock import clock_seconds
 
+Reader = Callable[[str], Any]
+"""Returns what a text states; raises ValueError for a text of another form."""
+
 UNSET = frozenset(("", "none", "n/a", "(null)", "unlimited", "infinite", "-1", "all", "invalid"))
 """Texts, in lower case, that state no limit."""
 
@@ -134,37 +137,25 @@ def _amount(text: str) -> int:
     return int(text[:-1] if factor > 1 else text) * factor
 
 
-LIMITS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-    "grptres": ("all_resources", resources),
-    "grpjobs": ("all_jobs", count),
-    "grpsubmit": ("all_submitted", count),
-    "grpsubmitjobs": ("all_submitted", count),
-    "grptresmins": ("all_resource_seconds", minutes_of_resources),
-    "grptresrunmins": ("all_running_resource_seconds", minutes_of_resources),
-    "grpwall": ("all_time", minutes),
-    "maxtres": ("job_resources", resources),
-    "maxtresperjob": ("job_resources", resources),
-    "maxtrespernode": ("job_node_resources", resources),
-    "maxtresmins": ("job_resource_seconds", minutes_of_resources),
-    "maxtresminsperjob": ("job_resource_seconds", minutes_of_resources),
-    "maxwall": ("job_time", minutes),
-    "maxwalldurationperjob": ("job_time", minutes),
-    "mintres": ("job_least_resources", resources),
-    "mintresperjob": ("job_least_resources", resources),
-    "maxtrespu": ("user_resources", resources),
-    "maxtresperuser": ("user_resources", resources),
-    "maxjobs": ("user_jobs", count),
-    "maxjobspu": ("user_jobs", count),
-    "maxjobsperuser": ("user_jobs", count),
-    "maxsubmit": ("user_submitted", count),
-    "maxsubmitjobs": ("user_submitted", count),
-    "maxsubmitpu": ("user_submitted", count),
-    "maxsubmitjobsperuser": ("user_submitted", count),
-    "maxtrespa": ("account_resources", resources),
-    "maxtresperaccount": ("account_resources", resources),
-    "maxjobspa": ("account_jobs", count),
-    "maxjobsperaccount": ("account_jobs", count),
-    "maxsubmitpa": ("account_submitted", count),
-    "maxsubmitjobsperaccount": ("account_submitted", count),
+def each(reader: Reader, **fields: str) -> dict[str, tuple[str, Reader]]:
+    """Return a table of settings that are all read alike: by each one's name the field that it sets, and `reader`."""
+    return {name: (field, reader) for name, field in fields.items()}
+
+
+LIMITS: Mapping[str, tuple[str, Reader]] = {
+    **each(resources, grptres="all_resources", maxtrespernode="job_node_resources"),
+    **each(resources, maxtres="job_resources", maxtresperjob="job_resources"),
+    **each(resources, mintres="job_least_resources", mintresperjob="job_least_resources"),
+    **each(resources, maxtrespu="user_resources", maxtresperuser="user_resources"),
+    **each(resources, maxtrespa="account_resources", maxtresperaccount="account_resources"),
+    **each(minutes_of_resources, grptresmins="all_resource_seconds", grptresrunmins="all_running_resource_seconds"),
+    **each(minutes_of_resources, maxtresmins="job_resource_seconds", maxtresminsperjob="job_resource_seconds"),
+    **each(minutes, grpwall="all_time", maxwall="job_time", maxwalldurationperjob="job_time"),
+    **each(count, grpjobs="all_jobs", grpsubmit="all_submitted", grpsubmitjobs="all_submitted"),
+    **each(count, maxjobs="user_jobs", maxjobspu="user_jobs", maxjobsperuser="user_jobs"),
+    **each(count, maxsubmit="user_submitted", maxsubmitjobs="user_submitted", maxsubmitpu="user_submitted"),
+    **each(count, maxsubmitjobsperuser="user_submitted"),
+    **each(count, maxjobspa="account_jobs", maxjobsperaccount="account_jobs"),
+    **each(count, maxsubmitpa="account_submitted", maxsubmitjobsperaccount="account_submitted"),
 }
 """Limits by the names that Slurm's tools print them under, in lower case, with how they are read."""

@@ -28,6 +28,12 @@ OPTIONAL = (
 )
 """Number columns that may be unknown without costing the task."""
 
+HANDED_OVER = (
+    *("arrival_time", "runtime", "duration_estimate", "deadline_time", "predicted_duration", "recorded_start_time"),
+    *("size", "compute_intensity", "cpus", "gpus", "gpu_type", "hybrid", "user", "group", "queue"),
+)
+"""Columns that a workload takes as they are once unusable values are out of them."""
+
 LATEST_CLOCK = 1e11
 """Seconds since 1970 (more than 3,000 years) that no trace reaches: its times are then in another unit."""
 
@@ -64,26 +70,12 @@ def assemble(name: str, tasks: RawTasks, audit: Audit, processors: int | None) -
     requests = tasks.requests and settle(tasks.requests, where=tasks.where, arrivals=tasks.arrival_time, audit=audit)
     workload = Workload.from_columns(
         task_id=numbers,
-        arrival_time=tasks.arrival_time,
-        runtime=tasks.runtime,
-        duration_estimate=tasks.duration_estimate,
-        size=tasks.size,
-        compute_intensity=tasks.compute_intensity,
         memory_mb=None if tasks.memory_mb is None else np.nan_to_num(tasks.memory_mb, copy=False, nan=0.0),
-        cpus=tasks.cpus,
-        gpus=tasks.gpus,
-        gpu_type=tasks.gpu_type,
-        user=tasks.user,
-        group=tasks.group,
-        queue=tasks.queue,
         dependencies=parents,
-        hybrid=tasks.hybrid,
-        deadline_time=tasks.deadline_time,
-        predicted_duration=tasks.predicted_duration,
-        recorded_start_time=tasks.recorded_start_time,
         external_id=texts,
         requests=requests or None,
         in_place=True,
+        **{name: getattr(tasks, name) for name in HANDED_OVER},
     )
     audit.measure(workload, processors)
     return workload

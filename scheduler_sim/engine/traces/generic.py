@@ -29,9 +29,9 @@ from scheduler_sim.engine.workload import LARGEST_INTEGER, REQUEST, BoolArray, F
 
 NUMBERS = (*REQUEST, "predicted_duration")
 TIMES = ("arrival_time", "deadline_time", "recorded_start_time", "finish_time")
-TEXTS = ("gpu_type", "user", "group", "queue")
+LABELS = ("gpu_type", "user", "group", "queue")
 OTHERS = ("task_id", "external_id", "dependencies", "kind")
-COLUMNS = (*TIMES, *NUMBERS, *TEXTS, *OTHERS, *REQUESTED)
+COLUMNS = (*TIMES, *NUMBERS, *LABELS, *OTHERS, *REQUESTED)
 """What a column may be mapped to. `finish_time` with `recorded_start_time` stands in for a missing runtime."""
 
 ALIASES = {
@@ -296,22 +296,15 @@ def _tasks(table: Table, scales: dict[str, Scale | None], audit: Audit) -> RawTa
     if runtimes is None:
         runtimes = np.asarray(finished) - np.asarray(started)
     numbered, texts = _task_numbers(table)
+    as_stated: dict[str, Any] = {name: numbers(name) for name in REQUEST if name != "runtime"}
+    as_stated |= {name: labels(name) for name in LABELS}
     tasks = RawTasks(
         where=table.where,
         arrival_time=seconds_since(origin, arrivals) if dated else arrivals,
         runtime=runtimes,
         task_id=numbered,
         id_text=texts,
-        duration_estimate=numbers("duration_estimate"),
-        size=numbers("size"),
-        compute_intensity=numbers("compute_intensity"),
-        memory_mb=numbers("memory_mb"),
-        cpus=numbers("cpus"),
-        gpus=numbers("gpus"),
-        gpu_type=labels("gpu_type"),
-        user=labels("user"),
-        group=labels("group"),
-        queue=labels("queue"),
+        **as_stated,
         hybrid=_hybrid(table),
         deadline_time=instants("deadline_time"),
         predicted_duration=numbers("predicted_duration"),
