@@ -20,16 +20,12 @@ from apps.metrics.cache import Answer, remember
 from apps.metrics.models import GroupMetric, Metric
 from apps.results.api import OfOneRunViewSet, SchedulerResultSerializer
 from apps.results.models import Run, SchedulerResult
-from scheduler_sim.web.api import LARGEST_KEY, GuardedView, RowsViewSet
+from scheduler_sim.web.api import LARGEST_KEY, GuardedView, RowsViewSet, columns_of
 from scheduler_sim.web.filters import BooleanFilter, KeyFilter
 from scheduler_sim.web.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 LATEST = 100
 """How many of the newest results `history/latest/` shows."""
-
-_FIGURES = tuple(
-    field.name for field in Metric._meta.concrete_fields if field.name not in ("id", "run", "scheduler", "details")
-)
 
 
 class MetricSerializer(serializers.ModelSerializer):
@@ -37,7 +33,7 @@ class MetricSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Metric
-        fields = ("id", "run", "scheduler", *_FIGURES)
+        fields = columns_of(Metric, but=("details",))
 
 
 class MetricDetailSerializer(MetricSerializer):
@@ -60,7 +56,6 @@ class MetricViewSet(RowsViewSet):
 
     queryset = Metric.objects.all()
     filterset_class = MetricFilterSet
-    row_orderings = {"-id": ("-id",)}
     within = "run"
     orderings_within = {
         "scheduler": ("scheduler", "window_start_time", "window_end_time"),
@@ -77,7 +72,7 @@ class GroupMetricSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = GroupMetric
-        fields = tuple(field.name for field in GroupMetric._meta.concrete_fields)
+        fields = columns_of(GroupMetric)
 
 
 class GroupMetricFilterSet(django_filters.FilterSet):
@@ -95,23 +90,12 @@ class GroupMetricViewSet(OfOneRunViewSet):
     queryset = GroupMetric.objects.all()
     serializer_class = GroupMetricSerializer
     filterset_class = GroupMetricFilterSet
-    row_orderings = {"-id": ("-id",)}
-    within = "run"
     orderings_within = {
         "id": ("id",),
         "difference": ("difference", "id"),
         "task_count": ("task_count", "id"),
         "mean_wait_time": ("mean_wait_time", "id"),
     }
-
-    def filter_queryset(self, queryset: Any) -> Any:
-        """Filter, once a run is named.
-
-        Raises:
-            ValidationError: a filter over all runs at once.
-        """
-        self.filters_given()
-        return super().filter_queryset(queryset)
 
 
 class LeaderboardRowSerializer(MetricSerializer):

@@ -117,10 +117,6 @@ class FidelityFilterSet(django_filters.FilterSet):
     place_digest = django_filters.CharFilter(help_text="SHA-256 of the cluster or site.")
     has_same_mean_wait = BooleanFilter(help_text="Whether the log is replayed.")
 
-    class Meta:
-        model = Fidelity
-        fields = ()
-
 
 class FidelityViewSet(RowsViewSet):
     """Comparisons of what was played with what logs say, newest first."""
@@ -158,6 +154,15 @@ class _OfTaskSerializer(serializers.ModelSerializer):
     KEYS = ("id", "run", "scheduler", "task", "task_id")
 
 
+class _OfTaskFilterSet(django_filters.FilterSet):
+    """Filters of such rows; all but `run` ask for a run, because only its rows are found by an index."""
+
+    run = KeyFilter("run")
+    scheduler = django_filters.CharFilter(help_text="Name of the policy.")
+    task = KeyFilter("task")
+    task_id = IntegerFilter(field_name="task__task_id", help_text="Number inside the workload.")
+
+
 class SchedulerResultSerializer(_OfTaskSerializer):
     """One placement; `task_id` is the task's number inside its workload, `task` its key in the database.
 
@@ -180,13 +185,9 @@ class SchedulerResultSerializer(_OfTaskSerializer):
         )
 
 
-class SchedulerResultFilterSet(django_filters.FilterSet):
-    """Which results a list holds; all but `run` ask for a run, because only its rows are found by an index."""
+class SchedulerResultFilterSet(_OfTaskFilterSet):
+    """Which results a list holds."""
 
-    run = KeyFilter("run")
-    scheduler = django_filters.CharFilter(help_text="Name of the policy.")
-    task = KeyFilter("task")
-    task_id = IntegerFilter(field_name="task__task_id", help_text="Number inside the workload.")
     node = IntegerFilter()
     device = IntegerFilter()
     min_wait_time = django_filters.NumberFilter(field_name="wait_time", lookup_expr="gte")
@@ -199,6 +200,7 @@ class OfOneRunViewSet(RowsViewSet):
     """Rows of a large table, whose filters ask for a run."""
 
     filterset_class: type[django_filters.FilterSet]
+    within = "run"
 
     def filters_given(self) -> set[str]:
         """Return the names of the filters of this request.
@@ -212,14 +214,21 @@ class OfOneRunViewSet(RowsViewSet):
             raise ValidationError({"run": [f"Name a run as well to filter by {', '.join(sorted(filters))}."]})
         return filters
 
+    def filter_queryset(self, queryset: Any) -> Any:
+        """Filter, once a run is named.
+
+        Raises:
+            ValidationError: a filter over all runs at once.
+        """
+        self.filters_given()
+        return super().filter_queryset(queryset)
+
 
 class SchedulerResultViewSet(OfOneRunViewSet):
     """Placements: newest first, or those of one run by `?run=` in the order of task and policy."""
 
     serializer_class = SchedulerResultSerializer
     filterset_class = SchedulerResultFilterSet
-    row_orderings = {"-id": ("-id",)}
-    within = "run"
     orderings_within = {
         "task": ("task_id", "scheduler"),
         "start_time": ("start_time", "id"),
@@ -229,15 +238,10 @@ class SchedulerResultViewSet(OfOneRunViewSet):
     }
 
     def filter_queryset(self, queryset: Any) -> Any:
-        """Filter, once a run is named.
-
-        Raises:
-            ValidationError: a filter over all runs at once.
-        """
-        filters = self.filters_given()
+        """Filter, and read a run in the order of its rows off the primary key."""
         queryset = super().filter_queryset(queryset)
-        if filters and self.request.query_params.get("ordering", "").lstrip("-") == "id":
-            # A run's rows lie together in the primary key: with these bounds a page is read off it.
+        if self.filters_given() and self.request.query_params.get("ordering", "").lstrip("-") == "id":
+            # A run's rows lie together there, between these bounds.
             bounds = Run.objects.filter(pk=self.request.query_params["run"], first_result_id__isnull=False)
             queryset = queryset.filter(
                 id__range=bounds.values_list("first_result_id", "last_result_id").first() or (0, 0)
@@ -253,18 +257,10 @@ class AttemptSerializer(_OfTaskSerializer):
         fields = (*_OfTaskSerializer.KEYS, *ATTEMPT_COLUMNS)
 
 
-class AttemptFilterSet(django_filters.FilterSet):
-    """Which attempts a list holds; all but `run` ask for a run, because only its rows are found by an index."""
+class AttemptFilterSet(_OfTaskFilterSet):
+    """Which attempts a list holds."""
 
-    run = IntegerFilter(field_name="run_id", help_text="Key of the run.")
-    scheduler = django_filters.CharFilter(help_text="Name of the policy.")
-    task = IntegerFilter(field_name="task_id", help_text="Key of the task.")
-    task_id = IntegerFilter(field_name="task__task_id", help_text="Number inside the workload.")
     reason = django_filters.CharFilter(help_text="Why it ended.")
-
-    class Meta:
-        model = Attempt
-        fields = ()
 
 
 class AttemptViewSet(OfOneRunViewSet):
@@ -273,18 +269,7 @@ class AttemptViewSet(OfOneRunViewSet):
     queryset = Attempt.objects.all()
     serializer_class = AttemptSerializer
     filterset_class = AttemptFilterSet
-    row_orderings = {"-id": ("-id",)}
-    within = "run"
     orderings_within = {"task": ("task_id", "scheduler", "number"), "start_time": ("start_time", "id")}
-
-    def filter_queryset(self, queryset: Any) -> Any:
-        """Filter, once a run is named.
-
-        Raises:
-            ValidationError: a filter over all runs at once.
-        """
-        self.filters_given()
-        return super().filter_queryset(queryset)
 
 
 class PolicyPartSerializer(serializers.Serializer):

@@ -23,7 +23,7 @@ from scheduler_sim.engine.requests import NAMES
 from scheduler_sim.engine.traces import FORMATS
 from scheduler_sim.engine.traces.written import read_header, read_map
 from scheduler_sim.engine.workload import REQUEST
-from scheduler_sim.web.api import RowsViewSet
+from scheduler_sim.web.api import RowsViewSet, columns_of
 from scheduler_sim.web.errors import Conflict, TooLarge, Unavailable
 from scheduler_sim.web.filters import IntegerFilter, KeyFilter, NamedFilterSet
 
@@ -63,22 +63,7 @@ class WorkloadImportSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = WorkloadImport
-        fields: tuple[str, ...] = (
-            "id",
-            "file_name",
-            "format",
-            "name",
-            "map",
-            "columns",
-            "status",
-            "progress",
-            "error",
-            "workload",
-            "is_new",
-            "created_at",
-            "updated_at",
-        )
-        read_only_fields: tuple[str, ...] = fields
+        fields = read_only_fields = columns_of(WorkloadImport, but=("stored_file", "requested_by"))
 
 
 class WorkloadImportDetailSerializer(QueuedSerializer, WorkloadImportSerializer):

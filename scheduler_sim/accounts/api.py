@@ -6,7 +6,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from scheduler_sim.accounts.models import AuditEntry
-from scheduler_sim.web.api import RowsViewSet
+from scheduler_sim.web.api import RowsViewSet, columns_of
 from scheduler_sim.web.filters import IntegerFilter, MomentFilter
 
 
@@ -26,20 +26,7 @@ class AuditEntrySerializer(serializers.ModelSerializer):
 
     class Meta:
         model = AuditEntry
-        fields: tuple[str, ...] = (
-            "id",
-            "happened_at",
-            "name",
-            "token",
-            "source",
-            "address",
-            "request_id",
-            "action",
-            "kind",
-            "subject_id",
-            "subject",
-        )
-        read_only_fields: tuple[str, ...] = fields
+        fields = read_only_fields = columns_of(AuditEntry, but=("user",))
 
 
 class AuditEntryFilterSet(django_filters.FilterSet):

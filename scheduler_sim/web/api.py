@@ -51,6 +51,11 @@ class StrictJSONParser(JSONParser):
         return document
 
 
+def columns_of(model: type[Model], *, but: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the names of a table's columns in their order, without those of `but`."""
+    return tuple(field.name for field in model._meta.concrete_fields if field.name not in but)
+
+
 class StrictSerializer(serializers.Serializer):
     """A document whose every field is known: a misspelt one would be ignored, and its default taken."""
 
