@@ -1,22 +1,22 @@
 """Addresses of the pages of workloads and of the figures' definitions."""
 
 from django.conf import settings
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from apps.tasks import site_pages, views
+from scheduler_sim.web.addresses import charts_of
+
+WORKLOAD = [
+    path("", views.workload_detail, name="workload-detail"),
+    *charts_of("workload", views.workload_charts, views.workload_chart),
+]
 
 urlpatterns = [
     path("workloads/", views.workload_list, name="workload-list"),
     path("workloads/upload/", views.workload_upload, name="workload-upload"),
     path("workloads/imports/<int:pk>/", views.workload_import, name="workload-import"),
-    path("workloads/<int:pk>/", views.workload_detail, name="workload-detail"),
-    path("workloads/<int:pk>/charts.json", views.workload_charts, name="workload-charts"),
-    path(
-        "workloads/<int:pk>/charts/<slug:key>.<table:kind>",
-        views.workload_chart,
-        name="workload-chart",
-    ),
+    path("workloads/<int:pk>/", include(WORKLOAD)),
     path("sites/", site_pages.site_list, name="site-list"),
     path("sites/<path:name>/site.yaml", site_pages.site_yaml, name="site-yaml"),
     path("sites/<path:name>/", site_pages.site_detail, name="site-detail"),

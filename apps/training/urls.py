@@ -1,15 +1,19 @@
 """Addresses of the pages of learned models and of single policies, which show what they learned."""
 
-from django.urls import path
+from django.urls import include, path
 
 from apps.training import new_views, policy_views, under_way, views
+from scheduler_sim.web.addresses import charts_of
+
+TRAINING = [
+    path("", views.training, name="training"),
+    path("new/", new_views.training_new, name="training-new"),
+    path("jobs/<int:pk>/stop/", new_views.job_control, name="training-stop"),
+    *charts_of("training", views.training_charts, views.training_chart),
+]
 
 urlpatterns = [
-    path("training/", views.training, name="training"),
-    path("training/new/", new_views.training_new, name="training-new"),
-    path("training/jobs/<int:pk>/stop/", new_views.job_control, name="training-stop"),
-    path("training/charts.json", views.training_charts, name="training-charts"),
-    path("training/charts/<slug:key>.<table:kind>", views.training_chart, name="training-chart"),
+    path("training/", include(TRAINING)),
     path("training/under-way.json", under_way.under_way_json, name="training-under-way"),
     path("training/under-way/<slug:key>.<table:kind>", under_way.under_way_chart, name="training-under-way-chart"),
     path("policies/<path:name>/", policy_views.policy_detail, name="policy-detail"),

@@ -1,11 +1,12 @@
 """Asking for more pages, downloads and charts than one client may have."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from django.urls import get_resolver
+from django.urls import URLPattern, URLResolver, get_resolver
 
 from apps.results.models import Run
 from scheduler_sim import environment
@@ -54,6 +55,14 @@ def run() -> Run:
     return make_run()
 
 
+def every_pattern(patterns: Sequence[URLPattern | URLResolver]) -> Iterator[URLPattern]:
+    for one in patterns:
+        if isinstance(one, URLResolver):
+            yield from every_pattern(one.url_patterns)
+        else:
+            yield one
+
+
 def statuses(client: Client, address: str, times: int, **headers: Any) -> list[int]:
     return [client.get(address, **headers).status_code for _ in range(times)]
 
@@ -91,13 +100,8 @@ def test_what_costs_more_has_a_lower_limit_of_its_own(client: Client, run: Run, 
 
 
 def test_all_that_reads_or_computes_much_is_counted_so() -> None:
-    named = {
-        pattern.name: pattern.callback
-        for resolver in get_resolver().url_patterns
-        for pattern in getattr(resolver, "url_patterns", [resolver])
-        if getattr(pattern, "name", None)
-    }
-    marked = {name for name, view in named.items() if getattr(view, "is_costly", False)}
+    views = {one.name: one.callback for one in every_pattern(get_resolver().url_patterns) if one.name}
+    marked = {name for name, view in views.items() if getattr(view, "is_costly", False)}
     assert marked == COSTLY
 
 
