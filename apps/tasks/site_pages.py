@@ -135,6 +135,23 @@ def site_parts(site: sites.Site) -> list[Part]:
             "",
         ),
         Part(
+            "Nodes that are away",
+            ("Hosts", "From", "To", "What runs there", "Why"),
+            [
+                (
+                    one.hosts,
+                    (
+                        duration(one.start_time),
+                        "for good" if one.end_time is None else duration(one.end_time),
+                        "ends" if one.kill else "finishes",
+                        one.reason,
+                    ),
+                )
+                for one in site.outages
+            ],
+            "",
+        ),
+        Part(
             "Scheduler, where it differs from the defaults",
             ("Part", "Parameter", "Value"),
             [

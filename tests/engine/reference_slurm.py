@@ -65,6 +65,11 @@ class ReferenceSlurm(Plans):
         for reservation in self.site.reservations:
             for edge in (reservation.start_time, reservation.end_time):
                 heappush(self.events, (edge, EDGE, 0, "reservation"))
+        for named in self.site.outages:
+            for node in self.site.numbers(named.hosts):
+                heappush(self.events, (named.start_time, EDGE, node, "fails" if named.kill else "goes"))
+                if named.end_time is not None:
+                    heappush(self.events, (named.end_time, EDGE, node, "comes"))
         first = 0
         for group in self.site.cluster.groups:
             for outage in group.outages:

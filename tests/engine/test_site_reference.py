@@ -178,6 +178,11 @@ def test_both_twins_agree_when_nodes_go_away_and_fail(seed):
             }
             for begin in begins
         ]
+    document["outages"] = [
+        {"hosts": "a2,b1", "start_time": float(random.integers(0, 400)), "end_time": 600.5, "kill": True},
+        {"hosts": "b[2-3]", "start_time": -100.0, "end_time": float(random.integers(50, 300))},
+        {"hosts": "a5", "start_time": float(random.integers(600, 900)), "kill": bool(seed % 2)},
+    ]
     site = Site.from_json(document)
     workload, *_ = fit_to_site(random_jobs(random, site, 80), site, on_oversize="drop")
     epoch = float(random.integers(0, 60))

@@ -9,7 +9,7 @@ import pytest
 
 from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.presets import PRESETS, load_cluster
-from scheduler_sim.engine.sites import SOURCES, Site, parts, read_site, read_slurm_site, write_site
+from scheduler_sim.engine.sites import SOURCES, Site, drop_site_nodes, parts, read_site, read_slurm_site, write_site
 
 PathOf = Callable[[str], Path]
 
@@ -292,3 +292,49 @@ def test_the_documented_description_is_a_site() -> None:
     example = text.split("```yaml\n")[1].split("```")[0]
     site = read_site(example)
     assert (site.cluster.nodes, [partition.name for partition in site.partitions]) == (24, ["batch", "gpu"])
+
+
+EVENTS = """Cluster|NodeName|TimeStart|TimeEnd|State|Reason|User
+tiny||2026-01-31T08:00:00|Unknown||Cluster Registered TRES|
+tiny|a1|2026-01-31T08:10:00|2026-01-31T08:20:00|DOWN*|Not responding|slurm(64030)
+tiny|a[1-2]|2026-01-31T09:00:00|Unknown|IDLE+DRAIN|disk|root(0)
+tiny|g1|2026-01-31T07:00:00|2026-01-31T08:00:01|IDLE+POWERED_DOWN|saving|root(0)
+tiny|z9|2026-01-31T07:00:00|2026-01-31T08:00:01|DOWN|gone|root(0)
+tiny|g1|yesterday|2026-01-31T08:00:01|DOWN|gone|root(0)
+"""
+
+
+def test_events_of_nodes_become_outages(folder: Path) -> None:
+    (folder / "events.txt").write_text(EVENTS)
+    site, notes = read_slurm_site(
+        {}, slurm_conf_file=folder / "slurm.conf", events_file=folder / "events.txt", zero_at=1769846400.0
+    )
+    assert site.outages == (
+        parts.Outage(hosts="a1", start_time=600.0, end_time=1200.0, kill=True, reason="Not responding"),
+        parts.Outage(hosts="a[1-2]", start_time=3600.0, reason="disk"),
+    )
+    assert [str(note) for note in notes if note.file == "events.txt"] == [
+        "events.txt, line 5: g1 IDLE+POWERED_DOWN: no state in which a node takes no work",
+        "events.txt, line 6: z9: is no node of the site",
+        "events.txt, line 7: TimeStart=yesterday: not understood",
+    ]
+    assert read_site(write_site(site)).outages == site.outages
+
+
+def test_events_need_the_instant_that_is_time_0(folder: Path) -> None:
+    (folder / "events.txt").write_text(EVENTS)
+    with pytest.raises(InvalidCluster, match="holds events, which need the instant that is time 0"):
+        read_slurm_site({}, slurm_conf_file=folder / "slurm.conf", events_file=folder / "events.txt")
+
+
+def test_an_outage_that_ends_before_it_starts_is_refused() -> None:
+    document = {"groups": [{"hosts": "n[1-2]", "cores": 4}]}
+    with pytest.raises(InvalidCluster, match="The outage of n1 ends before it starts"):
+        Site.from_json({**document, "outages": [{"hosts": "n1", "start_time": 5, "end_time": 4}]})
+
+
+def test_nodes_that_go_take_their_outages_with_them() -> None:
+    site = Site.from_json(
+        {"groups": [{"hosts": "n[1-3]", "cores": 4}], "outages": [{"hosts": "n[2-3]", "start_time": 5}]}
+    )
+    assert [one.hosts for one in drop_site_nodes(site, "n3").outages] == ["n2"]

@@ -10,11 +10,11 @@ import msgspec
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.sites.hosts import expand_hosts, fold_hosts, split_host
-from scheduler_sim.engine.sites.parts import Partition, Reservation
+from scheduler_sim.engine.sites.parts import Outage, Partition, Reservation
 from scheduler_sim.engine.sites.site import Site
 from scheduler_sim.engine.whatif import parse_changes, resized
 
-P = TypeVar("P", Partition, Reservation)
+P = TypeVar("P", Partition, Reservation, Outage)
 
 
 def add_site_nodes(site: Site, changes: str) -> Site:
@@ -168,11 +168,12 @@ def _shrunk(site: Site, gone: set[str]) -> Site:
         nodes=tuple(nodes),
         partitions=_without(site.partitions, gone),
         reservations=_without(site.reservations, gone),
+        outages=_without(site.outages, gone),
     )
 
 
 def _without(parts: Iterable[P], gone: set[str]) -> tuple[P, ...]:
-    """Take nodes out of the host lists of partitions or reservations."""
+    """Take nodes out of the host lists of partitions, reservations or outages."""
     found = []
     for part in parts:
         names = [] if part.hosts.upper() == "ALL" else expand_hosts(part.hosts)

@@ -203,6 +203,24 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     flags: tuple[str, ...] = ()
 
 
+class Outage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nodes that are away for a while; those of a group's own outages are the highest numbered ones of it.
+
+    Attributes:
+        hosts: which nodes, as a host list; ALL for every node.
+        start_time: on the workload's clock.
+        end_time: on the workload's clock; they do not come back where it is not given.
+        kill: what runs there ends as at a failure; else it finishes.
+        reason: why, in somebody's words.
+    """
+
+    hosts: str
+    start_time: float
+    end_time: float | None = None
+    kill: bool = False
+    reason: str = ""
+
+
 class Priority(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the priority of a job comes about; factors are from 0 to 1, and each is multiplied by its weight.
 

@@ -49,6 +49,7 @@ class Draft:
     qos: dict[str, dict[str, Any]] = field(default_factory=dict)
     accounts: list[dict[str, Any]] = field(default_factory=list)
     reservations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outages: list[dict[str, Any]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     places: dict[tuple[str, str], "Place"] = field(default_factory=dict)
@@ -62,7 +63,7 @@ class Draft:
         document: dict[str, Any] = {"name": self.name or "site", "groups": _groups(self.nodes), **self.settings}
         for name in ("partitions", "qos", "reservations"):
             document[name] = list(getattr(self, name).values())
-        document["accounts"] = self.accounts
+        document["accounts"], document["outages"] = self.accounts, self.outages
         try:
             return Site.from_json(document)
         except InvalidSite as error:
@@ -77,7 +78,7 @@ class Draft:
         if part == "groups":
             name = expand_hosts(found["hosts"])[0]
         else:
-            name = account_key(found) if part == "accounts" else found["name"]
+            name = account_key(found) if part == "accounts" else found.get("name", found.get("hosts"))
         return self.places.get((part, name))
 
 

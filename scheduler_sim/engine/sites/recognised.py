@@ -25,6 +25,7 @@ _CALLED = {
     "configuration": "slurm.conf (neither includes the other)",
     "gres": "gres.conf",
     "reservations": "scontrol show reservation",
+    "events": "sacctmgr show event -P",
     **{key: command for key, (command, _) in SOURCES.items()},
 }
 
@@ -36,7 +37,7 @@ class SiteFiles:
     Attributes:
         description: YAML or JSON; there is no other file beside it.
         printed: by a key of `SOURCES`.
-        slurm_conf, gres_conf, reservations: None where there is none.
+        slurm_conf, gres_conf, reservations, events: None where there is none.
     """
 
     description: Path | None = None
@@ -44,6 +45,7 @@ class SiteFiles:
     slurm_conf: Path | None = None
     gres_conf: Path | None = None
     reservations: Path | None = None
+    events: Path | None = None
 
 
 def read_site_files(
@@ -68,6 +70,7 @@ def read_site_files(
         slurm_conf_file=sorted_out.slurm_conf,
         gres_conf_file=sorted_out.gres_conf,
         reservations_file=sorted_out.reservations,
+        events_file=sorted_out.events,
         zero_at=zero_at,
         name=name,
     )
@@ -107,6 +110,7 @@ def sort_site_files(files: Iterable[Path]) -> SiteFiles:
         slurm_conf=found.get("configuration"),
         gres_conf=found.get("gres"),
         reservations=found.get("reservations"),
+        events=found.get("events"),
     )
 
 
@@ -126,6 +130,7 @@ def _kind(file: Path, text: str) -> str:
         "reservations": head.startswith(("ReservationName=", "No reservations in the system")),
         "qos": {"name", "priority", "gracetime"} <= columns,
         "assoc": {"account", "user", "share"} <= columns,
+        "events": {"nodename", "timestart", "state"} <= columns,
         "dump": _DUMPED.search(text) is not None,
         "description": file.suffix.lower() in (".yaml", ".yml", ".json") or head.startswith("{"),
     }

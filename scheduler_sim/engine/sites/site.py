@@ -50,6 +50,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     qos: tuple[parts.Qos, ...] = ()
     accounts: tuple[parts.Account, ...] = ()
     reservations: tuple[parts.Reservation, ...] = ()
+    outages: tuple[parts.Outage, ...] = ()
     priority: parts.Priority = parts.Priority()
     scheduling: parts.Scheduling = parts.Scheduling()
     preemption: parts.Preemption = parts.Preemption()
@@ -121,6 +122,11 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             if not reservation.end_time >= reservation.start_time:
                 sentence = f"Reservation {reservation.name} ends before it starts."
                 raise InvalidSite(sentence, f"reservations[{number}].end_time")
+        for number, outage in enumerate(self.outages):
+            with _at(f"outages[{number}].hosts"):
+                self.numbers(outage.hosts)
+            if outage.end_time is not None and not outage.end_time >= outage.start_time:
+                raise InvalidSite(f"The outage of {outage.hosts} ends before it starts.", f"outages[{number}].end_time")
         known = {qos.name for qos in self.qos}
         for number, qos in enumerate(self.qos):
             with _at(f"qos[{number}].preempts"):

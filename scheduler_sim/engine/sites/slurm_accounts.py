@@ -95,7 +95,7 @@ def read_dump(text: str, draft: Draft, *, name: str) -> None:
 
 def read_associations(text: str, draft: Draft, *, name: str) -> None:
     """Take what `sacctmgr show assoc -P` printed into a site; arguments and errors as of `read_dump`."""
-    for place, row in _table(text, draft, name, {"account", "user"}):
+    for place, row in table(text, draft, name, {"account", "user"}):
         entity: dict[str, Any] = {"name": row["account"]}
         if row["user"]:
             entity["user"] = row["user"]
@@ -108,7 +108,7 @@ def read_associations(text: str, draft: Draft, *, name: str) -> None:
 
 def read_qos(text: str, draft: Draft, *, name: str) -> None:
     """Take what `sacctmgr show qos -P` printed into a site; arguments and errors as of `read_dump`."""
-    for place, row in _table(text, draft, name, {"name", "priority"}):
+    for place, row in table(text, draft, name, {"name", "priority"}):
         qos: dict[str, Any] = {"name": row["name"], "limits": place.limits(row.items(), _OF_QOS)}
         for key, option, reader in (
             ("priority", "priority", int),
@@ -147,7 +147,15 @@ def _settings(text: str | None) -> dict[str, str]:
     return {key.lower(): value.strip("'") for key, value in _SETTING.findall(text or "")}
 
 
-def _table(text: str, draft: Draft, name: str, needed: set[str]) -> Iterator[tuple[Place, dict[str, str]]]:
+def table(text: str, draft: Draft, name: str, needed: set[str]) -> Iterator[tuple[Place, dict[str, str]]]:
+    """Yield the rows of a table that sacctmgr printed with -P, with their places.
+
+    Args:
+        needed: the columns that it must have, in lower case.
+
+    Raises:
+        InvalidCluster: one is missing.
+    """
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     heads = [head.strip().lower().replace(" ", "") for head in lines[0][1].split("|")] if lines else []
     names = [{"defqos": "defaultqos", "parname": "parentname"}.get(head, head) for head in heads]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from scheduler_sim.engine.errors import InvalidCluster
-from scheduler_sim.engine.sites import slurm_accounts, slurm_conf, slurm_show
+from scheduler_sim.engine.sites import slurm_accounts, slurm_conf, slurm_events, slurm_show
 from scheduler_sim.engine.sites.reading import Draft, Note
 from scheduler_sim.engine.sites.site import Site
 
@@ -30,6 +30,7 @@ def read_slurm_site(
     slurm_conf_file: Path | None = None,
     gres_conf_file: Path | None = None,
     reservations_file: Path | None = None,
+    events_file: Path | None = None,
     zero_at: float | None = None,
     name: str = "",
 ) -> tuple[Site, list[Note]]:
@@ -39,7 +40,8 @@ def read_slurm_site(
         files: by a key of `SOURCES`.
         slurm_conf_file, gres_conf_file: the configuration; includes are looked for beside slurm.conf.
         reservations_file: what `scontrol show reservation` printed.
-        zero_at: the instant of time 0, in seconds since 1970, which reservations need.
+        events_file: what `sacctmgr show event -P` printed.
+        zero_at: the instant of time 0, in seconds since 1970, which reservations and events need.
         name: of the site; the cluster's own when empty.
 
     Raises:
@@ -62,8 +64,12 @@ def read_slurm_site(
             read=lambda included: _included(folder, included),
             name=gres_conf_file.name,
         )
-    if reservations_file is not None:
-        slurm_show.read_reservations(slurm_text(reservations_file), draft, name=reservations_file.name, zero_at=zero_at)
+    for file, reader in (
+        (reservations_file, slurm_show.read_reservations),
+        (events_file, slurm_events.read_events),
+    ):
+        if file is not None:
+            reader(slurm_text(file), draft, name=file.name, zero_at=zero_at)
     if name:
         draft.name = name
     if not draft.nodes:

@@ -77,7 +77,7 @@ def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | No
     if zero_at is None:
         raise InvalidCluster(f"{name} holds reservations, which need the instant that is time 0 of the workload.")
     for place, stated in _records(text, draft, name, "ReservationName"):
-        span = [place.read(key, stated.get(key, ""), _instant) for key in ("StartTime", "EndTime")]
+        span = [place.read(key, stated.get(key, ""), instant) for key in ("StartTime", "EndTime")]
         if None in span:
             continue
         if stated.get("Nodes", "(null)") == "(null)":
@@ -96,7 +96,12 @@ def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | No
         }
 
 
-def _instant(text: str) -> float:
+def instant(text: str) -> float:
+    """Return a date and time of Slurm's in seconds since 1970.
+
+    Raises:
+        ValueError: it is none.
+    """
     found = microseconds(text)
     if found is None:
         raise ValueError(text)

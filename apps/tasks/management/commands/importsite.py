@@ -24,6 +24,7 @@ EPILOG = """
 What may be read beside or instead of slurm.conf, and the command that prints it:
 {sources}
   --reservations scontrol show reservation (needs --zero)
+  --events       sacctmgr show event all_time -P (needs --zero)
 
 Each time that a site is imported under a name is a new version, unless nothing changed.
 
@@ -60,7 +61,10 @@ class Command(ExplainedCommand):
         for key, (command, _) in sites.SOURCES.items():
             parser.add_argument(f"--{key}", type=Path, metavar="FILE", help=f"what {command} printed")
         parser.add_argument("--reservations", type=Path, metavar="FILE", help="what scontrol show reservation printed")
-        parser.add_argument("--zero", metavar="DATETIME", help="time 0 of the workload, for reservations")
+        parser.add_argument(
+            "--events", type=Path, metavar="FILE", help="what sacctmgr show event -P printed: when nodes were away"
+        )
+        parser.add_argument("--zero", metavar="DATETIME", help="time 0 of the workload, for reservations and events")
         parser.add_argument("--name", default="", help="of the site (default: the cluster's own)")
         parser.add_argument("--output", type=Path, metavar="FILE", help="write the description as YAML as well")
         parser.add_argument("--dry-run", action="store_true", help="store nothing")
@@ -107,7 +111,8 @@ class Command(ExplainedCommand):
 
 def _read(options: dict[str, Any]) -> tuple[sites.Site, list[sites.Note], list[Path]]:
     given = {key: options[key] for key in sites.SOURCES if options[key] is not None}
-    files = [*given.values(), *(options[key] for key in ("slurm_conf", "gres_conf", "reservations") if options[key])]
+    others = ("slurm_conf", "gres_conf", "reservations", "events")
+    files = [*given.values(), *(options[key] for key in others if options[key])]
     if [bool(options[way]) for way in ("file", "auto", "files")].count(True) + bool(files) != 1:
         raise CommandError(
             "Name either files, which are told by what is in them, or a description with --file, or what sacct printed "
@@ -126,6 +131,7 @@ def _read(options: dict[str, Any]) -> tuple[sites.Site, list[sites.Note], list[P
             slurm_conf_file=options["slurm_conf"],
             gres_conf_file=options["gres_conf"],
             reservations_file=options["reservations"],
+            events_file=options["events"],
             zero_at=_zero(options["zero"]),
             name=options["name"],
         )

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.demand import NodeGroups
 from scheduler_sim.engine.errors import OversizedTasks
@@ -305,7 +304,7 @@ def _timers(tasks: Any, site: Site, failures: Sequence[Failure]) -> tuple[FloatA
     rows = np.arange(len(tasks))
     leaving = np.flatnonzero(~np.isnan(tasks["cancel"]))
     edges = [time for one in site.reservations for time in (one.start_time, one.end_time)]
-    turns = [*_outages(site.cluster), *((one.start_time, state.FAILS, one.node or 0) for one in failures)]
+    turns = [*_outages(site), *((one.start_time, state.FAILS, one.node or 0) for one in failures)]
     turns += [(one.start_time + one.duration, state.COMES, one.node or 0) for one in failures]
     times = np.concatenate([tasks["offered"], tasks["cancel"][leaving], edges, [time for time, _, _ in turns]])
     kinds = np.repeat([state.OFFERED, state.CANCELLED_AT, state.EDGE], [len(rows), len(leaving), len(edges)])
@@ -315,10 +314,15 @@ def _timers(tasks: Any, site: Site, failures: Sequence[Failure]) -> tuple[FloatA
     return times[order], (rows * state.TIMER_KINDS + kinds)[order].astype(np.int64)
 
 
-def _outages(cluster: Cluster) -> Iterator[tuple[float, int, int]]:
-    """Yield when nodes go away, or fail, and come back: the highest numbered ones of each group."""
+def _outages(site: Site) -> Iterator[tuple[float, int, int]]:
+    """Yield when nodes go away, or fail, and come back: named ones, and the highest numbered ones of each group."""
+    for named in site.outages:
+        for node in site.numbers(named.hosts):
+            yield named.start_time, state.FAILS if named.kill else state.GOES, node
+            if named.end_time is not None:
+                yield named.end_time, state.COMES, node
     first = 0
-    for group in cluster.groups:
+    for group in site.cluster.groups:
         for outage in group.outages:
             for node in range(first + group.count - outage.nodes, first + group.count):
                 yield outage.start_time, state.FAILS if outage.kill else state.GOES, node
