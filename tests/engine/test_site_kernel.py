@@ -310,6 +310,19 @@ def test_waiting_tasks_have_slurms_own_reasons():
     assert {"Resources", "Priority", "QOSMaxJobsPerUserLimit", "JobArrayTaskLimit", "AssocGrpCpuLimit"} <= seen
 
 
+def test_a_task_with_features_in_a_form_that_is_not_read_never_starts_and_the_others_do():
+    wanted = ["skylake", "skylake*2&icelake*1", "icelake|", "skylake|icelake"]
+    workload = Workload.from_columns(
+        arrival_time=np.zeros(4),
+        runtime=np.ones(4),
+        cpus=np.ones(4),
+        requests=Requests.blank(4, features=Labels.from_texts(wanted)),
+    )
+    never = never_starts(workload, small())
+    assert never.rows.tolist() == [1, 2]
+    assert set(never.reasons) == {"BadConstraints"}
+
+
 def test_a_task_whose_needed_parent_failed_never_starts_and_others_do():
     site = small()
     requests = Requests.blank(

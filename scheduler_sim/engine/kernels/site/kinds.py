@@ -7,7 +7,7 @@ import numpy as np
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.columns import BoolArray, IntArray
 from scheduler_sim.engine.demand import KIB_PER_MB, UNLIMITED, NodeGroups
-from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.errors import InvalidCluster, InvalidWorkload
 from scheduler_sim.engine.kernels.site.dealing import dealt_cores
 from scheduler_sim.engine.kernels.site.features import satisfies
 from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
@@ -103,7 +103,11 @@ class Builder:
         """Add a kind; return its number and why it could never start."""
         allowed = self.nodes[number].copy()
         if said["features"]:
-            fits = np.array([satisfies(one.features, said["features"]) for one in self.site.nodes], bool)
+            try:
+                fits = np.array([satisfies(one.features, said["features"]) for one in self.site.nodes], bool)
+            except InvalidWorkload:
+                # Features by numbers of nodes and the like: nothing is known that this task could run on.
+                return -1, CODES["BadConstraints"]
             allowed &= fits[self.group]
         suits = allowed.copy()
         if ask["gpus"] or ask["node_gpus"]:
