@@ -39,6 +39,7 @@ ENGINE = (
     (
         "stored_schedule",
         "usage",
+        "fairness",
         "bounds",
         "fragmentation",
         "distributions",

@@ -55,12 +55,24 @@ class Metric(models.Model):
     suspended_time = models.FloatField(null=True)
     timed_out_count = models.PositiveBigIntegerField(null=True)
     failed_count = models.PositiveBigIntegerField(null=True)
-    details = models.JSONField(default=dict, help_text="Of the whole run: histograms, win/loss matrix, bounds, regret.")
+    # Empty in runs that were stored before shares were measured; see ADDED.
+    mean_rho = models.FloatField(null=True)
+    p95_rho = models.FloatField(null=True)
+    max_rho = models.FloatField(null=True)
+    unfair_share = models.FloatField(null=True)
+    share_fairness = models.FloatField(null=True)
+    least_share = models.FloatField(null=True)
+    details = models.JSONField(
+        default=dict, help_text="Of the whole run: histograms, fair shares, win/loss matrix, bounds, regret."
+    )
 
     ADDED = frozenset(
-        ("attempts_mean", "service_time", "lost_time", "suspended_time", "timed_out_count", "failed_count")
+        (
+            *("attempts_mean", "service_time", "lost_time", "suspended_time", "timed_out_count", "failed_count"),
+            *("mean_rho", "p95_rho", "max_rho", "unfair_share", "share_fairness", "least_share", "fair_shares"),
+        )
     )
-    """Figures that older runs lack: they are compared with nothing, and no digest is of their absence."""
+    """Figures and details that older runs lack: they are compared with nothing, and no digest is of their absence."""
 
     objects = MetricQuerySet.as_manager()
 

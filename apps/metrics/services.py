@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from scheduler_sim.columnar.objects import columns_as_objects
 from scheduler_sim.engine import metrics
 from scheduler_sim.engine.bounds import lower_bounds
 from scheduler_sim.engine.distributions import fraction_counts, wait_by_size
+from scheduler_sim.engine.fairness import FairShares
 from scheduler_sim.engine.fragmentation import gpu_fragmentation
 from scheduler_sim.engine.groups import group_figures
 from scheduler_sim.engine.histogram import LogHistogram
@@ -73,9 +75,10 @@ def metrics_compute(
     totals: dict[str, dict[str, Any]] = {}
     windows: dict[str, Columns] = {}
     for number, (scheduler, outcome) in enumerate(outcomes.items()):
-        shared = {"won": won[scheduler], "scored": scored}
+        shares = FairShares.of(simulations[scheduler])
+        summarise = partial(metrics.summarise, simulations[scheduler], won=won[scheduler], scored=scored, shares=shares)
         edges = np.array(metrics.whole_run(workload, [outcome], scored))
-        total = metrics.summarise(simulations[scheduler], edges=edges, **shared)
+        total = summarise(edges=edges)
         totals[scheduler] = {
             **vars(total),
             "gpu_fragmentation": _mean_within(fragmented.get(scheduler), window_edges, edges),
@@ -86,6 +89,7 @@ def metrics_compute(
                     "beats": dict(zip(outcomes, beats[number].tolist(), strict=True)),
                     "wait_by_size": wait_by_size(workload, outcome, scored),
                     "fraction_counts": fraction_counts(workload, outcome, scored),
+                    "fair_shares": shares.as_json(simulations[scheduler], scored),
                     "agent_curve": agent_curve(simulations[scheduler]),
                     **_interruptions(simulations[scheduler], scored),
                 }
@@ -93,7 +97,7 @@ def metrics_compute(
         }
         if len(window_edges) > 2:
             windows[scheduler] = {
-                **vars(metrics.summarise(simulations[scheduler], edges=window_edges, **shared)),
+                **vars(summarise(edges=window_edges)),
                 "gpu_fragmentation": fragmented.get(scheduler),
             }
     _add_regret(totals)

@@ -59,6 +59,11 @@ OFFERED_FIGURES = (
     "energy_joules",
     "cost_usd",
     "fairness",
+    "mean_rho",
+    "p95_rho",
+    "unfair_share",
+    "share_fairness",
+    "least_share",
 )
 LIST_COLUMNS = ("id", "name", "status", "runs", "finished", "failed", "created_at")
 FAILURES_SHOWN = 20

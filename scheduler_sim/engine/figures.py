@@ -151,6 +151,39 @@ _define(
     "Jain's index over the users' mean bounded slowdown: 1 when all are served alike, 1/n when one of n has it all "
     "(Jain, 1984). No data when the workload names no users.",
 )
+_RHO = "finish-time fairness (rho)"
+_define(
+    "mean_rho",
+    "Mean rho",
+    "ratio",
+    "lower",
+    f"Mean of the tasks' {_RHO}: (finish - ready) / the time in an equal share of the cluster (Mahajan et al., Themis, "
+    "2020). Below 1 a task is done sooner than that. The time in an equal share is the time alone x max(1, N x d): N "
+    "is the mean number of tasks that were ready and not done while this one was, d the part of the cluster's cores or "
+    "GPUs that it asks for, the larger of both; alone, it runs at the mean speed of the nodes that it may use. N is "
+    "that under the policy itself, so a policy under which tasks pile up is measured against smaller shares.",
+)
+_define("p95_rho", "p95 rho", "ratio", "lower", f"95% of the finished tasks have a lower {_RHO}; linear between them.")
+_define("max_rho", "Highest rho", "ratio", "lower", f"The {_RHO} of the finished task that was treated worst.")
+_define("unfair_share", "Unfair", "share", "lower", f"Part of the finished tasks whose {_RHO} is above 1.")
+_define(
+    "share_fairness",
+    "Share fairness",
+    "ratio",
+    "higher",
+    "Jain's index over the users' attained shares: what the work of a user's finished tasks takes / what equal shares "
+    "would have given them until they finished, both in seconds x part of the cluster. 1 when all got as much of their "
+    "due, 1/n when one of n got it all (Jain, Chiu, Hawe, 1984). Where the workload names no users, tasks stand for "
+    "themselves.",
+)
+_define(
+    "least_share",
+    "Worst share",
+    "ratio",
+    "higher",
+    "The attained share of the user who got least of what equal shares would have given: 1 / the mean of the "
+    "tasks' rho, weighed by their work; of a task where the workload names no users.",
+)
 _define(
     "attempts_mean",
     "Attempts",

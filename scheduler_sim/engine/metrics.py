@@ -7,6 +7,7 @@ import numpy as np
 
 from scheduler_sim.engine.contract import ENDINGS, History, Outcome
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.fairness import FairShares, jain, sharers
 from scheduler_sim.engine.formulas import bounded_slowdown
 from scheduler_sim.engine.grouped import divide, group_percentile
 from scheduler_sim.engine.simulation import Simulation
@@ -73,6 +74,9 @@ class Summary:
         service_time, lost_time, suspended_time: seconds of progress that lasted, seconds held without such, and seconds
             between the first start and the finish in which it held nothing, summed over the tasks that finished.
         timed_out_count, failed_count: tasks that ended so.
+        mean_rho, p95_rho, max_rho: finish-time fairness of the tasks that finished. unfair_share: part of them above 1.
+        share_fairness, least_share: Jain's index over the users' attained shares, and the least of these. All six are
+            defined in `fairness.py`.
     """
 
     window_start_time: FloatArray
@@ -111,6 +115,12 @@ class Summary:
     suspended_time: FloatArray
     timed_out_count: IntArray
     failed_count: IntArray
+    mean_rho: FloatArray
+    p95_rho: FloatArray
+    max_rho: FloatArray
+    unfair_share: FloatArray
+    share_fairness: FloatArray
+    least_share: FloatArray
 
     def row(self, number: int = 0) -> dict[str, float | int | None]:
         """Return one window's figures by name, None where there is no data."""
@@ -124,6 +134,7 @@ def summarise(
     edges: FloatArray,
     won: BoolArray | None = None,
     scored: BoolArray | None = None,
+    shares: FairShares | None = None,
 ) -> Summary:
     """Compute the figures of all windows in one pass over the columns.
 
@@ -133,6 +144,7 @@ def summarise(
         won: shape (n,), tasks that this policy won; by default none is known, and wins and losses are 0.
         scored: shape (n,), tasks whose figures count; all by default. Devices, queue and energy count every task,
             because they were there.
+        shares: those of the simulation, where they are known already.
     """
     workload, outcome, usage = simulation.workload, simulation.outcome(), Usage.of(simulation)
     figures = TaskFigures.of(workload, outcome)
@@ -152,6 +164,7 @@ def summarise(
     ready, began = simulation.waits()
     history = simulation.history(rows)
     passed = outcome.finish_time[rows] - outcome.start_time[rows]
+    shares = shares or FairShares.of(simulation)
     return Summary(
         window_start_time=edges[:-1],
         window_end_time=edges[1:],
@@ -179,6 +192,7 @@ def summarise(
         suspended_time=_sum(passed - history.held_time, window, windows),
         timed_out_count=_ended(history, "timed_out", window, windows),
         failed_count=_ended(history, "failed", window, windows),
+        **shares.by_window(sharers(simulation), rows, window, windows),
     )
 
 
@@ -287,14 +301,11 @@ def _distribution(name: str, values: FloatArray, window: IntArray, count: IntArr
 
 
 def _fairness(workload: Workload, slowdown: FloatArray, rows: IntArray, window: IntArray, windows: int) -> FloatArray:
-    """Return Jain's index over users' mean slowdown in each window: (sum x)^2 / (n sum x^2) (Jain, 1984)."""
+    """Return Jain's index over users' mean slowdown in each window."""
     result = np.full(windows, np.nan)
     if workload.user.names == ("",) or not len(rows):
         return result
     users = len(workload.user.names)
     pairs, pair = np.unique(window * users + workload.user.codes[rows], return_inverse=True)
     mean = np.bincount(pair, slowdown[rows]) / np.bincount(pair)
-    of_window = pairs // users
-    total = np.bincount(of_window, mean, windows)
-    squares = np.bincount(of_window, mean**2, windows)
-    return divide(total**2, squares * np.bincount(of_window, minlength=windows))
+    return jain(mean, pairs // users, windows)

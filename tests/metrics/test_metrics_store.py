@@ -9,6 +9,7 @@ import pytest
 from apps.metrics.models import GroupMetric, Metric
 from apps.metrics.services import WINDOWS, metrics_compute, metrics_store
 from scheduler_sim import engine
+from scheduler_sim.engine.fairness import FairShares
 from scheduler_sim.engine.histogram import LogHistogram
 from scheduler_sim.engine.presets import load_cluster
 from tests.results.rows import make_queued_run, make_workload
@@ -53,6 +54,23 @@ def test_a_total_and_windows_are_stored_for_every_policy() -> None:
         tuple(Metric.objects.windows().filter(scheduler=name).values_list("window_start_time")) for name in POLICIES
     }
     assert len(edges) == 1
+
+
+def test_fairness_over_time_is_stored_of_the_run_and_of_each_window() -> None:
+    run = make_queued_run(make_workload(0))
+    played = simulations()
+    metrics_store(run=run, figures=metrics_compute(simulations=played))
+    total = Metric.objects.totals().get(scheduler="sjf")
+    shares = FairShares.of(played["sjf"])
+    assert total.mean_rho == pytest.approx(shares.rho.mean())
+    assert total.max_rho == shares.rho.max()
+    assert 0.5 <= total.share_fairness <= 1
+    told = total.details["fair_shares"]
+    assert LogHistogram.from_json(told["rho"]).total == 60
+    assert (told["users"], told["share"]) == (2, pytest.approx(total.least_share))
+    assert told["worst_user"] in ("a", "b")
+    windows = Metric.objects.windows().filter(scheduler="sjf", finished_count__gt=0)
+    assert max(window.max_rho for window in windows) == total.max_rho
 
 
 def test_details_hold_histograms_and_who_beat_whom() -> None:

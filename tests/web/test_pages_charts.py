@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.dashboard.runs.charts import completion_times
+from apps.dashboard.runs.fairness_chart import fairness_chart
 from apps.metrics.leaderboard import in_words, leaderboard, win_matrix
 from apps.metrics.models import Metric
 from scheduler_sim.display.appearance import COLOURS, DASH_ARRAYS, appearance
@@ -266,3 +267,21 @@ def test_percentiles_beside_the_curves_are_the_stored_ones_and_others_are_marked
     cells = dict(zip(table.columns, table.rows[0], strict=True))
     assert cells["95%"] == cells["50%"] == "101.0 s"
     assert cells["75%"] == cells["10%"] == "≈ 101.0 s"
+
+
+def test_the_chart_of_fairness_names_who_got_least_and_how_many_took_longer_than_their_share():
+    def told(scheduler, rho, worst_user, share, **fields):
+        histogram = LogHistogram.of(np.array(rho)).as_json()
+        shares = {"rho": histogram, "users": 2, "worst_user": worst_user, "share": share}
+        return total(scheduler, 1.0, least_share=share, details={"fair_shares": shares}, **fields)
+
+    fair = told("fair", [0.8, 0.9], "ann", 1.1, mean_rho=0.85, max_rho=0.9, unfair_share=0.0)
+    greedy = told("greedy", [0.5, 4.0], "bob", 0.25, mean_rho=2.25, max_rho=4.0, unfair_share=0.5)
+    (chart,) = fairness_chart([fair, greedy, total("stored long ago", 1.0)])
+    assert chart.finding == (
+        "0.0% of the tasks take longer than in an equal share under fair, and 50.0% under greedy. "
+        "User bob got least of what was due, 25.0% under greedy."
+    )
+    assert [one.name for one in chart.series] == ["fair", "greedy"]
+    assert chart.table.rows[1][-3:] == ("4.00", "50.0%", "bob: 0.25")
+    assert fairness_chart([total("stored long ago", 1.0)]) == []

@@ -117,7 +117,8 @@ def _differences(computed: Any, stored: Model, but: frozenset[str]) -> Iterator[
         if theirs is None and name in Metric.ADDED:
             continue
         if name == "details":
-            ours, theirs = ({key: one[key] for key in one.keys() - but} for one in (ours, theirs))
+            unknown = but | (Metric.ADDED - theirs.keys())
+            ours, theirs = ({key: one[key] for key in one.keys() - unknown} for one in (ours, theirs))
         if not _same(ours, theirs):
             shown = "" if name == "details" else f" is {theirs} where they give {ours}"
             yield f"{name}{shown}"

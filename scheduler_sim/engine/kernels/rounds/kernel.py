@@ -44,7 +44,7 @@ class RoundsKernel(BaseKernel):
     def __init__(self, problem: Problem) -> None:
         workload, policy = problem.workload, problem.policy
         _refuse(problem)
-        kinds = Kinds.of(problem)
+        kinds = Kinds.of(workload, problem.cluster, policy.name)
         name = policy.order.name
         knows = name.endswith(KNOWING)
         programme = PROGRAMMES[name] if name in PROGRAMMES else PROGRAMMES[name.removesuffix(KNOWING)]

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.problem import Problem
+from scheduler_sim.engine.workload import Workload
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,16 +32,18 @@ class Kinds:
     nodes: tuple[tuple[tuple[int, int, int], ...], ...]
 
     @classmethod
-    def of(cls, problem: Problem) -> "Kinds":
+    def of(cls, workload: Workload, cluster: Cluster, policy: str) -> "Kinds":
         """Read the kinds off the cluster, and the rates off the workload's throughputs or the groups' speeds.
 
         Cores and memory are never short: a kind is for those tasks only of whose part of them, for each GPU, every node
         has enough.
 
+        Args:
+            policy: its name, for the sentences.
+
         Raises:
             InvalidPolicy: a task that can run on no kind, or that has no throughputs where others have.
         """
-        cluster, workload = problem.cluster, problem.workload
         members: dict[tuple[str, float], list[int]] = {}
         for number, group in enumerate(cluster.groups):
             if group.gpus:
@@ -63,12 +66,12 @@ class Kinds:
                     f"{', '.join(missing)}."
                 )
             rate = table.of(workload.group, workload.gpus)[:, [table.kinds.index(name) for name in names]]
-            _refuse_rows(problem, np.isnan(rate).any(1), "have no throughputs")
+            _refuse_rows(workload, policy, np.isnan(rate).any(1), "have no throughputs")
             work, in_steps = workload.size, True
             known = work * np.divide(known, workload.runtime, out=np.ones(len(work)), where=workload.runtime > 0)
         for kind, numbers in enumerate(members.values()):
-            rate[~_holds(problem, numbers) | (workload.gpus > workers[kind]), kind] = 0.0
-        _refuse_rows(problem, ~(rate > 0).any(1), f"can run on no kind of GPU of cluster {cluster.name}")
+            rate[~_holds(workload, cluster, numbers) | (workload.gpus > workers[kind]), kind] = 0.0
+        _refuse_rows(workload, policy, ~(rate > 0).any(1), f"can run on no kind of GPU of cluster {cluster.name}")
         return cls(names, workers, rate, np.maximum(work, 1.0 if in_steps else 1e-9), known, in_steps, nodes)
 
     def node_and_device(self, kind: int, place: int) -> tuple[int, int]:
@@ -80,12 +83,11 @@ class Kinds:
         raise IndexError(place)
 
 
-def _holds(problem: Problem, groups: list[int]) -> BoolArray:
+def _holds(workload: Workload, cluster: Cluster, groups: list[int]) -> BoolArray:
     """Tell of which tasks every node of these groups can hold as many as it has GPUs, and whose type of GPU it is."""
-    workload = problem.workload
     fits = np.ones(len(workload), bool)
     for number in groups:
-        group = problem.cluster.groups[number]
+        group = cluster.groups[number]
         allowed = np.array([not name or group.gpu_type in name.split("|") for name in workload.gpu_type.names])
         fits &= allowed[workload.gpu_type.codes] & (workload.cpus / workload.gpus <= group.cores / group.gpus)
         if group.memory_mb is not None:
@@ -93,8 +95,8 @@ def _holds(problem: Problem, groups: list[int]) -> BoolArray:
     return fits
 
 
-def _refuse_rows(problem: Problem, rows: Any, why: str) -> None:
-    found: IntArray = problem.workload.task_id[rows]
+def _refuse_rows(workload: Workload, policy: str, rows: Any, why: str) -> None:
+    found: IntArray = workload.task_id[rows]
     if len(found):
         first = ", ".join(map(str, found[:5].tolist()))
-        raise InvalidPolicy(f"{problem.policy.name}: {len(found)} tasks {why}, the first of them {first}.")
+        raise InvalidPolicy(f"{policy}: {len(found)} tasks {why}, the first of them {first}.")
