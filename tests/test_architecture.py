@@ -23,6 +23,7 @@ ENGINE = (
     ("sites",),
     ("predictors", "recording"),
     ("policies",),
+    ("advice",),
     ("problem", "kernels.base", "kernels.attempts", "kernels.records", "kernels.structures"),
     (
         "kernels.pool",

@@ -27,7 +27,9 @@ from scheduler_sim.engine.sites.parts import (
 from scheduler_sim.engine.sites.reading import Note
 from scheduler_sim.engine.sites.recognised import read_site_files
 from scheduler_sim.engine.sites.site import InvalidSite, Site
+from scheduler_sim.engine.sites.slurm_differences import Lines, differing_lines
 from scheduler_sim.engine.sites.slurm_files import SOURCES, read_slurm_site
+from scheduler_sim.engine.sites.slurm_writing import slurm_conf
 
 __all__ = [
     "SOURCES",
@@ -35,6 +37,7 @@ __all__ = [
     "Difference",
     "InvalidSite",
     "Limits",
+    "Lines",
     "Nodes",
     "Note",
     "Outage",
@@ -49,6 +52,7 @@ __all__ = [
     "add_site_nodes",
     "classic",
     "differences",
+    "differing_lines",
     "drop_site_nodes",
     "expand_hosts",
     "fair_tree",
@@ -57,6 +61,7 @@ __all__ = [
     "read_site_file",
     "read_site_files",
     "read_slurm_site",
+    "slurm_conf",
     "with_cluster",
     "with_group_again",
     "with_group_count",

@@ -66,7 +66,7 @@ UNRELATED = re.compile(
 )
 """Settings, in lower case, that decide nothing of who starts when."""
 
-_PRIORITY: Mapping[str, tuple[str, values.Reader]] = {
+PRIORITY: Mapping[str, tuple[str, values.Reader]] = {
     **values.each(int, PriorityWeightAge="age_weight", PriorityWeightFairshare="fair_share_weight"),
     **values.each(int, PriorityWeightJobSize="job_size_weight", PriorityWeightPartition="partition_weight"),
     **values.each(int, PriorityWeightQOS="qos_weight", PriorityWeightAssoc="association_weight"),
@@ -79,15 +79,15 @@ _PRIORITY: Mapping[str, tuple[str, values.Reader]] = {
     "PriorityFlags": ("flags", values.words),
 }
 
-_SCHEDULING: Mapping[str, tuple[str, values.Reader]] = {
+SCHEDULING: Mapping[str, tuple[str, values.Reader]] = {
     "OverTimeLimit": ("over_limit_time", values.minutes),
     "KillWait": ("kill_wait_time", values.seconds),
 }
 
-_LOWER_PRIORITY = {name.lower(): entry for name, entry in _PRIORITY.items()}
-_LOWER_SCHEDULING = {name.lower(): entry for name, entry in _SCHEDULING.items()}
+_LOWER_PRIORITY = {name.lower(): entry for name, entry in PRIORITY.items()}
+_LOWER_SCHEDULING = {name.lower(): entry for name, entry in SCHEDULING.items()}
 
-_CHOICES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+CHOICES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "schedulertype": ("scheduling.backfill", {"sched/backfill": True, "sched/builtin": False}),
     "prioritytype": ("priority.kind", {"priority/basic": "basic", "priority/multifactor": "multifactor"}),
     "preempttype": (
@@ -181,12 +181,12 @@ OVERRIDES: Mapping[str, Override] = {
         *(_override(name, f"scheduling.{where}", values.yes, "yes or no") for name, where in SWITCHES.items()),
         *(
             _override(name, f"priority.{where}", reader, _EXPECTED.get(reader, "a value as in slurm.conf"))
-            for name, (where, reader) in _PRIORITY.items()
+            for name, (where, reader) in PRIORITY.items()
         ),
         _override("PriorityType", "priority.kind", _word, "basic or multifactor"),
         *(
             _override(name, f"scheduling.{where}", reader, _EXPECTED.get(reader, "a number from 0 up"))
-            for name, (where, reader) in _SCHEDULING.items()
+            for name, (where, reader) in SCHEDULING.items()
         ),
     )
 }
@@ -211,14 +211,14 @@ def overridden(site: Site, texts: Mapping[str, str]) -> Site:
 def apply(draft: Draft, place: Place, key: str, text: str) -> None:
     """Take one setting into the site; one that could matter and has no effect here gets a note."""
     name = key.lower()
-    if name not in _CHOICES and (text.lower() in ("(null)", "none", "n/a") or text.lower().endswith("/none")):
+    if name not in CHOICES and (text.lower() in ("(null)", "none", "n/a") or text.lower().endswith("/none")):
         return
     if name == "clustername":
         draft.name = text
     elif name == "schedulerparameters":
         _parameters(draft, place, text)
-    elif name in _CHOICES:
-        where, choices = _CHOICES[name]
+    elif name in CHOICES:
+        where, choices = CHOICES[name]
         if text.lower() in choices:
             _set(draft, where, choices[text.lower()])
         else:
