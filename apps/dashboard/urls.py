@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from apps.dashboard.answers import views as answer_views
+from apps.dashboard.answers.advice import run_advice_page
 from apps.dashboard.compare import views as comparison_views
 from apps.dashboard.runs import views
 from scheduler_sim.web.addresses import charts_of
@@ -18,6 +19,7 @@ RUN: list[URLPattern | URLResolver] = [
     path("manifest.json", views.run_manifest_json, name="run-manifest"),
     *charts_of("run", views.run_charts_json, views.run_chart),
     path("groups/", include(GROUPS)),
+    path("advice/", run_advice_page, name="run-advice"),
     path("gantt.<table:kind>", views.run_gantt, name="run-gantt"),
     path("leaderboard.<table:kind>", views.run_leaderboard, name="run-leaderboard"),
     path("wins.<table:kind>", views.run_matrix, name="run-wins"),

@@ -7,18 +7,20 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Count
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.live.exchange.advice import run_advice
 from apps.live.models import SimulationState
 from apps.live.play.launch import run_command, run_take_up
 from apps.live.play.version import code_version
 from apps.live.request import RunCreateSerializer
 from apps.results.api import RunRowsViewSet, RunSerializer
-from apps.results.errors import DomainError
+from apps.results.errors import DomainError, InvalidField
 from apps.results.fidelity import run_badge
 from apps.results.models import Run
 from apps.tasks.models import Workload
@@ -49,10 +51,29 @@ class RunDetailSerializer(RunSerializer):
         fields = (*RunSerializer.Meta.fields, "fidelity", "interrupted", "place")
 
 
+class AdviceSerializer(serializers.Serializer):
+    """What brings a policy of a run about in Slurm's configuration."""
+
+    run = serializers.IntegerField(help_text="Key of the run.")
+    policy = serializers.CharField()
+    base = serializers.CharField(help_text="What gains and losses are counted from.")
+    verdict = serializers.CharField(help_text="What the lines are worth, in a sentence.")
+    is_whole = serializers.BooleanField(help_text="Whether they bring about what was played.")
+    slurm_conf = serializers.ListField(child=serializers.CharField(), help_text="Lines of slurm.conf.")
+    sacctmgr = serializers.ListField(child=serializers.CharField(), help_text="Commands.")
+    unexpressed = serializers.ListField(child=serializers.CharField(), help_text="What Slurm cannot be told.")
+    remarks = serializers.ListField(child=serializers.CharField(), help_text="What to look after.")
+    gains = serializers.DictField(child=serializers.CharField(), help_text="Who gains and who loses, by grouping.")
+
+
 class RunViewSet(RunRowsViewSet):
     """Runs: read them, start one, pause, resume and stop it."""
 
     sent_serializer_class = RunCreateSerializer
+
+    def known_parameters(self) -> set[str]:
+        """Return the parameters of a list, or those of advice."""
+        return super().known_parameters() | ({"policy", "against"} if self.action == "advice" else set())
 
     @extend_schema(responses=RunDetailSerializer)
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -100,6 +121,33 @@ class RunViewSet(RunRowsViewSet):
         except DomainError as error:
             raise Conflict(str(error)) from None
         return Response(self._document(pk), status=HTTPStatus.ACCEPTED)
+
+    @extend_schema(
+        responses=AdviceSerializer,
+        parameters=[
+            OpenApiParameter("policy", str, description="One of the run's; by default that in front."),
+            OpenApiParameter("against", int, description="Key of a run on what is configured."),
+        ],
+    )
+    @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)
+    def advice(self, request: Request, pk: str) -> Response:
+        """Return what brings a policy of the run about in Slurm's configuration, and who gains and loses."""
+        self.row(pk)
+        asked = request.query_params
+        against = None
+        if text := asked.get("against"):
+            against = (
+                Run.objects.filter(pk=text).first() if text.isascii() and text.isdecimal() and len(text) < 19 else None
+            )
+            if against is None:
+                raise ValidationError({"against": ["There is no such run."]})
+        try:
+            found = run_advice(Run.objects.get(pk=pk), scheduler=asked.get("policy", ""), against=against)
+        except InvalidField as error:
+            raise ValidationError({error.field: [str(error)]}) from None
+        except DomainError as error:
+            raise Conflict(str(error)) from None
+        return Response(found.as_json())
 
     def _command(self, key: str, command: str) -> Response:
         self.row(key)

@@ -257,15 +257,53 @@ def best_beside(run: Run) -> str:
     return best or run.policies[0]
 
 
-def told_of_run(run: Run) -> list[tuple[str, str]]:
-    """Return who loses and who gains under the best policy, a text a way to group, for a report."""
-    scheduler, base = best_beside(run), run.policies[0]
+def told_of_run(run: Run, scheduler: str = "") -> list[tuple[str, str]]:
+    """Return who loses and who gains under a policy, by default the best, a text a way to group."""
+    scheduler, base = scheduler or best_beside(run), run.policies[0]
     if scheduler == base:
         return []
     return [
         (GroupMetric.GroupedBy(by).label, " ".join(policy_groups(run, by)[scheduler].sentences(base)))
         for by in grouped_by_of(run)
     ]
+
+
+def told_between(run: Run, scheduler: str, other: Run, base: str) -> list[tuple[str, str]]:
+    """Return who waits longer and who shorter than under a policy of another run, a text a way to group.
+
+    The tasks of two runs are not paired here, so that no interval is known.
+    """
+    told = []
+    for by in grouped_by_of(run):
+        before = {
+            (group.merged_count, group.name): group.mean_wait_time
+            for group in GroupMetric.objects.of_run(other, by, base)
+        }
+        moved = sorted(
+            (
+                (group.mean_wait_time - before[group.merged_count, group.name], group)
+                for group in GroupMetric.objects.of_run(run, by, scheduler)
+                if (group.merged_count, group.name) in before
+            ),
+            key=lambda one: (-one[0], one[1].pk),
+        )
+        if moved:
+            told.append((GroupMetric.GroupedBy(by).label, _told_waits(moved, PLURALS[by])))
+    return told
+
+
+def _told_waits(moved: Sequence[tuple[float, GroupMetric]], plural: str) -> str:
+    """Say how many wait longer and shorter, and who most; `moved` is by how much, those that lose most first."""
+    longer, shorter = [one for one in moved if one[0] > 0], [one for one in reversed(moved) if one[0] < 0]
+    sentences = [
+        f"Of {len(moved):,} {plural}, {len(longer):,} wait longer on average and {len(shorter):,} shorter (without "
+        "intervals)."
+    ]
+    for side, way in ((longer, "longer"), (shorter, "shorter")):
+        if side:
+            by, group = side[0]
+            sentences.append(f"{_capital(described(group))} wait {duration(abs(by))} {way}, most of all.")
+    return " ".join(sentences)
 
 
 def policy_groups(run: Run, grouped_by: str) -> Mapping[str, PolicyGroups]:

@@ -94,6 +94,11 @@ def advise(policy: Policy, *, configured: Site, changed: Site | None = None, is_
             )
     advice.lines = differing_lines(configured, advice.site, always=frozenset() if is_known else frozenset(always))
     _about_nodes(advice, configured)
+    if not is_known:
+        advice.remarks.append(
+            "It was played on a cluster and not on a site: partitions, limits and other settings of the real one are "
+            "not known. Import its configuration as a site to see what they make of it."
+        )
     return advice
 
 

@@ -1,12 +1,12 @@
 // Everything here only adds to pages that work without it.
-import { setUpCopyLinks } from "./copylink.js";
+import { setUpCopying } from "./copying.js";
 import { setUpForms } from "./forms.js";
 import { setUpKeyboard } from "./keyboard.js";
 import { setUpTheme } from "./theme.js";
 
 setUpTheme();
 setUpKeyboard();
-setUpCopyLinks();
+setUpCopying();
 setUpForms();
 
 const library = document.body.dataset.charts;

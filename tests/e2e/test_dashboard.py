@@ -16,6 +16,8 @@ PAGES = (
     "/runs/2/",
     "/runs/1/tasks/5/",
     "/runs/2/tasks/5/",
+    "/runs/1/advice/",
+    "/runs/1/advice/?policy=sjf",
     "/runs/1/groups/?by=hour",
     "/runs/2/groups/?by=size&policy=greedy",
     "/runs/1/groups/tasks/?by=size&name=2+to+8+cores&policy=sjf",
@@ -115,6 +117,19 @@ def test_from_a_run_to_who_loses_most_and_to_the_tasks_that_do(visit):
     one.page.wait_for_url(re.compile("/groups/tasks/"))
     one.page.locator("tbody a").first.click()
     one.page.wait_for_url(re.compile("/runs/1/tasks/[0-9]+/"))
+
+
+def test_advice_is_copied_as_it_stands(visit):
+    one = visit(permissions=["clipboard-read", "clipboard-write"])
+    one.open("/runs/1/")
+    one.page.get_by_role("link", name="Advice").click()
+    one.page.select_option("#policy", "fcfs+easy")
+    one.page.wait_for_url(re.compile(r"policy=fcfs%2Beasy"))
+    one.page.get_by_role("button", name="Copy", exact=True).click()
+    one.page.get_by_role("button", name="Copied").wait_for()
+    copied = one.page.evaluate("navigator.clipboard.readText()")
+    assert copied == one.page.locator("#conf").text_content()
+    assert "SchedulerParameters=bf_job_part_count_reserve=1" in copied.splitlines()
 
 
 def test_two_ticked_runs_are_compared(visit):

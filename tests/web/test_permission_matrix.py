@@ -43,6 +43,7 @@ API: dict[str, tuple[set[str], set[str]]] = {
     "api/v1/sites/<pk>/": (READ, set()),
     "api/v1/runs/": (READ, {"post"}),
     "api/v1/runs/<pk>/": (READ, set()),
+    "api/v1/runs/<pk>/advice/": (READ, set()),
     "api/v1/runs/<pk>/pause/": ({"options"}, {"post"}),
     "api/v1/runs/<pk>/resume/": ({"options"}, {"post"}),
     "api/v1/runs/<pk>/stop/": ({"options"}, {"post"}),

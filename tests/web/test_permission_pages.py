@@ -29,6 +29,7 @@ READING = [
     "/runs/{run}/groups/charts.json",
     "/runs/{run}/groups/charts/outcome.csv",
     "/runs/{run}/groups/tasks/",
+    "/runs/{run}/advice/",
     "/studies/",
     "/studies/{study}/",
     "/studies/{study}/charts.json",
