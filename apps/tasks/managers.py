@@ -41,6 +41,16 @@ class SiteQuerySet(models.QuerySet):
         later = self.model._default_manager.filter(name=models.OuterRef("name"), version__gt=models.OuterRef("version"))
         return self.exclude(models.Exists(later)).order_by("name")
 
+    def versions(self, name: str) -> "SiteQuerySet":
+        """Return the versions of a site without their descriptions, newest first, each with its `run_count`."""
+        described = self.filter(name=name).defer("description", "notes").order_by("-version")
+        return described.annotate(run_count=models.Count("runs"))
+
+    def references(self, most: int) -> list[str]:
+        """Return what names each of the newest versions, by name and newest first."""
+        rows = self.order_by("name", "-version").values_list("name", "version")[:most]
+        return [f"{name}@{version}" for name, version in rows]
+
     def referred(self, reference: str) -> Any:
         """Return the version that `NAME@VERSION` names, the newest one for `NAME` alone.
 

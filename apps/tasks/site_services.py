@@ -1,6 +1,9 @@
 """Writing sites."""
 
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -9,6 +12,36 @@ from apps.tasks.models import Site
 from scheduler_sim.accounts import audit
 from scheduler_sim.columnar.digests import json_digest
 from scheduler_sim.engine import sites
+
+RESERVED_NAMES = frozenset(("compare", "edit", "upload"))
+"""Last parts of the addresses of pages of sites."""
+
+_HALF_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def site_name_check(name: str) -> None:
+    """Check what a site is to be called.
+
+    Raises:
+        SiteError: too long, not printable, or the address of another page.
+    """
+    if len(name) > Site.NAME_LENGTH:
+        raise SiteError(f"The name of a site has at most {Site.NAME_LENGTH} characters, not {len(name)}.")
+    if not name.isprintable() or not name.strip():
+        raise SiteError("The name of a site needs characters that can be read, and no others.")
+    if name.strip("/").rpartition("/")[2] in RESERVED_NAMES:
+        raise SiteError(f"A site cannot be called {name}: that is the address of another page.")
+
+
+def texts_check(description: Mapping[str, Any]) -> None:
+    """Check that the texts of a description can be stored and shown.
+
+    Raises:
+        SiteError: NUL or half of a surrogate pair in one of them.
+    """
+    text = json.dumps(description, ensure_ascii=False)
+    if "\\u0000" in text or _HALF_SURROGATE.search(text):
+        raise SiteError("The site holds a character that cannot be stored: NUL, or half of a surrogate pair.")
 
 
 @transaction.atomic
@@ -39,12 +72,13 @@ def site_store(
         name: to store it under; its own when empty.
 
     Raises:
-        SiteError: a name that is too long, or somebody else stores a version at this very moment.
+        SiteError: a name that cannot be one, a text that no database can hold, or somebody else stores a version at
+            this very moment.
     """
     name = name or site.name
-    if len(name) > Site.NAME_LENGTH:
-        raise SiteError(f"The name of a site has at most {Site.NAME_LENGTH} characters, not {len(name)}.")
+    site_name_check(name)
     description = {**site.as_json(), "name": name}
+    texts_check(description)
     digest = json_digest(description)
     newest = Site.objects.select_for_update().newest(name)
     if newest is not None and newest.digest == digest:

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from apps.tasks import site_pages, views
+from apps.tasks import site_making, site_pages, views
 from scheduler_sim.web.addresses import charts_of
 
 WORKLOAD = [
@@ -18,6 +18,8 @@ urlpatterns = [
     path("workloads/imports/<int:pk>/", views.workload_import, name="workload-import"),
     path("workloads/<int:pk>/", include(WORKLOAD)),
     path("sites/", site_pages.site_list, name="site-list"),
+    path("sites/compare/", site_pages.site_compare, name="site-compare"),
+    path("sites/upload/", site_making.site_upload, name="site-upload"),
     path("sites/<path:name>/site.yaml", site_pages.site_yaml, name="site-yaml"),
     path("sites/<path:name>/", site_pages.site_detail, name="site-detail"),
     path("help/metrics/", views.help_metrics, name="help-metrics"),

@@ -219,7 +219,9 @@ def largest_body(uploads: frozenset[str]) -> Callable[[bytes], int]:
 def guard(protocol: Any) -> Door:
     """Put the limits into daphne's module of the HTTP protocol, before it serves, and return what counts."""
     door = Door()
-    largest = largest_body(frozenset((reverse("workload-upload"), reverse("api:workload-list"))))
+    largest = largest_body(
+        frozenset(map(reverse, ("workload-upload", "api:workload-list", "site-upload", "api:site-list")))
+    )
 
     request: Any = protocol.WebRequest
 

@@ -26,6 +26,8 @@ PAGES = (
     "/workloads/",
     "/workloads/1/",
     "/workloads/2/",
+    "/sites/",
+    "/sites/compare/",
     "/policies/",
     "/policies/sjf+easy/",
     "/policies/hybrid_ml/",
@@ -33,7 +35,14 @@ PAGES = (
     "/accounts/login/",
     "/help/metrics/",
 )
-SIGNED_IN_PAGES = ("/runs/new/", "/studies/new/", "/workloads/upload/", "/accounts/", "/accounts/password/")
+SIGNED_IN_PAGES = (
+    "/runs/new/",
+    "/studies/new/",
+    "/workloads/upload/",
+    "/sites/upload/",
+    "/accounts/",
+    "/accounts/password/",
+)
 CHARTS = PROJECT / "node_modules" / "echarts" / "dist" / "echarts.esm.min.mjs"
 AXE = PROJECT / "node_modules" / "axe-core" / "axe.min.js"
 

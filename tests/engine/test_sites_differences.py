@@ -62,13 +62,17 @@ def test_each_changed_value_is_one_difference(small: Site) -> None:
 
 
 def test_entries_that_came_and_went_are_named_whole(small: Site) -> None:
-    rows = found(small, groups=DESCRIPTION["groups"][1:], partitions=[{"name": "all"}], reservations=[])
+    away = [{"hosts": "g1", "start_time": 60, "kill": True}]
+    rows = found(
+        small, groups=DESCRIPTION["groups"][1:], partitions=[{"name": "all"}], reservations=[], outages=away
+    )
     assert [(part, name, before is None, after is None) for part, name, _, before, after in rows] == [
         ("groups", "thin", False, True),
         ("partitions", "batch", False, True),
         ("partitions", "gpu", False, True),
         ("partitions", "all", True, False),
         ("reservations", "repair", False, True),
+        ("outages", "g1 from 60 s", True, False),
     ]
 
 

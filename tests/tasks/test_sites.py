@@ -3,6 +3,7 @@
 import json
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -176,3 +177,31 @@ def test_the_newest_version_of_each_site_is_offered(conf: Path) -> None:
     conf.write_text(CONF.replace("n[1-4]", "n[1-6]"))
     importsite("--slurm-conf", conf)
     assert [one.reference for one in Site.objects.newest_of_each()] == ["b@1", "tiny@2"]
+
+
+def test_two_versions_are_compared_in_words(conf: Path, client: Client) -> None:
+    importsite("--slurm-conf", conf)
+    conf.write_text(CONF.replace("n[1-4]", "n[1-6]").replace("MaxTime=60", "MaxTime=120"))
+    importsite("--slurm-conf", conf)
+    page = client.get("/sites/tiny/").content.decode()
+    assert "/sites/compare/?before=tiny%401&amp;after=tiny%402" in page
+    address = "/sites/compare/?before=tiny%401&after=tiny"
+    page = client.get(address).content.decode()
+    for text in ("Node group n[1-4]", "Nodes", "Longest run time", "60.0 min", "2.00 h", "tiny@1", "tiny@2"):
+        assert text in page
+    rows = client.get(f"{address}&format=json").json()
+    assert {"of": "Partition main", "what": "Longest run time", "before": "60.0 min", "after": "2.00 h"} in rows
+    assert "The two are alike." in client.get("/sites/compare/?before=tiny&after=tiny").content.decode()
+    refused = client.get("/sites/compare/?before=tiny&after=none")
+    assert (refused.status_code, "There is no site &#x27;none&#x27;." in refused.content.decode()) == (404, True)
+
+
+def test_a_page_of_a_site_costs_the_same_whatever_the_number_of_versions(
+    client: Client, django_assert_max_num_queries: Any
+) -> None:
+    for cores in range(1, 26):
+        site_store(site=sites.read_site(f"name: lab\ngroups:\n- {{hosts: a1, cores: {cores}}}\n"))
+    with django_assert_max_num_queries(8):
+        page = client.get("/sites/lab/?version=3").content.decode()
+    assert "Version 25</a> is the newest" in page
+    assert "The newest of 25." in page

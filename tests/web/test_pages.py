@@ -28,6 +28,7 @@ EMPTY_PAGES = (
     "/runs/",
     "/workloads/",
     "/sites/",
+    "/sites/compare/",
     "/policies/",
     "/policies/sjf+easy/",
     "/training/",
@@ -266,7 +267,7 @@ def test_the_form_of_a_new_run_keeps_what_was_typed_when_it_is_refused(controlle
     assert Run.objects.count() == before
 
 
-@pytest.mark.parametrize("path", ["/runs/new/", "/workloads/upload/"])
+@pytest.mark.parametrize("path", ["/runs/new/", "/workloads/upload/", "/sites/upload/"])
 def test_forms_that_change_something_ask_to_sign_in(client, path):
     assert client.get(path).headers["Location"].startswith("/accounts/login/")
 

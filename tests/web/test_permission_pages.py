@@ -49,6 +49,7 @@ READING = [
     "/workloads/{workload}/charts.json",
     "/workloads/{workload}/charts/arrivals.csv",
     "/sites/",
+    "/sites/compare/",
     "/sites/tiny/",
     "/sites/tiny/site.yaml",
     "/help/metrics/",
@@ -58,7 +59,7 @@ READING = [
     "/training/under-way.json",
     "/training/under-way/outcome.csv",
 ]
-FORMS = ["/training/new/", "/runs/new/", "/studies/new/", "/workloads/upload/"]
+FORMS = ["/training/new/", "/runs/new/", "/studies/new/", "/workloads/upload/", "/sites/upload/"]
 COMMANDS = ["/training/jobs/{job}/stop/", "/runs/{run}/pause/", "/studies/{study}/play/"]
 OWN_COMMANDS = ["/accounts/tokens/1/delete/"]
 FOR_EVERYBODY = ["/theme/", "/favicon.ico", "/accounts/login/", "/accounts/logout/"]

@@ -20,8 +20,8 @@ class Difference:
     """One thing that is not alike.
 
     Attributes:
-        part: of the description: groups, partitions, qos, accounts, reservations, priority, scheduling, preemption;
-            empty for what stands beside them.
+        part: of the description: groups, partitions, qos, accounts, reservations, outages, priority, scheduling,
+            preemption; empty for what stands beside them.
         name: of the entry; empty where the part has none.
         key: empty where the whole entry is there in one of the two only.
         before, after: the values, None for an entry that is not there.
@@ -43,9 +43,10 @@ def differences(before: Site, after: Site) -> list[Difference]:
     for part in _LISTS:
         found += _of_part(part, *({one.name: _plain(one) for one in getattr(site, part)} for site in (before, after)))
     found += _of_part("accounts", _accounts(before), _accounts(after))
+    found += _of_part("outages", _outages(before), _outages(after))
     for part in _SETTINGS:
         found += _of_entry(part, "", _plain(getattr(before, part)), _plain(getattr(after, part)))
-    taken = {"cluster", "nodes", "accounts", *_LISTS, *_SETTINGS}
+    taken = {"cluster", "nodes", "accounts", "outages", *_LISTS, *_SETTINGS}
     beside = [name for name in Site.__struct_fields__ if name not in taken]
     return found + _of_entry("", "", *({name: getattr(site, name) for name in beside} for site in (before, after)))
 
@@ -83,6 +84,10 @@ def _accounts(site: Site) -> dict[str, Entry]:
         who = f"{one.user} in {one.name}" if one.user else one.name
         found[f"{who}, partition {one.partition}" if one.partition else who] = _plain(one)
     return found
+
+
+def _outages(site: Site) -> dict[str, Entry]:
+    return {f"{one.hosts} from {one.start_time:.12g} s": _plain(one) for one in site.outages}
 
 
 def _groups(before: Site, after: Site) -> tuple[dict[str, Entry], dict[str, Entry]]:

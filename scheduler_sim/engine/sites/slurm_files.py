@@ -86,7 +86,7 @@ def slurm_text(file: Path) -> str:
     try:
         if file.stat().st_size > LARGEST_FILE:
             raise InvalidCluster(f"{file} is larger than {LARGEST_FILE // 2**20} MB.")
-        return file.read_text(encoding="utf-8-sig", errors="replace")
+        return _printable(file)
     except OSError as error:
         raise InvalidCluster(f"{file} cannot be read: {error.strerror}.") from error
 
@@ -96,4 +96,9 @@ def _included(folder: Path, name: str) -> str:
     file = folder / Path(name).name
     if file.stat().st_size > LARGEST_FILE:
         raise OSError("it is too large")
-    return file.read_text(encoding="utf-8-sig", errors="replace")
+    return _printable(file)
+
+
+def _printable(file: Path) -> str:
+    """Return a file's text with a mark in place of bytes that no text holds."""
+    return file.read_text(encoding="utf-8-sig", errors="replace").replace("\0", "\ufffd")

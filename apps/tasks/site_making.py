@@ -1,0 +1,75 @@
+"""Pages that make versions of sites: out of files that are sent."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from apps.tasks.errors import SiteError
+from apps.tasks.models import Site
+from apps.tasks.site_forms import SiteUploadForm
+from apps.tasks.site_reading import MOST_BYTES, ReadSite
+from apps.tasks.site_services import site_name_check, site_store
+from apps.tasks.site_words import difference_lines, site_parts
+from scheduler_sim.engine import sites
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def site_upload(request: HttpRequest) -> HttpResponse:
+    """Take files of a site, show what was read of them, and store that when it is asked for."""
+    refuse_others(request, "Uploading a site")
+    form = SiteUploadForm()
+    if sealed := request.POST.get("read"):
+        try:
+            read = ReadSite.unsealed(sealed)
+            return _stored(request, read, name=request.POST.get("name", "").strip())
+        except SiteError as error:
+            messages.error(request, str(error))
+            return redirect("site-upload")
+    if request.method == "POST":
+        form = SiteUploadForm(request.POST, request.FILES)
+        if form.is_valid() and form.read is not None:
+            try:
+                return _looked_at(request, form.read, name=form.cleaned_data["name"] or form.read.site.name)
+            except SiteError as error:
+                form.add_error("name", str(error))
+    context = {"form": form, "most": MOST_BYTES // 2**20, "printed": [one for one, _ in sites.SOURCES.values()]}
+    return render(request, "tasks/site_upload.html", context, status=400 if form.errors else 200)
+
+
+def refuse_others(request: HttpRequest, what: str) -> None:
+    """Let only those pass who may control runs.
+
+    Raises:
+        PermissionDenied: somebody else; the sentence says `what` needs the permission.
+    """
+    if not request.user.has_perm("results.control_run"):
+        raise PermissionDenied(f"{what} needs the permission “Can start, pause, resume and stop runs”.")
+
+
+def _looked_at(request: HttpRequest, read: ReadSite, *, name: str) -> HttpResponse:
+    """Show what was read, before it is stored."""
+    site_name_check(name)
+    newest: Site | None = Site.objects.newest(name)
+    context: dict[str, Any] = {
+        "read": read,
+        "name": name,
+        "sealed": read.sealed(),
+        "newest": newest,
+        "parts": [part for part in site_parts(read.site) if part.rows or part.empty],
+    }
+    if newest is not None:
+        context["differences"] = difference_lines(sites.differences(newest.as_site(), read.site))
+    return render(request, "tasks/site_read.html", context)
+
+
+def _stored(request: HttpRequest, read: ReadSite, *, name: str) -> HttpResponse:
+    stored, is_new = site_store(site=read.site, notes=read.notes, origin=read.origin, name=name)
+    messages.success(request, f"Stored as {stored}." if is_new else f"Nothing has changed since {stored}.")
+    return redirect(f"{reverse('site-detail', args=[stored.name])}?version={stored.version}")

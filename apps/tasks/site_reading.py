@@ -1,0 +1,129 @@
+"""Sites that are sent over HTTP: read by the command's own reader, looked at, and then stored."""
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.core import signing
+from django.core.files.uploadedfile import UploadedFile
+
+from apps.tasks.errors import SiteError
+from apps.tasks.site_services import texts_check
+from scheduler_sim.engine import EngineError, sites
+
+MOST_BYTES = 8 * 2**20
+"""Of all files together: they are read while somebody waits. `importsite` takes larger ones."""
+
+MOST_DESCRIBED_BYTES = 2**20
+"""Of a description: YAML is read slowly."""
+
+MOST_SEALED = 2 * 2**20
+"""Characters of a packed site that a form sends back; Django takes little more."""
+
+PASTED = "pasted text"
+"""What a text without a file is called."""
+
+_SALT = "site that was read"
+_KEPT_SECONDS = 24 * 3600
+
+
+class SiteTooLarge(SiteError):
+    """More was sent than is read while somebody waits."""
+
+
+@dataclass(frozen=True)
+class ReadSite:
+    """A site that was read and is not stored.
+
+    Attributes:
+        notes: what of its files has no effect.
+        origin: the names of the files.
+    """
+
+    site: sites.Site
+    notes: list[sites.Note]
+    origin: str
+
+    def sealed(self) -> str:
+        """Return it as a text that nobody else can write.
+
+        Raises:
+            SiteTooLarge: longer than a form can send back.
+        """
+        document = {"site": self.site.as_json(), "notes": [vars(note) for note in self.notes], "origin": self.origin}
+        sealed = signing.dumps(document, salt=_SALT, compress=True)
+        if len(sealed) > MOST_SEALED:
+            raise SiteTooLarge("The site is too large to be looked at here; importsite reads it.")
+        return sealed
+
+    @classmethod
+    def unsealed(cls, text: str) -> "ReadSite":
+        """Return what `sealed` wrote.
+
+        Raises:
+            SiteError: it was written elsewhere, or a day ago.
+        """
+        try:
+            document = signing.loads(text, salt=_SALT, max_age=_KEPT_SECONDS)
+        except signing.BadSignature:
+            raise SiteError("What was read is not at hand any more; send the files again.") from None
+        notes = [sites.Note(**note) for note in document["notes"]]
+        return cls(sites.Site.from_json(document["site"]), notes, document["origin"])
+
+
+def site_read(
+    uploads: Iterable[UploadedFile], *, text: str = "", zero_at: float | None = None, name: str = ""
+) -> ReadSite:
+    """Read the site that files and a pasted text make up together.
+
+    Args:
+        zero_at, name: as of `sites.read_site_files`.
+
+    Raises:
+        SiteError: too much, or two files of one name.
+        EngineError: what is wrong in a file, with its line.
+    """
+    with tempfile.TemporaryDirectory(prefix="site-") as folder:
+        files = _written(Path(folder), [*uploads], text)
+        try:
+            site, notes, read = sites.read_site_files(files, zero_at=zero_at, name=name)
+        except EngineError as error:
+            # A sentence may name the place where the file lies, which is nobody's concern.
+            raise SiteError(str(error).replace(f"{folder}/", "")) from error
+    texts_check(site.as_json())
+    return ReadSite(site, notes, ", ".join(file.name for file in read))
+
+
+def _written(folder: Path, uploads: list[UploadedFile], text: str) -> list[Path]:
+    if sum(upload.size or 0 for upload in uploads) + len(text) > MOST_BYTES:
+        raise SiteTooLarge(f"All files together may hold {MOST_BYTES // 2**20} MiB here; importsite reads larger ones.")
+    files: list[Path] = []
+    for upload in uploads:
+        file = folder / _plain_name(upload.name or "file")
+        if file in files:
+            raise SiteError(f"Two files are called {file.name}.")
+        if file.suffix.lower() in (".yaml", ".yml", ".json"):
+            _check_described(file.name, upload.size or 0)
+        with file.open("wb") as target:
+            for chunk in upload.chunks():
+                target.write(chunk)
+        files.append(file)
+    if text.strip():
+        _check_described(PASTED, len(text))
+        file = folder / PASTED
+        file.write_text(text, encoding="utf-8", errors="replace")
+        files.append(file)
+    return files
+
+
+def _check_described(name: str, size: int) -> None:
+    if size > MOST_DESCRIBED_BYTES:
+        most = MOST_DESCRIBED_BYTES // 2**20
+        raise SiteTooLarge(f"{name} may hold {most} MiB here; importsite reads larger ones.")
+
+
+def _plain_name(name: str) -> str:
+    """Return the last part of a name without what cannot be printed, and so short that any disk takes it."""
+    plain = "".join(letter for letter in Path(name).name if letter.isprintable())
+    return plain[-100:] or "file"
