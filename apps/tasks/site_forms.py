@@ -56,7 +56,7 @@ class SiteUploadForm(forms.Form):
         label="Time 0 of the workload",
         required=False,
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
-        help_text="Only for what scontrol show reservation printed.",
+        help_text="Only for reservations and events, which are dated.",
     )
 
     def __init__(self, *args: Any, **others: Any) -> None:

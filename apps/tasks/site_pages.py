@@ -70,12 +70,15 @@ def site_compare(request: HttpRequest) -> HttpResponse:
         except SiteError as error:
             context["fault"], status = str(error), HTTPStatus.NOT_FOUND
         else:
-            lines = difference_lines(sites.differences(*(stored.as_site() for stored in found)))
+            pair = [stored.as_site() for stored in found]
+            lines = difference_lines(sites.differences(*pair))
             if (kind := request.GET.get("format")) in ("csv", "json"):
                 names = [field.name for field in fields(DifferenceLine)]
                 return table_response("differences", names, [astuple(line) for line in lines], kind)
             context |= {"pair": found, "differences": lines[:DIFFERENCES_SHOWN]}
             context["more"] = max(len(lines) - DIFFERENCES_SHOWN, 0)
+            written = sites.differing_lines(*pair)
+            context |= {"conf": "\n".join(written.conf), "commands": "\n".join(written.commands)}
     return render(request, "tasks/site_compare.html", context, status=status)
 
 

@@ -63,9 +63,7 @@ def test_each_changed_value_is_one_difference(small: Site) -> None:
 
 def test_entries_that_came_and_went_are_named_whole(small: Site) -> None:
     away = [{"hosts": "g1", "start_time": 60, "kill": True}]
-    rows = found(
-        small, groups=DESCRIPTION["groups"][1:], partitions=[{"name": "all"}], reservations=[], outages=away
-    )
+    rows = found(small, groups=DESCRIPTION["groups"][1:], partitions=[{"name": "all"}], reservations=[], outages=away)
     assert [(part, name, before is None, after is None) for part, name, _, before, after in rows] == [
         ("groups", "thin", False, True),
         ("partitions", "batch", False, True),

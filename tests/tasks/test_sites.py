@@ -187,7 +187,15 @@ def test_two_versions_are_compared_in_words(conf: Path, client: Client) -> None:
     assert "/sites/compare/?before=tiny%401&amp;after=tiny%402" in page
     address = "/sites/compare/?before=tiny%401&after=tiny"
     page = client.get(address).content.decode()
-    for text in ("Node group n[1-4]", "Nodes", "Longest run time", "60.0 min", "2.00 h", "tiny@1", "tiny@2"):
+    for text in (
+        "Node group n[1-4]",
+        "Nodes",
+        "Longest run time",
+        "60.0 min",
+        "2.00 h",
+        "tiny@1",
+        "# more nodes: n[5-6]",
+    ):
         assert text in page
     rows = client.get(f"{address}&format=json").json()
     assert {"of": "Partition main", "what": "Longest run time", "before": "60.0 min", "after": "2.00 h"} in rows
