@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 ENGINE = (
     ("errors", "version", "codes", "units", "clock", "jit", "optional"),
-    ("columns", "requests", "throughputs", "unstated", "workload", "cluster", "failures", "overheads"),
+    ("columns", "goodput", "requests", "throughputs", "unstated", "workload", "cluster", "failures", "overheads"),
     ("contract",),
     ("formulas", "demand", "hardware", "openb_nodes", "paths", "presets"),
     ("spans", "histogram", "grouped", "statistics", "paired"),
