@@ -5,7 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from apps.dashboard.answers import views as answer_views
 from apps.dashboard.answers.advice import run_advice_page
 from apps.dashboard.compare import views as comparison_views
-from apps.dashboard.runs import views
+from apps.dashboard.runs import list_views, views
 from scheduler_sim.web.addresses import charts_of
 
 GROUPS = [
@@ -34,7 +34,10 @@ COMPARE = [
 
 urlpatterns = [
     path("", views.start, name="start"),
-    path("runs/", views.run_list, name="run-list"),
+    path("runs/", list_views.run_list, name="run-list"),
+    path("runs/act/", list_views.runs_act, name="runs-act"),
+    path("runs/columns/", list_views.run_columns_keep, name="run-columns"),
+    path("runs/<int:pk>/file/", list_views.run_file, name="run-file"),
     path("runs/new/", views.run_new, name="run-new"),
     path("runs/<int:pk>/", include(RUN)),
     path("compare/", include(COMPARE)),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, models
-from django.db.models import F
+from django.db.models import F, OuterRef, Subquery
 
 from scheduler_sim.columnar.insert import insert_blocks
 from scheduler_sim.marks import alters_data
@@ -29,6 +29,17 @@ class MetricQuerySet(models.QuerySet):
         return self.order_by(
             F("mean_bounded_slowdown").asc(nulls_last=True), "mean_job_completion_time", "scheduler", "run_id"
         )
+
+    def for_outer_run(self, figure: str, scheduler: str = "") -> Subquery:
+        """Return a figure for each row of a query of runs: of its policy in front, or of `scheduler`; None without."""
+        totals = self.totals().filter(run=OuterRef("pk"))
+        if scheduler:
+            totals = totals.filter(scheduler=scheduler)
+        else:
+            # Rank order, written as the index has it.
+            totals = totals.filter(mean_bounded_slowdown__isnull=False)
+            totals = totals.order_by("mean_bounded_slowdown", "mean_job_completion_time", "scheduler")
+        return Subquery(totals.values(figure)[:1])
 
     def leaderboard(self, run: "Run | int") -> "MetricQuerySet":
         """Return the totals of one run in rank order."""

@@ -97,6 +97,12 @@ class Metric(models.Model):
         indexes = [
             # The leaderboard over all runs reads only the totals.
             models.Index(fields=("scheduler",), condition=Q(is_total=True), name="metrics_metric_totals"),
+            # The list of runs, sorted by a figure of each run's policy in front.
+            models.Index(
+                fields=("run", "mean_bounded_slowdown", "mean_job_completion_time", "scheduler"),
+                condition=Q(is_total=True),
+                name="metrics_metric_in_front",
+            ),
         ]
 
     def __str__(self) -> str:

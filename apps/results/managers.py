@@ -1,17 +1,20 @@
 """Questions asked of runs and results."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from django.db import connections, models
-from django.db.models import Case, Count, F, Q, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models import Case, Count, F, OuterRef, Q, Subquery, Value, When
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Coalesce
 from django.db.models.lookups import Exact
 
 from apps.results.errors import DomainError, UnknownRun, UnknownStudy
 from apps.tasks.models import Task
+from scheduler_sim.background.models import Job
 from scheduler_sim.columnar.insert import insert_blocks
 from scheduler_sim.marks import alters_data
 
@@ -57,6 +60,57 @@ class RunQuerySet(NamedQuerySet[Any]):
         """Runs that came to their end."""
         return self.filter(status=self.model.Status.FINISHED)
 
+    def in_sight(self) -> "RunQuerySet":
+        """Runs that nobody archived."""
+        return self.filter(archived_at__isnull=True)
+
+    def archived(self) -> "RunQuerySet":
+        """Runs that somebody archived."""
+        return self.filter(archived_at__isnull=False)
+
+    def tagged(self, name: str) -> "RunQuerySet":
+        """Runs with a tag."""
+        return self.filter(pk__in=self._tags().filter(name=name).values("run_id"))
+
+    def playing(self, policy: str) -> "RunQuerySet":
+        """Runs that play the policy of this name, whether they have figures yet or not."""
+        return self._with_policy_text().filter(policy_text__contains=json.dumps(policy))
+
+    def at_place(self, name: str) -> "RunQuerySet":
+        """Runs on a cluster, or on any version of a site, whose name holds this text."""
+        return self.filter(Q(site__name__icontains=name) | Q(site__isnull=True, cluster__name__icontains=name))
+
+    def with_place(self) -> "RunQuerySet":
+        """Add `place`: the name of the site or else of the cluster."""
+        return self.annotate(place=Coalesce(Cast("site__name", models.TextField()), KT("cluster__name")))
+
+    def with_requester(self) -> "RunQuerySet":
+        """Add `requester`: the user who asked for the run or for its study, None for what a command began."""
+        asked = [_first_requester("run", "pk"), _first_requester("study", "study_id")]
+        return self.annotate(requester=Coalesce(*asked))
+
+    def requested_by(self, username: str) -> "RunQuerySet":
+        """Runs that a user asked for on the site or over the API, alone or as part of a study."""
+        jobs = Job.objects.filter(requested_by__username=username)
+        return self.filter(
+            Q(pk__in=jobs.filter(kind="run").values("subject_id"))
+            | Q(study_id__in=jobs.filter(kind="study").values("subject_id"))
+        )
+
+    def matching(self, text: str) -> "RunQuerySet":
+        """Runs of this number, or with this text in their name, workload, policies, notes or a tag."""
+        found = Q(name__icontains=text) | Q(workload__name__icontains=text) | Q(notes__icontains=text)
+        found |= Q(policy_text__icontains=text) | Q(pk__in=self._tags().filter(name__icontains=text).values("run_id"))
+        if text.isascii() and text.isdecimal() and len(text) < 19:
+            found |= Q(pk=int(text))
+        return self._with_policy_text().filter(found)
+
+    def _tags(self) -> Any:
+        return self.model._meta.get_field("tags").related_model.objects
+
+    def _with_policy_text(self) -> "RunQuerySet":
+        return self.annotate(policy_text=Cast("policies", models.TextField()))
+
     def caution_texts(self) -> list[str]:
         """Return what must be known to read the figures of any of these runs, each sentence once."""
         every = self.exclude(cautions=[]).order_by("pk").values_list("cautions", flat=True)
@@ -72,6 +126,12 @@ class RunQuerySet(NamedQuerySet[Any]):
         if wanted not in taken:
             return wanted
         return next(name for number in count(2) if (name := f"{wanted} {number}") not in taken)
+
+
+def _first_requester(kind: str, key: str) -> Subquery:
+    """Return who first asked for what an outer row's `key` names."""
+    jobs = Job.objects.filter(kind=kind, subject_id=OuterRef(key), requested_by__isnull=False)
+    return Subquery(jobs.order_by("pk").values("requested_by__username")[:1])
 
 
 class StudyQuerySet(NamedQuerySet[Any]):

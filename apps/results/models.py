@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.results.errors import RunStateError
+from apps.results.filing import Filed, RunColumns, RunTag
 from apps.results.managers import (
     AttemptQuerySet,
     FidelityQuerySet,
@@ -18,6 +19,18 @@ from apps.results.signals import rows_changed
 from apps.tasks.models import Site, Task, Workload
 from scheduler_sim.columnar.digests import json_digest
 from scheduler_sim.marks import alters_data
+
+__all__ = (
+    "Attempt",
+    "Fidelity",
+    "Run",
+    "RunColumns",
+    "RunDeletion",
+    "RunTag",
+    "SchedulerResult",
+    "Study",
+    "study_status",
+)
 
 
 class Study(models.Model):
@@ -61,7 +74,7 @@ def study_status(counts: Mapping[str, int]) -> str:
     return next((status for status in ("failed", "stopped") if counts.get(status)), "finished")
 
 
-class Run(models.Model):
+class Run(Filed):
     """One workload played on one cluster by a list of policies with one seed.
 
     Its status is the only status anywhere. Allowed transitions: queued -> running, stopped, failed; running ->
@@ -137,6 +150,9 @@ class Run(models.Model):
         indexes = [
             # The start page and /api/v1/runs/?status=: runs under way, newest first.
             models.Index(fields=("status", "-id"), name="results_run_status_newest"),
+            # The list of runs: those in sight and in no study, newest first, and how many; their rows hold whole
+            # clusters, which it need not read.
+            models.Index(fields=("archived_at", "study", "-created_at", "-id"), name="results_run_listed"),
         ]
         permissions = [("control_run", "Can start, pause, resume and stop runs")]
 

@@ -1,13 +1,14 @@
-"""Deleting runs, and storing how logs are replayed."""
+"""Deleting and filing runs, and storing how logs are replayed."""
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.db import connection, transaction
 
 from apps.results.errors import RunStateError
+from apps.results.filing import tag_names
 from apps.results.models import Attempt, Fidelity, Run, RunDeletion, SchedulerResult
 from apps.results.signals import rows_changed
 from apps.tasks.models import Workload
@@ -47,6 +48,29 @@ def run_delete(*, run: Run) -> None:
     audit.record(audit.Action.DELETE, "run", gone)
     Job.objects.filter(kind="run", subject_id=gone.pk).delete()
     gone.delete()
+
+
+@transaction.atomic
+def runs_file(
+    *, runs: Iterable[Run], archived: bool | None = None, add: Iterable[str] = (), remove: Iterable[str] = ()
+) -> int:
+    """Archive or restore runs, and add and take away tags, all of it or nothing; return how many runs there were.
+
+    Args:
+        archived: whether they are to be out of sight; None leaves that as it is.
+        add, remove: names of tags.
+
+    Raises:
+        RunStateError: one that is to be archived is under way.
+        InvalidField: a name that no tag may have, or a run with too many tags.
+    """
+    runs, added, removed = list(runs), tag_names(add), set(tag_names(remove))
+    for run in runs:
+        if archived is not None:
+            run.archive() if archived else run.restore()
+        if added or removed:
+            run.tag([name for name in (*run.tags.values_list("name", flat=True), *added) if name not in removed])
+    return len(runs)
 
 
 def deletions_finish(*, on_progress: Callable[[int], None] | None = None) -> int:

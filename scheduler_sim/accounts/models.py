@@ -59,6 +59,9 @@ class AuditEntry(models.Model):
         UPLOAD = "upload", "uploaded"
         EXPORT = "export", "exported"
         DELETE = "delete", "deleted"
+        CHANGE = "change", "changed"
+        ARCHIVE = "archive", "archived"
+        RESTORE = "restore", "restored"
 
     class Source(models.TextChoices):
         SITE = "site", "the site"

@@ -1,22 +1,22 @@
-"""The start page, the list of runs, one run, and its control."""
+"""The start page, one run, and its control."""
 
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.dashboard.runs.charts import run_charts
+from apps.dashboard.runs.columns import FIRST_COLUMNS, known_columns
 from apps.dashboard.runs.configuration_words import configuration_rows, not_scored
 from apps.dashboard.runs.new_run import RunForm
 from apps.dashboard.runs.progress import run_progress
 from apps.dashboard.runs.race_table import has_gpus, race_charts, race_rows
 from apps.dashboard.runs.replay_table import REPLAY_COLUMNS, replay_rows, replay_words
-from apps.dashboard.runs.table import RUN_COLUMNS, filtered_runs, run_lines
+from apps.dashboard.runs.table import run_table
 from apps.dashboard.schedule.gantt import gantt
 from apps.dashboard.schedule.placements import placements
 from apps.live.exchange.manifest import run_manifest
@@ -36,22 +36,10 @@ from scheduler_sim.display.downloads import (
     table_response,
 )
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, figures, finite_number, reading, sort_key
+from scheduler_sim.display.viewing import chart_source, figures, finite_number, reading, sort_key
 from scheduler_sim.engine.presets import PRESETS
 
 LATEST = 6
-RUN_EXPORT = (
-    "id",
-    "name",
-    "workload__name",
-    "status",
-    "seed",
-    "engine_version",
-    "rows_written",
-    "checksum",
-    "created_at",
-    "finished_at",
-)
 BROKEN_OFF = (Run.Status.STOPPED, Run.Status.FAILED)
 CONTROLS = {"running": ("pause", "stop"), "paused": ("resume", "stop"), "queued": ("stop",)}
 
@@ -60,11 +48,13 @@ CONTROLS = {"running": ("pause", "stop"), "paused": ("resume", "stop"), "queued"
 @require_safe
 def start(request: HttpRequest) -> HttpResponse:
     """Show what is going on, what came out last, and what to do next."""
-    plain = Run.objects.select_related("workload", "site").defer("configuration", "cluster", "workload__audit")
-    latest = run_lines(plain.filter(status__in=Run.TERMINAL, study__isnull=True).order_by("-pk")[:LATEST])
-    newest = next((line for line in latest if line.best), None)
+    over = Run.objects.in_sight().filter(status__in=Run.TERMINAL, study__isnull=True)
+    columns = known_columns(FIRST_COLUMNS)
+    latest = run_table(over.order_by("-pk").values_list("pk", flat=True)[:LATEST], columns)
+    newest = next((line for line in latest.lines if line.best), None)
+    now = Run.objects.going_on().order_by("-pk").values_list("pk", flat=True)[:LATEST]
     context: dict[str, Any] = {
-        "now": run_lines(plain.going_on().order_by("-pk")[:LATEST]),
+        "now": run_table(now, columns).lines,
         "latest": latest,
         "newest": newest,
         "workloads": Workload.objects.defer("audit").order_by("-pk")[:5],
@@ -75,25 +65,6 @@ def start(request: HttpRequest) -> HttpResponse:
         board = leaderboard(Metric.objects.leaderboard(run), base=run.policies[0], sort="", doubt=doubt)
         context["sentence"], context["reason"] = board.sentence, board.reason
     return render(request, "dashboard/start.html", context)
-
-
-@reading
-@require_safe
-def run_list(request: HttpRequest) -> HttpResponse:
-    """Show all runs, searched, filtered and sorted as the address says."""
-    sort = sort_key(request, RUN_COLUMNS, "-created")
-    runs = filtered_runs(request, sort)
-    if (kind := request.GET.get("format")) in ("csv", "json"):
-        return table_response("runs", RUN_EXPORT, runs.values_list(*RUN_EXPORT), kind)
-    page = Paginator(runs, ROWS_PER_PAGE).get_page(request.GET.get("page"))
-    context = {
-        "page_obj": page,
-        "lines": run_lines(page.object_list),
-        "sort": sort,
-        "statuses": Run.Status.values,
-        "filtered": any(request.GET.get(name) for name in ("q", "status", "workload", "policy", "studies")),
-    }
-    return render(request, "dashboard/run_list.html", context)
 
 
 @reading
