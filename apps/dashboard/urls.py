@@ -16,6 +16,7 @@ GROUPS = [
 
 RUN: list[URLPattern | URLResolver] = [
     path("", views.run_detail, name="run-detail"),
+    path("file/", list_views.run_file, name="run-file"),
     path("manifest.json", views.run_manifest_json, name="run-manifest"),
     *charts_of("run", views.run_charts_json, views.run_chart),
     path("groups/", include(GROUPS)),
@@ -37,7 +38,6 @@ urlpatterns = [
     path("runs/", list_views.run_list, name="run-list"),
     path("runs/act/", list_views.runs_act, name="runs-act"),
     path("runs/columns/", list_views.run_columns_keep, name="run-columns"),
-    path("runs/<int:pk>/file/", list_views.run_file, name="run-file"),
     path("runs/new/", views.run_new, name="run-new"),
     path("runs/<int:pk>/", include(RUN)),
     path("compare/", include(COMPARE)),

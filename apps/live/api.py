@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Count
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -19,6 +19,8 @@ from apps.live.models import SimulationState
 from apps.live.play.launch import run_command, run_take_up
 from apps.live.play.version import code_version
 from apps.live.request import RunCreateSerializer
+from apps.metrics.leaderboard import RUN_FIGURES
+from apps.metrics.models import Metric
 from apps.results.api import RunRowsViewSet, RunSerializer
 from apps.results.errors import DomainError, InvalidField
 from apps.results.fidelity import run_badge
@@ -26,7 +28,7 @@ from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim import engine, logs
 from scheduler_sim.background.models import Job
-from scheduler_sim.web.api import GuardedView
+from scheduler_sim.web.api import GuardedView, StrictSerializer
 from scheduler_sim.web.errors import Conflict
 
 
@@ -66,6 +68,35 @@ class AdviceSerializer(serializers.Serializer):
     gains = serializers.DictField(child=serializers.CharField(), help_text="Who gains and who loses, by grouping.")
 
 
+class RunFilingSerializer(StrictSerializer):
+    """How a run is filed; at least one of them."""
+
+    tags = serializers.ListField(child=serializers.CharField(), required=False, help_text="All that it is to have.")
+    notes = serializers.CharField(required=False, allow_blank=True)
+    archived = serializers.BooleanField(required=False, help_text="Whether lists leave it out.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a document that says nothing."""
+        if not attrs:
+            raise ValidationError("Say tags, notes or archived.")
+        return attrs
+
+    @transaction.atomic
+    def file(self, run: Run) -> None:
+        """File the run as the valid document says, all of it or nothing.
+
+        Raises:
+            DomainError: a tag or notes that cannot be, or a run under way that is to be archived.
+        """
+        asked = self.validated_data
+        if "tags" in asked:
+            run.tag(asked["tags"])
+        if "notes" in asked:
+            run.note(asked["notes"])
+        if "archived" in asked:
+            run.archive() if asked["archived"] else run.restore()
+
+
 class RunViewSet(RunRowsViewSet):
     """Runs: read them, start one, pause, resume and stop it."""
 
@@ -74,6 +105,37 @@ class RunViewSet(RunRowsViewSet):
     def known_parameters(self) -> set[str]:
         """Return the parameters of a list, or those of advice."""
         return super().known_parameters() | ({"policy", "against"} if self.action == "advice" else set())
+
+    def orderings(self) -> dict[str, tuple[str, ...]]:
+        """Return what runs may be ordered by: also any figure, and then only those that have it are listed."""
+        return super().orderings() | dict.fromkeys(RUN_FIGURES, ("figure", "id"))
+
+    def documented_orderings(self) -> list[str]:
+        """Return every name that some request may order by."""
+        return [*super().documented_orderings(), *RUN_FIGURES]
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        """Filter, with the figure to order by: of the policy that `policy` names, or else of each run's best one."""
+        runs = super().filter_queryset(queryset)
+        name = self.request.query_params.get("ordering", "").removeprefix("-")
+        if name not in RUN_FIGURES:
+            return runs
+        figure = Metric.objects.for_outer_run(name, self.request.query_params.get("policy", ""))
+        return runs.annotate(figure=figure).filter(figure__isnull=False)
+
+    @extend_schema(request=RunFilingSerializer, responses=RunDetailSerializer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Write the tags and notes of a run, or archive it; what is left out stays as it is."""
+        self.row(pk)
+        form = RunFilingSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        try:
+            form.file(Run.objects.get(pk=pk))
+        except InvalidField as error:
+            raise ValidationError({error.field: [str(error)]}) from None
+        except DomainError as error:
+            raise Conflict(str(error)) from None
+        return Response(self._document(pk))
 
     @extend_schema(responses=RunDetailSerializer)
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:

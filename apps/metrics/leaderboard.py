@@ -47,6 +47,27 @@ FIGURE_COLUMNS = (
 )
 """Columns of the table; those of which no policy has a value, or all have zero, are left out."""
 
+_OF_LISTS = (
+    "p50_job_completion_time",
+    "p99_job_completion_time",
+    "p50_wait_time",
+    "p95_wait_time",
+    "p99_wait_time",
+    "max_wait_time",
+    "mean_queue_length",
+    "throughput",
+    "gpu_fragmentation",
+    "attempts_mean",
+)
+
+
+RUN_FIGURES = tuple(
+    name
+    for name in FIGURES
+    if name in {field.name for field in Metric._meta.concrete_fields} & {*FIGURE_COLUMNS, *_OF_LISTS}
+)
+"""Figures that lists of runs can show of one policy of each, and be sorted by."""
+
 
 @dataclass(frozen=True)
 class Column:

@@ -6,7 +6,8 @@ from django.http import HttpRequest
 
 from apps.results.checksum import ATTEMPT_COLUMNS
 from apps.results.errors import RunStateError
-from apps.results.models import Attempt, Fidelity, Run, RunDeletion, SchedulerResult, Study
+from apps.results.filing import MOST_TAGS
+from apps.results.models import Attempt, Fidelity, Run, RunDeletion, RunTag, SchedulerResult, Study
 from apps.results.services import deletions_launch, run_delete
 from apps.tasks.models import Task
 from scheduler_sim.web.admin import BigTableAdmin, NumberedAdmin, ReadOnlyAdmin, RecentChoices
@@ -21,6 +22,21 @@ class RunFilter(RecentChoices):
     def newest(self) -> QuerySet:
         """Return the newest runs."""
         return Run.objects.order_by("-id")
+
+
+class TagFilter(admin.SimpleListFilter):
+    """Runs with a tag."""
+
+    title = "tag"
+    parameter_name = "tag"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        """Return the tags there are."""
+        return [(name, name) for name in RunTag.objects.names()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """Narrow to the chosen tag."""
+        return queryset.filter(tags__name=self.value()) if self.value() else queryset
 
 
 class SchedulerFilter(admin.SimpleListFilter):
@@ -42,27 +58,41 @@ class SchedulerFilter(admin.SimpleListFilter):
         return queryset.filter(scheduler=self.value()) if self.value() else queryset
 
 
+class RunTagInline(admin.TabularInline):
+    """The tags of a run."""
+
+    model = RunTag
+    extra = 1
+    max_num = MOST_TAGS
+
+
 @admin.register(Run)
 class RunAdmin(BigTableAdmin):
-    """Runs are evidence: none is made by hand, and nothing but the name can be edited."""
+    """Runs are evidence: none is made by hand, and nothing but the name, tags and notes can be edited."""
 
     list_display = (
         "name",
         "workload",
         "status",
         "policy_count",
+        "tagged",
         "seed",
         "rows_written",
         "rows_expected",
         "created_at",
         "finished_at",
     )
-    list_filter = ("status", "engine_version", "created_at")
-    search_fields = ("name", "=checksum", "workload__name")
+    list_filter = ("status", TagFilter, ("archived_at", admin.EmptyFieldListFilter), "engine_version", "created_at")
+    search_fields = ("name", "=checksum", "workload__name", "notes")
+    inlines = (RunTagInline,)
     list_select_related = ("workload",)
     date_hierarchy = "created_at"
-    actions = ("remove",)
-    readonly_fields = tuple(field.name for field in Run._meta.concrete_fields if field.name != "name")
+    actions = ("archive", "restore", "remove")
+    readonly_fields = tuple(field.name for field in Run._meta.concrete_fields if field.name not in ("name", "notes"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Return the runs with their tags."""
+        return super().get_queryset(request).prefetch_related("tags")
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Refuse: a run is what a simulation left behind."""
@@ -83,6 +113,23 @@ class RunAdmin(BigTableAdmin):
         if removed:
             deletions_launch(requested_by=request.user)
             self.message_user(request, f"Deleted {removed} runs; their placements go in the background.")
+
+    @admin.action(description="Archive runs: leave them out of lists", permissions=["change"])
+    def archive(self, request: HttpRequest, queryset: QuerySet) -> None:
+        """Leave runs that are over out of lists."""
+        done = len(self.do_to_each(request, queryset, Run.archive, RunStateError))
+        self.message_user(request, f"Archived {done} runs.")
+
+    @admin.action(description="Restore archived runs", permissions=["change"])
+    def restore(self, request: HttpRequest, queryset: QuerySet) -> None:
+        """Show runs on lists again."""
+        done = len(self.do_to_each(request, queryset, Run.restore, RunStateError))
+        self.message_user(request, f"Restored {done} runs.")
+
+    @admin.display(description="tags")
+    def tagged(self, run: Run) -> str:
+        """Return its tags."""
+        return ", ".join(run.tag_names)
 
     @admin.display(description="policies")
     def policy_count(self, run: Run) -> int:

@@ -10,7 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.results.checksum import ATTEMPT_COLUMNS, MEASURED
-from apps.results.models import Attempt, Fidelity, Run, SchedulerResult, Study
+from apps.results.managers import RunQuerySet
+from apps.results.models import Attempt, Fidelity, Run, RunTag, SchedulerResult, Study
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
 from scheduler_sim.engine.policies.order import ORDERS, Order
 from scheduler_sim.engine.policies.placement import PLACEMENTS, Placement
@@ -29,6 +30,13 @@ class RunSerializer(serializers.ModelSerializer):
     clock_time = serializers.FloatField(source="state.clock_time", read_only=True, allow_null=True)
     progress = serializers.JSONField(source="state.progress", read_only=True, allow_null=True)
     heartbeat_at = serializers.DateTimeField(source="state.heartbeat_at", read_only=True, allow_null=True)
+    requested_by = serializers.CharField(
+        source="requester",
+        read_only=True,
+        allow_null=True,
+        help_text="Who asked for it or for its study; null for what a command began.",
+    )
+    tags = serializers.ListField(child=serializers.CharField(), read_only=True)
 
     class Meta:
         model = Run
@@ -57,6 +65,10 @@ class RunSerializer(serializers.ModelSerializer):
             "clock_time",
             "progress",
             "heartbeat_at",
+            "requested_by",
+            "tags",
+            "notes",
+            "archived_at",
         )
 
 
@@ -69,14 +81,52 @@ class RunFilterSet(NamedFilterSet):
     site = KeyFilter("site")
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
     created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
+    policy = django_filters.CharFilter(method="asked", help_text="Name of a policy that they play.")
+    tag = django_filters.CharFilter(method="asked", help_text="A tag that they have.")
+    place = django_filters.CharFilter(method="asked", help_text="Part of the name of their cluster or site.")
+    requested_by = django_filters.CharFilter(method="asked", help_text="The user who asked for them.")
+    archived = BooleanFilter(method="asked", help_text="Those that are archived, and no others; false by default.")
+
+    def asked(self, runs: RunQuerySet, name: str, value: Any) -> RunQuerySet:
+        """Narrow by the question of that name; archived runs are left out or taken by `filter_queryset`."""
+        if name == "archived":
+            return runs
+        ask = {"policy": runs.playing, "tag": runs.tagged, "place": runs.at_place, "requested_by": runs.requested_by}
+        return ask[name](value)
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        """Filter, and leave archived runs out unless they are asked for."""
+        runs: Any = super().filter_queryset(queryset)
+        return runs.archived() if self.form.cleaned_data.get("archived") else runs.in_sight()
 
 
 class RunRowsViewSet(RowsViewSet):
     """Runs, newest first; control is added where the runner is known."""
 
+    queryset = Run.objects.with_requester()
     serializer_class = RunSerializer
     filterset_class = RunFilterSet
     row_orderings = {"-id": ("-id",), "name": ("name",), "created_at": ("created_at", "id")}
+
+    def columns(self) -> dict[str, str]:
+        """Return the columns without the tags, of which a run has several."""
+        return {name: path for name, path in super().columns().items() if name != "tags"}
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        """Return one page, with the tags."""
+        return self._with_tags(super().paginate_queryset(queryset))
+
+    def row(self, key: str) -> dict[str, Any]:
+        """Return one run, with its tags.
+
+        Raises:
+            Http404: there is none.
+        """
+        return self._with_tags([super().row(key)])[0]
+
+    def _with_tags(self, rows: Any) -> list[dict[str, Any]]:
+        tags = RunTag.objects.of_runs([row["id"] for row in rows])
+        return [{**row, "tags": tags.get(row["id"], [])} for row in rows]
 
 
 class FidelitySerializer(serializers.ModelSerializer):

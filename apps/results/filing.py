@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils import timezone
 
 from apps.results.errors import InvalidField, RunStateError
+from apps.results.managers import RunTagQuerySet
 from scheduler_sim.accounts import audit
 from scheduler_sim.marks import alters_data
 
@@ -19,7 +21,10 @@ LONGEST_NOTE = 10_000
 
 
 class Filed(models.Model):
-    """What people write on a run; nothing of it decides what the run computes, and no digest covers it."""
+    """What people write on a run; nothing of it decides what the run computes, and no digest covers it.
+
+    It stands apart from `Run` for the reader's sake, and uses its name, its status and its tags.
+    """
 
     notes = models.TextField(blank=True, help_text="What people want to remember of it.")
     archived_at = models.DateTimeField(
@@ -30,12 +35,12 @@ class Filed(models.Model):
         abstract = True
 
     @property
-    def tag_names(self) -> list[str]:
+    def tag_names(self: Any) -> list[str]:
         """Its tags by name; read at once for many where they were prefetched."""
         return sorted(tag.name for tag in self.tags.all())
 
     @alters_data
-    def archive(self) -> None:
+    def archive(self: Any) -> None:
         """Leave it out of lists from here on; nothing of it is deleted, and `restore` takes it back.
 
         Raises:
@@ -64,7 +69,7 @@ class Filed(models.Model):
         self._file(audit.Action.CHANGE, notes=text)
 
     @alters_data
-    def tag(self, names: Iterable[str]) -> None:
+    def tag(self: Any, names: Iterable[str]) -> None:
         """Give it these tags and no others.
 
         Raises:
@@ -99,6 +104,8 @@ class RunTag(models.Model):
     run = models.ForeignKey("results.Run", on_delete=models.CASCADE, related_name="tags", db_index=False)
     name = models.CharField(max_length=NAME_LENGTH)
 
+    objects = RunTagQuerySet.as_manager()
+
     class Meta:
         ordering = ("name", "run_id")
         verbose_name = "tag"
@@ -114,8 +121,15 @@ class RunTag(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Hold a tag made by hand to the rule of all others."""
-        (self.name,) = tag_names([self.name]) or [""]
+        """Hold a tag made by hand to the rule of all others.
+
+        Raises:
+            ValidationError: it cannot be a tag.
+        """
+        try:
+            (self.name,) = tag_names([self.name]) or [""]
+        except InvalidField as error:
+            raise ValidationError(str(error)) from None
 
 
 class RunColumns(models.Model):

@@ -128,6 +128,21 @@ class RunQuerySet(NamedQuerySet[Any]):
         return next(name for number in count(2) if (name := f"{wanted} {number}") not in taken)
 
 
+class RunTagQuerySet(models.QuerySet[Any]):
+    """Tags of runs."""
+
+    def names(self) -> list[str]:
+        """Return every tag once, in order."""
+        return list(self.order_by("name").values_list("name", flat=True).distinct())
+
+    def of_runs(self, keys: Iterable[int] | models.QuerySet[Any]) -> dict[int, list[str]]:
+        """Return the tags of the runs with these keys that have some, in order, in one query."""
+        found: dict[int, list[str]] = {}
+        for key, name in self.filter(run__in=keys).order_by("name").values_list("run_id", "name"):
+            found.setdefault(key, []).append(name)
+        return found
+
+
 def _first_requester(kind: str, key: str) -> Subquery:
     """Return who first asked for what an outer row's `key` names."""
     jobs = Job.objects.filter(kind=kind, subject_id=OuterRef(key), requested_by__isnull=False)

@@ -60,3 +60,9 @@ def ready_made_rows(chosen: set[str]) -> list[ChoiceRow]:
         ChoiceRow(name, stands_for, parse_policy(name).placement.rule, [PolicyChoice(name, name in chosen)])
         for name, stands_for in READY_MADE.items()
     ]
+
+
+def offered_policies() -> set[str]:
+    """Return the names of all policies that can be ticked."""
+    rows = [*order_rows(set()), *ready_made_rows(set())]
+    return {choice.name for row in rows for choice in row.choices if choice is not None}

@@ -42,7 +42,7 @@ API: dict[str, tuple[set[str], set[str]]] = {
     "api/v1/sites/": (READ, set()),
     "api/v1/sites/<pk>/": (READ, set()),
     "api/v1/runs/": (READ, {"post"}),
-    "api/v1/runs/<pk>/": (READ, set()),
+    "api/v1/runs/<pk>/": (READ, {"patch"}),
     "api/v1/runs/<pk>/advice/": (READ, set()),
     "api/v1/runs/<pk>/pause/": ({"options"}, {"post"}),
     "api/v1/runs/<pk>/resume/": ({"options"}, {"post"}),

@@ -60,8 +60,14 @@ READING = [
     "/training/under-way/outcome.csv",
 ]
 FORMS = ["/training/new/", "/runs/new/", "/studies/new/", "/workloads/upload/", "/sites/upload/"]
-COMMANDS = ["/training/jobs/{job}/stop/", "/runs/{run}/pause/", "/studies/{study}/play/"]
-OWN_COMMANDS = ["/accounts/tokens/1/delete/"]
+COMMANDS = [
+    "/training/jobs/{job}/stop/",
+    "/runs/{run}/pause/",
+    "/runs/{run}/file/",
+    "/runs/act/",
+    "/studies/{study}/play/",
+]
+OWN_COMMANDS = ["/accounts/tokens/1/delete/", "/runs/columns/"]
 FOR_EVERYBODY = ["/theme/", "/favicon.ico", "/accounts/login/", "/accounts/logout/"]
 FOR_THE_KNOWN = ["/accounts/", "/accounts/password/"]
 

@@ -38,7 +38,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     wanted = _wanted(request)
     runs = _runs(wanted)
     if not runs:
-        newest = Run.objects.finished().defer("configuration", "cluster")[:20]
+        newest = Run.objects.finished().in_sight().defer("configuration", "cluster")[:20]
         return render(request, "dashboard/compare_choose.html", {"asked": wanted, "newest": newest})
     comparison = Comparison(runs, base=request.GET.get("base", ""), versus=request.GET.get("versus", ""))
     differences = comparison.differences()

@@ -8,7 +8,7 @@ from django.db.models import F
 from django.db.models.functions import Lower
 from django.http import HttpRequest
 
-from apps.metrics.leaderboard import FIGURE_COLUMNS
+from apps.metrics.leaderboard import RUN_FIGURES
 from apps.metrics.models import Metric
 from apps.results.models import RunColumns
 from scheduler_sim.engine.figures import FIGURES
@@ -44,19 +44,6 @@ class RunColumn:
         return Lower(self.path) if self.path in ("name", "workload__name", "place", "requester") else F(self.path)
 
 
-_MORE_FIGURES = (
-    "p50_job_completion_time",
-    "p99_job_completion_time",
-    "p50_wait_time",
-    "p95_wait_time",
-    "p99_wait_time",
-    "max_wait_time",
-    "mean_queue_length",
-    "throughput",
-    "gpu_fragmentation",
-    "attempts_mean",
-)
-
 _PLAIN = (
     RunColumn("status", "Status", "status"),
     RunColumn("policy", "Policy"),
@@ -73,11 +60,9 @@ _PLAIN = (
     RunColumn("seed", "Seed", "seed", is_number=True),
 )
 
-_FIGURES = tuple(name for name in FIGURES if name in {*FIGURE_COLUMNS, *_MORE_FIGURES} - {"regret"})
-
 RUN_COLUMNS = {
     column.name: column
-    for column in (*_PLAIN, *(RunColumn(name, FIGURES[name].label, "", True, True) for name in _FIGURES))
+    for column in (*_PLAIN, *(RunColumn(name, FIGURES[name].label, "", True, True) for name in RUN_FIGURES))
 }
 """By name; the run itself stands before all of them and is always there."""
 

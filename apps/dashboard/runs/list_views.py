@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.core.paginator import Paginator
@@ -46,7 +45,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
     # since to count them takes as long as to find them.
     keys = list(query.ordered(runs).values_list("pk", flat=True))
     page = Paginator(keys, ROWS_PER_PAGE).get_page(request.GET.get("page"))
-    table = run_table(page.object_list, columns, policy=query.policy)
+    table = run_table(list(page.object_list), columns, policy=query.policy)
     context: dict[str, Any] = {
         "page_obj": page,
         "query": query,
@@ -65,7 +64,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
         "others": [(name, value) for name, value in request.GET.items() if name not in ("columns", "page", "hidden")],
         "may_file": request.user.has_perm("results.control_run"),
         "statuses": Run.Status.values,
-        "tags": RunTag.objects.order_by("name").values_list("name", flat=True).distinct(),
+        "tags": RunTag.objects.names(),
         "people": _people(),
         "workloads": _workloads(),
     }
@@ -129,10 +128,11 @@ def run_file(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("run-detail", pk=pk)
 
 
-@login_required
 @require_POST
 def run_columns_keep(request: HttpRequest) -> HttpResponse:
     """Keep the columns that were chosen as the user's own; none brings the first ones back."""
+    if not request.user.is_authenticated:
+        raise PermissionDenied("Sign in to keep columns.")
     chosen = known_columns(request.POST.get("columns", "").split(","))
     if chosen:
         kept = {"columns": [column.name for column in chosen]}

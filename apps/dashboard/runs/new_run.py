@@ -1,5 +1,6 @@
 """The form of a new run: its workload, cluster, name and policies, and every option."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -82,6 +83,8 @@ class RunForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Read the whole as the API's request; what has no meaning is said at its field."""
         document = {name: value for name, value in self.cleaned_data.items() if value not in (None, "", [])}
+        if str(document.get("cluster", "")).lstrip().startswith("{"):
+            document["cluster"] = _described(document["cluster"])
         document["policies"] = [*(document.pop("policies", [])), *_names(document.pop("others", ""))]
         unknown = set(self.data) - set(self.fields) - {"csrfmiddlewaretoken"}
         self._request = RunCreateSerializer(data=document | {name: self.data[name] for name in unknown})
@@ -128,6 +131,14 @@ class RunForm(forms.Form):
         if wanted and wanted not in offered:
             offered[wanted] = wanted
         yield from offered.items()
+
+
+def _described(text: str) -> Any:
+    """Return a cluster that is written out; what is no JSON stays a text, which names no cluster."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _about(bound: forms.BoundField) -> About:

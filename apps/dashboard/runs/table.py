@@ -12,7 +12,7 @@ from apps.live.models import SimulationState
 from apps.metrics.models import Metric
 from apps.results.fidelity import Badge, run_badges
 from apps.results.managers import RunQuerySet
-from apps.results.models import Run
+from apps.results.models import Run, RunTag
 from scheduler_sim.display.formatting import figure_scale, percent_change
 
 
@@ -195,9 +195,7 @@ def run_export(
     """Return the columns and rows of all runs of a list, in stored units, in three queries."""
     rows = list(runs.with_place().with_requester().values_list(*EXPORT))
     keys = runs.order_by().values("pk")
-    tags: dict[int, list[str]] = {}
-    for key, name in Run.objects.filter(pk__in=keys, tags__isnull=False).values_list("pk", "tags__name"):
-        tags.setdefault(key, []).append(name)
+    tags = RunTag.objects.of_runs(keys)
     figures = [name for name in figures if name != "mean_bounded_slowdown"]
     shown = ("scheduler", "mean_bounded_slowdown", *figures)
     totals = Metric.objects.totals().filter(run__in=keys, mean_bounded_slowdown__isnull=False)
@@ -208,5 +206,5 @@ def run_export(
     nothing = (None,) * len(shown)
     return (
         (*EXPORT, "tags", *shown),
-        [(*row, ",".join(sorted(tags.get(row[0], ()))), *best.get(row[0], nothing)) for row in rows],
+        [(*row, ",".join(tags.get(row[0], ())), *best.get(row[0], nothing)) for row in rows],
     )

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.dashboard.runs.charts import run_charts
+from apps.dashboard.runs.cloning import cloned
 from apps.dashboard.runs.columns import FIRST_COLUMNS, known_columns
 from apps.dashboard.runs.configuration_words import configuration_rows, not_scored
 from apps.dashboard.runs.new_run import RunForm
@@ -36,7 +37,7 @@ from scheduler_sim.display.downloads import (
     table_response,
 )
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
-from scheduler_sim.display.viewing import chart_source, figures, finite_number, reading, sort_key
+from scheduler_sim.display.viewing import chart_source, figures, finite_number, reading, sort_key, whole_number
 from scheduler_sim.engine.presets import PRESETS
 
 LATEST = 6
@@ -50,11 +51,11 @@ def start(request: HttpRequest) -> HttpResponse:
     """Show what is going on, what came out last, and what to do next."""
     over = Run.objects.in_sight().filter(status__in=Run.TERMINAL, study__isnull=True)
     columns = known_columns(FIRST_COLUMNS)
-    latest = run_table(over.order_by("-pk").values_list("pk", flat=True)[:LATEST], columns)
+    latest = run_table(list(over.order_by("-pk").values_list("pk", flat=True)[:LATEST]), columns)
     newest = next((line for line in latest.lines if line.best), None)
     now = Run.objects.going_on().order_by("-pk").values_list("pk", flat=True)[:LATEST]
     context: dict[str, Any] = {
-        "now": run_table(now, columns).lines,
+        "now": run_table(list(now), columns).lines,
         "latest": latest,
         "newest": newest,
         "workloads": Workload.objects.defer("audit").order_by("-pk")[:5],
@@ -180,7 +181,7 @@ def run_new(request: HttpRequest) -> HttpResponse:
     """Show the form that starts a run, and start it."""
     if not request.user.has_perm("results.control_run"):
         raise PermissionDenied("Starting runs needs the permission “Can start, pause, resume and stop runs”.")
-    form = RunForm(request.POST) if request.method == "POST" else RunForm(initial=request.GET.dict())
+    form = RunForm(request.POST) if request.method == "POST" else RunForm(initial=_initial(request))
     if form.is_bound and form.is_valid():
         try:
             run = form.start(requested_by=request.user)
@@ -197,6 +198,14 @@ def run_new(request: HttpRequest) -> HttpResponse:
         "backfills": backfill_heads(),
     }
     return render(request, "dashboard/run_new.html", context, status=400 if form.errors else 200)
+
+
+def _initial(request: HttpRequest) -> dict[str, Any]:
+    """Return what the form begins with: what the address says, beside what `clone` names was played with."""
+    asked = request.GET.dict()
+    if key := whole_number(asked.pop("clone", None), 0):
+        return cloned(get_object_or_404(Run.objects.select_related("workload", "site"), pk=key)) | asked
+    return asked
 
 
 @require_POST

@@ -146,6 +146,11 @@ class Option(msgspec.Struct, frozen=True, dict=True):
         """Its default as it would be asked for."""
         return self._spelling(self.default)
 
+    def asked(self, value: Any) -> Any:
+        """Return a value as a form asks for it: the word that stands for it, several with commas between them."""
+        value = self._spelling(value)
+        return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+
     @property
     def is_list(self) -> bool:
         """Whether it holds several values, which a text separates by commas."""

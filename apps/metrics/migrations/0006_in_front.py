@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("metrics", "0004_group_metrics"),
+        ("metrics", "0005_fair_shares"),
         ("results", "0008_filing"),
     ]
 
