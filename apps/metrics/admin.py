@@ -1,16 +1,18 @@
 """Admin page of metrics."""
 
 from django.contrib import admin
-from django.http import HttpRequest
 
 from apps.metrics.models import CacheGeneration, GroupMetric, Metric
 from apps.results.admin import RunFilter, SchedulerFilter
-from scheduler_sim.web.admin import ReadOnlyAdmin
+from scheduler_sim.web.admin import KeyOrderedAdmin, ReadOnlyAdmin
 
 
 @admin.register(Metric)
-class MetricAdmin(ReadOnlyAdmin):
+class MetricAdmin(KeyOrderedAdmin):
     """Figures of runs and windows; they are computed from results and never typed in."""
+
+    within = "run"
+    keys_within = ("run_id", "scheduler", "window_start_time", "window_end_time")
 
     list_display = (
         "run",
@@ -29,18 +31,10 @@ class MetricAdmin(ReadOnlyAdmin):
     list_filter = ("is_total", RunFilter, SchedulerFilter)
     list_select_related = ("run",)
     raw_id_fields = ("run",)
-    # Served by the primary key, or by the unique key of one run.
-    ordering = ("-id",)
-    sortable_by = ()
-
-    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """Order one run by policy and time, all of them by the primary key."""
-        by_run = ("run_id", "scheduler", "window_start_time", "window_end_time")
-        return by_run if request.GET.get("run") else self.ordering
 
 
 @admin.register(GroupMetric)
-class GroupMetricAdmin(ReadOnlyAdmin):
+class GroupMetricAdmin(KeyOrderedAdmin):
     """Figures of groups of tasks; they are computed from results and never typed in."""
 
     list_display = (
@@ -57,9 +51,6 @@ class GroupMetricAdmin(ReadOnlyAdmin):
     list_filter = (RunFilter, SchedulerFilter)
     list_select_related = ("run",)
     raw_id_fields = ("run",)
-    # Served by the primary key, whose order is that of the groups.
-    ordering = ("-id",)
-    sortable_by = ()
 
 
 @admin.register(CacheGeneration)

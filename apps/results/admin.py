@@ -142,6 +142,7 @@ class SchedulerResultAdmin(NumberedAdmin):
     """Placements, read by key or by run; they go together with their run."""
 
     within = "run"
+    keys_within: tuple[str, ...] = ("run_id", "task_id", "scheduler")
     search_help_text = "The row's key; in a chosen run the task's number."
 
     list_display = (
@@ -161,13 +162,6 @@ class SchedulerResultAdmin(NumberedAdmin):
     list_filter = (RunFilter, SchedulerFilter)
     list_select_related = ("run", "task")
     raw_id_fields = ("run", "task")
-    # Served by the primary key, or by the unique key of one run; nothing else may sort the whole table.
-    ordering = ("-id",)
-    sortable_by = ()
-
-    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """Order one run by its unique key, all of them by the primary key."""
-        return ("run_id", "task_id", "scheduler") if request.GET.get("run") else self.ordering
 
     def numbered(self, queryset: QuerySet, chosen: int, number: int) -> QuerySet:
         """Return what every policy of the run with the key `chosen` did with the task of this number."""
@@ -185,11 +179,8 @@ class SchedulerResultAdmin(NumberedAdmin):
 class AttemptAdmin(SchedulerResultAdmin):
     """Attempts of tasks that have more than one, read as placements are; they go together with their run."""
 
+    keys_within = ("run_id", "task_id", "scheduler", "number")
     list_display = ("id", "run", "scheduler", "task_number", *ATTEMPT_COLUMNS)
-
-    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """Order one run by its unique key, all of them by the primary key."""
-        return ("run_id", "task_id", "scheduler", "number") if request.GET.get("run") else self.ordering
 
 
 @admin.register(Study)

@@ -17,6 +17,7 @@ from apps.results.managers import (
 )
 from apps.results.signals import rows_changed
 from apps.tasks.models import Site, Task, Workload
+from scheduler_sim.choices import PlainChoices
 from scheduler_sim.columnar.digests import json_digest
 from scheduler_sim.marks import alters_data
 
@@ -82,13 +83,13 @@ class Run(Filed):
     failed -> running, or -> queued where it waits for a process first, as does one whose process died.
     """
 
-    class Status(models.TextChoices):
-        QUEUED = "queued", "queued"
-        RUNNING = "running", "running"
-        PAUSED = "paused", "paused"
-        FINISHED = "finished", "finished"
-        STOPPED = "stopped", "stopped"
-        FAILED = "failed", "failed"
+    class Status(PlainChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        PAUSED = "paused"
+        FINISHED = "finished"
+        STOPPED = "stopped"
+        FAILED = "failed"
 
     TERMINAL = (Status.FINISHED, Status.STOPPED, Status.FAILED)
     NAME_LENGTH = 200

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from apps.tasks.models import Site, Task, TaskRequest, Workload, WorkloadImport
 from apps.tasks.site_services import site_delete, site_store
 from scheduler_sim.engine import EngineError, sites
-from scheduler_sim.web.admin import BigTableAdmin, NumberedAdmin, ReadOnlyAdmin, RecentChoices
+from scheduler_sim.web.admin import BigTableAdmin, KeyOrderedAdmin, NumberedAdmin, ReadOnlyAdmin, RecentChoices
 
 
 class SiteForm(forms.ModelForm):
@@ -97,6 +97,7 @@ class TaskAdmin(NumberedAdmin):
     """Tasks as they were imported."""
 
     within = "workload"
+    keys_within = ("workload_id", "task_id")
     search_help_text = "The task's key; in a chosen workload its number."
 
     list_display = (
@@ -116,13 +117,6 @@ class TaskAdmin(NumberedAdmin):
     inlines = (TaskRequestInline,)
     list_select_related = ("workload",)
     raw_id_fields = ("workload",)
-    # Served by the primary key, or by the unique key of one workload; nothing else may sort the whole table.
-    ordering = ("-id",)
-    sortable_by = ()
-
-    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """Order one workload by its unique key, all of them by the primary key."""
-        return ("workload_id", "task_id") if request.GET.get("workload") else self.ordering
 
     def numbered(self, queryset: QuerySet, chosen: int, number: int) -> QuerySet:
         """Return the task with this number, of the workload with the key `chosen`."""
@@ -130,7 +124,7 @@ class TaskAdmin(NumberedAdmin):
 
 
 @admin.register(TaskRequest)
-class TaskRequestAdmin(ReadOnlyAdmin):
+class TaskRequestAdmin(KeyOrderedAdmin):
     """What tasks ask of a site, as it was imported."""
 
     list_display = (
@@ -149,9 +143,7 @@ class TaskRequestAdmin(ReadOnlyAdmin):
     )
     list_select_related = ("task",)
     raw_id_fields = ("task",)
-    # Served by the primary key; nothing else may sort the whole table.
     ordering = ("-task",)
-    sortable_by = ()
 
 
 @admin.register(WorkloadImport)

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from apps.tasks.managers import SiteQuerySet, TaskQuerySet, TaskRequestQuerySet, WorkloadQuerySet
+from scheduler_sim.choices import PlainChoices
 from scheduler_sim.engine import sites
 from scheduler_sim.engine.requests import NAMES
 
@@ -68,9 +69,9 @@ class Workload(models.Model):
 class Task(models.Model):
     """One unit of work of a workload; times are seconds on the trace's own clock."""
 
-    class Kind(models.TextChoices):
-        RIGID = "rigid", "rigid"
-        HYBRID = "hybrid", "hybrid"
+    class Kind(PlainChoices):
+        RIGID = "rigid"
+        HYBRID = "hybrid"
 
     workload = models.ForeignKey(Workload, on_delete=models.CASCADE, related_name="tasks", db_index=False)
     task_id = models.BigIntegerField(help_text="The number inside the workload.")
@@ -214,11 +215,11 @@ class Site(models.Model):
 class WorkloadImport(models.Model):
     """A trace file that was sent over HTTP and is read in a process of its own; clients ask how far it is."""
 
-    class Status(models.TextChoices):
-        QUEUED = "queued", "queued"
-        RUNNING = "running", "running"
-        FINISHED = "finished", "finished"
-        FAILED = "failed", "failed"
+    class Status(PlainChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        FINISHED = "finished"
+        FAILED = "failed"
 
     UNFINISHED = (Status.QUEUED, Status.RUNNING)
 

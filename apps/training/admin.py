@@ -8,11 +8,11 @@ from apps.results.admin import RunFilter
 from apps.results.errors import DomainError
 from apps.training.models import PolicySearch, TrainedModel, TrainingData
 from apps.training.registry import model_activate, model_roll_back
-from scheduler_sim.web.admin import BigTableAdmin, ReadOnlyAdmin
+from scheduler_sim.web.admin import BigTableAdmin, KeyOrderedAdmin, ReadOnlyAdmin
 
 
 @admin.register(TrainingData)
-class TrainingDataAdmin(ReadOnlyAdmin):
+class TrainingDataAdmin(KeyOrderedAdmin):
     """Tasks labelled by the oracle."""
 
     list_display = (
@@ -29,8 +29,6 @@ class TrainingDataAdmin(ReadOnlyAdmin):
     list_select_related = ("run",)
     raw_id_fields = ("run", "task")
     date_hierarchy = "created_at"
-    ordering = ("-id",)
-    sortable_by = ()
 
 
 @admin.register(TrainedModel)

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from scheduler_sim.background.claims import Claim
 from scheduler_sim.background.managers import JobQuerySet
+from scheduler_sim.choices import PlainChoices
 from scheduler_sim.marks import alters_data
 from scheduler_sim.texts import storable
 
@@ -21,13 +22,13 @@ class Job(Claim):
     sweep has noted that it is shown as interrupted just the same. Every job ends: see `sweep`.
     """
 
-    class Status(models.TextChoices):
-        QUEUED = "queued", "queued"
-        STARTING = "starting", "starting"
-        RUNNING = "running", "running"
-        FINISHED = "finished", "finished"
-        FAILED = "failed", "failed"
-        STOPPED = "stopped", "stopped"
+    class Status(PlainChoices):
+        QUEUED = "queued"
+        STARTING = "starting"
+        RUNNING = "running"
+        FINISHED = "finished"
+        FAILED = "failed"
+        STOPPED = "stopped"
 
     ACTIVE = (Status.QUEUED, Status.STARTING, Status.RUNNING)
 

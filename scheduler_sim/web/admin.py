@@ -64,16 +64,29 @@ class ReadOnlyAdmin(BigTableAdmin):
         return False
 
 
-class NumberedAdmin(ReadOnlyAdmin):
-    """Rows of tasks, found by their key, or by the task's number among those of the chosen workload or run.
+class KeyOrderedAdmin(ReadOnlyAdmin):
+    """Rows of a table so large that nothing but its keys may sort it: the newest first, of all or of one owner.
 
     Attributes:
-        within: the parameter that names what the rows belong to; its filter narrows them.
+        within: the parameter that names the run or workload whose rows alone are shown; its filter narrows them.
+        keys_within: the unique key by which the rows of one are ordered.
     """
+
+    ordering = ("-id",)
+    sortable_by = ()
+    within = ""
+    keys_within: tuple[str, ...] = ()
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Order the rows of one owner by their unique key, all of them by the primary key."""
+        return self.keys_within if request.GET.get(self.within) else self.ordering
+
+
+class NumberedAdmin(KeyOrderedAdmin):
+    """Rows of tasks, found by their key, or by the task's number among those of the chosen workload or run."""
 
     # Only that there is something to search shows the box; `get_search_results` does it.
     search_fields = ("pk",)
-    within: str
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         """Return the rows with that number; both ways are served by a key, at any size of the table."""
