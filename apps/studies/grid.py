@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -24,16 +24,22 @@ RECORDED = "recorded"
 """The policy that replays the starts of the trace."""
 
 
-@dataclass(frozen=True)
-class Point:
-    """Where one run lies in the grid; without the seed it is a cell."""
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One place of the grid; its runs differ in the seed alone."""
 
     workload: str
     load_factor: float
     cluster: str
     estimates: str
-    seed: int
     variant: str = ""
+
+
+@dataclass(frozen=True)
+class Point(Cell):
+    """Where one run lies in the grid."""
+
+    seed: int = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ def grid_runs(definition: Definition, seeds: Iterable[int] | None = None) -> Ite
                     for estimates in definition.estimates:
                         for variant, fixed in definition.variants:
                             yield GridRun(
-                                point=Point(source.label, load_factor, label, estimates, seed, variant),
+                                point=Point(source.label, load_factor, label, estimates, variant, seed=seed),
                                 source=source,
                                 cluster=cluster,
                                 configuration=RunConfiguration(

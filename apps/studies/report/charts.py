@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable, Sequence
 
-from apps.studies.report.figures import Cell, CellFigures
+from apps.studies.grid import Cell
+from apps.studies.report.figures import CellFigures
 from apps.studies.report.tables import policies_of, scale_for, with_reach
 from apps.studies.report.words import place_in_words
 from scheduler_sim.display.appearance import appearance

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from apps.metrics.models import Metric
 from apps.results.models import Study
 from apps.studies.definition import Definition, variant_label
+from apps.studies.grid import Cell
 from scheduler_sim import engine
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.statistics import (
@@ -19,18 +20,7 @@ from scheduler_sim.engine.statistics import (
     mean_ranks,
 )
 
-AXES = ("workload", "load_factor", "cluster", "estimates", "variant")
-
-
-@dataclass(frozen=True, order=True)
-class Cell:
-    """One place of the grid; its runs differ in the seed alone."""
-
-    workload: str
-    load_factor: float
-    cluster: str
-    estimates: str
-    variant: str = ""
+AXES = tuple(axis.name for axis in fields(Cell))
 
 
 @dataclass(frozen=True)

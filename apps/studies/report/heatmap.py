@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apps.studies.report.figures import CellFigures, Standing
-from apps.studies.report.tables import scale_for, with_reach
+from apps.studies.report.tables import scale_for, varying_axes, with_reach
 from scheduler_sim.display.formatting import percent_change
 from scheduler_sim.engine.figures import FIGURES
 
@@ -27,15 +27,17 @@ class HeatCell:
 
 @dataclass(frozen=True)
 class HeatRow:
-    """One cell of the grid with its policies."""
+    """One cell of the grid with its policies; `places` are where it lies on the axes that vary, the load aside."""
 
     figures: CellFigures
+    places: Sequence[str]
     cells: Sequence[HeatCell]
 
 
 def heatmap(cells: list[CellFigures], names: Sequence[str], base: str, figure: str) -> list[HeatRow]:
     """Return one row a cell of the grid with one coloured entry a policy."""
     scale = scale_for(cells, figure)
+    axes = [axis for axis in varying_axes(cells) if axis != "load_factor"]
     rows = []
     for one in cells:
         against = one.standings.get(base)
@@ -63,7 +65,7 @@ def heatmap(cells: list[CellFigures], names: Sequence[str], base: str, figure: s
                     is_best=name == one.best,
                 )
             )
-        rows.append(HeatRow(one, entries))
+        rows.append(HeatRow(one, [getattr(one.cell, axis) or "as in all" for axis in axes], entries))
     return rows
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from apps.results.fidelity import study_doubts
 from apps.results.models import Study
-from apps.studies.report.figures import Cell, CellFigures, Standing
+from apps.studies.grid import Cell
+from apps.studies.report.figures import CellFigures, Standing
 from scheduler_sim.display.formatting import change_in_words, figure_scale, listing
 from scheduler_sim.engine.figures import FIGURES
 

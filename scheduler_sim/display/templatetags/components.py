@@ -53,8 +53,10 @@ def table(
 
 
 @register.simple_block_tag
-def fact(content: str, name: str) -> SafeString:
-    """Draw one of the facts at the head of a page."""
+def fact(content: str, name: str, empty: str = "") -> SafeString:
+    """Draw one of the facts at the head of a page; `empty` is said where it is not known."""
+    if empty and not content.strip():
+        content = format_html('<span class="no-data">{}</span>', empty)
     return format_html("<div>\n<dt>{}</dt>\n<dd>{}</dd>\n</div>", name, content)
 
 
