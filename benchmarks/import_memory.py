@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from pathlib import Path
 
 import numpy as np
@@ -40,64 +41,72 @@ _OPENB = (
 )
 
 
+Writer = Callable[[Workload, Path], None]
+Line = Callable[[int, int, int, int], str]
+"""Returns the line of a task by its number, arrival and run time in whole seconds, and cores."""
+
+
+def _lines(head: str) -> Callable[[Line], Writer]:
+    """Make a writer of a file that begins with `head` out of what returns the line of a task."""
+
+    def writer_of(line: Line) -> Writer:
+        @wraps(line)
+        def write(tasks: Workload, path: Path) -> None:
+            with path.open("w", encoding="utf-8") as file:
+                file.write(head)
+                file.writelines(line(number, *columns) for number, columns in enumerate(_rows(tasks), 1))
+
+        return write
+
+    return writer_of
+
+
 def swf(tasks: Workload, path: Path) -> None:
     """Write an SWF log."""
     with path.open("w", encoding="utf-8") as file:
         write_swf(tasks, file)
 
 
-def sacct(tasks: Workload, path: Path) -> None:
-    """Write what `sacct -P` prints."""
-
-    def row(number: int, arrival: int, runtime: int, cpus: int) -> str:
-        submitted = _START + timedelta(seconds=arrival)
-        ended = submitted + timedelta(seconds=60 + runtime)
-        return (
-            f"{number}|{number}|train_model_{number % 977}.sh|user{number % 800}|account{number % 90}|"
-            f"{('cpu', 'gpu', 'long')[number % 3]}|{submitted:%Y-%m-%dT%H:%M:%S}|"
-            f"{submitted + timedelta(seconds=60):%Y-%m-%dT%H:%M:%S}|{ended:%Y-%m-%dT%H:%M:%S}|{_clock(runtime)}|"
-            f"1-00:00:00|{cpus}|1|{4 * cpus}G|billing={cpus},cpu={cpus},mem={4 * cpus}G,node=1|"
-            f"node{number % 1500:04d}|COMPLETED\n"
-        )
-
-    _write(_SACCT, row, tasks, path)
+@_lines(_SACCT)
+def sacct(number: int, arrival: int, runtime: int, cpus: int) -> str:
+    """Return a line of what `sacct -P` prints."""
+    submitted = _START + timedelta(seconds=arrival)
+    ended = submitted + timedelta(seconds=60 + runtime)
+    return (
+        f"{number}|{number}|train_model_{number % 977}.sh|user{number % 800}|account{number % 90}|"
+        f"{('cpu', 'gpu', 'long')[number % 3]}|{submitted:%Y-%m-%dT%H:%M:%S}|"
+        f"{submitted + timedelta(seconds=60):%Y-%m-%dT%H:%M:%S}|{ended:%Y-%m-%dT%H:%M:%S}|{_clock(runtime)}|"
+        f"1-00:00:00|{cpus}|1|{4 * cpus}G|billing={cpus},cpu={cpus},mem={4 * cpus}G,node=1|"
+        f"node{number % 1500:04d}|COMPLETED\n"
+    )
 
 
-def csv(tasks: Workload, path: Path) -> None:
-    """Write a table with the workload's own names."""
-
-    def row(number: int, arrival: int, runtime: int, cpus: int) -> str:
-        return (
-            f"job-{number:08d},{arrival},{runtime},{2 * runtime + 60},{cpus},{4096 * cpus},"
-            f"user{number % 800},queue{number % 5}\n"
-        )
-
-    _write("external_id,arrival_time,runtime,duration_estimate,cpus,memory_mb,user,queue\n", row, tasks, path)
+@_lines("external_id,arrival_time,runtime,duration_estimate,cpus,memory_mb,user,queue\n")
+def csv(number: int, arrival: int, runtime: int, cpus: int) -> str:
+    """Return a line of a table with the workload's own names."""
+    return (
+        f"job-{number:08d},{arrival},{runtime},{2 * runtime + 60},{cpus},{4096 * cpus},"
+        f"user{number % 800},queue{number % 5}\n"
+    )
 
 
-def openb(tasks: Workload, path: Path) -> None:
-    """Write a pod list as Alibaba's of 2023."""
-
-    def row(number: int, arrival: int, runtime: int, cpus: int) -> str:
-        return (
-            f"openb-pod-{number:07d},{1000 * cpus},{4096 * cpus},1,{460 + number % 500},,"
-            f"{('LS', 'BE', 'Burstable')[number % 3]},Running,{arrival},{arrival + runtime + 5},{arrival + 5}\n"
-        )
-
-    _write(_OPENB, row, tasks, path)
+@_lines(_OPENB)
+def openb(number: int, arrival: int, runtime: int, cpus: int) -> str:
+    """Return a line of a pod list as Alibaba's of 2023."""
+    return (
+        f"openb-pod-{number:07d},{1000 * cpus},{4096 * cpus},1,{460 + number % 500},,"
+        f"{('LS', 'BE', 'Burstable')[number % 3]},Running,{arrival},{arrival + runtime + 5},{arrival + 5}\n"
+    )
 
 
-def gavel(tasks: Workload, path: Path) -> None:
-    """Write a trace of Shockwave, which states durations."""
-
-    def row(number: int, arrival: int, runtime: int, _cpus: int) -> str:
-        return (
-            f"ResNet-50 (batch size {16 << number % 4})\tpython3 main.py -j 4 -a resnet50 -b 64 %s/imagenet/\t"
-            f"image_classification/imagenet\t--num_minibatches\t1\t{100 * runtime + 1}\t{1 << number % 4}\t"
-            f"static\t1\t-1.000000\t{runtime}\t{arrival:.6f}\n"
-        )
-
-    _write("", row, tasks, path)
+@_lines("")
+def gavel(number: int, arrival: int, runtime: int, _cpus: int) -> str:
+    """Return a line of a trace of Shockwave, which states durations."""
+    return (
+        f"ResNet-50 (batch size {16 << number % 4})\tpython3 main.py -j 4 -a resnet50 -b 64 %s/imagenet/\t"
+        f"image_classification/imagenet\t--num_minibatches\t1\t{100 * runtime + 1}\t{1 << number % 4}\t"
+        f"static\t1\t-1.000000\t{runtime}\t{arrival:.6f}\n"
+    )
 
 
 def table(tasks: Workload, path: Path) -> None:
@@ -118,7 +127,7 @@ def table(tasks: Workload, path: Path) -> None:
     )
 
 
-FORMATS: dict[str, Callable[[Workload, Path], None]] = {
+FORMATS: dict[str, Writer] = {
     "swf": swf,
     "sacct": sacct,
     "csv": csv,
@@ -218,13 +227,6 @@ def _rows(tasks: Workload) -> Iterator[tuple[int, int, int]]:
 def _clock(seconds: int) -> str:
     days, rest = divmod(seconds, 86_400)
     return f"{days}-{rest // 3600:02d}:{rest % 3600 // 60:02d}:{rest % 60:02d}"
-
-
-def _write(head: str, row: Callable[[int, int, int, int], str], tasks: Workload, path: Path) -> None:
-    """Write `head`, and of each task what `row` makes of its number, arrival, run time and cores."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write(head)
-        file.writelines(row(number, *columns) for number, columns in enumerate(_rows(tasks), 1))
 
 
 if __name__ == "__main__":

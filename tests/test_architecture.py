@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 ENGINE = (
-    ("errors", "version", "codes", "units", "clock", "jit", "optional"),
+    ("errors", "version", "codes", "units", "clock", "jit", "optional", "pairs"),
     ("columns", "goodput", "requests", "throughputs", "unstated", "workload", "cluster", "failures", "overheads"),
     ("contract",),
     ("formulas", "demand", "hardware", "openb_nodes", "paths", "presets"),

@@ -11,7 +11,7 @@ import pytest
 
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces import ReadOptions, Trace, read_throughputs, read_trace
-from scheduler_sim.engine.workload import Labels
+from tests.engine.asked_requests import assert_alike
 
 PathOf = Callable[[str], Path]
 
@@ -143,14 +143,7 @@ def test_requests_do_not_depend_on_the_delimiter(slurm_path: PathOf) -> None:
     piped, tabbed = (
         read_trace(slurm_path(f"S2/sacct/{name}.gz")).workload for name in ("sacct_X_all.psv", "sacct_X_all_epoch.tsv")
     )
-    assert piped.requests is not None
-    assert tabbed.requests is not None
-    for name, column in piped.requests.columns().items():
-        other = getattr(tabbed.requests, name)
-        if isinstance(column, Labels):
-            assert column.texts().tolist() == other.texts().tolist()
-        else:
-            np.testing.assert_array_equal(column, other)
+    assert_alike(piped.requests, tabbed.requests)
     assert piped.parents.rows.tolist() == tabbed.parents.rows.tolist()
 
 

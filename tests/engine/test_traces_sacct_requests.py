@@ -14,6 +14,7 @@ from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.requests import NAMES, Requests
 from scheduler_sim.engine.traces import ReadOptions, Trace, read_trace
 from scheduler_sim.engine.workload import Labels
+from tests.engine.asked_requests import assert_alike
 
 LEAD = ("JobIDRaw", "JobID", "User", "Partition", "Submit", "Eligible", "Start", "End", "ElapsedRaw", "State")
 USUAL: dict[str, Any] = dict(
@@ -482,16 +483,9 @@ def test_json_and_text_of_the_same_jobs_are_the_same_workload(jobs: list[dict[st
             )
         )
     text, other = read(*printed).workload, from_json(*documents).workload
-    assert text.requests is not None
-    assert other.requests is not None
     for name in ("task_id", "arrival_time", "runtime", "duration_estimate", "cpus", "gpus", "memory_mb", "external_id"):
         np.testing.assert_array_equal(getattr(text, name), getattr(other, name))
-    for name, column in text.requests.columns().items():
-        found = getattr(other.requests, name)
-        if isinstance(column, Labels):
-            assert column.texts().tolist() == found.texts().tolist()
-        else:
-            np.testing.assert_array_equal(column, found)
+    assert_alike(text.requests, other.requests)
     np.testing.assert_array_equal(text.parents.rows, other.parents.rows)
 
 

@@ -30,55 +30,24 @@ PEOPLE = ("nobody", "user", "controller", "staff", "admin")
 
 READ = {"get", "head", "options"}
 
+ROWS = (
+    *("workloads", "imports", "tasks", "sites", "runs", "audit", "jobs", "studies", "results", "attempts"),
+    *("fidelities", "metrics", "groups", "training-data", "models"),
+)
+"""Tables, each with a list and an address a row."""
+
+DOCUMENTS = ("policies", "clusters", "leaderboard", "history", "history/latest", "status", "runs/<pk>/advice")
+CONTROLS = ("runs/<pk>/pause", "runs/<pk>/resume", "runs/<pk>/stop", "runs/<pk>/take-up", "jobs/<pk>/stop")
+
 # What each address knows, apart from the admin: methods that read, and methods that control.
 API: dict[str, tuple[set[str], set[str]]] = {
     "api/v1/": (READ, set()),
-    "api/v1/workloads/": (READ, {"post"}),
-    "api/v1/workloads/<pk>/": (READ, set()),
-    "api/v1/imports/": (READ, set()),
-    "api/v1/imports/<pk>/": (READ, set()),
-    "api/v1/tasks/": (READ, set()),
-    "api/v1/tasks/<pk>/": (READ, set()),
-    "api/v1/sites/": (READ, set()),
-    "api/v1/sites/<pk>/": (READ, set()),
-    "api/v1/runs/": (READ, {"post"}),
-    "api/v1/runs/<pk>/": (READ, {"patch"}),
-    "api/v1/runs/<pk>/advice/": (READ, set()),
-    "api/v1/runs/<pk>/pause/": ({"options"}, {"post"}),
-    "api/v1/runs/<pk>/resume/": ({"options"}, {"post"}),
-    "api/v1/runs/<pk>/stop/": ({"options"}, {"post"}),
-    "api/v1/runs/<pk>/take-up/": ({"options"}, {"post"}),
-    "api/v1/audit/": (READ, set()),
-    "api/v1/audit/<pk>/": (READ, set()),
-    "api/v1/jobs/": (READ, set()),
-    "api/v1/jobs/<pk>/": (READ, set()),
-    "api/v1/jobs/<pk>/stop/": ({"options"}, {"post"}),
-    "api/v1/studies/": (READ, set()),
-    "api/v1/studies/<pk>/": (READ, set()),
-    "api/v1/results/": (READ, set()),
-    "api/v1/results/<pk>/": (READ, set()),
-    "api/v1/attempts/": (READ, set()),
-    "api/v1/attempts/<pk>/": (READ, set()),
-    "api/v1/fidelities/": (READ, set()),
-    "api/v1/fidelities/<pk>/": (READ, set()),
-    "api/v1/metrics/": (READ, set()),
-    "api/v1/metrics/<pk>/": (READ, set()),
-    "api/v1/groups/": (READ, set()),
-    "api/v1/groups/<pk>/": (READ, set()),
-    "api/v1/training-data/": (READ, set()),
-    "api/v1/training-data/<pk>/": (READ, set()),
-    "api/v1/models/": (READ, set()),
-    "api/v1/models/<pk>/": (READ, set()),
-    "api/v1/policies/": (READ, set()),
-    "api/v1/clusters/": (READ, set()),
-    "api/v1/trainings/": ({"options"}, {"post"}),
-    "api/v1/policy-searches/": ({"options"}, {"post"}),
-    "api/v1/leaderboard/": (READ, set()),
-    "api/v1/history/": (READ, set()),
-    "api/v1/history/latest/": (READ, set()),
-    "api/v1/status/": (READ, set()),
     "api/schema/": (READ, set()),
     "api/docs/": ({"get", "head"}, set()),
+    **{f"api/v1/{name}/": (READ, set()) for name in (*ROWS, *(f"{name}/<pk>" for name in ROWS), *DOCUMENTS)},
+    **{f"api/v1/{name}/": (READ, {"post"}) for name in ("workloads", "runs")},
+    "api/v1/runs/<pk>/": (READ, {"patch"}),
+    **{f"api/v1/{name}/": ({"options"}, {"post"}) for name in (*CONTROLS, "trainings", "policy-searches")},
 }
 
 

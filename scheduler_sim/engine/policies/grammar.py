@@ -6,6 +6,7 @@ Marks and commas inside brackets belong to the parameters: `fcfs+easy(order=sjf,
 from dataclasses import dataclass
 
 from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.pairs import read_pairs
 
 SHAPE = "order[+backfill][@placement][~preemption]"
 
@@ -62,15 +63,14 @@ def _read_part(part: str, whole: str) -> Written:
     name, bracket, inside = part.partition("(")
     if not name or (bracket and not part.endswith(")")) or any(mark in name for mark in MARKS):
         raise _not_a_policy(whole)
-    parameters: dict[str, str] = {}
-    if bracket:
-        for piece in inside[:-1].split(","):
-            key, equals, value = (side.strip() for side in piece.partition("="))
-            if not (key and equals and value):
-                raise InvalidPolicy(f"{part!r} is not a part of a policy. Write parameters as {name}(name=value,...).")
-            if key in parameters:
-                raise InvalidPolicy(f"{part!r} gives {key} more than once.")
-            parameters[key] = value
+    if not bracket:
+        return Written(name.strip(), {})
+    shape = f"{part!r} is not a part of a policy. Write parameters as {name}(name=value,...)."
+    parameters = read_pairs(
+        inside[:-1],
+        malformed=lambda _: InvalidPolicy(shape),
+        repeated=lambda key: InvalidPolicy(f"{part!r} gives {key} more than once."),
+    )
     return Written(name.strip(), parameters)
 
 

@@ -1,6 +1,7 @@
 """How people write which column is which: `--map` and `--columns` of the command, `map` and `columns` over HTTP."""
 
 from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.pairs import read_pairs
 from scheduler_sim.engine.traces.audit import shorten
 
 
@@ -10,15 +11,13 @@ def read_map(text: str) -> dict[str, str]:
     Raises:
         InvalidTrace: a part that is no such pair, or a workload column that is named twice.
     """
-    mapping: dict[str, str] = {}
-    for part in text.split(","):
-        wanted, equals, given = (piece.strip() for piece in part.partition("="))
-        if not (wanted and equals and given):
-            raise InvalidTrace(f"--map takes pairs like arrival_time=submitted,runtime=secs, not {shorten(part)}.")
-        if wanted in mapping:
-            raise InvalidTrace(f"--map names {wanted} twice.")
-        mapping[wanted] = given
-    return mapping
+    return read_pairs(
+        text,
+        malformed=lambda part: InvalidTrace(
+            f"--map takes pairs like arrival_time=submitted,runtime=secs, not {shorten(part)}."
+        ),
+        repeated=lambda wanted: InvalidTrace(f"--map names {wanted} twice."),
+    )
 
 
 def read_header(text: str) -> tuple[str, ...]:

@@ -98,10 +98,7 @@ def _by_weight(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) 
         if level_count[level] == 0:
             continue
         for word in range(level_bits.shape[1]):
-            bits = level_bits[level, word] & s.allowed_bits[nodes, word]
-            if bits == 0:
-                continue
-            node, bits = _next_fitting(s, word, bits, stamp, need)
+            node, bits = _next_fitting(s, word, level_bits[level, word] & s.allowed_bits[nodes, word], stamp, need)
             while node >= 0:
                 here = weighted_room(s, s.live, node)
                 if best < 0 or here < least or (here == least and node < best):
@@ -150,10 +147,7 @@ def _by_level(
         if level_count[level] == 0:
             continue
         for word in range(level_bits.shape[1]):
-            bits = level_bits[level, word] & s.allowed_bits[nodes, word]
-            if bits == 0:
-                continue
-            node, bits = _next_fitting(s, word, bits, stamp, need)
+            node, _ = _next_fitting(s, word, level_bits[level, word] & s.allowed_bits[nodes, word], stamp, need)
             if node >= 0:
                 return node
     return -1
