@@ -170,17 +170,8 @@ class _LargestLeast:
         alike, of_job, count = np.unique(
             np.column_stack([now.gpus, gains / scale]), axis=0, return_inverse=True, return_counts=True
         )
-        return cls(alike[:, 1:], alike[:, 0], count.astype(np.float64), of_job.ravel(), now.workers, scale)
-
-    def rows(self) -> tuple[sparse.csr_array, sparse.csr_array, sparse.csr_array]:
-        """Return what each row gains, its time in all, and the GPUs of each kind, as sums over x; x row by row."""
-        size, kinds = self.gains.shape
-        places, columns = np.repeat(np.arange(size), kinds), np.arange(size * kinds)
-        held = np.repeat(self.gpus * self.count, kinds)
-        return (
-            sparse.csr_array((self.gains.ravel(), (places, columns))),
-            sparse.csr_array((np.ones(size * kinds), (places, columns))),
-            sparse.csr_array((held, (np.tile(np.arange(kinds), size), columns))),
+        return cls(
+            alike[:, 1:].copy(), alike[:, 0].copy(), count.astype(np.float64), of_job.ravel(), now.workers, scale
         )
 
     def solve(self) -> tuple[float, FloatArray]:
@@ -189,15 +180,22 @@ class _LargestLeast:
         Raises:
             NoAllocation: HiGHS finds none.
         """
-        gained, whole, given = self.rows()
-        size, variables = gained.shape
-        least = sparse.hstack([-gained, sparse.csr_array(np.ones((size, 1)))])
-        rest = sparse.hstack([sparse.vstack([whole, given]), sparse.csr_array((size + len(self.workers), 1))])
-        objective = np.zeros(variables + 1)
+        size, kinds = self.gains.shape
+        # Columns are x row by row, each in three bounds (of its row's gain and time, and of its kind), and the least.
+        held = np.repeat(self.gpus * self.count, kinds)
+        values = np.column_stack([-self.gains.ravel(), np.ones(size * kinds), held]).ravel()
+        row, kind = np.divmod(np.arange(size * kinds), kinds)
+        places = np.column_stack([row, size + row, 2 * size + kind]).ravel()
+        ends = np.append(3 * np.arange(size * kinds + 1), 3 * size * kinds + size)
+        bounds = sparse.csc_array(
+            (np.append(values, np.ones(size)), np.append(places, np.arange(size)), ends),
+            shape=(2 * size + kinds, size * kinds + 1),
+        )
+        objective = np.zeros(size * kinds + 1)
         objective[-1] = -1.0
         found = linprog(
             objective,
-            A_ub=sparse.vstack([least, rest], format="csc"),
+            A_ub=bounds,
             b_ub=np.concatenate([np.zeros(size), np.ones(size), self.workers]),
             method="highs",
         )
@@ -207,21 +205,12 @@ class _LargestLeast:
     def shares(self) -> FloatArray:
         """Return the centre of the x that are optimal but for `MARGIN`, of each job."""
         best, corner = self.solve()
-        usable = (self.gains > 0).ravel()
         kinds = len(self.workers)
         inner = np.broadcast_to(self.workers / (2 * (kinds + 1) * (self.count * self.gpus).sum()), self.gains.shape)
-        start = (1 - MARGIN / 2) * corner + MARGIN / 2 * np.minimum(inner.ravel(), 0.5 / kinds)
-        gained, whole, given = self.rows()
-        found = np.zeros(len(corner))
-        found[usable] = center(
-            start[usable],
-            bounds=sparse.vstack([-gained, whole, given], format="csc")[:, usable],
-            limits=np.concatenate(
-                [np.full(len(self.gpus), -best * (1 - MARGIN)), np.ones(len(self.gpus)), self.workers]
-            ),
-            weight=np.concatenate([np.repeat(self.count, kinds)[usable], self.count, self.count, np.ones(kinds)]),
-        )
-        return found.reshape(self.gains.shape)[self.of_job]
+        start = (1 - MARGIN / 2) * corner.reshape(self.gains.shape) + MARGIN / 2 * np.minimum(inner, 0.5 / kinds)
+        found = np.where(self.gains > 0, start, 0.0)
+        center(found, self.gains, best * (1 - MARGIN), self.gpus, self.count, self.workers)
+        return found[self.of_job]
 
 
 def _solution(found: Any, jobs: int) -> FloatArray:

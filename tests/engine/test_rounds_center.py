@@ -1,0 +1,82 @@
+"""The compiled middle of all allocations against Newton's method on whole matrices, and against what it must be."""
+
+import numpy as np
+import pytest
+
+from scheduler_sim.engine.kernels.rounds.center import center
+
+
+def slow_center(start, bounds, limits, weight):
+    """Return the x > 0 with bounds @ x < limits where the weighted sum of the logarithms of all slacks is largest."""
+    size = len(start)
+    x = start.copy()
+
+    def potential(x):
+        slack = limits - bounds @ x
+        if min(x.min(), slack.min()) <= 0:
+            return np.inf
+        return -float(weight[:size] @ np.log(x) + weight[size:] @ np.log(slack))
+
+    for _ in range(200):
+        slack = limits - bounds @ x
+        scaled = bounds * x
+        system = np.block(
+            [[np.diag(weight[:size]), scaled.T], [scaled, np.diag(-(slack**2) / weight[size:])]],
+        )
+        step = x * np.linalg.solve(system, np.concatenate([weight[:size], -slack]))[:size]
+        length = 1.0
+        while potential(x + length * step) > potential(x):
+            length /= 2
+            if length < 1e-9:
+                return x
+        x = x + length * step
+    return x
+
+
+def case(seed):
+    """Return rows of jobs with a start within all bounds, some of which cannot run on some kinds."""
+    random = np.random.default_rng(seed)
+    rows, kinds = int(random.integers(1, 12)), int(random.integers(1, 5))
+    gains = random.lognormal(0, 1, (rows, kinds)) * (random.random((rows, kinds)) < 0.8)
+    gains[np.arange(rows), random.integers(0, kinds, rows)] += 0.1
+    gpus, count = random.integers(1, 5, rows).astype(float), random.integers(1, 4, rows).astype(float)
+    workers = random.integers(4, 20, kinds).astype(float)
+    start = np.minimum(workers / (2 * (gpus * count).sum()), 0.5 / kinds) * (gains > 0)
+    least = (gains * start).sum(1).min() * random.choice([0.5, 0.99, 1 - 1e-7])
+    return start, gains, least, gpus, count, workers
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_middle_is_that_of_whole_matrices(seed):
+    start, gains, least, gpus, count, workers = case(seed)
+    rows, kinds = gains.shape
+    found = start.copy()
+    center(found, gains, least, gpus, count, workers)
+    usable = (gains > 0).ravel()
+    each, whole = np.zeros((rows, rows * kinds)), np.zeros((rows, rows * kinds))
+    given = np.zeros((kinds, rows * kinds))
+    for row in range(rows):
+        each[row, row * kinds : (row + 1) * kinds] = -gains[row]
+        whole[row, row * kinds : (row + 1) * kinds] = 1.0
+        for kind in range(kinds):
+            given[kind, row * kinds + kind] = gpus[row] * count[row]
+    expected = np.zeros(rows * kinds)
+    expected[usable] = slow_center(
+        start.ravel()[usable],
+        np.vstack([each, whole, given])[:, usable],
+        np.concatenate([np.full(rows, -least), np.ones(rows), workers]),
+        np.concatenate([np.repeat(count, kinds)[usable], count, count, np.ones(kinds)]),
+    )
+    np.testing.assert_allclose(found.ravel(), expected, rtol=1e-5, atol=1e-9)
+    assert (found[gains <= 0] == 0).all()
+    assert ((gains * found).sum(1) > least).all()
+    assert (found.sum(1) < 1).all()
+    assert ((gpus * count) @ found < workers).all()
+
+
+def test_rows_that_are_alike_get_the_same():
+    start, gains, least, gpus, count, workers = case(3)
+    twice = [np.concatenate([one, one]) for one in (start / 2, gains, gpus, count)]
+    x, both, of_jobs, number = twice
+    center(x, both, least / 2, of_jobs, number, workers)
+    np.testing.assert_allclose(x[: len(gains)], x[len(gains) :], rtol=1e-9)
