@@ -173,6 +173,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 
 # Runs, studies, imports and trainings asked for over HTTP that this machine works on at once; the others queue.
 JOB_PROCESSES = environment.integer("JOB_PROCESSES", cores(), minimum=1)
+# What-ifs are played at once: how many placements, and what their process may take.
+WHAT_IF_PLACEMENTS = environment.integer("WHAT_IF_PLACEMENTS", 1_000_000, minimum=0)
+WHAT_IF_SECONDS = environment.integer("WHAT_IF_SECONDS", 180, minimum=1)
+WHAT_IF_MEMORY_BYTES = environment.integer("WHAT_IF_MEMORY_MB", 4000, minimum=100) * 2**20
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = environment.time_zone("TIME_ZONE", "UTC")
@@ -236,6 +240,8 @@ API_READ_PUBLIC = environment.boolean("API_READ_PUBLIC", default=True)
 RATE_LIMIT_ANONYMOUS = environment.rate("RATE_LIMIT_ANONYMOUS", "600/m")
 RATE_LIMIT_USER = environment.rate("RATE_LIMIT_USER", "3000/m")
 RATE_LIMIT_CONTROL = environment.rate("RATE_LIMIT_CONTROL", "60/m")
+# What-ifs that have to be played, asked for on pages and over the API alike.
+RATE_LIMIT_WHAT_IF = environment.rate("RATE_LIMIT_WHAT_IF", "30/m")
 # Pages, and apart from them what reads or computes much: downloads, charts, windows of Gantt charts, comparisons.
 RATE_LIMIT_PAGES = environment.rate("RATE_LIMIT_PAGES", "9000/m")
 RATE_LIMIT_COSTLY = environment.rate("RATE_LIMIT_COSTLY", "3000/m")

@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from apps.dashboard.answers import views as answer_views
+from apps.dashboard.answers import what_if
 from apps.dashboard.answers.advice import run_advice_page
 from apps.dashboard.compare import views as comparison_views
 from apps.dashboard.runs import list_views, views
@@ -21,6 +22,8 @@ RUN: list[URLPattern | URLResolver] = [
     *charts_of("run", views.run_charts_json, views.run_chart),
     path("groups/", include(GROUPS)),
     path("advice/", run_advice_page, name="run-advice"),
+    path("what-if/", what_if.run_what_if, name="run-what-if"),
+    re_path(r"^what-if/(?P<command>change|play|keep|stop)/$", what_if.run_what_if_control, name="run-what-if-control"),
     path("gantt.<table:kind>", views.run_gantt, name="run-gantt"),
     path("leaderboard.<table:kind>", views.run_leaderboard, name="run-leaderboard"),
     path("wins.<table:kind>", views.run_matrix, name="run-wins"),

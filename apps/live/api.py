@@ -19,6 +19,8 @@ from apps.live.models import SimulationState
 from apps.live.play.launch import run_command, run_take_up
 from apps.live.play.version import code_version
 from apps.live.request import RunCreateSerializer
+from apps.live.what_if.api import WhatIfActions
+from apps.live.what_if.question import CHANGEABLE
 from apps.metrics.leaderboard import RUN_FIGURES
 from apps.metrics.models import Metric
 from apps.results.api import RunRowsViewSet, RunSerializer
@@ -97,14 +99,15 @@ class RunFilingSerializer(StrictSerializer):
             run.archive() if asked["archived"] else run.restore()
 
 
-class RunViewSet(RunRowsViewSet):
-    """Runs: read them, start one, pause, resume and stop it."""
+class RunViewSet(WhatIfActions, RunRowsViewSet):
+    """Runs: read them, start one, pause, resume and stop it, and ask what if it were another."""
 
     sent_serializer_class = RunCreateSerializer
 
     def known_parameters(self) -> set[str]:
-        """Return the parameters of a list, or those of advice."""
-        return super().known_parameters() | ({"policy", "against"} if self.action == "advice" else set())
+        """Return the parameters of a list, those of advice, or what a what-if changes."""
+        more = {"advice": {"policy", "against"}, "what_if": {option.name for option in CHANGEABLE}}
+        return super().known_parameters() | more.get(self.action, set())
 
     def orderings(self) -> dict[str, tuple[str, ...]]:
         """Return what runs may be ordered by: also any figure, and then only those that have it are listed."""

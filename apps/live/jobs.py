@@ -1,19 +1,24 @@
-"""Playing runs in the background."""
+"""Playing runs and what-ifs in the background."""
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterable
+from urllib.parse import urlencode
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
+from django.urls import reverse
 
-from apps.live.models import SimulationState, StudyState
+from apps.live.models import SimulationState, StudyState, WhatIf
 from apps.live.play.runner import Runner, stopping_on_signals
 from apps.live.wire.publisher import Publisher
 from apps.results.errors import DomainError, RunStateError
 from apps.results.models import Run
 from scheduler_sim import engine, logs
 from scheduler_sim.background.kinds import Kind, register
+from scheduler_sim.background.limits import LimitReached, limited
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.sweep import UNTAKEN_SECONDS, is_dead
 from scheduler_sim.background.watch import Watch
@@ -77,6 +82,52 @@ class RunKind(Kind):
         for state in states.exclude(claimed).filter(run__study__isnull=True).exclude(run__in=open_jobs):
             if watch.seen_for(("unplayed run", state.run_id)) >= UNTAKEN_SECONDS:
                 _interrupt(state, NEVER_BEGAN)
+
+
+@register
+class WhatIfKind(Kind):
+    """A what-if, played at once beside whatever waits for a process."""
+
+    name = WhatIf.JOB
+    model = WhatIf
+    verb = "played it"
+    at_once = 2
+    takes_place = False
+    expected = (DomainError, engine.EngineError, LimitReached)
+
+    def address(self, job: Job) -> str:
+        """Return the page that it was asked on, with what it changes."""
+        asked = self.subject(job.subject_id or 0)
+        if asked is None:
+            return ""
+        return f"{reverse('run-what-if', args=[asked.run_id])}?{urlencode(asked.changes)}"
+
+    def work(self, job: Job) -> str | None:
+        """Play both sides, within the limits of memory and time."""
+        # What plays loads the engine, and other commands ask only which kinds there are.
+        from apps.live.what_if.answer import answer
+        from apps.live.what_if.services import what_if_reread
+
+        found = WhatIf.objects.select_related("run__workload", "run__site").get(pk=job.subject_id or 0)
+        named = logs.run_id.set(str(found.run_id))
+        began = time.monotonic()
+        try:
+            with limited(
+                memory_bytes=settings.WHAT_IF_MEMORY_BYTES,
+                seconds=settings.WHAT_IF_SECONDS,
+                setting_of_memory="WHAT_IF_MEMORY_MB",
+                setting_of_time="WHAT_IF_SECONDS",
+            ):
+                figures = answer(what_if_reread(found))
+        finally:
+            logs.run_id.reset(named)
+        found.answer(figures, time.monotonic() - began)
+        return None
+
+    def verdict(self, job: Job) -> str | None:
+        """Return that it is finished once it is answered, whatever became of the process."""
+        found = self.subject(job.subject_id or 0)
+        return Job.Status.FINISHED if found is not None and found.is_answered else None
 
 
 @transaction.atomic

@@ -1,6 +1,7 @@
 """What a running simulation says of itself, and what it is asked to do."""
 
 import time
+from typing import Any
 
 from django.db import models
 from django.utils import timezone
@@ -9,6 +10,7 @@ from apps.results.errors import RunStateError
 from apps.results.models import Run, Study
 from scheduler_sim.background import locks, processes
 from scheduler_sim.background.claims import Claim, ClaimTaken
+from scheduler_sim.background.models import Job
 from scheduler_sim.marks import alters_data
 
 
@@ -115,3 +117,49 @@ class StudyState(ProcessClaim):
         if now - self._beat_at >= processes.HEARTBEAT_EVERY.total_seconds():
             self._beat_at = now
             self.keep()
+
+
+class WhatIf(models.Model):
+    """The answer to what would change if a finished run had other nodes, load, limits or policies.
+
+    It is kept by a digest of all that decides it: whoever asks the same again gets it from here.
+    """
+
+    JOB = "what-if"
+    """The kind of job that plays one."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="what_ifs")
+    digest = models.CharField(max_length=64, unique=True)
+    changes = models.JSONField(default=dict, help_text="Texts by the names of the options that are changed.")
+    figures = models.JSONField(null=True, help_text="Of both sides; empty until it is played.")
+    seconds = models.FloatField(null=True, help_text="How long playing both took, by the clock on the wall.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name = "what-if"
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in self.changes.items())[:200]
+
+    @property
+    def is_answered(self) -> bool:
+        """True once it was played."""
+        return self.figures is not None
+
+    @property
+    def job(self) -> Job | None:
+        """The newest job that was to play it, None where there was none."""
+        found: Job | None = Job.objects.latest_about(self.JOB, self)
+        return found
+
+    @property
+    def job_is_active(self) -> bool:
+        """True while a job waits to play it, or does."""
+        return Job.objects.about(self.JOB, self).active().exists()
+
+    @alters_data
+    def answer(self, figures: dict[str, Any], seconds: float) -> None:
+        """Keep what came out."""
+        self.figures, self.seconds = figures, seconds
+        self.save(update_fields=["figures", "seconds"])

@@ -133,7 +133,7 @@ def leaderboard(totals: Iterable[Metric], *, base: str, sort: str, doubt: str = 
             rank=rank,
             scheduler=total.scheduler,
             is_base=total.scheduler == base,
-            cells=[replace(_cell(total, of_base, column), padded=column.compared) for column in columns],
+            cells=[replace(figure_cell(total, of_base, column), padded=column.compared) for column in columns],
         )
         for rank, total in enumerate(ranked, start=1)
     ]
@@ -150,10 +150,11 @@ def leaderboard(totals: Iterable[Metric], *, base: str, sort: str, doubt: str = 
 
 def _column(name: str, totals: Sequence[Metric], base: Metric | None) -> Column:
     column = Column(name, figure_scale(name, [getattr(total, name) for total in totals]), compared=False)
-    return replace(column, compared=any(_cell(total, base, column).change for total in totals))
+    return replace(column, compared=any(figure_cell(total, base, column).change for total in totals))
 
 
-def _cell(total: Metric, base: Metric | None, column: Column) -> Cell:
+def figure_cell(total: Metric, base: Metric | None, column: Column) -> Cell:
+    """Return one figure of a policy, and how far it is from the base's; from nothing where it is the base itself."""
     value = getattr(total, column.name)
     if column.name == "wins":
         share = value / total.finished_count if value is not None and total.finished_count else None
@@ -161,7 +162,7 @@ def _cell(total: Metric, base: Metric | None, column: Column) -> Cell:
     if column.name == "regret":
         return Cell(value, column.scale)
     share = value if FIGURES[column.name].quantity == "share" else None
-    if base is None or base.scheduler == total.scheduler or FIGURES[column.name].quantity == "share":
+    if base is None or base is total or FIGURES[column.name].quantity == "share":
         return Cell(value, column.scale, share=share)
     of_base = getattr(base, column.name)
     change = percent_change(value, of_base)

@@ -188,13 +188,52 @@ def group_figures(
     every = [_Groups(grouping) for grouping in groupings(workload, rows)] if len(rows) else []
     base = next(iter(simulations.values())).outcome().finish_time[rows]
     for scheduler, simulation in simulations.items():
-        tasks = _Tasks.of(simulation, rows, base)
-        columns = [groups.figures(tasks) for groups in every]
-        joined: dict[str, Any] = {
-            field.name: np.concatenate([column[field.name] for column in columns]) if columns else np.zeros(0)
-            for field in fields(GroupFigures)
-        }
-        yield scheduler, GroupFigures(**joined)
+        yield scheduler, _joined(every, _Tasks.of(simulation, rows, simulation.outcome().finish_time[rows] - base))
+
+
+def group_changes(
+    before: Simulation,
+    after: Simulation,
+    *,
+    scored_before: BoolArray | None = None,
+    scored_after: BoolArray | None = None,
+) -> tuple[GroupFigures, GroupFigures]:
+    """Return the figures of the groups of one simulation, and those of another, whose base the first one is.
+
+    The tasks may arrive at other times in the second one: the difference is that of their completion times, and the
+    groups are those of the first. The same tasks stand behind both: those that both finished, by number.
+
+    Args:
+        scored_before, scored_after: tasks of each whose figures count; all by default.
+    """
+    counted = [
+        np.flatnonzero(~np.isnan(simulation.outcome().finish_time) & (True if scored is None else scored))
+        for simulation, scored in ((before, scored_before), (after, scored_after))
+    ]
+    _, first, second = np.intersect1d(
+        before.workload.task_id[counted[0]],
+        after.workload.task_id[counted[1]],
+        assume_unique=True,
+        return_indices=True,
+    )
+    order = np.argsort(first, kind="stable")
+    rows, others = counted[0][first[order]], counted[1][second[order]]
+    every = [_Groups(grouping) for grouping in groupings(before.workload, rows)] if len(rows) else []
+    times = [TaskFigures.of(one.workload, one.outcome()).job_completion_time for one in (before, after)]
+    return (
+        _joined(every, _Tasks.of(before, rows, np.zeros(len(rows)))),
+        _joined(every, _Tasks.of(after, others, times[1][others] - times[0][rows])),
+    )
+
+
+def _joined(every: "list[_Groups]", tasks: "_Tasks") -> GroupFigures:
+    """Return the figures of all groupings behind each other."""
+    columns = [groups.figures(tasks) for groups in every]
+    joined: dict[str, Any] = {
+        field.name: np.concatenate([column[field.name] for column in columns]) if columns else np.zeros(0)
+        for field in fields(GroupFigures)
+    }
+    return GroupFigures(**joined)
 
 
 def _class_of(values: FloatArray, classes: tuple[SizeClass, ...]) -> IntArray:
@@ -214,7 +253,7 @@ class _Tasks:
     difference: FloatArray
 
     @classmethod
-    def of(cls, simulation: Simulation, rows: IntArray, base: FloatArray) -> "_Tasks":
+    def of(cls, simulation: Simulation, rows: IntArray, difference: FloatArray) -> "_Tasks":
         outcome = simulation.outcome()
         figures, held = TaskFigures.of(simulation.workload, outcome), holdings(simulation, rows)
         wait = figures.wait_time[rows]
@@ -225,7 +264,7 @@ class _Tasks:
             slowdown=figures.bounded_slowdown[rows],
             core_hours=held.cores * held.cpu_held / SECONDS_PER_HOUR,
             gpu_hours=held.gpus * held.gpu_held / SECONDS_PER_HOUR,
-            difference=outcome.finish_time[rows] - base,
+            difference=difference,
         )
 
 

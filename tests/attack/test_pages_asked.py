@@ -25,6 +25,8 @@ COSTLY = {
     "run-groups-charts",
     "run-leaderboard",
     "run-wins",
+    "run-what-if",
+    "run-what-if-control",
     "run-manifest",
     "run-task",
     "compare",

@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler_sim import engine
-from scheduler_sim.engine.groups import LARGEST, GroupFigures, Grouping, group_figures, groupings
+from scheduler_sim.engine.groups import LARGEST, GroupFigures, Grouping, group_changes, group_figures, groupings
 from scheduler_sim.engine.metrics import TaskFigures
 from scheduler_sim.engine.paired import BATCHES, task_difference
 from scheduler_sim.engine.presets import load_cluster
 from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.whatif import scale_load
 from scheduler_sim.engine.workload import Labels
 
 POLICIES = ("fcfs", "sjf", "sjf+easy")
@@ -172,3 +173,50 @@ def test_a_run_in_which_nothing_finished_has_no_groups() -> None:
     workload = make_workload(5)
     simulation = Simulation(workload, load_cluster("hpc-16"), engine.parse_policy("fcfs"))
     assert len(dict(group_figures({"fcfs": simulation}))["fcfs"].name) == 0
+
+
+@settings(max_examples=15, deadline=None)
+@given(tasks=st.integers(1, 500), seed=st.integers(0, 99), factor=st.sampled_from((0.5, 1.0, 3.0)))
+def test_a_change_is_told_group_by_group_on_the_tasks_that_both_finished(tasks: int, seed: int, factor: float) -> None:
+    workload = make_workload(tasks, seed=seed)
+    kept = np.random.default_rng(seed).random(tasks) < 0.9
+    kept[0] = True
+    before = Simulation(workload, load_cluster("hpc-16"), engine.parse_policy("fcfs"))
+    after = Simulation(scale_load(workload, factor).take(np.flatnonzero(kept)), load_cluster("hpc-24"), before.policy)
+    for one in (before, after):
+        one.advance()
+    scored = np.arange(tasks) >= tasks // 5
+    found = group_changes(before, after, scored_before=scored)
+    times = [TaskFigures.of(one.workload, one.outcome()).job_completion_time for one in (before, after)]
+    both, of_after = scored & kept, scored[kept]
+    assert list(found[0].name) == list(found[1].name)
+    for name, row in rows_of(found[1], "user").items():
+        its, theirs = both & (workload.user.texts() == name), of_after & (after.workload.user.texts() == name)
+        difference = times[1][theirs] - times[0][its]
+        assert row["task_count"] == its.sum() == rows_of(found[0], "user")[name]["task_count"]
+        assert row["difference"] == pytest.approx(difference.mean(), rel=1e-9, abs=1e-9)
+        assert row["later_count"] == (difference > 0).sum()
+        assert row["mean_job_completion_time"] == pytest.approx(times[1][theirs].mean(), rel=1e-12)
+        assert rows_of(found[0], "user")[name]["mean_job_completion_time"] == pytest.approx(
+            times[0][its].mean(), rel=1e-12
+        )
+    assert not found[0].difference.any()
+
+
+def test_without_a_change_the_groups_are_those_of_the_policy_against_itself() -> None:
+    played = play(make_workload(300))
+    before, after = group_changes(played["fcfs"], played["fcfs"])
+    for name, values in vars(dict(group_figures({"fcfs": played["fcfs"]}))["fcfs"]).items():
+        np.testing.assert_array_equal(vars(before)[name], values)
+        np.testing.assert_array_equal(vars(after)[name], values)
+
+
+def test_a_change_after_which_no_task_is_the_same_has_no_groups() -> None:
+    workload = make_workload(20)
+    played = [
+        Simulation(workload.take(rows), load_cluster("hpc-16"), engine.parse_policy("fcfs"))
+        for rows in (np.arange(10), np.arange(10, 20))
+    ]
+    for one in played:
+        one.advance()
+    assert [len(figures.name) for figures in group_changes(*played)] == [0, 0]

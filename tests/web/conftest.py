@@ -38,6 +38,7 @@ def make_run(tasks: int = 5, *, name: str = "a run", policies: tuple[str, ...] =
             "workload": workload,
             "cluster": load_cluster("hpc-4").as_json(),
             "policies": list(policies),
+            "configuration": {"policies": list(policies)},
             "engine_version": engine.ENGINE_VERSION,
             "status": Run.Status.FINISHED,
             "rows_expected": tasks * len(policies),

@@ -37,7 +37,14 @@ ROWS = (
 """Tables, each with a list and an address a row."""
 
 DOCUMENTS = ("policies", "clusters", "leaderboard", "history", "history/latest", "status", "runs/<pk>/advice")
-CONTROLS = ("runs/<pk>/pause", "runs/<pk>/resume", "runs/<pk>/stop", "runs/<pk>/take-up", "jobs/<pk>/stop")
+CONTROLS = (
+    "runs/<pk>/pause",
+    "runs/<pk>/resume",
+    "runs/<pk>/stop",
+    "runs/<pk>/take-up",
+    "jobs/<pk>/stop",
+    "runs/<pk>/what-if/keep",
+)
 
 # What each address knows, apart from the admin: methods that read, and methods that control.
 API: dict[str, tuple[set[str], set[str]]] = {
@@ -45,7 +52,7 @@ API: dict[str, tuple[set[str], set[str]]] = {
     "api/schema/": (READ, set()),
     "api/docs/": ({"get", "head"}, set()),
     **{f"api/v1/{name}/": (READ, set()) for name in (*ROWS, *(f"{name}/<pk>" for name in ROWS), *DOCUMENTS)},
-    **{f"api/v1/{name}/": (READ, {"post"}) for name in ("workloads", "runs")},
+    **{f"api/v1/{name}/": (READ, {"post"}) for name in ("workloads", "runs", "runs/<pk>/what-if")},
     "api/v1/runs/<pk>/": (READ, {"patch"}),
     **{f"api/v1/{name}/": ({"options"}, {"post"}) for name in (*CONTROLS, "trainings", "policy-searches")},
 }

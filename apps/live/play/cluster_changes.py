@@ -1,7 +1,8 @@
 """What a run may change of the cluster that it names, one line an option."""
 
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal, TypeVar
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import msgspec
 
@@ -9,7 +10,7 @@ from apps.live.play.kinds import STOPPED, WHAT_IF, read_additions, read_failure_
 from apps.live.play.options import COMMAND, SITE, About
 from scheduler_sim import engine
 from scheduler_sim.engine.sites import Site, add_site_nodes, drop_site_nodes, with_cluster
-from scheduler_sim.engine.whatif import add_nodes, drop_nodes, kill_at_outages, let_fail
+from scheduler_sim.engine.whatif import add_nodes, drop_nodes, kill_at_outages, let_fail, parse_changes
 
 Ground = TypeVar("Ground", engine.Cluster, Site)
 """What tasks are played on."""
@@ -82,6 +83,26 @@ class ClusterChanges(msgspec.Struct, frozen=True, kw_only=True):
         """Return the changes that are asked for, by name."""
         return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
 
+    def and_then(self, more: Self) -> Self:
+        """Return what both change one after the other: numbers of nodes add up, and nodes named stay dropped."""
+        numbers: Counter[str] = Counter()
+        named = []
+        for changes in (self, more):
+            for text, sign in ((changes.add_nodes, 1), (changes.drop_nodes, -1)):
+                for name, number in parse_changes(text, by_name=True).items() if text else ():
+                    if number is None:
+                        named.append(name)
+                    else:
+                        numbers[name] += sign * number
+        return type(self)(
+            add_nodes=nodes_text({name: number for name, number in numbers.items() if number > 0}),
+            drop_nodes=nodes_text(
+                {name: -number for name, number in numbers.items() if number < 0}, list(dict.fromkeys(named))
+            ),
+            failures=more.failures or self.failures,
+            outages=more.outages or self.outages,
+        )
+
     def apply(self, ground: Ground) -> Ground:
         """Return the changed cluster or site.
 
@@ -122,6 +143,11 @@ class ClusterChanges(msgspec.Struct, frozen=True, kw_only=True):
         """Return the cluster or site whose outages do what is asked for."""
         kill = self.outages == "kill"
         return _changed(ground, lambda cluster: kill_at_outages(cluster, kill=kill)) if self.outages else ground
+
+
+def nodes_text(numbers: Mapping[str, int], named: Iterable[str] = ()) -> str | None:
+    """Write numbers of nodes, and nodes by their names, as the options take them; None for none."""
+    return ",".join([*(f"{name}={number}" for name, number in numbers.items()), *named]) or None
 
 
 def _changed(ground: Ground, change: Callable[[engine.Cluster], engine.Cluster]) -> Ground:

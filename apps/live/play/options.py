@@ -196,6 +196,15 @@ class Option(msgspec.Struct, frozen=True, dict=True):
         except engine.EngineError as error:
             raise InvalidOption(str(error), self.name) from error
 
+    def spelt(self, value: Any) -> str:
+        """Return a value as a text that `read` reads as the same."""
+        value = self._spelling(value)
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, list | tuple):
+            return ",".join(map(self.spelt, value))
+        return f"{value:.17g}" if isinstance(value, float) and value.is_integer() else str(value)
+
     def words(self, value: Any) -> str:
         """Return a value as a page says it."""
         value = self._spelling(value)
