@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,14 @@ class SiteQuerySet(models.QuerySet):
         """Return the versions of a site without their descriptions, newest first, each with its `run_count`."""
         described = self.filter(name=name).defer("description", "notes").order_by("-version")
         return described.annotate(run_count=models.Count("runs"))
+
+    def free_name(self, name: str) -> str:
+        """Return a name for a copy of a site that no site has."""
+        model: Any = self.model
+        begin = name[: model.NAME_LENGTH - 20]
+        taken = set(self.filter(name__startswith=f"{begin}-copy").values_list("name", flat=True))
+        names = (f"{begin}-copy{number or ''}" for number in count())
+        return next(free for free in names if free not in taken)
 
     def references(self, most: int) -> list[str]:
         """Return what names each of the newest versions, by name and newest first."""

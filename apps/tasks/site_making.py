@@ -1,4 +1,4 @@
-"""Pages that make versions of sites: out of files that are sent."""
+"""Pages that make versions of sites: out of files that are sent, and by editing one."""
 
 from typing import Any
 
@@ -12,7 +12,9 @@ from django.views.decorators.http import require_http_methods
 
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site
+from apps.tasks.site_editor import SiteEditor, change_asked, focused
 from apps.tasks.site_forms import SiteUploadForm
+from apps.tasks.site_pages import asked_version
 from apps.tasks.site_reading import MOST_BYTES, ReadSite
 from apps.tasks.site_services import site_name_check, site_store
 from apps.tasks.site_words import difference_lines, site_parts
@@ -41,6 +43,62 @@ def site_upload(request: HttpRequest) -> HttpResponse:
                 form.add_error("name", str(error))
     context = {"form": form, "most": MOST_BYTES // 2**20, "printed": [one for one, _ in sites.SOURCES.values()]}
     return render(request, "tasks/site_upload.html", context, status=400 if form.errors else 200)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def site_edit(request: HttpRequest, name: str) -> HttpResponse:
+    """Show a version of a site as a form, change it as its buttons say, and store it as the next version."""
+    refuse_others(request, "Editing a site")
+    stored = asked_version(request, name)
+    is_copy = "copy" in request.GET
+    if request.method != "POST":
+        called = Site.objects.free_name(name) if is_copy else name
+        newest = Site.objects.newest(name).version
+        editor = SiteEditor.of(stored.as_site(), name=called, newest=newest)
+        return _editor(request, editor, stored, is_copy)
+    editor = SiteEditor.sent(request.POST)
+    what, _, number = request.POST.get("do", "").partition(":")
+    if what == "save" and editor.site is not None:
+        try:
+            return _saved(request, editor.site, stored, newest=editor.sheet.cleaned_data["newest"])
+        except SiteError as error:
+            editor.fault = str(error)
+    elif change := change_asked(what, number):
+        editor = editor.changed(change)
+    return _editor(request, editor, stored, is_copy, done=what, number=number)
+
+
+def _saved(request: HttpRequest, site: sites.Site, before: Site, *, newest: int) -> HttpResponse:
+    """Store an edited site, unless it would pass over what somebody else has stored.
+
+    Raises:
+        SiteError: it would, or the name is taken or none.
+    """
+    there: Site | None = Site.objects.newest(site.name)
+    if there is not None and site.name != before.name:
+        raise SiteError(f"There is a site {site.name} already; choose another name.")
+    if there is not None and there.version != newest:
+        raise SiteError(f"{there} was stored meanwhile; open it, or store this one under another name.")
+    notes = [sites.Note(**note) for note in before.notes]
+    return _stored(request, ReadSite(site, notes, f"edited from {before.reference}"), name=site.name)
+
+
+def _editor(
+    request: HttpRequest, editor: SiteEditor, stored: Site, is_copy: bool, *, done: str = "", number: str = ""
+) -> HttpResponse:
+    context: dict[str, Any] = {
+        "editor": editor,
+        "stored": stored,
+        "is_copy": is_copy,
+        "is_text": not editor.groups.forms,
+        "focused": focused(editor, done, number),
+        "runs": stored.runs.count(),
+    }
+    if editor.site is not None:
+        context["differences"] = difference_lines(sites.differences(stored.as_site(), editor.site))
+    failed = bool(editor.fault or editor.problems)
+    return render(request, "tasks/site_edit.html", context, status=400 if failed else 200)
 
 
 def refuse_others(request: HttpRequest, what: str) -> None:

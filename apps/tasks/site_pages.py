@@ -40,7 +40,7 @@ def site_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def site_detail(request: HttpRequest, name: str) -> HttpResponse:
     """Show one version of a site, the newest unless the address says which."""
-    stored = _version(request, name)
+    stored = asked_version(request, name)
     site = stored.as_site()
     versions = list(Site.objects.versions(name)[:VERSIONS_SHOWN])
     context = {
@@ -86,7 +86,7 @@ def site_compare(request: HttpRequest) -> HttpResponse:
 @require_safe
 def site_yaml(request: HttpRequest, name: str) -> HttpResponse:
     """Return a version of a site as YAML, which `importsite --file` reads."""
-    stored = _version(request, name)
+    stored = asked_version(request, name)
     response = HttpResponse(sites.write_site(stored.as_site()), content_type="text/yaml; charset=utf-8")
     # Of a name that nobody checked: quoted, and never shown as a page.
     file = content_disposition_header(as_attachment=True, filename=f"{stored.name}-{stored.version}.yaml")
@@ -100,7 +100,12 @@ def _beside(one: Site, other: Site) -> str:
     return "" if one.pk == other.pk else urlencode({"before": older.reference, "after": newer.reference})
 
 
-def _version(request: HttpRequest, name: str) -> Site:
+def asked_version(request: HttpRequest, name: str) -> Site:
+    """Return the version of a site that the address asks for, the newest unless it says which.
+
+    Raises:
+        Http404: there is none.
+    """
     version = request.GET.get("version", "")
     if not version:
         newest: Site | None = Site.objects.newest(name)

@@ -20,6 +20,7 @@ urlpatterns = [
     path("sites/", site_pages.site_list, name="site-list"),
     path("sites/compare/", site_pages.site_compare, name="site-compare"),
     path("sites/upload/", site_making.site_upload, name="site-upload"),
+    path("sites/<path:name>/edit/", site_making.site_edit, name="site-edit"),
     path("sites/<path:name>/site.yaml", site_pages.site_yaml, name="site-yaml"),
     path("sites/<path:name>/", site_pages.site_detail, name="site-detail"),
     path("help/metrics/", views.help_metrics, name="help-metrics"),

@@ -17,6 +17,17 @@ export function setUpForms() {
       if (field.dataset.alwaysDisabled === undefined) field.disabled = false;
     }
   });
+  for (const button of all(HTMLButtonElement, "[data-step]")) {
+    const field = button.parentElement?.querySelector("input");
+    if (!field) continue;
+    button.addEventListener("click", (event) => {
+      event.preventDefault(); // Without scripts the server counts.
+      if (Number(button.dataset.step) > 0) field.stepUp();
+      else field.stepDown();
+    });
+  }
+  const focus = document.querySelector("form[data-focus]");
+  if (focus instanceof HTMLFormElement) document.getElementById(focus.dataset.focus ?? "")?.focus();
   for (const form of all(HTMLFormElement, "form[data-confirm]")) {
     form.addEventListener("submit", (event) => {
       if (!confirm(form.dataset.confirm)) event.preventDefault();

@@ -8,6 +8,7 @@ from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.sites import (
     Site,
     differences,
+    with_another_group,
     with_group_again,
     with_group_count,
     without_group,
@@ -114,3 +115,10 @@ def test_a_group_is_there_again_where_it_was_and_can_be_taken_away(small: Site) 
     assert without_group(twice, "thin-2").as_json() == small.as_json()
     with pytest.raises(InvalidCluster, match="no node left"):
         without_group(without_group(small, "thin"), "gpu")
+
+
+def test_a_new_group_is_one_node_of_one_core_in_no_partition_that_names_its_nodes(small: Site) -> None:
+    larger = with_another_group(with_another_group(small))
+    larger.check()
+    assert [group.name for group in larger.cluster.groups] == ["thin", "gpu", "new1", "new2"]
+    assert (larger.hosts[-2:], larger.partitions) == (("new1", "new2"), small.partitions)

@@ -60,7 +60,7 @@ READING = [
     "/training/under-way.json",
     "/training/under-way/outcome.csv",
 ]
-FORMS = ["/training/new/", "/runs/new/", "/studies/new/", "/workloads/upload/", "/sites/upload/"]
+FORMS = ["/training/new/", "/runs/new/", "/studies/new/", "/workloads/upload/", "/sites/upload/", "/sites/tiny/edit/"]
 COMMANDS = [
     "/training/jobs/{job}/stop/",
     "/runs/{run}/pause/",

@@ -3,13 +3,14 @@
 from scheduler_sim.engine.sites.changes import (
     add_site_nodes,
     drop_site_nodes,
+    with_another_group,
     with_cluster,
     with_group_again,
     with_group_count,
     without_group,
 )
 from scheduler_sim.engine.sites.differences import Difference, differences
-from scheduler_sim.engine.sites.documents import read_site, read_site_file, write_site
+from scheduler_sim.engine.sites.documents import LineOf, read_document, read_site, read_site_file, write_site
 from scheduler_sim.engine.sites.fair_share import ShareTree, classic, fair_tree
 from scheduler_sim.engine.sites.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.sites.parts import (
@@ -37,6 +38,7 @@ __all__ = [
     "Difference",
     "InvalidSite",
     "Limits",
+    "LineOf",
     "Lines",
     "Nodes",
     "Note",
@@ -57,11 +59,13 @@ __all__ = [
     "expand_hosts",
     "fair_tree",
     "fold_hosts",
+    "read_document",
     "read_site",
     "read_site_file",
     "read_site_files",
     "read_slurm_site",
     "slurm_conf",
+    "with_another_group",
     "with_cluster",
     "with_group_again",
     "with_group_count",

@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import msgspec
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.cluster import Cluster, NodeGroup
 from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.sites.hosts import expand_hosts, fold_hosts, split_host
-from scheduler_sim.engine.sites.parts import Outage, Partition, Reservation
+from scheduler_sim.engine.sites.parts import Nodes, Outage, Partition, Reservation
 from scheduler_sim.engine.sites.site import Site
 from scheduler_sim.engine.whatif import parse_changes, resized
 
@@ -93,6 +93,17 @@ def with_group_again(site: Site, name: str) -> Site:
         cluster=Cluster(site.cluster.name, tuple(groups)),
         nodes=tuple(nodes),
         partitions=_with_hosts(site.partitions, there[-1], added),
+    )
+
+
+def with_another_group(site: Site) -> Site:
+    """Return the site with a group of one node of one core at its end, which is in the partitions of all nodes."""
+    taken = {group.name for group in site.cluster.groups}
+    name = next(free for index in count(1) if (free := f"new{index}") not in taken and free not in site.hosts)
+    return msgspec.structs.replace(
+        site,
+        cluster=Cluster(site.cluster.name, (*site.cluster.groups, NodeGroup(name=name, count=1, cores=1))),
+        nodes=(*site.nodes, Nodes(hosts=name)),
     )
 
 

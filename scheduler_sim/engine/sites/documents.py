@@ -1,6 +1,7 @@
 """Descriptions of sites as YAML or JSON files, whose faults are named with their line."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,15 @@ MOST_VALUES = 5_000_000
 _STEP = re.compile(r"\[(\d+)\]|\.?([^.\[\]]+)")
 
 
-def read_site(text: str, *, name: str = "site") -> Site:
-    """Return the site that a YAML or JSON text describes; a cluster's description is one.
+LineOf = Callable[[str], int | None]
+"""From a path such as `partitions[0].tier` to its line, from 1, or that of the last part of it that there is."""
 
-    Args:
-        text: see docs/sites.md.
-        name: what to call the text in sentences, and the site that states no name.
+
+def read_document(text: str, *, name: str) -> tuple[dict[str, Any], LineOf]:
+    """Return the mapping that a YAML or JSON text holds, and where each part of it stands.
 
     Raises:
-        InvalidCluster: what is wrong, with its line where it can be told.
+        InvalidCluster: the text is none, or repeats itself without end; it is called `name`.
     """
     try:
         # JSON is YAML, but for tabs between its tokens.
@@ -34,10 +35,24 @@ def read_site(text: str, *, name: str = "site") -> Site:
         raise InvalidCluster(f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}.") from error
     if not isinstance(document, dict):
         raise InvalidCluster(f"{name} holds no mapping of names to values.")
+    return document, lambda path: _line(root, path)
+
+
+def read_site(text: str, *, name: str = "site") -> Site:
+    """Return the site that a YAML or JSON text describes; a cluster's description is one.
+
+    Args:
+        text: see docs/sites.md.
+        name: what to call the text in sentences, and the site that states no name.
+
+    Raises:
+        InvalidCluster: what is wrong, with its line where it can be told.
+    """
+    document, line_of = read_document(text, name=name)
     try:
         return Site.from_json({"name": Path(name).stem, **document})
     except InvalidSite as error:
-        line = _line(root, error.path)
+        line = line_of(error.path)
         key = f"{error.path}: " if "." in error.path and not str(error).startswith(error.path) else ""
         raise InvalidCluster(f"{name}, line {line}: {key}{error}" if line else f"{name}: {key}{error}") from error
     except InvalidCluster as error:
