@@ -1,4 +1,4 @@
-// Choices that show at once, forms that ask before they end something, and empty fields left out of addresses.
+// Choices that show at once, buttons that count, forms that ask before they end something, and empty fields left out of addresses.
 import { all } from "./dom.js";
 
 export function setUpForms() {
@@ -17,15 +17,7 @@ export function setUpForms() {
       if (field.dataset.alwaysDisabled === undefined) field.disabled = false;
     }
   });
-  for (const button of all(HTMLButtonElement, "[data-step]")) {
-    const field = button.parentElement?.querySelector("input");
-    if (!field) continue;
-    button.addEventListener("click", (event) => {
-      event.preventDefault(); // Without scripts the server counts.
-      if (Number(button.dataset.step) > 0) field.stepUp();
-      else field.stepDown();
-    });
-  }
+  for (const button of all(HTMLButtonElement, ".stepper [data-step]")) setUpStep(button);
   const focus = document.querySelector("form[data-focus]");
   if (focus instanceof HTMLFormElement) document.getElementById(focus.dataset.focus ?? "")?.focus();
   for (const form of all(HTMLFormElement, "form[data-confirm]")) {
@@ -33,4 +25,20 @@ export function setUpForms() {
       if (!confirm(form.dataset.confirm)) event.preventDefault();
     });
   }
+}
+
+// Counts up or down; what sends its form without scripts does not here.
+/** @param {HTMLButtonElement} button */
+function setUpStep(button) {
+  const field = button.parentElement?.querySelector("input");
+  if (!field) return;
+  button.hidden = false;
+  button.addEventListener("click", (event) => {
+    event.preventDefault();
+    const count = Number(field.value || 0) + Number(button.dataset.step);
+    const least = field.min === "" ? count : Number(field.min);
+    // A text is of a change: none is left empty.
+    field.value = count === 0 && field.type === "text" ? "" : String(Math.max(count, least));
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  });
 }

@@ -1,18 +1,7 @@
-// A what-if: buttons that count up and down, a link that plays at once, and the answer as soon as it is there.
+// A what-if: a link that plays at once, and the answer as soon as it is there.
 import { all } from "./dom.js";
 
 const ASK_EVERY = 1000; // ms
-
-for (const button of all(HTMLButtonElement, ".stepper [data-step]")) {
-  const field = button.parentElement?.querySelector("input");
-  if (!field) continue;
-  button.hidden = false;
-  button.addEventListener("click", () => {
-    field.value = String(Number(field.value || 0) + Number(button.dataset.step));
-    if (field.value === "0") field.value = "";
-    field.dispatchEvent(new Event("change", { bubbles: true }));
-  });
-}
 
 const [playing] = all(HTMLFormElement, "form[data-plays-now]");
 playing?.requestSubmit();
