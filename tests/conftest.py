@@ -65,6 +65,7 @@ SLOW = (
     "engine/test_preemption_oracles.py",
     "engine/test_preemptive_theory.py",
     "engine/test_rounds.py",
+    "engine/test_rounds_reference.py",
     "engine/test_queueing_theory.py",
     "engine/test_stopping_reference.py",
     "live/test_beginnings.py",

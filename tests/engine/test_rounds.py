@@ -11,7 +11,8 @@ import pytest
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse_policy
 from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
 from scheduler_sim.engine.kernels.rounds.allocations import PROGRAMMES, Instant, equal_shares
-from scheduler_sim.engine.kernels.rounds.mechanism import Jobs, Mechanism
+from scheduler_sim.engine.kernels.rounds.mechanism import Mechanism
+from scheduler_sim.engine.kernels.rounds.state import ROUNDS, Jobs
 from scheduler_sim.engine.throughputs import Throughputs
 
 KINDS = ("v100", "p100", "k80")
@@ -68,6 +69,8 @@ class Replay:
             overhead=np.zeros(len(workload)),
             workers=np.full(3, 4.0),
             names=KINDS,
+            nodes=np.arange(12),
+            devices=np.zeros(12, np.int64),
         )
         in_turn = policy.startswith("fifo")
         self.mechanism = Mechanism(jobs, self.settle, knows_kinds="perf" in policy, in_turn=in_turn)
@@ -78,12 +81,8 @@ class Replay:
         return np.array([entry["allocation"][str(row)] for row in self.mechanism.active])
 
     def play(self) -> tuple[np.ndarray, int]:
-        finish, rounds = np.full(len(self.workload), np.nan), 0
-        while np.isfinite(self.mechanism.next_start):
-            played = self.mechanism.play()
-            rounds += 1
-            finish[played.rows[played.finished]] = played.end_time_of[played.finished]
-        return finish, rounds
+        self.mechanism.advance(np.inf, 10**9)
+        return self.mechanism.state.tasks["finish"], int(self.mechanism.state.counts[ROUNDS])
 
 
 @pytest.mark.parametrize("name", TRACES)

@@ -74,13 +74,16 @@ class Kinds:
         _refuse_rows(workload, policy, ~(rate > 0).any(1), f"can run on no kind of GPU of cluster {cluster.name}")
         return cls(names, workers, rate, np.maximum(work, 1.0 if in_steps else 1e-9), known, in_steps, nodes)
 
-    def node_and_device(self, kind: int, place: int) -> tuple[int, int]:
-        """Return the node and the device on it of the GPU at a place of a kind, counted from 0."""
-        for first, count, gpus in self.nodes[kind]:
-            if place < count * gpus:
-                return first + place // gpus, place % gpus
-            place -= count * gpus
-        raise IndexError(place)
+    def places(self) -> tuple[IntArray, IntArray]:
+        """Return the node of each GPU, and the device on it, kind by kind, shape (GPUs,)."""
+        pairs = [
+            (first + place // gpus, place % gpus)
+            for kind in self.nodes
+            for first, count, gpus in kind
+            for place in range(count * gpus)
+        ]
+        found = np.array(pairs, np.int64).reshape(-1, 2)
+        return found[:, 0].copy(), found[:, 1].copy()
 
 
 def _holds(workload: Workload, cluster: Cluster, groups: list[int]) -> BoolArray:

@@ -8,77 +8,39 @@ run.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.kernels.rounds.allocations import Instant, NoAllocation, equal_shares
-
-HALF_ROUND = 180.0
-"""Seconds on each kind that a job counts as having had when shares are settled, so that no fraction is of nothing."""
+from scheduler_sim.engine.kernels.rounds.loop import play
+from scheduler_sim.engine.kernels.rounds.state import (
+    ACTIVE,
+    EVENTS,
+    HALF_ROUND,
+    LAST_RESET,
+    NOBODY,
+    NOW,
+    ORDERS,
+    ORDERS_TAKEN,
+    PLAYED,
+    STALE,
+    TO_ORDER,
+    TO_SETTLE,
+    WRITTEN,
+    Jobs,
+    State,
+)
 
 NEARLY_DONE = 1e-3
 """Seconds of work: with less left of what was known of it, a job counts as having one second left."""
 
-NEVER_HAD = 1e9
-"""What a share is multiplied with where a job has had nothing of a kind."""
-
 Sharing = Callable[[Instant], FloatArray]
 
 
-@dataclass(frozen=True, eq=False)
-class Jobs:
-    """The jobs of a simulation in the order of their arrival; n of them, k kinds of GPU.
-
-    Attributes:
-        arrival_time, work, gpus, weight: shape (n,). rate: shape (n, k), work a second; 0 where a job cannot run.
-        known_work: shape (n,), what policies are told of the work. overhead: shape (n,), seconds at the beginning of a
-            round in which a job does nothing, where it did not run on that kind in the round before.
-        workers: shape (k,), GPUs of each kind. names: of the kinds.
-        in_steps: work is done in whole units.
-    """
-
-    arrival_time: FloatArray
-    work: FloatArray
-    gpus: FloatArray
-    weight: FloatArray
-    rate: FloatArray
-    known_work: FloatArray
-    overhead: FloatArray
-    workers: FloatArray
-    names: tuple[str, ...]
-    in_steps: bool = True
-
-
-@dataclass(frozen=True, eq=False)
-class Round:
-    """What a round does.
-
-    Attributes:
-        start_time, end_time: seconds; the end is that of the last job.
-        rows: the jobs that run, ascending. kind: shape (rows,), where. end_time_of: when each is done.
-        done_time: shape (rows,), seconds of progress. finished: shape (rows,), whose work is done with it.
-    """
-
-    start_time: float
-    end_time: float
-    rows: IntArray
-    kind: IntArray
-    end_time_of: FloatArray
-    done_time: FloatArray
-    finished: BoolArray
-
-    @classmethod
-    def empty(cls) -> "Round":
-        """Return a round in which nothing runs."""
-        none, nothing = np.zeros(0), np.zeros(0, np.int64)
-        return cls(0.0, 0.0, nothing, nothing, none, none, np.zeros(0, bool))
-
-
 class Mechanism:
-    """The state between two rounds.
+    """The rounds of some jobs.
 
     Args:
         jobs: all of them. sharing: settles shares at an instant.
@@ -99,84 +61,79 @@ class Mechanism:
         seed: int = 0,
     ) -> None:
         self.jobs, self.sharing = jobs, sharing
-        self.knows_kinds, self.in_turn = knows_kinds, in_turn
-        self.round_time, self.least_reset_time = round_time, least_reset_time
-        size, kinds = jobs.rate.shape
-        self.left = jobs.work.copy()
-        self.active = np.zeros(0, np.int64)
-        self.share = np.zeros((size, kinds))
-        self.has_share = np.zeros(size, bool)
-        self.had = np.full((size, kinds), HALF_ROUND)
-        self.deficit = np.zeros((size, kinds))
-        self.total = np.zeros(kinds)
-        self.alone_time = np.zeros(size)
-        self.alone_rate = np.ones(size)
-        self.done_since = np.zeros(size)
-        self.ran_on = np.full(size, -1)
-        self.last_rows = np.zeros(0, np.int64)
-        self.arrived = 0
-        self.now = 0.0
-        self.previous_end = 0.0
-        self.last_reset = 0.0
-        self.is_stale = False
+        self.state = State.of(
+            jobs, knows_kinds=knows_kinds, in_turn=in_turn, round_time=round_time, least_reset_time=least_reset_time
+        )
+        self.alone_time = np.zeros(len(jobs.work))
+        self.alone_rate = np.ones(len(jobs.work))
         self.resets: list[float] = []
+        self._written: list[npt.NDArray[np.void]] = []
         self._shuffler = random.Random(seed + 5)  # noqa: S311
 
     @property
-    def next_start(self) -> float:
-        """When the next round may begin, infinity when all work is done."""
-        if len(self.active):
-            return self.now
-        return max(self.now, self._next_arrival())
+    def now(self) -> float:
+        """When shares are settled, or the next round begins."""
+        return float(self.state.reals[NOW])
 
-    def play(self) -> Round:
-        """Play the next round.
+    @property
+    def active(self) -> IntArray:
+        """The jobs that have come and are not done with the rounds that are found."""
+        return self.state.active[: self.state.counts[ACTIVE]]
+
+    def advance(self, until_time: float, max_events: int) -> None:
+        """Play whole instants up to and including `until_time`, and stop after at least `max_events` events.
 
         Raises:
             NoAllocation: jobs are there, none is to come, and none of them can run.
         """
-        self.now = self.next_start
-        is_last_try = False
-        while True:
-            self._admit()
-            if self.is_stale and (self.now - self.last_reset >= self.least_reset_time or self.last_reset == 0.0):
+        state = self.state
+        state.counts[EVENTS] = 0
+        while (why := play(state, until_time, max_events)) != PLAYED:
+            if why == TO_SETTLE:
                 self._settle()
-            found = self._round()
-            if len(found.rows):
-                self._book(found)
-                return found
-            coming = self._next_arrival()
-            if np.isfinite(coming):
-                self.now = coming
-                continue
-            if is_last_try:
-                raise NoAllocation(f"None of {len(self.active)} jobs can run at {self.now:g} s, and no job is to come.")
-            is_last_try = True
-            self.last_reset, self.is_stale = 0.0, True
+            elif why == TO_ORDER:
+                self._draw_orders()
+            elif why == NOBODY:
+                jobs = len(self.active)
+                raise NoAllocation(f"None of {jobs} jobs can run at {self.now:g} s, and no job is to come.")
+            else:
+                self._empty_buffer()
 
-    def _next_arrival(self) -> float:
-        times = self.jobs.arrival_time
-        return float(times[self.arrived]) if self.arrived < len(times) else np.inf
+    def drain(self) -> npt.NDArray[np.void]:
+        """Return the attempts that have ended since the last call, of `ATTEMPT`."""
+        self._empty_buffer()
+        found = np.concatenate(self._written)
+        self._written.clear()
+        return found
 
-    def _admit(self) -> None:
-        until = int(np.searchsorted(self.jobs.arrival_time, self.now, side="right"))
-        if until > self.arrived:
-            self.active = np.concatenate([self.active, np.arange(self.arrived, until)])
-            self.arrived, self.is_stale = until, True
+    def _empty_buffer(self) -> None:
+        size = int(self.state.counts[WRITTEN])
+        self._written.append(self.state.buffer[:size].copy())
+        self.state.counts[WRITTEN] = 0
+
+    def _draw_orders(self) -> None:
+        kinds = list(range(len(self.jobs.workers)))
+        for turn in range(ORDERS):
+            order = kinds.copy()
+            self._shuffler.shuffle(order)
+            self.state.kinds_order[turn] = order
+        self.state.counts[ORDERS_TAKEN] = 0
 
     def _settle(self) -> None:
         """Settle shares anew, and count what each job is owed from before."""
-        rows, jobs = self.active, self.jobs
-        self.deficit[rows] += self.share[rows] * (self.now - self.last_reset) - (self.had[rows] - HALF_ROUND)
-        self.had[rows] = HALF_ROUND
-        self.total[:] = HALF_ROUND * len(rows)
-        self.alone_time[rows] += self.done_since[rows] / self.alone_rate[rows]
-        self.done_since[rows] = 0.0
+        rows, jobs, state = self.active, self.jobs, self.state
+        since = self.now - state.reals[LAST_RESET]
+        state.deficit[rows] += state.share[rows] * since - (state.had[rows] - HALF_ROUND)
+        state.had[rows] = HALF_ROUND
+        state.total[:] = HALF_ROUND * len(rows)
+        done = state.tasks["done_since"]
+        self.alone_time[rows] += done[rows] / self.alone_rate[rows]
+        done[rows] = 0.0
         instant = self.instant()
         self.alone_rate[rows] = (jobs.rate[rows] * equal_shares(instant)).sum(1)
-        self.share[rows] = self.sharing(instant)
-        self.has_share[rows] = True
-        self.last_reset, self.is_stale = self.now, False
+        state.share[rows] = self.sharing(instant)
+        state.tasks["has_share"][rows] = 1
+        state.reals[LAST_RESET], state.counts[STALE] = self.now, 0
         self.resets.append(self.now)
 
     def instant(self) -> Instant:
@@ -189,7 +146,7 @@ class Mechanism:
             left=self._known_left(rows),
             age_time=self.now - jobs.arrival_time[rows],
             alone_time=self.alone_time[rows],
-            had_share=self.share[rows],
+            had_share=self.state.share[rows],
             workers=jobs.workers,
             names=jobs.names,
         )
@@ -197,60 +154,6 @@ class Mechanism:
     def _known_left(self, rows: IntArray) -> FloatArray:
         jobs = self.jobs
         second = jobs.rate[rows].max(1)
-        left = jobs.known_work[rows] - (jobs.work[rows] - self.left[rows])
-        return np.where(left > NEARLY_DONE * second, left, second)
-
-    def _round(self) -> Round:
-        rows, jobs = self.active, self.jobs
-        order = list(range(len(jobs.workers)))
-        if not self.knows_kinds:
-            self._shuffler.shuffle(order)
-        share, rate = self.share[rows], jobs.rate[rows]
-        fraction = self.had[rows] / np.where(self.total > 0, self.total, 1.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            priority = np.where(fraction > 0, share / fraction, share * NEVER_HAD)
-        chosen = np.full(len(rows), -1)
-        for column in order:
-            wanted = (rate[:, column] > 0) & (chosen < 0)
-            if self.in_turn:
-                wanted &= priority[:, column] > 0
-            candidates = np.flatnonzero(wanted)
-            owed = self.deficit[rows[candidates], column]
-            keys = (-share[candidates, column], -owed, -priority[candidates, column])
-            candidates = candidates[np.lexsort(keys)]
-            fill(candidates, jobs.gpus[rows], jobs.workers[column], column, chosen)
-        runs = np.flatnonzero((chosen >= 0) & self.has_share[rows])
-        kind, rows = chosen[runs], rows[runs]
-        speed = jobs.rate[rows, kind]
-        lost = np.where(self.ran_on[rows] == kind, 0.0, jobs.overhead[rows])
-        done = speed * np.maximum(self.round_time - lost, 0.0)
-        if jobs.in_steps:
-            done = np.maximum(np.floor(done), 1.0)
-        done = np.minimum(done, self.left[rows])
-        ends = self.now + lost + done / speed
-        self.left[rows] -= done
-        self.done_since[rows] += done
-        return Round(self.now, float(ends.max(initial=self.now)), rows, kind, ends, done / speed, self.left[rows] <= 0)
-
-    def _book(self, played: Round) -> None:
-        rows, kind = played.rows, played.kind
-        self.ran_on[self.last_rows] = -1
-        self.ran_on[rows], self.last_rows = kind, rows
-        spent = played.end_time_of - self.previous_end
-        self.had[rows, kind] += spent
-        np.add.at(self.total, kind, spent)
-        if played.finished.any():
-            self.active = self.active[~np.isin(self.active, rows[played.finished])]
-            self.is_stale = True
-        self.now = self.previous_end = played.end_time
-
-
-@kernel
-def fill(candidates: IntArray, gpus: FloatArray, free: float, kind: int, chosen: IntArray) -> None:
-    """Give the GPUs of a kind to candidates in their order; who does not fit is passed over."""
-    for place in candidates:
-        if gpus[place] <= free:
-            free -= gpus[place]
-            chosen[place] = kind
-            if free <= 0:
-                return
+        left = jobs.known_work[rows] - (jobs.work[rows] - self.state.tasks["work_left"][rows])
+        known: FloatArray = np.where(left > NEARLY_DONE * second, left, second)
+        return known

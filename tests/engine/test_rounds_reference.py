@@ -1,0 +1,120 @@
+"""Compiled rounds against plain ones: every start, end, GPU and attempt, however the simulation is cut into calls."""
+
+import numpy as np
+import pytest
+
+from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
+from scheduler_sim.engine.kernels.rounds.kernel import RoundsKernel
+from scheduler_sim.engine.kernels.rounds.state import IN_TURN, KNOWS_KINDS, LEAST_RESET_TIME, ROUND_TIME
+from scheduler_sim.engine.overheads import Overhead
+from scheduler_sim.engine.throughputs import Throughputs
+from tests.engine.reference_rounds import Mechanism, SlowRounds
+
+KINDS = ("new", "old", "older")
+POLICIES = (
+    "fifo",
+    "fifo_perf",
+    "gandiva_fair",
+    "gandiva_fair(round=50,reset=0)",
+    "max_min_fairness",
+    "max_min_fairness_perf(round=120)",
+    "finish_time_fairness_perf",
+    "max_sum_throughput_perf(reset=0)",
+)
+
+
+def simulation(policy: str, seed: int) -> Simulation:
+    random = np.random.default_rng(seed)
+    n = int(random.integers(2, 40))
+    gpus = random.choice([1, 1, 1, 2, 3, 5], n)
+    rates = {("a", count): tuple(random.uniform(0.5, 9, 3)) for count in (1, 2, 3, 5)}
+    rates |= {("b", count): (*random.uniform(0.5, 9, 2), 0.0) for count in (1, 2, 3, 5)}
+    by_rates = seed % 3 > 0
+    # Whole hundreds of seconds, so that arrivals, ends and rounds often fall on one instant.
+    arrival = np.sort(random.integers(0, 60, n)) * 100.0
+    runtime = random.integers(1, 40, n) * 100.0
+    workload = Workload.from_columns(
+        arrival_time=arrival,
+        runtime=runtime,
+        size=runtime,
+        gpus=gpus,
+        group=random.choice(["a", "b"], n).tolist(),
+        throughputs=Throughputs(KINDS, rates) if by_rates else None,
+    )
+    groups = [
+        NodeGroup(name, count, 4 * devices, gpus=devices, gpu_type=name, gpu_speed=speed)
+        for name, count, devices, speed in (("new", 3, 2, 3.0), ("old", 1, 5, 1.0), ("older", 2, 3, 0.5))
+    ]
+    overhead = Overhead.read("20") if seed % 2 else Overhead()
+    return Simulation(
+        workload,
+        Cluster("kinds", tuple(groups)),
+        parse_policy(policy),
+        seed=seed,
+        options=Options(restart_overhead=overhead),
+    )
+
+
+def slow(played: Simulation, seed: int) -> SlowRounds:
+    assert isinstance(played.kernel, RoundsKernel)
+    fast = played.kernel._mechanism
+    flags, reals = fast.state.flags, fast.state.reals
+    mechanism = Mechanism(
+        fast.jobs,
+        fast.sharing,
+        knows_kinds=bool(flags[KNOWS_KINDS]),
+        in_turn=bool(flags[IN_TURN]),
+        round_time=float(reals[ROUND_TIME]),
+        least_reset_time=float(reals[LEAST_RESET_TIME]),
+        seed=seed,
+    )
+    return SlowRounds(mechanism)
+
+
+def assert_alike(played: Simulation, plain: SlowRounds) -> None:
+    outcome = played.outcome()
+    history = outcome.history
+    assert history is not None
+    np.testing.assert_array_equal(outcome.start_time, plain.start)
+    np.testing.assert_array_equal(outcome.finish_time, plain.finish)
+    begun = ~np.isnan(plain.start)
+    np.testing.assert_array_equal(outcome.node[begun], plain.node[begun])
+    np.testing.assert_array_equal(outcome.device[begun], plain.device[begun])
+    np.testing.assert_array_equal(history.attempts, plain.attempts)
+    np.testing.assert_array_equal(history.ending, plain.ending)
+    np.testing.assert_array_equal(history.service_time, plain.service)
+    np.testing.assert_array_equal(history.held_time, plain.held)
+    np.testing.assert_array_equal(history.begun_time, plain.begun)
+    assert outcome.completion_order.tolist() == plain.order
+    found = played.attempts()
+    columns = (found.row, found.number, found.start_time, found.end_time, found.node, found.device, found.reason)
+    assert sorted(zip(*(column.tolist() for column in columns), strict=True)) == sorted(plain.written)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_whole_simulations_are_alike(policy: str) -> None:
+    for seed in range(12):
+        played = simulation(policy, seed)
+        plain = slow(played, seed)
+        played.advance()
+        plain.advance()
+        assert_alike(played, plain)
+
+
+@pytest.mark.parametrize("policy", POLICIES[:5])
+def test_so_are_they_wherever_they_are_interrupted(policy: str) -> None:
+    random = np.random.default_rng(4)
+    for seed in range(6):
+        played = simulation(policy, seed)
+        plain = slow(played, seed)
+        while not played.done:
+            if random.random() < 0.5:
+                until = played.clock + float(random.integers(0, 20)) * 100.0
+                played.advance(until_time=until)
+                plain.advance(until_time=until)
+            else:
+                events = int(random.integers(1, 9))
+                played.advance(max_events=events)
+                plain.advance(max_events=events)
+            assert played.kernel.running == len(plain._leases)
+            assert_alike(played, plain)
