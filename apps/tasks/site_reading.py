@@ -81,7 +81,7 @@ def site_read(
         zero_at, name: as of `sites.read_site_files`.
 
     Raises:
-        SiteError: too much, or two files of one name.
+        SiteError: too much, two files of one name, or a text without the name of the site.
         EngineError: what is wrong in a file, with its line.
     """
     with tempfile.TemporaryDirectory(prefix="site-") as folder:
@@ -91,6 +91,8 @@ def site_read(
         except EngineError as error:
             # A sentence may name the place where the file lies, which is nobody's concern.
             raise SiteError(str(error).replace(f"{folder}/", "")) from error
+    if site.name == PASTED and not name:
+        raise SiteError("The text states no name of the site; give it one.")
     texts_check(site.as_json())
     return ReadSite(site, notes, ", ".join(file.name for file in read))
 

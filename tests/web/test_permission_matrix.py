@@ -36,7 +36,16 @@ ROWS = (
 )
 """Tables, each with a list and an address a row."""
 
-DOCUMENTS = ("policies", "clusters", "leaderboard", "history", "history/latest", "status", "runs/<pk>/advice")
+DOCUMENTS = (
+    "policies",
+    "clusters",
+    "leaderboard",
+    "history",
+    "history/latest",
+    "status",
+    "runs/<pk>/advice",
+    "sites/<pk>/differences",
+)
 CONTROLS = (
     "runs/<pk>/pause",
     "runs/<pk>/resume",
@@ -52,7 +61,7 @@ API: dict[str, tuple[set[str], set[str]]] = {
     "api/schema/": (READ, set()),
     "api/docs/": ({"get", "head"}, set()),
     **{f"api/v1/{name}/": (READ, set()) for name in (*ROWS, *(f"{name}/<pk>" for name in ROWS), *DOCUMENTS)},
-    **{f"api/v1/{name}/": (READ, {"post"}) for name in ("workloads", "runs", "runs/<pk>/what-if")},
+    **{f"api/v1/{name}/": (READ, {"post"}) for name in ("workloads", "sites", "runs", "runs/<pk>/what-if")},
     "api/v1/runs/<pk>/": (READ, {"patch"}),
     **{f"api/v1/{name}/": ({"options"}, {"post"}) for name in (*CONTROLS, "trainings", "policy-searches")},
 }
