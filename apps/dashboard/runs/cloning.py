@@ -26,12 +26,12 @@ def cloned(run: Run) -> dict[str, Any]:
     if run.site is not None:
         fields["site"] = run.site.reference
     else:
-        fields["cluster"] = _cluster_text(run)
+        fields |= _cluster_fields(run)
     return fields
 
 
-def _cluster_text(run: Run) -> str:
-    """Return the preset that the run's cluster is, or else its description."""
+def _cluster_fields(run: Run) -> dict[str, str]:
+    """Return the preset that the run's cluster is, or else its description, by the field that takes it."""
     name = run.cluster["name"]
     if PRESET.fullmatch(name):
         try:
@@ -39,5 +39,5 @@ def _cluster_text(run: Run) -> str:
         except engine.EngineError:
             is_preset = False
         if is_preset:
-            return str(name)
-    return json.dumps(run.cluster)
+            return {"cluster": str(name)}
+    return {"described": json.dumps(run.cluster)}

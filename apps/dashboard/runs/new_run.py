@@ -1,25 +1,33 @@
 """The form of a new run: its workload, cluster, name and policies, and every option."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, cast
 
 from django import forms
+from django.db import transaction
 
+from apps.dashboard.runs.described import DescribedCluster, described_cluster
 from apps.live.form_fields import OptionField, was_given
 from apps.live.play.configuration import asked_in
 from apps.live.play.options import SITE, About
 from apps.live.request import RunCreateSerializer
 from apps.results.models import Run
 from apps.tasks.models import Site, Workload
+from apps.tasks.site_reading import MOST_DESCRIBED_BYTES
+from scheduler_sim import engine
 
 MOST_WORKLOADS = 200
 """So many stored workloads are offered, beside the one that the address names."""
 
 MOST_SITES = 200
 """So many stored sites are offered in their newest versions, beside the version that the address names."""
+
+DESCRIBED_EXAMPLE = """name: mine
+groups:
+- {name: cpu, count: 16, cores: 64}
+- {name: gpu, count: 2, cores: 64, gpus: 4}"""
 
 FIRST_POLICIES = ["fcfs", "fcfs+easy", "sjf", "sjf+easy"]
 """Those that are ticked at first."""
@@ -43,6 +51,14 @@ class RunForm(forms.Form):
         initial="auto",
         widget=forms.TextInput(attrs={"list": "presets", "required": True}),
     )
+    described = forms.CharField(
+        label="A cluster of my own",
+        required=False,
+        strip=False,
+        max_length=MOST_DESCRIBED_BYTES,
+        widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false", "placeholder": DESCRIBED_EXAMPLE}),
+        help_text="In place of a preset: YAML or JSON, as a cluster file has it; a site is stored under its name.",
+    )
     name = forms.CharField(
         label="Name", required=False, widget=forms.TextInput(attrs={"placeholder": "made up when left empty"})
     )
@@ -57,6 +73,7 @@ class RunForm(forms.Form):
         self.fields["workload"].widget.choices = list(self._workloads())
         self.fields["site"].widget = forms.Select(choices=list(self._sites()))
         self._request: RunCreateSerializer | None = None
+        self._described: DescribedCluster | None = None
 
     @property
     def chosen_policies(self) -> list[str]:
@@ -83,18 +100,32 @@ class RunForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Read the whole as the API's request; what has no meaning is said at its field."""
         document = {name: value for name, value in self.cleaned_data.items() if value not in (None, "", [])}
-        if str(document.get("cluster", "")).lstrip().startswith("{"):
-            document["cluster"] = _described(document["cluster"])
         document["policies"] = [*(document.pop("policies", [])), *_names(document.pop("others", ""))]
         unknown = set(self.data) - set(self.fields) - {"csrfmiddlewaretoken"}
-        self._request = RunCreateSerializer(data=document | {name: self.data[name] for name in unknown})
+        document |= {name: self.data[name] for name in unknown}
+        described = document.pop("described", "")
+        if not described.strip():
+            self._check(document)
+        elif "site" in document or document.get("cluster", "auto") != "auto":
+            self.add_error("described", "Give a preset, a site or a description, not two of them.")
+        else:
+            try:
+                self._described = described_cluster(described)
+                with self._described.tried() as given:
+                    self._check(document | given)
+            except engine.EngineError as error:
+                self.add_error("described", str(error))
+        return self.cleaned_data
+
+    def _check(self, document: dict[str, Any]) -> None:
+        self._request = RunCreateSerializer(data=document)
         if not self._request.is_valid():
-            for name, problems in self._request.errors.items():
+            for asked, problems in self._request.errors.items():
+                name = "described" if self._described is not None and asked in ("cluster", "site") else asked
                 if name in self.fields:
                     self.add_error(name, list(map(str, problems)))
                 else:
                     self.add_error(None, [f"{name}: {problem}" for problem in problems])
-        return self.cleaned_data
 
     def start(self, *, requested_by: Any) -> Run:
         """Store the run that the valid form describes and ask for its process.
@@ -104,7 +135,10 @@ class RunForm(forms.Form):
         """
         if self._request is None:
             raise ValueError("Only a form that is valid starts a run.")
-        return self._request.start(requested_by=requested_by)
+        with transaction.atomic():
+            if self._described is not None:
+                self._described.store()
+            return self._request.start(requested_by=requested_by)
 
     def _options(self) -> list[forms.BoundField]:
         return [field for field in self if isinstance(field.field, OptionField)]
@@ -131,14 +165,6 @@ class RunForm(forms.Form):
         if wanted and wanted not in offered:
             offered[wanted] = wanted
         yield from offered.items()
-
-
-def _described(text: str) -> Any:
-    """Return a cluster that is written out; what is no JSON stays a text, which names no cluster."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _about(bound: forms.BoundField) -> About:
