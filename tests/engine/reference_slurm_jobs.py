@@ -207,7 +207,7 @@ def _job(w: Workload, row: int, site: Site, machine: Machine) -> Job:
         array_limit=asked("array_limit", 0),
         needs_success=asked("needs_success", False),
         fails=asked("fails", False),
-        requeueable=asked("requeueable", True),
+        requeueable=asked("requeueable", True) and site.scheduling.requeues_jobs,
         parents=set(w.parents.rows[lower:upper].tolist()),
     )
 

@@ -178,6 +178,7 @@ def test_both_twins_agree_when_nodes_go_away_and_fail(seed):
             }
             for begin in begins
         ]
+    document["scheduling"] = {**document.get("scheduling", {}), "requeues_jobs": seed % 4 != 3}
     document["outages"] = [
         {"hosts": "a2,b1", "start_time": float(random.integers(0, 400)), "end_time": 600.5, "kill": True},
         {"hosts": "b[2-3]", "start_time": -100.0, "end_time": float(random.integers(50, 300))},

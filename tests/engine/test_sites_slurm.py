@@ -9,7 +9,16 @@ import pytest
 
 from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.presets import PRESETS, load_cluster
-from scheduler_sim.engine.sites import SOURCES, Site, drop_site_nodes, parts, read_site, read_slurm_site, write_site
+from scheduler_sim.engine.sites import (
+    SOURCES,
+    Site,
+    drop_site_nodes,
+    parts,
+    read_site,
+    read_slurm_site,
+    slurm_conf,
+    write_site,
+)
 
 PathOf = Callable[[str], Path]
 
@@ -338,3 +347,15 @@ def test_nodes_that_go_take_their_outages_with_them() -> None:
         {"groups": [{"hosts": "n[1-3]", "cores": 4}], "outages": [{"hosts": "n[2-3]", "start_time": 5}]}
     )
     assert [one.hosts for one in drop_site_nodes(site, "n3").outages] == ["n2"]
+
+
+@pytest.mark.parametrize("requeues", [False, True])
+def test_whether_jobs_are_requeued_is_read_and_written(requeues: bool, tmp_path: Path) -> None:
+    conf = f"NodeName=n1 CPUs=4\nPartitionName=p Nodes=n1\nJobRequeue={int(requeues)}\n"
+    (tmp_path / "slurm.conf").write_text(conf)
+    site, notes = read_slurm_site({}, slurm_conf_file=tmp_path / "slurm.conf")
+    assert site.scheduling.requeues_jobs == requeues
+    assert notes == []
+    (tmp_path / "written.conf").write_text(slurm_conf(site))
+    again, _ = read_slurm_site({}, slurm_conf_file=tmp_path / "written.conf")
+    assert again.scheduling == site.scheduling

@@ -280,6 +280,7 @@ class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         backfill_least_priority_reserved: jobs below this priority start where they can and reserve nothing.
         backfill_longest_time: seconds that one pass may take.
         kill_invalid_dependency: a job whose parent failed is cancelled.
+        requeues_jobs: what gave way, or whose node failed, runs again where its submission does not forbid it.
         requeue_delay_time: seconds until a requeued job may start again.
         limit_check_interval_time: seconds between two looks for jobs over their limit.
         over_limit_time: seconds that a job may overrun.
@@ -305,6 +306,7 @@ class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     backfill_least_priority_reserved: Count | None = None
     backfill_longest_time: Seconds | None = None
     kill_invalid_dependency: bool = False
+    requeues_jobs: bool = True
     requeue_delay_time: Seconds = 121.0
     limit_check_interval_time: Seconds = 30.0
     over_limit_time: Seconds = 0.0

@@ -82,6 +82,7 @@ PRIORITY: Mapping[str, tuple[str, values.Reader]] = {
 SCHEDULING: Mapping[str, tuple[str, values.Reader]] = {
     "OverTimeLimit": ("over_limit_time", values.minutes),
     "KillWait": ("kill_wait_time", values.seconds),
+    "JobRequeue": ("requeues_jobs", values.yes),
 }
 
 _LOWER_PRIORITY = {name.lower(): entry for name, entry in PRIORITY.items()}

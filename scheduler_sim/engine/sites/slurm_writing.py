@@ -60,7 +60,8 @@ def settings_of(site: Site) -> dict[str, str]:
         found["SelectTypeParameters"] = "CR_Memory"
     for name, (where, _) in SCHEDULING.items():
         value = getattr(site.scheduling, where)
-        found[name] = number_text(value) if name == "KillWait" else span_text(value)
+        is_plain = name == "KillWait" or isinstance(value, bool)
+        found[name] = number_text(value) if is_plain else span_text(value)
     if site.priority.kind == "multifactor":
         found.update(_priority(site))
     if site.preemption.kind != "none":

@@ -187,5 +187,5 @@ def _summary(site: sites.Site) -> str:
     return (
         f"Site {site.name}: {cluster.nodes:,} nodes in {len(cluster.groups)} groups, {cluster.cores:,} cores, "
         f"{cluster.gpus:,} GPUs, {len(site.partitions)} partitions, {len(site.qos)} QOS, {len(accounts)} accounts, "
-        f"{len(users)} users, {len(site.reservations)} reservations."
+        f"{len(users)} users, {len(site.reservations)} reservations, {len(site.outages)} outages."
     )

@@ -288,7 +288,7 @@ def _tasks(problem: Problem, wanted: Requests, asked: Asks) -> Any:
     tasks["give_way"], tasks["preempted_at"] = np.inf, -np.inf
     tasks["parents"] = np.diff(workload.parents.offsets)
     tasks["needs_success"], tasks["fails"] = wanted.needs_success, wanted.fails
-    tasks["requeueable"] = wanted.requeueable
+    tasks["requeueable"] = wanted.requeueable & site.scheduling.requeues_jobs
     tasks["entry"] = tasks["first_piece"] = tasks["node"] = tasks["device"] = tasks["ending"] = -1
     tasks["qos"], tasks["association"] = asked.people.qos, asked.people.association
     tasks["user"] = workload.user.codes
