@@ -36,6 +36,28 @@ def test_a_task_goes_where_it_really_ran_although_other_nodes_come_first():
     assert replayed(log([(0, 10, 8, "n3"), (5, 10, 8, "n2"), (10, 10, 8, "n3")])) == ([0, 5, 10], [2, 1, 2])
 
 
+def test_a_task_waits_from_its_arrival_or_its_parents_end_until_its_recorded_start():
+    given = log([(50, 100, 1, "n1"), (60, 10, 1, "n1"), (200, 10, 1, "n1"), (300, 5, 1, "n1")])
+    workload = Workload.from_columns(
+        arrival_time=[0.0, 10.0, 20.0, 30.0],
+        runtime=given.runtime,
+        cpus=given.cpus,
+        recorded_start_time=given.recorded_start_time,
+        dependencies=[[], [], [1], []],
+        requests=Requests.blank(
+            4, recorded_nodes=Labels.from_texts(["n1"] * 4), eligible_time=np.array([np.nan] * 3 + [100.0])
+        ),
+    )
+    for site in (SITE, None):
+        cluster = SITE.cluster
+        simulation = Simulation(workload, cluster, parse_policy("recorded"), site=site)
+        simulation.advance()
+        outcome = simulation.outcome()
+        assert outcome.start_time.tolist() == [50, 60, 200, 300]
+        # Only sites know that the last one asks not to start before.
+        assert outcome.ready_time.tolist() == [0, 10, 150, 100 if site else 30]
+
+
 def test_cores_on_several_nodes_are_dealt_so_that_what_came_later_fits():
     # Eight cores on n1 alone would leave none for the second, sixteen on two nodes leave eight.
     workload = log([(0, 100, 8, "n[1-2]"), (1, 10, 5, "n1"), (2, 10, 3, "n2")])

@@ -41,6 +41,11 @@ class SiteKernel(AttemptsKernel):
             clock=self._state.clock,
             advance=self._renew(self._state),
         )
+        self._free_from: FloatArray | None = None
+        if problem.scores.not_before is not None:
+            told = problem.workload.requests
+            arrival = problem.workload.arrival_time
+            self._free_from = arrival if told is None else np.fmax(arrival, told.eligible_time)
 
     def _renew(self, arrays: State) -> EventLoop:
         """Return the event loop over arrays of which some are new."""
@@ -64,11 +69,16 @@ class SiteKernel(AttemptsKernel):
         """Return the present outcome; the arrays are views that later calls of `advance` change.
 
         A task that left the queue before it started has no attempt, and the instant at which it left as its start and
-        finish: it held nothing, and waited until then.
+        finish: it held nothing, and waited until then. What a policy holds back waits all the while, too.
         """
         tasks = self._state.site_tasks
         left = (tasks["ending"] >= 0) & (tasks["attempts"] == 0)
         ready = np.where(left, np.fmin(tasks["ready"], tasks["finish"]), tasks["ready"])
+        if self._free_from is not None:
+            parents = self._workload.parents
+            last = np.full(len(ready), -np.inf)
+            np.fmax.at(last, np.repeat(np.arange(len(ready)), np.diff(parents.offsets)), tasks["finish"][parents.rows])
+            ready = np.minimum(ready, np.maximum(self._free_from, last))
         return Outcome(
             ready_time=ready,
             start_time=np.where(left, tasks["finish"], tasks["start"]),
