@@ -178,6 +178,15 @@ WHAT_IF_PLACEMENTS = environment.integer("WHAT_IF_PLACEMENTS", 1_000_000, minimu
 WHAT_IF_SECONDS = environment.integer("WHAT_IF_SECONDS", 180, minimum=1)
 WHAT_IF_MEMORY_BYTES = environment.integer("WHAT_IF_MEMORY_MB", 4000, minimum=100) * 2**20
 
+# By whom `recheck --mail` sends; nothing else sends mail.
+EMAIL_HOST = environment.text("EMAIL_HOST", "localhost")
+EMAIL_PORT = environment.integer("EMAIL_PORT", 25, minimum=1)
+EMAIL_HOST_USER = environment.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = environment.text("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = environment.boolean("EMAIL_USE_TLS", default=False)
+EMAIL_TIMEOUT = 30
+DEFAULT_FROM_EMAIL = environment.text("MAIL_FROM", "scheduler-sim@localhost")
+
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = environment.time_zone("TIME_ZONE", "UTC")
 USE_I18N = False

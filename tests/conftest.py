@@ -72,6 +72,7 @@ SLOW = (
     "live/test_crash.py",
     "live/test_groups_end_to_end.py",
     "live/test_jobs_end_to_end.py",
+    "live/test_recheck.py",
     "live/test_site_runs.py",
     "live/test_what_if.py",
     "studies/test_studies.py",
