@@ -7,6 +7,7 @@ from apps.dashboard.answers import what_if
 from apps.dashboard.answers.advice import run_advice_page
 from apps.dashboard.compare import views as comparison_views
 from apps.dashboard.runs import list_views, views
+from apps.dashboard.search.views import search_page
 from scheduler_sim.web.addresses import charts_of
 
 GROUPS = [
@@ -38,6 +39,7 @@ COMPARE = [
 
 urlpatterns = [
     path("", views.start, name="start"),
+    path("search/", search_page, name="search"),
     path("runs/", list_views.run_list, name="run-list"),
     path("runs/act/", list_views.runs_act, name="runs-act"),
     path("runs/columns/", list_views.run_columns_keep, name="run-columns"),

@@ -99,7 +99,8 @@ class StudyForm(forms.Form):
         stored = Workload.objects.defer("audit").order_by("-pk")
         workloads = cast(forms.ModelMultipleChoiceField, self.fields["workloads"])
         workloads.queryset = stored
-        workloads.choices = [(one.pk, f"{one.name} ({one.task_count:,} tasks)") for one in stored[:MOST_WORKLOADS]]
+        offered = stored.not_of_studies()[:MOST_WORKLOADS]
+        workloads.choices = [(one.pk, f"{one.name} ({one.task_count:,} tasks)") for one in offered]
         cast(forms.ChoiceField, self.fields["generate"]).choices = [
             ("", "none"),
             *((name, name) for name in sorted(GENERATORS)),

@@ -23,6 +23,13 @@ _CHUNK_ROWS = 10_000
 class WorkloadQuerySet(models.QuerySet):
     """Workloads."""
 
+    def not_of_studies(self) -> "WorkloadQuerySet":
+        """Leave out what was generated for studies, one workload a seed: only runs of studies play it."""
+        runs = self.model._meta.get_field("runs").related_model._base_manager.filter(workload=models.OuterRef("pk"))
+        of_studies, alone = runs.filter(study__isnull=False), runs.filter(study__isnull=True)
+        made = models.Q(source__startswith="synthetic:")
+        return self.exclude(made & models.Exists(of_studies) & ~models.Exists(alone))
+
     def for_list(self, query: str) -> "WorkloadQuerySet":
         """Return those whose name or source holds `query`, each with the `span` of its arrivals in seconds."""
         matching = self.filter(models.Q(name__icontains=query) | models.Q(source__icontains=query)) if query else self

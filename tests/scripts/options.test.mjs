@@ -111,3 +111,44 @@ test("the tooltip sorts the policies and speaks of what is there", () => {
   ];
   assert.equal(options.tooltip.formatter(items), "Time 0 s\nsjf  5\nfcfs  3");
 });
+
+const bars = (values) =>
+  optionsOf(
+    chart([line("mean", ["a", "b", "c", "d"], values, { colour: null })], {
+      kind: "bar",
+      x: { label: "Policy", unit: "", scale: "category" },
+      y: { label: "JCT", unit: "s", scale: "linear" },
+    }),
+    colours,
+    800,
+  );
+
+test("a bar far longer than the others is broken and says its whole value", () => {
+  const { series, xAxis } = bars([100, 120, 110, 36_000]);
+  const [, , , broken] = series[0].data;
+  assert.equal(broken.real, 600);
+  assert.ok(broken.value[0] < 3);
+  assert.equal(xAxis.max, broken.value[0]);
+  assert.match(xAxis.name, /bars with a gap are longer/);
+  assert.equal(series[0].label.formatter({ data: broken, value: broken.value }), "10 h");
+  assert.equal(series[0].markPoint.data.length, 1);
+});
+
+test("bars that can be told apart are whole, and so are two", () => {
+  for (const values of [
+    [100, 120, 110, 700],
+    [100, null, null, 36_000],
+  ]) {
+    const { series, xAxis } = bars(values);
+    assert.equal(series[0].markPoint, undefined);
+    assert.equal(xAxis.max, undefined);
+  }
+});
+
+test("a logarithmic axis holds the lowest band, and has a tick below it", () => {
+  const slowdown = { label: "Mean slowdown", unit: "", scale: "log" };
+  const banded = line("fcfs", [1, 2], [30, 400], { low: [12, 300], high: [50, 600] });
+  const { yAxis } = optionsOf(chart([banded], { y: slowdown }), colours, 800);
+  assert.equal(yAxis.min, 10);
+  assert.deepEqual(yAxis.axisLabel.customValues, [10, 100]);
+});

@@ -338,6 +338,24 @@ def test_a_split_task_shows_every_fraction_that_a_policy_chose(client):
     assert (best["gpu_fraction"], best["seconds"], best["chosen_by"]) == (0.8, 12, ["fcfs"])
 
 
+def test_the_base_of_a_comparison_is_named_and_is_what_all_runs_play(client):
+    first = make_run(name="one", policies=("ljf", "sjf"))
+    second = make_run(name="two", policies=("sjf", "fcfs"))
+
+    def told(query: str) -> str:
+        page = text_of(client.get(f"/compare/?runs={first.pk},{second.pk}{query}"))
+        return next(line.strip() for line in page.splitlines() if "The base is" in line)
+
+    of_first = f"The base is sjf of run {first.pk}, one"
+    assert told("") == f"<p>{of_first}: the first policy that all of them play.</p>"
+    assert told("&base=sjf") == f"<p>{of_first}.</p>"
+    assert told(f"&base={second.pk}:fcfs") == f"<p>The base is fcfs of run {second.pk}, two.</p>"
+    assert told("&base=edf").startswith(f"<p>None of them plays edf. {of_first}: the first")
+    third = make_run(name="three", policies=("edf",))
+    page = text_of(client.get(f"/compare/?runs={first.pk},{third.pk}"))
+    assert f"The base is ljf of run {first.pk}, one: the first policy that it plays." in page
+
+
 def test_runs_of_different_workloads_are_not_paired(client):
     first, second = make_run(name="one"), make_run(name="two")
     page = text_of(client.get(f"/compare/?runs={first.pk},{second.pk}"))

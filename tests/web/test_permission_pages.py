@@ -15,6 +15,7 @@ from tests.web.test_permission_matrix import OPEN, PEOPLE, addresses
 # An example of each address and whom it is for: `{run}` and the like stand for the keys of rows.
 READING = [
     "/",
+    "/search/",
     "/runs/",
     "/runs/{run}/",
     "/runs/{run}/manifest.json",

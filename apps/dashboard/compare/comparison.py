@@ -13,7 +13,7 @@ from apps.metrics.models import Metric
 from apps.results.models import Run
 from scheduler_sim.display.appearance import appearance
 from scheduler_sim.display.charts import Axis, Chart, Series, TextTable, sample_rows
-from scheduler_sim.display.formatting import duration, quantity
+from scheduler_sim.display.formatting import Scale, duration, figure_scale, quantity, scale_of
 from scheduler_sim.engine.paired import TaskDifference, task_difference
 
 MOST_RUNS = 6
@@ -47,7 +47,8 @@ class Comparison:
 
     Args:
         runs: at least one, in the order given.
-        base: `policy` or `run:policy`; the first run's first policy when it names none of theirs.
+        base: `policy` or `run:policy`; when it names none of theirs, the first policy that every run plays, of the
+            first run, and its first one where they share none.
         versus: the contestant drawn against the base in the scatter; the best other one by default.
     """
 
@@ -57,13 +58,35 @@ class Comparison:
         self._totals = {
             (total.run_id, total.scheduler): total for total in Metric.objects.totals().filter(run__in=self.runs)
         }
-        self.base = self._find(base) or self.contestants[0]
+        self.asked_base = base
+        self.base = self._find(base) or self._shared()
         self.versus = self._find(versus) or self._best_other()
         self.comparable = len({run.workload_id for run in self.runs}) == 1
 
     def label(self, contestant: Contestant) -> str:
         """Return the policy's name, with the run's number where several runs are compared."""
         return contestant.scheduler if len(self.runs) == 1 else f"{contestant.scheduler} (run {contestant.run.pk})"
+
+    def told_base(self) -> str:
+        """Return by name what all others are compared with, and why it is that."""
+        words = f"The base is {self.base.scheduler}"
+        if len(self.runs) > 1:
+            words += f" of run {self.base.run.pk}, {self.base.run.name}"
+        if self._find(self.asked_base) == self.base:
+            return f"{words}."
+        refused = f"None of them plays {self.asked_base[:100]}. " if self.asked_base else ""
+        everywhere = len(self.runs) > 1 and self._is_shared(self.base.scheduler)
+        return f"{refused}{words}: the first policy that {'all of them play' if everywhere else 'it plays'}."
+
+    def scales(self, differences: Sequence["Difference"]) -> dict[str, Scale]:
+        """Return how the columns of the table are written; all differences have one unit."""
+        totals = [one.total for one in differences]
+        gaps = [gap for one in differences for gap in (one.paired.mean, one.paired.low, one.paired.high)]
+        columns = ("mean_bounded_slowdown", "mean_job_completion_time")
+        return {
+            "difference": scale_of("seconds", gaps),
+            **{name: figure_scale(name, [getattr(total, name, None) for total in totals]) for name in columns},
+        }
 
     def total(self, contestant: Contestant) -> Metric | None:
         """Return a contestant's figures, None where the run has none yet."""
@@ -75,6 +98,12 @@ class Comparison:
             if contestant.key == text or (contestant.scheduler == text and not (colon and number.isdigit() and rest)):
                 return contestant
         return None
+
+    def _is_shared(self, scheduler: str) -> bool:
+        return all(scheduler in run.policies for run in self.runs)
+
+    def _shared(self) -> Contestant:
+        return next((one for one in self.contestants if self._is_shared(one.scheduler)), self.contestants[0])
 
     def _best_other(self) -> Contestant:
         others = [one for one in self.contestants if one != self.base] or [self.base]

@@ -65,6 +65,8 @@ def compare(request: HttpRequest) -> HttpResponse:
         "differences": differences,
         "charts": comparison.charts(differences).values(),
         "contestants": [(one.key, comparison.label(one)) for one in comparison.contestants],
+        "told_base": comparison.told_base(),
+        "scales": comparison.scales(differences),
         "base_label": comparison.label(comparison.base),
         "differing": [(name, values) for name, values, differs in configuration if differs],
         "shared": [(name, values) for name, values, differs in configuration if not differs],

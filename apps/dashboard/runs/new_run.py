@@ -148,7 +148,7 @@ class RunForm(forms.Form):
 
     def _workloads(self) -> Iterator[tuple[Any, str]]:
         stored = Workload.objects.defer("audit").order_by("-pk")
-        offered = list(stored[:MOST_WORKLOADS])
+        offered = list(stored.not_of_studies()[:MOST_WORKLOADS])
         wanted = str(self["workload"].value() or "")
         if wanted.isascii() and wanted.isdecimal() and len(wanted) < 19:
             offered += stored.filter(pk=wanted).exclude(pk__in=[one.pk for one in offered])

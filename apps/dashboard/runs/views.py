@@ -58,7 +58,7 @@ def start(request: HttpRequest) -> HttpResponse:
         "now": run_table(list(now), columns).lines,
         "latest": latest,
         "newest": newest,
-        "workloads": Workload.objects.defer("audit").order_by("-pk")[:5],
+        "workloads": Workload.objects.not_of_studies().defer("audit").order_by("-pk")[:5],
     }
     if newest:
         run = newest.run

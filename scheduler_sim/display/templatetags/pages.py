@@ -53,7 +53,7 @@ def or_no_data(value: Any) -> Any:
 @register.simple_tag
 def scaled(value: float | None, scale: formatting.Scale) -> str:
     """Write a number as its column does."""
-    text = scale.text(value)
+    text = formatting.NO_DATA if value is None or _missing(value) else scale.text(value)
     return _NO_DATA if text == formatting.NO_DATA else text
 
 

@@ -88,3 +88,20 @@ export function logTicks(unit, least, largest) {
   }
   return LOG_SECONDS.filter((tick) => tick >= least && tick <= largest);
 }
+
+// The tick on or below a value of a logarithmic axis.
+export function logFloor(unit, least) {
+  if (!(least > 0) || !Number.isFinite(least)) return least;
+  if (unit !== "s") return 10 ** Math.floor(Math.log10(least) + 1e-9);
+  return LOG_SECONDS.findLast((tick) => tick <= least) ?? least;
+}
+
+const FAR = 8; // So many times the middle bar, and a bar is broken.
+
+// Where bars end that would leave the others too short to be told apart; null where none is so long.
+export function breakOf(values) {
+  const known = values.filter((value) => value !== null && value > 0).sort((one, other) => one - other);
+  const most = FAR * known[(known.length - 1) >> 1];
+  if (known.length < 3 || known.at(-1) <= most) return null;
+  return 1.3 * known.findLast((value) => value <= most);
+}

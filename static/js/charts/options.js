@@ -1,6 +1,6 @@
 // From a chart as the server describes it (scheduler_sim/display/charts.py) to what ECharts draws.
 import { DASHES } from "./colours.js";
-import { axisUnit, logTicks, readable, tickLabel } from "./numbers.js";
+import { axisUnit, breakOf, logFloor, logTicks, readable, tickLabel } from "./numbers.js";
 
 const FEW = 12; // Points that are shown one by one.
 const MARKS = ["none", "circle", "triangle", "rect", "diamond"];
@@ -17,8 +17,11 @@ export function optionsOf(chart, colours, width) {
   );
   const y = scaled(
     chart.y,
-    series.flatMap((one) => [...one.y, ...(one.high ?? [])]),
+    series.flatMap((one) => [...one.y, ...(one.low ?? []), ...(one.high ?? [])]),
   );
+  // Bars so long that the others could not be told apart end there, with a gap, and say how long they are.
+  const cap = chart.kind === "bar" ? breakOf(series.flatMap((one) => one.y)) : null;
+  if (cap !== null) Object.assign(y, axisUnit(chart.y.unit, cap), { cap });
   const narrow = width < 560;
   const right = chart.kind === "bar" ? 72 : 20; // The values stand behind the bars.
   const several = series.length > 1 && chart.kind !== "bar" && !chart.plain;
@@ -80,8 +83,10 @@ function scaled(axis, values) {
 }
 
 function axisOf(axis, scale, colours, vertical, room = 0) {
+  const cap = scale.cap === undefined ? null : scale.cap;
+  const noted = [scale.name, cap === null ? "" : "bars with a gap are longer"].filter(Boolean).join("; ");
   const common = {
-    name: axis.label + (scale.name ? ` (${scale.name})` : ""),
+    name: axis.label + (noted ? ` (${noted})` : ""),
     nameTextStyle: { color: colours.muted, fontSize: 12, align: vertical ? "left" : "center" },
     nameLocation: vertical ? "end" : "middle",
     nameGap: vertical ? 12 : 28,
@@ -105,19 +110,25 @@ function axisOf(axis, scale, colours, vertical, room = 0) {
       ...common,
       type: "value",
       scale: axis.scale === "free",
-      max: axis.unit === "share" ? (end) => (end.max > 60 ? 100 : undefined) : undefined,
+      max: cap !== null ? cap / scale.divisor : axis.unit === "share" ? atMostAll : undefined,
       splitLine: { show: true, lineStyle: { color: colours.line } },
     };
   }
-  const ticks = logTicks(axis.unit, scale.least, scale.largest);
+  // What lies lowest has a tick below it, too.
+  const least = vertical ? logFloor(axis.unit, scale.least) : scale.least;
+  const ticks = logTicks(axis.unit, least, scale.largest);
   return {
     ...common,
     type: "log",
-    min: Number.isFinite(scale.least) ? scale.least : undefined,
+    min: Number.isFinite(least) ? least : undefined,
     max: scale.largest || undefined,
     axisLabel: { ...common.axisLabel, customValues: ticks, formatter: (value) => tickLabel(value, axis.unit) },
     axisTick: { show: false, customValues: ticks },
   };
+}
+
+function atMostAll(end) {
+  return end.max > 60 ? 100 : undefined;
 }
 
 // Names beside bars take what they need of the room, up to half of it, and end in an ellipsis there.
@@ -178,10 +189,13 @@ function seriesOf(chart, one, number, { colours, x, y, horizontal }) {
     };
   }
   if (horizontal || chart.kind === "column") {
+    const cap = y.cap === undefined ? Infinity : y.cap / y.divisor;
+    const broken = points.filter((point) => horizontal && point[0] > cap);
     return {
       type: "bar",
       name: one.name,
-      data: points,
+      data: points.map((point) => (broken.includes(point) ? { value: [cap, point[1]], real: point[0] } : point)),
+      markPoint: broken.length ? gapsIn(broken, cap, colours) : undefined,
       stack: chart.kind === "stack" || chart.kind === "bar" ? "all" : undefined,
       barMaxWidth: chart.kind === "column" ? undefined : 22,
       barCategoryGap: chart.kind === "column" ? "8%" : "36%",
@@ -192,7 +206,7 @@ function seriesOf(chart, one, number, { colours, x, y, horizontal }) {
               show: true,
               position: "right",
               color: colours.ink,
-              formatter: (item) => readable(item.value[0] * y.divisor, chart.y.unit),
+              formatter: (item) => readable((item.data?.real ?? item.value[0]) * y.divisor, chart.y.unit),
             }
           : undefined,
     };
@@ -209,6 +223,18 @@ function seriesOf(chart, one, number, { colours, x, y, horizontal }) {
     lineStyle: { color: colour, width: 2, type: DASHES[one.dash] },
     itemStyle: { color: colour },
     emphasis: { focus: "series", lineStyle: { width: 3 } },
+  };
+}
+
+// Two strokes of the page's colour across each bar that is longer than drawn.
+function gapsIn(broken, cap, colours) {
+  return {
+    silent: true,
+    symbol: "path://M0 10 L4 0 L7 0 L3 10 Z M6 10 L10 0 L13 0 L9 10 Z",
+    symbolSize: [14, 26],
+    itemStyle: { color: colours.surface },
+    label: { show: false },
+    data: broken.map((point) => ({ coord: [0.92 * cap, point[1]] })),
   };
 }
 
@@ -310,10 +336,11 @@ function tooltipOf(chart, colours, x, y) {
     formatter: (items) => {
       const across = items[0].value[horizontal ? 1 : 0];
       const head = chart.x.scale === "category" ? across : `${chart.x.label} ${value(across, chart.x, x)}`;
+      const shown = (item) => item.data?.real ?? item.value[horizontal ? 0 : 1];
       const lines = items
-        .filter((item) => item.seriesIndex < chart.series.length && item.value[horizontal ? 0 : 1] !== null)
+        .filter((item) => item.seriesIndex < chart.series.length && shown(item) !== null)
         .sort((one, other) => other.value[1] - one.value[1])
-        .map((item) => `${item.marker}${item.seriesName}  ${value(item.value[horizontal ? 0 : 1], chart.y, y)}`);
+        .map((item) => `${item.marker}${item.seriesName}  ${value(shown(item), chart.y, y)}`);
       return [head, ...lines].join("\n");
     },
   };
