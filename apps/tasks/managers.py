@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from itertools import count, islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from django.db import models
@@ -25,7 +25,8 @@ class WorkloadQuerySet(models.QuerySet):
 
     def not_of_studies(self) -> "WorkloadQuerySet":
         """Leave out what was generated for studies, one workload a seed: only runs of studies play it."""
-        runs = self.model._meta.get_field("runs").related_model._base_manager.filter(workload=models.OuterRef("pk"))
+        runs: Any = cast("type[models.Model]", self.model._meta.get_field("runs").related_model)._base_manager
+        runs = runs.filter(workload=models.OuterRef("pk"))
         of_studies, alone = runs.filter(study__isnull=False), runs.filter(study__isnull=True)
         made = models.Q(source__startswith="synthetic:")
         return self.exclude(made & models.Exists(of_studies) & ~models.Exists(alone))

@@ -1,6 +1,7 @@
 """Finding runs, workloads, policies, users and jobs from the head of every page."""
 
 import re
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -77,11 +78,12 @@ def test_searching_costs_the_same_queries_however_much_there_is(
 def test_workloads_that_were_made_for_studies_do_not_flood_lists() -> None:
     client = client_that_controls_runs()
     study = Study.objects.create(name="a grid", definition={})
-    for name, source, fields in (
+    made: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("made", "synthetic:lublin", {"study": study}),
         ("traced", "swf", {"study": study}),
         ("shared", "synthetic:lublin", {}),
-    ):
+    )
+    for name, source, fields in made:
         run = make_run(name=name, digest=name, **fields)
         Workload.objects.filter(pk=run.workload_id).update(source=source)
     alone = make_run(name="again")
