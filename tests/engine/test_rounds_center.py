@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from scheduler_sim.engine.kernels.rounds import allocations
+from scheduler_sim.engine.kernels.rounds.allocations import MARGIN, Instant, _LargestLeast
 from scheduler_sim.engine.kernels.rounds.center import center
 
 
@@ -80,3 +82,42 @@ def test_rows_that_are_alike_get_the_same():
     x, both, of_jobs, number = twice
     center(x, both, least / 2, of_jobs, number, workers)
     np.testing.assert_allclose(x[: len(gains)], x[len(gains) :], rtol=1e-9)
+
+
+def instant(seed):
+    """Return jobs whose rates and work lie up to six orders of magnitude apart."""
+    random = np.random.default_rng(seed)
+    jobs, kinds = int(random.integers(1, 80)), int(random.integers(1, 5))
+    rate = random.lognormal(0, 1.5, (jobs, kinds)) * (random.random((jobs, kinds)) < 0.8)
+    rate[np.arange(jobs), random.integers(0, kinds, jobs)] += 0.1
+    return Instant(
+        gpus=random.choice([1.0, 2.0, 4.0, 8.0], jobs),
+        weight=np.ones(jobs),
+        rate=rate,
+        left=random.lognormal(3, 2, jobs),
+        age_time=np.zeros(jobs),
+        alone_time=np.zeros(jobs),
+        had_share=np.zeros((jobs, kinds)),
+        workers=random.choice([8.0, 36.0, 400.0], kinds),
+        names=tuple("abcd"[:kinds]),
+    )
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_path_of_centres_ends_at_the_optimum_that_highs_finds(seed):
+    now = instant(seed)
+    programme = _LargestLeast.of(now, now.rate / now.left[:, None])
+    expected, _ = programme.solve_at_corner()
+    best, near = programme._near_optimum()
+    assert best == pytest.approx(expected, rel=1e-7)
+    assert (programme.gains * near).sum(1).min() > best * (1 - MARGIN)
+    assert (near.sum(1) < 1).all()
+    assert ((programme.gpus * programme.count) @ near < now.workers).all()
+
+
+def test_where_rounding_ends_the_path_the_corner_of_highs_is_taken(monkeypatch):
+    now = instant(1)
+    programme = _LargestLeast.of(now, now.rate / now.left[:, None])
+    usual = programme.shares()
+    monkeypatch.setattr(allocations, "largest_least", lambda *_: np.nan)
+    np.testing.assert_allclose(programme.shares(), usual, rtol=1e-3, atol=1e-6)

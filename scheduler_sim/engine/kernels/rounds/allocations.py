@@ -2,7 +2,7 @@
 
 Always x >= 0, each row sums to at most 1, and the GPUs of a kind are not given out more than once on average:
 sum_i s_i x_ij <= W_j with s_i GPUs of job i and W_j GPUs of kind j. r_ij is the work that job i does in a second on
-kind j. The programmes and their names are those of Gavel (Narayanan et al., OSDI 2020); HiGHS solves the linear ones.
+kind j. The programmes and their names are those of Gavel (Narayanan et al., OSDI 2020).
 """
 
 from collections.abc import Callable
@@ -15,11 +15,14 @@ from scipy.optimize import brentq, linprog
 
 from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.errors import EngineError
-from scheduler_sim.engine.kernels.rounds.center import center
+from scheduler_sim.engine.kernels.rounds.center import center, largest_least
 from scheduler_sim.engine.policies.registry import Registry
 
-MARGIN = 2e-7
+MARGIN = 8e-7
 """By which part the optimum may be missed, so that there is room to choose among allocations."""
+
+GAP = MARGIN / 2
+"""What the path to the optimum stops short of."""
 
 
 class NoAllocation(EngineError):
@@ -136,7 +139,7 @@ def finish_time_shares(now: Instant) -> FloatArray:
 
     def lacking(rho: float) -> float:
         found = programme_of(rho)
-        return 1.0 - found.scale * found.solve()[0]
+        return 1.0 - found.scale * found.solve()
 
     # Nobody can be done earlier than alone on the kind that is best for it.
     low = float(((now.age_time + now.left / now.rate.max(1)) / alone).max())
@@ -174,8 +177,35 @@ class _LargestLeast:
             alike[:, 1:].copy(), alike[:, 0].copy(), count.astype(np.float64), of_job.ravel(), now.workers, scale
         )
 
-    def solve(self) -> tuple[float, FloatArray]:
-        """Return the optimum and x at one of its corners.
+    def solve(self) -> float:
+        """Return the optimum.
+
+        Raises:
+            NoAllocation: there is none.
+        """
+        return self._near_optimum()[0]
+
+    def shares(self) -> FloatArray:
+        """Return the centre of the x that are optimal but for `MARGIN`, of each job."""
+        best, found = self._near_optimum()
+        center(found, self.gains, best * (1 - MARGIN), self.gpus, self.count, self.workers)
+        return found[self.of_job]
+
+    def _near_optimum(self) -> tuple[float, FloatArray]:
+        """Return the optimum and an x strictly within all bounds that misses it by less than `MARGIN`."""
+        kinds = len(self.workers)
+        inner = np.broadcast_to(self.workers / (2 * (kinds + 1) * (self.count * self.gpus).sum()), self.gains.shape)
+        inner = np.where(self.gains > 0, np.minimum(inner, 0.5 / kinds), 0.0)
+        found = inner.copy()
+        best = largest_least(found, self.gains, self.gpus, self.count, self.workers, GAP)
+        if np.isnan(best):
+            # Rounding ended the path: HiGHS knows a corner.
+            best, corner = self.solve_at_corner()
+            found = np.where(self.gains > 0, (1 - MARGIN / 2) * corner + MARGIN / 2 * inner, 0.0)
+        return float(best), found
+
+    def solve_at_corner(self) -> tuple[float, FloatArray]:
+        """Return the optimum and x at one of its corners, by HiGHS.
 
         Raises:
             NoAllocation: HiGHS finds none.
@@ -200,17 +230,7 @@ class _LargestLeast:
             method="highs",
         )
         solution = _solution(found, int(self.count.sum()))
-        return float(solution[-1]), solution[:-1]
-
-    def shares(self) -> FloatArray:
-        """Return the centre of the x that are optimal but for `MARGIN`, of each job."""
-        best, corner = self.solve()
-        kinds = len(self.workers)
-        inner = np.broadcast_to(self.workers / (2 * (kinds + 1) * (self.count * self.gpus).sum()), self.gains.shape)
-        start = (1 - MARGIN / 2) * corner.reshape(self.gains.shape) + MARGIN / 2 * np.minimum(inner, 0.5 / kinds)
-        found = np.where(self.gains > 0, start, 0.0)
-        center(found, self.gains, best * (1 - MARGIN), self.gpus, self.count, self.workers)
-        return found[self.of_job]
+        return float(solution[-1]), solution[:-1].reshape(size, kinds)
 
 
 def _solution(found: Any, jobs: int) -> FloatArray:
