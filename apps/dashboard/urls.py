@@ -16,35 +16,35 @@ GROUPS = [
     path("tasks/", answer_views.run_group_tasks, name="run-group-tasks"),
 ]
 
+COMPARE = [
+    path("", comparison_views.compare, name="compare"),
+    *charts_of("compare", comparison_views.compare_charts, comparison_views.compare_chart),
+]
+
 RUN: list[URLPattern | URLResolver] = [
     path("", views.run_detail, name="run-detail"),
     path("file/", list_views.run_file, name="run-file"),
     path("manifest.json", views.run_manifest_json, name="run-manifest"),
     *charts_of("run", views.run_charts_json, views.run_chart),
-    path("groups/", include(GROUPS)),
     path("advice/", run_advice_page, name="run-advice"),
     path("what-if/", what_if.run_what_if, name="run-what-if"),
     re_path(r"^what-if/(?P<command>change|play|keep|stop)/$", what_if.run_what_if_control, name="run-what-if-control"),
     path("gantt.<table:kind>", views.run_gantt, name="run-gantt"),
+    path("groups/", include(GROUPS)),
     path("leaderboard.<table:kind>", views.run_leaderboard, name="run-leaderboard"),
     path("wins.<table:kind>", views.run_matrix, name="run-wins"),
     path("tasks/<int:number>/", comparison_views.run_task, name="run-task"),
     path("task/", comparison_views.run_task_choose, name="run-task-choose"),
 ]
 
-COMPARE = [
-    path("", comparison_views.compare, name="compare"),
-    *charts_of("compare", comparison_views.compare_charts, comparison_views.compare_chart),
-]
-
 urlpatterns = [
     path("", views.start, name="start"),
     path("search/", search_page, name="search"),
     path("runs/", list_views.run_list, name="run-list"),
+    path("runs/<int:pk>/", include(RUN)),
     path("runs/act/", list_views.runs_act, name="runs-act"),
     path("runs/columns/", list_views.run_columns_keep, name="run-columns"),
     path("runs/new/", views.run_new, name="run-new"),
-    path("runs/<int:pk>/", include(RUN)),
     path("compare/", include(COMPARE)),
     re_path(
         r"^runs/(?P<pk>[0-9]{1,18})/(?P<command>pause|resume|stop|take-up)/$", views.run_control, name="run-control"

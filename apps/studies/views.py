@@ -107,7 +107,7 @@ def study_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "failures": study.runs.filter(status=Run.Status.FAILED).order_by("pk")[:FAILURES_SHOWN],
         "figure": figure,
         "figures": [(name, FIGURES[name].label) for name in dict.fromkeys((*OFFERED_FIGURES, figure))],
-        "varying": [axis for axis in varying if axis != "load_factor"],
+        "axes": [axis.capitalize() for axis in varying if axis != "load_factor"],
         "fixed": fixed_places(cells, varying),
         "base": base,
         "names": names,

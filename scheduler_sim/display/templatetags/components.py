@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from scheduler_sim.display import viewing
+from scheduler_sim.display.templatetags.pages import figure_head
 
 register = template.Library()
 register.simple_tag(viewing.chart_source)
@@ -27,8 +28,9 @@ def table(
     """Draw a table that scrolls on its own where it is too wide, and can be reached by the keyboard.
 
     `label` is read to people who cannot see it, `sticky` names the column that stays (`first` or `name`), `kind` is the
-    table's class. With the names of its `columns`, `#` before those that hold numbers, the contents are the rows;
-    scripts find them by the attribute `data-` and then `body`. `empty` is said where there is no row.
+    table's class. With the names of its `columns`, `#` before those that hold numbers and `=` before those that are
+    figures, the contents are the rows; scripts find them by the attribute `data-` and then `body`. `empty` is said
+    where there is no row.
     """
     if empty and not content.strip():
         return format_html('<p class="muted">{}</p>', empty)
@@ -38,7 +40,7 @@ def table(
             format_html_join(
                 "",
                 '<th scope="col"{}>{}</th>',
-                ((_NUMBER if name.startswith("#") else "", name.removeprefix("#")) for name in columns),
+                map(_head, columns),
             ),
             format_html(" data-{}", body) if body else "",
             content,
@@ -50,6 +52,13 @@ def table(
         format_html(' class="{}"', kind) if kind else "",
         content,
     )
+
+
+def _head(column: str) -> tuple[str, str]:
+    """Return the class of a column's head, and what it says."""
+    if column.startswith("="):
+        return _NUMBER, figure_head(column[1:])
+    return _NUMBER if column.startswith("#") else "", column.removeprefix("#")
 
 
 @register.simple_block_tag
@@ -104,6 +113,18 @@ def options(choices: Iterable[Any], chosen: Any = "") -> dict[str, Any]:
     """Write the options of a select: names, or pairs of a value and what is read; `chosen` is the value in force."""
     pairs = [one if isinstance(one, tuple | list) else (one, one) for one in choices]
     return {"pairs": pairs, "chosen": chosen}
+
+
+@register.inclusion_tag("components/filter_text.html")
+def text_filter(name: str, label: str, value: str, kind: str = "") -> dict[str, Any]:
+    """Draw a filter of a list by a text, or by what another `kind` of input takes."""
+    return {"name": name, "label": label, "value": value, "kind": kind}
+
+
+@register.inclusion_tag("components/filter_choice.html")
+def choice_filter(name: str, label: str, choices: Iterable[Any], chosen: Any, none: str) -> dict[str, Any]:
+    """Draw a filter of a list by one of `choices`, see `options`; `none` is what no choice is called."""
+    return {"name": name, "label": label, "choices": choices, "chosen": chosen, "none": none}
 
 
 @register.simple_tag
