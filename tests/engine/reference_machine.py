@@ -3,7 +3,7 @@
 Cores and GPUs are whole numbers.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf, nan
 from typing import NamedTuple
 
@@ -40,33 +40,17 @@ class Task:
     base: float
     slope: float
     parents: set[int]
-    state: str = AWAITED
-    ready: float = nan
-    saved: bool = False
-    start: float = nan
-    progress_from: float = nan
-    attempt_work: float = nan
-    finish: float = inf
-    expected_end: float = nan
-    first_start: float = nan
-    end: float = nan
-    attempts: int = 0
-    requeues: int = 0
-    failures: int = 0
-    held_seconds: float = 0.0
-    attained: float = 0.0
-    executed: float = 0.0
-    queue: int = 0
-    waiting_since: float = nan
-    slice_end: float = nan
-    pieces: list[Piece] = field(default_factory=list)
-    outcome: str = ""
-    service: float = 0.0
-    since_begin: float = 0.0
 
     def __post_init__(self) -> None:
         self.tie = self.row
+        self.state, self.outcome, self.saved = AWAITED, "", False
         self.left, self.estimate_left = self.work, self.estimate
+        self.ready = self.start = self.first_start = self.end = self.waiting_since = nan
+        self.progress_from = self.attempt_work = self.expected_end = self.slice_end = nan
+        self.finish = inf
+        self.attempts = self.requeues = self.failures = self.queue = 0
+        self.held_seconds = self.attained = self.executed = self.service = self.since_begin = 0.0
+        self.pieces: list[Piece] = []
 
 
 class Machine:

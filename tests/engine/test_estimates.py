@@ -64,20 +64,20 @@ def test_a_parsed_text_prints_as_it_was(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [
-        ("perfect", "Valid forms: exact, trace, factor:F, uniform:F"),
-        ("exact:2", "Valid forms"),
-        ("", "Valid forms"),
-        ("factor", "need a factor, as in factor:2"),
-        ("factor:", "must be a number"),
-        ("factor:two", "must be a number, not 'two'"),
-        ("factor:0", "above 0"),
-        ("factor:-1", "above 0"),
-        ("factor:inf", "finite"),
-        ("factor:nan", "finite"),
-        ("uniform:0.5", "at least 1"),
-        ("factor:1e300", "beyond"),
-    ],
+    {
+        "perfect": "Valid forms: exact, trace, factor:F, uniform:F",
+        "exact:2": "Valid forms",
+        "": "Valid forms",
+        "factor": "need a factor, as in factor:2",
+        "factor:": "must be a number",
+        "factor:two": "must be a number, not 'two'",
+        "factor:0": "above 0",
+        "factor:-1": "above 0",
+        "factor:inf": "finite",
+        "factor:nan": "finite",
+        "uniform:0.5": "at least 1",
+        "factor:1e300": "beyond",
+    }.items(),
 )
 def test_other_texts_are_refused(text: str, reason: str) -> None:
     with pytest.raises(InvalidParameter, match=reason):

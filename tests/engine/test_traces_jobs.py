@@ -9,6 +9,7 @@ import pytest
 
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces import ReadOptions, Trace, read_throughputs, read_trace
+from tests.files import written
 
 MODEL = "VGG (batch size 8)"
 NESTED = {
@@ -34,9 +35,7 @@ def gavel(*lines: str, **options: Any) -> Trace:
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    path = tmp_path / "rates.json"
-    path.write_text(json.dumps(NESTED))
-    return path
+    return written(tmp_path / "rates.json", json.dumps(NESTED))
 
 
 def test_gavels_own_table_gives_a_rate_for_each_number_of_gpus(table: Path) -> None:

@@ -11,6 +11,7 @@ from django.test import Client
 
 from apps.dashboard.schedule.placements import placements
 from apps.results.models import Run, SchedulerResult
+from tests.files import written
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,9 +26,7 @@ TASKS = """task_id,arrival_time,runtime,duration_estimate,cpus,recorded_start_ti
 
 @pytest.fixture
 def trace(tmp_path: Path) -> Path:
-    path = tmp_path / "tasks.csv"
-    path.write_text(TASKS)
-    return path
+    return written(tmp_path / "tasks.csv", TASKS)
 
 
 def document(*arguments: object) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from apps.tasks.services import workload_import
 from apps.tasks.site_services import site_store
 from scheduler_sim.engine.sites import Site, add_site_nodes, read_slurm_site
 from tests.conftest import empty_caches
+from tests.files import written
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -67,9 +68,7 @@ PAIRS = [(0, 0, 3600, 512), (0, 0, 3600, 512), (60, 3600, 3600, 512), (60, 3600,
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Path:
-    path = tmp_path / "site.yaml"
-    path.write_text(yaml.safe_dump(NODES))
-    return path
+    return written(tmp_path / "site.yaml", yaml.safe_dump(NODES))
 
 
 def stored(path: Path) -> Workload:

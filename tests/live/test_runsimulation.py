@@ -25,6 +25,7 @@ from apps.metrics.models import Metric
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.models import Workload
 from scheduler_sim import engine
+from tests.files import written
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,9 +38,7 @@ SWF = """; MaxProcs: 4
 
 @pytest.fixture
 def trace(tmp_path: Path) -> Path:
-    path = tmp_path / "small.swf"
-    path.write_text(SWF)
-    return path
+    return written(tmp_path / "small.swf", SWF)
 
 
 def run(*arguments: object, **options: object) -> str:

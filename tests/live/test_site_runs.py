@@ -18,6 +18,7 @@ from apps.tasks.errors import SiteError
 from apps.tasks.models import Site, Workload
 from apps.tasks.site_services import site_delete, site_store
 from scheduler_sim.engine import sites
+from tests.files import written
 from tests.web.conftest import client_that_controls_runs
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,9 +50,7 @@ def tiny() -> Site:
 
 @pytest.fixture
 def trace(tmp_path: Path) -> Path:
-    path = tmp_path / "tasks.csv"
-    path.write_text(TASKS)
-    return path
+    return written(tmp_path / "tasks.csv", TASKS)
 
 
 def run(*arguments: object) -> str:

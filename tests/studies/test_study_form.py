@@ -117,37 +117,38 @@ def test_a_sequential_study_needs_no_number_of_seeds(alice: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "fault"),
-    [
-        ("name", "", "required"),
-        ("generate", "", "names no workloads"),
-        ("tasks", "0", "greater than or equal to 1"),
-        ("parameters", "nope=3", "nope"),
-        ("parameters", "processors", "NAME=NUMBER"),
-        ("load_factors", "0.8, x", "must be a number above 0, not x"),
-        ("load_factors", "0", "above 0"),
-        ("load_factors", "1, 1", "twice"),
-        ("load_factors", "inf", "above 0"),
-        ("clusters", "/etc/passwd", "no cluster preset"),
-        ("clusters", "hpc-64 +nope=1", "no node group"),
-        ("clusters", "hpc-64 grow", "+GROUP=N"),
-        ("clusters", "hpc-64 failures=exponential(mean_hours=0,repair_hours=1)", "mean_hours is 0.0"),
-        ("clusters", "hpc-64 failures=exponential(", "do not match"),
-        ("others", "nope", "nope"),
-        ("base", "f1", "not among"),
-        ("estimates", "guess", "guess"),
-        ("seeds", "-1", "whole numbers"),
-        ("seeds", "0", "seeds is a number"),
-        ("figure", "beauty", "not one of the available choices"),
-        ("warmup", "1", "warmup must be a number from 0 to 0.99, not 1."),
-        ("limit", "0", "limit must be a whole number from 1"),
-        ("relative_width", "2", "between 0 and 1"),
-        ("seeds", "100000", "more than 10,000 runs"),
-    ],
+    ("given", "fault"),
+    {
+        ("name", ""): "required",
+        ("generate", ""): "names no workloads",
+        ("tasks", "0"): "greater than or equal to 1",
+        ("parameters", "nope=3"): "nope",
+        ("parameters", "processors"): "NAME=NUMBER",
+        ("load_factors", "0.8, x"): "must be a number above 0, not x",
+        ("load_factors", "0"): "above 0",
+        ("load_factors", "1, 1"): "twice",
+        ("load_factors", "inf"): "above 0",
+        ("clusters", "/etc/passwd"): "no cluster preset",
+        ("clusters", "hpc-64 +nope=1"): "no node group",
+        ("clusters", "hpc-64 grow"): "+GROUP=N",
+        ("clusters", "hpc-64 failures=exponential(mean_hours=0,repair_hours=1)"): "mean_hours is 0.0",
+        ("clusters", "hpc-64 failures=exponential("): "do not match",
+        ("others", "nope"): "nope",
+        ("base", "f1"): "not among",
+        ("estimates", "guess"): "guess",
+        ("seeds", "-1"): "whole numbers",
+        ("seeds", "0"): "seeds is a number",
+        ("figure", "beauty"): "not one of the available choices",
+        ("warmup", "1"): "warmup must be a number from 0 to 0.99, not 1.",
+        ("limit", "0"): "limit must be a whole number from 1",
+        ("relative_width", "2"): "between 0 and 1",
+        ("seeds", "100000"): "more than 10,000 runs",
+    }.items(),
 )
 def test_what_has_no_meaning_is_said_at_its_field(
-    alice: Client, launched: Asked, field: str, value: str, fault: str
+    alice: Client, launched: Asked, given: tuple[str, str], fault: str
 ) -> None:
+    field, value = given
     answer = alice.post("/studies/new/", sent(**{field: value}, start="1", counted="x"))
     assert answer.status_code == 400
     place = {"generate": "workloads", "others": "policies"}.get(field, field)

@@ -14,6 +14,7 @@ from django.urls import reverse
 from apps.tasks.models import Site
 from apps.tasks.site_services import site_store
 from scheduler_sim.engine import sites
+from tests.files import written
 
 pytestmark = pytest.mark.django_db
 
@@ -22,9 +23,7 @@ CONF = "ClusterName=tiny\nNodeName=n[1-4] CPUs=8\nPartitionName=main Nodes=n[1-4
 
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
-    file = tmp_path / "slurm.conf"
-    file.write_text(CONF)
-    return file
+    return written(tmp_path / "slurm.conf", CONF)
 
 
 def importsite(*arguments: object) -> str:

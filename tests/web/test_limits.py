@@ -120,22 +120,22 @@ def test_hosts_of_one_ipv6_network_share_a_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("remote", "forwarded", "client"),
-    [
-        ("192.0.2.1", "203.0.113.9", "192.0.2.1"),
-        ("10.0.0.1", "203.0.113.9", "203.0.113.9"),
-        ("10.0.0.1", "6.6.6.6, 203.0.113.9", "203.0.113.9"),
-        ("10.0.0.1", "6.6.6.6, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
-        ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
-        ("10.0.0.1", "", "10.0.0.1"),
-        ("10.0.0.1", "nonsense", "10.0.0.1"),
-        ("10.0.0.1", "203.0.113.9, nonsense", "10.0.0.1"),
-        ("", "203.0.113.9", ""),
-    ],
+    ("told", "client"),
+    {
+        ("192.0.2.1", "203.0.113.9"): "192.0.2.1",
+        ("10.0.0.1", "203.0.113.9"): "203.0.113.9",
+        ("10.0.0.1", "6.6.6.6, 203.0.113.9"): "203.0.113.9",
+        ("10.0.0.1", "6.6.6.6, 203.0.113.9, 10.0.0.2"): "203.0.113.9",
+        ("10.0.0.1", "10.0.0.3, 10.0.0.2"): "10.0.0.3",
+        ("10.0.0.1", ""): "10.0.0.1",
+        ("10.0.0.1", "nonsense"): "10.0.0.1",
+        ("10.0.0.1", "203.0.113.9, nonsense"): "10.0.0.1",
+        ("", "203.0.113.9"): "",
+    }.items(),
 )
-def test_only_our_proxies_say_who_asks(settings: Any, remote: str, forwarded: str, client: str) -> None:
+def test_only_our_proxies_say_who_asks(settings: Any, told: tuple[str, str], client: str) -> None:
     settings.TRUSTED_PROXIES = _networks("10.0.0.0/8")
-    assert client_address(remote, forwarded) == client
+    assert client_address(*told) == client
 
 
 def test_a_made_up_address_does_not_evade_the_limit(api: APIClient) -> None:
