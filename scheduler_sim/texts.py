@@ -1,7 +1,18 @@
 """Texts of other people, harmless where they are stored and shown: in databases, terminals, logs and spreadsheets."""
 
 import unicodedata
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Read = TypeVar("Read")
+
+
+def understood(read: Callable[[str], Read | None], text: str) -> Read | None:
+    """Return what `read` makes of a text; None also where it raises ValueError."""
+    try:
+        return read(text)
+    except ValueError:
+        return None
 
 
 def visible(text: str) -> str:

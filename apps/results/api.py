@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.results.checksum import ATTEMPT_COLUMNS, MEASURED
+from apps.results.fidelity import WAITS
 from apps.results.managers import RunQuerySet
 from apps.results.models import Attempt, Fidelity, Run, RunTag, SchedulerResult, Study
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
@@ -147,12 +148,7 @@ class FidelitySerializer(serializers.ModelSerializer):
             "tasks",
             "late_tasks",
             "has_same_mean_wait",
-            "recorded_mean_wait",
-            "played_mean_wait",
-            "mean_difference",
-            "mean_absolute_difference",
-            "median_absolute_difference",
-            "p95_absolute_difference",
+            *WAITS,
             "rank_correlation",
             "details",
             "checked_at",

@@ -10,6 +10,12 @@ from apps.results.models import Fidelity, Run, Study
 from scheduler_sim.display.formatting import duration, quantity
 from scheduler_sim.engine.fidelity import FirstDifference
 
+WAITS = (
+    *("recorded_mean_wait", "played_mean_wait", "mean_difference"),
+    *(f"{figure}_absolute_difference" for figure in ("mean", "median", "p95")),
+)
+"""Figures of a comparison, in the order in which they are shown, seconds."""
+
 
 @dataclass(frozen=True)
 class Badge:

@@ -16,6 +16,7 @@ from apps.results.managers import RunQuerySet
 from apps.results.models import Run
 from scheduler_sim.display.formatting import listing
 from scheduler_sim.display.viewing import sort_key, whole_number
+from scheduler_sim.texts import understood
 
 _TEXTS = ("q", "status", "workload", "policy", "place", "tag", "who", "since", "until")
 _SWITCHES = ("studies", "archived")
@@ -122,10 +123,7 @@ class RunQuery:
 
 
 def _midnight(text: str) -> datetime:
-    try:
-        day = parse_date(text)
-    except ValueError:
-        day = None
+    day = understood(parse_date, text)
     if day is None:
         raise BadRequest(f"{text[:20]!r} is no day; write it like {timezone.localdate():%Y-%m-%d}.")
     return timezone.make_aware(datetime.combine(day, time.min))

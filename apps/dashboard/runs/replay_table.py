@@ -3,18 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apps.results.fidelity import Badge, replay_groups, replay_sentences
+from apps.results.fidelity import WAITS, Badge, replay_groups, replay_sentences
 from scheduler_sim.engine.fidelity import WITHIN_SECONDS
 
 REPLAY_COLUMNS = (
     "group",
     "tasks",
-    "recorded_mean_wait",
-    "played_mean_wait",
-    "mean_difference",
-    "mean_absolute_difference",
-    "median_absolute_difference",
-    "p95_absolute_difference",
+    *WAITS,
     *(f"within_{seconds}_s" for seconds in WITHIN_SECONDS),
     "within_tenth_of_wait",
     "rank_correlation",

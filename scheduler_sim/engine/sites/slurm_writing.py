@@ -189,25 +189,22 @@ def _mode_text(mode: str) -> str:
     return "SUSPEND,GANG" if mode == "suspend" else mode.upper()
 
 
+def _each(write: Callable[[Any], str], **fields: str) -> list[tuple[str, str, Callable[[Any], str]]]:
+    """Return settings that are all written alike, each with the field that it states."""
+    return [(name, field, write) for name, field in fields.items()]
+
+
 _PARTITION: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("Default", "is_default", lambda value: "YES" if value else "NO"),
     ("State", "state", str.upper),
-    ("MaxTime", "max_time", span_text),
-    ("DefaultTime", "default_time", span_text),
-    ("MaxNodes", "max_nodes", str),
-    ("MinNodes", "min_nodes", str),
-    ("MaxCPUsPerNode", "max_cores_per_node", str),
-    ("PriorityTier", "tier", str),
-    ("PriorityJobFactor", "priority", str),
-    ("DefMemPerCPU", "default_memory_mb_per_core", number_text),
-    ("DefMemPerNode", "default_memory_mb_per_node", number_text),
-    ("MaxMemPerCPU", "max_memory_mb_per_core", number_text),
-    ("MaxMemPerNode", "max_memory_mb_per_node", number_text),
+    *_each(span_text, MaxTime="max_time", DefaultTime="default_time"),
+    *_each(str, MaxNodes="max_nodes", MinNodes="min_nodes", MaxCPUsPerNode="max_cores_per_node"),
+    *_each(str, PriorityTier="tier", PriorityJobFactor="priority"),
+    *_each(number_text, DefMemPerCPU="default_memory_mb_per_core", DefMemPerNode="default_memory_mb_per_node"),
+    *_each(number_text, MaxMemPerCPU="max_memory_mb_per_core", MaxMemPerNode="max_memory_mb_per_node"),
     ("QOS", "qos", str),
-    ("AllowAccounts", "allowed_accounts", ",".join),
-    ("DenyAccounts", "denied_accounts", ",".join),
-    ("AllowQos", "allowed_qos", ",".join),
-    ("DenyQos", "denied_qos", ",".join),
+    *_each(",".join, AllowAccounts="allowed_accounts", DenyAccounts="denied_accounts"),
+    *_each(",".join, AllowQos="allowed_qos", DenyQos="denied_qos"),
     ("PreemptMode", "preempt_mode", _mode_text),
     ("GraceTime", "grace_time", number_text),
 )

@@ -19,6 +19,7 @@ from scheduler_sim.display.formatting import duration
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine import EngineError, sites
 from scheduler_sim.engine.sites.inferred import site_from_trace
+from scheduler_sim.texts import understood
 
 EPILOG = """
 What may be read beside or instead of slurm.conf, and the command that prints it:
@@ -143,10 +144,7 @@ def _read(options: dict[str, Any]) -> tuple[sites.Site, list[sites.Note], list[P
 def _zero(text: str | None) -> float | None:
     if text is None:
         return None
-    try:
-        found = parse_datetime(text)
-    except ValueError:
-        found = None
+    found = understood(parse_datetime, text)
     if found is None:
         raise CommandError(f"--zero takes a date and a time like 2026-01-31T08:00:00, not {text!r}.")
     return (make_aware(found) if is_naive(found) else found).timestamp()

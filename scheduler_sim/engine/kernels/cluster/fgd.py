@@ -96,15 +96,7 @@ def worth(s: Sim, gain: int) -> int:
     """Return what a gain counts: itself, or how many of the limits of `gain_limits` it reaches."""
     if len(s.gain_limits) == 0:
         return gain
-    low = 0
-    high = len(s.gain_limits)
-    while low < high:
-        middle = (low + high) >> 1
-        if s.gain_limits[middle] <= gain:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    return int(np.searchsorted(s.gain_limits, gain, side="right"))
 
 
 @inner_kernel

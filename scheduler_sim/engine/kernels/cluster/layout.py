@@ -29,31 +29,10 @@ from scheduler_sim.engine.demand import (
     task_kinds,
 )
 from scheduler_sim.engine.formulas import played_runtime
+from scheduler_sim.engine.kernels.cluster import state
 from scheduler_sim.engine.kernels.cluster.fgd import percent_limits
 from scheduler_sim.engine.kernels.cluster.queue import FAN, NOTHING
-from scheduler_sim.engine.kernels.cluster.state import (
-    BACKFILL,
-    CHUNK,
-    DEPTH,
-    FIELDS,
-    FREE_CPU,
-    FREE_GPU,
-    IN_TURN,
-    INDEXED,
-    KEPT_LISTS,
-    KIND,
-    MOST_CORES,
-    MOST_GPUS,
-    MOST_LEVELS,
-    PLANNED,
-    RULE,
-    SEQUENTIAL,
-    SETTINGS,
-    TASK,
-    TREE,
-    Sim,
-    View,
-)
+from scheduler_sim.engine.kernels.cluster.state import Sim, View
 from scheduler_sim.engine.kernels.structures.releases import longest_list
 from scheduler_sim.engine.policies import Choices, Policy, Scores
 from scheduler_sim.engine.problem import Problem
@@ -90,24 +69,24 @@ def lay_out(problem: Problem) -> Sim:
     conservative = policy.backfill.code == CONSERVATIVE and planned == NOT_PLANNED
     easy = policy.backfill.name == "easy"
     fgd = policy.placement.code == FGD
-    settings = np.zeros(SETTINGS, np.int64)
-    settings[RULE], settings[BACKFILL] = policy.placement.code, policy.backfill.code
-    settings[PLANNED], settings[IN_TURN] = planned, policy.placement.in_turn
-    settings[KIND], settings[SEQUENTIAL] = scores.kind, options.split_model == "sequential"
-    settings[DEPTH] = n if options.conservative_depth is None else options.conservative_depth
-    settings[KEPT_LISTS] = lists
-    settings[TREE] = scores.kind == STATIC and scores.slope is None
-    settings[INDEXED] = nodes >= FEWEST_INDEXED
-    settings[MOST_CORES], settings[MOST_GPUS] = max(groups.cpu.max() // MILLI, 1), max(groups.gpus.max(), 1)
-    counts = np.zeros(FIELDS, np.int64)
-    counts[FREE_CPU] = (groups.cpu * groups.count).sum()
-    counts[FREE_GPU] = (groups.gpus * groups.count).sum() * MILLI
+    settings = np.zeros(state.SETTINGS, np.int64)
+    settings[state.RULE], settings[state.BACKFILL] = policy.placement.code, policy.backfill.code
+    settings[state.PLANNED], settings[state.IN_TURN] = planned, policy.placement.in_turn
+    settings[state.KIND], settings[state.SEQUENTIAL] = scores.kind, options.split_model == "sequential"
+    settings[state.DEPTH] = n if options.conservative_depth is None else options.conservative_depth
+    settings[state.KEPT_LISTS] = lists
+    settings[state.TREE] = scores.kind == STATIC and scores.slope is None
+    settings[state.INDEXED] = nodes >= FEWEST_INDEXED
+    settings[state.MOST_CORES], settings[state.MOST_GPUS] = max(groups.cpu.max() // MILLI, 1), max(groups.gpus.max(), 1)
+    counts = np.zeros(state.FIELDS, np.int64)
+    counts[state.FREE_CPU] = (groups.cpu * groups.count).sum()
+    counts[state.FREE_GPU] = (groups.gpus * groups.count).sum() * MILLI
     most_gpus = int(groups.gpus.max())
     live = _view(groups, group, most_gpus)
     most_chunks, on_one_node = most_pieces(cluster, asked)
-    chunks = np.zeros(most_chunks + 1, CHUNK)
+    chunks = np.zeros(most_chunks + 1, state.CHUNK)
     chunks["more"] = np.arange(1, most_chunks + 2)
-    levels, tree = _tree(n if settings[TREE] else 1)
+    levels, tree = _tree(n if settings[state.TREE] else 1)
     row_of_rank = np.argsort(tasks["rank"], kind="stable")
     tasks["fgd_kind"] = -1
     needs, kept, gain_limits = GpuNeeds.of(*(np.zeros(0, np.int64),) * 3), (1, 1), np.zeros(0, np.int64)
@@ -121,7 +100,7 @@ def lay_out(problem: Problem) -> Sim:
     first = np.concatenate(([0], np.cumsum(asked.full_nodes + 1)))[:-1] if conservative else np.zeros(1, np.int64)
     reserved = int((asked.full_nodes + 1).sum()) if conservative else 1
     words = (nodes + 63) // 64
-    core_levels = min(int(groups.cpu.max()) // MILLI + 1, MOST_LEVELS)
+    core_levels = min(int(groups.cpu.max()) // MILLI + 1, state.MOST_LEVELS)
     users = len(workload.user.names)
     limited = (groups.memory < UNLIMITED).all()
     speeds = [cluster.of_groups(name) for name in ("cpu_speed", "gpu_speed", "bandwidth_mb_per_second")]
@@ -168,8 +147,8 @@ def lay_out(problem: Problem) -> Sim:
         levels=levels,
         tree_cpu=tree,
         tree_gpu=tree.copy(),
-        listed=np.zeros(1 if settings[TREE] else n, np.int64),
-        walk=np.zeros(1 if settings[TREE] and not conservative else n, np.int64),
+        listed=np.zeros(1 if settings[state.TREE] else n, np.int64),
+        walk=np.zeros(1 if settings[state.TREE] and not conservative else n, np.int64),
         scores=np.zeros(1),
         newcomers=np.zeros(n, np.int64),
         piece_node=np.zeros(pieces, np.int64),
@@ -293,9 +272,9 @@ def _as_bits(allowed: Any, words: int) -> IntArray:
 
 def _records(n: int) -> Any:
     """Return `n` empty task records that begin at a line of the processor's cache."""
-    room = np.zeros(n * TASK.itemsize + CACHE_LINE, np.uint8)
+    room = np.zeros(n * state.TASK.itemsize + CACHE_LINE, np.uint8)
     first = -room.ctypes.data % CACHE_LINE
-    return room[first : first + n * TASK.itemsize].view(TASK)
+    return room[first : first + n * state.TASK.itemsize].view(state.TASK)
 
 
 def _tasks(

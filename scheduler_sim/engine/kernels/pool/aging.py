@@ -6,17 +6,9 @@ from scheduler_sim.engine.codes import EASY, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import EXTRA, FREE, HEAD, Run, Tasks
+from scheduler_sim.engine.kernels.structures import kinetic_tree
 from scheduler_sim.engine.kernels.structures.instants import go_to
-from scheduler_sim.engine.kernels.structures.kinetic_tree import (
-    CPUS,
-    ROW,
-    KineticTree,
-    enter,
-    find,
-    head_of,
-    leave,
-    may_start,
-)
+from scheduler_sim.engine.kernels.structures.kinetic_tree import KineticTree
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.kernels.structures.sorted_queue import EVERYTHING
 
@@ -46,23 +38,27 @@ def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, unti
             arrivals = 0
             while arrives_by(now, arrival, counts):
                 newest = leaf_of[arrive(counts)]
-                enter(now, newest, nodes, masks, floors, spread)
+                kinetic_tree.enter(now, newest, nodes, masks, floors, spread)
                 arrivals += 1
             events += arrivals
             same = same and arrivals <= 1
             if not same:
                 counts[HEAD] = -1
             blocked = False
-            while counts[QUEUED] > 0 and nodes[0, CPUS] <= counts[FREE]:
+            while counts[QUEUED] > 0 and nodes[0, kinetic_tree.CPUS] <= counts[FREE]:
                 if blocked and same:
                     leaf = -1
-                    if newest >= 0 and may_start(now, newest, counts[FREE], shadow_times[0], counts[EXTRA], nodes):
+                    if newest >= 0 and kinetic_tree.may_start(
+                        now, newest, counts[FREE], shadow_times[0], counts[EXTRA], nodes
+                    ):
                         leaf = newest
                     newest = -1
                 elif blocked:
-                    leaf = find(now, counts[FREE], shadow_times[0], counts[EXTRA], nodes, masks, stack, spread)
+                    leaf = kinetic_tree.find(
+                        now, counts[FREE], shadow_times[0], counts[EXTRA], nodes, masks, stack, spread
+                    )
                 else:
-                    row = head_of(now, nodes, masks, floors, spread)
+                    row = kinetic_tree.head_of(now, nodes, masks, floors, spread)
                     leaf = leaf_of[row]
                     blocked = cpus[row] > counts[FREE]
                     same = same and blocked and row == counts[HEAD]
@@ -80,13 +76,13 @@ def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, unti
                     counts[HEAD] = -1
                 if leaf < 0:
                     break
-                row = int(nodes[leaf, ROW])
+                row = int(nodes[leaf, kinetic_tree.ROW])
                 if easy:
                     end = now + expected[row]
                     if blocked and end > shadow_times[0]:
                         counts[EXTRA] -= cpus[row]
                     add_end(end, row, counts[RUNNING], plan_times, plan_rows)
-                leave(now, leaf, nodes, masks, floors, spread)
+                kinetic_tree.leave(now, leaf, nodes, masks, floors, spread)
                 begin(now, row, tasks, run)
             if not ends_by(now, counts, end_times):
                 break

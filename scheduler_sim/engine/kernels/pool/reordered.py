@@ -12,17 +12,9 @@ from scheduler_sim.engine.codes import QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel, kernel
 from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
+from scheduler_sim.engine.kernels.structures import kinetic_tree
 from scheduler_sim.engine.kernels.structures.instants import go_to
-from scheduler_sim.engine.kernels.structures.kinetic_tree import (
-    BASE,
-    EXPECTED,
-    ROW,
-    KineticTree,
-    enter,
-    find,
-    head_of,
-    leave,
-)
+from scheduler_sim.engine.kernels.structures.kinetic_tree import KineticTree
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
@@ -158,22 +150,24 @@ def advance_reordered(
                 row = arrive(counts)
                 if predict:
                     _predict(row, expected, predictions)
-                    other_nodes[other_leaf_of[row], EXPECTED] = expected[row]
+                    other_nodes[other_leaf_of[row], kinetic_tree.EXPECTED] = expected[row]
                     if predictions.by_length:
-                        other_nodes[other_leaf_of[row], BASE] = expected[row]
-                enter(now, leaf_of[row], nodes, masks, floors, spread)
-                enter(now, other_leaf_of[row], other_nodes, other_masks, other_floors, other_spread)
+                        other_nodes[other_leaf_of[row], kinetic_tree.BASE] = expected[row]
+                kinetic_tree.enter(now, leaf_of[row], nodes, masks, floors, spread)
+                kinetic_tree.enter(now, other_leaf_of[row], other_nodes, other_masks, other_floors, other_spread)
                 events += 1
             blocked = False
             shadow_time, extra = np.inf, 0
             while counts[QUEUED] > 0 and counts[FREE] > 0:
                 if blocked:
-                    leaf = find(now, counts[FREE], shadow_time, extra, other_nodes, other_masks, stack, other_spread)
+                    leaf = kinetic_tree.find(
+                        now, counts[FREE], shadow_time, extra, other_nodes, other_masks, stack, other_spread
+                    )
                     if leaf < 0:
                         break
-                    row = int(other_nodes[leaf, ROW])
+                    row = int(other_nodes[leaf, kinetic_tree.ROW])
                 else:
-                    row = head_of(now, nodes, masks, floors, spread)
+                    row = kinetic_tree.head_of(now, nodes, masks, floors, spread)
                     if cpus[row] > counts[FREE]:
                         blocked = True
                         if predict:
@@ -187,8 +181,8 @@ def advance_reordered(
                     extra -= cpus[row]
                 add_end(end, row, counts[RUNNING], plan_times, plan_rows)
                 end_of[row] = end
-                leave(now, leaf_of[row], nodes, masks, floors, spread)
-                leave(now, other_leaf_of[row], other_nodes, other_masks, other_floors, other_spread)
+                kinetic_tree.leave(now, leaf_of[row], nodes, masks, floors, spread)
+                kinetic_tree.leave(now, other_leaf_of[row], other_nodes, other_masks, other_floors, other_spread)
                 begin(now, row, tasks, run)
             if not ends_by(now, counts, end_times):
                 break
