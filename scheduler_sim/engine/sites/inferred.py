@@ -127,7 +127,7 @@ class _Seen:
         lists = [np.array([number_of[host] for host in names], np.int64) for names in expanded]
         lengths = np.array([len(names) for names in lists])
         width = lengths[use.nodes.codes]
-        run = np.repeat(np.arange(len(use)), width)
+        run = np.repeat(np.arange(len(width)), width)
         node = np.concatenate([lists[code] for code in use.nodes.codes.tolist()])
         return cls(
             hosts=hosts,
@@ -230,7 +230,7 @@ def _features(use: NodeUse, seen: _Seen) -> list[set[str]]:
 
 def _partitions(use: NodeUse, seen: _Seen, cores: FloatArray, draft: Draft) -> None:
     """Say which nodes each partition has, its longest limit, and whether its jobs have nodes alone."""
-    given = np.zeros(len(use))
+    given = np.zeros(len(use.started))
     np.add.at(given, seen.run, cores[seen.node])
     alone = use.cpus >= given
     runs = np.bincount(use.partition.codes, minlength=len(use.partition.names))

@@ -45,9 +45,6 @@ class NodeUse:
     memory_mb: FloatArray
     limit: FloatArray
 
-    def __len__(self) -> int:
-        return len(self.started)
-
 
 @np.errstate(over="ignore", invalid="ignore")
 def read_node_use(
