@@ -127,6 +127,12 @@ def choice_filter(name: str, label: str, choices: Iterable[Any], chosen: Any, no
     return {"name": name, "label": label, "choices": choices, "chosen": chosen, "none": none}
 
 
+@register.inclusion_tag("components/editor_button.html")
+def row_button(words: str, what: str, number: int, does: str, place: str) -> dict[str, Any]:
+    """Draw a button that does something to a row of an editor, at `place` on the page; rows count from 0."""
+    return {"words": words, "what": what, "number": number, "does": does, "place": place}
+
+
 @register.simple_tag
 def crumbs(route: str, words: str) -> SafeString:
     """Draw the way back to the list that a page belongs to."""
