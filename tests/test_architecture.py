@@ -51,6 +51,8 @@ ENGINE = (
         "interruptions",
         "fidelity",
     ),
+    ("targets", "purchase"),
+    ("purchase_plays",),
     ("learning",),
     ("gym",),
 )

@@ -111,25 +111,26 @@ def groupings(workload: Workload, rows: IntArray) -> list[Grouping]:
 
     The hour is that of the arrival on the workload's own clock, as it is played.
     """
+    kept = dict.fromkeys(("user", "group", "queue", "qos"), LARGEST)
+    every = told_apart(workload, rows).items()
+    found = [Grouping.of_labels(by, labels, largest=kept.get(by)) for by, labels in every]
+    return [one for one in found if one.by != "kind" or len(one.names) > 1]
+
+
+def told_apart(workload: Workload, rows: IntArray) -> dict[str, Labels]:
+    """Return by what the workload tells its tasks `rows` apart, and the label of each under it."""
     texts = {"user": workload.user, "group": workload.group, "queue": workload.queue}
     if workload.requests is not None:
         texts["qos"] = workload.requests.qos
-    found = [
-        Grouping.of_labels(by, labels.take(rows), largest=LARGEST)
-        for by, labels in texts.items()
-        if labels.names != ("",)
-    ]
+    found = {by: labels.take(rows) for by, labels in texts.items() if labels.names != ("",)}
     cores, gpus = workload.cpus[rows], workload.gpus[rows]
     size = np.where(gpus > 0, len(CORES) + _class_of(gpus, GPUS), _class_of(cores, CORES))
     hour = np.floor(workload.arrival_time[rows] / SECONDS_PER_HOUR).astype(np.int64) % HOURS
-    classes = {
-        "size": (size, [one.name for one in (*CORES, *GPUS)]),
-        "length": (_class_of(workload.runtime[rows], LENGTHS), [one.name for one in LENGTHS]),
-        "kind": (workload.hybrid[rows].astype(np.int64), KINDS),
-        "hour": (hour, [f"{number:02}" for number in range(HOURS)]),
-    }
-    found += [Grouping.of_labels(by, Labels(codes, tuple(names))) for by, (codes, names) in classes.items()]
-    return [one for one in found if one.by != "kind" or len(one.names) > 1]
+    found["size"] = Labels(size, tuple(one.name for one in (*CORES, *GPUS)))
+    found["length"] = Labels(_class_of(workload.runtime[rows], LENGTHS), tuple(one.name for one in LENGTHS))
+    found["kind"] = Labels(workload.hybrid[rows].astype(np.int64), KINDS)
+    found["hour"] = Labels(hour, tuple(f"{number:02}" for number in range(HOURS)))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,6 +235,23 @@ def _joined(every: "list[_Groups]", tasks: "_Tasks") -> GroupFigures:
         for field in fields(GroupFigures)
     }
     return GroupFigures(**joined)
+
+
+def figures_of_rows(simulation: Simulation, rows: IntArray) -> dict[str, float]:
+    """Return the figures of some finished tasks taken together, by the names of `GroupFigures`; at least one task."""
+    one = _Groups(Grouping("all", np.zeros(len(rows), np.int64), ("",)))
+    columns = one.figures(_Tasks.of(simulation, rows, simulation.outcome().finish_time[rows]))
+    return {name: float(columns[name][0]) for name in TARGETED}
+
+
+TARGETED = (
+    "mean_wait_time",
+    "p50_wait_time",
+    "p95_wait_time",
+    "mean_job_completion_time",
+    "mean_bounded_slowdown",
+)
+"""Figures of tasks taken together that can be aimed at."""
 
 
 def _class_of(values: FloatArray, classes: tuple[SizeClass, ...]) -> IntArray:
