@@ -46,29 +46,28 @@ class PurchaseProblem:
         Raises:
             EngineError: a policy or a group that cannot be played.
         """
+        return mean_play([self.play_seed(change, seed) for seed in self.seeds])
+
+    def play_seed(self, change: Change, seed: int) -> Played:
+        """Play a change with one seed; errors as of `play`."""
         changed = grown(self.ground, self.growths, change.nodes)
         cluster, site = (changed.cluster, changed) if isinstance(changed, Site) else (changed, None)
-        figures, joules, tasks = [], [], []
-        for seed in self.seeds:
-            simulation = Simulation(
-                workload=self.workload,
-                cluster=cluster,
-                policy=self.policies[change.policy],
-                seed=seed,
-                options=self.options,
-                predictor=self.predictor,
-                site=site,
-            )
-            simulation.advance()
-            rows = self._rows(simulation)
-            tasks.append(len(rows))
-            figures.append([one.value(simulation, one.rows(simulation.workload, rows)) for one in self.targets])
-            edges = np.array(whole_run(simulation.workload, [simulation.outcome()]))
-            total = summarise(simulation, edges=edges)
-            joules.append(float(total.energy_joules[0] + total.idle_energy_joules[0]))
-        energy = float(np.mean(joules))
-        means = np.mean(figures, axis=0).tolist()
-        return Played(tuple(means), None if np.isnan(energy) else energy, float(np.mean(tasks)))
+        simulation = Simulation(
+            workload=self.workload,
+            cluster=cluster,
+            policy=self.policies[change.policy],
+            seed=seed,
+            options=self.options,
+            predictor=self.predictor,
+            site=site,
+        )
+        simulation.advance()
+        rows = self._rows(simulation)
+        figures = [one.value(simulation, one.rows(simulation.workload, rows)) for one in self.targets]
+        edges = np.array(whole_run(simulation.workload, [simulation.outcome()]))
+        total = summarise(simulation, edges=edges)
+        joules = float(total.energy_joules[0] + total.idle_energy_joules[0])
+        return Played(tuple(figures), None if np.isnan(joules) else joules, float(len(rows)))
 
     def _rows(self, simulation: Simulation) -> IntArray:
         counted = ~np.isnan(simulation.outcome().finish_time)
@@ -79,6 +78,16 @@ class PurchaseProblem:
         if self.scored is not None:
             counted &= self.scored
         return np.flatnonzero(counted)
+
+
+def mean_play(plays: Sequence[Played]) -> Played:
+    """Return the mean of what a change came to with several seeds."""
+    joules = [one.energy_joules for one in plays]
+    return Played(
+        figures=tuple(np.mean([one.figures for one in plays], axis=0).tolist()),
+        energy_joules=None if None in joules else float(np.mean([joule for joule in joules if joule is not None])),
+        tasks=float(np.mean([one.tasks for one in plays])),
+    )
 
 
 def grown(ground: Cluster | Site, growths: Sequence[Growth], nodes: Sequence[int]) -> Cluster | Site:
