@@ -13,6 +13,7 @@ from apps.results.api import (
     SchedulerResultViewSet,
     StudyViewSet,
 )
+from apps.studies.purchase.asking import PurchaseView
 from apps.tasks.api import TaskViewSet, WorkloadImportViewSet, WorkloadViewSet
 from apps.tasks.site_api import SiteViewSet
 from apps.training.api import PolicySearchView, TrainedModelViewSet, TrainingDataViewSet, TrainingView
@@ -47,6 +48,7 @@ v1 = [
     path("policies/", PolicyList.as_view(), name="policy-list"),
     path("trainings/", TrainingView.as_view(), name="training"),
     path("policy-searches/", PolicySearchView.as_view(), name="policy-search"),
+    path("purchases/", PurchaseView.as_view(), name="purchase"),
     path("clusters/", ClusterList.as_view(), name="cluster-list"),
     *router.urls,
 ]

@@ -66,6 +66,7 @@ SLOW = (
     "engine/test_preemptive_theory.py",
     "engine/test_rounds.py",
     "engine/test_rounds_reference.py",
+    "engine/test_purchase.py",
     "engine/test_queueing_theory.py",
     "engine/test_stopping_reference.py",
     "live/test_beginnings.py",
@@ -78,6 +79,7 @@ SLOW = (
     "studies/test_studies.py",
     "studies/test_studies_workers.py",
     "web/test_permission_matrix.py",
+    "web/test_purchase_pages.py",
     "web/test_schema.py",
 )
 """Files that compare with the slow reference simulators, kill processes, or ask every address of everybody."""

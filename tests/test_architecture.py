@@ -76,6 +76,7 @@ APPS = (
     "apps.studies.grid",
     "apps.studies.report",
     "apps.studies.play",
+    "apps.studies.purchase",
     "apps.studies.views",
     "apps.dashboard",
 )

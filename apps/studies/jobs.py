@@ -1,14 +1,21 @@
-"""Playing studies in the background."""
+"""Playing studies and searching purchases in the background."""
+
+from django.conf import settings
+from django.urls import reverse
 
 from apps.live.models import StudyState
 from apps.results.errors import DomainError
-from apps.results.models import Study
+from apps.results.models import Run, Study
 from apps.studies.control import runs_stop
 from apps.studies.definition import Definition
 from apps.studies.play.execution import study_play
+from apps.studies.purchase.outcome import PurchaseOutcome
+from apps.studies.purchase.request import PurchaseRequest
+from apps.studies.purchase.searching import purchase_search
 from scheduler_sim import engine
 from scheduler_sim.background.kinds import Kind, register
 from scheduler_sim.background.models import Job
+from scheduler_sim.background.processes import cores
 from scheduler_sim.background.sweep import is_dead
 from scheduler_sim.background.watch import Watch
 
@@ -48,3 +55,42 @@ class StudyKind(Kind):
         for state in StudyState.objects.filter(process_id__isnull=False):
             if is_dead(state, watch):
                 state.abandon()
+
+
+@register
+class PurchaseKind(Kind):
+    """A search for the cheapest change that reaches a target; what was asked and what is found stand in the job."""
+
+    name = "purchase"
+    model = Run
+    verb = "searched"
+    on_workers = True
+    expected = (DomainError, engine.EngineError)
+
+    def title(self, job: Job) -> str:
+        """Return what is wanted of which run."""
+        return (
+            f"{job.arguments.get('target', 'purchase')} ({self.subject(job.subject_id or 0) or 'a run that is gone'})"
+        )
+
+    def address(self, job: Job) -> str:
+        """Return the page of the search."""
+        return reverse("purchase", args=[job.pk])
+
+    def work(self, job: Job) -> str | None:
+        """Search; a worker of Celery, which may have no processes of its own, plays by itself."""
+        run = Run.objects.select_related("workload").get(pk=job.subject_id or 0)
+
+        def advanced(found: PurchaseOutcome) -> None:
+            job.outcome = found.as_json()
+            job.save(update_fields=["outcome"])
+            job.tell(f"{len(found.search.plays):,} changes played, {found.search.left:,} open")
+
+        found = purchase_search(
+            run=run,
+            request=PurchaseRequest.read(job.arguments),
+            workers=1 if settings.CELERY_BROKER_URL else cores(),
+            advanced=advanced,
+        )
+        advanced(found)
+        return Job.Status.STOPPED if found.is_stopped else None

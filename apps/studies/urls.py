@@ -3,6 +3,7 @@
 from django.urls import include, path, re_path
 
 from apps.studies import views
+from apps.studies.purchase import views as purchase_views
 from scheduler_sim.web.addresses import charts_of
 
 STUDY = [
@@ -12,7 +13,15 @@ STUDY = [
     path("report.<report:kind>", views.study_report, name="study-report"),
 ]
 
+PURCHASE = [
+    path("", purchase_views.purchase, name="purchase"),
+    path("stop/", purchase_views.purchase_stop, name="purchase-stop"),
+    *charts_of("purchase", purchase_views.purchase_charts, purchase_views.purchase_chart),
+]
+
 urlpatterns = [
+    path("runs/<int:pk>/purchase/", purchase_views.run_purchase, name="run-purchase"),
+    path("purchases/<int:pk>/", include(PURCHASE)),
     path("studies/", views.study_list, name="study-list"),
     path("studies/new/", views.study_new, name="study-new"),
     path("studies/<int:pk>/", include(STUDY)),

@@ -16,6 +16,7 @@ from itertools import combinations
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.whatif import split_groups
 from scheduler_sim.engine.workload import BoolArray
 
 LARGEST_GRID = 200_000
@@ -89,12 +90,7 @@ class PurchaseSearch:
     plays: dict[Change, Played] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        shape = (self.policies, *(growth.most + 1 for growth in self.growths))
-        if math.prod(shape) > LARGEST_GRID:
-            raise InvalidParameter(
-                f"{math.prod(shape):,} changes are more than a search chooses from, {LARGEST_GRID:,}; let it add fewer "
-                "nodes or try fewer policies."
-            )
+        shape = check_grid(self.policies, self.growths)
         axes = np.indices(shape)
         price = sum((growth.price * axis for growth, axis in zip(self.growths, axes[1:], strict=True)), np.zeros(shape))
         order = np.lexsort([*(axis.ravel() for axis in reversed(axes[1:])), axes[0].ravel(), price.ravel()])
@@ -280,6 +276,21 @@ class PurchaseSearch:
         return [change for change in found if change not in self.plays]
 
 
+def check_grid(policies: int, growths: Sequence[Growth]) -> tuple[int, ...]:
+    """Return how many policies and numbers of nodes of each kind there are to choose from.
+
+    Raises:
+        InvalidParameter: more changes than a search chooses from.
+    """
+    shape = (policies, *(growth.most + 1 for growth in growths))
+    if math.prod(shape) > LARGEST_GRID:
+        raise InvalidParameter(
+            f"More than {LARGEST_GRID:,} changes are too many to choose from; let it add fewer nodes or try fewer "
+            "policies."
+        )
+    return shape
+
+
 def _between(aim: Change, corner: tuple[int, ...]) -> Iterator[Change]:
     """Yield `FRONTIER_PLAYS` changes: as many before an aim as behind it, from it on towards the corner."""
     steps = FRONTIER_PLAYS // 2
@@ -304,7 +315,7 @@ def parse_growths(text: str, prices: Mapping[str, float]) -> tuple[Growth, ...]:
         InvalidParameter: another form, or a price that is no number above 0.
     """
     growths = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in filter(None, (part.strip() for part in split_groups(text))):
         name, equals, rest = part.rpartition("=")
         most, at, price = rest.partition("@")
         try:

@@ -76,6 +76,11 @@ def drop_nodes(cluster: Cluster, changes: str) -> Cluster:
     return _change(cluster, changes, -1)
 
 
+def split_groups(text: str) -> list[str]:
+    """Return the parts between commas; commas inside square brackets belong to a name."""
+    return _OUTSIDE_HOST_LISTS.split(text)
+
+
 def parse_changes(changes: str, *, by_name: bool = False) -> dict[str, int | None]:
     """Read `GROUP=N[,GROUP=N...]`; commas inside square brackets belong to a name.
 
@@ -86,7 +91,7 @@ def parse_changes(changes: str, *, by_name: bool = False) -> dict[str, int | Non
         InvalidCluster: another form, or a number that is not a whole number above 0.
     """
     parsed: dict[str, int | None] = {}
-    for part in _OUTSIDE_HOST_LISTS.split(changes):
+    for part in split_groups(changes):
         name, equals, number = part.strip().rpartition("=")
         if by_name and number and not equals:
             parsed[number] = None

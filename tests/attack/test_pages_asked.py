@@ -29,6 +29,8 @@ COSTLY = {
     "run-what-if-control",
     "run-manifest",
     "run-task",
+    "purchase-charts",
+    "purchase-chart",
     "compare",
     "compare-charts",
     "compare-chart",

@@ -139,7 +139,7 @@ def test_the_frontier_falls_as_more_is_spent() -> None:
 
 
 def test_a_grid_too_large_is_refused() -> None:
-    with pytest.raises(InvalidParameter, match="more than a search chooses from"):
+    with pytest.raises(InvalidParameter, match="too many to choose from"):
         PurchaseSearch(1, [Growth("a", LARGEST_GRID, 1.0)], (1.0,))
 
 
@@ -266,6 +266,7 @@ def test_a_group_that_nobody_is_in_is_refused_with_those_there_are() -> None:
 def test_what_may_be_added_is_read_with_its_price() -> None:
     prices = {"a": 5.0}
     assert parse_growths("a=3, b=2@7.5", prices) == (Growth("a", 3, 5.0), Growth("b", 2, 7.5))
+    assert parse_growths("c[1,3]=2", {"c[1,3]": 1.0}) == (Growth("c[1,3]", 2, 1.0),)
     for text in ("a", "a=0", "a=x", "b=2", "a=1@0", "a=1@-2", "a=1@nan", "=3"):
         with pytest.raises(InvalidParameter, match=r"GROUP=MOST\[@PRICE\]"):
             parse_growths(text, prices)

@@ -63,7 +63,7 @@ API: dict[str, tuple[set[str], set[str]]] = {
     **{f"api/v1/{name}/": (READ, set()) for name in (*ROWS, *(f"{name}/<pk>" for name in ROWS), *DOCUMENTS)},
     **{f"api/v1/{name}/": (READ, {"post"}) for name in ("workloads", "sites", "runs", "runs/<pk>/what-if")},
     "api/v1/runs/<pk>/": (READ, {"patch"}),
-    **{f"api/v1/{name}/": ({"options"}, {"post"}) for name in (*CONTROLS, "trainings", "policy-searches")},
+    **{f"api/v1/{name}/": ({"options"}, {"post"}) for name in (*CONTROLS, "trainings", "policy-searches", "purchases")},
 }
 
 

@@ -38,6 +38,9 @@ READING = [
     "/studies/{study}/charts/outcome.csv",
     "/studies/{study}/cells.csv",
     "/studies/{study}/report.html",
+    "/purchases/{purchase}/",
+    "/purchases/{purchase}/charts.json",
+    "/purchases/{purchase}/charts/frontier.csv",
     "/compare/",
     "/compare/charts.json",
     "/compare/charts/outcome.csv",
@@ -61,8 +64,17 @@ READING = [
     "/training/under-way.json",
     "/training/under-way/outcome.csv",
 ]
-FORMS = ["/training/new/", "/runs/new/", "/studies/new/", "/workloads/upload/", "/sites/upload/", "/sites/tiny/edit/"]
+FORMS = [
+    "/training/new/",
+    "/runs/new/",
+    "/studies/new/",
+    "/workloads/upload/",
+    "/sites/upload/",
+    "/sites/tiny/edit/",
+    "/runs/{run}/purchase/",
+]
 COMMANDS = [
+    "/purchases/{purchase}/stop/",
     "/training/jobs/{job}/stop/",
     "/runs/{run}/pause/",
     "/runs/{run}/what-if/play/",
@@ -84,6 +96,7 @@ def keys(run: Run) -> dict[str, int]:
     return {
         "run": run.pk,
         "job": Job.objects.create(kind="training").pk,
+        "purchase": Job.objects.create(kind="purchase", subject_id=run.pk).pk,
         "workload": run.workload_id,
         "study": Study.objects.create(name="a study", definition=definition).pk,
         "upload": WorkloadImport.objects.create(file_name="x.swf").pk,

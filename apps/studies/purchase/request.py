@@ -12,12 +12,13 @@ from apps.live.play.preparation import prepare
 from apps.live.play.sites import played_site
 from apps.results.models import Run
 from scheduler_sim import engine
+from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.metrics import measured
-from scheduler_sim.engine.purchase import Growth, PurchaseSearch, parse_growths
+from scheduler_sim.engine.purchase import Growth, PurchaseSearch, check_grid, parse_growths
 from scheduler_sim.engine.purchase_plays import PurchaseProblem, grown, yearly_price
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.targets import FORM, Target, parse_targets
-from scheduler_sim.engine.whatif import parse_changes
+from scheduler_sim.engine.whatif import parse_changes, split_groups
 
 SECTION = "what to buy"
 
@@ -30,7 +31,7 @@ def _read_targets(text: str) -> str:
 
 
 def _read_additions(text: str) -> str:
-    parse_changes(",".join(part.partition("@")[0] for part in text.split(",")))
+    parse_changes(",".join(part.partition("@")[0] for part in split_groups(text)))
     return text
 
 
@@ -38,7 +39,7 @@ class PurchaseRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is wanted, and what may be changed for it; all else is as the run has it."""
 
     targets: Annotated[
-        str,
+        Annotated[str, msgspec.Meta(min_length=1, max_length=500)],
         About(
             "Targets",
             f"what is wanted of waits, several with ; between them: {FORM}",
@@ -49,7 +50,7 @@ class PurchaseRequest(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
     growths: Annotated[
-        str,
+        Annotated[str, msgspec.Meta(min_length=1, max_length=500)],
         About(
             "Nodes that may be added",
             "groups, of a site also partitions, each with how many nodes at most and the price of one; without prices "
@@ -188,14 +189,16 @@ def purchase_problem(run: Run, request: PurchaseRequest) -> PurchaseProblem:
 def _growths(ground: engine.Cluster | Site, text: str) -> tuple[tuple[Growth, ...], str]:
     """Return what may be added and what its prices are."""
     with blaming("add"):
-        parts = text.split(",")
+        parts = split_groups(text)
         priced = ["@" in part for part in parts]
         if any(priced) and not all(priced):
-            raise engine.InvalidParameter("Give a price for every group or for none.")
+            raise InvalidParameter("Give a price for every group or for none.")
         names = [part.partition("@")[0].rpartition("=")[0].strip() for part in parts]
         # Also finds out what is not there.
         stated = {name: yearly_price(ground, name) for name in names}
         is_stated = all(price > 0 for price in stated.values())
         growths = parse_growths(text, stated if is_stated else dict.fromkeys(names, 1.0))
+        # Before so many nodes are made.
+        check_grid(1, growths)
         grown(ground, growths, [growth.most for growth in growths])
     return growths, PRICED if any(priced) else STATED if is_stated else COUNTED

@@ -84,7 +84,9 @@ class Command(SiteCommand):
                     "" if energy is None else f"{energy / 3.6e9:,.3f}",
                 )
         PlainConsole(file=bare(self.stdout), width=None if sys.stdout.isatty() else 200).print(table)
-        for sentence in (found.verdict, document["guarantee_text"], document["caution"]):
+        # What reaches nothing ends the command with its verdict.
+        verdict = found.verdict if found.search.best is not None else ""
+        for sentence in (verdict, document["guarantee_text"], document["caution"]):
             if sentence:
                 self.stdout.write(sentence)
         self.stdout.write(f"{len(found.search.plays):,} changes played in {found.seconds:.1f} s.")

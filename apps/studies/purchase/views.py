@@ -1,0 +1,98 @@
+"""The pages of searches for a purchase: asking for one, how far it is, what it found."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.results.models import Run
+from apps.studies.purchase.asking import KIND, PurchaseForm
+from apps.studies.purchase.showing import frontier_chart, plays_of
+from scheduler_sim.background.models import Job
+from scheduler_sim.background.services import JobStateError, job_stop
+from scheduler_sim.display.charts import Chart
+from scheduler_sim.display.downloads import charts_response, one_chart_response, table_response
+from scheduler_sim.display.viewing import chart_source, figures, reading
+
+SHOWN = 20
+"""Searches of a run that its page lists."""
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def run_purchase(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask for a search on a run's tasks, and list those of it."""
+    _may_search(request)
+    run = get_object_or_404(Run.objects.select_related("workload", "site").defer("workload__audit"), pk=pk)
+    form = PurchaseForm(request.POST) if request.method == "POST" else PurchaseForm()
+    if request.method == "POST" and (job := form.submit(run, request.user)) is not None:
+        return redirect("purchase", pk=job.pk)
+    groups = [(one["name"], one["count"]) for one in run.cluster["groups"]]
+    context: dict[str, Any] = {
+        "run": run,
+        "form": form,
+        "errors": dict(form.errors),
+        "groups": groups,
+        "searches": Job.objects.about(KIND, run)[:SHOWN],
+    }
+    return render(request, "studies/purchase_new.html", context, status=400 if form.errors else 200)
+
+
+@reading
+@require_safe
+def purchase(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show a search: how far it is, the verdict, the frontier and every play."""
+    job = _job(pk)
+    if (kind := request.GET.get("format")) in ("csv", "json"):
+        columns, rows = plays_of(job)
+        return table_response(f"purchase-{pk}", columns, rows, kind)
+    context = {
+        "job": job,
+        "run": Run.objects.filter(pk=job.subject_id or 0).first(),
+        "found": job.outcome,
+        "chart": frontier_chart(job),
+        "source": chart_source("purchase-charts", pk),
+        "plays": plays_of(job, is_shown=True),
+    }
+    return render(request, "studies/purchase.html", context)
+
+
+@require_POST
+def purchase_stop(request: HttpRequest, pk: int) -> HttpResponse:
+    """End a search; what it has found is kept."""
+    _may_search(request)
+    try:
+        job_stop(job=_job(pk))
+    except JobStateError as error:
+        messages.error(request, str(error))
+    return redirect("purchase", pk=pk)
+
+
+@figures
+def purchase_charts(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG001
+    """Return the numbers of the page's chart."""
+    return charts_response(_charts(pk))
+
+
+@figures
+def purchase_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
+    """Return the numbers of the chart as CSV or JSON."""
+    return one_chart_response(f"purchase-{pk}", _charts(pk), key, kind)
+
+
+def _charts(pk: int) -> dict[str, Chart]:
+    chart = frontier_chart(_job(pk))
+    return {chart.key: chart}
+
+
+def _job(pk: int) -> Job:
+    return get_object_or_404(Job, pk=pk, kind=KIND)
+
+
+def _may_search(request: HttpRequest) -> None:
+    if not request.user.has_perm("results.control_run"):
+        raise PermissionDenied("A search needs the permission “Can start, pause, resume and stop runs”.")
