@@ -50,7 +50,7 @@ class OptionField(forms.Field):
         if option.choices:
             nothing = [("", option.words(None))] if option.is_nullable else []
             return forms.Select(choices=[*nothing, *((choice, option.words(choice)) for choice in option.choices)])
-        attributes = {"placeholder": option.words(option.default)}
+        attributes = {"placeholder": option.about.metavar if option.is_required else option.words(option.default)}
         if isinstance(option.type, inspect.IntType):
             attributes["inputmode"] = "numeric"
         if isinstance(option.type, inspect.FloatType):

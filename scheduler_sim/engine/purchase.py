@@ -229,7 +229,8 @@ class PurchaseSearch:
         elif self.is_exhaustive:
             still_open[self._place(change)] = False
         else:
-            still_open[(change.policy, *(slice(number + 1) for number in change.nodes))] = False
+            fewer: list[int | slice] = [change.policy, *(slice(number + 1) for number in change.nodes)]
+            still_open[tuple(fewer)] = False
 
     def _most_telling(self, still_open: BoolArray) -> Change:
         """Return the open change of which either outcome rules most out; the first by rank of those that tie."""

@@ -141,6 +141,22 @@ def test_advice_is_copied_as_it_stands(visit):
     assert "SchedulerParameters=bf_job_part_count_reserve=1" in copied.splitlines()
 
 
+def test_a_purchase_is_searched_from_a_runs_page(visit):
+    one = visit(bypass_csp=True)
+    one.sign_in()
+    one.open("/runs/1/")
+    one.page.get_by_role("link", name="What to buy").click()
+    one.page.fill("#target", "p95 wait < 6 h")
+    one.page.fill("#add", "processors=20")
+    one.page.get_by_role("button", name="Search", exact=True).click()
+    one.page.wait_for_url(re.compile("/purchases/[0-9]+/"))
+    one.page.wait_for_selector("#chart-frontier", timeout=300_000)
+    one.page.wait_for_selector("html[data-charts-drawn]", state="attached")
+    assert "reaches p95_wait_time < 6 h" in one.page.locator("#study-progress p.lead").inner_text()
+    one.page.set_viewport_size({"width": 390, "height": 844})
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_two_ticked_runs_are_compared(visit):
     one = visit()
     one.open("/runs/")

@@ -180,7 +180,7 @@ def test_the_process_of_the_job_searches_and_keeps_what_it_finds(run: Run, monke
 def test_the_form_refuses_in_place_and_leads_to_the_search(run: Run) -> None:
     controller_page = client_that_controls_runs()
     address = f"/runs/{run.pk}/purchase/"
-    assert "processors (1)" in " ".join(controller_page.get(address).content.decode().split())
+    assert "processors (4)" in " ".join(controller_page.get(address).content.decode().split())
     refused = controller_page.post(address, {"target": "soon", "add": "processors=3"})
     assert refused.status_code == 400
     assert "A target is FIGURE" in refused.content.decode()

@@ -33,9 +33,9 @@ class PurchaseOutcome:
         wanted = " and ".join(str(target) for target in self.ground.targets)
         best, nearest = self.search.best, self.search.nearest
         if best is not None:
-            change = self.in_words(best)
-            found = "Nothing needs to be bought or changed" if not any(best.nodes) and not best.policy else change
-            return f"{found}: {self._figures(best)}, and {wanted} is wanted."
+            if not any(best.nodes) and not best.policy:
+                return f"Nothing needs to be bought or changed to reach {wanted}: {self._figures(best)}."
+            return f"{_capital(self.in_words(best))} reaches {wanted}: {self._figures(best)}."
         if nearest is None:
             return f"Nothing was played yet; {wanted} is wanted."
         so_far = "No change that may be made reaches" if not self.search.left else "Nothing played so far reaches"
@@ -114,6 +114,11 @@ class PurchaseOutcome:
         if self.ground.price_unit == COUNTED:
             return f"{price:,.0f} node{'' if price == 1 else 's'}"
         return f"{price:,.0f} {'' if self.ground.price_unit == 'as given' else self.ground.price_unit}".strip()
+
+
+def _capital(text: str) -> str:
+    """Begin a sentence with words of ours; a name stays as it is."""
+    return f"N{text[1:]}" if text.startswith("no node") else text
 
 
 def figure_text(target: Target, figure: float) -> str:

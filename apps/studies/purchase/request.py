@@ -44,7 +44,7 @@ class PurchaseRequest(msgspec.Struct, frozen=True, kw_only=True):
             "Targets",
             f"what is wanted of waits, several with ; between them: {FORM}",
             SECTION,
-            metavar="TARGET",
+            metavar="FIGURE<BOUND",
             check=_read_targets,
             asked_as="target",
         ),
@@ -159,6 +159,16 @@ def ground_of(run: Run, request: PurchaseRequest) -> Ground:
     ground = played_site(configuration) or engine.Cluster.from_json(run.cluster)
     growths, unit = _growths(ground, request.growths)
     return Ground(configuration, ground, growths, parse_targets(request.targets), unit)
+
+
+def growing(run: Run) -> list[tuple[str, int]]:
+    """Return what a run's ground can have more of, and how much of it there is: nodes, of a pool processors."""
+    cluster = engine.Cluster.from_json(run.cluster)
+    groups = [(group.name, group.cores if cluster.is_pool else group.count) for group in cluster.groups]
+    if run.site is None:
+        return groups
+    site = run.site.as_site()
+    return [*groups, *((part.name, len(site.numbers(part.hosts))) for part in site.partitions)]
 
 
 def purchase_problem(run: Run, request: PurchaseRequest) -> PurchaseProblem:

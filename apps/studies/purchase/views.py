@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.results.models import Run
 from apps.studies.purchase.asking import KIND, PurchaseForm
+from apps.studies.purchase.request import growing
 from apps.studies.purchase.showing import frontier_chart, plays_of
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import JobStateError, job_stop
@@ -31,12 +32,11 @@ def run_purchase(request: HttpRequest, pk: int) -> HttpResponse:
     form = PurchaseForm(request.POST) if request.method == "POST" else PurchaseForm()
     if request.method == "POST" and (job := form.submit(run, request.user)) is not None:
         return redirect("purchase", pk=job.pk)
-    groups = [(one["name"], one["count"]) for one in run.cluster["groups"]]
     context: dict[str, Any] = {
         "run": run,
         "form": form,
         "errors": dict(form.errors),
-        "groups": groups,
+        "groups": growing(run),
         "searches": Job.objects.about(KIND, run)[:SHOWN],
     }
     return render(request, "studies/purchase_new.html", context, status=400 if form.errors else 200)
