@@ -32,13 +32,14 @@ export function setUpForms() {
 function setUpStep(button) {
   const field = button.parentElement?.querySelector("input");
   if (!field) return;
+  const from = Number(button.parentElement?.dataset.from ?? 0);
   button.hidden = false;
   button.addEventListener("click", (event) => {
     event.preventDefault();
-    const count = Number(field.value || 0) + Number(button.dataset.step);
+    const count = Number((Number(field.value || from) + Number(button.dataset.step)).toFixed(6));
     const least = field.min === "" ? count : Number(field.min);
     // A text is of a change: none is left empty.
-    field.value = count === 0 && field.type === "text" ? "" : String(Math.max(count, least));
+    field.value = count === from && field.type === "text" ? "" : String(Math.max(count, least));
     field.dispatchEvent(new Event("change", { bubbles: true }));
   });
 }

@@ -103,8 +103,8 @@ def test_nodes_of_a_site_are_changed_by_group_by_partition_and_by_name(controls:
     configuration = {"policies": ["fcfs"], "site": site.reference}
     run = make_run(policies=("fcfs",), site=site, configuration=configuration, cluster=site.as_site().cluster.as_json())
     page = text_of(controls.get(page_of(run)))
-    names = re.findall(r'aria-label="One more of ([^"]+)"', page)
-    assert names == ["thin", "fat", "batch", "big"]
+    names = re.findall(r'aria-label="More: ([^"]+)"', page)
+    assert names == ["thin", "fat", "batch", "big", "Arrivals"]
     sent = {**fields(page), "nodes-1": "1", "nodes-2": "-1", "nodes-named": "c1"}
     address = controls.post(page_of(run, "change/"), sent)["Location"]
     assert address == f"{page_of(run)}?add_nodes=fat%3D1&drop_nodes=batch%3D1%2Cc1"

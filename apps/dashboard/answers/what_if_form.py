@@ -28,11 +28,14 @@ NODES, PARTS = ("add_nodes", "drop_nodes"), ("order", "backfill", "placement", "
 AT_ONCE = ("scale_load", "limit", "on_limit", "estimates")
 """Options that are not folded, beside nodes and policies."""
 
+STEPS = {"scale_load": "0.1"}
+"""By how much the buttons beside an option change it."""
+
 
 class ChangeField(OptionField):
     """An option that stays as in the run where nothing is typed."""
 
-    def __init__(self, option: Option, as_it_is: str, **others: Any) -> None:
+    def __init__(self, option: Option, as_it_is: str, counts_from: Any, **others: Any) -> None:
         super().__init__(option, **others)
         self.initial = None
         unchanged = f"as in the run: {as_it_is}"
@@ -43,6 +46,8 @@ class ChangeField(OptionField):
             self.widget = forms.Select(choices=[("", unchanged), *choices])
         else:
             self.widget.attrs["placeholder"] = unchanged
+        # What the buttons beside it count by, and from.
+        self.step, self.counts_from = STEPS.get(option.name, ""), counts_from
 
     def clean(self, value: Any) -> str:
         """Return what was typed; the question reads it, and blames it by its name."""
@@ -61,15 +66,12 @@ class Stepper:
 
 @dataclass(frozen=True)
 class PolicyFields:
-    """One policy of the run: the field of its text, and those of its parameters."""
+    """One policy: the field of its text, and those of its parameters, unfolded where one is changed."""
 
+    text: str
     field: forms.BoundField
     parameters: list[forms.BoundField]
-
-    @property
-    def is_unfolded(self) -> bool:
-        """Whether a parameter is set."""
-        return any(field.value() for field in self.parameters)
+    is_unfolded: bool
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class WhatIfForm(forms.Form):
             if option.name == "policies" or (option.name in NODES and self.has_steppers):
                 continue
             as_it_is = getattr(document, option.stored_as) if option.stored_as in known else None
-            self.fields[option.name] = ChangeField(option, option.words(as_it_is))
+            self.fields[option.name] = ChangeField(option, option.words(as_it_is), as_it_is)
             self.initial[option.name] = changes.get(option.name, "")
 
     @property
@@ -130,10 +132,13 @@ class WhatIfForm(forms.Form):
         """The policies."""
         return [
             PolicyFields(
+                text,
                 self[f"policy-{number}"],
-                [self[_parameter_name(number, part, one)] for part, one in _parameters(policy)],
+                fields := [self[_parameter_name(number, part, one)] for part, one in _parameters(policy)],
+                is_unfolded=any(field.data not in (None, field.initial) for field in fields)
+                or (text not in self.run.policies and any(field.initial for field in fields)),
             )
-            for number, policy in enumerate(self._policies)
+            for number, (text, policy) in enumerate(zip(self._texts, self._policies, strict=True))
         ]
 
     @property
