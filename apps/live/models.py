@@ -91,6 +91,22 @@ class SimulationState(ProcessClaim):
         super().claim(command=self.Command.NONE, **changes)
 
 
+class RaceHistory(models.Model):
+    """What a race that goes on came to so far, in few points; it goes with the race's end.
+
+    Beside the state, not in it: the state is read many times a second.
+    """
+
+    run = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="race_history", primary_key=True)
+    points = models.JSONField(default=dict, help_text="The clock, and each policy's figures, point by point.")
+
+    class Meta:
+        verbose_name_plural = "race histories"
+
+    def __str__(self) -> str:
+        return f"history of {self.run_id}"
+
+
 class StudyState(ProcessClaim):
     """One row a study that was played: the process that stores its runs and hands them out."""
 

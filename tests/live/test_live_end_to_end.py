@@ -77,6 +77,35 @@ def test_a_run_is_watched_paused_resumed_and_finished(site: Site, name: str, con
     assert process.wait(60) == 0
 
 
+def test_who_comes_late_is_told_what_the_race_came_to_before(site: Site, name: str, controller: dict[str, str]) -> None:
+    run = site.tell("queue", name=name, workload="large", policies=POLICIES)
+    with site.client(f"/ws/runs/{run}/", **controller) as client:
+        # Slow enough that it cannot end by itself before somebody came late.
+        process = site.launch("runsimulation", "--resume", str(run), "--rate", "500", "--verbosity", "0")
+        client.receive("run_state", status="running")
+
+        def late() -> dict[str, Any] | None:
+            with site.client(f"/ws/runs/{run}/") as other:
+                told = [other.receive() for _ in range(8)]
+            assert told[0]["type"] == "snapshot", "the whole state comes first"
+            return next((one for one in told if one["type"] == "history" and len(one["clock_time"]) > 2), None)
+
+        history = eventually(late)
+        client.send(type="stop")
+        client.receive("snapshot", status="stopped")
+    assert process.wait(60) == 130
+    assert history["clock_time"] == sorted(history["clock_time"])
+    assert history["clock_time"][0] < history["clock_time"][-1]
+    assert [one["scheduler"] for one in history["policies"]] == POLICIES
+    assert all(len(one["wins"]) == len(history["clock_time"]) for one in history["policies"])
+    with site.client(f"/ws/runs/{run}/") as after:
+        after.send(type="ping")
+        told = {}
+        while told.get("type") != "pong":
+            told = after.receive()
+            assert told["type"] != "history", "it goes with the end of the run"
+
+
 def test_a_run_is_stopped(site: Site, name: str, controller: dict[str, str]) -> None:
     run = site.tell("queue", name=name, workload="large", policies=POLICIES)
     with site.client(f"/ws/runs/{run}/", **controller) as client:

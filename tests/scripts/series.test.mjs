@@ -31,6 +31,32 @@ test("a long race keeps at most 600 points a line, from its beginning to its new
   );
 });
 
+const history = (clocks, wins) => ({ clock_time: clocks, policies: [{ scheduler: "fcfs", wins }] });
+
+test("whoever comes late sees the race from its beginning", () => {
+  const series = new RaceSeries(["wins"]);
+  series.restore(history([100, 150, 200], [0, 1, 2]));
+  series.keep(snapshot(260, 5));
+  assert.deepEqual(series.of("wins"), [{ name: "fcfs", x: [0, 50, 100, 160], y: [0, 1, 2, 5] }]);
+});
+
+test("a history that comes after a snapshot, or again after a connection was lost, stands in front of what was seen", () => {
+  const series = new RaceSeries(["wins"]);
+  series.keep(snapshot(260, 5));
+  series.restore(history([100, 200], [0, 2]));
+  series.keep(snapshot(300, 6));
+  assert.deepEqual(series.of("wins"), [{ name: "fcfs", x: [0, 100, 160, 200], y: [0, 2, 5, 6] }]);
+  series.restore(history([100, 200, 280], [0, 2, 5.5]));
+  assert.deepEqual(series.of("wins"), [{ name: "fcfs", x: [0, 100, 180, 200], y: [0, 2, 5.5, 6] }]);
+});
+
+test("an empty history changes nothing", () => {
+  const series = new RaceSeries(["wins"]);
+  series.keep(snapshot(100, 1));
+  series.restore(history([], []));
+  assert.deepEqual(series.of("wins"), [{ name: "fcfs", x: [0], y: [1] }]);
+});
+
 test("a replay begins with nothing", () => {
   const series = new RaceSeries(["wins"]);
   series.keep(snapshot(50, 1));

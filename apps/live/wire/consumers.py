@@ -11,6 +11,7 @@ from django.http import HttpRequest
 
 from apps.live.play.launch import run_command
 from apps.live.wire import admission, messages, replay
+from apps.live.wire.history import read_history
 from apps.live.wire.hub import current_hub, report_failure
 from apps.live.wire.outbox import Outbox, Send
 from apps.metrics.prometheus import WEBSOCKET_CONNECTIONS
@@ -195,6 +196,8 @@ class RunConsumer(LiveConsumer):
         exists = self.run_id < LARGEST_KEY and await self.hub.watch_run(self.run_id, self.outbox)
         if not exists:
             raise Closed(messages.Close.NOT_FOUND, messages.error("not_found", f"There is no run {self.run_id}."))
+        if (history := await self.hub.in_database(read_history, self.run_id)) is not None:
+            self.outbox.reply(history)
 
     async def left(self) -> None:
         """End a replay."""

@@ -120,6 +120,35 @@ class RetrainingMessage(Retraining):
     sequence: NotRequired[int]
 
 
+class PolicyHistory(TypedDict):
+    """What one policy had come to at each point of a history."""
+
+    scheduler: str
+    mean_job_completion_time: list[float | None]
+    queue_length: list[float | None]
+    cpu_utilisation: list[float | None]
+    gpu_utilisation: list[float | None]
+    energy_joules: list[float | None]
+    wins: list[float | None]
+
+
+HISTORY: tuple[
+    Literal["mean_job_completion_time", "queue_length", "cpu_utilisation", "gpu_utilisation", "energy_joules", "wins"],
+    ...,
+] = ("mean_job_completion_time", "queue_length", "cpu_utilisation", "gpu_utilisation", "energy_joules", "wins")
+"""The figures of a history: those that are drawn while a race goes on."""
+
+
+class HistoryMessage(TypedDict):
+    """Server to client, on joining: what the race came to before, in few points. `type` is `history`."""
+
+    type: Literal["history"]
+    version: int
+    run: int
+    clock_time: list[float]
+    policies: list[PolicyHistory]
+
+
 class RunProgress(TypedDict):
     """One line of the list of runs."""
 
@@ -239,6 +268,17 @@ def retraining(run: int, event: Retraining) -> RetrainingMessage:
         "rows": event["rows"],
         "score": event["score"],
         "clock_time": event["clock_time"],
+    }
+
+
+def history(run: int, stored: dict[str, Any]) -> HistoryMessage:
+    """Return the message with what a race came to so far."""
+    return {
+        "type": "history",
+        "version": VERSION,
+        "run": run,
+        "clock_time": stored["clock_time"],
+        "policies": stored["policies"],
     }
 
 

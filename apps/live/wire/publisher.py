@@ -5,13 +5,16 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from django.db import Error, connection, connections
 
-from apps.live.models import SimulationState
+from apps.live.models import RaceHistory, SimulationState
 from apps.live.wire import messages
+from apps.live.wire.history import History
 from apps.live.wire.snapshots import Mark, Race
+from apps.results.models import Run
 from scheduler_sim.background.connections import redis_faults
 from scheduler_sim.columnar.turnstile import first_in_line, is_in_memory
 
@@ -131,7 +134,7 @@ class Publisher:
 
 
 class Outlet:
-    """Where snapshots go: through Redis if there is one, and into the run's row; used by one thread.
+    """Where snapshots go: through Redis if there is one, and into the run's row and its history; used by one thread.
 
     What cannot be reached costs snapshots, is logged and tried again.
     """
@@ -141,6 +144,7 @@ class Outlet:
         self._stored_at = 0.0
         self._retry_at = 0.0
         self._unreachable = False
+        self._history = History()
 
     def put(self, snapshot: messages.Snapshot, *, urgent: bool) -> None:
         """Send a snapshot, and store it when nothing else carries it, when it is urgent, and once a second."""
@@ -149,6 +153,13 @@ class Outlet:
             self._send(snapshot, urgent=urgent)
         if not by_redis or urgent or time.monotonic() - self._stored_at >= STORED_EVERY:
             self._store(snapshot)
+        if snapshot["status"] in Run.TERMINAL:
+            self._write(RaceHistory.objects.filter(run=snapshot["run"]).delete)
+        elif self._history.take(snapshot):
+            points = self._history.document()
+            self._write(
+                lambda: RaceHistory.objects.update_or_create(run_id=snapshot["run"], defaults={"points": points})
+            )
 
     def _send(self, snapshot: messages.Snapshot, *, urgent: bool) -> None:
         """Send through Redis; while that is away, try again only once a second."""
@@ -166,9 +177,12 @@ class Outlet:
 
     def _store(self, snapshot: messages.Snapshot) -> None:
         self._stored_at = time.monotonic()
+        self._write(lambda: SimulationState.objects.filter(run=snapshot["run"]).update(snapshot=snapshot))
+
+    def _write(self, write: Callable[[], object]) -> None:
         try:
             with first_in_line():
-                SimulationState.objects.filter(run=snapshot["run"]).update(snapshot=snapshot)
+                write()
         except Error as error:
             logger.warning("A live snapshot could not be stored: %s", error)
             if not connection.in_atomic_block:

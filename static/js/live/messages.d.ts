@@ -83,6 +83,26 @@ export interface RetrainingMessage extends Retraining {
   sequence?: number;
 }
 
+/** What one policy had come to at each point of a history. */
+export interface PolicyHistory {
+  scheduler: string;
+  mean_job_completion_time: (number | null)[];
+  queue_length: (number | null)[];
+  cpu_utilisation: (number | null)[];
+  gpu_utilisation: (number | null)[];
+  energy_joules: (number | null)[];
+  wins: (number | null)[];
+}
+
+/** Server to client, on joining: what the race came to before, in few points. `type` is `history`. */
+export interface HistoryMessage {
+  type: "history";
+  version: number;
+  run: number;
+  clock_time: number[];
+  policies: PolicyHistory[];
+}
+
 /** One line of the list of runs. */
 export interface RunProgress {
   run: number;
@@ -129,4 +149,4 @@ export interface Pong {
 }
 
 /** What a server sends. */
-export type Message = Snapshot | RunState | RetrainingMessage | Runs | Error | Accepted | Pong;
+export type Message = Snapshot | RunState | RetrainingMessage | HistoryMessage | Runs | Error | Accepted | Pong;

@@ -104,6 +104,8 @@ class Race {
         showState(this.part.querySelector("[data-live-state]"))("over", "The replay is over");
         this.onEnd?.();
       }
+    } else if (message.type === "history" && !this.replaying) {
+      this.series.restore(message);
     } else if (message.type === "run_state" && !this.replaying) {
       this.statusIs(message.status);
     } else if (message.type === "retraining") {

@@ -33,7 +33,7 @@ export class RaceCharts {
     charts.draw(figure.querySelector(".chart-area"), {
       kind: "line",
       title,
-      x: { label: "Simulated time since the page opened", unit: "s", scale: "linear" },
+      x: { label: "Simulated time since the race began", unit: "s", scale: "linear" },
       y: { label: title, unit, scale: "linear" },
       series: series.map((one) => ({ ...one, ...this.looks(one.name) })),
       group: "race",

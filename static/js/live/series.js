@@ -12,6 +12,28 @@ export class RaceSeries {
     this.first = null;
   }
 
+  /**
+   * What the race came to before the page was opened, in front of what was seen since.
+   * @param {import("./messages").HistoryMessage} history
+   */
+  restore({ clock_time: clocks, policies }) {
+    if (!clocks.length) return;
+    const seen = this.first ?? clocks[0];
+    this.first = clocks[0];
+    const before = clocks.map((clock) => clock - clocks[0]);
+    for (const [key, lines] of this.lines) {
+      for (const policy of policies) {
+        const line = lines.get(policy.scheduler) ?? { x: [], y: [] };
+        const x = line.x.map((time) => time + seen - clocks[0]);
+        const later = x.map((_, number) => number).filter((number) => x[number] > before[before.length - 1]);
+        lines.set(policy.scheduler, {
+          x: [...before, ...later.map((number) => x[number])],
+          y: [...policy[key], ...later.map((number) => line.y[number])],
+        });
+      }
+    }
+  }
+
   /** @param {import("./messages").Snapshot} snapshot */
   keep({ clock_time: clock, policies }) {
     if (clock === null) return;
