@@ -12,6 +12,9 @@ from scheduler_sim.engine.advice import NOBODY_RESERVES, ONLY_FIRST, Advice, adv
 from scheduler_sim.engine.policies import ORDERS, Policy, parse_policy
 from scheduler_sim.engine.policies.orders.multifactor import queue_factor
 from scheduler_sim.engine.sites import (
+    Preemption,
+    Priority,
+    Scheduling,
     Site,
     add_site_nodes,
     differing_lines,
@@ -119,6 +122,42 @@ def whole_round(advice: Advice, configured: Site, folder: Path) -> None:
 
 def test_a_site_is_written_and_read_as_the_same(small: Site, tmp_path: Path) -> None:
     means_the_same(conf_of(tmp_path, slurm_conf(small)), small)
+
+
+OTHER_VALUES = {
+    ("priority", "kind"): "basic",
+    ("priority", "fair_share"): "classic",
+    ("priority", "flags"): ("ACCRUE_ALWAYS",),
+    ("priority", "resource_weights"): {"cpu": 5.0, "gres/gpu": 7.0},
+    ("preemption", "kind"): "partition",
+    ("preemption", "mode"): "requeue",
+    ("scheduling", "others"): ("bf_yield_interval=9",),
+}
+"""What is no default of settings that are neither switches nor numbers."""
+
+ROOMS = {
+    "scheduling": Scheduling(),
+    # Their settings are in force under these ways of working alone.
+    "priority": Priority(kind="multifactor"),
+    "preemption": Preemption(kind="qos", mode="cancel"),
+}
+FIELDS = [
+    (room, field.name)
+    for room, part in ROOMS.items()
+    for field in msgspec.structs.fields(part)
+    # Slurm looks every 30 seconds, and nothing sets it.
+    if field.name != "limit_check_interval_time"
+]
+
+
+@pytest.mark.parametrize(("room", "field"), FIELDS)
+def test_every_setting_of_a_site_is_written_and_read_back(small: Site, tmp_path: Path, room: str, field: str) -> None:
+    """A setting that sites get and the writer does not know fails here."""
+    default = getattr(ROOMS[room], field)
+    other = OTHER_VALUES.get((room, field), not default if isinstance(default, bool) else 7)
+    part = msgspec.structs.replace(ROOMS[room], **{field: other})
+    read = conf_of(tmp_path, slurm_conf(msgspec.structs.replace(small, **{room: part})))
+    assert getattr(getattr(read, room), field) == other
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 59, 60, 90, 3600, 86_340, 86_400, 90_061, 604_800])
