@@ -105,7 +105,7 @@ def _newton(
     size = kinds + 2
     shared = kinds + 1 if price > 0.0 else kinds
     step, trial = np.zeros((rows, kinds)), np.empty((rows, kinds))
-    decrement = np.inf
+    before = decrement = np.inf
     # Of each row, for x and for the bound of its gain: the answer to its own right side, and to one unit of each price.
     answers = np.zeros((rows, kinds + 1, kinds + 2))
     system, coupling = np.empty((size, size + kinds + 2)), np.empty((kinds + 1, kinds + 2))
@@ -174,6 +174,10 @@ def _newton(
             decrement += (used / left) ** 2
         if not decrement >= (LOOSE if price > 0.0 else CLOSE):
             return decrement == decrement
+        if decrement < ROUNDED and decrement > 0.5 * before:
+            # Near the centre each decrement is the square of the last, until rounding holds it up.
+            return True
+        before = decrement
         length = 1.0
         while True:
             for row in range(rows):
