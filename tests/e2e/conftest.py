@@ -95,6 +95,11 @@ def site(browser: "Browser", tmp_path_factory: pytest.TempPathFactory) -> Iterat
     one.manage(
         "runsimulation", "--workload", "mixed", "--cluster", "workstation", "--policies", mixed, "--name", "split"
     )
+    described = one.folder / "lab.yaml"
+    described.write_text(
+        "name: lab\ngroups:\n- {hosts: 'n[1-4]', cores: 64}\npartitions:\n- {name: main, hosts: ALL}\n"
+    )
+    one.manage("importsite", str(described))
     one.manage("trainmodel", "hybrid_ml", "--from", "split", "--algorithm", "ridge")
     one.start()
     yield one

@@ -152,3 +152,15 @@ def test_a_fault_of_a_description_is_named_with_its_line_and_key(lines: list[str
 def test_a_description_that_repeats_itself_without_end_is_refused_at_once(text: str) -> None:
     with pytest.raises(InvalidCluster, match="references stand for"):
         read_site(text)
+
+
+def test_short_texts_that_stand_for_very_many_nodes_are_refused_before_they_are_spelled_out(tmp_path: Path) -> None:
+    (conf,) = written(tmp_path, {"slurm.conf": "NodeName=a[1-600000] CPUs=1\nNodeName=b[1-600000] CPUs=1\n"})
+    with pytest.raises(InvalidCluster, match=r"slurm.conf, line 2: .* more than 400,000 nodes"):
+        read_site_files([conf])
+    groups = "groups:\n- {hosts: 'a[1-600000]', cores: 1}\n- {hosts: 'b[1-600000]', cores: 1}\n"
+    with pytest.raises(InvalidCluster, match=r"line 3: groups\[1\].hosts: .* more than 400,000 nodes"):
+        read_site(groups)
+    partitions = "groups: [{hosts: a1, cores: 1}]\npartitions: [{name: p, hosts: 'a[1-900000]'}]\n"
+    with pytest.raises(InvalidCluster, match=r"partitions\[0\].hosts: .* more than 1,100 nodes"):
+        read_site(partitions)

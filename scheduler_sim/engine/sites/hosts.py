@@ -12,28 +12,33 @@ _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 _LAST_NUMBER = re.compile(r"(.*?)([0-9]*)$", re.DOTALL)
 
 
-def expand_hosts(text: str) -> list[str]:
+def expand_hosts(text: str, *, most: int = LARGEST_NODES) -> list[str]:
     """Return the names that a host list stands for, in its order; none for an empty text.
 
     Args:
         text: names separated by commas; each bracket holds numbers and ranges, whose width in digits is kept.
+        most: names; a short text may stand for very many.
 
     Raises:
-        InvalidCluster: brackets that do not match, a range that is none or runs backwards, or more than
-            `LARGEST_NODES` names.
+        InvalidCluster: brackets that do not match, a range that is none or runs backwards, or more than `most` names.
     """
     names: list[str] = []
     for word in _words(text):
         parts = []
         for brackets, plain in _PIECE.findall(word):
-            parts.append([plain] if plain else _numbers(brackets, text))
+            parts.append([plain] if plain else _numbers(brackets, text, most))
         count = 1
         for part in parts:
             count *= len(part)
-        if len(names) + count > LARGEST_NODES:
-            raise InvalidCluster(f"The host list {_shown(text)} stands for more than {LARGEST_NODES:,} nodes.")
+        if len(names) + count > most:
+            raise InvalidCluster(f"The host list {_shown(text)} stands for more than {most:,} nodes.")
         names.extend("".join(chosen) for chosen in product(*parts))
     return names
+
+
+def most_named(nodes: int) -> int:
+    """Return how many names a host list may stand for among so many nodes: each several times, as those of sets do."""
+    return 100 * (nodes + 10)
 
 
 def fold_hosts(names: Iterable[str]) -> str:
@@ -66,7 +71,7 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in words if word.strip()]
 
 
-def _numbers(brackets: str, text: str) -> list[str]:
+def _numbers(brackets: str, text: str, most: int) -> list[str]:
     numbers: list[str] = []
     for piece in brackets.split(","):
         found = _RANGE.fullmatch(piece.strip())
@@ -75,8 +80,8 @@ def _numbers(brackets: str, text: str) -> list[str]:
         first, last = found[1], found[2] or found[1]
         if int(last) < int(first):
             raise InvalidCluster(f"The host list {_shown(text)} holds the range {first}-{last}, which runs backwards.")
-        if int(last) - int(first) >= LARGEST_NODES:
-            raise InvalidCluster(f"The host list {_shown(text)} stands for more than {LARGEST_NODES:,} nodes.")
+        if len(numbers) + int(last) - int(first) >= most:
+            raise InvalidCluster(f"The host list {_shown(text)} stands for more than {most:,} nodes.")
         numbers.extend(f"{number:0{len(first)}}" for number in range(int(first), int(last) + 1))
     return numbers
 

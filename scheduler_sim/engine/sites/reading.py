@@ -40,6 +40,7 @@ class Draft:
     Attributes:
         nodes: a mapping by node name, in the order in which they were met; alike ones become groups.
         notes: what was not understood, in the order of reading.
+        named: how many nodes its lines named, each time anew.
         places: where each entry stands, by its part of the description and its name.
     """
 
@@ -52,6 +53,7 @@ class Draft:
     outages: list[dict[str, Any]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    named: int = 0
     places: dict[tuple[str, str], "Place"] = field(default_factory=dict)
 
     def site(self) -> Site:

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.cluster import LARGEST_NODES, Cluster
 from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.sites import parts
-from scheduler_sim.engine.sites.hosts import expand_hosts
+from scheduler_sim.engine.sites.hosts import expand_hosts, most_named
 
 
 class InvalidSite(InvalidCluster):
@@ -81,7 +81,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if hosts.upper() == "ALL":
             return tuple(range(len(self.hosts)))
         known = self._number_of
-        names = expand_hosts(hosts)
+        names = expand_hosts(hosts, most=most_named(len(self.hosts)))
         unknown = [name for name in names if name not in known]
         if unknown:
             raise InvalidCluster(f"Site {self.name} has no node {', '.join(unknown[:5])}.")
@@ -205,6 +205,7 @@ def _read_groups(groups: Any) -> tuple[list[Any], tuple[parts.Nodes, ...]]:
     if not isinstance(groups, list | tuple):
         raise InvalidCluster("The site description's groups are not a list.")
     of_cluster, of_site = [], []
+    named = 0
     for number, group in enumerate(groups):
         if not isinstance(group, Mapping):
             raise InvalidCluster("A node group is not a mapping of names to values.")
@@ -212,7 +213,9 @@ def _read_groups(groups: Any) -> tuple[list[Any], tuple[parts.Nodes, ...]]:
         theirs = {key: value for key, value in group.items() if key not in ours}
         if "hosts" in ours:
             with _at(f"groups[{number}].hosts"):
-                theirs.setdefault("count", len(expand_hosts(str(ours["hosts"]))))
+                names = expand_hosts(str(ours["hosts"]), most=LARGEST_NODES - named)
+            named += len(names)
+            theirs.setdefault("count", len(names))
             theirs.setdefault("name", str(ours["hosts"]))
         else:
             count = theirs.get("count")

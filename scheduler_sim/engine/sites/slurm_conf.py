@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from scheduler_sim.engine.cluster import LARGEST_NODES
 from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.sites import slurm_settings, values
-from scheduler_sim.engine.sites.hosts import expand_hosts
+from scheduler_sim.engine.sites.hosts import expand_hosts, most_named
 from scheduler_sim.engine.sites.reading import Draft, Place
 
 Read = Callable[[str], str]
@@ -112,7 +113,9 @@ def read_gres_conf(text: str, draft: Draft, *, read: Read, name: str = "gres.con
         if stated.get("name", "gpu").lower() != "gpu" or "type" not in stated:
             continue
         with place.blamed():
-            names = expand_hosts(stated["nodename"]) if "nodename" in stated else list(draft.nodes)
+            names = list(draft.nodes)
+            if "nodename" in stated:
+                names = expand_hosts(stated["nodename"], most=most_named(len(draft.nodes)))
         for host in names:
             node = draft.nodes.get(host)
             if node is None:
@@ -175,7 +178,9 @@ def _node_line(draft: Draft, place: Place, hosts: str, stated: dict[str, Setting
     node["cores"] = cores or product
     if counts["threadspercore"] > 1:
         place.note(f"ThreadsPerCore={counts['threadspercore']}", "each thread counts as a core")
-    for host in expand_hosts(hosts):
+    names = expand_hosts(hosts, most=LARGEST_NODES - draft.named)
+    draft.named += len(names)
+    for host in names:
         draft.places["groups", host] = place
         draft.nodes[host] = {key: value for key, value in node.items() if value is not None}
 

@@ -4,7 +4,7 @@ Source: https://slurm.schedmd.com/sacctmgr.html, EVENT SPECIFIC FORMAT (22.05 to
 """
 
 from scheduler_sim.engine.errors import InvalidCluster
-from scheduler_sim.engine.sites.hosts import expand_hosts
+from scheduler_sim.engine.sites.hosts import expand_hosts, most_named
 from scheduler_sim.engine.sites.reading import Draft
 from scheduler_sim.engine.sites.slurm_accounts import table
 from scheduler_sim.engine.sites.slurm_show import instant
@@ -38,7 +38,8 @@ def read_events(text: str, draft: Draft, *, name: str, zero_at: float | None) ->
         if not kills and not any(part.startswith(CLOSED) for part in parts):
             place.note(f"{row['nodename']} {row['state']}", "no state in which a node takes no work")
             continue
-        missing = [host for host in expand_hosts(row["nodename"]) if host not in draft.nodes]
+        names = expand_hosts(row["nodename"], most=most_named(len(draft.nodes)))
+        missing = [host for host in names if host not in draft.nodes]
         if missing:
             place.note(", ".join(missing[:5]), "is no node of the site")
             continue
