@@ -12,6 +12,9 @@ PROJECT = Path(__file__).parent.parent.parent
 PAGES = (
     "/",
     "/runs/",
+    "/runs/?group=workload&columns=status,policy,p95_wait_time,who,place,tags,notes&since=2020-01-01",
+    "/search/?q=sjf",
+    "/search/?q=5",
     "/runs/1/",
     "/runs/2/",
     "/runs/1/tasks/5/",
@@ -156,6 +159,78 @@ def test_a_purchase_is_searched_from_a_runs_page(visit):
     assert "reaches p95_wait_time < 6 h" in one.page.locator("#study-progress p.lead").inner_text()
     one.page.set_viewport_size({"width": 390, "height": 844})
     assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_runs_are_filed_by_keyboard_alone(visit):
+    one = visit()
+    one.sign_in()
+    one.open("/runs/")
+    page, press = one.page, one.page.keyboard.press
+    page.get_by_text("Columns", exact=True).focus()
+    press("Enter")
+    page.get_by_label("p95 wait", exact=True).focus()
+    press("Space")
+    page.get_by_role("button", name="Show these columns").focus()
+    press("Enter")
+    page.wait_for_url(re.compile("columns=p95_wait_time"))
+    page.get_by_role("button", name="Keep these columns as mine").focus()
+    press("Enter")
+    page.get_by_text("These columns are yours").wait_for()
+    one.open("/runs/")
+    page.get_by_label("Sort by p95 wait").focus()
+    press("Enter")
+    page.wait_for_url(re.compile("sort=p95_wait_time"))
+    assert page.locator("th[aria-sort=ascending]").inner_text().startswith("p95 wait")
+
+    page.get_by_label("Choose split").focus()
+    press("Space")
+    page.get_by_placeholder("tag, tag").focus()
+    page.keyboard.type("by hand")
+    page.get_by_role("button", name="Tag", exact=True).focus()
+    press("Enter")
+    page.locator("a.tag", has_text="by hand").focus()
+    press("Enter")
+    page.wait_for_url(re.compile("tag=by%20hand"))
+    assert page.locator("tbody th a").all_inner_texts() == ["split"]
+
+    page.get_by_label("Choose split").focus()
+    press("Space")
+    page.get_by_role("button", name="Archive", exact=True).focus()
+    press("Enter")
+    page.get_by_text("Archived 1 run: out of sight, not deleted.").wait_for()
+    assert page.locator("tbody th a").count() == 0
+    page.get_by_role("button", name="Undo").focus()
+    press("Enter")
+    page.get_by_text("Restored 1 run.").wait_for()
+    assert page.locator("tbody th a").all_inner_texts() == ["split"]
+
+
+def test_a_clone_asks_for_the_run_again(visit):
+    one = visit()
+    one.sign_in()
+    one.open("/runs/2/")
+    one.page.get_by_role("link", name="Clone").click()
+    one.page.wait_for_url(re.compile("clone=2"))
+    assert one.page.input_value("#cluster") == "workstation"
+    ticked = one.page.locator("input[name=policies]:checked")
+    assert sorted(ticked.nth(number).input_value() for number in range(ticked.count())) == [
+        "greedy",
+        "oracle",
+        "round_robin",
+    ]
+
+
+def test_the_search_leads_from_any_page_to_policies_and_jobs(visit):
+    one = visit()
+    one.open("/help/metrics/")
+    one.page.keyboard.press("/")
+    one.page.keyboard.type("sjf+e")
+    one.page.keyboard.press("Enter")
+    one.page.wait_for_url(re.compile("/search/"))
+    assert one.page.locator("main a[href='/policies/sjf+easy/']").count() == 1
+    one.open("/search/?q=5")
+    one.page.get_by_role("link", name="Task 5").first.click()
+    one.page.wait_for_url(re.compile("/runs/[12]/tasks/5/"))
 
 
 def test_two_ticked_runs_are_compared(visit):

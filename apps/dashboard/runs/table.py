@@ -13,7 +13,7 @@ from apps.metrics.models import Metric
 from apps.results.fidelity import Badge, run_badges
 from apps.results.managers import RunQuerySet
 from apps.results.models import Run, RunTag
-from scheduler_sim.display.formatting import figure_scale, percent_change
+from scheduler_sim.display.formatting import Scale, figure_scale, percent_change
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,16 @@ def run_table(keys: Sequence[int], columns: Sequence[RunColumn], *, policy: str 
     heads = [RunHead(column, scales[column.name].unit if column.is_figure else "") for column in columns]
 
     def cell(column: RunColumn, line: RunLine) -> RunCell:
-        text = scales[column.name].text(line.figure(column.name)) if column.is_figure else ""
+        text = _written(scales[column.name], line.figure(column.name)) if column.is_figure else ""
         return RunCell(column.name, column.is_number, text)
 
     return RunTable(heads, [replace(line, cells=[cell(column, line) for column in columns]) for line in lines])
+
+
+def _written(scale: Scale, value: float | None) -> str:
+    """Write a figure in its column's unit; what is too small for the column's decimals is not called 0."""
+    least = 10.0**-scale.decimals
+    return f"<{least:g}" if value and 0 < value / scale.divisor < least / 2 else scale.text(value)
 
 
 def _lines(runs: Sequence[Run], policy: str, figures: Iterable[str]) -> list[RunLine]:
