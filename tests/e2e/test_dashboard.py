@@ -293,7 +293,7 @@ def test_the_keyboard_alone_reaches_search_help_and_a_run(visit):
     one.page.keyboard.press("/")
     one.page.keyboard.type("main")
     one.page.keyboard.press("Enter")
-    one.page.wait_for_url(re.compile(r"/runs/\?q=main"))
+    one.page.wait_for_url(re.compile(r"/search/\?q=main"))
     for _ in range(60):
         one.page.keyboard.press("Tab")
         if one.page.evaluate("document.activeElement.getAttribute('href')") == "/runs/1/":

@@ -77,7 +77,7 @@ def test_whoever_guesses_too_often_gets_a_page_that_says_when_to_come_back(clien
     assert f"try again in {response.headers['Retry-After']} s" in response.content.decode()
 
 
-@pytest.mark.parametrize("address", ["/", "/accounts/"])
+@pytest.mark.parametrize("address", ["/", "/accounts/", "/search/", "/api/docs/"])
 def test_signing_out_is_a_form_that_only_posts(client: Client, address: str) -> None:
     sign_in(client)
     assert 'action="/accounts/logout/" method="post"' in client.get(address).content.decode()
