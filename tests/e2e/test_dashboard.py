@@ -203,6 +203,9 @@ def test_runs_are_filed_by_keyboard_alone(visit):
     press("Enter")
     page.get_by_text("Restored 1 run.").wait_for()
     assert page.locator("tbody th a").all_inner_texts() == ["split"]
+    page.get_by_role("button", name="Back to the usual ones").focus()
+    press("Enter")
+    page.get_by_label("Sort by Status").wait_for()
 
 
 def test_a_clone_asks_for_the_run_again(visit):

@@ -84,10 +84,9 @@ def asked_columns(request: HttpRequest) -> list[RunColumn]:
     return known_columns(",".join(request.GET.getlist("columns")).split(","))
 
 
-def shown_columns(request: HttpRequest) -> list[RunColumn]:
-    """Return the columns to show: those of the address, or the user's own, or the first ones."""
-    asked = asked_columns(request)
-    if not asked and request.user.is_authenticated:
-        own = RunColumns.objects.filter(user=request.user).values_list("columns", flat=True).first()
-        asked = known_columns(own or ())
-    return asked or known_columns(FIRST_COLUMNS)
+def own_columns(request: HttpRequest) -> list[RunColumn]:
+    """Return the columns that whoever is signed in kept; empty for none."""
+    if not request.user.is_authenticated:
+        return []
+    own = RunColumns.objects.filter(user=request.user).values_list("columns", flat=True).first()
+    return known_columns(own or ())

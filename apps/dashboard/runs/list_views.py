@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.dashboard.runs.columns import RUN_COLUMNS, asked_columns, known_columns, shown_columns
+from apps.dashboard.runs.columns import FIRST_COLUMNS, RUN_COLUMNS, asked_columns, known_columns, own_columns
 from apps.dashboard.runs.query import RunQuery
 from apps.dashboard.runs.table import run_export, run_groups, run_table
 from apps.results.errors import DomainError
@@ -36,7 +36,8 @@ NEEDED = "Filing runs needs the permission “Can start, pause, resume and stop 
 @require_safe
 def run_list(request: HttpRequest) -> HttpResponse:
     """Show all runs, searched, filtered, sorted and grouped as the address says, in the columns that are asked for."""
-    query, columns = RunQuery.of(request), shown_columns(request)
+    query, asked, own = RunQuery.of(request), asked_columns(request), own_columns(request)
+    columns = asked or own or known_columns(FIRST_COLUMNS)
     runs = query.runs()
     figures = [column.name for column in columns if column.is_figure]
     if (kind := request.GET.get("format")) in ("csv", "json"):
@@ -60,7 +61,8 @@ def run_list(request: HttpRequest) -> HttpResponse:
             ("Figures of its policy", [column for column in RUN_COLUMNS.values() if column.is_figure]),
         ],
         "hidden": _hidden(request),
-        "asked": asked_columns(request),
+        "asked": asked,
+        "own": own,
         "others": [(name, value) for name, value in request.GET.items() if name not in ("columns", "page", "hidden")],
         "may_file": request.user.has_perm("results.control_run"),
         "statuses": Run.Status.values,
