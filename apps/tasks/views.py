@@ -51,10 +51,10 @@ def workload_list(request: HttpRequest) -> HttpResponse:
     """Show all workloads, searched and sorted as the address says."""
     sort = sort_key(request, WORKLOAD_COLUMNS, "-created")
     query = request.GET.get("q", "").replace("\0", "").strip()
-    workloads = Workload.objects.for_list(query)
+    listed = Workload.objects.for_list(query)
     # Those of studies, which may be thousands, only where they are asked for.
     asked = query or request.GET.get("studies")
-    workloads = ordered(workloads if asked else workloads.not_of_studies(), sort, WORKLOAD_COLUMNS)
+    workloads = ordered(listed if asked else listed.not_of_studies(), sort, WORKLOAD_COLUMNS)
     if (kind := request.GET.get("format")) in ("csv", "json"):
         return table_response("workloads", WORKLOAD_EXPORT, workloads.values_list(*WORKLOAD_EXPORT), kind)
     page = Paginator(workloads, ROWS_PER_PAGE).get_page(request.GET.get("page"))
