@@ -1,7 +1,7 @@
 """The history of a race: few points of all of it, stored while it goes on, and told on joining."""
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,8 +17,8 @@ from tests.web.conftest import make_run
 
 def snapshot(clock_time: float | None, **fields: Any) -> messages.Snapshot:
     policy: Any = dict.fromkeys(messages.HISTORY, None) | {"scheduler": "fcfs", "wins": clock_time, "finished": 7}
-    told: Any = {"run": 1, "status": "running", "clock_time": clock_time, "policies": [policy], **fields}
-    return told
+    told = {"run": 1, "status": "running", "clock_time": clock_time, "policies": [policy], **fields}
+    return cast(messages.Snapshot, told)
 
 
 def test_points_are_taken_at_intervals_and_only_where_the_clock_went_on() -> None:
@@ -57,15 +57,14 @@ def test_what_is_drawn_of_a_race_is_in_its_history() -> None:
 def test_it_is_stored_with_the_snapshots_and_goes_with_the_end_of_the_run() -> None:
     run = make_run(status=Run.Status.RUNNING)
     outlet = Outlet()
-    whole = {**before_the_start(run), **snapshot(3.0, run=run.pk)}
-    told: Any = whole
+    told = cast(messages.Snapshot, {**before_the_start(run), **snapshot(3.0, run=run.pk)})
     outlet.put(told, urgent=False)
     assert SimulationState.objects.get(run=run).snapshot["clock_time"] == 3.0
     found = read_history(run.pk)
     assert found is not None
     assert (found["type"], found["run"], found["clock_time"]) == ("history", run.pk, [3.0])
     assert found["policies"][0]["wins"] == [3.0]
-    outlet.put({**told, "status": "finished"}, urgent=True)
+    outlet.put(cast(messages.Snapshot, {**told, "status": "finished"}), urgent=True)
     assert read_history(run.pk) is None
     assert not RaceHistory.objects.exists()
     outlet.close()

@@ -100,7 +100,7 @@ def test_who_comes_late_is_told_what_the_race_came_to_before(site: Site, name: s
     assert all(len(one["wins"]) == len(history["clock_time"]) for one in history["policies"])
     with site.client(f"/ws/runs/{run}/") as after:
         after.send(type="ping")
-        told = {}
+        told: dict[str, Any] = {}
         while told.get("type") != "pong":
             told = after.receive()
             assert told["type"] != "history", "it goes with the end of the run"
