@@ -160,6 +160,7 @@ def test_asked_over_http_it_is_a_job_whose_outcome_is_that_of_the_command(
     Job.objects.filter(pk=job.pk).update(status=Job.Status.FINISHED, outcome=outcome)
     page = " ".join(client.get(f"/purchases/{job.pk}/").content.decode().split())
     assert outcome["guarantee_text"] in page
+    assert f"/runs/{run.pk}/what-if/?add_nodes=processors" in page
     assert f"/runs/{run.pk}/" in page
     rows = client.get(f"/purchases/{job.pk}/?format=json").json()
     assert len(rows) == len(outcome["plays"])

@@ -15,7 +15,7 @@ def plays_of(job: Job, *, is_shown: bool = False) -> tuple[tuple[str, ...], list
     """Return the heads and the rows of the table of plays, the cheapest first.
 
     Args:
-        is_shown: for people: rounded, with units.
+        is_shown: for people: rounded, with units; a row is its head and its cells.
     """
     found = job.outcome or {}
     plays = found.get("plays", [])
@@ -37,19 +37,21 @@ def plays_of(job: Job, *, is_shown: bool = False) -> tuple[tuple[str, ...], list
             for line in plays
         ]
         return (*columns, "reaches", "on_frontier", "energy_joules", "tasks"), rows
-    columns = ("Policy", *(f"#+{group}" for group in groups), f"#Price, {found.get('price_unit', '')}")
+    columns = ("Policy", *(f"+{group}" for group in groups), f"Price, {found.get('price_unit', '')}")
     rows = [
         (
             line["policy"],
-            *(f"{number:,}" for number in line["nodes"].values()),
-            f"{line['price']:,.0f}",
-            *(_shown(name, value) for name, value in zip(figures, line["figures"], strict=True)),
-            "" if line["energy_joules"] is None else f"{line['energy_joules'] / JOULES_PER_MWH:,.3f}",
-            "yes" if line["reaches"] else "",
+            (
+                *(f"{number:,}" for number in line["nodes"].values()),
+                f"{line['price']:,.0f}",
+                *(_shown(name, value) for name, value in zip(figures, line["figures"], strict=True)),
+                "" if line["energy_joules"] is None else f"{line['energy_joules'] / JOULES_PER_MWH:,.3f}",
+                "yes" if line["reaches"] else "",
+            ),
         )
         for line in plays
     ]
-    return (*columns, *(f"#{_head(name)}" for name in figures), "#MWh", "Reaches"), rows
+    return (*columns, *(_head(name) for name in figures), "MWh", "Reaches"), rows
 
 
 def frontier_chart(job: Job) -> Chart:

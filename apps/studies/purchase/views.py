@@ -1,12 +1,14 @@
 """The pages of searches for a purchase: asking for one, how far it is, what it found."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.results.models import Run
@@ -50,9 +52,11 @@ def purchase(request: HttpRequest, pk: int) -> HttpResponse:
     if (kind := request.GET.get("format")) in ("csv", "json"):
         columns, rows = plays_of(job)
         return table_response(f"purchase-{pk}", columns, rows, kind)
+    run = Run.objects.filter(pk=job.subject_id or 0).first()
     context = {
         "job": job,
-        "run": Run.objects.filter(pk=job.subject_id or 0).first(),
+        "run": run,
+        "what_if": _what_if(run, job.outcome.get("best")) if run is not None else "",
         "found": job.outcome,
         "chart": frontier_chart(job),
         "source": chart_source("purchase-charts", pk),
@@ -82,6 +86,15 @@ def purchase_charts(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG
 def purchase_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
     """Return the numbers of the chart as CSV or JSON."""
     return one_chart_response(f"purchase-{pk}", _charts(pk), key, kind)
+
+
+def _what_if(run: Run, best: dict[str, Any] | None) -> str:
+    """Return where a change is held against the run as it was; empty where that is not possible."""
+    if best is None or run.status != Run.Status.FINISHED or run.configuration.get("site_changes"):
+        return ""
+    changes = {"add_nodes": best["add_nodes"], "policies": best["policy"]}
+    told = urlencode({name: text for name, text in changes.items() if text})
+    return f"{reverse('run-what-if', args=[run.pk])}?{told}"
 
 
 def _charts(pk: int) -> dict[str, Chart]:
