@@ -1,0 +1,144 @@
+"""When each waiting task will start: the state of an instant played on many times with drawn run times and arrivals."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scheduler_sim.engine.columns import FloatArray
+from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.forecasting.future import Future, Past
+from scheduler_sim.engine.sites import Site
+from scheduler_sim.engine.traces.slurm_snapshots import QueuedJob
+
+REPLICAS = 100
+LOWEST, HIGHEST = 0.1, 0.9
+"""Between these quantiles of the starts that were played lies the interval: 80 %."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is expected of one job that waits; instants are seconds since 1970.
+
+    Attributes:
+        job, user, partition: its number, who submitted it, and where.
+        reason: why it waits, in Slurm's words.
+        kind: `expected`, `never` (it can never start as things are) or `held` (somebody must release it first).
+        start_at, earliest_at, latest_at: median and the 10 % and 90 % quantiles of the starts that were played; None
+            where it did not start by then in so many of them, and for those of other kinds.
+        slurm_start_at: when Slurm itself expects it to start, None where squeue does not say.
+    """
+
+    job: str
+    user: str
+    partition: str
+    reason: str
+    kind: str
+    start_at: float | None = None
+    earliest_at: float | None = None
+    latest_at: float | None = None
+    slurm_start_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is expected of the jobs of a queue.
+
+    Attributes:
+        at: the instant, seconds since 1970.
+        jobs: those that wait, in the order in which they are expected to start, then those that can not.
+        replicas: how often the future was played. seed: of all that was drawn.
+        running: how many jobs run. learned: how many that ended before told how long jobs run.
+        horizon_at: up to when the future was played.
+        moved, left_out: see `Present`.
+    """
+
+    at: float
+    jobs: tuple[Expected, ...]
+    replicas: int
+    seed: int
+    running: int
+    learned: int
+    horizon_at: float
+    moved: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def forecast(
+    jobs: Sequence[QueuedJob],
+    site: Site,
+    *,
+    at: float | None = None,
+    past: Past | None = None,
+    replicas: int = REPLICAS,
+    seed: int = 0,
+    on_replica: Callable[[int], None] | None = None,
+) -> Forecast:
+    """Say when each job of a queue that waits will start.
+
+    Args:
+        jobs: as `read_queue` returns them.
+        at: when they were printed, in seconds since 1970; None to tell it by what runs.
+        past: what ran before; without it nothing is known of run times but their limits, and nothing arrives.
+        replicas: how often to play.
+        on_replica: called after each with how many were played.
+
+    Raises:
+        InvalidParameter: fewer than 10 replicas.
+        InvalidTrace: nothing that runs or waits, or nothing that tells the instant.
+        InvalidPolicy, InvalidWorkload: what is not played on a site.
+    """
+    if replicas < 10:
+        raise InvalidParameter(f"replicas is {replicas}; an interval of 80 % needs 10 at least.")
+    future = Future.of(jobs, site, at=at, past=past)
+    starts = future.starts(replicas, seed, on_replica)
+    return _told(future, starts, jobs, seed)
+
+
+def interval(starts: FloatArray) -> FloatArray:
+    """Return the interval and the median of n starts that were played of each of m tasks, shape (m, n), as (3, m).
+
+    The bounds are the starts of ranks (n + 1) / 10 rounded down and 9 (n + 1) / 10 rounded up: one start more, drawn
+    alike, lies between them in 80 % of all cases at least.
+    """
+    ordered, number = np.sort(starts, axis=1), starts.shape[1]
+    first = max(int(LOWEST * (number + 1)), 1)
+    last = min(int(np.ceil(HIGHEST * (number + 1))), number)
+    return ordered[:, [first - 1, (number - 1) // 2, last - 1]].T
+
+
+def _told(future: Future, starts: FloatArray, jobs: Sequence[QueuedJob], seed: int) -> Forecast:
+    """Summarise the starts of the tasks that wait, shape (waiting, replicas), infinite for those that did not start."""
+    now, by_name = future.present, {job.job: job for job in jobs}
+    bounds = interval(starts) + future.zero_at
+
+    def expected(name: str, kind: str, reason: str = "", **known: float | None) -> Expected:
+        job = by_name[name]
+        return Expected(
+            job=name,
+            user=job.user,
+            partition=job.partition,
+            reason=reason or job.reason or "None",
+            kind=kind,
+            slurm_start_at=job.started,
+            **known,
+        )
+
+    found = []
+    for name, row in zip(now.workload.external_id[now.running :].tolist(), bounds.T.tolist(), strict=True):
+        early, middle, late = (None if value == np.inf else value for value in row)
+        found.append(expected(name, "expected", start_at=middle, earliest_at=early, latest_at=late))
+    found.sort(key=lambda one: (one.start_at is None, one.start_at or 0.0))
+    found += [expected(name, "never", reason) for name, reason in sorted(now.never.items())]
+    found += [expected(name, "held") for name in now.held]
+    return Forecast(
+        at=now.now + future.zero_at,
+        jobs=tuple(found),
+        replicas=starts.shape[1],
+        seed=seed,
+        running=now.running,
+        learned=future.learned,
+        horizon_at=future.horizon + future.zero_at,
+        moved=now.moved,
+        left_out=now.left_out,
+    )
