@@ -50,6 +50,7 @@ ENGINE = (
         "groups",
         "interruptions",
         "fidelity",
+        "forecasting",
     ),
     ("targets", "purchase"),
     ("purchase_plays",),

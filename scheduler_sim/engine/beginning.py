@@ -29,7 +29,9 @@ class Beginning:
     ended: int
 
 
-def begin_at(workload: Workload, begin_time: float | None = None, *, hold: bool = True) -> Beginning:
+def begin_at(
+    workload: Workload, begin_time: float | None = None, *, hold: bool = True, ever_started: bool = True
+) -> Beginning:
     """Return the workload as it stands when its replay begins, by what the trace recorded.
 
     Tasks that ran at that instant arrive at their recorded start, where they find nothing but each other: whatever the
@@ -39,6 +41,7 @@ def begin_at(workload: Workload, begin_time: float | None = None, *, hold: bool 
     Args:
         begin_time: seconds on the workload's clock; None for the first submission, before which nobody waits.
         hold: false lets tasks that ran already arrive as any other.
+        ever_started: false takes a workload none of whose tasks has started for one of which all wait.
 
     Raises:
         InvalidParameter: a `begin_time` where the trace recorded no start, or after which nothing is left.
@@ -51,7 +54,7 @@ def begin_at(workload: Workload, begin_time: float | None = None, *, hold: bool 
     running = (start < time) & (end > time) & hold
     ended = np.zeros(len(workload), bool) if begin_time is None else end <= time
     waiting = (workload.arrival_time < time) & ~running & ~ended
-    if begin_time is not None and np.isnan(start).all():
+    if begin_time is not None and ever_started and np.isnan(start).all():
         raise InvalidParameter("begin_time needs a workload that tells when its tasks started; this one does not.")
     if ended.all():
         raise InvalidParameter(f"All tasks had ended at begin_time {time:g}; nothing is left to play.")

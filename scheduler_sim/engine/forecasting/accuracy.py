@@ -78,7 +78,7 @@ class Accuracy:
             instants=len({one.at for one in scored}),
             covered=float(covered.mean()),
             median_error=median(error),
-            median_width=median(np.where(late < np.inf, late - np.minimum(early, late), np.inf)),
+            median_width=median(np.array([b - a if b < np.inf else np.inf for a, b in zip(early, late, strict=True)])),
             compared=int(both.sum()),
             median_error_compared=median(error[both]),
             slurm_median_error=median(slurm),

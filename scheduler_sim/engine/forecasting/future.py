@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -22,7 +23,8 @@ from scheduler_sim.engine.workload import Parents, Workload
 
 LONGEST_HORIZON = 30 * 86_400.0
 LEAST_HORIZON = 600.0
-"""Replicas are played as long as it takes until all have started that run to their limits, within these seconds."""
+"""Replicas are played for twice as long as it takes until all have started that run to their limits, within these
+seconds: those that come later may go before them."""
 
 _STEPS = 16
 
@@ -45,7 +47,7 @@ class Past:
         known = self.workload.take(rows)
         ended = known.recorded_start_time + known.runtime <= now
         requests = wanted(known)
-        times = {
+        times: dict[str, Any] = {
             name: np.where(getattr(requests, name) <= now, getattr(requests, name), np.nan)
             for name in ("eligible_time", "cancel_time")
         }
@@ -208,7 +210,7 @@ class Future:
         none = np.zeros(0, np.int64)
         start = longest._played(self._workload(none, np.zeros(0), np.maximum(limits, elapsed + 1.0)), seed=0)
         last = float(np.max(start[start < np.inf], initial=self.present.now))
-        span = np.clip(last - self.present.now, LEAST_HORIZON, LONGEST_HORIZON)
+        span = np.clip(2.0 * (last - self.present.now), LEAST_HORIZON, LONGEST_HORIZON)
         return self.present.now + float(span)
 
 
@@ -218,18 +220,18 @@ def joined(one: Workload, other: Workload) -> Workload:
     def both(first: Labels, second: Labels) -> Labels:
         return Labels.from_texts(np.concatenate([first.texts(), second.texts()]))
 
-    columns = {}
+    columns: dict[str, Any] = {}
     for field in fields(Workload):
         first, second = getattr(one, field.name), getattr(other, field.name)
         if field.name == "requests":
-            columns[field.name] = Requests(
-                **{
-                    name: both(column, getattr(second, name))
-                    if isinstance(column, Labels)
-                    else np.concatenate([column, getattr(second, name)])
-                    for name, column in first.columns().items()
-                }
-            )
+            second = wanted(other)
+            asked: dict[str, Any] = {
+                name: both(column, getattr(second, name))
+                if isinstance(column, Labels)
+                else np.concatenate([column, getattr(second, name)])
+                for name, column in wanted(one).columns().items()
+            }
+            columns[field.name] = Requests(**asked)
         elif field.name == "parents":
             last = np.full(len(other), first.offsets[-1])
             columns[field.name] = Parents(np.concatenate([first.offsets, last]), first.rows)

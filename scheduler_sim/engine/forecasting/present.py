@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -45,7 +46,7 @@ class Present:
         site: with nodes told apart by who runs on them.
         now: the instant on the workload's clock. zero_at: time 0 of it in seconds since 1970.
         running: how many tasks run.
-        priorities: shape (n,), as squeue printed them, 0 where it did not.
+        priorities: shape (n,), as squeue printed them, 0 where it did not. waited: shape (n,), seconds since they came.
         ending: rows of tasks that have ended and do not hold their nodes for much longer.
         never: why tasks that wait can never start, by job, in Slurm's words.
         held: jobs that wait for somebody to release them, or for such a job.
@@ -59,6 +60,7 @@ class Present:
     zero_at: float
     running: int
     priorities: FloatArray
+    waited: FloatArray
     ending: IntArray
     never: Mapping[str, str]
     held: tuple[str, ...]
@@ -97,6 +99,7 @@ def present(
     number[order] = np.arange(1, len(workload) + 1)
     start = workload.recorded_start_time + shift
     names = workload.external_id.tolist()
+    came = dict(zip(names, (workload.arrival_time + shift).tolist(), strict=True))
     hosts = [by_name[name].hosts if runs else "" for name, runs in zip(names, running.tolist(), strict=True)]
     told = _told_apart(site, hosts)
     workload = replace(
@@ -121,7 +124,7 @@ def present(
         never.setdefault(str(workload.external_id[row]), reason)
     never |= _behind(workload, never)
     workload = workload.take(np.flatnonzero([name not in never for name in workload.external_id.tolist()]))
-    begun = begin_at(workload, now)
+    begun = begin_at(workload, now, ever_started=False)
     names = begun.workload.external_id.tolist()
     return Present(
         workload=begun.workload,
@@ -130,6 +133,7 @@ def present(
         zero_at=zero,
         running=begun.running,
         priorities=np.array([by_name[name].priority or 0.0 for name in names], np.float64),
+        waited=now - np.array([came[name] for name in names], np.float64),
         ending=np.flatnonzero([by_name[name].state == "COMPLETING" for name in names]),
         never=never,
         held=held,
@@ -167,7 +171,7 @@ def _as_asked(workload: Workload, asked: Workload | None) -> Workload:
     def merged(own: Labels, other: Labels) -> Labels:
         return Labels.from_texts(np.where(known, other.texts()[there], own.texts()))
 
-    columns = {}
+    columns: dict[str, Any] = {}
     for name, column in workload.requests.columns().items():
         if name in _OUTCOMES:
             continue
@@ -255,7 +259,7 @@ def _on_their_nodes(workload: Workload, told: _Told, running: np.ndarray) -> tup
         most_nodes=np.where(pinned, nodes, requests.most_nodes),
     )
     plain = Requests.blank(len(workload))
-    simple = {
+    simple: dict[str, Any] = {
         field.name: np.where(running, getattr(plain, field.name), getattr(kept, field.name))
         for field in fields(Requests)
         if field.name in ("tasks_per_node", "memory_mb_per_core", "memory_mb_per_node", "gpus_per_node")
@@ -263,7 +267,10 @@ def _on_their_nodes(workload: Workload, told: _Told, running: np.ndarray) -> tup
     tasks = np.where(running, np.maximum(workload.cpus, nodes), kept.tasks).astype(np.int64)
     cores = np.where(running, 1, kept.cores_per_task)
     anywhere = Labels.from_texts(np.where(running, "", kept.features.texts()))
-    loose = {"nodes": np.where(running, 0, kept.nodes), "most_nodes": np.where(running, 0, kept.most_nodes)}
+    loose: dict[str, Any] = {
+        "nodes": np.where(running, 0, kept.nodes),
+        "most_nodes": np.where(running, 0, kept.most_nodes),
+    }
     ways = (
         kept,
         replace(kept, **simple, tasks=tasks, cores_per_task=cores),
@@ -279,7 +286,7 @@ def _on_their_nodes(workload: Workload, told: _Told, running: np.ndarray) -> tup
         left = left[refused]
     moved = tuple(workload.external_id[rows[(chosen[rows] == 2) | ~pinned[rows]]].tolist())
     gone = set(workload.external_id[left].tolist())
-    columns = {}
+    columns: dict[str, Any] = {}
     for name in kept.columns():
         of_ways = [getattr(way, name) for way in ways]
         if name in TEXTS:

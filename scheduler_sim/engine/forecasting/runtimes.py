@@ -203,7 +203,7 @@ def survivors(weights: FloatArray, ended: BoolArray) -> FloatArray:
     """
     at_risk = np.cumsum(weights[:, ::-1], axis=1)[:, ::-1]
     lost = np.where(ended & (at_risk > 0.0), weights / np.maximum(at_risk, 1e-300), 0.0)
-    alive: FloatArray = np.cumprod(1.0 - np.minimum(lost, 1.0), axis=1)
+    alive: FloatArray = np.cumprod(1.0 - np.minimum(lost, 1.0), axis=1, dtype=np.float64)
     return alive
 
 
@@ -214,4 +214,5 @@ def scales(workload: Workload) -> FloatArray:
 
 def _weights(apart: FloatArray, strange: IntArray, width: float, stranger: float) -> FloatArray:
     # Never nothing: where no task is alike, those tell that are least unlike.
-    return np.exp(-np.minimum(apart / width, 200.0)) * stranger**strange
+    weights: FloatArray = np.exp(-np.minimum(apart / width, 200.0)) * stranger**strange
+    return weights

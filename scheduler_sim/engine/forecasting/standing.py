@@ -69,7 +69,9 @@ class Standing:
         association = asked.people.association
         share = np.where(association >= 0, factors[association], 0.0)
         played = np.floor(np.maximum(first + site.priority.fair_share_weight * share, 1.0))
-        nice = np.where(now.priorities > 0, played - now.priorities, 0.0).astype(np.int64)
+        # Where squeue tells no priority, it is what is played and the age so far.
+        aged = site.priority.age_weight * np.minimum(now.waited / max(site.priority.max_age_time, 1.0), 1.0)
+        nice = np.where(now.priorities > 0, played - now.priorities, -np.floor(aged)).astype(np.int64)
         lived = min((now.now - float(tasks.arrival_time[0])) * -np.log(decay), _MOST_DECAYED)
         return cls(np.where(np.arange(len(tasks)) < now.running, 0, nice), used_before * np.exp(lived))
 
