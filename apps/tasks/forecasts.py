@@ -1,0 +1,124 @@
+"""Forecasts of starts for stored sites: what they are made of, and what is told of them."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from apps.tasks.errors import SiteError, WorkloadError
+from apps.tasks.models import Site, Workload
+from scheduler_sim.engine.forecasting import Expected, Forecast, Past, forecast
+from scheduler_sim.engine.traces.slurm_snapshots import Snapshot, read_queue, split_snapshots
+
+COLUMNS = ("job", "user", "partition", "kind", "reason", "start", "earliest", "latest", "slurm_start")
+"""Of a table of what is expected; instants as ISO 8601 in UTC, empty where there is none."""
+
+
+def forecast_make(
+    *,
+    site: Site,
+    queue: str,
+    queue_name: str = "squeue",
+    at: float | None = None,
+    history: Workload | None = None,
+    replicas: int,
+    seed: int,
+    on_replica: Callable[[int], None] | None = None,
+) -> Forecast:
+    """Forecast the jobs of a printed queue.
+
+    Args:
+        queue: what squeue printed; of several printouts the last one, or the last at or before `at`.
+        queue_name: of the file, for messages.
+        at: when it was printed, seconds since 1970, where the text does not say.
+        history: what ran before.
+        on_replica: called with how many futures were played.
+
+    Raises:
+        SiteError, WorkloadError: no such printout, or a history that does not tell when it was.
+        EngineError: text that squeue does not print, or a site that is not played.
+    """
+    shot = _chosen(split_snapshots(queue), at)
+    return forecast(
+        read_queue(shot.text, queue_name),
+        site.as_site(),
+        at=at if shot.at is None else shot.at,
+        past=None if history is None else _past(history),
+        replicas=replicas,
+        seed=seed,
+        on_replica=on_replica,
+    )
+
+
+def _chosen(shots: list[Snapshot], at: float | None) -> Snapshot:
+    if at is None or len(shots) == 1:
+        return shots[-1]
+    before = [shot for shot in shots if shot.at is not None and shot.at <= at]
+    if not before:
+        raise SiteError("The file holds no printout of that instant or before.")
+    return before[-1]
+
+
+def _past(history: Workload) -> Past:
+    told = history.audit.get("headers", {}).get("UnixStartTime", "")
+    try:
+        zero_at = float(told)
+    except ValueError:
+        raise WorkloadError(
+            f"Workload {history.name} does not tell when it began; what sacct printed does, and SWF with UnixStartTime."
+        ) from None
+    return Past(history.tasks.as_workload(), zero_at)
+
+
+def forecast_document(found: Forecast) -> dict[str, Any]:
+    """Return a forecast as JSON has it."""
+    return {
+        "at": iso(found.at),
+        "replicas": found.replicas,
+        "seed": found.seed,
+        "running": found.running,
+        "learned": found.learned,
+        "horizon": iso(found.horizon_at),
+        "cautions": list(cautions(found)),
+        "jobs": [dict(zip(COLUMNS, row, strict=True)) for row in forecast_rows(found)],
+    }
+
+
+def forecast_rows(found: Forecast) -> Iterator[tuple[str | None, ...]]:
+    """Yield a row for each job, as `COLUMNS` names them."""
+    for one in found.jobs:
+        instants = (one.start_at, one.earliest_at, one.latest_at, one.slurm_start_at)
+        yield (one.job, one.user, one.partition, one.kind, one.reason, *map(iso, instants))
+
+
+def cautions(found: Forecast) -> Iterator[str]:
+    """Yield what must be known to read a forecast."""
+    if not found.learned:
+        yield "Nothing is known of how long jobs run but their limits, and nobody is taken to submit anything later."
+    elif found.learned < 100:
+        yield f"Only {found.learned} jobs that ended before tell how long jobs run."
+    if found.moved:
+        yield f"{len(found.moved):,} running jobs are not held on their own nodes: {named(found.moved)}."
+    if found.left_out:
+        yield f"{len(found.left_out):,} jobs are left out, since they neither run nor wait: {named(found.left_out)}."
+    open_ended = sum(one.kind == "expected" and one.latest_at is None for one in found.jobs)
+    if open_ended:
+        yield f"{open_ended:,} intervals have no end: these jobs may start after {iso(found.horizon_at)}."
+
+
+def named(jobs: tuple[str, ...], most: int = 5) -> str:
+    """Return the first jobs of a list."""
+    return ", ".join(jobs[:most]) + (", ..." if len(jobs) > most else "")
+
+
+def iso(instant: float | None) -> str | None:
+    """Return an instant as ISO 8601 in UTC, in whole seconds."""
+    return None if instant is None else datetime.fromtimestamp(round(instant), UTC).isoformat()
+
+
+def expectation(one: Expected) -> str:
+    """Say in words what is expected of a job."""
+    if one.kind == "never":
+        return f"can never start as things are ({one.reason})"
+    if one.kind == "held":
+        return "waits for somebody to release it, or for such a job"
+    return "may start after the forecast's end" if one.start_at is None else ""
