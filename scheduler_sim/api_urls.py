@@ -15,6 +15,7 @@ from apps.results.api import (
 )
 from apps.studies.purchase.asking import PurchaseView
 from apps.tasks.api import TaskViewSet, WorkloadImportViewSet, WorkloadViewSet
+from apps.tasks.forecast_api import ForecastViewSet
 from apps.tasks.site_api import SiteViewSet
 from apps.training.api import PolicySearchView, TrainedModelViewSet, TrainingDataViewSet, TrainingView
 from scheduler_sim.accounts.api import AuditEntryViewSet
@@ -27,6 +28,7 @@ router.register("workloads", WorkloadViewSet, "workload")
 router.register("imports", WorkloadImportViewSet, "import")
 router.register("tasks", TaskViewSet, "task")
 router.register("sites", SiteViewSet, "site")
+router.register("forecasts", ForecastViewSet, "forecast")
 router.register("runs", RunViewSet, "run")
 router.register("studies", StudyViewSet, "study")
 router.register("fidelities", FidelityViewSet, "fidelity")

@@ -177,6 +177,9 @@ JOB_PROCESSES = environment.integer("JOB_PROCESSES", cores(), minimum=1)
 WHAT_IF_PLACEMENTS = environment.integer("WHAT_IF_PLACEMENTS", 1_000_000, minimum=0)
 WHAT_IF_SECONDS = environment.integer("WHAT_IF_SECONDS", 180, minimum=1)
 WHAT_IF_MEMORY_BYTES = environment.integer("WHAT_IF_MEMORY_MB", 4000, minimum=100) * 2**20
+# Time and memory that a forecast which is asked for over HTTP may take.
+FORECAST_SECONDS = environment.integer("FORECAST_SECONDS", 900, minimum=1)
+FORECAST_MEMORY_BYTES = environment.integer("FORECAST_MEMORY_MB", 4000, minimum=100) * 2**20
 
 # By whom `recheck --mail` sends; nothing else sends mail.
 EMAIL_HOST = environment.text("EMAIL_HOST", "localhost")

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from apps.tasks.models import Site, Task, TaskRequest, Workload, WorkloadImport
+from apps.tasks.models import Site, StartForecast, Task, TaskRequest, Workload, WorkloadImport
 from apps.tasks.site_services import site_delete, site_store
 from scheduler_sim.engine import EngineError, sites
 from scheduler_sim.web.admin import BigTableAdmin, KeyOrderedAdmin, NumberedAdmin, ReadOnlyAdmin, RecentChoices
@@ -156,6 +156,18 @@ class WorkloadImportAdmin(ReadOnlyAdmin):
     search_fields = ("file_name", "name")
     date_hierarchy = "created_at"
     raw_id_fields = ("workload", "requested_by")
+
+
+@admin.register(StartForecast)
+class StartForecastAdmin(ReadOnlyAdmin):
+    """Forecasts of starts that were asked for over HTTP."""
+
+    list_display = ("file_name", "site", "history", "replicas", "seed", "requested_by", "created_at")
+    list_filter = ("created_at",)
+    list_select_related = ("site", "history", "requested_by")
+    search_fields = ("file_name", "site__name")
+    date_hierarchy = "created_at"
+    raw_id_fields = ("site", "history", "requested_by")
 
 
 @admin.register(Site)

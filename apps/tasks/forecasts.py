@@ -4,13 +4,36 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db import transaction
+
 from apps.tasks.errors import SiteError, WorkloadError
-from apps.tasks.models import Site, Workload
+from apps.tasks.models import Site, StartForecast, Workload
+from scheduler_sim.accounts import audit
+from scheduler_sim.background.models import Job
+from scheduler_sim.background.services import job_submit
+from scheduler_sim.engine import EngineError
+from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.forecasting import Expected, Forecast, Past, forecast
+from scheduler_sim.engine.forecasting.forecast import REPLICAS
+from scheduler_sim.engine.traces.slurm_queue import workload_of_queue
 from scheduler_sim.engine.traces.slurm_snapshots import Snapshot, read_queue, split_snapshots
+
+MOST_BYTES = 8 * 2**20
+MOST_JOBS = 20_000
+"""A queue that is sent over HTTP may hold so much."""
+
+MOST_REPLICAS = 1000
+"""A forecast that is asked for over HTTP plays at most so many futures."""
+
+MOST_UNANSWERED = 4
+"""So many forecasts of one user may wait or be made."""
 
 COLUMNS = ("job", "user", "partition", "kind", "reason", "start", "earliest", "latest", "slurm_start")
 """Of a table of what is expected; instants as ISO 8601 in UTC, empty where there is none."""
+
+
+class ForecastRefused(EngineError):
+    """As many forecasts of this user as may wait are waiting."""
 
 
 def forecast_make(
@@ -58,14 +81,23 @@ def _chosen(shots: list[Snapshot], at: float | None) -> Snapshot:
     return before[-1]
 
 
-def _past(history: Workload) -> Past:
+def began_at(history: Workload) -> float:
+    """Return time 0 of a workload's clock, in seconds since 1970.
+
+    Raises:
+        WorkloadError: its file does not tell.
+    """
     told = history.audit.get("headers", {}).get("UnixStartTime", "")
     try:
-        zero_at = float(told)
+        return float(told)
     except ValueError:
         raise WorkloadError(
             f"Workload {history.name} does not tell when it began; what sacct printed does, and SWF with UnixStartTime."
         ) from None
+
+
+def _past(history: Workload) -> Past:
+    zero_at = began_at(history)
     return Past(history.tasks.as_workload(), zero_at)
 
 
@@ -122,3 +154,48 @@ def expectation(one: Expected) -> str:
     if one.kind == "held":
         return "waits for somebody to release it, or for such a job"
     return "may start after the forecast's end" if one.start_at is None else ""
+
+
+@transaction.atomic
+def forecast_ask(
+    *,
+    site: Site,
+    queue: bytes,
+    file_name: str,
+    requested_by: Any,
+    history: Workload | None = None,
+    queue_at: float | None = None,
+    replicas: int = REPLICAS,
+    seed: int = 0,
+) -> StartForecast:
+    """Keep a printed queue and ask for a process that forecasts its starts.
+
+    Raises:
+        ForecastRefused: too many of the user's are not made yet.
+        WorkloadError: the history does not tell when it was.
+        EngineError: text that squeue does not print, or no queue that can be forecast.
+    """
+    unanswered = Job.objects.active().filter(kind=StartForecast.JOB, requested_by=requested_by).count()
+    if unanswered >= MOST_UNANSWERED:
+        raise ForecastRefused(f"{unanswered} forecasts of yours are not made yet; stop one, or wait for it.")
+    text = queue.decode("utf-8", "replace").replace("\0", "")
+    shot = _chosen(split_snapshots(text), queue_at)
+    jobs = read_queue(shot.text, file_name)
+    if len(jobs) > MOST_JOBS:
+        raise InvalidTrace(f"{file_name} holds {len(jobs):,} jobs; at most {MOST_JOBS:,} are forecast.")
+    workload_of_queue(jobs, at=queue_at if shot.at is None else shot.at)
+    if history is not None:
+        began_at(history)
+    asked = StartForecast.objects.create(
+        site=site,
+        history=history,
+        file_name=file_name[:255],
+        queue=shot.text,
+        queue_at=queue_at if shot.at is None else shot.at,
+        replicas=replicas,
+        seed=seed,
+        requested_by=requested_by,
+    )
+    job_submit(kind=StartForecast.JOB, subject_id=asked.pk, requested_by=requested_by)
+    audit.record(audit.Action.START, StartForecast.JOB, asked, called=str(asked))
+    return asked

@@ -5,7 +5,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from apps.tasks.models import WorkloadImport
+from apps.tasks.models import StartForecast, WorkloadImport
 from apps.tasks.uploads import AT_ONCE, upload_end, upload_read
 from scheduler_sim import engine
 from scheduler_sim.background.kinds import Kind, register
@@ -78,3 +78,40 @@ class ImportKind(Kind):
         error = f"Its file lies on the machine {job.host}, which has not read it for hours; upload it again."
         if job.end(Job.Status.FAILED, error=error, where={"status": Job.Status.QUEUED}):
             self.ended(job)
+
+
+@register
+class ForecastKind(Kind):
+    """A forecast of starts, beside whatever waits for a process."""
+
+    name = StartForecast.JOB
+    model = StartForecast
+    page = "forecast-detail"
+    verb = "made it"
+    at_once = 1
+    takes_place = False
+    expected = (engine.EngineError, LimitReached)
+
+    def work(self, job: Job) -> str | None:
+        """Make it, within the limits of memory and time."""
+        # What plays loads the engine, and other commands ask only which kinds there are.
+        from apps.tasks.forecasts import forecast_document, forecast_make
+
+        asked = StartForecast.objects.select_related("site", "history").get(pk=job.subject_id or 0)
+        with limited(
+            memory_bytes=settings.FORECAST_MEMORY_BYTES,
+            seconds=settings.FORECAST_SECONDS,
+            setting_of_memory="FORECAST_MEMORY_MB",
+            setting_of_time="FORECAST_SECONDS",
+        ):
+            found = forecast_make(
+                site=asked.site,
+                queue=asked.queue,
+                queue_name=asked.file_name,
+                at=asked.queue_at,
+                history=asked.history,
+                replicas=asked.replicas,
+                seed=asked.seed,
+            )
+        asked.conclude(forecast_document(found))
+        return None

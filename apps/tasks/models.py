@@ -7,9 +7,11 @@ from django.db import models
 from django.db.models import Q
 
 from apps.tasks.managers import SiteQuerySet, TaskQuerySet, TaskRequestQuerySet, WorkloadQuerySet
+from scheduler_sim.background.models import Job
 from scheduler_sim.choices import PlainChoices
 from scheduler_sim.engine import sites
 from scheduler_sim.engine.requests import NAMES
+from scheduler_sim.marks import alters_data
 
 
 class Workload(models.Model):
@@ -243,3 +245,48 @@ class WorkloadImport(models.Model):
 
     def __str__(self) -> str:
         return f"import of {self.file_name}"
+
+
+class StartForecast(models.Model):
+    """When the waiting jobs of a printed queue of a site will start; made in a process of its own."""
+
+    JOB = "forecast"
+    """The kind of job that makes one."""
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="forecasts")
+    history = models.ForeignKey(
+        Workload,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="forecasts",
+        help_text="What ran before.",
+    )
+    file_name = models.CharField(max_length=255, help_text="As the client called it.")
+    queue = models.TextField(help_text="What squeue printed.")
+    queue_at = models.FloatField(null=True, help_text="When, in seconds since 1970, where the text does not say.")
+    replicas = models.PositiveIntegerField(help_text="How many futures are played.")
+    seed = models.BigIntegerField(default=0)
+    result = models.JSONField(null=True, help_text="Empty until it is made.")
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name = "forecast of starts"
+        verbose_name_plural = "forecasts of starts"
+
+    def __str__(self) -> str:
+        return f"forecast of {self.file_name}"
+
+    @property
+    def job(self) -> Job | None:
+        """The newest job that was to make it, None where there was none."""
+        found: Job | None = Job.objects.latest_about(self.JOB, self)
+        return found
+
+    @alters_data
+    def conclude(self, result: dict[str, Any]) -> None:
+        """Keep what came out."""
+        self.result = result
+        self.save(update_fields=["result"])

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from apps.tasks import site_making, site_pages, views
+from apps.tasks import forecast_pages, site_making, site_pages, views
 from scheduler_sim.web.addresses import charts_of
 
 WORKLOAD = [
@@ -23,6 +23,9 @@ urlpatterns = [
     path("sites/<path:name>/edit/", site_making.site_edit, name="site-edit"),
     path("sites/<path:name>/site.yaml", site_pages.site_yaml, name="site-yaml"),
     path("sites/<path:name>/", site_pages.site_detail, name="site-detail"),
+    path("forecasts/", forecast_pages.forecast_list, name="forecast-list"),
+    path("forecasts/new/", forecast_pages.forecast_new, name="forecast-new"),
+    path("forecasts/<int:pk>/", forecast_pages.forecast_detail, name="forecast-detail"),
     path("help/metrics/", views.help_metrics, name="help-metrics"),
     path("theme/", views.theme, name="theme"),
     # Browsers ask for it on pages that name no icon: the admin's and the API's.

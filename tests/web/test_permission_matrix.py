@@ -23,7 +23,15 @@ from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim.accounts.models import AuditEntry
 from scheduler_sim.background.models import Job
 from scheduler_sim.engine.sites import Site
-from tests.web.conftest import key_of, make_attempts, make_fidelity, make_models, make_studies, make_training_rows
+from tests.web.conftest import (
+    key_of,
+    make_attempts,
+    make_fidelity,
+    make_forecast,
+    make_models,
+    make_studies,
+    make_training_rows,
+)
 
 METHODS = ("get", "head", "options", "post", "put", "patch", "delete", "trace")
 PEOPLE = ("nobody", "user", "controller", "staff", "admin")
@@ -32,7 +40,7 @@ READ = {"get", "head", "options"}
 
 ROWS = (
     *("workloads", "imports", "tasks", "sites", "runs", "audit", "jobs", "studies", "results", "attempts"),
-    *("fidelities", "metrics", "groups", "training-data", "models"),
+    *("fidelities", "metrics", "groups", "training-data", "models", "forecasts"),
 )
 """Tables, each with a list and an address a row."""
 
@@ -61,7 +69,9 @@ API: dict[str, tuple[set[str], set[str]]] = {
     "api/schema/": (READ, set()),
     "api/docs/": ({"get", "head"}, set()),
     **{f"api/v1/{name}/": (READ, set()) for name in (*ROWS, *(f"{name}/<pk>" for name in ROWS), *DOCUMENTS)},
-    **{f"api/v1/{name}/": (READ, {"post"}) for name in ("workloads", "sites", "runs", "runs/<pk>/what-if")},
+    **{
+        f"api/v1/{name}/": (READ, {"post"}) for name in ("workloads", "sites", "runs", "runs/<pk>/what-if", "forecasts")
+    },
     "api/v1/runs/<pk>/": (READ, {"patch"}),
     **{f"api/v1/{name}/": ({"options"}, {"post"}) for name in (*CONTROLS, "trainings", "policy-searches", "purchases")},
 }
@@ -133,6 +143,7 @@ def test_every_person_method_and_address(
         "imports": WorkloadImport.objects.create(file_name="x.swf").pk,
         "tasks": run.workload.tasks.all()[0].pk,
         "sites": site_store(site=Site.from_json(run.cluster))[0].pk,
+        "forecasts": make_forecast().pk,
         "runs": run.pk,
         "studies": Study.objects.get().pk,
         "results": run.results.all()[0].pk,

@@ -10,6 +10,7 @@ from django.urls import resolve
 from apps.results.models import Run, Study
 from apps.tasks.models import WorkloadImport
 from scheduler_sim.background.models import Job
+from tests.web.conftest import make_forecast
 from tests.web.test_permission_matrix import OPEN, PEOPLE, addresses
 
 # An example of each address and whom it is for: `{run}` and the like stand for the keys of rows.
@@ -57,6 +58,8 @@ READING = [
     "/sites/compare/",
     "/sites/tiny/",
     "/sites/tiny/site.yaml",
+    "/forecasts/",
+    "/forecasts/{forecast}/",
     "/help/metrics/",
     "/training/",
     "/training/charts.json",
@@ -72,6 +75,7 @@ FORMS = [
     "/sites/upload/",
     "/sites/tiny/edit/",
     "/runs/{run}/purchase/",
+    "/forecasts/new/",
 ]
 COMMANDS = [
     "/purchases/{purchase}/stop/",
@@ -100,6 +104,7 @@ def keys(run: Run) -> dict[str, int]:
         "workload": run.workload_id,
         "study": Study.objects.create(name="a study", definition=definition).pk,
         "upload": WorkloadImport.objects.create(file_name="x.swf").pk,
+        "forecast": make_forecast().pk,
     }
 
 

@@ -1,0 +1,132 @@
+"""Forecasts of starts over HTTP: asked for with a printed queue, and looked at."""
+
+from http import HTTPStatus
+from typing import Any
+
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.tasks.errors import SiteError
+from apps.tasks.forecasts import MOST_BYTES, MOST_REPLICAS, ForecastRefused, forecast_ask
+from apps.tasks.models import Site, StartForecast, Workload
+from scheduler_sim.background.api import QueuedSerializer
+from scheduler_sim.background.models import Job
+from scheduler_sim.engine import EngineError
+from scheduler_sim.engine.forecasting.forecast import REPLICAS
+from scheduler_sim.web.api import RowsViewSet, columns_of
+from scheduler_sim.web.errors import Conflict, TooLarge
+
+
+class ForecastSerializer(serializers.ModelSerializer):
+    """A forecast of starts, without the queue that it is about and what came out."""
+
+    class Meta:
+        model = StartForecast
+        fields: tuple[str, ...] = columns_of(StartForecast, but=("queue", "result", "requested_by"))
+        read_only_fields = fields
+
+
+class ForecastDetailSerializer(QueuedSerializer, ForecastSerializer):
+    """A forecast: how far its making is, and the start, interval and reason of each job that waits."""
+
+    status = serializers.ChoiceField(choices=Job.Status.choices, allow_null=True, help_text="Of the job that makes it.")
+    error = serializers.CharField(allow_blank=True, help_text="Why it could not be made.")
+
+    class Meta(ForecastSerializer.Meta):
+        fields = (*ForecastSerializer.Meta.fields, "result", "status", "error", "place")
+        read_only_fields = fields
+
+
+class AskedSerializer(serializers.Serializer):
+    """A queue as squeue prints it, and the site it is of."""
+
+    squeue = serializers.FileField(
+        max_length=255, help_text="What squeue printed, in a form that docs/forecast.md tells."
+    )
+    site = serializers.CharField(max_length=200, help_text="Name of a stored site, or NAME@VERSION.")
+    history = serializers.IntegerField(
+        required=False, allow_null=True, default=None, min_value=1, max_value=2**63 - 1, help_text="A workload's key."
+    )
+    at = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="When it was printed, where it does not tell."
+    )
+    replicas = serializers.IntegerField(default=REPLICAS, min_value=10, max_value=MOST_REPLICAS)
+    seed = serializers.IntegerField(default=0, min_value=0, max_value=2**31 - 1)
+
+    def validate_site(self, reference: str) -> Site:
+        """Find the site."""
+        try:
+            found: Site = Site.objects.referred(reference)
+        except SiteError as error:
+            raise ValidationError(str(error)) from None
+        return found
+
+    def validate_history(self, key: int | None) -> Workload | None:
+        """Find the workload."""
+        found = None if key is None else Workload.objects.filter(pk=key).first()
+        if key is not None and found is None:
+            raise ValidationError(f"There is no workload {key}.")
+        return found
+
+
+def forecast_take(form: AskedSerializer, requested_by: Any) -> StartForecast:
+    """Ask for the forecast of a valid form.
+
+    Raises:
+        TooLarge: a file beyond `MOST_BYTES`.
+        ForecastRefused, EngineError: see `forecast_ask`.
+    """
+    sent = dict(form.validated_data)
+    file, at = sent.pop("squeue"), sent.pop("at")
+    if file.size > MOST_BYTES:
+        raise TooLarge(f"A queue may hold {MOST_BYTES // 2**20} MiB.")
+    return forecast_ask(
+        queue=file.read(),
+        file_name=file.name or "squeue",
+        queue_at=None if at is None else at.timestamp(),
+        requested_by=requested_by,
+        **sent,
+    )
+
+
+class ForecastViewSet(RowsViewSet):
+    """Forecasts of starts, newest first; a queue sent here is forecast in the background."""
+
+    parser_classes = (MultiPartParser,)
+
+    serializer_class = ForecastSerializer
+    sent_serializer_class = AskedSerializer
+
+    @extend_schema(
+        request={"multipart/form-data": AskedSerializer}, responses={HTTPStatus.ACCEPTED: ForecastSerializer}
+    )
+    def create(self, request: Request) -> Response:
+        """Take a printed queue; its own address says how far the forecast is, and what came out."""
+        form = AskedSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        try:
+            asked = forecast_take(form, request.user)
+        except ForecastRefused as error:
+            raise Conflict(str(error)) from None
+        except EngineError as error:
+            raise ValidationError({"squeue": [str(error)]}) from None
+        address = reverse("api:forecast-detail", args=[asked.pk])
+        return Response(ForecastSerializer(asked).data, HTTPStatus.ACCEPTED, headers={"Location": address})
+
+    @extend_schema(responses=ForecastDetailSerializer)
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return one forecast."""
+        row = self.row(kwargs["pk"])
+        job = Job.objects.latest_about(StartForecast.JOB, row["id"])
+        result = StartForecast.objects.values_list("result", flat=True).get(pk=row["id"])
+        state = {
+            "status": None if job is None else job.shown_status,
+            "error": "" if job is None else job.error,
+            "place": None if job is None else job.place,
+        }
+        return Response({**row, "result": result, **state})
