@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scheduler_sim.engine.errors import InvalidTrace
-from scheduler_sim.engine.traces import ReadOptions, Trace, read_throughputs, read_trace
+from scheduler_sim.engine.traces import ReadOptions, Trace, read_kinds, read_throughputs, read_trace
 from tests.files import written
 
 MODEL = "VGG (batch size 8)"
@@ -85,6 +85,42 @@ def test_a_table_of_another_shape_is_refused(content: dict[str, Any], tmp_path: 
     path.write_text(json.dumps(content))
     with pytest.raises(InvalidTrace):
         read_throughputs(path)
+
+
+def test_rates_as_csv_are_those_of_the_nested_table(tmp_path: Path) -> None:
+    path, same = tmp_path / "rates.csv", tmp_path / "rates.json"
+    path.write_text("rate,job_type,gpus,gpu_type\n2,LM,1,v100\n3.5,LM,2,v100\n1,LM,1,k80\n0,LM,2,k80\n")
+    same.write_text(
+        json.dumps(
+            {
+                "v100": {"('LM', 1)": {"null": 2}, "('LM', 2)": {"null": 3.5}},
+                "k80": {"('LM', 1)": {"null": 1}, "('LM', 2)": {"null": 0}},
+            }
+        )
+    )
+    assert read_throughputs(path, "v100") == read_throughputs(same, "v100") == {"('LM', 1)": 2.0, "('LM', 2)": 3.5}
+    kinds = read_kinds(path)
+    assert kinds is not None
+    assert kinds == read_kinds(same)
+    assert kinds.rates == {("LM", 1): (2.0, 1.0), ("LM", 2): (3.5, 0.0)}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("job_type,gpus,rate\nLM,1,2\n", "have no column gpu_type; needed are job_type, gpus, gpu_type, rate"),
+        ("job_type,gpus,gpu_type,rate\nLM,one,v100,2\n", "line 2: expected are a gpu_type, a whole number of gpus"),
+        ("job_type,gpus,gpu_type,rate\nLM,1,v100,-2\n", "line 2: expected are"),
+        ("job_type,gpus,gpu_type,rate\nLM,1,v100\n", "line 2: expected are"),
+        ("job_type,gpus,gpu_type,rate\nLM,1,v100,2\nLM,1,v100,3\n", r"line 3, state \('LM', 1\) on v100 again"),
+        ("job_type,gpus,gpu_type,rate\n", "hold no rates"),
+    ],
+)
+def test_rates_as_csv_of_another_shape_are_refused(text: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "rates.csv"
+    path.write_text(text)
+    with pytest.raises(InvalidTrace, match=reason):
+        read_kinds(path)
 
 
 def test_shockwaves_twelve_fields_are_read(table: Path) -> None:

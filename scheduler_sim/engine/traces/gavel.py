@@ -9,6 +9,7 @@ GPUs; where no throughput is given, Shockwave's duration is the run time.
 """
 
 import ast
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ NEWER = [
 SHOCKWAVE = [*NEWER[:7], "mode", *NEWER[7:9], "duration", "arrival"]
 _READ = frozenset({"job_type", "total_steps", "gpus", "arrival", "slo", "duration"})
 _LAYOUTS = {len(layout): layout for layout in (OLDER, NEWER, SHOCKWAVE)}
+_CSV = ("job_type", "gpus", "gpu_type", "rate")
+"""The columns of rates as csv."""
+
 _ALONE = "null"
 """What Gavel's tables call a job that shares its GPUs with no other."""
 
@@ -106,7 +110,9 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
 
 
 def read_throughputs(path: str | Path, worker_type: str | None = None) -> dict[str, float]:
-    """Read steps a second from JSON: an object by job type, or Gavel's own tables.
+    """Read steps a second from JSON, an object by job type or Gavel's own tables, or from csv.
+
+    A csv has the columns job_type, gpus, gpu_type and rate; its kinds of GPU are the worker types.
 
     Gavel's are nested: by worker type, by `('job type', number of GPUs)`, by what shares the GPUs, `null` for
     nothing. Of those the entries that share nothing are kept, as `('job type', 4)`; a rate of 0 means that the
@@ -150,11 +156,45 @@ def read_kinds(path: str | Path) -> Throughputs | None:
 
 def _load(path: str | Path) -> Any:
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InvalidTrace(f"The throughputs {path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise InvalidTrace(f"The throughputs {path} are not text in UTF-8: {error}.") from error
+    if Path(path).suffix.lower() == ".csv":
+        return _from_csv(path, text)
+    try:
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidTrace(f"The throughputs {path} are not JSON: {error}.") from error
+
+
+def _from_csv(path: str | Path, text: str) -> dict[str, Any]:
+    """Return Gavel's nested table out of a csv with a row for each job type, number of GPUs and kind of GPU."""
+    rows = csv.DictReader(text.splitlines())
+    lacking = [name for name in _CSV if name not in (rows.fieldnames or ())]
+    if lacking:
+        raise InvalidTrace(
+            f"The throughputs {path} have no column {' or '.join(lacking)}; needed are {', '.join(_CSV)}."
+        )
+    table: dict[str, Any] = {}
+    for row in rows:
+        try:
+            key, rate = repr((row["job_type"], int(row["gpus"]))), float(row["rate"])
+        except (TypeError, ValueError):
+            rate = np.nan
+        if not (np.isfinite(rate) and rate >= 0 and row["gpu_type"]):
+            raise InvalidTrace(
+                f"The throughputs {path}, line {rows.line_num}: expected are a gpu_type, a whole number of gpus and "
+                "a rate from 0 up."
+            )
+        of_kind = table.setdefault(row["gpu_type"], {})
+        if key in of_kind:
+            raise InvalidTrace(f"The throughputs {path}, line {rows.line_num}, state {key} on {row['gpu_type']} again.")
+        of_kind[key] = {_ALONE: rate}
+    if not table:
+        raise InvalidTrace(f"The throughputs {path} hold no rates.")
+    return table
 
 
 def _nested(path: str | Path, table: dict[str, Any], worker_type: str | None) -> dict[str, float]:

@@ -60,7 +60,9 @@ class Command(ExplainedCommand):
         )
         parser.add_argument("--steps-per-second", type=float, metavar="X", help="gavel: throughput of every job type")
         parser.add_argument(
-            "--throughputs", metavar="FILE", help="gavel: JSON, steps a second by job type, or Gavel's own table"
+            "--throughputs",
+            metavar="FILE",
+            help="gavel: JSON, steps a second by job type, or Gavel's own table, also as csv",
         )
         parser.add_argument("--worker-type", metavar="W", help="gavel: whose rates of --throughputs give the run times")
         parser.add_argument(
