@@ -12,7 +12,7 @@ from scheduler_sim.engine import Simulation, parse_policies
 from scheduler_sim.engine.columns import Labels
 from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workload import FloatArray, Workload
 
 NODES = 1000
 USERS = 200
@@ -57,8 +57,22 @@ def large_site() -> Site:
     )
 
 
-def month(tasks: int, *, load: float = 1.1, seed: int = 1) -> Workload:
-    """Return a month of tasks, which users submit in batches of alike ones; `load` is of all cores."""
+def _submissions(random: np.random.Generator, count: int, span: float) -> FloatArray:
+    """Return so many instants in order, more of them in the day than at night, in the week than at its end."""
+    hours = np.arange(int(np.ceil(span / 3600.0)))
+    hour, day = hours % 24, hours // 24
+    weight = np.where((hour >= 8) & (hour < 19), 1.6, 0.5) * np.where(day % 7 >= 5, 0.5, 1.2)
+    # A deadline falls into the second week: the queue grows for days, and is worked off until the month ends.
+    weight *= np.array([0.9, 1.3, 0.95, 0.85])[np.minimum(day // 7, 3)]
+    edges = np.append(hours * 3600.0, span)
+    return np.interp(np.sort(random.random(count)), np.append(0.0, np.cumsum(weight) / weight.sum()), edges)
+
+
+def month(tasks: int, *, load: float = 1.0, seed: int = 1) -> Workload:
+    """Return tasks that users submit in batches of alike ones: 100,000 are about a month of the site.
+
+    Most take one node or a part of one, a fifth up to 32 whole ones; `load` is what they take of all cores on average.
+    """
     random = np.random.default_rng(seed)
     users = random.zipf(1.4, tasks) % USERS
     batch = np.cumsum(random.random(tasks) < 0.2)
@@ -66,12 +80,12 @@ def month(tasks: int, *, load: float = 1.1, seed: int = 1) -> Workload:
     one = first[batch]
     part = random.choice(["batch", "batch", "batch", "long", "debug", "bigmem", "gpu", "all"], tasks)[one]
     users = users[one]
-    single = (random.random(tasks) < 0.6)[one]
+    single = (random.random(tasks) < 0.75)[one]
     nodes = np.where(single, 1, 2 ** random.integers(0, 6, tasks)[one])
     nodes = np.where(part == "debug", np.minimum(nodes, 4), nodes)
     nodes = np.where(part == "gpu", np.minimum(nodes, 8), nodes)
     cores = np.where(single, 2 ** random.integers(0, 7, tasks)[one], 64)
-    hours = random.choice([1, 2, 4, 8, 12, 24, 48], tasks)[one].astype(float)
+    hours = random.choice([1, 2, 4, 8, 12, 24, 48], tasks, p=[0.2, 0.2, 0.2, 0.15, 0.1, 0.1, 0.05])[one].astype(float)
     hours = np.where(part == "debug", 1.0, np.where(part == "all", np.minimum(hours, 24.0), hours))
     limit = hours * 3600.0
     runtime = limit * random.beta(1.2, 2.5, tasks)
@@ -85,7 +99,7 @@ def month(tasks: int, *, load: float = 1.1, seed: int = 1) -> Workload:
         gpus_per_node=np.where(part == "gpu", random.integers(1, 5, tasks)[one], 0).astype(float),
         qos=Labels.from_texts(random.choice(["normal", "normal", "normal", "high"], tasks)[one]),
     )
-    arrival = np.sort(random.uniform(0.0, span, batch[-1] + 1))[batch] + np.arange(tasks) * 1e-3
+    arrival = _submissions(random, batch[-1] + 1, span)[batch] + np.arange(tasks) * 1e-3
     return Workload.from_columns(
         arrival_time=arrival,
         runtime=runtime,

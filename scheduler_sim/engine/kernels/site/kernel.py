@@ -60,6 +60,12 @@ class SiteKernel(AttemptsKernel):
         rank_once(self._handle)
         return self._state.fair_factors.copy()
 
+    @property
+    def passes(self) -> tuple[int, int]:
+        """How many passes planned, and how often one tried to plan a task."""
+        counts = self._state.counts
+        return int(counts[state.PASSES]), int(counts[state.TRIED])
+
     def reasons(self) -> IntArray:
         """Return why each task waits or never started, as codes of `reasons.WORDS`, shape (n,)."""
         reasons: IntArray = self._state.site_tasks["reason"].copy()

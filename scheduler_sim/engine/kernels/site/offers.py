@@ -108,14 +108,36 @@ def _learn(s: State, kind: int, place: int, node: int, is_new: bool) -> None:
     """Find out from when on a node offers a kind anything, and keep count of those that do now."""
     at = place * s.settings[NODES] + node
     words = s.settings[WORDS]
+    word, bit = place * words + node // 64, 1 << (node % 64)
     if not (s.kind_masks[kind * words + node // 64] >> (node % 64)) & 1:
         s.known_times[at] = np.inf
         return
     if not is_new and s.known_times[at] == -np.inf:
         s.known_now[place] -= 1
+        s.known_masks[word] &= ~bit
     s.known_times[at], s.known_rows[at] = ready_cut(s, s.kinds[kind], node)
     if s.known_times[at] == -np.inf:
         s.known_now[place] += 1
+        s.known_masks[word] |= bit
+
+
+@inner_kernel
+def known_place(s: State, kind: int) -> int:
+    """Return the place at which it is known when each node first offers a kind anything, brought up to date."""
+    nodes, logged = s.settings[NODES], s.counts[LOGGED]
+    place = kind % len(s.known_kind)
+    if s.known_kind[place] != kind or logged - s.known_upto[place] > nodes:
+        s.known_kind[place] = kind
+        s.known_now[place] = 0
+        for w in range(s.settings[WORDS]):
+            s.known_masks[place * s.settings[WORDS] + w] = 0
+        for node in range(nodes):
+            _learn(s, kind, place, node, True)
+    else:
+        for i in range(s.known_upto[place], logged):
+            _learn(s, kind, place, s.changed_nodes[i % len(s.changed_nodes)], False)
+    s.known_upto[place] = logged
+    return int(place)
 
 
 @inner_kernel
@@ -126,22 +148,10 @@ def known_of(s: State, kind: int) -> int:
     """
     if s.counts[VICTIMS] > 0:
         return -1
-    nodes, logged = s.settings[NODES], s.counts[LOGGED]
-    place = kind % len(s.known_kind)
-    if s.known_kind[place] != kind or logged - s.known_upto[place] > nodes:
-        s.known_kind[place] = kind
-        s.known_now[place] = 0
-        for node in range(nodes):
-            _learn(s, kind, place, node, True)
-    else:
-        for i in range(s.known_upto[place], logged):
-            _learn(s, kind, place, s.changed_nodes[i % len(s.changed_nodes)], False)
-    s.known_upto[place] = logged
-    return int(place * nodes)
+    return int(known_place(s, kind) * s.settings[NODES])
 
 
 @inner_kernel
 def offering_now(s: State, kind: int) -> int:
     """Return how many nodes offer a kind anything now."""
-    known_of(s, kind)
-    return int(s.known_now[kind % len(s.known_kind)])
+    return int(s.known_now[known_place(s, kind)])

@@ -17,6 +17,7 @@ from scheduler_sim.engine.kernels.site.reasons import (
 )
 from scheduler_sim.engine.kernels.site.state import (
     CHANGED,
+    LOGGED,
     PASS,
     QUEUE,
     VICTIMS,
@@ -86,6 +87,7 @@ def covered_until(s: State, entry: int, begin: float, limit: float) -> float:
 @inner_kernel
 def fits_now(s: State, kind: int) -> bool:
     """Tell whether a kind fits on its nodes now, whatever is promised; what did not does not until a release.
+    What did does until a node changes.
 
     The chosen nodes are written over.
     """
@@ -93,13 +95,17 @@ def fits_now(s: State, kind: int) -> bool:
     version = s.part_version[k.part]
     if s.kind_failed[kind] == version:
         return False
+    if s.kind_fitted[kind] == s.counts[LOGGED]:
+        return True
     fits = offering_now(s, kind) >= k.least
     if fits and not k.counts_nodes:
         words = s.settings[WORDS]
         for w in range(words):
             s.mask_words[w] = s.kind_masks[kind * words + w]
         fits = choose(s, kind, -np.inf, -1, False)
-    if not fits:
+    if fits:
+        s.kind_fitted[kind] = s.counts[LOGGED]
+    else:
         s.kind_failed[kind] = version
     return bool(fits)
 

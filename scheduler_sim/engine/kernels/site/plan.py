@@ -3,7 +3,8 @@
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.state import SLOTS, WORDS, State
+from scheduler_sim.engine.kernels.site.state import CHOSEN, NODES, SLOTS, WORDS, State
+from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 
 
 @inner_kernel
@@ -13,6 +14,8 @@ def begin_plan(s: State, begin: float) -> None:
     s.slot_times[0] = begin
     for w in range(s.settings[WORDS]):
         s.slot_masks[w] = s.up_words[w]
+    for node in range(s.settings[NODES]):
+        s.promised_from[node] = np.inf
 
 
 @inner_kernel
@@ -32,6 +35,24 @@ def _slot_of(s: State, time: float) -> int:
         else:
             last = middle
     return first
+
+
+@inner_kernel
+def free_for(s: State, end: float, known: int, least: int) -> bool:
+    """Tell whether so many of a set of nodes are promised to nobody from the begin of the plan up to `end`.
+
+    The set lies in `known_masks` from the word `known` on.
+    """
+    for w in range(s.settings[WORDS]):
+        bits = s.known_masks[known + w] & s.up_words[w]
+        while bits != 0:
+            node = w * 64 + lowest_bit(bits)
+            bits &= bits - 1
+            if s.promised_from[node] > end:
+                least -= 1
+                if least <= 0:
+                    return True
+    return False
 
 
 @inner_kernel
@@ -80,6 +101,9 @@ def promise(s: State, begin: float, end: float, horizon: float) -> None:
     words = s.settings[WORDS]
     if begin >= horizon:
         return
+    for i in range(s.counts[CHOSEN]):
+        node = s.chosen_nodes[i]
+        s.promised_from[node] = min(s.promised_from[node], begin)
     within = _slot_of(s, begin)
     before = max(within - 1, 0)
     if s.slot_times[within] < begin:

@@ -5,6 +5,7 @@ import numpy as np
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.limits import over_amount, over_array, over_count
 from scheduler_sim.engine.kernels.site.match import enough, mark_chosen
+from scheduler_sim.engine.kernels.site.offers import known_place
 from scheduler_sim.engine.kernels.site.passes import (
     FIRST,
     LIMITED,
@@ -15,7 +16,7 @@ from scheduler_sim.engine.kernels.site.passes import (
     try_start,
     whole,
 )
-from scheduler_sim.engine.kernels.site.plan import begin_plan, collides, keep_promises, promise
+from scheduler_sim.engine.kernels.site.plan import begin_plan, collides, free_for, keep_promises, promise
 from scheduler_sim.engine.kernels.site.preempt import all_yield, could_displace, list_victims, mode_of
 from scheduler_sim.engine.kernels.site.priority import LEAD
 from scheduler_sim.engine.kernels.site.queue import tidy
@@ -29,6 +30,7 @@ from scheduler_sim.engine.kernels.site.state import (
     NO_MODE,
     OWN_LOOPS,
     PASS,
+    PASSES,
     PER_ASSOCIATION,
     PER_PARTITION,
     PER_USER,
@@ -37,6 +39,7 @@ from scheduler_sim.engine.kernels.site.state import (
     QUEUE,
     RESOLUTION,
     SAVED,
+    TRIED,
     VICTIMS,
     WAITING,
     WINDOW,
@@ -47,6 +50,9 @@ from scheduler_sim.engine.kernels.site.will_run import will_run
 
 GIVEN_UP, BEGUN_NOW, PLANNED = range(3)
 """What came of a task that was planned."""
+
+NO_BOUND = 2**62
+"""A number of tasks that bounds nothing."""
 
 MOST_OF_ARRAY = 20
 """Plans of one array in one pass (Slurm's bf_max_job_array_resv)."""
@@ -60,18 +66,21 @@ def plan_pass(s: State, now: float, keeping: int) -> None:
     nodes.
     """
     words = s.settings[WORDS]
-    last = _last_that_fits(s)
-    if last < 0:
-        return
+    s.counts[PASSES] += 1
     instant = whole(s, now)
     s.clock[HORIZON] = _rounded(s, instant + s.reals[WINDOW])
     begin_plan(s, _rounded(s, instant))
+    last = _last_to_start(s, _last_within_depth(s), -1, instant)
+    if last < 0:
+        return
     s.counts[PASS] += 1
     for w in range(words):
         s.kept_words[w] = 0
     tried = starts = 0
     parts = len(s.part_seen)
-    for i in range(last + 1):
+    i = -1
+    while i < last:
+        i += 1
         entry = s.queue_entries[i]
         row = s.entry_task[entry]
         t = s.site_tasks[row]
@@ -94,6 +103,7 @@ def plan_pass(s: State, now: float, keeping: int) -> None:
         if _has_enough(s, entry):
             continue
         tried += 1
+        s.counts[TRIED] += 1
         only_now = s.entry_key[entry] % LEAD < s.reals[LEAST_RESERVED]
         if keeping == FIRST:
             for w in range(words):
@@ -114,23 +124,46 @@ def plan_pass(s: State, now: float, keeping: int) -> None:
             if keeping == FIRST:
                 for w in range(words):
                     s.kept_words[w] |= s.part_masks[part * words + w]
+        if outcome != GIVEN_UP:
+            last = _last_to_start(s, last, i, instant)
     tidy(s)
 
 
 @inner_kernel
-def _last_that_fits(s: State) -> int:
-    """Return the place of the last entry that could start now if nothing were promised to others, -1 for none.
-
-    What is planned behind it has no effect: plans are made anew by every pass.
-    """
-    place = s.counts[QUEUE] - 1
-    while place >= 0:
+def _last_within_depth(s: State) -> int:
+    """Return a place in the queue behind which a pass tries nothing, as it has tried so many for certain before."""
+    tried, place = 0, 0
+    is_bounded = s.settings[PER_USER] < NO_BOUND or s.settings[PER_PARTITION] < NO_BOUND
+    if is_bounded or s.settings[PER_ASSOCIATION] < NO_BOUND:
+        return int(s.counts[QUEUE] - 1)
+    while place < s.counts[QUEUE] and tried < s.settings[PLAN_DEPTH]:
         entry = s.queue_entries[place]
-        row = s.entry_task[entry]
-        if s.site_tasks[row].state == WAITING and (could_displace(s, row) or fits_now(s, s.entry_kind[entry])):
-            return int(place)
-        place -= 1
-    return int(place)
+        t, bound = s.site_tasks[s.entry_task[entry]], s.entry_set[entry]
+        # Limits and arrays may have a task passed over, which counts for nothing.
+        if t.state == WAITING and t.array == 0 and s.set_first[bound] == s.set_first[bound + 1]:
+            tried += s.first_entry[s.entry_task[entry] + 1] - s.first_entry[s.entry_task[entry]] == 1
+        place += 1
+    return int(place - 1)
+
+
+@inner_kernel
+def _last_to_start(s: State, last: int, done: int, instant: float) -> int:
+    """Return the last place from `done` + 1 to `last` of an entry that may yet start in this pass, `done` for none.
+
+    It needs nodes that offer it something now and are promised to nobody as long as it may run. What is planned behind
+    the last one has no effect: plans are made anew by every pass.
+    """
+    while last > done:
+        entry = s.queue_entries[last]
+        row, kind = s.entry_task[entry], s.entry_kind[entry]
+        if s.site_tasks[row].state == WAITING:
+            if could_displace(s, row):
+                return last
+            known = known_place(s, kind) * s.settings[WORDS]
+            if free_for(s, instant + s.entry_limit[entry], known, s.kinds[kind].least) and fits_now(s, kind):
+                return last
+        last -= 1
+    return last
 
 
 @inner_kernel

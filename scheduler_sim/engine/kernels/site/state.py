@@ -55,8 +55,10 @@ OWN_LOOPS, EVERY_EVENT = range(2)
     CALCULATED,
     SAVED,
     LOGGED,
+    PASSES,
+    TRIED,
     FIELDS,
-) = range(COMMON, COMMON + 22)
+) = range(COMMON, COMMON + 24)
 """Places in the vector of counts behind those of `codes`.
 
 PENDING entries of the heap; TIMER timers taken; QUEUE entries that wait; RUN tasks that run; SPARE pieces free; SLOTS
@@ -64,7 +66,7 @@ of the plan; CHOSEN nodes; ROOMS candidates; WRITTEN attempts in the buffer; OUT
 PASS looks so far; LOOK whether the main loop has cause to look; CHANGED whether the backfill loop has; UNSORTED whether
 the queue must be sorted; BEGUN starts so far; VICTIMS tasks that would give way; CHANGED_ORDER whether tasks were
 submitted anew; CALCULATED whether usage has been calculated; SAVED chosen nodes that are kept; LOGGED
-changes of nodes.
+changes of nodes; PASSES that planned, and how often they TRIED to plan a task.
 """
 
 (
@@ -246,6 +248,7 @@ class State(NamedTuple):
     run_tasks: IntArray
     slot_times: FloatArray
     slot_masks: IntArray
+    promised_from: FloatArray
     shut_from: FloatArray
     shut_until: FloatArray
     shut_masks: IntArray
@@ -273,9 +276,11 @@ class State(NamedTuple):
     known_kind: IntArray
     known_upto: IntArray
     known_now: IntArray
+    known_masks: IntArray
     changed_nodes: IntArray
     part_version: IntArray
     kind_failed: IntArray
+    kind_fitted: IntArray
     chosen_nodes: IntArray
     chosen_units: IntArray
     saved_nodes: IntArray
@@ -295,7 +300,7 @@ class State(NamedTuple):
 FLOATS = {
     "reals", "clock", "entry_limit", "entry_key", "entry_fixed_key", "entry_slope", "entry_terms", "entry_submit",
     "entry_lead", "fair_factors", "fair_usage", "fair_total", "fair_level", "fair_shares", "qos_usage", "qos_exempt",
-    "heap_times", "timer_times", "node_speeds", "group_watts", "group_prices", "run_ends", "slot_times", "shut_from",
+    "heap_times", "timer_times", "node_speeds", "group_watts", "group_prices", "run_ends", "slot_times", "promised_from", "shut_from",
     "shut_until", "ready_times", "known_times", "attempt_starts", "attempt_ends",
 }  # fmt: skip
 """Arrays of doubles; the others but the records hold 64-bit integers."""
