@@ -26,6 +26,7 @@ KIND = np.dtype(
         ("part", "i8"), ("units", "i8"), ("size", "i8"), ("grain", "i8"), ("memory", "i8"), ("gpu", "i8"),
         ("per_node", "i8"), ("each", "i8"), ("least", "i8"), ("wanted", "i8"), ("most", "i8"), ("whole", "i8"),
         ("each_memory", "i8"), ("each_gpus", "i8"), ("most_cpu", "i8"), ("counts_nodes", "i8"), ("dealt", "i8"),
+        ("offer", "i8"),
     ]
 )  # fmt: skip
 """What a task asks for in a partition: `units` processes of `size` grains; a grain is `grain` thousandths of cores,
@@ -33,7 +34,7 @@ KIND = np.dtype(
 `wanted`, at most `most`; with `whole` for it alone. On each node it takes besides `each_memory` KiB and `each_gpus`
 GPUs. A node that has not `each` grains is of no use; `most_cpu` is the most of its cores that the partition may hold.
 By `counts_nodes` it is enough that `least` nodes are of use. From `dealt` on lies how many grains it takes of each of
-its nodes, where that is known; else it is -1."""
+its nodes, where that is known; else it is -1. To kinds with the same `offer` every node offers the same at any time."""
 
 _FIELDS = tuple(KIND.fields or ())[1:]
 
@@ -58,6 +59,7 @@ class Builder:
         self._number: dict[tuple[Any, ...], tuple[int, int]] = {}
         self.dealings: dict[int, IntArray] = {}
         self.dealt: list[int] = []
+        self._offers: dict[tuple[int, ...], int] = {}
 
     def words(self, sets: list[BoolArray]) -> IntArray:
         """Return sets of nodes as words of 64 bits, shape (sets, words)."""
@@ -150,11 +152,17 @@ class Builder:
         if recorded is not None and ask["dealing"]:
             shape["dealt"] = len(self.dealt)
             self.dealt.extend(self.dealings[ask["dealing"] - 1].tolist())
+        shape["offer"] = self._offer(number, shape)
         self.masks.append(usable)
         least = np.minimum(shape["size"], ANY_NUMBER) * max(shape["per_node"], 1) * shape["grain"]
         self.suits.append(suits & (self.cpu >= least) & (self.memory >= max(shape["memory"], shape["each_memory"])))
         self.kinds.append((number, *(shape[name] for name in _FIELDS)))
         return len(self.kinds) - 1, NO_REASON
+
+    def _offer(self, part: int, shape: dict[str, int]) -> int:
+        """Return the number of what decides how much a node offers; tasks of a partition count where it is limited."""
+        key = (*(shape[name] for name in _OFFERED), part if shape["most_cpu"] < UNLIMITED else -1)
+        return self._offers.setdefault(key, len(self._offers))
 
     def as_dealt(self, workload: Workload, wanted: Requests) -> dict[int, IntArray]:
         """Return how many cores each task had on each of several nodes, by row."""
@@ -290,6 +298,8 @@ def _of_grain(kib: int, shape: dict[str, int]) -> int:
     """Return the memory of one grain from that of a core."""
     return kib * shape["grain"] // MILLI
 
+
+_OFFERED = ("size", "grain", "memory", "gpu", "each", "whole", "each_memory", "each_gpus", "most_cpu")
 
 _SAID = ("features", "gpu_type", "reservation", "recorded_nodes")
 

@@ -25,7 +25,10 @@ from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 MOST_KNOWN = 512
-"""Kinds of which it is known at once when each node will be of use."""
+"""Offers of which it is known at once when each node makes them."""
+
+LISTED_OF_NODE = 32
+"""Promises of one plan for which there is room, for each node of the site."""
 
 
 def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
@@ -66,7 +69,11 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
     length, room = buffer_for(min(n, pieces))
     settings[state.ROOM] = room
     queued = len(entry_task)
-    known = min(len(asked.kinds), MOST_KNOWN) or 1
+    offers = int(asked.kinds["offer"].max()) + 1 if len(asked.kinds) else 1
+    known = min(offers, MOST_KNOWN)
+    entry_limit = _limits(rules, asked)
+    limits_found, limit_number = np.unique(entry_limit, return_inverse=True)
+    asks_found, entry_ask = np.unique(asked.kind * len(limits_found) + limit_number, return_inverse=True)
 
     def rows(size: int) -> IntArray:
         return np.zeros(size, np.int64)
@@ -109,7 +116,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         part_masks=part_masks.ravel(),
         entry_task=entry_task,
         entry_kind=asked.kind,
-        entry_limit=_limits(rules, asked),
+        entry_limit=entry_limit,
         entry_key=np.zeros(queued),
         entry_fixed_key=fixed_keys(problem, rules, entry_task),
         entry_slope=rows(0).astype(float) if problem.scores.slope is None else problem.scores.slope[entry_task],
@@ -146,7 +153,13 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         run_tasks=rows(n + 1),
         slot_times=np.zeros(promises),
         slot_masks=rows(promises * words),
-        promised_from=np.zeros(nodes),
+        promise_first=rows(nodes),
+        promise_next=rows(nodes * LISTED_OF_NODE),
+        promise_begin=np.zeros(nodes * LISTED_OF_NODE),
+        promise_end=np.zeros(nodes * LISTED_OF_NODE),
+        entry_ask=entry_ask.astype(np.int64),
+        ask_pass=np.full(len(asks_found), -1, np.int64),
+        ask_bound=np.zeros(len(asks_found)),
         shut_from=of_reservations("start_time"),
         shut_until=of_reservations("end_time"),
         shut_masks=shut_masks.ravel(),
@@ -174,9 +187,8 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         ready_rows=rows(nodes),
         known_times=np.zeros(known * nodes),
         known_rows=rows(known * nodes),
-        known_kind=np.full(known, -1, np.int64),
+        known_offer=np.full(known, -1, np.int64),
         known_upto=rows(known),
-        known_now=rows(known),
         known_masks=rows(known * words),
         changed_nodes=rows(2 * nodes),
         part_version=rows(parts),

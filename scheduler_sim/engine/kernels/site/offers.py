@@ -8,6 +8,7 @@ from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.kinds import ANY_NUMBER
 from scheduler_sim.engine.kernels.site.state import LINEAR, LOGGED, NODES, VICTIMS, WORDS, State
+from scheduler_sim.engine.kernels.structures.bits import bits_in
 
 
 @inner_kernel
@@ -104,38 +105,33 @@ def ready_cut(s: State, k: Any, node: int) -> tuple[float, int]:
 
 
 @inner_kernel
-def _learn(s: State, kind: int, place: int, node: int, is_new: bool) -> None:
-    """Find out from when on a node offers a kind anything, and keep count of those that do now."""
+def _learn(s: State, k: Any, place: int, node: int) -> None:
+    """Find out from when on a node offers a kind anything."""
+    word, bit = place * s.settings[WORDS] + node // 64, 1 << (node % 64)
     at = place * s.settings[NODES] + node
-    words = s.settings[WORDS]
-    word, bit = place * words + node // 64, 1 << (node % 64)
-    if not (s.kind_masks[kind * words + node // 64] >> (node % 64)) & 1:
-        s.known_times[at] = np.inf
-        return
-    if not is_new and s.known_times[at] == -np.inf:
-        s.known_now[place] -= 1
-        s.known_masks[word] &= ~bit
-    s.known_times[at], s.known_rows[at] = ready_cut(s, s.kinds[kind], node)
+    s.known_times[at], s.known_rows[at] = ready_cut(s, k, node)
     if s.known_times[at] == -np.inf:
-        s.known_now[place] += 1
         s.known_masks[word] |= bit
+    else:
+        s.known_masks[word] &= ~bit
 
 
 @inner_kernel
 def known_place(s: State, kind: int) -> int:
-    """Return the place at which it is known when each node first offers a kind anything, brought up to date."""
+    """Return the place at which it is known when each node first offers a kind anything, brought up to date.
+
+    Nodes are among them on which the kind may not run.
+    """
+    k = s.kinds[kind]
     nodes, logged = s.settings[NODES], s.counts[LOGGED]
-    place = kind % len(s.known_kind)
-    if s.known_kind[place] != kind or logged - s.known_upto[place] > nodes:
-        s.known_kind[place] = kind
-        s.known_now[place] = 0
-        for w in range(s.settings[WORDS]):
-            s.known_masks[place * s.settings[WORDS] + w] = 0
+    place = k.offer % len(s.known_offer)
+    if s.known_offer[place] != k.offer or logged - s.known_upto[place] > nodes:
+        s.known_offer[place] = k.offer
         for node in range(nodes):
-            _learn(s, kind, place, node, True)
+            _learn(s, k, place, node)
     else:
         for i in range(s.known_upto[place], logged):
-            _learn(s, kind, place, s.changed_nodes[i % len(s.changed_nodes)], False)
+            _learn(s, k, place, s.changed_nodes[i % len(s.changed_nodes)])
     s.known_upto[place] = logged
     return int(place)
 
@@ -154,4 +150,8 @@ def known_of(s: State, kind: int) -> int:
 @inner_kernel
 def offering_now(s: State, kind: int) -> int:
     """Return how many nodes offer a kind anything now."""
-    return int(s.known_now[known_place(s, kind)])
+    words, count = s.settings[WORDS], 0
+    known = known_place(s, kind) * words
+    for w in range(words):
+        count += bits_in(s.known_masks[known + w] & s.kind_masks[kind * words + w])
+    return count

@@ -16,6 +16,7 @@ from scheduler_sim.engine.kernels.site.reasons import (
     RESOURCES,
 )
 from scheduler_sim.engine.kernels.site.state import (
+    BEGUN,
     CHANGED,
     LOGGED,
     PASS,
@@ -167,6 +168,7 @@ def main_pass(s: State, now: float, depth: int, blocking: int) -> None:
     """Start what fits in the order of the queue, of so many entries; `blocking` says what one blocks that does not."""
     words = s.settings[WORDS]
     s.counts[PASS] += 1
+    begun = s.counts[BEGUN]
     for w in range(words):
         s.open_words[w] = s.up_words[w]
     looked = 0
@@ -211,4 +213,5 @@ def main_pass(s: State, now: float, depth: int, blocking: int) -> None:
             s.part_seen[part] = s.counts[PASS]
             for w in range(words):
                 s.open_words[w] &= ~s.part_masks[part * words + w]
-    tidy(s)
+    if s.counts[BEGUN] != begun:
+        tidy(s)

@@ -3,8 +3,8 @@
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.state import CHOSEN, NODES, SLOTS, WORDS, State
-from scheduler_sim.engine.kernels.structures.bits import lowest_bit
+from scheduler_sim.engine.kernels.site.bounds import forget_promises, list_promise
+from scheduler_sim.engine.kernels.site.state import SLOTS, WORDS, State
 
 
 @inner_kernel
@@ -14,8 +14,7 @@ def begin_plan(s: State, begin: float) -> None:
     s.slot_times[0] = begin
     for w in range(s.settings[WORDS]):
         s.slot_masks[w] = s.up_words[w]
-    for node in range(s.settings[NODES]):
-        s.promised_from[node] = np.inf
+    forget_promises(s)
 
 
 @inner_kernel
@@ -25,7 +24,7 @@ def slot_end(s: State, slot: int, horizon: float) -> float:
 
 
 @inner_kernel
-def _slot_of(s: State, time: float) -> int:
+def slot_of(s: State, time: float) -> int:
     """Return the slot that holds an instant."""
     first, last = 0, s.counts[SLOTS]
     while last - first > 1:
@@ -38,27 +37,9 @@ def _slot_of(s: State, time: float) -> int:
 
 
 @inner_kernel
-def free_for(s: State, end: float, known: int, least: int) -> bool:
-    """Tell whether so many of a set of nodes are promised to nobody from the begin of the plan up to `end`.
-
-    The set lies in `known_masks` from the word `known` on.
-    """
-    for w in range(s.settings[WORDS]):
-        bits = s.known_masks[known + w] & s.up_words[w]
-        while bits != 0:
-            node = w * 64 + lowest_bit(bits)
-            bits &= bits - 1
-            if s.promised_from[node] > end:
-                least -= 1
-                if least <= 0:
-                    return True
-    return False
-
-
-@inner_kernel
 def _split(s: State, time: float) -> int:
     """Return the slot that begins at `time`, which is cut out of the one that holds it where there is none."""
-    slot = _slot_of(s, time)
+    slot = slot_of(s, time)
     if s.slot_times[slot] >= time:
         return slot
     words = s.settings[WORDS]
@@ -101,10 +82,8 @@ def promise(s: State, begin: float, end: float, horizon: float) -> None:
     words = s.settings[WORDS]
     if begin >= horizon:
         return
-    for i in range(s.counts[CHOSEN]):
-        node = s.chosen_nodes[i]
-        s.promised_from[node] = min(s.promised_from[node], begin)
-    within = _slot_of(s, begin)
+    list_promise(s, begin, min(end, horizon))
+    within = slot_of(s, begin)
     before = max(within - 1, 0)
     if s.slot_times[within] < begin:
         before = max(within - 1, 0)
@@ -127,7 +106,7 @@ def promise(s: State, begin: float, end: float, horizon: float) -> None:
 def collides(s: State, begin: float, end: float, horizon: float) -> bool:
     """Tell whether a node of `chosen_words` is promised to another task between `begin` and `end`."""
     words = s.settings[WORDS]
-    for slot in range(_slot_of(s, begin), s.counts[SLOTS]):
+    for slot in range(slot_of(s, begin), s.counts[SLOTS]):
         if s.slot_times[slot] >= end:
             break
         if slot_end(s, slot, horizon) > begin:
@@ -145,7 +124,7 @@ def keep_promises(s: State, begin: float, end: float, later: float, horizon: flo
     infinity for none: nothing before is worth another look.
     """
     words = s.settings[WORDS]
-    for slot in range(_slot_of(s, begin), s.counts[SLOTS]):
+    for slot in range(slot_of(s, begin), s.counts[SLOTS]):
         at = slot * words
         ends = slot_end(s, slot, horizon)
         if ends > begin and slot + 1 < s.counts[SLOTS] and later == np.inf:

@@ -3,9 +3,9 @@
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.site.bounds import earliest_begin, free_for, known_bound, skip_to
 from scheduler_sim.engine.kernels.site.limits import over_amount, over_array, over_count
 from scheduler_sim.engine.kernels.site.match import enough, mark_chosen
-from scheduler_sim.engine.kernels.site.offers import known_place
 from scheduler_sim.engine.kernels.site.passes import (
     FIRST,
     LIMITED,
@@ -16,7 +16,7 @@ from scheduler_sim.engine.kernels.site.passes import (
     try_start,
     whole,
 )
-from scheduler_sim.engine.kernels.site.plan import begin_plan, collides, free_for, keep_promises, promise
+from scheduler_sim.engine.kernels.site.plan import begin_plan, collides, keep_promises, promise, slot_of
 from scheduler_sim.engine.kernels.site.preempt import all_yield, could_displace, list_victims, mode_of
 from scheduler_sim.engine.kernels.site.priority import LEAD
 from scheduler_sim.engine.kernels.site.queue import tidy
@@ -28,6 +28,7 @@ from scheduler_sim.engine.kernels.site.state import (
     MODE,
     MOST_STARTS,
     NO_MODE,
+    NOBODY,
     OWN_LOOPS,
     PASS,
     PASSES,
@@ -126,7 +127,8 @@ def plan_pass(s: State, now: float, keeping: int) -> None:
                     s.kept_words[w] |= s.part_masks[part * words + w]
         if outcome != GIVEN_UP:
             last = _last_to_start(s, last, i, instant)
-    tidy(s)
+    if starts > 0:
+        tidy(s)
 
 
 @inner_kernel
@@ -159,8 +161,7 @@ def _last_to_start(s: State, last: int, done: int, instant: float) -> int:
         if s.site_tasks[row].state == WAITING:
             if could_displace(s, row):
                 return last
-            known = known_place(s, kind) * s.settings[WORDS]
-            if free_for(s, instant + s.entry_limit[entry], known, s.kinds[kind].least) and fits_now(s, kind):
+            if free_for(s, kind, instant + s.entry_limit[entry]) and fits_now(s, kind):
                 return last
         last -= 1
     return last
@@ -222,8 +223,22 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
     own = s.site_tasks[row].reservation
     instant, horizon = whole(s, now), s.clock[HORIZON]
     resolution = s.reals[RESOLUTION]
+    latest = instant + s.reals[WINDOW]
+    is_bounded = not only_now and s.settings[PREEMPTION] == NOBODY and len(s.shut_from) == 0
+    bound = known_bound(s, entry)
+    # What was found out before does for a first look; it is found out anew where that is in vain.
+    looks = 1 if bound > -np.inf else 0
     later = instant
     while True:
+        if is_bounded:
+            if looks == 0:
+                bound = earliest_begin(s, entry, instant, latest)
+            if bound > latest:
+                return GIVEN_UP
+            for w in range(words):
+                s.usable_words[w] = s.part_masks[part * words + w]
+            later = skip_to(s, later, limit, bound, slot_of(s, later))
+            looks -= 1
         begin = covered_until(s, entry, later, limit)
         later = np.inf
         for w in range(words):
@@ -263,7 +278,7 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
             return GIVEN_UP
         if at > later:
             continue
-        if at > instant + s.reals[WINDOW]:
+        if at > latest:
             return GIVEN_UP
         first, last = _rounded(s, at), _rounded(s, at + limit)
         if at > instant and collides(s, first, last, horizon):

@@ -57,8 +57,9 @@ OWN_LOOPS, EVERY_EVENT = range(2)
     LOGGED,
     PASSES,
     TRIED,
+    LISTED,
     FIELDS,
-) = range(COMMON, COMMON + 24)
+) = range(COMMON, COMMON + 25)
 """Places in the vector of counts behind those of `codes`.
 
 PENDING entries of the heap; TIMER timers taken; QUEUE entries that wait; RUN tasks that run; SPARE pieces free; SLOTS
@@ -66,7 +67,8 @@ of the plan; CHOSEN nodes; ROOMS candidates; WRITTEN attempts in the buffer; OUT
 PASS looks so far; LOOK whether the main loop has cause to look; CHANGED whether the backfill loop has; UNSORTED whether
 the queue must be sorted; BEGUN starts so far; VICTIMS tasks that would give way; CHANGED_ORDER whether tasks were
 submitted anew; CALCULATED whether usage has been calculated; SAVED chosen nodes that are kept; LOGGED
-changes of nodes; PASSES that planned, and how often they TRIED to plan a task.
+changes of nodes; PASSES that planned, and how often they TRIED to plan a task;
+LISTED promises of single nodes.
 """
 
 (
@@ -248,7 +250,13 @@ class State(NamedTuple):
     run_tasks: IntArray
     slot_times: FloatArray
     slot_masks: IntArray
-    promised_from: FloatArray
+    promise_first: IntArray
+    promise_next: IntArray
+    promise_begin: FloatArray
+    promise_end: FloatArray
+    entry_ask: IntArray
+    ask_pass: IntArray
+    ask_bound: FloatArray
     shut_from: FloatArray
     shut_until: FloatArray
     shut_masks: IntArray
@@ -273,9 +281,8 @@ class State(NamedTuple):
     ready_rows: IntArray
     known_times: FloatArray
     known_rows: IntArray
-    known_kind: IntArray
+    known_offer: IntArray
     known_upto: IntArray
-    known_now: IntArray
     known_masks: IntArray
     changed_nodes: IntArray
     part_version: IntArray
@@ -300,8 +307,9 @@ class State(NamedTuple):
 FLOATS = {
     "reals", "clock", "entry_limit", "entry_key", "entry_fixed_key", "entry_slope", "entry_terms", "entry_submit",
     "entry_lead", "fair_factors", "fair_usage", "fair_total", "fair_level", "fair_shares", "qos_usage", "qos_exempt",
-    "heap_times", "timer_times", "node_speeds", "group_watts", "group_prices", "run_ends", "slot_times", "promised_from", "shut_from",
-    "shut_until", "ready_times", "known_times", "attempt_starts", "attempt_ends",
+    "heap_times", "timer_times", "node_speeds", "group_watts", "group_prices", "run_ends", "slot_times",
+    "promise_begin", "promise_end", "ask_bound", "shut_from", "shut_until", "ready_times", "known_times",
+    "attempt_starts", "attempt_ends",
 }  # fmt: skip
 """Arrays of doubles; the others but the records hold 64-bit integers."""
 

@@ -7,6 +7,7 @@ from scheduler_sim.engine.kernels.site.match import choose
 from scheduler_sim.engine.kernels.site.offers import known_of, ready_cut
 from scheduler_sim.engine.kernels.site.state import EPOCH, GROUPED, KILL_WAIT, RUN, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
+from scheduler_sim.engine.kernels.structures.select import select
 
 WINDOW = 30.0
 """Seconds within which ends of running jobs are taken together, doubled after each look (Slurm's cons_tres)."""
@@ -33,24 +34,8 @@ def _earliest_cut(s: State, kind: int) -> tuple[float, int]:
                 size += 1
     if size < k.least:
         return np.inf, -1
-    if k.least == 1:
-        best = 0
-        for i in range(1, size):
-            if s.ready_times[i] < s.ready_times[best] or (
-                s.ready_times[i] == s.ready_times[best] and s.ready_rows[i] < s.ready_rows[best]
-            ):
-                best = i
-        return float(s.ready_times[best]), int(s.ready_rows[best])
-    time = np.partition(s.ready_times[:size], k.least - 1)[k.least - 1]
-    before, same = 0, 0
-    rows = np.empty(size, np.int64)
-    for i in range(size):
-        if s.ready_times[i] < time:
-            before += 1
-        elif s.ready_times[i] == time:
-            rows[same] = s.ready_rows[i]
-            same += 1
-    return float(time), int(np.sort(rows[:same])[k.least - before - 1])
+    select(s.ready_times, s.ready_rows, size, k.least - 1)
+    return float(s.ready_times[k.least - 1]), int(s.ready_rows[k.least - 1])
 
 
 @inner_kernel
@@ -151,8 +136,7 @@ def will_run(s: State, kind: int, now: float, only_now: bool) -> float:
         time, row = _earliest_cut(s, kind)
         if time == np.inf:
             return np.inf
-        if time == -np.inf:
-            choose(s, kind, time, row, False)
+        if time == -np.inf and choose(s, kind, time, row, False):
             return now
     elif choose(s, kind, -np.inf, -1, False):
         return now
@@ -162,8 +146,8 @@ def will_run(s: State, kind: int, now: float, only_now: bool) -> float:
         time, row = _grouped(s, kind, time)
     elif not k.counts_nodes:
         time, row = _searched(s, kind)
-    else:
-        choose(s, kind, time, row, False)
+    elif not choose(s, kind, time, row, False):
+        return np.inf
     if time <= now:
         wait = s.reals[KILL_WAIT] if s.settings[GROUPED] else 0.0
         return max(time + wait, now + 1.0)

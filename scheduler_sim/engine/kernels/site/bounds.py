@@ -1,0 +1,123 @@
+"""When the plan of a task can begin at the earliest, found node by node, so that a pass leaves out what is in vain.
+
+A task begins on nodes that offer it something by then and are promised to nobody as long as it runs. Promises and
+starts only take away within a pass: no plan of the same kind and limit begins earlier later on in it.
+"""
+
+import numpy as np
+
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.site.offers import known_place
+from scheduler_sim.engine.kernels.site.state import CHOSEN, LISTED, NODES, PASS, RESOLUTION, SLOTS, WORDS, State
+from scheduler_sim.engine.kernels.structures.bits import lowest_bit
+from scheduler_sim.engine.kernels.structures.select import select
+
+
+@inner_kernel
+def forget_promises(s: State) -> None:
+    """Begin a plan in which nothing is promised."""
+    s.counts[LISTED] = 0
+    for node in range(s.settings[NODES]):
+        s.promise_first[node] = -1
+
+
+@inner_kernel
+def list_promise(s: State, begin: float, end: float) -> None:
+    """Note that the chosen nodes are promised from `begin` to `end`; where there is no room bounds are less tight."""
+    for i in range(s.counts[CHOSEN]):
+        if s.counts[LISTED] == len(s.promise_next):
+            return
+        node, listed = s.chosen_nodes[i], s.counts[LISTED]
+        s.counts[LISTED] += 1
+        s.promise_begin[listed], s.promise_end[listed] = begin, end
+        before, after = -1, s.promise_first[node]
+        while after >= 0 and s.promise_begin[after] <= begin:
+            before, after = after, s.promise_next[after]
+        s.promise_next[listed] = after
+        if before < 0:
+            s.promise_first[node] = listed
+        else:
+            s.promise_next[before] = listed
+
+
+@inner_kernel
+def free_for(s: State, kind: int, end: float) -> bool:
+    """Tell whether enough nodes offer a kind something now and are promised to nobody up to `end`."""
+    words, least = s.settings[WORDS], s.kinds[kind].least
+    known = known_place(s, kind) * words
+    for w in range(words):
+        bits = s.known_masks[known + w] & s.kind_masks[kind * words + w] & s.up_words[w]
+        while bits != 0:
+            node = w * 64 + lowest_bit(bits)
+            bits &= bits - 1
+            first = s.promise_first[node]
+            if first < 0 or s.promise_begin[first] > end:
+                least -= 1
+                if least <= 0:
+                    return True
+    return False
+
+
+@inner_kernel
+def known_bound(s: State, entry: int) -> float:
+    """Return the bound that this pass has found for an entry's kind and limit, -infinity for none."""
+    ask = s.entry_ask[entry]
+    return float(s.ask_bound[ask]) if s.ask_pass[ask] == s.counts[PASS] else -np.inf
+
+
+@inner_kernel
+def earliest_begin(s: State, entry: int, instant: float, latest: float) -> float:
+    """Return an instant before which no plan of an entry begins, infinity if that is behind `latest`; it is noted."""
+    words, nodes = s.settings[WORDS], s.settings[NODES]
+    kind, limit = s.entry_kind[entry], s.entry_limit[entry]
+    known, least, step = known_place(s, kind) * nodes, s.kinds[kind].least, s.reals[RESOLUTION]
+    size = 0
+    for w in range(words):
+        bits = s.kind_masks[kind * words + w] & s.up_words[w]
+        while bits != 0:
+            node = w * 64 + lowest_bit(bits)
+            bits &= bits - 1
+            time = max(s.known_times[known + node], instant)
+            promise = s.promise_first[node]
+            while promise >= 0 and time <= latest:
+                if s.promise_end[promise] > time:
+                    # Promises begin in whole steps: a plan that ends within the step before is not in their way.
+                    if s.promise_begin[promise] + step >= time + limit:
+                        break
+                    time = s.promise_end[promise]
+                promise = s.promise_next[promise]
+            if time <= latest and time < np.inf:
+                s.ready_times[size] = time
+                s.ready_rows[size] = 0
+                size += 1
+    bound = np.inf
+    if size >= least:
+        select(s.ready_times, s.ready_rows, size, least - 1)
+        bound = s.ready_times[least - 1]
+    ask = s.entry_ask[entry]
+    s.ask_pass[ask], s.ask_bound[ask] = s.counts[PASS], bound
+    return float(bound)
+
+
+@inner_kernel
+def skip_to(s: State, begin: float, limit: float, bound: float, slot: int) -> float:
+    """Return the last instant from `begin` on at which a plan is looked for in order to begin at `bound` or later.
+
+    After one instant the next is that at which the plan has more of `usable_words`. Where none follows in reach the
+    search ends, as in `plan.keep_promises`. `slot` is the one that holds `begin`.
+    """
+    words = s.settings[WORDS]
+    end = begin + limit
+    while slot + 1 < s.counts[SLOTS]:
+        gains = 0
+        for w in range(words):
+            gains |= s.slot_masks[(slot + 1) * words + w] & s.usable_words[w] & ~s.slot_masks[slot * words + w]
+        if gains != 0:
+            if s.slot_times[slot + 1] >= bound:
+                return begin
+            begin = s.slot_times[slot + 1]
+            end = begin + limit
+        elif s.slot_times[slot] > end:
+            return begin
+        slot += 1
+    return begin
