@@ -8,7 +8,7 @@ import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.offers import known_place
-from scheduler_sim.engine.kernels.site.state import CHOSEN, LISTED, NODES, PASS, RESOLUTION, SLOTS, WORDS, State
+from scheduler_sim.engine.kernels.site.state import BOUNDS, CHOSEN, LISTED, NODES, PASS, RESOLUTION, SLOTS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 from scheduler_sim.engine.kernels.structures.select import select
 
@@ -44,7 +44,7 @@ def list_promise(s: State, begin: float, end: float) -> None:
 def free_for(s: State, kind: int, end: float) -> bool:
     """Tell whether enough nodes offer a kind something now and are promised to nobody up to `end`."""
     words, least = s.settings[WORDS], s.kinds[kind].least
-    known = known_place(s, kind) * words
+    known = known_place(s, kind, True) * words
     for w in range(words):
         bits = s.known_masks[known + w] & s.kind_masks[kind * words + w] & s.up_words[w]
         while bits != 0:
@@ -70,8 +70,9 @@ def earliest_begin(s: State, entry: int, instant: float, latest: float) -> float
     """Return an instant before which no plan of an entry begins, infinity if that is behind `latest`; it is noted."""
     words, nodes = s.settings[WORDS], s.settings[NODES]
     kind, limit = s.entry_kind[entry], s.entry_limit[entry]
-    known, least, step = known_place(s, kind) * nodes, s.kinds[kind].least, s.reals[RESOLUTION]
+    known, least, step = known_place(s, kind, True) * nodes, s.kinds[kind].least, s.reals[RESOLUTION]
     size = 0
+    s.counts[BOUNDS] += 1
     for w in range(words):
         bits = s.kind_masks[kind * words + w] & s.up_words[w]
         while bits != 0:

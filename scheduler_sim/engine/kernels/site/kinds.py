@@ -26,15 +26,17 @@ KIND = np.dtype(
         ("part", "i8"), ("units", "i8"), ("size", "i8"), ("grain", "i8"), ("memory", "i8"), ("gpu", "i8"),
         ("per_node", "i8"), ("each", "i8"), ("least", "i8"), ("wanted", "i8"), ("most", "i8"), ("whole", "i8"),
         ("each_memory", "i8"), ("each_gpus", "i8"), ("most_cpu", "i8"), ("counts_nodes", "i8"), ("dealt", "i8"),
-        ("offer", "i8"),
+        ("offer", "i8"), ("must", "i8"), ("must_offer", "i8"),
     ]
 )  # fmt: skip
 """What a task asks for in a partition: `units` processes of `size` grains; a grain is `grain` thousandths of cores,
 `memory` KiB and `gpu` GPUs. Just `per_node` processes lie on each node where that is not 0, on `least` nodes, better
 `wanted`, at most `most`; with `whole` for it alone. On each node it takes besides `each_memory` KiB and `each_gpus`
-GPUs. A node that has not `each` grains is of no use; `most_cpu` is the most of its cores that the partition may hold.
-By `counts_nodes` it is enough that `least` nodes are of use. From `dealt` on lies how many grains it takes of each of
-its nodes, where that is known; else it is -1. To kinds with the same `offer` every node offers the same at any time."""
+GPUs. A node that has not `each` grains is of no use; `most_cpu` is the most of its cores that the partition may
+hold. By `counts_nodes` it is enough that `least` nodes are of use. From `dealt` on lies how many grains it takes of
+each of its nodes, where that is known; else it is -1. To kinds with the same `offer` every node offers the same at
+any time. No node is chosen that offers less than `must` grains, since on `most` nodes of the others that would not
+do; `must_offer` is as `offer`, of nodes with so much."""
 
 _FIELDS = tuple(KIND.fields or ())[1:]
 
@@ -152,16 +154,21 @@ class Builder:
         if recorded is not None and ask["dealing"]:
             shape["dealt"] = len(self.dealt)
             self.dealt.extend(self.dealings[ask["dealing"] - 1].tolist())
-        shape["offer"] = self._offer(number, shape)
+        shape["must"] = shape["each"]
+        if shape["dealt"] < 0:
+            others = (min(shape["most"], ANY_NUMBER) - 1) * int(room[usable].max())
+            shape["must"] = max(shape["each"], shape["units"] * shape["size"] - others)
+        shape["offer"] = self._offer(number, shape, shape["each"])
+        shape["must_offer"] = self._offer(number, shape, shape["must"])
         self.masks.append(usable)
         least = np.minimum(shape["size"], ANY_NUMBER) * max(shape["per_node"], 1) * shape["grain"]
         self.suits.append(suits & (self.cpu >= least) & (self.memory >= max(shape["memory"], shape["each_memory"])))
         self.kinds.append((number, *(shape[name] for name in _FIELDS)))
         return len(self.kinds) - 1, NO_REASON
 
-    def _offer(self, part: int, shape: dict[str, int]) -> int:
+    def _offer(self, part: int, shape: dict[str, int], each: int) -> int:
         """Return the number of what decides how much a node offers; tasks of a partition count where it is limited."""
-        key = (*(shape[name] for name in _OFFERED), part if shape["most_cpu"] < UNLIMITED else -1)
+        key = (each, *(shape[name] for name in _OFFERED), part if shape["most_cpu"] < UNLIMITED else -1)
         return self._offers.setdefault(key, len(self._offers))
 
     def as_dealt(self, workload: Workload, wanted: Requests) -> dict[int, IntArray]:
@@ -299,7 +306,7 @@ def _of_grain(kib: int, shape: dict[str, int]) -> int:
     return kib * shape["grain"] // MILLI
 
 
-_OFFERED = ("size", "grain", "memory", "gpu", "each", "whole", "each_memory", "each_gpus", "most_cpu")
+_OFFERED = ("size", "grain", "memory", "gpu", "whole", "each_memory", "each_gpus", "most_cpu")
 
 _SAID = ("features", "gpu_type", "reservation", "recorded_nodes")
 

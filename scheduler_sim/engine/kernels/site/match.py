@@ -10,7 +10,7 @@ from typing import Any
 
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.offers import gpus_at, known_of, offer_at
-from scheduler_sim.engine.kernels.site.state import CHOSEN, LEVELS, LINEAR, ROOMS, WORDS, State
+from scheduler_sim.engine.kernels.site.state import CHOICES, CHOSEN, LEVELS, LINEAR, ROOMS, ROUNDS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 
 
@@ -22,7 +22,7 @@ def gather(s: State, kind: int, time: float, row: int, level: int) -> int:
     """
     words = s.settings[WORDS]
     k = s.kinds[kind]
-    known = known_of(s, kind)
+    known = known_of(s, kind, False)
     count, total = 0, 0
     for w in range(words):
         bits = s.mask_words[w]
@@ -124,6 +124,8 @@ def _from_runs(s: State, k: Any) -> bool:
             offered = s.room_cores[i]
             if room == 1 and offered < grains and not linear:
                 continue
+            if offered < k.must:
+                return False
             taken = offered
             if not k.whole:
                 taken = min(offered, max(grains - max(nodes - spare - 1, 0), max(k.per_node, 1) * k.size))
@@ -220,11 +222,16 @@ def _choose_cores(s: State, kind: int, time: float, row: int) -> bool:
         return _as_dealt(s, k)
     if s.counts[ROOMS] < k.least or total < k.units * k.size:
         return False
-    most = 0
+    most, of_use = 0, 0
     for i in range(s.counts[ROOMS]):
         most = max(most, s.room_cores[i])
+        of_use += s.room_cores[i] >= k.must
+    if of_use < k.least:
+        return False
+    s.counts[CHOICES] += 1
     # What failed is tried without the nodes that offer least.
     while not _from_runs(s, k):
+        s.counts[ROUNDS] += 1
         if s.counts[ROOMS] <= k.least or not _leave_out_least(s, k, time, row, most):
             return False
     return True

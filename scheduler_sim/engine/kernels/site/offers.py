@@ -12,8 +12,11 @@ from scheduler_sim.engine.kernels.structures.bits import bits_in
 
 
 @inner_kernel
-def offer_of(s: State, k: Any, node: int, cpu: int, memory: int, gpus: int, held: int) -> int:
-    """Return how many grains a node with so much free offers a kind; `held` are cores of its partition's tasks."""
+def offer_of(s: State, k: Any, each: int, node: int, cpu: int, memory: int, gpus: int, held: int) -> int:
+    """Return how many grains a node with so much free offers a kind, 0 for fewer than `each`.
+
+    `held` are cores of its partition's tasks.
+    """
     if memory < k.each_memory or gpus < k.each_gpus:
         return 0
     if k.whole:
@@ -22,7 +25,7 @@ def offer_of(s: State, k: Any, node: int, cpu: int, memory: int, gpus: int, held
         if k.memory > 0 and memory < k.each_memory + cpu // k.grain * k.memory:
             return 0
         if s.settings[LINEAR]:
-            return int(cpu // MILLI)
+            return int(cpu // MILLI) if cpu // MILLI >= each else 0
     grains = ANY_NUMBER
     if k.grain > 0:
         grains = min(cpu, k.most_cpu - held) // k.grain
@@ -33,7 +36,7 @@ def offer_of(s: State, k: Any, node: int, cpu: int, memory: int, gpus: int, held
     if k.memory > 0:
         # Only where memory goes by cores are they counted in whole processes.
         grains -= grains % k.size
-    return int(grains) if grains >= k.each else 0
+    return int(grains) if grains >= each else 0
 
 
 @inner_kernel
@@ -54,7 +57,7 @@ def offer_at(s: State, k: Any, node: int, time: float, row: int) -> int:
             if p.part == k.part:
                 held += p.cpu
         piece = p.next_on_node
-    return offer_of(s, k, node, cpu, memory, gpus, held)
+    return offer_of(s, k, k.each, node, cpu, memory, gpus, held)
 
 
 @inner_kernel
@@ -71,8 +74,8 @@ def gpus_at(s: State, node: int, time: float, row: int) -> int:
 
 
 @inner_kernel
-def ready_cut(s: State, k: Any, node: int) -> tuple[float, int]:
-    """Return the cut at which a node first offers a kind anything; infinity for never."""
+def ready_cut(s: State, k: Any, each: int, node: int) -> tuple[float, int]:
+    """Return the cut at which a node first offers a kind `each` grains; infinity for never."""
     cpu, memory, gpus = s.free_cpu[node], s.free_memory[node], s.free_gpus[node]
     held = 0
     piece = s.first_on_node[node]
@@ -88,7 +91,7 @@ def ready_cut(s: State, k: Any, node: int) -> tuple[float, int]:
     piece = s.first_on_node[node]
     time, row = -np.inf, -1
     while True:
-        if offer_of(s, k, node, cpu, memory, gpus, held) > 0:
+        if offer_of(s, k, each, node, cpu, memory, gpus, held) > 0:
             return time, row
         while piece >= 0 and s.held_pieces[piece].yields:
             piece = s.held_pieces[piece].next_on_node
@@ -105,11 +108,11 @@ def ready_cut(s: State, k: Any, node: int) -> tuple[float, int]:
 
 
 @inner_kernel
-def _learn(s: State, k: Any, place: int, node: int) -> None:
-    """Find out from when on a node offers a kind anything."""
+def _learn(s: State, k: Any, each: int, place: int, node: int) -> None:
+    """Find out from when on a node offers a kind `each` grains."""
     word, bit = place * s.settings[WORDS] + node // 64, 1 << (node % 64)
     at = place * s.settings[NODES] + node
-    s.known_times[at], s.known_rows[at] = ready_cut(s, k, node)
+    s.known_times[at], s.known_rows[at] = ready_cut(s, k, each, node)
     if s.known_times[at] == -np.inf:
         s.known_masks[word] |= bit
     else:
@@ -117,41 +120,42 @@ def _learn(s: State, k: Any, place: int, node: int) -> None:
 
 
 @inner_kernel
-def known_place(s: State, kind: int) -> int:
+def known_place(s: State, kind: int, must: bool) -> int:
     """Return the place at which it is known when each node first offers a kind anything, brought up to date.
 
-    Nodes are among them on which the kind may not run.
+    With `must` what a node must offer in order to be chosen. Nodes are among them on which the kind may not run.
     """
     k = s.kinds[kind]
+    offer, each = (k.must_offer, k.must) if must else (k.offer, k.each)
     nodes, logged = s.settings[NODES], s.counts[LOGGED]
-    place = k.offer % len(s.known_offer)
-    if s.known_offer[place] != k.offer or logged - s.known_upto[place] > nodes:
-        s.known_offer[place] = k.offer
+    place = offer % len(s.known_offer)
+    if s.known_offer[place] != offer or logged - s.known_upto[place] > nodes:
+        s.known_offer[place] = offer
         for node in range(nodes):
-            _learn(s, k, place, node)
+            _learn(s, k, each, place, node)
     else:
         for i in range(s.known_upto[place], logged):
-            _learn(s, k, place, s.changed_nodes[i % len(s.changed_nodes)])
+            _learn(s, k, each, place, s.changed_nodes[i % len(s.changed_nodes)])
     s.known_upto[place] = logged
     return int(place)
 
 
 @inner_kernel
-def known_of(s: State, kind: int) -> int:
+def known_of(s: State, kind: int, must: bool) -> int:
     """Return where in `known_times` the cuts lie at which nodes first offer a kind anything, brought up to date.
 
     -1 while tasks are counted as having given way.
     """
     if s.counts[VICTIMS] > 0:
         return -1
-    return int(known_place(s, kind) * s.settings[NODES])
+    return int(known_place(s, kind, must) * s.settings[NODES])
 
 
 @inner_kernel
 def offering_now(s: State, kind: int) -> int:
-    """Return how many nodes offer a kind anything now."""
+    """Return how many nodes offer a kind now what one must in order to be chosen."""
     words, count = s.settings[WORDS], 0
-    known = known_place(s, kind) * words
+    known = known_place(s, kind, True) * words
     for w in range(words):
         count += bits_in(s.known_masks[known + w] & s.kind_masks[kind * words + w])
     return count

@@ -22,6 +22,8 @@ from scheduler_sim.engine.kernels.site.priority import LEAD
 from scheduler_sim.engine.kernels.site.queue import tidy
 from scheduler_sim.engine.kernels.site.reasons import NO_REASON
 from scheduler_sim.engine.kernels.site.state import (
+    ASKS,
+    ATTEMPTS,
     CHOSEN,
     HORIZON,
     LEAST_RESERVED,
@@ -239,6 +241,7 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
                 s.usable_words[w] = s.part_masks[part * words + w]
             later = skip_to(s, later, limit, bound, slot_of(s, later))
             looks -= 1
+        s.counts[ATTEMPTS] += 1
         begin = covered_until(s, entry, later, limit)
         later = np.inf
         for w in range(words):
@@ -318,6 +321,7 @@ def _ask(s: State, entry: int, now: float, instant: float, only_now: bool) -> fl
     """
     words = s.settings[WORDS]
     kind = s.entry_kind[entry]
+    s.counts[ASKS] += 1
     for w in range(words):
         s.mask_words[w] = s.avail_words[w] & s.kind_masks[kind * words + w]
         s.suit_words[w] = s.avail_words[w] & s.suit_masks[kind * words + w]

@@ -58,8 +58,13 @@ OWN_LOOPS, EVERY_EVENT = range(2)
     PASSES,
     TRIED,
     LISTED,
+    ATTEMPTS,
+    ASKS,
+    CHOICES,
+    ROUNDS,
+    BOUNDS,
     FIELDS,
-) = range(COMMON, COMMON + 25)
+) = range(COMMON, COMMON + 30)
 """Places in the vector of counts behind those of `codes`.
 
 PENDING entries of the heap; TIMER timers taken; QUEUE entries that wait; RUN tasks that run; SPARE pieces free; SLOTS

@@ -15,9 +15,9 @@ WINDOW = 30.0
 
 @inner_kernel
 def _earliest_cut(s: State, kind: int) -> tuple[float, int]:
-    """Return the cut at which `least` nodes of `mask_words` offer a kind something; infinity for never."""
+    """Return the cut at which `least` nodes of `mask_words` offer a kind what they must; infinity for never."""
     k = s.kinds[kind]
-    known = known_of(s, kind)
+    known = known_of(s, kind, True)
     size = 0
     for w in range(s.settings[WORDS]):
         bits = s.mask_words[w]
@@ -27,7 +27,7 @@ def _earliest_cut(s: State, kind: int) -> tuple[float, int]:
             if known >= 0:
                 time, row = s.known_times[known + node], s.known_rows[known + node]
             else:
-                time, row = ready_cut(s, k, node)
+                time, row = ready_cut(s, k, k.must, node)
             if time < np.inf:
                 s.ready_times[size] = time
                 s.ready_rows[size] = row
@@ -131,14 +131,10 @@ def will_run(s: State, kind: int, now: float, only_now: bool) -> float:
     Infinity where it could not even when nothing ran, or `only_now` counts.
     """
     k = s.kinds[kind]
-    time, row = -np.inf, -1
-    if k.counts_nodes:
-        time, row = _earliest_cut(s, kind)
-        if time == np.inf:
-            return np.inf
-        if time == -np.inf and choose(s, kind, time, row, False):
-            return now
-    elif choose(s, kind, -np.inf, -1, False):
+    time, row = _earliest_cut(s, kind)
+    if time == np.inf:
+        return np.inf
+    if time == -np.inf and choose(s, kind, time, row, False):
         return now
     if only_now:
         return np.inf
