@@ -8,7 +8,7 @@ import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.offers import known_place
-from scheduler_sim.engine.kernels.site.state import BOUNDS, CHOSEN, LISTED, NODES, PASS, RESOLUTION, SLOTS, WORDS, State
+from scheduler_sim.engine.kernels.site.state import CHOSEN, LISTED, NODES, PASS, RESOLUTION, SLOTS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 from scheduler_sim.engine.kernels.structures.select import select
 
@@ -72,53 +72,59 @@ def earliest_begin(s: State, entry: int, instant: float, latest: float) -> float
     kind, limit = s.entry_kind[entry], s.entry_limit[entry]
     known, least, step = known_place(s, kind, True) * nodes, s.kinds[kind].least, s.reals[RESOLUTION]
     size = 0
-    s.counts[BOUNDS] += 1
+    kind_masks, up, known_times, ready = s.kind_masks, s.up_words, s.known_times, s.ready_times
+    rows = s.ready_rows
+    heads, behind, begins, ends = s.promise_first, s.promise_next, s.promise_begin, s.promise_end
     for w in range(words):
-        bits = s.kind_masks[kind * words + w] & s.up_words[w]
+        bits = kind_masks[kind * words + w] & up[w]
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
-            time = max(s.known_times[known + node], instant)
-            promise = s.promise_first[node]
+            time = max(known_times[known + node], instant)
+            promise = heads[node]
             while promise >= 0 and time <= latest:
-                if s.promise_end[promise] > time:
+                if ends[promise] > time:
                     # Promises begin in whole steps: a plan that ends within the step before is not in their way.
-                    if s.promise_begin[promise] + step >= time + limit:
+                    if begins[promise] + step >= time + limit:
                         break
-                    time = s.promise_end[promise]
-                promise = s.promise_next[promise]
+                    time = ends[promise]
+                promise = behind[promise]
             if time <= latest and time < np.inf:
-                s.ready_times[size] = time
-                s.ready_rows[size] = 0
+                ready[size] = time
+                rows[size] = 0
                 size += 1
     bound = np.inf
     if size >= least:
-        select(s.ready_times, s.ready_rows, size, least - 1)
-        bound = s.ready_times[least - 1]
+        select(ready, rows, size, least - 1)
+        bound = ready[least - 1]
     ask = s.entry_ask[entry]
     s.ask_pass[ask], s.ask_bound[ask] = s.counts[PASS], bound
     return float(bound)
 
 
 @inner_kernel
-def skip_to(s: State, begin: float, limit: float, bound: float, slot: int) -> float:
+def skip_to(s: State, part: int, begin: float, limit: float, bound: float, slot: int) -> float:
     """Return the last instant from `begin` on at which a plan is looked for in order to begin at `bound` or later.
 
-    After one instant the next is that at which the plan has more of `usable_words`. Where none follows in reach the
-    search ends, as in `plan.keep_promises`. `slot` is the one that holds `begin`.
+    After one instant the next is that at which the plan has more nodes of the partition. Where none follows in reach
+    the search ends, as in `plan.keep_promises`. `slot` is the one that holds `begin`.
     """
-    words = s.settings[WORDS]
-    end = begin + limit
-    while slot + 1 < s.counts[SLOTS]:
-        gains = 0
-        for w in range(words):
-            gains |= s.slot_masks[(slot + 1) * words + w] & s.usable_words[w] & ~s.slot_masks[slot * words + w]
-        if gains != 0:
-            if s.slot_times[slot + 1] >= bound:
+    words, first, last = s.settings[WORDS], s.part_first_word[part], s.part_end_word[part]
+    masks, place, times, members, own = s.slot_masks, s.slot_place, s.slot_times, s.part_masks, part * words
+    slots, end = s.counts[SLOTS], begin + limit
+    while slot + 1 < slots:
+        at, behind = place[slot] * words, place[slot + 1] * words
+        gains = False
+        for w in range(first, last):
+            if masks[behind + w] & members[own + w] & ~masks[at + w]:
+                gains = True
+                break
+        if gains:
+            if times[slot + 1] >= bound:
                 return begin
-            begin = s.slot_times[slot + 1]
+            begin = times[slot + 1]
             end = begin + limit
-        elif s.slot_times[slot] > end:
+        elif times[slot] > end:
             return begin
         slot += 1
     return begin

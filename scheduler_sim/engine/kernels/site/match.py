@@ -10,7 +10,7 @@ from typing import Any
 
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.offers import gpus_at, known_of, offer_at
-from scheduler_sim.engine.kernels.site.state import CHOICES, CHOSEN, LEVELS, LINEAR, ROOMS, ROUNDS, WORDS, State
+from scheduler_sim.engine.kernels.site.state import CHOSEN, LEVELS, LINEAR, ROOMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 
 
@@ -20,26 +20,28 @@ def gather(s: State, kind: int, time: float, row: int, level: int) -> int:
 
     `level` limits them to the nodes of the least weights, -1 for all.
     """
-    words = s.settings[WORDS]
+    words, linear = s.settings[WORDS], s.settings[LINEAR]
     k = s.kinds[kind]
     known = known_of(s, kind, False)
+    mask, known_times, known_rows = s.mask_words, s.known_times, s.known_rows
+    nodes, offers, weights = s.room_nodes, s.room_cores, s.room_weight
     count, total = 0, 0
     for w in range(words):
-        bits = s.mask_words[w]
+        bits = mask[w]
         if level >= 0:
             bits &= s.level_masks[level * words + w]
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
             if known >= 0:
-                ready = s.known_times[known + node]
-                if ready > time or (ready == time and s.known_rows[known + node] > row):
+                ready = known_times[known + node]
+                if ready > time or (ready == time and known_rows[known + node] > row):
                     continue
             cores = offer_at(s, k, node, time, row)
             if cores > 0:
-                s.room_nodes[count] = node
-                s.room_cores[count] = cores
-                s.room_weight[count] = 0 if s.settings[LINEAR] else s.node_weight[node]
+                nodes[count] = node
+                offers[count] = cores
+                weights[count] = 0 if linear else s.node_weight[node]
                 count += 1
                 total += cores
     s.counts[ROOMS] = count
@@ -228,10 +230,8 @@ def _choose_cores(s: State, kind: int, time: float, row: int) -> bool:
         of_use += s.room_cores[i] >= k.must
     if of_use < k.least:
         return False
-    s.counts[CHOICES] += 1
     # What failed is tried without the nodes that offer least.
     while not _from_runs(s, k):
-        s.counts[ROUNDS] += 1
         if s.counts[ROOMS] <= k.least or not _leave_out_least(s, k, time, row, most):
             return False
     return True

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.codes import MILLI
+from scheduler_sim.engine.demand import UNLIMITED
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.kinds import ANY_NUMBER
 from scheduler_sim.engine.kernels.site.state import LINEAR, LOGGED, NODES, VICTIMS, WORDS, State
@@ -45,6 +46,8 @@ def offer_at(s: State, k: Any, node: int, time: float, row: int) -> int:
     cpu, memory, gpus = s.free_cpu[node], s.free_memory[node], s.free_gpus[node]
     piece = s.first_on_node[node]
     held = 0
+    # Pieces come in the order of their ends: those behind the first that stays count only if they may yield or bind.
+    all_count = s.counts[VICTIMS] > 0 or k.most_cpu < UNLIMITED
     while piece >= 0:
         p = s.held_pieces[piece]
         if p.yields or p.expected < time or (p.expected == time and p.task <= row):
@@ -54,6 +57,8 @@ def offer_at(s: State, k: Any, node: int, time: float, row: int) -> int:
         else:
             if k.whole:
                 return 0
+            if not all_count:
+                break
             if p.part == k.part:
                 held += p.cpu
         piece = p.next_on_node
@@ -78,7 +83,7 @@ def ready_cut(s: State, k: Any, each: int, node: int) -> tuple[float, int]:
     """Return the cut at which a node first offers a kind `each` grains; infinity for never."""
     cpu, memory, gpus = s.free_cpu[node], s.free_memory[node], s.free_gpus[node]
     held = 0
-    piece = s.first_on_node[node]
+    piece = s.first_on_node[node] if s.counts[VICTIMS] > 0 or k.most_cpu < UNLIMITED else -1
     while piece >= 0:
         p = s.held_pieces[piece]
         if p.yields:

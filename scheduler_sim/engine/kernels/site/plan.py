@@ -1,4 +1,8 @@
-"""The plan of one pass: slots of time one after another, each with the nodes that are not yet promised to a task."""
+"""The plan of one pass: slots of time one after another, each with the nodes that are not yet promised to a task.
+
+The set of slot i lies at `slot_place[i]`, so that slots come and go without moving sets; behind the last slot stand the
+places that are free. Loops take arrays out of the state first: code that writes would else read their addresses anew.
+"""
 
 import numpy as np
 
@@ -10,10 +14,12 @@ from scheduler_sim.engine.kernels.site.state import SLOTS, WORDS, State
 @inner_kernel
 def begin_plan(s: State, begin: float) -> None:
     """Let a plan have one slot with all nodes that are there; those away are not thought to come back."""
+    words = s.settings[WORDS]
     s.counts[SLOTS] = 1
     s.slot_times[0] = begin
-    for w in range(s.settings[WORDS]):
-        s.slot_masks[w] = s.up_words[w]
+    at = s.slot_place[0] * words
+    for w in range(words):
+        s.slot_masks[at + w] = s.up_words[w]
     forget_promises(s)
 
 
@@ -26,10 +32,10 @@ def slot_end(s: State, slot: int, horizon: float) -> float:
 @inner_kernel
 def slot_of(s: State, time: float) -> int:
     """Return the slot that holds an instant."""
-    first, last = 0, s.counts[SLOTS]
+    first, last, times = 0, s.counts[SLOTS], s.slot_times
     while last - first > 1:
         middle = (first + last) // 2
-        if s.slot_times[middle] <= time:
+        if times[middle] <= time:
             first = middle
         else:
             last = middle
@@ -40,36 +46,43 @@ def slot_of(s: State, time: float) -> int:
 def _split(s: State, time: float) -> int:
     """Return the slot that begins at `time`, which is cut out of the one that holds it where there is none."""
     slot = slot_of(s, time)
-    if s.slot_times[slot] >= time:
+    times, place, masks = s.slot_times, s.slot_place, s.slot_masks
+    if times[slot] >= time:
         return slot
-    words = s.settings[WORDS]
-    for i in range(s.counts[SLOTS], slot + 1, -1):
-        s.slot_times[i] = s.slot_times[i - 1]
-    for i in range((s.counts[SLOTS] + 1) * words - 1, (slot + 1) * words - 1, -1):
-        s.slot_masks[i] = s.slot_masks[i - words]
-    s.slot_times[slot + 1] = time
-    s.counts[SLOTS] += 1
+    words, slots = s.settings[WORDS], s.counts[SLOTS]
+    fresh = place[slots]
+    for i in range(slots, slot + 1, -1):
+        times[i], place[i] = times[i - 1], place[i - 1]
+    times[slot + 1], place[slot + 1] = time, fresh
+    one, other = place[slot] * words, fresh * words
+    for w in range(words):
+        masks[other + w] = masks[one + w]
+    s.counts[SLOTS] = slots + 1
     return slot + 1
 
 
 @inner_kernel
-def _is_like(s: State, one: int, other: int) -> bool:
-    words = s.settings[WORDS]
-    differ = 0
+def _is_like(s: State, slot: int) -> bool:
+    """Tell whether a slot and the one behind it have the same nodes."""
+    words, masks = s.settings[WORDS], s.slot_masks
+    one, other = s.slot_place[slot] * words, s.slot_place[slot + 1] * words
+    is_like = True
     for w in range(words):
-        differ |= s.slot_masks[one * words + w] ^ s.slot_masks[other * words + w]
-    return differ == 0
+        if masks[one + w] != masks[other + w]:
+            is_like = False
+            break
+    return is_like
 
 
 @inner_kernel
 def _drop(s: State, slot: int) -> None:
     """Let the slot before one reach to its end."""
-    words = s.settings[WORDS]
-    s.counts[SLOTS] -= 1
-    for i in range(slot, s.counts[SLOTS]):
-        s.slot_times[i] = s.slot_times[i + 1]
-    for i in range(slot * words, s.counts[SLOTS] * words):
-        s.slot_masks[i] = s.slot_masks[i + words]
+    times, place, last = s.slot_times, s.slot_place, s.counts[SLOTS] - 1
+    gone = place[slot]
+    for i in range(slot, last):
+        times[i], place[i] = times[i + 1], place[i + 1]
+    place[last] = gone
+    s.counts[SLOTS] = last
 
 
 @inner_kernel
@@ -93,11 +106,14 @@ def promise(s: State, begin: float, end: float, horizon: float) -> None:
     last = s.counts[SLOTS]
     if end < horizon:
         last = _split(s, end)
-    for slot in range(first, last):
-        for w in range(words):
-            s.slot_masks[slot * words + w] &= ~s.chosen_words[w]
+    masks, place, chosen = s.slot_masks, s.slot_place, s.chosen_words
+    for w in range(words):
+        if chosen[w] != 0:
+            kept = ~chosen[w]
+            for slot in range(first, last):
+                masks[place[slot] * words + w] &= kept
     for slot in range(before, min(last, s.counts[SLOTS] - 1)):
-        if _is_like(s, slot, slot + 1):
+        if _is_like(s, slot):
             _drop(s, slot + 1)
             return
 
@@ -105,38 +121,42 @@ def promise(s: State, begin: float, end: float, horizon: float) -> None:
 @inner_kernel
 def collides(s: State, begin: float, end: float, horizon: float) -> bool:
     """Tell whether a node of `chosen_words` is promised to another task between `begin` and `end`."""
-    words = s.settings[WORDS]
+    words, masks, chosen = s.settings[WORDS], s.slot_masks, s.chosen_words
     for slot in range(slot_of(s, begin), s.counts[SLOTS]):
         if s.slot_times[slot] >= end:
             break
         if slot_end(s, slot, horizon) > begin:
+            at = s.slot_place[slot] * words
             for w in range(words):
-                if s.chosen_words[w] & ~s.slot_masks[slot * words + w]:
+                if chosen[w] & ~masks[at + w]:
                     return True
     return False
 
 
 @inner_kernel
-def keep_promises(s: State, begin: float, end: float, later: float, horizon: float) -> float:
-    """Leave in `avail_words` only nodes promised to nobody from `begin` to `end`.
+def keep_promises(s: State, part: int, begin: float, end: float, later: float, horizon: float) -> float:
+    """Leave in `avail_words` only nodes promised to nobody from `begin` to `end`; all are of a partition.
 
     Returns `later`, or where that is not yet said the next instant at which the plan has more of the usable nodes,
     infinity for none: nothing before is worth another look.
     """
-    words = s.settings[WORDS]
-    for slot in range(slot_of(s, begin), s.counts[SLOTS]):
-        at = slot * words
-        ends = slot_end(s, slot, horizon)
-        if ends > begin and slot + 1 < s.counts[SLOTS] and later == np.inf:
-            for w in range(words):
-                gained = s.slot_masks[at + words + w] & s.usable_words[w]
-                if gained & ~(s.slot_masks[at + w] & s.avail_words[w]):
+    words, first, last = s.settings[WORDS], s.part_first_word[part], s.part_end_word[part]
+    masks, place, times = s.slot_masks, s.slot_place, s.slot_times
+    avail, usable, slots = s.avail_words, s.usable_words, s.counts[SLOTS]
+    for slot in range(slot_of(s, begin), slots):
+        at = place[slot] * words
+        ends = times[slot + 1] if slot + 1 < slots else horizon
+        if ends > begin and slot + 1 < slots and later == np.inf:
+            behind = place[slot + 1] * words
+            for w in range(first, last):
+                gained = masks[behind + w] & usable[w]
+                if gained & ~(masks[at + w] & avail[w]):
                     later = ends
                     break
         if ends <= begin:
             continue
-        if s.slot_times[slot] > end:
+        if times[slot] > end:
             break
-        for w in range(words):
-            s.avail_words[w] &= s.slot_masks[at + w]
+        for w in range(first, last):
+            avail[w] &= masks[at + w]
     return later

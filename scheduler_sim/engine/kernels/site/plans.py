@@ -22,8 +22,6 @@ from scheduler_sim.engine.kernels.site.priority import LEAD
 from scheduler_sim.engine.kernels.site.queue import tidy
 from scheduler_sim.engine.kernels.site.reasons import NO_REASON
 from scheduler_sim.engine.kernels.site.state import (
-    ASKS,
-    ATTEMPTS,
     CHOSEN,
     HORIZON,
     LEAST_RESERVED,
@@ -227,21 +225,16 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
     resolution = s.reals[RESOLUTION]
     latest = instant + s.reals[WINDOW]
     is_bounded = not only_now and s.settings[PREEMPTION] == NOBODY and len(s.shut_from) == 0
-    bound = known_bound(s, entry)
-    # What was found out before does for a first look; it is found out anew where that is in vain.
-    looks = 1 if bound > -np.inf else 0
-    later = instant
+    bound, later = -np.inf, instant
+    if is_bounded:
+        if known_bound(s, entry) > latest:
+            return GIVEN_UP
+        bound = earliest_begin(s, entry, instant, latest)
+        if bound > latest:
+            return GIVEN_UP
     while True:
         if is_bounded:
-            if looks == 0:
-                bound = earliest_begin(s, entry, instant, latest)
-            if bound > latest:
-                return GIVEN_UP
-            for w in range(words):
-                s.usable_words[w] = s.part_masks[part * words + w]
-            later = skip_to(s, later, limit, bound, slot_of(s, later))
-            looks -= 1
-        s.counts[ATTEMPTS] += 1
+            later = skip_to(s, part, later, limit, bound, slot_of(s, later))
         begin = covered_until(s, entry, later, limit)
         later = np.inf
         for w in range(words):
@@ -251,19 +244,21 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
             s.usable_words[w] = s.avail_words[w]
         if own >= 0 and begin < s.shut_from[own]:
             later = s.shut_from[own]
-        later = keep_promises(s, begin, max(begin, instant) + limit, later, horizon)
+        later = keep_promises(s, part, begin, max(begin, instant) + limit, later, horizon)
         if met >= 0:
             over = _first_edge(s, begin)
             if over < horizon and over < later and over > begin:
                 later = over
         at = np.inf
         if enough(s.avail_words, words, least):
-            at = _ask(s, entry, now, instant, only_now)
+            at = _ask(s, entry, now, latest if later == np.inf else later, only_now)
         if at == np.inf:
             if later == np.inf or only_now:
                 return GIVEN_UP
             continue
         at = max(at, begin)
+        if at > later:
+            continue
         mark_chosen(s)
         if at <= instant:
             _save_chosen(s)
@@ -279,15 +274,13 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
             later = np.inf
         elif only_now:
             return GIVEN_UP
-        if at > later:
-            continue
         if at > latest:
             return GIVEN_UP
         first, last = _rounded(s, at), _rounded(s, at + limit)
         if at > instant and collides(s, first, last, horizon):
             later = at
             if at <= begin:
-                later = keep_promises(s, at, at, np.inf, horizon)
+                later = keep_promises(s, part, at, at, np.inf, horizon)
                 if later == np.inf:
                     return GIVEN_UP
             continue
@@ -314,21 +307,20 @@ def _restore_chosen(s: State) -> None:
 
 
 @inner_kernel
-def _ask(s: State, entry: int, now: float, instant: float, only_now: bool) -> float:
-    """Return when an entry could start on `avail_words` without any plans, infinity for never.
+def _ask(s: State, entry: int, now: float, until: float, only_now: bool) -> float:
+    """Return when an entry could start on `avail_words` without any plans, infinity for never or after `until`.
 
     Where all that must give way did, it starts now.
     """
     words = s.settings[WORDS]
     kind = s.entry_kind[entry]
-    s.counts[ASKS] += 1
     for w in range(words):
         s.mask_words[w] = s.avail_words[w] & s.kind_masks[kind * words + w]
         s.suit_words[w] = s.avail_words[w] & s.suit_masks[kind * words + w]
     if s.settings[PREEMPTION]:
         list_victims(s, s.entry_task[entry], now)
         all_yield(s, 1)
-    at = will_run(s, kind, instant, only_now)
+    at = will_run(s, kind, whole(s, now), until, only_now)
     if s.settings[PREEMPTION]:
         all_yield(s, 0)
         s.counts[VICTIMS] = 0

@@ -58,13 +58,8 @@ OWN_LOOPS, EVERY_EVENT = range(2)
     PASSES,
     TRIED,
     LISTED,
-    ATTEMPTS,
-    ASKS,
-    CHOICES,
-    ROUNDS,
-    BOUNDS,
     FIELDS,
-) = range(COMMON, COMMON + 30)
+) = range(COMMON, COMMON + 25)
 """Places in the vector of counts behind those of `codes`.
 
 PENDING entries of the heap; TIMER timers taken; QUEUE entries that wait; RUN tasks that run; SPARE pieces free; SLOTS
@@ -255,6 +250,9 @@ class State(NamedTuple):
     run_tasks: IntArray
     slot_times: FloatArray
     slot_masks: IntArray
+    slot_place: IntArray
+    part_first_word: IntArray
+    part_end_word: IntArray
     promise_first: IntArray
     promise_next: IntArray
     promise_begin: FloatArray

@@ -14,28 +14,29 @@ WINDOW = 30.0
 
 
 @inner_kernel
-def _earliest_cut(s: State, kind: int) -> tuple[float, int]:
-    """Return the cut at which `least` nodes of `mask_words` offer a kind what they must; infinity for never."""
+def _earliest_cut(s: State, kind: int, until: float) -> tuple[float, int]:
+    """Return the cut at which `least` nodes of `mask_words` offer a kind what they must; infinity if after `until`."""
     k = s.kinds[kind]
-    known = known_of(s, kind, True)
-    size = 0
+    known, least, size = known_of(s, kind, True), k.least, 0
+    mask, known_times, known_rows = s.mask_words, s.known_times, s.known_rows
+    ready_times, ready_rows = s.ready_times, s.ready_rows
     for w in range(s.settings[WORDS]):
-        bits = s.mask_words[w]
+        bits = mask[w]
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
             if known >= 0:
-                time, row = s.known_times[known + node], s.known_rows[known + node]
+                time, row = known_times[known + node], known_rows[known + node]
             else:
                 time, row = ready_cut(s, k, k.must, node)
-            if time < np.inf:
-                s.ready_times[size] = time
-                s.ready_rows[size] = row
+            if time <= until and time < np.inf:
+                ready_times[size] = time
+                ready_rows[size] = row
                 size += 1
-    if size < k.least:
+    if size < least:
         return np.inf, -1
-    select(s.ready_times, s.ready_rows, size, k.least - 1)
-    return float(s.ready_times[k.least - 1]), int(s.ready_rows[k.least - 1])
+    select(ready_times, ready_rows, size, least - 1)
+    return float(ready_times[least - 1]), int(ready_rows[least - 1])
 
 
 @inner_kernel
@@ -66,11 +67,12 @@ def _ends_within(s: State, first: int, until: float) -> int:
 
 
 @inner_kernel
-def _grouped(s: State, kind: int, earliest: float) -> tuple[float, int]:
+def _grouped(s: State, kind: int, earliest: float, until: float) -> tuple[float, int]:
     """Return the first group's cut at which nodes can be chosen, as Slurm groups ends; they are chosen.
 
     The first group reaches 30 s beyond the first end rounded up to half minutes, the others twice as far each; where
-    the last one within it holds none of the nodes, up to the next that does. Nothing can be chosen before `earliest`.
+    the last one within it holds none of the nodes, up to the next that does. Nothing can be chosen before `earliest`,
+    and nothing is looked for after `until`.
     """
     epoch, running = s.reals[EPOCH], s.counts[RUN]
     first = 0
@@ -101,6 +103,8 @@ def _grouped(s: State, kind: int, earliest: float) -> tuple[float, int]:
         window *= 2.0
         while first < running and s.run_ends[first] > begin + window:
             window *= 2.0
+        if s.run_ends[last] > until:
+            return np.inf, -1
         if s.run_ends[last] >= earliest and choose(s, kind, s.run_ends[last], s.run_tasks[last], False):
             return float(s.run_ends[last]), int(s.run_tasks[last])
     return np.inf, -1
@@ -125,13 +129,13 @@ def _searched(s: State, kind: int) -> tuple[float, int]:
 
 
 @inner_kernel
-def will_run(s: State, kind: int, now: float, only_now: bool) -> float:
+def will_run(s: State, kind: int, now: float, until: float, only_now: bool) -> float:
     """Return when a kind could start on `mask_words`, `now` at the earliest; the nodes are then chosen.
 
-    Infinity where it could not even when nothing ran, or `only_now` counts.
+    Infinity where it could not even when nothing ran, or not up to `until`, or `only_now` counts.
     """
     k = s.kinds[kind]
-    time, row = _earliest_cut(s, kind)
+    time, row = _earliest_cut(s, kind, until)
     if time == np.inf:
         return np.inf
     if time == -np.inf and choose(s, kind, time, row, False):
@@ -139,7 +143,7 @@ def will_run(s: State, kind: int, now: float, only_now: bool) -> float:
     if only_now:
         return np.inf
     if s.settings[GROUPED]:
-        time, row = _grouped(s, kind, time)
+        time, row = _grouped(s, kind, time, until)
     elif not k.counts_nodes:
         time, row = _searched(s, kind)
     elif not choose(s, kind, time, row, False):
