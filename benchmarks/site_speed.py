@@ -1,10 +1,12 @@
 """How fast workloads play on a large site: Slurm's two loops with a queue of thousands, and other policies beside it.
 
-python -m benchmarks.site_speed [--tasks 100000] [--policies slurm,fcfs+list]
+python -m benchmarks.site_speed [--tasks 100000] [--days 7] [--policies slurm,fcfs+list]
 """
 
 import argparse
-from time import perf_counter
+from dataclasses import dataclass, field
+from os import getloadavg
+from time import perf_counter, process_time
 
 import numpy as np
 
@@ -18,6 +20,10 @@ NODES = 1000
 USERS = 200
 ACCOUNTS = 20
 PUBLIC_SIMULATORS = "17 simulated days an hour (as the public Slurm simulators state)"
+
+DAY = 86_400.0
+SAMPLED_EVERY = 1800.0
+"""Seconds between two samples of the queue."""
 
 SLURM = "slurm(bf_max_job_test=500,bf_interval=30)"
 
@@ -113,37 +119,68 @@ def month(tasks: int, *, load: float = 1.0, seed: int = 1) -> Workload:
     )
 
 
+@dataclass
+class Stretch:
+    """What was played since the last line: samples of the queue, and seconds of the clock and of the processor."""
+
+    queue: list[int] = field(default_factory=list)
+    begun: float = field(default_factory=perf_counter)
+    begun_processor: float = field(default_factory=process_time)
+
+    def line(self, label: str, days: float, tasks: int, passes: int, tried: int) -> str:
+        """Return a row of the table for so many simulated days."""
+        seconds, processor = perf_counter() - self.begun, process_time() - self.begun_processor
+        return (
+            f"| {label} | {days:.1f} | {tasks:,} | {np.mean(self.queue):,.0f} | {max(self.queue):,} | {passes:,} | "
+            f"{tried / max(passes, 1):.0f} | {seconds:.1f} | {processor:.1f} | {tasks / processor:,.0f} | "
+            f"{days / seconds * 3600:,.0f} |"
+        )
+
+
+def play(simulation: Simulation, name: str, days: float) -> None:
+    """Play a simulation for so many simulated days, and print a line a week and one of all."""
+    kernel = simulation.kernel
+
+    def counts() -> tuple[int, int, int]:
+        return (kernel.finished, *getattr(kernel, "passes", (0, 0)))
+
+    whole, week, before, time, last = Stretch(), Stretch(), (0, 0, 0), 0.0, 0.0
+    while not simulation.done and time < days * DAY:
+        time += SAMPLED_EVERY
+        simulation.advance(until_time=time)
+        whole.queue.append(kernel.queued)
+        week.queue.append(kernel.queued)
+        if simulation.done or time % (7 * DAY) < SAMPLED_EVERY or time >= days * DAY:
+            done = counts()
+            since = [now - then for now, then in zip(done, before, strict=True)]
+            print(week.line(f"until day {time / DAY:.0f}", (time - last) / DAY, *since), flush=True)
+            week, before, last = Stretch(), done, time
+    print(whole.line(name[:40], time / DAY, *counts()), flush=True)
+    if simulation.done:
+        outcome = simulation.outcome()
+        print(f"{name}: mean wait {float(np.mean(outcome.start_time - outcome.ready_time)) / 3600:.2f} h")
+
+
 def main() -> None:
-    """Print a line a policy."""
+    """Print a line a week and one a policy."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=100_000)
-    parser.add_argument("--load", type=float, default=1.1)
+    parser.add_argument("--load", type=float, default=1.0)
+    parser.add_argument("--days", type=float, default=np.inf, help="simulated days to play (default: all)")
     parser.add_argument("--policies", default=SLURM)
     arguments = parser.parse_args()
     site = large_site()
     workload = month(arguments.tasks, load=arguments.load)
     warm = month(300)
-    print(f"{len(workload):,} tasks, {site.cluster.nodes:,} nodes; public: {PUBLIC_SIMULATORS}")
-    print("| policy | seconds | tasks/s | simulated days | days an hour | longest queue | mean wait h |")
-    print("|---|---|---|---|---|---|---|")
+    print(f"{len(workload):,} tasks, {site.cluster.nodes:,} nodes; public: {PUBLIC_SIMULATORS}; load {getloadavg()}")
+    print(
+        "| policy | simulated days | tasks ended | waiting on average | at most | backfill passes | tried a pass | "
+        "seconds | of the processor | tasks a processor second | simulated days an hour |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for policy in parse_policies(arguments.policies):
-        Simulation(warm, site.cluster, policy, site=site).advance()
-        simulation = Simulation(workload, site.cluster, policy, site=site)
-        begun = perf_counter()
-        longest, time = 0, 0.0
-        while not simulation.done:
-            simulation.advance(until_time=time)
-            longest = max(longest, simulation.kernel.queued)
-            time += 6 * 3600.0
-        seconds = perf_counter() - begun
-        outcome = simulation.outcome()
-        days = (float(outcome.finish_time.max()) - float(workload.arrival_time[0])) / 86_400
-        wait = float(np.mean(outcome.start_time - outcome.ready_time)) / 3600
-        print(
-            f"| {policy.name[:40]} | {seconds:.1f} | {len(workload) / seconds:,.0f} | {days:.1f} | "
-            f"{days / seconds * 3600:,.0f} | {longest:,} | {wait:.2f} |",
-            flush=True,
-        )
+        Simulation(warm, site.cluster, policy, site=site).advance(until_time=np.inf)
+        play(Simulation(workload, site.cluster, policy, site=site), policy.name, arguments.days)
 
 
 if __name__ == "__main__":

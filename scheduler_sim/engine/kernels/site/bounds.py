@@ -8,7 +8,7 @@ import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.offers import known_place
-from scheduler_sim.engine.kernels.site.state import CHOSEN, LISTED, NODES, PASS, RESOLUTION, SLOTS, WORDS, State
+from scheduler_sim.engine.kernels.site.state import CHOSEN, LISTED, NODES, RESOLUTION, SLOTS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 from scheduler_sim.engine.kernels.structures.select import select
 
@@ -59,15 +59,11 @@ def free_for(s: State, kind: int, end: float) -> bool:
 
 
 @inner_kernel
-def known_bound(s: State, entry: int) -> float:
-    """Return the bound that this pass has found for an entry's kind and limit, -infinity for none."""
-    ask = s.entry_ask[entry]
-    return float(s.ask_bound[ask]) if s.ask_pass[ask] == s.counts[PASS] else -np.inf
+def earliest_begin(s: State, entry: int, begin: float, latest: float) -> float:
+    """Return an instant from `begin` on before which no plan of an entry begins, infinity where it is after `latest`.
 
-
-@inner_kernel
-def earliest_begin(s: State, entry: int, instant: float, latest: float) -> float:
-    """Return an instant before which no plan of an entry begins, infinity if that is behind `latest`; it is noted."""
+    It is the first by which as many nodes as the entry needs have each been of use to it.
+    """
     words, nodes = s.settings[WORDS], s.settings[NODES]
     kind, limit = s.entry_kind[entry], s.entry_limit[entry]
     known, least, step = known_place(s, kind, True) * nodes, s.kinds[kind].least, s.reals[RESOLUTION]
@@ -80,7 +76,7 @@ def earliest_begin(s: State, entry: int, instant: float, latest: float) -> float
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
-            time = max(known_times[known + node], instant)
+            time = max(known_times[known + node], begin)
             promise = heads[node]
             while promise >= 0 and time <= latest:
                 if ends[promise] > time:
@@ -97,8 +93,6 @@ def earliest_begin(s: State, entry: int, instant: float, latest: float) -> float
     if size >= least:
         select(ready, rows, size, least - 1)
         bound = ready[least - 1]
-    ask = s.entry_ask[entry]
-    s.ask_pass[ask], s.ask_bound[ask] = s.counts[PASS], bound
     return float(bound)
 
 

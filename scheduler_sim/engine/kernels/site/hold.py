@@ -57,7 +57,9 @@ def list_run(s: State, row: int) -> None:
     for i in range(s.counts[RUN], place, -1):
         s.run_ends[i] = s.run_ends[i - 1]
         s.run_tasks[i] = s.run_tasks[i - 1]
+        s.run_nodes[i] = s.run_nodes[i - 1]
     s.run_ends[place], s.run_tasks[place] = expected, row
+    s.run_nodes[place] = s.held_pieces[s.site_tasks[row].first_piece].node
     s.counts[RUN] += 1
 
 
@@ -68,6 +70,7 @@ def unlist_run(s: State, row: int) -> None:
     for i in range(_place_in_run(s, s.site_tasks[row].expected, row), s.counts[RUN]):
         s.run_ends[i] = s.run_ends[i + 1]
         s.run_tasks[i] = s.run_tasks[i + 1]
+        s.run_nodes[i] = s.run_nodes[i + 1]
 
 
 @inner_kernel

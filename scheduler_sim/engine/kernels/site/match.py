@@ -168,6 +168,10 @@ def _deal(s: State, k: Any) -> None:
         s.room_cores[i] = s.chosen_units[i]
         s.chosen_units[i] = min(k.size, s.room_cores[i])
         total += s.room_cores[i]
+    if k.size == 1 and total == k.units:
+        for i in range(count):
+            s.chosen_units[i] = s.room_cores[i]
+        return
     left = max(k.units - count, 0)
     crowded = False
     while left > 0:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.bounds import earliest_begin, free_for, known_bound, skip_to
+from scheduler_sim.engine.kernels.site.bounds import earliest_begin, free_for, skip_to
 from scheduler_sim.engine.kernels.site.limits import over_amount, over_array, over_count
 from scheduler_sim.engine.kernels.site.match import enough, mark_chosen
 from scheduler_sim.engine.kernels.site.passes import (
@@ -225,12 +225,13 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
     resolution = s.reals[RESOLUTION]
     latest = instant + s.reals[WINDOW]
     is_bounded = not only_now and s.settings[PREEMPTION] == NOBODY and len(s.shut_from) == 0
+    if is_bounded and s.ask_hopeless[s.entry_ask[entry]] == s.counts[PASS]:
+        return GIVEN_UP
     bound, later = -np.inf, instant
     if is_bounded:
-        if known_bound(s, entry) > latest:
-            return GIVEN_UP
         bound = earliest_begin(s, entry, instant, latest)
         if bound > latest:
+            s.ask_hopeless[s.entry_ask[entry]] = s.counts[PASS]
             return GIVEN_UP
     while True:
         if is_bounded:

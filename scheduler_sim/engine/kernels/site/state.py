@@ -248,6 +248,7 @@ class State(NamedTuple):
     spare_pieces: IntArray
     run_ends: FloatArray
     run_tasks: IntArray
+    run_nodes: IntArray
     slot_times: FloatArray
     slot_masks: IntArray
     slot_place: IntArray
@@ -258,8 +259,7 @@ class State(NamedTuple):
     promise_begin: FloatArray
     promise_end: FloatArray
     entry_ask: IntArray
-    ask_pass: IntArray
-    ask_bound: FloatArray
+    ask_hopeless: IntArray
     shut_from: FloatArray
     shut_until: FloatArray
     shut_masks: IntArray
@@ -311,7 +311,7 @@ FLOATS = {
     "reals", "clock", "entry_limit", "entry_key", "entry_fixed_key", "entry_slope", "entry_terms", "entry_submit",
     "entry_lead", "fair_factors", "fair_usage", "fair_total", "fair_level", "fair_shares", "qos_usage", "qos_exempt",
     "heap_times", "timer_times", "node_speeds", "group_watts", "group_prices", "run_ends", "slot_times",
-    "promise_begin", "promise_end", "ask_bound", "shut_from", "shut_until", "ready_times", "known_times",
+    "promise_begin", "promise_end", "shut_from", "shut_until", "ready_times", "known_times",
     "attempt_starts", "attempt_ends",
 }  # fmt: skip
 """Arrays of doubles; the others but the records hold 64-bit integers."""

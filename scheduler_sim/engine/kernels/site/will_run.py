@@ -5,7 +5,7 @@ import numpy as np
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.match import choose
 from scheduler_sim.engine.kernels.site.offers import known_of, ready_cut
-from scheduler_sim.engine.kernels.site.state import EPOCH, GROUPED, KILL_WAIT, RUN, WORDS, State
+from scheduler_sim.engine.kernels.site.state import EPOCH, GROUPED, KILL_WAIT, RUN, VICTIMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 from scheduler_sim.engine.kernels.structures.select import select
 
@@ -40,9 +40,13 @@ def _earliest_cut(s: State, kind: int, until: float) -> tuple[float, int]:
 
 
 @inner_kernel
-def _overlaps(s: State, row: int) -> bool:
-    """Tell whether a running task that does not give way holds a node of `suit_words`."""
-    piece = s.site_tasks[row].first_piece
+def _overlaps(s: State, place: int) -> bool:
+    """Tell whether a running task that does not give way holds a node of `suit_words`, by its place among those."""
+    node = s.run_nodes[place]
+    is_first = (s.suit_words[node // 64] >> (node % 64)) & 1
+    if is_first and s.counts[VICTIMS] == 0:
+        return True
+    piece = s.site_tasks[s.run_tasks[place]].first_piece
     if s.held_pieces[piece].yields:
         return False
     while piece >= 0:
@@ -76,7 +80,7 @@ def _grouped(s: State, kind: int, earliest: float, until: float) -> tuple[float,
     """
     epoch, running = s.reals[EPOCH], s.counts[RUN]
     first = 0
-    while first < running and not _overlaps(s, s.run_tasks[first]):
+    while first < running and not _overlaps(s, first):
         first += 1
     if first == running:
         return np.inf, -1
@@ -85,14 +89,14 @@ def _grouped(s: State, kind: int, earliest: float, until: float) -> tuple[float,
     while first < running:
         behind = max(_ends_within(s, first, begin + window), first + 1)
         last = behind - 1
-        if not _overlaps(s, s.run_tasks[last]):
+        if not _overlaps(s, last):
             last = behind
-            while last < running and not _overlaps(s, s.run_tasks[last]):
+            while last < running and not _overlaps(s, last):
                 last += 1
             if last == running:
                 # Nothing more is let go: the last one before counts, if there is one.
                 last = behind - 1
-                while last >= first and not _overlaps(s, s.run_tasks[last]):
+                while last >= first and not _overlaps(s, last):
                     last -= 1
                 if last < first:
                     return np.inf, -1

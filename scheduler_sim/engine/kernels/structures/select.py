@@ -8,6 +8,12 @@ from scheduler_sim.engine.workload import FloatArray, IntArray
 def select(times: FloatArray, rows: IntArray, size: int, k: int) -> None:
     """Put the pair with `k` lesser ones at place `k`, lesser ones before it and larger ones behind (Hoare, 1961)."""
     first, last = 0, size - 1
+    if k == 0:
+        for i in range(1, size):
+            if times[i] < times[0] or (times[i] == times[0] and rows[i] < rows[0]):
+                times[0], times[i] = times[i], times[0]
+                rows[0], rows[i] = rows[i], rows[0]
+        return
     while first < last:
         middle = (first + last) >> 1
         time, row = times[middle], rows[middle]
