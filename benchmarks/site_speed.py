@@ -71,7 +71,9 @@ def _submissions(random: np.random.Generator, count: int, span: float) -> FloatA
     # A deadline falls into the second week: the queue grows for days, and is worked off until the month ends.
     weight *= np.array([0.9, 1.3, 0.95, 0.85])[np.minimum(day // 7, 3)]
     edges = np.append(hours * 3600.0, span)
-    return np.interp(np.sort(random.random(count)), np.append(0.0, np.cumsum(weight) / weight.sum()), edges)
+    passed = np.append(0.0, np.cumsum(weight) / weight.sum())
+    times: FloatArray = np.interp(np.sort(random.random(count)), passed, edges)
+    return times
 
 
 def month(tasks: int, *, load: float = 1.0, seed: int = 1) -> Workload:

@@ -61,6 +61,7 @@ SLOW = (
     "engine/test_site_case.py",
     "engine/test_site_kernel.py",
     "engine/test_site_reference.py",
+    "engine/test_site_plans.py",
     "engine/test_site_replay.py",
     "engine/test_preemption_oracles.py",
     "engine/test_preemptive_theory.py",

@@ -64,7 +64,7 @@ def crowded_site(random: np.random.Generator) -> Site:
         ],
         "partitions": [
             {"name": "main", "hosts": "a[01-40],b[01-15]", "is_default": True, "max_time": 7200},
-            {"name": "wide", "hosts": "a[21-40],b[01-30]", "max_time": 7200, "max_cores_per_node": 6},
+            {"name": "wide", "hosts": "a[21-40],b[01-30]", "max_time": 7200},
             {"name": "all", "hosts": "ALL", "max_time": 3600, "tier": int(random.integers(1, 3))},
         ],
         "placement": "nodes" if random.random() < 0.25 else "cores",
