@@ -48,7 +48,7 @@ class AttemptsKernel(BaseKernel):
     Args:
         workload: the tasks.
         failures: of nodes; None for none.
-        arrays: has the columns of the buffer and the outages that kill.
+        arrays: has the outages that kill, and an `AttemptBuffer` as its buffer or the columns of one.
             The class says which places of its `counts` and `settings` hold how many events were applied, attempts lie
             in the buffer and outages were taken, and how many attempts may lie there when an instant begins.
     """
@@ -69,6 +69,7 @@ class AttemptsKernel(BaseKernel):
         advance: EventLoop,
     ) -> None:
         self._workload, self._failures, self._arrays = workload, failures, arrays
+        self._buffer = getattr(arrays, "buffer", arrays)
         self._known_until = -np.inf if failures is not None else np.inf
         super().__init__(counts=counts, clock=clock, advance=advance)
 
@@ -111,17 +112,17 @@ class AttemptsKernel(BaseKernel):
 
     def drain(self) -> Attempts:
         """Return the attempts written since the last call, and empty the buffer."""
-        arrays, size = self._arrays, int(self._arrays.counts[self.WRITTEN])
-        row = arrays.attempt_rows[:size].copy()
+        buffer, size = self._buffer, int(self._arrays.counts[self.WRITTEN])
+        row = buffer.attempt_rows[:size].copy()
         self._arrays.counts[self.WRITTEN] = 0
         return Attempts(
             row=row,
-            number=arrays.attempt_numbers[:size].copy(),
-            start_time=arrays.attempt_starts[:size].copy(),
-            end_time=arrays.attempt_ends[:size].copy(),
-            node=arrays.attempt_nodes[:size].copy(),
-            device=arrays.attempt_devices[:size].copy(),
+            number=buffer.attempt_numbers[:size].copy(),
+            start_time=buffer.attempt_starts[:size].copy(),
+            end_time=buffer.attempt_ends[:size].copy(),
+            node=buffer.attempt_nodes[:size].copy(),
+            device=buffer.attempt_devices[:size].copy(),
             cpus=self._workload.cpus[row],
             gpus=self._workload.gpus[row],
-            reason=arrays.attempt_reasons[:size].copy(),
+            reason=buffer.attempt_reasons[:size].copy(),
         )

@@ -6,7 +6,7 @@ and compiled code reads `record.name` as the array of that name again. Whoever h
 """
 
 from collections.abc import Iterable, Mapping, Set
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ from numba.core.typing.templates import AttributeTemplate
 from numba.extending import infer_getattr, lower_getattr
 from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
+
+from scheduler_sim.engine.workload import FloatArray
 
 
 def record_of(columns: dict[str, int]) -> np.dtype[np.void]:
@@ -36,6 +38,28 @@ def record_of_columns(names: Iterable[str], *, reals: Set[str], records: Mapping
     for name in names:
         readable(name, 1, records.get(name, np.float64 if name in reals else np.int64))
     return record_of(dict.fromkeys(names, 1))
+
+
+def record_of_tuple(kind: type, *, records: Mapping[str, Any]) -> np.dtype[np.void]:
+    """Let compiled code read the flat arrays of a named tuple and of tuples in it, and return the record type.
+
+    Args:
+        kind: its annotations say which arrays hold doubles; the others hold 64-bit integers.
+        records: names of arrays of records, with their types.
+    """
+    hints: dict[str, Any] = {}
+    for name, hint in get_type_hints(kind).items():
+        hints |= get_type_hints(hint) if hasattr(hint, "_fields") else {name: hint}
+    reals = {name for name, hint in hints.items() if hint == FloatArray}
+    return record_of_columns(hints, reals=reals, records=records)
+
+
+def columns_of(state: Any) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a named tuple by name, those of tuples in it among them."""
+    columns: dict[str, npt.NDArray[Any]] = {}
+    for name, value in state._asdict().items():
+        columns |= value._asdict() if hasattr(value, "_asdict") else {name: value}
+    return columns
 
 
 def addresses(record: np.dtype[np.void], arrays: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.void]:

@@ -38,6 +38,7 @@ from scheduler_sim.engine.kernels.core.state import (
 )
 from scheduler_sim.engine.kernels.structures.attempt_buffer import write_attempt
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
+from scheduler_sim.engine.kernels.structures.lists import append
 from scheduler_sim.engine.kernels.structures.timeline import progress, span
 
 KINDS = 4
@@ -221,8 +222,7 @@ def end(s: Core, row: int, now: float, reason: int) -> None:
         s.jobs[child].parents -= 1
         s.jobs[child].ready = now
         if s.jobs[child].parents == 0 and s.jobs[child].arrived:
-            s.newcomers[s.counts[NEWCOMERS]] = child
-            s.counts[NEWCOMERS] += 1
+            append(s.newcomers, s.counts, NEWCOMERS, child)
 
 
 @inner_kernel

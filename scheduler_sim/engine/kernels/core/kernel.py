@@ -21,6 +21,7 @@ from scheduler_sim.engine.kernels.core.state import (
     Core,
     handle,
 )
+from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
@@ -212,5 +213,5 @@ def _lay_out(workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, roo
         kept_gpus=numbers(len(room.node_cpus)),
         kept_memory=numbers(len(room.node_cpus)),
         **pieces,
-        **buffer_columns(buffer),
+        buffer=AttemptBuffer(**buffer_columns(buffer)),
     )

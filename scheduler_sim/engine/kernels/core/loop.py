@@ -72,6 +72,7 @@ from scheduler_sim.engine.kernels.core.state import (
 from scheduler_sim.engine.kernels.core.turns import demote, give_key, number_after, promote, turn
 from scheduler_sim.engine.kernels.structures.heap import heap_pop
 from scheduler_sim.engine.kernels.structures.instants import go_to
+from scheduler_sim.engine.kernels.structures.lists import append
 from scheduler_sim.engine.kernels.structures.sorting import sort_numbers
 from scheduler_sim.engine.kernels.structures.timeline import progress
 
@@ -102,12 +103,10 @@ def _take_events(s: Core, now: float) -> None:
         if kind == AT_END and t.state == RUNS and t.finish == time:
             # An entry left behind may name the same time; the task is listed once.
             t.finish = np.nan
-            s.ended[s.counts[ENDING]] = row
-            s.counts[ENDING] += 1
+            append(s.ended, s.counts, ENDING, row)
         elif kind == PROMOTE and t.state == WAITING and t.promote_at == time:
             t.promote_at = np.nan
-            s.promoted[s.counts[PROMOTED]] = row
-            s.counts[PROMOTED] += 1
+            append(s.promoted, s.counts, PROMOTED, row)
         elif kind != AT_END and t.state == RUNS:
             s.counts[CHANGED] = 1
 
@@ -249,8 +248,7 @@ def _arrive(s: Core, now: float) -> None:
         s.counts[EVENTS] += 1
         t.arrived = 1
         if t.parents == 0:
-            s.newcomers[s.counts[NEWCOMERS]] = row
-            s.counts[NEWCOMERS] += 1
+            append(s.newcomers, s.counts, NEWCOMERS, row)
     if released > 0:
         sort_numbers(s.newcomers, s.counts[NEWCOMERS])
 

@@ -18,6 +18,7 @@ from scheduler_sim.engine.kernels.core.state import (
     STOPPED,
     Core,
 )
+from scheduler_sim.engine.kernels.structures.lists import append
 from scheduler_sim.engine.kernels.structures.timeline import span
 
 
@@ -30,23 +31,20 @@ def capacity(s: Core) -> int:
 @inner_kernel
 def run_on(s: Core, row: int) -> None:
     """Put a task into the new list of those that run."""
-    s.running[s.counts[RUNNING]] = row
-    s.counts[RUNNING] += 1
+    append(s.running, s.counts, RUNNING, row)
 
 
 @inner_kernel
 def let_begin(s: Core, row: int) -> None:
     """Put a task that waited into the new list of those that run."""
-    s.beginning[s.counts[BEGUN]] = row
-    s.counts[BEGUN] += 1
+    append(s.beginning, s.counts, BEGUN, row)
     run_on(s, row)
 
 
 @inner_kernel
 def let_stop(s: Core, row: int) -> None:
     """Note that a running task is not chosen."""
-    s.stopping[s.counts[STOPPED]] = row
-    s.counts[STOPPED] += 1
+    append(s.stopping, s.counts, STOPPED, row)
 
 
 @inner_kernel

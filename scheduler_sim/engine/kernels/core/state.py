@@ -9,7 +9,8 @@ import numpy as np
 
 from scheduler_sim.engine.codes import COMMON
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.records import addresses, record_of_columns
+from scheduler_sim.engine.kernels.records import addresses, columns_of, record_of_tuple
+from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 COMING, WAITING, RUNS, DONE = range(4)
@@ -173,22 +174,10 @@ class Core(NamedTuple):
     old_cpus: IntArray
     old_mask: IntArray
     old_memory: IntArray
-    attempt_rows: IntArray
-    attempt_numbers: IntArray
-    attempt_starts: FloatArray
-    attempt_ends: FloatArray
-    attempt_nodes: IntArray
-    attempt_devices: IntArray
-    attempt_reasons: IntArray
+    buffer: AttemptBuffer
 
 
-FLOATS = {
-    "reals", "checkpoints", "clock", "heap_times", "outage_times", "limits", "shadow_ends", "plan_times",
-    "attempt_starts", "attempt_ends",
-}  # fmt: skip
-"""Arrays of doubles; the others but `jobs` hold 64-bit integers."""
-
-CORE = record_of_columns(Core._fields, reals=FLOATS, records={"jobs": JOB})
+CORE = record_of_tuple(Core, records={"jobs": JOB})
 
 
 @inner_kernel
@@ -201,4 +190,4 @@ def ending_of(reason: int) -> int:
 
 def handle(core: Core) -> Any:
     """Return the record of addresses that compiled code takes; whoever holds it keeps the arrays alive."""
-    return addresses(CORE, core._asdict())
+    return addresses(CORE, columns_of(core))

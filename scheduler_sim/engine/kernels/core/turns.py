@@ -18,6 +18,7 @@ from scheduler_sim.engine.kernels.core.state import (
     WAITING,
     Core,
 )
+from scheduler_sim.engine.kernels.structures.lists import append
 
 
 @inner_kernel
@@ -81,8 +82,7 @@ def demote(s: Core, now: float) -> None:
                 t.level += 1
                 t.key = float(t.level)
                 t.tie = number_after(s)
-                s.demoted[s.counts[DEMOTED]] = row
-                s.counts[DEMOTED] += 1
+                append(s.demoted, s.counts, DEMOTED, row)
                 expect_demotion(s, row)
                 continue
         s.running[kept] = row

@@ -20,6 +20,7 @@ from scheduler_sim.engine.kernels.core.rules import WHY, Rules
 from scheduler_sim.engine.kernels.stopping import state
 from scheduler_sim.engine.kernels.stopping.loop import advance_stopping, prepare_all
 from scheduler_sim.engine.kernels.stopping.state import LIFE, Life, handle
+from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workload import IntArray, Workload
@@ -191,5 +192,5 @@ def _lay_out(
         span_rows=rows(n + running if planned else 0),
         span_begins=np.zeros(n + running if planned else 0),
         span_ends=np.zeros(n + running if planned else 0),
-        **buffer_columns(length),
+        buffer=AttemptBuffer(**buffer_columns(length)),
     )

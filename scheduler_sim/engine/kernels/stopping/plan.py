@@ -17,13 +17,12 @@ from scheduler_sim.engine.kernels.stopping.schedule import (
     holds,
     in_one_order,
     keep_pieces,
-    let_begin,
-    let_stop,
     move_kept,
     move_running,
     still_free,
 )
 from scheduler_sim.engine.kernels.stopping.state import BEGUN, KEPT, SPANS, STOPPED, Life
+from scheduler_sim.engine.kernels.structures.lists import append
 
 
 @inner_kernel
@@ -182,7 +181,7 @@ def build_by_plan(s: Sim, h: Life, now: float, fgd: bool | None) -> None:
         t = s.tasks[row]
         if h.lives[row].runs:
             if not still_free(s, s.beside, row):
-                let_stop(h, row)
+                append(h.stopping, h.counts, STOPPED, row)
                 continue
             move_running(s, s.beside, row, 1)
             _hold(h, row, now, _until_needed(s, h, row, now, max(t.end, now)))
@@ -196,7 +195,7 @@ def build_by_plan(s: Sim, h: Life, now: float, fgd: bool | None) -> None:
             _hold(h, row, begin, begin + max(cpu, gpu))
             if begin == now and _kept_free(s, h, row):
                 move_kept(s, h, s.beside, row, 1)
-                let_begin(h, row)
+                append(h.beginning, h.counts, BEGUN, row)
                 continue
         planned += 1
     carry_out(s, h, now)

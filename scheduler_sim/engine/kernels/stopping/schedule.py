@@ -27,6 +27,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
 from scheduler_sim.engine.kernels.core.state import KEEP, REQUEUED, SUSPENDED
 from scheduler_sim.engine.kernels.stopping.state import BEGUN, COST, KEPT, STOPPED, Life
 from scheduler_sim.engine.kernels.stopping.verbs import note_begun, put_back, stop
+from scheduler_sim.engine.kernels.structures.lists import append
 from scheduler_sim.engine.workload import IntArray
 
 
@@ -94,20 +95,6 @@ def keep_pieces(s: Sim, h: Life, row: int, count: int) -> None:
         h.kept_node[at], h.kept_mask[at] = s.piece_node[piece], s.piece_mask[piece]
         h.kept_device[at] = s.piece_device[piece]
     h.counts[KEPT] += count
-
-
-@inner_kernel
-def let_begin(h: Life, row: int) -> None:
-    """Note that a waiting task starts on the pieces kept for it."""
-    h.beginning[h.counts[BEGUN]] = row
-    h.counts[BEGUN] += 1
-
-
-@inner_kernel
-def let_stop(h: Life, row: int) -> None:
-    """Note that a running task is not chosen."""
-    h.stopping[h.counts[STOPPED]] = row
-    h.counts[STOPPED] += 1
 
 
 @inner_kernel
@@ -216,7 +203,7 @@ def build(s: Sim, h: Life, now: float, fgd: bool | None, easy: bool | None) -> N
         if life.runs:
             decided += 1
             if not life.chosen:
-                let_stop(h, row)
+                append(h.stopping, h.counts, STOPPED, row)
                 continue
             ahead[chosen] = row
             chosen += 1
@@ -243,7 +230,7 @@ def build(s: Sim, h: Life, now: float, fgd: bool | None, easy: bool | None) -> N
         cpu, gpu = piece_sides(s, t, t.estimate, t.fixed, count)
         life.expected = now + max(cpu, gpu)
         keep_pieces(s, h, row, count)
-        let_begin(h, row)
+        append(h.beginning, h.counts, BEGUN, row)
         move_kept(s, h, s.window, row, 1)
         ahead[chosen] = row
         chosen += 1

@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scheduler_sim.engine.kernels.records import addresses, record_of_columns
+from scheduler_sim.engine.kernels.records import addresses, columns_of, record_of_tuple
+from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 OUTAGES, WRITTEN, EVENTS, BACK, STOPPED, BEGUN, KEPT, SPANS, LATER, FIELDS = range(10)
@@ -58,24 +59,12 @@ class Life(NamedTuple):
     span_rows: IntArray
     span_begins: FloatArray
     span_ends: FloatArray
-    attempt_rows: IntArray
-    attempt_numbers: IntArray
-    attempt_starts: FloatArray
-    attempt_ends: FloatArray
-    attempt_nodes: IntArray
-    attempt_devices: IntArray
-    attempt_reasons: IntArray
+    buffer: AttemptBuffer
 
 
-FLOATS = {
-    "read", "core_watts", "gpu_watts", "core_price", "gpu_price", "outage_times", "span_begins", "span_ends",
-    "attempt_starts", "attempt_ends",
-}  # fmt: skip
-"""Arrays of doubles; the others but `lives` hold 64-bit integers."""
-
-RECORD = record_of_columns(Life._fields, reals=FLOATS, records={"lives": LIFE})
+RECORD = record_of_tuple(Life, records={"lives": LIFE})
 
 
 def handle(life: Life) -> Any:
     """Return the record of addresses that compiled code takes; whoever holds it keeps the arrays alive."""
-    return addresses(RECORD, life._asdict())
+    return addresses(RECORD, columns_of(life))

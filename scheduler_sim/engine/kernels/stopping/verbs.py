@@ -24,6 +24,7 @@ from scheduler_sim.engine.kernels.stopping.state import (
 )
 from scheduler_sim.engine.kernels.structures.attempt_buffer import write_attempt
 from scheduler_sim.engine.kernels.structures.heap import heap_remove
+from scheduler_sim.engine.kernels.structures.lists import append
 from scheduler_sim.engine.kernels.structures.timeline import progress
 
 
@@ -151,8 +152,7 @@ def stop(s: Sim, h: Life, row: int, now: float, reason: int, told: bool) -> None
         life.estimate_left = max(life.estimate_left - kept * life.pace, 0.0)
         life.service += kept
     s.counts[LIFTED] = 1
-    h.back[h.counts[BACK]] = row
-    h.counts[BACK] += 1
+    append(h.back, h.counts, BACK, row)
 
 
 @inner_kernel

@@ -1,8 +1,21 @@
 """The buffer into which kernels write the attempts that end."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.workload import FloatArray, IntArray
+
+
+class AttemptBuffer(NamedTuple):
+    """Attempts that wait to be drained, a place each."""
+
+    attempt_rows: IntArray
+    attempt_numbers: IntArray
+    attempt_starts: FloatArray
+    attempt_ends: FloatArray
+    attempt_nodes: IntArray
+    attempt_devices: IntArray
+    attempt_reasons: IntArray
 
 
 @inner_kernel
@@ -10,7 +23,7 @@ def write_attempt(buffer: Any, place: int, row: int, life: Any, now: float, reas
     """Write the attempt of a task that ends now.
 
     Args:
-        buffer: a record of the columns, see `attempts.buffer_columns`.
+        buffer: a record of the columns of `AttemptBuffer`.
         place: where in them.
         row: of the task.
         life: the task's record: how many attempts it had, when this one began, and its node and device.
