@@ -3,6 +3,7 @@
 from argparse import RawDescriptionHelpFormatter
 from typing import Any, TextIO, cast
 
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, OutputWrapper
 
 from scheduler_sim.texts import visible
@@ -32,6 +33,12 @@ class SiteCommand(BaseCommand):
         if type(value) is OutputWrapper:
             value = VisibleOutput(bare(value))
         super().__setattr__(name, value)
+
+
+class PlayingCommand(SiteCommand):
+    """A command that plays, or reads what was played: the addresses and pages of the site are not its to check."""
+
+    requires_system_checks = (Tags.models,)
 
 
 class ExplainedCommand(SiteCommand):

@@ -29,8 +29,8 @@ def table(
 
     `label` is read to people who cannot see it, `sticky` names the column that stays (`first` or `name`), `kind` is the
     table's class. With the names of its `columns`, `#` before those that hold numbers and `=` before those that are
-    figures, the contents are the rows; scripts find them by the attribute `data-` and then `body`. `empty` is said
-    where there is no row.
+    figures, the contents are the rows; scripts find them by the attribute `data-` and then `body`. Else they begin with
+    a head, and what follows are the rows. `empty` is said where there is no row.
     """
     if empty and not content.strip():
         return format_html('<p class="muted">{}</p>', empty)
@@ -45,6 +45,9 @@ def table(
             format_html(" data-{}", body) if body else "",
             content,
         )
+    elif "<tbody" not in content:
+        head, end, rows = content.rpartition("</thead>")
+        content = format_html("{}\n<tbody>{}</tbody>\n", SafeString(head + end), SafeString(rows))
     return format_html(
         '<div class="table-scroll{}" tabindex="0" role="region" aria-label="{}">\n<table{}>{}</table>\n</div>',
         f" sticky-{sticky}" if sticky else "",

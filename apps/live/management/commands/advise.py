@@ -4,21 +4,19 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.checks import Tags
 from django.core.management.base import CommandError
 
 from apps.live.exchange.advice import run_advice
 from apps.results.errors import DomainError
 from apps.results.models import Run
-from scheduler_sim.display.commands import SiteCommand
+from scheduler_sim.display.commands import PlayingCommand
 
 
-class Command(SiteCommand):
+class Command(PlayingCommand):
     help = (
         "Print the lines of slurm.conf and the sacctmgr commands that bring a policy of a run about, what Slurm cannot "
         "be told of it, and who gains and who loses. What is no line or command begins with #."
     )
-    requires_system_checks = (Tags.models,)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN", help="number or name of a finished run")

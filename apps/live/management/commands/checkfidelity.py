@@ -5,7 +5,6 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.checks import Tags
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 
@@ -18,7 +17,7 @@ from apps.results.errors import DomainError
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_find_or_import
 from scheduler_sim import engine
-from scheduler_sim.display.commands import SiteCommand, bare
+from scheduler_sim.display.commands import PlayingCommand, bare
 from scheduler_sim.display.formatting import duration
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine.fidelity import FIRST_OVER, SAME_MEAN_WAIT
@@ -26,12 +25,11 @@ from scheduler_sim.engine.presets import load_cluster
 from scheduler_sim.engine.recording import LOG_RESOLUTION
 
 
-class Command(SiteCommand):
+class Command(PlayingCommand):
     help = (
         "Play a policy and hold its starts beside those that the workload's log recorded, by partition, QOS and hour. "
         "What is found marks the runs of the workload there. Exit code 0 says that the mean waits agree."
     )
-    requires_system_checks = (Tags.models,)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("workload", metavar="WORKLOAD", help="a stored workload, or a trace to import on the fly")

@@ -5,7 +5,6 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.checks import Tags
 from django.core.management.base import CommandError
 from rich.table import Table
 
@@ -16,16 +15,15 @@ from apps.studies.purchase.request import PURCHASE_OPTIONS, PurchaseRequest
 from apps.studies.purchase.searching import purchase_search
 from scheduler_sim import engine
 from scheduler_sim.background.processes import cores
-from scheduler_sim.display.commands import SiteCommand, bare
+from scheduler_sim.display.commands import PlayingCommand, bare
 from scheduler_sim.display.terminal import PlainConsole
 
 
-class Command(SiteCommand):
+class Command(PlayingCommand):
     help = (
         "Search the cheapest change of a run's cluster or site, nodes more and policies, that reaches what is wanted "
         "of waits, such as 'p95_wait_time of partition gpu < 4 h'. Exit code 0 says that one reaches it."
     )
-    requires_system_checks = (Tags.models,)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN", help="number or name of the run whose tasks and options are played")

@@ -3,7 +3,6 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.checks import Tags
 from django.core.management.base import CommandError
 
 from scheduler_sim.background.claims import ClaimTaken
@@ -11,13 +10,12 @@ from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import dispatch
 from scheduler_sim.background.sweep import sweeping
 from scheduler_sim.background.work import job_run
-from scheduler_sim.display.commands import SiteCommand
+from scheduler_sim.display.commands import PlayingCommand
 
 
-class Command(SiteCommand):
+class Command(PlayingCommand):
     help = "Do one job that was asked for over HTTP (the server starts this by itself), then start what waits."
     # Those of the addresses would load every page and endpoint first, for a second.
-    requires_system_checks = (Tags.models,)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("number", type=int, metavar="ID", help="of the job")
