@@ -13,7 +13,6 @@ from scheduler_sim.engine.demand import allowed_groups
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.grouped import divide, group_percentile
 from scheduler_sim.engine.histogram import LogHistogram
-from scheduler_sim.engine.kernels.rounds.kinds import Kinds
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
 
@@ -172,6 +171,9 @@ def alone_times(simulation: Simulation, rows: IntArray) -> tuple[FloatArray, Flo
     workload, cluster = simulation.workload, simulation.cluster
     cpus, gpus = workload.cpus[rows], workload.gpus[rows]
     if simulation.policy.order.shares_gpus:
+        # Here rather than above: pages that show figures would wait for the kernels to be read.
+        from scheduler_sim.engine.kernels.rounds.kinds import Kinds
+
         kinds = Kinds.of(workload, cluster, simulation.policy.name)
         rate = kinds.rate[rows]
         usable = ((rate > 0) * kinds.workers).sum(1)
