@@ -4,7 +4,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from apps.live.models import SimulationState, StudyState
+from apps.live.models import RaceHistory, SimulationState, StudyState, WhatIf
 from apps.live.play.launch import run_command
 from apps.results.errors import DomainError
 from scheduler_sim.web.admin import ReadOnlyAdmin
@@ -67,3 +67,26 @@ class StudyStateAdmin(ReadOnlyAdmin):
     search_fields = ("study__name",)
     date_hierarchy = "study__created_at"
     ordering = ("-study_id",)
+
+
+@admin.register(WhatIf)
+class WhatIfAdmin(ReadOnlyAdmin):
+    """What would change if runs were played otherwise."""
+
+    list_display = ("__str__", "run", "seconds", "created_at")
+    list_select_related = ("run",)
+    raw_id_fields = ("run",)
+    search_fields = ("run__name",)
+    date_hierarchy = "created_at"
+
+
+@admin.register(RaceHistory)
+class RaceHistoryAdmin(ReadOnlyAdmin):
+    """What races that go on came to so far."""
+
+    list_display = ("run",)
+    list_select_related = ("run",)
+    raw_id_fields = ("run",)
+    search_fields = ("run__name",)
+    date_hierarchy = "run__created_at"
+    ordering = ("-run_id",)

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from apps.results.checksum import ATTEMPT_COLUMNS
 from apps.results.errors import RunStateError
 from apps.results.filing import MOST_TAGS
-from apps.results.models import Attempt, Fidelity, Run, RunDeletion, RunTag, SchedulerResult, Study
+from apps.results.models import Attempt, Fidelity, Run, RunColumns, RunDeletion, RunTag, SchedulerResult, Study
 from apps.results.services import deletions_launch, run_delete
 from apps.tasks.models import Task
 from scheduler_sim.web.admin import BigTableAdmin, NumberedAdmin, ReadOnlyAdmin, RecentChoices
@@ -190,6 +190,23 @@ class StudyAdmin(ReadOnlyAdmin):
     list_display = ("name", "created_at", "updated_at")
     search_fields = ("name",)
     date_hierarchy = "created_at"
+
+
+@admin.register(RunTag)
+class RunTagAdmin(ReadOnlyAdmin):
+    """Tags of runs; the page of a run changes them."""
+
+    list_display = ("name", "run")
+    list_select_related = ("run",)
+    search_fields = ("name",)
+
+
+@admin.register(RunColumns)
+class RunColumnsAdmin(ReadOnlyAdmin):
+    """Columns that people keep for their list of runs."""
+
+    list_display = ("user", "columns")
+    list_select_related = ("user",)
 
 
 @admin.register(RunDeletion)

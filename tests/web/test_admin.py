@@ -32,7 +32,12 @@ PAGES = (
     "training/policysearch",
     "live/simulationstate",
     "live/studystate",
+    "live/whatif",
+    "live/racehistory",
+    "tasks/startforecast",
     "results/study",
+    "results/runtag",
+    "results/runcolumns",
     "results/rundeletion",
     "metrics/cachegeneration",
 )
