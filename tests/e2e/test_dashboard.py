@@ -22,6 +22,7 @@ PAGES = (
     "/runs/1/advice/",
     "/runs/1/advice/?policy=sjf",
     "/runs/1/groups/?by=hour",
+    "/runs/1/what-if/",
     "/runs/2/groups/?by=size&policy=greedy",
     "/runs/1/groups/tasks/?by=size&name=2+to+8+cores&policy=sjf",
     "/compare/?runs=1",
