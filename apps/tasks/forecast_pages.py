@@ -15,7 +15,6 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps.tasks.forecast_api import AskedSerializer, forecast_take
 from apps.tasks.forecasts import COLUMNS, MOST_BYTES, MOST_REPLICAS
 from apps.tasks.models import Site, StartForecast, Workload
-from scheduler_sim.background.models import Job
 from scheduler_sim.display.downloads import table_response
 from scheduler_sim.display.formatting import duration
 from scheduler_sim.display.viewing import ROWS_PER_PAGE, reading
@@ -115,7 +114,7 @@ def forecast_detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _is_over(asked: StartForecast) -> bool:
     job = asked.job
-    return job is None or job.status not in (Job.Status.QUEUED, Job.Status.RUNNING)
+    return job is None or not job.is_active
 
 
 def lines(result: Mapping[str, Any]) -> Iterator[Line]:

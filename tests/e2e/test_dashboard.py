@@ -33,6 +33,7 @@ PAGES = (
     "/sites/",
     "/sites/lab/",
     "/sites/compare/?before=lab&after=lab",
+    "/forecasts/",
     "/policies/",
     "/policies/sjf+easy/",
     "/policies/hybrid_ml/",
@@ -45,6 +46,8 @@ SIGNED_IN_PAGES = (
     "/studies/new/",
     "/workloads/upload/",
     "/sites/upload/",
+    "/forecasts/new/",
+    "/runs/1/purchase/",
     "/accounts/",
     "/accounts/password/",
 )

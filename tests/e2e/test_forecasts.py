@@ -1,0 +1,49 @@
+"""A queue that is forecast in the browser, from what squeue printed to when each job should start."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.test_dashboard import AXE
+
+QUEUE = """JOBID|USER|PARTITION|STATE|REASON|SUBMIT_TIME|START_TIME|TIME_LIMIT|TIME|NODES|CPUS|NODELIST
+1|ann|main|RUNNING|None|1970-01-02T03:40:00|1970-01-02T03:45:00|10:00|1:40|4|256|n[1-4]
+3|bob|main|PENDING|Resources|1970-01-02T03:46:00|N/A|10:00|0:00|1|64|
+4|bob|main|PENDING|Priority|1970-01-02T03:46:10|N/A|10:00|0:00|9|576|
+"""
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm ci does).")
+def test_a_queue_is_forecast_from_what_squeue_printed(visit, tmp_path):
+    queue = tmp_path / "queue.txt"
+    queue.write_text(QUEUE)
+    one = visit(bypass_csp=True)
+    one.sign_in()
+    one.open("/forecasts/")
+    one.page.get_by_role("link", name="Forecast a queue").first.click()
+    one.page.select_option("#site", "lab@1")
+    one.page.set_input_files("#squeue", queue)
+    one.page.fill("#at", "1970-01-02T03:46:40")
+    one.page.fill("#replicas", "10")
+    one.page.get_by_role("button", name="Forecast", exact=True).click()
+    told = one.page.get_by_role("heading", name="When jobs should start")
+    for _ in range(300):
+        if told.count():
+            break
+        one.page.get_by_role("link", name="Look again").click()
+        one.page.wait_for_timeout(1000)
+    rows = one.page.locator("tbody tr").all_inner_texts()
+    assert [row.split()[0] for row in rows] == ["3", "4"]
+    assert "can never start as things are" in rows[1]
+    one.page.add_script_tag(path=str(AXE))
+    for scheme in ("light", "dark"):
+        one.page.emulate_media(color_scheme=scheme)
+        report = one.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        assert [fault["id"] for fault in report["violations"] if fault["impact"] in ("serious", "critical")] == []
+        if folder := os.environ.get("SHOTS"):
+            one.page.screenshot(path=Path(folder) / f"forecast-{scheme}.png", full_page=True)
+    one.page.set_viewport_size({"width": 390, "height": 844})
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
+    if folder := os.environ.get("SHOTS"):
+        one.page.screenshot(path=Path(folder) / "forecast-phone.png", full_page=True)
