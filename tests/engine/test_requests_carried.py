@@ -12,6 +12,7 @@ import pytest
 from scheduler_sim import engine
 from scheduler_sim.engine.beginning import begin_at
 from scheduler_sim.engine.estimates import replace_estimates, told_to_all
+from scheduler_sim.engine.forecasting.future import joined
 from scheduler_sim.engine.kernels.site.never import fit_to_site
 from scheduler_sim.engine.learning.evaluation import held_out_windows
 from scheduler_sim.engine.oversize import clamp, fit_workload, oversized
@@ -56,6 +57,7 @@ DERIVATIONS: dict[str, Callable[[Workload], Workload]] = {
     "fit_workload": lambda workload: fit_workload(workload, CLUSTER, on_oversize="drop")[0],
     "fit_to_site": lambda workload: fit_to_site(workload, SITE, on_oversize="drop")[0],
     "held_out_windows": lambda workload: held_out_windows(workload, 3, 20)[1],
+    "joined": lambda workload: joined(workload.head(23), workload.take(np.arange(23, len(workload)))),
     "clamp": lambda workload: clamp(workload, CLUSTER, oversized(workload, CLUSTER)),
 }
 """Every function and method of the engine that takes a workload and returns another one."""

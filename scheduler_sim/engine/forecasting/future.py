@@ -111,7 +111,7 @@ class Future:
         zero_at = now.zero_at
         policy = parse_policy(f"slurm(epoch={zero_at:.0f})")
         standing = Standing.of(now, before.take(ended), policy)
-        present_tasks = standing.raised(now.workload)
+        present_tasks = replace(now.workload, requests=standing.asked(now.workload))
         pool = joined(present_tasks, playable.take(comes))
         future = cls(
             present=now,
@@ -223,7 +223,9 @@ def joined(one: Workload, other: Workload) -> Workload:
     columns: dict[str, Any] = {}
     for field in fields(Workload):
         first, second = getattr(one, field.name), getattr(other, field.name)
-        if field.name == "requests":
+        if field.name == "requests" and first is None and second is None:
+            columns[field.name] = None
+        elif field.name == "requests":
             second = wanted(other)
             asked: dict[str, Any] = {
                 name: both(column, getattr(second, name))

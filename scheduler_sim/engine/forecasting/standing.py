@@ -13,6 +13,7 @@ from scheduler_sim.engine.kernels.site.keys import fixed_terms
 from scheduler_sim.engine.kernels.site.priority import TERMS
 from scheduler_sim.engine.kernels.site.rules import Rules
 from scheduler_sim.engine.policies import Policy
+from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.sites import Site, classic, fair_tree
 from scheduler_sim.engine.workload import Workload
@@ -75,10 +76,10 @@ class Standing:
         lived = min((now.now - float(tasks.arrival_time[0])) * -np.log(decay), _MOST_DECAYED)
         return cls(np.where(np.arange(len(tasks)) < now.running, 0, nice), used_before * np.exp(lived))
 
-    def raised(self, tasks: Workload) -> Workload:
-        """Return the present tasks with priorities that begin as squeue printed them."""
+    def asked(self, tasks: Workload) -> Requests:
+        """Return what the present tasks ask for, with priorities that begin as squeue printed them."""
         asked = wanted(tasks)
-        return replace(tasks, requests=replace(asked, nice=asked.nice + self.nice))
+        return replace(asked, nice=asked.nice + self.nice)
 
     def begin(self, simulation: Simulation) -> None:
         """Give a simulation that has not begun the usage so far."""
