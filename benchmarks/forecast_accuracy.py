@@ -9,17 +9,17 @@ configuration. At each instant only what had come about by then is known. Run fr
 import argparse
 import gzip
 import time
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from scheduler_sim.engine.forecasting import Accuracy, Past, Scored, forecast, score
+from scheduler_sim.engine.forecasting.accuracy import chance_of_covering
+from scheduler_sim.engine.forecasting.heldout import printed_queues, real_starts
 from scheduler_sim.engine.sites import Site, read_slurm_site
 from scheduler_sim.engine.traces import read_trace
-from scheduler_sim.engine.traces.slurm_snapshots import QueuedJob, read_queue, split_snapshots
+from scheduler_sim.engine.traces.slurm_snapshots import QueuedJob, split_snapshots
 
 
 def read_site(folder: Path) -> Site:
@@ -38,36 +38,21 @@ def read_past(folder: Path) -> Past:
     return Past(trace.workload, float(trace.headers["UnixStartTime"]))
 
 
-def queues(folder: Path) -> Iterator[tuple[float, list[QueuedJob]]]:
-    """Yield each printed queue in which jobs wait, with the starts that `squeue --start` expected of them."""
+def queues(folder: Path) -> list[tuple[float, list[QueuedJob]]]:
+    """Return each printed queue in which jobs wait, with the starts that `squeue --start` expected of them."""
     printed, expected = (
         split_snapshots(gzip.decompress((folder / "snapshots" / f"{name}.txt.gz").read_bytes()).decode())
         for name in ("squeue", "squeue_start")
     )
-    for shot, starts in zip(printed, expected, strict=True):
-        jobs = read_queue(shot.text)
-        own = {job.job: job.started for job in read_queue(starts.text)}
-        told = [job if job.is_running else replace(job, started=own.get(job.job, job.started)) for job in jobs]
-        if shot.at is not None and any(job.state == "PENDING" for job in told):
-            yield shot.at, told
+    return printed_queues(printed, expected)
 
 
-def real_starts(past: Past) -> dict[str, list[float]]:
-    """Return when each job really started, seconds since 1970."""
-    starts = past.workload.recorded_start_time + past.zero_at
-    return {
-        name: [start]
-        for name, start in zip(past.workload.external_id.tolist(), starts.tolist(), strict=True)
-        if start == start
-    }
-
-
-def score_folder(folder: Path, *, replicas: int, seed: int, every: int = 1) -> list[Scored]:
-    """Forecast at every so many instants and return the forecasts beside what happened."""
+def score_folder(folder: Path, *, replicas: int, seed: int, every: int = 1, first: int = 0) -> list[Scored]:
+    """Forecast at every so many instants, from one on, and return the forecasts beside what happened."""
     site, past = read_site(folder), read_past(folder)
     started = real_starts(past)
     found: list[Scored] = []
-    for at, jobs in list(queues(folder))[::every]:
+    for at, jobs in queues(folder)[first::every]:
         found += score(forecast(jobs, site, at=at, past=past, replicas=replicas, seed=seed), started)
     return found
 
@@ -79,15 +64,16 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=1, help="take every so many of the instants")
+    parser.add_argument("--first", type=int, default=0, help="leave out so many instants at first")
     parser.add_argument("--detail", action="store_true", help="a line for each instant")
     asked = parser.parse_args()
     table = Table(
-        *("recorded", "instants", "forecasts", "in the 80 % interval", "median width", "median error"),
+        *("recorded", "instants", "forecasts", "in the 80 % interval", "95 %", "median width", "median error"),
         *("compared", "median error", "of Slurm", "mean error", "of Slurm", "seconds"),
     )
     for folder in asked.folders:
         begun = time.monotonic()
-        scored = score_folder(folder, replicas=asked.replicas, seed=asked.seed, every=asked.every)
+        scored = score_folder(folder, replicas=asked.replicas, seed=asked.seed, every=asked.every, first=asked.first)
         if asked.detail:
             for at in sorted({one.at for one in scored}):
                 here = Accuracy.of([one for one in scored if one.at == at])
@@ -102,6 +88,7 @@ def main() -> None:
             str(found.instants),
             str(found.forecasts),
             f"{100 * found.covered:.1f} %",
+            "{:.0f} to {:.0f} %".format(*(100 * bound for bound in chance_of_covering(scored))),
             f"{found.median_width:.1f} s",
             f"{found.median_error:.1f} s",
             str(found.compared),

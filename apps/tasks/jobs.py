@@ -1,5 +1,8 @@
-"""Reading uploads in the background."""
+"""Reading uploads and making forecasts in the background."""
 
+import math
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
@@ -14,6 +17,9 @@ from scheduler_sim.background.models import Job
 from scheduler_sim.background.processes import host_name
 from scheduler_sim.background.sweep import UNTAKEN_SECONDS
 from scheduler_sim.background.watch import Watch
+
+TOLD_EVERY = 1.0
+"""How often progress is written down at most, in seconds."""
 
 ELSEWHERE_SECONDS = 6 * 3600.0
 """An upload whose machine has not read it for so long is given up."""
@@ -112,6 +118,20 @@ class ForecastKind(Kind):
                 history=asked.history,
                 replicas=asked.replicas,
                 seed=asked.seed,
+                on_replica=seldom(lambda done: job.tell(f"{done:,} of {asked.replicas:,} futures played")),
             )
         asked.conclude(forecast_document(found))
         return None
+
+
+def seldom(tell: Callable[[int], None], every: float = TOLD_EVERY) -> Callable[[int], None]:
+    """Return what tells a count, the first time and then at most every so many seconds."""
+    told = -math.inf
+
+    def perhaps(done: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= every:
+            told = time.monotonic()
+            tell(done)
+
+    return perhaps

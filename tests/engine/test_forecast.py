@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.columns import Labels
+from scheduler_sim.engine.errors import InvalidParameter, InvalidTrace
 from scheduler_sim.engine.forecasting import Accuracy, Expected, Forecast, Past, Scored, forecast, score
+from scheduler_sim.engine.forecasting.accuracy import chance_of_covering, lead, realised
 from scheduler_sim.engine.forecasting.arrivals import Arrivals
-from scheduler_sim.engine.forecasting.forecast import interval
+from scheduler_sim.engine.forecasting.forecast import deciles
+from scheduler_sim.engine.forecasting.heldout import held_out, identified, printed_queues, queue_at, real_starts
 from scheduler_sim.engine.forecasting.present import present
 from scheduler_sim.engine.forecasting.runtimes import RunTimes, survivors
+from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site, read_site
-from scheduler_sim.engine.traces.slurm_snapshots import QueuedJob
+from scheduler_sim.engine.traces.slurm_snapshots import QueuedJob, split_snapshots
 from scheduler_sim.engine.workload import Workload
 
 PathOf = Callable[[str], Path]
@@ -239,12 +243,12 @@ def test_blocks_keep_their_time_of_day_where_days_are_known() -> None:
 def test_bounds_are_ranks_of_the_starts_that_were_played_and_widened() -> None:
     many = np.arange(101.0, 201.0)
     starts = np.array([many, np.where(many <= 150, many, np.inf), np.where(many <= 120, many, np.inf)])
-    early, middle, late = interval(starts, 95.0)
+    early, middle, late = deciles(starts, 95.0)[[0, 4, 8]]
     # Ranks 10 and 91 of 100 are 110 and 191, and lie 1.75 times as far from the median.
     np.testing.assert_allclose(middle, [150, 150, np.inf])
     np.testing.assert_allclose(early, [95, 95, 110])
     np.testing.assert_allclose(late, [150 + 1.75 * 41, np.inf, np.inf])
-    np.testing.assert_allclose(interval(starts, 0.0)[0][:2], 150 - 1.75 * 40)
+    np.testing.assert_allclose(deciles(starts, 0.0)[0][:2], 150 - 1.75 * 40)
 
 
 def test_forecasts_are_scored() -> None:
@@ -266,3 +270,79 @@ def test_forecasts_are_scored() -> None:
     assert (accuracy.mean_error_compared, accuracy.slurm_mean_error, accuracy.median_width) == (20, 25, 30)
     empty = Accuracy.of([Scored(0.0, "1", 5.0, 5.0, 4.0, 6.0, None)])
     assert (empty.covered, empty.compared, np.isnan(empty.slurm_median_error)) == (1.0, 0, True)
+
+
+def accounting() -> Past:
+    """Return six tasks: 1 runs from 0, 2 waits for it, 3 has a begin time, 4 waits behind 2, 5 and 6 later ones."""
+    start = np.array([0.0, 100.0, 150.0, 200.0, 1000.0, 1500.0])
+    workload = Workload.from_columns(
+        task_id=np.arange(1, 7),
+        arrival_time=np.array([0.0, 10.0, 20.0, 30.0, 900.0, 1000.0]),
+        runtime=np.array([100.0, 100.0, 50.0, 100.0, 500.0, 100.0]),
+        duration_estimate=np.full(6, 600.0),
+        cpus=np.full(6, 4.0),
+        queue=["batch"] * 6,
+        dependencies=[[], [], [], [2], [], []],
+        recorded_start_time=start,
+        external_id=["", "", "", "", "a5", ""],
+        requests=Requests.blank(
+            6,
+            recorded_nodes=Labels.from_texts(["c1"] * 6),
+            eligible_time=np.array([np.nan, np.nan, 140.0, np.nan, np.nan, np.nan]),
+        ),
+    )
+    return identified(Past(workload, 5000.0))
+
+
+def test_the_queue_of_an_instant_is_told_by_accounting_without_what_became_known_later() -> None:
+    known = accounting()
+    queue = {job.job: job for job in queue_at(known, 5050.0)}
+    assert {name: job.state for name, job in queue.items()} == {"1": "RUNNING", "2": "PENDING"}
+    assert (queue["1"].hosts, queue["1"].elapsed, queue["1"].started) == ("c1", 50.0, 5000.0)
+    # What it asked for is told, and neither where nor when it would run.
+    assert (queue["2"].hosts, queue["2"].started, queue["2"].elapsed, queue["2"].limit) == ("", None, None, 600.0)
+    assert {job.job for job in queue_at(known, 5145.0)} == {"2", "3"}
+    assert real_starts(known)["a5"] == [6000.0]
+
+
+def test_instants_are_taken_where_tasks_wait_and_after_a_part_of_the_past() -> None:
+    known = accounting()
+    instants = held_out(known, 4)
+    assert len(instants) == 4
+    assert all(any(job.state == "PENDING" for job in queue_at(known, at)) for at in instants)
+    assert min(instants) >= 5000.0 + 100.0
+    idle = replace(known, workload=replace(known.workload, recorded_start_time=known.workload.arrival_time))
+    unknown = replace(known, workload=replace(known.workload, recorded_start_time=np.full(6, np.nan)))
+    for nothing, sentence in ((idle, "Nothing waits"), (unknown, "no recorded starts")):
+        with pytest.raises(InvalidTrace, match=sentence):
+            held_out(nothing, 4)
+
+
+def test_printed_queues_take_the_starts_that_were_printed_beside_them() -> None:
+    head = "JOBID|STATE|START_TIME|CPUS\n"
+    queue = split_snapshots(
+        f"### snapshot epoch=100\n{head}1|PENDING|N/A|4\n"
+        f"### snapshot epoch=160\n{head}2|RUNNING|1970-01-01T00:00:50|4\n"
+        f"### snapshot epoch=220\n{head}3|PENDING|N/A|4\n"
+    )
+    starts = split_snapshots(f"### snapshot epoch=101\n{head}1|PENDING|1970-01-01T00:05:00|4\n")
+    found = printed_queues(queue, starts)
+    assert [(at, jobs[0].job, jobs[0].started) for at, jobs in found] == [(100.0, "1", 300.0), (220.0, "3", None)]
+    with pytest.raises(InvalidTrace, match="does not tell when it was printed"):
+        printed_queues(split_snapshots(f"{head}1|PENDING|N/A|4\n"))
+
+
+def test_the_share_that_had_started_by_each_decile_and_what_chance_does_to_coverage() -> None:
+    def one(at: float, real: float) -> Scored:
+        deciles = tuple(at + 10.0 * tenth for tenth in range(1, 10))
+        return Scored(at, "1", real, at + 50, at + 10, at + 90, None, "batch", deciles)
+
+    scored = [one(0.0, 10.0 * place + 5.0) for place in range(10)]
+    np.testing.assert_allclose(realised(scored), np.arange(1, 10) / 10)
+    assert realised([one(0.0, 10.0)]) == [0.5, *[1.0] * 8]
+    # All of one instant: nothing to draw again.
+    assert chance_of_covering(scored) == (0.8, 0.8)
+    low, high = chance_of_covering([*scored, *[one(1000.0, 1200.0)] * 10])
+    assert (low, high) == (0.0, 0.8)
+    waits = [replace(scored[0], start_at=wait) for wait in (59.0, 60.0, 30_000.0, np.inf)]
+    assert [lead(wait) for wait in waits] == ["under 1 min", "1 to 10 min", "6 h to 1 d", "over 1 d"]

@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 
 from apps.tasks import forecasts
 from apps.tasks.forecast_pages import lines
+from apps.tasks.jobs import seldom
 from apps.tasks.models import StartForecast, Workload
 from apps.tasks.site_services import site_store
 from scheduler_sim.background import services
@@ -105,6 +106,29 @@ def test_the_job_makes_the_forecast() -> None:
         ("3", "expected", "Resources"),
         ("4", "never", "BadConstraints"),
     ]
+
+
+def test_the_page_follows_the_making_of_a_forecast(client: Client) -> None:
+    asked = make_forecast(replicas=10)
+    job = Job.objects.create(kind="forecast", subject_id=asked.pk, status=Job.Status.RUNNING)
+    seldom(lambda done: job.tell(f"{done} of 10 futures played"))(3)
+    page = client.get(f"/forecasts/{asked.pk}/").content.decode()
+    assert "3 of 10 futures played" in page
+    assert "data-study-progress" in page
+    assert "study.js" in page
+    asked.conclude(RESULT)
+    page = client.get(f"/forecasts/{asked.pk}/").content.decode()
+    assert "data-study-progress" not in page
+    assert "study.js" not in page
+
+
+def test_progress_is_told_at_first_and_then_seldom() -> None:
+    told: list[int] = []
+    often, once = seldom(told.append, every=0.0), seldom(told.append, every=3600.0)
+    for done in range(3):
+        often(done)
+        once(10 + done)
+    assert told == [0, 10, 1, 2]
 
 
 def make_site() -> Any:

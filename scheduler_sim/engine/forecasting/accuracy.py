@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 
@@ -17,6 +18,7 @@ class Scored:
         started_at: when it really started.
         start_at, earliest_at, latest_at: infinite where the forecast was beyond its horizon.
         slurm_start_at: Slurm's own forecast, None where it gave none.
+        partition: of the job. deciles: see `Expected`, infinite beyond the horizon.
     """
 
     at: float
@@ -26,6 +28,8 @@ class Scored:
     earliest_at: float
     latest_at: float
     slurm_start_at: float | None
+    partition: str = ""
+    deciles: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,50 @@ class Accuracy:
         )
 
 
+LEADS = (
+    *(("under 1 min", 60.0), ("1 to 10 min", 600.0), ("10 min to 1 h", 3600.0)),
+    *(("1 to 6 h", 21_600.0), ("6 h to 1 d", 86_400.0), ("over 1 d", np.inf)),
+)
+"""How long a wait was forecast: names of the classes, and what each lies below."""
+
+RESAMPLED = 1000
+
+
+def lead(one: Scored) -> str:
+    """Return the class of the wait that was forecast."""
+    return next((name for name, below in LEADS if one.start_at - one.at < below), LEADS[-1][0])
+
+
+def realised(scored: Sequence[Scored]) -> list[float]:
+    """Return the share of forecasts whose job had really started by each decile; 0.1, 0.2, ... 0.9 are right.
+
+    Accounting has whole seconds, so a start within the second of a decile counts half.
+    """
+    real = np.array([one.started_at for one in scored])[:, None]
+    told = np.array([one.deciles for one in scored])
+    with np.errstate(invalid="ignore"):
+        within = np.floor(told) == real
+    return [float(share) for share in ((real < np.floor(told)) + 0.5 * within).mean(axis=0)]
+
+
+def chance_of_covering(scored: Sequence[Scored], seed: int = 0) -> tuple[float, float]:
+    """Return an interval of 95 % for the share of real starts within their intervals.
+
+    Instants are drawn again, not jobs (cluster bootstrap; Davison and Hinkley 1997, section 3.8): jobs of one instant
+    wait for the same nodes.
+    """
+    counts: dict[float, list[int]] = {}
+    for one in scored:
+        here = counts.setdefault(one.at, [0, 0])
+        here[0] += 1
+        here[1] += bool(np.floor(one.earliest_at) <= one.started_at <= one.latest_at)
+    table = np.array([counts[at] for at in sorted(counts)])
+    generator = np.random.default_rng([seed, crc32(b"forecast accuracy")])
+    sums = table[generator.integers(0, len(table), (RESAMPLED, len(table)))].sum(axis=1)
+    low, high = np.quantile(sums[:, 1] / sums[:, 0], (0.025, 0.975))
+    return float(low), float(high)
+
+
 def score(forecast: Forecast, started: Mapping[str, Sequence[float]]) -> list[Scored]:
     """Return the forecasts of jobs that really started after the instant.
 
@@ -111,6 +159,8 @@ def score(forecast: Forecast, started: Mapping[str, Sequence[float]]) -> list[Sc
                 earliest_at=known(one.earliest_at),
                 latest_at=known(one.latest_at),
                 slurm_start_at=one.slurm_start_at,
+                partition=one.partition,
+                deciles=tuple(map(known, one.deciles)),
             )
         )
     return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,8 +13,8 @@ from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.traces.slurm_snapshots import QueuedJob
 
 REPLICAS = 100
-LOWEST, HIGHEST = 0.1, 0.9
-"""Between these quantiles of the starts that were played lies the interval of 80 %, before it is widened."""
+DECILES = tuple(tenth / 10 for tenth in range(1, 10))
+"""The quantiles that are told; between the first and the last lies the interval of 80 %."""
 
 WIDENED = 1.75
 """By what the bounds lie further from the median than they were played: what is drawn differs less from future to
@@ -31,6 +32,8 @@ class Expected:
         start_at, earliest_at, latest_at: the median of the starts that were played, and the interval of 80 %; None
             where it did not start up to the horizon in so many of them, and for those of other kinds.
         slurm_start_at: when Slurm itself expects it to start, None where squeue does not say.
+        deciles: by when it will have started with a chance of 10, 20, ... 90 %; the bounds and the median are among
+            them, infinite ones None.
     """
 
     job: str
@@ -42,6 +45,7 @@ class Expected:
     earliest_at: float | None = None
     latest_at: float | None = None
     slurm_start_at: float | None = None
+    deciles: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,29 +103,38 @@ def forecast(
     return _told(future, starts, jobs, seed)
 
 
-def interval(starts: FloatArray, now: float) -> FloatArray:
-    """Return the interval and the median of n starts that were played of each of m tasks, shape (m, n), as (3, m).
+def deciles(starts: FloatArray, now: float) -> FloatArray:
+    """Return the deciles of n starts that were played of each of m tasks, shape (m, n), as (9, m).
 
-    The bounds are the starts of ranks (n + 1) / 10 rounded down and 9 (n + 1) / 10 rounded up: one start more, drawn
-    alike, lies between them in 80 % of all cases at least. They are then moved away from the median, see `WIDENED`, but
-    not before `now`.
+    The p-quantile is the start of rank p (n + 1), rounded down below the median and up above it: one start more, drawn
+    alike, lies between the first and the last in 80 % of all cases at least. They are then moved away from the median,
+    see `WIDENED`, but not before `now`.
     """
     ordered, number = np.sort(starts, axis=1), starts.shape[1]
-    first = max(int(LOWEST * (number + 1)), 1)
-    last = min(int(np.ceil(HIGHEST * (number + 1))), number)
-    early, middle, late = ordered[:, [first - 1, (number - 1) // 2, last - 1]].T
+    middle = ordered[:, (number - 1) // 2]
     known = np.where(middle < np.inf, middle, 0.0)
-    early = np.where(middle < np.inf, np.maximum(known - WIDENED * (known - early), np.minimum(now, early)), early)
-    late = np.where(late < np.inf, known + WIDENED * (late - known), late)
-    return np.array([early, middle, late])
+    found = []
+    for tenth in range(1, len(DECILES) + 1):
+        # In whole numbers: 0.1 * 11 is no more than 1 by chance of rounding.
+        rank = tenth * (number + 1) // 10 if tenth < 5 else -(-tenth * (number + 1) // 10)
+        value = ordered[:, min(max(rank, 1), number) - 1]
+        if tenth == 5:
+            value = middle
+        elif tenth < 5:
+            widened = np.maximum(known - WIDENED * (known - value), np.minimum(now, value))
+            value = np.where(middle < np.inf, widened, value)
+        else:
+            value = np.where(value < np.inf, known + WIDENED * (value - known), value)
+        found.append(value)
+    return np.array(found)
 
 
 def _told(future: Future, starts: FloatArray, jobs: Sequence[QueuedJob], seed: int) -> Forecast:
     """Summarise the starts of the tasks that wait, shape (waiting, replicas), infinite for those that did not start."""
     now, by_name = future.present, {job.job: job for job in jobs}
-    bounds = interval(starts, now.now) + future.zero_at
+    bounds = deciles(starts, now.now) + future.zero_at
 
-    def expected(name: str, kind: str, reason: str = "", **known: float | None) -> Expected:
+    def expected(name: str, kind: str, reason: str = "", **known: Any) -> Expected:
         job = by_name[name]
         return Expected(
             job=name,
@@ -135,8 +148,10 @@ def _told(future: Future, starts: FloatArray, jobs: Sequence[QueuedJob], seed: i
 
     found = []
     for name, row in zip(now.workload.external_id[now.running :].tolist(), bounds.T.tolist(), strict=True):
-        early, middle, late = (None if value == np.inf else value for value in row)
-        found.append(expected(name, "expected", start_at=middle, earliest_at=early, latest_at=late))
+        told = tuple(None if value == np.inf else value for value in row)
+        found.append(
+            expected(name, "expected", start_at=told[4], earliest_at=told[0], latest_at=told[-1], deciles=told)
+        )
     found.sort(key=lambda one: (one.start_at is None, one.start_at or 0.0))
     found += [expected(name, "never", reason) for name, reason in sorted(now.never.items())]
     found += [expected(name, "held") for name in now.held]
