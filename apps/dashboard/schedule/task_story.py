@@ -7,10 +7,13 @@ from django.db.models import Count
 
 from apps.dashboard.schedule.alternatives import Alternative, alternatives
 from apps.dashboard.schedule.placements import Placements, placements
+from apps.live.play.configuration import RunConfiguration
 from apps.live.play.sites import node_names
 from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task
 from scheduler_sim.display.formatting import duration
+from scheduler_sim.engine import Cluster, parse_policy
+from scheduler_sim.engine.codes import CONSERVATIVE, EASY, NOT_PLANNED
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,9 @@ class TaskOutcome:
 
     Attributes:
         arrival_time: as the run plays it. ready_time: arrival, or the finish of the last parent.
-        passed_by: tasks that became ready later and started while it waited.
-        ahead: tasks that were ready before it and started while it waited.
+        passed_by: tasks that arrived later and started earlier, while it waited.
+        guarded: those of them that the policy started only because that could not delay this task, by the estimates.
+        ahead: the other tasks that started while it waited.
         completion_time: finish - arrival.
         latest_parent: number of the parent that finished last, None without parents.
         where: node and device in words.
@@ -33,6 +37,7 @@ class TaskOutcome:
     ready_time: float
     completion_time: float
     passed_by: int
+    guarded: int
     ahead: int
     latest_parent: int | None
     where: str
@@ -46,9 +51,12 @@ class TaskOutcome:
             return "nothing: it started as soon as it was ready"
         if not self.ahead and not self.passed_by:
             return "what ran already; nothing else started meanwhile"
-        parts = [_tasks(self.ahead, "that {} ready before it")] if self.ahead else []
-        parts += [_tasks(self.passed_by, "that came later and passed it")] if self.passed_by else []
-        return ", and ".join(parts)
+        parts = [_tasks(self.ahead, "that came before it")] if self.ahead else []
+        if passed := self.passed_by - self.guarded:
+            parts.append(_tasks(passed, "that came later and started earlier"))
+        if self.guarded:
+            parts.append(_tasks(self.guarded, "that came later and {} backfilled ahead without delaying it"))
+        return ", and ".join(parts) + (" (by the estimates)" if self.guarded else "")
 
     @property
     def stopped(self) -> str:
@@ -113,15 +121,16 @@ def _outcome(
     hosts: tuple[str, ...],
 ) -> TaskOutcome:
     ready = result.start_time - result.wait_time
+    arrival = float(placed.arrival[np.searchsorted(placed.task, task.pk)])
     meanwhile = (placed.start >= ready) & (placed.start < result.start_time) & (placed.task != task.pk)
-    later = meanwhile & (placed.ready > ready)
+    later = meanwhile & (placed.arrival > arrival)
+    guarded = later & (placed.start >= _guarded_from(run, result.scheduler, placed, task, arrival))
     latest = None
     if parents:
         keys = np.array([key for key, _ in parents])
         rows = np.flatnonzero(np.isin(placed.task, keys))
         if len(rows):
             latest = int(placed.number[rows[np.argmax(placed.finish[rows])]])
-    arrival = float(placed.arrival[np.searchsorted(placed.task, task.pk)])
     where = "nowhere: it left the queue before it started"
     if result.node >= 0:
         node = hosts[result.node] if hosts else f"node {result.node}"
@@ -132,12 +141,37 @@ def _outcome(
         arrival_time=arrival,
         completion_time=result.finish_time - arrival,
         passed_by=int(later.sum()),
+        guarded=int(guarded.sum()),
         ahead=int(meanwhile.sum() - later.sum()),
         latest_parent=latest,
         where=where,
         moves=moves,
         is_first=best is not None and result.finish_time == best,
     )
+
+
+def _guarded_from(run: Run, scheduler: str, placed: Placements, task: Task, arrival: float) -> float:
+    """Return from when on the policy let no task start ahead of this one that could delay it by the estimates.
+
+    Under conservative backfilling in order of arrival that is from its arrival on; under EASY from when it is the head
+    of the queue, which it is once all that came before it have started. Infinite where nothing is guaranteed: in other
+    orders what comes later may take a place in front, a depth lifts reservations, and tasks that stop come back.
+    """
+    policy = parse_policy(scheduler)
+    asked = RunConfiguration.from_json(run.configuration)
+    cluster = Cluster.from_json(run.cluster)
+    options = asked.engine_options(cluster)
+    in_turn = policy.order.name == "fcfs" and policy.placement.planned == NOT_PLANNED
+    stops = policy.preempts or options.interrupts or cluster.fails
+    if not in_turn or stops or run.site_id is not None or task.dependencies:
+        return np.inf
+    if policy.backfill.code == CONSERVATIVE:
+        has_depth = policy.backfill.value("depth") is not None or options.conservative_depth is not None
+        return np.inf if has_depth else arrival
+    if policy.backfill.code != EASY:
+        return np.inf
+    before = (placed.arrival < arrival) | ((placed.arrival == arrival) & (placed.number < task.task_id))
+    return float(placed.start[before].max(initial=arrival))
 
 
 def _group(run: Run, node: int) -> str:
