@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management import call_command
 
-from scheduler_sim.display.commands import SiteCommand
+from scheduler_sim.display.commands import PlayingCommand
 
 WORKLOAD = "lublin-256"
 POLICIES = "fcfs,fcfs+easy,sjf,sjf+easy,wfp3,wfp3+easy,f1,f1+easy"
@@ -16,7 +16,7 @@ Next: make serve                      browse the run on http://localhost:8000/
 """
 
 
-class Command(SiteCommand):
+class Command(PlayingCommand):
     help = (
         "Bring the database up to date, make an administrator, generate the built-in workload (10,000 Lublin-Feitelson "
         "tasks) and play it through eight policies on 256 processors. Safe to repeat."
