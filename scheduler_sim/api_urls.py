@@ -17,6 +17,7 @@ from apps.studies.purchase.asking import PurchaseView
 from apps.tasks.api import TaskViewSet, WorkloadImportViewSet, WorkloadViewSet
 from apps.tasks.forecast_api import ForecastViewSet
 from apps.tasks.site_api import SiteViewSet
+from apps.tasks.trial_api import ForecastTrialViewSet
 from apps.training.api import PolicySearchView, TrainedModelViewSet, TrainingDataViewSet, TrainingView
 from scheduler_sim.accounts.api import AuditEntryViewSet
 from scheduler_sim.background.api import JobViewSet
@@ -29,6 +30,7 @@ router.register("imports", WorkloadImportViewSet, "import")
 router.register("tasks", TaskViewSet, "task")
 router.register("sites", SiteViewSet, "site")
 router.register("forecasts", ForecastViewSet, "forecast")
+router.register("forecast-trials", ForecastTrialViewSet, "forecast-trial")
 router.register("runs", RunViewSet, "run")
 router.register("studies", StudyViewSet, "study")
 router.register("fidelities", FidelityViewSet, "fidelity")

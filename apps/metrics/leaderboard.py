@@ -47,6 +47,14 @@ FIGURE_COLUMNS = (
 )
 """Columns of the table; those of which no policy has a value, or all have zero, are left out."""
 
+FOLDED_COLUMNS = frozenset(
+    (
+        *("regret", "cost_usd", "fairness", "mean_rho", "unfair_share", "share_fairness", "least_share"),
+        *("lost_time", "suspended_time"),
+    )
+)
+"""Columns of the table that are shown only where all are asked for, or the table is sorted by them."""
+
 _OF_LISTS = (
     "p50_job_completion_time",
     "p99_job_completion_time",
@@ -105,16 +113,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """The table and what it says in words."""
+    """The table and what it says in words; `folded` are the columns that it has and does not show."""
 
     base: str
     columns: Sequence[Column]
+    folded: Sequence[str]
     rows: Sequence[Row]
     sentence: str
     reason: str
 
 
-def leaderboard(totals: Iterable[Metric], *, base: str, sort: str, doubt: str = "") -> Leaderboard:
+def leaderboard(totals: Iterable[Metric], *, base: str, sort: str, doubt: str = "", whole: bool = False) -> Leaderboard:
     """Build the table.
 
     Args:
@@ -122,12 +131,13 @@ def leaderboard(totals: Iterable[Metric], *, base: str, sort: str, doubt: str = 
         base: the policy the others are compared with.
         sort: a figure's name, `-` in front for descending; the rank when it is none.
         doubt: see `in_words`.
+        whole: show `FOLDED_COLUMNS`, too.
     """
-    ranked = list(totals)
+    ranked, key = list(totals), sort.removeprefix("-")
     of_base = next((total for total in ranked if total.scheduler == base), None)
-    columns = [
-        _column(name, ranked, of_base) for name in FIGURE_COLUMNS if any(getattr(total, name) for total in ranked)
-    ]
+    told = [name for name in FIGURE_COLUMNS if any(getattr(total, name) for total in ranked)]
+    folded = [name for name in told if not whole and name in FOLDED_COLUMNS and name != key]
+    columns = [_column(name, ranked, of_base) for name in told if name not in folded]
     rows = [
         Row(
             rank=rank,
@@ -138,14 +148,13 @@ def leaderboard(totals: Iterable[Metric], *, base: str, sort: str, doubt: str = 
         for rank, total in enumerate(ranked, start=1)
     ]
     names = [column.name for column in columns]
-    key = sort.removeprefix("-")
     if key in names:
         at = names.index(key)
         known = [(value, row) for row in rows if (value := row.cells[at].value) is not None]
         known.sort(key=lambda one: one[0], reverse=sort.startswith("-"))
         rows = [row for _, row in known] + [row for row in rows if row.cells[at].value is None]
     sentence, reason = in_words(ranked, of_base, doubt=doubt)
-    return Leaderboard(base=base, columns=columns, rows=rows, sentence=sentence, reason=reason)
+    return Leaderboard(base=base, columns=columns, folded=folded, rows=rows, sentence=sentence, reason=reason)
 
 
 def _column(name: str, totals: Sequence[Metric], base: Metric | None) -> Column:

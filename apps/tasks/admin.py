@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from apps.tasks.models import Site, StartForecast, Task, TaskRequest, Workload, WorkloadImport
+from apps.tasks.models import ForecastTrial, Site, StartForecast, Task, TaskRequest, Workload, WorkloadImport
 from apps.tasks.site_services import site_delete, site_store
 from scheduler_sim.engine import EngineError, sites
 from scheduler_sim.web.admin import BigTableAdmin, KeyOrderedAdmin, NumberedAdmin, ReadOnlyAdmin, RecentChoices
@@ -166,6 +166,18 @@ class StartForecastAdmin(ReadOnlyAdmin):
     list_filter = ("created_at",)
     list_select_related = ("site", "history", "requested_by")
     search_fields = ("file_name", "site__name")
+    date_hierarchy = "created_at"
+    raw_id_fields = ("site", "history", "requested_by")
+
+
+@admin.register(ForecastTrial)
+class ForecastTrialAdmin(ReadOnlyAdmin):
+    """Forecasts on trial that were asked for over HTTP."""
+
+    list_display = ("site", "history", "instants", "replicas", "seed", "requested_by", "created_at")
+    list_filter = ("created_at",)
+    list_select_related = ("site", "history", "requested_by")
+    search_fields = ("site__name",)
     date_hierarchy = "created_at"
     raw_id_fields = ("site", "history", "requested_by")
 

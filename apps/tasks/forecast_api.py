@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from apps.tasks.errors import SiteError
 from apps.tasks.forecasts import MOST_BYTES, MOST_REPLICAS, ForecastRefused, forecast_ask
-from apps.tasks.models import Site, StartForecast, Workload
+from apps.tasks.models import ForecastTrial, Site, StartForecast, Workload
 from scheduler_sim.background.api import QueuedSerializer
 from scheduler_sim.background.models import Job
 from scheduler_sim.engine import EngineError
@@ -31,31 +31,25 @@ class ForecastSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class ForecastDetailSerializer(QueuedSerializer, ForecastSerializer):
-    """A forecast: how far its making is, and the start, interval and reason of each job that waits."""
+class MadeSerializer(QueuedSerializer):
+    """What is made in the background: how far that is."""
 
     status = serializers.ChoiceField(choices=Job.Status.choices, allow_null=True, help_text="Of the job that makes it.")
     error = serializers.CharField(allow_blank=True, help_text="Why it could not be made.")
+
+
+class ForecastDetailSerializer(MadeSerializer, ForecastSerializer):
+    """A forecast: how far its making is, and the start, interval and reason of each job that waits."""
 
     class Meta(ForecastSerializer.Meta):
         fields = (*ForecastSerializer.Meta.fields, "result", "status", "error", "place")
         read_only_fields = fields
 
 
-class AskedSerializer(serializers.Serializer):
-    """A queue as squeue prints it, and the site it is of."""
+class PastSerializer(serializers.Serializer):
+    """A site, and what ran on it."""
 
-    squeue = serializers.FileField(
-        max_length=255, help_text="What squeue printed, in a form that docs/forecast.md tells."
-    )
     site = serializers.CharField(max_length=200, help_text="Name of a stored site, or NAME@VERSION.")
-    history = serializers.IntegerField(
-        required=False, allow_null=True, default=None, min_value=1, max_value=2**63 - 1, help_text="A workload's key."
-    )
-    at = serializers.DateTimeField(
-        required=False, allow_null=True, default=None, help_text="When it was printed, where it does not tell."
-    )
-    replicas = serializers.IntegerField(default=REPLICAS, min_value=10, max_value=MOST_REPLICAS)
     seed = serializers.IntegerField(default=0, min_value=0, max_value=2**31 - 1)
 
     def validate_site(self, reference: str) -> Site:
@@ -72,6 +66,32 @@ class AskedSerializer(serializers.Serializer):
         if key is not None and found is None:
             raise ValidationError(f"There is no workload {key}.")
         return found
+
+
+class AskedSerializer(PastSerializer):
+    """A queue as squeue prints it, and the site it is of."""
+
+    squeue = serializers.FileField(
+        max_length=255, help_text="What squeue printed, in a form that docs/forecast.md tells."
+    )
+    history = serializers.IntegerField(
+        required=False, allow_null=True, default=None, min_value=1, max_value=2**63 - 1, help_text="A workload's key."
+    )
+    at = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="When it was printed, where it does not tell."
+    )
+    replicas = serializers.IntegerField(default=REPLICAS, min_value=10, max_value=MOST_REPLICAS)
+
+
+def job_state(model: type[StartForecast | ForecastTrial], key: int) -> dict[str, Any]:
+    """Return what came out of a forecast or a trial, and how far its making is."""
+    job = Job.objects.latest_about(model.JOB, key)
+    return {
+        "result": model._default_manager.values_list("result", flat=True).get(pk=key),
+        "status": None if job is None else job.shown_status,
+        "error": "" if job is None else job.error,
+        "place": None if job is None else job.place,
+    }
 
 
 def forecast_take(form: AskedSerializer, requested_by: Any) -> StartForecast:
@@ -122,11 +142,4 @@ class ForecastViewSet(RowsViewSet):
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return one forecast."""
         row = self.row(kwargs["pk"])
-        job = Job.objects.latest_about(StartForecast.JOB, row["id"])
-        result = StartForecast.objects.values_list("result", flat=True).get(pk=row["id"])
-        state = {
-            "status": None if job is None else job.shown_status,
-            "error": "" if job is None else job.error,
-            "place": None if job is None else job.place,
-        }
-        return Response({**row, "result": result, **state})
+        return Response({**row, **job_state(StartForecast, row["id"])})

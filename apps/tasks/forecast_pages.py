@@ -8,13 +8,14 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.tasks.forecast_api import AskedSerializer, forecast_take
 from apps.tasks.forecasts import COLUMNS, MOST_BYTES, MOST_REPLICAS
-from apps.tasks.models import Site, StartForecast, Workload
+from apps.tasks.models import ForecastTrial, Site, StartForecast, Workload
 from scheduler_sim.display.downloads import table_response
 from scheduler_sim.display.formatting import duration
 from scheduler_sim.display.viewing import ROWS_PER_PAGE, reading
@@ -77,7 +78,7 @@ def forecast_new(request: HttpRequest) -> HttpResponse:
                 errors = {"squeue": [str(error)]}
     context = {
         "sites": Site.objects.newest_of_each(),
-        "histories": Workload.objects.filter(audit__headers__has_key="UnixStartTime").order_by("-pk")[:HISTORIES],
+        "histories": histories(),
         "sent": request.POST,
         "errors": errors,
         "command": COMMAND,
@@ -95,9 +96,7 @@ def forecast_detail(request: HttpRequest, pk: int) -> HttpResponse:
     asked = get_object_or_404(StartForecast.objects.select_related("site", "history").defer("queue"), pk=pk)
     result = asked.result
     if result is None:
-        return render(
-            request, "tasks/forecast_detail.html", {"asked": asked, "job": asked.job, "over": _is_over(asked)}
-        )
+        return render(request, "tasks/forecast_detail.html", {"asked": asked, "job": asked.job, "over": is_over(asked)})
     if (kind := request.GET.get("format")) in ("csv", "json"):
         rows = [[job[name] for name in COLUMNS] for job in result["jobs"]]
         return table_response(f"forecast-{pk}", COLUMNS, rows, kind)
@@ -112,7 +111,13 @@ def forecast_detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "tasks/forecast_detail.html", context)
 
 
-def _is_over(asked: StartForecast) -> bool:
+def histories() -> QuerySet[Workload]:
+    """Return the newest workloads that tell when they began."""
+    return Workload.objects.filter(audit__headers__has_key="UnixStartTime").order_by("-pk")[:HISTORIES]
+
+
+def is_over(asked: StartForecast | ForecastTrial) -> bool:
+    """Tell whether nothing makes it any more."""
     job = asked.job
     return job is None or not job.is_active
 

@@ -65,7 +65,7 @@ def forecast_make(
         read_queue(shot.text, queue_name),
         site.as_site(),
         at=at if shot.at is None else shot.at,
-        past=None if history is None else _past(history),
+        past=None if history is None else past_of(history),
         replicas=replicas,
         seed=seed,
         on_replica=on_replica,
@@ -96,7 +96,12 @@ def began_at(history: Workload) -> float:
         ) from None
 
 
-def _past(history: Workload) -> Past:
+def past_of(history: Workload) -> Past:
+    """Return a workload as what ran before.
+
+    Raises:
+        WorkloadError: its file does not tell when it began.
+    """
     zero_at = began_at(history)
     return Past(history.tasks.as_workload(), zero_at)
 
@@ -156,6 +161,22 @@ def expectation(one: Expected) -> str:
     return "may start after the forecast's end" if one.start_at is None else ""
 
 
+def refuse_many(kind: str, requested_by: Any, called: str) -> None:
+    """Refuse a user of whom many wait already.
+
+    Raises:
+        ForecastRefused: as many as may wait.
+    """
+    unanswered = Job.objects.active().filter(kind=kind, requested_by=requested_by).count()
+    if unanswered >= MOST_UNANSWERED:
+        raise ForecastRefused(f"{unanswered} {called} of yours are not made yet; stop one, or wait for it.")
+
+
+def printed(content: bytes) -> str:
+    """Return what a command printed as text that any database can store."""
+    return content.decode("utf-8", "replace").replace("\0", "")
+
+
 @transaction.atomic
 def forecast_ask(
     *,
@@ -175,10 +196,8 @@ def forecast_ask(
         WorkloadError: the history does not tell when it was.
         EngineError: text that squeue does not print, or no queue that can be forecast.
     """
-    unanswered = Job.objects.active().filter(kind=StartForecast.JOB, requested_by=requested_by).count()
-    if unanswered >= MOST_UNANSWERED:
-        raise ForecastRefused(f"{unanswered} forecasts of yours are not made yet; stop one, or wait for it.")
-    text = queue.decode("utf-8", "replace").replace("\0", "")
+    refuse_many(StartForecast.JOB, requested_by, "forecasts")
+    text = printed(queue)
     shot = _chosen(split_snapshots(text), queue_at)
     jobs = read_queue(shot.text, file_name)
     if len(jobs) > MOST_JOBS:

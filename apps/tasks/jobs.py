@@ -4,11 +4,13 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 
-from apps.tasks.models import StartForecast, WorkloadImport
+from apps.tasks.errors import WorkloadError
+from apps.tasks.models import ForecastTrial, StartForecast, WorkloadImport
 from apps.tasks.uploads import AT_ONCE, upload_end, upload_read
 from scheduler_sim import engine
 from scheduler_sim.background.kinds import Kind, register
@@ -121,6 +123,49 @@ class ForecastKind(Kind):
                 on_replica=seldom(lambda done: job.tell(f"{done:,} of {asked.replicas:,} futures played")),
             )
         asked.conclude(forecast_document(found))
+        return None
+
+
+@register
+class TrialKind(Kind):
+    """Forecasts on trial, one trial after the other, beside whatever waits for a process."""
+
+    name = ForecastTrial.JOB
+    model = ForecastTrial
+    page = "forecast-trial"
+    verb = "made it"
+    at_once = 1
+    takes_place = False
+    expected = (engine.EngineError, LimitReached)
+
+    def work(self, job: Job) -> str | None:
+        """Make it, within the limits of memory and time; what is known is kept after each instant."""
+        from apps.tasks.forecast_trials import trial_make
+
+        asked = ForecastTrial.objects.select_related("site", "history").get(pk=job.subject_id or 0)
+        if asked.history is None:
+            raise WorkloadError("The history was deleted before it was read.")
+
+        def advanced(done: int, planned: int, document: dict[str, Any]) -> None:
+            asked.note(document)
+            job.tell(f"forecast at {done:,} of {planned:,} instants")
+
+        with limited(
+            memory_bytes=settings.FORECAST_MEMORY_BYTES,
+            seconds=settings.FORECAST_SECONDS * asked.instants,
+            setting_of_memory="FORECAST_MEMORY_MB",
+            setting_of_time="FORECAST_SECONDS",
+        ):
+            trial_make(
+                site=asked.site,
+                history=asked.history,
+                queues=asked.queues,
+                slurm_starts=asked.slurm_starts,
+                instants=asked.instants,
+                replicas=asked.replicas,
+                seed=asked.seed,
+                advanced=advanced,
+            )
         return None
 
 

@@ -290,3 +290,47 @@ class StartForecast(models.Model):
         """Keep what came out."""
         self.result = result
         self.save(update_fields=["result"])
+
+
+class ForecastTrial(models.Model):
+    """How good forecasts of a site's starts are at instants of a stored past; made in a process of its own."""
+
+    JOB = "trial"
+    """The kind of job that makes one."""
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="forecast_trials")
+    history = models.ForeignKey(
+        Workload,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="forecast_trials",
+        help_text="What really happened; at each instant only what had come about by then is known.",
+    )
+    queues = models.TextField(blank=True, help_text="What squeue printed; empty: told by the history.")
+    slurm_starts = models.TextField(blank=True, help_text="What squeue --start printed.")
+    instants = models.PositiveIntegerField(help_text="At how many instants to forecast at most.")
+    replicas = models.PositiveIntegerField(help_text="How many futures are played at each.")
+    seed = models.BigIntegerField(default=0)
+    result = models.JSONField(null=True, help_text="What is known so far; empty until the first instant is forecast.")
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name = "trial of forecasts"
+        verbose_name_plural = "trials of forecasts"
+
+    def __str__(self) -> str:
+        return f"forecasts of {self.site.reference} on trial"
+
+    @property
+    def job(self) -> Job | None:
+        """The newest job that was to make it, None where there was none."""
+        found: Job | None = Job.objects.latest_about(self.JOB, self)
+        return found
+
+    @alters_data
+    def note(self, result: dict[str, Any]) -> None:
+        """Keep what is known so far."""
+        self.result = result
+        self.save(update_fields=["result"])

@@ -4,12 +4,17 @@ from django.conf import settings
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from apps.tasks import forecast_pages, site_making, site_pages, views
+from apps.tasks import forecast_pages, site_making, site_pages, trial_pages, views
 from scheduler_sim.web.addresses import charts_of
 
 WORKLOAD = [
     path("", views.workload_detail, name="workload-detail"),
     *charts_of("workload", views.workload_charts, views.workload_chart),
+]
+
+TRIAL = [
+    path("", trial_pages.trial_detail, name="forecast-trial"),
+    *charts_of("forecast-trial", trial_pages.trial_charts_json, trial_pages.trial_chart),
 ]
 
 urlpatterns = [
@@ -26,6 +31,9 @@ urlpatterns = [
     path("forecasts/", forecast_pages.forecast_list, name="forecast-list"),
     path("forecasts/new/", forecast_pages.forecast_new, name="forecast-new"),
     path("forecasts/<int:pk>/", forecast_pages.forecast_detail, name="forecast-detail"),
+    path("forecasts/trials/", trial_pages.trial_list, name="forecast-trial-list"),
+    path("forecasts/trials/new/", trial_pages.trial_new, name="forecast-trial-new"),
+    path("forecasts/trials/<int:pk>/", include(TRIAL)),
     path("help/metrics/", views.help_metrics, name="help-metrics"),
     path("theme/", views.theme, name="theme"),
     # Browsers ask for it on pages that name no icon: the admin's and the API's.

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 from apps.live.models import SimulationState
 from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Attempt, Fidelity, Run, SchedulerResult, Study
-from apps.tasks.models import Site, StartForecast, Task, Workload
+from apps.tasks.models import ForecastTrial, Site, StartForecast, Task, Workload
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim import engine
 from scheduler_sim.accounts.services import token_create
@@ -107,12 +107,21 @@ def make_studies(count: int) -> None:
     Study.objects.bulk_create(Study(name=f"study {first + i}", definition={}) for i in range(count))
 
 
-def make_forecast(**fields: Any) -> StartForecast:
-    """Store a forecast of a queue that is not made yet, of a site of its own."""
+def make_site() -> Site:
+    """Store a site of one node."""
     count = Site.objects.count()
     description = {"name": f"site {count}", "groups": [{"hosts": "n1", "cores": 4}]}
-    site = Site.objects.create(name=f"site {count}", version=1, digest=f"{count:064}", description=description)
-    return StartForecast.objects.create(**{"site": site, "file_name": "queue.txt", "replicas": 10, **fields})
+    return Site.objects.create(name=f"site {count}", version=1, digest=f"{count:064}", description=description)
+
+
+def make_forecast(**fields: Any) -> StartForecast:
+    """Store a forecast of a queue that is not made yet, of a site of its own."""
+    return StartForecast.objects.create(**{"site": make_site(), "file_name": "queue.txt", "replicas": 10, **fields})
+
+
+def make_trial(**fields: Any) -> ForecastTrial:
+    """Store a trial of forecasts that is not made yet, of a site of its own."""
+    return ForecastTrial.objects.create(**{"site": make_site(), "instants": 2, "replicas": 10, **fields})
 
 
 def make_totals(run: Run, *policies: str) -> None:

@@ -35,6 +35,7 @@ PAGES = (
     "live/whatif",
     "live/racehistory",
     "tasks/startforecast",
+    "tasks/forecasttrial",
     "results/study",
     "results/runtag",
     "results/runcolumns",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from apps.dashboard.runs.charts import completion_times
 from apps.dashboard.runs.fairness_chart import fairness_chart
-from apps.metrics.leaderboard import in_words, leaderboard, win_matrix
+from apps.metrics.leaderboard import FOLDED_COLUMNS, in_words, leaderboard, win_matrix
 from apps.metrics.models import Metric
 from scheduler_sim.display.appearance import COLOURS, DASH_ARRAYS, appearance
 from scheduler_sim.display.charts import (
@@ -182,7 +182,8 @@ def test_a_run_without_figures_has_no_winner():
 
 
 def test_blue_means_better_for_each_figure_whichever_way_is_better():
-    board = leaderboard([total("a", 2.0, 10.0, fairness=0.9), total("b", 4.0, 20.0, fairness=0.5)], base="b", sort="")
+    totals = [total("a", 2.0, 10.0, fairness=0.9), total("b", 4.0, 20.0, fairness=0.5)]
+    board = leaderboard(totals, base="b", sort="", whole=True)
     names = [column.name for column in board.columns]
     row = next(row for row in board.rows if row.scheduler == "a")
     assert row.cells[names.index("mean_bounded_slowdown")].verdict == "better"
@@ -194,6 +195,20 @@ def test_the_leaderboard_sorts_by_any_column_and_keeps_the_ranks():
     board = leaderboard(totals, base="a", sort="mean_job_completion_time")
     assert (board.rows[0].scheduler, board.rows[0].rank) == ("b", 2)
     assert board.rows[-1].scheduler == "c"
+
+
+def test_columns_that_few_need_are_folded_until_all_are_asked_for_or_they_are_sorted_by():
+    totals = [total("a", 2.0, 10.0, fairness=0.5, unfair_share=0.1), total("b", 4.0, fairness=0.9)]
+    board = leaderboard(totals, base="a", sort="")
+    assert list(board.folded) == ["fairness", "unfair_share"]
+    assert not {column.name for column in board.columns} & FOLDED_COLUMNS
+    by_fairness = leaderboard(totals, base="a", sort="-fairness")
+    assert [column.name for column in by_fairness.columns][-1] == "fairness"
+    assert [row.scheduler for row in by_fairness.rows] == ["b", "a"]
+    whole = leaderboard(totals, base="a", sort="", whole=True)
+    assert not whole.folded
+    assert [column.name for column in whole.columns][-2:] == ["fairness", "unfair_share"]
+    assert [len(row.cells) for row in whole.rows] == [len(whole.columns)] * 2
 
 
 def test_shares_of_a_pair_in_the_win_matrix_add_up_to_one():

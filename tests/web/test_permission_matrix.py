@@ -31,6 +31,7 @@ from tests.web.conftest import (
     make_models,
     make_studies,
     make_training_rows,
+    make_trial,
 )
 
 METHODS = ("get", "head", "options", "post", "put", "patch", "delete", "trace")
@@ -40,7 +41,7 @@ READ = {"get", "head", "options"}
 
 ROWS = (
     *("workloads", "imports", "tasks", "sites", "runs", "audit", "jobs", "studies", "results", "attempts"),
-    *("fidelities", "metrics", "groups", "training-data", "models", "forecasts"),
+    *("fidelities", "metrics", "groups", "training-data", "models", "forecasts", "forecast-trials"),
 )
 """Tables, each with a list and an address a row."""
 
@@ -70,7 +71,8 @@ API: dict[str, tuple[set[str], set[str]]] = {
     "api/docs/": ({"get", "head"}, set()),
     **{f"api/v1/{name}/": (READ, set()) for name in (*ROWS, *(f"{name}/<pk>" for name in ROWS), *DOCUMENTS)},
     **{
-        f"api/v1/{name}/": (READ, {"post"}) for name in ("workloads", "sites", "runs", "runs/<pk>/what-if", "forecasts")
+        f"api/v1/{name}/": (READ, {"post"})
+        for name in ("workloads", "sites", "runs", "runs/<pk>/what-if", "forecasts", "forecast-trials")
     },
     "api/v1/runs/<pk>/": (READ, {"patch"}),
     **{f"api/v1/{name}/": ({"options"}, {"post"}) for name in (*CONTROLS, "trainings", "policy-searches", "purchases")},
@@ -144,6 +146,7 @@ def test_every_person_method_and_address(
         "tasks": run.workload.tasks.all()[0].pk,
         "sites": site_store(site=Site.from_json(run.cluster))[0].pk,
         "forecasts": make_forecast().pk,
+        "forecast-trials": make_trial().pk,
         "runs": run.pk,
         "studies": Study.objects.get().pk,
         "results": run.results.all()[0].pk,

@@ -10,7 +10,7 @@ from django.urls import resolve
 from apps.results.models import Run, Study
 from apps.tasks.models import WorkloadImport
 from scheduler_sim.background.models import Job
-from tests.web.conftest import make_forecast
+from tests.web.conftest import make_forecast, make_trial
 from tests.web.test_permission_matrix import OPEN, PEOPLE, addresses
 
 # An example of each address and whom it is for: `{run}` and the like stand for the keys of rows.
@@ -60,6 +60,10 @@ READING = [
     "/sites/tiny/site.yaml",
     "/forecasts/",
     "/forecasts/{forecast}/",
+    "/forecasts/trials/",
+    "/forecasts/trials/{trial}/",
+    "/forecasts/trials/{trial}/charts.json",
+    "/forecasts/trials/{trial}/charts/errors.csv",
     "/help/metrics/",
     "/training/",
     "/training/charts.json",
@@ -76,6 +80,7 @@ FORMS = [
     "/sites/tiny/edit/",
     "/runs/{run}/purchase/",
     "/forecasts/new/",
+    "/forecasts/trials/new/",
 ]
 COMMANDS = [
     "/purchases/{purchase}/stop/",
@@ -105,6 +110,7 @@ def keys(run: Run) -> dict[str, int]:
         "study": Study.objects.create(name="a study", definition=definition).pk,
         "upload": WorkloadImport.objects.create(file_name="x.swf").pk,
         "forecast": make_forecast().pk,
+        "trial": make_trial().pk,
     }
 
 

@@ -111,8 +111,10 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "not_scored": not_scored(run),
     }
     if totals:
+        whole = request.GET.get("columns") == "all"
         context |= {
-            "board": leaderboard(totals, base=base, sort=sort, doubt=badge.doubt),
+            "board": leaderboard(totals, base=base, sort=sort, doubt=badge.doubt, whole=whole),
+            "whole": whole,
             "base": base,
             "sort": sort,
             "matrix": win_matrix(totals) if len(totals) > 1 else [],

@@ -1,11 +1,9 @@
 """Forecast when the waiting jobs of a Slurm queue will start."""
 
 import csv
-import gzip
 import json
 import sys
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
 from django.core.checks import Tags
@@ -18,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from rich.table import Table
 
 from apps.tasks.forecasts import COLUMNS, cautions, expectation, forecast_document, forecast_make, forecast_rows, iso
+from apps.tasks.management.printed import printed_text
 from apps.tasks.models import Site
 from apps.tasks.services import workload_find_or_import
 from scheduler_sim.display.commands import ExplainedCommand, bare
@@ -74,7 +73,7 @@ class Command(ExplainedCommand):
         if options["seed"] < 0:
             raise CommandError("--seed takes whole numbers from 0 up.")
         at = None if options["at"] is None else _instant(options["at"])
-        text = _text(options["squeue"])
+        text = printed_text(options["squeue"])
         console = PlainConsole(stderr=True, quiet=options["verbosity"] == 0)
         try:
             site = Site.objects.referred(options["site"])
@@ -136,14 +135,3 @@ def _instant(text: str) -> float:
     if moment is None:
         raise CommandError(f"--at is {text!r}, not a date and time such as 2026-01-31T08:00:00.")
     return (make_aware(moment) if is_naive(moment) else moment).timestamp()
-
-
-def _text(name: str) -> str:
-    try:
-        if name == "-":
-            return sys.stdin.read()
-        content = Path(name).read_bytes()
-        return (gzip.decompress(content) if name.endswith(".gz") else content).decode("utf-8", "replace")
-    except (OSError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or "it is damaged"
-        raise CommandError(f"{name} cannot be read: {reason}.") from error
