@@ -1,15 +1,14 @@
 """The pages of studies: the list, one study's grid, its charts and downloads, and the form of a new one."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from apps.results.errors import DomainError
 from apps.results.models import Run, Study
@@ -36,12 +35,14 @@ from apps.studies.report.tables import (
 )
 from apps.studies.report.words import study_sentences
 from scheduler_sim.background.processes import cores
-from scheduler_sim.display.downloads import charts_response, one_chart_response, table_response
+from scheduler_sim.display.charts import Chart
+from scheduler_sim.display.downloads import table_response
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, figures, reading
+from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, chart_views, control_form, figures, reading
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.generators import GENERATORS
 from scheduler_sim.engine.presets import PRESETS
+from scheduler_sim.web.access import refuse_without_control
 
 OFFERED_FIGURES = (
     "mean_bounded_slowdown",
@@ -121,11 +122,9 @@ def study_detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "studies/study_detail.html", context)
 
 
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
+@control_form("Starting studies needs")
 def study_new(request: HttpRequest) -> HttpResponse:
     """Show the form of a new study, count its runs, and start it once it was counted as it is."""
-    _may_start(request)
     form = StudyForm(request.POST if request.method == "POST" else None, figures=OFFERED_FIGURES)
     sentences: list[str] = []
     if form.is_bound and form.is_valid() and (definition := form.definition) is not None:
@@ -151,7 +150,7 @@ def study_new(request: HttpRequest) -> HttpResponse:
 @require_POST
 def study_control(request: HttpRequest, pk: int, command: str) -> HttpResponse:
     """Play what is missing of a study, or stop what is open, and go back to it."""
-    _may_start(request)
+    refuse_without_control(request, "Starting studies needs")
     study = get_object_or_404(Study, pk=pk)
     if command == "play":
         _launch(request, study)
@@ -160,30 +159,11 @@ def study_control(request: HttpRequest, pk: int, command: str) -> HttpResponse:
     return redirect("study-detail", pk=pk)
 
 
-def _may_start(request: HttpRequest) -> None:
-    if not request.user.has_perm("results.control_run"):
-        raise PermissionDenied("Starting studies needs the permission “Can start, pause, resume and stop runs”.")
-
-
 def _launch(request: HttpRequest, study: Study) -> None:
     try:
         study_launch(study=study, requested_by=request.user)
     except DomainError as error:
         messages.error(request, str(error))
-
-
-@figures
-def study_charts_json(request: HttpRequest, pk: int) -> HttpResponse:
-    """Return the numbers of all charts of a study."""
-    _, figure, _, cells = _asked(request, pk)
-    return charts_response(study_charts(cells, figure))
-
-
-@figures
-def study_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:
-    """Return the numbers of one chart of a study as CSV or JSON."""
-    _, figure, _, cells = _asked(request, pk)
-    return one_chart_response(f"study-{pk}", study_charts(cells, figure), key, kind)
 
 
 @figures
@@ -214,3 +194,11 @@ def _asked(request: HttpRequest, pk: int) -> tuple[Study, str, str, list[CellFig
     figure = chosen_figure(study, request.GET.get("figure", ""))
     base = chosen_base(study, request.GET.get("base", ""))
     return study, figure, base, study_figures(study, figure, base)
+
+
+def _charts(request: HttpRequest, pk: int) -> Mapping[str, Chart]:
+    _, figure, _, cells = _asked(request, pk)
+    return study_charts(cells, figure)
+
+
+study_charts_json, study_chart = chart_views("study-{pk}", _charts)

@@ -5,20 +5,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from apps.tasks.forecast_api import AskedSerializer, forecast_take
 from apps.tasks.forecasts import COLUMNS, MOST_BYTES, MOST_REPLICAS
 from apps.tasks.models import ForecastTrial, Site, StartForecast, Workload
 from scheduler_sim.display.downloads import table_response
 from scheduler_sim.display.formatting import duration
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, reading
+from scheduler_sim.display.viewing import ROWS_PER_PAGE, control_form, reading
 from scheduler_sim.engine import EngineError
 from scheduler_sim.engine.forecasting.forecast import REPLICAS
 from scheduler_sim.engine.traces.slurm_snapshots import COMMAND
@@ -59,12 +57,9 @@ def forecast_list(request: HttpRequest) -> HttpResponse:
     return render(request, "tasks/forecast_list.html", {"page_obj": page})
 
 
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
+@control_form("Forecasts need")
 def forecast_new(request: HttpRequest) -> HttpResponse:
     """Take a printed queue; it is forecast in a process of its own."""
-    if not request.user.has_perm("results.control_run"):
-        raise PermissionDenied("Forecasts need the permission “Can start, pause, resume and stop runs”.")
     errors: Any = {}
     if request.method == "POST":
         sent = {name: value for name, value in request.POST.items() if value}

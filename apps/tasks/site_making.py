@@ -3,12 +3,9 @@
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods
 
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site
@@ -18,14 +15,13 @@ from apps.tasks.site_pages import asked_version
 from apps.tasks.site_reading import MOST_BYTES, ReadSite
 from apps.tasks.site_services import site_name_check, site_store
 from apps.tasks.site_words import difference_lines, site_parts
+from scheduler_sim.display.viewing import control_form
 from scheduler_sim.engine import sites
 
 
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
+@control_form("Uploading a site needs")
 def site_upload(request: HttpRequest) -> HttpResponse:
     """Take files of a site, show what was read of them, and store that when it is asked for."""
-    refuse_others(request, "Uploading a site")
     form = SiteUploadForm()
     if sealed := request.POST.get("read"):
         try:
@@ -45,11 +41,9 @@ def site_upload(request: HttpRequest) -> HttpResponse:
     return render(request, "tasks/site_upload.html", context, status=400 if form.errors else 200)
 
 
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
+@control_form("Editing a site needs")
 def site_edit(request: HttpRequest, name: str) -> HttpResponse:
     """Show a version of a site as a form, change it as its buttons say, and store it as the next version."""
-    refuse_others(request, "Editing a site")
     stored = asked_version(request, name)
     is_copy = "copy" in request.GET
     if request.method != "POST":
@@ -99,16 +93,6 @@ def _editor(
         context["differences"] = difference_lines(sites.differences(stored.as_site(), editor.site))
     failed = bool(editor.fault or editor.problems)
     return render(request, "tasks/site_edit.html", context, status=400 if failed else 200)
-
-
-def refuse_others(request: HttpRequest, what: str) -> None:
-    """Let only those pass who may control runs.
-
-    Raises:
-        PermissionDenied: somebody else; the sentence says `what` needs the permission.
-    """
-    if not request.user.has_perm("results.control_run"):
-        raise PermissionDenied(f"{what} needs the permission “Can start, pause, resume and stop runs”.")
 
 
 def _looked_at(request: HttpRequest, read: ReadSite, *, name: str) -> HttpResponse:

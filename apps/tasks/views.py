@@ -1,15 +1,14 @@
 """Pages of workloads, the definitions of the figures, and the switch of colours."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from apps.tasks.api import UploadSerializer
 from apps.tasks.audit_lines import audit_lines, audit_table, request_lines, request_table
@@ -19,9 +18,18 @@ from apps.tasks.models import Workload, WorkloadImport
 from apps.tasks.uploads import upload_accept
 from apps.tasks.workload_charts import portrait
 from scheduler_sim.background.models import Job
+from scheduler_sim.display.charts import Chart
 from scheduler_sim.display.context import THEMES
-from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response, table_response
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, figures, ordered, reading, sort_key
+from scheduler_sim.display.downloads import asked_table, table_response
+from scheduler_sim.display.viewing import (
+    ROWS_PER_PAGE,
+    chart_source,
+    chart_views,
+    control_form,
+    ordered,
+    reading,
+    sort_key,
+)
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.traces import COLUMNS, FORMATS
 from scheduler_sim.engine.traces.units import COUNT, MEMORY, TIME
@@ -86,25 +94,9 @@ def workload_detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "tasks/workload_detail.html", context)
 
 
-@figures
-def workload_charts(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG001
-    """Return the numbers of all charts of a workload."""
-    return charts_response(portrait(get_object_or_404(Workload, pk=pk)).charts)
-
-
-@figures
-def workload_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
-    """Return the numbers of one chart of a workload as CSV or JSON."""
-    workload = get_object_or_404(Workload, pk=pk)
-    return one_chart_response(f"workload-{pk}", portrait(workload).charts, key, kind)
-
-
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
+@control_form("Uploading needs")
 def workload_upload(request: HttpRequest) -> HttpResponse:
     """Take a trace file; it is read in a process of its own."""
-    if not request.user.has_perm("results.control_run"):
-        raise PermissionDenied("Uploading needs the permission “Can start, pause, resume and stop runs”.")
     errors: Any = {}
     if request.method == "POST":
         form = UploadSerializer(data=request.POST.dict() | request.FILES.dict())
@@ -166,3 +158,10 @@ def theme(request: HttpRequest) -> HttpResponse:
     else:
         response.delete_cookie("theme")
     return response
+
+
+def _charts(_request: HttpRequest, pk: int) -> Mapping[str, Chart]:
+    return portrait(get_object_or_404(Workload, pk=pk)).charts
+
+
+workload_charts, workload_chart = chart_views("workload-{pk}", _charts)

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_POST
 from rest_framework import serializers
 
 from apps.results.models import Run
@@ -18,9 +16,11 @@ from apps.training.models import TrainingData
 from apps.training.requests import KINDS
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import JobStateError, job_stop
+from scheduler_sim.display.viewing import control_form
 from scheduler_sim.engine.learning.rollout import OBJECTIVES
 from scheduler_sim.engine.policies.learned import FORMS
 from scheduler_sim.engine.predictors.regression import ALGORITHMS
+from scheduler_sim.web.access import refuse_without_control
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "kind": KINDS,
@@ -55,11 +55,9 @@ class Input:
     errors: list[str]
 
 
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
+@control_form("Training needs")
 def training_new(request: HttpRequest) -> HttpResponse:
     """Show what can be asked for, and ask for it."""
-    _may_train(request)
     sent = request.POST.get("what") if request.method == "POST" else None
     asked = {name: form(data=_data(request.POST, form) if name == sent else None) for name, form in FORMS_OF.items()}
     form = asked.get(sent or "")
@@ -81,18 +79,13 @@ def training_new(request: HttpRequest) -> HttpResponse:
 @require_POST
 def job_control(request: HttpRequest, pk: int) -> HttpResponse:
     """Stop a training or a search, and go back."""
-    _may_train(request)
+    refuse_without_control(request, "Training needs")
     job = get_object_or_404(Job, pk=pk, kind__in=("training", "search"))
     try:
         job_stop(job=job)
     except JobStateError as error:
         messages.error(request, str(error))
     return redirect("training")
-
-
-def _may_train(request: HttpRequest) -> None:
-    if not request.user.has_perm("results.control_run"):
-        raise PermissionDenied("Training needs the permission “Can start, pause, resume and stop runs”.")
 
 
 def _data(sent: QueryDict, form: type[serializers.Serializer]) -> dict[str, Any]:

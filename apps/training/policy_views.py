@@ -11,11 +11,10 @@ from apps.training.models import TrainedModel
 from apps.training.registry import models_in_use
 from apps.training.under_way import under_way
 from scheduler_sim.display.charts import Chart
-from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response
-from scheduler_sim.display.viewing import chart_source, reading
+from scheduler_sim.display.downloads import asked_table
+from scheduler_sim.display.viewing import chart_source, chart_views, reading
 from scheduler_sim.engine import parse_policy
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.web.limits import costly
 
 STANDING_COLUMNS = ("run", "workload", "place", "policies", "mean_bounded_slowdown", "best", "of_the_best")
 DRAWN_PARAMETERS = ("curve", "feature_importance")
@@ -66,25 +65,12 @@ def policy_detail(request: HttpRequest, name: str) -> HttpResponse:
     return render(request, "metrics/policy_detail.html", context)
 
 
-@costly
-@reading
-@require_safe
-def policy_charts(request: HttpRequest, name: str) -> HttpResponse:  # noqa: ARG001
-    """Return the numbers of a policy's charts."""
-    return charts_response(_charts(name))
+def _charts(_request: HttpRequest, name: str) -> dict[str, Chart]:
+    distance = distance_chart(name, standings(name))
+    return {distance.key: distance, **model_charts(_models(name))}
 
 
-@costly
-@reading
-@require_safe
-def policy_chart(request: HttpRequest, name: str, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
-    """Return the numbers of one chart of a policy as CSV or JSON."""
-    return one_chart_response("policy", _charts(name), key, kind)
-
-
-def _charts(scheduler: str) -> dict[str, Chart]:
-    distance = distance_chart(scheduler, standings(scheduler))
-    return {distance.key: distance, **model_charts(_models(scheduler))}
+policy_charts, policy_chart = chart_views("policy", _charts)
 
 
 def _models(scheduler: str) -> list[TrainedModel]:

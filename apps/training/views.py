@@ -1,5 +1,6 @@
 """The page of learned models and the data they learn from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,10 @@ from django.views.decorators.http import require_safe
 from apps.training.model_charts import headline, model_charts, significant
 from apps.training.models import TrainedModel, TrainingData
 from apps.training.under_way import under_way
-from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response, table_response
+from scheduler_sim.display.charts import Chart
+from scheduler_sim.display.downloads import asked_table, table_response
 from scheduler_sim.display.formatting import percent_change
-from scheduler_sim.display.viewing import chart_source, reading
-from scheduler_sim.web.limits import costly
+from scheduler_sim.display.viewing import chart_source, chart_views, reading
 
 MODEL_EXPORT = ("id", "name", "kind", "version", "active", "seed", "scores", "data_range", "parent_id", "created_at")
 DATA_COLUMNS = ("run_id", "run__name", "rows", "first", "last")
@@ -84,22 +85,6 @@ def training(request: HttpRequest) -> HttpResponse:
     return render(request, "training/training.html", context)
 
 
-@costly
-@reading
-@require_safe
-def training_charts(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
-    """Return the numbers of all charts of the page."""
-    return charts_response(model_charts(_models()))
-
-
-@costly
-@reading
-@require_safe
-def training_chart(request: HttpRequest, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
-    """Return the numbers of one chart as CSV or JSON."""
-    return one_chart_response("training", model_charts(_models()), key, kind)
-
-
 def _models() -> list[TrainedModel]:
     return list(TrainedModel.objects.defer("artifact").order_by("name", "-version")[:MODELS_SHOWN])
 
@@ -118,3 +103,10 @@ def _history_row(fit: Fit) -> tuple[Any, ...]:
     model, parent = fit.model, fit.model.parent
     after = parent.version if parent else None
     return (model.created_at, model.name, model.version, after, fit.rows, fit.label, fit.after, fit.before)
+
+
+def _charts(_request: HttpRequest) -> Mapping[str, Chart]:
+    return model_charts(_models())
+
+
+training_charts, training_chart = chart_views("training", _charts)

@@ -5,15 +5,19 @@ from functools import wraps
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
 from django.db.models import F, QuerySet
 from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.gzip import gzip_page
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from scheduler_sim.columnar.snapshot import snapshot
+from scheduler_sim.display.charts import Chart
+from scheduler_sim.display.downloads import charts_response, one_chart_response
+from scheduler_sim.web.access import refuse_without_control
 from scheduler_sim.web.limits import costly
 
 View = Callable[..., HttpResponse]
@@ -37,6 +41,45 @@ def reading(view: View) -> View:
 def figures(view: View) -> View:
     """Let a view answer with figures: as `reading` does, to safe methods, counted as costly, all of one instant."""
     return costly(reading(require_safe(snapshot()(view))))
+
+
+def chart_views(place: str, charts: Callable[..., Mapping[str, Chart]]) -> tuple[View, View]:
+    """Return two views of the numbers of a page's charts: of all as JSON, and of one as CSV or JSON.
+
+    Args:
+        place: what the files are called before the chart's key, with parts of the address: `run-{pk}`.
+        charts: takes the request and the parts of the address, and returns the charts by key.
+    """
+
+    @figures
+    def of_all(request: HttpRequest, **parts: Any) -> HttpResponse:
+        return charts_response(charts(request, **parts))
+
+    @figures
+    def of_one(request: HttpRequest, key: str, kind: str, **parts: Any) -> HttpResponse:
+        return one_chart_response(place.format(**parts), charts(request, **parts), key, kind)
+
+    return of_all, of_one
+
+
+def control_form(what: str) -> Callable[[View], View]:
+    """Show a form, and take what is sent of it, only where somebody may control runs; others are asked to sign in.
+
+    Args:
+        what: who or what needs that permission, such as `Uploading needs`.
+    """
+
+    def guard(view: View) -> View:
+        @login_required
+        @require_http_methods(["GET", "HEAD", "POST"])
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            refuse_without_control(request, what)
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return guard
 
 
 def sort_key(request: HttpRequest, columns: Mapping[str, Any], default: str) -> str:

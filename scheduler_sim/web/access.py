@@ -5,12 +5,31 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 from django.conf import settings
 from django.core.cache import caches
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django_ratelimit import ALL
 from django_ratelimit.core import _get_window, _make_cache_key, _split_rate, get_usage
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
+
+CONTROL = "results.control_run"
+"""What somebody must be allowed who changes something."""
+
+
+def needs_control(what: str) -> str:
+    """Return the sentence for who may not: `what` says who or what needs the permission, such as `Uploading needs`."""
+    return f"{what} the permission “Can start, pause, resume and stop runs”."
+
+
+def refuse_without_control(request: HttpRequest, what: str) -> None:
+    """Let only those pass who may control runs.
+
+    Raises:
+        PermissionDenied: somebody else, in the sentence of `needs_control`.
+    """
+    if not request.user.has_perm(CONTROL):
+        raise PermissionDenied(needs_control(what))
 
 
 class ReadOrControl(BasePermission):
@@ -25,8 +44,8 @@ class ReadOrControl(BasePermission):
         """Return whether the person may do this."""
         if request.method in SAFE_METHODS:
             return settings.API_READ_PUBLIC or request.user.is_authenticated
-        if not request.user.has_perm("results.control_run"):
-            self.message = "This needs the permission “Can start, pause, resume and stop runs”."
+        if not request.user.has_perm(CONTROL):
+            self.message = needs_control("This needs")
             return False
         self.message = "This token may only read; make one whose scope is control."
         # Where a session says who asks there is no token, and no scope.

@@ -23,9 +23,9 @@ from apps.metrics.groups import (
 from apps.metrics.models import GroupMetric
 from apps.results.models import Run
 from scheduler_sim.display.charts import Chart
-from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response, table_response
+from scheduler_sim.display.downloads import asked_table, table_response
 from scheduler_sim.display.formatting import listing, scale_of
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, figures, reading, sort_key
+from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, chart_views, reading, sort_key
 from scheduler_sim.web.limits import costly
 
 TASK_COLUMNS = ("task_id", "runtime", "cpus", "gpus", "wait_time", "base_wait_time", "difference")
@@ -76,18 +76,6 @@ def run_groups(request: HttpRequest, pk: int) -> HttpResponse:
         "suffix": _suffix(by, scheduler),
     }
     return render(request, "dashboard/run_groups.html", context)
-
-
-@figures
-def run_groups_charts(request: HttpRequest, pk: int) -> HttpResponse:
-    """Return the numbers of the page's chart."""
-    return charts_response(_charts(request, pk))
-
-
-@figures
-def run_groups_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:
-    """Return the numbers of the chart as CSV or JSON."""
-    return one_chart_response(f"run-{pk}", _charts(request, pk), key, kind)
 
 
 @costly
@@ -155,3 +143,6 @@ def _charts(request: HttpRequest, pk: int) -> dict[str, Chart]:
     by, scheduler = _chosen(request, run, grouped_by_of(run))
     chart = policy_groups(run, by)[scheduler].chart(run.policies[0])
     return {chart.key: chart}
+
+
+run_groups_charts, run_groups_chart = chart_views("run-{pk}", _charts)

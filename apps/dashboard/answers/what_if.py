@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from django.core.exceptions import BadRequest, PermissionDenied
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -27,6 +27,7 @@ from scheduler_sim.background.services import JobStateError, job_stop
 from scheduler_sim.display.downloads import Table, asked_table
 from scheduler_sim.display.formatting import listing
 from scheduler_sim.display.viewing import reading
+from scheduler_sim.web.access import refuse_without_control
 from scheduler_sim.web.errors import too_many
 from scheduler_sim.web.limits import costly
 
@@ -35,8 +36,6 @@ SHOWN = ("by", "policy", "table", "format")
 
 OVERVIEW = ("mean_bounded_slowdown", "mean_job_completion_time", "mean_wait_time")
 """Figures that the table of all policies holds."""
-
-REFUSED = "Asking what if needs the permission “Can start, pause, resume and stop runs”."
 
 
 @costly
@@ -61,8 +60,7 @@ def run_what_if(request: HttpRequest, pk: int) -> HttpResponse:
 def run_what_if_control(request: HttpRequest, pk: int, command: str) -> HttpResponse:
     """Take the form (`change`), or `play`, `stop` or `keep` what the address changes; then show it."""
     run = _run(pk)
-    if not request.user.has_perm("results.control_run"):
-        raise PermissionDenied(REFUSED)
+    refuse_without_control(request, "Asking what if needs")
     changes = _changes(request)
     if command == "change" and run.status == Run.Status.FINISHED:
         return _changed(request, run, changes)

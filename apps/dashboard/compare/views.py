@@ -1,5 +1,6 @@
 """The pages that set things side by side: runs, and one task under every policy."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -11,8 +12,9 @@ from apps.dashboard.schedule.task_story import task_story
 from apps.results.fidelity import run_badges
 from apps.results.models import Run
 from apps.tasks.models import Task
-from scheduler_sim.display.downloads import asked_table, charts_response, one_chart_response, table_response
-from scheduler_sim.display.viewing import figures, reading, whole_number
+from scheduler_sim.display.charts import Chart
+from scheduler_sim.display.downloads import asked_table, table_response
+from scheduler_sim.display.viewing import chart_views, reading, whole_number
 from scheduler_sim.web.limits import costly
 
 DIFFERENCE_COLUMNS = ("policy", "run", "mean", "low", "high", "median", "sooner", "later", "same", "tasks")
@@ -76,20 +78,6 @@ def compare(request: HttpRequest) -> HttpResponse:
     return render(request, "dashboard/compare.html", context)
 
 
-@figures
-def compare_charts(request: HttpRequest) -> HttpResponse:
-    """Return the numbers of all charts of a comparison."""
-    comparison = _comparison(request)
-    return charts_response(comparison.charts(comparison.differences()))
-
-
-@figures
-def compare_chart(request: HttpRequest, key: str, kind: str) -> HttpResponse:
-    """Return the numbers of one chart of a comparison as CSV or JSON."""
-    comparison = _comparison(request)
-    return one_chart_response("compare", comparison.charts(comparison.differences()), key, kind)
-
-
 @costly
 @reading
 @require_safe
@@ -137,3 +125,11 @@ def _comparison(request: HttpRequest) -> Comparison:
     if not runs:
         raise Http404("None of these runs exists.")
     return Comparison(runs, base=request.GET.get("base", ""), versus=request.GET.get("versus", ""))
+
+
+def _charts(request: HttpRequest) -> Mapping[str, Chart]:
+    comparison = _comparison(request)
+    return comparison.charts(comparison.differences())
+
+
+compare_charts, compare_chart = chart_views("compare", _charts)

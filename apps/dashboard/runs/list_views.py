@@ -25,11 +25,10 @@ from apps.tasks.models import Workload
 from scheduler_sim.background.models import Job
 from scheduler_sim.display.downloads import table_response
 from scheduler_sim.display.viewing import ROWS_PER_PAGE, View, reading, whole_number
+from scheduler_sim.web.access import refuse_without_control
 
 OFFERED = 100
 """So many workloads and users are suggested in the filters."""
-
-NEEDED = "Filing runs needs the permission “Can start, pause, resume and stop runs”."
 
 
 @reading
@@ -79,8 +78,7 @@ def filing(view: View) -> View:
     @require_POST
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not request.user.has_perm("results.control_run"):
-            raise PermissionDenied(NEEDED)
+        refuse_without_control(request, "Filing runs needs")
         try:
             return view(request, *args, **kwargs)
         except DomainError as error:

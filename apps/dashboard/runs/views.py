@@ -3,11 +3,9 @@
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from apps.dashboard.runs.charts import run_charts
 from apps.dashboard.runs.cloning import cloned
@@ -31,14 +29,22 @@ from apps.tasks.audit_lines import audit_lines, audit_table
 from apps.tasks.models import Workload
 from scheduler_sim.display.downloads import (
     asked_table,
-    charts_response,
     csv_response,
-    one_chart_response,
     table_response,
 )
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
-from scheduler_sim.display.viewing import chart_source, figures, finite_number, reading, sort_key, whole_number
+from scheduler_sim.display.viewing import (
+    chart_source,
+    chart_views,
+    control_form,
+    figures,
+    finite_number,
+    reading,
+    sort_key,
+    whole_number,
+)
 from scheduler_sim.engine.presets import PRESETS
+from scheduler_sim.web.access import refuse_without_control
 
 LATEST = 6
 BROKEN_OFF = (Run.Status.STOPPED, Run.Status.FAILED)
@@ -127,18 +133,6 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @figures
-def run_charts_json(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG001
-    """Return the numbers of all charts of a run."""
-    return charts_response(_charts(pk))
-
-
-@figures
-def run_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
-    """Return the numbers of one chart of a run as CSV or JSON."""
-    return one_chart_response(f"run-{pk}", _charts(pk), key, kind)
-
-
-@figures
 def run_leaderboard(request: HttpRequest, pk: int, kind: str) -> HttpResponse:  # noqa: ARG001
     """Return the leaderboard, or the win matrix, of a run as CSV or JSON, in stored units."""
     run = get_object_or_404(Run, pk=pk)
@@ -177,12 +171,9 @@ def run_gantt(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     return JsonResponse(chart.as_json())
 
 
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
+@control_form("Starting runs needs")
 def run_new(request: HttpRequest) -> HttpResponse:
     """Show the form that starts a run, and start it."""
-    if not request.user.has_perm("results.control_run"):
-        raise PermissionDenied("Starting runs needs the permission “Can start, pause, resume and stop runs”.")
     form = RunForm(request.POST) if request.method == "POST" else RunForm(initial=_initial(request))
     if form.is_bound and form.is_valid():
         try:
@@ -214,8 +205,7 @@ def _initial(request: HttpRequest) -> dict[str, Any]:
 def run_control(request: HttpRequest, pk: int, command: str) -> HttpResponse:
     """Pause, resume, stop or take up a run and go back to it."""
     run = get_object_or_404(Run, pk=pk)
-    if not request.user.has_perm("results.control_run"):
-        raise PermissionDenied("Controlling runs needs the permission “Can start, pause, resume and stop runs”.")
+    refuse_without_control(request, "Controlling runs needs")
     try:
         if command == "take-up":
             run_take_up(run=run, requested_by=request.user)
@@ -226,9 +216,12 @@ def run_control(request: HttpRequest, pk: int, command: str) -> HttpResponse:
     return redirect("run-detail", pk=pk)
 
 
-def _charts(pk: int) -> dict[str, Any]:
+def _charts(_request: HttpRequest, pk: int) -> dict[str, Any]:
     run = get_object_or_404(Run, pk=pk)
     return run_charts(run, list(Metric.objects.leaderboard(run)))
+
+
+run_charts_json, run_chart = chart_views("run-{pk}", _charts)
 
 
 def _metric_figures() -> list[str]:

@@ -4,12 +4,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from apps.results.models import Run
 from apps.studies.purchase.asking import KIND, PurchaseForm
@@ -18,18 +16,17 @@ from apps.studies.purchase.showing import frontier_chart, plays_of
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import JobStateError, job_stop
 from scheduler_sim.display.charts import Chart
-from scheduler_sim.display.downloads import charts_response, one_chart_response, table_response
-from scheduler_sim.display.viewing import chart_source, figures, reading
+from scheduler_sim.display.downloads import table_response
+from scheduler_sim.display.viewing import chart_source, chart_views, control_form, reading
+from scheduler_sim.web.access import refuse_without_control
 
 SHOWN = 20
 """Searches of a run that its page lists."""
 
 
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
+@control_form("A search needs")
 def run_purchase(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for a search on a run's tasks, and list those of it."""
-    _may_search(request)
     run = get_object_or_404(Run.objects.select_related("workload", "site").defer("workload__audit"), pk=pk)
     form = PurchaseForm(request.POST) if request.method == "POST" else PurchaseForm()
     if request.method == "POST" and (job := form.submit(run, request.user)) is not None:
@@ -68,24 +65,12 @@ def purchase(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def purchase_stop(request: HttpRequest, pk: int) -> HttpResponse:
     """End a search; what it has found is kept."""
-    _may_search(request)
+    refuse_without_control(request, "A search needs")
     try:
         job_stop(job=_job(pk))
     except JobStateError as error:
         messages.error(request, str(error))
     return redirect("purchase", pk=pk)
-
-
-@figures
-def purchase_charts(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG001
-    """Return the numbers of the page's chart."""
-    return charts_response(_charts(pk))
-
-
-@figures
-def purchase_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
-    """Return the numbers of the chart as CSV or JSON."""
-    return one_chart_response(f"purchase-{pk}", _charts(pk), key, kind)
 
 
 def _what_if(run: Run, best: dict[str, Any] | None) -> str:
@@ -97,15 +82,13 @@ def _what_if(run: Run, best: dict[str, Any] | None) -> str:
     return f"{reverse('run-what-if', args=[run.pk])}?{told}"
 
 
-def _charts(pk: int) -> dict[str, Chart]:
+def _charts(_request: HttpRequest, pk: int) -> dict[str, Chart]:
     chart = frontier_chart(_job(pk))
     return {chart.key: chart}
 
 
+purchase_charts, purchase_chart = chart_views("purchase-{pk}", _charts)
+
+
 def _job(pk: int) -> Job:
     return get_object_or_404(Job, pk=pk, kind=KIND)
-
-
-def _may_search(request: HttpRequest) -> None:
-    if not request.user.has_perm("results.control_run"):
-        raise PermissionDenied("A search needs the permission “Can start, pause, resume and stop runs”.")
