@@ -17,6 +17,7 @@ ENGINE = (
     ("errors", "version", "codes", "units", "clock", "jit", "optional", "pairs"),
     ("columns", "goodput", "requests", "throughputs", "unstated", "workload", "cluster", "failures", "overheads"),
     ("contract",),
+    ("paces",),
     ("formulas", "demand", "hardware", "openb_nodes", "paths", "presets"),
     ("spans", "histogram", "grouped", "statistics", "paired"),
     ("generators", "traces", "estimates", "whatif", "beginning", "oversize"),

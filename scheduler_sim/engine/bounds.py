@@ -7,6 +7,7 @@ import numpy as np
 from scheduler_sim.engine import formulas
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.contract import Options
+from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.paths import longest_paths
 from scheduler_sim.engine.workload import FloatArray, Workload
 
@@ -53,16 +54,15 @@ def shortest_times(workload: Workload, cluster: Cluster, options: Options) -> Fl
 
     A rigid task runs at the highest speed that any group has; a split task takes the best fraction of the best group:
     a b / (a + b) when its sides, a seconds on the CPU alone and b on the GPU alone, run side by side, and min(a, b)
-    when one follows the other. Where rates on kinds of GPU are known, it may also run on the one that is best for it.
+    when one follows the other. Where its rates are
+    known, it runs on the kind of GPU that is best for it.
     """
     runtime = formulas.played_runtime(workload, kill_at_estimate=options.kill_at_estimate)
     cpu_speed = cluster.of_groups("cpu_speed").max()
-    gpu_speed = cluster.of_groups("gpu_speed").max()
-    shortest = formulas.rigid_time(runtime, workload.gpus > 0, cpu_speed, max(cpu_speed, gpu_speed))
-    if workload.throughputs is not None:
-        rates = workload.throughputs.of(workload.group, workload.gpus)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            shortest = np.fmin(shortest, workload.size / rates.max(1))
+    gpu_speed, paces = cluster.of_groups("gpu_speed").max(), Paces.of(workload, cluster)
+    by_rate = np.where(paces.possible & (cluster.of_groups("gpus") > 0), paces.gpu, 0.0).max(1)[paces.row]
+    quickest = np.where(paces.rated, by_rate, max(cpu_speed, gpu_speed))
+    shortest = formulas.rigid_time(runtime, workload.gpus > 0, cpu_speed, quickest)
     rows = np.flatnonzero(workload.hybrid)
     if len(rows):
         best = np.full(len(rows), np.inf)

@@ -7,7 +7,8 @@ import numpy as np
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.errors import InvalidWorkload, OversizedTasks
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
+from scheduler_sim.engine.paces import kinds_allowed
+from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Labels, Workload
 
 KIB_PER_MB = 1024
 """Memory is counted in KiB; a MB is a MiB here, as in Slurm and Kubernetes."""
@@ -61,7 +62,7 @@ class Demands:
         full_cpu, full_gpus, full_memory: what a gang takes on each of them (GPUs as a count).
         cpu_gang: a gang without GPUs, which takes whole nodes by their cores.
         last_cpu, last_gpu, last_memory: what it takes on the remaining node; all of it for a task on one node.
-        allowed: shape (labels, groups); which groups each distinct `gpu_type` text admits for GPU work.
+        kinds: labels of the kinds of GPU that each may use. allowed: shape (labels, groups); which groups have such.
         fits: it can start on the empty cluster.
         cpu_usable, gpu_usable, both_usable: a hybrid task can run its CPU side, its GPU side, both on one node.
     """
@@ -77,6 +78,7 @@ class Demands:
     last_cpu: IntArray
     last_gpu: IntArray
     last_memory: IntArray
+    kinds: Labels
     allowed: BoolArray
     fits: BoolArray
     cpu_usable: BoolArray
@@ -89,22 +91,13 @@ def in_units(values: FloatArray, unit: int) -> IntArray:
     return np.minimum(np.ceil(np.maximum(values * unit - _ROUNDING, 0.0)), _LARGEST).astype(np.int64)
 
 
-def allowed_groups(workload: Workload, cluster: Cluster) -> BoolArray:
-    """Return, for each distinct gpu_type text `A|B`, which groups have such GPUs; an empty text allows all."""
-    rows = []
-    for text in workload.gpu_type.names:
-        models = {model.strip() for model in text.split("|") if model.strip()}
-        rows.append([group.gpus > 0 and (not models or group.gpu_type in models) for group in cluster.groups])
-    return np.array(rows, bool).reshape(len(rows), len(cluster.groups))
-
-
 def demands(workload: Workload, cluster: Cluster) -> Demands:
     """Work out what every task asks for and whether the empty cluster could start it."""
     groups = NodeGroups.of(cluster)
     cpu, gpu = in_units(workload.cpus, MILLI), in_units(workload.gpus, MILLI)
     memory = in_units(workload.memory_mb, KIB_PER_MB)
-    allowed = allowed_groups(workload, cluster)
-    label = workload.gpu_type.codes
+    kinds, allowed = kinds_allowed(workload, cluster)
+    label = kinds.codes
     of_label = np.where(allowed, groups.gpus, 0).max(axis=1)
     largest_gpus = of_label[label] if len(label) else np.zeros(0, np.int64)
     largest_cpu = int(groups.cpu.max())
@@ -172,6 +165,7 @@ def demands(workload: Workload, cluster: Cluster) -> Demands:
         last_cpu=last_cpu,
         last_gpu=last_gpu,
         last_memory=last_memory,
+        kinds=kinds,
         allowed=allowed,
         fits=fits,
         cpu_usable=cpu_usable & workload.hybrid,

@@ -9,10 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from scheduler_sim.engine.demand import allowed_groups
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.grouped import divide, group_percentile
 from scheduler_sim.engine.histogram import LogHistogram
+from scheduler_sim.engine.paces import Paces, kinds_allowed
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
 
@@ -179,13 +179,14 @@ def alone_times(simulation: Simulation, rows: IntArray) -> tuple[FloatArray, Flo
         usable = ((rate > 0) * kinds.workers).sum(1)
         return kinds.work[rows] * usable / (rate @ kinds.workers), np.maximum(gpus / usable, cpus / _cores(simulation))
     runtime = played_runtime(workload, kill_at_estimate=simulation.options.kill_at_estimate)[rows]
-    count, speed = cluster.of_groups("count"), cluster.of_groups("gpu_speed")
+    count, paces = cluster.of_groups("count"), Paces.of(workload, cluster)
     cores, devices = cluster.of_groups("cores") * count, cluster.of_groups("gpus") * count
     mean_speed = np.full(len(rows), _mean(cluster.of_groups("cpu_speed"), cores))
     usable, on_gpu = np.ones(len(rows)), gpus > 0
-    for code, allowed in enumerate(allowed_groups(workload, cluster)):
-        chosen = on_gpu & (workload.gpu_type.codes[rows] == code)
-        mean_speed[chosen] = _mean(speed, devices * allowed)
+    kinds, admission = kinds_allowed(workload, cluster)
+    for code, allowed in enumerate(admission):
+        chosen = on_gpu & (kinds.codes[rows] == code)
+        mean_speed[chosen] = _mean(paces.gpu, devices * allowed)[paces.row[rows[chosen]]]
         usable[chosen] = max((devices * allowed).sum(), 1.0)
     alone = runtime / mean_speed
     split = workload.hybrid[rows]
@@ -198,5 +199,7 @@ def _cores(simulation: Simulation) -> float:
     return max(simulation.cluster.cores, 1)
 
 
-def _mean(values: FloatArray, weight: FloatArray) -> float:
-    return float(values @ weight / weight.sum()) if weight.any() else 1.0
+def _mean(values: FloatArray, weight: FloatArray) -> FloatArray:
+    """Return the mean of the last axis of `values`."""
+    mean: FloatArray = np.asarray(values @ weight / weight.sum()) if weight.any() else np.ones(values.shape[:-1])
+    return mean

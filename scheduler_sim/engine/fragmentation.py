@@ -41,7 +41,7 @@ def gpu_fragmentation(
         return {}
     groups, group = NodeGroups.of(cluster), cluster.group_of_nodes()
     allowed = np.concatenate([asked.allowed, np.ones((1, len(groups.gpus)), bool)])
-    admitted = np.where(asked.gpu > 0, workload.gpu_type.codes, len(asked.allowed))
+    admitted = np.where(asked.gpu > 0, asked.kinds.codes, len(asked.allowed))
     needs = GpuNeeds.of(asked.cpu, asked.gpu, admitted)
     nodes = np.flatnonzero(groups.gpus[group] > 0)
     width = int(groups.gpus.max())

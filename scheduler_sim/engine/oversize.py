@@ -59,8 +59,9 @@ def clamp(workload: Workload, cluster: Cluster, rows: IntArray) -> Workload:
     groups = NodeGroups.of(cluster)
     cpus, gpus, memory = workload.cpus.copy(), workload.gpus.copy(), workload.memory_mb.copy()
     types = workload.gpu_type.texts()
-    known: BoolArray = np.asarray(demands(workload, cluster).allowed.any(axis=1))
-    types[rows] = np.where(known[workload.gpu_type.codes[rows]], types[rows], "")
+    asked = demands(workload, cluster)
+    known: BoolArray = np.asarray(asked.allowed.any(axis=1))
+    types[rows] = np.where(known[asked.kinds.codes[rows]], types[rows], "")
     changed = replace(workload, gpu_type=Labels.from_texts(types))
     largest = int(np.lexsort((groups.cpu, groups.gpus))[-1])
     for cores_limit, gpu_limit, memory_limit in (

@@ -91,8 +91,8 @@ def _parts(workload: Workload, asked: Demands, groups: NodeGroups) -> Iterator[_
         yield _Part("MB", "", asked.memory, every, int((groups.memory * groups.count).sum()), KIB_PER_MB)
     # Tasks whose GPUs lie in some node groups can only use those, and so can all that are bound to fewer of them.
     needs_gpus, seen = asked.gpu > 0, {every_group}
-    for text, allowed in zip(workload.gpu_type.names, asked.allowed, strict=True):
-        within = needs_gpus & ~(asked.allowed & ~allowed).any(axis=1)[workload.gpu_type.codes]
+    for text, allowed in zip(asked.kinds.names, asked.allowed, strict=True):
+        within = needs_gpus & ~(asked.allowed & ~allowed).any(axis=1)[asked.kinds.codes]
         if not within.any() or allowed.tobytes() in seen:
             continue
         seen.add(allowed.tobytes())

@@ -126,7 +126,8 @@ class Choice(Tasks):
             f = self.fixed[row]
             cpu = 0 if self.w.hybrid[row] and f == 1 else self.cpu[row]
             gpu = 0 if self.w.hybrid[row] and f == 0 else self.gpu[row]
-            key = (cpu, gpu, int(self.w.gpu_type.codes[row]) if gpu else -1, self.mem[row])
+            admits = tuple(n.number for n in self.nodes if self.allowed_type(row, n)) if gpu else ()
+            key = (cpu, gpu, admits, self.mem[row])
             count, _ = counts.get(key, (0, row))
             counts[key] = (count + 1, row)
         return [(count, key[0], key[1], row) for key, (count, row) in counts.items()]

@@ -94,7 +94,7 @@ class Mechanism:
         self.ran_on = np.full(size, -1)
         self.last_rows = np.zeros(0, np.int64)
         self.arrived = 0
-        self.now = 0.0
+        self.now = float(jobs.arrival_time[0])
         self.previous_end = 0.0
         self.last_reset = 0.0
         self.is_stale = False
@@ -114,7 +114,6 @@ class Mechanism:
         Raises:
             NoAllocation: jobs are there, none is to come, and none of them can run.
         """
-        self.now = self.next_start
         is_last_try = False
         while True:
             self._admit()
@@ -149,14 +148,16 @@ class Mechanism:
         self.deficit[rows] += self.share[rows] * (self.now - self.last_reset) - (self.had[rows] - HALF_ROUND)
         self.had[rows] = HALF_ROUND
         self.total[:] = HALF_ROUND * len(rows)
+        self.last_reset, self.is_stale = self.now, False
+        self.resets.append(self.now)
+        if not len(rows):
+            return
         self.alone_time[rows] += self.done_since[rows] / self.alone_rate[rows]
         self.done_since[rows] = 0.0
         instant = self.instant()
         self.alone_rate[rows] = (jobs.rate[rows] * equal_shares(instant)).sum(1)
         self.share[rows] = self.sharing(instant)
         self.has_share[rows] = True
-        self.last_reset, self.is_stale = self.now, False
-        self.resets.append(self.now)
 
     def instant(self) -> Instant:
         """Return what is known of the active jobs."""

@@ -65,7 +65,7 @@ class ReferenceStopping(ReferenceNodes):
         super().begin(row, f, pieces, now)
         groups = [self.nodes[number].group for number, *_ in pieces]
         length = max(max(ReferenceNodes.sides(self, row, self.runtime[row], f, group)) for group in groups)
-        pace = min(group.gpu_speed if self.gpu[row] else group.cpu_speed for group in groups)
+        pace = min(self.pace(row, group) for group in groups)
         if self.w.hybrid[row]:
             pace = self.runtime[row] / length if length else 1.0
         self.attempts[row] += 1

@@ -92,13 +92,11 @@ class Tasks:
         group = None if self.choices.group is None else int(self.choices.group[row])
         if group is not None and group >= 0:
             return node.group_number == group
-        return not gpu or (node.group.gpus > 0 and (not self.types[row] or node.group.gpu_type in self.types[row]))
+        return not gpu or self.allowed_type(row, node)
 
     def could_run(self, row: int, cpu: int, gpu: int) -> bool:
         empty = [Node(n.number, n.group_number, n.group) for n in self.nodes]
-        typed = [
-            n for n in empty if not gpu or (n.devices and (not self.types[row] or n.group.gpu_type in self.types[row]))
-        ]
+        typed = [n for n in empty if not gpu or self.allowed_type(row, n)]
         return any(n.fits(cpu, gpu, self.mem[row]) for n in typed)
 
     def sides_possible(self, row: int) -> tuple[bool, bool, bool]:
@@ -147,11 +145,30 @@ class Tasks:
         return pieces
 
     def allowed_type(self, row: int, node: Node) -> bool:
-        return node.group.gpus > 0 and (not self.types[row] or node.group.gpu_type in self.types[row])
+        named = node.group.gpus > 0 and (not self.types[row] or node.group.gpu_type in self.types[row])
+        return named and self.rate(row, node.group) != 0
+
+    def rate(self, row: int, group: NodeGroup) -> float | None:
+        """Return the units of work a second of a task that has rates, None for one that goes by the group's speed."""
+        table = self.w.throughputs
+        if table is None or self.w.hybrid[row] or not self.w.runtime[row] or not self.w.size[row] > 0:
+            return None
+        here = {(node.group.gpu_type or node.group.name) for node in self.nodes if node.group.gpus}
+        rates = table.rates.get((str(self.w.group.texts()[row]), float(self.w.gpus[row])))  # type: ignore[call-overload]
+        if rates is None or not here & set(table.kinds):
+            return None
+        return dict(zip(table.kinds, rates, strict=True)).get(group.gpu_type or group.name, 0.0)
+
+    def pace(self, row: int, group: NodeGroup) -> float:
+        """Return how many seconds of a rigid task's run time pass in one second."""
+        rate = self.rate(row, group) if self.gpu[row] else None
+        if rate:
+            return float(rate * self.w.runtime[row] / self.w.size[row])
+        return group.gpu_speed if self.gpu[row] else group.cpu_speed
 
     def sides(self, row: int, runtime: float, f: float, group: NodeGroup) -> tuple[float, float]:
         if not self.w.hybrid[row]:
-            length = runtime / (group.gpu_speed if self.gpu[row] else group.cpu_speed)
+            length = runtime / self.pace(row, group)
             return length, length
         cpu = (1 - f) * (runtime / group.cpu_speed)
         intensity, memory = float(self.w.compute_intensity[row]), float(self.w.memory_mb[row])

@@ -5,6 +5,7 @@ kernels take long to compile: REFERENCE_CASES=1000 python -m pytest tests/engine
 """
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from scheduler_sim.engine.policies import BACKFILLS, ORDERS
 from scheduler_sim.engine.policies.agent import AgentSettings, RewardWeights
 from scheduler_sim.engine.policies.placement import PLACEMENTS
 from scheduler_sim.engine.policies.placements.rl_agent import agent_placement
+from scheduler_sim.engine.throughputs import Throughputs
+from scheduler_sim.engine.workload import Labels
 from tests.engine.reference_nodes import ReferenceNodes
 
 CASES = int(os.environ.get("REFERENCE_CASES", "30"))
@@ -100,7 +103,24 @@ def random_workload(generator, cluster, hybrid_share=0.4):
         predicted_duration=np.where(generator.random(n) < 0.3, np.nan, generator.integers(1, 9, n)),
         recorded_start_time=generator.integers(0, 15, n),
     )
+    if generator.random() < 1 / 3:
+        workload = with_rates(workload, generator)
     return fit_workload(workload, cluster, on_oversize="drop")[0]
+
+
+def with_rates(workload, generator):
+    """Return the workload with types of tasks and rates of most of them on some kinds, in powers of two."""
+    n = len(workload)
+    rates = {
+        (name, count): tuple(generator.choice([0.0, 0.5, 1.0, 2.0, 4.0], 3)) for name in "ab" for count in (1, 2, 6)
+    }
+    table = Throughputs(("A", "B", "g1"), {key: row for key, row in rates.items() if any(row)})
+    return replace(
+        workload,
+        group=Labels.from_texts([str(name) for name in generator.choice(["a", "b", "unknown"], n)]),
+        size=np.where(generator.random(n) < 0.1, np.nan, workload.runtime * generator.choice([1.0, 2.0, 4.0], n)),
+        throughputs=table,
+    )
 
 
 def kernels_for(simulation):

@@ -54,19 +54,32 @@ def test_rates_are_part_of_what_a_workload_is(stored):
     assert tasks_digest(stored.tasks.as_workload()) != before
 
 
-def test_a_run_plays_by_the_rates_and_says_whose_times_do_not(stored, files, capsys):
+def test_a_run_plays_by_the_rates_under_every_policy(stored, files, capsys):
     call_command(
         "runsimulation",
         workload="rated",
         cluster=str(files / "cluster.yaml"),
-        policies="max_sum_throughput_perf,fcfs",
+        policies="max_sum_throughput_perf,fcfs,fcfs+list@eft",
     )
     run = Run.objects.latest("id")
-    shared = run.results.filter(scheduler="max_sum_throughput_perf").order_by("task__task_id")
-    assert [row.finish_time for row in shared] == [100.0, 100.0]
-    (caution,) = [one for one in run.cautions if one["kind"] == "rates_not_used"]
+    finish = {
+        policy: list(
+            run.results.filter(scheduler=policy).order_by("task__task_id").values_list("finish_time", flat=True)
+        )
+        for policy in ("max_sum_throughput_perf", "fcfs", "fcfs+list@eft")
+    }
+    # The a3c takes 100 s anywhere, the resnet 100 s on the new GPU and 1,000 s on the old one, which fcfs leaves to it.
+    assert finish["max_sum_throughput_perf"] == [100.0, 100.0]
+    assert sorted(finish["fcfs"]) == [100.0, 1000.0]
+    assert not [one for one in run.cautions if one["kind"] == "rates_not_used"]
+
+
+def test_a_run_on_other_kinds_says_that_the_rates_are_of_no_use(stored, files):
+    (files / "cluster.yaml").write_text(CLUSTER.replace("gpu_type: new", "gpu_type: h100").replace(": old}", ": a}"))
+    call_command("runsimulation", workload="rated", cluster=str(files / "cluster.yaml"), policies="fcfs")
+    (caution,) = [one for one in Run.objects.latest("id").cautions if one["kind"] == "rates_not_used"]
     assert caution["policies"] == ["fcfs"]
-    assert "new and old" in caution["text"]
+    assert "new and old" in caution["text"] and "of use to none" in caution["text"]
 
 
 def test_a_cluster_of_other_kinds_is_refused_before_anything_is_stored(stored, files):

@@ -10,6 +10,7 @@ from apps.tasks.models import Task
 from scheduler_sim import engine
 from scheduler_sim.engine import formulas
 from scheduler_sim.engine.demand import demands
+from scheduler_sim.engine.paces import Paces
 
 FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHOWN = 24
@@ -68,7 +69,7 @@ def _placed(run: Run, one: engine.Workload, cluster: engine.Cluster, fraction: f
         sides = formulas.hybrid_sides(one, first, runtime, part, cluster, first)
         length = formulas.split_time(*sides, split_model)
     else:
-        length = formulas.rigid_time(runtime, one.gpus > 0, group.cpu_speed, group.gpu_speed)
+        length = formulas.rigid_time(runtime, one.gpus > 0, group.cpu_speed, Paces.of(one, cluster).on(0))
     held = formulas.Holdings.of(
         one, first, length=length, fraction=part, runtime=runtime, cluster=cluster, group=first, split_model=split_model
     )

@@ -18,6 +18,7 @@ from scheduler_sim.engine.beginning import Beginning
 from scheduler_sim.engine.fidelity import Fidelity
 from scheduler_sim.engine.kernels.site.never import NeverStarting
 from scheduler_sim.engine.metrics import never_started
+from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.recording import overfull
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workload import IntArray
@@ -168,16 +169,21 @@ def left_caution(simulations: Mapping[str, engine.Simulation]) -> Caution | None
     return Caution(kind="left_unstarted", policies=list(counts), text=text)
 
 
-def rates_caution(workload: engine.Workload, policies: Sequence[engine.Policy]) -> Caution | None:
-    """Return what to say of policies that know nothing of a workload's rates on kinds of GPU, None for nothing."""
+def rates_caution(
+    workload: engine.Workload, cluster: engine.Cluster, policies: Sequence[engine.Policy]
+) -> Caution | None:
+    """Return what to say of tasks with GPUs that do not go by the workload's rates, None where all do."""
     names = [policy.name for policy in policies if not policy.order.shares_gpus]
-    if workload.throughputs is None or not names:
+    on_gpus = workload.gpus > 0
+    lacking = int((on_gpus & ~Paces.of(workload, cluster).rated).sum())
+    if workload.throughputs is None or not names or not lacking:
         return None
-    text = (
-        f"The workload has rates of its tasks on {listing(workload.throughputs.kinds)}. Under {', '.join(names)} every "
-        "task is played by its run time and the nodes' speed instead: these times are not to be compared with those of "
-        "policies that share out GPUs."
-    )
+    kinds = listing(workload.throughputs.kinds)
+    if lacking == on_gpus.sum():
+        why = f"The workload has rates of its tasks on {kinds}, which are of use to none of them on this cluster: all"
+    else:
+        why = f"The workload has rates on {kinds}, but none for {lacking:,} of its {int(on_gpus.sum()):,} tasks with GPUs: these"
+    text = f"{why} are played by their run times and the nodes' speed under {', '.join(names)}."
     return Caution(kind="rates_not_used", policies=names, text=text)
 
 

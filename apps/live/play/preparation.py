@@ -112,7 +112,7 @@ def prepare_tasks(
     cautions = (
         impossible_caution(stored, adapted.begun, played, adapted.fitted, site or cluster),
         *adapted.cautions,
-        rates_caution(played, policies),
+        rates_caution(played, site.cluster if site else cluster, policies),
         in_sample_caution(model, stored, tasks, rows, policies) if model else estimates_caution(played, policies),
     )
     return Prepared(

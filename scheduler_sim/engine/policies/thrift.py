@@ -5,6 +5,7 @@ import numpy as np
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.demand import NodeGroups, demands
 from scheduler_sim.engine.formulas import TENTHS, Holdings, hybrid_sides, rigid_time, split_time, task_cost, task_energy
+from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.policies.placement import ChoiceContext, Choices
 
 
@@ -21,7 +22,7 @@ def thriftiest(context: ChoiceContext, aim: str) -> Choices:
     choice = np.zeros(n)
     where = np.full(n, -1, np.int64)
     formula = task_energy if aim == "energy" else task_cost
-    cpu_speed, gpu_speed = cluster.of_groups("cpu_speed"), cluster.of_groups("gpu_speed")
+    cpu_speed, paces = cluster.of_groups("cpu_speed"), Paces.of(workload, cluster)
     for number in range(len(cluster.groups)):
         group = np.full(n, number)
         for f in TENTHS:
@@ -30,10 +31,10 @@ def thriftiest(context: ChoiceContext, aim: str) -> Choices:
             on_gpu = np.where(workload.hybrid, fraction > 0, asked.gpu > 0)
             possible = (asked.memory <= groups.memory[number]) & (asked.full_nodes == 0)
             possible &= ~on_cpu | ((asked.cpu <= groups.cpu[number]) & (~workload.hybrid | (asked.cpu > 0)))
-            room = (asked.gpu <= groups.gpus[number] * MILLI) & asked.allowed[workload.gpu_type.codes, number]
+            room = (asked.gpu <= groups.gpus[number] * MILLI) & asked.allowed[asked.kinds.codes, number]
             possible &= ~on_gpu | (room & (asked.gpu > 0))
             cpu, gpu = hybrid_sides(workload, rows, context.estimate, fraction, cluster, group)
-            rigid = rigid_time(context.estimate, workload.gpus > 0, cpu_speed[number], gpu_speed[number])
+            rigid = rigid_time(context.estimate, workload.gpus > 0, cpu_speed[number], paces.on(number))
             length = np.where(workload.hybrid, split_time(cpu, gpu, context.split_model), rigid)
             held = Holdings.of(
                 workload,

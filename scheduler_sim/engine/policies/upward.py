@@ -5,6 +5,7 @@ import numpy as np
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.demand import NodeGroups, demands
 from scheduler_sim.engine.formulas import hybrid_alone
+from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.paths import longest_paths
 from scheduler_sim.engine.policies.order import ScoreContext
 from scheduler_sim.engine.workload import FloatArray, Parents
@@ -20,18 +21,18 @@ def costs(context: ScoreContext) -> tuple[FloatArray, FloatArray]:
     n, count = len(workload), len(cluster.groups)
     rows = np.arange(n)
     table = np.full((n, count, 2), np.inf)
-    cpu_speed, gpu_speed = cluster.of_groups("cpu_speed"), cluster.of_groups("gpu_speed")
+    cpu_speed, paces = cluster.of_groups("cpu_speed"), Paces.of(workload, cluster)
     for number in range(count):
         group = np.full(n, number)
         cpu, gpu = hybrid_alone(workload, rows, context.estimate, cluster, group)
         gang = asked.full_nodes > 0
         has_cores = (asked.cpu <= groups.cpu[number]) | gang
-        allowed = asked.allowed[workload.gpu_type.codes, number]
+        allowed = asked.allowed[asked.kinds.codes, number]
         has_gpus = ((asked.gpu <= groups.gpus[number] * MILLI) | gang) & allowed & (asked.gpu > 0)
         on_cpu = np.where(workload.hybrid, (asked.cpu > 0) & has_cores, (asked.gpu == 0) & has_cores)
         on_gpu = np.where(workload.hybrid, has_gpus, has_gpus & has_cores)
         cpu = np.where(workload.hybrid, cpu, context.estimate / cpu_speed[number])
-        gpu = np.where(workload.hybrid, gpu, context.estimate / gpu_speed[number])
+        gpu = np.where(workload.hybrid, gpu, context.estimate / paces.on(number))
         table[:, number, 0] = np.where(on_cpu, cpu, np.inf)
         table[:, number, 1] = np.where(on_gpu, gpu, np.inf)
     devices = np.stack([groups.count * groups.cpu / MILLI, groups.count * groups.gpus], axis=1).astype(np.float64)

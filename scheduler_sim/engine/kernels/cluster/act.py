@@ -124,8 +124,8 @@ def completion(s: Sim, row: int, now: float, stamp: int, fgd: bool | None) -> tu
         return np.inf, np.inf
     longest = 0.0
     for piece in range(count):
-        group = s.node_group[s.piece_node[piece]]
-        longest = max(longest, rigid_time_compiled(t.estimate, t.on_gpu, s.speeds[group, 0], s.speeds[group, 1]))
+        here = t.paces + s.node_group[s.piece_node[piece]]
+        longest = max(longest, rigid_time_compiled(t.estimate, t.on_gpu, s.speeds[here, 0], s.speeds[here, 1]))
     if s.settings[STRETCHED]:
         longest = stretched(s, t, longest)
     return now + longest, np.inf

@@ -99,7 +99,7 @@ def _learn(
     """Move the value of what was chosen towards the reward that it turned out to bring."""
     t = s.tasks[row]
     group = s.node_group[t.node]
-    scale = max(t.estimate / s.speeds[group, 0], 1e-9)
+    scale = max(t.estimate / s.speeds[t.paces + group, 0], 1e-9)
     value = -settings[TIME_WEIGHT] * (t.finish - t.ready) / scale
     if settings[CORE_WEIGHT] > 0.0 or settings[GPU_WEIGHT] > 0.0:
         cpu_time, gpu_time = sides(s, t, t.runtime, t.fraction, group)

@@ -34,6 +34,7 @@ from scheduler_sim.engine.kernels.cluster.fgd import percent_limits
 from scheduler_sim.engine.kernels.cluster.queue import FAN, NOTHING
 from scheduler_sim.engine.kernels.cluster.state import Sim, View
 from scheduler_sim.engine.kernels.structures.releases import longest_list
+from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.policies import Choices, Policy, Scores
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
@@ -103,7 +104,8 @@ def lay_out(problem: Problem) -> Sim:
     core_levels = min(int(groups.cpu.max()) // MILLI + 1, state.MOST_LEVELS)
     users = len(workload.user.names)
     limited = (groups.memory < UNLIMITED).all()
-    speeds = [cluster.of_groups(name) for name in ("cpu_speed", "gpu_speed", "bandwidth_mb_per_second")]
+    paces = Paces.of(workload, cluster)
+    tasks["paces"] = paces.row * len(cluster.groups)
     child_offsets, children = workload.parents.children()
     pieces = int(asked.full_nodes.max(initial=0)) + 1
     return Sim(
@@ -132,7 +134,7 @@ def lay_out(problem: Problem) -> Sim:
         first_chunk=np.full(nodes, -1, np.int64),
         turn=np.zeros(nodes, np.int64),
         mark=np.zeros(nodes, np.int64),
-        speeds=np.ascontiguousarray(np.stack(speeds, axis=1)),
+        speeds=_speeds(cluster, paces),
         allowed=allowed,
         arrivals=np.lexsort((np.arange(n), tasks["offered"])).astype(np.int64),
         child_offsets=child_offsets,
@@ -189,6 +191,14 @@ def lay_out(problem: Problem) -> Sim:
         fgd_stamp=np.zeros(kept, np.int64),
         node_stamp=np.zeros(nodes, np.int64),
     )
+
+
+def _speeds(cluster: Cluster, paces: Paces) -> FloatArray:
+    """Return the speeds of cores, GPUs and link in each group, one set of groups behind the other for each pace."""
+    speeds = np.empty((*paces.gpu.shape, 3))
+    speeds[:, :, 0], speeds[:, :, 1] = cluster.of_groups("cpu_speed"), paces.gpu
+    speeds[:, :, 2] = cluster.of_groups("bandwidth_mb_per_second")
+    return speeds.reshape(-1, 3)
 
 
 def _slopes(scores: Scores | None, n: int) -> FloatArray:
@@ -326,7 +336,7 @@ def _allowed_nodes(workload: Workload, cluster: Cluster, asked: Demands, choices
     table = np.concatenate(
         [asked.allowed, np.ones((1, len(cluster.groups)), bool), np.eye(len(cluster.groups), dtype=bool)]
     )
-    on_gpu, anywhere = workload.gpu_type.codes.copy(), np.full(len(workload), labels)
+    on_gpu, anywhere = asked.kinds.codes.copy(), np.full(len(workload), labels)
     if choices.group is not None:
         bound = choices.group >= 0
         on_gpu = np.where(bound, labels + 1 + choices.group, on_gpu)

@@ -155,7 +155,7 @@ def best_option(s: Sim, row: int, now: float, stamp: int) -> tuple[float, float,
                 count = 2
             else:
                 count = 3
-                alone = cpu_alone_compiled(t.estimate, s.speeds[group, 0])
+                alone = cpu_alone_compiled(t.estimate, s.speeds[t.paces + group, 0])
                 exact = even_fraction_compiled(alone, sides(s, t, t.estimate, 1.0, group)[1])
         class_finish_cpu = class_finish_gpu = np.inf
         for k in range(count):

@@ -242,7 +242,7 @@ def longest(s: Sim, row: int) -> float:
     """Return the expected length of a task in the slowest node group, through which a reservation must hold."""
     t = s.tasks[row]
     length = 0.0
-    for group in range(len(s.speeds)):
+    for group in range(s.node_group[-1] + 1):
         cpu_time, gpu_time = sides(s, t, t.estimate, t.fixed, group)
         length = max(length, cpu_time, gpu_time)
     return length

@@ -57,9 +57,9 @@ def worked(s: Sim, t: Any, runtime: float, fraction: float, group: int) -> tuple
         t.memory_mb,
         t.hybrid,
         t.on_gpu,
-        s.speeds[group, 0],
-        s.speeds[group, 1],
-        s.speeds[group, 2],
+        s.speeds[t.paces + group, 0],
+        s.speeds[t.paces + group, 1],
+        s.speeds[t.paces + group, 2],
         s.settings[SEQUENTIAL],
     )
 

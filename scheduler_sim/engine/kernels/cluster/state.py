@@ -61,10 +61,11 @@ TASK = np.dtype(
         ("gpu_nodes", "i8"), ("any_nodes", "i8"),
         ("last_cpu", "i8"), ("last_gpu", "i8"), ("last_memory", "i8"), ("memory", "i8"), ("draw", "f8"),
         ("fgd_kind", "i8"), ("place", "i8"), ("tried", "i8"),
-        ("runtime", "f8"), ("estimate", "f8"), ("intensity", "f8"), ("memory_mb", "f8"), ("fraction", "f8"),
+        ("runtime", "f8"), ("estimate", "f8"), ("intensity", "f8"), ("memory_mb", "f8"), ("paces", "i4"),
+        ("full_gpus", "i4"),
         ("cpu_end", "f8"), ("gpu_end", "f8"), ("end", "f8"),
         ("node", "i8"), ("device", "i8"), ("base", "f8"), ("slope", "f8"), ("full_cpu", "i8"), ("full_memory", "i8"),
-        ("full_gpus", "i8"), ("overhead", "f8"),
+        ("fraction", "f8"), ("overhead", "f8"),
     ]
 )  # fmt: skip
 """One record a task: what it asks for, what is known of it, and where it is.
@@ -103,7 +104,10 @@ class View(NamedTuple):
 
 
 class Sim(NamedTuple):
-    """Everything a simulation on nodes has; `nodes.py` says how it is laid out."""
+    """Everything a simulation on nodes has; `layout.py` says how it is laid out.
+
+    `speeds` are of the cores, the GPUs and the link of each group, once for each pace; a task's begin at its `paces`.
+    """
 
     tasks: Any
     chunks: Any
@@ -342,7 +346,7 @@ def needs(t: Any, fraction: float, piece: int) -> tuple[int, int, int, int]:
         gpu = t.gpu if fraction > 0.0 else 0
         return cpu, gpu // MILLI, gpu % MILLI, t.memory
     if piece < t.full_nodes:
-        return t.full_cpu, t.full_gpus, 0, t.full_memory
+        return t.full_cpu, np.int64(t.full_gpus), 0, t.full_memory
     return t.last_cpu, t.last_gpu // MILLI, t.last_gpu % MILLI, t.last_memory
 
 

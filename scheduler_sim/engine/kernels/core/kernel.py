@@ -22,6 +22,7 @@ from scheduler_sim.engine.kernels.core.state import (
     handle,
 )
 from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
+from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
@@ -104,7 +105,7 @@ class CoreKernel(AttemptsKernel):
             workload=workload,
             rules=rules,
             offered=offered,
-            speed=np.where(workload.gpus > 0, cluster.groups[0].gpu_speed, cluster.groups[0].cpu_speed),
+            speed=np.where(workload.gpus > 0, Paces.of(workload, cluster).on(0), cluster.groups[0].cpu_speed),
             base=scores.base,
             slope=np.zeros(len(workload)) if scores.slope is None else scores.slope,
             room=Room.of_pool(workload, cluster.cores)

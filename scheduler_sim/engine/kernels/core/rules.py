@@ -20,6 +20,7 @@ from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.failures import Failure, FailureStream
 from scheduler_sim.engine.kernels.core import state
+from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
@@ -159,9 +160,8 @@ def _refuse_hopeless(rules: Rules, workload: Workload, cluster: Cluster) -> None
     if not models or not len(workload) or rules.max_failures is not None:
         return
     mean = min(model.mean_hours for model in models) * SECONDS_PER_HOUR
-    longest = float(workload.runtime.max()) / min(
-        speed for group in cluster.groups for speed in (group.cpu_speed, group.gpu_speed)
-    )
+    slowest = min(cluster.of_groups("cpu_speed").min(), Paces.of(workload, cluster).gpu.min())
+    longest = float(workload.runtime.max()) / slowest
     if rules.interval is not None:
         longest = min(longest, rules.interval + rules.write + rules.read)
     if longest > HOPELESS * mean:

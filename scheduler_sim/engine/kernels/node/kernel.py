@@ -29,6 +29,7 @@ from scheduler_sim.engine.kernels.node.state import (
 )
 from scheduler_sim.engine.kernels.structures.rank_set import make_rank_set, ranks
 from scheduler_sim.engine.kernels.structures.releases import longest_list
+from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import IntArray, Workload
 
@@ -47,6 +48,7 @@ def plays_on_single(problem: Problem) -> bool:
         and scores.kind == STATIC
         and scores.slope is None
         and problem.choices.learner is None
+        and not Paces.of(workload, cluster).rated.any()
         and not bool((workload.gpus != np.floor(workload.gpus)).any())
         and (policy.placement.planned != NOT_PLANNED or policy.backfill.name in ("none", "list"))
         and (policy.placement.planned != NOT_PLANNED or _count_needs(workload) <= MOST_NEEDS)

@@ -85,11 +85,9 @@ def play(s: State, until_time: float, max_events: int) -> int:
 def find_round(s: State) -> int:
     """Find what the next round does, 0 jobs where all is done; return why it cannot be found yet."""
     counts, reals, n = s.counts, s.reals, len(s.tasks)
-    if counts[ACTIVE] == 0:
-        if counts[ARRIVED] == n:
-            counts[NEXT] = 0
-            return PLAYED
-        reals[NOW] = max(reals[NOW], s.tasks[counts[ARRIVED]].arrival)
+    if counts[ACTIVE] == 0 and counts[ARRIVED] == n:
+        counts[NEXT] = 0
+        return PLAYED
     while True:
         while counts[ARRIVED] < n and s.tasks[counts[ARRIVED]].arrival <= reals[NOW]:
             s.active[counts[ACTIVE]] = counts[ARRIVED]

@@ -120,12 +120,19 @@ class Mechanism:
         self.state.counts[ORDERS_TAKEN] = 0
 
     def _settle(self) -> None:
-        """Settle shares anew, and count what each job is owed from before."""
+        """Settle shares anew, and count what each job is owed from before.
+
+        That nobody is there is settled too, as in Gavel: who comes soon after has no share.
+        """
         rows, jobs, state = self.active, self.jobs, self.state
         since = self.now - state.reals[LAST_RESET]
         state.deficit[rows] += state.share[rows] * since - (state.had[rows] - HALF_ROUND)
         state.had[rows] = HALF_ROUND
         state.total[:] = HALF_ROUND * len(rows)
+        state.reals[LAST_RESET], state.counts[STALE] = self.now, 0
+        self.resets.append(self.now)
+        if not len(rows):
+            return
         done = state.tasks["done_since"]
         self.alone_time[rows] += done[rows] / self.alone_rate[rows]
         done[rows] = 0.0
@@ -133,8 +140,6 @@ class Mechanism:
         self.alone_rate[rows] = (jobs.rate[rows] * equal_shares(instant)).sum(1)
         state.share[rows] = self.sharing(instant)
         state.tasks["has_share"][rows] = 1
-        state.reals[LAST_RESET], state.counts[STALE] = self.now, 0
-        self.resets.append(self.now)
 
     def instant(self) -> Instant:
         """Return what is known of the active jobs."""

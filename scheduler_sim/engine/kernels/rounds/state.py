@@ -140,6 +140,7 @@ class State(NamedTuple):
         counts[NEXT], counts[ORDERS_TAKEN] = -1, 0 if knows_kinds else ORDERS
         reals = np.zeros(REALS)
         reals[ROUND_TIME], reals[LEAST_RESET_TIME] = round_time, least_reset_time
+        reals[NOW] = max(jobs.arrival_time[0], 0.0) if len(jobs.work) else 0.0
         workers = jobs.workers.astype(np.int64)
         firsts = np.concatenate(([0], np.cumsum(workers)))
         return cls(

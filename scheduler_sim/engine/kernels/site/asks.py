@@ -11,9 +11,10 @@ from scheduler_sim.engine.errors import InvalidWorkload
 from scheduler_sim.engine.kernels.site.kinds import KIND, Builder
 from scheduler_sim.engine.kernels.site.people import People
 from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
+from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workload import FloatArray, IntArray, Labels, Workload
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ def asks(workload: Workload, site: Site, *, as_recorded: bool = False) -> Asks:
     """
     _refuse(workload)
     wanted = workload.requests if workload.requests is not None else Requests.blank(len(workload))
-    people = People.of(workload, wanted, site)
+    people, rated = People.of(workload, wanted, site), _rated(workload, site)
     columns = {
         "cpus": in_units(workload.cpus, MILLI),
         "gpus": workload.gpus.astype(np.int64),
@@ -69,6 +70,7 @@ def asks(workload: Workload, site: Site, *, as_recorded: bool = False) -> Asks:
         "exclusive": wanted.exclusive.astype(np.int64),
         "features": wanted.features.codes,
         "gpu_type": workload.gpu_type.codes,
+        "rated": rated.codes,
         "partitions": wanted.partitions.codes,
         "queue": workload.queue.codes,
         "account": people.account.codes,
@@ -89,6 +91,7 @@ def asks(workload: Workload, site: Site, *, as_recorded: bool = False) -> Asks:
     texts = {
         "features": wanted.features.names,
         "gpu_type": workload.gpu_type.names,
+        "rated": rated.names,
         "partitions": wanted.partitions.names,
         "queue": workload.queue.names,
         "account": people.account.names,
@@ -101,6 +104,14 @@ def asks(workload: Workload, site: Site, *, as_recorded: bool = False) -> Asks:
         found, refusals[number] = builder.entries(ask, said)
         entries.append(found)
     return _expand(workload, site, entries, refusals, of_task, builder, people)
+
+
+def _rated(workload: Workload, site: Site) -> Labels:
+    """Return on which node groups the rates of each task let it run, as texts of 0 and 1; empty for on all."""
+    paces = Paces.of(workload, site.cluster)
+    texts = ["" if row.all() else "".join("01"[one] for one in row.tolist()) for row in paces.possible]
+    names = sorted(set(texts))
+    return Labels(codes=np.array([names.index(text) for text in texts], np.int64)[paces.row], names=tuple(names))
 
 
 def _expand(

@@ -116,7 +116,8 @@ def take(s: State, row: int, kind: int) -> None:
         s.free_gpus[node] -= p.gpus
         t.held_cores += p.cpu / 1000.0
         t.held_gpus += p.gpus
-        pace = min(pace, s.node_speeds[2 * s.group_on_node[node] + (1 if p.gpus > 0 else 0)])
+        group = s.group_on_node[node]
+        pace = min(pace, s.gpu_paces[t.paces + group] if p.gpus > 0 else s.core_speeds[group])
         p.next_of_task = t.first_piece
         t.first_piece = piece
         _hang_in(s, piece)

@@ -121,6 +121,8 @@ class Builder:
                 for one in self.site.cluster.groups
             ]
             allowed &= np.array(typed, bool)[self.group]
+            if said["rated"]:
+                allowed &= np.array([one == "1" for one in said["rated"]])[self.group]
         if said["reservation"]:
             inside = np.zeros(len(self.group), bool)
             reserved = next(one for one in self.site.reservations if one.name == said["reservation"])
@@ -308,7 +310,7 @@ def _of_grain(kib: int, shape: dict[str, int]) -> int:
 
 _OFFERED = ("size", "grain", "memory", "gpu", "whole", "each_memory", "each_gpus", "most_cpu")
 
-_SAID = ("features", "gpu_type", "reservation", "recorded_nodes")
+_SAID = ("features", "gpu_type", "rated", "reservation", "recorded_nodes")
 
 _SHAPE = (
     "cpus", "gpus", "memory", "nodes", "most", "tasks", "cores", "per_node", "node_gpus", "core_memory",

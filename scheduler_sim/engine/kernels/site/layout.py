@@ -18,6 +18,7 @@ from scheduler_sim.engine.kernels.site.kinds import as_words
 from scheduler_sim.engine.kernels.site.limit_table import limit_table
 from scheduler_sim.engine.kernels.site.rules import Rules, site_of
 from scheduler_sim.engine.kernels.site.state import PIECE, TASK, State
+from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import ShareTree, Site, classic, fair_tree
@@ -41,7 +42,8 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
     n = len(workload)
     _refuse(workload, site, never_reasons(workload, site, asked))
     wanted = workload.requests if workload.requests is not None else Requests.blank(n)
-    tasks = _tasks(problem, wanted, asked)
+    tasks, paces = _tasks(problem, wanted, asked), Paces.of(workload, site.cluster)
+    tasks["paces"] = paces.row * len(site.cluster.groups)
     entry_task = np.repeat(np.arange(n), np.diff(asked.first)).astype(np.int64)
     groups, group = NodeGroups.of(site.cluster), site.cluster.group_of_nodes()
     nodes, parts = len(group), len(site.partitions)
@@ -145,7 +147,8 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         all_gpus=gpus,
         first_on_node=np.full(nodes, -1, np.int64),
         group_on_node=group,
-        node_speeds=_pairs(site, "cpu_speed", "gpu_speed"),
+        core_speeds=site.cluster.of_groups("cpu_speed"),
+        gpu_paces=paces.gpu.ravel(),
         group_watts=_pairs(site, "cpu_busy_watts", "gpu_busy_watts"),
         group_prices=_pairs(site, "usd_per_core_hour", "usd_per_gpu_hour") / SECONDS_PER_HOUR,
         spare_pieces=np.arange(pieces, dtype=np.int64),

@@ -137,7 +137,7 @@ TASK = np.dtype(
     [
         ("offered", "f8"), ("cancel", "f8"), ("work", "f8"), ("killed_after", "f8"), ("ready", "f8"),
         ("start", "f8"), ("begun", "f8"), ("finish", "f8"), ("expected", "f8"), ("held", "f8"), ("service", "f8"),
-        ("joules", "f8"), ("usd", "f8"), ("undone", "f8"), ("pace", "f8"), ("give_way", "f8"),
+        ("joules", "f8"), ("usd", "f8"), ("undone", "f8"), ("pace", "f8"), ("give_way", "f8"), ("paces", "i8"),
         ("submit", "f8"), ("charged_to", "f8"), ("eligible", "f8"), ("preempted_at", "f8"),
         ("state", "i8"), ("parents", "i8"), ("needs_success", "i8"), ("fails", "i8"), ("spoilt", "i8"),
         ("requeueable", "i8"), ("cut", "i8"), ("entry", "i8"), ("first_piece", "i8"), ("node", "i8"),
@@ -242,7 +242,8 @@ class State(NamedTuple):
     node_away: IntArray
     up_words: IntArray
     group_on_node: IntArray
-    node_speeds: FloatArray
+    core_speeds: FloatArray
+    gpu_paces: FloatArray
     group_watts: FloatArray
     group_prices: FloatArray
     spare_pieces: IntArray
@@ -310,7 +311,7 @@ class State(NamedTuple):
 FLOATS = {
     "reals", "clock", "entry_limit", "entry_key", "entry_fixed_key", "entry_slope", "entry_terms", "entry_submit",
     "entry_lead", "fair_factors", "fair_usage", "fair_total", "fair_level", "fair_shares", "qos_usage", "qos_exempt",
-    "heap_times", "timer_times", "node_speeds", "group_watts", "group_prices", "run_ends", "slot_times",
+    "heap_times", "timer_times", "core_speeds", "gpu_paces", "group_watts", "group_prices", "run_ends", "slot_times",
     "promise_begin", "promise_end", "shut_from", "shut_until", "ready_times", "known_times",
     "attempt_starts", "attempt_ends",
 }  # fmt: skip

@@ -76,7 +76,7 @@ def begin(s: Sim, h: Life, row: int, now: float, end: float) -> None:
         chunk = t.chunk
         while chunk >= 0:
             c = s.chunks[chunk]
-            pace = min(pace, s.speeds[s.node_group[c.node], 1 if t.on_gpu else 0])
+            pace = min(pace, s.speeds[t.paces + s.node_group[c.node], 1 if t.on_gpu else 0])
             chunk = c.more
         life.pace = pace
 
