@@ -220,8 +220,8 @@ def test_a_simulation_in_pieces_is_the_same_as_in_one(policy, mixed):
 
 
 def test_many_who_arrive_before_shares_are_settled_again_are_waited_for():
-    # That nobody is left is settled at 10 s; nobody behind the first has a share before 1,930 s, and the clock goes from
-    # one arrival to the next.
+    # That nobody is left is settled at 10 s; nobody behind the first has a share before 1,930 s, and the clock goes
+    # from one arrival to the next.
     arrivals = np.concatenate([[0.0], np.arange(100.0, 3100.0)])
     workload = Workload.from_columns(
         arrival_time=arrivals, runtime=np.full(len(arrivals), 10.0), gpus=np.ones(len(arrivals))

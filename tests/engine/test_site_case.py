@@ -8,6 +8,7 @@ import pytest
 from scheduler_sim.engine import Simulation, parse_policy
 from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site, add_site_nodes, read_site
+from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.whatif import scale_load
 from scheduler_sim.engine.workload import FloatArray, Workload
 
@@ -103,3 +104,29 @@ def test_without_the_site_the_same_tasks_go_to_the_gpu_nodes() -> None:
     simulation.advance()
     wide = workload.gpus == 0
     assert set(simulation.outcome().node[wide].tolist()) <= set(site.numbers("a[01-04]"))
+
+
+@pytest.mark.parametrize("policy", ["fcfs", "slurm"])
+def test_on_a_site_too_jobs_run_by_their_rates_and_only_where_they_have_one(policy: str) -> None:
+    site = read_site(SITE)
+    rates = Throughputs(("a100", "v100"), {("gains", 1): (10.0, 1.0), ("old only", 1): (0.0, 2.0)})
+    names = ["gains", "old only"] * 12
+    workload = Workload.from_columns(
+        arrival_time=np.arange(24.0),
+        runtime=np.full(24, 600.0),
+        size=np.full(24, 600.0),
+        cpus=np.ones(24),
+        gpus=np.ones(24),
+        group=names,
+        queue=["gpu"] * 24,
+        throughputs=rates,
+    )
+    simulation = Simulation(workload, site.cluster, parse_policy(policy), site=site)
+    simulation.advance()
+    outcome = simulation.outcome()
+    group = site.cluster.group_of_nodes()[outcome.node]
+    kind = np.array([one.gpu_type for one in site.cluster.groups], object)[group]
+    length = outcome.finish_time - outcome.start_time
+    assert set(kind[1::2]) == {"v100"}
+    np.testing.assert_allclose(length[1::2], 300.0)
+    np.testing.assert_allclose(length[::2], np.where(kind[::2] == "a100", 60.0, 600.0))

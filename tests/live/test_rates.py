@@ -79,7 +79,8 @@ def test_a_run_on_other_kinds_says_that_the_rates_are_of_no_use(stored, files):
     call_command("runsimulation", workload="rated", cluster=str(files / "cluster.yaml"), policies="fcfs")
     (caution,) = [one for one in Run.objects.latest("id").cautions if one["kind"] == "rates_not_used"]
     assert caution["policies"] == ["fcfs"]
-    assert "new and old" in caution["text"] and "of use to none" in caution["text"]
+    assert "new and old" in caution["text"]
+    assert "of use to none" in caution["text"]
 
 
 def test_a_cluster_of_other_kinds_is_refused_before_anything_is_stored(stored, files):

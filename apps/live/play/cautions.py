@@ -175,14 +175,14 @@ def rates_caution(
     """Return what to say of tasks with GPUs that do not go by the workload's rates, None where all do."""
     names = [policy.name for policy in policies if not policy.order.shares_gpus]
     on_gpus = workload.gpus > 0
-    lacking = int((on_gpus & ~Paces.of(workload, cluster).rated).sum())
+    total, lacking = int(on_gpus.sum()), int((on_gpus & ~Paces.of(workload, cluster).rated).sum())
     if workload.throughputs is None or not names or not lacking:
         return None
     kinds = listing(workload.throughputs.kinds)
-    if lacking == on_gpus.sum():
+    if lacking == total:
         why = f"The workload has rates of its tasks on {kinds}, which are of use to none of them on this cluster: all"
     else:
-        why = f"The workload has rates on {kinds}, but none for {lacking:,} of its {int(on_gpus.sum()):,} tasks with GPUs: these"
+        why = f"The workload has rates on {kinds}, but none for {lacking:,} of its {total:,} tasks with GPUs: these"
     text = f"{why} are played by their run times and the nodes' speed under {', '.join(names)}."
     return Caution(kind="rates_not_used", policies=names, text=text)
 
