@@ -9,10 +9,12 @@ MANAGE := $(BIN)/python manage.py
 PORT ?= 8000
 # A process a core. Each begins with neighbouring tests and takes over from another when it has none left.
 PARALLEL ?= -n auto --dist worksteal
+# Two browsers at a time, each with a site of its own; the tests of a file follow each other.
+PARALLEL_BROWSERS ?= -n 2 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run test test-quick attack coverage test-again hooks lint format serve services services-stop browser migrate clean
+.PHONY: help install install-dev run test test-quick attack coverage test-again hooks lint lint-types lint-style format serve services services-stop browser migrate clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -57,7 +59,7 @@ serve: migrate ## Serve the pages, the API and the admin on http://localhost:800
 test: install-dev ## Run the tests (on DATABASE_URL and REDIS_URL where they are set)
 	@scripts/npm.sh test --silent
 	@$(BIN)/pytest -q $(PARALLEL)
-	@$(BIN)/pytest -q -m e2e
+	@$(BIN)/pytest -q $(PARALLEL_BROWSERS) -m e2e
 
 test-quick: install-dev ## Run the quick half of the tests, in about two minutes
 	@$(BIN)/pytest -q $(PARALLEL) -m "not e2e and not slow"
@@ -75,12 +77,17 @@ hooks: install-dev ## Have git run the quick checks before each commit
 	@$(BIN)/pre-commit install
 
 lint: install-dev ## Check style, types, settings and migrations
+	@$(MAKE) --no-print-directory -j 2 lint-types lint-style
+
+lint-types: install-dev
+	@$(BIN)/mypy
+
+lint-style: install-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/djlint --lint --quiet templates
 	@scripts/npm.sh run --silent lint
 	@scripts/npm.sh run --silent types
-	@$(BIN)/mypy
 	@$(BIN)/bandit -q -r apps scheduler_sim manage.py -ll -ii -s B308,B703
 	@$(MANAGE) check
 	@$(MANAGE) makemigrations --check --dry-run

@@ -86,18 +86,28 @@ SLOW = (
 """Files that compare with the slow reference simulators, kill processes, or ask every address of everybody."""
 
 
+WITHOUT_DATABASE = (
+    "test_architecture.py",
+    "web/test_settings.py",
+    "web/test_templates.py",
+)
+"""Files outside of the engine's folder that ask no database for anything."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by what they need.
 
-    `own_data` show the same on any database: those of the engine, and those that make their own site. `slow` are left
-    out of the quick selection: those of `SLOW`, and those that start a server of their own.
+    `own_data` show the same on any database: those of the engine, those of `WITHOUT_DATABASE`, and those
+    that make their own site. `slow` are left out of the quick selection: those of `SLOW`, and those that start a server
+    of their own.
     """
     for item in items:
         assert isinstance(item, pytest.Function)
         own_site = OWN_SITES & set(item.fixturenames)
-        if own_site or item.path.relative_to(ROOT / "tests").as_posix() in SLOW:
+        file = item.path.relative_to(ROOT / "tests").as_posix()
+        if own_site or file in SLOW:
             item.add_marker(pytest.mark.slow)
-        if item.path.is_relative_to(ROOT / "tests" / "engine") or own_site:
+        if file.startswith("engine/") or file in WITHOUT_DATABASE or own_site:
             item.add_marker(pytest.mark.own_data)
 
 
