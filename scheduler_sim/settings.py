@@ -1,5 +1,6 @@
 """All settings, read from the environment; with nothing set a checkout runs on SQLite without Redis."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from scheduler_sim.background.processes import cores
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR: Path = environment.folder("VAR_DIR", BASE_DIR / "var")
+# Where matplotlib remembers the fonts it found; it reads this as it is imported.
+os.environ.setdefault("MPLCONFIGDIR", str(VAR_DIR / "matplotlib"))
 
 DEBUG = environment.boolean("DEBUG", default=False)
 SECRET_KEY = environment.secret("SECRET_KEY", VAR_DIR / "secret_key")

@@ -6,7 +6,7 @@ from django.urls import include, path, register_converter
 from apps.metrics.health import health, ready
 from apps.metrics.prometheus import metrics
 from scheduler_sim.accounts.sign_in import limited_login
-from scheduler_sim.web.converters import PolicyName, ReportFormat, TableFormat
+from scheduler_sim.web.converters import PictureFormat, PolicyName, ReportFormat, TableFormat
 
 admin.site.site_header = admin.site.site_title = "Scheduler Sim"
 admin.site.index_title = "Stored data"
@@ -20,6 +20,7 @@ handler500 = "scheduler_sim.web.errors.server_error"
 register_converter(PolicyName, "policy")
 register_converter(TableFormat, "table")
 register_converter(ReportFormat, "report")
+register_converter(PictureFormat, "picture")
 
 urlpatterns = [
     path("health", health, name="health"),

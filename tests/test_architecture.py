@@ -18,7 +18,7 @@ ENGINE = (
     ("columns", "goodput", "requests", "throughputs", "unstated", "workload", "cluster", "failures", "overheads"),
     ("contract",),
     ("paces",),
-    ("formulas", "demand", "hardware", "openb_nodes", "paths", "presets"),
+    ("away", "formulas", "demand", "hardware", "openb_nodes", "paths", "presets"),
     ("spans", "histogram", "grouped", "statistics", "paired"),
     ("generators", "traces", "estimates", "whatif", "beginning", "oversize"),
     ("sites",),

@@ -30,6 +30,7 @@ RUN: list[URLPattern | URLResolver] = [
     path("what-if/", what_if.run_what_if, name="run-what-if"),
     re_path(r"^what-if/(?P<command>change|play|keep|stop)/$", what_if.run_what_if_control, name="run-what-if-control"),
     path("gantt.<table:kind>", views.run_gantt, name="run-gantt"),
+    path("gantt.<picture:kind>", views.run_gantt_picture, name="run-gantt-picture"),
     path("groups/", include(GROUPS)),
     path("leaderboard.<table:kind>", views.run_leaderboard, name="run-leaderboard"),
     path("wins.<table:kind>", views.run_matrix, name="run-wins"),

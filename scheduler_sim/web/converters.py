@@ -9,6 +9,12 @@ class TableFormat(StringConverter):
     regex = "csv|json"
 
 
+class PictureFormat(StringConverter):
+    """How a picture is handed out."""
+
+    regex = "svg|pdf"
+
+
 class ReportFormat(StringConverter):
     """How a report is handed out."""
 

@@ -20,6 +20,7 @@ COSTLY = {
     "run-charts",
     "run-chart",
     "run-gantt",
+    "run-gantt-picture",
     "run-group-tasks",
     "run-groups-chart",
     "run-groups-charts",

@@ -23,6 +23,7 @@ READING = [
     "/runs/{run}/charts.json",
     "/runs/{run}/charts/outcome.csv",
     "/runs/{run}/gantt.csv",
+    "/runs/{run}/gantt.svg",
     "/runs/{run}/tasks/1/",
     "/runs/{run}/task/",
     "/runs/{run}/leaderboard.csv",

@@ -1,10 +1,11 @@
 """The start page, one run, and its control."""
 
-from typing import Any
+from typing import Any, Literal
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.text import slugify
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.dashboard.runs.charts import run_charts
@@ -16,7 +17,8 @@ from apps.dashboard.runs.progress import run_progress
 from apps.dashboard.runs.race_table import has_gpus, race_charts, race_rows
 from apps.dashboard.runs.replay_table import REPLAY_COLUMNS, replay_rows, replay_words
 from apps.dashboard.runs.table import run_table
-from apps.dashboard.schedule.gantt import gantt
+from apps.dashboard.schedule.colouring import BY_TASK, CHOICES
+from apps.dashboard.schedule.gantt import Gantt, gantt
 from apps.dashboard.schedule.placements import placements
 from apps.live.exchange.manifest import run_manifest
 from apps.live.play.launch import run_command, run_take_up, why_not_taken_up
@@ -128,6 +130,7 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
             "charts": run_charts(run, totals),
             "regret": totals[0].details.get("regret", {}).get("oracle"),
             "bounds": totals[0].details.get("bounds"),
+            "colours": CHOICES,
         }
     return render(request, "dashboard/run_detail.html", context)
 
@@ -160,15 +163,31 @@ def run_matrix(request: HttpRequest, pk: int, kind: str) -> HttpResponse:  # noq
 @figures
 def run_gantt(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     """Return what the visible window of a policy's schedule shows, as CSV or JSON."""
-    run = get_object_or_404(Run, pk=pk)
+    chart = _gantt(request, pk)
+    if kind == "csv":
+        return csv_response(f"run-{pk}-gantt", chart.csv_rows())
+    return JsonResponse(chart.as_json())
+
+
+@figures
+def run_gantt_picture(request: HttpRequest, pk: int, kind: Literal["svg", "pdf"]) -> HttpResponse:
+    """Return the same window as a picture for papers, as SVG or PDF."""
+    from apps.dashboard.schedule.picture import gantt_picture
+    from scheduler_sim.display.drawing import CONTENT_TYPES
+
+    chart = _gantt(request, pk)
+    name = f"run-{pk}-gantt-{slugify(chart.scheduler) or 'policy'}.{kind}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return HttpResponse(gantt_picture(chart, kind), content_type=CONTENT_TYPES[kind], headers=headers)
+
+
+def _gantt(request: HttpRequest, pk: int) -> Gantt:
+    run = get_object_or_404(Run.objects.select_related("workload"), pk=pk)
     scheduler = request.GET.get("policy", run.policies[0])
     if scheduler not in run.policies:
         raise Http404("The run does not hold this policy.")
     window = [finite_number(request.GET.get(name)) for name in ("from", "to")]
-    chart = gantt(run, scheduler, placements(run, scheduler), *window)
-    if kind == "csv":
-        return csv_response(f"run-{pk}-gantt", chart.csv_rows())
-    return JsonResponse(chart.as_json())
+    return gantt(run, scheduler, placements(run, scheduler), *window, colour=request.GET.get("colour", BY_TASK))
 
 
 @control_form("Starting runs needs")

@@ -3,15 +3,16 @@
 Few tasks are drawn one by one; many as shades of how much ran in each lane and span of time.
 """
 
-import math
 from dataclasses import dataclass
-from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from apps.dashboard.schedule.areas import AREAS_SHOWN, Area, areas
+from apps.dashboard.schedule.colouring import BY_TASK, Colouring, colouring
 from apps.dashboard.schedule.placements import Placements, Spans, spans
+from apps.dashboard.schedule.rows import processors_taken, rows_needed
 from apps.live.play.sites import node_names
 from apps.results.models import Run
 from scheduler_sim.display.charts import plain
@@ -34,10 +35,15 @@ class Gantt:
     Attributes:
         level: `tasks` or `shades`.
         first, last: begin and end of the whole schedule; window_from, window_to: of what is shown; seconds.
-        lanes: what the rows are called, from the top.
-        items: of tasks: lane, sub-lane, sub-lanes of the lane, start, finish, task number, cores, GPUs, gpu_fraction,
-            attempt, whether it lost its work;
-            of shades: lane, from, to, amount.
+        lanes: what the rows are called, from the top; none where tasks are drawn on a pool.
+        processors: of the pool whose tasks are drawn; 0 where there are lanes.
+        items: of tasks: lane, from and up to where in it, start, finish, task number, cores, GPUs, gpu_fraction,
+            attempt, whether it lost its work, class of its colour. In a lane they reach from 0 to 1, on a pool they are
+            processors, and a task may be in several pieces.
+            Of shades: lane, from, to, amount.
+        areas: lane, from, to, kind, words: when its node was away or reserved; -1 for all lanes.
+        colours: what the classes of colours are called; none where they only tell neighbours apart.
+        colours_by: what they tell. colours_rise: the classes are in order.
         unit: what a shade's amount is: `tasks` running at a time, or `share` of the cores.
         finding: one sentence.
     """
@@ -49,7 +55,12 @@ class Gantt:
     window_from: float
     window_to: float
     lanes: list[str]
+    processors: float
     items: list[list[Any]]
+    areas: list[list[Any]]
+    colours: list[str]
+    colours_by: str
+    colours_rise: bool
     unit: str
     finding: str
 
@@ -59,17 +70,38 @@ class Gantt:
 
     def csv_rows(self) -> list[list[Any]]:
         """Return a head and the items, lanes by name."""
-        tasks = ["lane", "sub_lane", "sub_lanes", "start", "finish", "task_id", "cpus", "gpus", "gpu_fraction"]
-        tasks += ["attempt", "loses_work"]
+        tasks = ["lane", "low", "high", "start", "finish", "task_id", "cpus", "gpus", "gpu_fraction"]
+        tasks += ["attempt", "loses_work", self.colours_by]
         head = tasks if self.level == "tasks" else ["lane", "from", "to", f"amount [{self.unit}]"]
-        return [head, *([self.lanes[item[0]], *map(plain, item[1:])] for item in self.items)]
+        rows = [[self.lanes[item[0]] if self.lanes else "", *map(plain, item[1:])] for item in self.items]
+        if self.level == "tasks":
+            for row in rows:
+                row[-1] = self.colours[row[-1]] if self.colours else row[5]
+        return [head, *rows]
 
 
-def gantt(run: Run, scheduler: str, placed: Placements, start: float | None, end: float | None) -> Gantt:
-    """Build the chart for the window from `start` to `end` (workload seconds; None for the schedule's own ends)."""
+@dataclass(frozen=True)
+class _Drawing:
+    """Lanes and what is drawn in them; `lane_nodes` gives the nodes of each lane, from and up to."""
+
+    lanes: list[str]
+    items: list[list[Any]]
+    unit: str = ""
+    processors: float = 0.0
+    lane_nodes: tuple[tuple[int, int], ...] = ()
+
+
+def gantt(
+    run: Run, scheduler: str, placed: Placements, start: float | None, end: float | None, *, colour: str = BY_TASK
+) -> Gantt:
+    """Build the chart for the window from `start` to `end` (workload seconds; None for the schedule's own ends).
+
+    Args:
+        colour: what the colours tell, one of `colouring.CHOICES`.
+    """
     if not len(placed):
-        return Gantt(scheduler, "tasks", 0.0, 0.0, 0.0, 0.0, [], [], "", "No placement of this policy is stored.")
-    whole = len(placed)
+        nothing = "No placement of this policy is stored."
+        return Gantt(scheduler, "tasks", 0.0, 0.0, 0.0, 0.0, [], 0.0, [], [], [], colour, False, "", nothing)
     held = spans(run, scheduler, placed)
     first, last = float(held.start.min()), float(held.finish.max())
     low = first if start is None else min(max(start, first), last)
@@ -77,28 +109,75 @@ def gantt(run: Run, scheduler: str, placed: Placements, start: float | None, end
     if high <= low:
         low, high = first, last
     shown = np.flatnonzero((held.start < high) & (held.finish > low) & (held.node >= 0))
-    pool = _is_pool(run)
-    draw = _tasks if len(shown) <= TASKS_SHOWN else _shades
-    lanes, items, unit = draw(run, held, shown, low, high, pool)
-    level = "tasks" if draw is _tasks else "shades"
-    span = f"between {duration(low - first)} and {duration(high - first)} after the first start"
-    finding = f"{len(np.unique(held.task[shown])):,} tasks run under {scheduler} {span}."
-    if level == "shades":
-        finding += " A stronger colour means more at a time; zoom in until single tasks appear."
+    shown = shown[np.lexsort((held.number[shown], held.start[shown]))]
+    pool, single = _is_pool(run), len(shown) <= TASKS_SHOWN
+    away = [] if pool else areas(run, placed, low, high)
+    colours = Colouring(BY_TASK, [], [])
+    if single:
+        colours = colouring(colour, held, shown)
+        drawing = _on_pool(run, held, shown, colours) if pool else _on_nodes(run, held, shown, colours)
     else:
-        finding += " Colours only tell neighbours apart."
-    if len(held) > whole:
-        finding += " A task that was stopped is drawn once an attempt, in one colour."
+        drawing = _shades(run, held, shown, low, high, pool)
+    finding = _finding(run, held, shown, pool=pool, colours=colours if single else None)
+    span = f"between {duration(low - first)} and {duration(high - first)} after the first start"
+    count = len(np.unique(held.task[shown]))
+    run_words = "1 task runs" if count == 1 else f"{count:,} tasks run"
+    return Gantt(
+        scheduler=scheduler,
+        level="tasks" if single else "shades",
+        first=first,
+        last=last,
+        window_from=low,
+        window_to=high,
+        lanes=drawing.lanes,
+        processors=drawing.processors,
+        items=drawing.items,
+        areas=_in_lanes(away, drawing.lane_nodes),
+        colours=colours.names,
+        colours_by=colours.by,
+        colours_rise=colours.ordered,
+        unit=drawing.unit,
+        finding=f"{run_words} under {scheduler} {span}. {finding}{_of_areas(away)}",
+    )
+
+
+def _finding(run: Run, held: Spans, shown: Integers, *, pool: bool, colours: Colouring | None) -> str:
+    """Say what the drawing shows and what it cannot; `colours` is None for shades."""
+    said = []
+    if colours is None:
+        said.append("A stronger colour means more at a time; zoom in until single tasks appear.")
+    elif not colours.names:
+        said.append("Colours only tell neighbours apart.")
+    if (held.attempt > 1).any():
+        said.append("A task that was stopped is drawn once an attempt, in one colour.")
     if lost := int(held.loses[shown].sum()):
         what = "work" if run.configuration.get("checkpoints", "none") == "none" else "work since their last checkpoint"
-        finding += f" {lost:,} attempts lost their {what}" + ("; they are hatched." if level == "tasks" else ".")
-    if level == "tasks" and pool:
-        finding += " Rows are as many as run at once; a pool does not number its processors."
+        said.append(f"{lost:,} attempts lost their {what}" + ("; they are hatched." if colours else "."))
+    if colours and pool:
+        said.append("Heights are processors; a pool does not number them, so the lowest free ones are drawn.")
     if (held.gpus[shown] > 1).any():
-        finding += " A task of several GPUs is drawn on its first one."
+        said.append("A task of several GPUs is drawn on its first one.")
     if run.site_id is not None:
-        finding += " A task on several nodes is drawn on its first one."
-    return Gantt(scheduler, level, first, last, low, high, lanes, items, unit, finding)
+        said.append("A task on several nodes is drawn on its first one.")
+    return " ".join(said)
+
+
+def _of_areas(away: list[Area]) -> str:
+    if not away:
+        return ""
+    kinds = sorted({one.kind for one in away})
+    said = f" {len(away):,} spans of {' and '.join(kinds)} of nodes are shaded."
+    return said + (" There are more than are shown; zoom in." if len(away) == AREAS_SHOWN else "")
+
+
+def _in_lanes(away: list[Area], lane_nodes: tuple[tuple[int, int], ...]) -> list[list[Any]]:
+    """Put each area into every lane that shows its node."""
+    return [
+        [lane, one.start_time, one.end_time, one.kind, one.what]
+        for one in away
+        for lane, (first, last) in enumerate(lane_nodes)
+        if first <= one.node <= last
+    ]
 
 
 def _is_pool(run: Run) -> bool:
@@ -106,106 +185,85 @@ def _is_pool(run: Run) -> bool:
     return len(groups) == 1 and groups[0]["count"] == 1 and not groups[0].get("gpus")
 
 
-def _tasks(
-    run: Run,
-    placed: Spans,
-    shown: Integers,
-    low: float,  # noqa: ARG001
-    high: float,  # noqa: ARG001
-    pool: bool,
-) -> tuple[list[str], list[list[Any]], str]:
+def _on_pool(run: Run, held: Spans, shown: Integers, colours: Colouring) -> _Drawing:
+    """Draw single tasks on a pool, each as high as it has processors."""
+    cores = float(run.cluster["groups"][0]["cores"])
+    row, low, high = processors_taken(held.start[shown], held.finish[shown], held.cpus[shown], cores)
+    pieces = zip(row.tolist(), low.tolist(), high.tolist(), strict=True)
+    items = [_item(held, int(shown[at]), (0, under, upto), colours.number[at]) for at, under, upto in pieces]
+    return _Drawing([], items, processors=max(cores, float(high.max(initial=0.0))))
+
+
+def _on_nodes(run: Run, held: Spans, shown: Integers, colours: Colouring) -> _Drawing:
     """Draw single tasks: one lane a device or node, tasks that run there at once one under another."""
-    shown = shown[np.lexsort((placed.number[shown], placed.start[shown]))]
-    if pool:
-        sub = rows_needed(placed.start[shown], placed.finish[shown])
-        lanes = [""] * (int(sub.max(initial=-1)) + 1)
-        return lanes, [_item(placed, row, int(lane), 0, 1) for row, lane in zip(shown, sub, strict=True)], ""
-    places = np.stack((placed.node[shown], placed.device[shown]), axis=1)
+    places = np.stack((held.node[shown], held.device[shown]), axis=1)
     distinct, lane = np.unique(places, axis=0, return_inverse=True)
     lane = lane.reshape(-1)
     sub = np.zeros(len(shown), np.int64)
     for number in range(len(distinct)):
         rows = np.flatnonzero(lane == number)
-        sub[rows] = rows_needed(placed.start[shown[rows]], placed.finish[shown[rows]])
+        sub[rows] = rows_needed(held.start[shown[rows]], held.finish[shown[rows]])
     subs = np.zeros(len(distinct), np.int64)
     np.maximum.at(subs, lane, sub + 1)
     hosts = node_names(run)
     names = [_name(node, device, hosts) for node, device in distinct.tolist()]
+    low, high = sub / subs[lane], (sub + 1) / subs[lane]
     items = [
-        _item(placed, row, int(lane[at]), int(sub[at]), int(subs[lane[at]])) for at, row in enumerate(shown.tolist())
+        _item(held, row, (int(lane[at]), float(low[at]), float(high[at])), colours.number[at])
+        for at, row in enumerate(shown.tolist())
     ]
-    return names, items, ""
+    return _Drawing(names, items, lane_nodes=tuple((node, node) for node, _ in distinct.tolist()))
 
 
-def _item(placed: Spans, row: int, lane: int, sub: int, subs: int) -> list[Any]:
+def _item(held: Spans, row: int, place: tuple[int, float, float], colour: int) -> list[Any]:
     return [
-        lane,
-        sub,
-        subs,
-        placed.start[row],
-        placed.finish[row],
-        int(placed.number[row]),
-        placed.cpus[row],
-        placed.gpus[row],
-        placed.fraction[row],
-        int(placed.attempt[row]),
-        bool(placed.loses[row]),
+        *place,
+        held.start[row],
+        held.finish[row],
+        int(held.number[row]),
+        held.cpus[row],
+        held.gpus[row],
+        held.fraction[row],
+        int(held.attempt[row]),
+        bool(held.loses[row]),
+        colour,
     ]
 
 
-def rows_needed(start: npt.NDArray[np.float64], finish: npt.NDArray[np.float64]) -> Integers:
-    """Give each task, in order of start, the lowest row that is free when it starts."""
-    free: list[int] = []
-    busy: list[tuple[float, int]] = []
-    rows = np.zeros(len(start), np.int64)
-    used = 0
-    for at, (begin, end) in enumerate(zip(start.tolist(), finish.tolist(), strict=True)):
-        # The sides of a split task that end together may do so a rounding apart.
-        while busy and (busy[0][0] <= begin or math.isclose(busy[0][0], begin, rel_tol=1e-12)):
-            heappush(free, heappop(busy)[1])
-        if free:
-            row = heappop(free)
-        else:
-            row, used = used, used + 1
-        heappush(busy, (end, row))
-        rows[at] = row
-    return rows
-
-
-def _shades(
-    run: Run, placed: Spans, shown: Integers, low: float, high: float, pool: bool
-) -> tuple[list[str], list[list[Any]], str]:
+def _shades(run: Run, held: Spans, shown: Integers, low: float, high: float, pool: bool) -> _Drawing:
     """Draw how much ran: of a pool by size of task, else by node or band of nodes."""
     edges = np.linspace(low, high, TIME_BINS + 1)
     width = (high - low) / TIME_BINS
+    nodes: tuple[tuple[int, int], ...] = ()
     if pool:
-        lane = np.ceil(np.log2(np.maximum(placed.cpus[shown], 1.0))).astype(np.int64)
+        lane = np.ceil(np.log2(np.maximum(held.cpus[shown], 1.0))).astype(np.int64)
         lanes = [f"≤ {2**number} cores" for number in range(int(lane.max()) + 1)]
-        amount, whole, unit = placed.cpus[shown], float(run.cluster["groups"][0]["cores"]), "share"
+        amount, whole, unit = held.cpus[shown], float(run.cluster["groups"][0]["cores"]), "share"
     else:
-        lane, lanes = _places(run, placed, shown)
+        lane, lanes, nodes = _places(run, held, shown)
         amount, whole, unit = np.ones(len(shown)), 1.0, "tasks"
     items = []
     for number in range(len(lanes)):
         rows = shown[lane == number]
-        held = held_by_window(placed.start[rows], placed.finish[rows], amount[lane == number], edges) / (width * whole)
-        for at in np.flatnonzero(held > 1e-9).tolist():
-            items.append([number, edges[at], edges[at + 1], held[at]])
-    return lanes, items, unit
+        used = held_by_window(held.start[rows], held.finish[rows], amount[lane == number], edges) / (width * whole)
+        for at in np.flatnonzero(used > 1e-9).tolist():
+            items.append([number, edges[at], edges[at + 1], used[at]])
+    return _Drawing(lanes, items, unit, lane_nodes=nodes)
 
 
-def _places(run: Run, placed: Spans, shown: Integers) -> tuple[Integers, list[str]]:
-    """Return the lane of each task and the lanes' names: devices where there are few, else nodes or bands of nodes."""
-    places = np.stack((placed.node[shown], placed.device[shown]), axis=1)
+def _places(run: Run, held: Spans, shown: Integers) -> tuple[Integers, list[str], tuple[tuple[int, int], ...]]:
+    """Return the lane of each task, the lanes' names and nodes: devices where there are few, else bands of nodes."""
+    places = np.stack((held.node[shown], held.device[shown]), axis=1)
     distinct, lane = np.unique(places, axis=0, return_inverse=True)
     hosts = node_names(run)
     if len(distinct) <= LANES_SHOWN:
-        return lane.reshape(-1), [_name(node, device, hosts) for node, device in distinct.tolist()]
+        names = [_name(node, device, hosts) for node, device in distinct.tolist()]
+        return lane.reshape(-1), names, tuple((node, node) for node, _ in distinct.tolist())
     nodes = sum(group["count"] for group in run.cluster["groups"])
     band = -(-nodes // LANES_SHOWN)
     bands = [(first, min(first + band, nodes) - 1) for first in range(0, nodes, band)]
     names = [_node(first, hosts) if band == 1 else _nodes(first, last, hosts) for first, last in bands]
-    return placed.node[shown] // band, names
+    return held.node[shown] // band, names, tuple(bands)
 
 
 def _name(node: int, device: int, hosts: tuple[str, ...]) -> str:

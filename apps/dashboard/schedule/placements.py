@@ -62,10 +62,12 @@ class Spans(Placements):
     Attributes:
         attempt: its number from 1.
         loses: progress was thrown away at its end, all of it or what no checkpoint held.
+        wait: seconds from the task's readiness to its first start.
     """
 
     attempt: npt.NDArray[np.int64]
     loses: npt.NDArray[np.bool_]
+    wait: Floats
 
 
 def _size(kept: Placements | tuple[Floats, ...]) -> int:
@@ -123,6 +125,7 @@ def spans(run: Run, scheduler: str, placed: Placements) -> Spans:
         **every,
         attempt=np.append(np.ones(len(once)), number[known]).astype(np.int64),
         loses=np.append(lost_once, loses[known] > 0),
+        wait=(placed.start - placed.ready)[np.append(once, owner)],
     )
 
 

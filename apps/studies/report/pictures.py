@@ -3,34 +3,24 @@
 Imported only where a picture is drawn: matplotlib takes a good part of a second to load.
 """
 
-import io
 import math
-import os
 from collections.abc import Sequence
 from typing import TypeGuard
 
-from django.conf import settings
 from django.utils.safestring import SafeString, mark_safe
-
-# Where matplotlib remembers the fonts it found; it reads this as it is imported.
-os.environ.setdefault("MPLCONFIGDIR", str(settings.VAR_DIR / "matplotlib"))
-
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from scheduler_sim.display.appearance import DASH_ARRAYS
 from scheduler_sim.display.charts import Chart, Series
+from scheduler_sim.display.drawing import as_file, axes_on
 from scheduler_sim.display.formatting import Scale
 from scheduler_sim.display.stylesheets import light_colours
 
 INCHES = (8.0, 3.6)
 MOST_MARKS = 12
 """So many different places along the horizontal axis are each named; of more, matplotlib chooses."""
-
-# Texts stay texts, and the names inside the picture are the same each time.
-mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "scheduler-sim", "lines.scale_dashes": False})
 
 
 def line_picture(chart: Chart, scale: Scale) -> SafeString | None:
@@ -41,8 +31,7 @@ def line_picture(chart: Chart, scale: Scale) -> SafeString | None:
     if not any(_known(value) for one in chart.series for value in one.y):
         return None
     colours = light_colours()
-    figure = Figure(figsize=INCHES, layout="constrained")
-    axes = figure.subplots()
+    figure, axes = axes_on(INCHES)
     for one in chart.series:
         _draw(axes, one, scale, colours[f"policy-{one.colour or 0}"])
     places = sorted({float(x) for one in chart.series for x in one.x})
@@ -59,9 +48,6 @@ def line_picture(chart: Chart, scale: Scale) -> SafeString | None:
     unit = f" ({scale.unit})" if scale.unit else ""
     axes.set_ylabel(f"{chart.y.label}{unit}{', logarithmic' if chart.y.scale == 'log' else ''}", color=colours["muted"])
     axes.grid(axis="y", color=colours["line"], linewidth=0.8)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(colours["line-strong"])
-    axes.tick_params(colors=colours["muted"], length=0, which="both")
     figure.legend(loc="outside lower center", ncols=4, frameon=False, labelcolor=colours["ink"], handlelength=3)
     return _inline(figure)
 
@@ -90,9 +76,7 @@ def _plain_number(value: float, _position: float) -> str:
 
 
 def _inline(figure: Figure) -> SafeString:
-    """Return the figure as an element of a page: without the head of a file, and saying nothing of when it was made."""
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    svg = text.getvalue()
+    """Return the figure as an element of a page: without the head of a file."""
+    svg = as_file(figure, "svg").decode()
     # matplotlib escapes the texts it is given.
     return mark_safe(svg[svg.index("<svg") :])  # noqa: S308

@@ -75,6 +75,7 @@ function redraw() {
   for (const [area, { chart }] of drawn) draw(area, chart);
 }
 
+// `options` makes the drawing anew as SVG; null where the server draws one.
 export function offerPictures(area, options, instance, title) {
   const tools = find(HTMLElement, ".tools", area.closest(".chart"));
   const button = (label, make) => {
@@ -87,6 +88,7 @@ export function offerPictures(area, options, instance, title) {
   };
   const name = fileName(title, document.title);
   button("PNG", () => save(instance.getDataURL({ pixelRatio: 2, backgroundColor: palette().surface }), `${name}.png`));
+  if (!options) return;
   button("SVG", () => {
     const copy = echarts.init(null, null, {
       renderer: "svg",

@@ -6,10 +6,12 @@ import { inside, isWhole, stepped, zoomed } from "./window.js";
 const WAIT = 150; // ms of rest before the server is asked
 const RIGHT = 20; // px beside the drawing
 const ROWS = 100; // of the table behind the chart; the CSV has all
+const FILLED = 0.86; // of a lane's height
+const LETTER = 7; // px, how wide one is
 
 export function setUpGantt(area, echarts, offerPictures) {
   const chart = new Gantt(area, echarts);
-  offerPictures(area, () => chart.instance.getOption(), chart.instance, "Where and when tasks ran");
+  offerPictures(area, null, chart.instance, "Where and when tasks ran");
   // Read when it comes into view: most visitors look at the figures first.
   const watch = new IntersectionObserver(
     (entries) => {
@@ -31,6 +33,9 @@ class Gantt {
     this.policy = this.figure.querySelector("[data-gantt-policy]");
     const query = new URLSearchParams(location.search);
     if (query.has("gantt")) this.policy.value = query.get("gantt");
+    this.colour = this.figure.querySelector("[data-gantt-colour]");
+    if (query.has("colour")) this.colour.value = query.get("colour");
+    if (!this.colour.value) this.colour.selectedIndex = 0;
     const time = (name) => (query.has(name) ? Number(query.get(name)) : null);
     this.wanted = { from: time("from"), to: time("to") };
     this.request = 0;
@@ -42,7 +47,12 @@ class Gantt {
       this.instance.resize();
       if (this.data) this.draw();
     }).observe(area);
-    this.policy.addEventListener("change", () => this.show(this.wanted.from, this.wanted.to));
+    for (const choice of [this.policy, this.colour]) {
+      choice.addEventListener("change", () => this.show(this.wanted.from, this.wanted.to));
+    }
+    this.instance.on("click", ({ seriesName, dataIndex }) => {
+      if (seriesName === "tasks" && !this.dragged) location.assign(this.taskAddress(this.data.items[dataIndex]));
+    });
     for (const button of this.figure.querySelectorAll("[data-go]")) {
       button.addEventListener("click", () => this.go(button.dataset.go));
     }
@@ -53,8 +63,13 @@ class Gantt {
     document.addEventListener("themechange", () => this.data && this.draw());
   }
 
+  taskAddress(item) {
+    return this.area.dataset.tasks.replace(/0\/$/, `${item[5]}/`);
+  }
+
   address(ending, from, to) {
     const query = new URLSearchParams({ policy: this.policy.value });
+    if (this.colour.selectedIndex > 0) query.set("colour", this.colour.value);
     if (from !== null) query.set("from", from);
     if (to !== null) query.set("to", to);
     return `${this.area.dataset.gantt.replace(/json$/, ending)}?${query}`;
@@ -106,6 +121,13 @@ class Gantt {
       const row = body.insertRow();
       for (const text of texts) row.insertCell().textContent = text;
     }
+    if (level === "shades") return;
+    [...body.rows].forEach((row, at) => {
+      const link = document.createElement("a");
+      link.href = this.taskAddress(shown[at]);
+      link.textContent = row.cells[0].textContent;
+      row.cells[0].replaceChildren(link);
+    });
   }
 
   say(text) {
@@ -125,6 +147,8 @@ class Gantt {
       else query.set(name, value.toFixed(0));
     }
     if (whole && this.policy.selectedIndex === 0) query.delete("gantt");
+    if (this.colour.selectedIndex > 0) query.set("colour", this.colour.value);
+    else query.delete("colour");
     const text = query.toString();
     history.replaceState(null, "", `${location.pathname}${text ? `?${text}` : ""}${location.hash}`);
     for (const link of this.figure.querySelectorAll("[data-gantt-download]")) {
@@ -167,13 +191,16 @@ class Gantt {
     let began = null;
     this.area.addEventListener("pointerdown", (event) => {
       if (!this.data || event.pointerType === "touch") return;
+      this.dragged = false;
       began = { x: event.clientX, from: this.data.window_from, to: this.data.window_to };
       this.area.focus({ preventScroll: true });
     });
     addEventListener("pointermove", (event) => {
       if (!began) return;
       const shift = ((event.clientX - began.x) / (this.area.clientWidth - this.left - RIGHT)) * (began.to - began.from);
-      if (Math.abs(event.clientX - began.x) > 3) this.move(began.from - shift, began.to - shift);
+      if (Math.abs(event.clientX - began.x) <= 3) return;
+      this.dragged = true;
+      this.move(began.from - shift, began.to - shift);
     });
     addEventListener("pointerup", () => {
       began = null;
@@ -187,12 +214,15 @@ class Gantt {
     const span = data.window_to - data.window_from;
     const unit = axisUnit("s", data.window_to - data.first);
     // Room for the longest name: about 7 px a letter.
-    const letters = data.lanes.reduce((most, lane) => Math.max(most, lane.length), 0);
-    this.left = Math.min(16 + 7 * letters, 148, this.area.clientWidth / 4);
+    const letters = data.processors ? 9 : data.lanes.reduce((most, lane) => Math.max(most, lane.length), 0);
+    this.left = Math.min(16 + LETTER * letters, 148, this.area.clientWidth / 4);
     const shades = data.level === "shades";
+    const kinds = classColours(data, colours);
+    this.legend(kinds);
+    const hours = (time) => (time - data.first) / unit.divisor;
     const most = shades ? data.items.reduce((highest, item) => Math.max(highest, item[3]), 0) : 0;
     const column = shades ? 1 : 3;
-    const hatch = shades ? null : { image: hatching(colours.surface), repeat: "repeat" };
+    const hatch = { image: hatching(colours.surface), repeat: "repeat" };
     this.instance.setOption(
       {
         animation: false,
@@ -204,7 +234,8 @@ class Gantt {
           backgroundColor: colours.surface,
           borderColor: colours["line-strong"],
           textStyle: { color: colours.ink, fontSize: 12 },
-          formatter: ({ dataIndex }) => describe(data, data.items[dataIndex]),
+          formatter: ({ seriesName, dataIndex }) =>
+            seriesName === "areas" ? describeArea(data, data.areas[dataIndex]) : describe(data, data.items[dataIndex]),
         },
         xAxis: {
           type: "value",
@@ -223,9 +254,11 @@ class Gantt {
           splitLine: { lineStyle: { color: colours.line } },
         },
         yAxis: {
-          type: "category",
-          data: data.lanes,
-          inverse: true,
+          ...(data.processors
+            ? { type: "value", min: 0, max: data.processors, name: "processors", nameLocation: "middle" }
+            : { type: "category", data: data.lanes, inverse: true }),
+          nameGap: this.left - 18,
+          nameTextStyle: { color: colours.muted },
           axisLabel: { color: colours.muted, fontSize: 11, width: this.left - 12, overflow: "truncate" },
           axisLine: { lineStyle: { color: colours["line-strong"] } },
           axisTick: { show: false },
@@ -234,33 +267,57 @@ class Gantt {
         series: [
           {
             type: "custom",
+            name: "areas",
             clip: true,
+            z: 1,
+            encode: { x: [0, 1], y: 2 },
+            data: data.areas.map(([lane, from, to]) => [hours(from), hours(to), lane]),
+            renderItem: (params, api) => {
+              const box = spanOf(params, api);
+              if (!box) return null;
+              const lane = api.size([0, 1])[1];
+              const shape = { x: box.left, y: box.middle - lane / 2, width: box.width, height: lane };
+              const plain = { type: "rect", shape, style: { fill: colours["line-strong"], opacity: 0.35 } };
+              if (data.areas[params.dataIndex][3] === "outage") return plain;
+              return {
+                type: "group",
+                children: [plain, { type: "rect", shape, style: { fill: hatch }, silent: true }],
+              };
+            },
+          },
+          {
+            type: "custom",
+            name: shades ? "shades" : "tasks",
+            clip: true,
+            z: 2,
+            cursor: shades ? "default" : "pointer",
             encode: { x: [0, 1], y: 2 },
             data: data.items.map((item) => [
-              (item[column] - data.first) / unit.divisor,
-              (item[column + 1] - data.first) / unit.divisor,
-              item[0],
+              hours(item[column]),
+              hours(item[column + 1]),
+              data.processors ? item[1] : item[0],
             ]),
             renderItem: (params, api) => {
               const item = data.items[params.dataIndex];
-              const [left, middle] = api.coord([api.value(0), api.value(2)]);
-              const [right] = api.coord([api.value(1), api.value(2)]);
-              const lane = api.size([0, 1])[1];
-              const height = shades ? lane * 0.9 : Math.max(1, (lane * 0.86) / item[2]);
-              const top = shades ? middle - height / 2 : middle - (lane * 0.86) / 2 + item[1] * height;
-              const box = params.coordSys;
-              const from = Math.max(left, box.x);
-              const to = Math.min(Math.max(right, left + 1), box.x + box.width);
-              if (to < from) return null;
-              const gap = !shades && height > 4 ? 1 : 0;
-              const shape = { x: from, y: top, width: Math.max(1, to - from - gap), height: height - gap };
-              const style = shades
-                ? { fill: colours["better-fill"], opacity: 0.12 + 0.88 * (item[3] / most) }
-                : { fill: colours.policies[item[5] % 12], opacity: 0.85 };
-              const bar = { type: "rect", shape, style };
-              if (shades || !item[10]) return bar;
-              const hatched = { type: "rect", shape, style: { fill: hatch }, silent: true };
-              return { type: "group", children: [bar, hatched] };
+              const box = spanOf(params, api);
+              if (!box) return null;
+              if (shades) {
+                const height = api.size([0, 1])[1] * 0.9;
+                const shape = { x: box.left, y: box.middle - height / 2, width: box.width, height };
+                const style = { fill: colours["better-fill"], opacity: 0.12 + 0.88 * (item[3] / most) };
+                return { type: "rect", shape, style };
+              }
+              const { top, height } = heightOf(data, item, box.middle, api);
+              const gap = height > 4 ? 1 : 0;
+              const shape = { x: box.left, y: top, width: Math.max(1, box.width - gap), height: height - gap };
+              /** @type {object[]} */
+              const children = [{ type: "rect", shape, style: kinds.style(item[11]) }];
+              if (item[10]) children.push({ type: "rect", shape, style: { fill: hatch }, silent: true });
+              const label = String(item[5]);
+              if (height >= 12 && box.width > LETTER * (label.length + 1)) {
+                children.push(labelOf(label, shape, colours));
+              }
+              return { type: "group", children };
             },
           },
         ],
@@ -269,6 +326,71 @@ class Gantt {
     );
     this.area.dataset.span = String(span);
   }
+
+  // What the colours mean, in words beside the drawing.
+  legend(kinds) {
+    const list = this.figure.querySelector("[data-gantt-legend]");
+    list.hidden = !this.data.colours.length;
+    list.replaceChildren();
+    this.data.colours.forEach((name, number) => {
+      const entry = document.createElement("li");
+      const mark = document.createElement("span");
+      const { fill, opacity } = kinds.style(number);
+      mark.style.background = fill;
+      mark.style.opacity = String(opacity);
+      entry.append(mark, name);
+      list.append(entry);
+    });
+  }
+}
+
+// From where to where a span reaches on the screen; null where it lies outside.
+function spanOf(params, api) {
+  const [left, middle] = api.coord([api.value(0), api.value(2)]);
+  const [right] = api.coord([api.value(1), api.value(2)]);
+  const box = params.coordSys;
+  const from = Math.max(left, box.x);
+  const to = Math.min(Math.max(right, left + 1), box.x + box.width);
+  return to < from ? null : { left: from, middle, width: Math.max(1, to - from) };
+}
+
+// Of a lane its part; on a pool as many processors as the task has.
+function heightOf(data, item, middle, api) {
+  if (data.processors) {
+    const height = api.size([0, item[2] - item[1]])[1];
+    return { top: middle - height, height: Math.max(1, height) };
+  }
+  const lane = api.size([0, 1])[1] * FILLED;
+  return { top: middle - lane / 2 + item[1] * lane, height: Math.max(1, lane * (item[2] - item[1])) };
+}
+
+function labelOf(text, shape, colours) {
+  const style = {
+    text,
+    x: shape.x + shape.width / 2,
+    y: shape.y + shape.height / 2,
+    align: "center",
+    verticalAlign: "middle",
+    fontSize: 11,
+    fill: colours.ink,
+    stroke: colours.surface,
+    lineWidth: 3,
+  };
+  return { type: "text", style, silent: true };
+}
+
+// How each class of tasks is filled: shades of one colour where the classes are in order.
+function classColours(data, colours) {
+  const count = data.colours.length;
+  const style = (number) =>
+    data.colours_rise
+      ? { fill: colours["worse-fill"], opacity: 0.15 + (0.85 * number) / (count - 1) }
+      : { fill: colours.policies[number], opacity: 0.85 };
+  return { style };
+}
+
+function describeArea(data, [lane, from, to, , what]) {
+  return `${data.lanes[lane]}\n${what}\n${readable(from - data.first, "s")} to ${readable(to - data.first, "s")}`;
 }
 
 // Slanting lines in the colour of the page, as a tile that repeats.
@@ -289,7 +411,7 @@ function hatching(colour) {
 }
 
 function describe(data, item) {
-  const lane = data.lanes[item[0]];
+  const lane = data.lanes[item[0]] ?? "";
   if (data.level === "shades") {
     const amount =
       data.unit === "share" ? `${readable(item[3], "share")} of the cores` : `${readable(item[3], "")} tasks at a time`;
@@ -298,7 +420,8 @@ function describe(data, item) {
   const held = [item[6] ? `${item[6]} cores` : "", item[7] ? `${item[7]} GPUs` : ""].filter(Boolean).join(", ");
   return (
     `Task ${item[5]}${stopped(item)}${lane ? `, ${lane}` : ""}\n${held}${item[8] > 0 && item[8] < 1 ? `, ${readable(item[8], "share")} on the GPU` : ""}\n` +
-    `from ${readable(item[3] - data.first, "s")} for ${readable(item[4] - item[3], "s")}`
+    `from ${readable(item[3] - data.first, "s")} for ${readable(item[4] - item[3], "s")}` +
+    (data.colours.length ? `\n${data.colours_by}: ${data.colours[item[11]]}` : "")
   );
 }
 
@@ -312,7 +435,9 @@ function shadeRow(data, [lane, from, to, amount]) {
 }
 
 function taskRow(data, item) {
-  const where = data.lanes[item[0]] || `row ${item[0] + 1}`;
+  const where = data.processors
+    ? `processors ${readable(item[1], "")} to ${readable(item[2], "")}`
+    : data.lanes[item[0]];
   const times = [readable(item[3] - data.first, "s"), readable(item[4] - data.first, "s")];
   return [item[5], where, ...times, item[6], item[7], item[9], item[10] ? "lost" : "kept"];
 }

@@ -1,10 +1,10 @@
 """How a policy and a run's options become the numbers that the event core plays by, and what it refuses."""
 
 from dataclasses import dataclass
-from zlib import crc32
 
 import numpy as np
 
+from scheduler_sim.engine.away import failure_stream
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import (
     ATTAINED,
@@ -18,7 +18,7 @@ from scheduler_sim.engine.codes import (
 )
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.failures import Failure, FailureStream
+from scheduler_sim.engine.failures import FailureStream
 from scheduler_sim.engine.kernels.core import state
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.policies import Policy, Scores
@@ -102,6 +102,7 @@ class Rules:
         scores, options = problem.scores, problem.options
         _refuse(cluster, workload, policy, options)
         order, points = policy.order, options.checkpoints
+        begin = float(workload.arrival_time[0]) if len(workload) else 0.0
         part = order if order.preempts else policy.preemption
         overhead = options.restart_overhead
         if part.having("restart_overhead") and part.value("restart_overhead") is not None:
@@ -130,28 +131,11 @@ class Rules:
             read=0.0 if points is None else points.read,
             growth=1.0 if points is None else points.growth,
             depth=len(workload) if options.conservative_depth is None else options.conservative_depth,
-            failures=_failures(workload, cluster, options, problem.seed),
+            failures=failure_stream(begin, cluster, options.failures, problem.seed),
         )
         _refuse_standstill(rules, policy, size)
         _refuse_hopeless(rules, workload, cluster)
         return rules
-
-
-def _failures(workload: Workload, cluster: Cluster, options: Options, seed: int) -> FailureStream | None:
-    """Return the failures of a simulation: listed, by outages that kill, and drawn for each node."""
-    if not (cluster.fails or options.failures):
-        return None
-    listed, models, first = list(options.failures), [], 0
-    for group in cluster.groups:
-        models += [group.failures] * group.count
-        first += group.count
-        for outage in group.outages:
-            if not outage.kill:
-                continue
-            length = outage.end_time - outage.start_time
-            listed += [Failure(outage.start_time, length, node=first - 1 - k) for k in range(outage.nodes)]
-    begin = float(workload.arrival_time[0]) if len(workload) else 0.0
-    return FailureStream(listed, models, begin=begin, seed=(seed, crc32(b"failures")))
 
 
 def _refuse_hopeless(rules: Rules, workload: Workload, cluster: Cluster) -> None:
