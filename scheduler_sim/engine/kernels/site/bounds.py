@@ -10,7 +10,7 @@ from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.offers import known_place
 from scheduler_sim.engine.kernels.site.state import CHOSEN, LISTED, NODES, RESOLUTION, SLOTS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
-from scheduler_sim.engine.kernels.structures.select import select
+from scheduler_sim.engine.kernels.structures.select import FEW, keep_least, select
 
 
 @inner_kernel
@@ -77,6 +77,8 @@ def earliest_begin(s: State, entry: int, begin: float, latest: float) -> float:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
             time = max(known_times[known + node], begin)
+            if size == least <= FEW and time >= ready[least - 1]:
+                continue
             promise = heads[node]
             while promise >= 0 and time <= latest:
                 if ends[promise] > time:
@@ -86,12 +88,11 @@ def earliest_begin(s: State, entry: int, begin: float, latest: float) -> float:
                     time = ends[promise]
                 promise = behind[promise]
             if time <= latest and time < np.inf:
-                ready[size] = time
-                rows[size] = 0
-                size += 1
+                size = keep_least(ready, rows, size, least, time, 0)
     bound = np.inf
     if size >= least:
-        select(ready, rows, size, least - 1)
+        if least > FEW:
+            select(ready, rows, size, least - 1)
         bound = ready[least - 1]
     return float(bound)
 

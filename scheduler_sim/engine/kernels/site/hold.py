@@ -3,7 +3,7 @@
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.state import CHOSEN, LOGGED, RUN, SPARE, WORDS, State
+from scheduler_sim.engine.kernels.site.state import CHOSEN, LOGGED, RUN, SETS, SPARE, WORDS, State
 
 
 @inner_kernel
@@ -50,6 +50,28 @@ def _place_in_run(s: State, expected: float, row: int) -> int:
 
 
 @inner_kernel
+def _nodes_of_run(s: State, row: int) -> int:
+    """Return the node of a running task on one; of one on several -1 - the number of the set that they are written to.
+
+    Where no set is left the number is that of none.
+    """
+    first = s.site_tasks[row].first_piece
+    if s.held_pieces[first].next_of_task < 0:
+        return int(s.held_pieces[first].node)
+    if s.counts[SETS] == 0:
+        return -1 - len(s.spare_sets)
+    s.counts[SETS] -= 1
+    number, words = s.spare_sets[s.counts[SETS]], s.settings[WORDS]
+    for w in range(words):
+        s.run_sets[number * words + w] = 0
+    while first >= 0:
+        node = s.held_pieces[first].node
+        s.run_sets[number * words + node // 64] |= 1 << (node % 64)
+        first = s.held_pieces[first].next_of_task
+    return int(-1 - number)
+
+
+@inner_kernel
 def list_run(s: State, row: int) -> None:
     """List a task among those that run."""
     expected = s.site_tasks[row].expected
@@ -59,7 +81,7 @@ def list_run(s: State, row: int) -> None:
         s.run_tasks[i] = s.run_tasks[i - 1]
         s.run_nodes[i] = s.run_nodes[i - 1]
     s.run_ends[place], s.run_tasks[place] = expected, row
-    s.run_nodes[place] = s.held_pieces[s.site_tasks[row].first_piece].node
+    s.run_nodes[place] = _nodes_of_run(s, row)
     s.counts[RUN] += 1
 
 
@@ -67,7 +89,12 @@ def list_run(s: State, row: int) -> None:
 def unlist_run(s: State, row: int) -> None:
     """Take a task out of those that run."""
     s.counts[RUN] -= 1
-    for i in range(_place_in_run(s, s.site_tasks[row].expected, row), s.counts[RUN]):
+    place = _place_in_run(s, s.site_tasks[row].expected, row)
+    number = -1 - s.run_nodes[place]
+    if 0 <= number < len(s.spare_sets):
+        s.spare_sets[s.counts[SETS]] = number
+        s.counts[SETS] += 1
+    for i in range(place, s.counts[RUN]):
         s.run_ends[i] = s.run_ends[i + 1]
         s.run_tasks[i] = s.run_tasks[i + 1]
         s.run_nodes[i] = s.run_nodes[i + 1]

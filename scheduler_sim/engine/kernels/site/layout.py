@@ -62,6 +62,8 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
     clock[state.LAST_CHECK] = np.floor(rules.reals[state.CHECK_PHASE])
     pieces = _most_pieces(asked, cpu, gpus)
     counts[state.SPARE] = pieces
+    sets = nodes // 2 + 1
+    counts[state.SETS] = sets
     promises = 2 * int(min(settings[state.PLAN_DEPTH], len(entry_task))) + 4
     if not rules.is_slurm and settings[state.BACKFILL] < 2:
         promises = 4
@@ -155,6 +157,8 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         run_ends=np.zeros(n + 1),
         run_tasks=rows(n + 1),
         run_nodes=rows(n + 1),
+        run_sets=rows(sets * words),
+        spare_sets=np.arange(sets, dtype=np.int64),
         slot_times=np.zeros(promises),
         slot_masks=rows(promises * words),
         slot_place=np.arange(promises, dtype=np.int64),
@@ -166,6 +170,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         promise_end=np.zeros(nodes * LISTED_OF_NODE),
         entry_ask=entry_ask.astype(np.int64),
         ask_hopeless=np.full(len(asks_found), -1, np.int64),
+        ask_given_up=np.full(len(asks_found), -1, np.int64),
         shut_from=of_reservations("start_time"),
         shut_until=of_reservations("end_time"),
         shut_masks=shut_masks.ravel(),

@@ -49,44 +49,44 @@ def gather(s: State, kind: int, time: float, row: int, level: int) -> int:
 
 
 @inner_kernel
-def _find_runs(s: State) -> int:
-    """Part the listed nodes into runs of consecutive nodes of equal weight."""
-    runs = 0
-    for i in range(s.counts[ROOMS]):
-        follows = i > 0 and s.room_nodes[i] == s.room_nodes[i - 1] + 1
-        if follows and s.room_weight[i] == s.room_weight[i - 1]:
-            s.room_size[runs - 1] += 1
-            s.room_sum[runs - 1] += s.room_cores[i]
-        else:
-            s.room_first[runs] = i
-            s.room_size[runs] = 1
-            s.room_sum[runs] = s.room_cores[i]
-            s.room_used[runs] = 0
-            runs += 1
-    return runs
+def _find_runs(s: State, cores: int, nodes: int) -> tuple[int, int]:
+    """Part the listed nodes into runs of consecutive nodes of equal weight; return how many, and the best of them."""
+    listed, offers, weights = s.room_nodes, s.room_cores, s.room_weight
+    first, sizes, sums, used = s.room_first, s.room_size, s.room_sum, s.room_used
+    runs, best, i, count = 0, -1, 0, s.counts[ROOMS]
+    while i < count:
+        begin, total, weight = i, offers[i], weights[i]
+        i += 1
+        while i < count and listed[i] == listed[i - 1] + 1 and weights[i] == weight:
+            total += offers[i]
+            i += 1
+        first[runs], sizes[runs], sums[runs], used[runs] = begin, i - begin, total, 0
+        if best < 0 or _is_better(s, runs, best, cores, nodes):
+            best = runs
+        runs += 1
+    return runs, best
+
+
+@inner_kernel
+def _is_better(s: State, run: int, best: int, cores: int, nodes: int) -> bool:
+    """Tell whether a run is to be taken from before another: of less weight, then the tightest that suffices."""
+    weight, least = s.room_weight[s.room_first[run]], s.room_weight[s.room_first[best]]
+    if weight != least:
+        return bool(weight < least)
+    total, of_best = s.room_sum[run], s.room_sum[best]
+    if total >= cores and s.room_size[run] >= nodes:
+        return bool(total < of_best or of_best < cores or s.room_size[best] < nodes)
+    # The largest comes before all others.
+    return bool(total > of_best)
 
 
 @inner_kernel
 def _best_run(s: State, runs: int, cores: int, nodes: int) -> int:
-    """Return the run to take from: of least weight, then the tightest that suffices, then the largest."""
-    best = -1
-    best_suffices = False
+    """Return the run to take from next, -1 for none."""
+    best, used = -1, s.room_used
     for r in range(runs):
-        if s.room_used[r]:
-            continue
-        suffices = s.room_sum[r] >= cores and s.room_size[r] >= nodes
-        better = best < 0
-        if not better:
-            weight, least = s.room_weight[s.room_first[r]], s.room_weight[s.room_first[best]]
-            better = weight < least
-            if weight == least:
-                better = (
-                    (suffices and not best_suffices)
-                    or (suffices and s.room_sum[r] < s.room_sum[best])
-                    or (not suffices and s.room_sum[r] > s.room_sum[best])
-                )
-        if better:
-            best, best_suffices = r, suffices
+        if not used[r] and (best < 0 or _is_better(s, r, best, cores, nodes)):
+            best = r
     return best
 
 
@@ -107,13 +107,12 @@ def _from_runs(s: State, k: Any) -> bool:
     s.counts[CHOSEN] = 0
     if s.counts[ROOMS] < k.least:
         return False
-    runs = _find_runs(s)
-    grains, nodes, room = k.units * k.size, k.wanted, k.most
-    spare = k.wanted - k.least
-    while room > 0 and (nodes > 0 or grains > 0):
-        run = _best_run(s, runs, grains, nodes - spare)
-        if run < 0:
-            break
+    grains, nodes, room, must = k.units * k.size, k.wanted, k.most, k.must
+    spare, is_whole, most_taken = k.wanted - k.least, k.whole != 0, max(k.per_node, 1) * k.size
+    listed, offers, chosen_nodes, chosen_units = s.room_nodes, s.room_cores, s.chosen_nodes, s.chosen_units
+    chosen = 0
+    runs, run = _find_runs(s, grains, nodes - spare)
+    while run >= 0 and room > 0 and (nodes > 0 or grains > 0):
         s.room_used[run] = 1
         first, size = s.room_first[run], s.room_size[run]
         if nodes <= 1 and not linear:
@@ -123,20 +122,22 @@ def _from_runs(s: State, k: Any) -> bool:
         for i in range(first, first + size):
             if room <= 0 or (nodes <= 0 and grains <= 0):
                 break
-            offered = s.room_cores[i]
+            offered = offers[i]
             if room == 1 and offered < grains and not linear:
                 continue
-            if offered < k.must:
+            if offered < must:
                 return False
             taken = offered
-            if not k.whole:
-                taken = min(offered, max(grains - max(nodes - spare - 1, 0), max(k.per_node, 1) * k.size))
-            s.chosen_nodes[s.counts[CHOSEN]] = s.room_nodes[i]
-            s.chosen_units[s.counts[CHOSEN]] = taken
-            s.counts[CHOSEN] += 1
+            if not is_whole:
+                taken = min(offered, max(grains - max(nodes - spare - 1, 0), most_taken))
+            chosen_nodes[chosen] = listed[i]
+            chosen_units[chosen] = taken
+            chosen += 1
             grains -= taken
             nodes -= 1
             room -= 1
+        run = _best_run(s, runs, grains, nodes - spare) if room > 0 and (nodes > 0 or grains > 0) else -1
+    s.counts[CHOSEN] = chosen
     if grains > 0 or nodes > spare:
         return False
     _deal(s, k)
@@ -186,21 +187,23 @@ def _deal(s: State, k: Any) -> None:
 
 
 @inner_kernel
-def _leave_out_least(s: State, k: Any, time: float, row: int, most: int) -> bool:
-    """Take the nodes that offer least out of the list, as long as more than `least` are left; tell whether any went."""
-    smallest = most
-    for i in range(s.counts[ROOMS]):
-        s.room_gpus[i] = gpus_at(s, s.room_nodes[i], time, row) if k.each_gpus > 0 else 0
-        smallest = min(smallest, s.room_cores[i] + s.room_gpus[i])
+def _leave_out_least(s: State, k: Any, most: int) -> bool:
+    """Take the nodes that offer least out of the list, as long as more than `least` are left; tell whether any went.
+
+    Cores and GPUs count together; `room_gpus` says how many GPUs each has.
+    """
+    listed, offers, weights, gpus = s.room_nodes, s.room_cores, s.room_weight, s.room_gpus
+    smallest, count, least = most, s.counts[ROOMS], k.least
+    for i in range(count):
+        smallest = min(smallest, offers[i] + gpus[i])
     if smallest >= most:
         return False
-    kept, left = 0, s.counts[ROOMS]
-    for i in range(s.counts[ROOMS]):
-        if left > k.least and s.room_cores[i] + s.room_gpus[i] == smallest:
+    kept, left = 0, count
+    for i in range(count):
+        if left > least and offers[i] + gpus[i] == smallest:
             left -= 1
             continue
-        s.room_nodes[kept], s.room_cores[kept] = s.room_nodes[i], s.room_cores[i]
-        s.room_weight[kept] = s.room_weight[i]
+        listed[kept], offers[kept], weights[kept], gpus[kept] = listed[i], offers[i], weights[i], gpus[i]
         kept += 1
     s.counts[ROOMS] = kept
     return True
@@ -234,11 +237,15 @@ def _choose_cores(s: State, kind: int, time: float, row: int) -> bool:
         of_use += s.room_cores[i] >= k.must
     if of_use < k.least:
         return False
+    if _from_runs(s, k):
+        return True
+    for i in range(s.counts[ROOMS]):
+        s.room_gpus[i] = gpus_at(s, s.room_nodes[i], time, row) if k.each_gpus > 0 else 0
     # What failed is tried without the nodes that offer least.
-    while not _from_runs(s, k):
-        if s.counts[ROOMS] <= k.least or not _leave_out_least(s, k, time, row, most):
-            return False
-    return True
+    while s.counts[ROOMS] > k.least and _leave_out_least(s, k, most):
+        if _from_runs(s, k):
+            return True
+    return False
 
 
 @inner_kernel

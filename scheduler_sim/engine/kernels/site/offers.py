@@ -31,10 +31,13 @@ def offer_of(s: State, k: Any, each: int, node: int, cpu: int, memory: int, gpus
     if k.grain > 0:
         grains = min(cpu, k.most_cpu - held) // k.grain
     if k.memory > 0 and not k.whole:
-        grains = min(grains, (memory - k.each_memory) // k.memory)
+        room = memory - k.each_memory
+        # To divide takes longer than to compare.
+        if k.grain == 0 or grains * k.memory > room:
+            grains = min(grains, room // k.memory)
     if k.gpu > 0:
         grains = min(grains, (gpus - k.each_gpus) // k.gpu)
-    if k.memory > 0:
+    if k.memory > 0 and k.size > 1:
         # Only where memory goes by cores are they counted in whole processes.
         grains -= grains % k.size
     return int(grains) if grains >= each else 0

@@ -8,7 +8,7 @@ import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.bounds import forget_promises, list_promise
-from scheduler_sim.engine.kernels.site.state import SLOTS, WORDS, State
+from scheduler_sim.engine.kernels.site.state import PROMISED, SLOTS, WORDS, State
 
 
 @inner_kernel
@@ -16,6 +16,7 @@ def begin_plan(s: State, begin: float) -> None:
     """Let a plan have one slot with all nodes that are there; those away are not thought to come back."""
     words = s.settings[WORDS]
     s.counts[SLOTS] = 1
+    s.counts[PROMISED] += 1
     s.slot_times[0] = begin
     at = s.slot_place[0] * words
     for w in range(words):
@@ -95,6 +96,7 @@ def promise(s: State, begin: float, end: float, horizon: float) -> None:
     words = s.settings[WORDS]
     if begin >= horizon:
         return
+    s.counts[PROMISED] += 1
     list_promise(s, begin, min(end, horizon))
     within = slot_of(s, begin)
     before = max(within - 1, 0)

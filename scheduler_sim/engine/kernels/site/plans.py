@@ -25,6 +25,7 @@ from scheduler_sim.engine.kernels.site.state import (
     CHOSEN,
     HORIZON,
     LEAST_RESERVED,
+    LOGGED,
     MODE,
     MOST_STARTS,
     NO_MODE,
@@ -37,6 +38,7 @@ from scheduler_sim.engine.kernels.site.state import (
     PER_USER,
     PLAN_DEPTH,
     PREEMPTION,
+    PROMISED,
     QUEUE,
     RESOLUTION,
     SAVED,
@@ -227,6 +229,10 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
     is_bounded = not only_now and s.settings[PREEMPTION] == NOBODY and len(s.shut_from) == 0
     if is_bounded and s.ask_hopeless[s.entry_ask[entry]] == s.counts[PASS]:
         return GIVEN_UP
+    # What was given up before is given up again as long as neither the plan nor a node has changed.
+    version = s.counts[PROMISED] + s.counts[LOGGED]
+    if is_bounded and s.ask_given_up[s.entry_ask[entry]] == version:
+        return GIVEN_UP
     bound, later = -np.inf, instant
     if is_bounded:
         bound = earliest_begin(s, entry, instant, latest)
@@ -255,6 +261,8 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
             at = _ask(s, entry, now, latest if later == np.inf else later, only_now)
         if at == np.inf:
             if later == np.inf or only_now:
+                if is_bounded:
+                    s.ask_given_up[s.entry_ask[entry]] = version
                 return GIVEN_UP
             continue
         at = max(at, begin)

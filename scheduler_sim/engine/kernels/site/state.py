@@ -58,8 +58,10 @@ OWN_LOOPS, EVERY_EVENT = range(2)
     PASSES,
     TRIED,
     LISTED,
+    PROMISED,
+    SETS,
     FIELDS,
-) = range(COMMON, COMMON + 25)
+) = range(COMMON, COMMON + 27)
 """Places in the vector of counts behind those of `codes`.
 
 PENDING entries of the heap; TIMER timers taken; QUEUE entries that wait; RUN tasks that run; SPARE pieces free; SLOTS
@@ -68,7 +70,7 @@ PASS looks so far; LOOK whether the main loop has cause to look; CHANGED whether
 the queue must be sorted; BEGUN starts so far; VICTIMS tasks that would give way; CHANGED_ORDER whether tasks were
 submitted anew; CALCULATED whether usage has been calculated; SAVED chosen nodes that are kept; LOGGED
 changes of nodes; PASSES that planned, and how often they TRIED to plan a task;
-LISTED promises of single nodes.
+LISTED promises of single nodes; PROMISED changes of the plan so far; SETS of nodes of running tasks not in use.
 """
 
 (
@@ -250,6 +252,8 @@ class State(NamedTuple):
     run_ends: FloatArray
     run_tasks: IntArray
     run_nodes: IntArray
+    run_sets: IntArray
+    spare_sets: IntArray
     slot_times: FloatArray
     slot_masks: IntArray
     slot_place: IntArray
@@ -261,6 +265,7 @@ class State(NamedTuple):
     promise_end: FloatArray
     entry_ask: IntArray
     ask_hopeless: IntArray
+    ask_given_up: IntArray
     shut_from: FloatArray
     shut_until: FloatArray
     shut_masks: IntArray

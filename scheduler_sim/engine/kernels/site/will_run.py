@@ -7,7 +7,7 @@ from scheduler_sim.engine.kernels.site.match import choose
 from scheduler_sim.engine.kernels.site.offers import known_of, ready_cut
 from scheduler_sim.engine.kernels.site.state import EPOCH, GROUPED, KILL_WAIT, RUN, VICTIMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
-from scheduler_sim.engine.kernels.structures.select import select
+from scheduler_sim.engine.kernels.structures.select import FEW, keep_least, select
 
 WINDOW = 30.0
 """Seconds within which ends of running jobs are taken together, doubled after each look (Slurm's cons_tres)."""
@@ -30,22 +30,43 @@ def _earliest_cut(s: State, kind: int, until: float) -> tuple[float, int]:
             else:
                 time, row = ready_cut(s, k, k.must, node)
             if time <= until and time < np.inf:
-                ready_times[size] = time
-                ready_rows[size] = row
-                size += 1
+                size = keep_least(ready_times, ready_rows, size, least, time, row)
     if size < least:
         return np.inf, -1
-    select(ready_times, ready_rows, size, least - 1)
+    if least > FEW:
+        select(ready_times, ready_rows, size, least - 1)
     return float(ready_times[least - 1]), int(ready_rows[least - 1])
 
 
 @inner_kernel
+def _next_overlap(s: State, place: int, behind: int) -> int:
+    """Return the first place from `place` on of a running task that holds a node of `suit_words`, `behind` for none.
+
+    Tasks that give way do not count.
+    """
+    nodes, sets, suit, words = s.run_nodes, s.run_sets, s.suit_words, s.settings[WORDS]
+    is_listed, known = s.counts[VICTIMS] == 0, len(s.spare_sets)
+    while place < behind:
+        node = nodes[place]
+        number = -1 - node
+        if is_listed and node >= 0:
+            if (suit[node >> 6] >> (node & 63)) & 1:
+                return place
+        elif is_listed and number < known:
+            common = 0
+            for w in range(words):
+                common |= sets[number * words + w] & suit[w]
+            if common != 0:
+                return place
+        elif _overlaps(s, place):
+            return place
+        place += 1
+    return behind
+
+
+@inner_kernel
 def _overlaps(s: State, place: int) -> bool:
-    """Tell whether a running task that does not give way holds a node of `suit_words`, by its place among those."""
-    node = s.run_nodes[place]
-    is_first = (s.suit_words[node // 64] >> (node % 64)) & 1
-    if is_first and s.counts[VICTIMS] == 0:
-        return True
+    """Tell whether a running task that does not give way holds a node of `suit_words`, piece by piece."""
     piece = s.site_tasks[s.run_tasks[place]].first_piece
     if s.held_pieces[piece].yields:
         return False
@@ -79,24 +100,23 @@ def _grouped(s: State, kind: int, earliest: float, until: float) -> tuple[float,
     and nothing is looked for after `until`.
     """
     epoch, running = s.reals[EPOCH], s.counts[RUN]
-    first = 0
-    while first < running and not _overlaps(s, first):
-        first += 1
+    first = _next_overlap(s, 0, running)
     if first == running:
         return np.inf, -1
     begin = (np.floor((s.run_ends[first] + epoch) / WINDOW) + 1.0) * WINDOW - epoch
     window = WINDOW
+    # Where a group begins depends on the end of the window before alone: those that end before `earliest` are left out.
+    while begin + 2.0 * window < earliest:
+        window *= 2.0
     while first < running:
         behind = max(_ends_within(s, first, begin + window), first + 1)
         last = behind - 1
-        if not _overlaps(s, last):
-            last = behind
-            while last < running and not _overlaps(s, last):
-                last += 1
+        if _next_overlap(s, last, behind) == behind:
+            last = _next_overlap(s, behind, running)
             if last == running:
                 # Nothing more is let go: the last one before counts, if there is one.
                 last = behind - 1
-                while last >= first and not _overlaps(s, last):
+                while last >= first and _next_overlap(s, last, last + 1) > last:
                     last -= 1
                 if last < first:
                     return np.inf, -1

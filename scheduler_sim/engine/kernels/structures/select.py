@@ -1,7 +1,32 @@
-"""The k-th least of (time, row) pairs in two parallel arrays."""
+"""The k-th least of (time, row) pairs in two parallel arrays, of pairs that come one by one or are there at once."""
 
 from scheduler_sim.engine.jit import bare_kernel
 from scheduler_sim.engine.workload import FloatArray, IntArray
+
+FEW = 16
+"""Up to so many least pairs are sorted as they come; more are selected when all are there."""
+
+
+@bare_kernel
+def keep_least(times: FloatArray, rows: IntArray, size: int, most: int, time: float, row: int) -> int:
+    """Add a pair to `size` others; return how many there are.
+
+    With `most` up to `FEW` they stay sorted, and only the `most` least ones are kept.
+    """
+    if most > FEW:
+        times[size], rows[size] = time, row
+        return size + 1
+    i = size
+    if size == most:
+        i = size - 1
+        if time > times[i] or (time == times[i] and row >= rows[i]):
+            return size
+        size = i
+    while i > 0 and (times[i - 1] > time or (times[i - 1] == time and rows[i - 1] > row)):
+        times[i], rows[i] = times[i - 1], rows[i - 1]
+        i -= 1
+    times[i], rows[i] = time, row
+    return size + 1
 
 
 @bare_kernel
