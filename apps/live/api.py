@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.live.exchange.advice import run_advice
+from apps.live.instants_api import PARAMETERS, InstantActions
 from apps.live.models import SimulationState
 from apps.live.play.launch import run_command, run_take_up
 from apps.live.play.version import code_version
@@ -99,14 +100,18 @@ class RunFilingSerializer(StrictSerializer):
             run.archive() if asked["archived"] else run.restore()
 
 
-class RunViewSet(WhatIfActions, RunRowsViewSet):
-    """Runs: read them, start one, pause, resume and stop it, and ask what if it were another."""
+class RunViewSet(WhatIfActions, InstantActions, RunRowsViewSet):
+    """Runs: read them, start one, pause, resume and stop it, look at an instant, and ask what if it were another."""
 
     sent_serializer_class = RunCreateSerializer
 
     def known_parameters(self) -> set[str]:
-        """Return the parameters of a list, those of advice, or what a what-if changes."""
-        more = {"advice": {"policy", "against"}, "what_if": {option.name for option in CHANGEABLE}}
+        """Return the parameters of a list, those of advice and of an instant, or what a what-if changes."""
+        more = {
+            "advice": {"policy", "against"},
+            "instant": set(PARAMETERS),
+            "what_if": {option.name for option in CHANGEABLE},
+        }
         return super().known_parameters() | more.get(self.action, set())
 
     def orderings(self) -> dict[str, tuple[str, ...]]:

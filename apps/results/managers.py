@@ -16,7 +16,11 @@ from apps.results.errors import DomainError, UnknownRun, UnknownStudy
 from apps.tasks.models import Task
 from scheduler_sim.background.models import Job
 from scheduler_sim.columnar.insert import insert_blocks
+from scheduler_sim.engine.workload import FloatArray, IntArray
 from scheduler_sim.marks import alters_data
+
+_KEYS_AT_ONCE = 5_000
+"""How many keys one query names."""
 
 M = TypeVar("M", bound=models.Model, covariant=True)
 
@@ -199,6 +203,19 @@ class SchedulerResultQuerySet(models.QuerySet[Any]):
             return key
         newest: int | None = self.order_by("-id").values_list("id", flat=True).first()
         return (newest or 0) + 1
+
+    def of_tasks(self, run: Any, scheduler: str, keys: IntArray, columns: Sequence[str]) -> dict[str, FloatArray]:
+        """Return columns of one policy's results of the tasks with these primary keys, as numbers, by key ascending.
+
+        Served by the unique key. A result without a value in a column has NaN there.
+        """
+        rows: list[tuple[Any, ...]] = []
+        for first in range(0, len(keys), _KEYS_AT_ONCE):
+            some = keys[first : first + _KEYS_AT_ONCE].tolist()
+            found = self.filter(run=run, scheduler=scheduler, task_id__in=some).order_by("task_id")
+            rows += found.values_list(*columns)
+        table = np.array(rows, np.float64).reshape(-1, len(columns))
+        return {name: np.ascontiguousarray(table[:, place]) for place, name in enumerate(columns)}
 
     def latest_of(self, run: Any, count: int = 100) -> "SchedulerResultQuerySet":
         """Return the `count` newest rows of one run, newest first."""

@@ -16,6 +16,7 @@ from apps.results.managers import (
     StudyQuerySet,
 )
 from apps.results.signals import rows_changed
+from apps.results.stretches import Stretch
 from apps.tasks.models import Site, Task, Workload
 from scheduler_sim.choices import PlainChoices
 from scheduler_sim.columnar.digests import json_digest
@@ -29,6 +30,7 @@ __all__ = (
     "RunDeletion",
     "RunTag",
     "SchedulerResult",
+    "Stretch",
     "Study",
     "study_status",
 )

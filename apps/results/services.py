@@ -9,14 +9,17 @@ from django.db import connection, transaction
 
 from apps.results.errors import RunStateError
 from apps.results.filing import tag_names
-from apps.results.models import Attempt, Fidelity, Run, RunDeletion, SchedulerResult
+from apps.results.models import Attempt, Fidelity, Run, RunDeletion, SchedulerResult, Stretch
 from apps.results.signals import rows_changed
+from apps.results.stretches import pack_keys
 from apps.tasks.models import Workload
 from scheduler_sim import engine
 from scheduler_sim.accounts import audit
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import JobStateError, job_submit
 from scheduler_sim.engine import fidelity
+from scheduler_sim.engine.instant import stretches
+from scheduler_sim.engine.workload import FloatArray, IntArray
 
 DELETE_KEYS = {"sqlite": 20_000, "postgresql": 100_000}
 """Primary keys that one deleting statement covers: well under a second, so that nobody waits long."""
@@ -111,6 +114,23 @@ def placements_delete(*, run: Run) -> None:
     with transaction.atomic():
         Run.objects.filter(pk=run.pk).update(rows_written=0, first_result_id=None, last_result_id=None)
         rows_changed.send(sender=SchedulerResult, run_id=run.pk)
+
+
+@transaction.atomic
+def stretches_store(*, run: Run, scheduler: str, task_keys: IntArray, arrival: FloatArray, finish: FloatArray) -> None:
+    """Store who was in the system when, under one policy of a run, in place of what was stored of that.
+
+    Args:
+        task_keys, arrival, finish: of all tasks played, shape (n,) each, the arrivals ascending.
+    """
+    Stretch.objects.of_policy(run, scheduler).delete()
+    Stretch.objects.bulk_create(
+        (
+            Stretch(run=run, scheduler=scheduler, from_time=one.from_time, packed=pack_keys(task_keys[one.rows]))
+            for one in stretches(arrival, finish)
+        ),
+        batch_size=500,
+    )
 
 
 def fidelity_store(

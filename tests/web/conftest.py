@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
@@ -10,6 +11,7 @@ from rest_framework.test import APIClient
 from apps.live.models import SimulationState
 from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Attempt, Fidelity, Run, SchedulerResult, Study
+from apps.results.services import stretches_store
 from apps.tasks.models import ForecastTrial, Site, StartForecast, Task, Workload
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim import engine
@@ -66,6 +68,9 @@ def make_run(tasks: int = 5, *, name: str = "a run", policies: tuple[str, ...] =
             )
             for key, number in numbers
         )
+        times = np.array([float(number) for _, number in numbers])
+        keys = np.array([key for key, _ in numbers], np.int64)
+        stretches_store(run=run, scheduler=scheduler, task_keys=keys, arrival=times, finish=times + 1)
     make_totals(run, *policies)
     make_groups(run, "alice", "bob")
     bounds = SchedulerResult.objects.filter(run=run).order_by("pk").values_list("pk", flat=True)

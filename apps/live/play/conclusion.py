@@ -12,7 +12,7 @@ from apps.metrics.services import RunFigures, metrics_compute, metrics_store
 from apps.results.checksum import Part, results_checksum
 from apps.results.errors import DomainError
 from apps.results.models import Attempt, Fidelity, Run, SchedulerResult
-from apps.results.services import fidelity_store
+from apps.results.services import fidelity_store, stretches_store
 from apps.tasks.models import Workload
 from apps.training.labelling import run_label
 from scheduler_sim import engine
@@ -106,6 +106,15 @@ def conclude(*, run: Run, players: list[Player], ending: Ending, split_model: st
     if run.rows_expected and attempts != ending.attempts:
         raise RowsMissing(f"The database holds {attempts} attempts of run {run.name} where {ending.attempts} belong.")
     metrics_store(run=run, figures=ending.figures)
+    if stored:
+        for player in players:
+            stretches_store(
+                run=run,
+                scheduler=player.scheduler,
+                task_keys=player.task_keys,
+                arrival=player.simulation.workload.arrival_time,
+                finish=player.simulation.outcome().finish_time,
+            )
     simulation = players[0].simulation
     run_label(
         run=run,

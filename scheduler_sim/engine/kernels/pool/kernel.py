@@ -10,7 +10,7 @@ from scheduler_sim.engine.demand import check_pool
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop
 from scheduler_sim.engine.kernels.pool.aging import advance_aging
-from scheduler_sim.engine.kernels.pool.conservative import advance_conservative, make_plan
+from scheduler_sim.engine.kernels.pool.conservative import Plan, advance_conservative, make_plan
 from scheduler_sim.engine.kernels.pool.learned import learned_loop
 from scheduler_sim.engine.kernels.pool.ranked import advance_ranked
 from scheduler_sim.engine.kernels.pool.reordered import advance_reordered, make_predictions
@@ -48,6 +48,7 @@ class PoolKernel(BaseKernel):
         )
         self._features = scores.features
         self._kinetic: KineticTree | None = None
+        self._plan: Plan | None = None
         most_running = min(n, processors)
         self._run = Run(
             counts=np.zeros(FIELDS, np.int64),
@@ -76,7 +77,7 @@ class PoolKernel(BaseKernel):
         if scores.kind == LEARNED:
             return learned_loop(backfill, processors, tasks, run, scores)
         if backfill == CONSERVATIVE:
-            plan = make_plan(n, processors)
+            self._plan = plan = make_plan(n, processors)
             depth = max(n, 1) if options.conservative_depth is None else options.conservative_depth
             return partial(advance_conservative, depth, tasks, run, plan)
         if self._static and backfill == NONE:
@@ -145,6 +146,10 @@ class PoolKernel(BaseKernel):
             self._features[rows] = news.features
         if self._kinetic is not None:
             self._kinetic = told_of(self._kinetic, rows, tasks.base, tasks.slope, tasks.expected)
+
+    def reservations(self) -> FloatArray:
+        """Return when tasks that wait are to start under conservative backfilling, shape (n,), NaN for none."""
+        return np.full(len(self._tasks.arrival), np.nan) if self._plan is None else self._plan.reservation.copy()
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""

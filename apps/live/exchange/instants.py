@@ -1,0 +1,135 @@
+"""A run at one instant as others read it: a document of the API, and the table that squeue prints."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from apps.live.play.instants import Instant
+from apps.live.play.sites import node_names
+from scheduler_sim.display.charts import plain
+
+PLACES = {"PARTITION": 9, "NAME": 8, "USER": 8}
+"""Columns of texts in squeue's table, and how many characters of them it shows."""
+
+
+def instant_document(found: Instant, *, first: int = 0, most: int = 100) -> dict[str, Any]:
+    """Return an instant with the tasks `first` to `first + most` of its queue and of what runs."""
+    stands, tasks = found.standing, found.schedule.workload
+    numbers = tasks.task_id
+    hosts = node_names(found.run)
+    chosen = slice(first, first + most)
+    decided = found.decisions
+    head = -1 if decided is None else decided.head
+    return {
+        "run": found.run.pk,
+        "policy": found.scheduler,
+        "time": stands.time,
+        "running_count": len(stands.running),
+        "waiting_count": len(stands.waiting),
+        "awaiting_count": len(stands.awaited),
+        "free_cores": _number(stands.free_cores),
+        "free_gpus": _number(stands.free_gpus),
+        "free_by_node": None if stands.free_by_node is None else _free_by_node(found, hosts),
+        "head": int(numbers[head]) if head >= 0 else None,
+        "shadow_time": None if decided is None else _number(decided.shadow_time),
+        "extra": None if decided is None or np.isnan(decided.shadow_time) else decided.extra,
+        "queue": [_waiting(found, row) for row in found.queue[chosen].tolist()],
+        "running": [_running(found, place, hosts) for place in range(len(stands.running))[chosen]],
+        "started": [] if decided is None else numbers[decided.started].tolist(),
+        "unexplained": found.unexplained,
+        "notes": list(found.notes),
+    }
+
+
+def _number(value: float) -> float | None:
+    found: float | None = plain(value)
+    return found
+
+
+def _free_by_node(found: Instant, hosts: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return what nodes have free, those alone that have something."""
+    free = found.standing.free_by_node
+    rows = [] if free is None else np.flatnonzero((free > 0).any(axis=1)).tolist()
+    return [
+        {"node": node, "name": _node(node, hosts), "cores": float(free[node, 0]), "gpus": float(free[node, 1])}
+        for node in rows
+        if free is not None
+    ]
+
+
+def _node(number: int, hosts: tuple[str, ...]) -> str:
+    return hosts[number] if hosts else f"node{number}"
+
+
+def _task(found: Instant, row: int) -> dict[str, Any]:
+    tasks = found.schedule.workload
+    return {
+        "task_id": int(tasks.task_id[row]),
+        "user": tasks.user.names[tasks.user.codes[row]],
+        "queue": tasks.queue.names[tasks.queue.codes[row]],
+        "cpus": float(tasks.cpus[row]),
+        "gpus": float(tasks.gpus[row]),
+        "arrival_time": float(tasks.arrival_time[row]),
+    }
+
+
+def _waiting(found: Instant, row: int) -> dict[str, Any]:
+    decision = found.decided.get(row)
+    schedule = found.schedule
+    score = found.scores.get(row)
+    return {
+        **_task(found, row),
+        "score": None if score is None else _number(score),
+        "waits_for": found.waits_for(row),
+        "verdict": "" if decision is None else decision.verdict,
+        "free": None if decision is None else decision.free,
+        "delay": None if decision is None else _number(decision.delay),
+        "planned_time": None if decision is None else _number(decision.planned_time),
+        "start_time": float(schedule.outcome.start_time[row]),
+    }
+
+
+def _running(found: Instant, place: int, hosts: tuple[str, ...]) -> dict[str, Any]:
+    stands = found.standing
+    row = int(stands.running[place])
+    return {
+        **_task(found, row),
+        "since": float(stands.since[place]),
+        "until": float(stands.until[place]),
+        "expected_until": _number(float(stands.expected_until[place])),
+        "node": int(stands.node[place]),
+        "node_name": _node(int(stands.node[place]), hosts),
+        "device": int(stands.device[place]),
+    }
+
+
+def squeue_lines(found: Instant, *, most: int) -> Iterator[str]:
+    """Yield the lines of squeue's table: a head, and at most so many tasks that run and that wait, those first.
+
+    Tasks that wait stand in the policy's order, as squeue sorts by priority. Where the rules of a site settle on how
+    many nodes a task runs, that is not stored and `?` stands for it.
+    """
+    yield f"{'JOBID':>18} {'PARTITION':>9} {'NAME':>8} {'USER':>8} ST {'TIME':>10}  NODES NODELIST(REASON)"
+    document = instant_document(found, most=most)
+    texts = found.schedule.workload.external_id
+    names = dict(zip(found.schedule.workload.task_id.tolist(), texts.tolist(), strict=True))
+    counts = dict(zip(found.schedule.workload.task_id.tolist(), found.node_counts.tolist(), strict=True))
+    for state, tasks in (("PD", document["queue"]), ("R", document["running"])):
+        for task in tasks:
+            waits = state == "PD"
+            seconds = 0.0 if waits else found.standing.time - task["since"]
+            where = f"({task['waits_for']})" if waits else task["node_name"]
+            words = (task["queue"], names[task["task_id"]], task["user"])
+            cut = " ".join(f"{str(word)[:width]:>{width}}" for word, width in zip(words, PLACES.values(), strict=True))
+            nodes = "?" if found.run.site_id is not None else str(counts[task["task_id"]])
+            yield f"{task['task_id']:>18} {cut} {state:>2} {elapsed(seconds):>10} {nodes:>6} {where}"
+
+
+def elapsed(seconds: float) -> str:
+    """Return a time as squeue prints it: minutes:seconds, with hours and days where there are some."""
+    whole = int(seconds)
+    days, hours, minutes, rest = whole // 86400, whole // 3600 % 24, whole // 60 % 60, whole % 60
+    if days:
+        return f"{days}-{hours:02}:{minutes:02}:{rest:02}"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,324 @@
+"""A stored run at one instant: who waits and for what, what runs where until when, and what the policy decided."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from apps.live.play.configuration import RunConfiguration
+from apps.live.play.preparation import load_tasks, prepare_tasks
+from apps.results.errors import InvalidField, RunStateError
+from apps.results.models import Attempt, Run, SchedulerResult, Stretch
+from apps.results.services import stretches_store
+from apps.tasks.models import Task
+from apps.training.registry import resolve_policy
+from scheduler_sim import engine
+from scheduler_sim.engine.beginning import begin_at
+from scheduler_sim.engine.contract import Attempts, Outcome
+from scheduler_sim.engine.demand import demands
+from scheduler_sim.engine.estimates import Estimates, replace_estimates
+from scheduler_sim.engine.instant import (
+    Decision,
+    Decisions,
+    NotExplained,
+    NotKnownFarEnough,
+    Schedule,
+    Standing,
+    decisions,
+    scores_at,
+    standing,
+)
+from scheduler_sim.engine.oversize import fit_workload
+from scheduler_sim.engine.whatif import scale_load
+from scheduler_sim.engine.workload import FloatArray, IntArray
+
+STRETCHES_BACK = 16
+"""So many stretches before that of the instant are looked at for the beginning of a plan."""
+
+_PLACED = ("task_id", "node", "device", "gpu_fraction", "start_time", "finish_time", "wait_time", "attempts")
+_SPANS = ("task_id", "number", "start_time", "end_time", "node", "device", "cpus", "gpus")
+
+
+@dataclass(frozen=True, eq=False)
+class Instant:
+    """One policy of a run at one instant.
+
+    Attributes:
+        schedule: what is known of the tasks that were in the system around it, its workload being theirs.
+        standing: what they do, rows of that workload.
+        queue: rows that wait, in the policy's order where scores are known, else by arrival; then those that wait for a
+            parent.
+        scores: by row, empty where they are not known.
+        decided: what the policy decided, by row, of tasks that were ready.
+        decisions: the same with the head's reservation, None where it is not explained.
+        unexplained: why not, in one sentence, else empty.
+        notes: what of the rest is not known, a sentence each.
+    """
+
+    run: Run
+    scheduler: str
+    schedule: Schedule
+    standing: Standing
+    queue: IntArray
+    scores: Mapping[int, float]
+    decided: Mapping[int, Decision]
+    decisions: Decisions | None
+    unexplained: str
+    notes: tuple[str, ...]
+
+    @cached_property
+    def node_counts(self) -> IntArray:
+        """On how many nodes of a cluster each task of the schedule runs, shape (n,)."""
+        asked = demands(self.schedule.workload, self.schedule.cluster)
+        rest = (asked.last_cpu > 0) | (asked.last_gpu > 0) | (asked.full_nodes == 0)
+        return asked.full_nodes + rest
+
+    def waits_for(self, row: int) -> str:
+        """Return what a task that waits waits for, in squeue's words where that is known, else `None` as there."""
+        if row in set(self.standing.awaited.tolist()):
+            return "Dependency"
+        if self.decisions is not None and row in self.decided:
+            return "Resources" if row == self.decisions.head else "Priority"
+        if self.scores and len(self.queue):
+            return "Resources" if row == int(self.queue[0]) else "Priority"
+        return "None"
+
+
+def run_index(*, run: Run) -> None:
+    """Store who was in the system when, of a finished run that was played before that was kept.
+
+    Raises:
+        RunStateError: the run has no placements to look at, or is not finished.
+        EngineError: its tasks cannot be made ready as they were played.
+    """
+    _refuse(run)
+    configuration = RunConfiguration.from_json(run.configuration)
+    cluster = engine.Cluster.from_json(run.cluster)
+    tasks, keys = load_tasks(workload_id=run.workload_id, limit=configuration.limit)
+    prepared = prepare_tasks(stored=run.workload, tasks=tasks, keys=keys, cluster=cluster, configuration=configuration)
+    order = np.argsort(prepared.task_keys)
+    for scheduler in run.policies:
+        found = SchedulerResult.objects.of_tasks(run, scheduler, prepared.task_keys[order], ("task_id", "finish_time"))
+        finish = np.empty(len(order))
+        finish[order] = found["finish_time"]
+        stretches_store(
+            run=run,
+            scheduler=scheduler,
+            task_keys=prepared.task_keys,
+            arrival=prepared.workload.arrival_time,
+            finish=finish,
+        )
+
+
+def run_instant(run: Run, time: float, scheduler: str = "") -> Instant:
+    """Return one policy of a run at `time`, seconds on the workload's clock.
+
+    Args:
+        scheduler: one of the run's policies, by default its first.
+
+    Raises:
+        InvalidField: the run does not play that policy, or the time is not a number.
+        RunStateError: the run is not finished, keeps no placements, or does not know who was in the system when.
+    """
+    _refuse(run)
+    scheduler = scheduler or run.policies[0]
+    if scheduler not in run.policies:
+        raise InvalidField(f"Run {run.name} does not play {scheduler}; it plays {', '.join(run.policies)}.", "policy")
+    if not np.isfinite(time):
+        raise InvalidField("The instant is a number of seconds on the workload's clock.", "time")
+    asked = _Asked(run, scheduler, time)
+    found = asked.look()
+    explained: Decisions | None = None
+    unexplained = ""
+    try:
+        explained, found = _decided(asked, found)
+    except NotExplained as refusal:
+        unexplained = str(refusal)
+    return _instant(run, found, time, explained, unexplained)
+
+
+def _refuse(run: Run) -> None:
+    if run.configuration.get("keep", "results") != "results" or (run.is_over and not run.rows_written):
+        raise RunStateError(
+            f"Run {run.name} keeps its figures only; without placements nothing is known of an instant."
+        )
+    if run.status != Run.Status.FINISHED:
+        raise RunStateError(
+            f"Run {run.name} is {run.status}: of tasks that have not finished nothing is stored, so that an instant is "
+            "known only once it has come to its end."
+        )
+
+
+def _decided(asked: "_Asked", found: Schedule) -> tuple[Decisions, Schedule]:
+    """Return what was decided, and the schedule, of which more may have been needed."""
+    on_site, back = asked.run.site_id is not None, 1
+    while True:
+        try:
+            return decisions(found, asked.time, on_site=on_site), found
+        except NotKnownFarEnough:
+            if back >= STRETCHES_BACK or not np.isfinite(found.known_from):
+                raise
+            back *= 4
+            found = asked.look(back)
+
+
+def _instant(run: Run, found: Schedule, time: float, explained: Decisions | None, unexplained: str) -> Instant:
+    stands = standing(found, time, on_site=run.site_id is not None)
+    decided = {} if explained is None else {one.row: one for one in explained.decisions}
+    waiting = stands.waiting
+    scores: dict[int, float] = {}
+    notes = list(_notes(found, stands, run))
+    try:
+        values = scores_at(found, waiting, time)
+        scores = dict(zip(waiting.tolist(), values.tolist(), strict=True))
+        waiting = waiting[np.lexsort((waiting, values))]
+    except NotExplained as refusal:
+        notes.append(f"{refusal} The queue is shown by arrival.")
+    return Instant(
+        run=run,
+        scheduler=found.policy.name,
+        schedule=found,
+        standing=stands,
+        queue=np.concatenate((waiting, stands.awaited)),
+        scores=scores,
+        decided=decided,
+        decisions=explained,
+        unexplained=unexplained,
+        notes=tuple(notes),
+    )
+
+
+def _notes(found: Schedule, stands: Standing, run: Run) -> list[str]:
+    notes = []
+    if np.isnan(stands.expected_until).any():
+        notes.append("Of some tasks the expected end is not known: it goes by what the policy was told meanwhile.")
+    if run.site_id is not None:
+        notes.append("A task on several nodes of a site is shown on its first one, and what is free is not told.")
+    elif stands.free_by_node is None:
+        notes.append("Of a task on several nodes the lowest is stored, so that free devices are told in all only.")
+    if any(group.outages for group in found.cluster.groups) or found.cluster.fails:
+        notes.append("Free devices include those of nodes that are out of service.")
+    return notes
+
+
+class _Asked:
+    """What is read of a run for one instant."""
+
+    def __init__(self, run: Run, scheduler: str, time: float) -> None:
+        self.run, self.scheduler, self.time = run, scheduler, time
+        self.configuration = RunConfiguration.from_json(run.configuration)
+        self.cluster = engine.Cluster.from_json(run.cluster)
+
+    def look(self, back: int = 0) -> Schedule:
+        """Return the schedule of the instant's stretch and of `back` stretches before it."""
+        every = Stretch.objects.of_policy(self.run, self.scheduler)
+        # One more than is looked at: without it the first one is among them, before which there was nothing.
+        cut = list(every.back_from(self.time)[: back + 2])
+        if not cut and not every.exists():
+            raise RunStateError(
+                f"Run {self.run.name} was played before it was kept who was in the system when; "
+                f"`manage.py squeue --run {self.run.pk} --index` makes up for it once."
+            )
+        looked_at = cut[: back + 1]
+        known_from = -np.inf if len(cut) <= back + 1 else looked_at[-1].from_time
+        keys = np.unique(np.concatenate([one.task_keys for one in looked_at])) if looked_at else np.zeros(0, np.int64)
+        placed = SchedulerResult.objects.of_tasks(self.run, self.scheduler, keys, _PLACED)
+        # What had finished before is of no use, but for the plans of those stretches.
+        useful = (placed["finish_time"] >= self.time) | bool(back)
+        return self._schedule({name: column[useful] for name, column in placed.items()}, known_from)
+
+    def _schedule(self, placed: Mapping[str, FloatArray], known_from: float) -> Schedule:
+        played, known, task_keys = self._tasks(placed["task_id"].astype(np.int64))
+        place = np.searchsorted(placed["task_id"].astype(np.int64), task_keys)
+        placed = {name: column[place] for name, column in placed.items()}
+        # A task arrives no later than it starts; what ran already when the replay began arrives as it starts.
+        attempts = self._attempts(placed, task_keys)
+        outcome = Outcome(
+            ready_time=self._ready_time(played, placed, task_keys),
+            start_time=placed["start_time"],
+            finish_time=placed["finish_time"],
+            node=placed["node"].astype(np.int64),
+            device=placed["device"].astype(np.int64),
+            gpu_fraction=placed["gpu_fraction"],
+            completion_order=np.zeros(0, np.int64),
+        )
+        return Schedule(
+            workload=played,
+            cluster=self.cluster,
+            policy=resolve_policy(self.scheduler, self.configuration.models),
+            options=self.configuration.engine_options(self.cluster),
+            outcome=outcome,
+            attempts=attempts,
+            estimates_known=known,
+            known_from=known_from,
+        )
+
+    def _tasks(self, keys: IntArray) -> tuple[engine.Workload, np.ndarray, IntArray]:
+        """Return tasks as the run plays them, whether their estimates are known, and their keys in that order."""
+        rows = Task.objects.filter(pk__in=keys.tolist())
+        stored = rows.as_workload()
+        numbered = dict(rows.values_list("task_id", "pk"))
+        configuration = self.configuration
+        begun = (
+            begin_at(stored, configuration.begin_time, hold=configuration.already_running == "hold", ever_started=False)
+            if len(stored)
+            else None
+        )
+        played = stored if begun is None else begun.workload
+        since = configuration.begin_time
+        if since is None:
+            since = self.run.workload.first_arrival_time
+        played = scale_load(played, configuration.load_factor, since=since)
+        if self.run.site_id is None and len(played):
+            played, _ = fit_workload(played, self.cluster, on_oversize=configuration.on_oversize)
+        played, known = self._estimated(played)
+        return played, known, np.array([numbered[number] for number in played.task_id.tolist()], np.int64)
+
+    def _estimated(self, played: engine.Workload) -> tuple[engine.Workload, np.ndarray]:
+        """Return tasks with the estimates that policies were told, and whether these are known."""
+        text = self.configuration.estimates
+        if text.partition(":")[0] == "predicted":
+            return played, np.zeros(len(played), bool)
+        asked = Estimates.parse(text)
+        if asked.kind == "uniform" and asked.factor != 1.0:
+            # Drawn of all tasks together.
+            return played, np.zeros(len(played), bool)
+        if asked.kind != "trace":
+            played = replace_estimates(played, asked, np.random.default_rng(0))
+        perfect = any(caution["kind"] == "perfect_estimates" for caution in self.run.cautions)
+        if perfect:
+            played = replace(
+                played, duration_estimate=np.where(played.estimate_known, played.duration_estimate, played.runtime)
+            )
+        return played, played.estimate_known | perfect
+
+    def _ready_time(self, played: engine.Workload, placed: Mapping[str, FloatArray], keys: IntArray) -> FloatArray:
+        """Return when tasks were ready: exactly, where the stored wait is that from their arrival or a parent's end."""
+        start, wait = placed["start_time"], placed["wait_time"]
+        ready = np.where(start - played.arrival_time == wait, played.arrival_time, start - wait)
+        late = np.flatnonzero(start - played.arrival_time != wait)
+        if not len(late):
+            return ready
+        named = Task.objects.filter(pk__in=keys[late].tolist()).exclude(dependencies=[])
+        parents = dict(named.values_list("pk", "dependencies"))
+        numbers = sorted({number for several in parents.values() for number in several})
+        ends = SchedulerResult.objects.history(self.run, numbers).filter(scheduler=self.scheduler)
+        finish = dict(ends.order_by().values_list("task__task_id", "finish_time")) if numbers else {}
+        for row in late.tolist():
+            last = max((finish[one] for one in parents.get(int(keys[row]), ()) if one in finish), default=ready[row])
+            ready[row] = last if start[row] - last == wait[row] else ready[row]
+        return ready
+
+    def _attempts(self, placed: Mapping[str, FloatArray], keys: IntArray) -> Attempts:
+        several = np.flatnonzero(placed["attempts"] > 1)
+        if not len(several):
+            return Attempts.none()
+        rows = Attempt.objects.filter(run=self.run, scheduler=self.scheduler, task_id__in=keys[several].tolist())
+        table = np.array(list(rows.order_by("task_id", "number").values_list(*_SPANS)), np.float64)
+        spans: dict[str, Any] = {name: table[:, place] for place, name in enumerate(_SPANS)}
+        order = np.argsort(keys)
+        row = order[np.searchsorted(keys[order], spans.pop("task_id").astype(np.int64))]
+        whole = {name: spans[name].astype(np.int64) for name in ("number", "node", "device")}
+        return Attempts(row=row, reason=np.zeros(len(row), np.int64), **{**spans, **whole})

@@ -1,0 +1,64 @@
+"""Where to look for the tasks of an instant: for each stretch of a run's clock, who was in the system."""
+
+import zlib
+from typing import Any
+
+import numpy as np
+from django.db import models
+
+from scheduler_sim.engine.workload import IntArray
+
+
+class StretchQuerySet(models.QuerySet[Any]):
+    """Stretches."""
+
+    def of_policy(self, run: Any, scheduler: str) -> "StretchQuerySet":
+        """Only those of one policy of a run."""
+        return self.filter(run=run, scheduler=scheduler)
+
+    def back_from(self, time: float) -> "StretchQuerySet":
+        """Those that began by `time`, the one in which it lies first; read off the unique key."""
+        return self.filter(from_time__lte=time).order_by("-from_time")
+
+
+class Stretch(models.Model):
+    """The tasks that one policy had in the system from one instant until its next stretch begins.
+
+    With them the state at any instant is found by a few look-ups in unique keys, so that the table of placements, which
+    is written in bulk, needs no index on its times. Written once, when the run ends.
+    """
+
+    run = models.ForeignKey("results.Run", on_delete=models.CASCADE, related_name="stretches", db_index=False)
+    scheduler = models.CharField(max_length=100, help_text="The policy's name.")
+    from_time = models.FloatField(help_text="Seconds on the workload's clock; before the first nothing has arrived.")
+    packed = models.BinaryField(help_text="Primary keys of the tasks, see `pack_keys`.")
+
+    objects = StretchQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("id",)
+        verbose_name_plural = "stretches"
+        constraints = [
+            models.UniqueConstraint(
+                fields=("run", "scheduler", "from_time"), name="%(app_label)s_%(class)s_unique_time"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scheduler} from {self.from_time:.12g}"
+
+    @property
+    def task_keys(self) -> IntArray:
+        """Primary keys of the tasks, ascending."""
+        return unpack_keys(self.packed)
+
+
+def pack_keys(keys: IntArray) -> bytes:
+    """Return keys, in any order, as compressed differences of eight bytes each, the lowest byte first."""
+    ascending = np.sort(keys)
+    return zlib.compress(np.diff(ascending, prepend=0).astype("<i8").tobytes(), level=1)
+
+
+def unpack_keys(packed: bytes | memoryview) -> IntArray:
+    """Return the keys that were packed, ascending."""
+    return np.cumsum(np.frombuffer(zlib.decompress(packed), "<i8")).astype(np.int64)

@@ -1,0 +1,29 @@
+"""A schedule at one instant: who waits, who runs, what is free, and what the policy decided there.
+
+`stretches` says where to look for the tasks of an instant, `standing` what they do then, `decisions` why.
+"""
+
+from scheduler_sim.engine.instant.decisions import (
+    Decision,
+    Decisions,
+    NotExplained,
+    NotKnownFarEnough,
+    decisions,
+    scores_at,
+)
+from scheduler_sim.engine.instant.standing import Schedule, Standing, standing
+from scheduler_sim.engine.instant.stretches import Stretch, stretches
+
+__all__ = (
+    "Decision",
+    "Decisions",
+    "NotExplained",
+    "NotKnownFarEnough",
+    "Schedule",
+    "Standing",
+    "Stretch",
+    "decisions",
+    "scores_at",
+    "standing",
+    "stretches",
+)

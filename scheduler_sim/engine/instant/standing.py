@@ -1,0 +1,174 @@
+"""What every task does at one instant, read from where and when it ran."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.codes import MILLI
+from scheduler_sim.engine.contract import Attempts, Options, Outcome
+from scheduler_sim.engine.demand import demands
+from scheduler_sim.engine.formulas import hybrid_sides, split_time
+from scheduler_sim.engine.policies import Policy
+from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """What a policy made of n tasks.
+
+    Attributes:
+        workload: the tasks as they were played; more tasks than are asked about do no harm.
+        outcome: where and when each ran; every task has finished.
+        attempts: of tasks with more than one.
+        estimates_known: shape (n,), whether `workload.duration_estimate` is what the policy was told.
+        known_from: every task that waited or ran then or later, up to the instant asked about, is among them.
+    """
+
+    workload: Workload
+    cluster: Cluster
+    policy: Policy
+    options: Options
+    outcome: Outcome
+    attempts: Attempts
+    estimates_known: BoolArray
+    known_from: float = -np.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """A schedule at one instant, after the policy has acted there: what starts then runs, what ends then has ended.
+
+    Attributes:
+        time: seconds.
+        running: rows that hold devices, the longest first. since, until: when that began and really ends.
+        expected_until: when it was expected to end by the estimate, not before the instant; NaN where that is unknown.
+        node, device: of each that runs; the lowest number of a task on several.
+        waiting: rows that are ready and hold nothing. waits_since: from when on, their arrival or the end of what they
+            last did. stopped: they have begun already.
+        awaited: rows that have arrived and wait for a parent.
+        free_cores, free_gpus: in all; negative never. NaN where a site's rules say what a task holds.
+        free_by_node: shape (nodes, 2), cores and GPUs, None where a task on several nodes runs.
+    """
+
+    time: float
+    running: IntArray
+    since: FloatArray
+    until: FloatArray
+    expected_until: FloatArray
+    node: IntArray
+    device: IntArray
+    waiting: IntArray
+    waits_since: FloatArray
+    stopped: BoolArray
+    awaited: IntArray
+    free_cores: float
+    free_gpus: float
+    free_by_node: FloatArray | None
+
+
+def standing(schedule: Schedule, time: float, *, on_site: bool = False) -> Standing:
+    """Return what every task does at `time`.
+
+    Args:
+        on_site: whether rules of a site decide what a task holds, which the schedule does not tell.
+    """
+    workload, outcome, attempts = schedule.workload, schedule.outcome, schedule.attempts
+    several = np.zeros(len(workload), bool)
+    several[attempts.row] = True
+    started, finished = outcome.start_time, outcome.finish_time
+    there = workload.arrival_time <= time
+    runs_once = there & ~several & (started <= time) & (finished > time)
+    now = np.flatnonzero((attempts.start_time <= time) & (attempts.end_time > time))
+    running = np.concatenate((np.flatnonzero(runs_once), attempts.row[now]))
+    since = np.concatenate((started[runs_once], attempts.start_time[now]))
+    until = np.concatenate((finished[runs_once], attempts.end_time[now]))
+    node = np.concatenate((outcome.node[runs_once], attempts.node[now]))
+    device = np.concatenate((outcome.device[runs_once], attempts.device[now]))
+    holds = np.zeros(len(workload), bool)
+    holds[running] = True
+    left = there & ~holds & ((started > time) | (several & (finished > time)))
+    waits_since = outcome.ready_time.copy()
+    gone = attempts.end_time <= time
+    np.maximum.at(waits_since, attempts.row[gone], attempts.end_time[gone])
+    ready = left & (outcome.ready_time <= time)
+    order = np.lexsort((running, since))
+    running, node, device = running[order], node[order], device[order]
+    since, until = since[order], until[order]
+    waiting = np.flatnonzero(ready)
+    expected = _expected(schedule, running, since, node)
+    cores, gpus, by_node = (np.nan, np.nan, None) if on_site else _free(schedule, running, since, node, time)
+    return Standing(
+        time=time,
+        running=running,
+        since=since,
+        until=until,
+        # What runs beyond its estimate is expected to end at any moment.
+        expected_until=np.where(several[running], np.nan, np.maximum(expected, time)),
+        node=node,
+        device=device,
+        waiting=waiting,
+        waits_since=waits_since[waiting],
+        stopped=several[waiting] & (started[waiting] <= time),
+        awaited=np.flatnonzero(left & ~ready),
+        free_cores=cores,
+        free_gpus=gpus,
+        free_by_node=by_node,
+    )
+
+
+def _expected(schedule: Schedule, rows: IntArray, since: FloatArray, node: IntArray) -> FloatArray:
+    """Return when tasks were expected to end that began then, NaN where nobody can tell."""
+    _, _, ends = _sides(schedule, rows, since, node, schedule.workload.duration_estimate[rows])
+    # By its rate on the kind of GPU a task of a type that has rates takes another time.
+    plain = schedule.options.checkpoints is None and schedule.workload.throughputs is None
+    known = schedule.estimates_known[rows] & plain
+    return np.where(known, ends, np.nan)
+
+
+def _sides(
+    schedule: Schedule, rows: IntArray, since: FloatArray, node: IntArray, seconds: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return when tasks of so many seconds of work give their cores and their GPUs back, and end."""
+    workload, cluster = schedule.workload, schedule.cluster
+    group = cluster.group_of_nodes()[np.maximum(node, 0)]
+    cpu_speed, gpu_speed = (cluster.of_groups(name)[group] for name in ("cpu_speed", "gpu_speed"))
+    length: FloatArray = seconds / np.where(workload.gpus[rows] > 0, gpu_speed, cpu_speed)
+    cpu, gpu = length.copy(), length.copy()
+    split = np.flatnonzero(workload.hybrid[rows])
+    if len(split):
+        fraction = schedule.outcome.gpu_fraction[rows[split]]
+        sides = hybrid_sides(workload, rows[split], seconds[split], fraction, cluster, group[split])
+        length[split] = split_time(*sides, schedule.options.split_model)
+        cpu[split], gpu[split] = sides if schedule.options.split_model == "concurrent" else (length[split],) * 2
+    return since + cpu, since + gpu, since + length
+
+
+def _free(
+    schedule: Schedule, rows: IntArray, since: FloatArray, node: IntArray, time: float
+) -> tuple[float, float, FloatArray | None]:
+    """Return the cores and GPUs that nobody holds, in all and by node."""
+    workload, cluster = schedule.workload, schedule.cluster
+    some = workload.take(np.sort(rows))
+    asked = demands(some, cluster)
+    place = np.searchsorted(np.sort(rows), rows)
+    cpu, gpu, full = asked.cpu[place].copy(), asked.gpu[place].copy(), asked.full_nodes[place]
+    whole = np.flatnonzero(full > 0)
+    at = place[whole]
+    cpu[whole] = full[whole] * asked.full_cpu[at] + asked.last_cpu[at]
+    gpu[whole] = full[whole] * asked.full_gpus[at] * MILLI + asked.last_gpu[at]
+    hybrid = workload.hybrid[rows]
+    if hybrid.any():
+        fraction = schedule.outcome.gpu_fraction[rows]
+        cpu_end, gpu_end, _ = _sides(schedule, rows, since, node, workload.runtime[rows])
+        cpu[hybrid & ((fraction >= 1.0) | (cpu_end <= time))] = 0
+        gpu[hybrid & ((fraction <= 0.0) | (gpu_end <= time))] = 0
+    free_cores = (cluster.cores * MILLI - int(cpu.sum())) / MILLI
+    free_gpus = (cluster.gpus * MILLI - int(gpu.sum())) / MILLI
+    if len(whole):
+        return free_cores, free_gpus, None
+    by_node = np.stack([cluster.of_groups("cores"), cluster.of_groups("gpus")], axis=1)[cluster.group_of_nodes()]
+    by_node = by_node * MILLI
+    np.subtract.at(by_node[:, 0], node, cpu)
+    np.subtract.at(by_node[:, 1], node, gpu)
+    return free_cores, free_gpus, by_node / MILLI

@@ -1,0 +1,197 @@
+"""A stored run at any instant: found by its stretches, equal to the schedule, printed as squeue prints it."""
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+from rest_framework.test import APIClient
+
+from apps.live.play import instants
+from apps.live.play.instants import run_instant
+from apps.results.models import Run, SchedulerResult, Stretch
+from apps.results.services import stretches_store
+from apps.results.stretches import pack_keys, unpack_keys
+from scheduler_sim.engine.workload import FloatArray
+from tests.files import written
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+POLICIES = "fcfs+easy,sjf+conservative,srtf"
+
+
+def swf(jobs: int, seed: int) -> str:
+    generator = np.random.default_rng(seed)
+    lines = ["; MaxProcs: 8"]
+    for number, arrival in enumerate(np.sort(generator.integers(0, 20 * jobs, jobs)).tolist(), 1):
+        runtime, cpus = int(generator.integers(0, 120)), int(generator.integers(1, 9))
+        told = int(runtime * generator.uniform(0.5, 3)) + 1
+        user = int(generator.integers(1, 4))
+        lines.append(f"{number} {arrival} -1 {runtime} {cpus} -1 -1 {cpus} {told} -1 1 {user} 1 -1 1 -1 -1 -1")
+    return "\n".join(lines) + "\n"
+
+
+def played(tmp_path: Path, text: str, *arguments: str) -> Run:
+    trace = written(tmp_path / "jobs.swf", text)
+    options = ("--workload", str(trace), "--cluster", "hpc-8", *arguments)
+    call_command("runsimulation", *options, stdout=StringIO(), verbosity=0)
+    return Run.objects.latest("pk")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return played(tmp_path, swf(80, 1), "--policies", POLICIES)
+
+
+def squeue(*arguments: object) -> str:
+    out = StringIO()
+    call_command("squeue", *map(str, arguments), stdout=out)
+    return out.getvalue()
+
+
+def in_small_stretches(run: Run) -> None:
+    """Cut the run's clock finely, as that of a long run is."""
+    for scheduler in run.policies:
+        rows = SchedulerResult.objects.filter(run=run, scheduler=scheduler).order_by("task__task_id")
+        key, arrival, finish = zip(*rows.values_list("task_id", "task__arrival_time", "finish_time"), strict=True)
+        stretches_store(
+            run=run,
+            scheduler=scheduler,
+            task_keys=np.array(key, np.int64),
+            arrival=np.array(arrival),
+            finish=np.array(finish),
+        )
+
+
+@pytest.fixture
+def finely(monkeypatch: pytest.MonkeyPatch) -> None:
+    from scheduler_sim.engine.instant import stretches as cut
+
+    monkeypatch.setattr("apps.results.services.stretches", lambda arrival, finish: cut(arrival, finish, least=3))
+
+
+def times_of(run: Run) -> FloatArray:
+    rows = SchedulerResult.objects.filter(run=run).values_list("start_time", "finish_time", "task__arrival_time")
+    return np.unique(np.array(list(rows)))
+
+
+def test_the_state_and_the_decisions_of_every_instant_are_those_of_the_placements(run: Run, finely: None) -> None:
+    in_small_stretches(run)
+    assert Stretch.objects.filter(run=run).count() > 20
+    explained = 0
+    for scheduler in run.policies:
+        rows = SchedulerResult.objects.filter(run=run, scheduler=scheduler)
+        placed = list(rows.values_list("task__task_id", "task__arrival_time", "start_time", "finish_time"))
+        times = times_of(run)
+        for time in [times[0] - 1, times[-1] + 1, *np.random.default_rng(2).choice(times, 25)]:
+            found = run_instant(run, float(time), scheduler)
+            numbers = found.schedule.workload.task_id
+            there = sorted(numbers[np.concatenate((found.queue, found.standing.running))].tolist())
+            assert there == sorted(n for n, arrival, _, finish in placed if arrival <= time < finish), (scheduler, time)
+            if scheduler != "srtf":
+                running = sorted(numbers[found.standing.running].tolist())
+                assert running == sorted(n for n, _, start, finish in placed if start <= time < finish)
+                assert found.unexplained == ""
+                assert found.decisions is not None
+                started = sorted(numbers[found.decisions.started].tolist())
+                assert started == sorted(n for n, _, start, _ in placed if start == time)
+                explained += 1
+            else:
+                assert found.unexplained == "Decisions where tasks may stop and go on are not explained yet."
+    assert explained == 2 * 27
+
+
+def test_a_plan_that_goes_back_too_far_is_not_made_up(run: Run, finely: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_small_stretches(run)
+    monkeypatch.setattr(instants, "STRETCHES_BACK", 1)
+    told = {run_instant(run, float(time), "sjf+conservative").unexplained for time in times_of(run)}
+    assert "" in told
+    assert any(text.startswith("The plan of sjf+conservative goes back to before") for text in told)
+
+
+SMALL = """; MaxProcs: 8
+1 0 -1 10 6 -1 -1 6 20 -1 1 1 1 -1 1 -1 -1 -1
+2 1 -1 10 8 -1 -1 8 20 -1 1 2 1 -1 1 -1 -1 -1
+3 2 -1 5 2 -1 -1 2 8 -1 1 1 1 -1 1 -1 -1 -1
+4 2 -1 90 2 -1 -1 2 99 -1 1 3 1 -1 1 -1 -1 -1
+"""
+
+
+def test_squeue_prints_the_queue_in_the_order_of_the_policy_and_why(tmp_path: Path) -> None:
+    run = played(tmp_path, SMALL, "--policies", "fcfs+easy,fcfs")
+    lines = squeue("--run", run.pk, "--at", 2).splitlines()
+    assert lines[0].split() == ["JOBID", "PARTITION", "NAME", "USER", "ST", "TIME", "NODES", "NODELIST(REASON)"]
+    rows = [(line.split()[0], *line.split()[-4:]) for line in lines[1:5]]
+    assert rows == [
+        ("2", "PD", "0:00", "1", "(Resources)"),
+        ("4", "PD", "0:00", "1", "(Priority)"),
+        ("1", "R", "0:02", "1", "node0"),
+        ("3", "R", "0:00", "1", "node0"),
+    ]
+    assert lines[5:] == [
+        "# The head, task 2, is to start at 20.",
+        "# task 2 needs more than the 2 processors that are free",
+        "# task 4 needs more than the 0 processors that are free",
+    ]
+    blocked = squeue("--run", run.pk, "--at", 2, "--policy", "fcfs", "--limit", 1).splitlines()
+    assert "# 2 more in queue; --limit shows more." in blocked
+    assert blocked[1].endswith("(Resources)")
+    assert squeue("--run", run.pk, "--at", -5).splitlines()[1:] == []
+
+
+def test_the_api_shows_an_instant_in_pages(tmp_path: Path) -> None:
+    run = played(tmp_path, SMALL, "--policies", "fcfs+easy,fcfs")
+    client = APIClient()
+
+    def asked(address: str) -> Any:
+        return client.get(f"/api/v1/runs/{run.pk}/at/{address}")
+
+    found = asked("2/?policy=fcfs").json()
+    assert [task["task_id"] for task in found["queue"]] == [2, 3, 4]
+    assert [task["verdict"] for task in found["queue"]] == ["resources", "blocked", "blocked"]
+    assert [(task["task_id"], task["until"], task["expected_until"]) for task in found["running"]] == [(1, 10.0, 20.0)]
+    assert (found["free_cores"], found["head"], found["shadow_time"]) == (2.0, 2, None)
+    assert found["free_by_node"] == [{"node": 0, "name": "node0", "cores": 2.0, "gpus": 0.0}]
+    second = asked("2.0/?policy=fcfs&offset=1&limit=1").json()
+    assert [task["task_id"] for task in second["queue"]] == [3]
+    assert (second["waiting_count"], second["running_count"], second["running"]) == (3, 1, [])
+    easy = asked("2/").json()
+    assert (easy["policy"], easy["shadow_time"], easy["extra"], easy["started"]) == ("fcfs+easy", 20.0, 0, [3])
+    for address, status in (
+        ("2/?policy=sjf", 400),
+        ("1e999/", 400),
+        ("--/", 400),
+        ("2/?limit=0", 400),
+        ("2/?x=1", 400),
+        ("two/", 404),
+    ):
+        assert asked(address).status_code == status, address
+
+
+def test_a_run_without_placements_or_without_an_end_says_so_in_one_sentence(tmp_path: Path) -> None:
+    summary = played(tmp_path, SMALL, "--policies", "fcfs", "--keep", "summary")
+    with pytest.raises(CommandError, match="keeps its figures only"):
+        squeue("--run", summary.pk, "--at", 2)
+    whole = played(tmp_path, SMALL, "--policies", "fcfs")
+    Run.objects.filter(pk=whole.pk).update(status=Run.Status.STOPPED)
+    with pytest.raises(CommandError, match="is stopped: of tasks that have not finished nothing is stored"):
+        squeue("--run", whole.pk, "--at", 2)
+    assert APIClient().get(f"/api/v1/runs/{whole.pk}/at/2/").status_code == 409
+
+
+def test_a_run_from_before_is_made_up_for_once(run: Run) -> None:
+    before = {(one.scheduler, one.from_time): one.task_keys.tolist() for one in Stretch.objects.filter(run=run)}
+    Stretch.objects.all().delete()
+    with pytest.raises(CommandError, match=r"squeue --run .* --index` makes up for it once"):
+        squeue("--run", run.pk, "--at", 2)
+    squeue("--run", run.pk, "--index")
+    again = {(one.scheduler, one.from_time): one.task_keys.tolist() for one in Stretch.objects.filter(run=run)}
+    assert again == before
+
+
+def test_keys_come_back_as_they_were() -> None:
+    keys = np.array([7, 2**40, 3, 4], np.int64)
+    assert unpack_keys(pack_keys(keys)).tolist() == [3, 4, 7, 2**40]
+    assert unpack_keys(pack_keys(keys[:0])).tolist() == []
