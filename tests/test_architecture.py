@@ -15,7 +15,19 @@ ROOT = Path(__file__).resolve().parent.parent
 
 ENGINE = (
     ("errors", "version", "codes", "units", "clock", "jit", "optional", "pairs"),
-    ("columns", "goodput", "requests", "throughputs", "unstated", "workload", "cluster", "failures", "overheads"),
+    (
+        "columns",
+        "goodput",
+        "requests",
+        "throughputs",
+        "unstated",
+        "workload",
+        "hosts",
+        "topology",
+        "cluster",
+        "failures",
+        "overheads",
+    ),
     ("contract",),
     ("paces",),
     ("away", "formulas", "demand", "hardware", "openb_nodes", "paths", "presets"),

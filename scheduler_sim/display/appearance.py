@@ -53,6 +53,7 @@ _PLACEMENT_COLOURS = {
     "weighted_fit": 0,
     "worst_fit": 7,
     "fgd": 9,
+    "compact": 5,
 }
 _DASHES = {"none": 0, "easy": 1, "conservative": 2, "list": 3}
 

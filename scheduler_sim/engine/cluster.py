@@ -1,7 +1,8 @@
 """A cluster as a list of node groups, checked once on the way in."""
 
 import math
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -9,12 +10,11 @@ import numpy.typing as npt
 
 from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.failures import FailureModel
+from scheduler_sim.engine.hosts import LARGEST_NODES
+from scheduler_sim.engine.topology import Topology
 
 LARGEST_GPUS_PER_NODE = 64
 """The kernels hold the devices of a node in one 64-bit mask."""
-
-LARGEST_NODES = 1_000_000
-"""Beyond this a description is taken for a slip of the pen."""
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,15 @@ def _is_number(value: object) -> bool:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Node groups under one name; nodes are numbered from 0 through the groups in their order."""
+    """Node groups under one name; nodes are numbered from 0 through the groups in their order.
+
+    Attributes:
+        topology: the racks and switches, by the names of nodes; None where they do not matter.
+    """
 
     name: str
     groups: tuple[NodeGroup, ...]
+    topology: Topology | None = None
 
     def __post_init__(self) -> None:
         if not self.groups:
@@ -184,25 +189,40 @@ class Cluster:
         return np.repeat(np.arange(len(self.groups)), [group.count for group in self.groups])
 
     @property
+    def node_names(self) -> list[str]:
+        """What nodes are called where a site does not name them: their group's name and a number from 1."""
+        return [f"{group.name}{number}" for group in self.groups for number in range(1, group.count + 1)]
+
+    @property
     def fails(self) -> bool:
         """True when nodes fail by themselves, or listed outages end what runs."""
         return any(group.failures is not None or any(one.kill for one in group.outages) for group in self.groups)
 
     def as_json(self) -> dict[str, Any]:
         """Return the description that `Cluster.from_json` takes back."""
-        return {"name": self.name, "groups": [_as_json(group) for group in self.groups]}
+        document: dict[str, Any] = {"name": self.name, "groups": [_as_json(group) for group in self.groups]}
+        if self.topology is not None:
+            document["topology"] = self.topology.as_json(self.node_names)
+        return document
 
     @classmethod
-    def from_json(cls, document: Any) -> Self:
+    def from_json(cls, document: Any, node_names: Sequence[str] | None = None) -> Self:
         """Build a cluster from a description such as `as_json` gives.
+
+        Args:
+            node_names: by which the topology calls the nodes, where they are not the cluster's own `node_names`.
 
         Raises:
             InvalidCluster: a key that is unknown or missing, or a value of the wrong kind.
         """
-        _check_keys("The cluster description", document, required={"name", "groups"}, optional=set())
+        _check_keys("The cluster description", document, required={"name", "groups"}, optional={"topology"})
         if not isinstance(document["groups"], list | tuple):
             raise InvalidCluster("The cluster description's groups are not a list.")
-        return cls(name=str(document["name"]), groups=tuple(_group(group) for group in document["groups"]))
+        cluster = cls(name=str(document["name"]), groups=tuple(_group(group) for group in document["groups"]))
+        if document.get("topology") is None:
+            return cluster
+        names = cluster.node_names if node_names is None else node_names
+        return replace(cluster, topology=Topology.from_json(document["topology"], names))
 
 
 def _as_json(group: NodeGroup) -> dict[str, Any]:

@@ -30,7 +30,7 @@ queued task's score anew at each event; the others walk the queue as the policy 
 From `REMAINING` to `TURNS` they stop running tasks, and play on the event core; `SLURM` is a site's own scheduler, and
 `SHARES` shares out GPUs in rounds."""
 
-FIRST_FIT, BEST_FIT, WORST_FIT, FGD, RANDOM_NODE, WEIGHTED_FIT = range(6)
+FIRST_FIT, BEST_FIT, WORST_FIT, FGD, RANDOM_NODE, WEIGHTED_FIT, COMPACT = range(7)
 """Placements: how the node is chosen among those that fit."""
 
 NOT_PLANNED, EARLIEST_FINISH, ORACLE, PREDICTED = range(4)

@@ -165,6 +165,7 @@ class Outcome:
         history: what tasks went through where they may stop and go on; None where each runs once from its start to its
             finish (see `Simulation.history`). `start_time` is then the first attempt's start, `finish_time` the last
             one's end: the expected one while it runs, NaN while it waits to go on.
+        crossed: how many levels of racks each task crosses, in its last attempt; None without a topology.
     """
 
     ready_time: FloatArray
@@ -175,6 +176,7 @@ class Outcome:
     gpu_fraction: FloatArray
     completion_order: IntArray
     history: History | None = None
+    crossed: IntArray | None = None
 
 
 @dataclass(frozen=True, eq=False)

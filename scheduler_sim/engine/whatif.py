@@ -193,7 +193,7 @@ def _change(cluster: Cluster, changes: str, sign: int) -> Cluster:
     if not groups:
         raise InvalidCluster(f"Cluster {cluster.name} would have no node left.")
     tail = ",".join(f"{name}{'+' if sign > 0 else '-'}{number}" for name, number in wanted.items())
-    return Cluster(name=f"{cluster.name} {tail}", groups=tuple(groups))
+    return replace(cluster, name=f"{cluster.name} {tail}", groups=tuple(groups))
 
 
 def resized(group: NodeGroup, change: int, *, is_pool: bool = False) -> NodeGroup | None:

@@ -165,7 +165,7 @@ class Backfilling(Orders):
 
     def reserve(self, row: int, now: float, latest: float) -> None:
         """Hold the first pieces that stay free through the task's length, not later than `latest`."""
-        length = max(max(self.sides(row, self.estimate[row], self.fixed[row], g)) for g in self.sim.cluster.groups)
+        length = self.longest(row, self.estimate[row], self.fixed[row])
         changes = self.planned_changes(row, now)
         for begin in sorted({now, *(time for time, gives, _ in changes if gives and time > now)}):
             if begin > latest:

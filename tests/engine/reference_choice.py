@@ -6,7 +6,7 @@ from functools import cached_property
 from math import exp, floor, nan
 
 from scheduler_sim.engine import Simulation
-from scheduler_sim.engine.codes import BEST_FIT, FGD, FIRST_FIT, RANDOM_NODE, WEIGHTED_FIT, WORST_FIT
+from scheduler_sim.engine.codes import BEST_FIT, COMPACT, FGD, FIRST_FIT, RANDOM_NODE, WEIGHTED_FIT, WORST_FIT
 from tests.engine.reference_tasks import Held, Node, Piece, Tasks
 
 
@@ -24,6 +24,7 @@ class Choice(Tasks):
         self.ready: list[float] = self.w.arrival_time.tolist()
         self.start, self.fraction = [nan] * n, [nan] * n
         self.node, self.device = [-1] * n, [-1] * n
+        self.crossed = [0] * n
         self.held: dict[int, list[Held]] = {}
         self.ends: dict[int, tuple[float, float, float]] = {}
         self.events: list[tuple[float, int, str]] = []
@@ -43,12 +44,15 @@ class Choice(Tasks):
                 self.turn[number] = (last + 1) % len(self.nodes[number].devices)
         self.node[row], devices = min((piece.node, sorted(piece.parts)) for piece in pieces)
         self.device[row] = devices[0] if devices else -1
+        self.crossed[row] = self.levels_crossed([piece.node for piece in pieces])
         if self.w.hybrid[row] and 0 < f < 1 and cpu != gpu:
             self.events.append((now + min(cpu, gpu), row, "cpu" if cpu < gpu else "gpu"))
         self.events.append((now + max(cpu, gpu), row, "end"))
 
     def find(self, row: int, f: float, nodes: list[Node]) -> list[Piece] | None:
         """Return the pieces of a start, or None."""
+        if self.rule == COMPACT and self.racks and self.full_count(row):
+            return self.find_compact(row, f, nodes)
         found: list[Piece] = []
         used: set[int] = set()
         last = -1
@@ -80,13 +84,85 @@ class Choice(Tasks):
             found.append(Piece(node.number, cpu, mem, self.devices_of(node, cpu, gpu)))
         return found
 
+    def find_compact(self, row: int, f: float, nodes: list[Node]) -> list[Piece] | None:
+        """Return the pieces of a gang in as few racks as can be, or None."""
+        *full, last = self.pieces_needed(row, f)
+        if last.whole:
+            full.append(last)
+
+        def whole_of(part: list[Node]) -> list[Node]:
+            cpu, gpu, mem, _ = full[0]
+            return [
+                n
+                for n in part
+                if not n.away and n.cpu >= cpu and n.memory >= mem
+                if (
+                    self.allowed_type(row, n) and len(n.devices) * 1000 == gpu and len(n.whole()) * 1000 == gpu
+                    if gpu
+                    else n.all_cpu == cpu
+                )
+            ]
+
+        def for_last(part: list[Node], taken: list[Node]) -> list[Node]:
+            return [
+                n
+                for n in part
+                if n not in taken and self.allowed(row, n, last.gpu) and n.fits(last.cpu, last.gpu, last.memory)
+            ]
+
+        def parts(part: list[Node], level: int) -> list[list[Node]]:
+            return [
+                [n for n in part if self.racks[level][n.number] == k]
+                for k in sorted({self.racks[level][n.number] for n in part})
+            ]
+
+        def take(part: list[Node], level: int, wanted: int) -> list[Node]:
+            """Take whole nodes out of the switches of a level in `part`."""
+            if level < 0:
+                return whole_of(part)[:wanted]
+            found: list[Node] = []
+            left = parts(part, level)
+            while len(found) < wanted:
+                missing = wanted - len(found)
+                enough = [p for p in left if len(whole_of(p)) >= missing]
+                chosen = (
+                    min(enough, key=lambda p: len(whole_of(p))) if enough else max(left, key=lambda p: len(whole_of(p)))
+                )
+                left.remove(chosen)
+                found += take(chosen, level - 1, min(missing, len(whole_of(chosen))))
+            return sorted(found, key=lambda n: n.number)
+
+        def holds(part: list[Node]) -> bool:
+            whole = whole_of(part)
+            return len(whole) >= len(full) and (last.whole or bool(for_last(part, whole[: len(full)])))
+
+        for level in range(len(self.racks) + 1):
+            switches = parts(nodes, level) if level < len(self.racks) else [nodes]
+            able = [part for part in switches if holds(part)]
+            if able:
+                break
+        else:
+            return None
+        switch = min(able, key=lambda part: len(whole_of(part)))
+        taken = take(switch, level - 1, len(full))
+        found = [
+            Piece(n.number, full[0].cpu, full[0].memory, dict.fromkeys(n.whole(), 1000) if full[0].gpu else {})
+            for n in taken
+        ]
+        if not last.whole:
+            used = {self.racks[0][n.number] for n in taken}
+            near = for_last([n for n in switch if self.racks[0][n.number] in used], taken)
+            node = self.choose(row, near or for_last(switch, taken), last.cpu, last.gpu)
+            found.append(Piece(node.number, last.cpu, last.memory, self.devices_of(node, last.cpu, last.gpu)))
+        return found
+
     def choose(self, row: int, fit: list[Node], cpu: int, gpu: int) -> Node:
         def room(n: Node) -> int:
             return sum(n.devices) // 1000 if gpu else min(n.cpu // 1000, 1023)
 
         if self.rule == FIRST_FIT:
             return fit[0]
-        if self.rule == BEST_FIT:
+        if self.rule in (BEST_FIT, COMPACT):
             return min(fit, key=lambda n: (room(n), n.number))
         if self.rule == WEIGHTED_FIT:
             most_cpu, most_gpus = (

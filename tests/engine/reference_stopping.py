@@ -64,8 +64,9 @@ class ReferenceStopping(ReferenceNodes):
     def begin(self, row, f, pieces, now):
         super().begin(row, f, pieces, now)
         groups = [self.nodes[number].group for number, *_ in pieces]
-        length = max(max(ReferenceNodes.sides(self, row, self.runtime[row], f, group)) for group in groups)
-        pace = min(self.pace(row, group) for group in groups)
+        factor = self.factors[self.levels_crossed([piece.node for piece in pieces])]
+        length = max(max(ReferenceNodes.sides(self, row, self.runtime[row] * factor, f, group)) for group in groups)
+        pace = min(self.pace(row, group) for group in groups) / factor
         if self.w.hybrid[row]:
             pace = self.runtime[row] / length if length else 1.0
         self.attempts[row] += 1
@@ -343,7 +344,7 @@ class ReferenceStopping(ReferenceNodes):
                 continue
             if planned == self.depth:
                 continue
-            length = max(max(self.sides(row, self.estimate[row], self.fixed[row], g)) for g in self.sim.cluster.groups)
+            length = self.longest(row, self.estimate[row], self.fixed[row])
             later = {span[1] for span in spans} | {time for time, *_ in self.outages}
             pieces = None
             for begin in sorted({now, *(time for time in later if time > now)}):

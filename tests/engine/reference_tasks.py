@@ -77,6 +77,10 @@ class Tasks:
         self.nodes: list[Node] = []
         for g, group in enumerate(simulation.cluster.groups):
             self.nodes += [Node(len(self.nodes) + i, g, group) for i in range(group.count)]
+        topology = simulation.cluster.topology
+        names = simulation.cluster.node_names
+        self.racks: list[list[int]] = [] if topology is None else topology.numbers(names).tolist()
+        self.factors: list[float] = [1.0] if topology is None else topology.factors().tolist()
         self.types = [{t for t in text.split("|") if t} for text in self.w.gpu_type.texts()]
         self.cpu = [units(v, 1000) for v in self.w.cpus.tolist()]
         self.gpu = [units(v, 1000) for v in self.w.gpus.tolist()]
@@ -176,5 +180,17 @@ class Tasks:
         return (gpu + cpu, gpu + cpu) if self.sequential else (cpu, gpu)
 
     def lengths(self, row: int, runtime: float, f: float, pieces: list[Piece]) -> tuple[float, float]:
+        runtime *= self.factors[self.levels_crossed([piece.node for piece in pieces])]
         both = [self.sides(row, runtime, f, self.nodes[number].group) for number, *_ in pieces]
         return max(cpu for cpu, _ in both), max(gpu for _, gpu in both)
+
+    def levels_crossed(self, numbers: list[int]) -> int:
+        """Return the first level on which one switch has all these nodes, the number of levels where none has."""
+        alike = [len({level[number] for number in numbers}) == 1 for level in self.racks]
+        return [*alike, True].index(True)
+
+    def longest(self, row: int, runtime: float, f: float) -> float:
+        """Return the length on the slowest group, of a gang over all racks."""
+        if len(self.pieces_needed(row, f)) > 1:
+            runtime *= self.factors[-1]
+        return max(max(self.sides(row, runtime, f, group)) for group in self.sim.cluster.groups)

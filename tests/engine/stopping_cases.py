@@ -13,7 +13,7 @@ from scheduler_sim.engine.policies.preemption import RUN_ON
 from tests.engine.core_cases import COSTS, LIMITS, listed_failures, played, spans
 from tests.engine.reference_attempts import ReferenceRules
 from tests.engine.reference_stopping import ReferenceStopping
-from tests.engine.test_nodes_reference import random_cluster, random_workload
+from tests.engine.test_nodes_reference import random_cluster, random_workload, with_racks
 
 WHOLE_SIDES = ("cpu_only", "gpu_only")
 """Placements that put each task on one side."""
@@ -25,7 +25,7 @@ NO_END = ("drf", "min_min", "max_min", "sufferage")
 def draw(seed, policy):
     """Return a workload, a cluster, options and the rules of a case."""
     generator = np.random.default_rng([seed, 5])
-    cluster = random_cluster(generator)
+    cluster = with_racks(random_cluster(generator), seed)
     workload = random_workload(generator, cluster, 0.5 if policy.placement.name in WHOLE_SIDES else 0.0)
     # Powers of two, so that split tasks take times that add up too.
     workload = replace(workload, compute_intensity=np.round(workload.compute_intensity))

@@ -20,6 +20,7 @@ from scheduler_sim.engine.policies.agent import AgentSettings, RewardWeights
 from scheduler_sim.engine.policies.placement import PLACEMENTS
 from scheduler_sim.engine.policies.placements.rl_agent import agent_placement
 from scheduler_sim.engine.throughputs import Throughputs
+from scheduler_sim.engine.topology import Switch, Topology
 from scheduler_sim.engine.workload import Labels
 from tests.engine.reference_nodes import ReferenceNodes
 
@@ -80,6 +81,27 @@ def random_cluster(generator):
     return Cluster("small", tuple(groups))
 
 
+def with_racks(cluster, seed):
+    """Return the cluster with racks on every second seed, in some with switches above them or nodes that stand alone.
+
+    A gang runs some power of two longer over them, so that times add up without rounding.
+    """
+    if seed % 2:
+        return cluster
+    generator = np.random.default_rng([seed, 7])
+    crossing = ((1.0,), (2.0,), (2.0, 4.0))[generator.integers(0, 3)]
+    if generator.random() < 0.3:
+        sizes = ((1, 2), (2, 4), (3, 6))[generator.integers(0, 3)]
+        return replace(cluster, topology=Topology(nodes_per_switch=sizes, crossing=crossing))
+    racks = generator.integers(0, 4, cluster.nodes)
+    names = np.array(cluster.node_names)
+    switches = [Switch(f"r{rack}", nodes=tuple(names[racks == rack].tolist())) for rack in range(4)]
+    if generator.random() < 0.3:
+        del switches[0]
+    switches += [Switch("low", switches=("r1", "r2")), Switch("top", switches=("low", "r3"))]
+    return replace(cluster, topology=Topology(tuple(switches), crossing=crossing))
+
+
 def random_workload(generator, cluster, hybrid_share=0.4):
     n = int(generator.integers(1, 16))
     hybrid = generator.random(n) < hybrid_share
@@ -135,7 +157,7 @@ def kernels_for(simulation):
 def random_case(seed):
     """Return tasks that all fit, possibly none, their cluster and the options of one case."""
     generator = np.random.default_rng(seed)
-    cluster = random_cluster(generator)
+    cluster = with_racks(random_cluster(generator), seed)
     workload = random_workload(generator, cluster)
     options = Options(
         split_model=("concurrent", "sequential")[seed % 2],

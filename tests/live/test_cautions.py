@@ -1,6 +1,7 @@
 """Figures that may mislead say so: on the page of a run, in its JSON, in the table and beside other runs."""
 
 import json
+import re
 from io import StringIO
 from pathlib import Path
 
@@ -110,3 +111,18 @@ def test_unknown_stays_unknown_in_the_database_and_in_exports(tmp_path: Path, cl
         assert again.tasks.as_workload().duration_estimate.tolist() == (
             workload.tasks.as_workload().duration_estimate.tolist()
         )
+
+
+def test_tasks_that_cross_racks_are_counted(tmp_path: Path, client: Client) -> None:
+    racked = tmp_path / "racked.yaml"
+    racked.write_text(
+        "groups:\n- {name: n, count: 4, cores: 2}\ntopology: {nodes_per_switch: 2, crossing: 1.5}\n", encoding="utf-8"
+    )
+    run, document = play(trace(tmp_path, "all"), "fcfs+list,fcfs+list@compact", "--cluster", str(racked))
+    [caution] = document["cautions"]
+    # Every second task has 3 or 4 cores, and so runs on two nodes.
+    found = re.findall(r"([0-9]+) of 60 \([0-9.]+%\) under (\S+?)[,.]", caution["text"])
+    crossed = {policy: int(count) for count, policy in found}
+    assert caution["kind"] == "crossed_racks"
+    assert 0 < crossed["fcfs+list@compact"] < crossed["fcfs+list"]
+    assert caution["text"] in client.get(reverse("run", args=[run.pk])).content.decode()

@@ -70,7 +70,7 @@ def described_cluster(text: str) -> DescribedCluster:
     document, _ = sites.read_document(text, name=CALLED)
     site = sites.read_site(text, name=CALLED)
     texts_check(site.as_json())
-    if set(document) - {"name", "groups"} or any(_OF_SITE & set(group) for group in document["groups"]):
+    if set(document) - {"name", "groups", "topology"} or any(_OF_SITE & set(group) for group in document["groups"]):
         if "name" not in document:
             raise SiteError(f"{CALLED} states no name of the site; give it one.")
         return DescribedCluster(site=site)

@@ -15,6 +15,7 @@ from apps.training.models import TrainedModel
 from scheduler_sim import engine
 from scheduler_sim.display.formatting import duration, listing
 from scheduler_sim.engine.beginning import Beginning
+from scheduler_sim.engine.demand import demands
 from scheduler_sim.engine.fidelity import Fidelity
 from scheduler_sim.engine.kernels.site.never import NeverStarting
 from scheduler_sim.engine.metrics import never_started
@@ -32,7 +33,8 @@ class Caution(TypedDict):
 
     Attributes:
         kind: `not_replayed`, `impossible_starts`, `perfect_estimates`, `unknown_estimates`, `in_sample`,
-            `never_starting`, `left_unstarted`, `already_running` or `rates_not_used`.
+            `never_starting`, `left_unstarted`, `already_running`, `rates_not_used` or
+            `crossed_racks`.
         policies: whose figures it is about.
         text: the sentence for people.
     """
@@ -167,6 +169,25 @@ def left_caution(simulations: Mapping[str, engine.Simulation]) -> Caution | None
         "count in no policy's figures about tasks."
     )
     return Caution(kind="left_unstarted", policies=list(counts), text=text)
+
+
+def racks_caution(simulations: Mapping[str, engine.Simulation]) -> Caution | None:
+    """Return how many tasks over several nodes crossed racks under each policy, None where there are no racks."""
+    told = []
+    for name, simulation in simulations.items():
+        crossed = simulation.outcome().crossed
+        gangs = demands(simulation.workload, simulation.cluster).full_nodes > 0
+        if crossed is not None and gangs.any():
+            share = (crossed[gangs] > 0).mean()
+            told.append(
+                (name, f"{int((crossed[gangs] > 0).sum()):,} of {int(gangs.sum()):,} ({share:.1%}) under {name}")
+            )
+    if not told:
+        return None
+    factors = next(iter(simulations.values())).cluster.topology
+    slower = "" if factors is None or not factors.slows_down else " and ran longer for it"
+    text = f"Tasks over several nodes that crossed racks{slower}: {', '.join(words for _, words in told)}."
+    return Caution(kind="crossed_racks", policies=[name for name, _ in told], text=text)
 
 
 def rates_caution(

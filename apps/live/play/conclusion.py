@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from apps.live.play.cautions import left_caution, replay_caution
+from apps.live.play.cautions import left_caution, racks_caution, replay_caution
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.digests import run_digests
 from apps.live.play.players import Player
@@ -136,12 +136,14 @@ def _store_replays(run: Run, players: list[Player], ending: Ending) -> None:
     For this run's figures and, where nothing was changed, for all runs like it.
     """
     cluster = players[0].simulation.cluster
+    simulations = {player.scheduler: player.simulation for player in players}
     recorded = {
         player.scheduler: ending.replays[player.scheduler] for player in players if player.simulation.policy.replays_log
     }
     told = (
         replay_caution(run.workload, recorded, cluster),
-        left_caution({player.scheduler: player.simulation for player in players}),
+        left_caution(simulations),
+        racks_caution(simulations),
     )
     cautions = [caution for caution in told if caution is not None]
     if cautions:

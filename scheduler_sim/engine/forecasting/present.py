@@ -9,13 +9,13 @@ import msgspec
 import numpy as np
 
 from scheduler_sim.engine.beginning import begin_at
-from scheduler_sim.engine.cluster import Cluster, NodeGroup
+from scheduler_sim.engine.cluster import NodeGroup
 from scheduler_sim.engine.columns import FloatArray, IntArray, Labels
 from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.kernels.site.never import never_starts
 from scheduler_sim.engine.requests import TEXTS, Requests
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.sites.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.traces.slurm_queue import workload_of_queue
 from scheduler_sim.engine.traces.slurm_snapshots import QueuedJob
 from scheduler_sim.engine.workload import Workload
@@ -224,7 +224,7 @@ def _told_apart(site: Site, hosts: Sequence[str]) -> _Told:
             )
             begin = end
         first += group.count
-    cluster = Cluster(site.cluster.name, tuple(groups))
+    cluster = replace(site.cluster, groups=tuple(groups))
     return _Told(msgspec.structs.replace(site, cluster=cluster, nodes=tuple(nodes)), features, counts)
 
 

@@ -32,6 +32,12 @@ def make_kernel(problem: Problem) -> BaseKernel:
     """
     workload, cluster, policy, scores = problem.workload, problem.cluster, problem.policy, problem.scores
     late = problem.late
+    topology = cluster.topology
+    if topology is not None and topology.slows_down and (problem.site is not None or scores.kind == SHARES):
+        raise InvalidPolicy(
+            f"{cluster.name} says that gangs run longer over several racks, which is not played "
+            f"{'in rounds' if problem.site is None else 'by the rules of a site'}; leave crossing out of its topology."
+        )
     if problem.site is not None:
         from scheduler_sim.engine.kernels.site.kernel import SiteKernel
 

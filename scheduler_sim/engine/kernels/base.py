@@ -13,7 +13,13 @@ EventLoop = Callable[[float, int], None]
 
 
 def outcome_of(
-    records: Any, *, ready_time: FloatArray, gpu_fraction: FloatArray, order: IntArray, history: History | None = None
+    records: Any,
+    *,
+    ready_time: FloatArray,
+    gpu_fraction: FloatArray,
+    order: IntArray,
+    history: History | None = None,
+    crossed: IntArray | None = None,
 ) -> Outcome:
     """Return what the records of n tasks say of them, shape (n,); `order` is that in which they have finished."""
     return Outcome(
@@ -25,6 +31,7 @@ def outcome_of(
         gpu_fraction=gpu_fraction,
         completion_order=order,
         history=history,
+        crossed=crossed,
     )
 
 

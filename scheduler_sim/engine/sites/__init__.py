@@ -1,5 +1,6 @@
 """Sites: clusters with partitions, QOS, accounts, limits, reservations and the parameters of their scheduler."""
 
+from scheduler_sim.engine.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.sites.changes import (
     add_site_nodes,
     drop_site_nodes,
@@ -12,7 +13,6 @@ from scheduler_sim.engine.sites.changes import (
 from scheduler_sim.engine.sites.differences import Difference, differences
 from scheduler_sim.engine.sites.documents import LineOf, read_document, read_site, read_site_file, write_site
 from scheduler_sim.engine.sites.fair_share import ShareTree, classic, fair_tree
-from scheduler_sim.engine.sites.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.sites.parts import (
     Account,
     Limits,

@@ -9,7 +9,7 @@ import msgspec
 
 from scheduler_sim.engine.cluster import Cluster, NodeGroup
 from scheduler_sim.engine.errors import InvalidCluster
-from scheduler_sim.engine.sites.hosts import expand_hosts, fold_hosts, split_host
+from scheduler_sim.engine.hosts import expand_hosts, fold_hosts, split_host
 from scheduler_sim.engine.sites.parts import Nodes, Outage, Partition, Reservation
 from scheduler_sim.engine.sites.site import Site
 from scheduler_sim.engine.whatif import parse_changes, resized
@@ -90,7 +90,7 @@ def with_group_again(site: Site, name: str) -> Site:
     nodes.insert(number + 1, msgspec.structs.replace(nodes[number], hosts=fold_hosts(added)))
     return msgspec.structs.replace(
         site,
-        cluster=Cluster(site.cluster.name, tuple(groups)),
+        cluster=replace(site.cluster, groups=tuple(groups)),
         nodes=tuple(nodes),
         partitions=_with_hosts(site.partitions, there[-1], added),
     )
@@ -102,7 +102,7 @@ def with_another_group(site: Site) -> Site:
     name = next(free for index in count(1) if (free := f"new{index}") not in taken and free not in site.hosts)
     return msgspec.structs.replace(
         site,
-        cluster=Cluster(site.cluster.name, (*site.cluster.groups, NodeGroup(name=name, count=1, cores=1))),
+        cluster=replace(site.cluster, groups=(*site.cluster.groups, NodeGroup(name=name, count=1, cores=1))),
         nodes=(*site.nodes, Nodes(hosts=name)),
     )
 
@@ -145,7 +145,7 @@ def _grown(site: Site, name: str, number: int) -> Site:
         nodes.append(rest)
     return msgspec.structs.replace(
         site,
-        cluster=Cluster(site.cluster.name, tuple(groups)),
+        cluster=replace(site.cluster, groups=tuple(groups)),
         nodes=tuple(nodes),
         partitions=_with_hosts(site.partitions, model, added),
     )
@@ -175,7 +175,7 @@ def _shrunk(site: Site, gone: set[str]) -> Site:
         raise InvalidCluster(f"Site {site.name} would have no node left.")
     return msgspec.structs.replace(
         site,
-        cluster=Cluster(site.cluster.name, tuple(groups)),
+        cluster=replace(site.cluster, groups=tuple(groups)),
         nodes=tuple(nodes),
         partitions=_without(site.partitions, gone),
         reservations=_without(site.reservations, gone),
@@ -205,4 +205,4 @@ def _renamed(site: Site, changes: str, sign: str) -> Site:
         f"{name}{sign}{number}" if number else f"{sign}{name}"
         for name, number in parse_changes(changes, by_name=True).items()
     )
-    return msgspec.structs.replace(site, cluster=Cluster(f"{site.cluster.name} {tail}", site.cluster.groups))
+    return msgspec.structs.replace(site, cluster=replace(site.cluster, name=f"{site.cluster.name} {tail}"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from scheduler_sim.engine.sites.hosts import expand_hosts
+from scheduler_sim.engine.hosts import expand_hosts
 from scheduler_sim.engine.sites.site import Site
 
 Entry = Mapping[str, Any]
@@ -48,7 +48,20 @@ def differences(before: Site, after: Site) -> list[Difference]:
         found += _of_entry(part, "", _plain(getattr(before, part)), _plain(getattr(after, part)))
     taken = {"cluster", "nodes", "accounts", "outages", *_LISTS, *_SETTINGS}
     beside = [name for name in Site.__struct_fields__ if name not in taken]
-    return found + _of_entry("", "", *({name: getattr(site, name) for name in beside} for site in (before, after)))
+    alone = (
+        {**{name: getattr(site, name) for name in beside}, "topology": _switches(site)} for site in (before, after)
+    )
+    return found + _of_entry("", "", *alone)
+
+
+def _switches(site: Site) -> tuple[str, ...]:
+    """Return the topology in words, none for a site without one."""
+    if site.cluster.topology is None:
+        return ()
+    document = site.cluster.topology.as_json(site.hosts)
+    switches = document.pop("switches", ())
+    found = [f"{one['name']}: {one.get('switches') or one.get('nodes')}" for one in switches]
+    return (*found, *(f"{key}: {value}" for key, value in document.items()))
 
 
 def _of_part(part: str, before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[Difference]:

@@ -15,7 +15,7 @@ import numpy as np
 from scheduler_sim.engine.cluster import LARGEST_GPUS_PER_NODE
 from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.errors import InvalidTrace
-from scheduler_sim.engine.sites.hosts import expand_hosts, fold_hosts
+from scheduler_sim.engine.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.sites.reading import Draft, Note
 from scheduler_sim.engine.sites.site import Site
 from scheduler_sim.engine.traces.registry import ReadOptions

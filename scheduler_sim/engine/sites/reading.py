@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.sites import values
-from scheduler_sim.engine.sites.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.sites.site import InvalidSite, Site
 
 _ENTRY = re.compile(r"(\w+)\[(\d+)\]")
@@ -40,6 +40,7 @@ class Draft:
     Attributes:
         nodes: a mapping by node name, in the order in which they were met; alike ones become groups.
         notes: what was not understood, in the order of reading.
+        switches: of the topology, by name.
         named: how many nodes its lines named, each time anew.
         places: where each entry stands, by its part of the description and its name.
     """
@@ -53,6 +54,7 @@ class Draft:
     outages: list[dict[str, Any]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    switches: dict[str, dict[str, Any]] = field(default_factory=dict)
     named: int = 0
     places: dict[tuple[str, str], "Place"] = field(default_factory=dict)
 
@@ -66,6 +68,8 @@ class Draft:
         for name in ("partitions", "qos", "reservations"):
             document[name] = list(getattr(self, name).values())
         document["accounts"], document["outages"] = self.accounts, self.outages
+        if self.switches:
+            document["topology"] = {"switches": list(self.switches.values())}
         try:
             return Site.from_json(document)
         except InvalidSite as error:

@@ -18,12 +18,15 @@ _DUMPED = re.compile(r"^\s*(Cluster|Parent|Account|User)\s+-\s+'", re.MULTILINE 
 _SETTING = re.compile(r"^\s*[A-Za-z][\w/]*\s*=", re.MULTILINE)
 _INCLUDE = re.compile(r"^\s*include\s+(\S+)", re.MULTILINE | re.IGNORECASE)
 _GRES = re.compile(r"^\s*(AutoDetect|(NodeName=\S+\s+)?Name)\s*=", re.IGNORECASE)
+_NODES = re.compile(r"^\s*(NodeName|PartitionName)\s*=", re.MULTILINE | re.IGNORECASE)
+_SWITCH = re.compile(r"^\s*SwitchName\s*=", re.MULTILINE | re.IGNORECASE)
 _DESCRIBED = re.compile(r"^[\"']?(groups|name)[\"']?\s*:", re.MULTILINE)
 
 _CALLED = {
     "description": "a description of a site in YAML or JSON",
     "configuration": "slurm.conf (neither includes the other)",
     "gres": "gres.conf",
+    "topology": "topology.conf",
     "reservations": "scontrol show reservation",
     "events": "sacctmgr show event -P",
     **{key: command for key, (command, _) in SOURCES.items()},
@@ -37,13 +40,14 @@ class SiteFiles:
     Attributes:
         description: YAML or JSON; there is no other file beside it.
         printed: by a key of `SOURCES`.
-        slurm_conf, gres_conf, reservations, events: None where there is none.
+        slurm_conf, gres_conf, topology, reservations, events: None where there is none.
     """
 
     description: Path | None = None
     printed: Mapping[str, Path] = field(default_factory=dict)
     slurm_conf: Path | None = None
     gres_conf: Path | None = None
+    topology: Path | None = None
     reservations: Path | None = None
     events: Path | None = None
 
@@ -69,6 +73,7 @@ def read_site_files(
         sorted_out.printed,
         slurm_conf_file=sorted_out.slurm_conf,
         gres_conf_file=sorted_out.gres_conf,
+        topology_file=sorted_out.topology,
         reservations_file=sorted_out.reservations,
         events_file=sorted_out.events,
         zero_at=zero_at,
@@ -109,6 +114,7 @@ def sort_site_files(files: Iterable[Path]) -> SiteFiles:
         printed={key: found[key] for key in SOURCES if key in found},
         slurm_conf=found.get("configuration"),
         gres_conf=found.get("gres"),
+        topology=found.get("topology"),
         reservations=found.get("reservations"),
         events=found.get("events"),
     )
@@ -131,6 +137,7 @@ def _kind(file: Path, text: str) -> str:
         "qos": {"name", "priority", "gracetime"} <= columns,
         "assoc": {"account", "user", "share"} <= columns,
         "events": {"nodename", "timestart", "state"} <= columns,
+        "topology": _SWITCH.search(text) is not None and not _NODES.search(text),
         "dump": _DUMPED.search(text) is not None,
         "description": file.suffix.lower() in (".yaml", ".yml", ".json") or head.startswith("{"),
     }

@@ -7,15 +7,17 @@ megabytes. A description without partitions is a cluster: one partition of all n
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
 
-from scheduler_sim.engine.cluster import LARGEST_NODES, Cluster
+from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.hosts import LARGEST_NODES, expand_hosts, most_named
 from scheduler_sim.engine.sites import parts
-from scheduler_sim.engine.sites.hosts import expand_hosts, most_named
+from scheduler_sim.engine.topology import Topology
 
 
 class InvalidSite(InvalidCluster):
@@ -155,6 +157,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         document: dict[str, Any] = {"name": self.name, "groups": groups}
         everything = _plain(self)
         document.update((name, everything[name]) for name in _PARTS if name in everything)
+        if self.cluster.topology is not None:
+            document["topology"] = self.cluster.topology.as_json(self.hosts)
         return document
 
     @classmethod
@@ -167,9 +171,10 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """
         if not isinstance(document, Mapping):
             raise InvalidCluster("The site description is not a mapping of names to values.")
-        unknown = sorted(str(key) for key in set(document) - {"name", "groups", *_PARTS})
+        keys = {"name", "groups", "topology", *_PARTS}
+        unknown = sorted(str(key) for key in set(document) - keys)
         if unknown:
-            known = ", ".join(sorted({"name", "groups", *_PARTS}))
+            known = ", ".join(sorted(keys))
             sentence = f"The site description has unknown keys: {', '.join(unknown)}. Known: {known}."
             raise InvalidSite(sentence, unknown[0])
         groups, nodes = _read_groups(document.get("groups"))
@@ -178,6 +183,10 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             stated["partitions"] = (parts.Partition(name="all", is_default=True),)
         cluster = _cluster(str(document.get("name", "site")), groups)
         site = cls(cluster=cluster, nodes=nodes, **stated)
+        if document.get("topology") is not None:
+            with _at("topology"):
+                topology = Topology.from_json(document["topology"], site.hosts)
+            site = msgspec.structs.replace(site, cluster=replace(cluster, topology=topology))
         site.check()
         return site
 

@@ -9,10 +9,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from scheduler_sim.engine.cluster import LARGEST_NODES
 from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.hosts import LARGEST_NODES, expand_hosts, most_named
 from scheduler_sim.engine.sites import slurm_settings, values
-from scheduler_sim.engine.sites.hosts import expand_hosts, most_named
 from scheduler_sim.engine.sites.reading import Draft, Place
 
 Read = Callable[[str], str]
@@ -77,7 +76,7 @@ def read_slurm_conf(text: str, *, read: Read, name: str = "slurm.conf") -> Draft
     draft = Draft()
     defaults: dict[str, dict[str, Setting]] = {"nodename": {}, "partitionname": {}}
     sets: dict[str, str] = {}
-    for place, line in _lines(draft, text, read, name, 0):
+    for place, line in lines(draft, text, read, name):
         pairs = [(key, value.strip("\"'")) for key, value in _TOKEN.findall(line)]
         if not pairs:
             place.note(line, "not understood")
@@ -108,8 +107,8 @@ def read_slurm_conf(text: str, *, read: Read, name: str = "slurm.conf") -> Draft
 
 def read_gres_conf(text: str, draft: Draft, *, read: Read, name: str = "gres.conf") -> None:
     """Take what gres.conf says of the nodes into a site, where slurm.conf names the resource without a type."""
-    for place, line in _lines(draft, text, read, name, 0):
-        stated = {key.lower(): value.strip("\"'") for key, value in _TOKEN.findall(line)}
+    for place, line in lines(draft, text, read, name):
+        stated = settings_of_line(line)
         if stated.get("name", "gpu").lower() != "gpu" or "type" not in stated:
             continue
         with place.blamed():
@@ -124,7 +123,17 @@ def read_gres_conf(text: str, draft: Draft, *, read: Read, name: str = "gres.con
                 node["gpu_type"] = "|".join(filter(None, (*types, stated["type"])))
 
 
-def _lines(draft: Draft, text: str, read: Read, name: str, depth: int) -> Iterator[tuple[Place, str]]:
+def settings_of_line(line: str) -> dict[str, str]:
+    """Return the settings of a line by their names in lower case."""
+    return {key.lower(): value.strip("\"'") for key, value in _TOKEN.findall(line)}
+
+
+def lines(draft: Draft, text: str, read: Read, name: str, depth: int = 0) -> Iterator[tuple[Place, str]]:
+    """Return the lines of a file and of those that it includes, joined where they go on, each with its place.
+
+    Raises:
+        InvalidCluster: files that include each other.
+    """
     if depth > DEEPEST_INCLUDE:
         raise InvalidCluster(f"{name} is included by files that include each other.")
     whole, first = "", 0
@@ -146,7 +155,7 @@ def _lines(draft: Draft, text: str, read: Read, name: str, depth: int) -> Iterat
             except OSError as error:
                 place.note(whole, f"cannot be read: {error.strerror or error}")
             else:
-                yield from _lines(draft, included, read, rest.strip(), depth + 1)
+                yield from lines(draft, included, read, rest.strip(), depth + 1)
         else:
             yield place, whole
         whole = ""

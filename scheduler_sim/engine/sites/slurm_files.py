@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from scheduler_sim.engine.errors import InvalidCluster
-from scheduler_sim.engine.sites import slurm_accounts, slurm_conf, slurm_events, slurm_show
+from scheduler_sim.engine.sites import slurm_accounts, slurm_conf, slurm_events, slurm_show, slurm_topology
 from scheduler_sim.engine.sites.reading import Draft, Note
 from scheduler_sim.engine.sites.site import Site
 
@@ -29,6 +29,7 @@ def read_slurm_site(
     *,
     slurm_conf_file: Path | None = None,
     gres_conf_file: Path | None = None,
+    topology_file: Path | None = None,
     reservations_file: Path | None = None,
     events_file: Path | None = None,
     zero_at: float | None = None,
@@ -38,7 +39,7 @@ def read_slurm_site(
 
     Args:
         files: by a key of `SOURCES`.
-        slurm_conf_file, gres_conf_file: the configuration; includes are looked for beside slurm.conf.
+        slurm_conf_file, gres_conf_file, topology_file: the configuration; includes are looked for beside each.
         reservations_file: what `scontrol show reservation` printed.
         events_file: what `sacctmgr show event -P` printed.
         zero_at: the instant of time 0, in seconds since 1970, which reservations and events need.
@@ -63,6 +64,11 @@ def read_slurm_site(
             draft,
             read=lambda included: _included(folder, included),
             name=gres_conf_file.name,
+        )
+    if topology_file is not None:
+        beside = topology_file.parent
+        slurm_topology.read_topology(
+            slurm_text(topology_file), draft, read=lambda included: _included(beside, included), name=topology_file.name
         )
     for file, reader in (
         (reservations_file, slurm_show.read_reservations),

@@ -59,6 +59,7 @@ class Command(ExplainedCommand):
         )
         parser.add_argument("--slurm-conf", type=Path, metavar="FILE", help="slurm.conf; its includes lie beside it")
         parser.add_argument("--gres-conf", type=Path, metavar="FILE", help="gres.conf, for types of GPUs")
+        parser.add_argument("--topology", type=Path, metavar="FILE", help="topology.conf, for racks and switches")
         for key, (command, _) in sites.SOURCES.items():
             parser.add_argument(f"--{key}", type=Path, metavar="FILE", help=f"what {command} printed")
         parser.add_argument("--reservations", type=Path, metavar="FILE", help="what scontrol show reservation printed")
@@ -112,7 +113,7 @@ class Command(ExplainedCommand):
 
 def _read(options: dict[str, Any]) -> tuple[sites.Site, list[sites.Note], list[Path]]:
     given = {key: options[key] for key in sites.SOURCES if options[key] is not None}
-    others = ("slurm_conf", "gres_conf", "reservations", "events")
+    others = ("slurm_conf", "gres_conf", "topology", "reservations", "events")
     files = [*given.values(), *(options[key] for key in others if options[key])]
     if [bool(options[way]) for way in ("file", "auto", "files")].count(True) + bool(files) != 1:
         raise CommandError(
@@ -131,6 +132,7 @@ def _read(options: dict[str, Any]) -> tuple[sites.Site, list[sites.Note], list[P
             given,
             slurm_conf_file=options["slurm_conf"],
             gres_conf_file=options["gres_conf"],
+            topology_file=options["topology"],
             reservations_file=options["reservations"],
             events_file=options["events"],
             zero_at=_zero(options["zero"]),
@@ -182,8 +184,10 @@ def _summary(site: sites.Site) -> str:
     cluster = site.cluster
     users = {one.user for one in site.accounts if one.user}
     accounts = {one.name for one in site.accounts if not one.user}
+    topology = cluster.topology
+    switches = "" if topology is None else f"{len(topology.switches):,} switches in {topology.levels} levels, "
     return (
-        f"Site {site.name}: {cluster.nodes:,} nodes in {len(cluster.groups)} groups, {cluster.cores:,} cores, "
-        f"{cluster.gpus:,} GPUs, {len(site.partitions)} partitions, {len(site.qos)} QOS, {len(accounts)} accounts, "
-        f"{len(users)} users, {len(site.reservations)} reservations, {len(site.outages)} outages."
+        f"Site {site.name}: {cluster.nodes:,} nodes in {len(cluster.groups)} groups, {switches}{cluster.cores:,} "
+        f"cores, {cluster.gpus:,} GPUs, {len(site.partitions)} partitions, {len(site.qos)} QOS, {len(accounts)} "
+        f"accounts, {len(users)} users, {len(site.reservations)} reservations, {len(site.outages)} outages."
     )

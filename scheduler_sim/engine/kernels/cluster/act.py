@@ -29,6 +29,7 @@ from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.choose import find
 from scheduler_sim.engine.kernels.cluster.plan import best_option, book_option, is_planned, note_started
 from scheduler_sim.engine.kernels.cluster.queue import NOTHING, dominant_share, fresh_stamp, sort_walk, tree_next
+from scheduler_sim.engine.kernels.cluster.racks import slowdown
 from scheduler_sim.engine.kernels.cluster.reserve import act_conservative, delays_head, find_shadow
 from scheduler_sim.engine.kernels.cluster.start import start, stretched
 from scheduler_sim.engine.kernels.cluster.state import (
@@ -122,10 +123,11 @@ def completion(s: Sim, row: int, now: float, stamp: int, fgd: bool | None) -> tu
     count = find(s, s.live, True, row, t.fixed, fgd)
     if count == 0:
         return np.inf, np.inf
+    estimate = t.estimate * slowdown(s, count)
     longest = 0.0
     for piece in range(count):
         here = t.paces + s.node_group[s.piece_node[piece]]
-        longest = max(longest, rigid_time_compiled(t.estimate, t.on_gpu, s.speeds[here, 0], s.speeds[here, 1]))
+        longest = max(longest, rigid_time_compiled(estimate, t.on_gpu, s.speeds[here, 0], s.speeds[here, 1]))
     if s.settings[STRETCHED]:
         longest = stretched(s, t, longest)
     return now + longest, np.inf

@@ -9,11 +9,13 @@ from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.fgd import fgd_device, fgd_find
 from scheduler_sim.engine.kernels.cluster.index import find_indexed, weighted_room
 from scheduler_sim.engine.kernels.cluster.queue import fresh_stamp
+from scheduler_sim.engine.kernels.cluster.racks import choose_racks, is_whole_node, next_whole_node
 from scheduler_sim.engine.kernels.cluster.state import (
     IN_TURN,
     INDEXED,
     MOST_LEVELS,
     RULE,
+    TOGETHER,
     Sim,
     View,
     fits,
@@ -21,7 +23,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     pieces_of,
     tightest,
 )
-from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
+from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 
 
 @inner_kernel
@@ -126,43 +128,48 @@ def find_node(
 
 
 @inner_kernel
-def is_whole_node(s: Sim, view: View, node: int, t: Any) -> bool:
-    """Tell whether a gang may take `node` as one of its whole nodes."""
-    if view.away[node] > 0 or view.cores[node] < t.full_cpu or view.ram[node] < t.full_memory:
-        return False
-    if t.full_gpus > 0:
-        return bool(
-            s.allowed[t.gpu_nodes, node]
-            and s.node_gpus[node] == t.full_gpus
-            and bits_in(view.free[node]) == t.full_gpus
-        )
-    return bool(s.allowed[t.any_nodes, node] and s.node_cpu[node] == t.full_cpu)
+def find_compact(s: Sim, view: View, live: bool, t: Any, fraction: float) -> int:
+    """Find where a gang could start in as few racks and switches as can be, as `find` does.
 
-
-@inner_kernel
-def next_whole_node(s: Sim, view: View, live: bool, node: int, t: Any) -> int:
-    """Return the first node from `node` on that a gang may take as a whole, -1 for none."""
-    if live and s.settings[INDEXED] and t.full_gpus > 0:
-        # An allowed node has at most full_gpus devices, so that level holds exactly those with all of them free.
-        words = s.gpu_bits[t.full_gpus]
-        word = node >> 6
-        first = node & 63
-        while word < len(words):
-            bits = words[word] & s.allowed_bits[t.gpu_nodes, word]
-            if first > 0:
-                bits &= ~((np.int64(1) << first) - 1)
-                first = 0
-            while bits != 0:
-                here = (word << 6) + lowest_bit(bits)
-                if is_whole_node(s, view, here, t):
-                    return here
-                bits &= bits - 1
-            word += 1
-        return -1
-    for here in range(node, len(view.cores)):
-        if is_whole_node(s, view, here, t):
-            return here
-    return -1
+    Its last piece goes to one of the racks of its whole nodes if that can be, else into the same switch.
+    """
+    count = pieces_of(t)
+    need = needs(t, fraction, t.full_nodes)
+    nodes = t.gpu_nodes if need[1] > 0 or need[2] > 0 else t.any_nodes
+    level = choose_racks(s, view, t, nodes, need, count > t.full_nodes)
+    if level < 0:
+        return 0
+    stamp = fresh_stamp(s)
+    piece = 0
+    for node in range(len(view.cores)):
+        rack = s.rack_of[0, node]
+        if s.rack_want[0, rack] == 0:
+            s.mark[node] = stamp
+        elif s.rack_want[0, rack] > s.rack_taken[rack] and is_whole_node(s, view, node, t):
+            s.rack_taken[rack] += 1
+            s.mark[node] = stamp
+            s.piece_node[piece] = node
+            s.piece_mask[piece] = view.free[node] if t.full_gpus > 0 else 0
+            s.piece_device[piece] = -1
+            piece += 1
+    for rack in range(s.rack_count[0]):
+        s.rack_taken[rack] = 0
+    if count == t.full_nodes:
+        return count
+    node = find_node(s, view, live, -1, nodes, t.draw, stamp, need, None)
+    if node < 0:
+        stamp = fresh_stamp(s)
+        for other in range(len(view.cores)):
+            if level < len(s.rack_of) and s.rack_of[level, other] != s.rack_of[level, s.piece_node[0]]:
+                s.mark[other] = stamp
+        for piece in range(t.full_nodes):
+            s.mark[s.piece_node[piece]] = stamp
+        node = find_node(s, view, live, -1, nodes, t.draw, stamp, need, None)
+    mask, device = pick_devices(s, view, node, need[0], need[1], need[2], None)
+    s.piece_node[t.full_nodes] = node
+    s.piece_mask[t.full_nodes] = mask
+    s.piece_device[t.full_nodes] = device
+    return count
 
 
 @inner_kernel
@@ -171,13 +178,17 @@ def find(s: Sim, view: View, live: bool, row: int, fraction: float, fgd: bool | 
 
     `fgd` is True for that placement and None for the others, which then compile nothing of it.
 
-    A gang takes the lowest-numbered whole nodes, and its last piece goes where the placement puts it beside them.
+    A gang takes the lowest-numbered whole nodes, or those that `compact` chooses, and its last piece goes where the
+    placement puts it beside them.
     """
     t = s.tasks[row]
+    if s.settings[TOGETHER] and t.full_nodes > 0:
+        return find_compact(s, view, live, t, fraction)
+    indexed = live and s.settings[INDEXED]
     stamp = 0
     node = -1
     for piece in range(t.full_nodes):
-        node = next_whole_node(s, view, live, node + 1, t)
+        node = next_whole_node(s, view, indexed, node + 1, t)
         if node < 0:
             return 0
         s.piece_node[piece] = node

@@ -12,7 +12,7 @@ from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.base import BaseKernel, outcome_of
 from scheduler_sim.engine.kernels.cluster.act import parts_of
 from scheduler_sim.engine.kernels.cluster.agent import agent_arrays, agent_loop
-from scheduler_sim.engine.kernels.cluster.layout import lay_out
+from scheduler_sim.engine.kernels.cluster.layout import crossed_levels, lay_out
 from scheduler_sim.engine.kernels.cluster.loop import advance_nodes, index_nodes
 from scheduler_sim.engine.kernels.cluster.state import PLANNED, TREE, handle
 from scheduler_sim.engine.problem import Problem
@@ -69,5 +69,9 @@ class ClusterKernel(BaseKernel):
         """Return the present outcome; the arrays are views that later calls of `advance` change."""
         tasks = self._sim.tasks
         return outcome_of(
-            tasks, ready_time=tasks["ready"], gpu_fraction=tasks["fraction"], order=self._sim.order[: self.finished]
+            tasks,
+            ready_time=tasks["ready"],
+            gpu_fraction=tasks["fraction"],
+            order=self._sim.order[: self.finished],
+            crossed=crossed_levels(self._sim),
         )

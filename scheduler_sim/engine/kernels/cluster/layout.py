@@ -6,6 +6,8 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import (
+    BEST_FIT,
+    COMPACT,
     CONSERVATIVE,
     FGD,
     MAX_MIN,
@@ -71,7 +73,9 @@ def lay_out(problem: Problem) -> Sim:
     easy = policy.backfill.name == "easy"
     fgd = policy.placement.code == FGD
     settings = np.zeros(state.SETTINGS, np.int64)
-    settings[state.RULE], settings[state.BACKFILL] = policy.placement.code, policy.backfill.code
+    rule, racks = policy.placement.code, _racks(cluster)
+    settings[state.TOGETHER] = rule == COMPACT and cluster.topology is not None
+    settings[state.RULE], settings[state.BACKFILL] = BEST_FIT if rule == COMPACT else rule, policy.backfill.code
     settings[state.PLANNED], settings[state.IN_TURN] = planned, policy.placement.in_turn
     settings[state.KIND], settings[state.SEQUENTIAL] = scores.kind, options.split_model == "sequential"
     settings[state.DEPTH] = n if options.conservative_depth is None else options.conservative_depth
@@ -190,6 +194,7 @@ def lay_out(problem: Problem) -> Sim:
         fgd_gain=np.zeros(kept, np.int64),
         fgd_stamp=np.zeros(kept, np.int64),
         node_stamp=np.zeros(nodes, np.int64),
+        **racks,
     )
 
 
@@ -199,6 +204,33 @@ def _speeds(cluster: Cluster, paces: Paces) -> FloatArray:
     speeds[:, :, 0], speeds[:, :, 1] = cluster.of_groups("cpu_speed"), paces.gpu
     speeds[:, :, 2] = cluster.of_groups("bandwidth_mb_per_second")
     return speeds.reshape(-1, 3)
+
+
+def crossed_levels(sim: Sim) -> IntArray | None:
+    """Return how many levels of racks each task crosses, in its last attempt, shape (n,); None without racks."""
+    crossed: IntArray = sim.tasks["crossed"].astype(np.int64)
+    return crossed if len(sim.rack_of) else None
+
+
+def _racks(cluster: Cluster) -> dict[str, Any]:
+    """Return where each node stands, and what is counted of racks and of the levels of switches above them."""
+    topology = cluster.topology
+    if topology is None:
+        on, crossing = np.zeros((0, cluster.nodes), np.int64), np.ones(1)
+    else:
+        on, crossing = topology.numbers(cluster.node_names), topology.factors()
+    most = int(on.max(initial=0)) + 1
+    parent = np.full((len(on), most), -1, np.int64)
+    for level in range(len(on) - 1):
+        parent[level, on[level]] = on[level + 1]
+    return {
+        "crossing": crossing,
+        "rack_of": np.ascontiguousarray(on, np.int64),
+        "rack_parent": parent,
+        "rack_count": on.max(axis=1, initial=-1) + 1,
+        "rack_taken": np.zeros(most, np.int64),
+        **{f"rack_{what}": np.zeros((len(on), most), np.int64) for what in ("free", "rest", "want")},
+    }
 
 
 def _slopes(scores: Scores | None, n: int) -> FloatArray:

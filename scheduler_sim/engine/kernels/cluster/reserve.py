@@ -239,11 +239,17 @@ def apply_part(s: Sim, code: int, narrow: bool) -> None:
 
 @inner_kernel
 def longest(s: Sim, row: int) -> float:
-    """Return the expected length of a task in the slowest node group, through which a reservation must hold."""
+    """Return the expected length of a task in the slowest node group, through which a reservation must hold.
+
+    Of a gang it is that over all levels of racks.
+    """
     t = s.tasks[row]
+    estimate = t.estimate
+    if t.full_nodes > 0 and pieces_of(t) > 1:
+        estimate *= s.crossing[len(s.crossing) - 1]
     length = 0.0
     for group in range(s.node_group[-1] + 1):
-        cpu_time, gpu_time = sides(s, t, t.estimate, t.fixed, group)
+        cpu_time, gpu_time = sides(s, t, estimate, t.fixed, group)
         length = max(length, cpu_time, gpu_time)
     return length
 

@@ -9,6 +9,7 @@ from scheduler_sim.engine.formulas import held_times_compiled
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.index import reindex
 from scheduler_sim.engine.kernels.cluster.queue import charge, dequeue
+from scheduler_sim.engine.kernels.cluster.racks import crossed, slowdown
 from scheduler_sim.engine.kernels.cluster.state import (
     CHANGES,
     FREE_CHUNK,
@@ -66,7 +67,11 @@ def worked(s: Sim, t: Any, runtime: float, fraction: float, group: int) -> tuple
 
 @inner_kernel
 def piece_sides(s: Sim, t: Any, runtime: float, fraction: float, count: int) -> tuple[float, float]:
-    """Return how long a task on the found pieces holds its cores and its GPUs; a gang goes as its slowest node."""
+    """Return how long a task on the found pieces holds its cores and its GPUs.
+
+    A gang goes as its slowest node, and as much slower as the levels between its racks make it.
+    """
+    runtime *= slowdown(s, count)
     cpu, gpu = sides(s, t, runtime, fraction, s.node_group[s.piece_node[0]])
     for piece in range(1, count):
         other_cpu, other_gpu = sides(s, t, runtime, fraction, s.node_group[s.piece_node[piece]])
@@ -106,6 +111,7 @@ def start(s: Sim, row: int, fraction: float, count: int, now: float) -> None:
         s.counts[PENDING] += 1
     heap_push(s.heap_times, s.heap_codes, s.counts[PENDING], now + max(cpu_time, gpu_time), 3 * row + FINISH)
     s.counts[PENDING] += 1
+    t.crossed = crossed(s, count)
     t.chunk = -1
     for piece in range(count - 1, -1, -1):
         node = s.piece_node[piece]

@@ -47,16 +47,17 @@ MOST_LEVELS = 1024
     MOST_GPUS,
     STRETCHED,
     BY_TIE,
+    TOGETHER,
     SETTINGS,
-) = range(15)
+) = range(16)
 """Places in the vector of settings. STRETCHED: starts may cost time, and checkpoints are written. BY_TIE: equal
-scores go by `rank`, not by row."""
+scores go by `rank`, not by row. TOGETHER: gangs are laid into as few racks as can be."""
 
 TASK = np.dtype(
     [
         ("chunk", "i8"), ("start", "f8"), ("finish", "f8"), ("cpu", "i8"), ("gpu", "i8"), ("user", "i8"),
         ("parents", "i8"), ("arrived", "i1"), ("hybrid", "i1"), ("can_cpu", "i1"), ("can_gpu", "i1"),
-        ("can_both", "i1"), ("on_gpu", "i1"), ("planned", "i1"), ("unused", "i1"),
+        ("can_both", "i1"), ("on_gpu", "i1"), ("planned", "i1"), ("crossed", "i1"),
         ("arrival", "f8"), ("offered", "f8"), ("ready", "f8"), ("rank", "i8"), ("fixed", "f8"), ("full_nodes", "i8"),
         ("gpu_nodes", "i8"), ("any_nodes", "i8"),
         ("last_cpu", "i8"), ("last_gpu", "i8"), ("last_memory", "i8"), ("memory", "i8"), ("draw", "f8"),
@@ -183,6 +184,14 @@ class Sim(NamedTuple):
     fgd_gain: IntArray
     fgd_stamp: IntArray
     node_stamp: IntArray
+    crossing: FloatArray
+    rack_of: IntArray
+    rack_parent: IntArray
+    rack_free: IntArray
+    rack_rest: IntArray
+    rack_want: IntArray
+    rack_count: IntArray
+    rack_taken: IntArray
 
 
 DIMENSIONS = {
@@ -197,6 +206,11 @@ DIMENSIONS = {
     "allowed_bits": 2,
     "fgd_gain": 2,
     "fgd_stamp": 2,
+    "rack_of": 2,
+    "rack_parent": 2,
+    "rack_free": 2,
+    "rack_rest": 2,
+    "rack_want": 2,
     "list_time": 3,
     "list_amount": 3,
 }
@@ -218,6 +232,7 @@ FLOATS = {
     "list_time",
     "reserved_time",
     "reserved_from",
+    "crossing",
 }
 """Arrays of doubles; the others hold 64-bit integers."""
 

@@ -181,6 +181,7 @@ def needs_nodes(problem: Problem) -> bool:
         return policy.placement.planned != NOT_PLANNED and workload.parents.count > 0
     return (
         len(cluster.groups) > 1
+        or cluster.topology is not None
         or policy.backfill.code in (EASY, CONSERVATIVE)
         or policy.placement.name != "first_fit"
         or bool((workload.gpus != np.floor(workload.gpus)).any())

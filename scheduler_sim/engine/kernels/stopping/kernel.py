@@ -14,7 +14,7 @@ from scheduler_sim.engine.kernels.attempts import AttemptsKernel, buffer_columns
 from scheduler_sim.engine.kernels.base import EventLoop, outcome_of
 from scheduler_sim.engine.kernels.cluster import state as nodes
 from scheduler_sim.engine.kernels.cluster.act import PICKING, parts_of
-from scheduler_sim.engine.kernels.cluster.layout import copied, lay_out
+from scheduler_sim.engine.kernels.cluster.layout import copied, crossed_levels, lay_out
 from scheduler_sim.engine.kernels.cluster.loop import index_nodes
 from scheduler_sim.engine.kernels.core.rules import WHY, Rules
 from scheduler_sim.engine.kernels.stopping import state
@@ -107,6 +107,7 @@ class StoppingKernel(AttemptsKernel):
             gpu_fraction=tasks["fraction"],
             order=self._sim.order[: self.finished],
             history=history_of(lives, energy_joules=lives["joules"], cost_usd=lives["usd"]),
+            crossed=crossed_levels(self._sim),
         )
 
 
@@ -117,7 +118,8 @@ def _refuse(problem: Problem, rules: Rules) -> None:
     planned = placement.planned != NOT_PLANNED
     if policy.order.preempts:
         raise InvalidPolicy(
-            f"{order} is played on a pool, and on nodes of one group with first_fit, whole GPUs and outages that kill."
+            f"{order} is played on a pool, and on nodes of one group with first_fit, whole GPUs, outages that kill and "
+            f"no racks."
         )
     if choices.learner is not None:
         raise InvalidPolicy(f"{placement.name} learns from tasks that run once, and is not played {WHY}.")

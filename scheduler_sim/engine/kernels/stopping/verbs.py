@@ -58,10 +58,11 @@ def begin(s: Sim, h: Life, row: int, now: float, end: float) -> None:
     life.node, life.device = t.node, t.device
     life.attempt_work = t.runtime
     chunk = t.chunk
+    factor = s.crossing[t.crossed]
     life.length = 0.0
     while chunk >= 0:
         c = s.chunks[chunk]
-        cpu, gpu = worked(s, t, t.runtime, t.fraction, s.node_group[c.node])
+        cpu, gpu = worked(s, t, t.runtime * factor, t.fraction, s.node_group[c.node])
         life.length = max(life.length, cpu, gpu)
         chunk = c.more
     life.held_cores, life.held_gpus = t.cpu / MILLI, t.gpu / MILLI
@@ -78,7 +79,7 @@ def begin(s: Sim, h: Life, row: int, now: float, end: float) -> None:
             c = s.chunks[chunk]
             pace = min(pace, s.speeds[t.paces + s.node_group[c.node], 1 if t.on_gpu else 0])
             chunk = c.more
-        life.pace = pace
+        life.pace = pace / factor
 
 
 @inner_kernel

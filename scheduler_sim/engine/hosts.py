@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterable
 from itertools import groupby, product
 
-from scheduler_sim.engine.cluster import LARGEST_NODES
 from scheduler_sim.engine.errors import InvalidCluster
+
+LARGEST_NODES = 1_000_000
+"""Beyond this a description is taken for a slip of the pen."""
 
 _PIECE = re.compile(r"\[([^\[\]]*)\]|([^\[\]]+)")
 _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
