@@ -125,4 +125,4 @@ def test_tasks_that_cross_racks_are_counted(tmp_path: Path, client: Client) -> N
     crossed = {policy: int(count) for count, policy in found}
     assert caution["kind"] == "crossed_racks"
     assert 0 < crossed["fcfs+list@compact"] < crossed["fcfs+list"]
-    assert caution["text"] in client.get(reverse("run", args=[run.pk])).content.decode()
+    assert caution["text"] in client.get(f"/runs/{run.pk}/").content.decode()
