@@ -50,6 +50,7 @@ SLOW = (
     "engine/test_failures.py",
     "engine/test_fragmentation.py",
     "engine/test_gym.py",
+    "engine/test_instant.py",
     "engine/test_learning_models.py",
     "engine/test_library.py",
     "engine/test_nodes_invariants.py",

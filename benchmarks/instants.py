@@ -1,0 +1,119 @@
+"""How long an instant of a long run takes to find and to write out: `run_instant` and the API's document of it.
+
+The run is made up on the spot, on a pool of 256 processors under the given load, and stays in the database that
+DATABASE_URL names: give one of its own.
+"""
+
+import argparse
+import os
+import time
+from typing import Any
+
+import django
+import numpy as np
+
+PROCESSORS = 256
+CHUNK = 500_000
+
+
+def made_up_jobs(count: int, load: float) -> dict[str, Any]:
+    """Return jobs of many sizes as columns, in the order in which they arrive."""
+    generator = np.random.default_rng(1)
+    runtime = np.round(generator.lognormal(5, 1.5, count).clip(1, 50_000), 1)
+    cpus = 2.0 ** generator.integers(0, 7, count)
+    gaps = generator.exponential(1.0, count)
+    arrival = np.round(np.cumsum(gaps * (runtime @ cpus) / (PROCESSORS * load * gaps.sum())), 1)
+    estimate = np.round(runtime * generator.uniform(1, 3, count), 1)
+    numbers = np.arange(1, count + 1)
+    columns = {"arrival_time": arrival, "runtime": runtime, "duration_estimate": estimate, "cpus": cpus}
+    return {"task_id": numbers, **columns}
+
+
+def fill(count: int, policy: str, load: float) -> Any:
+    """Play and store a run of `count` tasks, and return it."""
+    from apps.results.models import Run, SchedulerResult
+    from apps.results.services import stretches_store
+    from apps.tasks.models import Task, Workload
+    from scheduler_sim import engine
+    from scheduler_sim.engine.presets import load_cluster
+
+    columns = made_up_jobs(count, load)
+    arrival = columns["arrival_time"]
+    ends = {"first_arrival_time": arrival[0], "last_arrival_time": arrival[-1]}
+    stored = Workload.objects.create(name=f"instants {time.time()}", source="synthetic:benchmark", **ends)
+    for first in range(0, count, CHUNK):
+        chunk = {name: column[first : first + CHUNK] for name, column in columns.items()}
+        Task.objects.bulk_create_columns(workload_id=stored.pk, columns=chunk)
+    keys = np.fromiter(stored.tasks.order_by("task_id").values_list("pk", flat=True).iterator(), np.int64)
+    workload, cluster = engine.Workload.from_columns(**columns), load_cluster(f"hpc-{PROCESSORS}")
+    simulation = engine.Simulation(workload, cluster, engine.parse_policy(policy))
+    simulation.advance()
+    outcome, keys = simulation.outcome(), keys[workload.task_id - 1]
+    run = Run.objects.create(
+        name=stored.name,
+        workload=stored,
+        cluster=cluster.as_json(),
+        policies=[policy],
+        configuration={"policies": [policy]},
+        engine_version=engine.ENGINE_VERSION,
+        status=Run.Status.FINISHED,
+        rows_expected=count,
+        rows_written=count,
+    )
+    for first in range(0, count, CHUNK):
+        rows = outcome.completion_order[first : first + CHUNK]
+        start, finish = outcome.start_time[rows], outcome.finish_time[rows]
+        nothing = np.zeros(len(rows))
+        part: dict[str, Any] = {"start_time": start, "finish_time": finish, "actual_time": finish - start}
+        part |= {"wait_time": start - outcome.ready_time[rows], "task_id": keys[rows], "model_version": None}
+        part |= {"node": outcome.node[rows], "device": outcome.device[rows], "gpu_fraction": nothing}
+        part |= dict.fromkeys(("energy_joules", "cost_usd"), nothing)
+        SchedulerResult.objects.bulk_create_columns(run_id=run.pk, parts={policy: part})
+    began = time.process_time()
+    stretches_store(
+        run=run, scheduler=policy, task_keys=keys, arrival=workload.arrival_time, finish=outcome.finish_time
+    )
+    print(f"stretches: {run.stretches.count():,} in {time.process_time() - began:.1f} s of processor time")
+    return run
+
+
+def measure(run: Any, instants: int) -> None:
+    """Look at random instants and print how long that took."""
+    from apps.live.exchange.instants import instant_document
+    from apps.live.play.instants import run_instant
+
+    times = np.random.default_rng(2).uniform(0, run.workload.last_arrival_time, instants)
+    run_instant(run, float(times[0]))
+    seconds, processor, waiting = [], [], []
+    for at in times.tolist():
+        began, worked = time.perf_counter(), time.process_time()
+        document = instant_document(run_instant(run, at))
+        seconds.append(time.perf_counter() - began)
+        processor.append(time.process_time() - worked)
+        waiting.append(document["waiting_count"])
+    for name, values in (("ms", seconds), ("ms of the processor", processor)):
+        median, late, most = 1000 * np.percentile(values, [50, 95, 100])
+        print(f"an instant: {median:.1f} {name}, 95 %: {late:.1f}, most: {most:.1f}")
+    print(f"waiting: median {np.median(waiting):.0f}, most {max(waiting)}; machine's load {os.getloadavg()[0]:.1f}")
+
+
+def main() -> None:
+    """Fill, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=10_000_000, help="placements of the run")
+    parser.add_argument("--policy", default="fcfs+easy")
+    parser.add_argument("--load", type=float, default=0.85, help="offered load")
+    parser.add_argument("--instants", type=int, default=60)
+    options = parser.parse_args()
+    if not os.environ.get("DATABASE_URL"):
+        raise SystemExit("Set DATABASE_URL to a database of its own.")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_sim.settings")
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    measure(fill(options.rows, options.policy, options.load), options.instants)
+
+
+if __name__ == "__main__":
+    main()
