@@ -183,9 +183,9 @@ def alone_times(simulation: Simulation, rows: IntArray) -> tuple[FloatArray, Flo
     cores, devices = cluster.of_groups("cores") * count, cluster.of_groups("gpus") * count
     mean_speed = np.full(len(rows), _mean(cluster.of_groups("cpu_speed"), cores))
     usable, on_gpu = np.ones(len(rows)), gpus > 0
-    kinds, admission = kinds_allowed(workload, cluster)
+    labels, admission = kinds_allowed(workload, cluster)
     for code, allowed in enumerate(admission):
-        chosen = on_gpu & (kinds.codes[rows] == code)
+        chosen = on_gpu & (labels.codes[rows] == code)
         mean_speed[chosen] = _mean(paces.gpu, devices * allowed)[paces.row[rows[chosen]]]
         usable[chosen] = max((devices * allowed).sum(), 1.0)
     alone = runtime / mean_speed

@@ -197,7 +197,7 @@ class Choice(Tasks):
     @cached_property
     def classes(self) -> list[tuple[int, int, int, int]]:
         """Return (how many, cpu, gpu, one of them) of the tasks that need the same."""
-        counts: dict[tuple[int, int, int, int], tuple[int, int]] = {}
+        counts: dict[tuple[int, int, tuple[int, ...], int], tuple[int, int]] = {}
         for row in range(len(self.w)):
             f = self.fixed[row]
             cpu = 0 if self.w.hybrid[row] and f == 1 else self.cpu[row]

@@ -158,7 +158,8 @@ class Tasks:
         if table is None or self.w.hybrid[row] or not self.w.runtime[row] or not self.w.size[row] > 0:
             return None
         here = {(node.group.gpu_type or node.group.name) for node in self.nodes if node.group.gpus}
-        rates = table.rates.get((str(self.w.group.texts()[row]), float(self.w.gpus[row])))  # type: ignore[call-overload]
+        gpus = float(self.w.gpus[row])
+        rates = table.rates.get((str(self.w.group.texts()[row]), int(gpus))) if gpus == int(gpus) else None
         if rates is None or not here & set(table.kinds):
             return None
         return dict(zip(table.kinds, rates, strict=True)).get(group.gpu_type or group.name, 0.0)

@@ -32,7 +32,8 @@ def tasks(*types: str, **columns: Any) -> Workload:
 def finish(workload: Workload, policy: str, *groups: NodeGroup, **options: Any) -> list[float]:
     simulation = Simulation(workload, Cluster("kinds", groups), parse_policy(policy), options=Options(**options))
     simulation.advance()
-    return simulation.outcome().finish_time.tolist()
+    found: list[float] = simulation.outcome().finish_time.tolist()
+    return found
 
 
 def test_a_task_takes_its_work_over_its_rate_wherever_it_runs():

@@ -361,7 +361,8 @@ def needs(t: Any, fraction: float, piece: int) -> tuple[int, int, int, int]:
         gpu = t.gpu if fraction > 0.0 else 0
         return cpu, gpu // MILLI, gpu % MILLI, t.memory
     if piece < t.full_nodes:
-        return t.full_cpu, np.int64(t.full_gpus), 0, t.full_memory
+        full_gpus: Any = np.int64(t.full_gpus)
+        return t.full_cpu, full_gpus, 0, t.full_memory
     return t.last_cpu, t.last_gpu // MILLI, t.last_gpu % MILLI, t.last_memory
 
 
