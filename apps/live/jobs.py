@@ -25,6 +25,9 @@ from scheduler_sim.background.watch import Watch
 
 logger = logging.getLogger(__name__)
 
+RACE = "race"
+"""The kind of job that plays a race without end."""
+
 INTERRUPTED = "The process that played it died: it was killed, or its machine was. Nothing that was stored is lost."
 NEVER_BEGAN = "Nobody was to play it: what asked for it ended before a process was started."
 
@@ -74,7 +77,8 @@ class RunKind(Kind):
         """Fail runs whose process is dead, unless their study will take them up, and those that nobody will play."""
         claimed = Q(process_id__isnull=False) | Q(run__status__in=(Run.Status.RUNNING, Run.Status.PAUSED))
         states = SimulationState.objects.select_related("run").exclude(run__status__in=Run.TERMINAL)
-        open_jobs = set(Job.objects.active().filter(kind=self.name).values_list("subject_id", flat=True))
+        playing = Job.objects.active().filter(kind__in=(self.name, RACE))
+        open_jobs = set(playing.values_list("subject_id", flat=True))
         played = _studies_played()
         for state in states.filter(claimed).exclude(run__in=open_jobs):
             if state.run.study_id not in played and is_dead(state, watch):
@@ -82,6 +86,38 @@ class RunKind(Kind):
         for state in states.exclude(claimed).filter(run__study__isnull=True).exclude(run__in=open_jobs):
             if watch.seen_for(("unplayed run", state.run_id)) >= UNTAKEN_SECONDS:
                 _interrupt(state, NEVER_BEGAN)
+
+
+@register
+class RaceKind(RunKind):
+    """A race without end: round after round of fresh tasks, from the round that is stored until one is stopped."""
+
+    name = RACE
+    at_once = 1
+    # It would keep a place for ever.
+    takes_place = False
+    on_workers = False
+
+    def title(self, job: Job) -> str:
+        """Return the race's name."""
+        return str(job.arguments.get("name", super().title(job)))
+
+    def address(self, job: Job) -> str:
+        """Return the page of the round that it has come to."""
+        return reverse("run-detail", args=[job.outcome.get("rounds", [job.subject_id])[-1]])
+
+    def work(self, job: Job) -> str | None:
+        """Play rounds until one of them does not finish."""
+        from apps.live.play.races import race_play
+
+        return race_play(job).status
+
+    def verdict(self, job: Job) -> str | None:
+        """Return nothing: that a round is over does not end the race."""
+        return None
+
+    def sweep(self, watch: Watch) -> None:
+        """Leave its rounds to the sweep of runs."""
 
 
 @register

@@ -14,6 +14,8 @@ from apps.live.play.kinds import LARGEST
 from apps.live.play.launch import run_start
 from apps.live.play.options import SITE, InvalidOption, Option, renamed
 from apps.live.play.playable import refuse_unplayable
+from apps.live.play.race_options import RACE_ASKED, RaceOptions
+from apps.live.play.races import race_start
 from apps.live.play.sites import site_settled
 from apps.results.errors import DomainError
 from apps.results.models import Run
@@ -24,6 +26,10 @@ from scheduler_sim.web.api import StrictSerializer
 
 MAX_NAMES, MAX_NAME = 50, 100
 """So many policies may play one run that is started from the site, and so long may the name of each be."""
+
+
+MOST_ROUND_TASKS = 100_000
+"""A round of a race without end that is started from the site holds at most so many tasks."""
 
 
 class ReadByOption(serializers.Field):
@@ -133,7 +139,9 @@ def option_field(option: Option) -> serializers.Field:
 class RunCreateSerializer(StrictSerializer):
     """What to play; everything but the workload has the default of `runsimulation`."""
 
-    workload = serializers.IntegerField(min_value=1, max_value=LARGEST, help_text="Key of a stored workload.")
+    workload = serializers.IntegerField(
+        min_value=1, max_value=LARGEST, required=False, help_text="Key of a stored workload; only without `continuous`."
+    )
     cluster = serializers.JSONField(
         # By the stubs a document is never a text.
         default="auto",  # type: ignore[arg-type]
@@ -141,7 +149,7 @@ class RunCreateSerializer(StrictSerializer):
     )
     name = serializers.CharField(max_length=200, required=False, help_text="Must be new; made up when left out.")
 
-    options: ClassVar[tuple[Option, ...]] = asked_in(SITE)
+    options: ClassVar[tuple[Option, ...]] = (*asked_in(SITE), *RACE_ASKED)
 
     def get_fields(self) -> dict[str, serializers.Field]:
         """Return the fields that are written out above, and those of the other options."""
@@ -162,12 +170,19 @@ class RunCreateSerializer(StrictSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Build the configuration, and the cluster, which may depend on the workload."""
         subject = {key: attrs.pop(key, None) for key in ("workload", "cluster", "name")}
+        race = RaceOptions(**{option.stored_as: attrs.pop(option.stored_as) for option in RACE_ASKED})
+        if race.continuous:
+            _refuse_beside_rounds(race, subject["workload"], attrs)
+            del subject["workload"]
+            subject |= {"race": race, "cluster": "workstation" if subject["cluster"] == "auto" else subject["cluster"]}
+        elif subject["workload"] is None:
+            raise serializers.ValidationError({"workload": "This field is required."})
         try:
             configuration, changes = configured(attrs)
         except InvalidOption as error:
             raise serializers.ValidationError({error.field: str(error)}) from None
         if configuration.site is None:
-            cluster = _changed_cluster(subject["cluster"], subject["workload"], changes)
+            cluster = _changed_cluster(subject["cluster"], subject.get("workload"), changes)
         elif subject["cluster"] != "auto":
             raise serializers.ValidationError({"site": "Give cluster or site, not both: a site has its own nodes."})
         else:
@@ -190,10 +205,25 @@ class RunCreateSerializer(StrictSerializer):
         Raises:
             DomainError: the name is taken, or the models that it needs are not there.
         """
-        return run_start(**self.validated_data, requested_by=requested_by)
+        start = race_start if "race" in self.validated_data else run_start
+        return start(**self.validated_data, requested_by=requested_by)
 
 
-def _changed_cluster(description: Any, workload: Workload, changes: ClusterChanges) -> engine.Cluster:
+def _refuse_beside_rounds(race: RaceOptions, workload: Workload | None, options: Mapping[str, Any]) -> None:
+    """Refuse what has no meaning beside rounds of generated tasks.
+
+    Raises:
+        ValidationError: a workload, a site or a part of the tasks is given, or rounds are too large.
+    """
+    given = {"workload": workload, "limit": options.get("limit"), "site": options.get("site")}
+    wrong = {name: f"{name} has no meaning with continuous." for name, value in given.items() if value is not None}
+    if race.round_tasks > MOST_ROUND_TASKS:
+        wrong["round_tasks"] = f"round_tasks must be at most {MOST_ROUND_TASKS:,}."
+    if wrong:
+        raise serializers.ValidationError(wrong)
+
+
+def _changed_cluster(description: Any, workload: Workload | None, changes: ClusterChanges) -> engine.Cluster:
     """Return the cluster that is asked for, with what is changed of it.
 
     Raises:
@@ -211,7 +241,7 @@ def _changed_cluster(description: Any, workload: Workload, changes: ClusterChang
     return cluster
 
 
-def _cluster(description: Any, workload: Workload) -> engine.Cluster:
+def _cluster(description: Any, workload: Workload | None) -> engine.Cluster:
     """Return a preset by name or a described cluster; never a file, which would be one of the server's."""
     if not isinstance(description, str):
         cluster = engine.Cluster.from_json(description)
@@ -220,4 +250,4 @@ def _cluster(description: Any, workload: Workload) -> engine.Cluster:
         return cluster
     if not PRESET.fullmatch(description):
         raise engine.InvalidCluster(f"There is no cluster preset {description!r}. Presets: {', '.join(PRESETS)}.")
-    return load_cluster(description, max_processors=workload.max_processors)
+    return load_cluster(description, max_processors=None if workload is None else workload.max_processors)

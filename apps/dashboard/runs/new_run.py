@@ -12,6 +12,7 @@ from apps.dashboard.runs.described import DescribedCluster, described_cluster
 from apps.live.form_fields import OptionField, was_given
 from apps.live.play.configuration import asked_in
 from apps.live.play.options import SITE, About
+from apps.live.play.race_options import RACE_ASKED
 from apps.live.request import RunCreateSerializer
 from apps.results.models import Run
 from apps.tasks.models import Site, Workload
@@ -44,7 +45,7 @@ class Section:
 class RunForm(forms.Form):
     """A run as people ask for it; what they send is read as the API reads its requests."""
 
-    workload = forms.Field(label="Workload", required=False, widget=forms.Select(attrs={"required": True}))
+    workload = forms.Field(label="Workload", required=False, widget=forms.Select())
     cluster = forms.CharField(
         label="Cluster",
         required=False,
@@ -67,7 +68,7 @@ class RunForm(forms.Form):
 
     def __init__(self, *args: Any, **others: Any) -> None:
         super().__init__(*args, **{"auto_id": "%s", **others})
-        for option in asked_in(SITE):
+        for option in (*asked_in(SITE), *RACE_ASKED):
             if option.name not in self.fields:
                 self.fields[option.name] = OptionField(option)
         self.fields["workload"].widget.choices = list(self._workloads())
@@ -101,6 +102,9 @@ class RunForm(forms.Form):
         """Read the whole as the API's request; what has no meaning is said at its field."""
         document = {name: value for name, value in self.cleaned_data.items() if value not in (None, "", [])}
         document["policies"] = [*(document.pop("policies", [])), *_names(document.pop("others", ""))]
+        if document.get("continuous"):
+            # The form has one chosen whether it is wanted or not.
+            document.pop("workload", None)
         unknown = set(self.data) - set(self.fields) - {"csrfmiddlewaretoken"}
         document |= {name: self.data[name] for name in unknown}
         described = document.pop("described", "")

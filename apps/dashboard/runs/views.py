@@ -22,6 +22,7 @@ from apps.dashboard.schedule.gantt import Gantt, gantt
 from apps.dashboard.schedule.placements import placements
 from apps.live.exchange.manifest import run_manifest
 from apps.live.play.launch import run_command, run_take_up, why_not_taken_up
+from apps.live.play.races import race_goes_on
 from apps.metrics.leaderboard import FIGURE_COLUMNS, leaderboard, win_matrix
 from apps.metrics.models import Metric
 from apps.results.errors import DomainError
@@ -104,6 +105,7 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "replay_words": replay_words(badge),
         "state": state,
         "interrupted": interrupted,
+        "goes_on": race_goes_on(run) if run.is_over else None,
         "why_not": why_not_taken_up(run) if interrupted or run.status in BROKEN_OFF else "",
         "seconds": (run.finished_at - run.started_at).total_seconds() if run.finished_at and run.started_at else None,
         "commands": ("pause", "resume", "stop"),

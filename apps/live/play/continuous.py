@@ -46,11 +46,15 @@ class ContinuousRace:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     rounds_kept: int = ROUNDS_KEPT
 
-    def run(self) -> Run:
-        """Play rounds until one of them does not finish, and return that one."""
+    def run(self, first: Run | None = None) -> Run:
+        """Play rounds until one of them does not finish, and return that one.
+
+        Args:
+            first: the first round, where it is stored already.
+        """
         finished: list[Run] = []
         for number in count(1):
-            played = self._round(number)
+            played = first if first is not None and number == 1 else self.round(number)
             self.play(played)
             if played.status != Run.Status.FINISHED:
                 return played
@@ -60,7 +64,8 @@ class ContinuousRace:
                 self._forget(finished.pop(0))
         raise AssertionError("unreachable: counting never ends")
 
-    def _round(self, number: int) -> Run:
+    def round(self, number: int) -> Run:
+        """Store a round, from 1 on, that is not played yet."""
         seed = self.configuration.seed + number - 1
         name = Run.objects.free_name(f"{self.name} round {number}")
         workload, _ = workload_generate(

@@ -174,10 +174,11 @@ def _stop_unplayed(run: Run) -> None:
         RunStateError: it came to another end meanwhile.
     """
     with audit.parts():
-        for job in Job.objects.active().about("run", run):
-            # One that ended at this very moment need not be stopped.
-            with suppress(JobStateError):
-                job_stop(job=job)
+        for kind in ("run", "race"):
+            for job in Job.objects.active().about(kind, run):
+                # One that ended at this very moment need not be stopped.
+                with suppress(JobStateError):
+                    job_stop(job=job)
     run.refresh_from_db(fields=["status"])
     if not run.is_over:
         run.stop()

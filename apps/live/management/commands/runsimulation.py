@@ -100,11 +100,6 @@ class Command(ExplainedCommand):
             "--dry-run", action="store_true", help="check everything, say what would be played, write nothing"
         )
         groups[ENDLESS] = parser.add_argument_group(ENDLESS)
-        groups[ENDLESS].add_argument(
-            "--continuous",
-            action="store_true",
-            help="play round after round of fresh tasks until stopped; only the newest rounds are kept",
-        )
         add_arguments(parser, RACE_OPTIONS, groups)
         again = parser.add_argument_group("an existing run")
         again.add_argument("--resume", metavar="RUN", help="take up a run by number or name; a finished one is printed")

@@ -1,0 +1,95 @@
+"""Forecasts, their trials and the search for a purchase with the keyboard alone."""
+
+import pytest
+
+from tests.e2e.test_dashboard import AXE
+from tests.e2e.test_forecasts import QUEUE
+
+
+def reach(page, selector, most=80):
+    """Press Tab until something has the focus, and see that the focus is drawn."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if page.evaluate("wanted => document.activeElement.matches(wanted)", selector):
+            drawn = page.evaluate(
+                "() => { const look = getComputedStyle(document.activeElement);"
+                " return look.outlineStyle !== 'none' || look.boxShadow !== 'none'; }"
+            )
+            assert drawn, f"the focus on {selector} cannot be seen"
+            return
+    raise AssertionError(f"{selector} is not reached by {most} tabs on {page.url}")
+
+
+def no_fault(page):
+    page.add_script_tag(path=str(AXE))
+    report = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    assert [fault["id"] for fault in report["violations"] if fault["impact"] in ("serious", "critical")] == []
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm ci does).")
+def test_a_purchase_is_searched_by_keyboard(visit):
+    one = visit(bypass_csp=True)
+    one.sign_in()
+    page = one.page
+    one.open("/runs/1/")
+    reach(page, 'a[href="/runs/1/purchase/"]')
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/purchase/")
+    no_fault(page)
+    for name, text in (("target", "p95_wait_time < 100 d"), ("add", "processors=4")):
+        reach(page, f"[name={name}]")
+        page.keyboard.type(text)
+    reach(page, "main button[type=submit]")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/purchases/*/")
+    # The page follows the search, and shows by itself what came out.
+    page.get_by_role("heading", name="Every change that was played").wait_for(timeout=300_000)
+    assert "Nothing needs to be bought" in page.locator("main").inner_text()
+    no_fault(page)
+    reach(page, "a[href*='what-if']")
+    assert one.errors == []
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm ci does).")
+def test_a_queue_is_forecast_and_a_trial_is_asked_for_by_keyboard(visit, tmp_path):
+    queue = tmp_path / "queue.txt"
+    queue.write_text(QUEUE)
+    one = visit(bypass_csp=True)
+    one.sign_in()
+    page = one.page
+    one.open("/forecasts/")
+    reach(page, 'a[href="/forecasts/new/"]')
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/forecasts/new/")
+    reach(page, "#site")
+    page.keyboard.type("lab")
+    reach(page, "#squeue")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(queue)
+    reach(page, "#at")
+    page.keyboard.type("1970-01-02T03:46:40")
+    reach(page, "#replicas")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("10")
+    reach(page, "main button[type=submit]")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="When jobs should start").wait_for(timeout=300_000)
+    reach(page, 'a[href="/forecasts/trials/"]')
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/forecasts/trials/")
+    reach(page, 'a[href="/forecasts/trials/new/"]')
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/forecasts/trials/new/")
+    no_fault(page)
+    for field in (
+        "#site",
+        "#history",
+        "#squeue",
+        "#squeue_start",
+        "#instants",
+        "#replicas",
+        "main button[type=submit]",
+    ):
+        reach(page, field)
+    assert one.errors == []
