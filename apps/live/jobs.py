@@ -110,7 +110,7 @@ class RaceKind(RunKind):
         """Play rounds until one of them does not finish."""
         from apps.live.play.races import race_play
 
-        return race_play(job).status
+        return race_play(job, lambda: [Publisher()]).status
 
     def verdict(self, job: Job) -> str | None:
         """Return nothing: that a round is over does not end the race."""

@@ -92,6 +92,19 @@ def test_an_earlier_round_says_where_the_race_goes_on(control: APIClient) -> Non
     assert "race without end" not in Client().get(f"/runs/{run.pk}/").content.decode()
 
 
+def test_whoever_stops_any_round_stops_the_race(controller: User) -> None:
+    run, later = make_run(name="one"), make_run(name="two")
+    job = Job.objects.create(kind="race", subject_id=run.pk, outcome={"rounds": [run.pk, later.pk]}, status="running")
+    client = Client()
+    client.force_login(controller)
+    assert "Stop the race" in client.get(f"/runs/{run.pk}/").content.decode()
+    assert client.post(f"/runs/{run.pk}/stop/").status_code == 302
+    job.refresh_from_db()
+    run.refresh_from_db()
+    # The process of the job sees that it is to stop; the round that was over stays as it is.
+    assert (job.stop_requested, run.status) == (True, Run.Status.FINISHED)
+
+
 def test_a_first_round_that_waits_is_stopped_with_its_race(control: APIClient) -> None:
     run = Run.objects.get(pk=control.post("/api/v1/runs/", ASKED, format="json").json()["id"])
     run_command(run=run, command="stop")

@@ -133,6 +133,13 @@ def run_command(*, run: Run, command: str) -> None:
     Raises:
         RunStateError: the run's state does not allow it.
     """
+    if command == "stop" and (race := race_of(run)) is not None:
+        # Its rounds may be over before anybody has read their names: the race ends, whichever of them is stopped.
+        with suppress(JobStateError):
+            job_stop(job=race)
+        run.refresh_from_db(fields=["status"])
+        if run.is_over:
+            return
     run.refresh_from_db(fields=["status"])
     status = Run.Status
     settled = {"pause": status.PAUSED, "resume": status.RUNNING, "stop": status.STOPPED}[command]
@@ -162,6 +169,15 @@ def run_command(*, run: Run, command: str) -> None:
             audit.record(command, "run", run)
 
 
+def race_of(run: Run) -> Job | None:
+    """Return the job of the race without end under way of which a run is a round, None where there is none."""
+    for job in Job.objects.active().filter(kind="race"):
+        if run.pk == job.subject_id or run.pk in job.outcome.get("rounds", ()):
+            found: Job = job
+            return found
+    return None
+
+
 def _not_allowed(run: Run, command: str) -> RunStateError:
     return RunStateError(f"Run {run.name} is {run.status}; it cannot {command}.")
 
@@ -174,11 +190,10 @@ def _stop_unplayed(run: Run) -> None:
         RunStateError: it came to another end meanwhile.
     """
     with audit.parts():
-        for kind in ("run", "race"):
-            for job in Job.objects.active().about(kind, run):
-                # One that ended at this very moment need not be stopped.
-                with suppress(JobStateError):
-                    job_stop(job=job)
+        for job in Job.objects.active().about("run", run):
+            # One that ended at this very moment need not be stopped.
+            with suppress(JobStateError):
+                job_stop(job=job)
     run.refresh_from_db(fields=["status"])
     if not run.is_over:
         run.stop()

@@ -1,14 +1,15 @@
 """Races without end that are asked for on the site: their first round is stored at once, a job plays on from there."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import transaction
 
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.continuous import ContinuousRace
+from apps.live.play.launch import race_of
 from apps.live.play.race_options import RaceOptions
-from apps.live.play.runner import Runner, stopping_on_signals
-from apps.live.wire.publisher import Publisher
+from apps.live.play.runner import Observer, Runner, stopping_on_signals
 from apps.results.models import Run
 from scheduler_sim import engine, logs
 from scheduler_sim.accounts import audit
@@ -46,42 +47,45 @@ def race_start(
     return first
 
 
-def race_play(job: Job) -> Run:
-    """Play a race until one of its rounds does not finish, and return that one."""
-    return _race(job.arguments, job).run(Run.objects.get(pk=job.subject_id or 0))
+def race_play(job: Job, observers: Callable[[], Sequence[Observer]]) -> Run:
+    """Play a race until one of its rounds does not finish, and return that one.
+
+    Args:
+        observers: returns those of a round.
+    """
+    return _race(job.arguments, lambda run, kept: _play(run, job, kept, observers())).run(
+        Run.objects.get(pk=job.subject_id or 0)
+    )
 
 
 def race_goes_on(run: Run) -> int | None:
     """Return the round that a race has come to, of which a run is an earlier one; None where there is none."""
-    races = Job.objects.active().filter(kind=KIND)
-    for told in races.values_list("outcome", flat=True):
-        rounds = told.get("rounds", ())
-        if run.pk in rounds[:-1]:
-            return int(rounds[-1])
-    return None
+    job = race_of(run)
+    newest = None if job is None else job.outcome.get("rounds", (run.pk,))[-1]
+    return None if newest == run.pk else newest
 
 
-def _race(arguments: dict[str, Any], job: Job | None = None) -> ContinuousRace:
+def _race(arguments: dict[str, Any], play: Callable[[Run, int], None] = lambda _run, _kept: None) -> ContinuousRace:
     race = ContinuousRace(
         name=arguments["name"],
         model=arguments["model"],
         tasks_per_round=arguments["round_tasks"],
         cluster=engine.Cluster.from_json(arguments["cluster"]),
         configuration=RunConfiguration.from_json(arguments["configuration"]),
-        play=lambda run: None if job is None else _play(run, job, race.rounds_kept),
+        play=lambda run: play(run, race.rounds_kept),
         after_round=lambda _: None,
     )
     return race
 
 
-def _play(run: Run, job: Job, rounds_kept: int) -> None:
+def _play(run: Run, job: Job, rounds_kept: int, observers: Sequence[Observer]) -> None:
     rounds = [*job.outcome.get("rounds", ()), run.pk][-rounds_kept - 1 :]
     job.outcome = {"rounds": rounds}
     job.save(update_fields=["outcome"])
     job.tell(f"playing {run.name}")
     named = logs.run_id.set(str(run.pk))
     try:
-        runner = Runner(run, observers=[Publisher()])
+        runner = Runner(run, observers=observers)
         with stopping_on_signals(runner):
             runner.play()
     finally:
