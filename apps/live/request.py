@@ -32,6 +32,10 @@ MOST_ROUND_TASKS = 100_000
 """A round of a race without end that is started from the site holds at most so many tasks."""
 
 
+RACE_RATE = 20.0
+"""Tasks a second of such a race, where nothing else is asked for."""
+
+
 class ReadByOption(serializers.Field):
     """A field whose option reads what is sent; its kind only says to the API's schema what that may be."""
 
@@ -174,6 +178,8 @@ class RunCreateSerializer(StrictSerializer):
         if race.continuous:
             _refuse_beside_rounds(race, subject["workload"], attrs)
             del subject["workload"]
+            # At full speed the rounds would be gone before anybody has seen them.
+            attrs["rate"] = attrs.get("rate") or RACE_RATE
             subject |= {"race": race, "cluster": "workstation" if subject["cluster"] == "auto" else subject["cluster"]}
         elif subject["workload"] is None:
             raise serializers.ValidationError({"workload": "This field is required."})

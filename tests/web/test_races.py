@@ -60,6 +60,8 @@ def test_rounds_follow_each_other_with_other_seeds_until_one_is_stopped(
     first = Run.objects.get(pk=answer.json()["id"])
     assert (first.name, first.cluster["name"], first.seed) == ("endless round 1", "workstation", 5)
     assert first.workload.task_count == 20
+    # So that somebody can watch; what is asked for counts.
+    assert first.configuration["rate"] == 20
     job = Job.objects.get()
     assert (job.kind, job.subject_id, job.status) == ("race", first.pk, "queued")
     links: list[int | None] = []
@@ -74,6 +76,22 @@ def test_rounds_follow_each_other_with_other_seeds_until_one_is_stopped(
     # Whoever looks at an earlier round is led to the one that is played, as long as the race goes on.
     assert links == [None, rounds[1].pk, rounds[2].pk]
     assert races.race_goes_on(first) is None
+
+
+def test_a_race_that_is_to_stop_plays_no_further_round(control: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    control.post("/api/v1/runs/", ASKED, format="json")
+    played: list[int] = []
+
+    def asked_to_stop(run: Run) -> None:
+        played.append(run.pk)
+        Job.objects.update(stop_requested=True)
+
+    plays(monkeypatch, 100, asked_to_stop)
+    # The word itself is not heard here, as when it comes at a round's very end.
+    monkeypatch.setattr("scheduler_sim.background.work._keep", lambda *_: None)
+    assert job_run(Job.objects.get()).status == Job.Status.STOPPED
+    assert [run.status for run in Run.objects.order_by("pk")] == ["finished", "stopped"]
+    assert len(played) == 1
 
 
 def test_only_the_newest_rounds_are_kept(control: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +119,8 @@ def test_whoever_stops_any_round_stops_the_race(controller: User) -> None:
     assert client.post(f"/runs/{run.pk}/stop/").status_code == 302
     job.refresh_from_db()
     run.refresh_from_db()
+    Run.objects.filter(pk=later.pk).delete()
+    run_command(run=later, command="stop")
     # The process of the job sees that it is to stop; the round that was over stays as it is.
     assert (job.stop_requested, run.status) == (True, Run.Status.FINISHED)
 

@@ -137,8 +137,8 @@ def run_command(*, run: Run, command: str) -> None:
         # Its rounds may be over before anybody has read their names: the race ends, whichever of them is stopped.
         with suppress(JobStateError):
             job_stop(job=race)
-        run.refresh_from_db(fields=["status"])
-        if run.is_over:
+        # The round may be over by now, or so old that it was deleted.
+        if not Run.objects.filter(pk=run.pk).exclude(status__in=Run.TERMINAL).exists():
             return
     run.refresh_from_db(fields=["status"])
     status = Run.Status

@@ -79,6 +79,11 @@ def _race(arguments: dict[str, Any], play: Callable[[Run, int], None] = lambda _
 
 
 def _play(run: Run, job: Job, rounds_kept: int, observers: Sequence[Observer]) -> None:
+    job.refresh_from_db(fields=["stop_requested"])
+    if job.stop_requested:
+        # The word to stop may have come when a round was at its end, which then finished.
+        run.stop()
+        return
     rounds = [*job.outcome.get("rounds", ()), run.pk][-rounds_kept - 1 :]
     job.outcome = {"rounds": rounds}
     job.save(update_fields=["outcome"])
