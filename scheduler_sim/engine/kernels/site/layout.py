@@ -16,6 +16,7 @@ from scheduler_sim.engine.kernels.site.hopeless import never_reasons
 from scheduler_sim.engine.kernels.site.keys import fixed_keys, fixed_terms, leads
 from scheduler_sim.engine.kernels.site.kinds import as_words
 from scheduler_sim.engine.kernels.site.limit_table import limit_table
+from scheduler_sim.engine.kernels.site.recall import ANSWERS, NODES_OF_ANSWER
 from scheduler_sim.engine.kernels.site.rules import Rules, site_of
 from scheduler_sim.engine.kernels.site.state import PIECE, TASK, State
 from scheduler_sim.engine.paces import Paces
@@ -171,6 +172,9 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         entry_ask=entry_ask.astype(np.int64),
         ask_hopeless=np.full(len(asks_found), -1, np.int64),
         ask_given_up=np.full(len(asks_found), -1, np.int64),
+        ask_bounded=np.full(len(asks_found), -1, np.int64),
+        ask_bound=np.zeros(len(asks_found)),
+        **_answers(words),
         shut_from=of_reservations("start_time"),
         shut_until=of_reservations("end_time"),
         shut_masks=shut_masks.ravel(),
@@ -285,6 +289,14 @@ def _preemption(site: Site) -> dict[str, Any]:
         "part_mode": np.array([mode(one.preempt_mode) for one in site.partitions], np.int64),
         "part_tier": np.array([one.tier for one in site.partitions], np.int64),
     }
+
+
+def _answers(words: int) -> dict[str, Any]:
+    """Return the room for answers, none of which is known."""
+    numbers = {"kind": 1, "version": 1, "chosen": 1, "masks": words, "suits": words}
+    numbers |= {"nodes": NODES_OF_ANSWER, "units": NODES_OF_ANSWER}
+    room: dict[str, Any] = {f"answer_{name}": np.full(ANSWERS * each, -1, np.int64) for name, each in numbers.items()}
+    return room | {"answer_time": np.zeros(ANSWERS), "answer_until": np.zeros(ANSWERS)}
 
 
 def _members(site: Site, hosts: str) -> Any:

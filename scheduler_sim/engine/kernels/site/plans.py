@@ -235,7 +235,12 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
         return GIVEN_UP
     bound, later = -np.inf, instant
     if is_bounded:
-        bound = earliest_begin(s, entry, instant, latest)
+        # An earlier bound of this pass holds still; after a plan by it a later one is likely.
+        ask = s.entry_ask[entry]
+        if s.ask_bounded[ask] != s.counts[PASS]:
+            s.ask_bounded[ask] = s.counts[PASS]
+            s.ask_bound[ask] = earliest_begin(s, entry, instant, latest)
+        bound = s.ask_bound[ask]
         if bound > latest:
             s.ask_hopeless[s.entry_ask[entry]] = s.counts[PASS]
             return GIVEN_UP
@@ -298,6 +303,7 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
             s.site_tasks[row].reason = reason
             return GIVEN_UP
         promise(s, first, max(last, first + resolution), horizon)
+        s.ask_bounded[s.entry_ask[entry]] = -1
         return PLANNED
 
 

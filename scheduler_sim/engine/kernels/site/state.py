@@ -266,6 +266,17 @@ class State(NamedTuple):
     entry_ask: IntArray
     ask_hopeless: IntArray
     ask_given_up: IntArray
+    ask_bounded: IntArray
+    ask_bound: FloatArray
+    answer_kind: IntArray
+    answer_version: IntArray
+    answer_time: FloatArray
+    answer_until: FloatArray
+    answer_masks: IntArray
+    answer_suits: IntArray
+    answer_chosen: IntArray
+    answer_nodes: IntArray
+    answer_units: IntArray
     shut_from: FloatArray
     shut_until: FloatArray
     shut_masks: IntArray
@@ -318,7 +329,7 @@ FLOATS = {
     "entry_lead", "fair_factors", "fair_usage", "fair_total", "fair_level", "fair_shares", "qos_usage", "qos_exempt",
     "heap_times", "timer_times", "core_speeds", "gpu_paces", "group_watts", "group_prices", "run_ends", "slot_times",
     "promise_begin", "promise_end", "shut_from", "shut_until", "ready_times", "known_times",
-    "attempt_starts", "attempt_ends",
+    "ask_bound", "answer_time", "answer_until", "attempt_starts", "attempt_ends",
 }  # fmt: skip
 """Arrays of doubles; the others but the records hold 64-bit integers."""
 

@@ -5,6 +5,7 @@ import numpy as np
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.match import choose
 from scheduler_sim.engine.kernels.site.offers import known_of, ready_cut
+from scheduler_sim.engine.kernels.site.recall import place_of, recall, remember
 from scheduler_sim.engine.kernels.site.state import EPOCH, GROUPED, KILL_WAIT, RUN, VICTIMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 from scheduler_sim.engine.kernels.structures.select import FEW, keep_least, select
@@ -153,25 +154,45 @@ def _searched(s: State, kind: int) -> tuple[float, int]:
 
 
 @inner_kernel
+def _first_cut(s: State, kind: int, until: float, only_now: bool) -> float:
+    """Return the time of the first cut at which nodes of `mask_words` can be chosen for a kind; they are.
+
+    Minus infinity is now, infinity never, or not up to `until`, or not now where `only_now` counts.
+    """
+    time, row = _earliest_cut(s, kind, until)
+    if time == np.inf or (time == -np.inf and choose(s, kind, time, row, False)):
+        return time
+    if only_now:
+        return np.inf
+    if s.settings[GROUPED]:
+        time, row = _grouped(s, kind, time, until)
+    elif not s.kinds[kind].counts_nodes:
+        time, row = _searched(s, kind)
+    elif not choose(s, kind, time, row, False):
+        return np.inf
+    return time
+
+
+@inner_kernel
 def will_run(s: State, kind: int, now: float, until: float, only_now: bool) -> float:
     """Return when a kind could start on `mask_words`, `now` at the earliest; the nodes are then chosen.
 
     Infinity where it could not even when nothing ran, or not up to `until`, or `only_now` counts.
     """
-    k = s.kinds[kind]
-    time, row = _earliest_cut(s, kind, until)
-    if time == np.inf:
-        return np.inf
-    if time == -np.inf and choose(s, kind, time, row, False):
+    # Where ends are grouped an answer is as good for any other instant up to which one is looked for.
+    if s.settings[GROUPED] and s.counts[VICTIMS] == 0 and not only_now:
+        place = place_of(s, kind)
+        if recall(s, place, kind, until):
+            time = float(s.answer_time[place])
+            if time > until:
+                return np.inf
+        else:
+            time = _first_cut(s, kind, until, only_now)
+            remember(s, place, kind, until, time)
+    else:
+        time = _first_cut(s, kind, until, only_now)
+    if time == -np.inf:
         return now
-    if only_now:
-        return np.inf
-    if s.settings[GROUPED]:
-        time, row = _grouped(s, kind, time, until)
-    elif not k.counts_nodes:
-        time, row = _searched(s, kind)
-    elif not choose(s, kind, time, row, False):
-        return np.inf
     if time <= now:
         wait = s.reals[KILL_WAIT] if s.settings[GROUPED] else 0.0
         return max(time + wait, now + 1.0)
