@@ -1,15 +1,16 @@
 """Pages of forecasts of starts: ask for one, and see when each job should start and why it waits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
+from rest_framework.serializers import Serializer
 
 from apps.tasks.forecast_api import AskedSerializer, forecast_take
 from apps.tasks.forecasts import COLUMNS, MOST_BYTES, MOST_REPLICAS
@@ -21,6 +22,8 @@ from scheduler_sim.engine import EngineError
 from scheduler_sim.engine.forecasting.forecast import REPLICAS
 from scheduler_sim.engine.traces.slurm_snapshots import COMMAND
 from scheduler_sim.web.errors import TooLarge
+
+Asked = TypeVar("Asked", StartForecast, ForecastTrial)
 
 SHOWN = 500
 """So many jobs are shown; the tables to download have all of them."""
@@ -60,17 +63,9 @@ def forecast_list(request: HttpRequest) -> HttpResponse:
 @control_form("Forecasts need")
 def forecast_new(request: HttpRequest) -> HttpResponse:
     """Take a printed queue; it is forecast in a process of its own."""
-    errors: Any = {}
-    if request.method == "POST":
-        sent = {name: value for name, value in request.POST.items() if value}
-        form = AskedSerializer(data=sent | request.FILES.dict())
-        if not form.is_valid():
-            errors = form.errors
-        else:
-            try:
-                return redirect("forecast-detail", pk=forecast_take(form, request.user).pk)
-            except (EngineError, TooLarge) as error:
-                errors = {"squeue": [str(error)]}
+    asked, errors = taken(request, AskedSerializer, forecast_take)
+    if asked is not None:
+        return redirect("forecast-detail", pk=asked.pk)
     context = {
         "sites": Site.objects.newest_of_each(),
         "histories": histories(),
@@ -104,6 +99,25 @@ def forecast_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "more": max(len(result["jobs"]) - SHOWN, 0),
     }
     return render(request, "tasks/forecast_detail.html", context)
+
+
+def taken(
+    request: HttpRequest, form_of: type[Serializer], take: Callable[[Any, Any], Asked]
+) -> tuple[Asked | None, dict[str, Any]]:
+    """Return what a form that was sent has asked for, or what is wrong with it by field; neither where none was sent.
+
+    Args:
+        take: stores what a valid form asks for, for a user.
+    """
+    if request.method != "POST":
+        return None, {}
+    form = form_of(data={name: value for name, value in request.POST.items() if value} | request.FILES.dict())
+    if not form.is_valid():
+        return None, form.errors
+    try:
+        return take(form, request.user), {}
+    except (EngineError, TooLarge) as error:
+        return None, {"squeue": [str(error)]}
 
 
 def histories() -> QuerySet[Workload]:

@@ -2,24 +2,20 @@
 
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
-from apps.tasks.forecast_pages import histories, is_over
+from apps.tasks.forecast_pages import histories, is_over, taken
 from apps.tasks.forecast_trials import COLUMNS, INSTANTS, MOST_INSTANTS, MOST_REPLICAS, REPLICAS, trial_rows
 from apps.tasks.models import ForecastTrial, Site
 from apps.tasks.trial_api import MOST_BYTES, TrialAskedSerializer, trial_take
 from apps.tasks.trial_charts import TABLES, lines, trial_charts
 from scheduler_sim.display.charts import Chart
-from scheduler_sim.display.downloads import charts_response, one_chart_response, table_response
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, figures, reading
-from scheduler_sim.engine import EngineError
+from scheduler_sim.display.downloads import table_response
+from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, chart_views, control_form, reading
 from scheduler_sim.engine.traces.slurm_snapshots import COMMAND
-from scheduler_sim.web.errors import TooLarge
 
 
 @reading
@@ -31,23 +27,12 @@ def trial_list(request: HttpRequest) -> HttpResponse:
     return render(request, "tasks/trial_list.html", {"page_obj": page})
 
 
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
+@control_form("Forecasts need")
 def trial_new(request: HttpRequest) -> HttpResponse:
     """Take a site and a past; forecasts are tried in a process of its own."""
-    if not request.user.has_perm("results.control_run"):
-        raise PermissionDenied("Forecasts need the permission “Can start, pause, resume and stop runs”.")
-    errors: Any = {}
-    if request.method == "POST":
-        sent = {name: value for name, value in request.POST.items() if value}
-        form = TrialAskedSerializer(data=sent | request.FILES.dict())
-        if not form.is_valid():
-            errors = form.errors
-        else:
-            try:
-                return redirect("forecast-trial", pk=trial_take(form, request.user).pk)
-            except (EngineError, TooLarge) as error:
-                errors = {"squeue": [str(error)]}
+    asked, errors = taken(request, TrialAskedSerializer, trial_take)
+    if asked is not None:
+        return redirect("forecast-trial", pk=asked.pk)
     context = {
         "sites": Site.objects.newest_of_each(),
         "histories": histories(),
@@ -87,18 +72,9 @@ def _of(result: dict[str, Any], by: str) -> list[dict[str, Any]]:
     return [group for group in result["groups"] if group["by"] == by]
 
 
-@figures
-def trial_charts_json(request: HttpRequest, pk: int) -> HttpResponse:  # noqa: ARG001
-    """Return the numbers of the page's charts."""
-    return charts_response(_charts(pk))
-
-
-@figures
-def trial_chart(request: HttpRequest, pk: int, key: str, kind: str) -> HttpResponse:  # noqa: ARG001
-    """Return the numbers of one chart as CSV or JSON."""
-    return one_chart_response(f"forecast-trial-{pk}", _charts(pk), key, kind)
-
-
-def _charts(pk: int) -> dict[str, Chart]:
+def _charts(_request: HttpRequest, pk: int) -> dict[str, Chart]:
     result = get_object_or_404(ForecastTrial.objects.only("result"), pk=pk).result
     return trial_charts(result or {"overall": None})
+
+
+trial_charts_json, trial_chart = chart_views("forecast-trial-{pk}", _charts)
