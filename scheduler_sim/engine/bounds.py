@@ -7,6 +7,7 @@ import numpy as np
 from scheduler_sim.engine import formulas
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.contract import Options
+from scheduler_sim.engine.elasticity import Elasticity
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.paths import longest_paths
 from scheduler_sim.engine.workload import FloatArray, Workload
@@ -42,11 +43,27 @@ def lower_bounds(workload: Workload, cluster: Cluster, options: Options | None =
     first = float(workload.arrival_time.min())
     path = float(earliest_finish(workload, shortest).max()) - first
     rigid = ~workload.hybrid
+    # On the width on which it does most for each device, a task of many widths takes least of them.
+    width = np.ones(len(workload))
+    if (plan := elasticity_on(workload, cluster)) is not None:
+        width = plan.least_areas() / plan.asked * plan.highest_rates()
     cores, gpus = (
-        float((held[rigid] * shortest[rigid]).sum()) / devices if devices else 0.0
+        float((held[rigid] * (shortest * width)[rigid]).sum()) / devices if devices else 0.0
         for held, devices in ((workload.cpus, cluster.cores), (workload.gpus, cluster.gpus))
     )
     return LowerBounds(critical_path=path, core_work=cores, gpu_work=gpus, makespan=max(path, cores, gpus))
+
+
+def elasticity_on(workload: Workload, cluster: Cluster) -> Elasticity | None:
+    """Return the widths of tasks on the cluster, None where all are rigid."""
+    stated = workload.requests
+    if stated is None or stated.elasticity.names in ((), ("",)):
+        return None
+    on_gpu = workload.gpus > 0
+    devices = np.where(on_gpu, cluster.gpus, cluster.cores)
+    # On as few nodes as can be, a task is never slower than it is.
+    per_node = int(cluster.of_groups("gpus" if on_gpu.any() else "cores").max())
+    return Elasticity.of(workload, devices=devices, per_node=max(per_node, 1))
 
 
 def shortest_times(workload: Workload, cluster: Cluster, options: Options) -> FloatArray:
@@ -54,8 +71,8 @@ def shortest_times(workload: Workload, cluster: Cluster, options: Options) -> Fl
 
     A rigid task runs at the highest speed that any group has; a split task takes the best fraction of the best group:
     a b / (a + b) when its sides, a seconds on the CPU alone and b on the GPU alone, run side by side, and min(a, b)
-    when one follows the other. Where its rates are
-    known, it runs on the kind of GPU that is best for it.
+    when one follows the other. Where its rates are known, it runs on the kind of GPU that is best for it, and where it
+    has several widths, on its fastest.
     """
     runtime = formulas.played_runtime(workload, kill_at_estimate=options.kill_at_estimate)
     cpu_speed = cluster.of_groups("cpu_speed").max()
@@ -63,6 +80,8 @@ def shortest_times(workload: Workload, cluster: Cluster, options: Options) -> Fl
     by_rate = np.where(paces.possible & (cluster.of_groups("gpus") > 0), paces.gpu, 0.0).max(1)[paces.row]
     quickest = np.where(paces.rated, by_rate, max(cpu_speed, gpu_speed))
     shortest = formulas.rigid_time(runtime, workload.gpus > 0, cpu_speed, quickest)
+    if (plan := elasticity_on(workload, cluster)) is not None:
+        shortest = shortest / plan.highest_rates()
     rows = np.flatnonzero(workload.hybrid)
     if len(rows):
         best = np.full(len(rows), np.inf)

@@ -20,15 +20,12 @@ NONE, LIST, EASY, CONSERVATIVE = range(4)
     TURNS,
     SLURM,
     SHARES,
-) = range(13)
+    ELASTIC,
+) = range(14)
 """Kinds of orders: how the kernel finds the next task. `STATIC` sorts by `base - slope * wait`; `LEARNED` computes each
 queued task's score anew at each event; the others walk the queue as the policy of that name says.
 From `REMAINING` to `TURNS` they stop running tasks, and play on the event core; `SLURM` is a site's own scheduler, and
-`SHARES` shares out GPUs in rounds."""
-"""Kinds of orders: how the kernel finds the next task. `STATIC` sorts by `base - slope * wait`; `LEARNED` computes each
-queued task's score anew at each event; the others walk the queue as the policy of that name says.
-From `REMAINING` to `TURNS` they stop running tasks, and play on the event core; `SLURM` is a site's own scheduler, and
-`SHARES` shares out GPUs in rounds."""
+`SHARES` shares out GPUs in rounds, `ELASTIC` changes how wide tasks are."""
 
 FIRST_FIT, BEST_FIT, WORST_FIT, FGD, RANDOM_NODE, WEIGHTED_FIT, COMPACT = range(7)
 """Placements: how the node is chosen among those that fit."""

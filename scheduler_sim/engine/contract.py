@@ -128,6 +128,8 @@ class History:
         ending: a code of `ENDINGS`, -1 for a task that has not ended.
         energy_joules, cost_usd: of the attempts that have ended, each by the node that it ran on; None where all nodes
             are alike, so that `held_time` tells them.
+        held_part, last_part: of the devices that it asks for, how many it held on average over `held_time`, and since
+            its last attempt began; None where no task is played on more or fewer.
     """
 
     attempts: IntArray
@@ -137,12 +139,20 @@ class History:
     ending: IntArray
     energy_joules: FloatArray | None = None
     cost_usd: FloatArray | None = None
+    held_part: FloatArray | None = None
+    last_part: FloatArray | None = None
 
     def __getitem__(self, rows: "slice | IntArray") -> "History":
         """Return that of some tasks."""
         columns: list[Any] = [getattr(self, item.name) for item in fields(self)]
         chosen: list[Any] = [None if column is None else column[rows] for column in columns]
         return History(*chosen)
+
+    @property
+    def is_told_apart(self) -> BoolArray:
+        """Tasks whose attempts say more than their first start and last end: several, or one of another width."""
+        several: BoolArray = self.attempts > 1
+        return several if self.held_part is None else several | (self.held_part != 1.0)
 
     @property
     def lost_time(self) -> FloatArray:

@@ -1,4 +1,4 @@
-"""What tasks ask of a site beside cores, GPUs and memory: nodes, partitions, features, dates."""
+"""What tasks ask for beside cores, GPUs and memory: nodes, partitions, features and dates of a site, other widths."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 
 from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray, Labels
 from scheduler_sim.engine.errors import InvalidWorkload
+from scheduler_sim.engine.speedups import ELASTICITIES, read_speedup
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,11 @@ class Requests:
         needs_success: its parents must have completed; else it is enough that they ended.
         fails: its run ends in failure, so that no task that needs its success ever starts.
         requeueable: it may be run again when it must give way.
+        elasticity: one of `speedups.ELASTICITIES`; empty for rigid.
+        least_width, most_width: GPUs that it may run on, processors where it asks for none; what it asks for lies
+            between them. 0 for 1, and for what it asks for.
+        speedup: how its speed depends on its width (`speedups.read_speedup`); its run time is that on what it asks for.
+        resize_time: seconds that it holds devices without progress after its width changed; 0 for what the run says.
     """
 
     nodes: IntArray
@@ -58,6 +64,11 @@ class Requests:
     needs_success: BoolArray
     fails: BoolArray
     requeueable: BoolArray
+    elasticity: Labels
+    least_width: IntArray
+    most_width: IntArray
+    speedup: Labels
+    resize_time: FloatArray
 
     @classmethod
     def blank(cls, length: int, **stated: Any) -> "Requests":
@@ -71,7 +82,7 @@ class Requests:
             elif name in FLAGS:
                 columns[name] = np.full(length, name == "requeueable")
             else:
-                columns[name] = np.zeros(length, np.float64 if name == "gpus_per_node" else np.int64)
+                columns[name] = np.zeros(length, np.float64 if name in ("gpus_per_node", "resize_time") else np.int64)
         return cls(**{**columns, **stated})
 
     def take(self, rows: IntArray) -> "Requests":
@@ -92,7 +103,7 @@ class Requests:
         for name, column in self.columns().items():
             if isinstance(column, Labels):
                 asked = np.array([name != "" for name in column.names], bool)[column.codes]
-            elif column.dtype.kind == "f" and name != "gpus_per_node":
+            elif column.dtype.kind == "f" and name not in ("gpus_per_node", "resize_time"):
                 asked = ~np.isnan(column)
             else:
                 asked = (column == 0) if name == "requeueable" else (column != 0)
@@ -120,16 +131,28 @@ class Requests:
             negative = int((column < 0).sum())
             if negative and name not in SIGNED:
                 raise InvalidWorkload(f"Column {name} is negative for {negative} tasks.")
-        reversed_ = (self.most_nodes > 0) & (self.most_nodes < self.nodes)
-        if reversed_.any():
-            raise InvalidWorkload(f"Column most_nodes is below nodes for {int(reversed_.sum())} tasks.")
+        for least, most in (("nodes", "most_nodes"), ("least_width", "most_width")):
+            reversed_ = self.reversed(least, most)
+            if reversed_.any():
+                raise InvalidWorkload(f"Column {most} is below {least} for {int(reversed_.sum())} tasks.")
+        for text in self.elasticity.names:
+            if text not in ("", *ELASTICITIES):
+                raise InvalidWorkload(f"Column elasticity holds {text!r}, not one of {', '.join(ELASTICITIES)}.")
+        for text in self.speedup.names:
+            read_speedup(text)
+
+    def reversed(self, least: str, most: str) -> BoolArray:
+        """Tell where the column `most` is stated and below the column `least`."""
+        found: BoolArray = (getattr(self, most) > 0) & (getattr(self, most) < getattr(self, least))
+        return found
 
     def __len__(self) -> int:
         return len(self.nodes)
 
 
 NAMES = tuple(field.name for field in fields(Requests))
-TEXTS = frozenset(("features", "partitions", "qos", "reservation", "recorded_nodes"))
+TEXTS = frozenset(("features", "partitions", "qos", "reservation", "recorded_nodes", "elasticity", "speedup"))
+WIDTHS = frozenset(("elasticity", "least_width", "most_width", "speedup", "resize_time"))
 FLAGS = frozenset(("exclusive", "needs_success", "fails", "requeueable"))
 TIMES = frozenset(("eligible_time", "cancel_time"))
 SIGNED = frozenset(("eligible_time", "cancel_time", "nice"))

@@ -179,9 +179,10 @@ class Simulation:
         return self.kernel.outcome()
 
     def attempts(self) -> Attempts:
-        """Return the attempts that have ended, of tasks that have, or will have, more than one.
+        """Return the attempts that have ended, of tasks that have, or will have, more than one, or another width.
 
-        A task that runs once from its start to its finish has none here: its row of the outcome says it all.
+        A task that runs once from its start to its finish, on what it asks for, has none here: its row of the outcome
+        says it all.
         """
         self._batches = [Attempts.joined(self._batches)]
         return self._batches[0]
@@ -254,6 +255,9 @@ class Simulation:
             open_ &= listed < outcome.history.attempts
             begun, number = outcome.history.begun_time, outcome.history.attempts
         rows = np.flatnonzero(open_)
+        part: FloatArray = np.ones(len(workload))
+        if outcome.history is not None and outcome.history.last_part is not None:
+            part = outcome.history.last_part
         rest = Attempts(
             row=rows,
             number=number[rows],
@@ -261,8 +265,8 @@ class Simulation:
             end_time=outcome.finish_time[rows],
             node=outcome.node[rows],
             device=outcome.device[rows],
-            cpus=workload.cpus[rows],
-            gpus=workload.gpus[rows],
+            cpus=workload.cpus[rows] * part[rows],
+            gpus=workload.gpus[rows] * part[rows],
             reason=np.zeros(len(rows), np.int64),
         )
         return Attempts.joined([rest, several]) if len(several) else rest

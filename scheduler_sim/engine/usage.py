@@ -41,9 +41,9 @@ def holdings(simulation: Played, rows: IntArray) -> Holdings:
     outcome, workload, cluster = simulation.outcome(), simulation.workload, simulation.cluster
     length = outcome.finish_time[rows] - outcome.start_time[rows]
     if outcome.history is not None:
-        several = outcome.history.attempts[rows] > 1
+        several = outcome.history.is_told_apart[rows]
         length[several] = outcome.history.held_time[rows][several]
-    return Holdings.of(
+    held = Holdings.of(
         workload,
         rows,
         length=length,
@@ -54,6 +54,10 @@ def holdings(simulation: Played, rows: IntArray) -> Holdings:
         split_model=simulation.options.split_model,
         one_sided=outcome.history is not None,
     )
+    if outcome.history is None or outcome.history.held_part is None:
+        return held
+    part = outcome.history.held_part[rows]
+    return held._replace(cores=held.cores * part, gpus=held.gpus * part)
 
 
 def energy_and_cost(simulation: Played, rows: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -129,6 +133,8 @@ class Usage:
             split_model=simulation.options.split_model,
             one_sided=outcome.history is not None,
         )
+        if outcome.history is not None and outcome.history.held_part is not None:
+            cores, gpus = spans.cpus, spans.gpus
         split = simulation.workload.hybrid[rows] & (simulation.options.split_model == "sequential")
         core_start = np.where(split, start + gpu_busy, start)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.codes import LEARNED, NOT_PLANNED, SHARES, STATIC
+from scheduler_sim.engine.codes import ELASTIC, LEARNED, NOT_PLANNED, SHARES, STATIC
 from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.base import BaseKernel
@@ -53,6 +53,10 @@ def make_kernel(problem: Problem) -> BaseKernel:
         from scheduler_sim.engine.kernels.rounds.kernel import RoundsKernel
 
         return RoundsKernel(problem)
+    if scores.kind == ELASTIC:
+        from scheduler_sim.engine.kernels.elastic.kernel import ElasticKernel
+
+        return ElasticKernel(problem)
     if interrupted:
         from scheduler_sim.engine.kernels.core.rules import Rules, needs_nodes
 

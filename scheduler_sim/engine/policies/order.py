@@ -100,6 +100,7 @@ class Order(Adjustable):
         model_version: of the stored model behind it, None when there is none.
         preempts: true when it stops running tasks by itself.
         shares_gpus: true when it shares out kinds of GPU in rounds, so that every task must ask for GPUs.
+        resizes: true when it plays tasks on more or fewer devices than they ask for.
     """
 
     formula: str
@@ -109,6 +110,7 @@ class Order(Adjustable):
     model_version: int | None = None
     preempts: bool = field(default=False, kw_only=True)
     shares_gpus: bool = field(default=False, kw_only=True)
+    resizes: bool = field(default=False, kw_only=True)
     uses_estimates: bool = field(default=True, kw_only=True)
     looks_ahead: bool = field(default=False, kw_only=True)
     needs_site: bool = field(default=False, kw_only=True)

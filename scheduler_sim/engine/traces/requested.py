@@ -1,15 +1,18 @@
 """What a trace says that tasks ask of a site: the rules that all formats share."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.errors import InvalidWorkload
 from scheduler_sim.engine.requests import FLAGS, NAMES, SIGNED, TIMES, Requests
+from scheduler_sim.engine.speedups import ELASTICITIES, read_speedup
 from scheduler_sim.engine.traces.audit import EXAMPLES, Audit
 from scheduler_sim.engine.traces.raw import RawRequests, RawTasks
 from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Labels
 
-_FRACTIONS = frozenset(("gpus_per_node", "memory_mb_per_core", "memory_mb_per_node"))
+_FRACTIONS = frozenset(("gpus_per_node", "memory_mb_per_core", "memory_mb_per_node", "resize_time"))
 
 
 def held(raw: RawRequests, length: int) -> dict[str, FloatArray]:
@@ -89,12 +92,44 @@ def settle(raw: RawRequests, *, where: IntArray, arrivals: FloatArray, audit: Au
     columns = {name: raw[name] for name in NAMES if name in raw}
     settled: dict[str, Any] = {}
     for name, column in columns.items():
-        settled[name] = column if isinstance(column, Labels) else _settled(name, column, where, arrivals, audit)
+        if isinstance(column, Labels):
+            settled[name] = _meant(name, column, where, audit)
+        else:
+            settled[name] = _settled(name, column, where, arrivals, audit)
     requests = Requests.blank(len(where), **settled)
-    below = (requests.most_nodes > 0) & (requests.most_nodes < requests.nodes)
-    audit.repair("most_nodes_below_nodes", where[below])
-    requests.most_nodes[below] = 0
+    for least, most in (("nodes", "most_nodes"), ("least_width", "most_width")):
+        below = requests.reversed(least, most)
+        audit.repair(f"{most}_below_{least}", where[below])
+        getattr(requests, most)[below] = 0
     return requests if requests.stated() else None
+
+
+def _meant(name: str, column: Labels, where: IntArray, audit: Audit) -> Labels:
+    """Return a column of texts, those that mean nothing as not stated."""
+    if name not in _MEANT:
+        return column
+    wrong = np.array([not _MEANT[name](text) for text in column.names], bool)
+    if not wrong.any():
+        return column
+    rows = wrong[column.codes]
+    examples = [f"{name} {text}" for text, unusable in zip(column.names, wrong, strict=True) if unusable]
+    audit.repair("unusable_value", where[rows], examples[:EXAMPLES])
+    return Labels.from_texts(np.where(rows, "", column.texts()))
+
+
+def _is_speedup(text: str) -> bool:
+    try:
+        read_speedup(text)
+    except InvalidWorkload:
+        return False
+    return True
+
+
+_MEANT: dict[str, Callable[[str], bool]] = {
+    "elasticity": lambda text: text in ("", *ELASTICITIES),
+    "speedup": _is_speedup,
+}
+"""Columns of texts of which not every text means something."""
 
 
 def _settled(name: str, column: FloatArray, where: IntArray, arrivals: FloatArray, audit: Audit) -> Any:
@@ -118,6 +153,8 @@ def _settled(name: str, column: FloatArray, where: IntArray, arrivals: FloatArra
             return np.where(column == arrivals, np.nan, column)
         if name == "cancel_time":
             return blank("cancelled_before_arrival", column < arrivals)
+        if name == "resize_time":
+            return np.nan_to_num(column, nan=0.0)
         if name == "gpus_per_node":
             fraction = (column > 1) & (np.floor(column) != column)
             audit.repair("gpus_rounded_up", where[fraction], [f"{name} {value:g}" for value in column[fraction][:1]])

@@ -81,6 +81,7 @@ KIND_OF_COLUMN: dict[str, str] = {
             "runtime",
             "duration_estimate",
             "predicted_duration",
+            "resize_time",
         ),
         "time",
     ),

@@ -1,0 +1,107 @@
+"""What tasks of changing width are played on: the arrays of a simulation."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from scheduler_sim.engine.codes import COMMON
+from scheduler_sim.engine.columns import FloatArray, IntArray
+from scheduler_sim.engine.elasticity import Elasticity
+from scheduler_sim.engine.kernels.attempts import buffer_for
+
+TASK = np.dtype(
+    [
+        *((name, "f8") for name in ("arrival", "overhead", "work_left", "start", "finish", "begun", "until")),
+        *((name, "f8") for name in ("paid", "service", "held", "area")),
+        *((name, "i8") for name in ("kind", "least", "asked", "most", "curve", "width", "last_width", "target")),
+        *((name, "i8") for name in ("place", "node", "device", "attempts", "ending")),
+    ]
+)
+"""A task: `work_left` in seconds on what it asks for; its attempt on `width` devices (0 for none), `begun`, without
+progress for `paid` seconds, and so far to go on `until`; its `last_width`; `area` device-seconds of the attempts that
+have ended; the first device that it holds at `place`; and the width that was settled for it, its `target`."""
+
+ATTEMPT = np.dtype(
+    [
+        *((name, "i8") for name in ("row", "number", "width")),
+        *((name, "f8") for name in ("start", "end")),
+        *((name, "i8") for name in ("node", "device", "reason")),
+    ]
+)
+
+EVENTS, ACTIVE, WRITTEN, DECIDING, FIRST_FREE, COUNTS = range(COMMON, COMMON + 6)
+"""Places in the counts: events of this call, tasks that have come and are not done, attempts in the buffer, whether
+widths are to be applied that were settled outside, and the lowest device that may be free."""
+
+TICK, ROUND_TIME, REALS = range(3)
+"""Places in the reals: when widths are settled next where that happens in rounds, and the seconds of a round."""
+
+EQUAL_SHARE, EXPAND_SHRINK, IN_ROUNDS = range(3)
+"""How widths are settled: by a rule at each arrival and end, or outside in rounds."""
+
+PLAYED, TO_DECIDE, TO_DRAIN = range(3)
+"""Why a call ends."""
+
+
+class State(NamedTuple):
+    """The arrays of a simulation.
+
+    Attributes:
+        tasks: of `TASK`. rates: see `Elasticity`. active: rows that have come and are not done, ascending.
+        order: shape (n,), those that are done. after: shape (devices,), the next device of whoever holds it, -1 for
+            none, -2 where it is free. nodes, numbers: shape (devices,), where each is. buffer: of `ATTEMPT`.
+        settings: the rule, and how many attempts may lie in the buffer when an instant begins.
+    """
+
+    tasks: npt.NDArray[np.void]
+    rates: FloatArray
+    active: IntArray
+    order: IntArray
+    after: IntArray
+    nodes: IntArray
+    numbers: IntArray
+    buffer: npt.NDArray[np.void]
+    counts: IntArray
+    clock: FloatArray
+    reals: FloatArray
+    settings: IntArray
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        arrival_time: FloatArray,
+        work: FloatArray,
+        elastic: Elasticity,
+        nodes: IntArray,
+        numbers: IntArray,
+        rule: int,
+        round_time: float,
+    ) -> "State":
+        """Return the state before the first arrival."""
+        n, devices = len(work), len(nodes)
+        tasks = np.zeros(n, TASK)
+        tasks["arrival"], tasks["work_left"] = arrival_time, work
+        for name in ("kind", "least", "asked", "most", "curve", "overhead"):
+            tasks[name] = getattr(elastic, name)
+        for name in ("start", "finish", "begun", "until"):
+            tasks[name] = np.nan
+        for name in ("place", "node", "device", "ending"):
+            tasks[name] = -1
+        length, room = buffer_for(min(n, devices))
+        first = arrival_time[0] if n else 0.0
+        return cls(
+            tasks=tasks,
+            rates=elastic.rates,
+            active=np.zeros(n, np.int64),
+            order=np.zeros(n, np.int64),
+            after=np.full(devices, -2, np.int64),
+            nodes=nodes,
+            numbers=numbers,
+            buffer=np.zeros(length, ATTEMPT),
+            counts=np.zeros(COUNTS, np.int64),
+            clock=np.full(2, first),
+            reals=np.array([first if rule == IN_ROUNDS else np.inf, round_time]),
+            settings=np.array([rule, room], np.int64),
+        )

@@ -1,0 +1,191 @@
+"""Tasks whose width changes, slowly and plainly: an instant after another, a device after another."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from scheduler_sim.engine.elasticity import MALLEABLE, RIGID, Elasticity
+from scheduler_sim.engine.kernels.elastic.choices import Moment
+from scheduler_sim.engine.workload import Workload
+
+
+@dataclass
+class Task:
+    """A task; `spans` are (start, end, width, reason) of the attempts that have ended."""
+
+    row: int
+    arrival: float
+    left: float
+    kind: int
+    least: int
+    asked: int
+    most: int
+    overhead: float
+    rates: np.ndarray
+    width: int = 0
+    begun: float = math.nan
+    paid: float = 0.0
+    until: float = math.inf
+    service: float = 0.0
+    spans: list[tuple[float, float, int, str]] = field(default_factory=list)
+
+
+Settle = Callable[["Machine", list[Task]], dict[int, int]]
+"""Takes the tasks that are there, in the order of arrival, and returns the width of each by its row."""
+
+
+@dataclass
+class Machine:
+    """Devices that are all alike."""
+
+    tasks: list[Task]
+    elastic: Elasticity
+    devices: int
+    per_node: int
+    now: float = 0.0
+
+    @classmethod
+    def of(cls, workload: Workload, devices: int, per_node: int) -> "Machine":
+        """Return it before the first arrival."""
+        elastic = Elasticity.of(workload, devices=devices, per_node=per_node)
+        tasks = [
+            Task(
+                row=row,
+                arrival=float(workload.arrival_time[row]),
+                left=float(workload.runtime[row]),
+                kind=int(elastic.kind[row]),
+                least=int(elastic.least[row]),
+                asked=int(elastic.asked[row]),
+                most=int(elastic.most[row]),
+                overhead=float(elastic.overhead[row]),
+                rates=elastic.of_task(row),
+            )
+            for row in range(len(workload))
+        ]
+        return cls(tasks, elastic, devices, per_node)
+
+    def play(self, settle: Settle, round_time: float | None = None) -> None:
+        """Play to the end; with `round_time` widths are settled in rounds, else at each arrival and end."""
+        waiting, present = list(self.tasks), list[Task]()
+        first, tick = waiting[0].arrival, waiting[0].arrival
+        while waiting or present:
+            times = [task.until for task in present if task.width] + [task.arrival for task in waiting[:1]]
+            if round_time is not None and present:
+                times.append(tick)
+            self.now = min(times)
+            for task in [one for one in present if one.width and one.until <= self.now]:
+                self.close(task, "finished")
+                present.remove(task)
+            while waiting and waiting[0].arrival <= self.now:
+                present.append(waiting.pop(0))
+            if round_time is not None:
+                if tick < self.now:
+                    tick = max(first + math.ceil((self.now - first) / round_time) * round_time, self.now)
+                if tick != self.now or not present:
+                    continue
+                tick = first + (round((self.now - first) / round_time) + 1) * round_time
+            widths = settle(self, present)
+            for task in present:
+                if task.width and task.width != widths.get(task.row, 0):
+                    self.close(task, "resized" if widths.get(task.row, 0) else "suspended")
+            for task in present:
+                if not task.width and widths.get(task.row, 0):
+                    self.open(task, widths[task.row])
+
+    def open(self, task: Task, width: int) -> None:
+        """Begin an attempt."""
+        task.width, task.begun = width, self.now
+        task.paid = task.overhead if task.spans else 0.0
+        task.until = self.now + task.paid + task.left / task.rates[width]
+
+    def close(self, task: Task, reason: str) -> None:
+        """End the attempt of a task."""
+        length = self.now - task.begun
+        if length or reason == "finished":
+            worked = max(length - task.paid, 0.0)
+            task.left = max(task.left - worked * task.rates[task.width], 0.0)
+            task.service += worked
+            task.spans.append((task.begun, self.now, task.width, reason))
+        task.width = 0
+
+
+def grow(targets: dict[int, int], growing: list[Task], free: int) -> None:
+    """Give free devices one by one to the narrowest, the earlier one of equals."""
+    while free:
+        below = [task for task in growing if targets[task.row] < task.most]
+        if not below:
+            return
+        targets[min(below, key=lambda task: (targets[task.row], task.row)).row] += 1
+        free -= 1
+
+
+def may_grow(present: list[Task], targets: dict[int, int]) -> list[Task]:
+    """Return those that are to run and may be wider."""
+    return [
+        task
+        for task in present
+        if targets.get(task.row) and (task.kind == MALLEABLE or (task.kind != RIGID and not task.width))
+    ]
+
+
+def equal_share(machine: Machine, present: list[Task]) -> dict[int, int]:
+    """Return equal widths."""
+    targets = {task.row: task.least if task.kind == MALLEABLE else task.width for task in present if task.width}
+    for task in (one for one in present if not one.width):
+        if sum(targets.values()) + task.least > machine.devices:
+            break
+        targets[task.row] = task.least
+    grow(targets, may_grow(present, targets), machine.devices - sum(targets.values()))
+    return targets
+
+
+def expand_shrink(machine: Machine, present: list[Task]) -> dict[int, int]:
+    """Return widths by which the head starts, and holes are filled."""
+    targets = {task.row: task.width for task in present if task.width}
+    by_row = {task.row: task for task in present}
+
+    def free() -> int:
+        return machine.devices - sum(targets.values())
+
+    def shrink_one(floor: Callable[[Task], int]) -> bool:
+        can = [row for row in targets if by_row[row].kind == MALLEABLE and targets[row] > floor(by_row[row])]
+        if not can:
+            return False
+        targets[max(can, key=lambda row: (targets[row], row))] -= 1
+        return True
+
+    for task in (one for one in present if not one.width):
+        kept = dict(targets)
+        while free() < task.asked and shrink_one(lambda one: one.asked):
+            pass
+        while free() < task.least and shrink_one(lambda one: one.least):
+            pass
+        if free() < task.least:
+            targets = kept
+            break
+        targets[task.row] = min(task.asked, free())
+    grow(targets, may_grow(present, targets), free())
+    return targets
+
+
+def by(choose: Callable[[Moment], np.ndarray]) -> Settle:
+    """Settle widths as the optimiser `choose` says."""
+
+    def settle(machine: Machine, present: list[Task]) -> dict[int, int]:
+        rows = np.array([task.row for task in present])
+        chosen = choose(
+            Moment(
+                rows=rows,
+                width=np.array([task.width for task in present]),
+                attempts=np.array([len(task.spans) + (task.width > 0) for task in present]),
+                age_time=np.array([machine.now - task.arrival for task in present]),
+                elastic=machine.elastic,
+                devices=machine.devices,
+                per_node=machine.per_node,
+            )
+        )
+        return {row: width for row, width in zip(rows.tolist(), chosen.tolist(), strict=True) if width}
+
+    return settle
