@@ -140,6 +140,7 @@ class TaskRequestAdmin(KeyOrderedAdmin):
         "reservation",
         "recorded_nodes",
         "exclusive",
+        "elasticity",
     )
     list_select_related = ("task",)
     raw_id_fields = ("task",)

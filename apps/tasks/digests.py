@@ -8,6 +8,7 @@ import numpy as np
 
 from scheduler_sim import engine
 from scheduler_sim.columnar.digests import columns_digest
+from scheduler_sim.engine.requests import WIDTHS
 from scheduler_sim.engine.workload import Labels, Parents, Requests
 
 
@@ -20,10 +21,15 @@ def tasks_digest(tasks: engine.Workload) -> str:
     requests: Requests | None = named.pop("requests")
     throughputs = named.pop("throughputs")
     if throughputs is not None:
-        stated = np.array([json.dumps(throughputs.as_json())], object)
-        named["throughputs"] = stated
+        named["throughputs"] = np.array([json.dumps(throughputs.as_json())], object)
     if requests is not None:
-        named |= {f"requests.{name}": values for name, values in requests.columns().items()}
+        stated = requests.stated()
+        # Workloads of tasks of one width keep the digests that they had before there were others.
+        named |= {
+            f"requests.{name}": values
+            for name, values in requests.columns().items()
+            if name in stated or name not in WIDTHS
+        }
     columns: dict[str, np.ndarray] = {}
     for name, values in named.items():
         if isinstance(values, Labels):

@@ -124,7 +124,7 @@ class Task(models.Model):
 
 
 class TaskRequest(models.Model):
-    """What a task asks of a site; where a workload states anything of it, every task of it has such a row."""
+    """What a task asks for beside devices; where a workload states anything of it, every task of it has such a row."""
 
     task = models.OneToOneField(Task, on_delete=models.CASCADE, primary_key=True, related_name="request")
     nodes = models.BigIntegerField(default=0, help_text="At least so many; 0 where it does not say, as in all counts.")
@@ -151,6 +151,11 @@ class TaskRequest(models.Model):
     needs_success = models.BooleanField(default=False, help_text="Its parents must have completed.")
     fails = models.BooleanField(default=False, help_text="Its run ends in failure.")
     requeueable = models.BooleanField(default=True, help_text="It may be run again when it must give way.")
+    elasticity = models.CharField(max_length=9, blank=True, help_text="rigid, moldable or malleable; empty: rigid.")
+    least_width = models.BigIntegerField(default=0, help_text="GPUs, or processors, at least; 0: one.")
+    most_width = models.BigIntegerField(default=0, help_text="GPUs, or processors, at most; 0: what it asks for.")
+    speedup = models.CharField("speed-up", max_length=500, blank=True, help_text="By width; empty: as many times.")
+    resize_time = models.FloatField(default=0.0, help_text="Seconds without progress after its width changed.")
 
     objects = TaskRequestQuerySet.as_manager()
 

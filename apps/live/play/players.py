@@ -83,16 +83,16 @@ class Player:
         waiting = Attempts.joined([self._open, self.simulation.attempts_after(self._ended)])
         self._ended += len(waiting) - len(self._open)
         self._open = waiting[~ended[waiting.row]]
-        those = waiting[(place[waiting.row] >= 0) & (self.simulation.history().attempts[waiting.row] > 1)]
+        those = waiting[(place[waiting.row] >= 0) & self.simulation.history().is_told_apart[waiting.row]]
         those = those[np.lexsort((those.number, place[those.row]))]
         counts = np.bincount(place[those.row], minlength=len(rows))
         return columns, TaskAttempts(counts, self.attempt_columns(those, self.task_keys))
 
     def attempts(self) -> Attempts:
-        """Return the attempts of all finished tasks that have more than one."""
+        """Return the attempts of all finished tasks of which they say more than their results."""
         several = self.simulation.attempts()
         history = self.simulation.history()
-        return several[(history.attempts[several.row] > 1) & (history.ending[several.row] >= 0)]
+        return several[history.is_told_apart[several.row] & (history.ending[several.row] >= 0)]
 
     @staticmethod
     def attempt_columns(attempts: Attempts, tasks: IntArray) -> Mapping[str, Any]:

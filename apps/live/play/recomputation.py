@@ -44,7 +44,7 @@ def figures_of_placements(run: Run, prepared: Prepared, configuration: RunConfig
         outcome, attempts = _outcome(run, policy.name, prepared), None
         if policy.preempts or options.interrupts or prepared.cluster.fails or prepared.site is not None:
             attempts = _attempts(run, policy.name, prepared)
-            outcome = replace(outcome, history=_history(run, policy.name, prepared, outcome, attempts))
+            outcome = replace(outcome, history=_history(run, policy, prepared, outcome, attempts))
         simulations[policy.name] = StoredSchedule(
             workload=prepared.workload,
             cluster=prepared.cluster,
@@ -196,8 +196,9 @@ def _attempts(run: Run, scheduler: str, prepared: Prepared) -> Attempts:
     return Attempts(row=row, **{name: stored[name].copy() for name in _SPANS}, reason=reason)
 
 
-def _history(run: Run, scheduler: str, prepared: Prepared, outcome: Outcome, attempts: Attempts) -> History:
+def _history(run: Run, policy: engine.Policy, prepared: Prepared, outcome: Outcome, attempts: Attempts) -> History:
     """Put together what each task went through: held times from its attempts, the rest as its placement says."""
+    scheduler = policy.name
     stored = _by_row(run, scheduler, prepared, ("attempts", "service_time"), word="outcome")
     counts = np.bincount(attempts.row, minlength=len(prepared.task_keys))
     ends = np.where(counts > 0, counts, np.where(outcome.node < 0, 0, 1))
@@ -215,7 +216,21 @@ def _history(run: Run, scheduler: str, prepared: Prepared, outcome: Outcome, att
         held_time=np.where(counts > 0, held, once),
         begun_time=begun,
         ending=np.array([ENDINGS.index(one) for one in stored["outcome"].tolist()], np.int64),
+        **(_parts(prepared.workload, attempts) if policy.order.resizes else {}),
     )
+
+
+def _parts(workload: engine.Workload, attempts: Attempts) -> dict[str, FloatArray]:
+    """Return which part of the devices that it asks for each task held, on average and in its last attempt."""
+    asked = np.where(workload.gpus > 0, workload.gpus, workload.cpus)
+    part = np.where(attempts.gpus > 0, attempts.gpus, attempts.cpus) / asked[attempts.row]
+    length = attempts.end_time - attempts.start_time
+    held = np.bincount(attempts.row, length, len(asked))
+    area = np.bincount(attempts.row, length * part, len(asked))
+    last = np.ones(len(asked))
+    # Attempts lie in the order of their numbers.
+    last[attempts.row] = part
+    return {"held_part": np.divide(area, held, out=last.copy(), where=held > 0), "last_part": last}
 
 
 def _ready_time(workload: engine.Workload, start: FloatArray, finish: FloatArray, wait: FloatArray) -> FloatArray:
