@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from django.db import connections, models
-from django.db.models import Case, Count, F, OuterRef, Q, Subquery, Value, When
+from django.db.models import Case, Count, F, OuterRef, Q, Subquery, Sum, Value, When
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce
 from django.db.models.lookups import Exact
@@ -16,6 +16,7 @@ from apps.results.errors import DomainError, UnknownRun, UnknownStudy
 from apps.tasks.models import Task
 from scheduler_sim.background.models import Job
 from scheduler_sim.columnar.insert import insert_blocks
+from scheduler_sim.engine.policies import ORDERS
 from scheduler_sim.engine.workload import FloatArray, IntArray
 from scheduler_sim.marks import alters_data
 
@@ -173,6 +174,14 @@ class SchedulerResultQuerySet(models.QuerySet[Any]):
     def for_scheduler(self, name: str) -> "SchedulerResultQuerySet":
         """Only those of one policy."""
         return self.filter(scheduler=name)
+
+    def stored_attempts(self) -> int:
+        """Return how many attempts are stored beside these: of tasks with several, and of all that may change width."""
+        resizing = Q()
+        for name in (order.name for order in ORDERS if order.resizes):
+            resizing |= Q(scheduler=name) | Q(scheduler__startswith=f"{name}(")
+        told = self.filter(Q(attempts__gt=1) | resizing).order_by().aggregate(all=Sum("attempts"))
+        return told["all"] or 0
 
     def newest(self, count: int = 100) -> "SchedulerResultQuerySet":
         """Return the `count` newest rows, newest first, read off the primary key."""

@@ -322,6 +322,8 @@ class SchedulerResult(models.Model):
 class Attempt(models.Model):
     """One span in which a task held devices, of tasks with more than one; a task that runs once has its result alone.
 
+    Under policies that change widths every task has its attempts.
+
     Written with the task's result in one transaction, so that a result has either all of its attempts or none is
     there. The foreign keys are those of `SchedulerResult`, for its reasons.
     """

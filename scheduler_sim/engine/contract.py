@@ -150,9 +150,9 @@ class History:
 
     @property
     def is_told_apart(self) -> BoolArray:
-        """Tasks whose attempts say more than their first start and last end: several, or one of another width."""
-        several: BoolArray = self.attempts > 1
-        return several if self.held_part is None else several | (self.held_part != 1.0)
+        """Tasks whose attempts say more than their results: several, or all where widths change."""
+        several: BoolArray = self.attempts > (0 if self.held_part is not None else 1)
+        return several
 
     @property
     def lost_time(self) -> FloatArray:

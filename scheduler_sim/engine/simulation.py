@@ -179,10 +179,10 @@ class Simulation:
         return self.kernel.outcome()
 
     def attempts(self) -> Attempts:
-        """Return the attempts that have ended, of tasks that have, or will have, more than one, or another width.
+        """Return the attempts that have ended, of tasks that have, or will have, more than one.
 
-        A task that runs once from its start to its finish, on what it asks for, has none here: its row of the outcome
-        says it all.
+        A task that runs once from its start to its finish has none here: its row of the outcome says it all. Where
+        widths change, all are here.
         """
         self._batches = [Attempts.joined(self._batches)]
         return self._batches[0]

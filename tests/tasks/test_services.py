@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 PathOf = Callable[[str], Path]
 
 
-@pytest.mark.parametrize("model", ["lublin", "mixed", "site"])
+@pytest.mark.parametrize("model", ["lublin", "mixed", "site", "elastic"])
 def test_generated_tasks_read_back_as_they_were(model: str) -> None:
     stored, _ = services.workload_generate(model=model, tasks=300, seed=4)
     assert_same(stored.tasks.as_workload(), generate_workload(model, tasks=300, seed=4).workload)

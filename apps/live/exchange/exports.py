@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import models
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Q, QuerySet
 
 from apps.live.exchange.files import file_write
 from apps.live.play.sites import node_names
@@ -104,15 +104,16 @@ def results_export(run: Run, *, unfinished: bool = False) -> Export:
 
 
 def attempts_export(run: Run, *, unfinished: bool = False) -> Export:
-    """Return the attempts of a run's tasks that have more than one, by task, policy and number.
+    """Return the attempts of a run's tasks that have more than one, and all of policies that change widths.
+
+    They go by task, policy and number.
 
     `unfinished` as `results_export`.
     """
 
     def expected() -> int:
         _present_run(run, unfinished=unfinished)
-        several = SchedulerResult.objects.filter(run=run, attempts__gt=1)
-        return several.aggregate(all=Sum("attempts"))["all"] or 0
+        return SchedulerResult.objects.filter(run=run).stored_attempts()
 
     rows = Attempt.objects.filter(run=run)
     found = _export(Attempt, rows, ATTEMPTS_EXPORTED, keys=("task_id", "scheduler", "number"), expected=expected)

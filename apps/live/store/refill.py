@@ -2,7 +2,7 @@
 
 import logging
 
-from django.db.models import Count, Sum
+from django.db.models import Count
 
 from apps.live.models import SimulationState
 from apps.results.models import Attempt, Run, SchedulerResult
@@ -39,7 +39,6 @@ def placements_reconcile(*, run: Run) -> bool:
 def _found(run: Run) -> dict[str, int] | None:
     """Return how many placements of each policy there are, None where attempts are missing."""
     rows = SchedulerResult.objects.of_run(run)
-    several = rows.filter(attempts__gt=1).aggregate(all=Sum("attempts"))["all"] or 0
-    if Attempt.objects.filter(run=run).count() != several:
+    if Attempt.objects.filter(run=run).count() != rows.stored_attempts():
         return None
     return dict(rows.order_by().values_list("scheduler").annotate(Count("pk")))

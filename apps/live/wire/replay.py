@@ -100,7 +100,7 @@ class StoredSimulation:
         self._ready = np.sort(outcome.ready_time)
         several = np.zeros(len(outcome.start_time), bool)
         several[attempts[0]] = True
-        self._attempts = attempts
+        self._attempts, self._several = attempts, several
         self._start = np.sort(np.concatenate((outcome.start_time[~several], attempts[1])))
         self._end = np.sort(np.concatenate((outcome.finish_time[~several], attempts[2])))
         self._finish = outcome.finish_time[outcome.completion_order]
@@ -133,7 +133,7 @@ class StoredSimulation:
         outcome = self._outcome
         if outcome.history is None:
             return None
-        held = np.where(outcome.history.attempts > 1, 0.0, np.maximum(self.clock - outcome.start_time, 0.0))
+        held = np.where(self._several, 0.0, np.maximum(self.clock - outcome.start_time, 0.0))
         row, start, end = self._attempts
         np.add.at(held, row, np.clip(self.clock, start, np.maximum(end, start)) - start)
         rows = np.flatnonzero((outcome.start_time <= self.clock) & (outcome.finish_time > self.clock))

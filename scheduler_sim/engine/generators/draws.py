@@ -45,6 +45,18 @@ def through_cycle(points: FloatArray, weights: FloatArray, bucket_seconds: float
     return cycles * cycle + (buckets + within) * bucket_seconds
 
 
+def scale_to_load(arrivals: FloatArray, work: FloatArray, capacity: float) -> float:
+    """Return the factor on arrivals with which they bring `work`, device-seconds each, to so many devices on average.
+
+    Raises:
+        InvalidParameter: all arrive at once.
+    """
+    span = float(arrivals[-1] - arrivals[0])
+    if span <= 0:
+        raise InvalidParameter("A load needs at least two tasks that arrive at different instants.")
+    return float(work.sum()) / (capacity * span)
+
+
 def scale_to_span(points: FloatArray, span: float, arrive: Callable[[FloatArray], FloatArray], load: float) -> float:
     """Find the factor on points with which the last arrives `span` seconds after the first.
 

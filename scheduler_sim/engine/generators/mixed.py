@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.generators.draws import numbered, zipf
+from scheduler_sim.engine.generators.draws import numbered, scale_to_load, zipf
 from scheduler_sim.engine.generators.registry import Generator, parameter, part, register
-from scheduler_sim.engine.workload import FloatArray, Labels, Parents, Workload
+from scheduler_sim.engine.workload import Labels, Parents, Workload
 
 MOST_PARENTS = 3
 TIME_DIGITS = 6
@@ -78,7 +78,7 @@ def generate(tasks: int, parameters: MixedParameters, generator: np.random.Gener
     parents = _parents(tasks, parameters, generator)
     users = Labels(codes=zipf(tasks, parameters.users, generator), names=numbered("user", parameters.users))
     if parameters.load is not None:
-        arrivals *= _scale(arrivals, runtimes, parameters.load * parameters.processors)
+        arrivals *= scale_to_load(arrivals, runtimes, parameters.load * parameters.processors)
     workload = Workload.from_columns(
         arrival_time=np.round(arrivals, TIME_DIGITS),
         runtime=runtimes,
@@ -110,13 +110,6 @@ def _parents(tasks: int, parameters: MixedParameters, generator: np.random.Gener
     rows = np.sort(np.where(np.arange(MOST_PARENTS) < counts[:, None], rows, tasks), axis=1)
     offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
     return Parents(offsets=offsets, rows=rows[rows < tasks])
-
-
-def _scale(arrivals: FloatArray, runtimes: FloatArray, capacity: float) -> float:
-    span = float(arrivals[-1] - arrivals[0])
-    if span <= 0:
-        raise InvalidParameter("A load needs at least two tasks that arrive at different instants.")
-    return float(runtimes.sum()) / (capacity * span)
 
 
 MIXED = register(

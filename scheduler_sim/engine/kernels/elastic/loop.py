@@ -139,11 +139,10 @@ def _close(s: State, row: int, now: float, reason: int) -> None:
         if task.attempts == 0:
             task.start = np.nan
         return
-    if reason != ENDED or task.attempts > 1 or task.width != task.asked:
-        entry = s.buffer[s.counts[WRITTEN]]
-        entry.row, entry.number, entry.width, entry.start, entry.end = row, task.attempts, task.width, task.begun, now
-        entry.node, entry.device, entry.reason = task.node, task.device, reason
-        s.counts[WRITTEN] += 1
+    entry = s.buffer[s.counts[WRITTEN]]
+    entry.row, entry.number, entry.width, entry.start, entry.end = row, task.attempts, task.width, task.begun, now
+    entry.node, entry.device, entry.reason = task.node, task.device, reason
+    s.counts[WRITTEN] += 1
 
 
 @counting_kernel

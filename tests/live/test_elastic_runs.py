@@ -1,0 +1,65 @@
+"""Tasks whose width changes, from the file that describes them to what is stored of them and computed again."""
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+from apps.live.play.integrity import run_check
+from apps.results.models import Run
+from apps.tasks.models import Workload
+from tests.workloads import assert_same
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TABLE = """arrival_time,runtime,gpus,elasticity,least_width,most_width,speedup,resize_time
+0,12,2,malleable,1,4,amdahl(0.5),1
+6,10,2,malleable,,4,amdahl(0.5),1
+7,5,1,moldable,1,2,table(1:1/2:1.5),
+90,5,1,evolving,3,2,fast,
+"""
+CLUSTER = "name: four\ngroups:\n- {name: gpu, count: 1, cores: 4, gpus: 4}\n"
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Workload:
+    (tmp_path / "tasks.csv").write_text(TABLE)
+    (tmp_path / "four.yaml").write_text(CLUSTER)
+    call_command("importworkload", str(tmp_path / "tasks.csv"), "--name", "elastic", stdout=StringIO())
+    return Workload.objects.get(name="elastic")
+
+
+def test_what_means_nothing_is_taken_as_not_stated_and_counted(stored: Workload) -> None:
+    requests = stored.tasks.as_workload().requests
+    assert requests is not None
+    assert requests.elasticity.texts().tolist() == ["malleable", "malleable", "moldable", ""]
+    assert requests.most_width.tolist() == [4, 4, 2, 0]
+    assert requests.speedup.texts().tolist()[2:] == ["table(1:1/2:1.5)", ""]
+    assert stored.audit["repaired"]["unusable_value"]["count"] == 2
+    assert stored.audit["repaired"]["most_width_below_least_width"]["count"] == 1
+    assert stored.audit["requests"]["elasticity"] == 3
+
+
+def test_an_export_is_the_same_workload_again(stored: Workload, tmp_path: Path) -> None:
+    call_command("exportdata", "tasks", "--workload", "elastic", "--output", str(tmp_path / "again.csv"))
+    call_command("importworkload", str(tmp_path / "again.csv"), "--name", "again", stdout=StringIO())
+    again = Workload.objects.get(name="again")
+    assert_same(again.tasks.as_workload(), stored.tasks.as_workload())
+
+
+def test_widths_are_stored_as_attempts_and_everything_is_found_again(stored: Workload, tmp_path: Path) -> None:
+    call_command(
+        *("runsimulation", "--workload", "elastic", "--cluster", str(tmp_path / "four.yaml"), "--name", "widths"),
+        *("--policies", "fcfs+easy,equal_share,expand_shrink,pollux,sia(round=5)"),
+        verbosity=0,
+        stdout=StringIO(),
+    )
+    run = Run.objects.get(name="widths")
+    told = run.attempts.filter(scheduler="equal_share").order_by("task__task_id", "number")
+    assert list(told.values_list("number", "gpus", "reason"))[:2] == [(1, 4.0, "resized"), (2, 2.0, "finished")]
+    assert told.filter(task__task_id=4).count() == 1
+    found = run_check(run=run, replay=True)
+    assert (found.faults, found.notes) == ((), ())
+    call_command("exportdata", "attempts", "--run", "widths", "--output", str(tmp_path / "attempts.csv"))
+    assert len((tmp_path / "attempts.csv").read_text().splitlines()) == run.attempts.count() + 1
