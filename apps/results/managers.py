@@ -16,7 +16,7 @@ from apps.results.errors import DomainError, UnknownRun, UnknownStudy
 from apps.tasks.models import Task
 from scheduler_sim.background.models import Job
 from scheduler_sim.columnar.insert import insert_blocks
-from scheduler_sim.engine.policies import ORDERS
+from scheduler_sim.engine.policies import changes_widths
 from scheduler_sim.engine.workload import FloatArray, IntArray
 from scheduler_sim.marks import alters_data
 
@@ -177,11 +177,9 @@ class SchedulerResultQuerySet(models.QuerySet[Any]):
 
     def stored_attempts(self) -> int:
         """Return how many attempts are stored beside these: of tasks with several, and of all that may change width."""
-        resizing = Q()
-        for name in (order.name for order in ORDERS if order.resizes):
-            resizing |= Q(scheduler=name) | Q(scheduler__startswith=f"{name}(")
-        told = self.filter(Q(attempts__gt=1) | resizing).order_by().aggregate(all=Sum("attempts"))
-        return told["all"] or 0
+        told = self.order_by().values_list("scheduler")
+        several = told.annotate(all=Sum("attempts", filter=Q(attempts__gt=1)), every=Sum("attempts"))
+        return sum((every if changes_widths(scheduler) else found) or 0 for scheduler, found, every in several)
 
     def newest(self, count: int = 100) -> "SchedulerResultQuerySet":
         """Return the `count` newest rows, newest first, read off the primary key."""

@@ -124,6 +124,23 @@ def test_the_head_starts_on_what_others_hold_beyond_what_they_asked_for() -> Non
     assert spans_of(simulation, 2) == [(20.0, 30.0, 4.0, "finished")]
 
 
+@pytest.mark.parametrize(
+    ("policy", "ends"),
+    [
+        ("fcfs+easy", [4.0, 8.0]),
+        ("srtf", [4.0, 8.0]),
+        ("equal_share", [6.0, 6.0]),
+        ("expand_shrink", [4.0, 6.0]),
+        ("pollux", [6.0, 6.0]),
+        ("sia(round=1)", [6.5, 6.5]),
+    ],
+)
+def test_two_tasks_on_four_devices(policy: str, ends: list[float]) -> None:
+    # 12 device-seconds each, at best one after the other on all four: at 3 and 6 s. No makespan is below 24 / 4.
+    workload = elastic([0.0, 0.0], [4.0, 4.0], [3, 3], most_width=4)
+    assert play(workload, pool(4), policy).outcome().finish_time.tolist() == ends
+
+
 def test_it_shrinks_below_what_was_asked_for_where_the_head_needs_it() -> None:
     workload = elastic([0.0, 10.0], [100.0, 10.0], [8, 6], kind=["malleable", "rigid"], least_width=[2, 1])
     simulation = play(workload, pool(), "expand_shrink")

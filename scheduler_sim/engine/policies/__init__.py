@@ -2,7 +2,7 @@
 
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
 from scheduler_sim.engine.policies.grammar import read_parts, split_outside
-from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
+from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores, changes_widths
 from scheduler_sim.engine.policies.parameter import Parameter
 from scheduler_sim.engine.policies.placement import PLACEMENTS, ChoiceContext, Choices, Placement
 from scheduler_sim.engine.policies.policy import READY_MADE, Policy, parse_policies, parse_policy
@@ -24,6 +24,7 @@ __all__ = [
     "Preemption",
     "ScoreContext",
     "Scores",
+    "changes_widths",
     "parse_policies",
     "parse_policy",
     "read_parts",

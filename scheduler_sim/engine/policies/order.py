@@ -119,6 +119,12 @@ class Order(Adjustable):
 ORDERS: Registry[Order] = Registry("order")
 
 
+def changes_widths(policy: str) -> bool:
+    """Tell of a policy by its name whether it plays tasks on more or fewer devices than they ask for."""
+    name = policy.partition("(")[0]
+    return name in ORDERS and ORDERS[name].resizes
+
+
 def order(name: str, *, formula: str, source: str, **more: Any) -> Callable[[Scoring], Scoring]:
     """Register the decorated function as the scores of the order `name`; arguments as of `Order`."""
     return ORDERS.adding(lambda scores: Order(name, formula, source, scores, **more))
