@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tasks", "0009_start_forecasts"),
+        ("tasks", "0010_forecast_trials"),
     ]
 
     operations = [
