@@ -100,7 +100,7 @@ def generate(tasks: int, parameters: ElasticParameters, generator: np.random.Gen
     )
 
 
-ELASTIC = register(
+ELASTIC_TASKS = register(
     Generator(
         name="elastic",
         description="tasks of several widths, with Downey's speed-ups (HPDC 1997)",
