@@ -154,6 +154,8 @@ def _group(problem: Problem) -> NodeGroup:
         raise InvalidPolicy(
             f"{name} plays on nodes that are all alike; cluster {cluster.name} has {len(cluster.groups)} groups."
         )
+    if cluster.topology is not None:
+        raise InvalidPolicy(f"{name} does not know the racks of cluster {cluster.name}.")
     group = cluster.groups[0]
     if workload.hybrid.any() or workload.parents.count:
         raise InvalidPolicy(f"{name} plays neither split tasks nor dependencies between tasks.")
