@@ -51,7 +51,7 @@ def test_an_export_is_the_same_workload_again(stored: Workload, tmp_path: Path) 
 def test_widths_are_stored_as_attempts_and_everything_is_found_again(stored: Workload, tmp_path: Path) -> None:
     call_command(
         *("runsimulation", "--workload", "elastic", "--cluster", str(tmp_path / "four.yaml"), "--name", "widths"),
-        *("--policies", "fcfs+easy,equal_share,expand_shrink,pollux,sia(round=5)"),
+        *("--policies", "equal_share,expand_shrink,pollux,sia(round=5)"),
         verbosity=0,
         stdout=StringIO(),
     )
