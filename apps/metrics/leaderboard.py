@@ -49,7 +49,7 @@ FIGURE_COLUMNS = (
 
 FOLDED_COLUMNS = frozenset(
     (
-        *("regret", "cost_usd", "fairness", "mean_rho", "unfair_share", "share_fairness", "least_share"),
+        *("cost_usd", "fairness", "mean_rho", "unfair_share", "share_fairness", "least_share"),
         *("lost_time", "suspended_time"),
     )
 )
