@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
+from apps.dashboard.schedule.placements import placements, spans
 from apps.live.play.integrity import run_check
 from apps.results.models import Run
 from apps.tasks.models import Workload
@@ -59,6 +60,8 @@ def test_widths_are_stored_as_attempts_and_everything_is_found_again(stored: Wor
     told = run.attempts.filter(scheduler="equal_share").order_by("task__task_id", "number")
     assert list(told.values_list("number", "gpus", "reason"))[:2] == [(1, 4.0, "resized"), (2, 2.0, "finished")]
     assert told.filter(task__task_id=4).count() == 1
+    drawn = spans(run, "equal_share", placements(run, "equal_share"))
+    assert sorted(drawn.gpus[drawn.number == 1].tolist()) == [2.0, 4.0]
     found = run_check(run=run, replay=True)
     assert (found.faults, found.notes) == ((), ())
     call_command("exportdata", "attempts", "--run", "widths", "--output", str(tmp_path / "attempts.csv"))

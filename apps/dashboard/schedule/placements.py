@@ -107,17 +107,18 @@ def placements(run: Run, scheduler: str) -> Placements:
 def spans(run: Run, scheduler: str, placed: Placements) -> Spans:
     """Return the spans in which the tasks of `placed` held devices."""
     rows = Attempt.objects.filter(run=run, scheduler=scheduler).order_by()
-    names = ("task_id", "start_time", "end_time", "node", "device", "number", "throws_away")
+    names = ("task_id", "start_time", "end_time", "node", "device", "cpus", "gpus", "number", "throws_away")
     # What a task did in its last attempt before its limit is not lost: it ended for good.
     goes_on = rows.filter(task_id=OuterRef("task_id"), number=OuterRef("number") + 1)
     thrown_away = Q(reason__in=THROWN_AWAY) & (~Q(reason="timed_out") | Exists(goes_on))
     values = rows.annotate(throws_away=Case(When(thrown_away, then=1), default=0)).values_list(*names)
-    task, start, finish, node, device, number, loses = _columns(values, len(names))
+    task, *held, number, loses = _columns(values, len(names))
     known = np.isin(task, placed.task)
     owner = np.searchsorted(placed.task, task[known])
     once = np.flatnonzero(~np.isin(placed.task, task))
     every = {field.name: getattr(placed, field.name)[np.append(once, owner)] for field in fields(placed)}
-    for name, column in (("start", start), ("finish", finish), ("node", node), ("device", device)):
+    # A task of changing width holds in each attempt what that attempt says.
+    for name, column in zip(("start", "finish", "node", "device", "cpus", "gpus"), held, strict=True):
         every[name][len(once) :] = column[known]
     given_up = SchedulerResult.objects.filter(run=run, scheduler=scheduler, outcome="failed", attempts=1).order_by()
     lost_once = np.isin(placed.task[once], list(given_up.values_list("task_id", flat=True)))
