@@ -144,11 +144,64 @@ class ReferenceSlurm(Plans):
         self.accounting.charge(job, self.now)
         self.free.take(job, job.shares, -1)
         del self.accounting.active[job.row]
-        job.attempts.append((job.start, self.now))
+        if not job.is_paused:
+            job.attempts.append((job.start, self.now))
+        if any(one.is_paused for one in self.accounting.running()):
+            self._settle(self.now)
+
+    def _settle(self, now: float) -> None:
+        """Suspend what has no cores, and let go on what has them: others first, then higher tiers, and those that run.
+
+        Cores are counted, as Slurm does where they are no named ones (CR_CPU).
+        """
+        jobs = self.accounting.running()
+
+        def rank(job: Job) -> tuple[int, int, bool, int]:
+            leaves = any(one is job for _, one, _ in self.stopping)
+            if leaves or self.preempt_mode(job) != "suspend":
+                return 0, 0, False, job.number
+            return 1, -self._level(job), job.is_paused, job.number
+
+        used = [0] * self.machine.count
+        for job in sorted(jobs, key=rank):
+            fits = all(used[node] + cores <= self.machine.cores[node] for node, cores in job.shares)
+            if fits:
+                for node, cores in job.shares:
+                    used[node] += cores
+            if fits and job.is_paused:
+                job.is_paused = False
+                job.start, job.charged_to = now, floor(now)
+                assert job.partition is not None
+                job.ends_by = floor(now) + self.limit_of(job, job.partition) - job.ran
+                self.has_changed = True
+                heappush(self.events, (now + job.left, END, job.row, str(now)))
+            elif not fits and not job.is_paused:
+                self.accounting.charge(job, now)
+                job.attempts.append((job.start, now))
+                job.left -= now - job.start
+                job.ran += floor(now) - floor(job.start)
+                job.is_paused = True
+
+    def _level(self, job: Job) -> int:
+        """Return how many tiers, or QOS in a row, a job is above the lowest."""
+        if self.site.preemption.kind == "partition":
+            assert job.partition is not None
+            return job.partition.tier
+        level, below = 0, {job.qos}
+        while level <= len(self.accounting.qos) and (
+            below := {name for one in below if one in self.accounting.qos for name in self.accounting.qos[one].preempts}
+        ):
+            level += 1
+        return level
 
     def end(self, row: int, what: str) -> None:
         job = self.jobs[row]
-        if job.state != RUNNING or str(job.start) != what or any(one is job for _, one, _ in self.stopping):
+        if (
+            job.state != RUNNING
+            or job.is_paused
+            or str(job.start) != what
+            or any(one is job for _, one, _ in self.stopping)
+        ):
             return
         self._leave(job)
         self._finish(job, "FAILED" if job.fails else "COMPLETED")
@@ -194,6 +247,8 @@ class ReferenceSlurm(Plans):
     def start(self, job: Job, partition: Partition, shares: list[Share], now: float, by: str) -> None:
         super().start(job, partition, shares, now, by)
         heappush(self.events, (now + job.runtime, END, job.row, str(now)))
+        if any(self.free.cores[node] < 0 for node, _ in shares):
+            self._settle(now)
 
     def tell_to_stop(self, job: Job, now: float, why: str) -> None:
         known = len(self.stopping)
@@ -208,7 +263,9 @@ class ReferenceSlurm(Plans):
         if second - floor(self.last_limits) >= rules.limit_check_interval_time:
             self.last_limits = second
             for job in self.accounting.running():
-                if second >= job.ends_by + rules.over_limit_time:
+                if job.is_graced:
+                    self.ask_to_go(job, self.now)
+                elif second >= job.ends_by + rules.over_limit_time and not job.is_paused:
                     self.tell_to_stop(job, self.now, "timeout")
         if second - self.last_full >= rules.main_interval_time:
             self.last_full = second

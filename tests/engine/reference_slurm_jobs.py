@@ -28,6 +28,8 @@ class Job:
         submit: the second from which the queue counts it; a requeue sets it anew.
         priority: by partition.
         ends_by: the second at which its limit ends. kill_time: when it was told to stop.
+        is_paused: suspended. left, ran: seconds that it is still to run, and those that its limit counts already.
+        is_graced: told to give way, but not yet stopped. number: of its start, among all.
     """
 
     row: int
@@ -74,6 +76,11 @@ class Job:
     shares: list[Share] = field(default_factory=list)
     partition: Partition | None = None
     started_by: str = ""
+    is_paused: bool = False
+    is_graced: bool = False
+    left: float = 0.0
+    ran: float = 0.0
+    number: int = 0
     attempts: list[tuple[float, float]] = field(default_factory=list)
 
     @property
@@ -126,6 +133,14 @@ class Free:
             self.cores[node] -= sign * cores
             self.memory[node] -= sign * (job.memory_per_node or job.memory_per_core * cores)
             self.gpus[node] -= sign * job.gpus_per_node
+
+    def without_cores_of(self, jobs: "list[Job]") -> "Free":
+        """Return what would be free if some jobs had no use of their cores, and all else that they have."""
+        found = self.copy()
+        for job in jobs:
+            for node, cores in job.shares:
+                found.cores[node] += cores
+        return found
 
 
 def jobs_of(workload: Workload, site: Site, machine: Machine) -> list[Job]:

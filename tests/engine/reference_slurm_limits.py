@@ -72,6 +72,8 @@ class Accounting:
 
     def charge(self, job: Job, now: float) -> None:
         """Add what a running job has used since it was last charged, as decayed as Slurm does."""
+        if job.is_paused:
+            return
         seconds = max(floor(now) - job.charged_to, 0)
         job.charged_to = floor(now)
         qos = self.qos.get(job.qos)

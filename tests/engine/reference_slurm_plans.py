@@ -98,7 +98,7 @@ class Plans(Starts):
                     later = over
             found = None
             if available.bit_count() >= job.least_nodes:
-                found = self.will_run(job, available & job.suitable, now, only_now=only_now)
+                found = self.will_run(job, partition, available & job.suitable, now, only_now=only_now)
             if found is None:
                 if later and not only_now:
                     continue
@@ -169,20 +169,23 @@ class Plans(Starts):
                 slots[number].end = slots.pop(number + 1).end
                 break
 
-    def will_run(self, job: Job, allowed: int, now: float, *, only_now: bool) -> tuple[float, list[Share]] | None:
+    def will_run(
+        self, job: Job, partition: Partition, allowed: int, now: float, *, only_now: bool
+    ) -> tuple[float, list[Share]] | None:
         """Return when and where a job could start if what runs ran as long as its limit, without any plans."""
         second = float(floor(now))
         if shares := self.choice.choose(job, allowed, self.free, by_weight=False):
             return second, shares
-        future = self.free.copy()
+        under = self.suspendable(job, partition)
+        future = self.free.without_cores_of(under)
         victims = self.preemptable(job)
         for victim in victims:
             future.take(victim, victim.shares, -1)
-        if victims and (shares := self.choice.choose(job, allowed, future, by_weight=False)):
+        if (victims or under) and (shares := self.choice.choose(job, allowed, future, by_weight=False)):
             return second, shares
         if only_now:
             return None
-        ends = [one for one in self.accounting.running() if one not in victims]
+        ends = [one for one in self.accounting.running() if one not in victims and one not in under]
         ends.sort(key=lambda one: (one.ends_by, one.row))
         if self.choice.gives_nodes:
             return self._one_by_one(job, allowed, future, ends, second)

@@ -28,6 +28,7 @@ class Starts:
         self.away = [0] * self.machine.count
         self.up = self.machine.all
         self.stopping: list[tuple[float, Job, str]] = []
+        self.starts = 0
         self.reserved = [(one, sum(1 << node for node in site.numbers(one.hosts))) for one in site.reservations]
 
     def queue_order(self) -> list[tuple[Job, Partition]]:
@@ -134,7 +135,9 @@ class Starts:
         victims: list[Job] = []
         shares = self.choice.choose(job, allowed, self.free, by_weight=True)
         if shares is None:
-            shares, victims = self.choose_by_preemption(job, allowed)
+            shares = self.choose_over(job, partition, allowed)
+        if shares is None:
+            shares, victims = self.choose_by_preemption(job, partition, allowed)
         cores = sum(amount for _, amount in shares) if shares else job.cores
         nodes = len(shares) if shares else job.least_nodes
         if reason := self.accounting.blocked_by_amount(job, partition, cores, nodes):
@@ -145,7 +148,7 @@ class Starts:
                 job.preempted_for = floor(now)
                 self.preempting.add(job)
                 for victim in victims:
-                    self.tell_to_stop(victim, now, "preempted")
+                    self.ask_to_go(victim, now)
             shares = None
         if shares is None:
             if not self.choice.could_ever(job, allowed):
@@ -162,6 +165,9 @@ class Starts:
         job.ends_by = floor(now) + self.limit_of(job, partition)
         job.charged_to = floor(now)
         job.reason = ""
+        job.is_paused = job.is_graced = False
+        job.left, job.ran, job.number = job.runtime, 0.0, self.starts
+        self.starts += 1
         job.preempted_for = -inf
         self.free.take(job, shares)
         self.accounting.active[job.row] = job
@@ -197,6 +203,7 @@ class Starts:
                 gives_way = one.partition is not None and one.partition.tier < max(p.tier for p in job.partitions)
             exempt = other.exempt_time if other and other.exempt_time is not None else self.site.preemption.exempt_time
             is_exempt = self.now < one.start + exempt
+            is_exempt |= one.is_paused
             if gives_way and not is_exempt and self.preempt_mode(one) in {"requeue", "cancel"} and one.nodes() & mine:
                 found.append(one)
         if self.site.scheduling.preempts_youngest_first:
@@ -207,13 +214,66 @@ class Starts:
 
     now = 0.0
 
+    def suspendable(self, job: Job, partition: Partition) -> list[Job]:
+        """Return what runs or is suspended already and has no use of its cores once a job of a partition needs them."""
+        found: list[Job] = []
+        if self.site.preemption.kind == "none" or partition.exclusive:
+            return found
+        for one in self.accounting.running():
+            assert one.partition is not None
+            qos = self.accounting.qos.get(job.qos)
+            gives_way = one.partition.tier < partition.tier
+            if self.site.preemption.kind == "qos":
+                gives_way = qos is not None and one.qos in qos.preempts
+            leaves = any(one is other for _, other, _ in self.stopping)
+            if gives_way and not leaves and not one.partition.exclusive and self.preempt_mode(one) == "suspend":
+                found.append(one)
+        return found
+
+    def choose_over(self, job: Job, partition: Partition, allowed: int) -> list[Share] | None:
+        """Return the nodes that a job has if others are suspended; those of the highest tiers are spared first."""
+        under = self.suspendable(job, partition)
+        if not under:
+            return None
+        shares = self.choice.choose(job, allowed, self.free.without_cores_of(under), by_weight=True)
+        if shares is None or self.site.preemption.kind == "qos":
+            return shares
+        for other in sorted(self.site.partitions, key=lambda one: -one.tier):
+            left = [one for one in under if one.partition is not other]
+            if len(left) == len(under):
+                continue
+            fewer = self.choice.choose(job, allowed, self.free.without_cores_of(left), by_weight=True)
+            if fewer is None:
+                break
+            shares, under = fewer, left
+        return shares
+
+    def ask_to_go(self, job: Job, now: float) -> None:
+        """Stop a job, or let it go on for its grace time, at whose end it is stopped when it is asked again."""
+        if job.is_graced:
+            if floor(now) >= job.ends_by:
+                self.tell_to_stop(job, now, "preempted")
+            return
+        assert job.partition is not None
+        grace = job.partition.grace_time
+        if self.site.preemption.kind == "qos":
+            grace = self.accounting.qos[job.qos].grace_time
+        if not grace:
+            self.tell_to_stop(job, now, "preempted")
+            return
+        job.is_graced = True
+        job.ends_by = min(job.ends_by, floor(now) + grace)
+        self.has_changed = True
+
     def _rank(self, job: Job) -> int:
         if self.site.preemption.kind == "qos":
             qos = self.accounting.qos.get(job.qos)
             return qos.priority if qos else 0
         return job.partition.tier if job.partition else 0
 
-    def choose_by_preemption(self, job: Job, allowed: int) -> tuple[list[Share] | None, list[Job]]:
+    def choose_by_preemption(
+        self, job: Job, partition: Partition, allowed: int
+    ) -> tuple[list[Share] | None, list[Job]]:
         """Return the nodes that a job would have if others gave way, and who they are.
 
         They are taken away one by one until it fits. Then the last one is moved to the front, the others by how many of
@@ -222,7 +282,7 @@ class Starts:
         order = self.preemptable(job)
         total = len(order)
         for attempt in range(3):
-            future = self.free.copy()
+            future = self.free.without_cores_of(self.suspendable(job, partition))
             shares = None
             taken = 0
             for one in order:

@@ -1,5 +1,6 @@
 """Workloads on sites: what is played, what is refused, and that it does not matter in how many pieces."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -246,6 +247,47 @@ def test_attempts_of_displaced_tasks_add_up(seed):
     assert set(np.flatnonzero(several)) <= set(told.tolist())
     last = outcome.finish_time[several & ran] - history.begun_time[several & ran]
     assert np.allclose(last, simulation.workload.runtime[several & ran])
+
+
+@pytest.mark.parametrize("by", ["partition", "qos"])
+def test_suspended_tasks_go_on_where_they_were_and_no_core_is_used_twice(by):
+    document = small().as_json()
+    document["preemption"] = {"kind": by, "mode": "suspend"}
+    document["partitions"][2]["hosts"] = document["partitions"][0]["hosts"]
+    document["qos"] = [{"name": "normal"}, {"name": "urgent", "preempts": ["normal"]}]
+    site = Site.from_json(document)
+    workload = jobs(6, 300)
+    assert workload.requests is not None
+    urgent = (workload.queue.texts() == "debug") | (np.arange(300) % 5 == 0)
+    qos = Labels.from_texts(np.where(urgent, "urgent", "normal"))
+    workload = replace(workload, requests=replace(workload.requests, qos=qos))
+    simulation = played("slurm", workload, site)
+    attempts, history, spans = simulation.attempts(), simulation.history(), simulation.spans()
+    suspended = np.unique(attempts.row[attempts.reason == REASONS.index("suspended")])
+    assert len(suspended) > 3
+    np.testing.assert_allclose(history.service_time, workload.runtime)
+    np.testing.assert_allclose(history.held_time, workload.runtime)
+    node = simulation.outcome().node
+    assert (attempts.node == node[attempts.row]).all()
+    asked = workload.requests
+    assert asked is not None
+    cores = np.where(asked.tasks > 0, asked.tasks, workload.cpus)
+    alone = (asked.nodes == 1) & ~asked.exclusive
+    for instant in np.unique(spans.start_time).tolist():
+        runs = (spans.start_time <= instant) & (spans.end_time > instant) & alone[spans.row]
+        used = np.bincount(spans.node[runs], weights=cores[spans.row[runs]], minlength=11)
+        assert used.max() <= 16
+
+
+def test_tasks_that_share_a_core_are_refused_and_one_a_core_is_played():
+    document = small().as_json()
+    document["partitions"][0]["oversubscribe"] = 2
+    with pytest.raises(InvalidPolicy, match="take turns"):
+        Simulation(jobs(1), small().cluster, parse_policy("slurm"), site=Site.from_json(document))
+    document["partitions"][0]["oversubscribe"] = 1
+    document["preemption"] = {"kind": "partition", "mode": "gang"}
+    one, other = (played("slurm", jobs(1), where).outcome() for where in (small(), Site.from_json(document)))
+    assert np.array_equal(one.start_time, other.start_time)
 
 
 @pytest.mark.parametrize("policy", ["fcfs", "fcfs+easy", "fcfs+conservative", "slurm"])

@@ -1,6 +1,8 @@
 """The compiled twin of Slurm against the slow one, start by start."""
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from scheduler_sim.engine.workload import FloatArray, Workload
 from tests.engine.reference_slurm import Phases, ReferenceSlurm
 from tests.engine.slurm_cases import read_recorded
 
+GIVING_WAY = int(os.environ.get("GIVING_WAY_WORLDS", "10"))
 PathOf = Callable[[str], Path]
 PHASES = Phases(main=0.31, backfill=0.62, decay=19.0, limits=7.0)
 POLICY = "slurm(main_phase=0.31,backfill_phase=0.62,decay_phase=19,limit_phase=7,epoch={:.0f})"
@@ -186,6 +189,48 @@ def test_both_twins_agree_when_nodes_go_away_and_fail(seed):
     ]
     site = Site.from_json(document)
     workload, *_ = fit_to_site(random_jobs(random, site, 80), site, on_oversize="drop")
+    epoch = float(random.integers(0, 60))
+    assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)
+
+
+def giving_way(random: np.random.Generator) -> Site:
+    """Return a random site on which tasks are suspended, or go on for a while when they are told to give way."""
+    document = random_site(random).as_json()
+    kind = str(random.choice(["partition", "partition", "qos"]))
+    document["preemption"] = {"kind": kind, "mode": str(random.choice(["suspend", "suspend", "requeue", "cancel"]))}
+    document["preemption"]["exempt_time"] = float(random.choice([0, 60]))
+    for partition, tier in zip(document["partitions"], (1, int(random.integers(2, 4)), 1), strict=True):
+        partition["tier"] = tier
+        partition["grace_time"] = float(random.choice([0, 0, 20, 90]))
+        if random.random() < 0.3:
+            partition["preempt_mode"] = str(random.choice(["off", "suspend", "requeue"]))
+    document["partitions"].append({"name": "top", "hosts": "a[1-3],b[1-2]", "tier": 5, "max_time": 3600})
+    document["partitions"][-1]["exclusive"] = bool(random.random() < 0.2)
+    for qos in document["qos"]:
+        qos["grace_time"] = float(random.choice([0, 0, 20, 90]))
+        if random.random() < 0.3:
+            qos["preempt_mode"] = str(random.choice(["suspend", "requeue"]))
+    document["qos"].append({"name": "top", "priority": 50, "preempts": ["high", "normal", "low"]})
+    return Site.from_json(document)
+
+
+def with_top_jobs(random: np.random.Generator, workload: Workload) -> Workload:
+    """Return the jobs, some of them in the partition or the QOS that displaces all others."""
+    requests = workload.requests
+    assert requests is not None
+    partitions, qos = requests.partitions.texts(), requests.qos.texts()
+    moved = (partitions == "main") & (requests.nodes <= 4) & (requests.tasks <= 16) & (random.random(len(qos)) < 0.3)
+    partitions[moved] = "top"
+    qos[random.random(len(qos)) < 0.15] = "top"
+    changed = replace(requests, partitions=Labels.from_texts(partitions), qos=Labels.from_texts(qos))
+    return replace(workload, requests=changed)
+
+
+@pytest.mark.parametrize("seed", range(200, 200 + GIVING_WAY))
+def test_both_twins_agree_when_tasks_are_suspended_or_have_a_while_to_give_way(seed):
+    random = np.random.default_rng(seed)
+    site = giving_way(random)
+    workload, *_ = fit_to_site(with_top_jobs(random, random_jobs(random, site, 80)), site, on_oversize="drop")
     epoch = float(random.integers(0, 60))
     assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)
 

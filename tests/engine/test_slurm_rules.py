@@ -135,6 +135,62 @@ def test_a_preempted_job_waits_and_runs_again_from_its_beginning() -> None:
     assert second[1] - second[0] == pytest.approx(300)
 
 
+TIERS: dict[str, Any] = {
+    "groups": [{"hosts": "n[1-2]", "cores": 4, "memory_mb": 1000}],
+    "default_memory_mb_per_core": 100,
+    "partitions": [{"name": "low", "is_default": True, "tier": 1}, {"name": "high", "tier": 2}],
+    "preemption": {"kind": "partition", "mode": "suspend"},
+}
+
+
+def test_a_suspended_job_goes_on_where_it_was_once_its_cores_are_free() -> None:
+    high = {"at": 50, "runs": 40, "cpus": 2, "queue": "high"}
+    simulated = play(
+        site(**TIERS),
+        [
+            {"at": 0, "runs": 100, "limit": 120, "nodes": 1, "tasks": 4, "queue": "low"},
+            {"at": 1, "runs": 100, "limit": 120, "nodes": 1, "tasks": 4, "queue": "low"},
+            high,
+            {"at": 60, "runs": 10, "cpus": 2, "queue": "low"},
+        ],
+    )
+    suspended, other, urgent, late = simulated.jobs
+    assert urgent.start - 50 < 2
+    assert suspended.attempts == [
+        (suspended.first_start, urgent.start),
+        (urgent.end, pytest.approx(urgent.end + 100 - (urgent.start - suspended.first_start))),
+    ]
+    assert suspended.outcome == "COMPLETED"
+    assert len(other.attempts) == 1
+    # Two cores of the node are idle, and belong to the suspended job.
+    assert late.start >= other.end
+
+
+def test_a_suspended_job_keeps_its_memory() -> None:
+    low = {"at": 0, "runs": 100, "nodes": 1, "tasks": 4, "memory_mb_per_node": 600.0, "queue": "low"}
+    high = {"at": 50, "runs": 20, "nodes": 1, "tasks": 1, "queue": "high"}
+    simulated = play(
+        site(**TIERS),
+        [low, low, {**high, "memory_mb_per_node": 500.0}, {**high, "at": 51, "memory_mb_per_node": 400.0}],
+    )
+    _, other, large, small = simulated.jobs
+    assert small.start - 51 < 2
+    assert large.start >= other.end > 100
+
+
+def test_a_job_that_must_give_way_is_stopped_at_the_first_look_at_limits_after_its_grace_time() -> None:
+    where = site(
+        partitions=[{"name": "low", "is_default": True, "grace_time": 20}, {"name": "high", "tier": 2}],
+        preemption={"kind": "partition", "mode": "cancel"},
+    )
+    low = {"at": 0, "runs": 500, "limit": 600, "nodes": 4, "exclusive": True, "queue": "low"}
+    simulated = play(where, [low, {"at": 50, "runs": 60, "cpus": 4, "queue": "high"}])
+    preempted, urgent = simulated.jobs
+    assert preempted.outcome == "PREEMPTED"
+    assert 70 <= preempted.end < 50 + 2 + 20 + 31
+    assert preempted.end <= urgent.start < preempted.end + 3
+
+
 def test_a_limit_of_a_qos_holds_in_place_of_the_same_one_of_an_account() -> None:
     parts: dict[str, Any] = {
         "qos": [{"name": "wide", "limits": {"all_resources": {"cpu": 12}}}, {"name": "plain"}],

@@ -154,10 +154,39 @@ def take(s: State, row: int, kind: int) -> None:
 
 
 @inner_kernel
-def give(s: State, row: int, now: float) -> None:
-    """Take back what a task holds, and count what that cost."""
+def move_end(s: State, row: int, expected: float) -> None:
+    """Change when a task that holds nodes is expected to end."""
+    unlist_run(s, row)
+    s.site_tasks[row].expected = expected
+    piece = s.site_tasks[row].first_piece
+    while piece >= 0:
+        p = s.held_pieces[piece]
+        _take_out(s, piece)
+        p.expected = expected
+        _hang_in(s, piece)
+        _log(s, p.node)
+        piece = p.next_of_task
+    list_run(s, row)
+
+
+@inner_kernel
+def bill(s: State, row: int, now: float) -> None:
+    """Count what a task has cost that has run since it was begun."""
     t = s.site_tasks[row]
     held = now - t.begun
+    piece = t.first_piece
+    while piece >= 0:
+        p = s.held_pieces[piece]
+        group = 2 * s.group_on_node[p.node]
+        t.joules += held * (p.cpu / 1000.0 * s.group_watts[group] + p.gpus * s.group_watts[group + 1])
+        t.usd += held * (p.cpu / 1000.0 * s.group_prices[group] + p.gpus * s.group_prices[group + 1])
+        piece = p.next_of_task
+
+
+@inner_kernel
+def give(s: State, row: int) -> None:
+    """Take back what a task holds."""
+    t = s.site_tasks[row]
     piece = t.first_piece
     while piece >= 0:
         p = s.held_pieces[piece]
@@ -167,9 +196,6 @@ def give(s: State, row: int, now: float) -> None:
         s.free_cpu[p.node] += p.cpu
         s.free_memory[p.node] += p.memory
         s.free_gpus[p.node] += p.gpus
-        group = 2 * s.group_on_node[p.node]
-        t.joules += held * (p.cpu / 1000.0 * s.group_watts[group] + p.gpus * s.group_watts[group + 1])
-        t.usd += held * (p.cpu / 1000.0 * s.group_prices[group] + p.gpus * s.group_prices[group + 1])
         s.spare_pieces[s.counts[SPARE]] = piece
         s.counts[SPARE] += 1
         piece = p.next_of_task

@@ -104,6 +104,8 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         counter_charges=limits.charges,
         victim_rows=rows(n + 1),
         victim_overlap=rows(n + 1),
+        under_rows=rows(n + 1),
+        active_cpu=rows(nodes),
         array_rejected=rows(arrays * parts),
         array_planned=rows(arrays),
         site_tasks=tasks,
@@ -267,7 +269,11 @@ def _tree(tree: ShareTree, site: Site) -> dict[str, Any]:
 
 def _preemption(site: Site) -> dict[str, Any]:
     """Return who gives way to whom as arrays; behind the QOS stands what holds of tasks without one."""
-    modes = {"off": state.NO_MODE, "cancel": state.CANCELS, "requeue": state.REQUEUES}
+    # GANG alone lets tasks take turns on cores that they share, and none do.
+    modes = {
+        "off": state.NO_MODE, "gang": state.NO_MODE, "cancel": state.CANCELS, "requeue": state.REQUEUES,
+        "suspend": state.SUSPENDS,
+    }  # fmt: skip
     names = [one.name for one in site.qos]
     preempts = np.zeros((len(names) + 1, len(names) + 1), np.int64)
     for number, one in enumerate(site.qos):
@@ -275,10 +281,16 @@ def _preemption(site: Site) -> dict[str, Any]:
         preempts[number, -1] = bool(one.preempts)
 
     def mode(stated: str | None) -> int:
-        return modes.get(stated or site.preemption.mode, state.SUSPENDS)
+        return modes[stated or site.preemption.mode]
 
     exempt = site.preemption.exempt_time
+    by_qos = site.preemption.kind == "qos"
     return {
+        "qos_grace": np.array([*(one.grace_time for one in site.qos), 0.0], np.float64),
+        "qos_level": _levels(preempts[:-1, :-1]),
+        "part_grace": np.array([one.grace_time for one in site.partitions], np.float64),
+        # In a partition that gives whole nodes away (OverSubscribe=EXCLUSIVE) no two tasks are on one.
+        "part_overlays": np.array([not one.exclusive for one in site.partitions], np.int64),
         "qos_usage": np.array([*(one.usage_factor for one in site.qos), 1.0], np.float64),
         "qos_preempts": preempts.ravel(),
         "qos_mode": np.array([*(mode(one.preempt_mode) for one in site.qos), mode(None)], np.int64),
@@ -286,7 +298,7 @@ def _preemption(site: Site) -> dict[str, Any]:
         "qos_exempt": np.array(
             [*(exempt if one.exempt_time is None else one.exempt_time for one in site.qos), exempt], np.float64
         ),
-        "part_mode": np.array([mode(one.preempt_mode) for one in site.partitions], np.int64),
+        "part_mode": np.array([mode(None if by_qos else one.preempt_mode) for one in site.partitions], np.int64),
         "part_tier": np.array([one.tier for one in site.partitions], np.int64),
     }
 
@@ -297,6 +309,16 @@ def _answers(words: int) -> dict[str, Any]:
     numbers |= {"nodes": NODES_OF_ANSWER, "units": NODES_OF_ANSWER}
     room: dict[str, Any] = {f"answer_{name}": np.full(ANSWERS * each, -1, np.int64) for name, each in numbers.items()}
     return room | {"answer_time": np.zeros(ANSWERS), "answer_until": np.zeros(ANSWERS)}
+
+
+def _levels(preempts: IntArray) -> IntArray:
+    """Return how many QOS there are in a row below each of which the next preempts the one before, and 0 at the end."""
+    levels = np.zeros(len(preempts) + 1, np.int64)
+    # As many rounds as there are QOS: those that preempt each other in a ring end on one level.
+    for _ in range(len(preempts)):
+        below = np.where(preempts > 0, levels[:-1] + 1, 0).max(axis=1, initial=0)
+        levels[:-1] = np.minimum(below, len(preempts))
+    return levels
 
 
 def _members(site: Site, hosts: str) -> Any:

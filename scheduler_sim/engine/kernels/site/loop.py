@@ -10,7 +10,7 @@ from scheduler_sim.engine.jit import counting_kernel, inner_kernel
 from scheduler_sim.engine.kernels.site.nodes import turn
 from scheduler_sim.engine.kernels.site.passes import ALL, FIRST, UNSHARED, main_pass
 from scheduler_sim.engine.kernels.site.plans import plan_pass
-from scheduler_sim.engine.kernels.site.preempt import tell_to_stop
+from scheduler_sim.engine.kernels.site.preempt import ask_to_go, tell_to_stop
 from scheduler_sim.engine.kernels.site.priority import calculate
 from scheduler_sim.engine.kernels.site.queue import slide, sort, tidy
 from scheduler_sim.engine.kernels.site.state import (
@@ -21,6 +21,7 @@ from scheduler_sim.engine.kernels.site.state import (
     CANCELLED_AT,
     CHANGED,
     CHECK_INTERVAL,
+    CHECKS,
     ENDS,
     EVENTS,
     GIVES_WAY,
@@ -102,7 +103,7 @@ def _next_look(s: State) -> float:
 @inner_kernel
 def _next_check(s: State) -> float:
     """Return when the main loop next looks for tasks over their limits."""
-    if s.settings[MODE] != OWN_LOOPS or not s.settings[KILLS] or s.counts[RUNNING] == 0:
+    if s.settings[MODE] != OWN_LOOPS or not s.settings[CHECKS] or s.counts[RUNNING] == 0:
         return np.inf
     return _grid(s.reals[TICK_PHASE], s.reals[TICK], s.clock[LAST_CHECK] + s.reals[CHECK_INTERVAL])
 
@@ -132,7 +133,7 @@ def _catch_up(s: State, now: float) -> None:
     if not s.counts[CHANGED]:
         while s.clock[NEXT_PASS] < now:
             s.clock[NEXT_PASS] += s.reals[TICK]
-    if s.settings[KILLS] and s.counts[RUNNING] == 0:
+    if s.settings[CHECKS] and s.counts[RUNNING] == 0:
         while True:
             time = _grid(s.reals[TICK_PHASE], s.reals[TICK], s.clock[LAST_CHECK] + s.reals[CHECK_INTERVAL])
             if time >= now:
@@ -218,13 +219,24 @@ def _forget_stale(s: State) -> None:
 
 
 @inner_kernel
+def _has_limit(s: State, row: int) -> bool:
+    """Tell whether a task is one that runs and is stopped at its limit."""
+    t = s.site_tasks[row]
+    return bool(s.settings[KILLS] and t.killed_after < np.inf and t.state == RUNS)
+
+
+@inner_kernel
 def _check_limits(s: State, now: float) -> None:
-    """Tell tasks to stop that are over their limits."""
+    """Tell tasks to stop that are over their limits, or that were told to give way and have gone on for long enough."""
     s.clock[LAST_CHECK] = np.floor(now)
     i = 0
-    while i < s.counts[RUN] and np.floor(now) >= s.run_ends[i] + s.reals[OVER_LIMIT]:
-        if s.site_tasks[s.run_tasks[i]].killed_after < np.inf:
-            tell_to_stop(s, s.run_tasks[i], now, True)
+    while i < s.counts[RUN] and np.floor(now) >= s.run_ends[i]:
+        row = s.run_tasks[i]
+        t = s.site_tasks[row]
+        if t.graced:
+            ask_to_go(s, row, now)
+        elif np.floor(now) >= s.run_ends[i] + s.reals[OVER_LIMIT] and _has_limit(s, row):
+            tell_to_stop(s, row, now, True)
         i += 1
 
 

@@ -8,8 +8,11 @@ from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.demand import UNLIMITED
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.kinds import ANY_NUMBER
-from scheduler_sim.engine.kernels.site.state import LINEAR, LOGGED, NODES, VICTIMS, WORDS, State
+from scheduler_sim.engine.kernels.site.state import LINEAR, LOGGED, NODES, UNDER, VICTIMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import bits_in
+
+CORES_ALONE = 2
+"""Of a piece whose task would be suspended: its cores count as free, and its memory and GPUs do not; 1 is all of it."""
 
 
 @inner_kernel
@@ -50,10 +53,12 @@ def offer_at(s: State, k: Any, node: int, time: float, row: int) -> int:
     piece = s.first_on_node[node]
     held = 0
     # Pieces come in the order of their ends: those behind the first that stays count only if they may yield or bind.
-    all_count = s.counts[VICTIMS] > 0 or k.most_cpu < UNLIMITED
+    all_count = s.counts[VICTIMS] + s.counts[UNDER] > 0 or k.most_cpu < UNLIMITED
     while piece >= 0:
         p = s.held_pieces[piece]
-        if p.yields or p.expected < time or (p.expected == time and p.task <= row):
+        if p.yields == CORES_ALONE:
+            cpu += p.cpu
+        elif p.yields or p.expected < time or (p.expected == time and p.task <= row):
             cpu += p.cpu
             memory += p.memory
             gpus += p.gpus
@@ -75,7 +80,8 @@ def gpus_at(s: State, node: int, time: float, row: int) -> int:
     piece = s.first_on_node[node]
     while piece >= 0:
         p = s.held_pieces[piece]
-        if p.yields or p.expected < time or (p.expected == time and p.task <= row):
+        ends = p.expected < time or (p.expected == time and p.task <= row)
+        if p.yields != CORES_ALONE and (p.yields or ends):
             gpus += p.gpus
         piece = p.next_on_node
     return int(gpus)
@@ -86,13 +92,15 @@ def ready_cut(s: State, k: Any, each: int, node: int) -> tuple[float, int]:
     """Return the cut at which a node first offers a kind `each` grains; infinity for never."""
     cpu, memory, gpus = s.free_cpu[node], s.free_memory[node], s.free_gpus[node]
     held = 0
-    piece = s.first_on_node[node] if s.counts[VICTIMS] > 0 or k.most_cpu < UNLIMITED else -1
+    yields = s.counts[VICTIMS] + s.counts[UNDER] > 0
+    piece = s.first_on_node[node] if yields or k.most_cpu < UNLIMITED else -1
     while piece >= 0:
         p = s.held_pieces[piece]
         if p.yields:
             cpu += p.cpu
-            memory += p.memory
-            gpus += p.gpus
+            if p.yields != CORES_ALONE:
+                memory += p.memory
+                gpus += p.gpus
         elif p.part == k.part:
             held += p.cpu
         piece = p.next_on_node
@@ -154,7 +162,7 @@ def known_of(s: State, kind: int, must: bool) -> int:
 
     -1 while tasks are counted as having given way.
     """
-    if s.counts[VICTIMS] > 0:
+    if s.counts[VICTIMS] + s.counts[UNDER] > 0:
         return -1
     return int(known_place(s, kind, must) * s.settings[NODES])
 

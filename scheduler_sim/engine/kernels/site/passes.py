@@ -6,7 +6,7 @@ from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.limits import over_amount, over_array, over_count
 from scheduler_sim.engine.kernels.site.match import choose, enough
 from scheduler_sim.engine.kernels.site.offers import offering_now
-from scheduler_sim.engine.kernels.site.preempt import choose_by_preemption, displace
+from scheduler_sim.engine.kernels.site.preempt import choose_by_preemption, choose_over, displace
 from scheduler_sim.engine.kernels.site.queue import tidy
 from scheduler_sim.engine.kernels.site.reasons import (
     MAINTENANCE,
@@ -21,6 +21,7 @@ from scheduler_sim.engine.kernels.site.state import (
     LOGGED,
     PASS,
     QUEUE,
+    SUSPENDING,
     VICTIMS,
     WAITING,
     WHOLE_SECONDS,
@@ -128,6 +129,8 @@ def try_start(s: State, entry: int, now: float) -> int:
         s.mask_words[w] = s.avail_words[w] & s.kind_masks[kind * words + w]
         limits = limits or s.mask_words[w] != s.kind_masks[kind * words + w]
     fits = fits and choose(s, kind, -np.inf, -1, True)
+    if not fits and s.settings[SUSPENDING]:
+        fits = choose_over(s, kind, row)
     displaces = not fits and choose_by_preemption(s, kind, row, now)
     reason = over_amount(s, entry, fits or displaces)
     if reason != NO_REASON:

@@ -17,7 +17,14 @@ from scheduler_sim.engine.kernels.site.passes import (
     whole,
 )
 from scheduler_sim.engine.kernels.site.plan import begin_plan, collides, keep_promises, promise, slot_of
-from scheduler_sim.engine.kernels.site.preempt import all_yield, could_displace, list_victims, mode_of
+from scheduler_sim.engine.kernels.site.preempt import (
+    all_yield,
+    could_displace,
+    forget_under,
+    list_under,
+    list_victims,
+    mode_of,
+)
 from scheduler_sim.engine.kernels.site.priority import LEAD
 from scheduler_sim.engine.kernels.site.queue import tidy
 from scheduler_sim.engine.kernels.site.reasons import NO_REASON
@@ -335,8 +342,10 @@ def _ask(s: State, entry: int, now: float, until: float, only_now: bool) -> floa
     if s.settings[PREEMPTION]:
         list_victims(s, s.entry_task[entry], now)
         all_yield(s, 1)
+        list_under(s, kind, s.entry_task[entry])
     at = will_run(s, kind, whole(s, now), until, only_now)
     if s.settings[PREEMPTION]:
+        forget_under(s)
         all_yield(s, 0)
         s.counts[VICTIMS] = 0
     return at

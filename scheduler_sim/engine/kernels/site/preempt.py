@@ -3,8 +3,12 @@
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.site.events import expect
+from scheduler_sim.engine.kernels.site.hold import move_end
 from scheduler_sim.engine.kernels.site.match import choose, mark_chosen
+from scheduler_sim.engine.kernels.site.offers import CORES_ALONE
 from scheduler_sim.engine.kernels.site.state import (
+    BY_PARTITION,
     BY_QOS,
     CHANGED,
     GIVES_WAY,
@@ -12,16 +16,17 @@ from scheduler_sim.engine.kernels.site.state import (
     NO_MODE,
     NOBODY,
     PASS,
-    PENDING,
     PREEMPTION,
     RUN,
+    RUNS,
+    SUSPENDING,
     SUSPENDS,
+    UNDER,
     VICTIMS,
     WORDS,
     YOUNGEST_FIRST,
     State,
 )
-from scheduler_sim.engine.kernels.structures.heap import heap_push
 
 RELEASE_TIME = 0.1
 """Seconds between telling a task to stop and having what it holds back (measured)."""
@@ -38,9 +43,31 @@ def tell_to_stop(s: State, row: int, now: float, overran: bool) -> None:
         return
     t.give_way = now + RELEASE_TIME
     t.overran = overran
-    heap_push(s.heap_times, s.heap_codes, s.counts[PENDING], t.give_way, GIVES_WAY * len(s.site_tasks) + row)
-    s.counts[PENDING] += 1
+    expect(s, t.give_way, row, GIVES_WAY)
     s.counts[CHANGED] = 1
+
+
+@inner_kernel
+def ask_to_go(s: State, row: int, now: float) -> None:
+    """Have a running task give way: at once, or at the end of a while in which it goes on (GraceTime).
+
+    Where that is over it stops when it is asked again, by the one that needs its nodes or by the look at limits.
+    """
+    t = s.site_tasks[row]
+    if t.graced:
+        if np.floor(now) >= t.expected:
+            tell_to_stop(s, row, now, False)
+        return
+    grace = s.part_grace[s.kinds[s.entry_kind[t.entry]].part]
+    if s.settings[PREEMPTION] == BY_QOS:
+        grace = s.qos_grace[t.qos]
+    if grace == 0.0:
+        tell_to_stop(s, row, now, False)
+        return
+    t.graced = 1
+    s.counts[CHANGED] = 1
+    if np.floor(now) + grace < t.expected:
+        move_end(s, row, np.floor(now) + grace)
 
 
 @inner_kernel
@@ -126,7 +153,7 @@ def list_victims(s: State, row: int, now: float) -> None:
             gives_way = v.qos >= 0 and s.qos_preempts[t.qos * many + v.qos]
         else:
             gives_way = s.part_tier[s.kinds[s.entry_kind[v.entry]].part] < _tier(s, row)
-        if not gives_way or v.give_way < np.inf or now < v.begun + s.qos_exempt[v.qos]:
+        if not gives_way or v.state != RUNS or v.give_way < np.inf or now < v.begun + s.qos_exempt[v.qos]:
             continue
         mode = mode_of(s, other)
         if mode in (NO_MODE, SUSPENDS) or not _on_nodes_of(s, other, row):
@@ -166,6 +193,80 @@ def all_yield(s: State, yields: int) -> None:
 
 
 @inner_kernel
+def list_under(s: State, kind: int, row: int) -> None:
+    """List the tasks that would be suspended for one of a kind, running or suspended already; their cores are free."""
+    s.counts[UNDER] = 0
+    part = s.kinds[kind].part
+    if not s.settings[SUSPENDING] or not s.part_overlays[part] or not could_displace(s, row):
+        return
+    many, qos = len(s.qos_rank), s.site_tasks[row].qos
+    for i in range(s.counts[RUN]):
+        other = s.run_tasks[i]
+        v = s.site_tasks[other]
+        below = s.kinds[s.entry_kind[v.entry]].part
+        if s.settings[PREEMPTION] == BY_QOS:
+            gives_way = v.qos >= 0 and s.qos_preempts[qos * many + v.qos]
+        else:
+            gives_way = s.part_tier[below] < s.part_tier[part]
+        if gives_way and s.part_overlays[below] and v.give_way == np.inf and mode_of(s, other) == SUSPENDS:
+            s.under_rows[s.counts[UNDER]] = other
+            s.counts[UNDER] += 1
+            let_yield(s, other, CORES_ALONE)
+
+
+@inner_kernel
+def forget_under(s: State) -> None:
+    """Count the cores of those who would be suspended as theirs again."""
+    for i in range(s.counts[UNDER]):
+        let_yield(s, s.under_rows[i], 0)
+    s.counts[UNDER] = 0
+
+
+@inner_kernel
+def _next_lower(s: State, part: int) -> int:
+    """Return the partition that follows one in the order of tiers, the highest first, -1 for none."""
+    best = -1
+    for other in range(len(s.part_tier)):
+        follows = s.part_tier[other] < s.part_tier[part] or (s.part_tier[other] == s.part_tier[part] and other > part)
+        if follows and (best < 0 or s.part_tier[other] > s.part_tier[best]):
+            best = other
+    return best
+
+
+@inner_kernel
+def _spare_partition(s: State, part: int, yields: int) -> int:
+    """Let the cores of a partition's listed tasks count as free or not; return how many tasks these are."""
+    count = 0
+    for i in range(s.counts[UNDER]):
+        other = s.under_rows[i]
+        if s.kinds[s.entry_kind[s.site_tasks[other].entry]].part == part:
+            let_yield(s, other, yields)
+            count += 1
+    return count
+
+
+@inner_kernel
+def choose_over(s: State, kind: int, row: int) -> bool:
+    """Choose nodes whose cores others use that would be suspended.
+
+    By partitions, those of the highest tiers go on if it fits without their cores, then those of the next, and so on.
+    """
+    list_under(s, kind, row)
+    fits = s.counts[UNDER] > 0 and choose(s, kind, -np.inf, -1, True)
+    part = s.kinds[kind].part
+    while fits and s.settings[PREEMPTION] == BY_PARTITION:
+        part = _next_lower(s, part)
+        if part < 0:
+            break
+        if _spare_partition(s, part, 0) > 0 and not choose(s, kind, -np.inf, -1, True):
+            _spare_partition(s, part, CORES_ALONE)
+            choose(s, kind, -np.inf, -1, True)
+            break
+    forget_under(s)
+    return bool(fits)
+
+
+@inner_kernel
 def _overlap(s: State, row: int) -> int:
     """Return how many of the chosen nodes a running task holds."""
     count = 0
@@ -197,11 +298,20 @@ def _reorder(s: State, taken: int) -> None:
 
 @inner_kernel
 def choose_by_preemption(s: State, kind: int, row: int, now: float) -> bool:
-    """Choose nodes that are free once others give way; the list is left with those that must.
+    """Choose nodes that are free once others stop; the list is left with those that must.
 
     They are taken away one by one until it fits; then in another order, as `TRIES` says.
     """
     list_victims(s, row, now)
+    if s.counts[VICTIMS] > 0:
+        list_under(s, kind, row)
+    found = _choose_without_victims(s, kind)
+    forget_under(s)
+    return found
+
+
+@inner_kernel
+def _choose_without_victims(s: State, kind: int) -> bool:
     for attempt in range(TRIES):
         taken, fits = 0, False
         while taken < s.counts[VICTIMS] and not fits:
@@ -234,4 +344,4 @@ def displace(s: State, row: int, now: float) -> None:
     t.preempted_at = np.floor(now)
     t.preempting = s.counts[PASS]
     for i in range(s.counts[VICTIMS]):
-        tell_to_stop(s, s.victim_rows[i], now, False)
+        ask_to_go(s, s.victim_rows[i], now)

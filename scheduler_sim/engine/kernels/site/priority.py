@@ -13,6 +13,7 @@ from scheduler_sim.engine.kernels.site.state import (
     FAIR_WEIGHT,
     LAST_DECAY,
     MAX_AGE,
+    PAUSED,
     QUEUE,
     RUN,
     State,
@@ -61,7 +62,7 @@ def charge(s: State, row: int, now: float) -> None:
     t = s.site_tasks[row]
     seconds = max(np.floor(now) - t.charged_to, 0.0)
     t.charged_to = np.floor(now)
-    if t.association < 0:
+    if t.association < 0 or t.state == PAUSED:
         return
     cores = 0
     piece = t.first_piece

@@ -12,7 +12,7 @@ from scheduler_sim.engine.kernels.site import state
 from scheduler_sim.engine.overheads import NO_OVERHEAD
 from scheduler_sim.engine.policies.policy import Policy
 from scheduler_sim.engine.problem import Problem
-from scheduler_sim.engine.sites import Site
+from scheduler_sim.engine.sites import Partition, Qos, Site
 from scheduler_sim.engine.sites.slurm_settings import OVERRIDES, overridden
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
@@ -94,6 +94,11 @@ class Rules:
         settings[state.KILLS_INVALID] = how.kill_invalid_dependency
         settings[state.CLASSIC] = site.priority.fair_share == "classic"
         settings[state.PREEMPTION] = ("none", "qos", "partition").index(site.preemption.kind)
+        told: tuple[Qos, ...] | tuple[Partition, ...] = site.qos if site.preemption.kind == "qos" else site.partitions
+        settings[state.CHECKS] = settings[state.KILLS]
+        if site.preemption.kind != "none":
+            settings[state.SUSPENDING] = "suspend" in {site.preemption.mode, *(one.preempt_mode for one in told)}
+            settings[state.CHECKS] |= any(one.grace_time for one in told)
         half_life = site.priority.decay_half_life_time
         reals[state.DECAY] = 1 - 0.693 / half_life if half_life else 1.0
         reals[state.DAMPING] = site.priority.damping
@@ -159,13 +164,9 @@ def _refuse(problem: Problem) -> None:
         )
     if policy.backfill.code == EASY and (scores.backfill is not None or policy.backfill.predicts):
         raise InvalidPolicy(f"On a site easy is without parameters: {name}.")
-    site = site_of(problem)
-    modes = {site.preemption.mode, *(one.preempt_mode for one in site.qos)}
-    modes |= {one.preempt_mode for one in site.partitions}
-    if scores.kind == SLURM and site.preemption.kind != "none" and modes & {"suspend", "gang"}:
-        raise InvalidPolicy("Preemption by suspending (suspend, gang) is not played on a site; cancel and requeue are.")
-    for partition in site.partitions:
+    for partition in site_of(problem).partitions:
         if partition.oversubscribe > 1:
             raise InvalidPolicy(
-                f"Partition {partition.name} lets {partition.oversubscribe} tasks share a core, which is not played."
+                f"Partition {partition.name} lets {partition.oversubscribe} tasks share a core and take turns "
+                "(OverSubscribe, time slices of GANG), which is not played; one task a core (FORCE:1) is."
             )

@@ -9,9 +9,9 @@ from scheduler_sim.engine.kernels.records import addresses, record_of_columns
 from scheduler_sim.engine.kernels.site.kinds import KIND
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
-COMING, HELD, WAITING, RUNS, STOPPED, DONE = range(6)
+COMING, HELD, WAITING, RUNS, STOPPED, DONE, PAUSED = range(7)
 """What a task does: it has not come yet, waits for its parents, may start, runs, was stopped and may not start again
-yet, or has ended."""
+yet, has ended, or was suspended and holds all that it had but for the use of its cores."""
 
 ENDS, GIVES_WAY, COMES_BACK = range(3)
 """What an entry of the heap of events is about; its code is kind * tasks + row."""
@@ -60,8 +60,10 @@ OWN_LOOPS, EVERY_EVENT = range(2)
     LISTED,
     PROMISED,
     SETS,
+    UNDER,
+    PAUSES,
     FIELDS,
-) = range(COMMON, COMMON + 27)
+) = range(COMMON, COMMON + 29)
 """Places in the vector of counts behind those of `codes`.
 
 PENDING entries of the heap; TIMER timers taken; QUEUE entries that wait; RUN tasks that run; SPARE pieces free; SLOTS
@@ -70,7 +72,8 @@ PASS looks so far; LOOK whether the main loop has cause to look; CHANGED whether
 the queue must be sorted; BEGUN starts so far; VICTIMS tasks that would give way; CHANGED_ORDER whether tasks were
 submitted anew; CALCULATED whether usage has been calculated; SAVED chosen nodes that are kept; LOGGED
 changes of nodes; PASSES that planned, and how often they TRIED to plan a task;
-LISTED promises of single nodes; PROMISED changes of the plan so far; SETS of nodes of running tasks not in use.
+LISTED promises of single nodes; PROMISED changes of the plan so far; SETS of nodes of running tasks not in use;
+UNDER tasks that would be suspended; PAUSES tasks that are.
 """
 
 (
@@ -98,9 +101,11 @@ LISTED promises of single nodes; PROMISED changes of the plan so far; SETS of no
     CLASSIC,
     PREEMPTION,
     KILLS_INVALID,
+    SUSPENDING,
+    CHECKS,
     ROOM,
     SETTINGS,
-) = range(26)
+) = range(28)
 """Places in the vector of settings; counts that limit nothing are 2**62."""
 
 (
@@ -139,6 +144,7 @@ TASK = np.dtype(
     [
         ("offered", "f8"), ("cancel", "f8"), ("work", "f8"), ("killed_after", "f8"), ("ready", "f8"),
         ("start", "f8"), ("begun", "f8"), ("finish", "f8"), ("expected", "f8"), ("held", "f8"), ("service", "f8"),
+        ("ran", "f8"),
         ("joules", "f8"), ("usd", "f8"), ("undone", "f8"), ("pace", "f8"), ("give_way", "f8"), ("paces", "i8"),
         ("submit", "f8"), ("charged_to", "f8"), ("eligible", "f8"), ("preempted_at", "f8"),
         ("state", "i8"), ("parents", "i8"), ("needs_success", "i8"), ("fails", "i8"), ("spoilt", "i8"),
@@ -146,10 +152,13 @@ TASK = np.dtype(
         ("device", "i8"), ("attempts", "i8"), ("ending", "i8"), ("reason", "i8"), ("planned", "i8"),
         ("preempting", "i8"), ("overran", "i8"), ("qos", "i8"), ("association", "i8"), ("user", "i8"),
         ("reservation", "i8"), ("array", "i8"), ("array_limit", "i8"), ("held_cores", "f8"), ("held_gpus", "f8"),
+        ("graced", "i8"), ("sequence", "i8"),
     ]
 )  # fmt: skip
 """One record a task. `undone` is work to do, `pace` of it are done in a second; `give_way` is when it must leave its
-nodes, infinity for never; `entry` the one by which it runs; `spoilt` tells that a parent failed whose success it needs.
+nodes, infinity for never; `entry` the one by which it runs; `ran` are
+whole seconds that it ran before it was suspended, and `graced` tells that it was told to give way and has a while yet;
+`sequence` counts starts; `spoilt` tells that a parent failed whose success it needs.
 """
 
 PIECE = np.dtype(
@@ -208,6 +217,10 @@ class State(NamedTuple):
     qos_mode: IntArray
     qos_rank: IntArray
     qos_exempt: FloatArray
+    qos_grace: FloatArray
+    qos_level: IntArray
+    part_grace: FloatArray
+    part_overlays: IntArray
     part_mode: IntArray
     part_tier: IntArray
     set_first: IntArray
@@ -222,6 +235,8 @@ class State(NamedTuple):
     counter_charges: IntArray
     victim_rows: IntArray
     victim_overlap: IntArray
+    under_rows: IntArray
+    active_cpu: IntArray
     array_rejected: IntArray
     array_planned: IntArray
     first_entry: IntArray
@@ -327,6 +342,7 @@ class State(NamedTuple):
 FLOATS = {
     "reals", "clock", "entry_limit", "entry_key", "entry_fixed_key", "entry_slope", "entry_terms", "entry_submit",
     "entry_lead", "fair_factors", "fair_usage", "fair_total", "fair_level", "fair_shares", "qos_usage", "qos_exempt",
+    "qos_grace", "part_grace",
     "heap_times", "timer_times", "core_speeds", "gpu_paces", "group_watts", "group_prices", "run_ends", "slot_times",
     "promise_begin", "promise_end", "shut_from", "shut_until", "ready_times", "known_times",
     "ask_bound", "answer_time", "answer_until", "attempt_starts", "attempt_ends",

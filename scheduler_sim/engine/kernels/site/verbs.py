@@ -4,8 +4,10 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.hold import give, take
+from scheduler_sim.engine.kernels.site.events import expect, write
+from scheduler_sim.engine.kernels.site.hold import bill, give, take
 from scheduler_sim.engine.kernels.site.limits import count_in
+from scheduler_sim.engine.kernels.site.pausing import settle
 from scheduler_sim.engine.kernels.site.preempt import mode_of
 from scheduler_sim.engine.kernels.site.priority import charge, rate
 from scheduler_sim.engine.kernels.site.queue import add, tidy
@@ -15,6 +17,7 @@ from scheduler_sim.engine.kernels.site.state import (
     BY_FACTORS,
     CHANGED,
     CHANGED_ORDER,
+    CHOSEN,
     COMES_BACK,
     COMING,
     DONE,
@@ -26,18 +29,17 @@ from scheduler_sim.engine.kernels.site.state import (
     LOOK,
     MODE,
     OWN_LOOPS,
-    PENDING,
+    PAUSED,
+    PAUSES,
     REQUEUE_DELAY,
     REQUEUES,
     RUNS,
     STOPPED,
+    SUSPENDING,
     WAITING,
     WHOLE_SECONDS,
-    WRITTEN,
     State,
 )
-from scheduler_sim.engine.kernels.structures.attempt_buffer import write_attempt
-from scheduler_sim.engine.kernels.structures.heap import heap_push
 
 COMPLETED, TIMED_OUT, CANCELLED, FAILED = range(4)
 """What became of a task; `contract.ENDINGS` has the names in this order."""
@@ -45,13 +47,6 @@ COMPLETED, TIMED_OUT, CANCELLED, FAILED = range(4)
 OF_ATTEMPT = (0, 5, 6, 3)
 REQUEUED = 2
 """Why the attempt ended that was its last; `contract.REASONS` has the names."""
-
-
-@inner_kernel
-def expect(s: State, time: float, row: int, kind: int) -> None:
-    """Note an event of a task."""
-    heap_push(s.heap_times, s.heap_codes, s.counts[PENDING], time, kind * len(s.site_tasks) + row)
-    s.counts[PENDING] += 1
 
 
 @inner_kernel
@@ -115,6 +110,7 @@ def start(s: State, entry: int, now: float) -> None:
     t.begun = now
     t.charged_to = np.floor(now)
     t.preempted_at = -np.inf
+    t.graced, t.ran, t.sequence = 0, 0.0, s.counts[BEGUN]
     t.attempts += 1
     if t.attempts == 1:
         t.start = now
@@ -132,18 +128,30 @@ def start(s: State, entry: int, now: float) -> None:
     s.counts[RUNNING] += 1
     s.counts[BEGUN] += 1
     s.counts[CHANGED] = 1
+    if s.settings[SUSPENDING]:
+        for i in range(s.counts[CHOSEN]):
+            if s.free_cpu[s.chosen_nodes[i]] < 0:
+                settle(s, now)
+                break
 
 
 @inner_kernel
 def _let_go(s: State, row: int, now: float) -> None:
-    """Take back what a running task holds."""
-    if s.settings[BY_FACTORS]:
-        charge(s, row, now)
-    s.site_tasks[row].held += now - s.site_tasks[row].begun
+    """Take back what a running task holds; those that were suspended for it go on."""
+    t = s.site_tasks[row]
+    if t.state == PAUSED:
+        s.counts[PAUSES] -= 1
+    else:
+        if s.settings[BY_FACTORS]:
+            charge(s, row, now)
+        t.held += now - t.begun
+        bill(s, row, now)
     count_in(s, row, -1)
-    give(s, row, now)
+    give(s, row)
     s.counts[RUNNING] -= 1
     s.counts[CHANGED] = 1
+    if s.counts[PAUSES] > 0:
+        settle(s, now)
 
 
 @inner_kernel
@@ -182,7 +190,7 @@ def fail(s: State, row: int, now: float) -> None:
     """Stop a running task whose node failed; it runs again from its beginning, if it may."""
     t = s.site_tasks[row]
     t.give_way = np.inf
-    if t.requeueable or t.attempts > 1:
+    if t.state == RUNS and (t.requeueable or t.attempts > 1):
         write(s, row, now, OF_ATTEMPT[FAILED])
     _let_go(s, row, now)
     if t.requeueable:
@@ -197,19 +205,13 @@ def _wait_again(s: State, row: int, now: float) -> None:
     t = s.site_tasks[row]
     t.state = STOPPED
     t.finish = np.nan
+    t.service, t.undone = 0.0, t.work
     t.reason = BEGIN_TIME
     for entry in range(s.first_entry[row], s.first_entry[row + 1]):
         s.entry_submit[entry] = np.floor(now)
     s.counts[CHANGED_ORDER] = 1
     s.counts[EVENTS] += 1
     expect(s, now + s.reals[REQUEUE_DELAY], row, COMES_BACK)
-
-
-@inner_kernel
-def write(s: State, row: int, now: float, reason: int) -> None:
-    """Write the attempt that ends now into the buffer."""
-    write_attempt(s, s.counts[WRITTEN], row, s.site_tasks[row], now, reason)
-    s.counts[WRITTEN] += 1
 
 
 @inner_kernel

@@ -6,7 +6,7 @@ from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.match import choose
 from scheduler_sim.engine.kernels.site.offers import known_of, ready_cut
 from scheduler_sim.engine.kernels.site.recall import place_of, recall, remember
-from scheduler_sim.engine.kernels.site.state import EPOCH, GROUPED, KILL_WAIT, RUN, VICTIMS, WORDS, State
+from scheduler_sim.engine.kernels.site.state import EPOCH, GROUPED, KILL_WAIT, RUN, UNDER, VICTIMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 from scheduler_sim.engine.kernels.structures.select import FEW, keep_least, select
 
@@ -46,7 +46,7 @@ def _next_overlap(s: State, place: int, behind: int) -> int:
     Tasks that give way do not count.
     """
     nodes, sets, suit, words = s.run_nodes, s.run_sets, s.suit_words, s.settings[WORDS]
-    is_listed, known = s.counts[VICTIMS] == 0, len(s.spare_sets)
+    is_listed, known = s.counts[VICTIMS] + s.counts[UNDER] == 0, len(s.spare_sets)
     while place < behind:
         node = nodes[place]
         number = -1 - node
@@ -93,6 +93,14 @@ def _ends_within(s: State, first: int, until: float) -> int:
 
 
 @inner_kernel
+def _stays(s: State, place: int) -> bool:
+    """Tell whether a running task does not give way, by its place among those: the others end in no group."""
+    if s.counts[VICTIMS] + s.counts[UNDER] == 0:
+        return True
+    return bool(s.held_pieces[s.site_tasks[s.run_tasks[place]].first_piece].yields == 0)
+
+
+@inner_kernel
 def _grouped(s: State, kind: int, earliest: float, until: float) -> tuple[float, int]:
     """Return the first group's cut at which nodes can be chosen, as Slurm groups ends; they are chosen.
 
@@ -112,6 +120,8 @@ def _grouped(s: State, kind: int, earliest: float, until: float) -> tuple[float,
     while first < running:
         behind = max(_ends_within(s, first, begin + window), first + 1)
         last = behind - 1
+        while not _stays(s, last):
+            last -= 1
         if _next_overlap(s, last, behind) == behind:
             last = _next_overlap(s, behind, running)
             if last == running:
@@ -126,6 +136,8 @@ def _grouped(s: State, kind: int, earliest: float, until: float) -> tuple[float,
                 behind = last + 1
         first = behind
         window *= 2.0
+        while first < running and not _stays(s, first):
+            first += 1
         while first < running and s.run_ends[first] > begin + window:
             window *= 2.0
         if s.run_ends[last] > until:
@@ -180,7 +192,7 @@ def will_run(s: State, kind: int, now: float, until: float, only_now: bool) -> f
     Infinity where it could not even when nothing ran, or not up to `until`, or `only_now` counts.
     """
     # Where ends are grouped an answer is as good for any other instant up to which one is looked for.
-    if s.settings[GROUPED] and s.counts[VICTIMS] == 0 and not only_now:
+    if s.settings[GROUPED] and s.counts[VICTIMS] + s.counts[UNDER] == 0 and not only_now:
         place = place_of(s, kind)
         if recall(s, place, kind, until):
             time = float(s.answer_time[place])
