@@ -53,6 +53,7 @@ SLOW = (
     "engine/test_instant.py",
     "engine/test_learning_models.py",
     "engine/test_library.py",
+    "engine/test_racks.py",
     "engine/test_nodes_invariants.py",
     "engine/test_nodes_pool.py",
     "engine/test_nodes_reference.py",
