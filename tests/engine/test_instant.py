@@ -116,7 +116,10 @@ def test_state_and_decisions_on_a_pool_are_those_of_the_engine(policy: str) -> N
                 continue
             found = decisions(schedule, time)
             decided += 1
-            assert found.started.tolist() == np.flatnonzero(simulation.outcome().start_time == time).tolist()
+            assert found.time <= time
+            assert found.started.tolist() == np.flatnonzero(simulation.outcome().start_time == found.time).tolist()
+            left = sorted(one.row for one in found.decisions if not one.starts)
+            assert left == standing(schedule, time).waiting.tolist()
             if "conservative" in policy:
                 left = [one for one in found.decisions if not one.starts]
                 plan = again.kernel.reservations()  # type: ignore[attr-defined]

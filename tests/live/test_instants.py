@@ -96,7 +96,7 @@ def test_the_state_and_the_decisions_of_every_instant_are_those_of_the_placement
                 assert found.unexplained == ""
                 assert found.decisions is not None
                 started = sorted(numbers[found.decisions.started].tolist())
-                assert started == sorted(n for n, _, start, _ in placed if start == time)
+                assert started == sorted(n for n, _, start, _ in placed if start == found.decisions.time)
                 explained += 1
             else:
                 assert found.unexplained == "Decisions where tasks may stop and go on are not explained yet."

@@ -36,7 +36,7 @@ def instant_document(found: Instant, *, first: int = 0, most: int = 100) -> dict
         "extra": None if decided is None or np.isnan(decided.shadow_time) else decided.extra,
         "queue": [_waiting(found, row) for row in found.queue[chosen].tolist()],
         "running": [_running(found, place, hosts) for place in range(len(stands.running))[chosen]],
-        "started": [] if decided is None else numbers[decided.started].tolist(),
+        "started": [] if decided is None or decided.time != stands.time else numbers[decided.started].tolist(),
         "unexplained": found.unexplained,
         "notes": list(found.notes),
     }

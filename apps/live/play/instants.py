@@ -225,9 +225,7 @@ class _Asked:
         known_from = -np.inf if len(cut) <= back + 1 else looked_at[-1].from_time
         keys = np.unique(np.concatenate([one.task_keys for one in looked_at])) if looked_at else np.zeros(0, np.int64)
         placed = SchedulerResult.objects.of_tasks(self.run, self.scheduler, keys, _PLACED)
-        # What had finished before is of no use, but for the plans of those stretches.
-        useful = (placed["finish_time"] >= self.time) | bool(back)
-        return self._schedule({name: column[useful] for name, column in placed.items()}, known_from)
+        return self._schedule(placed, known_from)
 
     def _schedule(self, placed: Mapping[str, FloatArray], known_from: float) -> Schedule:
         played, known, task_keys = self._tasks(placed["task_id"].astype(np.int64))

@@ -62,7 +62,7 @@ class Decisions:
     """What a policy did at one instant.
 
     Attributes:
-        time: seconds.
+        time: seconds; when the policy acted last, where it does nothing at the instant itself.
         decisions: of every task that was ready, in the order in which they were tried.
         head: row of the first task that did not fit, -1 where all started or there is none.
         shadow_time: when the head is to start by the estimates, NaN where nothing is reserved for it.
@@ -82,11 +82,11 @@ class Decisions:
 
 
 def decisions(schedule: Schedule, time: float, *, on_site: bool = False) -> Decisions:
-    """Return what the policy decided at `time`.
+    """Return what the policy decided at `time`, or when something happened last before.
 
     Args:
-        schedule: all tasks that waited or ran at `time`; under conservative backfilling also all that did since nothing
-            waited last, which `Schedule.known_from` must not be behind.
+        schedule: all tasks that waited or ran at `time` or when something happened last; under conservative backfilling
+            also all that did since nothing waited last, which `Schedule.known_from` must not be behind.
 
     Raises:
         NotExplained: the policy, the cluster or the tasks are not of the kind that is explained, estimates are unknown,
@@ -95,6 +95,10 @@ def decisions(schedule: Schedule, time: float, *, on_site: bool = False) -> Deci
     _refuse(schedule, on_site=on_site)
     ready = schedule.outcome.ready_time
     start, finish = schedule.outcome.start_time, schedule.outcome.finish_time
+    if schedule.policy.backfill.code != CONSERVATIVE:
+        # Between two events the policy does nothing, whatever its scores would say.
+        events = np.concatenate((ready, finish))
+        time = float(events[events <= time].max(initial=-np.inf)) if (events <= time).any() else time
     here = np.flatnonzero((ready <= time) & (finish >= time))
     _refuse_unknown(schedule, here)
     queue = here[start[here] >= time]
