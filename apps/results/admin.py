@@ -7,10 +7,20 @@ from django.http import HttpRequest
 from apps.results.checksum import ATTEMPT_COLUMNS
 from apps.results.errors import RunStateError
 from apps.results.filing import MOST_TAGS
-from apps.results.models import Attempt, Fidelity, Run, RunColumns, RunDeletion, RunTag, SchedulerResult, Study
+from apps.results.models import (
+    Attempt,
+    Fidelity,
+    Run,
+    RunColumns,
+    RunDeletion,
+    RunTag,
+    SchedulerResult,
+    Stretch,
+    Study,
+)
 from apps.results.services import deletions_launch, run_delete
 from apps.tasks.models import Task
-from scheduler_sim.web.admin import BigTableAdmin, NumberedAdmin, ReadOnlyAdmin, RecentChoices
+from scheduler_sim.web.admin import BigTableAdmin, KeyOrderedAdmin, NumberedAdmin, ReadOnlyAdmin, RecentChoices
 
 
 class RunFilter(RecentChoices):
@@ -181,6 +191,18 @@ class AttemptAdmin(SchedulerResultAdmin):
 
     keys_within = ("run_id", "task_id", "scheduler", "number")
     list_display = ("id", "run", "scheduler", "task_number", *ATTEMPT_COLUMNS)
+
+
+@admin.register(Stretch)
+class StretchAdmin(KeyOrderedAdmin):
+    """Who was in the system when, which the state at an instant is found by; they go together with their run."""
+
+    within = "run"
+    keys_within = ("run_id", "scheduler", "from_time")
+    list_display = ("id", "run", "scheduler", "from_time")
+    list_filter = (RunFilter,)
+    list_select_related = ("run",)
+    exclude = ("packed",)
 
 
 @admin.register(Study)

@@ -24,6 +24,7 @@ PAGES = (
     "results/run",
     "results/schedulerresult",
     "results/attempt",
+    "results/stretch",
     "results/fidelity",
     "metrics/metric",
     "metrics/groupmetric",
