@@ -21,6 +21,7 @@ from scheduler_sim.engine.policies.orders.multifactor import (
     QUEUE_WEIGHT,
     SIZE_WEIGHT,
     queue_factor,
+    with_weights,
 )
 from scheduler_sim.engine.policies.parameter import show
 from scheduler_sim.engine.policies.placement import DEFAULT_PLACEMENT
@@ -79,7 +80,7 @@ def advise(policy: Policy, *, configured: Site, changed: Site | None = None, is_
     if policy.order.needs_site:
         _as_overridden(advice, policy)
     else:
-        always |= _ordered(advice, policy)
+        always |= _ordered(advice, policy, is_known=is_known)
         always |= _backfilled(advice, policy.backfill)
         _placed(advice, policy)
         if is_known and len({one.tier for one in advice.site.partitions}) > 1:
@@ -112,14 +113,14 @@ def _as_overridden(advice: Advice, policy: Policy) -> None:
         )
 
 
-def _ordered(advice: Advice, policy: Policy) -> set[str]:
+def _ordered(advice: Advice, policy: Policy, *, is_known: bool) -> set[str]:
     """Bring the order about, or say that it cannot be; return the settings that it needs."""
     order = policy.order
     if order.name == "fcfs":
         advice.site = _with(advice.site, "priority", kind="basic")
         return {"PriorityType"}
     if order.name == "multifactor":
-        return _multifactor(advice)
+        return _as_site_weighs(advice) if is_known else _multifactor(advice)
     if order.clairvoyant:
         why = "it looks at run times that nobody knows beforehand"
     elif order.preempts:
@@ -135,6 +136,11 @@ def _ordered(advice: Advice, policy: Policy) -> set[str]:
         f"The order {order.text} ({order.formula}): {why}. The order of the queue stays as it is."
     )
     return set()
+
+
+def _as_site_weighs(advice: Advice) -> set[str]:
+    advice.site = _with(with_weights(advice.site), "priority", kind="multifactor")
+    return {"PriorityType"}
 
 
 def _multifactor(advice: Advice) -> set[str]:

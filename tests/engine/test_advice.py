@@ -207,7 +207,7 @@ def test_what_slurm_can_do_is_read_back_as_meant(small: Site, tmp_path: Path, or
 
 
 def test_the_order_multifactor_keeps_its_ratios(small: Site) -> None:
-    site = advise(parse_policy("multifactor+easy"), configured=small).site
+    site = advise(parse_policy("multifactor+easy"), configured=small, is_known=False).site
     assert (site.priority.age_weight, site.priority.job_size_weight, site.priority.fair_share_weight) == (
         1000,
         500,
@@ -216,6 +216,13 @@ def test_the_order_multifactor_keeps_its_ratios(small: Site) -> None:
     largest = max(part.priority for part in site.partitions)
     for part in site.partitions:
         assert site.priority.partition_weight * part.priority / largest == 1000 * queue_factor(part.name)
+
+
+def test_a_site_that_weighs_the_factors_keeps_its_weights(small: Site) -> None:
+    own = Priority(kind="basic", age_weight=7, fair_share_weight=9)
+    advice = advise(parse_policy("multifactor+easy"), configured=msgspec.structs.replace(small, priority=own))
+    assert advice.site.priority == msgspec.structs.replace(own, kind="multifactor")
+    assert {"PriorityType=priority/multifactor", "PriorityWeightAge=7"} <= set(advice.lines.conf)
 
 
 def test_plans_reach_as_far_as_the_longest_limit(small: Site) -> None:

@@ -121,9 +121,9 @@ def test_state_and_decisions_on_a_pool_are_those_of_the_engine(policy: str) -> N
             left = sorted(one.row for one in found.decisions if not one.starts)
             assert left == standing(schedule, time).waiting.tolist()
             if "conservative" in policy:
-                left = [one for one in found.decisions if not one.starts]
+                kept = [one for one in found.decisions if not one.starts]
                 plan = again.kernel.reservations()  # type: ignore[attr-defined]
-                np.testing.assert_array_equal([one.planned_time for one in left], plan[[one.row for one in left]])
+                np.testing.assert_array_equal([one.planned_time for one in kept], plan[[one.row for one in kept]])
     assert decided > 0 or policy.startswith(NOT_ALONE)
 
 

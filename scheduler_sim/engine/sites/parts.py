@@ -258,6 +258,18 @@ class Priority(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     damping: Annotated[float, Meta(gt=0)] = 1.0
     flags: tuple[str, ...] = ()
 
+    @property
+    def weighs(self) -> bool:
+        """True where some factor that is played has a weight."""
+        weights = (
+            self.age_weight,
+            self.fair_share_weight,
+            self.job_size_weight,
+            self.partition_weight,
+            self.qos_weight,
+        )
+        return any(weights) or any(self.resource_weights.values())
+
 
 class Scheduling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When the scheduler looks, at how much, and how far ahead.

@@ -6,6 +6,7 @@ from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.kernels.site.asks import Asks
 from scheduler_sim.engine.kernels.site.priority import TERMS
 from scheduler_sim.engine.kernels.site.rules import Rules
+from scheduler_sim.engine.kernels.site.state import BY_FACTORS
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site
@@ -22,7 +23,7 @@ def fixed_keys(problem: Problem, rules: Rules, entry_task: IntArray) -> FloatArr
 def fixed_terms(rules: Rules, asked: Asks, entry_task: IntArray, wanted: Requests) -> FloatArray:
     """Return what of each entry's priority stays: size, partition, QOS, resources, nice; shape (entries * 5,)."""
     terms = np.zeros((len(entry_task), TERMS))
-    if not rules.is_slurm or rules.site.priority.kind == "basic" or not len(entry_task):
+    if not rules.settings[BY_FACTORS] or not len(entry_task):
         return terms.ravel()
     site, kinds = rules.site, asked.kinds[asked.kind]
     priority, cluster = site.priority, site.cluster

@@ -6,10 +6,11 @@ from zlib import crc32
 import msgspec
 import numpy as np
 
-from scheduler_sim.engine.codes import CONSERVATIVE, EASY, SLURM, STATIC
+from scheduler_sim.engine.codes import CONSERVATIVE, EASY, MULTIFACTOR, SLURM, STATIC
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.site import state
 from scheduler_sim.engine.overheads import NO_OVERHEAD
+from scheduler_sim.engine.policies.orders.multifactor import with_weights
 from scheduler_sim.engine.policies.policy import Policy
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.sites import Partition, Qos, Site
@@ -60,7 +61,12 @@ class Rules:
             depth = problem.options.conservative_depth
             settings[state.PLAN_DEPTH] = ANY if depth is None or policy.backfill.code != CONSERVATIVE else depth
             reals[state.WINDOW] = np.inf
-            return cls(site, False, settings, reals, np.inf, np.inf)
+            if problem.scores.kind != MULTIFACTOR:
+                return cls(site, False, settings, reals, np.inf, np.inf)
+            site = with_weights(site)
+            _weigh(site, settings, reals)
+            settings[state.BY_FACTORS] = True
+            return cls(site, False, settings, reals, np.inf, _origin(problem))
         texts = {name: text for name, text in policy.order.values if name in OVERRIDES}
         site = overridden(site, {name: str(text) for name, text in texts.items()})
         return cls._of_slurm(site, policy, problem, settings, reals)
@@ -69,6 +75,7 @@ class Rules:
     def _of_slurm(cls, site: Site, policy: Policy, problem: Problem, settings: IntArray, reals: FloatArray) -> "Rules":
         how, order = site.scheduling, policy.order
         draws = np.random.default_rng([problem.seed, crc32(b"slurm phases")])
+        _weigh(site, settings, reals)
         period = site.priority.calculation_period_time
         drawn = {
             "main_phase": draws.random(),
@@ -92,16 +99,12 @@ class Rules:
             settings[place] = ANY if most is None else most
         settings[state.YOUNGEST_FIRST] = how.preempts_youngest_first
         settings[state.KILLS_INVALID] = how.kill_invalid_dependency
-        settings[state.CLASSIC] = site.priority.fair_share == "classic"
         settings[state.PREEMPTION] = ("none", "qos", "partition").index(site.preemption.kind)
         told: tuple[Qos, ...] | tuple[Partition, ...] = site.qos if site.preemption.kind == "qos" else site.partitions
         settings[state.CHECKS] = settings[state.KILLS]
         if site.preemption.kind != "none":
             settings[state.SUSPENDING] = "suspend" in {site.preemption.mode, *(one.preempt_mode for one in told)}
             settings[state.CHECKS] |= any(one.grace_time for one in told)
-        half_life = site.priority.decay_half_life_time
-        reals[state.DECAY] = 1 - 0.693 / half_life if half_life else 1.0
-        reals[state.DAMPING] = site.priority.damping
         reals[state.CHECK_INTERVAL], reals[state.OVER_LIMIT] = how.limit_check_interval_time, how.over_limit_time
         reals[state.CHECK_PHASE] = begin + phases["limit_phase"]
         reals[state.KILL_WAIT] = how.kill_wait_time
@@ -112,10 +115,19 @@ class Rules:
         reals[state.LEAST_RESERVED] = how.backfill_least_priority_reserved or 0
         reals[state.REQUEUE_DELAY] = how.requeue_delay_time
         reals[state.EPOCH] = float(order.value("epoch"))
-        reals[state.AGE_WEIGHT], reals[state.MAX_AGE] = site.priority.age_weight, max(site.priority.max_age_time, 1.0)
-        reals[state.FAIR_WEIGHT] = site.priority.fair_share_weight
-        reals[state.CALCULATION_PERIOD] = max(period, 1.0)
         return cls(site, True, settings, reals, begin + phases["backfill_phase"], begin + phases["decay_phase"])
+
+
+def _weigh(site: Site, settings: IntArray, reals: FloatArray) -> None:
+    """Write how the factors of a priority are found and weighed."""
+    priority = site.priority
+    settings[state.CLASSIC] = priority.fair_share == "classic"
+    half_life = priority.decay_half_life_time
+    reals[state.DECAY] = 1 - 0.693 / half_life if half_life else 1.0
+    reals[state.DAMPING] = priority.damping
+    reals[state.AGE_WEIGHT], reals[state.MAX_AGE] = priority.age_weight, max(priority.max_age_time, 1.0)
+    reals[state.FAIR_WEIGHT] = priority.fair_share_weight
+    reals[state.CALCULATION_PERIOD] = max(priority.calculation_period_time, 1.0)
 
 
 def site_of(problem: Problem) -> Site:
@@ -156,7 +168,7 @@ def _refuse(problem: Problem) -> None:
         raise InvalidPolicy("On a site nodes do not fail by chance; list outages, or failures of single nodes.")
     if any(one.node is None for one in options.failures):
         raise InvalidPolicy("On a site a failure is of one node, not of a share of all.")
-    if scores.kind not in (STATIC, SLURM):
+    if scores.kind not in (STATIC, SLURM, MULTIFACTOR):
         raise InvalidPolicy(f"{policy.order.name} chooses by a rule of its own, which is not played on a site.")
     if policy.placement.name != "first_fit":
         raise InvalidPolicy(

@@ -1,9 +1,11 @@
 """Slurm's weighted priority: age, size, fair share, queue."""
 
+import msgspec
 import numpy as np
 
 from scheduler_sim.engine.codes import MULTIFACTOR
 from scheduler_sim.engine.policies.order import ScoreContext, Scores, order
+from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.units import SECONDS_PER_DAY
 
 AGE_WEIGHT, SIZE_WEIGHT, FAIR_SHARE_WEIGHT, QUEUE_WEIGHT = 1000.0, 500.0, 2000.0, 1000.0
@@ -21,6 +23,20 @@ SLOW_QUEUES = {"idle", "low", "preempt", "scavenger"}
 def queue_factor(name: str) -> float:
     """Return a queue's factor: 1 for interactive ones (SWF numbers them 0), 0 for scavengers, 0.5 for the rest."""
     return 1.0 if name.lower() in FAST_QUEUES else 0.0 if name.lower() in SLOW_QUEUES else 0.5
+
+
+def with_weights(site: Site) -> Site:
+    """Return the site with the weights that the order has there: the site's, or the order's own where it has none."""
+    if site.priority.weighs:
+        return site
+    weighed = msgspec.structs.replace(
+        site.priority,
+        age_weight=round(AGE_WEIGHT),
+        job_size_weight=round(SIZE_WEIGHT),
+        fair_share_weight=round(FAIR_SHARE_WEIGHT),
+        partition_weight=round(QUEUE_WEIGHT),
+    )
+    return msgspec.structs.replace(site, priority=weighed)
 
 
 @order(
