@@ -96,7 +96,7 @@ def test_from_slurms_files_to_the_lines_to_change(
     assert gains["gpu"] < 0
     page.select_option("#policy", MULTIFACTOR)
     page.wait_for_url(re.compile("policy=multifactor%2Beasy"))
-    assert "under multifactor+easy" in page.locator("p.lead").inner_text()
+    assert "Under multifactor+easy" in page.locator("p.lead").inner_text()
 
     page.fill("#keep-name", "with two gpu nodes more")
     page.get_by_role("button", name="Keep as run").click()
