@@ -13,6 +13,7 @@ from apps.live.exchange.instants import instant_document
 from apps.live.play.instants import run_instant
 from apps.results.errors import DomainError, InvalidField
 from apps.results.models import Run
+from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.web.errors import Conflict
 from scheduler_sim.web.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
@@ -128,7 +129,7 @@ class InstantActions:
             found = run_instant(run, seconds, asked.get("policy", ""))
         except InvalidField as error:
             raise ValidationError({error.field: [str(error)]}) from None
-        except DomainError as error:
+        except (DomainError, EngineError) as error:
             raise Conflict(str(error)) from None
         return Response(instant_document(found, first=first, most=most))
 

@@ -161,8 +161,9 @@ class WorkloadImportAdmin(ReadOnlyAdmin):
 
 @admin.register(StartForecast)
 class StartForecastAdmin(ReadOnlyAdmin):
-    """Forecasts of starts that were asked for over HTTP."""
+    """Forecasts of starts that were asked for over HTTP; what was sent may be many megabytes."""
 
+    exclude = ("queue", "result")
     list_display = ("file_name", "site", "history", "replicas", "seed", "requested_by", "created_at")
     list_filter = ("created_at",)
     list_select_related = ("site", "history", "requested_by")
@@ -173,8 +174,9 @@ class StartForecastAdmin(ReadOnlyAdmin):
 
 @admin.register(ForecastTrial)
 class ForecastTrialAdmin(ReadOnlyAdmin):
-    """Forecasts on trial that were asked for over HTTP."""
+    """Forecasts on trial that were asked for over HTTP; what was sent may be many megabytes."""
 
+    exclude = ("queues", "slurm_starts", "result")
     list_display = ("site", "history", "instants", "replicas", "seed", "requested_by", "created_at")
     list_filter = ("created_at",)
     list_select_related = ("site", "history", "requested_by")

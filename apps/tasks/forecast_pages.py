@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 from rest_framework.serializers import Serializer
 
+from apps.tasks.errors import WorkloadError
 from apps.tasks.forecast_api import AskedSerializer, forecast_take
 from apps.tasks.forecasts import COLUMNS, MOST_BYTES, MOST_REPLICAS
 from apps.tasks.models import ForecastTrial, Site, StartForecast, Workload
@@ -117,7 +118,7 @@ def taken(
     try:
         return take(form, request.user), {}
     except (EngineError, TooLarge) as error:
-        return None, {"squeue": [str(error)]}
+        return None, {"history" if isinstance(error, WorkloadError) else "squeue": [str(error)]}
 
 
 def histories() -> QuerySet[Workload]:

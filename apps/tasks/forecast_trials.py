@@ -155,7 +155,6 @@ def trial_rows(document: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
         yield tuple(group[name] for name in COLUMNS)
 
 
-@transaction.atomic
 def trial_ask(
     *,
     site: Site,
@@ -177,16 +176,18 @@ def trial_ask(
     refuse_many(ForecastTrial.JOB, requested_by, "trials")
     began_at(history)
     texts = {"queues": printed(queues), "slurm_starts": printed(slurm_starts)}
+    # Read before the transaction, which would keep other writers out meanwhile.
     queues_of(**texts)
-    asked = ForecastTrial.objects.create(
-        site=site,
-        history=history,
-        instants=instants,
-        replicas=replicas,
-        seed=seed,
-        requested_by=requested_by,
-        **texts,
-    )
-    job_submit(kind=ForecastTrial.JOB, subject_id=asked.pk, requested_by=requested_by)
-    audit.record(audit.Action.START, ForecastTrial.JOB, asked, called=str(asked))
+    with transaction.atomic():
+        asked = ForecastTrial.objects.create(
+            site=site,
+            history=history,
+            instants=instants,
+            replicas=replicas,
+            seed=seed,
+            requested_by=requested_by,
+            **texts,
+        )
+        job_submit(kind=ForecastTrial.JOB, subject_id=asked.pk, requested_by=requested_by)
+        audit.record(audit.Action.START, ForecastTrial.JOB, asked, called=str(asked))
     return asked

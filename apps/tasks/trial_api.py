@@ -11,6 +11,7 @@ from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.tasks.errors import WorkloadError
 from apps.tasks.forecast_api import MadeSerializer, PastSerializer, job_state
 from apps.tasks.forecast_trials import INSTANTS, MOST_INSTANTS, MOST_REPLICAS, REPLICAS, trial_ask
 from apps.tasks.forecasts import ForecastRefused
@@ -91,7 +92,8 @@ class ForecastTrialViewSet(RowsViewSet):
         except ForecastRefused as error:
             raise Conflict(str(error)) from None
         except EngineError as error:
-            raise ValidationError({"squeue": [str(error)]}) from None
+            field = "history" if isinstance(error, WorkloadError) else "squeue"
+            raise ValidationError({field: [str(error)]}) from None
         address = reverse("api:forecast-trial-detail", args=[asked.pk])
         return Response(TrialSerializer(asked).data, HTTPStatus.ACCEPTED, headers={"Location": address})
 

@@ -12,9 +12,15 @@ from matplotlib.figure import Figure
 
 from scheduler_sim.display.stylesheets import light_colours
 
-# Texts stay texts, and the names inside the picture are the same each time.
+# Texts stay texts, also with dollars in them, and the names inside the picture are the same each time.
 mpl.rcParams.update(
-    {"svg.fonttype": "none", "svg.hashsalt": "scheduler-sim", "pdf.fonttype": 42, "lines.scale_dashes": False}
+    {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "scheduler-sim",
+        "pdf.fonttype": 42,
+        "lines.scale_dashes": False,
+        "text.parse_math": False,
+    }
 )
 
 CONTENT_TYPES = {"svg": "image/svg+xml", "pdf": "application/pdf"}

@@ -49,7 +49,14 @@ class BigTableAdmin(admin.ModelAdmin):
 
 
 class ReadOnlyAdmin(BigTableAdmin):
-    """Rows that are evidence: they are looked at, and go only together with their run."""
+    """Rows that are evidence: they are looked at, and go only together with their run.
+
+    What is excluded is not read either: it may be many megabytes a row.
+    """
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Return the rows without what is excluded."""
+        return super().get_queryset(request).defer(*(self.exclude or ()))
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Refuse."""

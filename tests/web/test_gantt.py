@@ -82,6 +82,15 @@ def test_most_frequent_values_have_a_colour_each_and_the_others_one_together():
 
 
 @pytest.mark.django_db
+def test_the_picture_of_nothing_is_empty_and_dollars_in_names_are_letters(client):
+    run = make_run(2)
+    run.workload.tasks.update(user="a$x_$b")
+    assert "a$x_$b" in client.get(f"/runs/{run.pk}/gantt.svg?colour=user").content.decode()
+    run.results.all().delete()
+    assert client.get(f"/runs/{run.pk}/gantt.svg").status_code == 200
+
+
+@pytest.mark.django_db
 def test_colours_tell_users_and_waits(client):
     run = make_run(3)
     run.workload.tasks.filter(task_id__lte=2).update(user="ann")

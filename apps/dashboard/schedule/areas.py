@@ -10,8 +10,12 @@ from apps.results.models import Run
 from scheduler_sim import engine
 from scheduler_sim.engine.away import away_spans
 from scheduler_sim.engine.sites import Site
+from scheduler_sim.engine.units import SECONDS_PER_HOUR
 
 AREAS_SHOWN = 2_000
+
+FAILURES_DRAWN = 50_000
+"""So many failures are drawn again for a chart at the most; with more expected, none are."""
 
 
 @dataclass(frozen=True)
@@ -30,21 +34,28 @@ class Area:
     what: str
 
 
-def areas(run: Run, placed: Placements, low: float, high: float) -> list[Area]:
-    """Return what lies between `low` and `high`, by node and time, at most `AREAS_SHOWN`."""
+def areas(run: Run, placed: Placements, low: float, high: float) -> list[Area] | None:
+    """Return what lies between `low` and `high`, by node and time; None where nodes fail too often to be drawn."""
     configuration = RunConfiguration.from_json(run.configuration)
     cluster = engine.Cluster.from_json(run.cluster)
-    found = list(_away(cluster, configuration, placed, high))
+    begin = float(placed.arrival.min())
+    expected = sum(
+        group.count * (high - begin) / ((group.failures.mean_hours + group.failures.repair_hours) * SECONDS_PER_HOUR)
+        for group in cluster.groups
+        if group.failures is not None
+    )
+    if expected > FAILURES_DRAWN:
+        return None
+    found = list(_away(cluster, configuration, begin, high))
     site = played_site(configuration)
     if site is not None:
         found += _of_site(site, high)
     seen = [one for one in found if one.start_time < high and one.end_time > low]
-    return sorted(seen, key=lambda one: (one.node, one.start_time, one.kind))[:AREAS_SHOWN]
+    return sorted(seen, key=lambda one: (one.node, one.start_time, one.kind))
 
 
-def _away(cluster: engine.Cluster, configuration: RunConfiguration, placed: Placements, high: float) -> Iterable[Area]:
+def _away(cluster: engine.Cluster, configuration: RunConfiguration, begin: float, high: float) -> Iterable[Area]:
     listed = configuration.engine_options(cluster).failures
-    begin = float(placed.arrival.min())
     for one in away_spans(cluster, listed, begin=begin, seed=configuration.seed, until_time=high):
         kind = "failure" if one.failed else "outage"
         yield Area(one.node, one.start_time, one.end_time, kind, kind)

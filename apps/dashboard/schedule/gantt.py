@@ -41,7 +41,7 @@ class Gantt:
             attempt, whether it lost its work, class of its colour. In a lane they reach from 0 to 1, on a pool they are
             processors, and a task may be in several pieces.
             Of shades: lane, from, to, amount.
-        areas: lane, from, to, kind, words: when its node was away or reserved; -1 for all lanes.
+        areas: lane, from, to, kind, words: when its node was away or reserved.
         colours: what the classes of colours are called; none where they only tell neighbours apart.
         colours_by: what they tell. colours_rise: the classes are in order.
         unit: what a shade's amount is: `tasks` running at a time, or `share` of the cores.
@@ -112,12 +112,14 @@ def gantt(
     shown = shown[np.lexsort((held.number[shown], held.start[shown]))]
     pool, single = _is_pool(run), len(shown) <= TASKS_SHOWN
     away = [] if pool else areas(run, placed, low, high)
+    uncounted = away is None
     colours = Colouring(BY_TASK, [], [])
     if single:
         colours = colouring(colour, held, shown)
         drawing = _on_pool(run, held, shown, colours) if pool else _on_nodes(run, held, shown, colours)
     else:
         drawing = _shades(run, held, shown, low, high, pool)
+    seen = [one for one in away or () if any(first <= one.node <= last for first, last in drawing.lane_nodes)]
     finding = _finding(run, held, shown, pool=pool, colours=colours if single else None)
     span = f"between {duration(low - first)} and {duration(high - first)} after the first start"
     count = len(np.unique(held.task[shown]))
@@ -132,12 +134,12 @@ def gantt(
         lanes=drawing.lanes,
         processors=drawing.processors,
         items=drawing.items,
-        areas=_in_lanes(away, drawing.lane_nodes),
+        areas=_in_lanes(seen[:AREAS_SHOWN], drawing.lane_nodes),
         colours=colours.names,
         colours_by=colours.by,
         colours_rise=colours.ordered,
         unit=drawing.unit,
-        finding=f"{run_words} under {scheduler} {span}. {finding}{_of_areas(away)}",
+        finding=f"{run_words} under {scheduler} {span}. {finding}{_of_areas(seen, uncounted=uncounted)}",
     )
 
 
@@ -162,12 +164,15 @@ def _finding(run: Run, held: Spans, shown: Integers, *, pool: bool, colours: Col
     return " ".join(said)
 
 
-def _of_areas(away: list[Area]) -> str:
+def _of_areas(away: list[Area], *, uncounted: bool) -> str:
+    if uncounted:
+        return " Nodes fail too often for their failures to be drawn."
     if not away:
         return ""
     kinds = sorted({one.kind for one in away})
-    said = f" {len(away):,} spans of {' and '.join(kinds)} of nodes are shaded."
-    return said + (" There are more than are shown; zoom in." if len(away) == AREAS_SHOWN else "")
+    count = min(len(away), AREAS_SHOWN)
+    said = f" {count:,} spans of {' and '.join(kinds)} of these nodes are shaded."
+    return said + (f" There are {len(away):,}; zoom in." if len(away) > count else "")
 
 
 def _in_lanes(away: list[Area], lane_nodes: tuple[tuple[int, int], ...]) -> list[list[Any]]:

@@ -86,7 +86,7 @@ def _shades(chart: Gantt, axes: Axes, divisor: float) -> list[Patch]:
 
 def _tasks(chart: Gantt, axes: Axes, divisor: float) -> list[Patch]:
     colours = _class_colours(chart)
-    points = 72 * INCHES_WIDE / (chart.window_to - chart.window_from)
+    points = 72 * INCHES_WIDE / ((chart.window_to - chart.window_from) or 1.0)
     for item in chart.items:
         bar = _bar(chart, item, divisor)
         colour, alpha = colours[item[11]]

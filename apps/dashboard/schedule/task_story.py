@@ -14,6 +14,7 @@ from apps.tasks.models import Task
 from scheduler_sim.display.formatting import duration
 from scheduler_sim.engine import Cluster, parse_policy
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY, NOT_PLANNED
+from scheduler_sim.engine.errors import InvalidPolicy
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,11 @@ def _guarded_from(run: Run, scheduler: str, placed: Placements, task: Task, arri
     of the queue, which it is once all that came before it have started. Infinite where nothing is guaranteed: in other
     orders what comes later may take a place in front, a depth lifts reservations, and tasks that stop come back.
     """
-    policy = parse_policy(scheduler)
+    try:
+        policy = parse_policy(scheduler)
+    except InvalidPolicy:
+        # A learned order whose model is gone.
+        return np.inf
     asked = RunConfiguration.from_json(run.configuration)
     cluster = Cluster.from_json(run.cluster)
     options = asked.engine_options(cluster)

@@ -45,6 +45,7 @@ class ContinuousRace:
     after_round: Callable[[Run], None]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     rounds_kept: int = ROUNDS_KEPT
+    made: set[int] = field(default_factory=set, init=False)
 
     def run(self, first: Run | None = None) -> Run:
         """Play rounds until one of them does not finish, and return that one.
@@ -68,12 +69,14 @@ class ContinuousRace:
         """Store a round, from 1 on, that is not played yet."""
         seed = self.configuration.seed + number - 1
         name = Run.objects.free_name(f"{self.name} round {number}")
-        workload, _ = workload_generate(
+        workload, is_new = workload_generate(
             model=self.model,
             tasks=self.tasks_per_round,
             seed=seed,
             parameters=self.parameters,
         )
+        if is_new:
+            self.made.add(workload.pk)
         configuration = msgspec.structs.replace(self.configuration, seed=seed)
         return run_create(workload=workload, cluster=self.cluster, configuration=configuration, name=name)
 
@@ -82,5 +85,6 @@ class ContinuousRace:
         with audit.parts():
             run_delete(run=run)
             deletions_finish()
-            if not workload.runs.exists():
+            # What was there before the race is not its to take away.
+            if workload.pk in self.made and not workload.runs.exists():
                 workload.delete()

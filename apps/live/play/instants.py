@@ -31,6 +31,7 @@ from scheduler_sim.engine.instant import (
     standing,
 )
 from scheduler_sim.engine.oversize import fit_workload
+from scheduler_sim.engine.policies import changes_widths
 from scheduler_sim.engine.whatif import scale_load
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
@@ -196,6 +197,8 @@ def _notes(found: Schedule, stands: Standing, run: Run) -> list[str]:
         notes.append("Of some tasks the expected end is not known: it goes by what the policy was told meanwhile.")
     if run.site_id is not None:
         notes.append("A task on several nodes of a site is shown on its first one, and what is free is not told.")
+    elif found.policy.order.resizes:
+        notes.append("Tasks are shown with what they ask for; how wide they are then, and what is free, is not told.")
     elif stands.free_by_node is None:
         notes.append("Of a task on several nodes the lowest is stored, so that free devices are told in all only.")
     if any(group.outages for group in found.cluster.groups) or found.cluster.fails:
@@ -310,7 +313,7 @@ class _Asked:
         return ready
 
     def _attempts(self, placed: Mapping[str, FloatArray], keys: IntArray) -> Attempts:
-        several = np.flatnonzero(placed["attempts"] > 1)
+        several = np.flatnonzero(placed["attempts"] > (0 if changes_widths(self.scheduler) else 1))
         if not len(several):
             return Attempts.none()
         rows = Attempt.objects.filter(run=self.run, scheduler=self.scheduler, task_id__in=keys[several].tolist())

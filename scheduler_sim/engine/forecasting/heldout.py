@@ -1,5 +1,6 @@
 """Instants of the past at which forecasts are made as if nothing later were known, to see how good they are."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -122,7 +123,8 @@ def printed_queues(
     Raises:
         InvalidTrace: text that squeue does not print, or printouts that do not say when they were made.
     """
-    told = [(shot.at, shot.text) for shot in starts if shot.at is not None]
+    told = sorted(((shot.at, shot.text) for shot in starts if shot.at is not None), key=lambda one: one[0])
+    instants = [at for at, _ in told]
     found = []
     for shot in shots:
         jobs = read_queue(shot.text, name)
@@ -130,9 +132,11 @@ def printed_queues(
             continue
         if shot.at is None:
             raise InvalidTrace(f"{name} does not tell when it was printed: a line `### snapshot epoch=SECONDS` does.")
-        nearest = min(told, key=lambda one: abs(one[0] - (shot.at or 0.0)), default=None)
-        if nearest is not None and abs(nearest[0] - shot.at) < 60.0:
-            own = {job.job: job.started for job in read_queue(nearest[1], f"{name} --start")}
+        place = bisect_left(instants, shot.at)
+        beside = told[max(place - 1, 0) : place + 1]
+        away, text = min(((abs(at - shot.at), text) for at, text in beside), default=(np.inf, ""))
+        if away < 60.0:
+            own = {job.job: job.started for job in read_queue(text, f"{name} --start")}
             jobs = [job if job.is_running else replace(job, started=own.get(job.job, job.started)) for job in jobs]
         found.append((shot.at, jobs))
     return found

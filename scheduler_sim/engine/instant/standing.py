@@ -97,7 +97,9 @@ def standing(schedule: Schedule, time: float, *, on_site: bool = False) -> Stand
     since, until = since[order], until[order]
     waiting = np.flatnonzero(ready)
     expected = _expected(schedule, running, since, node)
-    cores, gpus, by_node = (np.nan, np.nan, None) if on_site else _free(schedule, running, since, node, time)
+    # What a task holds under a policy that changes widths is not what it asks for.
+    untold = on_site or schedule.policy.order.resizes
+    cores, gpus, by_node = (np.nan, np.nan, None) if untold else _free(schedule, running, since, node, time)
     return Standing(
         time=time,
         running=running,

@@ -37,6 +37,9 @@ _NAMES = dict(pair.split("=") for pair in _NAMES_WORDS.split())
 
 _REST = re.compile(r"(\d+)_\[([^\]%]*)(?:%(\d+))?\]")
 _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
+MOST_OF_ROW = 100_000
+"""Tasks that one row may stand for, so that a short text does not become a long list."""
+
 _LARGEST_ARRAY = 4_000_001
 
 
@@ -264,7 +267,12 @@ def _identities(text: str, name: str) -> tuple[list[str], int]:
         bounds = _RANGE.fullmatch(piece)
         if bounds is None or int(bounds[2] or 0) > _LARGEST_ARRAY:
             raise InvalidTrace(f"{name} has the array {text}, whose tasks cannot be told; print it with squeue -r.")
-        tasks.extend(range(int(bounds[1]), int(bounds[2] or bounds[1]) + 1, int(bounds[3] or 1) or 1))
+        piece_tasks = range(int(bounds[1]), int(bounds[2] or bounds[1]) + 1, int(bounds[3] or 1) or 1)
+        if len(tasks) + len(piece_tasks) > MOST_OF_ROW:
+            raise InvalidTrace(
+                f"{name} has the array {text} of more than {MOST_OF_ROW:,} tasks; print it with squeue -r."
+            )
+        tasks.extend(piece_tasks)
     return [f"{match[1]}_{task}" for task in tasks], int(match[3] or 0)
 
 
