@@ -49,7 +49,8 @@ class Elasticity:
             InvalidWorkload: a task whose speed-up gives no speed on what it asks for.
         """
         stated = workload.requests or Requests.blank(len(workload))
-        asked = np.where(workload.gpus > 0, workload.gpus, workload.cpus).astype(np.int64)
+        # Who holds a part of a device is on one.
+        asked = np.maximum(np.where(workload.gpus > 0, workload.gpus, workload.cpus).astype(np.int64), 1)
         known = np.array([ELASTICITIES.index(name or "rigid") for name in stated.elasticity.names], np.int64)
         kind = known[stated.elasticity.codes]
         bends = kind != RIGID
@@ -66,13 +67,20 @@ class Elasticity:
         member = member.reshape(-1)
         widest = np.zeros(len(shapes), np.int64)
         np.maximum.at(widest, member, most)
-        curves = []
+        curves, lowest, highest = [], [], []
         for (code, width), longest in zip(shapes.tolist(), widest.tolist(), strict=True):
             text = "" if code < 0 else stated.speedup.names[code]
             speeds = read_speedup(text)(np.arange(1.0, longest + 1.0), per_node)
             if not speeds[width - 1] > 0:
                 raise InvalidWorkload(f"The speed-up {text} gives no speed on {width} devices, which a task asks for.")
+            # Between the nearest widths without a speed on either side of what it asks for.
+            below, above = np.flatnonzero(~(speeds[:width] > 0)), np.flatnonzero(~(speeds[width:] > 0))
+            lowest.append(int(below[-1]) + 2 if len(below) else 1)
+            highest.append(width + int(above[0]) if len(above) else len(speeds))
             curves.append(np.concatenate([[0.0], speeds / speeds[width - 1]]))
+        if curves:
+            least = np.maximum(least, np.array(lowest)[member])
+            most = np.minimum(most, np.array(highest)[member])
         firsts = np.concatenate([[0], np.cumsum(widest + 1)])[:-1]
         return cls(
             kind=kind,

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import sparse
+from scipy.optimize import Bounds, LinearConstraint, milp
 
+from scheduler_sim.engine.columns import IntArray
 from scheduler_sim.engine.elasticity import MALLEABLE, RIGID, Elasticity
-from scheduler_sim.engine.kernels.elastic.choices import Moment
+from scheduler_sim.engine.kernels.elastic.choices import Choice, Moment
 from scheduler_sim.engine.workload import Workload
 
 
@@ -189,3 +192,32 @@ def by(choose: Callable[[Moment], np.ndarray]) -> Settle:
         return {row: width for row, width in zip(rows.tolist(), chosen.tolist(), strict=True) if width}
 
     return settle
+
+
+def total(choice: Choice, widths: IntArray) -> float:
+    """Return the cost of giving tasks these widths, shape (m,)."""
+    cost = choice.idle_cost.copy()
+    chosen = np.flatnonzero(choice.width == widths[choice.task])
+    cost[choice.task[chosen]] = choice.cost[chosen]
+    return float(cost.sum())
+
+
+def by_integer_program(choice: Choice, devices: int) -> IntArray:
+    """Return widths of least cost that fit, shape (m,), by HiGHS: sum_jw x_jw (c_jw - idle_j) is least."""
+    found = np.zeros(len(choice.idle_cost), np.int64)
+    if not len(choice.task):
+        return found
+    entries = np.arange(len(choice.task))
+    one = sparse.csr_array((np.ones(len(entries)), (choice.task, entries)), shape=(len(found), len(entries)))
+    given = sparse.csr_array(choice.width[None, :].astype(np.float64))
+    solved = milp(
+        choice.cost - choice.idle_cost[choice.task],
+        integrality=np.ones(len(entries)),
+        bounds=Bounds(0, 1),
+        constraints=[LinearConstraint(one, choice.must * 1.0, 1.0), LinearConstraint(given, -np.inf, devices)],
+        options={"mip_rel_gap": 0.0},
+    )
+    assert solved.x is not None, solved.message
+    chosen = np.flatnonzero(solved.x > 0.5)
+    found[choice.task[chosen]] = choice.width[chosen]
+    return found

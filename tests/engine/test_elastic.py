@@ -1,6 +1,7 @@
 """Tasks whose width changes: cases by hand, bounds, an independent simulator, and optima by trying everything."""
 
 import os
+from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
 
@@ -23,6 +24,7 @@ from scheduler_sim.engine.speedups import read_speedup
 from scheduler_sim.engine.usage import Usage, energy_and_cost
 from scheduler_sim.engine.workload import Labels
 from tests.engine import reference_elastic as reference
+from tests.engine.reference_elastic import by_integer_program, total
 
 POLICIES = [order.name for order in ORDERS if order.resizes]
 CASES = int(os.environ.get("REFERENCE_CASES", "12"))
@@ -278,10 +280,34 @@ def choices(draw: st.DrawFn) -> tuple[Choice, int]:
 def test_both_solvers_find_the_least_cost_that_trying_everything_finds(case: tuple[Choice, int]) -> None:
     choice, devices = case
     every = [[0, *choice.width[choice.task == one].tolist()] for one in range(len(choice.idle_cost))]
-    least = min(choice.total(np.array(widths)) for widths in product(*every) if sum(widths) <= devices)
-    for found in (choice.least(devices), choice.by_integer_program(devices)):
+    least = min(total(choice, np.array(widths)) for widths in product(*every) if sum(widths) <= devices)
+    for found in (choice.least(devices), by_integer_program(choice, devices)):
         assert found.sum() <= devices
-        assert choice.total(found) == pytest.approx(least, abs=1e-9)
+        assert total(choice, found) == pytest.approx(least, abs=1e-9)
+
+
+def test_no_width_without_a_speed_is_given_and_a_part_of_a_device_is_one() -> None:
+    # 64 samples, at least 64 on a replica and 256 in all: no speed on five replicas and more.
+    model = GOODPUT.replace("initial_batch=16", "initial_batch=64").replace("most_batch=512", "most_batch=256")
+    model = model.replace("most_local=64", "most_local=64,least_local=64")
+    workload = elastic([0.0], [100.0], [4], on="gpus", speedup=model, least_width=1, most_width=8)
+    for policy in POLICIES:
+        simulation = Simulation(workload, gpu_nodes(), parse_policy(policy))
+        simulation.advance()
+        assert simulation.done, policy
+    parts = elastic([0.0, 0.0], [10.0, 10.0], [0.5, 2], on="gpus", kind=["", "malleable"], least_width=1, most_width=4)
+    assert lower_bounds(parts, gpu_nodes()) is not None
+
+
+def test_sia_takes_up_a_stopped_task_at_once_where_devices_are_free() -> None:
+    workload = elastic([0.0], [1000.0], [1], least_width=1, most_width=4, resize_time=30.0)
+    stopped = replace(moment(workload, 8, 8, age=60.0), attempts=np.array([1]))
+    assert sia(stopped, -0.5, 1.1).tolist() == [1]
+
+
+def test_sia_serves_whom_it_cannot_tell_apart_in_the_order_of_arrival() -> None:
+    workload = elastic([0.0, 1.0, 2.0], [10.0] * 3, [1] * 3, kind="rigid")
+    assert sia(moment(workload, 2, 2), -0.5, 1.1).tolist() == [1, 1, 0]
 
 
 def moment(workload: Workload, devices: int, per_node: int, width: Any = 0, age: float = 1000.0) -> Moment:

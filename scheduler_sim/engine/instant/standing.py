@@ -124,6 +124,9 @@ def _expected(schedule: Schedule, rows: IntArray, since: FloatArray, node: IntAr
     _, _, ends = _sides(schedule, rows, since, node, schedule.workload.duration_estimate[rows])
     # By its rate on the kind of GPU a task of a type that has rates takes another time.
     plain = schedule.options.checkpoints is None and schedule.workload.throughputs is None
+    # How far over racks a gang lies, which makes it longer, is not stored.
+    topology = schedule.cluster.topology
+    plain = plain and not (topology is not None and topology.slows_down)
     known = schedule.estimates_known[rows] & plain
     return np.where(known, ends, np.nan)
 

@@ -105,52 +105,6 @@ class Choice:
             left -= found[task]
         return found
 
-    def freely(self) -> IntArray:
-        """Return the widths of least cost where there are devices for all, shape (m,)."""
-        found = np.zeros(len(self.idle_cost), np.int64)
-        best = np.where(self.must, np.inf, self.idle_cost)
-        for task, width, cost in zip(self.task.tolist(), self.width.tolist(), self.cost.tolist(), strict=True):
-            if cost < best[task]:
-                best[task], found[task] = cost, width
-        return found
-
-    def by_integer_program(self, devices: int) -> IntArray:
-        """Return the widths of least cost that fit, shape (m,), by HiGHS: sum_jw x_jw (c_jw - idle_j) is least.
-
-        Each task has at most one width and all of them fit. What is the best for every task by itself, if it fits, is
-        taken as it is.
-        """
-        free = self.freely()
-        if free.sum() <= devices:
-            return free
-        # Here rather than above: SciPy takes long to be read.
-        from scipy import sparse
-        from scipy.optimize import Bounds, LinearConstraint, milp
-
-        entries, tasks = np.arange(len(self.task)), len(self.idle_cost)
-        one = sparse.csr_array((np.ones(len(entries)), (self.task, entries)), shape=(tasks, len(entries)))
-        given = sparse.csr_array(self.width[None, :].astype(np.float64))
-        solved = milp(
-            self.cost - self.idle_cost[self.task],
-            integrality=np.ones(len(entries)),
-            bounds=Bounds(0, 1),
-            constraints=[LinearConstraint(one, self.must * 1.0, 1.0), LinearConstraint(given, -np.inf, devices)],
-            options={"mip_rel_gap": 0.0},
-        )
-        if solved.x is None:
-            raise RuntimeError(f"HiGHS found no assignment: {solved.message}")
-        chosen = np.flatnonzero(solved.x > 0.5)
-        found = np.zeros(tasks, np.int64)
-        found[self.task[chosen]] = self.width[chosen]
-        return found
-
-    def total(self, widths: IntArray) -> float:
-        """Return the cost of giving tasks these widths, shape (m,)."""
-        cost = self.idle_cost.copy()
-        chosen = np.flatnonzero(self.width == widths[self.task])
-        cost[self.task[chosen]] = self.cost[chosen]
-        return float(cost.sum())
-
 
 @counting_kernel
 def _fill(
@@ -204,8 +158,11 @@ def pollux(now: Moment, p: float) -> IntArray:
 
 
 def sia(now: Moment, p: float, idle: float) -> IntArray:
-    """Return the widths of Sia's assignment, shape (m,) (Sia, SOSP 2023, equation 1)."""
-    return sia_choice(now, p, idle).by_integer_program(now.devices)
+    """Return the widths of Sia's assignment, shape (m,) (Sia, SOSP 2023, equation 1).
+
+    Sia solves an integer programme; here the same optimum is found with its ties closed.
+    """
+    return sia_choice(now, p, idle).least(now.devices)
 
 
 def sia_choice(now: Moment, p: float, idle: float) -> Choice:
@@ -228,7 +185,9 @@ def sia_choice(now: Moment, p: float, idle: float) -> Choice:
             widths = all_widths[_is_configuration(all_widths, now.per_node) | np.isin(all_widths, named)]
             if now.elastic.kind[row] == MALLEABLE:
                 widths = widths[widths <= (FURTHER_WIDTHS * held if held else lowest)]
-        goodput = now.rate(place, widths) / base * now.restart_factor(place, widths)
+        # What holds nothing has nothing to lose by a restart.
+        factor = now.restart_factor(place, widths) if held else 1.0
+        goodput = now.rate(place, widths) / base * factor
         task.append(np.full(len(widths), place))
         width.append(widths)
         cost.append(power_cost(goodput, p))

@@ -32,7 +32,7 @@ resizing(
     source="Qiao et al., Pollux, OSDI 2021",
     parameters=(
         ROUND,
-        number("p", default=-1.0, least=-10.0, rule="Exponent of the mean: 1 for the sum, lower is fairer."),
+        number("p", default=-1.0, least=-3.0, rule="Exponent of the mean: 1 for the sum, lower is fairer."),
     ),
 )(by_width)
 resizing(
