@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.columns import FloatArray, Labels
-from scheduler_sim.engine.requests import NAMES, TEXTS, Requests
+from scheduler_sim.engine.requests import TEXTS, Requests
 from scheduler_sim.engine.sites import Reservation, Site, read_slurm_site
 from scheduler_sim.engine.workload import Workload
 
@@ -137,7 +137,7 @@ def _cores(asked: dict[str, Any]) -> int:
 
 def _requests(columns: list[dict[str, Any]]) -> Requests:
     stated: dict[str, Any] = {}
-    for name in NAMES:
+    for name in _BLANK:
         values = [one[name] for one in columns]
         stated[name] = Labels.from_texts(values) if name in TEXTS else np.array(values)
     return Requests.blank(len(columns), **stated)
