@@ -247,7 +247,7 @@ class ReferenceSlurm(Plans):
     def start(self, job: Job, partition: Partition, shares: list[Share], now: float, by: str) -> None:
         super().start(job, partition, shares, now, by)
         heappush(self.events, (now + job.runtime, END, job.row, str(now)))
-        if any(self.free.cores[node] < 0 for node, _ in shares):
+        if self.site.preemption.kind != "none" and any(self.free.cores[node] < 0 for node, _ in shares):
             self._settle(now)
 
     def tell_to_stop(self, job: Job, now: float, why: str) -> None:
