@@ -30,6 +30,8 @@ COSTLY = {
     "run-what-if-control",
     "run-manifest",
     "run-task",
+    "forecast-trial-charts",
+    "forecast-trial-chart",
     "purchase-charts",
     "purchase-chart",
     "compare",
