@@ -67,16 +67,7 @@ def forecast_new(request: HttpRequest) -> HttpResponse:
     asked, errors = taken(request, AskedSerializer, forecast_take)
     if asked is not None:
         return redirect("forecast-detail", pk=asked.pk)
-    context = {
-        "sites": Site.objects.newest_of_each(),
-        "histories": histories(),
-        "sent": request.POST,
-        "errors": errors,
-        "command": COMMAND,
-        "replicas": REPLICAS,
-        "most_replicas": MOST_REPLICAS,
-        "most": MOST_BYTES // 2**20,
-    }
+    context = offered() | {"sent": request.POST, "errors": errors, "most": MOST_BYTES // 2**20}
     return render(request, "tasks/forecast_new.html", context, status=400 if errors else 200)
 
 
@@ -119,6 +110,17 @@ def taken(
         return take(form, request.user), {}
     except (EngineError, TooLarge) as error:
         return None, {"history" if isinstance(error, WorkloadError) else "squeue": [str(error)]}
+
+
+def offered() -> dict[str, Any]:
+    """Return what the forms of forecasts offer: sites, pasts, how to print a queue, and how many futures."""
+    return {
+        "sites": Site.objects.newest_of_each(),
+        "histories": histories(),
+        "command": COMMAND,
+        "replicas": REPLICAS,
+        "most_replicas": MOST_REPLICAS,
+    }
 
 
 def histories() -> QuerySet[Workload]:

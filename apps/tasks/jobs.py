@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -88,30 +89,40 @@ class ImportKind(Kind):
             self.ended(job)
 
 
-@register
-class ForecastKind(Kind):
-    """A forecast of starts, beside whatever waits for a process."""
+class ForecastingKind(Kind):
+    """Forecasts, beside whatever waits for a process; within the limits of memory and time."""
 
-    name = StartForecast.JOB
-    model = StartForecast
-    page = "forecast-detail"
     verb = "made it"
     at_once = 1
     takes_place = False
     expected = (engine.EngineError, LimitReached)
 
+    @staticmethod
+    def limits(instants: int = 1) -> AbstractContextManager[None]:
+        """Return what holds the forecasts of so many instants within the limits."""
+        return limited(
+            memory_bytes=settings.FORECAST_MEMORY_BYTES,
+            seconds=settings.FORECAST_SECONDS * instants,
+            setting_of_memory="FORECAST_MEMORY_MB",
+            setting_of_time="FORECAST_SECONDS",
+        )
+
+
+@register
+class ForecastKind(ForecastingKind):
+    """A forecast of starts."""
+
+    name = StartForecast.JOB
+    model = StartForecast
+    page = "forecast-detail"
+
     def work(self, job: Job) -> str | None:
-        """Make it, within the limits of memory and time."""
+        """Make it."""
         # What plays loads the engine, and other commands ask only which kinds there are.
         from apps.tasks.forecasts import forecast_document, forecast_make
 
         asked = StartForecast.objects.select_related("site", "history").get(pk=job.subject_id or 0)
-        with limited(
-            memory_bytes=settings.FORECAST_MEMORY_BYTES,
-            seconds=settings.FORECAST_SECONDS,
-            setting_of_memory="FORECAST_MEMORY_MB",
-            setting_of_time="FORECAST_SECONDS",
-        ):
+        with self.limits():
             found = forecast_make(
                 site=asked.site,
                 queue=asked.queue,
@@ -122,24 +133,20 @@ class ForecastKind(Kind):
                 seed=asked.seed,
                 on_replica=seldom(lambda done: job.tell(f"{done:,} of {asked.replicas:,} futures played")),
             )
-        asked.conclude(forecast_document(found))
+        asked.keep(forecast_document(found))
         return None
 
 
 @register
-class TrialKind(Kind):
-    """Forecasts on trial, one trial after the other, beside whatever waits for a process."""
+class TrialKind(ForecastingKind):
+    """Forecasts on trial, one trial after the other."""
 
     name = ForecastTrial.JOB
     model = ForecastTrial
     page = "forecast-trial"
-    verb = "made it"
-    at_once = 1
-    takes_place = False
-    expected = (engine.EngineError, LimitReached)
 
     def work(self, job: Job) -> str | None:
-        """Make it, within the limits of memory and time; what is known is kept after each instant."""
+        """Make it; what is known is kept after each instant."""
         from apps.tasks.forecast_trials import trial_make
 
         asked = ForecastTrial.objects.select_related("site", "history").get(pk=job.subject_id or 0)
@@ -147,15 +154,10 @@ class TrialKind(Kind):
             raise WorkloadError("The history was deleted before it was read.")
 
         def advanced(done: int, planned: int, document: dict[str, Any]) -> None:
-            asked.note(document)
+            asked.keep(document)
             job.tell(f"forecast at {done:,} of {planned:,} instants")
 
-        with limited(
-            memory_bytes=settings.FORECAST_MEMORY_BYTES,
-            seconds=settings.FORECAST_SECONDS * asked.instants,
-            setting_of_memory="FORECAST_MEMORY_MB",
-            setting_of_time="FORECAST_SECONDS",
-        ):
+        with self.limits(asked.instants):
             trial_make(
                 site=asked.site,
                 history=asked.history,

@@ -1,6 +1,6 @@
 """Workloads and their tasks, as imported or generated."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -252,11 +252,31 @@ class WorkloadImport(models.Model):
         return f"import of {self.file_name}"
 
 
-class StartForecast(models.Model):
+class ForecastAsked(models.Model):
+    """What is asked for about the starts of a site's jobs; made in a process of its own, see `JOB`."""
+
+    JOB: ClassVar[str]
+    """The kind of job that makes one."""
+
+    seed = models.BigIntegerField(default=0)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        abstract = True
+        ordering = ("-id",)
+
+    @property
+    def job(self) -> Job | None:
+        """The newest job that was to make it, None where there was none."""
+        found: Job | None = Job.objects.latest_about(self.JOB, self)
+        return found
+
+
+class StartForecast(ForecastAsked):
     """When the waiting jobs of a printed queue of a site will start; made in a process of its own."""
 
     JOB = "forecast"
-    """The kind of job that makes one."""
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="forecasts")
     history = models.ForeignKey(
@@ -271,37 +291,26 @@ class StartForecast(models.Model):
     queue = models.TextField(help_text="What squeue printed.")
     queue_at = models.FloatField(null=True, help_text="When, in seconds since 1970, where the text does not say.")
     replicas = models.PositiveIntegerField(help_text="How many futures are played.")
-    seed = models.BigIntegerField(default=0)
     result = models.JSONField(null=True, help_text="Empty until it is made.")
-    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta:
-        ordering = ("-id",)
+    class Meta(ForecastAsked.Meta):
         verbose_name = "forecast of starts"
         verbose_name_plural = "forecasts of starts"
 
     def __str__(self) -> str:
         return f"forecast of {self.file_name}"
 
-    @property
-    def job(self) -> Job | None:
-        """The newest job that was to make it, None where there was none."""
-        found: Job | None = Job.objects.latest_about(self.JOB, self)
-        return found
-
     @alters_data
-    def conclude(self, result: dict[str, Any]) -> None:
-        """Keep what came out."""
+    def keep(self, result: dict[str, Any]) -> None:
+        """Store what is known so far."""
         self.result = result
         self.save(update_fields=["result"])
 
 
-class ForecastTrial(models.Model):
+class ForecastTrial(ForecastAsked):
     """How good forecasts of a site's starts are at instants of a stored past; made in a process of its own."""
 
     JOB = "trial"
-    """The kind of job that makes one."""
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="forecast_trials")
     history = models.ForeignKey(
@@ -315,27 +324,17 @@ class ForecastTrial(models.Model):
     slurm_starts = models.TextField(blank=True, help_text="What squeue --start printed.")
     instants = models.PositiveIntegerField(help_text="At how many instants to forecast at most.")
     replicas = models.PositiveIntegerField(help_text="How many futures are played at each.")
-    seed = models.BigIntegerField(default=0)
     result = models.JSONField(null=True, help_text="What is known so far; empty until the first instant is forecast.")
-    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    class Meta:
-        ordering = ("-id",)
+    class Meta(ForecastAsked.Meta):
         verbose_name = "trial of forecasts"
         verbose_name_plural = "trials of forecasts"
 
     def __str__(self) -> str:
         return f"forecasts of {self.site.reference} on trial"
 
-    @property
-    def job(self) -> Job | None:
-        """The newest job that was to make it, None where there was none."""
-        found: Job | None = Job.objects.latest_about(self.JOB, self)
-        return found
-
     @alters_data
-    def note(self, result: dict[str, Any]) -> None:
-        """Keep what is known so far."""
+    def keep(self, result: dict[str, Any]) -> None:
+        """Store what is known so far."""
         self.result = result
         self.save(update_fields=["result"])

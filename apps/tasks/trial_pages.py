@@ -7,15 +7,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 
-from apps.tasks.forecast_pages import histories, is_over, taken
-from apps.tasks.forecast_trials import COLUMNS, INSTANTS, MOST_INSTANTS, MOST_REPLICAS, REPLICAS, trial_rows
-from apps.tasks.models import ForecastTrial, Site
+from apps.tasks.forecast_pages import is_over, offered, taken
+from apps.tasks.forecast_trials import COLUMNS, INSTANTS, MOST_INSTANTS, trial_rows
+from apps.tasks.models import ForecastTrial
 from apps.tasks.trial_api import MOST_BYTES, TrialAskedSerializer, trial_take
 from apps.tasks.trial_charts import TABLES, lines, trial_charts
 from scheduler_sim.display.charts import Chart
 from scheduler_sim.display.downloads import table_response
 from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, chart_views, control_form, reading
-from scheduler_sim.engine.traces.slurm_snapshots import COMMAND
 
 
 @reading
@@ -33,16 +32,11 @@ def trial_new(request: HttpRequest) -> HttpResponse:
     asked, errors = taken(request, TrialAskedSerializer, trial_take)
     if asked is not None:
         return redirect("forecast-trial", pk=asked.pk)
-    context = {
-        "sites": Site.objects.newest_of_each(),
-        "histories": histories(),
+    context = offered() | {
         "sent": request.POST or request.GET,
         "errors": errors,
-        "command": COMMAND,
         "instants": INSTANTS,
         "most_instants": MOST_INSTANTS,
-        "replicas": REPLICAS,
-        "most_replicas": MOST_REPLICAS,
         "most": MOST_BYTES // 2**20,
     }
     return render(request, "tasks/trial_new.html", context, status=400 if errors else 200)

@@ -83,7 +83,7 @@ def test_a_queue_that_is_sent_is_forecast_and_shown(controller: User) -> None:
     assert "is being made" in client.get(f"/forecasts/{asked.pk}/").content.decode()
     job = Job.objects.get()
     assert (job.kind, job.subject_id, asked.replicas) == ("forecast", asked.pk, 10)
-    asked.conclude(RESULT)
+    asked.keep(RESULT)
     page = client.get(f"/forecasts/{asked.pk}/").content.decode()
     assert "can never start as things are" in page
     assert "Only few jobs tell." in page
@@ -116,7 +116,7 @@ def test_the_page_follows_the_making_of_a_forecast(client: Client) -> None:
     assert "3 of 10 futures played" in page
     assert "data-study-progress" in page
     assert "study.js" in page
-    asked.conclude(RESULT)
+    asked.keep(RESULT)
     page = client.get(f"/forecasts/{asked.pk}/").content.decode()
     assert "data-study-progress" not in page
     assert "study.js" not in page

@@ -85,7 +85,7 @@ def test_a_trial_is_asked_for_followed_and_shown(controller: User, site: Site, h
     assert (job.kind, job.subject_id) == ("trial", asked.pk)
     assert "data-study-progress" in client.get(address).content.decode()
     document = trial_document(scored(8), done=2, of_history=True)
-    asked.note(document)
+    asked.keep(document)
     half = client.get(address).content.decode()
     assert "50.0%" in half
     assert "By partition" not in half
