@@ -57,6 +57,8 @@ def test_a_queue_is_forecast_and_a_trial_is_asked_for_by_keyboard(visit, tmp_pat
     one = visit(bypass_csp=True)
     one.sign_in()
     page = one.page
+    # The browser hands file choosers over while somebody listens; that must hold before the key is pressed.
+    page.on("filechooser", lambda _: None)
     one.open("/forecasts/")
     reach(page, 'a[href="/forecasts/new/"]')
     page.keyboard.press("Enter")
