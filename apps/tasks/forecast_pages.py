@@ -67,7 +67,10 @@ def forecast_new(request: HttpRequest) -> HttpResponse:
     asked, errors = taken(request, AskedSerializer, forecast_take)
     if asked is not None:
         return redirect("forecast-detail", pk=asked.pk)
-    context = offered() | {"sent": request.POST, "errors": errors, "most": MOST_BYTES // 2**20}
+    context = offered(replicas=REPLICAS, most_replicas=MOST_REPLICAS, most_bytes=MOST_BYTES) | {
+        "sent": request.POST,
+        "errors": errors,
+    }
     return render(request, "tasks/forecast_new.html", context, status=400 if errors else 200)
 
 
@@ -112,14 +115,15 @@ def taken(
         return None, {"history" if isinstance(error, WorkloadError) else "squeue": [str(error)]}
 
 
-def offered() -> dict[str, Any]:
-    """Return what the forms of forecasts offer: sites, pasts, how to print a queue, and how many futures."""
+def offered(*, replicas: int, most_replicas: int, most_bytes: int) -> dict[str, Any]:
+    """Return what the forms of forecasts offer, in which counts of futures and sizes of files differ."""
     return {
         "sites": Site.objects.newest_of_each(),
         "histories": histories(),
         "command": COMMAND,
-        "replicas": REPLICAS,
-        "most_replicas": MOST_REPLICAS,
+        "replicas": replicas,
+        "most_replicas": most_replicas,
+        "most": most_bytes // 2**20,
     }
 
 

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 
 from apps.tasks.forecast_pages import is_over, offered, taken
-from apps.tasks.forecast_trials import COLUMNS, INSTANTS, MOST_INSTANTS, trial_rows
+from apps.tasks.forecast_trials import COLUMNS, INSTANTS, MOST_INSTANTS, MOST_REPLICAS, REPLICAS, trial_rows
 from apps.tasks.models import ForecastTrial
 from apps.tasks.trial_api import MOST_BYTES, TrialAskedSerializer, trial_take
 from apps.tasks.trial_charts import TABLES, lines, trial_charts
@@ -32,12 +32,11 @@ def trial_new(request: HttpRequest) -> HttpResponse:
     asked, errors = taken(request, TrialAskedSerializer, trial_take)
     if asked is not None:
         return redirect("forecast-trial", pk=asked.pk)
-    context = offered() | {
+    context = offered(replicas=REPLICAS, most_replicas=MOST_REPLICAS, most_bytes=MOST_BYTES) | {
         "sent": request.POST or request.GET,
         "errors": errors,
         "instants": INSTANTS,
         "most_instants": MOST_INSTANTS,
-        "most": MOST_BYTES // 2**20,
     }
     return render(request, "tasks/trial_new.html", context, status=400 if errors else 200)
 

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from apps.tasks import forecast_trials, forecasts
-from apps.tasks.forecast_trials import trial_document, trial_make
+from apps.tasks.forecast_trials import MOST_REPLICAS, REPLICAS, trial_document, trial_make
 from apps.tasks.models import ForecastTrial, Site, Workload
 from apps.tasks.services import workload_find_or_import
 from apps.tasks.site_services import site_store
@@ -76,7 +76,9 @@ def scored(count: int) -> list[Scored]:
 def test_a_trial_is_asked_for_followed_and_shown(controller: User, site: Site, history: Workload) -> None:
     client = Client()
     client.force_login(controller)
-    assert "Try forecasts" in client.get("/forecasts/trials/new/").content.decode()
+    form = client.get("/forecasts/trials/new/")
+    assert "Try forecasts" in form.content.decode()
+    assert (form.context["replicas"], form.context["most_replicas"]) == (REPLICAS, MOST_REPLICAS)
     answer = client.post("/forecasts/trials/new/", {"site": "small", "history": history.pk, "instants": 3})
     asked = ForecastTrial.objects.get()
     address = f"/forecasts/trials/{asked.pk}/"
