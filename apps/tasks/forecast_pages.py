@@ -116,7 +116,7 @@ def taken(
 
 
 def offered(*, replicas: int, most_replicas: int, most_bytes: int) -> dict[str, Any]:
-    """Return what the forms of forecasts offer, in which counts of futures and sizes of files differ."""
+    """Return what the forms of forecasts offer; counts of futures and sizes of files are each form's own."""
     return {
         "sites": Site.objects.newest_of_each(),
         "histories": histories(),
