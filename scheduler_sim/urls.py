@@ -6,7 +6,7 @@ from django.urls import include, path, register_converter
 from apps.metrics.health import health, ready
 from apps.metrics.prometheus import metrics
 from scheduler_sim.accounts.sign_in import limited_login
-from scheduler_sim.web.converters import PictureFormat, PolicyName, ReportFormat, TableFormat
+from scheduler_sim.web.converters import InstantOfRun, PictureFormat, PolicyName, ReportFormat, TableFormat
 
 admin.site.site_header = admin.site.site_title = "Scheduler Sim"
 admin.site.index_title = "Stored data"
@@ -21,6 +21,7 @@ register_converter(PolicyName, "policy")
 register_converter(TableFormat, "table")
 register_converter(ReportFormat, "report")
 register_converter(PictureFormat, "picture")
+register_converter(InstantOfRun, "instant")
 
 urlpatterns = [
     path("health", health, name="health"),

@@ -80,6 +80,10 @@ class InstantSerializer(serializers.Serializer):
     run = serializers.IntegerField()
     policy = serializers.CharField()
     time = serializers.FloatField()
+    previous_time = serializers.FloatField(
+        allow_null=True, help_text="The last instant before, at which a task arrives, is ready, starts, stops or ends."
+    )
+    next_time = serializers.FloatField(allow_null=True, help_text="The first instant after, alike.")
     running_count = serializers.IntegerField()
     waiting_count = serializers.IntegerField()
     awaiting_count = serializers.IntegerField(help_text="Tasks that wait for a parent.")

@@ -20,6 +20,12 @@ class StretchQuerySet(models.QuerySet[Any]):
         """Those that began by `time`, the one in which it lies first; read off the unique key."""
         return self.filter(from_time__lte=time).order_by("-from_time")
 
+    def first_after(self, time: float) -> float | None:
+        """Return when the first one begins that begins after `time`; read off the unique key."""
+        times = self.filter(from_time__gt=time).order_by("from_time").values_list("from_time", flat=True)
+        begin: float | None = times.first()
+        return begin
+
 
 class Stretch(models.Model):
     """The tasks that one policy had in the system from one instant until its next stretch begins.

@@ -17,6 +17,7 @@ from tests.web.conftest import make_run
 pytestmark = [pytest.mark.attack, pytest.mark.django_db]
 
 COSTLY = {
+    "run-at",
     "run-charts",
     "run-chart",
     "run-gantt",

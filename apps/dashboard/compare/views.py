@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 
 from apps.dashboard.compare.comparison import MOST_RUNS, Comparison
+from apps.dashboard.instants.asked import way_back
 from apps.dashboard.schedule.task_story import task_story
 from apps.results.fidelity import run_badges
 from apps.results.models import Run
@@ -96,7 +97,8 @@ def run_task(request: HttpRequest, pk: int, number: int) -> HttpResponse:
     tables = {"alternatives": lambda: (WAY_COLUMNS, ways)}
     if (table := asked_table(request, f"run-{pk}-task-{number}", tables)) is not None:
         return table
-    return render(request, "dashboard/run_task.html", {"run": run, "task": task, "story": story})
+    context = {"run": run, "task": task, "story": story, "back": way_back(request, run)}
+    return render(request, "dashboard/run_task.html", context)
 
 
 @reading

@@ -12,6 +12,14 @@ from scheduler_sim.display.charts import plain
 PLACES = {"PARTITION": 9, "NAME": 8, "USER": 8}
 """Columns of texts in squeue's table, and how many characters of them it shows."""
 
+WHY = {
+    "resources": "needs more than the {free} processors that are free",
+    "blocked": "waits behind the head, which nothing may pass",
+    "delays": "would delay the head by {delay:.12g} s",
+    "planned": "is planned for {planned_time:.12g}",
+}
+"""Why a task that was tried does not start, by its verdict."""
+
 
 def instant_document(found: Instant, *, first: int = 0, most: int = 100) -> dict[str, Any]:
     """Return an instant with the tasks `first` to `first + most` of its queue and of what runs."""
@@ -25,6 +33,8 @@ def instant_document(found: Instant, *, first: int = 0, most: int = 100) -> dict
         "run": found.run.pk,
         "policy": found.scheduler,
         "time": stands.time,
+        "previous_time": found.previous_time,
+        "next_time": found.next_time,
         "running_count": len(stands.running),
         "waiting_count": len(stands.waiting),
         "awaiting_count": len(stands.awaited),
@@ -40,6 +50,11 @@ def instant_document(found: Instant, *, first: int = 0, most: int = 100) -> dict
         "unexplained": found.unexplained,
         "notes": list(found.notes),
     }
+
+
+def why_not(task: dict[str, Any]) -> str:
+    """Return why a task of a document's queue does not start; empty where that is not explained."""
+    return WHY.get(task["verdict"], "").format(**task)
 
 
 def _number(value: float) -> float | None:

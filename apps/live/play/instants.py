@@ -27,6 +27,7 @@ from scheduler_sim.engine.instant import (
     Schedule,
     Standing,
     decisions,
+    event_times,
     scores_at,
     standing,
 )
@@ -56,6 +57,8 @@ class Instant:
         decisions: the same with the head's reservation, None where it is not explained.
         unexplained: why not, in one sentence, else empty.
         notes: what of the rest is not known, a sentence each.
+        previous_time, next_time: the nearest instants at which something arrives, is ready, starts, stops or ends; None
+            where there is none.
     """
 
     run: Run
@@ -68,6 +71,8 @@ class Instant:
     decisions: Decisions | None
     unexplained: str
     notes: tuple[str, ...]
+    previous_time: float | None
+    next_time: float | None
 
     @cached_property
     def node_counts(self) -> IntArray:
@@ -123,21 +128,38 @@ def run_instant(run: Run, time: float, scheduler: str = "") -> Instant:
         InvalidField: the run does not play that policy, or the time is not a number.
         RunStateError: the run is not finished, keeps no placements, or does not know who was in the system when.
     """
-    _refuse(run)
-    scheduler = scheduler or run.policies[0]
-    if scheduler not in run.policies:
-        raise InvalidField(f"Run {run.name} does not play {scheduler}; it plays {', '.join(run.policies)}.", "policy")
-    if not np.isfinite(time):
-        raise InvalidField("The instant is a number of seconds on the workload's clock.", "time")
-    asked = _Asked(run, scheduler, time)
-    found = asked.look()
-    explained: Decisions | None = None
-    unexplained = ""
-    try:
-        explained, found = _decided(asked, found)
-    except NotExplained as refusal:
-        unexplained = str(refusal)
-    return _instant(run, found, time, explained, unexplained)
+    return InstantReader(run, scheduler).at(time)
+
+
+class InstantReader:
+    """Reads instants of one policy of a run; those of one stretch, asked one after another, share what is read.
+
+    Raises:
+        InvalidField: the run does not play that policy.
+        RunStateError: the run is not finished, or keeps no placements.
+    """
+
+    def __init__(self, run: Run, scheduler: str = "") -> None:
+        _refuse(run)
+        scheduler = scheduler or run.policies[0]
+        if scheduler not in run.policies:
+            plays = ", ".join(run.policies)
+            raise InvalidField(f"Run {run.name} does not play {scheduler}; it plays {plays}.", "policy")
+        self._asked = _Asked(run, scheduler)
+
+    def at(self, time: float) -> Instant:
+        """Return the state at `time`, seconds on the workload's clock; raises as `run_instant` does."""
+        if not np.isfinite(time):
+            raise InvalidField("The instant is a number of seconds on the workload's clock.", "time")
+        found = self._asked.look(time)
+        beside = self._asked.beside(time, found)
+        explained: Decisions | None = None
+        unexplained = ""
+        try:
+            explained, found = _decided(self._asked, found, time)
+        except NotExplained as refusal:
+            unexplained = str(refusal)
+        return _instant(self._asked.run, found, time, explained, unexplained, beside)
 
 
 def _refuse(run: Run) -> None:
@@ -152,20 +174,27 @@ def _refuse(run: Run) -> None:
         )
 
 
-def _decided(asked: "_Asked", found: Schedule) -> tuple[Decisions, Schedule]:
+def _decided(asked: "_Asked", found: Schedule, time: float) -> tuple[Decisions, Schedule]:
     """Return what was decided, and the schedule, of which more may have been needed."""
     on_site, back = asked.run.site_id is not None, 1
     while True:
         try:
-            return decisions(found, asked.time, on_site=on_site), found
+            return decisions(found, time, on_site=on_site), found
         except NotKnownFarEnough:
             if back >= STRETCHES_BACK or not np.isfinite(found.known_from):
                 raise
             back *= 4
-            found = asked.look(back)
+            found = asked.look(time, back)
 
 
-def _instant(run: Run, found: Schedule, time: float, explained: Decisions | None, unexplained: str) -> Instant:
+def _instant(
+    run: Run,
+    found: Schedule,
+    time: float,
+    explained: Decisions | None,
+    unexplained: str,
+    beside: tuple[float | None, float | None],
+) -> Instant:
     stands = standing(found, time, on_site=run.site_id is not None)
     decided = {} if explained is None else {one.row: one for one in explained.decisions}
     waiting = stands.waiting
@@ -188,6 +217,8 @@ def _instant(run: Run, found: Schedule, time: float, explained: Decisions | None
         decisions=explained,
         unexplained=unexplained,
         notes=tuple(notes),
+        previous_time=beside[0],
+        next_time=beside[1],
     )
 
 
@@ -207,18 +238,44 @@ def _notes(found: Schedule, stands: Standing, run: Run) -> list[str]:
 
 
 class _Asked:
-    """What is read of a run for one instant."""
+    """What is read of a run for its instants; of the stretch that was looked at last it is kept."""
 
-    def __init__(self, run: Run, scheduler: str, time: float) -> None:
-        self.run, self.scheduler, self.time = run, scheduler, time
+    def __init__(self, run: Run, scheduler: str) -> None:
+        self.run, self.scheduler = run, scheduler
         self.configuration = RunConfiguration.from_json(run.configuration)
         self.cluster = engine.Cluster.from_json(run.cluster)
+        self._kept: tuple[float, float, Schedule] | None = None
 
-    def look(self, back: int = 0) -> Schedule:
+    def look(self, time: float, back: int = 0) -> Schedule:
         """Return the schedule of the instant's stretch and of `back` stretches before it."""
+        if back:
+            return self._look(time, back)
+        if self._kept is None or not self._kept[0] <= time < self._kept[1]:
+            following = Stretch.objects.of_policy(self.run, self.scheduler).first_after(time)
+            until = np.inf if following is None else following
+            found = self._look(time, 0)
+            # What is known from the beginning on was looked up for all that lies before the next stretch.
+            since = found.known_from if np.isfinite(found.known_from) else min(time, until)
+            self._kept = (since, until, found)
+        return self._kept[2]
+
+    def beside(self, time: float, found: Schedule) -> tuple[float | None, float | None]:
+        """Return when something happens last before and first after `time`, whose stretch `found` is."""
+        times = event_times(found)
+        later = float(times[times > time].min(initial=np.inf))
+        if self._kept is not None and self._kept[2] is found:
+            # The next stretch begins with an arrival, and what comes behind that may be none of this one's tasks'.
+            later = min(later, self._kept[1])
+        earlier = times[(times < time) & (times >= found.known_from)]
+        if not len(earlier) and np.isfinite(found.known_from):
+            before = event_times(self._look(np.nextafter(time, -np.inf), 0))
+            earlier = before[before < time]
+        return (float(earlier.max()) if len(earlier) else None), (later if np.isfinite(later) else None)
+
+    def _look(self, time: float, back: int) -> Schedule:
         every = Stretch.objects.of_policy(self.run, self.scheduler)
         # One more than is looked at: without it the first one is among them, before which there was nothing.
-        cut = list(every.back_from(self.time)[: back + 2])
+        cut = list(every.back_from(time)[: back + 2])
         if not cut and not every.exists():
             raise RunStateError(
                 f"Run {self.run.name} was played before it was kept who was in the system when; "

@@ -11,6 +11,7 @@ from scheduler_sim.engine.instant.decisions import (
     decisions,
     scores_at,
 )
+from scheduler_sim.engine.instant.events import event_times
 from scheduler_sim.engine.instant.standing import Schedule, Standing, standing
 from scheduler_sim.engine.instant.stretches import Stretch, stretches
 
@@ -23,6 +24,7 @@ __all__ = (
     "Standing",
     "Stretch",
     "decisions",
+    "event_times",
     "scores_at",
     "standing",
     "stretches",

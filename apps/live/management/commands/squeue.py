@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from apps.live.exchange.instants import instant_document, squeue_lines
+from apps.live.exchange.instants import instant_document, squeue_lines, why_not
 from apps.live.play.instants import run_index, run_instant
 from apps.results.errors import DomainError
 from apps.results.models import Run
@@ -33,13 +33,6 @@ examples:
   manage.py squeue --run 3 --at 86400
   manage.py squeue --run "fcfs and easy" --at 5000 --policy fcfs+easy --limit 20
 """
-
-WHY = {
-    "resources": "needs more than the {free} processors that are free",
-    "blocked": "waits behind the head, which nothing may pass",
-    "delays": "would delay the head by {delay:.12g} s",
-    "planned": "is planned for {planned_time:.12g}",
-}
 
 
 class Command(ExplainedCommand):
@@ -92,6 +85,6 @@ class Command(ExplainedCommand):
         if document["shadow_time"] is not None:
             lines.append(f"The head, task {document['head']}, is to start at {document['shadow_time']:.12g}.")
         for task in document["queue"]:
-            if task["verdict"] in WHY:
-                lines.append(f"task {task['task_id']} " + WHY[task["verdict"]].format(**task))
+            if why := why_not(task):
+                lines.append(f"task {task['task_id']} {why}")
         return [*lines, *filter(None, [document["unexplained"]]), *document["notes"]]

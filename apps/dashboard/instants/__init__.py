@@ -1,0 +1,1 @@
+"""The page of the time machine: a stored run at any instant, played, stepped through and looked up."""

@@ -1,0 +1,118 @@
+"""What the address of the time machine asks for, and the addresses that keep it."""
+
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+from django.core.exceptions import BadRequest
+from django.db.models import Max, Min
+from django.http import HttpRequest
+from django.urls import reverse
+
+from apps.metrics.models import Metric
+from apps.results.models import Run
+from scheduler_sim.display.viewing import finite_number, whole_number
+from scheduler_sim.web.converters import number_text
+
+MOST_POLICIES = 2
+TASKS_IN_WINDOW = 120
+"""About so many tasks arrive in the window that is shown where none is asked for."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An instant of a run as somebody looks at it.
+
+    Attributes:
+        time: seconds on the workload's clock.
+        policies: one or two of the run's.
+        window: seconds that the Gantt charts show around the instant, None for what suits the run.
+        task: number of the task that is followed, None for none.
+        first: how many tasks of each list are left out.
+    """
+
+    run: Run
+    time: float
+    policies: tuple[str, ...]
+    window: float | None = None
+    task: int | None = None
+    first: int = 0
+
+    @classmethod
+    def of(cls, request: HttpRequest, run: Run, time: str) -> "Asked":
+        """Read an address.
+
+        Raises:
+            BadRequest: the instant is not a finite number.
+        """
+        seconds = finite_number(time)
+        if seconds is None:
+            raise BadRequest("The instant is a number of seconds on the workload's clock.")
+        named = dict.fromkeys(name for name in request.GET.getlist("policy") if name)
+        window = finite_number(request.GET.get("window"))
+        task = whole_number(request.GET.get("task"), -1, most=2**53)
+        return cls(
+            run=run,
+            time=seconds,
+            policies=tuple(named)[:MOST_POLICIES] or (run.policies[0],),
+            window=window if window is not None and window > 0 else None,
+            task=task if task >= 0 else None,
+            first=whole_number(request.GET.get("first"), 0),
+        )
+
+    @property
+    def query(self) -> str:
+        """What an address says of the policies, the window and the task."""
+        pairs: list[tuple[str, object]] = [("policy", name) for name in self.policies]
+        if self.window is not None:
+            pairs.append(("window", number_text(self.window)))
+        if self.task is not None:
+            pairs.append(("task", self.task))
+        return urlencode(pairs)
+
+    def address(self, time: float | None) -> str:
+        """Return the address of another instant, seen alike; empty for None."""
+        if time is None:
+            return ""
+        return f"{reverse('run-at', args=[self.run.pk, time])}?{self.query}"
+
+    def following(self, task: int | None) -> str:
+        """Return the address of the instant while another task is followed."""
+        return replace(self, task=task).address(self.time)
+
+    def further(self, first: int) -> str:
+        """Return the address of the instant with the lists from the task `first` on."""
+        return f"{self.address(self.time)}&first={first}"
+
+    def task_address(self, task: int) -> str:
+        """Return the address of a task's page that leads back here."""
+        return (
+            f"{reverse('run-task', args=[self.run.pk, task])}?{urlencode({'at': number_text(self.time)})}&{self.query}"
+        )
+
+
+def way_back(request: HttpRequest, run: Run) -> str:
+    """Return the address of the instant from which a page of a task was opened, `?at=86400`; empty without one."""
+    at = request.GET.get("at", "")
+    return "" if finite_number(at) is None else Asked.of(request, run, at).address(float(at))
+
+
+def clock_span(run: Run) -> tuple[float, float]:
+    """Return from when to when anything happens in a run, by its stored figures; seconds."""
+    found = Metric.objects.filter(run=run).aggregate(low=Min("window_start_time"), high=Max("window_end_time"))
+    if found["low"] is None:
+        return run.workload.first_arrival_time, run.workload.last_arrival_time
+    return found["low"], found["high"]
+
+
+def usual_window(run: Run, span: tuple[float, float]) -> float:
+    """Return how many seconds suit the Gantt charts: the whole of a small run, else about `TASKS_IN_WINDOW` tasks."""
+    tasks = run.rows_expected / len(run.policies)
+    return (span[1] - span[0]) * min(1.0, TASKS_IN_WINDOW / max(tasks, 1.0))
+
+
+def telling_instant(run: Run, policy: str, low: float) -> float:
+    """Return an instant worth beginning with: the middle of the window in which most tasks waited, else `low`."""
+    windows = Metric.objects.windows().filter(run=run, scheduler=policy, mean_queue_length__gt=0)
+    names = ("window_start_time", "window_end_time")
+    longest = windows.order_by("-mean_queue_length", "window_start_time").values_list(*names).first()
+    return low if longest is None else float(round((longest[0] + longest[1]) / 2))

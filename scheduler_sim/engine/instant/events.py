@@ -1,0 +1,17 @@
+"""The instants of a schedule at which something happens."""
+
+import numpy as np
+
+from scheduler_sim.engine.instant.standing import Schedule
+from scheduler_sim.engine.workload import FloatArray
+
+
+def event_times(schedule: Schedule) -> FloatArray:
+    """Return when tasks arrive, are ready, start, stop or end, seconds, ascending and each once.
+
+    Of a schedule that is known from some instant on, those before it are not all.
+    """
+    outcome, attempts = schedule.outcome, schedule.attempts
+    several = (attempts.start_time, attempts.end_time)
+    times = (schedule.workload.arrival_time, outcome.ready_time, outcome.start_time, outcome.finish_time, *several)
+    return np.unique(np.concatenate(times))

@@ -1,0 +1,165 @@
+"""The page of the time machine: what it shows, where it leads, what it refuses, and what it costs the database."""
+
+import re
+from html import unescape
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from apps.metrics.models import Metric
+from apps.results.models import Run, SchedulerResult, Stretch
+from apps.results.services import stretches_store
+from apps.tasks.models import Task
+from tests.web.conftest import make_run
+
+pytestmark = pytest.mark.django_db
+
+BOTH = "policy=fcfs&policy=sjf%2Beasy"
+
+
+@pytest.fixture
+def queued(run: Run) -> Run:
+    """A run of five tasks of the whole pool, that come one second and start two seconds after one another."""
+    keys = list(Task.objects.filter(workload=run.workload).order_by("task_id").values_list("pk", flat=True))
+    Task.objects.filter(workload=run.workload).update(cpus=4, runtime=2, duration_estimate=2)
+    place = np.arange(5.0)
+    for scheduler in run.policies:
+        for after, key in zip(place.tolist(), keys, strict=True):
+            times = {"start_time": 1 + 2 * after, "finish_time": 3 + 2 * after, "wait_time": after}
+            SchedulerResult.objects.filter(run=run, scheduler=scheduler, task_id=key).update(**times)
+        task_keys, finish = np.array(keys, np.int64), 3 + 2 * place
+        stretches_store(run=run, scheduler=scheduler, task_keys=task_keys, arrival=1 + place, finish=finish)
+    return run
+
+
+def text_of(response: Any) -> str:
+    return " ".join(unescape(re.sub("<[^>]+>", " ", str(response.content, "utf-8"))).split())
+
+
+def shown(client: Client, address: str, status: int = 200) -> str:
+    response = client.get(address)
+    assert response.status_code == status, address
+    return str(response.content, "utf-8")
+
+
+def test_the_page_says_what_waits_for_what_and_what_runs_until_when(client: Client, queued: Run) -> None:
+    response = client.get(f"/runs/{queued.pk}/at/3/?policy=sjf%2Beasy")
+    page = text_of(response)
+    assert "At 3 s on the workload's clock" in page
+    assert "Waiting 1 Running 1 Free cores 0 of 4 Head of the queue task 3 Reserved for it from 5 s" in page
+    assert "3 4 0 s 2 Resources needs more than the 0 processors that are free 5 s Follow" in page
+    assert "2 4 node0 3 s 5 s 5 s Follow" in page
+    html = str(response.content, "utf-8")
+    assert f'href="/runs/{queued.pk}/at/2/?policy=sjf%2Beasy" rel="prev"' in html
+    assert f'href="/runs/{queued.pk}/at/4/?policy=sjf%2Beasy" rel="next"' in html
+    assert f'href="/runs/{queued.pk}/tasks/3/?at=3&amp;policy=sjf%2Beasy"' in html
+
+
+def test_links_lead_through_every_event_of_both_policies_and_back(client: Client, queued: Run) -> None:
+    def walked(begin: str, way: str) -> list[float]:
+        times, address = [], f"/runs/{queued.pk}/at/{begin}/?{BOTH}"
+        while True:
+            page = shown(client, address)
+            times.append(float(address.split("/")[4]))
+            found = re.search(rf'href="([^"]+)" rel="{way}"', page)
+            if found is None:
+                return times
+            address = unescape(found[1])
+            assert address.endswith(BOTH)
+
+    events = [1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 9.0, 11.0]
+    assert walked("-1", "next") == [-1.0, *events]
+    assert walked("1e300", "prev") == [1e300, *reversed(events)]
+
+
+def test_a_task_leads_back_to_the_instant_and_to_its_arrival_and_start(client: Client, queued: Run) -> None:
+    page = shown(client, f"/runs/{queued.pk}/tasks/3/?at=3.5&{BOTH}&window=9&task=2")
+    (back,) = map(unescape, re.findall(r'href="([^"]+)">Back to the instant', page))
+    assert back == f"/runs/{queued.pk}/at/3.5/?{BOTH}&window=9&task=2"
+    assert shown(client, back)
+    leads = set(map(unescape, re.findall(r'href="([^"]+)">(?:arrival|start)<', page)))
+    assert leads == {
+        f"/runs/{queued.pk}/at/{time}/?policy={policy}&window=9&task=3"
+        for time in (3, 5)
+        for policy in ("fcfs", "sjf%2Beasy")
+    }
+    assert "Back to the instant" not in shown(client, f"/runs/{queued.pk}/tasks/3/?at=nan")
+
+
+def test_without_an_instant_the_page_goes_to_where_most_tasks_waited(client: Client, queued: Run) -> None:
+    assert client.get(f"/runs/{queued.pk}/at/").headers["Location"] == f"/runs/{queued.pk}/at/1/?policy=fcfs"
+    for low, high, waiting in ((1, 5, 0.5), (5, 9, 2.0), (9, 11, 0.0)):
+        Metric.objects.create(
+            run=queued,
+            scheduler="fcfs",
+            window_start_time=low,
+            window_end_time=high,
+            mean_queue_length=waiting,
+            **dict.fromkeys(("arrived_count", "started_count", "finished_count"), 1),
+        )
+    assert client.get(f"/runs/{queued.pk}/at/").headers["Location"] == f"/runs/{queued.pk}/at/7/?policy=fcfs"
+    chosen = client.get(f"/runs/{queued.pk}/at/?time=2.5&policy=sjf%2Beasy&policy=&task=4")
+    assert chosen.headers["Location"] == f"/runs/{queued.pk}/at/2.5/?policy=sjf%2Beasy&task=4"
+    assert f'href="/runs/{queued.pk}/at/"' in shown(client, f"/runs/{queued.pk}/")
+
+
+@pytest.mark.parametrize("time", ["nan", "inf", "-inf", "1e400", "two", "0x10", "١"])
+def test_what_is_no_instant_is_refused_in_a_sentence(client: Client, run: Run, time: str) -> None:
+    expected = 200 if time == "١" else 400
+    page = shown(client, f"/runs/{run.pk}/at/{time}/", expected)
+    if expected == 400:
+        assert "The instant is a number of seconds on the workload's clock." in unescape(page)
+    assert client.get(f"/runs/{run.pk}/at/", {"time": time}).status_code in (302, 400)
+
+
+@pytest.mark.parametrize(
+    "query", ["window=nan", "window=-5", "window=1e400", "task=-1", "task=1e9", "first=1e9", "first=99999999999999"]
+)
+def test_what_else_an_address_may_hold_is_left_out_where_it_means_nothing(client: Client, run: Run, query: str) -> None:
+    for address in (
+        f"/runs/{run.pk}/at/2/?{query}",
+        f"/runs/{run.pk}/at/-1/?{query}",
+        f"/runs/{run.pk}/at/1e308/?{query}",
+    ):
+        assert "Time machine" in shown(client, address)
+
+
+def test_a_policy_that_the_run_does_not_play_and_runs_without_placements_say_so(client: Client, run: Run) -> None:
+    page = unescape(shown(client, f"/runs/{run.pk}/at/2/?policy=lifo", 400))
+    assert "does not play lifo; it plays fcfs, sjf+easy." in page
+    kept = make_run(name="figures only", configuration={"policies": ["fcfs"], "keep": "summary"}, policies=("fcfs",))
+    stopped = make_run(name="cut short", status=Run.Status.STOPPED)
+    before = make_run(name="from before")
+    Stretch.objects.filter(run=before).delete()
+    for one, why in (
+        (kept, "keeps its figures only; without placements nothing is known of an instant."),
+        (stopped, "is stopped: of tasks that have not finished nothing is stored"),
+        (before, f"`manage.py squeue --run {before.pk} --index` makes up for it once."),
+    ):
+        assert why in unescape(shown(client, f"/runs/{one.pk}/at/2/", 409))
+    assert client.get("/runs/999/at/2/").status_code == 404
+
+
+def test_the_page_needs_somebody_who_may_read(client: Client, run: Run, settings: Any, user: Any) -> None:
+    settings.API_READ_PUBLIC = False
+    for address in (f"/runs/{run.pk}/at/", f"/runs/{run.pk}/at/2/"):
+        assert client.get(address).headers["Location"].startswith("/accounts/login/")
+    client.force_login(user)
+    assert shown(client, f"/runs/{run.pk}/at/2/")
+    assert client.post(f"/runs/{run.pk}/at/2/").status_code == 405
+
+
+def queries_of(client: Client, address: str) -> int:
+    with CaptureQueriesContext(connection) as found:
+        shown(client, address)
+    return len(found)
+
+
+def test_the_page_costs_as_many_queries_however_many_tasks_there_are(client: Client) -> None:
+    addresses = [f"/runs/{make_run(tasks, name=f'of {tasks}').pk}/at/4.5/?{BOTH}" for tasks in (5, 60)]
+    few, many = (queries_of(client, address) for address in addresses)
+    assert few == many <= 20
