@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine.kernels.rounds import allocations
-from scheduler_sim.engine.kernels.rounds.allocations import MARGIN, Instant, _LargestLeast
+from scheduler_sim.engine.kernels.rounds.allocations import (
+    MARGIN,
+    NEAR,
+    PROGRAMMES,
+    Instant,
+    _LargestLeast,
+    bisected,
+    shortest_time,
+)
 from scheduler_sim.engine.kernels.rounds.center import center
+from scheduler_sim.engine.kernels.rounds.embedding import any_shares
 
 
 def slow_center(start, bounds, limits, weight):
@@ -108,7 +117,7 @@ def test_the_path_of_centres_ends_at_the_optimum_that_highs_finds(seed):
     now = instant(seed)
     programme = _LargestLeast.of(now, now.rate / now.left[:, None])
     expected, _ = programme.solve_at_corner()
-    best, near = programme._near_optimum()
+    best, near = programme.near_optimum()
     assert best == pytest.approx(expected, rel=1e-7)
     assert (programme.gains * near).sum(1).min() > best * (1 - MARGIN)
     assert (near.sum(1) < 1).all()
@@ -121,3 +130,42 @@ def test_where_rounding_ends_the_path_the_corner_of_highs_is_taken(monkeypatch):
     usual = programme.shares()
     monkeypatch.setattr(allocations, "largest_least", lambda *_: np.nan)
     np.testing.assert_allclose(programme.shares(), usual, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_shares_meet_what_is_needed_whatever_the_order_and_equal_jobs_get_the_same(seed):
+    now = instant(seed)
+    order = np.random.default_rng(seed).permutation(len(now.gpus))
+    order = np.append(order, order[0])
+    needed = now.left / (2 * bisected(shortest_time(now)))
+    found, turned = (
+        any_shares(now.rate[rows], needed[rows], now.gpus[rows], now.workers) for rows in (order, order[::-1])
+    )
+    assert found is not None
+    assert turned is not None
+    np.testing.assert_allclose(found[::-1], turned, atol=1e-6)
+    np.testing.assert_allclose(found[0], found[-1], atol=1e-6)
+    assert (found >= 0).all()
+    assert (found.sum(1) < 1 + 1e-7).all()
+    assert (now.gpus[order] @ found < now.workers * (1 + 1e-7)).all()
+    assert ((now.rate[order] * found).sum(1) > needed[order] * (1 - 1e-7)).all()
+
+
+def test_no_shares_are_found_for_more_work_than_there_is_time_for():
+    now = instant(2)
+    assert any_shares(now.rate, now.left / (0.9 * shortest_time(now)), now.gpus, now.workers) is None
+
+
+def test_where_no_way_leads_to_any_shares_their_centre_is_taken(monkeypatch):
+    now = instant(4)
+    usual = PROGRAMMES["min_total_duration"].shares(now)
+    monkeypatch.setattr(allocations, "any_shares", lambda *_: None)
+    central = PROGRAMMES["min_total_duration"].shares(now)
+    assert not np.allclose(usual, central)
+    for shares in (usual, central):
+        assert 1 <= (now.left / (now.rate * shares).sum(1)).max() / shortest_time(now) < NEAR
+
+
+def test_a_bisection_goes_on_beyond_where_it_was_to_end():
+    for least in (3.0, 150.0, 12345.6, 999_999.0, 3e6, 4e8):
+        assert max(least, 100.0) <= bisected(least) <= NEAR * max(least, 100.0)

@@ -16,6 +16,7 @@ from scipy.optimize import brentq, linprog
 from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.engine.kernels.rounds.center import center, largest_least
+from scheduler_sim.engine.kernels.rounds.embedding import any_shares
 from scheduler_sim.engine.policies.registry import Registry
 
 MARGIN = 8e-7
@@ -23,6 +24,10 @@ MARGIN = 8e-7
 
 GAP = MARGIN / 2
 """What the path to the optimum stops short of."""
+
+SEARCHED = (100.0, 1_000_000.0)
+NEAR = 1.05
+"""Between which seconds the shortest time until all have ended is looked for, and the factor that ends the search."""
 
 
 class NoAllocation(EngineError):
@@ -103,8 +108,43 @@ def max_min_shares(now: Instant) -> FloatArray:
 
 @programme("min_total_duration", "all that is here ends as early as it can")
 def shortest_shares(now: Instant) -> FloatArray:
-    """Find the smallest T with sum_j r_ij x_ij >= left_i / T for all i."""
-    return _LargestLeast.of(now, now.rate / now.left[:, None]).shares()
+    """Return shares with sum_j r_ij x_ij >= left_i / T for all i, where T is what Gavel's bisection finds.
+
+    They are those at which an interior-point method that looks for no particular ones stops (`any_shares`): jobs other
+    than the longest go slower than they could. Where its way ends before, their centre is taken.
+    """
+    found = _LargestLeast.of(now, now.rate / now.left[:, None])
+    best, within = found.near_optimum()
+    time = bisected(1.0 / (found.scale * best))
+    shares = any_shares(now.rate, now.left / time, now.gpus, now.workers)
+    if shares is None:
+        shares = found.centre(within, min(1.0 / (found.scale * time), best * (1 - MARGIN)))
+    return np.where(now.rate > 0, shares, 0.0)
+
+
+def shortest_time(now: Instant) -> float:
+    """Return the smallest T, in seconds, with sum_j r_ij x_ij >= left_i / T for all i."""
+    found = _LargestLeast.of(now, now.rate / now.left[:, None])
+    return 1.0 / (found.scale * found.solve())
+
+
+def bisected(least: float) -> float:
+    """Return the T at which a bisection ends that looks for `least` from 100 to 1,000,000 s until 5 % are left.
+
+    Where that is too short, the search goes on up to ten times as much, again and again, as in Gavel's simulator.
+    """
+    low, high = SEARCHED
+    found = None
+    while found is None:
+        further = 10.0 * high
+        while NEAR * low < high:
+            middle = (low + high) / 2.0
+            if middle >= least:
+                found = high = middle
+            else:
+                low = middle
+        low, high = further / 10.0, further
+    return found
 
 
 @programme("max_sum_throughput", "the sum of all rates is largest")
@@ -183,15 +223,20 @@ class _LargestLeast:
         Raises:
             NoAllocation: there is none.
         """
-        return self._near_optimum()[0]
+        return self.near_optimum()[0]
 
     def shares(self) -> FloatArray:
         """Return the centre of the x that are optimal but for `MARGIN`, of each job."""
-        best, found = self._near_optimum()
-        center(found, self.gains, best * (1 - MARGIN), self.gpus, self.count, self.workers)
+        best, found = self.near_optimum()
+        return self.centre(found, best * (1 - MARGIN))
+
+    def centre(self, within: FloatArray, least: float) -> FloatArray:
+        """Return the centre of the x that bring each job `least`, of each job; `within` lies strictly in all bounds."""
+        found = within.copy()
+        center(found, self.gains, least, self.gpus, self.count, self.workers)
         return found[self.of_job]
 
-    def _near_optimum(self) -> tuple[float, FloatArray]:
+    def near_optimum(self) -> tuple[float, FloatArray]:
         """Return the optimum and an x strictly within all bounds that misses it by less than `MARGIN`."""
         kinds = len(self.workers)
         inner = np.broadcast_to(self.workers / (2 * (kinds + 1) * (self.count * self.gpus).sum()), self.gains.shape)
