@@ -25,6 +25,7 @@ ENGINE = (
         "workload",
         "hosts",
         "topology",
+        "slices",
         "cluster",
         "failures",
         "overheads",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.failures import FailureModel
 from scheduler_sim.engine.hosts import LARGEST_NODES
+from scheduler_sim.engine.slices import Slice, slices
 from scheduler_sim.engine.topology import Topology
 
 LARGEST_GPUS_PER_NODE = 64
@@ -42,7 +43,7 @@ class NodeGroup:
         name: what people call them.
         count: how many nodes.
         cores, gpus: devices of one node.
-        gpu_type: the GPU's model, empty where there is none.
+        gpu_type: the GPU's model, empty where there is none; of slices their profile, behind the model if there is one.
         memory_mb: memory of one node; None does not limit it.
         cpu_speed, gpu_speed: how many seconds of a task's runtime pass in one second.
         bandwidth_mb_per_second: of the link between host and GPU.
@@ -51,6 +52,7 @@ class NodeGroup:
         usd_per_core_hour, usd_per_gpu_hour: the price of holding one.
         outages: when nodes of the group are away.
         failures: how often nodes fail by themselves; None for never.
+        part_of: what the whole nodes are called of which these are parts, with slices of one profile each.
 
     Raises:
         InvalidCluster: a value that has no meaning; the sentence names the group and the value.
@@ -73,9 +75,10 @@ class NodeGroup:
     usd_per_gpu_hour: float = 0.0
     outages: tuple[Outage, ...] = field(default=())
     failures: FailureModel | None = None
+    part_of: str = ""
 
     def __post_init__(self) -> None:
-        for key in ("name", "gpu_type"):
+        for key in ("name", "gpu_type", "part_of"):
             if not isinstance(getattr(self, key), str):
                 raise InvalidCluster(f"Node group {self.name}: {key} is not a text.")
         for key, smallest, largest in (
@@ -218,9 +221,13 @@ class Cluster:
         _check_keys("The cluster description", document, required={"name", "groups"}, optional={"topology"})
         if not isinstance(document["groups"], list | tuple):
             raise InvalidCluster("The cluster description's groups are not a list.")
-        cluster = cls(name=str(document["name"]), groups=tuple(_group(group) for group in document["groups"]))
+        groups = tuple(part for group in document["groups"] for part in _parts(group))
+        cluster = cls(name=str(document["name"]), groups=groups)
         if document.get("topology") is None:
             return cluster
+        parted = next((group.part_of for group in groups if group.part_of), None)
+        if parted is not None:
+            raise InvalidCluster(f"Node group {parted} has slices of several profiles, which racks do not know.")
         names = cluster.node_names if node_names is None else node_names
         return replace(cluster, topology=Topology.from_json(document["topology"], names))
 
@@ -233,7 +240,62 @@ def _as_json(group: NodeGroup) -> dict[str, Any]:
     ]
     if group.failures is None:
         del document["failures"]
+    if not group.part_of:
+        del document["part_of"]
     return document
+
+
+def _parts(document: Any) -> list[NodeGroup]:
+    """Read a group; one whose GPUs are cut into slices of several profiles becomes a group for each profile."""
+    if not isinstance(document, dict) or document.get("mig") is None:
+        return [_group(document)]
+    whole = _group({key: value for key, value in document.items() if key != "mig"})
+    if not whole.gpus:
+        raise InvalidCluster(f"Node group {whole.name}: mig cuts GPUs into slices, and its nodes have none.")
+    kinds = slices(f"Node group {whole.name}", document["mig"])
+    if len(kinds) == 1:
+        return [replace(whole, **_of_slices(whole, kinds[0]))]
+    if whole.failures is not None or any(outage.kill for outage in whole.outages):
+        raise InvalidCluster(
+            f"Node group {whole.name} has slices of several profiles, which are played as nodes of their own, and a "
+            "node that fails would not take all of them."
+        )
+    of_all = [one.given * one.count for one in kinds]
+    ends = [round(whole.cores * sum(of_all[: place + 1])) for place in range(len(kinds))]
+    cores = np.diff([0, *ends]).tolist()
+    return [
+        replace(
+            whole,
+            **_of_slices(whole, one),
+            name=f"{whole.name}/{one.profile}",
+            part_of=whole.name,
+            cores=cores[place],
+            memory_mb=None if whole.memory_mb is None else whole.memory_mb * of_all[place],
+        )
+        for place, one in enumerate(kinds)
+    ]
+
+
+def _of_slices(whole: NodeGroup, one: Slice) -> dict[str, Any]:
+    """Return what the nodes of a group have as GPUs where these are slices.
+
+    What GPUs draw when idle and what they cost is shared out among their slices; of what work adds, a slice draws its
+    part of the GPU's compute slices.
+    """
+    gpus = whole.gpus * one.count
+    if gpus > LARGEST_GPUS_PER_NODE:
+        raise InvalidCluster(
+            f"Node group {whole.name}: {whole.gpus} GPUs of {one.count} slices are {gpus} devices of a node, more than "
+            f"{LARGEST_GPUS_PER_NODE}."
+        )
+    idle = whole.gpu_idle_watts * one.given
+    return {
+        "gpus": gpus,
+        "gpu_type": f"{whole.gpu_type}_{one.profile}" if whole.gpu_type else one.profile,
+        "gpu_idle_watts": idle,
+        "gpu_busy_watts": idle + (whole.gpu_busy_watts - whole.gpu_idle_watts) * one.share,
+        "usd_per_gpu_hour": whole.usd_per_gpu_hour * one.given,
+    }
 
 
 def _group(document: Any) -> NodeGroup:

@@ -8,6 +8,7 @@ from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.demand import KIB_PER_MB, NodeGroups, demands
 from scheduler_sim.engine.errors import InvalidWorkload, OversizedTasks
+from scheduler_sim.engine.slices import admits
 from scheduler_sim.engine.workload import BoolArray, IntArray, Labels, Workload
 
 ON_OVERSIZE = ("drop", "clamp", "fail")
@@ -53,15 +54,18 @@ def fit_workload(workload: Workload, cluster: Cluster, *, on_oversize: str = "fa
 def clamp(workload: Workload, cluster: Cluster, rows: IntArray) -> Workload:
     """Return `workload` with the requests of `rows` cut until they fit.
 
-    First a GPU type that the cluster lacks is forgotten; then cores, GPUs and memory are cut to those of the largest
-    node; what still does not fit is cut to the node with the most GPUs, or without GPUs the most cores.
+    First a GPU type that the cluster lacks is forgotten (any slice will do where there are no whole GPUs); then cores,
+    GPUs and memory are cut to those of the largest node; what still does not fit is cut to the node with the most GPUs,
+    or without GPUs the most cores.
     """
     groups = NodeGroups.of(cluster)
     cpus, gpus, memory = workload.cpus.copy(), workload.gpus.copy(), workload.memory_mb.copy()
     types = workload.gpu_type.texts()
+    kinds = dict.fromkeys(group.gpu_type for group in cluster.groups if group.gpus)
+    any_kind = "" if any(admits("", kind) for kind in kinds) else "|".join(kinds)
     asked = demands(workload, cluster)
     known: BoolArray = np.asarray(asked.allowed.any(axis=1))
-    types[rows] = np.where(known[asked.kinds.codes[rows]], types[rows], "")
+    types[rows] = np.where(known[asked.kinds.codes[rows]], types[rows], any_kind)
     changed = replace(workload, gpu_type=Labels.from_texts(types))
     largest = int(np.lexsort((groups.cpu, groups.gpus))[-1])
     for cores_limit, gpu_limit, memory_limit in (
@@ -79,7 +83,7 @@ def clamp(workload: Workload, cluster: Cluster, rows: IntArray) -> Workload:
         changed = replace(changed, cpus=cpus.copy(), gpus=gpus.copy(), memory_mb=memory.copy())
     left = rows[~demands(changed, cluster).fits[rows]]
     types = changed.gpu_type.texts()
-    types[left] = ""
+    types[left] = any_kind
     changed = replace(changed, gpu_type=Labels.from_texts(types))
     left = rows[~demands(changed, cluster).fits[rows]]
     if len(left):

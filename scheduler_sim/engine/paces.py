@@ -7,6 +7,7 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray, Labels
+from scheduler_sim.engine.slices import admits, rated_as
 from scheduler_sim.engine.workload import Workload
 
 
@@ -34,14 +35,15 @@ class Paces:
         """Read them from a workload's throughputs; a cluster without any of their kinds goes by `gpu_speed` alone."""
         n, speed = len(workload), cluster.of_groups("gpu_speed")
         table = workload.throughputs
-        kinds = [(group.gpu_type or group.name) if group.gpus else "" for group in cluster.groups]
+        known = () if table is None else table.kinds
+        kinds = [rated_as(group.gpu_type or group.name, known) if group.gpus else None for group in cluster.groups]
         rated = np.zeros(n, bool)
-        if table is None or not set(kinds) & set(table.kinds):
+        if table is None or not any(kinds):
             every = np.ones((1, len(kinds)), bool)
             return cls(speed[None, :], every, np.zeros(n, np.int64), rated)
         found = table.of(workload.group, workload.gpus)
         rated = ~np.isnan(found).all(1) & ~workload.hybrid & (workload.size > 0) & (workload.runtime > 0)
-        place = [table.kinds.index(kind) if kind in table.kinds else -1 for kind in kinds]
+        place = [-1 if kind is None else table.kinds.index(kind) for kind in kinds]
         # Behind the known kinds one that nobody has a rate on.
         rate = np.nan_to_num(np.column_stack([found, np.zeros(n)])[:, place])
         possible = (rate > 0) | ~rated[:, None]
@@ -61,15 +63,15 @@ class Paces:
 def kinds_allowed(workload: Workload, cluster: Cluster) -> tuple[Labels, BoolArray]:
     """Return what kinds of GPU each task may use: labels, and for each of these which node groups have such.
 
-    A task names them as `A|B`, an empty text allows all; its rates may allow fewer.
+    A task names them as `A|B`, an empty text allows all whole GPUs; its rates may allow fewer.
 
     Returns:
         Labels of shape (n,), and admission of shape (labels, groups).
     """
-    rows = []
-    for text in workload.gpu_type.names:
-        models = {model.strip() for model in text.split("|") if model.strip()}
-        rows.append([group.gpus > 0 and (not models or group.gpu_type in models) for group in cluster.groups])
+    rows = [
+        [group.gpus > 0 and admits(text, group.gpu_type) for group in cluster.groups]
+        for text in workload.gpu_type.names
+    ]
     named = np.array(rows, bool).reshape(len(rows), len(cluster.groups))
     paces = Paces.of(workload, cluster)
     if not paces.rated.any():
@@ -77,7 +79,7 @@ def kinds_allowed(workload: Workload, cluster: Cluster) -> tuple[Labels, BoolArr
     allowed = named[workload.gpu_type.codes] & paces.possible[paces.row]
     pairs = np.column_stack([workload.gpu_type.codes, allowed])
     distinct, label = np.unique(pairs, axis=0, return_inverse=True)
-    admits = distinct[:, 1:] > 0
+    admission = distinct[:, 1:] > 0
     types = np.array([group.gpu_type or group.name for group in cluster.groups], object)
-    texts = tuple("|".join(dict.fromkeys(types[row])) for row in admits)
-    return Labels(codes=label.reshape(-1).astype(np.int64), names=texts), admits
+    texts = tuple("|".join(dict.fromkeys(types[row])) for row in admission)
+    return Labels(codes=label.reshape(-1).astype(np.int64), names=texts), admission

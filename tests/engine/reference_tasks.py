@@ -149,8 +149,9 @@ class Tasks:
         return pieces
 
     def allowed_type(self, row: int, node: Node) -> bool:
-        named = node.group.gpus > 0 and (not self.types[row] or node.group.gpu_type in self.types[row])
-        return named and self.rate(row, node.group) != 0
+        there, is_slice = node.group.gpu_type, "g." in node.group.gpu_type
+        named = {there, there.rpartition("_")[2]} & self.types[row] if self.types[row] else not is_slice
+        return node.group.gpus > 0 and bool(named) and self.rate(row, node.group) != 0
 
     def rate(self, row: int, group: NodeGroup) -> float | None:
         """Return the units of work a second of a task that has rates, None for one that goes by the group's speed."""

@@ -126,3 +126,24 @@ def test_tasks_that_cross_racks_are_counted(tmp_path: Path, client: Client) -> N
     assert caution["kind"] == "crossed_racks"
     assert 0 < crossed["fcfs+list@compact"] < crossed["fcfs+list"]
     assert caution["text"] in client.get(f"/runs/{run.pk}/").content.decode()
+
+
+def test_a_run_on_slices_says_what_counts_as_a_gpu(tmp_path: Path, client: Client) -> None:
+    file = tmp_path / "sliced.csv"
+    lines = ["task_id,arrival_time,runtime,cpus,gpus,gpu_type,duration_estimate"]
+    lines += [f"{number},{number},10,1,1,{'3g.20gb' if number % 2 else '1g.5gb'},10" for number in range(1, 9)]
+    file.write_text("\n".join(lines) + "\n")
+    cut = tmp_path / "cut.yaml"
+    cut.write_text(
+        "groups:\n- {name: n, count: 1, cores: 8, gpus: 1, mig: {3g.20gb: 1, 1g.5gb: 3}}\n", encoding="utf-8"
+    )
+    workload = workload_import(file=file, name="sliced")[0]
+    run, document = play(workload, "fcfs+list", "--cluster", str(cut))
+    [caution] = document["cautions"]
+    assert caution["kind"] == "slices"
+    assert "(3g.20gb and 1g.5gb) count as one GPU each" in caution["text"]
+    assert "The nodes of n have slices of several profiles" in caution["text"]
+    assert caution["text"] in client.get(f"/runs/{run.pk}/").content.decode()
+    # Four tasks on one slice, four on three.
+    assert max(run.results.values_list("finish_time", flat=True)) == 41.0
+    call_command("verifyrun", str(run.pk))

@@ -22,6 +22,7 @@ from scheduler_sim.engine.metrics import never_started
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.recording import overfull
 from scheduler_sim.engine.sites import Site
+from scheduler_sim.engine.slices import profile_of
 from scheduler_sim.engine.workload import IntArray
 
 TASKS_NAMED = 5
@@ -33,8 +34,8 @@ class Caution(TypedDict):
 
     Attributes:
         kind: `not_replayed`, `impossible_starts`, `perfect_estimates`, `unknown_estimates`, `in_sample`,
-            `never_starting`, `left_unstarted`, `already_running`, `rates_not_used` or
-            `crossed_racks`.
+            `never_starting`, `left_unstarted`, `already_running`, `rates_not_used`,
+            `slices` or `crossed_racks`.
         policies: whose figures it is about.
         text: the sentence for people.
     """
@@ -206,6 +207,22 @@ def rates_caution(
         why = f"The workload has rates on {kinds}, but none for {lacking:,} of its {total:,} tasks with GPUs: these"
     text = f"{why} are played by their run times and the nodes' speed under {', '.join(names)}."
     return Caution(kind="rates_not_used", policies=names, text=text)
+
+
+def slices_caution(cluster: engine.Cluster) -> Caution | None:
+    """Return what to say of GPUs that are cut into slices, None where none is."""
+    cut = [group for group in cluster.groups if group.gpus and profile_of(group.gpu_type)]
+    if not cut:
+        return None
+    kinds = listing(dict.fromkeys(group.gpu_type for group in cut))
+    text = f"Slices of GPUs ({kinds}) count as one GPU each in figures."
+    parted = dict.fromkeys(group.part_of for group in cut if group.part_of)
+    if parted:
+        text += (
+            f" The nodes of {listing(parted)} have slices of several profiles: they are played as a node for each "
+            "profile, with its part of the cores and the memory."
+        )
+    return Caution(kind="slices", policies=[], text=text)
 
 
 def in_sample_caution(

@@ -13,6 +13,7 @@ from apps.live.play.cautions import (
     in_sample_caution,
     never_starting_caution,
     rates_caution,
+    slices_caution,
 )
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.sites import played_site
@@ -113,6 +114,7 @@ def prepare_tasks(
         impossible_caution(stored, adapted.begun, played, adapted.fitted, site or cluster),
         *adapted.cautions,
         rates_caution(played, site.cluster if site else cluster, policies),
+        slices_caution(site.cluster if site else cluster),
         in_sample_caution(model, stored, tasks, rows, policies) if model else estimates_caution(played, policies),
     )
     return Prepared(

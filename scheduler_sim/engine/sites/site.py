@@ -182,6 +182,11 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if not stated.get("partitions"):
             stated["partitions"] = (parts.Partition(name="all", is_default=True),)
         cluster = _cluster(str(document.get("name", "site")), groups)
+        if len(cluster.groups) != len(groups):
+            parted = next(number for number, group in enumerate(groups) if len(group.get("mig") or ()) > 1)
+            who = f"Node group {groups[parted]['name']}"
+            sentence = f"{who}: mig has several profiles, and the GPUs of a site's node are of one."
+            raise InvalidSite(sentence, f"groups[{parted}].mig")
         site = cls(cluster=cluster, nodes=nodes, **stated)
         if document.get("topology") is not None:
             with _at("topology"):

@@ -180,6 +180,8 @@ def _node_line(draft: Draft, place: Place, hosts: str, stated: dict[str, Setting
             found = own.read(name, text, values.gpus)
             if found is not None:
                 take_gres(node, found)
+                if found[1].count("|"):
+                    own.note(f"{name}={text}", "each of these GPUs counts as one of any of their types")
         elif key not in _NODE_IGNORED:
             own.note(f"{name}={text}", "has no effect here")
     boards = int(stated["boards"].text) if "boards" in stated and stated["boards"].text.isdecimal() else 1

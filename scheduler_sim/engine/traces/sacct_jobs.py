@@ -66,7 +66,7 @@ _FAILED = (
 _TRES = {name: re.compile(rf"(?:^|,)(?:gres/)?{name}(?::([^=,]+))?=([^,]*)") for name in ("cpu", "node", "mem", "gpu")}
 """The pair of a resource in `cpu=4,mem=8G,gres/gpu:a100=2`: its model and its amount."""
 
-_GRES = re.compile(r"(?:^|,)(?:gres[:/])?gpu(?::([A-Za-z][^:,(]*))?[:=](\d+)")
+_GRES = re.compile(r"(?:^|,)(?:gres[:/])?gpu(?::((?:[A-Za-z]|\d+g\.)[^:,(]*))?[:=](\d+)")
 _REQUESTED_MEMORY = re.compile(r"([\d.]+[KMGTP]?)([nc]?)", re.IGNORECASE)
 
 

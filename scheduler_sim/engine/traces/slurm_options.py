@@ -110,7 +110,7 @@ _MULTIPLES = {"": 1, "k": 1024, "m": 1024**2}
 _LATER = re.compile(r"now\+(\d+)\s*([a-z]*)", re.IGNORECASE)
 _BEGIN_UNITS = {"s": 1, "": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _JOB_NAMED = re.compile(r"\d+(?:_(?:\d+|\*))?")
-_GPU = re.compile(r"(?:gres[:/])?gpu(?::([A-Za-z][^:(=]*))?(?:[:=](\d+))?(?:\(.*\))?")
+_GPU = re.compile(r"(?:gres[:/])?gpu(?::((?:[A-Za-z]|\d+g\.)[^:(=]*))?(?:[:=](\d+))?(?:\(.*\))?")
 
 
 def read_submission(line: str) -> Submission:

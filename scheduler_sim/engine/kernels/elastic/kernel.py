@@ -28,6 +28,7 @@ from scheduler_sim.engine.kernels.elastic.state import (
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.policies import Order
 from scheduler_sim.engine.problem import Problem
+from scheduler_sim.engine.slices import admits
 from scheduler_sim.engine.workload import Workload
 
 RULES = {"equal_share": EQUAL_SHARE, "expand_shrink": EXPAND_SHRINK}
@@ -179,9 +180,7 @@ def _refuse_rows(workload: Workload, group: NodeGroup, name: str) -> None:
     per_node = group.gpus if on_gpu.any() else group.cores
     if (asked > group.count * per_node).any():
         raise InvalidPolicy(f"{name}: tasks ask for more devices than there are.")
-    wrong_type = np.array(
-        [bool(text) and group.gpu_type not in map(str.strip, text.split("|")) for text in workload.gpu_type.names]
-    )
+    wrong_type = np.array([not admits(text, group.gpu_type) for text in workload.gpu_type.names], bool)
     if (wrong_type[workload.gpu_type.codes] & on_gpu).any():
         raise InvalidPolicy(f"{name}: tasks ask for another type of GPU than {group.gpu_type or 'the one there is'}.")
     room: list[tuple[str, FloatArray, float | None]] = [("memory", workload.memory_mb, group.memory_mb)]

@@ -8,6 +8,7 @@ import numpy as np
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
 from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.slices import admits, rated_as
 from scheduler_sim.engine.workload import Workload
 
 
@@ -59,13 +60,14 @@ class Kinds:
         work, known, in_steps = workload.runtime, workload.duration_estimate, False
         table = workload.throughputs
         if table is not None:
-            missing = [name for name in names if name not in table.kinds]
+            stand = [rated_as(name, table.kinds) for name in names]
+            missing = [name for name, found in zip(names, stand, strict=True) if found is None]
             if missing:
                 raise InvalidPolicy(
                     f"The workload's throughputs are of {', '.join(table.kinds)}; cluster {cluster.name} has "
                     f"{', '.join(missing)}."
                 )
-            rate = table.of(workload.group, workload.gpus)[:, [table.kinds.index(name) for name in names]]
+            rate = table.of(workload.group, workload.gpus)[:, [table.kinds.index(name) for name in stand if name]]
             _refuse_rows(workload, policy, np.isnan(rate).any(1), "have no throughputs")
             work, in_steps = workload.size, True
             known = work * np.divide(known, workload.runtime, out=np.ones(len(work)), where=workload.runtime > 0)
@@ -91,7 +93,7 @@ def _holds(workload: Workload, cluster: Cluster, groups: list[int]) -> BoolArray
     fits = np.ones(len(workload), bool)
     for number in groups:
         group = cluster.groups[number]
-        allowed = np.array([not name or group.gpu_type in name.split("|") for name in workload.gpu_type.names])
+        allowed = np.array([admits(name, group.gpu_type) for name in workload.gpu_type.names], bool)
         fits &= allowed[workload.gpu_type.codes] & (workload.cpus / workload.gpus <= group.cores / group.gpus)
         if group.memory_mb is not None:
             fits &= workload.memory_mb / workload.gpus <= group.memory_mb / group.gpus

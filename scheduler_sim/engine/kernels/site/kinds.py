@@ -13,6 +13,7 @@ from scheduler_sim.engine.kernels.site.features import satisfies
 from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
 from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Partition, Site
+from scheduler_sim.engine.slices import admits
 from scheduler_sim.engine.workload import Workload
 
 WORD = 64
@@ -115,11 +116,7 @@ class Builder:
             allowed &= fits[self.group]
         suits = allowed.copy()
         if ask["gpus"] or ask["node_gpus"]:
-            models = {model.strip() for model in said["gpu_type"].split("|") if model.strip()}
-            typed = [
-                one.gpus > 0 and (not models or bool(models & set(one.gpu_type.split("|"))))
-                for one in self.site.cluster.groups
-            ]
+            typed = [one.gpus > 0 and admits(said["gpu_type"], one.gpu_type) for one in self.site.cluster.groups]
             allowed &= np.array(typed, bool)[self.group]
             if said["rated"]:
                 allowed &= np.array([one == "1" for one in said["rated"]])[self.group]
