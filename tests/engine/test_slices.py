@@ -10,6 +10,7 @@ from scheduler_sim.engine.errors import OversizedTasks
 from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.sites import Site
+from scheduler_sim.engine.sites.site import InvalidSite
 from scheduler_sim.engine.slices import admits, slices
 from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces.sacct_jobs import _gpus as gpus_of_sacct
@@ -106,7 +107,7 @@ def test_parts_of_nodes_are_refused_where_the_whole_node_matters():
         cluster(mig=mig, failures={"mean_hours": 10})
     with pytest.raises(InvalidCluster, match="racks do not know"):
         Cluster.from_json({"name": "cut", "groups": [A100 | {"mig": mig}], "topology": {"nodes_per_switch": 1}})
-    with pytest.raises(InvalidCluster, match="the GPUs of a site's node are of one") as refused:
+    with pytest.raises(InvalidSite, match="the GPUs of a site's node are of one") as refused:
         Site.from_json({"name": "cut", "groups": [A100, A100 | {"name": "b", "mig": mig}]})
     assert refused.value.path == "groups[1].mig"
     site = Site.from_json({"name": "cut", "groups": [{"hosts": "g[1-2]", "cores": 8, "gpus": 1, "mig": {"1g.5gb": 7}}]})
