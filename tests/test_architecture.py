@@ -17,6 +17,7 @@ ENGINE = (
     ("errors", "version", "codes", "units", "clock", "jit", "optional", "pairs"),
     (
         "columns",
+        "frames",
         "goodput",
         "speedups",
         "requests",
@@ -65,6 +66,7 @@ ENGINE = (
         "metrics",
         "groups",
         "interruptions",
+        "cautions",
         "fidelity",
         "forecasting",
         "instant",
@@ -72,7 +74,7 @@ ENGINE = (
     ("targets", "purchase"),
     ("purchase_plays",),
     ("learning",),
-    ("gym",),
+    ("gym", "library"),
 )
 """The rooms of the engine, row above row: a room imports those of its own row and of the rows before it."""
 

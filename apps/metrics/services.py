@@ -22,7 +22,6 @@ from scheduler_sim.engine.groups import group_figures
 from scheduler_sim.engine.histogram import LogHistogram
 from scheduler_sim.engine.interruptions import Interruptions
 from scheduler_sim.engine.learning.agent_curve import agent_curve
-from scheduler_sim.engine.workload import BoolArray
 
 WINDOWS = 120
 """Windows of simulated time a run is cut into: as many points as a plot can show."""
@@ -60,7 +59,7 @@ def metrics_compute(
     """
     workload = next(iter(simulations.values())).workload
     outcomes = {scheduler: simulation.outcome() for scheduler, simulation in simulations.items()}
-    scored = scored_tasks(simulations, warmup=warmup, cooldown=cooldown)
+    scored = metrics.scored_tasks(simulations, warmup=warmup, cooldown=cooldown)
     finish_times = {scheduler: outcome.finish_time for scheduler, outcome in outcomes.items()}
     won = metrics.winners(finish_times)
     of_scored = finish_times if scored is None else {name: times[scored] for name, times in finish_times.items()}
@@ -101,18 +100,6 @@ def metrics_compute(
     _add_regret(totals)
     groups = {scheduler: vars(figures) for scheduler, figures in group_figures(simulations, scored=scored)}
     return RunFigures(totals=totals, windows=windows, groups=groups)
-
-
-def scored_tasks(
-    simulations: Mapping[str, engine.Simulation], *, warmup: float = 0.0, cooldown: float = 0.0
-) -> BoolArray | None:
-    """Return which tasks' figures count, shape (n,); None for all. The arguments are those of `metrics_compute`."""
-    workload = next(iter(simulations.values())).workload
-    scored = metrics.measured(workload, warmup=warmup, cooldown=cooldown) if warmup or cooldown else None
-    left = metrics.never_started(simulations.values())
-    if left is None:
-        return scored
-    return ~left if scored is None else scored & ~left
 
 
 @transaction.atomic

@@ -1,4 +1,11 @@
-"""The simulator: workloads, clusters and policies in, schedules and figures out. Knows nothing of Django."""
+"""The simulator: workloads, clusters and policies in, schedules and figures out. Knows nothing of Django.
+
+What people import is here: `read` or `generate` tasks, `play` them, and look at the `Result` (docs/library.md).
+Names in `__all__` keep their meaning within a major version.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from scheduler_sim.engine.cluster import Cluster, NodeGroup, Outage
 from scheduler_sim.engine.contract import Options, Outcome
@@ -7,6 +14,26 @@ from scheduler_sim.engine.policies import Policy, parse_policies, parse_policy
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.version import ENGINE_VERSION
 from scheduler_sim.engine.workload import Workload
+
+if TYPE_CHECKING:
+    from scheduler_sim.engine.library.comparing import compare, study
+    from scheduler_sim.engine.library.inputs import generate, read
+    from scheduler_sim.engine.library.playing import play
+    from scheduler_sim.engine.library.result import Result
+    from scheduler_sim.engine.presets import load_cluster
+    from scheduler_sim.engine.sites import Site
+
+_LATER = {
+    "Result": "library.result",
+    "Site": "sites",
+    "compare": "library.comparing",
+    "generate": "library.inputs",
+    "load_cluster": "presets",
+    "play": "library.playing",
+    "read": "library.inputs",
+    "study": "library.comparing",
+}
+"""What is loaded when it is asked for: the site's commands import the engine and use none of it."""
 
 __all__ = [
     "ENGINE_VERSION",
@@ -21,8 +48,26 @@ __all__ = [
     "Outcome",
     "OversizedTasks",
     "Policy",
+    "Result",
     "Simulation",
+    "Site",
     "Workload",
+    "compare",
+    "generate",
+    "load_cluster",
     "parse_policies",
     "parse_policy",
+    "play",
+    "read",
+    "study",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

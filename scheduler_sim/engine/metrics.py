@@ -237,6 +237,21 @@ def never_started(simulations: Iterable[Simulation]) -> BoolArray | None:
     return found if found is not None and found.any() else None
 
 
+def scored_tasks(
+    simulations: Mapping[str, Simulation], *, warmup: float = 0.0, cooldown: float = 0.0
+) -> BoolArray | None:
+    """Return which tasks' figures count, shape (n,); None for all.
+
+    Not those of the first and last parts of the arrivals (see `measured`), nor those that never started.
+    """
+    workload = next(iter(simulations.values())).workload
+    scored = measured(workload, warmup=warmup, cooldown=cooldown) if warmup or cooldown else None
+    left = never_started(simulations.values())
+    if left is None:
+        return scored
+    return ~left if scored is None else scored & ~left
+
+
 def measured(workload: Workload, *, warmup: float = 0.0, cooldown: float = 0.0) -> BoolArray:
     """Tell which tasks are scored when the first and last parts of the arrivals only fill and drain the cluster.
 

@@ -1,18 +1,23 @@
 """A workload as columns: one NumPy array a property, checked once on the way in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray, Labels
 from scheduler_sim.engine.errors import InvalidWorkload
+from scheduler_sim.engine.frames import arrow_of, checked_names, columns_of
 from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.unstated import stand_ins
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 __all__ = [
     "LARGEST_INTEGER",
@@ -226,6 +231,33 @@ class Workload:
         columns["throughputs"] = throughputs
         columns["parents"] = _resolve(columns["task_id"], order, dependencies)
         return cls(**columns)
+
+    @classmethod
+    def from_numpy(cls, columns: Mapping[str, Any]) -> Self:
+        """Return the tasks of arrays by the names of `from_columns`; errors as there.
+
+        Raises:
+            InvalidWorkload: also a name that is none of them, or no arrivals or run times.
+        """
+        return cls.from_columns(**checked_names(columns))
+
+    @classmethod
+    def from_arrow(cls, table: "pa.Table", columns: Mapping[str, str] | None = None) -> Self:
+        """Return the tasks of an Arrow table; errors as of `from_numpy`.
+
+        Numbers are seconds and counts; timestamps are counted from the first arrival, durations are turned into
+        seconds. A null is what is not stated.
+
+        Args:
+            columns: what the table calls a column of `from_columns`, where that is another name, as in
+                `{"arrival_time": "submitted"}`; with it, columns that it does not name need not mean anything.
+        """
+        return cls.from_numpy(columns_of(table, columns))
+
+    @classmethod
+    def from_pandas(cls, frame: "pd.DataFrame", columns: Mapping[str, str] | None = None) -> Self:
+        """Return the tasks of a pandas frame, whose index means nothing; arguments and errors as of `from_arrow`."""
+        return cls.from_arrow(arrow_of(frame), columns)
 
     @property
     def expected_size(self) -> FloatArray:

@@ -111,7 +111,12 @@ def test_the_wheel_holds_the_engine_whole_and_nothing_of_the_site(installed: Pat
 def test_the_extras_read_the_files_that_the_site_is_installed_from(installed: Path) -> None:
     document = email.message_from_string(next(installed.glob("*.dist-info/METADATA")).read_text())
     stated = document.get_all("Requires-Dist", [])
-    for extra, files in (("", ("engine",)), ("learn", ("learn",)), ("site", ("learn", "site"))):
+    for extra, files in (
+        ("", ("engine", "library")),
+        ("learn", ("learn",)),
+        ("notebook", ("notebook",)),
+        ("site", ("learn", "site")),
+    ):
         text = "\n".join((ROOT / f"requirements/{name}.txt").read_text() for name in files)
         pinned = {line for line in text.splitlines() if line and not line.startswith("#")}
         ending = f' extra == "{extra}"'
@@ -119,7 +124,8 @@ def test_the_extras_read_the_files_that_the_site_is_installed_from(installed: Pa
             line.partition(";")[0] for line in stated if (line.endswith(ending) if extra else "extra ==" not in line)
         }
         assert of_extra == pinned
-    listed = {line.split("/")[1] for line in (ROOT / "requirements.txt").read_text().splitlines() if line[:2] == "-r"}
+    lines = [line for name in ("", "-dev") for line in (ROOT / f"requirements{name}.txt").read_text().splitlines()]
+    listed = {line.split("/")[1] for line in lines if line.startswith("-r requirements/")}
     assert listed == {path.name for path in (ROOT / "requirements").iterdir()}
 
 

@@ -15,18 +15,15 @@ from apps.training.models import TrainedModel
 from scheduler_sim import engine
 from scheduler_sim.display.formatting import duration, listing
 from scheduler_sim.engine.beginning import Beginning
+from scheduler_sim.engine.cautions import impossible_starts, tasks_named, told_without_estimates
 from scheduler_sim.engine.demand import demands
 from scheduler_sim.engine.fidelity import Fidelity
 from scheduler_sim.engine.kernels.site.never import NeverStarting
 from scheduler_sim.engine.metrics import never_started
 from scheduler_sim.engine.paces import Paces
-from scheduler_sim.engine.recording import overfull
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.slices import profile_of
 from scheduler_sim.engine.workload import IntArray
-
-TASKS_NAMED = 5
-"""Of tasks that do not fit the first so many are named."""
 
 
 class Caution(TypedDict):
@@ -53,30 +50,10 @@ def impossible_caution(
     Args:
         stored: the workload. tasks: those that were read of it. played: those of them that are played, at `rows`.
     """
-    if np.isnan(played.recorded_start_time).all():
+    text = impossible_starts(tasks, played, rows, ground)
+    if text is None:
         return None
-    sentences = []
-    left = np.ones(len(tasks), bool)
-    left[rows] = False
-    left &= ~np.isnan(tasks.recorded_start_time)
-    if left.any():
-        verbs = ("does", "is") if left.sum() == 1 else ("do", "are")
-        what = f"{int(left.sum()):,} of the tasks that really ran {verbs[0]} not fit it empty and {verbs[1]} left out."
-        sentences.append(what)
-    found = overfull(played, ground)
-    if found:
-        first = found[0]
-        late = np.unique(np.concatenate([one.rows for one in found]))
-        late = late[np.argsort(played.recorded_start_time[late], kind="stable")]
-        holds = f"{first.held:,.6g} {first.resource}{f' {first.where}' if first.where else ''}"
-        sentences.append(
-            f"At {first.time:,.0f} s tasks hold {holds}, and there are {first.there:,.6g}; {len(late):,} of "
-            f"{len(played):,} tasks start while too much is held, the first {_named(played.task_id[late].tolist())}."
-        )
-    if not sentences:
-        return None
-    text = f"What the log records does not fit {ground.name}. {' '.join(sentences)}{_queued_again(stored)}"
-    return Caution(kind="impossible_starts", policies=[], text=text)
+    return Caution(kind="impossible_starts", policies=[], text=f"{text}{_queued_again(stored)}")
 
 
 def replay_caution(stored: Workload, replays: Mapping[str, Fidelity], cluster: engine.Cluster) -> Caution | None:
@@ -93,7 +70,7 @@ def replay_caution(stored: Workload, replays: Mapping[str, Fidelity], cluster: e
         )
     text = (
         f"{name} does not replay the log on {cluster.name}: {waits}, and {found.late_tasks:,} of {every.tasks:,} tasks "
-        f"start later than recorded, the first {_named(found.late)}."
+        f"start later than recorded, the first {tasks_named(found.late)}."
     )
     if found.first is not None:
         text = f"{text} {first_in_words(found.first)}"
@@ -112,26 +89,13 @@ def _queued_again(stored: Workload) -> str:
     )
 
 
-def _named(numbers: Sequence[int]) -> str:
-    shown = listing(str(number) for number in numbers[:TASKS_NAMED])
-    return f"{'task' if len(numbers[:TASKS_NAMED]) == 1 else 'tasks'} {shown}"
-
-
 def estimates_caution(workload: engine.Workload, policies: Sequence[engine.Policy]) -> Caution | None:
     """Return what to say of tasks that are played without a stated estimate, None where there is nothing."""
-    names = [policy.name for policy in policies if policy.uses_estimates and not policy.clairvoyant]
-    unknown = int((~workload.estimate_known).sum())
-    if not names or not unknown:
+    found = told_without_estimates(workload, policies)
+    if found is None:
         return None
-    who = ", ".join(names)
-    if workload.perfect_estimates:
-        text = f"Perfect estimates are assumed: no task states one, and {who} use the true run times."
-        return Caution(kind="perfect_estimates", policies=names, text=text)
-    text = (
-        f"{unknown:,} of {len(workload):,} tasks state no estimate; {who} are told the largest one of their queue, or "
-        "of the workload."
-    )
-    return Caution(kind="unknown_estimates", policies=names, text=text)
+    kind = "perfect_estimates" if workload.perfect_estimates else "unknown_estimates"
+    return Caution(kind=kind, policies=found[0], text=found[1])
 
 
 def never_starting_caution(never: NeverStarting, tasks: int, site_name: str, policies: Sequence[str]) -> Caution | None:

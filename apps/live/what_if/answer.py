@@ -10,10 +10,11 @@ from apps.live.play.players import Player, make_players
 from apps.live.play.preparation import Prepared, load_tasks, prepare_tasks
 from apps.live.what_if.question import Question
 from apps.metrics.models import GroupMetric, Metric
-from apps.metrics.services import metrics_compute, scored_tasks
+from apps.metrics.services import metrics_compute
 from scheduler_sim import engine
 from scheduler_sim.columnar.objects import columns_as_objects
 from scheduler_sim.engine.groups import group_changes
+from scheduler_sim.engine.metrics import scored_tasks
 from scheduler_sim.engine.workload import BoolArray
 
 EVENTS_AT_ONCE = 100_000

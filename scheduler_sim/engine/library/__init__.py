@@ -1,0 +1,1 @@
+"""The engine as people import it: read or generate tasks, play them, and look at what came of it."""

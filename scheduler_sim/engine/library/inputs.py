@@ -1,0 +1,89 @@
+"""What is played, and on what: read from files, made by models, or built in Python."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.generators import Generated, generate_workload
+from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.sites import Site
+from scheduler_sim.engine.traces import ReadOptions, Trace, read_trace
+from scheduler_sim.engine.workload import Workload
+
+Played = Workload | Trace | Generated
+"""What `play` takes as a workload."""
+
+Ground = Cluster | Site | str | Path
+"""What `play` takes as a cluster."""
+
+
+def read(
+    file: str | Path | BinaryIO,
+    *,
+    format: str | None = None,  # noqa: A002  (the word that people use, and the command's option)
+    columns: Mapping[str, str] | None = None,
+) -> Trace:
+    """Read a trace file: its workload, what the import noticed, and how large the machine was.
+
+    Args:
+        file: a path, or a stream of bytes; packed files are unpacked.
+        format: a name of `traces.FORMATS`, such as `swf`, `sacct` or `csv`; None finds it by content.
+        columns: of a csv or Parquet table, the file's name for a column of a workload, as in
+            `{"arrival_time": "submitted"}`; a unit may follow, as in `submitted@ms`.
+
+    Raises:
+        InvalidTrace, InvalidWorkload: one sentence on a file that cannot be read or that holds nothing usable.
+    """
+    return read_trace(file, format=format, options=ReadOptions(columns=columns))
+
+
+def generate(model: str, *, tasks: int, seed: int = 0, **parameters: float | str | None) -> Generated:
+    """Make tasks by a model of synthetic workloads; the same arguments give the same tasks.
+
+    Args:
+        model: a name of `generators.GENERATORS`, such as `lublin` or `mixed`.
+        parameters: of the model, by name.
+
+    Raises:
+        InvalidParameter: an unknown model or parameter, or a value out of bounds.
+    """
+    return generate_workload(model, tasks=tasks, seed=seed, parameters=parameters)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A workload and what it is played on.
+
+    Attributes:
+        name: of the workload.
+        cluster: the machine. site: whose rules bind all tasks, `cluster` being its own; None without rules.
+    """
+
+    name: str
+    workload: Workload
+    cluster: Cluster
+    site: Site | None = None
+
+
+def setting(workload: Played, ground: Ground) -> Setting:
+    """Return what is to be played on what.
+
+    Args:
+        ground: a cluster or a site, the name of a preset (`hpc-256`, `dgx-4`, `auto` ...) or a file's path.
+
+    Raises:
+        InvalidCluster: a name or file that is no cluster, or `auto` where the workload does not tell its machine.
+    """
+    tasks = workload if isinstance(workload, Workload) else workload.workload
+    name = {Trace: "name", Generated: "model"}.get(type(workload))
+    called = getattr(workload, name) if name else f"{len(tasks):,} tasks"
+    if isinstance(ground, Site):
+        return Setting(called, tasks, ground.cluster, ground)
+    if isinstance(ground, Cluster):
+        return Setting(called, tasks, ground)
+    if not isinstance(ground, str | Path):
+        raise InvalidCluster(f"A cluster is a Cluster, a Site, a preset's name or a file's path, not {ground!r}.")
+    return Setting(called, tasks, load_cluster(ground, max_processors=getattr(workload, "processors", None)))

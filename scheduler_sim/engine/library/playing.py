@@ -1,0 +1,169 @@
+"""Playing a workload through policies, side by side on all cores."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import numpy as np
+
+from scheduler_sim.engine.beginning import begin_at
+from scheduler_sim.engine.cautions import impossible_starts, told_without_estimates
+from scheduler_sim.engine.contract import Options
+from scheduler_sim.engine.errors import EngineError, InvalidParameter, InvalidWorkload
+from scheduler_sim.engine.estimates import replace_estimates
+from scheduler_sim.engine.library.inputs import Ground, Played, Setting, setting
+from scheduler_sim.engine.library.result import Result
+from scheduler_sim.engine.metrics import check_scored_part, scored_tasks
+from scheduler_sim.engine.optional import optional
+from scheduler_sim.engine.oversize import fit_workload
+from scheduler_sim.engine.policies import Policy, parse_policies
+from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.whatif import scale_load
+from scheduler_sim.engine.workload import IntArray, Workload
+
+EVENTS_A_LOOK = 1 << 19
+"""So many events are played between two looks at the progress: some tenths of a second."""
+
+
+def play(
+    workload: Played,
+    cluster: Ground,
+    policies: str | Sequence[str | Policy],
+    *,
+    seed: int = 0,
+    options: Options | None = None,
+    estimates: str = "trace",
+    load: float = 1.0,
+    limit: int | None = None,
+    begin_time: float | None = None,
+    on_oversize: str = "fail",
+    warmup: float = 0.0,
+    cooldown: float = 0.0,
+    workers: int | None = None,
+    progress: bool | Callable[[str, int], None] = False,
+) -> Result:
+    """Play a workload through policies and return every placement and figure.
+
+    The same arguments give the same placements on any machine and with any number of workers.
+
+    Args:
+        workload: a `Workload`, or what `read` or `generate` returned.
+        cluster: a `Cluster` or `Site`, a preset's name (`hpc-256`, `workstation`, `dgx-4`, `openb`, `auto`), or the
+            path of a cluster file.
+        policies: names such as `sjf+easy` (or several in one text, with commas between them), or policies.
+        seed: of everything that is drawn.
+        options: limits, failures, checkpoints and the like.
+        estimates: what policies are told of run times: `trace`, `exact`, `factor:F` or `uniform:F`.
+        load: arrivals so many times as dense.
+        limit: play only the first so many tasks.
+        begin_time: the replay begins there, with what ran then on its nodes; None for the first arrival.
+        on_oversize: of tasks that could never start: `fail`, `drop` or `clamp`.
+        warmup, cooldown: parts of the arrivals, at the beginning and at the end, whose figures do not count.
+        workers: so many policies are played at a time; None for as many as this process may use cores.
+        progress: show bars (with the package tqdm); or what is called with a policy's name and how many tasks have
+            finished.
+
+    Raises:
+        EngineError: one sentence on what cannot be played.
+    """
+    ground = setting(workload, cluster)
+    chosen = _policies(policies)
+    chosen_options = options or Options()
+    read = ground.workload if limit is None else ground.workload.head(limit)
+    begun = begin_at(read, begin_time)
+    scaled = scale_load(begun.workload, load, since=begun.time)
+    fitted, rows = _fitted(scaled, ground, on_oversize)
+    if not len(fitted):
+        raise InvalidWorkload("No task is left to play.")
+    fitted = replace_estimates(fitted, estimates, np.random.default_rng([seed, len(fitted)]))
+    check_scored_part(warmup, cooldown)
+    simulations = {
+        policy.name: Simulation(fitted, ground.cluster, policy, seed=seed, options=chosen_options, site=ground.site)
+        for policy in chosen
+    }
+    _play_all(list(simulations.values()), _workers(workers, len(simulations)), progress)
+    told = told_without_estimates(fitted, chosen)
+    notes = [
+        impossible_starts(scaled, fitted, rows, ground.site or ground.cluster),
+        f"{len(read) - len(fitted):,} of {len(read):,} tasks are not played." if len(fitted) < len(read) else None,
+        told[1] if told else None,
+    ]
+    return Result(
+        name=ground.name,
+        simulations=simulations,
+        notes=tuple(note for note in notes if note),
+        scored=scored_tasks(simulations, warmup=warmup, cooldown=cooldown),
+    )
+
+
+def _policies(given: str | Sequence[str | Policy]) -> list[Policy]:
+    """Return the policies, each once.
+
+    Raises:
+        InvalidPolicy: none at all, a name that means nothing, or one given twice.
+    """
+    if isinstance(given, str):
+        return parse_policies(given)
+    named = parse_policies(",".join(one.name if isinstance(one, Policy) else one for one in given))
+    return [one if isinstance(one, Policy) else read for one, read in zip(given, named, strict=True)]
+
+
+def _fitted(workload: Workload, ground: Setting, on_oversize: str) -> tuple[Workload, IntArray]:
+    if ground.site is None:
+        return fit_workload(workload, ground.cluster, on_oversize=on_oversize)
+    from scheduler_sim.engine.kernels.site.never import fit_to_site
+
+    fitted, rows, _ = fit_to_site(workload, ground.site, on_oversize=on_oversize)
+    return fitted, rows
+
+
+def _workers(asked: int | None, policies: int) -> int:
+    if asked is not None and asked < 1:
+        raise InvalidParameter(f"workers is {asked}, not a whole number from 1 up.")
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(asked or there, policies)
+
+
+def _play_all(simulations: Sequence[Simulation], workers: int, progress: bool | Callable[[str, int], None]) -> None:
+    """Play every simulation to its end; the kernels hold no lock of Python's, so threads share the cores."""
+    with ExitStack() as stack:
+        tell = progress if callable(progress) else _bars(simulations, stack) if progress else None
+
+        def finish(simulation: Simulation) -> None:
+            reached: tuple[int, float] | None = None
+            while not simulation.done:
+                simulation.advance(max_events=EVENTS_A_LOOK if tell else np.iinfo(np.int64).max)
+                at = (simulation.finished, simulation.clock)
+                if at == reached and not simulation.done:
+                    waiting = len(simulation.workload) - simulation.finished
+                    raise EngineError(f"{simulation.policy.name} leaves {waiting:,} tasks waiting for ever.")
+                reached = at
+                if tell:
+                    tell(simulation.policy.name, simulation.finished)
+
+        if workers == 1:
+            for simulation in simulations:
+                finish(simulation)
+            return
+        pool = stack.enter_context(ThreadPoolExecutor(workers))
+        try:
+            for done in [pool.submit(finish, simulation) for simulation in simulations]:
+                done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _bars(simulations: Sequence[Simulation], stack: ExitStack) -> Callable[[str, int], None]:
+    """Return what moves a bar for each policy, in a notebook or a terminal."""
+    tqdm = optional("tqdm.auto", extra="notebook").tqdm
+    bars = {
+        one.policy.name: stack.enter_context(tqdm(total=len(one.workload), desc=one.policy.name, unit="task"))
+        for one in simulations
+    }
+
+    def tell(policy: str, finished: int) -> None:
+        bars[policy].update(finished - bars[policy].n)
+
+    return tell

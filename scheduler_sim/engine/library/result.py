@@ -1,0 +1,164 @@
+"""What came of a play: placements, attempts and figures as tables, and the state at any instant."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts
+from scheduler_sim.engine.errors import InvalidParameter, unknown_name
+from scheduler_sim.engine.instant.standing import Schedule, Standing, standing
+from scheduler_sim.engine.library.page import as_page
+from scheduler_sim.engine.library.tables import Kind, table
+from scheduler_sim.engine.metrics import TaskFigures, summarise, whole_run, winners
+from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.workload import BoolArray, Workload
+
+RANKED_BY = "mean_bounded_slowdown"
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What came of playing one workload through policies.
+
+    Attributes:
+        name: of the workload.
+        simulations: by policy, each played to its end.
+        notes: sentences that must be known to read the figures.
+        scored: shape (n,), tasks whose figures count; None for all.
+    """
+
+    name: str
+    simulations: Mapping[str, Simulation]
+    notes: tuple[str, ...] = ()
+    scored: BoolArray | None = field(default=None, repr=False)
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The names of the policies, in the order in which they were given."""
+        return tuple(self.simulations)
+
+    @property
+    def workload(self) -> Workload:
+        """The tasks as they were played."""
+        return next(iter(self.simulations.values())).workload
+
+    def placements(self, policy: str | None = None, *, kind: Kind = "pandas") -> Any:
+        """Return where and when each task ran under a policy: a row a task, by arrival.
+
+        Columns are views on the arrays of the simulation wherever they are numbers that it holds; times are seconds on
+        the workload's clock. `node` and `device` are the lowest numbers of a task on several.
+
+        Args:
+            policy: needed where several were played.
+            kind: `pandas`, `polars`, `arrow` or `numpy` (arrays by name).
+
+        Raises:
+            InvalidParameter: a policy that was not played, or none where several were.
+        """
+        simulation = self._of(policy)
+        outcome, tasks = simulation.outcome(), simulation.workload
+        figures = TaskFigures.of(tasks, outcome)
+        columns: dict[str, npt.NDArray[Any]] = {
+            "task_id": tasks.task_id,
+            "arrival_time": tasks.arrival_time,
+            "ready_time": outcome.ready_time,
+            "start_time": outcome.start_time,
+            "finish_time": outcome.finish_time,
+            **vars(figures),
+            "cpus": tasks.cpus,
+            "gpus": tasks.gpus,
+            "node": outcome.node,
+            "device": outcome.device,
+            "gpu_fraction": outcome.gpu_fraction,
+        }
+        if outcome.history is not None:
+            columns |= {
+                "attempts": outcome.history.attempts,
+                "service_time": outcome.history.service_time,
+                "lost_time": outcome.history.lost_time,
+                "outcome": np.array(ENDINGS)[outcome.history.ending],
+            }
+        return table(columns, kind)
+
+    def attempts(self, policy: str | None = None, *, kind: Kind = "pandas") -> Any:
+        """Return every span in which a task held devices, by task and number; arguments and errors as of `placements`.
+
+        A task that runs once from its start to its finish has one.
+        """
+        simulation = self._of(policy)
+        spans: Attempts = simulation.spans()
+        spans = spans[np.lexsort((spans.number, spans.row))]
+        return table(
+            {
+                "task_id": simulation.workload.task_id[spans.row],
+                **{name: getattr(spans, name) for name in ("number", "start_time", "end_time", "node", "device")},
+                "cpus": spans.cpus,
+                "gpus": spans.gpus,
+                "reason": np.array(REASONS)[spans.reason],
+            },
+            kind,
+        )
+
+    def figures(self, *, kind: Kind = "pandas") -> Any:
+        """Return every figure of every policy, best mean bounded slowdown first; names and meanings are `Summary`'s."""
+        names = list(self._rows[0])
+        columns = {"policy": np.array([row["policy"] for row in self._rows], object)}
+        for name in names[1:]:
+            columns[name] = np.array([np.nan if row[name] is None else row[name] for row in self._rows])
+        return table(columns, kind)
+
+    def figure(self, name: str, policy: str | None = None) -> float:
+        """Return one figure of a policy, NaN where there is no data; errors as of `placements`, or no such figure."""
+        row = next(row for row in self._rows if row["policy"] == self._of(policy).policy.name)
+        if name not in row or name == "policy":
+            raise InvalidParameter(unknown_name("figure", name, list(row)[1:]))
+        return float("nan") if row[name] is None else float(row[name])
+
+    def state(self, time: float, policy: str | None = None) -> Standing:
+        """Return what runs, what waits and what is free at an instant, after the policy has acted there.
+
+        Rows are those of the workload. Errors as of `placements`.
+        """
+        simulation = self._of(policy)
+        schedule = Schedule(
+            workload=simulation.workload,
+            cluster=simulation.cluster,
+            policy=simulation.policy,
+            options=simulation.options,
+            outcome=simulation.outcome(),
+            attempts=simulation.attempts(),
+            estimates_known=simulation.workload.estimate_known,
+        )
+        return standing(schedule, time, on_site=simulation.site is not None)
+
+    @cached_property
+    def _rows(self) -> list[dict[str, Any]]:
+        outcomes = [simulation.outcome() for simulation in self.simulations.values()]
+        edges = np.array(whole_run(self.workload, outcomes, self.scored))
+        won = winners({name: simulation.outcome().finish_time for name, simulation in self.simulations.items()})
+        rows = []
+        for name, simulation in self.simulations.items():
+            # Each policy's own span, as the stored metrics have it.
+            own = np.array([edges[0], whole_run(self.workload, [simulation.outcome()], self.scored)[1]])
+            found = summarise(simulation, edges=own, won=won[name], scored=self.scored)
+            rows.append({"policy": name, **found.row()})
+        return sorted(rows, key=lambda row: (row[RANKED_BY] is None, row[RANKED_BY] or 0.0, row["policy"]))
+
+    def _of(self, policy: str | None) -> Simulation:
+        if policy is None:
+            if len(self.simulations) > 1:
+                raise InvalidParameter(f"Several policies were played; name one of {', '.join(self.policies)}.")
+            return next(iter(self.simulations.values()))
+        if policy not in self.simulations:
+            raise InvalidParameter(unknown_name("played policy", policy, list(self.policies)))
+        return self.simulations[policy]
+
+    def __repr__(self) -> str:
+        return f"Result({self.name}: {len(self.workload):,} tasks, {', '.join(self.policies)})"
+
+    def _repr_html_(self) -> str:
+        return as_page(f"{self.name}: {len(self.workload):,} tasks", self._rows, self.notes)
