@@ -261,4 +261,4 @@ def test_the_code_blocks_of_the_documentation_run(
         exec(block, names)
     assert names["result"].policies == ("fcfs", "fcfs+easy", "sjf+easy")
     in_readme = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert in_readme == blocks[:1]
+    assert blocks[0] in in_readme
