@@ -239,7 +239,8 @@ def test_plots_draw_on_the_axes_that_they_are_given_and_return_them(result: sim.
     waits = np.sort(result.placements("sjf+easy")["wait_time"])
     np.testing.assert_array_equal(axes[0, 1].lines[1].get_xdata(), waits)
     drawn = plots.utilisation(result, policies=["fcfs"], windows=1, ax=axes[1, 0])
-    assert drawn.patches[0].get_data().values[0] == pytest.approx(result.figure("cpu_utilisation", "fcfs"), rel=1e-12)
+    steps: Any = drawn.patches[0]
+    assert steps.get_data().values[0] == pytest.approx(result.figure("cpu_utilisation", "fcfs"), rel=1e-12)
     plots.heatmap(result, "fcfs", windows=1, ax=axes[1, 1])
     assert axes[1, 1].collections[0].get_array()[0, 0] == pytest.approx(result.figure("cpu_utilisation", "fcfs"))
     with pytest.raises(sim.EngineError, match="no figure of tasks called 'speed'"):

@@ -1,6 +1,7 @@
 """What every task does at one instant, read from where and when it ran."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from scheduler_sim.engine.contract import Attempts, Options, Outcome
 from scheduler_sim.engine.demand import demands
 from scheduler_sim.engine.formulas import hybrid_sides, split_time
 from scheduler_sim.engine.policies import Policy
+from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
 
 
@@ -33,6 +35,19 @@ class Schedule:
     attempts: Attempts
     estimates_known: BoolArray
     known_from: float = -np.inf
+
+    @classmethod
+    def of(cls, simulation: Simulation) -> Self:
+        """Return what a simulation that was played to its end has made of its tasks."""
+        return cls(
+            workload=simulation.workload,
+            cluster=simulation.cluster,
+            policy=simulation.policy,
+            options=simulation.options,
+            outcome=simulation.outcome(),
+            attempts=simulation.attempts(),
+            estimates_known=simulation.workload.estimate_known,
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -124,16 +124,7 @@ class Result:
         Rows are those of the workload. Errors as of `placements`.
         """
         simulation = self._of(policy)
-        schedule = Schedule(
-            workload=simulation.workload,
-            cluster=simulation.cluster,
-            policy=simulation.policy,
-            options=simulation.options,
-            outcome=simulation.outcome(),
-            attempts=simulation.attempts(),
-            estimates_known=simulation.workload.estimate_known,
-        )
-        return standing(schedule, time, on_site=simulation.site is not None)
+        return standing(Schedule.of(simulation), time, on_site=simulation.site is not None)
 
     @cached_property
     def _rows(self) -> list[dict[str, Any]]:
