@@ -6,7 +6,7 @@ from apps.dashboard.answers import views as answer_views
 from apps.dashboard.answers import what_if
 from apps.dashboard.answers.advice import run_advice_page
 from apps.dashboard.compare import views as comparison_views
-from apps.dashboard.instants.views import run_at
+from apps.dashboard.instants.views import run_at, run_at_frames, run_at_gantt
 from apps.dashboard.runs import list_views, views
 from apps.dashboard.search.views import search_page
 from scheduler_sim.web.addresses import charts_of
@@ -31,6 +31,8 @@ RUN: list[URLPattern | URLResolver] = [
     path("what-if/", what_if.run_what_if, name="run-what-if"),
     re_path(r"^what-if/(?P<command>change|play|keep|stop)/$", what_if.run_what_if_control, name="run-what-if-control"),
     path("at/", run_at, name="run-at"),
+    path("at/frames.json", run_at_frames, name="run-at-frames"),
+    path("at/gantt.<table:kind>", run_at_gantt, name="run-at-gantt"),
     path("at/<instant:time>/", run_at, name="run-at"),
     path("gantt.<table:kind>", views.run_gantt, name="run-gantt"),
     path("gantt.<picture:kind>", views.run_gantt_picture, name="run-gantt-picture"),

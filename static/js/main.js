@@ -18,3 +18,7 @@ const ready =
 if (document.querySelector("[data-live]")) {
   import("./live/page.js").then((live) => live.follow(ready));
 }
+
+if (document.querySelector("[data-machine]")) {
+  import("./machine/page.js").then((machine) => machine.setUpMachine(library));
+}

@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.attack, pytest.mark.django_db]
 
 COSTLY = {
     "run-at",
+    "run-at-frames",
+    "run-at-gantt",
     "run-charts",
     "run-chart",
     "run-gantt",

@@ -10,6 +10,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from apps.dashboard.instants.frames import MOST_FRAMES
+from apps.dashboard.schedule import around
 from apps.metrics.models import Metric
 from apps.results.models import Run, SchedulerResult, Stretch
 from apps.results.services import stretches_store
@@ -51,7 +53,7 @@ def test_the_page_says_what_waits_for_what_and_what_runs_until_when(client: Clie
     page = text_of(response)
     assert "At 3 s on the workload's clock" in page
     assert "Waiting 1 Running 1 Free cores 0 of 4 Head of the queue task 3 Reserved for it from 5 s" in page
-    assert "3 4 0 s 2 Resources needs more than the 0 processors that are free 5 s Follow" in page
+    assert "3 4 Resources needs more than the 0 processors that are free 5 s 0 s 2 Follow" in page
     assert "2 4 node0 3 s 5 s 5 s Follow" in page
     html = str(response.content, "utf-8")
     assert f'href="/runs/{queued.pk}/at/2/?policy=sjf%2Beasy" rel="prev"' in html
@@ -146,11 +148,52 @@ def test_a_policy_that_the_run_does_not_play_and_runs_without_placements_say_so(
 
 def test_the_page_needs_somebody_who_may_read(client: Client, run: Run, settings: Any, user: Any) -> None:
     settings.API_READ_PUBLIC = False
-    for address in (f"/runs/{run.pk}/at/", f"/runs/{run.pk}/at/2/"):
+    for rest in ("", "2/", "frames.json?from=2", "gantt.json?from=1&to=3"):
+        address = f"/runs/{run.pk}/at/{rest}"
         assert client.get(address).headers["Location"].startswith("/accounts/login/")
     client.force_login(user)
     assert shown(client, f"/runs/{run.pk}/at/2/")
     assert client.post(f"/runs/{run.pk}/at/2/").status_code == 405
+
+
+def test_frames_go_from_event_to_event_or_evenly_and_end_with_the_run(client: Client, queued: Run) -> None:
+    def told(query: str) -> list[Any]:
+        found: list[Any] = client.get(f"/runs/{queued.pk}/at/frames.json?{BOTH}&{query}").json()["frames"]
+        return found
+
+    events = told("from=-2&count=50")
+    assert [one["time"] for one in events] == [-2, 1, 2, 3, 4, 5, 7, 9, 11]
+    assert [one["next_time"] for one in events] == [1, 2, 3, 4, 5, 7, 9, 11, None]
+    assert [[part["policy"] for part in one["panels"]] for one in events] == [["fcfs", "sjf+easy"]] * 9
+    head = events[3]["panels"][1]
+    assert (head["head"], head["shadow_time"], head["plans"]) == (3, 5.0, [[3, 4.0, 5.0, 7.0]])
+    assert [(row["task"], row["follow"]) for row in head["queue"]["rows"]] == [
+        (3, f"/runs/{queued.pk}/at/3/?{BOTH}&task=3")
+    ]
+    # The stored figures end at 6.
+    assert [one["time"] for one in told("from=1&step=2&count=50")] == [1, 3, 5, 6]
+    assert len(told("from=1&step=1e-9&count=50")) == MOST_FRAMES
+    assert len(told("from=1&step=nan&count=-1")) == 1
+
+
+@pytest.mark.parametrize("query", ["", "from=nan", "from=1e400", "from=1&policy=lifo"])
+def test_frames_of_nothing_are_refused(client: Client, run: Run, query: str) -> None:
+    assert client.get(f"/runs/{run.pk}/at/frames.json?{query}").status_code == 400
+
+
+def test_the_gantt_chart_holds_the_window_that_is_asked_for_also_where_a_long_run_is_read_in_parts(
+    client: Client, queued: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn(query: str = "") -> Any:
+        return client.get(f"/runs/{queued.pk}/at/gantt.json?policy=fcfs&from=2&to=6&{query}").json()
+
+    whole = drawn()
+    assert (whole["window_from"], whole["window_to"], whole["first"], whole["last"]) == (2, 6, 1, 6)
+    assert [item[5] for item in whole["items"]] == [1, 2, 3]
+    monkeypatch.setattr(around, "WHOLE", 0)
+    assert drawn() == whole
+    assert client.get(f"/runs/{queued.pk}/at/gantt.csv?from=nan&to=x&colour=nothing").status_code == 200
+    assert client.get(f"/runs/{queued.pk}/at/gantt.json?policy=lifo").status_code == 400
 
 
 def queries_of(client: Client, address: str) -> int:
@@ -163,3 +206,9 @@ def test_the_page_costs_as_many_queries_however_many_tasks_there_are(client: Cli
     addresses = [f"/runs/{make_run(tasks, name=f'of {tasks}').pk}/at/4.5/?{BOTH}" for tasks in (5, 60)]
     few, many = (queries_of(client, address) for address in addresses)
     assert few == many <= 20
+
+
+def test_frames_of_one_stretch_cost_no_more_queries_than_one(client: Client) -> None:
+    address = f"/runs/{make_run(60).pk}/at/frames.json?{BOTH}&from=2&count="
+    one, many = (queries_of(client, f"{address}{count}") for count in (1, 12))
+    assert one == many

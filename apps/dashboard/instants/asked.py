@@ -8,6 +8,7 @@ from django.db.models import Max, Min
 from django.http import HttpRequest
 from django.urls import reverse
 
+from apps.live.play.instants import InstantReader
 from apps.metrics.models import Metric
 from apps.results.models import Run
 from scheduler_sim.display.viewing import finite_number, whole_number
@@ -59,6 +60,10 @@ class Asked:
             first=whole_number(request.GET.get("first"), 0),
         )
 
+    def readers(self) -> list[InstantReader]:
+        """Return what reads the run's instants under each policy; raises as `InstantReader` does."""
+        return [InstantReader(self.run, name) for name in self.policies]
+
     @property
     def query(self) -> str:
         """What an address says of the policies, the window and the task."""
@@ -75,19 +80,18 @@ class Asked:
             return ""
         return f"{reverse('run-at', args=[self.run.pk, time])}?{self.query}"
 
-    def following(self, task: int | None) -> str:
-        """Return the address of the instant while another task is followed."""
-        return replace(self, task=task).address(self.time)
+    def following(self) -> str:
+        """Return the address of the instant while a task is followed, up to its number."""
+        return f"{replace(self, task=None).address(self.time)}&task="
 
     def further(self, first: int) -> str:
         """Return the address of the instant with the lists from the task `first` on."""
         return f"{self.address(self.time)}&first={first}"
 
-    def task_address(self, task: int) -> str:
-        """Return the address of a task's page that leads back here."""
-        return (
-            f"{reverse('run-task', args=[self.run.pk, task])}?{urlencode({'at': number_text(self.time)})}&{self.query}"
-        )
+    def task_address(self) -> tuple[str, str]:
+        """Return the address of a task's page that leads back here: what stands before its number, and after it."""
+        before = reverse("run-task", args=[self.run.pk, 0]).removesuffix("0/")
+        return before, f"/?{urlencode({'at': number_text(self.time)})}&{self.query}"
 
 
 def way_back(request: HttpRequest, run: Run) -> str:

@@ -14,7 +14,7 @@ ROWS = 25
 MINUTES_FROM = 7_200.0
 """Clocks of runs that are longer than so many seconds are told in hours and days."""
 
-QUEUE_HEADS = ("#Waited", "#Score", "Waits for", "Decision", "#Starts at")
+QUEUE_HEADS = ("Waits for", "Decision", "#Starts at", "#Waited", "#Score")
 RUNNING_HEADS = ("Where", "#Since", "#Until", "#Expected until")
 
 Clock = Callable[[float | None], str]
@@ -105,7 +105,7 @@ def panel(found: Instant, asked: Asked, clock: Clock) -> Panel:
     document = instant_document(found, first=asked.first, most=ROWS)
     asked = replace(asked, time=document["time"])
     free = document["free_by_node"] or []
-    columns = _columns(document)
+    names, amounts = _columns(document)
     waiting = [(task, _waiting(found, task, clock)) for task in document["queue"]]
     running = [(task, _running(task, clock)) for task in document["running"]]
     waiting_count = document["waiting_count"] + document["awaiting_count"]
@@ -113,8 +113,8 @@ def panel(found: Instant, asked: Asked, clock: Clock) -> Panel:
         policy=found.scheduler,
         time=document["time"],
         facts=_facts(found, document, clock),
-        queue=_table(asked, [*columns, *QUEUE_HEADS], waiting, waiting_count),
-        running=_table(asked, [*columns, *RUNNING_HEADS], running, document["running_count"]),
+        queue=_table(asked, [*amounts, *QUEUE_HEADS, *names], waiting, waiting_count),
+        running=_table(asked, [*amounts, *RUNNING_HEADS, *names], running, document["running_count"]),
         free=[(node["name"], _amount(node["cores"]), _amount(node["gpus"])) for node in free[:ROWS]],
         free_count=len(free),
         head=document["head"],
@@ -128,27 +128,30 @@ def panel(found: Instant, asked: Asked, clock: Clock) -> Panel:
 
 def _table(asked: Asked, heads: list[str], tasks: list[tuple[dict[str, Any], dict[str, str]]], count: int) -> Table:
     rows = []
+    (before, after), following = asked.task_address(), asked.following()
     for task, own in tasks:
         cells = {"User": task["user"], "Partition": task["queue"], **own}
         cells |= {"#Cores": _amount(task["cpus"]), "#GPUs": _amount(task["gpus"])}
         number = task["task_id"]
         texts = [(cells[head], head.startswith("#")) for head in heads]
-        rows.append(Row(number, asked.task_address(number), asked.following(number), texts))
+        rows.append(Row(number, f"{before}{number}{after}", f"{following}{number}", texts))
     last = asked.first + len(rows)
     return Table(heads, rows, count, asked.further(last) if rows and last < count else "")
 
 
-def _columns(document: dict[str, Any]) -> list[str]:
-    """Return the columns of what tasks ask for, those alone that some task has something in."""
+def _columns(document: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the columns of names and of what tasks ask for, those alone that some task has something in."""
     every = [*document["queue"], *document["running"]]
-    said = {"User": "user", "Partition": "queue", "#Cores": "cpus", "#GPUs": "gpus"}
-    return [head for head, name in said.items() if any(task[name] for task in every)]
+    names = {"User": "user", "Partition": "queue"}
+    amounts = {"#Cores": "cpus", "#GPUs": "gpus"}
+    kept = [[head for head, name in said.items() if any(task[name] for task in every)] for said in (names, amounts)]
+    return kept[0], kept[1]
 
 
 def _waiting(found: Instant, task: dict[str, Any], clock: Clock) -> dict[str, str]:
     score = "" if task["score"] is None else f"{task['score']:,.6g}"
     waited, starts = clock(found.standing.time - task["arrival_time"]), clock(task["start_time"])
-    return dict(zip(QUEUE_HEADS, (waited, score, task["waits_for"], why_not(task), starts), strict=True))
+    return dict(zip(QUEUE_HEADS, (task["waits_for"], why_not(task), starts, waited, score), strict=True))
 
 
 def _running(task: dict[str, Any], clock: Clock) -> dict[str, str]:

@@ -34,11 +34,15 @@ class Area:
     what: str
 
 
-def areas(run: Run, placed: Placements, low: float, high: float) -> list[Area] | None:
-    """Return what lies between `low` and `high`, by node and time; None where nodes fail too often to be drawn."""
+def areas(run: Run, placed: Placements, low: float, high: float, begin_time: float | None = None) -> list[Area] | None:
+    """Return what lies between `low` and `high`, by node and time; None where nodes fail too often to be drawn.
+
+    Args:
+        begin_time: the first arrival of the run, by default that of what is placed; failures are drawn from it on.
+    """
     configuration = RunConfiguration.from_json(run.configuration)
     cluster = engine.Cluster.from_json(run.cluster)
-    begin = float(placed.arrival.min())
+    begin = float(placed.arrival.min()) if begin_time is None else begin_time
     expected = sum(
         group.count * (high - begin) / ((group.failures.mean_hours + group.failures.repair_hours) * SECONDS_PER_HOUR)
         for group in cluster.groups

@@ -92,18 +92,28 @@ class _Drawing:
 
 
 def gantt(
-    run: Run, scheduler: str, placed: Placements, start: float | None, end: float | None, *, colour: str = BY_TASK
+    run: Run,
+    scheduler: str,
+    placed: Placements,
+    start: float | None,
+    end: float | None,
+    *,
+    colour: str = BY_TASK,
+    within: tuple[float, float] | None = None,
+    begin_time: float | None = None,
 ) -> Gantt:
     """Build the chart for the window from `start` to `end` (workload seconds; None for the schedule's own ends).
 
     Args:
+        within: between what the window may lie where that is not the first start and the last finish.
+        begin_time: the first arrival of the run where its task may not be among those placed.
         colour: what the colours tell, one of `colouring.CHOICES`.
     """
     if not len(placed):
         nothing = "No placement of this policy is stored."
         return Gantt(scheduler, "tasks", 0.0, 0.0, 0.0, 0.0, [], 0.0, [], [], [], colour, False, "", nothing)
     held = spans(run, scheduler, placed)
-    first, last = float(held.start.min()), float(held.finish.max())
+    first, last = within or (float(held.start.min()), float(held.finish.max()))
     low = first if start is None else min(max(start, first), last)
     high = last if end is None else max(min(end, last), first)
     if high <= low:
@@ -111,7 +121,7 @@ def gantt(
     shown = np.flatnonzero((held.start < high) & (held.finish > low) & (held.node >= 0))
     shown = shown[np.lexsort((held.number[shown], held.start[shown]))]
     pool, single = _is_pool(run), len(shown) <= TASKS_SHOWN
-    away = [] if pool else areas(run, placed, low, high)
+    away = [] if pool else areas(run, placed, low, high, begin_time)
     uncounted = away is None
     colours = Colouring(BY_TASK, [], [])
     if single:

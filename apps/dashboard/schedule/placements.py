@@ -18,6 +18,12 @@ Floats = npt.NDArray[np.float64]
 THROWN_AWAY = ("requeued", "failed", "timed_out")
 """Reasons of attempts whose progress is lost but for what checkpoints hold."""
 
+PLACED = ("task_id", "node", "device", "start_time", "finish_time", "wait_time", "gpu_fraction")
+TASKS = ("pk", "task_id", "arrival_time", "cpus", "gpus")
+
+NAMED_AT_ONCE = 5_000
+"""How many tasks one query names."""
+
 KEPT_BYTES = 256 * 2**20
 """How much of it a server process keeps; what was looked at longest ago goes first."""
 
@@ -106,7 +112,7 @@ def placements(run: Run, scheduler: str) -> Placements:
 
 def spans(run: Run, scheduler: str, placed: Placements) -> Spans:
     """Return the spans in which the tasks of `placed` held devices."""
-    rows = Attempt.objects.filter(run=run, scheduler=scheduler).order_by()
+    rows = _of(placed, Attempt.objects.filter(run=run, scheduler=scheduler).order_by())
     names = ("task_id", "start_time", "end_time", "node", "device", "cpus", "gpus", "number", "throws_away")
     # What a task did in its last attempt before its limit is not lost: it ended for good.
     goes_on = rows.filter(task_id=OuterRef("task_id"), number=OuterRef("number") + 1)
@@ -120,7 +126,8 @@ def spans(run: Run, scheduler: str, placed: Placements) -> Spans:
     # A task of changing width holds in each attempt what that attempt says.
     for name, column in zip(("start", "finish", "node", "device", "cpus", "gpus"), held, strict=True):
         every[name][len(once) :] = column[known]
-    given_up = SchedulerResult.objects.filter(run=run, scheduler=scheduler, outcome="failed", attempts=1).order_by()
+    failed = SchedulerResult.objects.filter(run=run, scheduler=scheduler, outcome="failed", attempts=1)
+    given_up = _of(placed, failed.order_by())
     lost_once = np.isin(placed.task[once], list(given_up.values_list("task_id", flat=True)))
     return Spans(
         **every,
@@ -130,13 +137,22 @@ def spans(run: Run, scheduler: str, placed: Placements) -> Spans:
     )
 
 
+def _of(placed: Placements, rows: Any) -> Any:
+    """Narrow rows to those of the tasks of `placed` where these are few: then they are found by unique keys."""
+    return rows.filter(task_id__in=placed.task.tolist()) if len(placed) <= NAMED_AT_ONCE else rows
+
+
 def _read(run: Run, scheduler: str) -> Placements:
     rows = SchedulerResult.objects.of_run(run).filter(scheduler=scheduler).order_by()
-    names = ("task_id", "node", "device", "start_time", "finish_time", "wait_time", "gpu_fraction")
-    columns = _columns(rows.values_list(*names), len(names))
+    columns = _columns(rows.values_list(*PLACED), len(PLACED))
     order = np.argsort(columns[0])
-    task, node, device, start, finish, wait, fraction = (column[order] for column in columns)
-    key, number, arrival, cpus, gpus = _tasks(run.workload_id)
+    return joined(run, [column[order] for column in columns], _tasks(run.workload_id))
+
+
+def joined(run: Run, placed: list[Floats], tasks: tuple[Floats, ...]) -> Placements:
+    """Return placements, columns `PLACED` by task ascending, with what their tasks, columns `TASKS`, ask for."""
+    task, node, device, start, finish, wait, fraction = placed
+    key, number, arrival, cpus, gpus = tasks
     row = np.searchsorted(key, task)
     load_factor = run.configuration.get("load_factor", 1.0)
     begin = run.configuration.get("begin_time")
@@ -166,7 +182,7 @@ def _tasks(workload_id: int) -> tuple[Floats, ...]:
     found: tuple[Floats, ...] | None = _look_up(key)
     if found is None:
         rows = Task.objects.filter(workload_id=workload_id).order_by()
-        columns = _columns(rows.values_list("pk", "task_id", "arrival_time", "cpus", "gpus"), 5)
+        columns = _columns(rows.values_list(*TASKS), len(TASKS))
         order = np.argsort(columns[0])
         found = tuple(column[order] for column in columns)
         _keep(key, found)

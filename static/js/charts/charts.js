@@ -29,7 +29,7 @@ export async function drawAll(library) {
       }
     }),
   );
-  const gantts = document.querySelectorAll("[data-gantt]");
+  const gantts = document.querySelectorAll("[data-gantt]:not([data-panel] *)");
   if (gantts.length) {
     const { setUpGantt } = await import("./gantt.js");
     for (const area of gantts) setUpGantt(area, echarts, offerPictures);

@@ -4,7 +4,9 @@ import { axisUnit, readable } from "./numbers.js";
 import { inside, isWhole, stepped, zoomed } from "./window.js";
 
 const WAIT = 150; // ms of rest before the server is asked
-const RIGHT = 20; // px beside the drawing
+export const RIGHT = 20; // px beside the drawing
+export const TOP = 8; // px above it
+export const BOTTOM = 44; // px below it
 const ROWS = 100; // of the table behind the chart; the CSV has all
 const FILLED = 0.86; // of a lane's height
 const LETTER = 7; // px, how wide one is
@@ -24,7 +26,7 @@ export function setUpGantt(area, echarts, offerPictures) {
   watch.observe(area);
 }
 
-class Gantt {
+export class Gantt {
   constructor(area, echarts) {
     this.area = area;
     this.figure = area.closest("figure");
@@ -39,6 +41,8 @@ class Gantt {
     const time = (name) => (query.has(name) ? Number(query.get(name)) : null);
     this.wanted = { from: time("from"), to: time("to") };
     this.request = 0;
+    /** @type {AbortController | undefined} */
+    this.asked = undefined;
     this.left = 0; // px before the drawing
     /** @type {any} */
     this.data = null;
@@ -57,6 +61,9 @@ class Gantt {
       button.addEventListener("click", () => this.go(button.dataset.go));
     }
     area.addEventListener("keydown", (event) => this.key(event));
+    area.addEventListener("dblclick", (event) => {
+      if (this.data) this.openAt(this.timeAt(event.clientX));
+    });
     area.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.figure.querySelector("[data-gantt-table]").addEventListener("toggle", () => this.fill());
     this.dragging();
@@ -78,8 +85,10 @@ class Gantt {
   async show(from, to) {
     this.wanted = { from, to };
     const request = ++this.request;
+    this.asked?.abort();
+    this.asked = new AbortController();
     try {
-      const response = await fetch(this.address("json", from, to));
+      const response = await fetch(this.address("json", from, to), { signal: this.asked.signal });
       if (!response.ok) throw new Error(`status ${response.status}`);
       const data = await response.json();
       if (request !== this.request) return; // A newer one is on its way.
@@ -151,9 +160,29 @@ class Gantt {
     else query.delete("colour");
     const text = query.toString();
     history.replaceState(null, "", `${location.pathname}${text ? `?${text}` : ""}${location.hash}`);
+    this.offer(whole ? null : from, whole ? null : to);
+  }
+
+  // Downloads are of what is seen, and so is the instant in its middle.
+  offer(from, to) {
     for (const link of this.figure.querySelectorAll("[data-gantt-download]")) {
-      link.href = this.address(link.dataset.ganttDownload, whole ? null : from, whole ? null : to);
+      link.href = this.address(link.dataset.ganttDownload, from, to);
     }
+    const middle = this.figure.querySelector("[data-gantt-at]");
+    if (middle) middle.href = this.instantAddress((this.data.window_from + this.data.window_to) / 2);
+  }
+
+  instantAddress(time) {
+    const query = new URLSearchParams({ policy: this.policy.value });
+    return `${this.area.dataset.at}${time}/?${query}`;
+  }
+
+  openAt(time) {
+    location.assign(this.instantAddress(time));
+  }
+
+  axisName() {
+    return "Time after the first start";
   }
 
   move(from, to) {
@@ -184,6 +213,13 @@ class Gantt {
     const box = this.area.getBoundingClientRect();
     const share = (event.clientX - box.left - this.left) / (box.width - this.left - RIGHT);
     this.move(...zoomed(this.data, share, event.deltaY < 0 ? 0.8 : 1.25));
+  }
+
+  timeAt(x) {
+    const box = this.area.getBoundingClientRect();
+    const share = (x - box.left - this.left) / (box.width - this.left - RIGHT);
+    const { window_from: from, window_to: to } = this.data;
+    return from + (to - from) * Math.min(1, Math.max(0, share));
   }
 
   dragging() {
@@ -227,7 +263,7 @@ class Gantt {
       {
         animation: false,
         textStyle: { fontFamily: "system-ui, sans-serif" },
-        grid: { left: this.left, right: RIGHT, top: 8, bottom: 44 },
+        grid: { left: this.left, right: RIGHT, top: TOP, bottom: BOTTOM },
         tooltip: {
           renderMode: "richText",
           confine: true,
@@ -241,7 +277,7 @@ class Gantt {
           type: "value",
           min: (data.window_from - data.first) / unit.divisor,
           max: (data.window_to - data.first) / unit.divisor,
-          name: `Time after the first start (${unit.name})`,
+          name: `${this.axisName()} (${unit.name})`,
           nameLocation: "middle",
           nameGap: 26,
           nameTextStyle: { color: colours.muted },
