@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,11 +16,11 @@ from apps.live.play.options import STUDY, InvalidOption, options_of, read_option
 from apps.live.play.playable import refuse_unplayable
 from apps.live.play.sites import site_settled
 from apps.live.terminal.arguments import content_of
-from apps.results.errors import DomainError, InvalidField
+from apps.results.errors import DomainError
+from apps.studies.sources import InvalidStudy, Source, mapping_of, read_source
 from scheduler_sim import engine
 from scheduler_sim.engine.estimates import Estimates
 from scheduler_sim.engine.figures import FIGURES
-from scheduler_sim.engine.generators import GENERATORS
 from scheduler_sim.engine.presets import load_cluster
 
 MOST_RUNS = 1_000_000
@@ -32,29 +32,6 @@ FIXED_DEFAULTS: Mapping[str, Any] = {"keep": "summary"}
 _WHICH_SEEDS = "seeds is a number N, for the seeds 1 to N, or a list of whole numbers from 0 to 2**63 - 1."
 _OPTIONS = {option.stored_as: option for option in RUN_OPTIONS}
 _FIXED = {option.name: option for option in asked_in(STUDY)}
-
-
-class InvalidStudy(InvalidField):
-    """A study's definition that has no meaning."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a study's tasks come from: a stored workload or a file by name, or a model with one workload a seed.
-
-    Attributes:
-        label: what tables call it.
-        stored: name of a stored workload, or the path of a trace; empty for a model.
-        generate: the model's name; empty for a stored workload.
-        tasks: how many the model makes.
-        parameters: of the model.
-    """
-
-    label: str
-    stored: str = ""
-    generate: str = ""
-    tasks: int = 0
-    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,7 +90,7 @@ class Definition:
             InvalidStudy, EngineError: what has no meaning, in one sentence.
         """
         document = renamed(_FIXED.values(), document) if isinstance(document, dict) else document
-        given = _mapping("The study", document, {*_DEFAULTS, *_FIXED})
+        given = mapping_of("The study", document, {*_DEFAULTS, *_FIXED})
         parts = {part: read_part(part, given.get(part, default)) for part, default in _DEFAULTS.items()}
         policies, stopping = parts["policies"], parts["sequential"]
         if stopping is not None and "seeds" not in given:
@@ -199,15 +176,6 @@ def _contents(document: Mapping[str, Any]) -> dict[str, str]:
         raise InvalidStudy(str(error), error.field) from error
 
 
-def _mapping(what: str, value: Any, known: set[str]) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise InvalidStudy(f"{what} is not a mapping of names to values.")
-    unknown = sorted(str(key) for key in set(value) - known)
-    if unknown:
-        raise InvalidStudy(f"{what} has unknown keys: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
-    return value
-
-
 def _list(what: str, value: Any) -> list[Any]:
     values = value if isinstance(value, list) else [value]
     if not values or values == [None]:
@@ -258,26 +226,6 @@ def _figure(value: Any) -> str:
     return str(value)
 
 
-def _source(value: Any) -> Source:
-    if isinstance(value, str):
-        return Source(label=value, stored=value)
-    given = _mapping("A workload of the study", value, {"stored", "file", "generate", "tasks", "parameters", "label"})
-    named = [key for key in ("stored", "file", "generate") if given.get(key)]
-    if len(named) != 1:
-        raise InvalidStudy("A workload of the study names one of stored, file and generate.")
-    if named != ["generate"]:
-        wanted = str(given[named[0]])
-        return Source(label=str(given.get("label") or Path(wanted).name), stored=wanted)
-    model, tasks, parameters = str(given["generate"]), given.get("tasks", 1000), given.get("parameters") or {}
-    if model not in GENERATORS:
-        raise InvalidStudy(f"There is no generator called {model!r}. Generators: {', '.join(sorted(GENERATORS))}.")
-    if isinstance(tasks, bool) or not isinstance(tasks, int) or tasks < 1:
-        raise InvalidStudy(f"tasks must be a whole number above 0, not {tasks!r}.")
-    GENERATORS[model].parse(parameters)
-    label = str(given.get("label") or f"{model}-{tasks}")
-    return Source(label=label, generate=model, tasks=tasks, parameters=dict(parameters))
-
-
 def _cluster(value: Any) -> tuple[str, engine.Cluster | None, Mapping[str, Any]]:
     """Return the label of a cluster, the cluster, and what names its site in a run's configuration.
 
@@ -286,7 +234,7 @@ def _cluster(value: Any) -> tuple[str, engine.Cluster | None, Mapping[str, Any]]
     if isinstance(value, str):
         return ("auto", None, {}) if value == "auto" else (value, load_cluster(value), {})
     changes = ClusterChanges.__struct_fields__
-    given = _mapping("A cluster of the study", value, {"cluster", "label", "name", "groups", "site", *changes})
+    given = mapping_of("A cluster of the study", value, {"cluster", "label", "name", "groups", "site", *changes})
     asked = {name: _changes(given[name]) for name in changes if given.get(name)}
     changed = ClusterChanges(**read_options(options_of(ClusterChanges), asked))
     if "site" in given:
@@ -323,7 +271,7 @@ def _changes(value: Any) -> str:
 def _stopping(value: Any) -> Stopping | None:
     if value is None:
         return None
-    given = _mapping("sequential", value, {"figure", "relative_width", "minimum", "maximum"})
+    given = mapping_of("sequential", value, {"figure", "relative_width", "minimum", "maximum"})
     width = given.get("relative_width", 0.05)
     minimum, maximum = given.get("minimum", 5), given.get("maximum", 100)
     if not isinstance(width, int | float) or not 0 < width < 1:
@@ -342,7 +290,7 @@ def variant_label(changes: Mapping[str, Any]) -> str:
 def _variant(value: Any) -> tuple[str, Mapping[str, Any]]:
     """Return the label of a variant and the options that it gives; they are read together with those of all runs."""
     given = renamed(_FIXED.values(), value) if isinstance(value, dict) else value
-    changes = _mapping("A variant of the study", given, {"label", *_FIXED})
+    changes = mapping_of("A variant of the study", given, {"label", *_FIXED})
     return variant_label(changes), {name: changes[name] for name in changes if name != "label"}
 
 
@@ -385,7 +333,7 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 _PARTS: Mapping[str, Callable[[Any], Any]] = {
     "name": _name,
-    "workloads": lambda value: _each("workloads", value, _source, lambda source: source.label),
+    "workloads": lambda value: _each("workloads", value, read_source, lambda source: source.label),
     "load_factors": lambda value: _each("load_factors", value, _OPTIONS["load_factor"].read),
     "clusters": lambda value: _each("clusters", value, _cluster, lambda cluster: cluster[0]),
     "policies": _policies,

@@ -11,7 +11,8 @@ from apps.live.form_fields import OptionField, was_given
 from apps.live.play.configuration import asked_in
 from apps.live.play.options import SITE, STUDY, InvalidOption
 from apps.results.models import Study
-from apps.studies.definition import DEFAULT_FIGURE, FIXED_DEFAULTS, Definition, InvalidStudy, read_part
+from apps.studies.definition import DEFAULT_FIGURE, FIXED_DEFAULTS, Definition, read_part
+from apps.studies.sources import InvalidStudy
 from apps.tasks.models import Workload
 from scheduler_sim import engine
 from scheduler_sim.engine.figures import FIGURES

@@ -12,9 +12,10 @@ from django.db import IntegrityError, transaction
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.launch import RunNameTaken, run_create
 from apps.results.models import Run, Study
-from apps.studies.definition import Definition, Source
+from apps.studies.definition import Definition
+from apps.studies.sources import Source
 from apps.tasks.models import Workload
-from apps.tasks.services import workload_find_or_import, workload_generate
+from apps.tasks.services import workload_find_or_import, workload_generate, workload_sample
 from scheduler_sim import engine
 from scheduler_sim.engine.presets import load_cluster
 
@@ -104,7 +105,7 @@ def _playable(wanted: GridRun, *, is_recorded: bool) -> GridRun:
 
 
 def workload_of(source: Source, seed: int, progress: Progress | None = None) -> Workload:
-    """Return the stored workload of a source and seed, imported or generated when it is not there yet.
+    """Return the stored workload of a source and seed, imported, generated or drawn when it is not there yet.
 
     Raises:
         WorkloadError, EngineError: it cannot be had.
@@ -113,7 +114,17 @@ def workload_of(source: Source, seed: int, progress: Progress | None = None) -> 
         return workload_generate(
             model=source.generate, tasks=source.tasks, seed=seed, parameters=source.parameters, progress=progress
         )[0]
-    return workload_find_or_import(source.stored)[0]
+    stored = workload_find_or_import(source.stored)[0]
+    if source.draw:
+        return workload_sample(
+            of=stored,
+            tasks=source.tasks,
+            seed=seed,
+            draw=source.draw,
+            arrivals=source.arrivals,
+            progress=progress,
+        )[0]
+    return stored
 
 
 def run_digest(*, workload: Workload, cluster: engine.Cluster, configuration: RunConfiguration) -> str:
@@ -151,7 +162,7 @@ def runs_store(
     found: list[Run] = []
     held: tuple[tuple[str, int], Workload, bool] | None = None
     for wanted in grid_runs(definition, seeds):
-        key = (wanted.source.label, wanted.point.seed if wanted.source.generate else 0)
+        key = (wanted.source.label, wanted.point.seed if wanted.source.has_seeds else 0)
         if held is None or held[0] != key:
             stored = workload_of(wanted.source, wanted.point.seed, progress)
             is_recorded = RECORDED in definition.policies and stored.tasks.has_recorded_starts()

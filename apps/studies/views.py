@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
@@ -18,10 +18,12 @@ from apps.studies.form import StudyForm
 from apps.studies.grid import study_store
 from apps.studies.play.planning import plan_in_words, study_plan
 from apps.studies.progress import interrupted_among, study_progress
+from apps.studies.ready_made import ReadyMade, ready_made
 from apps.studies.report.charts import study_charts
 from apps.studies.report.figures import CellFigures, study_figures
 from apps.studies.report.heatmap import heatmap
 from apps.studies.report.html import study_html
+from apps.studies.report.published import published
 from apps.studies.report.tables import (
     COLUMNS,
     chosen_base,
@@ -115,6 +117,7 @@ def study_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "sentences": study_sentences(study, cells, figure=figure, base=base),
         "scale": scale_for(cells, figure),
         "rows": heatmap(cells, names, base, figure),
+        "published": published(study),
         "charts": study_charts(cells, figure).values(),
         "source": chart_source("study-charts", pk),
         "query": request.GET.urlencode(),
@@ -124,7 +127,10 @@ def study_detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 @control_form("Starting studies needs")
 def study_new(request: HttpRequest) -> HttpResponse:
-    """Show the form of a new study, count its runs, and start it once it was counted as it is."""
+    """Show the form of a new study, count its runs, and start it once it was counted as it is; or a ready-made one."""
+    offered = ready_made()
+    if request.method == "POST" and "ready_made" in request.POST:
+        return _start_ready_made(request, offered)
     form = StudyForm(request.POST if request.method == "POST" else None, figures=OFFERED_FIGURES)
     sentences: list[str] = []
     if form.is_bound and form.is_valid() and (definition := form.definition) is not None:
@@ -142,9 +148,23 @@ def study_new(request: HttpRequest) -> HttpResponse:
         "orders": order_rows(chosen),
         "ready_made": ready_made_rows(chosen),
         "presets": PRESETS.items(),
+        "offered": offered,
         "generators": [(one.name, one.description, one.fields()) for _, one in sorted(GENERATORS.items())],
     }
     return render(request, "studies/study_new.html", context, status=400 if form.errors else 200)
+
+
+def _start_ready_made(request: HttpRequest, offered: list[ReadyMade]) -> HttpResponse:
+    wanted = next((one for one in offered if one.key == request.POST["ready_made"]), None)
+    if wanted is None:
+        raise Http404("There is no such ready-made study.")
+    if wanted.lacking:
+        messages.error(request, f"The study needs workloads that are not stored: {', '.join(wanted.lacking)}.")
+        return redirect("study-new")
+    study = wanted.stored or study_store(wanted.definition)
+    if wanted.stored is None:
+        _launch(request, study)
+    return redirect("study-detail", pk=study.pk)
 
 
 @require_POST

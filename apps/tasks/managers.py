@@ -24,11 +24,11 @@ class WorkloadQuerySet(models.QuerySet):
     """Workloads."""
 
     def not_of_studies(self) -> "WorkloadQuerySet":
-        """Leave out what was generated for studies, one workload a seed: only runs of studies play it."""
+        """Leave out what was generated or drawn for studies, one workload a seed: only runs of studies play it."""
         runs: Any = cast("type[models.Model]", self.model._meta.get_field("runs").related_model)._base_manager
         runs = runs.filter(workload=models.OuterRef("pk"))
         of_studies, alone = runs.filter(study__isnull=False), runs.filter(study__isnull=True)
-        made = models.Q(source__startswith="synthetic:")
+        made = models.Q(source__startswith="synthetic:") | models.Q(source="sample")
         return self.exclude(made & models.Exists(of_studies) & ~models.Exists(alone))
 
     def for_list(self, query: str) -> "WorkloadQuerySet":

@@ -13,6 +13,7 @@ from apps.tasks.models import Task, TaskRequest, Workload
 from scheduler_sim import engine
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.requests import TEXTS
+from scheduler_sim.engine.sampling import Arrivals, Draw, sample_tasks
 from scheduler_sim.engine.workload import Labels
 
 if TYPE_CHECKING:
@@ -141,6 +142,46 @@ def workload_generate(
         tasks=generated.workload, audit=audit, name=name or _free_name(f"{model}-{tasks}-seed{seed}"), **origin
     )
     return stored, True
+
+
+SAMPLE = "sample"
+"""The source of a workload that was drawn from another one."""
+
+
+def workload_sample(
+    *, of: Workload, tasks: int, seed: int, draw: Draw, arrivals: Arrivals, progress: Progress | None = None
+) -> tuple[Workload, bool]:
+    """Draw tasks of a stored workload by a seed and store them as one, in one transaction.
+
+    Returns:
+        The workload, and whether it is new: the same sample of the same tasks is stored once.
+
+    Raises:
+        WorkloadError: `of` was not imported from a file, whose sha256 would say which it is; nothing is stored.
+        InvalidParameter: such a sample cannot be drawn; nothing is stored.
+    """
+    if not of.source_sha256:
+        raise WorkloadError(
+            f"Workload {of.name} was not imported from a file, and only such are sampled; a generator makes tasks of "
+            f"its own for every seed."
+        )
+    origin: dict[str, Any] = {
+        "source": SAMPLE,
+        "generator_parameters": {"sample_of": of.source_sha256, "draw": draw, "arrivals": arrivals},
+        "seed": seed,
+    }
+    known = Workload.objects.filter(task_count=tasks, **origin).order_by("id").first()
+    if known is not None:
+        return known, False
+    if progress is not None:
+        progress(f"drawing {tasks:,} tasks of {of.name}")
+    drawn = sample_tasks(of.tasks.as_workload(), tasks=tasks, draw=draw, arrivals=arrivals, seed=seed)
+    from scheduler_sim.engine.traces import Audit
+
+    audit = Audit(read=tasks)
+    audit.measure(drawn, of.max_processors)
+    name = _free_name(f"{of.name[:160]}-{tasks}-seed{seed}")
+    return _store(tasks=drawn, audit=audit, name=name, source_file_name=of.source_file_name, **origin), True
 
 
 def workload_find_or_import(wanted: str) -> tuple[Workload, bool]:

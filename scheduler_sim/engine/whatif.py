@@ -39,6 +39,18 @@ def scale_load(workload: Workload, factor: float, *, since: float | None = None)
     first = workload.arrival_time[0] if since is None else since
     scaled = arrivals_at_load(workload.arrival_time, first, factor)
     arrival = np.where(workload.arrival_time < first, workload.arrival_time, scaled)
+    return at_arrivals(workload, arrival)
+
+
+def at_arrivals(workload: Workload, arrival: FloatArray) -> Workload:
+    """Return the workload with tasks that arrive at other instants, in the same order.
+
+    The times from each arrival to the deadline, to the earliest start that is asked for and to when the task is given
+    up stay. Recorded starts are forgotten.
+
+    Args:
+        arrival: shape (n,), seconds, never falling; changed in place where equal ones would turn the order.
+    """
     _keep_apart(arrival, workload)
     return replace(
         workload,

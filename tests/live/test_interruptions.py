@@ -14,7 +14,8 @@ from rest_framework.test import APIClient
 
 from apps.live.play.integrity import run_check
 from apps.results.models import Attempt, Run
-from apps.studies.definition import Definition, InvalidStudy, read_definition
+from apps.studies.definition import Definition, read_definition
+from apps.studies.sources import InvalidStudy
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_generate
 

@@ -20,8 +20,9 @@ from apps.live.play.configuration import ASKED_OPTIONS, RUN_OPTIONS, RunConfigur
 from apps.live.play.options import COMMAND, SITE, STUDY, InvalidOption, Option
 from apps.live.play.race_options import RACE_OPTIONS
 from apps.results.models import Run
-from apps.studies.definition import Definition, InvalidStudy
+from apps.studies.definition import Definition
 from apps.studies.grid import grid_runs
+from apps.studies.sources import InvalidStudy
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_generate
 from scheduler_sim.engine.contract import SPLIT_MODELS

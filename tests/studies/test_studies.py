@@ -16,9 +16,9 @@ from apps.live.models import StudyState
 from apps.metrics.models import Metric
 from apps.results.errors import RunStateError
 from apps.results.models import Run, Study
-from apps.studies.definition import Definition, InvalidStudy, read_definition
+from apps.studies.definition import Definition, read_definition
 from apps.studies.grid import grid_runs, runs_store, study_store
-from apps.studies.play import execution, playing, worker
+from apps.studies.play import execution, worker
 from apps.studies.play import pool as pool_of_studies
 from apps.studies.play.execution import study_play
 from apps.studies.play.planning import study_plan
@@ -26,6 +26,7 @@ from apps.studies.play.playing import TAKEN, play_run
 from apps.studies.report.figures import study_figures
 from apps.studies.report.tables import markdown_table, study_document
 from apps.studies.report.words import study_in_words
+from apps.studies.sources import InvalidStudy
 from apps.tasks.models import Site
 from apps.tasks.services import workload_generate
 from apps.tasks.site_services import site_store
@@ -34,7 +35,7 @@ from scheduler_sim.engine import Cluster, EngineError
 from scheduler_sim.engine.presets import pool
 from scheduler_sim.engine.sites import read_site
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_this_process")]
 
 
 def definition(**changes: Any) -> Definition:
@@ -48,23 +49,6 @@ def definition(**changes: Any) -> Definition:
         "seeds": 2,
     }
     return Definition.from_json({**document, **changes})
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Play runs here instead of in a pool, whose processes would not see the test's transaction; note which."""
-    played: list[int] = []
-    # Keys come again when a test is rolled back.
-    playing._tasks.cache_clear()
-
-    def play(run_ids: Any, *, workers: int, on_end: Any, beat: Any) -> None:
-        for run_id in run_ids:
-            played.append(run_id)
-            on_end(run_id, play_run(run_id))
-            beat()
-
-    monkeypatch.setattr(execution, "play_on_pool", play)
-    return played
 
 
 def test_the_grid_holds_every_combination_once() -> None:

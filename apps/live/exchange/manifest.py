@@ -13,7 +13,7 @@ from apps.results.errors import DomainError
 from apps.results.fidelity import run_badge
 from apps.results.models import Run
 from apps.tasks.models import Site, Workload
-from apps.tasks.services import workload_find_or_import, workload_generate
+from apps.tasks.services import SAMPLE, workload_find_or_import, workload_generate, workload_sample
 from apps.tasks.site_services import site_store
 from scheduler_sim import engine
 from scheduler_sim.columnar.digests import json_digest
@@ -139,22 +139,28 @@ def _site(wanted: dict[str, Any]) -> Site:
 
 
 def _workload(wanted: dict[str, Any], workload_file: str | None) -> Workload:
-    sha256 = wanted.get("sha256", "")
-    if workload_file:
-        workload = workload_find_or_import(workload_file)[0]
-    elif sha256:
-        stored = Workload.objects.filter(source_sha256=sha256).first()
-        if stored is None:
-            raise InvalidManifest(
-                f"Trace {wanted['file_name']} (sha256 {sha256[:16]}) is not stored; name its file with --workload."
-            )
-        workload = stored
+    sha256, parameters = wanted.get("sha256", ""), wanted["generator_parameters"]
+    sample_of = parameters["sample_of"] if wanted["source"] == SAMPLE else ""
+    if workload_file or sha256 or sample_of:
+        workload = _stored(wanted, sha256 or sample_of, workload_file)
+        if sample_of:
+            drawn = {name: parameters[name] for name in ("draw", "arrivals")}
+            workload = workload_sample(of=workload, tasks=wanted["tasks"], seed=wanted["seed"], **drawn)[0]
     else:
         model = str(wanted["source"]).removeprefix("synthetic:")
-        workload = workload_generate(
-            model=model, tasks=wanted["tasks"], seed=wanted["seed"], parameters=wanted["generator_parameters"]
-        )[0]
-    theirs = (sha256, wanted["generator_parameters"], wanted["seed"], wanted["tasks"])
+        workload = workload_generate(model=model, tasks=wanted["tasks"], seed=wanted["seed"], parameters=parameters)[0]
+    theirs = (sha256, parameters, wanted["seed"], wanted["tasks"])
     if (workload.source_sha256, workload.generator_parameters, workload.seed, workload.task_count) != theirs:
         raise InvalidManifest(f"Workload {workload.name} is not the one that the manifest tells of.")
     return workload
+
+
+def _stored(wanted: dict[str, Any], sha256: str, workload_file: str | None) -> Workload:
+    if workload_file:
+        return workload_find_or_import(workload_file)[0]
+    stored = Workload.objects.filter(source_sha256=sha256).first()
+    if stored is None:
+        raise InvalidManifest(
+            f"Trace {wanted['file_name']} (sha256 {sha256[:16]}) is not stored; name its file with --workload."
+        )
+    return stored

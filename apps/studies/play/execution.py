@@ -146,7 +146,7 @@ def _next_seeds(study: Study, definition: Definition, stopping: Stopping, *, pla
             relative_width=stopping.relative_width,
             minimum=stopping.minimum,
         )
-        for of_cell in study_values(study, stopping.figure).values()
+        for of_cell in study_values(study, [stopping.figure])[stopping.figure].values()
         for of_policy in of_cell.values()
     )
     # Half as many again: few rounds, and seldom far too many replications.

@@ -116,7 +116,7 @@ def _where(one: CellFigures, group: Sequence[CellFigures], cells: Sequence[CellF
     others = [other for other in cells if by_load or other.cell.cluster == one.cell.cluster]
     if by_load:
         others = [other for other in cells if other.cell.load_factor == one.cell.load_factor]
-    text = place_in_words(one.cell, others)
+    text = place_in_words(one.cell, [other.cell for other in others])
     return f", {text}" if text else ""
 
 

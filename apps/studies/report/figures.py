@@ -1,7 +1,7 @@
 """The figures of a study: every cell's replications with intervals, differences, ranks and the best policy."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -63,14 +63,25 @@ class CellFigures:
     gpus: int = 0
 
 
-def study_values(study: Study, figure: str) -> dict[Cell, dict[str, dict[int, float]]]:
-    """Return one figure of a study's finished runs: by cell, policy and seed."""
+Values = dict[Cell, dict[str, dict[int, float]]]
+"""One figure of a study's finished runs: by cell, policy and seed."""
+
+
+def study_values(study: Study, figures: Sequence[str]) -> dict[str, Values]:
+    """Return some figures of a study's finished runs, by their names."""
     totals = Metric.objects.totals().filter(run__study=study, run__status="finished").order_by("run_id", "scheduler")
-    values: dict[Cell, dict[str, dict[int, float]]] = {}
-    for point, scheduler, value in totals.values_list("run__study_point", "scheduler", figure):
-        of_cell = values.setdefault(_cell(point), {}).setdefault(scheduler, {})
-        of_cell[point["seed"]] = math.nan if value is None else float(value)
-    return values
+    found: dict[str, Values] = {name: {} for name in figures}
+    for point, scheduler, *values in totals.values_list("run__study_point", "scheduler", *figures):
+        cell = _cell(point)
+        for name, value in zip(figures, values, strict=True):
+            of_cell = found[name].setdefault(cell, {}).setdefault(scheduler, {})
+            of_cell[point["seed"]] = math.nan if value is None else float(value)
+    return found
+
+
+def in_order(cells: Iterable[Cell], study: Study) -> list[Cell]:
+    """Return cells in the order of the study's definition."""
+    return sorted(cells, key=_place(study.definition))
 
 
 def study_figures(study: Study, figure: str, base: str) -> list[CellFigures]:
@@ -80,10 +91,9 @@ def study_figures(study: Study, figure: str, base: str) -> list[CellFigures]:
         figure: a figure of `Metric`.
         base: the policy that the others are compared with.
     """
-    values = study_values(study, figure)
+    values = study_values(study, [figure])[figure]
     behind = _behind(study)
     order = Definition.from_json(study.definition).policies
-    cells = sorted(values, key=_place(study.definition))
     return [
         _figures(
             cell,
@@ -92,7 +102,7 @@ def study_figures(study: Study, figure: str, base: str) -> list[CellFigures]:
             figure=figure,
             base=base,
         )
-        for cell in cells
+        for cell in in_order(values, study)
     ]
 
 

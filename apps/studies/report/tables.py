@@ -1,6 +1,7 @@
 """A study as one JSON document, as tables in the terminal, and as a Markdown table."""
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from apps.results.models import Study, study_status
 from apps.studies.report.figures import AXES, CellFigures, Standing, study_figures
+from apps.studies.report.published import published, published_lines
 from apps.studies.report.words import study_sentences
 from scheduler_sim.display.formatting import Scale, figure_scale
 from scheduler_sim.engine.figures import FIGURES
@@ -79,6 +81,7 @@ def study_document(study: Study, *, figure: str = "", base: str = "") -> dict[st
             }
             for cell in cells
         ],
+        "published": None if (beside := published(study)) is None else asdict(beside),
     }
 
 
@@ -168,6 +171,8 @@ def markdown_table(study: Study, *, figure: str = "", base: str = "") -> str:
             text = "no data" if standing is None else with_reach(standing, scale)
             values.append(f"**{text}**" if name == cell.best else text)
         lines.append("| " + " | ".join([*texts, str(len(cell.run_ids)), *values]) + " |")
+    if (beside := published(study)) is not None:
+        lines += ["", *published_lines(beside)]
     return "\n".join(lines) + "\n"
 
 

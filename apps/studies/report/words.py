@@ -36,18 +36,18 @@ def study_in_words(cells: Sequence[CellFigures], *, figure: str, base: str) -> l
     return sentences[:MOST_SENTENCES]
 
 
-def place_in_words(cell: Cell, among: Sequence[CellFigures]) -> str:
+def place_in_words(cell: Cell, among: Sequence[Cell]) -> str:
     """Return what tells a cell from the others, such as `at load 0.9 on dgx-4`."""
     parts = []
-    if len({one.cell.load_factor for one in among}) > 1:
+    if len({one.load_factor for one in among}) > 1:
         parts.append(f"at load factor {cell.load_factor:g}")
-    if len({one.cell.cluster for one in among}) > 1:
+    if len({one.cluster for one in among}) > 1:
         parts.append(f"on {cell.cluster}")
-    if len({one.cell.workload for one in among}) > 1:
+    if len({one.workload for one in among}) > 1:
         parts.append(f"for {cell.workload}")
-    if len({one.cell.estimates for one in among}) > 1:
+    if len({one.estimates for one in among}) > 1:
         parts.append(f"with {cell.estimates} estimates")
-    if cell.variant and len({one.cell.variant for one in among}) > 1:
+    if cell.variant and len({one.variant for one in among}) > 1:
         parts.append(f"under {cell.variant}")
     return " ".join(parts)
 
@@ -69,7 +69,7 @@ def _against_base(cell: CellFigures, figure: str, base: str, *, named: bool) -> 
     best, other = cell.standings[cell.best], cell.standings.get(base)
     if other is None or best is other or not _both(best, other):
         return ""
-    where = f"{_capital(place_in_words(cell.cell, [cell]) or _plain_place(cell.cell))}, " if named else ""
+    where = f"{_capital(place_in_words(cell.cell, [cell.cell]) or _plain_place(cell.cell))}, " if named else ""
     before, after = _pair(figure, other, best)
     text = (
         f"{where}{cell.best} {_verb(best.interval.mean, other.interval.mean)} the {_short(figure)} from "

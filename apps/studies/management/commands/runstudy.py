@@ -11,9 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 
 from apps.results.errors import DomainError
 from apps.results.models import Study
-from apps.studies.definition import Definition, read_definition
+from apps.studies.definition import Definition
 from apps.studies.play.execution import study_play
 from apps.studies.play.planning import plan_in_words, study_plan
+from apps.studies.ready_made import named_definition, ready_made_files
 from apps.studies.report.tables import print_study, study_document
 from scheduler_sim import engine
 from scheduler_sim.accounts import audit
@@ -33,7 +34,11 @@ class Command(SiteCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "file", metavar="FILE", nargs="?", help="the study's definition, YAML or JSON (docs/studies.md)"
+            "file",
+            metavar="FILE",
+            nargs="?",
+            help="the study's definition, YAML or JSON (docs/studies.md), or a ready-made one: "
+            + ", ".join(ready_made_files()),
         )
         parser.add_argument("--study", metavar="STUDY", help="instead of FILE: number or name of a stored study")
         parser.add_argument(
@@ -120,5 +125,5 @@ class Command(SiteCommand):
 
 def _definition(options: dict[str, Any]) -> Definition:
     if options["file"]:
-        return read_definition(options["file"])
+        return named_definition(options["file"])
     return Definition.from_json(Study.objects.named(options["study"]).definition)
