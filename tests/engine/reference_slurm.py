@@ -118,6 +118,12 @@ class ReferenceSlurm(Plans):
         """Queue a job whose time has come and whose parents have ended."""
         if job.state != AWAITED or isnan(job.ready_at) or job.ready_at > self.now:
             return
+        if not job.is_submitted:
+            if reason := self.accounting.refused(job):
+                job.reason = reason
+                self._finish(job, "CANCELLED")
+                return
+            job.is_submitted = True
         parents = [self.jobs[parent] for parent in job.parents]
         if any(parent.state != DONE for parent in parents):
             job.reason = "Dependency"
@@ -134,6 +140,7 @@ class ReferenceSlurm(Plans):
 
     def _finish(self, job: Job, outcome: str) -> None:
         job.state, job.outcome = DONE, outcome
+        job.is_submitted = False
         job.end = self.now
         self.is_queued = self.has_changed = True
         for child in self.children.get(job.row, ()):

@@ -78,6 +78,7 @@ class Job:
     started_by: str = ""
     is_paused: bool = False
     is_graced: bool = False
+    is_submitted: bool = False
     left: float = 0.0
     ran: float = 0.0
     number: int = 0

@@ -91,6 +91,43 @@ class Accounting:
         self.calculated = floor(now)
         self._rank()
 
+    def refused(self, job: Job) -> str:
+        """Return why as many jobs have come and not ended as may, so that one that comes is refused, or nothing."""
+        if not self.holds_limits:
+            return ""
+        there = [one for one in self.jobs if one.is_submitted]
+        partition = job.partitions[0]
+        stated: set[str] = set()
+        for qos in self._qos_of(job, partition):
+            mine = [one for one in there if any(one_of is qos for one_of in self._qos_of(one, one.partitions[0]))]
+            for kind, reason, count in (
+                ("all_submitted", "QOSGrpSubmitJobsLimit", len(mine)),
+                ("account_submitted", "MaxSubmitJobsPerAccount", sum(one.account == job.account for one in mine)),
+                ("user_submitted", "QOSMaxSubmitJobPerUserLimit", sum(one.user == job.user for one in mine)),
+            ):
+                limit = getattr(qos.limits, kind)
+                if limit is not None and kind not in stated:
+                    stated.add(kind)
+                    if count >= limit:
+                        return reason
+        own = sum((one.account, one.user) == (job.account, job.user) for one in there)
+        for level, entry in enumerate(self.chains[job.row]):
+            limit = entry.limits.all_submitted
+            mine = sum(self._belongs(one, entry) for one in there)
+            if limit is not None and "all_submitted" not in stated and mine >= limit:
+                return "AssocGrpSubmitJobsLimit"
+            if level == 0 and self._is_own_full(job, own, "submitted", stated):
+                return "AssocMaxSubmitJobLimit"
+        return ""
+
+    def _is_own_full(self, job: Job, own: int, what: str, stated: set[str]) -> bool:
+        """Tell whether a user has as many jobs in an account as the nearest limit allows that no QOS stands for."""
+        if {f"user_{what}", f"account_{what}"} & stated:
+            return False
+        limits = [getattr(entry.limits, f"user_{what}") for entry in self.chains[job.row]]
+        limit = next((one for one in limits if one is not None), None)
+        return limit is not None and own >= limit
+
     def running(self) -> list[Job]:
         return [self.active[row] for row in sorted(self.active)]
 
@@ -113,15 +150,15 @@ class Accounting:
                 stated.add(kind)
                 if count >= limit:
                     return reason
-        for entry in self.chains[job.row]:
-            limit = entry.limits.all_jobs
-            if limit is None or "all_jobs" in stated:
-                continue
-            if sum(self._belongs(one, entry) for one in running) >= limit:
-                return "AssocGrpJobsLimit"
         own = sum((one.account, one.user) == (job.account, job.user) for one in running)
-        limit = self._inherited(job)
-        return "AssocMaxJobsLimit" if limit is not None and "user_jobs" not in stated and own >= limit else ""
+        for level, entry in enumerate(self.chains[job.row]):
+            limit = entry.limits.all_jobs
+            mine = sum(self._belongs(one, entry) for one in running)
+            if limit is not None and "all_jobs" not in stated and mine >= limit:
+                return "AssocGrpJobsLimit"
+            if level == 0 and self._is_own_full(job, own, "jobs", stated):
+                return "AssocMaxJobsLimit"
+        return ""
 
     def blocked_by_amount(self, job: Job, partition: Partition, cores: int, nodes: int) -> str:
         """Return why a job that gets so much exceeds a limit, or an empty text."""
@@ -189,11 +226,6 @@ class Accounting:
             chain.append(entry)
             entry = by_name.get((entry.name if entry.user else entry.parent, ""))
         return chain
-
-    def _inherited(self, job: Job) -> int | None:
-        """Return how many jobs a user may run: the nearest of the own and the accounts' numbers."""
-        stated = [entry.limits.user_jobs for entry in self.chains[job.row]]
-        return next((limit for limit in stated if limit is not None), None)
 
     def _belongs(self, job: Job, entry: Account) -> bool:
         return any(entry is one for one in self.chains[job.row])

@@ -222,6 +222,30 @@ def test_limits_of_jobs_hold_at_every_instant(policy, seed):
             assert (runs & (array == number)).sum() <= 2
 
 
+@pytest.mark.parametrize("policy", ["fcfs", "fcfs+easy", "fcfs+conservative", "slurm"])
+def test_no_more_tasks_are_there_than_may_be_submitted(policy):
+    document = read_site(RULED).as_json()
+    document["qos"][1]["limits"] = {"user_submitted": 6}
+    document["accounts"][0]["limits"] = {"all_submitted": 12}
+    document["accounts"][4]["limits"] = {"user_submitted": 4}
+    simulation = playable(policy, ruled_jobs(8, 300), Site.from_json(document))
+    workload, outcome, attempts = simulation.workload, simulation.outcome(), simulation.history().attempts
+    assert workload.requests is not None
+    kernel = simulation.kernel
+    assert isinstance(kernel, SiteKernel)
+    words = np.array(WORDS)[kernel.reasons()]
+    refused = np.isin(words, ["QOSMaxSubmitJobPerUserLimit", "AssocGrpSubmitJobsLimit", "AssocMaxSubmitJobLimit"])
+    assert set(words[refused]) == {"QOSMaxSubmitJobPerUserLimit", "AssocGrpSubmitJobsLimit", "AssocMaxSubmitJobLimit"}
+    assert (attempts[refused] == 0).all()
+    assert (outcome.finish_time[refused] == workload.arrival_time[refused]).all()
+    user, group, qos = workload.user.texts(), workload.group.texts(), workload.requests.qos.texts()
+    for instant in np.unique(workload.arrival_time).tolist():
+        there = (workload.arrival_time <= instant) & (outcome.finish_time > instant) & ~refused
+        assert (there & (group == "one")).sum() <= 12
+        assert (there & (user == "cat")).sum() <= 4
+        assert (there & (user == "ann") & (qos == "urgent")).sum() <= 6
+
+
 def playable(policy: str, workload: Workload, site: Site, **options: Any) -> Simulation:
     """Return the simulation of the tasks that can ever start, played to its end."""
     left, *_ = fit_to_site(workload, site, on_oversize="drop")
@@ -336,6 +360,34 @@ def test_tasks_that_can_never_start_are_told_with_the_reason():
     ]
     with pytest.raises(OversizedTasks, match="7 tasks could never start on site ruled"):
         Simulation(workload, site.cluster, parse_policy("slurm"), site=site)
+
+
+def test_a_reservation_takes_whom_it_lists_and_others_that_name_it_never_start():
+    document = read_site(RULED).as_json()
+    document["accounts"].append({"name": "deep", "parent": "one"})
+    document["accounts"] += [{"name": "deep", "user": "dan"}, {"name": "two", "user": "ann"}]
+    document["reservations"] = [
+        {"name": "of-ann", "start_time": 0, "end_time": 9000, "hosts": "n[01-02]", "users": ["ann"]},
+        {"name": "of-one", "start_time": 0, "end_time": 9000, "hosts": "n03", "accounts": ["one"]},
+    ]
+    document["reservations"] += [
+        {"name": "not-bob", "start_time": 0, "end_time": 9000, "hosts": "n04", "users": ["-bob"], "accounts": ["-two"]}
+    ]
+    who = [("ann", "one"), ("ann", "two"), ("bob", "one"), ("dan", "deep"), ("cat", "two"), ("dan", "deep")]
+    who += [("ann", "one"), ("bob", "one"), ("cat", "two")]
+    named = ["of-ann", "of-ann", "of-ann", "of-one", "of-one", "", "not-bob", "not-bob", "not-bob"]
+    workload = Workload.from_columns(
+        arrival_time=np.zeros(9),
+        runtime=np.ones(9),
+        duration_estimate=np.full(9, 60.0),
+        cpus=np.ones(9),
+        user=[user for user, _ in who],
+        group=[account for _, account in who],
+        requests=Requests.blank(9, reservation=Labels.from_texts(named)),
+    )
+    never = never_starts(workload, Site.from_json(document))
+    assert never.rows.tolist() == [2, 4, 7, 8]
+    assert set(never.reasons) == {"Access denied to requested reservation"}
 
 
 def test_waiting_tasks_have_slurms_own_reasons():

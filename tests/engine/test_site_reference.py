@@ -194,7 +194,7 @@ def test_both_twins_agree_when_nodes_go_away_and_fail(seed):
 
 
 def giving_way(random: np.random.Generator) -> Site:
-    """Return a random site on which tasks are suspended, or go on for a while when they are told to give way."""
+    """Return a random site on which tasks are suspended, go on for a while when they must give way, or are refused."""
     document = random_site(random).as_json()
     kind = str(random.choice(["partition", "partition", "qos"]))
     document["preemption"] = {"kind": kind, "mode": str(random.choice(["suspend", "suspend", "requeue", "cancel"]))}
@@ -211,6 +211,11 @@ def giving_way(random: np.random.Generator) -> Site:
         if random.random() < 0.3:
             qos["preempt_mode"] = str(random.choice(["suspend", "requeue"]))
     document["qos"].append({"name": "top", "priority": 50, "preempts": ["high", "normal", "low"]})
+    if random.random() < 0.4:
+        document["qos"][0]["limits"] = {"account_submitted": 12, "user_submitted": 8}
+        document["qos"][1]["limits"] = {"all_submitted": 6}
+        document["accounts"][1]["limits"] = {**document["accounts"][1]["limits"], "all_submitted": 9}
+        document["accounts"][3]["limits"] = {"user_submitted": 7}
     return Site.from_json(document)
 
 
@@ -227,7 +232,7 @@ def with_top_jobs(random: np.random.Generator, workload: Workload) -> Workload:
 
 
 @pytest.mark.parametrize("seed", range(200, 200 + GIVING_WAY))
-def test_both_twins_agree_when_tasks_are_suspended_or_have_a_while_to_give_way(seed):
+def test_both_twins_agree_when_tasks_are_suspended_have_a_while_to_give_way_or_are_refused(seed):
     random = np.random.default_rng(seed)
     site = giving_way(random)
     workload, *_ = fit_to_site(with_top_jobs(random, random_jobs(random, site, 80)), site, on_oversize="drop")

@@ -204,7 +204,8 @@ def test_a_reservation_needs_the_workloads_time_0(tmp_path: Path) -> None:
     (tmp_path / "slurm.conf").write_text("NodeName=n[1-4] CPUs=1\n")
     (tmp_path / "reservations").write_text(
         "ReservationName=maint StartTime=2026-01-01T10:00:00 EndTime=2026-01-01T12:00:00 Duration=02:00:00\n"
-        "   Nodes=n[1-2] NodeCnt=2 CoreCnt=2 Flags=MAINT,IGNORE_JOBS\n   Users=root Accounts=(null)\n"
+        "   Nodes=n[1-2] NodeCnt=2 CoreCnt=2 Flags=MAINT,IGNORE_JOBS\n"
+        "   Users=root Groups=staff Accounts=(null)\n"
     )
     read = partial(
         read_slurm_site, {}, slurm_conf_file=tmp_path / "slurm.conf", reservations_file=tmp_path / "reservations"
@@ -212,7 +213,9 @@ def test_a_reservation_needs_the_workloads_time_0(tmp_path: Path) -> None:
     with pytest.raises(InvalidCluster, match="time 0"):
         read()
     ten = 1767261600.0
-    (reservation,) = read(zero_at=ten - 60)[0].reservations
+    site, notes = read(zero_at=ten - 60)[:2]
+    (reservation,) = site.reservations
+    assert any(note.text == "Groups=staff" for note in notes)
     assert (reservation.start_time, reservation.end_time, reservation.hosts) == (60, 7260, "n[1-2]")
     assert (reservation.users, reservation.accounts, reservation.flags) == (("root",), (), ("MAINT", "IGNORE_JOBS"))
 

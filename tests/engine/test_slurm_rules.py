@@ -191,6 +191,16 @@ def test_a_job_that_must_give_way_is_stopped_at_the_first_look_at_limits_after_i
     assert preempted.end <= urgent.start < preempted.end + 3
 
 
+def test_a_job_beyond_the_number_that_may_be_submitted_is_refused_and_one_after_an_end_is_not() -> None:
+    where = site(
+        accounts=[{"name": "physics"}, {"name": "physics", "user": "ann", "limits": {"user_submitted": 2}}],
+        enforces=["limits"],
+    )
+    simulated = play(where, [{"at": at, "runs": 20} for at in (0, 1, 2, 40, 41, 42)])
+    assert [job.outcome for job in simulated.jobs] == ["COMPLETED", "COMPLETED", "CANCELLED"] * 2
+    assert simulated.jobs[2].reason == "AssocMaxSubmitJobLimit"
+
+
 def test_a_limit_of_a_qos_holds_in_place_of_the_same_one_of_an_account() -> None:
     parts: dict[str, Any] = {
         "qos": [{"name": "wide", "limits": {"all_resources": {"cpu": 12}}}, {"name": "plain"}],

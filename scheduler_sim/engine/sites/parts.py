@@ -187,8 +187,8 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         start_time: on the workload's clock.
         end_time: on the workload's clock.
         hosts: its nodes as a host list; ALL for every node.
-        users: who may use it.
-        accounts: whose users may use it.
+        users: who may use it; `-ann` for all but ann.
+        accounts: whose users may use it; `-physics` for all but these.
         partition: whose nodes, and whose jobs; empty for any.
         flags: Slurm's, as MAINT or IGNORE_JOBS.
     """

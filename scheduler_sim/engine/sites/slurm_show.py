@@ -83,6 +83,8 @@ def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | No
         if stated.get("Nodes", "(null)") == "(null)":
             place.note(stated["ReservationName"], "names no nodes")
             continue
+        if stated.get("Groups", "(null)") != "(null)":
+            place.note(f"Groups={stated['Groups']}", "who is in them is not known: whoever names it may use it")
         draft.places["reservations", stated["ReservationName"]] = place
         draft.reservations[stated["ReservationName"]] = {
             "name": stated["ReservationName"],

@@ -9,7 +9,7 @@ from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.demand import KIB_PER_MB, in_units, task_kinds
 from scheduler_sim.engine.errors import InvalidWorkload
 from scheduler_sim.engine.kernels.site.kinds import KIND, Builder
-from scheduler_sim.engine.kernels.site.people import People
+from scheduler_sim.engine.kernels.site.people import People, ancestry
 from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.requests import Requests
@@ -55,6 +55,7 @@ def asks(workload: Workload, site: Site, *, as_recorded: bool = False) -> Asks:
     _refuse(workload)
     wanted = workload.requests if workload.requests is not None else Requests.blank(len(workload))
     people, rated = People.of(workload, wanted, site), _rated(workload, site)
+    refused = _shut_out(workload, wanted, people, site)
     columns = {
         "cpus": in_units(workload.cpus, MILLI),
         "gpus": workload.gpus.astype(np.int64),
@@ -76,7 +77,7 @@ def asks(workload: Workload, site: Site, *, as_recorded: bool = False) -> Asks:
         "account": people.account.codes,
         "qos": people.qos,
         "reservation": wanted.reservation.codes,
-        "refusal": people.refusal,
+        "refusal": np.where(people.refusal == NO_REASON, refused, people.refusal),
         "recorded_nodes": wanted.recorded_nodes.codes if as_recorded else np.zeros(len(workload), np.int64),
         "dealing": np.zeros(len(workload), np.int64),
     }
@@ -112,6 +113,34 @@ def _rated(workload: Workload, site: Site) -> Labels:
     texts = ["" if row.all() else "".join("01"[one] for one in row.tolist()) for row in paces.possible]
     names = sorted(set(texts))
     return Labels(codes=np.array([names.index(text) for text in texts], np.int64)[paces.row], names=tuple(names))
+
+
+def _shut_out(workload: Workload, wanted: Requests, people: People, site: Site) -> IntArray:
+    """Return why each task has no access to the reservation that it names, 0 where it has or names none.
+
+    Its user and its account, or one above it, have to be among those that the reservation lists; `-ann` lists all
+    others.
+    """
+    reasons = np.zeros(len(workload), np.int64)
+    listed = {(one.name, one.user): one for one in site.accounts}
+    for reservation in site.reservations:
+        if not (reservation.users or reservation.accounts) or reservation.name not in wanted.reservation.names:
+            continue
+        code = wanted.reservation.names.index(reservation.name)
+        for row in np.flatnonzero(wanted.reservation.codes == code).tolist():
+            user = workload.user.names[workload.user.codes[row]]
+            account = people.account.names[people.account.codes[row]]
+            accounts = {account, *(one.name for one in ancestry(listed, account, ""))}
+            if not (_is_among(reservation.users, {user}) and _is_among(reservation.accounts, accounts)):
+                reasons[row] = CODES["Access denied to requested reservation"]
+    return reasons
+
+
+def _is_among(said: tuple[str, ...], names: set[str]) -> bool:
+    """Tell whether a list allows one of some names: one that it says, or, where all that it says are `-name`, others."""
+    denied = {name.removeprefix("-") for name in said if name.startswith("-")}
+    allowed = {name for name in said if not name.startswith("-")}
+    return not denied & names and (not allowed or bool(allowed & names))
 
 
 def _expand(

@@ -4,7 +4,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.kernels.site.asks import Asks
-from scheduler_sim.engine.kernels.site.limit_table import JOBS_BIT, RESOURCES, UNITS, limit_table
+from scheduler_sim.engine.kernels.site.limit_table import JOBS_BIT, RESOURCES, SUBMITTED_BIT, UNITS, limit_table
 from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
 from scheduler_sim.engine.kernels.site.state import COUNTED, CPU, GPU, MEMORY, NODE
 from scheduler_sim.engine.sites import Limits, Site
@@ -54,8 +54,12 @@ def _over_limits(workload: Workload, site: Site, asked: Asks, entry_task: IntArr
         rows = np.flatnonzero(table.entry_set == number)
         span = slice(table.first[number], table.first[number + 1])
         for counter, checks in zip(table.counters[span].tolist(), table.checks[span].tolist(), strict=True):
-            if table.most_jobs[counter] == 0 and checks & JOBS_BIT:
-                why[rows] = np.where(why[rows] == NO_REASON, table.jobs_word[counter], why[rows])
+            for most_jobs, bit, word in (
+                (table.most_jobs, JOBS_BIT, table.jobs_word),
+                (table.most_submitted, SUBMITTED_BIT, table.submitted_word),
+            ):
+                if most_jobs[counter] == 0 and checks & bit:
+                    why[rows] = np.where(why[rows] == NO_REASON, word[counter], why[rows])
             for resource in range(COUNTED):
                 if not checks >> resource & 1:
                     continue

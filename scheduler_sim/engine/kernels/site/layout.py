@@ -15,7 +15,7 @@ from scheduler_sim.engine.kernels.site.asks import Asks
 from scheduler_sim.engine.kernels.site.hopeless import never_reasons
 from scheduler_sim.engine.kernels.site.keys import fixed_keys, fixed_terms, leads
 from scheduler_sim.engine.kernels.site.kinds import as_words
-from scheduler_sim.engine.kernels.site.limit_table import limit_table
+from scheduler_sim.engine.kernels.site.limit_table import SUBMITTED_BIT, limit_table
 from scheduler_sim.engine.kernels.site.recall import ANSWERS, NODES_OF_ANSWER
 from scheduler_sim.engine.kernels.site.rules import Rules, site_of
 from scheduler_sim.engine.kernels.site.state import PIECE, TASK, State
@@ -88,6 +88,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
 
     tree = asked.people.tree
     limits = limit_table(workload, site, asked, entry_task)
+    settings[state.REFUSES] = bool((limits.checks & SUBMITTED_BIT).any())
     arrays = int(wanted.array.max()) + 1 if n else 1
     return State(
         **_tree(tree, site),
@@ -98,6 +99,9 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         counter_jobs=rows(len(limits.most_jobs)),
         counter_most_jobs=limits.most_jobs,
         counter_jobs_word=limits.jobs_word,
+        counter_submitted=rows(len(limits.most_jobs)),
+        counter_most_submitted=limits.most_submitted,
+        counter_submitted_word=limits.submitted_word,
         counter_held=rows(len(limits.most)),
         counter_most=limits.most,
         counter_words=limits.words,

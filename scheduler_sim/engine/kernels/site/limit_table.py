@@ -10,7 +10,7 @@ from scheduler_sim.engine.kernels.site.asks import Asks
 from scheduler_sim.engine.kernels.site.people import ancestry
 from scheduler_sim.engine.kernels.site.reasons import CODES
 from scheduler_sim.engine.kernels.site.state import COUNTED, CPU, GPU, MEMORY, NODE
-from scheduler_sim.engine.sites import Site
+from scheduler_sim.engine.sites import Account, Site
 from scheduler_sim.engine.workload import IntArray, Workload
 
 UNLIMITED = 2**62
@@ -37,9 +37,20 @@ _WORDS = {
 }  # fmt: skip
 """Why a task waits whose counter is full: for its jobs, and for each resource."""
 
+_REFUSED = {
+    "qos": "QOSGrpSubmitJobsLimit",
+    "qos account": "MaxSubmitJobsPerAccount",
+    "qos user": "QOSMaxSubmitJobPerUserLimit",
+    "account": "AssocGrpSubmitJobsLimit",
+    "own": "AssocMaxSubmitJobLimit",
+}
+"""Why a task is refused when it comes, since as many have come and not ended as may."""
 
 JOBS_BIT = 1 << COUNTED
 """Of a mask of what is checked: the number of jobs; a resource has the bit of its number."""
+
+SUBMITTED_BIT = 2 << COUNTED
+"""The number of jobs that have come and not ended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +61,8 @@ class LimitTable:
         entry_set: shape (entries,), the set of each.
         first, counters, checks: the counters of set i are `counters[first[i]:first[i + 1]]`, in the order of their
             check; `checks` says what of each is checked for the set, which counts in all of it.
-        most_jobs, jobs_word: shape (c,). most, words: shape (c * COUNTED,). charges: shape (c,), 0 for one that holds
-            of each task alone.
+        most_jobs, jobs_word, most_submitted, submitted_word: shape (c,). most, words: shape (c * COUNTED,). charges:
+            shape (c,), 0 for one that holds of each task alone.
     """
 
     entry_set: IntArray
@@ -60,6 +71,8 @@ class LimitTable:
     checks: IntArray
     most_jobs: IntArray
     jobs_word: IntArray
+    most_submitted: IntArray
+    submitted_word: IntArray
     most: IntArray
     words: IntArray
     charges: IntArray
@@ -70,9 +83,11 @@ class _Counters:
 
     def __init__(self) -> None:
         self.number: dict[tuple[str, ...], int | None] = {}
-        self.rows: list[tuple[int, list[int], str]] = []
+        self.rows: list[tuple[int, int, list[int], str]] = []
 
-    def number_of(self, kind: str, key: tuple[str, ...], jobs: int | None, resources: dict[str, float]) -> int | None:
+    def number_of(
+        self, kind: str, key: tuple[str, ...], jobs: int | None, submitted: int | None, resources: dict[str, float]
+    ) -> int | None:
         """Return the number of a counter, None for one that limits nothing."""
         name = (kind, *key)
         if name not in self.number:
@@ -81,10 +96,11 @@ class _Counters:
                 place = RESOURCES.get(resource.lower())
                 if place is not None:
                     most[place] = int(amount * UNITS[place])
-            limits_nothing = jobs is None and min(most) == UNLIMITED
+            limits_nothing = jobs is None and submitted is None and min(most) == UNLIMITED
             self.number[name] = None if limits_nothing else len(self.rows)
             if not limits_nothing:
-                self.rows.append((UNLIMITED if jobs is None else jobs, most, kind))
+                counts = [UNLIMITED if number is None else number for number in (jobs, submitted)]
+                self.rows.append((counts[0], counts[1], most, kind))
         return self.number[name]
 
 
@@ -104,16 +120,19 @@ class _Set:
         jobs: int | None,
         resources: dict[str, float],
         *,
+        submitted: int | None = None,
         overrides: bool = True,
     ) -> None:
         """Add a counter; with `overrides` what it states is not checked for the same `field` of those behind it."""
-        number = self.counters.number_of(kind, key, jobs, resources)
+        number = self.counters.number_of(kind, key, jobs, submitted, resources)
         if number is None:
             return
         checks = 0
-        said = {(field, "jobs")} if jobs is not None else set()
-        if said and not said & self.stated:
-            checks |= JOBS_BIT
+        said = set()
+        for count, word, bit in ((jobs, "jobs", JOBS_BIT), (submitted, "submitted", SUBMITTED_BIT)):
+            if count is not None and (field, word) not in self.stated:
+                checks |= bit
+                said.add((field, word))
         for resource in resources:
             place = RESOURCES.get(resource.lower())
             if place is not None and (field, resource.lower()) not in self.stated:
@@ -141,16 +160,19 @@ def limit_table(workload: Workload, site: Site, asked: Asks, entry_task: IntArra
             _bind(site, counters, number, qos, people.account.names[account], workload.user.names[user])
             for number, qos, account, user in distinct.tolist()
         ]
+    kinds = [kind for *_, kind in counters.rows]
     return LimitTable(
         entry_set=entry_set,
         first=np.concatenate(([0], np.cumsum([len(one) for one in sets]))).astype(np.int64),
         counters=np.array([number for one in sets for number, _ in one], np.int64),
         checks=np.array([checks for one in sets for _, checks in one], np.int64),
-        most_jobs=np.array([jobs for jobs, _, _ in counters.rows], np.int64),
-        jobs_word=np.array([CODES[_WORDS[kind][0]] for _, _, kind in counters.rows], np.int64),
-        most=np.array([most for _, most, _ in counters.rows], np.int64).ravel(),
-        words=np.array([[CODES[word] for word in _WORDS[kind][1:]] for _, _, kind in counters.rows], np.int64).ravel(),
-        charges=np.array([not kind.endswith("job") for _, _, kind in counters.rows], np.int64),
+        most_jobs=np.array([jobs for jobs, _, _, _ in counters.rows], np.int64),
+        jobs_word=np.array([CODES[_WORDS[kind][0]] for kind in kinds], np.int64),
+        most_submitted=np.array([submitted for _, submitted, _, _ in counters.rows], np.int64),
+        submitted_word=np.array([CODES[_REFUSED.get(kind, "None")] for kind in kinds], np.int64),
+        most=np.array([most for _, _, most, _ in counters.rows], np.int64).ravel(),
+        words=np.array([[CODES[word] for word in _WORDS[kind][1:]] for kind in kinds], np.int64).ravel(),
+        charges=np.array([not kind.endswith("job") for kind in kinds], np.int64),
     )
 
 
@@ -167,17 +189,52 @@ def _bind(site: Site, counters: _Counters, part: int, qos: int, account: str, us
         names.append(site.qos[qos].name)
     for name in names:
         limits = by_name[name].limits
-        bound.add("qos", (name,), "all", limits.all_jobs, limits.all_resources)
+        bound.add("qos", (name,), "all", limits.all_jobs, limits.all_resources, submitted=limits.all_submitted)
         bound.add("qos job", (name,), "job", None, limits.job_resources)
-        bound.add("qos account", (name, account), "account", limits.account_jobs, limits.account_resources)
-        bound.add("qos user", (name, user), "user", limits.user_jobs, limits.user_resources)
+        bound.add(
+            "qos account",
+            (name, account),
+            "account",
+            limits.account_jobs,
+            limits.account_resources,
+            submitted=limits.account_submitted,
+        )
+        bound.add(
+            "qos user",
+            (name, user),
+            "user",
+            limits.user_jobs,
+            limits.user_resources,
+            submitted=limits.user_submitted,
+        )
     listed = {(one.name, one.user): one for one in site.accounts if not one.partition}
     chain = ancestry(listed, account, user)
-    for one in chain:
+    for level, one in enumerate(chain):
         limits = one.limits
-        bound.add("account", (one.name, one.user), "all", limits.all_jobs, limits.all_resources, overrides=False)
+        bound.add(
+            "account",
+            (one.name, one.user),
+            "all",
+            limits.all_jobs,
+            limits.all_resources,
+            submitted=limits.all_submitted,
+            overrides=False,
+        )
         bound.add("account job", (one.name, one.user), "job", None, limits.job_resources)
-    stated = [one.limits.user_jobs for one in chain if one.limits.user_jobs is not None]
-    if stated:
-        bound.add("own", (account, user), "user", stated[0], {})
+        if level == 0:
+            _bind_own(bound, chain, account, user)
     return bound.found
+
+
+def _bind_own(bound: _Set, chain: list[Account], account: str, user: str) -> None:
+    """Add how many jobs a user may have in an account, by the nearest that says it; a QOS that says it of users or of
+    accounts stands for it."""
+
+    def nearest(field: str, word: str) -> int | None:
+        if ("account", word) in bound.stated:
+            return None
+        stated = (getattr(one.limits, field) for one in chain)
+        return next((most for most in stated if most is not None), None)
+
+    jobs, submitted = nearest("user_jobs", "jobs"), nearest("user_submitted", "submitted")
+    bound.add("own", (account, user), "user", jobs, {}, submitted=submitted)

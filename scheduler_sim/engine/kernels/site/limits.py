@@ -3,7 +3,7 @@
 from typing import Any
 
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.limit_table import JOBS_BIT
+from scheduler_sim.engine.kernels.site.limit_table import JOBS_BIT, SUBMITTED_BIT
 from scheduler_sim.engine.kernels.site.reasons import ARRAY_LIMIT, NO_REASON
 from scheduler_sim.engine.kernels.site.state import CHOSEN, COUNTED, CPU, GPU, MEMORY, NODE, State
 
@@ -17,6 +17,26 @@ def over_count(s: State, entry: int) -> int:
         if s.set_checks[place] & JOBS_BIT and s.counter_jobs[counter] >= s.counter_most_jobs[counter]:
             return int(s.counter_jobs_word[counter])
     return NO_REASON
+
+
+@inner_kernel
+def over_submitted(s: State, row: int) -> int:
+    """Return why a task that comes is refused, as many as may be there already are, 0 where it is not."""
+    bound = s.entry_set[s.first_entry[row]]
+    for place in range(s.set_first[bound], s.set_first[bound + 1]):
+        counter = s.set_counters[place]
+        if s.set_checks[place] & SUBMITTED_BIT and s.counter_submitted[counter] >= s.counter_most_submitted[counter]:
+            return int(s.counter_submitted_word[counter])
+    return NO_REASON
+
+
+@inner_kernel
+def count_submitted(s: State, row: int, sign: int) -> None:
+    """Count a task that has come, or with sign -1 one that leaves for good, in all that bind it."""
+    s.site_tasks[row].submitted += sign
+    bound = s.entry_set[s.first_entry[row]]
+    for place in range(s.set_first[bound], s.set_first[bound + 1]):
+        s.counter_submitted[s.set_counters[place]] += sign
 
 
 @inner_kernel

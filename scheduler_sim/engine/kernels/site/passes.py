@@ -12,6 +12,7 @@ from scheduler_sim.engine.kernels.site.reasons import (
     MAINTENANCE,
     NO_REASON,
     PRIORITY,
+    RESERVATION,
     RESERVED,
     RESOURCES,
 )
@@ -121,6 +122,10 @@ def try_start(s: State, entry: int, now: float) -> int:
     begin, limit = whole(s, now), s.entry_limit[entry]
     if covered_until(s, entry, begin, limit) > begin:
         t.reason = MAINTENANCE
+        return NEVER
+    own = t.reservation
+    if own >= 0 and (begin < s.shut_from[own] or begin + limit > s.shut_until[own]):
+        t.reason = RESERVATION
         return NEVER
     met = shut(s, entry, begin, begin + limit)
     fits = fits_now(s, kind)

@@ -67,6 +67,10 @@ WORDS = (
     "AssocMinCpuNotSatisfied",
     "QOSMaxSubmitJobPerUserLimit",
     "AssocMaxSubmitJobLimit",
+    "QOSGrpSubmitJobsLimit",
+    "MaxSubmitJobsPerAccount",
+    "AssocGrpSubmitJobsLimit",
+    "Access denied to requested reservation",
 )
 
 CODES = {word: code for code, word in enumerate(WORDS)}

@@ -103,9 +103,10 @@ UNDER tasks that would be suspended; PAUSES tasks that are.
     KILLS_INVALID,
     SUSPENDING,
     CHECKS,
+    REFUSES,
     ROOM,
     SETTINGS,
-) = range(28)
+) = range(29)
 """Places in the vector of settings; counts that limit nothing are 2**62."""
 
 (
@@ -152,13 +153,13 @@ TASK = np.dtype(
         ("device", "i8"), ("attempts", "i8"), ("ending", "i8"), ("reason", "i8"), ("planned", "i8"),
         ("preempting", "i8"), ("overran", "i8"), ("qos", "i8"), ("association", "i8"), ("user", "i8"),
         ("reservation", "i8"), ("array", "i8"), ("array_limit", "i8"), ("held_cores", "f8"), ("held_gpus", "f8"),
-        ("graced", "i8"), ("sequence", "i8"),
+        ("graced", "i8"), ("sequence", "i8"), ("submitted", "i8"),
     ]
 )  # fmt: skip
 """One record a task. `undone` is work to do, `pace` of it are done in a second; `give_way` is when it must leave its
-nodes, infinity for never; `entry` the one by which it runs; `ran` are
-whole seconds that it ran before it was suspended, and `graced` tells that it was told to give way and has a while yet;
-`sequence` counts starts; `spoilt` tells that a parent failed whose success it needs.
+nodes, infinity for never; `entry` the one by which it runs; `ran` are whole seconds that it ran before it was
+suspended, and `graced` tells that it was told to give way and has a while yet; `sequence` counts starts; `submitted`
+tells that it counts among those that have come; `spoilt` that a parent failed whose success it needs.
 """
 
 PIECE = np.dtype(
@@ -229,6 +230,9 @@ class State(NamedTuple):
     counter_jobs: IntArray
     counter_most_jobs: IntArray
     counter_jobs_word: IntArray
+    counter_submitted: IntArray
+    counter_most_submitted: IntArray
+    counter_submitted_word: IntArray
     counter_held: IntArray
     counter_most: IntArray
     counter_words: IntArray

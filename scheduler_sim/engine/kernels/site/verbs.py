@@ -6,12 +6,12 @@ from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.events import expect, write
 from scheduler_sim.engine.kernels.site.hold import bill, give, take
-from scheduler_sim.engine.kernels.site.limits import count_in
+from scheduler_sim.engine.kernels.site.limits import count_in, count_submitted, over_submitted
 from scheduler_sim.engine.kernels.site.pausing import settle
 from scheduler_sim.engine.kernels.site.preempt import mode_of
 from scheduler_sim.engine.kernels.site.priority import charge, rate
 from scheduler_sim.engine.kernels.site.queue import add, tidy
-from scheduler_sim.engine.kernels.site.reasons import BEGIN_TIME, DEPENDENCY, NEVER_SATISFIED
+from scheduler_sim.engine.kernels.site.reasons import BEGIN_TIME, DEPENDENCY, NEVER_SATISFIED, NO_REASON
 from scheduler_sim.engine.kernels.site.state import (
     BEGUN,
     BY_FACTORS,
@@ -31,6 +31,7 @@ from scheduler_sim.engine.kernels.site.state import (
     OWN_LOOPS,
     PAUSED,
     PAUSES,
+    REFUSES,
     REQUEUE_DELAY,
     REQUEUES,
     RUNS,
@@ -80,6 +81,13 @@ def come(s: State, row: int, now: float) -> None:
     if t.state != COMING:
         return
     t.state = HELD
+    if s.settings[REFUSES]:
+        reason = over_submitted(s, row)
+        if reason != NO_REASON:
+            t.reason, t.ready = reason, now
+            leave(s, row, now, CANCELLED)
+            return
+        count_submitted(s, row, 1)
     if t.parents > 0:
         t.reason = DEPENDENCY
     elif t.spoilt:
@@ -248,6 +256,8 @@ def leave(s: State, first: int, now: float, ending: int) -> None:
         s.completed_rows[s.counts[FINISHED]] = row
         s.counts[FINISHED] += 1
         s.counts[EVENTS] += 1
+        if t.submitted:
+            count_submitted(s, row, -1)
         for edge in range(s.child_first[row], s.child_first[row + 1]):
             child = s.child_rows[edge]
             c = s.site_tasks[child]
