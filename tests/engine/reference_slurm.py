@@ -22,6 +22,9 @@ TICK_TIME = 1.0035
 PASS_TIME = 0.01
 """Seconds by which a backfill pass delays the next."""
 
+PATIENCE_TIME = 20_000
+"""Seconds in which nothing runs or comes after which what waits is held to wait for ever."""
+
 DECAY, END, RELEASE, JOB, EDGE, MAIN, BACKFILL = range(7)
 """What happens, in the order in which it does at one instant."""
 
@@ -84,8 +87,13 @@ class ReferenceSlurm(Plans):
             heappush(self.events, (origin + self.phases.decay, DECAY, 0, ""))
         self.ticks = 0
         self.main_from = origin + self.phases.main
+        last_event = self.now
         while self.events and any(job.state != DONE for job in self.jobs):
             self.now, kind, row, what = heappop(self.events)
+            if kind in (END, RELEASE, JOB):
+                last_event = self.now
+            if self.now > last_event + PATIENCE_TIME and not self.accounting.active:
+                break
             getattr(self, ("decay", "end", "release", "change", "edge", "look", "look_ahead")[kind])(row, what)
             if all(job.state in (AWAITED, DONE) for job in self.jobs) and not any(
                 event[1] in (END, RELEASE, JOB) for event in self.events
@@ -147,14 +155,20 @@ class ReferenceSlurm(Plans):
             self._admit(self.jobs[child])
 
     def _leave(self, job: Job) -> None:
-        """Give back what a job that ran holds."""
+        """Give back what a job that ran holds, and let those go on that were suspended for it."""
+        self._give_back(job)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if any(one.is_paused for one in self.accounting.running()):
+            self._settle(self.now)
+
+    def _give_back(self, job: Job) -> None:
         self.accounting.charge(job, self.now)
         self.free.take(job, job.shares, -1)
         del self.accounting.active[job.row]
         if not job.is_paused:
             job.attempts.append((job.start, self.now))
-        if any(one.is_paused for one in self.accounting.running()):
-            self._settle(self.now)
 
     def _settle(self, now: float) -> None:
         """Suspend what has no cores, and let go on what has them: others first, then higher tiers, and those that run.
@@ -236,8 +250,10 @@ class ReferenceSlurm(Plans):
             for job in self.accounting.running():
                 if job.nodes() >> row & 1:
                     self.stopping = [entry for entry in self.stopping if entry[1] is not job]
-                    self._leave(job)
+                    self._give_back(job)
                     self._requeue(job, "NODE_FAIL", may=job.requeueable)
+            # One that was suspended there for another has failed with it.
+            self._go_on()
         self.is_queued = self.has_changed = True
 
     def _requeue(self, job: Job, outcome: str, *, may: bool) -> None:
@@ -273,6 +289,8 @@ class ReferenceSlurm(Plans):
                 if job.is_graced:
                     self.ask_to_go(job, self.now)
                 elif second >= job.ends_by + rules.over_limit_time and not job.is_paused:
+                    self.tell_to_stop(job, self.now, "timeout")
+                if not job.is_paused and self.accounting.use.is_spent(job):
                     self.tell_to_stop(job, self.now, "timeout")
         if second - self.last_full >= rules.main_interval_time:
             self.last_full = second

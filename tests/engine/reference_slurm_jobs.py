@@ -29,6 +29,7 @@ class Job:
         priority: by partition.
         ends_by: the second at which its limit ends. kill_time: when it was told to stop.
         is_paused: suspended. left, ran: seconds that it is still to run, and those that its limit counts already.
+        ahead: seconds of its limit for which no use has been counted yet.
         is_graced: told to give way, but not yet stopped. number: of its start, among all.
     """
 
@@ -79,6 +80,7 @@ class Job:
     is_paused: bool = False
     is_graced: bool = False
     is_submitted: bool = False
+    ahead: float = 0.0
     left: float = 0.0
     ran: float = 0.0
     number: int = 0

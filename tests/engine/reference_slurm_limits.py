@@ -6,6 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine.sites import Account, Limits, Partition, Qos, ShareTree, Site, classic, fair_tree
 from tests.engine.reference_slurm_jobs import Job, Machine
+from tests.engine.reference_slurm_use import Binding, Use
 
 _COUNTED = {"cpu": "Cpu", "node": "Node", "mem": "Memory", "gres/gpu": "GRES"}
 
@@ -28,6 +29,7 @@ class Accounting:
         self.calculated = -np.inf
         self.active: dict[int, Job] = {}
         self.chains = [self._chain(job) for job in jobs]
+        self.use = Use(site, self._bindings, lambda job: self._amounts(job, job.holds(), len(job.shares)))
         if self.tree.is_user.any():
             self._rank()
 
@@ -76,6 +78,7 @@ class Accounting:
             return
         seconds = max(floor(now) - job.charged_to, 0)
         job.charged_to = floor(now)
+        self.use.charge(job, seconds)
         qos = self.qos.get(job.qos)
         factor = qos.usage_factor if qos else 1.0
         entry = self.entry.get((job.account, job.user))
@@ -86,6 +89,7 @@ class Accounting:
         """Let usage decay, charge what runs, rank the users and set all priorities anew."""
         if self.calculated > -np.inf:
             self.usage *= self.decay ** (floor(now) - self.calculated)
+            self.use.forget(floor(now) - self.calculated)
         for job in self.running():
             self.charge(job, now)
         self.calculated = floor(now)
@@ -131,6 +135,12 @@ class Accounting:
     def running(self) -> list[Job]:
         return [self.active[row] for row in sorted(self.active)]
 
+    def _bindings(self, job: Job, partition: Partition | None = None) -> list[Binding]:
+        """Return what binds a job that runs, or would in a partition, in the order of the check."""
+        place = partition or job.partition or job.partitions[0]
+        found: list[Binding] = [(("qos", one.name), one.limits) for one in self._qos_of(job, place)]
+        return found + [(("account", one.name, one.user), one.limits) for one in self.chains[job.row]]
+
     def blocked_by_count(self, job: Job, partition: Partition) -> str:
         """Return why as many jobs as may run already do, or an empty text."""
         if not self.holds_limits:
@@ -158,7 +168,7 @@ class Accounting:
                 return "AssocGrpJobsLimit"
             if level == 0 and self._is_own_full(job, own, "jobs", stated):
                 return "AssocMaxJobsLimit"
-        return ""
+        return self.use.blocked_by_wall(job, self._bindings(job, partition), self._limit_in(job, partition))
 
     def blocked_by_amount(self, job: Job, partition: Partition, cores: int, nodes: int) -> str:
         """Return why a job that gets so much exceeds a limit, or an empty text."""
@@ -194,7 +204,11 @@ class Accounting:
             # A user has the nearest of what is said for one job.
             if name := exceeded("job_resources", entry.limits, []):
                 return f"AssocMax{name}PerJobLimit"
-        return ""
+        limit = self._limit_in(job, partition)
+        return self.use.blocked(job, self._bindings(job, partition), running, asks, limit)
+
+    def _limit_in(self, job: Job, partition: Partition) -> float:
+        return job.limit if partition.max_time is None else min(job.limit, partition.max_time)
 
     def _exceeded(self, limit: dict[str, float], asks: dict[str, float], jobs: list[Job]) -> str:
         for resource, name in _COUNTED.items():

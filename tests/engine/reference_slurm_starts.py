@@ -170,6 +170,7 @@ class Starts:
         self.starts += 1
         job.preempted_for = -inf
         self.free.take(job, shares)
+        self.accounting.use.begin(job, self.limit_of(job, partition))
         self.accounting.active[job.row] = job
         self.has_changed = True
 

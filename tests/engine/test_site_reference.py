@@ -18,6 +18,7 @@ from scheduler_sim.engine.workload import FloatArray, Workload
 from tests.engine.reference_slurm import Phases, ReferenceSlurm
 from tests.engine.slurm_cases import read_recorded
 
+METERED = int(os.environ.get("METERED_WORLDS", "10"))
 GIVING_WAY = int(os.environ.get("GIVING_WAY_WORLDS", "10"))
 PathOf = Callable[[str], Path]
 PHASES = Phases(main=0.31, backfill=0.62, decay=19.0, limits=7.0)
@@ -155,8 +156,8 @@ def random_jobs(random: np.random.Generator, site: Site, count: int) -> Workload
     )
 
 
-# In world 10 the whole nodes of a task are more cores than its QOS may have: the slow twin waits for it for ever.
-@pytest.mark.parametrize("seed", [seed for seed in range(16) if seed != 10])
+# In world 10 the whole nodes of a task are more cores than its QOS may have: it never starts.
+@pytest.mark.parametrize("seed", range(16))
 def test_the_compiled_twin_starts_every_job_as_the_slow_one_does(seed):
     random = np.random.default_rng(seed)
     site = random_site(random)
@@ -188,6 +189,38 @@ def test_both_twins_agree_when_nodes_go_away_and_fail(seed):
         {"hosts": "a5", "start_time": float(random.integers(600, 900)), "kill": bool(seed % 2)},
     ]
     site = Site.from_json(document)
+    workload, *_ = fit_to_site(random_jobs(random, site, 80), site, on_oversize="drop")
+    epoch = float(random.integers(0, 60))
+    assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)
+
+
+def metered(random: np.random.Generator) -> Site:
+    """Return a random site with limits on what is used, and on what running tasks may use yet."""
+    document = random_site(random).as_json()
+    document["enforces"] = [str(random.choice(["limits", "safe"]))]
+    if random.random() < 0.8:
+        priority = document.get("priority", {}) | {"kind": "multifactor", "calculation_period_time": 60}
+        document["priority"] = priority | {"decay_half_life_time": float(random.choice([120, 300, 600]))}
+    normal, high, low = document["qos"]
+    normal["limits"] = {"all_resource_seconds": {"cpu": float(random.integers(6000, 20_000))}}
+    normal["usage_factor"] = float(random.choice([1, 0.5, 0]))
+    normal["flags"] = ["UsageFactorSafe"] if random.random() < 0.5 else []
+    high["limits"] = {"all_running_resource_seconds": {"cpu": 12_000.0, "node": 3000.0}, "all_time": 4000.0}
+    high["flags"] = ["NoDecay"] if random.random() < 0.3 else []
+    low["limits"] = {"job_resource_seconds": {"cpu": 6000.0}, "all_resource_seconds": {"mem": 2e7, "node": 1800.0}}
+    if random.random() < 0.3:
+        document["partitions"][0]["qos"] = "high"
+    accounts = document["accounts"]
+    accounts[0]["limits"] = {"all_resource_seconds": {"cpu": 30_000.0}, "job_resource_seconds": {"cpu": 9000.0}}
+    accounts[1]["limits"] = {"all_running_resource_seconds": {"cpu": 9000.0}, "all_time": 1500.0}
+    accounts[2]["limits"] = {"all_resource_seconds": {"cpu": float(random.integers(3000, 15_000))}}
+    return Site.from_json(document)
+
+
+@pytest.mark.parametrize("seed", range(300, 300 + METERED))
+def test_both_twins_agree_on_limits_of_what_is_used_and_may_be_used_yet(seed):
+    random = np.random.default_rng(seed)
+    site = metered(random)
     workload, *_ = fit_to_site(random_jobs(random, site, 80), site, on_oversize="drop")
     epoch = float(random.integers(0, 60))
     assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)

@@ -201,6 +201,71 @@ def test_a_job_beyond_the_number_that_may_be_submitted_is_refused_and_one_after_
     assert simulated.jobs[2].reason == "AssocMaxSubmitJobLimit"
 
 
+USED: dict[str, Any] = {
+    "accounts": [
+        {"name": "physics", "limits": {"all_resource_seconds": {"cpu": 600}}},
+        {"name": "physics", "user": "ann"},
+    ],
+    "priority": {"kind": "multifactor", "calculation_period_time": 10, "decay_half_life_time": 0},
+}
+
+
+def test_jobs_wait_and_running_ones_stop_once_as_much_has_been_used_as_may() -> None:
+    simulated = play(site(**USED, enforces=["limits"]), [{"at": k, "runs": 300, "cpus": 4} for k in range(2)])
+    # Eight cores use 600 core-seconds in 75 s, which the calculation at 79 s counts and the look at 89 s after it sees.
+    assert [job.outcome for job in simulated.jobs] == ["TIMEOUT", "TIMEOUT"]
+    assert all(79 <= job.end < 79 + 31 + 1 for job in simulated.jobs)
+    late = play(site(**USED, enforces=["limits"]), [{"at": 0, "runs": 160, "cpus": 4}, {"at": 200, "runs": 60}]).jobs[1]
+    assert late.reason == "AssocGrpCPUMinutesLimit"
+    assert np.isnan(late.start)
+
+
+def test_on_a_safe_site_no_job_starts_that_could_use_more_than_is_left_and_none_is_stopped() -> None:
+    jobs = [{"at": k, "runs": 60, "limit": 120, "cpus": 3} for k in range(3)]
+    simulated = play(site(**USED, enforces=["safe"]), jobs)
+    first, second, third = simulated.jobs
+    # 360 of 600 core-seconds are taken by the first limit; 180 were used when it has ended, and 360 more fit.
+    assert first.outcome == second.outcome == "COMPLETED"
+    assert first.end <= second.start < first.end + 3
+    assert third.reason == "AssocGrpCPUMinutesLimit"
+    assert np.isnan(third.start)
+
+
+def test_what_was_used_counts_half_after_the_half_life() -> None:
+    halved = {**USED, "priority": {**USED["priority"], "decay_half_life_time": 100}}
+    jobs = [{"at": 0, "runs": 149, "limit": 180, "cpus": 3}, {"at": 150, "runs": 60, "limit": 120, "cpus": 4}]
+    second = play(site(**halved, enforces=["safe"]), jobs).jobs[1]
+    used = sum(3 * 0.5 ** ((second.start - at) / 100) for at in range(149))
+    # Eight of ten core-minutes are asked for: it starts when three are no longer counted, of five at first.
+    assert 160 < second.start
+    assert used < 180 * 1.05
+    assert used * 2 ** (13 / 100) > 180
+
+
+def test_running_jobs_may_use_no_more_yet_than_is_said() -> None:
+    parts = {**USED, "accounts": [{"name": "physics", "limits": {"all_running_resource_seconds": {"cpu": 600}}}]}
+    parts["accounts"].append({"name": "physics", "user": "ann"})
+    jobs = [{"at": 0, "runs": 500, "limit": 540, "cpus": 1}, {"at": 1, "runs": 60, "limit": 120, "cpus": 1}]
+    second = play(site(**parts, enforces=["limits"]), jobs).jobs[1]
+    # Nine whole core-minutes are ahead until the calculation at 9 s, and two more were beyond ten.
+    assert 9 <= second.start < 9 + 3
+    basic = play(site(**{**parts, "priority": {}}, enforces=["limits"]), jobs).jobs
+    assert basic[0].end <= basic[1].start < basic[0].end + 3
+
+
+def test_who_is_suspended_on_a_node_that_fails_does_not_go_on_for_an_instant() -> None:
+    failing = {"hosts": "n1", "cores": 4, "outages": [{"start_time": 50, "end_time": 400, "nodes": 1, "kill": True}]}
+    jobs = [
+        {"at": 0, "runs": 100, "cpus": 4, "queue": "high", "eligible_time": 20.0},
+        {"at": 1, "runs": 100, "cpus": 4, "queue": "low"},
+    ]
+    low = play(site(**{**TIERS, "groups": [failing]}), jobs).jobs[1]
+    assert all(end > begin for begin, end in low.attempts)
+    suspended, again = low.attempts
+    assert suspended[1] < 30
+    assert again[0] >= 400
+
+
 def test_a_limit_of_a_qos_holds_in_place_of_the_same_one_of_an_account() -> None:
     parts: dict[str, Any] = {
         "qos": [{"name": "wide", "limits": {"all_resources": {"cpu": 12}}}, {"name": "plain"}],

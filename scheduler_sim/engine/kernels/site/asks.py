@@ -137,7 +137,7 @@ def _shut_out(workload: Workload, wanted: Requests, people: People, site: Site) 
 
 
 def _is_among(said: tuple[str, ...], names: set[str]) -> bool:
-    """Tell whether a list allows one of some names: one that it says, or, where all that it says are `-name`, others."""
+    """Tell whether a list allows some names: it says one, or, where it says `-name` alone, none of them so."""
     denied = {name.removeprefix("-") for name in said if name.startswith("-")}
     allowed = {name for name in said if not name.startswith("-")}
     return not denied & names and (not allowed or bool(allowed & names))

@@ -4,14 +4,22 @@ import numpy as np
 
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.kernels.site.asks import Asks
-from scheduler_sim.engine.kernels.site.limit_table import JOBS_BIT, RESOURCES, SUBMITTED_BIT, UNITS, limit_table
+from scheduler_sim.engine.kernels.site.limit_table import (
+    AHEAD,
+    JOBS_BIT,
+    RESOURCES,
+    SUBMITTED_BIT,
+    UNITS,
+    USED,
+    LimitTable,
+    limit_table,
+)
 from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
-from scheduler_sim.engine.kernels.site.state import COUNTED, CPU, GPU, MEMORY, NODE
+from scheduler_sim.engine.kernels.site.state import COUNTED, CPU, GPU, MEMORY, METERED, NODE
 from scheduler_sim.engine.sites import Limits, Site
-from scheduler_sim.engine.workload import BoolArray, IntArray, Workload
+from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
 
 _WALL = {"qos": "QOSMaxWallDurationPerJobLimit", "account": "AssocMaxWallDurationPerJobLimit"}
-_SECONDS = {"qos": "QOSMaxCpuMinutesPerJobLimit", "account": "AssocMaxCpuMinutesPerJobLimit"}
 _LEAST = {"qos": "QOSMinCpuNotSatisfied", "account": "AssocMinCpuNotSatisfied"}
 _EACH_NODE = {"qos": "QOSMaxCpuPerNode", "account": "AssocMaxCpuPerNode"}
 
@@ -65,11 +73,36 @@ def _over_limits(workload: Workload, site: Site, asked: Asks, entry_task: IntArr
                     continue
                 over = (amounts[rows, resource] > most[counter, resource]) & (why[rows] == NO_REASON)
                 why[rows[over]] = words[counter, resource]
+            lasting = _over_lasting(table, counter, checks, amounts[rows], asked.limit[rows], "safe" in site.enforces)
+            why[rows] = np.where(why[rows] == NO_REASON, lasting, why[rows])
+    return why
+
+
+def _over_lasting(
+    table: LimitTable, counter: int, checks: int, amounts: IntArray, limit: FloatArray, is_safe: bool
+) -> IntArray:
+    """Return which limit on use each of some entries breaks by its own limit of time, shape (entries,).
+
+    What has been used must be less than may be; on a site that is safe, and of what runs, what may be used yet counts.
+    """
+    minutes = np.column_stack([amounts / np.array(list(UNITS.values())), np.ones(len(amounts))]) * limit[:, None] / 60
+    why = np.zeros(len(amounts), np.int64)
+    for first, size, mosts, words in (
+        (USED, METERED, table.most_used, table.used_words),
+        (AHEAD, COUNTED, table.most_ahead, table.ahead_words),
+    ):
+        for resource in range(size):
+            most = mosts[counter * size + resource]
+            if not checks >> first + resource & 1:
+                continue
+            over = (minutes[:, resource] > most) & (is_safe or first == AHEAD)
+            over |= (first == USED) & (most <= 0) & (minutes[:, resource] > 0)
+            why[over & (why == NO_REASON)] = words[counter * size + resource]
     return why
 
 
 def _over_job_limits(site: Site, asked: Asks, entry_task: IntArray) -> IntArray:
-    """Return which limit of time, of resources x time, of a node or from below keeps each entry out."""
+    """Return which limit of time, of a node or from below keeps each entry out."""
     why = np.zeros(len(entry_task), np.int64)
     if not {"limits", "safe"} & set(site.enforces):
         return why
@@ -93,9 +126,6 @@ def _apply(why: IntArray, inside: BoolArray, kind: str, limits: Limits, asked: A
     broken: list[tuple[BoolArray, str]] = []
     if limits.job_time is not None:
         broken.append((asked.limit > limits.job_time, _WALL[kind]))
-    for name, most in limits.job_resource_seconds.items():
-        if (place := RESOURCES.get(name.lower())) is not None:
-            broken.append((amounts[:, place] / UNITS[place] * asked.limit > most, _SECONDS[kind]))
     for name, least in limits.job_least_resources.items():
         if (place := RESOURCES.get(name.lower())) is not None:
             broken.append((amounts[:, place] < least * UNITS[place], _LEAST[kind]))

@@ -15,14 +15,20 @@ from scheduler_sim.engine.kernels.site.asks import Asks
 from scheduler_sim.engine.kernels.site.hopeless import never_reasons
 from scheduler_sim.engine.kernels.site.keys import fixed_keys, fixed_terms, leads
 from scheduler_sim.engine.kernels.site.kinds import as_words
-from scheduler_sim.engine.kernels.site.limit_table import SUBMITTED_BIT, limit_table
+from scheduler_sim.engine.kernels.site.limit_table import (
+    AHEAD_BITS,
+    SUBMITTED_BIT,
+    USED_BITS,
+    LimitTable,
+    limit_table,
+)
 from scheduler_sim.engine.kernels.site.recall import ANSWERS, NODES_OF_ANSWER
 from scheduler_sim.engine.kernels.site.rules import Rules, site_of
 from scheduler_sim.engine.kernels.site.state import PIECE, TASK, State
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.requests import Requests
-from scheduler_sim.engine.sites import ShareTree, Site, classic, fair_tree
+from scheduler_sim.engine.sites import Qos, ShareTree, Site, classic, fair_tree
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
@@ -89,6 +95,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
     tree = asked.people.tree
     limits = limit_table(workload, site, asked, entry_task)
     settings[state.REFUSES] = bool((limits.checks & SUBMITTED_BIT).any())
+    _meter(limits, site, settings)
     arrays = int(wanted.array.max()) + 1 if n else 1
     return State(
         **_tree(tree, site),
@@ -106,6 +113,14 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         counter_most=limits.most,
         counter_words=limits.words,
         counter_charges=limits.charges,
+        counter_used=np.zeros(len(limits.most_used)),
+        counter_most_used=limits.most_used,
+        counter_used_words=limits.used_words,
+        counter_ahead=np.zeros(len(limits.most_ahead)),
+        counter_most_ahead=limits.most_ahead,
+        counter_ahead_words=limits.ahead_words,
+        counter_decay=np.where(limits.decays, reals[state.DECAY], 1.0),
+        counter_stops=limits.stops,
         victim_rows=rows(n + 1),
         victim_overlap=rows(n + 1),
         under_rows=rows(n + 1),
@@ -296,6 +311,9 @@ def _preemption(site: Site) -> dict[str, Any]:
         # In a partition that gives whole nodes away (OverSubscribe=EXCLUSIVE) no two tasks are on one.
         "part_overlays": np.array([not one.exclusive for one in site.partitions], np.int64),
         "qos_usage": np.array([*(one.usage_factor for one in site.qos), 1.0], np.float64),
+        "qos_limit_factor": np.array(
+            [*(one.usage_factor if _has_flag(one, "usagefactorsafe") else 1.0 for one in site.qos), 1.0], np.float64
+        ),
         "qos_preempts": preempts.ravel(),
         "qos_mode": np.array([*(mode(one.preempt_mode) for one in site.qos), mode(None)], np.int64),
         "qos_rank": np.array([*(one.priority for one in site.qos), 0], np.int64),
@@ -305,6 +323,23 @@ def _preemption(site: Site) -> dict[str, Any]:
         "part_mode": np.array([mode(None if by_qos else one.preempt_mode) for one in site.partitions], np.int64),
         "part_tier": np.array([one.tier for one in site.partitions], np.int64),
     }
+
+
+def _has_flag(qos: Qos, flag: str) -> bool:
+    return flag in {one.lower() for one in qos.flags}
+
+
+def _meter(limits: LimitTable, site: Site, settings: IntArray) -> None:
+    """Write whether there are limits on what is used, and what follows from them.
+
+    Only priority/multifactor calculates what was used; without it nothing has been, as in Slurm.
+    """
+    meters, uses = bool((limits.checks & (USED_BITS | AHEAD_BITS)).any()), bool((limits.checks & USED_BITS).any())
+    calculates = site.priority.kind == "multifactor"
+    settings[state.METERS], settings[state.SAFE] = meters, "safe" in site.enforces
+    settings[state.CHARGES] = settings[state.BY_FACTORS] or (meters and calculates)
+    settings[state.SPENDS] = uses and calculates and "safe" not in site.enforces
+    settings[state.CHECKS] |= settings[state.SPENDS]
 
 
 def _answers(words: int) -> dict[str, Any]:

@@ -1,21 +1,24 @@
 """Limits of QOS, accounts and users, counted as tasks start and end."""
 
-from typing import Any
-
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.limit_table import JOBS_BIT, SUBMITTED_BIT
+from scheduler_sim.engine.kernels.site.limit_table import AHEAD_BITS, JOBS_BIT, SUBMITTED_BIT, USED_BITS, WALL_BIT
 from scheduler_sim.engine.kernels.site.reasons import ARRAY_LIMIT, NO_REASON
-from scheduler_sim.engine.kernels.site.state import CHOSEN, COUNTED, CPU, GPU, MEMORY, NODE, State
+from scheduler_sim.engine.kernels.site.state import COUNTED, CPU, GPU, MEMORY, METERS, NODE, State
+from scheduler_sim.engine.kernels.site.use import asked, count_ahead, over_ahead, over_used, over_wall
 
 
 @inner_kernel
 def over_count(s: State, entry: int) -> int:
-    """Return why as many tasks as may run already do, 0 where they do not."""
+    """Return why as many tasks as may run already do, or why those of the past ran as long as may be, 0 otherwise."""
     bound = s.entry_set[entry]
     for place in range(s.set_first[bound], s.set_first[bound + 1]):
-        counter = s.set_counters[place]
-        if s.set_checks[place] & JOBS_BIT and s.counter_jobs[counter] >= s.counter_most_jobs[counter]:
+        counter, checks = s.set_counters[place], s.set_checks[place]
+        if checks & JOBS_BIT and s.counter_jobs[counter] >= s.counter_most_jobs[counter]:
             return int(s.counter_jobs_word[counter])
+        if checks & WALL_BIT:
+            reason = over_wall(s, entry, counter)
+            if reason != NO_REASON:
+                return int(reason)
     return NO_REASON
 
 
@@ -49,35 +52,27 @@ def over_array(s: State, row: int) -> int:
 
 
 @inner_kernel
-def _asks(s: State, k: Any, resource: int, is_chosen: bool) -> int:
-    """Return how much of a resource a kind takes: of the chosen nodes, else as it asks."""
-    nodes, cpu = k.least, k.units * k.size * k.grain
-    if is_chosen:
-        nodes, cpu = s.counts[CHOSEN], 0
-        for i in range(nodes):
-            cpu += s.all_cpu[s.chosen_nodes[i]] if k.whole else s.chosen_units[i] * k.grain
-    if resource == CPU:
-        return int(cpu)
-    if resource == NODE:
-        return int(nodes)
-    if resource == MEMORY:
-        return int(nodes * k.each_memory + (cpu // k.grain * k.memory if k.grain > 0 else 0))
-    return int(nodes * k.each_gpus + k.units * k.gpu)
-
-
-@inner_kernel
 def over_amount(s: State, entry: int, is_chosen: bool) -> int:
     """Return which limit an entry would exceed with the chosen nodes, or with what it asks for, 0 for none."""
     bound = s.entry_set[entry]
     k = s.kinds[s.entry_kind[entry]]
     for place in range(s.set_first[bound], s.set_first[bound + 1]):
+        checks = s.set_checks[place]
+        if checks & (USED_BITS ^ WALL_BIT):
+            reason = over_used(s, entry, place, is_chosen)
+            if reason != NO_REASON:
+                return int(reason)
         counter = s.set_counters[place] * COUNTED
         for resource in range(COUNTED):
-            if not (s.set_checks[place] >> resource) & 1:
+            if not (checks >> resource) & 1:
                 continue
             most = s.counter_most[counter + resource]
-            if s.counter_held[counter + resource] + _asks(s, k, resource, is_chosen) > most:
+            if s.counter_held[counter + resource] + asked(s, k, resource, is_chosen) > most:
                 return int(s.counter_words[counter + resource])
+        if checks & AHEAD_BITS:
+            reason = over_ahead(s, entry, place, is_chosen)
+            if reason != NO_REASON:
+                return int(reason)
     return NO_REASON
 
 
@@ -90,6 +85,8 @@ def count_in(s: State, row: int, sign: int) -> None:
     bound = s.entry_set[t.entry]
     if s.set_first[bound] == s.set_first[bound + 1]:
         return
+    if s.settings[METERS]:
+        count_ahead(s, row, sign)
     cpu, nodes, memory, gpus = 0, 0, 0, 0
     piece = t.first_piece
     while piece >= 0:

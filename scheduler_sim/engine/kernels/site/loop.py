@@ -7,6 +7,7 @@ import numpy as np
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.codes import LIST as SKIPPING
 from scheduler_sim.engine.jit import counting_kernel, inner_kernel
+from scheduler_sim.engine.kernels.site.events import expect
 from scheduler_sim.engine.kernels.site.nodes import turn
 from scheduler_sim.engine.kernels.site.passes import ALL, FIRST, UNSHARED, main_pass
 from scheduler_sim.engine.kernels.site.plans import plan_pass
@@ -20,6 +21,7 @@ from scheduler_sim.engine.kernels.site.state import (
     CALCULATION_PERIOD,
     CANCELLED_AT,
     CHANGED,
+    CHARGES,
     CHECK_INTERVAL,
     CHECKS,
     ENDS,
@@ -34,6 +36,7 @@ from scheduler_sim.engine.kernels.site.state import (
     LOOKED,
     MAIN_DEPTH,
     MAIN_INTERVAL,
+    METERS,
     MODE,
     NEXT_DECAY,
     NEXT_PASS,
@@ -49,6 +52,7 @@ from scheduler_sim.engine.kernels.site.state import (
     RUN,
     RUNS,
     SLOPED,
+    SPENDS,
     STOPPED,
     SUBMIT_DELAY,
     TICK,
@@ -60,6 +64,7 @@ from scheduler_sim.engine.kernels.site.state import (
     WRITTEN,
     State,
 )
+from scheduler_sim.engine.kernels.site.use import is_spent, use_is_forgotten
 from scheduler_sim.engine.kernels.site.verbs import CANCELLED, cancel, come, come_back, end, leave, stop
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 
@@ -151,7 +156,7 @@ def _next_instant(s: State) -> float:
     if s.counts[TIMER] < len(s.timer_times):
         now = min(now, s.timer_times[s.counts[TIMER]])
     now = min(now, _next_look(s), _next_pass(s), _next_check(s))
-    if s.settings[BY_FACTORS]:
+    if s.settings[CHARGES]:
         now = min(now, s.clock[NEXT_DECAY])
     return float(now)
 
@@ -238,6 +243,23 @@ def _check_limits(s: State, now: float) -> None:
         elif np.floor(now) >= s.run_ends[i] + s.reals[OVER_LIMIT] and _has_limit(s, row):
             tell_to_stop(s, row, now, True)
         i += 1
+    if s.settings[SPENDS]:
+        for k in range(s.counts[RUN]):
+            if s.site_tasks[s.run_tasks[k]].state == RUNS and is_spent(s, s.run_tasks[k]):
+                tell_to_stop(s, s.run_tasks[k], now, True)
+
+
+@inner_kernel
+def _end_spent(s: State, now: float) -> None:
+    """End what runs of those who have used as much as they may; the queue is looked at, as use counts for less."""
+    s.counts[LOOK] = 1
+    if not s.settings[SPENDS]:
+        return
+    for k in range(s.counts[RUN]):
+        t = s.site_tasks[s.run_tasks[k]]
+        if is_spent(s, s.run_tasks[k]) and t.finish > now:
+            t.cut, t.finish = 1, now
+            expect(s, now, s.run_tasks[k], ENDS)
 
 
 @inner_kernel
@@ -248,12 +270,13 @@ def _sort_if_needed(s: State) -> None:
 
 @inner_kernel
 def _nothing_comes(s: State) -> bool:
-    """Tell whether nothing runs and nothing is to come, so that only what waits is left."""
+    """Tell whether nothing runs and nothing is to come, so that only what waits is left, for no use to be forgotten."""
     return bool(
         s.counts[RUNNING] == 0
         and s.counts[PENDING] == 0
         and s.counts[TIMER] == len(s.timer_times)
         and s.counts[QUEUED] > 0
+        and not use_is_forgotten(s)
     )
 
 
@@ -324,12 +347,14 @@ def advance_site(records: Any, until: float, max_events: int) -> None:
             _forget_stale(s)
         _catch_up(s, now)
         s.clock[NOW] = now
-        if s.settings[BY_FACTORS] and s.clock[NEXT_DECAY] <= now:
+        if s.settings[CHARGES] and s.clock[NEXT_DECAY] <= now:
             s.clock[NEXT_DECAY] += s.reals[CALCULATION_PERIOD]
             calculate(s, now)
-            s.counts[UNSORTED] = 1
+            s.counts[UNSORTED] |= s.settings[BY_FACTORS]
             s.counts[CHANGED] = 1
             s.counts[EVENTS] += 1
+            if s.settings[METERS] and s.settings[MODE] != OWN_LOOPS:
+                _end_spent(s, now)
         _apply_events(s, now)
         _apply_timers(s, now)
         if s.settings[MODE] != OWN_LOOPS:

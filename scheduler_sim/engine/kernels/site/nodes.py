@@ -3,7 +3,7 @@
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.hold import note_release
 from scheduler_sim.engine.kernels.site.state import CHANGED, COMES, FAILS, LOOK, State
-from scheduler_sim.engine.kernels.site.verbs import fail
+from scheduler_sim.engine.kernels.site.verbs import fail, go_on
 
 
 @inner_kernel
@@ -34,5 +34,6 @@ def turn(s: State, kind: int, node: int, now: float) -> None:
         while row >= 0:
             fail(s, row, now)
             row = _next_on(s, node, row)
+        go_on(s, now)
     s.counts[LOOK] = 1
     s.counts[CHANGED] = 1

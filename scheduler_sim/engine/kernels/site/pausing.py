@@ -8,9 +8,9 @@ from scheduler_sim.engine.kernels.site.hold import bill, move_end
 from scheduler_sim.engine.kernels.site.preempt import mode_of
 from scheduler_sim.engine.kernels.site.priority import charge
 from scheduler_sim.engine.kernels.site.state import (
-    BY_FACTORS,
     BY_QOS,
     CHANGED,
+    CHARGES,
     ENDS,
     NODES,
     PAUSED,
@@ -33,7 +33,7 @@ STEP, FIRST = 2**40, 2**60
 def _pause(s: State, row: int, now: float) -> None:
     """Suspend a running task; it keeps what it holds."""
     t = s.site_tasks[row]
-    if s.settings[BY_FACTORS]:
+    if s.settings[CHARGES]:
         charge(s, row, now)
     write(s, row, now, SUSPENDED)
     bill(s, row, now)

@@ -13,11 +13,13 @@ from scheduler_sim.engine.kernels.site.state import (
     FAIR_WEIGHT,
     LAST_DECAY,
     MAX_AGE,
+    METERS,
     PAUSED,
     QUEUE,
     RUN,
     State,
 )
+from scheduler_sim.engine.kernels.site.use import forget_use, meter, of_qos
 
 LEAD = 2.0**40
 """How much one step before all priorities adds to a key; both together stay whole numbers of 53 bits."""
@@ -58,18 +60,22 @@ def rate_all(s: State, now: float) -> None:
 
 @inner_kernel
 def charge(s: State, row: int, now: float) -> None:
-    """Add to its user's usage what a running task has used since it was last charged."""
+    """Add to its user's usage, and to what limits count, what a running task has used since it was last charged."""
     t = s.site_tasks[row]
     seconds = max(np.floor(now) - t.charged_to, 0.0)
     t.charged_to = np.floor(now)
-    if t.association < 0 or t.state == PAUSED:
+    if t.state == PAUSED:
+        return
+    if s.settings[METERS]:
+        meter(s, row, seconds)
+    if t.association < 0:
         return
     cores = 0
     piece = t.first_piece
     while piece >= 0:
         cores += s.held_pieces[piece].cpu
         piece = s.held_pieces[piece].next_of_task
-    factor = s.qos_usage[t.qos] if t.qos >= 0 else 1.0
+    factor = of_qos(s.qos_usage, t.qos)
     s.fair_usage[t.association] += cores / MILLI * seconds * s.reals[DECAY] ** seconds * factor
 
 
@@ -77,6 +83,8 @@ def charge(s: State, row: int, now: float) -> None:
 def calculate(s: State, now: float) -> None:
     """Let usage decay, charge what runs, rank the users, and calculate all keys anew."""
     if s.counts[CALCULATED]:
+        if s.settings[METERS]:
+            forget_use(s, np.floor(now) - s.clock[LAST_DECAY])
         factor = s.reals[DECAY] ** (np.floor(now) - s.clock[LAST_DECAY])
         for i in range(len(s.fair_usage)):
             s.fair_usage[i] *= factor
@@ -85,5 +93,6 @@ def calculate(s: State, now: float) -> None:
         charge(s, rows[i], now)
     s.counts[CALCULATED] = 1
     s.clock[LAST_DECAY] = np.floor(now)
-    rank_users(s)
-    rate_all(s, now)
+    if s.settings[BY_FACTORS]:
+        rank_users(s)
+        rate_all(s, now)

@@ -31,7 +31,7 @@ class Rules:
         site: as the policy changes it.
         is_slurm: its own scheduler decides.
         settings, reals: vectors as `state` says, without what follows from the workload.
-        first_pass, first_decay: when the backfill loop first looks and usage is first calculated.
+        first_pass, first_decay: when the backfill loop first looks and usage is first calculated, if it ever is.
     """
 
     site: Site
@@ -62,7 +62,8 @@ class Rules:
             settings[state.PLAN_DEPTH] = ANY if depth is None or policy.backfill.code != CONSERVATIVE else depth
             reals[state.WINDOW] = np.inf
             if problem.scores.kind != MULTIFACTOR:
-                return cls(site, False, settings, reals, np.inf, np.inf)
+                _weigh(site, settings, reals)
+                return cls(site, False, settings, reals, np.inf, _origin(problem))
             site = with_weights(site)
             _weigh(site, settings, reals)
             settings[state.BY_FACTORS] = True

@@ -25,6 +25,9 @@ NOBODY, BY_QOS, BY_PARTITION = range(3)
 CPU, NODE, MEMORY, GPU, COUNTED = range(5)
 """What limits count: thousandths of cores, nodes, KiB and GPUs."""
 
+WALL, METERED = COUNTED, COUNTED + 1
+"""What limits on use count beside these: time. Use is counted in cores, nodes, MB and GPUs, times seconds."""
+
 OFFERED, CANCELLED_AT, EDGE, GOES, FAILS, COMES = range(6)
 """What a timer is about; its code is row * `TIMER_KINDS` + kind. EDGE: a reservation begins or ends; from GOES on
 the row is that of a node, which goes away, fails or comes back."""
@@ -104,10 +107,18 @@ UNDER tasks that would be suspended; PAUSES tasks that are.
     SUSPENDING,
     CHECKS,
     REFUSES,
+    CHARGES,
+    METERS,
+    SAFE,
+    SPENDS,
     ROOM,
     SETTINGS,
-) = range(29)
-"""Places in the vector of settings; counts that limit nothing are 2**62."""
+) = range(33)
+"""Places in the vector of settings; counts that limit nothing are 2**62.
+
+CHARGES: what is used is calculated now and then; METERS: there are limits on it, or on what running tasks may use yet;
+SAFE: nothing starts that could use more; SPENDS: what runs is stopped when as much has been used as may.
+"""
 
 (
     TICK_PHASE,
@@ -153,13 +164,14 @@ TASK = np.dtype(
         ("device", "i8"), ("attempts", "i8"), ("ending", "i8"), ("reason", "i8"), ("planned", "i8"),
         ("preempting", "i8"), ("overran", "i8"), ("qos", "i8"), ("association", "i8"), ("user", "i8"),
         ("reservation", "i8"), ("array", "i8"), ("array_limit", "i8"), ("held_cores", "f8"), ("held_gpus", "f8"),
-        ("graced", "i8"), ("sequence", "i8"), ("submitted", "i8"),
+        ("graced", "i8"), ("sequence", "i8"), ("submitted", "i8"), ("ahead", "f8"),
     ]
 )  # fmt: skip
 """One record a task. `undone` is work to do, `pace` of it are done in a second; `give_way` is when it must leave its
 nodes, infinity for never; `entry` the one by which it runs; `ran` are whole seconds that it ran before it was
 suspended, and `graced` tells that it was told to give way and has a while yet; `sequence` counts starts; `submitted`
-tells that it counts among those that have come; `spoilt` that a parent failed whose success it needs.
+tells that it counts among those that have come; `ahead` are the seconds of its limit that no use has been counted for
+yet; `spoilt` tells that a parent failed whose success it needs.
 """
 
 PIECE = np.dtype(
@@ -237,6 +249,15 @@ class State(NamedTuple):
     counter_most: IntArray
     counter_words: IntArray
     counter_charges: IntArray
+    counter_used: FloatArray
+    counter_most_used: FloatArray
+    counter_used_words: IntArray
+    counter_ahead: FloatArray
+    counter_most_ahead: FloatArray
+    counter_ahead_words: IntArray
+    counter_decay: FloatArray
+    counter_stops: IntArray
+    qos_limit_factor: FloatArray
     victim_rows: IntArray
     victim_overlap: IntArray
     under_rows: IntArray
@@ -346,7 +367,8 @@ class State(NamedTuple):
 FLOATS = {
     "reals", "clock", "entry_limit", "entry_key", "entry_fixed_key", "entry_slope", "entry_terms", "entry_submit",
     "entry_lead", "fair_factors", "fair_usage", "fair_total", "fair_level", "fair_shares", "qos_usage", "qos_exempt",
-    "qos_grace", "part_grace",
+    "qos_grace", "part_grace", "counter_used", "counter_most_used", "counter_ahead", "counter_most_ahead",
+    "counter_decay", "qos_limit_factor",
     "heap_times", "timer_times", "core_speeds", "gpu_paces", "group_watts", "group_prices", "run_ends", "slot_times",
     "promise_begin", "promise_end", "shut_from", "shut_until", "ready_times", "known_times",
     "ask_bound", "answer_time", "answer_until", "attempt_starts", "attempt_ends",

@@ -14,9 +14,9 @@ from scheduler_sim.engine.kernels.site.queue import add, tidy
 from scheduler_sim.engine.kernels.site.reasons import BEGIN_TIME, DEPENDENCY, NEVER_SATISFIED, NO_REASON
 from scheduler_sim.engine.kernels.site.state import (
     BEGUN,
-    BY_FACTORS,
     CHANGED,
     CHANGED_ORDER,
+    CHARGES,
     CHOSEN,
     COMES_BACK,
     COMING,
@@ -145,12 +145,12 @@ def start(s: State, entry: int, now: float) -> None:
 
 @inner_kernel
 def _let_go(s: State, row: int, now: float) -> None:
-    """Take back what a running task holds; those that were suspended for it go on."""
+    """Take back what a running task holds."""
     t = s.site_tasks[row]
     if t.state == PAUSED:
         s.counts[PAUSES] -= 1
     else:
-        if s.settings[BY_FACTORS]:
+        if s.settings[CHARGES]:
             charge(s, row, now)
         t.held += now - t.begun
         bill(s, row, now)
@@ -158,6 +158,11 @@ def _let_go(s: State, row: int, now: float) -> None:
     give(s, row)
     s.counts[RUNNING] -= 1
     s.counts[CHANGED] = 1
+
+
+@inner_kernel
+def go_on(s: State, now: float) -> None:
+    """Let those go on that were suspended for what has ended."""
     if s.counts[PAUSES] > 0:
         settle(s, now)
 
@@ -171,6 +176,7 @@ def end(s: State, row: int, now: float) -> None:
         write(s, row, now, OF_ATTEMPT[ending])
     t.service += now - t.begun
     _let_go(s, row, now)
+    go_on(s, now)
     s.counts[LOOK] = 1
     leave(s, row, now, ending)
 
@@ -186,6 +192,7 @@ def stop(s: State, row: int, now: float) -> None:
     if t.overran:
         t.service += now - t.begun
     _let_go(s, row, now)
+    go_on(s, now)
     if not comes_back:
         s.counts[LOOK] = 1
         leave(s, row, now, TIMED_OUT if t.overran else CANCELLED)
@@ -195,7 +202,10 @@ def stop(s: State, row: int, now: float) -> None:
 
 @inner_kernel
 def fail(s: State, row: int, now: float) -> None:
-    """Stop a running task whose node failed; it runs again from its beginning, if it may."""
+    """Stop a running task whose node failed; it runs again from its beginning, if it may.
+
+    Who was suspended for it goes on only once all have stopped that were on the node: it may be one of them.
+    """
     t = s.site_tasks[row]
     t.give_way = np.inf
     if t.state == RUNS and (t.requeueable or t.attempts > 1):
