@@ -1,5 +1,6 @@
 """Jobs as a slow simulator of Slurm sees them, and the machine's amounts on each node."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from math import ceil, inf, isnan, nan
 from typing import Any
@@ -29,6 +30,7 @@ class Job:
         priority: by partition.
         ends_by: the second at which its limit ends. kill_time: when it was told to stop.
         is_paused: suspended. left, ran: seconds that it is still to run, and those that its limit counts already.
+        tried_in: the partition for whose nodes it is tried.
         ahead: seconds of its limit for which no use has been counted yet.
         is_graced: told to give way, but not yet stopped. number: of its start, among all.
     """
@@ -76,6 +78,7 @@ class Job:
     preempted_for: float = -inf
     shares: list[Share] = field(default_factory=list)
     partition: Partition | None = None
+    tried_in: Partition | None = None
     started_by: str = ""
     is_paused: bool = False
     is_graced: bool = False
@@ -121,19 +124,21 @@ class Machine:
 
 @dataclass
 class Free:
-    """What is free of each node."""
+    """What is free of each node, and the cores of it that the jobs of each partition have the use of."""
 
     cores: list[int]
     memory: list[float]
     gpus: list[int]
+    used: Counter[tuple[str, int]] = field(default_factory=Counter)
 
     def copy(self) -> "Free":
-        return Free(list(self.cores), list(self.memory), list(self.gpus))
+        return Free(list(self.cores), list(self.memory), list(self.gpus), Counter(self.used))
 
     def take(self, job: Job, shares: list[Share], sign: int = 1) -> None:
         """Take what a job has of its nodes; with sign -1 give it back."""
         for node, cores in shares:
             self.cores[node] -= sign * cores
+            self._count(job, node, sign * cores)
             self.memory[node] -= sign * (job.memory_per_node or job.memory_per_core * cores)
             self.gpus[node] -= sign * job.gpus_per_node
 
@@ -143,7 +148,12 @@ class Free:
         for job in jobs:
             for node, cores in job.shares:
                 found.cores[node] += cores
+                found._count(job, node, -cores)
         return found
+
+    def _count(self, job: Job, node: int, cores: int) -> None:
+        assert job.partition is not None
+        self.used[job.partition.name, node] += cores
 
 
 def jobs_of(workload: Workload, site: Site, machine: Machine) -> list[Job]:

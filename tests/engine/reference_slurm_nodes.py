@@ -88,6 +88,8 @@ class Choice:
         if job.gpus_per_node > free.gpus[node]:
             return 0
         cores = free.cores[node]
+        if job.tried_in is not None and job.tried_in.max_cores_per_node is not None:
+            cores = min(cores, job.tried_in.max_cores_per_node - free.used[job.tried_in.name, node])
         least = job.tasks_per_node * job.cores_per_task or job.cores_per_task
         if job.most_nodes == 1:
             least = job.cores

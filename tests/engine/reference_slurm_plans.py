@@ -40,6 +40,7 @@ class Plans(Starts):
                 break
             if job.state == RUNNING or job in self.preempting:
                 continue
+            job.tried_in = partition
             if job.array and ((job.array, partition.name) in rejected or plans_of_array.get(job.array, 0) >= 20):
                 continue
             rejected.add((job.array, partition.name))

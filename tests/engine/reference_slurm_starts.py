@@ -90,6 +90,7 @@ class Starts:
         for job, partition in self.queue_order():
             if job.state == RUNNING or job in self.preempting:
                 continue
+            job.tried_in = partition
             if job.array:
                 if (job.array, partition.name) in rejected:
                     continue

@@ -194,6 +194,20 @@ def test_both_twins_agree_when_nodes_go_away_and_fail(seed):
     assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)
 
 
+@pytest.mark.parametrize("seed", range(400, 406))
+def test_both_twins_agree_on_the_cores_of_a_node_that_jobs_of_a_partition_may_have(seed):
+    random = np.random.default_rng(seed)
+    document = random_site(random).as_json()
+    document["placement"] = "cores"
+    for partition, most in zip(document["partitions"], random.choice([3, 4, 6, 8, 12], 3).tolist(), strict=True):
+        partition["max_cores_per_node"] = int(most)
+    site = Site.from_json(document)
+    workload, *_ = fit_to_site(random_jobs(random, site, 80), site, on_oversize="drop")
+    assert len(workload) > 20
+    epoch = float(random.integers(0, 60))
+    assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)
+
+
 def metered(random: np.random.Generator) -> Site:
     """Return a random site with limits on what is used, and on what running tasks may use yet."""
     document = random_site(random).as_json()
