@@ -117,8 +117,8 @@ class Accounting:
         own = sum((one.account, one.user) == (job.account, job.user) for one in there)
         for level, entry in enumerate(self.chains[job.row]):
             limit = entry.limits.all_submitted
-            mine = sum(self._belongs(one, entry) for one in there)
-            if limit is not None and "all_submitted" not in stated and mine >= limit:
+            belonging = sum(self._belongs(one, entry) for one in there)
+            if limit is not None and "all_submitted" not in stated and belonging >= limit:
                 return "AssocGrpSubmitJobsLimit"
             if level == 0 and self._is_own_full(job, own, "submitted", stated):
                 return "AssocMaxSubmitJobLimit"
@@ -163,8 +163,8 @@ class Accounting:
         own = sum((one.account, one.user) == (job.account, job.user) for one in running)
         for level, entry in enumerate(self.chains[job.row]):
             limit = entry.limits.all_jobs
-            mine = sum(self._belongs(one, entry) for one in running)
-            if limit is not None and "all_jobs" not in stated and mine >= limit:
+            belonging = sum(self._belongs(one, entry) for one in running)
+            if limit is not None and "all_jobs" not in stated and belonging >= limit:
                 return "AssocGrpJobsLimit"
             if level == 0 and self._is_own_full(job, own, "jobs", stated):
                 return "AssocMaxJobsLimit"

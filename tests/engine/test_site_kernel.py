@@ -225,15 +225,13 @@ def test_limits_of_jobs_hold_at_every_instant(policy, seed):
 @pytest.mark.parametrize("policy", ["fcfs", "fcfs+easy", "fcfs+conservative", "slurm"])
 def test_no_more_tasks_are_there_than_may_be_submitted(policy):
     document = read_site(RULED).as_json()
-    document["qos"][1]["limits"] = {"user_submitted": 6}
+    document["qos"][1]["limits"] = {"user_submitted": 3}
     document["accounts"][0]["limits"] = {"all_submitted": 12}
     document["accounts"][4]["limits"] = {"user_submitted": 4}
     simulation = playable(policy, ruled_jobs(8, 300), Site.from_json(document))
     workload, outcome, attempts = simulation.workload, simulation.outcome(), simulation.history().attempts
     assert workload.requests is not None
-    kernel = simulation.kernel
-    assert isinstance(kernel, SiteKernel)
-    words = np.array(WORDS)[kernel.reasons()]
+    words = words_of(simulation)
     refused = np.isin(words, ["QOSMaxSubmitJobPerUserLimit", "AssocGrpSubmitJobsLimit", "AssocMaxSubmitJobLimit"])
     assert set(words[refused]) == {"QOSMaxSubmitJobPerUserLimit", "AssocGrpSubmitJobsLimit", "AssocMaxSubmitJobLimit"}
     assert (attempts[refused] == 0).all()
@@ -244,7 +242,71 @@ def test_no_more_tasks_are_there_than_may_be_submitted(policy):
         assert (there & (group == "one")).sum() <= 12
         # Of urgent tasks the QOS says how many, in place of their account.
         assert (there & (user == "cat") & (qos != "urgent")).sum() <= 4
-        assert (there & (user == "ann") & (qos == "urgent")).sum() <= 6
+        assert (there & (user == "ann") & (qos == "urgent")).sum() <= 3
+
+
+METERING = ["fcfs", "fcfs+easy", "fcfs+conservative", "multifactor+easy", "slurm"]
+
+
+def metered(enforces: str, **limits: Any) -> Site:
+    """Return the ruled site with limits on what account one uses, which never forgets."""
+    document = read_site(RULED).as_json()
+    document["enforces"] = ["associations", enforces, "qos"]
+    document["priority"]["decay_half_life_time"] = 0
+    document["accounts"][0]["limits"] = limits
+    return Site.from_json(document)
+
+
+def words_of(simulation: Simulation) -> Any:
+    kernel = simulation.kernel
+    assert isinstance(kernel, SiteKernel)
+    return np.array(WORDS)[kernel.reasons()]
+
+
+@pytest.mark.parametrize("policy", METERING)
+def test_on_a_safe_site_no_account_uses_more_core_minutes_than_it_may_and_nothing_is_stopped(policy):
+    simulation = playable(policy, ruled_jobs(9), metered("safe", all_resource_seconds={"cpu": 60_000}))
+    workload, spans, history = simulation.workload, simulation.spans(), simulation.history()
+    assert workload.requests is not None
+    own = workload.group.texts()[spans.row] == "one"
+    cores = workload.requests.tasks[spans.row]
+    # Minutes are rounded down, of what was used and of what may be used yet.
+    assert 30_000 < (cores * (spans.end_time - spans.start_time))[own].sum() < 60_000 + 120
+    assert not (history.ending == 1).any()
+    waited = words_of(simulation)[history.attempts == 0]
+    assert "AssocGrpCPUMinutesLimit" in waited
+
+
+@pytest.mark.parametrize("policy", METERING)
+def test_what_runs_is_stopped_and_nothing_starts_once_an_account_has_used_what_it_may(policy):
+    simulation = playable(policy, ruled_jobs(9), metered("limits", all_resource_seconds={"cpu": 60_000}))
+    workload, spans = simulation.workload, simulation.spans()
+    assert workload.requests is not None
+    own = workload.group.texts() == "one"
+    used = (workload.requests.tasks[spans.row] * (spans.end_time - spans.start_time))[own[spans.row]].sum()
+    # It is known at the next calculation, within 60 s, and seen by slurm at the next look at limits, within 32 s.
+    assert 60_000 < used < 60_000 + 128 * (60 + 32)
+    stopped = simulation.history().ending == 1
+    assert stopped.any()
+    assert own[stopped].all()
+    ended = simulation.outcome().finish_time[stopped].max()
+    assert not (own[spans.row] & (spans.start_time >= ended)).any()
+
+
+@pytest.mark.parametrize("policy", METERING)
+def test_running_tasks_never_have_more_core_minutes_ahead_than_an_account_may(policy):
+    site = metered("limits", all_running_resource_seconds={"cpu": 12_000}, job_resource_seconds={"cpu": 9000})
+    simulation = playable(policy, ruled_jobs(9), site)
+    workload, spans = simulation.workload, simulation.spans()
+    assert workload.requests is not None
+    own = workload.group.texts()[spans.row] == "one"
+    cores, limit = workload.requests.tasks[spans.row], workload.duration_estimate[spans.row]
+    assert (cores * limit)[own].max() <= 9000
+    highest = 0.0
+    for instant in np.unique(spans.start_time).tolist():
+        runs = own & (spans.start_time <= instant) & (spans.end_time > instant)
+        highest = max(highest, (cores * (limit - (instant - spans.start_time)))[runs].sum())
+    assert 9000 < highest < 12_000 + 60
 
 
 def playable(policy: str, workload: Workload, site: Site, **options: Any) -> Simulation:

@@ -23,7 +23,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         all_jobs: that run.
         all_submitted: that run and wait.
         all_resource_seconds: resources x seconds that all jobs may have used, decayed as usage is.
-        all_running_resource_seconds: resources x time limits of what runs.
+        all_running_resource_seconds: resources x what is left of the time limits of what runs.
         all_time: seconds that all jobs may have run.
         job_resources: of one job.
         job_node_resources: of one job on one node.
