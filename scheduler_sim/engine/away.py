@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.failures import Failure, FailureStream
+from scheduler_sim.engine.paces import Paces
+from scheduler_sim.engine.units import SECONDS_PER_HOUR
+from scheduler_sim.engine.workload import Workload
+
+HOPELESS = 20.0
+"""Work between two checkpoints that is so many mean times between failures is hardly ever done: once in e^20 tries."""
 
 
 @dataclass(frozen=True, order=True)
@@ -28,9 +35,42 @@ def failure_stream(begin: float, cluster: Cluster, listed: Sequence[Failure], se
     """
     if not (cluster.fails or listed):
         return None
-    models = [group.failures for group in cluster.groups for _ in range(group.count)]
     killed = [Failure(start, end - start, node=node) for node, start, end, kills in listed_outages(cluster) if kills]
-    return FailureStream([*listed, *killed], models, begin=begin, seed=(seed, crc32(b"failures")))
+    return _stream(begin, cluster, [*listed, *killed], seed)
+
+
+def drawn_failures(begin: float, cluster: Cluster, seed: int) -> FailureStream | None:
+    """Return the drawn failures of a simulation alone, as `failure_stream` has them beside others; None for none."""
+    return _stream(begin, cluster, [], seed) if any(group.failures for group in cluster.groups) else None
+
+
+def _stream(begin: float, cluster: Cluster, listed: Sequence[Failure], seed: int) -> FailureStream:
+    models = [group.failures for group in cluster.groups for _ in range(group.count)]
+    return FailureStream(listed, models, begin=begin, seed=(seed, crc32(b"failures")))
+
+
+def refuse_hopeless(cluster: Cluster, longest: float, advice: str) -> None:
+    """Refuse failures so frequent that a task would practically never end.
+
+    Args:
+        longest: seconds that a task runs between two checkpoints, or from its beginning to its end.
+        advice: the sentence that says what to do about it.
+
+    Raises:
+        InvalidPolicy: they are.
+    """
+    means = [group.failures.mean_hours for group in cluster.groups if group.failures is not None]
+    if means and longest > HOPELESS * min(means) * SECONDS_PER_HOUR:
+        raise InvalidPolicy(
+            f"A node fails every {min(means) * SECONDS_PER_HOUR:g} s on average and a task needs up to {longest:g} s "
+            f"without a checkpoint: it would practically never end. {advice}"
+        )
+
+
+def longest_run(workload: Workload, cluster: Cluster) -> float:
+    """Return the seconds that the longest task takes on the slowest node, 0 without tasks."""
+    slowest = min(cluster.of_groups("cpu_speed").min(), Paces.of(workload, cluster).gpu.min())
+    return float(workload.runtime.max(initial=0.0)) / float(slowest)
 
 
 def listed_outages(cluster: Cluster) -> list[tuple[int, float, float, bool]]:

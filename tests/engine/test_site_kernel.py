@@ -277,6 +277,17 @@ def test_on_a_safe_site_no_account_uses_more_core_minutes_than_it_may_and_nothin
     assert "AssocGrpCPUMinutesLimit" in waited
 
 
+@pytest.mark.parametrize("policy", ["fcfs+easy", "slurm"])
+def test_a_run_with_failures_by_chance_ends_though_some_tasks_can_never_start(policy):
+    document = metered("safe", all_resource_seconds={"cpu": 60_000}).as_json()
+    document["groups"][0]["failures"] = {"mean_hours": 0.5, "repair_hours": 2.0}
+    simulation = playable(policy, ruled_jobs(9), Site.from_json(document))
+    history = simulation.history()
+    assert simulation.done
+    assert (simulation.attempts().reason == REASONS.index("failed")).any()
+    assert "AssocGrpCPUMinutesLimit" in words_of(simulation)[history.attempts == 0]
+
+
 @pytest.mark.parametrize("policy", METERING)
 def test_what_runs_is_stopped_and_nothing_starts_once_an_account_has_used_what_it_may(policy):
     simulation = playable(policy, ruled_jobs(9), metered("limits", all_resource_seconds={"cpu": 60_000}))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Options, Simulation, parse_policy
+from scheduler_sim.engine.away import away_spans
 from scheduler_sim.engine.columns import Labels
 from scheduler_sim.engine.kernels.site.never import fit_to_site
 from scheduler_sim.engine.requests import Requests
@@ -208,6 +209,38 @@ def test_both_twins_agree_on_the_cores_of_a_node_that_jobs_of_a_partition_may_ha
     assert len(workload) > 20
     epoch = float(random.integers(0, 60))
     assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)
+
+
+@pytest.mark.parametrize("seed", range(500, 503))
+def test_failures_by_chance_are_those_that_a_list_of_the_same_ones_has(seed):
+    random = np.random.default_rng(seed)
+    document = random_site(random).as_json()
+    for group in document["groups"]:
+        group["failures"] = {"mean_hours": 0.4, "repair_hours": 0.05, "repair": "exponential"}
+    site = Site.from_json(document)
+    workload, *_ = fit_to_site(random_jobs(random, site, 80), site, on_oversize="drop")
+    begin = float(workload.arrival_time[0])
+    spans = away_spans(site.cluster, (), begin=begin, seed=0, until_time=30_000.0)
+    for group in document["groups"]:
+        del group["failures"]
+    document["outages"] = [
+        {"hosts": site.hosts[one.node], "start_time": one.start_time, "end_time": one.end_time, "kill": True}
+        for one in spans
+    ]
+    listed = Site.from_json(document)
+    drawn = compiled_starts(workload, site, 0.0)
+    assert np.array_equal(drawn, compiled_starts(workload, listed, 0.0), equal_nan=True)
+    assert np.array_equal(drawn, slow_starts(workload, listed, 0.0), equal_nan=True)
+    first, second = (
+        Simulation(workload, one.cluster, parse_policy("fcfs+easy"), site=one, seed=0) for one in (site, listed)
+    )
+    first.advance()
+    second.advance()
+    # Who never started leaves once nothing is to come, which a list tells later.
+    ran = first.history().attempts > 0
+    assert np.array_equal(ran, second.history().attempts > 0)
+    assert np.array_equal(first.outcome().finish_time[ran], second.outcome().finish_time[ran])
+    assert first.history().attempts.max() > 1
 
 
 def metered(random: np.random.Generator) -> Site:

@@ -92,18 +92,21 @@ class AttemptsKernel(BaseKernel):
         """Take in the failures of the time ahead."""
         if self._failures is None:
             return
-        step = max(FAILURES_AHEAD, float(self._clock[0]) - float(self._workload.arrival_time[0]))
-        horizon = max(self._known_until, float(self._clock[0])) + step
+        step = max(FAILURES_AHEAD, self.clock - float(self._workload.arrival_time[0]))
+        horizon = max(self._known_until, self.clock) + step
         self._known_until = horizon if self._failures.endless else np.inf
-        times, nodes, signs = self._failures.until(self._known_until)
+        self._arrays = self._with_outages(*self._failures.until(self._known_until))
+        self._advance = self._renew(self._arrays)
+
+    def _with_outages(self, times: FloatArray, nodes: IntArray, signs: IntArray) -> Any:
+        """Return the arrays with further outages behind those that are still to come."""
         left = slice(int(self._arrays.counts[self.OUTAGES]), None)
         self._arrays.counts[self.OUTAGES] = 0
-        self._arrays = self._arrays._replace(
+        return self._arrays._replace(
             outage_times=np.concatenate([self._arrays.outage_times[left], times]),
             outage_nodes=np.concatenate([self._arrays.outage_nodes[left], nodes]),
             outage_signs=np.concatenate([self._arrays.outage_signs[left], signs]),
         )
-        self._advance = self._renew(self._arrays)
 
     @property
     def full(self) -> bool:

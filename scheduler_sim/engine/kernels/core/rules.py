@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.away import failure_stream
+from scheduler_sim.engine.away import failure_stream, longest_run, refuse_hopeless
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import (
     ATTAINED,
@@ -20,10 +20,8 @@ from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.failures import FailureStream
 from scheduler_sim.engine.kernels.core import state
-from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.problem import Problem
-from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 DISCIPLINES = {
@@ -35,9 +33,6 @@ DISCIPLINES = {
 }
 
 COSTS = {"none": state.RUN_ON, "suspend": state.KEEP, "checkpoint": state.TO_CHECKPOINT, "requeue": state.FROM_START}
-
-HOPELESS = 20.0
-"""Work between two checkpoints that is so many mean times between failures is hardly ever done: once in e^20 tries."""
 
 
 @dataclass(frozen=True)
@@ -140,19 +135,12 @@ class Rules:
 
 def _refuse_hopeless(rules: Rules, workload: Workload, cluster: Cluster) -> None:
     """Refuse failures so frequent that a task would practically never end."""
-    models = [group.failures for group in cluster.groups if group.failures is not None]
-    if not models or not len(workload) or rules.max_failures is not None:
+    if not cluster.fails or not len(workload) or rules.max_failures is not None:
         return
-    mean = min(model.mean_hours for model in models) * SECONDS_PER_HOUR
-    slowest = min(cluster.of_groups("cpu_speed").min(), Paces.of(workload, cluster).gpu.min())
-    longest = float(workload.runtime.max()) / slowest
+    longest = longest_run(workload, cluster)
     if rules.interval is not None:
         longest = min(longest, rules.interval + rules.write + rules.read)
-    if longest > HOPELESS * mean:
-        raise InvalidPolicy(
-            f"A node fails every {mean:g} s on average and a task needs up to {longest:g} s without a checkpoint: it "
-            f"would practically never end. Write checkpoints, or say max_failures."
-        )
+    refuse_hopeless(cluster, longest, "Write checkpoints, or say max_failures.")
 
 
 def _where(workload: Workload, cluster: Cluster, scores: Scores) -> int:

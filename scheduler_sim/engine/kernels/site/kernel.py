@@ -35,12 +35,13 @@ class SiteKernel(AttemptsKernel):
         )
         super().__init__(
             workload=problem.workload,
-            failures=None,
+            failures=rules.drawn,
             arrays=self._state,
             counts=self._state.counts,
             clock=self._state.clock,
             advance=self._renew(self._state),
         )
+        self._ask_for_failures()
         self._free_from: FloatArray | None = None
         if problem.scores.not_before is not None:
             told = problem.workload.requests
@@ -49,10 +50,20 @@ class SiteKernel(AttemptsKernel):
 
     def _renew(self, arrays: State) -> EventLoop:
         """Return the event loop over arrays of which some are new."""
-        self._handle = handle(arrays)
+        self._state, self._handle = arrays, handle(arrays)
         play: Callable[..., None] = advance_site
         records = self._handle
         return lambda until, events: play(records, until, events)
+
+    def _with_outages(self, times: FloatArray, nodes: IntArray, signs: IntArray) -> State:
+        """Return the arrays with further timers for nodes that fail by chance and come back."""
+        left = slice(int(self._state.counts[state.TIMER]), None)
+        self._state.counts[state.TIMER] = 0
+        kinds = np.where(signs > 0, state.BREAKS, state.MENDED)
+        times = np.concatenate([self._state.timer_times[left], times])
+        codes = np.concatenate([self._state.timer_codes[left], nodes * state.TIMER_KINDS + kinds])
+        order = np.lexsort((codes // state.TIMER_KINDS, codes % state.TIMER_KINDS, times))
+        return self._state._replace(timer_times=times[order], timer_codes=codes[order].astype(np.int64))
 
     def factors(self, usage: FloatArray) -> FloatArray:
         """Return the fair-share factor of every entry of the tree for what users have used, shape (entries,)."""

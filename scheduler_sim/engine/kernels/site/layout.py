@@ -67,14 +67,15 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
     clock[state.REACHED] = workload.arrival_time[0] if n else 0.0
     counts[state.CHANGED] = rules.is_slurm
     clock[state.LAST_CHECK] = np.floor(rules.reals[state.CHECK_PHASE])
+    timer_times, timer_codes = _timers(tasks, site, problem.options.failures)
     pieces = _most_pieces(asked, cpu, gpus)
     counts[state.SPARE] = pieces
+    counts[state.TOLD] = len(timer_times)
     sets = nodes // 2 + 1
     counts[state.SETS] = sets
     promises = 2 * int(min(settings[state.PLAN_DEPTH], len(entry_task))) + 4
     if not rules.is_slurm and settings[state.BACKFILL] < 2:
         promises = 4
-    timer_times, timer_codes = _timers(tasks, site, problem.options.failures)
     child_first, child_rows = workload.parents.children()
     shut_masks = as_words(np.array([_members(site, one.hosts) for one in site.reservations], bool).reshape(-1, nodes))
     length, room = buffer_for(min(n, pieces))

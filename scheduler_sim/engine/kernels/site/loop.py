@@ -8,15 +8,19 @@ from scheduler_sim.engine.codes import CONSERVATIVE, EASY, FINISHED, QUEUED, RUN
 from scheduler_sim.engine.codes import LIST as SKIPPING
 from scheduler_sim.engine.jit import counting_kernel, inner_kernel
 from scheduler_sim.engine.kernels.site.events import expect
+from scheduler_sim.engine.kernels.site.limits import over_amount, over_count
 from scheduler_sim.engine.kernels.site.nodes import turn
 from scheduler_sim.engine.kernels.site.passes import ALL, FIRST, UNSHARED, main_pass
 from scheduler_sim.engine.kernels.site.plans import plan_pass
 from scheduler_sim.engine.kernels.site.preempt import ask_to_go, tell_to_stop
 from scheduler_sim.engine.kernels.site.priority import calculate
 from scheduler_sim.engine.kernels.site.queue import slide, sort, tidy
+from scheduler_sim.engine.kernels.site.reasons import NO_REASON
 from scheduler_sim.engine.kernels.site.state import (
     BACKFILL,
     BEGUN,
+    BREAKS,
+    BROKEN,
     BY_FACTORS,
     CALCULATION_PERIOD,
     CANCELLED_AT,
@@ -24,10 +28,13 @@ from scheduler_sim.engine.kernels.site.state import (
     CHARGES,
     CHECK_INTERVAL,
     CHECKS,
+    COMES,
     ENDS,
     EVENTS,
+    FAILS,
     GIVES_WAY,
     GOES,
+    IN_VAIN,
     KILLS,
     LAST_CHECK,
     LAST_FULL,
@@ -40,6 +47,7 @@ from scheduler_sim.engine.kernels.site.state import (
     MODE,
     NEXT_DECAY,
     NEXT_PASS,
+    NODES,
     NOW,
     OFFERED,
     OVER_LIMIT,
@@ -59,6 +67,7 @@ from scheduler_sim.engine.kernels.site.state import (
     TICK_PHASE,
     TIMER,
     TIMER_KINDS,
+    TOLD,
     UNSORTED,
     WAITING,
     WRITTEN,
@@ -72,6 +81,9 @@ LAG = 0.01
 """Seconds by which a backfill pass delays the next (measured: 0.004 with 40 waiting jobs, 0.02 to 0.05 with 100)."""
 
 EVERYTHING = 2**62
+
+VAIN_REPAIRS = 1000
+"""Failures and repairs a node after which what waits is held to wait for ever, where nothing starts meanwhile."""
 
 
 @inner_kernel
@@ -168,6 +180,12 @@ def _apply_timers(s: State, now: float) -> None:
         code = s.timer_codes[s.counts[TIMER]]
         s.counts[TIMER] += 1
         kind, row = code % TIMER_KINDS, code // TIMER_KINDS
+        if kind >= BREAKS:
+            s.counts[BROKEN] += 1 if kind == BREAKS else -1
+            s.counts[IN_VAIN] += 1
+            turn(s, FAILS if kind == BREAKS else COMES, row, now)
+            continue
+        s.counts[TOLD] -= 1
         if kind == OFFERED:
             come(s, row, now)
         elif kind == CANCELLED_AT:
@@ -269,13 +287,30 @@ def _sort_if_needed(s: State) -> None:
 
 
 @inner_kernel
+def _repairs_help(s: State) -> bool:
+    """Tell whether nodes are away by chance, and something waits that would start on them.
+
+    It does not where a limit holds all of it, nor where very many repairs have not helped.
+    """
+    if s.counts[BROKEN] == 0 or s.counts[IN_VAIN] > VAIN_REPAIRS * s.settings[NODES]:
+        return False
+    for i in range(s.counts[QUEUE]):
+        entry = s.queue_entries[i]
+        waits = s.site_tasks[s.entry_task[entry]].state == WAITING
+        if waits and over_count(s, entry) == NO_REASON and over_amount(s, entry, False) == NO_REASON:
+            return True
+    return False
+
+
+@inner_kernel
 def _nothing_comes(s: State) -> bool:
     """Tell whether nothing runs and nothing is to come, so that only what waits is left, for no use to be forgotten."""
     return bool(
         s.counts[RUNNING] == 0
         and s.counts[PENDING] == 0
-        and s.counts[TIMER] == len(s.timer_times)
+        and s.counts[TOLD] == 0
         and s.counts[QUEUED] > 0
+        and not _repairs_help(s)
         and not use_is_forgotten(s)
     )
 

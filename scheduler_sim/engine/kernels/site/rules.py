@@ -6,8 +6,10 @@ from zlib import crc32
 import msgspec
 import numpy as np
 
+from scheduler_sim.engine.away import drawn_failures, longest_run, refuse_hopeless
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY, MULTIFACTOR, SLURM, STATIC
 from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.failures import FailureStream
 from scheduler_sim.engine.kernels.site import state
 from scheduler_sim.engine.overheads import NO_OVERHEAD
 from scheduler_sim.engine.policies.orders.multifactor import with_weights
@@ -31,6 +33,7 @@ class Rules:
         site: as the policy changes it.
         is_slurm: its own scheduler decides.
         settings, reals: vectors as `state` says, without what follows from the workload.
+        drawn: failures of nodes by chance; None where none fails.
         first_pass, first_decay: when the backfill loop first looks and usage is first calculated, if it ever is.
     """
 
@@ -40,6 +43,7 @@ class Rules:
     reals: FloatArray
     first_pass: float
     first_decay: float
+    drawn: FailureStream | None
 
     @classmethod
     def of(cls, problem: Problem) -> "Rules":
@@ -63,11 +67,11 @@ class Rules:
             reals[state.WINDOW] = np.inf
             if problem.scores.kind != MULTIFACTOR:
                 _weigh(site, settings, reals)
-                return cls(site, False, settings, reals, np.inf, _origin(problem))
+                return cls(site, False, settings, reals, np.inf, _origin(problem), _drawn(problem))
             site = with_weights(site)
             _weigh(site, settings, reals)
             settings[state.BY_FACTORS] = True
-            return cls(site, False, settings, reals, np.inf, _origin(problem))
+            return cls(site, False, settings, reals, np.inf, _origin(problem), _drawn(problem))
         texts = {name: text for name, text in policy.order.values if name in OVERRIDES}
         site = overridden(site, {name: str(text) for name, text in texts.items()})
         return cls._of_slurm(site, policy, problem, settings, reals)
@@ -116,7 +120,8 @@ class Rules:
         reals[state.LEAST_RESERVED] = how.backfill_least_priority_reserved or 0
         reals[state.REQUEUE_DELAY] = how.requeue_delay_time
         reals[state.EPOCH] = float(order.value("epoch"))
-        return cls(site, True, settings, reals, begin + phases["backfill_phase"], begin + phases["decay_phase"])
+        first = begin + phases["backfill_phase"]
+        return cls(site, True, settings, reals, first, begin + phases["decay_phase"], _drawn(problem))
 
 
 def _weigh(site: Site, settings: IntArray, reals: FloatArray) -> None:
@@ -151,6 +156,12 @@ def _origin(problem: Problem) -> float:
     return float(np.floor(arrivals[0])) - 1.0 if len(arrivals) else 0.0
 
 
+def _drawn(problem: Problem) -> FailureStream | None:
+    """Return the failures by chance: the very ones that the cluster without its site would have."""
+    arrivals = problem.workload.arrival_time
+    return drawn_failures(float(arrivals[0]), problem.cluster, problem.seed) if len(arrivals) else None
+
+
 def _refuse(problem: Problem) -> None:
     """Refuse what is not played on a site, each with the sentence that says why."""
     policy, scores, options = problem.policy, problem.scores, problem.options
@@ -165,8 +176,11 @@ def _refuse(problem: Problem) -> None:
         raise InvalidPolicy(
             "On a site what failed runs again as Slurm has it; max_failures and requeue_at are not played."
         )
-    if any(group.failures is not None for group in problem.cluster.groups):
-        raise InvalidPolicy("On a site nodes do not fail by chance; list outages, or failures of single nodes.")
+    refuse_hopeless(
+        problem.cluster,
+        longest_run(problem.workload, problem.cluster),
+        "On a site no task writes checkpoints: let nodes fail more rarely.",
+    )
     if any(one.node is None for one in options.failures):
         raise InvalidPolicy("On a site a failure is of one node, not of a share of all.")
     if scores.kind not in (STATIC, SLURM, MULTIFACTOR):

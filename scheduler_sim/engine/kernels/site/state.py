@@ -28,10 +28,10 @@ CPU, NODE, MEMORY, GPU, COUNTED = range(5)
 WALL, METERED = COUNTED, COUNTED + 1
 """What limits on use count beside these: time. Use is counted in cores, nodes, MB and GPUs, times seconds."""
 
-OFFERED, CANCELLED_AT, EDGE, GOES, FAILS, COMES = range(6)
+OFFERED, CANCELLED_AT, EDGE, GOES, FAILS, COMES, BREAKS, MENDED = range(8)
 """What a timer is about; its code is row * `TIMER_KINDS` + kind. EDGE: a reservation begins or ends; from GOES on
-the row is that of a node, which goes away, fails or comes back."""
-TIMER_KINDS = 6
+the row is that of a node, which goes away, fails or comes back, or from BREAKS on fails by chance and comes back."""
+TIMER_KINDS = 8
 
 OWN_LOOPS, EVERY_EVENT = range(2)
 """When the queue is looked at: by Slurm's two loops, or at every event."""
@@ -65,8 +65,11 @@ OWN_LOOPS, EVERY_EVENT = range(2)
     SETS,
     UNDER,
     PAUSES,
+    TOLD,
+    BROKEN,
+    IN_VAIN,
     FIELDS,
-) = range(COMMON, COMMON + 29)
+) = range(COMMON, COMMON + 32)
 """Places in the vector of counts behind those of `codes`.
 
 PENDING entries of the heap; TIMER timers taken; QUEUE entries that wait; RUN tasks that run; SPARE pieces free; SLOTS
@@ -76,7 +79,8 @@ the queue must be sorted; BEGUN starts so far; VICTIMS tasks that would give way
 submitted anew; CALCULATED whether usage has been calculated; SAVED chosen nodes that are kept; LOGGED
 changes of nodes; PASSES that planned, and how often they TRIED to plan a task;
 LISTED promises of single nodes; PROMISED changes of the plan so far; SETS of nodes of running tasks not in use;
-UNDER tasks that would be suspended; PAUSES tasks that are.
+UNDER tasks that would be suspended; PAUSES tasks that are; TOLD timers to come that are not drawn; BROKEN nodes that
+are away by chance; IN_VAIN failures by chance and repairs since a task started.
 """
 
 (

@@ -24,6 +24,7 @@ from scheduler_sim.engine.kernels.site.state import (
     ENDS,
     EVENTS,
     HELD,
+    IN_VAIN,
     KILLS,
     KILLS_INVALID,
     LOOK,
@@ -135,6 +136,7 @@ def start(s: State, entry: int, now: float) -> None:
     s.counts[QUEUED] -= 1
     s.counts[RUNNING] += 1
     s.counts[BEGUN] += 1
+    s.counts[IN_VAIN] = 0
     s.counts[CHANGED] = 1
     if s.settings[SUSPENDING]:
         for i in range(s.counts[CHOSEN]):
