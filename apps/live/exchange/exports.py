@@ -26,6 +26,8 @@ from apps.tasks.models import Task, Workload
 from apps.training.models import TrainingData
 from scheduler_sim.columnar.snapshot import snapshot
 from scheduler_sim.engine.requests import NAMES as REQUESTED
+from scheduler_sim.engine.throughputs import Throughputs
+from scheduler_sim.engine.traces.rated import RATE_ON
 from scheduler_sim.engine.traces.swf_write import write_swf
 from scheduler_sim.texts import no_formula
 
@@ -121,17 +123,23 @@ def attempts_export(run: Run, *, unfinished: bool = False) -> Export:
 
 
 def tasks_export(workload: Workload) -> Export:
-    """Return a workload's tasks by number, with what they ask of a site where it states anything of it."""
+    """Return a workload's tasks by number, with what they ask of a site where it states anything of it.
+
+    So with their rates on kinds of GPU, as the csv format reads them.
+    """
     names = {field.name: field.name for field in Task._meta.concrete_fields if field.name not in _INTERNAL}
     if workload.states_requests():
         names |= {name: f"request__{name}" for name in REQUESTED}
-    return _export(
+    found = _export(
         Task,
         Task.objects.filter(workload=workload),
         names,
         keys=("task_id",),
         expected=lambda: _present_task_count(workload),
     )
+    if workload.throughputs is None:
+        return found
+    return _with_rates(found, Throughputs.from_json(workload.throughputs))
 
 
 def metrics_export(run: Run, *, unfinished: bool = False) -> Export:
@@ -174,6 +182,22 @@ def training_export(run: Run | None, *, unfinished: bool = False) -> Export:
             _present_run(run, unfinished=unfinished)
 
     return _export(TrainingData, rows, names, keys=("id",), expected=expected)
+
+
+def _with_rates(export: Export, throughputs: Throughputs) -> Export:
+    """Return the export with each task's rate on every kind of GPU as its last columns, empty where it has none."""
+    group, gpus = export.names.index("group"), export.names.index("gpus")
+    without = (None,) * len(throughputs.kinds)
+
+    def chunks() -> Rows:
+        for rows in export.chunks():
+            yield [(*row, *throughputs.rates.get((row[group], int(row[gpus])), without)) for row in rows]
+
+    return Export(
+        names=(*export.names, *(f"{RATE_ON}{kind}" for kind in throughputs.kinds)),
+        fields=(*export.fields, *(models.FloatField(null=True) for _ in throughputs.kinds)),
+        chunks=chunks,
+    )
 
 
 def _with_node_names(export: Export, run: Run) -> Export:

@@ -19,6 +19,7 @@ from scheduler_sim.engine.requests import NAMES as REQUESTED
 from scheduler_sim.engine.traces.assemble import identifier
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.delimited import column_names, read_table, table_delimiter
+from scheduler_sim.engine.traces.rated import kinds_in, rate_names, rates_in
 from scheduler_sim.engine.traces.raw import RawRequests, RawTasks
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source, refuse_columns, refuse_doubled
@@ -88,9 +89,8 @@ def read_csv(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     delimiter = table_delimiter(first, len(header) if header is not None else None)
     if header is not None and column_names([first], delimiter)[: len(header)] == list(header):
         header = None
-    wanted = {*COLUMNS, *ALIASES} | named_columns(options.columns)
-    table = read_table(source, audit, delimiter=delimiter, header=header, is_wanted=wanted.__contains__)
-    return Reading(tasks=_tasks(*_mapped(table, options), audit))
+    table = read_table(source, audit, delimiter=delimiter, header=header, is_wanted=_wanted(options))
+    return _read(*_mapped(table, options), audit)
 
 
 @reads(
@@ -118,8 +118,8 @@ def read_parquet(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         groups = (file.metadata.row_group(index).total_byte_size for index in range(file.metadata.num_row_groups))
         if sum(groups) > source.max_bytes:
             raise InvalidTrace(f"{source.name} expands to more than the limit of {source.max_bytes:,} bytes.")
-        wanted = {*COLUMNS, *ALIASES} | named_columns(options.columns)
-        fields = [column for column in file.schema_arrow if column.name in wanted]
+        is_wanted = _wanted(options)
+        fields = [column for column in file.schema_arrow if is_wanted(column.name)]
         names = [column.name for column in fields]
         # Identifiers are kept digit by digit: a double holds no number beyond 2**53 exactly.
         mapped = (column for wanted, column in (options.columns or {}).items() if wanted in _IDENTIFIERS)
@@ -146,7 +146,12 @@ def read_parquet(source: Source, options: ReadOptions, audit: Audit) -> Reading:
         ),
         durations=_of_type(fields, pa.types.is_duration),
     )
-    return Reading(tasks=_tasks(*_mapped(table, options), audit))
+    return _read(*_mapped(table, options), audit)
+
+
+def _wanted(options: ReadOptions) -> Callable[[str], bool]:
+    wanted = {*COLUMNS, *ALIASES} | named_columns(options.columns)
+    return lambda name: name in wanted or bool(kinds_in([name]))
 
 
 def _opened(source: Source) -> parquet.ParquetFile:
@@ -244,7 +249,8 @@ def _mapped(table: Table, options: ReadOptions) -> tuple[Table, dict[str, Scale 
         if wanted not in COLUMNS:
             raise InvalidTrace(unknown_name("workload column", wanted, list(COLUMNS)))
         mapping[wanted], scales[wanted] = split_unit(wanted, given, table.name, present)
-    columns = {name: column for name, column in table.columns.items() if name in COLUMNS and name not in mapping}
+    ours = {*COLUMNS, *rate_names(table.columns)}
+    columns = {name: column for name, column in table.columns.items() if name in ours and name not in mapping}
     for alias, wanted in ALIASES.items():
         taken = wanted in columns or wanted in mapping or alias in mapping.values()
         if alias in table.columns and not taken:
@@ -271,7 +277,7 @@ def _mapped(table: Table, options: ReadOptions) -> tuple[Table, dict[str, Scale 
     return renamed, scales
 
 
-def _tasks(table: Table, scales: dict[str, Scale | None], audit: Audit) -> RawTasks:
+def _read(table: Table, scales: dict[str, Scale | None], audit: Audit) -> Reading:
     arrivals, dated = table.times("arrival_time", needed=True, scale=scales.get("arrival_time"))
     if dated and scales.get("arrival_time") is not None:
         raise InvalidTrace(f"{table.title('arrival_time')} holds datetimes, which have no unit.")
@@ -314,7 +320,8 @@ def _tasks(table: Table, scales: dict[str, Scale | None], audit: Audit) -> RawTa
         dependencies=_dependencies(table),
         requests=_requests(table, numbers, instants),
     )
-    return table.finish(tasks, audit)
+    rates = rates_in(table, tasks.group, tasks.gpus)
+    return Reading(tasks=table.finish(tasks, audit), throughputs=rates)
 
 
 def _task_numbers(table: Table) -> tuple[FloatArray | None, npt.NDArray[np.object_] | None]:

@@ -65,6 +65,7 @@ def write_swf(workload: Workload, stream: TextIO, *, processors: int | None = No
         "gpu_type": int((workload.gpu_type.texts() != "").sum()),
         "dependencies": int((counts - single).sum()),
         "size": int((~np.isnan(workload.size) & (workload.size != workload.runtime)).sum()),
+        "rates": _rated(workload),
         "hybrid": int(workload.hybrid.sum()),
         "compute_intensity": int((workload.compute_intensity > 0).sum()),
         "deadline_time": int(np.isfinite(workload.deadline_time).sum()),
@@ -73,6 +74,13 @@ def write_swf(workload: Workload, stream: TextIO, *, processors: int | None = No
     }
     lost |= {} if workload.requests is None else workload.requests.stated()
     return {kind: count for kind, count in lost.items() if count}
+
+
+def _rated(workload: Workload) -> int:
+    """Return how many tasks have rates on kinds of GPU."""
+    if workload.throughputs is None:
+        return 0
+    return int((~np.isnan(workload.throughputs.of(workload.group, workload.gpus)).all(1)).sum())
 
 
 def _texts(column: FloatArray) -> list[str]:
