@@ -3,15 +3,10 @@
 `stretches` says where to look for the tasks of an instant, `standing` what they do then, `decisions` why.
 """
 
-from scheduler_sim.engine.instant.decisions import (
-    Decision,
-    Decisions,
-    NotExplained,
-    NotKnownFarEnough,
-    decisions,
-    scores_at,
-)
+from scheduler_sim.engine.instant.decision import Decision, Decisions, NotExplained, NotKnownFarEnough
+from scheduler_sim.engine.instant.decisions import decisions
 from scheduler_sim.engine.instant.events import event_times
+from scheduler_sim.engine.instant.scores import scores_at
 from scheduler_sim.engine.instant.standing import Schedule, Standing, standing
 from scheduler_sim.engine.instant.stretches import Stretch, stretches
 

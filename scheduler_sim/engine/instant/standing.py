@@ -9,9 +9,10 @@ from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.contract import Attempts, Options, Outcome
 from scheduler_sim.engine.demand import demands
-from scheduler_sim.engine.formulas import hybrid_sides, split_time
+from scheduler_sim.engine.formulas import hybrid_sides, played_runtime, split_time
 from scheduler_sim.engine.policies import Policy
 from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.stored_schedule import StoredSchedule
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
 
 
@@ -25,6 +26,8 @@ class Schedule:
         attempts: of tasks with more than one.
         estimates_known: shape (n,), whether `workload.duration_estimate` is what the policy was told.
         known_from: every task that waited or ran then or later, up to the instant asked about, is among them.
+        whole: they are all tasks of the run, so that scores which depend on all of them are known.
+        seed: of the run.
     """
 
     workload: Workload
@@ -35,6 +38,20 @@ class Schedule:
     attempts: Attempts
     estimates_known: BoolArray
     known_from: float = -np.inf
+    whole: bool = False
+    seed: int = 0
+
+    def as_stored(self, rows: IntArray | None = None) -> StoredSchedule:
+        """Return the schedule of some tasks, of all by default, as a simulation that came to its end."""
+        found = StoredSchedule(
+            workload=self.workload if rows is None else self.workload.take(rows),
+            cluster=self.cluster,
+            policy=self.policy,
+            options=self.options,
+            outcome=self.outcome,
+        )
+        found.seed = self.seed
+        return found
 
     @classmethod
     def of(cls, simulation: Simulation) -> Self:
@@ -47,6 +64,8 @@ class Schedule:
             outcome=simulation.outcome(),
             attempts=simulation.attempts(),
             estimates_known=simulation.workload.estimate_known,
+            whole=True,
+            seed=simulation.seed,
         )
 
 
@@ -180,7 +199,8 @@ def _free(
     hybrid = workload.hybrid[rows]
     if hybrid.any():
         fraction = schedule.outcome.gpu_fraction[rows]
-        cpu_end, gpu_end, _ = _sides(schedule, rows, since, node, workload.runtime[rows])
+        played = played_runtime(workload, kill_at_estimate=schedule.options.kill_at_estimate)[rows]
+        cpu_end, gpu_end, _ = _sides(schedule, rows, since, node, played)
         cpu[hybrid & ((fraction >= 1.0) | (cpu_end <= time))] = 0
         gpu[hybrid & ((fraction <= 0.0) | (gpu_end <= time))] = 0
     free_cores = (cluster.cores * MILLI - int(cpu.sum())) / MILLI
