@@ -54,12 +54,25 @@ class WaitingTaskSerializer(TaskThereSerializer):
     waits_for = serializers.CharField(help_text="In squeue's words; None where that is not known.")
     verdict = serializers.CharField(
         allow_blank=True,
-        help_text="resources: too few processors are free; blocked: behind the head, which nothing may pass; delays: "
-        "it would delay the head's reservation; planned: its own reservation lies later; empty where not explained.",
+        help_text="resources: too little is free, see lacks; blocked: behind the head, which nothing may pass; delays: "
+        "it would delay the head's reservation; planned: its own reservation lies later; held: the policy does not "
+        "offer it before planned_time; later: what the placement expects to end it first is not free yet; preempted: "
+        "it had to stop; round: others share out the GPUs of this round; empty where not explained.",
     )
-    free = serializers.IntegerField(allow_null=True, help_text="Processors free when it was tried.")
-    delay = serializers.FloatField(allow_null=True, help_text="Seconds by which it would delay the head.")
-    planned_time = serializers.FloatField(allow_null=True, help_text="When its reservation begins.")
+    lacks = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="What is too little on a cluster of nodes: cores, gpus or memory of any one node, nodes for a task "
+        "that takes several as a whole, together where no one node has all that it needs at once.",
+    )
+    free = serializers.IntegerField(
+        allow_null=True,
+        help_text="Whole processors free in all when it was tried; where the order is not known, afterwards.",
+    )
+    free_gpus = serializers.FloatField(allow_null=True, help_text="GPUs free in all then.")
+    delay = serializers.FloatField(
+        allow_null=True, help_text="Seconds by which it would delay the head; none where that is not known."
+    )
+    planned_time = serializers.FloatField(allow_null=True, help_text="When its reservation begins, or it is offered.")
     start_time = serializers.FloatField(help_text="When it really starts.")
 
 

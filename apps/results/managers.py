@@ -13,15 +13,13 @@ from django.db.models.functions import Cast, Coalesce
 from django.db.models.lookups import Exact
 
 from apps.results.errors import DomainError, UnknownRun, UnknownStudy
+from apps.tasks.managers import key_pages
 from apps.tasks.models import Task
 from scheduler_sim.background.models import Job
 from scheduler_sim.columnar.insert import insert_blocks
 from scheduler_sim.engine.policies import changes_widths
 from scheduler_sim.engine.workload import FloatArray, IntArray
 from scheduler_sim.marks import alters_data
-
-_KEYS_AT_ONCE = 5_000
-"""How many keys one query names."""
 
 M = TypeVar("M", bound=models.Model, covariant=True)
 
@@ -217,8 +215,7 @@ class SchedulerResultQuerySet(models.QuerySet[Any]):
         Served by the unique key. A result without a value in a column has NaN there.
         """
         rows: list[tuple[Any, ...]] = []
-        for first in range(0, len(keys), _KEYS_AT_ONCE):
-            some = keys[first : first + _KEYS_AT_ONCE].tolist()
+        for some in key_pages(keys):
             found = self.filter(run=run, scheduler=scheduler, task_id__in=some).order_by("task_id")
             rows += found.values_list(*columns)
         table = np.array(rows, np.float64).reshape(-1, len(columns))
@@ -240,6 +237,14 @@ class SchedulerResultQuerySet(models.QuerySet[Any]):
         joined = {f"task__{name}": value for name, value in wanted.items()}
         results = self.filter(run=run, task_id__in=keys, **joined)
         return results.select_related("task").order_by("task__task_id", "scheduler")
+
+    def ends_of(self, run: Any, scheduler: str, task_ids: Sequence[int]) -> dict[int, float]:
+        """Return when tasks with these numbers finished under one policy of a run, by number."""
+        finish: dict[int, float] = {}
+        for some in key_pages(np.array(task_ids, np.int64)):
+            ends = self.history(run, some).filter(scheduler=scheduler).order_by()
+            finish.update(ends.values_list("task__task_id", "finish_time"))
+        return finish
 
     def _workload_of(self, run_id: int) -> int | None:
         run_model = cast("type[models.Model]", self.model._meta.get_field("run").related_model)

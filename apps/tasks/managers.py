@@ -1,7 +1,7 @@
 """Questions asked of workloads and tasks."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count, islice
 from typing import Any, cast
 
@@ -18,6 +18,9 @@ from scheduler_sim.engine.workload import REQUEST, IntArray, Labels
 from scheduler_sim.marks import alters_data
 
 _CHUNK_ROWS = 10_000
+
+_KEYS_AT_ONCE = 5_000
+"""How many keys one query names."""
 
 
 class WorkloadQuerySet(models.QuerySet):
@@ -84,6 +87,12 @@ class SiteQuerySet(models.QuerySet):
         return found
 
 
+def key_pages(keys: IntArray) -> Iterator[list[int]]:
+    """Yield primary keys a few thousand at a time, so many as any database binds in one query."""
+    for first in range(0, len(keys), _KEYS_AT_ONCE):
+        yield keys[first : first + _KEYS_AT_ONCE].tolist()
+
+
 class TaskQuerySet(models.QuerySet):
     """Tasks."""
 
@@ -104,13 +113,34 @@ class TaskQuerySet(models.QuerySet):
         Args:
             meanwhile: called after each few thousand rows; what it raises ends the reading.
         """
-        # As text, and decoded all at once below: a JSON decoder a row would take most of the time.
-        described = self.annotate(dependencies_text=Cast("dependencies", models.TextField()))
         rows: list[tuple[Any, ...]] = []
-        reading = described.values_list(*_COLUMNS).iterator(chunk_size=_CHUNK_ROWS)
+        reading = self._described().iterator(chunk_size=_CHUNK_ROWS)
         while chunk := list(islice(reading, _CHUNK_ROWS)):
             rows += chunk
             meanwhile()
+        return self._workload(rows, meanwhile)
+
+    def workload_of(self, keys: IntArray) -> tuple[engine.Workload, dict[int, int]]:
+        """Return the tasks with these primary keys as `as_workload` does, and the key of each task's number.
+
+        Read a few thousand at a time: a database binds only so many values in one query.
+        """
+        described = self._described()
+        rows = [row for some in key_pages(keys) for row in described.filter(pk__in=some)]
+        number, key = (_COLUMNS.index(name) for name in ("task_id", "pk"))
+        return self._workload(rows), {row[number]: row[key] for row in rows}
+
+    def parents_of(self, keys: IntArray) -> dict[int, list[int]]:
+        """Return the numbers of the parents of the tasks with these primary keys, by key, of those that have some."""
+        named = self.exclude(dependencies=[]).values_list("pk", "dependencies")
+        return {key: parents for some in key_pages(keys) for key, parents in named.filter(pk__in=some)}
+
+    def _described(self) -> "models.QuerySet[Any, tuple[Any, ...]]":
+        # As text, and decoded all at once below: a JSON decoder a row would take most of the time.
+        return self.annotate(dependencies_text=Cast("dependencies", models.TextField())).values_list(*_COLUMNS)
+
+    def _workload(self, rows: list[tuple[Any, ...]], meanwhile: Callable[[], None] = lambda: None) -> engine.Workload:
+        """Return rows that were read as the engine's columns."""
         columns: dict[str, Any] = dict(
             zip(_COLUMNS, zip(*rows, strict=True) if rows else [()] * len(_COLUMNS), strict=True)
         )

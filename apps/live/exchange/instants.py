@@ -17,8 +17,27 @@ WHY = {
     "blocked": "waits behind the head, which nothing may pass",
     "delays": "would delay the head by {delay:.12g} s",
     "planned": "is planned for {planned_time:.12g}",
+    "held": "is not offered by the policy before {planned_time:.12g}",
+    "later": "waits for the device that is expected to end it first",
+    "preempted": "had to stop",
+    "round": "is not among those that share out the GPUs of this round",
 }
 """Why a task that was tried does not start, by its verdict."""
+
+WHY_UNTIMED = {
+    "delays": "would delay the head's reservation",
+    "planned": "would take what others have reserved, or has its own reservation later",
+}
+"""The same where it is not known by how long, or until when."""
+
+LACKS = {
+    "cores": "needs more processors than any one node has free",
+    "gpus": "needs more GPUs than any one node has free of a kind that it may use",
+    "memory": "needs more memory than any one node has free",
+    "nodes": "needs more whole nodes than are free",
+    "together": "finds no node that has all it needs free at once",
+}
+"""What `resources` means on a cluster of nodes, by what is too little."""
 
 
 def instant_document(found: Instant, *, first: int = 0, most: int = 100) -> dict[str, Any]:
@@ -54,7 +73,12 @@ def instant_document(found: Instant, *, first: int = 0, most: int = 100) -> dict
 
 def why_not(task: dict[str, Any]) -> str:
     """Return why a task of a document's queue does not start; empty where that is not explained."""
-    return WHY.get(task["verdict"], "").format(**task)
+    verdict = task["verdict"]
+    if task["lacks"]:
+        return "; ".join(LACKS[name] for name in task["lacks"])
+    if verdict in WHY_UNTIMED and task["delay"] is None and task["planned_time"] is None:
+        return WHY_UNTIMED[verdict]
+    return WHY.get(verdict, "").format(**task)
 
 
 def _number(value: float) -> float | None:
@@ -98,7 +122,9 @@ def _waiting(found: Instant, row: int) -> dict[str, Any]:
         "score": None if score is None else _number(score),
         "waits_for": found.waits_for(row),
         "verdict": "" if decision is None else decision.verdict,
+        "lacks": [] if decision is None else list(decision.lacks),
         "free": None if decision is None else decision.free,
+        "free_gpus": None if decision is None else decision.free_gpus,
         "delay": None if decision is None else _number(decision.delay),
         "planned_time": None if decision is None else _number(decision.planned_time),
         "start_time": float(schedule.outcome.start_time[row]),

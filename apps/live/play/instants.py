@@ -12,6 +12,7 @@ from apps.live.play.preparation import load_tasks, prepare_tasks
 from apps.results.errors import InvalidField, RunStateError
 from apps.results.models import Attempt, Run, SchedulerResult, Stretch
 from apps.results.services import stretches_store
+from apps.tasks.managers import key_pages
 from apps.tasks.models import Task
 from apps.training.registry import resolve_policy
 from scheduler_sim import engine
@@ -86,7 +87,10 @@ class Instant:
         if row in set(self.standing.awaited.tolist()):
             return "Dependency"
         if self.decisions is not None and row in self.decided:
-            return "Resources" if row == self.decisions.head else "Priority"
+            verdict, head = self.decided[row].verdict, self.decisions.head
+            if verdict == "held":
+                return "BeginTime"
+            return "Resources" if row == head or (head < 0 and verdict == "resources") else "Priority"
         if self.scores and len(self.queue):
             return "Resources" if row == int(self.queue[0]) else "Priority"
         return "None"
@@ -205,7 +209,14 @@ def _instant(
         scores = dict(zip(waiting.tolist(), values.tolist(), strict=True))
         waiting = waiting[np.lexsort((waiting, values))]
     except NotExplained as refusal:
-        notes.append(f"{refusal} The queue is shown by arrival.")
+        if explained is not None and not explained.note:
+            tried = [one for one in explained.decisions if not one.starts]
+            scores = {one.row: one.score for one in tried}
+            waiting = np.array([*scores, *np.setdiff1d(waiting, list(scores))], np.int64)
+        else:
+            notes.append(f"{refusal} The queue is shown by arrival.")
+    if explained is not None and explained.note:
+        notes.append(f"{explained.note} What is said of why tasks wait goes by what is left free.")
     return Instant(
         run=run,
         scheduler=found.policy.name,
@@ -311,13 +322,12 @@ class _Asked:
             attempts=attempts,
             estimates_known=known,
             known_from=known_from,
+            seed=self.configuration.seed,
         )
 
     def _tasks(self, keys: IntArray) -> tuple[engine.Workload, np.ndarray, IntArray]:
         """Return tasks as the run plays them, whether their estimates are known, and their keys in that order."""
-        rows = Task.objects.filter(pk__in=keys.tolist())
-        stored = rows.as_workload()
-        numbered = dict(rows.values_list("task_id", "pk"))
+        stored, numbered = Task.objects.workload_of(keys)
         configuration = self.configuration
         begun = (
             begin_at(stored, configuration.begin_time, hold=configuration.already_running == "hold", ever_started=False)
@@ -359,11 +369,9 @@ class _Asked:
         late = np.flatnonzero(start - played.arrival_time != wait)
         if not len(late):
             return ready
-        named = Task.objects.filter(pk__in=keys[late].tolist()).exclude(dependencies=[])
-        parents = dict(named.values_list("pk", "dependencies"))
+        parents = Task.objects.parents_of(keys[late])
         numbers = sorted({number for several in parents.values() for number in several})
-        ends = SchedulerResult.objects.history(self.run, numbers).filter(scheduler=self.scheduler)
-        finish = dict(ends.order_by().values_list("task__task_id", "finish_time")) if numbers else {}
+        finish = SchedulerResult.objects.ends_of(self.run, self.scheduler, numbers)
         for row in late.tolist():
             last = max((finish[one] for one in parents.get(int(keys[row]), ()) if one in finish), default=ready[row])
             ready[row] = last if start[row] - last == wait[row] else ready[row]
@@ -373,8 +381,11 @@ class _Asked:
         several = np.flatnonzero(placed["attempts"] > (0 if changes_widths(self.scheduler) else 1))
         if not len(several):
             return Attempts.none()
-        rows = Attempt.objects.filter(run=self.run, scheduler=self.scheduler, task_id__in=keys[several].tolist())
-        table = np.array(list(rows.order_by("task_id", "number").values_list(*_SPANS)), np.float64)
+        of_policy = Attempt.objects.filter(run=self.run, scheduler=self.scheduler).order_by("task_id", "number")
+        rows = [
+            row for some in key_pages(keys[several]) for row in of_policy.filter(task_id__in=some).values_list(*_SPANS)
+        ]
+        table = np.array(rows, np.float64)
         spans: dict[str, Any] = {name: table[:, place] for place, name in enumerate(_SPANS)}
         order = np.argsort(keys)
         row = order[np.searchsorted(keys[order], spans.pop("task_id").astype(np.int64))]

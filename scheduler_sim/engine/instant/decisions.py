@@ -72,9 +72,7 @@ def _found(schedule: Schedule, time: float) -> Decisions:
 
 def _without_order(schedule: Schedule, time: float, why: str) -> Decisions:
     holdings, attempts = Holdings(schedule), schedule.attempts
-    offered = schedule.outcome.ready_time
-    if not (schedule.policy.order.preempts or schedule.policy.order.shares_gpus):
-        offered = np.maximum(offered, not_before(schedule, np.arange(len(schedule.workload))))
+    offered = np.maximum(schedule.outcome.ready_time, not_before(schedule, np.arange(len(schedule.workload))))
     ends = np.concatenate((attempts.start_time, attempts.end_time))
     return loosely(schedule, _last_event(schedule, time, holdings, offered, ends), holdings, offered, why)
 

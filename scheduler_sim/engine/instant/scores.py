@@ -44,7 +44,11 @@ def scores_at(schedule: Schedule, rows: IntArray, time: float, order: Order | No
 
 def not_before(schedule: Schedule, rows: IntArray) -> FloatArray:
     """Return the time before which the policy does not offer each task, shape (len(rows),); minus infinity for none."""
-    found = _scores(schedule, rows, schedule.policy.order).not_before
+    try:
+        found = _scores(schedule, rows, schedule.policy.order).not_before
+    except OrderNotKnown:
+        # Such scores hold nothing back: what does is known of each task by itself.
+        found = None
     return np.full(len(rows), -np.inf) if found is None else found
 
 
@@ -58,7 +62,7 @@ def _scores(schedule: Schedule, rows: IntArray, order: Order) -> Scores:
             "looked at."
         )
     if order.uses_estimates and not schedule.estimates_known[rows].all():
-        raise NotExplained(f"{order.name} goes by estimates that are not known from what is stored.")
+        raise OrderNotKnown(f"{order.name} goes by estimates that are not known from what is stored.")
     if schedule.whole:
         found, place = schedule.as_stored()._scores_by(order), rows
     else:
