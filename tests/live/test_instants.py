@@ -1,5 +1,6 @@
 """A stored run at any instant: found by its stretches, equal to the schedule, printed as squeue prints it."""
 
+import json
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
+from apps.live.exchange.instants import instant_document
 from apps.live.play import instants
 from apps.live.play.instants import run_instant
 from apps.results.models import Run, SchedulerResult, Stretch
@@ -99,8 +101,42 @@ def test_the_state_and_the_decisions_of_every_instant_are_those_of_the_placement
                 assert started == sorted(n for n, _, start, _ in placed if start == found.decisions.time)
                 explained += 1
             else:
-                assert found.unexplained == "Decisions where tasks may stop and go on are not explained yet."
-    assert explained == 2 * 27
+                assert found.unexplained == ""
+                assert found.decisions is not None
+                assert found.notes[-1].startswith("Where tasks may stop and go on, the order in which they were tried")
+                begun = np.flatnonzero(found.standing.since == found.decisions.time)
+                here = found.standing.running[begun].tolist()
+                assert set(here) <= set(found.decisions.started.tolist())
+                explained += 1
+    assert explained == 3 * 27
+
+
+def test_many_tasks_are_read_a_page_of_keys_at_a_time(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = times_of(run)
+    for scheduler in run.policies:
+        whole = instant_document(run_instant(run, float(times[len(times) // 2]), scheduler))
+        with monkeypatch.context() as patch:
+            patch.setattr("apps.tasks.managers._KEYS_AT_ONCE", 7)
+            assert instant_document(run_instant(run, float(times[len(times) // 2]), scheduler)) == whole
+
+
+def test_the_api_says_what_is_too_little_on_nodes(tmp_path: Path) -> None:
+    cluster = written(tmp_path / "two.json", json.dumps(TWO_NODES))
+    trace = written(tmp_path / "jobs.swf", SMALL.replace("3 2 -1 5 2", "3 999 -1 5 2"))
+    call_command(
+        "runsimulation", "--workload", str(trace), "--cluster", str(cluster), "--policies", "fcfs+easy,fcfs",
+        stdout=StringIO(), verbosity=0,
+    )  # fmt: skip
+    run = Run.objects.latest("pk")
+    found = APIClient().get(f"/api/v1/runs/{run.pk}/at/2/?policy=fcfs%2Beasy").json()
+    assert found["unexplained"] == ""
+    told = {task["task_id"]: (task["verdict"], task["lacks"], task["free"]) for task in found["queue"]}
+    assert told == {2: ("resources", ["cores"], 3), 4: ("delays", [], 3)}
+    assert [task["delay"] for task in found["queue"]] == [None, 81.0]
+    assert (found["head"], found["shadow_time"]) == (2, 20.0)
+    lines = squeue("--run", run.pk, "--at", 2).splitlines()
+    assert "# task 2 needs more processors than any one node has free" in lines
+    assert "# task 4 would delay the head by 81 s" in lines
 
 
 def test_a_plan_that_goes_back_too_far_is_not_made_up(run: Run, finely: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,6 +146,8 @@ def test_a_plan_that_goes_back_too_far_is_not_made_up(run: Run, finely: None, mo
     assert "" in told
     assert any(text.startswith("The plan of sjf+conservative goes back to before") for text in told)
 
+
+TWO_NODES = {"name": "two", "groups": [{"name": name, "count": 1, "cores": n} for name, n in (("a", 8), ("b", 1))]}
 
 SMALL = """; MaxProcs: 8
 1 0 -1 10 6 -1 -1 6 20 -1 1 1 1 -1 1 -1 -1 -1

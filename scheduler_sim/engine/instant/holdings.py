@@ -75,7 +75,7 @@ class Holdings:
                 ones.
         """
         asked, outcome = self.asked(row), self.schedule.outcome
-        if asked.count:
+        if asked.full_count:
             raise NotExplained(
                 "Of a task on several nodes the lowest is stored, so that it is not known what the others have left."
             )

@@ -78,7 +78,7 @@ class NodesStep:
             if not blocked and self.outcome.start_time[row] == self.time and self._start(row, score, asked):
                 started.append(row)
                 continue
-            key = (asked.count, asked.full, asked.last, id(asked.allowed))
+            key = (asked.full_count, asked.full, asked.last, id(asked.allowed))
             if blocked:
                 self._say(row, score, "blocked")
             elif key in unfit or self.room.find(asked) is None:
@@ -113,7 +113,7 @@ class NodesStep:
 
     def _start(self, row: int, score: float, asked: Asked) -> bool:
         """Put a task where it ran, and tell whether that is possible: it has to fit, and not to delay the head."""
-        if asked.count:
+        if asked.full_count:
             if not self._settles(asked):
                 raise NotExplained(
                     f"Of a task on several nodes that {self.policy.placement.name} chooses the lowest is stored, so "
@@ -136,9 +136,9 @@ class NodesStep:
 
     def _settles(self, asked: Asked) -> bool:
         """Tell whether the nodes that a task would take follow from what is left."""
-        if self._rule == COMPACT and asked.count and self.schedule.cluster.topology is not None:
+        if self._rule == COMPACT and asked.full_count and self.schedule.cluster.topology is not None:
             return False
-        return self._rule in SETTLED or asked.pieces == asked.count
+        return self._rule in SETTLED or asked.pieces == asked.full_count
 
     def _not_as_played(self, row: int, what: str) -> NotExplained:
         number = self.schedule.workload.task_id[row]
@@ -237,7 +237,7 @@ class NodesStep:
         if settled:
             choices = [] if found is None else [found]
         else:
-            choices = self.room.fitting_each(asked) if not asked.count else []
+            choices = self.room.fitting_each(asked) if not asked.full_count else []
         delays = [delay for pieces in choices if (delay := self._delay_by(row, pieces)) > 0.0]
         if settled and not delays:
             raise self._not_as_played(row, "could have been backfilled and was not")

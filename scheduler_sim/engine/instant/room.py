@@ -28,12 +28,12 @@ class Asked(NamedTuple):
 
     Attributes:
         pieces: on how many nodes it runs.
-        count: how many of them it takes as a whole, of each `full`; of one more, where there is one, `last`.
+        full_count: how many of them it takes as a whole, of each `full`; of one more, where there is one, `last`.
         allowed: shape (nodes,), where it may run.
     """
 
     pieces: int
-    count: int
+    full_count: int
     full: Need
     last: Need
     allowed: BoolArray
@@ -139,14 +139,14 @@ class Room:
         """Return the pieces that a task takes, None where it does not fit; the node of the last goes by `rule`."""
         pieces: list[Piece] = []
         allowed = asked.allowed
-        if asked.count:
-            nodes = self.whole_nodes(asked)[: asked.count]
-            if len(nodes) < asked.count:
+        if asked.full_count:
+            nodes = self.whole_nodes(asked)[: asked.full_count]
+            if len(nodes) < asked.full_count:
                 return None
             pieces = [Piece(node, asked.full) for node in nodes.tolist()]
             allowed = allowed.copy()
             allowed[nodes] = False
-        if asked.pieces == asked.count:
+        if asked.pieces == asked.full_count:
             return pieces
         fits = np.flatnonzero(self.fitting(asked.last, allowed))
         if not len(fits):
@@ -186,7 +186,7 @@ class Room:
     def lacks(self, asked: Asked) -> tuple[str, ...]:
         """Return what a task that does not fit finds too little of, see `Decision`."""
         allowed = asked.allowed & (self.away == 0)
-        if asked.count:
+        if asked.full_count:
             return ("nodes",)
         need, found = asked.last, []
         if not (self.cores[allowed] >= need.cpu).any():

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -69,8 +70,9 @@ def _scores(schedule: Schedule, rows: IntArray, order: Order) -> Scores:
         some = np.sort(rows)
         found = schedule.as_stored(some)._scores_by(order)
         place = np.searchsorted(some, rows)
-    columns = {name: getattr(found, name) for name in ("base", "slope", "features", "not_before")}
-    return replace(found, backfill=None, **{k: None if v is None else v[place] for k, v in columns.items()})
+    kept: dict[str, Any] = {name: getattr(found, name) for name in ("base", "slope", "features", "not_before")}
+    chosen: dict[str, Any] = {name: None if column is None else column[place] for name, column in kept.items()}
+    return replace(found, **chosen, backfill=None)
 
 
 def _multifactor(schedule: Schedule, rows: IntArray, time: float, scores: Scores) -> FloatArray:
