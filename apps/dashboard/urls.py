@@ -7,6 +7,7 @@ from apps.dashboard.answers import what_if
 from apps.dashboard.answers.advice import run_advice_page
 from apps.dashboard.compare import views as comparison_views
 from apps.dashboard.instants.views import run_at, run_at_frames, run_at_gantt
+from apps.dashboard.lessons import views as lesson_views
 from apps.dashboard.runs import list_views, views
 from apps.dashboard.search.views import search_page
 from scheduler_sim.web.addresses import charts_of
@@ -52,6 +53,9 @@ urlpatterns = [
     path("runs/columns/", list_views.run_columns_keep, name="run-columns"),
     path("runs/new/", views.run_new, name="run-new"),
     path("compare/", include(COMPARE)),
+    path("learn/", lesson_views.lesson_list, name="lesson-list"),
+    path("learn/install/", lesson_views.lessons_install, name="lessons-install"),
+    path("learn/<slug:name>/", lesson_views.lesson_page, name="lesson"),
     re_path(
         r"^runs/(?P<pk>[0-9]{1,18})/(?P<command>pause|resume|stop|take-up)/$", views.run_control, name="run-control"
     ),

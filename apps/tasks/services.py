@@ -99,6 +99,39 @@ def workload_import(
         return known, False
 
 
+def workload_of_file(
+    *, file: BinaryIO, file_name: str, name: str, kept: Mapping[str, Any], max_rows: int, **origin: Any
+) -> Workload:
+    """Store the tasks of a small csv table that belongs to something else, which the workload names as its source.
+
+    Args:
+        name: of the workload, with a number behind it where it is taken.
+        kept: what the audit keeps beside its findings.
+        origin: `source` and `source_sha256`.
+
+    Raises:
+        InvalidTrace, InvalidWorkload: the table cannot be read; nothing is stored.
+        WorkloadError: a line of it would be left out or repaired, or the same is stored already; nothing is stored.
+    """
+    from scheduler_sim.engine.traces import FORMATS, open_source, read_source
+
+    with open_source(file, name=file_name, max_rows=max_rows) as source:
+        trace = read_source(source, FORMATS["csv"])
+    if trace.audit.dropped or trace.audit.repaired:
+        raise WorkloadError(f"Its tasks cannot be taken as they are. {' '.join(trace.audit.sentences())}")
+    try:
+        return _store(
+            tasks=trace.workload,
+            audit=trace.audit,
+            kept=kept,
+            name=_free_name(name),
+            source_file_name=file_name,
+            **origin,
+        )
+    except IntegrityError as error:
+        raise WorkloadError(f"{name} was stored by another process at this moment.") from error
+
+
 def workload_generate(
     *,
     model: str,
@@ -215,7 +248,14 @@ def workload_preview(wanted: str) -> tuple[engine.Workload, int | None]:
 
 
 @transaction.atomic
-def _store(*, tasks: engine.Workload, audit: "Audit", headers: Mapping[str, str] | None = None, **row: Any) -> Workload:
+def _store(
+    *,
+    tasks: engine.Workload,
+    audit: "Audit",
+    headers: Mapping[str, str] | None = None,
+    kept: Mapping[str, Any] | None = None,
+    **row: Any,
+) -> Workload:
     _refuse_texts(tasks)
     workload = Workload.objects.create(
         task_count=len(tasks),
@@ -225,7 +265,7 @@ def _store(*, tasks: engine.Workload, audit: "Audit", headers: Mapping[str, str]
         core_seconds=audit.core_seconds,
         gpu_seconds=audit.gpu_seconds,
         offered_load=audit.offered_load,
-        audit=audit.as_json() | {"headers": dict(headers or {})},
+        audit=audit.as_json() | {"headers": dict(headers or {}), **(kept or {})},
         throughputs=None if tasks.throughputs is None else tasks.throughputs.as_json(),
         **row,
     )
