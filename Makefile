@@ -14,7 +14,7 @@ PARALLEL_BROWSERS ?= -n 2 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run test test-quick attack coverage test-again hooks lint lint-types lint-style format serve services services-stop browser migrate clean
+.PHONY: help install install-dev run lesson test test-quick attack coverage test-again hooks lint lint-types lint-style format serve services services-stop browser migrate clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,9 @@ migrate: install ## Bring the database up to date
 
 run: install ## Play a built-in workload through eight policies and print the leaderboard
 	@$(MANAGE) quickstart
+
+lesson: migrate ## Install the lessons, which are at /learn/
+	@$(MANAGE) installlessons
 
 serve: migrate ## Serve the pages, the API and the admin on http://localhost:8000/
 	@$(BIN)/daphne -b 127.0.0.1 -p $(PORT) scheduler_sim.asgi:application

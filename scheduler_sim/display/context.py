@@ -15,6 +15,7 @@ NAVIGATION = (
     ("site-list", "Sites"),
     ("policy-list", "Policies"),
     ("training", "Training"),
+    ("lesson-list", "Lessons"),
     ("help-metrics", "Figures"),
 )
 

@@ -46,6 +46,8 @@ READING = [
     "/compare/",
     "/compare/charts.json",
     "/compare/charts/outcome.csv",
+    "/learn/",
+    "/learn/convoy/",
     "/policies/",
     "/policies/fcfs/",
     "/policy-charts/fcfs.json",
@@ -90,6 +92,7 @@ COMMANDS = [
     "/runs/{run}/what-if/play/",
     "/runs/{run}/file/",
     "/runs/act/",
+    "/learn/install/",
     "/studies/{study}/play/",
 ]
 OWN_COMMANDS = ["/accounts/tokens/1/delete/", "/runs/columns/"]

@@ -198,7 +198,10 @@ def read_lesson(text: str, *, name: str) -> Lesson:
         lesson = msgspec.convert(document, Lesson)
     except msgspec.ValidationError as error:
         sentence, _, place = str(error).partition(" - at ")
-        blame.refuse(_plainly(sentence), place.strip("`").removeprefix("$").removeprefix("."))
+        path = place.strip("`").removeprefix("$")
+        if unknown := re.fullmatch(r"Object contains unknown field `(.+)`", sentence):
+            path += f".{unknown[1]}"
+        blame.refuse(_plainly(sentence), path.removeprefix("."))
     _check(lesson, blame)
     return lesson
 
@@ -304,7 +307,8 @@ def _plainly(sentence: str) -> str:
 _SENTENCES = (
     (r"Object missing required field `(.+)`", "The key {} is missing."),
     (r"Object contains unknown field `(.+)`", "There is no key {} here; docs/lessons.md has all."),
+    (r"Expected `str` matching regex .+", "It must be lower-case letters, digits and hyphens, at most 50."),
     (r"Expected `(.+)`, got `(.+)`", "It must be {}, not {}."),
     (r"Expected `(.+)` of (.+)", "It must be {} of {}."),
-    (r"Expected `str` matching regex .+", "It must be lower-case letters, digits and hyphens, at most 50."),
+    (r"Expected `(.+)` (.+)", "It must be {} {}."),
 )
