@@ -277,7 +277,7 @@ def _written(term: Term) -> str:
 
 
 def _is_number(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant)
+    return not any(isinstance(part, ast.Name) for part in ast.walk(node))
 
 
 def _refuse(text: str) -> Any:
