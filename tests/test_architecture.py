@@ -50,6 +50,7 @@ ENGINE = (
         "kernels.site",
         "kernels.rounds",
         "kernels.elastic",
+        "kernels.decided",
         "kernels.predicting",
     ),
     ("kernels",),
@@ -74,7 +75,7 @@ ENGINE = (
     ("targets", "purchase"),
     ("purchase_plays",),
     ("learning",),
-    ("gym", "library"),
+    ("gym", "library", "check"),
 )
 """The rooms of the engine, row above row: a room imports those of its own row and of the rows before it."""
 

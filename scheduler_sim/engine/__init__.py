@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scheduler_sim.engine.library.inputs import generate, read
     from scheduler_sim.engine.library.playing import play
     from scheduler_sim.engine.library.result import Result
+    from scheduler_sim.engine.policies.own import deciding, scoring
     from scheduler_sim.engine.presets import load_cluster
     from scheduler_sim.engine.sites import Site
 
@@ -27,10 +28,12 @@ _LATER = {
     "Result": "library.result",
     "Site": "sites",
     "compare": "library.comparing",
+    "deciding": "policies.own",
     "generate": "library.inputs",
     "load_cluster": "presets",
     "play": "library.playing",
     "read": "library.inputs",
+    "scoring": "policies.own",
     "study": "library.comparing",
 }
 """What is loaded when it is asked for: the site's commands import the engine and use none of it."""
@@ -53,12 +56,14 @@ __all__ = [
     "Site",
     "Workload",
     "compare",
+    "deciding",
     "generate",
     "load_cluster",
     "parse_policies",
     "parse_policy",
     "play",
     "read",
+    "scoring",
     "study",
 ]
 

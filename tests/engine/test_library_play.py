@@ -14,6 +14,7 @@ from scheduler_sim.engine.library import plots
 from scheduler_sim.engine.metrics import summarise, whole_run
 from scheduler_sim.engine.paired import task_difference
 from scheduler_sim.engine.policies import parse_policy
+from tests.engine.own import own_policies
 
 ROOT = Path(__file__).resolve().parents[2]
 POLICIES = ("fcfs", "fcfs+easy", "sjf+easy", "random_order+list")
@@ -257,9 +258,13 @@ def test_the_code_blocks_of_the_documentation_run(
     mpl.use("svg")
     names: dict[str, Any] = {}
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/library.md").read_text(), re.DOTALL)
-    assert len(blocks) == 6
-    for block in blocks:
-        exec(block, names)
+    assert len(blocks) == 8
+    with own_policies("my_sjf", "my_easy"):
+        for block in blocks:
+            exec(block, names)
     assert names["result"].policies == ("fcfs", "fcfs+easy", "sjf+easy")
+    own = names["own"]
+    for name in ("my_sjf+easy", "my_easy"):
+        np.testing.assert_array_equal(own.placements(name)["start_time"], own.placements("sjf+easy")["start_time"])
     in_readme = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert blocks[0] in in_readme

@@ -1,11 +1,13 @@
 """The options of a run as arguments of a command: they are given as texts and read by the options themselves."""
 
-from argparse import SUPPRESS, ArgumentParser
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, _ArgumentGroup
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from apps.live.play.options import InvalidOption, Option, read_options
+from scheduler_sim.engine import InvalidPolicy
+from scheduler_sim.engine.policies.loading import load_policies
 
 
 def add_arguments(parser: ArgumentParser, options: Iterable[Option], groups: dict[str, Any], **defaults: str) -> None:
@@ -64,3 +66,22 @@ def _help(option: Option, given: str | None) -> str:
     default = None if option.is_required or option.asked_default == "" else option.asked_default
     shown = default if given is None else given
     return (option.about.help if shown is None else f"{option.about.help} (default {shown})").replace("%", "%%")
+
+
+def add_policy_files(parser: ArgumentParser | _ArgumentGroup) -> None:
+    """Let a command run files that register policies of one's own, before it reads anything else."""
+    parser.add_argument(
+        "--policy-file",
+        metavar="FILE",
+        action="append",
+        type=_loaded,
+        help="a Python file that registers policies of your own (docs/library.md); it is run, so give none that you do "
+        "not trust; may be given several times",
+    )
+
+
+def _loaded(file: str) -> list[str]:
+    try:
+        return load_policies(file)
+    except InvalidPolicy as error:
+        raise ArgumentTypeError(str(error)) from error

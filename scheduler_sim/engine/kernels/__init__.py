@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.codes import ELASTIC, LEARNED, NOT_PLANNED, SHARES, STATIC
+from scheduler_sim.engine.codes import DECIDED, ELASTIC, LEARNED, NOT_PLANNED, SHARES, STATIC
 from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.base import BaseKernel
@@ -39,6 +39,8 @@ def make_kernel(problem: Problem) -> BaseKernel:
             f"{'in rounds' if problem.site is None else 'by the rules of a site'}; leave crossing out of its topology."
         )
     if problem.site is not None:
+        if scores.kind == DECIDED:
+            raise InvalidPolicy(f"{policy.name} decides by itself, and is not played by the rules of a site.")
         from scheduler_sim.engine.kernels.site.kernel import SiteKernel
 
         return SiteKernel(problem)
@@ -46,6 +48,10 @@ def make_kernel(problem: Problem) -> BaseKernel:
         raise InvalidPolicy(
             f"{policy.order.name} is a site's own scheduler; it plays on a site, not on a cluster alone."
         )
+    if scores.kind == DECIDED:
+        from scheduler_sim.engine.kernels.decided.kernel import DecidedKernel
+
+        return DecidedKernel(problem)
     interrupted = policy.preempts or problem.options.interrupts or cluster.fails
     if late and interrupted:
         raise InvalidPolicy("Where tasks may stop and go on, run times cannot be predicted inside the run.")

@@ -101,6 +101,7 @@ class Order(Adjustable):
         preempts: true when it stops running tasks by itself.
         shares_gpus: true when it shares out kinds of GPU in rounds, so that every task must ask for GPUs.
         resizes: true when it plays tasks on more or fewer devices than they ask for.
+        decides: makes what decides for one simulation; None for an order that scores tasks.
     """
 
     formula: str
@@ -114,6 +115,7 @@ class Order(Adjustable):
     uses_estimates: bool = field(default=True, kw_only=True)
     looks_ahead: bool = field(default=False, kw_only=True)
     needs_site: bool = field(default=False, kw_only=True)
+    decides: Callable[[], Any] | None = field(default=None, kw_only=True)
 
 
 ORDERS: Registry[Order] = Registry("order")

@@ -8,6 +8,7 @@ from scheduler_sim.engine.errors import InvalidPolicy, unknown_name
 from scheduler_sim.engine.policies import orders, placements
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
 from scheduler_sim.engine.policies.grammar import Written, read_parts, split_outside
+from scheduler_sim.engine.policies.loading import load_installed
 from scheduler_sim.engine.policies.order import ORDERS, Order
 from scheduler_sim.engine.policies.placement import DEFAULT_PLACEMENT, PLACEMENTS, Placement
 from scheduler_sim.engine.policies.preemption import PREEMPTIONS, RUN_ON, Preemption
@@ -94,6 +95,8 @@ def parse_policy(text: str) -> Policy:
     text = text.strip()
     parts = read_parts(READY_MADE.get(text, text))
     order = parts["order"]
+    if order.name not in ORDERS and ":" not in order.name:
+        load_installed()
     if order.name not in ORDERS and order.name == text and ":" not in text:
         raise InvalidPolicy(unknown_name("policy", text, list(dict.fromkeys([*ORDERS.names(), *READY_MADE]))))
     policy = Policy(

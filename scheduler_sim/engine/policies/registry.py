@@ -32,6 +32,14 @@ class Registry(Generic[Entry]):
         self._entries[entry.name] = entry
         return entry
 
+    def replace(self, entry: Entry) -> None:
+        """Add `entry`, in place of one of the same name where there is one."""
+        self._entries[entry.name] = entry
+
+    def remove(self, name: str) -> None:
+        """Take an entry out; errors as of looking it up."""
+        del self._entries[self[name].name]
+
     def adding(self, make: Callable[[Function], Entry]) -> Callable[[Function], Function]:
         """Return a decorator that registers the entry which `make` makes of the decorated function."""
 

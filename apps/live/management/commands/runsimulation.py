@@ -23,7 +23,7 @@ from apps.live.play.preparation import Prepared, adapt, prepare
 from apps.live.play.race_options import RACE_OPTIONS, RaceOptions
 from apps.live.play.runner import Runner, stopping_on_signals
 from apps.live.play.sites import site_settled
-from apps.live.terminal.arguments import add_arguments, read_arguments
+from apps.live.terminal.arguments import add_arguments, add_policy_files, read_arguments
 from apps.live.terminal.keyboard import HINT, steering
 from apps.live.terminal.progress import ProgressDisplay
 from apps.live.terminal.reports import print_leaderboard, run_document
@@ -89,6 +89,7 @@ class Command(ExplainedCommand):
         what.add_argument("--name", help="of the run; must be new (default: made from workload and cluster)")
         groups = {PLAYED: what}
         add_arguments(parser, asked_in(COMMAND), groups, policies=DEFAULT_POLICIES)
+        add_policy_files(what)
         groups[WHAT_IF].add_argument(
             "--manifest", metavar="FILE", help="play again what a manifest tells of, and compare the checksum"
         )

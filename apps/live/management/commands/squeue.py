@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 
 from apps.live.exchange.instants import instant_document, squeue_lines, why_not
 from apps.live.play.instants import run_index, run_instant
+from apps.live.terminal.arguments import add_policy_files
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from scheduler_sim.display.commands import ExplainedCommand
@@ -54,6 +55,8 @@ class Command(ExplainedCommand):
         parser.add_argument("--policy", metavar="POLICY", default="", help="one of the run's; default: its first")
         parser.add_argument("--limit", metavar="N", type=int, default=100, help="lines of each state; default: 100")
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout, as the API has it")
+
+        add_policy_files(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["limit"] < 1:

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from apps.live.play.integrity import Integrity, run_check
+from apps.live.terminal.arguments import add_policy_files
 from apps.results.errors import DomainError, UnknownRun
 from apps.results.models import Run
 from scheduler_sim.display.commands import SiteCommand
@@ -24,6 +25,8 @@ class Command(SiteCommand):
         parser.add_argument(
             "--replay", action="store_true", help="also play finished runs again and compare checksum and figures"
         )
+
+        add_policy_files(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if bool(options["run"]) == options["all"]:

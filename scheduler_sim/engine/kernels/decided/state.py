@@ -1,0 +1,71 @@
+"""What a class that decides may look at."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
+
+
+class State:
+    """The cluster and its tasks at one instant, as a scheduler knows them. All arrays are read-only.
+
+    What is told of tasks has shape (n,), by row; rows of tasks that have not arrived hold NaN, or empty texts.
+
+    Attributes:
+        time: seconds.
+        queue: rows that are ready and wait, by arrival. running: rows that run, by their start.
+        arrival_time, ready_time, estimate: seconds; `estimate` is what the duration is estimated to be.
+        cpus, gpus, memory_mb: what each asks for.
+        user, group, partition: texts.
+        start_time: NaN of those that have not started. expected_end_time: start and estimate by the node's speed; NaN
+            of those that do not run. node: -1 of those that have not started.
+        free_cores, free_gpus, free_memory_mb: shape (nodes,); memory is infinite where a node does not limit it.
+        runtime: seconds on a device of speed 1; only for clairvoyant policies, for others NaN.
+    """
+
+    time: float
+    queue: IntArray
+    running: IntArray
+    arrival_time: FloatArray
+    ready_time: FloatArray
+    estimate: FloatArray
+    cpus: FloatArray
+    gpus: FloatArray
+    memory_mb: FloatArray
+    user: npt.NDArray[np.object_]
+    group: npt.NDArray[np.object_]
+    partition: npt.NDArray[np.object_]
+    start_time: FloatArray
+    expected_end_time: FloatArray
+    node: IntArray
+    free_cores: FloatArray
+    free_gpus: FloatArray
+    free_memory_mb: FloatArray
+    runtime: FloatArray
+
+    def __init__(self, arrays: dict[str, npt.NDArray[Any]], admitted: BoolArray, admission: IntArray) -> None:
+        """Show arrays that the kernel changes as time goes on.
+
+        Args:
+            admitted: shape (kinds, nodes), which nodes tasks of a kind may use. admission: shape (n,), their kinds.
+        """
+        for name, array in arrays.items():
+            shown = array.view()
+            shown.flags.writeable = False
+            setattr(self, name, shown)
+        self._admitted, self._admission = admitted, admission
+
+    def wait_time(self, row: int) -> float:
+        """Return for how many seconds a task has been ready."""
+        return float(self.time - self.ready_time[row])
+
+    def fits(self, row: int) -> IntArray:
+        """Return the numbers of the nodes on which a task could start now, ascending."""
+        return np.flatnonzero(
+            self._admitted[self._admission[row]]
+            & (self.free_cores >= self.cpus[row])
+            & (self.free_gpus >= self.gpus[row])
+            & (self.free_memory_mb >= self.memory_mb[row])
+        )

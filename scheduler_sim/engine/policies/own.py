@@ -1,0 +1,160 @@
+"""Policies of one's own: a function that scores tasks, or a class that sees the state and decides.
+
+Both are orders like the shipped ones: they are named in policies, stored and shown as any other. What they may look at
+is what a scheduler knows; true run times are hidden unless they say that they are clairvoyant.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from scheduler_sim.engine.codes import DECIDED
+from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
+from scheduler_sim.engine.workload import FloatArray, Workload
+
+SOURCE = "your own"
+
+Start = int | tuple[int, int]
+"""The row of a task that is to start, on the first node that holds it; or the row and the node's number."""
+
+
+class Decider(Protocol):
+    """What decides for one simulation; made anew for each, so that it may remember what it has seen."""
+
+    def decide(self, state: Any) -> Iterable[Start] | None:
+        """Return which waiting tasks start at this instant, in order.
+
+        Args:
+            state: a `kernels.decided.state.State`, the same object at every instant.
+        """
+
+
+ScoreFunction = TypeVar("ScoreFunction", bound=Callable[[ScoreContext], Any])
+DeciderType = TypeVar("DeciderType", bound=Callable[[], Decider])
+
+
+def scoring(
+    name: str,
+    *,
+    clairvoyant: bool = False,
+    uses_estimates: bool = True,
+    looks_ahead: bool = False,
+    formula: str = "by a function",
+) -> Callable[[ScoreFunction], ScoreFunction]:
+    """Register a function as the order `name`: it returns a score for each task, the lowest are tried first.
+
+    Ties go to the earlier arrival. A score is settled once; one that changes with the wait is a pair of arrays `(base,
+    slope)`, and the score is base - slope x wait. Registering a name of one's own again replaces the order.
+
+    Args:
+        clairvoyant: the function may look at true run times.
+        uses_estimates: scores depend on duration estimates. looks_ahead: a score depends on tasks that come later.
+        formula: what to say of it in lists.
+
+    Raises:
+        InvalidPolicy: a name that a shipped order has, or that cannot stand in a policy.
+    """
+
+    def register(function: ScoreFunction) -> ScoreFunction:
+        def scores(context: ScoreContext) -> Scores:
+            shown = context if clairvoyant else replace(context, workload=without_outcome(context.workload))
+            try:
+                found = function(shown)
+            except Exception as error:
+                raise InvalidPolicy(f"{name} fails at scoring: {type(error).__name__}: {error}.") from error
+            base, slope = found if isinstance(found, tuple) else (found, None)
+            return Scores(
+                base=_checked(name, "score", base, context.workload),
+                slope=None if slope is None else _slopes(name, slope, context.workload),
+            )
+
+        _register(
+            Order(
+                name,
+                formula,
+                SOURCE,
+                scores,
+                clairvoyant=clairvoyant,
+                uses_estimates=uses_estimates,
+                looks_ahead=looks_ahead,
+            )
+        )
+        return function
+
+    return register
+
+
+def deciding(
+    name: str, *, clairvoyant: bool = False, formula: str = "by a class that decides"
+) -> Callable[[DeciderType], DeciderType]:
+    """Register a class as the whole policy `name`: its `decide(state)` is asked at every instant of an event.
+
+    One is made, without arguments, for each simulation. It plays in Python: any rule, thousands of tasks a second. It
+    takes neither +backfill nor @placement nor ~preemption.
+
+    Args:
+        clairvoyant: `state.runtime` tells true run times.
+        formula: what to say of it in lists.
+
+    Raises:
+        InvalidPolicy: as `scoring`.
+    """
+
+    def register(maker: DeciderType) -> DeciderType:
+        _register(
+            Order(
+                name,
+                formula,
+                SOURCE,
+                lambda context: Scores.by_rule(DECIDED, context),
+                clairvoyant=clairvoyant,
+                decides=maker,
+            )
+        )
+        return maker
+
+    return register
+
+
+def without_outcome(workload: Workload) -> Workload:
+    """Return the workload as nobody knows its future: run times and recorded starts are NaN."""
+    unknown = np.full(len(workload), np.nan)
+    return replace(workload, runtime=unknown, recorded_start_time=unknown)
+
+
+def _register(order: Order) -> None:
+    if not order.name.isidentifier():
+        raise InvalidPolicy(f"{order.name!r} cannot be a policy's name: letters, digits and _ can, not first a digit.")
+    if order.name in ORDERS and ORDERS[order.name].source != SOURCE:
+        raise InvalidPolicy(f"There is an order {order.name} already; give yours another name.")
+    ORDERS.replace(order)
+
+
+def _checked(name: str, what: str, values: Any, workload: Workload) -> FloatArray:
+    try:
+        # A copy: what the function keeps may change.
+        scores = np.array(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidPolicy(f"The {what}s of {name} are not numbers.") from error
+    if scores.shape != (len(workload),):
+        raise InvalidPolicy(f"{name} returns {what}s of shape {scores.shape} where ({len(workload)},) was expected.")
+    if len(wrong := np.flatnonzero(np.isnan(scores))):
+        row = int(wrong[0])
+        raise InvalidPolicy(
+            f"The {what} of {name} is not a number for {len(wrong):,} of {len(scores):,} tasks, first for task "
+            f"{workload.task_id[row]}, which arrives at {workload.arrival_time[row]:,.15g} s."
+        )
+    return scores
+
+
+def _slopes(name: str, values: Any, workload: Workload) -> FloatArray:
+    slopes = _checked(name, "slope", values, workload)
+    if len(wrong := np.flatnonzero(~((slopes >= 0) & (slopes < np.inf)))):
+        row = int(wrong[0])
+        raise InvalidPolicy(
+            f"The slope of {name} is {slopes[row]:g} for task {workload.task_id[row]}, not a finite number from 0 up."
+        )
+    return slopes

@@ -1,0 +1,259 @@
+"""Policies of one's own: what imitates a shipped one plays its schedule, and what is broken is told so."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scheduler_sim import engine as sim
+from scheduler_sim.engine.check import check, main
+from scheduler_sim.engine.policies import ORDERS, parse_policy
+from scheduler_sim.engine.policies.loading import load_policies
+from tests.engine.own import own_policies
+
+NAMES = ("mine", "other")
+
+
+@pytest.fixture(autouse=True)
+def none_is_left() -> Iterator[None]:
+    with own_policies(*NAMES):
+        yield
+
+
+def decided(decide: Callable[[Any, Any], Any], **more: Any) -> None:
+    """Register a class with this method as `mine`."""
+    sim.deciding("mine", **more)(type("Mine", (), {"decide": decide}))
+
+
+def random_tasks(seed: int, *, nodes: bool) -> sim.Workload:
+    generator = np.random.default_rng(seed)
+    n = 30
+    runtime = generator.integers(0, 20, n).astype(float)
+    gpus = generator.choice([0, 0, 1, 2], n).astype(float) if nodes else np.zeros(n)
+    return sim.Workload.from_columns(
+        arrival_time=np.sort(generator.integers(0, 60, n)),
+        runtime=runtime,
+        duration_estimate=runtime * generator.choice([1.0, 1.5, 0.5], n),
+        cpus=generator.integers(1, 5, n),
+        gpus=gpus,
+        memory_mb=generator.choice([0.0, 3000.0], n) if nodes else np.zeros(n),
+        gpu_type=generator.choice(["", "A", "B"], n).tolist() if nodes else None,
+        dependencies=[[int(generator.integers(1, row + 1))] if row and row % 5 == 0 else [] for row in range(n)]
+        if nodes
+        else None,
+    )
+
+
+NODES = sim.Cluster(
+    name="two kinds",
+    groups=(
+        sim.NodeGroup(name="a", count=2, cores=4, gpus=2, gpu_type="A", memory_mb=4096.0, cpu_speed=2.0),
+        sim.NodeGroup(name="b", count=2, cores=6, gpus=2, gpu_type="B", gpu_speed=3.0),
+    ),
+)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_class_that_takes_the_first_node_in_order_of_arrival_is_fcfs_first_fit(seed: int) -> None:
+    @sim.deciding("other")
+    class AsManyAsFit:
+        def decide(self, state: Any) -> Any:
+            free = {name: getattr(state, f"free_{name}").copy() for name in ("cores", "gpus", "memory_mb")}
+            asked = {"cores": state.cpus, "gpus": state.gpus, "memory_mb": state.memory_mb}
+            for row in state.queue:
+                fitting = [
+                    node for node in state.fits(row) if all(free[name][node] >= asked[name][row] for name in free)
+                ]
+                if not fitting:
+                    return
+                for name in free:
+                    free[name][fitting[0]] -= asked[name][row]
+                yield row, fitting[0]
+
+    played = sim.play(random_tasks(seed, nodes=True), NODES, "fcfs,other")
+    for column in ("start_time", "finish_time", "node", "device", "ready_time"):
+        np.testing.assert_array_equal(played.placements("other")[column], played.placements("fcfs")[column])
+    np.testing.assert_array_equal(
+        played.simulations["other"].outcome().completion_order, played.simulations["fcfs"].outcome().completion_order
+    )
+
+
+@pytest.mark.parametrize("policy", ["mine", "mine+easy", "mine+conservative"])
+def test_a_function_that_scores_as_a_shipped_order_does_gives_its_schedule(policy: str) -> None:
+    sim.scoring("mine")(lambda context: context.estimate)
+    shipped = policy.replace("mine", "sjf")
+    for seed in range(5):
+        played = sim.play(random_tasks(seed, nodes=False), "hpc-8", [policy, shipped])
+        assert (played.placements(policy)["start_time"] == played.placements(shipped)["start_time"]).all()
+
+
+def test_scores_that_fall_with_the_wait_are_a_pair() -> None:
+    sim.scoring("mine")(lambda context: (context.estimate, np.full(len(context.estimate), 0.25)))
+    workload = sim.Workload.from_columns(
+        arrival_time=[0.0, 0.0, 8.0], runtime=[10.0, 9.0, 8.0], duration_estimate=[10.0, 9.0, 8.0]
+    )
+    # At 9 s the first has waited 9 s, 10 - 2.25 < 8 - 0.25; without that the last would go first.
+    assert sim.play(workload, "hpc-1", "mine").placements()["start_time"].tolist() == [9.0, 0.0, 19.0]
+
+
+def test_what_nobody_knows_is_hidden_unless_the_policy_says_that_it_is_clairvoyant() -> None:
+    seen: dict[str, Any] = {}
+
+    def look(name: str) -> Callable[[Any, Any], Any]:
+        def decide(_self: Any, state: Any) -> Any:
+            seen.setdefault(name, (state.runtime.copy(), state.estimate.copy(), state.time))
+            return [row for row in state.queue if len(state.fits(row))][:1]
+
+        return decide
+
+    workload = sim.Workload.from_columns(arrival_time=[0.0, 5.0], runtime=[2.0, 3.0], duration_estimate=[4.0, 4.0])
+    decided(look("told"))
+    sim.play(workload, "hpc-1", "mine")
+    assert np.isnan(seen["told"][0]).all()
+    np.testing.assert_array_equal(seen["told"][1], [4.0, np.nan])
+    decided(look("sees"), clairvoyant=True)
+    sim.play(workload, "hpc-1", "mine")
+    np.testing.assert_array_equal(seen["sees"][0], [2.0, np.nan])
+    sim.scoring("other")(lambda context: context.workload.runtime)
+    with pytest.raises(
+        sim.InvalidPolicy, match=r"The score of other is not a number for 2 of 2 tasks, first for task 1"
+    ):
+        sim.play(workload, "hpc-1", "other")
+    sim.scoring("other", clairvoyant=True)(lambda context: context.workload.runtime)
+    assert sim.play(workload, "hpc-1", "other").figure("finished_count") == 2
+
+
+BROKEN: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
+    "raises": (lambda _, _state: 1 / 0, r"mine fails at 3 s: ZeroDivisionError: division by zero"),
+    "starts what does not fit": (
+        lambda _, state: state.queue.tolist(),
+        r"mine starts task 2 at 3 s, which no node can hold then\.",
+    ),
+    "overbooks a node": (
+        lambda _, state: [(row, 0) for row in state.queue],
+        r"mine starts task 2 at 3 s on node 0, where 1 cores are free; it needs 2\.",
+    ),
+    "starts a task twice": (lambda _, _state: [0, 0], r"mine starts task 1 at 3 s, which does not wait then\."),
+    "never stops": (
+        lambda _, _state: iter(lambda: 0, None),
+        r"mine starts task 1 at 3 s, which does not wait then\.",
+    ),
+    "knows no such node": (
+        lambda _, _state: [(0, 7)],
+        r"mine starts task 1 at 3 s on node 7; nodes are numbered to 0\.",
+    ),
+    "knows no such task": (lambda _, _state: [99], r"mine starts row 99 at 3 s, which does not wait then\."),
+    "returns no rows": (lambda _, _state: ["first"], r"mine returns 'first' at 3 s, where a row or a pair"),
+    "forgets tasks": (
+        lambda _, state: [row for row in state.queue if row == 0],
+        r"mine never ends: at 13 s nothing runs or will arrive, and it starts none of 1 waiting tasks, first task 2\.",
+    ),
+    "changes what it sees": (lambda _, state: state.free_cores.fill(9), r"mine fails at 3 s: ValueError"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_class_gets_one_sentence_with_the_instant_and_the_task(kind: str) -> None:
+    decide, sentence = BROKEN[kind]
+    decided(decide)
+    workload = sim.Workload.from_columns(arrival_time=[3.0, 3.0], runtime=[10.0, 10.0], cpus=[2, 2])
+    with pytest.raises(sim.EngineError, match=sentence):
+        sim.play(workload, "hpc-3", "mine")
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        (lambda _context: 1 / 0, "mine fails at scoring: ZeroDivisionError"),
+        (lambda _context: [1.0], r"mine returns scores of shape \(1,\) where \(2,\) was expected"),
+        (lambda _context: ["a", "b"], "The scores of mine are not numbers"),
+        (
+            lambda context: np.where(context.workload.arrival_time > 4, np.nan, 1.0),
+            "The score of mine is not a number for 1 of 2 tasks, first for task 2, which arrives at 5 s",
+        ),
+        (lambda context: (context.estimate, -context.estimate), "The slope of mine is -1 for task 1"),
+    ],
+)
+def test_a_broken_function_gets_one_sentence(function: Any, sentence: str) -> None:
+    sim.scoring("mine")(function)
+    workload = sim.Workload.from_columns(arrival_time=[3.0, 5.0], runtime=[1.0, 1.0])
+    with pytest.raises(sim.InvalidPolicy, match=sentence):
+        sim.play(workload, "hpc-1", "mine")
+
+
+@pytest.mark.parametrize(
+    ("policy", "cluster", "tasks", "sentence"),
+    [
+        ("mine+easy", "hpc-8", {}, "takes neither"),
+        ("mine@best_fit", "hpc-8", {}, "takes neither"),
+        ("mine", "dgx-1", {"gpus": [0.5, 0.0]}, "whole GPUs"),
+        ("mine", "dgx-2", {"gpus": [16.0, 0.0]}, "that one node holds"),
+        ("mine", "hpc-8", {"cpus": [9, 1]}, "larger than cluster"),
+    ],
+)
+def test_what_a_class_does_not_play_is_refused(policy: str, cluster: str, tasks: dict[str, Any], sentence: str) -> None:
+    decided(lambda _, _state: [])
+    workload = sim.Workload.from_columns(arrival_time=[0.0, 0.0], runtime=[1.0, 1.0], **tasks)
+    with pytest.raises(sim.EngineError, match=sentence):
+        sim.play(workload, cluster, policy)
+
+
+def test_names_of_shipped_orders_stay_theirs_and_own_ones_are_replaced() -> None:
+    with pytest.raises(sim.InvalidPolicy, match="There is an order sjf already"):
+        sim.scoring("sjf")(lambda context: context.estimate)
+    with pytest.raises(sim.InvalidPolicy, match="cannot be a policy's name"):
+        sim.deciding("my+easy")(type("Mine", (), {}))
+    sim.scoring("mine")(lambda context: context.estimate)
+    sim.scoring("mine", formula="the second")(lambda context: -context.estimate)
+    assert ORDERS["mine"].formula == "the second"
+
+
+FILE = """
+from dataclasses import dataclass
+from scheduler_sim import engine as sim
+
+@sim.scoring("mine")
+def mine(context):
+    return context.processors
+
+@sim.deciding("other")
+@dataclass
+class Other:
+    asked: int = 0
+
+    def decide(self, state):
+        self.asked += 1
+        return [row for row in state.queue if len(state.fits(row))][:1]
+"""
+
+
+def test_a_file_registers_policies_and_is_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(FILE)
+    assert load_policies(file) == ["mine", "other"]
+    assert main([str(file), "--cases", "3"]) == 0
+    assert capsys.readouterr().out == (
+        "mine: nothing wrong in 6 random workloads\nother: nothing wrong in 6 random workloads\n"
+    )
+    for content, sentence in (
+        ("1 / 0", "fails: ZeroDivisionError"),
+        ("x = 1", "registers no policy"),
+        ("def", "fails: SyntaxError"),
+    ):
+        file.write_text(content)
+        assert main([str(file)]) == 2
+        assert sentence in capsys.readouterr().err
+    assert main([str(tmp_path / "none.py")]) == 2
+    assert "is no Python file" in capsys.readouterr().err
+
+
+def test_the_check_finds_who_looks_ahead_and_who_draws_anew() -> None:
+    sim.scoring("mine")(lambda context: context.estimate * (1 if len(context.estimate) % 2 else -1))
+    assert "depends on tasks that arrive later" in check(parse_policy("mine"), cases=10)[0]
+    unseeded = np.random.default_rng()
+    sim.scoring("mine")(lambda context: unseeded.random(len(context.estimate)))
+    assert "other times when it plays the same again" in check(parse_policy("mine"), cases=10)[0]
