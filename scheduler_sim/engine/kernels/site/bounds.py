@@ -7,6 +7,7 @@ starts only take away within a pass: no plan of the same kind and limit begins e
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.site.kinds import WORD
 from scheduler_sim.engine.kernels.site.offers import known_place
 from scheduler_sim.engine.kernels.site.state import CHOSEN, LISTED, NODES, RESOLUTION, SLOTS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
@@ -17,6 +18,8 @@ from scheduler_sim.engine.kernels.structures.select import FEW, keep_least, sele
 def forget_promises(s: State) -> None:
     """Begin a plan in which nothing is promised."""
     s.counts[LISTED] = 0
+    for w in range(s.settings[WORDS]):
+        s.promise_words[w] = 0
     for node in range(s.settings[NODES]):
         s.promise_first[node] = -1
 
@@ -29,6 +32,7 @@ def list_promise(s: State, begin: float, end: float) -> None:
             return
         node, listed = s.chosen_nodes[i], s.counts[LISTED]
         s.counts[LISTED] += 1
+        s.promise_words[node // 64] |= 1 << (node % 64)
         s.promise_begin[listed], s.promise_end[listed] = begin, end
         before, after = -1, s.promise_first[node]
         while after >= 0 and s.promise_begin[after] <= begin:
@@ -64,15 +68,27 @@ def earliest_begin(s: State, entry: int, begin: float, latest: float) -> float:
 
     It is the first by which as many nodes as the entry needs have each been of use to it.
     """
-    words, nodes = s.settings[WORDS], s.settings[NODES]
+    words = s.settings[WORDS]
     kind, limit = s.entry_kind[entry], s.entry_limit[entry]
-    known, least, step = known_place(s, kind, True) * nodes, s.kinds[kind].least, s.reals[RESOLUTION]
+    known, least, step = known_place(s, kind, True) * words * WORD, s.kinds[kind].least, s.reals[RESOLUTION]
     size = 0
     kind_masks, up, known_times, ready = s.kind_masks, s.up_words, s.known_times, s.ready_times
-    rows = s.ready_rows
+    rows, promised = s.ready_rows, s.promise_words
     heads, behind, begins, ends = s.promise_first, s.promise_next, s.promise_begin, s.promise_end
+    # Nodes that are promised to nobody come first: of the others the lists are then walked for few.
     for w in range(words):
-        bits = kind_masks[kind * words + w] & up[w]
+        bits = kind_masks[kind * words + w] & up[w] & ~promised[w]
+        while bits != 0:
+            node = w * 64 + lowest_bit(bits)
+            bits &= bits - 1
+            time = max(known_times[known + node], begin)
+            if time > latest or (size == least <= FEW and time >= ready[least - 1]):
+                continue
+            size = keep_least(ready, rows, size, least, time, 0)
+        if size == least <= FEW and ready[least - 1] == begin:
+            return begin
+    for w in range(words):
+        bits = kind_masks[kind * words + w] & up[w] & promised[w]
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1

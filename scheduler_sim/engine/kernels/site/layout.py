@@ -14,7 +14,7 @@ from scheduler_sim.engine.kernels.site import state
 from scheduler_sim.engine.kernels.site.asks import Asks
 from scheduler_sim.engine.kernels.site.hopeless import never_reasons
 from scheduler_sim.engine.kernels.site.keys import fixed_keys, fixed_terms, leads
-from scheduler_sim.engine.kernels.site.kinds import as_words
+from scheduler_sim.engine.kernels.site.kinds import WORD, as_words
 from scheduler_sim.engine.kernels.site.limit_table import (
     AHEAD_BITS,
     SUBMITTED_BIT,
@@ -187,6 +187,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         slot_place=np.arange(promises, dtype=np.int64),
         part_first_word=(part_masks != 0).argmax(axis=1),
         part_end_word=words - (part_masks != 0)[:, ::-1].argmax(axis=1),
+        promise_words=rows(words),
         promise_first=rows(nodes),
         promise_next=rows(nodes * LISTED_OF_NODE),
         promise_begin=np.zeros(nodes * LISTED_OF_NODE),
@@ -222,11 +223,12 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         room_used=rows(nodes),
         ready_times=np.zeros(nodes),
         ready_rows=rows(nodes),
-        known_times=np.zeros(known * nodes),
-        known_rows=rows(known * nodes),
+        known_times=np.zeros(known * words * WORD),
+        known_rows=rows(known * words * WORD),
         known_offer=np.full(known, -1, np.int64),
         known_upto=rows(known),
         known_masks=rows(known * words),
+        within_words=rows(words),
         changed_nodes=rows(2 * nodes),
         part_version=rows(parts),
         kind_failed=np.full(len(asked.kinds), -1, np.int64),

@@ -9,9 +9,12 @@ ended at any cut.
 from typing import Any
 
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.offers import gpus_at, known_of, offer_at
+from scheduler_sim.engine.kernels.site.offers import gpus_at, known_of, known_within, offer_at
 from scheduler_sim.engine.kernels.site.state import CHOSEN, LEVELS, LINEAR, ROOMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
+
+FAILED, STUCK, ENOUGH = range(3)
+"""What came of taking nodes run by run."""
 
 
 @inner_kernel
@@ -24,6 +27,9 @@ def gather(s: State, kind: int, time: float, row: int, level: int) -> int:
     k = s.kinds[kind]
     known = known_of(s, kind, False)
     mask, known_times, known_rows = s.mask_words, s.known_times, s.known_rows
+    if known >= 0:
+        known_within(s, known, time)
+        mask = s.within_words
     nodes, offers, weights = s.room_nodes, s.room_cores, s.room_weight
     count, total = 0, 0
     for w in range(words):
@@ -33,10 +39,8 @@ def gather(s: State, kind: int, time: float, row: int, level: int) -> int:
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
-            if known >= 0:
-                ready = known_times[known + node]
-                if ready > time or (ready == time and known_rows[known + node] > row):
-                    continue
+            if known >= 0 and known_times[known + node] == time and known_rows[known + node] > row:
+                continue
             cores = offer_at(s, k, node, time, row)
             if cores > 0:
                 nodes[count] = node
@@ -101,20 +105,26 @@ def _tightest(s: State, first: int, size: int, cores: int) -> int:
 
 
 @inner_kernel
-def _from_runs(s: State, k: Any) -> bool:
-    """Take nodes run by run; return whether they are enough."""
+def _from_runs(s: State, k: Any) -> int:
+    """Take nodes run by run; return whether they are ENOUGH.
+
+    They are STUCK where all runs so far were too small for what was left, and the last has a node that offers too
+    little. As none is larger, just these are taken again for as long as they are what they are.
+    """
     linear = s.settings[LINEAR] != 0
     s.counts[CHOSEN] = 0
     if s.counts[ROOMS] < k.least:
-        return False
+        return FAILED
     grains, nodes, room, must = k.units * k.size, k.wanted, k.most, k.must
     spare, is_whole, most_taken = k.wanted - k.least, k.whole != 0, max(k.per_node, 1) * k.size
     listed, offers, chosen_nodes, chosen_units = s.room_nodes, s.room_cores, s.chosen_nodes, s.chosen_units
-    chosen = 0
+    chosen, failed = 0, STUCK
     runs, run = _find_runs(s, grains, nodes - spare)
     while run >= 0 and room > 0 and (nodes > 0 or grains > 0):
         s.room_used[run] = 1
         first, size = s.room_first[run], s.room_size[run]
+        if s.room_sum[run] >= grains:
+            failed = FAILED
         if nodes <= 1 and not linear:
             single = _tightest(s, first, size, grains)
             if single >= 0:
@@ -126,7 +136,7 @@ def _from_runs(s: State, k: Any) -> bool:
             if room == 1 and offered < grains and not linear:
                 continue
             if offered < must:
-                return False
+                return failed
             taken = offered
             if not is_whole:
                 taken = min(offered, max(grains - max(nodes - spare - 1, 0), most_taken))
@@ -139,9 +149,9 @@ def _from_runs(s: State, k: Any) -> bool:
         run = _best_run(s, runs, grains, nodes - spare) if room > 0 and (nodes > 0 or grains > 0) else -1
     s.counts[CHOSEN] = chosen
     if grains > 0 or nodes > spare:
-        return False
+        return FAILED
     _deal(s, k)
-    return True
+    return ENOUGH
 
 
 @inner_kernel
@@ -187,10 +197,25 @@ def _deal(s: State, k: Any) -> None:
 
 
 @inner_kernel
-def _leave_out_least(s: State, k: Any, most: int) -> bool:
+def _least_of_used(s: State, most: int) -> int:
+    """Return what the node offers that offers least in the runs that were taken from, `most` at the most."""
+    lowest, run, i = most, 0, 0
+    while i < s.counts[ROOMS]:
+        behind = i + s.room_size[run]
+        if s.room_used[run]:
+            for j in range(i, behind):
+                lowest = min(lowest, s.room_cores[j] + s.room_gpus[j])
+        run += 1
+        i = behind
+    return int(lowest)
+
+
+@inner_kernel
+def _leave_out_least(s: State, k: Any, most: int, outcome: int) -> bool:
     """Take the nodes that offer least out of the list, as long as more than `least` are left; tell whether any went.
 
-    Cores and GPUs count together; `room_gpus` says how many GPUs each has.
+    Cores and GPUs count together; `room_gpus` says how many GPUs each has. After an outcome of STUCK those go at once
+    that offer no more than a node which would be taken again, if enough are left.
     """
     listed, offers, weights, gpus = s.room_nodes, s.room_cores, s.room_weight, s.room_gpus
     smallest, count, least = most, s.counts[ROOMS], k.least
@@ -198,9 +223,15 @@ def _leave_out_least(s: State, k: Any, most: int) -> bool:
         smallest = min(smallest, offers[i] + gpus[i])
     if smallest >= most:
         return False
+    if outcome == STUCK:
+        stuck, above = _least_of_used(s, most), 0
+        for i in range(count):
+            above += offers[i] + gpus[i] > stuck
+        if stuck < most and above >= least:
+            smallest = stuck
     kept, left = 0, count
     for i in range(count):
-        if left > least and offers[i] + gpus[i] == smallest:
+        if left > least and offers[i] + gpus[i] <= smallest:
             left -= 1
             continue
         listed[kept], offers[kept], weights[kept], gpus[kept] = listed[i], offers[i], weights[i], gpus[i]
@@ -237,13 +268,15 @@ def _choose_cores(s: State, kind: int, time: float, row: int) -> bool:
         of_use += s.room_cores[i] >= k.must
     if of_use < k.least:
         return False
-    if _from_runs(s, k):
+    outcome = _from_runs(s, k)
+    if outcome == ENOUGH:
         return True
     for i in range(s.counts[ROOMS]):
         s.room_gpus[i] = gpus_at(s, s.room_nodes[i], time, row) if k.each_gpus > 0 else 0
     # What failed is tried without the nodes that offer least.
-    while s.counts[ROOMS] > k.least and _leave_out_least(s, k, most):
-        if _from_runs(s, k):
+    while s.counts[ROOMS] > k.least and _leave_out_least(s, k, most, outcome):
+        outcome = _from_runs(s, k)
+        if outcome == ENOUGH:
             return True
     return False
 
@@ -251,7 +284,7 @@ def _choose_cores(s: State, kind: int, time: float, row: int) -> bool:
 @inner_kernel
 def _choose_whole(s: State, kind: int, time: float, row: int, level: int) -> bool:
     gather(s, kind, time, row, level)
-    return _from_runs(s, s.kinds[kind])
+    return _from_runs(s, s.kinds[kind]) == ENOUGH
 
 
 @inner_kernel

@@ -7,7 +7,7 @@ import numpy as np
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.demand import UNLIMITED
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.kinds import ANY_NUMBER
+from scheduler_sim.engine.kernels.site.kinds import ANY_NUMBER, WORD
 from scheduler_sim.engine.kernels.site.state import LINEAR, LOGGED, NODES, UNDER, VICTIMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import bits_in
 
@@ -127,7 +127,7 @@ def ready_cut(s: State, k: Any, each: int, node: int) -> tuple[float, int]:
 def _learn(s: State, k: Any, each: int, place: int, node: int) -> None:
     """Find out from when on a node offers a kind `each` grains."""
     word, bit = place * s.settings[WORDS] + node // 64, 1 << (node % 64)
-    at = place * s.settings[NODES] + node
+    at = place * s.settings[WORDS] * WORD + node
     s.known_times[at], s.known_rows[at] = ready_cut(s, k, each, node)
     if s.known_times[at] == -np.inf:
         s.known_masks[word] |= bit
@@ -164,7 +164,28 @@ def known_of(s: State, kind: int, must: bool) -> int:
     """
     if s.counts[VICTIMS] + s.counts[UNDER] > 0:
         return -1
-    return int(known_place(s, kind, must) * s.settings[NODES])
+    return int(known_place(s, kind, must) * s.settings[WORDS] * WORD)
+
+
+@inner_kernel
+def known_within(s: State, known: int, time: float) -> int:
+    """Write to `within_words` which nodes of `mask_words` are known to offer by a time; return how many they are.
+
+    `known` is from `known_of`. All nodes of a word are compared at once: that is done in vectors, one by one is not.
+    """
+    mask, within, times, count = s.mask_words, s.within_words, s.known_times, 0
+    for w in range(s.settings[WORDS]):
+        wanted = mask[w]
+        bits = np.int64(0)
+        if wanted != 0:
+            # Where an index has no sign nothing is asked about negative ones.
+            first = np.uint64(known + w * WORD)
+            for j in range(np.uint64(WORD)):
+                bits |= np.int64(times[first + j] <= time) << np.int64(j)
+            bits &= wanted
+            count += bits_in(bits)
+        within[w] = bits
+    return count
 
 
 @inner_kernel

@@ -303,6 +303,7 @@ class State(NamedTuple):
     slot_place: IntArray
     part_first_word: IntArray
     part_end_word: IntArray
+    promise_words: IntArray
     promise_first: IntArray
     promise_next: IntArray
     promise_begin: FloatArray
@@ -348,6 +349,7 @@ class State(NamedTuple):
     known_offer: IntArray
     known_upto: IntArray
     known_masks: IntArray
+    within_words: IntArray
     changed_nodes: IntArray
     part_version: IntArray
     kind_failed: IntArray

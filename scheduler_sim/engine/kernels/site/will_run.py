@@ -4,7 +4,7 @@ import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.match import choose
-from scheduler_sim.engine.kernels.site.offers import known_of, ready_cut
+from scheduler_sim.engine.kernels.site.offers import known_of, known_within, ready_cut
 from scheduler_sim.engine.kernels.site.recall import place_of, recall, remember
 from scheduler_sim.engine.kernels.site.state import EPOCH, GROUPED, KILL_WAIT, RUN, UNDER, VICTIMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
@@ -13,6 +13,9 @@ from scheduler_sim.engine.kernels.structures.select import FEW, keep_least, sele
 WINDOW = 30.0
 """Seconds within which ends of running jobs are taken together, doubled after each look (Slurm's cons_tres)."""
 
+LAST = float(np.finfo(np.float64).max)
+"""The last instant that is not never."""
+
 
 @inner_kernel
 def _earliest_cut(s: State, kind: int, until: float) -> tuple[float, int]:
@@ -20,6 +23,10 @@ def _earliest_cut(s: State, kind: int, until: float) -> tuple[float, int]:
     k = s.kinds[kind]
     known, least, size = known_of(s, kind, True), k.least, 0
     mask, known_times, known_rows = s.mask_words, s.known_times, s.known_rows
+    if known >= 0:
+        if known_within(s, known, min(until, LAST)) < least:
+            return np.inf, -1
+        mask = s.within_words
     ready_times, ready_rows = s.ready_times, s.ready_rows
     for w in range(s.settings[WORDS]):
         bits = mask[w]

@@ -3,7 +3,7 @@
 from scheduler_sim.engine.jit import bare_kernel
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
-FEW = 16
+FEW = 32
 """Up to so many least pairs are sorted as they come; more are selected when all are there."""
 
 
