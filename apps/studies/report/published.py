@@ -15,7 +15,7 @@ from apps.studies.definition import Definition
 from apps.studies.grid import Cell
 from apps.studies.report.figures import Values, in_order, study_values
 from apps.studies.report.words import place_in_words
-from scheduler_sim.display.formatting import Scale, figure_scale, percent_change
+from scheduler_sim.display.formatting import figure_scale, percent_change
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.statistics import Interval, compare_with_base
 
@@ -88,6 +88,11 @@ class Published:
     winners: Sequence[Winner]
     left_out: int
 
+    @property
+    def has_places(self) -> bool:
+        """Whether there is more than one cell to be told apart."""
+        return any(one.where for one in self.winners)
+
 
 @cache
 def claims() -> tuple[Claim, ...]:
@@ -146,8 +151,7 @@ def _beside(claim: Claim, names: Mapping[str, str], values: Values, cell: Cell, 
         # Said in the order of the claim, whichever is ahead.
         first, second = before, after
         difference = compare_with_base(rows, second)[first]
-    scale = figure_scale(claim.figure, [abs(difference.interval.mean)])
-    amount = f"{_by(scale, difference.interval)} ({percent_change(means[first], means[second])})"
+    amount = f"{_by(claim.figure, difference.interval)} ({percent_change(means[first], means[second])})"
     if len(rows[before]) < 2:
         return Beside(where, claim, UNDECIDED, f"{first} less {second} {amount}, one seed, no interval")
     if not difference.is_clear:
@@ -160,10 +164,12 @@ def _ranked(figure: str, means: Mapping[str, float]) -> list[str]:
     return sorted(means, key=means.__getitem__, reverse=FIGURES[figure].better == "higher")
 
 
-def _by(scale: Scale, interval: Interval) -> str:
-    """Return a difference with its 95 % interval where there is one."""
-    reach = "" if np.isnan(interval.low) else f" [{scale.text(interval.low)}, {scale.text(interval.high)}]"
-    return f"{scale.text(interval.mean)}{reach} {scale.unit}".rstrip()
+def _by(figure: str, interval: Interval) -> str:
+    """Return a difference with its 95 % interval where there is one, as exactly as the larger of both asks for."""
+    reach = 0.0 if np.isnan(interval.low) else (interval.high - interval.low) / 2
+    scale = figure_scale(figure, [max(abs(interval.mean), reach)])
+    around = f" [{scale.text(interval.low)}, {scale.text(interval.high)}]" if reach else ""
+    return f"{scale.text(interval.mean)}{around} {scale.unit}".rstrip()
 
 
 def _winner(figure: str, values: Values, cell: Cell, where: str) -> Winner | None:
@@ -182,7 +188,7 @@ def _winner(figure: str, values: Values, cell: Cell, where: str) -> Winner | Non
         best=best,
         mean=scale.with_unit(means[best]),
         next_best=others[0],
-        ahead=_by(figure_scale(figure, [abs(ahead.mean)]), ahead),
+        ahead=_by(figure, ahead),
         alike=alike,
     )
 
