@@ -8,6 +8,7 @@ import argparse
 import os
 import time
 from typing import Any
+from urllib.parse import quote
 
 import django
 import numpy as np
@@ -83,6 +84,7 @@ def measure(run: Any, instants: int) -> None:
     from apps.live.play.instants import run_instant
 
     times = np.random.default_rng(2).uniform(0, run.workload.last_arrival_time, instants)
+    measure_pages(run, times)
     run_instant(run, float(times[0]))
     seconds, processor, waiting = [], [], []
     for at in times.tolist():
@@ -95,6 +97,31 @@ def measure(run: Any, instants: int) -> None:
         median, late, most = 1000 * np.percentile(values, [50, 95, 100])
         print(f"an instant: {median:.1f} {name}, 95 %: {late:.1f}, most: {most:.1f}")
     print(f"waiting: median {np.median(waiting):.0f}, most {max(waiting)}; machine's load {os.getloadavg()[0]:.1f}")
+
+
+def measure_pages(run: Any, times: Any) -> None:
+    """Ask for the page of random instants, and for what its script asks for, and print how long the server took."""
+    from django.test import Client
+
+    client = Client(headers={"host": "127.0.0.1"})
+    asked = f"policy={quote(run.policies[0])}"
+    span = float(times.max() - times.min())
+    window = span * 120 / run.rows_expected
+    addresses = {
+        "the page": "{time}/?" + asked,
+        "a document of 12 instants": "frames.json?count=12&from={time}&" + asked,
+        "a window of the schedule": "gantt.json?from={time}&to={end}&" + asked,
+    }
+    for name, address in addresses.items():
+        seconds = []
+        for at in times.tolist():
+            began = time.process_time()
+            response = client.get(f"/runs/{run.pk}/at/" + address.format(time=at, end=at + window))
+            seconds.append(time.process_time() - began)
+            assert response.status_code == 200, response.status_code
+        # Without the first, which compiles and opens what a process keeps.
+        median, late, most = 1000 * np.percentile(seconds[1:], [50, 95, 100])
+        print(f"{name}: {median:.1f} ms of the processor, 95 %: {late:.1f}, most: {most:.1f}")
 
 
 def main() -> None:

@@ -139,6 +139,34 @@ def test_the_api_says_what_is_too_little_on_nodes(tmp_path: Path) -> None:
     assert "# task 4 would delay the head by 81 s" in lines
 
 
+def test_events_follow_one_another_and_are_those_of_the_placements(
+    run: Run, finely: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_small_stretches(run)
+    for scheduler in ("fcfs+easy", "sjf+conservative"):
+        rows = SchedulerResult.objects.filter(run=run, scheduler=scheduler)
+        every = sorted(
+            {time for row in rows.values_list("task__arrival_time", "start_time", "finish_time") for time in row}
+        )
+        reader = instants.InstantReader(run, scheduler)
+        neighbours = zip([None, *every[:-1]], every, [*every[1:], None], strict=True)
+        for before, time, after in neighbours:
+            found = reader.at(time)
+            assert (found.previous_time, found.next_time) == (before, after), (scheduler, time)
+        # In any order, and between events.
+        for place in np.random.default_rng(3).permutation(len(every) - 1).tolist():
+            between = reader.at((every[place] + every[place + 1]) / 2)
+            assert (between.previous_time, between.next_time) == (every[place], every[place + 1])
+        low, high = every[5], every[25]
+        times, complete = reader.events(low, high)
+        assert (times.tolist(), complete) == (every[5:26], True)
+        with monkeypatch.context() as patched:
+            patched.setattr(instants, "STRETCHES_AHEAD", 2)
+            some, complete = reader.events(every[0], every[-1])
+        assert not complete
+        assert some.tolist() == every[: len(some)]
+
+
 def test_a_plan_that_goes_back_too_far_is_not_made_up(run: Run, finely: None, monkeypatch: pytest.MonkeyPatch) -> None:
     in_small_stretches(run)
     monkeypatch.setattr(instants, "STRETCHES_BACK", 1)

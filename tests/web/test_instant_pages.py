@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from apps.dashboard.instants import follow
 from apps.dashboard.instants.frames import MOST_FRAMES
 from apps.dashboard.schedule import around
 from apps.metrics.models import Metric
@@ -206,6 +207,28 @@ def test_the_page_costs_as_many_queries_however_many_tasks_there_are(client: Cli
     addresses = [f"/runs/{make_run(tasks, name=f'of {tasks}').pk}/at/4.5/?{BOTH}" for tasks in (5, 60)]
     few, many = (queries_of(client, address) for address in addresses)
     assert few == many <= 20
+
+
+def test_a_task_is_followed_from_its_arrival_through_every_decision_to_its_start(
+    client: Client, queued: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"/runs/{queued.pk}/at/3/?policy=fcfs&task=4"
+    page = text_of(client.get(address))
+    assert "fcfs : ready at 4 s , starts at 7 s , ends at 9 s . From arrival to start: 3 decisions" in page
+    assert (
+        "4 s : waits behind the head, which nothing may pass 5 s : needs more than the 0 processors that are free "
+        "7 s : starts"
+    ) in page
+    monkeypatch.setattr(follow, "LINES", 2)
+    first = shown(client, address)
+    (further,) = map(unescape, re.findall(r'href="([^"]+)" rel="next">Further', first))
+    assert "Earlier decisions" not in first
+    rest = text_of(client.get(further))
+    assert "7 s : starts Earlier decisions" in rest
+    assert "5 s : needs" not in rest
+    assert "7 s : starts" in text_of(client.get(f"{address}&decision=999999"))
+    nobody = text_of(client.get(f"/runs/{queued.pk}/at/3/?policy=fcfs&task=77"))
+    assert "No policy that is shown has placed a task of this number." in nobody
 
 
 def test_frames_of_one_stretch_cost_no_more_queries_than_one(client: Client) -> None:

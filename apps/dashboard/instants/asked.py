@@ -28,7 +28,7 @@ class Asked:
         policies: one or two of the run's.
         window: seconds that the Gantt charts show around the instant, None for what suits the run.
         task: number of the task that is followed, None for none.
-        first: how many tasks of each list are left out.
+        first: how many tasks of each list are left out. decision: how many decisions on the task that is followed.
     """
 
     run: Run
@@ -37,6 +37,7 @@ class Asked:
     window: float | None = None
     task: int | None = None
     first: int = 0
+    decision: int = 0
 
     @classmethod
     def of(cls, request: HttpRequest, run: Run, time: str) -> "Asked":
@@ -58,6 +59,7 @@ class Asked:
             window=window if window is not None and window > 0 else None,
             task=task if task >= 0 else None,
             first=whole_number(request.GET.get("first"), 0),
+            decision=whole_number(request.GET.get("decision"), 0),
         )
 
     def readers(self) -> list[InstantReader]:
@@ -87,6 +89,10 @@ class Asked:
     def further(self, first: int) -> str:
         """Return the address of the instant with the lists from the task `first` on."""
         return f"{self.address(self.time)}&first={first}"
+
+    def decisions_from(self, first: int) -> str:
+        """Return the address of the instant with the decisions on the followed task from `first` on."""
+        return f"{self.address(self.time)}&decision={first}#followed"
 
     def task_address(self) -> tuple[str, str]:
         """Return the address of a task's page that leads back here: what stands before its number, and after it."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from apps.dashboard.instants.asked import Asked
 from apps.dashboard.instants.panel import Clock, Panel, panel
+from apps.live.play.instants import InstantReader
 
 MOST_FRAMES = 12
 """At most so many instants are in one document."""
@@ -31,17 +32,19 @@ class Frame:
         return {**vars(self), "panels": [one.as_json() for one in self.panels]}
 
 
-def frames(asked: Asked, clock: Clock, *, step: float = 0.0, most: int = 1, until: float = 0.0) -> Iterator[Frame]:
+def frames(
+    asked: Asked, readers: list[InstantReader], clock: Clock, *, step: float = 0.0, most: int = 1, until: float = 0.0
+) -> Iterator[Frame]:
     """Yield at most `most` instants from the one that is asked for on.
 
     Args:
+        readers: of the policies that are asked for.
         step: seconds between two; 0 for one instant after another at which something happens under any policy.
         until: no step goes beyond; the last lies there.
 
     Raises:
         InvalidField, RunStateError, EngineError: as `run_instant` does.
     """
-    readers = asked.readers()
     time = asked.time
     for _ in range(most):
         panels = [panel(reader.at(time), asked, clock) for reader in readers]

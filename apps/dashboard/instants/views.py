@@ -9,9 +9,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 
 from apps.dashboard.instants.asked import Asked, clock_span, telling_instant, usual_window
+from apps.dashboard.instants.follow import Followed, followed
 from apps.dashboard.instants.frames import MOST_FRAMES, frames
 from apps.dashboard.instants.load import loads
-from apps.dashboard.instants.panel import clock_of
+from apps.dashboard.instants.panel import Clock, clock_of
 from apps.dashboard.schedule.around import placements_between
 from apps.dashboard.schedule.colouring import BY_TASK, CHOICES
 from apps.dashboard.schedule.gantt import gantt
@@ -55,7 +56,9 @@ def run_at(request: HttpRequest, pk: int, time: str = "") -> HttpResponse:
             seconds = asked.time if request.GET.get("time") else telling_instant(run, asked.policies[0], span[0])
             asked.readers()
             return redirect(asked.address(seconds))
-        (frame,) = frames(asked, clock)
+        readers = asked.readers()
+        (frame,) = frames(asked, readers, clock)
+        stories = _stories(asked, readers, clock)
     except InvalidField as error:
         raise BadRequest(str(error)) from error
     except (DomainError, EngineError) as error:
@@ -64,6 +67,7 @@ def run_at(request: HttpRequest, pk: int, time: str = "") -> HttpResponse:
         "run": run,
         "asked": asked,
         "frame": frame,
+        "stories": stories,
         "loads": loads(run, asked.policies, span),
         "window": number_text(asked.window or usual_window(run, span)),
         "ends": [clock(one) for one in span],
@@ -86,7 +90,7 @@ def run_at_frames(request: HttpRequest, pk: int) -> HttpResponse:
     span = clock_span(run)
     step = finite_number(request.GET.get("step")) or 0.0
     most = min(max(1, whole_number(request.GET.get("count"), 1)), MOST_FRAMES)
-    found = _told(lambda: list(frames(asked, clock_of(span), step=step, most=most, until=span[1])))
+    found = _told(lambda: list(frames(asked, asked.readers(), clock_of(span), step=step, most=most, until=span[1])))
     return JsonResponse({"frames": [one.as_json() for one in found]})
 
 
@@ -115,6 +119,11 @@ def run_at_gantt(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     if kind == "csv":
         return csv_response(f"run-{pk}-around", chart.csv_rows())
     return JsonResponse(chart.as_json())
+
+
+def _stories(asked: Asked, readers: list[InstantReader], clock: Clock) -> list[Followed]:
+    every = [followed(asked, reader, name, clock) for reader, name in zip(readers, asked.policies, strict=True)]
+    return [one for one in every if one is not None]
 
 
 def _told(found: Callable[[], Found]) -> Found:

@@ -81,6 +81,16 @@ def why_not(task: dict[str, Any]) -> str:
     return WHY.get(verdict, "").format(**task)
 
 
+def decided_of(found: Instant, row: int) -> str:
+    """Return what was decided of a task that was ready, in words; what it waits for where that is not explained."""
+    decision = found.decided.get(row)
+    if decision is None:
+        return f"waits for {found.waits_for(row)}"
+    if decision.starts:
+        return "starts, ahead of the head of the queue" if decision.verdict == "backfilled" else "starts"
+    return why_not(_waiting(found, row)) or decision.verdict
+
+
 def _number(value: float) -> float | None:
     found: float | None = plain(value)
     return found

@@ -40,6 +40,9 @@ from scheduler_sim.engine.workload import FloatArray, IntArray
 STRETCHES_BACK = 16
 """So many stretches before that of the instant are looked at for the beginning of a plan."""
 
+STRETCHES_AHEAD = 16
+"""So many stretches are looked at for what happens while a task waits."""
+
 _PLACED = ("task_id", "node", "device", "gpu_fraction", "start_time", "finish_time", "wait_time", "attempts")
 _SPANS = ("task_id", "number", "start_time", "end_time", "node", "device", "cpus", "gpus")
 
@@ -165,6 +168,21 @@ class InstantReader:
             unexplained = str(refusal)
         return _instant(self._asked.run, found, time, explained, unexplained, beside)
 
+    def events(self, low: float, high: float) -> tuple[FloatArray, bool]:
+        """Return the instants from `low` to `high` at which something happens, and whether these are all.
+
+        At most `STRETCHES_AHEAD` stretches are looked at.
+        """
+        parts = []
+        for _ in range(STRETCHES_AHEAD):
+            found, until = self._asked.look(low), self._asked.until
+            times = event_times(found)
+            parts.append(times[(times >= low) & (times <= high) & (times < until)])
+            if until > high:
+                return np.concatenate(parts), True
+            low = until
+        return np.concatenate(parts), False
+
 
 def _refuse(run: Run) -> None:
     if run.configuration.get("keep", "results") != "results" or (run.is_over and not run.rows_written):
@@ -269,6 +287,11 @@ class _Asked:
             since = found.known_from if np.isfinite(found.known_from) else min(time, until)
             self._kept = (since, until, found)
         return self._kept[2]
+
+    @property
+    def until(self) -> float:
+        """When the stretch ends that was looked at last; infinite for the last one."""
+        return np.inf if self._kept is None else self._kept[1]
 
     def beside(self, time: float, found: Schedule) -> tuple[float | None, float | None]:
         """Return when something happens last before and first after `time`, whose stretch `found` is."""

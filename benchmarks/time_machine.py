@@ -1,0 +1,73 @@
+"""How much memory the page of the time machine holds while it plays: the heap after garbage collection, over minutes.
+
+    .venv/bin/python -m benchmarks.time_machine FOLDER [--run 1] [--minutes 3]
+
+FOLDER holds the database `site.sqlite3` with a finished run, such as benchmarks.instants makes one. The page plays at a
+day a second and begins anew at the end. Needs Chromium and the packages of requirements-dev.txt.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+from playwright.sync_api import sync_playwright
+
+from benchmarks.browser import FLAGS, find_chromium, free_port, site_environment, start_daphne
+
+EVERY = 10
+"""Seconds between two looks."""
+
+
+def main() -> int:
+    """Play and print what is held."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--run", type=int, default=1)
+    parser.add_argument("--policies", default="", help="one or two of the run's, by commas; default: its first")
+    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--pace", default="clock 86400", help="as the page's choice of speed has it")
+    options = parser.parse_args()
+    chromium = find_chromium()
+    if chromium is None:
+        print("There is no Chromium; make browser installs it.", file=sys.stderr)
+        return 1
+    environment = site_environment(options.folder, DJANGO_SETTINGS_MODULE="scheduler_sim.settings")
+    port = free_port()
+    with (options.folder / "daphne.log").open("ab") as log:
+        server = start_daphne(port, environment, log)
+        try:
+            with sync_playwright() as driver:
+                browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
+                page = browser.new_page(base_url=f"http://127.0.0.1:{port}")
+                query = "&".join(f"policy={quote(name)}" for name in options.policies.split(",") if name)
+                page.goto(f"/runs/{options.run}/at/0/?{query}")
+                page.wait_for_selector("[data-gantt][data-marked]", timeout=120_000)
+                page.select_option("[data-pace]", options.pace)
+                inspector = page.context.new_cdp_session(page)
+                shown: set[str | None] = set()
+                for look in range(int(options.minutes * 60 / EVERY) + 1):
+                    if page.locator("[data-playing=true]").count() == 0:
+                        page.locator("[data-scrubber]").fill(
+                            page.locator("[data-scrubber]").get_attribute("min") or "0"
+                        )
+                        page.wait_for_timeout(500)
+                        page.keyboard.press("k")
+                    for _ in range(EVERY * 4):
+                        page.wait_for_timeout(250)
+                        shown.add(page.locator("[data-shown]").get_attribute("data-shown"))
+                    inspector.send("HeapProfiler.collectGarbage")
+                    held = inspector.send("Runtime.getHeapUsage")["usedSize"] / 1e6
+                    counts = inspector.send("Memory.getDOMCounters")
+                    print(f"{(look + 1) * EVERY} s: {held:.2f} MB, {counts['nodes']} nodes, {len(shown)} instants seen")
+                print(f"machine's load {os.getloadavg()[0]:.1f}")
+                browser.close()
+        finally:
+            server.terminate()
+            server.wait(60)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
