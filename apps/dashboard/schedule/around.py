@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.dashboard.schedule.placements import NAMED_AT_ONCE, PLACED, TASKS, Placements, joined, placements
+from apps.dashboard.schedule.placements import PLACED, TASKS, Placements, joined, placements
 from apps.results.models import Run, SchedulerResult, Stretch
+from apps.tasks.managers import key_pages
 from apps.tasks.models import Task
 from scheduler_sim.engine.workload import IntArray
 
@@ -54,9 +55,8 @@ def placements_between(run: Run, scheduler: str, low: float, high: float) -> Aro
     every = np.unique(np.concatenate(keys)) if keys else np.zeros(0, np.int64)
     placed = SchedulerResult.objects.of_tasks(run, scheduler, every, PLACED)
     rows: list[tuple[float, ...]] = []
-    for first in range(0, len(every), NAMED_AT_ONCE):
-        some = Task.objects.filter(pk__in=every[first : first + NAMED_AT_ONCE].tolist()).order_by("pk")
-        rows += some.values_list(*TASKS)
+    for some in key_pages(every):
+        rows += Task.objects.filter(pk__in=some).order_by("pk").values_list(*TASKS)
     tasks = np.array(rows, np.float64).reshape(-1, len(TASKS)).T
     begin = every_stretch.first_after(-np.inf)
     return Around(joined(run, [placed[name] for name in PLACED], tuple(tasks)), max(low, since), begin)
