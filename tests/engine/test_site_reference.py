@@ -313,10 +313,12 @@ def with_top_jobs(random: np.random.Generator, workload: Workload) -> Workload:
     return replace(workload, requests=changed)
 
 
-@pytest.mark.parametrize("seed", range(200, 200 + GIVING_WAY))
-def test_both_twins_agree_when_tasks_are_suspended_or_have_a_while_to_give_way(seed):
+# In world 204 with one draw skipped a plan would lie elsewhere if those that give way were left out from the first.
+@pytest.mark.parametrize(("seed", "skipped"), [*((seed, 0) for seed in range(200, 200 + GIVING_WAY)), (204, 1)])
+def test_both_twins_agree_when_tasks_are_suspended_or_have_a_while_to_give_way(seed, skipped):
     random = np.random.default_rng(seed)
     site = giving_way(random)
+    random.random(skipped)
     workload, *_ = fit_to_site(with_top_jobs(random, random_jobs(random, site, 80)), site, on_oversize="drop")
     epoch = float(random.integers(0, 60))
     assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)

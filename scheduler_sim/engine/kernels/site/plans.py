@@ -5,7 +5,7 @@ import numpy as np
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.bounds import earliest_begin, free_for, skip_to
 from scheduler_sim.engine.kernels.site.limits import over_amount, over_array, over_count
-from scheduler_sim.engine.kernels.site.match import enough, mark_chosen
+from scheduler_sim.engine.kernels.site.match import choose, enough, mark_chosen
 from scheduler_sim.engine.kernels.site.passes import (
     FIRST,
     LIMITED,
@@ -340,6 +340,9 @@ def _ask(s: State, entry: int, now: float, until: float, only_now: bool) -> floa
         s.mask_words[w] = s.avail_words[w] & s.kind_masks[kind * words + w]
         s.suit_words[w] = s.avail_words[w] & s.suit_masks[kind * words + w]
     if s.settings[PREEMPTION]:
+        # Nobody gives way to what fits beside all that runs, and it lies elsewhere then.
+        if choose(s, kind, -np.inf, -1, False):
+            return whole(s, now)
         list_victims(s, s.entry_task[entry], now)
         all_yield(s, 1)
         list_under(s, kind, s.entry_task[entry])
