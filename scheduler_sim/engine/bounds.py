@@ -10,6 +10,7 @@ from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.elasticity import Elasticity
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.paths import longest_paths
+from scheduler_sim.engine.slices import rated_as
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 
@@ -47,11 +48,30 @@ def lower_bounds(workload: Workload, cluster: Cluster, options: Options | None =
     width = np.ones(len(workload))
     if (plan := elasticity_on(workload, cluster)) is not None:
         width = plan.least_areas() / plan.asked * plan.highest_rates()
+    width = width * least_parts(workload, cluster)
     cores, gpus = (
         float((held[rigid] * (shortest * width)[rigid]).sum()) / devices if devices else 0.0
         for held, devices in ((workload.cpus, cluster.cores), (workload.gpus, cluster.gpus))
     )
     return LowerBounds(critical_path=path, core_work=cores, gpu_work=gpus, makespan=max(path, cores, gpus))
+
+
+def least_parts(workload: Workload, cluster: Cluster) -> FloatArray:
+    """Return the least part of its device-seconds that each task may take by sharing its GPU with another, shape (n,).
+
+    Of a GPU that two have together each takes half, so a task that goes on at r beside another, and alone at a on the
+    GPU that is best for it, takes a / 2r of what it takes there, and not less than that beside whoever is best for it.
+    """
+    part, table, paces = np.ones(len(workload)), workload.throughputs, Paces.of(workload, cluster)
+    if table is None or not table.pairs or not paces.rated.any():
+        return part
+    kinds = [rated_as(group.gpu_type or group.name, table.kinds) for group in cluster.groups if group.gpus]
+    places = [table.kinds.index(kind) for kind in kinds if kind is not None]
+    alone = np.nan_to_num(table.of(workload.group, workload.gpus)[:, places]).max(1)
+    beside = table.beside(workload.group.names)[:, :, places].max((1, 2), initial=0.0)[workload.group.codes]
+    able = paces.rated & (workload.gpus == 1) & (beside > 0)
+    part[able] = np.minimum(1.0, alone[able] / (2.0 * beside[able]))
+    return part
 
 
 def elasticity_on(workload: Workload, cluster: Cluster) -> Elasticity | None:

@@ -26,7 +26,7 @@ from scheduler_sim.engine.workload import Labels
 from tests.engine import reference_elastic as reference
 from tests.engine.reference_elastic import by_integer_program, total
 
-POLICIES = [order.name for order in ORDERS if order.resizes]
+POLICIES = [order.name for order in ORDERS if order.resizes and not order.shares_gpus]
 CASES = int(os.environ.get("REFERENCE_CASES", "12"))
 SPEEDUPS = ("", "amdahl(0.9)", "power(0.5)", "downey(3,0.5)", "table(1:1/2:1.9/4:2.5)")
 GOODPUT = (

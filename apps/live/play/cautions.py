@@ -21,6 +21,7 @@ from scheduler_sim.engine.fidelity import Fidelity
 from scheduler_sim.engine.kernels.site.never import NeverStarting
 from scheduler_sim.engine.metrics import never_started
 from scheduler_sim.engine.paces import Paces
+from scheduler_sim.engine.policies.orders.rounds import PACKED
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.slices import profile_of
 from scheduler_sim.engine.workload import IntArray
@@ -32,7 +33,7 @@ class Caution(TypedDict):
     Attributes:
         kind: `not_replayed`, `impossible_starts`, `perfect_estimates`, `unknown_estimates`, `in_sample`,
             `never_starting`, `left_unstarted`, `already_running`, `rates_not_used`,
-            `slices` or `crossed_racks`.
+            `slices`, `no_pairs` or `crossed_racks`.
         policies: whose figures it is about.
         text: the sentence for people.
     """
@@ -171,6 +172,15 @@ def rates_caution(
         why = f"The workload has rates on {kinds}, but none for {lacking:,} of its {total:,} tasks with GPUs: these"
     text = f"{why} are played by their run times and the nodes' speed under {', '.join(names)}."
     return Caution(kind="rates_not_used", policies=names, text=text)
+
+
+def pairs_caution(workload: engine.Workload, policies: Sequence[engine.Policy]) -> Caution | None:
+    """Return what to say where policies let two tasks share a GPU and no rates of such are known, else None."""
+    names = [policy.name for policy in policies if policy.order.name.endswith(PACKED)]
+    if not names or (workload.throughputs is not None and workload.throughputs.pairs):
+        return None
+    text = f"The workload has no rates of tasks that share a GPU: under {', '.join(names)} none do."
+    return Caution(kind="no_pairs", policies=names, text=text)
 
 
 def slices_caution(cluster: engine.Cluster) -> Caution | None:

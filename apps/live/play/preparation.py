@@ -12,6 +12,7 @@ from apps.live.play.cautions import (
     impossible_caution,
     in_sample_caution,
     never_starting_caution,
+    pairs_caution,
     rates_caution,
     slices_caution,
 )
@@ -114,6 +115,7 @@ def prepare_tasks(
         impossible_caution(stored, adapted.begun, played, adapted.fitted, site or cluster),
         *adapted.cautions,
         rates_caution(played, site.cluster if site else cluster, policies),
+        pairs_caution(played, policies),
         slices_caution(site.cluster if site else cluster),
         in_sample_caution(model, stored, tasks, rows, policies) if model else estimates_caution(played, policies),
     )

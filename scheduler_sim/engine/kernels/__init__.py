@@ -14,6 +14,7 @@ from scheduler_sim.engine.kernels.core import state as core_state
 from scheduler_sim.engine.kernels.site import state as site_state
 from scheduler_sim.engine.kernels.stopping import state as stopping_state
 from scheduler_sim.engine.policies import Policy, Scores
+from scheduler_sim.engine.policies.orders.rounds import PACKED
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import Workload
 
@@ -56,9 +57,9 @@ def make_kernel(problem: Problem) -> BaseKernel:
     if late and interrupted:
         raise InvalidPolicy("Where tasks may stop and go on, run times cannot be predicted inside the run.")
     if scores.kind == SHARES:
-        from scheduler_sim.engine.kernels.rounds.kernel import RoundsKernel
+        from scheduler_sim.engine.kernels.rounds.kernel import PackedKernel, RoundsKernel
 
-        return RoundsKernel(problem)
+        return PackedKernel(problem) if policy.order.name.endswith(PACKED) else RoundsKernel(problem)
     if scores.kind == ELASTIC:
         from scheduler_sim.engine.kernels.elastic.kernel import ElasticKernel
 

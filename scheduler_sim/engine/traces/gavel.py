@@ -11,6 +11,7 @@ GPUs; where no throughput is given, Shockwave's duration is the run time.
 import ast
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,30 @@ def read_kinds(path: str | Path) -> Throughputs | None:
     by_kind = [_nested(path, table, kind) for kind in table]
     keys = sorted({key for rates in by_kind for key in rates})
     rates = {ast.literal_eval(key): tuple(one.get(key, 0.0) for one in by_kind) for key in keys}
-    return Throughputs(kinds, rates)
+    return Throughputs(kinds, rates, _pairs(path, table, rates))
+
+
+def _pairs(
+    path: str | Path, table: Mapping[str, Any], rates: Mapping[tuple[str, int], tuple[float, ...]]
+) -> dict[tuple[str, str], tuple[tuple[float, float], ...]]:
+    """Return the rates of jobs of one GPU that share it; nobody is faster beside another than alone."""
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for place, of_kind in enumerate(table.values()):
+        for name, shared in of_kind.items():
+            one = _job_key(name)
+            for beside, both in shared.items():
+                other = _job_key(beside)
+                if beside == _ALONE or None in (one, other):
+                    continue
+                keys = [ast.literal_eval(str(key)) for key in (one, other)]
+                if not all(key in rates and key[1] == 1 for key in keys) or keys[0] > keys[1]:
+                    continue
+                if not isinstance(both, list) or len(both) != 2 or not all(map(_is_rate, both)):
+                    raise InvalidTrace(f"The throughputs {path} hold {name!r} beside {beside!r} without two rates.")
+                slowed = [min(float(rate), rates[key][place]) for rate, key in zip(both, keys, strict=True)]
+                pair = found.setdefault((keys[0][0], keys[1][0]), [(0.0, 0.0)] * len(table))
+                pair[place] = (slowed[0], slowed[1])
+    return {names: tuple(both) for names, both in sorted(found.items()) if np.any(both)}
 
 
 def _load(path: str | Path) -> Any:

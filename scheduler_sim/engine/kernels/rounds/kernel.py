@@ -1,5 +1,7 @@
 """GPU clusters shared in rounds, with the face of a kernel."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED, QUEUED, RUNNING
@@ -10,13 +12,14 @@ from scheduler_sim.engine.kernels.attempts import history_of
 from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.kernels.rounds import fifo
 from scheduler_sim.engine.kernels.rounds.allocations import PROGRAMMES, Instant
-from scheduler_sim.engine.kernels.rounds.kinds import Kinds
+from scheduler_sim.engine.kernels.rounds.kinds import Kinds, rates_beside
 from scheduler_sim.engine.kernels.rounds.mechanism import Mechanism
+from scheduler_sim.engine.kernels.rounds.packed import Packing
 from scheduler_sim.engine.kernels.rounds.state import Jobs
-from scheduler_sim.engine.policies.orders.rounds import KNOWING
+from scheduler_sim.engine.policies.orders.rounds import KNOWING, PACKED
 from scheduler_sim.engine.problem import Problem
 
-__all__ = ["RoundsKernel", "fifo"]
+__all__ = ["PackedKernel", "RoundsKernel", "fifo"]
 
 
 class RoundsKernel(BaseKernel):
@@ -29,17 +32,9 @@ class RoundsKernel(BaseKernel):
     """
 
     def __init__(self, problem: Problem) -> None:
-        workload, policy = problem.workload, problem.policy
+        workload = problem.workload
         _refuse(problem)
-        kinds = Kinds.of(workload, problem.cluster, policy.name)
-        name = policy.order.name
-        knows = name.endswith(KNOWING)
-        programme = PROGRAMMES[name] if name in PROGRAMMES else PROGRAMMES[name.removesuffix(KNOWING)]
-        shares = programme.shares
-
-        def settle(now: Instant) -> FloatArray:
-            return shares(now if knows else now.agnostic())
-
+        kinds = Kinds.of(workload, problem.cluster, problem.policy.name)
         nodes, devices = kinds.places()
         jobs = Jobs(
             arrival_time=workload.arrival_time,
@@ -55,18 +50,30 @@ class RoundsKernel(BaseKernel):
             devices=devices,
             in_steps=kinds.in_steps,
         )
-        self._mechanism = Mechanism(
+        self._mechanism = self._rounds(problem, jobs)
+        self._workload = workload
+        self._ready = np.full(len(workload), np.nan)
+        super().__init__(counts=np.zeros(COMMON, np.int64), clock=self._mechanism.state.clock, advance=self._play)
+
+    def _rounds(self, problem: Problem, jobs: Jobs) -> Mechanism | Packing:
+        order = problem.policy.order
+        name = order.name
+        knows = name.endswith(KNOWING)
+        programme = PROGRAMMES[name] if name in PROGRAMMES else PROGRAMMES[name.removesuffix(KNOWING)]
+        shares = programme.shares
+
+        def settle(now: Instant) -> FloatArray:
+            return shares(now if knows else now.agnostic())
+
+        return Mechanism(
             jobs,
             settle,
             knows_kinds=knows,
             in_turn=programme.in_turn,
-            round_time=policy.order.value("round"),
-            least_reset_time=policy.order.value("reset"),
+            round_time=order.value("round"),
+            least_reset_time=order.value("reset"),
             seed=problem.seed,
         )
-        self._workload = workload
-        self._ready = np.full(len(workload), np.nan)
-        super().__init__(counts=np.zeros(COMMON, np.int64), clock=self._mechanism.state.clock, advance=self._play)
 
     def _play(self, until_time: float, max_events: int) -> None:
         self._mechanism.advance(until_time, max_events)
@@ -107,6 +114,45 @@ class RoundsKernel(BaseKernel):
             completion_order=state.order[: self.finished],
             history=history_of(tasks),
         )
+
+
+class PackedKernel(RoundsKernel):
+    """The rounds of a policy that lets two jobs share a GPU: each counts as holding half of what it asks for then."""
+
+    def _rounds(self, problem: Problem, jobs: Jobs) -> Packing:
+        order = problem.policy.order
+        job_type, beside = rates_beside(problem.workload, jobs.names)
+        return Packing(
+            jobs,
+            job_type,
+            beside,
+            order.name.removesuffix(PACKED),
+            round_time=order.value("round"),
+            least_reset_time=order.value("reset"),
+        )
+
+    def drain(self) -> Attempts:
+        """Return the attempts written since the last call, which are all that have ended."""
+        written = self._mechanism.drain()
+        row, part = written["row"].copy(), written["part"]
+        return Attempts(
+            row=row,
+            number=written["number"].copy(),
+            start_time=written["start"].copy(),
+            end_time=written["end"].copy(),
+            node=written["node"].copy(),
+            device=written["device"].copy(),
+            cpus=self._workload.cpus[row] * part,
+            gpus=self._workload.gpus[row] * part,
+            reason=written["reason"].copy(),
+        )
+
+    def outcome(self) -> Outcome:
+        """Return the present outcome; the arrays are views that later calls of `advance` change."""
+        tasks, whole = self._mechanism.state.tasks, np.ones(len(self._workload))
+        held_part = np.divide(tasks["area"], tasks["held"], out=whole, where=tasks["held"] > 0)
+        found = super().outcome()
+        return replace(found, history=history_of(tasks, held_part=held_part, last_part=tasks["part"].copy()))
 
 
 def _refuse(problem: Problem) -> None:

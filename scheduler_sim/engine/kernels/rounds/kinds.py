@@ -88,6 +88,28 @@ class Kinds:
         return found[:, 0].copy(), found[:, 1].copy()
 
 
+def rates_beside(workload: Workload, kinds: tuple[str, ...]) -> tuple[IntArray, FloatArray]:
+    """Return the type of each task of one GPU, -1 for all others, and the rates of tasks of t types beside each other.
+
+    Args:
+        kinds: of GPU, as clusters call them.
+
+    Returns:
+        Types, shape (n,), and rates, shape (t, t, k): of a task of the first type beside one of the second; 0 where
+        they are not known.
+    """
+    table, alone = workload.throughputs, workload.gpus == 1
+    if table is None or not table.pairs:
+        return np.full(len(workload), -1), np.zeros((0, 0, len(kinds)))
+    stand = [rated_as(name, table.kinds) for name in kinds]
+    found = table.beside(workload.group.names)
+    beside = np.zeros((*found.shape[:2], len(kinds)))
+    for place, kind in enumerate(stand):
+        if kind is not None:
+            beside[:, :, place] = found[:, :, table.kinds.index(kind)]
+    return np.where(alone, workload.group.codes, -1), beside
+
+
 def _holds(workload: Workload, cluster: Cluster, groups: list[int]) -> BoolArray:
     """Tell of which tasks every node of these groups can hold as many as it has GPUs, and whose type of GPU it is."""
     fits = np.ones(len(workload), bool)

@@ -148,7 +148,7 @@ class Mechanism:
             gpus=jobs.gpus[rows],
             weight=jobs.weight[rows],
             rate=jobs.rate[rows],
-            left=self._known_left(rows),
+            left=known_left(jobs, rows, self.state.tasks["work_left"][rows]),
             age_time=self.now - jobs.arrival_time[rows],
             alone_time=self.alone_time[rows],
             had_share=self.state.share[rows],
@@ -156,9 +156,10 @@ class Mechanism:
             names=jobs.names,
         )
 
-    def _known_left(self, rows: IntArray) -> FloatArray:
-        jobs = self.jobs
-        second = jobs.rate[rows].max(1)
-        left = jobs.known_work[rows] - (jobs.work[rows] - self.state.tasks["work_left"][rows])
-        known: FloatArray = np.where(left > NEARLY_DONE * second, left, second)
-        return known
+
+def known_left(jobs: Jobs, rows: IntArray, work_left: FloatArray) -> FloatArray:
+    """Return what policies are told is left of the work of some jobs, which have `work_left` of it."""
+    second = jobs.rate[rows].max(1)
+    left = jobs.known_work[rows] - (jobs.work[rows] - work_left)
+    known: FloatArray = np.where(left > NEARLY_DONE * second, left, second)
+    return known

@@ -9,6 +9,9 @@ from scheduler_sim.engine.policies.parameter import number
 KNOWING = "_perf"
 """The end of the names of those that know the rates on each kind."""
 
+PACKED = "_packed"
+"""The end of the names of those that know the rates and let two jobs share a GPU where they do more than by turns."""
+
 ROUND = number("round", unit="s", default=360.0, above=True, rule="Seconds of a round.")
 RESET = number(
     "reset", unit="s", default=1920.0, rule="Seconds at least between two settlements of shares while jobs come and go."
@@ -43,3 +46,6 @@ for _name, _formula, _source, _counts in SHARED:
     for _full in (_name, f"{_name}{KNOWING}"):
         if _full != f"gandiva_fair{KNOWING}":
             sharing(_full, formula=_formula, source=_source, uses_estimates=_counts)(by_share)
+    if _name in ("max_min_fairness", "min_total_duration", "max_sum_throughput"):
+        _both = f"{_formula}; jobs share GPUs by twos"
+        sharing(f"{_name}{PACKED}", formula=_both, source=GAVEL, uses_estimates=_counts, resizes=True)(by_share)
