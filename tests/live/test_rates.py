@@ -5,6 +5,8 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
+from apps.dashboard.schedule.gantt import gantt
+from apps.dashboard.schedule.placements import placements
 from apps.results.models import Run
 from apps.tasks.digests import tasks_digest
 from apps.tasks.models import Workload
@@ -90,3 +92,37 @@ def test_a_cluster_of_other_kinds_is_refused_before_anything_is_stored(stored, f
             "runsimulation", workload="rated", cluster=str(files / "cluster.yaml"), policies="max_min_fairness_perf"
         )
     assert not Run.objects.exists()
+
+
+def test_a_run_in_which_tasks_share_a_gpu_is_stored_shown_and_verified(files, transactional_db, client):
+    key, table = repr(("a3c", 1)), json.loads((files / "rates.json").read_text())
+    for kind in KINDS:
+        table[kind][key] |= {key: [0.75, 0.75]}
+    (files / "rates.json").write_text(json.dumps(table))
+    jobs = ["\t".join(("a3c", "run", "-n", "0", str(steps), "0", "1")) for steps in (270, 540, 270)]
+    (files / "jobs.trace").write_text("\n".join(jobs) + "\n")
+    rates = str(files / "rates.json")
+    call_command("importworkload", str(files / "jobs.trace"), throughputs=rates, worker_type="old", name="pairs")
+    (files / "cluster.yaml").write_text(CLUSTER.replace(", gpus: 1, gpu_type: old", ""))
+    policies = "min_total_duration_packed,min_total_duration_perf"
+    call_command("runsimulation", workload="pairs", cluster=str(files / "cluster.yaml"), policies=policies)
+    run = Run.objects.latest("id")
+    assert [one["kind"] for one in run.cautions] == ["perfect_estimates"]
+    packed, alone = (run.results.filter(scheduler=name) for name in policies.split(","))
+    # By turns the three take 1,080 s in all; two at a time do 0.75 each.
+    assert max(alone.values_list("finish_time", flat=True)) == 1080.0
+    assert max(packed.values_list("finish_time", flat=True)) == 720.0
+    held = run.attempts.filter(scheduler="min_total_duration_packed").values_list("gpus", flat=True)
+    assert set(held) == {0.5, 1.0}
+    call_command("verifyrun", str(run.pk))
+    drawn = gantt(run, policies.split(",")[0], placements(run, policies.split(",")[0]), None, None)
+    # Two of them begin on the one GPU, one drawn under the other.
+    assert sorted(tuple(item[:3]) for item in drawn.items if item[3] == 0.0) == [(0, 0.0, 0.5), (0, 0.5, 1.0)]
+    assert client.get(f"/runs/{run.pk}/").status_code == 200
+
+
+def test_policies_that_share_gpus_say_that_no_rates_of_pairs_are_known(stored, files):
+    policies = "max_min_fairness_packed,fcfs"
+    call_command("runsimulation", workload="rated", cluster=str(files / "cluster.yaml"), policies=policies)
+    (caution,) = Run.objects.latest("id").cautions
+    assert (caution["kind"], caution["policies"]) == ("no_pairs", ["max_min_fairness_packed"])
