@@ -13,8 +13,8 @@ from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Worklo
 from scheduler_sim.engine.bounds import lower_bounds
 from scheduler_sim.engine.contract import Attempts
 from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
-from scheduler_sim.engine.kernels.rounds.allocations import Instant
-from scheduler_sim.engine.kernels.rounds.packing import Pairs, least_gain, packed_shares
+from scheduler_sim.engine.kernels.rounds.allocations import Instant, NoAllocation
+from scheduler_sim.engine.kernels.rounds.packing import MOST_SHARING, Pairs, least_gain, packed_shares
 from scheduler_sim.engine.overheads import Overhead
 from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces import read_kinds
@@ -108,9 +108,9 @@ def test_jobs_that_do_no_more_together_than_by_turns_do_not_share():
 @pytest.mark.parametrize("seed", range(4))
 def test_without_rates_of_pairs_the_rounds_are_the_compiled_ones(name, seed):
     tasks = workload(seed, gain=0.9)
-    overhead = {"restart_overhead": Overhead.read("20")} if seed % 2 else {}
-    packed = play(tasks, f"{name}_packed", **overhead).outcome()
-    plain = play(tasks, f"{name}_perf", **overhead).outcome()
+    overhead = Overhead.read("20") if seed % 2 else Overhead()
+    packed = play(tasks, f"{name}_packed", restart_overhead=overhead).outcome()
+    plain = play(tasks, f"{name}_perf", restart_overhead=overhead).outcome()
     for column in ("start_time", "finish_time", "node", "device", "completion_order"):
         np.testing.assert_array_equal(getattr(packed, column), getattr(plain, column))
     assert packed.history is not None
@@ -119,7 +119,7 @@ def test_without_rates_of_pairs_the_rounds_are_the_compiled_ones(name, seed):
         np.testing.assert_array_equal(getattr(packed.history, column), getattr(plain.history, column))
 
 
-def speeds(tasks: Workload, played: Simulation, found: Attempts) -> np.ndarray:
+def speeds(tasks: Workload, found: Attempts) -> np.ndarray:
     """Return the rate of each attempt by who else is on its GPU, and see to it that nobody has it twice."""
     table, types = tasks.throughputs, tasks.group.texts()
     assert table is not None
@@ -150,7 +150,8 @@ def test_no_gpu_is_given_out_twice_and_work_is_done_at_the_rates_of_the_table(po
     played = play(tasks, policy)
     found, history = played.attempts(), played.history()
     assert (found.gpus < tasks.gpus[found.row]).any()
-    rates = speeds(tasks, played, found)
+    assert history.held_part is not None
+    rates = speeds(tasks, found)
     for row in range(len(tasks)):
         of_task = rates[found.row == row]
         assert history.service_time[row] * of_task.min() <= tasks.size[row] * (1 + 1e-9)
@@ -206,7 +207,7 @@ def moment(seed: int) -> tuple[Instant, np.ndarray, np.ndarray]:
 def best_of_all(now: Instant, types: np.ndarray, beside: np.ndarray, worth: np.ndarray, least: bool) -> float:
     """Return an optimum over all jobs and all pairs, useful or not, written down plainly."""
     jobs, kinds = now.rate.shape
-    units = [(one,) for one in range(jobs)]
+    units: list[tuple[int, ...]] = [(one,) for one in range(jobs)]
     units += [pair for pair in combinations(range(jobs), 2) if types[pair[0]] >= 0 and types[pair[1]] >= 0]
     gain, time, cap = np.zeros((jobs, len(units), kinds)), np.zeros((jobs, len(units), kinds)), []
     for number, unit in enumerate(units):
@@ -222,13 +223,13 @@ def best_of_all(now: Instant, types: np.ndarray, beside: np.ndarray, worth: np.n
     width = len(units) * kinds
     if not least:
         bounds = np.vstack([time.reshape(jobs, width), cap])
-        return -linprog(-gain.sum(0).ravel(), A_ub=bounds, b_ub=[*np.ones(jobs), *now.workers]).fun
+        return -float(linprog(-gain.sum(0).ravel(), A_ub=bounds, b_ub=[*np.ones(jobs), *now.workers]).fun)
     bounds = np.vstack([
         np.column_stack([-gain.reshape(jobs, width), np.ones(jobs)]),
         np.column_stack([np.vstack([time.reshape(jobs, width), cap]), np.zeros(jobs + kinds)]),
     ])  # fmt: skip
     limits = [*np.zeros(jobs), *np.ones(jobs), *now.workers]
-    return -linprog(np.append(np.zeros(width), -1.0), A_ub=bounds, b_ub=limits).fun
+    return -float(linprog(np.append(np.zeros(width), -1.0), A_ub=bounds, b_ub=limits).fun)
 
 
 @pytest.mark.parametrize("name", PROGRAMMES)
@@ -257,6 +258,12 @@ def test_shares_are_the_best_of_all_jobs_and_pairs(name: str, seed: int) -> None
     assert reached == pytest.approx(best_of_all(now, types, beside, worth, least), rel=1e-5)
     if least:
         assert least_gain(name, now, pairs) == pytest.approx(best_of_all(now, types, beside, worth, least), rel=1e-7)
+
+
+def test_more_jobs_than_pairs_are_found_among_are_refused_in_a_sentence() -> None:
+    many = MOST_SHARING + 1
+    with pytest.raises(NoAllocation, match=f"{many} jobs that may share a GPU are there at once"):
+        Pairs.of(np.ones((many, 1)), np.zeros(many, np.int64), np.ones((1, 1, 1)))
 
 
 def nested(**pairs: Any) -> dict[str, Any]:

@@ -42,6 +42,22 @@ def history_of(records: Any, **measured: FloatArray) -> History:
     )
 
 
+def attempts_of(written: Any, workload: Workload, part: FloatArray | float = 1.0) -> Attempts:
+    """Return the attempts of records that were written of them, each of which held `part` of what its task asks for."""
+    row = written["row"].copy()
+    return Attempts(
+        row=row,
+        number=written["number"].copy(),
+        start_time=written["start"].copy(),
+        end_time=written["end"].copy(),
+        node=written["node"].copy(),
+        device=written["device"].copy(),
+        cpus=workload.cpus[row] * part,
+        gpus=workload.gpus[row] * part,
+        reason=written["reason"].copy(),
+    )
+
+
 class AttemptsKernel(BaseKernel):
     """A kernel that writes attempts into a buffer, and knows failures some time ahead.
 

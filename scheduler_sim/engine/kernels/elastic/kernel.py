@@ -11,7 +11,7 @@ from scheduler_sim.engine.contract import Attempts, Outcome
 from scheduler_sim.engine.elasticity import Elasticity
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.formulas import rigid_time
-from scheduler_sim.engine.kernels.attempts import history_of
+from scheduler_sim.engine.kernels.attempts import attempts_of, history_of
 from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.kernels.elastic.choices import Moment, pollux, sia
 from scheduler_sim.engine.kernels.elastic.loop import play
@@ -97,19 +97,7 @@ class ElasticKernel(BaseKernel):
         """Return the attempts written since the last call."""
         written = self._state.buffer[: self._state.counts[WRITTEN]].copy()
         self._state.counts[WRITTEN] = 0
-        row = written["row"].copy()
-        part = written["width"] / self._elastic.asked[row]
-        return Attempts(
-            row=row,
-            number=written["number"].copy(),
-            start_time=written["start"].copy(),
-            end_time=written["end"].copy(),
-            node=written["node"].copy(),
-            device=written["device"].copy(),
-            cpus=self._workload.cpus[row] * part,
-            gpus=self._workload.gpus[row] * part,
-            reason=written["reason"].copy(),
-        )
+        return attempts_of(written, self._workload, written["width"] / self._elastic.asked[written["row"]])
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""

@@ -8,7 +8,7 @@ from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED, QUEUED, RUNNIN
 from scheduler_sim.engine.columns import FloatArray
 from scheduler_sim.engine.contract import Attempts, Outcome
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.kernels.attempts import history_of
+from scheduler_sim.engine.kernels.attempts import attempts_of, history_of
 from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.kernels.rounds import fifo
 from scheduler_sim.engine.kernels.rounds.allocations import PROGRAMMES, Instant
@@ -86,19 +86,7 @@ class RoundsKernel(BaseKernel):
 
     def drain(self) -> Attempts:
         """Return the attempts written since the last call."""
-        written = self._mechanism.drain()
-        row = written["row"].copy()
-        return Attempts(
-            row=row,
-            number=written["number"].copy(),
-            start_time=written["start"].copy(),
-            end_time=written["end"].copy(),
-            node=written["node"].copy(),
-            device=written["device"].copy(),
-            cpus=self._workload.cpus[row],
-            gpus=self._workload.gpus[row],
-            reason=written["reason"].copy(),
-        )
+        return attempts_of(self._mechanism.drain(), self._workload)
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""
@@ -134,18 +122,7 @@ class PackedKernel(RoundsKernel):
     def drain(self) -> Attempts:
         """Return the attempts written since the last call, which are all that have ended."""
         written = self._mechanism.drain()
-        row, part = written["row"].copy(), written["part"]
-        return Attempts(
-            row=row,
-            number=written["number"].copy(),
-            start_time=written["start"].copy(),
-            end_time=written["end"].copy(),
-            node=written["node"].copy(),
-            device=written["device"].copy(),
-            cpus=self._workload.cpus[row] * part,
-            gpus=self._workload.gpus[row] * part,
-            reason=written["reason"].copy(),
-        )
+        return attempts_of(written, self._workload, written["part"])
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""

@@ -15,6 +15,9 @@ from scipy.optimize import linprog
 from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.kernels.rounds.allocations import MARGIN, PROGRAMMES, Instant, NoAllocation
 
+MOST_SHARING = 400
+"""Jobs of one GPU that may be there at a time: the columns grow with their square, here to some 200,000."""
+
 GAIN = 1e-9
 """What two jobs must do more together than by turns for their pair to be of use."""
 
@@ -41,8 +44,16 @@ class Pairs:
         Args:
             rate: shape (m, k), of each job alone. job_type: shape (m,), -1 for jobs that share with nobody.
             beside: shape (t, t, k), the rate of a job of the first type beside one of the second.
+
+        Raises:
+            NoAllocation: more than `MOST_SHARING` jobs may share.
         """
         able = np.flatnonzero(job_type >= 0)
+        if len(able) > MOST_SHARING:
+            raise NoAllocation(
+                f"{len(able)} jobs that may share a GPU are there at once, and pairs are found among {MOST_SHARING}; "
+                "play a lower load, or a policy without pairs."
+            )
         one, other = np.triu_indices(len(able), 1)
         first, second = able[one], able[other]
         both = np.stack([beside[job_type[first], job_type[second]], beside[job_type[second], job_type[first]]], axis=2)
@@ -83,7 +94,8 @@ def _worth(name: str, now: Instant) -> FloatArray:
     """Return what a unit of each job's work is worth, shape (m,)."""
     if name == "max_min_fairness":
         usual = now.rate @ now.workers / now.workers.sum()
-        return now.gpus / now.weight / usual
+        worth: FloatArray = now.gpus / now.weight / usual
+        return worth
     if name == "min_total_duration":
         return 1.0 / now.left
     return np.ones(len(now.gpus))
