@@ -190,16 +190,20 @@ def kill_at_outages(cluster: Cluster, *, kill: bool) -> Cluster:
 
 def _change(cluster: Cluster, changes: str, sign: int) -> Cluster:
     wanted = {name: number or 0 for name, number in parse_changes(changes).items()}
-    names = [group.name for group in cluster.groups]
+    # The parts of nodes come and go together, by the name of the whole ones.
+    names = [group.part_of or group.name for group in cluster.groups]
     unknown = [name for name in wanted if name not in names]
     if unknown:
-        raise InvalidCluster(f"Cluster {cluster.name} has no node group {unknown[0]!r}. Groups: {', '.join(names)}.")
-    repeated = [name for name in wanted if names.count(name) > 1]
+        raise InvalidCluster(
+            f"Cluster {cluster.name} has no node group {unknown[0]!r}. Groups: {', '.join(dict.fromkeys(names))}."
+        )
+    whole = [name for name, group in zip(names, cluster.groups, strict=True) if not group.part_of]
+    repeated = [name for name in wanted if whole.count(name) > 1]
     if repeated:
         raise InvalidCluster(f"Cluster {cluster.name} has more than one node group {repeated[0]!r}; name them apart.")
     groups = []
-    for group in cluster.groups:
-        changed = resized(group, sign * wanted.get(group.name, 0), is_pool=cluster.is_pool)
+    for name, group in zip(names, cluster.groups, strict=True):
+        changed = resized(group, sign * wanted.get(name, 0), is_pool=cluster.is_pool)
         if changed is not None:
             groups.append(changed)
     if not groups:

@@ -15,6 +15,7 @@ from scheduler_sim.engine.slices import admits, slices
 from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces.sacct_jobs import _gpus as gpus_of_sacct
 from scheduler_sim.engine.traces.slurm_options import read_submission
+from scheduler_sim.engine.whatif import add_nodes, drop_nodes
 from scheduler_sim.engine.workload import Workload
 
 A100 = {"name": "a", "count": 2, "cores": 64, "gpus": 8, "gpu_type": "A100", "memory_mb": 700.0}
@@ -99,6 +100,14 @@ def test_slices_of_several_profiles_are_parts_of_their_node():
     assert sum(group.gpus * group.gpu_busy_watts for group in described.groups) == pytest.approx(8 * 420.0)
     assert sum(group.gpus * group.usd_per_gpu_hour for group in described.groups) == pytest.approx(8 * 7.0)
     assert Cluster.from_json(described.as_json()) == described
+
+
+def test_parts_of_nodes_come_and_go_together():
+    described = cluster(mig={"3g.20gb": 1, "2g.10gb": 1})
+    assert [group.count for group in add_nodes(described, "a=3").groups] == [5, 5]
+    assert [group.count for group in drop_nodes(described, "a=1").groups] == [1, 1]
+    with pytest.raises(InvalidCluster, match=r"no node group 'a/3g\.20gb'\. Groups: a\."):
+        add_nodes(described, "a/3g.20gb=1")
 
 
 def test_parts_of_nodes_are_refused_where_the_whole_node_matters():

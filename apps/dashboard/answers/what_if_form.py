@@ -267,9 +267,11 @@ def _groups(run: Run) -> Iterator[tuple[str, str, int]]:
     cluster = site.cluster if site is not None else engine.Cluster.from_json(run.cluster)
     names = set()
     for group in cluster.groups:
-        names.add(group.name)
+        if group.part_of in names:
+            continue
+        names.add(group.part_of or group.name)
         yield (
-            group.name,
+            group.part_of or group.name,
             "processors" if cluster.is_pool else "node group",
             group.cores if cluster.is_pool else group.count,
         )
