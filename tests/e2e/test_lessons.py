@@ -19,8 +19,7 @@ def taught(site: Site) -> Iterator[None]:
     """Install all lessons on the site, once."""
     site.manage("installlessons")
     yield
-    for name in LESSONS:
-        site.manage("installlessons", "--remove", name)
+    site.manage("installlessons", "--remove", *LESSONS)
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm ci does).")

@@ -146,8 +146,7 @@ def test_every_built_in_lesson_is_played_as_it_expects_answers_its_question_and_
     assert not Run.objects.in_sight().exists()
     for lesson in built_in():
         _reads_as_a_lesson(client, lesson)
-    for name in names:
-        call_command("installlessons", "--remove", name, stdout=StringIO())
+    call_command("installlessons", "--remove", *names, stdout=StringIO())
     assert count_of_everything() == empty
 
 

@@ -26,15 +26,16 @@ class Command(PlayingCommand):
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--file", metavar="FILE.yaml", help="install this lesson and no other")
         what.add_argument("--list", action="store_true", help="say which lessons there are")
-        what.add_argument("--remove", metavar="NAME", help="remove a lesson with its run and its tasks")
+        what.add_argument("--remove", nargs="+", metavar="NAME", help="remove lessons with their runs and their tasks")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             if options["list"]:
                 self._list()
             elif options["remove"]:
-                lesson_remove(name=options["remove"])
-                self.stdout.write(f"Removed lesson {options['remove']}.")
+                for name in options["remove"]:
+                    lesson_remove(name=name)
+                    self.stdout.write(f"Removed lesson {name}.")
             else:
                 self._install(options)
         except (DomainError, engine.EngineError) as error:
