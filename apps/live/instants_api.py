@@ -57,7 +57,8 @@ class WaitingTaskSerializer(TaskThereSerializer):
         help_text="resources: too little is free, see lacks; blocked: behind the head, which nothing may pass; delays: "
         "it would delay the head's reservation; planned: its own reservation lies later; held: the policy does not "
         "offer it before planned_time; later: what the placement expects to end it first is not free yet; preempted: "
-        "it had to stop; round: others share out the GPUs of this round; empty where not explained.",
+        "it had to stop; round: others share out the GPUs of this round; on a site priority: others come before it, "
+        "limit: its rules hold it back, unseen: no pass of the scheduler has come to it; empty where not explained.",
     )
     lacks = serializers.ListField(
         child=serializers.CharField(),
@@ -68,6 +69,7 @@ class WaitingTaskSerializer(TaskThereSerializer):
         allow_null=True,
         help_text="Whole processors free in all when it was tried; where the order is not known, afterwards.",
     )
+    reason = serializers.CharField(allow_blank=True, help_text="That of Slurm, on a site.")
     free_gpus = serializers.FloatField(allow_null=True, help_text="GPUs free in all then.")
     delay = serializers.FloatField(
         allow_null=True, help_text="Seconds by which it would delay the head; none where that is not known."
@@ -101,6 +103,7 @@ class InstantSerializer(serializers.Serializer):
     waiting_count = serializers.IntegerField()
     awaiting_count = serializers.IntegerField(help_text="Tasks that wait for a parent.")
     free_cores = serializers.FloatField(allow_null=True)
+    reason = serializers.CharField(allow_blank=True, help_text="That of Slurm, on a site.")
     free_gpus = serializers.FloatField(allow_null=True)
     free_by_node = FreeNodeSerializer(many=True, allow_null=True, help_text="Nodes with something free.")
     head = serializers.IntegerField(allow_null=True, help_text="task_id of the first task that does not fit.")

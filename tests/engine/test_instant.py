@@ -400,7 +400,7 @@ def test_what_is_not_explained_says_why_in_one_sentence() -> None:
         return str(caught.value)
 
     assert refusal("fcfs+easy(predict=last_two)").startswith("Decisions by predictions")
-    assert refusal("fcfs", on_site=True).startswith("Decisions on a site")
+    assert refusal("fcfs", on_site=True).startswith("What a task holds on a site")
     failing = Cluster(
         "failing", (NodeGroup("n", count=3, cores=cluster.cores, failures=FailureModel(mean_hours=50.0)),)
     )

@@ -11,6 +11,8 @@ from django.core.management import CommandError, call_command
 from django.db.models import ProtectedError
 from django.test import Client
 
+from apps.live.exchange.instants import instant_document
+from apps.live.play.instants import run_instant
 from apps.live.play.sites import node_names
 from apps.metrics.models import Metric
 from apps.results.models import Run, SchedulerResult
@@ -81,6 +83,13 @@ def test_tasks_stay_in_their_partition_and_wait_for_it(trace: Path, tiny: Site) 
     stored = Run.objects.get()
     assert stored.site == tiny
     assert stored.name == "tasks on tiny"
+    shown = instant_document(run_instant(stored, 4.0, "fcfs"))
+    assert shown["unexplained"] == ""
+    assert {task["task_id"]: (task["reason"], task["waits_for"]) for task in shown["queue"]} == {
+        3: ("Resources", "Resources"),
+        5: ("Priority", "Priority"),
+    }
+    assert [task["verdict"] for task in shown["queue"]] == ["resources", "priority"]
 
 
 def test_a_run_keeps_the_version_that_was_the_newest(trace: Path, tiny: Site) -> None:

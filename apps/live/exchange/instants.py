@@ -74,6 +74,8 @@ def instant_document(found: Instant, *, first: int = 0, most: int = 100) -> dict
 def why_not(task: dict[str, Any]) -> str:
     """Return why a task of a document's queue does not start; empty where that is not explained."""
     verdict = task["verdict"]
+    if task["reason"]:
+        return f"has the reason {task['reason']}"
     if task["lacks"]:
         return "; ".join(LACKS[name] for name in task["lacks"])
     if verdict in WHY_UNTIMED and task["delay"] is None and task["planned_time"] is None:
@@ -134,7 +136,8 @@ def _waiting(found: Instant, row: int) -> dict[str, Any]:
         "verdict": "" if decision is None else decision.verdict,
         "lacks": [] if decision is None else list(decision.lacks),
         "free": None if decision is None else decision.free,
-        "free_gpus": None if decision is None else decision.free_gpus,
+        "free_gpus": None if decision is None or decision.free is None else decision.free_gpus,
+        "reason": "" if decision is None else decision.reason,
         "delay": None if decision is None else _number(decision.delay),
         "planned_time": None if decision is None else _number(decision.planned_time),
         "start_time": float(schedule.outcome.start_time[row]),

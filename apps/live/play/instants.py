@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from apps.live.play.configuration import RunConfiguration
-from apps.live.play.preparation import load_tasks, prepare_tasks
+from apps.live.play.preparation import Prepared, load_tasks, prepare_tasks
 from apps.results.errors import InvalidField, RunStateError
 from apps.results.models import Attempt, Run, SchedulerResult, Stretch
 from apps.results.services import stretches_store
@@ -30,6 +30,7 @@ from scheduler_sim.engine.instant import (
     decisions,
     event_times,
     scores_at,
+    site_decisions,
     standing,
 )
 from scheduler_sim.engine.oversize import fit_workload
@@ -42,6 +43,9 @@ STRETCHES_BACK = 16
 
 STRETCHES_AHEAD = 16
 """So many stretches are looked at for what happens while a task waits."""
+
+MOST_PLAYED_AGAIN = 20_000
+"""Runs of more tasks are not played again for one instant."""
 
 _PLACED = ("task_id", "node", "device", "gpu_fraction", "start_time", "finish_time", "wait_time", "attempts")
 _SPANS = ("task_id", "number", "start_time", "end_time", "node", "device", "cpus", "gpus")
@@ -91,6 +95,8 @@ class Instant:
             return "Dependency"
         if self.decisions is not None and row in self.decided:
             verdict, head = self.decided[row].verdict, self.decisions.head
+            if self.decided[row].reason:
+                return self.decided[row].reason
             if verdict == "held":
                 return "BeginTime"
             return "Resources" if row == head or (head < 0 and verdict == "resources") else "Priority"
@@ -198,10 +204,12 @@ def _refuse(run: Run) -> None:
 
 def _decided(asked: "_Asked", found: Schedule, time: float) -> tuple[Decisions, Schedule]:
     """Return what was decided, and the schedule, of which more may have been needed."""
-    on_site, back = asked.run.site_id is not None, 1
+    if asked.run.site_id is not None:
+        return site_decisions(found, asked.played_until(time), time), found
+    back = 1
     while True:
         try:
-            return decisions(found, time, on_site=on_site), found
+            return decisions(found, time), found
         except NotKnownFarEnough:
             if back >= STRETCHES_BACK or not np.isfinite(found.known_from):
                 raise
@@ -234,7 +242,7 @@ def _instant(
         else:
             notes.append(f"{refusal} The queue is shown by arrival.")
     if explained is not None and explained.note:
-        notes.append(f"{explained.note} What is said of why tasks wait goes by what is left free.")
+        notes.append(explained.note)
     return Instant(
         run=run,
         scheduler=found.policy.name,
@@ -274,6 +282,8 @@ class _Asked:
         self.configuration = RunConfiguration.from_json(run.configuration)
         self.cluster = engine.Cluster.from_json(run.cluster)
         self._kept: tuple[float, float, Schedule] | None = None
+        self._prepared: Prepared | None = None
+        self._playing: engine.Simulation | None = None
 
     def look(self, time: float, back: int = 0) -> Schedule:
         """Return the schedule of the instant's stretch and of `back` stretches before it."""
@@ -292,6 +302,45 @@ class _Asked:
     def until(self) -> float:
         """When the stretch ends that was looked at last; infinite for the last one."""
         return np.inf if self._kept is None else self._kept[1]
+
+    def played_until(self, time: float) -> engine.Simulation:
+        """Return the whole run again, played up to some instant that is not behind `time`.
+
+        Raises:
+            NotExplained: it is too long for that, or was played by another version of the engine.
+        """
+        tasks = self.run.rows_expected // len(self.run.policies)
+        if tasks > MOST_PLAYED_AGAIN:
+            raise NotExplained(
+                f"Reasons on a site are found by playing again from the beginning, which is done up to "
+                f"{MOST_PLAYED_AGAIN:,} tasks; this run has {tasks:,}."
+            )
+        if self.run.engine_version != engine.ENGINE_VERSION:
+            raise NotExplained(
+                "Reasons on a site are found by playing again; this run was played by engine "
+                f"{self.run.engine_version}, and this is {engine.ENGINE_VERSION}."
+            )
+        if self._prepared is None:
+            tasks_, keys = load_tasks(workload_id=self.run.workload_id, limit=self.configuration.limit)
+            self._prepared = prepare_tasks(
+                stored=self.run.workload,
+                tasks=tasks_,
+                keys=keys,
+                cluster=self.cluster,
+                configuration=self.configuration,
+            )
+        prepared = self._prepared
+        if self._playing is None or self._playing.clock > time:
+            self._playing = engine.Simulation(
+                workload=prepared.workload,
+                cluster=prepared.cluster,
+                policy=resolve_policy(self.scheduler, self.configuration.models),
+                seed=self.configuration.seed,
+                options=self.configuration.engine_options(prepared.cluster),
+                predictor=prepared.predictor,
+                site=prepared.site,
+            )
+        return self._playing
 
     def beside(self, time: float, found: Schedule) -> tuple[float | None, float | None]:
         """Return when something happens last before and first after `time`, whose stretch `found` is."""

@@ -7,6 +7,7 @@ from scheduler_sim.engine.instant.decision import Decision, Decisions, NotExplai
 from scheduler_sim.engine.instant.decisions import decisions
 from scheduler_sim.engine.instant.events import event_times
 from scheduler_sim.engine.instant.scores import scores_at
+from scheduler_sim.engine.instant.site_reasons import site_decisions
 from scheduler_sim.engine.instant.standing import Schedule, Standing, standing
 from scheduler_sim.engine.instant.stretches import Stretch, stretches
 
@@ -21,6 +22,7 @@ __all__ = (
     "decisions",
     "event_times",
     "scores_at",
+    "site_decisions",
     "standing",
     "stretches",
 )

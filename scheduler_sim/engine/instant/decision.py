@@ -34,24 +34,27 @@ class Decision:
             head of the queue waits and nothing may pass it; `delays`, it would delay the head's reservation;
             `planned`, its reservation lies later; `held`, the policy does not offer it before a time; `later`, what the
             placement expects to end it first is not free yet; `resumed`, it goes on; `preempted`, it had to stop;
-            `round`, others share out the GPUs of this round.
-        free: processors free in all when it was tried, whole ones.
+            `round`, others share out the GPUs of this round. On a site: `priority`, others come before it; `limit`, the
+            site's rules hold it back; `unseen`, no pass of the scheduler has come to it since it may start.
+        free: processors free in all when it was tried, whole ones; None where a site's rules say what a task holds.
         delay: seconds by which it would delay the head, of `delays`; NaN for others, and where the placement draws or
             weighs the node that it would take.
         planned_time: when it is to start by its own reservation, or is offered; NaN without one.
         free_gpus: GPUs free in all then.
         lacks: of `resources`, what is too little: `cores`, `gpus` or `memory` of any one node, `nodes` for a gang that
             finds too few whole ones, and `together` where no one node has all that it needs of them at once.
+        reason: that of Slurm, on a site.
     """
 
     row: int
     score: float
     verdict: str
-    free: int
+    free: int | None
     delay: float = np.nan
     planned_time: float = np.nan
     free_gpus: float = 0.0
     lacks: tuple[str, ...] = ()
+    reason: str = ""
 
     @property
     def starts(self) -> bool:

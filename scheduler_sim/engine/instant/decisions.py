@@ -48,7 +48,7 @@ def decisions(schedule: Schedule, time: float, *, on_site: bool = False) -> Deci
 def _refuse(schedule: Schedule, *, on_site: bool) -> None:
     policy, options, cluster = schedule.policy, schedule.options, schedule.cluster
     if on_site:
-        raise NotExplained("Decisions on a site, under its rules, are not explained yet.")
+        raise NotExplained("What a task holds on a site is settled by its rules; its step is not made again.")
     if policy.order.resizes:
         raise NotExplained(f"{policy.order.name} plays tasks on more or fewer devices; which it weighed is not stored.")
     if any(group.failures is not None for group in cluster.groups) or options.failures:

@@ -53,7 +53,7 @@ def loosely(schedule: Schedule, time: float, holdings: Holdings, offered: FloatA
             say(row, "resources", lacks=room.lacks(asked))
         else:
             say(row, _kept_back(schedule, row, time))
-    return Decisions(time, tuple(found), note=why)
+    return Decisions(time, tuple(found), note=f"{why} What is said of why tasks wait goes by what is left free.")
 
 
 def _kept_back(schedule: Schedule, row: int, time: float) -> str:

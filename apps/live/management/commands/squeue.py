@@ -25,7 +25,9 @@ EXPLANATION = """columns:
                      Resources   it is the first in the queue that does not fit
                      Priority    others come before it, or it may not pass them
                      Dependency  a parent has not finished
+                     BeginTime   the policy does not offer it before a time
                      None        not known, for the reason that is printed below
+                     On a site it is the reason that Slurm would print.
 
 Tasks that wait come first, in the policy's order. Lines that begin with # say what was decided: the head of the queue,
 when its reservation begins, and why others did not start. The instant is the state after the policy has acted there.
