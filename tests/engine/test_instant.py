@@ -130,6 +130,16 @@ def test_state_and_decisions_on_a_pool_are_those_of_the_engine(policy: str) -> N
     assert decided == CASES * OF_EACH_RUN
 
 
+def test_what_was_reserved_may_start_when_nothing_else_happens() -> None:
+    workload, cluster, options = random_pool_case(26)
+    simulation = Simulation(workload, cluster, parse_policy("heft+conservative"), seed=26, options=options)
+    simulation.advance()
+    time = 7.125641025641025
+    found = decisions(schedule_of(simulation), time)
+    left = sorted(one.row for one in found.decisions if not one.starts)
+    assert left == standing(schedule_of(simulation), time).waiting.tolist() == [4, 9, 10, 11, 13, 14]
+
+
 def plans_of(reference: ReferencePool, backfill: str) -> dict[float, dict[int, float]]:
     """Play, and return the reservations after each instant."""
     plans: dict[float, dict[int, float]] = {}

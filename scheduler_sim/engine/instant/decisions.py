@@ -116,7 +116,9 @@ def _last_event(
     outages = np.array([when for when, *_ in holdings.outages()])
     sides = holdings.side_ends(np.arange(len(schedule.workload)))
     outcome = schedule.outcome
-    return _last(time, np.concatenate((offered, outcome.ready_time, outcome.finish_time, sides, outages, more)))
+    # What was reserved may begin when nothing else happens.
+    happened = (outcome.ready_time, outcome.start_time, outcome.finish_time)
+    return _last(time, np.concatenate((offered, *happened, sides, outages, more)))
 
 
 def _on_nodes(schedule: Schedule, time: float) -> Decisions:
