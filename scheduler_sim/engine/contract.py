@@ -71,7 +71,34 @@ ENDINGS = ("completed", "timed_out", "cancelled", "failed")
 
 
 @dataclass(frozen=True, eq=False)
-class Attempts:
+class _Batch:
+    """Rows that kernels hand out batch by batch, a column a field."""
+
+    @classmethod
+    def none(cls) -> Self:
+        """Return no rows."""
+        raise NotImplementedError
+
+    @classmethod
+    def joined(cls, batches: "list[Self]") -> Self:
+        """Return the rows of several batches as one."""
+        if not batches:
+            return cls.none()
+        if len(batches) == 1:
+            return batches[0]
+        return cls(*(np.concatenate([getattr(one, item.name) for one in batches]) for item in fields(cls)))
+
+    def __len__(self) -> int:
+        length: int = len(getattr(self, fields(self)[0].name))
+        return length
+
+    def __getitem__(self, chosen: "slice | IntArray | BoolArray") -> Self:
+        """Return the chosen rows: a span, their places, or a mask."""
+        return type(self)(*(getattr(self, item.name)[chosen] for item in fields(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class Attempts(_Batch):
     """Spans in which tasks held devices, shape (m,) each: one row an attempt, in the order in which they ended.
 
     Attributes:
@@ -99,21 +126,53 @@ class Attempts:
         real, whole = np.zeros(0), np.zeros(0, np.int64)
         return cls(whole, whole, real, real, whole, whole, real, real, whole)
 
+
+@dataclass(frozen=True, eq=False)
+class Pieces(_Batch):
+    """What tasks on several nodes held of each, shape (m,) each: one row a node and a span of time.
+
+    The rows of one span of one task lie together, by node ascending; spans in the order in which they ended. Tasks
+    while they are on one node have none.
+
+    Attributes:
+        span: a number of what was held at once. row: of the workload.
+        start_time, end_time: seconds on the workload's clock.
+        node: its number. cpus, gpus: thousandths held there; cores are 0 where a policy shares out GPUs alone.
+        devices: mask of the GPUs, a shared one too; 0 on sites, which count GPUs only.
+    """
+
+    span: IntArray
+    row: IntArray
+    start_time: FloatArray
+    end_time: FloatArray
+    node: IntArray
+    cpus: IntArray
+    gpus: IntArray
+    devices: IntArray
+
     @classmethod
-    def joined(cls, batches: "list[Attempts]") -> "Attempts":
-        """Return the attempts of several batches as one."""
-        if not batches:
-            return cls.none()
-        if len(batches) == 1:
-            return batches[0]
-        return cls(*(np.concatenate([getattr(one, item.name) for one in batches]) for item in fields(cls)))
+    def none(cls) -> Self:
+        """Return no pieces."""
+        real, whole = np.zeros(0), np.zeros(0, np.int64)
+        return cls(whole, whole, real, real, whole, whole, whole, whole)
 
-    def __len__(self) -> int:
-        return len(self.row)
-
-    def __getitem__(self, chosen: "slice | IntArray | BoolArray") -> "Attempts":
-        """Return the chosen attempts: a span, their places, or a mask."""
-        return Attempts(*(getattr(self, item.name)[chosen] for item in fields(self)))
+    @classmethod
+    def of_records(cls, written: Any) -> Self:
+        """Return what a kernel has written, each node of a span once and in order."""
+        order = np.lexsort((written["node"], written["span"]))
+        written = written[order]
+        span, node = written["span"], written["node"]
+        first = np.flatnonzero(np.append(True, (span[1:] != span[:-1]) | (node[1:] != node[:-1])))
+        return cls(
+            span=span[first],
+            row=written["row"][first],
+            start_time=written["start"][first],
+            end_time=written["end"][first],
+            node=node[first],
+            cpus=np.add.reduceat(written["cpu"], first),
+            gpus=np.add.reduceat(written["gpu"], first),
+            devices=np.bitwise_or.reduceat(written["mask"], first),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,15 +316,18 @@ class Kernel(Progress, Protocol):
     def advance(self, *, until_time: float, max_events: int) -> None:
         """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events.
 
-        A kernel whose buffer of attempts is full stops before that, see `full`.
+        A kernel whose buffer of attempts or pieces is full stops before that, see `full`.
         """
 
     @property
     def full(self) -> bool:
-        """True when `advance` stopped because its buffer of attempts is full; call `drain` and go on."""
+        """True when `advance` stopped because a buffer is full; call `drain` and `drain_pieces`, and go on."""
 
     def drain(self) -> Attempts:
         """Return the attempts written since the last call, of tasks that have, or will have, more than one."""
+
+    def drain_pieces(self) -> Pieces:
+        """Return what tasks on several nodes held of each, of the spans that ended since the last call."""
 
     def tell(self, news: News) -> None:
         """Take what became known of tasks that are about to arrive; for kernels that are made to be told late."""

@@ -8,7 +8,17 @@ from zlib import crc32
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.contract import ENDINGS, Attempts, History, Kernel, News, Options, Outcome, Predictor
+from scheduler_sim.engine.contract import (
+    ENDINGS,
+    Attempts,
+    History,
+    Kernel,
+    News,
+    Options,
+    Outcome,
+    Pieces,
+    Predictor,
+)
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.policies import ORDERS, ChoiceContext, Choices, Order, Policy, ScoreContext, Scores
 from scheduler_sim.engine.prediction import untold
@@ -27,6 +37,7 @@ class Simulation:
     Attributes:
         on_attempts: called with each batch of attempts as they end, at most some 65,536 at a time, which are then not
             kept; None keeps them for `attempts`.
+        on_pieces: the same of what tasks on several nodes held of each, once they hold it no longer; None drops it.
         workload: tasks that all fit the cluster (see `oversize.oversized`). With a predictor it becomes one of its own,
             in which the estimates and predictions of the tasks that have arrived are those of the predictor.
         predictor: tells run times as tasks arrive, from what has finished in this simulation; None for the estimates
@@ -40,6 +51,7 @@ class Simulation:
     seed: int = 0
     options: Options = field(default_factory=Options)
     on_attempts: Callable[[Attempts], None] | None = None
+    on_pieces: Callable[[Pieces], None] | None = None
     predictor: Predictor | None = None
     site: Site | None = None
 
@@ -171,6 +183,9 @@ class Simulation:
                 self.on_attempts(batch)
             elif len(batch):
                 self._batches.append(batch)
+            pieces = self.kernel.drain_pieces()
+            if len(pieces) and self.on_pieces is not None:
+                self.on_pieces(pieces)
             if not full:
                 return
 

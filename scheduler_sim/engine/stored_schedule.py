@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.contract import Attempts, Kernel, News, Options, Outcome
+from scheduler_sim.engine.contract import Attempts, Kernel, News, Options, Outcome, Pieces
 from scheduler_sim.engine.policies import Policy
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.sites import Site
@@ -63,6 +63,9 @@ class _StoredKernel:
 
     def drain(self) -> Attempts:
         return Attempts.none()
+
+    def drain_pieces(self) -> Pieces:
+        return Pieces.none()
 
     def tell(self, news: News) -> None:
         raise RuntimeError("A stored schedule has nothing to be told.")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, inf
 
+from tests.engine.gang_cases import Span, span
 from tests.engine.reference_machine import DONE, READY, RUNNING, SUSPENDED, Machine, Piece, Task, place_of
 
 ENDS = {"completed": "finished", "timed_out": "timed_out", "failed": "failed"}
@@ -60,6 +61,7 @@ class TasksUnderWay:
         self.preempts = rules.discipline != "score" or rules.preemption != "none"
         self.now = -inf
         self.attempts: list[Attempt] = []
+        self.gangs: list[Span] = []
         self.list: list[Task] = []
         self.queues: list[list[Task]] = [[] for _ in range(len(rules.limits) + 1)]
         self.later = len(tasks)
@@ -107,7 +109,7 @@ class TasksUnderWay:
     def begin(self, task: Task, pieces: list[Piece]) -> None:
         task.state, task.start, task.progress_from = RUNNING, self.now, self.now + self.overhead_of(task)
         task.attempts += 1
-        task.pieces = pieces
+        task.pieces, task.there_since = pieces, self.now
         work = task.left
         if self.rules.limit != "run":
             work = min(work, task.estimate - task.since_begin)
@@ -118,6 +120,12 @@ class TasksUnderWay:
         if task.attempts == 1:
             task.first_start = self.now
 
+    def tell(self, task: Task) -> None:
+        """Note what a task on several nodes, which is about to have them no longer, has held of each."""
+        if len(task.pieces) > 1:
+            held = [(node, cores, dict.fromkeys(gpus, 1000)) for node, cores, gpus in task.pieces]
+            self.gangs.append(span(task.row, task.there_since, self.now, held))
+
     def close(self, task: Task, reason: str) -> tuple[float, float]:
         """End the attempt and say what it did and what of that lies in checkpoints."""
         done, kept = self.progress(task, self.now)
@@ -125,6 +133,7 @@ class TasksUnderWay:
         task.held_seconds += held
         task.attained += held
         task.executed += held
+        self.tell(task)
         node, device = place_of(task.pieces)
         self.attempts.append((task.row, task.attempts, task.start, self.now, node, device, reason))
         task.state, task.finish, task.waiting_since = SUSPENDED, inf, self.now

@@ -7,6 +7,7 @@ from math import exp, floor, nan
 
 from scheduler_sim.engine import Simulation
 from scheduler_sim.engine.codes import BEST_FIT, COMPACT, FGD, FIRST_FIT, RANDOM_NODE, WEIGHTED_FIT, WORST_FIT
+from tests.engine.gang_cases import Span, span
 from tests.engine.reference_tasks import Held, Node, Piece, Tasks
 
 
@@ -26,8 +27,15 @@ class Choice(Tasks):
         self.node, self.device = [-1] * n, [-1] * n
         self.crossed = [0] * n
         self.held: dict[int, list[Held]] = {}
+        self.gangs: list[Span] = []
         self.ends: dict[int, tuple[float, float, float]] = {}
         self.events: list[tuple[float, int, str]] = []
+
+    def tell(self, row: int, begun: float, now: float) -> None:
+        """Note what a task on several nodes, which is about to end, has held of each."""
+        if len(self.held[row]) > 1:
+            held = [(piece.node, piece.cpu, piece.parts) for piece in self.held[row]]
+            self.gangs.append(span(row, begun, now, held))
 
     def begin(self, row: int, f: float, pieces: list[Piece], now: float) -> None:
         self.queue.remove(row)

@@ -235,6 +235,9 @@ class ReferenceCore(TasksUnderWay):
                     node, device = place_of(task.pieces)
                     self.attempts.append((task.row, task.attempts, task.start, self.now, node, device, "moved"))
                     self.move(task)
+                if sorted(map(str, task.pieces)) != sorted(map(str, chosen[task.row])):
+                    self.tell(task)
+                    task.there_since = self.now
                 task.pieces = chosen[task.row]
         if self.rules.discipline == "las":
             for number, queue in enumerate(self.queues):

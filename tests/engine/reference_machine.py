@@ -46,7 +46,7 @@ class Task:
         self.state, self.outcome, self.saved = AWAITED, "", False
         self.left, self.estimate_left = self.work, self.estimate
         self.ready = self.start = self.first_start = self.end = self.waiting_since = nan
-        self.progress_from = self.attempt_work = self.expected_end = self.slice_end = nan
+        self.progress_from = self.there_since = self.attempt_work = self.expected_end = self.slice_end = nan
         self.finish = inf
         self.attempts = self.requeues = self.failures = self.queue = 0
         self.held_seconds = self.attained = self.executed = self.service = self.since_begin = 0.0

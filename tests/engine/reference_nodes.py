@@ -45,6 +45,8 @@ class ReferenceNodes(Backfilling):
             for event in sorted(ending, key=lambda event: (event[1], event[2] == "end")):
                 self.events.remove(event)
                 _, row, part = event
+                if part == "end":
+                    self.tell(row, self.start[row], now)
                 give(part, self.nodes, self.held[row])
                 if part == "end":
                     del self.held[row]

@@ -16,6 +16,7 @@ from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
 from scheduler_sim.engine.contract import REASONS
 from scheduler_sim.engine.kernels.rounds.allocations import Instant, NoAllocation, equal_shares
 from scheduler_sim.engine.kernels.rounds.state import Jobs
+from tests.engine.gang_cases import Span, span
 
 HALF_ROUND = 180.0
 """Seconds on each kind that a job counts as having had when shares are settled, so that no fraction is of nothing."""
@@ -261,6 +262,7 @@ class SlowRounds:
         self.service, self.held = np.zeros(n), np.zeros(n)
         self.order: list[int] = []
         self.written: list[tuple[int, int, float, float, int, int, int]] = []
+        self.gangs: list[Span] = []
         self.clock = float(self._jobs.arrival_time[0])
         self._free = [np.arange(count - 1, -1, -1).tolist() for count in workers]
         self._leases: dict[int, _Lease] = {}
@@ -341,6 +343,11 @@ class SlowRounds:
         self.held[row] += instant - lease.begun
         self._free[lease.kind].extend(lease.places.tolist())
         self._free[lease.kind].sort(reverse=True)
+        held: dict[int, dict[int, int]] = {}
+        for place in (self._firsts[lease.kind] + lease.places).tolist():
+            held.setdefault(int(self._jobs.nodes[place]), {})[int(self._jobs.devices[place])] = 1000
+        if len(held) > 1:
+            self.gangs.append(span(row, lease.begun, instant, [(node, 0, gpus) for node, gpus in held.items()]))
         number = int(self.attempts[row])
         if reason != FINISHED or number > 1:
             entry = (row, number, lease.begun, instant, int(self.node[row]), int(self.device[row]), reason)

@@ -154,6 +154,13 @@ class ReferenceSlurm(Plans):
         for child in self.children.get(job.row, ()):
             self._admit(self.jobs[child])
 
+    def _note_attempt(self, job: Job, now: float) -> None:
+        """Note that a job has run until now, and what it had of each node where it had several."""
+        job.attempts.append((job.start, now))
+        if len(job.shares) > 1:
+            held = sorted((node, 1000 * cores, 1000 * job.gpus_per_node, 0) for node, cores in job.shares)
+            self.gangs.append((job.row, job.start, now, tuple(held)))
+
     def _leave(self, job: Job) -> None:
         """Give back what a job that ran holds, and let those go on that were suspended for it."""
         self._give_back(job)
@@ -168,7 +175,7 @@ class ReferenceSlurm(Plans):
         self.free.take(job, job.shares, -1)
         del self.accounting.active[job.row]
         if not job.is_paused:
-            job.attempts.append((job.start, self.now))
+            self._note_attempt(job, self.now)
 
     def _settle(self, now: float) -> None:
         """Suspend what has no cores, and let go on what has them: others first, then higher tiers, and those that run.
@@ -198,7 +205,7 @@ class ReferenceSlurm(Plans):
                 heappush(self.events, (now + job.left, END, job.row, str(now)))
             elif not fits and not job.is_paused:
                 self.accounting.charge(job, now)
-                job.attempts.append((job.start, now))
+                self._note_attempt(job, now)
                 job.left -= now - job.start
                 job.ran += floor(now) - floor(job.start)
                 job.is_paused = True

@@ -4,6 +4,7 @@ from math import floor, inf
 
 from scheduler_sim.engine.sites import Partition, Site
 from scheduler_sim.engine.workload import Workload
+from tests.engine.gang_cases import Span
 from tests.engine.reference_slurm_jobs import PENDING, RUNNING, Free, Job, Machine, Share, jobs_of
 from tests.engine.reference_slurm_limits import Accounting
 from tests.engine.reference_slurm_nodes import Choice
@@ -20,6 +21,7 @@ class Starts:
         self.epoch = epoch
         self.machine = Machine(site)
         self.jobs = jobs_of(workload, site, self.machine)
+        self.gangs: list[Span] = []
         self.accounting = Accounting(site, self.machine, self.jobs)
         self.choice = Choice(self.machine)
         self.free = Free(list(self.machine.cores), list(self.machine.memory), list(self.machine.gpus))

@@ -81,6 +81,7 @@ class ReferenceStopping(ReferenceNodes):
         self.spans.append((row, self.attempts[row], attempt.begun, now, self.node[row], self.device[row], reason))
         self.held_seconds[row] += now - attempt.begun
         self.charge(row, now)
+        self.tell(row, attempt.begun, now)
         give("end", self.nodes, self.held.pop(row))
         self.events = [event for event in self.events if event[1] != row]
         return attempt

@@ -11,6 +11,7 @@ from scheduler_sim.engine.kernels.core.rules import Rules
 from scheduler_sim.engine.kernels.stopping.kernel import StoppingKernel
 from scheduler_sim.engine.policies.preemption import RUN_ON
 from tests.engine.core_cases import COSTS, LIMITS, listed_failures, played, spans
+from tests.engine.gang_cases import spans_of
 from tests.engine.reference_attempts import ReferenceRules
 from tests.engine.reference_stopping import ReferenceStopping
 from tests.engine.test_nodes_reference import random_cluster, random_workload, with_racks
@@ -97,7 +98,8 @@ def compare(policy, seed):
     if not len(workload):
         return None
     simulation = simulation_of(policy, workload, cluster, options, seed)
-    outcome, attempts = played(kernel(simulation, rules))
+    core = kernel(simulation, rules)
+    outcome, attempts = played(core)
     as_rules = ReferenceRules("score", policy.backfill.name, **rules)
     expected = ReferenceStopping(simulation, as_rules).play()
     assert outcome.ready_time.tolist() == [
@@ -114,6 +116,7 @@ def compare(policy, seed):
     assert history.held_time.tolist() == expected.held_seconds, seed
     several = [span for span in expected.spans if expected.attempts[span[0]] > 1]
     assert spans(attempts) == sorted(several), seed
+    assert spans_of(core.drain_pieces()) == sorted(expected.gangs), seed
     once = [span for span in expected.spans if expected.attempts[span[0]] == 1]
     for row, _, _, _, node, device, _ in once:
         assert (outcome.node[row], outcome.device[row]) == (node, device), seed

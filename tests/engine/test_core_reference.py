@@ -18,6 +18,7 @@ from tests.engine.core_cases import (
     reference,
     reference_on_nodes,
 )
+from tests.engine.gang_cases import spans_of
 from tests.engine.pool_cases import lognormal_workload, pool, pool_orders
 
 CASES = int(os.environ.get("REFERENCE_CASES", "150"))
@@ -97,6 +98,7 @@ def test_the_core_equals_the_reference_on_nodes(discipline, backfill, preemption
         outcome, attempts = played(core)
         expected = reference_on_nodes(columns, parents, nodes, rules)
         assert_equal(expected, outcome, attempts)
+        assert spans_of(core.drain_pieces()) == sorted(expected.gangs), seed
         several += len(attempts) > 0
     assert several > CASES / 20, "hardly any task had several attempts"
 

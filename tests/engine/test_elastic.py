@@ -12,18 +12,20 @@ from hypothesis import strategies as st
 
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse_policy
 from scheduler_sim.engine.bounds import lower_bounds
-from scheduler_sim.engine.contract import REASONS, Attempts
+from scheduler_sim.engine.contract import REASONS, Attempts, Pieces
 from scheduler_sim.engine.elasticity import Elasticity
 from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
 from scheduler_sim.engine.goodput import Goodput
 from scheduler_sim.engine.interruptions import Interruptions
 from scheduler_sim.engine.kernels.elastic.choices import Choice, Moment, pollux, sia, sia_choice
+from scheduler_sim.engine.overbooked import overbooked
 from scheduler_sim.engine.policies import ORDERS
 from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.speedups import read_speedup
 from scheduler_sim.engine.usage import Usage, energy_and_cost
 from scheduler_sim.engine.workload import Labels
 from tests.engine import reference_elastic as reference
+from tests.engine.gang_cases import spans_of as gangs_of
 from tests.engine.reference_elastic import by_integer_program, total
 
 POLICIES = [order.name for order in ORDERS if order.resizes and not order.shares_gpus]
@@ -179,7 +181,8 @@ def check_schedule(policy: str, seed: int) -> None:
     workload, cluster = random_case(seed)
     if policy in ("pollux", "sia"):
         policy += "(round=9)"
-    simulation = play(workload, cluster, policy)
+    told: list[Pieces] = []
+    simulation = play(workload, cluster, policy, on_pieces=told.append)
     devices = cluster.gpus or cluster.cores
     plan = Elasticity.of(workload, devices=devices, per_node=cluster.groups[0].gpus or cluster.groups[0].cores)
     spans, outcome, history = simulation.spans(), simulation.outcome(), simulation.history()
@@ -207,6 +210,11 @@ def check_schedule(policy: str, seed: int) -> None:
         assert history.attempts[row] == len(own)
     for instant in np.unique(spans.start_time):
         assert width[(spans.start_time <= instant) & (spans.end_time > instant)].sum() <= devices
+    pieces = Pieces.joined(told)
+    assert overbooked(cluster, spans, pieces, resources=("gpus",) if cluster.gpus else ("cores",)) is None
+    for row, start, _, on_nodes in gangs_of(pieces):
+        asked = width[(spans.row == row) & (spans.start_time == start)].max()
+        assert sum(gpus or cpus for _, cpus, gpus, _ in on_nodes) == 1000 * asked
     end = float(outcome.finish_time.max() - workload.arrival_time.min())
     assert end >= lower_bounds(workload, cluster).makespan * (1 - 1e-9)
     held = float((width * (spans.end_time - spans.start_time)).sum())

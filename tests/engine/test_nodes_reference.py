@@ -22,6 +22,7 @@ from scheduler_sim.engine.policies.placements.rl_agent import agent_placement
 from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.topology import Switch, Topology
 from scheduler_sim.engine.workload import Labels
+from tests.engine.gang_cases import spans_of
 from tests.engine.reference_nodes import ReferenceNodes
 
 CASES = int(os.environ.get("REFERENCE_CASES", "30"))
@@ -184,6 +185,7 @@ def assert_kernels_agree(policy, seed):
         assert outcome.node.tolist() == expected.node, seed
         assert outcome.device.tolist() == expected.device, seed
         assert outcome.gpu_fraction.tolist() == expected.fraction, seed
+        assert spans_of(kernel.drain_pieces()) == sorted(expected.gangs), seed
         if expected.agent:
             assert kernel.agent["values"].tolist() == list(expected.agent.values.values()), seed
     return 1

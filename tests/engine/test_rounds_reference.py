@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
+from scheduler_sim.engine.contract import Pieces
 from scheduler_sim.engine.kernels.rounds.kernel import RoundsKernel
 from scheduler_sim.engine.kernels.rounds.state import IN_TURN, KNOWS_KINDS, LEAST_RESET_TIME, ROUND_TIME
 from scheduler_sim.engine.overheads import Overhead
 from scheduler_sim.engine.throughputs import Throughputs
+from tests.engine.gang_cases import listening, spans_of
 from tests.engine.reference_rounds import Mechanism, SlowRounds
 
 KINDS = ("new", "old", "older")
@@ -96,9 +98,11 @@ def test_whole_simulations_are_alike(policy: str) -> None:
     for seed in range(12):
         played = simulation(policy, seed)
         plain = slow(played, seed)
+        told = listening(played)
         played.advance()
         plain.advance()
         assert_alike(played, plain)
+        assert spans_of(Pieces.joined(told)) == sorted(plain.gangs)
 
 
 @pytest.mark.parametrize("policy", POLICIES[:5])

@@ -8,6 +8,7 @@ import numpy as np
 from scheduler_sim.engine.contract import Attempts, History
 from scheduler_sim.engine.failures import FailureStream
 from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop
+from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 FAILURES_AHEAD = 1e6
@@ -83,11 +84,12 @@ class AttemptsKernel(BaseKernel):
         counts: IntArray,
         clock: FloatArray,
         advance: EventLoop,
+        gangs: GangBuffer | None = None,
     ) -> None:
         self._workload, self._failures, self._arrays = workload, failures, arrays
         self._buffer = getattr(arrays, "buffer", arrays)
         self._known_until = -np.inf if failures is not None else np.inf
-        super().__init__(counts=counts, clock=clock, advance=advance)
+        super().__init__(counts=counts, clock=clock, advance=advance, gangs=gangs)
 
     @abstractmethod
     def _renew(self, arrays: Any) -> EventLoop:
@@ -126,8 +128,8 @@ class AttemptsKernel(BaseKernel):
 
     @property
     def full(self) -> bool:
-        """True when the buffer of attempts is to be drained before anything more is played."""
-        return bool(self._arrays.counts[self.WRITTEN] > self._arrays.settings[self.ROOM])
+        """True when a buffer is to be drained before anything more is played."""
+        return super().full or bool(self._arrays.counts[self.WRITTEN] > self._arrays.settings[self.ROOM])
 
     def drain(self) -> Attempts:
         """Return the attempts written since the last call, and empty the buffer."""

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from scheduler_sim.engine.codes import FINISHED, QUEUED, RUNNING
-from scheduler_sim.engine.contract import Attempts, History, News, Outcome
+from scheduler_sim.engine.contract import Attempts, History, News, Outcome, Pieces
+from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 EventLoop = Callable[[float, int], None]
@@ -42,12 +43,15 @@ class BaseKernel(ABC):
         counts: begins with the common places of `codes`.
         clock: the last instant that was applied, and the time up to which nothing more happens; seconds.
         advance: the compiled event loop.
+        gangs: where it writes what tasks on several nodes held; None where every task is on one.
     """
 
     agent: dict[str, Any] | None = None
 
-    def __init__(self, *, counts: IntArray, clock: FloatArray, advance: EventLoop) -> None:
-        self._counts, self._clock, self._advance = counts, clock, advance
+    def __init__(
+        self, *, counts: IntArray, clock: FloatArray, advance: EventLoop, gangs: GangBuffer | None = None
+    ) -> None:
+        self._counts, self._clock, self._advance, self._gangs = counts, clock, advance, gangs
 
     @property
     def clock(self) -> float:
@@ -75,12 +79,16 @@ class BaseKernel(ABC):
 
     @property
     def full(self) -> bool:
-        """False: each task runs once."""
-        return False
+        """True when what tasks on several nodes held is to be drained before anything more is played."""
+        return self._gangs is not None and self._gangs.full
 
     def drain(self) -> Attempts:
         """Return no attempts: each task runs once."""
         return Attempts.none()
+
+    def drain_pieces(self) -> Pieces:
+        """Return what tasks on several nodes held of each, of the spans that ended since the last call."""
+        return Pieces.none() if self._gangs is None else self._gangs.drain()
 
     def tell(self, news: News) -> None:
         """Take what became known of tasks that are about to arrive; kernels that need it from the start refuse."""

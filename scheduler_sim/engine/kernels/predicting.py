@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scheduler_sim.engine.contract import News, Outcome, Predictions
+from scheduler_sim.engine.contract import News, Outcome, Pieces, Predictions
 from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.workload import IntArray, Workload
 
@@ -46,6 +46,15 @@ class PredictingKernel(BaseKernel):
         """Return the present outcome; the arrays are views that later calls of `advance` change."""
         return self._inner.outcome()
 
+    @property
+    def full(self) -> bool:
+        """True when what the kernel has written is to be drained before anything more is played."""
+        return self._inner.full
+
+    def drain_pieces(self) -> Pieces:
+        """Return what tasks on several nodes held of each, of the spans that ended since the last call."""
+        return self._inner.drain_pieces()
+
     def _play(self, until_time: float, max_events: int) -> None:
         arrival = self._workload.arrival_time
         enough = self._inner.finished + self._told + max_events
@@ -54,7 +63,7 @@ class PredictingKernel(BaseKernel):
             limit = float(np.nextafter(arrival[self._told], -np.inf)) if arriving else until_time
             left = enough - self._inner.finished - self._told
             self._inner.advance(until_time=limit, max_events=max(left, 1))
-            if not arriving or self._inner.finished + self._told >= enough:
+            if self._inner.full or not arriving or self._inner.finished + self._told >= enough:
                 return
             if self._inner.clock >= limit:
                 self._tell(arrival[self._told])

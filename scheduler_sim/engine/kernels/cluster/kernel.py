@@ -15,6 +15,7 @@ from scheduler_sim.engine.kernels.cluster.agent import agent_arrays, agent_loop
 from scheduler_sim.engine.kernels.cluster.layout import crossed_levels, lay_out
 from scheduler_sim.engine.kernels.cluster.loop import advance_nodes, index_nodes
 from scheduler_sim.engine.kernels.cluster.state import PLANNED, TREE, handle
+from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.problem import Problem
 
 
@@ -42,6 +43,7 @@ class ClusterKernel(BaseKernel):
             counts=self._sim.counts,
             clock=self._sim.clock,
             advance=lambda until, events: play(self._handle, until, events, *arguments),
+            gangs=GangBuffer(self._sim.gang_pieces, self._sim.gang_counts),
         )
 
     def tell(self, news: News) -> None:

@@ -35,6 +35,7 @@ from scheduler_sim.engine.kernels.cluster import state
 from scheduler_sim.engine.kernels.cluster.fgd import percent_limits
 from scheduler_sim.engine.kernels.cluster.queue import FAN, NOTHING
 from scheduler_sim.engine.kernels.cluster.state import Sim, View
+from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.kernels.structures.releases import longest_list
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.policies import Choices, Policy, Scores
@@ -195,6 +196,7 @@ def lay_out(problem: Problem) -> Sim:
         fgd_stamp=np.zeros(kept, np.int64),
         node_stamp=np.zeros(nodes, np.int64),
         **racks,
+        **GangBuffer.of(most_chunks)._asdict(),
     )
 
 

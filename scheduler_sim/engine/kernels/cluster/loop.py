@@ -19,6 +19,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     RESERVED,
     Sim,
 )
+from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
 from scheduler_sim.engine.kernels.structures.heap import heap_pop
 from scheduler_sim.engine.kernels.structures.instants import go_to
 
@@ -132,8 +133,11 @@ def index_nodes(records: Any) -> None:
 def begin_instant(s: Sim, until_time: float, enough: bool) -> bool:
     """Apply the events of the next instant, if it is not past `until_time`, and tell whether there was one.
 
-    With `enough`, only a further round of the present instant is begun.
+    There is none where the buffer of pieces is full. With `enough`, only a further round of the present instant is
+    begun.
     """
+    if not has_room(s):
+        return False
     now = go_to(next_instant(s), until_time, enough, s.clock)
     if now == np.inf:
         return False

@@ -29,6 +29,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     take_gpus,
 )
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
+from scheduler_sim.engine.kernels.structures.gang_buffer import begin_span, write_piece
 from scheduler_sim.engine.kernels.structures.heap import heap_push
 from scheduler_sim.engine.kernels.structures.timeline import span
 
@@ -237,8 +238,24 @@ def give_all(s: Sim, row: int, now: float) -> None:
 
 
 @inner_kernel
+def tell_pieces(s: Sim, row: int, begun: float, now: float) -> None:
+    """Write what a task on several nodes, which is about to end, has held of each since it was begun."""
+    chunk = s.tasks[row].chunk
+    if chunk < 0 or s.chunks[chunk].more < 0:
+        return
+    begin_span(s)
+    while chunk >= 0:
+        c = s.chunks[chunk]
+        gpu = MILLI * bits_in(c.mask) + (c.share if c.shared >= 0 else 0)
+        mask = c.mask | (np.int64(1) << c.shared if c.shared >= 0 else np.int64(0))
+        write_piece(s, row, begun, now, c.node, c.cpu, gpu, mask)
+        chunk = c.more
+
+
+@inner_kernel
 def end(s: Sim, row: int, now: float) -> None:
     """Finish a task: what it still holds is free, and its children have one parent less to wait for."""
+    tell_pieces(s, row, s.tasks[row].start, now)
     give_all(s, row, now)
     finish(s, row, now)
 

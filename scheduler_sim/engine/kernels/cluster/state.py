@@ -8,6 +8,7 @@ from scheduler_sim.engine.codes import COMMON, MILLI
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.records import addresses, readable, record_of
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
+from scheduler_sim.engine.kernels.structures.gang_buffer import PIECE
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 MOST_LEVELS = 1024
@@ -192,6 +193,8 @@ class Sim(NamedTuple):
     rack_want: IntArray
     rack_count: IntArray
     rack_taken: IntArray
+    gang_pieces: Any
+    gang_counts: IntArray
 
 
 DIMENSIONS = {
@@ -242,7 +245,13 @@ SIM = record_of({name: DIMENSIONS.get(name, 1) for name in Sim._fields})
 VIEWS = ("live", "plan", "window", "empty", "beside")
 """Views in a simulation: the nodes now, and four to plan with."""
 
-_OTHERS = {"tasks": TASK, "chunks": CHUNK, **dict.fromkeys(VIEWS, VIEW), "allowed": np.dtype(np.uint8)}
+_OTHERS = {
+    "tasks": TASK,
+    "chunks": CHUNK,
+    "gang_pieces": PIECE,
+    **dict.fromkeys(VIEWS, VIEW),
+    "allowed": np.dtype(np.uint8),
+}
 
 for _name in (*View._fields, *Sim._fields):
     if _OTHERS.get(_name) is not VIEW:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scheduler_sim.engine.codes import FINISHED
+from scheduler_sim.engine.codes import FINISHED, MILLI
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.core.state import (
     AT_END,
@@ -23,6 +23,7 @@ from scheduler_sim.engine.kernels.core.state import (
     PROMOTION,
     QUANTUM,
     READ,
+    REBUILT,
     REQUEUED,
     RR,
     RUNS,
@@ -37,6 +38,8 @@ from scheduler_sim.engine.kernels.core.state import (
     ending_of,
 )
 from scheduler_sim.engine.kernels.structures.attempt_buffer import write_attempt
+from scheduler_sim.engine.kernels.structures.bits import bits_in
+from scheduler_sim.engine.kernels.structures.gang_buffer import begin_span, write_piece
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.structures.lists import append
 from scheduler_sim.engine.kernels.structures.timeline import progress, span
@@ -118,7 +121,7 @@ def begin(s: Core, row: int, now: float) -> None:
     t = s.jobs[row]
     seconds = overhead_of(s, row)
     t.state = RUNS
-    t.begun = now
+    t.begun = t.there_since = now
     t.progress_from = now + seconds
     t.attempts += 1
     work = t.work_left
@@ -155,9 +158,24 @@ def book(s: Core, row: int, now: float) -> None:
 
 
 @inner_kernel
+def tell_pieces(s: Core, row: int, now: float) -> None:
+    """Write what a running task on several nodes has held of each since it got its pieces."""
+    t = s.jobs[row]
+    if t.pieces < 2:
+        return
+    begin_span(s)
+    nodes, cpus, masks = s.piece_node, s.piece_cpus, s.piece_mask
+    if s.counts[REBUILT]:
+        nodes, cpus, masks = s.old_node, s.old_cpus, s.old_mask
+    for i in range(t.first_piece, t.first_piece + t.pieces):
+        write_piece(s, row, t.there_since, now, nodes[i], cpus[i], MILLI * bits_in(masks[i]), masks[i])
+
+
+@inner_kernel
 def close(s: Core, row: int, now: float) -> tuple[float, float]:
     """End the attempt of a running task; return its progress and what of it is in checkpoints."""
     t = s.jobs[row]
+    tell_pieces(s, row, now)
     book(s, row, now)
     t.finish = np.nan
     t.state = WAITING

@@ -22,6 +22,7 @@ from scheduler_sim.engine.kernels.core.state import (
     handle,
 )
 from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
+from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
@@ -79,6 +80,7 @@ class CoreKernel(AttemptsKernel):
             counts=core.counts,
             clock=core.clock,
             advance=self._renew(core),
+            gangs=core.gangs,
         )
 
     def _renew(self, arrays: Core) -> EventLoop:
@@ -215,4 +217,5 @@ def _lay_out(workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, roo
         kept_memory=numbers(len(room.node_cpus)),
         **pieces,
         buffer=AttemptBuffer(**buffer_columns(buffer)),
+        gangs=GangBuffer.of(room.most_pieces),
     )

@@ -11,10 +11,11 @@ from scheduler_sim.engine.kernels.core.attempts import (
     end,
     next_expected,
     stop,
+    tell_pieces,
     timed_out,
     write,
 )
-from scheduler_sim.engine.kernels.core.nodes import build_anywhere, build_on_nodes, give_out, is_on
+from scheduler_sim.engine.kernels.core.nodes import build_anywhere, build_on_nodes, give_out, has_moved, is_on
 from scheduler_sim.engine.kernels.core.plan import build_by_plan
 from scheduler_sim.engine.kernels.core.pool import build_by_class, build_by_list
 from scheduler_sim.engine.kernels.core.queue import before, push, sort_rows
@@ -52,6 +53,7 @@ from scheduler_sim.engine.kernels.core.state import (
     POOL,
     PROMOTE,
     PROMOTED,
+    REBUILT,
     REQUEUED,
     ROOM,
     RR,
@@ -70,6 +72,7 @@ from scheduler_sim.engine.kernels.core.state import (
     Core,
 )
 from scheduler_sim.engine.kernels.core.turns import demote, give_key, number_after, promote, turn
+from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
 from scheduler_sim.engine.kernels.structures.heap import heap_pop
 from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.lists import append
@@ -308,6 +311,9 @@ def _move(s: Core, now: float) -> None:
     for i in range(s.counts[RUNNING]):
         row = s.running[i]
         t = s.jobs[row]
+        if t.state == RUNS and has_moved(s, row):
+            tell_pieces(s, row, now)
+            t.there_since = now
         if t.state == RUNS and (t.node != t.new_node or t.device != t.new_device):
             write(s, row, now, MOVED)
             book(s, row, now)
@@ -334,6 +340,7 @@ def _build(s: Core, now: float) -> None:
         build_by_plan(s, now)
     else:
         build_by_list(s, now)
+    s.counts[REBUILT] = 1
     reason = SUSPENDED if s.settings[COST] == KEEP else REQUEUED
     las = s.settings[DISCIPLINE] == LAS
     for i in range(s.counts[DEMOTED]):
@@ -364,6 +371,7 @@ def _build(s: Core, now: float) -> None:
         push(s, row)
     if where != POOL:
         _move(s, now)
+    s.counts[REBUILT] = 0
     for i in range(s.counts[BEGUN]):
         _start(s, s.beginning[i], now)
 
@@ -416,9 +424,9 @@ def play_round(s: Core, now: float) -> None:
 
 @counting_kernel
 def advance_core(s: Core, until: float, max_events: int) -> None:
-    """Play whole instants up to `until`, until `max_events` events were applied, or until the buffer is full."""
+    """Play whole instants up to `until`, until `max_events` events were applied, or until a buffer is full."""
     s.counts[EVENTS] = 0
-    while s.counts[WRITTEN] <= s.settings[ROOM]:
+    while s.counts[WRITTEN] <= s.settings[ROOM] and has_room(s):
         now = go_to(next_instant(s), until, s.counts[EVENTS] >= max_events, s.clock)
         if now == np.inf:
             return

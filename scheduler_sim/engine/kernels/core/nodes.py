@@ -341,3 +341,20 @@ def is_on(s: Core, row: int, node: int) -> bool:
     for i in range(t.first_piece, t.first_piece + t.pieces):
         on = on or s.piece_node[i] == node
     return on
+
+
+@inner_kernel
+def has_moved(s: Core, row: int) -> bool:
+    """Tell whether a running task has other pieces in the new schedule than it had."""
+    t = s.jobs[row]
+    if t.pieces != t.new_pieces:
+        return True
+    for i in range(t.pieces):
+        old, new = t.first_piece + i, t.new_piece + i
+        if (
+            s.old_node[old] != s.piece_node[new]
+            or s.old_cpus[old] != s.piece_cpus[new]
+            or s.old_mask[old] != s.piece_mask[new]
+        ):
+            return True
+    return False

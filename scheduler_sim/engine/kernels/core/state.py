@@ -11,6 +11,7 @@ from scheduler_sim.engine.codes import COMMON
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.records import addresses, columns_of, record_of_tuple
 from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
+from scheduler_sim.engine.kernels.structures.gang_buffer import PIECE, GangBuffer
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 COMING, WAITING, RUNS, DONE = range(4)
@@ -50,15 +51,17 @@ RUN_ON, KEEP, TO_CHECKPOINT, FROM_START = range(4)
     PROMOTED,
     FREE,
     STEPS,
+    REBUILT,
     FIELDS,
-) = range(COMMON, COMMON + 19)
+) = range(COMMON, COMMON + 20)
 """Places in the vector of counts behind those of `codes`.
 
 PENDING entries of the heap;
 OUTAGES events taken; WRITTEN attempts in the buffer; NEXT and FRONT the next numbers behind and before all in a queue;
 CHANGED whether the schedule must be built anew; UNORDERED whether tasks ended out of row order; EVENTS applied in this
 call; FREE processors of a pool that
-nobody holds; the others are lengths of lists.
+nobody holds; REBUILT whether a new schedule is there whose pieces tasks do not have yet; the others are lengths of
+lists.
 """
 
 (
@@ -104,10 +107,10 @@ JOB = np.dtype(
         ("ending", "i8"), ("parents", "i8"), ("node", "i8"), ("device", "i8"),
         ("first_piece", "i8"), ("pieces", "i8"), ("new_piece", "i8"), ("new_pieces", "i8"), ("new_node", "i8"),
         ("new_device", "i8"), ("demote_at", "f8"), ("promote_at", "f8"), ("chosen", "i8"),
-        ("arrived", "i8"), ("limit", "f8"), ("since", "f8"),
+        ("arrived", "i8"), ("limit", "f8"), ("since", "f8"), ("there_since", "f8"),
     ]
 )  # fmt: skip
-"""One record a task; six lines of 64 bytes, what the queue and the clock look at first."""
+"""One record a task, what the queue and the clock look at first; it has its pieces `there_since`."""
 
 
 class Core(NamedTuple):
@@ -175,9 +178,10 @@ class Core(NamedTuple):
     old_mask: IntArray
     old_memory: IntArray
     buffer: AttemptBuffer
+    gangs: GangBuffer
 
 
-CORE = record_of_tuple(Core, records={"jobs": JOB})
+CORE = record_of_tuple(Core, records={"jobs": JOB, "gang_pieces": PIECE})
 
 
 @inner_kernel

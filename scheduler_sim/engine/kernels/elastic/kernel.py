@@ -25,6 +25,7 @@ from scheduler_sim.engine.kernels.elastic.state import (
     WRITTEN,
     State,
 )
+from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.policies import Order
 from scheduler_sim.engine.problem import Problem
@@ -63,7 +64,12 @@ class ElasticKernel(BaseKernel):
             round_time=order.value("round") if order.having("round") else np.inf,
         )
         self._ready = np.full(len(workload), np.nan)
-        super().__init__(counts=np.zeros(COMMON, np.int64), clock=self._state.clock, advance=self._play)
+        super().__init__(
+            counts=np.zeros(COMMON, np.int64),
+            clock=self._state.clock,
+            advance=self._play,
+            gangs=GangBuffer(self._state.gang_pieces, self._state.gang_counts),
+        )
 
     def _play(self, until_time: float, max_events: int) -> None:
         state = self._state
@@ -90,8 +96,8 @@ class ElasticKernel(BaseKernel):
 
     @property
     def full(self) -> bool:
-        """True when the buffer of attempts is to be drained before anything more is played."""
-        return bool(self._state.counts[WRITTEN] > self._state.settings[1])
+        """True when a buffer is to be drained before anything more is played."""
+        return super().full or bool(self._state.counts[WRITTEN] > self._state.settings[1])
 
     def drain(self) -> Attempts:
         """Return the attempts written since the last call."""

@@ -23,6 +23,8 @@ from scheduler_sim.engine.kernels.elastic.state import (
     State,
 )
 from scheduler_sim.engine.kernels.elastic.widths import expand_and_shrink, share_equally
+from scheduler_sim.engine.kernels.structures.device_lists import tell_places
+from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
 
 ENDED, STOPPED, RESIZED = (REASONS.index(name) for name in ("finished", "suspended", "resized"))
 COMPLETED = ENDINGS.index("completed")
@@ -37,7 +39,7 @@ def play(s: State, until_time: float, max_events: int) -> int:
         counts[DECIDING] = 0
         _apply(s, s.clock[0])
     while counts[EVENTS] < max_events:
-        if counts[WRITTEN] > s.settings[1]:
+        if counts[WRITTEN] > s.settings[1] or not has_room(s):
             return TO_DRAIN
         arrival = tasks[counts[ARRIVED]].arrival if counts[ARRIVED] < n else np.inf
         instant = min(arrival, reals[TICK]) if in_rounds and counts[ACTIVE] > 0 else arrival
@@ -143,6 +145,7 @@ def _close(s: State, row: int, now: float, reason: int) -> None:
     entry.row, entry.number, entry.width, entry.start, entry.end = row, task.attempts, task.width, task.begun, now
     entry.node, entry.device, entry.reason = task.node, task.device, reason
     s.counts[WRITTEN] += 1
+    tell_places(s, s.numbers, row, task.place, task.begun, now)
 
 
 @counting_kernel

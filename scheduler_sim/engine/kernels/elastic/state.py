@@ -9,6 +9,7 @@ from scheduler_sim.engine.codes import COMMON
 from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.elasticity import Elasticity
 from scheduler_sim.engine.kernels.attempts import buffer_for
+from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 
 TASK = np.dtype(
     [
@@ -52,6 +53,7 @@ class State(NamedTuple):
         order: shape (n,), those that are done. after: shape (devices,), the next device of whoever holds it, -1 for
             none, -2 where it is free. nodes, numbers: shape (devices,), where each is. buffer: of `ATTEMPT`.
         settings: the rule, and how many attempts may lie in the buffer when an instant begins.
+        gang_pieces, gang_counts: a `GangBuffer`.
     """
 
     tasks: npt.NDArray[np.void]
@@ -66,6 +68,8 @@ class State(NamedTuple):
     clock: FloatArray
     reals: FloatArray
     settings: IntArray
+    gang_pieces: npt.NDArray[np.void]
+    gang_counts: IntArray
 
     @classmethod
     def of(
@@ -104,4 +108,5 @@ class State(NamedTuple):
             clock=np.full(2, first),
             reals=np.array([first if rule == IN_ROUNDS else np.inf, round_time]),
             settings=np.array([rule, room], np.int64),
+            **GangBuffer.of(devices)._asdict(),
         )

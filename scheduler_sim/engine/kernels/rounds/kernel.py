@@ -6,7 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.columns import FloatArray
-from scheduler_sim.engine.contract import Attempts, Outcome
+from scheduler_sim.engine.contract import Attempts, Outcome, Pieces
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.attempts import attempts_of, history_of
 from scheduler_sim.engine.kernels.base import BaseKernel
@@ -87,6 +87,10 @@ class RoundsKernel(BaseKernel):
     def drain(self) -> Attempts:
         """Return the attempts written since the last call."""
         return attempts_of(self._mechanism.drain(), self._workload)
+
+    def drain_pieces(self) -> Pieces:
+        """Return what jobs on several nodes held of each, of the spans that ended since the last call."""
+        return self._mechanism.drain_pieces()
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""

@@ -37,6 +37,8 @@ from scheduler_sim.engine.kernels.rounds.state import (
     WRITTEN,
     State,
 )
+from scheduler_sim.engine.kernels.structures.device_lists import tell_places
+from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
 
 ENDED, STOPPED, MOVED = (REASONS.index(name) for name in ("finished", "suspended", "moved"))
 COMPLETED = ENDINGS.index("completed")
@@ -50,7 +52,7 @@ def play(s: State, until_time: float, max_events: int) -> int:
     """Play what happens up to `until_time`, or `max_events` events, and return why it ends (see `state`)."""
     counts, reals = s.counts, s.reals
     while counts[EVENTS] < max_events:
-        if counts[WRITTEN] > BUFFER:
+        if counts[WRITTEN] > BUFFER or not has_room(s):
             return TO_DRAIN
         if counts[NEXT] < 0:
             why = find_round(s)
@@ -304,6 +306,7 @@ def _close(s: State, row: int, now: float, reason: int) -> None:
     task = s.tasks[row]
     task.held += now - task.begun
     place = task.place
+    tell_places(s, s.devices, row, place, task.begun, now)
     s.free[task.kind] = min(s.free[task.kind], place)
     while place >= 0:
         after = s.after[place]

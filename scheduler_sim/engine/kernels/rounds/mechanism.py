@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.columns import FloatArray, IntArray
+from scheduler_sim.engine.contract import Pieces
 from scheduler_sim.engine.kernels.rounds.allocations import Instant, NoAllocation, equal_shares
 from scheduler_sim.engine.kernels.rounds.loop import play
 from scheduler_sim.engine.kernels.rounds.state import (
@@ -32,6 +33,7 @@ from scheduler_sim.engine.kernels.rounds.state import (
     Jobs,
     State,
 )
+from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 
 NEARLY_DONE = 1e-3
 """Seconds of work: with less left of what was known of it, a job counts as having one second left."""
@@ -68,6 +70,7 @@ class Mechanism:
         self.alone_rate = np.ones(len(jobs.work))
         self.resets: list[float] = []
         self._written: list[npt.NDArray[np.void]] = []
+        self._pieces: list[Pieces] = []
         self._shuffler = random.Random(seed + 5)  # noqa: S311
 
     @property
@@ -106,10 +109,18 @@ class Mechanism:
         self._written.clear()
         return found
 
+    def drain_pieces(self) -> Pieces:
+        """Return what jobs on several nodes held of each, of the spans that ended since the last call."""
+        self._empty_buffer()
+        found = Pieces.joined(self._pieces)
+        self._pieces.clear()
+        return found
+
     def _empty_buffer(self) -> None:
         size = int(self.state.counts[WRITTEN])
         self._written.append(self.state.buffer[:size].copy())
         self.state.counts[WRITTEN] = 0
+        self._pieces.append(GangBuffer(self.state.gang_pieces, self.state.gang_counts).drain())
 
     def _draw_orders(self) -> None:
         kinds = list(range(len(self.jobs.workers)))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scheduler_sim.engine.codes import COMMON
 from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.kernels.attempts import BUFFER
+from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 
 HALF_ROUND = 180.0
 """Seconds on each kind that a job counts as having had when shares are settled, so that no fraction is of nothing."""
@@ -96,6 +97,7 @@ class State(NamedTuple):
         free: shape (k,), where to look for a free GPU of each kind. after: shape (GPUs,), the next GPU of whoever holds
             it, -1 for none, -2 where it is free.
         nodes, devices: shape (GPUs,). kinds_order: shape (`ORDERS`, k). buffer: of `ATTEMPT`.
+        gang_pieces, gang_counts: a `GangBuffer`.
     """
 
     tasks: npt.NDArray[np.void]
@@ -124,6 +126,8 @@ class State(NamedTuple):
     clock: FloatArray
     reals: FloatArray
     flags: IntArray
+    gang_pieces: npt.NDArray[np.void]
+    gang_counts: IntArray
 
     @classmethod
     def of(cls, jobs: Jobs, *, knows_kinds: bool, in_turn: bool, round_time: float, least_reset_time: float) -> "State":
@@ -170,4 +174,5 @@ class State(NamedTuple):
             clock=np.full(2, jobs.arrival_time[0] if n else 0.0),
             reals=reals,
             flags=np.array([in_turn, jobs.in_steps, knows_kinds], np.int64),
+            **GangBuffer.of(int(firsts[-1]))._asdict(),
         )

@@ -1,8 +1,10 @@
 """What is noted of tasks while they are played: events that are to come, and attempts that have ended."""
 
+from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.state import PENDING, WRITTEN, State
 from scheduler_sim.engine.kernels.structures.attempt_buffer import write_attempt
+from scheduler_sim.engine.kernels.structures.gang_buffer import begin_span, write_piece
 from scheduler_sim.engine.kernels.structures.heap import heap_push
 
 
@@ -18,3 +20,17 @@ def write(s: State, row: int, now: float, reason: int) -> None:
     """Write the attempt that ends now into the buffer."""
     write_attempt(s, s.counts[WRITTEN], row, s.site_tasks[row], now, reason)
     s.counts[WRITTEN] += 1
+
+
+@inner_kernel
+def tell_pieces(s: State, row: int, now: float) -> None:
+    """Write what a running task on several nodes has held of each since it was begun, or went on."""
+    t = s.site_tasks[row]
+    piece = t.first_piece
+    if piece < 0 or s.held_pieces[piece].next_of_task < 0:
+        return
+    begin_span(s)
+    while piece >= 0:
+        p = s.held_pieces[piece]
+        write_piece(s, row, t.begun, now, p.node, p.cpu, MILLI * p.gpus, 0)
+        piece = p.next_of_task

@@ -14,6 +14,7 @@ from scheduler_sim.engine.kernels.site.loop import advance_site
 from scheduler_sim.engine.kernels.site.rules import Rules
 from scheduler_sim.engine.kernels.site.shares import rank_once
 from scheduler_sim.engine.kernels.site.state import State, handle
+from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
@@ -40,6 +41,7 @@ class SiteKernel(AttemptsKernel):
             counts=self._state.counts,
             clock=self._state.clock,
             advance=self._renew(self._state),
+            gangs=GangBuffer(self._state.gang_pieces, self._state.gang_counts),
         )
         self._ask_for_failures()
         self._free_from: FloatArray | None = None

@@ -25,6 +25,7 @@ from scheduler_sim.engine.kernels.site.limit_table import (
 from scheduler_sim.engine.kernels.site.recall import ANSWERS, NODES_OF_ANSWER
 from scheduler_sim.engine.kernels.site.rules import Rules, site_of
 from scheduler_sim.engine.kernels.site.state import PIECE, TASK, State
+from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.requests import Requests
@@ -241,6 +242,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         association_seen=rows(len(tree.names) + 1),
         array_running=rows(arrays),
         **buffer_columns(length),
+        **GangBuffer.of(pieces)._asdict(),
     )
 
 

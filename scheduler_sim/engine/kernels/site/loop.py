@@ -75,6 +75,7 @@ from scheduler_sim.engine.kernels.site.state import (
 )
 from scheduler_sim.engine.kernels.site.use import is_spent, use_is_forgotten
 from scheduler_sim.engine.kernels.site.verbs import CANCELLED, cancel, come, come_back, end, leave, stop
+from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 
 LAG = 0.01
@@ -367,10 +368,10 @@ def _look(s: State, now: float) -> None:
 
 @counting_kernel
 def advance_site(records: Any, until: float, max_events: int) -> None:
-    """Play whole instants up to `until`, until `max_events` events were applied, or until the buffer is full."""
+    """Play whole instants up to `until`, until `max_events` events were applied, or until a buffer is full."""
     s = records[0]
     s.counts[EVENTS] = 0
-    while s.counts[WRITTEN] <= s.settings[ROOM]:
+    while s.counts[WRITTEN] <= s.settings[ROOM] and has_room(s):
         now = _next_instant(s)
         if now > until or now == np.inf:
             if now < np.inf:

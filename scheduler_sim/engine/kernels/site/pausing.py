@@ -3,7 +3,7 @@
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.events import expect, write
+from scheduler_sim.engine.kernels.site.events import expect, tell_pieces, write
 from scheduler_sim.engine.kernels.site.hold import bill, move_end
 from scheduler_sim.engine.kernels.site.preempt import mode_of
 from scheduler_sim.engine.kernels.site.priority import charge
@@ -37,6 +37,7 @@ def _pause(s: State, row: int, now: float) -> None:
         charge(s, row, now)
     write(s, row, now, SUSPENDED)
     bill(s, row, now)
+    tell_pieces(s, row, now)
     t.state, t.finish = PAUSED, np.nan
     t.held += now - t.begun
     t.service += now - t.begun

@@ -7,6 +7,7 @@ import numpy as np
 from scheduler_sim.engine.codes import COMMON
 from scheduler_sim.engine.kernels.records import addresses, record_of_columns
 from scheduler_sim.engine.kernels.site.kinds import KIND
+from scheduler_sim.engine.kernels.structures import gang_buffer
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 COMING, HELD, WAITING, RUNS, STOPPED, DONE, PAUSED = range(7)
@@ -368,6 +369,8 @@ class State(NamedTuple):
     attempt_nodes: IntArray
     attempt_devices: IntArray
     attempt_reasons: IntArray
+    gang_pieces: Any
+    gang_counts: IntArray
 
 
 FLOATS = {
@@ -382,7 +385,9 @@ FLOATS = {
 """Arrays of doubles; the others but the records hold 64-bit integers."""
 
 RECORD = record_of_columns(
-    State._fields, reals=FLOATS, records={"site_tasks": TASK, "kinds": KIND, "held_pieces": PIECE}
+    State._fields,
+    reals=FLOATS,
+    records={"site_tasks": TASK, "kinds": KIND, "held_pieces": PIECE, "gang_pieces": gang_buffer.PIECE},
 )
 
 

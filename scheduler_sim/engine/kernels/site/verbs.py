@@ -4,7 +4,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.events import expect, write
+from scheduler_sim.engine.kernels.site.events import expect, tell_pieces, write
 from scheduler_sim.engine.kernels.site.hold import bill, give, take
 from scheduler_sim.engine.kernels.site.limits import count_in, count_submitted, over_submitted
 from scheduler_sim.engine.kernels.site.pausing import settle
@@ -156,6 +156,7 @@ def _let_go(s: State, row: int, now: float) -> None:
             charge(s, row, now)
         t.held += now - t.begun
         bill(s, row, now)
+        tell_pieces(s, row, now)
     count_in(s, row, -1)
     give(s, row)
     s.counts[RUNNING] -= 1

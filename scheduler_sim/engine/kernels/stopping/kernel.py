@@ -21,6 +21,7 @@ from scheduler_sim.engine.kernels.stopping import state
 from scheduler_sim.engine.kernels.stopping.loop import advance_stopping, prepare_all
 from scheduler_sim.engine.kernels.stopping.state import LIFE, Life, handle
 from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
+from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workload import IntArray, Workload
@@ -76,6 +77,7 @@ class StoppingKernel(AttemptsKernel):
             counts=self._sim.counts,
             clock=self._sim.clock,
             advance=self._renew(life),
+            gangs=GangBuffer(self._sim.gang_pieces, self._sim.gang_counts),
         )
         index_nodes(self._nodes)
         prepare_all(self._nodes, self._handle)

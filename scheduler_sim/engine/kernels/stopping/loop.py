@@ -25,6 +25,7 @@ from scheduler_sim.engine.kernels.stopping.state import (
     Life,
 )
 from scheduler_sim.engine.kernels.stopping.verbs import end, leave, note_begun, prepare, put_back, start_over, stop
+from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
 from scheduler_sim.engine.kernels.structures.instants import go_to
 
 
@@ -123,14 +124,14 @@ def advance_stopping(
     reserving: bool | None,
     stopping: bool | None,
 ) -> None:
-    """Play whole instants up to `until`, until `max_events` events were applied, or until the buffer is full.
+    """Play whole instants up to `until`, until `max_events` events were applied, or until a buffer is full.
 
     `planned`, `reserving` and `stopping` are True for placements that plan, for conservative backfilling, and where
     waiting tasks may stop running ones, else None.
     """
     s, h = records[0], lives[0]
     h.counts[EVENTS] = 0
-    while h.counts[WRITTEN] <= h.settings[ROOM]:
+    while h.counts[WRITTEN] <= h.settings[ROOM] and has_room(s):
         now = go_to(_next_instant(s, h), until, h.counts[EVENTS] >= max_events, s.clock)
         if now == np.inf:
             return

@@ -6,7 +6,7 @@ from scheduler_sim.engine.codes import FINISH, MILLI
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.loop import free_children
 from scheduler_sim.engine.kernels.cluster.queue import enqueue
-from scheduler_sim.engine.kernels.cluster.start import finish, give_all, worked
+from scheduler_sim.engine.kernels.cluster.start import finish, give_all, tell_pieces, worked
 from scheduler_sim.engine.kernels.cluster.state import LIFTED, PENDING, Sim
 from scheduler_sim.engine.kernels.core.state import FROM_START, ON_RUN, REQUEUED, SUSPENDED, ending_of
 from scheduler_sim.engine.kernels.stopping.state import (
@@ -133,6 +133,7 @@ def stop(s: Sim, h: Life, row: int, now: float, reason: int, told: bool) -> None
     life = h.lives[row]
     if told:
         write(h, row, now, reason)
+    tell_pieces(s, row, life.begun, now)
     give_all(s, row, now)
     forget_ends(s, row)
     book(s, h, row, now)
@@ -181,6 +182,7 @@ def end(s: Sim, h: Life, row: int, now: float, reason: int) -> None:
     life = h.lives[row]
     if life.attempts > 1:
         write(h, row, now, reason)
+    tell_pieces(s, row, life.begun, now)
     give_all(s, row, now)
     book(s, h, row, now)
     life.service += life.length
