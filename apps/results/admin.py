@@ -10,6 +10,7 @@ from apps.results.filing import MOST_TAGS
 from apps.results.models import (
     Attempt,
     Fidelity,
+    GangBlock,
     Run,
     RunColumns,
     RunDeletion,
@@ -203,6 +204,14 @@ class StretchAdmin(KeyOrderedAdmin):
     list_filter = (RunFilter,)
     list_select_related = ("run",)
     exclude = ("packed",)
+
+
+@admin.register(GangBlock)
+class GangBlockAdmin(StretchAdmin):
+    """Which nodes tasks on several held; they go together with their run."""
+
+    keys_within = ("run_id", "scheduler", "first_task")
+    list_display = ("id", "run", "scheduler", "first_task")
 
 
 @admin.register(Study)

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from apps.results.errors import RunStateError
 from apps.results.filing import Filed, RunColumns, RunTag
+from apps.results.gangs import GangBlock
 from apps.results.managers import (
     AttemptQuerySet,
     FidelityQuerySet,
@@ -25,6 +26,7 @@ from scheduler_sim.marks import alters_data
 __all__ = (
     "Attempt",
     "Fidelity",
+    "GangBlock",
     "Run",
     "RunColumns",
     "RunDeletion",
@@ -172,6 +174,14 @@ class Run(Filed):
             return self.site.digest
         # Kept from its end on, so that lists of runs need not read their clusters.
         return (self.digests or {}).get("cluster") or json_digest(self.cluster)
+
+    @property
+    def knows_gangs(self) -> bool:
+        """True when it was kept which nodes tasks on several of them held.
+
+        It was not of runs that ended before that was kept, and is not of those that have not come to their end.
+        """
+        return "gangs" in (self.digests or {})
 
     @property
     def is_over(self) -> bool:

@@ -3,13 +3,16 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from django.db import connection, transaction
 
 from apps.results.errors import RunStateError
 from apps.results.filing import tag_names
-from apps.results.models import Attempt, Fidelity, Run, RunDeletion, SchedulerResult, Stretch
+from apps.results.gangs import SPANS_TOGETHER
+from apps.results.models import Attempt, Fidelity, GangBlock, Run, RunDeletion, SchedulerResult, Stretch
 from apps.results.signals import rows_changed
 from apps.results.stretches import pack_keys
 from apps.tasks.models import Workload
@@ -18,6 +21,7 @@ from scheduler_sim.accounts import audit
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import JobStateError, job_submit
 from scheduler_sim.engine import fidelity
+from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.instant import stretches
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
@@ -128,6 +132,33 @@ def stretches_store(*, run: Run, scheduler: str, task_keys: IntArray, arrival: F
         (
             Stretch(run=run, scheduler=scheduler, from_time=one.from_time, packed=pack_keys(task_keys[one.rows]))
             for one in stretches(arrival, finish)
+        ),
+        batch_size=500,
+    )
+
+
+@transaction.atomic
+def gangs_store(*, run: Run, scheduler: str, gangs: Gangs) -> None:
+    """Store what tasks on several nodes held under one policy of a run, in place of what was stored of that.
+
+    Args:
+        gangs: tasks are primary keys.
+    """
+    GangBlock.objects.of_policy(run, scheduler).delete()
+    ordered = gangs.in_order()
+    begins = np.flatnonzero(np.append(True, ordered.task[1:] != ordered.task[:-1])[: len(ordered)])
+    # The first task at or behind each multiple of so many spans begins a block.
+    cuts = np.unique(np.searchsorted(begins, np.arange(0, len(ordered), SPANS_TOGETHER)))
+    cuts = np.append(begins[cuts[cuts < len(begins)]], len(ordered))
+    GangBlock.objects.bulk_create(
+        (
+            GangBlock(
+                run=run,
+                scheduler=scheduler,
+                first_task=int(ordered.task[first]),
+                packed=ordered[np.arange(first, last)].packed(),
+            )
+            for first, last in pairwise(cuts.tolist())
         ),
         batch_size=500,
     )

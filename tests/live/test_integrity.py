@@ -60,7 +60,7 @@ def test_a_run_that_was_left_alone_is_whole(run: Run) -> None:
     assert found.is_whole
     assert found.is_replayed
     assert TrainingData.objects.filter(run=run).exists()
-    assert set(run.digests or {}) == {"tasks", "cluster", "configuration", "figures", "groups", "training"}
+    assert set(run.digests or {}) == {"tasks", "cluster", "configuration", "figures", "groups", "training", "gangs"}
 
 
 @pytest.mark.parametrize(

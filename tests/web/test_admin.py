@@ -24,6 +24,7 @@ PAGES = (
     "results/run",
     "results/schedulerresult",
     "results/attempt",
+    "results/gangblock",
     "results/stretch",
     "results/fidelity",
     "metrics/metric",

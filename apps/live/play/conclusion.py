@@ -12,7 +12,7 @@ from apps.metrics.services import RunFigures, metrics_compute, metrics_store
 from apps.results.checksum import Part, results_checksum
 from apps.results.errors import DomainError
 from apps.results.models import Attempt, Fidelity, Run, SchedulerResult
-from apps.results.services import fidelity_store, stretches_store
+from apps.results.services import fidelity_store, gangs_store, stretches_store
 from apps.tasks.models import Workload
 from apps.training.labelling import run_label
 from scheduler_sim import engine
@@ -115,6 +115,7 @@ def conclude(*, run: Run, players: list[Player], ending: Ending, split_model: st
                 arrival=player.simulation.workload.arrival_time,
                 finish=player.simulation.outcome().finish_time,
             )
+            gangs_store(run=run, scheduler=player.scheduler, gangs=player.gangs.gangs().called(player.task_keys))
     simulation = players[0].simulation
     run_label(
         run=run,

@@ -1,9 +1,11 @@
 """Digests of all that belongs to a run beside its placements, kept with it from its end on."""
 
+import hashlib
+
 import numpy as np
 
 from apps.metrics.models import GroupMetric, Metric
-from apps.results.models import Run
+from apps.results.models import GangBlock, Run
 from apps.training.managers import NUMBERS
 from apps.training.models import TrainingData
 from scheduler_sim.columnar.digests import columns_digest, json_digest
@@ -27,6 +29,7 @@ def run_digests(run: Run, *, tasks: str) -> dict[str, str]:
         "figures": figures_digest(run),
         "groups": groups_digest(run),
         "training": training_digest(run),
+        "gangs": gangs_digest(run),
     }
 
 
@@ -38,6 +41,7 @@ DIGESTED = {
     "figures": "The stored figures (totals and windows) are not",
     "groups": "The stored figures of groups are not",
     "training": "The rows to learn from are not",
+    "gangs": "The nodes that tasks on several of them held are not",
 }
 """What is kept a digest of, as the beginning of a sentence that ends in "what the run ended with"."""
 
@@ -74,6 +78,19 @@ def training_digest(run: Run) -> str:
     columns = np.fromiter(rows.iterator(chunk_size=_CHUNK_ROWS), kinds)
     columns.sort(order="task_id")
     return columns_digest({name: columns[name] for name, _ in kinds}) if len(columns) else ""
+
+
+def gangs_digest(run: Run) -> str:
+    """Return the digest of which nodes tasks on several held, empty where every task of a run was on one."""
+    # Databases put texts into different orders.
+    schedulers = sorted(GangBlock.objects.filter(run=run).order_by().values_list("scheduler", flat=True).distinct())
+    whole = hashlib.sha256()
+    for scheduler in schedulers:
+        rows = GangBlock.objects.of_policy(run, scheduler).values_list("first_task", "packed")
+        for first_task, packed in rows.iterator(chunk_size=100):
+            whole.update(f"{scheduler} {first_task} ".encode())
+            whole.update(packed)
+    return whole.hexdigest() if schedulers else ""
 
 
 def _settings(run: Run) -> dict[str, object]:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.digests import DIGESTED, run_digests
+from apps.live.play.gang_check import gang_faults
 from apps.live.play.preparation import Prepared, load_tasks, prepare_tasks
 from apps.live.play.recomputation import (
     PLACEMENTS_DO_NOT_TELL,
     differing_figures,
-    figures_of_placements,
+    figures_of,
     played_again,
+    stored_schedules,
 )
 from apps.results.errors import DomainError, UnknownRun
 from apps.results.models import Run
@@ -114,11 +116,19 @@ class _Check:
 
     def _compute(self, prepared: Prepared, configuration: RunConfiguration) -> None:
         try:
-            computed = figures_of_placements(self.run, prepared, configuration)
+            schedules = stored_schedules(self.run, prepared, configuration)
+            computed = figures_of(schedules, configuration)
         except ValueError as error:
             self.faults.append(f"The figures cannot be computed again: {error}")
             return
         self.faults += differing_figures(self.run, computed, but=PLACEMENTS_DO_NOT_TELL)
+        if self.run.knows_gangs:
+            self.faults += gang_faults(self.run, prepared, schedules)
+        else:
+            self.notes.append(
+                "The run ended before it was kept which nodes tasks on several of them held, so that it is not looked "
+                "at whether any node held more than it has."
+            )
 
     def _replay(self, prepared: Prepared, configuration: RunConfiguration) -> None:
         try:

@@ -1,7 +1,7 @@
 """One policy of a run: its simulation, and which of its placements are stored already."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from apps.live.play.preparation import Prepared
 from apps.live.store.batches import TaskAttempts
 from scheduler_sim import engine
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts
+from scheduler_sim.engine.gangs import GangLog
 from scheduler_sim.engine.usage import energy_and_cost
 from scheduler_sim.engine.workload import IntArray
 
@@ -23,6 +24,7 @@ class Player:
         scheduler: the policy's name, as stored.
         simulation: the engine's simulation.
         task_keys: shape (n,), primary keys of the tasks in the workload's order.
+        gangs: what tasks on several nodes held, where that is to be kept.
         handed_over: how many placements, in completion order, the writer has been given or the database holds.
         reached: the last step was simulated to its end.
     """
@@ -30,6 +32,7 @@ class Player:
     scheduler: str
     simulation: engine.Simulation
     task_keys: IntArray
+    gangs: GangLog = field(default_factory=GangLog)
     handed_over: int = 0
     reached: bool = True
 
@@ -153,7 +156,7 @@ def make_players(
             deterministic, a resumed run plays them again and hands over only what comes after.
     """
     options = configuration.engine_options(prepared.cluster)
-    return [
+    players = [
         Player(
             scheduler=policy.name,
             simulation=engine.Simulation(
@@ -170,3 +173,7 @@ def make_players(
         )
         for policy in configuration.parsed_policies()
     ]
+    if configuration.keep == "results":
+        for player in players:
+            player.simulation.on_pieces = player.gangs.add
+    return players

@@ -31,8 +31,8 @@ _AGENT = "agent_curve"
 """The one detail of a total that the placements do not tell of."""
 
 
-def figures_of_placements(run: Run, prepared: Prepared, configuration: RunConfiguration) -> RunFigures:
-    """Compute the figures of a run from the placements and attempts that are stored of it.
+def stored_schedules(run: Run, prepared: Prepared, configuration: RunConfiguration) -> dict[str, StoredSchedule]:
+    """Return the schedule of each policy of a run, by its name, from the placements and attempts that are stored.
 
     Raises:
         ValueError: placements or attempts of tasks that are not played, on nodes that there are not, or that
@@ -54,7 +54,12 @@ def figures_of_placements(run: Run, prepared: Prepared, configuration: RunConfig
             attempts=attempts,
             site=prepared.site,
         )
-    return metrics_compute(simulations=simulations, warmup=configuration.warmup, cooldown=configuration.cooldown)
+    return simulations
+
+
+def figures_of(schedules: Mapping[str, StoredSchedule], configuration: RunConfiguration) -> RunFigures:
+    """Compute the figures of a run from its schedules."""
+    return metrics_compute(simulations=dict(schedules), warmup=configuration.warmup, cooldown=configuration.cooldown)
 
 
 def played_again(prepared: Prepared, configuration: RunConfiguration) -> Ending:

@@ -1,0 +1,114 @@
+"""Which nodes tasks on several of them held: kept with a run, found by task, checked against what each node has."""
+
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.core.management import call_command
+
+from apps.live.play.integrity import run_check
+from apps.results.models import Attempt, GangBlock, Run, SchedulerResult
+from apps.results.services import gangs_store, run_delete
+from scheduler_sim.engine.gangs import RANGE, Gangs
+from tests.files import written
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+POLICIES = "fcfs+list,srtf"
+
+
+def table(jobs: int, seed: int) -> str:
+    """Return tasks of one GPU up to two and a half nodes of eight."""
+    generator = np.random.default_rng(seed)
+    lines = ["task_id,arrival_time,runtime,gpus,cpus"]
+    for number, arrival in enumerate(np.sort(generator.integers(0, 10 * jobs, jobs)).tolist(), 1):
+        gpus = int(generator.choice([1, 4, 8, 11, 16, 20]))
+        lines.append(f"{number},{arrival},{generator.integers(1, 90)},{gpus},{2 * gpus}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    trace = written(tmp_path / "jobs.csv", table(60, 1))
+    options = ("--workload", str(trace), "--cluster", "dgx-3", "--policies", POLICIES)
+    call_command("runsimulation", *options, stdout=StringIO(), verbosity=0)
+    return Run.objects.latest("pk")
+
+
+def keys_asking_for_several(run: Run) -> list[int]:
+    rows = SchedulerResult.objects.filter(run=run, scheduler="srtf", task__gpus__gt=8)
+    return sorted(rows.values_list("task_id", flat=True))
+
+
+def test_every_task_on_several_nodes_is_kept_with_what_it_held_of_each(run: Run) -> None:
+    assert run.knows_gangs
+    keys = keys_asking_for_several(run)
+    assert len(keys) > 10
+    for scheduler in run.policies:
+        gangs = GangBlock.objects.of_tasks(run, scheduler, np.array(keys))
+        assert sorted(set(gangs.task.tolist())) == keys
+        placed = {row.task_id: row for row in SchedulerResult.objects.filter(run=run, scheduler=scheduler)}
+        pieces = gangs.pieces()
+        for place, (key, start, end) in enumerate(
+            zip(gangs.task.tolist(), gangs.start_time, gangs.end_time, strict=True)
+        ):
+            row = placed[key]
+            assert row.start_time <= start <= end <= row.finish_time
+            mine = pieces[pieces.span == place]
+            assert mine.gpus.sum() == 1000 * row.task.gpus
+            assert (mine.cpus <= 128_000).all()
+            assert len(mine) == -(-int(row.task.gpus) // 8)
+            if row.attempts in (None, 1) and scheduler == "fcfs+list":
+                assert (start, end, mine.node[0]) == (row.start_time, row.finish_time, row.node)
+        alone = [key for key in placed if key not in keys]
+        assert len(GangBlock.objects.of_tasks(run, scheduler, np.array(alone))) == 0
+    assert Attempt.objects.filter(run=run, task_id__in=keys).exists(), "srtf stopped none of them"
+
+
+def test_blocks_are_cut_between_tasks_and_found_by_any_of_them(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = np.array(keys_asking_for_several(run))
+    whole = GangBlock.objects.of_tasks(run, "srtf", keys)
+    monkeypatch.setattr("apps.results.services.SPANS_TOGETHER", 3)
+    gangs_store(run=run, scheduler="srtf", gangs=whole)
+    blocks = list(GangBlock.objects.of_policy(run, "srtf"))
+    assert len(blocks) > 3
+    tasks = [set(block.gangs.task.tolist()) for block in blocks]
+    assert sum(map(len, tasks)) == len(keys), "a task is in two blocks"
+    for some in (keys, keys[::2], keys[:1], keys[-1:]):
+        found = GangBlock.objects.of_tasks(run, "srtf", some)
+        assert found.packed() == whole[np.flatnonzero(np.isin(whole.task, some))].packed()
+
+
+def test_a_run_is_whole_and_a_node_that_holds_too_much_is_found(run: Run) -> None:
+    found = run_check(run=run, replay=True)
+    assert (found.faults, found.notes) == ((), ())
+    block = GangBlock.objects.of_policy(run, "fcfs+list")[0]
+    gangs = block.gangs
+    more = gangs.ranges.copy()
+    more["gpus"][1] += 8000
+    other = gangs.ranges.copy()
+    other["node"][0] += 1
+    for ranges, sentence in ((more, "GPUs at"), (other, "not those that its placements tell of")):
+        altered = Gangs(gangs.task, gangs.start_time, gangs.end_time, gangs.offsets, ranges.astype(RANGE))
+        GangBlock.objects.filter(pk=block.pk).update(packed=altered.packed())
+        faults = run_check(run=run).faults
+        assert any(sentence in fault for fault in faults), faults
+        assert any("held are not what the run ended with" in fault for fault in faults)
+    GangBlock.objects.filter(pk=block.pk).update(packed=block.packed)
+    assert run_check(run=run).is_whole
+
+
+def test_a_run_of_before_says_that_it_does_not_know(run: Run) -> None:
+    GangBlock.objects.filter(run=run).delete()
+    Run.objects.filter(pk=run.pk).update(digests={k: v for k, v in (run.digests or {}).items() if k != "gangs"})
+    found = run_check(run=run)
+    assert found.is_whole
+    assert any("before it was kept which nodes" in note for note in found.notes)
+    assert not Run.objects.get(pk=run.pk).knows_gangs
+
+
+def test_what_gangs_held_goes_with_its_run(run: Run) -> None:
+    assert GangBlock.objects.filter(run=run).exists()
+    run_delete(run=run)
+    assert not GangBlock.objects.exists()
