@@ -120,11 +120,15 @@ def test_pieces_add_up_to_the_request_and_never_overfill_a_node(policy: str) -> 
 
 
 def test_a_buffer_that_fills_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    workload, cluster, options = random_case(16)
+    count = 20
+    workload = Workload.from_columns(
+        arrival_time=np.arange(count), runtime=np.arange(count) % 7, gpus=4 + np.arange(count) % 9, cpus=np.ones(count)
+    )
+    cluster = Cluster("c", (NodeGroup("n", 4, 16, gpus=4),))
     found = []
     for size in (gang_buffer.BUFFER, 0):
         monkeypatch.setattr(gang_buffer, "BUFFER", size)
-        simulation = Simulation(workload, cluster, parse_policy("fcfs+list"), options=options)
+        simulation = Simulation(workload, cluster, parse_policy("fcfs"))
         told = listening(simulation)
         simulation.advance()
         assert simulation.done
