@@ -86,6 +86,9 @@ class RunningTaskSerializer(TaskThereSerializer):
     expected_until = serializers.FloatField(allow_null=True, help_text="When it was expected to, by the estimate.")
     node = serializers.IntegerField(help_text="Lowest number among its nodes.")
     node_name = serializers.CharField()
+    nodes = serializers.CharField(
+        help_text="All of its nodes as a host list, such as n[01-04]; the lowest alone where the rest was not kept."
+    )
     device = serializers.IntegerField(help_text="Lowest number among its GPUs there, -1 for none.")
 
 

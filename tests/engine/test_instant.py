@@ -14,6 +14,7 @@ from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Worklo
 from scheduler_sim.engine.contract import Attempts
 from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.engine.failures import FailureModel
+from scheduler_sim.engine.gangs import GangLog, Gangs
 from scheduler_sim.engine.instant import Decisions, NotExplained, Schedule, decisions, scores_at, standing, stretches
 from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 from scheduler_sim.engine.policies import ORDERS
@@ -57,7 +58,7 @@ def random_pool_case(seed: int) -> tuple[Workload, Cluster, Options]:
     return workload, pool(processors, float(generator.choice([1.0, 1.3]))), options
 
 
-def schedule_of(simulation: Simulation, *, whole: bool = False) -> Schedule:
+def schedule_of(simulation: Simulation, gangs: Gangs | None = None, *, whole: bool = False) -> Schedule:
     n = len(simulation.workload)
     return Schedule(
         workload=simulation.workload,
@@ -69,6 +70,7 @@ def schedule_of(simulation: Simulation, *, whole: bool = False) -> Schedule:
         estimates_known=np.ones(n, bool),
         whole=whole,
         seed=simulation.seed,
+        gangs=gangs,
     )
 
 
@@ -212,7 +214,8 @@ def test_state_on_nodes_is_that_of_the_engine_and_of_the_slow_simulator(policy: 
         if not len(workload):
             continue
         parsed = parse_policy(policy)
-        simulation = Simulation(workload, cluster, parsed, seed=seed, options=options)
+        log = GangLog()
+        simulation = Simulation(workload, cluster, parsed, seed=seed, options=options, on_pieces=log.add)
         simulation.advance()
         expected = ReferenceNodes(Simulation(workload, cluster, parsed, seed=seed, options=options)).play()
         outcome = simulation.outcome()
@@ -228,6 +231,24 @@ def test_state_on_nodes_is_that_of_the_engine_and_of_the_slow_simulator(policy: 
                 np.testing.assert_allclose(found.free_by_node, free, atol=1e-9, err_msg=f"{seed} {time}")
             if free is not None:
                 assert [found.free_cores, found.free_gpus] == pytest.approx(free.sum(axis=0).tolist())
+                told = standing(schedule_of(simulation, log.gangs()), time)
+                assert told.free_by_node is not None
+                np.testing.assert_allclose(told.free_by_node, free, atol=1e-9, err_msg=f"{seed} {time}")
+                assert (told.gangs.node_counts > 1).all()
+
+
+def test_what_a_gang_leaves_free_is_known_node_by_node() -> None:
+    workload = Workload.from_columns(arrival_time=[0.0, 0.0], runtime=[5.0, 9.0], gpus=[1, 11], cpus=[1, 22])
+    cluster, log = Cluster("c", (NodeGroup("n", 4, 16, gpus=4),)), GangLog()
+    simulation = Simulation(workload, cluster, parse_policy("fcfs"), on_pieces=log.add)
+    simulation.advance()
+    unknown = standing(schedule_of(simulation), 1.0)
+    assert (unknown.free_by_node, unknown.free_cores, unknown.free_gpus) == (None, 41.0, 4.0)
+    found = standing(schedule_of(simulation, log.gangs()), 1.0)
+    assert found.free_by_node is not None
+    # The rest of the gang, three GPUs and six cores, is beside the first task.
+    assert found.free_by_node.tolist() == [[9.0, 0.0], [8.0, 0.0], [8.0, 0.0], [16.0, 4.0]]
+    assert [found.gangs.nodes(place).tolist() for place in range(len(found.gangs))] == [[0, 1, 2]]
 
 
 NODE_STEPS = ["fcfs+none", "fcfs+easy", "sjf+list@best_fit", "wfp3+easy@worst_fit", "drf+list", "fcfs+easy@random"]

@@ -155,7 +155,8 @@ def _waiting(found: Instant, task: dict[str, Any], clock: Clock) -> dict[str, st
 
 
 def _running(task: dict[str, Any], clock: Clock) -> dict[str, str]:
-    where = task["node_name"] + (f" GPU {task['device']}" if task["device"] >= 0 else "")
+    is_alone = task["nodes"] == task["node_name"]
+    where = task["nodes"] + (f" GPU {task['device']}" if is_alone and task["device"] >= 0 else "")
     times = (clock(task[name]) for name in ("since", "until", "expected_until"))
     return dict(zip(RUNNING_HEADS, (where, *times), strict=True))
 

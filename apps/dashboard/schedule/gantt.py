@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from apps.dashboard.schedule.areas import AREAS_SHOWN, Area, areas
 from apps.dashboard.schedule.colouring import BY_TASK, Colouring, colouring
-from apps.dashboard.schedule.placements import Placements, Spans, spans
+from apps.dashboard.schedule.placements import Placements, Spans, on_every_node, spans
 from apps.dashboard.schedule.rows import processors_taken, rows_needed
 from apps.live.play.sites import node_names
 from apps.results.models import Run
@@ -21,6 +21,9 @@ from scheduler_sim.engine.spans import held_by_window
 
 TASKS_SHOWN = 1_500
 """Above this many tasks in the window shades take their place."""
+
+PIECES_SHOWN = 200_000
+"""Above this many spans, each counted once a node, tasks on several nodes are drawn on their first one."""
 
 LANES_SHOWN = 40
 TIME_BINS = 120
@@ -120,17 +123,20 @@ def gantt(
         low, high = first, last
     shown = np.flatnonzero((held.start < high) & (held.finish > low) & (held.node >= 0))
     shown = shown[np.lexsort((held.number[shown], held.start[shown]))]
-    pool, single = _is_pool(run), len(shown) <= TASKS_SHOWN
+    pool = _is_pool(run)
+    drawn, gangs = (held[shown], "") if pool else _on_all_nodes(run, scheduler, held[shown])
+    rows = np.flatnonzero((drawn.start < high) & (drawn.finish > low))
+    single = len(rows) <= TASKS_SHOWN
     away = [] if pool else areas(run, placed, low, high, begin_time)
     uncounted = away is None
     colours = Colouring(BY_TASK, [], [])
     if single:
-        colours = colouring(colour, held, shown)
-        drawing = _on_pool(run, held, shown, colours) if pool else _on_nodes(run, held, shown, colours)
+        colours = colouring(colour, drawn, rows)
+        drawing = _on_pool(run, drawn, rows, colours) if pool else _on_nodes(run, drawn, rows, colours)
     else:
-        drawing = _shades(run, held, shown, low, high, pool)
+        drawing = _shades(run, drawn, rows, low, high, pool)
     seen = [one for one in away or () if any(first <= one.node <= last for first, last in drawing.lane_nodes)]
-    finding = _finding(run, held, shown, pool=pool, colours=colours if single else None)
+    finding = _finding(run, held, shown, pool=pool, colours=colours if single else None, gangs=gangs)
     span = f"between {duration(low - first)} and {duration(high - first)} after the first start"
     count = len(np.unique(held.task[shown]))
     run_words = "1 task runs" if count == 1 else f"{count:,} tasks run"
@@ -153,8 +159,30 @@ def gantt(
     )
 
 
-def _finding(run: Run, held: Spans, shown: Integers, *, pool: bool, colours: Colouring | None) -> str:
-    """Say what the drawing shows and what it cannot; `colours` is None for shades."""
+def _on_all_nodes(run: Run, scheduler: str, held: Spans) -> tuple[Spans, str]:
+    """Return the spans, those on several nodes once on each of them in order of start, and a sentence on these."""
+    if not run.knows_gangs:
+        return held, _of_unknown_gangs(run, held)
+    every = on_every_node(run, scheduler, held, PIECES_SHOWN)
+    if every is None:
+        return held, "Tasks on several nodes are drawn on their first one; zoom in to see them on all."
+    if len(every) == len(held):
+        return held, ""
+    return every[np.lexsort((every.number, every.start))], "A task on several nodes is drawn on each of them."
+
+
+def _of_unknown_gangs(run: Run, held: Spans) -> str:
+    groups = run.cluster["groups"]
+    most_cores, most_gpus = (max(group.get(name) or 0 for group in groups) for name in ("cores", "gpus"))
+    is_large = bool(((held.cpus > most_cores) | (held.gpus > most_gpus)).any())
+    if not is_large and run.site_id is None:
+        return ""
+    why = "was played before the others were kept" if run.status == Run.Status.FINISHED else "has not come to its end"
+    return f"A task on several nodes is drawn on its first one: the run {why}."
+
+
+def _finding(run: Run, held: Spans, shown: Integers, *, pool: bool, colours: Colouring | None, gangs: str = "") -> str:
+    """Say what the drawing shows and what it cannot; `colours` is None for shades, `gangs` a sentence on them."""
     said = []
     if colours is None:
         said.append("A stronger colour means more at a time; zoom in until single tasks appear.")
@@ -168,10 +196,8 @@ def _finding(run: Run, held: Spans, shown: Integers, *, pool: bool, colours: Col
     if colours and pool:
         said.append("Heights are processors; a pool does not number them, so the lowest free ones are drawn.")
     if (held.gpus[shown] > 1).any():
-        said.append("A task of several GPUs is drawn on its first one.")
-    if run.site_id is not None:
-        said.append("A task on several nodes is drawn on its first one.")
-    return " ".join(said)
+        said.append("A task of several GPUs is drawn on its first one of a node.")
+    return " ".join([*said, *filter(None, [gangs])])
 
 
 def _of_areas(away: list[Area], *, uncounted: bool) -> str:

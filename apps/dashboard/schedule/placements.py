@@ -9,8 +9,9 @@ import numpy.typing as npt
 from cachetools import LRUCache
 from django.db.models import Case, Exists, OuterRef, Q, When
 
-from apps.results.models import Attempt, Run, SchedulerResult
+from apps.results.models import Attempt, GangBlock, Run, SchedulerResult
 from apps.tasks.models import Task
+from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.formulas import arrivals_at_load
 
 Floats = npt.NDArray[np.float64]
@@ -74,6 +75,10 @@ class Spans(Placements):
     attempt: npt.NDArray[np.int64]
     loses: npt.NDArray[np.bool_]
     wait: Floats
+
+    def __getitem__(self, rows: npt.NDArray[np.int64]) -> "Spans":
+        """Return the chosen spans, in that order."""
+        return Spans(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 def _size(kept: Placements | tuple[Floats, ...]) -> int:
@@ -140,6 +145,50 @@ def spans(run: Run, scheduler: str, placed: Placements) -> Spans:
 def _of(placed: Placements, rows: Any) -> Any:
     """Narrow rows to those of the tasks of `placed` where these are few: then they are found by unique keys."""
     return rows.filter(task_id__in=placed.task.tolist()) if len(placed) <= NAMED_AT_ONCE else rows
+
+
+def on_every_node(run: Run, scheduler: str, held: Spans, most: int) -> Spans | None:
+    """Return the spans with those on several nodes once on each, with what is held there; None for more than `most`.
+
+    A span whose task moved while it went on is told in several, one after the other.
+    """
+    gangs = GangBlock.objects.of_tasks(run, scheduler, held.task)
+    if not len(gangs):
+        return held
+    order = np.lexsort((held.start, held.task))
+    # The last span of the task that had begun by then.
+    begun = _pairs(held.task[order], held.start[order])
+    place = np.searchsorted(begun, _pairs(gangs.task, gangs.start_time), side="right") - 1
+    owner = order[np.maximum(place, 0)]
+    within = (place >= 0) & (held.task[owner] == gangs.task) & (held.finish[owner] >= gangs.end_time)
+    gangs, owner = gangs[np.flatnonzero(within)], owner[within]
+    alone = np.setdiff1d(np.arange(len(held)), owner)
+    if len(alone) + int(gangs.node_counts.sum()) > most:
+        return None
+    pieces = gangs.pieces()
+    rows = np.append(alone, owner[pieces.span])
+    spread = held[rows]
+    mask = pieces.devices.view(np.uint64)
+    lowest = np.log2(np.maximum(mask & (~mask + np.uint64(1)), 1).astype(np.float64)).astype(np.int64)
+    device = np.where(mask != 0, lowest, np.where(pieces.gpus > 0, 0, -1))
+    told: dict[str, npt.NDArray[Any]] = {
+        "node": pieces.node,
+        "device": device,
+        "start": pieces.start_time,
+        "finish": pieces.end_time,
+        "cpus": pieces.cpus / MILLI,
+        "gpus": pieces.gpus / MILLI,
+    }
+    for name, column in told.items():
+        getattr(spread, name)[len(alone) :] = column
+    return spread
+
+
+def _pairs(task: npt.NDArray[np.int64], time: Floats) -> Any:
+    """Return tasks and times as values that are sorted together."""
+    pairs = np.empty(len(task), [("task", np.int64), ("time", np.float64)])
+    pairs["task"], pairs["time"] = task, time
+    return pairs
 
 
 def _read(run: Run, scheduler: str) -> Placements:

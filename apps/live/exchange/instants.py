@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from apps.live.play.instants import Instant
-from apps.live.play.sites import node_names
+from apps.live.play.sites import host_list, node_names
 from scheduler_sim.display.charts import plain
 
 PLACES = {"PARTITION": 9, "NAME": 8, "USER": 8}
@@ -110,7 +110,7 @@ def _free_by_node(found: Instant, hosts: tuple[str, ...]) -> list[dict[str, Any]
 
 
 def _node(number: int, hosts: tuple[str, ...]) -> str:
-    return hosts[number] if hosts else f"node{number}"
+    return host_list([number], hosts)
 
 
 def _task(found: Instant, row: int) -> dict[str, Any]:
@@ -154,6 +154,7 @@ def _running(found: Instant, place: int, hosts: tuple[str, ...]) -> dict[str, An
         "expected_until": _number(float(stands.expected_until[place])),
         "node": int(stands.node[place]),
         "node_name": _node(int(stands.node[place]), hosts),
+        "nodes": host_list(found.running_on.get(row, [int(stands.node[place])]), hosts),
         "device": int(stands.device[place]),
     }
 
@@ -162,21 +163,25 @@ def squeue_lines(found: Instant, *, most: int) -> Iterator[str]:
     """Yield the lines of squeue's table: a head, and at most so many tasks that run and that wait, those first.
 
     Tasks that wait stand in the policy's order, as squeue sorts by priority. Where the rules of a site settle on how
-    many nodes a task runs, that is not stored and `?` stands for it.
+    many nodes a task runs, `?` stands for it as long as it waits, and where that was not kept.
     """
     yield f"{'JOBID':>18} {'PARTITION':>9} {'NAME':>8} {'USER':>8} ST {'TIME':>10}  NODES NODELIST(REASON)"
     document = instant_document(found, most=most)
     texts = found.schedule.workload.external_id
     names = dict(zip(found.schedule.workload.task_id.tolist(), texts.tolist(), strict=True))
-    counts = dict(zip(found.schedule.workload.task_id.tolist(), found.node_counts.tolist(), strict=True))
+    asked = dict(zip(found.schedule.workload.task_id.tolist(), found.node_counts.tolist(), strict=True))
+    numbers = found.schedule.workload.task_id
+    held = {int(numbers[row]): len(nodes) for row, nodes in found.running_on.items()}
     for state, tasks in (("PD", document["queue"]), ("R", document["running"])):
         for task in tasks:
             waits = state == "PD"
             seconds = 0.0 if waits else found.standing.time - task["since"]
-            where = f"({task['waits_for']})" if waits else task["node_name"]
+            where = f"({task['waits_for']})" if waits else task["nodes"]
             words = (task["queue"], names[task["task_id"]], task["user"])
             cut = " ".join(f"{str(word)[:width]:>{width}}" for word, width in zip(words, PLACES.values(), strict=True))
-            nodes = "?" if found.run.site_id is not None else str(counts[task["task_id"]])
+            nodes = "?" if found.run.site_id is not None else str(asked[task["task_id"]])
+            if not waits and found.run.knows_gangs:
+                nodes = str(held.get(task["task_id"], 1))
             yield f"{task['task_id']:>18} {cut} {state:>2} {elapsed(seconds):>10} {nodes:>6} {where}"
 
 

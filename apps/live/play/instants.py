@@ -10,7 +10,7 @@ import numpy as np
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.preparation import Prepared, load_tasks, prepare_tasks
 from apps.results.errors import InvalidField, RunStateError
-from apps.results.models import Attempt, Run, SchedulerResult, Stretch
+from apps.results.models import Attempt, GangBlock, Run, SchedulerResult, Stretch
 from apps.results.services import stretches_store
 from apps.tasks.managers import key_pages
 from apps.tasks.models import Task
@@ -20,6 +20,7 @@ from scheduler_sim.engine.beginning import begin_at
 from scheduler_sim.engine.contract import Attempts, Outcome
 from scheduler_sim.engine.demand import demands
 from scheduler_sim.engine.estimates import Estimates, replace_estimates
+from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.instant import (
     Decision,
     Decisions,
@@ -88,6 +89,12 @@ class Instant:
         asked = demands(self.schedule.workload, self.schedule.cluster)
         rest = (asked.last_cpu > 0) | (asked.last_gpu > 0) | (asked.full_nodes == 0)
         return asked.full_nodes + rest
+
+    @cached_property
+    def running_on(self) -> Mapping[int, IntArray]:
+        """The nodes of each running task that is on several, by its row, where that was kept."""
+        gangs = self.standing.gangs
+        return {row: gangs.nodes(place) for place, row in enumerate(gangs.task.tolist())}
 
     def waits_for(self, row: int) -> str:
         """Return what a task that waits waits for, in squeue's words where that is known, else `None` as there."""
@@ -264,9 +271,12 @@ def _notes(found: Schedule, stands: Standing, run: Run) -> list[str]:
     if np.isnan(stands.expected_until).any():
         notes.append("Of some tasks the expected end is not known: it goes by what the policy was told meanwhile.")
     if run.site_id is not None:
-        notes.append("A task on several nodes of a site is shown on its first one, and what is free is not told.")
+        shown = "" if run.knows_gangs else "a task on several nodes is shown on its first one, and "
+        notes.append(f"Of a site {shown}what is free is not told.")
     elif found.policy.order.resizes:
         notes.append("Tasks are shown with what they ask for; how wide they are then, and what is free, is not told.")
+    elif stands.free_by_node is None and run.knows_gangs:
+        notes.append("The policy shares out GPUs alone, so that free devices are told in all while a gang runs.")
     elif stands.free_by_node is None:
         notes.append("Of a task on several nodes the lowest is stored, so that free devices are told in all only.")
     if any(group.outages for group in found.cluster.groups) or found.cluster.fails:
@@ -395,7 +405,16 @@ class _Asked:
             estimates_known=known,
             known_from=known_from,
             seed=self.configuration.seed,
+            gangs=self._gangs(task_keys),
         )
+
+    def _gangs(self, task_keys: IntArray) -> Gangs | None:
+        """Return what tasks on several nodes held, by their place in `task_keys`; None where that was not kept."""
+        if not self.run.knows_gangs:
+            return None
+        found = GangBlock.objects.of_tasks(self.run, self.scheduler, task_keys)
+        order = np.argsort(task_keys)
+        return replace(found, task=order[np.searchsorted(task_keys, found.task, sorter=order)])
 
     def _tasks(self, keys: IntArray) -> tuple[engine.Workload, np.ndarray, IntArray]:
         """Return tasks as the run plays them, whether their estimates are known, and their keys in that order."""

@@ -1,5 +1,7 @@
 """The site that a run is played on: found when the run is asked for, and read anew whenever it is played."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from apps.live.play.cluster_changes import ClusterChanges
@@ -9,6 +11,7 @@ from apps.results.models import Run
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site
 from scheduler_sim.engine import sites
+from scheduler_sim.engine.hosts import fold_hosts
 
 
 def site_settled(configuration: RunConfiguration, changes: ClusterChanges) -> tuple[RunConfiguration, sites.Site]:
@@ -49,6 +52,11 @@ def node_names(run: Run) -> tuple[str, ...]:
         return ()
     site = played_site(RunConfiguration.from_json(run.configuration))
     return () if site is None else site.hosts
+
+
+def host_list(nodes: Iterable[int], hosts: tuple[str, ...]) -> str:
+    """Return nodes as Slurm lists them, such as `n[01-04]`; `hosts` are the names of all (see `node_names`)."""
+    return fold_hosts(hosts[number] if hosts else f"node{number}" for number in nodes)
 
 
 def played_site(configuration: RunConfiguration) -> sites.Site | None:

@@ -10,6 +10,7 @@ from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.contract import Attempts, Options, Outcome
 from scheduler_sim.engine.demand import demands
 from scheduler_sim.engine.formulas import hybrid_sides, played_runtime, split_time
+from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.policies import Policy
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.stored_schedule import StoredSchedule
@@ -25,6 +26,7 @@ class Schedule:
         outcome: where and when each ran; every task has finished.
         attempts: of tasks with more than one.
         estimates_known: shape (n,), whether `workload.duration_estimate` is what the policy was told.
+        gangs: what tasks on several nodes held of each, by rows of the workload; None where it was not kept.
         known_from: every task that waited or ran then or later, up to the instant asked about, is among them.
         whole: they are all tasks of the run, so that scores which depend on all of them are known.
         seed: of the run.
@@ -40,6 +42,7 @@ class Schedule:
     known_from: float = -np.inf
     whole: bool = False
     seed: int = 0
+    gangs: Gangs | None = None
 
     def as_stored(self, rows: IntArray | None = None) -> StoredSchedule:
         """Return the schedule of some tasks, of all by default, as a simulation that came to its end."""
@@ -78,11 +81,13 @@ class Standing:
         running: rows that hold devices, the longest first. since, until: when that began and really ends.
         expected_until: when it was expected to end by the estimate, not before the instant; NaN where that is unknown.
         node, device: of each that runs; the lowest number of a task on several.
+        gangs: what of those that run is on several nodes, and what each holds there, where that was kept.
         waiting: rows that are ready and hold nothing. waits_since: from when on, their arrival or the end of what they
             last did. stopped: they have begun already.
         awaited: rows that have arrived and wait for a parent.
         free_cores, free_gpus: in all; negative never. NaN where a site's rules say what a task holds.
-        free_by_node: shape (nodes, 2), cores and GPUs, None where a task on several nodes runs.
+        free_by_node: shape (nodes, 2), cores and GPUs, None where a task on several nodes runs and it was not kept on
+            which, or the policy does not deal out cores by node.
     """
 
     time: float
@@ -92,6 +97,7 @@ class Standing:
     expected_until: FloatArray
     node: IntArray
     device: IntArray
+    gangs: Gangs
     waiting: IntArray
     waits_since: FloatArray
     stopped: BoolArray
@@ -133,7 +139,9 @@ def standing(schedule: Schedule, time: float, *, on_site: bool = False) -> Stand
     expected = _expected(schedule, running, since, node)
     # What a task holds under a policy that changes widths is not what it asks for.
     untold = on_site or schedule.policy.order.resizes
-    cores, gpus, by_node = (np.nan, np.nan, None) if untold else _free(schedule, running, since, node, time)
+    gangs = _gangs(schedule, running, time)
+    free = (np.nan, np.nan, None) if untold else _free(schedule, running, since, node, time, gangs)
+    cores, gpus, by_node = free
     return Standing(
         time=time,
         running=running,
@@ -143,6 +151,7 @@ def standing(schedule: Schedule, time: float, *, on_site: bool = False) -> Stand
         expected_until=np.where(several[running], np.nan, np.maximum(expected, time)),
         node=node,
         device=device,
+        gangs=gangs,
         waiting=waiting,
         waits_since=waits_since[waiting],
         stopped=several[waiting] & (started[waiting] <= time),
@@ -151,6 +160,13 @@ def standing(schedule: Schedule, time: float, *, on_site: bool = False) -> Stand
         free_gpus=gpus,
         free_by_node=by_node,
     )
+
+
+def _gangs(schedule: Schedule, rows: IntArray, time: float) -> Gangs:
+    """Return what those of `rows` that are on several nodes hold of each."""
+    every = Gangs.joined([]) if schedule.gangs is None else schedule.gangs
+    now = (every.start_time <= time) & (every.end_time > time)
+    return every[np.flatnonzero(now & np.isin(every.task, rows))]
 
 
 def _expected(schedule: Schedule, rows: IntArray, since: FloatArray, node: IntArray) -> FloatArray:
@@ -184,7 +200,7 @@ def _sides(
 
 
 def _free(
-    schedule: Schedule, rows: IntArray, since: FloatArray, node: IntArray, time: float
+    schedule: Schedule, rows: IntArray, since: FloatArray, node: IntArray, time: float, gangs: Gangs
 ) -> tuple[float, float, FloatArray | None]:
     """Return the cores and GPUs that nobody holds, in all and by node."""
     workload, cluster = schedule.workload, schedule.cluster
@@ -205,10 +221,13 @@ def _free(
         gpu[hybrid & ((fraction <= 0.0) | (gpu_end <= time))] = 0
     free_cores = (cluster.cores * MILLI - int(cpu.sum())) / MILLI
     free_gpus = (cluster.gpus * MILLI - int(gpu.sum())) / MILLI
-    if len(whole):
+    # Who shares out GPUs alone does not say of which node the cores of a gang are.
+    if not np.isin(rows[whole], gangs.task).all() or (len(gangs) and schedule.policy.order.shares_gpus):
         return free_cores, free_gpus, None
     by_node = np.stack([cluster.of_groups("cores"), cluster.of_groups("gpus")], axis=1)[cluster.group_of_nodes()]
     by_node = by_node * MILLI
-    np.subtract.at(by_node[:, 0], node, cpu)
-    np.subtract.at(by_node[:, 1], node, gpu)
+    alone, pieces = ~np.isin(rows, gangs.task), gangs.pieces()
+    for column, held, there in ((0, cpu, pieces.cpus), (1, gpu, pieces.gpus)):
+        np.subtract.at(by_node[:, column], node[alone], held[alone])
+        np.subtract.at(by_node[:, column], pieces.node, there)
     return free_cores, free_gpus, by_node / MILLI

@@ -21,7 +21,8 @@ EXPLANATION = """columns:
   ST                 PD: it waits; R: it runs
   TIME               for how long it has run by then, as [days-][hours:]minutes:seconds
   NODES              on how many nodes it runs
-  NODELIST(REASON)   the first of its nodes; of a task that waits what it waits for:
+  NODELIST(REASON)   its nodes as a host list (the first alone of a run played before the others
+                     were kept); of a task that waits what it waits for:
                      Resources   it is the first in the queue that does not fit
                      Priority    others come before it, or it may not pass them
                      Dependency  a parent has not finished
