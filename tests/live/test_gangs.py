@@ -6,10 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from django.core.management import call_command
+from rest_framework.test import APIClient
 
+from apps.dashboard.schedule.gantt import gantt
+from apps.dashboard.schedule.picture import gantt_picture
+from apps.dashboard.schedule.placements import placements
+from apps.dashboard.schedule.task_story import task_story
 from apps.live.play.integrity import run_check
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult
 from apps.results.services import gangs_store, run_delete
+from apps.tasks.models import Task
 from scheduler_sim.engine.gangs import RANGE, Gangs
 from tests.files import written
 
@@ -39,6 +45,17 @@ def run(tmp_path: Path) -> Run:
 def keys_asking_for_several(run: Run) -> list[int]:
     rows = SchedulerResult.objects.filter(run=run, scheduler="srtf", task__gpus__gt=8)
     return sorted(rows.values_list("task_id", flat=True))
+
+
+def numbers_of(keys: list[int]) -> set[int]:
+    return set(Task.objects.filter(pk__in=keys).values_list("task_id", flat=True))
+
+
+def forget(run: Run) -> None:
+    """Leave of a run what one of before has."""
+    GangBlock.objects.filter(run=run).delete()
+    digests = {name: digest for name, digest in (run.digests or {}).items() if name != "gangs"}
+    Run.objects.filter(pk=run.pk).update(digests=digests)
 
 
 def test_every_task_on_several_nodes_is_kept_with_what_it_held_of_each(run: Run) -> None:
@@ -100,8 +117,7 @@ def test_a_run_is_whole_and_a_node_that_holds_too_much_is_found(run: Run) -> Non
 
 
 def test_a_run_of_before_says_that_it_does_not_know(run: Run) -> None:
-    GangBlock.objects.filter(run=run).delete()
-    Run.objects.filter(pk=run.pk).update(digests={k: v for k, v in (run.digests or {}).items() if k != "gangs"})
+    forget(run)
     found = run_check(run=run)
     assert found.is_whole
     assert any("before it was kept which nodes" in note for note in found.notes)
@@ -112,3 +128,58 @@ def test_what_gangs_held_goes_with_its_run(run: Run) -> None:
     assert GangBlock.objects.filter(run=run).exists()
     run_delete(run=run)
     assert not GangBlock.objects.exists()
+
+
+def busiest(run: Run, scheduler: str) -> tuple[SchedulerResult, float]:
+    """Return a placement of a task on three nodes, and an instant at which it runs."""
+    rows = SchedulerResult.objects.filter(run=run, scheduler=scheduler, task__gpus=20).select_related("task")
+    row = rows.order_by("task__task_id")[0]
+    return row, (row.start_time + row.finish_time) / 2
+
+
+def test_an_instant_tells_all_nodes_of_a_task_and_what_each_node_has_free(run: Run) -> None:
+    row, time = busiest(run, "fcfs+list")
+    url = f"/api/v1/runs/{run.pk}/at/{time!r}/"
+    document = APIClient().get(url).json()
+    mine = next(task for task in document["running"] if task["task_id"] == row.task.task_id)
+    assert (mine["nodes"], mine["node_name"]) == ("node[0-2]", "node0")
+    held = sum(task["gpus"] for task in document["running"])
+    assert sum(node["gpus"] for node in document["free_by_node"]) == 24 - held == document["free_gpus"]
+    assert not any("lowest" in note for note in document["notes"])
+    out = StringIO()
+    call_command("squeue", "--run", str(run.pk), "--at", repr(time), stdout=out)
+    line = next(line for line in out.getvalue().splitlines() if line.split()[0] == str(row.task.task_id))
+    assert line.split()[-2:] == ["3", "node[0-2]"]
+    forget(run)
+    before = APIClient().get(url).json()
+    mine = next(task for task in before["running"] if task["task_id"] == row.task.task_id)
+    assert (mine["nodes"], before["free_by_node"]) == ("node0", None)
+    assert any("the lowest is stored" in note for note in before["notes"])
+
+
+def test_the_chart_draws_a_task_on_each_of_its_nodes(run: Run) -> None:
+    for scheduler in run.policies:
+        row, time = busiest(run, scheduler)
+        chart = gantt(run, scheduler, placements(run, scheduler), time, time + 1e-6)
+        mine = [item for item in chart.items if item[5] == row.task.task_id]
+        assert {chart.lanes[item[0]] for item in mine} == {f"node {node} GPU 0" for node in range(3)}
+        assert sorted(item[7] for item in mine) == [4.0, 8.0, 8.0]
+        assert "is drawn on each of them" in chart.finding
+        picture = gantt_picture(chart, "svg")
+        assert all(f"node {node} GPU 0".encode() in picture for node in range(3))
+    whole = gantt(run, "srtf", placements(run, "srtf"), None, None)
+    spans = GangBlock.objects.of_tasks(run, "srtf", np.array(keys_asking_for_several(run)))
+    several = [item for item in whole.items if item[5] in numbers_of(spans.task.tolist())]
+    assert len(several) == int(spans.node_counts.sum()), "a span is missing on a node"
+    forget(run)
+    run.refresh_from_db()
+    chart = gantt(run, "srtf", placements(run, "srtf"), None, None)
+    assert "drawn on its first one: the run was played before the others were kept" in chart.finding
+
+
+def test_a_tasks_page_lists_its_nodes(run: Run) -> None:
+    row, _ = busiest(run, "fcfs+list")
+    assert "3 nodes: node[0-2] (dgx)" in [one.where for one in task_story(run, row.task).outcomes]
+    forget(run)
+    run.refresh_from_db()
+    assert all("the others were not kept" in one.where for one in task_story(run, row.task).outcomes)

@@ -8,8 +8,8 @@ from django.db.models import Count
 from apps.dashboard.schedule.alternatives import Alternative, alternatives
 from apps.dashboard.schedule.placements import Placements, placements
 from apps.live.play.configuration import RunConfiguration
-from apps.live.play.sites import node_names
-from apps.results.models import Attempt, Run, SchedulerResult
+from apps.live.play.sites import host_list, node_names
+from apps.results.models import Attempt, GangBlock, Run, SchedulerResult
 from apps.tasks.models import Task
 from scheduler_sim.display.formatting import duration
 from scheduler_sim.engine import Cluster, parse_policy
@@ -132,10 +132,6 @@ def _outcome(
         rows = np.flatnonzero(np.isin(placed.task, keys))
         if len(rows):
             latest = int(placed.number[rows[np.argmax(placed.finish[rows])]])
-    where = "nowhere: it left the queue before it started"
-    if result.node >= 0:
-        node = hosts[result.node] if hosts else f"node {result.node}"
-        where = f"{node} ({_group(run, result.node)})" + (f", GPU {result.device}" if result.device >= 0 else "")
     return TaskOutcome(
         result=result,
         ready_time=ready,
@@ -145,10 +141,32 @@ def _outcome(
         guarded=int(guarded.sum()),
         ahead=int(meanwhile.sum() - later.sum()),
         latest_parent=latest,
-        where=where,
+        where=_where(run, task, result, hosts),
         moves=moves,
         is_first=best is not None and result.finish_time == best,
     )
+
+
+def _where(run: Run, task: Task, result: SchedulerResult, hosts: tuple[str, ...]) -> str:
+    """Return where a task was, in its last attempt where it had several."""
+    if result.node < 0:
+        return "nowhere: it left the queue before it started"
+    gangs = GangBlock.objects.of_tasks(run, result.scheduler, np.array([task.pk]))
+    # A task whose width changes may have been on several nodes before.
+    if len(gangs) and gangs.end_time[-1] == result.finish_time:
+        nodes = gangs.nodes(len(gangs) - 1)
+        groups = dict.fromkeys(_group(run, node) for node in nodes.tolist())
+        return f"{len(nodes):,} nodes: {host_list(nodes.tolist(), hosts)} ({', '.join(groups)})"
+    node = hosts[result.node] if hosts else f"node {result.node}"
+    where = f"{node} ({_group(run, result.node)})" + (f", GPU {result.device}" if result.device >= 0 else "")
+    known = run.knows_gangs or not _needs_several(run, task)
+    return where if known else f"{where}; of several nodes the lowest, the others were not kept"
+
+
+def _needs_several(run: Run, task: Task) -> bool:
+    """Tell whether no node of the cluster is large enough for a task."""
+    sizes = [(group["cores"], group.get("gpus") or 0) for group in run.cluster["groups"]]
+    return not any(task.cpus <= cores and task.gpus <= gpus for cores, gpus in sizes)
 
 
 def _guarded_from(run: Run, scheduler: str, placed: Placements, task: Task, arrival: float) -> float:
