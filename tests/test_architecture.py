@@ -70,6 +70,8 @@ ENGINE = (
         "cautions",
         "fidelity",
         "forecasting",
+        "gangs",
+        "overbooked",
         "instant",
     ),
     ("targets", "purchase"),

@@ -12,10 +12,12 @@ import pytest
 from scheduler_sim.engine import Options, Simulation, parse_policy
 from scheduler_sim.engine.away import away_spans
 from scheduler_sim.engine.columns import Labels
+from scheduler_sim.engine.contract import Pieces
 from scheduler_sim.engine.kernels.site.never import fit_to_site
 from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workload import FloatArray, Workload
+from tests.engine.gang_cases import listening, spans_of
 from tests.engine.reference_slurm import Phases, ReferenceSlurm
 from tests.engine.slurm_cases import read_recorded
 
@@ -322,6 +324,21 @@ def test_both_twins_agree_when_tasks_are_suspended_or_have_a_while_to_give_way(s
     workload, *_ = fit_to_site(with_top_jobs(random, random_jobs(random, site, 80)), site, on_oversize="drop")
     epoch = float(random.integers(0, 60))
     assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)
+
+
+@pytest.mark.parametrize("seed", [0, 3, 5, 200, 203])
+def test_both_twins_tell_what_jobs_on_several_nodes_held_of_each(seed):
+    random = np.random.default_rng(seed)
+    site = giving_way(random) if seed >= 200 else random_site(random)
+    jobs = random_jobs(random, site, 80)
+    workload, *_ = fit_to_site(with_top_jobs(random, jobs) if seed >= 200 else jobs, site, on_oversize="drop")
+    policy, options = parse_policy(POLICY.format(30.0)), Options(kill_at_estimate=True)
+    simulation = Simulation(workload, site.cluster, policy, site=site, options=options)
+    told = listening(simulation)
+    simulation.advance()
+    slow = ReferenceSlurm(workload, site, PHASES, epoch=30.0).play()
+    assert spans_of(Pieces.joined(told)) == sorted(slow.gangs)
+    assert slow.gangs
 
 
 @pytest.mark.parametrize("scenario", ["S1A", "S2", "S3", "S4"])
