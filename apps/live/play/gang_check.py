@@ -61,9 +61,11 @@ def _agree(spans: Attempts, pieces: Pieces) -> bool:
 
 
 def _dealt(schedule: StoredSchedule) -> tuple[str, ...]:
-    """Return what the policy deals out node by node."""
+    """Return what the policy deals out node by node; nothing where several jobs may share a GPU."""
     order, site = schedule.policy.order, schedule.site
-    shares_gpus = order.resizes or order.shares_gpus
+    if order.shares_gpus:
+        return ()
+    shares_gpus = order.resizes
     shares_cores = site is not None and (
         site.preemption.kind != "none" or any(one.oversubscribe > 1 for one in site.partitions)
     )
