@@ -11,7 +11,7 @@ from scipy.optimize import linprog
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.bounds import lower_bounds
-from scheduler_sim.engine.contract import Attempts
+from scheduler_sim.engine.contract import Attempts, Pieces
 from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
 from scheduler_sim.engine.kernels.rounds.allocations import Instant, NoAllocation
 from scheduler_sim.engine.kernels.rounds.packing import MOST_SHARING, Pairs, least_gain, packed_shares
@@ -293,3 +293,20 @@ def test_a_pair_without_two_rates_is_refused(tmp_path: Path, both: Any) -> None:
         Throughputs(("new",), {("x", 1): (1.0,)}, {("x", "x"): ((-1.0, 1.0),)})
     with pytest.raises(InvalidWorkload, match="not a pair of rates a kind"):
         Throughputs(("new",), {("x", 1): (1.0,)}, {("x", "x"): ()})
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_job_on_two_nodes_tells_what_it_held_of_each(policy: str) -> None:
+    tasks, told = workload(3, 1.8), []
+    simulation = Simulation(tasks, BOTH, parse_policy(policy), on_pieces=told.append)
+    simulation.advance()
+    pieces, attempts = Pieces.joined(told), simulation.attempts()
+    wide = attempts[tasks.gpus[attempts.row] == 3]
+    begins = np.flatnonzero(np.append(True, pieces.span[1:] != pieces.span[:-1]))
+    spans = {(row, start) for row, start in zip(pieces.row[begins], pieces.start_time[begins], strict=True)}
+    assert spans >= {(row, start) for row, start in zip(wide.row, wide.start_time, strict=True)}
+    assert len(wide)
+    # The others have two GPUs, each on another node; who shares one has one node.
+    assert set(tasks.gpus[pieces.row].tolist()) <= {2.0, 3.0}
+    np.testing.assert_array_equal(np.add.reduceat(pieces.gpus, begins), tasks.gpus[pieces.row[begins]] * 1000)
+    assert [mask.bit_count() * 1000 for mask in pieces.devices.tolist()] == pieces.gpus.tolist()

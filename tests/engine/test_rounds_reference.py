@@ -60,6 +60,7 @@ def simulation(policy: str, seed: int) -> Simulation:
 def slow(played: Simulation, seed: int) -> SlowRounds:
     assert isinstance(played.kernel, RoundsKernel)
     fast = played.kernel._mechanism
+    assert isinstance(fast, Mechanism)
     flags, reals = fast.state.flags, fast.state.reals
     mechanism = Mechanism(
         fast.jobs,

@@ -121,12 +121,6 @@ export class Machine {
     for (const chart of this.charts) chart.slide(...window);
   }
 
-  // Keeps the width of the window for whoever the address is sent to.
-  widened() {
-    this.query.set("window", String(this.window[1] - this.window[0]));
-    this.remember();
-  }
-
   remember() {
     const now = performance.now();
     if (this.player.playing && now - this.rememberedAt < REMEMBER) return;

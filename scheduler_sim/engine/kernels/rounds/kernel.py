@@ -90,8 +90,7 @@ class RoundsKernel(BaseKernel):
 
     def drain_pieces(self) -> Pieces:
         """Return what jobs on several nodes held of each, of the spans that ended since the last call."""
-        # Where two jobs share GPUs, what each holds of them is not told.
-        return self._mechanism.drain_pieces() if isinstance(self._mechanism, Mechanism) else Pieces.none()
+        return self._mechanism.drain_pieces()
 
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""

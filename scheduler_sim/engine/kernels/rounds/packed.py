@@ -12,13 +12,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED
+from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED, MILLI
 from scheduler_sim.engine.columns import FloatArray, IntArray
-from scheduler_sim.engine.contract import ENDINGS, REASONS
+from scheduler_sim.engine.contract import ENDINGS, REASONS, Pieces
 from scheduler_sim.engine.kernels.rounds.allocations import Instant, NoAllocation
 from scheduler_sim.engine.kernels.rounds.mechanism import known_left
 from scheduler_sim.engine.kernels.rounds.packing import Pairs, packed_shares
 from scheduler_sim.engine.kernels.rounds.state import HALF_ROUND, Jobs
+from scheduler_sim.engine.kernels.structures.gang_buffer import PIECE
 
 ENDED, STOPPED, MOVED = (REASONS.index(name) for name in ("finished", "suspended", "moved"))
 COMPLETED = ENDINGS.index("completed")
@@ -132,6 +133,8 @@ class Packing:
         self._playing: list[Run] = []
         self._ends: list[Run] = []
         self._written: list[tuple[float, ...]] = []
+        self._pieces: list[tuple[float, ...]] = []
+        self._spans = 0
         self._firsts = np.concatenate(([0], np.cumsum(self.jobs.workers.astype(np.int64)))).tolist()
         self._holders = np.zeros(self._firsts[-1], np.int64)
         self._places: dict[int, IntArray] = {}
@@ -171,6 +174,12 @@ class Packing:
         found = np.array(self._written, ATTEMPT)
         self._written.clear()
         return found
+
+    def drain_pieces(self) -> Pieces:
+        """Return what jobs on several nodes held of each, of the spans that ended since the last call."""
+        found = np.array(self._pieces, PIECE)
+        self._pieces.clear()
+        return Pieces.of_records(found) if len(found) else Pieces.none()
 
     def _find_round(self) -> tuple[float, list[Run]]:
         """Return when the next round begins and what runs in it, nothing where all is done."""
@@ -351,10 +360,20 @@ class Packing:
         task = self.state.tasks[row]
         task["held"] += end - task["begun"]
         task["area"] += (end - task["begun"]) * task["part"]
-        self._holders[self._places.pop(row)] -= 1
+        places = self._places.pop(row)
+        self._holders[places] -= 1
+        self._keep_pieces(row, float(task["begun"]), end, places)
         task["kind"] = task["partner"] = -1
         where = (task["node"], task["device"], reason, task["part"])
         self._written.append((row, task["attempts"], task["begun"], end, *where))
+
+    def _keep_pieces(self, row: int, begun: float, end: float, places: IntArray) -> None:
+        nodes = self.jobs.nodes[places].tolist()
+        if len(set(nodes)) == 1:
+            return
+        self._spans += 1
+        for node, device in zip(nodes, self.jobs.devices[places].tolist(), strict=True):
+            self._pieces.append((self._spans, row, begun, end, node, 0, MILLI, 1 << device))
 
     def _end(self, run: Run) -> None:
         task, counts = self.state.tasks[run.row], self.state.counts
