@@ -297,7 +297,8 @@ def test_a_pair_without_two_rates_is_refused(tmp_path: Path, both: Any) -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_job_on_two_nodes_tells_what_it_held_of_each(policy: str) -> None:
-    tasks, told = workload(3, 1.8), []
+    tasks = workload(3, 1.8)
+    told: list[Pieces] = []
     simulation = Simulation(tasks, BOTH, parse_policy(policy), on_pieces=told.append)
     simulation.advance()
     pieces, attempts = Pieces.joined(told), simulation.attempts()
