@@ -50,12 +50,14 @@ def _check_one(policy: Policy, workload: Workload, cluster: Cluster) -> str:
     outcome = first.outcome()
     if not first.done:
         return f"it leaves {len(workload) - first.finished} of {len(workload)} tasks waiting for ever."
-    if not np.array_equal(outcome.start_time, again.outcome().start_time):
-        return "it starts tasks at other times when it plays the same again."
+    for name, words in (("start_time", "at other times"), ("node", "on other nodes"), ("device", "on other GPUs")):
+        if not np.array_equal(getattr(outcome, name), getattr(again.outcome(), name)):
+            return f"it starts tasks {words} when it plays the same again."
     if len(early := np.flatnonzero(outcome.start_time < outcome.ready_time)):
         return f"it starts task {workload.task_id[early[0]]} before it is ready."
-    for what, held, there in (("cores", workload.cpus, cluster.cores), ("GPUs", workload.gpus, cluster.gpus)):
-        most = _most_held(outcome.start_time, outcome.finish_time, held)
+    spans = first.spans()
+    for what, held, there in (("cores", spans.cpus, cluster.cores), ("GPUs", spans.gpus, cluster.gpus)):
+        most = _most_held(spans.start_time, spans.end_time, held)
         if most > there + 1e-9:
             return f"tasks hold {most:g} {what} at once, and there are {there:g}."
     if not (policy.order.looks_ahead or policy.clairvoyant):
@@ -117,6 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cases", type=int, default=CASES, metavar="N", help=f"random workloads (default {CASES})")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the workloads (default 0)")
     given = parser.parse_args(arguments)
+    if given.cases < 1 or given.seed < 0:
+        parser.error("--cases takes whole numbers from 1 up, --seed from 0 up.")
     try:
         names = load_policies(given.file)
         policies = [parse_policy(name) for name in (given.policies.split(",") if given.policies else names)]

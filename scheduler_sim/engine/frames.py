@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 NEEDED = ("arrival_time", "runtime")
 TIMES = ("arrival_time", "deadline_time", "recorded_start_time")
+DURATIONS = ("runtime", "duration_estimate", "predicted_duration")
 LABELS = ("gpu_type", "user", "group", "queue")
 NAMES = (
     *NEEDED,
@@ -76,6 +77,9 @@ def columns_of(table: "pa.Table", called: Mapping[str, str] | None = None) -> di
             numbers nor times where numbers are wanted.
     """
     names = table.column_names
+    doubled = [name for name in names if names.count(name) > 1]
+    if doubled:
+        raise InvalidWorkload(f"The table has more than one column {doubled[0]!r}.")
     if called is None:
         called = dict(zip(names, names, strict=True))
     else:
@@ -95,26 +99,60 @@ def _converted(columns: Mapping[str, "pa.ChunkedArray"]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, column in columns.items():
         if name in LABELS:
-            found[name] = _labels(column)
+            found[name] = _labels(name, column)
         elif name == "dependencies":
-            found[name] = [value or () for value in column.to_pylist()]
+            found[name] = _lists(name, column)
         elif name == "external_id":
             found[name] = np.array(["" if value is None else str(value) for value in column.to_pylist()], object)
         elif name == "hybrid":
-            found[name] = column.fill_null(False).to_numpy()
+            if not (pa.types.is_boolean(column.type) or pa.types.is_null(column.type)):
+                raise InvalidWorkload("Column hybrid holds a value that is neither true nor false.")
+            found[name] = column.cast(pa.bool_()).fill_null(False).to_numpy()
         elif name in TIMES:
             if pa.types.is_timestamp(column.type) != dated and column.null_count < len(column):
                 raise InvalidWorkload(f"Columns arrival_time and {name} must both be datetimes or both be numbers.")
+            zones = [bool(getattr(one.type, "tz", None)) for one in (columns["arrival_time"], column)]
+            if dated and column.null_count < len(column) and zones[0] != zones[1]:
+                raise InvalidWorkload(f"Of arrival_time and {name} one has a time zone and the other has none.")
             found[name] = _seconds(name, column, origin)
         else:
+            if pa.types.is_timestamp(column.type) or (pa.types.is_duration(column.type) and name not in DURATIONS):
+                raise InvalidWorkload(f"Column {name} holds datetimes or durations, where it is a plain number.")
             found[name] = _seconds(name, column)
+    return _filled(found)
+
+
+def _filled(columns: dict[str, Any]) -> dict[str, Any]:
+    """Give what is not stated of amounts the value that a missing column has."""
+    for name in ("gpus", "memory_mb", "compute_intensity"):
+        if name in columns:
+            columns[name] = np.nan_to_num(columns[name], nan=0.0)
+    if "cpus" in columns and np.isnan(columns["cpus"]).any():
+        hybrid, gpus = (np.asarray(columns.get(name, np.zeros(len(columns["cpus"])))) for name in ("hybrid", "gpus"))
+        default = ((gpus == 0) | (hybrid > 0)).astype(np.float64)
+        columns["cpus"] = np.where(np.isnan(columns["cpus"]), default, columns["cpus"])
+    return columns
+
+
+def _lists(name: str, column: "pa.ChunkedArray") -> list[Any]:
+    import pyarrow as pa
+
+    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_null(column.type)):
+        raise InvalidWorkload(f"Column {name} holds a value that is no list of task_ids.")
+    found = [value or () for value in column.to_pylist()]
+    if any(not isinstance(parent, int) for parents in found for parent in parents):
+        raise InvalidWorkload(f"Column {name} holds a parent that is not a whole number.")
     return found
 
 
 def _first_moment(column: "pa.ChunkedArray") -> int:
+    import pyarrow as pa
     from pyarrow import compute
 
-    return int(compute.min(_in_microseconds(column)).as_py() or 0)
+    try:
+        return int(compute.min(_in_microseconds(column)).as_py() or 0)
+    except pa.ArrowException as error:
+        raise InvalidWorkload("Column arrival_time holds a datetime beyond those that can be counted.") from error
 
 
 def _in_microseconds(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
@@ -123,7 +161,8 @@ def _in_microseconds(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
     kind = pa.timestamp("us") if pa.types.is_timestamp(column.type) else pa.duration("us")
     # A zone changes how a moment is written, not when it is.
     zoned = pa.timestamp("us", column.type.tz) if getattr(column.type, "tz", None) else kind
-    return column.cast(zoned, safe=False).cast(pa.int64())
+    # Nanoseconds beyond microseconds are cut; what is too large for 64 bits is an error of Arrow's.
+    return column.cast(zoned, safe=column.type.unit != "ns").cast(pa.int64())
 
 
 def _seconds(name: str, column: "pa.ChunkedArray", origin: int = 0) -> FloatArray:
@@ -141,11 +180,14 @@ def _seconds(name: str, column: "pa.ChunkedArray", origin: int = 0) -> FloatArra
     return values if parts == 1.0 else values / parts
 
 
-def _labels(column: "pa.ChunkedArray") -> Labels:
+def _labels(name: str, column: "pa.ChunkedArray") -> Labels:
     import pyarrow as pa
 
-    if not pa.types.is_dictionary(column.type):
-        column = column.cast(pa.string()).dictionary_encode()
+    try:
+        if not pa.types.is_dictionary(column.type):
+            column = column.cast(pa.string()).dictionary_encode()
+    except pa.ArrowException as error:
+        raise InvalidWorkload(f"Column {name} holds a value that is not a text.") from error
     encoded = column.unify_dictionaries().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], encoded.type)

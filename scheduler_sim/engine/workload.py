@@ -188,7 +188,9 @@ class Workload:
                 return Labels.blank(length)
             if len(values) != length:
                 raise InvalidWorkload(f"Column {name} has {len(values)} values where {length} were expected.")
-            return values if isinstance(values, Labels) else Labels.from_texts(values)
+            if isinstance(values, Labels):
+                return values
+            return Labels.from_texts(["" if text is None else text for text in values])
 
         stated = known("duration_estimate", duration_estimate)
         queues = labelled("queue", queue)
@@ -314,6 +316,12 @@ def _floats(name: str, values: npt.ArrayLike, length: int | None = None, *, allo
         column = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidWorkload(f"Column {name} holds a value that is not a number.") from error
+    kind = getattr(values, "dtype", column.dtype).kind
+    if kind in "mM":
+        what = "datetimes" if kind == "M" else "durations"
+        raise InvalidWorkload(
+            f"Column {name} holds {what} of NumPy; give seconds, or a table (from_pandas, from_arrow)."
+        )
     if column.ndim != 1 or (length is not None and len(column) != length):
         raise InvalidWorkload(f"Column {name} has shape {column.shape} where ({length},) was expected.")
     finite = np.isfinite(column) | (np.isnan(column) if allow_unknown else False)

@@ -113,9 +113,45 @@ def test_tables_in_memory_are_the_workload_of_the_same_columns() -> None:
             np.testing.assert_array_equal(getattr(found, name), getattr(told, name), err_msg=name)
 
 
+def test_what_a_table_does_not_state_has_the_value_of_a_missing_column() -> None:
+    frame = pd.DataFrame(
+        {
+            "arrival_time": [0.0, 0.0, 0.0],
+            "runtime": [1.0, 1.0, 1.0],
+            "cpus": [None, None, 3.0],
+            "gpus": [None, 1.0, None],
+            "memory_mb": [None, 5.0, 6.0],
+        }
+    )
+    found = sim.Workload.from_pandas(frame)
+    assert found.cpus.tolist() == [1.0, 0.0, 3.0]
+    assert found.gpus.tolist() == [0.0, 1.0, 0.0]
+    assert found.memory_mb.tolist() == [0.0, 5.0, 6.0]
+    assert sim.Workload.from_numpy({"arrival_time": [0.0], "runtime": [1.0], "user": [None]}).user.names == ("",)
+
+
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
+        ({"arrival_time": [0.0], "runtime": pd.to_datetime(["2026-01-01"])}, "Column runtime holds datetimes or durat"),
+        (
+            {"arrival_time": [0.0], "runtime": [1.0], "cpus": pd.to_timedelta([1], unit="s")},
+            "Column cpus holds datetimes",
+        ),
+        ({"arrival_time": [0.0], "runtime": [1.0], "hybrid": ["no"]}, "Column hybrid holds a value that is neither"),
+        ({"arrival_time": [0.0], "runtime": [1.0], "user": [b"\xff"]}, "Column user holds a value that is not a text."),
+        (
+            {"arrival_time": [0.0], "runtime": [1.0], "dependencies": [[None]]},
+            "Column dependencies holds a parent that",
+        ),
+        (
+            {
+                "arrival_time": pd.to_datetime(["2026-01-01"]),
+                "runtime": [1.0],
+                "deadline_time": pd.to_datetime(["2026-01-02"], utc=True),
+            },
+            "Of arrival_time and deadline_time one has a time zone and the other has none.",
+        ),
         ({"arrival_time": [0.0], "runtime": [1.0], "cpu": [1]}, "There is no workload column called 'cpu'. Did you"),
         ({"arrival_time": [0.0]}, "There is no column runtime; the tasks have arrival_time."),
         ({"arrival_time": ["soon"], "runtime": [1.0]}, "Column arrival_time holds a value that is not a number."),
@@ -130,6 +166,39 @@ def test_a_table_that_means_nothing_gets_one_sentence(columns: dict[str, Any], s
     with pytest.raises(sim.InvalidWorkload) as refused:
         sim.Workload.from_pandas(pd.DataFrame(columns))
     assert str(refused.value).startswith(sentence)
+
+
+def test_times_of_numpy_and_times_that_cannot_be_counted_are_refused() -> None:
+    with pytest.raises(sim.InvalidWorkload, match="Column arrival_time holds datetimes of NumPy"):
+        sim.Workload.from_numpy({"arrival_time": np.array(["2026-01-01"], "M8[ms]"), "runtime": [1.0]})
+    with pytest.raises(sim.InvalidWorkload, match="Column runtime holds durations of NumPy"):
+        sim.Workload.from_numpy({"arrival_time": [0.0], "runtime": np.array([1], "m8[s]")})
+    for name, kind in (("runtime", pa.duration("s")), ("arrival_time", pa.timestamp("s"))):
+        columns = {"arrival_time": pa.array([0.0]), "runtime": pa.array([1.0])} | {name: pa.array([2**60], kind)}
+        with pytest.raises(sim.InvalidWorkload, match=f"Column {name} holds"):
+            sim.Workload.from_arrow(pa.table(columns))
+    with pytest.raises(sim.InvalidWorkload, match="more than one column 'runtime'"):
+        sim.Workload.from_arrow(pa.table([pa.array([1.0])] * 2, names=["runtime", "runtime"]))
+
+
+def test_what_is_shown_of_a_result_cannot_be_written(result: sim.Result) -> None:
+    shown = result.placements("fcfs", kind="numpy")
+    for name in ("start_time", "arrival_time"):
+        with pytest.raises(ValueError, match="read-only"):
+            shown[name][0] = 1.0
+
+
+def test_an_error_of_one_policy_comes_before_the_others_are_through(tasks: Any) -> None:
+    finished: dict[str, int] = {}
+
+    def look(policy: str, count: int) -> None:
+        finished[policy] = count
+        if policy == "fcfs":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sim.play(tasks, "hpc-256", "fcfs,sjf", workers=1, progress=look)
+    assert finished == {"fcfs": 400}
 
 
 def test_a_column_that_the_table_lacks_is_named() -> None:
@@ -149,6 +218,7 @@ def test_a_column_that_the_table_lacks_is_named() -> None:
         ({"workers": 0}, "workers is 0, not a whole number from 1 up."),
         ({"warmup": 0.7, "cooldown": 0.3}, "together below 1"),
         ({"limit": 0}, "No task is left to play."),
+        ({"policies": ["fcfs,sjf"]}, "is several policies in one text"),
         ({"estimates": "guess"}, "There are no estimates called 'guess'."),
     ],
 )
@@ -227,6 +297,23 @@ def test_a_study_gives_means_and_intervals_over_the_seeds() -> None:
     of_it = grid.iloc[3]
     assert of_it["mean"] == pytest.approx(np.mean(means), rel=1e-12)
     assert of_it["high"] - of_it["mean"] == pytest.approx(4.302652729911275 * np.std(means, ddof=1) / 3**0.5, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"seeds": 0}, "A study needs at least one seed."),
+        ({"seeds": [1, 1]}, "A study takes every seed once; one is given twice."),
+        ({"loads": ()}, "A study needs at least one load."),
+        ({"seed": 3}, "A study takes seeds and loads, not one seed or load."),
+        ({"cluster": ["hpc-256", "hpc-256"]}, "Two clusters of the study are called hpc-256; name them apart."),
+    ],
+)
+def test_a_study_that_would_count_twice_is_refused(tasks: Any, asked: dict[str, Any], sentence: str) -> None:
+    given = {"cluster": "hpc-256", "seeds": 1} | asked
+    with pytest.raises(sim.EngineError) as refused:
+        sim.study(tasks, given.pop("cluster"), "fcfs", **given)
+    assert str(refused.value) == sentence
 
 
 def test_plots_draw_on_the_axes_that_they_are_given_and_return_them(result: sim.Result) -> None:

@@ -89,6 +89,41 @@ def test_a_function_that_scores_as_a_shipped_order_does_gives_its_schedule(polic
         assert (played.placements(policy)["start_time"] == played.placements(shipped)["start_time"]).all()
 
 
+def test_a_function_cannot_change_what_other_policies_play() -> None:
+    def in_place(context: Any) -> Any:
+        return np.minimum(context.estimate, 60.0, out=context.estimate)
+
+    sim.scoring("mine")(in_place)
+    workload = random_tasks(1, nodes=False)
+    before = workload.duration_estimate.copy()
+    with pytest.raises(sim.InvalidPolicy, match="mine fails at scoring: ValueError"):
+        sim.play(workload, "hpc-8", "mine,sjf+easy")
+    sim.scoring("mine")(lambda context: context.workload.cpus.__imul__(2))
+    with pytest.raises(sim.InvalidPolicy, match="mine fails at scoring: ValueError"):
+        sim.play(workload, "hpc-8", "mine")
+    np.testing.assert_array_equal(workload.duration_estimate, before)
+
+
+def test_a_class_cannot_write_the_outcome() -> None:
+    def cheat(_self: Any, state: Any) -> Any:
+        state.start_time.base[:] = 0.0
+        return [row for row in state.queue if len(state.fits(row))][:1]
+
+    decided(cheat)
+    workload = sim.Workload.from_columns(arrival_time=[0.0, 1.0], runtime=[5.0, 5.0])
+    assert sim.play(workload, "hpc-1", "mine").placements()["start_time"].tolist() == [0.0, 5.0]
+
+
+def test_parts_of_a_core_add_up_as_the_kernels_count_them() -> None:
+    decided(lambda _, state: [row for row in state.queue if len(state.fits(row))][:1])
+    workload = sim.Workload.from_columns(arrival_time=[0.0, 1.0], runtime=[9.0, 9.0], cpus=[0.7, 0.1 + 0.2])
+    one = sim.Cluster("one", (sim.NodeGroup("n", 1, 1, gpus=1),))
+    played = sim.play(workload, one, "fcfs,mine")
+    assert (
+        played.placements("mine")["start_time"].tolist() == played.placements("fcfs")["start_time"].tolist() == [0, 1]
+    )
+
+
 def test_scores_that_fall_with_the_wait_are_a_pair() -> None:
     sim.scoring("mine")(lambda context: (context.estimate, np.full(len(context.estimate), 0.25)))
     workload = sim.Workload.from_columns(
@@ -201,8 +236,9 @@ def test_what_a_class_does_not_play_is_refused(policy: str, cluster: str, tasks:
 
 
 def test_names_of_shipped_orders_stay_theirs_and_own_ones_are_replaced() -> None:
-    with pytest.raises(sim.InvalidPolicy, match="There is an order sjf already"):
-        sim.scoring("sjf")(lambda context: context.estimate)
+    for name in ("sjf", "greedy"):
+        with pytest.raises(sim.InvalidPolicy, match=f"There is a policy {name} already"):
+            sim.scoring(name)(lambda context: context.estimate)
     with pytest.raises(sim.InvalidPolicy, match="cannot be a policy's name"):
         sim.deciding("my+easy")(type("Mine", (), {}))
     sim.scoring("mine")(lambda context: context.estimate)
@@ -243,10 +279,14 @@ def test_a_file_registers_policies_and_is_checked(
         ("1 / 0", "fails: ZeroDivisionError"),
         ("x = 1", "registers no policy"),
         ("def", "fails: SyntaxError"),
+        (f"{FILE}\n1 / 0", "fails: ZeroDivisionError"),
     ):
         file.write_text(content)
         assert main([str(file)]) == 2
         assert sentence in capsys.readouterr().err
+        assert ORDERS["mine"].source == "your own"
+    with pytest.raises(SystemExit):
+        main([str(file), "--cases", "0"])
     assert main([str(tmp_path / "none.py")]) == 2
     assert "is no Python file" in capsys.readouterr().err
 
@@ -257,3 +297,17 @@ def test_the_check_finds_who_looks_ahead_and_who_draws_anew() -> None:
     unseeded = np.random.default_rng()
     sim.scoring("mine")(lambda context: unseeded.random(len(context.estimate)))
     assert "other times when it plays the same again" in check(parse_policy("mine"), cases=10)[0]
+    count = iter(range(10**9))
+    decided(
+        lambda _, state: [
+            (row, int(state.fits(row)[next(count) % len(state.fits(row))]))
+            for row in state.queue
+            if len(state.fits(row))
+        ][:1]
+    )
+    assert "on other nodes when it plays the same again" in check(parse_policy("mine"), cases=10)[0]
+
+
+def test_the_check_adds_up_what_is_held_and_not_what_was_begun() -> None:
+    sim.scoring("mine")(lambda context: context.estimate)
+    assert check(parse_policy("mine~suspend"), cases=3) == []

@@ -83,18 +83,27 @@ def study(
         options: further arguments of `play`.
 
     Raises:
-        EngineError: one sentence on what cannot be played; InvalidParameter for no seed or an unknown figure.
+        EngineError: one sentence on what cannot be played; InvalidParameter for no seed, one or a cluster given
+            twice, or an unknown figure.
     """
     drawn = list(range(1, seeds + 1) if isinstance(seeds, int) else seeds)
-    if not drawn:
-        raise InvalidParameter("A study needs at least one seed.")
+    for what, several in (("seed", drawn), ("load", list(loads)), ("figure", list(figures))):
+        if not several:
+            raise InvalidParameter(f"A study needs at least one {what}.")
+        if len(set(several)) < len(several):
+            raise InvalidParameter(f"A study takes every {what} once; one is given twice.")
+    if "seed" in options or "load" in options:
+        raise InvalidParameter("A study takes seeds and loads, not one seed or load.")
     grounds = list(cluster) if isinstance(cluster, list | tuple) else [cluster]
     values: dict[tuple[str, float, str, str], list[float]] = {}
     for seed in drawn:
-        tasks = workload(seed) if callable(workload) else workload
+        tasks, seen = workload(seed) if callable(workload) else workload, set[tuple[str, float]]()
         for ground, load in itertools.product(grounds, loads):
             result = play(tasks, ground, policies, seed=seed, load=load, **options)
             on = next(iter(result.simulations.values())).cluster.name
+            if (on, load) in seen:
+                raise InvalidParameter(f"Two clusters of the study are called {on}; name them apart.")
+            seen.add((on, load))
             for policy, figure in itertools.product(result.policies, figures):
                 values.setdefault((on, load, policy, figure), []).append(result.figure(figure, policy))
     intervals = {key: figure_interval(key[3], found) for key, found in values.items()}

@@ -2,28 +2,32 @@
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
+from threading import Event
 
 import numpy as np
 
 from scheduler_sim.engine.beginning import begin_at
 from scheduler_sim.engine.cautions import impossible_starts, told_without_estimates
 from scheduler_sim.engine.contract import Options
-from scheduler_sim.engine.errors import EngineError, InvalidParameter, InvalidWorkload
+from scheduler_sim.engine.errors import EngineError, InvalidParameter, InvalidPolicy, InvalidWorkload
 from scheduler_sim.engine.estimates import replace_estimates
 from scheduler_sim.engine.library.inputs import Ground, Played, Setting, setting
 from scheduler_sim.engine.library.result import Result
 from scheduler_sim.engine.metrics import check_scored_part, scored_tasks
 from scheduler_sim.engine.optional import optional
 from scheduler_sim.engine.oversize import fit_workload
-from scheduler_sim.engine.policies import Policy, parse_policies
+from scheduler_sim.engine.policies import Policy, parse_policies, split_outside
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.whatif import scale_load
 from scheduler_sim.engine.workload import IntArray, Workload
 
-EVENTS_A_LOOK = 1 << 19
-"""So many events are played between two looks at the progress: some tenths of a second."""
+EVENTS_A_LOOK = 1 << 16
+"""So many events are played between two looks at the progress, and at whether to stop: some hundredths of a second."""
+
+EVENTS_A_LOOK_DECIDED = 1 << 8
+"""The same where a Python class decides."""
 
 
 def play(
@@ -105,6 +109,10 @@ def _policies(given: str | Sequence[str | Policy]) -> list[Policy]:
     """
     if isinstance(given, str):
         return parse_policies(given)
+    if several := next((one for one in given if isinstance(one, str) and len(split_outside(one, ",")) > 1), None):
+        raise InvalidPolicy(
+            f"{several!r} is several policies in one text; give one text, or a list of one policy each."
+        )
     named = parse_policies(",".join(one.name if isinstance(one, Policy) else one for one in given))
     return [one if isinstance(one, Policy) else read for one, read in zip(given, named, strict=True)]
 
@@ -130,10 +138,13 @@ def _play_all(simulations: Sequence[Simulation], workers: int, progress: bool | 
     with ExitStack() as stack:
         tell = progress if callable(progress) else _bars(simulations, stack) if progress else None
 
+        stop = Event()
+
         def finish(simulation: Simulation) -> None:
+            events = EVENTS_A_LOOK if simulation.policy.order.decides is None else EVENTS_A_LOOK_DECIDED
             reached: tuple[int, float] | None = None
-            while not simulation.done:
-                simulation.advance(max_events=EVENTS_A_LOOK if tell else np.iinfo(np.int64).max)
+            while not (simulation.done or stop.is_set()):
+                simulation.advance(max_events=events)
                 at = (simulation.finished, simulation.clock)
                 if at == reached and not simulation.done:
                     waiting = len(simulation.workload) - simulation.finished
@@ -148,9 +159,11 @@ def _play_all(simulations: Sequence[Simulation], workers: int, progress: bool | 
             return
         pool = stack.enter_context(ThreadPoolExecutor(workers))
         try:
-            for done in [pool.submit(finish, simulation) for simulation in simulations]:
+            for done in as_completed([pool.submit(finish, simulation) for simulation in simulations]):
                 done.result()
         except BaseException:
+            # Ctrl-C, too, is to come back at once.
+            stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 

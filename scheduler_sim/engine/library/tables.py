@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from scheduler_sim.engine.errors import InvalidParameter, unknown_name
 from scheduler_sim.engine.optional import optional
+from scheduler_sim.engine.policies.own import fixed_view
 
 Kind = Literal["pandas", "polars", "arrow", "numpy"]
 
@@ -22,7 +23,8 @@ def table(columns: Mapping[str, npt.NDArray[Any]], kind: str) -> Any:
     if kind not in get_args(Kind):
         raise InvalidParameter(unknown_name("kind of table", kind, list(get_args(Kind))))
     if kind == "numpy":
-        return dict(columns)
+        # What the simulation holds is what its figures are read from.
+        return {name: fixed_view(column) for name, column in columns.items()}
     if kind == "pandas":
         # A frame that is read from one wide array would copy it; columns of their own stay where they are.
         return optional("pandas", extra="notebook").DataFrame(dict(columns), copy=False)

@@ -22,7 +22,9 @@ def load_policies(path: str | Path) -> list[str]:
     """
     file = Path(path)
     before = {order.name: order for order in ORDERS}
-    spec = importlib.util.spec_from_file_location(f"policies_of_{file.stem}", file)
+    # Files of one name in several folders are several modules.
+    name = f"policies_of_{file.stem}_{abs(hash(str(file.resolve()))):x}"
+    spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None or not file.is_file():
         raise InvalidPolicy(f"{path} is no Python file.")
     module = importlib.util.module_from_spec(spec)
@@ -30,9 +32,16 @@ def load_policies(path: str | Path) -> list[str]:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except InvalidPolicy:
-        raise
     except Exception as error:
+        # Nothing is left of a file that fails half-way.
+        del sys.modules[spec.name]
+        for order in list(ORDERS):
+            if before.get(order.name) is not order:
+                ORDERS.remove(order.name)
+        for order in before.values():
+            ORDERS.replace(order)
+        if isinstance(error, InvalidPolicy):
+            raise
         raise InvalidPolicy(f"{path} fails: {type(error).__name__}: {error}") from error
     found = [order.name for order in ORDERS if before.get(order.name) is not order]
     if not found:

@@ -5,15 +5,17 @@ is what a scheduler knows; true run times are hidden unless they say that they a
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from scheduler_sim.engine.codes import DECIDED
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.policies.policy import READY_MADE
+from scheduler_sim.engine.workload import FloatArray, Labels, Workload
 
 SOURCE = "your own"
 
@@ -55,12 +57,18 @@ def scoring(
         formula: what to say of it in lists.
 
     Raises:
-        InvalidPolicy: a name that a shipped order has, or that cannot stand in a policy.
+        InvalidPolicy: a name that a shipped policy has, or that cannot stand in a policy.
     """
 
     def register(function: ScoreFunction) -> ScoreFunction:
         def scores(context: ScoreContext) -> Scores:
-            shown = context if clairvoyant else replace(context, workload=without_outcome(context.workload))
+            workload = context.workload if clairvoyant else without_outcome(context.workload)
+            shown = replace(
+                context,
+                workload=read_only(workload),
+                estimate=fixed_view(context.estimate),
+                processors=fixed_view(context.processors),
+            )
             try:
                 found = function(shown)
             except Exception as error:
@@ -120,16 +128,44 @@ def deciding(
 
 
 def without_outcome(workload: Workload) -> Workload:
-    """Return the workload as nobody knows its future: run times and recorded starts are NaN."""
-    unknown = np.full(len(workload), np.nan)
-    return replace(workload, runtime=unknown, recorded_start_time=unknown)
+    """Return the workload as nobody knows its future: without run times, and what became of the tasks in the log."""
+    unknown, requests = np.full(len(workload), np.nan), workload.requests
+    if requests is not None:
+        requests = replace(
+            requests,
+            recorded_nodes=Labels.blank(len(workload)),
+            cancel_time=unknown,
+            fails=np.zeros(len(workload), bool),
+        )
+    return replace(workload, runtime=unknown, recorded_start_time=unknown, requests=requests)
+
+
+def read_only(workload: Workload) -> Workload:
+    """Return the workload with views of its arrays that cannot be written: other policies play the same arrays."""
+    arrays = {item.name: getattr(workload, item.name) for item in fields(workload)}
+    return replace(
+        workload,
+        **{name: fixed_view(array) for name, array in arrays.items() if isinstance(array, np.ndarray)},
+        **{
+            name: replace(labels, codes=fixed_view(labels.codes))
+            for name, labels in arrays.items()
+            if isinstance(labels, Labels)
+        },
+    )
+
+
+def fixed_view(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a view of an array that cannot be written."""
+    shown = array.view()
+    shown.flags.writeable = False
+    return shown
 
 
 def _register(order: Order) -> None:
     if not order.name.isidentifier():
         raise InvalidPolicy(f"{order.name!r} cannot be a policy's name: letters, digits and _ can, not first a digit.")
-    if order.name in ORDERS and ORDERS[order.name].source != SOURCE:
-        raise InvalidPolicy(f"There is an order {order.name} already; give yours another name.")
+    if order.name in READY_MADE or (order.name in ORDERS and ORDERS[order.name].source != SOURCE):
+        raise InvalidPolicy(f"There is a policy {order.name} already; give yours another name.")
     ORDERS.replace(order)
 
 

@@ -72,13 +72,15 @@ class DecidedKernel(BaseKernel):
             for name, values in self._told.items()
         }
         self._arrays |= {
-            "ready_time": self._outcome.ready_time,
-            "start_time": self._outcome.start_time,
-            "node": self._outcome.node,
+            # Copies: nothing that the class is shown is what the outcome is read from.
+            "ready_time": np.full(n, np.nan),
+            "start_time": np.full(n, np.nan),
+            "node": np.full(n, -1),
             "expected_end_time": np.full(n, np.nan),
             **{name: np.zeros(len(self._group_of)) for name in SHOWN_FREE},
         }
-        self._state = State(self._arrays, admitted, admission)
+        self._state = State(self._arrays, self._fits)
+        self._admitted, self._admission = admitted, admission
         for node in range(len(self._group_of)):
             self._show_free(node)
         self._decider = self._guarded(problem.policy.order.decides or _Nobody)
@@ -134,7 +136,7 @@ class DecidedKernel(BaseKernel):
             self._join(row, now)
 
     def _join(self, row: int, now: float) -> None:
-        self._outcome.ready_time[row] = now
+        self._outcome.ready_time[row] = self._arrays["ready_time"][row] = now
         self._queue.append(row)
         if len(self._queue) > 1 and self._queue[-2] > row:
             self._queue.sort()
@@ -208,7 +210,7 @@ class DecidedKernel(BaseKernel):
             raise InvalidPolicy(f"{name} starts {which} at {now:,.15g} s, which does not wait then.")
         task = f"task {self._workload.task_id[row]} at {now:,.15g} s"
         if node == -1 and not isinstance(start, tuple):
-            fitting = self._state.fits(row)
+            fitting = self._fits(row)
             if not len(fitting):
                 raise InvalidPolicy(f"{name} starts {task}, which no node can hold then.")
             node = int(fitting[0])
@@ -224,9 +226,14 @@ class DecidedKernel(BaseKernel):
                 f"{name} starts {task} on node {node}, where {free:,.15g} {RESOURCES[resource]} are free; it needs "
                 f"{needed:,.15g}."
             )
-        if node not in self._state.fits(row):
+        if not self._admitted[self._admission[row], node]:
             raise InvalidPolicy(f"{name} starts {task} on node {node}, which has no GPU that it may use.")
         self._run(row, node, now)
+
+    def _fits(self, row: int) -> IntArray:
+        """Return the nodes that hold a task now, in the whole units in which it is counted."""
+        holds = (self._free >= self._need[:, row, None]).all(axis=0)
+        return np.flatnonzero(holds & self._admitted[self._admission[row]])
 
     def _run(self, row: int, node: int, now: float) -> None:
         del self._queue[bisect_left(self._queue, row)]
@@ -234,12 +241,12 @@ class DecidedKernel(BaseKernel):
         self._show_free(node)
         taken = int(self._need[GPUS, row])
         outcome = self._outcome
-        outcome.node[row] = node
+        outcome.node[row] = self._arrays["node"][row] = node
         if taken:
             self._held[row], self._idle[node] = self._idle[node][:taken], self._idle[node][taken:]
             outcome.device[row] = self._held[row][0]
         group = self._group_of[node]
-        outcome.start_time[row] = now
+        outcome.start_time[row] = self._arrays["start_time"][row] = now
         outcome.finish_time[row] = now + self._duration[row, group]
         self._arrays["expected_end_time"][row] = now + self._expected[row, group]
         self._running[row] = None

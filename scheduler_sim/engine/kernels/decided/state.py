@@ -1,17 +1,19 @@
 """What a class that decides may look at."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.workload import FloatArray, IntArray
 
 
 class State:
     """The cluster and its tasks at one instant, as a scheduler knows them. All arrays are read-only.
 
-    What is told of tasks has shape (n,), by row; rows of tasks that have not arrived hold NaN, or empty texts.
+    What is told of tasks has shape (n,), by row, n being all that ever come; rows of tasks that have not arrived hold
+    NaN, or empty texts.
 
     Attributes:
         time: seconds.
@@ -45,17 +47,13 @@ class State:
     free_memory_mb: FloatArray
     runtime: FloatArray
 
-    def __init__(self, arrays: dict[str, npt.NDArray[Any]], admitted: BoolArray, admission: IntArray) -> None:
-        """Show arrays that the kernel changes as time goes on.
-
-        Args:
-            admitted: shape (kinds, nodes), which nodes tasks of a kind may use. admission: shape (n,), their kinds.
-        """
+    def __init__(self, arrays: dict[str, npt.NDArray[Any]], fits: Callable[[int], IntArray]) -> None:
+        """Show arrays that the kernel changes as time goes on; `fits` tells on which nodes a task can start."""
         for name, array in arrays.items():
             shown = array.view()
             shown.flags.writeable = False
             setattr(self, name, shown)
-        self._admitted, self._admission = admitted, admission
+        self._fits = fits
 
     def wait_time(self, row: int) -> float:
         """Return for how many seconds a task has been ready."""
@@ -63,9 +61,4 @@ class State:
 
     def fits(self, row: int) -> IntArray:
         """Return the numbers of the nodes on which a task could start now, ascending."""
-        return np.flatnonzero(
-            self._admitted[self._admission[row]]
-            & (self.free_cores >= self.cpus[row])
-            & (self.free_gpus >= self.gpus[row])
-            & (self.free_memory_mb >= self.memory_mb[row])
-        )
+        return self._fits(row)
