@@ -81,7 +81,7 @@ SLOW = (
     "live/test_what_if.py",
     "studies/test_studies.py",
     "studies/test_studies_workers.py",
-    "web/test_lessons.py",
+    "web/test_lesson_pages.py",
     "web/test_permission_matrix.py",
     "web/test_purchase_pages.py",
     "web/test_schema.py",

@@ -106,7 +106,6 @@ class InstantSerializer(serializers.Serializer):
     waiting_count = serializers.IntegerField()
     awaiting_count = serializers.IntegerField(help_text="Tasks that wait for a parent.")
     free_cores = serializers.FloatField(allow_null=True)
-    reason = serializers.CharField(allow_blank=True, help_text="That of Slurm, on a site.")
     free_gpus = serializers.FloatField(allow_null=True)
     free_by_node = FreeNodeSerializer(many=True, allow_null=True, help_text="Nodes with something free.")
     head = serializers.IntegerField(allow_null=True, help_text="task_id of the first task that does not fit.")

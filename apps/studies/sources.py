@@ -66,9 +66,7 @@ def read_source(value: Any) -> Source:
     """
     if isinstance(value, str):
         return Source(label=value, stored=value)
-    given = mapping_of(
-        "A workload of the study", value, {*_ORIGINS, "tasks", "parameters", "label", "draw", "arrivals"}
-    )
+    given = mapping_of("A workload of the study", value, _KEYS)
     named = [key for key in _ORIGINS if given.get(key)]
     if len(named) != 1:
         raise InvalidStudy(f"A workload of the study names one of {', '.join(_ORIGINS[:-1])} and {_ORIGINS[-1]}.")

@@ -310,7 +310,7 @@ def test_a_study_gives_means_and_intervals_over_the_seeds() -> None:
     ],
 )
 def test_a_study_that_would_count_twice_is_refused(tasks: Any, asked: dict[str, Any], sentence: str) -> None:
-    given = {"cluster": "hpc-256", "seeds": 1} | asked
+    given: dict[str, Any] = {"cluster": "hpc-256", "seeds": 1} | asked
     with pytest.raises(sim.EngineError) as refused:
         sim.study(tasks, given.pop("cluster"), "fcfs", **given)
     assert str(refused.value) == sentence

@@ -104,7 +104,7 @@ def test_jobs_that_do_no_more_together_than_by_turns_do_not_share():
     assert set(played.attempts().gpus.tolist()) == {1.0}
 
 
-@pytest.mark.parametrize("name", ["max_min_fairness", "max_sum_throughput"])
+@pytest.mark.parametrize("name", PROGRAMMES)
 @pytest.mark.parametrize("seed", range(4))
 def test_without_rates_of_pairs_the_rounds_are_the_compiled_ones(name, seed):
     tasks = workload(seed, gain=0.9)

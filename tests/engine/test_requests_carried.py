@@ -19,8 +19,9 @@ from scheduler_sim.engine.oversize import clamp, fit_workload, oversized
 from scheduler_sim.engine.prediction import untold
 from scheduler_sim.engine.presets import load_cluster
 from scheduler_sim.engine.requests import NAMES, TIMES
+from scheduler_sim.engine.sampling import sample_tasks
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.whatif import scale_load
+from scheduler_sim.engine.whatif import at_arrivals, scale_load
 from scheduler_sim.engine.workload import Labels, Requests, Workload
 from tests.workloads import assert_same, random_requests
 
@@ -50,6 +51,8 @@ def tasks(length: int = 60, seed: int = 3) -> Workload:
 DERIVATIONS: dict[str, Callable[[Workload], Workload]] = {
     "head": lambda workload: workload.head(17),
     "take": lambda workload: workload.take(np.arange(3, 50, 2)),
+    "at_arrivals": lambda workload: at_arrivals(workload, workload.arrival_time + 5.0),
+    "sample_tasks": lambda workload: sample_tasks(workload, tasks=20, draw="tasks", arrivals="trace", seed=1),
     "scale_load": lambda workload: scale_load(workload, 2.0),
     "replace_estimates": lambda workload: replace_estimates(workload, "uniform:3", np.random.default_rng(1)),
     "told_to_all": lambda workload: told_to_all(workload, workload.runtime),

@@ -6,6 +6,7 @@ import pytest
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.contract import Pieces
 from scheduler_sim.engine.kernels.rounds.kernel import RoundsKernel
+from scheduler_sim.engine.kernels.rounds.packed import Packing
 from scheduler_sim.engine.kernels.rounds.state import IN_TURN, KNOWS_KINDS, LEAST_RESET_TIME, ROUND_TIME
 from scheduler_sim.engine.overheads import Overhead
 from scheduler_sim.engine.throughputs import Throughputs
@@ -60,7 +61,7 @@ def simulation(policy: str, seed: int) -> Simulation:
 def slow(played: Simulation, seed: int) -> SlowRounds:
     assert isinstance(played.kernel, RoundsKernel)
     fast = played.kernel._mechanism
-    assert isinstance(fast, Mechanism)
+    assert not isinstance(fast, Packing)
     flags, reals = fast.state.flags, fast.state.reals
     mechanism = Mechanism(
         fast.jobs,

@@ -29,7 +29,7 @@ def test_a_run_of_own_policies_is_stored_verified_and_shown(tmp_path: Path, clie
     with pytest.raises(CommandError, match=r"There is no (policy|order) called"):
         call_command("verifyrun", str(run.pk), "--replay", stdout=StringIO())
     # What is stored is shown; what would have to be computed anew says why it is not.
-    task = run.workload.tasks.values_list("pk", flat=True)[0]
+    task = run.workload.tasks.values_list("task_id", flat=True)[0]
     for page in ("", f"tasks/{task}/"):
         assert client.get(f"/runs/{run.pk}/{page}").status_code == 200, page
     answer = client.get(f"/runs/{run.pk}/at/", follow=True)

@@ -103,7 +103,7 @@ def run_at_gantt(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     begin, end = (
         min(max(bound if one is None else one, low), high) for one, bound in zip(ends, (low, high), strict=True)
     )
-    scheduler = request.GET.get("policy", run.policies[0])
+    scheduler = request.GET.get("policy") or run.policies[0]
     _told(lambda: InstantReader(run, scheduler))
     around = placements_between(run, scheduler, begin, end)
     chart = gantt(

@@ -19,6 +19,9 @@ class InvalidExpression(DomainError):
     """A text that names no figure, or reckons with figures in a way that has no meaning."""
 
 
+LARGEST = 1e15
+"""No number of an expression is larger."""
+
 OF_TASKS = ("start_time", "finish_time", "wait_time", "actual_time")
 """Figures of one task; instants are seconds on the workload's clock."""
 
@@ -165,8 +168,11 @@ class Expression:
             case ast.Name(id=name) if name.startswith("t") and name[1:].isdigit():
                 term = self.terms[int(name[1:])]
                 return Value(figures[term], term.quantity)
-            case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+            case ast.Constant(value=int() | float() as number) if abs(number) <= LARGEST:
                 return Value(float(number))
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                value = self._value(operand, figures)
+                return Value(None if value.number is None else -value.number, value.quantity)
             case ast.BinOp(left=left, op=how, right=right) if type(how) in _RECKONED:
                 return self._reckoned(how, self._value(left, figures), self._value(right, figures))
             case ast.Compare(ops=ops) if node is self.tree and all(type(how) in _COMPARED for how in ops):
@@ -229,17 +235,19 @@ def _plain(text: str, terms: list[Term]) -> Iterator[str]:
     """Yield the text with a name of Python's for each of its figures, which are added to `terms`."""
     end = 0
     while found := _TERM.search(text, end):
-        yield text[end : found.start()]
+        yield _without_names(text[end : found.start()], text)
         end = _closing(text, found.end())
         policy, selector = _parted(text[found.end() : end - 1])
         if not policy:
             _refuse(text)
         yield f" t{len(terms)} "
         terms.append(Term(found[1], policy, **_selected(selector)))
-    rest = text[end:]
-    if re.search(r"[a-z]", rest, re.IGNORECASE):
-        _refuse(text)
-    yield rest
+    yield _without_names(text[end:], text)
+
+
+def _without_names(piece: str, text: str) -> str:
+    """Return what stands beside figures: numbers and signs alone."""
+    return _refuse(text) if re.search(r"[a-z_]", piece, re.IGNORECASE) else piece
 
 
 def _closing(text: str, start: int) -> int:

@@ -5,12 +5,12 @@ answers it, stands in that workload's audit.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from apps.dashboard.lessons.document import Lesson, read_lesson
+from apps.dashboard.lessons.document import InvalidLesson, Lesson, read_lesson
 from apps.results.models import Run
 from apps.tasks.models import Workload
 
@@ -29,10 +29,9 @@ class Installed:
 
     Attributes:
         run_id: the run that answers it; it may be deleted, or of an earlier engine.
-        is_shown: its run was held to what the lesson expects.
+        is_shown: its run was held to what the lesson expects, and what it says can be read by this version.
     """
 
-    lesson: Lesson
     workload: Workload
     run_id: int | None
     is_shown: bool
@@ -41,7 +40,25 @@ class Installed:
     def of(cls, workload: Workload) -> "Installed":
         """Read what the workload of a lesson keeps of it."""
         kept = workload.audit[SOURCE]
-        return cls(Lesson.from_json(kept["document"]), workload, kept.get("run"), kept.get("is_shown", False))
+        found = cls(workload, kept.get("run"), kept.get("is_shown", False))
+        return found if found.is_readable else replace(found, is_shown=False)
+
+    @cached_property
+    def lesson(self) -> Lesson:
+        """What it says.
+
+        Raises:
+            InvalidLesson: another version has written it.
+        """
+        return Lesson.from_json(self.workload.audit[SOURCE]["document"])
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether this version can read what it says; else it is as good as not installed, and can be removed."""
+        try:
+            return bool(self.lesson)
+        except InvalidLesson:
+            return False
 
     @property
     def run(self) -> Run | None:

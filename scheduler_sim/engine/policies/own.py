@@ -62,10 +62,10 @@ def scoring(
 
     def register(function: ScoreFunction) -> ScoreFunction:
         def scores(context: ScoreContext) -> Scores:
-            workload = context.workload if clairvoyant else without_outcome(context.workload)
+            workload = context.workload if clairvoyant else _without_outcome(context.workload)
             shown = replace(
                 context,
-                workload=read_only(workload),
+                workload=_read_only(workload),
                 estimate=fixed_view(context.estimate),
                 processors=fixed_view(context.processors),
             )
@@ -127,7 +127,7 @@ def deciding(
     return register
 
 
-def without_outcome(workload: Workload) -> Workload:
+def _without_outcome(workload: Workload) -> Workload:
     """Return the workload as nobody knows its future: without run times, and what became of the tasks in the log."""
     unknown, requests = np.full(len(workload), np.nan), workload.requests
     if requests is not None:
@@ -140,18 +140,16 @@ def without_outcome(workload: Workload) -> Workload:
     return replace(workload, runtime=unknown, recorded_start_time=unknown, requests=requests)
 
 
-def read_only(workload: Workload) -> Workload:
+def _read_only(workload: Workload) -> Workload:
     """Return the workload with views of its arrays that cannot be written: other policies play the same arrays."""
-    arrays = {item.name: getattr(workload, item.name) for item in fields(workload)}
-    return replace(
-        workload,
-        **{name: fixed_view(array) for name, array in arrays.items() if isinstance(array, np.ndarray)},
-        **{
-            name: replace(labels, codes=fixed_view(labels.codes))
-            for name, labels in arrays.items()
-            if isinstance(labels, Labels)
-        },
-    )
+    shown: dict[str, Any] = {}
+    for item in fields(workload):
+        column = getattr(workload, item.name)
+        if isinstance(column, Labels):
+            shown[item.name] = replace(column, codes=fixed_view(column.codes))
+        elif isinstance(column, np.ndarray):
+            shown[item.name] = fixed_view(column)
+    return replace(workload, **shown)
 
 
 def fixed_view(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

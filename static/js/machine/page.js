@@ -88,7 +88,7 @@ export class Machine {
 
   show(frame) {
     for (const clock of all(HTMLElement, "[data-clock]")) clock.textContent = frame.clock;
-    document.title = document.title.replace(/^At .*?:/, `At ${frame.clock}:`);
+    document.title = document.title.replace(/^At \S+: /, `At ${frame.clock}: `);
     this.scrubber.value = String(frame.time);
     this.scrubber.ariaValueText = frame.clock;
     for (const step of all(HTMLAnchorElement, "[data-step]", this.section)) {

@@ -14,7 +14,7 @@ from apps.dashboard.lessons import services
 from apps.dashboard.lessons.document import InvalidLesson, Lesson, read_lesson, write_lesson
 from apps.dashboard.lessons.expressions import Expression, InvalidExpression, Term
 from apps.dashboard.lessons.services import lesson_install, lesson_remove, lessons_install
-from apps.dashboard.lessons.stored import built_in, lesson_installed
+from apps.dashboard.lessons.stored import SOURCE, built_in, lesson_installed
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim.accounts.models import AuditEntry
@@ -109,6 +109,8 @@ def test_a_fault_is_named_with_its_line_and_key(old: str, new: str, sentence: st
         *("", "1 +", "mean_wait_time", "mean_wait_time(fcfs", "mean_wait_time(fcfs, node 3)", "__import__('os')"),
         *("mean_wait_time(fcfs) + makespan(fcfs) * makespan(fcfs)", "mean_wait_time(fcfs) ** 9", "t0", "lost_time()"),
         *("mean_wait_time(fcfs) < wins(fcfs)", "mean_wait_time(fcfs) is 1", "1 < (2 < mean_wait_time(fcfs))"),
+        *("t9 + mean_wait_time(fcfs) < 3", "t0 < mean_wait_time(fcfs)", "1" * 400 + " * mean_wait_time(fcfs)"),
+        *("1e308 * 10 * makespan(fcfs)", "True * makespan(fcfs)"),
         "(" * 5_000,
     ],
 )
@@ -124,6 +126,7 @@ def test_expressions_reckon_with_figures_and_their_units() -> None:
     texts = {
         f"mean_wait_time({policy})": "90.0 s",
         f"mean_wait_time({policy}) / start_time(fcfs, task 3)": "3.00",
+        f"-mean_wait_time({policy}) + 100 * start_time(fcfs, task 3)": "48.5 min",
         f"2 * (mean_wait_time({policy}) + start_time(fcfs, task 3))": "4.00 min",
         "start_time(fcfs, task 3) / (start_time(fcfs, task 3) - 30 * start_time(fcfs, task 3) / 30)": "no data",
     }
@@ -271,3 +274,16 @@ def test_the_built_in_lessons_are_installed_by_a_job_that_says_how_far_it_is(
     kind.work(job)
     assert done == list(built_in())
     assert (kind.title(job), kind.address(job)) == ("built-in lessons", "/learn/")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lesson_that_another_version_has_stored_is_not_shown_and_can_be_removed() -> None:
+    lesson_install(lesson=read(TEXT))
+    workload = Workload.objects.get(source=SOURCE)
+    workload.audit[SOURCE]["document"]["wright"] = True
+    workload.save()
+    client = client_that_controls_runs()
+    assert client.get("/learn/").status_code == 200
+    assert client.get("/learn/two/").status_code == 404
+    lesson_remove(name="two")
+    assert not Workload.objects.exists()
