@@ -12,9 +12,9 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.dashboard.instants import follow
 from apps.dashboard.instants.frames import MOST_FRAMES
-from apps.dashboard.schedule import around
+from apps.dashboard.schedule import around, placements
 from apps.metrics.models import Metric
-from apps.results.models import Run, SchedulerResult, Stretch
+from apps.results.models import Attempt, Run, SchedulerResult, Stretch
 from apps.results.services import stretches_store
 from apps.tasks.models import Task
 from tests.web.conftest import make_run
@@ -195,6 +195,31 @@ def test_the_gantt_chart_holds_the_window_that_is_asked_for_also_where_a_long_ru
     assert drawn() == whole
     assert client.get(f"/runs/{queued.pk}/at/gantt.csv?from=nan&to=x&colour=nothing").status_code == 200
     assert client.get(f"/runs/{queued.pk}/at/gantt.json?policy=lifo").status_code == 400
+
+
+def test_the_gantt_chart_of_a_part_of_a_long_run_names_tasks_in_every_query_however_many(
+    client: Client, queued: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"/runs/{queued.pk}/at/gantt.json?policy=fcfs&from=2&to=6"
+    SchedulerResult.objects.filter(run=queued, scheduler="fcfs", start_time=3).update(outcome="failed")
+    key = queued.results.get(scheduler="fcfs", start_time=5).task_id
+    for number, start, end in ((1, 5, 5.5), (2, 5.5, 7)):
+        Attempt.objects.create(
+            run=queued, scheduler="fcfs", task_id=key, number=number, start_time=start, end_time=end, node=0, device=-1,
+            cpus=4, gpus=0, reason="requeued" if number == 1 else "",
+        )  # fmt: skip
+    whole = client.get(address).json()
+    assert [item[5] for item in whole["items"]] == [1, 2, 3, 3]
+    monkeypatch.setattr(around, "WHOLE", 0)
+    monkeypatch.setattr(placements, "NAMED_AT_ONCE", 1)
+    monkeypatch.setattr("apps.tasks.managers._KEYS_AT_ONCE", 2)
+    with CaptureQueriesContext(connection) as found:
+        assert client.get(address).json() == whole
+    tables = [f'FROM "{model._meta.db_table}"' for model in (Attempt, SchedulerResult)]
+    for table in tables:
+        read = [one["sql"] for one in found.captured_queries if table in one["sql"].partition(" WHERE ")[0]]
+        assert len(read) >= 3, "a page of two tasks each"
+        assert all('"task_id" IN (' in sql for sql in read), read
 
 
 def queries_of(client: Client, address: str) -> int:

@@ -109,13 +109,13 @@ def gantt(
 
     Args:
         within: between what the window may lie where that is not the first start and the last finish.
-        begin_time: the first arrival of the run where its task may not be among those placed.
+        begin_time: the first arrival of the run where those placed are not all, so that its task may not be among them.
         colour: what the colours tell, one of `colouring.CHOICES`.
     """
     if not len(placed):
         nothing = "No placement of this policy is stored."
         return Gantt(scheduler, "tasks", 0.0, 0.0, 0.0, 0.0, [], 0.0, [], [], [], colour, False, "", nothing)
-    held = spans(run, scheduler, placed)
+    held = spans(run, scheduler, placed, partial=begin_time is not None)
     first, last = within or (float(held.start.min()), float(held.finish.max()))
     low = first if start is None else min(max(start, first), last)
     high = last if end is None else max(min(end, last), first)

@@ -1,6 +1,8 @@
 """The stored placements of one policy as columns, kept in memory for the pages that look at them again and again."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
+from itertools import chain
 from threading import Lock
 from typing import Any
 
@@ -10,6 +12,7 @@ from cachetools import LRUCache
 from django.db.models import Case, Exists, OuterRef, Q, When
 
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult
+from apps.tasks.managers import key_pages
 from apps.tasks.models import Task
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.formulas import arrivals_at_load
@@ -23,7 +26,7 @@ PLACED = ("task_id", "node", "device", "start_time", "finish_time", "wait_time",
 TASKS = ("pk", "task_id", "arrival_time", "cpus", "gpus")
 
 NAMED_AT_ONCE = 5_000
-"""How many tasks one query names."""
+"""Up to so many tasks are named in queries even where they are all that the policy has placed."""
 
 KEPT_BYTES = 256 * 2**20
 """How much of it a server process keeps; what was looked at longest ago goes first."""
@@ -115,15 +118,21 @@ def placements(run: Run, scheduler: str) -> Placements:
     return found
 
 
-def spans(run: Run, scheduler: str, placed: Placements) -> Spans:
-    """Return the spans in which the tasks of `placed` held devices."""
-    rows = _of(placed, Attempt.objects.filter(run=run, scheduler=scheduler).order_by())
+def spans(run: Run, scheduler: str, placed: Placements, *, partial: bool = False) -> Spans:
+    """Return the spans in which the tasks of `placed` held devices.
+
+    Args:
+        partial: the policy has placed more tasks, of which nothing is read.
+    """
+    by_name = partial or len(placed) <= NAMED_AT_ONCE
+    rows = Attempt.objects.filter(run=run, scheduler=scheduler).order_by()
     names = ("task_id", "start_time", "end_time", "node", "device", "cpus", "gpus", "number", "throws_away")
     # What a task did in its last attempt before its limit is not lost: it ended for good.
     goes_on = rows.filter(task_id=OuterRef("task_id"), number=OuterRef("number") + 1)
     thrown_away = Q(reason__in=THROWN_AWAY) & (~Q(reason="timed_out") | Exists(goes_on))
-    values = rows.annotate(throws_away=Case(When(thrown_away, then=1), default=0)).values_list(*names)
-    task, *held, number, loses = _columns(values, len(names))
+    told = rows.annotate(throws_away=Case(When(thrown_away, then=1), default=0))
+    pages = (page.values_list(*names) for page in _of(placed, told, by_name=by_name))
+    task, *held, number, loses = _columns(pages, len(names))
     known = np.isin(task, placed.task)
     owner = np.searchsorted(placed.task, task[known])
     once = np.flatnonzero(~np.isin(placed.task, task))
@@ -132,8 +141,8 @@ def spans(run: Run, scheduler: str, placed: Placements) -> Spans:
     for name, column in zip(("start", "finish", "node", "device", "cpus", "gpus"), held, strict=True):
         every[name][len(once) :] = column[known]
     failed = SchedulerResult.objects.filter(run=run, scheduler=scheduler, outcome="failed", attempts=1)
-    given_up = _of(placed, failed.order_by())
-    lost_once = np.isin(placed.task[once], list(given_up.values_list("task_id", flat=True)))
+    given_up = (page.values_list("task_id", flat=True) for page in _of(placed, failed.order_by(), by_name=by_name))
+    lost_once = np.isin(placed.task[once], list(chain.from_iterable(given_up)))
     return Spans(
         **every,
         attempt=np.append(np.ones(len(once)), number[known]).astype(np.int64),
@@ -142,9 +151,13 @@ def spans(run: Run, scheduler: str, placed: Placements) -> Spans:
     )
 
 
-def _of(placed: Placements, rows: Any) -> Any:
-    """Narrow rows to those of the tasks of `placed` where these are few: then they are found by unique keys."""
-    return rows.filter(task_id__in=placed.task.tolist()) if len(placed) <= NAMED_AT_ONCE else rows
+def _of(placed: Placements, rows: Any, *, by_name: bool) -> Iterator[Any]:
+    """Yield rows, all at once or those of some thousand tasks of `placed` at a time, found by unique keys."""
+    if not by_name:
+        yield rows
+        return
+    for some in key_pages(placed.task):
+        yield rows.filter(task_id__in=some)
 
 
 def on_every_node(run: Run, scheduler: str, held: Spans, most: int) -> Spans | None:
@@ -193,7 +206,7 @@ def _pairs(task: npt.NDArray[np.int64], time: Floats) -> Any:
 
 def _read(run: Run, scheduler: str) -> Placements:
     rows = SchedulerResult.objects.of_run(run).filter(scheduler=scheduler).order_by()
-    columns = _columns(rows.values_list(*PLACED), len(PLACED))
+    columns = _columns([rows.values_list(*PLACED)], len(PLACED))
     order = np.argsort(columns[0])
     return joined(run, [column[order] for column in columns], _tasks(run.workload_id))
 
@@ -231,15 +244,15 @@ def _tasks(workload_id: int) -> tuple[Floats, ...]:
     found: tuple[Floats, ...] | None = _look_up(key)
     if found is None:
         rows = Task.objects.filter(workload_id=workload_id).order_by()
-        columns = _columns(rows.values_list(*TASKS), len(TASKS))
+        columns = _columns([rows.values_list(*TASKS)], len(TASKS))
         order = np.argsort(columns[0])
         found = tuple(column[order] for column in columns)
         _keep(key, found)
     return found
 
 
-def _columns(rows: Any, width: int) -> list[Floats]:
-    """Return rows of numbers as columns; keys stay exact up to 2**53."""
-    flat = [value for row in rows.iterator(chunk_size=20_000) for value in row]
+def _columns(pages: Iterable[Any], width: int) -> list[Floats]:
+    """Return rows of numbers, those of several queries, as columns; keys stay exact up to 2**53."""
+    flat = [value for rows in pages for row in rows.iterator(chunk_size=20_000) for value in row]
     table = np.array(flat, np.float64).reshape(-1, width)
     return [np.ascontiguousarray(table[:, column]) for column in range(width)]
