@@ -120,48 +120,46 @@ def placements_delete(*, run: Run) -> None:
         rows_changed.send(sender=SchedulerResult, run_id=run.pk)
 
 
-@transaction.atomic
 def stretches_store(*, run: Run, scheduler: str, task_keys: IntArray, arrival: FloatArray, finish: FloatArray) -> None:
     """Store who was in the system when, under one policy of a run, in place of what was stored of that.
 
     Args:
         task_keys, arrival, finish: of all tasks played, shape (n,) each, the arrivals ascending.
     """
-    Stretch.objects.of_policy(run, scheduler).delete()
-    Stretch.objects.bulk_create(
-        (
-            Stretch(run=run, scheduler=scheduler, from_time=one.from_time, packed=pack_keys(task_keys[one.rows]))
-            for one in stretches(arrival, finish)
-        ),
-        batch_size=500,
-    )
+    # What takes long comes before the transaction: nobody else writes during it.
+    found = [
+        Stretch(run=run, scheduler=scheduler, from_time=one.from_time, packed=pack_keys(task_keys[one.rows]))
+        for one in stretches(arrival, finish)
+    ]
+    with transaction.atomic():
+        Stretch.objects.of_policy(run, scheduler).delete()
+        Stretch.objects.bulk_create(found, batch_size=500)
 
 
-@transaction.atomic
 def gangs_store(*, run: Run, scheduler: str, gangs: Gangs) -> None:
     """Store what tasks on several nodes held under one policy of a run, in place of what was stored of that.
 
     Args:
         gangs: tasks are primary keys.
     """
-    GangBlock.objects.of_policy(run, scheduler).delete()
     ordered = gangs.in_order()
     begins = np.flatnonzero(np.append(True, ordered.task[1:] != ordered.task[:-1])[: len(ordered)])
     # The first task at or behind each multiple of so many spans begins a block.
     cuts = np.unique(np.searchsorted(begins, np.arange(0, len(ordered), SPANS_TOGETHER)))
     cuts = np.append(begins[cuts[cuts < len(begins)]], len(ordered))
-    GangBlock.objects.bulk_create(
-        (
-            GangBlock(
-                run=run,
-                scheduler=scheduler,
-                first_task=int(ordered.task[first]),
-                packed=ordered[np.arange(first, last)].packed(),
-            )
-            for first, last in pairwise(cuts.tolist())
-        ),
-        batch_size=500,
-    )
+    # As with stretches, all is packed before the transaction.
+    blocks = [
+        GangBlock(
+            run=run,
+            scheduler=scheduler,
+            first_task=int(ordered.task[first]),
+            packed=ordered[np.arange(first, last)].packed(),
+        )
+        for first, last in pairwise(cuts.tolist())
+    ]
+    with transaction.atomic():
+        GangBlock.objects.of_policy(run, scheduler).delete()
+        GangBlock.objects.bulk_create(blocks, batch_size=500)
 
 
 def fidelity_store(

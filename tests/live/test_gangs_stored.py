@@ -1,20 +1,25 @@
 """Which nodes tasks on several of them held: kept with a run, found by task, checked against what each node has."""
 
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from rest_framework.test import APIClient
 
 from apps.dashboard.schedule.gantt import gantt
 from apps.dashboard.schedule.picture import gantt_picture
 from apps.dashboard.schedule.placements import placements
 from apps.dashboard.schedule.task_story import task_story
+from apps.live.play.instants import run_index
 from apps.live.play.integrity import run_check
-from apps.results.models import Attempt, GangBlock, Run, SchedulerResult
+from apps.results.models import Attempt, GangBlock, Run, SchedulerResult, Stretch
 from apps.results.services import gangs_store, run_delete
+from apps.results.stretches import pack_keys
 from apps.tasks.models import Task
 from scheduler_sim.engine.gangs import RANGE, Gangs
 from tests.files import written
@@ -95,6 +100,37 @@ def test_blocks_are_cut_between_tasks_and_found_by_any_of_them(run: Run, monkeyp
     for some in (keys, keys[::2], keys[:1], keys[-1:]):
         found = GangBlock.objects.of_tasks(run, "srtf", some)
         assert found.packed() == whole[np.flatnonzero(np.isin(whole.task, some))].packed()
+
+
+def test_blocks_and_stretches_are_packed_before_anybody_is_kept_from_writing(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_then: list[bool] = []
+
+    def noting(function: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*given: Any) -> Any:
+            open_then.append(connection.in_atomic_block)
+            return function(*given)
+
+        return noted
+
+    def stored() -> list[tuple[int, bytes]]:
+        stretches = [(one.pk, bytes(one.packed)) for one in Stretch.objects.filter(run=run)]
+        return [*stretches, *((one.pk, bytes(one.packed)) for one in GangBlock.objects.of_policy(run, "srtf"))]
+
+    before = stored()
+    monkeypatch.setattr(Gangs, "in_order", noting(Gangs.in_order))
+    monkeypatch.setattr(Gangs, "packed", noting(Gangs.packed))
+    monkeypatch.setattr("apps.results.services.pack_keys", noting(pack_keys))
+    whole = GangBlock.objects.of_tasks(run, "srtf", np.array(keys_asking_for_several(run)))
+    gangs_store(run=run, scheduler="srtf", gangs=whole)
+    assert open_then == [False, False]
+    run_index(run=run)
+    assert len(open_then) == 2 + Stretch.objects.filter(run=run).count()
+    assert not any(open_then)
+    after = stored()
+    assert [packed for _, packed in after] == [packed for _, packed in before]
+    assert not {pk for pk, _ in after} & {pk for pk, _ in before}, "nothing was stored anew"
 
 
 def test_a_run_is_whole_and_a_node_that_holds_too_much_is_found(run: Run) -> None:
