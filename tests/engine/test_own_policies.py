@@ -1,6 +1,7 @@
 """Policies of one's own: what imitates a shipped one plays its schedule, and what is broken is told so."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 
 from scheduler_sim import engine as sim
 from scheduler_sim.engine.check import check, main
+from scheduler_sim.engine.instant import NotExplained, Schedule, decisions, scores_at, standing
 from scheduler_sim.engine.policies import ORDERS, parse_policy
 from scheduler_sim.engine.policies.loading import load_policies
 from tests.engine.own import own_policies
+from tests.engine.pool_cases import pool
 
 NAMES = ("mine", "other")
 
@@ -233,6 +236,52 @@ def test_what_a_class_does_not_play_is_refused(policy: str, cluster: str, tasks:
     workload = sim.Workload.from_columns(arrival_time=[0.0, 0.0], runtime=[1.0, 1.0], **tasks)
     with pytest.raises(sim.EngineError, match=sentence):
         sim.play(workload, cluster, policy)
+
+
+def played(workload: sim.Workload, cluster: sim.Cluster, policy: str) -> Schedule:
+    simulation = sim.Simulation(workload, cluster, parse_policy(policy), seed=1)
+    simulation.advance()
+    return Schedule.of(simulation)
+
+
+@pytest.mark.parametrize(
+    "cluster", [pool(4), sim.Cluster("one", (sim.NodeGroup("n", 1, 4, gpus=1),))], ids=["pool", "node"]
+)
+def test_of_what_fits_and_waits_it_is_said_that_the_class_did_not_start_it(cluster: sim.Cluster) -> None:
+    # One an instant, the newest that fits: when the fourth comes and starts, the second has fitted for long.
+    decided(lambda _, state: [row for row in state.queue[::-1] if len(state.fits(row))][:1])
+    workload = sim.Workload.from_columns(arrival_time=[0, 1, 1, 5, 5], runtime=[9.0] * 5, cpus=[1, 1, 1, 1, 4])
+    found = decisions(played(workload, cluster, "mine"), 5.0)
+    assert {one.row: one.verdict for one in found.decisions} == {1: "passed_over", 3: "started", 4: "resources"}
+    assert found.note.startswith("mine decides by itself")
+    assert found.head == -1
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda context: context.generator.random(len(context.estimate)),
+        lambda context: np.argsort(np.argsort(context.estimate)) - 7.0,
+    ],
+    ids=["drawn", "by rank"],
+)
+def test_scores_by_a_function_are_told_only_where_all_tasks_are_known(function: Any) -> None:
+    sim.scoring("mine")(function)
+    workload = random_tasks(3, nodes=False)
+    for policy in ("mine", "mine+conservative", "fcfs+easy(order=mine)"):
+        whole = played(workload, pool(5), policy)
+        time = float(np.median(whole.outcome.start_time))
+        waiting = standing(whole, time).waiting
+        assert len(waiting) > 2
+        mine = sim.Simulation(workload, pool(5), parse_policy("mine"), seed=1).scores().base
+        assert scores_at(whole, waiting, time, ORDERS["mine"]).tolist() == mine[waiting].tolist()
+        some = replace(whole, whole=False)
+        with pytest.raises(NotExplained, match="by a function of one's own, which may draw them"):
+            scores_at(some, waiting, time, ORDERS["mine"])
+        found = decisions(some, time)
+        assert "which may draw them" in found.note
+        assert np.isnan([(one.score, one.planned_time) for one in found.decisions]).all()
+        assert bool(decisions(whole, time).note) == ("conservative" in policy), "a plan is made again from some tasks"
 
 
 def test_names_of_shipped_orders_stay_theirs_and_own_ones_are_replaced() -> None:

@@ -20,6 +20,7 @@ WHY = {
     "held": "is not offered by the policy before {planned_time:.12g}",
     "later": "waits for the device that is expected to end it first",
     "preempted": "had to stop",
+    "passed_over": "was not started by the class that decides",
     "round": "is not among those that share out the GPUs of this round",
 }
 """Why a task that was tried does not start, by its verdict."""

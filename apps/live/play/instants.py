@@ -106,6 +106,8 @@ class Instant:
                 return self.decided[row].reason
             if verdict == "held":
                 return "BeginTime"
+            if verdict == "passed_over":
+                return "None"
             return "Resources" if row == head or (head < 0 and verdict == "resources") else "Priority"
         if self.scores and len(self.queue):
             return "Resources" if row == int(self.queue[0]) else "Priority"

@@ -63,6 +63,8 @@ def _kept_back(schedule: Schedule, row: int, time: float) -> str:
         NotExplained: a policy that keeps nothing free would have started it.
     """
     policy = schedule.policy
+    if policy.order.decides is not None:
+        return "passed_over"
     if policy.order.shares_gpus:
         return "round"
     if policy.backfill.code == NONE:

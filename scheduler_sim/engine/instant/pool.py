@@ -11,7 +11,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import EASY, LIST, NONE
 from scheduler_sim.engine.instant.decision import Decision, Decisions, NotExplained, NotKnownFarEnough
-from scheduler_sim.engine.instant.scores import scores_at
+from scheduler_sim.engine.instant.scores import refuse_to_score_some, scores_at
 from scheduler_sim.engine.instant.standing import Schedule
 from scheduler_sim.engine.policies import ORDERS
 from scheduler_sim.engine.workload import FloatArray, IntArray
@@ -127,6 +127,8 @@ def planned(schedule: Schedule, time: float, queue: IntArray, running: IntArray)
     arrival = np.where(begun[rows], outcome.start_time[rows], workload.arrival_time[rows])
     order = np.lexsort((rows, arrival))
     rows, arrival = rows[order], arrival[order]
+    # Played again by themselves they would be drawn anew, or ranked among themselves.
+    refuse_to_score_some(schedule.policy.order)
     scores_at(schedule, rows, time)
     played = Simulation(
         replace(workload.take(rows), arrival_time=arrival), schedule.cluster, schedule.policy, options=schedule.options

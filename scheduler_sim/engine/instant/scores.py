@@ -13,6 +13,7 @@ from scheduler_sim.engine.instant.holdings import Holdings
 from scheduler_sim.engine.instant.room import Piece, Room
 from scheduler_sim.engine.instant.standing import Schedule
 from scheduler_sim.engine.policies import Order, Scores
+from scheduler_sim.engine.policies.own import SOURCE
 from scheduler_sim.engine.policies.scoring import blend, rate
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
@@ -53,15 +54,32 @@ def not_before(schedule: Schedule, rows: IntArray) -> FloatArray:
     return np.full(len(rows), -np.inf) if found is None else found
 
 
-def _scores(schedule: Schedule, rows: IntArray, order: Order) -> Scores:
-    """Return the scores of some tasks, their arrays in the order of `rows`."""
-    if order.preempts or order.needs_site or order.shares_gpus or order.resizes:
-        raise OrderNotKnown(f"Scores of {order.name} depend on more than the task and its wait; they are not stored.")
-    if (order.looks_ahead or order.name in DRAWN) and not schedule.whole:
+def refuse_to_score_some(order: Order) -> None:
+    """Refuse to score some tasks of a run alone where that gives other scores than they had among all, or may.
+
+    Raises:
+        OrderNotKnown: so it is.
+    """
+    if order.source == SOURCE:
+        raise OrderNotKnown(
+            f"Scores of {order.name} are by a function of one's own, which may draw them or go by all tasks of the "
+            "run; those are not looked at."
+        )
+    if order.looks_ahead or order.name in DRAWN:
         raise OrderNotKnown(
             f"Scores of {order.name} depend on more than the task and its wait: on all tasks of the run, which are not "
             "looked at."
         )
+
+
+def _scores(schedule: Schedule, rows: IntArray, order: Order) -> Scores:
+    """Return the scores of some tasks, their arrays in the order of `rows`."""
+    if order.preempts or order.needs_site or order.shares_gpus or order.resizes:
+        raise OrderNotKnown(f"Scores of {order.name} depend on more than the task and its wait; they are not stored.")
+    if order.decides is not None:
+        raise OrderNotKnown(f"{order.name} decides by itself; in which order it looks at tasks is not stored.")
+    if not schedule.whole:
+        refuse_to_score_some(order)
     if order.uses_estimates and not schedule.estimates_known[rows].all():
         raise OrderNotKnown(f"{order.name} goes by estimates that are not known from what is stored.")
     if schedule.whole:
