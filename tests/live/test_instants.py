@@ -175,6 +175,66 @@ def test_a_plan_that_goes_back_too_far_is_not_made_up(run: Run, finely: None, mo
     assert any(text.startswith("The plan of sjf+conservative goes back to before") for text in told)
 
 
+def test_instants_of_one_stretch_are_looked_back_from_once(
+    run: Run, finely: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_small_stretches(run)
+    policy, times = "sjf+conservative", times_of(run)[:90:2].tolist()
+    alone = [instant_document(run_instant(run, time, policy)) for time in times]
+    count = Stretch.objects.filter(run=run, scheduler=policy).count()
+    for most_back in (16, 4):
+        monkeypatch.setattr(instants, "STRETCHES_BACK", most_back)
+        read: list[tuple[float, int]] = []
+        named = instants._Asked._named
+
+        def counted(
+            self: Any, time: float, back: int, named: Any = named, read: list[tuple[float, int]] = read
+        ) -> tuple[Any, float]:
+            read.append((time, back))
+            found: tuple[Any, float] = named(self, time, back)
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(instants._Asked, "_named", counted)
+            reader = instants.InstantReader(run, policy)
+            told = [instant_document(reader.at(time)) for time in times]
+        if most_back == 16:
+            assert told == alone
+        else:
+            assert any("goes back to before" in one["unexplained"] for one in told)
+        for back in (0, 4, 16):
+            assert sum(one == back for _, one in read) <= count + 1, "once a stretch, and before the first"
+        assert any(back == 4 for _, back in read)
+
+
+def test_nothing_is_explained_from_too_many_tasks_nor_looked_back_at(
+    run: Run, finely: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_small_stretches(run)
+    policy = "sjf+conservative"
+    widest = max(len(one.task_keys) for one in Stretch.objects.filter(run=run, scheduler=policy))
+    monkeypatch.setattr(instants, "MOST_EXPLAINED", widest)
+    found = [run_instant(run, time, policy) for time in times_of(run)[:90:2].tolist()]
+    assert max(len(one.schedule.workload) for one in found) <= widest
+    assert any(one.unexplained.startswith("The plan of sjf+conservative goes back to before") for one in found)
+    monkeypatch.setattr(instants, "MOST_EXPLAINED", 3)
+    (many,) = {one.unexplained for one in (run_instant(run, found[20].standing.time, policy),)}
+    assert many.startswith("Decisions are explained from up to 3 tasks; around this instant there are ")
+
+
+def test_events_end_early_once_many_tasks_are_read(run: Run, finely: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_small_stretches(run)
+    monkeypatch.setattr(instants, "MOST_READ", 0)
+    every = times_of(run)
+    reader = instants.InstantReader(run, "fcfs+easy")
+    times, complete = reader.events(every[0], every[-1])
+    first_two = Stretch.objects.filter(run=run, scheduler="fcfs+easy").order_by("from_time")[:2]
+    assert not complete
+    assert len(times) > 0
+    assert times.max() < first_two[1].from_time
+    assert reader.tasks_read == len(first_two[0].task_keys)
+
+
 TWO_NODES = {"name": "two", "groups": [{"name": name, "count": 1, "cores": n} for name, n in (("a", 8), ("b", 1))]}
 
 SMALL = """; MaxProcs: 8

@@ -177,6 +177,16 @@ def test_frames_go_from_event_to_event_or_evenly_and_end_with_the_run(client: Cl
     assert len(told("from=1&step=nan&count=-1")) == 1
 
 
+def test_a_document_holds_fewer_frames_once_many_tasks_are_read(
+    client: Client, queued: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Five tasks are read once a policy, and looked at once a frame and policy.
+    for most, count in ((0, 1), (20, 2), (39, 3), (40, 4)):
+        monkeypatch.setattr("apps.dashboard.instants.frames.MOST_READ", most)
+        found = client.get(f"/runs/{queued.pk}/at/frames.json?{BOTH}&from=2&count=12").json()["frames"]
+        assert [one["time"] for one in found] == [2, 3, 4, 5][:count]
+
+
 @pytest.mark.parametrize("query", ["", "from=nan", "from=1e400", "from=1&policy=lifo"])
 def test_frames_of_nothing_are_refused(client: Client, run: Run, query: str) -> None:
     assert client.get(f"/runs/{run.pk}/at/frames.json?{query}").status_code == 400

@@ -6,7 +6,7 @@ from typing import Any
 
 from apps.dashboard.instants.asked import Asked
 from apps.dashboard.instants.panel import Clock, Panel, panel
-from apps.live.play.instants import InstantReader
+from apps.live.play.instants import MOST_READ, InstantReader
 
 MOST_FRAMES = 12
 """At most so many instants are in one document."""
@@ -35,7 +35,7 @@ class Frame:
 def frames(
     asked: Asked, readers: list[InstantReader], clock: Clock, *, step: float = 0.0, most: int = 1, until: float = 0.0
 ) -> Iterator[Frame]:
-    """Yield at most `most` instants from the one that is asked for on.
+    """Yield at most `most` instants from the one that is asked for on; fewer once `MOST_READ` tasks were read.
 
     Args:
         readers: of the policies that are asked for.
@@ -53,6 +53,6 @@ def frames(
         found = Frame(time, clock(time), panels, max(before, default=None), min(after, default=None))
         yield found
         following = min(time + step, until) if step > 0 else found.next_time
-        if following is None or following <= time:
+        if following is None or following <= time or sum(reader.tasks_read for reader in readers) > MOST_READ:
             return
         time = following

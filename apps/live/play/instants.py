@@ -45,6 +45,12 @@ STRETCHES_BACK = 16
 STRETCHES_AHEAD = 16
 """So many stretches are looked at for what happens while a task waits."""
 
+MOST_EXPLAINED = 20_000
+"""Nothing is explained from more tasks than that, nor is a stretch looked back at that would make them more."""
+
+MOST_READ = 100_000
+"""When a reader has read or looked at more tasks than that, what asks it for instants one after another ends early."""
+
 MOST_PLAYED_AGAIN = 20_000
 """Runs of more tasks are not played again for one instant."""
 
@@ -181,12 +187,18 @@ class InstantReader:
             explained, found = _decided(self._asked, found, time)
         except NotExplained as refusal:
             unexplained = str(refusal)
+        self._asked.tasks_read += len(found.workload)
         return _instant(self._asked.run, found, time, explained, unexplained, beside)
+
+    @property
+    def tasks_read(self) -> int:
+        """How many tasks were read from the database, and each instant's once more."""
+        return self._asked.tasks_read
 
     def events(self, low: float, high: float) -> tuple[FloatArray, bool]:
         """Return the instants from `low` to `high` at which something happens, and whether these are all.
 
-        At most `STRETCHES_AHEAD` stretches are looked at.
+        At most `STRETCHES_AHEAD` stretches are looked at, and none after `MOST_READ` tasks but the first.
         """
         parts = []
         for _ in range(STRETCHES_AHEAD):
@@ -196,6 +208,8 @@ class InstantReader:
             if until > high:
                 return np.concatenate(parts), True
             low = until
+            if self.tasks_read > MOST_READ:
+                break
         return np.concatenate(parts), False
 
 
@@ -215,15 +229,19 @@ def _decided(asked: "_Asked", found: Schedule, time: float) -> tuple[Decisions, 
     """Return what was decided, and the schedule, of which more may have been needed."""
     if asked.run.site_id is not None:
         return site_decisions(found, asked.played_until(time), time), found
-    back = 1
     while True:
+        if len(found.workload) > MOST_EXPLAINED:
+            raise NotExplained(
+                f"Decisions are explained from up to {MOST_EXPLAINED:,} tasks; around this instant there are "
+                f"{len(found.workload):,}."
+            )
         try:
             return decisions(found, time), found
         except NotKnownFarEnough:
-            if back >= STRETCHES_BACK or not np.isfinite(found.known_from):
+            further = asked.look_back(time, found)
+            if further is None:
                 raise
-            back *= 4
-            found = asked.look(time, back)
+            found = further
 
 
 def _instant(
@@ -286,34 +304,71 @@ def _notes(found: Schedule, stands: Standing, run: Run) -> list[str]:
     return notes
 
 
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A schedule that holds for every instant from `since` to before `until`, and how far back it was sought."""
+
+    since: float
+    until: float
+    schedule: Schedule
+    back: int = 1
+
+    def holds(self, time: float) -> bool:
+        return self.since <= time < self.until
+
+
 class _Asked:
-    """What is read of a run for its instants; of the stretch that was looked at last it is kept."""
+    """What is read of a run for its instants; of the two stretches that were looked at last it is kept."""
 
     def __init__(self, run: Run, scheduler: str) -> None:
         self.run, self.scheduler = run, scheduler
         self.configuration = RunConfiguration.from_json(run.configuration)
         self.cluster = engine.Cluster.from_json(run.cluster)
-        self._kept: tuple[float, float, Schedule] | None = None
+        self.tasks_read = 0
+        self._kept: _Kept | None = None
+        self._other: _Kept | None = None
+        self._back: _Kept | None = None
         self._prepared: Prepared | None = None
         self._playing: engine.Simulation | None = None
 
-    def look(self, time: float, back: int = 0) -> Schedule:
-        """Return the schedule of the instant's stretch and of `back` stretches before it."""
-        if back:
-            return self._look(time, back)
-        if self._kept is None or not self._kept[0] <= time < self._kept[1]:
-            following = Stretch.objects.of_policy(self.run, self.scheduler).first_after(time)
-            until = np.inf if following is None else following
-            found = self._look(time, 0)
-            # What is known from the beginning on was looked up for all that lies before the next stretch.
-            since = found.known_from if np.isfinite(found.known_from) else min(time, until)
-            self._kept = (since, until, found)
-        return self._kept[2]
+    def look(self, time: float) -> Schedule:
+        """Return the schedule of the instant's stretch."""
+        if self._kept is None or not self._kept.holds(time):
+            self._kept, self._other = self._stretch(time), self._kept
+        return self._kept.schedule
+
+    def look_back(self, time: float, found: Schedule) -> Schedule | None:
+        """Return a schedule of the instant that is known from further back than `found`; None where none is read.
+
+        The longest is kept for the instants of the same stretch, which all look equally far back.
+        """
+        kept = self._back if self._back is not None and self._back.until == self.until else None
+        if kept is not None and kept.schedule.known_from < found.known_from:
+            return kept.schedule
+        back = 1 if kept is None else kept.back
+        if back >= STRETCHES_BACK or not np.isfinite(found.known_from):
+            return None
+        keys, known_from = self._named(time, back * 4)
+        if known_from < found.known_from:
+            self._back = _Kept(known_from, self.until, self._read(keys, known_from), back * 4)
+            return self._back.schedule
+        self._back = _Kept(found.known_from, self.until, found, STRETCHES_BACK)
+        return None
+
+    def _stretch(self, time: float) -> _Kept:
+        if self._other is not None and self._other.holds(time):
+            return self._other
+        following = Stretch.objects.of_policy(self.run, self.scheduler).first_after(time)
+        until = np.inf if following is None else following
+        found = self._read(*self._named(time, 0))
+        # What is known from the beginning on was looked up for all that lies before the next stretch.
+        since = found.known_from if np.isfinite(found.known_from) else min(time, until)
+        return _Kept(since, until, found)
 
     @property
     def until(self) -> float:
         """When the stretch ends that was looked at last; infinite for the last one."""
-        return np.inf if self._kept is None else self._kept[1]
+        return np.inf if self._kept is None else self._kept.until
 
     def played_until(self, time: float) -> engine.Simulation:
         """Return the whole run again, played up to some instant that is not behind `time`.
@@ -358,17 +413,23 @@ class _Asked:
         """Return when something happens last before and first after `time`, whose stretch `found` is."""
         times = event_times(found)
         later = float(times[times > time].min(initial=np.inf))
-        if self._kept is not None and self._kept[2] is found:
+        if self._kept is not None and self._kept.schedule is found:
             # The next stretch begins with an arrival, and what comes behind that may be none of this one's tasks'.
-            later = min(later, self._kept[1])
+            later = min(later, self._kept.until)
         earlier = times[(times < time) & (times >= found.known_from)]
         if not len(earlier) and np.isfinite(found.known_from):
-            before = event_times(self._look(np.nextafter(time, -np.inf), 0))
+            self._other = self._stretch(np.nextafter(time, -np.inf))
+            before = event_times(self._other.schedule)
             earlier = before[before < time]
         return (float(earlier.max()) if len(earlier) else None), (later if np.isfinite(later) else None)
 
-    def _look(self, time: float, back: int) -> Schedule:
+    def _named(self, time: float, back: int) -> tuple[IntArray, float]:
+        """Return the keys of the tasks of the instant's stretch and of up to `back` before it, and since when all are.
+
+        A stretch that would make them more than `MOST_EXPLAINED` is left out, but for that of the instant.
+        """
         every = Stretch.objects.of_policy(self.run, self.scheduler)
+        keys, since = np.zeros(0, np.int64), -np.inf
         # One more than is looked at: without it the first one is among them, before which there was nothing.
         cut = list(every.back_from(time)[: back + 2])
         if not cut and not every.exists():
@@ -376,11 +437,18 @@ class _Asked:
                 f"Run {self.run.name} was played before it was kept who was in the system when; "
                 f"`manage.py squeue --run {self.run.pk} --index` makes up for it once."
             )
-        looked_at = cut[: back + 1]
-        known_from = -np.inf if len(cut) <= back + 1 else looked_at[-1].from_time
-        keys = np.unique(np.concatenate([one.task_keys for one in looked_at])) if looked_at else np.zeros(0, np.int64)
-        placed = SchedulerResult.objects.of_tasks(self.run, self.scheduler, keys, _PLACED)
-        return self._schedule(placed, known_from)
+        for place, one in enumerate(cut):
+            if place > back:
+                return keys, since
+            more = np.union1d(keys, one.task_keys)
+            if place and len(more) > MOST_EXPLAINED:
+                return keys, since
+            keys, since = more, one.from_time
+        return keys, -np.inf
+
+    def _read(self, keys: IntArray, known_from: float) -> Schedule:
+        self.tasks_read += len(keys)
+        return self._schedule(SchedulerResult.objects.of_tasks(self.run, self.scheduler, keys, _PLACED), known_from)
 
     def _schedule(self, placed: Mapping[str, FloatArray], known_from: float) -> Schedule:
         played, known, task_keys = self._tasks(placed["task_id"].astype(np.int64))
