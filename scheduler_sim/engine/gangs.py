@@ -1,7 +1,7 @@
 """What tasks on several nodes held of each, kept small: nodes in a row with the same on each are one entry."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -114,6 +114,40 @@ class Gangs:
             gpus=self.ranges["gpus"][entry].astype(np.int64),
             devices=self.ranges["devices"][entry].view(np.int64),
         )
+
+    def on_nodes(self, first: int, last: int) -> "Gangs":
+        """Return the spans with what they held of the nodes from `first` to before `last`; others are left out."""
+        ranges = self.ranges.copy()
+        begin = np.maximum(ranges["node"].astype(np.int64), first)
+        end = np.minimum(ranges["node"].astype(np.int64) + ranges["nodes"], last)
+        inside = begin < end
+        ranges["node"][inside], ranges["nodes"][inside] = begin[inside], (end - begin)[inside]
+        kept = np.append(0, np.cumsum(inside))[self.offsets]
+        there = np.diff(kept) > 0
+        return Gangs(
+            task=self.task[there],
+            start_time=self.start_time[there],
+            end_time=self.end_time[there],
+            offsets=np.append(kept[:-1][there], kept[-1]),
+            ranges=ranges[inside],
+        )
+
+    def node_chunks(self, nodes: int, most: int) -> Iterator[tuple[int, int]]:
+        """Yield spans of the nodes from 0 to `nodes`, each with at most `most` pieces, or one node of more."""
+        change = np.zeros(nodes + 1, np.int64)
+        np.add.at(change, self.ranges["node"].astype(np.int64), 1)
+        np.add.at(change, self.ranges["node"].astype(np.int64) + self.ranges["nodes"], -1)
+        before = np.append(0, np.cumsum(np.cumsum(change)[:nodes]))
+        first = 0
+        while first < nodes:
+            last = max(first + 1, int(np.searchsorted(before, before[first] + most, side="right")) - 1)
+            yield first, min(last, nodes)
+            first = last
+
+    @property
+    def last_node(self) -> int:
+        """The highest number of a node that is held, -1 where none is."""
+        return int((self.ranges["node"].astype(np.int64) + self.ranges["nodes"]).max(initial=0)) - 1
 
     def nodes(self, place: int) -> IntArray:
         """Return the numbers of the nodes of one span, ascending."""

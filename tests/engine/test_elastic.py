@@ -15,6 +15,7 @@ from scheduler_sim.engine.bounds import lower_bounds
 from scheduler_sim.engine.contract import REASONS, Attempts, Pieces
 from scheduler_sim.engine.elasticity import Elasticity
 from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
+from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.goodput import Goodput
 from scheduler_sim.engine.interruptions import Interruptions
 from scheduler_sim.engine.kernels.elastic.choices import Choice, Moment, pollux, sia, sia_choice
@@ -211,7 +212,7 @@ def check_schedule(policy: str, seed: int) -> None:
     for instant in np.unique(spans.start_time):
         assert width[(spans.start_time <= instant) & (spans.end_time > instant)].sum() <= devices
     pieces = Pieces.joined(told)
-    assert overbooked(cluster, spans, pieces, resources=("gpus",) if cluster.gpus else ("cores",)) is None
+    assert overbooked(cluster, spans, Gangs.of(pieces), resources=("gpus",) if cluster.gpus else ("cores",)) is None
     for row, start, _, on_nodes in gangs_of(pieces):
         asked = width[(spans.row == row) & (spans.start_time == start)].max()
         assert sum(gpus or cpus for _, cpus, gpus, _ in on_nodes) == 1000 * asked

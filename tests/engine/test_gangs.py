@@ -1,6 +1,5 @@
 """What tasks on several nodes held of each: kept small, read back whole, and true to the nodes that there are."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -98,11 +97,14 @@ def test_pieces_add_up_to_the_request_and_never_overfill_a_node(policy: str) -> 
         told = listening(simulation)
         simulation.advance()
         pieces, spans = Pieces.joined(told), simulation.spans()
+        together = Gangs.of(pieces)
         # One side of a split task ends before the other: it holds less than its span says.
-        assert overbooked(cluster, spans[~workload.hybrid[spans.row]], pieces) is None
+        assert overbooked(cluster, spans[~workload.hybrid[spans.row]], together) is None
         if (pieces.end_time > pieces.start_time).any():
-            twice = Pieces.joined([pieces, replace(pieces, span=pieces.span + 1000)])
+            twice = Gangs.joined([together, together])
             assert overbooked(cluster, spans, twice) is not None, "what is held twice is too much"
+            for most in (1, 3, 7):
+                assert overbooked(cluster, spans, twice, most_pieces=most) == overbooked(cluster, spans, twice)
         asked, outcome = demands(workload, cluster), simulation.outcome()
         rest = (asked.last_cpu > 0) | (asked.last_gpu > 0)
         on_several = np.flatnonzero(asked.full_nodes + rest > 1)
@@ -117,6 +119,29 @@ def test_pieces_add_up_to_the_request_and_never_overfill_a_node(policy: str) -> 
             assert held[0][0] == outcome.node[row]
         several += len(gangs)
     assert several > 10
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_parts_of_the_nodes_are_together_the_whole(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    whole = Gangs.of(pieces_of(random_spans(generator, 12)))
+    most = int(generator.integers(1, 30))
+    chunks = list(whole.node_chunks(12, most))
+    assert [first for first, _ in chunks] == [0, *(last for _, last in chunks[:-1])]
+    assert chunks[-1][1] == 12
+    parts = [whole.on_nodes(first, last).pieces() for first, last in chunks]
+    # A chunk of several nodes keeps to what is allowed.
+    assert all(len(part) <= most or last - first == 1 for part, (first, last) in zip(parts, chunks, strict=True))
+    columns = ("row", "start_time", "end_time", "node", "cpus", "gpus", "devices")
+
+    def rows(pieces: Pieces) -> list[tuple[Any, ...]]:
+        return sorted(zip(*(getattr(pieces, name).tolist() for name in columns), strict=True))
+
+    assert [row for part in parts for row in rows(part)] == sorted(
+        rows(whole.pieces()),
+        key=lambda row: (next(place for place, (first, last) in enumerate(chunks) if first <= row[3] < last), row),
+    )
+    assert whole.last_node == whole.pieces().node.max()
 
 
 def test_a_buffer_that_fills_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

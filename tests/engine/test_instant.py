@@ -59,19 +59,7 @@ def random_pool_case(seed: int) -> tuple[Workload, Cluster, Options]:
 
 
 def schedule_of(simulation: Simulation, gangs: Gangs | None = None, *, whole: bool = False) -> Schedule:
-    n = len(simulation.workload)
-    return Schedule(
-        workload=simulation.workload,
-        cluster=simulation.cluster,
-        policy=simulation.policy,
-        options=simulation.options,
-        outcome=simulation.outcome(),
-        attempts=simulation.attempts(),
-        estimates_known=np.ones(n, bool),
-        whole=whole,
-        seed=simulation.seed,
-        gangs=gangs,
-    )
+    return replace(Schedule.of(simulation), whole=whole, gangs=gangs)
 
 
 def some_instants(simulation: Simulation, generator: np.random.Generator) -> list[float]:

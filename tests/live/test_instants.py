@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
 from apps.live.exchange.instants import instant_document
-from apps.live.play import instants
+from apps.live.play import instants, instants_read
 from apps.live.play.instants import run_instant
 from apps.results.models import Run, SchedulerResult, Stretch
 from apps.results.services import stretches_store
@@ -169,7 +169,7 @@ def test_events_follow_one_another_and_are_those_of_the_placements(
 
 def test_a_plan_that_goes_back_too_far_is_not_made_up(run: Run, finely: None, monkeypatch: pytest.MonkeyPatch) -> None:
     in_small_stretches(run)
-    monkeypatch.setattr(instants, "STRETCHES_BACK", 1)
+    monkeypatch.setattr(instants_read, "STRETCHES_BACK", 1)
     told = {run_instant(run, float(time), "sjf+conservative").unexplained for time in times_of(run)}
     assert "" in told
     assert any(text.startswith("The plan of sjf+conservative goes back to before") for text in told)
@@ -183,9 +183,9 @@ def test_instants_of_one_stretch_are_looked_back_from_once(
     alone = [instant_document(run_instant(run, time, policy)) for time in times]
     count = Stretch.objects.filter(run=run, scheduler=policy).count()
     for most_back in (16, 4):
-        monkeypatch.setattr(instants, "STRETCHES_BACK", most_back)
+        monkeypatch.setattr(instants_read, "STRETCHES_BACK", most_back)
         read: list[tuple[float, int]] = []
-        named = instants._Asked._named
+        named = instants_read.StoredInstants._named
 
         def counted(
             self: Any, time: float, back: int, named: Any = named, read: list[tuple[float, int]] = read
@@ -195,7 +195,7 @@ def test_instants_of_one_stretch_are_looked_back_from_once(
             return found
 
         with monkeypatch.context() as patch:
-            patch.setattr(instants._Asked, "_named", counted)
+            patch.setattr(instants_read.StoredInstants, "_named", counted)
             reader = instants.InstantReader(run, policy)
             told = [instant_document(reader.at(time)) for time in times]
         if most_back == 16:
@@ -213,11 +213,11 @@ def test_nothing_is_explained_from_too_many_tasks_nor_looked_back_at(
     in_small_stretches(run)
     policy = "sjf+conservative"
     widest = max(len(one.task_keys) for one in Stretch.objects.filter(run=run, scheduler=policy))
-    monkeypatch.setattr(instants, "MOST_EXPLAINED", widest)
+    monkeypatch.setattr(instants_read, "MOST_EXPLAINED", widest)
     found = [run_instant(run, time, policy) for time in times_of(run)[:90:2].tolist()]
     assert max(len(one.schedule.workload) for one in found) <= widest
     assert any(one.unexplained.startswith("The plan of sjf+conservative goes back to before") for one in found)
-    monkeypatch.setattr(instants, "MOST_EXPLAINED", 3)
+    monkeypatch.setattr(instants_read, "MOST_EXPLAINED", 3)
     (many,) = {one.unexplained for one in (run_instant(run, found[20].standing.time, policy),)}
     assert many.startswith("Decisions are explained from up to 3 tasks; around this instant there are ")
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from apps.live.play.preparation import Prepared
 from apps.results.models import GangBlock, Run
-from scheduler_sim.engine.contract import Attempts, Pieces
+from scheduler_sim.engine.contract import Attempts
 from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.overbooked import WORDS, overbooked
 from scheduler_sim.engine.stored_schedule import StoredSchedule
@@ -27,12 +27,12 @@ def gang_faults(run: Run, prepared: Prepared, schedules: Mapping[str, StoredSche
         if not np.array_equal(keys[place], stored.task):
             yield f"Under {scheduler} nodes are held by tasks that the run does not play."
             continue
-        pieces, spans = replace(stored, task=rows[place]).pieces(), schedule.spans()
-        if not _agree(spans, pieces):
+        gangs, spans = replace(stored, task=rows[place]), schedule.spans()
+        if gangs.last_node >= prepared.cluster.nodes or not _agree(spans, gangs):
             yield f"The nodes that tasks on several held under {scheduler} are not those that its placements tell of."
             continue
         whole = spans[~prepared.workload.hybrid[spans.row]]
-        found = overbooked(prepared.cluster, whole, pieces, resources=_dealt(schedule))
+        found = overbooked(prepared.cluster, whole, gangs, resources=_dealt(schedule))
         if found is not None:
             yield (
                 f"Under {scheduler} node {found.node} holds {found.held:g} {found.resource} at {found.time:.12g} s, "
@@ -40,24 +40,24 @@ def gang_faults(run: Run, prepared: Prepared, schedules: Mapping[str, StoredSche
             )
 
 
-def _agree(spans: Attempts, pieces: Pieces) -> bool:
+def _agree(spans: Attempts, gangs: Gangs) -> bool:
     """Tell whether whoever held several nodes ran then, on the lowest of them."""
-    first = np.flatnonzero(np.append(True, pieces.span[1:] != pieces.span[:-1])[: len(pieces)])
     order = np.lexsort((spans.start_time, spans.row))
     row, start, end = spans.row[order], spans.start_time[order], spans.end_time[order]
     # The last span of a task that began by then; many tasks have one.
-    keys = np.searchsorted(row, pieces.row[first], side="left")
-    last = np.searchsorted(row, pieces.row[first], side="right") - 1
+    keys = np.searchsorted(row, gangs.task, side="left")
+    last = np.searchsorted(row, gangs.task, side="right") - 1
     if (last < keys).any():
         return False
     place = keys.copy()
     while True:
-        goes_on = (place < last) & (end[place] < pieces.end_time[first])
+        goes_on = (place < last) & (end[place] < gangs.end_time)
         if not goes_on.any():
             break
         place[goes_on] += 1
-    within = (start[place] <= pieces.start_time[first]) & (end[place] >= pieces.end_time[first])
-    return bool(within.all() and (spans.node[order][place] == pieces.node[first]).all())
+    within = (start[place] <= gangs.start_time) & (end[place] >= gangs.end_time)
+    lowest = gangs.ranges["node"][gangs.offsets[:-1]].astype(np.int64)
+    return bool(within.all() and (spans.node[order][place] == lowest).all())
 
 
 def _dealt(schedule: StoredSchedule) -> tuple[str, ...]:

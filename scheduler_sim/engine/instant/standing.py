@@ -66,7 +66,8 @@ class Schedule:
             options=simulation.options,
             outcome=simulation.outcome(),
             attempts=simulation.attempts(),
-            estimates_known=simulation.workload.estimate_known,
+            # A predictor tells others as time goes on.
+            estimates_known=np.full(len(simulation.workload), simulation.predictor is None),
             whole=True,
             seed=simulation.seed,
         )

@@ -128,14 +128,12 @@ class Result:
 
     @cached_property
     def _rows(self) -> list[dict[str, Any]]:
-        outcomes = [simulation.outcome() for simulation in self.simulations.values()]
-        edges = np.array(whole_run(self.workload, outcomes, self.scored))
         won = winners({name: simulation.outcome().finish_time for name, simulation in self.simulations.items()})
         rows = []
         for name, simulation in self.simulations.items():
             # Each policy's own span, as the stored metrics have it.
-            own = np.array([edges[0], whole_run(self.workload, [simulation.outcome()], self.scored)[1]])
-            found = summarise(simulation, edges=own, won=won[name], scored=self.scored)
+            edges = np.array(whole_run(self.workload, [simulation.outcome()], self.scored))
+            found = summarise(simulation, edges=edges, won=won[name], scored=self.scored)
             rows.append({"policy": name, **found.row()})
         return sorted(rows, key=lambda row: (row[RANKED_BY] is None, row[RANKED_BY] or 0.0, row["policy"]))
 
