@@ -62,6 +62,7 @@ SLOW = (
     "engine/test_prediction.py",
     "engine/test_site_case.py",
     "engine/test_site_kernel.py",
+    "engine/test_site_limits.py",
     "engine/test_site_reference.py",
     "engine/test_site_plans.py",
     "engine/test_site_replay.py",

@@ -16,6 +16,7 @@ from scheduler_sim.engine.kernels.site.reasons import WORDS
 from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import ShareTree, Site, classic, fair_tree, read_site
 from scheduler_sim.engine.workload import Labels, Workload
+from tests.engine.ruled_site import RULED, metered, playable, played, ruled_jobs, words_of
 
 SMALL = """
 name: small
@@ -62,12 +63,6 @@ def jobs(seed: int, count: int = 120) -> Workload:
         queue=part.tolist(),
         requests=requests,
     )
-
-
-def played(policy: str, workload: Workload, site: Site, **options: Any) -> Simulation:
-    simulation = Simulation(workload, site.cluster, parse_policy(policy), site=site, **options)
-    simulation.advance()
-    return simulation
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -137,146 +132,6 @@ def test_slurm_needs_a_site():
         Simulation(jobs(1), small().cluster, parse_policy("slurm"))
 
 
-RULED = """
-name: ruled
-groups:
-- {hosts: "n[01-08]", cores: 16, memory_mb: 64000}
-partitions:
-- {name: main, hosts: "n[01-08]", is_default: true, max_time: 3600, qos: whole}
-- {name: small, hosts: "n[01-02]", max_time: 1200, max_nodes: 1}
-qos:
-- {name: normal, priority: 10, limits: {user_jobs: 3, account_resources: {cpu: 64}}}
-- {name: urgent, priority: 100, preempts: [scav]}
-- {name: scav, preempt_mode: requeue, limits: {all_resources: {node: 4}}}
-- {name: whole, limits: {all_jobs: 9}}
-accounts:
-- {name: one, shares: 3, limits: {all_resources: {cpu: 80}}}
-- {name: two, shares: 1}
-- {name: one, user: ann}
-- {name: one, user: bob}
-- {name: two, user: cat, limits: {all_jobs: 2}}
-reservations:
-- {name: upkeep, start_time: 900, end_time: 1200, hosts: "n[01-05]", flags: [MAINT]}
-priority: {kind: multifactor, age_weight: 1000, fair_share_weight: 2000, qos_weight: 3000, job_size_weight: 100,
-  decay_half_life_time: 600, calculation_period_time: 60}
-preemption: {kind: qos, mode: requeue}
-enforces: [associations, limits, qos]
-scheduling: {submission_delay_time: 1, main_interval_time: 10, backfill_interval_time: 3, backfill_resolution_time: 1}
-"""
-
-
-def ruled_jobs(seed: int, count: int = 150) -> Workload:
-    random = np.random.default_rng(seed)
-    user = random.choice(["ann", "bob", "cat"], count)
-    nodes = random.integers(1, 4, count)
-    small = random.random(count) < 0.15
-    nodes = np.where(small, 1, nodes)
-    requests = Requests.blank(
-        count,
-        nodes=nodes,
-        tasks=nodes * random.integers(1, 17, count),
-        cores_per_task=np.ones(count, np.int64),
-        qos=Labels.from_texts(random.choice(["normal", "normal", "urgent", "scav"], count)),
-        requeueable=random.random(count) < 0.8,
-        nice=random.choice([0, 0, 500], count),
-        array=np.where(random.random(count) < 0.2, random.integers(1, 4, count), 0),
-        array_limit=np.full(count, 2),
-        cancel_time=np.where(random.random(count) < 0.1, random.integers(500, 3000, count), np.nan),
-    )
-    return Workload.from_columns(
-        arrival_time=np.sort(random.integers(0, 2000, count)).astype(np.float64),
-        runtime=random.integers(5, 300, count).astype(np.float64),
-        duration_estimate=random.choice([300.0, 420.0, 600.0], count),
-        cpus=np.ones(count),
-        queue=np.where(small, "small", "main").tolist(),
-        user=user.tolist(),
-        group=np.where(user == "cat", "two", "one").tolist(),
-        requests=requests,
-    )
-
-
-@pytest.mark.parametrize("policy", ["fcfs+list", "fcfs+easy", "fcfs+conservative", "slurm"])
-@pytest.mark.parametrize("seed", range(3))
-def test_limits_of_jobs_hold_at_every_instant(policy, seed):
-    site, workload = read_site(RULED), ruled_jobs(seed)
-    simulation = playable(policy, workload, site)
-    workload = simulation.workload
-    spans = simulation.spans()
-    user, group = workload.user.texts()[spans.row], workload.group.texts()[spans.row]
-    assert workload.requests is not None
-    qos = workload.requests.qos.texts()[spans.row]
-    for instant in np.unique(spans.start_time).tolist():
-        runs = (spans.start_time <= instant) & (spans.end_time > instant)
-        in_main = workload.queue.texts()[spans.row] == "main"
-        assert (runs & in_main).sum() <= 9
-        # What the QOS of partition main limits, accounts do not: only outside of it cat is held to two jobs.
-        assert (runs & (user == "cat") & ~in_main).sum() <= 2
-        for one in ("ann", "bob", "cat"):
-            assert (runs & (qos == "normal") & (user == one)).sum() <= 3
-        cores = workload.requests.tasks[spans.row]
-        assert cores[runs & (group == "one")].sum() <= 80
-        assert cores[runs & (qos == "normal") & (group == "two")].sum() <= 64
-        assert workload.requests.nodes[spans.row][runs & (qos == "scav")].sum() <= 4
-        array = workload.requests.array[spans.row]
-        for number in range(1, 4):
-            assert (runs & (array == number)).sum() <= 2
-
-
-@pytest.mark.parametrize("policy", ["fcfs", "fcfs+easy", "fcfs+conservative", "slurm"])
-def test_no_more_tasks_are_there_than_may_be_submitted(policy):
-    document = read_site(RULED).as_json()
-    document["qos"][1]["limits"] = {"user_submitted": 3}
-    document["accounts"][0]["limits"] = {"all_submitted": 12}
-    document["accounts"][4]["limits"] = {"user_submitted": 4}
-    simulation = playable(policy, ruled_jobs(8, 300), Site.from_json(document))
-    workload, outcome, attempts = simulation.workload, simulation.outcome(), simulation.history().attempts
-    assert workload.requests is not None
-    words = words_of(simulation)
-    refused = np.isin(words, ["QOSMaxSubmitJobPerUserLimit", "AssocGrpSubmitJobsLimit", "AssocMaxSubmitJobLimit"])
-    assert set(words[refused]) == {"QOSMaxSubmitJobPerUserLimit", "AssocGrpSubmitJobsLimit", "AssocMaxSubmitJobLimit"}
-    assert (attempts[refused] == 0).all()
-    assert (outcome.finish_time[refused] == workload.arrival_time[refused]).all()
-    user, group, qos = workload.user.texts(), workload.group.texts(), workload.requests.qos.texts()
-    for instant in np.unique(workload.arrival_time).tolist():
-        there = (workload.arrival_time <= instant) & (outcome.finish_time > instant) & ~refused
-        assert (there & (group == "one")).sum() <= 12
-        # Of urgent tasks the QOS says how many, in place of their account.
-        assert (there & (user == "cat") & (qos != "urgent")).sum() <= 4
-        assert (there & (user == "ann") & (qos == "urgent")).sum() <= 3
-
-
-METERING = ["fcfs", "fcfs+easy", "fcfs+conservative", "multifactor+easy", "slurm"]
-
-
-def metered(enforces: str, **limits: Any) -> Site:
-    """Return the ruled site with limits on what account one uses, which never forgets."""
-    document = read_site(RULED).as_json()
-    document["enforces"] = ["associations", enforces, "qos"]
-    document["priority"]["decay_half_life_time"] = 0
-    document["accounts"][0]["limits"] = limits
-    return Site.from_json(document)
-
-
-def words_of(simulation: Simulation) -> Any:
-    kernel = simulation.kernel
-    assert isinstance(kernel, SiteKernel)
-    return np.array(WORDS)[kernel.reasons()]
-
-
-@pytest.mark.parametrize("policy", METERING)
-def test_on_a_safe_site_no_account_uses_more_core_minutes_than_it_may_and_nothing_is_stopped(policy):
-    simulation = playable(policy, ruled_jobs(9), metered("safe", all_resource_seconds={"cpu": 60_000}))
-    workload, spans, history = simulation.workload, simulation.spans(), simulation.history()
-    assert workload.requests is not None
-    own = workload.group.texts()[spans.row] == "one"
-    cores = workload.requests.tasks[spans.row]
-    # Minutes are rounded down, of what was used and of what may be used yet.
-    assert 30_000 < (cores * (spans.end_time - spans.start_time))[own].sum() < 60_000 + 120
-    assert not (history.ending == 1).any()
-    waited = words_of(simulation)[history.attempts == 0]
-    assert "AssocGrpCPUMinutesLimit" in waited
-
-
 @pytest.mark.parametrize("policy", ["fcfs+easy", "slurm"])
 def test_a_run_with_failures_by_chance_ends_though_some_tasks_can_never_start(policy):
     document = metered("safe", all_resource_seconds={"cpu": 60_000}).as_json()
@@ -286,44 +141,6 @@ def test_a_run_with_failures_by_chance_ends_though_some_tasks_can_never_start(po
     assert simulation.done
     assert (simulation.attempts().reason == REASONS.index("failed")).any()
     assert "AssocGrpCPUMinutesLimit" in words_of(simulation)[history.attempts == 0]
-
-
-@pytest.mark.parametrize("policy", METERING)
-def test_what_runs_is_stopped_and_nothing_starts_once_an_account_has_used_what_it_may(policy):
-    simulation = playable(policy, ruled_jobs(9), metered("limits", all_resource_seconds={"cpu": 60_000}))
-    workload, spans = simulation.workload, simulation.spans()
-    assert workload.requests is not None
-    own = workload.group.texts() == "one"
-    used = (workload.requests.tasks[spans.row] * (spans.end_time - spans.start_time))[own[spans.row]].sum()
-    # It is known at the next calculation, within 60 s, and seen by slurm at the next look at limits, within 32 s.
-    assert 60_000 < used < 60_000 + 128 * (60 + 32)
-    stopped = simulation.history().ending == 1
-    assert stopped.any()
-    assert own[stopped].all()
-    ended = simulation.outcome().finish_time[stopped].max()
-    assert not (own[spans.row] & (spans.start_time >= ended)).any()
-
-
-@pytest.mark.parametrize("policy", METERING)
-def test_running_tasks_never_have_more_core_minutes_ahead_than_an_account_may(policy):
-    site = metered("limits", all_running_resource_seconds={"cpu": 12_000}, job_resource_seconds={"cpu": 9000})
-    simulation = playable(policy, ruled_jobs(9), site)
-    workload, spans = simulation.workload, simulation.spans()
-    assert workload.requests is not None
-    own = workload.group.texts()[spans.row] == "one"
-    cores, limit = workload.requests.tasks[spans.row], workload.duration_estimate[spans.row]
-    assert (cores * limit)[own].max() <= 9000
-    highest = 0.0
-    for instant in np.unique(spans.start_time).tolist():
-        runs = own & (spans.start_time <= instant) & (spans.end_time > instant)
-        highest = max(highest, (cores * (limit - (instant - spans.start_time)))[runs].sum())
-    assert 9000 < highest < 12_000 + 60
-
-
-def playable(policy: str, workload: Workload, site: Site, **options: Any) -> Simulation:
-    """Return the simulation of the tasks that can ever start, played to its end."""
-    left, *_ = fit_to_site(workload, site, on_oversize="drop")
-    return played(policy, left, site, **options)
 
 
 @pytest.mark.parametrize("seed", range(3))

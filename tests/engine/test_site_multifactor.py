@@ -7,7 +7,8 @@ from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site, read_site
 from scheduler_sim.engine.sites.parts import Priority
 from scheduler_sim.engine.workload import Workload
-from tests.engine.test_site_kernel import jobs, played, small
+from tests.engine.ruled_site import played
+from tests.engine.test_site_kernel import jobs, small
 
 SHARED = """
 name: shared
