@@ -23,8 +23,7 @@ def load_policies(path: str | Path) -> list[str]:
     file = Path(path)
     before = {order.name: order for order in ORDERS}
     # Files of one name in several folders are several modules.
-    name = f"policies_of_{file.stem}_{abs(hash(str(file.resolve()))):x}"
-    spec = importlib.util.spec_from_file_location(name, file)
+    spec = importlib.util.spec_from_file_location(f"policies of {file.resolve()}", file)
     if spec is None or spec.loader is None or not file.is_file():
         raise InvalidPolicy(f"{path} is no Python file.")
     module = importlib.util.module_from_spec(spec)
