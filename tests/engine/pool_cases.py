@@ -33,7 +33,9 @@ def pool_orders() -> list[str]:
 
 BACKFILL_NAMES = BACKFILLS.names()
 
-PREDICTING = ("easy(predict=last_two)", "easy(order=sjf,predict=last_two)")
+PREDICTING = tuple(
+    f"easy({order}predict={name})" for name in ("last_two", "regression") for order in ("", "order=sjf,")
+)
 
 DURATIONS = st.sampled_from([0.0, 0.1, 1 / 3, 1.0, 1.0, 2.0, 2.7, 10.0, 61.0])
 ARRIVALS = st.sampled_from([0.0, 0.0, 0.1, 0.2, 1 / 3, 1.0, 2.0, 3.0, 1e6 + 1 / 7])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from scheduler_sim.engine import Simulation
+from tests.engine.reference_regression import ReferenceRegression
 
 STEPS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 3000, 6000)
 """Minutes that are added to a prediction which is outrun."""
@@ -29,10 +30,11 @@ class ReferencePool:
     user: list[str] = field(default_factory=list)
     backfill_base: list[float] | None = None
     backfill_slope: list[float] | None = None
-    predicts: bool = False
+    predictor: str | None = None
     by_prediction: bool = False
     predicted: dict[int, float] = field(default_factory=dict)
     finished_runs: dict[str, list[float]] = field(default_factory=dict)
+    regression: ReferenceRegression = field(default_factory=ReferenceRegression)
     start: dict[int, float] = field(default_factory=dict)
     finish: dict[int, float] = field(default_factory=dict)
     queue: list[int] = field(default_factory=list)
@@ -57,12 +59,14 @@ class ReferencePool:
             while True:
                 ended = sorted((self.finish[row], row) for row in self.running if self.finish[row] <= now)
                 self.running = [row for row in self.running if self.finish[row] > now]
-                for _, row in ended if self.predicts else ():
+                for time, row in ended if self.predictor else ():
                     self.finished_runs.setdefault(self.user[row], []).append(self.duration[row])
+                    if self.predictor == "regression":
+                        self.regression.finish(row, time, self.duration[row])
                 while arriving and self.arrival[arriving[0]] <= now:
                     self.queue.append(arriving.pop(0))
-                    if self.predicts:
-                        self.predict(self.queue[-1])
+                    if self.predictor:
+                        self.predict(self.queue[-1], now)
                 self.longest_queue = max(self.longest_queue, len(self.queue))
                 getattr(self, f"act_{self.backfill}")(now)
                 if all(self.finish[row] > now for row in self.running):
@@ -87,21 +91,27 @@ class ReferencePool:
         self.start[row] = now
         self.finish[row] = now + self.duration[row]
         self.running.append(row)
+        if self.predictor == "regression":
+            self.regression.begin(row, self.user[row], now, self.cpus[row])
 
     def expected_end(self, row: int, now: float) -> float:
         """A task that runs past its estimate is expected to end now; a prediction is put off before that."""
         limit = self.start[row] + self.expected[row]
-        if not self.predicts:
+        if not self.predictor:
             return max(limit, now)
         ends = [self.start[row] + (self.predicted[row] + 60.0 * minutes) for minutes in (0, *STEPS)]
         return max(min([limit, *(end for end in ends if end > now)]), now)
 
     def told(self, row: int) -> float:
         """Return how long a task is expected to run."""
-        return self.predicted[row] if self.predicts else self.expected[row]
+        return self.predicted[row] if self.predictor else self.expected[row]
 
-    def predict(self, row: int) -> None:
-        """Note the mean of the user's last two finished runs, not above the estimate."""
+    def predict(self, row: int, now: float) -> None:
+        """Note what the regression says, or the mean of the user's last two finished runs, not above the estimate."""
+        if self.predictor == "regression":
+            told = row, self.user[row], now, self.cpus[row], self.expected[row]
+            self.predicted[row] = self.regression.predict(*told)
+            return
         runs = self.finished_runs.get(self.user[row], [])
         known = bool(self.user[row]) and len(runs) >= 2
         self.predicted[row] = min(self.expected[row], sum(runs[-2:]) / 2) if known else self.expected[row]
@@ -208,6 +218,6 @@ def reference_for(simulation: Simulation) -> ReferencePool:
         user=workload.user.texts().tolist(),
         backfill_base=None if other is None else other.base.tolist(),
         backfill_slope=None if other is None else flat if other.slope is None else other.slope.tolist(),
-        predicts=simulation.policy.backfill.predicts,
+        predictor=simulation.policy.backfill.predictor,
         by_prediction=simulation.policy.backfill.predicts and other is not None,
     )

@@ -30,9 +30,15 @@ class Backfill(Adjustable):
         return name
 
     @property
+    def predictor(self) -> str | None:
+        """What makes the predictions by which it reserves and backfills while the run goes on, None for nothing."""
+        name: str | None = self.value("predict") if self.having("predict") else None
+        return name
+
+    @property
     def predicts(self) -> bool:
         """Tell whether it reserves and backfills by predictions that are made while the run goes on."""
-        return self.having("predict") and self.value("predict") is not None
+        return self.predictor is not None
 
     @property
     def uses_estimates(self) -> bool:
@@ -54,7 +60,8 @@ BACKFILLS.register(
         "easy",
         EASY,
         "A task may pass the head only if it cannot delay the head's reservation.",
-        "Lifka, JSSPP 1995; order and predict: Tsafrir, Etsion & Feitelson, IEEE TPDS 2007",
+        "Lifka, JSSPP 1995; order and predict: Tsafrir, Etsion & Feitelson, IEEE TPDS 2007; "
+        "regression: Gaussier, Glesser, Reis & Trystram, SC 2015",
         parameters=(
             choice(
                 "order",
@@ -64,11 +71,12 @@ BACKFILLS.register(
             ),
             choice(
                 "predict",
-                lambda: ["last_two"],
+                lambda: ["last_two", "regression"],
                 default=None,
-                rule="Reserve and backfill by the mean of the user's last two finished runs instead of the estimate, "
-                "which it does not exceed; what runs longer is given 1, 5, 15, 30 minutes, 1, 2, 5, 10, 20, 50, "
-                "100 hours more. With order=sjf it is EASY++. On a single pool of processors.",
+                rule="Reserve and backfill by a prediction instead of the estimate, which it does not exceed; what "
+                "runs longer is given 1, 5, 15, 30 minutes, 1, 2, 5, 10, 20, 50, 100 hours more. last_two: the mean of "
+                "the user's last two finished runs, with order=sjf EASY++. regression: the lower quartile, learned "
+                "from every task that finishes. On a single pool of processors.",
             ),
         ),
     )

@@ -110,7 +110,7 @@ class PoolKernel(BaseKernel):
         tasks, run, backfill = self._tasks, self._run, policy.backfill
         by_length = backfill.predicts and backfill.order is not None
         other = scores if scores.backfill is None else scores.backfill
-        predictions = make_predictions(workload, tasks.expected, predict=backfill.predicts, by_length=by_length)
+        predictions = make_predictions(workload, tasks.expected, predict=backfill.predictor, by_length=by_length)
         base = predictions.estimate if by_length else other.base
         slope = np.zeros(len(base)) if other.slope is None else other.slope
         queue, others = self._tree(tasks.base, tasks.slope, by_cpus=False), self._tree(base, slope, by_cpus=True)

@@ -10,7 +10,9 @@ import numpy as np
 
 from scheduler_sim.engine.codes import QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel, kernel
+from scheduler_sim.engine.kernels.pool import regression as regressing
 from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
+from scheduler_sim.engine.kernels.pool.regression import Regression, make_regression
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.kernels.structures import kinetic_tree
 from scheduler_sim.engine.kernels.structures.instants import go_to
@@ -34,6 +36,7 @@ class Predictions(NamedTuple):
         by_length: 1 where the order of backfilling is that of the predictions.
         first: shape (n,), seconds predicted at arrival.
         end: shape (n,), instants at which running tasks are expected to end.
+        regression: what foretells instead of the user's last two runs; empty for those.
     """
 
     user: IntArray
@@ -43,20 +46,22 @@ class Predictions(NamedTuple):
     by_length: int
     first: FloatArray
     end: FloatArray
+    regression: Regression
 
 
-def make_predictions(workload: Workload, expected: FloatArray, *, predict: bool, by_length: bool) -> Predictions:
+def make_predictions(workload: Workload, expected: FloatArray, *, predict: str | None, by_length: bool) -> Predictions:
     """Return the predictions before anything has finished.
 
     Args:
         workload: whose users are looked at; tasks without one are told apart from all others, and not predicted.
         expected: shape (n,), seconds by the estimates.
-        predict: whether run times are predicted at all.
+        predict: `last_two` or `regression`, None where run times are not predicted at all.
         by_length: whether tasks are backfilled in the order of their predictions.
     """
     names = workload.user.names
     known = np.array([bool(name) for name in names], bool)
     user = np.where(known[workload.user.codes], workload.user.codes, -1) if predict else np.empty(0, np.int64)
+    learned_from = len(workload) if predict == "regression" else 0
     return Predictions(
         user=user.astype(np.int64),
         last=np.full(len(names), np.nan),
@@ -65,15 +70,18 @@ def make_predictions(workload: Workload, expected: FloatArray, *, predict: bool,
         by_length=int(by_length),
         first=expected.copy() if predict else expected,
         end=np.full(len(expected), np.nan),
+        regression=make_regression(learned_from, len(names) if learned_from else 0),
     )
 
 
 @bare_kernel
-def _predict(row: int, expected: FloatArray, predictions: Predictions) -> None:
-    """Expect a task that arrives to run as long as its user's last two did on average, not beyond its estimate."""
+def _predict(now: float, row: int, cpus: int, expected: FloatArray, predictions: Predictions) -> None:
+    """Expect a task that arrives to run as foretold, or as its user's last two did on average, up to its estimate."""
     seconds = predictions.estimate[row]
     user = predictions.user[row]
-    if user >= 0 and not np.isnan(predictions.before[user]):
+    if len(predictions.regression.weights) > 0:
+        seconds = regressing.foretell(now, row, user, cpus, seconds, predictions.regression)
+    elif user >= 0 and not np.isnan(predictions.before[user]):
         seconds = min(seconds, (predictions.last[user] + predictions.before[user]) / 2.0)
     expected[row] = predictions.first[row] = seconds
 
@@ -133,6 +141,8 @@ def advance_reordered(
     other_leaf_of, other_nodes, other_masks, other_floors, other_spread, stack, _, _, _ = others
     user, last, before, end_of = predictions.user, predictions.last, predictions.before, predictions.end
     predict = len(user) > 0
+    regression = predictions.regression
+    learning = len(regression.weights) > 0
     events = 0
     while events < max_events:
         now = go_to(next_instant(arrival, counts, end_times), until, False, clock)
@@ -142,14 +152,16 @@ def advance_reordered(
             while ends_by(now, counts, end_times):
                 row = release(now, tasks, run)
                 drop_end(end_of[row], row, counts[RUNNING] + 1, plan_times, plan_rows)
-                if predict and user[row] >= 0:
+                if learning:
+                    regressing.learn(now, row, user[row], cpus[row], start[row], duration[row], regression)
+                elif predict and user[row] >= 0:
                     before[user[row]] = last[user[row]]
                     last[user[row]] = duration[row]
                 events += 1
             while arrives_by(now, arrival, counts):
                 row = arrive(counts)
                 if predict:
-                    _predict(row, expected, predictions)
+                    _predict(now, row, cpus[row], expected, predictions)
                     other_nodes[other_leaf_of[row], kinetic_tree.EXPECTED] = expected[row]
                     if predictions.by_length:
                         other_nodes[other_leaf_of[row], kinetic_tree.BASE] = expected[row]
@@ -184,5 +196,7 @@ def advance_reordered(
                 kinetic_tree.leave(now, leaf_of[row], nodes, masks, floors, spread)
                 kinetic_tree.leave(now, other_leaf_of[row], other_nodes, other_masks, other_floors, other_spread)
                 begin(now, row, tasks, run)
+                if learning:
+                    regressing.note_start(now, user[row], cpus[row], regression)
             if not ends_by(now, counts, end_times):
                 break
