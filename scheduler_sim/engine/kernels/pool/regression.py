@@ -28,10 +28,10 @@ PLAIN = 18
 and when it arrives."""
 TERMS = 1 + PLAIN + PLAIN * (PLAIN + 1) // 2
 
-FINISHED, RUN_SUM, CPU_SUM, LAST_END, RUNNING, START_SUM, CPUS_HELD = range(7)
+ENDED, RUN_SUM, CPU_SUM, LAST_END, UNDER_WAY, START_SUM, CPUS_HELD = range(7)
 """Columns of what is known of a user: tasks that finished, their seconds and processors in all, when the last one
 ended, tasks that run, the sum of their starts, and the processors that they hold."""
-LEARNED, NORM = range(2)
+SEEN, NORM = range(2)
 """Places in `totals`: tasks learned from, and the sum of the normalised squares of their terms."""
 
 
@@ -80,7 +80,7 @@ def make_regression(tasks: int, users: int) -> Regression:
 def _look_at(now: float, user: int, cpus: int, estimate: float, regression: Regression) -> None:
     """Write down the features of a task that arrives."""
     known, runs, plain = regression.users[user], regression.runs[user], regression.plain
-    finished, running = known[FINISHED], known[RUNNING]
+    finished, running = known[ENDED], known[UNDER_WAY]
     last = runs[0] if finished > 0 else estimate
     before = runs[1] if finished > 1 else last
     third = runs[2] if finished > 2 else before
@@ -142,7 +142,7 @@ def foretell(now: float, row: int, user: int, cpus: int, estimate: float, regres
     _look_at(now, user, cpus, estimate, regression)
     for i in range(PLAIN):
         regression.told[row, i] = regression.plain[i]
-    if regression.totals[LEARNED] == 0:
+    if regression.totals[SEEN] == 0:
         return estimate
     _multiply(regression.plain, regression.terms)
     return min(estimate, max(SHORTEST, HOUR * _value(regression.weights, regression.terms)))
@@ -152,7 +152,7 @@ def foretell(now: float, row: int, user: int, cpus: int, estimate: float, regres
 def note_start(now: float, user: int, cpus: int, regression: Regression) -> None:
     """Note that a task of a user starts."""
     known = regression.users[user]
-    known[RUNNING] += 1.0
+    known[UNDER_WAY] += 1.0
     known[START_SUM] += now
     known[CPUS_HELD] += cpus
 
@@ -172,11 +172,11 @@ def learn(now: float, row: int, user: int, cpus: int, start: float, seconds: flo
     """
     known, runs = regression.users[user], regression.runs[user]
     runs[2], runs[1], runs[0] = runs[1], runs[0], seconds
-    known[FINISHED] += 1.0
+    known[ENDED] += 1.0
     known[RUN_SUM] += seconds
     known[CPU_SUM] += cpus
     known[LAST_END] = now
-    known[RUNNING] -= 1.0
+    known[UNDER_WAY] -= 1.0
     known[START_SUM] -= start
     known[CPUS_HELD] -= cpus
     terms, weights, totals = regression.terms, regression.weights, regression.totals
@@ -190,11 +190,11 @@ def learn(now: float, row: int, user: int, cpus: int, start: float, seconds: flo
             largest[i] = size
         if size > 0.0:
             totals[NORM] += size * size / (largest[i] * largest[i])
-    totals[LEARNED] += 1.0
+    totals[SEEN] += 1.0
     above = _value(weights, terms) - seconds / HOUR
     weight = log(max(seconds * cpus, 2.0))
     slope = weight * (1.0 - QUANTILE) if above >= 0.0 else -weight * QUANTILE
-    step = RATE * sqrt(totals[LEARNED] / totals[NORM])
+    step = RATE * sqrt(totals[SEEN] / totals[NORM])
     for i in range(TERMS):
         gradient = slope * terms[i]
         if gradient != 0.0:
