@@ -35,7 +35,7 @@ ENGINE = (
     ("paces",),
     ("away", "elasticity", "formulas", "demand", "hardware", "openb_nodes", "paths", "presets"),
     ("spans", "histogram", "grouped", "statistics", "paired"),
-    ("generators", "traces", "estimates", "whatif", "sampling", "beginning", "oversize"),
+    ("generators", "traces", "estimates", "whatif", "sampling", "beginning", "oversize", "series"),
     ("sites",),
     ("predictors", "recording"),
     ("policies",),
@@ -58,6 +58,7 @@ ENGINE = (
     (
         "stored_schedule",
         "usage",
+        "electricity",
         "fairness",
         "bounds",
         "fragmentation",

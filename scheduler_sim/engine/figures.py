@@ -9,7 +9,7 @@ from typing import Literal
 
 from scheduler_sim.engine.formulas import SHORTEST_RUN
 
-Quantity = Literal["seconds", "share", "count", "ratio", "per_second", "joules", "dollars"]
+Quantity = Literal["seconds", "share", "count", "ratio", "per_second", "joules", "dollars", "kilograms"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Figure:
         return UNITS[self.quantity]
 
 
-_SIGNED = ("regret", "difference")
+_SIGNED = ("regret", "difference", "electricity_usd", "idle_electricity_usd")
 """Figures that may lie below 0."""
 
 UNITS: dict[Quantity, str] = {
@@ -53,6 +53,7 @@ UNITS: dict[Quantity, str] = {
     "per_second": "1/s",
     "joules": "J",
     "dollars": "US dollars",
+    "kilograms": "kg",
 }
 
 FIGURES: dict[str, Figure] = {}
@@ -135,6 +136,42 @@ _define(
     "Idle watts x seconds of the devices that nothing held, from first arrival to last finish.",
 )
 _define("cost_usd", "Cost", "dollars", "lower", "Price x held time of every core and GPU, in US dollars.")
+_define(
+    "carbon_kg",
+    "Carbon",
+    "kilograms",
+    "lower",
+    "Energy of what tasks kept busy x the carbon intensity at that time (x PUE, where a series tells it), summed over "
+    "the steps of the series; kg of CO2 equivalent. No data without a series of carbon or without watts. The series is "
+    "of the average mix or marginal, as its file says: the first shares out what is emitted, the second tells what more "
+    "load would add.",
+)
+_define(
+    "idle_carbon_kg",
+    "Idle carbon",
+    "kilograms",
+    "lower",
+    "As carbon, of the idle energy: with it the cluster's whole emission from first arrival to last finish.",
+)
+_define(
+    "electricity_usd",
+    "Electricity",
+    "dollars",
+    "lower",
+    "Energy of what tasks kept busy x the price of electricity at that time (x PUE, where a series tells it). It is "
+    "not a part of the cost, which is the price of holding devices.",
+)
+_define(
+    "idle_electricity_usd", "Idle electricity", "dollars", "lower", "As electricity, of the idle energy."
+)
+_define(
+    "over_cap_time",
+    "Over the cap",
+    "seconds",
+    "lower",
+    "Seconds in which the devices drew more than the series of the power cap allows; PUE is not counted. No policy "
+    "holds the cap.",
+)
 _define(
     "wins",
     "Wins",

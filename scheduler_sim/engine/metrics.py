@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from scheduler_sim.engine.contract import ENDINGS, History, Outcome
+from scheduler_sim.engine.electricity import Electricity
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.fairness import FairShares, jain, sharers
 from scheduler_sim.engine.formulas import bounded_slowdown
@@ -77,6 +78,7 @@ class Summary:
         mean_rho, p95_rho, max_rho: finish-time fairness of the tasks that finished. unfair_share: part of them above 1.
         share_fairness, least_share: Jain's index over the users' attained shares, and the least of these. All six are
             defined in `fairness.py`.
+        carbon_kg, idle_carbon_kg, electricity_usd, idle_electricity_usd, over_cap_time: see `electricity.Electricity`.
     """
 
     window_start_time: FloatArray
@@ -121,6 +123,11 @@ class Summary:
     unfair_share: FloatArray
     share_fairness: FloatArray
     least_share: FloatArray
+    carbon_kg: FloatArray
+    idle_carbon_kg: FloatArray
+    electricity_usd: FloatArray
+    idle_electricity_usd: FloatArray
+    over_cap_time: FloatArray
 
     def row(self, number: int = 0) -> dict[str, float | int | None]:
         """Return one window's figures by name, None where there is no data."""
@@ -193,6 +200,7 @@ def summarise(
         timed_out_count=_ended(history, "timed_out", window, windows),
         failed_count=_ended(history, "failed", window, windows),
         **shares.by_window(sharers(simulation), rows, window, windows),
+        **vars(Electricity.of(usage, simulation.signals, edges)),
     )
 
 

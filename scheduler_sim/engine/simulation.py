@@ -23,6 +23,7 @@ from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.policies import ORDERS, ChoiceContext, Choices, Order, Policy, ScoreContext, Scores
 from scheduler_sim.engine.prediction import untold
 from scheduler_sim.engine.problem import Problem
+from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
@@ -43,6 +44,7 @@ class Simulation:
         predictor: tells run times as tasks arrive, from what has finished in this simulation; None for the estimates
             of the workload.
         site: whose rules bind all tasks, `cluster` being its cluster; None for a cluster without rules.
+        signals: the series of its electricity on the workload's clock; None where they are not known.
     """
 
     workload: Workload
@@ -54,6 +56,7 @@ class Simulation:
     on_pieces: Callable[[Pieces], None] | None = None
     predictor: Predictor | None = None
     site: Site | None = None
+    signals: Signals | None = None
 
     def __post_init__(self) -> None:
         depth = self.policy.backfill.value("depth") if self.policy.backfill.having("depth") else None

@@ -6,6 +6,7 @@ from typing import Any
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.contract import Attempts, Kernel, News, Options, Outcome, Pieces
 from scheduler_sim.engine.policies import Policy
+from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workload import Workload
@@ -18,7 +19,7 @@ class StoredSchedule(Simulation):
         workload, cluster, policy, options: as of the simulation.
         outcome: where and when each task ran; with a history where tasks may stop and go on.
         attempts: of tasks with more than one.
-        site: as of the simulation.
+        site, signals: as of the simulation.
     """
 
     def __init__(
@@ -31,9 +32,12 @@ class StoredSchedule(Simulation):
         outcome: Outcome,
         attempts: Attempts | None = None,
         site: Site | None = None,
+        signals: Signals | None = None,
     ) -> None:
         self._stored = outcome
-        super().__init__(workload=workload, cluster=cluster, policy=policy, options=options, site=site)
+        super().__init__(
+            workload=workload, cluster=cluster, policy=policy, options=options, site=site, signals=signals
+        )
         self._batches = [] if attempts is None else [attempts]
 
     def _make_kernel(self) -> Kernel:
