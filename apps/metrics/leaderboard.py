@@ -34,6 +34,11 @@ FIGURE_COLUMNS = (
     "gpu_utilisation",
     "energy_joules",
     "cost_usd",
+    "carbon_kg",
+    "idle_carbon_kg",
+    "electricity_usd",
+    "idle_electricity_usd",
+    "over_cap_time",
     "fairness",
     "mean_rho",
     "unfair_share",
@@ -50,7 +55,7 @@ FIGURE_COLUMNS = (
 FOLDED_COLUMNS = frozenset(
     (
         *("cost_usd", "fairness", "mean_rho", "unfair_share", "share_fairness", "least_share"),
-        *("lost_time", "suspended_time"),
+        *("lost_time", "suspended_time", "idle_carbon_kg", "idle_electricity_usd"),
     )
 )
 """Columns of the table that are shown only where all are asked for, or the table is sorted by them."""

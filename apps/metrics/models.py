@@ -62,6 +62,12 @@ class Metric(models.Model):
     unfair_share = models.FloatField(null=True)
     share_fairness = models.FloatField(null=True)
     least_share = models.FloatField(null=True)
+    # Empty where a run names no series; see ADDED.
+    carbon_kg = models.FloatField(null=True)
+    idle_carbon_kg = models.FloatField(null=True)
+    electricity_usd = models.FloatField(null=True)
+    idle_electricity_usd = models.FloatField(null=True)
+    over_cap_time = models.FloatField(null=True)
     details = models.JSONField(
         default=dict, help_text="Of the whole run: histograms, fair shares, win/loss matrix, bounds, regret."
     )
@@ -70,6 +76,7 @@ class Metric(models.Model):
         (
             *("attempts_mean", "service_time", "lost_time", "suspended_time", "timed_out_count", "failed_count"),
             *("mean_rho", "p95_rho", "max_rho", "unfair_share", "share_fairness", "least_share", "fair_shares"),
+            *("carbon_kg", "idle_carbon_kg", "electricity_usd", "idle_electricity_usd", "over_cap_time"),
         )
     )
     """Figures and details that older runs lack: they are compared with nothing, and no digest is of their absence."""

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from apps.tasks.models import ForecastTrial, Site, StartForecast, Task, TaskRequest, Workload, WorkloadImport
+from apps.tasks.models import ForecastTrial, Series, Site, StartForecast, Task, TaskRequest, Workload, WorkloadImport
 from apps.tasks.site_services import site_delete, site_store
 from scheduler_sim.engine import EngineError, sites
 from scheduler_sim.web.admin import BigTableAdmin, KeyOrderedAdmin, NumberedAdmin, ReadOnlyAdmin, RecentChoices
@@ -183,6 +183,25 @@ class ForecastTrialAdmin(ReadOnlyAdmin):
     search_fields = ("site__name",)
     date_hierarchy = "created_at"
     raw_id_fields = ("site", "history", "requested_by")
+
+
+@admin.register(Series)
+class SeriesAdmin(BigTableAdmin):
+    """Step series as they were imported; runs refer to them."""
+
+    list_display = ("name", "kind", "unit", "signal", "value_count", "origin", "created_at")
+    list_filter = ("kind",)
+    search_fields = ("name", "=digest")
+    fields = tuple(field.name for field in Series._meta.concrete_fields if field.name not in ("id", "packed"))
+    readonly_fields = fields
+
+    def has_add_permission(self, request: object, obj: object = None) -> bool:
+        """Refuse: they are imported."""
+        return False
+
+    def has_delete_permission(self, request: object, obj: object = None) -> bool:
+        """Refuse: runs name them in their configurations, and could not be played again."""
+        return False
 
 
 @admin.register(Site)

@@ -9,7 +9,7 @@ import numpy as np
 from django.db import models
 from django.db.models.functions import Cast
 
-from apps.tasks.errors import SiteError
+from apps.tasks.errors import SeriesError, SiteError
 from scheduler_sim import engine
 from scheduler_sim.columnar.insert import insert_columns
 from scheduler_sim.engine.requests import NAMES, TEXTS, Requests
@@ -84,6 +84,25 @@ class SiteQuerySet(models.QuerySet):
             names = list(self.order_by("name").values_list("name", flat=True).distinct())
             there = f"Sites: {', '.join(names)}." if names else "None is stored yet; read one with importsite."
             raise SiteError(f"There is no site {reference!r}. {there}")
+        return found
+
+
+class SeriesQuerySet(models.QuerySet):
+    """Step series."""
+
+    def referred(self, reference: str) -> Any:
+        """Return the series that `NAME` or `NAME@DIGEST` names; one with a digest is found under any name.
+
+        Raises:
+            SeriesError: there is none; the sentence names some of those there are.
+        """
+        _, at, digest = reference.rpartition("@")
+        chosen = {"digest__startswith": digest} if at and digest else {"name": reference}
+        found = self.filter(**chosen).first()
+        if found is None:
+            names = list(self.order_by("name").values_list("name", flat=True)[:20])
+            there = f"Series: {', '.join(names)}." if names else "None is stored yet; read one with importseries."
+            raise SeriesError(f"There is no series {reference!r}. {there}")
         return found
 
 

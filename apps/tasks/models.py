@@ -1,16 +1,19 @@
 """Workloads and their tasks, as imported or generated."""
 
+import zlib
 from typing import Any, ClassVar
 
+import numpy as np
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from apps.tasks.managers import SiteQuerySet, TaskQuerySet, TaskRequestQuerySet, WorkloadQuerySet
+from apps.tasks.managers import SeriesQuerySet, SiteQuerySet, TaskQuerySet, TaskRequestQuerySet, WorkloadQuerySet
 from scheduler_sim.background.models import Job
 from scheduler_sim.choices import PlainChoices
 from scheduler_sim.engine import sites
 from scheduler_sim.engine.requests import NAMES
+from scheduler_sim.engine.series import StepSeries
 from scheduler_sim.marks import alters_data
 
 
@@ -217,6 +220,51 @@ class Site(models.Model):
     def as_site(self) -> sites.Site:
         """Return it as the engine knows it."""
         return sites.Site.from_json(self.description)
+
+
+class Series(models.Model):
+    """A step series of carbon intensity, price, PUE or power cap; it never changes, and the same one is stored once."""
+
+    NAME_LENGTH = 100
+
+    name = models.CharField(max_length=NAME_LENGTH)
+    kind = models.CharField(max_length=9, help_text="carbon, price, pue or power_cap.")
+    unit = models.CharField(max_length=10, help_text="Of the values.")
+    signal = models.CharField(
+        max_length=8, blank=True, help_text="Of a carbon intensity: average or marginal, where it is known."
+    )
+    is_dated = models.BooleanField(help_text="Times are seconds since 1970; else seconds on a clock of its own.")
+    begin = models.FloatField(help_text="Seconds at which the first value begins to hold.")
+    end = models.FloatField(help_text="Seconds until which the last value holds.")
+    value_count = models.PositiveIntegerField()
+    packed = models.BinaryField(help_text="Times, then values: little-endian doubles, packed by zlib.")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of all of the above but the name.")
+    audit = models.JSONField(default=dict, help_text="What its file held: step, gaps, units, notes.")
+    origin = models.CharField(max_length=255, blank=True, help_text="The file it was read from.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SeriesQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+        verbose_name_plural = "series"
+        constraints = [
+            models.UniqueConstraint(fields=("name",), name="%(app_label)s_%(class)s_unique_name"),
+            models.UniqueConstraint(fields=("digest",), name="%(app_label)s_%(class)s_unique_digest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def reference(self) -> str:
+        """What names exactly this one wherever a run asks for a series."""
+        return f"{self.name}@{self.digest[:12]}"
+
+    def as_steps(self, beyond: str) -> StepSeries:
+        """Return it as the engine knows it, on its own clock; `beyond` as of `StepSeries`."""
+        both = np.frombuffer(zlib.decompress(self.packed), "<f8").reshape(2, self.value_count)
+        return StepSeries(both[0].astype(np.float64), both[1].astype(np.float64), self.end, beyond)
 
 
 class WorkloadImport(models.Model):

@@ -16,6 +16,7 @@ _UNITS = {
     "joules": (("J", 1.0), ("kJ", 1e3), ("kWh", 3.6e6), ("MWh", 3.6e9)),
     "per_second": (("a day", 1 / 86_400), ("an hour", 1 / 3600), ("a minute", 1 / 60), ("a second", 1.0)),
     "dollars": (("$", 1.0),),
+    "kilograms": (("g", 0.001), ("kg", 1.0), ("t", 1000.0)),
     "share": (("%", 0.01),),
     "count": (("", 1.0),),
     "ratio": (("", 1.0),),

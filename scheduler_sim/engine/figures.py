@@ -142,9 +142,9 @@ _define(
     "kilograms",
     "lower",
     "Energy of what tasks kept busy x the carbon intensity at that time (x PUE, where a series tells it), summed over "
-    "the steps of the series; kg of CO2 equivalent. No data without a series of carbon or without watts. The series is "
-    "of the average mix or marginal, as its file says: the first shares out what is emitted, the second tells what more "
-    "load would add.",
+    "the steps of the series; kg of CO2 equivalent. No data without a series of carbon or without watts. The signal "
+    "is average or marginal, as its file says: the first shares out what is emitted, the second tells what more load "
+    "would add.",
 )
 _define(
     "idle_carbon_kg",
@@ -161,9 +161,7 @@ _define(
     "Energy of what tasks kept busy x the price of electricity at that time (x PUE, where a series tells it). It is "
     "not a part of the cost, which is the price of holding devices.",
 )
-_define(
-    "idle_electricity_usd", "Idle electricity", "dollars", "lower", "As electricity, of the idle energy."
-)
+_define("idle_electricity_usd", "Idle electricity", "dollars", "lower", "As electricity, of the idle energy.")
 _define(
     "over_cap_time",
     "Over the cap",

@@ -35,9 +35,7 @@ class StoredSchedule(Simulation):
         signals: Signals | None = None,
     ) -> None:
         self._stored = outcome
-        super().__init__(
-            workload=workload, cluster=cluster, policy=policy, options=options, site=site, signals=signals
-        )
+        super().__init__(workload=workload, cluster=cluster, policy=policy, options=options, site=site, signals=signals)
         self._batches = [] if attempts is None else [attempts]
 
     def _make_kernel(self) -> Kernel:

@@ -167,7 +167,8 @@ def test_what_a_series_does_not_cover_is_no_data() -> None:
     assert np.isnan(found.carbon_kg[1])
     assert np.isnan(found.electricity_usd).all()
     each = task_electricity(simulation, "carbon", np.array([0, 1]))
-    assert each[0] == pytest.approx(found.carbon_kg[0]) and np.isnan(each[1])
+    assert each[0] == pytest.approx(found.carbon_kg[0])
+    assert np.isnan(each[1])
 
 
 def test_without_series_nothing_is_known_and_energy_stays_what_it_was() -> None:

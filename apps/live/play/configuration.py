@@ -10,6 +10,7 @@ import msgspec
 from apps.live.play.cluster_changes import ClusterChanges
 from apps.live.play.kinds import (
     CHECKPOINTS_RULE,
+    ELECTRICITY,
     OVERHEAD_RULE,
     PACE,
     PLAYED,
@@ -27,6 +28,8 @@ from apps.live.play.kinds import (
     Part,
     Seconds,
     Seed,
+    SeriesText,
+    SeriesZeroText,
     SiteText,
     Times,
     Weight,
@@ -35,9 +38,11 @@ from apps.live.play.kinds import (
     read_failure_list,
     read_overhead,
     read_policies,
+    read_series_zero,
     read_weights,
 )
 from apps.live.play.options import COMMAND, SITE, About, InvalidOption, Option, options_of, unknown_option
+from apps.tasks.series_services import series_references
 from apps.training.registry import models_in_use, resolve_policy
 from scheduler_sim import engine
 from scheduler_sim.engine.failures import check_nodes, parse_failures
@@ -58,7 +63,7 @@ without them has the document, and a study's run the digest, that it had before 
 _NO_WHAT_IF = frozenset(
     (
         "policies", "seed", "site", "on_oversize", "warmup", "cooldown", "keep", "agent_reward", "agent_from_scratch",
-        "models", "rate",
+        "models", "rate", "series", "series_zero", "series_beyond",
     )
 )  # fmt: skip
 """Fields that leave what a log tells of as it was."""
@@ -317,6 +322,38 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             words={"": "none"},
         ),
     ] = ""
+    series: Annotated[
+        SeriesText,
+        About(
+            "Series",
+            "stored series of carbon intensity, price, pue and power cap, one of a kind, with commas between them",
+            ELECTRICITY,
+            metavar="NAME[,NAME...]",
+            words={"": "none"},
+        ),
+    ] = ""
+    series_zero: Annotated[
+        SeriesZeroText,
+        About(
+            "When the workload's clock begins in the series",
+            "a date and a time, UTC where no zone is named, or begin for the beginning of each series; what the "
+            "workload's file says where not given",
+            ELECTRICITY,
+            metavar="DATETIME|begin",
+            check=read_series_zero,
+            rule="a date and a time, such as 2022-01-01T00:00:00, or begin",
+            words={"": "as the workload's file says", "begin": "at the beginning of each series"},
+        ),
+    ] = ""
+    series_beyond: Annotated[
+        Literal["refuse", "hold", "repeat"],
+        About(
+            "Beyond a series",
+            "what holds where a series is shorter than the run: refuse it, hold its first and last value, or repeat it",
+            ELECTRICITY,
+            words={"refuse": "refused", "hold": "the first and the last value hold", "repeat": "it is repeated"},
+        ),
+    ] = "refuse"
     conservative_depth: Annotated[
         Depth | None,
         About(
@@ -465,9 +502,11 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         return [resolve_policy(name, self.models, reward=reward) for name in self.policies]
 
     def with_models(self) -> Self:
-        """Return the configuration with the model versions that are active now."""
+        """Return the configuration with the model versions that are active now, and series named beyond doubt."""
         models = models_in_use(self.policies, self.estimates, agent_from_scratch=self.agent_from_scratch)
-        return msgspec.structs.replace(self, models=models)
+        with blaming("series"):
+            series = series_references(self.series)
+        return msgspec.structs.replace(self, models=models, series=series)
 
     def engine_options(self, cluster: engine.Cluster) -> engine.Options:
         """Return the choices that the kernels take: the engine's options have the names of ours.
@@ -505,6 +544,9 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
                 "max_requeues needs on_limit kill: it says how often a task ended at its limit is run again.",
                 "max_requeues",
             )
+        for name in ("series_zero", "series_beyond"):
+            if not self.series and getattr(self, name) != _DEFAULTS[name]:
+                raise InvalidOption(f"{name} has no meaning without series.", name)
         for name in ("checkpoint_write", "checkpoint_read", "checkpoint_growth"):
             if self.checkpoints == "none" and getattr(self, name) != _DEFAULTS[name]:
                 raise InvalidOption(f"{name} has no meaning without checkpoints.", name)

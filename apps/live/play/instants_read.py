@@ -152,6 +152,7 @@ class StoredInstants:
                 options=self.configuration.engine_options(prepared.cluster),
                 predictor=prepared.predictor,
                 site=prepared.site,
+                signals=prepared.signals,
             )
         return self._playing
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from scheduler_sim import engine
+from scheduler_sim.engine.clock import microseconds
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.estimates import Estimates
 from scheduler_sim.engine.failures import failures_text, parse_failures
@@ -13,10 +14,11 @@ from scheduler_sim.engine.overheads import CHECKPOINT_RULES, Overhead
 from scheduler_sim.engine.policies.agent import RewardWeights
 from scheduler_sim.engine.whatif import parse_changes, parse_failure_models
 
-PLAYED, SIMULATED, STOPPED, WHAT_IF, PACE, ENDLESS = (
+PLAYED, SIMULATED, STOPPED, ELECTRICITY, WHAT_IF, PACE, ENDLESS = (
     "what is played",
     "how it is simulated",
     "tasks that stop and go on",
+    "carbon and price of electricity",
     "what if",
     "how fast",
     "a race without end",
@@ -47,6 +49,9 @@ CheckpointsText = Annotated[str, Meta(pattern=r"^(none|young|daly|[0-9]{1,15}(\.
 SiteText = Annotated[str, Meta(min_length=1, max_length=120)]
 ListText = Annotated[str, Meta(max_length=1_000_000)]
 
+SeriesText = Annotated[str, Meta(max_length=600)]
+SeriesZeroText = Annotated[str, Meta(max_length=40)]
+
 OVERHEAD_RULE = "seconds from 0 up, as 30, or seconds by devices held, as 1:7/8:30/60"
 CHECKPOINTS_RULE = "none, seconds of work from 0.001 up, young or daly"
 
@@ -67,6 +72,13 @@ def read_weights(weights: tuple[float, float, float]) -> tuple[float, float, flo
     """Refuse weights of which none is above 0."""
     RewardWeights(*weights)
     return weights
+
+
+def read_series_zero(text: str) -> str:
+    """Refuse what is neither a date and a time nor `begin`."""
+    if text not in ("", "begin") and microseconds(text) is None:
+        raise InvalidParameter(f"series_zero must be a date and a time, such as 2022-01-01T00:00:00, not {text!r}.")
+    return text
 
 
 def read_model(name: str) -> str:

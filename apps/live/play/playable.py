@@ -52,6 +52,7 @@ def refuse_unplayable(
             options=options,
             predictor=_predictor(configuration) if prepared is None else prepared.predictor,
             site=site,
+            signals=None if prepared is None else prepared.signals,
         )
 
 

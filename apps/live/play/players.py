@@ -167,6 +167,7 @@ def make_players(
                 options=options,
                 predictor=prepared.predictor,
                 site=prepared.site,
+                signals=prepared.signals,
             ),
             task_keys=prepared.task_keys,
             handed_over=int((stored or {}).get(policy.name, 0)),

@@ -17,6 +17,7 @@ from apps.live.play.cautions import (
     slices_caution,
 )
 from apps.live.play.configuration import RunConfiguration
+from apps.live.play.electricity import played_signals
 from apps.live.play.sites import played_site
 from apps.tasks.digests import tasks_digest
 from apps.tasks.models import Task, Workload
@@ -28,6 +29,7 @@ from scheduler_sim.engine.estimates import replace_estimates
 from scheduler_sim.engine.kernels.site.never import fit_to_site
 from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.predictors.runtime import RuntimeModel
+from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.whatif import scale_load
 from scheduler_sim.engine.workload import IntArray
@@ -45,6 +47,7 @@ class Prepared:
         predictor: tells every policy the run times as tasks arrive; None where the estimates are settled.
         cautions: what must be known to read the run's figures (see `cautions`).
         tasks_digest: of the tasks as they were read.
+        signals: the series of the cluster's electricity; None where the run names none.
     """
 
     workload: engine.Workload
@@ -54,6 +57,7 @@ class Prepared:
     predictor: RuntimeModel | None = None
     cautions: tuple[Caution, ...] = ()
     site: Site | None = None
+    signals: Signals | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ def prepare_tasks(
     played, rows = adapted.workload, adapted.rows
     model = run_time_model(configuration)
     policies = configuration.parsed_policies()
+    signals, signals_caution = played_signals(configuration, stored, played)
     # What makes every figure doubtful comes first.
     cautions = (
         impossible_caution(stored, adapted.begun, played, adapted.fitted, site or cluster),
@@ -118,6 +123,7 @@ def prepare_tasks(
         pairs_caution(played, policies),
         slices_caution(site.cluster if site else cluster),
         in_sample_caution(model, stored, tasks, rows, policies) if model else estimates_caution(played, policies),
+        signals_caution,
     )
     return Prepared(
         workload=played,
@@ -127,6 +133,7 @@ def prepare_tasks(
         predictor=RuntimeModel.parse(model.artifact) if model else None,
         cautions=tuple(caution for caution in cautions if caution),
         site=site,
+        signals=signals,
     )
 
 

@@ -53,6 +53,7 @@ def stored_schedules(run: Run, prepared: Prepared, configuration: RunConfigurati
             outcome=outcome,
             attempts=attempts,
             site=prepared.site,
+            signals=prepared.signals,
         )
     return simulations
 

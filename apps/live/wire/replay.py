@@ -219,6 +219,7 @@ def _as_told(prepared: Prepared, policy: engine.Policy, configuration: RunConfig
         options=options,
         predictor=prepared.predictor,
         site=prepared.site,
+        signals=prepared.signals,
     )
     simulation.advance()
     return simulation.workload

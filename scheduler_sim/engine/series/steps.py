@@ -135,9 +135,7 @@ class StepSeries:
         return found
 
 
-def by_window(
-    amounts: FloatArray, cuts: FloatArray, factors: Iterable[StepSeries], edges: FloatArray
-) -> FloatArray:
+def by_window(amounts: FloatArray, cuts: FloatArray, factors: Iterable[StepSeries], edges: FloatArray) -> FloatArray:
     """Return for each window the sum of the amounts of its pieces, each times what the series are in it.
 
     Args:

@@ -1,0 +1,80 @@
+"""The series of a run's electricity: put on the clock of its workload, and what must be known of them."""
+
+from apps.live.play.cautions import Caution
+from apps.live.play.configuration import RunConfiguration, blaming
+from apps.tasks.models import Series, Workload
+from apps.tasks.series_services import series_named
+from scheduler_sim import engine
+from scheduler_sim.engine.clock import microseconds
+from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.series import Signals, StepSeries
+
+
+def played_signals(
+    configuration: RunConfiguration, stored: Workload, tasks: engine.Workload
+) -> tuple[Signals | None, Caution | None]:
+    """Return the series that a run names on its workload's clock, None where it names none, and what to say of them.
+
+    Args:
+        tasks: those that are played.
+
+    Raises:
+        InvalidOption: a series that is not stored, that nothing lays on the workload's clock, or that does not cover
+            its arrivals where it is neither held nor repeated.
+    """
+    if not configuration.series:
+        return None, None
+    with blaming("series"):
+        named = series_named(configuration.series)
+    with blaming("series_zero"):
+        steps = {one.kind: _on_clock(one, configuration, stored) for one in named}
+    first, last = float(tasks.arrival_time.min()), float(tasks.arrival_time.max())
+    with blaming("series_beyond"):
+        for one in named:
+            if not steps[one.kind].covers(first, last):
+                raise InvalidParameter(_too_short(one, steps[one.kind], first, last))
+    signal = next((one.signal for one in named if one.kind == "carbon"), "")
+    return Signals(steps, signal), _caution(named)
+
+
+def _on_clock(one: Series, configuration: RunConfiguration, stored: Workload) -> StepSeries:
+    """Return a series on the workload's clock."""
+    steps = one.as_steps(configuration.series_beyond)
+    zero = configuration.series_zero
+    if zero == "begin":
+        return steps.moved(-steps.begin)
+    if not one.is_dated:
+        if zero:
+            raise InvalidParameter(f"Series {one} tells no dates: its times are those of the workload, or begin there.")
+        return steps
+    found = microseconds(zero) if zero else None
+    if found is not None:
+        return steps.moved(-found[0] / 1e6)
+    told = stored.audit.get("headers", {}).get("UnixStartTime", "")
+    try:
+        return steps.moved(-float(told))
+    except ValueError:
+        raise InvalidParameter(
+            f"Series {one} tells dates, and workload {stored.name} does not tell when its clock begins; say so, as "
+            "2022-01-01T00:00:00, or begin for the beginning of each series."
+        ) from None
+
+
+def _too_short(one: Series, steps: StepSeries, first: float, last: float) -> str:
+    return (
+        f"Series {one} has values from {steps.begin:,.0f} s to {steps.end:,.0f} s on the workload's clock, and tasks "
+        f"arrive from {first:,.0f} s to {last:,.0f} s: hold its ends, repeat it, or say when the clock begins."
+    )
+
+
+def _caution(named: list[Series]) -> Caution | None:
+    """Say which carbon intensity the figures are by: average and marginal ones answer different questions."""
+    carbon = next((one for one in named if one.kind == "carbon"), None)
+    if carbon is None:
+        return None
+    meaning = {
+        "average": "the average mix: figures share out what was emitted, and do not tell what a change would save.",
+        "marginal": "the marginal plants: differences tell what a change saves, and totals are nobody's share.",
+        "": "unknown, average or marginal: its file does not say, and the two answer different questions.",
+    }[carbon.signal]
+    return Caution(kind="carbon_signal", policies=[], text=f"Carbon is by series {carbon}, whose signal is {meaning}")

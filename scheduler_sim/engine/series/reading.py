@@ -1,0 +1,251 @@
+"""Files of step series: csv as electricityMaps and others hand them out, and OpenDC's parquet.
+
+Only two columns count: one of times, one of values. Their names are matched by how they begin, since providers change
+the rest of them.
+"""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from scheduler_sim.engine.clock import microseconds
+from scheduler_sim.engine.errors import InvalidParameter, InvalidTrace, listed
+from scheduler_sim.engine.series.signals import SIGNALS, Kind, Signals, kind_named
+from scheduler_sim.engine.series.steps import StepSeries
+from scheduler_sim.engine.traces.source import Source, open_source
+
+MOST_ROWS = 5_000_000
+_DATED_FROM = 1e8
+"""Numbers from here up are seconds since 1970 (from 1973 on), and from `_MILLISECONDS_FROM` up milliseconds."""
+_MILLISECONDS_FROM = 1e11
+_TIMES = ("datetime", "timestamp", "time", "date")
+_VALUES = {
+    "carbon": ("carbon intensity", "carbon_intensity", "g_per_kwh"),
+    "price": ("price",),
+    "pue": ("pue",),
+    "power_cap": ("power_cap", "power cap", "cap", "watts"),
+}
+_PREFERRED = ("life cycle", "(lca)")
+"""What of several columns of carbon tells the one that providers show themselves: over the whole life of the plants."""
+_GAP = 1.5
+"""A step is a gap where it is so many times as long as most are."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReadSeries:
+    """A series as a file tells it.
+
+    Attributes:
+        kind: what it is of; values are in its unit.
+        steps: on the clock of the file: seconds since 1970 where it is dated, else from its own zero.
+        is_dated: whether its times are dates.
+        signal: of a carbon intensity, one of `SIGNALS`; empty where nobody said it.
+        audit: what was found: rows, columns, unit, step, gaps, notes.
+    """
+
+    kind: Kind
+    steps: StepSeries
+    is_dated: bool
+    signal: str
+    audit: dict[str, Any]
+
+
+def read_series(
+    file: str | Path | BinaryIO,
+    *,
+    kind: str,
+    unit: str = "",
+    time_column: str = "",
+    value_column: str = "",
+    signal: str = "",
+    name: str | None = None,
+) -> ReadSeries:
+    """Read a series.
+
+    Args:
+        unit: of the file's values, one of the kind's; its own by default.
+        time_column, value_column: by their names; found by how they begin where not given.
+        signal: of a carbon intensity, one of `SIGNALS`.
+
+    Raises:
+        InvalidTrace: a file that cannot be read, columns that are not there or not told apart, or rows without meaning.
+        InvalidParameter: an unknown kind, unit or signal, or values that the kind cannot have.
+    """
+    of = kind_named(kind)
+    unit = unit or of.unit
+    if unit not in of.units:
+        raise InvalidParameter(f"A series of {kind} is in one of {', '.join(of.units)}, not in {unit!r}.")
+    if signal and (kind != "carbon" or signal not in SIGNALS):
+        raise InvalidParameter(f"The signal of a carbon intensity is one of {', '.join(SIGNALS)}, not {signal!r}.")
+    with open_source(file, name=name, max_rows=MOST_ROWS) as source:
+        columns = _Columns(source.name, of, time_column, value_column)
+        read = _read_parquet if source.is_parquet else _read_csv
+        times, values, where = read(source, columns)
+        found = source.name
+    return _assembled(found, of, unit, signal, columns, (times, values, where))
+
+
+class _Columns:
+    """Which columns of a file are the times and the values."""
+
+    def __init__(self, file: str, kind: Kind, time: str, value: str) -> None:
+        self.file, self.kind, self.time, self.value = file, kind, time, value
+
+    def find(self, names: list[str]) -> tuple[int, int]:
+        """Return the places of both, and keep their names.
+
+        Raises:
+            InvalidTrace: one is not there, or cannot be told.
+        """
+        time = self._place(names, self.time, _TIMES, "times", "--time-column")
+        others = [name for place, name in enumerate(names) if place != time]
+        if not self.value and len(others) == 1:
+            self.value = others[0]
+        value = self._place(names, self.value, _VALUES[self.kind.name], "values", "--value-column")
+        self.time, self.value = names[time], names[value]
+        return time, value
+
+    def _place(self, names: list[str], given: str, begins: tuple[str, ...], what: str, option: str) -> int:
+        if given:
+            if given not in names:
+                raise InvalidTrace(f"{self.file} has no column {given!r}; its columns: {listed(names)}.")
+            return names.index(given)
+        for begin in begins:
+            found = [place for place, name in enumerate(names) if name.strip().casefold().startswith(begin)]
+            if len(found) > 1:
+                preferred = [place for place in found if any(word in names[place].casefold() for word in _PREFERRED)]
+                found = preferred or found
+            if len(found) == 1:
+                return found[0]
+            if found:
+                called = listed([names[place] for place in found])
+                raise InvalidTrace(f"{self.file} has several columns of {what}: {called}. Choose one with {option}.")
+        raise InvalidTrace(
+            f"{self.file} has no column of {what} by a known name; choose one with {option}: {listed(names)}."
+        )
+
+
+_Read = tuple[list[Any], list[Any], list[int]]
+
+
+def _read_csv(source: Source, columns: _Columns) -> _Read:
+    times: list[Any] = []
+    values: list[Any] = []
+    where: list[int] = []
+    reader = csv.reader(source.lines())
+    try:
+        header = next((row for row in reader if row), [])
+        time, value = columns.find(header)
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise InvalidTrace(
+                    f"{source.name}, line {reader.line_num}: {len(row)} fields where {len(header)} belong."
+                )
+            times.append(row[time])
+            values.append(row[value])
+            where.append(reader.line_num)
+    except csv.Error as error:
+        raise InvalidTrace(f"{source.name}, line {reader.line_num}: {error}.") from error
+    return times, values, where
+
+
+def _read_parquet(source: Source, columns: _Columns) -> _Read:
+    try:
+        file = parquet.ParquetFile(pa.PythonFile(source.file, "r"))
+        if file.metadata.num_rows > MOST_ROWS:
+            raise InvalidTrace(f"{source.name} has more rows than the limit of {MOST_ROWS:,}.")
+        names = file.schema_arrow.names
+        chosen = [names[place] for place in columns.find(names)]
+        table = file.read(columns=chosen, use_threads=False)
+        stamps = table.column(chosen[0])
+        if pa.types.is_timestamp(stamps.type):
+            # Of any zone: what counts since 1970 is the same instant.
+            stamps = stamps.cast(pa.timestamp("ms")).cast(pa.int64())
+        return stamps.to_pylist(), table.column(chosen[1]).to_pylist(), list(range(1, table.num_rows + 1))
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidTrace(f"{source.name} is a damaged parquet file.") from error
+
+
+def _number(value: Any) -> float:
+    try:
+        return float("nan") if value is None or value == "" else float(value)
+    except (TypeError, ValueError):
+        return float("inf")
+
+
+def _instant(value: Any) -> tuple[float, bool, bool]:
+    """Return seconds, whether they are a date, and whether the text names its zone; NaN seconds for what is no time."""
+    seconds = _number(value)
+    if np.isfinite(seconds):
+        dated = abs(seconds) >= _DATED_FROM
+        return (seconds / 1000 if abs(seconds) >= _MILLISECONDS_FROM else seconds), dated, True
+    found = microseconds(value.strip()) if isinstance(value, str) else None
+    return (float("nan"), False, True) if found is None else (found[0] / 1e6, True, found[1])
+
+
+def _assembled(name: str, kind: Kind, unit: str, signal: str, columns: _Columns, read: _Read) -> ReadSeries:
+    instants = [_instant(value) for value in read[0]]
+    times = np.array([instant[0] for instant in instants], np.float64)
+    values = np.array([_number(value) for value in read[1]], np.float64)
+    where = np.array(read[2], np.int64)
+    for wrong, what, texts in ((~np.isfinite(times), "time", read[0]), (np.isinf(values), "number", read[1])):
+        if wrong.any():
+            place = int(np.flatnonzero(wrong)[0])
+            shown = str(texts[place])[:60]
+            raise InvalidTrace(f"{name}, line {where[place]}: {shown!r} is no {what}.")
+    dated = {instant[1] for instant in instants}
+    if len(dated) > 1:
+        raise InvalidTrace(f"{name} holds dates and times that are none.")
+    missing = np.isnan(values)
+    notes = []
+    if missing.any():
+        notes.append(f"{missing.sum():,} rows have no value: the one before holds on.")
+    if not all(instant[2] for instant in instants):
+        notes.append("Times name no zone: they are read as UTC.")
+    times, values, where = times[~missing], values[~missing] * kind.units[unit], where[~missing]
+    order = np.argsort(times, kind="stable")
+    if (np.diff(order) < 0).any():
+        notes.append("Rows are not in order of time; they were sorted.")
+    times, values, where = times[order], values[order], where[order]
+    same = np.append(False, np.diff(times) == 0)
+    if (same[1:] & (np.diff(values) != 0)).any():
+        place = int(np.flatnonzero(same[1:] & (np.diff(values) != 0))[0]) + 1
+        raise InvalidTrace(f"{name}, line {where[place]}: a second value for one time.")
+    if same.any():
+        notes.append(f"{same.sum():,} rows stand twice.")
+    times, values = times[~same], values[~same]
+    if len(times) < 2:
+        raise InvalidTrace(f"{name} holds {len(times)} values; how long one holds is told by two at least.")
+    lengths = np.diff(times)
+    sizes, counts = np.unique(lengths, return_counts=True)
+    step = float(sizes[counts.argmax()])
+    gaps = lengths > _GAP * step
+    if gaps.any():
+        notes.append(
+            f"{gaps.sum():,} gaps, {lengths[gaps].sum() - step * gaps.sum():,.15g} s in all: the value before holds on."
+        )
+    steps = StepSeries(times, values, float(times[-1]) + step)
+    Signals({kind.name: steps})
+    audit = {
+        "rows": len(read[0]),
+        "values": len(times),
+        "time_column": columns.time,
+        "value_column": columns.value,
+        "unit": unit,
+        "step_seconds": step,
+        "gaps": int(gaps.sum()),
+        "longest_gap_seconds": float(lengths[gaps].max(initial=0.0)),
+        "missing": int(missing.sum()),
+        "mean": float(steps.integral(np.array(steps.begin), np.array(steps.end)) / steps.span),
+        "least": float(values.min()),
+        "most": float(values.max()),
+        "notes": notes,
+    }
+    return ReadSeries(kind, steps, dated == {True}, signal, audit)
