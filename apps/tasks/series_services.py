@@ -2,8 +2,9 @@
 
 import re
 import zlib
+from base64 import b64decode, b64encode
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from django.db import IntegrityError, transaction
@@ -11,12 +12,15 @@ from django.db import IntegrityError, transaction
 from apps.tasks.errors import SeriesError
 from apps.tasks.models import Series
 from scheduler_sim.accounts import audit
+from scheduler_sim.engine.series import Signals, StepSeries
 
 if TYPE_CHECKING:
     # Every command that asks for options loads this, and reading files takes packages that it would wait for.
     from scheduler_sim.engine.series.reading import ReadSeries
 
 MOST_NAMED = 8
+MOST_VALUES = 5_000_000
+_DIGESTED = ("kind", "unit", "signal", "is_dated", "begin", "end", "value_count")
 _NAME = re.compile(r"[\w. -]+")
 
 
@@ -32,34 +36,89 @@ def series_store(*, read: "ReadSeries", name: str, origin: str = "") -> tuple[Se
             f"The name of a series is made of letters, digits, spaces and . _ - alone, at most {Series.NAME_LENGTH} of "
             f"them, not {name[:120]!r}."
         )
-    values = np.stack((read.steps.times, read.steps.values)).astype("<f8").tobytes()
-    told = f"{read.kind.name} {read.kind.unit} {read.signal} {read.is_dated} {read.steps.end!r} "
-    digest = sha256(told.encode() + values).hexdigest()
-    same = Series.objects.filter(digest=digest).first()
+    steps = read.steps
+    values = np.stack((steps.times, steps.values)).astype("<f8").tobytes()
+    described = Series(
+        name=name,
+        kind=read.kind.name,
+        unit=read.kind.unit,
+        signal=read.signal,
+        is_dated=read.is_dated,
+        begin=steps.begin,
+        end=steps.end,
+        value_count=len(steps.times),
+        packed=zlib.compress(values),
+        audit=read.audit,
+        origin=origin[:255],
+    )
+    described.digest = _digest(described, values)
+    same = Series.objects.filter(digest=described.digest).first()
     if same is not None:
         return same, False
     if Series.objects.filter(name=name).exists():
         raise SeriesError(f"There is another series called {name!r} already; choose another name.")
     try:
         with transaction.atomic():
-            stored = Series.objects.create(
-                name=name,
-                kind=read.kind.name,
-                unit=read.kind.unit,
-                signal=read.signal,
-                is_dated=read.is_dated,
-                begin=read.steps.begin,
-                end=read.steps.end,
-                value_count=len(read.steps.times),
-                packed=zlib.compress(values),
-                digest=digest,
-                audit=read.audit,
-                origin=origin[:255],
-            )
+            described.save(force_insert=True)
     except IntegrityError as error:
         raise SeriesError(f"Somebody else has stored series {name!r} at this moment; try again.") from error
-    audit.record(audit.Action.CREATE, "series", stored)
-    return stored, True
+    audit.record(audit.Action.CREATE, "series", described)
+    return described, True
+
+
+def _digest(described: Series, values: bytes) -> str:
+    told = [getattr(described, name) for name in _DIGESTED]
+    return sha256(repr(told).encode() + values).hexdigest()
+
+
+def series_document(one: Series) -> dict[str, Any]:
+    """Return a series as JSON, from which `series_restore` stores it elsewhere."""
+    told = {name: getattr(one, name) for name in ("name", *_DIGESTED, "digest", "audit", "origin")}
+    return {**told, "packed": b64encode(one.packed).decode()}
+
+
+@transaction.atomic
+def series_restore(document: dict[str, Any]) -> Series:
+    """Store what `series_document` told of, where the very same is not stored yet; under another name if that is taken.
+
+    Raises:
+        SeriesError: it has no meaning, or is not what its digest says.
+    """
+    try:
+        same = Series.objects.filter(digest=str(document["digest"])).first()
+        if same is not None:
+            return same
+        values = _unpacked(b64decode(document["packed"], validate=True))
+        times, numbers = np.frombuffer(values, "<f8").reshape(2, -1)
+        steps = StepSeries(times, numbers, float(document["end"]))
+        Signals({document["kind"]: steps})
+        described = Series(
+            **{name: document[name] for name in ("name", *_DIGESTED, "digest", "audit", "origin")},
+            packed=zlib.compress(values),
+        )
+        matches = described.digest == _digest(described, values) and described.value_count == len(times)
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
+        raise SeriesError(f"What is told of a series has no meaning: {error}.") from error
+    if not matches or not _NAME.fullmatch(described.name):
+        raise SeriesError(f"Series {described.name[: Series.NAME_LENGTH]!r} is not what its digest says.")
+    if Series.objects.filter(name=described.name).exists():
+        described.name = f"{described.name[: Series.NAME_LENGTH - 13]} {described.digest[:12]}"
+    described.save(force_insert=True)
+    audit.record(audit.Action.CREATE, "series", described)
+    return described
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """Expand values, as many as a file may hold at most.
+
+    Raises:
+        ValueError: there are more.
+    """
+    expander = zlib.decompressobj()
+    values = expander.decompress(packed, 16 * MOST_VALUES)
+    if expander.unconsumed_tail or not expander.eof:
+        raise ValueError("it is cut off, or holds more values than are read")
+    return values
 
 
 def series_named(text: str) -> list[Series]:

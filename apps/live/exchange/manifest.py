@@ -12,7 +12,9 @@ from apps.live.play.configuration import RunConfiguration
 from apps.results.errors import DomainError
 from apps.results.fidelity import run_badge
 from apps.results.models import Run
+from apps.tasks.errors import SeriesError
 from apps.tasks.models import Site, Workload
+from apps.tasks.series_services import series_document, series_named, series_restore
 from apps.tasks.services import SAMPLE, workload_find_or_import, workload_generate, workload_sample
 from apps.tasks.site_services import site_store
 from scheduler_sim import engine
@@ -50,6 +52,7 @@ def run_manifest(run: Run) -> dict[str, Any]:
         },
         "cluster": run.cluster,
         **_site_part(run),
+        **_series_part(run),
         "configuration": run.configuration,
         "engine_version": run.engine_version,
         "code_version": run.code_version,
@@ -93,10 +96,14 @@ def manifest_parts(
         InvalidOption: a value or a name in the configuration that has no meaning.
     """
     try:
+        for one in document.get("series", []):
+            series_restore(one)
         configuration = RunConfiguration.from_json(document["configuration"]).checked()
         cluster = engine.Cluster.from_json(document["cluster"])
         if configuration.site is not None:
             configuration = msgspec.structs.replace(configuration, site=_site(document["site"]).reference)
+    except SeriesError as error:
+        raise InvalidManifest(f"The manifest's series cannot be stored: {error}") from error
     except (TypeError, KeyError) as error:
         raise InvalidManifest(f"The manifest's configuration has no meaning: {error}.") from error
     return _workload(document["workload"], workload_file), cluster, configuration
@@ -122,6 +129,12 @@ def _site_part(run: Run) -> dict[str, Any]:
     site = run.site
     parts = {"name": site.name, "version": site.version, "digest": site.digest, "description": site.description}
     return {"site": parts}
+
+
+def _series_part(run: Run) -> dict[str, Any]:
+    """Return the series that a run names, with their values; nothing for a run without."""
+    named = run.configuration.get("series")
+    return {"series": [series_document(one) for one in series_named(named)]} if named else {}
 
 
 def _site(wanted: dict[str, Any]) -> Site:

@@ -1,0 +1,117 @@
+"""Runs that name series of carbon and price: what is stored, shown, exported, and played again from a manifest."""
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from apps.metrics.models import Metric
+from apps.results.models import Run
+from apps.tasks.models import Series
+from tests.files import written
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SWF = """; MaxProcs: 4
+; UnixStartTime: 1640995200
+1 0 -1 3600 2 -1 -1 2 4000 -1 1 1 1 -1 1 -1 -1 -1
+2 0 -1 3600 4 -1 -1 4 4000 -1 1 2 1 -1 1 -1 -1 -1
+"""
+MAPS = """Datetime (UTC),Country,Zone name,Carbon intensity gCO₂eq/kWh (direct),Carbon intensity gCO₂eq/kWh (Life cycle)
+2022-01-01 00:00:00,NL,NL,80,100
+2022-01-01 01:00:00,NL,NL,180,200
+2022-01-01 02:00:00,NL,NL,30,50
+"""
+CLUSTER = {
+    "name": "four",
+    "groups": [{"name": "n", "count": 1, "cores": 4, "cpu_idle_watts": 10, "cpu_busy_watts": 25}],
+}
+
+
+def command(name: str, *arguments: object) -> str:
+    out = StringIO()
+    call_command(name, *map(str, arguments), stdout=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    written(tmp_path / "small.swf", SWF)
+    written(tmp_path / "maps.csv", MAPS)
+    written(tmp_path / "cluster.json", json.dumps(CLUSTER))
+    return tmp_path
+
+
+def play(place: Path, *arguments: object) -> Run:
+    command(
+        "runsimulation",
+        *("--workload", place / "small.swf", "--cluster", place / "cluster.json", "--policies", "fcfs"),
+        *("--name", "run", "--verbosity", "0", *arguments),
+    )
+    return Run.objects.get(name="run")
+
+
+def imported(place: Path, *arguments: object) -> str:
+    return command("importseries", place / "maps.csv", "--kind", "carbon", "--name", "maps", *arguments)
+
+
+def test_a_run_keeps_its_series_by_digest_and_its_carbon_beside_the_energy(place: Path) -> None:
+    said = imported(place, "--signal", "average")
+    assert "3 values, one each 3,600 s" in said
+    assert "Stored as maps@" in said
+    run = play(place, "--series", "maps")
+    assert run.configuration["series"] == Series.objects.get().reference
+    total = Metric.objects.get(run=run, is_total=True)
+    assert total.energy_joules == 540_000.0
+    # An hour of two busy cores at 100 g/kWh, and one of four at 200; in the first hour two cores are idle.
+    assert total.carbon_kg == pytest.approx((0.05 * 100 + 0.1 * 200) / 1000, rel=1e-12)
+    assert total.idle_carbon_kg == pytest.approx(0.02 * 100 / 1000, rel=1e-12)
+    windows = Metric.objects.filter(run=run, is_total=False)
+    assert sum(one.carbon_kg or 0.0 for one in windows) == pytest.approx(total.carbon_kg, rel=1e-9)
+    assert total.electricity_usd is None
+    (caution,) = [one for one in run.cautions if one["kind"] == "carbon_signal"]
+    assert "average mix" in caution["text"]
+    command("verifyrun", "run", "--replay")
+
+
+def test_a_manifest_brings_its_series_along(place: Path) -> None:
+    imported(place)
+    run = play(place, "--series", "maps", "--series-beyond", "repeat", "--write-manifest", place / "run.json")
+    document: dict[str, Any] = json.loads((place / "run.json").read_text())
+    assert [one["name"] for one in document["series"]] == ["maps"]
+    before, checksum = Metric.objects.get(run=run, is_total=True).carbon_kg, run.checksum
+    Series.objects.all().delete()
+    command("runsimulation", "--manifest", place / "run.json", "--name", "again", "--verbosity", "0")
+    again = Run.objects.get(name="again")
+    assert (again.checksum, Metric.objects.get(run=again, is_total=True).carbon_kg) == (checksum, before)
+
+
+def test_figures_without_series_are_those_of_before(place: Path) -> None:
+    run = play(place)
+    total = Metric.objects.get(run=run, is_total=True)
+    assert (total.carbon_kg, total.idle_carbon_kg, total.over_cap_time) == (None, None, None)
+    assert not {"series", "series_zero", "series_beyond"} & set(run.configuration)
+
+
+def test_what_a_series_lacks_is_refused_by_the_option_that_would_mend_it(place: Path) -> None:
+    imported(place)
+    with pytest.raises(CommandError, match="There is no series 'map'"):
+        play(place, "--series", "map")
+    with pytest.raises(CommandError, match="hold its ends, repeat it"):
+        play(place, "--series", "maps", "--series-zero", "2023-01-01")
+    with pytest.raises(CommandError, match="no meaning without series"):
+        play(place, "--series-beyond", "hold")
+    with pytest.raises(CommandError, match="not 'yesterday'"):
+        play(place, "--series", "maps", "--series-zero", "yesterday")
+
+
+def test_the_same_series_is_stored_once(place: Path) -> None:
+    imported(place)
+    assert "stored already, as maps@" in command("importseries", place / "maps.csv", "--kind", "carbon", "--name", "b")
+    assert Series.objects.count() == 1
+    with pytest.raises(CommandError, match="another series called 'maps'"):
+        imported(place, "--value-column", "Carbon intensity gCO₂eq/kWh (direct)")
+    assert "Nothing was stored" in imported(place, "--dry-run")
