@@ -192,8 +192,8 @@ class SeriesAdmin(BigTableAdmin):
     list_display = ("name", "kind", "unit", "signal", "value_count", "origin", "created_at")
     list_filter = ("kind",)
     search_fields = ("name", "=digest")
-    fields = tuple(field.name for field in Series._meta.concrete_fields if field.name not in ("id", "packed"))
-    readonly_fields = fields
+    exclude = ("packed",)
+    readonly_fields = tuple(field.name for field in Series._meta.concrete_fields if field.name not in ("id", "packed"))
 
     def has_add_permission(self, request: object, obj: object = None) -> bool:
         """Refuse: they are imported."""

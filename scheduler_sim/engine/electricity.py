@@ -4,7 +4,7 @@ Devices draw what stays the same between two events, and a series stays what it 
 figure is a sum of products. The PUE's series, where there is one, raises energy to what the whole site takes.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Electricity:
         """
         unknown = np.full(len(edges) - 1, np.nan)
         if signals is None or not usage.states_watts:
-            return cls(*(unknown for _ in fields(cls)))
+            return cls(unknown, unknown, unknown, unknown, unknown)
         found: list[FloatArray] = []
         for kind in ("carbon", "price"):
             factors = signals.factors(kind)
@@ -56,7 +56,8 @@ class Electricity:
                 else:
                     found.append(by_window(joules(cuts), cuts, factors, edges) * _PER_JOULE[kind])
         cap = signals.get("power_cap")
-        return cls(*found, unknown if cap is None else _over_cap(usage, cap, edges))
+        carbon, idle_carbon, price, idle_price = found
+        return cls(carbon, idle_carbon, price, idle_price, unknown if cap is None else _over_cap(usage, cap, edges))
 
 
 def task_electricity(simulation: Simulation, kind: str, rows: IntArray) -> FloatArray:
@@ -75,8 +76,8 @@ def task_electricity(simulation: Simulation, kind: str, rows: IntArray) -> Float
         joined = joined.times_of(other, begin, end)
     each = usage.cores_held * usage.core_watts * joined.integral(usage.core_start, usage.core_end)
     each = each + usage.gpus_held * usage.gpu_watts * joined.integral(usage.start, usage.gpu_end)
-    of_all = np.bincount(row, each, minlength=len(simulation.workload)) * _PER_JOULE[kind]
-    return of_all[rows]
+    of_all: FloatArray = np.bincount(row, each, minlength=len(simulation.workload)).astype(np.float64)
+    return of_all[rows] * _PER_JOULE[kind]
 
 
 def _over_cap(usage: Usage, cap: StepSeries, edges: FloatArray) -> FloatArray:

@@ -38,13 +38,17 @@ def played(signals: Signals | None, watts: tuple[float, float] = (100.0, 150.0),
     return simulation
 
 
+def totals(simulation: engine.Simulation) -> dict[str, Any]:
+    return metrics.summarise(simulation, edges=whole(simulation)).row()
+
+
 def whole(simulation: engine.Simulation) -> np.ndarray:
     return np.array(metrics.whole_run(simulation.workload, [simulation.outcome()]))
 
 
 def steps(values: Any, length: float, beyond: str = "refuse", begin: float = 0.0) -> StepSeries:
     values = np.array(values, float)
-    times = begin + np.arange(len(values)) * length
+    times = begin + np.arange(len(values), dtype=np.float64) * length
     return StepSeries(times, values, begin + len(values) * length, beyond)
 
 
@@ -73,7 +77,7 @@ def test_two_hours_of_a_real_series_emit_what_the_oracle_says(oracle_path: Any) 
     case = json.loads(Path(oracle_path("carbon/carbon_cases.json")).read_text())["totals"][0]
     signals = Signals({"carbon": hours_of_2022(oracle_path)})
     simulation = played(signals, arrival_time=[0.0], runtime=[7200.0], cpus=[1])
-    row = metrics.summarise(simulation, edges=whole(simulation)).row()
+    row = totals(simulation)
     assert row["energy_joules"] == case["energy_j"]
     assert row["carbon_kg"] * 1000 == pytest.approx(case["emission_g_own"], abs=1e-9)
     assert f"{row['carbon_kg'] * 1000:.4f}" == str(case["emission_g_in_opendc_test_comment"])
@@ -152,7 +156,7 @@ def test_a_span_cut_out_of_a_series_is_what_the_series_is(
     values: list[float], beyond: str, begin: int, length: int
 ) -> None:
     series = steps(values, 7.0, beyond)
-    part, middles = series.over(begin, begin + length), begin + np.arange(length) + 0.5
+    part, middles = series.over(begin, begin + length), begin + np.arange(length, dtype=np.float64) + 0.5
     assert part.at(middles).tolist() == series.at(middles).tolist()
     expected = series.at(middles).sum()
     assert series.integral(np.array(begin), np.array(begin + length)) == pytest.approx(expected, abs=1e-9)
@@ -175,7 +179,7 @@ def test_without_series_nothing_is_known_and_energy_stays_what_it_was() -> None:
     columns: dict[str, Any] = {"arrival_time": [0.0, 3.0], "runtime": [5.0, 9.0], "cpus": [1, 1]}
     bare = played(None, **columns)
     rich = played(Signals({"carbon": steps([100.0], 3600.0, "hold"), "pue": steps([1.5], 9.0, "hold")}), **columns)
-    rows = [metrics.summarise(one, edges=whole(one)).row() for one in (bare, rich)]
+    rows = [totals(one) for one in (bare, rich)]
     for name, value in rows[0].items():
         if name in ("carbon_kg", "idle_carbon_kg", "electricity_usd", "idle_electricity_usd", "over_cap_time"):
             assert value is None
@@ -193,7 +197,7 @@ def test_a_cluster_without_watts_has_no_carbon() -> None:
         signals=signals,
     )
     simulation.advance()
-    assert metrics.summarise(simulation, edges=whole(simulation)).row()["carbon_kg"] is None
+    assert totals(simulation)["carbon_kg"] is None
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ GOOD = {
     "checkpoints": "600",
     "checkpoint_growth": "1.5",
     "failures": "processors=weibull(mean_hours=1000,shape=0.7,repair_hours=2,repair=exponential)",
+    "series_zero": "begin",
     "failure_list": "time,duration,node,share\n300.0,60.0,0,\n",
 }
 BAD = {
@@ -56,12 +57,13 @@ BAD = {
     "failures": "exponential(mean_hours=-1)",
     "failure_list": "time,duration,node\n1,inf,0",
     "site": "x" * 121,
+    "series": "x" * 601,
 }
 AXES = {"policies": "policies", "estimates": "estimates", "scale_load": "load_factors", "seed": "seeds"}
 """What a study calls the options that vary over its grid."""
 
-ELSEWHERE = ("site", "begin_time")
-"""They need a stored site in place of a cluster, and a trace that tells of starts: see their own tests."""
+ELSEWHERE = ("site", "begin_time", "series", "series_zero", "series_beyond")
+"""They need a stored site in place of a cluster, a trace that tells of starts, stored series: see their own tests."""
 
 NODES = ("add_nodes", "drop_nodes", "failures", "outages")
 """They belong to the study's clusters."""

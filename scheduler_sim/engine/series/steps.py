@@ -146,7 +146,7 @@ def by_window(amounts: FloatArray, cuts: FloatArray, factors: Iterable[StepSerie
     for one in factors:
         weighed = weighed * one.at(cuts[:-1])
     window = np.searchsorted(edges, cuts[:-1], side="right") - 1
-    return np.bincount(window, weighed, minlength=len(edges) - 1)
+    return np.bincount(window, weighed, minlength=len(edges) - 1).astype(np.float64)
 
 
 def cut(edges: FloatArray, factors: Iterable[StepSeries]) -> FloatArray:
