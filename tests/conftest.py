@@ -47,6 +47,7 @@ SLOW = (
     "engine/test_causality.py",
     "engine/test_core.py",
     "engine/test_core_reference.py",
+    "engine/test_examples.py",
     "engine/test_failures.py",
     "engine/test_fragmentation.py",
     "engine/test_gym.py",
