@@ -35,6 +35,11 @@ def in_order(path: Path) -> Cluster:
     return Cluster(path.stem, openb_groups((kind, len(list(nodes))) for kind, nodes in kinds))
 
 
+def gpu_nodes(cluster: Cluster) -> Cluster:
+    """Return the nodes with GPUs alone."""
+    return replace(cluster, groups=tuple(group for group in cluster.groups if group.gpus))
+
+
 def inflate(pods: Workload, cluster: Cluster, share: float, seed: int) -> Workload:
     """Return pods in random order, one a second, whose GPUs sum to `share` of the cluster's; none of them ends."""
     generator = np.random.default_rng(seed)
@@ -81,7 +86,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cluster = in_order(arguments.nodes) if arguments.nodes else load_cluster(arguments.cluster)
     if arguments.gpu_nodes:
-        cluster = replace(cluster, groups=tuple(group for group in cluster.groups if group.gpus))
+        cluster = gpu_nodes(cluster)
     table = Table(title=f"GPU allocation ratio (%), {arguments.share:.0%} of {cluster.gpus:,} GPUs requested")
     for heading in ("pods", "placement", "median", "least", "most", "GPUs not allocated (median)"):
         table.add_column(heading, justify="left" if heading in ("pods", "placement") else "right", overflow="fold")

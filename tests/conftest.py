@@ -73,6 +73,7 @@ SLOW = (
     "engine/test_rounds_reference.py",
     "engine/test_purchase.py",
     "engine/test_queueing_theory.py",
+    "engine/test_reproduction.py",
     "engine/test_stopping_reference.py",
     "live/test_beginnings.py",
     "live/test_crash.py",
