@@ -120,6 +120,8 @@ class Simulation:
                 generator=generator,
                 cluster=self.cluster,
                 split_model=self.options.split_model,
+                signals=self.signals,
+                parameters={one.name: order.value(one.name) for one in order.parameters},
             )
         )
 

@@ -22,8 +22,9 @@ def played_signals(
         InvalidOption: a series that is not stored, that nothing lays on the workload's clock, or that does not cover
             its arrivals where it is neither held nor repeated.
     """
+    held = [policy.name for policy in configuration.parsed_policies() if policy.order.goes_by]
     if not configuration.series:
-        return None, None
+        return None, _unheld(held)
     with blaming("series"):
         named = series_named(configuration.series)
     with blaming("series_zero"):
@@ -34,7 +35,7 @@ def played_signals(
             if not steps[one.kind].covers(first, last):
                 raise InvalidParameter(_too_short(one, steps[one.kind], first, last))
     signal = next((one.signal for one in named if one.kind == "carbon"), "")
-    return Signals(steps, signal), _caution(named)
+    return Signals(steps, signal), _caution(named) or _unheld(held)
 
 
 def _on_clock(one: Series, configuration: RunConfiguration, stored: Workload) -> StepSeries:
@@ -65,6 +66,14 @@ def _too_short(one: Series, steps: StepSeries, first: float, last: float) -> str
         f"Series {one} has values from {steps.begin:,.0f} s to {steps.end:,.0f} s on the workload's clock, and tasks "
         f"arrive from {first:,.0f} s to {last:,.0f} s: hold its ends, repeat it, or say when the clock begins."
     )
+
+
+def _unheld(policies: list[str]) -> Caution | None:
+    """Say that policies which hold tasks back for cleaner electricity have nothing to go by."""
+    if not policies:
+        return None
+    text = f"The run names no series of carbon, by which {', '.join(policies)} would hold tasks back: they do not."
+    return Caution(kind="no_carbon", policies=policies, text=text)
 
 
 def _caution(named: list[Series]) -> Caution | None:

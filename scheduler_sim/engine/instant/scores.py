@@ -74,6 +74,8 @@ def refuse_to_score_some(order: Order) -> None:
 
 def _scores(schedule: Schedule, rows: IntArray, order: Order) -> Scores:
     """Return the scores of some tasks, their arrays in the order of `rows`."""
+    if order.goes_by:
+        raise NotExplained(f"{order.name} goes by a series of {order.goes_by}, which is not looked at again.")
     if order.preempts or order.needs_site or order.shares_gpus or order.resizes:
         raise OrderNotKnown(f"Scores of {order.name} depend on more than the task and its wait; they are not stored.")
     if order.decides is not None:

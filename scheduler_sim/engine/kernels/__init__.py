@@ -33,6 +33,11 @@ def make_kernel(problem: Problem) -> BaseKernel:
     """
     workload, cluster, policy, scores = problem.workload, problem.cluster, problem.policy, problem.scores
     late = problem.late
+    if late and policy.order.goes_by and scores.not_before is not None:
+        raise InvalidPolicy(
+            f"{policy.order.name} settles by its estimate when a task starts at the earliest; run times cannot be "
+            "predicted inside the run."
+        )
     topology = cluster.topology
     if topology is not None and topology.slows_down and (problem.site is not None or scores.kind == SHARES):
         raise InvalidPolicy(

@@ -1,6 +1,6 @@
 """What an order is: a score by which ready tasks are tried, lowest first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -10,6 +10,7 @@ from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import STATIC
 from scheduler_sim.engine.policies.parameter import Adjustable
 from scheduler_sim.engine.policies.registry import Registry
+from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 
@@ -61,6 +62,8 @@ class ScoreContext:
         generator: seeded, the order's own stream.
         cluster: what the tasks are played on.
         split_model: `concurrent` or `sequential` sides of a hybrid task.
+        signals: the series of the cluster's electricity, past and to come; None where they are not known.
+        parameters: of the order itself, by name.
     """
 
     workload: Workload
@@ -69,6 +72,8 @@ class ScoreContext:
     generator: np.random.Generator
     cluster: Cluster
     split_model: str = "concurrent"
+    signals: Signals | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def positive_estimate(self) -> FloatArray:
@@ -102,6 +107,7 @@ class Order(Adjustable):
         shares_gpus: true when it shares out kinds of GPU in rounds, so that every task must ask for GPUs.
         resizes: true when it plays tasks on more or fewer devices than they ask for.
         decides: makes what decides for one simulation; None for an order that scores tasks.
+        goes_by: the kind of series that it reacts to, empty for none.
     """
 
     formula: str
@@ -116,6 +122,7 @@ class Order(Adjustable):
     looks_ahead: bool = field(default=False, kw_only=True)
     needs_site: bool = field(default=False, kw_only=True)
     decides: Callable[[], Any] | None = field(default=None, kw_only=True)
+    goes_by: str = field(default="", kw_only=True)
 
 
 ORDERS: Registry[Order] = Registry("order")

@@ -1,0 +1,215 @@
+"""Orders that hold a task back until electricity is cleaner; from then on it comes by its arrival, as under fcfs.
+
+When a task is let go is settled at its arrival and does not depend on what else runs: it waits for room from then on.
+Without a series of carbon they are fcfs.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.policies.delays import (
+    LEAST_CARBON,
+    MOST_SAVED_A_SECOND,
+    best_span,
+    first_open,
+    integrals,
+    lowest_step,
+    thresholds,
+)
+from scheduler_sim.engine.policies.order import ScoreContext, Scores, order
+from scheduler_sim.engine.policies.parameter import Parameter, choice, number
+from scheduler_sim.engine.series import StepSeries
+from scheduler_sim.engine.units import SECONDS_PER_HOUR
+from scheduler_sim.engine.workload import FloatArray
+
+GAIA = "Hanafy et al., Going green for less green (GAIA), ASPLOS 2024"
+DAY = 24 * SECONDS_PER_HOUR
+LONGEST = 366 * DAY
+"""The forecast reaches so far: what is estimated to take longer is let go at once."""
+
+DELAY = number(
+    "delay",
+    unit="h",
+    default=24.0,
+    rule="Hours for which a task may be held back; less where it has a deadline that it could not meet then.",
+)
+
+
+def _read_delays(text: str) -> str:
+    _delays(text)
+    return text
+
+
+def _delays(text: str) -> dict[str, float]:
+    """Return the hours of each queue of a text such as `short:0/long:24`.
+
+    Raises:
+        ValueError: a text of another form.
+    """
+    found = {}
+    for part in text.split("/") if text else ():
+        queue, colon, hours = part.rpartition(":")
+        value = float(hours)
+        if not colon or not queue or not 0 <= value < np.inf:
+            raise ValueError
+        found[queue] = value
+    return found
+
+
+DELAYS = Parameter(
+    "delays",
+    "h",
+    "",
+    "Hours for which tasks of a queue may be held back, in place of delay: short:0/long:24.",
+    "queues and hours such as short:0/long:24",
+    _read_delays,
+)
+NOISE = number(
+    "noise",
+    default=0.0,
+    rule="Standard deviation of the forecast's error as a part of each step's value, drawn once a step; 0 is perfect.",
+)
+
+holding = partial(order, goes_by="carbon")
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """What is known when tasks arrive.
+
+    Attributes:
+        steps: the series over all spans that may be chosen.
+        foreseen: shape (steps,), what the forecast says of each step.
+        allowed: shape (n,), seconds for which each task may be held back.
+        arrival: shape (n,).
+    """
+
+    steps: StepSeries
+    foreseen: FloatArray
+    allowed: FloatArray
+    arrival: FloatArray
+
+    @classmethod
+    def of(cls, context: ScoreContext) -> "_Ahead | None":
+        """Return it, None where there is no series of carbon or no task."""
+        series = None if context.signals is None else context.signals.get("carbon")
+        workload = context.workload
+        if series is None or not len(workload):
+            return None
+        allowed = np.full(len(workload), context.parameters["delay"] * SECONDS_PER_HOUR)
+        queues = _delays(context.parameters["delays"])
+        if unknown := sorted(set(queues) - set(workload.queue.names)):
+            raise InvalidPolicy(f"delays names queues that no task is in: {', '.join(unknown)}.")
+        for queue, hours in queues.items():
+            allowed[workload.queue.codes == workload.queue.names.index(queue)] = hours * SECONDS_PER_HOUR
+        spare = workload.deadline_time - workload.arrival_time - context.estimate
+        allowed = np.where(np.isnan(spare), allowed, np.clip(spare, 0.0, allowed))
+        arrival = workload.arrival_time
+        if not series.covers(float(arrival.min()), float(arrival.max())):
+            raise InvalidPolicy("Tasks arrive where the series of carbon has no value; hold its ends or repeat it.")
+        last = float((arrival + allowed + np.minimum(context.estimate, LONGEST)).max()) + DAY
+        steps = series.over(float(arrival.min()) - DAY, last)
+        drawn = context.generator.standard_normal(len(steps.times))
+        error = np.maximum(1.0 + context.parameters["noise"] * drawn, 0.0)
+        return cls(steps, steps.values * error, allowed, arrival)
+
+    def by_span(self, context: ScoreContext, aim: int) -> FloatArray:
+        """Return the start of each task's best span by the forecast."""
+        steps = StepSeries(self.steps.times, self.foreseen, self.steps.end)
+        return best_span(
+            steps.times,
+            integrals(steps),
+            steps.values,
+            steps.end,
+            self.arrival,
+            self.allowed,
+            context.estimate.astype(np.float64),
+            aim,
+        )
+
+
+def _held(context: ScoreContext, start: FloatArray | None) -> Scores:
+    return Scores(base=context.workload.arrival_time, not_before=start)
+
+
+@holding(
+    "lowest_slot",
+    formula="s, from the lowest step of carbon within the delay on",
+    source=GAIA,
+    parameters=(DELAY, DELAYS, NOISE),
+)
+def lowest_slot(context: ScoreContext) -> Scores:
+    """Let a task go when the lowest step within its delay begins."""
+    ahead = _Ahead.of(context)
+    if ahead is None:
+        return _held(context, None)
+    return _held(context, lowest_step(ahead.steps.times, ahead.foreseen, ahead.arrival, ahead.allowed))
+
+
+@holding(
+    "lowest_window",
+    formula="s, from the start with the least carbon over r within the delay on",
+    source=GAIA,
+    parameters=(DELAY, DELAYS, NOISE),
+)
+def lowest_window(context: ScoreContext) -> Scores:
+    """Let a task go when the span of its estimate with the least carbon begins."""
+    ahead = _Ahead.of(context)
+    return _held(context, None if ahead is None else ahead.by_span(context, LEAST_CARBON))
+
+
+@holding(
+    "carbon_time",
+    formula="s, from the start with max (carbon saved / (delay + r)) on",
+    source=GAIA,
+    parameters=(DELAY, DELAYS, NOISE),
+)
+def carbon_time(context: ScoreContext) -> Scores:
+    """Let a task go when the most carbon is saved for each second until its estimated end."""
+    ahead = _Ahead.of(context)
+    return _held(context, None if ahead is None else ahead.by_span(context, MOST_SAVED_A_SECOND))
+
+
+@holding(
+    "carbon_threshold",
+    formula="s, from the first step below the quantile of a day on",
+    source="the time-shifting scheduler of OpenDC (quantiles); Wiesner et al., Let's wait awhile, Middleware 2021",
+    parameters=(
+        DELAY,
+        DELAYS,
+        number("short", default=0.2, rule="Quantile for tasks estimated below short_hours, a part of 1."),
+        number("long", default=0.35, rule="Quantile for all other tasks, a part of 1."),
+        number("short_hours", unit="h", default=2.0, rule="Estimate below which a task is short."),
+        choice(
+            "forecast",
+            lambda: ["ahead", "none"],
+            default="ahead",
+            rule="Whether the quantile is of the 24 h to come, or, none, of the 24 h gone by.",
+        ),
+        NOISE,
+    ),
+)
+def carbon_threshold(context: ScoreContext) -> Scores:
+    """Let a task go in the first step that is at or below the quantile of the steps of a day.
+
+    Raises:
+        InvalidPolicy: a quantile above 1.
+    """
+    told = context.parameters
+    for name in ("short", "long"):
+        if told[name] > 1:
+            raise InvalidPolicy(f"carbon_threshold: {name} is {told[name]:g}, not a part of 1.")
+    ahead = _Ahead.of(context)
+    if ahead is None:
+        return _held(context, None)
+    times, known = ahead.steps.times, ahead.steps.values
+    is_short = context.estimate < told["short_hours"] * SECONDS_PER_HOUR
+    by_rule = told["forecast"] == "ahead"
+    bounds = thresholds(times, known, ahead.foreseen, (told["short"], told["long"]), span=DAY, ahead=by_rule)
+    start = np.empty(len(ahead.arrival))
+    for bound, rows in zip(bounds, (is_short, ~is_short), strict=True):
+        start[rows] = first_open(times, known <= bound, ahead.arrival[rows], ahead.allowed[rows])
+    return _held(context, start)

@@ -1,0 +1,168 @@
+"""Orders that hold tasks back for cleaner electricity: no start within the delay is better, and all rules hold."""
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scheduler_sim import engine
+from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.series import Signals, StepSeries
+from scheduler_sim.engine.workload import FloatArray, Workload
+from tests.engine.pool_cases import pool
+from tests.engine.reference_nodes import ReferenceNodes
+
+EXAMPLES = int(os.environ.get("SERIES_EXAMPLES", "25"))
+HOUR = 3600.0
+HELD = ("lowest_slot", "lowest_window", "carbon_time", "carbon_threshold", "carbon_threshold(forecast=none)")
+
+
+def hourly(values: Any, beyond: str = "repeat") -> StepSeries:
+    values = np.array(values, np.float64)
+    return StepSeries(np.arange(len(values)) * HOUR, values, len(values) * HOUR, beyond)
+
+
+def made(policy: str, workload: Workload, series: StepSeries | None, cores: int = 64, seed: int = 0) -> Any:
+    signals = None if series is None else Signals({"carbon": series})
+    return engine.Simulation(workload, pool(cores), engine.parse_policy(policy), seed=seed, signals=signals)
+
+
+def let_go(policy: str, workload: Workload, series: StepSeries) -> FloatArray:
+    """Return when each task may start at the earliest."""
+    found: FloatArray = np.maximum(made(policy, workload, series).scores().not_before, workload.arrival_time)
+    return found
+
+
+def tasks(generator: np.random.Generator, count: int, **more: Any) -> Workload:
+    """Return tasks whose times are whole minutes."""
+    return Workload.from_columns(
+        arrival_time=np.sort(generator.integers(0, 3000, count)) * 60.0,
+        runtime=generator.integers(1, 600, count) * 60.0,
+        duration_estimate=generator.integers(0, 600, count) * 60.0,
+        cpus=generator.integers(1, 5, count),
+        **more,
+    )
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from((0.5, 3.0, 24.0)))
+def test_no_start_on_a_fine_grid_is_better_than_the_one_that_is_chosen(seed: int, delay: float) -> None:
+    generator = np.random.default_rng(seed)
+    series = hourly(generator.integers(1, 30, generator.integers(2, 60)))
+    workload = tasks(generator, 12)
+    window, saved, slot = (
+        let_go(f"{name}(delay={delay})", workload, series) for name in ("lowest_window", "carbon_time", "lowest_slot")
+    )
+    for row, (arrival, length) in enumerate(
+        zip(workload.arrival_time.tolist(), workload.duration_estimate.tolist(), strict=True)
+    ):
+        grid = arrival + np.arange(0, delay * HOUR + 1, 60.0)
+        carbon = series.integral(grid, grid + length)
+        chosen = series.integral(window[row], window[row] + length)
+        assert chosen <= carbon.min() * (1 + 1e-8) + 1e-6
+        assert arrival <= window[row] <= arrival + delay * HOUR
+
+        def worth(start: Any, length: float = length, arrival: float = arrival, first: float = carbon[0]) -> Any:
+            return (first - series.integral(start, start + length)) / np.maximum(start - arrival + length, 1e-9)
+
+        assert worth(saved[row]) >= worth(grid).max() * (1 - 1e-8) - 1e-9
+        assert series.at(slot[row]) == series.at(grid).min()
+        assert slot[row] == arrival or slot[row] % HOUR == 0
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_a_threshold_lets_go_at_the_first_step_below_the_quantile_of_a_day(seed: int, ahead: bool) -> None:
+    generator = np.random.default_rng(seed)
+    series = hourly(generator.integers(1, 30, generator.integers(2, 60)))
+    workload = tasks(generator, 12)
+    forecast = "ahead" if ahead else "none"
+    found = let_go(f"carbon_threshold(delay=12,forecast={forecast})", workload, series)
+    begins = float(workload.arrival_time.min()) - 24 * HOUR
+    for row, (arrival, length) in enumerate(
+        zip(workload.arrival_time.tolist(), workload.duration_estimate.tolist(), strict=True)
+    ):
+        now, quantile = arrival, 0.2 if length < 2 * HOUR else 0.35
+        while now < arrival + 12 * HOUR:
+            step = now - now % HOUR
+            # Of the series nothing is known before a day before the first arrival: its first step begins there.
+            places = (step + (HOUR if ahead else -HOUR) * place for place in range(24))
+            hours = [max(hour, begins) for hour in places if hour > begins - HOUR]
+            if series.at(np.array(now)) <= np.quantile(series.at(np.array(hours)), quantile):
+                break
+            now = min(step + HOUR, arrival + 12 * HOUR)
+        assert found[row] == now
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(HELD),
+    st.sampled_from(("", "+list", "+easy", "+conservative")),
+)
+def test_schedules_equal_those_of_the_slow_simulator(seed: int, order: str, backfill: str) -> None:
+    generator = np.random.default_rng(seed)
+    series = hourly(generator.integers(1, 30, 30))
+    simulation = made(f"{order}{backfill}", tasks(generator, 20), series, cores=4)
+    expected = ReferenceNodes(simulation).play()
+    simulation.advance()
+    assert simulation.outcome().start_time.tolist() == expected.start
+    assert simulation.outcome().finish_time.tolist() == expected.finish
+    assert (simulation.outcome().start_time >= simulation.scores().not_before).all()
+
+
+@pytest.mark.parametrize("order", HELD)
+def test_without_a_series_or_where_it_never_changes_tasks_come_first_served(order: str) -> None:
+    workload = tasks(np.random.default_rng(1), 30)
+    schedules = []
+    for policy, series in (("fcfs", None), (order, None), (order, hourly([7.0, 7.0]))):
+        simulation = made(policy, workload, series, cores=4)
+        simulation.advance()
+        schedules.append(simulation.outcome().start_time.tolist())
+    assert schedules[0] == schedules[1] == schedules[2]
+
+
+def test_an_hour_is_found_where_the_least_is_emitted() -> None:
+    workload = Workload.from_columns(
+        arrival_time=[1800.0, 1800.0], runtime=[5400.0, 600.0], queue=["long", "short"], cpus=[1, 1]
+    )
+    series = hourly([9.0, 8.0, 3.0, 2.0, 7.0, 1.0], "hold")
+    assert let_go("lowest_slot(delay=4)", workload, series).tolist() == [3 * HOUR] * 2
+    assert let_go("lowest_window(delay=4)", workload, series).tolist() == [9000.0, 3 * HOUR]
+    assert let_go("lowest_window(delays=short:0/long:4)", workload, series).tolist() == [9000.0, 1800.0]
+    assert let_go("lowest_slot(delay=9)", workload, series).tolist() == [5 * HOUR] * 2
+    due = Workload.from_columns(arrival_time=[0.0, 0.0], runtime=[3600.0] * 2, deadline_time=[3 * HOUR, 1800.0])
+    assert let_go("lowest_slot", due, series).tolist() == [2 * HOUR, 0.0]
+
+
+def test_a_noisy_forecast_is_drawn_by_the_seed_and_never_saves_more_than_a_perfect_one() -> None:
+    generator = np.random.default_rng(3)
+    workload, series = tasks(generator, 200), hourly(generator.integers(1, 300, 48))
+
+    def planned(policy: str, seed: int) -> FloatArray:
+        found: FloatArray = made(policy, workload, series, seed=seed).scores().not_before
+        return found
+
+    def emitted(start: FloatArray) -> float:
+        return float(series.integral(start, start + workload.duration_estimate).sum())
+
+    noisy = "lowest_window(noise=0.3)"
+    assert planned(noisy, 1).tolist() == planned(noisy, 1).tolist() != planned(noisy, 2).tolist()
+    perfect, at_once = emitted(planned("lowest_window", 1)), emitted(workload.arrival_time)
+    assert perfect < emitted(planned(noisy, 1)) < at_once
+
+
+def test_what_has_no_meaning_is_refused() -> None:
+    workload = Workload.from_columns(arrival_time=[0.0], runtime=[1.0], queue=["a"])
+    with pytest.raises(InvalidPolicy, match="queues that no task is in: b"):
+        let_go("lowest_slot(delays=b:3)", workload, hourly([1.0]))
+    with pytest.raises(InvalidPolicy, match="short is 2"):
+        let_go("carbon_threshold(short=2)", workload, hourly([1.0]))
+    with pytest.raises(InvalidPolicy, match="no value"):
+        let_go("lowest_slot", workload, hourly([1.0], "refuse").moved(5.0))
+    for text in ("lowest_slot(delays=a)", "lowest_slot(delays=a:-1)", "lowest_slot(delay=-1)"):
+        with pytest.raises(InvalidPolicy):
+            engine.parse_policy(text)
