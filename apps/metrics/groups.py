@@ -36,8 +36,11 @@ COLUMNS = (
     "mean_bounded_slowdown",
     "core_hours",
     "gpu_hours",
+    "carbon_kg",
 )
-"""Figures of the table; GPU-hours are left out where there are none."""
+"""Figures of the table; GPU-hours and carbon are left out where there are none."""
+
+_WHERE_KNOWN = ("gpu_hours", "carbon_kg")
 
 WAITS = ("mean_wait_time", "base_wait_time", "p50_wait_time", "p95_wait_time")
 
@@ -150,11 +153,13 @@ class PolicyGroups:
         if key == "name":
             # The order in which they were written is that of names, sizes and hours.
             return sorted(self.rows, key=lambda row: row.group.pk, reverse=backwards)
-        return sorted(self.rows, key=lambda row: row.value(key), reverse=backwards)
+        return sorted(self.rows, key=lambda row: row.value(key) or 0.0, reverse=backwards)
 
     def columns(self, base: str) -> list[Column]:
         """Return the columns of the table; all waits have one unit."""
-        names = [name for name in COLUMNS if name != "gpu_hours" or any(row.group.gpu_hours for row in self.rows)]
+        names = [
+            name for name in COLUMNS if name not in _WHERE_KNOWN or any(getattr(row.group, name) for row in self.rows)
+        ]
         values = {name: [row.value(name) for row in self.rows] for name in names}
         waits = scale_of("seconds", [wait for name in WAITS for wait in values[name]])
         return [

@@ -154,12 +154,20 @@ class GroupMetric(models.Model):
     mean_bounded_slowdown = models.FloatField()
     core_hours = models.FloatField()
     gpu_hours = models.FloatField()
+    # Empty in runs that were stored before groups had them, and where watts, prices or series are not known; see ADDED.
+    energy_joules = models.FloatField(null=True)
+    cost_usd = models.FloatField(null=True)
+    carbon_kg = models.FloatField(null=True)
+    electricity_usd = models.FloatField(null=True)
     sooner_count = models.PositiveBigIntegerField(help_text="Tasks that complete sooner than under the base.")
     later_count = models.PositiveBigIntegerField(help_text="Tasks that complete later than under the base.")
     difference = models.FloatField(help_text="Mean completion time less that under the base, seconds.")
     difference_low = models.FloatField(null=True, help_text="Lower end of its 95% interval; empty for few tasks.")
     difference_high = models.FloatField(null=True)
     difference_p_value = models.FloatField(null=True, help_text="Corrected for all groups of its kind.")
+
+    ADDED = frozenset(("energy_joules", "cost_usd", "carbon_kg", "electricity_usd"))
+    """Figures that older runs lack: they are compared with nothing, and no digest is of their absence."""
 
     objects = GroupMetricQuerySet.as_manager()
 

@@ -65,10 +65,11 @@ def task_electricity(simulation: Simulation, kind: str, rows: IntArray) -> Float
 
     Of a task with several attempts it is the sum over them. NaN where it is not known. Shape (len(rows),).
     """
-    usage, signals, row = Usage.of(simulation), simulation.signals, simulation.spans().row
+    signals = simulation.signals
     factors = signals.factors(kind) if signals is not None else ()
-    if not factors or not usage.states_watts or not len(row):
+    if not factors or not simulation.cluster.states_watts or not len(rows):
         return np.full(len(rows), np.nan)
+    usage, row = Usage.of(simulation), simulation.spans().row
     ends = np.maximum(usage.core_end, usage.gpu_end)
     begin, end = float(usage.start.min()), float(np.nanmax(ends))
     joined: StepSeries = factors[0]

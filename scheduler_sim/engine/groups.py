@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from scheduler_sim.engine.electricity import task_electricity
 from scheduler_sim.engine.grouped import divide, group_percentile
 from scheduler_sim.engine.metrics import TaskFigures
 from scheduler_sim.engine.paired import BATCHES, CONFIDENCE
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.statistics import holm
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
-from scheduler_sim.engine.usage import holdings
+from scheduler_sim.engine.usage import energy_and_cost, holdings
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Labels, Workload
 
 LARGEST = 200
@@ -144,6 +145,8 @@ class GroupFigures:
             order statistics.
         mean_bounded_slowdown: see `metrics.TaskFigures`.
         core_hours, gpu_hours: hours x devices that the tasks held.
+        energy_joules, cost_usd, carbon_kg, electricity_usd: of the tasks together, see `usage` and `electricity`; NaN
+            where watts, prices or series are not known.
         sooner_count, later_count: tasks that complete sooner and later than under the base.
         difference: mean of the tasks' completion times less those under the base, seconds.
         difference_low, difference_high: its 95% interval, NaN for groups of fewer than 60 tasks.
@@ -162,6 +165,10 @@ class GroupFigures:
     mean_bounded_slowdown: FloatArray
     core_hours: FloatArray
     gpu_hours: FloatArray
+    energy_joules: FloatArray
+    cost_usd: FloatArray
+    carbon_kg: FloatArray
+    electricity_usd: FloatArray
     sooner_count: IntArray
     later_count: IntArray
     difference: FloatArray
@@ -268,6 +275,7 @@ class _Tasks:
     slowdown: FloatArray
     core_hours: FloatArray
     gpu_hours: FloatArray
+    taken: Mapping[str, FloatArray]
     difference: FloatArray
 
     @classmethod
@@ -282,8 +290,21 @@ class _Tasks:
             slowdown=figures.bounded_slowdown[rows],
             core_hours=held.cores * held.cpu_held / SECONDS_PER_HOUR,
             gpu_hours=held.gpus * held.gpu_held / SECONDS_PER_HOUR,
+            taken=_taken(simulation, rows),
             difference=difference,
         )
+
+
+def _taken(simulation: Simulation, rows: IntArray) -> dict[str, FloatArray]:
+    """Return what tasks took in energy and money, by the names of `GroupFigures`; NaN where that is not known."""
+    energy, cost = energy_and_cost(simulation, rows)
+    unknown = np.full(len(rows), np.nan)
+    return {
+        "energy_joules": energy if simulation.cluster.states_watts else unknown,
+        "cost_usd": cost if simulation.cluster.states_prices else unknown,
+        "carbon_kg": task_electricity(simulation, "carbon", rows),
+        "electricity_usd": task_electricity(simulation, "price", rows),
+    }
 
 
 class _Groups:
@@ -333,6 +354,7 @@ class _Groups:
             "mean_bounded_slowdown": self._mean(tasks.slowdown),
             "core_hours": np.bincount(self.codes, tasks.core_hours, self.size),
             "gpu_hours": np.bincount(self.codes, tasks.gpu_hours, self.size),
+            **{name: np.bincount(self.codes, values, self.size) for name, values in tasks.taken.items()},
             "sooner_count": np.bincount(self.codes[tasks.difference < 0], minlength=self.size),
             "later_count": np.bincount(self.codes[tasks.difference > 0], minlength=self.size),
             "difference": difference,

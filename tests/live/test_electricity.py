@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.metrics.models import Metric
+from apps.dashboard.runs.charts import run_charts
+from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Run
 from apps.tasks.models import Series
 from tests.files import written
@@ -48,8 +49,8 @@ def place(tmp_path: Path) -> Path:
 def play(place: Path, *arguments: object) -> Run:
     command(
         "runsimulation",
-        *("--workload", place / "small.swf", "--cluster", place / "cluster.json", "--policies", "fcfs"),
-        *("--name", "run", "--verbosity", "0", *arguments),
+        *("--workload", place / "small.swf", "--cluster", place / "cluster.json", "--name", "run"),
+        *("--verbosity", "0", *(() if "--policies" in arguments else ("--policies", "fcfs")), *arguments),
     )
     return Run.objects.get(name="run")
 
@@ -72,6 +73,11 @@ def test_a_run_keeps_its_series_by_digest_and_its_carbon_beside_the_energy(place
     windows = Metric.objects.filter(run=run, is_total=False)
     assert sum(one.carbon_kg or 0.0 for one in windows) == pytest.approx(total.carbon_kg, rel=1e-9)
     assert total.electricity_usd is None
+    users = {
+        one.name: (one.energy_joules, one.carbon_kg, one.cost_usd)
+        for one in GroupMetric.objects.filter(run=run, grouped_by="user")
+    }
+    assert users == {"1": (180_000.0, pytest.approx(0.005), None), "2": (360_000.0, pytest.approx(0.02), None)}
     (caution,) = [one for one in run.cautions if one["kind"] == "carbon_signal"]
     assert "average mix" in caution["text"]
     command("verifyrun", "run", "--replay")
@@ -115,3 +121,28 @@ def test_the_same_series_is_stored_once(place: Path) -> None:
     with pytest.raises(CommandError, match="another series called 'maps'"):
         imported(place, "--value-column", "Carbon intensity gCO₂eq/kWh (direct)")
     assert "Nothing was stored" in imported(place, "--dry-run")
+
+
+def test_the_charts_of_a_run_show_its_series_and_its_carbon(place: Path) -> None:
+    imported(place)
+    run = play(place, "--series", "maps")
+    charts = run_charts(run, list(Metric.objects.leaderboard(run)))
+    assert "from 100 to 200 g/kWh here, 150 on average" in charts["series-carbon"].finding
+    assert [series.name for series in charts["carbon"].series] == ["busy", "idle"]
+    assert "electricity" not in charts
+    Series.objects.all().delete()
+    kept = run_charts(run, list(Metric.objects.leaderboard(run)))
+    assert "There is no series 'maps@" in kept["series"].finding
+    assert "carbon" in kept
+
+
+def test_policies_that_hold_tasks_back_do_so_and_say_when_they_cannot(place: Path) -> None:
+    imported(place)
+    run = play(place, "--series", "maps", "--series-beyond", "hold", "--policies", "fcfs,lowest_window(delay=2)+easy")
+    carbon = {one.scheduler: one.carbon_kg for one in Metric.objects.filter(run=run, is_total=True)}
+    # From the third hour on 50 g/kWh: an hour of two cores, and behind it one of four.
+    assert carbon == {"fcfs": pytest.approx(0.025), "lowest_window(delay=2)+easy": pytest.approx(0.15 * 50 / 1000)}
+    command("verifyrun", "run", "--replay")
+    run.delete()
+    bare = play(place, "--policies", "lowest_slot")
+    assert [one["kind"] for one in bare.cautions if one["kind"] == "no_carbon"] == ["no_carbon"]

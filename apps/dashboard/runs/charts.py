@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from apps.dashboard.runs.agent_chart import agent_chart
+from apps.dashboard.runs.electricity_charts import electricity_charts
 from apps.dashboard.runs.fairness_chart import fairness_chart
 from apps.dashboard.runs.interruption_charts import interruption_charts
 from apps.metrics.models import Metric
@@ -47,6 +48,7 @@ def run_charts(run: Run, totals: Sequence[Metric]) -> dict[str, Chart]:
             windows,
         ),
         _over_time("queue", "Queue length over time", "mean_queue_length", Axis("Tasks waiting"), totals, windows),
+        *electricity_charts(run, totals),
         _wait_by_size(totals),
         *fairness_chart(totals),
         _fractions(totals),

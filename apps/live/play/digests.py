@@ -67,7 +67,12 @@ def groups_digest(run: Run) -> str:
     if not kept:
         return ""
     texts = ("grouped_by", "scheduler", "name")
-    columns = zip(names, zip(*kept, strict=True), strict=True)
+    every = zip(names, zip(*kept, strict=True), strict=True)
+    columns = [
+        (name, values)
+        for name, values in every
+        if name not in GroupMetric.ADDED or any(value is not None for value in values)
+    ]
     return columns_digest({name: np.array(values, object if name in texts else float) for name, values in columns})
 
 

@@ -27,8 +27,7 @@ def played_signals(
         return None, _unheld(held)
     with blaming("series"):
         named = series_named(configuration.series)
-    with blaming("series_zero"):
-        steps = {one.kind: _on_clock(one, configuration, stored) for one in named}
+    steps = {kind: one for _, kind, one in series_on_clock(configuration, stored)}
     first, last = float(tasks.arrival_time.min()), float(tasks.arrival_time.max())
     with blaming("series_beyond"):
         for one in named:
@@ -36,6 +35,18 @@ def played_signals(
                 raise InvalidParameter(_too_short(one, steps[one.kind], first, last))
     signal = next((one.signal for one in named if one.kind == "carbon"), "")
     return Signals(steps, signal), _caution(named) or _unheld(held)
+
+
+def series_on_clock(configuration: RunConfiguration, stored: Workload) -> list[tuple[str, str, StepSeries]]:
+    """Return the name, the kind and the steps on the workload's clock of each series that a run names.
+
+    Raises:
+        InvalidOption: a series that is not stored, or that nothing lays on the workload's clock.
+    """
+    with blaming("series"):
+        named = series_named(configuration.series)
+    with blaming("series_zero"):
+        return [(one.name, one.kind, _on_clock(one, configuration, stored)) for one in named]
 
 
 def _on_clock(one: Series, configuration: RunConfiguration, stored: Workload) -> StepSeries:

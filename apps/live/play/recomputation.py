@@ -120,7 +120,7 @@ def _differences(computed: Any, stored: Model, but: frozenset[str]) -> Iterator[
         if name in ("id", "run_id", "scheduler", "is_total"):
             continue
         ours, theirs = getattr(computed, name), getattr(stored, name)
-        if theirs is None and name in Metric.ADDED:
+        if theirs is None and name in Metric.ADDED | GroupMetric.ADDED:
             continue
         if name == "details":
             unknown = but | (Metric.ADDED - theirs.keys())

@@ -1,0 +1,121 @@
+"""Carbon against wait: a log of jobs on a pool under a year of carbon intensity, with policies that hold jobs back.
+
+`python -m benchmarks.carbon_policies LOG.swf.gz CARBON.csv.gz` prints a table for the docs. The series begins when the
+log's clock does, whatever their years, and is repeated where the log goes on.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from scheduler_sim import engine
+from scheduler_sim.engine import metrics
+from scheduler_sim.engine.estimates import replace_estimates
+from scheduler_sim.engine.hardware import CORE
+from scheduler_sim.engine.policies.delays import LEAST_CARBON, best_span, integrals
+from scheduler_sim.engine.series import Signals, StepSeries
+from scheduler_sim.engine.series.reading import read_series
+from scheduler_sim.engine.traces import read_trace
+from scheduler_sim.engine.workload import FloatArray, Workload
+
+HOUR = 3600.0
+HELD = ("carbon_threshold", "lowest_slot", "lowest_window", "carbon_time")
+GRAMS = 3.6e6
+"""Joules x g/kWh that make a gram."""
+
+
+def main() -> None:
+    """Play and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("log", type=Path, help="jobs, as importworkload reads them")
+    parser.add_argument("carbon", type=Path, help="carbon intensity, as importseries reads it")
+    parser.add_argument("--processors", type=int, default=100, help="of the pool (default 100)")
+    parser.add_argument("--delay", type=float, default=24.0, help="hours for which a job may be held (default 24)")
+    parser.add_argument("--backfill", default="easy", help="behind each policy (default easy)")
+    arguments = parser.parse_args()
+    workload = read_trace(arguments.log).workload
+    workload = workload.take(np.flatnonzero(workload.cpus <= arguments.processors))
+    series = read_series(arguments.carbon, kind="carbon").steps
+    series = StepSeries(series.times - series.begin, series.values, series.end - series.begin, "repeat")
+    delay, backfill = f"delay={arguments.delay:g}", arguments.backfill
+    rows = [("fcfs", "fcfs", workload)]
+    rows += [(name, f"{name}({delay})", workload) for name in HELD]
+    rows.append(("lowest_window, forecast 20 % off", f"lowest_window({delay},noise=0.2)", workload))
+    exact = replace_estimates(workload, "exact", np.random.default_rng(0))
+    rows.append(("lowest_window, true run times", f"lowest_window({delay})", exact))
+    print(
+        f"{len(workload):,} jobs, {arguments.processors} processors, {backfill}; held back up to {arguments.delay:g} h."
+    )
+    print("| policy | carbon of jobs, kg | against fcfs | with idle, kg | mean wait, h | p95 wait, h | makespan, d |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    base = 0.0
+    seconds = []
+    for label, order, tasks in rows:
+        begun = time.process_time()
+        row = _played(tasks, f"{order}+{backfill}", series, arguments.processors)
+        seconds.append(time.process_time() - begun)
+        base = base or row["carbon_kg"]
+        print(
+            f"| {label} | {row['carbon_kg']:,.1f} | {row['carbon_kg'] / base - 1:+.1%} | "
+            f"{row['carbon_kg'] + row['idle_carbon_kg']:,.1f} | {row['mean_wait_time'] / HOUR:,.2f} | "
+            f"{row['p95_wait_time'] / HOUR:,.2f} | {row['makespan'] / 24 / HOUR:,.1f} |"
+        )
+    at_once, whole, parts = _bounds(workload, series, arguments.delay * HOUR)
+    print(
+        f"With room for every job and perfect forecasts and run times, starting at once emits {at_once:,.1f} kg, the "
+        f"best start within {arguments.delay:g} h {whole:,.1f} kg ({whole / at_once - 1:+.1%}), and running in the "
+        f"lowest pieces of the time until then {parts:,.1f} kg ({parts / at_once - 1:+.1%})."
+    )
+    print(f"{max(seconds):.1f} s of a processor for the slowest policy, compiling included.")
+
+
+def _played(workload: Workload, policy: str, series: StepSeries, processors: int) -> dict[str, float]:
+    """Return the figures of one policy."""
+    watts = {"cpu_idle_watts": CORE.idle_watts, "cpu_busy_watts": CORE.busy_watts}
+    pool = engine.Cluster("pool", (engine.NodeGroup("processors", 1, processors, **watts),))
+    simulation = engine.Simulation(workload, pool, engine.parse_policy(policy), signals=Signals({"carbon": series}))
+    simulation.advance()
+    edges = np.array(metrics.whole_run(workload, [simulation.outcome()]))
+    return {name: float(value or 0.0) for name, value in metrics.summarise(simulation, edges=edges).row().items()}
+
+
+def _bounds(workload: Workload, series: StepSeries, delay: float) -> tuple[float, float, float]:
+    """Return the kg of all jobs at once, at each one's best start, and in each one's lowest pieces."""
+    arrival, runtime = workload.arrival_time, workload.runtime
+    steps = series.over(float(arrival.min()), float((arrival + runtime).max()) + delay + 1)
+    best = best_span(
+        steps.times,
+        integrals(steps),
+        steps.values,
+        steps.end,
+        arrival,
+        np.full(len(workload), delay),
+        runtime,
+        LEAST_CARBON,
+    )
+    watts = workload.cpus * CORE.busy_watts / GRAMS / 1000
+
+    def emitted(start: FloatArray) -> float:
+        return float((watts * steps.integral(start, start + runtime)).sum())
+
+    pieces = sum(
+        watts[row] * _lowest(steps, arrival[row], arrival[row] + runtime[row] + delay, runtime[row])
+        for row in range(len(workload))
+    )
+    return emitted(arrival), emitted(best), float(pieces)
+
+
+def _lowest(steps: StepSeries, begin: float, end: float, length: float) -> float:
+    """Return the least integral over so many seconds in pieces between two times."""
+    times = np.concatenate(([begin], steps.cuts(begin, end), [end]))
+    values = steps.at(times[:-1])
+    order = np.argsort(values, kind="stable")
+    lengths = np.diff(times)[order]
+    used = np.clip(length - (np.cumsum(lengths) - lengths), 0.0, lengths)
+    return float((used * values[order]).sum())
+
+
+if __name__ == "__main__":
+    main()
