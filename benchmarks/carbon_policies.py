@@ -73,8 +73,9 @@ def main() -> None:
 
 def _played(workload: Workload, policy: str, series: StepSeries, processors: int) -> dict[str, float]:
     """Return the figures of one policy."""
-    watts = {"cpu_idle_watts": CORE.idle_watts, "cpu_busy_watts": CORE.busy_watts}
-    pool = engine.Cluster("pool", (engine.NodeGroup("processors", 1, processors, **watts),))
+    idle, busy = CORE.idle_watts, CORE.busy_watts
+    group = engine.NodeGroup("processors", 1, processors, cpu_idle_watts=idle, cpu_busy_watts=busy)
+    pool = engine.Cluster("pool", (group,))
     simulation = engine.Simulation(workload, pool, engine.parse_policy(policy), signals=Signals({"carbon": series}))
     simulation.advance()
     edges = np.array(metrics.whole_run(workload, [simulation.outcome()]))

@@ -22,7 +22,7 @@ HELD = ("lowest_slot", "lowest_window", "carbon_time", "carbon_threshold", "carb
 
 def hourly(values: Any, beyond: str = "repeat") -> StepSeries:
     values = np.array(values, np.float64)
-    return StepSeries(np.arange(len(values)) * HOUR, values, len(values) * HOUR, beyond)
+    return StepSeries(np.arange(len(values), dtype=np.float64) * HOUR, values, len(values) * HOUR, beyond)
 
 
 def made(policy: str, workload: Workload, series: StepSeries | None, cores: int = 64, seed: int = 0) -> Any:

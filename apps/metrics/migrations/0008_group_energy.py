@@ -4,30 +4,29 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('metrics', '0007_electricity'),
+        ("metrics", "0007_electricity"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='groupmetric',
-            name='carbon_kg',
+            model_name="groupmetric",
+            name="carbon_kg",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='groupmetric',
-            name='cost_usd',
+            model_name="groupmetric",
+            name="cost_usd",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='groupmetric',
-            name='electricity_usd',
+            model_name="groupmetric",
+            name="electricity_usd",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='groupmetric',
-            name='energy_joules',
+            model_name="groupmetric",
+            name="energy_joules",
             field=models.FloatField(null=True),
         ),
     ]

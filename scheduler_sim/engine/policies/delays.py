@@ -96,8 +96,8 @@ def best_span(
 
 @counting_kernel
 def _integral(times: FloatArray, sums: FloatArray, values: FloatArray, begin: float, end: float) -> float:
-    one = max(np.searchsorted(times, begin, side="right") - 1, 0)
-    two = max(np.searchsorted(times, end, side="right") - 1, 0)
+    one = max(int(np.searchsorted(times, begin, side="right")) - 1, 0)
+    two = max(int(np.searchsorted(times, end, side="right")) - 1, 0)
     upto = sums[two] + values[two] * (end - times[two])
     return float(upto - (sums[one] + values[one] * (begin - times[one])))
 
