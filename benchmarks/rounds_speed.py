@@ -4,12 +4,13 @@ python -m benchmarks.rounds_speed THROUGHPUTS [--jobs 500] [--gpus 36,36,36] [--
                                   [--gavel CHECKOUT --python PYTHON] [--repeats 3]
 
 THROUGHPUTS is Gavel's simulation_throughputs.json; CHECKOUT its repository, of which nothing is kept here, and PYTHON
-an interpreter with cvxpy, ecos, numpy, scipy and psutil. Both sides are timed in processor seconds, without
-reading, starting up and compiling, so that other work on the machine counts little.
+an interpreter with cvxpy, ecos, numpy, scipy and psutil. Both sides are timed in processor seconds, by turns, without
+reading, starting up and compiling, so that other work on the machine counts little; medians are shown.
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -127,15 +128,19 @@ def main() -> None:
     workload = draw(table, asked.jobs, sum(counts), load=asked.load, seed=asked.seed)
     for policy in ("gandiva_fair", "max_min_fairness"):
         ours(workload.head(20), cluster, policy)  # compiles
-    print(f"{asked.jobs:,} jobs on {sum(counts):,} GPUs")
+    print(f"{asked.jobs:,} jobs on {sum(counts):,} GPUs; load of the machine {os.getloadavg()[0]:.1f}", flush=True)
     for policy in asked.policies.split(","):
-        runs = [ours(workload, cluster, policy) for _ in range(asked.repeats)]
-        seconds, simulation = statistics.median(one for one, _ in runs), runs[0][1]
+        here, there = [], []
+        for _ in range(asked.repeats):
+            here.append(ours(workload, cluster, policy))
+            if asked.gavel is not None:
+                there.append(theirs(workload, asked.gpus, policy, asked.gavel, asked.python))
+        seconds, simulation = statistics.median(one for one, _ in here), here[0][1]
         mean = float((simulation.outcome().finish_time - workload.arrival_time).mean())
         line = f"{policy:28} {seconds:9.3f} s {len(workload) / seconds:9,.0f} jobs/s  mean JCT {mean / 3600:8.3f} h"
-        if asked.gavel is not None:
-            there, of_there = theirs(workload, asked.gpus, policy, asked.gavel, asked.python)
-            line += f"  Gavel {there:9.3f} s, mean JCT {of_there / 3600:8.3f} h: {there / seconds:7.1f} times"
+        if there:
+            taken, of_there = statistics.median(one for one, _ in there), there[0][1]
+            line += f"  Gavel {taken:9.3f} s, mean JCT {of_there / 3600:8.3f} h: {taken / seconds:7.1f} times"
         print(line, flush=True)
 
 

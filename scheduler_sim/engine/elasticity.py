@@ -21,7 +21,9 @@ class Elasticity:
     Attributes:
         kind: a place of `speedups.ELASTICITIES`.
         least, asked, most: widths.
-        overhead: seconds that each attempt after the first holds devices without progress.
+        overhead: seconds that each attempt after the first holds devices without progress, as tasks state it; NaN
+            where they do not.
+        overheads: seconds of those that do not, by the devices that the attempt holds, from 0 to the widest.
         curve: where the task's rates begin in `rates`; rates[curve + w] is the work that it does in a second on w
             devices beside that on what it asks for: 1 there, 0 where it cannot run.
         rates: of all curves, one after the other.
@@ -32,6 +34,7 @@ class Elasticity:
     asked: IntArray
     most: IntArray
     overhead: FloatArray
+    overheads: FloatArray
     curve: IntArray
     rates: FloatArray
 
@@ -56,11 +59,8 @@ class Elasticity:
         bends = kind != RIGID
         least = np.where(bends, np.minimum(np.maximum(stated.least_width, 1), asked), asked)
         most = np.where(bends, np.maximum(np.minimum(stated.most_width, devices), asked), asked)
-        overhead = np.where(
-            stated.resize_time > 0,
-            stated.resize_time,
-            (options or Options()).restart_overhead.seconds(asked.astype(np.float64)),
-        )
+        overhead = np.where(stated.resize_time > 0, stated.resize_time, np.nan)
+        held = np.arange(int(most.max(initial=0)) + 1, dtype=np.float64)
         # Tasks of one model and width share a curve.
         model = np.where(bends, stated.speedup.codes, -1)
         shapes, member = np.unique(np.column_stack([model, asked]), axis=0, return_inverse=True)
@@ -88,6 +88,7 @@ class Elasticity:
             asked=asked,
             most=most,
             overhead=overhead,
+            overheads=(options or Options()).restart_overhead.seconds(held),
             curve=firsts[member].astype(np.int64) if len(shapes) else member,
             rates=np.concatenate(curves) if curves else np.zeros(1),
         )
@@ -96,6 +97,12 @@ class Elasticity:
         """Return the rates of one task from width 0 to its most."""
         first = int(self.curve[row])
         return self.rates[first : first + int(self.most[row]) + 1]
+
+    def change_cost(self, row: int, widths: IntArray) -> FloatArray:
+        """Return the seconds without progress of an attempt of a task on `widths` that is not its first."""
+        stated = self.overhead[row]
+        found: FloatArray = self.overheads[widths] if np.isnan(stated) else np.full(len(widths), stated)
+        return found
 
     def highest_rates(self) -> FloatArray:
         """Return the highest rate of each task over its widths, shape (n,)."""

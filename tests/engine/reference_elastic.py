@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from scheduler_sim.engine.columns import IntArray
+from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.elasticity import MALLEABLE, RIGID, Elasticity
 from scheduler_sim.engine.kernels.elastic.choices import Choice, Moment
 from scheduler_sim.engine.workload import Workload
@@ -25,7 +27,7 @@ class Task:
     least: int
     asked: int
     most: int
-    overhead: float
+    cost: np.ndarray
     rates: np.ndarray
     width: int = 0
     begun: float = math.nan
@@ -50,9 +52,9 @@ class Machine:
     now: float = 0.0
 
     @classmethod
-    def of(cls, workload: Workload, devices: int, per_node: int) -> "Machine":
+    def of(cls, workload: Workload, devices: int, per_node: int, options: Options | None = None) -> "Machine":
         """Return it before the first arrival."""
-        elastic = Elasticity.of(workload, devices=devices, per_node=per_node)
+        elastic = Elasticity.of(workload, devices=devices, per_node=per_node, options=options)
         tasks = [
             Task(
                 row=row,
@@ -62,7 +64,7 @@ class Machine:
                 least=int(elastic.least[row]),
                 asked=int(elastic.asked[row]),
                 most=int(elastic.most[row]),
-                overhead=float(elastic.overhead[row]),
+                cost=elastic.change_cost(row, np.arange(len(elastic.overheads))),
                 rates=elastic.of_task(row),
             )
             for row in range(len(workload))
@@ -85,7 +87,8 @@ class Machine:
                 present.append(waiting.pop(0))
             if round_time is not None:
                 if tick < self.now:
-                    tick = max(first + math.ceil((self.now - first) / round_time) * round_time, self.now)
+                    passed = (Fraction(self.now) - Fraction(first)) / Fraction(round_time)
+                    tick = max(first + math.ceil(passed - Fraction(1, 10**12)) * round_time, self.now)
                 if tick != self.now or not present:
                     continue
                 tick = first + (round((self.now - first) / round_time) + 1) * round_time
@@ -100,7 +103,7 @@ class Machine:
     def open(self, task: Task, width: int) -> None:
         """Begin an attempt."""
         task.width, task.begun = width, self.now
-        task.paid = task.overhead if task.spans else 0.0
+        task.paid = float(task.cost[width]) if task.spans else 0.0
         task.until = self.now + task.paid + task.left / task.rates[width]
 
     def close(self, task: Task, reason: str) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse_policy
 from scheduler_sim.engine.bounds import lower_bounds
-from scheduler_sim.engine.contract import REASONS, Attempts, Pieces
+from scheduler_sim.engine.contract import REASONS, Attempts, Options, Pieces
 from scheduler_sim.engine.elasticity import Elasticity
 from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
 from scheduler_sim.engine.gangs import Gangs
@@ -20,6 +20,7 @@ from scheduler_sim.engine.goodput import Goodput
 from scheduler_sim.engine.interruptions import Interruptions
 from scheduler_sim.engine.kernels.elastic.choices import Choice, Moment, pollux, sia, sia_choice
 from scheduler_sim.engine.overbooked import overbooked
+from scheduler_sim.engine.overheads import Overhead
 from scheduler_sim.engine.policies import ORDERS
 from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.speedups import read_speedup
@@ -121,6 +122,32 @@ def test_amdahls_tasks_share_by_hand() -> None:
     assert history.held_part == pytest.approx([(6 * 4 + 5.8 * 2) / 11.8 / 2, (5.8 * 2 + 4.5 * 4) / 10.3 / 2])
 
 
+def test_an_attempt_pays_for_the_devices_that_it_holds() -> None:
+    workload = elastic([0.0, 6.0], [12.0, 4.0], [2, 2], most_width=4)
+    options = Options(restart_overhead=Overhead.read("2:1/3"))
+    simulation = play(workload, pool(4), "equal_share", options=options)
+    # Two devices cost 1 s and four 3 s, whatever was asked for: 12 of 12 are done after 6 s.
+    assert spans_of(simulation, 0) == [(0.0, 6.0, 4.0, "finished")]
+    second = elastic([0.0, 2.0], [12.0, 4.0], [2, 2], most_width=4)
+    simulation = play(second, pool(4), "equal_share", options=options)
+    # The first has 8 of 12 left at 2 s, pays 1 s, does 3 until the other ends at 6 s, pays 3 s, and does 5 on four.
+    assert spans_of(simulation, 0) == [(0, 2, 4, "resized"), (2, 6, 2, "resized"), (6, 11.5, 4, "finished")]
+    assert simulation.history().lost_time.tolist() == [4.0, 0.0]
+
+
+@pytest.mark.parametrize("policy", ["pollux", "sia"])
+@pytest.mark.parametrize(("first", "length"), [(0.1, 0.1), (1e9 + 0.3, 0.7), (0.0, 60.0)])
+def test_a_task_that_comes_as_a_round_begins_after_an_idle_time_waits_for_none(
+    policy: str, first: float, length: float
+) -> None:
+    # In floating point (first + k length - first) / length often lies above k.
+    for passed in (3, 7, 29, 1000, 12345):
+        comes = first + passed * length
+        workload = elastic([first, comes], [length / 10] * 2, [1, 1])
+        simulation = play(workload, pool(), f"{policy}(round={length})")
+        assert simulation.outcome().start_time[1] == comes
+
+
 def test_the_head_starts_on_what_others_hold_beyond_what_they_asked_for() -> None:
     workload = elastic([0.0, 10.0, 20.0], [100.0, 10.0, 10.0], [4, 4, 4], least_width=2, most_width=8)
     simulation = play(workload, pool(), "expand_shrink")
@@ -202,7 +229,7 @@ def check_schedule(policy: str, seed: int) -> None:
         assert all(one[1] <= other[0] for one, other in pairwise(own))
         assert all((one[3] == "resized") == (one[1] == other[0]) for one, other in pairwise(own))
         # All of the work is done, no more and no less.
-        paid = [0.0, *[plan.overhead[row]] * (len(own) - 1)]
+        paid = [0.0, *plan.change_cost(row, np.array(widths[1:], np.int64))]
         done = 0.0
         for (begin, end, held_width, _), cost in zip(own, paid, strict=True):
             done += max(end - begin - cost, 0.0) * plan.of_task(row)[int(held_width)]
@@ -242,12 +269,13 @@ def test_an_independent_simulator_plays_the_same(policy: str) -> None:
         "sia": (reference.by(lambda now: sia(now, -0.5, 1.1)), 9.0),
     }[policy]
     name = f"{policy}(round=9)" if settle[1] else policy
+    options = Options(restart_overhead=Overhead.read("1:0.5/2:3/11"))
     for seed in range(CASES):
         workload, cluster = random_case(1000 + seed)
         group = cluster.groups[0]
-        plain = reference.Machine.of(workload, cluster.gpus or cluster.cores, group.gpus or group.cores)
+        plain = reference.Machine.of(workload, cluster.gpus or cluster.cores, group.gpus or group.cores, options)
         plain.play(*settle)
-        simulation = play(workload, cluster, name)
+        simulation = play(workload, cluster, name, options=options)
         for task in plain.tasks:
             assert spans_of(simulation, task.row) == task.spans, (policy, seed)
 

@@ -105,6 +105,23 @@ def test_rates_as_csv_are_those_of_the_nested_table(tmp_path: Path) -> None:
     assert kinds.rates == {("LM", 1): (2.0, 1.0), ("LM", 2): (3.5, 0.0)}
 
 
+WITH_PAIRS = "job_type,gpus,gpu_type,rate,beside_type\n"
+
+
+def test_rates_of_pairs_as_csv_are_those_of_the_nested_table(tmp_path: Path) -> None:
+    path, same = tmp_path / "rates.csv", tmp_path / "rates.json"
+    path.write_text(
+        f"{WITH_PAIRS}RN,1,v100,4,\nLM,1,v100,2,\nLM,1,v100,1.5,RN\nRN,1,v100,3,LM\nLM,1,v100,0.5,LM\nLM,1,k80,1,\n"
+    )
+    lm, rn = "('LM', 1)", "('RN', 1)"
+    of_v100 = {lm: {"null": 2, rn: [1.5, 3], lm: [0.5, 0.5]}, rn: {"null": 4, lm: [3, 1.5]}}
+    same.write_text(json.dumps({"v100": of_v100, "k80": {lm: {"null": 1}}}))
+    kinds = read_kinds(path)
+    assert kinds is not None
+    assert kinds == read_kinds(same)
+    assert kinds.pairs == {("LM", "RN"): ((1.5, 3.0), (0.0, 0.0)), ("LM", "LM"): ((0.5, 0.5), (0.0, 0.0))}
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -114,6 +131,10 @@ def test_rates_as_csv_are_those_of_the_nested_table(tmp_path: Path) -> None:
         ("job_type,gpus,gpu_type,rate\nLM,1,v100\n", "line 2: expected are"),
         ("job_type,gpus,gpu_type,rate\nLM,1,v100,2\nLM,1,v100,3\n", r"line 3, state \('LM', 1\) on v100 again"),
         ("job_type,gpus,gpu_type,rate\n", "hold no rates"),
+        (f"{WITH_PAIRS}LM,1,v100,2,\nLM,1,v100,1,RN\nRN,1,v100,3,\n", r"\('LM', 1\) beside \('RN', 1\) on v100, but"),
+        (f"{WITH_PAIRS}LM,1,v100,1,LM\n", r"state \('LM', 1\) on v100 beside others, but not alone"),
+        (f"{WITH_PAIRS}LM,2,v100,1,LM\n", "line 2: only jobs of one GPU have rates beside others"),
+        (f"{WITH_PAIRS}LM,1,v100,1,LM\nLM,1,v100,1,LM\n", "line 3, state .* beside .* on v100 again"),
     ],
 )
 def test_rates_as_csv_of_another_shape_are_refused(text: str, reason: str, tmp_path: Path) -> None:

@@ -20,6 +20,13 @@ TABLE = """arrival_time,runtime,gpus,elasticity,least_width,most_width,speedup,r
 7,5,1,moldable,1,2,table(1:1/2:1.5),
 90,5,1,evolving,3,2,fast,
 """
+CONTRADICTING = """arrival_time,runtime,gpus,cpus,elasticity,least_width,most_width
+0,12,2,1,malleable,3,4
+1,12,8,1,moldable,1,4
+2,12,0,4,malleable,1,2
+3,12,4,1,malleable,4,4
+4,12,4,1,rigid,5,6
+"""
 CLUSTER = "name: four\ngroups:\n- {name: gpu, count: 1, cores: 4, gpus: 4}\n"
 
 
@@ -40,6 +47,18 @@ def test_what_means_nothing_is_taken_as_not_stated_and_counted(stored: Workload)
     assert stored.audit["repaired"]["unusable_value"]["count"] == 2
     assert stored.audit["repaired"]["most_width_below_least_width"]["count"] == 1
     assert stored.audit["requests"]["elasticity"] == 3
+
+
+def test_widths_that_contradict_what_is_asked_for_are_counted_as_repairs(tmp_path: Path) -> None:
+    (tmp_path / "tasks.csv").write_text(CONTRADICTING)
+    call_command("importworkload", str(tmp_path / "tasks.csv"), "--name", "contradicting", stdout=StringIO())
+    stored = Workload.objects.get(name="contradicting")
+    requests, repaired = stored.tasks.as_workload().requests, stored.audit["repaired"]
+    assert requests is not None
+    assert requests.least_width.tolist() == [2, 1, 1, 4, 5]
+    assert requests.most_width.tolist() == [4, 8, 4, 4, 6]
+    assert repaired["least_width_above_request"]["count"] == 1
+    assert repaired["most_width_below_request"]["count"] == 2
 
 
 def test_an_export_is_the_same_workload_again(stored: Workload, tmp_path: Path) -> None:

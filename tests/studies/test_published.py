@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils.html import escape
 
 from apps.live.exchange.manifest import manifest_parts, run_manifest
 from apps.metrics.models import Metric
@@ -13,7 +14,8 @@ from apps.studies import views
 from apps.studies.definition import Definition
 from apps.studies.play.execution import study_play
 from apps.studies.ready_made import named_definition, ready_made_files
-from apps.studies.report.published import claims, published
+from apps.studies.report.html import study_html
+from apps.studies.report.published import claims, published, published_tables
 from apps.studies.report.tables import markdown_table, study_document
 from apps.studies.sources import InvalidStudy
 from apps.tasks.errors import WorkloadError
@@ -132,6 +134,13 @@ def test_the_page_and_the_downloads_show_winners_and_directions(played: Study, c
     assert "Lifka" in page
     text = markdown_table(played)
     assert "| where | figure | published | here | found | source |" in text
+    report = study_html(played)
+    assert "<h2>Beside what was published</h2>" in report
+    found = published(played)
+    assert found is not None
+    for table in published_tables(found):
+        for row in table.rows:
+            assert all(f"<td>{escape(cell)}</td>" in report for cell in row)
     document = study_document(played)["published"]
     assert {one["figure"] for one in document["winners"]} >= {"mean_job_completion_time", "makespan"}
     assert {one["verdict"] for one in document["beside"]} <= {"agrees", "differs", "not decided"}

@@ -16,6 +16,7 @@ from apps.studies.definition import definition_text
 from apps.studies.report.charts import study_charts
 from apps.studies.report.figures import CellFigures, Standing, study_figures
 from apps.studies.report.heatmap import HeatCell, heatmap
+from apps.studies.report.published import published, published_tables
 from apps.studies.report.tables import (
     chosen_base,
     chosen_figure,
@@ -59,6 +60,7 @@ def study_html(study: Study, *, figure: str = "", base: str = "") -> str:
         "names": names,
         "rows": rows,
         "pictures": _pictures(cells, figure),
+        "published": [] if (beside := published(study)) is None else published_tables(beside),
         "differences": differences,
         "definition": definition_text(study.definition),
         "finished": study.runs.finished().count(),

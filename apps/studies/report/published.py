@@ -193,20 +193,45 @@ def _winner(figure: str, values: Values, cell: Cell, where: str) -> Winner | Non
     )
 
 
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table of the comparison as texts."""
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def published_tables(found: Published) -> list[PublishedTable]:
+    """Return which policy wins, and each published direction with what was found."""
+    winners = [
+        (one.where, FIGURES[one.figure].label, one.best, one.mean, one.next_best, one.ahead, ", ".join(one.alike))
+        for one in found.winners
+    ]
+    directions = [
+        (
+            one.where,
+            FIGURES[one.claim.figure].label,
+            one.claim.words,
+            one.verdict,
+            one.found,
+            f"{one.claim.source} {one.claim.year}, {one.claim.place}: {one.claim.says}",
+        )
+        for one in found.beside
+    ]
+    best = ("where", "figure", "best", "mean", "next", "ahead by", "not told apart")
+    return [
+        PublishedTable("Which policy wins", best, winners),
+        PublishedTable("Published directions", ("where", "figure", "published", "here", "found", "source"), directions),
+    ]
+
+
 def published_lines(found: Published) -> list[str]:
     """Return both tables as Markdown."""
-    lines = ["## Beside what was published", "", "| where | figure | best | mean | next | ahead by | not told apart |"]
-    lines.append("|---" * 7 + "|")
-    for one in found.winners:
-        cells = (one.where, FIGURES[one.figure].label, one.best, one.mean, one.next_best, one.ahead)
-        lines.append(_line(*cells, ", ".join(one.alike)))
-    lines += ["", "| where | figure | published | here | found | source |", "|---" * 6 + "|"]
-    for beside in found.beside:
-        claim = beside.claim
-        source = f"{claim.source} {claim.year}, {claim.place}: {claim.says}"
-        label = FIGURES[claim.figure].label
-        lines.append(_line(beside.where, label, claim.words, beside.verdict, beside.found, source))
-    return [*lines, ""]
+    lines = ["## Beside what was published", ""]
+    for table in published_tables(found):
+        lines += [_line(*table.heads), "|---" * len(table.heads) + "|", *(_line(*row) for row in table.rows), ""]
+    return lines
 
 
 def _line(*cells: str) -> str:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
 from scheduler_sim.engine.traces.audit import EXAMPLES, Audit, shorten
 from scheduler_sim.engine.traces.raw import RawTasks
-from scheduler_sim.engine.traces.requested import settle, supply, without_gpus
+from scheduler_sim.engine.traces.requested import settle, settle_widths, supply, without_gpus
 from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Workload
 
 OPTIONAL = (
@@ -68,6 +68,8 @@ def assemble(name: str, tasks: RawTasks, audit: Audit, processors: int | None) -
     parents = _known_parents(tasks, numbers, dropped, audit)
     _notice(tasks, audit, processors)
     requests = tasks.requests and settle(tasks.requests, where=tasks.where, arrivals=tasks.arrival_time, audit=audit)
+    if requests:
+        settle_widths(requests, tasks.gpus, tasks.cpus, where=tasks.where, audit=audit)
     workload = Workload.from_columns(
         task_id=numbers,
         memory_mb=None if tasks.memory_mb is None else np.nan_to_num(tasks.memory_mb, copy=False, nan=0.0),

@@ -57,6 +57,8 @@ REASONS = {
     "requested_taken": "tasks whose allocation is not stated, which get what they requested",
     "most_nodes_below_nodes": "tasks whose most nodes are fewer than their least, taken as just so many as the least",
     "most_width_below_least_width": "tasks whose greatest width is below their least, taken as what they ask for",
+    "least_width_above_request": "elastic tasks that ask for fewer than their least width, taken as what they ask for",
+    "most_width_below_request": "elastic tasks that ask for more than their greatest width, taken as what they ask for",
     "cancelled_before_arrival": "times of leaving the queue before the arrival, taken as never",
     "attempt_left_out": "attempts without a start or an end, or that end before they start, left out of the run time",
     # Noticed: nothing was changed, or in the same way for the whole file.

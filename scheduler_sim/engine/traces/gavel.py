@@ -48,6 +48,9 @@ _LAYOUTS = {len(layout): layout for layout in (OLDER, NEWER, SHOCKWAVE)}
 _CSV = ("job_type", "gpus", "gpu_type", "rate")
 """The columns of rates as csv."""
 
+_BESIDE = "beside_type"
+"""The column of a csv that says which type shares the GPU."""
+
 _ALONE = "null"
 """What Gavel's tables call a job that shares its GPUs with no other."""
 
@@ -194,7 +197,10 @@ def _load(path: str | Path) -> Any:
 
 
 def _from_csv(path: str | Path, text: str) -> dict[str, Any]:
-    """Return Gavel's nested table out of a csv with a row for each job type, number of GPUs and kind of GPU."""
+    """Return Gavel's nested table out of a csv with a row for each job type, number of GPUs and kind of GPU.
+
+    A row with a `beside_type` states how fast a job of one GPU is while one of that type shares it.
+    """
     rows = csv.DictReader(text.splitlines())
     lacking = [name for name in _CSV if name not in (rows.fieldnames or ())]
     if lacking:
@@ -212,13 +218,41 @@ def _from_csv(path: str | Path, text: str) -> dict[str, Any]:
                 f"The throughputs {path}, line {rows.line_num}: expected are a gpu_type, a whole number of gpus and "
                 "a rate from 0 up."
             )
-        of_kind = table.setdefault(row["gpu_type"], {})
-        if key in of_kind:
-            raise InvalidTrace(f"The throughputs {path}, line {rows.line_num}, state {key} on {row['gpu_type']} again.")
-        of_kind[key] = {_ALONE: rate}
+        of_type = table.setdefault(row["gpu_type"], {}).setdefault(key, {})
+        beside = repr((row[_BESIDE], 1)) if row.get(_BESIDE) else _ALONE
+        if beside != _ALONE and int(row["gpus"]) != 1:
+            raise InvalidTrace(
+                f"The throughputs {path}, line {rows.line_num}: only jobs of one GPU have rates beside others."
+            )
+        if beside in of_type:
+            told = key if beside == _ALONE else f"{key} beside {beside}"
+            raise InvalidTrace(
+                f"The throughputs {path}, line {rows.line_num}, state {told} on {row['gpu_type']} again."
+            )
+        of_type[beside] = rate
     if not table:
         raise InvalidTrace(f"The throughputs {path} hold no rates.")
+    for kind, of_kind in table.items():
+        table[kind] = {one: _with_both(path, kind, one, of_kind) for one in of_kind}
     return table
+
+
+def _with_both(path: str | Path, kind: str, one: str, of_kind: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """Return what a csv states of a type as Gavel's table has it: beside another the rates of both.
+
+    Raises:
+        InvalidTrace: nothing states its rate alone, or how fast the other is beside it.
+    """
+    found: dict[str, Any] = {}
+    for other, rate in of_kind[one].items():
+        if other != _ALONE and one not in of_kind.get(other, {}):
+            raise InvalidTrace(
+                f"The throughputs {path} state {one} beside {other} on {kind}, but not {other} beside {one}."
+            )
+        found[other] = rate if other == _ALONE else [rate, of_kind[other][one]]
+    if _ALONE not in found:
+        raise InvalidTrace(f"The throughputs {path} state {one} on {kind} beside others, but not alone.")
+    return found
 
 
 def _nested(path: str | Path, table: dict[str, Any], worker_type: str | None) -> dict[str, float]:

@@ -104,6 +104,24 @@ def settle(raw: RawRequests, *, where: IntArray, arrivals: FloatArray, audit: Au
     return requests if requests.stated() else None
 
 
+def settle_widths(
+    requests: Requests, gpus: FloatArray | None, cpus: FloatArray | None, *, where: IntArray, audit: Audit
+) -> None:
+    """Let what n elastic tasks ask for, shape (n,) each, lie between their widths, and count where it does not."""
+    asked = np.zeros(len(where)) if gpus is None else gpus
+    asked = np.where(asked > 0, asked, 1.0 if cpus is None else cpus)
+    elastic = np.array([name not in ("", "rigid") for name in requests.elasticity.names], bool)
+    elastic = elastic[requests.elasticity.codes]
+    whole = np.maximum(np.ceil(asked), 1.0).astype(np.int64)
+    for name, contradicts in (
+        ("least_width", requests.least_width > whole),
+        ("most_width", (requests.most_width > 0) & (requests.most_width < whole)),
+    ):
+        rows = elastic & contradicts
+        audit.repair(f"{name}_{'above' if name == 'least_width' else 'below'}_request", where[rows])
+        getattr(requests, name)[rows] = whole[rows]
+
+
 def _meant(name: str, column: Labels, where: IntArray, audit: Audit) -> Labels:
     """Return a column of texts, those that mean nothing as not stated."""
     if name not in _MEANT:

@@ -63,14 +63,14 @@ class Moment:
     def restart_factor(self, place: int, widths: IntArray) -> FloatArray:
         """Return what changing to `widths` leaves of a task's speed: (T - R d) / (T + d), 1 where nothing changes.
 
-        T is its age, R how often it changed and d what a change costs (Pollux, section 4.2.1; Sia, section 3.4).
+        T is its age, R how often it changed and d what a change to such a width costs (Pollux, section 4.2.1; Sia,
+        section 3.4).
         """
         pays = (widths != self.width[place]) & (self.attempts[place] > 0)
-        age, cost = self.age_time[place], self.elastic.overhead[self.rows[place]]
-        if not (pays.any() and cost > 0):
-            return np.ones(len(widths))
-        factor = max((age - (self.attempts[place] - 1) * cost) / (age + cost), LEAST_FACTOR)
-        return np.where(pays, factor, 1.0)
+        age, cost = self.age_time[place], self.elastic.change_cost(self.rows[place], widths)
+        pays &= cost > 0
+        left = np.divide(age - (self.attempts[place] - 1) * cost, age + cost, out=np.ones(len(widths)), where=pays)
+        return np.where(pays, np.maximum(left, LEAST_FACTOR), 1.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,9 @@ from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
 ENDED, STOPPED, RESIZED = (REASONS.index(name) for name in ("finished", "suspended", "resized"))
 COMPLETED = ENDINGS.index("completed")
 
+ROUNDING = 4 * np.finfo(np.float64).eps
+"""Instants that differ by less than this part of themselves are one: sums of a few numbers are that near."""
+
 
 @counting_kernel
 def play(s: State, until_time: float, max_events: int) -> int:
@@ -57,10 +60,9 @@ def play(s: State, until_time: float, max_events: int) -> int:
             counts[ARRIVED] += 1
             counts[EVENTS] += 1
         if in_rounds:
-            # A round of nobody ends when somebody comes; all begin a whole number of rounds after the first arrival.
+            # A round of nobody ends when somebody comes.
             if reals[TICK] < instant:
-                passed = np.ceil((instant - tasks[0].arrival) / reals[ROUND_TIME])
-                reals[TICK] = max(tasks[0].arrival + passed * reals[ROUND_TIME], instant)
+                reals[TICK] = _tick_from(s, instant)
             if reals[TICK] == instant and counts[ACTIVE] > 0:
                 reals[TICK] = _next_tick(s, instant)
                 counts[EVENTS] += 1
@@ -77,6 +79,20 @@ def play(s: State, until_time: float, max_events: int) -> int:
     if until_time < np.inf:
         s.clock[1] = max(s.clock[1], until_time)
     return PLAYED
+
+
+@counting_kernel
+def _tick_from(s: State, instant: float) -> float:
+    """Return the first begin of a round from `instant` on: all begin whole numbers of rounds after the first arrival.
+
+    An instant that rounding alone keeps from the begin of a round is one.
+    """
+    first, length = s.tasks[0].arrival, s.reals[ROUND_TIME]
+    number = np.floor((instant - first) / length)
+    near = ROUNDING * max(abs(instant), abs(first))
+    while first + number * length < instant - near:
+        number += 1.0
+    return float(max(first + number * length, instant))
 
 
 @counting_kernel
@@ -190,7 +206,9 @@ def _open(s: State, task: Any, now: float) -> None:
     task.begun = now
     if task.attempts == 1:
         task.start = now
-    task.paid = task.overhead if task.attempts > 1 else 0.0
+    task.paid = 0.0
+    if task.attempts > 1:
+        task.paid = s.overheads[task.width] if np.isnan(task.overhead) else task.overhead
     task.until = now + task.paid + task.work_left / s.rates[task.curve + task.width]
     task.finish = task.until
     lowest, place = task.place, task.place

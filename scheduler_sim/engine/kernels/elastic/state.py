@@ -49,7 +49,7 @@ class State(NamedTuple):
     """The arrays of a simulation.
 
     Attributes:
-        tasks: of `TASK`. rates: see `Elasticity`. active: rows that have come and are not done, ascending.
+        tasks: of `TASK`. rates, overheads: see `Elasticity`. active: rows that have come and are not done, ascending.
         order: shape (n,), those that are done. after: shape (devices,), the next device of whoever holds it, -1 for
             none, -2 where it is free. nodes, numbers: shape (devices,), where each is. buffer: of `ATTEMPT`.
         settings: the rule, and how many attempts may lie in the buffer when an instant begins.
@@ -58,6 +58,7 @@ class State(NamedTuple):
 
     tasks: npt.NDArray[np.void]
     rates: FloatArray
+    overheads: FloatArray
     active: IntArray
     order: IntArray
     after: IntArray
@@ -98,6 +99,7 @@ class State(NamedTuple):
         return cls(
             tasks=tasks,
             rates=elastic.rates,
+            overheads=elastic.overheads,
             active=np.zeros(n, np.int64),
             order=np.zeros(n, np.int64),
             after=np.full(devices, -2, np.int64),
