@@ -1,9 +1,7 @@
 """The compiled twin of Slurm against the slow one, start by start."""
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +17,9 @@ from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workload import FloatArray, Workload
 from tests.engine.gang_cases import listening, spans_of
 from tests.engine.reference_slurm import Phases, ReferenceSlurm
-from tests.engine.slurm_cases import read_recorded
 
 METERED = int(os.environ.get("METERED_WORLDS", "10"))
 GIVING_WAY = int(os.environ.get("GIVING_WAY_WORLDS", "10"))
-PathOf = Callable[[str], Path]
 PHASES = Phases(main=0.31, backfill=0.62, decay=19.0, limits=7.0)
 POLICY = "slurm(main_phase=0.31,backfill_phase=0.62,decay_phase=19,limit_phase=7,epoch={:.0f})"
 
@@ -339,10 +335,3 @@ def test_both_twins_tell_what_jobs_on_several_nodes_held_of_each(seed):
     slow = ReferenceSlurm(workload, site, PHASES, epoch=30.0).play()
     assert spans_of(Pieces.joined(told)) == sorted(slow.gangs)
     assert slow.gangs
-
-
-@pytest.mark.parametrize("scenario", ["S1A", "S2", "S3", "S4"])
-def test_the_compiled_twin_plays_recorded_clusters_as_the_slow_one_does(scenario: str, slurm_path: PathOf):
-    known = read_recorded(slurm_path, scenario)
-    expected = slow_starts(known.workload, known.site, known.epoch)
-    assert np.array_equal(compiled_starts(known.workload, known.site, known.epoch), expected, equal_nan=True)

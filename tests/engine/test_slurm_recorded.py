@@ -1,4 +1,4 @@
-"""The slow simulator of Slurm beside what real Slurm clusters did, job by job."""
+"""The twins of Slurm beside what real Slurm clusters did, and the slow one beside the compiled one, job by job."""
 
 import random
 from collections.abc import Callable
@@ -8,7 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from scheduler_sim.engine.sites import Scheduling
+from scheduler_sim.engine import Options, Simulation, parse_policy
+from scheduler_sim.engine.sites import Scheduling, Site
+from scheduler_sim.engine.workload import FloatArray
 from tests.engine.reference_slurm import Phases, ReferenceSlurm
 from tests.engine.slurm_cases import Recorded, read_recorded
 
@@ -41,42 +43,75 @@ BOUNDS = {
 }
 
 
-def played(
-    recorded: Recorded, seed: int, *, scheduling: Scheduling | None = None, decay: float | None = None
-) -> ReferenceSlurm:
-    """Play what was submitted with loops that begin at instants drawn from `seed`."""
-    site = recorded.site
-    if scheduling is not None:
-        site = type(site).from_json(site.as_json() | {"scheduling": _plain(scheduling)})
+def with_scheduling(site: Site, scheduling: Scheduling) -> Site:
+    names = Scheduling.__struct_fields__
+    changed = {name: value for name in names if (value := getattr(scheduling, name)) != getattr(Scheduling(), name)}
+    return type(site).from_json(site.as_json() | {"scheduling": changed})
+
+
+def drawn_phases(site: Site, seed: int, *, decay: float | None = None) -> Phases:
+    """Draw the instants at which the loops of a site begin, in milliseconds."""
     draw = random.Random(seed)
     rules = site.scheduling
-    phases = Phases(
-        main=draw.random() * max(rules.submission_delay_time, 1),
-        backfill=draw.random() * rules.backfill_interval_time,
-        decay=draw.random() * site.priority.calculation_period_time if decay is None else decay,
-        limits=draw.random() * rules.limit_check_interval_time,
+    spans = (
+        max(rules.submission_delay_time, 1),
+        rules.backfill_interval_time,
+        site.priority.calculation_period_time,
+        rules.limit_check_interval_time,
     )
-    return ReferenceSlurm(recorded.workload, site, phases, epoch=recorded.epoch).play()
+    main, backfill, drawn_decay, limits = (round(draw.random() * span, 3) for span in spans)
+    return Phases(main=main, backfill=backfill, decay=drawn_decay if decay is None else decay, limits=limits)
 
 
-def _plain(scheduling: Scheduling) -> dict[str, object]:
-    names = Scheduling.__struct_fields__
-    return {name: value for name in names if (value := getattr(scheduling, name)) != getattr(Scheduling(), name)}
+def slow(recorded: Recorded, phases: Phases) -> ReferenceSlurm:
+    return ReferenceSlurm(recorded.workload, recorded.site, phases, epoch=recorded.epoch).play()
+
+
+def compiled(recorded: Recorded, phases: Phases) -> tuple[FloatArray, list[int]]:
+    """Return when each job starts first, NaN for never, and its first node."""
+    words = f"main_phase={phases.main!r},backfill_phase={phases.backfill!r},decay_phase={phases.decay!r}"
+    simulation = Simulation(
+        recorded.workload,
+        recorded.site.cluster,
+        parse_policy(f"slurm({words},limit_phase={phases.limits!r},epoch={recorded.epoch:.0f})"),
+        site=recorded.site,
+        options=Options(kill_at_estimate=True),
+    )
+    simulation.advance()
+    assert simulation.done
+    outcome = simulation.outcome()
+    # A task that is cancelled while it waits has no node and no attempt, whatever its start says.
+    started = outcome.node >= 0
+    assert np.array_equal(started, simulation.history().attempts > 0)
+    return np.where(started, outcome.start_time, np.nan), outcome.node.tolist()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", list(BOUNDS))
+def test_both_start_every_recorded_job_at_the_same_instant_on_the_same_node(name: str, slurm_path: PathOf) -> None:
+    recorded = read_recorded(slurm_path, name)
+    phases = drawn_phases(recorded.site, 1, decay=BOUNDS[name].decay)
+    jobs = slow(recorded, phases).jobs
+    start, node = compiled(recorded, phases)
+    np.testing.assert_array_equal(start, [job.first_start for job in jobs])
+    once = [job.row for job in jobs if len(job.attempts) == 1]
+    assert len(once) > 400
+    assert [node[row] for row in once] == [jobs[row].shares[0][0] for row in once]
+
+
+@pytest.mark.slow
+# The slow simulator starts every job of seed 1 at the same instant, as the test above shows.
+@pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("name", list(BOUNDS))
 def test_jobs_start_about_when_they_really_did(name: str, seed: int, slurm_path: PathOf) -> None:
     recorded = read_recorded(slurm_path, name)
-    simulated = played(recorded, seed, decay=BOUNDS[name].decay)
-    start = np.array([job.first_start for job in simulated.jobs])
+    bounds = BOUNDS[name]
+    start, _ = compiled(recorded, drawn_phases(recorded.site, seed, decay=bounds.decay))
     both = ~np.isnan(recorded.start) & ~np.isnan(start)
     # A job that is cancelled while it waits may start before in one of them and not in the other.
     assert int((~np.isnan(recorded.start) & ~both).sum()) <= 3
     apart = np.abs(start - recorded.start)[both]
     wait = float((start - recorded.workload.arrival_time)[both].mean())
-    bounds = BOUNDS[name]
     assert min(bounds.waits) * (1 - bounds.tolerance) < wait < max(bounds.waits) * (1 + bounds.tolerance)
     assert float(apart.mean()) < bounds.difference
     assert float((apart <= 30).mean()) > bounds.within_30
@@ -88,15 +123,15 @@ def test_with_default_parameters_all_waits_are_as_long_as_they_really_were(seed:
     # Two real runs of this plan with Slurm's own defaults had mean waits of 186.4 and 195.9 s, beside 118.9 s with
     # loops that look every 2 s.
     recorded = read_recorded(slurm_path, "S1A")
-    simulated = played(recorded, seed, scheduling=Scheduling())
-    start = np.array([job.first_start for job in simulated.jobs])
+    recorded.site = with_scheduling(recorded.site, Scheduling())
+    start, _ = compiled(recorded, drawn_phases(recorded.site, seed))
     assert 180 < float((start - recorded.workload.arrival_time).mean()) < 202
 
 
 @pytest.mark.slow
 def test_nodes_are_never_shared_by_more_than_they_hold(slurm_path: PathOf) -> None:
     recorded = read_recorded(slurm_path, "S2")
-    simulated = played(recorded, 3)
+    simulated = slow(recorded, drawn_phases(recorded.site, 3))
     changes = []
     for job in simulated.jobs:
         for start, end in job.attempts:
