@@ -28,7 +28,12 @@ OWN_SITES = {"database", "site"}
 
 
 def pytest_configure() -> None:
-    """Give each parallel process a Redis database of its own, as pytest-django gives it a database of its own."""
+    """Hash passwords in a moment, and give each parallel process a Redis database of its own.
+
+    The database of its own pytest-django gives it.
+    """
+    # By design a good hash takes a third of a second. Sites in processes of their own keep theirs.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if not (worker and settings.REDIS_URL):
         return
