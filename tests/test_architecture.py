@@ -39,7 +39,7 @@ ENGINE = (
     ("sites",),
     ("predictors", "recording"),
     ("policies",),
-    ("advice",),
+    ("advice", "references"),
     ("problem", "kernels.base", "kernels.attempts", "kernels.records", "kernels.structures"),
     (
         "kernels.pool",
@@ -101,6 +101,7 @@ APPS = (
     "apps.studies.definition",
     "apps.studies.grid",
     "apps.studies.report",
+    "apps.studies.paper",
     "apps.studies.play",
     "apps.studies.purchase",
     "apps.studies.views",
