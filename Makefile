@@ -14,7 +14,7 @@ PARALLEL_BROWSERS ?= -n 2 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run lesson test test-quick attack coverage test-again hooks lint lint-types lint-style format serve services services-stop browser migrate clean
+.PHONY: help install install-dev run lesson test test-quick attack coverage test-again hooks lint lint-types lint-style format serve services services-stop browser tex migrate clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -109,6 +109,9 @@ services-stop: ## Stop them
 
 browser: ## Install (apt) the browser that the end-to-end tests drive
 	@scripts/browser.sh
+
+tex: ## Install (apt) a small TeX, which compiles the bundles for papers in the tests
+	@scripts/tex.sh
 
 clean: ## Remove the virtual environment and the installed charts; the database stays
 	rm -rf $(VENV) node_modules

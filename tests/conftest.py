@@ -87,6 +87,7 @@ SLOW = (
     "live/test_recheck.py",
     "live/test_site_runs.py",
     "live/test_what_if.py",
+    "studies/test_paper.py",
     "studies/test_studies.py",
     "studies/test_studies_workers.py",
     "web/test_lesson_pages.py",

@@ -20,6 +20,7 @@ GROUPS = [
 
 COMPARE = [
     path("", comparison_views.compare, name="compare"),
+    path("paper.zip", comparison_views.compare_paper, name="compare-paper"),
     *charts_of("compare", comparison_views.compare_charts, comparison_views.compare_chart),
 ]
 

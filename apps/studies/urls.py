@@ -10,6 +10,7 @@ STUDY = [
     path("", views.study_detail, name="study-detail"),
     *charts_of("study", views.study_charts_json, views.study_chart),
     path("cells.<table:kind>", views.study_cells, name="study-cells"),
+    path("paper.zip", views.study_paper_zip, name="study-paper"),
     path("report.<report:kind>", views.study_report, name="study-report"),
 ]
 

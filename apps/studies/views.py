@@ -16,6 +16,8 @@ from apps.studies.control import study_launch, study_stop
 from apps.studies.definition import definition_text
 from apps.studies.form import StudyForm
 from apps.studies.grid import study_store
+from apps.studies.paper.response import paper_response
+from apps.studies.paper.study import study_paper
 from apps.studies.play.planning import plan_in_words, study_plan
 from apps.studies.progress import interrupted_among, study_progress
 from apps.studies.ready_made import ReadyMade, ready_made
@@ -210,6 +212,14 @@ def study_report(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     return HttpResponse(
         text, content_type=content_type, headers={"Content-Disposition": f'attachment; filename="study-{pk}.{kind}"'}
     )
+
+
+@figures
+def study_paper_zip(request: HttpRequest, pk: int) -> HttpResponse:
+    """Return what a paper shows of the study as a zip archive: `?width=double&figure=makespan&base=fcfs`."""
+    study = get_object_or_404(Study, pk=pk)
+    figure, base = request.GET.get("figure", ""), request.GET.get("base", "")
+    return paper_response(f"study-{pk}", lambda: study_paper(study, figure=figure, base=base), request)
 
 
 def _asked(request: HttpRequest, pk: int) -> tuple[Study, str, str, list[CellFigures]]:

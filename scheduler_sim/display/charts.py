@@ -11,6 +11,9 @@ import numpy.typing as npt
 SERIES_POINTS = 600
 """At most so many points of one line are sent to the browser."""
 
+PAPER_WIDTHS = {"single": 3.33, "double": 7.0}
+"""Inches of one and of both columns of a paper, by what they are called."""
+
 SCATTER_POINTS = 4_000
 """At most so many points of one scatter are sent to the browser."""
 

@@ -118,9 +118,12 @@ def bootstrap_interval(values: npt.ArrayLike, *, confidence: float = CONFIDENCE,
 
 def figure_interval(figure: str, values: npt.ArrayLike) -> Interval:
     """Return the interval that suits a figure: bootstrap for percentiles and extremes, t for the others."""
-    if figure.startswith(("p50_", "p95_", "p99_", "max_", "min_")):
-        return bootstrap_interval(values)
-    return mean_interval(values)
+    return bootstrap_interval(values) if is_bootstrapped(figure) else mean_interval(values)
+
+
+def is_bootstrapped(figure: str) -> bool:
+    """Tell whether a figure's interval is a bootstrap one, from `SMALLEST_BOOTSTRAP` values on."""
+    return figure.startswith(("p50_", "p95_", "p99_", "max_", "min_"))
 
 
 def paired_difference(values: npt.ArrayLike, base: npt.ArrayLike, *, confidence: float = CONFIDENCE) -> Difference:

@@ -12,11 +12,11 @@ from django.test import Client
 from msgspec import inspect
 from rest_framework.test import APIClient
 
-from apps.dashboard.runs.configuration_words import configuration_rows
 from apps.dashboard.runs.new_run import RunForm
 from apps.live.exchange.manifest import manifest_parts, run_manifest
 from apps.live.management.commands.runsimulation import Command
 from apps.live.play.configuration import ASKED_OPTIONS, RUN_OPTIONS, RunConfiguration, asked_in
+from apps.live.play.configuration_words import configuration_rows
 from apps.live.play.options import COMMAND, SITE, STUDY, InvalidOption, Option
 from apps.live.play.race_options import RACE_OPTIONS
 from apps.results.models import Run

@@ -11,8 +11,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.dashboard.answers.what_if_form import WhatIfForm
-from apps.dashboard.runs.configuration_words import configuration_rows
 from apps.live.models import WhatIf
+from apps.live.play.configuration_words import configuration_rows
 from apps.live.what_if.api import what_if_wait
 from apps.live.what_if.question import NotAsked, Question, question
 from apps.live.what_if.services import what_if_ask, what_if_keep

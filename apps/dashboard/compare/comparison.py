@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from apps.dashboard.runs.charts import completion_times
-from apps.dashboard.runs.configuration_words import configuration_rows
 from apps.dashboard.schedule.placements import Placements, placements
+from apps.live.play.configuration_words import configuration_rows
 from apps.metrics.models import Metric
 from apps.results.models import Run
 from scheduler_sim.display.appearance import appearance

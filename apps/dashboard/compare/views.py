@@ -8,17 +8,18 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 
 from apps.dashboard.compare.comparison import MOST_RUNS, Comparison
+from apps.dashboard.compare.paper import comparison_paper, difference_rows
 from apps.dashboard.instants.asked import way_back
 from apps.dashboard.schedule.task_story import task_story
 from apps.results.fidelity import run_badges
 from apps.results.models import Run
+from apps.studies.paper.response import paper_response
 from apps.tasks.models import Task
 from scheduler_sim.display.charts import Chart
 from scheduler_sim.display.downloads import asked_table, table_response
-from scheduler_sim.display.viewing import chart_views, reading, whole_number
+from scheduler_sim.display.viewing import chart_views, figures, reading, whole_number
 from scheduler_sim.web.limits import costly
 
-DIFFERENCE_COLUMNS = ("policy", "run", "mean", "low", "high", "median", "sooner", "later", "same", "tasks")
 STORY_COLUMNS = (
     "scheduler",
     "ready_time",
@@ -46,15 +47,8 @@ def compare(request: HttpRequest) -> HttpResponse:
     comparison = Comparison(runs, base=request.GET.get("base", ""), versus=request.GET.get("versus", ""))
     differences = comparison.differences()
     if "table" not in request.GET and (kind := request.GET.get("format")) in ("csv", "json"):
-        rows = [
-            (
-                one.contestant.scheduler,
-                one.contestant.run.pk,
-                *(getattr(one.paired, name) for name in DIFFERENCE_COLUMNS[2:]),
-            )
-            for one in differences
-        ]
-        return table_response("comparison", DIFFERENCE_COLUMNS, rows, kind)
+        head, *rows = difference_rows(differences)
+        return table_response("comparison", [str(name) for name in head], rows, kind)
     configuration = comparison.configuration()
     columns = ("setting", *(f"run {run.pk}" for run in runs), "differs")
     tables = {"configuration": lambda: (columns, [(key, *values, differs) for key, values, differs in configuration])}
@@ -132,6 +126,12 @@ def _comparison(request: HttpRequest) -> Comparison:
 def _charts(request: HttpRequest) -> Mapping[str, Chart]:
     comparison = _comparison(request)
     return comparison.charts(comparison.differences())
+
+
+@figures
+def compare_paper(request: HttpRequest) -> HttpResponse:
+    """Return what a paper shows of the comparison as a zip archive: `?runs=1,2&width=double`."""
+    return paper_response("comparison", lambda: comparison_paper(_comparison(request)), request)
 
 
 compare_charts, compare_chart = chart_views("compare", _charts)

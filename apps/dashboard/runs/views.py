@@ -11,7 +11,6 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.dashboard.runs.charts import run_charts
 from apps.dashboard.runs.cloning import cloned
 from apps.dashboard.runs.columns import FIRST_COLUMNS, known_columns
-from apps.dashboard.runs.configuration_words import configuration_rows, not_scored
 from apps.dashboard.runs.new_run import RunForm
 from apps.dashboard.runs.progress import run_progress
 from apps.dashboard.runs.race_table import has_gpus, race_charts, race_rows
@@ -21,6 +20,7 @@ from apps.dashboard.schedule.colouring import BY_TASK, CHOICES
 from apps.dashboard.schedule.gantt import Gantt, gantt
 from apps.dashboard.schedule.placements import placements
 from apps.live.exchange.manifest import run_manifest
+from apps.live.play.configuration_words import configuration_rows, not_scored
 from apps.live.play.launch import run_command, run_take_up, why_not_taken_up
 from apps.live.play.races import race_goes_on
 from apps.metrics.leaderboard import FIGURE_COLUMNS, leaderboard, win_matrix

@@ -10,7 +10,7 @@ import msgspec
 
 from apps.live.play.configuration import RunConfiguration
 from apps.results.errors import DomainError
-from apps.results.fidelity import run_badge
+from apps.results.fidelity import Badge, run_badge
 from apps.results.models import Run
 from apps.tasks.errors import SeriesError
 from apps.tasks.models import Site, Workload
@@ -33,13 +33,17 @@ class NotReproduced(DomainError):
     """The replay has another checksum than the manifest."""
 
 
-def run_manifest(run: Run) -> dict[str, Any]:
-    """Return everything that decides what a run computes, with what it computed."""
+def run_manifest(run: Run, badge: Badge | None = None) -> dict[str, Any]:
+    """Return everything that decides what a run computes, with what it computed.
+
+    Args:
+        badge: what the run is marked with, where that is known already.
+    """
     workload = run.workload
     return {
         "manifest_format": FORMAT,
         "cautions": run.cautions,
-        "fidelity": run_badge(run).as_json(),
+        "fidelity": (badge or run_badge(run)).as_json(),
         "run": run.name,
         "workload": {
             "name": workload.name,

@@ -131,3 +131,31 @@ def _finding(group: Sequence[CellFigures], against: str) -> str:
     first, last = group[0].best, group[-1].best
     text = f"{first} is best at the lowest {against}, {last} at the highest." if first != last else ""
     return f"{text or 'The best policy changes along the way.'} {bands}"
+
+
+def cell_charts(cells: Sequence[CellFigures], figure: str) -> dict[str, Chart]:
+    """Return one chart a cell by key: every policy's mean and 95% interval, for grids along which nothing is drawn."""
+    every = [one.cell for one in cells]
+    charts = {}
+    for number, one in enumerate(cells, start=1):
+        where = place_in_words(one.cell, every)
+        title = f"{FIGURES[figure].label}{f', {where}' if where else ''}"
+        series = []
+        for name, standing in one.standings.items():
+            interval = standing.interval
+            if math.isnan(interval.mean):
+                continue
+            ends = [interval.mean if math.isnan(end) else end for end in (interval.low, interval.high)]
+            look = appearance(name)
+            series.append(Series(name, [ends[0], interval.mean, ends[1]], [name] * 3, look.colour, look.dash))
+        axis = Axis(FIGURES[figure].label, _UNITS.get(FIGURES[figure].quantity, ""), "free")
+        finding = f"{one.best} is best. {_reach_in_words(one)}" if one.best else _reach_in_words(one)
+        charts[f"cell-{number}"] = Chart(
+            f"cell-{number}", "interval", title, finding, axis, Axis("Policy", "", "category"), series
+        )
+    return charts
+
+
+def _reach_in_words(one: CellFigures) -> str:
+    seeds = len(one.run_ids)
+    return f"Bars are 95% intervals over {seeds} seeds." if seeds > 1 else "One seed gives no interval."

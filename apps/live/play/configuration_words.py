@@ -22,7 +22,7 @@ def configuration_rows(run: Run) -> list[tuple[str, str]]:
     ]
     known = {option.stored_as for option in RUN_OPTIONS}
     rows += [(key.replace("_", " ").capitalize(), str(document[key])) for key in document if key not in known]
-    rows += [("Cluster", _cluster(run.cluster)), ("Engine", run.engine_version)]
+    rows += [("Cluster", cluster_in_words(run.cluster)), ("Engine", run.engine_version)]
     return [*rows, ("Code", run.code_version or "not known")]
 
 
@@ -32,7 +32,8 @@ def not_scored(run: Run) -> str:
     return " and ".join(f"the {which} {part:.0%}" for which, part in parts if part)
 
 
-def _cluster(document: Mapping[str, Any]) -> str:
+def cluster_in_words(document: Mapping[str, Any]) -> str:
+    """Return a stored cluster's name and its node groups, or what they come to where they are many."""
     every = document["groups"]
     if len(every) > GROUPS_NAMED:
         cores, gpus = (sum(one["count"] * one.get(key, 0) for one in every) for key in ("cores", "gpus"))

@@ -1,0 +1,1 @@
+"""What goes into a paper: figures, tables, text, sources and data of what was simulated, as one archive."""
