@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from scheduler_sim.engine.kernels.site.never import never_starts
+from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site, read_site
+from scheduler_sim.engine.workload import Labels, Workload
 from tests.engine.ruled_site import RULED, metered, playable, ruled_jobs, words_of
 
 
@@ -104,3 +107,41 @@ def test_running_tasks_never_have_more_core_minutes_ahead_than_an_account_may(po
         runs = own & (spans.start_time <= instant) & (spans.end_time > instant)
         highest = max(highest, (cores * (limit - (instant - spans.start_time)))[runs].sum())
     assert 9000 < highest < 12_000 + 60
+
+
+@pytest.mark.parametrize(
+    ("account", "own", "of_job", "of_partition", "kept_out"),
+    [
+        (300, None, None, None, [400, 600]),  # what a user's entry does not say the account above says
+        (300, 500, None, None, [600]),
+        (300, None, 500, None, [600]),  # what the job's QOS says no account does
+        (300, 200, 9999, 500, [600]),  # nor the job's QOS what the partition's says
+        (None, None, None, None, []),
+    ],
+)
+def test_the_nearest_limit_of_time_that_is_said_keeps_longer_tasks_out(account, own, of_job, of_partition, kept_out):
+    document = read_site(RULED).as_json()
+
+    def limit(one, seconds):
+        one["limits"] = one.get("limits", {}) | ({} if seconds is None else {"job_time": seconds})
+
+    for one in document["accounts"]:
+        if one["name"] == "one":
+            limit(one, own if one.get("user") == "ann" else account if not one.get("user") else None)
+    limit(next(one for one in document["qos"] if one["name"] == "urgent"), of_job)
+    limit(next(one for one in document["qos"] if one["name"] == "whole"), of_partition)
+    limits = np.array([100.0, 400.0, 600.0])
+    workload = Workload.from_columns(
+        arrival_time=np.zeros(3),
+        runtime=np.ones(3),
+        duration_estimate=limits,
+        cpus=np.ones(3),
+        queue=["main"] * 3,
+        user=["ann"] * 3,
+        group=["one"] * 3,
+        requests=Requests.blank(3, qos=Labels.from_texts(["urgent"] * 3)),
+    )
+    never = never_starts(workload, Site.from_json(document))
+    assert limits[never.rows].tolist() == kept_out
+    word = "AssocMaxWallDurationPerJobLimit" if of_job is None else "QOSMaxWallDurationPerJobLimit"
+    assert set(never.reasons) <= {word}

@@ -14,6 +14,7 @@ from scheduler_sim.engine.kernels.site.limit_table import (
     LimitTable,
     limit_table,
 )
+from scheduler_sim.engine.kernels.site.people import ancestry
 from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
 from scheduler_sim.engine.kernels.site.state import COUNTED, CPU, GPU, MEMORY, METERED, NODE
 from scheduler_sim.engine.sites import Limits, Site
@@ -102,34 +103,50 @@ def _over_lasting(
 
 
 def _over_job_limits(site: Site, asked: Asks, entry_task: IntArray) -> IntArray:
-    """Return which limit of time, of a node or from below keeps each entry out."""
+    """Return which limit of time, of a node or from below keeps each entry out.
+
+    What the partition's QOS says the job's does not, and what either says no account does. What a user's entry of an
+    account does not say, the account above says, the nearest first.
+    """
     why = np.zeros(len(entry_task), np.int64)
     if not {"limits", "safe"} & set(site.enforces):
         return why
-    kinds, amounts = asked.kinds[asked.kind], _amounts(asked)
+    asks_for = _Asking(asked, why)
+    part = asked.kinds["part"][asked.kind]
+    for one in site.qos:
+        asks_for.hold_to(np.array([has.qos == one.name for has in site.partitions], bool)[part], "qos", one.limits)
     for index, one in enumerate(site.qos):
-        inside = asked.people.qos[entry_task] == index
-        inside |= np.array([part.qos == one.name for part in site.partitions], bool)[kinds["part"]]
-        _apply(why, inside, "qos", one.limits, asked, amounts)
-    for name, user, *_ in asked.people.tree.names:
-        limits = [one.limits for one in site.accounts if (one.name, one.user) == (name, user)]
-        if limits and user:
-            own = asked.people.tree.names.index((name, user))
-            _apply(why, asked.people.association[entry_task] == own, "account", limits[0], asked, amounts)
+        asks_for.hold_to(asked.people.qos[entry_task] == index, "qos", one.limits)
+    listed = {(one.name, one.user): one for one in site.accounts if not one.partition}
+    association = asked.people.association[entry_task]
+    for number, (name, user, *_) in enumerate(asked.people.tree.names):
+        if user and (association == number).any():
+            for account in ancestry(listed, name, user):
+                asks_for.hold_to(association == number, "account", account.limits)
     return why
 
 
-def _apply(why: IntArray, inside: BoolArray, kind: str, limits: Limits, asked: Asks, amounts: IntArray) -> None:
-    """Write down which entries `inside` a set of limits break one."""
-    kinds = asked.kinds[asked.kind]
-    each_cpu = np.where(kinds["most"] == 1, amounts[:, CPU], np.maximum(kinds["per_node"], 1) * kinds["size"] * MILLI)
-    broken: list[tuple[BoolArray, str]] = []
-    if limits.job_time is not None:
-        broken.append((asked.limit > limits.job_time, _WALL[kind]))
-    for name, least in limits.job_least_resources.items():
-        if (place := RESOURCES.get(name.lower())) is not None:
-            broken.append((amounts[:, place] < least * UNITS[place], _LEAST[kind]))
-    if "cpu" in limits.job_node_resources:
-        broken.append((each_cpu > limits.job_node_resources["cpu"] * MILLI, _EACH_NODE[kind]))
-    for over, word in broken:
-        why[inside & over & (why == NO_REASON)] = CODES[word]
+class _Asking:
+    """Holds entries to limits on one job, of which those that come first stand for the same ones behind them."""
+
+    def __init__(self, asked: Asks, why: IntArray) -> None:
+        self.why, self.limit, self.amounts = why, asked.limit, _amounts(asked)
+        kinds = asked.kinds[asked.kind]
+        of_processes = np.maximum(kinds["per_node"], 1) * kinds["size"] * MILLI
+        self.each_cpu = np.where(kinds["most"] == 1, self.amounts[:, CPU], of_processes)
+        self.stated: dict[str, BoolArray] = {}
+
+    def hold_to(self, inside: BoolArray, kind: str, limits: Limits) -> None:
+        """Write down which entries `inside` a set of limits break one."""
+        if limits.job_time is not None:
+            self._hold(inside, "time", self.limit > limits.job_time, _WALL[kind])
+        for name, least in limits.job_least_resources.items():
+            if (place := RESOURCES.get(name.lower())) is not None:
+                self._hold(inside, f"least {place}", self.amounts[:, place] < least * UNITS[place], _LEAST[kind])
+        if "cpu" in limits.job_node_resources:
+            self._hold(inside, "node", self.each_cpu > limits.job_node_resources["cpu"] * MILLI, _EACH_NODE[kind])
+
+    def _hold(self, inside: BoolArray, what: str, over: BoolArray, word: str) -> None:
+        stated = self.stated.setdefault(what, np.zeros(len(self.why), bool))
+        self.why[inside & ~stated & over & (self.why == NO_REASON)] = CODES[word]
+        stated |= inside
