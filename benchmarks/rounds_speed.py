@@ -26,6 +26,9 @@ from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces import read_kinds
 
 KINDS = ("v100", "p100", "k80")
+POLICIES = (
+    "fifo_perf,gandiva_fair,max_min_fairness,max_min_fairness_perf,min_total_duration_perf,finish_time_fairness_perf"
+)
 GAVELS = {"gandiva_fair": "isolated", "las": "max_min_fairness"}
 """What policies are called there; the others have one name."""
 
@@ -112,10 +115,11 @@ def main() -> None:
     parser.add_argument("throughputs", type=Path)
     parser.add_argument("--jobs", type=int, default=500)
     parser.add_argument("--gpus", default="36,36,36", help="of v100, p100, k80")
+    parser.add_argument("--per-node", type=int, default=1, help="GPUs of a node")
     parser.add_argument("--load", type=float, default=0.8)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--policies", default="fifo_perf,gandiva_fair,max_min_fairness,max_min_fairness_perf")
+    parser.add_argument("--policies", default=POLICIES)
     parser.add_argument("--gavel", type=Path)
     parser.add_argument("--python", default=sys.executable)
     asked = parser.parse_args()
@@ -123,7 +127,11 @@ def main() -> None:
     if table is None:
         sys.exit(f"{asked.throughputs} has no rates by kind of GPU.")
     counts = [int(count) for count in asked.gpus.split(",")]
-    groups = [NodeGroup(kind, count, 1, gpus=1, gpu_type=kind) for kind, count in zip(KINDS, counts, strict=True)]
+    groups = [
+        NodeGroup(kind, count // asked.per_node, asked.per_node, gpus=asked.per_node, gpu_type=kind)
+        for kind, count in zip(KINDS, counts, strict=True)
+        if count
+    ]
     cluster = Cluster("kinds", tuple(groups))
     workload = draw(table, asked.jobs, sum(counts), load=asked.load, seed=asked.seed)
     for policy in ("gandiva_fair", "max_min_fairness"):

@@ -1,7 +1,7 @@
 """What every part of the engine agrees on: how a run is played, what comes of it, and what a kernel is."""
 
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -173,6 +173,22 @@ class Pieces(_Batch):
             gpus=np.add.reduceat(written["gpu"], first),
             devices=np.bitwise_or.reduceat(written["mask"], first),
         )
+
+
+class UnderWay(NamedTuple):
+    """Tasks that have begun and not ended at an instant, shape (m,) each.
+
+    Attributes:
+        rows: of the workload.
+        seconds: for which each has held devices so far.
+        mean_part: of the devices that it asks for, how many it held on average over these.
+        part: how many it holds at the instant, 0 where it stands.
+    """
+
+    rows: IntArray
+    seconds: FloatArray
+    mean_part: FloatArray
+    part: FloatArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from scheduler_sim.engine.contract import (
     Outcome,
     Pieces,
     Predictor,
+    UnderWay,
 )
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.policies import ORDERS, ChoiceContext, Choices, Order, Policy, ScoreContext, Scores
@@ -241,10 +242,10 @@ class Simulation:
             ending=ending,
         )
 
-    def under_way(self) -> tuple[IntArray, FloatArray] | None:
-        """Return the tasks that have begun and not ended, and the seconds for which each has held devices by the clock.
+    def under_way(self) -> UnderWay | None:
+        """Return the tasks that have begun and not ended by the clock.
 
-        None where each task runs once: it then holds them from its start on.
+        None where each task runs once: it then holds its devices from its start on.
         """
         outcome = self.outcome()
         history = outcome.history
@@ -252,7 +253,14 @@ class Simulation:
             return None
         rows = np.flatnonzero((history.attempts > 0) & (history.ending < 0))
         stands = np.isnan(outcome.finish_time[rows])
-        return rows, history.held_time[rows] + np.where(stands, 0.0, self.clock - history.begun_time[rows])
+        ended, since = history.held_time[rows], np.where(stands, 0.0, self.clock - history.begun_time[rows])
+        seconds, part = ended + since, np.where(stands, 0.0, 1.0)
+        mean_part = np.ones(len(rows))
+        if history.held_part is not None and history.last_part is not None:
+            part *= history.last_part[rows]
+            area = ended * history.held_part[rows] + since * part
+            mean_part = np.divide(area, seconds, out=mean_part, where=seconds > 0)
+        return UnderWay(rows, seconds, mean_part, part)
 
     def spans(self) -> Attempts:
         """Return every span in which a task held devices: attempts that have ended, and those that go on.

@@ -298,6 +298,27 @@ def test_a_simulation_cut_into_many_calls_is_the_same(policy: str) -> None:
             np.testing.assert_array_equal(getattr(whole.attempts(), name), getattr(cut.attempts(), name))
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_is_under_way_is_what_the_attempts_say_by_then(policy: str) -> None:
+    for seed in range(3):
+        workload, cluster = random_case(3000 + seed)
+        spans = play(workload, cluster, policy).spans()
+        held = np.where(spans.gpus > 0, spans.gpus, spans.cpus)
+        asked = np.where(workload.gpus > 0, workload.gpus, workload.cpus)
+        cut = Simulation(workload, cluster, parse_policy(policy))
+        for until in np.linspace(workload.arrival_time[0], workload.arrival_time[-1] + 50, 13):
+            cut.advance(until_time=until)
+            told = cut.under_way()
+            assert told is not None
+            for row, seconds, mean_part, part in zip(*told, strict=True):
+                own = spans.row == row
+                lasted = np.clip(cut.clock - spans.start_time[own], 0.0, (spans.end_time - spans.start_time)[own])
+                assert seconds == pytest.approx(lasted.sum(), abs=1e-9)
+                assert seconds * mean_part * asked[row] == pytest.approx((lasted * held[own]).sum(), abs=1e-9)
+                runs = own & (spans.start_time <= cut.clock) & (spans.end_time > cut.clock)
+                assert part * asked[row] == pytest.approx(held[runs].sum())
+
+
 @st.composite
 def choices(draw: st.DrawFn) -> tuple[Choice, int]:
     tasks = draw(st.integers(1, 4))

@@ -54,6 +54,7 @@ def snapshot(run: Run, progress: float) -> messages.Snapshot:
                 "energy_joules": 123456789.12345678,
                 "cost_usd": 1234.5678901234567,
                 "wins": 2345,
+                "mean_width": None,
             }
             for name in POLICIES
         ],

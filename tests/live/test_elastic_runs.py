@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 
 from apps.dashboard.schedule.placements import placements, spans
 from apps.live.play.integrity import run_check
+from apps.live.wire.replay import Film
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from tests.workloads import assert_same
@@ -66,6 +68,39 @@ def test_an_export_is_the_same_workload_again(stored: Workload, tmp_path: Path) 
     call_command("importworkload", str(tmp_path / "again.csv"), "--name", "again", stdout=StringIO())
     again = Workload.objects.get(name="again")
     assert_same(again.tasks.as_workload(), stored.tasks.as_workload())
+
+
+def test_the_race_and_the_page_of_a_task_show_widths(stored: Workload, tmp_path: Path, client: Client) -> None:
+    call_command(
+        *("runsimulation", "--workload", "elastic", "--cluster", str(tmp_path / "four.yaml"), "--name", "shown"),
+        *("--policies", "fcfs,equal_share"),
+        verbosity=0,
+        stdout=StringIO(),
+    )
+    run = Run.objects.get(name="shown")
+    told = list(run.attempts.filter(scheduler="equal_share").values_list("start_time", "end_time", "gpus"))
+    film = Film(run)
+    for instant in (3.0, 8.0, 11.0):
+        rigid, elastic = film.at(instant, 1.0)["policies"]
+        running = [gpus for start, end, gpus in told if start <= instant < end]
+        assert elastic["mean_width"] == pytest.approx(sum(running) / len(running))
+        busy = sum(gpus * (min(end, instant) - start) for start, end, gpus in told if start <= instant)
+        assert elastic["gpu_utilisation"] == pytest.approx(busy / (4 * instant))
+        assert rigid["mean_width"] is None
+    assert "Mean width" in client.get(f"/runs/{run.pk}/").content.decode()
+    page = client.get(f"/runs/{run.pk}/tasks/1/").content.decode()
+    assert "further attempts are left out" not in page
+    widths = page[page.index('id="widths"') :]
+    assert [found in widths for found in ("GPUs held", "resized", "finished", "equal_share")] == [True] * 4
+    call_command(
+        *("runsimulation", "--workload", "elastic", "--cluster", str(tmp_path / "four.yaml"), "--name", "rigid"),
+        *("--policies", "fcfs"),
+        verbosity=0,
+        stdout=StringIO(),
+    )
+    rigid_run = Run.objects.get(name="rigid")
+    assert 'id="widths"' not in client.get(f"/runs/{rigid_run.pk}/tasks/1/").content.decode()
+    assert "Mean width" not in client.get(f"/runs/{rigid_run.pk}/").content.decode()
 
 
 def test_widths_are_stored_as_attempts_and_everything_is_found_again(stored: Workload, tmp_path: Path) -> None:

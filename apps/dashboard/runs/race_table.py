@@ -5,6 +5,7 @@ from typing import Any
 
 from apps.results.models import Run
 from scheduler_sim.display.formatting import about, duration, quantity
+from scheduler_sim.engine.policies.order import changes_widths
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,16 @@ def has_gpus(run: Run) -> bool:
     return any(group.get("gpus") for group in run.cluster["groups"])
 
 
+def has_widths(run: Run) -> bool:
+    """Tell whether a policy of the run changes widths."""
+    return any(map(changes_widths, run.policies))
+
+
+def width_in_words(width: float | None) -> str:
+    """Return the mean width of running tasks as the race shows it; empty where widths are fixed or nobody runs."""
+    return "" if width is None else f"{width:.1f}"
+
+
 def race_rows(run: Run, policies: list[dict[str, Any]]) -> list[RaceRow]:
     """Return the rows of the race, first the policy with the most wins so far.
 
@@ -71,6 +82,7 @@ def _cells(run: Run, policy: dict[str, Any]) -> dict[str, str]:
         "p95": about(duration(policy.get("p95_job_completion_time"))),
         "waiting": f"{policy.get('queue_length', 0):,}",
         "running": f"{policy.get('running', 0):,}",
+        **({"width": width_in_words(policy.get("mean_width"))} if has_widths(run) else {}),
         "cpu": written("share", "cpu_utilisation"),
         **({"gpu": written("share", "gpu_utilisation")} if has_gpus(run) else {}),
         "energy": written("joules", "energy_joules"),

@@ -13,7 +13,7 @@ from apps.dashboard.runs.cloning import cloned
 from apps.dashboard.runs.columns import FIRST_COLUMNS, known_columns
 from apps.dashboard.runs.new_run import RunForm
 from apps.dashboard.runs.progress import run_progress
-from apps.dashboard.runs.race_table import has_gpus, race_charts, race_rows
+from apps.dashboard.runs.race_table import has_gpus, has_widths, race_charts, race_rows
 from apps.dashboard.runs.replay_table import REPLAY_COLUMNS, replay_rows, replay_words
 from apps.dashboard.runs.table import run_table
 from apps.dashboard.schedule.colouring import BY_TASK, CHOICES
@@ -118,6 +118,7 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "race_rows": race_rows(run, progress.policies if progress else []),
         "race_charts": race_charts(run),
         "has_gpus": has_gpus(run),
+        "has_widths": has_widths(run),
         "not_scored": not_scored(run),
     }
     if totals:

@@ -15,6 +15,10 @@ from scheduler_sim.display.formatting import duration
 from scheduler_sim.engine import Cluster, parse_policy
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY, NOT_PLANNED
 from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.policies.order import changes_widths
+
+MOST_WIDTHS = 100
+"""Attempts of a task that are shown under each policy."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +78,33 @@ class TaskOutcome:
 
 
 @dataclass(frozen=True)
+class Width:
+    """An attempt of a task whose width changes: how many devices it held, of all its attempts."""
+
+    scheduler: str
+    start_time: float
+    end_time: float
+    devices: float
+    share: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class TaskStory:
     """A task of a run, what every policy made of it, and the other ways in which it could have been placed.
 
     Attributes:
         arrival_time: when it arrived in this run, which may play arrivals denser than the workload's.
+        widths: its attempts under the policies that change widths, the first `MOST_WIDTHS` of each.
+        widths_left_out: further ones.
     """
 
     task: Task
     arrival_time: float
     outcomes: list[TaskOutcome]
     alternatives: list[Alternative]
+    widths: list[Width]
+    widths_left_out: int
 
 
 def task_story(run: Run, task: Task) -> TaskStory:
@@ -108,7 +128,33 @@ def task_story(run: Run, task: Task) -> TaskStory:
     ]
     placed = {one.result.scheduler: (_group(run, one.result.node), one.result.gpu_fraction) for one in outcomes}
     arrival = outcomes[0].arrival_time if outcomes else task.arrival_time
-    return TaskStory(task=task, arrival_time=arrival, outcomes=outcomes, alternatives=alternatives(run, task, placed))
+    widths, left_out = _widths(run, task)
+    return TaskStory(
+        task=task,
+        arrival_time=arrival,
+        outcomes=outcomes,
+        alternatives=alternatives(run, task, placed),
+        widths=widths,
+        widths_left_out=left_out,
+    )
+
+
+def _widths(run: Run, task: Task) -> tuple[list[Width], int]:
+    """Return the attempts of a task under the policies that change widths, and how many are left out."""
+    names = [name for name in run.policies if changes_widths(name)]
+    if not names:
+        return [], 0
+    attempts = Attempt.objects.filter(run=run, task_id=task.pk, scheduler__in=names).order_by()
+    shown = list(attempts.filter(number__lte=MOST_WIDTHS))
+    shown.sort(key=lambda one: (names.index(one.scheduler), one.number))
+    held = [one.gpus if task.gpus else one.cpus for one in shown]
+    most = max(held, default=1.0)
+    widths = [
+        Width(one.scheduler, one.start_time, one.end_time, devices, devices / most, one.reason.replace("_", " "))
+        for one, devices in zip(shown, held, strict=True)
+    ]
+    left_out = attempts.filter(number__gt=MOST_WIDTHS).count() if len(shown) >= MOST_WIDTHS else 0
+    return widths, left_out
 
 
 def _outcome(

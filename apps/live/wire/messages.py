@@ -45,6 +45,7 @@ class PolicyProgress(TypedDict):
     energy_joules: float | None
     cost_usd: float | None
     wins: int
+    mean_width: float | None
 
 
 class Placement(TypedDict):

@@ -19,11 +19,11 @@ from apps.live.play.configuration import RunConfiguration
 from apps.live.play.preparation import Prepared, prepare
 from apps.live.wire import messages
 from apps.live.wire.outbox import Frame, Outbox
-from apps.live.wire.snapshots import Race
+from apps.live.wire.snapshots import Race, devices_of
 from apps.results.errors import DomainError
 from apps.results.models import Attempt, Run, SchedulerResult
 from scheduler_sim import engine
-from scheduler_sim.engine.contract import History, Outcome
+from scheduler_sim.engine.contract import History, Outcome, UnderWay
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 SECONDS_UNASKED = 30.0
@@ -79,8 +79,8 @@ def _number(message: dict[str, Any], key: str) -> float | None:
     return float(value)
 
 
-Spans = tuple[IntArray, FloatArray, FloatArray]
-"""Attempts: rows of the workload, starts and ends."""
+Spans = tuple[IntArray, FloatArray, FloatArray, FloatArray]
+"""Attempts: rows of the workload, starts, ends, and the parts held of the devices that the tasks ask for."""
 
 
 class StoredSimulation:
@@ -128,16 +128,22 @@ class StoredSimulation:
     def _reached(self, times: FloatArray) -> int:
         return int(np.searchsorted(times, self.clock, side="right"))
 
-    def under_way(self) -> tuple[IntArray, FloatArray] | None:
+    def under_way(self) -> UnderWay | None:
         """Return what `Simulation.under_way` does, by the clock."""
         outcome = self._outcome
         if outcome.history is None:
             return None
         held = np.where(self._several, 0.0, np.maximum(self.clock - outcome.start_time, 0.0))
-        row, start, end = self._attempts
-        np.add.at(held, row, np.clip(self.clock, start, np.maximum(end, start)) - start)
+        area, now = held.copy(), np.where(self._several, 0.0, 1.0)
+        row, start, end, part = self._attempts
+        lasted = np.clip(self.clock, start, np.maximum(end, start)) - start
+        np.add.at(held, row, lasted)
+        np.add.at(area, row, lasted * part)
+        going_on = (start <= self.clock) & (end > self.clock)
+        now[row[going_on]] = part[going_on]
         rows = np.flatnonzero((outcome.start_time <= self.clock) & (outcome.finish_time > self.clock))
-        return rows, held[rows]
+        mean_part = np.divide(area[rows], held[rows], out=np.ones(len(rows)), where=held[rows] > 0)
+        return UnderWay(rows, held[rows], mean_part, now[rows])
 
     def outcome(self) -> Outcome:
         """Return all placements, also those after the clock."""
@@ -262,14 +268,18 @@ def _history(start: FloatArray, attempts: FloatArray, service: FloatArray, held:
 
 
 def _spans(run: Run, scheduler: str, prepared: Prepared) -> Spans:
-    """Read one policy's attempts: rows of the workload, starts and ends."""
+    """Read one policy's attempts."""
     rows = Attempt.objects.filter(run=run, scheduler=scheduler).order_by()
-    columns = rows.values_list("task_id", "start_time", "end_time").iterator(chunk_size=5_000)
-    row: np.dtype[Any] = np.dtype((np.float64, 3))
+    columns = rows.values_list("task_id", "start_time", "end_time", "cpus", "gpus").iterator(chunk_size=5_000)
+    row: np.dtype[Any] = np.dtype((np.float64, 5))
     table = np.fromiter(columns, row)
     by_key = np.argsort(prepared.task_keys)
     found = np.searchsorted(prepared.task_keys, table[:, 0], sorter=by_key)
-    return by_key[found], table[:, 1].copy(), table[:, 2].copy()
+    rows_of = by_key[found]
+    asked = devices_of(prepared.workload)[rows_of]
+    held = np.where(prepared.workload.gpus[rows_of] > 0, table[:, 4], table[:, 3])
+    part = np.divide(held, asked, out=np.ones(len(asked)), where=asked > 0)
+    return rows_of, table[:, 1].copy(), table[:, 2].copy(), part
 
 
 def _in_order(keys: FloatArray, prepared: Prepared, run: Run) -> IntArray:

@@ -16,7 +16,8 @@ from apps.live.wire import messages
 from apps.results.models import Run
 from scheduler_sim.engine import tally
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.contract import Progress
+from scheduler_sim.engine.contract import Progress, UnderWay
+from scheduler_sim.engine.policies.order import changes_widths
 from scheduler_sim.engine.usage import Played, energy_and_cost, holdings
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
@@ -32,8 +33,7 @@ class PolicyMark:
         clock_time: seconds up to which all its events are applied, or its last finish once it is done.
         rows: the rows that finished since the last mark.
         latest: the placements among them that finished last, in the order of their finish.
-        under_way: of a policy whose tasks may stop and go on, those that have begun and not ended, and the seconds for
-            which each has held devices.
+        under_way: of a policy whose tasks may stop and go on, those that have begun and not ended.
     """
 
     clock_time: float
@@ -41,7 +41,7 @@ class PolicyMark:
     queued: int
     rows: IntArray
     latest: list[messages.Placement]
-    under_way: tuple[IntArray, FloatArray] | None
+    under_way: UnderWay | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +69,8 @@ class Shown(Played, Protocol):
     def kernel(self) -> Progress:
         """Its figures at the moment."""
 
-    def under_way(self) -> tuple[IntArray, FloatArray] | None:
-        """Tasks that have begun and not ended, and their seconds on devices; None where each runs once."""
+    def under_way(self) -> UnderWay | None:
+        """Tasks that have begun and not ended; None where each runs once."""
 
 
 class Player(Protocol):
@@ -265,16 +265,17 @@ class Race:
             "energy_joules": float(self._energy_joules[number]) if cluster.states_watts else None,
             "cost_usd": float(self._cost_usd[number]) if cluster.states_prices else None,
             "wins": int(self._wins.wins[number]),
+            "mean_width": self._mean_width(number, mark),
         }
 
     def _busy_of_running(self, number: int, mark: PolicyMark) -> tuple[float, float]:
         """Return core-seconds and GPU-seconds that tasks which have not ended have been busy for up to the mark."""
         clock_time = mark.clock_time
         if mark.under_way is not None:
-            # Only rigid tasks stop and go on: they are busy on all that they hold.
-            rows, seconds = mark.under_way
+            # No split task stops and goes on: they are busy on all that they hold.
+            rows, seconds, mean_part, _ = mark.under_way
             workload = self._runner.workload
-            return _total(workload.cpus[rows], seconds), _total(workload.gpus[rows], seconds)
+            return _total(workload.cpus[rows] * mean_part, seconds), _total(workload.gpus[rows] * mean_part, seconds)
         rows = self._tallies[number].running_at(clock_time)
         if not len(rows):
             return 0.0, 0.0
@@ -286,10 +287,23 @@ class Race:
         on_cores = np.clip(np.where(one_by_one, elapsed - held.gpu_busy, elapsed), 0.0, held.cpu_busy)
         return _total(held.cores, on_cores), _total(held.gpus, np.minimum(elapsed, held.gpu_busy))
 
+    def _mean_width(self, number: int, mark: PolicyMark) -> float | None:
+        """Return the devices that a running task holds on average; None where nobody runs, and of fixed widths."""
+        if mark.under_way is None or not changes_widths(self._players[number].scheduler):
+            return None
+        rows, part = mark.under_way.rows, mark.under_way.part
+        width = (devices_of(self._runner.workload)[rows] * part)[part > 0]
+        return float(width.mean()) if len(width) else None
+
     def _eta(self, mark: Mark, progress: float) -> float | None:
         if mark.status != Run.Status.RUNNING or progress < ETA_FROM_PROGRESS:
             return None
         return mark.active_seconds * (1 - progress) / progress
+
+
+def devices_of(workload: Workload) -> FloatArray:
+    """Return the GPUs that each task asks for, processors where it asks for none, shape (n,)."""
+    return np.where(workload.gpus > 0, workload.gpus, workload.cpus)
 
 
 def _total(devices: FloatArray, seconds: FloatArray) -> float:

@@ -14,6 +14,7 @@ export interface PolicyProgress {
   energy_joules: number | null;
   cost_usd: number | null;
   wins: number;
+  mean_width: number | null;
 }
 
 /** One of the latest tasks to finish. */

@@ -26,6 +26,7 @@ const CELLS = {
   energy: (policy) => readable(policy.energy_joules, "J"),
   cost: (policy) => readable(policy.cost_usd, "usd"),
   wins: (policy) => policy.wins.toLocaleString("en-GB"),
+  width: (policy) => (policy.mean_width == null ? "" : policy.mean_width.toFixed(1)),
 };
 
 export function followRun(part, charts) {
