@@ -22,6 +22,9 @@ from scheduler_sim.engine.cluster import NodeGroup
 MOST_FIELDS = 900
 """A site with more fields in rows is edited as a text: forms are read up to 1,000 fields."""
 
+MOST_ROWS = 125
+"""A form that says it has more rows made it up: each sends eight fields or more."""
+
 MOST_TEXT = 2**20
 
 _OTHERS = "others"
@@ -126,8 +129,8 @@ class Sheet(forms.Form):
         super().__init__(*args, **{"auto_id": "%s", **others})
 
 
-Groups = formset_factory(GroupRow, extra=0, max_num=MOST_FIELDS, absolute_max=MOST_FIELDS)
-Partitions = formset_factory(PartitionRow, extra=0, max_num=MOST_FIELDS, absolute_max=MOST_FIELDS)
+Groups = formset_factory(GroupRow, extra=0, max_num=MOST_ROWS, absolute_max=MOST_ROWS)
+Partitions = formset_factory(PartitionRow, extra=0, max_num=MOST_ROWS, absolute_max=MOST_ROWS)
 
 Change = Callable[[sites.Site], sites.Site]
 
