@@ -4,6 +4,8 @@ Gymnasium is optional: `pip install gymnasium`. An episode is one sequence of ri
 could start, the agent sees a window of the queue and chooses which task starts next; a task that does not fit blocks
 the queue until enough is released, as a head does without backfilling, and is then started. That is the commit rule of
 RLScheduler (Zhang et al., SC 2020), which differs from choosing again at every event, as the policies here do.
+
+`SchedulingVectorEnv` is many of them that are stepped in one compiled call.
 """
 
 from typing import Any
@@ -13,23 +15,29 @@ import numpy as np
 from scheduler_sim.engine.codes import QUEUED
 from scheduler_sim.engine.demand import check_pool
 from scheduler_sim.engine.errors import InvalidParameter, InvalidWorkload
-from scheduler_sim.engine.formulas import bounded_slowdown
-from scheduler_sim.engine.kernels.pool.chosen import advance_to_choice, start_chosen
-from scheduler_sim.engine.kernels.pool.state import FREE, Tasks
+from scheduler_sim.engine.kernels.pool.chosen import (
+    FEATURES,
+    advance_to_choice,
+    begin_or_choose,
+    mean_slowdown,
+    observe,
+    start_chosen,
+)
+from scheduler_sim.engine.kernels.pool.state import FIELDS, Run, Tasks
 from scheduler_sim.engine.learning.rollout import idle_run
 from scheduler_sim.engine.learning.sampling import AS_RECORDED, Variation, sample
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
 
 try:
     import gymnasium
     from gymnasium import spaces
+    from gymnasium.utils import seeding
+    from gymnasium.vector import AutoresetMode, VectorEnv
+    from gymnasium.vector.utils import batch_space
 except ImportError as error:  # pragma: no cover
     raise ImportError(
         "scheduler_sim.engine.gym needs the optional package gymnasium (pip install gymnasium)."
     ) from error
-
-FEATURES = 5
-"""Of each visible task: present, r, n, wait (as the learned scores see them), and whether it fits now."""
 
 
 class SchedulingEnv(gymnasium.Env[FloatArray, np.int64]):
@@ -57,15 +65,10 @@ class SchedulingEnv(gymnasium.Env[FloatArray, np.int64]):
         visible: int = 32,
         variation: Variation = AS_RECORDED,
     ) -> None:
-        check_pool(workload, processors)
-        if visible < 1 or length < 1:
-            raise InvalidParameter("length and visible must be at least 1.")
-        if len(workload) < length:
-            raise InvalidWorkload(f"The workload has {len(workload)} tasks, fewer than one sequence of {length}.")
+        _check(workload, processors, length, visible)
         self.workload, self.processors = workload, processors
         self.length, self.visible, self.variation = length, visible, variation
-        self.observation_space = spaces.Box(-10.0, 10.0, (visible * FEATURES + 2,), np.float64)
-        self.action_space = spaces.Discrete(visible)
+        self.observation_space, self.action_space = _spaces(visible)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -86,25 +89,111 @@ class SchedulingEnv(gymnasium.Env[FloatArray, np.int64]):
         place = int(action) if int(action) < min(self._run.counts[QUEUED], self.visible) else 0
         start_chosen(place, self._tasks, self._run, self._queue)
         done = bool(self._run.counts[QUEUED] == 0)
-        slowdown = self._mean_slowdown() if done else np.nan
+        slowdown = mean_slowdown(self._tasks, self._run) if done else np.nan
         info = {"mean_bounded_slowdown": slowdown} if done else {}
         return self._observation(), -float(np.log(slowdown)) if done else 0.0, done, False, info
 
     def _observation(self) -> FloatArray:
-        queued = self._run.counts[QUEUED]
-        rows = self._queue[: min(queued, self.visible)]
-        seen = np.zeros((self.visible, FEATURES))
-        table = seen[: len(rows)]
-        table[:, 0] = 1.0
-        table[:, 1:3] = self._features[rows]
-        wait = np.maximum(self._run.clock[0] - self._tasks.arrival[rows], 0.0)
-        table[:, 3] = wait**0.125 / 2.5 - 1.0
-        table[:, 4] = self._tasks.cpus[rows] <= self._run.counts[FREE]
-        state = [self._run.counts[FREE] / self.processors, np.log1p(queued) / 5.0]
-        observation: FloatArray = np.clip(np.concatenate([seen.ravel(), state]), -10.0, 10.0)
-        return observation
+        seen = np.empty(self.observation_space.shape or ())
+        observe(self._tasks, self._run, self._queue, self._features, self.processors, seen)
+        return seen
 
-    def _mean_slowdown(self) -> float:
-        duration = self._tasks.duration
-        completion = self._run.finish - self._tasks.arrival
-        return float(bounded_slowdown(completion, duration).mean())
+
+class SchedulingVectorEnv(VectorEnv[FloatArray, IntArray, Any]):
+    """Many environments like `SchedulingEnv`, all stepped in one compiled call.
+
+    What each does is what `SchedulingEnv` of the same seed does: environment i of `reset(seed=s)` has the seed s + i.
+    After its last task an environment begins anew at the next step, whose action it ignores (`NEXT_STEP`).
+
+    Attributes: as of `SchedulingEnv`.
+    """
+
+    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
+
+    def __init__(
+        self,
+        workload: Workload,
+        processors: int,
+        *,
+        num_envs: int,
+        length: int = 256,
+        visible: int = 32,
+        variation: Variation = AS_RECORDED,
+    ) -> None:
+        _check(workload, processors, length, visible)
+        if num_envs < 1:
+            raise InvalidParameter("num_envs must be at least 1.")
+        self.workload, self.processors, self.num_envs = workload, processors, num_envs
+        self.length, self.visible, self.variation = length, visible, variation
+        self.single_observation_space, self.single_action_space = _spaces(visible)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        shape = (num_envs, length)
+        unused = np.empty(0)
+        arrival, duration, expected = (np.empty(shape) for _ in range(3))
+        self._tasks = Tasks(arrival, duration, expected, np.empty(shape, np.int64), unused, unused)
+        self._features = np.empty((*shape, 2))
+        self._run = Run(
+            counts=np.zeros((num_envs, FIELDS), np.int64),
+            clock=np.empty((num_envs, 2)),
+            start=np.empty(shape),
+            finish=np.empty(shape),
+            order=np.empty(shape, np.int64),
+            end_times=np.empty(shape),
+            end_rows=np.empty(shape, np.int64),
+        )
+        self._queue = np.empty((num_envs, length + 1), np.int64)
+        self._generators: list[np.random.Generator] = []
+        self._over = np.ones(num_envs, np.bool_)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[FloatArray, dict[str, Any]]:
+        """Begin an episode in every environment."""
+        if seed is not None or not self._generators:
+            self._generators = [seeding.np_random(None if seed is None else seed + i)[0] for i in range(self.num_envs)]
+        self._over[:] = True
+        seen, _ = self._step(np.zeros(self.num_envs, np.int64))
+        return seen, {}
+
+    def step(self, actions: Any) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
+        """Start the chosen task in every environment, and begin anew where all were started before."""
+        seen, slowdowns = self._step(np.asarray(actions, np.int64))
+        self._over = ~np.isnan(slowdowns)
+        rewards = np.where(self._over, -np.log(slowdowns), 0.0)
+        info = {"mean_bounded_slowdown": slowdowns, "_mean_bounded_slowdown": self._over.copy()}
+        never = np.zeros(self.num_envs, np.bool_)
+        return seen, rewards, self._over.copy(), never, info if self._over.any() else {}
+
+    def _step(self, actions: IntArray) -> tuple[FloatArray, FloatArray]:
+        for place in np.flatnonzero(self._over):
+            self._draw(int(place))
+        begins, self._over = self._over, np.zeros(self.num_envs, np.bool_)
+        seen = np.empty(self.observation_space.shape or ())
+        slowdowns = np.empty(self.num_envs)
+        begin_or_choose(
+            actions, begins, self.processors, self._tasks, self._run, self._queue, self._features, seen, slowdowns
+        )
+        return seen, slowdowns
+
+    def _draw(self, place: int) -> None:
+        """Put a sequence, and an idle pool, in the place of one that is over."""
+        drawn = sample(self.workload, 1, self.length, self.processors, self._generators[place], self.variation)
+        for name in ("arrival", "duration", "expected", "cpus"):
+            getattr(self._tasks, name)[place] = getattr(drawn, name)[0]
+        self._features[place] = drawn.features[0]
+        for whole, idle in zip(self._run, idle_run(self.length, self.processors), strict=True):
+            whole[place] = idle
+
+
+def _check(workload: Workload, processors: int, length: int, visible: int) -> None:
+    check_pool(workload, processors)
+    if visible < 1 or length < 1:
+        raise InvalidParameter("length and visible must be at least 1.")
+    if len(workload) < length:
+        raise InvalidWorkload(f"The workload has {len(workload)} tasks, fewer than one sequence of {length}.")
+
+
+def _spaces(visible: int) -> tuple[spaces.Space[FloatArray], spaces.Discrete]:
+    seen: spaces.Space[Any] = spaces.Box(-10.0, 10.0, (visible * FEATURES + 2,), np.float64)
+    return seen, spaces.Discrete(visible)

@@ -8,8 +8,10 @@ from scheduler_sim import engine
 pytest.importorskip("gymnasium", reason="gymnasium is an optional extra.")
 
 from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from scheduler_sim.engine.gym import SchedulingEnv
+from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.gym import SchedulingEnv, SchedulingVectorEnv
 from scheduler_sim.engine.learning.sampling import Variation
 from scheduler_sim.engine.metrics import TaskFigures
 from scheduler_sim.engine.presets import pool
@@ -62,3 +64,31 @@ def test_the_same_seed_plays_the_same_episode():
 def test_a_workload_shorter_than_a_sequence_is_refused():
     with pytest.raises(engine.InvalidWorkload, match="fewer than one sequence"):
         SchedulingEnv(tasks(20), 8, length=40)
+
+
+def test_many_in_one_call_do_what_each_does_alone():
+    def alone():
+        return SchedulingEnv(tasks(), 8, length=30, visible=6, variation=Variation())
+
+    apart = SyncVectorEnv([alone] * 5, autoreset_mode=AutoresetMode.NEXT_STEP)
+    together = SchedulingVectorEnv(tasks(), 8, num_envs=5, length=30, visible=6, variation=Variation())
+    generator = np.random.default_rng(4)
+    assert np.array_equal(apart.reset(seed=11)[0], together.reset(seed=11)[0])
+    ended = 0
+    for _ in range(100):
+        actions = generator.integers(0, 6, 5)
+        expected, found = apart.step(actions), together.step(actions)
+        for one, other in zip(expected[:4], found[:4], strict=True):
+            assert np.array_equal(one, other)
+        over = found[2]
+        ended += int(over.sum())
+        if over.any():
+            slowdowns = (told[4]["mean_bounded_slowdown"][over] for told in (expected, found))
+            assert np.array_equal(*slowdowns)
+    assert ended == 15
+    assert together.observation_space.contains(found[0])
+
+
+def test_fewer_than_one_environment_are_refused():
+    with pytest.raises(InvalidParameter, match="num_envs"):
+        SchedulingVectorEnv(tasks(), 8, num_envs=0, length=20)

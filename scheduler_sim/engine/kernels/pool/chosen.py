@@ -4,11 +4,17 @@ It stops where a choice is needed and goes on when it is made; all state lies in
 and in the queue: rows by arrival.
 """
 
+import numpy as np
+
 from scheduler_sim.engine.codes import ARRIVED, QUEUED
+from scheduler_sim.engine.formulas import bounded_slowdown_compiled
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
+
+FEATURES = 5
+"""Of each visible task: present, r, n, wait (as the learned scores see them), and whether it fits now."""
 
 
 @kernel
@@ -42,3 +48,81 @@ def start_chosen(place: int, tasks: Tasks, run: Run, queue: IntArray) -> None:
     for i in range(place, counts[QUEUED]):
         queue[i] = queue[i + 1]
     advance_to_choice(tasks, run, queue)
+
+
+@kernel
+def observe(tasks: Tasks, run: Run, queue: IntArray, features: FloatArray, processors: int, seen: FloatArray) -> None:
+    """Write what is seen of a queue and its pool.
+
+    Args:
+        features: shape (n, 2), see `scoring.task_features`.
+        seen: shape (visible * FEATURES + 2,), overwritten: `FEATURES` a visible task, the free part of the pool, and
+            log(1 + queued) / 5; within -10 and 10.
+    """
+    counts, now = run.counts, run.clock[0]
+    seen[:] = 0.0
+    visible = (len(seen) - 2) // FEATURES
+    for i in range(min(counts[QUEUED], visible)):
+        row, at = queue[i], i * FEATURES
+        seen[at] = 1.0
+        seen[at + 1] = features[row, 0]
+        seen[at + 2] = features[row, 1]
+        seen[at + 3] = max(now - tasks.arrival[row], 0.0) ** 0.125 / 2.5 - 1.0
+        seen[at + 4] = 1.0 if tasks.cpus[row] <= counts[FREE] else 0.0
+    seen[-2] = counts[FREE] / processors
+    seen[-1] = np.log1p(float(counts[QUEUED])) / 5.0
+    for i in range(len(seen)):
+        seen[i] = min(max(seen[i], -10.0), 10.0)
+
+
+@kernel
+def mean_slowdown(tasks: Tasks, run: Run) -> float:
+    """Return the mean bounded slowdown of tasks that have all started."""
+    total = 0.0
+    for i in range(len(tasks.arrival)):
+        total += bounded_slowdown_compiled(run.finish[i] - tasks.arrival[i], tasks.duration[i])
+    return total / len(tasks.arrival)
+
+
+@kernel
+def begin_or_choose(
+    actions: IntArray,
+    begins: BoolArray,
+    processors: int,
+    tasks: Tasks,
+    run: Run,
+    queue: IntArray,
+    features: FloatArray,
+    seen: FloatArray,
+    slowdowns: FloatArray,
+) -> None:
+    """Take one step in each of S pools; every array of `tasks`, `run` and the others has S rows of a pool's own.
+
+    Args:
+        actions: shape (S,), places in the queues; one that points at no visible task stands for the first.
+        begins: shape (S,), pools whose sequence begins: nothing is chosen there.
+        slowdowns: shape (S,), overwritten: the mean bounded slowdown where all tasks have started, NaN elsewhere.
+    """
+    visible = (seen.shape[1] - 2) // FEATURES
+    for s in range(len(actions)):
+        own = Tasks(tasks.arrival[s], tasks.duration[s], tasks.expected[s], tasks.cpus[s], tasks.base, tasks.slope)
+        state = Run(
+            run.counts[s],
+            run.clock[s],
+            run.start[s],
+            run.finish[s],
+            run.order[s],
+            run.end_times[s],
+            run.end_rows[s],
+        )
+        slowdowns[s] = np.nan
+        if begins[s]:
+            advance_to_choice(own, state, queue[s])
+        else:
+            place = actions[s]
+            if place < 0 or place >= min(state.counts[QUEUED], visible):
+                place = 0
+            start_chosen(place, own, state, queue[s])
+            if state.counts[QUEUED] == 0:
+                slowdowns[s] = mean_slowdown(own, state)
+        observe(own, state, queue[s], features[s], processors, seen[s])
