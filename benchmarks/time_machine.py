@@ -12,12 +12,23 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import CDPSession, sync_playwright
 
 from benchmarks.browser import FLAGS, find_chromium, free_port, site_environment, start_daphne
 
-EVERY = 10
-"""Seconds between two looks."""
+METRICS = {
+    "JSHeapUsedSize": "bytes of heap",
+    "Nodes": "nodes",
+    "JSEventListeners": "listeners",
+    "Documents": "documents",
+}
+
+
+def look_at(inspector: CDPSession) -> dict[str, int]:
+    """Collect the page's garbage and return what it holds then."""
+    inspector.send("HeapProfiler.collectGarbage")
+    found = {one["name"]: one["value"] for one in inspector.send("Performance.getMetrics")["metrics"]}
+    return {name: int(found[name]) for name in METRICS}
 
 
 def main() -> int:
@@ -27,6 +38,7 @@ def main() -> int:
     parser.add_argument("--run", type=int, default=1)
     parser.add_argument("--policies", default="", help="one or two of the run's, by commas; default: its first")
     parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--every", type=float, default=10.0, help="seconds between two looks")
     parser.add_argument("--pace", default="clock 86400", help="as the page's choice of speed has it")
     options = parser.parse_args()
     chromium = find_chromium()
@@ -46,21 +58,22 @@ def main() -> int:
                 page.wait_for_selector("[data-gantt][data-marked]", timeout=120_000)
                 page.select_option("[data-pace]", options.pace)
                 inspector = page.context.new_cdp_session(page)
+                inspector.send("Performance.enable")
                 shown: set[str | None] = set()
-                for look in range(int(options.minutes * 60 / EVERY) + 1):
-                    if page.locator("[data-playing=true]").count() == 0:
-                        page.locator("[data-scrubber]").fill(
-                            page.locator("[data-scrubber]").get_attribute("min") or "0"
-                        )
-                        page.wait_for_timeout(500)
-                        page.keyboard.press("k")
-                    for _ in range(EVERY * 4):
+                begun_again = 0
+                print("minutes,instants seen,begun again," + ",".join(METRICS.values()), flush=True)
+                for look in range(int(options.minutes * 60 / options.every) + 1):
+                    for _ in range(int(options.every * 4) if look else 0):
+                        if page.locator("[data-playing=true]").count() == 0:
+                            begun_again += 1
+                            scrubber = page.locator("[data-scrubber]")
+                            scrubber.fill(scrubber.get_attribute("min") or "0")
+                            page.keyboard.press("k")
                         page.wait_for_timeout(250)
                         shown.add(page.locator("[data-shown]").get_attribute("data-shown"))
-                    inspector.send("HeapProfiler.collectGarbage")
-                    held = inspector.send("Runtime.getHeapUsage")["usedSize"] / 1e6
-                    counts = inspector.send("Memory.getDOMCounters")
-                    print(f"{(look + 1) * EVERY} s: {held:.2f} MB, {counts['nodes']} nodes, {len(shown)} instants seen")
+                    held = look_at(inspector)
+                    row = [f"{look * options.every / 60:.1f}", len(shown), begun_again, *held.values()]
+                    print(",".join(map(str, row)), flush=True)
                 print(f"machine's load {os.getloadavg()[0]:.1f}")
                 browser.close()
         finally:

@@ -4,13 +4,13 @@ from django.urls import URLPattern, include, path
 from rest_framework.routers import SimpleRouter
 
 from apps.live.api import RunViewSet, StatusView
+from apps.live.placements_api import PlacementViewSet
 from apps.metrics.api import GroupMetricViewSet, HistoryView, LatestView, LeaderboardView, MetricViewSet
 from apps.results.api import (
     AttemptViewSet,
     ClusterList,
     FidelityViewSet,
     PolicyList,
-    SchedulerResultViewSet,
     StudyViewSet,
 )
 from apps.studies.purchase.asking import PurchaseView
@@ -34,7 +34,7 @@ router.register("forecast-trials", ForecastTrialViewSet, "forecast-trial")
 router.register("runs", RunViewSet, "run")
 router.register("studies", StudyViewSet, "study")
 router.register("fidelities", FidelityViewSet, "fidelity")
-router.register("results", SchedulerResultViewSet, "result")
+router.register("results", PlacementViewSet, "result")
 router.register("attempts", AttemptViewSet, "attempt")
 router.register("jobs", JobViewSet, "job")
 router.register("metrics", MetricViewSet, "metric")

@@ -53,6 +53,19 @@ def test_a_run_is_stepped_played_and_paused_and_a_task_followed_by_keyboard(visi
     page.wait_for_selector('[data-playing="false"]')
     assert in_address(page) == shown(page)
 
+    # Whoever dictates or misses keys can do without those of one letter, and the browser remembers it.
+    reach(page, "[data-letters]")
+    page.keyboard.press("Space")
+    page.keyboard.press("]")
+    assert page.locator("[data-pace]").input_value() == "events 8"
+    page.reload()
+    page.wait_for_selector("[data-letters]:visible")
+    assert not page.locator("[data-letters]").is_checked()
+    reach(page, "[data-letters]")
+    page.keyboard.press("Space")
+    page.keyboard.press("]")
+    assert page.locator("[data-pace]").input_value() == "events 8"
+
     reach(page, "#at-beside")
     page.keyboard.type("fcfs+e")
     page.wait_for_url("**policy=fcfs%2Beasy**")

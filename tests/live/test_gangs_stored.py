@@ -1,5 +1,6 @@
 """Which nodes tasks on several of them held: kept with a run, found by task, checked against what each node has."""
 
+import csv
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -15,6 +16,7 @@ from apps.dashboard.schedule.gantt import gantt
 from apps.dashboard.schedule.picture import gantt_picture
 from apps.dashboard.schedule.placements import placements
 from apps.dashboard.schedule.task_story import task_story
+from apps.live.exchange.exports import attempts_export, results_export, stream
 from apps.live.play.instants import run_index
 from apps.live.play.integrity import run_check
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult, Stretch
@@ -191,6 +193,25 @@ def test_an_instant_tells_all_nodes_of_a_task_and_what_each_node_has_free(run: R
     mine = next(task for task in before["running"] if task["task_id"] == row.task.task_id)
     assert (mine["nodes"], before["free_by_node"]) == ("node0", None)
     assert any("the lowest is stored" in note for note in before["notes"])
+
+
+def test_exports_and_the_api_list_all_nodes_of_a_placement(run: Run) -> None:
+    scheduler = run.policies[0]
+    row, _ = busiest(run, scheduler)
+    address = f"/api/v1/results/?run={run.pk}&scheduler={scheduler.replace('+', '%2B')}&page_size=100"
+    told = {one["task_id"]: one["nodes"] for one in APIClient().get(address).json()["results"]}
+    text = b"".join(stream(results_export(run), "csv")).decode()
+    rows = {(one["scheduler"], int(one["task_id"])): one for one in csv.DictReader(StringIO(text))}
+    exported = {number: one["nodes"] for (name, number), one in rows.items() if name == scheduler}
+    assert told == {number: exported[number] for number in told}
+    assert told[row.task.task_id] == "node[0-2]"
+    assert any(one["nodes"] == f"node{one['node']}" for one in rows.values()), "nobody is on one node alone"
+    assert APIClient().get(f"/api/v1/results/{row.pk}/").json()["nodes"] == "node[0-2]"
+    attempts = b"".join(stream(attempts_export(run), "csv")).decode()
+    assert any(one["nodes"] == "node[0-2]" for one in csv.DictReader(StringIO(attempts)))
+    forget(run)
+    run.refresh_from_db()
+    assert {one["nodes"] for one in APIClient().get(address).json()["results"]} == {""}
 
 
 def test_the_chart_draws_a_task_on_each_of_its_nodes(run: Run) -> None:

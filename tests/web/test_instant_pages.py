@@ -266,6 +266,46 @@ def test_a_task_is_followed_from_its_arrival_through_every_decision_to_its_start
     assert "No policy that is shown has placed a task of this number." in nobody
 
 
+def test_it_says_what_the_followed_task_does_at_every_instant_that_is_played(client: Client, queued: Run) -> None:
+    asked = f"/runs/{queued.pk}/at/frames.json?policy=fcfs&task=3&from=1&count=12"
+    found = client.get(asked).json()["frames"]
+    assert {frame["time"]: frame["panels"][0]["followed"] for frame in found} == {
+        1.0: "has not arrived",
+        2.0: "has not arrived",
+        3.0: "waits: needs more than the 0 processors that are free",
+        4.0: "waits: needs more than the 0 processors that are free",
+        5.0: "runs on node0",
+        7.0: "has ended",
+        9.0: "has ended",
+        11.0: "has ended",
+    }
+    page = shown(client, f"/runs/{queued.pk}/at/5/?policy=fcfs&task=3")
+    assert "it <span data-stands>runs on node0</span>" in page
+    assert client.get(asked.replace("&task=3", "")).json()["frames"][0]["panels"][0]["followed"] == ""
+
+
+def test_lists_are_turned_forth_and_back_each_by_itself(
+    client: Client, queued: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.dashboard.instants.panel.ROWS", 1)
+    address = f"/runs/{queued.pk}/at/4/?policy=fcfs"
+    page = shown(client, address)
+    assert "Earlier ones" not in page
+    (further,) = map(unescape, re.findall(r'href="([^"]+)">Further ones', page))
+    second = shown(client, further)
+    assert "1 of 2, after 1." in text_of(client.get(further))
+    (earlier,) = map(unescape, re.findall(r'href="([^"]+)">Earlier ones', second))
+    assert earlier == address
+    assert "Further ones" not in second
+    played = further.replace("/at/4/?", "/at/frames.json?from=4&count=2&")
+    now, later = (frame["panels"][0] for frame in client.get(played).json()["frames"])
+    assert [row["task"] for row in now["queue"]["rows"]] == [4]
+    assert (now["running"]["first"], len(now["running"]["rows"])) == (0, 1)
+    assert [row["task"] for row in later["queue"]["rows"]] == [5]
+    # Of a list that is shorter the last page is shown.
+    assert "1 of 2, after 1." in text_of(client.get(f"{address}&first=99&running=99"))
+
+
 def test_frames_of_one_stretch_cost_no_more_queries_than_one(client: Client) -> None:
     address = f"/runs/{make_run(60).pk}/at/frames.json?{BOTH}&from=2&count="
     one, many = (queries_of(client, f"{address}{count}") for count in (1, 12))

@@ -218,6 +218,49 @@ def test_a_lesson_whose_tasks_somebody_plays_stays(client: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_tasks_that_others_play_keep_their_origin_when_their_lesson_changes_and_comes_back(client: Client) -> None:
+    lesson_install(lesson=read(TEXT))
+    workload = Workload.objects.get()
+    options = ("--workload", workload.name, "--cluster", "hpc-1", "--policies", "fcfs", "--name", "mine")
+    call_command("runsimulation", *options, stdout=StringIO(), verbosity=0)
+    changed = read(TEXT.replace("title: Two tasks", "title: Two jobs"))
+    lesson_install(lesson=changed)
+    kept = Workload.objects.get(pk=workload.pk)
+    assert (kept.source, kept.source_sha256) == (SOURCE, workload.source_sha256)
+    assert SOURCE not in kept.audit
+    call_command("verifyrun", "mine", "--replay", stdout=StringIO())
+    lesson_remove(name="two")
+    assert lesson_installed("two") is None
+    assert lesson_install(lesson=read(TEXT))
+    found = lesson_installed("two")
+    assert found is not None
+    assert found.workload.pk == workload.pk
+    assert Workload.objects.count() == 1
+    call_command("verifyrun", "mine", "--replay", stdout=StringIO())
+
+
+@pytest.mark.django_db
+def test_two_processes_do_not_install_lessons_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(services.locks, "take", lambda key: key != services.LOCK)
+        for change in (lambda: lessons_install(lessons=[read(TEXT)]), lambda: lesson_remove(name="two")):
+            with pytest.raises(InvalidLesson, match="Another process is installing or removing lessons"):
+                change()
+    assert not Workload.objects.exists()
+    with pytest.raises(InvalidLesson, match="No lesson called"):
+        lesson_remove(name="two")
+    assert not services.locks.is_held(services.LOCK)
+
+
+@pytest.mark.django_db
+def test_a_policys_page_leads_to_the_lessons_that_show_it(client: Client) -> None:
+    page = str(client.get("/policies/fcfs%2Bconservative/").content, "utf-8")
+    assert 'href="/learn/easy-or-conservative/"' in page
+    assert 'href="/learn/fair-share/"' not in page
+    assert "Lessons that show it" not in str(client.get("/policies/f4/").content, "utf-8")
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_lesson_is_made_of_any_workload_and_can_be_installed(tmp_path: Path) -> None:
     making = ("makelesson", "jobs", "--cluster", "hpc-8", "--name", "mine", "--policies", "fcfs,sjf+easy")
     options = ("--tasks", "300", "--seed", "3", "--name", "jobs", "--processors", "8")

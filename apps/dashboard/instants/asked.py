@@ -28,7 +28,8 @@ class Asked:
         policies: one or two of the run's.
         window: seconds that the Gantt charts show around the instant, None for what suits the run.
         task: number of the task that is followed, None for none.
-        first: how many tasks of each list are left out. decision: how many decisions on the task that is followed.
+        first, running: how many tasks of what waits and of what runs are left out before those that are shown.
+        decision: how many decisions on the task that is followed.
     """
 
     run: Run
@@ -37,6 +38,7 @@ class Asked:
     window: float | None = None
     task: int | None = None
     first: int = 0
+    running: int = 0
     decision: int = 0
 
     @classmethod
@@ -59,6 +61,7 @@ class Asked:
             window=window if window is not None and window > 0 else None,
             task=task if task >= 0 else None,
             first=whole_number(request.GET.get("first"), 0),
+            running=whole_number(request.GET.get("running"), 0),
             decision=whole_number(request.GET.get("decision"), 0),
         )
 
@@ -68,12 +71,13 @@ class Asked:
 
     @property
     def query(self) -> str:
-        """What an address says of the policies, the window and the task."""
+        """What an address says of the policies, the window, the task and the pages of the lists."""
         pairs: list[tuple[str, object]] = [("policy", name) for name in self.policies]
         if self.window is not None:
             pairs.append(("window", number_text(self.window)))
         if self.task is not None:
             pairs.append(("task", self.task))
+        pairs += [(name, count) for name, count in (("first", self.first), ("running", self.running)) if count]
         return urlencode(pairs)
 
     def address(self, time: float | None) -> str:
@@ -86,9 +90,9 @@ class Asked:
         """Return the address of the instant while a task is followed, up to its number."""
         return f"{replace(self, task=None).address(self.time)}&task="
 
-    def further(self, first: int) -> str:
-        """Return the address of the instant with the lists from the task `first` on."""
-        return f"{self.address(self.time)}&first={first}"
+    def page(self, name: str, first: int) -> str:
+        """Return the address of the instant with a list, `first` or `running`, from its task of that place on."""
+        return replace(self, **{name: first}).address(self.time)
 
     def decisions_from(self, first: int) -> str:
         """Return the address of the instant with the decisions on the followed task from `first` on."""

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from apps.dashboard.instants.asked import Asked
-from apps.dashboard.instants.panel import Clock
+from apps.dashboard.instants.panel import Clock, Panel
 from apps.live.exchange.instants import decided_of
 from apps.live.play.instants import InstantReader
 from apps.results.models import SchedulerResult
 from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.web.converters import number_text
 
 LINES = 10
 """Decisions on a page."""
@@ -25,9 +26,11 @@ class Followed:
     Attributes:
         ready, starts, ends: when it was ready, started and ended.
         count: instants of decisions from when it was ready to its start. at_least: there are more than were counted.
-        lines: some of them, each with what was decided of the task. first: how many come before.
+        lines: some of them, each with what was decided of the task, and its time once more as a number. first: how many
+            come before.
         earlier, further: addresses of other lines, empty where there are none.
         unexplained: why decisions are not told, else empty.
+        stands: what the task does at the instant that is shown.
     """
 
     policy: str
@@ -36,15 +39,17 @@ class Followed:
     ends: Said
     count: int
     at_least: bool
-    lines: list[tuple[Said, str]]
+    lines: list[tuple[Said, str, str]]
     first: int
     earlier: str
     further: str
     unexplained: str
+    stands: str
 
 
-def followed(asked: Asked, reader: InstantReader, policy: str, clock: Clock) -> Followed | None:
-    """Return what a policy made of the task that is followed, None where it has placed no such task, or none is."""
+def followed(asked: Asked, reader: InstantReader, shown: Panel, clock: Clock) -> Followed | None:
+    """Return what a policy, of which `shown` is, made of the followed task; None where it placed none, or none is."""
+    policy = shown.policy
     if asked.task is None:
         return None
     rows = SchedulerResult.objects.history(asked.run, [asked.task]).filter(scheduler=policy)
@@ -62,7 +67,7 @@ def followed(asked: Asked, reader: InstantReader, policy: str, clock: Clock) -> 
         found = reader.at(time)
         unexplained = unexplained or found.unexplained
         here = _row(found.schedule.workload.task_id, asked.task)
-        lines.append(((clock(time), asked.address(time)), decided_of(found, here)))
+        lines.append(((clock(time), asked.address(time)), decided_of(found, here), number_text(time)))
     instants = (ready, start, float(there.outcome.finish_time[row]))
     said = [(clock(time), asked.address(time)) for time in instants]
     return Followed(
@@ -77,6 +82,7 @@ def followed(asked: Asked, reader: InstantReader, policy: str, clock: Clock) -> 
         earlier=asked.decisions_from(first - LINES) if first else "",
         further=asked.decisions_from(first + LINES) if first + LINES < len(times) else "",
         unexplained=unexplained,
+        stands=shown.followed,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from apps.dashboard.instants.asked import Asked
-from apps.live.exchange.instants import elapsed, instant_document, why_not
+from apps.live.exchange.instants import elapsed, instant_document, standing_of, why_not
 from apps.live.play.instants import Instant
 
 ROWS = 25
@@ -55,12 +55,15 @@ class Table:
 
     Attributes:
         heads: of the columns after the task's number, `#` before those of numbers.
-        count: of all its tasks, of which `rows` are some. more: address of the next ones, empty after the last.
+        count: of all its tasks, of which `rows` are some. first: how many come before these.
+        earlier, more: addresses of those before and of the next ones, empty where there are none.
     """
 
     heads: list[str]
     rows: list[Row]
     count: int
+    first: int
+    earlier: str
     more: str
 
     def as_json(self) -> dict[str, Any]:
@@ -77,7 +80,7 @@ class Panel:
         free: name, cores and GPUs of nodes that have something free, at most `ROWS`; free_count: of how many.
         head, shadow_time: the task for which something is reserved, and from when on, None without one.
         plans: task, cores, from when and until when by the estimates, of what is reserved, at most `ROWS`.
-        sentences: what is not known.
+        sentences: what is not known. followed: what the task that is followed does, empty where none is.
         previous_time, next_time: the nearest instants at which something happens, None where there is none.
     """
 
@@ -92,6 +95,7 @@ class Panel:
     shadow_time: float | None
     plans: list[tuple[int, float, float, float]]
     sentences: list[str]
+    followed: str
     previous_time: float | None
     next_time: float | None
 
@@ -102,8 +106,14 @@ class Panel:
 
 def panel(found: Instant, asked: Asked, clock: Clock) -> Panel:
     """Return a policy at an instant; `asked` says which tasks of its lists are shown, and what addresses keep."""
-    document = instant_document(found, first=asked.first, most=ROWS)
-    asked = replace(asked, time=document["time"])
+    # A page of a list that has become shorter is its last one.
+    asked = replace(
+        asked,
+        time=found.standing.time,
+        first=_page(asked.first, len(found.queue)),
+        running=_page(asked.running, len(found.standing.running)),
+    )
+    document = instant_document(found, first=asked.first, most=ROWS, first_running=asked.running)
     free = document["free_by_node"] or []
     names, amounts = _columns(document)
     waiting = [(task, _waiting(found, task, clock)) for task in document["queue"]]
@@ -113,20 +123,27 @@ def panel(found: Instant, asked: Asked, clock: Clock) -> Panel:
         policy=found.scheduler,
         time=document["time"],
         facts=_facts(found, document, clock),
-        queue=_table(asked, [*amounts, *QUEUE_HEADS, *names], waiting, waiting_count),
-        running=_table(asked, [*amounts, *RUNNING_HEADS, *names], running, document["running_count"]),
+        queue=_table(asked, "first", [*amounts, *QUEUE_HEADS, *names], waiting, waiting_count),
+        running=_table(asked, "running", [*amounts, *RUNNING_HEADS, *names], running, document["running_count"]),
         free=[(node["name"], _amount(node["cores"]), _amount(node["gpus"])) for node in free[:ROWS]],
         free_count=len(free),
         head=document["head"],
         shadow_time=document["shadow_time"],
         plans=_plans(found, document),
         sentences=[*filter(None, [document["unexplained"]]), *document["notes"]],
+        followed="" if asked.task is None else standing_of(found, asked.task),
         previous_time=document["previous_time"],
         next_time=document["next_time"],
     )
 
 
-def _table(asked: Asked, heads: list[str], tasks: list[tuple[dict[str, Any], dict[str, str]]], count: int) -> Table:
+def _page(first: int, count: int) -> int:
+    return min(first, max(0, count - 1) // ROWS * ROWS)
+
+
+def _table(
+    asked: Asked, name: str, heads: list[str], tasks: list[tuple[dict[str, Any], dict[str, str]]], count: int
+) -> Table:
     rows = []
     (before, after), following = asked.task_address(), asked.following()
     for task, own in tasks:
@@ -135,8 +152,10 @@ def _table(asked: Asked, heads: list[str], tasks: list[tuple[dict[str, Any], dic
         number = task["task_id"]
         texts = [(cells[head], head.startswith("#")) for head in heads]
         rows.append(Row(number, f"{before}{number}{after}", f"{following}{number}", texts))
-    last = asked.first + len(rows)
-    return Table(heads, rows, count, asked.further(last) if rows and last < count else "")
+    first = asked.first if name == "first" else asked.running
+    last = first + len(rows)
+    earlier = asked.page(name, max(0, first - ROWS)) if first else ""
+    return Table(heads, rows, count, first, earlier, asked.page(name, last) if rows and last < count else "")
 
 
 def _columns(document: dict[str, Any]) -> tuple[list[str], list[str]]:

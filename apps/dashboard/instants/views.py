@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from apps.dashboard.instants.asked import Asked, clock_span, telling_instant, usual_window
 from apps.dashboard.instants.follow import Followed, followed
-from apps.dashboard.instants.frames import MOST_FRAMES, frames
+from apps.dashboard.instants.frames import MOST_FRAMES, Frame, frames
 from apps.dashboard.instants.load import loads
 from apps.dashboard.instants.panel import Clock, clock_of
 from apps.dashboard.schedule.around import placements_between
@@ -58,7 +58,7 @@ def run_at(request: HttpRequest, pk: int, time: str = "") -> HttpResponse:
             return redirect(asked.address(seconds))
         readers = asked.readers()
         (frame,) = frames(asked, readers, clock)
-        stories = _stories(asked, readers, clock)
+        stories = _stories(asked, readers, frame, clock)
     except InvalidField as error:
         raise BadRequest(str(error)) from error
     except (DomainError, EngineError) as error:
@@ -121,8 +121,8 @@ def run_at_gantt(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     return JsonResponse(chart.as_json())
 
 
-def _stories(asked: Asked, readers: list[InstantReader], clock: Clock) -> list[Followed]:
-    every = [followed(asked, reader, name, clock) for reader, name in zip(readers, asked.policies, strict=True)]
+def _stories(asked: Asked, readers: list[InstantReader], frame: Frame, clock: Clock) -> list[Followed]:
+    every = [followed(asked, reader, panel, clock) for reader, panel in zip(readers, frame.panels, strict=True)]
     return [one for one in every if one is not None]
 
 

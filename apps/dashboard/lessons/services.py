@@ -1,12 +1,13 @@
 """Installing lessons and removing them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from django.db import transaction
 
 from apps.dashboard.lessons.document import MOST_TASKS, InvalidLesson, Lesson
 from apps.dashboard.lessons.expressions import read_figures
-from apps.dashboard.lessons.stored import MOST, SOURCE, Installed, installed, lesson_installed, workloads
+from apps.dashboard.lessons.stored import MOST, SOURCE, Installed, given_up, installed, lesson_installed, workloads
 from apps.live.play.launch import run_create
 from apps.live.play.playable import refuse_unplayable
 from apps.live.play.preparation import prepare
@@ -16,9 +17,13 @@ from apps.results.services import deletions_finish, run_delete
 from apps.tasks.services import workload_of_file
 from scheduler_sim import engine
 from scheduler_sim.accounts import audit
+from scheduler_sim.background import locks
 
 Tell = Callable[[str], None]
 """Told in a few words what is being done."""
+
+LOCK = "lessons"
+"""What a process holds while it installs or removes lessons."""
 
 
 def lessons_install(*, lessons: Iterable[Lesson], tell: Tell = lambda _text: None) -> list[str]:
@@ -29,10 +34,11 @@ def lessons_install(*, lessons: Iterable[Lesson], tell: Tell = lambda _text: Non
     """
     lessons = tuple(lessons)
     fresh = []
-    for number, lesson in enumerate(lessons, 1):
-        tell(f"lesson {number} of {len(lessons)}: {lesson.title}")
-        if lesson_install(lesson=lesson):
-            fresh.append(lesson.name)
+    with _alone():
+        for number, lesson in enumerate(lessons, 1):
+            tell(f"lesson {number} of {len(lessons)}: {lesson.title}")
+            if _install(lesson):
+                fresh.append(lesson.name)
     return fresh
 
 
@@ -46,6 +52,26 @@ def lesson_install(*, lesson: Lesson) -> bool:
         InvalidLesson: the tasks or the policies cannot be played, or the run is not as the lesson expects; nothing
             of it is left.
     """
+    with _alone():
+        return _install(lesson)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other processes from installing and removing lessons meanwhile.
+
+    Raises:
+        InvalidLesson: one does already.
+    """
+    if not locks.take(LOCK):
+        raise InvalidLesson("Another process is installing or removing lessons; try again when it is done.")
+    try:
+        yield
+    finally:
+        locks.free(LOCK)
+
+
+def _install(lesson: Lesson) -> bool:
     before = [Installed.of(workload) for workload in workloads(lesson.name)]
     same = next((one for one in before if one.workload.source_sha256 == lesson.digest), None)
     if same is not None and _is_sound(same):
@@ -79,28 +105,34 @@ def lesson_remove(*, name: str) -> None:
     Raises:
         InvalidLesson: there is none of that name, or other runs play its tasks.
     """
-    found = [Installed.of(workload) for workload in workloads(name)]
-    if not found:
-        raise InvalidLesson(f"No lesson called {name!r} is installed.")
-    for one in found:
-        if other := one.other_runs.first():
-            raise InvalidLesson(f"Run {other.name} plays the tasks of lesson {name} as well; delete it first.")
-    _remove(found)
+    with _alone():
+        found = [Installed.of(workload) for workload in workloads(name)]
+        if not found:
+            raise InvalidLesson(f"No lesson called {name!r} is installed.")
+        for one in found:
+            if other := one.other_runs.first():
+                raise InvalidLesson(f"Run {other.name} plays the tasks of lesson {name} as well; delete it first.")
+        _remove(found)
     audit.record(audit.Action.DELETE, "lesson", called=name)
 
 
 def _stored(lesson: Lesson) -> Installed:
-    """Store its tasks.
+    """Store its tasks, or take up those that are there because others play them.
 
     Raises:
         InvalidLesson: the table is too long, or holds what was left out or repaired.
         EngineError: it cannot be read.
     """
+    kept = {SOURCE: {"document": lesson.as_json()}}
+    if (there := given_up(lesson)) is not None:
+        there.audit = {**there.audit, **kept}
+        there.save(update_fields=["audit"])
+        return Installed.of(there)
     workload = workload_of_file(
         file=lesson.file,
         file_name=f"{lesson.name}.csv",
         name=f"Lesson {lesson.name}",
-        kept={SOURCE: {"document": lesson.as_json()}},
+        kept=kept,
         max_rows=MOST_TASKS + 1,
         source=SOURCE,
         source_sha256=lesson.digest,
@@ -181,7 +213,8 @@ def _remove(found: Iterable[Installed]) -> None:
                 run_delete(run=run)
                 deletions_finish()
             if kept.other_runs.exists():
-                one.workload.source, one.workload.source_sha256 = "csv", ""
-                one.workload.save(update_fields=["source", "source_sha256"])
+                # Their runs were played from tasks of this origin; only the lesson goes.
+                one.workload.audit = {name: told for name, told in one.workload.audit.items() if name != SOURCE}
+                one.workload.save(update_fields=["audit"])
             else:
                 one.workload.delete()

@@ -91,8 +91,20 @@ def in_order(lesson: Lesson) -> tuple[int, str]:
 
 def workloads(name: str = "") -> list[Workload]:
     """Return the workloads of lessons, or of those of one name, the newest first."""
-    found = Workload.objects.filter(source=SOURCE)
+    found = Workload.objects.filter(source=SOURCE, audit__lesson__isnull=False)
     return list((found.filter(audit__lesson__document__name=name) if name else found)[: 2 * MOST])
+
+
+def given_up(lesson: Lesson) -> Workload | None:
+    """Return the tasks of a lesson that was removed while runs of others play them, None where there are none."""
+    found = Workload.objects.filter(source=SOURCE, source_sha256=lesson.digest, audit__lesson__isnull=True)
+    return found.first()
+
+
+def lessons_with(policy: str) -> list[Lesson]:
+    """Return the lessons, built-in and installed, that play a policy, in their order."""
+    known = {lesson.name: lesson for lesson in built_in()} | {name: one.lesson for name, one in installed().items()}
+    return sorted((lesson for lesson in known.values() if policy in lesson.policies), key=in_order)
 
 
 def installed() -> dict[str, Installed]:

@@ -17,6 +17,7 @@ from django.db import models
 from django.db.models import Q, QuerySet
 
 from apps.live.exchange.files import file_write
+from apps.live.exchange.host_lists import HostLists
 from apps.live.play.sites import node_names
 from apps.metrics.models import GroupMetric, Metric
 from apps.results.checksum import ATTEMPT_COLUMNS
@@ -83,6 +84,9 @@ ATTEMPTS_EXPORTED = {
     "task_id": "task__task_id",
     **{name: name for name in ATTEMPT_COLUMNS},
 }
+_KEY = "key"
+"""The primary key of each row's task, which is left out in the end."""
+
 _TEXTS = ("CharField", "TextField")
 _INTERNAL = {"id", "run", "workload", "created_at"}
 
@@ -101,8 +105,9 @@ def results_export(run: Run, *, unfinished: bool = False) -> Export:
         return present.rows_written
 
     rows = SchedulerResult.objects.filter(run=run).with_history()
-    found = _export(SchedulerResult, rows, RESULT_COLUMNS, keys=("task_id", "scheduler"), expected=expected)
-    return _with_node_names(found, run)
+    columns = RESULT_COLUMNS | {_KEY: "task_id"}
+    found = _export(SchedulerResult, rows, columns, keys=("task_id", "scheduler"), expected=expected)
+    return _with_node_names(_with_nodes(found, run), run)
 
 
 def attempts_export(run: Run, *, unfinished: bool = False) -> Export:
@@ -118,8 +123,9 @@ def attempts_export(run: Run, *, unfinished: bool = False) -> Export:
         return SchedulerResult.objects.filter(run=run).stored_attempts()
 
     rows = Attempt.objects.filter(run=run)
-    found = _export(Attempt, rows, ATTEMPTS_EXPORTED, keys=("task_id", "scheduler", "number"), expected=expected)
-    return _with_node_names(found, run)
+    columns = ATTEMPTS_EXPORTED | {_KEY: "task_id"}
+    found = _export(Attempt, rows, columns, keys=("task_id", "scheduler", "number"), expected=expected)
+    return _with_node_names(_with_nodes(found, run), run)
 
 
 def tasks_export(workload: Workload) -> Export:
@@ -198,6 +204,24 @@ def _with_rates(export: Export, throughputs: Throughputs) -> Export:
         fields=(*export.fields, *(models.FloatField(null=True) for _ in throughputs.kinds)),
         chunks=chunks,
     )
+
+
+def _with_nodes(export: Export, run: Run) -> Export:
+    """Return the export with all nodes of each row as a host list in place of its task's key, its last column.
+
+    Empty where it was not kept on which nodes tasks on several of them ran, and for what never started.
+    """
+    names = export.names[:-1]
+    ends = names.index("finish_time" if "finish_time" in names else "end_time")
+    scheduler, node = names.index("scheduler"), names.index("node")
+
+    def chunks() -> Rows:
+        told = HostLists(run)
+        for rows in export.chunks():
+            lists = told.of((row[scheduler], row[-1], row[ends], row[node]) for row in rows)
+            yield [(*row[:-1], nodes) for row, nodes in zip(rows, lists, strict=True)]
+
+    return Export(names=(*names, "nodes"), fields=(*export.fields[:-1], models.TextField(blank=True)), chunks=chunks)
 
 
 def _with_node_names(export: Export, run: Run) -> Export:

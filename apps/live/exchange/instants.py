@@ -41,12 +41,19 @@ LACKS = {
 """What `resources` means on a cluster of nodes, by what is too little."""
 
 
-def instant_document(found: Instant, *, first: int = 0, most: int = 100) -> dict[str, Any]:
-    """Return an instant with the tasks `first` to `first + most` of its queue and of what runs."""
+def instant_document(
+    found: Instant, *, first: int = 0, most: int = 100, first_running: int | None = None
+) -> dict[str, Any]:
+    """Return an instant with the tasks `first` to `first + most` of its queue and of what runs.
+
+    Args:
+        first_running: where those that run begin, if not at `first` as well.
+    """
     stands, tasks = found.standing, found.schedule.workload
     numbers = tasks.task_id
     hosts = node_names(found.run)
     chosen = slice(first, first + most)
+    begin = first if first_running is None else first_running
     decided = found.decisions
     head = -1 if decided is None else decided.head
     return {
@@ -65,7 +72,7 @@ def instant_document(found: Instant, *, first: int = 0, most: int = 100) -> dict
         "shadow_time": None if decided is None else _number(decided.shadow_time),
         "extra": None if decided is None or np.isnan(decided.shadow_time) else decided.extra,
         "queue": [_waiting(found, row) for row in found.queue[chosen].tolist()],
-        "running": [_running(found, place, hosts) for place in range(len(stands.running))[chosen]],
+        "running": [_running(found, place, hosts) for place in range(len(stands.running))[begin : begin + most]],
         "started": [] if decided is None or decided.time != stands.time else numbers[decided.started].tolist(),
         "unexplained": found.unexplained,
         "notes": list(found.notes),
@@ -82,6 +89,23 @@ def why_not(task: dict[str, Any]) -> str:
     if verdict in WHY_UNTIMED and task["delay"] is None and task["planned_time"] is None:
         return WHY_UNTIMED[verdict]
     return WHY.get(verdict, "").format(**task)
+
+
+def standing_of(found: Instant, task: int) -> str:
+    """Return in words what a task, by its number, does at an instant."""
+    rows = np.flatnonzero(found.schedule.workload.task_id == task)
+    if not len(rows):
+        return "is not in the system"
+    row, stands = int(rows[0]), found.standing
+    places = np.flatnonzero(stands.running == row)
+    if len(places):
+        hosts = node_names(found.run)
+        return f"runs on {_running(found, int(places[0]), hosts)['nodes']}"
+    if row in stands.awaited:
+        return "waits for a parent"
+    if row in stands.waiting:
+        return f"waits: {decided_of(found, row)}"
+    return "has not arrived" if found.schedule.workload.arrival_time[row] > stands.time else "has ended"
 
 
 def decided_of(found: Instant, row: int) -> str:

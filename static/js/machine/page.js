@@ -3,10 +3,11 @@ import { all, find } from "../dom.js";
 import { InstantGantt } from "./gantt.js";
 import { windowOf } from "./marks.js";
 import { Player } from "./player.js";
-import { writePanel } from "./tables.js";
+import { writeFollowed, writePanel } from "./tables.js";
 
 const DRAG = 60; // ms of rest before an instant is asked for while the scrubber is dragged
 const REMEMBER = 1000; // ms between two changes of the address while it plays; browsers refuse more
+const KEYS = "machine-keys"; // in the browser's own memory
 const REDRAW = 500; // ms between two windows of the charts
 
 export async function setUpMachine(library) {
@@ -101,6 +102,7 @@ export class Machine {
       writePanel(this.panels[at], panel, this.task);
       this.charts[at]?.tell(panel);
     });
+    if (this.task !== null) writeFollowed(frame);
     this.follow(frame.time);
     this.remember();
     this.section.dataset.shown = String(frame.time);
@@ -142,6 +144,10 @@ export class Machine {
   listen() {
     const { section, player } = this;
     for (const part of all(HTMLElement, "[data-play], [data-paces], [data-keys]", section)) part.hidden = false;
+    const letters = find(HTMLInputElement, "[data-letters]", section);
+    letters.checked = remembered() !== "off";
+    letters.addEventListener("change", () => keep(letters.checked ? "on" : "off"));
+    this.letters = letters;
     this.playing.addEventListener("click", () => player.toggle());
     player.setPace(this.pace.value);
     this.pace.addEventListener("change", () => player.setPace(this.pace.value));
@@ -167,6 +173,7 @@ export class Machine {
   }
 
   key(event) {
+    if (!this.letters?.checked) return;
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
     const does = {
       k: () => this.player.toggle(),
@@ -184,6 +191,23 @@ export class Machine {
     const { options, selectedIndex } = this.pace;
     this.pace.selectedIndex = Math.min(Math.max(selectedIndex + by, 0), options.length - 1);
     this.player.setPace(this.pace.value);
+  }
+}
+
+// Whether keys of one letter do something, as this browser keeps it.
+function remembered() {
+  try {
+    return localStorage.getItem(KEYS);
+  } catch {
+    return null; // Some browsers keep nothing.
+  }
+}
+
+function keep(choice) {
+  try {
+    localStorage.setItem(KEYS, choice);
+  } catch {
+    // Then it holds for this page alone.
   }
 }
 

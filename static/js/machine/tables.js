@@ -23,6 +23,24 @@ export function writePanel(section, panel, followed) {
   writeFree(section, panel);
 }
 
+/**
+ * Says what the task that is followed does under each policy, and marks its last decision by then.
+ * @param {{ time: number, panels: { policy: string, followed: string }[] }} frame
+ */
+export function writeFollowed(frame) {
+  const said = new Map(frame.panels.map((panel) => [panel.policy, panel.followed]));
+  for (const part of document.querySelectorAll("[data-followed]")) {
+    if (!(part instanceof HTMLElement)) continue;
+    say(find(HTMLElement, "[data-stands]", part), said.get(part.dataset.followed ?? "") ?? "");
+    const lines = [...part.querySelectorAll("[data-at]")];
+    const last = lines.findLast((line) => Number(line.getAttribute("data-at")) <= frame.time);
+    for (const line of lines) {
+      if (line === last) line.setAttribute("aria-current", "step");
+      else line.removeAttribute("aria-current");
+    }
+  }
+}
+
 function writeList(section, name, list, followed) {
   const table = find(HTMLTableElement, `[data-list="${name}"] table`, section);
   const head = table.tHead?.rows[0];
@@ -57,8 +75,30 @@ function writeList(section, name, list, followed) {
     link(line.children[row.cells.length + 1], row.follow, "Follow", `Follow task ${row.task}`);
   });
   const more = find(HTMLElement, `[data-more="${name}"]`, section);
+  writePages(more, list);
+}
+
+// How much of a list is shown, and where the rest is.
+function writePages(more, list) {
   const shown = list.rows.length;
-  say(more, list.count === 0 ? (more.dataset.none ?? "") : shown < list.count ? `${shown} of ${list.count}.` : "");
+  if (list.count === 0 || shown === list.count) {
+    say(more, list.count === 0 ? (more.dataset.none ?? "") : "");
+    return;
+  }
+  const pages = [
+    [list.earlier, "Earlier ones"],
+    [list.more, "Further ones"],
+  ].filter(([href]) => href);
+  const words = `${shown} of ${list.count}${list.first ? `, after ${list.first}` : ""}.`;
+  if (more.childElementCount !== pages.length || more.firstChild?.nodeType !== Node.TEXT_NODE) {
+    more.replaceChildren(words, ...pages.map(() => document.createElement("a")));
+    for (const page of [...more.children]) page.before(" ");
+  }
+  more.firstChild.textContent = words;
+  pages.forEach(([href, text], at) => {
+    more.children[at].href = href;
+    say(more.children[at], text);
+  });
 }
 
 function writeFree(section, panel) {

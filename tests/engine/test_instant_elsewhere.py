@@ -1,0 +1,117 @@
+"""The state at random instants under policies that stop, widen and pair tasks or share GPUs in rounds, and on a site.
+
+A few instants of each policy by default; INSTANT_CASES=1000 looks at that many of each, nine of each run.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from scheduler_sim.engine import Simulation, parse_policy
+from scheduler_sim.engine.instant import NotExplained, decisions, site_decisions, standing
+from scheduler_sim.engine.policies import ORDERS
+from scheduler_sim.engine.sites import read_site
+from tests.engine import test_elastic, test_packed, test_rounds_reference
+from tests.engine.ruled_site import RULED, playable, ruled_jobs, words_of
+from tests.engine.test_instant import CASES, OF_EACH_RUN, random_pool_case, schedule_of, some_instants
+
+ROUNDS = [order.name for order in ORDERS if order.shares_gpus and not order.resizes]
+PAIRS = [order.name for order in ORDERS if order.shares_gpus and order.resizes]
+STOPPING = [order.name for order in ORDERS if order.preempts and not (order.shares_gpus or order.resizes)]
+
+
+def in_rounds(policy: str, seed: int) -> Simulation:
+    return test_rounds_reference.simulation(policy, seed)
+
+
+def in_pairs(policy: str, seed: int) -> Simulation:
+    return Simulation(test_packed.workload(seed, 1.8), test_packed.BOTH, parse_policy(policy), seed=seed)
+
+
+def of_many_widths(policy: str, seed: int) -> Simulation:
+    workload, cluster = test_elastic.random_case(seed)
+    return Simulation(workload, cluster, parse_policy(policy), seed=seed)
+
+
+def on_a_pool(policy: str, seed: int) -> Simulation:
+    workload, cluster, options = random_pool_case(seed)
+    return Simulation(workload, cluster, parse_policy(policy), seed=seed, options=options)
+
+
+Case = Callable[[str, int], Simulation]
+EVERY: list[tuple[str, Case]] = [
+    *((name, in_rounds) for name in ROUNDS),
+    *((name, in_pairs) for name in PAIRS),
+    *((name, of_many_widths) for name in test_elastic.POLICIES),
+    *((name, on_a_pool) for name in STOPPING),
+]
+
+
+def assert_holds_what_the_engine_holds(whole: Simulation, stopped: Simulation, time: float) -> None:
+    """Compare with a simulation that is stopped at the instant."""
+    found = standing(schedule_of(whole), time)
+    stopped.advance(until_time=time)
+    outcome, kernel = stopped.outcome(), stopped.kernel
+    assert len(found.running) == kernel.running, time
+    if time >= whole.workload.arrival_time[0]:
+        # The clock of rounds begins with the first arrival.
+        assert len(found.waiting) + len(found.awaited) == kernel.queued, time
+    begun = ~np.isnan(outcome.start_time)
+    assert begun[found.running].all()
+    ended = np.zeros(len(begun), bool)
+    ended[outcome.completion_order] = True
+    there = np.concatenate((found.running, found.waiting, found.awaited))
+    assert sorted(there.tolist()) == np.flatnonzero((whole.workload.arrival_time <= time) & ~ended).tolist(), time
+    # Whoever runs began that where its last attempt that has ended left off.
+    over = stopped.attempts()
+    for row, since in zip(found.running.tolist(), found.since.tolist(), strict=True):
+        assert (over.end_time[over.row == row] <= since).all()
+
+
+@pytest.mark.parametrize(("policy", "case"), EVERY, ids=[name for name, _ in EVERY])
+def test_state_and_decisions_are_those_of_the_engine(policy: str, case: Case) -> None:
+    looked = 0
+    for seed in range(CASES):
+        whole = case(policy, seed)
+        whole.advance()
+        spans = whole.spans()
+        for time in some_instants(whole, np.random.default_rng(seed)):
+            assert_holds_what_the_engine_holds(whole, case(policy, seed), time)
+            looked += 1
+            schedule = schedule_of(whole)
+            if whole.policy.order.resizes:
+                with pytest.raises(NotExplained, match="on more or fewer devices"):
+                    decisions(schedule, time)
+                continue
+            told = decisions(schedule, time)
+            assert told.note
+            assert told.started.tolist() == np.unique(spans.row[spans.start_time == told.time]).tolist()
+            kept = sorted(one.row for one in told.decisions if not one.starts)
+            assert kept == standing(schedule, time).waiting.tolist()
+    assert looked == CASES * OF_EACH_RUN
+
+
+@pytest.mark.parametrize("policy", ["slurm", "fcfs"])
+def test_on_a_site_the_state_and_the_reasons_are_those_of_the_engine(policy: str) -> None:
+    site, looked = read_site(RULED), 0
+    for seed in range(-(-CASES // 4)):
+        jobs = ruled_jobs(seed, 60)
+        whole = playable(policy, jobs, site, seed=seed)
+
+        def again(whole: Simulation = whole, seed: int = seed) -> Simulation:
+            return Simulation(whole.workload, site.cluster, whole.policy, site=site, seed=seed)
+
+        onward, generator = again(), np.random.default_rng(seed)
+        instants = sorted(time for _ in range(4) for time in some_instants(whole, generator))
+        for time in instants:
+            fresh, schedule = again(), schedule_of(whole)
+            fresh.advance(until_time=time)
+            told = site_decisions(schedule, onward, time)
+            stands = standing(schedule, time, on_site=True)
+            assert (len(stands.running), len(stands.waiting)) == (fresh.kernel.running, fresh.kernel.queued), time
+            words = words_of(fresh)
+            reasons = {one.row: one.reason for one in told.decisions if not one.starts}
+            assert reasons == {row: words[row] for row in stands.waiting.tolist()}, time
+            looked += 1
+    assert looked >= CASES * OF_EACH_RUN
