@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from apps.results.fidelity import study_doubts
 from apps.results.models import Study
 from apps.studies.grid import Cell
+from apps.studies.report.carbon_words import carbon_sentences
 from apps.studies.report.figures import CellFigures, Standing
 from scheduler_sim.display.formatting import change_in_words, figure_scale, listing
 from scheduler_sim.engine.figures import FIGURES
@@ -18,7 +19,12 @@ MOST_SENTENCES = 6
 
 def study_sentences(study: Study, cells: Sequence[CellFigures], *, figure: str, base: str) -> list[str]:
     """Return what must be known to read a study's figures, and behind it what they say."""
-    return [*study.runs.caution_texts(), *study_doubts(study), *study_in_words(cells, figure=figure, base=base)]
+    return [
+        *study.runs.caution_texts(),
+        *study_doubts(study),
+        *study_in_words(cells, figure=figure, base=base),
+        *carbon_sentences(study, base, place_in_words),
+    ]
 
 
 def study_in_words(cells: Sequence[CellFigures], *, figure: str, base: str) -> list[str]:
