@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scheduler_sim.engine.series.reading import ReadSeries
 
 MOST_NAMED = 8
-MOST_VALUES = 5_000_000
+MOST_VALUES = 1_000_000
 _DIGESTED = ("kind", "unit", "signal", "is_dated", "begin", "end", "value_count")
 _NAME = re.compile(r"[\w. -]+")
 

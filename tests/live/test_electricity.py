@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from apps.dashboard.runs.charts import run_charts
 from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Run
+from apps.studies.definition import Definition
+from apps.studies.sources import InvalidStudy
 from apps.tasks.models import Series
 from tests.files import written
 
@@ -145,3 +149,27 @@ def test_policies_that_hold_tasks_back_do_so_and_say_when_they_cannot(place: Pat
     run.delete()
     bare = play(place, "--policies", "lowest_slot")
     assert [one["kind"] for one in bare.cautions if one["kind"] == "no_carbon"] == ["no_carbon"]
+
+
+def test_a_series_that_is_not_stored_is_refused_over_http_and_in_studies(place: Path, client: Client) -> None:
+    play(place)
+    client.force_login(User.objects.create_superuser("alice"))
+    asked = {"workload": Run.objects.get().workload_id, "policies": ["fcfs"], "series": "nowhere"}
+    answer = client.post("/api/v1/runs/", asked, content_type="application/json")
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["series"])
+    study = {"name": "s", "workloads": [{"generate": "lublin", "tasks": 10}], "clusters": ["hpc-4"]}
+    with pytest.raises(InvalidStudy, match="There is no series 'nowhere'"):
+        Definition.from_json({**study, "policies": ["fcfs"], "series": "nowhere"})
+
+
+def test_an_instant_of_a_run_that_held_tasks_back_says_that_it_is_not_looked_at_again(
+    place: Path, client: Client
+) -> None:
+    imported(place)
+    run = play(place, "--series", "maps", "--series-beyond", "hold", "--policies", "lowest_window(delay=2)")
+    client.force_login(User.objects.create_superuser("alice"))
+    page = client.get(f"/runs/{run.pk}/at/3600/")
+    assert page.status_code == 200
+    assert "goes by a series of carbon" in page.content.decode()
+    charts = client.get(f"/runs/{run.pk}/charts.json")
+    assert "series-carbon" in charts.content.decode()

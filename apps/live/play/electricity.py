@@ -33,6 +33,8 @@ def played_signals(
         for one in named:
             if not steps[one.kind].covers(first, last):
                 raise InvalidParameter(_too_short(one, steps[one.kind], first, last))
+            # One that would repeat too often is refused before anything is played.
+            steps[one.kind].cuts(first, last)
     signal = next((one.signal for one in named if one.kind == "carbon"), "")
     return Signals(steps, signal), _caution(named) or _unheld(held)
 

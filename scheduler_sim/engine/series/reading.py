@@ -19,7 +19,7 @@ from scheduler_sim.engine.series.signals import SIGNALS, Kind, Signals, kind_nam
 from scheduler_sim.engine.series.steps import StepSeries
 from scheduler_sim.engine.traces.source import Source, open_source
 
-MOST_ROWS = 5_000_000
+MOST_ROWS = 1_000_000
 _DATED_FROM = 1e8
 """Numbers from here up are seconds since 1970 (from 1973 on), and from `_MILLISECONDS_FROM` up milliseconds."""
 _MILLISECONDS_FROM = 1e11

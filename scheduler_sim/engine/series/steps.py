@@ -12,7 +12,7 @@ BEYOND = ("refuse", "hold", "repeat")
 """What a series says before its first time stamp and after its last step: nothing, its first and last value, or itself
 over and over."""
 
-_MOST_STEPS = 20_000_000
+_MOST_STEPS = 5_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class StepSeries:
         """Return the times strictly between `begin` and `end` at which a step may begin or end, ascending.
 
         Raises:
-            InvalidParameter: it would repeat so often that there are more than 20,000,000 of them.
+            InvalidParameter: it would repeat so often that there are more than 5,000,000 of them.
         """
         own = np.append(self.times, self.end)
         if self.beyond == "repeat" and end > begin:
