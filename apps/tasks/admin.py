@@ -195,6 +195,10 @@ class SeriesAdmin(BigTableAdmin):
     exclude = ("packed",)
     readonly_fields = tuple(field.name for field in Series._meta.concrete_fields if field.name not in ("id", "packed"))
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Return them without their values, which no page shows."""
+        return super().get_queryset(request).defer("packed")
+
     def has_add_permission(self, request: object, obj: object = None) -> bool:
         """Refuse: they are imported."""
         return False

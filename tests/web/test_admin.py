@@ -20,6 +20,7 @@ PAGES = (
     "tasks/task",
     "tasks/taskrequest",
     "tasks/workloadimport",
+    "tasks/series",
     "tasks/site",
     "results/run",
     "results/schedulerresult",
