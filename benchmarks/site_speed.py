@@ -1,11 +1,12 @@
 """How fast workloads play on a large site: Slurm's two loops with a queue of thousands, and other policies beside it.
 
-python -m benchmarks.site_speed [--tasks 100000] [--days 7] [--policies slurm,fcfs+list]
+python -m benchmarks.site_speed [--tasks 100000] [--days 7] [--policies slurm,fcfs+list] [--into docs/sites.md]
 """
 
 import argparse
 from dataclasses import dataclass, field
 from os import getloadavg
+from pathlib import Path
 from time import perf_counter, process_time
 
 import numpy as np
@@ -24,6 +25,12 @@ PUBLIC_SIMULATORS = "17 simulated days an hour (as the public Slurm simulators s
 DAY = 86_400.0
 SAMPLED_EVERY = 1800.0
 """Seconds between two samples of the queue."""
+
+HEADER = (
+    "| policy and days | tasks ended | waiting on average | at most | backfill passes | tried a pass | seconds | "
+    "of the processor | tasks a second | days an hour |\n|---|---|---|---|---|---|---|---|---|---|"
+)
+"""The head of the table, by which it is found in a document; seconds without another word are those of the clock."""
 
 SLURM = "slurm(bf_max_job_test=500,bf_interval=30)"
 
@@ -133,18 +140,24 @@ class Stretch:
         """Return a row of the table for so many simulated days."""
         seconds, processor = perf_counter() - self.begun, process_time() - self.begun_processor
         return (
-            f"| {label} | {days:.1f} | {tasks:,} | {np.mean(self.queue):,.0f} | {max(self.queue):,} | {passes:,} | "
-            f"{tried / max(passes, 1):.0f} | {seconds:.1f} | {processor:.1f} | {tasks / processor:,.0f} | "
+            f"| {label} | {tasks:,} | {np.mean(self.queue):,.0f} | {max(self.queue):,} | {passes:,} | "
+            f"{tried / max(passes, 1):.0f} | {seconds:.1f} | {processor:.1f} | {tasks / seconds:,.0f} | "
             f"{days / seconds * 3600:,.0f} |"
         )
 
 
-def play(simulation: Simulation, name: str, days: float) -> None:
-    """Play a simulation for so many simulated days, and print a line a week and one of all."""
+def play(simulation: Simulation, name: str, days: float) -> list[str]:
+    """Play a simulation for so many simulated days; print and return a row a week and one of all."""
     kernel = simulation.kernel
 
     def counts() -> tuple[int, int, int]:
         return (kernel.finished, *getattr(kernel, "passes", (0, 0)))
+
+    rows: list[str] = []
+
+    def tell(row: str) -> None:
+        print(row, flush=True)
+        rows.append(row)
 
     whole, week, before, time, last = Stretch(), Stretch(), (0, 0, 0), 0.0, 0.0
     while not simulation.done and time < days * DAY:
@@ -155,12 +168,28 @@ def play(simulation: Simulation, name: str, days: float) -> None:
         if simulation.done or time % (7 * DAY) < SAMPLED_EVERY or time >= days * DAY:
             done = counts()
             since = [now - then for now, then in zip(done, before, strict=True)]
-            print(week.line(f"until day {time / DAY:.0f}", (time - last) / DAY, *since), flush=True)
+            tell(week.line(f"{last / DAY:.0f} to {time / DAY:.0f}", (time - last) / DAY, *since))
             week, before, last = Stretch(), done, time
-    print(whole.line(name[:40], time / DAY, *counts()), flush=True)
+    tell(whole.line(f"{name}, all {time / DAY:.0f}", time / DAY, *counts()))
     if simulation.done:
         outcome = simulation.outcome()
         print(f"{name}: mean wait {float(np.mean(outcome.start_time - outcome.ready_time)) / 3600:.2f} h")
+    return rows
+
+
+def write_into(document: Path, rows: list[str]) -> None:
+    """Write rows in place of those of the table of a document that has the head of this one's.
+
+    Raises:
+        SystemExit: there is no such table.
+    """
+    before, head, behind = document.read_text().partition(HEADER + "\n")
+    if not head:
+        raise SystemExit(f"{document} has no table with the head of this one's.")
+    left = behind.splitlines(keepends=True)
+    while left and left[0].startswith("|"):
+        left.pop(0)
+    document.write_text(before + head + "".join(f"{row}\n" for row in rows) + "".join(left))
 
 
 def main() -> None:
@@ -170,19 +199,19 @@ def main() -> None:
     parser.add_argument("--load", type=float, default=1.0)
     parser.add_argument("--days", type=float, default=np.inf, help="simulated days to play (default: all)")
     parser.add_argument("--policies", default=SLURM)
+    parser.add_argument("--into", type=Path, help="document whose table of this head gets the rows in place of its own")
     arguments = parser.parse_args()
     site = large_site()
     workload = month(arguments.tasks, load=arguments.load)
     warm = month(300)
     print(f"{len(workload):,} tasks, {site.cluster.nodes:,} nodes; public: {PUBLIC_SIMULATORS}; load {getloadavg()}")
-    print(
-        "| policy | simulated days | tasks ended | waiting on average | at most | backfill passes | tried a pass | "
-        "seconds | of the processor | tasks a processor second | simulated days an hour |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print(HEADER)
+    rows: list[str] = []
     for policy in parse_policies(arguments.policies):
         Simulation(warm, site.cluster, policy, site=site).advance(until_time=np.inf)
-        play(Simulation(workload, site.cluster, policy, site=site), policy.name, arguments.days)
+        rows += play(Simulation(workload, site.cluster, policy, site=site), policy.name, arguments.days)
+    if arguments.into is not None:
+        write_into(arguments.into, rows)
 
 
 if __name__ == "__main__":
