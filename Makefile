@@ -14,7 +14,7 @@ PARALLEL_BROWSERS ?= -n 2 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run lesson test test-quick attack coverage test-again hooks lint lint-types lint-style format serve services services-stop browser tex migrate clean
+.PHONY: help install install-dev run lesson test test-quick attack coverage test-again hooks lint lint-types lint-style format docs serve services services-stop browser tex migrate clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -100,6 +100,10 @@ format: install-dev ## Bring the code into the common form, and the types of the
 	@$(BIN)/ruff format .
 	@$(BIN)/python scripts/message_types.py
 	@scripts/npm.sh run --silent format
+
+docs: install-dev ## Build the documentation into var/docs; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Read it with: $(BIN)/python -m http.server --directory var/docs --bind 127.0.0.1 8001"
 
 services: ## Install (apt) and start PostgreSQL and Redis on private ports, and print their addresses
 	@scripts/services.sh start

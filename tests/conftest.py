@@ -48,6 +48,7 @@ def pytest_configure() -> None:
 
 
 SLOW = (
+    "docs/test_documentation.py",
     "engine/test_agent.py",
     "engine/test_causality.py",
     "engine/test_core.py",
@@ -99,6 +100,7 @@ SLOW = (
 
 
 WITHOUT_DATABASE = (
+    "docs/test_documentation.py",
     "test_architecture.py",
     "web/test_settings.py",
     "web/test_templates.py",

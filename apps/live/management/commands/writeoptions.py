@@ -15,6 +15,9 @@ from apps.live.play.race_options import RACE_OPTIONS
 from scheduler_sim.display.commands import SiteCommand
 
 PAGE = Path("docs/configuration.md")
+ESCAPED = str.maketrans({"|": "&#124;", "[": r"\[", "]": r"\]"})
+"""Neither an end of the cell nor a link."""
+
 FIRST, LAST = "<!-- written by manage.py writeoptions -->", "<!-- until here -->"
 PLACES = {COMMAND: "command", SITE: "form, API", STUDY: "study"}
 
@@ -57,7 +60,7 @@ def _section(name: str, options: list[Option]) -> Iterator[str]:
     for option in options:
         places = ", ".join(PLACES[place] for place in option.about.asked_in)
         cells = (f"`{option.name}`", option.rule, option.about.unit, _default(option), option.about.help, places)
-        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+        yield f"| {' | '.join(cell.translate(ESCAPED) for cell in cells)} |"
 
 
 def _default(option: Option) -> str:
