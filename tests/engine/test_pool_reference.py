@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scheduler_sim.engine import Options, Simulation, parse_policy
 from scheduler_sim.engine.policies import Scores
-from scheduler_sim.engine.workload import Labels
+from scheduler_sim.engine.workload import Labels, Workload
 from tests.engine.plain_pool import play_plainly
 from tests.engine.pool_cases import (
     BACKFILL_NAMES,
@@ -78,6 +78,25 @@ def test_kernel_equals_reference_on_many_jobs_of_few_users(order, backfill):
     users = [str(number) for number in np.random.default_rng(2).integers(0, 9, len(workload))]
     workload = replace(workload, user=Labels.from_texts(users))
     assert_equals_reference(Simulation(workload, pool(64), parse_policy(f"{order}+{backfill}")))
+
+
+@pytest.mark.parametrize("order", ["fcfs", "sjf", "wfp3"])
+@pytest.mark.parametrize(("processors", "shortest_estimate", "depth"), [(4, 1.0, None), (16, 1.0, 7), (64, 0.5, None)])
+def test_conservative_equals_reference_where_queues_are_deep(order, processors, shortest_estimate, depth):
+    """Every other estimate rounded, so that ends meet; where the shortest is 0.5, tasks outrun theirs."""
+    generator = np.random.default_rng(processors)
+    runtime = np.round(generator.lognormal(5.0, 1.5, 120), 1)
+    estimate = runtime * generator.uniform(shortest_estimate, 5.0, 120)
+    estimate[::2] = np.round(estimate[::2], -2)
+    cpus = np.minimum(generator.integers(1, processors + 1, 120), generator.integers(1, processors + 1, 120))
+    arrival = np.cumsum(generator.exponential((runtime * cpus).mean() / processors / 2.0, 120))
+    workload = Workload.from_columns(
+        arrival_time=np.round(arrival), runtime=runtime, duration_estimate=estimate, cpus=cpus
+    )
+    options = Options(conservative_depth=depth)
+    assert_equals_reference(
+        Simulation(workload, pool(processors), parse_policy(f"{order}+conservative"), options=options)
+    )
 
 
 @pytest.mark.parametrize("load", [0.8, 1.3])

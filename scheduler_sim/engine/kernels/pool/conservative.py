@@ -2,7 +2,8 @@
 
 A pass that lifts and replaces all reservations costs a search for each. It is left out when it can change nothing:
 no processor came free before it was planned to, nothing overran, and the last pass moved nothing, so that every
-reservation already lies at its earliest possible time given all others.
+reservation already lies at its earliest possible time given all others. Where a search is made, it sets in where the
+kind of the task could begin at best (`structures/frontier.py`).
 """
 
 from typing import NamedTuple
@@ -13,9 +14,17 @@ from scheduler_sim.engine.codes import QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel, kernel
 from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
+from scheduler_sim.engine.kernels.structures.frontier import Frontier, begin_at, forget, gain, kind_of, make_frontier
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.structures.instants import go_to
-from scheduler_sim.engine.kernels.structures.profile import Profile, clear, earliest, hold, make_profile, move_on
+from scheduler_sim.engine.kernels.structures.profile import (
+    Profile,
+    clear,
+    earliest,
+    hold,
+    make_profile,
+    move_on,
+)
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 DUE, IN_LIST, DIRTY, END_ENTRIES, OVERRAN = range(5)
@@ -36,6 +45,7 @@ class Plan(NamedTuple):
         buffer: for the merge sort.
         scores: shape (n,), of queued tasks at the instant of the last sort.
         profile: free processors over time.
+        frontier: how early tasks of a kind could begin at best.
     """
 
     counts: IntArray
@@ -49,10 +59,12 @@ class Plan(NamedTuple):
     buffer: IntArray
     scores: FloatArray
     profile: Profile
+    frontier: Frontier
 
 
-def make_plan(length: int, processors: int) -> Plan:
-    """Return the plan of an idle pool for `length` tasks."""
+def make_plan(cpus: IntArray, processors: int) -> Plan:
+    """Return the plan of an idle pool for tasks that ask for so many processors, shape (n,)."""
+    length = len(cpus)
     return Plan(
         counts=np.zeros(5, np.int64),
         reservation=np.full(length, np.nan),
@@ -65,6 +77,7 @@ def make_plan(length: int, processors: int) -> Plan:
         buffer=np.empty(length, np.int64),
         scores=np.empty(length),
         profile=make_profile(length, processors),
+        frontier=make_frontier(cpus),
     )
 
 
@@ -119,14 +132,15 @@ def _sweep(run: Run, plan: Plan) -> int:
 
 
 @bare_kernel
-def _reserve(now: float, row: int, latest: float, tasks: Tasks, plan: Plan) -> None:
-    """Give the task its earliest time, never after `latest`.
-
-    Only a reservation of no length can fail to find its own place again: it holds nothing that others must respect.
-    """
-    time = min(earliest(plan.profile, now, tasks.expected[row], tasks.cpus[row]), latest)
+def _reserve(now: float, row: int, tasks: Tasks, plan: Plan) -> None:
+    """Give a task that holds no reservation its earliest time."""
+    frontier, profile, length = plan.frontier, plan.profile, tasks.expected[row]
+    kind, group = kind_of(length, frontier), frontier.group_of[row]
+    first = earliest(profile, now, frontier.time[kind, group], np.inf, frontier.seconds[kind], frontier.cpus[group])
+    frontier.time[kind, group] = first
+    time = earliest(profile, now, first, np.inf, length, tasks.cpus[row])
     plan.reservation[row] = time
-    hold(plan.profile, now, time, time + tasks.expected[row], tasks.cpus[row])
+    hold(profile, now, time, time + length, tasks.cpus[row])
 
 
 @bare_kernel
@@ -173,23 +187,43 @@ def _plan_running(now: float, tasks: Tasks, run: Run, plan: Plan) -> None:
 
 
 @bare_kernel
-def _replace(now: float, chosen: int, all_together: bool, tasks: Tasks, run: Run, plan: Plan) -> bool:
-    """Lift and replace the reservations among the first `chosen` of the queue; tell whether one moved."""
+def _replace_all(now: float, chosen: int, tasks: Tasks, run: Run, plan: Plan) -> None:
+    """Lift all reservations together and give them back in the order of the queue."""
+    _plan_running(now, tasks, run, plan)
+    forget(plan.frontier)
+    for i in range(chosen):
+        row = plan.queue[i]
+        if not np.isnan(plan.reservation[row]):
+            _reserve(now, row, tasks, plan)
+
+
+@bare_kernel
+def _move_up(now: float, chosen: int, tasks: Tasks, plan: Plan) -> bool:
+    """Move each reservation among the first `chosen` of the queue to its earliest time; tell whether one moved.
+
+    A reservation of no length may find others in its place, which it does not hold; it keeps it.
+    """
+    frontier, profile = plan.frontier, plan.profile
     moved = False
-    if all_together:
-        _plan_running(now, tasks, run, plan)
     for i in range(chosen):
         row = plan.queue[i]
         time = plan.reservation[row]
-        if np.isnan(time):
+        if np.isnan(time) or time <= now:
             continue
-        if all_together:
-            _reserve(now, row, np.inf, tasks, plan)
-        else:
+        length = tasks.expected[row]
+        kind, group = kind_of(length, frontier), frontier.group_of[row]
+        first = begin_at(kind, group, time, frontier)
+        first = earliest(profile, now, first, time, frontier.seconds[kind], frontier.cpus[group])
+        frontier.time[kind, group] = max(frontier.time[kind, group], first)
+        if first == time:
+            continue
+        better = earliest(profile, now, first, time, length, tasks.cpus[row])
+        if better < time:
             _lift(now, row, tasks, plan)
-            _reserve(now, row, time, tasks, plan)
-            if plan.reservation[row] != time:
-                moved = True
+            plan.reservation[row] = better
+            hold(profile, now, better, better + length, tasks.cpus[row])
+            gain(time, frontier)
+            moved = True
     return moved
 
 
@@ -200,6 +234,7 @@ def _evict(now: float, chosen: int, queued: int, tasks: Tasks, plan: Plan) -> bo
     for i in range(chosen, queued):
         row = plan.queue[i]
         if not np.isnan(plan.reservation[row]):
+            gain(plan.reservation[row], plan.frontier)
             _lift(now, row, tasks, plan)
             found = True
     return found
@@ -216,13 +251,16 @@ def _act_on_all(now: float, depth: int, early: bool, tasks: Tasks, run: Run, pla
     counts[OVERRAN] = overrun
     missed = counts[DUE] > 0 and plan.due_times[0] < now
     evicted = _evict(now, chosen, queued, tasks, plan)
-    if overrun or missed or early or evicted or counts[DIRTY] != 0:
-        counts[DIRTY] = _replace(now, chosen, overrun or missed, tasks, run, plan)
+    if overrun or missed:
+        _replace_all(now, chosen, tasks, run, plan)
+        counts[DIRTY] = 0
+    elif early or evicted or counts[DIRTY] != 0:
+        counts[DIRTY] = _move_up(now, chosen, tasks, plan)
     while True:
         for i in range(chosen):
             row = plan.queue[i]
             if np.isnan(plan.reservation[row]):
-                _reserve(now, row, np.inf, tasks, plan)
+                _reserve(now, row, tasks, plan)
         for i in range(chosen):
             row = plan.queue[i]
             if plan.reservation[row] == now and tasks.cpus[row] <= run.counts[FREE]:
@@ -245,7 +283,7 @@ def _act_on_new(now: float, first: int, tasks: Tasks, run: Run, plan: Plan) -> N
     if counts[IN_LIST] - first > 1:
         _sort(now, plan.queue, first, counts[IN_LIST], tasks, plan)
     for i in range(first, counts[IN_LIST]):
-        _reserve(now, plan.queue[i], np.inf, tasks, plan)
+        _reserve(now, plan.queue[i], tasks, plan)
         _add_due(plan.queue[i], plan)
     due = 0
     while counts[DUE] > 0 and plan.due_times[0] == now:
@@ -303,6 +341,7 @@ def advance_conservative(depth: int, tasks: Tasks, run: Run, plan: Plan, until: 
                 planned = run.start[row] + tasks.expected[row]
                 if planned > now:
                     hold(plan.profile, now, now, planned, -tasks.cpus[row])
+                    gain(now, plan.frontier)
                     early = True
                 events += 1
             first = plan.counts[IN_LIST]

@@ -77,7 +77,7 @@ class PoolKernel(BaseKernel):
         if scores.kind == LEARNED:
             return learned_loop(backfill, processors, tasks, run, scores)
         if backfill == CONSERVATIVE:
-            self._plan = plan = make_plan(n, processors)
+            self._plan = plan = make_plan(tasks.cpus, processors)
             depth = max(n, 1) if options.conservative_depth is None else options.conservative_depth
             return partial(advance_conservative, depth, tasks, run, plan)
         if self._static and backfill == NONE:

@@ -26,6 +26,7 @@ class Profile(NamedTuple):
         counts: see above.
         sequence: numbers of the blocks in use, in time order.
         spare: numbers of the blocks not in use, a stack.
+        before: shape (blocks,), in time order: the sum of all steps that lie in earlier blocks.
         size, total, low, high: of each block: its steps, their sum, the lowest and highest partial sum.
         times, steps: shape (blocks, BLOCK).
     """
@@ -33,6 +34,7 @@ class Profile(NamedTuple):
     counts: IntArray
     sequence: IntArray
     spare: IntArray
+    before: IntArray
     size: IntArray
     total: IntArray
     low: IntArray
@@ -48,6 +50,7 @@ def make_profile(intervals: int, level: int) -> Profile:
         counts=np.array([level, 0, blocks]),
         sequence=np.empty(blocks, np.int64),
         spare=np.arange(blocks),
+        before=np.zeros(blocks, np.int64),
         size=np.empty(blocks, np.int64),
         total=np.empty(blocks, np.int64),
         low=np.empty(blocks, np.int64),
@@ -89,6 +92,7 @@ def _insert_block(profile: Profile, place: int) -> int:
     block = profile.spare[counts[SPARE]]
     for i in range(counts[BLOCKS], place, -1):
         profile.sequence[i] = profile.sequence[i - 1]
+        profile.before[i] = profile.before[i - 1]
     profile.sequence[place] = block
     counts[BLOCKS] += 1
     profile.size[block] = 0
@@ -103,6 +107,7 @@ def _remove_block(profile: Profile, place: int) -> None:
     counts[BLOCKS] -= 1
     for i in range(place, counts[BLOCKS]):
         profile.sequence[i] = profile.sequence[i + 1]
+        profile.before[i] = profile.before[i + 1]
 
 
 @bare_kernel
@@ -124,20 +129,29 @@ def _merge_small(profile: Profile, place: int) -> None:
 
 
 @bare_kernel
-def step(profile: Profile, time: float, change: int) -> None:
-    """Change the free processors by `change` from `time` on; a step that becomes 0 vanishes."""
-    counts = profile.counts
-    if counts[BLOCKS] == 0:
-        _insert_block(profile, 0)
+def _place_of(profile: Profile, time: float) -> int:
+    """Return the place of the last block that begins at `time` or before, or 0."""
     first = 0
-    last = counts[BLOCKS]
+    last = profile.counts[BLOCKS]
     while last - first > 1:
         middle = (first + last) >> 1
         if profile.times[profile.sequence[middle], 0] <= time:
             first = middle
         else:
             last = middle
-    place = first
+    return first
+
+
+@bare_kernel
+def step(profile: Profile, time: float, change: int) -> None:
+    """Change the free processors by `change` from `time` on; a step that becomes 0 vanishes."""
+    counts = profile.counts
+    if counts[BLOCKS] == 0:
+        _insert_block(profile, 0)
+        profile.before[0] = 0
+    place = _place_of(profile, time)
+    for i in range(place + 1, counts[BLOCKS]):
+        profile.before[i] += change
     block = profile.sequence[place]
     size = profile.size[block]
     at = 0
@@ -161,7 +175,8 @@ def step(profile: Profile, time: float, change: int) -> None:
             return
         _summarise(profile, block)
         return
-    if size == BLOCK:
+    split = size == BLOCK
+    if split:
         half = BLOCK // 2
         upper = _insert_block(profile, place + 1)
         for i in range(half):
@@ -183,12 +198,15 @@ def step(profile: Profile, time: float, change: int) -> None:
     profile.steps[block, at] = change
     profile.size[block] = size + 1
     _summarise(profile, block)
+    if split:
+        profile.before[place + 1] = profile.before[place] + profile.total[profile.sequence[place]]
 
 
 @bare_kernel
 def move_on(profile: Profile, now: float) -> None:
     """Fold the steps up to and including `now` into the present level."""
     counts = profile.counts
+    level = counts[LEVEL]
     while counts[BLOCKS] > 0:
         block = profile.sequence[0]
         size = profile.size[block]
@@ -196,17 +214,22 @@ def move_on(profile: Profile, now: float) -> None:
         while past < size and profile.times[block, past] <= now:
             counts[LEVEL] += profile.steps[block, past]
             past += 1
-        if past == 0:
-            return
-        if past < size:
+        if past == size:
+            _remove_block(profile, 0)
+            continue
+        if past > 0:
             for i in range(past, size):
                 profile.times[block, i - past] = profile.times[block, i]
                 profile.steps[block, i - past] = profile.steps[block, i]
             profile.size[block] = size - past
             _summarise(profile, block)
-            _merge_small(profile, 0)
-            return
-        _remove_block(profile, 0)
+        break
+    if counts[LEVEL] != level:
+        for place in range(1, counts[BLOCKS]):
+            profile.before[place] -= counts[LEVEL] - level
+    if counts[BLOCKS] > 0:
+        profile.before[0] = 0
+        _merge_small(profile, 0)
 
 
 @bare_kernel
@@ -222,33 +245,67 @@ def hold(profile: Profile, now: float, begin: float, end: float, cpus: int) -> N
 
 
 @bare_kernel
-def earliest(profile: Profile, now: float, length: float, cpus: int) -> float:
-    """Return the earliest time, `now` or later, from which `cpus` processors are free for `length` seconds.
+def earliest(profile: Profile, now: float, first: float, latest: float, length: float, cpus: int) -> float:
+    """Return the earliest time from `first` on and before `latest` at which a task could begin, or `latest`.
 
-    They must be free at that time even where the length is 0.
+    Its processors must be free at that time even where the length is 0. The caller holds a place at `latest`: what is
+    planned from there on for `length` seconds is not looked at.
+
+    Args:
+        profile: of free processors.
+        now: the present.
+        first: not after `latest`; the present where it is before that.
+        latest: seconds.
+        length: seconds.
+        cpus: processors.
     """
     level = profile.counts[LEVEL]
+    begin, from_place, at = now, 0, 0
+    if first > now and profile.counts[BLOCKS] > 0:
+        begin, from_place = first, _place_of(profile, first)
+        level += profile.before[from_place]
+        block = profile.sequence[from_place]
+        while at < profile.size[block] and profile.times[block, at] <= first:
+            level += profile.steps[block, at]
+            at += 1
     found = level >= cpus
-    begin = now
-    for place in range(profile.counts[BLOCKS]):
+    for place in range(from_place, profile.counts[BLOCKS]):
         block = profile.sequence[place]
-        if found:
-            if profile.times[block, 0] >= begin + length:
+        if at == 0:
+            time = profile.times[block, 0]
+            if found and time >= min(begin + length, latest):
                 return begin
-            if level + profile.low[block] >= cpus:
+            if time >= latest:
+                return latest
+            if level + profile.low[block] >= cpus if found else level + profile.high[block] < cpus:
                 level += profile.total[block]
                 continue
-        elif level + profile.high[block] < cpus:
+        size = profile.size[block]
+        end = profile.times[block, size - 1]
+        if at == 0 and end < latest and end < (begin if found else profile.times[block, 0]) + length:
+            # Nothing that begins here or before can be told to last before the block ends: only the last break counts.
             level += profile.total[block]
+            i, above = size - 1, level
+            while i >= 0 and above >= cpus:
+                above -= profile.steps[block, i]
+                i -= 1
+            if i == size - 1:
+                found = False
+            elif i >= 0 or not found:
+                found = True
+                begin = profile.times[block, i + 1]
             continue
-        for i in range(profile.size[block]):
+        for i in range(at, size):
             time = profile.times[block, i]
-            if found and time >= begin + length:
+            if found and time >= min(begin + length, latest):
                 return begin
+            if time >= latest:
+                return latest
             level += profile.steps[block, i]
             if level < cpus:
                 found = False
             elif not found:
                 found = True
                 begin = time
-    return begin
+        at = 0
+    return begin if found else latest
