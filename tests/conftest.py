@@ -77,6 +77,7 @@ SLOW = (
     "engine/test_preemptive_theory.py",
     "engine/test_rounds.py",
     "engine/test_rounds_reference.py",
+    "engine/test_single_node.py",
     "engine/test_purchase.py",
     "engine/test_queueing_theory.py",
     "engine/test_reproduction.py",
@@ -84,6 +85,8 @@ SLOW = (
     "live/test_beginnings.py",
     "live/test_crash.py",
     "live/test_groups_end_to_end.py",
+    "live/test_instants.py",
+    "live/test_integrity.py",
     "live/test_jobs_end_to_end.py",
     "live/test_recheck.py",
     "live/test_site_runs.py",
@@ -93,10 +96,11 @@ SLOW = (
     "studies/test_studies_workers.py",
     "web/test_lesson_pages.py",
     "web/test_permission_matrix.py",
+    "web/test_permission_pages.py",
     "web/test_purchase_pages.py",
     "web/test_schema.py",
 )
-"""Files that compare with the slow reference simulators, kill processes, or ask every address of everybody."""
+"""Files that compare with the slow reference simulators, kill processes, or ask every address or every instant."""
 
 
 WITHOUT_DATABASE = (
