@@ -91,4 +91,4 @@ def forget(frontier: Frontier) -> None:
 def begin_at(kind: int, group: int, time: float, frontier: Frontier) -> float:
     """Return from when on a task that stands at `time` is to be searched an earlier place for."""
     seconds = frontier.seconds[kind]
-    return min(frontier.time[kind, group], time - seconds - SLACK * (abs(time) + seconds))
+    return float(min(frontier.time[kind, group], time - seconds - SLACK * (abs(time) + seconds)))
