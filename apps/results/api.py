@@ -217,7 +217,7 @@ class SchedulerResultSerializer(_OfTaskSerializer):
 
     class Meta:
         model = SchedulerResult
-        fields = (
+        fields: tuple[str, ...] = (
             *_OfTaskSerializer.KEYS,
             "gpu_fraction",
             "node",

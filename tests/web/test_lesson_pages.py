@@ -18,7 +18,7 @@ from apps.dashboard.lessons.stored import SOURCE, built_in, lesson_installed
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim.accounts.models import AuditEntry
-from scheduler_sim.background import kinds
+from scheduler_sim.background import kinds, locks
 from scheduler_sim.background.models import Job
 from tests.files import written
 from tests.web.conftest import client_that_controls_runs
@@ -242,14 +242,14 @@ def test_tasks_that_others_play_keep_their_origin_when_their_lesson_changes_and_
 @pytest.mark.django_db
 def test_two_processes_do_not_install_lessons_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(services.locks, "take", lambda key: key != services.LOCK)
+        patch.setattr(locks, "take", lambda key: key != services.LOCK)
         for change in (lambda: lessons_install(lessons=[read(TEXT)]), lambda: lesson_remove(name="two")):
             with pytest.raises(InvalidLesson, match="Another process is installing or removing lessons"):
                 change()
     assert not Workload.objects.exists()
     with pytest.raises(InvalidLesson, match="No lesson called"):
         lesson_remove(name="two")
-    assert not services.locks.is_held(services.LOCK)
+    assert not locks.is_held(services.LOCK)
 
 
 @pytest.mark.django_db

@@ -92,7 +92,8 @@ class Asked:
 
     def page(self, name: str, first: int) -> str:
         """Return the address of the instant with a list, `first` or `running`, from its task of that place on."""
-        return replace(self, **{name: first}).address(self.time)
+        there = replace(self, first=first) if name == "first" else replace(self, running=first)
+        return there.address(self.time)
 
     def decisions_from(self, first: int) -> str:
         """Return the address of the instant with the decisions on the followed task from `first` on."""
