@@ -92,6 +92,7 @@ def test_state_and_decisions_are_those_of_the_engine(policy: str, case: Case) ->
     assert looked == CASES * OF_EACH_RUN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["slurm", "fcfs"])
 def test_on_a_site_the_state_and_the_reasons_are_those_of_the_engine(policy: str) -> None:
     site, looked = read_site(RULED), 0
