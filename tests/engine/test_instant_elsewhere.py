@@ -12,6 +12,7 @@ from scheduler_sim.engine import Simulation, parse_policy
 from scheduler_sim.engine.instant import NotExplained, decisions, site_decisions, standing
 from scheduler_sim.engine.policies import ORDERS
 from scheduler_sim.engine.sites import read_site
+from scheduler_sim.engine.workload import IntArray
 from tests.engine import test_elastic, test_packed, test_rounds_reference
 from tests.engine.ruled_site import RULED, playable, ruled_jobs, words_of
 from tests.engine.test_instant import CASES, OF_EACH_RUN, random_pool_case, schedule_of, some_instants
@@ -48,15 +49,30 @@ EVERY: list[tuple[str, Case]] = [
 ]
 
 
+def through_with_their_round(whole: Simulation, time: float) -> IntArray:
+    """Return the rows whose last whole step of a round is over, and the round is not: the kernel takes them to run."""
+    if not whole.policy.order.shares_gpus:
+        return np.empty(0, np.int64)
+    spans = whole.spans()
+    row, end = spans.row, spans.end_time
+    rows = np.arange(len(whole.workload))
+    round_began = spans.start_time[spans.start_time <= time].max(initial=-np.inf)
+    left_off = np.isin(rows, row[(end > round_began) & (end <= time)])
+    under_way = np.isin(rows, row[(spans.start_time <= time) & (end > time)])
+    return np.flatnonzero(left_off & ~under_way & (whole.outcome().finish_time > time))
+
+
 def assert_holds_what_the_engine_holds(whole: Simulation, stopped: Simulation, time: float) -> None:
     """Compare with a simulation that is stopped at the instant."""
     found = standing(schedule_of(whole), time)
     stopped.advance(until_time=time)
     outcome, kernel = stopped.outcome(), stopped.kernel
-    assert len(found.running) == kernel.running, time
+    through = through_with_their_round(whole, time)
+    assert len(found.running) + len(through) == kernel.running, time
+    assert np.isin(through, found.waiting).all(), time
     if time >= whole.workload.arrival_time[0]:
         # The clock of rounds begins with the first arrival.
-        assert len(found.waiting) + len(found.awaited) == kernel.queued, time
+        assert len(found.waiting) + len(found.awaited) == kernel.queued + len(through), time
     begun = ~np.isnan(outcome.start_time)
     assert begun[found.running].all()
     ended = np.zeros(len(begun), bool)
