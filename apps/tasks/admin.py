@@ -186,26 +186,13 @@ class ForecastTrialAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Series)
-class SeriesAdmin(BigTableAdmin):
+class SeriesAdmin(ReadOnlyAdmin):
     """Step series as they were imported; runs refer to them."""
 
     list_display = ("name", "kind", "unit", "signal", "value_count", "origin", "created_at")
     list_filter = ("kind",)
     search_fields = ("name", "=digest")
     exclude = ("packed",)
-    readonly_fields = tuple(field.name for field in Series._meta.concrete_fields if field.name not in ("id", "packed"))
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
-        """Return them without their values, which no page shows."""
-        return super().get_queryset(request).defer("packed")
-
-    def has_add_permission(self, request: object, obj: object = None) -> bool:
-        """Refuse: they are imported."""
-        return False
-
-    def has_delete_permission(self, request: object, obj: object = None) -> bool:
-        """Refuse: runs name them in their configurations, and could not be played again."""
-        return False
 
 
 @admin.register(Site)

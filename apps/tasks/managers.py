@@ -1,6 +1,7 @@
 """Questions asked of workloads and tasks."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count, islice
 from typing import Any, cast
@@ -18,6 +19,9 @@ from scheduler_sim.engine.workload import REQUEST, IntArray, Labels
 from scheduler_sim.marks import alters_data
 
 _CHUNK_ROWS = 10_000
+
+_DIGEST = re.compile("[0-9a-f]{12,64}")
+"""So much of a series' digest as settles which one it is."""
 
 _KEYS_AT_ONCE = 5_000
 """How many keys one query names."""
@@ -93,17 +97,23 @@ class SeriesQuerySet(models.QuerySet):
     def referred(self, reference: str) -> Any:
         """Return the series that `NAME` or `NAME@DIGEST` names; one with a digest is found under any name.
 
+        Its values are not read before they are asked for.
+
         Raises:
-            SeriesError: there is none; the sentence names some of those there are.
+            SeriesError: there is none, the sentence names some of those there are; or a digest that does not settle it.
         """
         _, at, digest = reference.rpartition("@")
-        chosen = {"digest__startswith": digest} if at and digest else {"name": reference}
-        found = self.filter(**chosen).first()
-        if found is None:
+        if at and not _DIGEST.fullmatch(digest):
+            raise SeriesError(f"{reference!r} names no series: behind the @ belong 12 or more digits of its digest.")
+        chosen = {"digest__startswith": digest} if at else {"name": reference}
+        found = self.filter(**chosen).defer("packed")[:2]
+        if len(found) > 1:
+            raise SeriesError(f"{reference!r} names more than one series; give more digits of the digest.")
+        if not found:
             names = list(self.order_by("name").values_list("name", flat=True)[:20])
             there = f"Series: {', '.join(names)}." if names else "None is stored yet; read one with importseries."
             raise SeriesError(f"There is no series {reference!r}. {there}")
-        return found
+        return found[0]
 
 
 def key_pages(keys: IntArray) -> Iterator[list[int]]:

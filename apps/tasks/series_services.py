@@ -7,12 +7,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from django.db import IntegrityError, transaction
+from django.core.exceptions import ValidationError
+from django.db import DataError, IntegrityError, transaction
 
 from apps.tasks.errors import SeriesError
 from apps.tasks.models import Series
 from scheduler_sim.accounts import audit
-from scheduler_sim.engine.series import Signals, StepSeries
+from scheduler_sim.engine.series import SIGNALS, Signals, StepSeries, kind_named
 
 if TYPE_CHECKING:
     # Every command that asks for options loads this, and reading files takes packages that it would wait for.
@@ -24,18 +25,13 @@ _DIGESTED = ("kind", "unit", "signal", "is_dated", "begin", "end", "value_count"
 _NAME = re.compile(r"[\w. -]+")
 
 
-@transaction.atomic
 def series_store(*, read: "ReadSeries", name: str, origin: str = "") -> tuple[Series, bool]:
     """Store a series; return it, and False where the very same is stored already, under whatever name.
 
     Raises:
         SeriesError: a name that cannot be one, or that another series has.
     """
-    if not _NAME.fullmatch(name) or name != name.strip() or len(name) > Series.NAME_LENGTH:
-        raise SeriesError(
-            f"The name of a series is made of letters, digits, spaces and . _ - alone, at most {Series.NAME_LENGTH} of "
-            f"them, not {name[:120]!r}."
-        )
+    _check_name(name)
     steps = read.steps
     values = np.stack((steps.times, steps.values)).astype("<f8").tobytes()
     described = Series(
@@ -52,17 +48,49 @@ def series_store(*, read: "ReadSeries", name: str, origin: str = "") -> tuple[Se
         origin=origin[:255],
     )
     described.digest = _digest(described, values)
-    same = Series.objects.filter(digest=described.digest).first()
-    if same is not None:
-        return same, False
-    if Series.objects.filter(name=name).exists():
-        raise SeriesError(f"There is another series called {name!r} already; choose another name.")
+    return _save(described)
+
+
+def _check_name(name: object) -> None:
+    """Refuse what cannot be the name of a series.
+
+    Raises:
+        SeriesError: it cannot.
+    """
+    fits = isinstance(name, str) and _NAME.fullmatch(name) and name == name.strip() and len(name) <= Series.NAME_LENGTH
+    if not fits:
+        raise SeriesError(
+            f"The name of a series is made of letters, digits, spaces and . _ - alone, at most {Series.NAME_LENGTH} of "
+            f"them, not {str(name)[:120]!r}."
+        )
+
+
+def _save(described: Series, *, anew: str = "") -> tuple[Series, bool]:
+    """Store a series that is ready, and False where it is stored already; nothing else is done while others wait.
+
+    Args:
+        anew: the name that it takes where another series has its own; empty: that is refused.
+
+    Raises:
+        SeriesError: the name is taken, or was taken at this moment, or the database does not take the series.
+    """
     try:
         with transaction.atomic():
+            same = Series.objects.filter(digest=described.digest).defer("packed").first()
+            if same is not None:
+                return same, False
+            if Series.objects.filter(name=described.name).exists():
+                if not anew:
+                    raise SeriesError(
+                        f"There is another series called {described.name!r} already; choose another name."
+                    )
+                described.name = anew
             described.save(force_insert=True)
+            audit.record(audit.Action.CREATE, "series", described)
     except IntegrityError as error:
-        raise SeriesError(f"Somebody else has stored series {name!r} at this moment; try again.") from error
-    audit.record(audit.Action.CREATE, "series", described)
+        raise SeriesError(f"Somebody else has stored series {described.name!r} at this moment; try again.") from error
+    except DataError as error:
+        raise SeriesError(f"The database does not take series {described.name!r}: {error}.") from error
     return described, True
 
 
@@ -77,7 +105,6 @@ def series_document(one: Series) -> dict[str, Any]:
     return {**told, "packed": b64encode(one.packed).decode()}
 
 
-@transaction.atomic
 def series_restore(document: dict[str, Any]) -> Series:
     """Store what `series_document` told of, where the very same is not stored yet; under another name if that is taken.
 
@@ -85,9 +112,10 @@ def series_restore(document: dict[str, Any]) -> Series:
         SeriesError: it has no meaning, or is not what its digest says.
     """
     try:
-        same = Series.objects.filter(digest=str(document["digest"])).first()
+        same = Series.objects.filter(digest=str(document["digest"])).defer("packed").first()
         if same is not None:
             return same
+        _check_name(document["name"])
         values = _unpacked(b64decode(document["packed"], validate=True))
         times, numbers = np.frombuffer(values, "<f8").reshape(2, -1)
         steps = StepSeries(times, numbers, float(document["end"]))
@@ -96,16 +124,22 @@ def series_restore(document: dict[str, Any]) -> Series:
             **{name: document[name] for name in ("name", *_DIGESTED, "digest", "audit", "origin")},
             packed=zlib.compress(values),
         )
-        matches = described.digest == _digest(described, values) and described.value_count == len(times)
-    except (KeyError, TypeError, ValueError, zlib.error) as error:
-        raise SeriesError(f"What is told of a series has no meaning: {error}.") from error
-    if not matches or not _NAME.fullmatch(described.name):
-        raise SeriesError(f"Series {described.name[: Series.NAME_LENGTH]!r} is not what its digest says.")
-    if Series.objects.filter(name=described.name).exists():
-        described.name = f"{described.name[: Series.NAME_LENGTH - 13]} {described.digest[:12]}"
-    described.save(force_insert=True)
-    audit.record(audit.Action.CREATE, "series", described)
-    return described
+        # Makes each value what the database would give back, which is what the digest is of.
+        described.clean_fields(exclude=("audit",))
+        told = (described.begin, described.value_count, described.unit)
+        matches = (
+            described.digest == _digest(described, values)
+            and told == (steps.begin, len(times), kind_named(described.kind).unit)
+            and described.signal in ("", *SIGNALS)
+            and isinstance(described.audit, dict)
+        )
+    except ValidationError as error:
+        raise SeriesError(f"What is told of a series has no meaning: {' '.join(error.messages)}") from error
+    except (KeyError, TypeError, ValueError, OverflowError, zlib.error) as error:
+        raise SeriesError(f"What is told of a series has no meaning: {str(error).rstrip('.')}.") from error
+    if not matches:
+        raise SeriesError(f"Series {described.name!r} is not what its digest says.")
+    return _save(described, anew=f"{described.name[: Series.NAME_LENGTH - 13]} {described.digest[:12]}")[0]
 
 
 def _unpacked(packed: bytes) -> bytes:

@@ -1,6 +1,8 @@
 """Runs that name series of carbon and price: what is stored, shown, exported, and played again from a manifest."""
 
 import json
+import zlib
+from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 
 from apps.dashboard.runs.charts import run_charts
@@ -15,7 +18,9 @@ from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Run
 from apps.studies.definition import Definition
 from apps.studies.sources import InvalidStudy
-from apps.tasks.models import Series
+from apps.tasks.errors import SeriesError
+from apps.tasks.models import Series, Workload
+from apps.tasks.series_services import series_document, series_named, series_restore
 from tests.files import written
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -96,6 +101,95 @@ def test_a_manifest_brings_its_series_along(place: Path) -> None:
     command("runsimulation", "--manifest", place / "run.json", "--name", "again", "--verbosity", "0")
     again = Run.objects.get(name="again")
     assert (again.checksum, Metric.objects.get(run=again, is_total=True).carbon_kg) == (checksum, before)
+
+
+def test_a_manifest_that_is_refused_leaves_no_series_behind(place: Path) -> None:
+    imported(place)
+    play(place, "--series", "maps", "--series-beyond", "repeat", "--write-manifest", place / "run.json")
+    Run.objects.all().delete()
+    Workload.objects.all().delete()
+    Series.objects.all().delete()
+    document = json.loads((place / "run.json").read_text())
+    for part, value in (("configuration", {"policies": 5}), ("cluster", {}), ("workload", document["workload"])):
+        written(place / "bad.json", json.dumps({**document, part: value}))
+        with pytest.raises(CommandError):
+            command("runsimulation", "--manifest", place / "bad.json", "--verbosity", "0")
+    assert not Series.objects.exists()
+
+
+def digested(document: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return the document of a series with some values changed, and the digest that belongs to them."""
+    changed = {**document, **changes}
+    values = zlib.decompress(Series.objects.get().packed)
+    told = [changed[name] for name in ("kind", "unit", "signal", "is_dated", "begin", "end", "value_count")]
+    return {**changed, "digest": sha256(repr(told).encode() + values).hexdigest()}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": 5},
+        {"name": "a" * 3000},
+        {"name": "=1+1"},
+        {"origin": "a" * 256},
+        {"is_dated": "maybe"},
+        {"begin": 0.0},
+        {"end": 10**400},
+        {"value_count": 4},
+        {"unit": "kg/kWh"},
+        {"signal": "perhaps"},
+        {"audit": "none"},
+        {"packed": "AAAA"},
+    ],
+    ids=str,
+)
+def test_what_a_manifest_tells_of_a_series_is_refused_where_it_has_no_meaning(
+    place: Path, changes: dict[str, Any]
+) -> None:
+    imported(place)
+    document = digested(series_document(Series.objects.get()), **changes)
+    Series.objects.update(name="kept", digest="0" * 64)
+    with pytest.raises(SeriesError):
+        series_restore(document)
+    assert Series.objects.count() == 1
+
+
+def test_a_series_is_packed_and_read_before_others_have_to_wait(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting: list[bool] = []
+    for name in ("compress", "decompressobj"):
+        kept = getattr(zlib, name)
+
+        def told(*given: Any, kept: Any = kept) -> Any:
+            waiting.append(connection.in_atomic_block)
+            return kept(*given)
+
+        monkeypatch.setattr(zlib, name, told)
+    imported(place)
+    document = series_document(Series.objects.get())
+    Series.objects.update(name="taken", digest="0" * 64)
+    # The very same name is free again, and the name of another one gives way to the digest.
+    assert series_restore(document).name == "maps"
+    Series.objects.filter(name="maps").delete()
+    Series.objects.update(name="maps")
+    assert series_restore(document).name == f"maps {document['digest'][:12]}"
+    assert waiting == [False] * 5
+
+
+def test_a_series_is_found_by_so_much_of_its_digest_as_settles_it_and_without_its_values(
+    place: Path, django_assert_num_queries: Any
+) -> None:
+    imported(place)
+    one = Series.objects.get()
+    with django_assert_num_queries(1):
+        assert [found.pk for found in series_named(f"elsewhere@{one.digest[:12]}")] == [one.pk]
+    assert series_named("maps")[0].get_deferred_fields() == {"packed"}
+    for digest in ("", one.digest[:1], one.digest[:11], "%" * 12, one.digest + "0"):
+        with pytest.raises(SeriesError, match="12 or more digits"):
+            series_named(f"maps@{digest}")
+    one.pk, one.name, one.digest = None, "second", one.digest[:12] + "0" * 52
+    one.save(force_insert=True)
+    with pytest.raises(SeriesError, match="more than one series"):
+        series_named(f"maps@{one.digest[:12]}")
 
 
 def test_figures_without_series_are_those_of_before(place: Path) -> None:

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.live.models import SimulationState
 from apps.results.models import Run, SchedulerResult
+from apps.tasks.models import Series
 from scheduler_sim.web import admin as shared
 from tests.web.conftest import make_attempts, make_run, make_training_rows
 
@@ -142,6 +143,17 @@ def test_actions_need_the_permission(client: Client, run: Run, staff: User) -> N
     client.post("/admin/live/simulationstate/", {"action": "stop", "_selected_action": [run.pk]})
     assert Run.objects.get(pk=run.pk).status == "running"
     assert SimulationState.objects.get(run=run).command == ""
+
+
+def test_a_series_is_looked_at_and_never_changed(signed_in: Client) -> None:
+    described = {"kind": "pue", "unit": "number", "is_dated": False, "begin": 0.0, "end": 1.0, "value_count": 1}
+    one = Series.objects.create(name="one", digest="0" * 64, packed=b"", **described)
+    page = f"/admin/tasks/series/{one.pk}/change/"
+    with CaptureQueriesContext(connection) as captured:
+        assert signed_in.get(page).status_code == 200
+    assert not [query["sql"] for query in captured if '"packed"' in query["sql"]]
+    assert signed_in.post(page, {}).status_code == 403
+    assert signed_in.post(f"/admin/tasks/series/{one.pk}/delete/", {"post": "yes"}).status_code == 403
 
 
 def test_the_site_says_what_it_is(signed_in: Client) -> None:

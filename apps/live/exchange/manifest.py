@@ -100,17 +100,20 @@ def manifest_parts(
         InvalidOption: a value or a name in the configuration that has no meaning.
     """
     try:
-        for one in document.get("series", []):
-            series_restore(one)
         configuration = RunConfiguration.from_json(document["configuration"]).checked()
         cluster = engine.Cluster.from_json(document["cluster"])
         if configuration.site is not None:
             configuration = msgspec.structs.replace(configuration, site=_site(document["site"]).reference)
-    except SeriesError as error:
-        raise InvalidManifest(f"The manifest's series cannot be stored: {error}") from error
     except (TypeError, KeyError) as error:
         raise InvalidManifest(f"The manifest's configuration has no meaning: {error}.") from error
-    return _workload(document["workload"], workload_file), cluster, configuration
+    workload = _workload(document["workload"], workload_file)
+    try:
+        # Last, because a series stays for good once it is stored.
+        for one in document.get("series", []):
+            series_restore(one)
+    except (TypeError, SeriesError) as error:
+        raise InvalidManifest(f"The manifest's series cannot be stored: {error}") from error
+    return workload, cluster, configuration
 
 
 def manifest_check(document: dict[str, Any], run: Run) -> None:
