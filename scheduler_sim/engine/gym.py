@@ -8,6 +8,7 @@ RLScheduler (Zhang et al., SC 2020), which differs from choosing again at every 
 `SchedulingVectorEnv` is many of them that are stepped in one compiled call.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -85,8 +86,8 @@ class SchedulingEnv(gymnasium.Env[FloatArray, np.int64]):
         return self._observation(), {}
 
     def step(self, action: int | np.int64) -> tuple[FloatArray, float, bool, bool, dict[str, Any]]:
-        """Start the chosen task, after waiting for enough processors."""
-        place = int(action) if int(action) < min(self._run.counts[QUEUED], self.visible) else 0
+        """Start the chosen task, after waiting for enough processors; a place that shows none counts as the first."""
+        place = int(action) if 0 <= int(action) < min(self._run.counts[QUEUED], self.visible) else 0
         start_chosen(place, self._tasks, self._run, self._queue)
         done = bool(self._run.counts[QUEUED] == 0)
         slowdown = mean_slowdown(self._tasks, self._run) if done else np.nan
@@ -147,18 +148,30 @@ class SchedulingVectorEnv(VectorEnv[FloatArray, IntArray, Any]):
         self._over = np.ones(num_envs, np.bool_)
 
     def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[FloatArray, dict[str, Any]]:
-        """Begin an episode in every environment."""
+        """Begin an episode in every environment; `seed` is that of the first, or has one for each.
+
+        Raises:
+            InvalidParameter: another number of seeds than there are environments.
+        """
         if seed is not None or not self._generators:
-            self._generators = [seeding.np_random(None if seed is None else seed + i)[0] for i in range(self.num_envs)]
+            seeds = _one_each(seed, self.num_envs)
+            self._generators = [seeding.np_random(one)[0] for one in seeds]
         self._over[:] = True
         seen, _ = self._step(np.zeros(self.num_envs, np.int64))
         return seen, {}
 
     def step(self, actions: Any) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
-        """Start the chosen task in every environment, and begin anew where all were started before."""
-        seen, slowdowns = self._step(np.asarray(actions, np.int64))
+        """Start the chosen task in every environment, and begin anew where all were started before.
+
+        Raises:
+            InvalidParameter: another number of actions than there are environments.
+        """
+        chosen = np.ascontiguousarray(actions, np.int64)
+        if chosen.shape != (self.num_envs,):
+            raise InvalidParameter(f"{chosen.size} actions are not one for each of {self.num_envs} environments.")
+        seen, slowdowns = self._step(chosen)
         self._over = ~np.isnan(slowdowns)
         rewards = np.where(self._over, -np.log(slowdowns), 0.0)
         info = {"mean_bounded_slowdown": slowdowns, "_mean_bounded_slowdown": self._over.copy()}
@@ -184,6 +197,14 @@ class SchedulingVectorEnv(VectorEnv[FloatArray, IntArray, Any]):
         self._features[place] = drawn.features[0]
         for whole, idle in zip(self._run, idle_run(self.length, self.processors), strict=True):
             whole[place] = idle
+
+
+def _one_each(seed: int | Sequence[int | None] | None, environments: int) -> Sequence[int | None]:
+    if isinstance(seed, Sequence):
+        if len(seed) != environments:
+            raise InvalidParameter(f"{len(seed)} seeds are not one for each of {environments} environments.")
+        return seed
+    return [None if seed is None else seed + i for i in range(environments)]
 
 
 def _check(workload: Workload, processors: int, length: int, visible: int) -> None:

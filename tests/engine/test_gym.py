@@ -92,3 +92,21 @@ def test_many_in_one_call_do_what_each_does_alone():
 def test_fewer_than_one_environment_are_refused():
     with pytest.raises(InvalidParameter, match="num_envs"):
         SchedulingVectorEnv(tasks(), 8, num_envs=0, length=20)
+
+
+def test_a_place_that_shows_no_task_counts_as_the_first():
+    beginnings = [SchedulingEnv(tasks(), 8, length=30, visible=6) for _ in range(2)]
+    for one in beginnings:
+        one.reset(seed=2)
+    assert np.array_equal(beginnings[0].step(0)[0], beginnings[1].step(-1)[0])
+
+
+def test_another_number_of_actions_or_seeds_than_environments_is_refused():
+    together = SchedulingVectorEnv(tasks(), 8, num_envs=2, length=30, visible=6)
+    seen = together.reset(seed=[3, 4])[0]
+    assert np.array_equal(seen, together.reset(seed=3)[0])
+    with pytest.raises(InvalidParameter, match="3 seeds"):
+        together.reset(seed=[1, 2, 3])
+    for actions in ([0], [0, 1, 0], [[0, 1]]):
+        with pytest.raises(InvalidParameter, match="actions are not one for each of 2"):
+            together.step(actions)

@@ -13,6 +13,8 @@ from scheduler_sim.engine.check import check, main
 from scheduler_sim.engine.instant import NotExplained, Schedule, decisions, scores_at, standing
 from scheduler_sim.engine.policies import ORDERS, parse_policy
 from scheduler_sim.engine.policies.loading import load_policies
+from scheduler_sim.engine.series.signals import Signals
+from scheduler_sim.engine.series.steps import StepSeries
 from tests.engine.own import own_policies
 from tests.engine.pool_cases import pool
 
@@ -161,6 +163,21 @@ def test_what_nobody_knows_is_hidden_unless_the_policy_says_that_it_is_clairvoya
         sim.play(workload, "hpc-1", "other")
     sim.scoring("other", clairvoyant=True)(lambda context: context.workload.runtime)
     assert sim.play(workload, "hpc-1", "other").figure("finished_count") == 2
+
+
+@pytest.mark.parametrize("clairvoyant", [False, True])
+def test_what_electricity_will_cost_is_hidden_unless_the_policy_says_that_it_is_clairvoyant(clairvoyant: bool) -> None:
+    seen = []
+
+    def score(context: Any) -> Any:
+        seen.append(context.signals)
+        return context.workload.arrival_time
+
+    sim.scoring("other", clairvoyant=clairvoyant)(score)
+    signals = Signals({"price": StepSeries(times=np.array([0.0]), values=np.array([0.1]), end=9.0, beyond="hold")})
+    workload = sim.Workload.from_columns(arrival_time=[0.0, 5.0], runtime=[2.0, 3.0])
+    sim.Simulation(workload, pool(1), parse_policy("other"), signals=signals).advance()
+    assert seen == [signals if clairvoyant else None]
 
 
 BROKEN: dict[str, tuple[Callable[[Any, Any], Any], str]] = {

@@ -52,7 +52,7 @@ def scoring(
     slope)`, and the score is base - slope x wait. Registering a name of one's own again replaces the order.
 
     Args:
-        clairvoyant: the function may look at true run times.
+        clairvoyant: the function may look at true run times and at what carbon and prices will be.
         uses_estimates: scores depend on duration estimates. looks_ahead: a score depends on tasks that come later.
         formula: what to say of it in lists.
 
@@ -68,6 +68,8 @@ def scoring(
                 workload=_read_only(workload),
                 estimate=fixed_view(context.estimate),
                 processors=fixed_view(context.processors),
+                # What carbon and prices will be is known to nobody who does not say so.
+                signals=context.signals if clairvoyant else None,
             )
             try:
                 found = function(shown)

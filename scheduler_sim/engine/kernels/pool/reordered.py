@@ -53,7 +53,8 @@ def make_predictions(workload: Workload, expected: FloatArray, *, predict: str |
     """Return the predictions before anything has finished.
 
     Args:
-        workload: whose users are looked at; tasks without one are told apart from all others, and not predicted.
+        workload: whose users are looked at; tasks without one are not predicted by last runs, and count as one user's
+            where a regression predicts.
         expected: shape (n,), seconds by the estimates.
         predict: `last_two` or `regression`, None where run times are not predicted at all.
         by_length: whether tasks are backfilled in the order of their predictions.
