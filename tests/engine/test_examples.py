@@ -23,6 +23,9 @@ def run(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, **given: str)
         "PYTHONPATH": str(ROOT),
         "IPYTHONDIR": str(folder / "ipython"),
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        # A kernel that somebody installed for themselves would win over the one of this environment.
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "JUPYTER_DATA_DIR": str(folder / "data"),
         **given,
     }.items():
         monkeypatch.setenv(name, value)
