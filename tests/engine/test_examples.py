@@ -5,6 +5,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from matplotlib import font_manager
 from nbclient import NotebookClient
 
 from tests.conftest import ROOT
@@ -29,6 +30,8 @@ def run(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, **given: str)
         **given,
     }.items():
         monkeypatch.setenv(name, value)
+    # Matplotlib finds the fonts once for a user, and says so where that takes long, which is none of the notebook's.
+    font_manager.findfont("DejaVu Sans")
     book = nbformat.read(path, as_version=4)
     NotebookClient(book, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
     return [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]

@@ -312,7 +312,7 @@ def test_the_built_in_lessons_are_installed_by_a_job_that_says_how_far_it_is(
     assert "The lessons are being installed: lesson 2 of 8: The hole that EASY fills." in page
     assert "Install the built-in lessons" not in page
     done: list[Any] = []
-    monkeypatch.setattr(services, "_install", lambda lesson: done.append(lesson))
+    monkeypatch.setattr(services, "_install", done.append)
     kind = kinds.find("lessons")
     kind.work(job)
     assert done == list(built_in())
