@@ -14,6 +14,16 @@ SERIES_POINTS = 600
 PAPER_WIDTHS = {"single": 3.33, "double": 7.0}
 """Inches of one and of both columns of a paper, by what they are called."""
 
+AXIS_UNITS = {
+    "seconds": "s",
+    "share": "share",
+    "joules": "J",
+    "dollars": "usd",
+    "kilograms": "kg",
+    "per_second": "a second",
+}
+"""What an axis' unit is called by the quantity of what is along it; of others, numbers stand without one."""
+
 SCATTER_POINTS = 4_000
 """At most so many points of one scatter are sent to the browser."""
 
@@ -24,7 +34,8 @@ class Axis:
 
     Attributes:
         label: what it measures.
-        unit: `s`, `share` (a part of 1), `J`, `usd`, or empty for plain numbers; the browser scales it for reading.
+        unit: one of `AXIS_UNITS` (a `share` is a part of 1), which the browser scales for reading; any other is written
+            as it is, and an empty one stands for plain numbers.
         scale: `linear` (from zero), `free` (linear, from where the data begin), `log` or `category`.
     """
 

@@ -28,6 +28,8 @@ test("what is missing is said to be missing, and zero is not", () => {
 test("an axis is divided by the unit it names", () => {
   assert.deepEqual(axisUnit("s", 86400 * 3), { name: "d", divisor: 86400 });
   assert.deepEqual(axisUnit("share", 1), { name: "%", divisor: 0.01 });
+  assert.deepEqual(axisUnit("kg", 0.2), { name: "g", divisor: 0.001 });
+  assert.deepEqual(axisUnit("kg", 2500), { name: "t", divisor: 1000 });
   assert.deepEqual(axisUnit("tasks", 10), { name: "tasks", divisor: 1 });
 });
 

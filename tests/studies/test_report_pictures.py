@@ -1,14 +1,21 @@
 """The pictures in reports: the page's colours, gaps that stay gaps, and the same bytes each time."""
 
+import math
 import re
 from collections.abc import Sequence
+from typing import get_args
 
 import pytest
 
-from apps.studies.report.pictures import line_picture
-from scheduler_sim.display.charts import Axis, Chart, Series
-from scheduler_sim.display.formatting import Scale
+from apps.studies.grid import Cell
+from apps.studies.report.charts import study_charts
+from apps.studies.report.figures import CellFigures, Standing
+from apps.studies.report.pictures import line_picture, paper_picture
+from scheduler_sim.display.charts import AXIS_UNITS, Axis, Chart, Series
+from scheduler_sim.display.formatting import Scale, scale_of
 from scheduler_sim.display.stylesheets import light_colours, stylesheet
+from scheduler_sim.engine.figures import Quantity
+from scheduler_sim.engine.statistics import Interval
 
 pytestmark = pytest.mark.own_data
 
@@ -52,6 +59,49 @@ def test_the_axis_says_its_unit_and_whether_it_is_logarithmic():
     picture = picture_of(chart(line([3600.0, 7200.0, 36000.0, 72000.0, 720000.0]), scale="log"))
     assert "Mean wait (h), logarithmic" in picture
     assert {"1", "10", "100"} <= set(re.findall(r"<text[^>]*>([^<]*)</text>", picture))
+
+
+def marks_of(picture: str) -> list[float]:
+    """Return the numbers written along the axes."""
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", picture)
+    return [
+        float(text.replace("\N{MINUS SIGN}", "-")) for text in texts if re.fullmatch(r"\N{MINUS SIGN}?[\d.]+", text)
+    ]
+
+
+def test_an_axis_begins_at_zero_unless_values_lie_below_it():
+    places = {0.7, 1.0, 1.3, 1.6, 1.9}
+    assert min(set(marks_of(picture_of(chart(line([9 * 3600.0] * 5))))) - places) == 0
+    below = set(marks_of(picture_of(chart(line([-9 * 3600.0, -8 * 3600.0, None, -9 * 3600.0, -9 * 3600.0]))))) - places
+    assert min(below) <= -8
+    assert max(below) >= 0
+
+
+@pytest.mark.parametrize("quantity", get_args(Quantity))
+def test_a_figure_for_a_paper_says_the_unit_of_what_is_along_its_axis(quantity: str) -> None:
+    axes = (Axis("Load factor", scale="free"), Axis("Figure", AXIS_UNITS.get(quantity, "")))
+    drawing = paper_picture(Chart("a", "line", "", "", *axes, [line([5.0] * 5)]), "single", "svg").decode()
+    unit = scale_of(quantity, [5.0]).unit
+    assert f">Figure{f' ({unit})' if unit else ''}<" in drawing
+
+
+def test_a_studys_chart_keeps_what_lies_below_zero() -> None:
+    means = {0.8: -2.0, 1.0: 1.5, 1.2: 80.0}
+    cells = [
+        CellFigures(
+            Cell("w", load, "c", "trace"),
+            {"fcfs": Standing("fcfs", Interval(mean, mean - 1, mean + 1, 2), None, 1.0)},
+            "fcfs",
+            math.nan,
+        )
+        for load, mean in means.items()
+    ]
+    (signed,) = study_charts(cells, "electricity_usd").values()
+    assert (signed.y.unit, signed.y.scale) == ("usd", "linear")
+    assert (signed.series[0].y, signed.series[0].low) == ([-2.0, 1.5, 80.0], [-3.0, 0.5, 79.0])
+    (other,) = study_charts(cells, "carbon_kg").values()
+    assert other.y.unit == "kg"
+    assert other.series[0].low == [0.0, 0.5, 79.0]
 
 
 def test_a_band_lies_beneath_its_line():

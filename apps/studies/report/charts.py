@@ -8,13 +8,11 @@ from apps.studies.report.figures import CellFigures
 from apps.studies.report.tables import policies_of, scale_for, with_reach
 from apps.studies.report.words import place_in_words
 from scheduler_sim.display.appearance import appearance
-from scheduler_sim.display.charts import Axis, Chart, Series, TextTable
+from scheduler_sim.display.charts import AXIS_UNITS, Axis, Chart, Series, TextTable
 from scheduler_sim.engine.figures import FIGURES
 
 DECADES_FOR_LOG = 1.5
 """From means so many powers of ten apart on, the vertical axis is logarithmic: else one policy hides the others."""
-
-_UNITS = {"seconds": "s", "share": "share", "joules": "J", "dollars": "usd"}
 
 
 def study_charts(cells: Sequence[CellFigures], figure: str) -> dict[str, Chart]:
@@ -70,10 +68,15 @@ def _line(
     group = sorted(group, key=position)
     x = [position(one) for one in group]
     scale = scale_for(list(cells), figure)
-    means = [one.interval.mean for cell in group for one in cell.standings.values() if one.interval.mean > 0]
-    is_log = bool(means) and math.log10(max(means) / min(means)) >= DECADES_FOR_LOG
-    # Below zero no figure lies, and below this no logarithm; a band may reach there when there are few seeds.
-    least = min(means) / 10 if is_log else 0.0
+    every = [one.interval.mean for cell in group for one in cell.standings.values()]
+    means = [mean for mean in every if mean > 0]
+    is_log = (
+        bool(means)
+        and all(mean >= 0 for mean in every if not math.isnan(mean))
+        and math.log10(max(means) / min(means)) >= DECADES_FOR_LOG
+    )
+    # Below zero few figures lie, and below this no logarithm; a band may reach there when there are few seeds.
+    least = min(means) / 10 if is_log else min(0.0, FIGURES[figure].possible[0])
     series, columns = [], []
     for name in policies_of(list(group)):
         standings = [one.standings.get(name) for one in group]
@@ -100,7 +103,7 @@ def _line(
         title=f"{FIGURES[figure].label} against {against}{where}",
         finding=_finding(group, against),
         x=axis,
-        y=Axis(FIGURES[figure].label, _UNITS.get(quantity, ""), "log" if is_log else "linear"),
+        y=Axis(FIGURES[figure].label, AXIS_UNITS.get(quantity, ""), "log" if is_log else "linear"),
         series=series,
         table=TextTable(
             (axis.label, *(one.name for one in series)),
@@ -148,7 +151,7 @@ def cell_charts(cells: Sequence[CellFigures], figure: str) -> dict[str, Chart]:
             ends = [interval.mean if math.isnan(end) else end for end in (interval.low, interval.high)]
             look = appearance(name)
             series.append(Series(name, [ends[0], interval.mean, ends[1]], [name] * 3, look.colour, look.dash))
-        axis = Axis(FIGURES[figure].label, _UNITS.get(FIGURES[figure].quantity, ""), "free")
+        axis = Axis(FIGURES[figure].label, AXIS_UNITS.get(FIGURES[figure].quantity, ""), "free")
         finding = f"{one.best} is best. {_reach_in_words(one)}" if one.best else _reach_in_words(one)
         charts[f"cell-{number}"] = Chart(
             f"cell-{number}", "interval", title, finding, axis, Axis("Policy", "", "category"), series

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from scheduler_sim.display.appearance import DASH_ARRAYS
-from scheduler_sim.display.charts import PAPER_WIDTHS, Axis, Chart, Series
+from scheduler_sim.display.charts import AXIS_UNITS, PAPER_WIDTHS, Axis, Chart, Series
 from scheduler_sim.display.drawing import as_file, axes_on
 from scheduler_sim.display.formatting import Scale, scale_of
 from scheduler_sim.display.stylesheets import light_colours
@@ -30,7 +30,7 @@ LETTERS = {"single": 24, "double": 48}
 POINTS = 8
 """Size of the letters on paper."""
 
-_QUANTITIES = {"s": "seconds", "share": "share", "J": "joules", "usd": "dollars", "": "ratio"}
+_QUANTITIES = {"": "ratio", **{unit: quantity for quantity, unit in AXIS_UNITS.items()}}
 
 
 def line_picture(chart: Chart, scale: Scale) -> SafeString | None:
@@ -148,7 +148,8 @@ def _vertical(axes: Axes, axis: Axis, scale: Scale) -> None:
     if axis.scale == "log":
         _logarithmic(axes, "y")
     else:
-        axes.set_ylim(bottom=0)
+        low, high = axes.get_ylim()
+        axes.set_ylim(0 if axes.dataLim.y0 >= 0 else low, max(0, high))
     axes.set_ylabel(_label(axis, scale), color=colours["muted"])
     axes.grid(axis="y", color=colours["line"], linewidth=0.8)
 

@@ -15,6 +15,12 @@ const JOULES = [
   ["kWh", 3.6e6],
   ["MWh", 3.6e9],
 ];
+/** @type {Unit[]} */
+const MASSES = [
+  ["g", 0.001],
+  ["kg", 1],
+  ["t", 1000],
+];
 const LOG_SECONDS = [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 18000, 86400, 864000, 8640000, 86400000];
 
 const grouped = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 3 });
@@ -27,7 +33,7 @@ const counted = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
  */
 export function axisUnit(unit, largest) {
   if (unit === "share") return { name: "%", divisor: 0.01 };
-  const units = { s: DURATIONS, J: JOULES }[unit];
+  const units = { s: DURATIONS, J: JOULES, kg: MASSES }[unit];
   if (!units) return { name: unit === "usd" ? "$" : unit, divisor: 1 };
   const [name, divisor] = units.findLast(([, size]) => largest >= 2 * size) ?? units[0];
   return { name, divisor };
