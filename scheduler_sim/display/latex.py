@@ -64,7 +64,6 @@ _ACCENTS = {
     "\u030b": "H ",
     "\u030c": "v ",
     "\u0327": "c ",
-    "\u0328": "k ",
 }
 BREAKS_BEHIND = "+@~(),:=/_.;"
 """A name may be broken behind these."""

@@ -13,18 +13,25 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
+from apps.metrics.models import Metric
 from apps.results.models import Run, Study
 from apps.studies.definition import Definition
+from apps.studies.paper import parts
 from apps.studies.paper import study as paper_of_study
 from apps.studies.paper.bundle import Table
+from apps.studies.paper.methods import methods
+from apps.studies.paper.parts import manifests
 from apps.studies.play.execution import study_play
+from apps.tasks.models import Series
 from scheduler_sim.display.latex import code, tex
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_this_process")]
 
-HOSTILE = r"50% of $x_1$ & \input{/etc/passwd} #~^ “Zoë” 漢 <b>|{}"
+HOSTILE = r"50% of $x_1$ & \input{/etc/passwd} #~^ “Zoë” àáâãāăȧåőčçą 漢 <b>|{}"
 
 
 def played(**changes: Any) -> Study:
@@ -52,12 +59,18 @@ def files_of(content: bytes) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
+def has_tex() -> bool:
+    if not all(map(shutil.which, ("pdflatex", "bibtex", "kpsewhich"))):
+        return False
+    return subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True, timeout=60, check=False).returncode == 0
+
+
 def compiled(files: dict[str, bytes], folder: Path) -> str:
-    """Return the log of a TeX engine and of BibTeX over a bundle; without one the test is skipped.
+    """Return the log of a TeX engine and of BibTeX over a bundle; without both and booktabs the test is skipped.
 
     It fails instead when REQUIRE_TEX=1.
     """
-    if shutil.which("pdflatex") is None or shutil.which("bibtex") is None:
+    if not has_tex():
         reason = "No TeX engine is installed; `make tex` installs one."
         if os.environ.get("REQUIRE_TEX") == "1":
             pytest.fail(reason)
@@ -72,8 +85,25 @@ def compiled(files: dict[str, bytes], folder: Path) -> str:
     return (folder / "main.log").read_text(errors="replace")
 
 
+def refuse_figures_that_do_not_fit(files: dict[str, bytes], points: float) -> None:
+    """Hold every figure to its width in points, with its fonts inside and without the time of day."""
+    figures = [name for name in files if name.startswith("figures/")]
+    assert {name.rpartition(".")[2] for name in figures} == {"pdf", "svg"}
+    for name in figures:
+        if name.endswith(".svg"):
+            assert b"<text" in files[name]
+            assert f'width="{points:g}pt"'.encode() in files[name]
+            continue
+        box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ", files[name])
+        assert box is not None
+        assert float(box.group(1)) == pytest.approx(points)
+        assert b"/FontFile2" in files[name]
+        assert b"/CreationDate" not in files[name]
+
+
 def test_a_bundle_of_hostile_texts_compiles_and_every_reference_is_found(tmp_path: Path) -> None:
     files = files_of(bundle(played()))
+    refuse_figures_that_do_not_fit(files, 239.76)
     log = compiled(files, tmp_path)
     assert "undefined" not in log.lower().replace("undefined control sequence", "undefined")
     assert "Missing character" not in log
@@ -85,6 +115,7 @@ def test_a_bundle_of_hostile_texts_compiles_and_every_reference_is_found(tmp_pat
 
 def test_the_paragraph_and_the_numbers_are_what_is_stored_each_time_in_the_same_bytes() -> None:
     study = played()
+    Metric.objects.totals().filter(run__study=study).update(electricity_usd=-0.5499)
     content = bundle(study)
     assert content == bundle(study)
     files = files_of(content)
@@ -107,23 +138,47 @@ def test_the_paragraph_and_the_numbers_are_what_is_stored_each_time_in_the_same_
     assert float(row["value"]) == stored.mean_bounded_slowdown
     assert (row["load_factor"], row["seed"], row["unit"]) == ("1.2", "2", "number")
     assert len({(row["run"], row["policy"], row["figure"]) for row in rows}) == len(rows)
+    assert {row["value"] for row in rows if row["figure"] == "electricity_usd"} == {"-0.5499"}
 
 
-@pytest.mark.parametrize(("width", "points"), [("single", 239.76), ("double", 504.0)])
-def test_figures_are_as_wide_as_the_column_with_their_fonts_inside(width: str, points: float) -> None:
-    files = files_of(bundle(played(seeds=1), f"?width={width}"))
-    figures = [name for name in files if name.startswith("figures/")]
-    assert {name.rpartition(".")[2] for name in figures} == {"pdf", "svg"}
-    for name in figures:
-        if name.endswith(".svg"):
-            assert b"<text" in files[name]
-            assert f'width="{points:g}pt"'.encode() in files[name]
-            continue
-        box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ", files[name])
-        assert box is not None
-        assert float(box.group(1)) == pytest.approx(points)
-        assert b"/FontFile2" in files[name]
-        assert b"/CreationDate" not in files[name]
+def test_two_clusters_of_one_name_are_both_told() -> None:
+    one, other = played(seeds=1).runs.order_by("pk").select_related("workload", "site")
+    text = methods([one, other], lambda _cite: ()).text
+    assert "Simulated cluster: hpc-64" in text
+    assert text.count("hpc-64: ") == 1
+    other.cluster = json.loads(json.dumps(other.cluster))
+    other.cluster["groups"][0]["count"] += 1000
+    text = methods([one, other], lambda _cite: ()).text
+    assert "Simulated clusters: hpc-64" in text
+    assert text.count("hpc-64: ") == 2
+    other.cluster["groups"][0] = {**one.cluster["groups"][0], "power": "another"}
+    assert " (2 that differ in more than this)." in methods([one, other], lambda _cite: ()).text
+
+
+def test_manifests_read_a_series_once_and_a_page_holds_so_many_bytes_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    (tmp_path / "flat.csv").write_text("time,carbon_intensity\n0,100\n3600,200\n7200,100\n")
+    call_command("importseries", str(tmp_path / "flat.csv"), kind="carbon", name="flat", stdout=io.StringIO())
+    study = played(seeds=1)
+    for run in study.runs.all():
+        run.configuration["series"] = Series.objects.get().reference
+        run.save(update_fields=["configuration"])
+    runs = list(study.runs.select_related("workload", "site"))
+    with CaptureQueriesContext(connection) as asked:
+        of_one = manifests(runs[:1], is_bounded=True)
+    with django_assert_num_queries(len(asked)):
+        texts = manifests(runs, is_bounded=True)
+    held = [json.loads(text)["series"] for text in texts.values()]
+    assert [one["name"] for series in held for one in series] == ["flat", "flat"]
+    assert of_one.items() < texts.items()
+
+    monkeypatch.setattr(parts, "MOST_SERIES_BYTES", len(held[0][0]["packed"]))
+    assert manifests(runs[:1], is_bounded=True) == of_one
+    assert manifests(runs, is_bounded=False) == texts
+    refused = Client().get(f"/studies/{study.pk}/paper.zip")
+    assert refused.status_code == 400
+    assert "bytes of step series" in refused.content.decode()
 
 
 def test_a_study_along_nothing_has_a_figure_for_each_cell(tmp_path: Path) -> None:
@@ -145,7 +200,9 @@ def test_the_command_writes_what_the_page_hands_out(tmp_path: Path) -> None:
     study = played(seeds=1)
     file = tmp_path / "paper.zip"
     call_command("exportreport", study=str(study.pk), bundle=str(file), width="double", stderr=io.StringIO())
-    assert files_of(file.read_bytes()) == files_of(bundle(study, "?width=double"))
+    files = files_of(bundle(study, "?width=double"))
+    assert files_of(file.read_bytes()) == files
+    refuse_figures_that_do_not_fit(files, 504.0)
     with pytest.raises(CommandError, match="cannot be written"):
         call_command("exportreport", study=str(study.pk), bundle=str(tmp_path / "no-such-folder/paper.zip"))
 
@@ -165,6 +222,13 @@ def test_runs_side_by_side_have_a_bundle_too(tmp_path: Path) -> None:
     call_command("exportreport", compare=runs, bundle=str(tmp_path / "x.zip"), stderr=io.StringIO())
     assert files_of((tmp_path / "x.zip").read_bytes()) == files
     compiled(files, tmp_path)
+    text = files["methods.tex"].decode()
+    assert "Policies are compared with" in text
+    assert "intervals are of Student's t" in text
+    call_command("runsimulation", policies="fcfs", name="alone", **options)
+    alone = Run.objects.get(name="alone")
+    text = files_of(Client().get("/compare/paper.zip", {"runs": alone.pk}).content)["methods.tex"].decode()
+    assert not re.search("compared|interval", text)
     with pytest.raises(CommandError, match="--compare needs --bundle"):
         call_command("exportreport", compare=runs)
 
@@ -189,6 +253,7 @@ def test_what_cannot_be_handed_out_is_refused_in_a_sentence(monkeypatch: pytest.
         ("a_b & 5% #1 $2 ~ ^", r"a\_b \& 5\% \#1 \$2 \textasciitilde{} \textasciicircum{}"),
         ("Zoë Łódź", r"Zo\"{e} \L{}\'{o}d\'{z}"),
         ("漢\x07\u202e--", "U+6F22-{}-{}"),
+        ("ą", "U+0105"),
     ],
 )
 def test_latex_shows_a_text_as_it_is(text: str, written: str) -> None:

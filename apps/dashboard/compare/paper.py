@@ -16,11 +16,15 @@ DIFFERENCE_COLUMNS = ("policy", "run", "mean", "low", "high", "median", "sooner"
 """Of the differences from the base, task by task, in seconds."""
 
 
-def comparison_paper(comparison: Comparison) -> Paper:
+def comparison_paper(comparison: Comparison, *, is_bounded: bool = True) -> Paper:
     """Return what a paper shows of runs side by side.
+
+    Args:
+        is_bounded: refuse step series of more than `MOST_SERIES_BYTES`, as somebody waits for it.
 
     Raises:
         NothingToShow: one of them has not finished.
+        TooMuchAtOnce: their series are larger than that.
     """
     runs = comparison.runs
     for run in runs:
@@ -37,11 +41,11 @@ def comparison_paper(comparison: Comparison) -> Paper:
     return Paper(
         title=f"Policies of {runs[0].name}" if len(runs) == 1 else f"{len(runs)} runs compared",
         findings=[*dict.fromkeys((*cautions, *doubts)), *findings],
-        methods=methods(runs, lambda cite: _statistics(comparison, cite)),
+        methods=methods(runs, lambda cite: _statistics(comparison, differences, cite)),
         charts=list(charts.values()),
         table=_table(comparison, differences),
         data={"runs.csv": run_rows(runs), "differences.csv": difference_rows(differences)},
-        documents=manifests(runs),
+        documents=manifests(runs, is_bounded=is_bounded),
         replay=[
             ("manage.py runsimulation --manifest manifests/run-N.json", "plays one run again and compares the checksum")
         ],
@@ -56,13 +60,12 @@ def difference_rows(differences: Sequence[Difference]) -> Iterator[Sequence[obje
         yield (one.contestant.scheduler, one.contestant.run.pk, *figures)
 
 
-def _statistics(comparison: Comparison, cite: Callable[[str], str]) -> Iterator[str]:
-    if comparison.comparable:
-        paired, base = cite("paired"), code(comparison.label(comparison.base))
-        yield (
-            f"Policies are compared with {base} task by task on the same tasks{paired}; "
-            f"95\\% intervals are of Student's t{cite('t')} over the means of {BATCHES} spans of arrivals."
-        )
+def _statistics(comparison: Comparison, differences: Sequence[Difference], cite: Callable[[str], str]) -> Iterator[str]:
+    if differences:
+        base = code(comparison.label(comparison.base))
+        yield f"Policies are compared with {base} task by task on the same tasks{cite('paired')}."
+    if any(one.paired.low is not None for one in differences):
+        yield f"95\\% intervals are of Student's t{cite('t')} over the means of {BATCHES} spans of arrivals."
 
 
 def _table(comparison: Comparison, differences: Sequence[Difference]) -> Table:

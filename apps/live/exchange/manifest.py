@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,19 @@ class NotReproduced(DomainError):
     """The replay has another checksum than the manifest."""
 
 
-def run_manifest(run: Run, badge: Badge | None = None) -> dict[str, Any]:
+def series_told(named: str) -> list[dict[str, Any]]:
+    """Return the series that a text names as a manifest holds them, with their values."""
+    return [series_document(one) for one in series_named(named)]
+
+
+def run_manifest(
+    run: Run, badge: Badge | None = None, series_of: Callable[[str], list[dict[str, Any]]] = series_told
+) -> dict[str, Any]:
     """Return everything that decides what a run computes, with what it computed.
 
     Args:
         badge: what the run is marked with, where that is known already.
+        series_of: gives what `series_told` does, where that is known already.
     """
     workload = run.workload
     return {
@@ -56,7 +65,7 @@ def run_manifest(run: Run, badge: Badge | None = None) -> dict[str, Any]:
         },
         "cluster": run.cluster,
         **_site_part(run),
-        **_series_part(run),
+        **_series_part(run, series_of),
         "configuration": run.configuration,
         "engine_version": run.engine_version,
         "code_version": run.code_version,
@@ -138,10 +147,10 @@ def _site_part(run: Run) -> dict[str, Any]:
     return {"site": parts}
 
 
-def _series_part(run: Run) -> dict[str, Any]:
+def _series_part(run: Run, series_of: Callable[[str], list[dict[str, Any]]]) -> dict[str, Any]:
     """Return the series that a run names, with their values; nothing for a run without."""
     named = run.configuration.get("series")
-    return {"series": [series_document(one) for one in series_named(named)]} if named else {}
+    return {"series": series_of(named)} if named else {}
 
 
 def _site(wanted: dict[str, Any]) -> Site:

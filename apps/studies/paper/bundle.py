@@ -18,6 +18,9 @@ from scheduler_sim.texts import no_formula
 MOST_PLAYS = 1_000
 """So many times a policy was played on a workload may stand in a bundle that is made while somebody waits for it."""
 
+MOST_SERIES_BYTES = 50_000_000
+"""Of the step series that stand in manifests of such a bundle: each run's manifest holds its own whole."""
+
 MOST_FIGURES = 24
 ROWS_A_TABLE = 40
 MOST_ROWS = 400

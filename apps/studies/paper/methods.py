@@ -1,5 +1,7 @@
 """How figures came about, as a paper says it: made from what is stored of the runs, with what is cited for it."""
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -127,10 +129,13 @@ def _trace(writer: _Writer, workload: Workload) -> str:
 
 
 def _places(writer: _Writer, runs: Sequence[Run]) -> None:
-    clusters = {run.cluster["name"]: run.cluster for run in runs}
-    shown = [tex(cluster_in_words(one)) for one in list(clusters.values())[:MOST_NAMED]]
-    more = f"; and {len(clusters) - MOST_NAMED} more" if len(clusters) > MOST_NAMED else ""
-    writer.say(f"Simulated cluster{'s' if len(clusters) > 1 else ''}: {'; '.join(shown)}{more}.")
+    clusters = {json.dumps(run.cluster, sort_keys=True): run.cluster for run in runs}
+    told = Counter(map(cluster_in_words, clusters.values()))
+    shown = [
+        f"{tex(one)}{f' ({count} that differ in more than this)' if count > 1 else ''}" for one, count in told.items()
+    ]
+    more = f"; and {len(shown) - MOST_NAMED} more" if len(shown) > MOST_NAMED else ""
+    writer.say(f"Simulated cluster{'s' if len(clusters) > 1 else ''}: {'; '.join(shown[:MOST_NAMED])}{more}.")
     sites = sorted({f"{run.site.name} version {run.site.version}" for run in runs if run.site is not None})
     if sites:
         writer.say(f"The rules of a site held: {tex(listing(sites))}.")

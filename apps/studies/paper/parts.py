@@ -1,13 +1,15 @@
 """What the bundles of a study and of a comparison have in common: the numbers of their runs, and what replays them."""
 
+import functools
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from apps.live.exchange.manifest import run_manifest
+from apps.live.exchange.manifest import run_manifest, series_told
 from apps.metrics.models import Metric
 from apps.results.fidelity import run_badges
 from apps.results.models import Run
+from apps.studies.paper.bundle import MOST_SERIES_BYTES, TooMuchAtOnce
 from scheduler_sim.engine.figures import FIGURES
 
 STORED = tuple(name for name in FIGURES if name in {field.name for field in Metric._meta.concrete_fields})
@@ -31,15 +33,31 @@ def run_rows(runs: Sequence[Run], places: Sequence[str] = ()) -> Iterator[Sequen
         known = (run.pk, run.name, run.workload.name, run.seed, run.engine_version, scheduler)
         for name, value in zip(STORED, values, strict=True):
             if value is not None:
-                yield (*where, *known, name, FIGURES[name].unit, repr(value) if isinstance(value, float) else value)
+                yield (*where, *known, name, FIGURES[name].unit, value)
 
 
-def manifests(runs: Sequence[Run]) -> dict[str, str]:
-    """Return what replays each run, by the names of the files."""
+def manifests(runs: Sequence[Run], *, is_bounded: bool) -> dict[str, str]:
+    """Return what replays each run, by the names of the files.
+
+    Args:
+        is_bounded: refuse step series of more than `MOST_SERIES_BYTES` in all.
+
+    Raises:
+        TooMuchAtOnce: they are larger.
+    """
     badges = run_badges(runs)
-    return {
-        f"manifests/run-{run.pk}.json": json.dumps(run_manifest(run, badges[run.pk]), indent=2) + "\n" for run in runs
-    }
+    series_of = functools.cache(series_told)
+    texts, held = {}, 0
+    for run in runs:
+        document = run_manifest(run, badges[run.pk], series_of)
+        held += sum(len(one["packed"]) for one in document.get("series", ()))
+        if is_bounded and held > MOST_SERIES_BYTES:
+            raise TooMuchAtOnce(
+                f"The manifests hold more than {MOST_SERIES_BYTES:,} bytes of step series, the most that a page puts "
+                f"together; exportreport --bundle FILE.zip has no such limit."
+            )
+        texts[f"manifests/run-{run.pk}.json"] = json.dumps(document, indent=2) + "\n"
+    return texts
 
 
 def play_count(runs: Any) -> int:

@@ -23,11 +23,11 @@ def study_paper(study: Study, *, figure: str = "", base: str = "", is_bounded: b
 
     Args:
         figure, base: what is shown and the policy that others are compared with; the study's own where they are none.
-        is_bounded: refuse more than `MOST_PLAYS`, as somebody waits for it.
+        is_bounded: refuse more than `MOST_PLAYS` and `MOST_SERIES_BYTES`, as somebody waits for it.
 
     Raises:
         NothingToShow: no run has finished.
-        TooMuchAtOnce: there are more plays than that.
+        TooMuchAtOnce: there is more than that.
     """
     finished = study.runs.finished()
     if is_bounded and (count := play_count(finished)) > MOST_PLAYS:
@@ -49,7 +49,7 @@ def study_paper(study: Study, *, figure: str = "", base: str = "", is_bounded: b
         charts=list((lines or single).values()),
         table=_table(cells, figure, base),
         data={"runs.csv": run_rows(runs, AXES), "cells.csv": _cells(cells)},
-        documents={"study.yaml": definition_text(study.definition), **manifests(runs)},
+        documents={"study.yaml": definition_text(study.definition), **manifests(runs, is_bounded=is_bounded)},
         replay=[
             ("manage.py runstudy study.yaml", "plays the study again, as far as it is not stored"),
             (

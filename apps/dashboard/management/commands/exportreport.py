@@ -77,7 +77,7 @@ def _paper(options: dict[str, Any]) -> Paper:
     keys = list(dict.fromkeys(Run.objects.named(name.strip()).pk for name in names))
     if len(keys) > MOST_RUNS:
         raise CommandError(f"At most {MOST_RUNS} runs are compared.")
-    return comparison_paper(Comparison(_runs(keys), base=options["base"]))
+    return comparison_paper(Comparison(_runs(keys), base=options["base"]), is_bounded=False)
 
 
 def _runs(keys: list[int]) -> list[Run]:
