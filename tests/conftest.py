@@ -51,6 +51,7 @@ SLOW = (
     "docs/test_documentation.py",
     "engine/test_agent.py",
     "engine/test_causality.py",
+    "engine/test_compiled_policies.py",
     "engine/test_core.py",
     "engine/test_core_reference.py",
     "engine/test_examples.py",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from scheduler_sim.engine.library.inputs import generate, read
     from scheduler_sim.engine.library.playing import play
     from scheduler_sim.engine.library.result import Result
-    from scheduler_sim.engine.policies.own import deciding, scoring
+    from scheduler_sim.engine.policies.own import compiled, deciding, scoring
     from scheduler_sim.engine.presets import load_cluster
     from scheduler_sim.engine.sites import Site
 
@@ -28,6 +28,7 @@ _LATER = {
     "Result": "library.result",
     "Site": "sites",
     "compare": "library.comparing",
+    "compiled": "policies.own",
     "deciding": "policies.own",
     "generate": "library.inputs",
     "load_cluster": "presets",
@@ -56,6 +57,7 @@ __all__ = [
     "Site",
     "Workload",
     "compare",
+    "compiled",
     "deciding",
     "generate",
     "load_cluster",

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.codes import DECIDED, ELASTIC, LEARNED, NOT_PLANNED, SHARES, STATIC
+from scheduler_sim.engine.codes import CALLED, DECIDED, ELASTIC, LEARNED, NOT_PLANNED, SHARES, STATIC
 from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.base import BaseKernel
@@ -47,6 +47,8 @@ def make_kernel(problem: Problem) -> BaseKernel:
     if problem.site is not None:
         if scores.kind == DECIDED:
             raise InvalidPolicy(f"{policy.name} decides by itself, and is not played by the rules of a site.")
+        if scores.kind == CALLED:
+            raise InvalidPolicy(f"{policy.name} asks a compiled function, and is not played by the rules of a site.")
         from scheduler_sim.engine.kernels.site.kernel import SiteKernel
 
         return SiteKernel(problem)
@@ -61,6 +63,10 @@ def make_kernel(problem: Problem) -> BaseKernel:
     interrupted = policy.preempts or problem.options.interrupts or cluster.fails
     if late and interrupted:
         raise InvalidPolicy("Where tasks may stop and go on, run times cannot be predicted inside the run.")
+    if scores.kind == CALLED and (late or interrupted):
+        raise InvalidPolicy(
+            f"{policy.name} asks a compiled function: it plays tasks that run once, with known estimates."
+        )
     if scores.kind == SHARES:
         from scheduler_sim.engine.kernels.rounds.kernel import PackedKernel, RoundsKernel
 
@@ -114,8 +120,10 @@ def _refuse_backfilling(policy: Policy, scores: Scores, *, on_pool: bool) -> Non
     backfill, other = policy.backfill, scores.backfill
     if other is None and not backfill.predicts:
         return
-    if scores.kind == LEARNED:
-        raise InvalidPolicy(f"Learned orders are for easy without parameters, not for {backfill.text}.")
+    if scores.kind in (LEARNED, CALLED):
+        raise InvalidPolicy(
+            f"{policy.order.name} is scored at each instant, for easy without parameters, not for {backfill.text}."
+        )
     if policy.placement.planned != NOT_PLANNED:
         raise InvalidPolicy(f"{policy.placement.name} walks the queue in one order: easy without parameters.")
     if other is not None and (other.kind != STATIC or other.not_before is not None):
@@ -136,7 +144,7 @@ def plays_on_pool(workload: Workload, cluster: Cluster, scores: Scores) -> bool:
     """Tell whether a single pool and rigid tasks of whole processors are all there is."""
     return (
         cluster.is_pool
-        and scores.kind in (STATIC, LEARNED)
+        and scores.kind in (STATIC, LEARNED, CALLED)
         and scores.not_before is None
         and not_for_pool(workload) is None
     )

@@ -7,6 +7,7 @@ from typing import Any
 from scheduler_sim.engine.codes import FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.contract import Attempts, History, News, Outcome, Pieces
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
+from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 EventLoop = Callable[[float, int], None]
@@ -34,6 +35,19 @@ def outcome_of(
         history=history,
         crossed=crossed,
     )
+
+
+def guarded(problem: Problem, loop: EventLoop) -> EventLoop:
+    """Return the event loop, which refuses to go on where a compiled score of the user's failed."""
+    called = problem.scores.called
+    if called is None:
+        return loop
+
+    def play(until: float, events: int) -> None:
+        loop(until, events)
+        called.refuse_failure()
+
+    return play
 
 
 class BaseKernel(ABC):

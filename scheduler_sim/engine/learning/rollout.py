@@ -12,6 +12,7 @@ from scheduler_sim.engine.demand import check_pool
 from scheduler_sim.engine.errors import InvalidWorkload
 from scheduler_sim.engine.formulas import bounded_slowdown_compiled
 from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.kernels.calling import Call, make_call
 from scheduler_sim.engine.kernels.pool.learned import Queue, advance_learned, make_queue
 from scheduler_sim.engine.kernels.pool.state import FIELDS, FREE, Run, Tasks
 from scheduler_sim.engine.policies.scoring import task_features
@@ -107,6 +108,7 @@ def play(sequences: Sequences, parameters: FloatArray, backfill: int) -> FloatAr
         idle_run(length, sequences.processors),
         make_queue(length, min(length, sequences.processors), len(parameters)),
         np.empty(0),
+        make_call(None, cores=sequences.processors, gpus=0),
         figures,
     )
     return figures
@@ -125,6 +127,7 @@ def _play_all(
     run: Run,
     queue: Queue,
     unused: FloatArray,
+    call: Call,
     figures: FloatArray,
 ) -> None:
     count, length = arrival.shape
@@ -136,7 +139,7 @@ def _play_all(
         clock[:] = arrival[s, 0]
         start[:] = np.nan
         advance_learned(
-            backfill, processors, tasks, run, queue, features[s], parameters, np.inf, np.iinfo(np.int64).max
+            backfill, processors, tasks, run, queue, features[s], parameters, call, np.inf, np.iinfo(np.int64).max
         )
         slowdown, completion, wait = 0.0, 0.0, 0.0
         for i in range(length):

@@ -44,7 +44,7 @@ def load_policies(path: str | Path) -> list[str]:
         raise InvalidPolicy(f"{path} fails: {type(error).__name__}: {error}") from error
     found = [order.name for order in ORDERS if before.get(order.name) is not order]
     if not found:
-        raise InvalidPolicy(f"{path} registers no policy; see @scoring and @deciding in docs/library.md.")
+        raise InvalidPolicy(f"{path} registers no policy; see @scoring, @compiled and @deciding in docs/library.md.")
     return found
 
 

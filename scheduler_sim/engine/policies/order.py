@@ -8,6 +8,7 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import STATIC
+from scheduler_sim.engine.policies.compiled import Called
 from scheduler_sim.engine.policies.parameter import Adjustable
 from scheduler_sim.engine.policies.registry import Registry
 from scheduler_sim.engine.series import Signals
@@ -28,6 +29,7 @@ class Scores:
         parameters: what the kind needs beside `base`: weights, a half-life.
         features: shape (n, 2), see `scoring.task_features`, for `LEARNED`.
         not_before: shape (n,), instants before which a task is not offered to the policy; None for none.
+        called: the function that is asked for them, for `CALLED`.
         backfill: the scores by which what may pass a blocked head is tried; None for these.
     """
 
@@ -37,6 +39,7 @@ class Scores:
     parameters: FloatArray | None = None
     features: FloatArray | None = None
     not_before: FloatArray | None = None
+    called: Called | None = None
     backfill: "Scores | None" = None
 
     @classmethod

@@ -1,6 +1,6 @@
-"""Policies of one's own: a function that scores tasks, or a class that sees the state and decides.
+"""Policies of one's own: a function that scores tasks, in Python or compiled, or a class that decides.
 
-Both are orders like the shipped ones: they are named in policies, stored and shown as any other. What they may look at
+All are orders like the shipped ones: they are named in policies, stored and shown as any other. What they may look at
 is what a scheduler knows; true run times are hidden unless they say that they are clairvoyant.
 """
 
@@ -11,8 +11,9 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from scheduler_sim.engine.codes import DECIDED
+from scheduler_sim.engine.codes import CALLED, DECIDED
 from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.policies.compiled import Compiled, call_of
 from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
 from scheduler_sim.engine.policies.policy import READY_MADE
 from scheduler_sim.engine.workload import FloatArray, Labels, Workload
@@ -35,6 +36,7 @@ class Decider(Protocol):
 
 
 ScoreFunction = TypeVar("ScoreFunction", bound=Callable[[ScoreContext], Any])
+ScoreOneType = TypeVar("ScoreOneType", bound=Callable[[Any, Any], Any])
 DeciderType = TypeVar("DeciderType", bound=Callable[[], Decider])
 
 
@@ -92,6 +94,37 @@ def scoring(
                 looks_ahead=looks_ahead,
             )
         )
+        return function
+
+    return register
+
+
+def compiled(
+    name: str, *, clairvoyant: bool = False, formula: str = "by a compiled function"
+) -> Callable[[ScoreOneType], ScoreOneType]:
+    """Register a function that Numba compiles as the order `name`, called inside the event loops.
+
+    It takes a `compiled.WaitingTask` and a `compiled.Instant` and returns a number; the lowest are tried first, ties go
+    to the earlier arrival. It is asked for every task that waits, at every instant at which one might start, before
+    anything starts there. It has to return the same for the same.
+
+    Args:
+        clairvoyant: `task.runtime` tells the true run time.
+        formula: what to say of it in lists.
+
+    Raises:
+        InvalidPolicy: as `scoring`.
+    """
+
+    def register(function: ScoreOneType) -> ScoreOneType:
+        whole = Compiled(name, function)
+
+        def scores(context: ScoreContext) -> Scores:
+            workload, estimate, processors = context.workload, context.estimate, context.processors
+            called = call_of(whole, workload, estimate=estimate, processors=processors, clairvoyant=clairvoyant)
+            return Scores(base=np.zeros(len(workload)), kind=CALLED, called=called)
+
+        _register(Order(name, formula, SOURCE, scores, clairvoyant=clairvoyant))
         return function
 
     return register

@@ -9,7 +9,7 @@ from scheduler_sim.engine.codes import CONSERVATIVE, ORACLE
 from scheduler_sim.engine.contract import News, Outcome
 from scheduler_sim.engine.demand import possible_fractions
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.kernels.base import BaseKernel, outcome_of
+from scheduler_sim.engine.kernels.base import BaseKernel, guarded, outcome_of
 from scheduler_sim.engine.kernels.cluster.act import parts_of
 from scheduler_sim.engine.kernels.cluster.agent import agent_arrays, agent_loop
 from scheduler_sim.engine.kernels.cluster.layout import crossed_levels, lay_out
@@ -42,7 +42,7 @@ class ClusterKernel(BaseKernel):
         super().__init__(
             counts=self._sim.counts,
             clock=self._sim.clock,
-            advance=lambda until, events: play(self._handle, until, events, *arguments),
+            advance=guarded(problem, lambda until, events: play(self._handle, until, events, *arguments)),
             gangs=GangBuffer(self._sim.gang_pieces, self._sim.gang_counts),
         )
 

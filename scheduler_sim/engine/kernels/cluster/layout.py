@@ -31,6 +31,7 @@ from scheduler_sim.engine.demand import (
     task_kinds,
 )
 from scheduler_sim.engine.formulas import played_runtime
+from scheduler_sim.engine.kernels.calling import make_call
 from scheduler_sim.engine.kernels.cluster import state
 from scheduler_sim.engine.kernels.cluster.fgd import percent_limits
 from scheduler_sim.engine.kernels.cluster.queue import FAN, NOTHING
@@ -196,6 +197,7 @@ def lay_out(problem: Problem) -> Sim:
         fgd_stamp=np.zeros(kept, np.int64),
         node_stamp=np.zeros(nodes, np.int64),
         **racks,
+        **make_call(scores.called, cores=cluster.cores, gpus=cluster.gpus)._asdict(),
         **GangBuffer.of(most_chunks)._asdict(),
     )
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.codes import DRF, LEARNED, MILLI, MULTIFACTOR, QUEUED
+from scheduler_sim.engine.codes import CALLED, DRF, LEARNED, MILLI, MULTIFACTOR, QUEUED, RUNNING
 from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.calling import call_scores, set_state
 from scheduler_sim.engine.kernels.cluster.state import (
     BY_TIE,
     FREE_CPU,
@@ -170,6 +171,17 @@ def learned_scores(s: Sim, now: float, rows: IntArray, scores: FloatArray) -> No
 
 
 @inner_kernel
+def called_scores(s: Sim, now: float, rows: IntArray, scores: FloatArray) -> None:
+    """Write the scores that a function of the user's gives to `rows`."""
+    wait = np.empty(len(rows))
+    for i in range(len(rows)):
+        wait[i] = now - s.tasks[rows[i]].ready
+    free_cores, free_gpus = s.counts[FREE_CPU] / MILLI, s.counts[FREE_GPU] / MILLI
+    set_state(s.call_state, now, len(rows), s.counts[RUNNING], free_cores, free_gpus)
+    call_scores(s.call_address, 0, len(rows), rows, wait, s.call_table, s.call_state, scores, s.call_at)
+
+
+@inner_kernel
 def dominant_share(s: Sim, user: int) -> float:
     """Return the user's largest share of the cluster's cores, GPUs and memory (totals stand in `floats`)."""
     share = 0.0
@@ -220,6 +232,8 @@ def sort_walk(s: Sim, now: float) -> None:
     scores = np.empty(size)
     if s.settings[KIND] == LEARNED:
         learned_scores(s, now, rows, scores)
+    elif s.settings[KIND] == CALLED:
+        called_scores(s, now, rows, scores)
     else:
         for i in range(size):
             scores[i] = score(s, rows[i], now)

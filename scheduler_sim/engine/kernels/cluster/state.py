@@ -195,6 +195,10 @@ class Sim(NamedTuple):
     rack_taken: IntArray
     gang_pieces: Any
     gang_counts: IntArray
+    call_address: IntArray
+    call_table: FloatArray
+    call_state: FloatArray
+    call_at: FloatArray
 
 
 DIMENSIONS = {
@@ -216,6 +220,7 @@ DIMENSIONS = {
     "rack_want": 2,
     "list_time": 3,
     "list_amount": 3,
+    "call_table": 2,
 }
 """Arrays with more than one dimension."""
 
@@ -236,6 +241,9 @@ FLOATS = {
     "reserved_time",
     "reserved_from",
     "crossing",
+    "call_table",
+    "call_state",
+    "call_at",
 }
 """Arrays of doubles; the others hold 64-bit integers."""
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel, kernel
+from scheduler_sim.engine.kernels.calling import Call, call_scores, set_state
 from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.kernels.structures.frontier import Frontier, begin_at, forget, gain, kind_of, make_frontier
@@ -62,6 +63,24 @@ class Plan(NamedTuple):
     frontier: Frontier
 
 
+class Asked(NamedTuple):
+    """The function that scores come from; loops that are given None for it are compiled without the asking.
+
+    Attributes:
+        call: what is called.
+        wait, found: shape (n,), room for what it takes and gives.
+    """
+
+    call: Call
+    wait: FloatArray
+    found: FloatArray
+
+
+def make_asked(length: int, call: Call) -> Asked:
+    """Return what asks the function about up to `length` tasks."""
+    return Asked(call, np.empty(length), np.empty(length))
+
+
 def make_plan(cpus: IntArray, processors: int) -> Plan:
     """Return the plan of an idle pool for tasks that ask for so many processors, shape (n,)."""
     length = len(cpus)
@@ -87,12 +106,29 @@ def _before(a: int, b: int, scores: FloatArray) -> bool:
 
 
 @bare_kernel
-def _sort(now: float, rows: IntArray, first: int, last: int, tasks: Tasks, plan: Plan) -> None:
+def _call(now: float, rows: IntArray, first: int, last: int, tasks: Tasks, run: Run, plan: Plan, asked: Asked) -> None:
+    """Write the scores that a function of the user's gives."""
+    address, table, state, at = asked.call
+    for i in range(first, last):
+        asked.wait[i - first] = now - tasks.arrival[rows[i]]
+    set_state(state, now, run.counts[QUEUED], run.counts[RUNNING], run.counts[FREE], 0.0)
+    call_scores(address, first, last - first, rows, asked.wait, table, state, asked.found, at)
+    for i in range(first, last):
+        plan.scores[rows[i]] = asked.found[i - first]
+
+
+@bare_kernel
+def _sort(
+    now: float, rows: IntArray, first: int, last: int, tasks: Tasks, run: Run, plan: Plan, asked: Asked | None
+) -> None:
     """Sort `rows[first:last]` by score at `now`, then row; quick where they are nearly sorted."""
     buffer, scores = plan.buffer, plan.scores
-    for i in range(first, last):
-        row = rows[i]
-        scores[row] = tasks.base[row] - tasks.slope[row] * (now - tasks.arrival[row])
+    if asked is not None:
+        _call(now, rows, first, last, tasks, run, plan, asked)
+    else:
+        for i in range(first, last):
+            row = rows[i]
+            scores[row] = tasks.base[row] - tasks.slope[row] * (now - tasks.arrival[row])
     width = 1
     while width < last - first:
         for low in range(first, last - width, 2 * width):
@@ -241,11 +277,11 @@ def _evict(now: float, chosen: int, queued: int, tasks: Tasks, plan: Plan) -> bo
 
 
 @bare_kernel
-def _act_on_all(now: float, depth: int, early: bool, tasks: Tasks, run: Run, plan: Plan) -> None:
+def _act_on_all(now: float, depth: int, early: bool, tasks: Tasks, run: Run, plan: Plan, asked: Asked | None) -> None:
     """Act with a sorted queue: after an early end or an overrun, and whenever the depth is limited."""
     counts = plan.counts
     queued = _sweep(run, plan)
-    _sort(now, plan.queue, 0, queued, tasks, plan)
+    _sort(now, plan.queue, 0, queued, tasks, run, plan, asked)
     chosen = min(depth, queued)
     overrun = _overran(now, run, plan)
     counts[OVERRAN] = overrun
@@ -276,12 +312,12 @@ def _act_on_all(now: float, depth: int, early: bool, tasks: Tasks, run: Run, pla
 
 
 @bare_kernel
-def _act_on_new(now: float, first: int, tasks: Tasks, run: Run, plan: Plan) -> None:
+def _act_on_new(now: float, first: int, tasks: Tasks, run: Run, plan: Plan, asked: Asked | None) -> None:
     """Act when every reservation already lies at its earliest time: reserve what lies in the queue from `first`."""
     counts = plan.counts
     counts[OVERRAN] = 0
     if counts[IN_LIST] - first > 1:
-        _sort(now, plan.queue, first, counts[IN_LIST], tasks, plan)
+        _sort(now, plan.queue, first, counts[IN_LIST], tasks, run, plan, asked)
     for i in range(first, counts[IN_LIST]):
         _reserve(now, plan.queue[i], tasks, plan)
         _add_due(plan.queue[i], plan)
@@ -292,7 +328,7 @@ def _act_on_new(now: float, first: int, tasks: Tasks, run: Run, plan: Plan) -> N
         heap_pop(plan.due_times, plan.due_rows, counts[DUE])
         counts[DUE] -= 1
     if due > 1:
-        _sort(now, plan.due, 0, due, tasks, plan)
+        _sort(now, plan.due, 0, due, tasks, run, plan, asked)
     for i in range(due):
         row = plan.due[i]
         if tasks.cpus[row] <= run.counts[FREE]:
@@ -323,7 +359,9 @@ def next_reservation(now: float, plan: Plan) -> float:
 
 
 @kernel
-def advance_conservative(depth: int, tasks: Tasks, run: Run, plan: Plan, until: float, max_events: int) -> None:
+def advance_conservative(
+    depth: int, tasks: Tasks, run: Run, plan: Plan, asked: Asked | None, until: float, max_events: int
+) -> None:
     """Play whole instants up to `until` or until `max_events` events were applied; `depth` tasks hold reservations."""
     counts = run.counts
     events = 0
@@ -351,8 +389,8 @@ def advance_conservative(depth: int, tasks: Tasks, run: Run, plan: Plan, until: 
                 events += 1
             missed = plan.counts[DUE] > 0 and plan.due_times[0] < now
             if depth < len(tasks.arrival) or early or missed or plan.counts[DIRTY] != 0 or _overran(now, run, plan):
-                _act_on_all(now, depth, early, tasks, run, plan)
+                _act_on_all(now, depth, early, tasks, run, plan, asked)
             else:
-                _act_on_new(now, first, tasks, run, plan)
+                _act_on_new(now, first, tasks, run, plan, asked)
             if not ends_by(now, run.counts, run.end_times):
                 break

@@ -4,13 +4,14 @@ from functools import partial
 
 import numpy as np
 
-from scheduler_sim.engine.codes import CONSERVATIVE, LEARNED, NONE
+from scheduler_sim.engine.codes import CALLED, CONSERVATIVE, LEARNED, NONE
 from scheduler_sim.engine.contract import News, Options, Outcome
 from scheduler_sim.engine.demand import check_pool
 from scheduler_sim.engine.formulas import played_runtime
-from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop
+from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop, guarded
+from scheduler_sim.engine.kernels.calling import make_call
 from scheduler_sim.engine.kernels.pool.aging import advance_aging
-from scheduler_sim.engine.kernels.pool.conservative import Plan, advance_conservative, make_plan
+from scheduler_sim.engine.kernels.pool.conservative import Plan, advance_conservative, make_asked, make_plan
 from scheduler_sim.engine.kernels.pool.learned import learned_loop
 from scheduler_sim.engine.kernels.pool.ranked import advance_ranked
 from scheduler_sim.engine.kernels.pool.reordered import advance_reordered, make_predictions
@@ -47,6 +48,7 @@ class PoolKernel(BaseKernel):
             slope=np.zeros(n) if scores.slope is None else scores.slope,
         )
         self._features = scores.features
+        self._call = make_call(scores.called, cores=processors, gpus=0)
         self._kinetic: KineticTree | None = None
         self._plan: Plan | None = None
         most_running = min(n, processors)
@@ -70,16 +72,17 @@ class PoolKernel(BaseKernel):
             loop = self._reorder(workload, policy, scores)
         else:
             loop = self._choose(policy.backfill.code, n, processors, options, scores)
-        super().__init__(counts=self._run.counts, clock=self._run.clock, advance=loop)
+        super().__init__(counts=self._run.counts, clock=self._run.clock, advance=guarded(problem, loop))
 
     def _choose(self, backfill: int, n: int, processors: int, options: Options, scores: Scores) -> EventLoop:
         tasks, run = self._tasks, self._run
-        if scores.kind == LEARNED:
-            return learned_loop(backfill, processors, tasks, run, scores)
+        if scores.kind in (LEARNED, CALLED) and backfill != CONSERVATIVE:
+            return learned_loop(backfill, processors, tasks, run, scores, self._call)
         if backfill == CONSERVATIVE:
             self._plan = plan = make_plan(tasks.cpus, processors)
             depth = max(n, 1) if options.conservative_depth is None else options.conservative_depth
-            return partial(advance_conservative, depth, tasks, run, plan)
+            asked = make_asked(n, self._call) if scores.kind == CALLED else None
+            return partial(advance_conservative, depth, tasks, run, plan, asked)
         if self._static and backfill == NONE:
             rank_of, row_at, queue = self._ranks()
             return partial(advance_strictly, tasks, run, rank_of, row_at, queue)

@@ -13,6 +13,7 @@ import numpy as np
 from scheduler_sim.engine.codes import EASY, LIST, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.kernels.calling import Call, call_scores, set_state
 from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.kernels.structures.instants import go_to
@@ -118,6 +119,7 @@ def advance_learned(
     queue: Queue,
     features: FloatArray,
     parameters: FloatArray,
+    call: Call,
     until: float,
     max_events: int,
 ) -> None:
@@ -127,6 +129,7 @@ def advance_learned(
     rows, cpus, expected, arrival = queue.rows, queue.cpus, queue.expected, queue.arrival
     r, n, wait, excess, scores, folded = queue.r, queue.n, queue.wait, queue.excess, queue.scores, queue.folded
     planned_times, planned_rows = queue.planned_times, queue.planned_rows
+    address, table, state, at = call
     everything = 2**62
     events = 0
     while events < max_events:
@@ -140,10 +143,10 @@ def advance_learned(
                 drop_end(start[row] + all_expected[row], row, running, planned_times, planned_rows)
                 events += 1
             while arrives_by(now, all_arrival, counts):
-                at = counts[QUEUED]
+                last = counts[QUEUED]
                 row = arrive(counts)
-                rows[at], cpus[at], expected[at] = row, all_cpus[row], all_expected[row]
-                arrival[at], r[at], n[at] = all_arrival[row], features[row, 0], features[row, 1]
+                rows[last], cpus[last], expected[last] = row, all_cpus[row], all_expected[row]
+                arrival[last], r[last], n[last] = all_arrival[row], features[row, 0], features[row, 1]
                 events += 1
             shadow_time = np.inf
             extra = everything
@@ -152,13 +155,17 @@ def advance_learned(
             while _some_fit(counts[QUEUED], counts[FREE], cpus):
                 if not scored:
                     scored = True
-                    work = _work_ahead(now, counts[RUNNING], all_cpus, planned_times, planned_rows)
                     free = counts[FREE]
-                    blend(parameters, free / processors, counts[QUEUED], work / processors, folded)
                     for i in range(counts[QUEUED]):
                         wait[i] = now - arrival[i]
                         excess[i] = (cpus[i] - free) / processors
-                    rate(parameters, folded, r, n, wait, excess, counts[QUEUED], scores)
+                    if address[0] != 0:
+                        set_state(state, now, counts[QUEUED], counts[RUNNING], free, 0.0)
+                        call_scores(address, 0, counts[QUEUED], rows, wait, table, state, scores, at)
+                    else:
+                        work = _work_ahead(now, counts[RUNNING], all_cpus, planned_times, planned_rows)
+                        blend(parameters, free / processors, counts[QUEUED], work / processors, folded)
+                        rate(parameters, folded, r, n, wait, excess, counts[QUEUED], scores)
                 limit = counts[FREE] if reserved else everything
                 i = _lowest(now, counts[QUEUED], limit, shadow_time, extra, rows, cpus, expected, scores)
                 if i < 0:
@@ -184,13 +191,16 @@ def advance_learned(
 
 
 def learned_loop(
-    backfill: int, processors: int, tasks: Tasks, run: Run, scores: Scores
+    backfill: int, processors: int, tasks: Tasks, run: Run, scores: Scores, call: Call
 ) -> Callable[[float, int], None]:
-    """Return the event loop of a pool under a learned score."""
+    """Return the event loop of a pool under a learned score, or one of the user's that is called."""
     features, parameters = scores.features, scores.parameters
+    if scores.called is not None:
+        # The columns that a learned score has hold what the table has there, and nobody looks.
+        features, parameters = scores.called.table, np.zeros(1)
     if features is None or parameters is None:
         raise InvalidPolicy("A learned score needs features and weights.")
     queue = make_queue(len(tasks.arrival), len(run.end_rows), len(parameters))
     return lambda until, events: advance_learned(
-        backfill, processors, tasks, run, queue, features, parameters, until, events
+        backfill, processors, tasks, run, queue, features, parameters, call, until, events
     )

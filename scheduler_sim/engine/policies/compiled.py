@@ -1,0 +1,205 @@
+"""Scores by a compiled function of the user's, called inside the event loops for the tasks that wait at an instant.
+
+The loops are compiled once for all such functions: they call by its address a pass over some tasks, which is compiled
+with the function in it. What a function needs of a task lies in one row of a table.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.workload import FloatArray, Workload
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class WaitingTask(NamedTuple):
+    """What a compiled score may look at of a task, all numbers.
+
+    Attributes:
+        wait_time: seconds since it is ready.
+        arrival_time, estimate: seconds.
+        cpus, gpus, memory_mb: what it asks for. processors: its GPUs; its cores where it asks for none.
+        user, group, partition: the same number for the same name, from 0 up.
+        runtime: seconds on a device of speed 1; only for clairvoyant policies, for others NaN.
+    """
+
+    wait_time: float
+    arrival_time: float
+    estimate: float
+    cpus: float
+    gpus: float
+    memory_mb: float
+    processors: float
+    user: float
+    group: float
+    partition: float
+    runtime: float
+
+
+class Instant(NamedTuple):
+    """What a compiled score may look at of the cluster, as it is before anything starts at an instant.
+
+    Attributes:
+        time: seconds.
+        queued, running: how many tasks are ready and wait, and how many run.
+        free_cores, free_gpus: what is left, over all nodes. cores, gpus: what there is.
+    """
+
+    time: float
+    queued: float
+    running: float
+    free_cores: float
+    free_gpus: float
+    cores: float
+    gpus: float
+
+
+COLUMNS, STATES = len(WaitingTask._fields) - 1, len(Instant._fields)
+
+AT, FAILED, WAITED, STATE = range(4)
+"""Places in `Called.at`: the row that is scored, the first row that has no score (-1 for none), its wait, and from
+there on the instant of that."""
+
+
+class Compiled:
+    """A score function, compiled when it is first played, once a process."""
+
+    def __init__(self, name: str, function: Any) -> None:
+        self.name, self._function = name, function
+        self._whole: Any = None
+
+    def of_one(self) -> Any:
+        """Return the function as compiled code that Python can call."""
+        from numba import njit
+
+        # What is compiled already keeps its own settings.
+        if not hasattr(self._function, "py_func"):
+            self._function = njit(error_model="numpy", nogil=True)(self._function)
+        return self._function
+
+    def address(self) -> int:
+        """Return where the pass over tasks lies.
+
+        Raises:
+            InvalidPolicy: the function cannot be compiled.
+        """
+        if self._whole is None:
+            from numba import NumbaError
+
+            try:
+                self._whole = _pass_over(self.of_one())
+            except NumbaError as error:
+                raise InvalidPolicy(f"{self.name} cannot be compiled: {_reason(error)}") from error
+        return int(self._whole.address)
+
+
+def _pass_over(score: Any) -> Any:
+    """Compile the pass that scores tasks by `score`; it returns nothing of use, and stops scoring at a failure."""
+    import numba
+
+    # Numba ships without types for these.
+    types: Any = numba.types
+    carray: Any = getattr(numba, "carray")  # noqa: B009
+    integers, reals = types.CPointer(types.int64), types.CPointer(types.float64)
+
+    def scored(first: int, count: int, rows: Any, wait: Any, table: Any, state: Any, scores: Any, at: Any) -> int:
+        row_of, waits, found = carray(rows, first + count), carray(wait, count), carray(scores, count)
+        seen, marks = carray(state, STATES), carray(at, STATE + STATES)
+        now = Instant(seen[0], seen[1], seen[2], seen[3], seen[4], seen[5], seen[6])
+        done = 0
+        try:
+            while done < count and marks[FAILED] < 0:
+                row = row_of[first + done]
+                t = carray(table, (row + 1, COLUMNS))[row]
+                marks[AT] = row
+                found[done] = score(
+                    WaitingTask(waits[done], t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9]), now
+                )
+                if np.isnan(found[done]):
+                    raise ValueError
+                done += 1
+        except Exception:  # noqa: BLE001  (compiled code tells errors no further apart)
+            marks[FAILED], marks[WAITED] = marks[AT], waits[done]
+            for place in range(STATES):
+                marks[STATE + place] = seen[place]
+        # Whoever calls looks for a failure only when it has played; any order will do until then.
+        for place in range(done, count):
+            found[place] = 0.0
+        return done
+
+    signature = types.int64(types.int64, types.int64, integers, *[reals] * 5)
+    return numba.cfunc(signature, error_model="numpy")(scored)
+
+
+def _reason(error: Exception) -> str:
+    """Return what Numba's long message says in one sentence."""
+    lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()]
+    skipped = ("Failed in", "During:", "File ", "No implementation", ">>>", "- Resolution", "raised from", "^")
+    telling = [line for line in lines if not line.startswith(skipped)]
+    return (telling or lines or [type(error).__name__])[0].rstrip(".") + "."
+
+
+@dataclass(frozen=True)
+class Called:
+    """A compiled score in one simulation.
+
+    Attributes:
+        compiled: the function.
+        workload: the tasks.
+        table: shape (n, COLUMNS), `WaitingTask` without the wait.
+        at: where the scoring is and where it failed, see the places above.
+    """
+
+    compiled: Compiled
+    workload: Workload
+    table: FloatArray
+    at: FloatArray
+
+    def refuse_failure(self) -> None:
+        """Refuse what was played where a task got no score.
+
+        Raises:
+            InvalidPolicy: one did not; the sentence names it and the instant.
+        """
+        row = int(self.at[FAILED])
+        if row < 0:
+            return
+        task = WaitingTask(float(self.at[WAITED]), *self.table[row].tolist())
+        now = Instant(*self.at[STATE:].tolist())
+        name, where = self.compiled.name, f"task {self.workload.task_id[row]} at {now.time:,.15g} s"
+        try:
+            self.compiled.of_one()(task, now)
+        except Exception as error:
+            raise InvalidPolicy(f"{name} fails at scoring {where}: {type(error).__name__}: {error}.") from error
+        raise InvalidPolicy(f"The score of {name} is not a number for {where}.")
+
+
+def call_of(
+    compiled: Compiled, workload: Workload, *, estimate: FloatArray, processors: FloatArray, clairvoyant: bool
+) -> Called:
+    """Return what a simulation of the workload calls; `estimate` in seconds and `processors` have the shape (n,).
+
+    Raises:
+        InvalidPolicy: the function cannot be compiled.
+    """
+    compiled.address()
+    n = len(workload)
+    table = np.column_stack(
+        [
+            workload.arrival_time,
+            estimate,
+            workload.cpus,
+            workload.gpus,
+            workload.memory_mb,
+            processors,
+            workload.user.codes,
+            workload.group.codes,
+            workload.queue.codes,
+            workload.runtime if clairvoyant else np.full(n, np.nan),
+        ]
+    )
+    return Called(compiled, workload, table, np.full(STATE + STATES, -1.0))
