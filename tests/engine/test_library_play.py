@@ -345,8 +345,8 @@ def test_the_code_blocks_of_the_documentation_run(
     mpl.use("svg")
     names: dict[str, Any] = {}
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/library.md").read_text(), re.DOTALL)
-    assert len(blocks) == 8
-    with own_policies("my_sjf", "my_easy"):
+    assert len(blocks) == 9
+    with own_policies("my_sjf", "my_aging", "my_easy"):
         for block in blocks:
             exec(block, names)
     assert names["result"].policies == ("fcfs", "fcfs+easy", "sjf+easy")
