@@ -40,7 +40,7 @@ ENGINE = (
     ("predictors", "recording"),
     ("policies",),
     ("advice", "references"),
-    ("problem", "kernels.base", "kernels.attempts", "kernels.records", "kernels.structures"),
+    ("problem", "kernels.base", "kernels.attempts", "kernels.calling", "kernels.records", "kernels.structures"),
     (
         "kernels.pool",
         "kernels.node",

@@ -107,7 +107,7 @@ def test_a_function_that_cannot_be_compiled_or_played_is_refused_in_one_sentence
     with pytest.raises(sim.InvalidPolicy, match=r"^mine cannot be compiled: [^\n]*colour[^\n]*\.$"):
         sim.play(tasks, "hpc-8", "mine")
     sim.compiled("mine")(lambda _, _now: 0.0)
-    with pytest.raises(sim.InvalidPolicy, match="mine asks a compiled function: it plays tasks that run once"):
+    with pytest.raises(sim.InvalidPolicy, match="mine~requeue asks a compiled function: it plays tasks that run once"):
         sim.play(tasks, "hpc-8", "mine~requeue")
     for rule in ("order=sjf", "predict=regression", "predict=last_two"):
         with pytest.raises(sim.InvalidPolicy, match="mine is scored at each instant, for easy without parameters"):
