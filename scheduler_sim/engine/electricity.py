@@ -72,13 +72,25 @@ def task_electricity(simulation: Simulation, kind: str, rows: IntArray) -> Float
     usage, row = Usage.of(simulation), simulation.spans().row
     ends = np.maximum(usage.core_end, usage.gpu_end)
     begin, end = float(usage.start.min()), float(np.nanmax(ends))
-    joined: StepSeries = factors[0]
-    for other in factors[1:]:
-        joined = joined.times_of(other, begin, end)
-    each = usage.cores_held * usage.core_watts * joined.integral(usage.core_start, usage.core_end)
-    each = each + usage.gpus_held * usage.gpu_watts * joined.integral(usage.start, usage.gpu_end)
+    each = usage.cores_held * usage.core_watts * _weights(factors, begin, end, usage.core_start, usage.core_end)
+    each = each + usage.gpus_held * usage.gpu_watts * _weights(factors, begin, end, usage.start, usage.gpu_end)
     of_all: FloatArray = np.bincount(row, each, minlength=len(simulation.workload)).astype(np.float64)
     return of_all[rows] * _PER_JOULE[kind]
+
+
+def _weights(
+    factors: tuple[StepSeries, ...], begin: float, end: float, start: FloatArray, finish: FloatArray
+) -> FloatArray:
+    """Return the integral of the product of series over each span from `begin` to `end`, NaN where it is not known."""
+    for one in factors:
+        begin, end = one.known_between(begin, end)
+    if not begin < end:
+        # They have no time together: only a span of no length takes nothing for sure.
+        return np.where(finish <= start, 0.0, np.nan)
+    joined = factors[0]
+    for other in factors[1:]:
+        joined = joined.times_of(other, begin, end)
+    return joined.integral(start, finish)
 
 
 def _over_cap(usage: Usage, cap: StepSeries, edges: FloatArray) -> FloatArray:

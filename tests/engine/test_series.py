@@ -17,11 +17,11 @@ from scheduler_sim import engine
 from scheduler_sim.engine import metrics
 from scheduler_sim.engine.electricity import Electricity, task_electricity
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.series import BEYOND, Signals, StepSeries
+from scheduler_sim.engine.series import BEYOND, Signals, StepSeries, by_window, cut
 from scheduler_sim.engine.usage import Usage
 from tests.engine.pool_cases import pool
 
-EXAMPLES = int(os.environ.get("SERIES_EXAMPLES", "25"))
+thorough = settings(max_examples=int(os.environ.get("SERIES_EXAMPLES", "25")), deadline=None, derandomize=True)
 
 
 def played(signals: Signals | None, watts: tuple[float, float] = (100.0, 150.0), **columns: Any) -> engine.Simulation:
@@ -114,7 +114,7 @@ def cases(draw: Any) -> tuple[engine.Simulation, np.ndarray]:
     return simulation, edges
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@thorough
 @given(cases())
 def test_figures_equal_a_fine_numerical_integration(case: tuple[engine.Simulation, np.ndarray]) -> None:
     """All events lie at whole seconds, so that the middle of each second stands for it."""
@@ -145,7 +145,7 @@ def test_figures_equal_a_fine_numerical_integration(case: tuple[engine.Simulatio
     assert found.over_cap_time == pytest.approx(np.bincount(window, over, len(edges) - 1))
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@thorough
 @given(
     st.lists(st.floats(-100, 100), min_size=1, max_size=6),
     st.sampled_from(("hold", "repeat")),
@@ -161,6 +161,61 @@ def test_a_span_cut_out_of_a_series_is_what_the_series_is(
     expected = series.at(middles).sum()
     assert series.integral(np.array(begin), np.array(begin + length)) == pytest.approx(expected, abs=1e-9)
     assert np.isnan(part.at(np.array([begin - 1.0, begin + length + 0.0]))).all()
+
+
+@thorough
+@given(st.floats(-1e6, 1e6), st.sampled_from((0.1, 0.7, 300.0, 900.0, 3600.0)), st.integers(1, 24), st.integers(0, 40))
+def test_a_series_that_repeats_from_a_fraction_of_a_second_has_each_step_whole(
+    begin: float, length: float, count: int, rounds: int
+) -> None:
+    """The value of a step is its number, so that a step which is taken for the one before it shows."""
+    series = steps(np.arange(count) + 1.0, length, "repeat").moved(begin)
+    end = begin + (rounds + 1) * count * length
+    part = series.over(begin, end)
+    middles = (part.times + np.append(part.times[1:], part.end)) / 2
+    whole = np.diff(np.append(part.times, part.end)) > length / 2
+    expected = np.mod(np.floor((middles - begin) / length), count) + 1
+    assert part.values[whole].tolist() == expected[whole].tolist()
+    joined = series.times_of(series, begin, end)
+    assert joined.values[whole].tolist() == (expected**2)[whole].tolist()
+    asked = np.array([begin, end])
+    weighed = by_window(np.diff(cut(asked, (series,))), cut(asked, (series,)), (series,), asked)
+    assert weighed == pytest.approx(series.integral(asked[:1], asked[1:]), rel=1e-7)
+    assert weighed == pytest.approx((rounds + 1) * length * count * (count + 1) / 2, rel=1e-7)
+
+
+@pytest.mark.parametrize(("begin", "length"), [(12345.678, 3600.0), (123456.789, 900.0)])
+def test_the_carbon_of_a_task_is_that_of_the_run_whatever_fraction_its_clock_begins_at(
+    begin: float, length: float
+) -> None:
+    series = steps([100.0, 500.0] * 12, length, "repeat").moved(begin)
+    day = 24 * length
+    simulation = played(Signals({"carbon": series}), arrival_time=[begin + day], runtime=[5 * day], cpus=[1])
+    expected = 5 * day * 150 * 300 / 3.6e9
+    assert totals(simulation)["carbon_kg"] == pytest.approx(expected, rel=1e-9)
+    assert task_electricity(simulation, "carbon", np.array([0]))[0] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("pue", [False, True])
+def test_tasks_of_no_length_emit_nothing_and_those_outside_of_the_series_are_not_known(pue: bool) -> None:
+    def emitted(beyond: str, **columns: Any) -> list[float]:
+        kinds = {"carbon": steps([100.0], 20.0, beyond)}
+        if pue:
+            kinds["pue"] = steps([1.5], 20.0, beyond)
+        simulation = played(Signals(kinds), cpus=[1] * len(columns["runtime"]), **columns)
+        found: list[float] = task_electricity(simulation, "carbon", np.arange(len(columns["runtime"]))).tolist()
+        return found
+
+    assert emitted("hold", arrival_time=[0.0, 0.0], runtime=[0.0, 0.0]) == [0.0, 0.0]
+    assert np.isnan(emitted("refuse", arrival_time=[20.0], runtime=[5.0])).all()
+    assert emitted("refuse", arrival_time=[20.0], runtime=[0.0]) == [0.0]
+
+
+def test_figures_by_series_that_have_no_time_in_common_are_not_known() -> None:
+    kinds = {"carbon": steps([100.0], 5.0), "pue": steps([1.5], 5.0, begin=5.0)}
+    simulation = played(Signals(kinds), arrival_time=[0.0], runtime=[10.0], cpus=[1])
+    assert np.isnan(task_electricity(simulation, "carbon", np.array([0]))).all()
+    assert totals(simulation)["carbon_kg"] is None
 
 
 def test_what_a_series_does_not_cover_is_no_data() -> None:

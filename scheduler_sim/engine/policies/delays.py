@@ -62,7 +62,9 @@ def best_span(
     """
     start = arrival.copy()
     for row in range(len(arrival)):
-        begin, last, long = arrival[row], arrival[row] + allowed[row], length[row]
+        begin, long = arrival[row], length[row]
+        # The last of all is a candidate too: it ends with the series, if not before.
+        last = min(begin + allowed[row], end - long)
         first = _integral(times, sums, values, begin, begin + long)
         best = first if aim == LEAST_CARBON else 0.0
         if begin + long > end or allowed[row] <= 0:
@@ -81,8 +83,6 @@ def best_span(
                 ahead += 1
             if behind < len(times) and times[behind] - long <= at:
                 behind += 1
-            if at + long > end:
-                break
             whole = _integral(times, sums, values, at, at + long)
             if aim == LEAST_CARBON:
                 if whole < best - _CLEAR * abs(best):

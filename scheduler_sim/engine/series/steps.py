@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray
+from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.errors import InvalidParameter
 
 BEYOND = ("refuse", "hold", "repeat")
@@ -62,10 +62,17 @@ class StepSeries:
         """Tell whether it has a value at every time from `begin` up to `end`."""
         return self.beyond != "refuse" or (self.begin <= begin and end <= self.end)
 
+    def known_between(self, begin: float, end: float) -> tuple[float, float]:
+        """Return the part of a span in which it has values: a begin that is not below the end where there is none."""
+        return (begin, end) if self.beyond != "refuse" else (max(begin, self.begin), min(end, self.end))
+
     def at(self, times: FloatArray) -> FloatArray:
         """Return the value at each time, NaN where there is none."""
         times = np.asarray(times, np.float64)
-        place = np.searchsorted(self.times, self._inside(times), side="right") - 1
+        if self.beyond == "repeat":
+            found: FloatArray = self.values[self._step_repeated(times)]
+            return found
+        place = np.searchsorted(self.times, times, side="right") - 1
         found = self.values[np.clip(place, 0, len(self.values) - 1)]
         if self.beyond == "refuse":
             found = np.where((times >= self.begin) & (times < self.end), found, np.nan)
@@ -86,7 +93,7 @@ class StepSeries:
                     f"A series of {self.span:,.15g} s would repeat {last - first:,.0f} times over {end - begin:,.15g} "
                     "s; take a longer one."
                 )
-            own = (np.arange(first, last + 1)[:, None] * self.span + self.times[None, :]).ravel()
+            own = self._begin_of(np.arange(first * len(self.times), (last + 1) * len(self.times)))
         return own[(own > begin) & (own < end)]
 
     def over(self, begin: float, end: float) -> "StepSeries":
@@ -95,8 +102,7 @@ class StepSeries:
         Raises:
             InvalidParameter: as `cuts`; or it has no value at all between them.
         """
-        if self.beyond == "refuse":
-            begin, end = max(begin, self.begin), min(end, self.end)
+        begin, end = self.known_between(begin, end)
         if not begin < end:
             raise InvalidParameter("A series has no value in the span that is asked for.")
         times = np.concatenate(([begin], self.cuts(begin, end)))
@@ -114,11 +120,23 @@ class StepSeries:
         known = ~np.isnan(values)
         return StepSeries(times[known], values[known], min(one.end, two.end))
 
-    def _inside(self, times: FloatArray) -> FloatArray:
-        """Return times within the span of the series whose values are those at `times`."""
-        if self.beyond != "repeat":
-            return times
-        return self.begin + np.mod(times - self.begin, self.span)
+    def _begin_of(self, number: FloatArray) -> FloatArray:
+        """Return when steps of a series that repeats begin, numbered on from 0, the first of its own."""
+        rounds, place = np.divmod(number, len(self.times))
+        return rounds * self.span + self.times[place.astype(np.int64)]
+
+    def _step_repeated(self, times: FloatArray) -> IntArray:
+        """Return which of its steps a series that repeats is in at each time.
+
+        A time is laid into the span by a rounding, which may put the begin of a step before it: the begins that `cuts`
+        tells decide.
+        """
+        rounds = np.floor((times - self.begin) / self.span)
+        place = np.searchsorted(self.times, times - rounds * self.span, side="right") - 1
+        number: FloatArray = rounds * len(self.times) + place
+        number = number - (times < self._begin_of(number))
+        number = number + (times >= self._begin_of(number + 1))
+        return np.mod(number, len(self.times)).astype(np.int64)
 
     def _from_begin(self, times: FloatArray) -> FloatArray:
         """Return the integral from the beginning of the series to each time; before it, less than nothing."""

@@ -10,6 +10,8 @@ from functools import partial
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.formulas import rigid_time
+from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.policies.delays import (
     LEAST_CARBON,
     MOST_SAVED_A_SECOND,
@@ -28,7 +30,7 @@ from scheduler_sim.engine.workload import FloatArray
 GAIA = "Hanafy et al., Going green for less green (GAIA), ASPLOS 2024"
 DAY = 24 * SECONDS_PER_HOUR
 LONGEST = 366 * DAY
-"""The forecast reaches so far: what is estimated to take longer is let go at once."""
+"""The forecast reaches at least so far behind each start; spans that end beyond it are not looked at."""
 
 DELAY = number(
     "delay",
@@ -76,6 +78,16 @@ NOISE = number(
 holding = partial(order, goes_by="carbon")
 
 
+def _longest_run(context: ScoreContext) -> FloatArray:
+    """Return the seconds that each task is estimated to take on the slowest nodes that may run it, shape (n,)."""
+    workload, cluster = context.workload, context.cluster
+    paces = Paces.of(workload, cluster)
+    usable = paces.possible & np.array([group.gpus > 0 for group in cluster.groups])
+    on_gpus = np.where(usable, paces.gpu, np.inf).min(1)[paces.row]
+    slowest = float(cluster.of_groups("cpu_speed").min())
+    return rigid_time(context.estimate, workload.gpus > 0, slowest, on_gpus)
+
+
 @dataclass(frozen=True)
 class _Ahead:
     """What is known when tasks arrive.
@@ -85,12 +97,14 @@ class _Ahead:
         foreseen: shape (steps,), what the forecast says of each step.
         allowed: shape (n,), seconds for which each task may be held back.
         arrival: shape (n,).
+        length: shape (n,), see `_longest_run`.
     """
 
     steps: StepSeries
     foreseen: FloatArray
     allowed: FloatArray
     arrival: FloatArray
+    length: FloatArray
 
     @classmethod
     def of(cls, context: ScoreContext) -> "_Ahead | None":
@@ -105,18 +119,19 @@ class _Ahead:
             raise InvalidPolicy(f"delays names queues that no task is in: {', '.join(unknown)}.")
         for queue, hours in queues.items():
             allowed[workload.queue.codes == workload.queue.names.index(queue)] = hours * SECONDS_PER_HOUR
-        spare = workload.deadline_time - workload.arrival_time - context.estimate
+        length = _longest_run(context)
+        spare = workload.deadline_time - workload.arrival_time - length
         allowed = np.where(np.isnan(spare), allowed, np.clip(spare, 0.0, allowed))
         arrival = workload.arrival_time
         if not series.covers(float(arrival.min()), float(arrival.max())):
             raise InvalidPolicy("Tasks arrive where the series of carbon has no value; hold its ends or repeat it.")
-        last = float((arrival + allowed + np.minimum(context.estimate, LONGEST)).max()) + DAY
+        last = float((arrival + allowed + np.minimum(length, LONGEST)).max()) + DAY
         steps = series.over(float(arrival.min()) - DAY, last)
         drawn = context.generator.standard_normal(len(steps.times))
         error = np.maximum(1.0 + context.parameters["noise"] * drawn, 0.0)
-        return cls(steps, steps.values * error, allowed, arrival)
+        return cls(steps, steps.values * error, allowed, arrival, length)
 
-    def by_span(self, context: ScoreContext, aim: int) -> FloatArray:
+    def by_span(self, aim: int) -> FloatArray:
         """Return the start of each task's best span by the forecast."""
         steps = StepSeries(self.steps.times, self.foreseen, self.steps.end)
         return best_span(
@@ -126,7 +141,7 @@ class _Ahead:
             steps.end,
             self.arrival,
             self.allowed,
-            context.estimate.astype(np.float64),
+            self.length,
             aim,
         )
 
@@ -158,7 +173,7 @@ def lowest_slot(context: ScoreContext) -> Scores:
 def lowest_window(context: ScoreContext) -> Scores:
     """Let a task go when the span of its estimate with the least carbon begins."""
     ahead = _Ahead.of(context)
-    return _held(context, None if ahead is None else ahead.by_span(context, LEAST_CARBON))
+    return _held(context, None if ahead is None else ahead.by_span(LEAST_CARBON))
 
 
 @holding(
@@ -170,7 +185,7 @@ def lowest_window(context: ScoreContext) -> Scores:
 def carbon_time(context: ScoreContext) -> Scores:
     """Let a task go when the most carbon is saved for each second until its estimated end."""
     ahead = _Ahead.of(context)
-    return _held(context, None if ahead is None else ahead.by_span(context, MOST_SAVED_A_SECOND))
+    return _held(context, None if ahead is None else ahead.by_span(MOST_SAVED_A_SECOND))
 
 
 @holding(
