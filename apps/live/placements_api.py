@@ -50,8 +50,9 @@ class PlacementViewSet(SchedulerResultViewSet):
         return self._with_nodes([super().row(key)], one_run=True)[0]
 
     def _with_nodes(self, rows: Any, *, one_run: bool) -> list[dict[str, Any]]:
-        if not rows or not one_run:
+        # None also where the run was deleted since its rows were read.
+        run = Run.objects.filter(pk=rows[0]["run"]).first() if rows and one_run else None
+        if run is None:
             return [{**row, "nodes": None} for row in rows]
-        run = Run.objects.get(pk=rows[0]["run"])
         places = ((row["scheduler"], row["task"], row["finish_time"], row["node"]) for row in rows)
         return [{**row, "nodes": nodes} for row, nodes in zip(rows, HostLists(run).of(places), strict=True)]

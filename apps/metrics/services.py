@@ -1,6 +1,7 @@
 """Figures computed once, when a run ends, and stored for every page to read."""
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from scheduler_sim.columnar.objects import columns_as_objects
 from scheduler_sim.engine import metrics
 from scheduler_sim.engine.bounds import lower_bounds
 from scheduler_sim.engine.distributions import fraction_counts, wait_by_size
+from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.fairness import FairShares
 from scheduler_sim.engine.fragmentation import gpu_fragmentation
 from scheduler_sim.engine.groups import group_figures
@@ -50,13 +52,16 @@ def metrics_compute(
 ) -> RunFigures:
     """Compute the figures of every policy in one pass over its placements, without the database.
 
-    The windows are the same for all policies, so that their curves lie side by side.
+    The windows are the same for all policies, so that their curves lie side by side. Carbon and price are empty where
+    the series cannot be laid over the run (see `unweighed`).
 
     Args:
         simulations: by policy name, all of one workload; tasks that have not finished are left out of the figures.
         warmup, cooldown: parts of the arrivals that are not scored (see `metrics.measured`). Nor are tasks that left
             the queue under some policy before they started.
     """
+    if unweighed(simulations):
+        simulations = {scheduler: _without_series(simulation) for scheduler, simulation in simulations.items()}
     workload = next(iter(simulations.values())).workload
     outcomes = {scheduler: simulation.outcome() for scheduler, simulation in simulations.items()}
     scored = metrics.scored_tasks(simulations, warmup=warmup, cooldown=cooldown)
@@ -100,6 +105,27 @@ def metrics_compute(
     _add_regret(totals)
     groups = {scheduler: vars(figures) for scheduler, figures in group_figures(simulations, scored=scored)}
     return RunFigures(totals=totals, windows=windows, groups=groups)
+
+
+def unweighed(simulations: Mapping[str, engine.Simulation]) -> str:
+    """Return why the energy of a run is not weighed by its series, empty where it is or where it has none.
+
+    How long a run takes shows only once it was played; a series may then repeat too often.
+    """
+    played = next(iter(simulations.values()))
+    first, last = metrics.whole_run(played.workload, [simulation.outcome() for simulation in simulations.values()])
+    try:
+        for series in played.signals.by_kind.values() if played.signals is not None else ():
+            series.cuts(first, last)
+    except InvalidParameter as error:
+        return str(error)
+    return ""
+
+
+def _without_series(simulation: engine.Simulation) -> engine.Simulation:
+    bare = copy(simulation)
+    bare.signals = None
+    return bare
 
 
 @transaction.atomic

@@ -14,6 +14,7 @@ from django.db import connection
 from django.test import Client
 
 from apps.dashboard.runs.charts import run_charts
+from apps.dashboard.runs.electricity_charts import POINTS
 from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Run
 from apps.studies.definition import Definition
@@ -21,6 +22,7 @@ from apps.studies.sources import InvalidStudy
 from apps.tasks.errors import SeriesError
 from apps.tasks.models import Series, Workload
 from apps.tasks.series_services import series_document, series_named, series_restore
+from scheduler_sim.engine.series import StepSeries
 from tests.files import written
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -231,6 +233,32 @@ def test_the_charts_of_a_run_show_its_series_and_its_carbon(place: Path) -> None
     kept = run_charts(run, list(Metric.objects.leaderboard(run)))
     assert "There is no series 'maps@" in kept["series"].finding
     assert "carbon" in kept
+
+
+def test_a_series_that_would_repeat_too_often_takes_only_the_figures_by_it(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(place / "small.swf", SWF.replace("\n2 0 ", "\n2 1 "))
+    written(place / "quick.csv", "time,carbon_intensity\n0,100\n0.001,200\n")
+    command("importseries", place / "quick.csv", "--kind", "carbon", "--name", "quick")
+    run = play(place, "--series", "quick", "--series-zero", "begin", "--series-beyond", "repeat")
+    total = Metric.objects.get(run=run, is_total=True)
+    assert (run.status, total.energy_joules, total.carbon_kg) == ("finished", 540_000.0, None)
+    assert {one.carbon_kg for one in GroupMetric.objects.filter(run=run)} == {None}
+    (caution,) = [one for one in run.cautions if one["kind"] == "series_unused"]
+    assert "would repeat 3,600,000 times over 7,200 s" in caution["text"]
+    command("verifyrun", "run", "--replay")
+    # Its chart shows means, for which no step is looked at.
+    with monkeypatch.context() as without:
+        without.setattr(StepSeries, "cuts", None)
+        charts = run_charts(run, list(Metric.objects.leaderboard(run)))
+    assert "150 on average" in charts["series-carbon"].finding
+    assert len(charts["series-carbon"].series[0].y) == POINTS
+    assert "carbon" not in charts
+    written(place / "small.swf", SWF.replace("\n2 0 ", "\n2 7200 "))
+    Run.objects.all().delete()
+    with pytest.raises(CommandError, match="take a longer one"):
+        play(place, "--series", "quick", "--series-zero", "begin", "--series-beyond", "repeat")
 
 
 def test_policies_that_hold_tasks_back_do_so_and_say_when_they_cannot(place: Path) -> None:

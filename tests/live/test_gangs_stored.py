@@ -16,9 +16,12 @@ from apps.dashboard.schedule.gantt import gantt
 from apps.dashboard.schedule.picture import gantt_picture
 from apps.dashboard.schedule.placements import placements
 from apps.dashboard.schedule.task_story import task_story
+from apps.live.exchange import host_lists
 from apps.live.exchange.exports import attempts_export, results_export, stream
 from apps.live.play.instants import run_index
 from apps.live.play.integrity import run_check
+from apps.live.play.sites import host_list
+from apps.results.api import SchedulerResultViewSet
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult, Stretch
 from apps.results.services import gangs_store, run_delete
 from apps.results.stretches import pack_keys
@@ -212,6 +215,35 @@ def test_exports_and_the_api_list_all_nodes_of_a_placement(run: Run) -> None:
     forget(run)
     run.refresh_from_db()
     assert {one["nodes"] for one in APIClient().get(address).json()["results"]} == {""}
+
+
+def test_a_placement_whose_run_is_deleted_meanwhile_is_told_without_nodes(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, _ = busiest(run, run.policies[0])
+    read = SchedulerResultViewSet.row
+
+    def read_then_deleted(self: Any, key: str) -> Any:
+        found = read(self, key)
+        run_delete(run=run)
+        return found
+
+    monkeypatch.setattr(SchedulerResultViewSet, "row", read_then_deleted)
+    answer = APIClient().get(f"/api/v1/results/{row.pk}/")
+    assert (answer.status_code, answer.json()["nodes"]) == (200, None)
+
+
+def test_the_host_list_of_a_node_is_made_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[list[int]] = []
+
+    def told(nodes: Any, hosts: tuple[str, ...]) -> str:
+        made.append(list(nodes))
+        return host_list(made[-1], hosts)
+
+    monkeypatch.setattr(host_lists, "host_list", told)
+    places = [("elsewhere", key, 1.0, key % 3 - 1) for key in range(60)]
+    assert host_lists.HostLists(run).of(places) == ["", "node0", "node1"] * 20
+    assert made == [[0], [1]]
 
 
 def test_the_chart_draws_a_task_on_each_of_its_nodes(run: Run) -> None:

@@ -24,9 +24,10 @@ from apps.studies.play import pool as pool_of_studies
 from apps.studies.play.execution import study_play
 from apps.studies.play.planning import study_plan
 from apps.studies.play.playing import TAKEN, play_run
+from apps.studies.report.carbon_words import carbon_sentences
 from apps.studies.report.figures import study_figures, study_values
 from apps.studies.report.tables import markdown_table, study_document
-from apps.studies.report.words import study_in_words, study_sentences
+from apps.studies.report.words import place_in_words, study_in_words, study_sentences
 from apps.studies.sources import InvalidStudy
 from apps.tasks.models import Site
 from apps.tasks.services import workload_generate
@@ -84,6 +85,18 @@ def test_a_study_says_how_much_carbon_a_policy_saves_and_what_that_costs_in_wait
     assert said.endswith("95% intervals over 3 seeds.")
     unknown = study_sentences(outcome.study, [], figure="mean_wait_time", base="sjf")
     assert not [text for text in unknown if "saves" in text]
+
+
+def test_figures_of_carbon_are_read_only_for_studies_that_name_a_series(django_assert_num_queries: Any) -> None:
+    asked: list[tuple[dict[str, Any], int]] = [
+        ({}, 0),
+        ({"variants": [{}, {"limit": 5}]}, 0),
+        ({"series": "days"}, 1),
+        ({"variants": [{"series": "days"}]}, 1),
+    ]
+    for described, queries in asked:
+        with django_assert_num_queries(queries):
+            assert carbon_sentences(Study(pk=1, definition=described), "fcfs", place_in_words) == []
 
 
 def test_variants_play_the_same_tasks_under_other_options() -> None:

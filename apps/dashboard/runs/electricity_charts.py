@@ -45,9 +45,11 @@ def electricity_charts(run: Run, totals: Sequence[Metric]) -> Iterator[Chart]:
 def _series(name: str, kind: str, steps: StepSeries, first: float, last: float) -> Chart:
     """Draw a series as the means over equal parts of a span, or step by step where there are few."""
     of = KINDS[kind]
-    edges = np.unique(np.concatenate(([first], steps.cuts(first, last), [last])))
-    if len(edges) > POINTS + 1:
-        edges = np.linspace(first, last, POINTS + 1)
+    edges = np.linspace(first, last, POINTS + 1)
+    # One that repeats often may have millions of steps, or more than are told at all.
+    if steps.beyond != "repeat" or (last - first) / steps.span * len(steps.times) <= POINTS:
+        exact = np.unique(np.concatenate(([first], steps.cuts(first, last), [last])))
+        edges = exact if len(exact) <= POINTS + 1 else edges
     whole = steps.integral(np.array([first]), np.array([last]))[0] / max(last - first, 1e-9)
     values = steps.integral(edges[:-1], edges[1:]) / np.maximum(np.diff(edges), 1e-9)
     known = values[~np.isnan(values)]

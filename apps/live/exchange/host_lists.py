@@ -1,6 +1,7 @@
 """The nodes of stored placements and attempts as Slurm lists them."""
 
 from collections.abc import Iterable
+from functools import cache
 
 import numpy as np
 
@@ -17,6 +18,8 @@ class HostLists:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._hosts = node_names(run)
+        # Made once a node: a run has many more rows than nodes.
+        self._alone = cache(lambda node: host_list([node], self._hosts) if node >= 0 else "")
         blocks = GangBlock.objects.filter(run=run).order_by()
         self._with_gangs = set(blocks.values_list("scheduler", flat=True).distinct()) if run.knows_gangs else set()
 
@@ -35,6 +38,3 @@ class HostLists:
             for place, key in enumerate(zip(gangs.task.tolist(), gangs.end_time.tolist(), strict=True)):
                 several[scheduler, *key] = host_list(gangs.nodes(place).tolist(), self._hosts)
         return [several.get((name, key, end)) or self._alone(node) for name, key, end, node in asked]
-
-    def _alone(self, node: int) -> str:
-        return host_list([node], self._hosts) if node >= 0 else ""

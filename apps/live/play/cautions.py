@@ -33,8 +33,8 @@ class Caution(TypedDict):
     Attributes:
         kind: `not_replayed`, `impossible_starts`, `perfect_estimates`, `unknown_estimates`, `in_sample`,
             `never_starting`, `left_unstarted`, `already_running`, `rates_not_used`,
-            `slices`, `no_pairs`, `crossed_racks`, `carbon_signal` or
-            `no_carbon`.
+            `slices`, `no_pairs`, `crossed_racks`, `carbon_signal`,
+            `series_unused` or `no_carbon`.
         policies: whose figures it is about.
         text: the sentence for people.
     """

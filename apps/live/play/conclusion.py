@@ -7,6 +7,7 @@ from typing import Self
 from apps.live.play.cautions import left_caution, racks_caution, replay_caution
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.digests import run_digests
+from apps.live.play.electricity import series_caution
 from apps.live.play.players import Player
 from apps.metrics.services import RunFigures, metrics_compute, metrics_store
 from apps.results.checksum import Part, results_checksum
@@ -145,6 +146,7 @@ def _store_replays(run: Run, players: list[Player], ending: Ending) -> None:
         replay_caution(run.workload, recorded, cluster),
         left_caution(simulations),
         racks_caution(simulations),
+        series_caution(simulations),
     )
     cautions = [caution for caution in told if caution is not None]
     if cautions:

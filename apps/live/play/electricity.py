@@ -1,7 +1,10 @@
 """The series of a run's electricity: put on the clock of its workload, and what must be known of them."""
 
+from collections.abc import Mapping
+
 from apps.live.play.cautions import Caution
 from apps.live.play.configuration import RunConfiguration, blaming
+from apps.metrics.services import unweighed
 from apps.tasks.models import Series, Workload
 from apps.tasks.series_services import series_named
 from scheduler_sim import engine
@@ -33,7 +36,8 @@ def played_signals(
         for one in named:
             if not steps[one.kind].covers(first, last):
                 raise InvalidParameter(_too_short(one, steps[one.kind], first, last))
-            # One that would repeat too often is refused before anything is played.
+            # One that would repeat too often while tasks arrive is refused before anything is played; for one that
+            # does so only because the run takes longer see `series_caution`.
             steps[one.kind].cuts(first, last)
     signal = next((one.signal for one in named if one.kind == "carbon"), "")
     return Signals(steps, signal), _caution(named) or _unheld(held)
@@ -79,6 +83,15 @@ def _too_short(one: Series, steps: StepSeries, first: float, last: float) -> str
         f"Series {one} has values from {steps.begin:,.0f} s to {steps.end:,.0f} s on the workload's clock, and tasks "
         f"arrive from {first:,.0f} s to {last:,.0f} s: hold its ends, repeat it, or say when the clock begins."
     )
+
+
+def series_caution(simulations: Mapping[str, engine.Simulation]) -> Caution | None:
+    """Return what to say where the series of a run could not be laid over it once it was played."""
+    reason = unweighed(simulations)
+    if not reason:
+        return None
+    text = f"The figures of carbon and price of electricity are left out. {reason}"
+    return Caution(kind="series_unused", policies=[], text=text)
 
 
 def _unheld(policies: list[str]) -> Caution | None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from apps.results.models import Study
 from apps.studies.grid import Cell
@@ -20,6 +21,8 @@ def carbon_sentences(study: Study, base: str, place: Callable[[Cell, Sequence[Ce
     Args:
         place: says what tells a cell from others.
     """
+    if not _names_series(study.definition):
+        return []
     values = study_values(study, (SAVED, WAITED))
     cells = in_order(values[SAVED], study)
     sentences = []
@@ -29,6 +32,13 @@ def carbon_sentences(study: Study, base: str, place: Callable[[Cell, Sequence[Ce
             where = place(cell, cells)
             sentences.append(f"{where[:1].upper()}{where[1:]}: {text}" if where else text)
     return sentences[:MOST_CELLS]
+
+
+def _names_series(definition: Mapping[str, Any]) -> bool:
+    """Tell whether a study, or a variant of it, names a series."""
+    variants = definition.get("variants") or []
+    parts = [definition, *(variants if isinstance(variants, list) else [variants])]
+    return any(part.get("series") for part in parts if isinstance(part, Mapping))
 
 
 def _sentence(carbon: Mapping[str, Mapping[int, float]], wait: Mapping[str, Mapping[int, float]], base: str) -> str:
