@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.policies.orders.carbon import knows_carbon_to_come
 from scheduler_sim.engine.series import Signals, StepSeries
 from scheduler_sim.engine.workload import FloatArray, Workload
 from tests.engine.pool_cases import pool
@@ -184,6 +185,13 @@ def test_a_noisy_forecast_is_drawn_by_the_seed_and_never_saves_more_than_a_perfe
     perfect, at_once = emitted(planned("lowest_window", 1)), emitted(workload.arrival_time)
     for seed in range(10):
         assert perfect < emitted(planned(noisy, seed)) < at_once
+
+
+def test_orders_that_know_what_is_to_come_without_an_error_are_told_from_those_that_do_not() -> None:
+    knowing = [*HELD[:4], "lowest_slot(delay=3)", "carbon_threshold(noise=0)"]
+    others = ["fcfs", "carbon_threshold(forecast=none)", *(f"{name}(noise=0.1)" for name in HELD[:4])]
+    for text in (*knowing, *others):
+        assert knows_carbon_to_come(engine.parse_policy(text).order) is (text in knowing), text
 
 
 def test_what_has_no_meaning_is_refused() -> None:

@@ -267,10 +267,13 @@ def test_policies_that_hold_tasks_back_do_so_and_say_when_they_cannot(place: Pat
     carbon = {one.scheduler: one.carbon_kg for one in Metric.objects.filter(run=run, is_total=True)}
     # From the third hour on 50 g/kWh: an hour of two cores, and behind it one of four.
     assert carbon == {"fcfs": pytest.approx(0.025), "lowest_window(delay=2)+easy": pytest.approx(0.15 * 50 / 1000)}
+    (foreseen,) = [one for one in run.cautions if one["kind"] == "perfect_forecast"]
+    assert foreseen["policies"] == ["lowest_window(delay=2)+easy"]
+    assert "Perfect forecasts are assumed" in foreseen["text"]
     command("verifyrun", "run", "--replay")
     run.delete()
     bare = play(place, "--policies", "lowest_slot")
-    assert [one["kind"] for one in bare.cautions if one["kind"] == "no_carbon"] == ["no_carbon"]
+    assert {"no_carbon", "perfect_forecast"} & {one["kind"] for one in bare.cautions} == {"no_carbon"}
 
 
 def test_a_series_that_is_not_stored_is_refused_over_http_and_in_studies(place: Path, client: Client) -> None:

@@ -34,7 +34,7 @@ class Caution(TypedDict):
         kind: `not_replayed`, `impossible_starts`, `perfect_estimates`, `unknown_estimates`, `in_sample`,
             `never_starting`, `left_unstarted`, `already_running`, `rates_not_used`,
             `slices`, `no_pairs`, `crossed_racks`, `carbon_signal`,
-            `series_unused` or `no_carbon`.
+            `perfect_forecast`, `series_unused` or `no_carbon`.
         policies: whose figures it is about.
         text: the sentence for people.
     """

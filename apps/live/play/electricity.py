@@ -1,6 +1,6 @@
 """The series of a run's electricity: put on the clock of its workload, and what must be known of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from apps.live.play.cautions import Caution
 from apps.live.play.configuration import RunConfiguration, blaming
@@ -10,6 +10,7 @@ from apps.tasks.series_services import series_named
 from scheduler_sim import engine
 from scheduler_sim.engine.clock import microseconds
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.policies.orders.carbon import knows_carbon_to_come
 from scheduler_sim.engine.series import Signals, StepSeries
 
 
@@ -100,6 +101,20 @@ def _unheld(policies: list[str]) -> Caution | None:
         return None
     text = f"The run names no series of carbon, by which {', '.join(policies)} would hold tasks back: they do not."
     return Caution(kind="no_carbon", policies=policies, text=text)
+
+
+def forecast_caution(signals: Signals | None, policies: Sequence[engine.Policy]) -> Caution | None:
+    """Return what to say where policies know the carbon intensity to come as it will be, None where none does."""
+    if signals is None or signals.get("carbon") is None:
+        return None
+    names = [policy.name for policy in policies if knows_carbon_to_come(policy.order)]
+    if not names:
+        return None
+    text = (
+        f"Perfect forecasts are assumed: under {', '.join(names)} the carbon intensity to come is known as it will be. "
+        "What they save is more than real forecasts allow; noise draws their errors."
+    )
+    return Caution(kind="perfect_forecast", policies=names, text=text)
 
 
 def _caution(named: list[Series]) -> Caution | None:

@@ -17,7 +17,7 @@ from apps.live.play.cautions import (
     slices_caution,
 )
 from apps.live.play.configuration import RunConfiguration
-from apps.live.play.electricity import played_signals
+from apps.live.play.electricity import forecast_caution, played_signals
 from apps.live.play.sites import played_site
 from apps.tasks.digests import tasks_digest
 from apps.tasks.models import Task, Workload
@@ -124,6 +124,7 @@ def prepare_tasks(
         slices_caution(site.cluster if site else cluster),
         in_sample_caution(model, stored, tasks, rows, policies) if model else estimates_caution(played, policies),
         signals_caution,
+        forecast_caution(signals, policies),
     )
     return Prepared(
         workload=played,

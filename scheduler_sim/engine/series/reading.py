@@ -11,12 +11,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import compute, parquet
 
 from scheduler_sim.engine.clock import microseconds
 from scheduler_sim.engine.errors import InvalidParameter, InvalidTrace, listed
 from scheduler_sim.engine.series.signals import SIGNALS, Kind, Signals, kind_named
 from scheduler_sim.engine.series.steps import StepSeries
+from scheduler_sim.engine.series.units import other_unit
 from scheduler_sim.engine.traces.source import Source, open_source
 
 MOST_ROWS = 1_000_000
@@ -68,17 +69,17 @@ def read_series(
     """Read a series.
 
     Args:
-        unit: of the file's values, one of the kind's; its own by default.
+        unit: of the file's values, one of the kind's; its own by default, where the column's name tells no other.
         time_column, value_column: by their names; found by how they begin where not given.
         signal: of a carbon intensity, one of `SIGNALS`.
 
     Raises:
-        InvalidTrace: a file that cannot be read, columns that are not there or not told apart, or rows without meaning.
+        InvalidTrace: a file that cannot be read, columns that are not there or not told apart, one whose name tells
+            another unit where none is given, or rows without meaning.
         InvalidParameter: an unknown kind, unit or signal, or values that the kind cannot have.
     """
     of = kind_named(kind)
-    unit = unit or of.unit
-    if unit not in of.units:
+    if unit and unit not in of.units:
         raise InvalidParameter(f"A series of {kind} is in one of {', '.join(of.units)}, not in {unit!r}.")
     if signal and (kind != "carbon" or signal not in SIGNALS):
         raise InvalidParameter(f"The signal of a carbon intensity is one of {', '.join(SIGNALS)}, not {signal!r}.")
@@ -165,12 +166,19 @@ def _read_parquet(source: Source, columns: _Columns) -> _Read:
         chosen = [names[place] for place in columns.find(names)]
         table = file.read(columns=chosen, use_threads=False)
         stamps = table.column(chosen[0])
-        if pa.types.is_timestamp(stamps.type):
-            # Of any zone: what counts since 1970 is the same instant.
-            stamps = stamps.cast(pa.timestamp("ms")).cast(pa.int64())
-        return stamps.to_pylist(), table.column(chosen[1]).to_pylist(), list(range(1, table.num_rows + 1))
+        is_dated = pa.types.is_timestamp(stamps.type) or pa.types.is_date(stamps.type)
+        times = list(_dates(stamps)) if is_dated else stamps.to_pylist()
+        return times, table.column(chosen[1]).to_pylist(), list(range(1, table.num_rows + 1))
     except (pa.ArrowException, OSError) as error:
         raise InvalidTrace(f"{source.name} is a damaged parquet file.") from error
+
+
+def _dates(stamps: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.datetime64]]:
+    """Return instants in whole microseconds of a column of them: of any zone, what counts since 1970 is the same."""
+    kept = pa.timestamp("us", stamps.type.tz if pa.types.is_timestamp(stamps.type) else None)
+    whole = stamps.cast(options=compute.CastOptions(kept, allow_time_truncate=True))
+    found: np.ndarray[Any, np.dtype[np.datetime64]] = whole.to_numpy().astype("datetime64[us]")
+    return found
 
 
 def _number(value: Any) -> float:
@@ -182,6 +190,8 @@ def _number(value: Any) -> float:
 
 def _instant(value: Any) -> tuple[float, bool, bool]:
     """Return seconds, whether they are a date, and whether the text names its zone; NaN seconds for what is no time."""
+    if isinstance(value, np.datetime64):
+        return (float("nan") if np.isnat(value) else int(value.astype(np.int64)) / 1e6), True, True
     seconds = _number(value)
     if np.isfinite(seconds):
         dated = abs(seconds) >= _DATED_FROM
@@ -205,6 +215,15 @@ def _assembled(name: str, kind: Kind, unit: str, signal: str, columns: _Columns,
         raise InvalidTrace(f"{name} holds dates and times that are none.")
     missing = np.isnan(values)
     notes = []
+    told = other_unit(kind, unit or kind.unit, columns.value)
+    if told and not unit:
+        raise InvalidTrace(
+            f"{name}, column {columns.value!r}: its name tells {told}, and values are taken as {kind.unit}; say with "
+            f"--unit what they are in: {', '.join(kind.units)}."
+        )
+    unit = unit or kind.unit
+    if told:
+        notes.append(f"The column {columns.value!r} tells {told}; its values are read as {unit}, as asked.")
     if missing.any():
         notes.append(f"{missing.sum():,} rows have no value: the one before holds on.")
     if not all(instant[2] for instant in instants):

@@ -21,7 +21,7 @@ from scheduler_sim.engine.policies.delays import (
     lowest_step,
     thresholds,
 )
-from scheduler_sim.engine.policies.order import ScoreContext, Scores, order
+from scheduler_sim.engine.policies.order import Order, ScoreContext, Scores, order
 from scheduler_sim.engine.policies.parameter import Parameter, choice, number
 from scheduler_sim.engine.series import StepSeries
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
@@ -76,6 +76,13 @@ NOISE = number(
 )
 
 holding = partial(order, goes_by="carbon")
+
+
+def knows_carbon_to_come(order: Order) -> bool:
+    """Tell whether an order goes by what carbon will be, without an error: a forecast that nobody has."""
+    if order.goes_by != "carbon" or order.value("noise"):
+        return False
+    return not order.having("forecast") or order.value("forecast") != "none"
 
 
 def _longest_run(context: ScoreContext) -> FloatArray:

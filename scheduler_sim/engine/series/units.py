@@ -1,0 +1,52 @@
+"""Units that names of columns tell, as in `Price (EUR/MWhe)` or `carbon_intensity_kg_per_kwh`."""
+
+import re
+from collections.abc import Mapping
+
+from scheduler_sim.engine.series.signals import Kind
+
+
+def _by_word(words: Mapping[str, str]) -> dict[str, str]:
+    return {word: unit for unit, all_of_it in words.items() for word in all_of_it.split()}
+
+
+_ENERGY = _by_word({"Wh": "wh whe", "kWh": "kwh kwhe", "MWh": "mwh mwhe", "GWh": "gwh gwhe"})
+_MASS = _by_word(
+    {"mg": "mg", "g": "g gram grams", "kg": "kg kgs kilograms", "t": "t ton tons tonne tonnes", "lb": "lb lbs pounds"}
+)
+_CODES = "CHF SEK NOK DKK PLN CZK HUF RON CNY INR KRW AUD NZD CAD"
+_MONEY = _by_word(
+    {
+        "USD": "usd dollars $",
+        "EUR": "eur euro euros €",
+        "GBP": "gbp £",
+        "JPY": "jpy ¥",
+        "cent": "cent cents ct ¢ pence",
+        **{code: code.casefold() for code in _CODES.split()},
+    }
+)
+_POWER = _by_word({"W": "w watt watts", "kW": "kw kilowatts", "MW": "mw megawatts", "GW": "gw"})
+_PARTS: dict[str, tuple[Mapping[str, str], ...]] = {
+    "carbon": (_MASS, _ENERGY),
+    "price": (_MONEY, _ENERGY),
+    "power_cap": (_POWER,),
+}
+"""The words of the parts of a kind's units, in their order."""
+_CARBON_DIOXIDE = re.compile(r"co[2₂][ -]?(?:eq?)?(?![^\W\d_])")
+_WORD = re.compile(r"[^\W\d_]+|[$€£¥¢]")
+
+
+def other_unit(kind: Kind, unit: str, column: str) -> str:
+    """Return the unit that a column's name tells where values in `unit` are not of it, empty where it tells no other.
+
+    A part that the name does not tell, as the energy in `price_eur`, is not compared.
+    """
+    words = _WORD.findall(_CARBON_DIOXIDE.sub(" ", column.casefold()))
+    named = [[part[word] for word in words if word in part] for part in _PARTS.get(kind.name, ())]
+    for same, factor in kind.units.items():
+        parts = same.split("/")
+        if factor == kind.units[unit] and all(
+            not told or part in told for part, told in zip(parts, named, strict=False)
+        ):
+            return ""
+    return "/".join(told[0] for told in named if told)

@@ -1,0 +1,108 @@
+"""Files of step series: what times and units are read as, and what is refused or noted rather than guessed."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.series import KINDS
+from scheduler_sim.engine.series.reading import ReadSeries, read_series
+from scheduler_sim.engine.series.units import other_unit
+
+
+def of_stamps(folder: Path, stamps: pa.Array) -> ReadSeries:
+    file = folder / "stamps.parquet"
+    parquet.write_table(pa.table({"timestamp": stamps, "carbon_intensity": [1.0, 2.0, 3.0]}), file)
+    return read_series(file, kind="carbon")
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize(
+    "begin",
+    [
+        datetime(1970, 1, 1, tzinfo=UTC),
+        datetime(1969, 12, 31, tzinfo=UTC),
+        datetime(1972, 5, 1, tzinfo=UTC),
+        datetime(2022, 1, 1, tzinfo=UTC),
+    ],
+)
+def test_time_stamps_of_any_year_and_unit_are_dates(tmp_path: Path, unit: str, begin: datetime) -> None:
+    quarters = [begin + timedelta(minutes=15 * place) for place in range(3)]
+    read = of_stamps(tmp_path, pa.array(quarters, pa.timestamp(unit)))
+    assert read.is_dated
+    assert read.steps.times.tolist() == [one.timestamp() for one in quarters]
+
+
+def test_days_are_dates(tmp_path: Path) -> None:
+    days = pa.array([datetime(1970, 1, day, tzinfo=UTC).date() for day in (1, 2, 3)], pa.date32())
+    read = of_stamps(tmp_path, days)
+    assert (read.is_dated, read.steps.times.tolist()) == (True, [0.0, 86_400.0, 172_800.0])
+
+
+def test_time_stamps_with_a_zone_are_the_same_instants(tmp_path: Path) -> None:
+    hours = [datetime(2022, 1, 1, hour, tzinfo=timezone(timedelta(hours=2))) for hour in range(3)]
+    read = of_stamps(tmp_path, pa.array(hours, pa.timestamp("us", "Europe/Helsinki")))
+    assert read.steps.times.tolist() == [one.timestamp() for one in hours]
+
+
+def test_time_stamps_below_a_millisecond_are_read(tmp_path: Path) -> None:
+    begin = datetime(2022, 1, 1, tzinfo=UTC)
+    minutes = [begin + timedelta(minutes=place, microseconds=1) for place in range(3)]
+    read = of_stamps(tmp_path, pa.array(minutes, pa.timestamp("us")))
+    assert read.steps.times == pytest.approx([1640995200.000001 + 60 * place for place in range(3)], abs=1e-6)
+    nanoseconds = pa.array(np.array([1, 60 * 10**9 + 1, 120 * 10**9 + 1]), pa.timestamp("ns"))
+    assert of_stamps(tmp_path, nanoseconds).steps.times.tolist() == [0.0, 60.0, 120.0]
+
+
+def test_a_row_without_a_time_stamp_is_refused_by_its_line(tmp_path: Path) -> None:
+    with pytest.raises(InvalidTrace, match=r"line 2: .* is no time"):
+        of_stamps(
+            tmp_path,
+            pa.array([datetime(2022, 1, 1, tzinfo=UTC), None, datetime(2022, 1, 2, tzinfo=UTC)], pa.timestamp("us")),
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit", "column", "told"),
+    [
+        ("price", "USD/kWh", "Price (EUR/MWhe)", "EUR/MWh"),
+        ("price", "USD/MWh", "Price (EUR/MWhe)", "EUR/MWh"),
+        ("price", "USD/kWh", "price_usd_per_mwh", "USD/MWh"),
+        ("price", "USD/MWh", "price_usd_per_mwh", ""),
+        ("price", "USD/MWh", "Price $/MWh", ""),
+        ("price", "USD/kWh", "price_eur", "EUR"),
+        ("price", "USD/kWh", "price", ""),
+        ("carbon", "g/kWh", "carbon_intensity_kg_per_kwh", "kg/kWh"),
+        ("carbon", "kg/kWh", "carbon_intensity_kg_per_kwh", ""),
+        ("carbon", "g/kWh", "Carbon intensity gCO₂eq/kWh (Life cycle)", ""),
+        ("carbon", "g/kWh", "Carbon Intensity kgCO2e/MWh", ""),
+        ("carbon", "g/kWh", "carbon_intensity (lbs CO2/MWh)", "lb/MWh"),
+        ("carbon", "g/kWh", "g_per_kwh", ""),
+        ("carbon", "g/kWh", "carbon_intensity", ""),
+        ("power_cap", "W", "power_cap_kw", "kW"),
+        ("power_cap", "W", "Power cap [W]", ""),
+        ("power_cap", "MW", "watts", "W"),
+        ("pue", "number", "pue", ""),
+    ],
+)
+def test_the_unit_that_a_name_tells_is_compared_with_that_of_the_values(
+    kind: str, unit: str, column: str, told: str
+) -> None:
+    assert other_unit(KINDS[kind], unit, column) == told
+
+
+def test_values_in_another_unit_than_the_kinds_own_are_refused_until_their_unit_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "prices.csv"
+    file.write_text("Datetime (UTC),Price (EUR/MWhe)\n2022-01-01 00:00,120.5\n2022-01-01 01:00,90\n", encoding="utf-8")
+    with pytest.raises(InvalidTrace, match="tells EUR/MWh, and values are taken as USD/kWh; say with --unit"):
+        read_series(file, kind="price")
+    read = read_series(file, kind="price", unit="USD/MWh")
+    assert read.steps.values.tolist() == [0.1205, 0.09]
+    assert [note for note in read.audit["notes"] if "tells EUR/MWh; its values are read as USD/MWh" in note]
+    file.write_text("time,power_cap_kw\n0,4\n3600,3\n", encoding="utf-8")
+    assert read_series(file, kind="power_cap", unit="kW").steps.values.tolist() == [4000.0, 3000.0]
+    assert read_series(file, kind="power_cap", unit="kW").audit["notes"] == []
