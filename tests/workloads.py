@@ -70,8 +70,9 @@ def random_requests(arrivals: np.ndarray, seed: int) -> Requests:
         fails=flags(),
         requeueable=flags(),
         elasticity=texts("rigid", "moldable", "malleable"),
-        least_width=(least := counts(4)),
-        most_width=np.where(flags(), least + counts(4), 0),
+        # Whatever a task asks for lies between: widths that contradict it are mended as they are read.
+        least_width=counts(1),
+        most_width=np.where(flags(), 1000 + counts(4), 0),
         speedup=texts("amdahl(0.9)", "table(1:1/2:1.8)"),
         resize_time=generator.choice([0.0, 2.5, 30.0], length),
         recorded_nodes=texts("n[1-3]", "c07"),
