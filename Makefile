@@ -64,7 +64,7 @@ test: install-dev ## Run the tests (on DATABASE_URL and REDIS_URL where they are
 	@$(BIN)/pytest -q $(PARALLEL)
 	@$(BIN)/pytest -q $(PARALLEL_BROWSERS) -m e2e
 
-test-quick: install-dev ## Run the quick half of the tests, in about two minutes
+test-quick: install-dev ## Run the quick half of the tests, without the slow ones and the browser
 	@$(BIN)/pytest -q $(PARALLEL) -m "not e2e and not slow"
 
 attack: install-dev ## Attack sites of its own for half an hour, also on DATABASE_URL where it is set, and print what held
