@@ -139,7 +139,7 @@ def simulate(policy, cluster=None, **columns):
         ("fcfs+easy(order=drf)", "not backfilled by drf"),
         ("fcfs+easy(order=recorded)", "not backfilled by recorded"),
         ("fcfs+easy(order=sjf)@eft", "eft walks the queue in one order"),
-        ("mlp+easy(order=sjf)", "Learned orders are for easy without parameters"),
+        ("mlp+easy(order=sjf)", "mlp is scored at each instant, for easy without parameters"),
         ("fcfs+easy(order=ljf,predict=last_two)", "not of ljf"),
         ("fcfs+easy(order=quickest)", "no order called 'quickest'"),
         ("fcfs+easy(predict=mean)", "no predict called 'mean'"),
