@@ -18,14 +18,7 @@ from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.kernels.structures.frontier import Frontier, begin_at, forget, gain, kind_of, make_frontier
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.structures.instants import go_to
-from scheduler_sim.engine.kernels.structures.profile import (
-    Profile,
-    clear,
-    earliest,
-    hold,
-    make_profile,
-    move_on,
-)
+from scheduler_sim.engine.kernels.structures.profile import Profile, clear, earliest, hold, make_profile, move_on
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 DUE, IN_LIST, DIRTY, END_ENTRIES, OVERRAN = range(5)

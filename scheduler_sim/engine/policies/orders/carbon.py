@@ -75,7 +75,7 @@ NOISE = number(
     rule="Standard deviation of the forecast's error as a part of each step's value, drawn once a step; 0 is perfect.",
 )
 
-holding = partial(order, goes_by="carbon")
+holding = partial(order, goes_by="carbon", source=GAIA, parameters=(DELAY, DELAYS, NOISE))
 
 
 def knows_carbon_to_come(order: Order) -> bool:
@@ -157,12 +157,7 @@ def _held(context: ScoreContext, start: FloatArray | None) -> Scores:
     return Scores(base=context.workload.arrival_time, not_before=start)
 
 
-@holding(
-    "lowest_slot",
-    formula="s, from the lowest step of carbon within the delay on",
-    source=GAIA,
-    parameters=(DELAY, DELAYS, NOISE),
-)
+@holding("lowest_slot", formula="s, from the lowest step of carbon within the delay on")
 def lowest_slot(context: ScoreContext) -> Scores:
     """Let a task go when the lowest step within its delay begins."""
     ahead = _Ahead.of(context)
@@ -171,24 +166,14 @@ def lowest_slot(context: ScoreContext) -> Scores:
     return _held(context, lowest_step(ahead.steps.times, ahead.foreseen, ahead.arrival, ahead.allowed))
 
 
-@holding(
-    "lowest_window",
-    formula="s, from the start with the least carbon over r within the delay on",
-    source=GAIA,
-    parameters=(DELAY, DELAYS, NOISE),
-)
+@holding("lowest_window", formula="s, from the start with the least carbon over r within the delay on")
 def lowest_window(context: ScoreContext) -> Scores:
     """Let a task go when the span of its estimate with the least carbon begins."""
     ahead = _Ahead.of(context)
     return _held(context, None if ahead is None else ahead.by_span(LEAST_CARBON))
 
 
-@holding(
-    "carbon_time",
-    formula="s, from the start with max (carbon saved / (delay + r)) on",
-    source=GAIA,
-    parameters=(DELAY, DELAYS, NOISE),
-)
+@holding("carbon_time", formula="s, from the start with max (carbon saved / (delay + r)) on")
 def carbon_time(context: ScoreContext) -> Scores:
     """Let a task go when the most carbon is saved for each second until its estimated end."""
     ahead = _Ahead.of(context)
