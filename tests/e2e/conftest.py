@@ -1,6 +1,7 @@
 """A site of its own with real runs, and the browser that looks at it."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -144,6 +145,14 @@ class Visit:
         self.page.fill("#id_password", PASSWORD)
         self.page.get_by_role("button", name="Sign in").click()
         self.page.wait_for_url("**/")
+
+    def await_end(self, *, timeout: float = 600_000) -> None:
+        """Wait on a run's page until the run came to its end and the page was loaded anew with its figures.
+
+        The status alone says so a moment earlier; who leaves then is overtaken by the page loading itself anew.
+        """
+        self.page.wait_for_url(re.compile(r"/runs/\d+/$"))
+        self.page.wait_for_selector("#leaderboard", timeout=timeout)
 
 
 @pytest.fixture

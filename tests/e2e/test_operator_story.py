@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.conftest import Site, Visit
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 MULTIFACTOR = "multifactor+easy"
 PATIENCE = 900_000
@@ -29,12 +29,6 @@ def empty_site(browser: "Browser", tmp_path_factory: pytest.TempPathFactory) -> 
     one.start()
     yield one
     one.stop()
-
-
-def _finished(page: "Page") -> None:
-    """Wait on a run's page until it has come to its end, and its figures stand there."""
-    page.wait_for_url(re.compile("/runs/[0-9]+/$"))
-    page.wait_for_selector("#leaderboard", timeout=PATIENCE)
 
 
 def test_from_slurms_files_to_the_lines_to_change(
@@ -68,7 +62,7 @@ def test_from_slurms_files_to_the_lines_to_change(
     page.fill("#others", f"slurm, fcfs+easy, {MULTIFACTOR}")
     page.fill("#name", "as it is")
     page.get_by_role("button", name="Start the run").click()
-    _finished(page)
+    one.await_end(timeout=PATIENCE)
 
     assert "Replays your log within" in page.locator(".fidelity").inner_text()
 
@@ -100,7 +94,7 @@ def test_from_slurms_files_to_the_lines_to_change(
 
     page.fill("#keep-name", "with two gpu nodes more")
     page.get_by_role("button", name="Keep as run").click()
-    _finished(page)
+    one.await_end(timeout=PATIENCE)
     page.get_by_role("link", name="Advice").click()
     page.select_option("#policy", MULTIFACTOR)
     page.wait_for_url(re.compile("policy=multifactor%2Beasy"))
