@@ -59,6 +59,7 @@ SLOW = (
     "engine/test_fragmentation.py",
     "engine/test_gym.py",
     "engine/test_instant.py",
+    "engine/test_jit.py",
     "engine/test_learning_models.py",
     "engine/test_library.py",
     "engine/test_racks.py",

@@ -1,8 +1,8 @@
 """How the kernels are compiled: once, without the GIL, and kept on disk.
 
 Numba's own cache notices an edit to the file of a compiled function but not to a helper in another
-file, so the cache folder is keyed by a hash of every source of the engine: an edit anywhere gives a
-fresh folder, and a stale kernel can never answer.
+file, so compiled code is kept by a hash of all that the function comes from (`sources`): an edit of any of
+it gives a fresh folder, a stale kernel can never answer, and what the edit does not touch stays.
 
 Numba tells functions of one name apart by a count that begins at 1 in every process, and the linker takes two of one
 name for one. Code that one process has compiled and another reads from disk could so call a function of the reader's
@@ -10,17 +10,20 @@ that has the same name and count and does something else: the steps of `np.sort`
 count begins at a random number in every process.
 """
 
-import hashlib
 import itertools
 import os
 import secrets
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numba
 from numba.core import config, types
 from numba.core.bytecode import FunctionIdentity
+from numba.core.caching import CacheImpl, _CacheLocator
+
+from scheduler_sim.engine import sources
 
 _ENGINE = Path(__file__).parent
 _CHECKOUT = _ENGINE.parent.parent
@@ -28,17 +31,8 @@ _CHECKOUT = _ENGINE.parent.parent
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def sources_digest() -> str:
-    """Return a short hash of every Python source of the engine and of Numba's version."""
-    digest = hashlib.sha256(numba.__version__.encode())
-    for path in sorted(_ENGINE.rglob("*.py")):
-        digest.update(path.relative_to(_ENGINE).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def cache_folder() -> Path:
-    """Return the folder that holds this version's compiled kernels.
+    """Return the folder that holds compiled kernels.
 
     `NUMBA_CACHE_DIR` in the environment wins. The default lies under `var/` in a checkout, and in the user's cache
     where the engine is installed as a library.
@@ -46,16 +40,61 @@ def cache_folder() -> Path:
     if os.environ.get("NUMBA_CACHE_DIR"):
         return Path(os.environ["NUMBA_CACHE_DIR"])
     if (_CHECKOUT / "manage.py").exists():
-        return _CHECKOUT / "var" / "numba" / sources_digest()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scheduler-sim" / sources_digest()
+        return _CHECKOUT / "var" / "numba"
+    return _users_cache()
+
+
+def _users_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scheduler-sim"
 
 
 def is_compiled() -> bool:
-    """Tell whether kernels of this version lie on disk, so that a first run can announce itself."""
-    return next(cache_folder().rglob("*.nbc"), None) is not None
+    """Tell whether kernels of these sources lie on disk, so that a first run can announce itself."""
+    return any(next(folder.glob("*.nbc"), None) for folder in _Locator.folders)
 
 
-config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
+_digest = cache(sources.digest)
+
+
+class _Locator(_CacheLocator):
+    """Where compiled code of a function of the engine lies, and of which sources it is."""
+
+    # Of all functions that were met so far.
+    folders: ClassVar[set[Path]] = set()
+
+    def __init__(self, py_func: Callable[..., Any], folder: Path) -> None:
+        self._py_file = py_func.__code__.co_filename
+        self._line = py_func.__code__.co_firstlineno
+        self._stamp = _digest(py_func.__module__)
+        self._folder = folder / py_func.__module__ / self._stamp
+
+    def get_cache_path(self) -> str:
+        return str(self._folder)
+
+    def get_source_stamp(self) -> str:
+        return self._stamp
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_Locator | None":
+        """Return the locator of a function of the engine, in the first folder that can be written to; else None."""
+        if not Path(py_file).is_relative_to(_ENGINE):
+            return None
+        for folder in (cache_folder(), _users_cache()):
+            locator = cls(py_func, folder)
+            if locator._folder not in cls.folders:
+                try:
+                    locator.ensure_cache_path()  # type: ignore[no-untyped-call]
+                except OSError:
+                    continue
+                cls.folders.add(locator._folder)
+            return locator
+        return None
+
+
+CacheImpl._locator_classes.insert(0, _Locator)
 
 
 def _tell_functions_apart() -> None:

@@ -1,8 +1,12 @@
 """Compiled code on disk, which any process may have made and any may read."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from scheduler_sim.engine import sources
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,3 +48,65 @@ def test_a_process_and_its_fork_give_no_compiled_function_one_name() -> None:
     assert of_child
     assert len(of_child) == len(of_parent)
     assert not of_child & of_parent
+
+
+PARTS = {
+    "limit": "def limit():\n    return {limit}\n",
+    "step": """
+from scheduler_sim.engine.jit import bare_kernel
+from scheduler_sim.engine.limit import limit
+
+LIMIT = limit()
+
+@bare_kernel
+def step(value):
+    return min(value + {step}, LIMIT)
+""",
+    "apart": """
+from scheduler_sim.engine.jit import kernel
+
+@kernel
+def apart(value):
+    return value
+""",
+    "walk": """
+from scheduler_sim.engine.apart import apart
+from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.step import step
+
+@kernel
+def walk(value):
+    return step(step(value))
+
+if __name__ != "__main__":
+    found = apart(1), walk(1)
+    print(found[1], *(len(one.stats.cache_hits) for one in (apart, walk)))
+""",
+}
+
+
+def walked(folder: Path, **values: int) -> str:
+    """Return what a fresh process works out with the compiled parts, and how many came from disk: apart, walk."""
+    for name, text in PARTS.items():
+        (folder / f"scheduler_sim/engine/{name}.py").write_text(text.format(**values))
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", "import scheduler_sim.engine.walk"]
+    return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def test_only_what_an_edit_touches_is_compiled_anew(tmp_path: Path) -> None:
+    engine = tmp_path / "scheduler_sim" / "engine"
+    shutil.copytree(ROOT / "scheduler_sim" / "engine", engine, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "scheduler_sim" / "__init__.py").touch()
+    assert walked(tmp_path, step=2, limit=9).split() == ["5", "0", "0"]
+    assert walked(tmp_path, step=2, limit=9).split() == ["5", "1", "1"]
+    # The step is called by another module's function; the limit is a constant that code of a third has worked out.
+    assert walked(tmp_path, step=3, limit=9).split() == ["7", "1", "0"]
+    assert walked(tmp_path, step=3, limit=6).split() == ["6", "1", "0"]
+    assert walked(tmp_path, step=2, limit=9).split() == ["5", "1", "1"]
+
+
+def test_what_teaches_numba_counts_for_every_kernel() -> None:
+    engine = ROOT / "scheduler_sim" / "engine"
+    teaching = {path for path in engine.rglob("*.py") if "from numba.extending" in path.read_text()}
+    assert teaching <= {engine.joinpath(*name.split(".")).with_suffix(".py") for name in sources.EVERYWHERE}
