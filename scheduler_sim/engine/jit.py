@@ -8,6 +8,10 @@ Numba tells functions of one name apart by a count that begins at 1 in every pro
 name for one. Code that one process has compiled and another reads from disk could so call a function of the reader's
 that has the same name and count and does something else: the steps of `np.sort` and `np.argsort` are such. Here the
 count begins at a random number in every process.
+
+Numba numbers the files of a function too, one for each kind of arguments. Two processes that compile it for
+different kinds at the same moment would write one file, and the index that is left may name the code of the
+other kind. Here the names of files hold a random number.
 """
 
 import itertools
@@ -106,6 +110,14 @@ _tell_functions_apart()
 os.register_at_fork(after_in_child=_tell_functions_apart)
 
 
+def _files_apart(compiled: Any) -> Any:
+    """Let the files of a function's compiled code be named like no other process's."""
+    if not config.DISABLE_JIT:  # type: ignore[attr-defined]
+        files = compiled._cache._cache_file
+        files._data_name_pattern = files._data_name_pattern.replace("{number", f"{secrets.token_hex(8)}.{{number")
+    return compiled
+
+
 def kernel(function: F) -> F:
     """Compile `function` in nopython mode, without the GIL, cached on disk.
 
@@ -115,12 +127,12 @@ def kernel(function: F) -> F:
     """
     # Numba takes this option, but its type stubs do not say so.
     compile_with: Any = numba.njit
-    return cast("F", compile_with(cache=True, nogil=True, error_model="numpy", _nrt=False)(function))
+    return cast("F", _files_apart(compile_with(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)))
 
 
 def counting_kernel(function: F) -> F:
     """Compile `function` as `kernel` does, to make arrays or read records of arrays (`kernels.records`)."""
-    return cast("F", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    return cast("F", _files_apart(numba.njit(cache=True, nogil=True, error_model="numpy")(function)))
 
 
 def inner_kernel(function: F) -> F:
@@ -152,6 +164,7 @@ def _without_wrappers(function: F, *, counting: bool) -> F:
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
     )(function)
+    _files_apart(compiled)
     template = compiled.get_call_template
 
     def without_constants(arguments: Any, keywords: Any) -> Any:

@@ -4,9 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
-from scheduler_sim.engine import sources
+import pytest
+
+from scheduler_sim.engine import jit, sources
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -104,6 +108,23 @@ def test_only_what_an_edit_touches_is_compiled_anew(tmp_path: Path) -> None:
     assert walked(tmp_path, step=3, limit=9).split() == ["7", "1", "0"]
     assert walked(tmp_path, step=3, limit=6).split() == ["6", "1", "0"]
     assert walked(tmp_path, step=2, limit=9).split() == ["5", "1", "1"]
+
+
+def test_code_for_other_arguments_is_never_taken_for_one_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes compile a function for different arguments, and neither sees in the index what the other does."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    file = ROOT / "scheduler_sim" / "engine" / "units.py"
+    names = {"__name__": "scheduler_sim.engine.units"}
+    exec(compile("def half(value):\n    return value / 2", file, "exec"), names)
+    first, second, third = (cast("Any", jit.kernel(cast("Callable[..., Any]", names["half"]))) for _ in range(3))
+    assert first(3) == 1.5
+    monkeypatch.setattr(second._cache._cache_file, "_load_index", dict)
+    assert second(3.0) == 1.5
+    assert first._cache._cache_file._data_name(1) != second._cache._cache_file._data_name(1)
+    (tmp_path / first._cache.cache_path / second._cache._cache_file._data_name(1)).stat()
+    assert third(3.0) == 1.5
+    assert third(3) == 1.5
+    assert sum(third.stats.cache_hits.values()) == 1
 
 
 def test_what_teaches_numba_counts_for_every_kernel() -> None:
