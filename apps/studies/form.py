@@ -80,7 +80,7 @@ class StudyForm(forms.Form):
     estimates = forms.CharField(
         label="Estimates",
         initial="trace",
-        help_text="What policies are told of durations: trace, exact, factor:F, uniform:F, predicted:MODEL.",
+        help_text="What policies are told of durations: trace, exact, factor:F, uniform:F, tsafrir, predicted:MODEL.",
     )
     seeds = forms.CharField(
         label="Seeds", initial="5", help_text="How many, or which: 5 for 1 to 5, or 3, 7, 11. One gives no interval."

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from django.db import IntegrityError, models, transaction
 
+from apps.tasks.digests import tasks_digest
 from apps.tasks.errors import WorkloadError
 from apps.tasks.models import Task, TaskRequest, Workload
 from scheduler_sim import engine
-from scheduler_sim.engine.generators import generate_workload
+from scheduler_sim.engine.generators import FITTED, Generated, generate_like, generate_workload
 from scheduler_sim.engine.requests import TEXTS
 from scheduler_sim.engine.sampling import Arrivals, Draw, sample_tasks
 from scheduler_sim.engine.workload import Labels
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 """Told in a few words what is being done."""
+
+USUAL_TASKS = 10_000
+"""So many tasks a generator makes where nobody says how many."""
 
 FIRST_READER = 1
 """The version of the reader that did not write its number into the audit."""
@@ -135,7 +139,8 @@ def workload_of_file(
 def workload_generate(
     *,
     model: str,
-    tasks: int,
+    tasks: int | None = None,
+    like: Workload | None = None,
     seed: int,
     name: str | None = None,
     parameters: Mapping[str, Any] | None = None,
@@ -143,20 +148,37 @@ def workload_generate(
 ) -> tuple[Workload, bool]:
     """Make a synthetic workload and store it, in one transaction.
 
+    Args:
+        tasks: how many a generator makes; None for `USUAL_TASKS`.
+        like: the stored workload to which a fitted model is fitted.
+
     Returns:
         The workload, and whether it is new: the same model with the same parameters, seed and number of
-        tasks is stored once, unless another name is asked for.
+        tasks, fitted to the same tasks, is stored once, unless another name is asked for.
 
     Raises:
-        InvalidParameter: an unknown model or parameter, or a value out of bounds; nothing is stored.
-        WorkloadError: the name is taken by another workload, or too long; nothing is stored.
+        InvalidParameter: an unknown model or parameter, a value out of bounds, or a workload to which the model cannot
+            be fitted; nothing is stored.
+        WorkloadError: the name is taken by another workload, or too long, or the model needs a workload, or takes none;
+            nothing is stored.
     """
     tell = progress or (lambda _text: None)
-    tell(f"generating {tasks:,} tasks")
-    generated = generate_workload(model, tasks=tasks, seed=seed, parameters=parameters)
+    kept: dict[str, str] = {}
+    if like is None:
+        if model in FITTED:
+            raise WorkloadError(f"The model {model} is fitted to a stored workload; name one with --from.")
+        tasks = USUAL_TASKS if tasks is None else tasks
+        tell(f"generating {tasks:,} tasks")
+        generated, base = generate_workload(model, tasks=tasks, seed=seed, parameters=parameters), f"{model}-{tasks}"
+    else:
+        if tasks is not None:
+            raise WorkloadError(f"How many tasks {model} makes follows from its days; leave the number out.")
+        generated, kept = _generate_like(model, like, seed, parameters, tell)
+        base = f"{like.name[:160]}-{model}"
+    tasks = len(generated.workload)
     origin: dict[str, Any] = {
         "source": f"synthetic:{generated.model}",
-        "generator_parameters": generated.parameters,
+        "generator_parameters": generated.parameters | kept,
         "seed": seed,
         "task_count": tasks,
     }
@@ -172,9 +194,24 @@ def workload_generate(
     tell(f"writing {tasks:,} tasks")
     origin.pop("task_count")
     stored = _store(
-        tasks=generated.workload, audit=audit, name=name or _free_name(f"{model}-{tasks}-seed{seed}"), **origin
+        tasks=generated.workload,
+        audit=audit,
+        kept={} if like is None else {"fitted_to": like.name},
+        name=name or _free_name(f"{base}-seed{seed}"),
+        **origin,
     )
     return stored, True
+
+
+def _generate_like(
+    model: str, like: Workload, seed: int, parameters: Mapping[str, Any] | None, tell: Progress
+) -> tuple[Generated, dict[str, str]]:
+    """Return tasks like those of a stored workload, and what says which these were."""
+    tell(f"reading {like.name}")
+    tasks = like.tasks.as_workload()
+    tell(f"generating tasks like those of {like.name}")
+    generated = generate_like(model, tasks, seed=seed, parameters=parameters, processors=like.max_processors)
+    return generated, {"fitted_to": tasks_digest(tasks)}
 
 
 SAMPLE = "sample"
@@ -229,6 +266,18 @@ def workload_find_or_import(wanted: str) -> tuple[Workload, bool]:
         return stored, False
     _refuse_unknown(wanted)
     return workload_import(file=wanted)
+
+
+def workload_stored(name: str) -> Workload:
+    """Return the stored workload of a name.
+
+    Raises:
+        WorkloadError: there is none; the sentence names the nearest.
+    """
+    stored = Workload.objects.filter(name=name).first()
+    if stored is None:
+        raise WorkloadError(f"There is no workload called {name!r}.{_nearest(name)}")
+    return stored
 
 
 def workload_preview(wanted: str) -> tuple[engine.Workload, int | None]:
@@ -331,10 +380,13 @@ def _refuse_unknown(wanted: str) -> None:
     # The file itself is opened by the reader, which says what is wrong with one that exists.
     if Path(wanted).exists():
         return
+    raise WorkloadError(f"There is no workload and no file called {wanted!r}.{_nearest(wanted)}")
+
+
+def _nearest(wanted: str) -> str:
     names = list(Workload.objects.values_list("name", flat=True)[:1000])
     nearest = difflib.get_close_matches(wanted, names, n=1)
-    hint = f" Did you mean {nearest[0]}?" if nearest else ""
-    raise WorkloadError(f"There is no workload and no file called {wanted!r}.{hint}")
+    return f" Did you mean {nearest[0]}?" if nearest else ""
 
 
 def _stem(file_name: str) -> str:

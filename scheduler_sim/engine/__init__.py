@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scheduler_sim.engine.library.inputs import generate, read
     from scheduler_sim.engine.library.playing import play
     from scheduler_sim.engine.library.result import Result
+    from scheduler_sim.engine.likeness import compare_workloads
     from scheduler_sim.engine.policies.own import compiled, deciding, scoring
     from scheduler_sim.engine.presets import load_cluster
     from scheduler_sim.engine.sites import Site
@@ -28,6 +29,7 @@ _LATER = {
     "Result": "library.result",
     "Site": "sites",
     "compare": "library.comparing",
+    "compare_workloads": "likeness",
     "compiled": "policies.own",
     "deciding": "policies.own",
     "generate": "library.inputs",
@@ -57,6 +59,7 @@ __all__ = [
     "Site",
     "Workload",
     "compare",
+    "compare_workloads",
     "compiled",
     "deciding",
     "generate",

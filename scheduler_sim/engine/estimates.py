@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.estimate_model import LONGEST_LIMIT, SHORTEST_LIMIT, draw_estimates
 from scheduler_sim.engine.workload import LARGEST_INTEGER, FloatArray, Workload
 
 KINDS = {
@@ -19,10 +20,12 @@ KINDS = {
     "trace": "what the trace holds",
     "factor:F": "F times the true run time",
     "uniform:F": "the true run time times a number drawn uniformly from 1 to F for each task",
+    "tsafrir": "few round values, as users state them, up to the longest run time; tsafrir:S up to S seconds",
 }
 """Every form of `--estimates` and what it means."""
 
 _WITH_FACTOR = ("factor", "uniform")
+_MODEL = "tsafrir"
 _DIGITS = 6
 
 
@@ -31,16 +34,23 @@ class Estimates:
     """A parsed `--estimates` text.
 
     Attributes:
-        kind: `exact`, `trace`, `factor` or `uniform`.
-        factor: of the last two, at least 1 for `uniform` and above 0 for `factor`.
+        kind: `exact`, `trace`, `factor`, `uniform` or `tsafrir`.
+        factor: of `factor` and `uniform`, at least 1 for `uniform` and above 0 for `factor`.
+        longest: of `tsafrir`, the longest estimate in whole seconds; None for what the run times need.
     """
 
     kind: str = "trace"
     factor: float = 1.0
+    longest: int | None = None
+
+    @property
+    def drawn(self) -> bool:
+        """True where the estimates are drawn at random, of all tasks together."""
+        return self.kind == _MODEL or (self.kind == "uniform" and self.factor != 1.0)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `exact`, `trace`, `factor:F` or `uniform:F`.
+        """Read `exact`, `trace`, `factor:F`, `uniform:F`, `tsafrir` or `tsafrir:S`.
 
         Raises:
             InvalidParameter: anything else, or a factor that is out of range.
@@ -48,12 +58,16 @@ class Estimates:
         kind, colon, number = text.strip().partition(":")
         if (kind in ("exact", "trace") and not colon) or (kind in _WITH_FACTOR and colon):
             return cls(kind, _factor(kind, number) if colon else 1.0)
+        if kind == _MODEL:
+            return cls(kind, longest=_longest(number) if colon else None)
         if kind in _WITH_FACTOR:
             raise InvalidParameter(f"Estimates {kind} need a factor, as in {kind}:2.")
         forms = ", ".join(KINDS)
         raise InvalidParameter(f"There are no estimates called {text!r}. Valid forms: {forms}.")
 
     def __str__(self) -> str:
+        if self.longest is not None:
+            return f"{self.kind}:{self.longest}"
         return f"{self.kind}:{self.factor:g}" if self.kind in _WITH_FACTOR else self.kind
 
 
@@ -66,16 +80,20 @@ def replace_estimates(workload: Workload, estimates: str | Estimates, generator:
     - `uniform:F`: u * run time with u drawn uniformly from [1, F], one draw a task in canonical order. It is
       the f-model of Mu'alem and Feitelson, whose f is F - 1: they draw the estimate uniformly between the
       run time and (f + 1) times the run time.
+    - `tsafrir`: drawn by `estimate_model.draw_estimates`, never below the run time.
 
     Estimates that are not the run time itself are rounded to the microsecond, those of `uniform` never below
     the run time.
 
     Raises:
-        InvalidParameter: a text that `Estimates.parse` refuses, or estimates beyond 2**53 seconds.
+        InvalidParameter: a text that `Estimates.parse` refuses, estimates beyond 2**53 seconds, or a run time above
+            the longest estimate.
     """
     chosen = Estimates.parse(estimates) if isinstance(estimates, str) else estimates
     if chosen.kind == "trace":
         return workload
+    if chosen.kind == _MODEL:
+        return told_to_all(workload, draw_estimates(workload.runtime, chosen.longest, generator))
     if chosen.factor == 1.0:
         return told_to_all(workload, workload.runtime.copy())
     factors: FloatArray = np.full(len(workload), chosen.factor)
@@ -104,3 +122,12 @@ def _factor(kind: str, number: str) -> float:
     if not math.isfinite(factor) or factor <= 0 or (kind == "uniform" and factor < 1):
         raise InvalidParameter(f"The factor of {kind} estimates must be finite and {least}, not {number}.")
     return factor
+
+
+def _longest(number: str) -> int:
+    if not (number.isascii() and number.isdecimal() and SHORTEST_LIMIT <= int(number) <= LONGEST_LIMIT):
+        raise InvalidParameter(
+            f"The longest estimate, as in tsafrir:86400, is {SHORTEST_LIMIT} to {LONGEST_LIMIT} whole seconds, "
+            f"not {number!r}."
+        )
+    return int(number)

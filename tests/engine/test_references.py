@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.generators import GENERATORS
+from scheduler_sim.engine.generators import FITTED, GENERATORS
 from scheduler_sim.engine.policies import READY_MADE
 from scheduler_sim.engine.policies.backfill import BACKFILLS
 from scheduler_sim.engine.policies.order import ORDERS
@@ -22,7 +22,7 @@ REGISTRIES: dict[str, Any] = {
     "backfills": BACKFILLS,
     "placements": PLACEMENTS,
     "preemptions": PREEMPTIONS,
-    "models": GENERATORS,
+    "models": GENERATORS | FITTED,
 }
 
 

@@ -286,3 +286,30 @@ def test_a_model_without_a_site_writes_none(tmp_path: Path) -> None:
     assert "for no site" in refusal("generateworkload", "mixed", "--write-site", path)
     assert "at least 1" in refusal("generateworkload", "site", "--nodes", 0, "--write-site", path)
     assert not path.exists()
+
+
+def test_a_year_like_a_stored_workload_is_made_once_and_compared_with_it() -> None:
+    run("generateworkload", "site", "--tasks", 3000, "--seed", 1, "--name", "record", "--hourly", 8)
+    order = ("generateworkload", "fitted", "--from", "record", "--days", 12, "--seed", 2)
+    made = document(*order)
+    stored = Workload.objects.get(name="record-fitted-seed2")
+    assert made["workload"]["task_count"] == stored.task_count
+    assert stored.source == "synthetic:fitted"
+    assert stored.audit["fitted_to"] == "record"
+    assert stored.max_processors == Workload.objects.get(name="record").max_processors
+    assert document(*order)["created"] is False
+    found = document("compareworkloads", "record", stored.name)
+    assert {one["name"] for one in found["distances"]} >= {"run time", "estimate", "processors", "rank of the user"}
+    assert all(one["low"] <= one["value"] <= one["high"] for one in found["marginals"])
+    assert "Kolmogorov-Smirnov" in run("compareworkloads", "record", stored.name)
+
+
+def test_what_cannot_be_fitted_or_compared_is_refused() -> None:
+    run("generateworkload", "lublin", "--tasks", 30, "--name", "small")
+    assert "--from" in refusal("generateworkload", "fitted")
+    assert "no workload called" in refusal("generateworkload", "fitted", "--from", "another")
+    assert "leave the number out" in refusal("generateworkload", "fitted", "--from", "small", "--tasks", 5)
+    assert "fitted to no workload" in refusal("generateworkload", "lublin", "--from", "small")
+    assert "fitted to 2 or more" in refusal("generateworkload", "fitted", "--from", "small")
+    assert "3 days or more" in refusal("compareworkloads", "small", "small")
+    assert "no workload called" in refusal("compareworkloads", "small", "another")

@@ -159,19 +159,20 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         EstimatesText,
         About(
             "Estimates that policies are told",
-            "what policies are told of durations: trace, exact, factor:F, uniform:F or predicted:MODEL",
+            "what policies are told of durations: trace, exact, factor:F, uniform:F, tsafrir or predicted:MODEL",
             SIMULATED,
             metavar="KIND",
             basic=True,
             check=read_estimates,
             asked_in=(COMMAND, SITE),
-            rule="trace, exact, factor:F, uniform:F or predicted:MODEL",
+            rule="trace, exact, factor:F, uniform:F, tsafrir, tsafrir:S or predicted:MODEL",
             words={"trace": "as the workload states them", "exact": "the true run times"},
             suggestions={
                 "trace": "as the workload states them",
                 "exact": "the true run times",
                 "factor:2": "twice the true run times",
                 "uniform:5": "one to five times the true run times, drawn at random",
+                "tsafrir": "few round values, as users state them",
             },
         ),
     ] = "trace"

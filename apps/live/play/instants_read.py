@@ -258,7 +258,7 @@ class StoredInstants:
         if text.partition(":")[0] == "predicted":
             return played, np.zeros(len(played), bool)
         asked = Estimates.parse(text)
-        if asked.kind == "uniform" and asked.factor != 1.0:
+        if asked.drawn:
             # Drawn of all tasks together.
             return played, np.zeros(len(played), bool)
         if asked.kind != "trace":

@@ -36,7 +36,7 @@ Weight = Annotated[float, Meta(ge=0.0, le=1e6)]
 EstimatesText = Annotated[
     str,
     Meta(
-        pattern=r"^(trace|exact|(factor|uniform):[0-9]{1,6}(\.[0-9]{1,6})?|predicted:[A-Za-z0-9_-]{1,60}(\.[0-9]{1,6})?)$",
+        pattern=r"^(trace|exact|(factor|uniform):[0-9]{1,6}(\.[0-9]{1,6})?|tsafrir(:[0-9]{1,10})?|predicted:[A-Za-z0-9_-]{1,60}(\.[0-9]{1,6})?)$",
         max_length=80,
     ),
 ]

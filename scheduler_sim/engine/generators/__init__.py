@@ -1,6 +1,28 @@
 """Synthetic workloads: one file a model, a registry, everything seeded."""
 
-from scheduler_sim.engine.generators import elastic, lublin, mixed, site
-from scheduler_sim.engine.generators.registry import GENERATORS, Generated, Generator, generate_workload
+from scheduler_sim.engine.generators import elastic, fitted, jann, lublin, mixed, site
+from scheduler_sim.engine.generators.registry import (
+    FITTED,
+    GENERATORS,
+    Fitted,
+    Generated,
+    Generator,
+    generate_like,
+    generate_workload,
+)
 
-__all__ = ["GENERATORS", "Generated", "Generator", "elastic", "generate_workload", "lublin", "mixed", "site"]
+__all__ = [
+    "FITTED",
+    "GENERATORS",
+    "Fitted",
+    "Generated",
+    "Generator",
+    "elastic",
+    "fitted",
+    "generate_like",
+    "generate_workload",
+    "jann",
+    "lublin",
+    "mixed",
+    "site",
+]

@@ -17,7 +17,7 @@ import numpy as np
 from scheduler_sim.engine.columns import Labels
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.generators.draws import numbered, scale_to_load, zipf
-from scheduler_sim.engine.generators.registry import Generator, parameter, part, register
+from scheduler_sim.engine.generators.registry import Generator, Parameters, parameter, part, register
 from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.speedups import ELASTICITIES, read_speedup
 from scheduler_sim.engine.workload import Workload
@@ -28,7 +28,7 @@ WIDER = 4
 
 
 @dataclass(frozen=True)
-class ElasticParameters:
+class ElasticParameters(Parameters):
     """Parameters of the model."""
 
     devices: int = parameter(

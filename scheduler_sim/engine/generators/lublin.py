@@ -18,7 +18,7 @@ import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.generators.draws import scale_to_span, through_cycle
-from scheduler_sim.engine.generators.registry import Generator, parameter, part, register
+from scheduler_sim.engine.generators.registry import Generator, Parameters, parameter, part, register
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 BUCKETS = 48
@@ -34,7 +34,7 @@ _MEDIUM_BELOW_HIGH_SMALL = 1.5
 
 
 @dataclass(frozen=True)
-class LublinParameters:
+class LublinParameters(Parameters):
     """Parameters under the names of the paper's appendix; logarithms of sizes are to base 2, of times natural."""
 
     processors: int = parameter(256, "processors of the machine", kind=int, low=1, high=2**24)

@@ -17,7 +17,7 @@ import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.generators.draws import numbered, scale_to_load, zipf
-from scheduler_sim.engine.generators.registry import Generator, parameter, part, register
+from scheduler_sim.engine.generators.registry import Generator, Parameters, parameter, part, register
 from scheduler_sim.engine.workload import Labels, Parents, Workload
 
 MOST_PARENTS = 3
@@ -33,7 +33,7 @@ _SPREAD = 0.1
 
 
 @dataclass(frozen=True)
-class MixedParameters:
+class MixedParameters(Parameters):
     """Parameters with the older prototype's values."""
 
     rate: float = parameter(100.0, "mean arrivals a second; replaced by `load` where that is given", low=1e-9, high=1e9)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.generators.draws import numbered, scale_to_span, through_cycle, zipf
-from scheduler_sim.engine.generators.registry import Generator, parameter, part, register
+from scheduler_sim.engine.generators.registry import Generator, Parameters, parameter, part, register
 from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Labels, Parents, Workload
 
@@ -39,7 +39,7 @@ _DEBUG_NODES = 2
 
 
 @dataclass(frozen=True)
-class SiteParameters:
+class SiteParameters(Parameters):
     """The size of the site, and shares of what its users submit."""
 
     nodes: int = parameter(100, "nodes without GPUs", kind=int, low=1, high=10**5)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.errors import InvalidCluster
-from scheduler_sim.engine.generators import Generated, generate_workload
+from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter
+from scheduler_sim.engine.generators import FITTED, Generated, generate_like, generate_workload
 from scheduler_sim.engine.presets import load_cluster
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.traces import ReadOptions, Trace, read_trace
@@ -40,17 +40,31 @@ def read(
     return read_trace(file, format=format, options=ReadOptions(columns=columns))
 
 
-def generate(model: str, *, tasks: int, seed: int = 0, **parameters: float | str | None) -> Generated:
+def generate(
+    model: str, *, tasks: int | None = None, like: Played | None = None, seed: int = 0, **parameters: float | str | None
+) -> Generated:
     """Make tasks by a model of synthetic workloads; the same arguments give the same tasks.
 
     Args:
-        model: a name of `generators.GENERATORS`, such as `lublin` or `mixed`.
-        parameters: of the model, by name.
+        model: a name of `generators.GENERATORS`, such as `lublin` or `mixed`, or of `generators.FITTED`, such as
+            `fitted`.
+        tasks: how many a generator makes.
+        like: the workload to which a fitted model is fitted.
+        parameters: of the model, by name; `estimates` is one of each (`tsafrir`, `uniform:5` ...).
 
     Raises:
-        InvalidParameter: an unknown model or parameter, or a value out of bounds.
+        InvalidParameter: an unknown model or parameter, a value out of bounds, or a model without the tasks or the
+            workload that it needs.
     """
-    return generate_workload(model, tasks=tasks, seed=seed, parameters=parameters)
+    if (like is None) == (model in FITTED) or (tasks is None) == (like is None):
+        raise InvalidParameter(
+            f"A generator is given tasks=, how many; one of {', '.join(FITTED)} is given like=, the workload, alone."
+        )
+    if like is None:
+        return generate_workload(model, tasks=tasks or 0, seed=seed, parameters=parameters)
+    fitted_to = like if isinstance(like, Workload) else like.workload
+    processors = getattr(like, "processors", None)
+    return generate_like(model, fitted_to, seed=seed, parameters=parameters, processors=processors)
 
 
 @dataclass(frozen=True)

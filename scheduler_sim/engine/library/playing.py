@@ -58,7 +58,7 @@ def play(
         policies: names such as `sjf+easy` (or several in one text, with commas between them), or policies.
         seed: of everything that is drawn.
         options: limits, failures, checkpoints and the like.
-        estimates: what policies are told of run times: `trace`, `exact`, `factor:F` or `uniform:F`.
+        estimates: what policies are told of run times: `trace`, `exact`, `factor:F`, `uniform:F` or `tsafrir`.
         load: arrivals so many times as dense.
         limit: play only the first so many tasks.
         begin_time: the replay begins there, with what ran then on its nodes; None for the first arrival.

@@ -8,15 +8,18 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from apps.tasks.reports import storing, summary, workload_document
-from apps.tasks.services import workload_generate
+from apps.tasks.services import USUAL_TASKS, workload_generate, workload_stored
 from scheduler_sim.display.commands import ExplainedCommand
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine import EngineError
-from scheduler_sim.engine.generators import GENERATORS
+from scheduler_sim.engine.generators import FITTED, GENERATORS
 
 EPILOG = """
 models:
 {models}
+
+models that are fitted to a stored workload:
+{fitted}
 
 The same model, parameters, seed and number of tasks give the same workload, which is stored once.
 
@@ -24,6 +27,8 @@ Examples:
   manage.py generateworkload lublin --tasks 10000 --seed 1 --processors 256 --load 0.9
   manage.py generateworkload mixed --tasks 1000 --rate 20 --name demo
   manage.py generateworkload site --tasks 100000 --load 0.9 --write-site site.json
+  manage.py generateworkload lublin --tasks 10000 --seed 1 --estimates tsafrir
+  manage.py generateworkload fitted --from lastmonth --days 365 --seed 1
 """
 
 
@@ -32,12 +37,18 @@ class Command(ExplainedCommand):
 
     def explanation(self) -> str:
         """Return the models and examples."""
-        models = "\n".join(f"  {entry.name:8} {entry.description}" for entry in GENERATORS.values())
-        return EPILOG.format(models=models)
+        models, fitted = (
+            "\n".join(f"  {entry.name:8} {entry.description}" for entry in registry.values())
+            for registry in (GENERATORS, FITTED)
+        )
+        return EPILOG.format(models=models, fitted=fitted)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("model", metavar="MODEL", help=f"one of {', '.join(GENERATORS)}")
-        parser.add_argument("--tasks", type=int, default=10_000, metavar="N", help="how many (default 10000)")
+        parser.add_argument("model", metavar="MODEL", help=f"one of {', '.join([*GENERATORS, *FITTED])}")
+        parser.add_argument("--tasks", type=int, metavar="N", help=f"how many (default {USUAL_TASKS})")
+        parser.add_argument(
+            "--from", dest="like", metavar="NAME", help=f"{', '.join(FITTED)}: the stored workload to be like"
+        )
         parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the random numbers (default 0)")
         parser.add_argument("--name", help="of the workload; must be new (default: made from the model)")
         with_site = ", ".join(entry.name for entry in GENERATORS.values() if entry.site)
@@ -61,6 +72,7 @@ class Command(ExplainedCommand):
             workload, created = workload_generate(
                 model=options["model"],
                 tasks=options["tasks"],
+                like=None if options["like"] is None else workload_stored(options["like"]),
                 seed=options["seed"],
                 name=options["name"],
                 parameters=given,
@@ -94,10 +106,10 @@ def _write_site(model: str, given: dict[str, Any], path: Path) -> None:
 def _parameters() -> dict[str, tuple[list[str], list[str]]]:
     """Return, for each parameter name, the models that have it and their distinct help texts."""
     found: dict[str, tuple[list[str], list[str]]] = {}
-    for generator in GENERATORS.values():
-        for field in generator.fields():
+    for model in (*GENERATORS.values(), *FITTED.values()):
+        for field in model.fields():
             models, texts = found.setdefault(field.name, ([], []))
-            models.append(generator.name)
+            models.append(model.name)
             default = "not set" if field.default is None else field.default
             text = f"{field.metadata['help']} (default {default})".replace("%", "%%")
             if text not in texts:
