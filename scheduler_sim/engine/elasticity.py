@@ -40,13 +40,20 @@ class Elasticity:
 
     @classmethod
     def of(
-        cls, workload: Workload, *, devices: IntArray | int, per_node: int, options: Options | None = None
+        cls,
+        workload: Workload,
+        *,
+        devices: IntArray | int,
+        per_node: int,
+        options: Options | None = None,
+        largest_node: int | None = None,
     ) -> "Elasticity":
         """Read them off what tasks ask for; a task that says nothing is rigid.
 
         Args:
             devices: of the cluster, or those that each task may use; nothing grows wider. per_node: of each node.
             options: say what a change of width costs tasks that do not.
+            largest_node: devices of the nodes on which a task's run time is meant, where those here are smaller.
 
         Raises:
             InvalidWorkload: a task whose speed-up gives no speed on what it asks for.
@@ -70,14 +77,18 @@ class Elasticity:
         curves, lowest, highest = [], [], []
         for (code, width), longest in zip(shapes.tolist(), widest.tolist(), strict=True):
             text = "" if code < 0 else stated.speedup.names[code]
-            speeds = read_speedup(text)(np.arange(1.0, longest + 1.0), per_node)
-            if not speeds[width - 1] > 0:
+            speedup = read_speedup(text)
+            speeds = speedup(np.arange(1.0, longest + 1.0), per_node)
+            beside = speeds[width - 1]
+            if largest_node is not None and largest_node != per_node:
+                beside = speedup(np.array([float(width)]), largest_node)[0]
+            if not min(speeds[width - 1], beside) > 0:
                 raise InvalidWorkload(f"The speed-up {text} gives no speed on {width} devices, which a task asks for.")
             # Between the nearest widths without a speed on either side of what it asks for.
             below, above = np.flatnonzero(~(speeds[:width] > 0)), np.flatnonzero(~(speeds[width:] > 0))
             lowest.append(int(below[-1]) + 2 if len(below) else 1)
             highest.append(width + int(above[0]) if len(above) else len(speeds))
-            curves.append(np.concatenate([[0.0], speeds / speeds[width - 1]]))
+            curves.append(np.concatenate([[0.0], speeds / beside]))
         if curves:
             least = np.maximum(least, np.array(lowest)[member])
             most = np.minimum(most, np.array(highest)[member])

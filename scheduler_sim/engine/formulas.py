@@ -34,7 +34,7 @@ def played_runtime(workload: Workload, *, kill_at_estimate: bool) -> FloatArray:
     return workload.runtime
 
 
-def rigid_time(runtime: FloatArray, on_gpu: BoolArray, cpu_speed: float, gpu_speed: Number) -> FloatArray:
+def rigid_time(runtime: FloatArray, on_gpu: BoolArray, cpu_speed: float | FloatArray, gpu_speed: Number) -> FloatArray:
     """Return the seconds that rigid tasks take: runtime / speed, that of GPUs (see `Paces`) where they hold some."""
     return runtime / np.where(on_gpu, gpu_speed, cpu_speed)
 

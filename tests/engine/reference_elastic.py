@@ -9,16 +9,19 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.columns import IntArray
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.elasticity import MALLEABLE, RIGID, Elasticity
-from scheduler_sim.engine.kernels.elastic.choices import Choice, Moment
+from scheduler_sim.engine.kernels.elastic.assignment import Choice
+from scheduler_sim.engine.kernels.elastic.choices import Moment
+from scheduler_sim.engine.kernels.elastic.kinds import Kinds
 from scheduler_sim.engine.workload import Workload
 
 
 @dataclass
 class Task:
-    """A task; `spans` are (start, end, width, reason) of the attempts that have ended."""
+    """A task; `rates` are by kind, and `spans` (start, end, width, reason) of the attempts that have ended."""
 
     row: int
     arrival: float
@@ -28,48 +31,63 @@ class Task:
     asked: int
     most: int
     cost: np.ndarray
-    rates: np.ndarray
+    rates: list[np.ndarray]
     width: int = 0
+    on: int = 0
     begun: float = math.nan
     paid: float = 0.0
     until: float = math.inf
     service: float = 0.0
     spans: list[tuple[float, float, int, str]] = field(default_factory=list)
+    kinds: list[int] = field(default_factory=list)
 
 
-Settle = Callable[["Machine", list[Task]], dict[int, int]]
-"""Takes the tasks that are there, in the order of arrival, and returns the width of each by its row."""
+Settle = Callable[["Machine", list[Task]], dict[int, tuple[int, int]]]
+"""Takes the tasks that are there, in the order of arrival, and returns the kind and width of each by its row."""
 
 
 @dataclass
 class Machine:
-    """Devices that are all alike."""
+    """Devices of each kind; those of a kind are all alike."""
 
     tasks: list[Task]
-    elastic: Elasticity
+    kinds: Kinds
     devices: int
-    per_node: int
     now: float = 0.0
 
     @classmethod
-    def of(cls, workload: Workload, devices: int, per_node: int, options: Options | None = None) -> "Machine":
-        """Return it before the first arrival."""
-        elastic = Elasticity.of(workload, devices=devices, per_node=per_node, options=options)
+    def of(cls, workload: Workload, cluster: Cluster, options: Options | None = None) -> "Machine":
+        """Return it before the first arrival; tasks can run on every kind, as fast as their type's rates say."""
+        sizes = [group.gpus if cluster.gpus else group.cores for group in cluster.groups]
+        plans = [
+            Elasticity.of(workload, devices=group.count * size, per_node=size, options=options, largest_node=max(sizes))
+            for group, size in zip(cluster.groups, sizes, strict=True)
+        ]
+        elastic, table, names = plans[0], workload.throughputs, workload.group.texts()
+
+        def pace(row: int, kind: int) -> float:
+            group = cluster.groups[kind]
+            if table is None or not workload.runtime[row]:
+                return group.gpu_speed if cluster.gpus else group.cpu_speed
+            rates = table.rates[names[row], int(workload.gpus[row])]
+            return rates[table.kinds.index(group.gpu_type)] * float(workload.runtime[row] / workload.size[row])
+
         tasks = [
             Task(
                 row=row,
                 arrival=float(workload.arrival_time[row]),
-                left=float(workload.runtime[row]),
+                left=float(workload.runtime[row]) / pace(row, 0),
                 kind=int(elastic.kind[row]),
                 least=int(elastic.least[row]),
                 asked=int(elastic.asked[row]),
                 most=int(elastic.most[row]),
                 cost=elastic.change_cost(row, np.arange(len(elastic.overheads))),
-                rates=elastic.of_task(row),
+                rates=[plan.of_task(row) * (pace(row, kind) / pace(row, 0)) for kind, plan in enumerate(plans)],
             )
             for row in range(len(workload))
         ]
-        return cls(tasks, elastic, devices, per_node)
+        kinds = Kinds.of(workload, cluster, "sia", options)
+        return cls(tasks, kinds, int(kinds.devices[0]))
 
     def play(self, settle: Settle, round_time: float | None = None) -> None:
         """Play to the end; with `round_time` widths are settled in rounds, else at each arrival and end."""
@@ -94,26 +112,28 @@ class Machine:
                 tick = first + (round((self.now - first) / round_time) + 1) * round_time
             widths = settle(self, present)
             for task in present:
-                if task.width and task.width != widths.get(task.row, 0):
-                    self.close(task, "resized" if widths.get(task.row, 0) else "suspended")
+                kind, width = widths.get(task.row, (task.on, 0))
+                if task.width and (task.width, task.on) != (width, kind):
+                    self.close(task, "suspended" if not width else "resized" if width != task.width else "moved")
             for task in present:
-                if not task.width and widths.get(task.row, 0):
-                    self.open(task, widths[task.row])
+                if not task.width and task.row in widths:
+                    self.open(task, *widths[task.row])
 
-    def open(self, task: Task, width: int) -> None:
+    def open(self, task: Task, kind: int, width: int) -> None:
         """Begin an attempt."""
-        task.width, task.begun = width, self.now
+        task.on, task.width, task.begun = kind, width, self.now
         task.paid = float(task.cost[width]) if task.spans else 0.0
-        task.until = self.now + task.paid + task.left / task.rates[width]
+        task.until = self.now + task.paid + task.left / task.rates[kind][width]
 
     def close(self, task: Task, reason: str) -> None:
         """End the attempt of a task."""
         length = self.now - task.begun
         if length or reason == "finished":
             worked = max(length - task.paid, 0.0)
-            task.left = max(task.left - worked * task.rates[task.width], 0.0)
+            task.left = max(task.left - worked * task.rates[task.on][task.width], 0.0)
             task.service += worked
             task.spans.append((task.begun, self.now, task.width, reason))
+            task.kinds.append(task.on)
         task.width = 0
 
 
@@ -136,7 +156,7 @@ def may_grow(present: list[Task], targets: dict[int, int]) -> list[Task]:
     ]
 
 
-def equal_share(machine: Machine, present: list[Task]) -> dict[int, int]:
+def equal_share(machine: Machine, present: list[Task]) -> dict[int, tuple[int, int]]:
     """Return equal widths."""
     targets = {task.row: task.least if task.kind == MALLEABLE else task.width for task in present if task.width}
     for task in (one for one in present if not one.width):
@@ -144,10 +164,10 @@ def equal_share(machine: Machine, present: list[Task]) -> dict[int, int]:
             break
         targets[task.row] = task.least
     grow(targets, may_grow(present, targets), machine.devices - sum(targets.values()))
-    return targets
+    return {row: (0, width) for row, width in targets.items()}
 
 
-def expand_shrink(machine: Machine, present: list[Task]) -> dict[int, int]:
+def expand_shrink(machine: Machine, present: list[Task]) -> dict[int, tuple[int, int]]:
     """Return widths by which the head starts, and holes are filled."""
     targets = {task.row: task.width for task in present if task.width}
     by_row = {task.row: task for task in present}
@@ -173,34 +193,34 @@ def expand_shrink(machine: Machine, present: list[Task]) -> dict[int, int]:
             break
         targets[task.row] = min(task.asked, free())
     grow(targets, may_grow(present, targets), free())
-    return targets
+    return {row: (0, width) for row, width in targets.items()}
 
 
-def by(choose: Callable[[Moment], np.ndarray]) -> Settle:
-    """Settle widths as the optimiser `choose` says."""
+def by(choose: Callable[[Moment], tuple[np.ndarray, np.ndarray]]) -> Settle:
+    """Settle kinds and widths as the optimiser `choose` says."""
 
-    def settle(machine: Machine, present: list[Task]) -> dict[int, int]:
+    def settle(machine: Machine, present: list[Task]) -> dict[int, tuple[int, int]]:
         rows = np.array([task.row for task in present])
-        chosen = choose(
+        kinds, chosen = choose(
             Moment(
                 rows=rows,
                 width=np.array([task.width for task in present]),
+                kind=np.array([task.on for task in present]),
                 attempts=np.array([len(task.spans) + (task.width > 0) for task in present]),
                 age_time=np.array([machine.now - task.arrival for task in present]),
-                elastic=machine.elastic,
-                devices=machine.devices,
-                per_node=machine.per_node,
+                kinds=machine.kinds,
             )
         )
-        return {row: width for row, width in zip(rows.tolist(), chosen.tolist(), strict=True) if width}
+        every = zip(rows.tolist(), kinds.tolist(), chosen.tolist(), strict=True)
+        return {row: (kind, width) for row, kind, width in every if width}
 
     return settle
 
 
-def total(choice: Choice, widths: IntArray) -> float:
-    """Return the cost of giving tasks these widths, shape (m,)."""
-    cost = choice.idle_cost.copy()
-    chosen = np.flatnonzero(choice.width == widths[choice.task])
+def total(choice: Choice, widths: IntArray, kinds: IntArray | int = 0) -> float:
+    """Return the cost of giving tasks these widths of these kinds, shape (m,) each."""
+    cost, kinds = choice.idle_cost.copy(), np.broadcast_to(kinds, len(widths))
+    chosen = np.flatnonzero((choice.width == widths[choice.task]) & (choice.kind == kinds[choice.task]))
     cost[choice.task[chosen]] = choice.cost[chosen]
     return float(cost.sum())
 

@@ -18,7 +18,9 @@ from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
 from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.goodput import Goodput
 from scheduler_sim.engine.interruptions import Interruptions
-from scheduler_sim.engine.kernels.elastic.choices import Choice, Moment, pollux, sia, sia_choice
+from scheduler_sim.engine.kernels.elastic.assignment import Choice
+from scheduler_sim.engine.kernels.elastic.choices import Moment, pollux, sia, sia_choice
+from scheduler_sim.engine.kernels.elastic.kinds import Kinds
 from scheduler_sim.engine.overbooked import overbooked
 from scheduler_sim.engine.overheads import Overhead
 from scheduler_sim.engine.policies import ORDERS
@@ -265,15 +267,14 @@ def test_an_independent_simulator_plays_the_same(policy: str) -> None:
     settle = {
         "equal_share": (reference.equal_share, None),
         "expand_shrink": (reference.expand_shrink, None),
-        "pollux": (reference.by(lambda now: pollux(now, -1.0)), 9.0),
+        "pollux": (reference.by(lambda now: (now.kind, pollux(now, -1.0))), 9.0),
         "sia": (reference.by(lambda now: sia(now, -0.5, 1.1)), 9.0),
     }[policy]
     name = f"{policy}(round=9)" if settle[1] else policy
     options = Options(restart_overhead=Overhead.read("1:0.5/2:3/11"))
     for seed in range(CASES):
         workload, cluster = random_case(1000 + seed)
-        group = cluster.groups[0]
-        plain = reference.Machine.of(workload, cluster.gpus or cluster.cores, group.gpus or group.cores, options)
+        plain = reference.Machine.of(workload, cluster, options)
         plain.play(*settle)
         simulation = play(workload, cluster, name, options=options)
         for task in plain.tasks:
@@ -329,7 +330,7 @@ def choices(draw: st.DrawFn) -> tuple[Choice, int]:
             width.append(one)
             cost.append(draw(st.integers(-20, 20)) / 8)
     idle = np.array([draw(st.integers(-5, 30)) / 8 for _ in range(tasks)])
-    whole = np.array(task, np.int64), np.array(width, np.int64)
+    whole = np.array(task, np.int64), np.zeros(len(task), np.int64), np.array(width, np.int64)
     return Choice(*whole, np.array(cost, np.float64), idle, np.zeros(tasks, bool)), draw(st.integers(0, 12))
 
 
@@ -360,12 +361,12 @@ def test_no_width_without_a_speed_is_given_and_a_part_of_a_device_is_one() -> No
 def test_sia_takes_up_a_stopped_task_at_once_where_devices_are_free() -> None:
     workload = elastic([0.0], [1000.0], [1], least_width=1, most_width=4, resize_time=30.0)
     stopped = replace(moment(workload, 8, 8, age=60.0), attempts=np.array([1]))
-    assert sia(stopped, -0.5, 1.1).tolist() == [1]
+    assert sia(stopped, -0.5, 1.1)[1].tolist() == [1]
 
 
 def test_sia_serves_whom_it_cannot_tell_apart_in_the_order_of_arrival() -> None:
     workload = elastic([0.0, 1.0, 2.0], [10.0] * 3, [1] * 3, kind="rigid")
-    assert sia(moment(workload, 2, 2), -0.5, 1.1).tolist() == [1, 1, 0]
+    assert sia(moment(workload, 2, 2), -0.5, 1.1)[1].tolist() == [1, 1, 0]
 
 
 def moment(workload: Workload, devices: int, per_node: int, width: Any = 0, age: float = 1000.0) -> Moment:
@@ -374,11 +375,10 @@ def moment(workload: Workload, devices: int, per_node: int, width: Any = 0, age:
     return Moment(
         np.arange(n),
         held,
+        np.zeros(n, np.int64),
         (held > 0).astype(np.int64),
         np.full(n, age),
-        Elasticity.of(workload, devices=devices, per_node=per_node),
-        devices,
-        per_node,
+        Kinds.of(workload, Cluster("pool", (NodeGroup("node", devices // per_node, per_node),)), "sia"),
     )
 
 
@@ -397,8 +397,8 @@ def test_a_costly_change_is_not_worth_a_little_speed() -> None:
 
 def test_sia_grows_by_doubling_on_powers_of_two_and_whole_nodes() -> None:
     workload = elastic([0], [100], [1], speedup="amdahl(0.999)", most_width=16)
-    assert sia(moment(workload, 16, 4), -0.5, 1.1).tolist() == [1]
-    assert sia(moment(workload, 16, 4, width=2), -0.5, 1.1).tolist() == [4]
+    assert sia(moment(workload, 16, 4), -0.5, 1.1)[1].tolist() == [1]
+    assert sia(moment(workload, 16, 4, width=2), -0.5, 1.1)[1].tolist() == [4]
     offered = sia_choice(moment(workload, 16, 4, width=8), -0.5, 1.1).width.tolist()
     assert offered == [1, 2, 4, 8, 12, 16]
 
@@ -441,9 +441,10 @@ def test_what_changing_widths_do_not_know_is_refused(policy: str) -> None:
     mixed = Workload.from_columns(arrival_time=[0, 0], runtime=[1, 1], gpus=[1, 0])
     two = Cluster("two", (NodeGroup("a", count=1, cores=4), NodeGroup("b", count=1, cores=4)))
     tasks = Workload.from_columns(arrival_time=[0, 0], runtime=[1, 1], dependencies=[[], [1]])
+    one_kind = [] if policy == "sia" else [(elastic([0], [1], [1]), two, "nodes that are all alike")]
     for workload, cluster, words in (
         (mixed, gpu_nodes(), "all tasks must ask for GPUs, or none of them"),
-        (elastic([0], [1], [1]), two, "nodes that are all alike"),
+        *one_kind,
         (tasks, pool(), "neither split tasks nor dependencies"),
         (elastic([0], [1], [1.5]), pool(), "a whole number"),
     ):

@@ -1,7 +1,10 @@
 """Tasks whose width changes, from the file that describes them to what is stored of them and computed again."""
 
+import csv
+from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -28,6 +31,16 @@ CONTRADICTING = """arrival_time,runtime,gpus,cpus,elasticity,least_width,most_wi
 2,12,0,4,malleable,1,2
 3,12,4,1,malleable,4,4
 4,12,4,1,rigid,5,6
+"""
+RATES = """arrival_time,runtime,gpus,elasticity,least_width,most_width,resize_time,group,size,rate_on_v100,rate_on_k80
+0,12,2,malleable,1,4,1,wide,48,4,1
+6,10,2,malleable,1,4,1,narrow,40,4,3.5
+7,5,1,moldable,1,2,1,wide_alone,20,4,1
+"""
+KINDS = """name: kinds
+groups:
+- {name: new, count: 1, cores: 8, gpus: 2, gpu_type: v100}
+- {name: old, count: 2, cores: 8, gpus: 2, gpu_type: k80}
 """
 CLUSTER = "name: four\ngroups:\n- {name: gpu, count: 1, cores: 4, gpus: 4}\n"
 
@@ -120,3 +133,61 @@ def test_widths_are_stored_as_attempts_and_everything_is_found_again(stored: Wor
     assert (found.faults, found.notes) == ((), ())
     call_command("exportdata", "attempts", "--run", "widths", "--output", str(tmp_path / "attempts.csv"))
     assert len((tmp_path / "attempts.csv").read_text().splitlines()) == run.attempts.count() + 1
+
+
+def as_parquet(path: Path, columns: Mapping[str, Any]) -> Path:
+    import pyarrow
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table(columns), path)
+    return path
+
+
+def test_widths_and_rates_from_parquet_are_those_from_csv_to_the_end_of_a_run(tmp_path: Path) -> None:
+    (tmp_path / "rates.csv").write_text(RATES)
+    (tmp_path / "kinds.yaml").write_text(KINDS)
+    rows = list(csv.DictReader(RATES.splitlines()))
+    texts = {"elasticity", "group"}
+    columns = {name: [row[name] if name in texts else float(row[name]) for row in rows] for name in rows[0]}
+    as_parquet(tmp_path / "rates.parquet", columns)
+    ends = []
+    for form in ("csv", "parquet"):
+        call_command("importworkload", str(tmp_path / f"rates.{form}"), "--name", form, stdout=StringIO())
+        call_command(
+            *("runsimulation", "--workload", form, "--cluster", str(tmp_path / "kinds.yaml"), "--name", f"of {form}"),
+            *("--policies", "fcfs,sia(round=2)"),
+            verbosity=0,
+            stdout=StringIO(),
+        )
+        run = Run.objects.get(name=f"of {form}")
+        found = run_check(run=run, replay=True)
+        assert (found.faults, found.notes) == ((), ())
+        told = run.attempts.filter(scheduler="sia(round=2)").order_by("task__task_id", "number")
+        ends.append(
+            list(told.values_list("task__task_id", "number", "node", "gpus", "start_time", "end_time", "reason"))
+        )
+    assert_same(*(Workload.objects.get(name=form).tasks.as_workload() for form in ("csv", "parquet")))
+    assert ends[0] == ends[1]
+    assert {node for _, _, node, *_ in ends[0]} > {0}, "Both kinds are used."
+    again = tmp_path / "again.parquet"
+    call_command("exportdata", "tasks", "--workload", "parquet", "--output", str(again))
+    call_command("importworkload", str(again), "--name", "again", stdout=StringIO())
+    assert_same(*(Workload.objects.get(name=name).tasks.as_workload() for name in ("again", "csv")))
+
+
+def test_widths_of_parquet_that_mean_nothing_are_counted(tmp_path: Path) -> None:
+    columns = {
+        "arrival_time": [0.0, 1.0],
+        "runtime": [10.0, 10.0],
+        "gpus": [2, 2],
+        "elasticity": ["evolving", "malleable"],
+        "least_width": [1, 3],
+        "most_width": [None, 4],
+        "speedup": ["fast", None],
+    }
+    as_parquet(tmp_path / "odd.parquet", columns)
+    call_command("importworkload", str(tmp_path / "odd.parquet"), "--name", "odd", stdout=StringIO())
+    stored = Workload.objects.get(name="odd")
+    assert stored.audit["repaired"]["unusable_value"]["count"] == 2
+    assert stored.audit["repaired"]["least_width_above_request"]["count"] == 1
+    assert stored.audit["requests"]["elasticity"] == 1

@@ -1,7 +1,8 @@
-"""Which width each task gets in a round: what Pollux and Sia optimise, over tasks that share devices of one kind.
+"""Which width each task gets in a round, and of which kind of device: what Pollux and Sia optimise.
 
 Every task that is there has widths to choose among, each with a cost; the sum of the costs is least that fits the
-devices. Where devices are alike and tasks lie on as few nodes as can be, widths are all that either of them searches.
+devices. Where those of a kind are alike and tasks lie on as few nodes as can be, kinds and widths are all that either
+of them searches.
 """
 
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
-from scheduler_sim.engine.elasticity import MALLEABLE, RIGID, Elasticity
-from scheduler_sim.engine.jit import counting_kernel
+from scheduler_sim.engine.elasticity import MALLEABLE, RIGID
+from scheduler_sim.engine.kernels.elastic.assignment import Choice
+from scheduler_sim.engine.kernels.elastic.kinds import Kinds
 
 IDLE_SPEEDUP = 1e-3
 """What Pollux takes for the speed-up of a task without devices, so that its mean is known."""
@@ -27,102 +29,51 @@ class Moment:
     """The m tasks that are there when widths are settled, in the order of their arrival.
 
     Attributes:
-        rows: of the workload. width: shape (m,), devices held, 0 for none. attempts: begun so far, shape (m,).
-        age_time: seconds since arrival, shape (m,).
-        elastic: of the whole workload. devices: of the cluster. per_node: of each node.
+        rows: of the workload. width: shape (m,), devices held, 0 for none. kind: of what they hold, or last held,
+            shape (m,). attempts: begun so far, shape (m,). age_time: seconds since arrival, shape (m,).
+        kinds: of the cluster, and how all tasks of the workload are on each.
     """
 
     rows: IntArray
     width: IntArray
+    kind: IntArray
     attempts: IntArray
     age_time: FloatArray
-    elastic: Elasticity
-    devices: int
-    per_node: int
+    kinds: Kinds
 
-    def widths(self, place: int) -> IntArray:
-        """Return what a task may be given beside nothing, ascending: its own width only where that is settled."""
-        row, width = self.rows[place], self.width[place]
-        kind = self.elastic.kind[row]
-        if width and kind != MALLEABLE:
-            return np.array([width])
-        least = self.elastic.asked[row] if kind == RIGID else self.elastic.least[row]
-        found = np.arange(least, self.elastic.most[row] + 1)
-        usable: IntArray = found[self.elastic.rates[self.elastic.curve[row] + found] > 0]
+    def widths(self, place: int, kind: int = 0) -> IntArray:
+        """Return what a task may be given of a kind, ascending: what it holds only, where that is settled."""
+        row, width, elastic = self.rows[place], self.width[place], self.kinds.of_kind[kind]
+        if self.must_go_on(place):
+            return np.array([width] if self.kind[place] == kind else [], np.int64)
+        if not self.kinds.pace[row, kind]:
+            return np.zeros(0, np.int64)
+        least = elastic.asked[row] if elastic.kind[row] == RIGID else elastic.least[row]
+        found = np.arange(least, min(elastic.most[row], self.kinds.devices[kind]) + 1)
+        usable: IntArray = found[elastic.rates[elastic.curve[row] + found] > 0]
         return usable
 
     def must_go_on(self, place: int) -> bool:
         """Tell whether a task cannot be stopped: it runs, and its width is settled."""
-        return bool(self.width[place] and self.elastic.kind[self.rows[place]] != MALLEABLE)
+        return bool(self.width[place] and self.kinds.of_kind[0].kind[self.rows[place]] != MALLEABLE)
 
-    def rate(self, place: int, widths: IntArray) -> FloatArray:
-        """Return the rates of a task on `widths`."""
-        found: FloatArray = self.elastic.rates[self.elastic.curve[self.rows[place]] + widths]
+    def rate(self, place: int, widths: IntArray, kind: int = 0) -> FloatArray:
+        """Return the rates of a task on `widths` of a kind."""
+        row, elastic = self.rows[place], self.kinds.of_kind[kind]
+        found: FloatArray = elastic.rates[elastic.curve[row] + widths] * self.kinds.pace[row, kind]
         return found
 
-    def restart_factor(self, place: int, widths: IntArray) -> FloatArray:
-        """Return what changing to `widths` leaves of a task's speed: (T - R d) / (T + d), 1 where nothing changes.
+    def restart_factor(self, place: int, widths: IntArray, kind: int = 0) -> FloatArray:
+        """Return what changing to `widths` of a kind leaves of a task's speed: (T - R d) / (T + d), 1 without change.
 
         T is its age, R how often it changed and d what a change to such a width costs (Pollux, section 4.2.1; Sia,
         section 3.4).
         """
-        pays = (widths != self.width[place]) & (self.attempts[place] > 0)
-        age, cost = self.age_time[place], self.elastic.change_cost(self.rows[place], widths)
+        pays = ((widths != self.width[place]) | (kind != self.kind[place])) & (self.attempts[place] > 0)
+        age, cost = self.age_time[place], self.kinds.of_kind[kind].change_cost(self.rows[place], widths)
         pays &= cost > 0
         left = np.divide(age - (self.attempts[place] - 1) * cost, age + cost, out=np.ones(len(widths)), where=pays)
         return np.where(pays, np.maximum(left, LEAST_FACTOR), 1.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Choice:
-    """What may be chosen for m tasks, one entry each or none.
-
-    Attributes:
-        task: of each entry, from 0 up, ascending. width, cost: of each entry.
-        idle_cost: of each task that gets nothing, shape (m,). must: tasks that get something, shape (m,).
-    """
-
-    task: IntArray
-    width: IntArray
-    cost: FloatArray
-    idle_cost: FloatArray
-    must: BoolArray
-
-    def least(self, devices: int) -> IntArray:
-        """Return the widths of least cost that fit, shape (m,), by dynamic programming over the devices.
-
-        The choice is exact (a multiple-choice knapsack). Of equals the narrower width, for the later task first.
-        """
-        best = np.full(devices + 1, np.inf)
-        best[0] = 0.0
-        firsts = np.searchsorted(self.task, np.arange(len(self.idle_cost) + 1))
-        taken = np.zeros((len(self.idle_cost), devices + 1), np.int64)
-        _fill(best, taken, firsts, self.width, self.cost, np.where(self.must, np.inf, self.idle_cost))
-        left = int(np.argmin(best))
-        found = np.zeros(len(self.idle_cost), np.int64)
-        for task in range(len(found) - 1, -1, -1):
-            found[task] = taken[task, left]
-            left -= found[task]
-        return found
-
-
-@counting_kernel
-def _fill(
-    best: FloatArray, taken: IntArray, firsts: IntArray, width: IntArray, cost: FloatArray, idle_cost: FloatArray
-) -> None:
-    """Fill the table of least costs: best[c] of the tasks so far on exactly c devices, and what the last one took."""
-    before = best.copy()
-    for task in range(len(idle_cost)):
-        for used in range(len(best)):
-            before[used] = best[used]
-        for used in range(len(best)):
-            lowest, chosen = before[used] + idle_cost[task], 0
-            for entry in range(firsts[task], firsts[task + 1]):
-                if width[entry] <= used:
-                    found = before[used - width[entry]] + cost[entry]
-                    if found < lowest:
-                        lowest, chosen = found, width[entry]
-            best[used], taken[task, used] = lowest, chosen
 
 
 def power_cost(value: FloatArray | float, exponent: float) -> FloatArray:
@@ -140,12 +91,12 @@ def pollux(now: Moment, p: float) -> IntArray:
     restart factor multiplies what is new. Pollux searches placements by a genetic algorithm; here the optimum over
     widths is found exactly.
     """
-    tasks = len(now.rows)
+    tasks, devices, elastic = len(now.rows), int(now.kinds.devices[0]), now.kinds.of_kind[0]
     task, width, cost = [], [], []
     for place in range(tasks):
         widths = now.widths(place)
         row = now.rows[place]
-        fair = min(max(now.devices // tasks, int(now.elastic.least[row])), int(now.elastic.most[row]))
+        fair = min(max(devices // tasks, int(elastic.least[row])), int(elastic.most[row]))
         share = now.rate(place, np.array([fair]))[0] or 1.0
         speedup = np.maximum(now.rate(place, widths) / share * now.restart_factor(place, widths), 2 * IDLE_SPEEDUP)
         task.append(np.full(len(widths), place))
@@ -153,46 +104,54 @@ def pollux(now: Moment, p: float) -> IntArray:
         cost.append(power_cost(speedup, p))
     idle = np.full(tasks, float(power_cost(IDLE_SPEEDUP, p)))
     must = np.array([now.must_go_on(place) for place in range(tasks)])
-    choice = Choice(np.concatenate(task), np.concatenate(width), np.concatenate(cost), idle, must)
-    return choice.least(now.devices)
+    whole = np.concatenate(task)
+    choice = Choice(whole, np.zeros(len(whole), np.int64), np.concatenate(width), np.concatenate(cost), idle, must)
+    return choice.least(devices)
 
 
-def sia(now: Moment, p: float, idle: float) -> IntArray:
-    """Return the widths of Sia's assignment, shape (m,) (Sia, SOSP 2023, equation 1).
+def sia(now: Moment, p: float, idle: float) -> tuple[IntArray, IntArray]:
+    """Return kinds and widths of Sia's assignment, shape (m,) each (Sia, SOSP 2023, equation 1).
 
-    Sia solves an integer programme; here the same optimum is found with its ties closed.
+    Sia solves an integer programme; with one kind of device the same optimum is found by dynamic programming.
     """
-    return sia_choice(now, p, idle).least(now.devices)
+    return sia_choice(now, p, idle).best(now.kinds.devices)
 
 
 def sia_choice(now: Moment, p: float, idle: float) -> Choice:
-    """Return what Sia chooses among: sum_j sum_w x_jw (r_jw G_jw)^p + idle (1 - sum_w x_jw) is least.
+    """Return what Sia chooses among: sum_j sum_c x_jc (r_jc G_jc)^p + idle (1 - sum_c x_jc) is least.
 
-    G is goodput, normalised so that it is a task's least width on that width; r the restart factor. Widths are powers
-    of two within a node and whole nodes above, a task's least, asked and most; malleable tasks begin with their least
-    and at most double in a round.
+    A configuration c is a width of a kind. G is goodput, normalised so that it is a task's least width on that width of
+    the kind on which it is slowest for each device; r the restart factor. Widths are powers of two within a node and
+    whole nodes above, a task's least, asked and most; malleable tasks begin with their least and at most double in a
+    round, whatever the kind.
     """
     tasks = len(now.rows)
-    task, width, cost = [], [], []
+    columns: list[tuple[IntArray, IntArray, IntArray, FloatArray]] = []
     for place in range(tasks):
-        row, held = now.rows[place], int(now.width[place])
-        all_widths = now.widths(place)
-        lowest = int(all_widths[0])
-        base = float(now.rate(place, np.array([lowest]))[0]) / lowest
-        widths = all_widths
-        if not now.must_go_on(place):
-            named = (now.elastic.least[row], now.elastic.asked[row], now.elastic.most[row], held)
-            widths = all_widths[_is_configuration(all_widths, now.per_node) | np.isin(all_widths, named)]
-            if now.elastic.kind[row] == MALLEABLE:
-                widths = widths[widths <= (FURTHER_WIDTHS * held if held else lowest)]
-        # What holds nothing has nothing to lose by a restart.
-        factor = now.restart_factor(place, widths) if held else 1.0
-        goodput = now.rate(place, widths) / base * factor
-        task.append(np.full(len(widths), place))
-        width.append(widths)
-        cost.append(power_cost(goodput, p))
+        held = int(now.width[place])
+        offers = [(kind, widths) for kind in range(len(now.kinds.devices)) if len(widths := now.widths(place, kind))]
+        base = min(float(now.rate(place, widths[:1], kind)[0]) / int(widths[0]) for kind, widths in offers)
+        for kind, every in offers:
+            widths = every if now.must_go_on(place) else _configurations(now, place, kind, every)
+            # What holds nothing has nothing to lose by a restart.
+            factor = now.restart_factor(place, widths, kind) if held else 1.0
+            goodput = now.rate(place, widths, kind) / base * factor
+            count = len(widths)
+            columns.append((np.full(count, place), np.full(count, kind), widths, power_cost(goodput, p)))
     must = np.array([now.must_go_on(place) for place in range(tasks)])
-    return Choice(np.concatenate(task), np.concatenate(width), np.concatenate(cost), np.full(tasks, idle), must)
+    task, kinds, width, cost = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return Choice(task, kinds, width, cost, np.full(tasks, idle), must)
+
+
+def _configurations(now: Moment, place: int, kind: int, widths: IntArray) -> IntArray:
+    """Return which of its widths of a kind Sia offers a task."""
+    row, held, elastic = now.rows[place], int(now.width[place]), now.kinds.of_kind[kind]
+    named = (elastic.least[row], elastic.asked[row], elastic.most[row], held)
+    offered = widths[_is_configuration(widths, int(now.kinds.per_node[kind])) | np.isin(widths, named)]
+    if elastic.kind[row] != MALLEABLE:
+        return offered
+    found: IntArray = offered[offered <= (FURTHER_WIDTHS * held if held else widths[0])]
+    return found
 
 
 def _is_configuration(widths: IntArray, per_node: int) -> BoolArray:

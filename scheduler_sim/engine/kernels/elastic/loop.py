@@ -12,7 +12,6 @@ from scheduler_sim.engine.kernels.elastic.state import (
     DECIDING,
     EQUAL_SHARE,
     EVENTS,
-    FIRST_FREE,
     IN_ROUNDS,
     PLAYED,
     ROUND_TIME,
@@ -26,7 +25,7 @@ from scheduler_sim.engine.kernels.elastic.widths import expand_and_shrink, share
 from scheduler_sim.engine.kernels.structures.device_lists import tell_places
 from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
 
-ENDED, STOPPED, RESIZED = (REASONS.index(name) for name in ("finished", "suspended", "resized"))
+ENDED, STOPPED, RESIZED, MOVED = (REASONS.index(name) for name in ("finished", "suspended", "resized", "moved"))
 COMPLETED = ENDINGS.index("completed")
 
 ROUNDING = 4 * np.finfo(np.float64).eps
@@ -130,16 +129,28 @@ def _apply(s: State, now: float) -> None:
     for place in range(counts[ACTIVE]):
         row = s.active[place]
         task = s.tasks[row]
-        if task.width > 0 and task.target != task.width:
-            _close(s, row, now, RESIZED if task.target > 0 else STOPPED)
+        moves = task.aim != task.kind
+        if task.width > 0 and (task.target != task.width or moves):
+            reason = STOPPED
+            if task.target > 0:
+                reason = RESIZED if task.target != task.width else MOVED
+            _close(s, row, now, reason)
             task.finish = np.nan
-            if task.target < task.width:
-                _give_back(s, task, task.target)
+            if moves or task.target < task.width:
+                _give_back(s, task, 0 if moves else task.target)
             task.begun = np.nan
     for place in range(counts[ACTIVE]):
-        task = s.tasks[s.active[place]]
+        row = s.active[place]
+        task = s.tasks[row]
         if task.target > 0 and (task.width != task.target or np.isnan(task.begun)):
-            _open(s, task, now)
+            _open(s, row, now)
+
+
+@counting_kernel
+def _rate(s: State, row: int) -> float:
+    """Return the work that a task does in a second on what it holds."""
+    task = s.tasks[row]
+    return float(s.rates[s.curve[row, task.kind] + task.width] * s.pace[row, task.kind])
 
 
 @counting_kernel
@@ -148,7 +159,7 @@ def _close(s: State, row: int, now: float, reason: int) -> None:
     task = s.tasks[row]
     length = now - task.begun
     worked = max(length - task.paid, 0.0)
-    task.work_left = max(task.work_left - worked * s.rates[task.curve + task.width], 0.0)
+    task.work_left = max(task.work_left - worked * _rate(s, row), 0.0)
     task.service += worked
     task.held += length
     task.area += length * task.width
@@ -178,18 +189,20 @@ def _give_back(s: State, task: Any, width: int) -> None:
     while place >= 0:
         after = s.after[place]
         s.after[place] = -2
-        s.counts[FIRST_FREE] = min(s.counts[FIRST_FREE], place)
+        s.first_free[task.kind] = min(s.first_free[task.kind], place)
         place = after
     task.width = width
 
 
 @counting_kernel
-def _open(s: State, task: Any, now: float) -> None:
-    """Begin an attempt of the target's width on the devices that the task has, and the lowest free ones."""
+def _open(s: State, row: int, now: float) -> None:
+    """Begin an attempt of the target's width on the devices that the task has, and the lowest free ones of its aim."""
+    task = s.tasks[row]
+    task.kind = task.aim
     last, place = -1, task.place
     while place >= 0:
         last, place = place, s.after[place]
-    place = s.counts[FIRST_FREE]
+    place = s.first_free[task.kind]
     for _ in range(task.target - task.width):
         while s.after[place] != -2:
             place += 1
@@ -200,7 +213,7 @@ def _open(s: State, task: Any, now: float) -> None:
         s.after[place] = -1
         last = place
     if task.target > task.width:
-        s.counts[FIRST_FREE] = place
+        s.first_free[task.kind] = place
     task.width = task.last_width = task.target
     task.attempts += 1
     task.begun = now
@@ -209,7 +222,7 @@ def _open(s: State, task: Any, now: float) -> None:
     task.paid = 0.0
     if task.attempts > 1:
         task.paid = s.overheads[task.width] if np.isnan(task.overhead) else task.overhead
-    task.until = now + task.paid + task.work_left / s.rates[task.curve + task.width]
+    task.until = now + task.paid + task.work_left / _rate(s, row)
     task.finish = task.until
     lowest, place = task.place, task.place
     while place >= 0:

@@ -7,21 +7,22 @@ import numpy.typing as npt
 
 from scheduler_sim.engine.codes import COMMON
 from scheduler_sim.engine.columns import FloatArray, IntArray
-from scheduler_sim.engine.elasticity import Elasticity
 from scheduler_sim.engine.kernels.attempts import buffer_for
+from scheduler_sim.engine.kernels.elastic.kinds import Kinds
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 
 TASK = np.dtype(
     [
         *((name, "f8") for name in ("arrival", "overhead", "work_left", "start", "finish", "begun", "until")),
         *((name, "f8") for name in ("paid", "service", "held", "area")),
-        *((name, "i8") for name in ("kind", "least", "asked", "most", "curve", "width", "last_width", "target")),
-        *((name, "i8") for name in ("place", "node", "device", "attempts", "ending")),
+        *((name, "i8") for name in ("bends", "least", "asked", "most", "width", "last_width", "target")),
+        *((name, "i8") for name in ("kind", "aim", "place", "node", "device", "attempts", "ending")),
     ]
 )
-"""A task: `work_left` in seconds on what it asks for; its attempt on `width` devices (0 for none), `begun`, without
-progress for `paid` seconds, and so far to go on `until`; its `last_width`; `area` device-seconds of the attempts that
-have ended; the first device that it holds at `place`; and the width that was settled for it, its `target`."""
+"""A task: how it `bends`, a place of `speedups.ELASTICITIES`; `work_left` in seconds on what it asks for; its attempt
+on `width` devices (0 for none) of a `kind`, `begun`, without progress for `paid` seconds, to go on `until`; its
+`last_width`; `area` device-seconds of the attempts that have ended; the first device that it holds at `place`; and the
+width that was settled for it, its `target`, with the kind of those devices, its `aim`."""
 
 ATTEMPT = np.dtype(
     [
@@ -31,9 +32,9 @@ ATTEMPT = np.dtype(
     ]
 )
 
-EVENTS, ACTIVE, WRITTEN, DECIDING, FIRST_FREE, COUNTS = range(COMMON, COMMON + 6)
-"""Places in the counts: events of this call, tasks that have come and are not done, attempts in the buffer, whether
-widths are to be applied that were settled outside, and the lowest device that may be free."""
+EVENTS, ACTIVE, WRITTEN, DECIDING, COUNTS = range(COMMON, COMMON + 5)
+"""Places in the counts: events of this call, tasks that have come and are not done, attempts in the buffer, and whether
+widths are to be applied that were settled outside."""
 
 TICK, ROUND_TIME, REALS = range(3)
 """Places in the reals: when widths are settled next where that happens in rounds, and the seconds of a round."""
@@ -49,9 +50,11 @@ class State(NamedTuple):
     """The arrays of a simulation.
 
     Attributes:
-        tasks: of `TASK`. rates, overheads: see `Elasticity`. active: rows that have come and are not done, ascending.
+        tasks: of `TASK`. rates, overheads: see `Elasticity`. curve, pace: shape (n, kinds), see `Kinds`.
+        active: rows that have come and are not done, ascending.
         order: shape (n,), those that are done. after: shape (devices,), the next device of whoever holds it, -1 for
-            none, -2 where it is free. nodes, numbers: shape (devices,), where each is. buffer: of `ATTEMPT`.
+            none, -2 where it is free. first_free: shape (kinds,), the lowest that may be free of each.
+        nodes, numbers: shape (devices,), where each is, kind by kind. buffer: of `ATTEMPT`.
         settings: the rule, and how many attempts may lie in the buffer when an instant begins.
         gang_pieces, gang_counts: a `GangBuffer`.
     """
@@ -59,9 +62,12 @@ class State(NamedTuple):
     tasks: npt.NDArray[np.void]
     rates: FloatArray
     overheads: FloatArray
+    curve: IntArray
+    pace: FloatArray
     active: IntArray
     order: IntArray
     after: IntArray
+    first_free: IntArray
     nodes: IntArray
     numbers: IntArray
     buffer: npt.NDArray[np.void]
@@ -78,17 +84,16 @@ class State(NamedTuple):
         *,
         arrival_time: FloatArray,
         work: FloatArray,
-        elastic: Elasticity,
-        nodes: IntArray,
-        numbers: IntArray,
+        kinds: Kinds,
         rule: int,
         round_time: float,
     ) -> "State":
         """Return the state before the first arrival."""
-        n, devices = len(work), len(nodes)
+        n, devices, elastic = len(work), len(kinds.nodes), kinds.of_kind[0]
         tasks = np.zeros(n, TASK)
         tasks["arrival"], tasks["work_left"] = arrival_time, work
-        for name in ("kind", "least", "asked", "most", "curve", "overhead"):
+        tasks["bends"] = elastic.kind
+        for name in ("least", "asked", "most", "overhead"):
             tasks[name] = getattr(elastic, name)
         for name in ("start", "finish", "begun", "until"):
             tasks[name] = np.nan
@@ -98,13 +103,16 @@ class State(NamedTuple):
         first = arrival_time[0] if n else 0.0
         return cls(
             tasks=tasks,
-            rates=elastic.rates,
-            overheads=elastic.overheads,
+            rates=np.concatenate([one.rates for one in kinds.of_kind]),
+            overheads=max((one.overheads for one in kinds.of_kind), key=len),
+            curve=kinds.curves(),
+            pace=np.ascontiguousarray(kinds.pace),
             active=np.zeros(n, np.int64),
             order=np.zeros(n, np.int64),
             after=np.full(devices, -2, np.int64),
-            nodes=nodes,
-            numbers=numbers,
+            first_free=kinds.firsts(),
+            nodes=kinds.nodes,
+            numbers=kinds.numbers,
             buffer=np.zeros(length, ATTEMPT),
             counts=np.zeros(COUNTS, np.int64),
             clock=np.full(2, first),

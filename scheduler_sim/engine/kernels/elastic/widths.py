@@ -19,7 +19,7 @@ def share_equally(s: State) -> None:
         task = s.tasks[s.active[place]]
         task.target = 0
         if task.width > 0:
-            task.target = task.least if task.kind == MALLEABLE else task.width
+            task.target = task.least if task.bends == MALLEABLE else task.width
             free -= task.target
     for place in range(active):
         task = s.tasks[s.active[place]]
@@ -81,14 +81,14 @@ def _grow(s: State, free: int) -> None:
 @counting_kernel
 def _may_grow(task: Any) -> bool:
     """Tell whether a task that is to run may be wider: a malleable one, or one that starts and is not rigid."""
-    starts = task.width == 0 and task.kind != RIGID
-    return bool(0 < task.target < task.most and (task.kind == MALLEABLE or starts))
+    starts = task.width == 0 and task.bends != RIGID
+    return bool(0 < task.target < task.most and (task.bends == MALLEABLE or starts))
 
 
 @counting_kernel
 def _floor(task: Any, as_asked: bool) -> int:
     """Return down to which width a task may shrink."""
-    if task.kind != MALLEABLE:
+    if task.bends != MALLEABLE:
         return int(task.target)
     return int(task.asked if as_asked else task.least)
 
