@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scheduler_sim.engine.library.playing import play
     from scheduler_sim.engine.library.result import Result
     from scheduler_sim.engine.likeness import compare_workloads
-    from scheduler_sim.engine.policies.own import compiled, deciding, scoring
+    from scheduler_sim.engine.policies.own import compiled, deciding, program, scoring
     from scheduler_sim.engine.presets import load_cluster
     from scheduler_sim.engine.sites import Site
 
@@ -35,6 +35,7 @@ _LATER = {
     "generate": "library.inputs",
     "load_cluster": "presets",
     "play": "library.playing",
+    "program": "policies.own",
     "read": "library.inputs",
     "scoring": "policies.own",
     "study": "library.comparing",
@@ -67,6 +68,7 @@ __all__ = [
     "parse_policies",
     "parse_policy",
     "play",
+    "program",
     "read",
     "scoring",
     "study",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from scheduler_sim import engine as sim
+from scheduler_sim.engine.codes import STATIC
 from tests.engine.own import own_policies
 from tests.engine.pool_cases import pool
 from tests.engine.test_own_policies import NODES, random_tasks
@@ -22,12 +23,14 @@ def waits(task: Any, _: Any) -> Any:
     return -(np.cbrt(task.processors) / (task.estimate if task.estimate > 0 else 1.0) * task.wait_time)
 
 
+RULES = ("", "+list", "+easy", "+conservative", "+conservative(depth=2)")
+
+
 def test_compiled_scores_give_the_schedules_of_the_shipped_orders() -> None:
     sim.compiled("mine")(lambda task, _: task.estimate)
     sim.compiled("aged")(waits)
-    rules = ("", "+list", "+easy", "+conservative", "+conservative(depth=2)")
     for shipped, own in (("sjf", "mine"), ("wfp3", "aged")):
-        names = [(shipped + rule, own + rule) for rule in rules]
+        names = [(shipped + rule, own + rule) for rule in RULES]
         for seed in range(6):
             tasks = random_tasks(seed, nodes=False)
             played = sim.play(tasks, "hpc-8", [name for pair in names for name in pair])
@@ -114,3 +117,65 @@ def test_a_function_that_cannot_be_compiled_or_played_is_refused_in_one_sentence
             sim.play(tasks, pool(8), f"mine+easy({rule})")
     with pytest.raises(sim.InvalidPolicy, match="not backfilled by mine, whose scores change"):
         sim.play(tasks, pool(8), "sjf+easy(order=mine)")
+
+
+def test_a_function_of_the_task_alone_is_scored_once_and_gives_the_schedules_of_the_shipped_orders() -> None:
+    sim.compiled("mine")(lambda task: task.estimate)
+
+    def slopes(task: Any) -> Any:
+        return 0.0, np.cbrt(task.processors) / (task.estimate if task.estimate > 0 else 1.0)
+
+    sim.compiled("aged")(slopes)
+    pairs = [(f"{one}{rule}", f"{own}{rule}") for one, own in (("sjf", "mine"), ("wfp3", "aged")) for rule in RULES]
+    for seed in range(4):
+        played = sim.play(random_tasks(seed, nodes=False), "hpc-8", [name for pair in pairs for name in pair])
+        for one, other in pairs:
+            for column in ("start_time", "finish_time"):
+                np.testing.assert_array_equal(played.placements(one)[column], played.placements(other)[column])
+    scores = sim.Simulation(random_tasks(1, nodes=False), pool(8), sim.parse_policy("mine")).scores()
+    assert (scores.kind, scores.slope) == (STATIC, None)
+
+
+def test_a_function_of_the_task_alone_may_stop_tasks_as_any_order() -> None:
+    sim.compiled("mine")(lambda task: task.estimate)
+    tasks = random_tasks(2, nodes=False)
+    played = sim.play(tasks, "hpc-8", "sjf~suspend,mine~suspend")
+    np.testing.assert_array_equal(
+        played.placements("mine~suspend")["start_time"], played.placements("sjf~suspend")["start_time"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        (lambda task: task.wait_time, "mine cannot be compiled: [^\n]*wait_time[^\n]* knows no wait; let it take"),
+        (lambda task: np.nan if task.user == 1 else 0.0, "The score of mine is not a number for 1 of 3 tasks, first"),
+        (lambda task: (task.estimate, -1.0), "The slope of mine is -1 for task 1, not a finite number from 0 up"),
+        (
+            lambda task, now, more: task.estimate + now.time + more,
+            "mine takes 3 arguments, where a task, or a task and the instant, are given",
+        ),
+    ],
+)
+def test_a_broken_function_of_the_task_alone_is_refused_in_one_sentence(function: Any, sentence: str) -> None:
+    tasks = sim.Workload.from_columns(arrival_time=[0.0, 1.0, 1.0], runtime=[5.0, 5.0, 5.0], user=["ann", "bob", "ann"])
+
+    def play() -> None:
+        sim.compiled("mine")(function)
+        sim.play(tasks, "hpc-2", "mine")
+
+    with pytest.raises(sim.InvalidPolicy, match=sentence):
+        play()
+
+
+def test_a_function_of_the_task_alone_that_raises_is_told_with_the_task() -> None:
+    def alone(task: Any) -> Any:
+        if task.user == 1:
+            raise ValueError("no such user")
+        return 0.0
+
+    sim.compiled("mine")(alone)
+    tasks = sim.Workload.from_columns(arrival_time=[0.0, 1.0], runtime=[5.0, 5.0], user=["ann", "bob"])
+    with pytest.raises(sim.InvalidPolicy) as refused:
+        sim.play(tasks, "hpc-2", "mine")
+    assert str(refused.value) == "mine fails at scoring task 2, which arrives at 1 s: ValueError: no such user."

@@ -341,12 +341,13 @@ def test_the_code_blocks_of_the_documentation_run(
     import matplotlib as mpl
 
     (tmp_path / "KTH-SP2.swf.gz").symlink_to(trace_path("KTH-SP2.swf.gz"))
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
     mpl.use("svg")
     names: dict[str, Any] = {}
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/library.md").read_text(), re.DOTALL)
-    assert len(blocks) == 9
-    with own_policies("my_sjf", "my_aging", "my_easy"):
+    assert len(blocks) == 11
+    with own_policies("my_sjf", "my_area", "my_aging", "my_easy", "program_sjf_easy"):
         for block in blocks:
             exec(block, names)
     assert names["result"].policies == ("fcfs", "fcfs+easy", "sjf+easy")

@@ -7,7 +7,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from apps.live.exchange.manifest import run_manifest
+from apps.live.play.launch import why_not_continued
 from apps.results.models import Run
+from scheduler_sim.engine.policies.origin import program_digest
+from tests.conftest import ROOT
 from tests.engine.own import own_policies
 from tests.engine.test_own_policies import FILE
 
@@ -34,6 +38,31 @@ def test_a_run_of_own_policies_is_stored_verified_and_shown(tmp_path: Path, clie
         assert client.get(f"/runs/{run.pk}/{page}").status_code == 200, page
     answer = client.get(f"/runs/{run.pk}/at/", follow=True)
     assert (answer.status_code, "There is no order called" in answer.content.decode()) == (409, True)
+
+
+def test_a_run_of_a_program_names_its_digest_and_is_replayed_by_it(tmp_path: Path) -> None:
+    file, told = tmp_path / "mine.py", StringIO()
+    file.write_text((ROOT / "examples/shortest_first_with_easy.py").read_text())
+    program = f"python3 {file}"
+    call_command("generateworkload", "lublin", "--tasks", "30", "--seed", "1", "--name", "few", stdout=StringIO())
+    given = ("--workload", "few", "--cluster", "hpc-256", "--policies", "program_sjf_easy,sjf+easy")
+    with own_policies("program_sjf_easy"):
+        call_command("runsimulation", *given, "--policy-program", program, stdout=StringIO(), verbosity=0)
+        run = Run.objects.get()
+        digest = run_manifest(run)["configuration"]["own_policies"]["program_sjf_easy"]
+        assert digest == program_digest(["python3", str(file)])
+        starts = [run.results.filter(scheduler=name).order_by("task_id") for name in run.policies]
+        assert [one.start_time for one in starts[0]] == [one.start_time for one in starts[1]]
+        file.write_text(file.read_text() + "# another\n")
+        call_command("verifyrun", str(run.pk), "--replay", "--policy-program", program, stdout=told)
+        assert f"another program_sjf_easy (SHA-256 {digest[:16]}" in told.getvalue()
+        assert "Played again it is the same." in told.getvalue()
+        # What was played by one program is not played on by another.
+        Run.objects.filter(pk=run.pk).update(status=Run.Status.STOPPED)
+        run.refresh_from_db()
+        assert "was begun with another program_sjf_easy" in why_not_continued(run)
+    with pytest.raises(CommandError, match="no-such-program does not start"):
+        call_command("runsimulation", *given, "--policy-program", "no-such-program", stdout=StringIO())
 
 
 def test_a_file_that_is_no_policy_file_is_refused_before_anything_is_stored(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ from scheduler_sim.engine.failures import check_nodes, parse_failures
 from scheduler_sim.engine.metrics import check_scored_part
 from scheduler_sim.engine.overheads import CHECKPOINT_RULES, Checkpoints, Overhead
 from scheduler_sim.engine.policies.agent import RewardWeights
+from scheduler_sim.engine.policies.own import own_digests
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 
 ALWAYS_STORED = frozenset(
@@ -63,7 +64,7 @@ without them has the document, and a study's run the digest, that it had before 
 _NO_WHAT_IF = frozenset(
     (
         "policies", "seed", "site", "on_oversize", "warmup", "cooldown", "keep", "agent_reward", "agent_from_scratch",
-        "models", "rate", "series", "series_zero", "series_beyond",
+        "models", "own_policies", "rate", "series", "series_zero", "series_beyond",
     )
 )  # fmt: skip
 """Fields that leave what a log tells of as it was."""
@@ -428,6 +429,15 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             said="{} v{}",
         ),
     ] = msgspec.field(default_factory=dict)
+    own_policies: Annotated[
+        Mapping[str, str] | None,
+        About(
+            "Policies of one's own",
+            "the SHA-256 of the files or programs that policies of one's own come from, by name",
+            asked_in=(),
+            said="{} {:.16}",
+        ),
+    ] = None
     site_changes: Annotated[
         Mapping[str, str] | None,
         About(
@@ -503,11 +513,15 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         return [resolve_policy(name, self.models, reward=reward) for name in self.policies]
 
     def with_models(self) -> Self:
-        """Return the configuration with the model versions that are active now, and series named beyond doubt."""
+        """Return the configuration with the model versions that are active now, and what else is named beyond doubt.
+
+        That is series, and the files and programs of policies of one's own.
+        """
         models = models_in_use(self.policies, self.estimates, agent_from_scratch=self.agent_from_scratch)
         with blaming("series"):
             series = series_references(self.series)
-        return msgspec.structs.replace(self, models=models, series=series)
+        own = own_digests(self.policies) or None
+        return msgspec.structs.replace(self, models=models, series=series, own_policies=own)
 
     def engine_options(self, cluster: engine.Cluster) -> engine.Options:
         """Return the choices that the kernels take: the engine's options have the names of ours.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.digests import DIGESTED, run_digests
 from apps.live.play.gang_check import gang_faults
+from apps.live.play.launch import own_policies_changed
 from apps.live.play.preparation import Prepared, load_tasks, prepare_tasks
 from apps.live.play.recomputation import (
     PLACEMENTS_DO_NOT_TELL,
@@ -137,6 +138,8 @@ class _Check:
             self.faults.append(f"The run cannot be played again: {error}")
             return
         self.is_replayed = True
+        if changed := own_policies_changed(self.run):
+            self.notes.append(f"The run was played with another {changed}.")
         if ending.checksum != self.run.checksum:
             self.faults.append(f"Played again it has the checksum {ending.checksum}; the run says {self.run.checksum}.")
         self.faults += differing_figures(self.run, ending.figures)

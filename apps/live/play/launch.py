@@ -120,8 +120,21 @@ def why_not_continued(run: Run) -> str:
             f"Run {run.pk} was begun by engine {run.engine_version}, and this is engine {engine.ENGINE_VERSION}: its "
             "other placements might not belong to those that are stored. Play it anew."
         )
+    if run.rows_written and (changed := own_policies_changed(run)):
+        return f"Run {run.pk} was begun with another {changed}: its placements would not belong together. Play it anew."
     if run.status == Run.Status.FAILED and SimulationState.objects.filter(run=run, is_unplayable=True).exists():
         return f"Run {run.pk} can never be played as it was asked for: {run.error}"
+    return ""
+
+
+def own_policies_changed(run: Run) -> str:
+    """Return which policy of one's own comes from another file or program now, with digests; empty where none does."""
+    from scheduler_sim.engine.policies.own import own_digests
+
+    present = own_digests(run.policies)
+    for name, digest in (run.configuration.get("own_policies") or {}).items():
+        if present.get(name, digest) != digest:
+            return f"{name} (SHA-256 {digest[:16]}; it is {present[name][:16]} now)"
     return ""
 
 

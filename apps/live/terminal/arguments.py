@@ -8,6 +8,7 @@ from typing import Any
 from apps.live.play.options import InvalidOption, Option, read_options
 from scheduler_sim.engine import InvalidPolicy
 from scheduler_sim.engine.policies.loading import load_policies
+from scheduler_sim.engine.policies.own import program
 
 
 def add_arguments(parser: ArgumentParser, options: Iterable[Option], groups: dict[str, Any], **defaults: str) -> None:
@@ -69,7 +70,7 @@ def _help(option: Option, given: str | None) -> str:
 
 
 def add_policy_files(parser: ArgumentParser | _ArgumentGroup) -> None:
-    """Let a command run files that register policies of one's own, before it reads anything else."""
+    """Let a command run files and programs that register policies of one's own, before it reads anything else."""
     parser.add_argument(
         "--policy-file",
         metavar="FILE",
@@ -78,6 +79,21 @@ def add_policy_files(parser: ArgumentParser | _ArgumentGroup) -> None:
         help="a Python file that registers policies of your own (docs/library.md); it is run, so give none that you do "
         "not trust; may be given several times",
     )
+    parser.add_argument(
+        "--policy-program",
+        metavar="COMMAND",
+        action="append",
+        type=_introduced,
+        help="the command line of a program that is a policy, as 'python3 mine.py' (docs/library.md); it is started, "
+        "without a shell, so give none that you do not trust; may be given several times",
+    )
+
+
+def _introduced(command: str) -> str:
+    try:
+        return program(command)
+    except InvalidPolicy as error:
+        raise ArgumentTypeError(str(error)) from error
 
 
 def _loaded(file: str) -> list[str]:

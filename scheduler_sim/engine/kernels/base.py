@@ -7,6 +7,7 @@ from typing import Any
 from scheduler_sim.engine.codes import FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.contract import Attempts, History, News, Outcome, Pieces
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
+from scheduler_sim.engine.policies.asking import asking
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
@@ -44,7 +45,8 @@ def guarded(problem: Problem, loop: EventLoop) -> EventLoop:
         return loop
 
     def play(until: float, events: int) -> None:
-        loop(until, events)
+        with asking(called.place):
+            loop(until, events)
         called.refuse_failure()
 
     return play

@@ -30,7 +30,7 @@ class Call(NamedTuple):
 
 def make_call(called: Called | None, *, cores: int, gpus: int) -> Call:
     """Return what a simulation calls; nothing where scores come from elsewhere."""
-    state = np.zeros(STATES)
+    state = np.zeros(STATES) if called is None else called.state
     state[5], state[6] = cores, gpus
     if called is None:
         return Call(np.zeros(1, np.int64), np.zeros((1, COLUMNS)), state, np.zeros(1))

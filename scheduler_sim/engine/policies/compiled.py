@@ -4,13 +4,15 @@ The loops are compiled once for all such functions: they call by its address a p
 with the function in it. What a function needs of a task lies in one row of a table.
 """
 
+import inspect
 import re
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.policies.asking import asking
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -28,6 +30,21 @@ class WaitingTask(NamedTuple):
     """
 
     wait_time: float
+    arrival_time: float
+    estimate: float
+    cpus: float
+    gpus: float
+    memory_mb: float
+    processors: float
+    user: float
+    group: float
+    partition: float
+    runtime: float
+
+
+class Task(NamedTuple):
+    """What a compiled score of the task alone may look at: a `WaitingTask` without its wait."""
+
     arrival_time: float
     estimate: float
     cpus: float
@@ -58,7 +75,7 @@ class Instant(NamedTuple):
     gpus: float
 
 
-COLUMNS, STATES = len(WaitingTask._fields) - 1, len(Instant._fields)
+COLUMNS, STATES = len(Task._fields), len(Instant._fields)
 
 AT, FAILED, WAITED, STATE = range(4)
 """Places in `Called.at`: the row that is scored, the first row that has no score (-1 for none), its wait, and from
@@ -71,6 +88,11 @@ class Compiled:
     def __init__(self, name: str, function: Any) -> None:
         self.name, self._function = name, function
         self._whole: Any = None
+        self._each: Any = None
+        takes = len(inspect.signature(getattr(function, "py_func", function)).parameters)
+        if takes not in (1, 2):
+            raise InvalidPolicy(f"{name} takes {takes} arguments, where a task, or a task and the instant, are given.")
+        self.knows_time = takes == 2
 
     def of_one(self) -> Any:
         """Return the function as compiled code that Python can call."""
@@ -80,6 +102,34 @@ class Compiled:
         if not hasattr(self._function, "py_func"):
             self._function = njit(error_model="numpy", nogil=True)(self._function)
         return self._function
+
+    def of_each(self, called: "Called") -> Any:
+        """Return what a function of the task alone returns for each: scores, or a pair of scores and slopes.
+
+        Raises:
+            InvalidPolicy: it cannot be compiled, or fails at a task.
+        """
+        if self._each is None:
+            from numba import NumbaError
+
+            try:
+                self._each = _pass_over_each(self.of_one())
+            except NumbaError as error:
+                hint = " A function of the task alone knows no wait; let it take the instant, too." * (
+                    "wait_time" in str(error)
+                )
+                raise InvalidPolicy(f"{self.name} cannot be compiled: {_reason(error)}{hint}") from error
+        scores = np.zeros((2, len(called.table)))
+        try:
+            with asking(called.place):
+                has_slopes = self._each(called.table, scores[0], scores[1], called.at)
+        except Exception as error:
+            raise InvalidPolicy(
+                f"{self.name} fails at scoring {called.place()}: {type(error).__name__}: {error}.".replace("..", ".")
+            ) from error
+        finally:
+            called.at[AT] = -1
+        return (scores[0], scores[1]) if has_slopes else scores[0]
 
     def address(self) -> int:
         """Return where the pass over tasks lies.
@@ -135,6 +185,32 @@ def _pass_over(score: Any) -> Any:
     return numba.cfunc(signature, error_model="numpy")(scored)
 
 
+def _pass_over_each(score: Any) -> Any:
+    """Compile the pass that scores all tasks by `score`; it tells whether scores come with slopes."""
+    import numba
+
+    types: Any = numba.types
+    kind = cast("Any", numba).typeof(Task(*[0.0] * COLUMNS))
+    score.compile((kind,))
+    pairs = isinstance(score.overloads[(kind,)].signature.return_type, types.BaseTuple)
+
+    def scored(table: Any, base: Any, slope: Any, at: Any) -> bool:
+        for row in range(len(table)):
+            at[AT] = row
+            t = table[row]
+            found = score(Task(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9]))
+            if pairs:
+                base[row], slope[row] = found
+            else:
+                base[row] = found
+        return pairs
+
+    reals = types.float64[::1]
+    compiled = numba.njit(error_model="numpy", nogil=True)(scored)
+    compiled.compile((types.float64[:, ::1], reals, reals, reals))
+    return compiled
+
+
 def _reason(error: Exception) -> str:
     """Return what Numba's long message says in one sentence."""
     lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()]
@@ -152,12 +228,24 @@ class Called:
         workload: the tasks.
         table: shape (n, COLUMNS), `WaitingTask` without the wait.
         at: where the scoring is and where it failed, see the places above.
+        state: shape (STATES,), the instant as the function sees it.
     """
 
     compiled: Compiled
     workload: Workload
     table: FloatArray
     at: FloatArray
+    state: FloatArray
+
+    def place(self) -> str:
+        """Return what the function is asked about, for a sentence; empty before it is asked."""
+        row = int(self.at[AT])
+        if row < 0:
+            return ""
+        task = f"task {self.workload.task_id[row]}"
+        if self.compiled.knows_time:
+            return f"{task} at {self.state[0]:,.15g} s"
+        return f"{task}, which arrives at {self.workload.arrival_time[row]:,.15g} s"
 
     def refuse_failure(self) -> None:
         """Refuse what was played where a task got no score.
@@ -186,7 +274,8 @@ def call_of(
     Raises:
         InvalidPolicy: the function cannot be compiled.
     """
-    compiled.address()
+    if compiled.knows_time:
+        compiled.address()
     n = len(workload)
     table = np.column_stack(
         [
@@ -202,4 +291,5 @@ def call_of(
             workload.runtime if clairvoyant else np.full(n, np.nan),
         ]
     )
-    return Called(compiled, workload, table, np.full(STATE + STATES, -1.0))
+    at, state = np.full(STATE + STATES, -1.0), np.zeros(STATES)
+    return Called(compiled, workload, np.ascontiguousarray(table), at, state)

@@ -111,6 +111,7 @@ class Order(Adjustable):
         resizes: true when it plays tasks on more or fewer devices than they ask for.
         decides: makes what decides for one simulation; None for an order that scores tasks.
         goes_by: the kind of series that it reacts to, empty for none.
+        digest: of the file or program that a policy of one's own comes from (`policies.origin`); empty for others.
     """
 
     formula: str
@@ -126,6 +127,7 @@ class Order(Adjustable):
     needs_site: bool = field(default=False, kw_only=True)
     decides: Callable[[], Any] | None = field(default=None, kw_only=True)
     goes_by: str = field(default="", kw_only=True)
+    digest: str = field(default="", kw_only=True)
 
 
 ORDERS: Registry[Order] = Registry("order")

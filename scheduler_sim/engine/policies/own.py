@@ -1,10 +1,11 @@
-"""Policies of one's own: a function that scores tasks, in Python or compiled, or a class that decides.
+"""Policies of one's own: a function that scores tasks, in Python or compiled, a class or a program that decides.
 
 All are orders like the shipped ones: they are named in policies, stored and shown as any other. What they may look at
 is what a scheduler knows; true run times are hidden unless they say that they are clairvoyant.
 """
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any, Protocol, TypeVar
 
@@ -13,9 +14,12 @@ import numpy.typing as npt
 
 from scheduler_sim.engine.codes import CALLED, DECIDED
 from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.policies.asking import asking
 from scheduler_sim.engine.policies.compiled import Compiled, call_of
 from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
+from scheduler_sim.engine.policies.origin import program_digest, source_digest
 from scheduler_sim.engine.policies.policy import READY_MADE
+from scheduler_sim.engine.policies.program import ANSWER_SECONDS, Program, ProgramDecider
 from scheduler_sim.engine.workload import FloatArray, Labels, Workload
 
 SOURCE = "your own"
@@ -32,11 +36,13 @@ class Decider(Protocol):
 
         Args:
             state: a `kernels.decided.state.State`, the same object at every instant.
+
+        A method `close`, where it has one, is called when the simulation is over.
         """
 
 
 ScoreFunction = TypeVar("ScoreFunction", bound=Callable[[ScoreContext], Any])
-ScoreOneType = TypeVar("ScoreOneType", bound=Callable[[Any, Any], Any])
+ScoreOneType = TypeVar("ScoreOneType", bound=Callable[..., Any])
 DeciderType = TypeVar("DeciderType", bound=Callable[[], Decider])
 
 
@@ -73,15 +79,13 @@ def scoring(
                 # What carbon and prices will be is known to nobody who does not say so.
                 signals=context.signals if clairvoyant else None,
             )
+            place = _first_of(context.workload)
             try:
-                found = function(shown)
+                with asking(lambda: place):
+                    found = function(shown)
             except Exception as error:
-                raise InvalidPolicy(f"{name} fails at scoring: {type(error).__name__}: {error}.") from error
-            base, slope = found if isinstance(found, tuple) else (found, None)
-            return Scores(
-                base=_checked(name, "score", base, context.workload),
-                slope=None if slope is None else _slopes(name, slope, context.workload),
-            )
+                raise InvalidPolicy(f"{name} fails at scoring {place}: {type(error).__name__}: {error}.") from error
+            return _settled(name, found, context.workload)
 
         _register(
             Order(
@@ -92,6 +96,7 @@ def scoring(
                 clairvoyant=clairvoyant,
                 uses_estimates=uses_estimates,
                 looks_ahead=looks_ahead,
+                digest=source_digest(function),
             )
         )
         return function
@@ -108,6 +113,10 @@ def compiled(
     to the earlier arrival. It is asked for every task that waits, at every instant at which one might start, before
     anything starts there. It has to return the same for the same.
 
+    A function of one argument, a `compiled.Task`, goes by the task alone: it is asked once for each, before anything
+    runs, and plays as quickly as a shipped order. It returns a number, or a pair `(base, slope)`: the score is then
+    base - slope x wait.
+
     Args:
         clairvoyant: `task.runtime` tells the true run time.
         formula: what to say of it in lists.
@@ -122,9 +131,11 @@ def compiled(
         def scores(context: ScoreContext) -> Scores:
             workload, estimate, processors = context.workload, context.estimate, context.processors
             called = call_of(whole, workload, estimate=estimate, processors=processors, clairvoyant=clairvoyant)
-            return Scores(base=np.zeros(len(workload)), kind=CALLED, called=called)
+            if whole.knows_time:
+                return Scores(base=np.zeros(len(workload)), kind=CALLED, called=called)
+            return _settled(name, whole.of_each(called), workload)
 
-        _register(Order(name, formula, SOURCE, scores, clairvoyant=clairvoyant))
+        _register(Order(name, formula, SOURCE, scores, clairvoyant=clairvoyant, digest=source_digest(function)))
         return function
 
     return register
@@ -155,11 +166,51 @@ def deciding(
                 lambda context: Scores.by_rule(DECIDED, context),
                 clairvoyant=clairvoyant,
                 decides=maker,
+                digest=source_digest(maker),
             )
         )
         return maker
 
     return register
+
+
+def program(command: str | Sequence[str], *, timeout: float = ANSWER_SECONDS) -> str:
+    """Register a program of any language as a whole policy, and return the name that it gives itself.
+
+    It is started here once, to be asked who it is, and once for each simulation, without a shell. It decides as a class
+    does (`deciding`), by lines of JSON on its standard input and output, which docs/library.md describes; what it says
+    on its standard error goes to the log `scheduler_sim.engine.policies.program`.
+
+    Args:
+        command: the command line, as `"python mine.py"`, or its words.
+        timeout: seconds by the clock that it may take for an answer.
+
+    Raises:
+        InvalidPolicy: it does not start or does not introduce itself, or as `scoring`.
+    """
+    whole = Program.read(command, timeout)
+    found = whole.hello()
+    name = found["name"]
+    formula = found.get("formula")
+    _register(
+        Order(
+            name,
+            formula if isinstance(formula, str) and formula else "by a program",
+            SOURCE,
+            lambda context: Scores.by_rule(DECIDED, context),
+            clairvoyant=found.get("clairvoyant", False),
+            decides=lambda: ProgramDecider(name, whole),
+            digest=program_digest(whole.command),
+        )
+    )
+    return str(name)
+
+
+def own_digests(policies: Iterable[str]) -> dict[str, str]:
+    """Return from which files or programs (SHA-256) the orders of one's own in some policies come, by name."""
+    text = [(re.match(r"\w*", policy), re.findall(r"\border=(\w+)", policy)) for policy in policies]
+    named = {name for first, others in text for name in (first[0] if first else "", *others)}
+    return {order.name: order.digest for order in ORDERS if order.source == SOURCE and order.name in named}
 
 
 def _without_outcome(workload: Workload) -> Workload:
@@ -200,6 +251,22 @@ def _register(order: Order) -> None:
     if order.name in READY_MADE or (order.name in ORDERS and ORDERS[order.name].source != SOURCE):
         raise InvalidPolicy(f"There is a policy {order.name} already; give yours another name.")
     ORDERS.replace(order)
+
+
+def _first_of(workload: Workload) -> str:
+    if not len(workload):
+        return "no tasks"
+    first = f"task {workload.task_id[0]}, which arrives at {workload.arrival_time[0]:,.15g} s"
+    return f"{len(workload):,} tasks, first {first}"
+
+
+def _settled(name: str, found: Any, workload: Workload) -> Scores:
+    """Return scores that are settled before anything runs: an array, or a pair of arrays with slopes."""
+    base, slope = found if isinstance(found, tuple) else (found, None)
+    return Scores(
+        base=_checked(name, "score", base, workload),
+        slope=None if slope is None else _slopes(name, slope, workload),
+    )
 
 
 def _checked(name: str, what: str, values: Any, workload: Workload) -> FloatArray:

@@ -18,6 +18,8 @@ from scheduler_sim.engine.formulas import played_runtime, rigid_time
 from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.kernels.decided.state import State
 from scheduler_sim.engine.paces import Paces
+from scheduler_sim.engine.policies.asking import asking
+from scheduler_sim.engine.policies.program import ProgramFault
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
@@ -67,9 +69,9 @@ class DecidedKernel(BaseKernel):
         admitted = np.vstack([asked.allowed, np.ones(len(cluster.groups), bool)])[:, self._group_of]
         admission = np.where(asked.gpu > 0, asked.kinds.codes, len(asked.allowed))
         self._told = _told(problem)
+        blank = {"O": "", "i": -1, "f": np.nan}
         self._arrays: dict[str, npt.NDArray[Any]] = {
-            name: np.full(n, "" if values.dtype == object else np.nan, values.dtype)
-            for name, values in self._told.items()
+            name: np.full(n, blank[values.dtype.kind], values.dtype) for name, values in self._told.items()
         }
         self._arrays |= {
             # Copies: nothing that the class is shown is what the outcome is read from.
@@ -79,13 +81,13 @@ class DecidedKernel(BaseKernel):
             "expected_end_time": np.full(n, np.nan),
             **{name: np.zeros(len(self._group_of)) for name in SHOWN_FREE},
         }
-        self._state = State(self._arrays, self._fits)
+        self._state = State(self._arrays, self._fits, self._admitting)
         self._admitted, self._admission = admitted, admission
         for node in range(len(self._group_of)):
             self._show_free(node)
         self._decider = self._guarded(problem.policy.order.decides or _Nobody)
         clock = np.full(2, problem.workload.arrival_time[0] if n else 0.0)
-        super().__init__(counts=np.zeros(COMMON, np.int64), clock=clock, advance=self._play)
+        super().__init__(counts=np.zeros(COMMON, np.int64), clock=clock, advance=self._play_and_leave)
 
     def _refuse(self, problem: Problem, asked: Demands) -> None:
         name, cluster = self._order.name, problem.cluster
@@ -102,6 +104,16 @@ class DecidedKernel(BaseKernel):
         """Return the present outcome; the arrays are views that later calls of `advance` change."""
         columns = vars(self._outcome) | {"completion_order": self._outcome.completion_order[: self.finished]}
         return Outcome(**columns)
+
+    def _play_and_leave(self, until: float, events: int) -> None:
+        """Play; who decides and can be closed is closed at the end, and where it is refused."""
+        over = True
+        try:
+            self._play(until, events)
+            over = self.finished == len(self._workload)
+        finally:
+            if over and hasattr(self._decider, "close"):
+                self._decider.close()
 
     def _play(self, until: float, events: int) -> None:
         counts, arrival = self._counts, self._workload.arrival_time
@@ -176,12 +188,17 @@ class DecidedKernel(BaseKernel):
     def _guarded(self, call: Callable[[], Any]) -> Any:
         """Return what the user's code returns; what it raises is said in one sentence."""
         try:
-            return call()
+            with asking(self._when):
+                return call()
+        except ProgramFault:
+            raise
         except Exception as error:
-            raise InvalidPolicy(f"{self._order.name} fails{self._when()}: {type(error).__name__}: {error}") from error
+            raise InvalidPolicy(
+                f"{self._order.name} fails {self._when()}: {type(error).__name__}: {error}".rstrip(".") + "."
+            ) from error
 
     def _when(self) -> str:
-        return f" at {self._state.time:,.15g} s" if hasattr(self._state, "time") else ""
+        return self._state.when() if hasattr(self._state, "queue") else "when it is made"
 
     def _show_free(self, node: int) -> None:
         for resource, name in enumerate(SHOWN_FREE):
@@ -234,6 +251,9 @@ class DecidedKernel(BaseKernel):
         """Return the nodes that hold a task now, in the whole units in which it is counted."""
         holds = (self._free >= self._need[:, row, None]).all(axis=0)
         return np.flatnonzero(holds & self._admitted[self._admission[row]])
+
+    def _admitting(self, row: int) -> IntArray:
+        return np.flatnonzero(self._admitted[self._admission[row]])
 
     def _run(self, row: int, node: int, now: float) -> None:
         del self._queue[bisect_left(self._queue, row)]
@@ -303,6 +323,7 @@ def _told(problem: Problem) -> dict[str, npt.NDArray[Any]]:
     workload = problem.workload
     runtime = workload.runtime if problem.policy.clairvoyant else np.full(len(workload), np.nan)
     return {
+        "task_id": workload.task_id,
         "arrival_time": workload.arrival_time,
         "estimate": workload.duration_estimate,
         "cpus": workload.cpus,

@@ -13,11 +13,12 @@ class State:
     """The cluster and its tasks at one instant, as a scheduler knows them. All arrays are read-only.
 
     What is told of tasks has shape (n,), by row, n being all that ever come; rows of tasks that have not arrived hold
-    NaN, or empty texts.
+    NaN, empty texts, or -1 as `task_id`.
 
     Attributes:
         time: seconds.
         queue: rows that are ready and wait, by arrival. running: rows that run, by their start.
+        task_id: the workload's own numbers.
         arrival_time, ready_time, estimate: seconds; `estimate` is what the duration is estimated to be.
         cpus, gpus, memory_mb: what each asks for.
         user, group, partition: texts.
@@ -30,6 +31,7 @@ class State:
     time: float
     queue: IntArray
     running: IntArray
+    task_id: IntArray
     arrival_time: FloatArray
     ready_time: FloatArray
     estimate: FloatArray
@@ -47,13 +49,18 @@ class State:
     free_memory_mb: FloatArray
     runtime: FloatArray
 
-    def __init__(self, arrays: dict[str, npt.NDArray[Any]], fits: Callable[[int], IntArray]) -> None:
-        """Show arrays that the kernel changes as time goes on; `fits` tells on which nodes a task can start."""
+    def __init__(
+        self,
+        arrays: dict[str, npt.NDArray[Any]],
+        fits: Callable[[int], IntArray],
+        admitting: Callable[[int], IntArray],
+    ) -> None:
+        """Show arrays that the kernel changes as time goes on, and where tasks can start now, and ever."""
         for name, array in arrays.items():
             shown = array.view()
             shown.flags.writeable = False
             setattr(self, name, shown)
-        self._fits = fits
+        self._fits, self._admitting = fits, admitting
 
     def wait_time(self, row: int) -> float:
         """Return for how many seconds a task has been ready."""
@@ -62,3 +69,12 @@ class State:
     def fits(self, row: int) -> IntArray:
         """Return the numbers of the nodes on which a task could start now, ascending."""
         return self._fits(row)
+
+    def admitting(self, row: int) -> IntArray:
+        """Return the numbers of the nodes whose GPUs a task may use, all where it asks for none, ascending."""
+        return self._admitting(row)
+
+    def when(self) -> str:
+        """Return the instant, and whom it is about, for a sentence."""
+        first = f", first task {self.task_id[self.queue[0]]}" if len(self.queue) else ""
+        return f"at {self.time:,.15g} s, asked about {len(self.queue):,} waiting tasks{first}"
