@@ -63,7 +63,7 @@ def through_with_their_round(whole: Simulation, time: float) -> IntArray:
 
 
 def assert_holds_what_the_engine_holds(whole: Simulation, stopped: Simulation, time: float) -> None:
-    """Compare with a simulation that is stopped at the instant."""
+    """Compare with a simulation that is stopped at the instant, and was at earlier ones."""
     found = standing(schedule_of(whole), time)
     stopped.advance(until_time=time)
     outcome, kernel = stopped.outcome(), stopped.kernel
@@ -92,8 +92,9 @@ def test_state_and_decisions_are_those_of_the_engine(policy: str, case: Case) ->
         whole = case(policy, seed)
         whole.advance()
         spans = whole.spans()
+        stopped = case(policy, seed)
         for time in some_instants(whole, np.random.default_rng(seed)):
-            assert_holds_what_the_engine_holds(whole, case(policy, seed), time)
+            assert_holds_what_the_engine_holds(whole, stopped, time)
             looked += 1
             schedule = schedule_of(whole)
             if whole.policy.order.resizes:
