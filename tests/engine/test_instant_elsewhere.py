@@ -103,10 +103,26 @@ def test_state_and_decisions_are_those_of_the_engine(policy: str, case: Case) ->
                 continue
             told = decisions(schedule, time)
             assert told.note
-            assert told.started.tolist() == np.unique(spans.row[spans.start_time == told.time]).tolist()
+            began = np.unique(spans.row[spans.start_time == told.time])
+            # What is stopped where it began, because others came in at the same instant, waits again.
+            assert told.started.tolist() == np.setdiff1d(began, standing(schedule, told.time).waiting).tolist()
             kept = sorted(one.row for one in told.decisions if not one.starts)
             assert kept == standing(schedule, time).waiting.tolist()
     assert looked == CASES * OF_EACH_RUN
+
+
+@pytest.mark.parametrize(("policy", "seed", "time"), [("srtf", 76, 2.0), ("rr", 92, 60.0)])
+def test_a_task_that_is_stopped_at_the_instant_at_which_it_began_waits_again(
+    policy: str, seed: int, time: float
+) -> None:
+    whole = on_a_pool(policy, seed)
+    whole.advance()
+    spans, schedule = whole.spans(), schedule_of(whole)
+    at_once = spans.row[(spans.start_time == time) & (spans.end_time == time)]
+    (stopped,) = at_once[whole.outcome().finish_time[at_once] > time].tolist()
+    told = {one.row: one.verdict for one in decisions(schedule, time).decisions}
+    assert told[stopped] == "preempted"
+    assert stopped in standing(schedule, time).waiting
 
 
 @pytest.mark.slow

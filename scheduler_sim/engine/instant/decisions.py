@@ -34,15 +34,24 @@ def decisions(schedule: Schedule, time: float, *, on_site: bool = False) -> Deci
     """
     _refuse(schedule, on_site=on_site)
     found = _found(schedule, time)
-    outcome, attempts = schedule.outcome, schedule.attempts
-    expected = np.flatnonzero(outcome.start_time == found.time)
-    expected = np.union1d(expected, attempts.row[attempts.start_time == found.time])
-    if found.started.tolist() != expected.tolist():
+    if found.started.tolist() != _started(schedule, found.time).tolist():
         raise NotExplained(
             f"Made again, the step of {schedule.policy.name} at {found.time:.12g} starts other tasks than were played; "
             "it is not explained."
         )
     return found
+
+
+def _started(schedule: Schedule, time: float) -> IntArray:
+    """Return the tasks that began or went on at `time` and were not stopped there again, as stored."""
+    outcome, attempts = schedule.outcome, schedule.attempts
+    began = attempts.start_time == time
+    at_once = attempts.row[began & (attempts.end_time == time)]
+    stopped = np.setdiff1d(
+        at_once[outcome.finish_time[at_once] > time], attempts.row[began & (attempts.end_time > time)]
+    )
+    every = np.union1d(np.flatnonzero(outcome.start_time == time), attempts.row[began])
+    return np.setdiff1d(every, stopped)
 
 
 def _refuse(schedule: Schedule, *, on_site: bool) -> None:

@@ -39,7 +39,9 @@ def loosely(schedule: Schedule, time: float, holdings: Holdings, offered: FloatA
         found.append(Decision(row, np.nan, verdict, free, free_gpus=gpus, **more))  # type: ignore[arg-type]
 
     begins = rows[stands.since == time].tolist()
-    at_once = np.flatnonzero((outcome.start_time == time) & (outcome.finish_time == time)).tolist()
+    began = outcome.start_time == time
+    began[attempts.row[attempts.start_time == time]] = True
+    at_once = np.flatnonzero(began & (outcome.finish_time == time)).tolist()
     for row in sorted({*begins, *at_once}):
         say(row, "started" if outcome.start_time[row] == time else "resumed")
     stopped = set(attempts.row[attempts.end_time == time].tolist())
