@@ -1,6 +1,6 @@
 """The state at random instants under policies that stop, widen and pair tasks or share GPUs in rounds, and on a site.
 
-A few instants of each policy by default; INSTANT_CASES=1000 looks at that many of each, nine of each run.
+A few instants of each policy by default; INSTANT_CASES=1000 looks at that many of each.
 """
 
 from collections.abc import Callable

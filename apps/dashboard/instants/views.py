@@ -13,9 +13,8 @@ from apps.dashboard.instants.follow import Followed, followed
 from apps.dashboard.instants.frames import MOST_FRAMES, Frame, frames
 from apps.dashboard.instants.load import loads
 from apps.dashboard.instants.panel import Clock, clock_of
-from apps.dashboard.schedule.around import placements_between
 from apps.dashboard.schedule.colouring import BY_TASK, CHOICES
-from apps.dashboard.schedule.gantt import gantt
+from apps.dashboard.schedule.window import gantt_window
 from apps.live.play.instants import InstantReader
 from apps.results.errors import DomainError, InvalidField
 from apps.results.models import Run
@@ -105,17 +104,7 @@ def run_at_gantt(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     )
     scheduler = request.GET.get("policy") or run.policies[0]
     _told(lambda: InstantReader(run, scheduler))
-    around = placements_between(run, scheduler, begin, end)
-    chart = gantt(
-        run,
-        scheduler,
-        around.placed,
-        around.known_from,
-        end,
-        colour=request.GET.get("colour", BY_TASK),
-        within=(low, high),
-        begin_time=around.begin_time,
-    )
+    chart = gantt_window(run, scheduler, begin, end, colour=request.GET.get("colour", BY_TASK), within=(low, high))
     if kind == "csv":
         return csv_response(f"run-{pk}-around", chart.csv_rows())
     return JsonResponse(chart.as_json())

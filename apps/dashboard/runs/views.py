@@ -17,8 +17,8 @@ from apps.dashboard.runs.race_table import has_gpus, has_widths, race_charts, ra
 from apps.dashboard.runs.replay_table import REPLAY_COLUMNS, replay_rows, replay_words
 from apps.dashboard.runs.table import run_table
 from apps.dashboard.schedule.colouring import BY_TASK, CHOICES
-from apps.dashboard.schedule.gantt import Gantt, gantt
-from apps.dashboard.schedule.placements import placements
+from apps.dashboard.schedule.gantt import Gantt
+from apps.dashboard.schedule.window import gantt_window
 from apps.live.exchange.manifest import run_manifest
 from apps.live.play.configuration_words import configuration_rows, not_scored
 from apps.live.play.launch import run_command, run_take_up, why_not_taken_up
@@ -189,8 +189,8 @@ def _gantt(request: HttpRequest, pk: int) -> Gantt:
     scheduler = request.GET.get("policy", run.policies[0])
     if scheduler not in run.policies:
         raise Http404("The run does not hold this policy.")
-    window = [finite_number(request.GET.get(name)) for name in ("from", "to")]
-    return gantt(run, scheduler, placements(run, scheduler), *window, colour=request.GET.get("colour", BY_TASK))
+    begin, end = (finite_number(request.GET.get(name)) for name in ("from", "to"))
+    return gantt_window(run, scheduler, begin, end, colour=request.GET.get("colour", BY_TASK))
 
 
 @control_form("Starting runs needs")

@@ -18,30 +18,31 @@ MOST_TASKS = 20_000
 
 
 @dataclass(frozen=True)
-class Around:
-    """Placements around an instant.
+class Named:
+    """The tasks of some stretches of a run's clock.
 
     Attributes:
-        known_from: from when on they are all.
-        begin_time: the first arrival of the run, None where that is among them.
+        keys: primary keys, ascending.
+        known_from: from when on they are all that were in the system; infinite where that was not kept.
     """
 
-    placed: Placements
+    keys: IntArray
     known_from: float
-    begin_time: float | None
 
 
-def placements_between(run: Run, scheduler: str, low: float, high: float) -> Around:
-    """Return the placements of a run, of a long one those of tasks in the system between `low` and `high`.
+def is_long(run: Run) -> bool:
+    """Tell whether a run holds too many placements of a policy for all of them to be read for a page."""
+    return run.rows_written > WHOLE * len(run.policies)
 
-    More tasks may be among them. The run keeps its stretches.
+
+def named_between(run: Run, scheduler: str, low: float, high: float) -> Named:
+    """Return the tasks that were in the system between `low` and `high`, and more, by what is stored of the clock.
+
+    Of more than `MOST_TASKS` they are those of the latest stretches.
     """
-    if run.rows_expected <= WHOLE * len(run.policies):
-        return Around(placements(run, scheduler), low, None)
     keys: list[IntArray] = []
-    since, count = high, 0
-    every_stretch = Stretch.objects.of_policy(run, scheduler)
-    for one in every_stretch.back_from(high).iterator(chunk_size=16):
+    since, count = np.inf, 0
+    for one in Stretch.objects.of_policy(run, scheduler).back_from(high).iterator(chunk_size=16):
         more = one.task_keys
         count += len(more)
         if keys and count > MOST_TASKS:
@@ -51,12 +52,35 @@ def placements_between(run: Run, scheduler: str, low: float, high: float) -> Aro
         if since <= low:
             break
     else:
-        since = low
+        # Before the first stretch nothing has arrived.
+        since = low if Stretch.objects.of_policy(run, scheduler).exists() else np.inf
     every = np.unique(np.concatenate(keys)) if keys else np.zeros(0, np.int64)
-    placed = SchedulerResult.objects.of_tasks(run, scheduler, every, PLACED)
+    return Named(every, max(low, since))
+
+
+def placements_of(run: Run, scheduler: str, keys: IntArray) -> Placements:
+    """Return the placements of tasks by their primary keys, which ascend; read off unique keys."""
+    placed = SchedulerResult.objects.of_tasks(run, scheduler, keys, PLACED)
     rows: list[tuple[float, ...]] = []
-    for some in key_pages(every):
+    for some in key_pages(keys):
         rows += Task.objects.filter(pk__in=some).order_by("pk").values_list(*TASKS)
     tasks = np.array(rows, np.float64).reshape(-1, len(TASKS)).T
-    begin = every_stretch.first_after(-np.inf)
-    return Around(joined(run, [placed[name] for name in PLACED], tuple(tasks)), max(low, since), begin)
+    return joined(run, [placed[name] for name in PLACED], tuple(tasks))
+
+
+def newest_placements(run: Run, scheduler: str) -> Placements:
+    """Return those of one policy among the `MOST_TASKS` placements of a run that were stored last."""
+    newest = SchedulerResult.objects.latest_of(run, MOST_TASKS).values_list("scheduler", "task_id")
+    keys = [key for name, key in newest if name == scheduler]
+    return placements_of(run, scheduler, np.sort(np.array(keys, np.int64)))
+
+
+def placements_between(run: Run, scheduler: str, low: float, high: float) -> tuple[Placements, float]:
+    """Return the placements of tasks in the system between `low` and `high`, and from when on they are all.
+
+    More tasks may be among them. From when on is infinite where it was not kept who was in the system when.
+    """
+    if not is_long(run):
+        return placements(run, scheduler), low
+    named = named_between(run, scheduler, low, high)
+    return placements_of(run, scheduler, named.keys), named.known_from

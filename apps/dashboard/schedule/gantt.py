@@ -47,7 +47,8 @@ class Gantt:
         areas: lane, from, to, kind, words: when its node was away or reserved.
         colours: what the classes of colours are called; none where they only tell neighbours apart.
         colours_by: what they tell. colours_rise: the classes are in order.
-        unit: what a shade's amount is: `tasks` running at a time, or `share` of the cores.
+        unit: what a shade's amount is: `tasks` running at a time, `share` of the cores, or how much is in `use` of what
+            the lane is called.
         finding: one sentence.
     """
 

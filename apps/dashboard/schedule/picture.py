@@ -80,7 +80,9 @@ def _shades(chart: Gantt, axes: Axes, divisor: float) -> list[Patch]:
         shade = Rectangle((left, lane - FILLED / 2), (end - begin) / divisor, FILLED, linewidth=0)
         shade.set(facecolor=colour, alpha=0.12 + 0.88 * amount / most)
         axes.add_patch(shade)
-    words = f"at most {most:.0%} of the cores" if chart.unit == "share" else f"at most {most:.3g} tasks at a time"
+    words = f"at most {most:.3g} tasks at a time"
+    if chart.unit != "tasks":
+        words = f"at most {most:.0%} {'of the cores' if chart.unit == 'share' else 'in use'}"
     return [Patch(facecolor=colour, linewidth=0, label=words)]
 
 

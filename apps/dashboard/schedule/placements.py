@@ -218,9 +218,9 @@ def joined(run: Run, placed: list[Floats], tasks: tuple[Floats, ...]) -> Placeme
     row = np.searchsorted(key, task)
     load_factor = run.configuration.get("load_factor", 1.0)
     begin = run.configuration.get("begin_time")
-    if load_factor != 1.0 and len(arrival):
+    if load_factor != 1.0:
         # The tasks as the run played them (see `whatif.scale_load`).
-        first = arrival.min() if begin is None else begin
+        first = run.workload.first_arrival_time if begin is None else begin
         arrival = np.where(arrival < first, arrival, arrivals_at_load(arrival, first, load_factor))
     return Placements(
         task=task.astype(np.int64),

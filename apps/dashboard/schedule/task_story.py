@@ -6,7 +6,8 @@ import numpy as np
 from django.db.models import Count
 
 from apps.dashboard.schedule.alternatives import Alternative, alternatives
-from apps.dashboard.schedule.placements import Placements, placements
+from apps.dashboard.schedule.around import placements_between, placements_of
+from apps.dashboard.schedule.placements import Placements
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.sites import host_list, node_names
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult
@@ -30,6 +31,8 @@ class TaskOutcome:
         passed_by: tasks that arrived later and started earlier, while it waited.
         guarded: those of them that the policy started only because that could not delay this task, by the estimates.
         ahead: the other tasks that started while it waited.
+        counted_from: these counts are of what started then or later: readiness, or a later instant where more tasks
+            were in the system meanwhile than are read; infinite where it was not kept who was.
         completion_time: finish - arrival.
         latest_parent: number of the parent that finished last, None without parents.
         where: node and device in words.
@@ -44,6 +47,7 @@ class TaskOutcome:
     passed_by: int
     guarded: int
     ahead: int
+    counted_from: float
     latest_parent: int | None
     where: str
     moves: int
@@ -54,14 +58,18 @@ class TaskOutcome:
         """What it waited for between its readiness and its start."""
         if self.result.wait_time <= 0:
             return "nothing: it started as soon as it was ready"
+        if np.isinf(self.counted_from):
+            return "not told: in so long a run it is found once it is stored who was in the system when"
+        whole = self.counted_from <= self.ready_time
+        tail = "" if whole else f" (told of its last {duration(self.result.start_time - self.counted_from)} alone)"
         if not self.ahead and not self.passed_by:
-            return "what ran already; nothing else started meanwhile"
+            return f"what ran already; nothing else started meanwhile{tail}"
         parts = [_tasks(self.ahead, "that came before it")] if self.ahead else []
         if passed := self.passed_by - self.guarded:
             parts.append(_tasks(passed, "that came later and started earlier"))
         if self.guarded:
             parts.append(_tasks(self.guarded, "that came later and {} backfilled ahead without delaying it"))
-        return ", and ".join(parts) + (" (by the estimates)" if self.guarded else "")
+        return ", and ".join(parts) + (" (by the estimates)" if self.guarded else "") + tail
 
     @property
     def stopped(self) -> str:
@@ -113,7 +121,7 @@ def task_story(run: Run, task: Task) -> TaskStory:
     by_name = {result.scheduler: result for result in results}
     finishes = {result.finish_time for result in by_name.values()}
     best = min(finishes) if len(finishes) > 1 else None
-    parents = list(
+    parents = dict(
         Task.objects.filter(workload_id=run.workload_id, task_id__in=task.dependencies).values_list("pk", "task_id")
         if task.dependencies
         else []
@@ -122,7 +130,7 @@ def task_story(run: Run, task: Task) -> TaskStory:
     moves = dict(moved.annotate(Count("pk")))
     hosts = node_names(run)
     outcomes = [
-        _outcome(run, task, by_name[name], placements(run, name), parents, best, moves.get(name, 0), hosts)
+        _outcome(run, task, by_name[name], parents, best, moves.get(name, 0), hosts)
         for name in run.policies
         if name in by_name
     ]
@@ -161,23 +169,25 @@ def _outcome(
     run: Run,
     task: Task,
     result: SchedulerResult,
-    placed: Placements,
-    parents: list[tuple[int, int]],
+    parents: dict[int, int],
     best: float | None,
     moves: int,
     hosts: tuple[str, ...],
 ) -> TaskOutcome:
-    ready = result.start_time - result.wait_time
-    arrival = float(placed.arrival[np.searchsorted(placed.task, task.pk)])
-    meanwhile = (placed.start >= ready) & (placed.start < result.start_time) & (placed.task != task.pk)
+    ready, key = result.start_time - result.wait_time, np.array([task.pk])
+    placed, counted_from = placements_of(run, result.scheduler, key), ready
+    arrival = float(placed.arrival[0])
+    if result.wait_time > 0:
+        placed, counted_from = placements_between(run, result.scheduler, ready, result.start_time)
+    meanwhile = (placed.start >= counted_from) & (placed.start < result.start_time) & (placed.task != task.pk)
     later = meanwhile & (placed.arrival > arrival)
     guarded = later & (placed.start >= _guarded_from(run, result.scheduler, placed, task, arrival))
     latest = None
     if parents:
-        keys = np.array([key for key, _ in parents])
-        rows = np.flatnonzero(np.isin(placed.task, keys))
-        if len(rows):
-            latest = int(placed.number[rows[np.argmax(placed.finish[rows])]])
+        keys = np.sort(np.array(list(parents), np.int64))
+        ends = SchedulerResult.objects.of_tasks(run, result.scheduler, keys, ("task_id", "finish_time"))
+        if len(ends["task_id"]):
+            latest = parents[int(ends["task_id"][np.argmax(ends["finish_time"])])]
     return TaskOutcome(
         result=result,
         ready_time=ready,
@@ -186,6 +196,7 @@ def _outcome(
         passed_by=int(later.sum()),
         guarded=int(guarded.sum()),
         ahead=int(meanwhile.sum() - later.sum()),
+        counted_from=counted_from,
         latest_parent=latest,
         where=_where(run, task, result, hosts),
         moves=moves,

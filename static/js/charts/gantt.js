@@ -449,8 +449,8 @@ function hatching(colour) {
 function describe(data, item) {
   const lane = data.lanes[item[0]] ?? "";
   if (data.level === "shades") {
-    const amount =
-      data.unit === "share" ? `${readable(item[3], "share")} of the cores` : `${readable(item[3], "")} tasks at a time`;
+    const of = { share: " of the cores", use: " in use", tasks: " tasks at a time" };
+    const amount = readable(item[3], data.unit === "tasks" ? "" : "share") + of[data.unit];
     return `${lane}\n${amount}\n${readable(item[1] - data.first, "s")} to ${readable(item[2] - data.first, "s")}`;
   }
   const held = [item[6] ? `${item[6]} cores` : "", item[7] ? `${item[7]} GPUs` : ""].filter(Boolean).join(", ");
@@ -466,7 +466,7 @@ function stopped(item) {
 }
 
 function shadeRow(data, [lane, from, to, amount]) {
-  const text = data.unit === "share" ? readable(amount, "share") : `${readable(amount, "")} tasks`;
+  const text = data.unit === "tasks" ? `${readable(amount, "")} tasks` : readable(amount, "share");
   return [data.lanes[lane], readable(from - data.first, "s"), readable(to - data.first, "s"), text];
 }
 
