@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 ENGINE = (
-    ("errors", "version", "codes", "units", "clock", "jit", "sources", "optional", "pairs"),
+    ("errors", "version", "codes", "units", "clock", "jit", "linked", "sources", "optional", "pairs"),
     (
         "columns",
         "frames",

@@ -28,6 +28,7 @@ from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import CacheImpl, _CacheLocator
 
 from scheduler_sim.engine import sources
+from scheduler_sim.engine.linked import LinkedCompiler
 
 _ENGINE = Path(__file__).parent
 _CHECKOUT = _ENGINE.parent.parent
@@ -163,6 +164,7 @@ def _without_wrappers(function: F, *, counting: bool) -> F:
         _nrt=counting,
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
+        pipeline_class=LinkedCompiler,
     )(function)
     _files_apart(compiled)
     template = compiled.get_call_template

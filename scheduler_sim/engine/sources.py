@@ -14,7 +14,7 @@ import numpy as np
 _ENGINE = Path(__file__).parent
 _PACKAGE = __name__.rpartition(".")[0]
 # They say how functions are compiled, or teach Numba types and calls, which a function may use that imports none.
-EVERYWHERE = ("jit", "kernels.records", "kernels.calling")
+EVERYWHERE = ("jit", "linked", "kernels.records", "kernels.calling")
 
 
 def digest(module: str) -> str:

@@ -80,7 +80,7 @@ from scheduler_sim.engine.step import step
 
 @kernel
 def walk(value):
-    return step(step(value))
+    return step(step(value)) + {added}
 
 if __name__ != "__main__":
     found = apart(1), walk(1)
@@ -89,10 +89,10 @@ if __name__ != "__main__":
 }
 
 
-def walked(folder: Path, **values: int) -> str:
+def walked(folder: Path, *, step: int, limit: int, added: int = 0) -> str:
     """Return what a fresh process works out with the compiled parts, and how many came from disk: apart, walk."""
     for name, text in PARTS.items():
-        (folder / f"scheduler_sim/engine/{name}.py").write_text(text.format(**values))
+        (folder / f"scheduler_sim/engine/{name}.py").write_text(text.format(step=step, limit=limit, added=added))
     environment = os.environ | {"NUMBA_CACHE_DIR": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-c", "import scheduler_sim.engine.walk"]
     return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
@@ -104,6 +104,8 @@ def test_only_what_an_edit_touches_is_compiled_anew(tmp_path: Path) -> None:
     (tmp_path / "scheduler_sim" / "__init__.py").touch()
     assert walked(tmp_path, step=2, limit=9).split() == ["5", "0", "0"]
     assert walked(tmp_path, step=2, limit=9).split() == ["5", "1", "1"]
+    # The step itself is read from disk, and linked into other code.
+    assert walked(tmp_path, step=2, limit=9, added=4).split() == ["9", "1", "0"]
     # The step is called by another module's function; the limit is a constant that code of a third has worked out.
     assert walked(tmp_path, step=3, limit=9).split() == ["7", "1", "0"]
     assert walked(tmp_path, step=3, limit=6).split() == ["6", "1", "0"]
