@@ -25,6 +25,7 @@ def _assert_same_column(name: str, one: Any, other: Any) -> None:
         one, other = one.texts(), other.texts()
     if isinstance(one, Parents):
         np.testing.assert_array_equal(one.offsets, other.offsets)
+        np.testing.assert_array_equal(one.mb, other.mb)
         one, other = one.rows, other.rows
     np.testing.assert_array_equal(one, other, err_msg=name)
 

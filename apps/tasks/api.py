@@ -198,6 +198,7 @@ class TaskSerializer(serializers.ModelSerializer):
             "group",
             "queue",
             "dependencies",
+            "dependency_mb",
             "kind",
             "deadline_time",
             "predicted_duration",

@@ -36,6 +36,8 @@ def tasks_digest(tasks: engine.Workload) -> str:
             columns |= {f"{name}.names": np.array([*values.names], object), name: values.codes}
         elif isinstance(values, Parents):
             columns |= {f"{name}.offsets": values.offsets, name: values.rows}
+            if values.mb is not None:
+                columns[f"{name}.mb"] = values.mb
         else:
             columns[name] = values
     # What stands in for an estimate is not stored.

@@ -136,8 +136,8 @@ class TaskQuerySet(models.QuerySet):
     def as_workload(self, *, meanwhile: Callable[[], None] = lambda: None) -> engine.Workload:
         """Turn the rows into the engine's columns; parents outside the rows are forgotten.
 
-        One query, and one each for what they ask of a site and for rates on kinds of GPU. The rows may come in any
-        order and may be a slice.
+        One query, and one each for what they ask of a site, for rates on kinds of GPU, and for data where it is sent.
+        The rows may come in any order and may be a slice.
 
         Args:
             meanwhile: called after each few thousand rows; what it raises ends the reading.
@@ -180,17 +180,35 @@ class TaskQuerySet(models.QuerySet):
         model: Any = self.model
         asked = model.request.related.related_model.objects.using(self.db)
         rates = model.workload.field.related_model.objects.using(self.db).filter(tasks__pk__in=columns["pk"][:1])
-        stated = rates.values_list("throughputs", flat=True).first()
+        stated, sent = rates.values_list("throughputs", "audit__sent_mb").first() or (None, None)
+        dependencies = _parents(columns["dependencies_text"], columns["task_id"])
+        amounts = None
+        if sent and dependencies is not None:
+            named = (json.loads(text) for text in columns["dependencies_text"])
+            known = set(columns["task_id"])
+            of_key = self._amounts(columns["pk"])
+            amounts = [
+                [mb for parent, mb in zip(parents, of_key.get(key, ()), strict=False) if parent in known]
+                for key, parents in zip(columns["pk"], named, strict=True)
+            ]
         return engine.Workload.from_columns(
             task_id=np.array(columns["task_id"], dtype=np.int64),
             hybrid=np.array(columns["kind"], dtype=object) == "hybrid",
-            dependencies=_parents(columns["dependencies_text"], columns["task_id"]),
+            dependencies=dependencies,
+            dependency_mb=amounts,
             external_id=external,
             requests=asked.as_requests(np.array(columns["pk"], np.int64), meanwhile=meanwhile),
             throughputs=None if stated is None else Throughputs.from_json(stated),
             **numbers,
             **labels,
         )
+
+    def _amounts(self, keys: tuple[int, ...]) -> dict[int, list[float]]:
+        """Return what is sent to tasks, by primary key; tasks to which nothing is sent are left out."""
+        # The tasks of a workload lie together, so a range of keys holds few others.
+        model: Any = self.model
+        among = model.objects.using(self.db).filter(pk__gte=min(keys), pk__lte=max(keys), dependency_mb__isnull=False)
+        return dict(among.values_list("pk", "dependency_mb").iterator(chunk_size=_CHUNK_ROWS))
 
     @alters_data
     def bulk_create_columns(self, *, workload_id: int, columns: Mapping[str, Any]) -> int:

@@ -64,6 +64,12 @@ class Workload(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def sent_mb(self) -> float:
+        """MB that its tasks send to those that depend on them."""
+        sent: float = self.audit.get("sent_mb", 0.0)
+        return sent
+
     def states_requests(self) -> bool:
         """Tell whether it says of its tasks what they ask of a site."""
         # Either every task has such a row or none.
@@ -95,6 +101,9 @@ class Task(models.Model):
     group = models.CharField(max_length=100, blank=True)
     queue = models.CharField(max_length=100, blank=True)
     dependencies = models.JSONField(default=list, blank=True, help_text="task_ids of the parents.")
+    dependency_mb = models.JSONField(
+        null=True, blank=True, help_text="MB that each of these sends to it, in their order; empty where nothing is."
+    )
     kind = models.CharField(max_length=6, choices=Kind, default=Kind.RIGID)
     deadline_time = models.FloatField(null=True, blank=True)
     predicted_duration = models.FloatField(null=True, blank=True)

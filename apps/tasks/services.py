@@ -341,6 +341,8 @@ def _columns(tasks: engine.Workload) -> dict[str, Any]:
     columns["external_id"] = tasks.external_id if any(tasks.external_id) else ""
     if tasks.parents.count:
         columns["dependencies"] = tasks.dependencies()
+    if tasks.parents.mb is not None:
+        columns["dependency_mb"] = [amounts if any(amounts) else None for amounts in tasks.dependency_mb()]
     columns["kind"] = Task.Kind.RIGID.value
     if tasks.hybrid.any():
         columns["kind"] = np.where(tasks.hybrid, Task.Kind.HYBRID.value, Task.Kind.RIGID.value).astype(object)

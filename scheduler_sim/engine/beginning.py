@@ -74,4 +74,4 @@ def _without(parents: Parents, orphaned: np.ndarray) -> Parents:
     counts = np.diff(parents.offsets)
     kept = np.repeat(~orphaned, counts)
     offsets = np.concatenate(([0], np.cumsum(np.where(orphaned, 0, counts)))).astype(np.int64)
-    return Parents(offsets=offsets, rows=parents.rows[kept])
+    return Parents(offsets=offsets, rows=parents.rows[kept], mb=None if parents.mb is None else parents.mb[kept])

@@ -6,11 +6,14 @@ import numpy as np
 
 from scheduler_sim.engine import formulas
 from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.contract import Options
+from scheduler_sim.engine.demand import NodeGroups, demands
 from scheduler_sim.engine.elasticity import Elasticity
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.paths import longest_paths
 from scheduler_sim.engine.slices import rated_as
+from scheduler_sim.engine.transfers import Transfers
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 
@@ -20,7 +23,7 @@ class LowerBounds:
 
     Attributes:
         critical_path: from the first arrival to the earliest end that arrivals and dependencies allow when every
-            task runs as quickly as it can and waits for no device.
+            task runs as quickly as it can and waits for no device but for data, which it gets where it comes soonest.
         core_work, gpu_work: device-seconds of the rigid tasks over the number of devices; split tasks may do their
             work on either side and are left out.
         makespan: the largest of them.
@@ -40,9 +43,17 @@ def lower_bounds(workload: Workload, cluster: Cluster, options: Options | None =
     """Return what no schedule of `workload` on `cluster` can beat."""
     if not len(workload):
         return LowerBounds(0.0, 0.0, 0.0, 0.0)
-    shortest = shortest_times(workload, cluster, options or Options())
+    options = options or Options()
+    shortest = shortest_times(workload, cluster, options)
     first = float(workload.arrival_time.min())
-    path = float(earliest_finish(workload, shortest).max()) - first
+    transfers = Transfers.of(workload, cluster)
+    if transfers is None:
+        finish = earliest_finish(workload, shortest)
+    else:
+        finish = transfers.earliest_finish(
+            workload.arrival_time, shortest_by_group(workload, cluster, shortest, options)
+        )
+    path = float(finish.max()) - first
     rigid = ~workload.hybrid
     # On the width on which it does most for each device, a task of many widths takes least of them.
     width = np.ones(len(workload))
@@ -117,6 +128,28 @@ def shortest_times(workload: Workload, cluster: Cluster, options: Options) -> Fl
     return shortest
 
 
+def shortest_by_group(workload: Workload, cluster: Cluster, shortest: FloatArray, options: Options) -> FloatArray:
+    """Return the least seconds that each task can take on a node of each group, shape (n, groups), inf for never.
+
+    Tasks that may be split, have several widths or need several nodes count with `shortest`, their least anywhere.
+    """
+    asked, groups = demands(workload, cluster), NodeGroups.of(cluster)
+    if elasticity_on(workload, cluster) is not None:
+        return np.repeat(shortest[:, None], len(cluster.groups), axis=1)
+    runtime = formulas.played_runtime(workload, kill_at_estimate=options.kill_at_estimate)
+    paces, on_gpu = Paces.of(workload, cluster), workload.gpus > 0
+    anywhere = workload.hybrid | (asked.full_nodes > 0)
+    table = np.empty((len(workload), len(cluster.groups)))
+    for number, group in enumerate(cluster.groups):
+        here = formulas.rigid_time(runtime, on_gpu, group.cpu_speed, paces.on(number))
+        held = (asked.cpu <= groups.cpu[number]) & (asked.memory <= groups.memory[number])
+        held &= ~on_gpu | (asked.allowed[asked.kinds.codes, number] & (asked.gpu <= groups.gpus[number] * MILLI))
+        table[:, number] = np.where(anywhere, shortest, np.where(held, here, np.inf))
+    nowhere = np.isinf(table).all(axis=1)
+    table[nowhere] = shortest[nowhere, None]
+    return table
+
+
 def earliest_finish(workload: Workload, shortest: FloatArray) -> FloatArray:
     """Return the earliest instant at which each task can finish, given its arrival, its parents and its least time."""
     if not workload.parents.count:
@@ -124,6 +157,11 @@ def earliest_finish(workload: Workload, shortest: FloatArray) -> FloatArray:
         return alone
     first_child, children = workload.parents.children()
     finish: FloatArray = longest_paths(
-        workload.arrival_time, shortest, np.diff(workload.parents.offsets), first_child, children
+        workload.arrival_time,
+        shortest,
+        np.diff(workload.parents.offsets),
+        first_child,
+        children,
+        np.zeros(workload.parents.count),
     )
     return finish

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.failures import FailureModel
 from scheduler_sim.engine.hosts import LARGEST_NODES
+from scheduler_sim.engine.network import Network
 from scheduler_sim.engine.slices import Slice, slices
 from scheduler_sim.engine.topology import Topology
 
@@ -139,11 +140,13 @@ class Cluster:
 
     Attributes:
         topology: the racks and switches, by the names of nodes; None where they do not matter.
+        network: the links on which tasks send data to those that depend on them; None where that takes no time.
     """
 
     name: str
     groups: tuple[NodeGroup, ...]
     topology: Topology | None = None
+    network: Network | None = None
 
     def __post_init__(self) -> None:
         if not self.groups:
@@ -206,6 +209,8 @@ class Cluster:
         document: dict[str, Any] = {"name": self.name, "groups": [_as_json(group) for group in self.groups]}
         if self.topology is not None:
             document["topology"] = self.topology.as_json(self.node_names)
+        if self.network is not None:
+            document["network"] = self.network.as_json()
         return document
 
     @classmethod
@@ -218,11 +223,14 @@ class Cluster:
         Raises:
             InvalidCluster: a key that is unknown or missing, or a value of the wrong kind.
         """
-        _check_keys("The cluster description", document, required={"name", "groups"}, optional={"topology"})
+        _check_keys("The cluster description", document, required={"name", "groups"}, optional={"topology", "network"})
         if not isinstance(document["groups"], list | tuple):
             raise InvalidCluster("The cluster description's groups are not a list.")
         groups = tuple(part for group in document["groups"] for part in _parts(group))
         cluster = cls(name=str(document["name"]), groups=groups)
+        if document.get("network") is not None:
+            of_groups = [group.name for group in groups]
+            cluster = replace(cluster, network=Network.from_json(document["network"], of_groups))
         if document.get("topology") is None:
             return cluster
         parted = next((group.part_of for group in groups if group.part_of), None)

@@ -23,12 +23,13 @@ NONE, LIST, EASY, CONSERVATIVE = range(4)
     ELASTIC,
     DECIDED,
     CALLED,
-) = range(16)
+    BY_PLAN,
+) = range(17)
 """Kinds of orders: how the kernel finds the next task. `STATIC` sorts by `base - slope * wait`; `LEARNED` computes each
 queued task's score anew at each event; the others walk the queue as the policy of that name says.
 From `REMAINING` to `TURNS` they stop running tasks, and play on the event core; `SLURM` is a site's own scheduler, and
-`SHARES` shares out GPUs in rounds, `ELASTIC` changes how wide tasks are; `DECIDED` asks a Python class, and `CALLED`
-calls a compiled function of the user's for each queued task."""
+`SHARES` shares out GPUs in rounds, `ELASTIC` changes how wide tasks are; `DECIDED` asks a Python class, `CALLED` calls
+a compiled function of the user's for each queued task, and `BY_PLAN` follows a plan that is made when tasks arrive."""
 
 FIRST_FIT, BEST_FIT, WORST_FIT, FGD, RANDOM_NODE, WEIGHTED_FIT, COMPACT = range(7)
 """Placements: how the node is chosen among those that fit."""

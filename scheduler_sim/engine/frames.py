@@ -27,6 +27,7 @@ NAMES = (
     "gpus",
     *LABELS,
     "dependencies",
+    "dependency_mb",
     "hybrid",
     "deadline_time",
     "predicted_duration",
@@ -101,7 +102,9 @@ def _converted(columns: Mapping[str, "pa.ChunkedArray"]) -> dict[str, Any]:
         if name in LABELS:
             found[name] = _labels(name, column)
         elif name == "dependencies":
-            found[name] = _lists(name, column)
+            found[name] = _lists(name, column, int, "task_ids", "a whole number")
+        elif name == "dependency_mb":
+            found[name] = _lists(name, column, (int, float), "MB", "a number")
         elif name == "external_id":
             found[name] = np.array(["" if value is None else str(value) for value in column.to_pylist()], object)
         elif name == "hybrid":
@@ -134,14 +137,14 @@ def _filled(columns: dict[str, Any]) -> dict[str, Any]:
     return columns
 
 
-def _lists(name: str, column: "pa.ChunkedArray") -> list[Any]:
+def _lists(name: str, column: "pa.ChunkedArray", kinds: type | tuple[type, ...], what: str, expected: str) -> list[Any]:
     import pyarrow as pa
 
     if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_null(column.type)):
-        raise InvalidWorkload(f"Column {name} holds a value that is no list of task_ids.")
+        raise InvalidWorkload(f"Column {name} holds a value that is no list of {what}.")
     found = [value or () for value in column.to_pylist()]
-    if any(not isinstance(parent, int) for parents in found for parent in parents):
-        raise InvalidWorkload(f"Column {name} holds a parent that is not a whole number.")
+    if any(not isinstance(one, kinds) for several in found for one in several):
+        raise InvalidWorkload(f"Column {name} holds a {'parent' if kinds is int else 'value'} that is not {expected}.")
     return found
 
 

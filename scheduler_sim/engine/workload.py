@@ -45,10 +45,12 @@ class Parents:
     Attributes:
         offsets: shape (n + 1,), int64; the parents of row i lie in `rows[offsets[i]:offsets[i + 1]]`.
         rows: shape (edges,), int64, row numbers (not task_ids) of the parents, ascending for each task.
+        mb: shape (edges,), MB that each parent sends to its child; None where nothing is sent.
     """
 
     offsets: IntArray
     rows: IntArray
+    mb: FloatArray | None = None
 
     @classmethod
     def none(cls, length: int) -> Self:
@@ -59,6 +61,11 @@ class Parents:
     def count(self) -> int:
         """The number of edges."""
         return len(self.rows)
+
+    @property
+    def sent_mb(self) -> float:
+        """The MB that are sent in all."""
+        return 0.0 if self.mb is None else float(self.mb.sum())
 
     def children(self) -> tuple[IntArray, IntArray]:
         """Return the same edges from parents to children: offsets, shape (n + 1,), and rows of the children."""
@@ -144,6 +151,7 @@ class Workload:
         group: Sequence[str] | Labels | None = None,
         queue: Sequence[str] | Labels | None = None,
         dependencies: Sequence[Sequence[int]] | None = None,
+        dependency_mb: Sequence[Sequence[float]] | None = None,
         hybrid: npt.ArrayLike | None = None,
         deadline_time: npt.ArrayLike | None = None,
         predicted_duration: npt.ArrayLike | None = None,
@@ -158,14 +166,16 @@ class Workload:
         Missing columns: `task_id` counts from 1, `cpus` is 1 where `gpus` is 0 (and for hybrid tasks) and else
         0, `gpus` is 1 for hybrid tasks and else 0, the rest is 0, empty or NaN. An estimate that is missing or
         NaN is unknown, and `unstated.stand_ins` says what policies are told instead. `dependencies` holds, for
-        each task, the task_ids of its parents. With `in_place` the arrays that are given become the workload's own
-        and are put in order where they lie; else they are left as they are.
+        each task, the task_ids of its parents, and `dependency_mb` the MB that each of these sends to it, in the same
+        order, or nothing for a task to which nothing is sent; a parent that is named twice sends both amounts. With
+        `in_place` the arrays that are given become the workload's own and are put in order where they lie; else they
+        are left as they are.
 
         Raises:
             InvalidWorkload: a column of another length, a value that is not finite, negative or beyond
                 2**53, a task_id given twice, a compute_intensity outside 0..1, a task that asks for
-                neither cores nor GPUs, dependencies that are unknown, circular or a task's own, or requests that
-                mean nothing.
+                neither cores nor GPUs, dependencies that are unknown, circular or a task's own, another number of
+                amounts than of dependencies, or requests that mean nothing.
         """
         arrivals = _floats("arrival_time", arrival_time)
         length = len(arrivals)
@@ -231,7 +241,7 @@ class Workload:
             requests.check(length)
             columns["requests"] = requests.take(order)
         columns["throughputs"] = throughputs
-        columns["parents"] = _resolve(columns["task_id"], order, dependencies)
+        columns["parents"] = _resolve(columns["task_id"], order, dependencies, dependency_mb)
         return cls(**columns)
 
     @classmethod
@@ -297,9 +307,11 @@ class Workload:
         children = np.repeat(np.arange(len(self)), np.diff(self.parents.offsets))
         kept = (renumbered[children] >= 0) & (renumbered[self.parents.rows] >= 0)
         children, parents = renumbered[children[kept]], renumbered[self.parents.rows[kept]]
+        within = np.lexsort((parents, children))
         columns["parents"] = Parents(
             offsets=np.concatenate(([0], np.cumsum(np.bincount(children, minlength=len(rows))))).astype(np.int64),
-            rows=_ascending_within(children, parents),
+            rows=parents[within],
+            mb=None if self.parents.mb is None else self.parents.mb[kept][within],
         )
         return Workload(**columns)
 
@@ -308,6 +320,11 @@ class Workload:
         ids = self.task_id[self.parents.rows].tolist()
         offsets = self.parents.offsets.tolist()
         return [ids[first:last] for first, last in pairwise(offsets)]
+
+    def dependency_mb(self) -> list[list[float]]:
+        """Return, for each task, the MB that each of its parents sends to it; zeros where nothing is sent."""
+        amounts = [0.0] * self.parents.count if self.parents.mb is None else self.parents.mb.tolist()
+        return [amounts[first:last] for first, last in pairwise(self.parents.offsets.tolist())]
 
 
 def _floats(name: str, values: npt.ArrayLike, length: int | None = None, *, allow_unknown: bool = False) -> FloatArray:
@@ -366,13 +383,21 @@ def _check_unique(ids: IntArray) -> None:
         raise InvalidWorkload(f"task_id {repeated[0]} is given more than once ({len(repeated)} repeats in all).")
 
 
-def _resolve(ids: IntArray, order: IntArray, dependencies: Sequence[Sequence[int]] | None) -> Parents:
+def _resolve(
+    ids: IntArray,
+    order: IntArray,
+    dependencies: Sequence[Sequence[int]] | None,
+    sent: Sequence[Sequence[float]] | None,
+) -> Parents:
     """Turn parents given by task_id, in input order, into rows in canonical order."""
     if dependencies is None:
+        if sent is not None and any(map(len, sent)):
+            raise InvalidWorkload("Column dependency_mb says what parents send, and there is no column dependencies.")
         return Parents.none(len(ids))
     if len(dependencies) != len(ids):
         raise InvalidWorkload(f"Column dependencies has {len(dependencies)} values where {len(ids)} were expected.")
     rows = [sorted(set(dependencies[i])) for i in order.tolist()]
+    amounts = None if sent is None else _amounts(ids, order, rows, dependencies, sent)
     counts = np.fromiter((len(row) for row in rows), np.int64, len(rows))
     offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
     named = np.fromiter((parent for row in rows for parent in row), np.int64, int(offsets[-1]))
@@ -391,13 +416,38 @@ def _resolve(ids: IntArray, order: IntArray, dependencies: Sequence[Sequence[int
     own = parents == children
     if own.any():
         raise InvalidWorkload(f"Task {ids[children[np.argmax(own)]]} depends on itself.")
-    resolved = Parents(offsets=offsets, rows=_ascending_within(children, parents))
+    within = np.lexsort((parents, children))
+    resolved = Parents(offsets=offsets, rows=parents[within], mb=None if amounts is None else amounts[within])
     _refuse_cycles(ids, resolved, children)
     return resolved
 
 
-def _ascending_within(children: IntArray, parents: IntArray) -> IntArray:
-    return parents[np.lexsort((parents, children))]
+def _amounts(
+    ids: IntArray,
+    order: IntArray,
+    rows: list[list[int]],
+    dependencies: Sequence[Sequence[int]],
+    sent: Sequence[Sequence[float]],
+) -> FloatArray | None:
+    """Return what each parent of `rows`, task by task, sends to its child, shape (edges,); None where all is 0."""
+    if len(sent) != len(ids):
+        raise InvalidWorkload(f"Column dependency_mb has {len(sent)} values where {len(ids)} were expected.")
+    found: list[Any] = []
+    for number, given, parents in zip(ids.tolist(), order.tolist(), rows, strict=True):
+        amounts = sent[given] if len(sent[given]) else [0.0] * len(dependencies[given])
+        if len(amounts) != len(dependencies[given]):
+            raise InvalidWorkload(
+                f"Task {number} has {len(dependencies[given])} dependencies and {len(sent[given])} amounts in "
+                "dependency_mb."
+            )
+        of_parent: dict[int, Any] = {}
+        for parent, amount in zip(dependencies[given], amounts, strict=True):
+            of_parent[parent] = of_parent[parent] + amount if parent in of_parent else amount
+        found += [of_parent[parent] for parent in parents]
+    column = _floats("dependency_mb", found)
+    if (column < 0).any():
+        raise InvalidWorkload("Column dependency_mb holds a negative amount.")
+    return column if column.any() else None
 
 
 def _refuse_cycles(ids: IntArray, parents: Parents, children: IntArray) -> None:

@@ -24,7 +24,7 @@ class Choice(Tasks):
         self.queue: list[int] = []
         self.ready: list[float] = self.w.arrival_time.tolist()
         self.start, self.fraction = [nan] * n, [nan] * n
-        self.node, self.device = [-1] * n, [-1] * n
+        self.device = [-1] * n
         self.crossed = [0] * n
         self.held: dict[int, list[Held]] = {}
         self.gangs: list[Span] = []

@@ -120,7 +120,8 @@ class Plans(Choice):
                 needs = (self.cpu[row] if on_cpu else 0, self.gpu[row] // 1000 if on_gpu else 0, self.mem[row])
                 begin = max(now, *(self.available(items, need) for items, need in zip(lists, needs, strict=True)))
                 if begin < inf:
-                    finish = begin + max(self.sides(row, self.estimate[row], f, node.group))
+                    late = self.fetched(row, node.number)
+                    finish = begin + late + max(self.sides(row, self.estimate[row], f, node.group))
                     yield Option(finish, f, node.number, begin, lists, needs)
 
     def completion(self, row: int, now: float) -> tuple[float, float]:
@@ -150,7 +151,8 @@ class Plans(Choice):
     def book(self, row: int, option: Option) -> None:
         """Take what a task that waits will need out of the plans."""
         begin = option.begin
-        cpu, gpu = self.sides(row, self.estimate[row], option.fraction, self.nodes[option.node].group)
+        sides = self.sides(row, self.estimate[row], option.fraction, self.nodes[option.node].group)
+        cpu, gpu = (side + self.fetched(row, option.node) for side in sides)
         for items, need, length in zip(option.plans, option.needs, (cpu, gpu, max(cpu, gpu)), strict=True):
             left: float = need
             for entry in reversed(items[1:]):

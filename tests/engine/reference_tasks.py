@@ -1,5 +1,6 @@
 """What tasks of the slow simulator need, where they may run and for how long."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, inf
 from typing import NamedTuple
@@ -90,6 +91,7 @@ class Tasks:
         if simulation.options.kill_at_estimate:
             self.runtime = [min(pair) for pair in zip(self.runtime, told, strict=True)]
         self.estimate = self.runtime if simulation.policy.placement.name == "oracle" else told
+        self.node = [-1] * len(self.w)
         self.fixed = [self.settle(row, f) for row, f in enumerate(self.choices.fraction.tolist())]
 
     def allowed(self, row: int, node: Node, gpu: int) -> bool:
@@ -184,7 +186,29 @@ class Tasks:
     def lengths(self, row: int, runtime: float, f: float, pieces: list[Piece]) -> tuple[float, float]:
         runtime *= self.factors[self.levels_crossed([piece.node for piece in pieces])]
         both = [self.sides(row, runtime, f, self.nodes[number].group) for number, *_ in pieces]
-        return max(cpu for cpu, _ in both), max(gpu for _, gpu in both)
+        late = self.fetched(row, min(number for number, *_ in pieces))
+        return max(cpu for cpu, _ in both) + late, max(gpu for _, gpu in both) + late
+
+    def sending(self, row: int) -> Iterator[tuple[int, float]]:
+        """Yield the node of each parent that sends a task something, and the MB."""
+        sent = self.w.parents
+        for edge in range(sent.offsets[row], sent.offsets[row + 1]):
+            if self.sim.cluster.network is not None and sent.mb is not None and sent.mb[edge] > 0:
+                yield self.node[int(sent.rows[edge])], float(sent.mb[edge])
+
+    def seconds_between(self, one: NodeGroup, other: NodeGroup, mb: float) -> float:
+        """Return how long data is under way between two nodes of these groups."""
+        network = self.sim.cluster.network
+        assert network is not None
+        ends = {one.name, other.name}
+        link = next((link for link in network.links if set(link.between) == ends), network)
+        return link.latency_seconds + mb / link.bandwidth_mb_per_second
+
+    def fetched(self, row: int, number: int) -> float:
+        """Return how long the data of a task is under way to a node."""
+        here = self.nodes[number].group
+        ways = [(self.nodes[source].group, mb) for source, mb in self.sending(row) if source != number]
+        return max((self.seconds_between(there, here, mb) for there, mb in ways), default=0.0)
 
     def levels_crossed(self, numbers: list[int]) -> int:
         """Return the first level on which one switch has all these nodes, the number of levels where none has."""
@@ -195,4 +219,7 @@ class Tasks:
         """Return the length on the slowest group, of a gang over all racks."""
         if len(self.pieces_needed(row, f)) > 1:
             runtime *= self.factors[-1]
-        return max(max(self.sides(row, runtime, f, group)) for group in self.sim.cluster.groups)
+        groups = self.sim.cluster.groups
+        ways = [(self.nodes[source].group, mb) for source, mb in self.sending(row)] if len(self.nodes) > 1 else []
+        late = max((self.seconds_between(there, here, mb) for there, mb in ways for here in groups), default=0.0)
+        return max(max(self.sides(row, runtime, f, group)) for group in groups) + late

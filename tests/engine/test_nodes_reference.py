@@ -14,6 +14,7 @@ from scheduler_sim.engine import Cluster, NodeGroup, Options, Outage, Policy, Si
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
+from scheduler_sim.engine.network import Link, Network
 from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS
 from scheduler_sim.engine.policies.agent import AgentSettings, RewardWeights
@@ -103,6 +104,22 @@ def with_racks(cluster, seed):
     return replace(cluster, topology=Topology(tuple(switches), crossing=crossing))
 
 
+def with_data(workload, cluster, seed):
+    """Return tasks that send data on every third seed, and the cluster with links, some of them between two groups.
+
+    Bandwidths are powers of two, so that times add up without rounding.
+    """
+    if seed % 3 < 2:
+        return workload, cluster
+    generator = np.random.default_rng([seed, 11])
+    names = [group.name for group in cluster.groups]
+    ends = tuple(generator.choice(names, 2).tolist())
+    links = (Link(ends, float(generator.choice([0.5, 2.0])), 3.0),) if generator.random() < 0.6 else ()
+    sent = generator.integers(0, 6, workload.parents.count).astype(float)
+    parents = replace(workload.parents, mb=sent if sent.any() else None)
+    return replace(workload, parents=parents), replace(cluster, network=Network(2.0, float(seed % 2), links))
+
+
 def random_workload(generator, cluster, hybrid_share=0.4):
     n = int(generator.integers(1, 16))
     hybrid = generator.random(n) < hybrid_share
@@ -159,7 +176,7 @@ def random_case(seed):
     """Return tasks that all fit, possibly none, their cluster and the options of one case."""
     generator = np.random.default_rng(seed)
     cluster = with_racks(random_cluster(generator), seed)
-    workload = random_workload(generator, cluster)
+    workload, cluster = with_data(random_workload(generator, cluster), cluster, seed)
     options = Options(
         split_model=("concurrent", "sequential")[seed % 2],
         kill_at_estimate=seed % 3 == 0,

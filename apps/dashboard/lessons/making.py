@@ -125,4 +125,8 @@ def _table(workload: engine.Workload, first: float) -> str:
             columns[name] = [text.replace(",", " ") for text in labels.texts()]
     if workload.parents.count:
         columns["dependencies"] = [" ".join(map(str, parents)) for parents in workload.dependencies()]
+    if workload.parents.mb is not None:
+        columns["dependency_mb"] = [
+            " ".join(f"{amount:.15g}" for amount in amounts) for amounts in workload.dependency_mb()
+        ]
     return "".join(f"{','.join(row)}\n" for row in (tuple(columns), *zip(*columns.values(), strict=True)))

@@ -134,6 +134,8 @@ def tasks_export(workload: Workload) -> Export:
     So with their rates on kinds of GPU, as the csv format reads them.
     """
     names = {field.name: field.name for field in Task._meta.concrete_fields if field.name not in _INTERNAL}
+    if not workload.sent_mb:
+        del names["dependency_mb"]
     if workload.states_requests():
         names |= {name: f"request__{name}" for name in REQUESTED}
     found = _export(

@@ -184,6 +184,17 @@ def pairs_caution(workload: engine.Workload, policies: Sequence[engine.Policy]) 
     return Caution(kind="no_pairs", policies=names, text=text)
 
 
+def data_caution(workload: engine.Workload, cluster: engine.Cluster) -> Caution | None:
+    """Return what to say where tasks send data and nothing says how long that takes, None elsewhere."""
+    if not workload.parents.sent_mb or cluster.network is not None or cluster.nodes < 2:
+        return None
+    text = (
+        f"Tasks send {workload.parents.sent_mb:,.0f} MB to those that depend on them, and the cluster states no "
+        "network: data is everywhere at once."
+    )
+    return Caution(kind="no_network", policies=[], text=text)
+
+
 def slices_caution(cluster: engine.Cluster) -> Caution | None:
     """Return what to say of GPUs that are cut into slices, None where none is."""
     cut = [group for group in cluster.groups if group.gpus and profile_of(group.gpu_type)]

@@ -8,6 +8,7 @@ import numpy as np
 from apps.live.play.cautions import (
     Caution,
     beginning_caution,
+    data_caution,
     estimates_caution,
     impossible_caution,
     in_sample_caution,
@@ -121,6 +122,7 @@ def prepare_tasks(
         *adapted.cautions,
         rates_caution(played, site.cluster if site else cluster, policies),
         pairs_caution(played, policies),
+        data_caution(played, site.cluster if site else cluster),
         slices_caution(site.cluster if site else cluster),
         in_sample_caution(model, stored, tasks, rows, policies) if model else estimates_caution(played, policies),
         signals_caution,

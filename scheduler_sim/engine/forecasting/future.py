@@ -236,7 +236,7 @@ def joined(one: Workload, other: Workload) -> Workload:
             columns[field.name] = Requests(**asked)
         elif field.name == "parents":
             last = np.full(len(other), first.offsets[-1])
-            columns[field.name] = Parents(np.concatenate([first.offsets, last]), first.rows)
+            columns[field.name] = Parents(np.concatenate([first.offsets, last]), first.rows, first.mb)
         elif field.name == "throughputs":
             columns[field.name] = None
         else:

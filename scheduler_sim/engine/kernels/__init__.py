@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.codes import CALLED, DECIDED, ELASTIC, LEARNED, NOT_PLANNED, SHARES, STATIC
+from scheduler_sim.engine.codes import BY_PLAN, CALLED, DECIDED, ELASTIC, LEARNED, NOT_PLANNED, SHARES, STATIC
 from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.base import BaseKernel
@@ -16,6 +16,7 @@ from scheduler_sim.engine.kernels.stopping import state as stopping_state
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.policies.orders.rounds import PACKED
 from scheduler_sim.engine.problem import Problem
+from scheduler_sim.engine.transfers import Transfers
 from scheduler_sim.engine.workload import Workload
 
 RECORDS = (cluster_state, core_state, stopping_state, site_state)
@@ -38,6 +39,8 @@ def make_kernel(problem: Problem) -> BaseKernel:
             f"{policy.order.name} settles by its estimate when a task starts at the earliest; run times cannot be "
             "predicted inside the run."
         )
+    if problem.site is not None and Transfers.of(workload, cluster) is not None:
+        raise InvalidPolicy("Data between nodes is not played by the rules of a site; leave the network out of it.")
     topology = cluster.topology
     if topology is not None and topology.slows_down and (problem.site is not None or scores.kind == SHARES):
         raise InvalidPolicy(
@@ -49,6 +52,8 @@ def make_kernel(problem: Problem) -> BaseKernel:
             raise InvalidPolicy(f"{policy.name} decides by itself, and is not played by the rules of a site.")
         if scores.kind == CALLED:
             raise InvalidPolicy(f"{policy.name} asks a compiled function, and is not played by the rules of a site.")
+        if scores.kind == BY_PLAN:
+            raise InvalidPolicy(f"{policy.name} plans ahead by itself, and is not played by the rules of a site.")
         from scheduler_sim.engine.kernels.site.kernel import SiteKernel
 
         return SiteKernel(problem)
@@ -56,6 +61,10 @@ def make_kernel(problem: Problem) -> BaseKernel:
         raise InvalidPolicy(
             f"{policy.order.name} is a site's own scheduler; it plays on a site, not on a cluster alone."
         )
+    if scores.kind == BY_PLAN:
+        from scheduler_sim.engine.kernels.decided.planned import PlanKernel
+
+        return PlanKernel(problem)
     if scores.kind == DECIDED:
         from scheduler_sim.engine.kernels.decided.kernel import DecidedKernel
 
@@ -66,6 +75,11 @@ def make_kernel(problem: Problem) -> BaseKernel:
     if scores.kind == CALLED and (late or interrupted):
         raise InvalidPolicy(
             f"{policy.name} asks a compiled function: it plays tasks that run once, with known estimates."
+        )
+    if (interrupted or scores.kind in (SHARES, ELASTIC)) and Transfers.of(workload, cluster) is not None:
+        raise InvalidPolicy(
+            f"{policy.name} may stop tasks or change their widths here, and data between nodes is played for tasks "
+            "that run once; leave the network out of the cluster."
         )
     if scores.kind == SHARES:
         from scheduler_sim.engine.kernels.rounds.kernel import PackedKernel, RoundsKernel

@@ -30,6 +30,7 @@ class Scores:
         features: shape (n, 2), see `scoring.task_features`, for `LEARNED`.
         not_before: shape (n,), instants before which a task is not offered to the policy; None for none.
         called: the function that is asked for them, for `CALLED`.
+        ahead: shape (n, groups), what counts beside a task's end on a node of each group, for `BY_PLAN`; None: nothing.
         backfill: the scores by which what may pass a blocked head is tried; None for these.
     """
 
@@ -40,6 +41,7 @@ class Scores:
     features: FloatArray | None = None
     not_before: FloatArray | None = None
     called: Called | None = None
+    ahead: FloatArray | None = None
     backfill: "Scores | None" = None
 
     @classmethod

@@ -8,6 +8,8 @@ from scheduler_sim.engine.formulas import hybrid_alone
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.paths import longest_paths
 from scheduler_sim.engine.policies.order import ScoreContext
+from scheduler_sim.engine.policies.parameter import choice
+from scheduler_sim.engine.transfers import Transfers
 from scheduler_sim.engine.workload import FloatArray, Parents
 
 
@@ -40,31 +42,74 @@ def costs(context: ScoreContext) -> tuple[FloatArray, FloatArray]:
 
 
 def upward_rank(context: ScoreContext) -> FloatArray:
-    """Return mean work plus the largest rank among the children (Topcuoglu et al. 2002, equation 8).
+    """Return mean work plus the largest sum of a mean transfer and the child's rank (Topcuoglu et al. 2002, eq. 8).
 
-    The mean is over all processors on which the task can run. Transfers between tasks are not modelled: the time to
-    bring a task's data to a GPU is part of its work there.
+    The mean of work is over all processors on which the task can run, that of a transfer over all pairs of different
+    nodes. The time to bring a task's own data to a GPU is part of its work there.
     """
     table, devices = costs(context)
-    possible = np.isfinite(table)
-    weight = np.where(possible, devices, 0.0)
-    mean = (np.where(possible, table, 0.0) * weight).sum(axis=(1, 2)) / np.maximum(weight.sum(axis=(1, 2)), 1e-300)
-    return along_children(context.workload.parents, mean)
+    transfers = Transfers.of(context.workload, context.cluster)
+    sent = np.zeros(context.workload.parents.count) if transfers is None else transfers.mean_seconds()
+    return along_children(context.workload.parents, _mean(table, table, devices), sent)
+
+
+PLAN = choice(
+    "plan",
+    lambda: ["insertion"],
+    default=None,
+    rule=(
+        "insertion: when tasks arrive each is planned to where it ends first, into gaps too, and the plan is followed "
+        "node by node, as published; without it the rank is an order like others."
+    ),
+)
+
+
+def is_planned(context: ScoreContext) -> bool:
+    """Tell whether tasks are planned when they arrive."""
+    return context.parameters.get(PLAN.name) is not None
+
+
+def optimistic_costs(context: ScoreContext) -> FloatArray | None:
+    """Return PEFT's optimistic cost table, shape (n, groups); None where no data is sent, and its rows are even."""
+    transfers = Transfers.of(context.workload, context.cluster)
+    if transfers is None:
+        return None
+    by_group: FloatArray = costs(context)[0].min(axis=2)
+    return transfers.optimistic_costs(by_group)
 
 
 def optimistic_cost(context: ScoreContext) -> FloatArray:
-    """Return PEFT's optimistic cost: the best path from a task's children to an exit.
+    """Return PEFT's rank: the mean of a task's row of the optimistic cost table over all processors it can run on.
 
-    OCT(task, p) = max over children of min over processors q of (OCT(child, q) + work(child, q)) (Arabnejad &
-    Barbosa 2014, equation 4). Without transfers between tasks it is the same for every processor p.
+    Where no data is sent the table is the same for every processor: the best path from the task's children to an exit.
     """
-    table, _ = costs(context)
+    table, devices = costs(context)
+    rows = optimistic_costs(context)
+    if rows is not None:
+        return _mean(rows[:, :, None], table, devices)
     best = table.reshape(len(table), -1).min(axis=1) if len(table) else np.zeros(0)
-    return along_children(context.workload.parents, best) - best
+    return along_children(context.workload.parents, best, np.zeros(context.workload.parents.count)) - best
 
 
-def along_children(parents: Parents, work: FloatArray) -> FloatArray:
-    """Return work plus the largest value among the children, shape (n,), from the leaves to the roots."""
+def along_children(parents: Parents, work: FloatArray, sent: FloatArray) -> FloatArray:
+    """Return work plus the largest sum of `sent` and the value of a child, from the leaves to the roots.
+
+    Args:
+        work: shape (n,).
+        sent: shape (edges,), in the order of the parents.
+
+    Returns:
+        Shape (n,).
+    """
     children = np.bincount(parents.rows, minlength=len(work))
-    rank: FloatArray = longest_paths(np.zeros(len(work)), work, children, parents.offsets, parents.rows)
+    rank: FloatArray = longest_paths(np.zeros(len(work)), work, children, parents.offsets, parents.rows, sent)
     return rank
+
+
+def _mean(values: FloatArray, table: FloatArray, devices: FloatArray) -> FloatArray:
+    """Return the mean of values, shape (n, groups, 2 or 1), over the processors on which each task can run."""
+    possible = np.isfinite(table)
+    weight = np.where(possible, devices, 0.0)
+    total: FloatArray = (np.where(possible, values, 0.0) * weight).sum(axis=(1, 2))
+    mean: FloatArray = total / np.maximum(weight.sum(axis=(1, 2)), 1e-300)
+    return mean

@@ -65,7 +65,7 @@ def assemble(name: str, tasks: RawTasks, audit: Audit, processors: int | None) -
     _blank_unusable(tasks, audit)
     _fill_unknown(tasks, audit)
     numbers, texts = _number(tasks, audit)
-    parents = _known_parents(tasks, numbers, dropped, audit)
+    parents, sent = _known_parents(tasks, numbers, dropped, audit)
     _notice(tasks, audit, processors)
     requests = tasks.requests and settle(tasks.requests, where=tasks.where, arrivals=tasks.arrival_time, audit=audit)
     if requests:
@@ -74,6 +74,7 @@ def assemble(name: str, tasks: RawTasks, audit: Audit, processors: int | None) -
         task_id=numbers,
         memory_mb=None if tasks.memory_mb is None else np.nan_to_num(tasks.memory_mb, copy=False, nan=0.0),
         dependencies=parents,
+        dependency_mb=sent,
         external_id=texts,
         requests=requests or None,
         in_place=True,
@@ -204,8 +205,10 @@ def _numbers_from_texts(texts: npt.NDArray[np.object_] | None) -> FloatArray | N
     return np.array(texts, dtype=np.float64)
 
 
-def _known_parents(tasks: RawTasks, numbers: IntArray, dropped: set[int | str], audit: Audit) -> list[list[int]] | None:
-    """Return the numbers of the parents, without those parents that were dropped.
+def _known_parents(
+    tasks: RawTasks, numbers: IntArray, dropped: set[int | str], audit: Audit
+) -> tuple[list[list[int]] | None, list[list[float]] | None]:
+    """Return the numbers of the parents, and the MB that they send, without those parents that were dropped.
 
     A parent is looked up by what the trace calls a task, number or text; of tasks that share it, the one that
     comes first by (arrival, run time, line) is meant.
@@ -214,7 +217,8 @@ def _known_parents(tasks: RawTasks, numbers: IntArray, dropped: set[int | str], 
         InvalidWorkload: a parent that the trace does not hold, where it may not leave tasks out.
     """
     if tasks.dependencies is None:
-        return None
+        return None, None
+    amounts = _amounts(tasks, audit)
     number_of: dict[int | str, int] = {}
     own, order = numbers.tolist(), np.lexsort([tasks.where, tasks.runtime, tasks.arrival_time]).tolist()
     shared: set[int | str] = set()
@@ -225,12 +229,14 @@ def _known_parents(tasks: RawTasks, numbers: IntArray, dropped: set[int | str], 
         if len(found) < len(keys):
             shared |= {key for key, count in Counter(keys).items() if count > 1} - set(number_of)
         number_of = found | number_of
-    resolved, lost, doubtful = [], [], []
+    resolved, sent, lost, doubtful = [], [], [], []
     for row, (place, parents) in enumerate(zip(tasks.where.tolist(), tasks.dependencies, strict=True)):
-        kept = []
-        for parent in parents:
+        kept, carried = [], []
+        for at, parent in enumerate(parents):
             if parent in number_of:
                 kept.append(number_of[parent])
+                if amounts is not None:
+                    carried.append(amounts[row][at])
                 if parent in shared:
                     doubtful.append((place, str(parent)))
                 continue
@@ -239,9 +245,24 @@ def _known_parents(tasks: RawTasks, numbers: IntArray, dropped: set[int | str], 
             else:
                 raise InvalidWorkload(f"Task {own[row]} depends on task {parent}, which the workload does not hold.")
         resolved.append(kept)
+        sent.append(carried)
     audit.repair("unknown_parent", lost)
     audit.notice("shared_parent", [place for place, _ in doubtful], [shorten(parent) for _, parent in doubtful])
-    return resolved
+    return resolved, None if amounts is None else sent
+
+
+def _amounts(tasks: RawTasks, audit: Audit) -> list[list[float]] | None:
+    """Return the MB that each parent sends, one a parent; what is unusable, or not one a parent, counts as nothing."""
+    if tasks.dependency_mb is None or tasks.dependencies is None:
+        return None
+    found, wrong = [], []
+    for place, parents, given in zip(tasks.where.tolist(), tasks.dependencies, tasks.dependency_mb, strict=True):
+        amounts = [float(amount) if 0 <= amount <= LARGEST_INTEGER else 0.0 for amount in given]
+        if (given and len(given) != len(parents)) or list(given) != amounts:
+            wrong.append(place)
+        found.append(amounts if len(amounts) == len(parents) else [0.0] * len(parents))
+    audit.repair("unusable_amount", wrong)
+    return found
 
 
 def _identifiers(tasks: RawTasks, rows: BoolArray | slice) -> list[list[int | str]]:

@@ -51,6 +51,9 @@ REASONS = {
     "intensity_taken_as_zero": "tasks whose compute intensity is not known, taken as 0 (memory bound)",
     "one_instance": "jobs whose number of instances is not known, taken as 1",
     "unknown_parent": "dependencies on a task that was dropped, or that the log leaves out, which are forgotten",
+    "unusable_amount": (
+        "tasks with amounts of data that are no numbers from 0 up, or not one for each dependency, taken as nothing"
+    ),
     "ended_while_running": "tasks still running when the log was written, which get the time they had run",
     "rejoined_line": "lines whose free text holds the delimiter or a line break, put together again",
     "foreign_bytes": "lines with bytes that are not UTF-8, which become question marks",
@@ -151,6 +154,7 @@ class Audit:
         first_arrival_time: seconds on the trace's own clock.
         span: seconds between the first and the last arrival.
         estimates: how many of them state an estimate.
+        sent_mb: MB that tasks send to those that depend on them.
         requests: how many of them state each of what may be asked of a site, by column of `Requests`.
         processors: size of the machine by the trace's own header, None where it does not say.
         offered_load: core_seconds / (processors * span), None where either is unknown or zero.
@@ -166,6 +170,7 @@ class Audit:
     first_arrival_time: float = 0.0
     span: float = 0.0
     estimates: int = 0
+    sent_mb: float = 0.0
     requests: dict[str, int] = field(default_factory=dict)
     processors: int | None = None
     offered_load: float | None = None
@@ -191,18 +196,20 @@ class Audit:
         self.first_arrival_time = float(workload.arrival_time[0])
         self.estimates = int(workload.estimate_known.sum())
         self.requests = {} if workload.requests is None else workload.requests.stated()
+        self.sent_mb = workload.parents.sent_mb
         self.span = float(workload.arrival_time[-1] - workload.arrival_time[0])
         self.offered_load = offered_load(workload, processors) if processors else None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report as plain JSON types; there is no key `requests` where tasks ask for nothing of a site."""
+        """Return the report as plain JSON types; no key `requests` or `sent_mb` where tasks ask or send nothing."""
         findings = {
             kind: {reason: finding.as_json() for reason, finding in getattr(self, kind).items()}
             for kind in ("dropped", "repaired", "noticed")
         }
         figures = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in findings}
-        if not self.requests:
-            del figures["requests"]
+        for name in ("requests", "sent_mb"):
+            if not figures[name]:
+                del figures[name]
         return {"reader": READER, **figures, **findings}
 
     def sentences(self) -> list[str]:

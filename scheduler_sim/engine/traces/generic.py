@@ -31,7 +31,7 @@ from scheduler_sim.engine.workload import LARGEST_INTEGER, REQUEST, BoolArray, F
 NUMBERS = (*REQUEST, "predicted_duration")
 TIMES = ("arrival_time", "deadline_time", "recorded_start_time", "finish_time")
 LABELS = ("gpu_type", "user", "group", "queue")
-OTHERS = ("task_id", "external_id", "dependencies", "kind")
+OTHERS = ("task_id", "external_id", "dependencies", "dependency_mb", "kind")
 COLUMNS = (*TIMES, *NUMBERS, *LABELS, *OTHERS, *REQUESTED)
 """What a column may be mapped to. `finish_time` with `recorded_start_time` stands in for a missing runtime."""
 
@@ -61,7 +61,7 @@ _TRUTH = {
     **dict.fromkeys(("1", "1.0", "true", "t", "yes", "y"), 1.0),
 }
 
-_IDENTIFIERS = ("task_id", "external_id", "dependencies")
+_IDENTIFIERS = ("task_id", "external_id", "dependencies", "dependency_mb")
 _REPEATED_BYTES = 8
 _PARENTS = re.compile(r"[\s,;|]+")
 
@@ -318,6 +318,7 @@ def _read(table: Table, scales: dict[str, Scale | None], audit: Audit) -> Readin
         recorded_end_time=finished,
         external_id=table.texts("external_id").objects() if "external_id" in table else None,
         dependencies=_dependencies(table),
+        dependency_mb=_amounts(table),
         requests=_requests(table, numbers, instants),
     )
     rates = rates_in(table, tasks.group, tasks.gpus)
@@ -377,6 +378,29 @@ def _dependencies(table: Table) -> list[list[int | str]] | None:
         # Rows of the same text share a list: most have no parents.
         named = [_parents(text, whole) for text in piece.names]
         found.extend(named[code] for code in piece.codes.tolist())
+    return found
+
+
+def _amounts(table: Table) -> list[list[float]] | None:
+    """Read MB that parents send, in the notations of `_dependencies`; NaN for what is no number."""
+    if "dependency_mb" not in table or "dependencies" not in table:
+        return None
+    values = table.columns["dependency_mb"]
+    texts = values.objects().tolist() if isinstance(values, Texts) else values.tolist()
+    return [_numbers(text) for text in texts]
+
+
+def _numbers(values: Any) -> list[float]:
+    parts = values if isinstance(values, list) else _PARENTS.split(str(values).strip().strip("[](){}"))
+    found = []
+    for part in parts:
+        text = str(part).strip("'\" ")
+        if text.lower() in UNKNOWN:
+            continue
+        try:
+            found.append(float(text))
+        except ValueError:
+            found.append(np.nan)
     return found
 
 

@@ -27,6 +27,7 @@ class RawTasks:
         id_text: the identifiers as the trace writes them, where some are no numbers or lie beyond 2**53.
         cpus, gpus: held resources; a task needs one of them above 0.
         dependencies: for each task its parents: numbers, or identifiers as `id_text` holds them.
+        dependency_mb: MB that each of these sends, in their order; an empty list where nothing is sent.
         incomplete: tasks may depend on some that the trace leaves out; else those are refused.
         recorded_end_time: when the trace says it ended, NaN where unknown; compared with the run time.
         requests: what tasks ask of a site, by column of `Requests`, those that the file has (see `RawRequests`). Cores,
@@ -55,6 +56,7 @@ class RawTasks:
     recorded_start_time: FloatArray | None = None
     external_id: npt.NDArray[np.object_] | None = None
     dependencies: Sequence[Sequence[int | str]] | None = None
+    dependency_mb: Sequence[Sequence[float]] | None = None
     incomplete: bool = False
     id_text: npt.NDArray[np.object_] | None = None
     recorded_end_time: FloatArray | None = None

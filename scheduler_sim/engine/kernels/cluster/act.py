@@ -31,7 +31,7 @@ from scheduler_sim.engine.kernels.cluster.plan import best_option, book_option, 
 from scheduler_sim.engine.kernels.cluster.queue import NOTHING, dominant_share, fresh_stamp, sort_walk, tree_next
 from scheduler_sim.engine.kernels.cluster.racks import slowdown
 from scheduler_sim.engine.kernels.cluster.reserve import act_conservative, delays_head, find_shadow
-from scheduler_sim.engine.kernels.cluster.start import start, stretched
+from scheduler_sim.engine.kernels.cluster.start import fetched, first_node, start, stretched
 from scheduler_sim.engine.kernels.cluster.state import (
     BACKFILL,
     FREE_CPU,
@@ -129,7 +129,7 @@ def completion(s: Sim, row: int, now: float, stamp: int, fgd: bool | None) -> tu
         here = t.paces + s.node_group[s.piece_node[piece]]
         longest = max(longest, rigid_time_compiled(estimate, t.on_gpu, s.speeds[here, 0], s.speeds[here, 1]))
     if s.settings[STRETCHED]:
-        longest = stretched(s, t, longest)
+        longest = stretched(s, t, longest) + fetched(s, row, first_node(s, count))
     return now + longest, np.inf
 
 

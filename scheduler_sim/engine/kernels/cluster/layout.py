@@ -41,6 +41,7 @@ from scheduler_sim.engine.kernels.structures.releases import longest_list
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.policies import Choices, Policy, Scores
 from scheduler_sim.engine.problem import Problem
+from scheduler_sim.engine.transfers import Transfers
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 FEWEST_INDEXED = 9
@@ -113,6 +114,8 @@ def lay_out(problem: Problem) -> Sim:
     paces = Paces.of(workload, cluster)
     tasks["paces"] = paces.row * len(cluster.groups)
     child_offsets, children = workload.parents.children()
+    transfers = Transfers.of(workload, cluster)
+    settings[state.SENDS] = transfers is not None
     pieces = int(asked.full_nodes.max(initial=0)) + 1
     return Sim(
         tasks=tasks,
@@ -145,6 +148,7 @@ def lay_out(problem: Problem) -> Sim:
         arrivals=np.lexsort((np.arange(n), tasks["offered"])).astype(np.int64),
         child_offsets=child_offsets,
         children=children,
+        **_links(transfers),
         heap_times=np.zeros(2 * min(most_chunks, n) + 2),
         heap_codes=np.zeros(2 * min(most_chunks, n) + 2, np.int64),
         order=np.zeros(n, np.int64),
@@ -214,6 +218,18 @@ def crossed_levels(sim: Sim) -> IntArray | None:
     """Return how many levels of racks each task crosses, in its last attempt, shape (n,); None without racks."""
     crossed: IntArray = sim.tasks["crossed"].astype(np.int64)
     return crossed if len(sim.rack_of) else None
+
+
+def _links(transfers: Transfers | None) -> dict[str, Any]:
+    """Return what tasks are sent, and how long that takes."""
+    if transfers is None:
+        whole, real, table = np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 0))
+        columns: tuple[Any, ...] = (whole, whole, real, table, table)
+    else:
+        parents = transfers.parents
+        columns = (parents.offsets, parents.rows, transfers.mb, transfers.latency, transfers.per_mb)
+    names = ("parent_offsets", "parent_rows", "parent_mb", "link_latency", "link_per_mb")
+    return dict(zip(names, columns, strict=True))
 
 
 def _racks(cluster: Cluster) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from scheduler_sim.engine.codes import EARLIEST_FINISH, MILLI, ORACLE, PREDICTED
 from scheduler_sim.engine.formulas import TENTHS, cpu_alone_compiled, even_fraction_compiled
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.cluster.start import sides
+from scheduler_sim.engine.kernels.cluster.start import fetched, sides
 from scheduler_sim.engine.kernels.cluster.state import KEPT_LISTS, PLANNED, SEQUENTIAL, Sim
 from scheduler_sim.engine.kernels.structures.bits import bits_in
 
@@ -157,6 +157,7 @@ def best_option(s: Sim, row: int, now: float, stamp: int) -> tuple[float, float,
                 count = 3
                 alone = cpu_alone_compiled(t.estimate, s.speeds[t.paces + group, 0])
                 exact = even_fraction_compiled(alone, sides(s, t, t.estimate, 1.0, group)[1])
+        late = fetched(s, row, node)
         class_finish_cpu = class_finish_gpu = np.inf
         for k in range(count):
             fraction = t.fixed
@@ -182,7 +183,7 @@ def best_option(s: Sim, row: int, now: float, stamp: int) -> tuple[float, float,
             if begin == np.inf:
                 continue
             cpu_time, gpu_time = sides(s, t, t.estimate, fraction, group)
-            finish = begin + max(cpu_time, gpu_time)
+            finish = begin + late + max(cpu_time, gpu_time)
             if on_gpu:
                 class_finish_gpu = min(class_finish_gpu, finish)
             else:
@@ -213,6 +214,8 @@ def book_option(s: Sim, row: int, fraction: float, node: int, begin: float) -> N
     """Hold what the option needs on `node` from `begin` on, until the end of this instant's walk."""
     t = s.tasks[row]
     cpu_time, gpu_time = sides(s, t, t.estimate, fraction, s.node_group[node])
+    late = fetched(s, row, node)
+    cpu_time, gpu_time = cpu_time + late, gpu_time + late
     if not t.hybrid or fraction < 1.0:
         book(s, CORES, node, t.cpu, begin, begin + cpu_time)
     if not t.hybrid or fraction > 0.0:

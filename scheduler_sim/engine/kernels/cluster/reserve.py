@@ -6,7 +6,14 @@ from scheduler_sim.engine.codes import FINISH, MILLI
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.choose import could_start, find
 from scheduler_sim.engine.kernels.cluster.queue import NOTHING, fresh_stamp, sort_walk, tree_next
-from scheduler_sim.engine.kernels.cluster.start import piece_sides, sides, start
+from scheduler_sim.engine.kernels.cluster.start import (
+    fetched,
+    first_node,
+    longest_fetched,
+    piece_sides,
+    sides,
+    start,
+)
 from scheduler_sim.engine.kernels.cluster.state import (
     DEPTH,
     LIFTED,
@@ -97,6 +104,8 @@ def delays_head(s: Sim, row: int, count: int, now: float, head: int, shadow: flo
     """
     t = s.tasks[row]
     cpu_time, gpu_time = piece_sides(s, t, t.estimate, t.fixed, count)
+    late = fetched(s, row, first_node(s, count))
+    cpu_time, gpu_time = cpu_time + late, gpu_time + late
     holds_cpu = now + cpu_time > shadow
     holds_gpu = now + gpu_time > shadow
     holds_memory = now + max(cpu_time, gpu_time) > shadow
@@ -239,7 +248,7 @@ def apply_part(s: Sim, code: int, narrow: bool) -> None:
 
 @inner_kernel
 def longest(s: Sim, row: int) -> float:
-    """Return the expected length of a task in the slowest node group, through which a reservation must hold.
+    """Return the expected length of a task in the slowest node group, its data included, for which it is reserved.
 
     Of a gang it is that over all levels of racks.
     """
@@ -251,7 +260,7 @@ def longest(s: Sim, row: int) -> float:
     for group in range(s.node_group[-1] + 1):
         cpu_time, gpu_time = sides(s, t, estimate, t.fixed, group)
         length = max(length, cpu_time, gpu_time)
-    return length
+    return length + longest_fetched(s, row)
 
 
 @inner_kernel
@@ -286,6 +295,8 @@ def reserve(s: Sim, row: int, now: float, latest: float, fgd: bool | None) -> No
         count = find(s, s.window, False, row, t.fixed, fgd)
         if count > 0:
             cpu_time, gpu_time = piece_sides(s, t, t.estimate, t.fixed, count)
+            late = fetched(s, row, first_node(s, count))
+            cpu_time, gpu_time = cpu_time + late, gpu_time + late
             s.reserved_time[row] = begin
             s.reserved_from[2 * row] = cpu_time
             s.reserved_from[2 * row + 1] = gpu_time

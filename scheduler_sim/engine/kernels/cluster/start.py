@@ -21,6 +21,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     KIND,
     PENDING,
     RELEASED,
+    SENDS,
     SEQUENTIAL,
     STRETCHED,
     Sim,
@@ -82,6 +83,47 @@ def piece_sides(s: Sim, t: Any, runtime: float, fraction: float, count: int) -> 
 
 
 @inner_kernel
+def first_node(s: Sim, count: int) -> int:
+    """Return the lowest of the nodes of the pieces found."""
+    lowest = s.piece_node[0]
+    for piece in range(1, count):
+        lowest = min(lowest, s.piece_node[piece])
+    return int(lowest)
+
+
+@inner_kernel
+def fetched(s: Sim, row: int, node: int) -> float:
+    """Return how long data is under way to a task that starts on `node`, which holds its devices meanwhile.
+
+    All that its parents made on other nodes begins to move when it starts, each on a link of its own.
+    """
+    longest = 0.0
+    if s.settings[SENDS]:
+        here = s.node_group[node]
+        for edge in range(s.parent_offsets[row], s.parent_offsets[row + 1]):
+            source = s.tasks[s.parent_rows[edge]].node
+            mb = s.parent_mb[edge]
+            if source != node and mb > 0:
+                there = s.node_group[source]
+                longest = max(longest, s.link_latency[there, here] + mb * s.link_per_mb[there, here])
+    return longest
+
+
+@inner_kernel
+def longest_fetched(s: Sim, row: int) -> float:
+    """Return how long data is under way at most to a task whose parents have ended, wherever it starts."""
+    longest = 0.0
+    if s.settings[SENDS]:
+        for edge in range(s.parent_offsets[row], s.parent_offsets[row + 1]):
+            there = s.node_group[s.tasks[s.parent_rows[edge]].node]
+            mb = s.parent_mb[edge]
+            if mb > 0:
+                for here in range(len(s.link_latency)):
+                    longest = max(longest, s.link_latency[there, here] + mb * s.link_per_mb[there, here])
+    return longest
+
+
+@inner_kernel
 def changed(s: Sim, node: int) -> None:
     """Bring what is derived from a node's free devices up to date."""
     s.counts[CHANGES] += 1
@@ -98,6 +140,9 @@ def start(s: Sim, row: int, fraction: float, count: int, now: float) -> None:
     s.counts[RUNNING] += 1
     cpu_time, gpu_time = piece_sides(s, t, t.runtime, fraction, count)
     cpu_hope, gpu_hope = piece_sides(s, t, t.estimate, fraction, count)
+    if s.settings[SENDS]:
+        late = fetched(s, row, first_node(s, count))
+        cpu_time, gpu_time, cpu_hope, gpu_hope = cpu_time + late, gpu_time + late, cpu_hope + late, gpu_hope + late
     t.start = now
     t.cpu_end = now + cpu_hope
     t.gpu_end = now + gpu_hope

@@ -49,8 +49,9 @@ MOST_LEVELS = 1024
     STRETCHED,
     BY_TIE,
     TOGETHER,
+    SENDS,
     SETTINGS,
-) = range(16)
+) = range(17)
 """Places in the vector of settings. STRETCHED: starts may cost time, and checkpoints are written. BY_TIE: equal
 scores go by `rank`, not by row. TOGETHER: gangs are laid into as few racks as can be."""
 
@@ -134,6 +135,11 @@ class Sim(NamedTuple):
     arrivals: IntArray
     child_offsets: IntArray
     children: IntArray
+    parent_offsets: IntArray
+    parent_rows: IntArray
+    parent_mb: FloatArray
+    link_latency: FloatArray
+    link_per_mb: FloatArray
     heap_times: FloatArray
     heap_codes: IntArray
     order: IntArray
@@ -218,6 +224,8 @@ DIMENSIONS = {
     "rack_free": 2,
     "rack_rest": 2,
     "rack_want": 2,
+    "link_latency": 2,
+    "link_per_mb": 2,
     "list_time": 3,
     "list_amount": 3,
     "call_table": 2,
@@ -226,6 +234,9 @@ DIMENSIONS = {
 
 FLOATS = {
     "floats",
+    "parent_mb",
+    "link_latency",
+    "link_per_mb",
     "checkpoints",
     "clock",
     "speeds",

@@ -21,6 +21,7 @@ from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.policies.asking import asking
 from scheduler_sim.engine.policies.program import ProgramFault
 from scheduler_sim.engine.problem import Problem
+from scheduler_sim.engine.transfers import Transfers
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 GPUS = 1
@@ -50,7 +51,8 @@ class DecidedKernel(BaseKernel):
         self._free = np.stack([groups.cpu, groups.gpus, groups.memory])[:, self._group_of]
         self._idle = [list(range(group.gpus)) for group in cluster.groups for _ in range(group.count)]
         self._held: dict[int, list[int]] = {}
-        self._duration, self._expected = _durations(problem)
+        self._duration, self._expected = durations(problem)
+        self._transfers = Transfers.of(problem.workload, cluster)
         self._outcome = Outcome(
             ready_time=np.full(n, np.nan),
             start_time=np.full(n, np.nan),
@@ -120,9 +122,7 @@ class DecidedKernel(BaseKernel):
         done = 0
         while done < events:
             arrived = int(counts[ARRIVED])
-            now = min(
-                arrival[arrived] if arrived < len(arrival) else np.inf, self._ends[0][0] if self._ends else np.inf
-            )
+            now = min(arrival[arrived] if arrived < len(arrival) else np.inf, self._next())
             if now > until or now == np.inf:
                 self._clock[1] = max(self._clock[1], until if until < np.inf else self._clock[0])
                 self._refuse_waiting(now)
@@ -134,12 +134,20 @@ class DecidedKernel(BaseKernel):
                 arrived += 1
                 done += 1
             counts[ARRIVED] = arrived
+            self._settle(now)
             # What takes no time ends at once, and its place is free for others.
             while self._queue and self._decide(now):
                 if not (self._ends and self._ends[0][0] <= now):
                     break
                 done += self._end(now)
             counts[QUEUED], counts[RUNNING] = len(self._queue), len(self._running)
+
+    def _next(self) -> float:
+        """Return when something happens next beside arrivals, infinity for never."""
+        return self._ends[0][0] if self._ends else np.inf
+
+    def _settle(self, now: float) -> None:
+        """Take in what has arrived and ended by now, before anything is decided."""
 
     def _arrive(self, row: int, now: float) -> None:
         for name, values in self._told.items():
@@ -265,12 +273,26 @@ class DecidedKernel(BaseKernel):
         if taken:
             self._held[row], self._idle[node] = self._idle[node][:taken], self._idle[node][taken:]
             outcome.device[row] = self._held[row][0]
-        group = self._group_of[node]
+        group, late = self._group_of[node], self._fetched(row, node)
         outcome.start_time[row] = self._arrays["start_time"][row] = now
-        outcome.finish_time[row] = now + self._duration[row, group]
-        self._arrays["expected_end_time"][row] = now + self._expected[row, group]
+        outcome.finish_time[row] = now + late + self._duration[row, group]
+        self._arrays["expected_end_time"][row] = now + late + self._expected[row, group]
         self._running[row] = None
         heapq.heappush(self._ends, (float(outcome.finish_time[row]), row))
+
+    def _fetched(self, row: int, node: int) -> float:
+        """Return how long data is under way to a task that starts on `node`, which holds its devices meanwhile."""
+        if self._transfers is None:
+            return 0.0
+        parents, here = self._workload.parents, self._group_of[node]
+        return max(
+            (
+                self._transfers.seconds(edge, self._group_of[source], here)
+                for edge in range(parents.offsets[row], parents.offsets[row + 1])
+                if (source := self._outcome.node[parents.rows[edge]]) != node
+            ),
+            default=0.0,
+        )
 
     def _refuse_waiting(self, then: float) -> None:
         """Refuse to wait for what never comes.
@@ -300,7 +322,7 @@ def _fixed(rows: Iterable[int]) -> IntArray:
     return found
 
 
-def _durations(problem: Problem) -> tuple[FloatArray, FloatArray]:
+def durations(problem: Problem) -> tuple[FloatArray, FloatArray]:
     """Return how long each task takes on each node group, really and as estimated, shape (n, groups)."""
     workload, cluster = problem.workload, problem.cluster
     paces, on_gpu = Paces.of(workload, cluster), workload.gpus > 0
