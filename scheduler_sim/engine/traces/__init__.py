@@ -3,7 +3,7 @@
 The order of the first import is the order in which formats are tried: the generic table comes last.
 """
 
-from scheduler_sim.engine.traces import swf, openb, gavel, helios, pai, philly, sacct, generic  # isort: skip
+from scheduler_sim.engine.traces import swf, openb, gavel, helios, pai, philly, wfformat, batsim, sacct, generic  # isort: skip
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.audit import REASONS, Audit, Finding, offered_load
 from scheduler_sim.engine.traces.gavel import read_kinds, read_throughputs
@@ -31,6 +31,7 @@ __all__ = [
     "ReadOptions",
     "Trace",
     "TraceFormat",
+    "batsim",
     "choose_format",
     "fingerprint",
     "gavel",
@@ -47,5 +48,6 @@ __all__ = [
     "read_trace",
     "sacct",
     "swf",
+    "wfformat",
     "write_swf",
 ]

@@ -14,6 +14,7 @@ from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces.assemble import assemble
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.delimited import table_delimiter
+from scheduler_sim.engine.traces.documents import HEAD_LINES
 from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.source import MAX_BYTES, Source, open_source
 from scheduler_sim.engine.workload import Workload
@@ -32,6 +33,7 @@ class ReadOptions:
         throughputs: Gavel: steps a second by job type, or by job type and number of GPUs in Gavel's own
             notation, `('job type', 4)`.
         kinds: Gavel: the whole table of rates by job type, GPUs and kind of GPU, which the workload is to carry.
+        flops: Batsim: floating point operations a second of a host.
         finished_only: sacct: leave out jobs that still ran when the file was written.
     """
 
@@ -42,6 +44,7 @@ class ReadOptions:
     throughputs: Mapping[str, float] | None = None
     kinds: Throughputs | None = None
     finished_only: bool = False
+    flops: float | None = None
 
 
 @dataclass
@@ -190,6 +193,8 @@ def recognise(source: Source, options: ReadOptions | None = None) -> TraceFormat
     if source.is_parquet:
         return FORMATS["parquet"]
     head = source.head(2)
+    if head and head[0].lstrip().startswith("{"):
+        head = source.head(HEAD_LINES)
     if options is not None and options.header is not None:
         head = [table_delimiter(head[0], len(options.header)).join(options.header), *head]
     found = [trace_format for trace_format in FORMATS.values() if trace_format.recognises(head)]
@@ -240,8 +245,10 @@ def fingerprint(
     if reader is None and options == ReadOptions() and recognise(source) is trace_format:
         return source.sha256
     chosen = asdict(options)
+    # A file that was read without them is what it was before there were any.
+    if options.flops is None:
+        del chosen["flops"]
     if options.kinds is None:
-        # A file that was read without them is what it was before there were any.
         del chosen["kinds"]
     else:
         chosen["kinds"] = options.kinds.as_json()

@@ -59,6 +59,7 @@ class Command(ExplainedCommand):
             "--finished-only", action="store_true", help="sacct: leave out jobs that still ran when it was printed"
         )
         parser.add_argument("--steps-per-second", type=float, metavar="X", help="gavel: throughput of every job type")
+        parser.add_argument("--flops", type=float, metavar="X", help="batsim: flop/s of a host, for what computes")
         parser.add_argument(
             "--throughputs",
             metavar="FILE",
@@ -107,4 +108,5 @@ def _read_options(options: dict[str, Any]) -> ReadOptions:
         throughputs=throughputs,
         kinds=kinds,
         finished_only=options["finished_only"],
+        flops=options["flops"],
     )

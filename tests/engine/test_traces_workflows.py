@@ -1,0 +1,233 @@
+"""WfCommons' and Batsim's JSON: what is read of them, and what is said of the rest."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+
+from scheduler_sim.engine import Cluster, NodeGroup
+from scheduler_sim.engine.bounds import lower_bounds
+from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
+from scheduler_sim.engine.network import Network
+from scheduler_sim.engine.traces import ReadOptions, read_trace
+
+NEWER = {
+    "name": "small",
+    "schemaVersion": "1.5",
+    "workflow": {
+        "specification": {
+            "tasks": [
+                {"name": "split", "id": "s1", "parents": [], "children": ["a1", "a2"], "outputFiles": ["x", "y"]},
+                {"name": "align", "id": "a1", "parents": ["s1"], "children": [], "inputFiles": ["x", "ref"]},
+                {"name": "align", "id": "a2", "parents": [], "children": [], "inputFiles": ["x", "y", "lost"]},
+            ],
+            "files": [
+                {"id": "x", "sizeInBytes": 2_000_000},
+                {"id": "y", "sizeInBytes": 500_000},
+                {"id": "ref", "sizeInBytes": 9},
+            ],
+        },
+        "execution": {
+            "makespanInSeconds": 100,
+            "tasks": [
+                {"id": "s1", "runtimeInSeconds": 10.5, "coreCount": 2.0, "memoryInBytes": 1048576, "energyInKWh": 1},
+                {"id": "a1", "runtimeInSeconds": 20},
+                {"id": "a2", "runtimeInSeconds": 0.25, "coreCount": 1.2},
+            ],
+        },
+    },
+}
+OLDER = {
+    "name": "small",
+    "schemaVersion": "1.4",
+    "workflow": {
+        "makespanInSeconds": 100,
+        "tasks": [
+            {
+                "name": "split_00",
+                "id": "00",
+                "category": "split",
+                "runtimeInSeconds": 10.5,
+                "cores": 2,
+                "files": [{"link": "output", "name": "x", "sizeInBytes": 2_000_000}],
+            },
+            {
+                "name": "align_01",
+                "id": "01",
+                "category": "align",
+                "runtimeInSeconds": 20,
+                "parents": ["split_00"],
+                "files": [{"link": "input", "name": "x", "sizeInBytes": 2_000_000}],
+            },
+        ],
+    },
+}
+
+
+def read(document, **options):
+    stream = io.BytesIO(json.dumps(document, indent=1).encode())
+    return read_trace(stream, name="file.json", options=ReadOptions(**options))
+
+
+def test_a_workflow_of_1_5_is_read_with_what_its_tasks_send():
+    trace = read(NEWER)
+    workload = trace.workload
+    assert trace.format == "wfformat"
+    assert workload.external_id.tolist() == ["s1", "a1", "a2"]
+    assert workload.runtime.tolist() == [10.5, 20, 0.25]
+    assert workload.cpus.tolist() == [2, 1, 2]
+    assert workload.memory_mb.tolist() == [1, 0, 0]
+    assert workload.group.texts().tolist() == ["split", "align", "align"]
+    # The parent of a2 is known from its children alone.
+    assert workload.dependencies() == [[], [1], [1]]
+    assert workload.dependency_mb() == [[], [2.0], [2.5]]
+    assert trace.audit.sent_mb == 4.5
+    assert trace.audit.noticed["unread_keys"].examples == ["energyInKWh"]
+    assert trace.audit.noticed["unsized_files"].places == [3]
+
+
+def test_a_workflow_of_1_4_names_parents_and_holds_files_in_its_tasks():
+    workload = read(OLDER).workload
+    assert workload.dependencies() == [[], [1]]
+    assert workload.dependency_mb() == [[], [2.0]]
+    assert workload.group.texts().tolist() == ["split", "align"]
+    assert workload.external_id.tolist() == ["00", "01"]
+    oldest = {"workflow": {"jobs": [{"name": "only", "runtime": 3}]}}
+    assert read(oldest).workload.runtime.tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("document", "error", "sentence"),
+    [
+        ({"workflow": []}, InvalidTrace, "must hold an object with a workflow"),
+        ({"workflow": {"specification": {}}}, InvalidTrace, "has no list of tasks"),
+        ({"workflow": {"tasks": []}}, InvalidTrace, "no usable task"),
+        ({"workflow": {"tasks": [{"name": "a", "runtime": 1, "parents": ["b"]}]}}, InvalidWorkload, "task b"),
+        ({"workflow": {"tasks": [7, {"runtime": 1}, {"name": "a"}]}}, InvalidTrace, "no usable task"),
+    ],
+)
+def test_what_is_no_workflow_is_refused(document, error, sentence):
+    with pytest.raises(error, match=sentence):
+        read(document)
+
+
+@pytest.mark.parametrize("name", ["montage_05d", "srasearch_10a"])
+def test_real_workflows_have_the_figures_that_were_derived_elsewhere(name, oracle_path):
+    told = json.loads(oracle_path(f"workflows/wfcommons_{name}.json").read_text())
+    document = {
+        "workflow": {
+            "specification": {
+                "tasks": [
+                    {
+                        "id": str(task["task"]),
+                        "name": task["kind"],
+                        "parents": [str(parent) for parent in task["parents"]],
+                        "inputFiles": [str(file) for file in task["inputs"]],
+                        "outputFiles": [str(file) for file in task["outputs"]],
+                    }
+                    for task in told["tasks"]
+                ],
+                "files": [{"id": str(file["file"]), "sizeInBytes": file["bytes"]} for file in told["files"]],
+            },
+            "execution": {
+                "tasks": [
+                    {"id": str(task["task"]), "runtimeInSeconds": task["runtime_s"], "coreCount": task["cores"]}
+                    for task in told["tasks"]
+                ]
+            },
+        }
+    }
+    workload, derived = read(document).workload, told["derived"]
+    assert (len(workload), workload.parents.count) == (derived["tasks"], derived["edges"])
+    assert workload.parents.sent_mb == pytest.approx(derived["total_edge_bytes"] / 1e6, abs=1e-6)
+    for cores, bound in derived["lower_bound_s_by_cores"].items():
+        machine = Cluster("one", (NodeGroup(name="n", count=1, cores=int(cores)),))
+        found = lower_bounds(workload, machine)
+        assert found.critical_path == pytest.approx(derived["critical_path_s"], abs=1e-6)
+        assert found.makespan == pytest.approx(bound, abs=1e-6)
+    # Two kinds of node, each with a device that the other lacks, would be needed to make every edge a transfer.
+    two = Cluster("two", (NodeGroup(name="n", count=2, cores=48),), network=Network(1.0))
+    assert lower_bounds(workload, two).critical_path == pytest.approx(derived["critical_path_s"], abs=1e-6)
+
+
+BATSIM = {
+    "nb_res": 4,
+    "jobs": [
+        {"id": "a", "subtime": 0, "res": 2, "profile": "short", "walltime": 12, "user": "u"},
+        {"id": "b", "subtime": 3.5, "res": 4, "profile": "twice", "walltime": -1},
+        {"id": "c", "subtime": 4, "res": 2, "profile": "flops"},
+        {"id": "d", "subtime": 5, "res": 2, "profile": "total"},
+        {"id": "e", "subtime": 6, "res": 1, "profile": "trace"},
+        {"id": "f", "subtime": 7, "res": 1, "profile": "nowhere"},
+        {"id": "g", "subtime": 8, "res": 2, "profile": "uneven"},
+    ],
+    "profiles": {
+        "short": {"type": "delay", "delay": 10},
+        "twice": {"type": "composed", "repeat": 2, "seq": ["short", "short"]},
+        "flops": {"type": "parallel_homogeneous", "cpu": 4e9, "com": 1e6},
+        "total": {"type": "parallel_homogeneous_total", "cpu": 4e9, "com": 0},
+        "trace": {"type": "smpi", "trace": "x"},
+        "uneven": {"type": "parallel", "cpu": [2e9, 6e9], "com": [0, 0, 0, 0]},
+    },
+}
+
+
+def test_jobs_of_batsim_last_as_their_profiles_say():
+    trace = read(BATSIM, flops=1e9)
+    workload = trace.workload
+    assert (trace.format, trace.processors) == ("batsim", 4)
+    assert workload.external_id.tolist() == ["a", "b", "c", "d", "g"]
+    assert workload.runtime.tolist() == [10, 40, 4, 2, 6]
+    assert workload.arrival_time.tolist() == [0, 3.5, 4, 5, 8]
+    assert workload.cpus.tolist() == [2, 4, 2, 2, 2]
+    assert workload.estimate_known.tolist() == [True, False, False, False, False]
+    assert workload.group.texts().tolist() == ["short", "twice", "flops", "total", "uneven"]
+    dropped = trace.audit.dropped["unread_profile"]
+    assert dropped.places == [5, 6]
+    assert dropped.examples == ["type 'smpi'", "profile 'nowhere'"]
+    assert trace.audit.noticed["communication_left_out"].places == [3]
+
+
+def test_jobs_that_compute_need_the_speed_of_a_host():
+    trace = read(BATSIM)
+    assert trace.workload.external_id.tolist() == ["a", "b"]
+    assert trace.audit.dropped["unread_profile"].examples[0] == "type 'parallel_homogeneous' without --flops"
+    with pytest.raises(InvalidTrace, match="not a number above 0"):
+        read(BATSIM, flops=0.0)
+    with pytest.raises(InvalidTrace, match="--flops has no meaning"):
+        read(NEWER, flops=1e9)
+
+
+@pytest.mark.parametrize(
+    ("document", "sentence"),
+    [
+        ({"nb_res": 1, "jobs": {}}, "must hold a list of jobs and their profiles"),
+        ({"nb_res": 1, "jobs": [3], "profiles": {}}, "no usable task"),
+        (
+            {
+                "jobs": [{"id": 1, "subtime": 0, "res": 1, "profile": "p"}],
+                "profiles": {"p": {"type": "composed", "seq": ["p"]}},
+            },
+            "no usable task",
+        ),
+    ],
+)
+def test_what_is_no_workload_of_batsim_is_refused(document, sentence):
+    with pytest.raises(InvalidTrace, match=sentence):
+        read(document)
+
+
+def test_a_sequence_of_sequences_is_worked_out_once_each():
+    profiles = {f"p{depth}": {"type": "composed", "seq": [f"p{depth + 1}"] * 2} for depth in range(40)}
+    job = {"id": 1, "subtime": 0, "res": 1, "profile": "p0"}
+    document = {"jobs": [job], "profiles": {**profiles, "p40": {"type": "delay", "delay": 1}}}
+    assert read(document).workload.runtime.tolist() == [2**40]
+
+
+def test_an_object_of_no_known_kind_is_not_recognised():
+    with pytest.raises(InvalidTrace, match="is not recognised"):
+        read({"anything": 1})
+    with pytest.raises(InvalidTrace, match="not valid JSON"):
+        read_trace(io.BytesIO(b'{"workflow": '), name="cut.json")
+    assert np.isfinite(read(BATSIM).workload.runtime).all()
