@@ -12,6 +12,8 @@ from scheduler_sim.background.processes import cores
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR: Path = environment.folder("VAR_DIR", BASE_DIR / "var")
+# What the files of tasks that are made for quick reading may take together; 0: none is made.
+TASK_FILES_MB = environment.integer("TASK_FILES_MB", 4000)
 # Where matplotlib remembers the fonts it found; it reads this as it is imported.
 os.environ.setdefault("MPLCONFIGDIR", str(VAR_DIR / "matplotlib"))
 

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from apps.tasks.errors import SiteError, WorkloadError
 from apps.tasks.models import Site, StartForecast, Workload
+from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim.accounts import audit
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import job_submit
@@ -103,7 +104,7 @@ def past_of(history: Workload) -> Past:
         WorkloadError: its file does not tell when it began.
     """
     zero_at = began_at(history)
-    return Past(history.tasks.as_workload(), zero_at)
+    return Past(load_tasks(workload_id=history.pk).workload, zero_at)
 
 
 def forecast_document(found: Forecast) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count, islice
 from typing import Any, cast
 
 import numpy as np
-from django.db import models
+from django.apps import apps
+from django.db import models, transaction
 from django.db.models.functions import Cast
 
 from apps.tasks.errors import SeriesError, SiteError
@@ -122,7 +124,48 @@ def key_pages(keys: IntArray) -> Iterator[list[int]]:
         yield keys[first : first + _KEYS_AT_ONCE].tolist()
 
 
-class TaskQuerySet(models.QuerySet):
+def _forget_files(workload_ids: list[int], using: str) -> None:
+    apps.get_model("tasks", "Workload")._base_manager.using(using).filter(pk__in=workload_ids).update(
+        tasks_file=secrets.token_hex(32)
+    )
+
+
+class OfWorkloadQuerySet(models.QuerySet):
+    """Rows of which a workload's file of tasks is made: any change of them gives the workload's row another name."""
+
+    WORKLOAD = "workload_id"
+    """What leads from a row to its workload's key."""
+
+    @alters_data
+    def forget_files(self) -> None:
+        """Name the files of these rows' workloads anew, as none is called yet."""
+        _forget_files(list(self.order_by().values_list(self.WORKLOAD, flat=True).distinct()), self.db)
+
+    @alters_data
+    def update(self, **values: Any) -> int:
+        """Change these rows."""
+        with transaction.atomic(using=self.db):
+            self.forget_files()
+            return super().update(**values)
+
+    @alters_data
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete these rows."""
+        with transaction.atomic(using=self.db):
+            self.forget_files()
+            return super().delete()
+
+    @alters_data
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **options: Any) -> list[Any]:
+        """Store rows given as objects."""
+        with transaction.atomic(using=self.db):
+            made = super().bulk_create(objs, *args, **options)
+            for some in key_pages(np.array([one.pk for one in made if one.pk is not None], np.int64)):
+                cast("OfWorkloadQuerySet", self.model._default_manager.filter(pk__in=some)).forget_files()
+        return made
+
+
+class TaskQuerySet(OfWorkloadQuerySet):
     """Tasks."""
 
     def in_canonical_order(self) -> "TaskQuerySet":
@@ -217,11 +260,16 @@ class TaskQuerySet(models.QuerySet):
         Raises:
             django.db.IntegrityError: a value breaks a constraint; nothing is written.
         """
-        return insert_columns(self.model, {"workload_id": workload_id, **columns}, using=self.db)
+        with transaction.atomic(using=self.db):
+            count = insert_columns(self.model, {"workload_id": workload_id, **columns}, using=self.db)
+            _forget_files([workload_id], self.db)
+        return count
 
 
-class TaskRequestQuerySet(models.QuerySet):
+class TaskRequestQuerySet(OfWorkloadQuerySet):
     """What tasks ask of a site."""
+
+    WORKLOAD = "task__workload_id"
 
     def as_requests(self, keys: IntArray, *, meanwhile: Callable[[], None] = lambda: None) -> Requests | None:
         """Return what tasks ask for, in the order of their primary keys; None where they ask for nothing. One query.
@@ -270,7 +318,10 @@ class TaskRequestQuerySet(models.QuerySet):
         for name in requests.stated():
             column = getattr(requests, name)
             columns[name] = column.texts() if isinstance(column, Labels) else column
-        return insert_columns(self.model, columns, using=self.db)
+        with transaction.atomic(using=self.db):
+            count = insert_columns(self.model, columns, using=self.db)
+            _forget_files([workload_id], self.db)
+        return count
 
 
 WORKLOAD_FIGURES = (

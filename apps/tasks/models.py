@@ -1,14 +1,21 @@
 """Workloads and their tasks, as imported or generated."""
 
 import zlib
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 
-from apps.tasks.managers import SeriesQuerySet, SiteQuerySet, TaskQuerySet, TaskRequestQuerySet, WorkloadQuerySet
+from apps.tasks.managers import (
+    OfWorkloadQuerySet,
+    SeriesQuerySet,
+    SiteQuerySet,
+    TaskQuerySet,
+    TaskRequestQuerySet,
+    WorkloadQuerySet,
+)
 from scheduler_sim.background.models import Job
 from scheduler_sim.choices import PlainChoices
 from scheduler_sim.engine import sites
@@ -45,6 +52,12 @@ class Workload(models.Model):
     throughputs = models.JSONField(
         null=True, blank=True, help_text="Rates by type of task, GPUs and kind of GPU; empty where there are none."
     )
+    tasks_file = models.CharField(
+        max_length=64,
+        blank=True,
+        editable=False,
+        help_text="Names the file of its tasks: SHA-256 of what it must hold.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = WorkloadQuerySet.as_manager()
@@ -77,7 +90,26 @@ class Workload(models.Model):
         return TaskRequest.objects.filter(task__in=first.values("pk")).exists()
 
 
-class Task(models.Model):
+class OfWorkload(models.Model):
+    """A row of what a workload's file of tasks is made from: whoever changes it, that file is not the workload's."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Store the row."""
+        with transaction.atomic(using=options.get("using")):
+            super().save(*args, **options)
+            cast("OfWorkloadQuerySet", type(self)._default_manager.filter(pk=self.pk)).forget_files()
+
+    def delete(self, *args: Any, **options: Any) -> tuple[int, dict[str, int]]:
+        """Delete the row."""
+        with transaction.atomic(using=options.get("using")):
+            cast("OfWorkloadQuerySet", type(self)._default_manager.filter(pk=self.pk)).forget_files()
+            return super().delete(*args, **options)
+
+
+class Task(OfWorkload):
     """One unit of work of a workload; times are seconds on the trace's own clock."""
 
     class Kind(PlainChoices):
@@ -135,7 +167,7 @@ class Task(models.Model):
         return f"task {self.task_id}"
 
 
-class TaskRequest(models.Model):
+class TaskRequest(OfWorkload):
     """What a task asks for beside devices; where a workload states anything of it, every task of it has such a row."""
 
     task = models.OneToOneField(Task, on_delete=models.CASCADE, primary_key=True, related_name="request")

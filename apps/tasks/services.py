@@ -11,6 +11,7 @@ from django.db import IntegrityError, models, transaction
 from apps.tasks.digests import tasks_digest
 from apps.tasks.errors import WorkloadError
 from apps.tasks.models import Task, TaskRequest, Workload
+from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim import engine
 from scheduler_sim.engine.generators import FITTED, Generated, generate_like, generate_workload
 from scheduler_sim.engine.requests import TEXTS
@@ -245,7 +246,7 @@ def workload_sample(
         return known, False
     if progress is not None:
         progress(f"drawing {tasks:,} tasks of {of.name}")
-    drawn = sample_tasks(of.tasks.as_workload(), tasks=tasks, draw=draw, arrivals=arrivals, seed=seed)
+    drawn = sample_tasks(load_tasks(workload_id=of.pk).workload, tasks=tasks, draw=draw, arrivals=arrivals, seed=seed)
     from scheduler_sim.engine.traces import Audit
 
     audit = Audit(read=tasks)
@@ -288,7 +289,7 @@ def workload_preview(wanted: str) -> tuple[engine.Workload, int | None]:
     """
     stored = Workload.objects.filter(name=wanted).first()
     if stored is not None:
-        return stored.tasks.as_workload(), stored.max_processors
+        return load_tasks(workload_id=stored.pk).workload, stored.max_processors
     _refuse_unknown(wanted)
     from scheduler_sim.engine.traces import read_trace
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from apps.results.errors import DomainError
 from apps.tasks.models import Workload
+from apps.tasks.stored_tasks import load_tasks
 from apps.training.models import TrainedModel
 from apps.training.registry import AGENT_KIND, model_store
 from scheduler_sim import engine
@@ -35,7 +36,7 @@ def agent_train(
         NothingToSplit: no hybrid task.
         OversizedTasks: tasks that do not fit the cluster.
     """
-    tasks = workload.tasks.as_workload()
+    tasks = load_tasks(workload_id=workload.pk).workload
     if not tasks.hybrid.any():
         raise NothingToSplit(f"Workload {workload.name} has no hybrid tasks, so an agent has nothing to choose.")
     reward = reward or RewardWeights()

@@ -12,6 +12,7 @@ from apps.metrics.prometheus import RETRAIN_SECONDS
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload
+from apps.tasks.stored_tasks import load_tasks
 from apps.training.managers import TrainingDataQuerySet
 from apps.training.models import TrainedModel, TrainingData
 from apps.training.registry import HYBRID_KIND, RUNTIME_KIND, check_name, model_store
@@ -132,7 +133,7 @@ def runtime_train(
         InvalidParameter: an unknown algorithm.
     """
     check_name(name)
-    tasks = workload.tasks.as_workload()
+    tasks = load_tasks(workload_id=workload.pk).workload
     if len(tasks) < FEWEST_ROWS:
         raise TooFewRows(f"Workload {workload.name} has {len(tasks)} tasks, and at least {FEWEST_ROWS} are needed.")
     split = len(tasks) - int(len(tasks) * HELD_OUT)

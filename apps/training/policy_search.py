@@ -14,6 +14,7 @@ import numpy as np
 from django.db import DatabaseError, InterfaceError, connection
 
 from apps.tasks.models import Workload
+from apps.tasks.stored_tasks import load_tasks
 from apps.training.models import PolicySearch, TrainedModel
 from apps.training.registry import check_name, model_store
 from scheduler_sim import engine
@@ -61,7 +62,7 @@ def policy_train(
         InvalidParameter, InvalidWorkload: a workload that is too short or that a pool cannot play.
     """
     check_name(name)
-    tasks = workload.tasks.as_workload()
+    tasks = load_tasks(workload_id=workload.pk).workload
     parts = Parts.of(tasks, length=settings.length)
     with _shown(name, settings, seeds) as shown:
         results = _search(parts, processors, settings, seeds, shown, progress, noted or (lambda _search: None))

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from apps.dashboard.lessons.document import MOST_TASKS, InvalidLesson, write_lesson
-from apps.live.play.preparation import load_tasks
 from apps.tasks.models import Workload
+from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim import engine
 from scheduler_sim.engine.metrics import TaskFigures
 from scheduler_sim.engine.workload import FloatArray
@@ -36,7 +36,7 @@ def lesson_make(
         raise InvalidLesson(
             f"A lesson has 1 to {MOST_TASKS} tasks, and these are {count:,}; --tasks takes the first of them."
         )
-    workload = load_tasks(workload_id=stored.pk, limit=limit)[0]
+    workload = load_tasks(workload_id=stored.pk, limit=limit).workload
     if workload.requests is not None:
         raise InvalidLesson("These tasks ask for what only a site has; a lesson is played on a cluster without rules.")
     parsed = engine.parse_policies(",".join(policies))

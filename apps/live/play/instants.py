@@ -8,10 +8,11 @@ import numpy as np
 
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.instants_read import StoredInstants
-from apps.live.play.preparation import load_tasks, prepare_tasks
+from apps.live.play.preparation import prepare_tasks
 from apps.results.errors import InvalidField, RunStateError
 from apps.results.models import Run, SchedulerResult
 from apps.results.services import stretches_store
+from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim import engine
 from scheduler_sim.engine.demand import demands
 from scheduler_sim.engine.instant import (
@@ -108,8 +109,8 @@ def run_index(*, run: Run) -> None:
     _refuse(run)
     configuration = RunConfiguration.from_json(run.configuration)
     cluster = engine.Cluster.from_json(run.cluster)
-    tasks, keys = load_tasks(workload_id=run.workload_id, limit=configuration.limit)
-    prepared = prepare_tasks(stored=run.workload, tasks=tasks, keys=keys, cluster=cluster, configuration=configuration)
+    tasks = load_tasks(workload_id=run.workload_id, limit=configuration.limit)
+    prepared = prepare_tasks(stored=run.workload, tasks=tasks, cluster=cluster, configuration=configuration)
     order = np.argsort(prepared.task_keys)
     for scheduler in run.policies:
         found = SchedulerResult.objects.of_tasks(run, scheduler, prepared.task_keys[order], ("task_id", "finish_time"))

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from apps.live.play.configuration import RunConfiguration
-from apps.live.play.preparation import Prepared, load_tasks, prepare_tasks
+from apps.live.play.preparation import Prepared, prepare_tasks
 from apps.results.errors import RunStateError
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult, Stretch
 from apps.tasks.managers import key_pages
 from apps.tasks.models import Task
+from apps.tasks.stored_tasks import load_tasks
 from apps.training.registry import resolve_policy
 from scheduler_sim import engine
 from scheduler_sim.engine.beginning import begin_at
@@ -134,11 +135,9 @@ class StoredInstants:
                 f"{self.run.engine_version}, and this is {engine.ENGINE_VERSION}."
             )
         if self._prepared is None:
-            tasks_, keys = load_tasks(workload_id=self.run.workload_id, limit=self.configuration.limit)
             self._prepared = prepare_tasks(
                 stored=self.run.workload,
-                tasks=tasks_,
-                keys=keys,
+                tasks=load_tasks(workload_id=self.run.workload_id, limit=self.configuration.limit),
                 cluster=self.cluster,
                 configuration=self.configuration,
             )

@@ -7,7 +7,7 @@ from apps.live.play.configuration import RunConfiguration
 from apps.live.play.digests import DIGESTED, run_digests
 from apps.live.play.gang_check import gang_faults
 from apps.live.play.launch import own_policies_changed
-from apps.live.play.preparation import Prepared, load_tasks, prepare_tasks
+from apps.live.play.preparation import Prepared, prepare_tasks
 from apps.live.play.recomputation import (
     PLACEMENTS_DO_NOT_TELL,
     differing_figures,
@@ -18,7 +18,7 @@ from apps.live.play.recomputation import (
 from apps.results.errors import DomainError, UnknownRun
 from apps.results.models import Run
 from apps.results.verification import Verification, run_verify
-from apps.tasks.digests import tasks_digest
+from apps.tasks.stored_tasks import read_tasks
 from scheduler_sim import engine
 from scheduler_sim.columnar.snapshot import snapshot
 
@@ -89,11 +89,11 @@ class _Check:
         try:
             configuration = RunConfiguration.from_json(run.configuration)
             cluster = engine.Cluster.from_json(run.cluster)
-            tasks, keys = load_tasks(workload_id=run.workload_id, limit=configuration.limit)
+            tasks = read_tasks(workload_id=run.workload_id, limit=configuration.limit)
         except (DomainError, engine.EngineError, TypeError, KeyError) as error:
             self.faults.append(f"What the run was asked for, or its tasks, cannot be read: {error}")
             return
-        self.faults += self._changed(tasks_digest(tasks))
+        self.faults += self._changed(tasks.digest)
         if run.engine_version != engine.ENGINE_VERSION:
             self.notes.append(
                 f"The run was played by engine {run.engine_version}, and this is engine {engine.ENGINE_VERSION}: its "
@@ -101,9 +101,7 @@ class _Check:
             )
             return
         try:
-            prepared = prepare_tasks(
-                stored=run.workload, tasks=tasks, keys=keys, cluster=cluster, configuration=configuration
-            )
+            prepared = prepare_tasks(stored=run.workload, tasks=tasks, cluster=cluster, configuration=configuration)
             why_not = _why_not_from_placements(configuration)
         except (DomainError, engine.EngineError) as error:
             self.faults.append(f"The run cannot be prepared again: {error}")

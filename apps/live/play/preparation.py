@@ -20,8 +20,8 @@ from apps.live.play.cautions import (
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.electricity import forecast_caution, played_signals
 from apps.live.play.sites import played_site
-from apps.tasks.digests import tasks_digest
-from apps.tasks.models import Task, Workload
+from apps.tasks.models import Workload
+from apps.tasks.stored_tasks import StoredTasks, load_tasks
 from apps.training.models import TrainedModel
 from apps.training.registry import stored_runtime_model
 from scheduler_sim import engine
@@ -93,25 +93,24 @@ def prepare(
     Raises:
         EngineError: as `adapt`.
     """
-    tasks, keys = load_tasks(workload_id=workload.pk, limit=configuration.limit, meanwhile=meanwhile)
-    return prepare_tasks(stored=workload, tasks=tasks, keys=keys, cluster=cluster, configuration=configuration)
+    tasks = load_tasks(workload_id=workload.pk, limit=configuration.limit, meanwhile=meanwhile)
+    return prepare_tasks(stored=workload, tasks=tasks, cluster=cluster, configuration=configuration)
 
 
 def prepare_tasks(
     *,
     stored: Workload,
-    tasks: engine.Workload,
-    keys: IntArray,
+    tasks: StoredTasks,
     cluster: engine.Cluster,
     configuration: RunConfiguration,
 ) -> Prepared:
-    """Make tasks ready that `load_tasks` has read of the stored workload.
+    """Make tasks ready that were read of the stored workload.
 
     Raises:
         EngineError: as `adapt`.
     """
     site = played_site(configuration)
-    adapted = adapt(workload=tasks, cluster=cluster, configuration=configuration, site=site)
+    adapted = adapt(workload=tasks.workload, cluster=cluster, configuration=configuration, site=site)
     played, rows = adapted.workload, adapted.rows
     model = run_time_model(configuration)
     policies = configuration.parsed_policies()
@@ -124,15 +123,17 @@ def prepare_tasks(
         pairs_caution(played, policies),
         data_caution(played, site.cluster if site else cluster),
         slices_caution(site.cluster if site else cluster),
-        in_sample_caution(model, stored, tasks, rows, policies) if model else estimates_caution(played, policies),
+        in_sample_caution(model, stored, tasks.workload, rows, policies)
+        if model
+        else estimates_caution(played, policies),
         signals_caution,
         forecast_caution(signals, policies),
     )
     return Prepared(
         workload=played,
-        task_keys=keys[rows],
+        task_keys=tasks.keys[rows],
         cluster=cluster,
-        tasks_digest=tasks_digest(tasks),
+        tasks_digest=tasks.digest,
         predictor=RuntimeModel.parse(model.artifact) if model else None,
         cautions=tuple(caution for caution in cautions if caution),
         site=site,
@@ -148,17 +149,6 @@ def run_time_model(configuration: RunConfiguration) -> TrainedModel | None:
     """
     kind, _, reference = configuration.estimates.partition(":")
     return stored_runtime_model(reference, configuration.models) if kind == "predicted" else None
-
-
-def load_tasks(
-    *, workload_id: int, limit: int | None, meanwhile: Callable[[], None] = lambda: None
-) -> tuple[engine.Workload, IntArray]:
-    """Return the first `limit` stored tasks (None: all) by arrival, and their keys; `meanwhile` as `prepare`."""
-    tasks = Task.objects.filter(workload_id=workload_id).in_canonical_order()
-    if limit is not None:
-        tasks = tasks[:limit]
-    keys = np.fromiter(tasks.values_list("pk", flat=True).iterator(chunk_size=10_000), np.int64)
-    return tasks.as_workload(meanwhile=meanwhile), keys
 
 
 def adapt(

@@ -7,10 +7,11 @@ from typing import Any
 
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.players import Player, make_players
-from apps.live.play.preparation import Prepared, load_tasks, prepare_tasks
+from apps.live.play.preparation import Prepared, prepare_tasks
 from apps.live.what_if.question import Question
 from apps.metrics.models import GroupMetric, Metric
 from apps.metrics.services import metrics_compute
+from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim import engine
 from scheduler_sim.columnar.objects import columns_as_objects
 from scheduler_sim.engine.groups import group_changes
@@ -72,10 +73,8 @@ def answer(asked: Question) -> dict[str, Any]:
     loaded = {limit: load_tasks(workload_id=run.workload_id, limit=limit) for limit in limits}
 
     def side(configuration: RunConfiguration, cluster: engine.Cluster) -> _Side:
-        tasks, keys = loaded[configuration.limit]
-        prepared = prepare_tasks(
-            stored=run.workload, tasks=tasks, keys=keys, cluster=cluster, configuration=configuration
-        )
+        tasks = loaded[configuration.limit]
+        prepared = prepare_tasks(stored=run.workload, tasks=tasks, cluster=cluster, configuration=configuration)
         return _Side.play(prepared, configuration)
 
     before = side(asked.before, engine.Cluster.from_json(run.cluster))

@@ -2,12 +2,12 @@
 
 from functools import lru_cache
 
-from apps.live.play.preparation import Prepared, load_tasks, prepare_tasks
+from apps.live.play.preparation import Prepared, prepare_tasks
 from apps.live.play.runner import Runner
 from apps.results.errors import DomainError, RunStateError
 from apps.results.models import Run
+from apps.tasks.stored_tasks import StoredTasks, load_tasks
 from scheduler_sim import engine
-from scheduler_sim.engine.workload import IntArray
 
 TAKEN = "taken"
 """What `play_run` says of a run that another living process plays."""
@@ -49,13 +49,11 @@ def play_run(run_id: int) -> str:
 
 def _prepare(run: Run, runner: Runner) -> Prepared:
     cluster = engine.Cluster.from_json(run.cluster)
-    tasks, keys = _tasks(run.workload_id, runner.configuration.limit)
-    return prepare_tasks(
-        stored=run.workload, tasks=tasks, keys=keys, cluster=cluster, configuration=runner.configuration
-    )
+    tasks = _tasks(run.workload_id, runner.configuration.limit)
+    return prepare_tasks(stored=run.workload, tasks=tasks, cluster=cluster, configuration=runner.configuration)
 
 
 @lru_cache(maxsize=2)
-def _tasks(workload_id: int, limit: int | None) -> tuple[engine.Workload, IntArray]:
+def _tasks(workload_id: int, limit: int | None) -> StoredTasks:
     """Keep the tasks read last: runs of one workload come after each other, and a stored workload never changes."""
     return load_tasks(workload_id=workload_id, limit=limit)

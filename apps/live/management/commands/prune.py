@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -12,6 +13,8 @@ from apps.live.store.shrink import database_shrink, why_not_shrunk
 from apps.results.errors import DomainError
 from apps.results.models import Run, RunDeletion
 from apps.results.services import deletions_finish, run_delete
+from apps.tasks.models import Workload
+from apps.tasks.task_files import task_files_beyond
 from apps.training.managers import TrainingDataQuerySet
 from apps.training.models import TrainingData
 from apps.training.services import training_data_delete
@@ -19,7 +22,7 @@ from scheduler_sim.accounts.models import AuditEntry
 from scheduler_sim.accounts.services import audit_delete, audit_older_than
 from scheduler_sim.display.commands import SiteCommand, bare
 
-CHOICES = ("keep_runs", "older_than", "training_older_than", "audit_older_than")
+CHOICES = ("keep_runs", "older_than", "training_older_than", "audit_older_than", "task_files")
 
 
 class Command(SiteCommand):
@@ -35,6 +38,13 @@ class Command(SiteCommand):
             "--training-older-than", type=float, metavar="DAYS", help="rows of training data stored so many days ago"
         )
         parser.add_argument("--audit-older-than", type=float, metavar="DAYS", help="entries of the audit log so old")
+        parser.add_argument(
+            "--task-files",
+            type=float,
+            metavar="MB",
+            help="files of tasks that no workload names, and so many used longest ago that the others take at most MB "
+            "megabytes; a file is made again when its workload is read",
+        )
         parser.add_argument("--unfinished", action="store_true", help="finish deletions that were begun, and no more")
         parser.add_argument(
             "--shrink", action="store_true", help="then make SQLite's file smaller; alone, do no more than that"
@@ -54,6 +64,7 @@ class Command(SiteCommand):
         runs = self._chosen(options)
         labels = self._training(options)
         entries = self._audit(options)
+        files = self._task_files(options)
         rows = sum(run.rows_written for run in runs)
         if options["dry_run"] or not options["yes"]:
             for run in runs:
@@ -62,8 +73,9 @@ class Command(SiteCommand):
             also = f" {pending} deletions begun before would be finished." if pending else ""
             of_training = "" if labels is None else f" and {labels.count():,} rows of training data"
             of_audit = "" if entries is None else f" and {entries.count():,} entries of the audit log"
+            of_files = "" if files is None else f" and {len(files):,} files of tasks ({sum(files.values()):,} bytes)"
             self.stdout.write(
-                f"{len(runs)} runs with {rows:,} placements{of_training}{of_audit} would be deleted.{also} "
+                f"{len(runs)} runs with {rows:,} placements{of_training}{of_audit}{of_files} would be deleted.{also} "
                 "Add --yes to do it."
             )
             return
@@ -78,6 +90,10 @@ class Command(SiteCommand):
             self.stdout.write(f"Deleted {training_data_delete(rows=labels):,} rows of training data.")
         if entries is not None:
             self.stdout.write(f"Deleted {audit_delete(entries=entries):,} entries of the audit log.")
+        if files is not None:
+            for path in files:
+                path.unlink(missing_ok=True)
+            self.stdout.write(f"Deleted {len(files):,} files of tasks, {sum(files.values()):,} bytes.")
         self._shrink(options)
 
     def _only_shrinks(self, options: dict[str, Any]) -> bool:
@@ -95,11 +111,11 @@ class Command(SiteCommand):
     def _chosen(self, options: dict[str, Any]) -> list[Run]:
         keep, days = options["keep_runs"], options["older_than"]
         if keep is None and days is None:
-            if options["training_older_than"] is not None or options["audit_older_than"] is not None:
+            if any(options[name] is not None for name in CHOICES):
                 return []
             raise CommandError(
-                "Say what to keep: --keep-runs N, --older-than DAYS, --training-older-than DAYS or "
-                "--audit-older-than DAYS."
+                "Say what to keep: --keep-runs N, --older-than DAYS, --training-older-than DAYS, "
+                "--audit-older-than DAYS or --task-files MB."
             )
         if (keep is not None and keep < 0) or (days is not None and not 0 <= days <= 36_500):
             raise CommandError("--keep-runs is a number from 0, --older-than a number of days from 0 to 36500.")
@@ -124,6 +140,15 @@ class Command(SiteCommand):
         if not 0 <= days <= 36_500:
             raise CommandError("--audit-older-than is a number of days from 0 to 36500.")
         return audit_older_than(timedelta(days=days))
+
+    def _task_files(self, options: dict[str, Any]) -> dict[Path, int] | None:
+        most = options["task_files"]
+        if most is None:
+            return None
+        if not 0 <= most <= 1e9:
+            raise CommandError("--task-files is a number of megabytes from 0.")
+        names = set(Workload.objects.exclude(tasks_file="").values_list("tasks_file", flat=True))
+        return task_files_beyond(most * 1_000_000, names=names)
 
     def _finish(self) -> None:
         def say(removed: int) -> None:
