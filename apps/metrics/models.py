@@ -68,6 +68,11 @@ class Metric(models.Model):
     electricity_usd = models.FloatField(null=True)
     idle_electricity_usd = models.FloatField(null=True)
     over_cap_time = models.FloatField(null=True)
+    # Empty where nodes do not sleep; see ADDED.
+    asleep_time = models.FloatField(null=True)
+    wakes = models.FloatField(null=True)
+    woken_starts = models.FloatField(null=True)
+    saved_joules = models.FloatField(null=True)
     details = models.JSONField(
         default=dict, help_text="Of the whole run: histograms, fair shares, win/loss matrix, bounds, regret."
     )
@@ -77,6 +82,7 @@ class Metric(models.Model):
             *("attempts_mean", "service_time", "lost_time", "suspended_time", "timed_out_count", "failed_count"),
             *("mean_rho", "p95_rho", "max_rho", "unfair_share", "share_fairness", "least_share", "fair_shares"),
             *("carbon_kg", "idle_carbon_kg", "electricity_usd", "idle_electricity_usd", "over_cap_time"),
+            *("asleep_time", "wakes", "woken_starts", "saved_joules"),
         )
     )
     """Figures and details that older runs lack: they are compared with nothing, and no digest is of their absence."""

@@ -12,6 +12,7 @@ from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.failures import FailureModel
 from scheduler_sim.engine.hosts import LARGEST_NODES
 from scheduler_sim.engine.network import Network
+from scheduler_sim.engine.sleep import Sleep
 from scheduler_sim.engine.slices import Slice, slices
 from scheduler_sim.engine.topology import Topology
 
@@ -53,6 +54,7 @@ class NodeGroup:
         usd_per_core_hour, usd_per_gpu_hour: the price of holding one.
         outages: when nodes of the group are away.
         failures: how often nodes fail by themselves; None for never.
+        sleep: how its nodes sleep where nothing runs on them; None for never.
         part_of: what the whole nodes are called of which these are parts, with slices of one profile each.
 
     Raises:
@@ -76,6 +78,7 @@ class NodeGroup:
     usd_per_gpu_hour: float = 0.0
     outages: tuple[Outage, ...] = field(default=())
     failures: FailureModel | None = None
+    sleep: Sleep | None = None
     part_of: str = ""
 
     def __post_init__(self) -> None:
@@ -104,6 +107,11 @@ class NodeGroup:
             raise InvalidCluster(f"Node group {self.name}: {key} is {value!r}, not a number from 0 up.")
         for outage in self.outages:
             self._check_outage(outage)
+
+    @property
+    def node_idle_watts(self) -> float:
+        """What one node draws when nothing runs on it."""
+        return self.cores * self.cpu_idle_watts + self.gpus * self.gpu_idle_watts
 
     def _check_outage(self, outage: Outage) -> None:
         if not (_is_number(outage.start_time) and _is_number(outage.end_time)):
@@ -153,6 +161,8 @@ class Cluster:
             raise InvalidCluster(f"Cluster {self.name} has no node group.")
         if self.nodes > LARGEST_NODES:
             raise InvalidCluster(f"Cluster {self.name} has {self.nodes} nodes, more than {LARGEST_NODES}.")
+        if len({group.sleep.resume_time for group in self.groups if group.sleep is not None}) > 1:
+            raise InvalidCluster(f"Cluster {self.name}: resume_time is not the same in all groups whose nodes sleep.")
 
     @property
     def states_watts(self) -> bool:
@@ -164,6 +174,21 @@ class Cluster:
     def states_prices(self) -> bool:
         """True where some group says what holding its devices costs."""
         return any(group.usd_per_core_hour or group.usd_per_gpu_hour for group in self.groups)
+
+    @property
+    def sleeps(self) -> bool:
+        """True when nodes of some group go to sleep."""
+        return any(group.sleep is not None for group in self.groups)
+
+    @property
+    def resume_time(self) -> float:
+        """Seconds that a node takes to wake, alike in all groups that sleep; 0 where none does."""
+        return max((group.sleep.resume_time for group in self.groups if group.sleep is not None), default=0.0)
+
+    @property
+    def idle_watts(self) -> float:
+        """What all nodes draw together when nothing runs and none sleeps."""
+        return sum(group.count * group.node_idle_watts for group in self.groups)
 
     @property
     def cores(self) -> int:
@@ -246,8 +271,9 @@ def _as_json(group: NodeGroup) -> dict[str, Any]:
     document["outages"] = [
         {key: value for key, value in outage.items() if key != "kill" or value} for outage in document["outages"]
     ]
-    if group.failures is None:
-        del document["failures"]
+    for name in ("failures", "sleep"):
+        if document[name] is None:
+            del document[name]
     if not group.part_of:
         del document["part_of"]
     return document
@@ -322,7 +348,12 @@ def _group(document: Any) -> NodeGroup:
         known = {item.name for item in fields(FailureModel)}
         _check_keys(f"The failures of node group {name}", failures, {"mean_hours"}, known)
         failures = FailureModel(**failures)
-    return NodeGroup(**{**document, "outages": tuple(outages), "failures": failures})
+    sleep = document.get("sleep")
+    if sleep is not None:
+        known = {item.name for item in fields(Sleep)}
+        _check_keys(f"The sleep of node group {name}", sleep, {"suspend_time", "resume_time"}, known)
+        sleep = Sleep(**sleep)
+    return NodeGroup(**{**document, "outages": tuple(outages), "failures": failures, "sleep": sleep})
 
 
 def _check_keys(what: str, document: Any, required: set[str], optional: set[str]) -> None:

@@ -34,6 +34,8 @@ class Options:
         restart_overhead: seconds that each start after the first holds devices without progress; a policy's own
             parameter goes before.
         checkpoints: written while tasks run; None for none.
+        hold_cap: no task starts that would make the devices draw more than the series of the power cap allows; without
+            one, that is only counted.
         failures: listed failures of nodes, beside those that the cluster's description draws.
     """
 
@@ -46,6 +48,7 @@ class Options:
     restart_overhead: Overhead = NO_OVERHEAD
     checkpoints: Checkpoints | None = None
     failures: tuple[Failure, ...] = ()
+    hold_cap: bool = False
 
     def __post_init__(self) -> None:
         if self.max_requeues < 0 or (self.max_requeues and not self.kill_at_estimate):

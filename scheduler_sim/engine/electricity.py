@@ -100,6 +100,8 @@ def _over_cap(usage: Usage, cap: StepSeries, edges: FloatArray) -> FloatArray:
     gpus = usage.gpus_held * (usage.gpu_watts - usage.gpu_idle_watts)
     times = np.concatenate((usage.core_start, usage.core_end, usage.start, usage.gpu_end))
     steps = np.concatenate((cores, -cores, gpus, -gpus))
+    if usage.rest is not None:
+        times, steps = (np.concatenate(both) for both in zip((times, steps), usage.rest.steps(), strict=True))
     cuts = np.unique(np.concatenate((times[(times > begin) & (times < end)], cut(edges, (cap,)))))
     # A step at a time counts in the piece that begins there; those before the first window in all of its pieces.
     piece = np.clip(np.searchsorted(cuts, times, side="right") - 1, 0, len(cuts) - 1)

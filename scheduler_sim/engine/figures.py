@@ -167,8 +167,31 @@ _define(
     "Over the cap",
     "seconds",
     "lower",
-    "Seconds in which the devices drew more than the series of the power cap allows; PUE is not counted. No policy "
-    "holds the cap.",
+    "Seconds in which the devices drew more than the series of the power cap allows; PUE is not counted. Starts keep "
+    "the cap where the run holds it; what runs when it falls goes on.",
+)
+_define(
+    "asleep_time",
+    "Asleep",
+    "seconds",
+    "",
+    "Node-seconds in which nodes slept because nothing held them for their suspend_time.",
+)
+_define("wakes", "Wakes", "count", "lower", "How often a node was woken for a task.")
+_define(
+    "woken_starts",
+    "Waited for waking",
+    "count",
+    "lower",
+    "Tasks that started when a node had been woken, and waited for that.",
+)
+_define(
+    "saved_joules",
+    "Saved by sleep",
+    "joules",
+    "higher",
+    "What sleeping nodes drew less than if they had stayed idle, less what waking took beyond that, in the same "
+    "schedule. It is taken off the idle energy.",
 )
 _define(
     "wins",

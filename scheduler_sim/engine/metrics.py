@@ -79,6 +79,7 @@ class Summary:
         share_fairness, least_share: Jain's index over the users' attained shares, and the least of these. All six are
             defined in `fairness.py`.
         carbon_kg, idle_carbon_kg, electricity_usd, idle_electricity_usd, over_cap_time: see `electricity.Electricity`.
+        asleep_time, wakes, woken_starts, saved_joules: see `rest.Rest`; NaN where nodes do not sleep.
     """
 
     window_start_time: FloatArray
@@ -128,6 +129,10 @@ class Summary:
     electricity_usd: FloatArray
     idle_electricity_usd: FloatArray
     over_cap_time: FloatArray
+    asleep_time: FloatArray
+    wakes: FloatArray
+    woken_starts: FloatArray
+    saved_joules: FloatArray
 
     def row(self, number: int = 0) -> dict[str, float | int | None]:
         """Return one window's figures by name, None where there is no data."""
@@ -201,6 +206,7 @@ def summarise(
         failed_count=_ended(history, "failed", window, windows),
         **shares.by_window(sharers(simulation), rows, window, windows),
         **vars(Electricity.of(usage, simulation.signals, edges)),
+        **usage.sleep_figures(edges),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.policies import Choices, Policy, Scores
+from scheduler_sim.engine.power_cap import PowerCap
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workload import Workload
 
@@ -19,6 +20,7 @@ class Problem:
         seed: draws failures of nodes.
         site: whose partitions, limits and reservations bind all tasks; None for a cluster without rules. Its cluster is
             `cluster`.
+        cap: on the power that starts keep; None for none.
         late: estimates, and scores and choices that depend on them, come by `Kernel.tell` as tasks arrive.
     """
 
@@ -31,3 +33,4 @@ class Problem:
     seed: int = 0
     late: bool = False
     site: Site | None = None
+    cap: PowerCap | None = None

@@ -21,7 +21,9 @@ from scheduler_sim.engine.contract import (
     UnderWay,
 )
 from scheduler_sim.engine.formulas import played_runtime
+from scheduler_sim.engine.gangs import GangLog, Gangs
 from scheduler_sim.engine.policies import ORDERS, ChoiceContext, Choices, Order, Policy, ScoreContext, Scores
+from scheduler_sim.engine.power_cap import PowerCap
 from scheduler_sim.engine.prediction import untold
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.series import Signals
@@ -65,6 +67,7 @@ class Simulation:
             self.options = replace(self.options, conservative_depth=depth)
         self.kernel = self._make_kernel()
         self._batches: list[Attempts] = []
+        self._gangs = GangLog()
 
     def _make_kernel(self) -> Kernel:
         # Here rather than above: a command that plays nothing would wait for the kernels to be read.
@@ -97,7 +100,12 @@ class Simulation:
             seed=self.seed,
             late=self.predictor is not None,
             site=self.site,
+            cap=self._cap(),
         )
+
+    def _cap(self) -> PowerCap | None:
+        series = self.signals.get("power_cap") if self.signals is not None and self.options.hold_cap else None
+        return None if series is None else PowerCap.of(series, self.cluster, self.workload)
 
     def scores(self) -> Scores:
         """Return the order's scores of this workload, and those of the order of backfilling where it is another."""
@@ -192,6 +200,8 @@ class Simulation:
             pieces = self.kernel.drain_pieces()
             if len(pieces) and self.on_pieces is not None:
                 self.on_pieces(pieces)
+            if len(pieces) and self.cluster.sleeps:
+                self._gangs.add(pieces)
             if not full:
                 return
 
@@ -207,6 +217,10 @@ class Simulation:
         """
         self._batches = [Attempts.joined(self._batches)]
         return self._batches[0]
+
+    def gangs(self) -> Gangs:
+        """Return what tasks on several nodes held of each, kept where nodes sleep, once they hold it no longer."""
+        return self._gangs.gangs()
 
     def attempts_after(self, count: int) -> Attempts:
         """Return the attempts that ended after the first `count`, without putting all of them together."""

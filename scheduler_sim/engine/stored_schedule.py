@@ -5,6 +5,7 @@ from typing import Any
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.contract import Attempts, Kernel, News, Options, Outcome, Pieces
+from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.policies import Policy
 from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.simulation import Simulation
@@ -20,6 +21,7 @@ class StoredSchedule(Simulation):
         outcome: where and when each task ran; with a history where tasks may stop and go on.
         attempts: of tasks with more than one.
         site, signals: as of the simulation.
+        gangs: what tasks on several nodes held of each, which is asked for where nodes sleep.
     """
 
     def __init__(
@@ -33,10 +35,16 @@ class StoredSchedule(Simulation):
         attempts: Attempts | None = None,
         site: Site | None = None,
         signals: Signals | None = None,
+        gangs: Gangs | None = None,
     ) -> None:
         self._stored = outcome
         super().__init__(workload=workload, cluster=cluster, policy=policy, options=options, site=site, signals=signals)
         self._batches = [] if attempts is None else [attempts]
+        self._held = Gangs.joined([]) if gangs is None else gangs
+
+    def gangs(self) -> Gangs:
+        """Return what tasks on several nodes held of each."""
+        return self._held
 
     def _make_kernel(self) -> Kernel:
         return _StoredKernel(self._stored)

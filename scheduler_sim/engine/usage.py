@@ -8,6 +8,7 @@ import numpy as np
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.contract import Options, Outcome
 from scheduler_sim.engine.formulas import Holdings, played_runtime, task_cost, task_energy
+from scheduler_sim.engine.rest import Rest
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.spans import held_by_window
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
@@ -91,9 +92,10 @@ class Usage:
         core_watts, gpu_watts, core_idle_watts, gpu_idle_watts: shape (m,), of one device where the task ran.
         core_price, gpu_price: shape (m,), USD for one device and second where the task ran.
         cores, gpus: of the cluster.
-        idle_watts: of the whole cluster when nothing runs.
+        idle_watts: of the whole cluster when nothing runs and none of its nodes sleeps.
         states_watts, states_prices: whether the cluster says what its devices draw and cost; where it does not, energy
             and cost are not known, which is not the same as none.
+        rest: when nodes slept and woke; None where they do not sleep.
     """
 
     start: FloatArray
@@ -115,6 +117,7 @@ class Usage:
     idle_watts: float
     states_watts: bool
     states_prices: bool
+    rest: Rest | None = None
 
     @classmethod
     def of(cls, simulation: Simulation) -> "Usage":
@@ -159,12 +162,10 @@ class Usage:
             gpu_price=at_group("usd_per_gpu_hour") / SECONDS_PER_HOUR,
             cores=cluster.cores,
             gpus=cluster.gpus,
-            idle_watts=sum(
-                item.count * (item.cores * item.cpu_idle_watts + item.gpus * item.gpu_idle_watts)
-                for item in cluster.groups
-            ),
+            idle_watts=cluster.idle_watts,
             states_watts=cluster.states_watts,
             states_prices=cluster.states_prices,
+            rest=Rest.of(simulation) if cluster.sleeps else None,
         )
 
     def busy_core_seconds(self, edges: FloatArray) -> FloatArray:
@@ -185,14 +186,23 @@ class Usage:
     def idle_energy_joules(self, edges: FloatArray) -> FloatArray:
         """Return what the other devices drew in each window: idle watts x device-seconds that were not busy.
 
-        NaN where the cluster states no watts.
+        Where nodes sleep it is less by what that saves. NaN where the cluster states no watts.
         """
         if not self.states_watts:
             return np.full(len(edges) - 1, np.nan)
         spared = held_by_window(self.core_start, self.core_end, self.cores_held * self.core_idle_watts, edges)
         spared += held_by_window(self.start, self.gpu_end, self.gpus_held * self.gpu_idle_watts, edges)
+        if self.rest is not None:
+            spared += self.rest.saved_joules(edges)
         idle: FloatArray = np.maximum(self.idle_watts * np.diff(edges) - spared, 0.0)
         return idle
+
+    def sleep_figures(self, edges: FloatArray) -> dict[str, FloatArray]:
+        """Return what each window had of sleeping nodes, by the names of `Rest`; NaN where none of them sleeps."""
+        names = ("asleep_time", "wakes", "woken_starts", "saved_joules")
+        if self.rest is None:
+            return {name: np.full(len(edges) - 1, np.nan) for name in names}
+        return {name: getattr(self.rest, name)(edges) for name in names}
 
     def cost_usd(self, edges: FloatArray) -> FloatArray:
         """Return the price of what tasks held in each window: price x held device-seconds; NaN without prices."""

@@ -67,6 +67,8 @@ class Backfilling(Orders):
                 if not self.could_start(head, trial):
                     continue
                 later = trial
+            if self.waits_for_power(pieces):
+                return
             self.begin(row, self.fixed[row], pieces, now)
             self.note_start(row)
 
@@ -78,6 +80,8 @@ class Backfilling(Orders):
             if not self.is_planned(row):
                 pieces = self.find(row, self.fixed[row], self.nodes)
                 if pieces is not None:
+                    if self.waits_for_power(pieces):
+                        return
                     self.begin(row, self.fixed[row], pieces, now)
                     self.note_start(row)
                     continue
@@ -88,7 +92,10 @@ class Backfilling(Orders):
                     free_now = all(plan[0][1] >= need for plan, need in zip(best.plans, best.needs, strict=True))
                     if best.begin == now and free_now:
                         free = self.nodes[best.node].whole()[:gpus]
-                        self.begin(row, best.fraction, [Piece(best.node, cpu, memory, dict.fromkeys(free, 1000))], now)
+                        pieces = [Piece(best.node, cpu, memory, dict.fromkeys(free, 1000))]
+                        if self.waits_for_power(pieces):
+                            return
+                        self.begin(row, best.fraction, pieces, now)
                         self.note_start(row)
                         continue
                     if self.backfill != "none" and not (self.backfill == "easy" and waiting):
@@ -145,6 +152,8 @@ class Backfilling(Orders):
             for row in due:
                 pieces = self.reserved[row][2]
                 if self.really_free(pieces):
+                    if self.waits_for_power(pieces):
+                        return
                     del self.reserved[row]
                     self.begin(row, self.fixed[row], pieces, now)
                     started = True

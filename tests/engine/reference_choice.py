@@ -3,7 +3,9 @@
 import copy
 from fractions import Fraction
 from functools import cached_property
-from math import exp, floor, nan
+from math import exp, floor, inf, isnan, nan
+
+import numpy as np
 
 from scheduler_sim.engine import Simulation
 from scheduler_sim.engine.codes import BEST_FIT, COMPACT, FGD, FIRST_FIT, RANDOM_NODE, WEIGHTED_FIT, WORST_FIT
@@ -21,6 +23,12 @@ class Choice(Tasks):
         self.rule, self.in_turn = placement.code, placement.in_turn
         self.in_percent = self.rule == FGD and placement.value("gain") == "percent"
         self.turn = [0] * len(self.nodes)
+        self.now = -inf
+        self.is_capped = False
+        signals = simulation.signals if simulation.options.hold_cap else None
+        self.cap = None if signals is None else signals.get("power_cap")
+        for node in self.nodes:
+            node.idle_since = float(self.w.arrival_time[0]) if len(self.w) else 0.0
         self.queue: list[int] = []
         self.ready: list[float] = self.w.arrival_time.tolist()
         self.start, self.fraction = [nan] * n, [nan] * n
@@ -28,6 +36,7 @@ class Choice(Tasks):
         self.crossed = [0] * n
         self.held: dict[int, list[Held]] = {}
         self.gangs: list[Span] = []
+        self.woken: list[tuple[int, float, float, float]] = []
         self.ends: dict[int, tuple[float, float, float]] = {}
         self.events: list[tuple[float, int, str]] = []
 
@@ -37,8 +46,32 @@ class Choice(Tasks):
             held = [(piece.node, piece.cpu, piece.parts) for piece in self.held[row]]
             self.gangs.append(span(row, begun, now, held))
 
+    def waits_for_power(self, pieces: list[Piece]) -> bool:
+        """Tell whether a start would draw more than the cap allows, and note it."""
+        if self.cap is None or isnan(allowed := float(self.cap.at(np.array([self.now]))[0])):
+            return False
+        drawn = round(1_000_000 * sum(node.group.node_idle_watts for node in self.nodes))
+        every: list[Piece | Held] = [*pieces, *(one for held in self.held.values() for one in held)]
+        for piece in every:
+            group = self.nodes[piece.node].group
+            drawn += piece.cpu * round(1000 * (group.cpu_busy_watts - group.cpu_idle_watts))
+            drawn += sum(piece.parts.values()) * round(1000 * (group.gpu_busy_watts - group.gpu_idle_watts))
+        self.is_capped = drawn > floor(allowed * 1_000_000 + 0.5)
+        return self.is_capped
+
+    def awake(self, pieces: list[Piece], now: float) -> float:
+        """Wake what sleeps of the nodes of a start, and return when all are awake."""
+        for node in (self.nodes[piece.node] for piece in pieces):
+            sleep = node.group.sleep
+            if sleep is not None and node.sleeps(now):
+                node.awake_at = now + sleep.resume_time
+                self.woken.append((node.number, node.idle_since + sleep.suspend_time, now, node.awake_at))
+            node.tasks += 1
+        return max([now, *(self.nodes[piece.node].awake_at for piece in pieces)])
+
     def begin(self, row: int, f: float, pieces: list[Piece], now: float) -> None:
         self.queue.remove(row)
+        now = self.awake(pieces, now)
         cpu, gpu = self.lengths(row, self.runtime[row], f, pieces)
         cpu_hope, gpu_hope = self.lengths(row, self.estimate[row], f, pieces)
         self.start[row], self.fraction[row] = now, f
@@ -88,6 +121,8 @@ class Choice(Tasks):
             fit = [n for n in nodes if n.number not in used and self.allowed(row, n, gpu) and n.fits(cpu, gpu, mem)]
             if not fit:
                 return None
+            if nodes is self.nodes and not used:
+                fit = [n for n in fit if not n.sleeps(self.now)] or fit
             node = self.choose(row, fit, cpu, gpu)
             found.append(Piece(node.number, cpu, mem, self.devices_of(node, cpu, gpu)))
         return found

@@ -39,7 +39,7 @@ class ReferenceNodes(Backfilling):
     def play(self) -> Self:
         n, now = len(self.w), -inf
         while any(end == inf for end in self.finish):
-            now = min(self.instants_after(now))
+            now = self.now = min(self.instants_after(now))
             # Both sides of a task may end at one instant; its own end comes last.
             ending = [event for event in self.events if event[0] == now]
             for event in sorted(ending, key=lambda event: (event[1], event[2] == "end")):
@@ -49,6 +49,9 @@ class ReferenceNodes(Backfilling):
                     self.tell(row, self.start[row], now)
                 give(part, self.nodes, self.held[row])
                 if part == "end":
+                    for node in (self.nodes[piece.node] for piece in self.held[row]):
+                        node.tasks -= 1
+                        node.idle_since = now
                     del self.held[row]
                     self.finish[row] = now
                     self.charge(row, now)
@@ -59,6 +62,7 @@ class ReferenceNodes(Backfilling):
                 # What waited for a parent comes first, as its last parent ended, then what arrives now.
                 last = {row: n if self.offered[row] == now else max(self.parents[row] & ended) for row in newcomers}
                 self.let_choose(self.agent, sorted(newcomers, key=lambda row: (last[row], row)))
+            self.is_capped = False
             if self.planned != NOT_PLANNED:
                 self.act_planned(now)
             elif self.backfill == "conservative":
@@ -71,6 +75,8 @@ class ReferenceNodes(Backfilling):
         """Return when something happens: an end, an outage, an arrival, or the beginning of what is reserved."""
         times = [time for time, *_ in self.events] + [time for time, *_ in self.outages]
         times += [self.offered[row] for row in self.awaited if self.offered[row] > now]
+        if self.is_capped and self.cap is not None:
+            times += self.cap.cuts(now, now + 2 * self.cap.span + abs(self.cap.begin - now)).tolist()
         if self.backfill == "conservative" and not self.overran:
             times += [time for time, *_ in self.reserved.values() if time > now]
         return times

@@ -48,7 +48,12 @@ class Node:
         self.cpu = self.all_cpu = group.cores * 1000
         self.memory: float = inf if group.memory_mb is None else int(group.memory_mb * 1024)
         self.devices = [1000] * group.gpus
-        self.away = 0
+        self.away = self.tasks = 0
+        self.idle_since = self.awake_at = -inf
+
+    def sleeps(self, now: float) -> bool:
+        sleep = self.group.sleep
+        return sleep is not None and not self.tasks and self.idle_since + sleep.suspend_time <= now
 
     def whole(self) -> list[int]:
         return [d for d, left in enumerate(self.devices) if left == 1000]

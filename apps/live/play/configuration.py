@@ -356,6 +356,15 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             words={"refuse": "refused", "hold": "the first and the last value hold", "repeat": "it is repeated"},
         ),
     ] = "refuse"
+    hold_cap: Annotated[
+        bool,
+        About(
+            "Hold the power cap",
+            "no task starts that would make the devices draw more than the series of the power cap allows; else what "
+            "is drawn beyond it is only counted",
+            ELECTRICITY,
+        ),
+    ] = False
     conservative_depth: Annotated[
         Depth | None,
         About(
@@ -559,7 +568,7 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
                 "max_requeues needs on_limit kill: it says how often a task ended at its limit is run again.",
                 "max_requeues",
             )
-        for name in ("series_zero", "series_beyond"):
+        for name in ("series_zero", "series_beyond", "hold_cap"):
             if not self.series and getattr(self, name) != _DEFAULTS[name]:
                 raise InvalidOption(f"{name} has no meaning without series.", name)
         for name in ("checkpoint_write", "checkpoint_read", "checkpoint_growth"):

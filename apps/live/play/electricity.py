@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from apps.live.play.cautions import Caution
 from apps.live.play.configuration import RunConfiguration, blaming
+from apps.live.play.options import InvalidOption
 from apps.metrics.services import unweighed
 from apps.tasks.models import Series, Workload
 from apps.tasks.series_services import series_named
@@ -32,6 +33,8 @@ def played_signals(
     with blaming("series"):
         named = series_named(configuration.series)
     steps = {kind: one for _, kind, one in series_on_clock(configuration, stored)}
+    if configuration.hold_cap and "power_cap" not in steps:
+        raise InvalidOption("hold_cap needs a series of a power cap among those that the run names.", "hold_cap")
     first, last = float(tasks.arrival_time.min()), float(tasks.arrival_time.max())
     with blaming("series_beyond"):
         for one in named:

@@ -14,10 +14,11 @@ from apps.live.play.players import make_players
 from apps.live.play.preparation import Prepared
 from apps.metrics.models import GroupMetric, Metric
 from apps.metrics.services import RunFigures, metrics_compute
-from apps.results.models import Attempt, Run, SchedulerResult
+from apps.results.models import Attempt, GangBlock, Run, SchedulerResult
 from scheduler_sim import engine
 from scheduler_sim.columnar.objects import columns_as_objects
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts, History, Outcome
+from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.stored_schedule import StoredSchedule
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
@@ -54,8 +55,16 @@ def stored_schedules(run: Run, prepared: Prepared, configuration: RunConfigurati
             attempts=attempts,
             site=prepared.site,
             signals=prepared.signals,
+            gangs=_gangs(run, policy.name, prepared) if prepared.cluster.sleeps else None,
         )
     return simulations
+
+
+def _gangs(run: Run, scheduler: str, prepared: Prepared) -> Gangs:
+    """Read what one policy's tasks on several nodes held of each; of tasks that are not played nothing."""
+    stored = Gangs.joined([block.gangs for block in GangBlock.objects.of_policy(run, scheduler)])
+    row = _rows_of(stored.task, prepared)
+    return replace(stored, task=row)[np.flatnonzero(row >= 0)]
 
 
 def figures_of(schedules: Mapping[str, StoredSchedule], configuration: RunConfiguration) -> RunFigures:

@@ -64,6 +64,8 @@ def _refuse(schedule: Schedule, *, on_site: bool) -> None:
         raise NotExplained(
             "Which nodes are down because they failed is not stored, so that nobody can tell what is free."
         )
+    if cluster.sleeps or options.hold_cap:
+        raise NotExplained("Where nodes sleep or starts keep a power cap, the step of a policy is not made again.")
     if policy.backfill.predicts:
         raise NotExplained("Decisions by predictions that are made while the run goes on are not explained.")
 

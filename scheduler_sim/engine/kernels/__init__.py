@@ -47,6 +47,7 @@ def make_kernel(problem: Problem) -> BaseKernel:
             f"{cluster.name} says that gangs run longer over several racks, which is not played "
             f"{'in rounds' if problem.site is None else 'by the rules of a site'}; leave crossing out of its topology."
         )
+    _refuse_power(problem)
     if problem.site is not None:
         if scores.kind == DECIDED:
             raise InvalidPolicy(f"{policy.name} decides by itself, and is not played by the rules of a site.")
@@ -103,7 +104,7 @@ def make_kernel(problem: Problem) -> BaseKernel:
         return CoreKernel.of(problem, rules)
     if scores.kind == LEARNED and policy.backfill.name == "conservative":
         raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")
-    on_pool = plays_on_pool(workload, cluster, scores)
+    on_pool = plays_on_pool(workload, cluster, scores) and problem.cap is None
     _refuse_backfilling(policy, scores, on_pool=on_pool)
     if late and (policy.backfill.predicts or scores.backfill is not None):
         raise InvalidPolicy(f"Where run times are predicted inside the run, easy is without parameters: {policy.name}.")
@@ -117,11 +118,29 @@ def make_kernel(problem: Problem) -> BaseKernel:
         return PoolKernel(problem)
     from scheduler_sim.engine.kernels.node.kernel import SingleNodeKernel, plays_on_single
 
-    if not late and plays_on_single(problem):
+    if not late and not cluster.sleeps and problem.cap is None and plays_on_single(problem):
         return SingleNodeKernel(problem)
     from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 
     return ClusterKernel(problem)
+
+
+def _refuse_power(problem: Problem) -> None:
+    """Refuse what is not played where nodes sleep, or starts keep a power cap.
+
+    Raises:
+        InvalidPolicy: the rules of a site, tasks that may stop and go on, or a policy that decides by itself.
+    """
+    cluster, policy, kind = problem.cluster, problem.policy, problem.scores.kind
+    if not cluster.sleeps and problem.cap is None:
+        return
+    what = f"Nodes of {cluster.name} sleep" if cluster.sleeps else "Starts keep a power cap"
+    if problem.site is not None:
+        raise InvalidPolicy(f"{what}, which is not played by the rules of a site.")
+    if policy.preempts or problem.options.interrupts or cluster.fails:
+        raise InvalidPolicy(f"{what}, which is not played where tasks may stop and go on: {policy.name}.")
+    if kind in (DECIDED, SHARES, ELASTIC):
+        raise InvalidPolicy(f"{what}, which is not played by {policy.name}.")
 
 
 def _refuse_backfilling(policy: Policy, scores: Scores, *, on_pool: bool) -> None:
@@ -160,5 +179,6 @@ def plays_on_pool(workload: Workload, cluster: Cluster, scores: Scores) -> bool:
         cluster.is_pool
         and scores.kind in (STATIC, LEARNED, CALLED)
         and scores.not_before is None
+        and not cluster.sleeps
         and not_for_pool(workload) is None
     )

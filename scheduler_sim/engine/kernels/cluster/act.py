@@ -28,12 +28,14 @@ from scheduler_sim.engine.formulas import rigid_time_compiled
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.choose import find
 from scheduler_sim.engine.kernels.cluster.plan import best_option, book_option, is_planned, note_started
+from scheduler_sim.engine.kernels.cluster.power import is_capped
 from scheduler_sim.engine.kernels.cluster.queue import NOTHING, dominant_share, fresh_stamp, sort_walk, tree_next
 from scheduler_sim.engine.kernels.cluster.racks import slowdown
 from scheduler_sim.engine.kernels.cluster.reserve import act_conservative, delays_head, find_shadow
 from scheduler_sim.engine.kernels.cluster.start import fetched, first_node, start, stretched
 from scheduler_sim.engine.kernels.cluster.state import (
     BACKFILL,
+    CAPPED,
     FREE_CPU,
     FREE_GPU,
     INDEXED,
@@ -211,6 +213,9 @@ def sort_newcomers(s: Sim) -> None:
 def act_unplanned(s: Sim, now: float, parts: Parts) -> None:
     """Let a policy without a plan act once: none, list or easy."""
     unchanged = s.settings[TREE] and not s.counts[RELEASED] and s.counts[NEWCOMERS] <= 64
+    # Who waits for power is looked at again whenever something happens.
+    unchanged = unchanged and not s.counts[CAPPED]
+    s.counts[CAPPED] = 0
     if unchanged and s.settings[BACKFILL] <= LIST:
         act_on_newcomers(s, now, parts.fgd)
     else:
@@ -230,6 +235,8 @@ def act_on_newcomers(s: Sim, now: float, fgd: bool | None) -> None:
             return
         count = find(s, s.live, True, row, t.fixed, fgd)
         if count > 0:
+            if is_capped(s, row, t.fixed, count):
+                return
             start(s, row, t.fixed, count, now)
         elif none:
             return
@@ -274,6 +281,8 @@ def act_in_order(
             continue
         if easy is not None and head >= 0 and shadow < np.inf and delays_head(s, row, count, now, head, shadow):
             continue
+        if is_capped(s, row, t.fixed, count):
+            return
         start(s, row, t.fixed, count, now)
         if picking is not None:
             note_started(s, row, plan_stamp)
@@ -310,6 +319,8 @@ def backfill_reordered(
         t = s.tasks[row]
         count = find(s, s.live, True, row, t.fixed, fgd)
         if count > 0 and not (shadow < np.inf and delays_head(s, row, count, now, head, shadow)):
+            if is_capped(s, row, t.fixed, count):
+                return
             start(s, row, t.fixed, count, now)
 
 
@@ -320,6 +331,7 @@ def act_planned(s: Sim, now: float, listed: bool | None, picking: bool | None) -
     With none the first task that waits blocks; with easy only it books; with list and conservative all that wait do.
     """
     backfill = s.settings[BACKFILL]
+    s.counts[CAPPED] = 0
     walk_stamp, plan_stamp = begin_walk(s, now, listed)
     cursor = 0
     waiting = False
@@ -331,6 +343,8 @@ def act_planned(s: Sim, now: float, listed: bool | None, picking: bool | None) -
         if not is_planned(t):
             count = find(s, s.live, True, row, t.fixed, None)
             if count > 0:
+                if is_capped(s, row, t.fixed, count):
+                    return
                 start(s, row, t.fixed, count, now)
                 note_started(s, row, plan_stamp)
                 continue
@@ -338,6 +352,8 @@ def act_planned(s: Sim, now: float, listed: bool | None, picking: bool | None) -
             _, fraction, node, begin, starts, _, _ = best_option(s, row, now, plan_stamp)
             if starts:
                 put_on(s, row, fraction, node)
+                if is_capped(s, row, fraction, 1):
+                    return
                 start(s, row, fraction, 1, now)
                 note_started(s, row, plan_stamp)
                 continue

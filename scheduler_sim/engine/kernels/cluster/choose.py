@@ -8,6 +8,7 @@ from scheduler_sim.engine.codes import FIRST_FIT, MILLI, RANDOM_NODE, WEIGHTED_F
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.fgd import fgd_device, fgd_find
 from scheduler_sim.engine.kernels.cluster.index import find_indexed, weighted_room
+from scheduler_sim.engine.kernels.cluster.power import mark_sleeping
 from scheduler_sim.engine.kernels.cluster.queue import fresh_stamp
 from scheduler_sim.engine.kernels.cluster.racks import choose_racks, is_whole_node, next_whole_node
 from scheduler_sim.engine.kernels.cluster.state import (
@@ -15,6 +16,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     INDEXED,
     MOST_LEVELS,
     RULE,
+    SLEEPS,
     TOGETHER,
     Sim,
     View,
@@ -206,7 +208,14 @@ def find(s: Sim, view: View, live: bool, row: int, fraction: float, fgd: bool | 
     need = needs(t, fraction, t.full_nodes)
     nodes = t.gpu_nodes if need[1] > 0 or need[2] > 0 else t.any_nodes
     kind = t.fgd_kind if t.full_nodes == 0 else -1
-    node = find_node(s, view, live, kind, nodes, t.draw, stamp, need, fgd)
+    node = -1
+    if live and s.settings[SLEEPS] and t.full_nodes == 0:
+        # Nodes that are awake come first.
+        awake = fresh_stamp(s)
+        mark_sleeping(s, awake)
+        node = find_node(s, view, live, kind, nodes, t.draw, awake, need, fgd)
+    if node < 0:
+        node = find_node(s, view, live, kind, nodes, t.draw, stamp, need, fgd)
     if node < 0:
         return 0
     mask, device = pick_devices(s, view, node, need[0], need[1], need[2], fgd)

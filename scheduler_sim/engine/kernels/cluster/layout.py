@@ -40,6 +40,7 @@ from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.kernels.structures.releases import longest_list
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.policies import Choices, Policy, Scores
+from scheduler_sim.engine.power_cap import MICRO, busy_power
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.transfers import Transfers
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
@@ -85,10 +86,14 @@ def lay_out(problem: Problem) -> Sim:
     settings[state.KEPT_LISTS] = lists
     settings[state.TREE] = scores.kind == STATIC and scores.slope is None
     settings[state.INDEXED] = nodes >= FEWEST_INDEXED
+    power = _power(problem)
+    settings[state.SLEEPS], settings[state.CAPS] = cluster.sleeps, problem.cap is not None
     settings[state.MOST_CORES], settings[state.MOST_GPUS] = max(groups.cpu.max() // MILLI, 1), max(groups.gpus.max(), 1)
     counts = np.zeros(state.FIELDS, np.int64)
     counts[state.FREE_CPU] = (groups.cpu * groups.count).sum()
     counts[state.FREE_GPU] = (groups.gpus * groups.count).sum() * MILLI
+    counts[state.DRAWN] = round(cluster.idle_watts * MICRO)
+    counts[state.CAP_STEP] = 0 if problem.cap is None else problem.cap.step
     most_gpus = int(groups.gpus.max())
     live = _view(groups, group, most_gpus)
     most_chunks, on_one_node = most_pieces(cluster, asked)
@@ -201,6 +206,7 @@ def lay_out(problem: Problem) -> Sim:
         fgd_stamp=np.zeros(kept, np.int64),
         node_stamp=np.zeros(nodes, np.int64),
         **racks,
+        **power,
         **make_call(scores.called, cores=cluster.cores, gpus=cluster.gpus)._asdict(),
         **GangBuffer.of(most_chunks)._asdict(),
     )
@@ -250,6 +256,25 @@ def _racks(cluster: Cluster) -> dict[str, Any]:
         "rack_count": on.max(axis=1, initial=-1) + 1,
         "rack_taken": np.zeros(most, np.int64),
         **{f"rack_{what}": np.zeros((len(on), most), np.int64) for what in ("free", "rest", "want")},
+    }
+
+
+def _power(problem: Problem) -> dict[str, Any]:
+    """Return when nodes go to sleep and wake, what devices draw, and the power cap."""
+    cluster, cap = problem.cluster, problem.cap
+    begin = problem.workload.arrival_time[0] if len(problem.workload) else 0.0
+    after = [np.inf if group.sleep is None else group.sleep.suspend_time for group in cluster.groups]
+    return {
+        "node_tasks": np.zeros(cluster.nodes, np.int64),
+        "idle_since": np.full(cluster.nodes, begin, np.float64),
+        "awake_at": np.full(cluster.nodes, -np.inf),
+        "sleep_after": np.array(after, np.float64)[cluster.group_of_nodes()],
+        "wake_time": np.array([cluster.resume_time], np.float64),
+        "core_power": busy_power(cluster, "cpu"),
+        "gpu_power": busy_power(cluster, "gpu"),
+        "cap_times": np.zeros(1) if cap is None else cap.times,
+        "cap_span": np.array([0.0 if cap is None else cap.span], np.float64),
+        "cap_power": np.zeros(1, np.int64) if cap is None else cap.power,
     }
 
 

@@ -7,10 +7,13 @@ import numpy as np
 from scheduler_sim.engine.codes import ARRIVED, CONSERVATIVE, CPU_SIDE, FINISHED, GPU_SIDE, QUEUED
 from scheduler_sim.engine.jit import counting_kernel, inner_kernel
 from scheduler_sim.engine.kernels.cluster.act import Parts, act
+from scheduler_sim.engine.kernels.cluster.power import go_to_cap, next_cap
 from scheduler_sim.engine.kernels.cluster.queue import enqueue
 from scheduler_sim.engine.kernels.cluster.start import changed, end, give_cpu, give_gpu
 from scheduler_sim.engine.kernels.cluster.state import (
     BACKFILL,
+    CAPPED,
+    CAPS,
     NEWCOMERS,
     OUTAGES,
     OVERRUN,
@@ -52,6 +55,8 @@ def next_instant(s: Sim) -> float:
         now = min(now, s.tasks[s.arrivals[s.counts[ARRIVED]]].offered)
     if s.counts[OUTAGES] < len(s.outage_times) and s.counts[FINISHED] < len(s.tasks):
         now = min(now, s.outage_times[s.counts[OUTAGES]])
+    if s.counts[CAPPED]:
+        now = min(now, next_cap(s))
     # Where something overran, all reservations are made anew at the next event, and none is a promise until then.
     if s.settings[BACKFILL] == CONSERVATIVE and not s.counts[OVERRUN]:
         for i in range(s.counts[RESERVED]):
@@ -146,6 +151,8 @@ def begin_instant(s: Sim, until_time: float, enough: bool) -> bool:
     release(s, now)
     arrive(s, now)
     apply_outages(s, now)
+    if s.settings[CAPS]:
+        go_to_cap(s, now)
     return True
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from scheduler_sim.engine.codes import FINISH, MILLI
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.choose import could_start, find
+from scheduler_sim.engine.kernels.cluster.power import is_capped
 from scheduler_sim.engine.kernels.cluster.queue import NOTHING, fresh_stamp, sort_walk, tree_next
 from scheduler_sim.engine.kernels.cluster.start import (
     fetched,
@@ -15,6 +16,7 @@ from scheduler_sim.engine.kernels.cluster.start import (
     start,
 )
 from scheduler_sim.engine.kernels.cluster.state import (
+    CAPPED,
     DEPTH,
     LIFTED,
     OUTAGES,
@@ -350,6 +352,7 @@ def pieces_free(s: Sim, row: int) -> bool:
 @inner_kernel
 def act_conservative(s: Sim, now: float, fgd: bool | None, listed: bool | None) -> None:
     """Keep every queued task's reservation, bring each forward in order, reserve for newcomers, start what is due."""
+    s.counts[CAPPED] = 0
     size = queue_in_order(s, now, listed)
     stamp = fresh_stamp(s)
     for i in range(size):
@@ -394,6 +397,8 @@ def act_conservative(s: Sim, now: float, fgd: bool | None, listed: bool | None) 
         for i in range(size):
             row = s.walk[i]
             if s.reserved_time[row] == now and pieces_free(s, row):
+                if is_capped(s, row, s.tasks[row].fixed, pieces_of(s.tasks[row])):
+                    return
                 for place in range(s.counts[RESERVED]):
                     if s.reserved_rows[place] == row:
                         drop_reservation(s, place)

@@ -8,6 +8,7 @@ from scheduler_sim.engine.codes import CPU_SIDE, DRF, FINISH, FINISHED, GPU_SIDE
 from scheduler_sim.engine.formulas import held_times_compiled
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.index import reindex
+from scheduler_sim.engine.kernels.cluster.power import give_back_power, take_power, wake
 from scheduler_sim.engine.kernels.cluster.queue import charge, dequeue
 from scheduler_sim.engine.kernels.cluster.racks import crossed, slowdown
 from scheduler_sim.engine.kernels.cluster.state import (
@@ -23,6 +24,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     RELEASED,
     SENDS,
     SEQUENTIAL,
+    SLEEPS,
     STRETCHED,
     Sim,
     give_gpus,
@@ -134,8 +136,10 @@ def changed(s: Sim, node: int) -> None:
 
 @inner_kernel
 def start(s: Sim, row: int, fraction: float, count: int, now: float) -> None:
-    """Start a queued task on the `count` pieces found."""
+    """Start a queued task on the `count` pieces found, which it holds from now on, as soon as their nodes are awake."""
     t = s.tasks[row]
+    if s.settings[SLEEPS]:
+        now = wake(s, count, now)
     dequeue(s, row)
     s.counts[RUNNING] += 1
     cpu_time, gpu_time = piece_sides(s, t, t.runtime, fraction, count)
@@ -176,11 +180,13 @@ def start(s: Sim, row: int, fraction: float, count: int, now: float) -> None:
         c.share = share
         c.more = t.chunk
         t.chunk = chunk
+        s.node_tasks[node] += 1
         s.live.cores[node] -= cpu
         s.live.ram[node] -= memory
         take_gpus(s.live, node, mask, device, share)
         s.counts[FREE_CPU] -= cpu
         s.counts[FREE_GPU] -= MILLI * bits_in(mask) + share
+        take_power(s, node, cpu, MILLI * bits_in(mask) + share)
         if s.settings[KIND] == DRF:
             s.user_cpu[t.user] += cpu
             s.user_gpu[t.user] += MILLI * bits_in(mask) + share
@@ -224,6 +230,7 @@ def give_cpu(s: Sim, row: int) -> None:
         if c.cpu > 0:
             s.live.cores[c.node] += c.cpu
             s.counts[FREE_CPU] += c.cpu
+            give_back_power(s, c.node, c.cpu, 0)
             if s.settings[KIND] == DRF:
                 s.user_cpu[s.tasks[row].user] -= c.cpu
             c.cpu = 0
@@ -241,6 +248,7 @@ def give_gpu(s: Sim, row: int) -> None:
             amount = MILLI * bits_in(c.mask) + (c.share if c.shared >= 0 else 0)
             give_gpus(s.live, c.node, c.mask, c.shared, c.share)
             s.counts[FREE_GPU] += amount
+            give_back_power(s, c.node, 0, amount)
             if s.settings[KIND] == DRF:
                 s.user_gpu[s.tasks[row].user] -= amount
             c.mask = 0
@@ -270,6 +278,9 @@ def give_all(s: Sim, row: int, now: float) -> None:
                 s.first_chunk[c.node] = c.after
             if c.after >= 0:
                 s.chunks[c.after].before = c.before
+        s.node_tasks[c.node] -= 1
+        if s.node_tasks[c.node] == 0:
+            s.idle_since[c.node] = now
         following = c.more
         c.more = s.counts[FREE_CHUNK]
         s.counts[FREE_CHUNK] = chunk

@@ -29,9 +29,14 @@ MOST_LEVELS = 1024
     OVERRUN,
     CHANGES,
     LIFTED,
+    DRAWN,
+    CAP_STEP,
+    CAPPED,
     FIELDS,
-) = range(COMMON, 19)
-"""Places in the vector of counts beside the common ones. LIFTED: all reservations are to be made anew."""
+) = range(COMMON, 22)
+"""Places in the vector of counts beside the common ones. LIFTED: all reservations are to be made anew. DRAWN: what the
+cluster draws, in millionths of a watt. CAP_STEP: the step of the power cap that holds now. CAPPED: a task waits for
+power."""
 
 (
     RULE,
@@ -50,10 +55,13 @@ MOST_LEVELS = 1024
     BY_TIE,
     TOGETHER,
     SENDS,
+    SLEEPS,
+    CAPS,
     SETTINGS,
-) = range(17)
+) = range(19)
 """Places in the vector of settings. STRETCHED: starts may cost time, and checkpoints are written. BY_TIE: equal
-scores go by `rank`, not by row. TOGETHER: gangs are laid into as few racks as can be."""
+scores go by `rank`, not by row. TOGETHER: gangs are laid into as few racks as can be. SLEEPS: idle nodes go to
+sleep. CAPS: the power cap holds starts back."""
 
 TASK = np.dtype(
     [
@@ -201,6 +209,16 @@ class Sim(NamedTuple):
     rack_taken: IntArray
     gang_pieces: Any
     gang_counts: IntArray
+    node_tasks: IntArray
+    idle_since: FloatArray
+    awake_at: FloatArray
+    sleep_after: FloatArray
+    wake_time: FloatArray
+    core_power: IntArray
+    gpu_power: IntArray
+    cap_times: FloatArray
+    cap_span: FloatArray
+    cap_power: IntArray
     call_address: IntArray
     call_table: FloatArray
     call_state: FloatArray
@@ -252,6 +270,12 @@ FLOATS = {
     "reserved_time",
     "reserved_from",
     "crossing",
+    "idle_since",
+    "awake_at",
+    "sleep_after",
+    "wake_time",
+    "cap_times",
+    "cap_span",
     "call_table",
     "call_state",
     "call_at",
