@@ -9,6 +9,7 @@ from apps.dashboard.compare import views as comparison_views
 from apps.dashboard.instants.views import run_at, run_at_frames, run_at_gantt
 from apps.dashboard.lessons import views as lesson_views
 from apps.dashboard.runs import list_views, views
+from apps.dashboard.schedule.workflow_page import run_workflow
 from apps.dashboard.search.views import search_page
 from scheduler_sim.web.addresses import charts_of
 
@@ -38,6 +39,7 @@ RUN: list[URLPattern | URLResolver] = [
     path("at/<instant:time>/", run_at, name="run-at"),
     path("gantt.<table:kind>", views.run_gantt, name="run-gantt"),
     path("gantt.<picture:kind>", views.run_gantt_picture, name="run-gantt-picture"),
+    path("workflow/", run_workflow, name="run-workflow"),
     path("groups/", include(GROUPS)),
     path("leaderboard.<table:kind>", views.run_leaderboard, name="run-leaderboard"),
     path("wins.<table:kind>", views.run_matrix, name="run-wins"),

@@ -33,6 +33,7 @@ COSTLY = {
     "run-what-if-control",
     "run-manifest",
     "run-task",
+    "run-workflow",
     "forecast-trial-charts",
     "forecast-trial-chart",
     "purchase-charts",

@@ -30,6 +30,7 @@ READING = [
     "/runs/{run}/at/frames.json",
     "/runs/{run}/at/gantt.csv",
     "/runs/{run}/task/",
+    "/runs/{run}/workflow/",
     "/runs/{run}/leaderboard.csv",
     "/runs/{run}/wins.csv",
     "/runs/{run}/groups/",

@@ -158,6 +158,7 @@ class Audit:
         first_arrival_time: seconds on the trace's own clock.
         span: seconds between the first and the last arrival.
         estimates: how many of them state an estimate.
+        dependencies: of tasks on others.
         sent_mb: MB that tasks send to those that depend on them.
         requests: how many of them state each of what may be asked of a site, by column of `Requests`.
         processors: size of the machine by the trace's own header, None where it does not say.
@@ -174,6 +175,7 @@ class Audit:
     first_arrival_time: float = 0.0
     span: float = 0.0
     estimates: int = 0
+    dependencies: int = 0
     sent_mb: float = 0.0
     requests: dict[str, int] = field(default_factory=dict)
     processors: int | None = None
@@ -200,18 +202,19 @@ class Audit:
         self.first_arrival_time = float(workload.arrival_time[0])
         self.estimates = int(workload.estimate_known.sum())
         self.requests = {} if workload.requests is None else workload.requests.stated()
+        self.dependencies = workload.parents.count
         self.sent_mb = workload.parents.sent_mb
         self.span = float(workload.arrival_time[-1] - workload.arrival_time[0])
         self.offered_load = offered_load(workload, processors) if processors else None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report as plain JSON types; no key `requests` or `sent_mb` where tasks ask or send nothing."""
+        """Return the report as plain JSON types; no keys of requests, dependencies and data where there are none."""
         findings = {
             kind: {reason: finding.as_json() for reason, finding in getattr(self, kind).items()}
             for kind in ("dropped", "repaired", "noticed")
         }
         figures = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in findings}
-        for name in ("requests", "sent_mb"):
+        for name in ("requests", "dependencies", "sent_mb"):
             if not figures[name]:
                 del figures[name]
         return {"reader": READER, **figures, **findings}
