@@ -7,18 +7,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.bounds import lower_bounds
-from scheduler_sim.engine.contract import Attempts, Pieces
+from scheduler_sim.engine.contract import REASONS, Attempts, Pieces
 from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
 from scheduler_sim.engine.kernels.rounds.allocations import Instant, NoAllocation
+from scheduler_sim.engine.kernels.rounds.kernel import PackedKernel
+from scheduler_sim.engine.kernels.rounds.packed import Packing
 from scheduler_sim.engine.kernels.rounds.packing import MOST_SHARING, Pairs, least_gain, packed_shares
 from scheduler_sim.engine.overheads import Overhead
 from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces import read_kinds
 from scheduler_sim.engine.usage import Usage
+from tests.engine.reference_packed import PlainPacking
 
 KINDS = ("new", "old")
 PROGRAMMES = ("max_min_fairness", "min_total_duration", "max_sum_throughput")
@@ -164,6 +169,27 @@ def test_no_gpu_is_given_out_twice_and_work_is_done_at_the_rates_of_the_table(po
     assert usage.busy_gpu_seconds(np.array([0.0, 1e9])).sum() <= 4 * 2 * played.outcome().finish_time.max()
     length = played.outcome().finish_time.max() - tasks.arrival_time.min()
     assert length >= lower_bounds(tasks, BOTH).makespan - 1e-9
+
+
+@settings(max_examples=25)
+@given(st.sampled_from(PROGRAMMES), st.integers(0, 10_000), st.integers(1, 24), st.sampled_from([0.0, 500.0, 1920.0]))
+def test_plain_rounds_of_jobs_and_pairs_play_the_same(name: str, seed: int, n: int, reset: float) -> None:
+    tasks = workload(seed, gain=1.8, n=n)
+    options = Options(restart_overhead=Overhead.read("20") if seed % 2 else Overhead())
+    played = Simulation(tasks, BOTH, parse_policy(f"{name}_packed(round=300,reset={reset:g})"), options=options)
+    assert isinstance(played.kernel, PackedKernel)
+    fast = played.kernel._mechanism
+    assert isinstance(fast, Packing)
+    plain = PlainPacking(fast.jobs, fast.job_type, fast.beside, name, 300.0, reset)
+    plain.play()
+    played.advance()
+    found = played.attempts()
+    kind = BOTH.group_of_nodes()[found.node]
+    part = found.gpus / tasks.gpus[found.row]
+    reasons = [REASONS[reason] for reason in found.reason.tolist()]
+    columns = (column.tolist() for column in (found.row, found.start_time, found.end_time, kind, part))
+    assert sorted(zip(*columns, reasons, strict=True)) == sorted(plain.spans)
+    assert played.history().service_time == pytest.approx(plain.service)
 
 
 def test_calls_that_are_interrupted_play_the_same() -> None:

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.contract import Pieces
+from scheduler_sim.engine.kernels.rounds.fifo import _in_turn
 from scheduler_sim.engine.kernels.rounds.kernel import RoundsKernel
 from scheduler_sim.engine.kernels.rounds.packed import Packing
 from scheduler_sim.engine.kernels.rounds.state import IN_TURN, KNOWS_KINDS, LEAST_RESET_TIME, ROUND_TIME
@@ -124,3 +127,28 @@ def test_so_are_they_wherever_they_are_interrupted(policy: str) -> None:
                 plain.advance(max_events=events)
             assert played.kernel.running == len(plain._leases)
             assert_alike(played, plain)
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10_000), st.booleans())
+def test_kinds_are_given_in_turn_as_a_plain_walk_gives_them(seed: int, fastest: bool) -> None:
+    random = np.random.default_rng(seed)
+    jobs, kinds = int(random.integers(0, 12)), int(random.integers(1, 4))
+    gpus, workers = random.choice([1.0, 2.0, 5.0], jobs), random.integers(0, 9, kinds).astype(float)
+    rate = random.choice([0.0, 1.0, 1.0, 2.5], (jobs, kinds))
+    order = random.permutation(kinds) if fastest else np.arange(kinds)
+    shares = np.zeros((jobs, kinds))
+    shares[random.random(jobs) < 0.2, 0] = 1.0
+    expected, free = shares.copy(), workers.copy()
+    for job in range(jobs):
+        if expected[job].any():
+            continue
+        fits = [kind for kind in order.tolist() if free[kind] >= gpus[job] and rate[job, kind] > 0]
+        if not fits:
+            break
+        kind = max(fits, key=lambda kind: rate[job, kind]) if fastest else fits[0]
+        expected[job, kind] = 1.0
+        free[kind] -= gpus[job]
+    _in_turn(shares, workers, gpus, rate, order, fastest)
+    np.testing.assert_array_equal(shares, expected)
+    np.testing.assert_array_equal(workers, free)
