@@ -82,6 +82,8 @@ class WaitingTaskSerializer(TaskThereSerializer):
 class RunningTaskSerializer(TaskThereSerializer):
     """A task that runs."""
 
+    held_cpus = serializers.FloatField(help_text="What it holds, which is not what it asks for where widths change.")
+    held_gpus = serializers.FloatField()
     since = serializers.FloatField()
     until = serializers.FloatField(help_text="When this attempt really ends.")
     expected_until = serializers.FloatField(allow_null=True, help_text="When it was expected to, by the estimate.")

@@ -79,6 +79,15 @@ def assert_holds_what_the_engine_holds(whole: Simulation, stopped: Simulation, t
     ended[outcome.completion_order] = True
     there = np.concatenate((found.running, found.waiting, found.awaited))
     assert sorted(there.tolist()) == np.flatnonzero((whole.workload.arrival_time <= time) & ~ended).tolist(), time
+    if whole.policy.order.resizes:
+        told = stopped.under_way()
+        assert told is not None
+        runs = (told.part > 0) & ~np.isin(told.rows, through)
+        place = np.argsort(found.running)
+        assert found.running[place].tolist() == told.rows[runs].tolist(), time
+        np.testing.assert_allclose(found.held_part[place], told.part[runs])
+        held = whole.workload.gpus[found.running] * found.held_part
+        assert found.free_gpus == whole.cluster.gpus - held.sum() >= 0
     # Whoever runs began that where its last attempt that has ended left off.
     over = stopped.attempts()
     for row, since in zip(found.running.tolist(), found.since.tolist(), strict=True):

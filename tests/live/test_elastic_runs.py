@@ -101,6 +101,20 @@ def test_the_race_and_the_page_of_a_task_show_widths(stored: Workload, tmp_path:
         assert elastic["gpu_utilisation"] == pytest.approx(busy / (4 * instant))
         assert rigid["mean_width"] is None
     assert "Mean width" in client.get(f"/runs/{run.pk}/").content.decode()
+    # At 8 s the first two hold two of four GPUs each, and the third has come.
+    at = f"/runs/{run.pk}/at/8/"
+    page = client.get(at, {"policy": "equal_share"}).content.decode()
+    assert "Asked for" in page
+    frame = client.get(f"/api/v1{at}", {"policy": "equal_share"}).json()
+    held = {task["task_id"]: task["held_gpus"] for task in frame["running"]}
+    assert held == {
+        task: gpus
+        for task, gpus, start, end in run.attempts.filter(scheduler="equal_share").values_list(
+            "task__task_id", "gpus", "start_time", "end_time"
+        )
+        if start <= 8 < end
+    }
+    assert frame["free_gpus"] == 4 - sum(held.values())
     page = client.get(f"/runs/{run.pk}/tasks/1/").content.decode()
     assert "further attempts are left out" not in page
     widths = page[page.index('id="widths"') :]

@@ -50,7 +50,9 @@ def test_a_history_before_its_first_point_is_empty() -> None:
 @pytest.mark.django_db
 def test_what_is_drawn_of_a_race_is_in_its_history() -> None:
     run = make_run(cluster={"groups": [{"gpus": 1}]})
-    assert {chart.key for chart in race_charts(run)} <= set(messages.HISTORY)
+    assert {chart.key for chart in race_charts(run)} == set(messages.HISTORY) - {"mean_width"}
+    run.policies = ["fcfs", "equal_share"]
+    assert {chart.key for chart in race_charts(run)} == set(messages.HISTORY)
 
 
 @pytest.mark.django_db

@@ -50,6 +50,13 @@ test("a history that comes after a snapshot, or again after a connection was los
   assert.deepEqual(series.of("wins"), [{ name: "fcfs", x: [0, 100, 180, 200], y: [0, 2, 5.5, 6] }]);
 });
 
+test("a figure that an older history does not have begins with what is seen", () => {
+  const series = new RaceSeries(["mean_width"]);
+  series.restore(history([100, 200], [0, 2]));
+  series.keep({ clock_time: 260, policies: [{ scheduler: "fcfs", mean_width: 2.5 }] });
+  assert.deepEqual(series.of("mean_width"), [{ name: "fcfs", x: [0, 100, 160], y: [null, null, 2.5] }]);
+});
+
 test("an empty history changes nothing", () => {
   const series = new RaceSeries(["wins"]);
   series.keep(snapshot(100, 1));

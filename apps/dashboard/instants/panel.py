@@ -7,6 +7,7 @@ from typing import Any
 from apps.dashboard.instants.asked import Asked
 from apps.live.exchange.instants import elapsed, instant_document, standing_of, why_not
 from apps.live.play.instants import Instant
+from scheduler_sim.engine.policies.order import changes_widths
 
 ROWS = 25
 """Tasks of each list on a page."""
@@ -116,6 +117,7 @@ def panel(found: Instant, asked: Asked, clock: Clock) -> Panel:
     document = instant_document(found, first=asked.first, most=ROWS, first_running=asked.running)
     free = document["free_by_node"] or []
     names, amounts = _columns(document)
+    changes = ["#Asked for"] if changes_widths(found.scheduler) else []
     waiting = [(task, _waiting(found, task, clock)) for task in document["queue"]]
     running = [(task, _running(task, clock)) for task in document["running"]]
     waiting_count = document["waiting_count"] + document["awaiting_count"]
@@ -124,7 +126,9 @@ def panel(found: Instant, asked: Asked, clock: Clock) -> Panel:
         time=document["time"],
         facts=_facts(found, document, clock),
         queue=_table(asked, "first", [*amounts, *QUEUE_HEADS, *names], waiting, waiting_count),
-        running=_table(asked, "running", [*amounts, *RUNNING_HEADS, *names], running, document["running_count"]),
+        running=_table(
+            asked, "running", [*amounts, *changes, *RUNNING_HEADS, *names], running, document["running_count"]
+        ),
         free=[(node["name"], _amount(node["cores"]), _amount(node["gpus"])) for node in free[:ROWS]],
         free_count=len(free),
         head=document["head"],
@@ -147,8 +151,8 @@ def _table(
     rows = []
     (before, after), following = asked.task_address(), asked.following()
     for task, own in tasks:
-        cells = {"User": task["user"], "Partition": task["queue"], **own}
-        cells |= {"#Cores": _amount(task["cpus"]), "#GPUs": _amount(task["gpus"])}
+        cells = {"User": task["user"], "Partition": task["queue"]}
+        cells |= {"#Cores": _amount(task["cpus"]), "#GPUs": _amount(task["gpus"]), **own}
         number = task["task_id"]
         texts = [(cells[head], head.startswith("#")) for head in heads]
         rows.append(Row(number, f"{before}{number}{after}", f"{following}{number}", texts))
@@ -177,7 +181,9 @@ def _running(task: dict[str, Any], clock: Clock) -> dict[str, str]:
     is_alone = task["nodes"] == task["node_name"]
     where = task["nodes"] + (f" GPU {task['device']}" if is_alone and task["device"] >= 0 else "")
     times = (clock(task[name]) for name in ("since", "until", "expected_until"))
-    return dict(zip(RUNNING_HEADS, (where, *times), strict=True))
+    held = {"#Cores": _amount(task["held_cpus"]), "#GPUs": _amount(task["held_gpus"])}
+    held["#Asked for"] = _amount(task["gpus"] or task["cpus"])
+    return held | dict(zip(RUNNING_HEADS, (where, *times), strict=True))
 
 
 def _facts(found: Instant, document: dict[str, Any], clock: Clock) -> list[tuple[str, str]]:

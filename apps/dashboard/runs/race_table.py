@@ -20,6 +20,7 @@ class RaceChart:
 _CHARTS = (
     RaceChart("mean_job_completion_time", "Mean JCT", "s"),
     RaceChart("queue_length", "Tasks waiting", ""),
+    RaceChart("mean_width", "Mean width", ""),
     RaceChart("cpu_utilisation", "CPU use", "share"),
     RaceChart("gpu_utilisation", "GPU use", "share"),
     RaceChart("energy_joules", "Energy", "J"),
@@ -37,8 +38,9 @@ class RaceRow:
 
 
 def race_charts(run: Run) -> list[RaceChart]:
-    """Return the live charts of a run; the use of GPUs only where the cluster has some."""
-    return [chart for chart in _CHARTS if has_gpus(run) or chart.key != "gpu_utilisation"]
+    """Return the live charts of a run; the use of GPUs only where there are some, widths only where they change."""
+    shown = {"gpu_utilisation": has_gpus(run), "mean_width": has_widths(run)}
+    return [chart for chart in _CHARTS if shown.get(chart.key, True)]
 
 
 def has_gpus(run: Run) -> bool:

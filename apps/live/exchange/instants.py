@@ -172,8 +172,11 @@ def _waiting(found: Instant, row: int) -> dict[str, Any]:
 def _running(found: Instant, place: int, hosts: tuple[str, ...]) -> dict[str, Any]:
     stands = found.standing
     row = int(stands.running[place])
+    task, part = _task(found, row), float(stands.held_part[place])
     return {
-        **_task(found, row),
+        **task,
+        "held_cpus": task["cpus"] * part,
+        "held_gpus": task["gpus"] * part,
         "since": float(stands.since[place]),
         "until": float(stands.until[place]),
         "expected_until": _number(float(stands.expected_until[place])),

@@ -269,7 +269,7 @@ def _notes(found: Schedule, stands: Standing, run: Run) -> list[str]:
         shown = "" if run.knows_gangs else "a task on several nodes is shown on its first one, and "
         notes.append(f"Of a site {shown}what is free is not told.")
     elif found.policy.order.resizes:
-        notes.append("Tasks are shown with what they ask for; how wide they are then, and what is free, is not told.")
+        notes.append("The policy changes what tasks hold, so that free devices are told in all only.")
     elif stands.free_by_node is None and run.knows_gangs:
         notes.append("The policy shares out GPUs alone, so that free devices are told in all while a gang runs.")
     elif stands.free_by_node is None:

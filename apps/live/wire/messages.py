@@ -131,12 +131,29 @@ class PolicyHistory(TypedDict):
     gpu_utilisation: list[float | None]
     energy_joules: list[float | None]
     wins: list[float | None]
+    mean_width: list[float | None]
 
 
 HISTORY: tuple[
-    Literal["mean_job_completion_time", "queue_length", "cpu_utilisation", "gpu_utilisation", "energy_joules", "wins"],
+    Literal[
+        "mean_job_completion_time",
+        "queue_length",
+        "cpu_utilisation",
+        "gpu_utilisation",
+        "energy_joules",
+        "wins",
+        "mean_width",
+    ],
     ...,
-] = ("mean_job_completion_time", "queue_length", "cpu_utilisation", "gpu_utilisation", "energy_joules", "wins")
+] = (
+    "mean_job_completion_time",
+    "queue_length",
+    "cpu_utilisation",
+    "gpu_utilisation",
+    "energy_joules",
+    "wins",
+    "mean_width",
+)
 """The figures of a history: those that are drawn while a race goes on."""
 
 

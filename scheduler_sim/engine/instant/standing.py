@@ -81,6 +81,7 @@ class Standing:
         time: seconds.
         running: rows that hold devices, the longest first. since, until: when that began and really ends.
         expected_until: when it was expected to end by the estimate, not before the instant; NaN where that is unknown.
+        held_part: of what it asks for, that each that runs holds; above or below 1 where the policy changes widths.
         node, device: of each that runs; the lowest number of a task on several.
         gangs: what of those that run is on several nodes, and what each holds there, where that was kept.
         waiting: rows that are ready and hold nothing. waits_since: from when on, their arrival or the end of what they
@@ -88,7 +89,7 @@ class Standing:
         awaited: rows that have arrived and wait for a parent.
         free_cores, free_gpus: in all; negative never. NaN where a site's rules say what a task holds.
         free_by_node: shape (nodes, 2), cores and GPUs, None where a task on several nodes runs and it was not kept on
-            which, or the policy does not deal out cores by node.
+            which, or the policy does not deal out cores by node, or changes widths.
     """
 
     time: float
@@ -96,6 +97,7 @@ class Standing:
     since: FloatArray
     until: FloatArray
     expected_until: FloatArray
+    held_part: FloatArray
     node: IntArray
     device: IntArray
     gangs: Gangs
@@ -133,22 +135,28 @@ def standing(schedule: Schedule, time: float, *, on_site: bool = False) -> Stand
     gone = attempts.end_time <= time
     np.maximum.at(waits_since, attempts.row[gone], attempts.end_time[gone])
     ready = left & (outcome.ready_time <= time)
+    held_part = np.concatenate((np.ones(int(runs_once.sum())), _held_part(schedule, now)))
     order = np.lexsort((running, since))
+    held_part = held_part[order]
     running, node, device = running[order], node[order], device[order]
     since, until = since[order], until[order]
     waiting = np.flatnonzero(ready)
     expected = _expected(schedule, running, since, node)
-    # What a task holds under a policy that changes widths is not what it asks for.
-    untold = on_site or schedule.policy.order.resizes
     gangs = _gangs(schedule, running, time)
-    free = (np.nan, np.nan, None) if untold else _free(schedule, running, since, node, time, gangs)
-    cores, gpus, by_node = free
+    cores, gpus, by_node = np.nan, np.nan, None
+    if schedule.policy.order.resizes:
+        # What a task holds is not what it asks for, and of which nodes is not kept of all.
+        cores = max(schedule.cluster.cores - float((workload.cpus[running] * held_part).sum()), 0.0)
+        gpus = max(schedule.cluster.gpus - float((workload.gpus[running] * held_part).sum()), 0.0)
+    elif not on_site:
+        cores, gpus, by_node = _free(schedule, running, since, node, time, gangs)
     return Standing(
         time=time,
         running=running,
         since=since,
         until=until,
         # What runs beyond its estimate is expected to end at any moment.
+        held_part=held_part,
         expected_until=np.where(several[running], np.nan, np.maximum(expected, time)),
         node=node,
         device=device,
@@ -161,6 +169,18 @@ def standing(schedule: Schedule, time: float, *, on_site: bool = False) -> Stand
         free_gpus=gpus,
         free_by_node=by_node,
     )
+
+
+def _held_part(schedule: Schedule, places: IntArray) -> FloatArray:
+    """Return which part of what their tasks ask for some attempts held."""
+    workload, attempts = schedule.workload, schedule.attempts
+    row, on_gpu = attempts.row[places], attempts.gpus[places] > 0
+    if not schedule.policy.order.resizes:
+        return np.ones(len(places))
+    part: FloatArray = np.where(on_gpu, attempts.gpus[places], attempts.cpus[places]) / np.where(
+        on_gpu, workload.gpus[row], workload.cpus[row]
+    )
+    return part
 
 
 def _gangs(schedule: Schedule, rows: IntArray, time: float) -> Gangs:

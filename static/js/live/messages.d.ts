@@ -93,6 +93,7 @@ export interface PolicyHistory {
   gpu_utilisation: (number | null)[];
   energy_joules: (number | null)[];
   wins: (number | null)[];
+  mean_width: (number | null)[];
 }
 
 /** Server to client, on joining: what the race came to before, in few points. `type` is `history`. */

@@ -28,7 +28,7 @@ export class RaceSeries {
         const later = x.map((_, number) => number).filter((number) => x[number] > before[before.length - 1]);
         lines.set(policy.scheduler, {
           x: [...before, ...later.map((number) => x[number])],
-          y: [...policy[key], ...later.map((number) => line.y[number])],
+          y: [...(policy[key] ?? before.map(() => null)), ...later.map((number) => line.y[number])],
         });
       }
     }
