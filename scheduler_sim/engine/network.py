@@ -58,7 +58,9 @@ class Network:
             names: of the groups, in their order.
         """
         shape = (len(names), len(names))
-        latency, per_mb = np.full(shape, self.latency_seconds), np.full(shape, 1.0 / self.bandwidth_mb_per_second)
+        # Doubles, whatever a description holds: compiled code reads them as such.
+        latency = np.full(shape, self.latency_seconds, np.float64)
+        per_mb = np.full(shape, 1.0 / self.bandwidth_mb_per_second, np.float64)
         for link in self.links:
             ones, others = ([place for place, name in enumerate(names) if name == end] for end in link.between)
             for one in ones:

@@ -220,6 +220,15 @@ def test_a_task_that_is_started_far_from_its_data_holds_its_node_until_it_has_co
     assert outcome.finish_time.tolist() == [4, 14, 4 + (1 + 8 / 2) + 10]
 
 
+def test_whole_numbers_in_a_description_are_numbers_as_any():
+    document = {**TWO.as_json(), "network": {"bandwidth_mb_per_second": 2, "latency_seconds": 1}}
+    whole = Cluster.from_json(document)
+    assert whole.network.between(["n"])[0].dtype == np.float64
+    for policy in ("fcfs+list", "fcfs+list@eft"):
+        ends = [played(fork(), cluster, policy).outcome().finish_time.tolist() for cluster in (TWO, whole)]
+        assert ends[0] == ends[1]
+
+
 def test_a_planned_task_holds_nothing_while_its_data_comes():
     outcome = played(fork(), TWO, "heft(plan=insertion)").outcome()
     assert sorted(outcome.start_time.tolist()) == [0, 4, 9]
