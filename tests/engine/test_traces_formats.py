@@ -33,6 +33,8 @@ EXAMPLES = {
     "helios.csv": ("helios", None),
     "pai.csv": ("pai", None),
     "philly.json": ("philly", None),
+    "workflow.json": ("wfformat", None),
+    "batsim.json": ("batsim", ReadOptions(flops=1e9)),
     "sacct.txt": ("sacct", None),
     "jobs.csv": ("csv", ReadOptions(columns=JOBS)),
 }
