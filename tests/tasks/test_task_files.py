@@ -1,6 +1,7 @@
 """Files of tasks: what they hold is what the database holds, and what they should not hold is never used."""
 
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
@@ -273,8 +274,12 @@ def test_files_used_longest_ago_go_first(files: Path, settings: Any, caplog: pyt
     load_tasks(workload_id=stored[0].pk)
     [first] = files.iterdir()
     settings.TASK_FILES_MB = 2.5 * first.stat().st_size / 1_000_000
-    for number in (1, 0, 2):
-        load_tasks(workload_id=stored[number].pk)
+    load_tasks(workload_id=stored[1].pk)
+    for path in files.iterdir():
+        # A clock of files may stand still for some milliseconds.
+        os.utime(path, (1000, 1000))
+    load_tasks(workload_id=stored[0].pk)
+    load_tasks(workload_id=stored[2].pk)
     stored = list(Workload.objects.order_by("name"))
     assert {path.stem for path in files.iterdir()} == {stored[0].tasks_file, stored[2].tasks_file}
     settings.TASK_FILES_MB = 0.01
