@@ -22,7 +22,7 @@ SECRET_KEY = environment.secret("SECRET_KEY", VAR_DIR / "secret_key")
 ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "scheduler_sim.web.admin_config.LateAdmin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -8,6 +8,7 @@ from apps.metrics.prometheus import metrics
 from scheduler_sim.accounts.sign_in import limited_login
 from scheduler_sim.web.converters import InstantOfRun, PictureFormat, PolicyName, ReportFormat, TableFormat
 
+admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Scheduler Sim"
 admin.site.index_title = "Stored data"
 

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 ENGINE = (
-    ("errors", "version", "codes", "units", "clock", "jit", "linked", "sources", "optional", "pairs"),
+    ("errors", "order_sources", "version", "codes", "units", "clock", "jit", "linked", "sources", "optional", "pairs"),
     (
         "columns",
         "frames",
@@ -264,6 +264,15 @@ def test_the_engine_imports_nothing_of_django_or_the_apps() -> None:
 def test_importing_the_engine_never_loads_django() -> None:
     code = "import sys, scheduler_sim.engine; sys.exit(any(name.split('.')[0] == 'django' for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_command_that_plays_nothing_does_not_wait_for_numba() -> None:
+    code = (
+        "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'scheduler_sim.settings'; django.setup();"
+        "print('numba' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert found.stdout.split() == ["False"]
 
 
 def test_a_command_waits_for_nothing_that_few_runs_need() -> None:

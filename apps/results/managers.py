@@ -17,7 +17,6 @@ from apps.tasks.managers import key_pages
 from apps.tasks.models import Task
 from scheduler_sim.background.models import Job
 from scheduler_sim.columnar.insert import insert_blocks
-from scheduler_sim.engine.policies import changes_widths
 from scheduler_sim.engine.workload import FloatArray, IntArray
 from scheduler_sim.marks import alters_data
 
@@ -177,6 +176,8 @@ class SchedulerResultQuerySet(models.QuerySet[Any]):
         """Return how many attempts are stored beside these: of tasks with several, and of all that may change width."""
         told = self.order_by().values_list("scheduler")
         several = told.annotate(all=Sum("attempts", filter=Q(attempts__gt=1)), every=Sum("attempts"))
+        from scheduler_sim.engine.policies import changes_widths
+
         return sum((every if changes_widths(scheduler) else found) or 0 for scheduler, found, every in several)
 
     def newest(self, count: int = 100) -> "SchedulerResultQuerySet":

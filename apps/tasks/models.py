@@ -1,7 +1,7 @@
 """Workloads and their tasks, as imported or generated."""
 
 import zlib
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 from django.conf import settings
@@ -18,10 +18,12 @@ from apps.tasks.managers import (
 )
 from scheduler_sim.background.models import Job
 from scheduler_sim.choices import PlainChoices
-from scheduler_sim.engine import sites
 from scheduler_sim.engine.requests import NAMES
 from scheduler_sim.engine.series import StepSeries
 from scheduler_sim.marks import alters_data
+
+if TYPE_CHECKING:
+    from scheduler_sim.engine import sites
 
 
 class Workload(models.Model):
@@ -258,8 +260,11 @@ class Site(models.Model):
         """What names this version wherever a run asks for a site."""
         return f"{self.name}@{self.version}"
 
-    def as_site(self) -> sites.Site:
+    def as_site(self) -> "sites.Site":
         """Return it as the engine knows it."""
+        # Not at the top, as in every module that `django.setup` loads: kernels come with it, and with them Numba.
+        from scheduler_sim.engine import sites
+
         return sites.Site.from_json(self.description)
 
 

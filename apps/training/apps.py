@@ -1,5 +1,7 @@
 """App configuration."""
 
+from typing import Any
+
 from django.apps import AppConfig
 
 
@@ -11,10 +13,16 @@ class TrainingConfig(AppConfig):
 
     def ready(self) -> None:
         """Let policies name stored models, and record deletions of models for the audit log."""
-        from apps.training.models import TrainedModel
-        from apps.training.registry import PREFIX, stored_order
+        from apps.training.models import PREFIX, TrainedModel
         from scheduler_sim.accounts.audit import record_deletions
-        from scheduler_sim.engine.policies.policy import ORDER_SOURCES
+        from scheduler_sim.engine.order_sources import ORDER_SOURCES
 
-        ORDER_SOURCES[PREFIX] = stored_order
+        ORDER_SOURCES[PREFIX] = _stored_order
         record_deletions(TrainedModel, "model")
+
+
+def _stored_order(reference: str) -> Any:
+    # The registry brings the policies, which few commands need.
+    from apps.training.registry import stored_order
+
+    return stored_order(reference)

@@ -11,6 +11,9 @@ from apps.tasks.models import Task
 from apps.training.managers import TrainedModelQuerySet, TrainingDataQuerySet
 from scheduler_sim.background.claims import Claim
 
+PREFIX = "learned"
+"""`learned:NAME` in a policy stands for the active version of a stored score, `learned:NAME.3` for its third."""
+
 
 class TrainingData(models.Model):
     """One task labelled by the oracle: its features, the best fraction and the time that took."""

@@ -11,7 +11,7 @@ from django.db import transaction
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.training.managers import UnknownModel
-from apps.training.models import TrainedModel
+from apps.training.models import PREFIX, TrainedModel
 from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.policies import Order, Placement
@@ -19,9 +19,6 @@ from scheduler_sim.engine.policies.agent import AgentSettings, RewardWeights, va
 from scheduler_sim.engine.policies.learned import FORMS, learned_order
 from scheduler_sim.engine.policies.placements.hybrid_ml import hybrid_placement
 from scheduler_sim.engine.policies.placements.rl_agent import agent_placement
-
-PREFIX = "learned"
-"""`learned:NAME` in a policy stands for the active version of a stored score, `learned:NAME.3` for its third."""
 
 SCORE_KINDS = tuple(FORMS)
 HYBRID_KIND = "hybrid_ml"

@@ -7,40 +7,50 @@ Names in `__all__` keep their meaning within a major version.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from scheduler_sim.engine.cluster import Cluster, NodeGroup, Outage
-from scheduler_sim.engine.contract import Options, Outcome
 from scheduler_sim.engine.errors import EngineError, InvalidCluster, InvalidPolicy, InvalidWorkload, OversizedTasks
-from scheduler_sim.engine.policies import Policy, parse_policies, parse_policy
-from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.version import ENGINE_VERSION
-from scheduler_sim.engine.workload import Workload
 
 if TYPE_CHECKING:
+    from scheduler_sim.engine.cluster import Cluster, NodeGroup, Outage
+    from scheduler_sim.engine.contract import Options, Outcome
     from scheduler_sim.engine.library.comparing import compare, study
     from scheduler_sim.engine.library.inputs import generate, read
     from scheduler_sim.engine.library.playing import play
     from scheduler_sim.engine.library.result import Result
     from scheduler_sim.engine.likeness import compare_workloads
+    from scheduler_sim.engine.policies import Policy, parse_policies, parse_policy
     from scheduler_sim.engine.policies.own import compiled, deciding, program, scoring
     from scheduler_sim.engine.presets import load_cluster
+    from scheduler_sim.engine.simulation import Simulation
     from scheduler_sim.engine.sites import Site
+    from scheduler_sim.engine.workload import Workload
 
 _LATER = {
+    "Cluster": "cluster",
+    "NodeGroup": "cluster",
+    "Options": "contract",
+    "Outage": "cluster",
+    "Outcome": "contract",
+    "Policy": "policies",
     "Result": "library.result",
+    "Simulation": "simulation",
     "Site": "sites",
+    "Workload": "workload",
     "compare": "library.comparing",
     "compare_workloads": "likeness",
     "compiled": "policies.own",
     "deciding": "policies.own",
     "generate": "library.inputs",
     "load_cluster": "presets",
+    "parse_policies": "policies",
+    "parse_policy": "policies",
     "play": "library.playing",
     "program": "policies.own",
     "read": "library.inputs",
     "scoring": "policies.own",
     "study": "library.comparing",
 }
-"""What is loaded when it is asked for: the site's commands import the engine and use none of it."""
+"""What is loaded when it is asked for, and Numba with it: most of the site's commands play nothing."""
 
 __all__ = [
     "ENGINE_VERSION",

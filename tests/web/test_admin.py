@@ -51,6 +51,7 @@ PAGES = (
 def test_every_model_has_a_page() -> None:
     ours = {model for app in apps.get_app_configs() if app.name.startswith("apps.") for model in app.get_models()}
     assert {f"{model._meta.app_label}/{model._meta.model_name}" for model in ours} == set(PAGES)
+    admin.autodiscover()
     assert ours <= set(admin.site._registry)
 
 

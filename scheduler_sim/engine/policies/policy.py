@@ -1,10 +1,10 @@
 """A policy is four small choices: `order[+backfill][@placement][~preemption]`, three of which have a default."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from scheduler_sim.engine.errors import InvalidPolicy, unknown_name
+from scheduler_sim.engine.order_sources import ORDER_SOURCES
 from scheduler_sim.engine.policies import orders, placements
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
 from scheduler_sim.engine.policies.grammar import Written, read_parts, split_outside
@@ -15,9 +15,6 @@ from scheduler_sim.engine.policies.preemption import PREEMPTIONS, RUN_ON, Preemp
 from scheduler_sim.engine.policies.registry import Registry
 
 __all__ = ["READY_MADE", "Policy", "orders", "parse_policies", "parse_policy", "placements"]
-
-ORDER_SOURCES: dict[str, Callable[[str], Order]] = {}
-"""Where orders written `prefix:name` come from, by prefix; whoever stores such orders registers itself here."""
 
 PartType = TypeVar("PartType", Backfill, Placement, Preemption)
 
