@@ -33,6 +33,13 @@ $(VENV)/installed-dev: requirements-dev-lock.txt $(VENV)/installed
 	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev-lock.txt
 	@touch $@
 
+# Into the folder of kernels that the first run reads; what it plays goes with its folder.
+$(VENV)/compiled: | $(VENV)/installed
+	@echo "Compiling the kernels that a first run plays (some ten seconds) ..."
+	@folder=$$(mktemp -d) && VAR_DIR=$$folder DATABASE_URL= REDIS_URL= CELERY_BROKER_URL= $(MANAGE) quickstart \
+		>$$folder/said 2>&1 || { cat $$folder/said; rm -rf $$folder; exit 1; }; rm -rf $$folder
+	@touch $@
+
 node_modules/installed: package.json package-lock.json | $(VENV)/installed
 	@scripts/npm.sh ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
@@ -43,7 +50,7 @@ node_modules/installed-dev: package.json package-lock.json | $(VENV)/installed
 	@scripts/npm.sh ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch node_modules/installed $@
 
-install: $(VENV)/installed node_modules/installed ## Set up the virtual environment and the charts
+install: $(VENV)/installed node_modules/installed $(VENV)/compiled ## Set up the virtual environment and the charts
 
 install-dev: $(VENV)/installed-dev node_modules/installed-dev ## Set up what the tests and the checks need as well
 
