@@ -77,4 +77,6 @@ def random_requests(arrivals: np.ndarray, seed: int) -> Requests:
         speedup=texts("amdahl(0.9)", "table(1:1/2:1.8)"),
         resize_time=generator.choice([0.0, 2.5, 30.0], length),
         recorded_nodes=texts("n[1-3]", "c07"),
+        follows=counts(length),
+        think_time=some(np.round(1000 * generator.random(length), 3)),
     )

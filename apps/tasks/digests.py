@@ -8,7 +8,7 @@ import numpy as np
 
 from scheduler_sim import engine
 from scheduler_sim.columnar.digests import columns_digest
-from scheduler_sim.engine.requests import WIDTHS
+from scheduler_sim.engine.requests import LATER
 from scheduler_sim.engine.workload import Labels, Parents, Requests
 
 
@@ -28,7 +28,7 @@ def tasks_digest(tasks: engine.Workload) -> str:
         named |= {
             f"requests.{name}": values
             for name, values in requests.columns().items()
-            if name in stated or name not in WIDTHS
+            if name in stated or name not in LATER
         }
     columns: dict[str, np.ndarray] = {}
     for name, values in named.items():

@@ -202,6 +202,10 @@ class TaskRequest(OfWorkload):
     most_width = models.BigIntegerField(default=0, help_text="GPUs, or processors, at most; 0: what it asks for.")
     speedup = models.CharField("speed-up", max_length=500, blank=True, help_text="By width; empty: as many times.")
     resize_time = models.FloatField(default=0.0, help_text="Seconds without progress after its width changed.")
+    follows = models.BigIntegerField(
+        default=0, help_text="The number of the task whose end its user waited for; 0: none. For a closed loop."
+    )
+    think_time = models.FloatField(null=True, blank=True, help_text="Seconds from that end to when it was submitted.")
 
     objects = TaskRequestQuerySet.as_manager()
 

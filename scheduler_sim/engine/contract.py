@@ -37,6 +37,7 @@ class Options:
         hold_cap: no task starts that would make the devices draw more than the series of the power cap allows; without
             one, that is only counted.
         failures: listed failures of nodes, beside those that the cluster's description draws.
+        closed_loop: tasks that follow another one come their think time after it has ended (`feedback.predecessors`).
     """
 
     kill_at_estimate: bool = False
@@ -49,6 +50,7 @@ class Options:
     checkpoints: Checkpoints | None = None
     failures: tuple[Failure, ...] = ()
     hold_cap: bool = False
+    closed_loop: bool = False
 
     def __post_init__(self) -> None:
         if self.max_requeues < 0 or (self.max_requeues and not self.kill_at_estimate):

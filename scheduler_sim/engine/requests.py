@@ -40,6 +40,8 @@ class Requests:
             between them. 0 for 1, and for what it asks for.
         speedup: how its speed depends on its width (`speedups.read_speedup`); its run time is that on what it asks for.
         resize_time: seconds that it holds devices without progress after its width changed; 0 for what the run says.
+        follows: the task_id of the one whose result its user waited for, 0 for none; obeyed in a closed loop alone.
+        think_time: seconds from the end of that one to when it was submitted, NaN where not stated.
     """
 
     nodes: IntArray
@@ -69,6 +71,8 @@ class Requests:
     most_width: IntArray
     speedup: Labels
     resize_time: FloatArray
+    follows: IntArray
+    think_time: FloatArray
 
     @classmethod
     def blank(cls, length: int, **stated: Any) -> "Requests":
@@ -77,7 +81,7 @@ class Requests:
         for name in NAMES:
             if name in TEXTS:
                 columns[name] = Labels.blank(length)
-            elif name in TIMES or name.startswith("memory"):
+            elif name in TIMES or name.startswith(("memory", "think")):
                 columns[name] = np.full(length, np.nan)
             elif name in FLAGS:
                 columns[name] = np.full(length, name == "requeueable")
@@ -153,6 +157,10 @@ class Requests:
 NAMES = tuple(field.name for field in fields(Requests))
 TEXTS = frozenset(("features", "partitions", "qos", "reservation", "recorded_nodes", "elasticity", "speedup"))
 WIDTHS = frozenset(("elasticity", "least_width", "most_width", "speedup", "resize_time"))
+FEEDBACK = frozenset(("follows", "think_time"))
+LATER = WIDTHS | FEEDBACK
+"""Columns that were added once there were digests of requests, which stay what they were without them."""
+
 FLAGS = frozenset(("exclusive", "needs_success", "fails", "requeueable"))
 TIMES = frozenset(("eligible_time", "cancel_time"))
 SIGNED = frozenset(("eligible_time", "cancel_time", "nice"))

@@ -20,6 +20,8 @@ from scheduler_sim.engine.contract import (
     Predictor,
     UnderWay,
 )
+from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
+from scheduler_sim.engine.feedback import predecessors, uncome
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.gangs import GangLog, Gangs
 from scheduler_sim.engine.policies import ORDERS, ChoiceContext, Choices, Order, Policy, ScoreContext, Scores
@@ -28,6 +30,8 @@ from scheduler_sim.engine.prediction import untold
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.sites import Site
+from scheduler_sim.engine.units import SECONDS_PER_DAY
+from scheduler_sim.engine.whatif import at_arrivals
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 _NOTHING_DRAWN = np.random.default_rng(0)
@@ -43,7 +47,9 @@ class Simulation:
             kept; None keeps them for `attempts`.
         on_pieces: the same of what tasks on several nodes held of each, once they hold it no longer; None drops it.
         workload: tasks that all fit the cluster (see `oversize.oversized`). With a predictor it becomes one of its own,
-            in which the estimates and predictions of the tasks that have arrived are those of the predictor.
+            in which the estimates and predictions of the tasks that have arrived are those of the predictor. In a
+            closed loop too: the tasks that have come have the arrivals and deadlines at which they came, in the order
+            of those recorded.
         predictor: tells run times as tasks arrive, from what has finished in this simulation; None for the estimates
             of the workload.
         site: whose rules bind all tasks, `cluster` being its cluster; None for a cluster without rules.
@@ -77,7 +83,11 @@ class Simulation:
         stated = self.workload
         if self.predictor is not None:
             self.workload = untold(stated)
+        elif self.options.closed_loop:
+            self.workload = uncome(stated)
         kernel = make_kernel(self.problem())
+        if self.options.closed_loop:
+            return self._closed(kernel, stated)
         if self.predictor is None:
             return kernel
         return PredictingKernel(
@@ -87,6 +97,50 @@ class Simulation:
             news=self._news,
             looks_ahead=self.policy.order.looks_ahead,
         )
+
+    def _closed(self, kernel: Any, stated: Workload) -> Kernel:
+        """Return the kernel that lets tasks come as their predecessors end.
+
+        Raises:
+            InvalidWorkload: no task follows another one. InvalidPolicy: scores for which all arrivals must be known.
+        """
+        from scheduler_sim.engine.kernels.feedback import FeedbackKernel
+
+        rows, thinks = predecessors(stated)
+        if (rows < 0).all():
+            raise InvalidWorkload("In a closed loop tasks follow others, and none of these says which.")
+        return FeedbackKernel(
+            inner=kernel, workload=self.workload, rows=rows, thinks=thinks, base=self._base_by_arrival(stated)
+        )
+
+    def _base_by_arrival(self, stated: Workload) -> Callable[[int, float], float] | None:
+        """Return what scores a row that comes at an instant; None where scores do not depend on it.
+
+        Raises:
+            InvalidPolicy: the score of a task depends on when others come.
+        """
+        moved = at_arrivals(stated, stated.arrival_time + SECONDS_PER_DAY)
+
+        def scored(workload: Workload, order: Order) -> FloatArray:
+            return self._scores_of(order, workload, self.generator(f"order {order.name}")).base
+
+        order, backfilled = self.policy.order, self.policy.backfill.order
+        if backfilled is not None and (scored(stated, ORDERS[backfilled]) != scored(moved, ORDERS[backfilled])).any():
+            raise InvalidPolicy(f"Tasks are not backfilled by {backfilled} in a closed loop: it goes by arrivals.")
+        before, after = scored(stated, order), scored(moved, order)
+        if np.array_equal(before, after):
+            return None
+        if np.array_equal(before, stated.arrival_time) and np.array_equal(after, moved.arrival_time):
+            return lambda _row, instant: instant
+
+        def alone(row: int, instant: float) -> float:
+            task = at_arrivals(stated.take(np.array([row])), np.array([instant]))
+            return float(self._scores_of(order, task, _NOTHING_DRAWN).base[0])
+
+        probes = np.unique(np.linspace(0, len(stated) - 1, 20).astype(np.int64)).tolist()
+        if any(alone(row, float(stated.arrival_time[row])) != before[row] for row in probes):
+            raise InvalidPolicy(f"{order.name} scores a task by when others come, which a closed loop does not know.")
+        return alone
 
     def problem(self) -> Problem:
         """Return what a kernel is given to play."""

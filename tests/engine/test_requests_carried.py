@@ -12,6 +12,7 @@ import pytest
 from scheduler_sim import engine
 from scheduler_sim.engine.beginning import begin_at
 from scheduler_sim.engine.estimates import replace_estimates, told_to_all
+from scheduler_sim.engine.feedback import uncome
 from scheduler_sim.engine.forecasting.future import joined
 from scheduler_sim.engine.kernels.site.never import fit_to_site
 from scheduler_sim.engine.learning.evaluation import held_out_windows
@@ -57,6 +58,7 @@ DERIVATIONS: dict[str, Callable[[Workload], Workload]] = {
     "replace_estimates": lambda workload: replace_estimates(workload, "uniform:3", np.random.default_rng(1)),
     "told_to_all": lambda workload: told_to_all(workload, workload.runtime),
     "untold": untold,
+    "uncome": uncome,
     "fit_workload": lambda workload: fit_workload(workload, CLUSTER, on_oversize="drop")[0],
     "fit_to_site": lambda workload: fit_to_site(workload, SITE, on_oversize="drop")[0],
     "held_out_windows": lambda workload: held_out_windows(workload, 3, 20)[1],

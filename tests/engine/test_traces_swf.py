@@ -79,6 +79,27 @@ def test_a_preceding_job_that_is_not_there_is_forgotten_and_counted() -> None:
     assert trace.audit.repaired["unknown_parent"].count == 1
 
 
+def test_think_times_are_read_when_asked_for_and_written_again() -> None:
+    text = "".join(
+        f"{number} {10 * number} 0 5 1 -1 -1 1 -1 -1 1 1 -1 -1 -1 -1 {feedback}\n"
+        for number, feedback in ((1, "-1 -1"), (2, "1 4.5"), (3, "2 -1"), (4, "-1 7"), (5, "99 text"))
+    )
+    plain = read(text)
+    assert plain.workload.requests is None
+    assert not plain.audit.repaired
+    options = ReadOptions(think_times=True)
+    asked = read(text, options=options).workload.requests
+    assert asked is not None
+    assert asked.follows.tolist() == [0, 1, 2, 0, 99]
+    np.testing.assert_array_equal(asked.think_time, [np.nan, 4.5, np.nan, np.nan, np.nan])
+    out = io.StringIO()
+    assert write_swf(read(text, options=options).workload, out) == {}
+    again = read(out.getvalue(), options=options).workload.requests
+    assert again is not None
+    np.testing.assert_array_equal(again.follows, asked.follows)
+    np.testing.assert_array_equal(again.think_time, asked.think_time)
+
+
 def test_circular_preceding_jobs_are_refused() -> None:
     tail = "-1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1"
     with pytest.raises(engine.InvalidWorkload, match="circular"):

@@ -62,8 +62,9 @@ BAD = {
 AXES = {"policies": "policies", "estimates": "estimates", "scale_load": "load_factors", "seed": "seeds"}
 """What a study calls the options that vary over its grid."""
 
-ELSEWHERE = ("site", "begin_time", "series", "series_zero", "series_beyond", "hold_cap")
-"""They need a stored site in place of a cluster, a trace that tells of starts, stored series: see their own tests."""
+ELSEWHERE = ("site", "begin_time", "feedback", "series", "series_zero", "series_beyond", "hold_cap")
+"""They need a stored site in place of a cluster, a trace that tells of starts, tasks that follow others and run once,
+stored series: see their own tests."""
 
 NODES = ("add_nodes", "drop_nodes", "failures", "outages")
 """They belong to the study's clusters."""

@@ -146,6 +146,20 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             words={"hold": "hold nodes from their recorded start", "queue": "wait as any other"},
         ),
     ] = "hold"
+    feedback: Annotated[
+        Literal["open", "trace", "users"],
+        About(
+            "Who waits for results",
+            "open: tasks come when they were recorded; trace: after those they follow, by the workload's think times; "
+            "users: after those that sessions of their users show",
+            PLAYED,
+            words={
+                "open": "nobody: tasks come when they were recorded",
+                "trace": "users, as the workload says",
+                "users": "users, as their sessions show",
+            },
+        ),
+    ] = "open"
     on_oversize: Annotated[
         Literal["fail", "drop", "clamp"],
         About(
@@ -546,6 +560,7 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         with blaming("failure_list"):
             check_nodes(listed, cluster.nodes)
         read = {"restart_overhead": Overhead.read(self.restart_overhead), "checkpoints": self._checkpoints(cluster)}
+        read["closed_loop"] = self.feedback != "open"
         return engine.Options(**ours | read, failures=listed)
 
     def _checkpoints(self, cluster: engine.Cluster) -> Checkpoints | None:
@@ -568,6 +583,13 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
                 "max_requeues needs on_limit kill: it says how often a task ended at its limit is run again.",
                 "max_requeues",
             )
+        if self.feedback != "open" and self.keep != "summary":
+            raise InvalidOption(
+                "In a closed loop tasks come when each policy lets them; only figures are kept: keep summary.",
+                "feedback",
+            )
+        if self.feedback != "open" and self.site:
+            raise InvalidOption("By the rules of a site tasks come as recorded: feedback open.", "feedback")
         for name in ("series_zero", "series_beyond", "hold_cap"):
             if not self.series and getattr(self, name) != _DEFAULTS[name]:
                 raise InvalidOption(f"{name} has no meaning without series.", name)

@@ -1,7 +1,7 @@
 """From stored tasks to what the engine plays."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from apps.training.registry import stored_runtime_model
 from scheduler_sim import engine
 from scheduler_sim.engine.beginning import begin_at
 from scheduler_sim.engine.estimates import replace_estimates
+from scheduler_sim.engine.feedback import session_requests
 from scheduler_sim.engine.kernels.site.never import fit_to_site
 from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.predictors.runtime import RuntimeModel
@@ -164,9 +165,11 @@ def adapt(
 
     Raises:
         OversizedTasks: tasks that could never start, unless the configuration drops or clamps them.
-        InvalidWorkload: nothing is left to play.
+        InvalidWorkload: nothing is left to play, or sessions are asked for and the workload does not show them.
         InvalidParameter: a beginning, a load factor or estimates that have no meaning.
     """
+    if configuration.feedback == "users":
+        workload = replace(workload, requests=session_requests(workload))
     hold = configuration.already_running == "hold"
     begun = begin_at(workload, configuration.begin_time, hold=hold)
     scaled = scale_load(begun.workload, configuration.load_factor, since=begun.time)

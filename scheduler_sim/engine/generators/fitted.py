@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray, Labels
+from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.generators.registry import (
     MOST_TASKS,
@@ -25,7 +25,7 @@ from scheduler_sim.engine.generators.registry import (
     parameter,
     register_fitted,
 )
-from scheduler_sim.engine.requests import Requests
+from scheduler_sim.engine.requests import FEEDBACK, Requests
 from scheduler_sim.engine.whatif import at_arrivals
 from scheduler_sim.engine.workload import Parents, Workload
 
@@ -159,13 +159,18 @@ def _copied(like: Workload, rows: IntArray, donors: IntArray, copy: IntArray) ->
 
 
 def _asked(requests: Requests, fails: BoolArray, copy: IntArray) -> Requests:
-    """Return what the tasks ask for: arrays of different days are different ones, and nothing of it was recorded."""
+    """Return what the tasks ask for: arrays of different days are different ones, and nothing of it was recorded.
+
+    Nobody follows anybody: the numbers of the tasks are others.
+    """
     arrays = np.zeros(len(copy), np.int64)
     there = requests.array > 0
     if there.any():
         _, codes = np.unique(requests.array, return_inverse=True)
         arrays[there] = 1 + np.unique((copy * (codes.max() + 1) + codes)[there], return_inverse=True)[1]
-    return replace(requests, fails=fails, array=arrays, recorded_nodes=Labels.blank(len(copy)))
+    blank = Requests.blank(len(copy))
+    forgotten = {name: getattr(blank, name) for name in ("recorded_nodes", *FEEDBACK)}
+    return replace(requests, fails=fails, array=arrays, **forgotten)
 
 
 def _parents(

@@ -48,6 +48,8 @@ def make_kernel(problem: Problem) -> BaseKernel:
             f"{'in rounds' if problem.site is None else 'by the rules of a site'}; leave crossing out of its topology."
         )
     _refuse_power(problem)
+    if problem.options.closed_loop:
+        return _closed(problem)
     if problem.site is not None:
         if scores.kind == DECIDED:
             raise InvalidPolicy(f"{policy.name} decides by itself, and is not played by the rules of a site.")
@@ -141,6 +143,32 @@ def _refuse_power(problem: Problem) -> None:
         raise InvalidPolicy(f"{what}, which is not played where tasks may stop and go on: {policy.name}.")
     if kind in (DECIDED, SHARES, ELASTIC):
         raise InvalidPolicy(f"{what}, which is not played by {policy.name}.")
+def _closed(problem: Problem) -> BaseKernel:
+    """Return the kernel of a closed loop before anybody waits for anything; `Simulation` sees to that.
+
+    Raises:
+        InvalidPolicy: what is not played where nobody knows when tasks will come.
+    """
+    policy, scores = problem.policy, problem.scores
+    if problem.site is not None:
+        raise InvalidPolicy("By the rules of a site tasks come as recorded; a closed loop is played on a cluster.")
+    if problem.late:
+        raise InvalidPolicy("Run times cannot be predicted inside the run where tasks come in a closed loop.")
+    if policy.preempts or problem.options.interrupts or problem.cluster.fails:
+        raise InvalidPolicy("Where tasks may stop and go on they come as recorded, not in a closed loop.")
+    if problem.cluster.sleeps or problem.cap is not None:
+        raise InvalidPolicy("Where nodes sleep or starts keep a power cap tasks come as recorded, not in a closed loop.")
+    if scores.kind in (DECIDED, BY_PLAN, CALLED, SHARES, ELASTIC) or policy.order.needs_site or scores.not_before is not None:
+        raise InvalidPolicy(f"{policy.order.name} is not played in a closed loop.")
+    if scores.kind == LEARNED and policy.backfill.name == "conservative":
+        raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")
+    _refuse_backfilling(policy, scores, on_pool=False)
+    if scores.kind == STATIC and scores.slope is None:
+        # No rank among all tasks can be given before they come: as scores that change they need none.
+        problem = replace(problem, scores=replace(scores, slope=np.zeros(len(problem.workload))))
+    from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
+
+    return ClusterKernel(problem)
 
 
 def _refuse_backfilling(policy: Policy, scores: Scores, *, on_pool: bool) -> None:

@@ -38,13 +38,15 @@ def compare(result: Result, base: str | None = None, *, kind: Kind = "pandas") -
     if len(names) < 2:
         raise InvalidParameter("Only one policy was played, so there is nothing to compare it with.")
     others = [name for name in names if name != base]
-    arrival = result.workload.arrival_time
+    # In a closed loop tasks come at other instants under each policy.
+    arrival = {name: result.simulations[name].workload.arrival_time for name in names}
     finish = {name: result.simulations[name].outcome().finish_time for name in names}
     both = {name: ~np.isnan(finish[name]) & ~np.isnan(finish[base]) for name in others}
     if result.scored is not None:
         both = {name: there & result.scored for name, there in both.items()}
     found = [
-        task_difference((finish[base] - arrival)[both[name]], (finish[name] - arrival)[both[name]]) for name in others
+        task_difference((finish[base] - arrival[base])[both[name]], (finish[name] - arrival[name])[both[name]])
+        for name in others
     ]
     columns: dict[str, Any] = {"policy": np.array(others, object), "base": np.array([base] * len(others), object)}
     for name in ("mean", "low", "high", "median"):

@@ -29,6 +29,7 @@ class ReadOptions:
             `{"arrival_time": "submitted"}`; a unit may follow, as in `submitted@ms`. `sacct` takes some of them.
         header: for tables: the names of the columns of a file without a header line.
         preceding_jobs: SWF: take field 17 as a dependency.
+        think_times: SWF: take field 17 as the job that the user waited for, and field 18 as the think time after it.
         steps_per_second: Gavel: one throughput for all job types, training steps a second.
         throughputs: Gavel: steps a second by job type, or by job type and number of GPUs in Gavel's own
             notation, `('job type', 4)`.
@@ -40,6 +41,7 @@ class ReadOptions:
     columns: Mapping[str, str] | None = None
     header: tuple[str, ...] | None = None
     preceding_jobs: bool = False
+    think_times: bool = False
     steps_per_second: float | None = None
     throughputs: Mapping[str, float] | None = None
     kinds: Throughputs | None = None
@@ -248,6 +250,8 @@ def fingerprint(
     # A file that was read without them is what it was before there were any.
     if options.flops is None:
         del chosen["flops"]
+    if not options.think_times:
+        del chosen["think_times"]
     if options.kinds is None:
         del chosen["kinds"]
     else:

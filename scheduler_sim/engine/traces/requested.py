@@ -12,7 +12,7 @@ from scheduler_sim.engine.traces.audit import EXAMPLES, Audit
 from scheduler_sim.engine.traces.raw import RawRequests, RawTasks
 from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Labels
 
-_FRACTIONS = frozenset(("gpus_per_node", "memory_mb_per_core", "memory_mb_per_node", "resize_time"))
+_FRACTIONS = frozenset(("gpus_per_node", "memory_mb_per_core", "memory_mb_per_node", "resize_time", "think_time"))
 
 
 def held(raw: RawRequests, length: int) -> dict[str, FloatArray]:

@@ -2,7 +2,7 @@
 
 Fields, from 1: 1 job number, 2 submit s, 3 wait s, 4 run s, 5 allocated processors, 7 used memory (KB a
 processor), 8 requested processors, 9 requested s, 10 requested memory (KB a processor), 11 status, 12 user,
-13 group, 15 queue, 17 preceding job. -1 means not known. The others are not read.
+13 group, 15 queue, 17 preceding job, 18 think time s. -1 means not known. The others are not read.
 """
 
 import re
@@ -23,7 +23,7 @@ from scheduler_sim.engine.traces.table import is_number
 from scheduler_sim.engine.traces.texts import UNKNOWN
 from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Labels
 
-READ = (1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 15, 17)
+READ = (1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 15, 17, 18)
 """The fields that are read, from 1."""
 
 NEEDED = (2, 4)
@@ -42,6 +42,7 @@ _NAMES = {
     13: "group",
     15: "queue",
     17: "preceding job",
+    18: "think time",
 }
 _ALLOCATED, _REQUESTED = 5, 8
 _NAMED_BY_NUMBER = (11, 12, 13, 15)
@@ -77,7 +78,7 @@ def recognises(head: list[str]) -> bool:
     "swf",
     description="Standard Workload Format of the Parallel Workloads Archive",
     recognises=recognises,
-    options=frozenset({"preceding_jobs"}),
+    options=frozenset({"preceding_jobs", "think_times"}),
 )
 def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     """Parse an SWF file.
@@ -96,7 +97,7 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     table, where, extra = parsed.whole()
     audit.notice("extra_fields", where[extra])
     left_out = _left_out(table, where, audit)
-    tasks = _tasks(table, where, left_out, audit, preceding_jobs=options.preceding_jobs)
+    tasks = _tasks(table, where, left_out, audit, options)
     return Reading(tasks=tasks, headers=headers, processors=_machine(comments, audit))
 
 
@@ -138,7 +139,8 @@ def _read_block(lines: list[bytes], places: IntArray, parsed: _Columns, audit: A
     _parse(lines, block, 0, texts)
     broken = np.isnan(block[:, 0])
     audit.drop("broken_line", places[broken], [_reason(text, field) for row, field, text in texts if broken[row]])
-    lost = [(row, field, text) for row, field, text in texts if not broken[row]]
+    # Most readers of the format have no use for the last field, and logs have all kinds of things there.
+    lost = [(row, field, text) for row, field, text in texts if not broken[row] and field != FIELDS]
     audit.repair(
         "unreadable_value",
         places[[row for row, _, _ in lost]],
@@ -316,14 +318,14 @@ def _value(tokens: list[bytes], number: int, row: int, texts: list[tuple[int, in
 
 
 def _tasks(
-    table: dict[int, FloatArray], where: IntArray, left_out: BoolArray, audit: Audit, *, preceding_jobs: bool
+    table: dict[int, FloatArray], where: IntArray, left_out: BoolArray, audit: Audit, options: ReadOptions
 ) -> RawTasks:
     """Make tasks of the lines that are none of `left_out`; the table is used up."""
     where = where[~left_out]
     if left_out.any():
         for number in READ:
             table[number] = table[number][~left_out]
-    numbers, preceding = table.pop(1), table.pop(17)
+    numbers, preceding, thinking = table.pop(1), table.pop(17), table.pop(18)
     # -1 is the format's "not known"; any other negative number is a fault that the audit counts.
     for column in table.values():
         column[column == -1] = np.nan
@@ -346,7 +348,7 @@ def _tasks(
     used, requested = table.pop(7), table.pop(10)
     memory = np.where(np.isnan(requested), used, requested) * processors / KB_PER_MB
     parents: Sequence[Sequence[int]] | None = None
-    if preceding_jobs:
+    if options.preceding_jobs:
         parents = [[int(number)] if 0 < number <= LARGEST_INTEGER else [] for number in preceding.tolist()]
     return RawTasks(
         where=where,
@@ -363,7 +365,15 @@ def _tasks(
         dependencies=parents,
         # Cleaned logs leave jobs out that others followed.
         incomplete=True,
+        requests=_feedback(preceding, thinking) if options.think_times else None,
     )
+
+
+def _feedback(preceding: FloatArray, thinking: FloatArray) -> dict[str, FloatArray]:
+    """Return whom tasks follow, and after what think time; what is no number of a job, or no time, is not stated."""
+    follows = np.where((preceding > 0) & (preceding <= LARGEST_INTEGER), np.floor(preceding), np.nan)
+    usable = (thinking >= 0) & (thinking <= LARGEST_INTEGER) & ~np.isnan(follows)
+    return {"follows": follows, "think_time": np.where(usable, thinking, np.nan)}
 
 
 def _labels(column: FloatArray) -> Labels:

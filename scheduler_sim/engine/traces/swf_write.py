@@ -4,6 +4,7 @@ from typing import TextIO
 
 import numpy as np
 
+from scheduler_sim.engine.requests import FEEDBACK
 from scheduler_sim.engine.workload import FloatArray, Labels, Workload
 
 FIELDS = 18
@@ -18,7 +19,8 @@ def write_swf(workload: Workload, stream: TextIO, *, processors: int | None = No
     queue. What is lost: GPUs and their types (a task without cores is written with its GPUs as
     processors), names of users, groups and queues that are not numbers (numbered from 1 in alphabetical
     order, with a comment each), all parents but one, size, compute intensity, whether a task is hybrid,
-    deadlines, predictions, text identifiers and what tasks ask of a site.
+    deadlines, predictions, text identifiers and what tasks ask of a site. Whom a task follows and its think time
+    stand in fields 17 and 18, unless it has parents.
 
     Args:
         workload: the tasks.
@@ -43,6 +45,11 @@ def write_swf(workload: Workload, stream: TextIO, *, processors: int | None = No
     preceding = np.full(len(workload), -1, np.int64)
     single = counts > 0
     preceding[single] = workload.task_id[workload.parents.rows[workload.parents.offsets[1:][single] - 1]]
+    thinks = np.full(len(workload), -1.0)
+    if workload.requests is not None:
+        follows = ~single & (workload.requests.follows > 0)
+        preceding[follows] = workload.requests.follows[follows]
+        thinks[follows] = np.nan_to_num(workload.requests.think_time[follows], nan=-1.0)
     unknown = ["-1"] * len(workload)
     columns = {
         1: [str(number) for number in workload.task_id.tolist()],
@@ -57,6 +64,7 @@ def write_swf(workload: Workload, stream: TextIO, *, processors: int | None = No
         13: people[1],
         15: people[2],
         17: [str(number) for number in preceding.tolist()],
+        18: _texts(thinks),
     }
     rows = zip(*(columns.get(number, unknown) for number in range(1, FIELDS + 1)), strict=True)
     stream.writelines(" ".join(row) + "\n" for row in rows)
@@ -73,6 +81,8 @@ def write_swf(workload: Workload, stream: TextIO, *, processors: int | None = No
         "external_id": int((workload.external_id != "").sum()),
     }
     lost |= {} if workload.requests is None else workload.requests.stated()
+    for name in FEEDBACK:
+        lost.pop(name, None)
     return {kind: count for kind, count in lost.items() if count}
 
 

@@ -82,6 +82,7 @@ KIND_OF_COLUMN: dict[str, str] = {
             "duration_estimate",
             "predicted_duration",
             "resize_time",
+            "think_time",
         ),
         "time",
     ),

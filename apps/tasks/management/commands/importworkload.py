@@ -56,6 +56,11 @@ class Command(ExplainedCommand):
         )
         parser.add_argument("--preceding-jobs", action="store_true", help="swf: take field 17 as a dependency")
         parser.add_argument(
+            "--think-times",
+            action="store_true",
+            help="swf: take fields 17 and 18 as the job that the user waited for and the think time, for a closed loop",
+        )
+        parser.add_argument(
             "--finished-only", action="store_true", help="sacct: leave out jobs that still ran when it was printed"
         )
         parser.add_argument("--steps-per-second", type=float, metavar="X", help="gavel: throughput of every job type")
@@ -104,6 +109,7 @@ def _read_options(options: dict[str, Any]) -> ReadOptions:
         columns=read_map(options["map"]) if options["map"] is not None else None,
         header=read_header(options["columns"]) if options["columns"] is not None else None,
         preceding_jobs=options["preceding_jobs"],
+        think_times=options["think_times"],
         steps_per_second=options["steps_per_second"],
         throughputs=throughputs,
         kinds=kinds,
