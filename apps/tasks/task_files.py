@@ -212,7 +212,7 @@ def _put_together(header: Mapping[str, Any], pieces: Mapping[str, np.ndarray]) -
         **{name: columns[name] for name in _PLAIN},
         external_id=_texts(pieces, rows),
         parents=parents,
-        requests=Requests(**requests) if requests else None,
+        requests=Requests.blank(rows, **requests) if requests else None,
         throughputs=None if stated is None else Throughputs.from_json(stated),
     )
     return FiledTasks(workload, columns["key"], header["digest"])

@@ -92,7 +92,8 @@ def test_what_belongs_together_is_drawn_together() -> None:
     # Each task but the first of its day waits for the one before it.
     waits = np.diff(np.floor(like.arrival_time / DAY), prepend=-1) == 0
     offsets = np.concatenate(([0], np.cumsum(waits)))
-    like = replace(like, requests=asked, parents=Parents(offsets=offsets, rows=np.flatnonzero(waits) - 1))
+    rows = np.flatnonzero(waits) - 1
+    like = replace(like, requests=asked, parents=Parents(offsets, rows, rows.astype(np.float64)))
     parameters = {"days": 30, "move_minutes": 0, "redraw": False}
     made = generate_like("fitted", like, seed=4, parameters=parameters).workload
     assert made.requests is not None
@@ -100,6 +101,8 @@ def test_what_belongs_together_is_drawn_together() -> None:
     same_day = np.diff(day, prepend=-1) == 0
     np.testing.assert_array_equal(np.diff(made.parents.offsets), same_day)
     np.testing.assert_array_equal(made.parents.rows, np.flatnonzero(same_day) - 1)
+    assert made.parents.mb is not None
+    assert len(made.parents.mb) == made.parents.count
     np.testing.assert_array_equal(made.requests.cancel_time, made.arrival_time + 50.0)
     assert made.requests.recorded_nodes.names == ("",)
     assert np.isnan(made.recorded_start_time).all()

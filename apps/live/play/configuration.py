@@ -559,8 +559,11 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         listed = parse_failures(self.failure_list) if self.failure_list else ()
         with blaming("failure_list"):
             check_nodes(listed, cluster.nodes)
-        read = {"restart_overhead": Overhead.read(self.restart_overhead), "checkpoints": self._checkpoints(cluster)}
-        read["closed_loop"] = self.feedback != "open"
+        read = {
+            "restart_overhead": Overhead.read(self.restart_overhead),
+            "checkpoints": self._checkpoints(cluster),
+            "closed_loop": self.feedback != "open",
+        }
         return engine.Options(**ours | read, failures=listed)
 
     def _checkpoints(self, cluster: engine.Cluster) -> Checkpoints | None:

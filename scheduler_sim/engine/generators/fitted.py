@@ -52,7 +52,7 @@ class FittedParameters(Parameters):
     redraw: bool = parameter(True, "tasks have run times of others of their user; else their own", kind=bool)
 
 
-def generate(like: Workload, parameters: FittedParameters, generator: np.random.Generator) -> Workload:
+def _generate(like: Workload, parameters: FittedParameters, generator: np.random.Generator) -> Workload:
     """Draw tasks as in `like`, numbered from 1; the first day begins where it begins there.
 
     Tasks keep what they depend on as far as that is drawn with them. Recorded starts and nodes and identifiers are
@@ -187,7 +187,7 @@ def _parents(
     counts = np.diff(like.parents.offsets)[rows]
     child = np.repeat(np.arange(len(rows)), counts)
     edges = np.arange(len(child)) - np.repeat(np.cumsum(counts) - counts - like.parents.offsets[rows], counts)
-    parent = like.parents.rows[edges]
+    parent, sent = like.parents.rows[edges], None if like.parents.mb is None else like.parents.mb[edges]
     day = np.searchsorted(days.first, np.arange(len(like)), side="right") - 1
     at = np.repeat(np.arange(len(chosen)), np.diff(days.first)[chosen])[child] - (day[rows[child]] - day[parent])
     kept = (at >= 0) & (at < len(chosen)) & (day[parent] < days.count)
@@ -198,7 +198,7 @@ def _parents(
     children, parents = placed[child], placed[starts[at] + parent - days.first[day[parent]]]
     sorting = np.lexsort((parents, children))
     offsets = np.concatenate(([0], np.cumsum(np.bincount(children, minlength=len(rows))))).astype(np.int64)
-    return Parents(offsets=offsets, rows=parents[sorting])
+    return Parents(offsets, parents[sorting], None if sent is None else sent[kept][sorting])
 
 
 FITTED_MODEL = register_fitted(
@@ -206,6 +206,6 @@ FITTED_MODEL = register_fitted(
         name="fitted",
         description="days of a stored workload in a new order, run times drawn by user: a year like last month",
         parameters=FittedParameters,
-        generate=generate,
+        generate=_generate,
     )
 )

@@ -143,7 +143,7 @@ def size_classes(like: Workload) -> list[SizeClass]:
     return found
 
 
-def generate(like: Workload, parameters: JannParameters, generator: np.random.Generator) -> Workload:
+def _generate(like: Workload, parameters: JannParameters, generator: np.random.Generator) -> Workload:
     """Draw rigid tasks of processors, in whole seconds from where `like` begins.
 
     Raises:
@@ -183,6 +183,6 @@ JANN = register_fitted(
         name="jann",
         description="tasks by classes of sizes, hyper-Erlang times of common order (Jann et al., JSSPP 1997)",
         parameters=JannParameters,
-        generate=generate,
+        generate=_generate,
     )
 )

@@ -143,6 +143,8 @@ def _refuse_power(problem: Problem) -> None:
         raise InvalidPolicy(f"{what}, which is not played where tasks may stop and go on: {policy.name}.")
     if kind in (DECIDED, SHARES, ELASTIC):
         raise InvalidPolicy(f"{what}, which is not played by {policy.name}.")
+
+
 def _closed(problem: Problem) -> BaseKernel:
     """Return the kernel of a closed loop before anybody waits for anything; `Simulation` sees to that.
 
@@ -157,8 +159,14 @@ def _closed(problem: Problem) -> BaseKernel:
     if policy.preempts or problem.options.interrupts or problem.cluster.fails:
         raise InvalidPolicy("Where tasks may stop and go on they come as recorded, not in a closed loop.")
     if problem.cluster.sleeps or problem.cap is not None:
-        raise InvalidPolicy("Where nodes sleep or starts keep a power cap tasks come as recorded, not in a closed loop.")
-    if scores.kind in (DECIDED, BY_PLAN, CALLED, SHARES, ELASTIC) or policy.order.needs_site or scores.not_before is not None:
+        raise InvalidPolicy(
+            "Where nodes sleep or starts keep a cap on power tasks come as recorded, not in a closed loop."
+        )
+    if (
+        scores.kind in (DECIDED, BY_PLAN, CALLED, SHARES, ELASTIC)
+        or policy.order.needs_site
+        or scores.not_before is not None
+    ):
         raise InvalidPolicy(f"{policy.order.name} is not played in a closed loop.")
     if scores.kind == LEARNED and policy.backfill.name == "conservative":
         raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tasks", "0013_dependency_data"),
+        ("tasks", "0014_tasks_file"),
     ]
 
     operations = [
