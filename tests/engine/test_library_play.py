@@ -14,6 +14,7 @@ from scheduler_sim.engine.library import plots
 from scheduler_sim.engine.metrics import summarise, whole_run
 from scheduler_sim.engine.paired import task_difference
 from scheduler_sim.engine.policies import parse_policy
+from scheduler_sim.engine.series import StepSeries
 from tests.engine.own import own_policies
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -356,3 +357,21 @@ def test_the_code_blocks_of_the_documentation_run(
         np.testing.assert_array_equal(own.placements(name)["start_time"], own.placements("sjf+easy")["start_time"])
     in_readme = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert blocks[0] in in_readme
+
+
+def test_series_tell_the_energy_and_carbon_of_each_task_and_hold_tasks_back() -> None:
+    nodes = sim.Cluster("two", (sim.NodeGroup("n", 1, 2, cpu_idle_watts=10.0, cpu_busy_watts=100.0),))
+    tasks = sim.Workload.from_columns(arrival_time=[0, 60], runtime=[600, 600], cpus=[1, 2])
+    carbon = StepSeries(np.array([0.0, 3600.0]), np.array([400.0, 100.0]), 7200.0, "hold")
+    found = sim.play(tasks, nodes, "fcfs,lowest_window", signals={"carbon": carbon})
+    rows = found.placements("lowest_window")
+    assert rows["start_time"].tolist() == [3600.0, 4200.0]
+    assert rows["energy_joules"].tolist() == [60_000.0, 120_000.0]
+    assert rows["carbon_kg"].to_numpy() == pytest.approx([60_000 * 100 / 3.6e9, 120_000 * 100 / 3.6e9])
+    assert rows["electricity_usd"].isna().all()
+    assert found.figure("carbon_kg", "lowest_window") == pytest.approx(rows["carbon_kg"].sum())
+    assert found.figure("carbon_kg", "fcfs") == pytest.approx(180_000 * 400 / 3.6e9)
+    assert "carbon_kg" not in sim.play(tasks, nodes, "fcfs").placements()
+    short = {"carbon": StepSeries(np.array([0.0]), np.array([1.0]), 30.0)}
+    with pytest.raises(sim.EngineError, match="tasks arrive from 0 s to 60 s: give it beyond"):
+        sim.play(tasks, nodes, "fcfs", signals=short)

@@ -15,6 +15,8 @@ from django.test import Client
 
 from apps.dashboard.runs.charts import run_charts
 from apps.dashboard.runs.electricity_charts import POINTS
+from apps.live.what_if.answer import answer
+from apps.live.what_if.question import question
 from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Run
 from apps.studies.definition import Definition
@@ -248,6 +250,8 @@ def test_a_series_that_would_repeat_too_often_takes_only_the_figures_by_it(
     (caution,) = [one for one in run.cautions if one["kind"] == "series_unused"]
     assert "would repeat 3,600,000 times over 7,200 s" in caution["text"]
     command("verifyrun", "run", "--replay")
+    asked = answer(question(run, {"policies": "sjf"}))
+    assert [one["text"] for one in asked["cautions"] if one["kind"] == "series_unused"] == [caution["text"]]
     # Its chart shows means, for which no step is looked at.
     with monkeypatch.context() as without:
         without.setattr(StepSeries, "cuts", None)

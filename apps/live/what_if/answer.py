@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from apps.live.play.configuration import RunConfiguration
+from apps.live.play.electricity import series_caution
 from apps.live.play.players import Player, make_players
 from apps.live.play.preparation import Prepared, prepare_tasks
 from apps.live.what_if.question import Question
@@ -86,7 +87,7 @@ def answer(asked: Question) -> dict[str, Any]:
             {"policy": name, "against": against, **_groups(before, after, name, against)}
             for name, against in pairs(list(before.players), list(after.players))
         ],
-        "cautions": list(after.prepared.cautions),
+        "cautions": [*after.prepared.cautions, *([unused] if (unused := series_caution(after.simulations)) else [])],
     }
 
 

@@ -1,7 +1,7 @@
 """Playing a workload through policies, side by side on all cores."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from threading import Event
@@ -19,6 +19,7 @@ from scheduler_sim.engine.metrics import check_scored_part, scored_tasks
 from scheduler_sim.engine.optional import optional
 from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.policies import Policy, parse_policies, split_outside
+from scheduler_sim.engine.series import Signals, StepSeries
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.whatif import scale_load
 from scheduler_sim.engine.workload import IntArray, Workload
@@ -37,6 +38,7 @@ def play(
     *,
     seed: int = 0,
     options: Options | None = None,
+    signals: Signals | Mapping[str, StepSeries] | None = None,
     estimates: str = "trace",
     load: float = 1.0,
     limit: int | None = None,
@@ -58,6 +60,8 @@ def play(
         policies: names such as `sjf+easy` (or several in one text, with commas between them), or policies.
         seed: of everything that is drawn.
         options: limits, failures, checkpoints and the like.
+        signals: series of `carbon`, `price`, `pue` and `power_cap` on the workload's clock (docs/energy.md); figures
+            and placements tell carbon and price of electricity by them, and orders such as `lowest_window` go by them.
         estimates: what policies are told of run times: `trace`, `exact`, `factor:F`, `uniform:F` or `tsafrir`.
         load: arrivals so many times as dense.
         limit: play only the first so many tasks.
@@ -82,8 +86,11 @@ def play(
         raise InvalidWorkload("No task is left to play.")
     fitted = replace_estimates(fitted, estimates, np.random.default_rng([seed, len(fitted)]))
     check_scored_part(warmup, cooldown)
+    by_kind = _signals(signals, fitted)
     simulations = {
-        policy.name: Simulation(fitted, ground.cluster, policy, seed=seed, options=chosen_options, site=ground.site)
+        policy.name: Simulation(
+            fitted, ground.cluster, policy, seed=seed, options=chosen_options, site=ground.site, signals=by_kind
+        )
         for policy in chosen
     }
     _play_all(list(simulations.values()), _workers(workers, len(simulations)), progress)
@@ -99,6 +106,25 @@ def play(
         notes=tuple(note for note in notes if note),
         scored=scored_tasks(simulations, warmup=warmup, cooldown=cooldown),
     )
+
+
+def _signals(given: Signals | Mapping[str, StepSeries] | None, workload: Workload) -> Signals | None:
+    """Return the series.
+
+    Raises:
+        InvalidParameter: an unknown kind, values that it cannot have, or one without values where tasks arrive.
+    """
+    if given is None:
+        return None
+    found = given if isinstance(given, Signals) else Signals(given)
+    first, last = float(workload.arrival_time.min()), float(workload.arrival_time.max())
+    for kind, series in found.by_kind.items():
+        if not series.covers(first, last):
+            raise InvalidParameter(
+                f"The series of {kind} has values from {series.begin:,.0f} s to {series.end:,.0f} s, and tasks arrive "
+                f"from {first:,.0f} s to {last:,.0f} s: give it beyond='hold' or 'repeat', or move it."
+            )
+    return found
 
 
 def _policies(given: str | Sequence[str | Policy]) -> list[Policy]:

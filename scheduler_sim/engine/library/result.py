@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts
+from scheduler_sim.engine.electricity import task_electricity
 from scheduler_sim.engine.errors import InvalidParameter, unknown_name
 from scheduler_sim.engine.instant.standing import Schedule, Standing, standing
 from scheduler_sim.engine.library.page import as_page
 from scheduler_sim.engine.library.tables import Kind, table
 from scheduler_sim.engine.metrics import TaskFigures, summarise, whole_run, winners
 from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.usage import energy_and_cost
 from scheduler_sim.engine.workload import BoolArray, Workload
 
 RANKED_BY = "mean_bounded_slowdown"
@@ -50,7 +52,8 @@ class Result:
         """Return where and when each task ran under a policy: a row a task, by arrival.
 
         Columns are views on the arrays of the simulation wherever they are numbers that it holds; times are seconds on
-        the workload's clock. `node` and `device` are the lowest numbers of a task on several.
+        the workload's clock. `node` and `device` are the lowest numbers of a task on several. Where series were given,
+        each task's energy, carbon and price of electricity are there too, NaN where one is not known.
 
         Args:
             policy: needed where several were played.
@@ -82,6 +85,11 @@ class Result:
                 "lost_time": outcome.history.lost_time,
                 "outcome": np.array(ENDINGS)[outcome.history.ending],
             }
+        if simulation.signals is not None:
+            every = np.arange(len(tasks))
+            columns["energy_joules"] = energy_and_cost(simulation, every)[0]
+            columns["carbon_kg"] = task_electricity(simulation, "carbon", every)
+            columns["electricity_usd"] = task_electricity(simulation, "price", every)
         return table(columns, kind)
 
     def attempts(self, policy: str | None = None, *, kind: Kind = "pandas") -> Any:
