@@ -78,6 +78,21 @@ def task_electricity(simulation: Simulation, kind: str, rows: IntArray) -> Float
     return of_all[rows] * _PER_JOULE[kind]
 
 
+def span_electricity(
+    signals: Signals, kind: str, watts: FloatArray, start: FloatArray, finish: FloatArray
+) -> FloatArray:
+    """Return the kg of carbon (`carbon`) or the USD (`price`) of spans in which devices draw the same all the time.
+
+    Args:
+        watts, start, finish: shape (m,), seconds on the clock of the series; NaN where it is not known, shape (m,).
+    """
+    factors = signals.factors(kind)
+    if not factors or not len(watts):
+        return np.full(len(watts), np.nan)
+    weights = _weights(factors, float(start.min()), float(finish.max()), start, finish)
+    return watts * weights * _PER_JOULE[kind]
+
+
 def _weights(
     factors: tuple[StepSeries, ...], begin: float, end: float, start: FloatArray, finish: FloatArray
 ) -> FloatArray:

@@ -15,6 +15,7 @@ from django.test import Client
 
 from apps.dashboard.runs.charts import run_charts
 from apps.dashboard.runs.electricity_charts import POINTS
+from apps.dashboard.schedule.task_story import task_story
 from apps.live.what_if.answer import answer
 from apps.live.what_if.question import question
 from apps.metrics.models import GroupMetric, Metric
@@ -22,7 +23,7 @@ from apps.results.models import Run
 from apps.studies.definition import Definition
 from apps.studies.sources import InvalidStudy
 from apps.tasks.errors import SeriesError
-from apps.tasks.models import Series, Workload
+from apps.tasks.models import Series, Task, Workload
 from apps.tasks.series_services import series_document, series_named, series_restore
 from scheduler_sim.engine.series import StepSeries
 from tests.files import written
@@ -302,3 +303,24 @@ def test_an_instant_of_a_run_that_held_tasks_back_says_that_it_is_not_looked_at_
     assert "goes by a series of carbon" in page.content.decode()
     charts = client.get(f"/runs/{run.pk}/charts.json")
     assert "series-carbon" in charts.content.decode()
+
+
+@pytest.mark.parametrize("policy", ["fcfs", "srtf"])
+def test_the_page_of_a_task_tells_its_carbon_under_every_policy(place: Path, client: Client, policy: str) -> None:
+    # Under srtf the second task stops the first.
+    written(place / "small.swf", SWF.replace("2 0 -1 3600 4", "2 1800 -1 600 4"))
+    imported(place)
+    run = play(place, "--series", "maps", "--series-beyond", "hold", "--policies", policy)
+    total = 0.0
+    for number in (1, 2):
+        story = task_story(run, Task.objects.get(workload=run.workload, task_id=number))
+        (outcome,) = story.outcomes
+        assert outcome.electricity is not None
+        assert (story.emits, story.pays) == (True, False)
+        total += outcome.electricity.carbon_kg or 0.0
+        page = client.get(f"/runs/{run.pk}/tasks/{number}/").content.decode()
+        assert " g</td>" in page or " kg</td>" in page
+    assert total == pytest.approx(Metric.objects.get(run=run, is_total=True).carbon_kg, rel=1e-12)
+    Series.objects.all().delete()
+    story = task_story(run, Task.objects.get(workload=run.workload, task_id=1))
+    assert story.outcomes[0].electricity is None

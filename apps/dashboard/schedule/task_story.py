@@ -8,6 +8,7 @@ from django.db.models import Count
 from apps.dashboard.schedule.alternatives import Alternative, alternatives
 from apps.dashboard.schedule.around import placements_between, placements_of
 from apps.dashboard.schedule.placements import Placements
+from apps.dashboard.schedule.task_electricity import TaskElectricity, task_electricity
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.sites import host_list, node_names
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult
@@ -38,6 +39,7 @@ class TaskOutcome:
         where: node and device in words.
         moves: how often it went on elsewhere at once.
         is_first: no policy finishes it sooner, and some later.
+        electricity: its carbon and price; None where the run names no series.
     """
 
     result: SchedulerResult
@@ -52,6 +54,7 @@ class TaskOutcome:
     where: str
     moves: int
     is_first: bool
+    electricity: TaskElectricity | None
 
     @property
     def waited_for(self) -> str:
@@ -114,6 +117,16 @@ class TaskStory:
     widths: list[Width]
     widths_left_out: int
 
+    @property
+    def emits(self) -> bool:
+        """True where its carbon is known under some policy."""
+        return any(one.electricity is not None and one.electricity.carbon_kg is not None for one in self.outcomes)
+
+    @property
+    def pays(self) -> bool:
+        """True where the price of its electricity is known under some policy."""
+        return any(one.electricity is not None and one.electricity.electricity_usd is not None for one in self.outcomes)
+
 
 def task_story(run: Run, task: Task) -> TaskStory:
     """Tell the story of one task of a run."""
@@ -129,8 +142,9 @@ def task_story(run: Run, task: Task) -> TaskStory:
     moved = Attempt.objects.filter(run=run, task_id=task.pk, reason="moved").order_by().values_list("scheduler")
     moves = dict(moved.annotate(Count("pk")))
     hosts = node_names(run)
+    electricity = task_electricity(run, task, by_name.values())
     outcomes = [
-        _outcome(run, task, by_name[name], parents, best, moves.get(name, 0), hosts)
+        _outcome(run, task, by_name[name], parents, best, moves.get(name, 0), hosts, electricity.get(name))
         for name in run.policies
         if name in by_name
     ]
@@ -173,6 +187,7 @@ def _outcome(
     best: float | None,
     moves: int,
     hosts: tuple[str, ...],
+    electricity: TaskElectricity | None,
 ) -> TaskOutcome:
     ready, key = result.start_time - result.wait_time, np.array([task.pk])
     placed, counted_from = placements_of(run, result.scheduler, key), ready
@@ -201,6 +216,7 @@ def _outcome(
         where=_where(run, task, result, hosts),
         moves=moves,
         is_first=best is not None and result.finish_time == best,
+        electricity=electricity,
     )
 
 
