@@ -60,6 +60,7 @@ FOLDED_COLUMNS = frozenset(
     (
         *("cost_usd", "fairness", "mean_rho", "unfair_share", "share_fairness", "least_share"),
         *("lost_time", "suspended_time", "idle_carbon_kg", "idle_electricity_usd"),
+        *("asleep_time", "wakes", "woken_starts"),
     )
 )
 """Columns of the table that are shown only where all are asked for, or the table is sorted by them."""

@@ -39,6 +39,7 @@ class TaskOutcome:
         where: node and device in words.
         moves: how often it went on elsewhere at once.
         is_first: no policy finishes it sooner, and some later.
+        may_wake: nodes of the cluster sleep, so that it may have waited for one to wake.
         electricity: its carbon and price; None where the run names no series.
     """
 
@@ -54,6 +55,7 @@ class TaskOutcome:
     where: str
     moves: int
     is_first: bool
+    may_wake: bool
     electricity: TaskElectricity | None
 
     @property
@@ -66,7 +68,8 @@ class TaskOutcome:
         whole = self.counted_from <= self.ready_time
         tail = "" if whole else f" (told of its last {duration(self.result.start_time - self.counted_from)} alone)"
         if not self.ahead and not self.passed_by:
-            return f"what ran already; nothing else started meanwhile{tail}"
+            woken = ", or nodes that had to wake" if self.may_wake else ""
+            return f"what ran already{woken}; nothing else started meanwhile{tail}"
         parts = [_tasks(self.ahead, "that came before it")] if self.ahead else []
         if passed := self.passed_by - self.guarded:
             parts.append(_tasks(passed, "that came later and started earlier"))
@@ -216,6 +219,7 @@ def _outcome(
         where=_where(run, task, result, hosts),
         moves=moves,
         is_first=best is not None and result.finish_time == best,
+        may_wake=any(group.get("sleep") for group in run.cluster["groups"]),
         electricity=electricity,
     )
 
