@@ -124,7 +124,8 @@ def _find(registry: Registry[PartType], written: Written | None, default: str) -
 def _find_order(name: str) -> Order:
     prefix, _, rest = name.partition(":")
     if rest and prefix in ORDER_SOURCES:
-        return ORDER_SOURCES[prefix](rest)
+        stored: Order = ORDER_SOURCES[prefix](rest)
+        return stored
     return ORDERS[name]
 
 
