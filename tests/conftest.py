@@ -70,6 +70,7 @@ SLOW = (
     "engine/test_nodes_reference.py",
     "engine/test_oracles.py",
     "engine/test_pool_reference.py",
+    "engine/test_power_reference.py",
     "engine/test_prediction.py",
     "engine/test_site_case.py",
     "engine/test_site_kernel.py",

@@ -18,7 +18,7 @@ from tests.engine.gang_cases import spans_of
 from tests.engine.reference_nodes import ReferenceNodes
 from tests.engine.test_nodes_reference import random_case
 
-CASES = int(os.environ.get("REFERENCE_CASES", "40"))
+CASES = int(os.environ.get("REFERENCE_CASES", "25"))
 
 POLICIES = ("fcfs+none", "sjf+list@best_fit", "wfp3+easy", "fcfs+easy(order=sjf)", "sjf+conservative@best_fit")
 POLICIES += ("heft+list@eft", "fcfs+list@fgd", "drf+list")
