@@ -175,6 +175,8 @@ def _workload(wanted: dict[str, Any], workload_file: str | None) -> Workload:
         if sample_of:
             drawn = {name: parameters[name] for name in ("draw", "arrivals")}
             workload = workload_sample(of=workload, tasks=wanted["tasks"], seed=wanted["seed"], **drawn)[0]
+    elif "fitted_to" in parameters:
+        workload = _fitted(wanted)
     else:
         model = str(wanted["source"]).removeprefix("synthetic:")
         workload = workload_generate(model=model, tasks=wanted["tasks"], seed=wanted["seed"], parameters=parameters)[0]
@@ -182,6 +184,22 @@ def _workload(wanted: dict[str, Any], workload_file: str | None) -> Workload:
     if (workload.source_sha256, workload.generator_parameters, workload.seed, workload.task_count) != theirs:
         raise InvalidManifest(f"Workload {workload.name} is not the one that the manifest tells of.")
     return workload
+
+
+def _fitted(wanted: dict[str, Any]) -> Workload:
+    """Return the workload that was fitted to another one, of which a manifest holds the digest alone.
+
+    Raises:
+        InvalidManifest: it is not stored.
+    """
+    known = {name: wanted[name] for name in ("source", "generator_parameters", "seed")}
+    stored = Workload.objects.filter(task_count=wanted["tasks"], **known).order_by("pk").first()
+    if stored is None:
+        model = str(wanted["source"]).removeprefix("synthetic:")
+        raise InvalidManifest(
+            f"The workload was fitted to another one and is not stored; make it with generateworkload {model} --from."
+        )
+    return stored
 
 
 def _stored(wanted: dict[str, Any], sha256: str, workload_file: str | None) -> Workload:

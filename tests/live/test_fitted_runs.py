@@ -1,0 +1,27 @@
+"""Runs of workloads that were fitted to others."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+
+from apps.live.exchange.manifest import InvalidManifest, manifest_parts, run_manifest
+from apps.results.models import Run
+from apps.tasks.models import Workload
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_manifest_finds_a_fitted_workload_while_it_is_stored() -> None:
+    quiet = {"stdout": StringIO(), "verbosity": 0}
+    call_command("generateworkload", "lublin", "--tasks", "400", "--processors", "8", "--name", "record", **quiet)
+    call_command("generateworkload", "jann", "--from", "record", "--days", "1", "--name", "day", **quiet)
+    call_command("runsimulation", workload="day", cluster="hpc-8", policies="fcfs", limit=20, keep="summary", **quiet)
+    run = Run.objects.get()
+    manifest = json.loads(json.dumps(run_manifest(run)))
+    assert manifest_parts(manifest)[0] == run.workload
+    run.delete()
+    Workload.objects.get(name="day").delete()
+    with pytest.raises(InvalidManifest, match="--from"):
+        manifest_parts(manifest)
