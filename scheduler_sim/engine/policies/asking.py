@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from threading import get_ident
 
-_ASKED: dict[int, Callable[[], str]] = {}
+_NUMBERS = count()
+_ASKED: dict[int, tuple[int, Callable[[], str]]] = {}
 
 
 @contextmanager
@@ -14,13 +16,13 @@ def asking(place: Callable[[], str]) -> Iterator[None]:
     Args:
         place: returns what it is asked about, as words; empty while it is not asked. Another thread calls it.
     """
-    _ASKED[get_ident()] = place
+    _ASKED[get_ident()] = next(_NUMBERS), place
     try:
         yield
     finally:
         del _ASKED[get_ident()]
 
 
-def asked() -> str:
-    """Return what code of the user's is being asked about in any thread; empty where none is."""
-    return next((words for place in list(_ASKED.values()) if (words := place())), "")
+def asked() -> tuple[int, str] | None:
+    """Return the number of a call of the user's code that goes on in any thread, and what it is asked about."""
+    return next(((number, words) for number, place in list(_ASKED.values()) if (words := place())), None)
