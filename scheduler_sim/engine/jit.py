@@ -14,6 +14,7 @@ different kinds at the same moment would write one file, and the index that is l
 other kind. Here the names of files hold a random number.
 """
 
+import importlib
 import itertools
 import os
 import secrets
@@ -117,6 +118,20 @@ def _files_apart(compiled: Any) -> Any:
         files = compiled._cache._cache_file
         files._data_name_pattern = files._data_name_pattern.replace("{number", f"{secrets.token_hex(8)}.{{number")
     return compiled
+
+
+def spare_linear_algebra() -> None:
+    """Let Numba load its functions of arrays without SciPy's linear algebra, which takes longer than all of them.
+
+    All it wants to know there is whether it is installed, as it is; compiled code that uses it looks again.
+    """
+    linalg: Any = importlib.import_module("numba.np.linalg")
+    look = linalg.ensure_blas
+    linalg.ensure_blas = lambda: None
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = look
 
 
 def kernel(function: F) -> F:

@@ -129,10 +129,16 @@ def test_what_never_comes_back_ends_with_a_sentence(kind: str, tmp_path: Path) -
 
 def test_code_that_lets_nobody_look_is_ended_too(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
-    file.write_text(
-        "from itertools import count\n\nfrom scheduler_sim import engine as sim\n"
-        "from scheduler_sim.engine import check\n\ncheck.NOBODY_LOOKS = 0.0\n\n@sim.scoring('mine')\ndef mine(context):\n    return max(count())\n"
+    lines = (
+        "from itertools import count",
+        "from scheduler_sim import engine as sim",
+        "from scheduler_sim.engine import check",
+        "check.NOBODY_LOOKS = 0.0",
+        "@sim.scoring('mine')",
+        "def mine(context):",
+        "    return max(count())",
     )
+    file.write_text("\n".join(lines))
     words = [
         sys.executable,
         "-c",

@@ -8,6 +8,7 @@ from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import BY_PLAN, CALLED, DECIDED, ELASTIC, LEARNED, NOT_PLANNED, SHARES, STATIC
 from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.jit import spare_linear_algebra
 from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.kernels.cluster import state as cluster_state
 from scheduler_sim.engine.kernels.core import state as core_state
@@ -22,6 +23,8 @@ from scheduler_sim.engine.workload import Workload
 RECORDS = (cluster_state, core_state, stopping_state, site_state)
 """Importing these teaches Numba to read their records. That has to happen before the first kernel is compiled: what is
 registered later comes behind Numba's own reading of records, which refuses the names it does not know."""
+
+spare_linear_algebra()
 
 
 def make_kernel(problem: Problem) -> BaseKernel:
