@@ -42,7 +42,7 @@ ENGINE = (
     ("sites",),
     ("predictors", "recording"),
     ("policies",),
-    ("advice", "references"),
+    ("advice", "plain_rules", "references"),
     ("power_cap",),
     ("problem", "kernels.base", "kernels.attempts", "kernels.calling", "kernels.records", "kernels.structures"),
     (

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +11,15 @@ import numpy.typing as npt
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts
 from scheduler_sim.engine.electricity import task_electricity
 from scheduler_sim.engine.errors import InvalidParameter, unknown_name
-from scheduler_sim.engine.instant.standing import Schedule, Standing, standing
 from scheduler_sim.engine.library.page import as_page
 from scheduler_sim.engine.library.tables import Kind, table
 from scheduler_sim.engine.metrics import TaskFigures, summarise, whole_run, winners
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.usage import energy_and_cost
 from scheduler_sim.engine.workload import BoolArray, Workload
+
+if TYPE_CHECKING:
+    from scheduler_sim.engine.instant.standing import Standing
 
 RANKED_BY = "mean_bounded_slowdown"
 
@@ -126,11 +128,14 @@ class Result:
             raise InvalidParameter(unknown_name("figure", name, list(row)[1:]))
         return float("nan") if row[name] is None else float(row[name])
 
-    def state(self, time: float, policy: str | None = None) -> Standing:
+    def state(self, time: float, policy: str | None = None) -> "Standing":
         """Return what runs, what waits and what is free at an instant, after the policy has acted there.
 
         Rows are those of the workload. Errors as of `placements`.
         """
+        # Here rather than above: it loads what explains every kind of policy.
+        from scheduler_sim.engine.instant.standing import Schedule, standing
+
         simulation = self._of(policy)
         return standing(Schedule.of(simulation), time, on_site=simulation.site is not None)
 

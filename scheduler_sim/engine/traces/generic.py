@@ -6,12 +6,11 @@ table's own clock; datetimes become seconds from the first arrival.
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyarrow import parquet
 
 from scheduler_sim.engine import requests
 from scheduler_sim.engine.errors import InvalidTrace, listed, unknown_name
@@ -27,6 +26,9 @@ from scheduler_sim.engine.traces.table import MICROSECONDS, Column, Table, as_ob
 from scheduler_sim.engine.traces.texts import PIECE_ROWS, UNKNOWN, Texts
 from scheduler_sim.engine.traces.units import Scale, named_columns, split_unit
 from scheduler_sim.engine.workload import LARGEST_INTEGER, REQUEST, BoolArray, FloatArray, Labels
+
+if TYPE_CHECKING:
+    from pyarrow import parquet
 
 NUMBERS = (*REQUEST, "predicted_duration")
 TIMES = ("arrival_time", "deadline_time", "recorded_start_time", "finish_time")
@@ -154,8 +156,11 @@ def _wanted(options: ReadOptions) -> Callable[[str], bool]:
     return lambda name: name in wanted or bool(kinds_in([name]))
 
 
-def _opened(source: Source) -> parquet.ParquetFile:
+def _opened(source: Source) -> "parquet.ParquetFile":
     """Open a file so that texts of which there are few are held once: a small file may repeat long ones."""
+    # Here rather than above: it loads what reads files of other hosts, for which readers of other formats would wait.
+    from pyarrow import parquet
+
     metadata = parquet.read_metadata(pa.PythonFile(source.file, "r"))
     chunks = [
         (metadata.row_group(group).column(place), metadata.row_group(group).num_rows)
