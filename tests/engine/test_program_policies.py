@@ -35,7 +35,7 @@ for line in sys.stdin:
 
 @pytest.fixture(autouse=True)
 def none_is_left() -> Iterator[None]:
-    with own_policies("mine", "other", "program_sjf_easy"):
+    with own_policies("mine", "other", "program_sjf_easy", "program_fcfs_best_fit"):
         yield
 
 
@@ -238,3 +238,11 @@ def test_a_digest_is_of_the_program_and_not_of_the_machine(tmp_path: Path) -> No
     assert len(source_digest(test_no_shell_reads_the_command_line)) == 64
     assert source_digest(3) == ""
     assert isinstance(ProgramDecider("mine", Program.read("x")), ProgramDecider)
+
+
+def test_the_second_example_is_first_come_first_served_on_the_best_fitting_node() -> None:
+    name = sim.program([sys.executable, str(ROOT / "examples/first_come_best_fit.py")])
+    nodes = sim.Cluster("3 nodes", (sim.NodeGroup("n", count=3, cores=6),))
+    played = sim.play(random_tasks(3, nodes=False), nodes, ["fcfs@best_fit", name])
+    for column in ("start_time", "node"):
+        np.testing.assert_array_equal(played.placements(name)[column], played.placements("fcfs@best_fit")[column])
