@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.live.exchange.instants import instant_document
+from apps.live.play import replays
 from apps.live.play.instants import run_instant
 from apps.results.errors import DomainError, InvalidField
 from apps.results.models import Run
@@ -151,7 +152,7 @@ class InstantActions:
         except ValueError:
             raise ValidationError({"time": ["The instant is a number of seconds on the workload's clock."]}) from None
         try:
-            found = run_instant(run, seconds, asked.get("policy", ""))
+            found = run_instant(run, seconds, asked.get("policy", ""), wait=replays.WAIT_SECONDS)
         except InvalidField as error:
             raise ValidationError({error.field: [str(error)]}) from None
         except (DomainError, EngineError) as error:

@@ -4,7 +4,9 @@ import csv
 import json
 from io import StringIO
 from pathlib import Path
+from threading import Event
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -12,6 +14,7 @@ from django.db.models import ProtectedError
 from django.test import Client
 
 from apps.live.exchange.instants import instant_document
+from apps.live.play import instants_read, replays
 from apps.live.play.instants import run_instant
 from apps.live.play.sites import node_names
 from apps.metrics.models import Metric
@@ -90,6 +93,29 @@ def test_tasks_stay_in_their_partition_and_wait_for_it(trace: Path, tiny: Site) 
         5: ("Priority", "Priority"),
     }
     assert [task["verdict"] for task in shown["queue"]] == ["resources", "priority"]
+
+
+def test_a_request_waits_a_while_for_what_is_played_again_and_finds_it_kept(
+    trace: Path, tiny: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("--workload", trace, "--site", "tiny", "--policies", "fcfs")
+    stored = Run.objects.get()
+    read = mock.Mock(side_effect=instants_read.load_tasks)
+    monkeypatch.setattr(instants_read, "load_tasks", read)
+    monkeypatch.setattr(replays, "LEAST_SECONDS", 0.0)
+    others_are_played = Event()
+    replays._player.submit(others_are_played.wait)
+    try:
+        late = run_instant(stored, 4.0, "fcfs", wait=0.0)
+    finally:
+        others_are_played.set()
+    assert late.unexplained == replays.STILL_PLAYED
+    assert len(late.queue) == 2
+    # Later, earlier, and of another reader: the run is read once.
+    found = [run_instant(stored, time, "fcfs") for time in (4.0, 2.0, 4.0)]
+    assert [one.unexplained for one in found] == ["", "", ""]
+    assert instant_document(found[0]) == instant_document(found[2])
+    assert read.call_count == 1
 
 
 def test_a_run_keeps_the_version_that_was_the_newest(trace: Path, tiny: Site) -> None:

@@ -8,6 +8,7 @@ from django.db.models import Max, Min
 from django.http import HttpRequest
 from django.urls import reverse
 
+from apps.live.play import replays
 from apps.live.play.instants import InstantReader
 from apps.metrics.models import Metric
 from apps.results.models import Run
@@ -67,7 +68,7 @@ class Asked:
 
     def readers(self) -> list[InstantReader]:
         """Return what reads the run's instants under each policy; raises as `InstantReader` does."""
-        return [InstantReader(self.run, name) for name in self.policies]
+        return [InstantReader(self.run, name, wait=replays.WAIT_SECONDS) for name in self.policies]
 
     @property
     def query(self) -> str:

@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.instants_read import StoredInstants
 from apps.live.play.preparation import prepare_tasks
+from apps.live.play.replays import Patience
 from apps.results.errors import InvalidField, RunStateError
 from apps.results.models import Run, SchedulerResult
 from apps.results.services import stretches_store
 from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim import engine
+from scheduler_sim.engine.codes import CONSERVATIVE
 from scheduler_sim.engine.demand import demands
 from scheduler_sim.engine.instant import (
     Decision,
@@ -125,34 +127,40 @@ def run_index(*, run: Run) -> None:
         )
 
 
-def run_instant(run: Run, time: float, scheduler: str = "") -> Instant:
+def run_instant(run: Run, time: float, scheduler: str = "", *, wait: float | None = None) -> Instant:
     """Return one policy of a run at `time`, seconds on the workload's clock.
 
     Args:
         scheduler: one of the run's policies, by default its first.
+        wait: see `InstantReader`.
 
     Raises:
         InvalidField: the run does not play that policy, or the time is not a number.
         RunStateError: the run is not finished, keeps no placements, or does not know who was in the system when.
     """
-    return InstantReader(run, scheduler).at(time)
+    return InstantReader(run, scheduler, wait=wait).at(time)
 
 
 class InstantReader:
     """Reads instants of one policy of a run; those of one stretch, asked one after another, share what is read.
+
+    Args:
+        wait: seconds in all for what a kernel has to play to explain decisions, which are else not explained; None for
+            as long as it takes. Requests wait `replays.WAIT_SECONDS`.
 
     Raises:
         InvalidField: the run does not play that policy.
         RunStateError: the run is not finished, or keeps no placements.
     """
 
-    def __init__(self, run: Run, scheduler: str = "") -> None:
+    def __init__(self, run: Run, scheduler: str = "", *, wait: float | None = None) -> None:
         _refuse(run)
         scheduler = scheduler or run.policies[0]
         if scheduler not in run.policies:
             plays = ", ".join(run.policies)
             raise InvalidField(f"Run {run.name} does not play {scheduler}; it plays {plays}.", "policy")
         self._asked = StoredInstants(run, scheduler)
+        self._patience = Patience(wait)
 
     def at(self, time: float) -> Instant:
         """Return the state at `time`, seconds on the workload's clock; raises as `run_instant` does."""
@@ -163,7 +171,7 @@ class InstantReader:
         explained: Decisions | None = None
         unexplained = ""
         try:
-            explained, found = _decided(self._asked, found, time)
+            explained, found = _decided(self._asked, found, time, self._patience)
         except NotExplained as refusal:
             unexplained = str(refusal)
         self._asked.tasks_read += len(found.workload)
@@ -204,14 +212,17 @@ def _refuse(run: Run) -> None:
         )
 
 
-def _decided(asked: StoredInstants, found: Schedule, time: float) -> tuple[Decisions, Schedule]:
+def _decided(asked: StoredInstants, found: Schedule, time: float, patience: Patience) -> tuple[Decisions, Schedule]:
     """Return what was decided, and the schedule, of which more may have been needed."""
     if asked.run.site_id is not None:
-        return site_decisions(found, asked.played_until(time), time), found
+        again = asked.played_again()
+        return patience.wait(lambda: site_decisions(found, again.until(time), time)), found
+    plays = found.policy.backfill.code == CONSERVATIVE
     while True:
         asked.refuse_many(found)
+        explain = partial(decisions, found, time)
         try:
-            return decisions(found, time), found
+            return (patience.wait(explain) if plays else explain()), found
         except NotKnownFarEnough:
             further = asked.look_back(time, found)
             if further is None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from apps.live.play.configuration import RunConfiguration
-from apps.live.play.preparation import Prepared, prepare_tasks
+from apps.live.play.preparation import prepare_tasks
+from apps.live.play.replays import Replay, replay
 from apps.results.errors import RunStateError
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult, Stretch
 from apps.tasks.managers import key_pages
@@ -62,8 +64,6 @@ class StoredInstants:
         self._kept: _Kept | None = None
         self._other: _Kept | None = None
         self._back: _Kept | None = None
-        self._prepared: Prepared | None = None
-        self._playing: engine.Simulation | None = None
 
     def look(self, time: float) -> Schedule:
         """Return the schedule of the instant's stretch."""
@@ -117,8 +117,8 @@ class StoredInstants:
         """When the stretch ends that was looked at last; infinite for the last one."""
         return np.inf if self._kept is None else self._kept.until
 
-    def played_until(self, time: float) -> engine.Simulation:
-        """Return the whole run again, played up to some instant that is not behind `time`.
+    def played_again(self) -> Replay:
+        """Return the whole run, to be played again; kept by run and policy.
 
         Raises:
             NotExplained: it is too long for that, or was played by another version of the engine.
@@ -134,16 +134,18 @@ class StoredInstants:
                 "Reasons on a site are found by playing again; this run was played by engine "
                 f"{self.run.engine_version}, and this is {engine.ENGINE_VERSION}."
             )
-        if self._prepared is None:
-            self._prepared = prepare_tasks(
-                stored=self.run.workload,
-                tasks=load_tasks(workload_id=self.run.workload_id, limit=self.configuration.limit),
-                cluster=self.cluster,
-                configuration=self.configuration,
-            )
-        prepared = self._prepared
-        if self._playing is None or self._playing.clock > time:
-            self._playing = engine.Simulation(
+        return replay((self.run.pk, self.run.created_at, self.scheduler), self._prepare)
+
+    def _prepare(self) -> Replay:
+        prepared = prepare_tasks(
+            stored=self.run.workload,
+            tasks=load_tasks(workload_id=self.run.workload_id, limit=self.configuration.limit),
+            cluster=self.cluster,
+            configuration=self.configuration,
+        )
+        return Replay(
+            partial(
+                engine.Simulation,
                 workload=prepared.workload,
                 cluster=prepared.cluster,
                 policy=resolve_policy(self.scheduler, self.configuration.models),
@@ -153,7 +155,7 @@ class StoredInstants:
                 site=prepared.site,
                 signals=prepared.signals,
             )
-        return self._playing
+        )
 
     def beside(self, time: float, found: Schedule) -> tuple[float | None, float | None]:
         """Return when something happens last before and first after `time`, whose stretch `found` is."""
