@@ -1,4 +1,4 @@
-"""How long an instant of a long run takes to find and to write out: `run_instant` and the API's document of it.
+"""How long pages of a long run take: an instant, written out by the API too, a task's page, and the Gantt chart.
 
 The run is made up on the spot, on a pool of 256 processors under the given load, and stays in the database that
 DATABASE_URL names: give one of its own.
@@ -32,6 +32,7 @@ def made_up_jobs(count: int, load: float) -> dict[str, Any]:
 
 def fill(count: int, policy: str, load: float) -> Any:
     """Play and store a run of `count` tasks, and return it."""
+    from apps.metrics.services import metrics_compute, metrics_store
     from apps.results.models import Run, SchedulerResult
     from apps.results.services import stretches_store
     from apps.tasks.models import Task, Workload
@@ -61,6 +62,7 @@ def fill(count: int, policy: str, load: float) -> Any:
         rows_expected=count,
         rows_written=count,
     )
+    run.first_result_id = SchedulerResult.objects.lowest_key_to_come()
     for first in range(0, count, CHUNK):
         rows = outcome.completion_order[first : first + CHUNK]
         start, finish = outcome.start_time[rows], outcome.finish_time[rows]
@@ -70,6 +72,9 @@ def fill(count: int, policy: str, load: float) -> Any:
         part |= {"node": outcome.node[rows], "device": outcome.device[rows], "gpu_fraction": nothing}
         part |= dict.fromkeys(("energy_joules", "cost_usd"), nothing)
         SchedulerResult.objects.bulk_create_columns(run_id=run.pk, parts={policy: part})
+    run.last_result_id = SchedulerResult.objects.lowest_key_to_come() - 1
+    run.save()
+    metrics_store(run=run, figures=metrics_compute(simulations={policy: simulation}))
     began = time.process_time()
     stretches_store(
         run=run, scheduler=policy, task_keys=keys, arrival=workload.arrival_time, finish=outcome.finish_time
@@ -108,15 +113,21 @@ def measure_pages(run: Any, times: Any) -> None:
     span = float(times.max() - times.min())
     window = span * 120 / run.rows_expected
     addresses = {
-        "the page": "{time}/?" + asked,
-        "a document of 12 instants": "frames.json?count=12&from={time}&" + asked,
-        "a window of the schedule": "gantt.json?from={time}&to={end}&" + asked,
+        "the page of an instant": "at/{time}/?" + asked,
+        "a document of 12 instants": "at/frames.json?count=12&from={time}&" + asked,
+        "a window of 120 tasks of its schedule": "at/gantt.json?from={time}&to={end}&" + asked,
+        "a task's page": "tasks/{task}/",
+        "a window of 120 tasks of the run's page": "gantt.json?from={time}&to={end}&" + asked,
+        "a window of 12,000 tasks of it": "gantt.json?from={time}&to={late}&" + asked,
+        "the whole schedule of it": "gantt.json?" + asked,
     }
+    tasks = np.random.default_rng(3).integers(1, run.rows_expected + 1, len(times)).tolist()
     for name, address in addresses.items():
         seconds = []
-        for at in times.tolist():
+        for at, task in zip(times.tolist(), tasks, strict=True):
+            asks = address.format(time=at, end=at + window, late=at + 100 * window, task=task)
             began = time.process_time()
-            response = client.get(f"/runs/{run.pk}/at/" + address.format(time=at, end=at + window))
+            response = client.get(f"/runs/{run.pk}/{asks}")
             seconds.append(time.process_time() - began)
             assert response.status_code == 200, response.status_code
         # Without the first, which compiles and opens what a process keeps.

@@ -75,6 +75,7 @@ def assert_holds_what_the_engine_holds(whole: Simulation, stopped: Simulation, t
         assert len(found.waiting) + len(found.awaited) == kernel.queued + len(through), time
     begun = ~np.isnan(outcome.start_time)
     assert begun[found.running].all()
+    assert found.free_by_node is None or found.free_by_node.min() >= 0
     ended = np.zeros(len(begun), bool)
     ended[outcome.completion_order] = True
     there = np.concatenate((found.running, found.waiting, found.awaited))

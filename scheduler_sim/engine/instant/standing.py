@@ -242,8 +242,10 @@ def _free(
         gpu[hybrid & ((fraction <= 0.0) | (gpu_end <= time))] = 0
     free_cores = (cluster.cores * MILLI - int(cpu.sum())) / MILLI
     free_gpus = (cluster.gpus * MILLI - int(gpu.sum())) / MILLI
-    # Who shares out GPUs alone does not say of which node the cores of a gang are.
-    if not np.isin(rows[whole], gangs.task).all() or (len(gangs) and schedule.policy.order.shares_gpus):
+    # Rounds also spread what would fit on one node, so that without gangs nobody knows of which nodes the GPUs are; with
+    # them, of which the cores are.
+    untold = schedule.policy.order.shares_gpus and (schedule.gangs is None or len(gangs) > 0)
+    if untold or not np.isin(rows[whole], gangs.task).all():
         return free_cores, free_gpus, None
     by_node = np.stack([cluster.of_groups("cores"), cluster.of_groups("gpus")], axis=1)[cluster.group_of_nodes()]
     by_node = by_node * MILLI
