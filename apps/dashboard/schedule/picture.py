@@ -77,8 +77,10 @@ def _shades(chart: Gantt, axes: Axes, divisor: float) -> list[Patch]:
     most = max((item[3] for item in chart.items), default=1.0)
     for lane, begin, end, amount in chart.items:
         left = (begin - chart.first) / divisor
-        shade = Rectangle((left, lane - FILLED / 2), (end - begin) / divisor, FILLED, linewidth=0)
-        shade.set(facecolor=colour, alpha=0.12 + 0.88 * amount / most)
+        # How much of a lane is in use, its height tells better than a shade; lanes count downwards.
+        height = FILLED * min(1.0, amount) if chart.unit == "use" else FILLED
+        shade = Rectangle((left, lane + FILLED / 2 - height), (end - begin) / divisor, height, linewidth=0)
+        shade.set(facecolor=colour, alpha=0.8 if chart.unit == "use" else 0.12 + 0.88 * amount / most)
         axes.add_patch(shade)
     words = f"at most {most:.3g} tasks at a time"
     if chart.unit != "tasks":

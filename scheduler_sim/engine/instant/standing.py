@@ -242,8 +242,8 @@ def _free(
         gpu[hybrid & ((fraction <= 0.0) | (gpu_end <= time))] = 0
     free_cores = (cluster.cores * MILLI - int(cpu.sum())) / MILLI
     free_gpus = (cluster.gpus * MILLI - int(gpu.sum())) / MILLI
-    # Rounds also spread what would fit on one node, so that without gangs nobody knows of which nodes the GPUs are; with
-    # them, of which the cores are.
+    # Rounds also spread what would fit on one node: without gangs nobody knows of which nodes its GPUs are, and with
+    # them of which its cores are.
     untold = schedule.policy.order.shares_gpus and (schedule.gangs is None or len(gangs) > 0)
     if untold or not np.isin(rows[whole], gangs.task).all():
         return free_cores, free_gpus, None

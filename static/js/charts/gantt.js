@@ -251,7 +251,7 @@ export class Gantt {
     const unit = axisUnit("s", data.window_to - data.first);
     // Room for the longest name: about 7 px a letter.
     const letters = data.processors ? 9 : data.lanes.reduce((most, lane) => Math.max(most, lane.length), 0);
-    this.left = Math.min(16 + LETTER * letters, 148, this.area.clientWidth / 4);
+    this.left = Math.min(16 + LETTER * letters, 148, this.area.clientWidth / 3);
     const shades = data.level === "shades";
     const kinds = classColours(data, colours);
     this.legend(kinds);
@@ -338,10 +338,12 @@ export class Gantt {
               const box = spanOf(params, api);
               if (!box) return null;
               if (shades) {
-                const height = api.size([0, 1])[1] * 0.9;
-                const shape = { x: box.left, y: box.middle - height / 2, width: box.width, height };
-                const style = { fill: colours["better-fill"], opacity: 0.12 + 0.88 * (item[3] / most) };
-                return { type: "rect", shape, style };
+                const lane = api.size([0, 1])[1] * 0.9;
+                // How much of a lane is in use, its height tells better than a shade.
+                const height = data.unit === "use" ? lane * Math.min(1, item[3]) : lane;
+                const shape = { x: box.left, y: box.middle + lane / 2 - height, width: box.width, height };
+                const opacity = data.unit === "use" ? 0.8 : 0.12 + 0.88 * (item[3] / most);
+                return { type: "rect", shape, style: { fill: colours["better-fill"], opacity } };
               }
               const { top, height } = heightOf(data, item, box.middle, api);
               const gap = height > 4 ? 1 : 0;

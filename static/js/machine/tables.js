@@ -89,7 +89,8 @@ function writePages(more, list) {
     [list.earlier, "Earlier ones"],
     [list.more, "Further ones"],
   ].filter(([href]) => href);
-  const words = `${shown} of ${list.count}${list.first ? `, after ${list.first}` : ""}.`;
+  // The server writes what stands between them into one text.
+  const words = `${shown} of ${list.count}${list.first ? `, after ${list.first}` : ""}. `;
   if (more.childElementCount !== pages.length || more.firstChild?.nodeType !== Node.TEXT_NODE) {
     more.replaceChildren(words, ...pages.map(() => document.createElement("a")));
     for (const page of [...more.children]) page.before(" ");
