@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 ENGINE = (
     ("errors", "order_sources", "version", "codes", "units", "clock", "jit", "linked", "sources", "optional", "pairs"),
+    ("sharing", "crew"),
     (
         "columns",
         "frames",
@@ -36,7 +37,7 @@ ENGINE = (
     ("contract",),
     ("paces", "gangs"),
     ("away", "elasticity", "formulas", "demand", "hardware", "openb_nodes", "paths", "presets", "transfers"),
-    ("spans", "histogram", "grouped", "statistics", "paired"),
+    ("ordering", "spans", "histogram", "grouped", "statistics", "paired"),
     ("generators", "estimate_model", "estimates", "traces", "whatif", "sampling", "beginning", "oversize", "series"),
     ("likeness", "feedback"),
     ("sites",),

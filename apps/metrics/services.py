@@ -16,6 +16,7 @@ from scheduler_sim import engine
 from scheduler_sim.columnar.objects import columns_as_objects
 from scheduler_sim.engine import metrics
 from scheduler_sim.engine.bounds import lower_bounds
+from scheduler_sim.engine.crew import Each
 from scheduler_sim.engine.distributions import fraction_counts, wait_by_size
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.fairness import FairShares
@@ -48,7 +49,7 @@ class RunFigures:
 
 
 def metrics_compute(
-    *, simulations: Mapping[str, engine.Simulation], warmup: float = 0.0, cooldown: float = 0.0
+    *, simulations: Mapping[str, engine.Simulation], warmup: float = 0.0, cooldown: float = 0.0, each: Each = map
 ) -> RunFigures:
     """Compute the figures of every policy in one pass over its placements, without the database.
 
@@ -59,6 +60,7 @@ def metrics_compute(
         simulations: by policy name, all of one workload; tasks that have not finished are left out of the figures.
         warmup, cooldown: parts of the arrivals that are not scored (see `metrics.measured`). Nor are tasks that left
             the queue under some policy before they started.
+        each: how the policies are gone through, one after the other or side by side.
     """
     if unweighed(simulations):
         simulations = {scheduler: _without_series(simulation) for scheduler, simulation in simulations.items()}
@@ -74,14 +76,14 @@ def metrics_compute(
     first, last = metrics.whole_run(workload, list(outcomes.values()))
     window_edges = np.unique(np.linspace(first, last, WINDOWS + 1))
     fragmented = gpu_fragmentation(workload, played.cluster, outcomes, window_edges[1:], played.options)
-    totals: dict[str, dict[str, Any]] = {}
-    windows: dict[str, Columns] = {}
-    for number, (scheduler, outcome) in enumerate(outcomes.items()):
-        shares = FairShares.of(simulations[scheduler])
+
+    def of_policy(number: int) -> tuple[dict[str, Any], Columns | None]:
+        scheduler = schedulers[number]
+        outcome, shares = outcomes[scheduler], FairShares.of(simulations[scheduler])
         summarise = partial(metrics.summarise, simulations[scheduler], won=won[scheduler], scored=scored, shares=shares)
         edges = np.array(metrics.whole_run(workload, [outcome], scored))
         total = summarise(edges=edges)
-        totals[scheduler] = {
+        whole = {
             **vars(total),
             "gpu_fragmentation": _mean_within(fragmented.get(scheduler), window_edges, edges),
             "details": [
@@ -97,13 +99,16 @@ def metrics_compute(
                 }
             ],
         }
-        if len(window_edges) > 2:
-            windows[scheduler] = {
-                **vars(summarise(edges=window_edges)),
-                "gpu_fragmentation": fragmented.get(scheduler),
-            }
+        if len(window_edges) <= 2:
+            return whole, None
+        return whole, {**vars(summarise(edges=window_edges)), "gpu_fragmentation": fragmented.get(scheduler)}
+
+    schedulers = list(outcomes)
+    found = dict(zip(schedulers, each(of_policy, range(len(schedulers))), strict=True))
+    totals = {scheduler: whole for scheduler, (whole, _) in found.items()}
+    windows = {scheduler: columns for scheduler, (_, columns) in found.items() if columns is not None}
     _add_regret(totals)
-    groups = {scheduler: vars(figures) for scheduler, figures in group_figures(simulations, scored=scored)}
+    groups = {scheduler: vars(figures) for scheduler, figures in group_figures(simulations, scored=scored, each=each)}
     return RunFigures(totals=totals, windows=windows, groups=groups)
 
 

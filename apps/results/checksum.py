@@ -53,7 +53,11 @@ def results_checksum(parts: Iterable[Part]) -> str:
     Args:
         parts: one a policy. Policies and rows may come in any order.
     """
-    digests = {part.scheduler: _part_digest(part) for part in parts}
+    return joined_checksum({part.scheduler: part_digest(part) for part in parts})
+
+
+def joined_checksum(digests: Mapping[str, bytes]) -> str:
+    """Return `results_checksum` of parts by their digests, which are keyed by the policy's name."""
     whole = hashlib.sha256()
     for scheduler in sorted(digests):
         whole.update(scheduler.encode() + b"\0")
@@ -61,7 +65,8 @@ def results_checksum(parts: Iterable[Part]) -> str:
     return whole.hexdigest()
 
 
-def _part_digest(part: Part) -> bytes:
+def part_digest(part: Part) -> bytes:
+    """Return the SHA-256 of what one policy made; several may be worked out at a time."""
     order = np.argsort(part.task_ids, kind="stable")
     digest = hashlib.sha256(np.asarray(part.task_ids, "<i8")[order].tobytes())
     for name in CHECKED:

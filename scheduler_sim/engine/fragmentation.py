@@ -36,8 +36,10 @@ def gpu_fragmentation(
         tasks stop and go on: its outcome does not tell when they held what.
     """
     outcomes = {name: outcome for name, outcome in outcomes.items() if outcome.history is None}
+    if not len(workload) or cluster.nodes < 2 or not cluster.gpus:
+        return {}
     asked = demands(workload, cluster)
-    if not _told(workload, cluster, asked):
+    if not _told(asked):
         return {}
     groups, group = NodeGroups.of(cluster), cluster.group_of_nodes()
     allowed = np.concatenate([asked.allowed, np.ones((1, len(groups.gpus)), bool)])
@@ -59,7 +61,7 @@ def gpu_fragmentation(
     return expected
 
 
-def _told(workload: Workload, cluster: Cluster, asked: Demands) -> bool:
+def _told(asked: Demands) -> bool:
     """Tell whether an outcome says what each node has free.
 
     It does for tasks on one node each. It names only the lowest node of a gang and the lowest of a task's GPUs, which
@@ -67,8 +69,7 @@ def _told(workload: Workload, cluster: Cluster, asked: Demands) -> bool:
     """
     gang = asked.full_nodes > 0
     mixed = (asked.gpu > MILLI) & (asked.gpu % MILLI > 0)
-    plain = len(workload) > 0 and not (gang | mixed).any()
-    return plain and cluster.nodes > 1 and cluster.gpus > 0
+    return not (gang | mixed).any()
 
 
 class _Held:

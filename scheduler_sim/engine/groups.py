@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from scheduler_sim.engine.crew import Each
 from scheduler_sim.engine.electricity import task_electricity
 from scheduler_sim.engine.grouped import divide, group_percentile
 from scheduler_sim.engine.metrics import TaskFigures
@@ -178,7 +179,7 @@ class GroupFigures:
 
 
 def group_figures(
-    simulations: Mapping[str, Simulation], *, scored: BoolArray | None = None
+    simulations: Mapping[str, Simulation], *, scored: BoolArray | None = None, each: Each = map
 ) -> Iterator[tuple[str, GroupFigures]]:
     """Yield the figures of every policy's groups; the first policy is the base of the differences.
 
@@ -187,16 +188,20 @@ def group_figures(
     Args:
         simulations: by policy name, all of one workload.
         scored: shape (n,), tasks whose figures count; all by default.
+        each: how the policies are gone through, one after the other or side by side.
     """
     workload = next(iter(simulations.values())).workload
     counted = np.ones(len(workload), bool) if scored is None else scored.copy()
     for simulation in simulations.values():
         counted &= ~np.isnan(simulation.outcome().finish_time)
     rows = np.flatnonzero(counted)
-    every = [_Groups(grouping) for grouping in groupings(workload, rows)] if len(rows) else []
+    every = list(each(_Groups, groupings(workload, rows))) if len(rows) else []
     base = next(iter(simulations.values())).outcome().finish_time[rows]
-    for scheduler, simulation in simulations.items():
-        yield scheduler, _joined(every, _Tasks.of(simulation, rows, simulation.outcome().finish_time[rows] - base))
+
+    def of_policy(simulation: Simulation) -> GroupFigures:
+        return _joined(every, _Tasks.of(simulation, rows, simulation.outcome().finish_time[rows] - base))
+
+    yield from zip(simulations, each(of_policy, simulations.values()), strict=True)
 
 
 def group_changes(

@@ -6,7 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import MILLI
-from scheduler_sim.engine.demand import KIB_PER_MB, NodeGroups, demands
+from scheduler_sim.engine.demand import KIB_PER_MB, NodeGroups, demands, in_units
 from scheduler_sim.engine.errors import InvalidWorkload, OversizedTasks
 from scheduler_sim.engine.slices import admits
 from scheduler_sim.engine.workload import BoolArray, IntArray, Labels, Workload
@@ -16,6 +16,8 @@ ON_OVERSIZE = ("drop", "clamp", "fail")
 
 def oversized(workload: Workload, cluster: Cluster) -> IntArray:
     """Return the rows of tasks that could not start even on the empty cluster, ascending."""
+    if cluster.is_pool and not (workload.gpus.any() or workload.hybrid.any()):
+        return np.flatnonzero(in_units(workload.cpus, MILLI) > cluster.cores * MILLI)
     return np.flatnonzero(~demands(workload, cluster).fits)
 
 

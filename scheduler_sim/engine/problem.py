@@ -1,11 +1,12 @@
 """What a kernel is given to play."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.policies import Choices, Policy, Scores
 from scheduler_sim.engine.power_cap import PowerCap
+from scheduler_sim.engine.sharing import Shared
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workload import Workload
 
@@ -22,6 +23,7 @@ class Problem:
             `cluster`.
         cap: on the power that starts keep; None for none.
         late: estimates, and scores and choices that depend on them, come by `Kernel.tell` as tasks arrive.
+        shared: what this has in common with the other policies of a play.
     """
 
     workload: Workload
@@ -34,3 +36,4 @@ class Problem:
     late: bool = False
     site: Site | None = None
     cap: PowerCap | None = None
+    shared: Shared = field(default_factory=Shared)

@@ -1,6 +1,6 @@
 """The readable face of the kernels: construct, advance, read the outcome."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from zlib import crc32
@@ -20,15 +20,18 @@ from scheduler_sim.engine.contract import (
     Predictor,
     UnderWay,
 )
+from scheduler_sim.engine.crew import Each
 from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
 from scheduler_sim.engine.feedback import predecessors, uncome
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.gangs import GangLog, Gangs
 from scheduler_sim.engine.policies import ORDERS, ChoiceContext, Choices, Order, Policy, ScoreContext, Scores
+from scheduler_sim.engine.policies.order import YOUR_OWN
 from scheduler_sim.engine.power_cap import PowerCap
 from scheduler_sim.engine.prediction import untold
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.series import Signals
+from scheduler_sim.engine.sharing import Shared
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.units import SECONDS_PER_DAY
 from scheduler_sim.engine.whatif import at_arrivals
@@ -54,6 +57,7 @@ class Simulation:
             of the workload.
         site: whose rules bind all tasks, `cluster` being its cluster; None for a cluster without rules.
         signals: the series of its electricity on the workload's clock; None where they are not known.
+        shared: what it has in common with the other simulations of a play, which differ in their policies only.
     """
 
     workload: Workload
@@ -66,6 +70,7 @@ class Simulation:
     predictor: Predictor | None = None
     site: Site | None = None
     signals: Signals | None = None
+    shared: Shared = field(default_factory=Shared, repr=False)
 
     def __post_init__(self) -> None:
         depth = self.policy.backfill.value("depth") if self.policy.backfill.having("depth") else None
@@ -155,6 +160,7 @@ class Simulation:
             late=self.predictor is not None,
             site=self.site,
             cap=self._cap(),
+            shared=self.shared,
         )
 
     def _cap(self) -> PowerCap | None:
@@ -172,7 +178,12 @@ class Simulation:
         return self._choices_of(self.workload, self.generator(f"placement {self.policy.placement.name}"))
 
     def _scores_by(self, order: Order) -> Scores:
-        return self._scores_of(order, self.workload, self.generator(f"order {order.name}"))
+        def make() -> Scores:
+            return self._scores_of(order, self.workload, self.generator(f"order {order.name}"))
+
+        # What an event loop is told late, or writes into while it plays, is its own.
+        alone = self.predictor is not None or self.options.closed_loop or order.calls
+        return make() if alone else self.shared.once_of(("scores", order.scores, order.text), self.workload, make)
 
     def _scores_of(self, order: Order, workload: Workload, generator: np.random.Generator) -> Scores:
         return order.scores(
@@ -221,6 +232,13 @@ class Simulation:
     def generator(self, purpose: str) -> np.random.Generator:
         """Return the seeded stream for one purpose."""
         return np.random.default_rng([self.seed, crc32(purpose.encode())])
+
+    @property
+    def holds_lock(self) -> bool:
+        """Whether it is played in Python, which holds its lock, so that a second one beside it gains nothing."""
+        order = self.policy.order
+        in_python = order.decides is not None or order.shares_gpus
+        return in_python or self.predictor is not None or self.options.closed_loop
 
     @property
     def clock(self) -> float:
@@ -386,3 +404,14 @@ class Simulation:
             starts.append(several.end_time[order][waited])
             ends.append(next_start[waited])
         return np.concatenate(starts), np.concatenate(ends)
+
+
+def set_up(make: Callable[[Policy], Simulation], policies: Sequence[Policy], *, each: Each) -> list[Simulation]:
+    """Return what `make` makes of each policy.
+
+    Args:
+        each: how they are gone through; where a policy is the user's own they are one after the other, since nobody has
+            said that its functions may run side by side.
+    """
+    own = any(policy.order.source == YOUR_OWN for policy in policies)
+    return [make(policy) for policy in policies] if own else list(each(make, policies))

@@ -11,7 +11,7 @@ from scheduler_sim.engine.generators import FITTED, GENERATORS
 from scheduler_sim.engine.policies import READY_MADE
 from scheduler_sim.engine.policies.backfill import BACKFILLS
 from scheduler_sim.engine.policies.order import ORDERS
-from scheduler_sim.engine.policies.own import SOURCE as OWN
+from scheduler_sim.engine.policies.order import YOUR_OWN as OWN
 from scheduler_sim.engine.policies.placement import PLACEMENTS
 from scheduler_sim.engine.policies.preemption import PREEMPTIONS
 from scheduler_sim.engine.references import entries, references, sources, sources_of_log, sources_of_policy

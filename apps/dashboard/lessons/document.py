@@ -34,7 +34,7 @@ LARGEST = 100_000
 TAKEN = ("install",)
 """Names that no lesson can have, as they are those of pages beside it."""
 
-NOT_HERE = ("policies", "site", "rate", "keep", "limit")
+NOT_HERE = ("policies", "site", "rate", "cores", "keep", "limit")
 """Options of a run that a lesson says otherwise, or cannot have."""
 
 Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,49}$")]

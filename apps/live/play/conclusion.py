@@ -10,7 +10,7 @@ from apps.live.play.digests import run_digests
 from apps.live.play.electricity import series_caution
 from apps.live.play.players import Player
 from apps.metrics.services import RunFigures, metrics_compute, metrics_store
-from apps.results.checksum import Part, results_checksum
+from apps.results.checksum import Part, joined_checksum, part_digest
 from apps.results.errors import DomainError
 from apps.results.models import Attempt, Fidelity, Run, SchedulerResult
 from apps.results.services import fidelity_store, gangs_store, stretches_store
@@ -18,6 +18,7 @@ from apps.tasks.models import Workload
 from apps.training.labelling import run_label
 from scheduler_sim import engine
 from scheduler_sim.engine import fidelity
+from scheduler_sim.engine.crew import Each
 from scheduler_sim.engine.recording import LOG_RESOLUTION
 
 
@@ -42,31 +43,35 @@ class Ending:
     replays: Mapping[str, fidelity.Fidelity]
 
     @classmethod
-    def of(cls, players: list[Player], configuration: RunConfiguration, *, clock_zero: float = 0.0) -> Self:
+    def of(
+        cls, players: list[Player], configuration: RunConfiguration, *, clock_zero: float = 0.0, each: Each = map
+    ) -> Self:
         """Compute it without the database, so that the last placements can be stored meanwhile.
 
         Args:
             clock_zero: see `clock_zero`.
+            each: how the policies are gone through, one after the other or side by side.
         """
         workload = players[0].simulation.workload
         by_number = workload.task_id.argsort(kind="stable")
-        parts = [
-            Part(
-                player.scheduler,
-                workload.task_id[by_number],
-                player.columns(by_number),
-                player.attempt_columns(player.attempts(), workload.task_id),
-            )
-            for player in players
-        ]
+        task_ids = workload.task_id[by_number]
+
+        def checked(player: Player) -> tuple[bytes, int]:
+            attempts = player.attempt_columns(player.attempts(), workload.task_id)
+            part = Part(player.scheduler, task_ids, player.columns(by_number), attempts)
+            return part_digest(part), len(attempts["task_id"])
+
+        schedulers = [player.scheduler for player in players]
+        digests, attempts = zip(*each(checked, players), strict=True)
         return cls(
             figures=metrics_compute(
                 simulations={player.scheduler: player.simulation for player in players},
                 warmup=configuration.warmup,
                 cooldown=configuration.cooldown,
+                each=each,
             ),
-            checksum=results_checksum(parts),
-            attempts=sum(len(part.attempts["task_id"]) for part in parts if part.attempts is not None),
+            checksum=joined_checksum(dict(zip(schedulers, digests, strict=True))),
+            attempts=sum(attempts),
             replays={
                 player.scheduler: fidelity.fidelity(
                     player.simulation, clock_zero=clock_zero, over=first_over(player.simulation.policy)

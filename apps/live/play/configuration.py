@@ -18,6 +18,7 @@ from apps.live.play.kinds import (
     STOPPED,
     WHAT_IF,
     CheckpointsText,
+    Cores,
     Count,
     Depth,
     EstimatesText,
@@ -64,7 +65,7 @@ without them has the document, and a study's run the digest, that it had before 
 _NO_WHAT_IF = frozenset(
     (
         "policies", "seed", "site", "on_oversize", "warmup", "cooldown", "keep", "agent_reward", "agent_from_scratch",
-        "models", "own_policies", "rate", "series", "series_zero", "series_beyond",
+        "models", "own_policies", "rate", "cores", "series", "series_zero", "series_beyond",
     )
 )  # fmt: skip
 """Fields that leave what a log tells of as it was."""
@@ -481,6 +482,18 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             asked_in=(COMMAND, SITE),
             words={None: "as fast as it goes"},
             said="{:g} arrivals a second",
+        ),
+    ] = None
+    cores: Annotated[
+        Cores | None,
+        About(
+            "Cores",
+            "so many policies are played at a time; the rows are the same with any number",
+            PACE,
+            unit="cores",
+            metavar="N",
+            asked_in=(COMMAND, SITE),
+            words={None: "all that there are"},
         ),
     ] = None
 

@@ -1,5 +1,6 @@
 """One policy of a run: its simulation, and which of its placements are stored already."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,10 @@ from apps.live.play.preparation import Prepared
 from apps.live.store.batches import TaskAttempts
 from scheduler_sim import engine
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts
+from scheduler_sim.engine.crew import Each
 from scheduler_sim.engine.gangs import GangLog
+from scheduler_sim.engine.sharing import Shared
+from scheduler_sim.engine.simulation import set_up
 from scheduler_sim.engine.usage import energy_and_cost
 from scheduler_sim.engine.workload import IntArray
 
@@ -27,6 +31,7 @@ class Player:
         gangs: what tasks on several nodes held, where that is to be kept.
         handed_over: how many placements, in completion order, the writer has been given or the database holds.
         reached: the last step was simulated to its end.
+        took: processor seconds of the last call of `advance`.
     """
 
     scheduler: str
@@ -35,6 +40,7 @@ class Player:
     gangs: GangLog = field(default_factory=GangLog)
     handed_over: int = 0
     reached: bool = True
+    took: float = 0.0
 
     def __post_init__(self) -> None:
         self._ended = 0  # Attempts of the simulation that were looked at.
@@ -47,15 +53,21 @@ class Player:
         return self.simulation.done
 
     @property
+    def holds_lock(self) -> bool:
+        """Whether it plays in Python, so that others wait for it."""
+        return self.simulation.holds_lock
+
+    @property
     def pending(self) -> int:
         """How many finished tasks have not been handed over."""
         return max(0, self.simulation.finished - self.handed_over)
 
     def advance(self, *, until_time: float, max_events: int) -> None:
         """Simulate a step, or a part of it when it holds more than `max_events` events."""
-        kernel = self.simulation.kernel
+        kernel, began = self.simulation.kernel, time.thread_time()
         before = (kernel.clock, kernel.finished, kernel.queued)
         self.simulation.advance(until_time=until_time, max_events=max_events)
+        self.took = time.thread_time() - began
         # A call that finds no event up to `until_time` changes nothing: only then is the step's end reached.
         self.reached = self.done or before == (kernel.clock, kernel.finished, kernel.queued)
 
@@ -147,32 +159,39 @@ class Player:
 
 
 def make_players(
-    prepared: Prepared, configuration: RunConfiguration, *, stored: Mapping[str, int] | None = None
+    prepared: Prepared, configuration: RunConfiguration, *, stored: Mapping[str, int] | None = None, each: Each = map
 ) -> list[Player]:
     """Return a player for each policy.
 
     Args:
         stored: how many placements of each policy the database holds already; since the simulation is
             deterministic, a resumed run plays them again and hands over only what comes after.
+        each: how the policies are gone through, one after the other or side by side.
     """
     options = configuration.engine_options(prepared.cluster)
+    shared = Shared()
+
+    def make(policy: engine.Policy) -> engine.Simulation:
+        return engine.Simulation(
+            workload=prepared.workload,
+            cluster=prepared.cluster,
+            policy=policy,
+            seed=configuration.seed,
+            options=options,
+            predictor=prepared.predictor,
+            site=prepared.site,
+            signals=prepared.signals,
+            shared=shared,
+        )
+
     players = [
         Player(
-            scheduler=policy.name,
-            simulation=engine.Simulation(
-                workload=prepared.workload,
-                cluster=prepared.cluster,
-                policy=policy,
-                seed=configuration.seed,
-                options=options,
-                predictor=prepared.predictor,
-                site=prepared.site,
-                signals=prepared.signals,
-            ),
+            scheduler=simulation.policy.name,
+            simulation=simulation,
             task_keys=prepared.task_keys,
-            handed_over=int((stored or {}).get(policy.name, 0)),
+            handed_over=int((stored or {}).get(simulation.policy.name, 0)),
         )
-        for policy in configuration.parsed_policies()
+        for simulation in set_up(make, configuration.parsed_policies(), each=map if prepared.predictor else each)
     ]
     if configuration.keep == "results":
         for player in players:

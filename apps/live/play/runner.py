@@ -1,8 +1,11 @@
-"""Plays all policies of a run side by side in simulated time, stores what they do, and obeys.
+"""Plays all policies of a run side by side in simulated time and on all cores, stores what they do, and obeys.
 
 The same code runs in the foreground, in a detached process started from the web and in a worker. The simulation is
 deterministic, so nothing of it is saved: a run that was interrupted is simulated again from its start, which takes a
 small part of the time that storing took, and only the placements that the database does not hold are written.
+
+Threads play the policies of one step; when all have come to its end, the runner's thread alone hands over what they
+did, policy by policy. So rows have one order with any number of threads, and no policy runs ahead of the writer.
 """
 
 import logging
@@ -20,7 +23,7 @@ from apps.live.play.conclusion import Ending, clock_zero, conclude
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.players import Player, make_players
 from apps.live.play.preparation import Prepared, prepare
-from apps.live.play.steps import Steps
+from apps.live.play.steps import STEP_SECONDS, Steps
 from apps.live.store.batches import ResultBatch
 from apps.live.store.refill import placements_reconcile
 from apps.live.store.spill import spill_take_in
@@ -31,11 +34,15 @@ from scheduler_sim import engine
 from scheduler_sim.background.processes import HEARTBEAT_EVERY
 from scheduler_sim.background.work import unforeseen
 from scheduler_sim.columnar.turnstile import first_in_line
+from scheduler_sim.engine.crew import Crew, cores
 
 logger = logging.getLogger(__name__)
 
 STEP_EVENTS = 2_500
 """Where a step is cut although its simulated span is not over: commands and the writer wait for no more."""
+
+LARGEST_STEP_EVENTS = 40_000
+"""The same where nothing is stored and policies are quick enough."""
 
 BATCH_ROWS = 5_000
 """A batch is written when so many placements wait; small enough to lose little work, large enough to be quick."""
@@ -76,6 +83,7 @@ class Runner:
     Args:
         prepared: what is played, where it was loaded already.
         tasks_per_second: slow the race down so that people can watch it; None for the run's own rate.
+        threads: so many policies are played at a time; None for the run's own number of cores.
 
     Attributes:
         run: the run's row.
@@ -92,6 +100,7 @@ class Runner:
         prepared: Prepared | None = None,
         observers: Sequence[Observer] = (),
         tasks_per_second: float | None = None,
+        threads: int | None = None,
     ) -> None:
         self.run = run
         self._prepared = prepared
@@ -103,6 +112,8 @@ class Runner:
         self.clock_time = 0.0
         self.stop_requested = threading.Event()
         self._tasks_per_second = tasks_per_second or self.configuration.rate
+        self._threads = min(threads or self.configuration.cores or cores(), len(self.configuration.policies))
+        self._step_events = STEP_EVENTS
         self._polled_at = 0.0
         self._stored_at = 0.0
         self._beat_at = 0.0
@@ -142,27 +153,28 @@ class Runner:
             state.release()
             raise
         try:
-            with self._reporting_failure():
+            with self._reporting_failure(), Crew(self._threads) as crew:
                 try:
-                    self._prepare(state)
+                    self._prepare(state, crew)
                 except _StoppedWhileReading:
                     self.run.stop()
                     return
                 self._tell("started")
                 self._is_told = True
                 with ResultWriter(run=self.run) as writer:
-                    self._simulate(writer)
+                    self._simulate(writer, crew)
                     # While the writer still stores: this needs only what is in memory.
-                    ending = self._ending() if self._all_done else None
+                    ending = self._ending(crew) if self._all_done else None
                 self._conclude(ending)
         finally:
             self._tell("ended")
             _quietly(state.release)
 
-    def _ending(self) -> Ending:
-        return Ending.of(self.players, self.configuration, clock_zero=clock_zero(self.run.workload))
+    def _ending(self, crew: Crew) -> Ending:
+        zero = clock_zero(self.run.workload)
+        return Ending.of(self.players, self.configuration, clock_zero=zero, each=crew.each)
 
-    def _prepare(self, state: SimulationState) -> None:
+    def _prepare(self, state: SimulationState, crew: Crew) -> None:
         prepared = self._prepared or prepare(
             workload=self.run.workload,
             cluster=engine.Cluster.from_json(self.run.cluster),
@@ -174,7 +186,7 @@ class Runner:
         self.clock_time = float(prepared.workload.arrival_time[0])
         if placements_reconcile(run=self.run) | bool(spill_take_in(run=self.run)):
             state.refresh_from_db(fields=["progress"])
-        self.players = make_players(prepared, self.configuration, stored=state.progress)
+        self.players = make_players(prepared, self.configuration, stored=state.progress, each=crew.each)
         expected = len(prepared.workload) * len(self.players) if self.configuration.keep == "results" else 0
         cautions = list(prepared.cautions)
         if expected != self.run.rows_expected or cautions != self.run.cautions:
@@ -199,7 +211,7 @@ class Runner:
             _quietly(self.run.fail, unforeseen(error))
             raise
 
-    def _simulate(self, writer: ResultWriter) -> None:
+    def _simulate(self, writer: ResultWriter, crew: Crew) -> None:
         steps = Steps(self.workload.arrival_time, tasks_per_second=self._tasks_per_second)
         while not self._all_done:
             self._obey()
@@ -208,15 +220,33 @@ class Runner:
             if not writer.wait_for_room(POLL_SECONDS):
                 continue  # Commands are obeyed while the database is behind.
             steps.begin()
-            for player in self.players:
-                if not player.done:
-                    player.advance(until_time=steps.until_time, max_events=STEP_EVENTS)
+            self._advance(crew, steps.until_time)
             self._store(writer, at_least=BATCH_ROWS)
             if all(player.reached for player in self.players):
                 self.clock_time = steps.until_time
                 steps.extend()
             self._tell("stepped")
         self._store(writer, at_least=1)
+
+    def _advance(self, crew: Crew, until_time: float) -> None:
+        """Let every policy play up to `until_time`, or a part of that."""
+        playing = [player for player in self.players if not player.done]
+        # What took longest begins first, so that no thread is left with it at the end.
+        longest = sorted(playing, key=lambda player: -player.took)
+        parts = [[player for player in longest if player.holds_lock]]
+        parts += [[player] for player in longest if not player.holds_lock]
+
+        def play(players: list[Player]) -> None:
+            for player in players:
+                player.advance(until_time=until_time, max_events=self._step_events)
+
+        crew.each(play, [part for part in parts if part])
+        if self.configuration.keep != "results":
+            took = sum(player.took for player in playing) / crew.threads
+            if took < STEP_SECONDS / 2:
+                self._step_events = min(self._step_events * 2, LARGEST_STEP_EVENTS)
+            elif took > STEP_SECONDS * 2:
+                self._step_events = max(self._step_events // 2, STEP_EVENTS)
 
     def _store(self, writer: ResultWriter, *, at_least: int) -> None:
         pending = sum(player.pending for player in self.players)

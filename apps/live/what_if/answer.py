@@ -53,7 +53,10 @@ class _Side:
 
     def totals(self) -> dict[str, dict[str, Any]]:
         """Return the figures of each policy, those that a run stores."""
-        figures = metrics_compute(simulations=self.simulations, **self.scored_part)
+        configuration = self.configuration
+        figures = metrics_compute(
+            simulations=self.simulations, warmup=configuration.warmup, cooldown=configuration.cooldown
+        )
         return {name: _documents(Metric, name, columns)[0] for name, columns in figures.totals.items()}
 
 

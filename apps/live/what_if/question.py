@@ -18,7 +18,7 @@ from apps.results.models import Run
 from scheduler_sim import engine
 from scheduler_sim.columnar.digests import json_digest
 
-_NOT_CHANGED = ("site", "keep", "rate", "failure_list")
+_NOT_CHANGED = ("site", "keep", "rate", "cores", "failure_list")
 """Another site is another run, what is stored and the pace change nothing of what comes out, and no address holds a
 file."""
 
@@ -117,7 +117,7 @@ def question(run: Run, given: Mapping[str, Any]) -> Question:
     changed = {name: value for name, value in values.items() if stored.get(name) != value}
     if not changed:
         raise NotAsked("Nothing is changed: the run would be played again as it was.")
-    configuration, asked = configured({**stored, "rate": None, "site_changes": None, **changed})
+    configuration, asked = configured({**stored, "rate": None, "cores": None, "site_changes": None, **changed})
     if before.site is None:
         cluster = engine.Cluster.from_json(run.cluster)
         for option, change in asked.steps():

@@ -18,8 +18,11 @@ from scheduler_sim.engine.references import sources, sources_of_log, sources_of_
 SYNTHETIC = "synthetic:"
 
 SAID_APART = frozenset(
-    ("policies", "seed", "site", "site_changes", "estimates", "load_factor", "warmup", "cooldown", "keep", "rate")
-)
+    (
+        "policies", "seed", "site", "site_changes", "estimates", "load_factor", "warmup", "cooldown", "keep", "rate",
+        "cores",
+    )
+)  # fmt: skip
 """Options with sentences of their own, and those that decide no figure."""
 
 _OPTIONS = {option.stored_as: option for option in RUN_OPTIONS}

@@ -31,7 +31,8 @@ def play_run(run_id: int) -> str:
         return TAKEN
     runner = Runner(run)
     try:
-        runner = Runner(run, prepared=_prepare(run, runner))
+        # The workers of a study share out the cores between them.
+        runner = Runner(run, prepared=_prepare(run, runner), threads=1)
     except engine.EngineError as error:
         if not run.is_over:
             run.fail(str(error))

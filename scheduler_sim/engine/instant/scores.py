@@ -13,7 +13,7 @@ from scheduler_sim.engine.instant.holdings import Holdings
 from scheduler_sim.engine.instant.room import Piece, Room
 from scheduler_sim.engine.instant.standing import Schedule
 from scheduler_sim.engine.policies import Order, Scores
-from scheduler_sim.engine.policies.own import SOURCE
+from scheduler_sim.engine.policies.order import YOUR_OWN
 from scheduler_sim.engine.policies.scoring import blend, rate
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
@@ -60,7 +60,7 @@ def refuse_to_score_some(order: Order) -> None:
     Raises:
         OrderNotKnown: so it is.
     """
-    if order.source == SOURCE:
+    if order.source == YOUR_OWN:
         raise OrderNotKnown(
             f"Scores of {order.name} are by a function of one's own, which may draw them or go by all tasks of the "
             "run; those are not looked at."

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import BY_PLAN, CALLED, DECIDED, ELASTIC, LEARNED, NOT_PLANNED, SHARES, STATIC
 from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.errors import InvalidPolicy
@@ -18,7 +17,6 @@ from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.policies.orders.rounds import PACKED
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.transfers import Transfers
-from scheduler_sim.engine.workload import Workload
 
 RECORDS = (cluster_state, core_state, stopping_state, site_state)
 """Importing these teaches Numba to read their records. That has to happen before the first kernel is compiled: what is
@@ -109,7 +107,7 @@ def make_kernel(problem: Problem) -> BaseKernel:
         return CoreKernel.of(problem, rules)
     if scores.kind == LEARNED and policy.backfill.name == "conservative":
         raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")
-    on_pool = plays_on_pool(workload, cluster, scores) and problem.cap is None
+    on_pool = _plays_on_pool(problem) and problem.cap is None
     _refuse_backfilling(policy, scores, on_pool=on_pool)
     if late and (policy.backfill.predicts or scores.backfill is not None):
         raise InvalidPolicy(f"Where run times are predicted inside the run, easy is without parameters: {policy.name}.")
@@ -212,12 +210,13 @@ def _refuse_backfilling(policy: Policy, scores: Scores, *, on_pool: bool) -> Non
         )
 
 
-def plays_on_pool(workload: Workload, cluster: Cluster, scores: Scores) -> bool:
+def _plays_on_pool(problem: Problem) -> bool:
     """Tell whether a single pool and rigid tasks of whole processors are all there is."""
+    scores, workload = problem.scores, problem.workload
     return (
-        cluster.is_pool
+        problem.cluster.is_pool
         and scores.kind in (STATIC, LEARNED, CALLED)
         and scores.not_before is None
-        and not cluster.sleeps
-        and not_for_pool(workload) is None
+        and not problem.cluster.sleeps
+        and problem.shared.once("not for pool", lambda: not_for_pool(workload)) is None
     )

@@ -1,16 +1,15 @@
 """Playing a workload through policies, side by side on all cores."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
-from threading import Event
+from threading import Lock
 
 import numpy as np
 
 from scheduler_sim.engine.beginning import begin_at
 from scheduler_sim.engine.cautions import impossible_starts, told_without_estimates
 from scheduler_sim.engine.contract import Options
+from scheduler_sim.engine.crew import Crew, cores
 from scheduler_sim.engine.errors import EngineError, InvalidParameter, InvalidPolicy, InvalidWorkload
 from scheduler_sim.engine.estimates import replace_estimates
 from scheduler_sim.engine.library.inputs import Ground, Played, Setting, setting
@@ -20,7 +19,8 @@ from scheduler_sim.engine.optional import optional
 from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.policies import Policy, parse_policies, split_outside
 from scheduler_sim.engine.series import Signals, StepSeries
-from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.sharing import Shared
+from scheduler_sim.engine.simulation import Simulation, set_up
 from scheduler_sim.engine.whatif import scale_load
 from scheduler_sim.engine.workload import IntArray, Workload
 
@@ -87,13 +87,24 @@ def play(
     fitted = replace_estimates(fitted, estimates, np.random.default_rng([seed, len(fitted)]))
     check_scored_part(warmup, cooldown)
     by_kind = _signals(signals, fitted)
-    simulations = {
-        policy.name: Simulation(
-            fitted, ground.cluster, policy, seed=seed, options=chosen_options, site=ground.site, signals=by_kind
+    shared = Shared()
+
+    def prepared(policy: Policy) -> Simulation:
+        return Simulation(
+            fitted,
+            ground.cluster,
+            policy,
+            seed=seed,
+            options=chosen_options,
+            site=ground.site,
+            signals=by_kind,
+            shared=shared,
         )
-        for policy in chosen
-    }
-    _play_all(list(simulations.values()), _workers(workers, len(simulations)), progress)
+
+    with Crew(_workers(workers, len(chosen))) as crew:
+        made = set_up(prepared, chosen, each=crew.each)
+        _play_all(made, crew, progress)
+    simulations = {one.policy.name: one for one in made}
     told = told_without_estimates(fitted, chosen)
     notes = [
         impossible_starts(scaled, fitted, rows, ground.site or ground.cluster),
@@ -105,6 +116,7 @@ def play(
         simulations=simulations,
         notes=tuple(note for note in notes if note),
         scored=scored_tasks(simulations, warmup=warmup, cooldown=cooldown),
+        workers=crew.threads,
     )
 
 
@@ -155,43 +167,75 @@ def _fitted(workload: Workload, ground: Setting, on_oversize: str) -> tuple[Work
 def _workers(asked: int | None, policies: int) -> int:
     if asked is not None and asked < 1:
         raise InvalidParameter(f"workers is {asked}, not a whole number from 1 up.")
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(asked or there, policies)
+    return min(asked or cores(), policies)
 
 
-def _play_all(simulations: Sequence[Simulation], workers: int, progress: bool | Callable[[str, int], None]) -> None:
-    """Play every simulation to its end; the kernels hold no lock of Python's, so threads share the cores."""
+def _play_all(simulations: Sequence[Simulation], crew: Crew, progress: bool | Callable[[str, int], None]) -> None:
+    """Play every simulation to its end."""
     with ExitStack() as stack:
         tell = progress if callable(progress) else _bars(simulations, stack) if progress else None
+        turns = _Turns(simulations, in_turn=crew.threads > 1)
 
-        stop = Event()
-
-        def finish(simulation: Simulation) -> None:
-            events = EVENTS_A_LOOK if simulation.policy.order.decides is None else EVENTS_A_LOOK_DECIDED
-            reached: tuple[int, float] | None = None
-            while not (simulation.done or stop.is_set()):
-                simulation.advance(max_events=events)
-                at = (simulation.finished, simulation.clock)
-                if at == reached and not simulation.done:
-                    waiting = len(simulation.workload) - simulation.finished
-                    raise EngineError(f"{simulation.policy.name} leaves {waiting:,} tasks waiting for ever.")
-                reached = at
+        def play_on(_: int) -> None:
+            while not crew.failed.is_set() and (taken := turns.take()) is not None:
+                _play_a_while(taken)
                 if tell:
-                    tell(simulation.policy.name, simulation.finished)
+                    tell(taken.policy.name, taken.finished)
+                turns.give_back(taken)
 
-        if workers == 1:
-            for simulation in simulations:
-                finish(simulation)
-            return
-        pool = stack.enter_context(ThreadPoolExecutor(workers))
-        try:
-            for done in as_completed([pool.submit(finish, simulation) for simulation in simulations]):
-                done.result()
-        except BaseException:
-            # Ctrl-C, too, is to come back at once.
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        crew.each(play_on, range(crew.threads))
+
+
+def _play_a_while(simulation: Simulation) -> None:
+    """Play some events.
+
+    Raises:
+        EngineError: there are none, and tasks wait.
+    """
+    before = (simulation.finished, simulation.clock)
+    simulation.advance(max_events=EVENTS_A_LOOK if simulation.policy.order.decides is None else EVENTS_A_LOOK_DECIDED)
+    if before == (simulation.finished, simulation.clock) and not simulation.done:
+        waiting = len(simulation.workload) - simulation.finished
+        raise EngineError(f"{simulation.policy.name} leaves {waiting:,} tasks waiting for ever.")
+
+
+class _Turns:
+    """Who plays next: the simulation that is behind the others, so that none is left to play alone at the end.
+
+    Of those that hold Python's lock one at a time plays; a second thread would wait for it.
+
+    Args:
+        in_turn: play all of them in turn, and not one after the other.
+    """
+
+    def __init__(self, simulations: Sequence[Simulation], *, in_turn: bool) -> None:
+        self._simulations, self._in_turn = simulations, in_turn
+        self._lock = Lock()
+        self._is_held = False
+        self._waiting = [(0, number) for number, one in enumerate(simulations) if not one.done]
+
+    def take(self) -> Simulation | None:
+        """Return the next one, None where those that others play are all that is left."""
+        with self._lock:
+            free = [one for one in self._waiting if not (self._is_held and self._of(one).holds_lock)]
+            if not free:
+                return None
+            taken = min(free)
+            self._waiting.remove(taken)
+            self._is_held |= self._of(taken).holds_lock
+            return self._of(taken)
+
+    def give_back(self, simulation: Simulation) -> None:
+        """Let others take it, where it is not at its end."""
+        with self._lock:
+            if simulation.holds_lock:
+                self._is_held = False
+            if not simulation.done:
+                number = next(number for number, one in enumerate(self._simulations) if one is simulation)
+                self._waiting.append((simulation.finished if self._in_turn else 0, number))
+
+    def _of(self, waiting: tuple[int, int]) -> Simulation:
+        return self._simulations[waiting[1]]
 
 
 def _bars(simulations: Sequence[Simulation], stack: ExitStack) -> Callable[[str, int], None]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts
+from scheduler_sim.engine.crew import Crew
 from scheduler_sim.engine.electricity import task_electricity
 from scheduler_sim.engine.errors import InvalidParameter, unknown_name
 from scheduler_sim.engine.library.page import as_page
@@ -33,12 +34,14 @@ class Result:
         simulations: by policy, each played to its end.
         notes: sentences that must be known to read the figures.
         scored: shape (n,), tasks whose figures count; None for all.
+        workers: the figures of so many policies are worked out at a time.
     """
 
     name: str
     simulations: Mapping[str, Simulation]
     notes: tuple[str, ...] = ()
     scored: BoolArray | None = field(default=None, repr=False)
+    workers: int = field(default=1, repr=False)
 
     @property
     def policies(self) -> tuple[str, ...]:
@@ -142,12 +145,15 @@ class Result:
     @cached_property
     def _rows(self) -> list[dict[str, Any]]:
         won = winners({name: simulation.outcome().finish_time for name, simulation in self.simulations.items()})
-        rows = []
-        for name, simulation in self.simulations.items():
+
+        def row_of(name: str) -> dict[str, Any]:
+            simulation = self.simulations[name]
             # Each policy's own span, as the stored metrics have it.
             edges = np.array(whole_run(self.workload, [simulation.outcome()], self.scored))
-            found = summarise(simulation, edges=edges, won=won[name], scored=self.scored)
-            rows.append({"policy": name, **found.row()})
+            return {"policy": name, **summarise(simulation, edges=edges, won=won[name], scored=self.scored).row()}
+
+        with Crew(self.workers) as crew:
+            rows = crew.each(row_of, self.policies)
         return sorted(rows, key=lambda row: (row[RANKED_BY] is None, row[RANKED_BY] or 0.0, row["policy"]))
 
     def _of(self, policy: str | None) -> Simulation:

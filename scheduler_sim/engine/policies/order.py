@@ -14,6 +14,9 @@ from scheduler_sim.engine.policies.registry import Registry
 from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.workload import FloatArray, Workload
 
+YOUR_OWN = "your own"
+"""The source of what is no shipped order."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -112,6 +115,7 @@ class Order(Adjustable):
         shares_gpus: true when it shares out kinds of GPU in rounds, so that every task must ask for GPUs.
         resizes: true when it plays tasks on more or fewer devices than they ask for.
         decides: makes what decides for one simulation; None for an order that scores tasks.
+        calls: true when a compiled function of the user's is called for scores while it plays.
         goes_by: the kind of series that it reacts to, empty for none.
         digest: of the file or program that a policy of one's own comes from (`policies.origin`); empty for others.
     """
@@ -128,6 +132,7 @@ class Order(Adjustable):
     looks_ahead: bool = field(default=False, kw_only=True)
     needs_site: bool = field(default=False, kw_only=True)
     decides: Callable[[], Any] | None = field(default=None, kw_only=True)
+    calls: bool = field(default=False, kw_only=True)
     goes_by: str = field(default="", kw_only=True)
     digest: str = field(default="", kw_only=True)
 

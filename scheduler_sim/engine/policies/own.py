@@ -16,13 +16,11 @@ from scheduler_sim.engine.codes import CALLED, DECIDED
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.policies.asking import asking
 from scheduler_sim.engine.policies.compiled import Compiled, call_of
-from scheduler_sim.engine.policies.order import ORDERS, Order, ScoreContext, Scores
+from scheduler_sim.engine.policies.order import ORDERS, YOUR_OWN, Order, ScoreContext, Scores
 from scheduler_sim.engine.policies.origin import program_digest, source_digest
 from scheduler_sim.engine.policies.policy import READY_MADE
 from scheduler_sim.engine.policies.program import ANSWER_SECONDS, Program, ProgramDecider
 from scheduler_sim.engine.workload import FloatArray, Labels, Workload
-
-SOURCE = "your own"
 
 Start = int | tuple[int, int]
 """The row of a task that is to start, on the first node that holds it; or the row and the node's number."""
@@ -91,7 +89,7 @@ def scoring(
             Order(
                 name,
                 formula,
-                SOURCE,
+                YOUR_OWN,
                 scores,
                 clairvoyant=clairvoyant,
                 uses_estimates=uses_estimates,
@@ -135,7 +133,8 @@ def compiled(
                 return Scores(base=np.zeros(len(workload)), kind=CALLED, called=called)
             return _settled(name, whole.of_each(called), workload)
 
-        _register(Order(name, formula, SOURCE, scores, clairvoyant=clairvoyant, digest=source_digest(function)))
+        digest = source_digest(function)
+        _register(Order(name, formula, YOUR_OWN, scores, clairvoyant=clairvoyant, digest=digest, calls=True))
         return function
 
     return register
@@ -162,7 +161,7 @@ def deciding(
             Order(
                 name,
                 formula,
-                SOURCE,
+                YOUR_OWN,
                 lambda context: Scores.by_rule(DECIDED, context),
                 clairvoyant=clairvoyant,
                 decides=maker,
@@ -196,7 +195,7 @@ def program(command: str | Sequence[str], *, timeout: float = ANSWER_SECONDS) ->
         Order(
             name,
             formula if isinstance(formula, str) and formula else "by a program",
-            SOURCE,
+            YOUR_OWN,
             lambda context: Scores.by_rule(DECIDED, context),
             clairvoyant=found.get("clairvoyant", False),
             decides=lambda: ProgramDecider(name, whole),
@@ -210,7 +209,7 @@ def own_digests(policies: Iterable[str]) -> dict[str, str]:
     """Return from which files or programs (SHA-256) the orders of one's own in some policies come, by name."""
     text = [(re.match(r"\w*", policy), re.findall(r"\border=(\w+)", policy)) for policy in policies]
     named = {name for first, others in text for name in (first[0] if first else "", *others)}
-    return {order.name: order.digest for order in ORDERS if order.source == SOURCE and order.name in named}
+    return {order.name: order.digest for order in ORDERS if order.source == YOUR_OWN and order.name in named}
 
 
 def _without_outcome(workload: Workload) -> Workload:
@@ -248,7 +247,7 @@ def fixed_view(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _register(order: Order) -> None:
     if not order.name.isidentifier():
         raise InvalidPolicy(f"{order.name!r} cannot be a policy's name: letters, digits and _ can, not first a digit.")
-    if order.name in READY_MADE or (order.name in ORDERS and ORDERS[order.name].source != SOURCE):
+    if order.name in READY_MADE or (order.name in ORDERS and ORDERS[order.name].source != YOUR_OWN):
         raise InvalidPolicy(f"There is a policy {order.name} already; give yours another name.")
     ORDERS.replace(order)
 

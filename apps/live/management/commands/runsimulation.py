@@ -113,10 +113,9 @@ class Command(ExplainedCommand):
             if options["dry_run"]:
                 self._describe(options)
                 return
-            # Of a run that is taken up; a new one has it among its options.
-            self.rate = read_arguments(asked_in(COMMAND), {**dict.fromkeys(options), "rate": options["rate"]}).get(
-                "rate"
-            )
+            # Of a run that is taken up; a new one has them among its options.
+            pace = {name: options[name] for name in ("rate", "cores")}
+            self.pace = read_arguments(asked_in(COMMAND), {**dict.fromkeys(options), **pace})
             with sweeping():
                 self._obey(options)
         except (DomainError, engine.EngineError) as error:
@@ -262,7 +261,8 @@ class Command(ExplainedCommand):
             run,
             prepared=self.prepared,
             observers=[ProgressDisplay(self.console), self.publisher],
-            tasks_per_second=self.rate,
+            tasks_per_second=self.pace.get("rate"),
+            threads=self.pace.get("cores"),
         )
         try:
             with stopping_on_signals(runner), steering(run) as has_keys:

@@ -1,9 +1,11 @@
 """One pool of processors playing rigid tasks without dependencies."""
 
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
+from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import CALLED, CONSERVATIVE, LEARNED, NONE
 from scheduler_sim.engine.contract import News, Options, Outcome
 from scheduler_sim.engine.demand import check_pool
@@ -25,6 +27,31 @@ from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 
+class _Settled(NamedTuple):
+    """What is the same under every policy, shape (n,) each; the last three are what every outcome says of each task."""
+
+    duration: FloatArray
+    expected: FloatArray
+    cpus: IntArray
+    node: IntArray
+    device: IntArray
+    gpu_fraction: FloatArray
+
+    @classmethod
+    def of(cls, workload: Workload, cluster: Cluster, options: Options) -> "_Settled":
+        """Work it out; errors as of `PoolKernel`."""
+        check_pool(workload, cluster.cores)
+        n, speed = len(workload), cluster.groups[0].cpu_speed
+        return cls(
+            duration=played_runtime(workload, kill_at_estimate=options.kill_at_estimate) / speed,
+            expected=workload.duration_estimate / speed,
+            cpus=workload.cpus.astype(np.int64),
+            node=np.zeros(n, np.int64),
+            device=np.full(n, -1),
+            gpu_fraction=np.zeros(n),
+        )
+
+
 class PoolKernel(BaseKernel):
     """The event loop of a pool; picks the queue structure that suits the order and the backfill.
 
@@ -35,15 +62,17 @@ class PoolKernel(BaseKernel):
     def __init__(self, problem: Problem) -> None:
         workload, cluster, policy = problem.workload, problem.cluster, problem.policy
         scores, options, late = problem.scores, problem.options, problem.late
-        check_pool(workload, cluster.cores)
         n = len(workload)
         processors = cluster.cores
-        self._speed = speed = cluster.groups[0].cpu_speed
+        self._speed = cluster.groups[0].cpu_speed
+        settled = problem.shared.once("pool", lambda: _Settled.of(workload, cluster, options))
+        self._shared = problem.shared
         self._tasks = Tasks(
             arrival=workload.arrival_time,
-            duration=played_runtime(workload, kill_at_estimate=options.kill_at_estimate) / speed,
-            expected=workload.duration_estimate / speed,
-            cpus=workload.cpus.astype(np.int64),
+            duration=settled.duration.copy() if late else settled.duration,
+            # What is predicted while it plays is written here.
+            expected=settled.expected.copy() if late or policy.backfill.predicts else settled.expected,
+            cpus=settled.cpus,
             base=scores.base.copy() if late else scores.base,
             slope=np.zeros(n) if scores.slope is None else scores.slope,
         )
@@ -62,10 +91,7 @@ class PoolKernel(BaseKernel):
             end_rows=np.zeros(most_running, np.int64),
         )
         self._run.counts[FREE] = processors
-        # The same for every task from the start: another thread may look while the kernel plays.
-        self._node = np.zeros(n, np.int64)
-        self._device = np.full(n, -1)
-        self._gpu_fraction = np.zeros(n)
+        self._placed = settled
         self._run.counts[HEAD] = -1
         self._static = scores.slope is None or not (late or scores.slope.any())
         if scores.backfill is not None or policy.backfill.predicts:
@@ -87,7 +113,8 @@ class PoolKernel(BaseKernel):
             rank_of, row_at, queue = self._ranks()
             return partial(advance_strictly, tasks, run, rank_of, row_at, queue)
         if self._static:
-            sorted_queue = make_sorted_queue(tasks.base, len(run.end_rows))
+            rank_of, _ = self._shared.once_of("ranks", tasks.base, partial(ranks, tasks.base))
+            sorted_queue = make_sorted_queue(rank_of, len(run.end_rows))
             return partial(advance_ranked, backfill, tasks, run, sorted_queue)
         self._kinetic = self._tree(tasks.base, tasks.slope, by_cpus=backfill != NONE)
         return partial(self._age, backfill)
@@ -125,14 +152,16 @@ class PoolKernel(BaseKernel):
         if (base[1:] >= base[:-1]).all():
             nothing = np.empty(0, np.int64)
             return nothing, nothing, nothing
-        rank_of, row_at = ranks(base)
+        rank_of, row_at = self._shared.once_of("ranks", base, partial(ranks, base))
         return rank_of, row_at, np.empty(len(base), np.int64)
 
     def advance(self, *, until_time: float, max_events: int) -> None:
         """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events."""
+        before = self.finished
         super().advance(until_time=until_time, max_events=max_events)
         if self._run.counts[UNSORTED]:
-            finished = self._run.order[: self.finished]
+            # No instant is cut in two: what finished before did so earlier.
+            finished = self._run.order[before : self.finished]
             finished[:] = finished[np.lexsort((finished, self._run.finish[finished]))]
             self._run.counts[UNSORTED] = 0
 
@@ -160,8 +189,8 @@ class PoolKernel(BaseKernel):
             ready_time=self._tasks.arrival,
             start_time=self._run.start,
             finish_time=self._run.finish,
-            node=self._node,
-            device=self._device,
-            gpu_fraction=self._gpu_fraction,
+            node=self._placed.node,
+            device=self._placed.device,
+            gpu_fraction=self._placed.gpu_fraction,
             completion_order=self._run.order[: self.finished],
         )

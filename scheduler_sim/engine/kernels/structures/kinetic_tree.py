@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scheduler_sim.engine.jit import bare_kernel
+from scheduler_sim.engine.jit import bare_kernel, kernel
+from scheduler_sim.engine.ordering import order_of
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 BASE, SLOPE, ARRIVAL, ROW, UNTIL, STEEPEST, CPUS, EXPECTED = range(8)
@@ -82,23 +83,15 @@ def make_kinetic_tree(
     while width < n:
         inner += width
         width *= FAN
-    row_at = np.argsort(slope, kind="stable")
+    row_at = order_of(slope)
     if by_cpus:
         # What fits are then the first leaves, and among tasks of one size the short ones have neighbouring slopes.
-        row_at = row_at[np.argsort(cpus[row_at], kind="stable")]
+        row_at = order_of(cpus, row_at)
     leaf_of = np.empty(n, np.int64)
-    leaf_of[row_at] = np.arange(inner, inner + n)
     room = np.empty((inner + n + 1) * 8)
     aligned = -(room.ctypes.data // 8) % 8
     nodes = room[aligned : aligned + (inner + n) * 8].reshape(-1, 8)
-    leaves = nodes[inner:]
-    leaves[:, BASE] = base[row_at]
-    leaves[:, SLOPE] = leaves[:, STEEPEST] = slope[row_at]
-    leaves[:, ARRIVAL] = arrival[row_at]
-    leaves[:, ROW] = row_at
-    leaves[:, UNTIL] = np.inf
-    leaves[:, CPUS] = cpus[row_at]
-    leaves[:, EXPECTED] = expected[row_at]
+    _plant(row_at, inner, base, slope, arrival, cpus, expected, nodes, leaf_of)
     return KineticTree(
         leaf_of=leaf_of,
         nodes=nodes,
@@ -110,6 +103,32 @@ def make_kinetic_tree(
         plan_times=np.empty(most_running),
         plan_rows=np.empty(most_running, np.int64),
     )
+
+
+@kernel
+def _plant(
+    row_at: IntArray,
+    first: int,
+    base: FloatArray,
+    slope: FloatArray,
+    arrival: FloatArray,
+    cpus: IntArray,
+    expected: FloatArray,
+    nodes: FloatArray,
+    leaf_of: IntArray,
+) -> None:
+    """Write the leaves from node `first` on, and which leaf is whose."""
+    for i in range(len(row_at)):
+        row, leaf = row_at[i], first + i
+        leaf_of[row] = leaf
+        nodes[leaf, BASE] = base[row]
+        nodes[leaf, SLOPE] = slope[row]
+        nodes[leaf, STEEPEST] = slope[row]
+        nodes[leaf, ARRIVAL] = arrival[row]
+        nodes[leaf, ROW] = row
+        nodes[leaf, UNTIL] = np.inf
+        nodes[leaf, CPUS] = cpus[row]
+        nodes[leaf, EXPECTED] = expected[row]
 
 
 def told_of(

@@ -7,6 +7,7 @@ import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
+from scheduler_sim.engine.ordering import order_of, places_of
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 SHIFT = 6
@@ -14,10 +15,8 @@ SHIFT = 6
 
 def ranks(base: FloatArray) -> tuple[IntArray, IntArray]:
     """Return each row's place in the order of scores that do not change, and the row at each place."""
-    row_at = np.argsort(base, kind="stable")
-    rank_of = np.empty(len(base), np.int64)
-    rank_of[row_at] = np.arange(len(base))
-    return rank_of, row_at
+    row_at = order_of(base)
+    return places_of(row_at), row_at
 
 
 def make_rank_set(length: int) -> tuple[IntArray, IntArray]:

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.kernels.structures.rank_set import ranks
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 BLOCK = 32
@@ -60,12 +59,12 @@ class SortedQueue(NamedTuple):
     plan_rows: IntArray
 
 
-def make_sorted_queue(base: FloatArray, most_running: int) -> SortedQueue:
-    """Return the empty queue of tasks whose scores `base`, shape (n,), do not change."""
+def make_sorted_queue(rank_of: IntArray, most_running: int) -> SortedQueue:
+    """Return the empty queue of tasks of the ranks `rank_of`, shape (n,)."""
     # A block is split when it is full, which takes half a block of additions after the last split.
-    blocks = len(base) // (BLOCK // 2) + 2
+    blocks = len(rank_of) // (BLOCK // 2) + 2
     return SortedQueue(
-        rank_of=ranks(base)[0],
+        rank_of=rank_of,
         shape=np.array([0, blocks]),
         entries=np.empty(blocks * BLOCK, ENTRY),
         places=np.empty(blocks, PLACE),
