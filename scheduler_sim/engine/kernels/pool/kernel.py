@@ -22,6 +22,7 @@ from scheduler_sim.engine.kernels.pool.strict import advance_strictly
 from scheduler_sim.engine.kernels.structures.kinetic_tree import KineticTree, make_kinetic_tree, told_of
 from scheduler_sim.engine.kernels.structures.rank_set import ranks
 from scheduler_sim.engine.kernels.structures.sorted_queue import make_sorted_queue
+from scheduler_sim.engine.ordering import order_of
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
@@ -128,6 +129,7 @@ class PoolKernel(BaseKernel):
         return make_kinetic_tree(
             base=base,
             slope=slope,
+            by_slope=self._shared.once_of("by slope", slope, partial(order_of, slope)),
             arrival=self._tasks.arrival,
             cpus=self._tasks.cpus,
             expected=self._tasks.expected,

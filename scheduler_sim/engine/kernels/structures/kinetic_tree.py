@@ -64,6 +64,7 @@ def make_kinetic_tree(
     *,
     base: FloatArray,
     slope: FloatArray,
+    by_slope: IntArray,
     arrival: FloatArray,
     cpus: IntArray,
     expected: FloatArray,
@@ -74,6 +75,7 @@ def make_kinetic_tree(
 
     Args:
         base, slope, arrival: shape (n,), the score is `base - slope * (now - arrival)`.
+        by_slope: shape (n,), rows in the order of their slopes.
         cpus, expected: shape (n,), processors and seconds that the search asks for.
         by_cpus: whether tasks of one size lie side by side, which suits a search for what fits.
         most_running: how many tasks may run at a time.
@@ -83,10 +85,8 @@ def make_kinetic_tree(
     while width < n:
         inner += width
         width *= FAN
-    row_at = order_of(slope)
-    if by_cpus:
-        # What fits are then the first leaves, and among tasks of one size the short ones have neighbouring slopes.
-        row_at = order_of(cpus, row_at)
+    # By size what fits are the first leaves, and among tasks of one size the short ones have neighbouring slopes.
+    row_at = order_of(cpus, by_slope) if by_cpus else by_slope
     leaf_of = np.empty(n, np.int64)
     room = np.empty((inner + n + 1) * 8)
     aligned = -(room.ctypes.data // 8) % 8
