@@ -218,5 +218,5 @@ def _plays_on_pool(problem: Problem) -> bool:
         and scores.kind in (STATIC, LEARNED, CALLED)
         and scores.not_before is None
         and not problem.cluster.sleeps
-        and problem.shared.once("not for pool", lambda: not_for_pool(workload)) is None
+        and problem.shared.once_of("not for pool", workload, lambda: not_for_pool(workload)) is None
     )

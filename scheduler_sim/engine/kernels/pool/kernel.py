@@ -66,7 +66,8 @@ class PoolKernel(BaseKernel):
         n = len(workload)
         processors = cluster.cores
         self._speed = cluster.groups[0].cpu_speed
-        settled = problem.shared.once("pool", lambda: _Settled.of(workload, cluster, options))
+        name = ("pool", processors, self._speed, options.kill_at_estimate)
+        settled = problem.shared.once_of(name, workload, lambda: _Settled.of(workload, cluster, options))
         self._shared = problem.shared
         self._tasks = Tasks(
             arrival=workload.arrival_time,
