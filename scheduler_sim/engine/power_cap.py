@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.demand import demands
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.series import StepSeries
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
@@ -70,8 +71,11 @@ class PowerCap:
             steps = np.concatenate(([-np.inf], times, [series.end]))
             return cls(steps, np.concatenate(([NO_CAP], power, [NO_CAP])), 0.0, 0)
         cores, gpus = (max(int(busy_power(cluster, device).max()), 0) for device in ("cpu", "gpu"))
-        drawn = np.ceil(workload.cpus * 1000) * cores + np.ceil(workload.gpus * 1000) * gpus
-        drawn = drawn + round(cluster.idle_watts * MICRO)
+        # The pieces of a gang are rounded up one by one, and may be more together than the task asks for.
+        asked = demands(workload, cluster)
+        cpu = np.maximum(asked.cpu, asked.full_nodes * asked.full_cpu + asked.last_cpu)
+        gpu = np.maximum(asked.gpu, asked.full_nodes * asked.full_gpus * 1000 + asked.last_gpu)
+        drawn = cpu * cores + gpu * gpus + round(cluster.idle_watts * MICRO)
         over = np.flatnonzero(drawn > allowed)
         if len(over):
             row = int(over[0])

@@ -46,7 +46,9 @@ def case(seed, *, capped, beyond="hold"):
     cluster = replace(cluster, groups=tuple(groups))
     if not capped:
         return workload, cluster, options, None
-    most = cluster.idle_watts + float(np.max(np.ceil(workload.cpus) * 6 + np.ceil(workload.gpus) * 25, initial=0.0))
+    most = (
+        cluster.idle_watts + 1.0 + float(np.max(np.ceil(workload.cpus) * 6 + np.ceil(workload.gpus) * 25, initial=0.0))
+    )
     values = most + generator.integers(-40, 20, 5) * (np.arange(5) < 4)
     series = StepSeries(np.arange(5) * 6.0 - 3, np.maximum(values, 0.0), 27.0, beyond)
     return workload, cluster, replace(options, hold_cap=True), Signals({"power_cap": series})
@@ -201,3 +203,17 @@ def test_a_description_tells_how_nodes_sleep_and_refuses_what_has_no_meaning():
     other = replace(cluster.groups[0], name="m", sleep=Sleep(1.0, 2.0))
     with pytest.raises(InvalidCluster, match="resume_time is not the same"):
         Cluster("two", (*cluster.groups, other))
+
+
+def test_pieces_of_a_gang_that_are_rounded_up_count_in_what_might_wait_for_ever():
+    group = NodeGroup("n", 3, 7, cpu_idle_watts=1.0, cpu_busy_watts=7.0, gpus=3, gpu_busy_watts=1.0)
+    columns = {"arrival_time": [0], "runtime": [5], "cpus": [4], "gpus": [7]}
+    # 4 cores over 7 GPUs are 1,715 + 1,715 + 572 thousandths on the three nodes.
+    for allowed, fits in ((21 + 24 + 7.0, False), (21 + 24 + 7.012, True)):
+        cap = Signals({"power_cap": StepSeries(np.array([0.0]), np.array([allowed]), 9.0, "repeat")})
+        if fits:
+            found = played(Cluster("c", (group,)), options=Options(hold_cap=True), signals=cap, **columns)
+            assert found.outcome().start_time.tolist() == [0.0]
+        else:
+            with pytest.raises(InvalidPolicy, match="might wait for power for ever"):
+                played(Cluster("c", (group,)), options=Options(hold_cap=True), signals=cap, **columns)
