@@ -273,7 +273,8 @@ def test_the_form_shows_every_option_and_unfolds_those_that_are_given(alice: Use
 def test_a_page_says_every_option_of_a_run_in_words(workload: Workload, unplayed: None, tmp_path: Path) -> None:
     by_command({option.name: good(option) for option in asked_in(COMMAND) if option.name not in ELSEWHERE}, tmp_path)
     rows = dict(configuration_rows(Run.objects.get()))
-    elsewhere = (*ELSEWHERE, "site_changes")
+    # What a program or file of one's own stands behind is told where there is one.
+    elsewhere = (*ELSEWHERE, "site_changes", "own_policies")
     assert {option.about.label for option in RUN_OPTIONS if option.name not in elsewhere} <= set(rows)
     assert rows["Pace"] == "0.25 arrivals a second"
     assert rows["First arrivals not scored"] == "25%"
