@@ -6,7 +6,7 @@ several tasks at once. Tasks all arrive at 0, each in one group of nodes or more
 
 from functools import cache
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Planned(NamedTuple):
@@ -62,7 +62,7 @@ class PlainPlan:
     def play(self, peft):
         """Return what becomes of each task."""
         ranks = [self.mean(r, [self.oct(r, n) for n in self.nodes]) if peft else self.rank(r) for r in self.tasks]
-        planned = {}
+        planned: dict[int, Any] = {}
         while len(planned) < len(self.tasks):
             able = [row for row in self.tasks if row not in planned and self.sent[row].keys() <= planned.keys()]
             row = min(able, key=lambda row: (-round(ranks[row], 6), row))

@@ -20,8 +20,10 @@ from tests.engine.test_nodes_reference import random_case
 
 CASES = int(os.environ.get("REFERENCE_CASES", "25"))
 
-POLICIES = ("fcfs+none", "sjf+list@best_fit", "wfp3+easy", "fcfs+easy(order=sjf)", "sjf+conservative@best_fit")
-POLICIES += ("heft+list@eft", "fcfs+list@fgd", "drf+list")
+POLICIES = (
+    *("fcfs+none", "sjf+list@best_fit", "wfp3+easy", "fcfs+easy(order=sjf)", "sjf+conservative@best_fit"),
+    *("heft+list@eft", "fcfs+list@fgd", "drf+list"),
+)
 
 
 def case(seed, *, capped, beyond="hold"):
@@ -50,7 +52,9 @@ def case(seed, *, capped, beyond="hold"):
         cluster.idle_watts + 1.0 + float(np.max(np.ceil(workload.cpus) * 6 + np.ceil(workload.gpus) * 25, initial=0.0))
     )
     values = most + generator.integers(-40, 20, 5) * (np.arange(5) < 4)
-    series = StepSeries(np.arange(5) * 6.0 - 3, np.maximum(values, 0.0), 27.0, beyond)
+    series = StepSeries(
+        np.arange(5, dtype=np.float64) * 6.0 - 3, np.maximum(values, 0.0).astype(np.float64), 27.0, beyond
+    )
     return workload, cluster, replace(options, hold_cap=True), Signals({"power_cap": series})
 
 
@@ -140,7 +144,9 @@ def test_energy_asleep_waking_idle_and_of_tasks_is_that_of_a_fine_integration(po
             watts += idle
             if node.group.sleep is None:
                 continue
-            spells = [spell[1:] for spell in expected.woken if spell[0] == node.number]
+            spells: list[tuple[float, float, float]] = [
+                spell[1:] for spell in expected.woken if spell[0] == node.number
+            ]
             spells.append((node.idle_since + node.group.sleep.suspend_time, np.inf, np.inf))
             waking = idle if node.group.sleep.waking_watts is None else node.group.sleep.waking_watts
             for asleep, wakes, awake in spells:

@@ -23,7 +23,8 @@ PUBLISHED = ("topcuoglu2002", "arabnejad_barbosa2014")
 def of_paper(case):
     """Return a workload and a cluster: a processor is a node with one GPU of its own kind, so that rates say times."""
     count, processors = len(case["computation"]), case["processors"]
-    parents, sent = [[] for _ in range(count)], [[] for _ in range(count)]
+    parents: list[list[int]] = [[] for _ in range(count)]
+    sent: list[list[float]] = [[] for _ in range(count)]
     for edge in case["edges"]:
         parents[edge["target"] - 1].append(edge["source"])
         sent[edge["target"] - 1].append(edge["transfer_time_if_on_different_processors"])
@@ -52,7 +53,8 @@ def played(workload, cluster, policy, **options):
 
 
 def assert_as_published(case, algorithm):
-    simulation = played(*of_paper(case), f"{algorithm}(plan=insertion)")
+    workload, cluster = of_paper(case)
+    simulation = played(workload, cluster, f"{algorithm}(plan=insertion)")
     outcome, expected = simulation.outcome(), case[algorithm]
     for place in expected["schedule"]:
         row = place["task"] - 1
@@ -223,6 +225,7 @@ def test_a_task_that_is_started_far_from_its_data_holds_its_node_until_it_has_co
 def test_whole_numbers_in_a_description_are_numbers_as_any():
     document = {**TWO.as_json(), "network": {"bandwidth_mb_per_second": 2, "latency_seconds": 1}}
     whole = Cluster.from_json(document)
+    assert whole.network is not None
     assert whole.network.between(["n"])[0].dtype == np.float64
     for policy in ("fcfs+list", "fcfs+list@eft"):
         ends = [played(fork(), cluster, policy).outcome().finish_time.tolist() for cluster in (TWO, whole)]
@@ -276,6 +279,7 @@ def test_a_network_comes_back_as_it_was_described():
     }
     cluster = Cluster.from_json(document)
     assert cluster.as_json()["network"] == document["network"]
+    assert cluster.network is not None
     latency, per_mb = cluster.network.between(["a", "b"])
     assert latency.tolist() == [[0.5, 0.0], [0.0, 0.5]]
     assert per_mb.tolist() == [[0.01, 0.1], [0.1, 0.01]]

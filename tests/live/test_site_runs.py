@@ -22,6 +22,7 @@ from apps.results.models import Run, SchedulerResult
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site, Workload
 from apps.tasks.site_services import site_delete, site_store
+from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim.engine import sites
 from tests.files import written
 from tests.web.conftest import client_that_controls_runs
@@ -100,7 +101,7 @@ def test_a_request_waits_a_while_for_what_is_played_again_and_finds_it_kept(
 ) -> None:
     run("--workload", trace, "--site", "tiny", "--policies", "fcfs")
     stored = Run.objects.get()
-    read = mock.Mock(side_effect=instants_read.load_tasks)
+    read = mock.Mock(side_effect=load_tasks)
     monkeypatch.setattr(instants_read, "load_tasks", read)
     monkeypatch.setattr(replays, "LEAST_SECONDS", 0.0)
     others_are_played = Event()

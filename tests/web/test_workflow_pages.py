@@ -27,7 +27,8 @@ def run() -> Run:
         )
     SchedulerResult.objects.filter(run=found, task__task_id=3).update(node=2)
     Workload.objects.filter(pk=found.workload_id).update(audit={"dependencies": 5})
-    return Run.objects.select_related("workload").get(pk=found.pk)
+    again: Run = Run.objects.select_related("workload").get(pk=found.pk)
+    return again
 
 
 def test_tasks_that_hang_together_lie_on_levels_and_the_last_parents_are_the_critical_path(run: Run) -> None:
