@@ -129,8 +129,8 @@ def test_energy_asleep_waking_idle_and_of_tasks_is_that_of_a_fine_integration(po
         simulation.advance()
         rest = Rest.of(simulation)
         woken += len(expected.woken)
-        spells = zip(rest.awake_node, rest.asleep_start, rest.waking_start, rest.waking_end, strict=False)
-        assert sorted(spells) == sorted(expected.woken), seed
+        found_spells = zip(rest.awake_node, rest.asleep_start, rest.waking_start, rest.waking_end, strict=False)
+        assert sorted(found_spells) == sorted(expected.woken), seed
         begin, end = whole_run(workload, [simulation.outcome()])
         end += 7.0
         times = np.arange(begin, end, step) + step / 2
