@@ -260,6 +260,14 @@ def test_a_series_that_would_repeat_too_often_takes_only_the_figures_by_it(
     assert "150 on average" in charts["series-carbon"].finding
     assert len(charts["series-carbon"].series[0].y) == POINTS
     assert "carbon" not in charts
+    # Nor does the page of a task tell what the run leaves out, also before the run says so.
+    task = Task.objects.get(workload=run.workload, task_id=1)
+    assert task_story(run, task).outcomes[0].electricity is None
+    written(place / "share.csv", "time,pue\n0,1.2\n0.001,1.3\n")
+    command("importseries", place / "share.csv", "--kind", "pue", "--name", "share")
+    named = ",".join(one.reference for one in Series.objects.order_by("name"))
+    run.cautions, run.configuration = [], {**run.configuration, "series": named}
+    assert task_story(run, task).outcomes[0].electricity is None
     written(place / "small.swf", SWF.replace("\n2 0 ", "\n2 7200 "))
     Run.objects.all().delete()
     with pytest.raises(CommandError, match="take a longer one"):

@@ -12,6 +12,7 @@ from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task
 from scheduler_sim.engine import Cluster
 from scheduler_sim.engine.electricity import span_electricity
+from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.series import Signals
 
 Span = tuple[float, float, float]
@@ -29,10 +30,13 @@ class TaskElectricity:
 def task_electricity(run: Run, task: Task, results: Iterable[SchedulerResult]) -> dict[str, TaskElectricity]:
     """Return it by policy; empty where the run names no series, or one that is not stored any more.
 
+    Empty too where the run's own figures leave the series out, because they repeat too often to be laid over it.
     Nothing is told of split tasks, whose sides draw for spans of their own, nor of runs whose clusters state no watts.
     """
     cluster = Cluster.from_json(run.cluster)
     if not run.configuration.get("series") or task.kind == "hybrid" or not cluster.states_watts:
+        return {}
+    if any(caution["kind"] == "series_unused" for caution in run.cautions):
         return {}
     try:
         named = series_on_clock(RunConfiguration.from_json(run.configuration), run.workload)
@@ -51,7 +55,11 @@ def task_electricity(run: Run, task: Task, results: Iterable[SchedulerResult]) -
         here = group[attempt.node]
         watts = float(attempt.cpus * cores[here] + attempt.gpus * gpus[here])
         told.setdefault(attempt.scheduler, []).append((watts, attempt.start_time, attempt.end_time))
-    return {scheduler: _reckoned(signals, whole) for scheduler, whole in (spans | told).items()}
+    try:
+        return {scheduler: _reckoned(signals, whole) for scheduler, whole in (spans | told).items()}
+    except InvalidParameter:
+        # Of a run that is not over it is not known yet.
+        return {}
 
 
 def _reckoned(signals: Signals, spans: list[Span]) -> TaskElectricity:
