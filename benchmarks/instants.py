@@ -36,17 +36,21 @@ def fill(count: int, policy: str, load: float) -> Any:
     from apps.results.models import Run, SchedulerResult
     from apps.results.services import stretches_store
     from apps.tasks.models import Task, Workload
+    from apps.tasks.stored_tasks import load_tasks
     from scheduler_sim import engine
     from scheduler_sim.engine.presets import load_cluster
 
     columns = made_up_jobs(count, load)
     arrival = columns["arrival_time"]
-    ends = {"first_arrival_time": arrival[0], "last_arrival_time": arrival[-1]}
+    ends = {"first_arrival_time": arrival[0], "last_arrival_time": arrival[-1], "task_count": count}
     stored = Workload.objects.create(name=f"instants {time.time()}", source="synthetic:benchmark", **ends)
     for first in range(0, count, CHUNK):
         chunk = {name: column[first : first + CHUNK] for name, column in columns.items()}
         Task.objects.bulk_create_columns(workload_id=stored.pk, columns=chunk)
-    keys = np.fromiter(stored.tasks.order_by("task_id").values_list("pk", flat=True).iterator(), np.int64)
+    # As for a run that is played: where tasks are many, the file is made that they are read from.
+    read = load_tasks(workload_id=stored.pk)
+    keys = read.keys[np.argsort(read.workload.task_id)]
+    stored.refresh_from_db()
     workload, cluster = engine.Workload.from_columns(**columns), load_cluster(f"hpc-{PROCESSORS}")
     simulation = engine.Simulation(workload, cluster, engine.parse_policy(policy))
     simulation.advance()

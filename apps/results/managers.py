@@ -13,7 +13,7 @@ from django.db.models.functions import Cast, Coalesce
 from django.db.models.lookups import Exact
 
 from apps.results.errors import DomainError, UnknownRun, UnknownStudy
-from apps.tasks.managers import key_pages
+from apps.tasks.managers import key_pages, key_ranges
 from apps.tasks.models import Task
 from scheduler_sim.background.models import Job
 from scheduler_sim.columnar.insert import insert_blocks
@@ -210,17 +210,28 @@ class SchedulerResultQuerySet(models.QuerySet[Any]):
         newest: int | None = self.order_by("-id").values_list("id", flat=True).first()
         return (newest or 0) + 1
 
-    def of_tasks(self, run: Any, scheduler: str, keys: IntArray, columns: Sequence[str]) -> dict[str, FloatArray]:
+    def of_tasks(
+        self, run: Any, scheduler: str, keys: IntArray, columns: Sequence[str], *, ended_from: float = -np.inf
+    ) -> dict[str, FloatArray]:
         """Return columns of one policy's results of the tasks with these primary keys, as numbers, by key ascending.
 
         Served by the unique key. A result without a value in a column has NaN there.
+
+        Args:
+            ended_from: those that ended before may be left out.
         """
-        rows: list[tuple[Any, ...]] = []
-        for some in key_pages(keys):
-            found = self.filter(run=run, scheduler=scheduler, task_id__in=some).order_by("task_id")
-            rows += found.values_list(*columns)
-        table = np.array(rows, np.float64).reshape(-1, len(columns))
-        return {name: np.ascontiguousarray(table[:, place]) for place, name in enumerate(columns)}
+        of_policy = self.filter(run=run, scheduler=scheduler).order_by("task_id")
+        spread = 3
+        if np.isfinite(ended_from):
+            # Few of a range have gone on until then but those that are sought: the database leaves out the others.
+            of_policy, spread = of_policy.filter(finish_time__gte=ended_from), 20
+        tables = [np.empty((0, len(columns) + 1))]
+        for condition, among in key_ranges("task_id", np.sort(keys), spread):
+            found = of_policy.filter(**condition).values_list("task_id", *columns)
+            table = np.array(list(found), np.float64).reshape(-1, len(columns) + 1)
+            tables.append(table if among is None else table[np.isin(table[:, 0], among)])
+        table = np.concatenate(tables)
+        return {name: np.ascontiguousarray(table[:, place]) for place, name in enumerate(columns, 1)}
 
     def latest_of(self, run: Any, count: int = 100) -> "SchedulerResultQuerySet":
         """Return the `count` newest rows of one run, newest first."""

@@ -124,6 +124,24 @@ def key_pages(keys: IntArray) -> Iterator[list[int]]:
         yield keys[first : first + _KEYS_AT_ONCE].tolist()
 
 
+def key_ranges(name: str, keys: IntArray, spread: int = 3) -> Iterator[tuple[dict[str, Any], IntArray | None]]:
+    """Yield conditions on the field `name` that together find all `keys`, ascending, and which of them one finds.
+
+    Keys that lie close together are named by their range, which costs nothing for each; then they are given as well,
+    for the range may find others.
+
+    Args:
+        spread: a range may hold so many times as many keys as are sought.
+    """
+    for first in range(0, len(keys), _KEYS_AT_ONCE):
+        some = keys[first : first + _KEYS_AT_ONCE]
+        low, high = int(some[0]), int(some[-1])
+        if high - low < spread * len(some):
+            yield {f"{name}__gte": low, f"{name}__lte": high}, some
+        else:
+            yield {f"{name}__in": some.tolist()}, None
+
+
 def _forget_files(workload_ids: list[int], using: str) -> None:
     apps.get_model("tasks", "Workload")._base_manager.using(using).filter(pk__in=workload_ids).update(
         tasks_file=secrets.token_hex(32)
@@ -198,8 +216,12 @@ class TaskQuerySet(OfWorkloadQuerySet):
         Read a few thousand at a time: a database binds only so many values in one query.
         """
         described = self._described()
-        rows = [row for some in key_pages(keys) for row in described.filter(pk__in=some)]
         number, key = (_COLUMNS.index(name) for name in ("task_id", "pk"))
+        rows: list[tuple[Any, ...]] = []
+        for condition, among in key_ranges("pk", np.sort(keys)):
+            found = described.filter(**condition)
+            wanted = None if among is None else set(among.tolist())
+            rows += found if wanted is None else (row for row in found if row[key] in wanted)
         return self._workload(rows), {row[number]: row[key] for row in rows}
 
     def parents_of(self, keys: IntArray) -> dict[int, list[int]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from scheduler_sim.engine.throughputs import Throughputs
 
 FEWEST_FILED = 20_000
 """Smaller workloads are read from the database about as soon as Arrow, which reads the files, is imported."""
+
+MOST_KEPT = 2_000_000
+"""Of larger workloads a process keeps no file in mind from which to take some tasks."""
 
 Meanwhile = Callable[[], None]
 
@@ -81,9 +84,69 @@ def read_tasks(*, workload_id: int, limit: int | None = None, meanwhile: Meanwhi
     return StoredTasks(tasks.as_workload(meanwhile=meanwhile), keys)
 
 
+def some_tasks(stored: Workload, keys: IntArray) -> StoredTasks:
+    """Return those tasks of a workload that have these primary keys, in canonical order; others are forgotten.
+
+    They are taken from its file where there is one, which a process reads as a whole but once, else from the database.
+    """
+    kept = _kept_of(stored) if FEWEST_FILED <= stored.task_count <= MOST_KEPT else None
+    found = None if kept is None else kept.taken(np.asarray(keys, np.int64))
+    if found is not None:
+        return found
+    workload, numbered = Task.objects.workload_of(keys)
+    return StoredTasks(workload, np.array([numbered[number] for number in workload.task_id.tolist()], np.int64))
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A file that was read; it stays mapped, whatever becomes of it. `order` sorts its keys, None where they ascend."""
+
+    filed: FiledTasks
+    order: IntArray | None
+
+    def taken(self, keys: IntArray) -> StoredTasks | None:
+        """Return the tasks with these keys; None where not all are there."""
+        place = np.searchsorted(self.filed.keys, keys, sorter=self.order)
+        place = np.minimum(place, len(self.filed.keys) - 1)
+        rows = np.unique(place if self.order is None else self.order[place])
+        found = self.filed.keys[rows]
+        if not np.array_equal(np.sort(found), np.unique(keys)):
+            return None
+        return StoredTasks(_alone(self.filed.workload.take(rows)), found)
+
+
+def _kept_of(stored: Workload) -> _Kept | None:
+    try:
+        kept = _keep(stored.tasks_file) if settings.TASK_FILES_MB and stored.tasks_file else None
+    except FileNotFoundError:
+        return None
+    rates = None if stored.throughputs is None else Throughputs.from_json(stored.throughputs)
+    # Whose parents are among some tasks would be asked of all.
+    if kept is None or kept.filed.workload.throughputs != rates or kept.filed.workload.parents.count:
+        return None
+    return kept
+
+
+@lru_cache(maxsize=2)
+def _keep(name: str) -> _Kept:
+    """Read a file, which never holds anything else under that name.
+
+    Raises:
+        FileNotFoundError: there is none that can be used.
+    """
+    filed = task_file_read(name)
+    if filed is None or not len(filed.keys):
+        raise FileNotFoundError(name)
+    return _Kept(filed, None if (np.diff(filed.keys) > 0).all() else np.argsort(filed.keys))
+
+
 def _first(tasks: StoredTasks, limit: int) -> StoredTasks:
     """Return the first `limit` tasks as if the database held no others."""
-    taken = tasks.workload.head(limit)
+    return StoredTasks(_alone(tasks.workload.head(limit)), tasks.keys[:limit])
+
+
+def _alone(taken: engine.Workload) -> engine.Workload:
+    """Return tasks taken from others as if the database held no others."""
     numbers: dict[str, Any] = {
         name: getattr(taken, name)
         for name in (
@@ -97,7 +160,7 @@ def _first(tasks: StoredTasks, limit: int) -> StoredTasks:
         texts: dict[str, Any] = {name: _used(getattr(requests, name)) for name in TEXTS}
         requests = replace(requests, **texts)
         requests = requests if requests.stated() else None
-    workload = engine.Workload.from_columns(
+    return engine.Workload.from_columns(
         duration_estimate=np.where(taken.estimate_known, taken.duration_estimate, np.nan),
         dependencies=taken.dependencies() if taken.parents.count else None,
         dependency_mb=None if taken.parents.mb is None else taken.dependency_mb(),
@@ -105,7 +168,6 @@ def _first(tasks: StoredTasks, limit: int) -> StoredTasks:
         **numbers,
         **labels,
     )
-    return StoredTasks(workload, tasks.keys[:limit])
 
 
 def _used(labels: Labels) -> Labels:

@@ -16,6 +16,7 @@ from apps.live.play.instants import run_instant
 from apps.results.models import Run, SchedulerResult, Stretch
 from apps.results.services import stretches_store
 from apps.results.stretches import pack_keys, unpack_keys
+from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim.engine.workload import FloatArray
 from tests.files import written
 
@@ -118,6 +119,29 @@ def test_many_tasks_are_read_a_page_of_keys_at_a_time(run: Run, monkeypatch: pyt
         with monkeypatch.context() as patch:
             patch.setattr("apps.tasks.managers._KEYS_AT_ONCE", 7)
             assert instant_document(run_instant(run, float(times[len(times) // 2]), scheduler)) == whole
+
+
+@pytest.mark.parametrize("filed", [False, True])
+def test_an_instant_asked_alone_is_that_of_its_stretch(
+    run: Run, finely: None, filed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_small_stretches(run)
+    if filed:
+        monkeypatch.setattr("apps.tasks.stored_tasks.FEWEST_FILED", 1)
+        load_tasks(workload_id=run.workload_id)
+        run.refresh_from_db()
+        assert run.workload.tasks_file
+    read = {"alone": 0, "together": 0}
+    for scheduler in run.policies:
+        times = times_of(run)
+        between = (times[1:] + times[:-1]) / 2
+        for time in [times[0] - 1, times[-1] + 1, *times[::3].tolist(), *between[::5].tolist()]:
+            alone = run_instant(run, float(time), scheduler)
+            together = instants.InstantReader(run, scheduler).at(float(time))
+            assert instant_document(alone) == instant_document(together), (scheduler, time)
+            read["alone"] += len(alone.schedule.workload)
+            read["together"] += len(together.schedule.workload)
+    assert read["alone"] < read["together"]
 
 
 def test_the_api_says_what_is_too_little_on_nodes(tmp_path: Path) -> None:

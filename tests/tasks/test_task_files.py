@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from apps.live.play.integrity import run_check
 from apps.tasks import services, stored_tasks, task_files
 from apps.tasks.models import Task, TaskRequest, Workload
-from apps.tasks.stored_tasks import StoredTasks, load_tasks, read_tasks
+from apps.tasks.stored_tasks import StoredTasks, load_tasks, read_tasks, some_tasks
 from apps.tasks.task_files import FiledTasks, task_file_read, task_file_write
 from scheduler_sim import engine
 from scheduler_sim.engine.requests import Requests
@@ -314,3 +314,17 @@ def test_whether_tasks_of_a_run_were_changed_is_looked_up_in_the_database(files:
     path.write_bytes(b"")
     run_check(run=run)
     assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("chosen", [{}, {"parents": False}, {"parents": False, "requests": False}])
+def test_some_tasks_of_a_file_are_those_of_the_database(chosen: dict[str, bool]) -> None:
+    stored = store(made_up(40, 5, **chosen))
+    keys = load_tasks(workload_id=stored.pk).keys
+    stored.refresh_from_db()
+    for some in (keys[::3], keys[5:6], keys):
+        from_file = some_tasks(stored, np.sort(some))
+        stored.tasks_file, name = "", stored.tasks_file
+        assert_equal(from_file, some_tasks(stored, np.sort(some)))
+        stored.tasks_file = name
+    # One that came since, or was never there, is not passed over: the database is asked.
+    assert len(some_tasks(stored, np.array([keys[0], keys.max() + 1])).keys) == 1

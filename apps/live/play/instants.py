@@ -138,7 +138,7 @@ def run_instant(run: Run, time: float, scheduler: str = "", *, wait: float | Non
         InvalidField: the run does not play that policy, or the time is not a number.
         RunStateError: the run is not finished, keeps no placements, or does not know who was in the system when.
     """
-    return InstantReader(run, scheduler, wait=wait).at(time)
+    return InstantReader(run, scheduler, wait=wait, alone=True).at(time)
 
 
 class InstantReader:
@@ -147,19 +147,20 @@ class InstantReader:
     Args:
         wait: seconds in all for what a kernel has to play to explain decisions, which are else not explained; None for
             as long as it takes. Requests wait `replays.WAIT_SECONDS`.
+        alone: see `StoredInstants`.
 
     Raises:
         InvalidField: the run does not play that policy.
         RunStateError: the run is not finished, or keeps no placements.
     """
 
-    def __init__(self, run: Run, scheduler: str = "", *, wait: float | None = None) -> None:
+    def __init__(self, run: Run, scheduler: str = "", *, wait: float | None = None, alone: bool = False) -> None:
         _refuse(run)
         scheduler = scheduler or run.policies[0]
         if scheduler not in run.policies:
             plays = ", ".join(run.policies)
             raise InvalidField(f"Run {run.name} does not play {scheduler}; it plays {plays}.", "policy")
-        self._asked = StoredInstants(run, scheduler)
+        self._asked = StoredInstants(run, scheduler, alone=alone)
         self._patience = Patience(wait)
 
     def at(self, time: float) -> Instant:

@@ -14,7 +14,7 @@ from apps.results.errors import RunStateError
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult, Stretch
 from apps.tasks.managers import key_pages
 from apps.tasks.models import Task
-from apps.tasks.stored_tasks import load_tasks
+from apps.tasks.stored_tasks import load_tasks, some_tasks
 from apps.training.registry import resolve_policy
 from scheduler_sim import engine
 from scheduler_sim.engine.beginning import begin_at
@@ -25,7 +25,7 @@ from scheduler_sim.engine.instant import NotExplained, Schedule, event_times
 from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.policies import changes_widths
 from scheduler_sim.engine.whatif import scale_load
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
 
 STRETCHES_BACK = 16
 """So many stretches before that of the instant are looked at for the beginning of a plan."""
@@ -42,21 +42,43 @@ _SPANS = ("task_id", "number", "start_time", "end_time", "node", "device", "cpus
 
 @dataclass(frozen=True, eq=False)
 class _Kept:
-    """A schedule that holds for every instant from `since` to before `until`, and how far back it was sought."""
+    """A schedule that holds for every instant from `since` to before `until`, and how far back it was sought.
+
+    Attributes:
+        named: how many tasks its stretch names, of which those of one instant may be fewer.
+    """
 
     since: float
     until: float
     schedule: Schedule
+    named: int
     back: int = 1
 
     def holds(self, time: float) -> bool:
         return self.since <= time < self.until
 
 
-class StoredInstants:
-    """What is read of a run for its instants; of the two stretches that were looked at last it is kept."""
+@dataclass(frozen=True, eq=False)
+class _Tasks:
+    """Tasks as the run plays them, whether their estimates are known, and their primary keys."""
 
-    def __init__(self, run: Run, scheduler: str) -> None:
+    workload: engine.Workload
+    estimates_known: BoolArray
+    keys: IntArray
+
+    def take(self, rows: IntArray) -> "_Tasks":
+        return _Tasks(self.workload.take(rows), self.estimates_known[rows], self.keys[rows])
+
+
+class StoredInstants:
+    """What is read of a run for its instants; of the two stretches that were looked at last it is kept.
+
+    Args:
+        alone: one instant is asked for, so that of its stretch only what is in the system about then need be read.
+    """
+
+    def __init__(self, run: Run, scheduler: str, *, alone: bool = False) -> None:
+        self.alone = alone
         self.run, self.scheduler = run, scheduler
         self.configuration = RunConfiguration.from_json(run.configuration)
         self.cluster = engine.Cluster.from_json(run.cluster)
@@ -84,22 +106,23 @@ class StoredInstants:
             return None
         keys, known_from = self._named(time, back * 4)
         if known_from < found.known_from:
-            self._back = _Kept(known_from, self.until, self._read(keys, known_from), back * 4)
-            return self._back.schedule
-        self._back = _Kept(found.known_from, self.until, found, STRETCHES_BACK)
+            further = self._schedule(self._tasks(keys), known_from)
+            self._back = _Kept(known_from, self.until, further, len(keys), back * 4)
+            return further
+        self._back = _Kept(found.known_from, self.until, found, len(found.workload), STRETCHES_BACK)
         return None
 
-    @staticmethod
-    def refuse_many(found: Schedule) -> None:
+    def refuse_many(self, found: Schedule) -> None:
         """Refuse to explain decisions from more tasks than `MOST_EXPLAINED`.
 
         Raises:
             NotExplained: there are more.
         """
-        if len(found.workload) > MOST_EXPLAINED:
+        is_kept = self._kept is not None and self._kept.schedule is found
+        count = self._kept.named if self._kept is not None and is_kept else len(found.workload)
+        if count > MOST_EXPLAINED:
             raise NotExplained(
-                f"Decisions are explained from up to {MOST_EXPLAINED:,} tasks; around this instant there are "
-                f"{len(found.workload):,}."
+                f"Decisions are explained from up to {MOST_EXPLAINED:,} tasks; around this instant there are {count:,}."
             )
 
     def _stretch(self, time: float) -> _Kept:
@@ -107,10 +130,29 @@ class StoredInstants:
             return self._other
         following = Stretch.objects.of_policy(self.run, self.scheduler).first_after(time)
         until = np.inf if following is None else following
-        found = self._read(*self._named(time, 0))
+        keys, known_from = self._named(time, 0)
+        tasks = self._tasks(keys)
+        if self.alone and (kept := self._about(tasks, time, known_from, until)) is not None:
+            return kept
+        found = self._schedule(tasks, known_from)
         # What is known from the beginning on was looked up for all that lies before the next stretch.
-        since = found.known_from if np.isfinite(found.known_from) else min(time, until)
-        return _Kept(since, until, found)
+        since = known_from if np.isfinite(known_from) else min(time, until)
+        return _Kept(since, until, found, len(keys))
+
+    def _about(self, tasks: _Tasks, time: float, known_from: float, until: float) -> _Kept | None:
+        """Return the schedule from the last arrival before `time` to the first one behind it.
+
+        None where something may have happened last before that: nothing arrives, or tasks are ready later than that.
+        """
+        arrival = tasks.workload.arrival_time
+        since = float(arrival[arrival < time].max(initial=-np.inf))
+        if since == -np.inf or since < known_from:
+            return None
+        until = float(arrival[arrival > time].min(initial=until))
+        found = self._schedule(tasks.take(np.flatnonzero(arrival < until)), since)
+        if (found.outcome.ready_time != found.workload.arrival_time).any():
+            return None
+        return _Kept(since, until, found, len(tasks.keys))
 
     @property
     def until(self) -> float:
@@ -194,14 +236,18 @@ class StoredInstants:
             keys, since = more, one.from_time
         return keys, -np.inf
 
-    def _read(self, keys: IntArray, known_from: float) -> Schedule:
-        self.tasks_read += len(keys)
-        return self._schedule(SchedulerResult.objects.of_tasks(self.run, self.scheduler, keys, _PLACED), known_from)
-
-    def _schedule(self, placed: Mapping[str, FloatArray], known_from: float) -> Schedule:
-        played, known, task_keys = self._tasks(placed["task_id"].astype(np.int64))
-        place = np.searchsorted(placed["task_id"].astype(np.int64), task_keys)
+    def _schedule(self, tasks: _Tasks, known_from: float) -> Schedule:
+        """Return the schedule of those that had not ended before `known_from`."""
+        order = np.argsort(tasks.keys)
+        placed = SchedulerResult.objects.of_tasks(
+            self.run, self.scheduler, tasks.keys[order], _PLACED, ended_from=known_from
+        )
+        there = placed["task_id"].astype(np.int64)
+        if len(there) < len(order):
+            tasks = tasks.take(np.flatnonzero(np.isin(tasks.keys, there)))
+        place = np.searchsorted(there, tasks.keys)
         placed = {name: column[place] for name, column in placed.items()}
+        played, task_keys = tasks.workload, tasks.keys
         # A task arrives no later than it starts; what ran already when the replay began arrives as it starts.
         attempts = self._attempts(placed, task_keys)
         outcome = Outcome(
@@ -220,7 +266,7 @@ class StoredInstants:
             options=self.configuration.engine_options(self.cluster),
             outcome=outcome,
             attempts=attempts,
-            estimates_known=known,
+            estimates_known=tasks.estimates_known,
             known_from=known_from,
             seed=self.configuration.seed,
             gangs=self._gangs(task_keys),
@@ -234,9 +280,11 @@ class StoredInstants:
         order = np.argsort(task_keys)
         return replace(found, task=order[np.searchsorted(task_keys, found.task, sorter=order)])
 
-    def _tasks(self, keys: IntArray) -> tuple[engine.Workload, np.ndarray, IntArray]:
-        """Return tasks as the run plays them, whether their estimates are known, and their keys in that order."""
-        stored, numbered = Task.objects.workload_of(keys)
+    def _tasks(self, keys: IntArray) -> _Tasks:
+        """Return tasks as the run plays them."""
+        self.tasks_read += len(keys)
+        tasks = some_tasks(self.run.workload, keys)
+        stored = tasks.workload
         configuration = self.configuration
         begun = (
             begin_at(stored, configuration.begin_time, hold=configuration.already_running == "hold", ever_started=False)
@@ -251,7 +299,8 @@ class StoredInstants:
         if self.run.site_id is None and len(played):
             played, _ = fit_workload(played, self.cluster, on_oversize=configuration.on_oversize)
         played, known = self._estimated(played)
-        return played, known, np.array([numbered[number] for number in played.task_id.tolist()], np.int64)
+        order = np.argsort(stored.task_id)
+        return _Tasks(played, known, tasks.keys[order[np.searchsorted(stored.task_id, played.task_id, sorter=order)]])
 
     def _estimated(self, played: engine.Workload) -> tuple[engine.Workload, np.ndarray]:
         """Return tasks with the estimates that policies were told, and whether these are known."""
