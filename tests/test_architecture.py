@@ -14,7 +14,20 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 ENGINE = (
-    ("errors", "order_sources", "version", "codes", "units", "clock", "jit", "linked", "sources", "optional", "pairs"),
+    (
+        "errors",
+        "order_sources",
+        "version",
+        "codes",
+        "units",
+        "clock",
+        "jit",
+        "linked",
+        "sources",
+        "optional",
+        "pairs",
+        "storable",
+    ),
     ("sharing", "crew"),
     (
         "columns",

@@ -1,7 +1,5 @@
 """Writing sites."""
 
-import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,11 +10,10 @@ from apps.tasks.models import Site
 from scheduler_sim.accounts import audit
 from scheduler_sim.columnar.digests import json_digest
 from scheduler_sim.engine import sites
+from scheduler_sim.engine.storable import unstorable
 
 RESERVED_NAMES = frozenset(("compare", "edit", "upload"))
 """Last parts of the addresses of pages of sites."""
-
-_HALF_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def site_name_check(name: str) -> None:
@@ -39,8 +36,7 @@ def texts_check(description: Mapping[str, Any]) -> None:
     Raises:
         SiteError: NUL or half of a surrogate pair in one of them.
     """
-    text = json.dumps(description, ensure_ascii=False)
-    if "\\u0000" in text or _HALF_SURROGATE.search(text):
+    if unstorable(description):
         raise SiteError("The site holds a character that cannot be stored: NUL, or half of a surrogate pair.")
 
 

@@ -1,7 +1,6 @@
 """What every endpoint of the API shares: strict JSON, rows straight from the database, refused misspellings."""
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from scheduler_sim.engine.storable import unstorable
 from scheduler_sim.web.errors import TooLarge
 from scheduler_sim.web.pagination import KeysetPagination
 from scheduler_sim.web.renderers import CsvRenderer
@@ -40,14 +40,11 @@ class StrictJSONParser(JSONParser):
             raise TooLarge(f"A JSON document may hold {MAX_JSON_BYTES} bytes.")
         try:
             document = super().parse(io.BytesIO(content), media_type, parser_context)
-            text = json.dumps(document, ensure_ascii=False)
-            text.encode()
+            refused = unstorable(document)
         except RecursionError:
             raise ParseError("JSON parse error - nested too deeply.") from None
-        except UnicodeEncodeError:
-            raise ParseError("JSON parse error - half a surrogate pair in a text.") from None
-        if "\\u0000" in text:
-            raise ParseError("JSON parse error - a NUL character in a text.")
+        if refused:
+            raise ParseError("JSON parse error - NUL, or half of a surrogate pair, in a text.")
         return document
 
 

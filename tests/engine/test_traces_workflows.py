@@ -11,6 +11,7 @@ from scheduler_sim.engine.bounds import lower_bounds
 from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
 from scheduler_sim.engine.network import Network
 from scheduler_sim.engine.traces import ReadOptions, read_trace
+from scheduler_sim.engine.traces.wfformat import _sent
 
 NEWER = {
     "name": "small",
@@ -83,7 +84,7 @@ def test_a_workflow_of_1_5_is_read_with_what_its_tasks_send():
     assert workload.dependencies() == [[], [1], [1]]
     assert workload.dependency_mb() == [[], [2.0], [2.5]]
     assert trace.audit.sent_mb == 4.5
-    assert trace.audit.noticed["unread_keys"].examples == ["energyInKWh"]
+    assert trace.audit.noticed["unread_keys"].examples == ["'energyInKWh'"]
     assert trace.audit.noticed["unsized_files"].places == [3]
 
 
@@ -95,6 +96,56 @@ def test_a_workflow_of_1_4_names_parents_and_holds_files_in_its_tasks():
     assert workload.external_id.tolist() == ["00", "01"]
     oldest = {"workflow": {"jobs": [{"name": "only", "runtime": 3}]}}
     assert read(oldest).workload.runtime.tolist() == [3]
+
+
+def test_memory_up_to_1_3_is_in_kilobytes():
+    older = [
+        {"name": "a_1", "runtime": 5, "memory": 4_194_304, "files": [{"link": "output", "name": "f", "size": 3000}]},
+        {"name": "b_2", "runtime": 5, "parents": ["a_1"], "files": [{"link": "input", "name": "f", "size": 3000}]},
+        {"name": "c_3", "runtime": 5, "memoryInBytes": 2**20, "memory": 7},
+    ]
+    workload = read({"schemaVersion": "1.3", "workflow": {"tasks": older}}).workload
+    assert workload.memory_mb.tolist() == [4000, 0, 1]
+    assert workload.dependency_mb() == [[], [0.003], []]
+
+
+def test_of_tasks_that_are_called_alike_the_first_counts():
+    tasks = [{"id": "a", "name": "a", "runtime": 1}, {"id": "a", "name": "a", "runtime": 3, "parents": ["c"]}]
+    trace = read({"workflow": {"tasks": [*tasks, {"id": "c", "name": "c", "runtime": 3, "parents": ["a"]}]}})
+    assert (trace.workload.runtime.tolist(), trace.workload.dependencies()) == ([1, 3], [[], [1]])
+    assert trace.audit.dropped["repeated_task"].places == [2]
+
+
+def test_unread_keys_are_shortened_and_their_tasks_counted():
+    tasks = [{"name": str(place), "runtime": 1, **({"k" * 500: 1} if place else {})} for place in range(3)]
+    unread = read({"workflow": {"tasks": tasks}}).audit.noticed["unread_keys"]
+    assert (unread.count, unread.places, [len(key) for key in unread.examples]) == (2, [2, 3], [80])
+
+
+def test_what_a_child_reads_is_looked_for_among_the_fewer_files(monkeypatch):
+    class Counted(dict):
+        walked = 0
+
+        def __iter__(self):
+            Counted.walked += len(self)
+            return super().__iter__()
+
+    many, few = Counted({str(place): 1e6 for place in range(100)}), Counted({"7": 1e6, "x": 5.0})
+    assert (_sent(many, few), _sent(few, many), Counted.walked) == (1.0, 1.0, 4)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\0b"])
+@pytest.mark.parametrize("where", ["name", "id", "key"])
+def test_a_text_that_no_database_holds_is_refused(text, where):
+    task = {"name": "a", "id": "i", "runtime": 1} | {text if where == "key" else where: text}
+    with pytest.raises(InvalidTrace, match="a character that cannot be stored"):
+        read({"workflow": {"tasks": [task]}})
+
+
+def test_a_written_escape_is_a_text_as_others():
+    names = ["\\u0000", "\N{GRINNING FACE}"]
+    workload = read({"workflow": {"tasks": [{"name": name, "runtime": 1} for name in names]}}).workload
+    assert workload.external_id.tolist() == names
 
 
 @pytest.mark.parametrize(
@@ -223,6 +274,35 @@ def test_a_sequence_of_sequences_is_worked_out_once_each():
     job = {"id": 1, "subtime": 0, "res": 1, "profile": "p0"}
     document = {"jobs": [job], "profiles": {**profiles, "p40": {"type": "delay", "delay": 1}}}
     assert read(document).workload.runtime.tolist() == [2**40]
+
+
+@pytest.mark.parametrize("order", [(0, 400), (400, 0), (0, 990), (990, 0)])
+def test_the_order_of_jobs_and_the_depth_of_profiles_decide_nothing(order):
+    profiles = {f"p{depth}": {"type": "composed", "seq": [f"p{depth + 1}"]} for depth in range(999)}
+    profiles |= {"p999": {"type": "delay", "delay": 5}, "round": {"type": "composed", "seq": ["p0", "trip"]}}
+    profiles |= {"trip": {"type": "composed", "seq": ["round"]}, "above": {"type": "composed", "seq": ["trip"]}}
+    names = [*(f"p{depth}" for depth in order), "above", "trip"]
+    jobs = [{"id": name, "subtime": 0, "res": 1, "profile": name} for name in names]
+    trace = read({"jobs": jobs, "profiles": profiles})
+    assert set(trace.workload.external_id) == {*names[:2]}
+    assert trace.audit.dropped["unread_profile"].examples == ["profile 'above'", "profile 'trip'"]
+
+
+def test_work_that_hosts_share_needs_one_and_is_worked_out_once():
+    total = {"type": "parallel_homogeneous_total", "cpu": 4e9}
+    profiles = {"all": total, "twice": {"type": "composed", "repeat": 2, "seq": ["all", "wait"]}}
+    jobs = [{"id": str(hosts), "subtime": 0, "res": hosts, "profile": "twice"} for hosts in (0, 1, 2, 4)]
+    document = {"jobs": jobs, "profiles": {**profiles, "wait": {"type": "delay", "delay": 1}}}
+    trace = read(document, flops=1e9)
+    assert trace.workload.runtime.tolist() == [10, 6, 4]
+    assert trace.audit.dropped["unknown_runtime"].places == [1]
+
+
+@pytest.mark.parametrize("size", [1e300, 10**30, 0, "many"])
+def test_a_machine_of_no_usable_size_is_not_stated(size):
+    trace = read({**BATSIM, "nb_res": size})
+    assert trace.processors is None
+    assert trace.audit.noticed["unreadable_header"].count == 1
 
 
 def test_an_object_of_no_known_kind_is_not_recognised():

@@ -37,6 +37,7 @@ REASONS = {
     "still_running": "tasks still running when the log was written, left out as asked",
     "job_step": "job steps, which belong to a job that has its own line",
     "partial_execution": "partial executions of a job that has a line for the whole of it",
+    "repeated_task": "tasks that are called as one above them, which alone counts",
     "unread_profile": "jobs whose profile is of a kind that has no meaning here, or computes at no known speed",
     # Repaired: the task is kept with something put right.
     "missing_estimate": (
@@ -117,7 +118,7 @@ REASONS = {
     "unread_option": "lines of submission with options that are not understood, which ask for nothing",
     "contradicted_parent": "tasks that started before the end of one that their line waits for, taken as not waiting",
     "communication_left_out": "jobs whose profile also communicates, of which the computing alone is played",
-    "unread_keys": "keys of tasks that are not read",
+    "unread_keys": "tasks with keys that are not read",
     "unsized_files": "tasks with files of which no size is stated, which carry nothing",
     "guessed_columns": "columns of a table without a header, named by what they hold",
 }

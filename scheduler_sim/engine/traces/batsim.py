@@ -6,6 +6,8 @@ job does is its profile: `delay` lasts so long; of `parallel_homogeneous` each h
 `composed` is a sequence of others, repeated. `ptask`, `ptask_homogeneous` and `sequential_composition` are newer names.
 """
 
+import contextlib
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,14 +18,10 @@ from scheduler_sim.engine.traces.documents import as_double, begins_object, firs
 from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
-from scheduler_sim.engine.workload import Labels
+from scheduler_sim.engine.workload import LARGEST_INTEGER, Labels
 
-_DEEPEST = 50
-"""Profiles that are made of others go no deeper."""
-
-_OF_EACH = ("parallel_homogeneous", "ptask_homogeneous")
-_OF_ALL = ("parallel_homogeneous_total",)
-_OF_HOSTS = ("parallel", "ptask")
+_OF_ALL = "parallel_homogeneous_total"
+_COMPUTING = frozenset(("parallel_homogeneous", "ptask_homogeneous", "parallel", "ptask", _OF_ALL))
 _SEQUENCES = ("composed", "sequential_composition")
 
 
@@ -42,7 +40,8 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     """Parse a workload; line numbers in the audit are positions in its list of jobs, from 1.
 
     A walltime is the estimate. A job whose profile is of a kind that has no meaning here, or computes where no speed
-    of hosts is given, is dropped and counted with its kind. Communication is left out.
+    of hosts is given, is dropped and counted with its kind, and so is one that is a part of itself. Communication is
+    left out.
 
     Raises:
         InvalidTrace: no such JSON, no lists of jobs and profiles, or a speed that is not above 0.
@@ -56,16 +55,16 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     audit.read = len(jobs)
     sound = [(place, job) for place, job in enumerate(jobs, 1) if isinstance(job, dict)]
     audit.drop("broken_line", [place for place, job in enumerate(jobs, 1) if not isinstance(job, dict)])
-    lengths = _Lengths(profiles, options.flops)
+    lengths = _lengths(profiles, options.flops)
     rows, runtimes, unknown, talking = [], [], [], []
     for place, job in sound:
         name, hosts = str(job.get("profile", "")), first_number(job, "res")
-        length = lengths.of(name, hosts)
+        length = lengths.get(name) or _unknown(name)
         if length.unread:
             unknown.append((place, length.unread))
             continue
         rows.append((place, job))
-        runtimes.append(length.seconds)
+        runtimes.append(length.on(hosts))
         if length.talks:
             talking.append(place)
     for place, kind in unknown:
@@ -74,6 +73,8 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
     walltime = np.array([first_number(job, "walltime") for _, job in rows], np.float64)
     walltime[walltime < 0] = np.nan
     size = first_number(document, "nb_res")
+    has_size = 1 <= size <= LARGEST_INTEGER and size.is_integer()
+    audit.notice("unreadable_header", [1] if "nb_res" in document and not has_size else [], [f"nb_res {size:g}"])
     return Reading(
         tasks=RawTasks(
             where=np.array([place for place, _ in rows], np.int64),
@@ -85,63 +86,80 @@ def read(source: Source, options: ReadOptions, audit: Audit) -> Reading:
             user=Labels.from_texts([str(job.get("user", "")) for _, job in rows]),
             external_id=np.array([str(job.get("id", "")) for _, job in rows], object),
         ),
-        processors=int(size) if size >= 1 and size.is_integer() else None,
+        processors=int(size) if has_size else None,
     )
 
 
 class _Length(NamedTuple):
-    """How long a profile lasts, NaN where that is not known; why it is not; and whether it would communicate, too."""
+    """How long a profile lasts; why that is not known; and whether it would communicate, too.
+
+    Attributes:
+        seconds: on any number of hosts, NaN where that is not known.
+        shared: seconds that one host would take and several share evenly, which come on top.
+    """
 
     seconds: float
+    shared: float = 0.0
     unread: str = ""
     talks: bool = False
 
+    def on(self, hosts: float) -> float:
+        """Return the seconds on so many hosts, NaN where there is none to share the work."""
+        if self.shared == 0:
+            return self.seconds
+        return self.seconds + self.shared / hosts if hosts > 0 else np.nan
 
-class _Lengths:
-    """How long profiles last, each worked out once for each number of hosts: a sequence may name others many times."""
 
-    def __init__(self, profiles: dict[str, Any], flops: float | None) -> None:
-        self._profiles, self._flops = profiles, flops
-        self._known: dict[tuple[str, float], _Length] = {}
+def _unknown(name: str) -> _Length:
+    return _Length(np.nan, unread=f"profile {shorten(name)}")
 
-    def of(self, name: str, hosts: float, depth: int = 0) -> _Length:
-        """Return how long a profile lasts on so many hosts."""
-        key = name, hosts
-        if key not in self._known:
-            # Until it is known: a sequence that holds itself has no length.
-            self._known[key] = _Length(np.nan, f"profile {shorten(name)}")
-            if depth <= _DEEPEST:
-                self._known[key] = self._worked_out(name, hosts, depth)
-        return self._known[key]
 
-    def _worked_out(self, name: str, hosts: float, depth: int) -> _Length:
-        profile = self._profiles.get(name)
-        if not isinstance(profile, dict):
-            return _Length(np.nan, f"profile {shorten(name)}")
-        kind = str(profile.get("type", ""))
-        if kind == "delay":
-            return _Length(first_number(profile, "delay"))
-        if kind in _SEQUENCES:
-            times = first_number(profile, "repeat", "nb")
-            parts = [self.of(part, hosts, depth + 1) for part in texts(profile.get("seq"))]
-            return _Length(
-                sum(part.seconds for part in parts) * (1.0 if np.isnan(times) else times),
-                next((part.unread for part in parts if part.unread), ""),
-                any(part.talks for part in parts),
-            )
-        work = self._work(profile, kind, hosts)
-        if work is None or self._flops is None:
-            return _Length(np.nan, f"type {shorten(kind)}{'' if work is None else ' without --flops'}")
-        return _Length(work / self._flops, talks=sum(_numbers(profile.get("com"))) > 0)
+def _lengths(profiles: dict[str, Any], flops: float | None) -> dict[str, _Length]:
+    """Return how long profiles last, each worked out once, after its parts.
 
-    def _work(self, profile: dict[str, Any], kind: str, hosts: float) -> float | None:
-        """Return the flop of the host that has most of them, None for a kind that does not compute."""
-        amounts = _numbers(profile.get("cpu"))
-        if kind in _OF_EACH or kind in _OF_HOSTS:
-            return max(amounts, default=np.nan)
-        if kind in _OF_ALL:
-            return max(amounts, default=np.nan) / hosts
-        return None
+    Left out are those that hold themselves, or hold a profile that does.
+    """
+    order = TopologicalSorter({name: {*_parts(profile)} for name, profile in profiles.items()})
+    with contextlib.suppress(CycleError):
+        # It still gives all that no cycle is a part of.
+        order.prepare()
+    found: dict[str, _Length] = {}
+    while ready := order.get_ready():
+        found.update({name: _length(name, profiles.get(name), found, flops) for name in ready})
+        order.done(*ready)
+    return found
+
+
+def _kind(profile: Any) -> str:
+    return str(profile.get("type", "")) if isinstance(profile, dict) else ""
+
+
+def _parts(profile: Any) -> list[str]:
+    return texts(profile.get("seq")) if _kind(profile) in _SEQUENCES else []
+
+
+def _length(name: str, profile: Any, known: dict[str, _Length], flops: float | None) -> _Length:
+    if not isinstance(profile, dict):
+        return _unknown(name)
+    kind = _kind(profile)
+    if kind == "delay":
+        return _Length(first_number(profile, "delay"))
+    if kind in _SEQUENCES:
+        repeat = first_number(profile, "repeat", "nb")
+        times = 1.0 if np.isnan(repeat) else repeat
+        parts = [known[part] for part in _parts(profile)]
+        return _Length(
+            sum(part.seconds for part in parts) * times,
+            sum(part.shared for part in parts) * times,
+            next((part.unread for part in parts if part.unread), ""),
+            any(part.talks for part in parts),
+        )
+    if kind not in _COMPUTING or flops is None:
+        return _Length(np.nan, unread=f"type {shorten(kind)}{' without --flops' if kind in _COMPUTING else ''}")
+    # Of the host that has most to do.
+    seconds = max(_numbers(profile.get("cpu")), default=np.nan) / flops
+    talks = sum(_numbers(profile.get("com"))) > 0
+    return _Length(0.0, seconds, talks=talks) if kind == _OF_ALL else _Length(seconds, talks=talks)
 
 
 def _numbers(value: Any) -> list[float]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.storable import unstorable
 from scheduler_sim.engine.traces.source import Source
 
 HEAD_LINES = 2_000
@@ -16,12 +17,17 @@ def read_object(source: Source) -> dict[str, Any]:
     """Return the JSON object that a file holds.
 
     Raises:
-        InvalidTrace: no JSON, or another value.
+        InvalidTrace: no JSON, another value, or a text that no database can hold.
     """
+    text = source.text()
     try:
-        document = json.loads(source.text())
+        document = json.loads(text)
+        # Bytes that are UTF-8 hold such a character only by an escape.
+        refused = "\\u" in text and unstorable(document)
     except (ValueError, RecursionError) as error:
         raise InvalidTrace(f"{source.name} is not valid JSON: {error}.") from error
+    if refused:
+        raise InvalidTrace(f"{source.name} holds a character that cannot be stored: NUL, or half of a surrogate pair.")
     if not isinstance(document, dict):
         raise InvalidTrace(f"{source.name} must hold a JSON object.")
     return document

@@ -2,7 +2,8 @@
 
 From 1.5 on structure and measurements lie apart: `workflow.specification` has tasks (id, name, parents, children,
 inputFiles, outputFiles) and files (id, sizeInBytes), `workflow.execution` what was measured of each task. Before,
-`workflow.tasks` (first `workflow.jobs`) has all of it, with files (link, name, sizeInBytes) in each task.
+`workflow.tasks` (first `workflow.jobs`) has all of it, with files (link, name, sizeInBytes) in each task. Up to 1.3
+memory is `memory` in KB (1,000 bytes each, as WfCommons' wfcommons-migrate-instance.py has it), and files have `size`.
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidTrace
-from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.audit import Audit, shorten
 from scheduler_sim.engine.traces.documents import begins_object, first_number, read_object, texts
 from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
@@ -23,6 +24,9 @@ BYTES_PER_MB = 1e6
 
 BYTES_PER_MIB = 2.0**20
 """Of memory."""
+
+BYTES_PER_KB = 1000.0
+"""Of memory up to 1.3."""
 
 _READ_OF_TASK = frozenset(
     (
@@ -56,16 +60,22 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
     if not isinstance(listed, list):
         raise InvalidTrace(f"The workflow of {source.name} has no list of tasks.")
     audit.read = len(listed)
-    places = [place for place, task in enumerate(listed, 1) if isinstance(task, dict) and _name(task)]
-    audit.drop("broken_line", sorted({*range(1, len(listed) + 1)} - {*places}))
+    named = [(place, task) for place, task in enumerate(listed, 1) if isinstance(task, dict) and _name(task)]
+    audit.drop("broken_line", sorted({*range(1, len(listed) + 1)} - {place for place, _ in named}))
+    first: dict[str, int] = {}
+    for place, task in named:
+        first.setdefault(_name(task), place)
+    places = [*first.values()]
+    audit.drop("repeated_task", sorted({place for place, _ in named} - {*places}))
     tasks = [listed[place - 1] for place in places]
     sizes = _by_name(apart.get("files")) if isinstance(apart, dict) else {}
     execution = workflow.get("execution") if isinstance(apart, dict) else None
     measured = _by_name(execution.get("tasks")) if isinstance(execution, dict) else {}
     merged = [{**task, **measured.get(_name(task), {}), "name": task.get("name", "")} for task in tasks]
     files = [_files(task, sizes) for task in merged]
-    unread = {key for task in merged for key in task} - _READ_OF_TASK
-    audit.notice("unread_keys", [1] if unread else [], sorted(unread))
+    unread = [task.keys() - _READ_OF_TASK for task in merged]
+    keys = sorted(set().union(*unread))
+    audit.notice("unread_keys", [at for at, more in zip(places, unread, strict=True) if more], map(shorten, keys))
     parents = _parents(tasks)
     unsized = [
         place
@@ -73,14 +83,14 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
         if any(np.isnan(size) for size in (*inputs.values(), *outputs.values()))
     ]
     audit.notice("unsized_files", unsized)
-    place_of = {name: row for row, name in reversed([*enumerate(map(_name, tasks))])}
+    place_of = {_name(task): row for row, task in enumerate(tasks)}
     sent = [
-        [_sent(files[place_of[parent]][1], inputs) if parent in place_of else 0.0 for parent in named]
-        for named, (inputs, _) in zip(parents, files, strict=True)
+        [_sent(files[place_of[parent]][1], inputs) if parent in place_of else 0.0 for parent in several]
+        for several, (inputs, _) in zip(parents, files, strict=True)
     ]
     count = len(tasks)
     cores = np.ceil([first_number(task, "coreCount", "cores") for task in merged])
-    memory = np.array([first_number(task, "memoryInBytes", "memory") for task in merged]) / BYTES_PER_MIB
+    memory = np.array([_memory_bytes(task) for task in merged]) / BYTES_PER_MIB
     number_of = {name: row + 1 for name, row in place_of.items()}
     kinds = [str(task.get("category") or task["name"]) for task in merged]
     return Reading(
@@ -93,7 +103,7 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
             memory_mb=None if np.isnan(memory).all() else memory,
             group=Labels.from_texts(kinds),
             external_id=np.array(list(map(_name, tasks)), object),
-            dependencies=[[number_of.get(parent, parent) for parent in named] for named in parents],
+            dependencies=[[number_of.get(parent, parent) for parent in several] for several in parents],
             dependency_mb=sent,
         ),
         headers={"Workflow": str(apart.get("name", "")) if isinstance(apart, dict) else ""},
@@ -103,6 +113,11 @@ def read(source: Source, _options: ReadOptions, audit: Audit) -> Reading:
 def _name(task: dict[str, Any]) -> str:
     """Return what others call a task: its id, else its name."""
     return str(task.get("id") or task.get("name") or "")
+
+
+def _memory_bytes(task: dict[str, Any]) -> float:
+    stated = first_number(task, "memoryInBytes")
+    return first_number(task, "memory") * BYTES_PER_KB if np.isnan(stated) else stated
 
 
 def _by_name(listed: Any) -> dict[str, dict[str, Any]]:
@@ -150,5 +165,6 @@ def _parents(tasks: list[dict[str, Any]]) -> list[list[str]]:
 
 def _sent(written: dict[str, float], read: dict[str, float]) -> float:
     """Return the MB of the files that one task writes and another reads."""
-    shared = (written[name] if not np.isnan(written[name]) else read[name] for name in written if name in read)
+    fewer, more = (written, read) if len(written) <= len(read) else (read, written)
+    shared = (written[name] if not np.isnan(written[name]) else read[name] for name in fewer if name in more)
     return sum(size for size in shared if size > 0) / BYTES_PER_MB
