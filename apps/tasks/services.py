@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from django.db import IntegrityError, models, transaction
 
-from apps.tasks.digests import tasks_digest
 from apps.tasks.errors import WorkloadError
 from apps.tasks.models import Task, TaskRequest, Workload
 from apps.tasks.stored_tasks import load_tasks
@@ -209,10 +208,10 @@ def _generate_like(
 ) -> tuple[Generated, dict[str, str]]:
     """Return tasks like those of a stored workload, and what says which these were."""
     tell(f"reading {like.name}")
-    tasks = like.tasks.as_workload()
+    found = load_tasks(workload_id=like.pk)
     tell(f"generating tasks like those of {like.name}")
-    generated = generate_like(model, tasks, seed=seed, parameters=parameters, processors=like.max_processors)
-    return generated, {"fitted_to": tasks_digest(tasks)}
+    generated = generate_like(model, found.workload, seed=seed, parameters=parameters, processors=like.max_processors)
+    return generated, {"fitted_to": found.digest}
 
 
 SAMPLE = "sample"

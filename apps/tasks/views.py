@@ -81,7 +81,7 @@ def workload_detail(request: HttpRequest, pk: int) -> HttpResponse:
     if (table := asked_table(request, f"workload-{pk}", tables)) is not None:
         return table
     found = portrait(workload)
-    context = {
+    context: dict[str, Any] = {
         "workload": workload,
         "portrait": found,
         "charts": found.charts.values(),
@@ -90,7 +90,12 @@ def workload_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "runs": workload.runs.order_by("-pk")[:10],
         "audit": audit_lines(workload.audit),
         "requests": request_lines(workload.audit),
+        "parameters": dict(workload.generator_parameters),
     }
+    if (name := workload.audit.get("fitted_to")) and (base := Workload.objects.filter(name=name).first()):
+        # The parameters hold the digest of its tasks.
+        context["parameters"].pop("fitted_to", None)
+        context["base"] = base
     return render(request, "tasks/workload_detail.html", context)
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
+from django.test import Client
 
+from apps.tasks import stored_tasks
 from apps.tasks.audit_lines import audit_lines
 from apps.tasks.managers import TaskQuerySet
 from apps.tasks.models import Site, Task, Workload
@@ -288,20 +290,32 @@ def test_a_model_without_a_site_writes_none(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_year_like_a_stored_workload_is_made_once_and_compared_with_it() -> None:
+def test_a_year_like_a_stored_workload_is_made_once_and_compared_with_it(
+    client: Client, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.VAR_DIR, settings.TASK_FILES_MB = tmp_path, 10
+    monkeypatch.setattr(stored_tasks, "FEWEST_FILED", 1)
     run("generateworkload", "site", "--tasks", 3000, "--seed", 1, "--name", "record", "--hourly", 8)
+    record = Workload.objects.get(name="record")
     order = ("generateworkload", "fitted", "--from", "record", "--days", 12, "--seed", 2)
     made = document(*order)
     stored = Workload.objects.get(name="record-fitted-seed2")
     assert made["workload"]["task_count"] == stored.task_count
     assert stored.source == "synthetic:fitted"
     assert stored.audit["fitted_to"] == "record"
-    assert stored.max_processors == Workload.objects.get(name="record").max_processors
+    assert stored.max_processors == record.max_processors
+    record.refresh_from_db()
+    assert record.tasks_file, "its tasks were read as those of runs are, which makes their file"
+    page = client.get(f"/workloads/{stored.pk}/").content.decode()
+    assert f'<a href="/workloads/{record.pk}/">record</a>' in page
+    assert stored.generator_parameters["fitted_to"] not in page
     assert document(*order)["created"] is False
     found = document("compareworkloads", "record", stored.name)
     assert {one["name"] for one in found["distances"]} >= {"run time", "estimate", "processors", "rank of the user"}
     assert all(one["low"] <= one["value"] <= one["high"] for one in found["marginals"])
     assert "Kolmogorov-Smirnov" in run("compareworkloads", "record", stored.name)
+    stored.refresh_from_db()
+    assert stored.tasks_file
 
 
 def test_what_cannot_be_fitted_or_compared_is_refused() -> None:

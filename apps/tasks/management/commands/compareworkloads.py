@@ -13,6 +13,7 @@ from rich.table import Table
 
 from apps.tasks.errors import WorkloadError
 from apps.tasks.services import workload_stored
+from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim.display.commands import ExplainedCommand, bare
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine import EngineError
@@ -48,7 +49,8 @@ class Command(ExplainedCommand):
         if options["seed"] < 0:
             raise CommandError("The seed must be a whole number from 0 up.")
         try:
-            first, second = (workload_stored(options[which]).tasks.as_workload() for which in ("first", "second"))
+            stored = [workload_stored(options[which]) for which in ("first", "second")]
+            first, second = (load_tasks(workload_id=one.pk).workload for one in stored)
             found = compare_workloads(first, second, seed=options["seed"])
         except (WorkloadError, EngineError, DatabaseError) as error:
             raise CommandError(str(error)) from error
