@@ -34,8 +34,8 @@ class Options:
         restart_overhead: seconds that each start after the first holds devices without progress; a policy's own
             parameter goes before.
         checkpoints: written while tasks run; None for none.
-        hold_cap: no task starts that would make the devices draw more than the series of the power cap allows; without
-            one, that is only counted.
+        hold_cap: no task starts that would make the devices draw more than the series of the power cap allows, which
+            the simulation must have; when false, what is drawn beyond it is only counted.
         failures: listed failures of nodes, beside those that the cluster's description draws.
         closed_loop: tasks that follow another one come their think time after it has ended (`feedback.predecessors`).
     """

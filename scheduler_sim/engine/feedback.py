@@ -42,6 +42,19 @@ def predecessors(workload: Workload) -> tuple[IntArray, FloatArray]:
     return rows, thinks
 
 
+def shown_thinks(workload: Workload) -> Requests | None:
+    """Return what the tasks ask for, with the think times that are not stated as the log shows them.
+
+    For who moves the arrivals, after which the log shows them no longer.
+    """
+    requests = workload.requests
+    if requests is None or not requests.follows.any() or np.isnan(workload.recorded_start_time).all():
+        return requests
+    rows, thinks = predecessors(workload)
+    shown = np.isnan(requests.think_time) & (rows >= 0) & ~np.isnan(workload.recorded_start_time[rows])
+    return replace(requests, think_time=np.where(shown, thinks, requests.think_time))
+
+
 def uncome(workload: Workload) -> Workload:
     """Return the workload before anybody has come, with arrays of its own to write arrivals and deadlines to."""
     return replace(workload, arrival_time=workload.arrival_time.copy(), deadline_time=workload.deadline_time.copy())

@@ -10,6 +10,7 @@ from scheduler_sim.engine.contract import Options, Predictor
 from scheduler_sim.engine.metrics import summarise, whole_run
 from scheduler_sim.engine.policies import Policy
 from scheduler_sim.engine.purchase import Change, Growth, Played
+from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.sites import Site, add_site_nodes
 from scheduler_sim.engine.targets import Target
@@ -28,6 +29,7 @@ class PurchaseProblem:
         ground: the cluster or site as it is.
         seeds: of the plays of each change, the same for all of them (common random numbers); figures are means.
         scored: shape (n,), tasks whose figures count.
+        signals: the series of the ground's electricity; None where they are not known.
     """
 
     workload: Workload
@@ -39,6 +41,7 @@ class PurchaseProblem:
     options: Options = field(default_factory=Options)
     scored: BoolArray | None = None
     predictor: Predictor | None = None
+    signals: Signals | None = None
 
     def play(self, change: Change) -> Played:
         """Play a change with every seed.
@@ -60,6 +63,7 @@ class PurchaseProblem:
             options=self.options,
             predictor=self.predictor,
             site=site,
+            signals=self.signals,
         )
         simulation.advance()
         rows = self._rows(simulation)

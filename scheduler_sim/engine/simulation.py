@@ -21,7 +21,7 @@ from scheduler_sim.engine.contract import (
     UnderWay,
 )
 from scheduler_sim.engine.crew import Each
-from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
+from scheduler_sim.engine.errors import InvalidParameter, InvalidPolicy, InvalidWorkload
 from scheduler_sim.engine.feedback import predecessors, uncome
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.gangs import GangLog, Gangs
@@ -164,8 +164,12 @@ class Simulation:
         )
 
     def _cap(self) -> PowerCap | None:
-        series = self.signals.get("power_cap") if self.signals is not None and self.options.hold_cap else None
-        return None if series is None else PowerCap.of(series, self.cluster, self.workload)
+        if not self.options.hold_cap:
+            return None
+        series = None if self.signals is None else self.signals.get("power_cap")
+        if series is None:
+            raise InvalidParameter("hold_cap needs a series of a power cap, by the name power_cap, among the signals.")
+        return PowerCap.of(series, self.cluster, self.workload)
 
     def scores(self) -> Scores:
         """Return the order's scores of this workload, and those of the order of backfilling where it is another."""

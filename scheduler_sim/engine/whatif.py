@@ -10,6 +10,7 @@ import numpy as np
 from scheduler_sim.engine.cluster import Cluster, NodeGroup
 from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter, unknown_name
 from scheduler_sim.engine.failures import DISTRIBUTIONS, FailureModel
+from scheduler_sim.engine.feedback import shown_thinks
 from scheduler_sim.engine.formulas import arrivals_at_load
 from scheduler_sim.engine.workload import FloatArray, Workload
 
@@ -46,18 +47,19 @@ def at_arrivals(workload: Workload, arrival: FloatArray) -> Workload:
     """Return the workload with tasks that arrive at other instants, in the same order.
 
     The times from each arrival to the deadline, to the earliest start that is asked for and to when the task is given
-    up stay. Recorded starts are forgotten.
+    up stay. Recorded starts are forgotten, but for the think times that they show.
 
     Args:
         arrival: shape (n,), seconds, never falling; changed in place where equal ones would turn the order.
     """
+    requests = shown_thinks(workload)
     _keep_apart(arrival, workload)
     return replace(
         workload,
         arrival_time=arrival,
         deadline_time=arrival + (workload.deadline_time - workload.arrival_time),
         recorded_start_time=np.full(len(workload), np.nan),
-        requests=None if workload.requests is None else workload.requests.moved(workload.arrival_time, arrival),
+        requests=None if requests is None else requests.moved(workload.arrival_time, arrival),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.electricity import Electricity
-from scheduler_sim.engine.errors import InvalidCluster, InvalidPolicy
+from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter, InvalidPolicy
 from scheduler_sim.engine.metrics import summarise, whole_run
 from scheduler_sim.engine.rest import Rest
 from scheduler_sim.engine.series import Signals, StepSeries
@@ -180,9 +180,16 @@ def test_a_start_that_would_exceed_the_cap_waits_and_nobody_passes_it():
 
 def test_what_is_not_played_with_sleep_or_a_cap_is_refused_in_one_sentence():
     columns = {"arrival_time": [0, 1], "runtime": [5, 5], "cpus": [1, 2]}
-    for policy in ("srtf", "fcfs~requeue", "equal_share"):
+    for policy in ("srtf", "fcfs~requeue", "equal_share", "heft(plan=insertion)", "peft(plan=insertion)"):
         with pytest.raises(InvalidPolicy, match="Nodes of small sleep"):
             played(small_nodes(), policy, **columns)
+    high = Signals({"power_cap": StepSeries(np.array([0.0]), np.array([900.0]), 9.0, "hold")})
+    for policy in ("heft(plan=insertion)", "peft(plan=insertion)"):
+        with pytest.raises(InvalidPolicy, match="Starts keep a power cap, which is not played by"):
+            played(small_nodes(sleep=None), policy, options=Options(hold_cap=True), signals=high, **columns)
+    for lacking in (None, Signals({})):
+        with pytest.raises(InvalidParameter, match="hold_cap needs a series of a power cap"):
+            played(small_nodes(sleep=None), options=Options(hold_cap=True), signals=lacking, **columns)
     low = Signals({"power_cap": StepSeries(np.array([0.0]), np.array([70.0]), 9.0, "hold")})
     with pytest.raises(
         InvalidPolicy, match="1 tasks might wait for power for ever: task 2 makes the cluster draw 80 W"

@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler_sim.engine.cluster import Cluster, NodeGroup
+from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.policies import parse_policies
 from scheduler_sim.engine.presets import pool
 from scheduler_sim.engine.purchase import CHECKED, LARGEST_GRID, Change, Growth, Played, PurchaseSearch, parse_growths
 from scheduler_sim.engine.purchase_plays import HOURS_A_YEAR, PurchaseProblem, grown, yearly_price
+from scheduler_sim.engine.series import Signals, StepSeries
 from scheduler_sim.engine.targets import Target, parse_targets
 from scheduler_sim.engine.workload import Workload
 
@@ -196,6 +198,17 @@ def test_two_kinds_of_nodes_are_weighed_by_price() -> None:
     every = [Change(policy, nodes) for policy in range(2) for nodes in product(range(7), range(4))]
     reach = [change for change in every if search.reaches(problem.play(change))]
     assert search.best == min(reach, key=lambda change: (search.price(change), change), default=None)
+
+
+def test_a_change_keeps_the_power_cap_of_the_run() -> None:
+    cluster = Cluster("c", (NodeGroup("n", 1, 2, cpu_idle_watts=10.0, cpu_busy_watts=30.0),))
+    workload = Workload.from_columns(arrival_time=[0, 0], runtime=[100, 100], cpus=[1, 1])
+    cap = Signals({"power_cap": StepSeries(np.array([0.0]), np.array([40.0 + 1.0]), 9.0, "hold")})
+    targets, growths = parse_targets("mean_wait < 1 h"), (Growth("n", 1, 1.0),)
+    problem = PurchaseProblem(workload, cluster, parse_policies("fcfs"), growths, targets)
+    assert problem.play(Change(0, (0,))).figures == (0.0,)
+    held = replace(problem, options=Options(hold_cap=True), signals=cap)
+    assert held.play(Change(0, (0,))).figures == (50.0,)
 
 
 def test_a_play_is_the_same_whenever_it_is_played() -> None:

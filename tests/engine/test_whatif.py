@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from scheduler_sim import engine
+from scheduler_sim.engine.feedback import predecessors
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.presets import dgx, pool
+from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.traces import offered_load
 from scheduler_sim.engine.whatif import add_nodes, drop_nodes, scale_load
 
@@ -35,6 +37,23 @@ def test_deadlines_move_with_their_tasks_and_recorded_starts_are_forgotten() -> 
     assert scaled.deadline_time.tolist() == [110.0, 200.0]
     assert np.isnan(scaled.recorded_start_time).all()
     assert scale_load(workload, 1) is workload
+
+
+def test_think_times_that_the_log_shows_stay_under_another_load() -> None:
+    asked = Requests.blank(
+        4, follows=np.array([0, 1, 2, 1]), think_time=np.array([np.nan, np.nan, 7.0, np.nan], np.float64)
+    )
+    workload = engine.Workload.from_columns(
+        task_id=[1, 2, 3, 4],
+        arrival_time=[0.0, 100.0, 200.0, 300.0],
+        runtime=[50.0, 5.0, 5.0, 5.0],
+        recorded_start_time=[10.0, np.nan, 201.0, 301.0],
+        requests=asked,
+    )
+    for moved in (workload, scale_load(workload, 2)):
+        rows, thinks = predecessors(moved)
+        assert rows.tolist() == [-1, 0, 1, 0]
+        assert thinks.tolist() == [0.0, 40.0, 7.0, 240.0]
 
 
 def test_arrivals_that_rounding_would_merge_keep_their_order() -> None:

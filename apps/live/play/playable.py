@@ -1,5 +1,7 @@
 """Whether a run on a site, or one that stops tasks, can be played at all, asked before anything of it is stored."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from apps.live.play.configuration import RunConfiguration, blaming
@@ -52,7 +54,8 @@ def refuse_unplayable(
             cluster=cluster,
             policy=policy,
             seed=configuration.seed,
-            options=options,
+            # Whose cap that is, is known once the series is read.
+            options=replace(options, hold_cap=options.hold_cap and prepared is not None),
             predictor=_predictor(configuration) if prepared is None else prepared.predictor,
             site=site,
             signals=None if prepared is None else prepared.signals,

@@ -193,6 +193,7 @@ def purchase_problem(run: Run, request: PurchaseRequest) -> PurchaseProblem:
         options=configuration.engine_options(prepared.cluster),
         scored=scored,
         predictor=prepared.predictor,
+        signals=prepared.signals,
     )
 
 

@@ -132,7 +132,7 @@ def _refuse_power(problem: Problem) -> None:
     """Refuse what is not played where nodes sleep, or starts keep a power cap.
 
     Raises:
-        InvalidPolicy: the rules of a site, tasks that may stop and go on, or a policy that decides by itself.
+        InvalidPolicy: the rules of a site, tasks that may stop and go on, or a policy that decides or plans by itself.
     """
     cluster, policy, kind = problem.cluster, problem.policy, problem.scores.kind
     if not cluster.sleeps and problem.cap is None:
@@ -142,7 +142,7 @@ def _refuse_power(problem: Problem) -> None:
         raise InvalidPolicy(f"{what}, which is not played by the rules of a site.")
     if policy.preempts or problem.options.interrupts or cluster.fails:
         raise InvalidPolicy(f"{what}, which is not played where tasks may stop and go on: {policy.name}.")
-    if kind in (DECIDED, SHARES, ELASTIC):
+    if kind in (DECIDED, BY_PLAN, SHARES, ELASTIC):
         raise InvalidPolicy(f"{what}, which is not played by {policy.name}.")
 
 
