@@ -2,12 +2,13 @@
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 
-from scheduler_sim.display.charts import Chart, plain
+from scheduler_sim.display.charts import Chart
 from scheduler_sim.texts import no_formula
 
 Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
@@ -71,4 +72,9 @@ def chart_response(name: str, chart: Chart, kind: str) -> HttpResponse:
 
 
 def _json(value: Any) -> Any:
-    return plain(value) if isinstance(value, float) else value
+    """Return a value with all its digits, as CSV holds it: instants of a trace may be seconds since 1970."""
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() else value

@@ -53,7 +53,7 @@ def test_the_page_draws_links_and_tables_them(run: Run, client: Client) -> None:
     assert "4 tasks hang together" in page
     assert page.count('class="box') == 4
     assert f'href="/runs/{run.pk}/tasks/4/"' in page
-    assert "Task 3 (kind3): at 3.00 s, 1.00 s on node 2, on the critical path." in page
+    assert "Task 3 (kind3): at 3 s, 1.00 s on node 2, on the critical path." in page
     assert 'style="' not in page.split("<main")[1]
     table = client.get(f"/runs/{run.pk}/workflow/", {"table": "tasks", "format": "csv"}).content.decode().splitlines()
     assert table[0].startswith("number,name,level,node")
@@ -67,7 +67,42 @@ def test_a_large_workflow_is_drawn_around_the_task_that_is_asked_for(run: Run, m
     found = workflow_of(run, run.policies[0], 4)
     assert {box.number for box in found.boxes} == {4, 2, 3}
     assert "4 tasks hang together" in found.finding
-    assert "The 3 nearest to task 4 are drawn." in found.finding
+    assert "Drawn are the 3 nearest to task 4, on 2 levels of their own. From the drawn ones' first" in found.finding
+    # Of those drawn, two wait for the task that is not.
+    assert {box.number: box.parents for box in found.boxes} == {2: (1,), 3: (1,), 4: (2, 3)}
+    assert len(found.lines) == 2
+
+
+def test_instants_are_told_after_the_first_arrival_and_exported_with_all_their_digits(run: Run, client: Client) -> None:
+    epoch = 1_700_000_000.25
+    for one in SchedulerResult.objects.filter(run=run):
+        SchedulerResult.objects.filter(pk=one.pk).update(
+            start_time=epoch + one.start_time, finish_time=epoch + one.finish_time
+        )
+    Workload.objects.filter(pk=run.workload_id).update(first_arrival_time=epoch)
+    page = client.get(f"/runs/{run.pk}/workflow/").content.decode()
+    assert "Task 3 (kind3): at 3 s, 1.00 s" in page
+    assert '<td class="number">4 s</td>' in page
+    rows = client.get(f"/runs/{run.pk}/workflow/", {"table": "tasks", "format": "json"}).json()
+    assert [(row["start_time"], row["finish_time"]) for row in rows][2] == (epoch + 3, epoch + 4)
+
+
+def test_a_run_of_figures_alone_says_that_it_keeps_no_times(run: Run) -> None:
+    SchedulerResult.objects.filter(run=run).delete()
+    run.configuration["keep"] = "summary"
+    found = workflow_of(run, run.policies[0], 3)
+    assert "This run keeps its figures only" in found.finding
+    assert {box.when for box in found.boxes} == {"not kept"}
+
+
+def test_long_names_are_cut_short_in_the_picture_alone(run: Run) -> None:
+    Task.objects.filter(workload=run.workload, task_id=2).update(task_id=1_000_000, group="WIDEMAPMERGEWIDE")
+    box = workflow_of(run, run.policies[0], 1_000_000).boxes[-1]
+    assert (box.name, box.label) == ("WIDEMAPMERGEWIDE", "WIDEMAP…")
+
+
+def test_the_critical_path_is_drawn_on_top(run: Run) -> None:
+    assert [line.critical for line in workflow_of(run, run.policies[0], 3).lines] == [False, False, True, True]
 
 
 def test_tasks_that_are_not_placed_are_drawn_without_a_time(run: Run) -> None:
@@ -85,7 +120,9 @@ def test_where_there_is_no_workflow_the_page_says_so(run: Run, client: Client, m
         workflow_of(run, run.policies[0], 7)
     monkeypatch.setattr(workflow, "MOST_READ", 2)
     assert "their workflows are not drawn" in client.get(f"/runs/{run.pk}/workflow/").content.decode()
-    Task.objects.filter(workload=run.workload).update(dependencies=[])
+    Workload.objects.filter(pk=run.workload_id).update(audit={})
+    # An import that counted no dependencies: the tasks are not read.
+    assert "depends on no other task" in client.get(f"/runs/{run.pk}/workflow/", {"task": "7"}).content.decode()
     assert "No task of this workload" in client.get(f"/runs/{run.pk}/workflow/").content.decode()
 
 

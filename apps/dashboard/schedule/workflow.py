@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from apps.dashboard.instants.panel import Clock, clock_of
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.models import Task, Workload
 from scheduler_sim.display.appearance import COLOURS
@@ -20,7 +21,8 @@ MOST_DRAWN = 200
 BOX_WIDE, BOX_HIGH = 152, 42
 GAP_WIDE, GAP_HIGH = 56, 14
 EDGE = 8
-LONGEST_NAME = 15
+LABEL_ROOM = 16
+"""Characters of a number and a name that stand beside each other in a box."""
 
 
 class NoWorkflow(Exception):
@@ -32,13 +34,15 @@ class Box:
     """One task of the picture.
 
     Attributes:
-        number: of the task. name: what else it is called, shortened.
+        number: of the task. name: what else it is called.
         level: how many tasks lie before it on the longest way from a task without parents, of those drawn.
         x, y: of the upper left corner.
         colour: of its node. node: -1 where it is not placed.
-        start_time, finish_time, wait_time: seconds; None where it is not placed.
-        parents: numbers, of those drawn.
-        critical: it lies on the critical path of this schedule.
+        start_time, finish_time, wait_time: seconds, instants on the workload's clock; None where it is not placed.
+        start, finish: the same instants after the first arrival, as the page writes them; empty where it is not placed.
+        when: when it ran, in few words.
+        parents: numbers, also of those that are not drawn.
+        critical: it lies on the critical path of those drawn.
         asked: it is the one that was asked for.
     """
 
@@ -52,16 +56,23 @@ class Box:
     start_time: float | None
     finish_time: float | None
     wait_time: float | None
+    start: str
+    finish: str
+    when: str
     parents: tuple[int, ...]
     critical: bool
     asked: bool
 
     @property
-    def when(self) -> str:
-        """When it ran, in few words."""
-        if self.start_time is None or self.finish_time is None:
-            return "not placed"
-        return f"at {duration(self.start_time)}, {duration(self.finish_time - self.start_time)}"
+    def label(self) -> str:
+        """Its name as far as there is room for it beside the number."""
+        room = max(LABEL_ROOM - len(str(self.number)) - 1, 3)
+        return self.name if len(self.name) <= room else f"{self.name[: room - 1]}…"
+
+    @property
+    def actual_time(self) -> float | None:
+        """Seconds from its start to its end, None where it is not placed."""
+        return None if self.start_time is None or self.finish_time is None else self.finish_time - self.start_time
 
     @property
     def words(self) -> str:
@@ -89,7 +100,8 @@ class Workflow:
         total: tasks of the workflow; at most `MOST_DRAWN` of them are in `boxes`.
         levels: of those drawn.
         span: seconds from the first start to the last end of those drawn, None while some are not placed.
-        path: numbers of the tasks on the critical path, first to last.
+        kept: the run keeps when each task ran.
+        path: numbers of the tasks on the critical path of those drawn, first to last.
     """
 
     scheduler: str
@@ -97,6 +109,7 @@ class Workflow:
     total: int
     levels: int
     span: float | None
+    kept: bool
     path: tuple[int, ...]
     boxes: tuple[Box, ...]
     lines: tuple[Line, ...]
@@ -106,12 +119,24 @@ class Workflow:
     @property
     def finding(self) -> str:
         """What the picture shows in one or two sentences."""
-        drawn = len(self.boxes)
-        left_out = f" The {drawn:,} nearest to task {self.asked} are drawn." if drawn < self.total else ""
-        said = f"{self.total:,} tasks hang together; those drawn lie on {self.levels:,} levels.{left_out}"
+        said = f"{self.total:,} tasks hang together, on {self.levels:,} levels."
+        of = "their"
+        if not self.is_whole:
+            said = (
+                f"{self.total:,} tasks hang together. Drawn are the {len(self.boxes):,} nearest to task {self.asked}, "
+            )
+            said += f"on {self.levels:,} levels of their own."
+            of = "the drawn ones'"
+        if not self.kept:
+            return f"{said} This run keeps its figures only, not when and where each task ran."
         if self.span is None:
             return f"{said} Not all of them are placed."
-        return f"{said} From their first start to their last end it takes {duration(self.span)}."
+        return f"{said} From {of} first start to {of} last end it takes {duration(self.span)}."
+
+    @property
+    def is_whole(self) -> bool:
+        """True where all tasks of the workflow are drawn."""
+        return len(self.boxes) == self.total
 
 
 def workflow_of(run: Run, scheduler: str, number: int) -> Workflow:
@@ -123,30 +148,35 @@ def workflow_of(run: Run, scheduler: str, number: int) -> Workflow:
     near, total = _near(run.workload, number)
     tasks = {task.task_id: task for task in Task.objects.filter(workload_id=run.workload_id, task_id__in=near)}
     parents = {one: tuple(other for other in task.dependencies if other in tasks) for one, task in tasks.items()}
+    kept = run.configuration.get("keep") != "summary"
     placed = _placed(run, scheduler, tasks)
     level = _levels(parents)
     rows = _rows(level, parents)
     path = _critical(parents, placed)
+    clock = _clock(run, placed)
     boxes = {
-        one: _box(task, level[one], rows[one], placed.get(one), parents[one], one in path, one == number)
+        one: _box(task, level[one], rows[one], placed.get(one), clock, kept, one in path, one == number)
         for one, task in sorted(tasks.items())
     }
     whole = len(placed) == len(tasks)
     span = max(one[2] for one in placed.values()) - min(one[1] for one in placed.values()) if whole else None
     on_path = set(pairwise(path))
+    lines = [
+        _line(boxes[parent], boxes[one], tasks[one], (parent, one) in on_path)
+        for one in boxes
+        for parent in parents[one]
+    ]
     return Workflow(
         scheduler=scheduler,
         asked=number,
         total=total,
         levels=max(level.values()) + 1,
         span=span,
+        kept=kept,
         path=path,
         boxes=tuple(boxes.values()),
-        lines=tuple(
-            _line(boxes[parent], box, tasks[box.number], (parent, box.number) in on_path)
-            for box in boxes.values()
-            for parent in box.parents
-        ),
+        # Those of the critical path last, on top of the others.
+        lines=tuple(sorted(lines, key=lambda line: line.critical)),
         width=2 * EDGE + (max(level.values()) + 1) * (BOX_WIDE + GAP_WIDE) - GAP_WIDE,
         height=2 * EDGE + (max(rows.values()) + 1) * (BOX_HIGH + GAP_HIGH) - GAP_HIGH,
     )
@@ -154,14 +184,20 @@ def workflow_of(run: Run, scheduler: str, number: int) -> Workflow:
 
 def first_of_workflows(workload: Workload) -> int | None:
     """Return the number of the first task that depends on another, None where none does."""
+    if not workload.audit.get("dependencies"):
+        return None
     first = Task.objects.filter(workload=workload).exclude(dependencies=[]).order_by("task_id")
     return first.values_list("task_id", flat=True).first()
 
 
 def _near(workload: Workload, number: int) -> tuple[list[int], int]:
     """Return the tasks that hang together with one, nearest first, not more than are drawn; and how many there are."""
-    named = Task.objects.filter(workload=workload).exclude(dependencies=[]).order_by("task_id")
-    read = list(named.values_list("task_id", "dependencies")[: MOST_READ + 1])
+    alone = f"Task {number} depends on no other task, and none depends on it."
+    depending = Task.objects.filter(workload=workload).exclude(dependencies=[])
+    if not workload.audit.get("dependencies") and not depending.filter(task_id=number).exists():
+        # What an import counted spares looking through a workload for tasks that depend on others.
+        raise NoWorkflow(alone)
+    read = list(depending.order_by("task_id").values_list("task_id", "dependencies")[: MOST_READ + 1])
     if len(read) > MOST_READ:
         raise NoWorkflow(f"More than {MOST_READ:,} tasks depend on others; their workflows are not drawn.")
     beside: dict[int, list[int]] = {}
@@ -170,7 +206,7 @@ def _near(workload: Workload, number: int) -> tuple[list[int], int]:
             beside.setdefault(one, []).append(parent)
             beside.setdefault(parent, []).append(one)
     if number not in beside:
-        raise NoWorkflow(f"Task {number} depends on no other task, and none depends on it.")
+        raise NoWorkflow(alone)
     found, waiting = {number: None}, deque([number])
     while waiting:
         for other in beside[waiting.popleft()]:
@@ -178,6 +214,14 @@ def _near(workload: Workload, number: int) -> tuple[list[int], int]:
                 found[other] = None
                 waiting.append(other)
     return list(found)[:MOST_DRAWN], len(found)
+
+
+def _clock(run: Run, placed: dict[int, tuple[int, float, float, float]]) -> Clock:
+    """Return how instants on the workload's clock are written after the first arrival that the run plays."""
+    begin = run.configuration.get("begin_time")
+    first = run.workload.first_arrival_time if begin is None else begin
+    told = clock_of((0.0, max((one[2] - first for one in placed.values()), default=0.0)))
+    return lambda time: "" if time is None else told(round(time - first, 6))
 
 
 def _placed(run: Run, scheduler: str, tasks: dict[int, Task]) -> dict[int, tuple[int, float, float, float]]:
@@ -238,15 +282,18 @@ def _box(
     level: int,
     row: int,
     placed: tuple[int, float, float, float] | None,
-    parents: tuple[int, ...],
+    clock: Clock,
+    kept: bool,
     critical: bool,
     asked: bool,
 ) -> Box:
-    name = task.group or task.external_id
     node, start, finish, wait = placed or (-1, None, None, None)
+    when = "not placed" if kept else "not kept"
+    if placed:
+        when = f"at {clock(start)}, {duration(placed[2] - placed[1])}"
     return Box(
         number=task.task_id,
-        name=name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…",
+        name=task.group or task.external_id,
         level=level,
         x=EDGE + level * (BOX_WIDE + GAP_WIDE),
         y=EDGE + row * (BOX_HIGH + GAP_HIGH),
@@ -255,7 +302,10 @@ def _box(
         start_time=start,
         finish_time=finish,
         wait_time=wait,
-        parents=parents,
+        start=clock(start),
+        finish=clock(finish),
+        when=when,
+        parents=tuple(task.dependencies),
         critical=critical,
         asked=asked,
     )
