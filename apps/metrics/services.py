@@ -64,7 +64,6 @@ def metrics_compute(
     """
     if unweighed(simulations):
         simulations = {scheduler: _without_series(simulation) for scheduler, simulation in simulations.items()}
-    workload = next(iter(simulations.values())).workload
     outcomes = {scheduler: simulation.outcome() for scheduler, simulation in simulations.items()}
     scored = metrics.scored_tasks(simulations, warmup=warmup, cooldown=cooldown)
     finish_times = {scheduler: outcome.finish_time for scheduler, outcome in outcomes.items()}
@@ -72,6 +71,8 @@ def metrics_compute(
     of_scored = finish_times if scored is None else {name: times[scored] for name, times in finish_times.items()}
     beats = metrics.win_matrix(of_scored)
     played = next(iter(simulations.values()))
+    # In a closed loop the recorded arrivals; what comes first is not moved.
+    workload = played.recorded if played.options.closed_loop else played.workload
     bounds = lower_bounds(workload, played.cluster, played.options).as_json()
     first, last = metrics.whole_run(workload, list(outcomes.values()))
     window_edges = np.unique(np.linspace(first, last, WINDOWS + 1))
@@ -80,19 +81,20 @@ def metrics_compute(
     def of_policy(number: int) -> tuple[dict[str, Any], Columns | None]:
         scheduler = schedulers[number]
         outcome, shares = outcomes[scheduler], FairShares.of(simulations[scheduler])
+        came = simulations[scheduler].workload
         summarise = partial(metrics.summarise, simulations[scheduler], won=won[scheduler], scored=scored, shares=shares)
-        edges = np.array(metrics.whole_run(workload, [outcome], scored))
+        edges = np.array(metrics.whole_run(came, [outcome], scored))
         total = summarise(edges=edges)
         whole = {
             **vars(total),
             "gpu_fragmentation": _mean_within(fragmented.get(scheduler), window_edges, edges),
             "details": [
                 {
-                    "histograms": _histograms(workload, outcome, scored),
+                    "histograms": _histograms(came, outcome, scored),
                     "bounds": bounds,
                     "beats": dict(zip(outcomes, beats[number].tolist(), strict=True)),
-                    "wait_by_size": wait_by_size(workload, outcome, scored),
-                    "fraction_counts": fraction_counts(workload, outcome, scored),
+                    "wait_by_size": wait_by_size(came, outcome, scored),
+                    "fraction_counts": fraction_counts(came, outcome, scored),
                     "fair_shares": shares.as_json(simulations[scheduler], scored),
                     "agent_curve": agent_curve(simulations[scheduler]),
                     **_interruptions(simulations[scheduler], scored),

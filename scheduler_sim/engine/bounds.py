@@ -10,10 +10,12 @@ from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.demand import NodeGroups, demands
 from scheduler_sim.engine.elasticity import Elasticity
+from scheduler_sim.engine.feedback import predecessors
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.paths import longest_paths
 from scheduler_sim.engine.slices import rated_as
 from scheduler_sim.engine.transfers import Transfers
+from scheduler_sim.engine.whatif import at_arrivals
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 
@@ -40,11 +42,17 @@ class LowerBounds:
 
 
 def lower_bounds(workload: Workload, cluster: Cluster, options: Options | None = None) -> LowerBounds:
-    """Return what no schedule of `workload` on `cluster` can beat."""
+    """Return what no schedule of `workload` on `cluster` can beat.
+
+    In a closed loop each task comes as early as the one that it follows can have ended; the tasks are to be given with
+    their recorded arrivals.
+    """
     if not len(workload):
         return LowerBounds(0.0, 0.0, 0.0, 0.0)
     options = options or Options()
     shortest = shortest_times(workload, cluster, options)
+    if options.closed_loop:
+        workload = at_arrivals(workload, earliest_arrivals(workload, shortest))
     first = float(workload.arrival_time.min())
     transfers = Transfers.of(workload, cluster)
     if transfers is None:
@@ -148,6 +156,15 @@ def shortest_by_group(workload: Workload, cluster: Cluster, shortest: FloatArray
     nowhere = np.isinf(table).all(axis=1)
     table[nowhere] = shortest[nowhere, None]
     return table
+
+
+def earliest_arrivals(workload: Workload, shortest: FloatArray) -> FloatArray:
+    """Return the earliest instant at which each task can come in a closed loop, given least times; shape (n,)."""
+    rows, thinks = predecessors(workload)
+    arrival: FloatArray = workload.arrival_time.copy()
+    for row in np.flatnonzero(rows >= 0):
+        arrival[row] = arrival[rows[row]] + shortest[rows[row]] + thinks[row]
+    return arrival
 
 
 def earliest_finish(workload: Workload, shortest: FloatArray) -> FloatArray:

@@ -183,23 +183,26 @@ def group_figures(
 ) -> Iterator[tuple[str, GroupFigures]]:
     """Yield the figures of every policy's groups; the first policy is the base of the differences.
 
-    The same tasks stand behind the figures of all policies: those that each of them finished.
+    The same tasks stand behind the figures of all policies: those that each of them finished. In a closed loop the
+    hours are those of the recorded arrivals.
 
     Args:
         simulations: by policy name, all of one workload.
         scored: shape (n,), tasks whose figures count; all by default.
         each: how the policies are gone through, one after the other or side by side.
     """
-    workload = next(iter(simulations.values())).workload
-    counted = np.ones(len(workload), bool) if scored is None else scored.copy()
+    first = next(iter(simulations.values()))
+    counted = np.ones(len(first.workload), bool) if scored is None else scored.copy()
     for simulation in simulations.values():
         counted &= ~np.isnan(simulation.outcome().finish_time)
     rows = np.flatnonzero(counted)
-    every = list(each(_Groups, groupings(workload, rows))) if len(rows) else []
-    base = next(iter(simulations.values())).outcome().finish_time[rows]
+    every = list(each(_Groups, groupings(first.recorded, rows))) if len(rows) else []
+    base, came = first.outcome().finish_time[rows], first.workload.arrival_time[rows]
 
     def of_policy(simulation: Simulation) -> GroupFigures:
-        return _joined(every, _Tasks.of(simulation, rows, simulation.outcome().finish_time[rows] - base))
+        # Nothing is added to it but in a closed loop, where tasks come at other instants under each policy.
+        later = simulation.workload.arrival_time[rows] - came
+        return _joined(every, _Tasks.of(simulation, rows, simulation.outcome().finish_time[rows] - base - later))
 
     yield from zip(simulations, each(of_policy, simulations.values()), strict=True)
 
@@ -231,7 +234,7 @@ def group_changes(
     )
     order = np.argsort(first, kind="stable")
     rows, others = counted[0][first[order]], counted[1][second[order]]
-    every = [_Groups(grouping) for grouping in groupings(before.workload, rows)] if len(rows) else []
+    every = [_Groups(grouping) for grouping in groupings(before.recorded, rows)] if len(rows) else []
     times = [TaskFigures.of(one.workload, one.outcome()).job_completion_time for one in (before, after)]
     return (
         _joined(every, _Tasks.of(before, rows, np.zeros(len(rows)))),

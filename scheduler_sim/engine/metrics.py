@@ -270,7 +270,7 @@ def measured(workload: Workload, *, warmup: float = 0.0, cooldown: float = 0.0) 
     """Tell which tasks are scored when the first and last parts of the arrivals only fill and drain the cluster.
 
     Args:
-        warmup, cooldown: parts of the tasks by arrival, 0 to 1, together below 1.
+        warmup, cooldown: parts of the tasks by recorded arrival, 0 to 1, together below 1.
 
     Raises:
         InvalidParameter: parts that leave no task.

@@ -58,6 +58,7 @@ class Simulation:
         site: whose rules bind all tasks, `cluster` being its cluster; None for a cluster without rules.
         signals: the series of its electricity on the workload's clock; None where they are not known.
         shared: what it has in common with the other simulations of a play, which differ in their policies only.
+        recorded: the tasks as they were given, the same for every policy.
     """
 
     workload: Workload
@@ -71,11 +72,13 @@ class Simulation:
     site: Site | None = None
     signals: Signals | None = None
     shared: Shared = field(default_factory=Shared, repr=False)
+    recorded: Workload = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         depth = self.policy.backfill.value("depth") if self.policy.backfill.having("depth") else None
         if depth is not None:
             self.options = replace(self.options, conservative_depth=depth)
+        self.recorded = self.workload
         self.kernel = self._make_kernel()
         self._batches: list[Attempts] = []
         self._gangs = GangLog()

@@ -20,11 +20,12 @@ class Tally:
 
     Args:
         arrival, start, finish: shape (n,), seconds; the last two may be views that the simulation goes on writing,
-            NaN for a task that has not started.
+            NaN for a task that has not started. So may the first one be, of a closed loop.
+        by_arrival: whether the tasks come in the order of their rows.
     """
 
-    def __init__(self, *, arrival: FloatArray, start: FloatArray, finish: FloatArray) -> None:
-        self._arrival, self._start, self._finish = arrival, start, finish
+    def __init__(self, *, arrival: FloatArray, start: FloatArray, finish: FloatArray, by_arrival: bool = True) -> None:
+        self._arrival, self._start, self._finish, self._by_arrival = arrival, start, finish, by_arrival
         self._counts = np.zeros(BINS, np.int64)
         self._total = np.zeros(1)
         self._longest = np.zeros(1)
@@ -52,7 +53,9 @@ class Tally:
 
     def running_at(self, clock_time: float) -> IntArray:
         """Return the rows that have started and not finished at `clock_time`, which never goes back between calls."""
-        arrived = int(np.searchsorted(self._arrival, clock_time, side="right"))
+        arrived = len(self._arrival)
+        if self._by_arrival:
+            arrived = int(np.searchsorted(self._arrival, clock_time, side="right"))
         self._lowest_open, rows = _running(self._lowest_open, arrived, clock_time, self._start, self._finish)
         return rows
 

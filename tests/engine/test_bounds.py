@@ -6,6 +6,7 @@ import pytest
 from scheduler_sim import engine
 from scheduler_sim.engine import metrics
 from scheduler_sim.engine.bounds import lower_bounds, shortest_times
+from scheduler_sim.engine.requests import Requests
 
 CLUSTER = engine.Cluster("four cores", (engine.NodeGroup("pool", 1, 4),))
 
@@ -52,3 +53,13 @@ def test_no_policy_beats_the_bound(policy: str, seed: int) -> None:
     simulation.advance()
     first, last = metrics.whole_run(workload, [simulation.outcome()])
     assert last - first >= lower_bounds(workload, CLUSTER).makespan - 1e-9
+
+
+def test_in_a_closed_loop_a_task_comes_after_the_earliest_end_of_the_one_before_it() -> None:
+    asked = Requests.blank(3, follows=np.array([0, 1, 2]), think_time=np.array([np.nan, 4.0, 1.0]))
+    workload = engine.Workload.from_columns(
+        arrival_time=[0.0, 90.0, 95.0], runtime=[2.0, 3.0, 5.0], task_id=[1, 2, 3], requests=asked
+    )
+    closed = engine.Options(closed_loop=True)
+    assert lower_bounds(workload, CLUSTER).makespan == 100.0
+    assert lower_bounds(workload, CLUSTER, closed).makespan == 2 + 4 + 3 + 1 + 5

@@ -4,10 +4,15 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.metrics.models import Metric
+from apps.live.play.configuration import RunConfiguration
+from apps.live.play.launch import run_create
+from apps.live.play.runner import Runner
+from apps.live.wire.snapshots import Race
+from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Run
 from apps.studies.definition import Definition
 from apps.studies.play.execution import study_play
@@ -15,7 +20,8 @@ from apps.studies.report.figures import study_figures
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_import
 from scheduler_sim import engine as sim
-from scheduler_sim.engine.traces import ReadOptions
+from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.tally import Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_this_process")]
 
@@ -102,5 +108,60 @@ def test_a_study_shows_open_and_closed_beside_each_other(stored: Workload) -> No
     assert waits["trace"] == 0
 
 
-def test_an_option_of_the_reader_is_part_of_what_a_file_was_read_as() -> None:
-    assert ReadOptions(think_times=True) != ReadOptions()
+ONE_AFTER_ANOTHER = """; MaxProcs: 1
+1 0 0 1000 1 -1 -1 1 1000 -1 1 1 1 -1 -1 -1 -1 -1
+2 1 0 900 1 -1 -1 1 900 -1 1 1 1 -1 -1 -1 -1 -1
+3 2 0 10 1 -1 -1 1 10 -1 1 2 1 -1 -1 -1 -1 -1
+4 4000 0 10 1 -1 -1 1 10 -1 1 2 1 -1 -1 -1 3 1
+5 8000 0 10 1 -1 -1 1 10 -1 1 2 1 -1 -1 -1 4 1
+"""
+
+
+def test_every_policy_is_told_by_arrivals_of_its_own(tmp_path: Path) -> None:
+    """Whichever policy is named first; and no bound is above a makespan."""
+    (tmp_path / "own.swf").write_text(ONE_AFTER_ANOTHER)
+    call_command("importworkload", str(tmp_path / "own.swf"), "--name", "own", "--think-times", stdout=StringIO())
+    found = {}
+    for policies in ("fcfs,sjf", "sjf,fcfs"):
+        kept = run(workload="own", policies=policies, feedback="trace")
+        for whole in Metric.objects.totals().filter(run=kept):
+            assert whole.details["bounds"]["makespan"] <= whole.makespan
+            times = whole.details["histograms"]["job_completion_time"]
+            found[policies, whole.scheduler] = (times, whole.details["wait_by_size"], whole.details["bounds"])
+        other = GroupMetric.objects.filter(
+            run=kept, scheduler=policies.rpartition(",")[2], grouped_by="user", name="2"
+        ).get()
+        base = GroupMetric.objects.filter(
+            run=kept, scheduler=policies.partition(",")[0], grouped_by="user", name="2"
+        ).get()
+        gained = other.mean_job_completion_time - base.mean_job_completion_time
+        assert other.difference == pytest.approx(gained)
+        hours = GroupMetric.objects.filter(run=kept, grouped_by="hour").values_list("name", flat=True)
+        assert set(hours) == {"00", "01", "02"}
+    for policy in ("fcfs", "sjf"):
+        assert found["fcfs,sjf", policy] == found["sjf,fcfs", policy]
+
+
+def test_a_race_shows_the_completion_times_of_its_own_arrivals(stored: Workload) -> None:
+    class Watcher:
+        def started(self, runner: Runner) -> None:
+            self.race = Race(runner)
+
+        def stepped(self, runner: Runner) -> None:
+            self.last = self.race.snapshot(self.race.mark(urgent=False))
+
+        changed = ended = stepped
+
+    watcher = Watcher()
+    configuration = RunConfiguration(policies=("fcfs", "sjf"), keep="summary", feedback="trace")
+    played = run_create(workload=stored, cluster=load_cluster("hpc-2"), configuration=configuration)
+    Runner(played, observers=[watcher]).play()
+    for policy in watcher.last["policies"]:
+        whole = Metric.objects.totals().get(run=played, scheduler=policy["scheduler"])
+        assert policy["mean_job_completion_time"] == pytest.approx(whole.mean_job_completion_time)
+
+
+def test_who_runs_is_told_though_a_later_row_came_first() -> None:
+    start, finish = np.array([0.0, np.nan, 3.0]), np.array([2.0, np.nan, 9.0])
+    counted = Tally(arrival=np.array([0.0, 50.0, 3.0]), start=start, finish=finish, by_arrival=False)
+    assert counted.running_at(4.0).tolist() == [2]

@@ -140,17 +140,17 @@ class Race:
         self._gpu_seconds = np.zeros(len(self._players))
         if not self._players:
             return
-        workload = runner.workload
         self._finish = [player.simulation.outcome().finish_time for player in self._players]
         self._tallies = [
             tally.Tally(
-                arrival=workload.arrival_time,
+                arrival=player.simulation.workload.arrival_time,
                 start=player.simulation.outcome().start_time,
                 finish=finish,
+                by_arrival=not player.simulation.options.closed_loop,
             )
             for player, finish in zip(self._players, self._finish, strict=True)
         ]
-        self._wins = tally.WinTally.of(policies=len(self._players), tasks=len(workload))
+        self._wins = tally.WinTally.of(policies=len(self._players), tasks=len(runner.workload))
 
     def retrained(self, fit: messages.Fit) -> None:
         """Show a retraining from the next snapshot on; may be called from any thread."""

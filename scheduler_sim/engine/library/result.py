@@ -50,8 +50,8 @@ class Result:
 
     @property
     def workload(self) -> Workload:
-        """The tasks as they were played."""
-        return next(iter(self.simulations.values())).workload
+        """The tasks that were played; in a closed loop with their recorded arrivals."""
+        return next(iter(self.simulations.values())).recorded
 
     def placements(self, policy: str | None = None, *, kind: Kind = "pandas") -> Any:
         """Return where and when each task ran under a policy: a row a task, by arrival.
@@ -149,7 +149,7 @@ class Result:
         def row_of(name: str) -> dict[str, Any]:
             simulation = self.simulations[name]
             # Each policy's own span, as the stored metrics have it.
-            edges = np.array(whole_run(self.workload, [simulation.outcome()], self.scored))
+            edges = np.array(whole_run(simulation.workload, [simulation.outcome()], self.scored))
             return {"policy": name, **summarise(simulation, edges=edges, won=won[name], scored=self.scored).row()}
 
         with Crew(self.workers) as crew:
