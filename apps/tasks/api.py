@@ -1,5 +1,6 @@
 """Workloads and tasks over HTTP."""
 
+import math
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -74,6 +75,21 @@ class WorkloadImportDetailSerializer(QueuedSerializer, WorkloadImportSerializer)
         read_only_fields = fields
 
 
+class _Speed(serializers.FloatField):
+    """A number above 0; an empty field of a form states none."""
+
+    def run_validation(self, data: Any = serializers.empty) -> float | None:
+        """Return the number, or None.
+
+        Raises:
+            ValidationError: no number, or none above 0.
+        """
+        found: float | None = super().run_validation(None if data == "" else data)
+        if found is not None and not 0 < found < math.inf:
+            raise serializers.ValidationError("A speed is a number above 0.")
+        return found
+
+
 def _text(said: str, *, longest: int) -> serializers.CharField:
     """Return a text that may be left out."""
     return serializers.CharField(max_length=longest, required=False, default="", allow_blank=True, help_text=said)
@@ -94,6 +110,14 @@ class UploadSerializer(serializers.Serializer):
     columns = _text(
         "Names of the columns of a file without a header line: task_id,arrival_time,runtime.",
         longest=MOST_WRITTEN,
+    )
+    think_times = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="SWF: read fields 17 and 18, the job that the user waited for and the think time, for a closed loop.",
+    )
+    flops = _Speed(
+        required=False, default=None, allow_null=True, help_text="Batsim: flop/s of a host, for jobs that compute."
     )
 
     def validate_name(self, name: str) -> str:

@@ -334,6 +334,8 @@ class WorkloadImport(models.Model):
     name = models.CharField(max_length=200, blank=True, help_text="Of the workload; empty: made from the file's name.")
     map = models.TextField(blank=True, help_text="Workload column = column of the file, as --map takes it.")
     columns = models.TextField(blank=True, help_text="Names of the columns of a file without a header line.")
+    think_times = models.BooleanField(default=False, help_text="SWF: read fields 17 and 18, for a closed loop.")
+    flops = models.FloatField(null=True, blank=True, help_text="Batsim: flop/s of a host, for jobs that compute.")
     status = models.CharField(max_length=8, choices=Status, default=Status.QUEUED)
     progress = models.CharField(max_length=200, blank=True, help_text="What is being done, in a few words.")
     error = models.TextField(blank=True, help_text="Why it failed, in plain words.")

@@ -44,11 +44,14 @@ def upload_accept(
     requested_by: User | AnonymousUser | None,
     map: str = "",  # noqa: A002
     columns: str = "",
+    think_times: bool = False,
+    flops: float | None = None,
 ) -> WorkloadImport:
     """Keep the file and ask for a process that reads it, which starts when one is free.
 
     Args:
         map, columns: which column is which, as `engine.traces.written` reads it; empty for what the file says.
+        think_times, flops: as of `ReadOptions`.
 
     Raises:
         TooManyImports: too many of this user wait.
@@ -69,6 +72,8 @@ def upload_accept(
             name=name,
             map=map,
             columns=columns,
+            think_times=think_times,
+            flops=flops,
             requested_by=requested_by,
             progress="waiting for a process",
         )
@@ -117,6 +122,8 @@ def upload_read(*, sent: WorkloadImport) -> None:
         options=ReadOptions(
             columns=read_map(sent.map) if sent.map else None,
             header=read_header(sent.columns) if sent.columns else None,
+            think_times=sent.think_times,
+            flops=sent.flops,
         ),
         max_bytes=settings.UPLOAD_MAX_UNPACKED_BYTES,
         max_rows=settings.UPLOAD_MAX_ROWS,

@@ -218,6 +218,32 @@ def test_columns_and_units_of_a_table_are_taken_as_the_command_takes_them(
         assert list(tasks.values_list("arrival_time", "runtime")) == [(0.0, 60.0), (1.5, 120.0)]
 
 
+def test_choices_of_a_format_are_taken_as_the_command_takes_them(
+    control: APIClient, client: Client, controller: User, launched: Asked, settings: Any, tmp_path: Any
+) -> None:
+    settings.VAR_DIR = tmp_path
+    jobs = (
+        b'{"jobs": [{"id": 1, "subtime": 0, "res": 2, "profile": "p"}], "profiles": {"p": {"type": "ptask", "cpu": 4}}}'
+    )
+    read(send(control, jobs, file_name="jobs.json", flops="0.5").json()["id"])
+    assert Workload.objects.get(name="jobs").tasks.get().runtime == 8
+    rows = b"1 0 0 5 1 -1 -1 1 5 -1 1 1 1 1 1 -1 -1 -1\n2 9 0 5 1 -1 -1 1 5 -1 1 1 1 1 1 -1 1 3\n"
+    client.force_login(controller)
+    # As a form sends it, with its other field empty.
+    sent = {"file": SimpleUploadedFile("loop.swf", rows), "think_times": "on", "flops": ""}
+    assert client.post("/workloads/upload/", sent).status_code == 302
+    read(WorkloadImport.objects.latest("pk").pk)
+    asked = Workload.objects.get(name="loop").tasks.as_workload().requests
+    assert asked is not None
+    assert (asked.follows.tolist(), asked.think_time.tolist()[1]) == ([0, 1], 3)
+
+
+@pytest.mark.parametrize("speed", ["0", "-1", "nan", "1e999", "fast"])
+def test_a_speed_that_is_none_is_refused(control: APIClient, launched: Asked, speed: str) -> None:
+    response = send(control, SWF, flops=speed)
+    assert (response.status_code, [*response.json()["errors"]]) == (400, ["flops"])
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
