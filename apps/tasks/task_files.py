@@ -151,10 +151,12 @@ def _path(name: str) -> Path:
 
 
 def _files() -> Iterator[tuple[Path, Any]]:
+    # Whatever else lies there, such as lost+found of a file system of its own, is not ours.
     for path in folder().glob("*"):
-        # Another process may have taken it away.
-        with suppress(FileNotFoundError):
-            yield path, path.stat()
+        if path.suffix in (".arrow", ".part"):
+            # Another process may have taken it away.
+            with suppress(FileNotFoundError):
+                yield path, path.stat()
 
 
 def _taken_apart(tasks: FiledTasks) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

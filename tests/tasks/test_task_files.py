@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -301,8 +302,13 @@ def test_prune_takes_away_files_of_no_workload_and_beyond_the_limit(
     call_command("prune", "--task-files", "100", "--yes")
     assert "Deleted 1 files of tasks, 10 bytes." in capsys.readouterr().out
     assert list(files.iterdir()) == [kept]
+    (files / "lost+found").mkdir()
+    with monkeypatch.context() as locked:
+        locked.setattr(Path, "unlink", Mock(side_effect=PermissionError("not mine")))
+        with pytest.raises(CommandError, match="A file of tasks cannot be deleted: not mine"):
+            call_command("prune", "--task-files", "0", "--yes")
     call_command("prune", "--task-files", "0", "--yes")
-    assert not list(files.iterdir())
+    assert [path.name for path in files.iterdir()] == ["lost+found"]
     with pytest.raises(CommandError, match="--task-files is a number of megabytes from 0"):
         call_command("prune", "--task-files", "-1")
 

@@ -91,8 +91,11 @@ class Command(SiteCommand):
         if entries is not None:
             self.stdout.write(f"Deleted {audit_delete(entries=entries):,} entries of the audit log.")
         if files is not None:
-            for path in files:
-                path.unlink(missing_ok=True)
+            try:
+                for path in files:
+                    path.unlink(missing_ok=True)
+            except OSError as error:
+                raise CommandError(f"A file of tasks cannot be deleted: {error}.") from error
             self.stdout.write(f"Deleted {len(files):,} files of tasks, {sum(files.values()):,} bytes.")
         self._shrink(options)
 
