@@ -8,7 +8,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from scheduler_sim import environment, logs
-from scheduler_sim.background.processes import cores
+from scheduler_sim.engine.crew import cores
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR: Path = environment.folder("VAR_DIR", BASE_DIR / "var")

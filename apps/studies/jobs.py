@@ -15,9 +15,9 @@ from apps.studies.purchase.searching import purchase_search
 from scheduler_sim import engine
 from scheduler_sim.background.kinds import Kind, register
 from scheduler_sim.background.models import Job
-from scheduler_sim.background.processes import cores
 from scheduler_sim.background.sweep import is_dead
 from scheduler_sim.background.watch import Watch
+from scheduler_sim.engine.crew import cores
 
 
 @register

@@ -8,7 +8,7 @@ from apps.results.models import Study
 from apps.studies.definition import Definition, read_definition
 from apps.studies.play.planning import plan_in_words, study_plan
 from apps.tasks.models import Workload
-from scheduler_sim.background.processes import cores
+from scheduler_sim.engine.crew import cores
 
 FOLDER = Path(__file__).with_name("definitions")
 

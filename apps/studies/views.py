@@ -38,11 +38,11 @@ from apps.studies.report.tables import (
     varying_axes,
 )
 from apps.studies.report.words import study_sentences
-from scheduler_sim.background.processes import cores
 from scheduler_sim.display.charts import Chart
 from scheduler_sim.display.downloads import table_response
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
 from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, chart_views, control_form, figures, reading
+from scheduler_sim.engine.crew import cores
 from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.generators import GENERATORS
 from scheduler_sim.engine.presets import PRESETS

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core import checks
 from django.db import DatabaseError, connection
 
-from scheduler_sim.background.processes import cores
+from scheduler_sim.engine.crew import cores
 
 logger = logging.getLogger(__name__)
 

@@ -68,11 +68,6 @@ def started_at(process_id: int) -> datetime | None:
     return None if ticks is None else datetime.now(UTC) - timedelta(seconds=age_seconds(ticks))
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @contextlib.contextmanager
 def ending_on_sigterm() -> Iterator[None]:
     """Let a polite kill end what is done inside as Ctrl-C does."""

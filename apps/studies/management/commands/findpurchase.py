@@ -14,9 +14,9 @@ from apps.studies.purchase.outcome import PurchaseOutcome, figure_text
 from apps.studies.purchase.request import PURCHASE_OPTIONS, PurchaseRequest
 from apps.studies.purchase.searching import purchase_search
 from scheduler_sim import engine
-from scheduler_sim.background.processes import cores
 from scheduler_sim.display.commands import PlayingCommand, bare
 from scheduler_sim.display.terminal import PlainConsole
+from scheduler_sim.engine.crew import cores
 
 
 class Command(PlayingCommand):

@@ -18,10 +18,11 @@ from apps.studies.ready_made import named_definition, ready_made_files
 from apps.studies.report.tables import print_study, study_document
 from scheduler_sim import engine
 from scheduler_sim.accounts import audit
-from scheduler_sim.background.processes import cores, ending_on_sigterm
+from scheduler_sim.background.processes import ending_on_sigterm
 from scheduler_sim.background.sweep import sweeping
 from scheduler_sim.display.commands import SiteCommand, bare
 from scheduler_sim.display.terminal import PlainColumn, PlainConsole
+from scheduler_sim.engine.crew import cores
 
 INTERRUPTED = 130
 
