@@ -7,8 +7,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from apps.live.exchange.manifest import run_manifest
+from apps.live.exchange.manifest import NotReproduced, manifest_check, run_manifest
+from apps.live.models import SimulationState
 from apps.live.play.launch import why_not_continued
+from apps.live.play.runner import Runner
 from apps.results.models import Run
 from scheduler_sim.engine.policies.origin import program_digest
 from tests.conftest import ROOT
@@ -61,6 +63,19 @@ def test_a_run_of_a_program_names_its_digest_and_is_replayed_by_it(tmp_path: Pat
         Run.objects.filter(pk=run.pk).update(status=Run.Status.STOPPED)
         run.refresh_from_db()
         assert "was begun with another program_sjf_easy" in why_not_continued(run)
+        document = {**run_manifest(run), "checksum": "0" * 64}
+        # From its beginning it is, and then names the one that plays it.
+        again = Run.objects.create(
+            **{name: getattr(run, name) for name in ("workload", "cluster", "policies", "seed", "engine_version")},
+            name="again",
+            configuration={**run.configuration, "keep": "summary"},
+        )
+        SimulationState.objects.create(run=again)
+        Runner(again).play()
+        again.refresh_from_db()
+        assert again.configuration["own_policies"] == {"program_sjf_easy": program_digest(["python3", str(file)])}
+        with pytest.raises(NotReproduced, match=f"another program_sjf_easy .SHA-256 {digest[:16]}"):
+            manifest_check(document, again)
     with pytest.raises(CommandError, match="no-such-program does not start"):
         call_command("runsimulation", *given, "--policy-program", "no-such-program", stdout=StringIO())
 

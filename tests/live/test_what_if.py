@@ -160,6 +160,16 @@ def test_the_same_question_is_answered_once(pool_run: Run, alice: User) -> None:
     assert AuditEntry.objects.filter(kind="what-if", action="start").count() == 1
 
 
+def test_a_closed_loop_may_be_asked_of_a_run_that_kept_its_placements(pool_run: Run) -> None:
+    asked = question(pool_run, {"feedback": "trace"})
+    assert (asked.before.keep, asked.configuration.keep, asked.configuration.feedback) == (
+        "results",
+        "summary",
+        "trace",
+    )
+    assert asked.changes == {"feedback": "trace"}
+
+
 def test_a_question_that_is_being_played_is_not_asked_again(pool_run: Run, alice: User) -> None:
     found = [what_if_ask(asked=question(pool_run, {"scale_load": "2"}), requested_by=alice) for _ in range(2)]
     assert found[0] == found[1]

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from apps.live.play.configuration import RunConfiguration
+from apps.live.play.launch import policies_differing
 from apps.results.errors import DomainError
 from apps.results.fidelity import Badge, run_badge
 from apps.results.models import Run
@@ -132,9 +133,11 @@ def manifest_check(document: dict[str, Any], run: Run) -> None:
         NotReproduced: the checksums differ.
     """
     if run.checksum != document["checksum"]:
+        told, present = (one.get("own_policies") or {} for one in (document["configuration"], run.configuration))
+        changed = policies_differing(told, present)
         raise NotReproduced(
             f"Run {run.pk} has the checksum {run.checksum[:16]}, its manifest {document['checksum'][:16]}: it was not "
-            f"reproduced."
+            f"reproduced.{f' It was played with another {changed}.' if changed else ''}"
         )
 
 

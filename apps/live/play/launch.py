@@ -1,5 +1,6 @@
 """Creating runs, starting them in a process of their own, and telling them what to do."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -131,8 +132,12 @@ def own_policies_changed(run: Run) -> str:
     """Return which policy of one's own comes from another file or program now, with digests; empty where none does."""
     from scheduler_sim.engine.policies.own import own_digests
 
-    present = own_digests(run.policies)
-    for name, digest in (run.configuration.get("own_policies") or {}).items():
+    return policies_differing(run.configuration.get("own_policies"), own_digests(run.policies))
+
+
+def policies_differing(told: Mapping[str, str] | None, present: Mapping[str, str]) -> str:
+    """Return which policy of one's own has another digest than it is told to have, in words; empty for none."""
+    for name, digest in (told or {}).items():
         if present.get(name, digest) != digest:
             return f"{name} (SHA-256 {digest[:16]}; it is {present[name][:16]} now)"
     return ""

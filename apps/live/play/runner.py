@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+import msgspec
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from apps.live.models import ClaimLost, SimulationState
@@ -35,6 +36,7 @@ from scheduler_sim.background.processes import HEARTBEAT_EVERY
 from scheduler_sim.background.work import unforeseen
 from scheduler_sim.columnar.turnstile import first_in_line
 from scheduler_sim.engine.crew import Crew, cores
+from scheduler_sim.engine.policies.own import own_digests
 
 logger = logging.getLogger(__name__)
 
@@ -186,12 +188,22 @@ class Runner:
         self.clock_time = float(prepared.workload.arrival_time[0])
         if placements_reconcile(run=self.run) | bool(spill_take_in(run=self.run)):
             state.refresh_from_db(fields=["progress"])
+        self._name_own_policies()
         self.players = make_players(prepared, self.configuration, stored=state.progress, each=crew.each)
         expected = len(prepared.workload) * len(self.players) if self.configuration.keep == "results" else 0
         cautions = list(prepared.cautions)
         if expected != self.run.rows_expected or cautions != self.run.cautions:
             self.run.rows_expected, self.run.cautions = expected, cautions
             self.run.save(update_fields=["rows_expected", "cautions"])
+
+    def _name_own_policies(self) -> None:
+        """Say which files and programs play a run that is played from its beginning."""
+        own = own_digests(self.run.policies) or None
+        if self.run.rows_written or own == self.configuration.own_policies:
+            return
+        self.configuration = msgspec.structs.replace(self.configuration, own_policies=own)
+        self.run.configuration = self.configuration.as_json()
+        self.run.save(update_fields=["configuration"])
 
     @contextmanager
     def _reporting_failure(self) -> Iterator[None]:

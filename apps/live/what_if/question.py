@@ -117,7 +117,9 @@ def question(run: Run, given: Mapping[str, Any]) -> Question:
     changed = {name: value for name, value in values.items() if stored.get(name) != value}
     if not changed:
         raise NotAsked("Nothing is changed: the run would be played again as it was.")
-    configuration, asked = configured({**stored, "rate": None, "cores": None, "site_changes": None, **changed})
+    # Of a closed loop only figures are kept, and no others are asked for here.
+    kept = {"keep": "summary"} if changed.get("feedback", "open") != "open" else {}
+    configuration, asked = configured({**stored, **kept, "rate": None, "cores": None, "site_changes": None, **changed})
     if before.site is None:
         cluster = engine.Cluster.from_json(run.cluster)
         for option, change in asked.steps():
