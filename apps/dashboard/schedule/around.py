@@ -16,6 +16,9 @@ WHOLE = 100_000
 MOST_TASKS = 20_000
 """At most about so many tasks are read of a longer run, those of its latest stretches before `high`."""
 
+MOST_AT_ONCE = 100_000
+"""Of a stretch with more tasks, such as that of a deep queue, none is read; one with fewer is read whole."""
+
 
 @dataclass(frozen=True)
 class Named:
@@ -23,7 +26,8 @@ class Named:
 
     Attributes:
         keys: primary keys, ascending.
-        known_from: from when on they are all that were in the system; infinite where that was not kept.
+        known_from: from when on they are all that were in the system; the end of what was asked for where too many
+            were at once, infinite where that was not kept.
     """
 
     keys: IntArray
@@ -38,14 +42,15 @@ def is_long(run: Run) -> bool:
 def named_between(run: Run, scheduler: str, low: float, high: float) -> Named:
     """Return the tasks that were in the system between `low` and `high`, and more, by what is stored of the clock.
 
-    Of more than `MOST_TASKS` they are those of the latest stretches.
+    Of more than `MOST_TASKS` they are those of the latest stretches, none where the latest has over `MOST_AT_ONCE`.
     """
     keys: list[IntArray] = []
     since, count = np.inf, 0
     for one in Stretch.objects.of_policy(run, scheduler).back_from(high).iterator(chunk_size=16):
         more = one.task_keys
         count += len(more)
-        if keys and count > MOST_TASKS:
+        if count > (MOST_TASKS if keys else MOST_AT_ONCE):
+            since = since if keys else high
             break
         keys.append(more)
         since = one.from_time
@@ -78,7 +83,7 @@ def newest_placements(run: Run, scheduler: str) -> Placements:
 def placements_between(run: Run, scheduler: str, low: float, high: float) -> tuple[Placements, float]:
     """Return the placements of tasks in the system between `low` and `high`, and from when on they are all.
 
-    More tasks may be among them. From when on is infinite where it was not kept who was in the system when.
+    More tasks may be among them. From when on is as `Named.known_from`.
     """
     if not is_long(run):
         return placements(run, scheduler), low

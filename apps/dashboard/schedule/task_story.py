@@ -6,7 +6,7 @@ import numpy as np
 from django.db.models import Count
 
 from apps.dashboard.schedule.alternatives import Alternative, alternatives
-from apps.dashboard.schedule.around import placements_between, placements_of
+from apps.dashboard.schedule.around import MOST_AT_ONCE, placements_between, placements_of
 from apps.dashboard.schedule.placements import Placements
 from apps.dashboard.schedule.task_electricity import TaskElectricity, task_electricity
 from apps.live.play.configuration import RunConfiguration
@@ -33,7 +33,8 @@ class TaskOutcome:
         guarded: those of them that the policy started only because that could not delay this task, by the estimates.
         ahead: the other tasks that started while it waited.
         counted_from: these counts are of what started then or later: readiness, or a later instant where more tasks
-            were in the system meanwhile than are read; infinite where it was not kept who was.
+            were in the system meanwhile than are read; its start where too many were at once, infinite where it was
+            not kept who was.
         completion_time: finish - arrival.
         latest_parent: number of the parent that finished last, None without parents.
         where: node and device in words.
@@ -65,6 +66,8 @@ class TaskOutcome:
             return "nothing: it started as soon as it was ready"
         if np.isinf(self.counted_from):
             return "not told: in so long a run it is found once it is stored who was in the system when"
+        if self.counted_from >= self.result.start_time:
+            return f"not told: more than {MOST_AT_ONCE:,} tasks were in the system at once"
         whole = self.counted_from <= self.ready_time
         tail = "" if whole else f" (told of its last {duration(self.result.start_time - self.counted_from)} alone)"
         if not self.ahead and not self.passed_by:

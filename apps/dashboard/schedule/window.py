@@ -4,7 +4,14 @@ from dataclasses import replace
 
 from apps.dashboard.instants.asked import clock_span
 from apps.dashboard.instants.load import thinned
-from apps.dashboard.schedule.around import MOST_TASKS, is_long, named_between, newest_placements, placements_of
+from apps.dashboard.schedule.around import (
+    MOST_AT_ONCE,
+    MOST_TASKS,
+    is_long,
+    named_between,
+    newest_placements,
+    placements_of,
+)
 from apps.dashboard.schedule.colouring import BY_TASK
 from apps.dashboard.schedule.gantt import Gantt, gantt
 from apps.dashboard.schedule.placements import placements
@@ -48,7 +55,7 @@ def gantt_window(
         low, high = first, last
     named = named_between(run, scheduler, low, high)
     if named.known_from > low:
-        return _in_use(run, scheduler, (first, last), (low, high))
+        return _in_use(run, scheduler, (first, last), (low, high), at_once=not len(named.keys))
     placed = placements_of(run, scheduler, named.keys)
     return gantt(run, scheduler, placed, low, high, colour=colour, within=(first, last), begin_time=begin)
 
@@ -62,8 +69,12 @@ def _of_newest(run: Run) -> str:
     return f"These are the {MOST_TASKS:,} placements that were stored last; a finished run shows any window."
 
 
-def _in_use(run: Run, scheduler: str, whole: tuple[float, float], window: tuple[float, float]) -> Gantt:
-    """Draw how much was in use in each of the windows of the run's figures that lie in the one asked for."""
+def _in_use(run: Run, scheduler: str, whole: tuple[float, float], window: tuple[float, float], at_once: bool) -> Gantt:
+    """Draw how much was in use in each of the windows of the run's figures that lie in the one asked for.
+
+    Args:
+        at_once: too many tasks were in the system at one time for a shorter window to be drawn task by task.
+    """
     (first, last), (low, high) = whole, window
     stored = Metric.objects.windows().filter(
         run=run, scheduler=scheduler, window_end_time__gt=low, window_start_time__lt=high
@@ -77,6 +88,9 @@ def _in_use(run: Run, scheduler: str, whole: tuple[float, float], window: tuple[
         parts = thinned([(row[0], row[1], 0.0, row[2 + lane] or 0.0) for row in rows])
         items += [[lane, max(begin, low), min(end, high), share] for begin, end, _, share in parts if share > 0.0]
     span = f"between {duration(low - first)} and {duration(high - first)} after the first arrival"
+    why = f"More than {MOST_TASKS:,} tasks were in the system: zoom in until it is drawn where they ran."
+    if at_once:
+        why = f"More than {MOST_AT_ONCE:,} tasks were in the system at once: it is not drawn where they ran."
     return Gantt(
         scheduler=scheduler,
         level="shades",
@@ -92,6 +106,5 @@ def _in_use(run: Run, scheduler: str, whole: tuple[float, float], window: tuple[
         colours_by=BY_TASK,
         colours_rise=False,
         unit="use",
-        finding=f"How much of the {' and '.join(lanes)} was in use under {scheduler} {span}. More than "
-        f"{MOST_TASKS:,} tasks were in the system: zoom in until it is drawn where they ran.",
+        finding=f"How much of the {' and '.join(lanes)} was in use under {scheduler} {span}. {why}",
     )
