@@ -208,11 +208,19 @@ class _Watch(Thread):
         super().__init__(daemon=True)
         self.policy, self._limit, self._over = "", limit, Event()
 
+    def start(self) -> None:
+        """Begin to look, also where nobody lets this thread run even once."""
+        self._await_nobody()
+        super().start()
+
+    def _await_nobody(self) -> None:
+        faulthandler.dump_traceback_later(self._limit + NOBODY_LOOKS, exit=True, file=sys.__stderr__ or 2)
+
     def run(self) -> None:
         """Look until it is over."""
         since, last = time.monotonic(), asked()
         while not self._over.wait(min(self._limit / 8, 0.5)):
-            faulthandler.dump_traceback_later(self._limit + NOBODY_LOOKS, exit=True, file=sys.__stderr__ or 2)
+            self._await_nobody()
             if (now := asked()) is None or now != last:
                 since, last = time.monotonic(), now
             elif time.monotonic() - since > self._limit:
