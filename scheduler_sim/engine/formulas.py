@@ -87,6 +87,15 @@ def split_time_compiled(cpu_seconds: float, gpu_seconds: float, sequential: bool
     return gpu_seconds + cpu_seconds if sequential else max(cpu_seconds, gpu_seconds)
 
 
+def data_time(
+    length: FloatArray, cpu_seconds: FloatArray, gpu_seconds: FloatArray, split_model: str, cluster: Cluster
+) -> FloatArray:
+    """Return for how long data came to hybrid tasks of these sides that took `length`: both sides wait for it."""
+    if cluster.network is None:
+        return np.zeros(len(length))
+    return np.maximum(length - split_time(cpu_seconds, gpu_seconds, split_model), 0.0)
+
+
 def even_fraction(cpu_seconds: FloatArray, gpu_seconds: FloatArray) -> FloatArray:
     """Return the GPU fraction at which both sides end together: a / (a + b) of the times on one kind of device alone.
 
@@ -203,9 +212,14 @@ class Holdings(NamedTuple):
             gpus[split] = np.where(part > 0.0, gpus[split], 0.0)
         if len(split) and not one_sided:
             cpu, gpu = hybrid_sides(workload, rows[split], runtime[split], part, cluster, group[split])
-            cpu_busy[split], gpu_busy[split] = cpu, gpu
+            late = data_time(length[split], cpu, gpu, split_model, cluster)
             if split_model == "concurrent":
+                cpu, gpu = cpu + late, gpu + late
                 cpu_held[split], gpu_held[split] = cpu, gpu
+            else:
+                # What works first has the data to wait for.
+                cpu, gpu = cpu + np.where(part > 0.0, 0.0, late), gpu + np.where(part > 0.0, late, 0.0)
+            cpu_busy[split], gpu_busy[split] = cpu, gpu
         return cls(cores, gpus, cpu_busy, gpu_busy, cpu_held, gpu_held)
 
 

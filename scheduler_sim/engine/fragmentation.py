@@ -9,7 +9,7 @@ from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.contract import Options, Outcome
 from scheduler_sim.engine.demand import Demands, GpuNeeds, NodeGroups, demands
-from scheduler_sim.engine.formulas import hybrid_sides, played_runtime
+from scheduler_sim.engine.formulas import data_time, hybrid_sides, played_runtime
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
 
 MOST_NUMBERS = 2**18
@@ -148,7 +148,9 @@ def _ends(
         runtime = played_runtime(workload, kill_at_estimate=options.kill_at_estimate)[chosen]
         group = cluster.group_of_nodes()[outcome.node[chosen]]
         cpu, gpu = hybrid_sides(workload, chosen, runtime, outcome.gpu_fraction[chosen], cluster, group)
-        early = outcome.start_time[chosen] + np.minimum(cpu, gpu)
+        start = outcome.start_time[chosen]
+        late = data_time(outcome.finish_time[chosen] - start, cpu, gpu, options.split_model, cluster)
+        early = start + late + np.minimum(cpu, gpu)
         cores[split] = np.where(cpu < gpu, early, cores[split])
         gpus[split] = np.where(gpu < cpu, early, gpus[split])
     return cores, gpus

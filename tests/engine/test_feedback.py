@@ -11,7 +11,11 @@ from scheduler_sim import engine as sim
 from scheduler_sim.engine import Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
 from scheduler_sim.engine.feedback import predecessors, session_requests
+from scheduler_sim.engine.policies.order import ScoreContext
+from scheduler_sim.engine.policies.own import scoring
 from scheduler_sim.engine.requests import Requests
+from scheduler_sim.engine.workload import FloatArray
+from tests.engine.own import own_policies
 from tests.engine.pool_cases import cases, play_in_steps, pool
 from tests.engine.reference_feedback import reference_loop
 
@@ -84,6 +88,20 @@ def test_policies_of_a_closed_loop_are_compared_by_the_waits_of_their_own_arriva
     beside = sim.compare(played, "fcfs", kind="numpy")
     # The first waits for the second under ljf, and is followed 100 s after its end under both.
     assert beside["mean"].tolist() == [(10 - 8) / 3]
+
+
+def test_a_score_by_how_much_later_a_task_comes_than_others_is_refused() -> None:
+    with own_policies("mine"):
+
+        @scoring("mine")
+        def mine(context: ScoreContext) -> FloatArray:
+            arrival = context.workload.arrival_time
+            found: FloatArray = arrival - arrival.min()
+            return found
+
+        tasks = Workload.from_columns(arrival_time=[0, 10, 20], runtime=[8, 10, 5], cpus=[1, 1, 1])
+        with pytest.raises(InvalidPolicy, match="scores a task by when others come"):
+            sim.play(following(tasks, [0, 0, 1], [np.nan, np.nan, 1.0]), pool(1), "mine", options=CLOSED)
 
 
 def test_nodes_with_gpus_and_dependencies_are_played_too() -> None:

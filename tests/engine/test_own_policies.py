@@ -33,6 +33,18 @@ def decided(decide: Callable[[Any, Any], Any], **more: Any) -> None:
     sim.deciding("mine", **more)(type("Mine", (), {"decide": decide}))
 
 
+def test_a_class_may_play_a_simulation_that_asks_another_class() -> None:
+    tasks = sim.Workload.from_columns(arrival_time=[0, 1], runtime=[2, 2], cpus=[1, 1])
+    sim.deciding("other")(type("Other", (), {"decide": lambda _self, state: [(int(state.queue[0]), 0)]}))
+
+    def ahead(_self: Any, state: Any) -> Any:
+        assert sim.play(tasks, pool(2), "other").simulations["other"].done
+        return [(int(state.queue[0]), 0)]
+
+    decided(ahead)
+    assert sim.play(tasks, pool(2), "mine").placements("mine", kind="numpy")["start_time"].tolist() == [0, 1]
+
+
 def random_tasks(seed: int, *, nodes: bool) -> sim.Workload:
     generator = np.random.default_rng(seed)
     n = 30

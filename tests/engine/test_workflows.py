@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.bounds import lower_bounds
 from scheduler_sim.engine.errors import InvalidCluster, InvalidPolicy, InvalidWorkload
+from scheduler_sim.engine.instant import NotExplained, Schedule, decisions, standing
 from scheduler_sim.engine.network import Link, Network
 from scheduler_sim.engine.policies import ORDERS
 from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.transfers import Transfers
+from scheduler_sim.engine.usage import Usage
 from tests.engine.reference_plan import PlainPlan
 
 PUBLISHED = ("topcuoglu2002", "arabnejad_barbosa2014")
@@ -364,3 +366,54 @@ def test_what_cannot_play_data_says_so():
             split, Cluster("g", (NodeGroup(name="n", count=1, cores=1, gpus=1),)), parse_policy("heft(plan=insertion)")
         )
     assert ORDERS["heft"].value("plan") is None
+
+
+@pytest.mark.parametrize("model", ["concurrent", "sequential"])
+@pytest.mark.parametrize("policy", ["greedy", "oracle"])
+def test_devices_of_a_split_task_are_held_while_its_data_comes(policy: str, model: str) -> None:
+    group = NodeGroup("n", 2, 2, gpus=1, memory_mb=1000, cpu_idle_watts=1, cpu_busy_watts=10, usd_per_core_hour=3600)
+    workload = Workload.from_columns(
+        arrival_time=[0, 0, 0],
+        runtime=[5, 5, 50],
+        cpus=[2, 2, 2],
+        gpus=[0, 0, 1],
+        hybrid=[False, False, True],
+        dependencies=[[], [], [1, 2]],
+        dependency_mb=[[], [], [50, 50]],
+    )
+    ends, sides = [], []
+    for network in (None, Network(1.0)):
+        simulation = Simulation(
+            workload,
+            Cluster("c", (group,), network=network),
+            parse_policy(policy),
+            options=Options(split_model=model),
+        )
+        simulation.advance()
+        usage = Usage.of(simulation)
+        last = usage.start.argmax()
+        assert usage.start[last] == 5
+        assert max(usage.core_end[last] * (usage.cores_held[last] > 0), usage.gpu_end[last]) == pytest.approx(
+            float(simulation.outcome().finish_time[2])
+        )
+        ends.append(simulation.outcome().finish_time[2])
+        sides.append(np.array([usage.core_held_end[last], usage.gpu_held_end[last]]))
+        schedule = Schedule.of(simulation)
+        assert standing(schedule, 7.0).expected_until.tolist() == pytest.approx([ends[-1]])
+        # Both sides are held while data comes, for 50 s.
+        held = standing(schedule, 20.0)
+        if network is not None:
+            fraction = simulation.outcome().gpu_fraction[2]
+            assert (held.free_cores, held.free_gpus) == (4.0 - 2.0 * (fraction < 1), 2.0 - (fraction > 0))
+            with pytest.raises(NotExplained, match="How long data comes"):
+                decisions(schedule, 20.0)
+    assert ends[1] - ends[0] == pytest.approx(50.0)
+    assert (sides[1] - sides[0]).tolist() == pytest.approx([50.0, 50.0])
+
+
+def test_the_step_of_a_plan_is_not_made_again() -> None:
+    workload = Workload.from_columns(arrival_time=[0, 0], runtime=[5, 5], cpus=[1, 1])
+    simulation = Simulation(workload, TWO, parse_policy("heft(plan=insertion)"))
+    simulation.advance()
+    with pytest.raises(NotExplained, match="follows a plan"):
+        decisions(Schedule.of(simulation), 0.0)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from scheduler_sim.engine.codes import CONSERVATIVE, NOT_PLANNED
+from scheduler_sim.engine.codes import CONSERVATIVE, EASY, NOT_PLANNED
 from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.instant.decision import Decision, Decisions, NotExplained, OrderNotKnown
 from scheduler_sim.engine.instant.holdings import Holdings
@@ -18,6 +18,7 @@ from scheduler_sim.engine.instant.nodes import NodesStep
 from scheduler_sim.engine.instant.pool import PoolStep, planned, refuse_unknown
 from scheduler_sim.engine.instant.scores import not_before
 from scheduler_sim.engine.instant.standing import Schedule
+from scheduler_sim.engine.policies.upward import PLAN
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
 
@@ -66,6 +67,13 @@ def _refuse(schedule: Schedule, *, on_site: bool) -> None:
         )
     if cluster.sleeps or options.hold_cap:
         raise NotExplained("Where nodes sleep or starts keep a power cap, the step of a policy is not made again.")
+    if policy.order.having(PLAN.name) and policy.order.value(PLAN.name) is not None:
+        raise NotExplained(f"{policy.name} follows a plan, which is not stored; its step is not made again.")
+    expects = policy.backfill.code in (EASY, CONSERVATIVE) or policy.placement.planned != NOT_PLANNED
+    if cluster.network is not None and (expects or schedule.workload.hybrid.any()):
+        raise NotExplained(
+            "How long data comes to each task is not stored, so that ends that were expected are not made again."
+        )
     if policy.backfill.predicts:
         raise NotExplained("Decisions by predictions that are made while the run goes on are not explained.")
 

@@ -192,7 +192,8 @@ def _gangs(schedule: Schedule, rows: IntArray, time: float) -> Gangs:
 
 def _expected(schedule: Schedule, rows: IntArray, since: FloatArray, node: IntArray) -> FloatArray:
     """Return when tasks were expected to end that began then, NaN where nobody can tell."""
-    _, _, ends = _sides(schedule, rows, since, node, schedule.workload.duration_estimate[rows])
+    begun = since + _data_time(schedule, rows, node)
+    _, _, ends = _sides(schedule, rows, begun, node, schedule.workload.duration_estimate[rows])
     # By its rate on the kind of GPU a task of a type that has rates takes another time.
     plain = schedule.options.checkpoints is None and schedule.workload.throughputs is None
     # How far over racks a gang lies, which makes it longer, is not stored.
@@ -200,6 +201,19 @@ def _expected(schedule: Schedule, rows: IntArray, since: FloatArray, node: IntAr
     plain = plain and not (topology is not None and topology.slows_down)
     known = schedule.estimates_known[rows] & plain
     return np.where(known, ends, np.nan)
+
+
+def _played(schedule: Schedule, rows: IntArray) -> FloatArray:
+    return played_runtime(schedule.workload, kill_at_estimate=schedule.options.kill_at_estimate)[rows]
+
+
+def _data_time(schedule: Schedule, rows: IntArray, node: IntArray) -> FloatArray:
+    """Return for how long data came to tasks that run, which is what they take longer than their work."""
+    if schedule.cluster.network is None:
+        return np.zeros(len(rows))
+    _, _, length = _sides(schedule, rows, np.zeros(len(rows)), node, _played(schedule, rows))
+    late: FloatArray = np.maximum(schedule.outcome.finish_time[rows] - schedule.outcome.start_time[rows] - length, 0.0)
+    return late
 
 
 def _sides(
@@ -236,8 +250,8 @@ def _free(
     hybrid = workload.hybrid[rows]
     if hybrid.any():
         fraction = schedule.outcome.gpu_fraction[rows]
-        played = played_runtime(workload, kill_at_estimate=schedule.options.kill_at_estimate)[rows]
-        cpu_end, gpu_end, _ = _sides(schedule, rows, since, node, played)
+        begun = since + _data_time(schedule, rows, node)
+        cpu_end, gpu_end, _ = _sides(schedule, rows, begun, node, _played(schedule, rows))
         cpu[hybrid & ((fraction >= 1.0) | (cpu_end <= time))] = 0
         gpu[hybrid & ((fraction <= 0.0) | (gpu_end <= time))] = 0
     free_cores = (cluster.cores * MILLI - int(cpu.sum())) / MILLI

@@ -16,11 +16,17 @@ def asking(place: Callable[[], str]) -> Iterator[None]:
     Args:
         place: returns what it is asked about, as words; empty while it is not asked. Another thread calls it.
     """
-    _ASKED[get_ident()] = next(_NUMBERS), place
+    thread = get_ident()
+    # Code of the user's may play a simulation that asks code of the user's.
+    outer = _ASKED.get(thread)
+    _ASKED[thread] = next(_NUMBERS), place
     try:
         yield
     finally:
-        del _ASKED[get_ident()]
+        if outer is None:
+            del _ASKED[thread]
+        else:
+            _ASKED[thread] = outer
 
 
 def asked() -> tuple[int, str] | None:
