@@ -159,8 +159,8 @@ def test_arrivals_follow_the_week() -> None:
 
 def test_every_kind_of_request_occurs() -> None:
     _, asked = jobs()
-    # Just as many nodes as stated are asked for, nobody reserved any, nothing of it ever ran, all are rigid, and none waits
-    # for what its user thinks of another.
+    # Just as many nodes as stated are asked for, nobody reserved any, nothing of it ever ran, all are rigid, and none
+    # waits for what its user thinks of another.
     rigid = {"elasticity", "least_width", "most_width", "speedup", "resize_time"}
     open_loop = {"follows", "think_time"}
     assert set(NAMES) - set(asked.stated()) - rigid - open_loop == {"most_nodes", "reservation", "recorded_nodes"}
