@@ -2,6 +2,7 @@
 
 import io
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -278,7 +279,9 @@ def test_a_sequence_of_sequences_is_worked_out_once_each():
 
 @pytest.mark.parametrize("order", [(0, 400), (400, 0), (0, 990), (990, 0)])
 def test_the_order_of_jobs_and_the_depth_of_profiles_decide_nothing(order):
-    profiles = {f"p{depth}": {"type": "composed", "seq": [f"p{depth + 1}"]} for depth in range(999)}
+    profiles: dict[str, dict[str, Any]] = {
+        f"p{depth}": {"type": "composed", "seq": [f"p{depth + 1}"]} for depth in range(999)
+    }
     profiles |= {"p999": {"type": "delay", "delay": 5}, "round": {"type": "composed", "seq": ["p0", "trip"]}}
     profiles |= {"trip": {"type": "composed", "seq": ["round"]}, "above": {"type": "composed", "seq": ["trip"]}}
     names = [*(f"p{depth}" for depth in order), "above", "trip"]
