@@ -174,10 +174,11 @@ class SchedulerResultQuerySet(models.QuerySet[Any]):
 
     def stored_attempts(self) -> int:
         """Return how many attempts are stored beside these: of tasks with several, and of all that may change width."""
-        told = self.order_by().values_list("scheduler")
-        several = told.annotate(all=Sum("attempts", filter=Q(attempts__gt=1)), every=Sum("attempts"))
+        # Policies bring Numba, for which commands that play nothing would wait.
         from scheduler_sim.engine.policies import changes_widths
 
+        told = self.order_by().values_list("scheduler")
+        several = told.annotate(all=Sum("attempts", filter=Q(attempts__gt=1)), every=Sum("attempts"))
         return sum((every if changes_widths(scheduler) else found) or 0 for scheduler, found, every in several)
 
     def newest(self, count: int = 100) -> "SchedulerResultQuerySet":

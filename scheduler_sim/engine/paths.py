@@ -7,6 +7,31 @@ from scheduler_sim.engine.workload import FloatArray, IntArray
 
 
 @counting_kernel
+def in_order(before: IntArray, offsets: IntArray, after: IntArray) -> IntArray:
+    """Return the rows with each behind those that lead to it, shape (n,), by Kahn (1962); arguments as below."""
+    count = len(before)
+    left = before.copy()
+    found, stack = np.empty(count, np.int64), np.empty(count, np.int64)
+    size = done = 0
+    for row in range(count):
+        if left[row] == 0:
+            stack[size] = row
+            size += 1
+    while size > 0:
+        size -= 1
+        row = stack[size]
+        found[done] = row
+        done += 1
+        for place in range(offsets[row], offsets[row + 1]):
+            other = after[place]
+            left[other] -= 1
+            if left[other] == 0:
+                stack[size] = other
+                size += 1
+    return found[:done]
+
+
+@counting_kernel
 def longest_paths(
     start: FloatArray,
     length: FloatArray,
@@ -15,7 +40,7 @@ def longest_paths(
     after: IntArray,
     between: FloatArray,
 ) -> FloatArray:
-    """Return the length of the longest path that ends with each row, shape (n,), in the order of Kahn (1962).
+    """Return the length of the longest path that ends with each row, shape (n,).
 
     Args:
         start: shape (n,), the least with which a path to a row begins.
@@ -24,27 +49,13 @@ def longest_paths(
         offsets, after: shapes (n + 1,) and (edges,); edges lead from row i to `after[offsets[i]:offsets[i + 1]]`.
         between: shape (edges,), what an edge adds to a path.
     """
-    count = len(start)
     reached = start.copy()
-    left = before.copy()
-    stack = np.empty(count, np.int64)
-    size = 0
-    for row in range(count):
-        if left[row] == 0:
-            stack[size] = row
-            size += 1
-    path = np.empty(count)
-    while size > 0:
-        size -= 1
-        row = stack[size]
+    path = np.empty(len(start))
+    for row in in_order(before, offsets, after):
         path[row] = reached[row] + length[row]
         for place in range(offsets[row], offsets[row + 1]):
             other = after[place]
             reached[other] = max(reached[other], path[row] + between[place])
-            left[other] -= 1
-            if left[other] == 0:
-                stack[size] = other
-                size += 1
     return path
 
 
@@ -78,16 +89,7 @@ def longest_paths_over(
     reached = np.empty((count, places))
     for row in range(count):
         reached[row] = start[row]
-    left = before.copy()
-    stack = np.empty(count, np.int64)
-    size = 0
-    for row in range(count):
-        if left[row] == 0:
-            stack[size] = row
-            size += 1
-    while size > 0:
-        size -= 1
-        row = stack[size]
+    for row in in_order(before, offsets, after):
         for edge in range(offsets[row], offsets[row + 1]):
             other = after[edge]
             for here in range(places):
@@ -98,8 +100,4 @@ def longest_paths_over(
                         come += latency[there, here] + mb[edge] * per_mb[there, here]
                     best = min(best, come)
                 reached[other, here] = max(reached[other, here], best)
-            left[other] -= 1
-            if left[other] == 0:
-                stack[size] = other
-                size += 1
     return reached

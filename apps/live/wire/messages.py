@@ -7,7 +7,7 @@ docs/live.md describes the same messages for the people who write clients.
 
 import json
 import math
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict, get_args
 
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
@@ -134,18 +134,7 @@ class PolicyHistory(TypedDict):
     mean_width: list[float | None]
 
 
-HISTORY: tuple[
-    Literal[
-        "mean_job_completion_time",
-        "queue_length",
-        "cpu_utilisation",
-        "gpu_utilisation",
-        "energy_joules",
-        "wins",
-        "mean_width",
-    ],
-    ...,
-] = (
+HistoryFigure = Literal[
     "mean_job_completion_time",
     "queue_length",
     "cpu_utilisation",
@@ -153,7 +142,8 @@ HISTORY: tuple[
     "energy_joules",
     "wins",
     "mean_width",
-)
+]
+HISTORY: tuple[HistoryFigure, ...] = get_args(HistoryFigure)
 """The figures of a history: those that are drawn while a race goes on."""
 
 

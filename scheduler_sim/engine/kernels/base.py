@@ -113,3 +113,29 @@ class BaseKernel(ABC):
     @abstractmethod
     def outcome(self) -> Outcome:
         """Return the present outcome; the arrays are views that later calls of `advance` change."""
+
+
+class OuterKernel(BaseKernel):
+    """A kernel that lets another one play, and changes what that one knows between its instants."""
+
+    def __init__(self, inner: BaseKernel) -> None:
+        super().__init__(counts=inner._counts, clock=inner._clock, advance=self._play)
+        self.agent = inner.agent
+        self._inner = inner
+
+    @abstractmethod
+    def _play(self, until_time: float, max_events: int) -> None:
+        """Play on; see `advance`."""
+
+    @property
+    def full(self) -> bool:
+        """True when what the inner kernel has written is to be drained before anything more is played."""
+        return self._inner.full
+
+    def drain_pieces(self) -> Pieces:
+        """Return what tasks on several nodes held of each, of the spans that ended since the last call."""
+        return self._inner.drain_pieces()
+
+    def outcome(self) -> Outcome:
+        """Return the present outcome; the arrays are views that later calls of `advance` change."""
+        return self._inner.outcome()

@@ -11,13 +11,12 @@ from collections.abc import Callable
 import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED
-from scheduler_sim.engine.contract import Outcome, Pieces
-from scheduler_sim.engine.kernels.base import BaseKernel
+from scheduler_sim.engine.kernels.base import OuterKernel
 from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 
-class FeedbackKernel(BaseKernel):
+class FeedbackKernel(OuterKernel):
     """A kernel whose tasks wait for their users' thinking.
 
     Args:
@@ -36,9 +35,8 @@ class FeedbackKernel(BaseKernel):
         thinks: FloatArray,
         base: Callable[[int, float], float] | None,
     ) -> None:
-        super().__init__(counts=inner._counts, clock=inner._clock, advance=self._play)
-        self.agent = inner.agent
-        self._inner, self._workload, self._thinks, self._base = inner, workload, thinks, base
+        super().__init__(inner)
+        self._workload, self._thinks, self._base = workload, thinks, base
         self._tasks, self._arrivals = inner._sim.tasks, inner._sim.arrivals
         followers = np.flatnonzero(rows >= 0)
         self._followers = followers[np.argsort(rows[followers], kind="stable")]
@@ -49,19 +47,6 @@ class FeedbackKernel(BaseKernel):
         self._arrivals[len(followers) :] = self._arrivals[rows[self._arrivals] < 0]
         self._counts[ARRIVED] = len(followers)
         self._seen = 0
-
-    def outcome(self) -> Outcome:
-        """Return the present outcome; the arrays are views that later calls of `advance` change."""
-        return self._inner.outcome()
-
-    @property
-    def full(self) -> bool:
-        """True when what the kernel has written is to be drained before anything more is played."""
-        return self._inner.full
-
-    def drain_pieces(self) -> Pieces:
-        """Return what tasks on several nodes held of each, of the spans that ended since the last call."""
-        return self._inner.drain_pieces()
 
     def _play(self, until_time: float, max_events: int) -> None:
         inner, applied = self._inner, 0

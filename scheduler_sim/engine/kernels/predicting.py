@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scheduler_sim.engine.contract import News, Outcome, Pieces, Predictions
-from scheduler_sim.engine.kernels.base import BaseKernel
+from scheduler_sim.engine.contract import News, Predictions
+from scheduler_sim.engine.kernels.base import BaseKernel, OuterKernel
 from scheduler_sim.engine.workload import IntArray, Workload
 
 
-class PredictingKernel(BaseKernel):
+class PredictingKernel(OuterKernel):
     """A kernel that is told estimates as tasks arrive.
 
     Args:
@@ -33,27 +33,13 @@ class PredictingKernel(BaseKernel):
         news: Callable[[IntArray, IntArray], News],
         looks_ahead: bool,
     ) -> None:
-        super().__init__(counts=inner._counts, clock=inner._clock, advance=self._play)
-        self.agent = inner.agent
-        self._inner, self._workload, self._predictions = inner, workload, predictions
+        super().__init__(inner)
+        self._workload, self._predictions = workload, predictions
         self._news, self._looks_ahead = news, looks_ahead
         self._played = np.zeros(len(workload))
         self._told = 0
         self._learned = 0
         self._child_offsets, self._children = workload.parents.children()
-
-    def outcome(self) -> Outcome:
-        """Return the present outcome; the arrays are views that later calls of `advance` change."""
-        return self._inner.outcome()
-
-    @property
-    def full(self) -> bool:
-        """True when what the kernel has written is to be drained before anything more is played."""
-        return self._inner.full
-
-    def drain_pieces(self) -> Pieces:
-        """Return what tasks on several nodes held of each, of the spans that ended since the last call."""
-        return self._inner.drain_pieces()
 
     def _play(self, until_time: float, max_events: int) -> None:
         arrival = self._workload.arrival_time
