@@ -8,7 +8,9 @@ day a second and begins anew at the end. Needs Chromium and the packages of requ
 
 import argparse
 import os
+import statistics
 import sys
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,6 +31,16 @@ def look_at(inspector: CDPSession) -> dict[str, int]:
     inspector.send("HeapProfiler.collectGarbage")
     found = {one["name"]: one["value"] for one in inspector.send("Performance.getMetrics")["metrics"]}
     return {name: int(found[name]) for name in METRICS}
+
+
+def print_ends(rows: list[tuple[float, dict[str, int]]], minutes: float = 10.0) -> None:
+    """Print the medians of what the first and the last minutes held."""
+    last = rows[-1][0]
+    for name, words in METRICS.items():
+        first_ones = [held[name] for at, held in rows if at <= minutes]
+        last_ones = [held[name] for at, held in rows if at >= last - minutes]
+        medians = statistics.median(first_ones), statistics.median(last_ones)
+        print(f"{words}: median of the first {minutes:g} minutes {medians[0]:,.0f}, of the last {medians[1]:,.0f}")
 
 
 def main() -> int:
@@ -53,6 +65,8 @@ def main() -> int:
             with sync_playwright() as driver:
                 browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
                 page = browser.new_page(base_url=f"http://127.0.0.1:{port}")
+                # An hour may see this machine stand still for a while.
+                page.set_default_timeout(600_000)
                 query = "&".join(f"policy={quote(name)}" for name in options.policies.split(",") if name)
                 page.goto(f"/runs/{options.run}/at/0/?{query}")
                 page.wait_for_selector("[data-gantt][data-marked]", timeout=120_000)
@@ -62,8 +76,10 @@ def main() -> int:
                 shown: set[str | None] = set()
                 begun_again = 0
                 print("minutes,instants seen,begun again," + ",".join(METRICS.values()), flush=True)
+                rows = []
+                began = time.monotonic()
                 for look in range(int(options.minutes * 60 / options.every) + 1):
-                    for _ in range(int(options.every * 4) if look else 0):
+                    while time.monotonic() < began + look * options.every:
                         if page.locator("[data-playing=true]").count() == 0:
                             begun_again += 1
                             scrubber = page.locator("[data-scrubber]")
@@ -71,9 +87,10 @@ def main() -> int:
                             page.keyboard.press("k")
                         page.wait_for_timeout(250)
                         shown.add(page.locator("[data-shown]").get_attribute("data-shown"))
-                    held = look_at(inspector)
-                    row = [f"{look * options.every / 60:.1f}", len(shown), begun_again, *held.values()]
-                    print(",".join(map(str, row)), flush=True)
+                    held, minute = look_at(inspector), (time.monotonic() - began) / 60
+                    rows.append((minute, held))
+                    print(",".join(map(str, (f"{minute:.1f}", len(shown), begun_again, *held.values()))), flush=True)
+                print_ends(rows)
                 print(f"machine's load {os.getloadavg()[0]:.1f}")
                 browser.close()
         finally:

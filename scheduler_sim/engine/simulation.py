@@ -195,18 +195,24 @@ class Simulation:
         return make() if alone else self.shared.once_of(("scores", order.scores, order.text), self.workload, make)
 
     def _scores_of(self, order: Order, workload: Workload, generator: np.random.Generator) -> Scores:
-        return order.scores(
-            ScoreContext(
-                workload=workload,
-                estimate=workload.duration_estimate,
-                processors=np.where(workload.gpus > 0, workload.gpus, workload.cpus),
-                generator=generator,
-                cluster=self.cluster,
-                split_model=self.options.split_model,
-                signals=self.signals,
-                parameters={one.name: order.value(one.name) for one in order.parameters},
-            )
+        return order.scores(self._context(order, workload, generator))
+
+    def _context(self, order: Order, workload: Workload, generator: np.random.Generator) -> ScoreContext:
+        return ScoreContext(
+            workload=workload,
+            estimate=workload.duration_estimate,
+            processors=np.where(workload.gpus > 0, workload.gpus, workload.cpus),
+            generator=generator,
+            cluster=self.cluster,
+            split_model=self.options.split_model,
+            signals=self.signals,
+            parameters={one.name: order.value(one.name) for one in order.parameters},
         )
+
+    def scores_of_part(self, order: Order, since: float | None) -> Scores:
+        """Return an order's scores where this workload is a part of a run whose first task comes at `since`."""
+        context = self._context(order, self.workload, self.generator(f"order {order.name}"))
+        return order.scores(replace(context, part_since=since))
 
     def _choices_of(self, workload: Workload, generator: np.random.Generator) -> Choices:
         return self.policy.placement.choices(

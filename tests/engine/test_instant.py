@@ -19,6 +19,7 @@ from scheduler_sim.engine.instant import Decisions, NotExplained, Schedule, deci
 from scheduler_sim.engine.instant.scores import not_before
 from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 from scheduler_sim.engine.policies import ORDERS
+from scheduler_sim.engine.series import Signals, StepSeries
 from tests.engine.pool_cases import BACKFILL_NAMES, lognormal_workload, pool, pool_orders
 from tests.engine.reference_nodes import ReferenceNodes
 from tests.engine.reference_pool import ReferencePool, reference_for
@@ -31,8 +32,7 @@ NOT_KNOWN = ("several nodes", "the shared one", "How long data comes")
 OF_EACH_RUN = 25 if THOROUGH else 9
 CASES = -(-int(os.environ.get("INSTANT_CASES", "36")) // OF_EACH_RUN)
 
-EXPLAINED = [order for order in pool_orders() if not ORDERS[order].goes_by]
-POOL_POLICIES = [f"{order}+{backfill}" for order in EXPLAINED for backfill in BACKFILL_NAMES]
+POOL_POLICIES = [f"{order}+{backfill}" for order in pool_orders() for backfill in BACKFILL_NAMES]
 POOL_POLICIES += [f"{order}+easy(order={other})" for order in ("fcfs", "wfp3") for other in ("sjf", "unicep")]
 POOL_POLICIES += ["fcfs+conservative(depth=2)", "wfp3+conservative(depth=3)"]
 
@@ -90,12 +90,8 @@ def assert_stands_as_in_the_engine(played: Simulation, again: Simulation, time: 
     kernel = again.kernel
     assert len(found.running) == kernel.running
     # What is not offered yet is held, and no kernel counts it among those that it tries.
-    if played.policy.order.goes_by:
-        # Without its series it holds nothing back.
-        assert len(found.waiting) == kernel.queued
-    else:
-        offered = not_before(schedule_of(played), found.waiting) <= time
-        assert int(offered.sum()) == kernel.queued
+    offered = not_before(schedule_of(played), found.waiting) <= time
+    assert int(offered.sum()) == kernel.queued
     assert (found.since == outcome.start_time[found.running]).all()
     ends = outcome.finish_time[found.running]
     # Kernels of nodes tell of an end when it comes.
@@ -271,12 +267,7 @@ def crowded_case(seed: int) -> tuple[Workload, Cluster, Options]:
     return replace(workload, arrival_time=np.floor(workload.arrival_time / 6.0)), cluster, options
 
 
-def explained_policies() -> list[str]:
-    """Return the registered policies but for those that go by a series, which are refused."""
-    return [name for name in registered_policies() if not parse_policy(name).order.goes_by]
-
-
-@pytest.mark.parametrize("policy", explained_policies() if THOROUGH else NODE_STEPS)
+@pytest.mark.parametrize("policy", registered_policies() if THOROUGH else NODE_STEPS)
 def test_decisions_on_nodes_start_what_was_started_and_say_why_the_rest_waits(policy: str) -> None:
     explained, refused = 0, 0
     for seed in range(CASES):
@@ -304,6 +295,106 @@ def test_decisions_on_nodes_start_what_was_started_and_say_why_the_rest_waits(po
                 assert found.head == head, (seed, time)
                 assert found.shadow_time == pytest.approx(shadow, nan_ok=True), (seed, time)
     assert explained > refused
+
+
+def carbon_policies() -> list[str]:
+    """Return every order by a series with one backfilling each, with all of them where it is looked at thoroughly."""
+    orders = [order.name for order in ORDERS if order.goes_by]
+    if THOROUGH:
+        return [f"{order}(delay=0.003)+{backfill}" for order in orders for backfill in BACKFILL_NAMES]
+    return [
+        f"{order}(delay=0.003)+{backfill}" for order, backfill in zip(orders, sorted(BACKFILL_NAMES), strict=False)
+    ] + ["lowest_slot(delay=0.003,noise=0.5)+easy"]
+
+
+@pytest.mark.parametrize("on_pool", [True, False])
+@pytest.mark.parametrize("policy", carbon_policies())
+def test_what_waits_for_cleaner_electricity_does_so_until_it_is_let_go(policy: str, on_pool: bool) -> None:
+    waited, explained, refused = 0, 0, 0
+    for seed in range(CASES):
+        workload, cluster, options = random_pool_case(seed) if on_pool else crowded_case(seed)
+        if not len(workload):
+            continue
+        generator = np.random.default_rng(seed)
+        values = generator.choice([50.0, 100.0, 300.0, 310.0], 40)
+        steps = StepSeries(np.linspace(0.0, 66.3, 40), values, 68.0, "repeat")
+        signals, parsed = Signals({"carbon": steps}), parse_policy(policy)
+        simulation = Simulation(workload, cluster, parsed, seed=seed, options=options, signals=signals)
+        simulation.advance()
+        not_offered = simulation.scores().not_before
+        assert not_offered is not None
+        let_go = np.maximum(not_offered, workload.arrival_time)
+        # The forecast's errors of a part of the tasks are those of all.
+        schedule = replace(schedule_of(simulation), first_arrival=float(workload.arrival_time.min()))
+        again = Simulation(workload, cluster, parsed, seed=seed, options=options, signals=signals)
+        ends = let_go[np.isfinite(let_go)].tolist()
+        for time in sorted({*some_instants(simulation, generator), *ends[:3]}):
+            assert_stands_as_in_the_engine(simulation, again, time)
+            try:
+                found = decisions(schedule, time)
+            except NotExplained as refusal:
+                if not any(words in str(refusal) for words in NOT_KNOWN):
+                    raise
+                refused += 1
+                continue
+            explained += 1
+            assert_is_what_was_played(simulation, again, found, time)
+            held = {one.row: one.planned_time for one in found.decisions if one.verdict == "cleaner"}
+            there = standing(schedule, time).waiting
+            assert held == {int(row): let_go[row] for row in there if let_go[row] > found.time}
+            waited += len(held)
+    assert waited
+    assert explained > refused
+
+
+def test_without_its_series_an_order_by_carbon_is_not_explained() -> None:
+    workload, cluster, _ = random_pool_case(1)
+    simulation = Simulation(workload, cluster, parse_policy("lowest_slot"))
+    simulation.advance()
+    lost = replace(schedule_of(simulation), signals_lost="There is no series 'maps'.")
+    with pytest.raises(NotExplained, match=r"goes by a series of carbon\. There is no series 'maps'"):
+        decisions(lost, 1.0)
+    told = replace(lost, signals_lost="", estimates_known=np.zeros(len(workload), bool))
+    with pytest.raises(NotExplained, match="goes by estimates that are not known"):
+        decisions(told, 1.0)
+    steps = Signals({"carbon": StepSeries(np.array([0.0, 9e5]), np.array([9.0, 1.0]), 1e6, "repeat")})
+    free = replace(workload, deadline_time=np.full(len(workload), np.nan))
+    held = replace(schedule_of(simulation), workload=free, signals=steps, policy=parse_policy("lowest_slot(delay=999)"))
+    with pytest.raises(NotExplained, match="held tasks back for longer than they waited"):
+        decisions(held, 1.0)
+    endless = replace(free, duration_estimate=np.full(len(workload), 4e7))
+    with pytest.raises(NotExplained, match="depends on all tasks of the run"):
+        decisions(replace(held, workload=endless), 1.0)
+
+
+@pytest.mark.parametrize("order", [order.name for order in ORDERS if order.goes_by])
+def test_some_tasks_of_a_run_are_held_as_long_as_they_were_among_all(order: str) -> None:
+    for seed in range(CASES):
+        workload, cluster, _ = random_pool_case(seed)
+        generator = np.random.default_rng(seed)
+        times = np.append(0.0, np.cumsum(generator.choice([0.3, 1.7, 5.0], 39)))
+        steps = StepSeries(times[:-1], generator.choice([50.0, 100.0, 300.0], 39), times[-1], "repeat")
+        policy = parse_policy(f"{order}(delay=0.01,noise=0.5)")
+        signals = Signals({"carbon": steps})
+        whole = Simulation(workload, cluster, policy, seed=seed, signals=signals).scores().not_before
+        rows = np.sort(generator.choice(len(workload), len(workload) // 2, replace=False))
+        if not len(rows):
+            continue
+        part = Simulation(workload.take(rows), cluster, policy, seed=seed, signals=signals)
+        found = part.scores_of_part(policy.order, float(workload.arrival_time.min())).not_before
+        assert found is not None
+        assert whole is not None
+        assert found.tolist() == whole[rows].tolist()
+
+
+def test_queues_of_which_no_task_is_looked_at_hold_none_of_the_others() -> None:
+    workload = Workload.from_columns(arrival_time=[0.0, 9.0], runtime=[5.0, 5.0], queue=["long", "short"], cpus=[1, 1])
+    signals = Signals({"carbon": StepSeries(np.array([0.0, 50.0]), np.array([9.0, 1.0]), 99.0, "repeat")})
+    policy = parse_policy("lowest_slot(delays=long:0/short:1)")
+    part = Simulation(workload.take(np.array([1])), pool(2), parse_policy("lowest_slot"), signals=signals)
+    found = part.scores_of_part(policy.order, 0.0).not_before
+    assert found is not None
+    assert found.tolist() == [50.0]
 
 
 def shadows_of(simulation: Simulation) -> dict[float, tuple[int, float]]:
@@ -441,8 +532,6 @@ def test_what_is_not_explained_says_why_in_one_sentence() -> None:
 
     assert refusal("fcfs+easy(predict=last_two)").startswith("Decisions by predictions")
     assert refusal("fcfs", on_site=True).startswith("What a task holds on a site")
-    for order in (order for order in ORDERS if order.goes_by):
-        assert refusal(order.name).startswith(f"{order.name} goes by a series of {order.goes_by}")
     failing = Cluster(
         "failing", (NodeGroup("n", count=3, cores=cluster.cores, failures=FailureModel(mean_hours=50.0)),)
     )

@@ -300,17 +300,33 @@ def test_a_series_that_is_not_stored_is_refused_over_http_and_in_studies(place: 
         Definition.from_json({**study, "policies": ["fcfs"], "series": "nowhere"})
 
 
-def test_an_instant_of_a_run_that_held_tasks_back_says_that_it_is_not_looked_at_again(
-    place: Path, client: Client
-) -> None:
+@pytest.mark.parametrize("policy", ["lowest_window(delay=2)+easy", "carbon_threshold(delay=2,noise=0.2)"])
+def test_an_instant_of_a_run_that_held_tasks_back_says_until_when(place: Path, client: Client, policy: str) -> None:
+    imported(place)
+    written(place / "small.swf", SWF.replace("2 0 -1", "2 1800 -1"))
+    run = play(place, "--series", "maps", "--series-beyond", "hold", "--policies", policy)
+    client.force_login(User.objects.create_superuser("alice"))
+    document = client.get(f"/api/v1/runs/{run.pk}/at/3600/").json()
+    told = {task["task_id"]: (task["verdict"], task["planned_time"], task["waits_for"]) for task in document["queue"]}
+    assert told == {1: ("cleaner", 7200.0, "BeginTime"), 2: ("cleaner", 7200.0, "BeginTime")}
+    assert (document["unexplained"], document["notes"]) == ("", [])
+    page = client.get(f"/runs/{run.pk}/at/3600/?task=2").content.decode()
+    assert "waits for cleaner electricity until 7200" in page
+    assert "waits: waits for cleaner electricity" not in page
+    assert "(BeginTime)" in command("squeue", "--run", run.pk, "--at", 3600)
+    started = client.get(f"/api/v1/runs/{run.pk}/at/7200/").json()
+    assert started["started"] == [1]
+    Series.objects.all().delete()
+    gone = client.get(f"/api/v1/runs/{run.pk}/at/3600/").json()
+    assert gone["unexplained"].startswith(f"{policy.partition('(')[0]} goes by a series of carbon. There is no series")
+    assert [task["verdict"] for task in gone["queue"]] == ["", ""]
+
+
+def test_the_charts_of_a_run_that_held_tasks_back_show_its_series(place: Path, client: Client) -> None:
     imported(place)
     run = play(place, "--series", "maps", "--series-beyond", "hold", "--policies", "lowest_window(delay=2)")
     client.force_login(User.objects.create_superuser("alice"))
-    page = client.get(f"/runs/{run.pk}/at/3600/")
-    assert page.status_code == 200
-    assert "goes by a series of carbon" in page.content.decode()
-    charts = client.get(f"/runs/{run.pk}/charts.json")
-    assert "series-carbon" in charts.content.decode()
+    assert "series-carbon" in client.get(f"/runs/{run.pk}/charts.json").content.decode()
 
 
 @pytest.mark.parametrize("policy", ["fcfs", "srtf"])

@@ -212,7 +212,8 @@ def _plans(found: Instant, document: dict[str, Any]) -> list[tuple[int, float, f
     told = dict(zip(tasks.task_id.tolist(), tasks.duration_estimate.tolist(), strict=True))
     plans = []
     for task in document["queue"]:
-        begin = task["planned_time"]
+        # What is not offered yet has nothing reserved.
+        begin = None if task["verdict"] in ("held", "cleaner") else task["planned_time"]
         if begin is None and task["task_id"] == document["head"]:
             begin = document["shadow_time"]
         if begin is not None:

@@ -18,6 +18,7 @@ WHY = {
     "delays": "would delay the head by {delay:.12g} s",
     "planned": "is planned for {planned_time:.12g}",
     "held": "is not offered by the policy before {planned_time:.12g}",
+    "cleaner": "waits for cleaner electricity until {planned_time:.12g}",
     "later": "waits for the device that is expected to end it first",
     "preempted": "had to stop",
     "passed_over": "was not started by the class that decides",
@@ -104,7 +105,8 @@ def standing_of(found: Instant, task: int) -> str:
     if row in stands.awaited:
         return "waits for a parent"
     if row in stands.waiting:
-        return f"waits: {decided_of(found, row)}"
+        said = decided_of(found, row)
+        return said if said.startswith("waits ") else f"waits: {said}"
     return "has not arrived" if found.schedule.workload.arrival_time[row] > stands.time else "has ended"
 
 

@@ -91,7 +91,7 @@ class Instant:
             verdict, head = self.decided[row].verdict, self.decisions.head
             if self.decided[row].reason:
                 return self.decided[row].reason
-            if verdict == "held":
+            if verdict in ("held", "cleaner"):
                 return "BeginTime"
             if verdict == "passed_over":
                 return "None"

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from apps.live.play.configuration import RunConfiguration
+from apps.live.play.electricity import series_on_clock
+from apps.live.play.options import InvalidOption
 from apps.live.play.preparation import prepare_tasks
 from apps.live.play.replays import Replay, replay
 from apps.results.errors import RunStateError
@@ -19,11 +21,13 @@ from apps.training.registry import resolve_policy
 from scheduler_sim import engine
 from scheduler_sim.engine.beginning import begin_at
 from scheduler_sim.engine.contract import Attempts, Outcome
+from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.engine.estimates import Estimates, replace_estimates
 from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.instant import NotExplained, Schedule, event_times
 from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.policies import changes_widths
+from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.whatif import scale_load
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
 
@@ -259,6 +263,7 @@ class StoredInstants:
             gpu_fraction=placed["gpu_fraction"],
             completion_order=np.zeros(0, np.int64),
         )
+        signals, lost = self._signals
         return Schedule(
             workload=played,
             cluster=self.cluster,
@@ -270,7 +275,25 @@ class StoredInstants:
             known_from=known_from,
             seed=self.configuration.seed,
             gangs=self._gangs(task_keys),
+            signals=signals,
+            signals_lost=lost,
+            first_arrival=None if signals is None else self._first_arrival,
         )
+
+    @cached_property
+    def _signals(self) -> tuple[Signals | None, str]:
+        """The series that the run was played with, where its policy goes by some, and why they are not known."""
+        if not self.configuration.series or not resolve_policy(self.scheduler, self.configuration.models).order.goes_by:
+            return None, ""
+        try:
+            found = series_on_clock(self.configuration, self.run.workload)
+        except (EngineError, InvalidOption) as error:
+            return None, str(error)
+        return Signals({kind: steps for _, kind, steps in found}), ""
+
+    @cached_property
+    def _first_arrival(self) -> float | None:
+        return Stretch.objects.of_policy(self.run, self.scheduler).first_after(-np.inf)
 
     def _gangs(self, task_keys: IntArray) -> Gangs | None:
         """Return what tasks on several nodes held, by their place in `task_keys`; None where that was not kept."""

@@ -32,11 +32,12 @@ class Decision:
         score: by which it was tried, the lowest first; NaN where that is not known.
         verdict: `started`; `backfilled`, started ahead of the head; `resources`, too little is free; `blocked`, the
             head of the queue waits and nothing may pass it; `delays`, it would delay the head's reservation;
-            `planned`, its reservation lies later; `held`, the policy does not offer it before a time; `later`, what the
-            placement expects to end it first is not free yet; `resumed`, it goes on; `preempted`, it had to stop;
-            `round`, others share out the GPUs of this round; `passed_over`, the class that decides did not start it. On
-            a site: `priority`, others come before it; `limit`, the site's rules hold it back; `unseen`, no pass of the
-            scheduler has come to it since it may start.
+            `planned`, its reservation lies later; `held`, the policy does not offer it before a time; `cleaner`, not
+            before electricity is cleaner; `later`, what the placement expects to end it first is not free yet;
+            `resumed`, it goes on; `preempted`, it had to stop; `round`, others share out the GPUs of this round;
+            `passed_over`, the class that decides did not start it. On a site: `priority`, others come before it;
+            `limit`, the site's rules hold it back; `unseen`, no pass of the scheduler has come to it since it may
+            start.
         free: processors free in all when it was tried, whole ones; None where a site's rules say what a task holds.
         delay: seconds by which it would delay the head, of `delays`; NaN for others, and where the placement draws or
             weighs the node that it would take.

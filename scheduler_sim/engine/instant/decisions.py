@@ -13,7 +13,7 @@ from scheduler_sim.engine.codes import CONSERVATIVE, EASY, NOT_PLANNED
 from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.instant.decision import Decision, Decisions, NotExplained, OrderNotKnown
 from scheduler_sim.engine.instant.holdings import Holdings
-from scheduler_sim.engine.instant.loose import loosely
+from scheduler_sim.engine.instant.loose import held_verdict, loosely
 from scheduler_sim.engine.instant.nodes import NodesStep
 from scheduler_sim.engine.instant.pool import PoolStep, planned, refuse_unknown
 from scheduler_sim.engine.instant.scores import not_before
@@ -84,14 +84,31 @@ def _found(schedule: Schedule, time: float) -> Decisions:
     try:
         if stops or policy.order.shares_gpus:
             raise OrderNotKnown("Where tasks may stop and go on, the order in which they were tried is not stored.")
-        return _on_pool(schedule, time) if _is_for_pool(schedule) else _on_nodes(schedule, time)
+        is_held = np.isfinite(_held_until(schedule)).any()
+        # A pool whose tasks are held back is played as one node.
+        return _on_pool(schedule, time) if _is_for_pool(schedule) and not is_held else _on_nodes(schedule, time)
     except OrderNotKnown as refusal:
         return _without_order(schedule, time, str(refusal))
 
 
+def _held_until(schedule: Schedule) -> FloatArray:
+    """Return the time before which the policy does not offer each task, shape (n,); minus infinity for none.
+
+    Raises:
+        NotExplained: one started before that.
+    """
+    found = not_before(schedule, np.arange(len(schedule.workload)))
+    if (found > schedule.outcome.start_time).any():
+        raise NotExplained(
+            f"By what is stored, {schedule.policy.name} held tasks back for longer than they waited; its step is not "
+            "explained."
+        )
+    return found
+
+
 def _without_order(schedule: Schedule, time: float, why: str) -> Decisions:
     holdings, attempts = Holdings(schedule), schedule.attempts
-    offered = np.maximum(schedule.outcome.ready_time, not_before(schedule, np.arange(len(schedule.workload))))
+    offered = np.maximum(schedule.outcome.ready_time, _held_until(schedule))
     ends = np.concatenate((attempts.start_time, attempts.end_time))
     return loosely(schedule, _last_event(schedule, time, holdings, offered, ends), holdings, offered, why)
 
@@ -147,11 +164,12 @@ def _on_nodes(schedule: Schedule, time: float) -> Decisions:
     if policy.backfill.code == CONSERVATIVE:
         raise OrderNotKnown("Plans of conservative backfilling on nodes are not stored.")
     holdings = Holdings(schedule)
-    offered = np.maximum(outcome.ready_time, not_before(schedule, np.arange(len(schedule.workload))))
+    offered = np.maximum(outcome.ready_time, _held_until(schedule))
     time = _last_event(schedule, time, holdings, offered)
     queue, before = _there(schedule, time)
     refuse_unknown(schedule, np.concatenate((queue, before)))
     is_held = offered[queue] > time
     found = NodesStep(schedule, time, before, holdings).act(queue[~is_held])
-    held = [Decision(int(row), np.nan, "held", 0, planned_time=float(offered[row])) for row in queue[is_held]]
+    verdict = held_verdict(schedule)
+    held = [Decision(int(row), np.nan, verdict, 0, planned_time=float(offered[row])) for row in queue[is_held]]
     return replace(found, decisions=(*found.decisions, *held))

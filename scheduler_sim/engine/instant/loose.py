@@ -50,12 +50,17 @@ def loosely(schedule: Schedule, time: float, holdings: Holdings, offered: FloatA
         if row in stopped:
             say(row, "preempted")
         elif offered[row] > time:
-            say(row, "held", planned_time=float(offered[row]))
+            say(row, held_verdict(schedule), planned_time=float(offered[row]))
         elif room.find(asked) is None:
             say(row, "resources", lacks=room.lacks(asked))
         else:
             say(row, _kept_back(schedule, row, time))
     return Decisions(time, tuple(found), note=f"{why} What is said of why tasks wait goes by what is left free.")
+
+
+def held_verdict(schedule: Schedule) -> str:
+    """Return what is said of tasks that the policy does not offer before a time."""
+    return "cleaner" if schedule.policy.order.goes_by == "carbon" else "held"
 
 
 def _kept_back(schedule: Schedule, row: int, time: float) -> str:

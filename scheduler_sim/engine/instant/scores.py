@@ -14,6 +14,7 @@ from scheduler_sim.engine.instant.room import Piece, Room
 from scheduler_sim.engine.instant.standing import Schedule
 from scheduler_sim.engine.policies import Order, Scores
 from scheduler_sim.engine.policies.order import YOUR_OWN
+from scheduler_sim.engine.policies.orders.carbon import LONGEST
 from scheduler_sim.engine.policies.scoring import blend, rate
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
@@ -49,6 +50,8 @@ def not_before(schedule: Schedule, rows: IntArray) -> FloatArray:
     try:
         found = _scores(schedule, rows, schedule.policy.order).not_before
     except OrderNotKnown:
+        if schedule.policy.order.goes_by:
+            raise
         # Such scores hold nothing back: what does is known of each task by itself.
         found = None
     return np.full(len(rows), -np.inf) if found is None else found
@@ -72,10 +75,20 @@ def refuse_to_score_some(order: Order) -> None:
         )
 
 
+def _refuse_series(schedule: Schedule, rows: IntArray, order: Order) -> None:
+    """Refuse an order by a series that is gone, or spans so long that how far it was read depends on other tasks."""
+    if schedule.signals_lost:
+        raise NotExplained(f"{order.name} goes by a series of {order.goes_by}. {schedule.signals_lost}")
+    if not schedule.whole and (schedule.workload.duration_estimate[rows] > LONGEST).any():
+        raise NotExplained(
+            f"How far {order.name} looked ahead for tasks of more than a year depends on all tasks of the run."
+        )
+
+
 def _scores(schedule: Schedule, rows: IntArray, order: Order) -> Scores:
     """Return the scores of some tasks, their arrays in the order of `rows`."""
     if order.goes_by:
-        raise NotExplained(f"{order.name} goes by a series of {order.goes_by}, which is not looked at again.")
+        _refuse_series(schedule, rows, order)
     if order.preempts or order.needs_site or order.shares_gpus or order.resizes:
         raise OrderNotKnown(f"Scores of {order.name} depend on more than the task and its wait; they are not stored.")
     if order.decides is not None:
@@ -84,7 +97,9 @@ def _scores(schedule: Schedule, rows: IntArray, order: Order) -> Scores:
         refuse_to_score_some(order)
     if order.uses_estimates and not schedule.estimates_known[rows].all():
         raise OrderNotKnown(f"{order.name} goes by estimates that are not known from what is stored.")
-    if schedule.whole:
+    if order.goes_by and order is schedule.policy.order:
+        found, place = schedule.own_scores, rows
+    elif schedule.whole:
         found, place = schedule.as_stored()._scores_by(order), rows
     else:
         some = np.sort(rows)

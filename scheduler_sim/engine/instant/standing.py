@@ -1,6 +1,7 @@
 """What every task does at one instant, read from where and when it ran."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -11,7 +12,8 @@ from scheduler_sim.engine.contract import Attempts, Options, Outcome
 from scheduler_sim.engine.demand import demands
 from scheduler_sim.engine.formulas import hybrid_sides, played_runtime, split_time
 from scheduler_sim.engine.gangs import Gangs
-from scheduler_sim.engine.policies import Policy
+from scheduler_sim.engine.policies import Policy, Scores
+from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.stored_schedule import StoredSchedule
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
@@ -30,6 +32,10 @@ class Schedule:
         known_from: every task that waited or ran then or later, up to the instant asked about, is among them.
         whole: they are all tasks of the run, so that scores which depend on all of them are known.
         seed: of the run.
+        signals: the series of its electricity on the workload's clock, None where it was played without.
+        signals_lost: why those are not known that it was played with, in one sentence; empty where they are.
+        first_arrival: when the first task of the run comes, which is asked for where a forecast was drawn; None where
+            these are all.
     """
 
     workload: Workload
@@ -43,6 +49,15 @@ class Schedule:
     whole: bool = False
     seed: int = 0
     gangs: Gangs | None = None
+    signals: Signals | None = None
+    signals_lost: str = ""
+    first_arrival: float | None = None
+
+    @cached_property
+    def own_scores(self) -> Scores:
+        """The scores of these tasks by the policy's order, as they had them among all tasks of the run."""
+        stored, order = self.as_stored(), self.policy.order
+        return stored._scores_by(order) if self.whole else stored.scores_of_part(order, self.first_arrival)
 
     def as_stored(self, rows: IntArray | None = None) -> StoredSchedule:
         """Return the schedule of some tasks, of all by default, as a simulation that came to its end."""
@@ -52,6 +67,7 @@ class Schedule:
             policy=self.policy,
             options=self.options,
             outcome=self.outcome,
+            signals=self.signals,
         )
         found.seed = self.seed
         return found
@@ -70,6 +86,7 @@ class Schedule:
             estimates_known=np.full(len(simulation.workload), simulation.predictor is None),
             whole=True,
             seed=simulation.seed,
+            signals=simulation.signals,
         )
 
 

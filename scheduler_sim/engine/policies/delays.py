@@ -116,6 +116,7 @@ def thresholds(
     *,
     span: float,
     ahead: bool,
+    asked: slice = slice(None),
 ) -> FloatArray:
     """Return quantiles of the steps around each step, shape (quantiles, steps), linear between order statistics.
 
@@ -123,14 +124,16 @@ def thresholds(
         known: what is. foreseen: what is forecast of the steps to come. Both shape (steps,).
         span: seconds. ahead: the steps that begin less than `span` after this one, itself with its true value among
             them; else those that began less than `span` before.
+        asked: the steps that are asked for, all by default.
     """
-    found = np.empty((len(quantiles), len(times)))
-    bounds = np.searchsorted(times, times + span, side="left")
+    steps = np.arange(len(times))[asked]
+    found = np.empty((len(quantiles), len(steps)))
+    bounds = np.searchsorted(times, times[steps] + span, side="left")
     if not ahead:
-        bounds = np.searchsorted(times, times - span, side="right")
-    for step, bound in enumerate(bounds.tolist()):
+        bounds = np.searchsorted(times, times[steps] - span, side="right")
+    for place, (step, bound) in enumerate(zip(steps.tolist(), bounds.tolist(), strict=True)):
         around = np.append(foreseen[step + 1 : bound], known[step]) if ahead else known[bound : step + 1]
-        found[:, step] = np.quantile(around, quantiles)
+        found[:, place] = np.quantile(around, quantiles)
     return found
 
 

@@ -72,6 +72,8 @@ class ScoreContext:
         split_model: `concurrent` or `sequential` sides of a hybrid task.
         signals: the series of the cluster's electricity, past and to come; None where they are not known.
         parameters: of the order itself, by name.
+        part_since: when the first task of the run comes, where `workload` is a part of it that is looked at again; None
+            where it is all of it.
     """
 
     workload: Workload
@@ -82,6 +84,7 @@ class ScoreContext:
     split_model: str = "concurrent"
     signals: Signals | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    part_since: float | None = None
 
     @property
     def positive_estimate(self) -> FloatArray:

@@ -122,10 +122,12 @@ class _Ahead:
             return None
         allowed = np.full(len(workload), context.parameters["delay"] * SECONDS_PER_HOUR)
         queues = _delays(context.parameters["delays"])
-        if unknown := sorted(set(queues) - set(workload.queue.names)):
+        unknown = sorted(set(queues) - set(workload.queue.names))
+        # Of a part of a run they are other tasks' queues.
+        if unknown and context.part_since is None:
             raise InvalidPolicy(f"delays names queues that no task is in: {', '.join(unknown)}.")
-        for queue, hours in queues.items():
-            allowed[workload.queue.codes == workload.queue.names.index(queue)] = hours * SECONDS_PER_HOUR
+        for queue in queues.keys() - unknown:
+            allowed[workload.queue.codes == workload.queue.names.index(queue)] = queues[queue] * SECONDS_PER_HOUR
         length = _longest_run(context)
         spare = workload.deadline_time - workload.arrival_time - length
         allowed = np.where(np.isnan(spare), allowed, np.clip(spare, 0.0, allowed))
@@ -133,10 +135,18 @@ class _Ahead:
         if not series.covers(float(arrival.min()), float(arrival.max())):
             raise InvalidPolicy("Tasks arrive where the series of carbon has no value; hold its ends or repeat it.")
         last = float((arrival + allowed + np.minimum(length, LONGEST)).max()) + DAY
-        steps = series.over(float(arrival.min()) - DAY, last)
+        first = float(arrival.min()) if context.part_since is None else context.part_since
+        # Errors are drawn a step from here on, so that those of a part of a run are those of all of it.
+        steps = series.over(first - DAY, last)
         drawn = context.generator.standard_normal(len(steps.times))
         error = np.maximum(1.0 + context.parameters["noise"] * drawn, 0.0)
         return cls(steps, steps.values * error, allowed, arrival, length)
+
+    def steps_in_reach(self) -> slice:
+        """Return the steps in which tasks may start, from the first arrival on."""
+        first = np.searchsorted(self.steps.times, self.arrival.min(), side="right") - 1
+        last = np.searchsorted(self.steps.times, (self.arrival + self.allowed).max(), side="right")
+        return slice(int(first), int(last))
 
     def by_span(self, aim: int) -> FloatArray:
         """Return the start of each task's best span by the forecast."""
@@ -215,8 +225,9 @@ def carbon_threshold(context: ScoreContext) -> Scores:
     times, known = ahead.steps.times, ahead.steps.values
     is_short = context.estimate < told["short_hours"] * SECONDS_PER_HOUR
     by_rule = told["forecast"] == "ahead"
-    bounds = thresholds(times, known, ahead.foreseen, (told["short"], told["long"]), span=DAY, ahead=by_rule)
+    quantiles, asked = (told["short"], told["long"]), ahead.steps_in_reach()
+    bounds = thresholds(times, known, ahead.foreseen, quantiles, span=DAY, ahead=by_rule, asked=asked)
     start = np.empty(len(ahead.arrival))
     for bound, rows in zip(bounds, (is_short, ~is_short), strict=True):
-        start[rows] = first_open(times, known <= bound, ahead.arrival[rows], ahead.allowed[rows])
+        start[rows] = first_open(times[asked], known[asked] <= bound, ahead.arrival[rows], ahead.allowed[rows])
     return _held(context, start)
