@@ -61,6 +61,7 @@ SLOW = (
     "engine/test_failures.py",
     "engine/test_fragmentation.py",
     "engine/test_gym.py",
+    "engine/test_gym_choices.py",
     "engine/test_instant.py",
     "engine/test_jit.py",
     "engine/test_learning_models.py",

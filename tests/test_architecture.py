@@ -72,6 +72,7 @@ ENGINE = (
     ("problem", "kernels.base", "kernels.attempts", "kernels.calling", "kernels.records", "kernels.structures"),
     (
         "kernels.pool",
+        "kernels.choices",
         "kernels.node",
         "kernels.cluster",
         "kernels.core",

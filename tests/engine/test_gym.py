@@ -1,4 +1,4 @@
-"""The Gymnasium environment."""
+"""The Gymnasium environments."""
 
 import numpy as np
 import pytest

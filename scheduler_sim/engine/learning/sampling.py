@@ -8,7 +8,7 @@ from scheduler_sim.engine.demand import check_pool
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.learning.rollout import Sequences
 from scheduler_sim.engine.units import SECONDS_PER_DAY
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,23 @@ def sample(
     variation: Variation | None = None,
 ) -> Sequences:
     """Draw `count` varied windows at random places of `workload`."""
-    variation = variation or Variation()
     check_pool(workload, processors)
+    rows, arrival = draw(workload, count, length, generator, variation or Variation())
+    return Sequences.of(
+        arrival=arrival,
+        duration=workload.runtime[rows],
+        expected=workload.duration_estimate[rows],
+        cpus=workload.cpus[rows].astype(np.int64),
+        processors=processors,
+    )
+
+
+def draw(
+    workload: Workload, count: int, length: int, generator: np.random.Generator, variation: Variation
+) -> tuple[IntArray, FloatArray]:
+    """Draw which tasks `count` varied windows hold, and when these arrive, seconds; shape (count, length) each."""
     offsets = generator.integers(0, len(workload) - length, count, endpoint=True)
-    rows = offsets[:, None] + np.arange(length)
+    rows: IntArray = offsets[:, None] + np.arange(length)
     arrival = workload.arrival_time[rows]
     anew = np.flatnonzero(generator.random(count) < variation.resampled)
     rows[anew] = generator.integers(0, len(workload), (len(anew), length))
@@ -98,14 +111,7 @@ def sample(
         for sequence in anew:
             arrival[sequence] = _joined(days, length, generator)
     first = arrival[:, :1]
-    arrival = first + (arrival - first) * generator.uniform(variation.fastest, variation.slowest, (count, 1))
-    return Sequences.of(
-        arrival=arrival,
-        duration=workload.runtime[rows],
-        expected=workload.duration_estimate[rows],
-        cpus=workload.cpus[rows].astype(np.int64),
-        processors=processors,
-    )
+    return rows, first + (arrival - first) * generator.uniform(variation.fastest, variation.slowest, (count, 1))
 
 
 def days_of(arrival: FloatArray) -> list[FloatArray]:

@@ -7,8 +7,9 @@ and in the queue: rows by arrival.
 import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, QUEUED
-from scheduler_sim.engine.formulas import bounded_slowdown_compiled
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import bare_kernel, kernel
+from scheduler_sim.engine.kernels.choices.figures import tell_figures
+from scheduler_sim.engine.kernels.choices.scales import keep_within, wait_seen
 from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
@@ -17,7 +18,7 @@ FEATURES = 5
 """Of each visible task: present, r, n, wait (as the learned scores see them), and whether it fits now."""
 
 
-@kernel
+@bare_kernel
 def _pass_instant(tasks: Tasks, run: Run, queue: IntArray) -> None:
     """Apply all events of the next instant, releases first."""
     counts, end_times = run.counts, run.end_times
@@ -30,14 +31,14 @@ def _pass_instant(tasks: Tasks, run: Run, queue: IntArray) -> None:
         queue[at] = arrive(counts)
 
 
-@kernel
+@bare_kernel
 def advance_to_choice(tasks: Tasks, run: Run, queue: IntArray) -> None:
     """Play whole instants until some task waits, or none is to come."""
     while run.counts[QUEUED] == 0 and run.counts[ARRIVED] < len(tasks.arrival):
         _pass_instant(tasks, run, queue)
 
 
-@kernel
+@bare_kernel
 def start_chosen(place: int, tasks: Tasks, run: Run, queue: IntArray) -> None:
     """Wait until the task at a place of the queue fits, start it, and go on to the next choice."""
     counts = run.counts
@@ -50,7 +51,7 @@ def start_chosen(place: int, tasks: Tasks, run: Run, queue: IntArray) -> None:
     advance_to_choice(tasks, run, queue)
 
 
-@kernel
+@bare_kernel
 def observe(tasks: Tasks, run: Run, queue: IntArray, features: FloatArray, processors: int, seen: FloatArray) -> None:
     """Write what is seen of a queue and its pool.
 
@@ -67,21 +68,19 @@ def observe(tasks: Tasks, run: Run, queue: IntArray, features: FloatArray, proce
         seen[at] = 1.0
         seen[at + 1] = features[row, 0]
         seen[at + 2] = features[row, 1]
-        seen[at + 3] = max(now - tasks.arrival[row], 0.0) ** 0.125 / 2.5 - 1.0
+        seen[at + 3] = wait_seen(now - tasks.arrival[row])
         seen[at + 4] = 1.0 if tasks.cpus[row] <= counts[FREE] else 0.0
     seen[-2] = counts[FREE] / processors
     seen[-1] = np.log1p(float(counts[QUEUED])) / 5.0
-    for i in range(len(seen)):
-        seen[i] = min(max(seen[i], -10.0), 10.0)
+    keep_within(seen)
 
 
 @kernel
-def mean_slowdown(tasks: Tasks, run: Run) -> float:
-    """Return the mean bounded slowdown of tasks that have all started."""
-    total = 0.0
-    for i in range(len(tasks.arrival)):
-        total += bounded_slowdown_compiled(run.finish[i] - tasks.arrival[i], tasks.duration[i])
-    return total / len(tasks.arrival)
+def observe_once(
+    tasks: Tasks, run: Run, queue: IntArray, features: FloatArray, processors: int, seen: FloatArray
+) -> None:
+    """Do what `observe` does, for Python."""
+    observe(tasks, run, queue, features, processors, seen)
 
 
 @kernel
@@ -94,14 +93,14 @@ def begin_or_choose(
     queue: IntArray,
     features: FloatArray,
     seen: FloatArray,
-    slowdowns: FloatArray,
+    figures: FloatArray,
 ) -> None:
     """Take one step in each of S pools; every array of `tasks`, `run` and the others has S rows of a pool's own.
 
     Args:
         actions: shape (S,), places in the queues; one that points at no visible task stands for the first.
         begins: shape (S,), pools whose sequence begins: nothing is chosen there.
-        slowdowns: shape (S,), overwritten: the mean bounded slowdown where all tasks have started, NaN elsewhere.
+        figures: shape (S, 3), overwritten: what `figures.FIGURES` names where all tasks have started, NaN elsewhere.
     """
     visible = (seen.shape[1] - 2) // FEATURES
     for s in range(len(actions)):
@@ -115,7 +114,7 @@ def begin_or_choose(
             run.end_times[s],
             run.end_rows[s],
         )
-        slowdowns[s] = np.nan
+        figures[s] = np.nan
         if begins[s]:
             advance_to_choice(own, state, queue[s])
         else:
@@ -124,5 +123,5 @@ def begin_or_choose(
                 place = 0
             start_chosen(place, own, state, queue[s])
             if state.counts[QUEUED] == 0:
-                slowdowns[s] = mean_slowdown(own, state)
+                tell_figures(own.arrival, state.start, state.finish, own.duration, figures[s])
         observe(own, state, queue[s], features[s], processors, seen[s])
