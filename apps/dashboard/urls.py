@@ -39,6 +39,7 @@ RUN: list[URLPattern | URLResolver] = [
     path("at/<instant:time>/", run_at, name="run-at"),
     path("gantt.<table:kind>", views.run_gantt, name="run-gantt"),
     path("gantt.<picture:kind>", views.run_gantt_picture, name="run-gantt-picture"),
+    path("series.<table:kind>", views.run_series, name="run-series"),
     path("workflow/", run_workflow, name="run-workflow"),
     path("groups/", include(GROUPS)),
     path("leaderboard.<table:kind>", views.run_leaderboard, name="run-leaderboard"),

@@ -28,13 +28,17 @@ CONTENT_TYPES = {"svg": "image/svg+xml", "pdf": "application/pdf"}
 
 def axes_on(inches: tuple[float, float]) -> tuple[Figure, Axes]:
     """Return a figure of so many inches and its axes, in the colours of the page: few lines, nothing around."""
-    colours = light_colours()
     figure = Figure(figsize=inches, layout="constrained")
-    axes = figure.subplots()
+    return figure, bared(figure.subplots())
+
+
+def bared(axes: Axes) -> Axes:
+    """Return axes in the colours of the page: few lines, nothing around."""
+    colours = light_colours()
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(colours["line-strong"])
     axes.tick_params(colors=colours["muted"], length=0, which="both")
-    return figure, axes
+    return axes
 
 
 def as_file(figure: Figure, kind: Literal["svg", "pdf"]) -> bytes:

@@ -348,3 +348,40 @@ def test_the_page_of_a_task_tells_its_carbon_under_every_policy(place: Path, cli
     Series.objects.all().delete()
     story = task_story(run, Task.objects.get(workload=run.workload, task_id=1))
     assert story.outcomes[0].electricity is None
+
+
+def test_series_stand_under_the_schedule_on_its_clock_with_what_is_drawn_beside_a_cap(
+    place: Path, client: Client
+) -> None:
+    imported(place)
+    written(place / "cap.csv", "time,watts\n0,90\n3600,70\n10800,70\n")
+    command("importseries", place / "cap.csv", "--kind", "power_cap", "--name", "cap")
+    run = play(place, "--series", "maps,cap")
+    client.force_login(User.objects.create_superuser("alice"))
+    drawn = client.get(f"/runs/{run.pk}/gantt.json?policy=fcfs&from=1800&to=5400").json()
+    carbon, cap = drawn["strips"]
+    assert (drawn["window_from"], carbon["times"], carbon["values"]) == (1800, [1800, 3600, 5400], [100, 200])
+    assert carbon["finding"] == "Carbon intensity (maps): 100 to 200 g/kWh, 150 on average."
+    # Two of four cores are busy in the first hour, then all.
+    assert (cap["values"], cap["drawn"][0], cap["drawn"][-1]) == ([90, 70], 70, 100)
+    assert (cap["drawn_times"][0], cap["drawn_times"][-1]) == (1800, 5400)
+    assert len(cap["drawn"]) == len(cap["drawn_times"]) - 1
+    assert "Under fcfs the devices draw 70 to 100 W" in cap["finding"]
+    assert client.get(f"/runs/{run.pk}/at/gantt.json?policy=fcfs&from=0&to=3600").json()["strips"][0]["values"] == [100]
+    picture = client.get(f"/runs/{run.pk}/gantt.svg").content.decode()
+    assert "Carbon intensity (g/kWh), maps" in picture
+    assert "Power cap (W, dashed), cap, and what is drawn" in picture
+    told = client.get(f"/runs/{run.pk}/series.csv?from=0&to=7200").content.decode().splitlines()
+    assert told[:3] == [
+        "series,kind,unit,from,to,value",
+        "maps,carbon,g/kWh,0.0,3600.0,100",
+        "maps,carbon,g/kWh,3600.0,7200.0,200",
+    ]
+    for query in ("", "?from=nan&to=x", "?from=5&to=1", "?from=-1e300&to=1e300", "?policy=sjf"):
+        answer = client.get(f"/runs/{run.pk}/series.json{query}")
+        assert answer.status_code == 200
+        assert all(len(one["values"]) <= 400 for one in answer.json()["strips"])
+    page = client.get(f"/runs/{run.pk}/").content.decode()
+    assert f'data-race-strips="/runs/{run.pk}/series.json"' in page or "charts are not installed" in page
+    Series.objects.all().delete()
+    assert client.get(f"/runs/{run.pk}/gantt.json").json()["strips"] == []

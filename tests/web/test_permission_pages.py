@@ -24,6 +24,7 @@ READING = [
     "/runs/{run}/charts/outcome.csv",
     "/runs/{run}/gantt.csv",
     "/runs/{run}/gantt.svg",
+    "/runs/{run}/series.csv",
     "/runs/{run}/tasks/1/",
     "/runs/{run}/at/",
     "/runs/{run}/at/1/",

@@ -12,9 +12,13 @@ from apps.results.models import Run
 from scheduler_sim.display.charts import Axis, Chart, Series, TextTable
 from scheduler_sim.display.formatting import duration, quantity
 from scheduler_sim.engine.series import KINDS, StepSeries
+from scheduler_sim.engine.series.shown import shown
 
 POINTS = 480
-"""Steps that a chart shows at most: of a longer span each is the mean over so many times as long."""
+"""Steps that a chart shows at most; of a span with more, the lowest and the highest of equal parts."""
+
+MOST_REPEATED = 1_000_000
+"""Steps of a series that repeats which are looked at for a chart; of more than that it shows means."""
 
 TABLE_ROWS = 12
 
@@ -43,22 +47,21 @@ def electricity_charts(run: Run, totals: Sequence[Metric]) -> Iterator[Chart]:
 
 
 def _series(name: str, kind: str, steps: StepSeries, first: float, last: float) -> Chart:
-    """Draw a series as the means over equal parts of a span, or step by step where there are few."""
+    """Draw a series with its peaks; one that repeats very often as the means over equal parts of the span."""
     of = KINDS[kind]
-    edges = np.linspace(first, last, POINTS + 1)
-    # One that repeats often may have millions of steps, or more than are told at all.
-    if steps.beyond != "repeat" or (last - first) / steps.span * len(steps.times) <= POINTS:
-        exact = np.unique(np.concatenate(([first], steps.cuts(first, last), [last])))
-        edges = exact if len(exact) <= POINTS + 1 else edges
     whole = steps.integral(np.array([first]), np.array([last]))[0] / max(last - first, 1e-9)
-    values = steps.integral(edges[:-1], edges[1:]) / np.maximum(np.diff(edges), 1e-9)
+    if steps.beyond == "repeat" and (last - first) / steps.span * len(steps.times) > MOST_REPEATED:
+        edges = np.linspace(first, last, POINTS + 1)
+        values = steps.integral(edges[:-1], edges[1:]) / np.maximum(np.diff(edges), 1e-9)
+    else:
+        edges, values = shown(steps, first, last, POINTS)
     known = values[~np.isnan(values)]
     finding = f"Series {name} tells nothing of this span."
     if len(known):
         finding = f"Series {name} goes from {known.min():,.4g} to {known.max():,.4g} {of.unit} here"
         finding += f", {whole:,.4g} on average." if whole == whole else "; it does not cover all of it."
-    shown = np.linspace(0, len(values) - 1, min(TABLE_ROWS, len(values))).astype(int)
-    rows = [(duration(float(edges[at] - first)), f"{values[at]:,.4g} {of.unit}") for at in shown if len(known)]
+    told = np.linspace(0, len(values) - 1, min(TABLE_ROWS, len(values))).astype(int)
+    rows = [(duration(float(edges[at] - first)), f"{values[at]:,.4g} {of.unit}") for at in told if len(known)]
     series = [Series(name, (edges[:-1] - first).tolist(), values.tolist())] if len(known) else []
     return Chart(
         f"series-{kind.replace('_', '-')}",

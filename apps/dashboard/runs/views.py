@@ -18,6 +18,7 @@ from apps.dashboard.runs.replay_table import REPLAY_COLUMNS, replay_rows, replay
 from apps.dashboard.runs.table import run_table
 from apps.dashboard.schedule.colouring import BY_TASK, CHOICES
 from apps.dashboard.schedule.gantt import Gantt
+from apps.dashboard.schedule.strips import FARTHEST, csv_rows, strips, whole_span
 from apps.dashboard.schedule.window import gantt_window
 from apps.live.exchange.manifest import run_manifest
 from apps.live.play.configuration_words import configuration_rows, not_scored
@@ -191,6 +192,22 @@ def _gantt(request: HttpRequest, pk: int) -> Gantt:
         raise Http404("The run does not hold this policy.")
     begin, end = (finite_number(request.GET.get(name)) for name in ("from", "to"))
     return gantt_window(run, scheduler, begin, end, colour=request.GET.get("colour", BY_TASK))
+
+
+@figures
+def run_series(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+    """Return the series that a run names, between two instants of the workload's clock, as CSV or JSON."""
+    run = get_object_or_404(Run.objects.select_related("workload"), pk=pk)
+    ends = [finite_number(request.GET.get(name)) for name in ("from", "to")]
+    begin, end = (
+        bound if one is None else min(max(one, -FARTHEST), FARTHEST)
+        for one, bound in zip(ends, whole_span(run), strict=True)
+    )
+    scheduler = request.GET.get("policy", "")
+    found = strips(run, begin, end, scheduler if scheduler in run.policies else "")
+    if kind == "csv":
+        return csv_response(f"run-{pk}-series", csv_rows(found))
+    return JsonResponse({"from": begin, "to": end, "strips": [one.as_json() for one in found]})
 
 
 @control_form("Starting runs needs")

@@ -3,7 +3,7 @@
 Few tasks are drawn one by one; many as shades of how much ran in each lane and span of time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from apps.dashboard.schedule.areas import AREAS_SHOWN, Area, areas
 from apps.dashboard.schedule.colouring import BY_TASK, Colouring, colouring
 from apps.dashboard.schedule.placements import Placements, Spans, on_every_node, spans
 from apps.dashboard.schedule.rows import processors_taken, rows_needed
+from apps.dashboard.schedule.strips import Strip
 from apps.live.play.sites import node_names
 from apps.results.models import Run
 from scheduler_sim.display.charts import plain
@@ -50,6 +51,7 @@ class Gantt:
         unit: what a shade's amount is: `tasks` running at a time, `share` of the cores, or how much is in `use` of what
             the lane is called.
         finding: one sentence.
+        strips: the series of the run's electricity in the same window.
     """
 
     scheduler: str
@@ -67,10 +69,12 @@ class Gantt:
     colours_rise: bool
     unit: str
     finding: str
+    strips: list[Strip] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Return what the browser draws from."""
-        return {**vars(self), "items": [[plain(value) for value in item] for item in self.items]}
+        items = [[plain(value) for value in item] for item in self.items]
+        return {**vars(self), "items": items, "strips": [one.as_json() for one in self.strips]}
 
     def csv_rows(self) -> list[list[Any]]:
         """Return a head and the items, lanes by name."""

@@ -6,16 +6,19 @@ Imported only where a picture is drawn: matplotlib takes a good part of a second
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from apps.dashboard.schedule.gantt import Gantt
+from apps.dashboard.schedule.strips import Strip
 from scheduler_sim.display.appearance import COLOURS
-from scheduler_sim.display.drawing import as_file, axes_on
+from scheduler_sim.display.drawing import as_file, bared
 from scheduler_sim.display.formatting import scale_of
 from scheduler_sim.display.stylesheets import light_colours
 
 INCHES_WIDE = 7.0
 INCHES_A_LANE = 0.22
+INCHES_A_STRIP = 0.75
 FILLED = 0.86
 """Of a lane's height."""
 
@@ -28,11 +31,21 @@ def gantt_picture(chart: Gantt, kind: Literal["svg", "pdf"]) -> bytes:
     """Return the chart as a file, as wide as a page of two columns."""
     lanes = max(len(chart.lanes), 1)
     height = 3.6 if chart.processors else min(max(1.4 + INCHES_A_LANE * lanes, 2.4), 9.0)
-    figure, axes = axes_on((INCHES_WIDE, height))
+    figure = Figure(figsize=(INCHES_WIDE, height + INCHES_A_STRIP * len(chart.strips)), layout="constrained")
+    every = figure.subplots(
+        1 + len(chart.strips),
+        squeeze=False,
+        sharex=True,
+        height_ratios=[height, *[INCHES_A_STRIP] * len(chart.strips)],
+    )[:, 0]
+    axes = bared(every[0])
     colours = light_colours()
     scale = scale_of("seconds", [chart.window_to - chart.first])
     _frame(chart, axes, scale.divisor)
-    axes.set_xlabel(f"Time after the first start ({scale.unit}), {chart.scheduler}", color=colours["muted"])
+    for strip, below in zip(chart.strips, every[1:], strict=True):
+        _strip(chart, strip, bared(below), scale.divisor)
+    axes.tick_params(labelbottom=not chart.strips)
+    every[-1].set_xlabel(f"Time after the first start ({scale.unit}), {chart.scheduler}", color=colours["muted"])
     legend = _areas(chart, axes, scale.divisor)
     legend += _shades(chart, axes, scale.divisor) if chart.level == "shades" else _tasks(chart, axes, scale.divisor)
     if legend:
@@ -40,6 +53,27 @@ def gantt_picture(chart: Gantt, kind: Literal["svg", "pdf"]) -> bytes:
             handles=legend, loc="outside lower center", ncols=4, frameon=False, fontsize=7, labelcolor=colours["ink"]
         )
     return as_file(figure, kind)
+
+
+def _strip(chart: Gantt, strip: Strip, axes: Axes, divisor: float) -> None:
+    """Draw a series under the schedule, on the same axis of time; of a power cap also what was drawn."""
+    colours = light_colours()
+    axes.grid(axis="x", color=colours["line"], linewidth=0.6)
+    axes.set_axisbelow(True)
+    lines = (
+        (strip.times, strip.values, colours["better-fill"], "dashed" if strip.drawn else "solid"),
+        (strip.drawn_times, strip.drawn, colours["worse-fill"], "solid"),
+    )
+    for times, values, colour, style in lines:
+        if not values:
+            continue
+        heights = [float("nan") if value is None else value for value in values]
+        axes.stairs(
+            heights, [(time - chart.first) / divisor for time in times], baseline=None, color=colour, linestyle=style
+        )
+    axes.set_title(strip.title, fontsize=7, loc="left", color=colours["muted"])
+    axes.tick_params(axis="y", labelsize=7)
+    axes.locator_params(axis="y", nbins=3)
 
 
 def _frame(chart: Gantt, axes: Axes, divisor: float) -> None:

@@ -15,6 +15,7 @@ from apps.dashboard.schedule.around import (
 from apps.dashboard.schedule.colouring import BY_TASK
 from apps.dashboard.schedule.gantt import Gantt, gantt
 from apps.dashboard.schedule.placements import placements
+from apps.dashboard.schedule.strips import strips
 from apps.metrics.models import Metric
 from apps.results.models import Run, Stretch
 from scheduler_sim.display.formatting import duration
@@ -34,12 +35,24 @@ def gantt_window(
 ) -> Gantt:
     """Return the chart of the window from `start` to `end`, seconds; None for the ends of the schedule.
 
-    Of a long run the tasks of the window are read; where they are more than `MOST_TASKS` it is drawn how much was in
-    use, from the run's stored figures.
+    With it come the series that the run names, in the same window. Of a long run the tasks of the window are read;
+    where they are more than `MOST_TASKS` it is drawn how much was in use, from the run's stored figures.
 
     Args:
         within: between what the window may lie where that is not the first start and the last finish.
     """
+    chart = _chart(run, scheduler, start, end, colour, within)
+    return replace(chart, strips=strips(run, chart.window_from, chart.window_to, scheduler))
+
+
+def _chart(
+    run: Run,
+    scheduler: str,
+    start: float | None,
+    end: float | None,
+    colour: str,
+    within: tuple[float, float] | None,
+) -> Gantt:
     if not is_long(run):
         return gantt(run, scheduler, placements(run, scheduler), start, end, colour=colour, within=within)
     begin = run.configuration.get("begin_time")

@@ -1,6 +1,7 @@
 // Where and when tasks ran. The server sends what the visible window can show; zooming and panning ask again.
 import { palette } from "./colours.js";
 import { axisUnit, readable } from "./numbers.js";
+import { Strips } from "./strips.js";
 import { inside, isWhole, stepped, zoomed } from "./window.js";
 
 const WAIT = 150; // ms of rest before the server is asked
@@ -32,6 +33,7 @@ export class Gantt {
     this.figure = area.closest("figure");
     this.echarts = echarts;
     this.instance = echarts.init(area);
+    this.strips = new Strips(this.figure, echarts);
     this.policy = this.figure.querySelector("[data-gantt-policy]");
     const query = new URLSearchParams(location.search);
     if (query.has("gantt")) this.policy.value = query.get("gantt");
@@ -363,6 +365,8 @@ export class Gantt {
       { notMerge: true },
     );
     this.area.dataset.span = String(span);
+    const { strips, window_from: from, window_to: to, first: zero } = data;
+    this.strips.draw({ strips, from, to, zero, left: this.left, right: RIGHT });
   }
 
   // What the colours mean, in words beside the drawing.

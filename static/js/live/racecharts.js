@@ -1,6 +1,7 @@
 // The live charts: drawn, put in one sentence, written out as a table, and offered as CSV and JSON.
 import { readable } from "../charts/numbers.js";
 import { offerNumbers } from "./downloads.js";
+import { RaceStrips } from "./strips.js";
 import { setText } from "./words.js";
 
 const ROWS = 12; // of the table behind a chart; the CSV has all points
@@ -9,6 +10,7 @@ export class RaceCharts {
   constructor(part, series, looks) {
     this.series = series;
     this.looks = looks; // policy -> {colour, dash}
+    this.strips = new RaceStrips(part.querySelector("[data-race-strips]"), series);
     this.figures = [...part.querySelectorAll("[data-race-chart]")];
     for (const figure of this.figures) {
       const { raceChart: key, title } = figure.dataset;
@@ -22,6 +24,7 @@ export class RaceCharts {
     const charts = await import("../charts/charts.js");
     await charts.getReady(document.body.dataset.charts);
     for (const figure of this.figures) this.one(figure, charts);
+    await this.strips.draw();
   }
 
   one(figure, charts) {

@@ -54,6 +54,13 @@ export class RaceSeries {
     }
   }
 
+  // Seconds of simulated time from the first to the newest point.
+  passed() {
+    let most = 0;
+    for (const lines of this.lines.values()) for (const { x } of lines.values()) most = Math.max(most, x.at(-1) ?? 0);
+    return most;
+  }
+
   of(key) {
     return [...this.lines.get(key)].map(([name, line]) => ({ name, ...line }));
   }

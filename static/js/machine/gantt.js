@@ -22,6 +22,13 @@ export class InstantGantt extends Gantt {
     this.cursor.className = "cursor";
     for (const mark of [this.canvas, this.veil, this.cursor]) mark.ariaHidden = "true";
     area.after(this.canvas, this.veil, this.cursor);
+    this.below = /** @type {HTMLElement} */ (this.veil.cloneNode());
+    this.through = /** @type {HTMLElement} */ (this.cursor.cloneNode());
+    const strips = this.figure.querySelector("[data-strips]");
+    const holder = document.createElement("div");
+    holder.className = "at-area";
+    strips.replaceWith(holder);
+    holder.append(strips, this.below, this.through);
   }
 
   taskAddress(item) {
@@ -82,10 +89,14 @@ export class InstantGantt extends Gantt {
     const { window_from: from, window_to: to } = data;
     const x = (time) => left + ((time - from) / (to - from)) * (right - left);
     const now = Math.min(Math.max(x(panel.time), left), right);
-    this.cursor.style.transform = `translateX(${now}px)`;
-    this.cursor.hidden = panel.time < from || panel.time > to;
-    this.veil.style.left = `${now}px`;
-    this.veil.style.width = `${right - now}px`;
+    for (const cursor of [this.cursor, this.through]) {
+      cursor.style.transform = `translateX(${now}px)`;
+      cursor.hidden = panel.time < from || panel.time > to;
+    }
+    for (const veil of [this.veil, this.below]) {
+      veil.style.left = `${now}px`;
+      veil.style.width = `${right - now}px`;
+    }
     pen.save();
     pen.beginPath();
     pen.rect(left, TOP, right - left, foot - TOP);
