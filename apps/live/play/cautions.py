@@ -141,10 +141,12 @@ def left_caution(simulations: Mapping[str, engine.Simulation]) -> Caution | None
 def racks_caution(simulations: Mapping[str, engine.Simulation]) -> Caution | None:
     """Return how many tasks over several nodes crossed racks under each policy, None where there are no racks."""
     told = []
-    for name, simulation in simulations.items():
-        crossed = simulation.outcome().crossed
-        gangs = demands(simulation.workload, simulation.cluster).full_nodes > 0
-        if crossed is not None and gangs.any():
+    found = {name: simulation.outcome().crossed for name, simulation in simulations.items()}
+    for name, crossed in found.items():
+        if crossed is None:
+            continue
+        gangs = demands(simulations[name].workload, simulations[name].cluster).full_nodes > 0
+        if gangs.any():
             share = (crossed[gangs] > 0).mean()
             told.append(
                 (name, f"{int((crossed[gangs] > 0).sum()):,} of {int(gangs.sum()):,} ({share:.1%}) under {name}")
