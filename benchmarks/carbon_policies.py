@@ -14,6 +14,7 @@ from scheduler_sim import engine
 from scheduler_sim.engine import metrics
 from scheduler_sim.engine.estimates import replace_estimates
 from scheduler_sim.engine.hardware import CORE
+from scheduler_sim.engine.overheads import Overhead
 from scheduler_sim.engine.policies.delays import LEAST_CARBON, best_span, integrals
 from scheduler_sim.engine.series import Signals, StepSeries
 from scheduler_sim.engine.series.reading import read_series
@@ -22,6 +23,9 @@ from scheduler_sim.engine.workload import FloatArray, Workload
 
 HOUR = 3600.0
 HELD = ("carbon_threshold", "lowest_slot", "lowest_window", "carbon_time")
+STOPPED = (("wait_awhile", "stops=suspend"), ("carbon_threshold", "stops=suspend"))
+"""Orders that also stop tasks, with what lets them."""
+RESTART = Overhead.read("300")
 GRAMS = 3.6e6
 """Joules x g/kWh that make a gram."""
 
@@ -40,27 +44,36 @@ def main() -> None:
     series = read_series(arguments.carbon, kind="carbon").steps
     series = StepSeries(series.times - series.begin, series.values, series.end - series.begin, "repeat")
     delay, backfill = f"delay={arguments.delay:g}", arguments.backfill
-    rows = [("fcfs", "fcfs", workload)]
-    rows += [(name, f"{name}({delay})", workload) for name in HELD]
-    rows.append(("lowest_window, forecast 20 % off", f"lowest_window({delay},noise=0.2)", workload))
     exact = replace_estimates(workload, "exact", np.random.default_rng(0))
-    rows.append(("lowest_window, true run times", f"lowest_window({delay})", exact))
+    free, costly = engine.Options(), engine.Options(restart_overhead=RESTART)
+    rows = [("fcfs", "fcfs", workload, free)]
+    rows += [(name, f"{name}({delay})", workload, free) for name in HELD]
+    rows += [(f"{name}({more})", f"{name}({delay},{more})", workload, free) for name, more in STOPPED]
+    for name in ("lowest_window", "wait_awhile"):
+        rows.append((f"{name}(noise=0.2)", f"{name}({delay},noise=0.2)", workload, free))
+        rows.append((f"{name}, true run times", f"{name}({delay})", exact, free))
+    rows.append((f"wait_awhile, {RESTART} s a restart", f"wait_awhile({delay})", workload, costly))
     print(
         f"{len(workload):,} jobs, {arguments.processors} processors, {backfill}; held back up to {arguments.delay:g} h."
     )
-    print("| policy | carbon of jobs, kg | against fcfs | with idle, kg | mean wait, h | p95 wait, h | makespan, d |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    print(
+        "| policy | carbon of jobs, kg | against fcfs | with idle, kg | mean wait, h | p95 wait, h | later, h | "
+        "stops | makespan, d |"
+    )
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     base = 0.0
     seconds = []
-    for label, order, tasks in rows:
+    wait = 0.0
+    for label, order, tasks, options in rows:
         begun = time.process_time()
-        row = _played(tasks, f"{order}+{backfill}", series, arguments.processors)
+        row = _played(tasks, f"{order}+{backfill}", series, arguments.processors, options)
         seconds.append(time.process_time() - begun)
-        base = base or row["carbon_kg"]
+        base, wait = base or row["carbon_kg"], wait or row["mean_job_completion_time"]
         print(
             f"| {label} | {row['carbon_kg']:,.1f} | {row['carbon_kg'] / base - 1:+.1%} | "
             f"{row['carbon_kg'] + row['idle_carbon_kg']:,.1f} | {row['mean_wait_time'] / HOUR:,.2f} | "
-            f"{row['p95_wait_time'] / HOUR:,.2f} | {row['makespan'] / 24 / HOUR:,.1f} |"
+            f"{row['p95_wait_time'] / HOUR:,.2f} | {(row['mean_job_completion_time'] - wait) / HOUR:,.2f} | "
+            f"{row['stops']:,.0f} | {row['makespan'] / 24 / HOUR:,.1f} |"
         )
     at_once, whole, parts = _bounds(workload, series, arguments.delay * HOUR)
     print(
@@ -71,15 +84,20 @@ def main() -> None:
     print(f"{max(seconds):.1f} s of a processor for the slowest policy, compiling included.")
 
 
-def _played(workload: Workload, policy: str, series: StepSeries, processors: int) -> dict[str, float]:
-    """Return the figures of one policy."""
+def _played(
+    workload: Workload, policy: str, series: StepSeries, processors: int, options: engine.Options
+) -> dict[str, float]:
+    """Return the figures of one policy, and how often it stopped a task."""
     idle, busy = CORE.idle_watts, CORE.busy_watts
     group = engine.NodeGroup("processors", 1, processors, cpu_idle_watts=idle, cpu_busy_watts=busy)
     pool = engine.Cluster("pool", (group,))
-    simulation = engine.Simulation(workload, pool, engine.parse_policy(policy), signals=Signals({"carbon": series}))
+    simulation = engine.Simulation(
+        workload, pool, engine.parse_policy(policy), options=options, signals=Signals({"carbon": series})
+    )
     simulation.advance()
     edges = np.array(metrics.whole_run(workload, [simulation.outcome()]))
-    return {name: float(value or 0.0) for name, value in metrics.summarise(simulation, edges=edges).row().items()}
+    found = {name: float(value or 0.0) for name, value in metrics.summarise(simulation, edges=edges).row().items()}
+    return {**found, "stops": float((simulation.history().attempts - 1).sum())}
 
 
 def _bounds(workload: Workload, series: StepSeries, delay: float) -> tuple[float, float, float]:

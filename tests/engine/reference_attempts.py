@@ -21,6 +21,7 @@ class ReferenceRules:
     Attributes:
         discipline: `srtf`, `srsf`, `las`, `rr`, or `score` for base - slope * wait.
         backfill: of `score`. preemption: `none`, `suspend`, `checkpoint`, `requeue`.
+        pausing: what a stop at a time of the task's own leaves, `suspend` or `checkpoint`.
         spread: nodes do not matter. in_place: who runs on does not move.
         overhead: seconds of each start. charge_first: whether the first start pays it.
         limits: attained service that ends each queue of las. promote: None for never. quantum: of a turn of rr.
@@ -33,6 +34,7 @@ class ReferenceRules:
     discipline: str
     backfill: str
     preemption: str
+    pausing: str = "suspend"
     spread: bool = False
     in_place: bool = False
     overhead: float = 0.0

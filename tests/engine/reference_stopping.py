@@ -43,6 +43,7 @@ class ReferenceStopping(ReferenceNodes):
         self.attempts, self.requeues, self.failures = [0] * n, [0] * n, [0] * n
         self.first_start, self.first_ready, self.ending = [None] * n, [None] * n, [None] * n
         self.running: dict[int, Any] = {}
+        self.withheld: set[int] = set()
         self.spans: list[Attempt] = []
         for row in range(n):
             self.prepare(row)
@@ -114,6 +115,9 @@ class ReferenceStopping(ReferenceNodes):
         for row in sorted(rows):
             self.node[row] = self.device[row] = -1
             self.prepare(row)
+            if not fails and not self.is_open(row, now):
+                self.withheld.add(row)
+                continue
             if fails and self.rules.requeue_at == "end":
                 self.tie[row], self.ready[row] = len(self.w) + self.later_ones, now
                 self.later_ones += 1
@@ -141,6 +145,7 @@ class ReferenceStopping(ReferenceNodes):
         while any(end == inf for end in self.finish):
             times = self.instants_after(self.now)
             times += [max(failures[0][0], clock)] if failures else []
+            times += [time for row in range(len(self.w)) for time in self.turns(row) if time > self.now]
             now = self.now = clock = min(times)
             back = self.end_attempts(now)
             while failures and failures[0][0] <= now:
@@ -151,6 +156,7 @@ class ReferenceStopping(ReferenceNodes):
                     back += self.fail(number, now)
             self.put_back(back, now, True)
             self.apply_outages_and_arrivals(now)
+            self.take_turns(now)
             if not self.queue:
                 continue
             if self.rules.preemption != "none" and self.backfill == "conservative":
@@ -166,6 +172,37 @@ class ReferenceStopping(ReferenceNodes):
             else:
                 self.act_unplanned(now)
         return self
+
+    # Tasks that stop at times of their own.
+
+    def turns(self, row):
+        """Return when a task that has not ended may no longer run, and when it may again."""
+        if self.scores.openings is None or self.finish[row] < inf:
+            return []
+        return [time for span in self.openings(row) for time in span if self.offered[row] < time < inf]
+
+    def openings(self, row):
+        found = self.scores.openings
+        assert found is not None
+        spans = slice(found.offsets[row], found.offsets[row + 1])
+        return list(zip(found.begins[spans].tolist(), found.ends[spans].tolist(), strict=True))
+
+    def is_open(self, row, now):
+        return self.scores.openings is None or any(begin <= now < end for begin, end in self.openings(row))
+
+    def take_turns(self, now):
+        """Stop or withhold those that may not run now, and queue those that may again."""
+        stops = [row for row in self.running if not self.is_open(row, now)]
+        for row in sorted(stops):
+            self.stop(row, now, "suspended" if self.rules.pausing == "suspend" else "requeued")
+        for row in [row for row in self.queue if not self.is_open(row, now)]:
+            self.queue.remove(row)
+            self.reserved.pop(row, None)
+            self.withheld.add(row)
+        self.put_back(stops, now, False)
+        for row in sorted(row for row in self.withheld if self.is_open(row, now)):
+            self.withheld.remove(row)
+            self.queue.append(row)
 
     def lift(self, now):
         """Let all reservations count as missed, so that they are made anew together."""

@@ -9,6 +9,7 @@ from scheduler_sim.engine.contract import ENDINGS
 from scheduler_sim.engine.kernels.core import state
 from scheduler_sim.engine.kernels.core.rules import Rules
 from scheduler_sim.engine.kernels.stopping.kernel import StoppingKernel
+from scheduler_sim.engine.policies.openings import Openings
 from scheduler_sim.engine.policies.preemption import RUN_ON
 from tests.engine.core_cases import COSTS, LIMITS, listed_failures, played, spans
 from tests.engine.gang_cases import spans_of
@@ -72,6 +73,7 @@ def kernel(simulation, rules, *, quiet=False):
         played_by = Rules(
             backfill=policy.backfill.code,
             cost=COSTS[rules["preemption"]],
+            pausing=COSTS[rules.get("pausing", "suspend")],
             overhead=np.full(len(simulation.workload), rules["overhead"]),
             on_limit=LIMITS[rules["limit"]],
             max_requeues=rules["max_requeues"],
@@ -92,12 +94,34 @@ def simulation_of(policy, workload, cluster, options, seed):
     return Simulation(workload, cluster, replace(policy, preemption=RUN_ON), seed=seed, options=options)
 
 
-def compare(policy, seed):
-    """Play a case by the kernel and by the reference; return how many attempts were written, None for no tasks."""
+def random_openings(arrival, generator):
+    """Return one to four spans a task, the first from its arrival on or later, in eighths of a second."""
+    spans = []
+    for time in arrival:
+        edges = np.cumsum(generator.integers(1, 24, 2 * int(generator.integers(1, 5)) - 1))
+        edges -= edges[0] * (generator.random() < 0.5)
+        spans.append(np.append(time + edges / 8, np.inf).reshape(-1, 2))
+    offsets = np.concatenate(([0], np.cumsum([len(one) for one in spans])))
+    begins, ends = np.concatenate(spans).T
+    return Openings(offsets, np.ascontiguousarray(begins), np.ascontiguousarray(ends))
+
+
+def compare(policy, seed, *, pauses=False):
+    """Play a case by the kernel and by the reference; return how many attempts were written, None for no tasks.
+
+    Args:
+        pauses: tasks run only in random spans.
+    """
     workload, cluster, options, rules = draw(seed, policy)
     if not len(workload):
         return None
     simulation = simulation_of(policy, workload, cluster, options, seed)
+    if pauses:
+        generator = np.random.default_rng([seed, 6])
+        rules["pausing"] = str(generator.choice(["suspend", "checkpoint"]))
+        scores = replace(simulation.scores(), openings=random_openings(workload.arrival_time, generator))
+        scores = replace(scores, not_before=scores.openings.first)
+        simulation.scores = lambda: scores
     core = kernel(simulation, rules)
     outcome, attempts = played(core)
     as_rules = ReferenceRules("score", policy.backfill.name, **rules)

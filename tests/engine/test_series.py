@@ -84,6 +84,10 @@ def test_two_hours_of_a_real_series_emit_what_the_oracle_says(oracle_path: Any) 
     assert task_electricity(simulation, "carbon", np.array([0]))[0] == pytest.approx(row["carbon_kg"], rel=1e-12)
 
 
+POLICIES = ("fcfs", "sjf+easy", "las", "fcfs~suspend")
+POLICIES += ("wait_awhile(delay=0.02)+easy", "carbon_threshold(delay=0.02,stops=suspend)+list")
+
+
 @st.composite
 def cases(draw: Any) -> tuple[engine.Simulation, np.ndarray]:
     """Draw tasks, series with gaps of any lengths and ways to go beyond, and windows."""
@@ -103,7 +107,7 @@ def cases(draw: Any) -> tuple[engine.Simulation, np.ndarray]:
     simulation = played(
         Signals(kinds),
         (2.0, 11.0),
-        policy=draw(st.sampled_from(("fcfs", "sjf+easy", "las", "fcfs~suspend"))),
+        policy=draw(st.sampled_from(POLICIES)),
         cores=16,
         arrival_time=np.sort(generator.integers(0, 200, count)).astype(float),
         runtime=generator.integers(1, 60, count).astype(float),

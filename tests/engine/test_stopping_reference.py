@@ -80,6 +80,16 @@ def test_waiting_tasks_stop_running_ones_as_the_reference_says(policy):
     assert sum(bool(count) for count in found) > 0.2 * CASES, "hardly any task had several attempts"
 
 
+PAUSED = ("fcfs", "fcfs+list", "fcfs+easy", "fcfs+conservative", "fcfs+list@best_fit")
+"""Orders that stop tasks at times of their own come first-come first-served, with any backfilling and placement."""
+
+
+@pytest.mark.parametrize("policy", PAUSED)
+def test_tasks_that_stop_at_times_of_their_own_are_played_as_the_reference_says(policy):
+    found = [compare(parse_policy(policy), seed, pauses=True) for seed in range(2 * CASES)]
+    assert sum(bool(count) for count in found) > 0.5 * CASES, "hardly any task had several attempts"
+
+
 @pytest.mark.parametrize("policy", some())
 def test_where_nothing_stops_the_schedules_are_those_of_the_fast_kernels(policy):
     played_cases = 0

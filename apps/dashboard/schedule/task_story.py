@@ -265,7 +265,7 @@ def _guarded_from(run: Run, scheduler: str, placed: Placements, task: Task, arri
     cluster = Cluster.from_json(run.cluster)
     options = asked.engine_options(cluster)
     in_turn = policy.order.name == "fcfs" and policy.placement.planned == NOT_PLANNED
-    stops = policy.preempts or options.interrupts or cluster.fails
+    stops = policy.may_stop or options.interrupts or cluster.fails
     if not in_turn or stops or run.site_id is not None or task.dependencies:
         return np.inf
     if policy.backfill.code == CONSERVATIVE:

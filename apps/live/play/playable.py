@@ -41,11 +41,11 @@ def refuse_unplayable(
         with blaming("on_oversize"):
             refuse_clamping(site.name, configuration.on_oversize)
     asked = site is not None or options.interrupts or cluster.fails
-    if not any(asked or policy.preempts for policy in policies):
+    if not any(asked or policy.may_stop for policy in policies):
         return
     configuration = configuration.with_models()
     for policy in configuration.parsed_policies():
-        if not (asked or policy.preempts):
+        if not (asked or policy.may_stop):
             continue
         engine.Simulation(
             workload=_workload(cluster, site, on_gpus=policy.order.shares_gpus)

@@ -43,7 +43,7 @@ def stored_schedules(run: Run, prepared: Prepared, configuration: RunConfigurati
     simulations = {}
     for policy in configuration.parsed_policies():
         outcome, attempts = _outcome(run, policy.name, prepared), None
-        if policy.preempts or options.interrupts or prepared.cluster.fails or prepared.site is not None:
+        if policy.may_stop or options.interrupts or prepared.cluster.fails or prepared.site is not None:
             attempts = _attempts(run, policy.name, prepared)
             outcome = replace(outcome, history=_history(run, policy, prepared, outcome, attempts))
         simulations[policy.name] = StoredSchedule(

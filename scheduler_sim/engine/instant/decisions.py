@@ -80,7 +80,7 @@ def _refuse(schedule: Schedule, *, on_site: bool) -> None:
 
 def _found(schedule: Schedule, time: float) -> Decisions:
     policy = schedule.policy
-    stops = policy.preempts or schedule.options.interrupts or schedule.cluster.fails or len(schedule.attempts)
+    stops = policy.may_stop or schedule.options.interrupts or schedule.cluster.fails or len(schedule.attempts)
     try:
         if stops or policy.order.shares_gpus:
             raise OrderNotKnown("Where tasks may stop and go on, the order in which they were tried is not stored.")

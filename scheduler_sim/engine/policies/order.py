@@ -9,6 +9,7 @@ import numpy as np
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.codes import STATIC
 from scheduler_sim.engine.policies.compiled import Called
+from scheduler_sim.engine.policies.openings import Openings
 from scheduler_sim.engine.policies.parameter import Adjustable
 from scheduler_sim.engine.policies.registry import Registry
 from scheduler_sim.engine.series import Signals
@@ -32,6 +33,8 @@ class Scores:
         parameters: what the kind needs beside `base`: weights, a half-life.
         features: shape (n, 2), see `scoring.task_features`, for `LEARNED`.
         not_before: shape (n,), instants before which a task is not offered to the policy; None for none.
+        openings: when each task may run that also stops; None where whoever has started runs on. `not_before` is their
+            first begin.
         called: the function that is asked for them, for `CALLED`.
         ahead: shape (n, groups), what counts beside a task's end on a node of each group, for `BY_PLAN`; None: nothing.
         backfill: the scores by which what may pass a blocked head is tried; None for these.
@@ -43,6 +46,7 @@ class Scores:
     parameters: FloatArray | None = None
     features: FloatArray | None = None
     not_before: FloatArray | None = None
+    openings: Openings | None = None
     called: Called | None = None
     ahead: FloatArray | None = None
     backfill: "Scores | None" = None
@@ -138,6 +142,11 @@ class Order(Adjustable):
     calls: bool = field(default=False, kw_only=True)
     goes_by: str = field(default="", kw_only=True)
     digest: str = field(default="", kw_only=True)
+
+    @property
+    def stops(self) -> bool:
+        """True when it stops tasks at times of their own, which it settles as they arrive."""
+        return self.having("stops") and self.value("stops") != "none"
 
 
 ORDERS: Registry[Order] = Registry("order")

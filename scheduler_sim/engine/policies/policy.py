@@ -56,8 +56,13 @@ class Policy:
 
     @property
     def preempts(self) -> bool:
-        """True when it may stop running tasks."""
+        """True when it may stop running tasks for others."""
         return self.order.preempts or self.preemption != RUN_ON
+
+    @property
+    def may_stop(self) -> bool:
+        """True when tasks may stop and go on under it, for others or at times of their own."""
+        return self.preempts or self.order.stops
 
     @property
     def model_version(self) -> int | None:
@@ -105,6 +110,11 @@ def parse_policy(text: str) -> Policy:
     if policy.order.preempts and (policy.backfill.name != "none" or policy.preemption != RUN_ON):
         raise InvalidPolicy(
             f"{policy.order.name} builds the schedule by its own rule; it takes neither +backfill nor ~preemption."
+        )
+    if policy.order.stops and policy.preemption != RUN_ON:
+        raise InvalidPolicy(
+            f"{policy.order.name} stops tasks at times of its own, and takes no ~preemption; stops=suspend or "
+            f"stops=checkpoint says what a stop leaves."
         )
     if policy.order.needs_site and policy.name != policy.order.text:
         raise InvalidPolicy(

@@ -41,6 +41,7 @@ class Rules:
 
     Attributes:
         discipline, cost, where, on_limit: codes of `state`. backfill: a code of `codes`.
+        pausing: what a task keeps that stops at a time of its own, a code of `state` as `cost`.
         in_place: who runs on does not move to other nodes.
         charge_first: the first start pays the overhead too.
         overhead: seconds of each task's starts, shape (n,); None for none.
@@ -56,6 +57,7 @@ class Rules:
     discipline: int = state.SCORE
     backfill: int = 0
     cost: int = state.RUN_ON
+    pausing: int = state.KEEP
     where: int = state.POOL
     in_place: bool = True
     charge_first: bool = False
@@ -108,6 +110,7 @@ class Rules:
             backfill=policy.backfill.code,
             where=_where(workload, cluster, scores),
             cost=state.KEEP if order.preempts else COSTS[policy.preemption.name],
+            pausing=COSTS[order.value("stops")] if order.stops else state.KEEP,
             in_place=not order.having("in_place") or bool(order.value("in_place")),
             charge_first=order.having("charge_first") and bool(order.value("charge_first")),
             overhead=overhead.seconds(size),
@@ -156,7 +159,7 @@ WHY = "with preemption, requeues, failures or checkpoints"
 def needs_nodes(problem: Problem) -> bool:
     """Tell whether a simulation is left to `kernels.stopping`: all placements and backfills, on any nodes."""
     workload, cluster, policy, scores = problem.workload, problem.cluster, problem.policy, problem.scores
-    if scores.kind not in DISCIPLINES or scores.backfill is not None:
+    if scores.kind not in DISCIPLINES or scores.backfill is not None or scores.openings is not None:
         return True
     if policy.backfill.code == CONSERVATIVE and not policy.preempts:
         return True
@@ -177,13 +180,16 @@ def needs_nodes(problem: Problem) -> bool:
 
 
 def _refuse(cluster: Cluster, workload: Workload, policy: Policy, options: Options) -> None:
-    if policy.preemption.name == "checkpoint" and options.checkpoints is None:
-        raise InvalidPolicy("~checkpoint goes on from the last checkpoint; the run must say how often one is written.")
+    way = policy.order.value("stops") if policy.order.stops else policy.preemption.name
+    if way == "checkpoint" and options.checkpoints is None:
+        what = "stops=checkpoint" if policy.order.stops else "~checkpoint"
+        raise InvalidPolicy(f"{what} goes on from the last checkpoint; the run must say how often one is written.")
     if policy.backfill.predicts:
         raise InvalidPolicy(f"EASY reserves by the estimates {WHY}, not as {policy.backfill.text} says.")
     limited = any(group.memory_mb is not None for group in cluster.groups)
-    if policy.preemption.name == "suspend" and limited and workload.memory_mb.any():
-        raise InvalidPolicy("A suspended task keeps its memory, which is not played; use ~checkpoint or ~requeue.")
+    if way == "suspend" and limited and workload.memory_mb.any():
+        other = "stops=checkpoint" if policy.order.stops else "~checkpoint or ~requeue"
+        raise InvalidPolicy(f"A suspended task keeps its memory, which is not played; use {other}.")
 
 
 def plays_on_pool(workload: Workload, cluster: Cluster) -> bool:

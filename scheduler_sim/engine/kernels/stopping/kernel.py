@@ -22,6 +22,7 @@ from scheduler_sim.engine.kernels.stopping.loop import advance_stopping, prepare
 from scheduler_sim.engine.kernels.stopping.state import LIFE, Life, handle
 from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
+from scheduler_sim.engine.policies.openings import Openings
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workload import IntArray, Workload
@@ -67,6 +68,7 @@ class StoppingKernel(AttemptsKernel):
             rules,
             cluster,
             clairvoyant=clairvoyant,
+            openings=problem.scores.openings,
             most_running=most_running,
             most_pieces=most_running + planned_pieces,
         )
@@ -157,7 +159,14 @@ def _lives(workload: Workload, rules: Rules) -> Any:
 
 
 def _lay_out(
-    lives: Any, rules: Rules, cluster: Cluster, *, clairvoyant: bool, most_running: int, most_pieces: int
+    lives: Any,
+    rules: Rules,
+    cluster: Cluster,
+    *,
+    clairvoyant: bool,
+    openings: Openings | None,
+    most_running: int,
+    most_pieces: int,
 ) -> Life:
     """Return the arrays of a simulation that has not begun."""
     n = len(lives)
@@ -169,11 +178,13 @@ def _lay_out(
     settings[state.MOST_REQUEUES] = rules.max_requeues
     settings[state.MOST_FAILURES] = 2**62 if rules.max_failures is None else rules.max_failures
     settings[state.TO_END], settings[state.BY_ARRIVAL] = rules.to_end, rules.by_arrival
+    settings[state.PAUSING] = rules.pausing
     settings[state.CHARGE_FIRST], settings[state.CLAIRVOYANT] = rules.charge_first, clairvoyant
 
     def rows(length: int) -> IntArray:
         return np.zeros(length, np.int64)
 
+    turns = (np.zeros(0), rows(0), rows(0)) if openings is None else openings.turns()
     stops, planned = rules.stops, rules.stops and rules.backfill == CONSERVATIVE
     return Life(
         lives=lives,
@@ -187,6 +198,9 @@ def _lay_out(
         outage_times=np.zeros(0),
         outage_nodes=rows(0),
         outage_signs=rows(0),
+        turn_times=turns[0],
+        turn_rows=turns[1],
+        turn_opens=turns[2],
         back=rows(running),
         stopping=rows(running if stops else 0),
         beginning=rows(running if stops else 0),

@@ -11,6 +11,7 @@ from scheduler_sim.engine.kernels.cluster.loop import apply_outages, arrive, nex
 from scheduler_sim.engine.kernels.cluster.start import changed
 from scheduler_sim.engine.kernels.cluster.state import LIFTED, NEWCOMERS, PENDING, RELEASED, Sim
 from scheduler_sim.engine.kernels.core.state import COMPLETED, FAILED, ON_REQUEUE, TIMED_OUT
+from scheduler_sim.engine.kernels.stopping.pauses import next_turn, take_turns
 from scheduler_sim.engine.kernels.stopping.plan import build_by_plan
 from scheduler_sim.engine.kernels.stopping.schedule import build
 from scheduler_sim.engine.kernels.stopping.state import (
@@ -103,7 +104,7 @@ def _next_instant(s: Sim, h: Life) -> float:
     now = next_instant(s)
     if h.counts[OUTAGES] < len(h.outage_times) and s.counts[FINISHED] < len(s.tasks):
         now = min(now, max(h.outage_times[h.counts[OUTAGES]], s.clock[0]))
-    return now
+    return min(now, next_turn(h))
 
 
 @counting_kernel
@@ -145,6 +146,7 @@ def advance_stopping(
         arrived = s.counts[ARRIVED]
         arrive(s, now)
         h.counts[EVENTS] += s.counts[ARRIVED] - arrived
+        take_turns(s, h, now, reserving)
         waiting = s.counts[QUEUED]
         if waiting == 0:
             continue

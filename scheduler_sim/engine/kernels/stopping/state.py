@@ -8,12 +8,26 @@ from scheduler_sim.engine.kernels.records import addresses, columns_of, record_o
 from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
 from scheduler_sim.engine.workload import FloatArray, IntArray
 
-OUTAGES, WRITTEN, EVENTS, BACK, STOPPED, BEGUN, KEPT, SPANS, LATER, FIELDS = range(10)
+OUTAGES, WRITTEN, EVENTS, BACK, STOPPED, BEGUN, KEPT, SPANS, LATER, TURNED, FIELDS = range(11)
 """Places in the vector of counts: outages taken, attempts in the buffer, events applied in this call; how many are to
-be queued again, are stopped, and begin; pieces kept; spans of the plan; the tie of who comes behind all others."""
+be queued again, are stopped, and begin; pieces kept; spans of the plan; the tie of who comes behind all others; turns
+of `policies.openings` taken."""
 
-COST, ON_LIMIT, MOST_REQUEUES, MOST_FAILURES, TO_END, BY_ARRIVAL, CHARGE_FIRST, CLAIRVOYANT, ROOM, SETTINGS = range(10)
-"""Places in the vector of settings; CLAIRVOYANT policies are told how long tasks really run."""
+(
+    COST,
+    ON_LIMIT,
+    MOST_REQUEUES,
+    MOST_FAILURES,
+    TO_END,
+    BY_ARRIVAL,
+    CHARGE_FIRST,
+    CLAIRVOYANT,
+    ROOM,
+    PAUSING,
+    SETTINGS,
+) = range(11)
+"""Places in the vector of settings; CLAIRVOYANT policies are told how long tasks really run, PAUSING is what a task
+keeps that stops at a time of its own."""
 
 LIFE = np.dtype(
     [
@@ -24,11 +38,13 @@ LIFE = np.dtype(
         ("pace", "f8"), ("begun", "f8"), ("progress_from", "f8"), ("start", "f8"), ("finish", "f8"),
         ("since_begin", "f8"), ("service", "f8"), ("held", "f8"),
         ("expected", "f8"), ("chosen", "i8"), ("first_kept", "i8"), ("kept", "i8"),
+        ("shut", "i8"), ("withheld", "i8"),
         ("held_cores", "f8"), ("held_gpus", "f8"), ("joules", "f8"), ("usd", "f8"),
     ]
 )  # fmt: skip
 """One record a task. Work is counted in seconds of its runtime; `pace` of them are done in a second of this attempt,
-which lasts `length` seconds without what its start and checkpoints cost; it holds `held_cores` and `held_gpus`."""
+which lasts `length` seconds without what its start and checkpoints cost; it holds `held_cores` and `held_gpus`. It may
+not run while it is `shut`, and is `withheld` where it would wait in the queue otherwise."""
 
 
 class Life(NamedTuple):
@@ -36,7 +52,7 @@ class Life(NamedTuple):
 
     Watts are of one busy device of each node group, prices USD a second for holding one.
     `back`, `stopping` and `beginning` are lists of rows; `kept_*` the pieces of those that begin or are planned.
-    `span_*` are the plan of conservative backfilling.
+    `span_*` are the plan of conservative backfilling; `turn_*` say when tasks may no longer run, and when again.
     """
 
     lives: Any
@@ -50,6 +66,9 @@ class Life(NamedTuple):
     outage_times: FloatArray
     outage_nodes: IntArray
     outage_signs: IntArray
+    turn_times: FloatArray
+    turn_rows: IntArray
+    turn_opens: IntArray
     back: IntArray
     stopping: IntArray
     beginning: IntArray

@@ -191,13 +191,19 @@ def end(s: Sim, h: Life, row: int, now: float, reason: int) -> None:
 
 @inner_kernel
 def put_back(s: Sim, h: Life, now: float, fails: bool) -> None:
-    """Queue the tasks that were stopped, in the order of their rows; `fails` where not the policy stopped them."""
+    """Queue the tasks that were stopped, in the order of their rows; `fails` where not the policy stopped them.
+
+    Those that may not run for now are withheld.
+    """
     size = h.counts[BACK]
     rows = np.sort(h.back[:size])
     for i in range(size):
         row = rows[i]
         t = s.tasks[row]
         prepare(s, h, row)
+        if h.lives[row].shut:
+            h.lives[row].withheld = 1
+            continue
         if fails and h.settings[TO_END]:
             t.rank = h.counts[LATER]
             h.counts[LATER] += 1

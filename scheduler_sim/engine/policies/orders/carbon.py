@@ -1,7 +1,7 @@
 """Orders that hold a task back until electricity is cleaner; from then on it comes by its arrival, as under fcfs.
 
-When a task is let go is settled at its arrival and does not depend on what else runs: it waits for room from then on.
-Without a series of carbon they are fcfs.
+When a task is let go, and under orders that stop tasks when it stops and goes on, is settled at its arrival and does
+not depend on what else runs: it waits for room from then on. Without a series of carbon they are fcfs.
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from scheduler_sim.engine.policies.delays import (
     lowest_step,
     thresholds,
 )
+from scheduler_sim.engine.policies.openings import Openings, cleanest, while_open
 from scheduler_sim.engine.policies.order import Order, ScoreContext, Scores, order
 from scheduler_sim.engine.policies.parameter import Parameter, choice, number
 from scheduler_sim.engine.series import StepSeries
@@ -74,6 +75,8 @@ NOISE = number(
     default=0.0,
     rule="Standard deviation of the forecast's error as a part of each step's value, drawn once a step; 0 is perfect.",
 )
+
+_LEAVES = "suspend, going on where they stopped, or checkpoint, from their last checkpoint"
 
 holding = partial(order, goes_by="carbon", source=GAIA, parameters=(DELAY, DELAYS, NOISE))
 
@@ -142,11 +145,17 @@ class _Ahead:
         error = np.maximum(1.0 + context.parameters["noise"] * drawn, 0.0)
         return cls(steps, steps.values * error, allowed, arrival, length)
 
-    def steps_in_reach(self) -> slice:
-        """Return the steps in which tasks may start, from the first arrival on."""
+    def steps_in_reach(self, *, run: bool = False) -> slice:
+        """Return the steps in which tasks may start, or, with `run`, may be held or run, from the first arrival on."""
+        until = self.arrival + self.allowed + (np.minimum(self.length, LONGEST) if run else 0.0)
         first = np.searchsorted(self.steps.times, self.arrival.min(), side="right") - 1
-        last = np.searchsorted(self.steps.times, (self.arrival + self.allowed).max(), side="right")
+        last = np.searchsorted(self.steps.times, until.max(), side="right")
         return slice(int(first), int(last))
+
+    def cleanest(self) -> Openings:
+        """Return the spans of each task's estimate with the least carbon by the forecast."""
+        steps = self.steps
+        return cleanest(steps.times, self.foreseen, steps.end, self.arrival, self.allowed, self.length)
 
     def by_span(self, aim: int) -> FloatArray:
         """Return the start of each task's best span by the forecast."""
@@ -165,6 +174,10 @@ class _Ahead:
 
 def _held(context: ScoreContext, start: FloatArray | None) -> Scores:
     return Scores(base=context.workload.arrival_time, not_before=start)
+
+
+def _opened(context: ScoreContext, openings: Openings) -> Scores:
+    return Scores(base=context.workload.arrival_time, not_before=openings.first, openings=openings)
 
 
 @holding("lowest_slot", formula="s, from the lowest step of carbon within the delay on")
@@ -191,6 +204,28 @@ def carbon_time(context: ScoreContext) -> Scores:
 
 
 @holding(
+    "wait_awhile",
+    formula="s, in the spans of r in all with the least carbon within r and the delay",
+    source=f"Wiesner et al., Let's wait awhile, Middleware 2021; {GAIA}",
+    parameters=(
+        DELAY,
+        DELAYS,
+        NOISE,
+        choice(
+            "stops",
+            lambda: ["suspend", "checkpoint"],
+            default="suspend",
+            rule=f"How tasks stop between their spans: {_LEAVES}.",
+        ),
+    ),
+)
+def wait_awhile(context: ScoreContext) -> Scores:
+    """Let a task run in the cleanest spans that are as long as its estimate together, and stop between them."""
+    ahead = _Ahead.of(context)
+    return _held(context, None) if ahead is None else _opened(context, ahead.cleanest())
+
+
+@holding(
     "carbon_threshold",
     formula="s, from the first step below the quantile of a day on",
     source="the time-shifting scheduler of OpenDC (quantiles); Wiesner et al., Let's wait awhile, Middleware 2021",
@@ -207,10 +242,16 @@ def carbon_time(context: ScoreContext) -> Scores:
             rule="Whether the quantile is of the 24 h to come, or, none, of the 24 h gone by.",
         ),
         NOISE,
+        choice(
+            "stops",
+            lambda: ["none", "suspend", "checkpoint"],
+            default="none",
+            rule=f"Whether tasks also stop in steps above the quantile: {_LEAVES}; they are held so long in all.",
+        ),
     ),
 )
 def carbon_threshold(context: ScoreContext) -> Scores:
-    """Let a task go in the first step that is at or below the quantile of the steps of a day.
+    """Let a task go in the first step that is at or below the quantile of the steps of a day, and stop in others.
 
     Raises:
         InvalidPolicy: a quantile above 1.
@@ -225,9 +266,13 @@ def carbon_threshold(context: ScoreContext) -> Scores:
     times, known = ahead.steps.times, ahead.steps.values
     is_short = context.estimate < told["short_hours"] * SECONDS_PER_HOUR
     by_rule = told["forecast"] == "ahead"
-    quantiles, asked = (told["short"], told["long"]), ahead.steps_in_reach()
+    quantiles, asked = (told["short"], told["long"]), ahead.steps_in_reach(run=told["stops"] != "none")
     bounds = thresholds(times, known, ahead.foreseen, quantiles, span=DAY, ahead=by_rule, asked=asked)
+    is_open = known[asked] <= bounds
+    if told["stops"] != "none":
+        kind = np.where(is_short, 0, 1)
+        return _opened(context, while_open(times[asked], is_open, kind, ahead.arrival, ahead.allowed, ahead.length))
     start = np.empty(len(ahead.arrival))
-    for bound, rows in zip(bounds, (is_short, ~is_short), strict=True):
-        start[rows] = first_open(times[asked], known[asked] <= bound, ahead.arrival[rows], ahead.allowed[rows])
+    for open_steps, rows in zip(is_open, (is_short, ~is_short), strict=True):
+        start[rows] = first_open(times[asked], open_steps, ahead.arrival[rows], ahead.allowed[rows])
     return _held(context, start)
