@@ -298,8 +298,8 @@ def test_decisions_on_nodes_start_what_was_started_and_say_why_the_rest_waits(po
 
 
 def carbon_policies() -> list[str]:
-    """Return every order by a series with one backfilling each, with all of them where it is looked at thoroughly."""
-    orders = [order.name for order in ORDERS if order.goes_by]
+    """Return orders by a series that stop nothing, with one backfilling each, with all where looked at thoroughly."""
+    orders = [order.name for order in ORDERS if order.goes_by and not order.stops]
     if THOROUGH:
         return [f"{order}(delay=0.003)+{backfill}" for order in orders for backfill in BACKFILL_NAMES]
     return [
@@ -345,6 +345,29 @@ def test_what_waits_for_cleaner_electricity_does_so_until_it_is_let_go(policy: s
             waited += len(held)
     assert waited
     assert explained > refused
+
+
+@pytest.mark.parametrize("order", ["wait_awhile(delay=0.003)", "carbon_threshold(delay=0.003,stops=suspend)"])
+def test_what_stops_while_electricity_is_dear_waits_for_its_next_span(order: str) -> None:
+    stopped = 0
+    for seed in range(4 * CASES):
+        workload, cluster, options = random_pool_case(seed)
+        generator = np.random.default_rng(seed)
+        steps = StepSeries(np.arange(40.0), generator.choice([50.0, 100.0, 300.0], 40), 40.0, "repeat")
+        policy, signals = parse_policy(f"{order}+easy"), Signals({"carbon": steps})
+        simulation = Simulation(workload, cluster, policy, seed=seed, options=options, signals=signals)
+        simulation.advance()
+        openings = simulation.scores().openings
+        assert openings is not None
+        for time in some_instants(simulation, generator):
+            found = decisions(schedule_of(simulation), time)
+            waiting = standing(schedule_of(simulation), found.time).waiting
+            opens = openings.open_from(found.time)
+            held = {one.row: one.planned_time for one in found.decisions if one.verdict == "cleaner"}
+            assert held == {int(row): opens[row] for row in waiting if opens[row] > found.time}
+            assert not any(one.verdict == "preempted" for one in found.decisions)
+            stopped += sum(simulation.outcome().start_time[row] < found.time for row in held)
+    assert stopped
 
 
 def test_without_its_series_an_order_by_carbon_is_not_explained() -> None:

@@ -109,8 +109,14 @@ def _held_until(schedule: Schedule) -> FloatArray:
 def _without_order(schedule: Schedule, time: float, why: str) -> Decisions:
     holdings, attempts = Holdings(schedule), schedule.attempts
     offered = np.maximum(schedule.outcome.ready_time, _held_until(schedule))
-    ends = np.concatenate((attempts.start_time, attempts.end_time))
-    return loosely(schedule, _last_event(schedule, time, holdings, offered, ends), holdings, offered, why)
+    ends = [attempts.start_time, attempts.end_time]
+    openings = schedule.own_scores.openings if schedule.policy.order.stops else None
+    if openings is not None:
+        ends.append(openings.turns()[0])
+    time = _last_event(schedule, time, holdings, offered, np.concatenate(ends))
+    if openings is not None:
+        offered = np.maximum(offered, openings.open_from(time))
+    return loosely(schedule, time, holdings, offered, why)
 
 
 def _is_for_pool(schedule: Schedule) -> bool:

@@ -18,7 +18,7 @@ def loosely(schedule: Schedule, time: float, holdings: Holdings, offered: FloatA
     """Return what was decided at an event, without the order.
 
     Args:
-        offered: when the policy may start each task first, shape (n,).
+        offered: when the policy may start each task first, or let it go on, shape (n,).
         why: the order is not known, in one sentence.
 
     Raises:
@@ -47,10 +47,10 @@ def loosely(schedule: Schedule, time: float, holdings: Holdings, offered: FloatA
     stopped = set(attempts.row[attempts.end_time == time].tolist())
     for row in stands.waiting.tolist():
         asked = holdings.asked(row)
-        if row in stopped:
-            say(row, "preempted")
-        elif offered[row] > time:
+        if offered[row] > time:
             say(row, held_verdict(schedule), planned_time=float(offered[row]))
+        elif row in stopped:
+            say(row, "preempted")
         elif room.find(asked) is None:
             say(row, "resources", lacks=room.lacks(asked))
         else:

@@ -34,6 +34,13 @@ class Openings:
         """When each task may start at the earliest, shape (n,)."""
         return self.begins[self.offsets[:-1]]
 
+    def open_from(self, time: float) -> FloatArray:
+        """Return when each task may run from `time` on: then, or at the begin of its next span; shape (n,)."""
+        row = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+        place = self.offsets[:-1] + np.bincount(row, self.ends <= time, len(self.offsets) - 1).astype(np.int64)
+        found: FloatArray = np.maximum(self.begins[place], time)
+        return found
+
     def turns(self) -> tuple[FloatArray, IntArray, IntArray]:
         """Return times, rows and whether the task may run from then on, for all begins but the first and all ends.
 
