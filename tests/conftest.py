@@ -92,6 +92,7 @@ SLOW = (
     "engine/test_stopping_reference.py",
     "live/test_beginnings.py",
     "live/test_crash.py",
+    "live/test_filed_runs.py",
     "live/test_groups_end_to_end.py",
     "live/test_instants.py",
     "live/test_integrity.py",

@@ -243,7 +243,11 @@ class HistoryView(OneRunView):
             return Response({"run": None, "next": None, "results": []})
 
         def page() -> bytes:
-            rows, more = _history_page(get_object_or_404(Run.objects.only("policies"), pk=key), after, size)
+            rows, more = _history_page(
+                get_object_or_404(Run.objects.only("policies", "configuration", "created_at", "workload"), pk=key),
+                after,
+                size,
+            )
             # A line before the rows: the task behind which the next page begins, or nothing.
             return b"%b\n%b" % (str(rows[-1]["task"]).encode() if more else b"", _json(rows))
 
@@ -273,20 +277,32 @@ def _answer(request: Request, answer: Answer) -> HttpResponseBase:
 def _history_page(run: Run, after: int, size: int) -> tuple[list[dict[str, Any]], bool]:
     """Return `size` tasks from beyond the key `after`, and whether there are more."""
     # Read off the unique key: with no row missing, this many hold one task more than the page.
-    rows = SchedulerResult.objects.filter(run=run, task_id__gt=after).order_by("task_id", "scheduler")
+    most = (size + 1) * len(run.policies)
+    filed = SchedulerResult.objects.filed(run)
+    if filed is None:
+        rows = SchedulerResult.objects.filter(run=run, task_id__gt=after).order_by("task_id", "scheduler")
+        found = result_rows(rows[:most])
+    else:
+        columns = result_columns()
+        page = next(filed.pages(tuple(columns.values()), most, first_task=after + 1), [])
+        found = [dict(zip(columns, row, strict=True)) for row in page]
     by_task: dict[int, dict[str, Any]] = {}
-    for row in result_rows(rows[: (size + 1) * len(run.policies)]):
+    for row in found:
         by_task.setdefault(row["task"], {})[row["scheduler"]] = row
-    page = [
+    tasks = [
         {"task": task, "task_id": next(iter(policies.values()))["task_id"], "policies": policies}
         for task, policies in list(by_task.items())[:size]
     ]
-    return page, len(by_task) > size
+    return tasks, len(by_task) > size
+
+
+def result_columns() -> dict[str, str]:
+    """Return the columns of results as the API shows them, and where they come from."""
+    fields = SchedulerResultSerializer().fields.items()
+    return {name: (field.source or name).replace(".", "__") for name, field in fields}
 
 
 def result_rows(queryset: Any) -> list[dict[str, Any]]:
     """Return results as the API shows them, in one query."""
-    columns = {
-        name: (field.source or name).replace(".", "__") for name, field in SchedulerResultSerializer().fields.items()
-    }
+    columns = result_columns()
     return [dict(zip(columns, row, strict=True)) for row in queryset.values_list(*columns.values())]

@@ -11,6 +11,7 @@ from apps.results.models import (
     Attempt,
     Fidelity,
     GangBlock,
+    PlacementFile,
     Run,
     RunColumns,
     RunDeletion,
@@ -214,6 +215,17 @@ class GangBlockAdmin(StretchAdmin):
     list_display = ("id", "run", "scheduler", "first_task")
 
 
+@admin.register(PlacementFile)
+class PlacementFileAdmin(KeyOrderedAdmin):
+    """Files that hold placements, or attempts, in place of rows; they go together with their run."""
+
+    within = "run"
+    keys_within = ("run_id", "holds", "scheduler", "first_task")
+    list_display = ("id", "run", "holds", "scheduler", "first_task", "last_task", "rows", "size", "has_gaps")
+    list_filter = (RunFilter,)
+    list_select_related = ("run",)
+
+
 @admin.register(Study)
 class StudyAdmin(ReadOnlyAdmin):
     """Studies; what their runs came to is on the runs."""
@@ -244,7 +256,7 @@ class RunColumnsAdmin(ReadOnlyAdmin):
 class RunDeletionAdmin(ReadOnlyAdmin):
     """Deletions that were begun and have placements left to remove."""
 
-    list_display = ("run_number", "first_result_id", "last_result_id", "created_at")
+    list_display = ("run_number", "first_result_id", "last_result_id", "folder", "created_at")
 
 
 @admin.register(Fidelity)

@@ -11,15 +11,18 @@ from rest_framework.response import Response
 
 from apps.results.checksum import ATTEMPT_COLUMNS, MEASURED
 from apps.results.fidelity import WAITS
+from apps.results.filed_lists import SEARCHED_BY, FiledList
+from apps.results.filed_rows import FiledRows
 from apps.results.managers import RunQuerySet
 from apps.results.models import Attempt, Fidelity, Run, RunTag, SchedulerResult, Study
+from apps.tasks.models import Task
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
 from scheduler_sim.engine.policies.order import ORDERS, Order
 from scheduler_sim.engine.policies.placement import PLACEMENTS, Placement
 from scheduler_sim.engine.policies.policy import READY_MADE, parse_policy
 from scheduler_sim.engine.policies.preemption import PREEMPTIONS, Preemption
 from scheduler_sim.engine.presets import PRESETS
-from scheduler_sim.web.api import GuardedView, RowsViewSet
+from scheduler_sim.web.api import LARGEST_KEY, GuardedView, RowsViewSet
 from scheduler_sim.web.filters import BooleanFilter, IntegerFilter, KeyFilter, MomentFilter, NamedFilterSet
 
 
@@ -195,6 +198,9 @@ class StudyViewSet(RowsViewSet):
 class _OfTaskSerializer(serializers.ModelSerializer):
     """What a policy did with one task of a run."""
 
+    id = serializers.IntegerField(
+        read_only=True, allow_null=True, help_text="Its key; null where the run keeps its rows in files."
+    )
     task_id = serializers.IntegerField(source="task.task_id", read_only=True)
 
     KEYS = ("id", "run", "scheduler", "task", "task_id")
@@ -248,6 +254,41 @@ class OfOneRunViewSet(RowsViewSet):
     filterset_class: type[django_filters.FilterSet]
     within = "run"
 
+    def filed(self) -> FiledRows | None:
+        """Return the rows of the run that is named, where they lie in files."""
+        key = self.request.query_params.get("run", "")
+        if not (key.isascii() and key.isdecimal() and len(key) < 20 and int(key) <= LARGEST_KEY):
+            return None
+        run = Run.objects.filter(pk=key, configuration__keep="parquet").first()
+        rows: Any = self.get_queryset()
+        found: FiledRows | None = None if run is None else rows.filed(run)
+        return found
+
+    def orderings(self) -> dict[str, tuple[str, ...]]:
+        """Return what this request may order by: rows in files by task alone."""
+        return {"task": self.orderings_within["task"]} if self.filed() is not None else super().orderings()
+
+    def _list_of(self, rows: FiledRows) -> FiledList:
+        """Return the list of this request.
+
+        Raises:
+            ValidationError: a filter that would read all of the files, or that is none.
+        """
+        if others := sorted(self.filters_given() - set(SEARCHED_BY)):
+            sentence = f"The rows of this run lie in files, which are searched by {', '.join(SEARCHED_BY)} alone."
+            raise ValidationError({name: [sentence] for name in others})
+        asked = self.filterset_class(self.request.query_params, queryset=self.get_queryset(), request=self.request)
+        if not asked.is_valid():
+            raise ValidationError(asked.errors)
+        given = asked.form.cleaned_data
+        task = given["task"]
+        if given["task_id"] is not None:
+            of_run = Task.objects.filter(workload__runs=given["run"], task_id=given["task_id"])
+            found = of_run.values_list("pk", flat=True).first()
+            # No task has the key -1.
+            task = found if found is not None and task in (None, found) else -1
+        return FiledList(rows, scheduler=given["scheduler"] or None, task=None if task is None else int(task))
+
     def filters_given(self) -> set[str]:
         """Return the names of the filters of this request.
 
@@ -267,7 +308,8 @@ class OfOneRunViewSet(RowsViewSet):
             ValidationError: a filter over all runs at once.
         """
         self.filters_given()
-        return super().filter_queryset(queryset)
+        filed = self.filed()
+        return super().filter_queryset(queryset) if filed is None else self._list_of(filed)
 
 
 class SchedulerResultViewSet(OfOneRunViewSet):
@@ -286,7 +328,11 @@ class SchedulerResultViewSet(OfOneRunViewSet):
     def filter_queryset(self, queryset: Any) -> Any:
         """Filter, and read a run in the order of its rows off the primary key."""
         queryset = super().filter_queryset(queryset)
-        if self.filters_given() and self.request.query_params.get("ordering", "").lstrip("-") == "id":
+        if (
+            not isinstance(queryset, FiledList)
+            and self.filters_given()
+            and self.request.query_params.get("ordering", "").lstrip("-") == "id"
+        ):
             # A run's rows lie together there, between these bounds.
             bounds = Run.objects.filter(pk=self.request.query_params["run"], first_result_id__isnull=False)
             queryset = queryset.filter(

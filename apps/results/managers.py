@@ -13,12 +13,16 @@ from django.db.models.functions import Cast, Coalesce
 from django.db.models.lookups import Exact
 
 from apps.results.errors import DomainError, UnknownRun, UnknownStudy
+from apps.results.filed_rows import FiledRows, Kinds
+from apps.results.placement_files import ATTEMPTS, PLACEMENTS
 from apps.tasks.managers import key_pages, key_ranges
 from apps.tasks.models import Task
 from scheduler_sim.background.models import Job
 from scheduler_sim.columnar.insert import insert_blocks
 from scheduler_sim.engine.workload import FloatArray, IntArray
 from scheduler_sim.marks import alters_data
+
+_CHUNK_ROWS = 20_000
 
 M = TypeVar("M", bound=models.Model, covariant=True)
 
@@ -165,8 +169,104 @@ class StudyQuerySet(NamedQuerySet[Any]):
         ).order_by("-pk")
 
 
-class SchedulerResultQuerySet(models.QuerySet[Any]):
+class OfRunsQuerySet(models.QuerySet[Any]):
+    """Rows of runs, which lie in the database or, of a run with `keep: parquet`, in files.
+
+    What takes a run gives its rows wherever they are; nobody else need know where. All else is of the database.
+
+    Attributes:
+        HOLDS: what files of these rows hold. KEYS: the columns by which they are in order within a run.
+    """
+
+    HOLDS: str
+    KEYS: tuple[str, ...]
+
+    def filed(self, run: Any) -> FiledRows | None:
+        """Return the rows of a run that keeps them in files, None for others."""
+        return FiledRows(run, self.model, self.HOLDS) if run.keeps == "parquet" else None
+
+    def count_of(self, run: Any) -> int:
+        """Return how many rows a run has."""
+        filed = self.filed(run)
+        return self.filter(run=run).count() if filed is None else filed.count()
+
+    def counts_by_policy(self, run: Any) -> dict[str, int]:
+        """Return how many rows each policy of a run has that has some."""
+        filed = self.filed(run)
+        if filed is not None:
+            return filed.counts()
+        return dict(self.filter(run=run).order_by().values_list("scheduler").annotate(Count("pk")))
+
+    def of_policy(self, run: Any, scheduler: str, kinds: Kinds, keys: IntArray | None = None) -> Any:
+        """Return columns of one policy's rows as a structured array, in no order.
+
+        Args:
+            kinds: names, and NumPy's type of each; missing numbers are NaN, and missing words the word None.
+            keys: primary keys of the tasks that are wanted, ascending; None for all.
+        """
+        filed = self.filed(run)
+        if filed is not None:
+            return filed.read(scheduler, kinds, keys)
+        rows = self.filter(run=run, scheduler=scheduler).order_by().values_list(*(name for name, _ in kinds))
+        pages = [rows] if keys is None else [rows.filter(task_id__in=some) for some in key_pages(keys)]
+        read = [np.fromiter(page.iterator(chunk_size=_CHUNK_ROWS), list(kinds)) for page in pages]
+        return np.concatenate([np.empty(0, list(kinds)), *read])
+
+    def of_keys(self, run: Any, keys: Sequence[int], schedulers: Sequence[str] | None = None) -> list[Any]:
+        """Return the rows of the tasks with these primary keys; those from files are in no table.
+
+        Args:
+            schedulers: only under these policies.
+        """
+        filed = self.filed(run)
+        if filed is not None:
+            return filed.objects(np.unique(np.array(keys, np.int64)), schedulers)
+        rows = self.filter(run=run, task_id__in=keys)
+        return list(rows if schedulers is None else rows.filter(scheduler__in=schedulers))
+
+    def pages_of(self, run: Any, lookups: Sequence[str], size: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield values of all rows of a run in the order of `KEYS`, `size` at a time.
+
+        Args:
+            lookups: columns, and `task__...`; of placements also what `with_history` adds.
+        """
+        filed = self.filed(run)
+        if filed is not None:
+            yield from filed.pages(lookups, size)
+            return
+        yield from pages_by_keys(self.filter(run=run), self.KEYS, lookups, size)
+
+
+def pages_by_keys(
+    rows: models.QuerySet[Any], keys: Sequence[str], lookups: Sequence[str], size: int
+) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield values of rows in the order of `keys`, which are unique, `size` at a time, each page found by its keys."""
+    after: tuple[Any, ...] | None = None
+    while True:
+        page = rows if after is None else rows.filter(_beyond(keys, after))
+        held = list(page.order_by(*keys).values_list(*keys, *lookups)[:size])
+        if not held:
+            return
+        yield [row[len(keys) :] for row in held]
+        after = held[-1][: len(keys)]
+
+
+def _beyond(keys: Sequence[str], after: Sequence[Any]) -> Q:
+    """Return the condition that a row comes after `after` in the order of `keys`."""
+    first, *others = keys
+    condition = Q(**{f"{first}__gt": after[0]})
+    if others:
+        condition |= Q(**{first: after[0]}) & _beyond(others, after[1:])
+        # Stated once more in a form that an index serves: OR alone would not narrow the range.
+        condition &= Q(**{f"{first}__gte": after[0]})
+    return condition
+
+
+class SchedulerResultQuerySet(OfRunsQuerySet):
     """Placements."""
+
+    HOLDS = PLACEMENTS
+    KEYS = ("task_id", "scheduler")
 
     def for_scheduler(self, name: str) -> "SchedulerResultQuerySet":
         """Only those of one policy."""
@@ -180,6 +280,14 @@ class SchedulerResultQuerySet(models.QuerySet[Any]):
         told = self.order_by().values_list("scheduler")
         several = told.annotate(all=Sum("attempts", filter=Q(attempts__gt=1)), every=Sum("attempts"))
         return sum((every if changes_widths(scheduler) else found) or 0 for scheduler, found, every in several)
+
+    def stored_attempts_of(self, run: Any) -> int:
+        """Return how many attempts must be stored beside a run's placements, as these or the names of files tell."""
+        if run.keeps == "parquet":
+            attempts = cast("type[models.Model]", run._meta.get_field("attempts").related_model)
+            told: int = cast("AttemptQuerySet", attempts._default_manager.all()).count_of(run)
+            return told
+        return self.filter(run=run).stored_attempts()
 
     def newest(self, count: int = 100) -> "SchedulerResultQuerySet":
         """Return the `count` newest rows, newest first, read off the primary key."""
@@ -221,6 +329,12 @@ class SchedulerResultQuerySet(models.QuerySet[Any]):
         Args:
             ended_from: those that ended before may be left out.
         """
+        filed = self.filed(run)
+        if filed is not None:
+            read = filed.read(
+                scheduler, [(name, np.float64) for name in dict.fromkeys(("task_id", *columns))], np.sort(keys)
+            )
+            return {name: np.ascontiguousarray(read[name]) for name in columns}
         of_policy = self.filter(run=run, scheduler=scheduler).order_by("task_id")
         spread = 3
         if np.isfinite(ended_from):
@@ -238,6 +352,25 @@ class SchedulerResultQuerySet(models.QuerySet[Any]):
         """Return the `count` newest rows of one run, newest first."""
         return self.of_run(run).order_by("-id")[:count]
 
+    def newest_tasks(self, run: Any, scheduler: str, count: int) -> IntArray:
+        """Return the primary keys of one policy's tasks among about the `count` newest rows of a run, ascending."""
+        filed = self.filed(run)
+        if filed is not None:
+            return filed.newest_tasks(scheduler, max(1, count // len(run.policies)))
+        newest = self.latest_of(run, count).values_list("scheduler", "task_id")
+        return np.sort(np.array([key for name, key in newest if name == scheduler], np.int64))
+
+    def failed_at_once(self, run: Any, scheduler: str, keys: IntArray | None) -> IntArray:
+        """Return the primary keys of one policy's tasks that failed in their only attempt; `keys` as of `of_policy`."""
+        if self.filed(run) is not None:
+            read = self.of_policy(
+                run, scheduler, [("task_id", np.int64), ("attempts", float), ("outcome", "U12")], keys
+            )
+            failed: IntArray = read["task_id"][(read["attempts"] == 1) & (read["outcome"] == "failed")]
+            return failed
+        rows = self.filter(scheduler=scheduler, outcome="failed", attempts=1)
+        return rows.of_policy(run, scheduler, [("task_id", np.int64)], keys)["task_id"]
+
     def history(self, run: Any, task_ids: Sequence[int]) -> "SchedulerResultQuerySet":
         """Return every policy's result of the tasks with these numbers, task by task, for a comparison side by side.
 
@@ -254,7 +387,15 @@ class SchedulerResultQuerySet(models.QuerySet[Any]):
     def ends_of(self, run: Any, scheduler: str, task_ids: Sequence[int]) -> dict[int, float]:
         """Return when tasks with these numbers finished under one policy of a run, by number."""
         finish: dict[int, float] = {}
+        filed = self.filed(run)
         for some in key_pages(np.array(task_ids, np.int64)):
+            if filed is not None:
+                told = Task.objects.filter(workload_id=run.workload_id, task_id__in=some).values_list("pk", "task_id")
+                numbers = dict(told)
+                read = self.of_tasks(run, scheduler, np.array(sorted(numbers), np.int64), ("task_id", "finish_time"))
+                ends_of = zip(read["task_id"].tolist(), read["finish_time"].tolist(), strict=True)
+                finish.update({numbers[int(key)]: end for key, end in ends_of})
+                continue
             ends = self.history(run, some).filter(scheduler=scheduler).order_by()
             finish.update(ends.values_list("task__task_id", "finish_time"))
         return finish
@@ -306,8 +447,11 @@ class FidelityQuerySet(models.QuerySet[Any]):
         ).defer("details")
 
 
-class AttemptQuerySet(models.QuerySet[Any]):
+class AttemptQuerySet(OfRunsQuerySet):
     """Attempts."""
+
+    HOLDS = ATTEMPTS
+    KEYS = ("task_id", "scheduler", "number")
 
     @alters_data
     def bulk_create_columns(self, *, run_id: int, parts: Mapping[str, Mapping[str, Any]]) -> int:

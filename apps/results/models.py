@@ -16,6 +16,7 @@ from apps.results.managers import (
     SchedulerResultQuerySet,
     StudyQuerySet,
 )
+from apps.results.placement_files import PlacementFile
 from apps.results.signals import rows_changed
 from apps.results.stretches import Stretch
 from apps.tasks.models import Site, Task, Workload
@@ -27,6 +28,7 @@ __all__ = (
     "Attempt",
     "Fidelity",
     "GangBlock",
+    "PlacementFile",
     "Run",
     "RunColumns",
     "RunDeletion",
@@ -182,6 +184,11 @@ class Run(Filed):
         It was not of runs that ended before that was kept, and is not of those that have not come to their end.
         """
         return "gangs" in (self.digests or {})
+
+    @property
+    def keeps(self) -> str:
+        """What is kept beside its figures: `results` in the database, `parquet` in files, or `summary` for nothing."""
+        return str(self.configuration.get("keep", "results"))
 
     @property
     def is_over(self) -> bool:
@@ -426,6 +433,7 @@ class RunDeletion(models.Model):
     run_number = models.BigIntegerField(help_text="The key that the run had.")
     first_result_id = models.BigIntegerField()
     last_result_id = models.BigIntegerField(help_text="Sinks as the placements are removed from the newest on.")
+    folder = models.CharField(max_length=100, blank=True, default="", help_text="Of its files of placements, if any.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -13,6 +13,7 @@ from apps.results.errors import RunStateError
 from apps.results.filing import tag_names
 from apps.results.gangs import SPANS_TOGETHER
 from apps.results.models import Attempt, Fidelity, GangBlock, Run, RunDeletion, SchedulerResult, Stretch
+from apps.results.placement_files import PlacementFile, files_sweep, folder_name, folder_remove
 from apps.results.signals import rows_changed
 from apps.results.stretches import pack_keys
 from apps.tasks.models import Workload
@@ -51,6 +52,8 @@ def run_delete(*, run: Run) -> None:
         RunDeletion.objects.create(
             run_number=gone.pk, first_result_id=gone.first_result_id, last_result_id=gone.last_result_id
         )
+    elif gone.keeps == "parquet":
+        RunDeletion.objects.create(run_number=gone.pk, first_result_id=0, last_result_id=-1, folder=folder_name(gone))
     rows_changed.send(sender=Run, run_id=gone.pk)
     audit.record(audit.Action.DELETE, "run", gone)
     Job.objects.filter(kind="run", subject_id=gone.pk).delete()
@@ -101,6 +104,8 @@ def deletions_finish(*, on_progress: Callable[[int], None] | None = None) -> int
             if on_progress is not None:
                 on_progress(removed)
             time.sleep(YIELD_SECONDS)
+        if deletion.folder:
+            folder_remove(deletion.folder)
         RunDeletion.objects.filter(pk=deletion.pk).delete()
     return removed
 
@@ -108,8 +113,10 @@ def deletions_finish(*, on_progress: Callable[[int], None] | None = None) -> int
 def placements_delete(*, run: Run) -> None:
     """Remove the attempts and placements of a run that stays, in pieces; afterwards its row counts none.
 
-    An interruption leaves a row that counts more than there are.
+    An interruption leaves a row that counts more than there are. Files go too.
     """
+    PlacementFile.objects.filter(run=run).delete()
+    files_sweep(run)
     _delete_attempts(run.pk)
     for lower, upper in _pieces(run):
         with transaction.atomic():

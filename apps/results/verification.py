@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import QuerySet
 
 from apps.results.checksum import (
     ATTEMPT_CHECKED,
@@ -118,9 +117,7 @@ def _faults(run: Run, counted: dict[str, int], strangers: int, checksum: str) ->
 
 def _schedulers(run: Run) -> list[str]:
     """Return the policies that have rows; those that the run does not name come too, so that they are noticed."""
-    placed = SchedulerResult.objects.of_run(run).order_by().values_list("scheduler", flat=True)
-    tried = Attempt.objects.filter(run=run).order_by().values_list("scheduler", flat=True)
-    return sorted({*placed.distinct(), *tried.distinct()})
+    return sorted({*SchedulerResult.objects.counts_by_policy(run), *Attempt.objects.counts_by_policy(run)})
 
 
 def _task_numbers(run: Run) -> tuple[np.ndarray, np.ndarray]:
@@ -132,23 +129,23 @@ def _task_numbers(run: Run) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _columns(run: Run, scheduler: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Read one policy's placements, a chunk of objects at a time, into arrays."""
-    rows = SchedulerResult.objects.filter(run=run, scheduler=scheduler).order_by()
-    return _read(rows, (*CHECKED, *HISTORY), INTEGERS, "outcome")
+    """Read one policy's placements into arrays."""
+    return _read(SchedulerResult, run, scheduler, (*CHECKED, *HISTORY), INTEGERS, "outcome")
 
 
 def _attempts(run: Run, scheduler: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    return _read(
-        Attempt.objects.filter(run=run, scheduler=scheduler).order_by(), ATTEMPT_CHECKED, ATTEMPT_INTEGERS, "reason"
-    )
+    return _read(Attempt, run, scheduler, ATTEMPT_CHECKED, ATTEMPT_INTEGERS, "reason")
 
 
 def _read(
-    rows: QuerySet, names: tuple[str, ...], integers: tuple[str, ...], word: str
+    model: type[Attempt | SchedulerResult],
+    run: Run,
+    scheduler: str,
+    names: tuple[str, ...],
+    integers: tuple[str, ...],
+    word: str,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return the tasks' keys and the named columns; empty numbers as NaN, and empty words as nothing."""
     kinds = [("task_id", np.int64), *((name, np.int64 if name in integers else np.float64) for name in names)]
-    read = np.fromiter(
-        rows.values_list("task_id", *names, word).iterator(chunk_size=_CHUNK_ROWS), [*kinds, (word, "U12")]
-    )
+    read = model.objects.of_policy(run, scheduler, [*kinds, (word, "U12")])
     return read["task_id"], {name: read[name] for name in (*names, word)}

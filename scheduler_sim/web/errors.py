@@ -21,6 +21,8 @@ from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as default_handler
 
+from scheduler_sim.web.missing import Missing
+
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5
@@ -101,6 +103,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, (OperationalError, InterfaceError)):
         logger.error("The database does not answer.", exc_info=error)
         error = Unavailable()
+    elif isinstance(error, Missing):
+        logger.error("%s", error)
+        error = Unavailable(str(error))
     response = default_handler(error, context)
     if response is None:
         return None
@@ -159,6 +164,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Answer 500; the traceback is in the log under the request's id. 503 where the database does not answer."""
     if isinstance(sys.exception(), (OperationalError, InterfaceError)):
         return _unavailable(request)
+    if isinstance(error := sys.exception(), Missing):
+        return _missing(request, str(error))
     if _is_api(request.path):
         detail = "Something went wrong on our side; the log has it under this request's id."
         return problem_response(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
@@ -172,6 +179,13 @@ def _unavailable(request: HttpRequest) -> HttpResponse:
         return problem_response(request, status, Unavailable.default_detail, headers=headers)
     # Without the request: what the pages say of who is signed in is asked of the database.
     return HttpResponse(render_to_string("503.html"), status=status, headers=headers)
+
+
+def _missing(request: HttpRequest, sentence: str) -> HttpResponse:
+    if _is_api(request.path):
+        return problem_response(request, HTTPStatus.SERVICE_UNAVAILABLE, sentence)
+    content = render_to_string("missing.html", {"sentence": sentence})
+    return HttpResponse(content, status=HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def overloaded(path: str) -> HttpResponse:

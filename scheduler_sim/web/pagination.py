@@ -1,7 +1,8 @@
 """Pages by the last row's own values, so that page one and page one million cost the same."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from django.core import signing
 from django.db.models import Q
@@ -15,6 +16,16 @@ DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1_000
 
 _SALT = "scheduler_sim.web.pagination"
+
+
+@runtime_checkable
+class PagedRows(Protocol):
+    """Rows that lie elsewhere than in the database, in place of a query."""
+
+    def page(
+        self, paths: Sequence[str], values: Sequence[Any] | None, lookups: Sequence[str], count: int
+    ) -> list[tuple[Any, ...]]:
+        """Return `lookups` of the first `count` rows in the order of `paths` behind the row with these values there."""
 
 
 def _plain(value: Any) -> Any:
@@ -69,11 +80,15 @@ class KeysetPagination(BasePagination):
         backwards, values = self._position(cursor, ordering, len(paths)) if cursor else (False, None)
         if backwards:
             paths = _reversed(paths)
-        if values is not None:
-            queryset = queryset.filter(_beyond(paths, values))
         columns = view.columns()
         keys = [path.lstrip("-") for path in paths]
-        rows = list(queryset.order_by(*paths).values_list(*columns.values(), *keys)[: size + 1])
+        lookups = [*columns.values(), *keys]
+        if isinstance(queryset, PagedRows):
+            rows = queryset.page(paths, values, lookups, size + 1)
+        else:
+            if values is not None:
+                queryset = queryset.filter(_beyond(paths, values))
+            rows = list(queryset.order_by(*paths).values_list(*lookups)[: size + 1])
         more = len(rows) > size
         rows = rows[:size]
         if backwards:

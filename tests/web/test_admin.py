@@ -27,6 +27,7 @@ PAGES = (
     "results/schedulerresult",
     "results/attempt",
     "results/gangblock",
+    "results/placementfile",
     "results/stretch",
     "results/fidelity",
     "metrics/metric",

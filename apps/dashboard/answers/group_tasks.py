@@ -3,16 +3,18 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Floor, Mod
 
 from apps.metrics.models import GroupMetric
 from apps.results.models import Run, SchedulerResult
+from apps.tasks.models import Task
 from scheduler_sim.engine.formulas import arrivals_at_load
 from scheduler_sim.engine.groups import CORES, GPUS, HOURS, LENGTHS, SizeClass
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 
-_TEXTS = {"user": "task__user", "group": "task__group", "queue": "task__queue", "qos": "task__request__qos"}
+_TEXTS = {"user": "user", "group": "group", "queue": "queue", "qos": "request__qos"}
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,41 @@ class TaskLine:
     difference: float
 
 
-def group_tasks(run: Run, group: GroupMetric) -> QuerySet:
+class FiledTasks:
+    """What `group_tasks` returns of a run whose placements lie in files: so much of a query as pages ask of it."""
+
+    ordered = True
+
+    def __init__(self, run: Run, group: GroupMetric) -> None:
+        tasks = _within(Task.objects.filter(workload_id=run.workload_id), run, group, prefix="")
+        keys = np.fromiter(tasks.order_by("pk").values_list("pk", flat=True).iterator(chunk_size=20_000), np.int64)
+        placed, base = (
+            SchedulerResult.objects.of_tasks(run, scheduler, keys, ("task_id", "finish_time", "wait_time"))
+            for scheduler in (group.scheduler, run.policies[0])
+        )
+        difference = placed["finish_time"] - base["finish_time"]
+        self._order = np.lexsort((placed["task_id"], -difference))
+        self._columns = (placed["task_id"].astype(np.int64), placed["wait_time"], base["wait_time"], difference)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, rows: slice) -> list[TaskLine]:
+        chosen = self._order[rows]
+        columns = [column[chosen].tolist() for column in self._columns]
+        names = ("task_id", "runtime", "cpus", "gpus")
+        told = {key: values for key, *values in Task.objects.filter(pk__in=columns[0]).values_list("pk", *names)}
+        return [TaskLine(*told[key], *others) for key, *others in zip(*columns, strict=True)]
+
+
+def group_tasks(run: Run, group: GroupMetric) -> Any:
     """Return the placements of a group's tasks under its policy, those that lose most first.
 
     Each has the `difference` from the base. Tasks that are not scored are there too. The group is found by what is
     stored of the tasks, so one that the run cut to fit its cluster stands by the size that it asked for.
     """
+    if SchedulerResult.objects.filed(run) is not None:
+        return FiledTasks(run, group)
     rows = SchedulerResult.objects.filter(run=run, scheduler=group.scheduler, task__workload_id=run.workload_id)
     of_base = SchedulerResult.objects.filter(run=run, scheduler=run.policies[0], task_id=OuterRef("task_id"))
     rows = _within(rows, run, group).annotate(difference=F("finish_time") - Subquery(of_base.values("finish_time")[:1]))
@@ -46,7 +77,9 @@ def group_tasks(run: Run, group: GroupMetric) -> QuerySet:
 
 
 def task_lines(run: Run, rows: Any) -> list[TaskLine]:
-    """Return some placements with their tasks, beside the base, in two queries."""
+    """Return some of what `group_tasks` returned with their tasks, beside the base, in two queries."""
+    if isinstance(rows, list):
+        return rows
     names = ("task_id", "task__task_id", "task__runtime", "task__cpus", "task__gpus", "wait_time", "difference")
     found = list(rows.values_list(*names))
     of_base = SchedulerResult.objects.filter(run=run, scheduler=run.policies[0], task_id__in=[row[0] for row in found])
@@ -57,26 +90,26 @@ def task_lines(run: Run, rows: Any) -> list[TaskLine]:
     ]
 
 
-def _within(rows: QuerySet, run: Run, group: GroupMetric) -> QuerySet:
-    """Narrow placements to those of the group's tasks."""
+def _within(rows: QuerySet, run: Run, group: GroupMetric, *, prefix: str = "task__") -> QuerySet:
+    """Narrow placements to those of the group's tasks, or without a prefix tasks to these."""
     if text := _TEXTS.get(group.grouped_by):
         if not group.merged_count:
-            return rows.filter(**{text: group.name})
+            return rows.filter(**{prefix + text: group.name})
         named = GroupMetric.objects.of_run(run, group.grouped_by, group.scheduler).filter(merged_count=0)
-        return rows.exclude(**{f"{text}__in": list(named.values_list("name", flat=True))})
+        return rows.exclude(**{f"{prefix}{text}__in": list(named.values_list("name", flat=True))})
     if group.grouped_by == "hour":
-        arrival: Any = F("task__arrival_time")
+        arrival: Any = F(f"{prefix}arrival_time")
         if (factor := run.configuration.get("load_factor", 1.0)) != 1.0:
             # The formula is as good for a column of the database.
             arrival = arrivals_at_load(arrival, run.workload.first_arrival_time, factor)
         return rows.annotate(hour=Mod(Floor(arrival / SECONDS_PER_HOUR), HOURS)).filter(hour=int(group.name))
     if group.grouped_by == "kind":
-        return rows.filter(task__kind=group.name)
+        return rows.filter(**{f"{prefix}kind": group.name})
     if group.grouped_by == "length":
-        return rows.filter(_between("task__runtime", _named(LENGTHS, group.name)))
+        return rows.filter(_between(f"{prefix}runtime", _named(LENGTHS, group.name)))
     if group.name in (one.name for one in GPUS):
-        return rows.filter(_between("task__gpus", _named(GPUS, group.name)))
-    return rows.filter(_between("task__cpus", _named(CORES, group.name)), task__gpus=0)
+        return rows.filter(_between(f"{prefix}gpus", _named(GPUS, group.name)))
+    return rows.filter(_between(f"{prefix}cpus", _named(CORES, group.name)), **{f"{prefix}gpus": 0})
 
 
 def _named(classes: tuple[SizeClass, ...], name: str) -> SizeClass:

@@ -9,6 +9,7 @@ from apps.dashboard.instants.panel import Clock, Panel
 from apps.live.exchange.instants import decided_of
 from apps.live.play.instants import InstantReader
 from apps.results.models import SchedulerResult
+from apps.tasks.models import Task
 from scheduler_sim.engine.workload import IntArray
 from scheduler_sim.web.converters import number_text
 
@@ -52,10 +53,11 @@ def followed(asked: Asked, reader: InstantReader, shown: Panel, clock: Clock) ->
     policy = shown.policy
     if asked.task is None:
         return None
-    rows = SchedulerResult.objects.history(asked.run, [asked.task]).filter(scheduler=policy)
-    start = rows.order_by().values_list("start_time", flat=True).first()
-    if start is None:
+    task = Task.objects.filter(workload_id=asked.run.workload_id, task_id=asked.task).first()
+    rows = [] if task is None else SchedulerResult.objects.of_keys(asked.run, [task.pk], [policy])
+    if not rows:
         return None
+    start = rows[0].start_time
     there = reader.at(start).schedule
     row = _row(there.workload.task_id, asked.task)
     ready = float(there.outcome.ready_time[row])

@@ -11,6 +11,7 @@ from typing import Any
 from apps.metrics.models import GroupMetric, Metric
 from apps.results.errors import DomainError
 from apps.results.models import Run, SchedulerResult
+from apps.tasks.models import Task
 from scheduler_sim.display.formatting import NO_DATA, quantity
 from scheduler_sim.engine.figures import FIGURES
 
@@ -218,8 +219,10 @@ def read_figures(run: Run, terms: Iterable[Term]) -> Figures:
         groups = {(row.scheduler, row.name): row for row in rows.filter(merged_count=0)}
     results: dict[Any, Any] = {}
     if numbers:
-        placed = SchedulerResult.objects.filter(run=run, task__workload=run.workload_id, task__task_id__in=numbers)
-        results = {(row.scheduler, row.task.task_id): row for row in placed.select_related("task")}
+        tasks = Task.objects.filter(workload=run.workload_id, task_id__in=numbers)
+        called = dict(tasks.values_list("pk", "task_id"))
+        placed = SchedulerResult.objects.of_keys(run, list(called))
+        results = {(row.scheduler, called[row.task_id]): row for row in placed}
     for term in terms:
         row = totals.get(term.policy)
         if term.task is not None:

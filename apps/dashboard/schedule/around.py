@@ -75,9 +75,7 @@ def placements_of(run: Run, scheduler: str, keys: IntArray) -> Placements:
 
 def newest_placements(run: Run, scheduler: str) -> Placements:
     """Return those of one policy among the `MOST_TASKS` placements of a run that were stored last."""
-    newest = SchedulerResult.objects.latest_of(run, MOST_TASKS).values_list("scheduler", "task_id")
-    keys = [key for name, key in newest if name == scheduler]
-    return placements_of(run, scheduler, np.sort(np.array(keys, np.int64)))
+    return placements_of(run, scheduler, SchedulerResult.objects.newest_tasks(run, scheduler, MOST_TASKS))
 
 
 def placements_between(run: Run, scheduler: str, low: float, high: float) -> tuple[Placements, float]:

@@ -1,18 +1,14 @@
 """The stored placements of one policy as columns, kept in memory for the pages that look at them again and again."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
-from itertools import chain
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
-from django.db.models import Case, Exists, OuterRef, Q, When
 
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult
-from apps.tasks.managers import key_pages
 from apps.tasks.models import Task
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.formulas import arrivals_at_load
@@ -21,6 +17,9 @@ Floats = npt.NDArray[np.float64]
 
 THROWN_AWAY = ("requeued", "failed", "timed_out")
 """Reasons of attempts whose progress is lost but for what checkpoints hold."""
+
+_HELD = ("start_time", "end_time", "node", "device", "cpus", "gpus")
+"""Columns of attempts that take the place of what the placement says."""
 
 PLACED = ("task_id", "node", "device", "start_time", "finish_time", "wait_time", "gpu_fraction")
 TASKS = ("pk", "task_id", "arrival_time", "cpus", "gpus")
@@ -125,39 +124,28 @@ def spans(run: Run, scheduler: str, placed: Placements, *, partial: bool = False
         partial: the policy has placed more tasks, of which nothing is read.
     """
     by_name = partial or len(placed) <= NAMED_AT_ONCE
-    rows = Attempt.objects.filter(run=run, scheduler=scheduler).order_by()
-    names = ("task_id", "start_time", "end_time", "node", "device", "cpus", "gpus", "number", "throws_away")
+    keys = placed.task if by_name else None
+    kinds = [*((name, np.float64) for name in _HELD), ("task_id", np.int64), ("number", np.int64), ("reason", "U12")]
+    told = Attempt.objects.of_policy(run, scheduler, kinds, keys)
+    told = told[np.lexsort((told["number"], told["task_id"]))]
+    task, number, reason = told["task_id"], told["number"], told["reason"]
+    goes_on = np.append(task[1:] == task[:-1], False)[: len(task)]
     # What a task did in its last attempt before its limit is not lost: it ended for good.
-    goes_on = rows.filter(task_id=OuterRef("task_id"), number=OuterRef("number") + 1)
-    thrown_away = Q(reason__in=THROWN_AWAY) & (~Q(reason="timed_out") | Exists(goes_on))
-    told = rows.annotate(throws_away=Case(When(thrown_away, then=1), default=0))
-    pages = (page.values_list(*names) for page in _of(placed, told, by_name=by_name))
-    task, *held, number, loses = _columns(pages, len(names))
+    loses = np.isin(reason, THROWN_AWAY) & ((reason != "timed_out") | goes_on)
     known = np.isin(task, placed.task)
     owner = np.searchsorted(placed.task, task[known])
     once = np.flatnonzero(~np.isin(placed.task, task))
     every = {field.name: getattr(placed, field.name)[np.append(once, owner)] for field in fields(placed)}
     # A task of changing width holds in each attempt what that attempt says.
-    for name, column in zip(("start", "finish", "node", "device", "cpus", "gpus"), held, strict=True):
-        every[name][len(once) :] = column[known]
-    failed = SchedulerResult.objects.filter(run=run, scheduler=scheduler, outcome="failed", attempts=1)
-    given_up = (page.values_list("task_id", flat=True) for page in _of(placed, failed.order_by(), by_name=by_name))
-    lost_once = np.isin(placed.task[once], list(chain.from_iterable(given_up)))
+    for name, column in zip(("start", "finish", "node", "device", "cpus", "gpus"), _HELD, strict=True):
+        every[name][len(once) :] = told[column][known]
+    lost_once = np.isin(placed.task[once], SchedulerResult.objects.failed_at_once(run, scheduler, keys))
     return Spans(
         **every,
         attempt=np.append(np.ones(len(once)), number[known]).astype(np.int64),
-        loses=np.append(lost_once, loses[known] > 0),
+        loses=np.append(lost_once, loses[known]),
         wait=(placed.start - placed.ready)[np.append(once, owner)],
     )
-
-
-def _of(placed: Placements, rows: Any, *, by_name: bool) -> Iterator[Any]:
-    """Yield rows, all at once or those of some thousand tasks of `placed` at a time, found by unique keys."""
-    if not by_name:
-        yield rows
-        return
-    for some in key_pages(placed.task):
-        yield rows.filter(task_id__in=some)
 
 
 def on_every_node(run: Run, scheduler: str, held: Spans, most: int) -> Spans | None:
@@ -205,10 +193,9 @@ def _pairs(task: npt.NDArray[np.int64], time: Floats) -> Any:
 
 
 def _read(run: Run, scheduler: str) -> Placements:
-    rows = SchedulerResult.objects.of_run(run).filter(scheduler=scheduler).order_by()
-    columns = _columns([rows.values_list(*PLACED)], len(PLACED))
-    order = np.argsort(columns[0])
-    return joined(run, [column[order] for column in columns], _tasks(run.workload_id))
+    read = SchedulerResult.objects.of_policy(run, scheduler, [(name, np.float64) for name in PLACED])
+    order = np.argsort(read["task_id"])
+    return joined(run, [read[name][order] for name in PLACED], _tasks(run.workload_id))
 
 
 def joined(run: Run, placed: list[Floats], tasks: tuple[Floats, ...]) -> Placements:
@@ -244,15 +231,15 @@ def _tasks(workload_id: int) -> tuple[Floats, ...]:
     found: tuple[Floats, ...] | None = _look_up(key)
     if found is None:
         rows = Task.objects.filter(workload_id=workload_id).order_by()
-        columns = _columns([rows.values_list(*TASKS)], len(TASKS))
+        columns = _columns(rows.values_list(*TASKS), len(TASKS))
         order = np.argsort(columns[0])
         found = tuple(column[order] for column in columns)
         _keep(key, found)
     return found
 
 
-def _columns(pages: Iterable[Any], width: int) -> list[Floats]:
-    """Return rows of numbers, those of several queries, as columns; keys stay exact up to 2**53."""
-    flat = [value for rows in pages for row in rows.iterator(chunk_size=20_000) for value in row]
+def _columns(rows: Any, width: int) -> list[Floats]:
+    """Return rows of numbers as columns; keys stay exact up to 2**53."""
+    flat = [value for row in rows.iterator(chunk_size=20_000) for value in row]
     table = np.array(flat, np.float64).reshape(-1, width)
     return [np.ascontiguousarray(table[:, column]) for column in range(width)]

@@ -27,7 +27,9 @@ class TaskElectricity:
     electricity_usd: float | None
 
 
-def task_electricity(run: Run, task: Task, results: Iterable[SchedulerResult]) -> dict[str, TaskElectricity]:
+def task_electricity(
+    run: Run, task: Task, results: Iterable[SchedulerResult], attempts: Iterable[Attempt]
+) -> dict[str, TaskElectricity]:
     """Return it by policy; empty where the run names no series, or one that is not stored any more.
 
     Empty too where the run's own figures leave the series out, because they repeat too often to be laid over it.
@@ -50,8 +52,9 @@ def task_electricity(run: Run, task: Task, results: Iterable[SchedulerResult]) -
     cores, gpus = cluster.of_groups("cpu_busy_watts"), cluster.of_groups("gpu_busy_watts")
     group = cluster.group_of_nodes()
     told: dict[str, list[Span]] = {}
-    attempts = Attempt.objects.filter(run=run, task_id=task.pk, scheduler__in=list(spans)).order_by("number")
-    for attempt in attempts:
+    for attempt in sorted(attempts, key=lambda one: one.number):
+        if attempt.scheduler not in spans:
+            continue
         here = group[attempt.node]
         watts = float(attempt.cpus * cores[here] + attempt.gpus * gpus[here])
         told.setdefault(attempt.scheduler, []).append((watts, attempt.start_time, attempt.end_time))

@@ -1,9 +1,9 @@
 """One task under every policy: what it waited for, where it went, and what it would have taken elsewhere."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import Count
 
 from apps.dashboard.schedule.alternatives import Alternative, alternatives
 from apps.dashboard.schedule.around import MOST_AT_ONCE, placements_between, placements_of
@@ -136,7 +136,8 @@ class TaskStory:
 
 def task_story(run: Run, task: Task) -> TaskStory:
     """Tell the story of one task of a run."""
-    results = SchedulerResult.objects.filter(run=run, task_id=task.pk, scheduler__in=run.policies)
+    results = SchedulerResult.objects.of_keys(run, [task.pk], run.policies)
+    attempts = Attempt.objects.of_keys(run, [task.pk], run.policies)
     by_name = {result.scheduler: result for result in results}
     finishes = {result.finish_time for result in by_name.values()}
     best = min(finishes) if len(finishes) > 1 else None
@@ -145,18 +146,17 @@ def task_story(run: Run, task: Task) -> TaskStory:
         if task.dependencies
         else []
     )
-    moved = Attempt.objects.filter(run=run, task_id=task.pk, reason="moved").order_by().values_list("scheduler")
-    moves = dict(moved.annotate(Count("pk")))
+    moves = Counter(one.scheduler for one in attempts if one.reason == "moved")
     hosts = node_names(run)
-    electricity = task_electricity(run, task, by_name.values())
+    electricity = task_electricity(run, task, by_name.values(), attempts)
     outcomes = [
-        _outcome(run, task, by_name[name], parents, best, moves.get(name, 0), hosts, electricity.get(name))
+        _outcome(run, task, by_name[name], parents, best, moves[name], hosts, electricity.get(name))
         for name in run.policies
         if name in by_name
     ]
     placed = {one.result.scheduler: (_group(run, one.result.node), one.result.gpu_fraction) for one in outcomes}
     arrival = outcomes[0].arrival_time if outcomes else task.arrival_time
-    widths, left_out = _widths(run, task)
+    widths, left_out = _widths(run, task, attempts)
     return TaskStory(
         task=task,
         arrival_time=arrival,
@@ -167,13 +167,13 @@ def task_story(run: Run, task: Task) -> TaskStory:
     )
 
 
-def _widths(run: Run, task: Task) -> tuple[list[Width], int]:
+def _widths(run: Run, task: Task, attempts: list[Attempt]) -> tuple[list[Width], int]:
     """Return the attempts of a task under the policies that change widths, and how many are left out."""
     names = [name for name in run.policies if changes_widths(name)]
     if not names:
         return [], 0
-    attempts = Attempt.objects.filter(run=run, task_id=task.pk, scheduler__in=names).order_by()
-    shown = list(attempts.filter(number__lte=MOST_WIDTHS))
+    of_them = [one for one in attempts if one.scheduler in names]
+    shown = [one for one in of_them if one.number <= MOST_WIDTHS]
     shown.sort(key=lambda one: (names.index(one.scheduler), one.number))
     held = [one.gpus if task.gpus else one.cpus for one in shown]
     most = max(held, default=1.0)
@@ -181,8 +181,7 @@ def _widths(run: Run, task: Task) -> tuple[list[Width], int]:
         Width(one.scheduler, one.start_time, one.end_time, devices, devices / most, one.reason.replace("_", " "))
         for one, devices in zip(shown, held, strict=True)
     ]
-    left_out = attempts.filter(number__gt=MOST_WIDTHS).count() if len(shown) >= MOST_WIDTHS else 0
-    return widths, left_out
+    return widths, len(of_them) - len(shown)
 
 
 def _outcome(

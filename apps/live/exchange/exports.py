@@ -7,14 +7,13 @@ row or fails, whatever is written or deleted meanwhile.
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.db import models
-from django.db.models import Q, QuerySet
 
 from apps.live.exchange.files import file_write
 from apps.live.exchange.host_lists import HostLists
@@ -22,6 +21,7 @@ from apps.live.play.sites import node_names
 from apps.metrics.models import GroupMetric, Metric
 from apps.results.checksum import ATTEMPT_COLUMNS
 from apps.results.errors import DomainError
+from apps.results.managers import pages_by_keys
 from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task, Workload
 from apps.training.models import TrainingData
@@ -100,13 +100,13 @@ def results_export(run: Run, *, unfinished: bool = False) -> Export:
 
     def expected() -> int:
         present = _present_run(run, unfinished=unfinished)
-        if present.configuration.get("keep", "results") != "results":
+        if present.keeps == "summary":
             raise CannotExport(f"Run {run.name} kept its figures alone; it has no placements to export.")
         return present.rows_written
 
-    rows = SchedulerResult.objects.filter(run=run).with_history()
     columns = RESULT_COLUMNS | {_KEY: "task_id"}
-    found = _export(SchedulerResult, rows, columns, keys=("task_id", "scheduler"), expected=expected)
+    rows = SchedulerResult.objects.with_history()
+    found = _export(SchedulerResult, rows, columns, of_run=run, expected=expected)
     return _with_node_names(_with_nodes(found, run), run)
 
 
@@ -120,11 +120,10 @@ def attempts_export(run: Run, *, unfinished: bool = False) -> Export:
 
     def expected() -> int:
         _present_run(run, unfinished=unfinished)
-        return SchedulerResult.objects.filter(run=run).stored_attempts()
+        return SchedulerResult.objects.stored_attempts_of(run)
 
-    rows = Attempt.objects.filter(run=run)
     columns = ATTEMPTS_EXPORTED | {_KEY: "task_id"}
-    found = _export(Attempt, rows, columns, keys=("task_id", "scheduler", "number"), expected=expected)
+    found = _export(Attempt, Attempt.objects.all(), columns, of_run=run, expected=expected)
     return _with_node_names(_with_nodes(found, run), run)
 
 
@@ -270,24 +269,35 @@ def _present_task_count(workload: Workload) -> int:
 
 def _check_count(found: int, expected: int) -> None:
     if found != expected:
-        raise CannotExport(f"The database holds {found:,} rows where {expected:,} belong; the export is not whole.")
+        raise CannotExport(f"There are {found:,} rows where {expected:,} belong; the export is not whole.")
 
 
 def _export(
     model: type,
-    rows: QuerySet,
+    rows: Any,
     columns: dict[str, str],
     *,
-    keys: tuple[str, ...],
+    keys: tuple[str, ...] = (),
+    of_run: Run | None = None,
     expected: Callable[[], int | None],
 ) -> Export:
-    """Return an export; `expected`, asked at the instant of the rows, says how many there must be, None for any."""
+    """Return an export; `expected`, asked at the instant of the rows, says how many there must be, None for any.
+
+    Args:
+        keys: the unique columns by which rows are in order.
+        of_run: placements or attempts of this run are exported, wherever they lie.
+    """
     lookups = tuple(columns.values())
 
     def chunks() -> Rows:
         with snapshot():
             wanted, found = expected(), 0
-            for held in _pages(rows, keys, lookups):
+            pages = (
+                rows.pages_of(of_run, lookups, CHUNK_ROWS)
+                if of_run is not None
+                else pages_by_keys(rows, keys, lookups, CHUNK_ROWS)
+            )
+            for held in pages:
                 found += len(held)
                 yield held
             if wanted is not None:
@@ -297,28 +307,6 @@ def _export(
         _field(model, name if lookup in rows.query.annotations else lookup) for name, lookup in columns.items()
     )
     return Export(names=tuple(columns), fields=fields, chunks=chunks)
-
-
-def _pages(rows: QuerySet, keys: tuple[str, ...], lookups: tuple[str, ...]) -> Rows:
-    after: tuple[Any, ...] | None = None
-    while True:
-        page = rows if after is None else rows.filter(_beyond(keys, after))
-        held = list(page.order_by(*keys).values_list(*keys, *lookups)[:CHUNK_ROWS])
-        if not held:
-            return
-        yield [row[len(keys) :] for row in held]
-        after = held[-1][: len(keys)]
-
-
-def _beyond(keys: Sequence[str], after: Sequence[Any]) -> Q:
-    """Return the condition that a row comes after `after` in the order of `keys`."""
-    first, *others = keys
-    condition = Q(**{f"{first}__gt": after[0]})
-    if others:
-        condition |= Q(**{first: after[0]}) & _beyond(others, after[1:])
-        # Stated once more in a form that an index serves: OR alone would not narrow the range.
-        condition &= Q(**{f"{first}__gte": after[0]})
-    return condition
 
 
 def stream(export: Export, format_name: str, *, raw: bool = False) -> Iterator[bytes]:
@@ -463,9 +451,9 @@ def history_rows(run: Run) -> Iterator[tuple[int, float, float, float, float, fl
     lookups = ("task_id", "scheduler", "gpu_fraction", "actual_time", *(f"task__{name}" for name in _HISTORY_TASK))
     export = _export(
         SchedulerResult,
-        SchedulerResult.objects.filter(run=run),
+        SchedulerResult.objects.all(),
         dict(zip(lookups, lookups, strict=True)),
-        keys=("task_id", "scheduler"),
+        of_run=run,
         expected=lambda: _present_run(run, unfinished=False).rows_written,
     )
     for rows in export.chunks():

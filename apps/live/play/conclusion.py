@@ -23,7 +23,7 @@ from scheduler_sim.engine.recording import LOG_RESOLUTION
 
 
 class RowsMissing(DomainError):
-    """The database does not hold as many placements or attempts as were simulated."""
+    """There are not as many placements or attempts stored as were simulated."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,12 @@ def conclude(*, run: Run, players: list[Player], ending: Ending, split_model: st
     Raises:
         RowsMissing: the count in the database is not what it must be.
     """
-    stored = SchedulerResult.objects.filter(run=run).count()
+    stored = SchedulerResult.objects.count_of(run)
     if stored != run.rows_expected:
-        raise RowsMissing(f"The database holds {stored} placements of run {run.name} where {run.rows_expected} belong.")
-    attempts = Attempt.objects.filter(run=run).count()
+        raise RowsMissing(f"There are {stored} placements of run {run.name} where {run.rows_expected} belong.")
+    attempts = Attempt.objects.count_of(run)
     if run.rows_expected and attempts != ending.attempts:
-        raise RowsMissing(f"The database holds {attempts} attempts of run {run.name} where {ending.attempts} belong.")
+        raise RowsMissing(f"There are {attempts} attempts of run {run.name} where {ending.attempts} belong.")
     metrics_store(run=run, figures=ending.figures)
     if stored:
         for player in players:

@@ -416,13 +416,17 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 0.0
     keep: Annotated[
-        Literal["results", "summary"],
+        Literal["results", "summary", "parquet"],
         About(
             "Stored",
-            "store every placement, or only the figures",
+            "store every placement, in the database or in Parquet files, or only the figures",
             SIMULATED,
             basic=True,
-            words={"results": "every placement", "summary": "the figures only"},
+            words={
+                "results": "every placement",
+                "summary": "the figures only",
+                "parquet": "every placement, in files",
+            },
         ),
     ] = "results"
     agent_reward: Annotated[

@@ -202,7 +202,7 @@ class InstantReader:
 
 
 def _refuse(run: Run) -> None:
-    if run.configuration.get("keep", "results") != "results" or (run.is_over and not run.rows_written):
+    if run.keeps == "summary" or (run.is_over and not run.rows_written):
         raise RunStateError(
             f"Run {run.name} keeps its figures only; without placements nothing is known of an instant."
         )

@@ -14,7 +14,6 @@ from apps.live.play.preparation import prepare_tasks
 from apps.live.play.replays import Replay, replay
 from apps.results.errors import RunStateError
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult, Stretch
-from apps.tasks.managers import key_pages
 from apps.tasks.models import Task
 from apps.tasks.stored_tasks import load_tasks, some_tasks
 from apps.training.registry import resolve_policy
@@ -362,12 +361,10 @@ class StoredInstants:
         several = np.flatnonzero(placed["attempts"] > (0 if changes_widths(self.scheduler) else 1))
         if not len(several):
             return Attempts.none()
-        of_policy = Attempt.objects.filter(run=self.run, scheduler=self.scheduler).order_by("task_id", "number")
-        rows = [
-            row for some in key_pages(keys[several]) for row in of_policy.filter(task_id__in=some).values_list(*_SPANS)
-        ]
-        table = np.array(rows, np.float64)
-        spans: dict[str, Any] = {name: table[:, place] for place, name in enumerate(_SPANS)}
+        kinds = [(name, np.float64) for name in _SPANS]
+        table = Attempt.objects.of_policy(self.run, self.scheduler, kinds, np.sort(keys[several]))
+        table = table[np.lexsort((table["number"], table["task_id"]))]
+        spans: dict[str, Any] = {name: table[name].copy() for name in _SPANS}
         order = np.argsort(keys)
         row = order[np.searchsorted(keys[order], spans.pop("task_id").astype(np.int64))]
         whole = {name: spans[name].astype(np.int64) for name in ("number", "node", "device")}

@@ -17,6 +17,7 @@ from apps.live.play.recomputation import (
 )
 from apps.results.errors import DomainError, UnknownRun
 from apps.results.models import Run
+from apps.results.placement_files import file_faults
 from apps.results.verification import Verification, run_verify
 from apps.tasks.stored_tasks import read_tasks
 from scheduler_sim import engine
@@ -67,7 +68,7 @@ def run_check(*, run: Run, replay: bool = False) -> Integrity:
     return Integrity(
         run=present,
         counted=counted,
-        faults=(*counted.faults, *check.faults),
+        faults=(*file_faults(present), *counted.faults, *check.faults),
         notes=tuple(check.notes),
         is_replayed=check.is_replayed,
     )
@@ -160,7 +161,7 @@ class _Check:
 
 
 def _why_not_from_placements(configuration: RunConfiguration) -> str:
-    if configuration.keep != "results":
+    if configuration.keep == "summary":
         return "no placements were kept."
     if configuration.kill_at_estimate and configuration.estimates.startswith("predicted:"):
         return "tasks end by estimates that were made while the run went on."

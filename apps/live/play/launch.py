@@ -56,7 +56,7 @@ def run_create(
                 engine_version=engine.ENGINE_VERSION,
                 code_version=code_version(),
                 configuration=configuration.as_json(),
-                rows_expected=tasks * len(policies) if configuration.keep == "results" else 0,
+                rows_expected=tasks * len(policies) if configuration.keep != "summary" else 0,
             )
     except IntegrityError:
         raise RunNameTaken(f"There is a run called {name!r} already; choose another name.") from None

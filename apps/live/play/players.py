@@ -193,7 +193,7 @@ def make_players(
         )
         for simulation in set_up(make, configuration.parsed_policies(), each=map if prepared.predictor else each)
     ]
-    if configuration.keep == "results":
+    if configuration.keep != "summary":
         for player in players:
             player.simulation.on_pieces = player.gangs.add
     return players

@@ -25,7 +25,6 @@ from scheduler_sim.engine.workload import FloatArray, IntArray
 RELATIVE_TOLERANCE = 1e-9
 """Other versions of the libraries may add up in another order; a figure that was changed differs by more."""
 
-_CHUNK_ROWS = 20_000
 _COLUMNS = ("node", "device", "gpu_fraction", "start_time", "finish_time", "wait_time")
 _SPANS = ("number", "start_time", "end_time", "node", "device", "cpus", "gpus")
 _AGENT = "agent_curve"
@@ -170,8 +169,7 @@ def _by_row(
     run: Run, scheduler: str, prepared: Prepared, names: tuple[str, ...], *, whole: tuple[str, ...] = (), word: str = ""
 ) -> dict[str, Any]:
     """Read columns of one policy's placements, in the order of the workload's rows."""
-    rows = SchedulerResult.objects.filter(run=run, scheduler=scheduler).order_by()
-    stored = _read(rows, names, whole=whole, word=word)
+    stored = SchedulerResult.objects.of_policy(run, scheduler, _kinds(names, whole=whole, word=word))
     row = _rows_of(stored["task_id"], prepared)
     if len(stored) != len(prepared.task_keys) or (row < 0).any():
         raise ValueError(
@@ -181,13 +179,11 @@ def _by_row(
     return {name: np.ascontiguousarray(stored[name][order]) for name in stored.dtype.names or ()}
 
 
-def _read(rows: Any, names: tuple[str, ...], *, whole: tuple[str, ...], word: str = "") -> Any:
-    """Return stored rows as an array with a field for each name; missing numbers are NaN."""
+def _kinds(names: tuple[str, ...], *, whole: tuple[str, ...], word: str = "") -> list[tuple[str, Any]]:
+    """Return the columns that are read, and their types; numbers that may be missing are read as floats."""
     kinds: list[tuple[str, Any]] = [("task_id", np.int64)]
     kinds += [(name, np.int64 if name in whole else np.float64) for name in names]
-    kinds += [(word, "U12")] if word else []
-    values = rows.values_list(*(name for name, _ in kinds))
-    return np.fromiter(values.iterator(chunk_size=_CHUNK_ROWS), kinds)
+    return [*kinds, (word, "U12")] if word else kinds
 
 
 def _rows_of(tasks: IntArray, prepared: Prepared) -> IntArray:
@@ -200,8 +196,9 @@ def _rows_of(tasks: IntArray, prepared: Prepared) -> IntArray:
 
 def _attempts(run: Run, scheduler: str, prepared: Prepared) -> Attempts:
     """Read one policy's attempts."""
-    rows = Attempt.objects.filter(run=run, scheduler=scheduler).order_by("task_id", "number")
-    stored = _read(rows, _SPANS, whole=("number", "node", "device"), word="reason")
+    kinds = _kinds(_SPANS, whole=("number", "node", "device"), word="reason")
+    stored = Attempt.objects.of_policy(run, scheduler, kinds)
+    stored = stored[np.lexsort((stored["number"], stored["task_id"]))]
     row = _rows_of(stored["task_id"], prepared)
     if (row < 0).any() or ((stored["node"] < 0) | (stored["node"] >= prepared.cluster.nodes)).any():
         raise ValueError(f"Attempts of {scheduler} are of tasks that are not played, or on nodes that there are not.")

@@ -22,6 +22,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from apps.live.models import ClaimLost, SimulationState
 from apps.live.play.conclusion import Ending, clock_zero, conclude
 from apps.live.play.configuration import RunConfiguration
+from apps.live.play.file_writer import FileWriter
 from apps.live.play.players import Player, make_players
 from apps.live.play.preparation import Prepared, prepare
 from apps.live.play.steps import STEP_SECONDS, Steps
@@ -163,7 +164,7 @@ class Runner:
                     return
                 self._tell("started")
                 self._is_told = True
-                with ResultWriter(run=self.run) as writer:
+                with self._writer(crew) as writer:
                     self._simulate(writer, crew)
                     # While the writer still stores: this needs only what is in memory.
                     ending = self._ending(crew) if self._all_done else None
@@ -171,6 +172,11 @@ class Runner:
         finally:
             self._tell("ended")
             _quietly(state.release)
+
+    def _writer(self, crew: Crew) -> ResultWriter | FileWriter:
+        if self.configuration.keep == "parquet":
+            return FileWriter(run=self.run, each=crew.each)
+        return ResultWriter(run=self.run)
 
     def _ending(self, crew: Crew) -> Ending:
         zero = clock_zero(self.run.workload)
@@ -189,8 +195,9 @@ class Runner:
         if placements_reconcile(run=self.run) | bool(spill_take_in(run=self.run)):
             state.refresh_from_db(fields=["progress"])
         self._name_own_policies()
-        self.players = make_players(prepared, self.configuration, stored=state.progress, each=crew.each)
-        expected = len(prepared.workload) * len(self.players) if self.configuration.keep == "results" else 0
+        in_database = state.progress if self.configuration.keep == "results" else None
+        self.players = make_players(prepared, self.configuration, stored=in_database, each=crew.each)
+        expected = len(prepared.workload) * len(self.players) if self.configuration.keep != "summary" else 0
         cautions = list(prepared.cautions)
         if expected != self.run.rows_expected or cautions != self.run.cautions:
             self.run.rows_expected, self.run.cautions = expected, cautions
@@ -223,10 +230,10 @@ class Runner:
             _quietly(self.run.fail, unforeseen(error))
             raise
 
-    def _simulate(self, writer: ResultWriter, crew: Crew) -> None:
+    def _simulate(self, writer: ResultWriter | FileWriter, crew: Crew) -> None:
         steps = Steps(self.workload.arrival_time, tasks_per_second=self._tasks_per_second)
         while not self._all_done:
-            self._obey()
+            self._obey(writer)
             if self.stop_requested.is_set():
                 break
             if not writer.wait_for_room(POLL_SECONDS):
@@ -260,7 +267,10 @@ class Runner:
             elif took > STEP_SECONDS * 2:
                 self._step_events = max(self._step_events // 2, STEP_EVENTS)
 
-    def _store(self, writer: ResultWriter, *, at_least: int) -> None:
+    def _store(self, writer: ResultWriter | FileWriter, *, at_least: int) -> None:
+        if isinstance(writer, FileWriter):
+            writer.store(self.players, self.clock_time, all_of_it=at_least == 1)
+            return
         pending = sum(player.pending for player in self.players)
         now = time.monotonic()
         if self.configuration.keep != "results" or not pending:
@@ -278,8 +288,8 @@ class Runner:
             )
         )
 
-    def _obey(self) -> None:
-        """Look at the command queue, and wait while the run is paused."""
+    def _obey(self, writer: ResultWriter | FileWriter | None = None) -> None:
+        """Look at the command queue, and wait while the run is paused, with all that has finished stored."""
         now = time.monotonic()
         if now - self._polled_at < POLL_SECONDS:
             return
@@ -288,6 +298,8 @@ class Runner:
             return
         with first_in_line():
             self.run.pause()
+        if isinstance(writer, FileWriter):
+            self._store(writer, at_least=1)
         self._tell("changed")
         while not self.stop_requested.is_set() and self._poll() != SimulationState.Command.RESUME:
             time.sleep(POLL_SECONDS)

@@ -6,6 +6,7 @@ from django.db.models import Count
 
 from apps.live.models import SimulationState
 from apps.results.models import Attempt, Run, SchedulerResult
+from apps.results.placement_files import PlacementFile, are_there
 from apps.results.services import placements_delete
 
 logger = logging.getLogger(__name__)
@@ -22,10 +23,10 @@ def placements_reconcile(*, run: Run) -> bool:
     """
     state = SimulationState.objects.get(run=run)
     told = {scheduler: count for scheduler, count in state.progress.items() if count}
-    if not told or run.configuration.get("keep", "results") != "results" or _found(run) == told:
+    if not told or run.keeps == "summary" or _found(run) == told:
         return False
     logger.warning(
-        "The database does not hold the %s placements of run %s that its progress tells of, as after a restore that "
+        "There are not the %s placements of run %s that its progress tells of, as after a restore that "
         "left them out; all of them are simulated and stored again.",
         f"{sum(told.values()):,}",
         run.name,
@@ -37,7 +38,10 @@ def placements_reconcile(*, run: Run) -> bool:
 
 
 def _found(run: Run) -> dict[str, int] | None:
-    """Return how many placements of each policy there are, None where attempts are missing."""
+    """Return how many placements of each policy there are, None where attempts or files are missing."""
+    if run.keeps == "parquet":
+        every = PlacementFile.objects.filter(run=run).select_related("run")
+        return SchedulerResult.objects.counts_by_policy(run) if are_there(every) else None
     rows = SchedulerResult.objects.of_run(run)
     if Attempt.objects.filter(run=run).count() != rows.stored_attempts():
         return None

@@ -244,11 +244,9 @@ def _check(run: Run) -> None:
 
 def _outcome(run: Run, scheduler: str, prepared: Prepared) -> Outcome:
     """Read one policy's placements in the order of the workload's rows."""
-    rows = SchedulerResult.objects.filter(run=run).for_scheduler(scheduler).order_by()
-    names = (*_COLUMNS, *_HISTORY)
-    row: np.dtype[Any] = np.dtype((np.float64, len(names)))
-    table = np.fromiter(rows.values_list(*names).iterator(chunk_size=5_000), row)
-    columns = table[_in_order(table[:, 0], prepared, run)].T
+    table = SchedulerResult.objects.of_policy(run, scheduler, [(name, np.float64) for name in (*_COLUMNS, *_HISTORY)])
+    order = _in_order(table["task_id"], prepared, run)
+    columns = [table[name][order] for name in table.dtype.names]
     key, start, finish, wait, node, device, fraction, attempts, service, lost = columns
     return Outcome(
         ready_time=start - wait,
@@ -269,17 +267,15 @@ def _history(start: FloatArray, attempts: FloatArray, service: FloatArray, held:
 
 def _spans(run: Run, scheduler: str, prepared: Prepared) -> Spans:
     """Read one policy's attempts."""
-    rows = Attempt.objects.filter(run=run, scheduler=scheduler).order_by()
-    columns = rows.values_list("task_id", "start_time", "end_time", "cpus", "gpus").iterator(chunk_size=5_000)
-    row: np.dtype[Any] = np.dtype((np.float64, 5))
-    table = np.fromiter(columns, row)
+    names = ("task_id", "start_time", "end_time", "cpus", "gpus")
+    table = Attempt.objects.of_policy(run, scheduler, [(name, np.float64) for name in names])
     by_key = np.argsort(prepared.task_keys)
-    found = np.searchsorted(prepared.task_keys, table[:, 0], sorter=by_key)
+    found = np.searchsorted(prepared.task_keys, table["task_id"], sorter=by_key)
     rows_of = by_key[found]
     asked = devices_of(prepared.workload)[rows_of]
-    held = np.where(prepared.workload.gpus[rows_of] > 0, table[:, 4], table[:, 3])
+    held = np.where(prepared.workload.gpus[rows_of] > 0, table["gpus"], table["cpus"])
     part = np.divide(held, asked, out=np.ones(len(asked)), where=asked > 0)
-    return rows_of, table[:, 1].copy(), table[:, 2].copy(), part
+    return rows_of, table["start_time"].copy(), table["end_time"].copy(), part
 
 
 def _in_order(keys: FloatArray, prepared: Prepared, run: Run) -> IntArray:
