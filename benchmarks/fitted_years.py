@@ -4,6 +4,9 @@ For each model: for every figure of the log its interval, the mean over the year
 Kendall's tau between the order of policies by mean bounded slowdown on the log and on each year, with an interval of
 95 % for the mean. Jann's model states no estimates, so Tsafrir's stand for them.
 Run from the project's root: python -m benchmarks.fitted_years ../shared/traces/KTH-SP2.swf.gz
+A table of GPU jobs with the columns arrival_s, service_sec and gpu_count is played on nodes of 8 GPUs:
+python -m benchmarks.fitted_years ../shared/traces/helios-derived.csv.gz --models fitted --gpu-nodes 90 --from-day 14 \
+  --days 180 --policies fcfs,ljf+easy,sjf,fcfs+easy,'fcfs+easy(order=sjf)',wfp3+easy,saf+easy,sjf+easy
 """
 
 import argparse
@@ -32,10 +35,24 @@ POLICIES = (
 FIGURE = "mean_bounded_slowdown"
 
 
-def figures(workload: sim.Workload, cluster: str) -> list[float]:
+GPU_COLUMNS = {"arrival_time": "arrival_s", "runtime": "service_sec", "gpus": "gpu_count", "external_id": "job_id"}
+
+
+def figures(workload: sim.Workload, cluster: sim.Cluster | str, policies: list[str]) -> list[float]:
     """Return the mean bounded slowdown under each policy."""
-    played = sim.play(workload, cluster, list(POLICIES), on_oversize="drop", workers=1)
+    played = sim.play(workload, cluster, policies, on_oversize="drop", workers=1)
     return [float(played.figure(FIGURE, name)) for name in played.policies]
+
+
+def read(arguments: argparse.Namespace) -> tuple[sim.Workload, sim.Cluster | str]:
+    """Return the tasks of the log, and the machine that they are played on."""
+    if not arguments.gpu_nodes:
+        log = sim.read(arguments.trace)
+        return log.workload, f"hpc-{log.processors}"
+    tasks = sim.read(arguments.trace, format="csv", columns=GPU_COLUMNS).workload
+    tasks = tasks.take(np.flatnonzero(tasks.arrival_time >= tasks.arrival_time[0] + arguments.from_day * 86_400.0))
+    group = sim.NodeGroup(name="gpu", count=arguments.gpu_nodes, cores=96, gpus=8)
+    return tasks, sim.Cluster(name="gpu", groups=(group,))
 
 
 def main() -> None:
@@ -45,19 +62,23 @@ def main() -> None:
     parser.add_argument("--years", type=int, default=20, help="how many, default %(default)s")
     parser.add_argument("--days", type=int, default=365, help="of a year, default %(default)s")
     parser.add_argument("--models", default="fitted,jann", help="default %(default)s")
+    parser.add_argument("--policies", default=",".join(POLICIES), help="default %(default)s")
+    parser.add_argument("--gpu-nodes", type=int, default=0, help="the trace is a table of GPU jobs: nodes of 8 GPUs")
+    parser.add_argument("--from-day", type=int, default=0, help="leave out a table's first days")
     arguments = parser.parse_args()
+    policies = arguments.policies.split(",")
     began = time.process_time()
-    log = sim.read(arguments.trace)
-    cluster = f"hpc-{log.processors}"
-    recorded = figures(log.workload, cluster)
+    log, cluster = read(arguments)
+    recorded = figures(log, cluster, policies)
     console = Console(width=150)
     for model in arguments.models.split(","):
         parameters: dict[str, Any] = {"days": arguments.days}
         if model == "jann":
             parameters["estimates"] = "tsafrir"
         years = [sim.generate(model, like=log, seed=seed, **parameters) for seed in range(1, arguments.years + 1)]
-        console.print(_likeness(log.workload, [year.workload for year in years], model))
-        console.print(_ranking(recorded, [figures(year.workload, cluster) for year in years], model))
+        console.print(_likeness(log, [year.workload for year in years], model))
+        found = [figures(year.workload, cluster, policies) for year in years]
+        console.print(_ranking(policies, recorded, found, model))
     console.print(f"{time.process_time() - began:,.0f} s of processor time")
 
 
@@ -85,16 +106,16 @@ def _likeness(log: sim.Workload, years: list[sim.Workload], model: str) -> Table
     return table
 
 
-def _ranking(recorded: list[float], years: list[list[float]], model: str) -> Table:
+def _ranking(policies: list[str], recorded: list[float], years: list[list[float]], model: str) -> Table:
     taus = [float(stats.kendalltau(recorded, year).statistic) for year in years]
     interval = mean_interval(taus)
-    table = Table(title=f"{model}: {FIGURE} of {len(POLICIES)} policies")
+    table = Table(title=f"{model}: {FIGURE} of {len(policies)} policies")
     for heading in ("policy", "log", "mean of years", "interval"):
         table.add_column(heading, justify="left" if heading == "policy" else "right")
     for number in np.argsort(recorded).tolist():
         one = mean_interval([year[number] for year in years])
         values = (f"{recorded[number]:,.1f}", f"{one.mean:,.1f}", f"{one.low:,.1f} to {one.high:,.1f}")
-        table.add_row(POLICIES[number], *values)
+        table.add_row(policies[number], *values)
     table.caption = (
         f"Kendall's tau {interval.mean:.3f} ({interval.low:.3f} to {interval.high:.3f}), "
         f"least {min(taus):.3f}, {sum(tau == 1 for tau in taus)} of {len(taus)} years in the very order; "

@@ -10,6 +10,7 @@ from rest_framework.fields import empty
 
 from apps.live.play.cluster_changes import ClusterChanges
 from apps.live.play.configuration import asked_in, configured
+from apps.live.play.electricity import settled_on
 from apps.live.play.kinds import LARGEST
 from apps.live.play.launch import run_start
 from apps.live.play.options import SITE, InvalidOption, Option, renamed
@@ -198,6 +199,7 @@ class RunCreateSerializer(StrictSerializer):
                 raise serializers.ValidationError({error.field: str(error)}) from None
             cluster = site.cluster
         try:
+            configuration = settled_on(configuration, cluster)
             refuse_unplayable(configuration, cluster)
         except InvalidOption as error:
             raise serializers.ValidationError({error.field: str(error)}) from None

@@ -10,6 +10,7 @@ import msgspec
 from django.db import IntegrityError, transaction
 
 from apps.live.play.configuration import RunConfiguration
+from apps.live.play.electricity import settled_on
 from apps.live.play.launch import RunNameTaken, run_create
 from apps.results.models import Run, Study
 from apps.studies.definition import Definition
@@ -69,18 +70,20 @@ def grid_runs(definition: Definition, seeds: Iterable[int] | None = None) -> Ite
                 for label, cluster in definition.clusters:
                     for estimates in definition.estimates:
                         for variant, fixed in definition.variants:
+                            asked = RunConfiguration(
+                                policies=_policies(definition, load_factor, label),
+                                seed=seed,
+                                estimates=estimates,
+                                load_factor=load_factor,
+                                **definition.sites.get(label, {}),
+                                **fixed,
+                            )
+                            settled = asked if cluster is None else settled_on(asked, cluster)
                             yield GridRun(
                                 point=Point(source.label, load_factor, label, estimates, variant, seed=seed),
                                 source=source,
                                 cluster=cluster,
-                                configuration=RunConfiguration(
-                                    policies=_policies(definition, load_factor, label),
-                                    seed=seed,
-                                    estimates=estimates,
-                                    load_factor=load_factor,
-                                    **definition.sites.get(label, {}),
-                                    **fixed,
-                                ).with_models(),
+                                configuration=settled.with_models(),
                             )
 
 

@@ -273,12 +273,12 @@ class Site(models.Model):
 
 
 class Series(models.Model):
-    """A step series of carbon intensity, price, PUE or power cap; it never changes, and the same one is stored once."""
+    """A step series of a kind, such as carbon intensity; it never changes, and the same one is stored once."""
 
     NAME_LENGTH = 100
 
     name = models.CharField(max_length=NAME_LENGTH)
-    kind = models.CharField(max_length=9, help_text="carbon, price, pue or power_cap.")
+    kind = models.CharField(max_length=20, help_text="carbon, price, pue, temperature or power_cap.")
     unit = models.CharField(max_length=10, help_text="Of the values.")
     signal = models.CharField(
         max_length=8, blank=True, help_text="Of a carbon intensity: average or marginal, where it is known."

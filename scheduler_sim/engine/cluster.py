@@ -1,17 +1,18 @@
 """A cluster as a list of node groups, checked once on the way in."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter, InvalidSite
 from scheduler_sim.engine.failures import FailureModel
 from scheduler_sim.engine.hosts import LARGEST_NODES
 from scheduler_sim.engine.network import Network
+from scheduler_sim.engine.series import PueCurve, kind_named
 from scheduler_sim.engine.sleep import Sleep
 from scheduler_sim.engine.slices import Slice, slices
 from scheduler_sim.engine.topology import Topology
@@ -149,12 +150,16 @@ class Cluster:
     Attributes:
         topology: the racks and switches, by the names of nodes; None where they do not matter.
         network: the links on which tasks send data to those that depend on them; None where that takes no time.
+        series: kinds of series of its electricity, and the name of each; what stores series knows them.
+        pue_by_temperature: what its PUE is by the temperature outside; None where that is not known.
     """
 
     name: str
     groups: tuple[NodeGroup, ...]
     topology: Topology | None = None
     network: Network | None = None
+    series: tuple[tuple[str, str], ...] = ()
+    pue_by_temperature: PueCurve | None = None
 
     def __post_init__(self) -> None:
         if not self.groups:
@@ -236,6 +241,15 @@ class Cluster:
             document["topology"] = self.topology.as_json(self.node_names)
         if self.network is not None:
             document["network"] = self.network.as_json()
+        return document | self.electricity_as_json()
+
+    def electricity_as_json(self) -> dict[str, Any]:
+        """Return what a description says of the cluster's electricity; nothing where that is nothing."""
+        document: dict[str, Any] = {}
+        if self.series:
+            document["series"] = dict(self.series)
+        if self.pue_by_temperature is not None:
+            document["pue_by_temperature"] = [list(point) for point in self.pue_by_temperature.points]
         return document
 
     @classmethod
@@ -248,11 +262,11 @@ class Cluster:
         Raises:
             InvalidCluster: a key that is unknown or missing, or a value of the wrong kind.
         """
-        _check_keys("The cluster description", document, required={"name", "groups"}, optional={"topology", "network"})
+        _check_keys("The cluster description", document, required={"name", "groups"}, optional=_OPTIONAL)
         if not isinstance(document["groups"], list | tuple):
             raise InvalidCluster("The cluster description's groups are not a list.")
         groups = tuple(part for group in document["groups"] for part in _parts(group))
-        cluster = cls(name=str(document["name"]), groups=groups)
+        cluster = cls(name=str(document["name"]), groups=groups, **read_electricity(document))
         if document.get("network") is not None:
             of_groups = [group.name for group in groups]
             cluster = replace(cluster, network=Network.from_json(document["network"], of_groups))
@@ -263,6 +277,40 @@ class Cluster:
             raise InvalidCluster(f"Node group {parted} has slices of several profiles, which racks do not know.")
         names = cluster.node_names if node_names is None else node_names
         return replace(cluster, topology=Topology.from_json(document["topology"], names))
+
+
+_OPTIONAL = {"topology", "network", "series", "pue_by_temperature"}
+
+
+def read_electricity(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what a description says of its electricity, as fields of a cluster.
+
+    Raises:
+        InvalidSite: a kind of series that there is not, a name that is no text, or a curve that has no meaning.
+    """
+    found: dict[str, Any] = {}
+    named = document.get("series")
+    if named is not None:
+        if not isinstance(named, Mapping):
+            raise InvalidSite("series is not a mapping of kinds to names of series.", "series")
+        for kind, name in named.items():
+            path = f"series.{kind}"
+            try:
+                kind_named(str(kind))
+            except InvalidParameter as error:
+                raise InvalidSite(f"series: {error}", path) from None
+            if not isinstance(name, str) or not name.strip() or "," in name:
+                raise InvalidSite(f"series: {kind} is {name!r}, not the name of a series.", path)
+        found["series"] = tuple((str(kind), name.strip()) for kind, name in named.items())
+    if document.get("pue_by_temperature") is not None:
+        path = "pue_by_temperature"
+        try:
+            found[path] = PueCurve.of_pairs(document[path])
+        except InvalidParameter as error:
+            raise InvalidSite(str(error), path) from None
+        if "temperature" not in dict(found.get("series", ())):
+            raise InvalidSite("pue_by_temperature has no meaning without a series of temperature.", path)
+    return found
 
 
 def _as_json(group: NodeGroup) -> dict[str, Any]:

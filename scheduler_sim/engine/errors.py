@@ -43,6 +43,18 @@ class OversizedTasks(EngineError):
         self.task_ids = task_ids
 
 
+class InvalidSite(InvalidCluster):
+    """A value of a description that has no meaning.
+
+    Attributes:
+        path: where it stands, as `partitions[0].tier`.
+    """
+
+    def __init__(self, sentence: str, path: str) -> None:
+        super().__init__(sentence)
+        self.path = path
+
+
 def unknown_name(kind: str, name: str, valid: list[str]) -> str:
     """Return the sentence that refuses `name`, with the nearest valid one and the whole list."""
     nearest = difflib.get_close_matches(name, valid, n=1)

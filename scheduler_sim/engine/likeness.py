@@ -130,8 +130,8 @@ class _Sample:
             "runtime": runtime,
             "estimate": estimate,
             "accuracy": np.divide(runtime, estimate, out=np.full(len(rows), np.nan), where=estimate > 0),
-            "cpus": workload.cpus[rows],
-            "gpus": workload.gpus[rows] if workload.gpus.any() else np.full(len(rows), np.nan),
+            "cpus": _used(workload.cpus)[rows],
+            "gpus": _used(workload.gpus)[rows],
             "work": held * runtime / HOUR,
             "hour": (arrival[rows] % DAY) / HOUR,
             "weekday": np.floor(arrival[rows] / DAY) % WEEK,
@@ -147,6 +147,11 @@ class _Sample:
         return _Sample(
             len(days), np.concatenate(([0], ends)), {name: column[rows] for name, column in self.columns.items()}
         )
+
+
+def _used(devices: FloatArray) -> FloatArray:
+    """Return how many devices each task holds, NaN for all where nobody uses any."""
+    return devices if devices.any() else np.full(len(devices), np.nan)
 
 
 _DISTRIBUTIONS = (

@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 
 from scheduler_sim.engine.cluster import Cluster, NodeGroup
-from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.errors import InvalidCluster, InvalidSite
 from scheduler_sim.engine.hardware import equipped
+from scheduler_sim.engine.lines import line_in
 from scheduler_sim.engine.openb_nodes import OPENB_NODES, openb_groups, read_openb_nodes
 
 PRESETS = {
@@ -123,7 +124,14 @@ def _read_yaml(path: Path, text: str) -> Cluster:
 def _from_document(path: Path, document: Any) -> Cluster:
     if isinstance(document, dict):
         document = {"name": path.stem, **document}
-    return Cluster.from_json(document)
+    try:
+        return Cluster.from_json(document)
+    except InvalidSite as error:
+        # JSON is YAML, but for tabs between its tokens.
+        line = line_in(
+            yaml.compose(path.read_text(encoding="utf-8-sig").replace("\t", " "), yaml.SafeLoader), error.path
+        )
+        raise InvalidCluster(f"{path.name}, line {line}: {error}" if line else f"{path.name}: {error}") from None
 
 
 def _read_csv(path: Path, text: str) -> Cluster:

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, InvalidCluster, NodeGroup, Options, Simulation, parse_policy
-from scheduler_sim.engine.errors import OversizedTasks
+from scheduler_sim.engine.errors import InvalidSite, OversizedTasks
 from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.sites.site import InvalidSite
 from scheduler_sim.engine.slices import admits, slices
 from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces.sacct_jobs import _gpus as gpus_of_sacct

@@ -385,3 +385,50 @@ def test_series_stand_under_the_schedule_on_its_clock_with_what_is_drawn_beside_
     assert f'data-race-strips="/runs/{run.pk}/series.json"' in page or "charts are not installed" in page
     Series.objects.all().delete()
     assert client.get(f"/runs/{run.pk}/gantt.json").json()["strips"] == []
+
+
+def test_a_run_takes_the_series_of_its_cluster_and_its_own_ones_win(place: Path) -> None:
+    imported(place)
+    written(place / "hot.csv", "time,temperature\n0,10\n3600,25\n7200,30\n")
+    written(place / "flat.csv", "time,pue\n0,1.5\n3600,1.5\n7200,1.5\n")
+    command("importseries", place / "hot.csv", "--kind", "temperature", "--name", "hot")
+    command("importseries", place / "flat.csv", "--kind", "pue", "--name", "flat")
+    curve = {"pue_by_temperature": [[10, 1.1], [25, 1.3], [35, 1.5]]}
+    described = {**CLUSTER, "series": {"carbon": "maps", "temperature": "hot"}, **curve}
+    written(place / "cluster.json", json.dumps(described))
+    run = play(place, "--write-manifest", place / "run.json")
+    maps, hot, flat = (Series.objects.get(name=name).reference for name in ("maps", "hot", "flat"))
+    assert run.configuration["series"] == f"{maps},{hot}"
+    assert run.configuration["pue_by_temperature"] == "10.0:1.1/25.0:1.3/35.0:1.5"
+    total = Metric.objects.get(run=run, is_total=True)
+    # An hour of two busy cores at 100 g/kWh and 10 degrees, and one of four at 200 and 25 degrees.
+    assert total.carbon_kg == pytest.approx((0.05 * 100 * 1.1 + 0.1 * 200 * 1.3) / 1000, rel=1e-12)
+    charts = run_charts(run, [total])
+    assert "from 1.1 to 1.3" in charts["series-pue"].finding
+    command("verifyrun", "run", "--replay")
+    Series.objects.filter(name="hot").delete()
+    command("runsimulation", "--manifest", place / "run.json", "--name", "again", "--verbosity", "0")
+    assert Run.objects.get(name="again").configuration == run.configuration
+    Run.objects.all().delete()
+    run = play(place, "--series", "flat")
+    assert run.configuration["series"] == f"{flat},{maps}"
+    assert not run.configuration.get("pue_by_temperature")
+    assert Metric.objects.get(run=run, is_total=True).carbon_kg == pytest.approx(0.025 * 1.5, rel=1e-12)
+
+
+def test_what_a_cluster_says_of_series_is_refused_where_the_run_begins(place: Path) -> None:
+    imported(place)
+    written(place / "hot.csv", "time,temperature\n0,10\n3600,25\n7200,30\n")
+    command("importseries", place / "hot.csv", "--kind", "temperature", "--name", "hot")
+    written(place / "cluster.json", json.dumps({**CLUSTER, "series": {"price": "maps"}}))
+    with pytest.raises(CommandError, match="The cluster's series of price, maps, is one of carbon"):
+        play(place)
+    written(place / "cluster.json", json.dumps({**CLUSTER, "series": {"price": "nowhere"}}))
+    with pytest.raises(CommandError, match="There is no series 'nowhere'"):
+        play(place)
+    written(place / "cluster.json", json.dumps({**CLUSTER, "series": {"carbon": "maps"}}))
+    with pytest.raises(CommandError, match="Series hot is one of temperature: say what the PUE is by it"):
+        play(place, "--series", "hot")
+    with pytest.raises(CommandError, match="no meaning without a series of temperature"):
+        play(place, "--pue-by-temperature", "10:1.1")
+    assert not Run.objects.exists()

@@ -44,6 +44,7 @@ GOOD = {
     "checkpoint_growth": "1.5",
     "failures": "processors=weibull(mean_hours=1000,shape=0.7,repair_hours=2,repair=exponential)",
     "series_zero": "begin",
+    "pue_by_temperature": "10.0:1.1/25.0:1.3",
     "failure_list": "time,duration,node,share\n300.0,60.0,0,\n",
 }
 BAD = {
@@ -58,11 +59,21 @@ BAD = {
     "failure_list": "time,duration,node\n1,inf,0",
     "site": "x" * 121,
     "series": "x" * 601,
+    "pue_by_temperature": "10:0.9",
 }
 AXES = {"policies": "policies", "estimates": "estimates", "scale_load": "load_factors", "seed": "seeds"}
 """What a study calls the options that vary over its grid."""
 
-ELSEWHERE = ("site", "begin_time", "feedback", "series", "series_zero", "series_beyond", "hold_cap")
+ELSEWHERE = (
+    "site",
+    "begin_time",
+    "feedback",
+    "series",
+    "series_zero",
+    "series_beyond",
+    "hold_cap",
+    "pue_by_temperature",
+)
 """They need a stored site in place of a cluster, a trace that tells of starts, tasks that follow others and run once,
 stored series: see their own tests."""
 

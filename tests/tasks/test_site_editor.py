@@ -155,6 +155,11 @@ def test_a_new_group_may_be_named_and_counted_alone(controller: Client, lab: Sit
         ({"rest": "groups: []"}, "rest", "The groups stand in the rows above already"),
         ({"rest": "- a"}, "rest", "The text holds no mapping"),
         ({"rest": "colour: red"}, "rest", "Line 1: The site description has unknown keys: colour"),
+        (
+            {"rest": "series:\n  carbon: nl\n  coal: nl"},
+            "rest",
+            "Line 3: series: There is no kind of series called 'coal'",
+        ),
         ({"name": ""}, "name", "This field is required"),
         ({"name": "n" * 101}, "name", "at most 100 characters"),
     ],
@@ -178,6 +183,14 @@ def test_a_button_changes_nothing_while_something_is_wrong(controller: Client, l
     response = sent(controller, data, do)
     assert response.status_code == 400
     assert fields(response.context["editor"]).items() >= data.items()
+
+
+def test_the_series_of_a_site_are_edited_among_the_rest(controller: Client) -> None:
+    site_store(site=sites.Site.from_json({**DESCRIPTION, "series": {"carbon": "nl-2022"}}), notes=[])
+    data = opened(controller)
+    assert "series:\n  carbon: nl-2022\n" in data["rest"]
+    sent(controller, data | {"rest": data["rest"].replace("nl-2022", "nl-2023")}, "save")
+    assert Site.objects.newest("lab").as_site().cluster.series == (("carbon", "nl-2023"),)
 
 
 def test_the_last_group_cannot_be_removed(controller: Client, lab: Site) -> None:

@@ -27,6 +27,7 @@ from apps.live.play.kinds import (
     ListText,
     OverheadText,
     Part,
+    PueCurveText,
     Seconds,
     Seed,
     SeriesText,
@@ -39,6 +40,7 @@ from apps.live.play.kinds import (
     read_failure_list,
     read_overhead,
     read_policies,
+    read_pue_curve,
     read_series_zero,
     read_weights,
 )
@@ -66,6 +68,7 @@ _NO_WHAT_IF = frozenset(
     (
         "policies", "seed", "site", "on_oversize", "warmup", "cooldown", "keep", "agent_reward", "agent_from_scratch",
         "models", "own_policies", "rate", "cores", "series", "series_zero", "series_beyond",
+        "pue_by_temperature",
     )
 )  # fmt: skip
 """Fields that leave what a log tells of as it was."""
@@ -343,7 +346,8 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         SeriesText,
         About(
             "Series",
-            "stored series of carbon intensity, price, pue and power cap, one of a kind, with commas between them",
+            "stored series of carbon intensity, price, pue, temperature and power cap, one of a kind, with commas "
+            "between them; of other kinds, those that the cluster names",
             ELECTRICITY,
             metavar="NAME[,NAME...]",
             words={"": "none"},
@@ -371,6 +375,18 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             words={"refuse": "refused", "hold": "the first and the last value hold", "repeat": "it is repeated"},
         ),
     ] = "refuse"
+    pue_by_temperature: Annotated[
+        PueCurveText,
+        About(
+            "PUE by temperature",
+            "what the PUE is by a series of temperature: degrees Celsius:PUE, linear between points and level beyond",
+            ELECTRICITY,
+            metavar="C:PUE/C:PUE...",
+            check=read_pue_curve,
+            rule="degrees Celsius:PUE, several with / between them, such as 10:1.1/25:1.3/35:1.5",
+            words={"": "as the cluster says"},
+        ),
+    ] = ""
     hold_cap: Annotated[
         bool,
         About(
@@ -610,9 +626,6 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.feedback != "open" and self.site:
             raise InvalidOption("By the rules of a site tasks come as recorded: feedback open.", "feedback")
-        for name in ("series_zero", "series_beyond", "hold_cap"):
-            if not self.series and getattr(self, name) != _DEFAULTS[name]:
-                raise InvalidOption(f"{name} has no meaning without series.", name)
         for name in ("checkpoint_write", "checkpoint_read", "checkpoint_growth"):
             if self.checkpoints == "none" and getattr(self, name) != _DEFAULTS[name]:
                 raise InvalidOption(f"{name} has no meaning without checkpoints.", name)

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from apps.live.play.cautions import Caution
 from apps.live.play.configuration import RunConfiguration, blaming
 from apps.live.play.options import InvalidOption
@@ -12,7 +14,64 @@ from scheduler_sim import engine
 from scheduler_sim.engine.clock import microseconds
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.policies.orders.carbon import knows_carbon_to_come
-from scheduler_sim.engine.series import Signals, StepSeries
+from scheduler_sim.engine.series import PueCurve, Signals, StepSeries
+
+_BESIDE = ("series_zero", "series_beyond", "hold_cap", "pue_by_temperature")
+
+
+def settled_on(configuration: RunConfiguration, cluster: engine.Cluster) -> RunConfiguration:
+    """Return the configuration with the series that its cluster names, of the kinds of which the run names none.
+
+    A PUE that the run names, as a series or by the temperature, stands for all that the cluster says of it.
+
+    Raises:
+        InvalidOption: a series that is not stored, or not of its kind.
+    """
+    theirs = dict(cluster.series)
+    if not theirs:
+        return configuration
+    with blaming("series"):
+        ours = {one.kind for one in series_named(configuration.series)}
+        if ours & set(_OF_PUE):
+            theirs = {kind: name for kind, name in theirs.items() if kind not in _OF_PUE}
+        theirs = {kind: name for kind, name in theirs.items() if kind not in ours}
+        for kind, name in theirs.items():
+            (one,) = series_named(name)
+            if one.kind != kind:
+                raise InvalidParameter(f"The cluster's series of {kind}, {one}, is one of {one.kind}.")
+    curve = configuration.pue_by_temperature
+    if "temperature" in theirs and not curve and cluster.pue_by_temperature is not None:
+        curve = cluster.pue_by_temperature.as_text()
+    named = ",".join(filter(None, (configuration.series, *theirs.values())))
+    return msgspec.structs.replace(configuration, series=named, pue_by_temperature=curve)
+
+
+_OF_PUE = ("pue", "temperature")
+
+
+def refuse_series(configuration: RunConfiguration) -> list[Series]:
+    """Return the series that a run names.
+
+    Raises:
+        InvalidOption: one that is not stored, or an option that has no meaning with them.
+    """
+    with blaming("series"):
+        named = series_named(configuration.series)
+    blank = {one.name: one.default for one in msgspec.structs.fields(RunConfiguration)}
+    for name in _BESIDE:
+        if not named and getattr(configuration, name) != blank[name]:
+            raise InvalidOption(f"{name} has no meaning without series.", name)
+    kinds = {one.kind: one for one in named}
+    if "temperature" in kinds and "pue" in kinds:
+        raise InvalidOption(f"{kinds['temperature']} and {kinds['pue']} both tell the PUE; name one of them.", "series")
+    if "temperature" in kinds and not configuration.pue_by_temperature:
+        raise InvalidOption(
+            f"Series {kinds['temperature']} is one of temperature: say what the PUE is by it, as 10:1.1/25:1.3.",
+            "pue_by_temperature",
+        )
+    if configuration.pue_by_temperature and named and "temperature" not in kinds:
+        raise InvalidOption("pue_by_temperature has no meaning without a series of temperature.", "pue_by_temperature")
+    return named
 
 
 def played_signals(
@@ -28,10 +87,9 @@ def played_signals(
             its arrivals where it is neither held nor repeated.
     """
     held = [policy.name for policy in configuration.parsed_policies() if policy.order.goes_by]
-    if not configuration.series:
+    named = refuse_series(configuration)
+    if not named:
         return None, _unheld(held)
-    with blaming("series"):
-        named = series_named(configuration.series)
     steps = {kind: one for _, kind, one in series_on_clock(configuration, stored)}
     if configuration.hold_cap and "power_cap" not in steps:
         raise InvalidOption("hold_cap needs a series of a power cap among those that the run names.", "hold_cap")
@@ -50,13 +108,20 @@ def played_signals(
 def series_on_clock(configuration: RunConfiguration, stored: Workload) -> list[tuple[str, str, StepSeries]]:
     """Return the name, the kind and the steps on the workload's clock of each series that a run names.
 
+    Behind them comes the PUE where the run tells it by a temperature.
+
     Raises:
         InvalidOption: a series that is not stored, or that nothing lays on the workload's clock.
     """
     with blaming("series"):
         named = series_named(configuration.series)
     with blaming("series_zero"):
-        return [(one.name, one.kind, _on_clock(one, configuration, stored)) for one in named]
+        found = [(one.name, one.kind, _on_clock(one, configuration, stored)) for one in named]
+    curve = PueCurve.read(configuration.pue_by_temperature) if configuration.pue_by_temperature else None
+    by_temperature = [
+        (f"by {name}", "pue", curve.of(steps)) for name, kind, steps in found if kind == "temperature" and curve
+    ]
+    return found + by_temperature
 
 
 def _on_clock(one: Series, configuration: RunConfiguration, stored: Workload) -> StepSeries:

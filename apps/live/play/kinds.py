@@ -12,6 +12,7 @@ from scheduler_sim.engine.failures import failures_text, parse_failures
 from scheduler_sim.engine.generators import GENERATORS
 from scheduler_sim.engine.overheads import CHECKPOINT_RULES, Overhead
 from scheduler_sim.engine.policies.agent import RewardWeights
+from scheduler_sim.engine.series import PueCurve
 from scheduler_sim.engine.whatif import parse_changes, parse_failure_models
 
 PLAYED, SIMULATED, STOPPED, ELECTRICITY, WHAT_IF, PACE, ENDLESS = (
@@ -51,6 +52,7 @@ SiteText = Annotated[str, Meta(min_length=1, max_length=120)]
 ListText = Annotated[str, Meta(max_length=1_000_000)]
 
 SeriesText = Annotated[str, Meta(max_length=600)]
+PueCurveText = Annotated[str, Meta(max_length=600)]
 SeriesZeroText = Annotated[str, Meta(max_length=40)]
 
 OVERHEAD_RULE = "seconds from 0 up, as 30, or seconds by devices held, as 1:7/8:30/60"
@@ -80,6 +82,11 @@ def read_series_zero(text: str) -> str:
     if text not in ("", "begin") and microseconds(text) is None:
         raise InvalidParameter(f"series_zero must be a date and a time, such as 2022-01-01T00:00:00, not {text!r}.")
     return text
+
+
+def read_pue_curve(text: str) -> str:
+    """Refuse what is no curve of the PUE by the temperature."""
+    return PueCurve.read(text).as_text() if text else text
 
 
 def read_model(name: str) -> str:

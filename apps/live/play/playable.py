@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from apps.live.play.configuration import RunConfiguration, blaming
+from apps.live.play.electricity import refuse_series
 from apps.live.play.preparation import Prepared, run_time_model
 from apps.live.play.sites import played_site
-from apps.tasks.series_services import series_named
 from scheduler_sim import engine
 from scheduler_sim.engine.kernels.site.never import refuse_clamping
 from scheduler_sim.engine.predictors.runtime import RuntimeModel
@@ -28,8 +28,7 @@ def refuse_unplayable(
         DomainError: a model that there is not.
     """
     options = configuration.engine_options(cluster)
-    with blaming("series"):
-        series_named(configuration.series)
+    refuse_series(configuration)
     site = played_site(configuration) if prepared is None else prepared.site
     policies = engine.parse_policies(",".join(configuration.policies))
     if site is None and (needy := next((policy for policy in policies if policy.order.needs_site), None)):

@@ -1,5 +1,6 @@
-"""Step series of carbon intensity, price, PUE and power cap: what they are, and how their files are read."""
+"""Step series of carbon intensity, price, PUE, temperature and power cap: what they are, how files are read."""
 
+from scheduler_sim.engine.series.curve import PueCurve
 from scheduler_sim.engine.series.signals import (
     GRAMS_PER_KG,
     JOULES_PER_KWH,
@@ -18,6 +19,7 @@ __all__ = (
     "KINDS",
     "SIGNALS",
     "Kind",
+    "PueCurve",
     "Signals",
     "StepSeries",
     "by_window",

@@ -29,6 +29,7 @@ _VALUES = {
     "carbon": ("carbon intensity", "carbon_intensity", "g_per_kwh"),
     "price": ("price",),
     "pue": ("pue",),
+    "temperature": ("temperature", "temp"),
     "power_cap": ("power_cap", "power cap", "cap", "watts"),
 }
 _PREFERRED = ("life cycle", "(lca)")
@@ -228,7 +229,8 @@ def _assembled(name: str, kind: Kind, unit: str, signal: str, columns: _Columns,
         notes.append(f"{missing.sum():,} rows have no value: the one before holds on.")
     if not all(instant[2] for instant in instants):
         notes.append("Times name no zone: they are read as UTC.")
-    times, values, where = times[~missing], values[~missing] * kind.units[unit], where[~missing]
+    factor, zero = kind.scale(unit)
+    times, values, where = times[~missing], values[~missing] * factor + zero, where[~missing]
     order = np.argsort(times, kind="stable")
     if (np.diff(order) < 0).any():
         notes.append("Rows are not in order of time; they were sorted.")

@@ -18,7 +18,7 @@ class Kind:
     Attributes:
         name: as typed. label: as people call it.
         unit: in which values are kept.
-        units: what one of another unit is in `unit`.
+        units: what one of another unit is in `unit`. zeros: what its zero is there, where that is not 0.
         least: the lowest value that has a meaning, None for any.
     """
 
@@ -27,6 +27,11 @@ class Kind:
     unit: str
     units: Mapping[str, float]
     least: float | None = 0.0
+    zeros: Mapping[str, float] = field(default_factory=dict)
+
+    def scale(self, unit: str) -> tuple[float, float]:
+        """Return what one of another unit is in `unit`, and what its zero is."""
+        return self.units[unit], self.zeros.get(unit, 0.0)
 
 
 KINDS = {
@@ -41,6 +46,14 @@ KINDS = {
         # Prices on exchanges fall below nothing.
         Kind("price", "Price of electricity", "USD/kWh", {"USD/kWh": 1.0, "USD/MWh": 0.001}, None),
         Kind("pue", "PUE", "number", {"number": 1.0}, 1.0),
+        Kind(
+            "temperature",
+            "Outside temperature",
+            "C",
+            {"C": 1.0, "F": 5 / 9, "K": 1.0},
+            -273.15,
+            {"F": -160 / 9, "K": -273.15},
+        ),
         Kind("power_cap", "Power cap", "W", {"W": 1.0, "kW": 1000.0, "MW": 1_000_000.0}),
     )
 }

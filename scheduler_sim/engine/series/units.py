@@ -26,10 +26,12 @@ _MONEY = _by_word(
     }
 )
 _POWER = _by_word({"W": "w watt watts", "kW": "kw kilowatts", "MW": "mw megawatts", "GW": "gw"})
+_TEMPERATURE = _by_word({"C": "c celsius", "F": "f fahrenheit", "K": "k kelvin"})
 _PARTS: dict[str, tuple[Mapping[str, str], ...]] = {
     "carbon": (_MASS, _ENERGY),
     "price": (_MONEY, _ENERGY),
     "power_cap": (_POWER,),
+    "temperature": (_TEMPERATURE,),
 }
 """The words of the parts of a kind's units, in their order."""
 _CARBON_DIOXIDE = re.compile(r"co[2₂][ -]?(?:eq?)?(?![^\W\d_])")
@@ -43,9 +45,9 @@ def other_unit(kind: Kind, unit: str, column: str) -> str:
     """
     words = _WORD.findall(_CARBON_DIOXIDE.sub(" ", column.casefold()))
     named = [[part[word] for word in words if word in part] for part in _PARTS.get(kind.name, ())]
-    for same, factor in kind.units.items():
+    for same in kind.units:
         parts = same.split("/")
-        if factor == kind.units[unit] and all(
+        if kind.scale(same) == kind.scale(unit) and all(
             not told or part in told for part, told in zip(parts, named, strict=False)
         ):
             return ""

@@ -1,5 +1,6 @@
 """Sites: clusters with partitions, QOS, accounts, limits, reservations and the parameters of their scheduler."""
 
+from scheduler_sim.engine.errors import InvalidSite
 from scheduler_sim.engine.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.sites.changes import (
     add_site_nodes,
@@ -27,7 +28,7 @@ from scheduler_sim.engine.sites.parts import (
 )
 from scheduler_sim.engine.sites.reading import Note
 from scheduler_sim.engine.sites.recognised import read_site_files
-from scheduler_sim.engine.sites.site import InvalidSite, Site
+from scheduler_sim.engine.sites.site import Site
 from scheduler_sim.engine.sites.slurm_differences import Lines, differing_lines
 from scheduler_sim.engine.sites.slurm_files import SOURCES, read_slurm_site
 from scheduler_sim.engine.sites.slurm_writing import slurm_conf

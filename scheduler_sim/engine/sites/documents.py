@@ -1,19 +1,17 @@
 """Descriptions of sites as YAML or JSON files, whose faults are named with their line."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from scheduler_sim.engine.errors import InvalidCluster
-from scheduler_sim.engine.sites.site import InvalidSite, Site
+from scheduler_sim.engine.errors import InvalidCluster, InvalidSite
+from scheduler_sim.engine.lines import line_in
+from scheduler_sim.engine.sites.site import Site
 
 MOST_VALUES = 5_000_000
 """A text whose references stand for more values is taken for an attack."""
-
-_STEP = re.compile(r"\[(\d+)\]|\.?([^.\[\]]+)")
 
 
 LineOf = Callable[[str], int | None]
@@ -35,7 +33,7 @@ def read_document(text: str, *, name: str) -> tuple[dict[str, Any], LineOf]:
         raise InvalidCluster(f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}.") from error
     if not isinstance(document, dict):
         raise InvalidCluster(f"{name} holds no mapping of names to values.")
-    return document, lambda path: _line(root, path)
+    return document, lambda path: line_in(root, path)
 
 
 def read_site(text: str, *, name: str = "site") -> Site:
@@ -94,23 +92,3 @@ def _refuse_endless(node: yaml.Node | None, sizes: dict[int, int]) -> int:
     if sizes[id(node)] >= MOST_VALUES:
         raise ValueError(f"its references stand for {MOST_VALUES:,} values or more")
     return sizes[id(node)]
-
-
-def _line(root: yaml.Node | None, path: str) -> int | None:
-    """Return the line, from 1, of a path such as `partitions[0].tier`, or of the last part of it that there is."""
-    node = root
-    line = None
-    for index, key in _STEP.findall(path):
-        if isinstance(node, yaml.SequenceNode) and index:
-            if int(index) >= len(node.value):
-                break
-            node = node.value[int(index)]
-            line = node.start_mark.line + 1
-        elif isinstance(node, yaml.MappingNode) and key:
-            found: Any = next(((name, value) for name, value in node.value if name.value == key), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line + 1, found[1]
-        else:
-            break
-    return line

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.errors import InvalidCluster, InvalidSite
 from scheduler_sim.engine.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.sites import values
-from scheduler_sim.engine.sites.site import InvalidSite, Site
+from scheduler_sim.engine.sites.site import Site
 
 _ENTRY = re.compile(r"(\w+)\[(\d+)\]")
 

@@ -13,23 +13,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.cluster import Cluster, read_electricity
+from scheduler_sim.engine.errors import InvalidCluster, InvalidSite
 from scheduler_sim.engine.hosts import LARGEST_NODES, expand_hosts, most_named
 from scheduler_sim.engine.sites import parts
 from scheduler_sim.engine.topology import Topology
-
-
-class InvalidSite(InvalidCluster):
-    """A value that has no meaning.
-
-    Attributes:
-        path: where it stands, as `partitions[0].tier`.
-    """
-
-    def __init__(self, sentence: str, path: str) -> None:
-        super().__init__(sentence)
-        self.path = path
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -159,7 +147,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         document.update((name, everything[name]) for name in _PARTS if name in everything)
         if self.cluster.topology is not None:
             document["topology"] = self.cluster.topology.as_json(self.hosts)
-        return document
+        return document | self.cluster.electricity_as_json()
 
     @classmethod
     def from_json(cls, document: Any) -> "Site":
@@ -171,7 +159,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """
         if not isinstance(document, Mapping):
             raise InvalidCluster("The site description is not a mapping of names to values.")
-        keys = {"name", "groups", "topology", *_PARTS}
+        keys = {"name", "groups", "topology", "series", "pue_by_temperature", *_PARTS}
         unknown = sorted(str(key) for key in set(document) - keys)
         if unknown:
             known = ", ".join(sorted(keys))
@@ -187,6 +175,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             who = f"Node group {groups[parted]['name']}"
             sentence = f"{who}: mig has several profiles, and the GPUs of a site's node are of one."
             raise InvalidSite(sentence, f"groups[{parted}].mig")
+        cluster = replace(cluster, **read_electricity(document))
         site = cls(cluster=cluster, nodes=nodes, **stated)
         if document.get("topology") is not None:
             with _at("topology"):

@@ -15,6 +15,7 @@ from apps.live.exchange.manifest import manifest_check, manifest_parts, manifest
 from apps.live.play.cluster_changes import ClusterChanges
 from apps.live.play.configuration import RunConfiguration, asked_in, configured
 from apps.live.play.continuous import ROUNDS_KEPT, ContinuousRace
+from apps.live.play.electricity import settled_on
 from apps.live.play.kinds import ENDLESS, PLAYED, WHAT_IF
 from apps.live.play.launch import run_create, why_not_continued
 from apps.live.play.options import COMMAND
@@ -166,6 +167,7 @@ class Command(ExplainedCommand):
         else:
             configuration, site = site_settled(configuration, changes)
             workload, cluster = self._workload(options), site.cluster
+        configuration = settled_on(configuration, cluster)
         # Before the run is stored, so that tasks that do not fit leave no row behind.
         self.prepared = prepare(workload=workload, cluster=cluster, configuration=configuration)
         refuse_unplayable(configuration, cluster, self.prepared)
@@ -194,6 +196,7 @@ class Command(ExplainedCommand):
             configuration, site = site_settled(configuration, changes)
         workload, processors = workload_preview(options["workload"])
         cluster = site.cluster if site else changes.apply(load_cluster(options["cluster"], max_processors=processors))
+        configuration = settled_on(configuration, cluster)
         refuse_unplayable(configuration, cluster)
         adapted = adapt(
             workload=workload.head(configuration.limit or len(workload)),
@@ -229,6 +232,7 @@ class Command(ExplainedCommand):
         needed = math.ceil(race.retrain_window / race.round_tasks) if race.retrain_interval else 0
         # A model of CPU/GPU tasks has no traced machine whose size `auto` could take.
         cluster = changes.apply(load_cluster("workstation" if options["cluster"] == "auto" else options["cluster"]))
+        configuration = settled_on(configuration, cluster)
         refuse_unplayable(configuration, cluster)
         return ContinuousRace(
             name=options["name"] or f"continuous {race.model} on {cluster.name}",

@@ -1,4 +1,4 @@
-"""Read a step series of carbon intensity, price, PUE or power cap into the database."""
+"""Read a step series of carbon intensity, price, PUE, temperature or power cap into the database."""
 
 import json
 from argparse import ArgumentParser
@@ -31,11 +31,11 @@ Examples:
 
 
 class Command(ExplainedCommand):
-    help = "Read a series of carbon intensity, price, PUE or power cap, and say what was found in it."
+    help = "Read a series of carbon intensity, price, PUE, temperature or power cap, and say what was found in it."
 
     def explanation(self) -> str:
         """Return the kinds of series and examples."""
-        lines = [f"  {kind.name:10} {kind.label}: {', '.join(kind.units)}" for kind in KINDS.values()]
+        lines = [f"  {kind.name:11} {kind.label}: {', '.join(kind.units)}" for kind in KINDS.values()]
         return EPILOG.format(kinds="\n".join(lines))
 
     def add_arguments(self, parser: ArgumentParser) -> None:
