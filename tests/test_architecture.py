@@ -45,6 +45,7 @@ ENGINE = (
         "sleep",
         "series",
         "lines",
+        "frequency",
         "cluster",
         "failures",
         "overheads",

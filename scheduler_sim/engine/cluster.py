@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter, InvalidSite
 from scheduler_sim.engine.failures import FailureModel
+from scheduler_sim.engine.frequency import Frequency, check_steps
 from scheduler_sim.engine.hosts import LARGEST_NODES
 from scheduler_sim.engine.network import Network
 from scheduler_sim.engine.series import PueCurve, kind_named
@@ -56,6 +57,8 @@ class NodeGroup:
         outages: when nodes of the group are away.
         failures: how often nodes fail by themselves; None for never.
         sleep: how its nodes sleep where nothing runs on them; None for never.
+        frequencies: steps of speed and watts, the fastest first; what they state goes before the group's own figures.
+        frequency: the number of the step that holds, from 1 on.
         part_of: what the whole nodes are called of which these are parts, with slices of one profile each.
 
     Raises:
@@ -81,8 +84,11 @@ class NodeGroup:
     failures: FailureModel | None = None
     sleep: Sleep | None = None
     part_of: str = ""
+    frequencies: tuple[Frequency, ...] = ()
+    frequency: int = 1
 
     def __post_init__(self) -> None:
+        self._take_step()
         for key in ("name", "gpu_type", "part_of"):
             if not isinstance(getattr(self, key), str):
                 raise InvalidCluster(f"Node group {self.name}: {key} is not a text.")
@@ -113,6 +119,15 @@ class NodeGroup:
     def node_idle_watts(self) -> float:
         """What one node draws when nothing runs on it."""
         return self.cores * self.cpu_idle_watts + self.gpus * self.gpu_idle_watts
+
+    def _take_step(self) -> None:
+        try:
+            check_steps(self.frequencies, self.frequency)
+        except InvalidCluster as error:
+            raise InvalidCluster(f"Node group {self.name}: {error}") from None
+        if self.frequencies:
+            for name, value in self.frequencies[self.frequency - 1].stated.items():
+                object.__setattr__(self, name, value)
 
     def _check_outage(self, outage: Outage) -> None:
         if not (_is_number(outage.start_time) and _is_number(outage.end_time)):
@@ -324,6 +339,10 @@ def _as_json(group: NodeGroup) -> dict[str, Any]:
             del document[name]
     if not group.part_of:
         del document["part_of"]
+    del document["frequencies"], document["frequency"]
+    if group.frequencies:
+        document["frequencies"] = [one.stated for one in group.frequencies]
+        document["frequency"] = group.frequency
     return document
 
 
@@ -334,6 +353,8 @@ def _parts(document: Any) -> list[NodeGroup]:
     whole = _group({key: value for key, value in document.items() if key != "mig"})
     if not whole.gpus:
         raise InvalidCluster(f"Node group {whole.name}: mig cuts GPUs into slices, and its nodes have none.")
+    if whole.frequencies and any(name.startswith("gpu") for name in whole.frequencies[0].stated):
+        raise InvalidCluster(f"Node group {whole.name}: frequencies of GPUs are not known of their slices (mig).")
     kinds = slices(f"Node group {whole.name}", document["mig"])
     if len(kinds) == 1:
         return [replace(whole, **_of_slices(whole, kinds[0]))]
@@ -401,7 +422,14 @@ def _group(document: Any) -> NodeGroup:
         known = {item.name for item in fields(Sleep)}
         _check_keys(f"The sleep of node group {name}", sleep, {"suspend_time", "resume_time"}, known)
         sleep = Sleep(**sleep)
-    return NodeGroup(**{**document, "outages": tuple(outages), "failures": failures, "sleep": sleep})
+    steps = document.get("frequencies", ())
+    if not isinstance(steps, list | tuple):
+        raise InvalidCluster(f"Node group {name}: frequencies is not a list.")
+    known = {item.name for item in fields(Frequency)}
+    for step in steps:
+        _check_keys(f"A step of frequencies of node group {name}", step, set(), known)
+    changed = {"outages": tuple(outages), "failures": failures, "sleep": sleep}
+    return NodeGroup(**{**document, **changed, "frequencies": tuple(Frequency(**step) for step in steps)})
 
 
 def _check_keys(what: str, document: Any, required: set[str], optional: set[str]) -> None:

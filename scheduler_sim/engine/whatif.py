@@ -136,6 +136,18 @@ def let_fail(cluster: Cluster, models: str) -> Cluster:
     )
 
 
+def at_frequency(cluster: Cluster, number: int) -> Cluster:
+    """Return the cluster with the step of this number in all groups that state frequencies.
+
+    Raises:
+        InvalidCluster: no group states any, or one has no step of that number.
+    """
+    if not any(group.frequencies for group in cluster.groups):
+        raise InvalidCluster(f"No node group of {cluster.name} states frequencies.")
+    groups = tuple(replace(group, frequency=number) if group.frequencies else group for group in cluster.groups)
+    return replace(cluster, groups=groups)
+
+
 def parse_failure_models(models: str) -> dict[str | None, FailureModel]:
     """Read `[GROUP=]exponential(mean_hours=...,repair_hours=...)` or `weibull(...)`, several with commas between them.
 

@@ -17,6 +17,7 @@ from scheduler_sim import engine
 from scheduler_sim.engine import metrics
 from scheduler_sim.engine.electricity import Electricity, task_electricity
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.frequency import Frequency
 from scheduler_sim.engine.series import BEYOND, Signals, StepSeries, by_window, cut
 from scheduler_sim.engine.usage import Usage
 from tests.engine.pool_cases import pool
@@ -27,7 +28,10 @@ thorough = settings(max_examples=int(os.environ.get("SERIES_EXAMPLES", "25")), d
 def played(signals: Signals | None, watts: tuple[float, float] = (100.0, 150.0), **columns: Any) -> engine.Simulation:
     policy = columns.pop("policy", "fcfs")
     cores = columns.pop("cores", 1)
-    group = engine.NodeGroup("host", 1, cores, cpu_idle_watts=watts[0], cpu_busy_watts=watts[1])
+    steps, number = columns.pop("frequencies", ((), 1))
+    group = engine.NodeGroup(
+        "host", 1, cores, cpu_idle_watts=watts[0], cpu_busy_watts=watts[1], frequencies=steps, frequency=number
+    )
     simulation = engine.Simulation(
         workload=engine.Workload.from_columns(**columns),
         cluster=engine.Cluster("host", (group,)),
@@ -84,8 +88,13 @@ def test_two_hours_of_a_real_series_emit_what_the_oracle_says(oracle_path: Any) 
     assert task_electricity(simulation, "carbon", np.array([0]))[0] == pytest.approx(row["carbon_kg"], rel=1e-12)
 
 
-POLICIES = ("fcfs", "sjf+easy", "las", "fcfs~suspend")
-POLICIES += ("wait_awhile(delay=0.02)+easy", "carbon_threshold(delay=0.02,stops=suspend)+list")
+HALF = (Frequency(cpu_speed=2.0, cpu_busy_watts=40.0), Frequency(cpu_speed=0.5, cpu_busy_watts=11.0))
+"""At the second step tasks of whole seconds take whole seconds too."""
+
+POLICIES = (
+    *("fcfs", "sjf+easy", "las", "fcfs~suspend"),
+    *("wait_awhile(delay=0.02)+easy", "carbon_threshold(delay=0.02,stops=suspend)+list"),
+)
 
 
 @st.composite
@@ -108,6 +117,7 @@ def cases(draw: Any) -> tuple[engine.Simulation, np.ndarray]:
         Signals(kinds),
         (2.0, 11.0),
         policy=draw(st.sampled_from(POLICIES)),
+        frequencies=draw(st.sampled_from((((), 1), (HALF, 2)))),
         cores=16,
         arrival_time=np.sort(generator.integers(0, 200, count)).astype(float),
         runtime=generator.integers(1, 60, count).astype(float),

@@ -73,11 +73,12 @@ ELSEWHERE = (
     "series_beyond",
     "hold_cap",
     "pue_by_temperature",
+    "frequency",
 )
 """They need a stored site in place of a cluster, a trace that tells of starts, tasks that follow others and run once,
-stored series: see their own tests."""
+stored series, a cluster that states frequencies: see their own tests."""
 
-NODES = ("add_nodes", "drop_nodes", "failures", "outages")
+NODES = ("add_nodes", "drop_nodes", "failures", "outages", "frequency")
 """They belong to the study's clusters."""
 
 

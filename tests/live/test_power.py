@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from apps.live.play.configuration_words import cluster_in_words
 from apps.metrics.models import Metric
 from apps.results.models import GangBlock, Run, SchedulerResult
 from tests.files import written
@@ -28,9 +29,9 @@ def command(name: str, *arguments: object) -> str:
     return out.getvalue()
 
 
-def play(place: Path, *arguments: object, sleep: dict[str, float] | None = None) -> Metric:
+def play(place: Path, *arguments: object, **more: object) -> Metric:
     written(place / "small.swf", SWF)
-    group = NODES if sleep is None else {**NODES, "sleep": sleep}
+    group = {**NODES, **more}
     written(place / "cluster.json", json.dumps({"name": "three", "groups": [group]}))
     command(
         "runsimulation",
@@ -85,3 +86,27 @@ def test_a_cap_needs_its_series(tmp_path: Path) -> None:
     command("importseries", tmp_path / "price.csv", "--kind", "price", "--name", "price")
     with pytest.raises(CommandError, match="hold_cap needs a series of a power cap"):
         play(tmp_path, "--series", "price", "--series-beyond", "hold", "--hold-cap")
+
+
+STEPS = [{"cpu_speed": 1.0, "cpu_busy_watts": 25.0}, {"cpu_speed": 0.5, "cpu_busy_watts": 14.0}]
+
+
+def test_a_run_at_a_step_of_frequency_takes_its_time_and_watts_and_is_verified(tmp_path: Path) -> None:
+    fast = play(tmp_path, frequencies=STEPS)
+    Run.objects.all().delete()
+    slow = play(tmp_path, "--frequency", 2, "--write-manifest", tmp_path / "run.json", frequencies=STEPS)
+    assert fast.energy_joules is not None
+    assert slow.energy_joules == fast.energy_joules * 2 / 25 * 14
+    run = Run.objects.get(name="run")
+    assert run.cluster["groups"][0]["frequency"] == 2
+    assert "at step 2 of 2 frequencies" in cluster_in_words(run.cluster)
+    command("verifyrun", "run", "--replay")
+    command("runsimulation", "--manifest", tmp_path / "run.json", "--name", "again", "--verbosity", "0")
+    assert Run.objects.get(name="again").checksum == run.checksum
+
+
+def test_a_step_of_frequency_must_be_stated(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="No node group of three states frequencies"):
+        play(tmp_path, "--frequency", 2)
+    with pytest.raises(CommandError, match="frequency is 3, and 2 frequencies are stated"):
+        play(tmp_path, "--frequency", 3, frequencies=STEPS)

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 import msgspec
 
-from apps.live.play.kinds import STOPPED, WHAT_IF, read_additions, read_failure_models, read_removals
+from apps.live.play.kinds import ELECTRICITY, STOPPED, WHAT_IF, Step, read_additions, read_failure_models, read_removals
 from apps.live.play.options import COMMAND, SITE, About
 from scheduler_sim import engine
 from scheduler_sim.engine.sites import Site, add_site_nodes, drop_site_nodes, with_cluster
-from scheduler_sim.engine.whatif import add_nodes, drop_nodes, kill_at_outages, let_fail, parse_changes
+from scheduler_sim.engine.whatif import add_nodes, at_frequency, drop_nodes, kill_at_outages, let_fail, parse_changes
 
 Ground = TypeVar("Ground", engine.Cluster, Site)
 """What tasks are played on."""
@@ -79,9 +79,21 @@ class ClusterChanges(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
 
+    frequency: Annotated[
+        Step | None,
+        About(
+            "Step of frequency",
+            "the number of the step, from 1 for the fastest on, that holds in all node groups that state frequencies",
+            ELECTRICITY,
+            metavar="N",
+            asked_in=(COMMAND, SITE),
+            words={None: "as the cluster says"},
+        ),
+    ] = None
+
     def given(self) -> dict[str, str]:
         """Return the changes that are asked for, by name."""
-        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+        return {name: str(value) for name, value in msgspec.structs.asdict(self).items() if value is not None}
 
     def and_then(self, more: Self) -> Self:
         """Return what both change one after the other: numbers of nodes add up, and nodes named stay dropped."""
@@ -101,6 +113,7 @@ class ClusterChanges(msgspec.Struct, frozen=True, kw_only=True):
             ),
             failures=more.failures or self.failures,
             outages=more.outages or self.outages,
+            frequency=more.frequency or self.frequency,
         )
 
     def apply(self, ground: Ground) -> Ground:
@@ -119,6 +132,7 @@ class ClusterChanges(msgspec.Struct, frozen=True, kw_only=True):
         yield "drop_nodes", self.shrunk
         yield "failures", self.failing
         yield "outages", self.interrupted
+        yield "frequency", self.stepped
 
     def grown(self, ground: Ground) -> Ground:
         """Return the cluster or site with what is added."""
@@ -143,6 +157,11 @@ class ClusterChanges(msgspec.Struct, frozen=True, kw_only=True):
         """Return the cluster or site whose outages do what is asked for."""
         kill = self.outages == "kill"
         return _changed(ground, lambda cluster: kill_at_outages(cluster, kill=kill)) if self.outages else ground
+
+    def stepped(self, ground: Ground) -> Ground:
+        """Return the cluster or site whose devices work at the step of frequency that is asked for."""
+        number = self.frequency
+        return ground if number is None else _changed(ground, lambda cluster: at_frequency(cluster, number))
 
 
 def nodes_text(numbers: Mapping[str, int], named: Iterable[str] = ()) -> str | None:

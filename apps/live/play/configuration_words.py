@@ -45,8 +45,15 @@ def cluster_in_words(document: Mapping[str, Any]) -> str:
         if group.get("gpus"):
             kind = f" ({group['gpu_type']})" if group.get("gpu_type") else ""
             parts.append(f"{group['gpus']} GPUs{kind}")
-        groups.append(f"{group['count']:,} × {group['name']} with {' and '.join(parts)}{_failures(group)}")
+        groups.append(
+            f"{group['count']:,} × {group['name']} with {' and '.join(parts)}{_step(group)}{_failures(group)}"
+        )
     return f"{document['name']}: {'; '.join(groups)}"
+
+
+def _step(group: Mapping[str, Any]) -> str:
+    steps = group.get("frequencies")
+    return f", at step {group['frequency']} of {len(steps)} frequencies" if steps else ""
 
 
 def _failures(group: Mapping[str, Any]) -> str:

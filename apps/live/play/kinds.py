@@ -31,6 +31,7 @@ LARGEST = 2**63 - 1
 Count = Annotated[int, Meta(ge=1, le=LARGEST)]
 Cores = Annotated[int, Meta(ge=1, le=1024)]
 Depth = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Step = Annotated[int, Meta(ge=1, le=100)]
 Seed = Annotated[int, Meta(ge=0, le=LARGEST)]
 Part = Annotated[float, Meta(ge=0.0, le=0.99)]
 Factor = Annotated[float, Meta(gt=0.0)]
