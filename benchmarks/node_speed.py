@@ -19,11 +19,8 @@ from scheduler_sim.engine.presets import load_cluster
 PLANNED = ("fcfs+list@eft", "oracle")
 FIXED = ("round_robin", "random", "greedy", "fcfs+list@cpu_only")
 OLD = ("round_robin", "random", "greedy", "oracle")
-JOBS = ("fcfs+list@best_fit", "fcfs@best_fit", "fcfs+list@first_fit", "fcfs+list@fgd")
+JOBS = ("fcfs+list@best_fit", "fcfs@best_fit", "fcfs+list@first_fit", "fcfs+list@fgd", "fcfs+list@weighted_fit")
 NODES = 1523
-
-SLOW_SHARE = 10
-"""fgd plays only every tenth part of the jobs."""
 
 
 def split_tasks(tasks: int, load: float) -> Workload:
@@ -75,11 +72,8 @@ def main() -> None:
         for load in (float(load) for load in arguments.loads.split(",")):
             workload = make(arguments.tasks, load) if policies else warm
             for policy in policies:
-                played = workload
-                if policy.endswith("fgd"):
-                    played = make(arguments.tasks // SLOW_SHARE, load)
-                seconds, simulation = play(played, cluster, policy, arguments.repeats)
-                speed = len(played) / seconds
+                seconds, simulation = play(workload, cluster, policy, arguments.repeats)
+                speed = len(workload) / seconds
                 row = [cluster.name, policy, f"{load:g}", f"{speed / 1e6:.3f}", f"{longest_queue(simulation):,}"]
                 console.print(" ".join(row), style="dim")
                 table.add_row(*row)

@@ -6,12 +6,14 @@ import numpy as np
 
 from scheduler_sim.engine.codes import FIRST_FIT, MILLI, RANDOM_NODE, WEIGHTED_FIT, WORST_FIT
 from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.cluster.classes import find_classed, weighted_room
 from scheduler_sim.engine.kernels.cluster.fgd import fgd_device, fgd_find
-from scheduler_sim.engine.kernels.cluster.index import find_indexed, weighted_room
+from scheduler_sim.engine.kernels.cluster.index import find_indexed
 from scheduler_sim.engine.kernels.cluster.power import mark_sleeping
 from scheduler_sim.engine.kernels.cluster.queue import fresh_stamp
 from scheduler_sim.engine.kernels.cluster.racks import choose_racks, is_whole_node, next_whole_node
 from scheduler_sim.engine.kernels.cluster.state import (
+    CLASSED,
     IN_TURN,
     INDEXED,
     MOST_LEVELS,
@@ -121,8 +123,10 @@ def find_node(
     fgd: bool | None,
 ) -> int:
     """Return the node that the placement chooses for one piece, -1 for none."""
+    if live and s.settings[CLASSED]:
+        return find_classed(s, kind, nodes, stamp, need, fgd)
     if fgd is not None:
-        return fgd_find(s, view, live, kind, nodes, stamp, need)
+        return fgd_find(s, view, nodes, stamp, need)
     rule = s.settings[RULE]
     if live and s.settings[INDEXED] and rule != RANDOM_NODE:
         return find_indexed(s, rule, nodes, stamp, need)

@@ -11,7 +11,7 @@ from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 from scheduler_sim.engine.workload import IntArray
 
 NO_ROOM = -(2**62)
-"""The kept gain of a node on which the kind of task does not fit."""
+"""Less than any gain: of nodes on which a task does not fit."""
 
 
 def percent_limits(tasks: int) -> IntArray:
@@ -137,30 +137,15 @@ def fgd_device(s: Sim, view: View, node: int, cpu: int, whole: int, share: int) 
 
 
 @inner_kernel
-def fgd_find(s: Sim, view: View, live: bool, kind: int, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
-    """Return the node where fragments shrink most (or grow least), the lowest of equals, -1 for none.
-
-    On the live state the gain of a kind of task on a node is kept until the node changes.
-    """
+def fgd_find(s: Sim, view: View, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
+    """Return the node of a planned state where fragments shrink most (or grow least), the lowest of equals, or -1."""
     cpu, whole, share, memory = need
-    kept = live and kind >= 0
     best = -1
     most = 0
     for node in range(len(view.cores)):
-        if kept and s.fgd_stamp[kind, node] == s.node_stamp[node]:
-            if s.fgd_gain[kind, node] == NO_ROOM:
-                continue
-        elif not s.allowed[nodes, node] or not fits(view, node, cpu, whole, share, memory):
-            if kept:
-                s.fgd_stamp[kind, node] = s.node_stamp[node]
-                s.fgd_gain[kind, node] = NO_ROOM
+        if not s.allowed[nodes, node] or s.mark[node] == stamp or not fits(view, node, cpu, whole, share, memory):
             continue
-        elif kept:
-            s.fgd_stamp[kind, node] = s.node_stamp[node]
-            s.fgd_gain[kind, node] = best_gain(s, view, node, cpu, whole, share)[0]
-        if s.mark[node] == stamp:
-            continue
-        here = s.fgd_gain[kind, node] if kept else best_gain(s, view, node, cpu, whole, share)[0]
+        here = best_gain(s, view, node, cpu, whole, share)[0]
         if best < 0 or here > most:
             best = node
             most = here

@@ -1,17 +1,24 @@
 """Nodes by what they have left: sets of bits by free GPUs and free cores, so that no choice looks at every node."""
 
+from typing import Any
+
 import numpy as np
 
-from scheduler_sim.engine.codes import BEST_FIT, FIRST_FIT, MILLI, WEIGHTED_FIT
+from scheduler_sim.engine.codes import BEST_FIT, FIRST_FIT, MILLI
 from scheduler_sim.engine.jit import bare_kernel, inner_kernel
-from scheduler_sim.engine.kernels.cluster.state import MOST_CORES, MOST_GPUS, Sim, View, fits
+from scheduler_sim.engine.kernels.cluster.state import Sim, fits
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 from scheduler_sim.engine.workload import IntArray
 
 
 @bare_kernel
-def _move(node: int, level: int, level_of: IntArray, level_bits: IntArray, level_count: IntArray) -> None:
-    """Take a node out of the set of its level and put it into that of another one, -1 for none."""
+def _move(
+    node: int, level: int, level_of: IntArray, level_bits: IntArray, level_words: IntArray, level_count: IntArray
+) -> None:
+    """Take a node out of the set of its level and put it into that of another one, -1 for none.
+
+    `level_words` has a bit for each word of `level_bits` that is not 0.
+    """
     word = node >> 6
     bit = np.int64(1) << (node & 63)
     old = level_of[node]
@@ -19,9 +26,12 @@ def _move(node: int, level: int, level_of: IntArray, level_bits: IntArray, level
         return
     if old >= 0:
         level_bits[old, word] &= ~bit
+        if level_bits[old, word] == 0:
+            level_words[old, word >> 6] &= ~(np.int64(1) << (word & 63))
         level_count[old] -= 1
     if level >= 0:
         level_bits[level, word] |= bit
+        level_words[level, word >> 6] |= np.int64(1) << (word & 63)
         level_count[level] += 1
     level_of[node] = level
 
@@ -34,8 +44,8 @@ def reindex(s: Sim, node: int) -> None:
     if s.live.away[node] == 0:
         gpu = s.live.devices[node] // MILLI
         cpu = min(s.live.cores[node] // MILLI, len(s.cpu_count) - 1)
-    _move(node, gpu, s.gpu_level, s.gpu_bits, s.gpu_count)
-    _move(node, cpu, s.cpu_level, s.cpu_bits, s.cpu_count)
+    _move(node, gpu, s.gpu_level, s.gpu_bits, s.gpu_words, s.gpu_count)
+    _move(node, cpu, s.cpu_level, s.cpu_bits, s.cpu_words, s.cpu_count)
     word = node >> 6
     if s.live.away[node] == 0:
         s.block_cpu[word] = max(s.block_cpu[word], s.live.cores[node])
@@ -65,68 +75,44 @@ def _next_fitting(s: Sim, word: int, bits: int, stamp: int, need: tuple[int, int
 
 @inner_kernel
 def find_indexed(s: Sim, rule: int, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
-    """Return the node that first_fit, best_fit, worst_fit or weighted_fit chooses, -1 for none."""
+    """Return the node that first_fit, best_fit or worst_fit chooses, -1 for none."""
     cpu, whole, share, _ = need
-    if rule == WEIGHTED_FIT:
-        return _by_weight(s, nodes, stamp, need)
     if rule == FIRST_FIT:
         return _first(s, nodes, stamp, need)
     if whole > 0 or share > 0:
-        return _by_level(s, s.gpu_bits, s.gpu_count, whole, rule == BEST_FIT, nodes, stamp, need)
+        return _by_level(s, s.gpu_bits, s.gpu_words, s.gpu_count, whole, rule == BEST_FIT, nodes, stamp, need)
     level = min(cpu // MILLI, len(s.cpu_count) - 1)
-    return _by_level(s, s.cpu_bits, s.cpu_count, level, rule == BEST_FIT, nodes, stamp, need)
-
-
-@inner_kernel
-def weighted_room(s: Sim, view: View, node: int) -> int:
-    """Return what weighted_fit compares: cores and GPUs left over the most that any node has, times both of these."""
-    return int(view.cores[node] * s.settings[MOST_GPUS] + view.devices[node] * s.settings[MOST_CORES])
-
-
-@inner_kernel
-def _by_weight(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
-    """Look at nodes with few GPUs left first, or few cores for work without GPUs, while they may have least of all."""
-    cpu, whole, share, _ = need
-    on_gpu = whole > 0 or share > 0
-    level_bits, level_count = (s.gpu_bits, s.gpu_count) if on_gpu else (s.cpu_bits, s.cpu_count)
-    best = -1
-    least = 0
-    for level in range(whole if on_gpu else min(cpu // 1000, len(level_count) - 1), len(level_count)):
-        bound = level * MILLI * s.settings[MOST_CORES if on_gpu else MOST_GPUS]
-        if best >= 0 and bound > least:
-            break
-        if level_count[level] == 0:
-            continue
-        for word in range(level_bits.shape[1]):
-            node, bits = _next_fitting(s, word, level_bits[level, word] & s.allowed_bits[nodes, word], stamp, need)
-            while node >= 0:
-                here = weighted_room(s, s.live, node)
-                if best < 0 or here < least or (here == least and node < best):
-                    best = node
-                    least = here
-                node, bits = _next_fitting(s, word, bits, stamp, need)
-    return best
+    return _by_level(s, s.cpu_bits, s.cpu_words, s.cpu_count, level, rule == BEST_FIT, nodes, stamp, need)
 
 
 @inner_kernel
 def _first(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
     cpu, whole, share, _ = need
     on_gpu = whole > 0 or share > 0
-    for word in range(len(s.block_cpu)):
-        if s.block_cpu[word] < cpu:
-            continue
-        bits = s.allowed_bits[nodes, word]
+    for above in range(s.gpu_words.shape[1]):
+        words: Any = np.int64(-1)
         if on_gpu:
-            enough = np.int64(0)
+            words = np.int64(0)
             for level in range(whole, len(s.gpu_count)):
-                enough |= s.gpu_bits[level, word]
-            bits &= enough
-        node = -1
-        if bits != 0:
-            node, _ = _next_fitting(s, word, bits, stamp, need)
-        if node >= 0:
-            return node
-        tighten(s, word)
+                words |= s.gpu_words[level, above]
+        while words != 0:
+            word = (above << 6) + lowest_bit(words)
+            words &= words - 1
+            if word >= len(s.block_cpu):
+                break
+            if s.block_cpu[word] < cpu:
+                continue
+            bits = s.allowed_bits[nodes, word]
+            if on_gpu:
+                enough = np.int64(0)
+                for level in range(whole, len(s.gpu_count)):
+                    enough |= s.gpu_bits[level, word]
+                bits &= enough
+            if bits != 0:
+                node, _ = _next_fitting(s, word, bits, stamp, need)
+                if node >= 0:
+                    return node
+            tighten(s, word)
     return -1
 
 
@@ -134,6 +120,7 @@ def _first(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> i
 def _by_level(
     s: Sim,
     level_bits: IntArray,
+    level_words: IntArray,
     level_count: IntArray,
     lowest: int,
     upward: bool,
@@ -146,8 +133,12 @@ def _by_level(
         level = lowest + step if upward else levels - 1 - step
         if level_count[level] == 0:
             continue
-        for word in range(level_bits.shape[1]):
-            node, _ = _next_fitting(s, word, level_bits[level, word] & s.allowed_bits[nodes, word], stamp, need)
-            if node >= 0:
-                return node
+        for above in range(level_words.shape[1]):
+            words = level_words[level, above]
+            while words != 0:
+                word = (above << 6) + lowest_bit(words)
+                words &= words - 1
+                node, _ = _next_fitting(s, word, level_bits[level, word] & s.allowed_bits[nodes, word], stamp, need)
+                if node >= 0:
+                    return node
     return -1

@@ -17,6 +17,7 @@ from scheduler_sim.engine.codes import (
     ORACLE,
     STATIC,
     SUFFERAGE,
+    WEIGHTED_FIT,
 )
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.demand import (
@@ -33,6 +34,7 @@ from scheduler_sim.engine.demand import (
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.kernels.calling import make_call
 from scheduler_sim.engine.kernels.cluster import state
+from scheduler_sim.engine.kernels.cluster.classes import LEFT
 from scheduler_sim.engine.kernels.cluster.fgd import percent_limits
 from scheduler_sim.engine.kernels.cluster.queue import FAN, NOTHING
 from scheduler_sim.engine.kernels.cluster.state import Sim, View
@@ -49,7 +51,10 @@ FEWEST_INDEXED = 9
 """From this many nodes on an index answers quicker than looking at each."""
 
 MOST_KEPT = 2**24
-"""Gains of kinds of tasks on nodes that are kept; those of rarer kinds are worked out at every choice."""
+"""Gains of kinds of tasks in classes of nodes that are kept; those of rarer kinds are worked out at every choice."""
+
+MOST_CLASSED = 2**28
+"""Nodes times classes at most, which are as many bits."""
 
 CACHE_LINE = 64
 """Bytes."""
@@ -76,6 +81,7 @@ def lay_out(problem: Problem) -> Sim:
     conservative = policy.backfill.code == CONSERVATIVE and planned == NOT_PLANNED
     easy = policy.backfill.name == "easy"
     fgd = policy.placement.code == FGD
+    slots = min(2 * nodes, MOST_CLASSED // nodes)
     settings = np.zeros(state.SETTINGS, np.int64)
     rule, racks = policy.placement.code, _racks(cluster)
     settings[state.TOGETHER] = rule == COMPACT and cluster.topology is not None
@@ -86,6 +92,10 @@ def lay_out(problem: Problem) -> Sim:
     settings[state.KEPT_LISTS] = lists
     settings[state.TREE] = scores.kind == STATIC and scores.slope is None
     settings[state.INDEXED] = nodes >= FEWEST_INDEXED
+    settings[state.CLASSED] = fgd or (rule == WEIGHTED_FIT and nodes >= FEWEST_INDEXED)
+    settings[state.MOST_MEMORY] = max(
+        int(tasks[name].max(initial=0)) for name in ("memory", "full_memory", "last_memory")
+    )
     power = _power(problem)
     settings[state.SLEEPS], settings[state.CAPS] = cluster.sleeps, problem.cap is not None
     settings[state.MOST_CORES], settings[state.MOST_GPUS] = max(groups.cpu.max() // MILLI, 1), max(groups.gpus.max(), 1)
@@ -104,10 +114,10 @@ def lay_out(problem: Problem) -> Sim:
     tasks["fgd_kind"] = -1
     needs, kept, gain_limits = GpuNeeds.of(*(np.zeros(0, np.int64),) * 3), (1, 1), np.zeros(0, np.int64)
     if fgd:
-        needs, kinds = _gpu_needs(tasks, max(MOST_KEPT // nodes, 1))
+        needs, kinds = _gpu_needs(tasks, max(MOST_KEPT // slots, 1))
         if policy.placement.value("gain") == "percent":
             needs, gain_limits = needs.lost_without_gpus(), percent_limits(n)
-        tasks["fgd_kind"], kept = kinds, (int(kinds.max(initial=0)) + 1, nodes)
+        tasks["fgd_kind"], kept = kinds, (int(kinds.max(initial=0)) + 1, slots)
     list_length = longest_list(on_one_node) if lists else 1
     outage_times, outage_nodes, outage_signs = _outages(cluster, groups)
     first = np.concatenate(([0], np.cumsum(asked.full_nodes + 1)))[:-1] if conservative else np.zeros(1, np.int64)
@@ -196,20 +206,37 @@ def lay_out(problem: Problem) -> Sim:
         gpu_level=np.full(nodes, -1, np.int64),
         cpu_level=np.full(nodes, -1, np.int64),
         gpu_bits=np.zeros((most_gpus + 1, words), np.int64),
+        gpu_words=np.zeros((most_gpus + 1, (words + 63) // 64), np.int64),
         gpu_count=np.zeros(most_gpus + 1, np.int64),
         cpu_bits=np.zeros((core_levels, words), np.int64),
+        cpu_words=np.zeros((core_levels, (words + 63) // 64), np.int64),
         cpu_count=np.zeros(core_levels, np.int64),
         allowed_bits=np.ascontiguousarray(_as_bits(allowed, words)),
         block_cpu=np.full(words, -1, np.int64),
         gain_limits=gain_limits,
         fgd_gain=np.zeros(kept, np.int64),
         fgd_stamp=np.zeros(kept, np.int64),
-        node_stamp=np.zeros(nodes, np.int64),
+        **_classes(nodes if settings[state.CLASSED] else 0, slots, most_gpus),
         **racks,
         **power,
         **make_call(scores.called, cores=cluster.cores, gpus=cluster.gpus)._asdict(),
         **GangBuffer.of(most_chunks)._asdict(),
     )
+
+
+def _classes(nodes: int, slots: int, most_gpus: int) -> dict[str, Any]:
+    """Return room for `slots` classes of nodes and for the nodes that are in none of them."""
+    slots = slots if nodes else 0
+    classes = np.zeros(slots + 1, state.CLASS)
+    classes["place"] = np.arange(slots + 1)
+    return {
+        "classes": classes,
+        "class_of": np.full(nodes, -1, np.int64),
+        "class_key": np.zeros((slots + 1, LEFT + max(most_gpus, 1)), np.int64),
+        "class_bits": np.zeros((slots + 1, (nodes + 63) // 64), np.int64),
+        "class_list": np.arange(slots),
+        "class_bucket": np.full(1 << (2 * slots).bit_length(), -1, np.int64),
+    }
 
 
 def _speeds(cluster: Cluster, paces: Paces) -> FloatArray:

@@ -25,6 +25,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
 from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
 from scheduler_sim.engine.kernels.structures.heap import heap_pop
 from scheduler_sim.engine.kernels.structures.instants import go_to
+from scheduler_sim.engine.kernels.structures.prefetch import prefetch
 
 
 @inner_kernel
@@ -150,6 +151,8 @@ def begin_instant(s: Sim, until_time: float, enough: bool) -> bool:
     s.counts[RELEASED] = 0
     release(s, now)
     arrive(s, now)
+    if s.counts[PENDING] > 0:
+        prefetch(s.tasks, s.heap_codes[0] // 3, 0)
     apply_outages(s, now)
     if s.settings[CAPS]:
         go_to_cap(s, now)

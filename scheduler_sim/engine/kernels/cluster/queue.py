@@ -14,6 +14,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     FREE_GPU,
     KIND,
     LISTED,
+    LONE,
     PENDING,
     STAMP,
     TREE,
@@ -73,8 +74,27 @@ def tree_clear(s: Sim, rank: int) -> None:
 
 
 @inner_kernel
+def plant(s: Sim, row: int) -> None:
+    """Put a waiting task into the tree."""
+    t = s.tasks[row]
+    cpu = gpu = 0
+    if not t.planned:
+        cpu, gpu = smallest_need(t, t.fixed)
+    tree_insert(s, t.rank, cpu, gpu)
+
+
+@inner_kernel
+def plant_lone(s: Sim) -> None:
+    """Put the only task that waits into the tree, if it is not there: many start before anybody looks for them."""
+    if s.counts[LONE] > 0:
+        plant(s, s.counts[LONE] - 1)
+        s.counts[LONE] = 0
+
+
+@inner_kernel
 def tree_next(s: Sim, rank: int, cpu: int, gpu: int) -> int:
     """Return the first rank from `rank` on whose needs lie within the bounds, -1 for none."""
+    plant_lone(s)
     top = len(s.levels) - 1
     level = 0
     i = rank
@@ -115,10 +135,11 @@ def enqueue(s: Sim, row: int) -> None:
     t = s.tasks[row]
     s.counts[QUEUED] += 1
     if s.settings[TREE]:
-        cpu = gpu = 0
-        if not t.planned:
-            cpu, gpu = smallest_need(t, t.fixed)
-        tree_insert(s, t.rank, cpu, gpu)
+        if s.counts[QUEUED] == 1:
+            s.counts[LONE] = row + 1
+        else:
+            plant_lone(s)
+            plant(s, row)
     else:
         t.place = s.counts[LISTED]
         s.listed[s.counts[LISTED]] = row
@@ -130,7 +151,9 @@ def dequeue(s: Sim, row: int) -> None:
     """Take a task out that starts."""
     t = s.tasks[row]
     s.counts[QUEUED] -= 1
-    if s.settings[TREE] and s.counts[QUEUED] == 0:
+    if s.counts[LONE] > 0:
+        s.counts[LONE] = 0
+    elif s.settings[TREE] and s.counts[QUEUED] == 0:
         tree_clear(s, t.rank)
     elif s.settings[TREE]:
         tree_remove(s, t.rank)

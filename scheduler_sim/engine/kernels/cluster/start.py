@@ -7,12 +7,13 @@ import numpy as np
 from scheduler_sim.engine.codes import CPU_SIDE, DRF, FINISH, FINISHED, GPU_SIDE, MILLI, MULTIFACTOR, RUNNING
 from scheduler_sim.engine.formulas import held_times_compiled
 from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.cluster.classes import reclass
 from scheduler_sim.engine.kernels.cluster.index import reindex
 from scheduler_sim.engine.kernels.cluster.power import give_back_power, take_power, wake
 from scheduler_sim.engine.kernels.cluster.queue import charge, dequeue
 from scheduler_sim.engine.kernels.cluster.racks import crossed, slowdown
 from scheduler_sim.engine.kernels.cluster.state import (
-    CHANGES,
+    CLASSED,
     FREE_CHUNK,
     FREE_CPU,
     FREE_GPU,
@@ -128,10 +129,10 @@ def longest_fetched(s: Sim, row: int) -> float:
 @inner_kernel
 def changed(s: Sim, node: int) -> None:
     """Bring what is derived from a node's free devices up to date."""
-    s.counts[CHANGES] += 1
-    s.node_stamp[node] = s.counts[CHANGES]
     if s.settings[INDEXED]:
         reindex(s, node)
+    if s.settings[CLASSED]:
+        reclass(s, node)
 
 
 @inner_kernel
@@ -143,7 +144,9 @@ def start(s: Sim, row: int, fraction: float, count: int, now: float) -> None:
     dequeue(s, row)
     s.counts[RUNNING] += 1
     cpu_time, gpu_time = piece_sides(s, t, t.runtime, fraction, count)
-    cpu_hope, gpu_hope = piece_sides(s, t, t.estimate, fraction, count)
+    cpu_hope, gpu_hope = cpu_time, gpu_time
+    if t.estimate != t.runtime:
+        cpu_hope, gpu_hope = piece_sides(s, t, t.estimate, fraction, count)
     if s.settings[SENDS]:
         late = fetched(s, row, first_node(s, count))
         cpu_time, gpu_time, cpu_hope, gpu_hope = cpu_time + late, gpu_time + late, cpu_hope + late, gpu_hope + late
@@ -260,17 +263,22 @@ def give_gpu(s: Sim, row: int) -> None:
 @inner_kernel
 def give_all(s: Sim, row: int, now: float) -> None:
     """Give back what a task still holds, and charge its user."""
-    give_cpu(s, row)
-    give_gpu(s, row)
     t = s.tasks[row]
     chunk = t.chunk
     while chunk >= 0:
         c = s.chunks[chunk]
-        if c.memory > 0:
-            s.live.ram[c.node] += c.memory
-            changed(s, c.node)
+        amount = MILLI * bits_in(c.mask) + (c.share if c.shared >= 0 else 0)
+        s.live.cores[c.node] += c.cpu
+        s.live.ram[c.node] += c.memory
+        give_gpus(s.live, c.node, c.mask, c.shared, c.share)
+        s.counts[FREE_CPU] += c.cpu
+        s.counts[FREE_GPU] += amount
+        give_back_power(s, c.node, c.cpu, amount)
         if s.settings[KIND] == DRF:
+            s.user_cpu[t.user] -= c.cpu
+            s.user_gpu[t.user] -= amount
             s.user_memory[t.user] -= c.memory
+        changed(s, c.node)
         if s.settings[KEPT_LISTS]:
             if c.before >= 0:
                 s.chunks[c.before].after = c.after

@@ -27,16 +27,20 @@ MOST_LEVELS = 1024
     FREE_GPU,
     RESERVED,
     OVERRUN,
-    CHANGES,
+    LONE,
+    CLASSES,
+    HAND,
+    SERIAL,
     LIFTED,
     DRAWN,
     CAP_STEP,
     CAPPED,
     FIELDS,
-) = range(COMMON, 22)
-"""Places in the vector of counts beside the common ones. LIFTED: all reservations are to be made anew. DRAWN: what the
-cluster draws, in millionths of a watt. CAP_STEP: the step of the power cap that holds now. CAPPED: a task waits for
-power."""
+) = range(COMMON, 25)
+"""Places in the vector of counts beside the common ones. LONE: one more than the only task that waits, while the tree
+does not have it. CLASSES: how many there are with nodes. HAND, SERIAL: which class is forgotten next, and how many were
+made. LIFTED: all reservations are to be made anew. DRAWN: what the cluster draws, in millionths of a watt. CAP_STEP:
+the step of the power cap that holds now. CAPPED: a task waits for power."""
 
 (
     RULE,
@@ -57,11 +61,14 @@ power."""
     SENDS,
     SLEEPS,
     CAPS,
+    CLASSED,
+    MOST_MEMORY,
     SETTINGS,
-) = range(19)
+) = range(21)
 """Places in the vector of settings. STRETCHED: starts may cost time, and checkpoints are written. BY_TIE: equal
 scores go by `rank`, not by row. TOGETHER: gangs are laid into as few racks as can be. SLEEPS: idle nodes go to
-sleep. CAPS: the power cap holds starts back."""
+sleep. CAPS: the power cap holds starts back. CLASSED: a placement looks at classes of nodes. MOST_MEMORY: that any task
+asks for, in KiB."""
 
 TASK = np.dtype(
     [
@@ -92,6 +99,11 @@ CHUNK = np.dtype(
     ]
 )  # fmt: skip
 """What a running task holds on one node; `more` is its next node, `before` and `after` link the chunks of a node."""
+
+
+CLASS = np.dtype([("hash", "i8"), ("next", "i8"), ("count", "i8"), ("low", "i8"), ("place", "i8"), ("serial", "i8")])
+"""A class of nodes: the next one in its bucket, how many nodes are in it and the lowest of them, its place in the list
+of classes, and a number that no other class has had, 0 for none yet."""
 
 
 class View(NamedTuple):
@@ -190,15 +202,22 @@ class Sim(NamedTuple):
     gpu_level: IntArray
     cpu_level: IntArray
     gpu_bits: IntArray
+    gpu_words: IntArray
     gpu_count: IntArray
     cpu_bits: IntArray
+    cpu_words: IntArray
     cpu_count: IntArray
     allowed_bits: IntArray
     block_cpu: IntArray
     gain_limits: IntArray
     fgd_gain: IntArray
     fgd_stamp: IntArray
-    node_stamp: IntArray
+    classes: Any
+    class_of: IntArray
+    class_key: IntArray
+    class_bits: IntArray
+    class_list: IntArray
+    class_bucket: IntArray
     crossing: FloatArray
     rack_of: IntArray
     rack_parent: IntArray
@@ -237,6 +256,10 @@ DIMENSIONS = {
     "allowed_bits": 2,
     "fgd_gain": 2,
     "fgd_stamp": 2,
+    "class_key": 2,
+    "class_bits": 2,
+    "gpu_words": 2,
+    "cpu_words": 2,
     "rack_of": 2,
     "rack_parent": 2,
     "rack_free": 2,
@@ -291,6 +314,7 @@ VIEWS = ("live", "plan", "window", "empty", "beside")
 _OTHERS = {
     "tasks": TASK,
     "chunks": CHUNK,
+    "classes": CLASS,
     "gang_pieces": PIECE,
     **dict.fromkeys(VIEWS, VIEW),
     "allowed": np.dtype(np.uint8),
