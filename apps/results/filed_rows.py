@@ -255,7 +255,7 @@ class FiledRows:
 
     def _opened(self, one: PlacementFile) -> _Opened:
         try:
-            return _open(str(path_of(self._run, one.sha256)), one.size)
+            return _open(str(path_of(self._run, one)), one.size)
         except (OSError, ValueError) as error:
             raise self._missing(one) from error
 
@@ -264,7 +264,7 @@ class FiledRows:
         import pyarrow.parquet as pq
 
         opened = self._opened(one)
-        path = path_of(self._run, one.sha256)
+        path = path_of(self._run, one)
         try:
             if path.stat().st_size != one.size:
                 raise self._missing(one)
@@ -277,7 +277,7 @@ class FiledRows:
             raise self._missing(one) from error
 
     def _missing(self, one: PlacementFile) -> PlacementFileMissing:
-        path = path_of(self._run, one.sha256)
+        path = path_of(self._run, one)
         how = "is not what was written" if path.exists() else "is not there"
         return PlacementFileMissing(
             f"The file {shown(path)} with {one.holds} of run {self._run.name} {how}; put it back from a "

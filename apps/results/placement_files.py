@@ -104,6 +104,11 @@ class PlacementFile(models.Model):
     def __str__(self) -> str:
         return f"{self.holds} of {self.scheduler} from task {self.first_task}"
 
+    @property
+    def name(self) -> str:
+        """What the file is called; those of placements alone are `placements-*.parquet`."""
+        return f"{self.holds}-{self.sha256}.parquet"
+
 
 def root() -> Path:
     """Return the folder of all runs' files."""
@@ -115,9 +120,9 @@ def folder_name(run: Any) -> str:
     return f"run-{run.pk}-{int(run.created_at.timestamp() * 1_000_000)}"
 
 
-def path_of(run: Any, sha256: str) -> Path:
-    """Return where a run's file of this digest lies."""
-    return root() / folder_name(run) / f"{sha256}.parquet"
+def path_of(run: Any, file: PlacementFile) -> Path:
+    """Return where a run's file lies."""
+    return root() / folder_name(run) / file.name
 
 
 def shown(path: Path) -> str:
@@ -137,8 +142,19 @@ def file_write(
         OSError: there is no room, or nothing may be written there.
     """
     content = _encoded(scheduler, holds, columns)
-    digest = hashlib.sha256(content).hexdigest()
-    path = path_of(run, digest)
+    keys = columns["task_id"]
+    written = PlacementFile(
+        run=run,
+        scheduler=scheduler,
+        holds=holds,
+        first_task=int(keys[0]),
+        last_task=int(keys[-1]),
+        rows=len(keys),
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        has_gaps=has_gaps,
+    )
+    path = path_of(run, written)
     path.parent.mkdir(parents=True, exist_ok=True)
     passing = path.parent / f"{secrets.token_hex(8)}.part"
     try:
@@ -150,18 +166,7 @@ def file_write(
         _to_disk(path.parent)
     finally:
         passing.unlink(missing_ok=True)
-    keys = columns["task_id"]
-    return PlacementFile(
-        run=run,
-        scheduler=scheduler,
-        holds=holds,
-        first_task=int(keys[0]),
-        last_task=int(keys[-1]),
-        rows=len(keys),
-        size=len(content),
-        sha256=digest,
-        has_gaps=has_gaps,
-    )
+    return written
 
 
 def _to_disk(folder: Path) -> None:
@@ -212,7 +217,7 @@ def _column(name: str, kind: str, columns: Mapping[str, Any], rows: int, schedul
 
 def files_sweep(run: Any) -> None:
     """Remove what lies in a run's folder and is named by no row: left by a process that was killed, or replaced."""
-    named = {f"{one}.parquet" for one in PlacementFile.objects.filter(run=run).values_list("sha256", flat=True)}
+    named = {one.name for one in PlacementFile.objects.filter(run=run)}
     with suppress(FileNotFoundError):
         for path in (root() / folder_name(run)).iterdir():
             if path.name not in named:
@@ -228,7 +233,7 @@ def folder_remove(name: str) -> None:
 def file_faults(run: Any) -> Iterator[str]:
     """Yield a sentence for each file of a run that is missing or is not what was written; each is read as a whole."""
     for one in PlacementFile.objects.filter(run=run).order_by("scheduler", "holds", "first_task"):
-        path = path_of(run, one.sha256)
+        path = path_of(run, one)
         try:
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -244,7 +249,7 @@ def are_there(files: Iterable[PlacementFile]) -> bool:
     """Tell whether all of these files are there and as large as they were."""
     for one in files:
         try:
-            if path_of(one.run, one.sha256).stat().st_size != one.size:
+            if path_of(one.run, one).stat().st_size != one.size:
                 return False
         except OSError:
             return False

@@ -86,7 +86,7 @@ def test_it_has_the_same_checksum_and_no_rows_in_the_database(both: tuple[Run, R
     files = PlacementFile.objects.filter(run=filed)
     assert files.filter(holds="placements").count() == 15
     assert files.filter(holds="attempts", scheduler="srtf").exists()
-    assert {path.stem for path in root().rglob("*.*")} == set(files.values_list("sha256", flat=True))
+    assert {path.name for path in root().rglob("*.*")} == {one.name for one in files}
     assert SimulationState.objects.get(run=filed).progress == dict.fromkeys(POLICIES, TASKS)
 
 
@@ -233,7 +233,7 @@ def test_a_file_that_is_gone_or_changed_is_told_of_in_one_sentence(both: tuple[R
     run = both[1]
     one = PlacementFile.objects.filter(run=run, scheduler="fcfs", holds="placements").first()
     assert one is not None
-    path = path_of(run, one.sha256)
+    path = path_of(run, one)
     content = path.read_bytes()
     middle = len(content) // 3
     told = f"placements/{path.parent.name}/{path.name} with placements of "
@@ -297,7 +297,7 @@ def test_a_run_that_is_killed_goes_on_behind_its_last_whole_file(
     again = played(Run.objects.get(pk=run.pk))
     assert again.checksum == whole.checksum
     assert before <= {one.sha256 for one in PlacementFile.objects.filter(run=run)}
-    assert {path.stem for path in root().rglob("*.*")} == {one.sha256 for one in PlacementFile.objects.all()}
+    assert {path.name for path in root().rglob("*.*")} == {one.name for one in PlacementFile.objects.all()}
     assert exported(again, "csv") == exported(whole, "csv")
     assert run_verify(run=again).faults == ()
 
