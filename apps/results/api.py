@@ -283,7 +283,7 @@ class OfOneRunViewSet(RowsViewSet):
         given = asked.form.cleaned_data
         task = given["task"]
         if given["task_id"] is not None:
-            of_run = Task.objects.filter(workload__runs=given["run"], task_id=given["task_id"])
+            of_run = Task.objects.filter(workload_id=rows.run.workload_id, task_id=given["task_id"])
             found = of_run.values_list("pk", flat=True).first()
             # No task has the key -1.
             task = found if found is not None and task in (None, found) else -1

@@ -42,10 +42,13 @@ class FiledRows:
     Args:
         model: whose rows they are, with an attribute for each column.
         holds: what the files that are read hold.
+
+    Attributes:
+        run: whose they are.
     """
 
     def __init__(self, run: Any, model: type[Model], holds: str) -> None:
-        self._run = run
+        self.run = run
         self._model = model
         self._holds = holds
 
@@ -53,7 +56,7 @@ class FiledRows:
     def _files(self) -> dict[str, list[PlacementFile]]:
         """The files of each policy by task; policies in the database's order of names."""
         found: dict[str, list[PlacementFile]] = {}
-        for one in PlacementFile.objects.of_run(self._run, self._holds):
+        for one in PlacementFile.objects.of_run(self.run, self._holds):
             found.setdefault(one.scheduler, []).append(one)
         return found
 
@@ -98,7 +101,7 @@ class FiledRows:
         """Return the rows of some tasks, keys ascending, as objects of the model that are in no table."""
         names = [field.attname for field in self._model._meta.concrete_fields if field.attname not in ("id", "run_id")]
         return [
-            self._model(run_id=self._run.pk, **row)
+            self._model(run_id=self.run.pk, **row)
             for scheduler in (self.schedulers() if schedulers is None else schedulers)
             for table in self._chosen(scheduler, names, keys)
             for row in table.to_pylist()
@@ -150,11 +153,15 @@ class FiledRows:
         names = list(dict.fromkeys(("scheduler", "task_id", *(one for one in plain if one not in ("id", "run")))))
         held: list[tuple[Any, ...]] = []
         for table in self._blocks(chosen, names, first_task, last_task, backwards=backwards):
-            columns = [self._values(table, lookup) for lookup in lookups]
-            held += zip(*columns, strict=True)
-            for first in range(0, len(held) - size + 1, size):
-                yield held[first : first + size]
-            held = held[len(held) // size * size :]
+            first = 0
+            while first < len(table):
+                # No more is made into Python's values than is asked for.
+                some = table.slice(first, size - len(held))
+                held += zip(*(self._values(some, lookup) for lookup in lookups), strict=True)
+                first += len(some)
+                if len(held) == size:
+                    yield held
+                    held = []
         if held:
             yield held
 
@@ -163,7 +170,7 @@ class FiledRows:
         import pyarrow.compute as pc
 
         if lookup in ("run", "run_id", "id"):
-            return [None if lookup == "id" else self._run.pk] * len(table)
+            return [None if lookup == "id" else self.run.pk] * len(table)
         if lookup.startswith("task__"):
             return self._of_tasks(table, lookup.removeprefix("task__"))
         of = [table.column(name) for name in _DERIVED.get(lookup, ("task_id" if lookup == "task" else lookup,))]
@@ -173,13 +180,14 @@ class FiledRows:
             case "lost_seconds":
                 of.append(0.0)
             case "ending":
-                of.append("" if self._run.configuration.get("kill_at_estimate") else "completed")
+                of.append("" if self.run.configuration.get("kill_at_estimate") else "completed")
         values: list[Any] = (pc.coalesce(*of) if len(of) > 1 else of[0]).to_pylist()
         return values
 
     def _of_tasks(self, table: "pa.Table", name: str) -> list[Any]:
         keys = table.column("task_id").to_numpy()
-        rows = Task.objects.filter(workload_id=self._run.workload_id, pk__range=(int(keys.min()), int(keys.max())))
+        # Without their workload, by whose index SQLite would read all of its tasks.
+        rows = Task.objects.filter(pk__range=(int(keys.min()), int(keys.max())))
         told = dict(rows.order_by().values_list("pk", name).iterator(chunk_size=20_000))
         return [told.get(key) for key in keys.tolist()]
 
@@ -255,7 +263,7 @@ class FiledRows:
 
     def _opened(self, one: PlacementFile) -> _Opened:
         try:
-            return _open(str(path_of(self._run, one)), one.size)
+            return _open(str(path_of(self.run, one)), one.size)
         except (OSError, ValueError) as error:
             raise self._missing(one) from error
 
@@ -264,7 +272,7 @@ class FiledRows:
         import pyarrow.parquet as pq
 
         opened = self._opened(one)
-        path = path_of(self._run, one)
+        path = path_of(self.run, one)
         try:
             if path.stat().st_size != one.size:
                 raise self._missing(one)
@@ -277,10 +285,10 @@ class FiledRows:
             raise self._missing(one) from error
 
     def _missing(self, one: PlacementFile) -> PlacementFileMissing:
-        path = path_of(self._run, one)
+        path = path_of(self.run, one)
         how = "is not what was written" if path.exists() else "is not there"
         return PlacementFileMissing(
-            f"The file {shown(path)} with {one.holds} of run {self._run.name} {how}; put it back from a "
+            f"The file {shown(path)} with {one.holds} of run {self.run.name} {how}; put it back from a "
             "backup, or play the run again."
         )
 
