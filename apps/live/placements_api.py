@@ -1,12 +1,18 @@
-"""Placements over HTTP, with all nodes of each."""
+"""Placements over HTTP, with all nodes of each, and carbon and price of its electricity."""
 
 from typing import Any
 
 from rest_framework import serializers
 
+from apps.live.exchange.electricity_columns import COLUMNS, placements_electricity
 from apps.live.exchange.host_lists import HostLists
+from apps.live.play.task_electricity import Reckoner
 from apps.results.api import SchedulerResultSerializer, SchedulerResultViewSet
 from apps.results.models import Run
+from apps.tasks.models import Task
+
+ADDED = ("nodes", *COLUMNS)
+"""What stands in no column of a placement."""
 
 
 class PlacementSerializer(SchedulerResultSerializer):
@@ -22,8 +28,18 @@ class PlacementSerializer(SchedulerResultSerializer):
         "of more than one run.",
     )
 
+    carbon_kg = serializers.FloatField(
+        read_only=True,
+        allow_null=True,
+        help_text="Carbon of its electricity by the run's series, kg; null where it is not known, and in lists of more "
+        "than one run.",
+    )
+    electricity_usd = serializers.FloatField(
+        read_only=True, allow_null=True, help_text="Price of its electricity, USD; null as carbon_kg is."
+    )
+
     class Meta(SchedulerResultSerializer.Meta):
-        fields = (*SchedulerResultSerializer.Meta.fields, "nodes")
+        fields = (*SchedulerResultSerializer.Meta.fields, *ADDED)
 
 
 class PlacementViewSet(SchedulerResultViewSet):
@@ -32,25 +48,39 @@ class PlacementViewSet(SchedulerResultViewSet):
     serializer_class = PlacementSerializer
 
     def columns(self) -> dict[str, str]:
-        """Return the columns without the nodes, which are kept elsewhere."""
-        return {name: path for name, path in super().columns().items() if name != "nodes"}
+        """Return the columns without what is kept or reckoned elsewhere."""
+        return {name: path for name, path in super().columns().items() if name not in ADDED}
 
     def paginate_queryset(self, queryset: Any) -> Any:
-        """Return one page; of one run with the nodes."""
-        return self._with_nodes(super().paginate_queryset(queryset), one_run=bool(self.filters_given()))
+        """Return one page; of one run with the nodes, and carbon and price of electricity."""
+        return self._with_more(super().paginate_queryset(queryset), one_run=bool(self.filters_given()))
 
     def row(self, key: str) -> dict[str, Any]:
-        """Return one placement with its nodes.
+        """Return one placement with its nodes and its electricity.
 
         Raises:
             Http404: there is none.
         """
-        return self._with_nodes([super().row(key)], one_run=True)[0]
+        return self._with_more([super().row(key)], one_run=True)[0]
 
-    def _with_nodes(self, rows: Any, *, one_run: bool) -> list[dict[str, Any]]:
+    def _with_more(self, rows: Any, *, one_run: bool) -> list[dict[str, Any]]:
         # None also where the run was deleted since its rows were read.
-        run = Run.objects.filter(pk=rows[0]["run"]).first() if rows and one_run else None
+        found = Run.objects.select_related("workload").filter(pk=rows[0]["run"]) if rows and one_run else None
+        run = found.first() if found is not None else None
         if run is None:
-            return [{**row, "nodes": None} for row in rows]
+            return [{**row, **dict.fromkeys(ADDED)} for row in rows]
         places = ((row["scheduler"], row["task"], row["finish_time"], row["node"]) for row in rows)
-        return [{**row, "nodes": nodes} for row, nodes in zip(rows, HostLists(run).of(places), strict=True)]
+        more = zip(HostLists(run).of(places), self._electricity(run, rows), strict=True)
+        return [
+            {**row, **dict(zip(ADDED, (nodes, *electricity), strict=True))}
+            for row, (nodes, electricity) in zip(rows, more, strict=True)
+        ]
+
+    def _electricity(self, run: Run, rows: list[dict[str, Any]]) -> list[Any]:
+        reckoner = Reckoner.of(run)
+        if reckoner is None:
+            return [(None,) * len(COLUMNS)] * len(rows)
+        names = ("scheduler", "task", "energy_joules", "start_time", "finish_time")
+        kinds = dict(Task.objects.filter(pk__in={row["task"] for row in rows}).values_list("pk", "kind"))
+        told = [(*(row[name] for name in names), kinds.get(row["task"])) for row in rows]
+        return placements_electricity(run, reckoner, ("scheduler", "key", *names[2:], "kind"))(told)

@@ -332,7 +332,7 @@ def test_the_charts_of_a_run_that_held_tasks_back_show_its_series(place: Path, c
 @pytest.mark.parametrize("policy", ["fcfs", "srtf"])
 def test_the_page_of_a_task_tells_its_carbon_under_every_policy(place: Path, client: Client, policy: str) -> None:
     # Under srtf the second task stops the first.
-    written(place / "small.swf", SWF.replace("2 0 -1 3600 4", "2 1800 -1 600 4"))
+    written(place / "small.swf", SWF.replace("2 0 -1 3600 4 -1 -1 4 4000", "2 1800 -1 600 4 -1 -1 4 600"))
     imported(place)
     run = play(place, "--series", "maps", "--series-beyond", "hold", "--policies", policy)
     total = 0.0
@@ -432,3 +432,47 @@ def test_what_a_cluster_says_of_series_is_refused_where_the_run_begins(place: Pa
     with pytest.raises(CommandError, match="no meaning without a series of temperature"):
         play(place, "--pue-by-temperature", "10:1.1")
     assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize("policy", ["fcfs", "srtf"])
+def test_exports_and_the_api_tell_the_electricity_of_each_task_as_its_page_and_the_run_do(
+    place: Path, client: Client, policy: str
+) -> None:
+    # Under srtf the second task stops the first.
+    written(place / "small.swf", SWF.replace("2 0 -1 3600 4 -1 -1 4 4000", "2 1800 -1 600 4 -1 -1 4 600"))
+    imported(place)
+    run = play(place, "--series", "maps", "--series-beyond", "hold", "--policies", policy)
+    total = Metric.objects.get(run=run, is_total=True)
+
+    def exported(kind: str, *more: str) -> list[dict[str, Any]]:
+        told = command("exportdata", kind, "--run", "run", "--format", "jsonl", *more)
+        return [json.loads(line) for line in told.splitlines()]
+
+    rows = exported("results", "--with-electricity")
+    assert [*rows[0]] == [*[*exported("results")[0]][:-1], "carbon_kg", "electricity_usd", "nodes"]
+    assert sum(row["carbon_kg"] for row in rows) == pytest.approx(total.carbon_kg, rel=1e-12)
+    assert {row["electricity_usd"] for row in rows} == {None}
+    for row in rows:
+        story = task_story(run, Task.objects.get(workload=run.workload, task_id=row["task_id"]))
+        assert story.outcomes[0].electricity is not None
+        assert row["carbon_kg"] == story.outcomes[0].electricity.carbon_kg
+    attempts = exported("attempts", "--with-electricity")
+    assert len(attempts) == (2 if policy == "srtf" else 0)
+    if attempts:
+        several = {row["task_id"] for row in attempts}
+        of_them = sum(row["carbon_kg"] for row in rows if row["task_id"] in several)
+        assert sum(row["carbon_kg"] for row in attempts) == pytest.approx(of_them, rel=1e-12)
+    client.force_login(User.objects.create_superuser("alice"))
+    page = client.get(f"/api/v1/results/?run={run.pk}").json()["results"]
+    assert [one["carbon_kg"] for one in page] == [row["carbon_kg"] for row in rows]
+    csv = command("exportdata", "results", "--run", "run", "--with-electricity").splitlines()
+    assert csv[0].endswith(",carbon_kg,electricity_usd,nodes")
+    command(
+        "exportdata", "results", "--run", "run", "--with-electricity", "--format", "parquet", "--output", place / "r"
+    )
+    with pytest.raises(CommandError, match="belongs to results and attempts, not to groups"):
+        command("exportdata", "groups", "--run", "run", "--with-electricity")
+    Series.objects.all().delete()
+    with pytest.raises(CommandError, match="Nothing is known of the electricity of run run"):
+        command("exportdata", "results", "--run", "run", "--with-electricity")
+    assert client.get(f"/api/v1/results/?run={run.pk}").json()["results"][0]["carbon_kg"] is None

@@ -1,12 +1,17 @@
 """Runs and studies in which users wait for their results."""
 
+import io
+import zipfile
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.test import Client
+from rich.console import Console
 
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.launch import run_create
@@ -17,6 +22,7 @@ from apps.results.models import Run
 from apps.studies.definition import Definition
 from apps.studies.play.execution import study_play
 from apps.studies.report.figures import study_figures
+from apps.studies.report.tables import markdown_table, print_study
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_import
 from scheduler_sim import engine as sim
@@ -86,7 +92,7 @@ def test_what_cannot_be_closed_is_refused_in_one_sentence(stored: Workload, tmp_
             run(**options)
 
 
-def test_a_study_shows_open_and_closed_beside_each_other(stored: Workload) -> None:
+def test_a_study_shows_open_and_closed_beside_each_other(stored: Workload, client: Client) -> None:
     definition = Definition.from_json(
         {
             "name": "feedback",
@@ -106,6 +112,21 @@ def test_a_study_shows_open_and_closed_beside_each_other(stored: Workload) -> No
     assert len(waits) == 3
     assert waits["open"] == 7 / 4
     assert waits["trace"] == 0
+    # The table that the command prints, Markdown, the page and the bundle all tell the variants apart.
+    printed = StringIO()
+    print_study(outcome.study, Console(file=printed, width=400))
+    assert [word in printed.getvalue() for word in ("variant", "open", "trace", "users")] == [True] * 4
+    assert "| variant |" in markdown_table(outcome.study)
+    client.force_login(User.objects.create_superuser("alice"))
+    page = client.get(f"/studies/{outcome.study.pk}/").content.decode()
+    assert "Variant" in page
+    assert ">trace<" in page
+    bundle = client.get(f"/studies/{outcome.study.pk}/paper.zip")
+    with zipfile.ZipFile(io.BytesIO(b"".join(bundle))) as packed:
+        told = "".join(packed.read(name).decode() for name in packed.namelist() if name.endswith(".csv"))
+        tables = "".join(packed.read(name).decode() for name in packed.namelist() if name.endswith(".tex"))
+    assert ",trace," in told
+    assert "under trace" in tables
 
 
 ONE_AFTER_ANOTHER = """; MaxProcs: 1

@@ -8,9 +8,10 @@ import numpy as np
 from apps.dashboard.schedule.alternatives import Alternative, alternatives
 from apps.dashboard.schedule.around import MOST_AT_ONCE, placements_between, placements_of
 from apps.dashboard.schedule.placements import Placements
-from apps.dashboard.schedule.task_electricity import TaskElectricity, task_electricity
+from apps.dashboard.schedule.task_electricity import task_electricity
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.sites import host_list, node_names
+from apps.live.play.task_electricity import Electricity
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult
 from apps.tasks.models import Task
 from scheduler_sim.display.formatting import duration
@@ -57,7 +58,7 @@ class TaskOutcome:
     moves: int
     is_first: bool
     may_wake: bool
-    electricity: TaskElectricity | None
+    electricity: Electricity | None
 
     @property
     def waited_for(self) -> str:
@@ -192,7 +193,7 @@ def _outcome(
     best: float | None,
     moves: int,
     hosts: tuple[str, ...],
-    electricity: TaskElectricity | None,
+    electricity: Electricity | None,
 ) -> TaskOutcome:
     ready, key = result.start_time - result.wait_time, np.array([task.pk])
     placed, counted_from = placements_of(run, result.scheduler, key), ready

@@ -15,9 +15,11 @@ from typing import Any
 
 from django.db import models
 
+from apps.live.exchange.electricity_columns import COLUMNS, attempts_electricity, placements_electricity
 from apps.live.exchange.files import file_write
 from apps.live.exchange.host_lists import HostLists
 from apps.live.play.sites import node_names
+from apps.live.play.task_electricity import Reckoner
 from apps.metrics.models import GroupMetric, Metric
 from apps.results.checksum import ATTEMPT_COLUMNS
 from apps.results.errors import DomainError
@@ -86,16 +88,22 @@ ATTEMPTS_EXPORTED = {
 }
 _KEY = "key"
 """The primary key of each row's task, which is left out in the end."""
+_KIND = "kind"
+"""Whether the task is rigid or hybrid: stands before the key where electricity is told, and is left out too."""
 
 _TEXTS = ("CharField", "TextField")
 _INTERNAL = {"id", "run", "workload", "created_at"}
 
 
-def results_export(run: Run, *, unfinished: bool = False) -> Export:
+def results_export(run: Run, *, unfinished: bool = False, electricity: bool = False) -> Export:
     """Return a run's placements by task and policy; `task_id` is the trace's number.
 
     Args:
         unfinished: take what is stored of a run that did not come to its end.
+        electricity: tell carbon and price of electricity of each, see `electricity_columns`.
+
+    Raises:
+        CannotExport: electricity is asked for, and nothing is known of it.
     """
 
     def expected() -> int:
@@ -104,26 +112,32 @@ def results_export(run: Run, *, unfinished: bool = False) -> Export:
             raise CannotExport(f"Run {run.name} kept its figures alone; it has no placements to export.")
         return present.rows_written
 
-    columns = RESULT_COLUMNS | {_KEY: "task_id"}
+    columns = RESULT_COLUMNS | ({_KIND: "task__kind"} if electricity else {}) | {_KEY: "task_id"}
     rows = SchedulerResult.objects.with_history()
     found = _export(SchedulerResult, rows, columns, of_run=run, expected=expected)
+    if electricity:
+        reckoner = _reckoner(run)
+        found = _with_electricity(found, lambda: placements_electricity(run, reckoner, tuple(columns)))
     return _with_node_names(_with_nodes(found, run), run)
 
 
-def attempts_export(run: Run, *, unfinished: bool = False) -> Export:
+def attempts_export(run: Run, *, unfinished: bool = False, electricity: bool = False) -> Export:
     """Return the attempts of a run's tasks that have more than one, and all of policies that change widths.
 
     They go by task, policy and number.
 
-    `unfinished` as `results_export`.
+    `unfinished` and `electricity` as `results_export`.
     """
 
     def expected() -> int:
         _present_run(run, unfinished=unfinished)
         return SchedulerResult.objects.stored_attempts_of(run)
 
-    columns = ATTEMPTS_EXPORTED | {_KEY: "task_id"}
+    columns = ATTEMPTS_EXPORTED | ({_KIND: "task__kind"} if electricity else {}) | {_KEY: "task_id"}
     found = _export(Attempt, Attempt.objects.all(), columns, of_run=run, expected=expected)
+    if electricity:
+        reckoner = _reckoner(run)
+        found = _with_electricity(found, lambda: attempts_electricity(reckoner, tuple(columns)))
     return _with_node_names(_with_nodes(found, run), run)
 
 
@@ -203,6 +217,32 @@ def _with_rates(export: Export, throughputs: Throughputs) -> Export:
     return Export(
         names=(*export.names, *(f"{RATE_ON}{kind}" for kind in throughputs.kinds)),
         fields=(*export.fields, *(models.FloatField(null=True) for _ in throughputs.kinds)),
+        chunks=chunks,
+    )
+
+
+def _reckoner(run: Run) -> Reckoner:
+    found = Reckoner.of(run)
+    if found is None:
+        raise CannotExport(
+            f"Nothing is known of the electricity of run {run.name}: that needs series that are stored and can be laid "
+            "over the run, and a cluster that states watts."
+        )
+    return found
+
+
+def _with_electricity(export: Export, columns: Callable[[], Callable[[list[Any]], list[Any]]]) -> Export:
+    """Return the export with columns of electricity in place of the kind of task, before its last column."""
+
+    def chunks() -> Rows:
+        told = columns()
+        for rows in export.chunks():
+            yield [(*row[:-2], *more, row[-1]) for row, more in zip(rows, told(rows), strict=True)]
+
+    names, fields = export.names, export.fields
+    return Export(
+        names=(*names[:-2], *COLUMNS, names[-1]),
+        fields=(*fields[:-2], *(models.FloatField(null=True) for _ in COLUMNS), fields[-1]),
         chunks=chunks,
     )
 

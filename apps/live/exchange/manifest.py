@@ -63,6 +63,7 @@ def run_manifest(
             "generator_parameters": workload.generator_parameters,
             "seed": workload.seed,
             "tasks": workload.task_count,
+            **({"fitted_to": base} if (base := workload.audit.get("fitted_to")) else {}),
         },
         "cluster": run.cluster,
         **_site_part(run),
@@ -190,7 +191,7 @@ def _workload(wanted: dict[str, Any], workload_file: str | None) -> Workload:
 
 
 def _fitted(wanted: dict[str, Any]) -> Workload:
-    """Return the workload that was fitted to another one, of which a manifest holds the digest alone.
+    """Return the workload that was fitted to another one, of which a manifest holds the name and the digest alone.
 
     Raises:
         InvalidManifest: it is not stored.
@@ -199,8 +200,11 @@ def _fitted(wanted: dict[str, Any]) -> Workload:
     stored = Workload.objects.filter(task_count=wanted["tasks"], **known).order_by("pk").first()
     if stored is None:
         model = str(wanted["source"]).removeprefix("synthetic:")
+        base = str(wanted.get("fitted_to") or "NAME")[: Workload.NAME_LENGTH]
+        digest = str(wanted["generator_parameters"]["fitted_to"])[:12]
         raise InvalidManifest(
-            f"The workload was fitted to another one and is not stored; make it with generateworkload {model} --from."
+            f"The workload was fitted to workload {base} (its tasks' digest begins with {digest}) and is not stored; "
+            f"make it with generateworkload {model} --from {base!r} --seed {wanted['seed']}."
         )
     return stored
 

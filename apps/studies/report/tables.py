@@ -191,7 +191,8 @@ def print_study(study: Study, console: Console) -> None:
         title_justify="left",
         box=SIMPLE_HEAD,
     )
-    for heading in ("workload", "load", "cluster", "seeds"):
+    further = [axis for axis in ("estimates", "variant") if axis in varying_axes(cells)]
+    for heading in ("workload", "load", "cluster", *further, "seeds"):
         table.add_column(heading, no_wrap=True)
     for name in names:
         table.add_column(name, justify="right", no_wrap=not console.is_terminal)
@@ -201,9 +202,9 @@ def print_study(study: Study, console: Console) -> None:
             for name in names
             for text in [with_reach(cell.standings[name], scale) if name in cell.standings else ""]
         ]
-        table.add_row(
-            cell.cell.workload, f"{cell.cell.load_factor:g}", cell.cell.cluster, str(len(cell.run_ids)), *values
-        )
+        place = cell.cell
+        axes = [place.workload, f"{place.load_factor:g}", place.cluster, *(getattr(place, axis) for axis in further)]
+        table.add_row(*axes, str(len(cell.run_ids)), *values)
     console.print(table)
     for sentence in study_sentences(study, cells, figure=figure, base=base):
         console.print(sentence, highlight=False, soft_wrap=not console.is_terminal)

@@ -34,6 +34,11 @@ class Command(SiteCommand):
             help="also of a run that has not come to its end; FILE.csv is then called FILE.unfinished.csv",
         )
         parser.add_argument(
+            "--with-electricity",
+            action="store_true",
+            help="results and attempts of a run with series: carbon_kg and electricity_usd of each, too",
+        )
+        parser.add_argument(
             "--raw",
             action="store_true",
             help="csv for programs: without the quote before texts that a spreadsheet would run as a formula",
@@ -80,6 +85,8 @@ class Command(SiteCommand):
     def _chunks(self, options: dict[str, Any]) -> tuple[Iterator[bytes], str]:
         """Return the bytes, and what is missing of the run that they are of, empty for nothing."""
         kind = options["kind"]
+        if options["with_electricity"] and kind not in ("results", "attempts"):
+            raise CommandError(f"--with-electricity belongs to results and attempts, not to {kind}.")
         if kind in ("tasks", "workload"):
             workload = self._workload(options)
             if options["format"] != "swf":
@@ -104,7 +111,8 @@ class Command(SiteCommand):
         }
         for caution in run.cautions:
             self.stderr.write(caution["text"])
-        export = of_run[kind](run, unfinished=options["unfinished"])
+        more = {"electricity": True} if options["with_electricity"] else {}
+        export = of_run[kind](run, unfinished=options["unfinished"], **more)
         return self._stream(export, options), exports.unfinished_words(run)
 
     def _of_what(self, options: dict[str, Any]) -> str:
