@@ -47,18 +47,11 @@ BLOCKS = 5
 def main() -> None:
     """Search, play and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("trace", type=Path)
-    parser.add_argument("--processors", type=int, required=True)
-    parser.add_argument("--length", type=int, default=1024)
+    add_search_arguments(parser)
     parser.add_argument("--sequences", type=int, default=20)
     parser.add_argument("--generated", type=int, default=0, metavar="N", help="also N sequences of a generated trace")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--generations", type=int, default=SearchSettings().generations)
     parser.add_argument("--form", choices=LEARNED_ORDERS, default="linear")
     parser.add_argument("--backfills", default="none,easy")
-    parser.add_argument("--threads", type=int, default=2, help="searches side by side")
-    parser.add_argument("--max-seconds", type=float, default=np.inf)
-    parser.add_argument("--keep", type=Path, help="write what each search found to this file, and read what it holds")
     options = parser.parse_args()
     workload = read_trace(options.trace).workload
     parts = Parts.of(workload, length=options.length)
@@ -70,6 +63,20 @@ def main() -> None:
     for backfill in backfills:
         for place, windows in tests.items():
             report(found.get(backfill, []), backfill, place, windows, pool(options.processors))
+
+
+def add_search_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says which trace is searched on, and how long."""
+    defaults = SearchSettings()
+    parser.add_argument("trace", type=Path)
+    parser.add_argument("--processors", type=int, required=True)
+    parser.add_argument("--length", type=int, default=defaults.length)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--generations", type=int, default=defaults.generations)
+    parser.add_argument("--batch", type=int, default=defaults.batch, help="sequences that judge a generation")
+    parser.add_argument("--threads", type=int, default=2, help="searches side by side")
+    parser.add_argument("--max-seconds", type=float, default=np.inf, help="begin no search after so long")
+    parser.add_argument("--keep", type=Path, help="write what each search found to this file, and read what it holds")
 
 
 def searched(parts: Parts, options: argparse.Namespace) -> dict[str, list[dict]]:
@@ -85,6 +92,7 @@ def searched(parts: Parts, options: argparse.Namespace) -> dict[str, list[dict]]
             backfill=backfill,
             length=options.length,
             generations=options.generations,
+            batch=options.batch,
             max_seconds=np.inf,
             threads=1,
         )

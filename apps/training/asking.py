@@ -13,7 +13,7 @@ from apps.training.requests import KINDS, SEARCHED, InvalidTraining, ModelReques
 from scheduler_sim.accounts import audit
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import job_submit
-from scheduler_sim.engine.learning.search import SearchSettings
+from scheduler_sim.engine.learning.search import BACKFILLS, SearchSettings
 from scheduler_sim.web.api import LARGEST_KEY, StrictSerializer
 
 LARGEST = 2**31 - 1
@@ -88,7 +88,7 @@ class ModelRequestSerializer(StrictSerializer):
 def _setting(name: str, told: str) -> serializers.Field:
     default = getattr(SearchSettings(), name)
     if isinstance(default, str):
-        return serializers.CharField(default=default, max_length=20, help_text=told)
+        return serializers.CharField(default=default, max_length=40, help_text=told)
     if isinstance(default, float):
         return serializers.FloatField(default=default, help_text=told)
     return serializers.IntegerField(default=default, min_value=-LARGEST, max_value=LARGEST, help_text=told)
@@ -101,8 +101,8 @@ class SearchRequestSerializer(StrictSerializer):
     name = _text(SearchRequest, "name", "Made from the workload and the backfill when left out.")
     processors = _whole(SearchRequest, "processors", "Of the pool; the trace's own size when left out.")
     objective = _setting("objective", "The figure to lower: bsld, jct or wait.")
-    backfill = _setting("backfill", "What the order is searched together with: none, list or easy.")
-    form = _setting("form", "linear (terms and their products) or mlp (one hidden layer).")
+    backfill = _setting("backfill", f"What the order is searched together with: {', '.join(BACKFILLS)}.")
+    form = _setting("form", "linear (terms, products), mlp (one hidden layer) or history (also what users have done).")
     seed = _whole(SearchRequest, "seed", "Of the first search.", largest=LARGEST_KEY)
     searches = _whole(SearchRequest, "searches", "Each with its own seed; the best on the validation part is kept.")
     length = _setting("length", "Tasks in a sequence.")

@@ -18,6 +18,7 @@ from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import JobStateError, job_stop
 from scheduler_sim.display.viewing import control_form
 from scheduler_sim.engine.learning.rollout import OBJECTIVES
+from scheduler_sim.engine.learning.search import BACKFILLS
 from scheduler_sim.engine.policies.learned import FORMS
 from scheduler_sim.engine.predictors.regression import ALGORITHMS
 from scheduler_sim.web.access import refuse_without_control
@@ -26,7 +27,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "kind": KINDS,
     "algorithm": ALGORITHMS,
     "objective": tuple(OBJECTIVES),
-    "backfill": ("none", "list", "easy"),
+    "backfill": BACKFILLS,
     "form": tuple(FORMS),
 }
 FORMS_OF: dict[str, type[ModelRequestSerializer | SearchRequestSerializer]] = {

@@ -23,7 +23,7 @@ from scheduler_sim.engine.learning.sampling import Parts
 from scheduler_sim.engine.learning.search import CurvePoint, SearchResult, SearchSettings, search_seeds
 from scheduler_sim.engine.policies import ORDERS
 from scheduler_sim.engine.policies.learned import learned_order
-from scheduler_sim.engine.policies.scoring import STATE_FEATURES, TASK_FEATURES
+from scheduler_sim.engine.policies.scoring import PAST_FEATURES, PAST_STATES, STATE_FEATURES, TASK_FEATURES
 from scheduler_sim.engine.presets import pool
 from scheduler_sim.engine.workload import FloatArray
 
@@ -81,12 +81,19 @@ def policy_train(
                 for result in results
             ],
         },
-        features=[*TASK_FEATURES, *(f"{name} of the state" for name in STATE_FEATURES)],
+        features=_features(settings),
         data_range=data_range(workload, parts),
         seed=best.seed,
         scores=_scores(best, parts, processors),
         activate=activate,
     )
+
+
+def _features(settings: SearchSettings) -> list[str]:
+    """Return what a score looks at."""
+    past = settings.form == "history"
+    states = PAST_STATES if past else STATE_FEATURES
+    return [*(PAST_FEATURES if past else TASK_FEATURES), *(f"{name} of the state" for name in states)]
 
 
 @contextmanager

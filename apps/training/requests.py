@@ -206,7 +206,7 @@ class SearchRequest:
         return policy_train(
             workload=workload,
             processors=processors,
-            name=self.name or f"{workload.name.replace('.', '_')}-{settings.backfill}"[:60],
+            name=self.name or f"{workload.name.replace('.', '_')}-{settings.backfill.partition('(')[0]}"[:60],
             settings=settings,
             seeds=self.seeds,
             activate=self.activate,

@@ -24,12 +24,14 @@ NONE, LIST, EASY, CONSERVATIVE = range(4)
     DECIDED,
     CALLED,
     BY_PLAN,
-) = range(17)
+    BY_PAST,
+) = range(18)
 """Kinds of orders: how the kernel finds the next task. `STATIC` sorts by `base - slope * wait`; `LEARNED` computes each
 queued task's score anew at each event; the others walk the queue as the policy of that name says.
 From `REMAINING` to `TURNS` they stop running tasks, and play on the event core; `SLURM` is a site's own scheduler, and
 `SHARES` shares out GPUs in rounds, `ELASTIC` changes how wide tasks are; `DECIDED` asks a Python class, `CALLED` calls
-a compiled function of the user's for each queued task, and `BY_PLAN` follows a plan that is made when tasks arrive."""
+a compiled function of the user's for each queued task, and `BY_PLAN` follows a plan that is made when tasks arrive.
+`BY_PAST` is `LEARNED` with what users have done."""
 
 FIRST_FIT, BEST_FIT, WORST_FIT, FGD, RANDOM_NODE, WEIGHTED_FIT, COMPACT = range(7)
 """Placements: how the node is chosen among those that fit."""

@@ -5,7 +5,8 @@ import pytest
 
 from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidParameter, InvalidPolicy, InvalidWorkload
-from scheduler_sim.engine.learning.rollout import Sequences, play
+from scheduler_sim.engine.learning.rollout import play
+from scheduler_sim.engine.learning.sequences import Sequences
 from scheduler_sim.engine.metrics import TaskFigures
 from scheduler_sim.engine.policies import BACKFILLS, PLACEMENTS, Policy
 from scheduler_sim.engine.policies.learned import learned_order, parameters_of

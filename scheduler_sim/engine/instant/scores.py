@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.codes import DRF, LEARNED, MAX_MIN, MIN_MIN, MULTIFACTOR, STATIC, SUFFERAGE
+from scheduler_sim.engine.codes import BY_PAST, DRF, LEARNED, MAX_MIN, MIN_MIN, MULTIFACTOR, STATIC, SUFFERAGE
 from scheduler_sim.engine.demand import UNLIMITED, NodeGroups
 from scheduler_sim.engine.instant.decision import NotExplained, OrderNotKnown
 from scheduler_sim.engine.instant.holdings import Holdings
@@ -157,6 +157,8 @@ def order_at(
     elif scores.kind == DRF:
         yield from _picked(rows.tolist(), lambda row: _dominant_share(schedule, row, held))
         return
+    elif scores.kind == BY_PAST:
+        raise OrderNotKnown(f"{order.name} looks at what users' tasks did until then, which is not made again.")
     elif scores.kind in BY_COMPLETION:
         raise OrderNotKnown(
             f"{order.name} compares when tasks would end by the plans of all nodes, which are not stored."

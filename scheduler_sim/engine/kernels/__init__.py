@@ -4,7 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from scheduler_sim.engine.codes import BY_PLAN, CALLED, DECIDED, ELASTIC, LEARNED, NOT_PLANNED, SHARES, STATIC
+from scheduler_sim.engine.codes import (
+    BY_PAST,
+    BY_PLAN,
+    CALLED,
+    DECIDED,
+    ELASTIC,
+    LEARNED,
+    NOT_PLANNED,
+    SHARES,
+    STATIC,
+)
 from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.jit import spare_linear_algebra
@@ -49,6 +59,8 @@ def make_kernel(problem: Problem) -> BaseKernel:
             f"{'in rounds' if problem.site is None else 'by the rules of a site'}; leave crossing out of its topology."
         )
     _refuse_power(problem)
+    if scores.kind == BY_PAST:
+        return _by_past(problem)
     if problem.options.closed_loop:
         return _closed(problem)
     if problem.site is not None:
@@ -127,6 +139,31 @@ def make_kernel(problem: Problem) -> BaseKernel:
     from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 
     return ClusterKernel(problem)
+
+
+def _by_past(problem: Problem) -> BaseKernel:
+    """Return the kernel of a score that looks at what users have done.
+
+    Raises:
+        InvalidPolicy: anything but a pool on which tasks run once, with none, list or easy.
+    """
+    policy, options = problem.policy, problem.options
+    backfill, name = policy.backfill, policy.order.name
+    interrupted = policy.preempts or options.interrupts or problem.cluster.fails
+    elsewhere = problem.site is not None or problem.cap is not None or not _plays_on_pool(problem)
+    if elsewhere or interrupted or options.closed_loop or problem.late:
+        raise InvalidPolicy(
+            f"{name} looks at what users' tasks did: it plays rigid tasks that run once on a single pool of "
+            "processors, without a site, a power cap, a closed loop or run times from a stored model."
+        )
+    if backfill.name == "conservative" or backfill.order is not None or backfill.predictor not in (None, "last_two"):
+        raise InvalidPolicy(
+            f"{name} is scored at each instant: it plays with none, list, easy and easy(predict=last_two), not with "
+            f"{backfill.text}."
+        )
+    from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
+
+    return PoolKernel(problem)
 
 
 def _refuse_power(problem: Problem) -> None:
@@ -216,7 +253,7 @@ def _plays_on_pool(problem: Problem) -> bool:
     scores, workload = problem.scores, problem.workload
     return (
         problem.cluster.is_pool
-        and scores.kind in (STATIC, LEARNED, CALLED)
+        and scores.kind in (STATIC, LEARNED, CALLED, BY_PAST)
         and scores.not_before is None
         and not problem.cluster.sleeps
         and problem.shared.once_of("not for pool", workload, lambda: not_for_pool(workload)) is None

@@ -6,7 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.metrics import TaskFigures
-from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, Policy
+from scheduler_sim.engine.policies import ORDERS, PLACEMENTS, Policy, parse_policy
 from scheduler_sim.engine.policies.order import Order
 from scheduler_sim.engine.policies.placement import DEFAULT_PLACEMENT
 from scheduler_sim.engine.simulation import Simulation
@@ -31,7 +31,9 @@ def window_means(
     order: Order, backfill: str, windows: Iterable[Workload], cluster: Cluster, objective: str = "bsld"
 ) -> FloatArray:
     """Play each window with `order+backfill` in the simulator that plays every run, and return its mean figure."""
-    policy = Policy(order=order, backfill=BACKFILLS[backfill], placement=PLACEMENTS[DEFAULT_PLACEMENT])
+    policy = Policy(
+        order=order, backfill=parse_policy(f"fcfs+{backfill}").backfill, placement=PLACEMENTS[DEFAULT_PLACEMENT]
+    )
     means = []
     for window in windows:
         simulation = Simulation(workload=window, cluster=cluster, policy=policy)

@@ -20,16 +20,32 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.errors import EngineError, InvalidParameter
-from scheduler_sim.engine.learning.rollout import OBJECTIVES, Sequences, play
-from scheduler_sim.engine.learning.sampling import Parts, evenly_spaced, sample
+from scheduler_sim.engine.learning.informed import play_informed
+from scheduler_sim.engine.learning.rollout import OBJECTIVES, play
+from scheduler_sim.engine.learning.sampling import Parts, People, evenly_spaced, sample
+from scheduler_sim.engine.learning.sequences import Sequences
 from scheduler_sim.engine.optional import optional
-from scheduler_sim.engine.policies.backfill import BACKFILLS
+from scheduler_sim.engine.policies import parse_policy
 from scheduler_sim.engine.policies.learned import FORMS
-from scheduler_sim.engine.policies.scoring import HIDDEN_UNITS, LINEAR, TASK_FEATURES, parameter_vector, weight_count
+from scheduler_sim.engine.policies.scoring import (
+    HIDDEN_UNITS,
+    HISTORY,
+    MLP,
+    PAST_FEATURES,
+    PAST_STATES,
+    STATE_FEATURES,
+    TASK_FEATURES,
+    parameter_vector,
+    weight_count,
+)
 from scheduler_sim.engine.workload import FloatArray, Workload
 
 SMALLEST = 1e-3
 """Added before the logarithm, since a mean wait can be 0."""
+
+
+BACKFILLS = ("none", "list", "easy", "easy(predict=last_two)")
+"""What a score can be searched together with; the last with the form `history` only."""
 
 
 class SearchStopped(EngineError):
@@ -41,9 +57,9 @@ class SearchSettings:
     """What is searched, and how long.
 
     Attributes:
-        form: `linear` or `mlp`.
+        form: `linear`, `mlp` or `history`.
         objective: `bsld`, `jct` or `wait`.
-        backfill: `none`, `list` or `easy`.
+        backfill: one of `BACKFILLS`.
         length: tasks in a sequence.
         generations: at most so many.
         population: candidates a generation.
@@ -74,11 +90,13 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
-            raise InvalidParameter(f"A learned score has the form {' or '.join(FORMS)}, not {self.form!r}.")
+            raise InvalidParameter(f"A learned score has the form {', '.join(FORMS)}, not {self.form!r}.")
         if self.objective not in OBJECTIVES:
             raise InvalidParameter(f"The objective is one of {', '.join(OBJECTIVES)}, not {self.objective!r}.")
-        if self.backfill not in ("none", "list", "easy"):
-            raise InvalidParameter(f"Scores are searched with backfill none, list or easy, not {self.backfill!r}.")
+        if self.backfill not in BACKFILLS:
+            raise InvalidParameter(f"Scores are searched with {', '.join(BACKFILLS)}, not {self.backfill!r}.")
+        if self.backfill == BACKFILLS[-1] and self.form != "history":
+            raise InvalidParameter(f"{self.backfill} goes by users' past, as scores of the form history do.")
         for name in ("length", "generations", "batch", "validations", "check_every", "patience", "threads"):
             if getattr(self, name) < 1:
                 raise InvalidParameter(f"{name} must be at least 1, not {getattr(self, name)}.")
@@ -130,7 +148,7 @@ class SearchResult:
     def document(self) -> dict[str, Any]:
         """Return the JSON document that `orders.learned_order` takes."""
         form = self.settings.form
-        hidden = {} if FORMS[form] == LINEAR else {"hidden": HIDDEN_UNITS}
+        hidden = {"hidden": HIDDEN_UNITS} if FORMS[form] == MLP else {}
         return {"form": form, "weights": [float(weight) for weight in self.weights], **hidden}
 
     def curve_json(self) -> list[dict[str, float]]:
@@ -232,14 +250,19 @@ class _Judge:
     def __init__(self, settings: SearchSettings, stop: threading.Event | None) -> None:
         self._stop = stop
         self._form = FORMS[settings.form]
-        self._backfill = BACKFILLS[settings.backfill].code
+        backfill = parse_policy(f"fcfs+{settings.backfill}").backfill
+        self._backfill, self._predict = backfill.code, backfill.predicts
         self._column = OBJECTIVES.index(settings.objective)
         self.played = 0
 
     def __call__(self, weights: FloatArray, sequences: Sequences) -> float:
         if self._stop is not None and self._stop.is_set():
             raise SearchStopped("The search was stopped; nothing is stored.")
-        figures = play(sequences, parameter_vector(self._form, weights), self._backfill)
+        parameters = parameter_vector(self._form, weights)
+        if self._form == HISTORY:
+            figures = play_informed(sequences, parameters, self._backfill, predict=self._predict)
+        else:
+            figures = play(sequences, parameters, self._backfill)
         self.played += len(sequences)
         return float(np.log(figures[:, self._column] + SMALLEST).mean())
 
@@ -259,6 +282,7 @@ class _Descent:
             cma = optional("cma", extra="learn")
 
         self._part, self._processors, self._settings, self._judge = part, processors, settings, judge
+        self._people = _people(part, settings)
         self._generator = np.random.default_rng(seed)
         # A stream of its own: the library's default is NumPy's global one, which searches side by side would share.
         candidates = np.random.default_rng([seed, 1])
@@ -277,7 +301,14 @@ class _Descent:
     def step(self, pool: ThreadPoolExecutor) -> float:
         """Play one generation and return the mean objective of its candidates."""
         settings = self._settings
-        batch = sample(self._part, settings.batch, settings.length, self._processors, self._generator)
+        batch = sample(
+            self._part,
+            settings.batch,
+            settings.length,
+            self._processors,
+            self._generator,
+            people=self._people,
+        )
         candidates = self._strategy.ask()
         figures = list(pool.map(lambda weights: self._judge(weights, batch), candidates))
         self._strategy.tell(candidates, figures)
@@ -296,9 +327,14 @@ class _Descent:
         return float(self._strategy.sigma)
 
     def _mean(self) -> FloatArray:
-        """Return the present mean; of a linear score, whose length means nothing, at length 1, to be averaged."""
+        """Return the present mean; of a score whose length means nothing at length 1, to be averaged."""
         mean: FloatArray = np.array(self._strategy.mean)
-        return mean / np.linalg.norm(mean) if FORMS[self._settings.form] == LINEAR else mean
+        return mean if FORMS[self._settings.form] == MLP else mean / np.linalg.norm(mean)
+
+
+def _people(part: Workload, settings: SearchSettings) -> People | None:
+    """Return who is behind the tasks, for scores that look at it."""
+    return People.of(part) if FORMS[settings.form] == HISTORY else None
 
 
 def _validation(parts: Parts, processors: int, settings: SearchSettings) -> tuple[Sequences, Sequences]:
@@ -307,15 +343,24 @@ def _validation(parts: Parts, processors: int, settings: SearchSettings) -> tupl
     varied = max(settings.validations - recorded, 1)
     return (
         evenly_spaced(parts.validation, recorded, settings.length, processors),
-        sample(parts.validation, varied, settings.length, processors, np.random.default_rng(0)),
+        sample(
+            parts.validation,
+            varied,
+            settings.length,
+            processors,
+            np.random.default_rng(0),
+            people=_people(parts.validation, settings),
+        ),
     )
 
 
 def _first_guess(form: str, generator: np.random.Generator) -> FloatArray:
-    """Start a linear score at smallest area first, and a network at small random weights."""
-    if FORMS[form] == LINEAR:
-        weights = np.zeros((len(TASK_FEATURES), weight_count(LINEAR) // len(TASK_FEATURES)))
-        # r and n are ln(r) / 5 - 1 and ln(n) scaled to -1..1; on 256 processors this is the logarithm of r * n.
-        weights[0, 0], weights[1, 0] = 1.0, 0.55
-        return weights.ravel()
-    return generator.normal(0.0, 0.3, weight_count(FORMS[form]))
+    """Start a score at smallest area first, and a network at small random weights."""
+    code = FORMS[form]
+    if code == MLP:
+        return generator.normal(0.0, 0.3, weight_count(code))
+    past = code == HISTORY
+    weights = np.zeros((len(PAST_FEATURES), len(PAST_STATES)) if past else (len(TASK_FEATURES), len(STATE_FEATURES)))
+    # r and n are ln(r) / 5 - 1 and ln(n) scaled to -1..1; on 256 processors 0.55 makes it the logarithm of r * n.
+    weights[0, 0], weights[1, 0] = 1.0, 0.3 if past else 0.55
+    return weights.ravel()

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.codes import LEARNED
+from scheduler_sim.engine.codes import BY_PAST, LEARNED
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.policies.order import Order, ScoreContext, Scores
-from scheduler_sim.engine.policies.scoring import HIDDEN_UNITS, LINEAR, MLP, parameter_vector, task_features
+from scheduler_sim.engine.policies.scoring import HIDDEN_UNITS, HISTORY, LINEAR, MLP, parameter_vector, task_features
 from scheduler_sim.engine.workload import FloatArray
 
-FORMS = {"linear": LINEAR, "mlp": MLP}
-"""The forms of a learned score by name."""
+FORMS = {"linear": LINEAR, "mlp": MLP, "history": HISTORY}
+"""The forms of a learned score by name; those of `SHIPPED` come with weights."""
 
 SHIPPED = Path(__file__).parent / "weights"
 """One JSON document a form: the weights behind the orders `linear` and `mlp`, found by `trainpolicy`."""
@@ -25,15 +25,16 @@ def learned_order(name: str, document: dict[str, Any], *, source: str = "policy 
 
     Args:
         name: as it shall stand in a policy, for example `learned:night`.
-        document: `{"form": "linear" | "mlp", "weights": [...], "hidden": H}`, the last for `mlp` only.
+        document: `{"form": "linear" | "mlp" | "history", "weights": [...], "hidden": H}`, the last for `mlp` only.
 
     Raises:
         InvalidParameter: a document of another shape.
     """
     parameters = parameters_of(document)
+    past = ", what the user has done" if document["form"] == "history" else ""
     return Order(
         name=name,
-        formula=f"a learned {document['form']} function of r, n, w and the state of the cluster",
+        formula=f"a learned {document['form']} function of r, n, w{past} and the state of the cluster",
         source=source,
         scores=_scores(lambda: parameters),
     )
@@ -57,7 +58,7 @@ def parameters_of(document: dict[str, Any]) -> FloatArray:
     """
     form = document.get("form")
     if form not in FORMS:
-        raise InvalidParameter(f"A learned score has the form {' or '.join(FORMS)}, not {form!r}.")
+        raise InvalidParameter(f"A learned score has the form {', '.join(FORMS)}, not {form!r}.")
     try:
         weights = np.asarray(document.get("weights"), dtype=np.float64)
         hidden = int(document.get("hidden", HIDDEN_UNITS))
@@ -78,10 +79,11 @@ def _scores(parameters: Callable[[], FloatArray]) -> Callable[[ScoreContext], Sc
     def scores(context: ScoreContext) -> Scores:
         workload, cluster = context.workload, context.cluster
         capacity = np.where(workload.gpus > 0, float(cluster.gpus), float(cluster.cores))
+        weights = parameters()
         return Scores(
             base=np.zeros(len(workload)),
-            kind=LEARNED,
-            parameters=parameters(),
+            kind=BY_PAST if weights[0] == HISTORY else LEARNED,
+            parameters=weights,
             features=task_features(context.estimate, context.processors, capacity),
         )
 

@@ -6,7 +6,8 @@ is folded into the weights once an instant (`blend`), and what is left a task is
 
 *linear*: score = sum over i, j of A[i, j] * x[i] * z[j], the interaction of ten task features x with four state
 features z. A term of the state alone could not change a ranking, so there is none. *mlp*: one hidden layer of
-rectified units over five task features and three state features, and a linear output.
+rectified units over five task features and three state features, and a linear output. *history*: as linear, with what
+the task's user has done until then, see `past_scoring`.
 """
 
 import numpy as np
@@ -15,7 +16,7 @@ from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.workload import FloatArray
 
-LINEAR, MLP = 0, 1
+LINEAR, MLP, HISTORY = range(3)
 
 TASK_FEATURES = ("r", "n", "r*n", "r^2", "n^2", "w", "r*w", "n*w", "fits", "excess")
 """x of a linear score: r and n are logarithms scaled to about -1..1; w is the eighth root of the wait, scaled likewise
@@ -27,6 +28,13 @@ STATE_FEATURES = ("1", "free", "queue", "work")
 
 NET_TASK_FEATURES = ("r", "n", "w", "fits", "excess")
 NET_STATE_FEATURES = ("free", "queue", "work")
+
+PAST_FEATURES = ("r", "n", "r*n", "w", "fits", "excess", "p", "h", "g", "held", "waiting")
+PAST_STATES = STATE_FEATURES[:3]
+"""x and z of a score of the form history. p and h: the mean of the user's last two run times, and a mean of all that
+weighs short ones more; g: that mean of the user's tasks with this estimate and size; all scaled as r. Where nothing has
+finished g is h, and p and h are r. `held`: the share of the processors that the user holds; `waiting`: ln(tasks of the
+user that wait) / 5."""
 
 HIDDEN_UNITS = 6
 
@@ -41,14 +49,16 @@ _NET_STATES = len(NET_STATE_FEATURES)
 
 def weight_count(form: int, hidden: int = HIDDEN_UNITS) -> int:
     """Return how many weights a score of this form has."""
-    return _INPUTS * _STATES if form == LINEAR else hidden * (_NET_INPUTS + _NET_STATES + 2)
+    if form == MLP:
+        return hidden * (_NET_INPUTS + _NET_STATES + 2)
+    return len(PAST_FEATURES) * len(PAST_STATES) if form == HISTORY else _INPUTS * _STATES
 
 
 def parameter_vector(form: int, weights: FloatArray, hidden: int = HIDDEN_UNITS) -> FloatArray:
     """Return weights with the header that tells the kernels how to read them.
 
-    Linear weights are A row by row, shape (10, 4). MLP weights are, for each hidden unit: five of the task, three of
-    the state, a bias, and the unit's weight in the output.
+    Linear weights are A row by row, shape (10, 4), and of the form history (11, 3). MLP weights are, for each hidden
+    unit: five of the task, three of the state, a bias, and the unit's weight in the output.
 
     Raises:
         InvalidParameter: weights of another number, or not finite.

@@ -18,13 +18,13 @@ from scheduler_sim.accounts import audit
 from scheduler_sim.display.commands import SiteCommand
 from scheduler_sim.display.terminal import PlainColumn, PlainConsole
 from scheduler_sim.engine.learning.rollout import OBJECTIVES
-from scheduler_sim.engine.learning.search import CurvePoint, SearchSettings
+from scheduler_sim.engine.learning.search import BACKFILLS, CurvePoint, SearchSettings
 from scheduler_sim.engine.policies.learned import FORMS
 
 
 class Command(SiteCommand):
     help = (
-        "Search the weights of a linear or mlp score by CMA-ES over many sampled sequences of a workload, choose on a "
+        "Search the weights of a score by CMA-ES over many sampled sequences of a workload, choose on a "
         "validation part, judge on later tasks, and store the result as the policy learned:NAME."
     )
 
@@ -43,7 +43,7 @@ class Command(SiteCommand):
         )
         parser.add_argument(
             "--backfill",
-            choices=("none", "list", "easy"),
+            choices=BACKFILLS,
             default=defaults.backfill,
             help="what the order is searched together with (default %(default)s)",
         )
@@ -51,7 +51,7 @@ class Command(SiteCommand):
             "--form",
             choices=tuple(FORMS),
             default=defaults.form,
-            help="terms and their products, or one hidden layer (default %(default)s)",
+            help="terms and products, one hidden layer, or also what users have done (default %(default)s)",
         )
         parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the first search (default 0)")
         parser.add_argument(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.codes import CALLED, CONSERVATIVE, LEARNED, NONE
+from scheduler_sim.engine.codes import BY_PAST, CALLED, CONSERVATIVE, LEARNED, NONE
 from scheduler_sim.engine.contract import News, Options, Outcome
 from scheduler_sim.engine.demand import check_pool
 from scheduler_sim.engine.formulas import played_runtime
@@ -14,6 +14,7 @@ from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop, guarded
 from scheduler_sim.engine.kernels.calling import make_call
 from scheduler_sim.engine.kernels.pool.aging import advance_aging
 from scheduler_sim.engine.kernels.pool.conservative import Plan, advance_conservative, make_asked, make_plan
+from scheduler_sim.engine.kernels.pool.informed import informed_loop
 from scheduler_sim.engine.kernels.pool.learned import learned_loop
 from scheduler_sim.engine.kernels.pool.ranked import advance_ranked
 from scheduler_sim.engine.kernels.pool.reordered import advance_reordered, make_predictions
@@ -24,6 +25,7 @@ from scheduler_sim.engine.kernels.structures.rank_set import ranks
 from scheduler_sim.engine.kernels.structures.sorted_queue import make_sorted_queue
 from scheduler_sim.engine.ordering import order_of
 from scheduler_sim.engine.policies import Policy, Scores
+from scheduler_sim.engine.policies.past_scoring import numbered
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
@@ -96,7 +98,9 @@ class PoolKernel(BaseKernel):
         self._placed = settled
         self._run.counts[HEAD] = -1
         self._static = scores.slope is None or not (late or scores.slope.any())
-        if scores.backfill is not None or policy.backfill.predicts:
+        if scores.kind == BY_PAST:
+            loop = self._inform(workload, policy, scores, processors)
+        elif scores.backfill is not None or policy.backfill.predicts:
             loop = self._reorder(workload, policy, scores)
         else:
             loop = self._choose(policy.backfill.code, n, processors, options, scores)
@@ -148,6 +152,13 @@ class PoolKernel(BaseKernel):
         slope = np.zeros(len(base)) if other.slope is None else other.slope
         queue, others = self._tree(tasks.base, tasks.slope, by_cpus=False), self._tree(base, slope, by_cpus=True)
         return partial(advance_reordered, tasks, run, queue, others, predictions)
+
+    def _inform(self, workload: Workload, policy: Policy, scores: Scores, processors: int) -> EventLoop:
+        """Return the loop of a score that looks at what users have done."""
+        tasks, backfill = self._tasks, policy.backfill
+        predictions = make_predictions(workload, tasks.expected, predict=backfill.predictor, by_length=False)
+        numbers = self._shared.once_of("users and kinds", workload, partial(numbered, workload))
+        return informed_loop(backfill.code, processors, tasks, self._run, scores, predictions, numbers)
 
     def _ranks(self) -> tuple[IntArray, IntArray, IntArray]:
         """Return the ranks of rows, the rows of ranks and room for a queue; empty where ranks are rows."""

@@ -70,7 +70,8 @@ def make_queue(length: int, most_running: int, weights: int) -> Queue:
 
 
 @kernel
-def _some_fit(queued: int, free: int, cpus: IntArray) -> bool:
+def some_fit(queued: int, free: int, cpus: IntArray) -> bool:
+    """Tell whether one of the first so many tasks needs no more processors than are free."""
     for i in range(queued):  # noqa: SIM110  (the compiler takes no generator)
         if cpus[i] <= free:
             return True
@@ -87,7 +88,7 @@ def _work_ahead(now: float, running: int, cpus: IntArray, times: FloatArray, row
 
 
 @kernel
-def _lowest(
+def lowest(
     now: float,
     queued: int,
     limit: int,
@@ -152,7 +153,7 @@ def advance_learned(
             extra = everything
             reserved = backfill == LIST
             scored = False
-            while _some_fit(counts[QUEUED], counts[FREE], cpus):
+            while some_fit(counts[QUEUED], counts[FREE], cpus):
                 if not scored:
                     scored = True
                     free = counts[FREE]
@@ -167,7 +168,7 @@ def advance_learned(
                         blend(parameters, free / processors, counts[QUEUED], work / processors, folded)
                         rate(parameters, folded, r, n, wait, excess, counts[QUEUED], scores)
                 limit = counts[FREE] if reserved else everything
-                i = _lowest(now, counts[QUEUED], limit, shadow_time, extra, rows, cpus, expected, scores)
+                i = lowest(now, counts[QUEUED], limit, shadow_time, extra, rows, cpus, expected, scores)
                 if i < 0:
                     break
                 if cpus[i] > counts[FREE]:

@@ -76,7 +76,7 @@ def make_predictions(workload: Workload, expected: FloatArray, *, predict: str |
 
 
 @bare_kernel
-def _predict(now: float, row: int, cpus: int, expected: FloatArray, predictions: Predictions) -> None:
+def predict_run(now: float, row: int, cpus: int, expected: FloatArray, predictions: Predictions) -> None:
     """Expect a task that arrives to run as foretold, or as its user's last two did on average, up to its estimate."""
     seconds = predictions.estimate[row]
     user = predictions.user[row]
@@ -88,7 +88,7 @@ def _predict(now: float, row: int, cpus: int, expected: FloatArray, predictions:
 
 
 @bare_kernel
-def _correct(
+def correct(
     now: float, size: int, start: FloatArray, predictions: Predictions, plan_times: FloatArray, plan_rows: IntArray
 ) -> None:
     """Expect what outran its prediction to run for longer: the next step ahead of now, not beyond its estimate.
@@ -162,7 +162,7 @@ def advance_reordered(
             while arrives_by(now, arrival, counts):
                 row = arrive(counts)
                 if predict:
-                    _predict(now, row, cpus[row], expected, predictions)
+                    predict_run(now, row, cpus[row], expected, predictions)
                     other_nodes[other_leaf_of[row], kinetic_tree.EXPECTED] = expected[row]
                     if predictions.by_length:
                         other_nodes[other_leaf_of[row], kinetic_tree.BASE] = expected[row]
@@ -184,7 +184,7 @@ def advance_reordered(
                     if cpus[row] > counts[FREE]:
                         blocked = True
                         if predict:
-                            _correct(now, counts[RUNNING], start, predictions, plan_times, plan_rows)
+                            correct(now, counts[RUNNING], start, predictions, plan_times, plan_rows)
                         shadow_time, extra = shadow(
                             now, counts[FREE], cpus[row], cpus, counts[RUNNING], plan_times, plan_rows
                         )

@@ -1,0 +1,121 @@
+"""Plays many sequences with one score that looks at users' past, as `rollout` does with the others."""
+
+import numpy as np
+
+from scheduler_sim.engine.formulas import bounded_slowdown_compiled
+from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.kernels.pool.informed import Waiting, advance_informed, make_waiting
+from scheduler_sim.engine.kernels.pool.regression import Regression, make_regression
+from scheduler_sim.engine.kernels.pool.reordered import Predictions
+from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
+from scheduler_sim.engine.learning.sequences import Sequences, idle_run
+from scheduler_sim.engine.policies.past_scoring import Past, make_past
+from scheduler_sim.engine.workload import FloatArray, IntArray
+
+
+def play_informed(sequences: Sequences, parameters: FloatArray, backfill: int, *, predict: bool) -> FloatArray:
+    """Return the figures of each sequence, shape (S, 3), columns as in `rollout.OBJECTIVES`.
+
+    Args:
+        sequences: what is played, by users that are numbered.
+        parameters: of the score.
+        backfill: none, list or easy.
+        predict: whether run times are expected as `easy(predict=last_two)` does.
+    """
+    figures = np.empty((len(sequences), 3))
+    length = sequences.arrival.shape[1]
+    past = make_past(sequences.user, sequences.kind)
+    _play_all(
+        backfill,
+        predict,
+        sequences.processors,
+        sequences.arrival,
+        sequences.duration,
+        sequences.expected,
+        sequences.cpus,
+        sequences.features,
+        sequences.user,
+        past.user,
+        past.kind,
+        past.of_user,
+        past.of_kind,
+        np.empty((3, length)),
+        np.empty((2, len(past.of_user))),
+        parameters,
+        idle_run(length, sequences.processors),
+        make_waiting(length, min(length, sequences.processors), len(parameters)),
+        make_regression(0, 0),
+        np.empty(0),
+        np.empty((0, 0)) if sequences.urgency is None else sequences.urgency,
+        figures,
+    )
+    return figures
+
+
+@kernel
+def _play_all(
+    backfill: int,
+    predict: bool,
+    processors: int,
+    arrival: FloatArray,
+    duration: FloatArray,
+    expected: FloatArray,
+    cpus: IntArray,
+    features: FloatArray,
+    predicted_user: IntArray,
+    user: IntArray,
+    kind: IntArray,
+    of_user: FloatArray,
+    of_kind: FloatArray,
+    told: FloatArray,
+    last: FloatArray,
+    parameters: FloatArray,
+    run: Run,
+    queue: Waiting,
+    regression: Regression,
+    unused: FloatArray,
+    urgency: FloatArray,
+    figures: FloatArray,
+) -> None:
+    count, length = arrival.shape
+    counts, clock, start, finish = run.counts, run.clock, run.start, run.finish
+    for s in range(count):
+        for i in range(length):
+            told[0, i] = told[1, i] = expected[s, i]
+        tasks = Tasks(arrival[s], duration[s], told[0], cpus[s], unused, unused)
+        counts[:] = 0
+        counts[FREE] = processors
+        clock[:] = arrival[s, 0]
+        start[:] = np.nan
+        of_user[:] = 0.0
+        of_kind[:] = 0.0
+        last[:] = np.nan
+        past = Past(user[s], kind[s], of_user, of_kind)
+        foretold = predicted_user[s, : length if predict else 0]
+        predictions = Predictions(foretold, last[0], last[1], expected[s], 0, told[1], told[2], regression)
+        advance_informed(
+            backfill,
+            processors,
+            tasks,
+            run,
+            queue,
+            past,
+            predictions,
+            features[s],
+            parameters,
+            np.inf,
+            np.iinfo(np.int64).max,
+        )
+        slowdown, completion, wait = 0.0, 0.0, 0.0
+        for i in range(length):
+            time = finish[i] - arrival[s, i]
+            slowdown += bounded_slowdown_compiled(time, duration[s, i])
+            completion += time
+            wait += start[i] - arrival[s, i]
+        if len(urgency) > 0:
+            slowdown = 0.0
+            for i in range(length):
+                slowdown += 1.0 + (start[i] - arrival[s, i]) * urgency[s, i]
+        figures[s, 0] = slowdown / length
+        figures[s, 1] = completion / length
+        figures[s, 2] = wait / length
