@@ -219,6 +219,24 @@ def test_the_search_command_says_how_to_use_what_it_found():
         call_command("trainpolicy", "--workload", "night", "--searches", "1", "--length", "60", verbosity=0)
 
 
+def test_a_sites_own_accounting_is_searched_by_what_its_users_have_done(slurm_path):
+    out = StringIO()
+    few = ["--generations", "2", "--population", "4", "--batch", "2", "--searches", "1", "--length", "40"]
+    call_command(
+        *("trainpolicy", "--workload", str(slurm_path("S1A/sacct/sacct_X_all.psv.gz")), "--processors", "512", *few),
+        *("--name", "site", "--form", "history", "--backfill", "easy(predict=last_two)"),
+        stdout=out,
+        verbosity=0,
+    )
+    assert "learned:site+easy(predict=last_two)" in out.getvalue()
+    model = TrainedModel.objects.get()
+    assert model.kind == "history"
+    assert model.features[-4:] == ["waiting", "1 of the state", "free of the state", "queue of the state"]
+    assert model.data_range["training_tasks"] == 141
+    policy = engine.parse_policy("learned:site+easy(predict=last_two)")
+    assert (policy.order.model_version, policy.name) == (1, "learned:site+easy(predict=last_two)")
+
+
 def test_an_agent_without_hybrid_tasks_has_nothing_to_learn():
     workload, _ = workload_generate(model="lublin", tasks=50, seed=1, name="rigid", parameters={"processors": 16})
     with pytest.raises(NothingToSplit):
