@@ -11,8 +11,8 @@ from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.gym.choosing import ChoosingEnv, ChoosingVectorEnv, Game
 from scheduler_sim.engine.kernels.choices.queue import FEATURES, begin_or_choose, observe_once
 from scheduler_sim.engine.kernels.pool.state import FIELDS, FREE, Run, Tasks
-from scheduler_sim.engine.learning.rollout import idle_run
 from scheduler_sim.engine.learning.sampling import AS_RECORDED, Variation, sample
+from scheduler_sim.engine.learning.sequences import idle_run
 from scheduler_sim.engine.policies.own import deciding
 from scheduler_sim.engine.policies.scoring import task_features
 from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
