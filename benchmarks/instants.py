@@ -1,10 +1,11 @@
 """How long pages of a long run take: an instant, written out by the API too, a task's page, and the Gantt chart.
 
 The run is made up on the spot, on a pool of 256 processors under the given load, and stays in the database that
-DATABASE_URL names: give one of its own.
+DATABASE_URL names: give one of its own. `--again` measures the last run that is there.
 """
 
 import argparse
+import logging
 import os
 import time
 from typing import Any
@@ -36,7 +37,7 @@ def fill(count: int, policy: str, load: float) -> Any:
     from apps.results.models import Run, SchedulerResult
     from apps.results.services import stretches_store
     from apps.tasks.models import Task, Workload
-    from apps.tasks.stored_tasks import load_tasks
+    from apps.tasks.stored_tasks import MOST_KEPT, load_tasks
     from scheduler_sim import engine
     from scheduler_sim.engine.presets import load_cluster
 
@@ -47,10 +48,12 @@ def fill(count: int, policy: str, load: float) -> Any:
     for first in range(0, count, CHUNK):
         chunk = {name: column[first : first + CHUNK] for name, column in columns.items()}
         Task.objects.bulk_create_columns(workload_id=stored.pk, columns=chunk)
-    # As for a run that is played: where tasks are many, the file is made that they are read from.
-    read = load_tasks(workload_id=stored.pk)
-    keys = read.keys[np.argsort(read.workload.task_id)]
-    stored.refresh_from_db()
+    if count <= MOST_KEPT:
+        # As for a run that is played: the file is made that pages read tasks from.
+        load_tasks(workload_id=stored.pk)
+        stored.refresh_from_db()
+    numbered = Task.objects.filter(workload_id=stored.pk).order_by("task_id")
+    keys = np.fromiter(numbered.values_list("pk", flat=True).iterator(chunk_size=CHUNK), np.int64)
     workload, cluster = engine.Workload.from_columns(**columns), load_cluster(f"hpc-{PROCESSORS}")
     simulation = engine.Simulation(workload, cluster, engine.parse_policy(policy))
     simulation.advance()
@@ -146,6 +149,7 @@ def main() -> None:
     parser.add_argument("--policy", default="fcfs+easy")
     parser.add_argument("--load", type=float, default=0.85, help="offered load")
     parser.add_argument("--instants", type=int, default=60)
+    parser.add_argument("--again", action="store_true", help="measure the last run that is there, and make none")
     options = parser.parse_args()
     if not os.environ.get("DATABASE_URL"):
         raise SystemExit("Set DATABASE_URL to a database of its own.")
@@ -154,7 +158,14 @@ def main() -> None:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
-    measure(fill(options.rows, options.policy, options.load), options.instants)
+    from apps.results.models import Run
+
+    # A line of each request would be measured too.
+    logging.disable(logging.INFO)
+    run = Run.objects.order_by("pk").last() if options.again else fill(options.rows, options.policy, options.load)
+    if run is None:
+        raise SystemExit("There is no run; leave --again out.")
+    measure(run, options.instants)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import sys
 import django
 from channels.routing import ProtocolTypeRouter
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import get_resolver
 
 from scheduler_sim import environment
 
@@ -24,14 +23,14 @@ from apps.live.wire.routing import websocket  # noqa: E402
 from scheduler_sim.background.connections import warn_of_too_few  # noqa: E402
 from scheduler_sim.background.sweep import Sweeper  # noqa: E402
 from scheduler_sim.web.handler import OneThreadHandler  # noqa: E402
+from scheduler_sim.web.warm import warm  # noqa: E402
 
 if protocol := sys.modules.get("daphne.http_protocol"):
     from scheduler_sim.web.edge import guard
 
     guard(protocol)
 
-# Django imports the views on the first request, which then takes half a second; a server can do that before.
-get_resolver().url_patterns  # noqa: B018
+warm()
 warn_of_too_few()
 # Ends what died and starts what waits, as long as the server lives.
 Sweeper().start()

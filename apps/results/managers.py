@@ -19,7 +19,7 @@ from apps.tasks.managers import key_pages, key_ranges
 from apps.tasks.models import Task
 from scheduler_sim.background.models import Job
 from scheduler_sim.columnar.insert import insert_blocks
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
 from scheduler_sim.marks import alters_data
 
 _CHUNK_ROWS = 20_000
@@ -262,6 +262,13 @@ def _beyond(keys: Sequence[str], after: Sequence[Any]) -> Q:
     return condition
 
 
+def _is_among(values: FloatArray, ascending: IntArray) -> BoolArray:
+    """Tell which values are among others, that ascend."""
+    place = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    found: BoolArray = ascending[place] == values
+    return found
+
+
 class SchedulerResultQuerySet(OfRunsQuerySet):
     """Placements."""
 
@@ -329,24 +336,22 @@ class SchedulerResultQuerySet(OfRunsQuerySet):
         Args:
             ended_from: those that ended before may be left out.
         """
-        filed = self.filed(run)
+        filed, named = self.filed(run), tuple(dict.fromkeys(("task_id", *columns)))
         if filed is not None:
-            read = filed.read(
-                scheduler, [(name, np.float64) for name in dict.fromkeys(("task_id", *columns))], np.sort(keys)
-            )
+            read = filed.read(scheduler, [(name, np.float64) for name in named], np.sort(keys))
             return {name: np.ascontiguousarray(read[name]) for name in columns}
         of_policy = self.filter(run=run, scheduler=scheduler).order_by("task_id")
         spread = 3
         if np.isfinite(ended_from):
             # Few of a range have gone on until then but those that are sought: the database leaves out the others.
             of_policy, spread = of_policy.filter(finish_time__gte=ended_from), 20
-        tables = [np.empty((0, len(columns) + 1))]
+        tables = [np.empty((0, len(named)))]
         for condition, among in key_ranges("task_id", np.sort(keys), spread):
-            found = of_policy.filter(**condition).values_list("task_id", *columns)
-            table = np.array(list(found), np.float64).reshape(-1, len(columns) + 1)
-            tables.append(table if among is None else table[np.isin(table[:, 0], among)])
+            found = list(of_policy.filter(**condition).values_list(*named))
+            table = np.array(found, np.float64).reshape(-1, len(named))
+            tables.append(table if among is None else table[_is_among(table[:, 0], among)])
         table = np.concatenate(tables)
-        return {name: np.ascontiguousarray(table[:, place]) for place, name in enumerate(columns, 1)}
+        return {name: np.ascontiguousarray(table[:, named.index(name)]) for name in columns}
 
     def latest_of(self, run: Any, count: int = 100) -> "SchedulerResultQuerySet":
         """Return the `count` newest rows of one run, newest first."""

@@ -106,13 +106,15 @@ class _Kept:
 
     def taken(self, keys: IntArray) -> StoredTasks | None:
         """Return the tasks with these keys; None where not all are there."""
+        if not (np.diff(keys) > 0).all():
+            keys = np.unique(keys)
         place = np.searchsorted(self.filed.keys, keys, sorter=self.order)
         place = np.minimum(place, len(self.filed.keys) - 1)
-        rows = np.unique(place if self.order is None else self.order[place])
-        found = self.filed.keys[rows]
-        if not np.array_equal(np.sort(found), np.unique(keys)):
+        rows = place if self.order is None else self.order[place]
+        if not np.array_equal(self.filed.keys[rows], keys):
             return None
-        return StoredTasks(_alone(self.filed.workload.take(rows)), found)
+        rows = np.sort(rows)
+        return StoredTasks(_alone(self.filed.workload.take(rows)), self.filed.keys[rows])
 
 
 def _kept_of(stored: Workload) -> _Kept | None:

@@ -118,6 +118,9 @@ def test_the_race_and_the_page_of_a_task_show_widths(stored: Workload, tmp_path:
     page = client.get(f"/runs/{run.pk}/tasks/1/").content.decode()
     assert "further attempts are left out" not in page
     widths = page[page.index('id="widths"') :]
+    first = run.workload.first_arrival_time
+    begins = run.attempts.filter(scheduler="equal_share", task__task_id=1).order_by("number").values_list("start_time")
+    assert f'<td class="number">{begins[0][0] - first:,.10g} s</td>' in widths
     assert [found in widths for found in ("GPUs held", "resized", "finished", "equal_share")] == [True] * 4
     call_command(
         *("runsimulation", "--workload", "elastic", "--cluster", str(tmp_path / "four.yaml"), "--name", "rigid"),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from apps.dashboard.instants.panel import clock_from_beginning
 from apps.dashboard.schedule import workflow
 from apps.dashboard.schedule.workflow import NoWorkflow, workflow_of
 from apps.results.models import Run, SchedulerResult
@@ -129,3 +130,12 @@ def test_where_there_is_no_workflow_the_page_says_so(run: Run, client: Client, m
 @pytest.mark.parametrize("query", [{"task": "99"}, {"policy": "nobody"}, {"table": "others"}])
 def test_what_there_is_not_is_not_found(run: Run, client: Client, query: dict[str, str]) -> None:
     assert client.get(f"/runs/{run.pk}/workflow/", query).status_code == 404
+
+
+def test_instants_of_a_trace_on_its_own_clock_are_told_after_the_first_arrival() -> None:
+    run = Run(workload=Workload(first_arrival_time=1.7e9), configuration={})
+    told = clock_from_beginning(run, 1.7e9 + 3600)
+    assert [told(None), told(1.7e9), told(1.7e9 + 75.5)] == ["", "0 s", "75.5 s"]
+    assert clock_from_beginning(run, 1.7e9 + 9e5)(1.7e9 + 90061.0) == "1-01:01:01"
+    run.configuration["begin_time"] = 1.7e9 + 100
+    assert clock_from_beginning(run, 1.7e9 + 9e5)(1.7e9 + 90) == "-0:10"

@@ -66,9 +66,9 @@ class Asked:
             decision=whole_number(request.GET.get("decision"), 0),
         )
 
-    def readers(self) -> list[InstantReader]:
-        """Return what reads the run's instants under each policy; raises as `InstantReader` does."""
-        return [InstantReader(self.run, name, wait=replays.WAIT_SECONDS) for name in self.policies]
+    def readers(self, *, alone: bool = False) -> list[InstantReader]:
+        """Return what reads the run's instants under each policy; arguments and raises as of `InstantReader`."""
+        return [InstantReader(self.run, name, wait=replays.WAIT_SECONDS, alone=alone) for name in self.policies]
 
     @property
     def query(self) -> str:

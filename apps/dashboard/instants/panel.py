@@ -7,6 +7,7 @@ from typing import Any
 from apps.dashboard.instants.asked import Asked
 from apps.live.exchange.instants import elapsed, instant_document, standing_of, why_not
 from apps.live.play.instants import Instant
+from apps.results.models import Run
 from scheduler_sim.engine.policies.order import changes_widths
 
 ROWS = 25
@@ -33,6 +34,14 @@ def clock_of(span: tuple[float, float]) -> Clock:
         return f"-{elapsed(-seconds)}" if seconds < 0 else elapsed(seconds)
 
     return told
+
+
+def clock_from_beginning(run: Run, last: float) -> Clock:
+    """Return how instants on the workload's clock, up to `last`, are written after the first arrival of a run."""
+    begin = run.configuration.get("begin_time")
+    first = run.workload.first_arrival_time if begin is None else begin
+    told = clock_of((0.0, last - first))
+    return lambda time: "" if time is None else told(round(time - first, 6))
 
 
 @dataclass(frozen=True)

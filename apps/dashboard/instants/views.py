@@ -55,7 +55,8 @@ def run_at(request: HttpRequest, pk: int, time: str = "") -> HttpResponse:
             seconds = asked.time if request.GET.get("time") else telling_instant(run, asked.policies[0], span[0])
             asked.readers()
             return redirect(asked.address(seconds))
-        readers = asked.readers()
+        # What is followed is looked for at other instants too.
+        readers = asked.readers(alone=asked.task is None)
         (frame,) = frames(asked, readers, clock)
         stories = _stories(asked, readers, frame, clock)
     except InvalidField as error:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from apps.dashboard.instants.panel import Clock, clock_from_beginning
 from apps.dashboard.schedule.alternatives import Alternative, alternatives
 from apps.dashboard.schedule.around import MOST_AT_ONCE, placements_between, placements_of
 from apps.dashboard.schedule.placements import Placements
@@ -97,11 +98,15 @@ class TaskOutcome:
 
 @dataclass(frozen=True)
 class Width:
-    """An attempt of a task whose width changes: how many devices it held, of all its attempts."""
+    """An attempt of a task whose width changes: how many devices it held, of all its attempts.
+
+    Attributes:
+        begins, ends: after the first arrival of the run, as the page writes it.
+    """
 
     scheduler: str
-    start_time: float
-    end_time: float
+    begins: str
+    ends: str
     devices: float
     share: float
     reason: str
@@ -112,13 +117,13 @@ class TaskStory:
     """A task of a run, what every policy made of it, and the other ways in which it could have been placed.
 
     Attributes:
-        arrival_time: when it arrived in this run, which may play arrivals denser than the workload's.
+        arrives_after: how long after the first task of this run, which may play arrivals denser than the workload's.
         widths: its attempts under the policies that change widths, the first `MOST_WIDTHS` of each.
         widths_left_out: further ones.
     """
 
     task: Task
-    arrival_time: float
+    arrives_after: str
     outcomes: list[TaskOutcome]
     alternatives: list[Alternative]
     widths: list[Width]
@@ -157,10 +162,11 @@ def task_story(run: Run, task: Task) -> TaskStory:
     ]
     placed = {one.result.scheduler: (_group(run, one.result.node), one.result.gpu_fraction) for one in outcomes}
     arrival = outcomes[0].arrival_time if outcomes else task.arrival_time
-    widths, left_out = _widths(run, task, attempts)
+    clock = clock_from_beginning(run, max([arrival, *finishes]))
+    widths, left_out = _widths(run, task, attempts, clock)
     return TaskStory(
         task=task,
-        arrival_time=arrival,
+        arrives_after=clock(arrival),
         outcomes=outcomes,
         alternatives=alternatives(run, task, placed),
         widths=widths,
@@ -168,7 +174,7 @@ def task_story(run: Run, task: Task) -> TaskStory:
     )
 
 
-def _widths(run: Run, task: Task, attempts: list[Attempt]) -> tuple[list[Width], int]:
+def _widths(run: Run, task: Task, attempts: list[Attempt], clock: Clock) -> tuple[list[Width], int]:
     """Return the attempts of a task under the policies that change widths, and how many are left out."""
     names = [name for name in run.policies if changes_widths(name)]
     if not names:
@@ -179,7 +185,14 @@ def _widths(run: Run, task: Task, attempts: list[Attempt]) -> tuple[list[Width],
     held = [one.gpus if task.gpus else one.cpus for one in shown]
     most = max(held, default=1.0)
     widths = [
-        Width(one.scheduler, one.start_time, one.end_time, devices, devices / most, one.reason.replace("_", " "))
+        Width(
+            one.scheduler,
+            clock(one.start_time),
+            clock(one.end_time),
+            devices,
+            devices / most,
+            one.reason.replace("_", " "),
+        )
         for one, devices in zip(shown, held, strict=True)
     ]
     return widths, len(of_them) - len(shown)

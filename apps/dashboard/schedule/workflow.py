@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from apps.dashboard.instants.panel import Clock, clock_of
+from apps.dashboard.instants.panel import Clock, clock_from_beginning
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.models import Task, Workload
 from scheduler_sim.display.appearance import COLOURS
@@ -153,7 +153,7 @@ def workflow_of(run: Run, scheduler: str, number: int) -> Workflow:
     level = _levels(parents)
     rows = _rows(level, parents)
     path = _critical(parents, placed)
-    clock = _clock(run, placed)
+    clock = clock_from_beginning(run, max((one[2] for one in placed.values()), default=0.0))
     boxes = {
         one: _box(task, level[one], rows[one], placed.get(one), clock, kept, one in path, one == number)
         for one, task in sorted(tasks.items())
@@ -214,14 +214,6 @@ def _near(workload: Workload, number: int) -> tuple[list[int], int]:
                 found[other] = None
                 waiting.append(other)
     return list(found)[:MOST_DRAWN], len(found)
-
-
-def _clock(run: Run, placed: dict[int, tuple[int, float, float, float]]) -> Clock:
-    """Return how instants on the workload's clock are written after the first arrival that the run plays."""
-    begin = run.configuration.get("begin_time")
-    first = run.workload.first_arrival_time if begin is None else begin
-    told = clock_of((0.0, max((one[2] - first for one in placed.values()), default=0.0)))
-    return lambda time: "" if time is None else told(round(time - first, 6))
 
 
 def _placed(run: Run, scheduler: str, tasks: dict[int, Task]) -> dict[int, tuple[int, float, float, float]]:

@@ -23,7 +23,7 @@ from scheduler_sim.engine.contract import Attempts, Outcome
 from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.engine.estimates import Estimates, replace_estimates
 from scheduler_sim.engine.gangs import Gangs
-from scheduler_sim.engine.instant import NotExplained, Schedule, event_times
+from scheduler_sim.engine.instant import NotExplained, Schedule, happened
 from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.policies import changes_widths
 from scheduler_sim.engine.series import Signals
@@ -204,7 +204,7 @@ class StoredInstants:
 
     def beside(self, time: float, found: Schedule) -> tuple[float | None, float | None]:
         """Return when something happens last before and first after `time`, whose stretch `found` is."""
-        times = event_times(found)
+        times = happened(found)
         later = float(times[times > time].min(initial=np.inf))
         if self._kept is not None and self._kept.schedule is found:
             # The next stretch begins with an arrival, and what comes behind that may be none of this one's tasks'.
@@ -212,7 +212,7 @@ class StoredInstants:
         earlier = times[(times < time) & (times >= found.known_from)]
         if not len(earlier) and np.isfinite(found.known_from):
             self._other = self._stretch(np.nextafter(time, -np.inf))
-            before = event_times(self._other.schedule)
+            before = happened(self._other.schedule)
             earlier = before[before < time]
         return (float(earlier.max()) if len(earlier) else None), (later if np.isfinite(later) else None)
 
@@ -233,7 +233,7 @@ class StoredInstants:
         for place, one in enumerate(cut):
             if place > back:
                 return keys, since
-            more = np.union1d(keys, one.task_keys)
+            more = np.union1d(keys, one.task_keys) if place else one.task_keys
             if place and len(more) > MOST_EXPLAINED:
                 return keys, since
             keys, since = more, one.from_time

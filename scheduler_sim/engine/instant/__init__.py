@@ -5,7 +5,7 @@
 
 from scheduler_sim.engine.instant.decision import Decision, Decisions, NotExplained, NotKnownFarEnough
 from scheduler_sim.engine.instant.decisions import decisions
-from scheduler_sim.engine.instant.events import event_times
+from scheduler_sim.engine.instant.events import event_times, happened
 from scheduler_sim.engine.instant.scores import scores_at
 from scheduler_sim.engine.instant.site_reasons import site_decisions
 from scheduler_sim.engine.instant.standing import Schedule, Standing, standing
@@ -21,6 +21,7 @@ __all__ = (
     "Stretch",
     "decisions",
     "event_times",
+    "happened",
     "scores_at",
     "site_decisions",
     "standing",

@@ -1,6 +1,7 @@
 """What a policy decided at one instant, in the words of the time machine."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,9 +24,8 @@ class NotKnownFarEnough(NotExplained):
     """A plan depends on waits from before the schedule is known; more of it might explain it."""
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What was decided of one task that was ready.
+class Decision(NamedTuple):
+    """What was decided of one task that was ready; a tuple, since of a deep queue there are some ten thousand.
 
     Attributes:
         row: of the workload.

@@ -33,16 +33,19 @@ class PoolStep:
 
     def act(self, queue: IntArray) -> Decisions:
         """Let the policy act; where a task of no length starts, it acts once more when that has ended."""
-        scores = dict(zip(queue.tolist(), scores_at(self.schedule, queue, self.time).tolist(), strict=True))
-        waiting = sorted(scores, key=lambda row: (scores[row], row))
+        values = scores_at(self.schedule, queue, self.time)
+        order = np.lexsort((queue, values))
+        waiting: list[int] = queue[order].tolist()
+        scores = dict(zip(waiting, values[order].tolist(), strict=True))
         tried: list[int] = []
         while True:
             self.head, self.shadow, self.extra = -1, np.nan, 0
             started = self._round(waiting, scores)
             tried += started
-            waiting = [row for row in waiting if row not in set(started)]
-            ended = [row for row in started if self.finish[row] == self.time]
-            self.running = [row for row in self.running if row not in set(ended)]
+            gone = set(started)
+            waiting = [row for row in waiting if row not in gone]
+            ended = {row for row in started if self.finish[row] == self.time}
+            self.running = [row for row in self.running if row not in ended]
             if not ended:
                 break
         every = (*tried, *(row for row in waiting if row in self.verdicts))
@@ -50,19 +53,22 @@ class PoolStep:
 
     def _round(self, waiting: list[int], scores: dict[int, float]) -> list[int]:
         free = self.processors - int(self.cpus[self.running].sum())
+        cpus = dict(zip(waiting, self.cpus[waiting].tolist(), strict=True))
         started: list[int] = []
 
         def say(row: int, verdict: str, delay: float = np.nan) -> None:
             nonlocal free
             self.verdicts[row] = Decision(row, scores[row], verdict, free, delay)
             if verdict in ("started", "backfilled"):
-                free -= int(self.cpus[row])
+                free -= cpus[row]
                 started.append(row)
                 self.running.append(row)
 
-        rest = list(waiting)
-        while rest and self.cpus[rest[0]] <= free:
-            say(rest.pop(0), "started")
+        for row in waiting:
+            if cpus[row] > free:
+                break
+            say(row, "started")
+        rest = waiting[len(started) :]
         if not rest:
             return started
         self.head = rest.pop(0)
@@ -73,12 +79,12 @@ class PoolStep:
         for row in rest:
             if self.code == NONE:
                 say(row, "blocked")
-            elif self.cpus[row] > free:
+            elif cpus[row] > free:
                 say(row, "resources")
             elif self.code == LIST or self.time + self.expected[row] <= self.shadow:
                 say(row, "backfilled")
-            elif self.cpus[row] <= self.extra:
-                self.extra -= int(self.cpus[row])
+            elif cpus[row] <= self.extra:
+                self.extra -= cpus[row]
                 say(row, "backfilled")
             else:
                 self.running.append(row)
