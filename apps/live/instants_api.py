@@ -58,10 +58,10 @@ class WaitingTaskSerializer(TaskThereSerializer):
         help_text="resources: too little is free, see lacks; blocked: behind the head, which nothing may pass; delays: "
         "it would delay the head's reservation; planned: its own reservation lies later; held: the policy does not "
         "offer it before planned_time; cleaner: it waits for cleaner electricity until planned_time; later: what the "
-        "placement expects to end it first is not free yet; preempted: it had to stop; round: others share out the "
-        "GPUs of this round; passed_over: the class that decides did not start it; on a site priority: others come "
-        "before it, limit: its rules hold it back, unseen: no pass of the scheduler has come to it; empty where not "
-        "explained.",
+        "placement expects to end it first is not free yet; preempted: it had to stop; widths: the policy changes "
+        "widths and gives it nothing; round: others share out the GPUs of this round; passed_over: the class that "
+        "decides did not start it; on a site priority: others come before it, limit: its rules hold it back, "
+        "unseen: no pass of the scheduler has come to it; empty where not explained.",
     )
     lacks = serializers.ListField(
         child=serializers.CharField(),

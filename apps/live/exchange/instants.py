@@ -22,6 +22,7 @@ WHY = {
     "later": "waits for the device that is expected to end it first",
     "preempted": "had to stop",
     "passed_over": "was not started by the class that decides",
+    "widths": "gets none of what is free, by how the policy shares out devices",
     "round": "is not among those that share out the GPUs of this round",
 }
 """Why a task that was tried does not start, by its verdict."""

@@ -222,8 +222,10 @@ def _decided(asked: StoredInstants, found: Schedule, time: float, patience: Pati
     while True:
         asked.refuse_many(found)
         explain = partial(decisions, found, time)
+        # Of the same instant and as many tasks it is the same plan: runs that have ended do not change.
+        key = (asked.run.pk, asked.run.created_at, asked.scheduler, time, found.known_from, len(found.workload))
         try:
-            return (patience.wait(explain) if plays else explain()), found
+            return (patience.wait(explain, key) if plays else explain()), found
         except NotKnownFarEnough:
             further = asked.look_back(time, found)
             if further is None:

@@ -5,7 +5,7 @@ Kernels hold no lock of the interpreter, so that other requests go on; the first
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, TypeVar
@@ -24,7 +24,8 @@ LEAST_SECONDS = 0.05
 """So long it waits for what may be there already, once that is used up."""
 
 KEPT = 8
-"""So many runs on sites are kept as far as they were played again, by policy; what was asked for longest ago goes."""
+"""So many runs on sites are kept as far as they were played again, by policy, and so many plans; what was asked for
+longest ago goes."""
 
 STILL_PLAYED = "What was decided here is found by playing again, which is still under way; look again in a moment."
 
@@ -39,17 +40,20 @@ class Patience:
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
 
-    def wait(self, work: Callable[[], Found]) -> Found:
+    def wait(self, work: Callable[[], Found], key: tuple[Any, ...] | None = None) -> Found:
         """Return what `work` returns, which must read nothing from the database.
+
+        Args:
+            key: work of the same key is done once, and what it returned is kept a while; None: it is done anew.
 
         Raises:
             NotExplained: it is not done in time, but goes on.
         """
-        began, asked = time.monotonic(), _player.submit(work)
+        began, asked = time.monotonic(), _player.submit(work) if key is None else _begun(key, work)
         try:
             return asked.result(None if self._seconds is None else max(self._seconds, LEAST_SECONDS))
-        except TimeoutError:
-            # What has not begun is not wanted any more.
+        except (TimeoutError, CancelledError):
+            # What has not begun is not wanted any more; another request may have found that before.
             asked.cancel()
             raise NotExplained(STILL_PLAYED) from None
         finally:
@@ -82,6 +86,16 @@ def replay(key: tuple[Any, ...], make: Callable[[], Replay]) -> Replay:
     return found
 
 
+def _begun(key: tuple[Any, ...], work: Callable[[], Any]) -> "Future[Any]":
+    """Return the work of that key that goes on or has come to its end, and otherwise begin it."""
+    with _lock:
+        found = _plans.get(key)
+        if found is None or found.cancelled() or (found.done() and found.exception() is not None):
+            found = _plans[key] = _player.submit(work)
+        return found
+
+
 _player = ThreadPoolExecutor(1, thread_name_prefix="instants")
 _kept: LRUCache[tuple[Any, ...], Replay] = LRUCache(KEPT)
+_plans: "LRUCache[tuple[Any, ...], Future[Any]]" = LRUCache(KEPT)
 _lock = Lock()

@@ -8,7 +8,7 @@ import numpy as np
 from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.engine.workload import IntArray
 
-STARTS = ("started", "backfilled", "resumed")
+STARTS = ("started", "backfilled", "resumed", "resized")
 """Verdicts of tasks that start."""
 
 
@@ -34,7 +34,8 @@ class Decision(NamedTuple):
             head of the queue waits and nothing may pass it; `delays`, it would delay the head's reservation;
             `planned`, its reservation lies later; `held`, the policy does not offer it before a time; `cleaner`, not
             before electricity is cleaner; `later`, what the placement expects to end it first is not free yet;
-            `resumed`, it goes on; `preempted`, it had to stop; `round`, others share out the GPUs of this round;
+            `resumed`, it goes on; `resized`, on more or fewer devices; `preempted`, it had to stop; `widths`, the
+            policy gives it none of what is free; `round`, others share out the GPUs of this round;
             `passed_over`, the class that decides did not start it. On a site: `priority`, others come before it;
             `limit`, the site's rules hold it back; `unseen`, no pass of the scheduler has come to it since it may
             start.

@@ -13,7 +13,7 @@ from scheduler_sim.engine.codes import CONSERVATIVE, EASY, NOT_PLANNED
 from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.instant.decision import Decision, Decisions, NotExplained, OrderNotKnown
 from scheduler_sim.engine.instant.holdings import Holdings
-from scheduler_sim.engine.instant.loose import held_verdict, loosely
+from scheduler_sim.engine.instant.loose import by_widths, held_verdict, loosely
 from scheduler_sim.engine.instant.nodes import NodesStep
 from scheduler_sim.engine.instant.pool import PoolStep, planned, refuse_unknown
 from scheduler_sim.engine.instant.scores import not_before
@@ -59,8 +59,6 @@ def _refuse(schedule: Schedule, *, on_site: bool) -> None:
     policy, options, cluster = schedule.policy, schedule.options, schedule.cluster
     if on_site:
         raise NotExplained("What a task holds on a site is settled by its rules; its step is not made again.")
-    if policy.order.resizes:
-        raise NotExplained(f"{policy.order.name} plays tasks on more or fewer devices; which it weighed is not stored.")
     if any(group.failures is not None for group in cluster.groups) or options.failures:
         raise NotExplained(
             "Which nodes are down because they failed is not stored, so that nobody can tell what is free."
@@ -80,6 +78,11 @@ def _refuse(schedule: Schedule, *, on_site: bool) -> None:
 
 def _found(schedule: Schedule, time: float) -> Decisions:
     policy = schedule.policy
+    if policy.order.resizes:
+        attempts, outcome = schedule.attempts, schedule.outcome
+        spans = (attempts.start_time, attempts.end_time)
+        happened = (outcome.ready_time, outcome.start_time, outcome.finish_time, *spans)
+        return by_widths(schedule, _last(time, np.concatenate(happened)))
     stops = policy.may_stop or schedule.options.interrupts or schedule.cluster.fails or len(schedule.attempts)
     try:
         if stops or policy.order.shares_gpus:

@@ -7,6 +7,7 @@ waits for it, whoever was tried before; one that would fit waits for what the po
 import numpy as np
 
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY, NONE, NOT_PLANNED
+from scheduler_sim.engine.elasticity import Elasticity
 from scheduler_sim.engine.instant.decision import Decision, Decisions, NotExplained
 from scheduler_sim.engine.instant.holdings import Holdings
 from scheduler_sim.engine.instant.room import Room
@@ -56,6 +57,43 @@ def loosely(schedule: Schedule, time: float, holdings: Holdings, offered: FloatA
         else:
             say(row, _kept_back(schedule, row, time))
     return Decisions(time, tuple(found), note=f"{why} What is said of why tasks wait goes by what is left free.")
+
+
+def by_widths(schedule: Schedule, time: float) -> Decisions:
+    """Return what was decided at an event where the policy settles how many devices each task holds."""
+    workload, outcome, attempts = schedule.workload, schedule.outcome, schedule.attempts
+    stands = standing(schedule, time)
+    cluster, by_gpu = schedule.cluster, schedule.cluster.gpus > 0
+    devices = cluster.gpus if by_gpu else cluster.cores
+    fewest = Elasticity.of(workload, devices=devices, per_node=devices, options=schedule.options).least
+    free, gpus = stands.free_cores, stands.free_gpus
+    left = int(gpus if by_gpu else free)
+    found: list[Decision] = []
+
+    def say(row: int, verdict: str) -> None:
+        found.append(Decision(row, np.nan, verdict, int(free), free_gpus=gpus))
+
+    begins = set(stands.running[stands.since == time].tolist())
+    began = outcome.start_time == time
+    began[attempts.row[attempts.start_time == time]] = True
+    at_once = np.flatnonzero(began & (outcome.finish_time == time))
+    stopped = set(attempts.row[attempts.end_time == time].tolist())
+    for row in sorted(begins | set(at_once.tolist())):
+        first = "started" if outcome.start_time[row] == time else "resumed"
+        say(row, "resized" if first == "resumed" and row in stopped else first)
+    for row in stands.waiting.tolist():
+        if row in stopped:
+            say(row, "preempted")
+        elif fewest[row] > left:
+            say(row, "resources")
+        else:
+            say(row, "round" if schedule.policy.order.shares_gpus else "widths")
+    return Decisions(
+        time,
+        tuple(found),
+        note=f"How {schedule.policy.order.name} weighed widths is not stored. What is said of why tasks wait goes by "
+        "the fewest devices that each may hold and by what is left free in all.",
+    )
 
 
 def held_verdict(schedule: Schedule) -> str:
