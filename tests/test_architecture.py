@@ -71,7 +71,7 @@ ENGINE = (
     ("predictors", "recording"),
     ("policies",),
     ("advice", "plain_rules", "references"),
-    ("power_cap",),
+    ("power_cap", "stepped"),
     ("problem", "kernels.base", "kernels.attempts", "kernels.calling", "kernels.records", "kernels.structures"),
     (
         "kernels.pool",

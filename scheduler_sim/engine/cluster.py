@@ -201,6 +201,18 @@ class Cluster:
         return any(group.sleep is not None for group in self.groups)
 
     @property
+    def has_slower_steps(self) -> bool:
+        """True when some group states frequencies that are slower than the one that holds."""
+        return any(group.frequency < len(group.frequencies) for group in self.groups)
+
+    @property
+    def steps_down(self) -> "tuple[Cluster, ...]":
+        """This cluster, and as it is at each slower step of frequency of its only group."""
+        (group,) = self.groups
+        steps = range(group.frequency, max(len(group.frequencies), 1) + 1)
+        return tuple(replace(self, groups=(replace(group, frequency=step),)) for step in steps)
+
+    @property
     def resume_time(self) -> float:
         """Seconds that a node takes to wake, alike in all groups that sleep; 0 where none does."""
         return max((group.sleep.resume_time for group in self.groups if group.sleep is not None), default=0.0)

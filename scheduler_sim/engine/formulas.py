@@ -226,6 +226,11 @@ class Holdings(NamedTuple):
 def task_energy(cluster: Cluster, group: IntArray, held: Holdings) -> FloatArray:
     """Return joules: busy watts x busy seconds of the cores and GPUs that tasks held on node groups `group`."""
     core_watts, gpu_watts = (cluster.of_groups(name)[group] for name in ("cpu_busy_watts", "gpu_busy_watts"))
+    return energy_at(core_watts, gpu_watts, held)
+
+
+def energy_at(core_watts: FloatArray, gpu_watts: FloatArray, held: Holdings) -> FloatArray:
+    """Return joules of what tasks held whose cores and GPUs drew so many watts each."""
     return core_watts * held.cores * held.cpu_busy + gpu_watts * held.gpus * held.gpu_busy
 
 

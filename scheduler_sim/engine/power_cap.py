@@ -70,12 +70,15 @@ class PowerCap:
         else:
             steps = np.concatenate(([-np.inf], times, [series.end]))
             return cls(steps, np.concatenate(([NO_CAP], power, [NO_CAP])), 0.0, 0)
-        cores, gpus = (max(int(busy_power(cluster, device).max()), 0) for device in ("cpu", "gpu"))
         # The pieces of a gang are rounded up one by one, and may be more together than the task asks for.
         asked = demands(workload, cluster)
         cpu = np.maximum(asked.cpu, asked.full_nodes * asked.full_cpu + asked.last_cpu)
         gpu = np.maximum(asked.gpu, asked.full_nodes * asked.full_gpus * 1000 + asked.last_gpu)
-        drawn = cpu * cores + gpu * gpus + round(cluster.idle_watts * MICRO)
+        # Where the cap chooses among steps of frequency, at the one that draws least.
+        levels = cluster.steps_down if cluster.has_slower_steps and len(cluster.groups) == 1 else (cluster,)
+        busy = [[max(int(busy_power(one, device).max()), 0) for device in ("cpu", "gpu")] for one in levels]
+        least = np.min([cpu * cores + gpu * gpus for cores, gpus in busy], axis=0)
+        drawn = least + round(cluster.idle_watts * MICRO)
         over = np.flatnonzero(drawn > allowed)
         if len(over):
             row = int(over[0])

@@ -7,10 +7,11 @@ import numpy as np
 
 from scheduler_sim.engine.cluster import Cluster
 from scheduler_sim.engine.contract import Options, Outcome
-from scheduler_sim.engine.formulas import Holdings, played_runtime, task_cost, task_energy
+from scheduler_sim.engine.formulas import Holdings, energy_at, played_runtime, task_cost
 from scheduler_sim.engine.rest import Rest
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.spans import held_by_window
+from scheduler_sim.engine.stepped import busy_watts
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
@@ -68,7 +69,8 @@ def energy_and_cost(simulation: Played, rows: IntArray) -> tuple[FloatArray, Flo
     """
     outcome, cluster, held = simulation.outcome(), simulation.cluster, holdings(simulation, rows)
     group = cluster.group_of_nodes()[outcome.node[rows]]
-    energy, cost = task_energy(cluster, group, held), task_cost(cluster, group, held)
+    watts = busy_watts(simulation.workload, cluster, simulation.options, outcome, rows, group)
+    energy, cost = energy_at(*watts, held), task_cost(cluster, group, held)
     history = outcome.history
     if history is not None and history.energy_joules is not None and history.cost_usd is not None:
         several = history.attempts[rows] > 1
@@ -141,6 +143,8 @@ class Usage:
         split = simulation.workload.hybrid[rows] & (simulation.options.split_model == "sequential")
         core_start = np.where(split, start + gpu_busy, start)
 
+        watts = busy_watts(simulation.workload, cluster, simulation.options, outcome, rows, group)
+
         def at_group(name: str) -> FloatArray:
             values: FloatArray = cluster.of_groups(name)[group]
             return values
@@ -154,8 +158,8 @@ class Usage:
             gpu_held_end=start + gpu_held,
             cores_held=cores,
             gpus_held=gpus,
-            core_watts=at_group("cpu_busy_watts"),
-            gpu_watts=at_group("gpu_busy_watts"),
+            core_watts=watts[0],
+            gpu_watts=watts[1],
             core_idle_watts=at_group("cpu_idle_watts"),
             gpu_idle_watts=at_group("gpu_idle_watts"),
             core_price=at_group("usd_per_core_hour") / SECONDS_PER_HOUR,

@@ -67,7 +67,7 @@ class Backfilling(Orders):
                 if not self.could_start(head, trial):
                     continue
                 later = trial
-            if self.waits_for_power(pieces):
+            if self.waits_for_power(row, pieces):
                 return
             self.begin(row, self.fixed[row], pieces, now)
             self.note_start(row)
@@ -80,7 +80,7 @@ class Backfilling(Orders):
             if not self.is_planned(row):
                 pieces = self.find(row, self.fixed[row], self.nodes)
                 if pieces is not None:
-                    if self.waits_for_power(pieces):
+                    if self.waits_for_power(row, pieces):
                         return
                     self.begin(row, self.fixed[row], pieces, now)
                     self.note_start(row)
@@ -93,7 +93,7 @@ class Backfilling(Orders):
                     if best.begin == now and free_now:
                         free = self.nodes[best.node].whole()[:gpus]
                         pieces = [Piece(best.node, cpu, memory, dict.fromkeys(free, 1000))]
-                        if self.waits_for_power(pieces):
+                        if self.waits_for_power(row, pieces):
                             return
                         self.begin(row, best.fraction, pieces, now)
                         self.note_start(row)
@@ -152,7 +152,7 @@ class Backfilling(Orders):
             for row in due:
                 pieces = self.reserved[row][2]
                 if self.really_free(pieces):
-                    if self.waits_for_power(pieces):
+                    if self.waits_for_power(row, pieces):
                         return
                     del self.reserved[row]
                     self.begin(row, self.fixed[row], pieces, now)

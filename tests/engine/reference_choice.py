@@ -1,6 +1,7 @@
 """Which nodes and devices a start of the slow simulator takes: every node is looked at."""
 
 import copy
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cached_property
 from math import exp, floor, inf, isnan, nan
@@ -10,7 +11,7 @@ import numpy as np
 from scheduler_sim.engine import Simulation
 from scheduler_sim.engine.codes import BEST_FIT, COMPACT, FGD, FIRST_FIT, RANDOM_NODE, WEIGHTED_FIT, WORST_FIT
 from tests.engine.gang_cases import Span, span
-from tests.engine.reference_tasks import Held, Node, Piece, Tasks
+from tests.engine.reference_tasks import Held, Node, Piece, Tasks, at_step
 
 
 class Choice(Tasks):
@@ -46,18 +47,28 @@ class Choice(Tasks):
             held = [(piece.node, piece.cpu, piece.parts) for piece in self.held[row]]
             self.gangs.append(span(row, begun, now, held))
 
-    def waits_for_power(self, pieces: list[Piece]) -> bool:
-        """Tell whether a start would draw more than the cap allows, and note it."""
+    def waits_for_power(self, row: int, pieces: list[Piece]) -> bool:
+        """Tell whether a start would draw more than the cap allows; else note the step of frequency that it takes."""
         if self.cap is None or isnan(allowed := float(self.cap.at(np.array([self.now]))[0])):
             return False
         drawn = round(1_000_000 * sum(node.group.node_idle_watts for node in self.nodes))
-        every: list[Piece | Held] = [*pieces, *(one for held in self.held.values() for one in held)]
-        for piece in every:
-            group = self.nodes[piece.node].group
+        drawn += sum(self.drawn_by(held, self.step[other]) for other, held in self.held.items())
+        (first, *_) = self.sim.cluster.groups
+        for step in range(max(len(first.frequencies) - first.frequency + 1, 1)):
+            self.is_capped = drawn + self.drawn_by(pieces, step) > floor(allowed * 1_000_000 + 0.5)
+            if not self.is_capped:
+                self.step[row] = step
+                break
+        return self.is_capped
+
+    def drawn_by(self, pieces: Sequence[Piece | Held], step: int) -> int:
+        """Return the millionths of a watt that pieces draw more than idle."""
+        drawn = 0
+        for piece in pieces:
+            group = at_step(self.nodes[piece.node].group, step)
             drawn += piece.cpu * round(1000 * (group.cpu_busy_watts - group.cpu_idle_watts))
             drawn += sum(piece.parts.values()) * round(1000 * (group.gpu_busy_watts - group.gpu_idle_watts))
-        self.is_capped = drawn > floor(allowed * 1_000_000 + 0.5)
-        return self.is_capped
+        return drawn
 
     def awake(self, pieces: list[Piece], now: float) -> float:
         """Wake what sleeps of the nodes of a start, and return when all are awake."""

@@ -1,7 +1,7 @@
 """What tasks of the slow simulator need, where they may run and for how long."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf
 from typing import NamedTuple
 
@@ -74,6 +74,11 @@ class Node:
             self.devices[device] -= sign * amount
 
 
+def at_step(group: NodeGroup, step: int) -> NodeGroup:
+    """Return a group so many steps of frequency below the one that holds."""
+    return replace(group, frequency=group.frequency + step) if step else group
+
+
 class Tasks:
     """What a task may use and for how long it holds it."""
 
@@ -97,6 +102,7 @@ class Tasks:
             self.runtime = [min(pair) for pair in zip(self.runtime, told, strict=True)]
         self.estimate = self.runtime if simulation.policy.placement.name == "oracle" else told
         self.node = [-1] * len(self.w)
+        self.step = [0] * len(self.w)
         self.fixed = [self.settle(row, f) for row, f in enumerate(self.choices.fraction.tolist())]
 
     def allowed(self, row: int, node: Node, gpu: int) -> bool:
@@ -177,6 +183,7 @@ class Tasks:
         rate = self.rate(row, group) if self.gpu[row] else None
         if rate:
             return float(rate * self.w.runtime[row] / self.w.size[row])
+        group = at_step(group, self.step[row])
         return group.gpu_speed if self.gpu[row] else group.cpu_speed
 
     def sides(self, row: int, runtime: float, f: float, group: NodeGroup) -> tuple[float, float]:

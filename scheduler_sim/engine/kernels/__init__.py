@@ -26,6 +26,7 @@ from scheduler_sim.engine.kernels.stopping import state as stopping_state
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.policies.orders.rounds import PACKED
 from scheduler_sim.engine.problem import Problem
+from scheduler_sim.engine.stepped import refuse_steps
 from scheduler_sim.engine.transfers import Transfers
 
 RECORDS = (cluster_state, core_state, stopping_state, site_state)
@@ -182,6 +183,8 @@ def _refuse_power(problem: Problem) -> None:
         raise InvalidPolicy(f"{what}, which is not played where tasks may stop and go on: {policy.name}.")
     if kind in (DECIDED, BY_PLAN, SHARES, ELASTIC):
         raise InvalidPolicy(f"{what}, which is not played by {policy.name}.")
+    if problem.cap is not None and cluster.has_slower_steps:
+        refuse_steps(problem.workload, cluster)
 
 
 def _closed(problem: Problem) -> BaseKernel:

@@ -128,6 +128,7 @@ def lay_out(problem: Problem) -> Sim:
     limited = (groups.memory < UNLIMITED).all()
     paces = Paces.of(workload, cluster)
     tasks["paces"] = paces.row * len(cluster.groups)
+    settings[state.STRIDE] = paces.gpu.size
     child_offsets, children = workload.parents.children()
     transfers = Transfers.of(workload, cluster)
     settings[state.SENDS] = transfers is not None
@@ -158,7 +159,7 @@ def lay_out(problem: Problem) -> Sim:
         first_chunk=np.full(nodes, -1, np.int64),
         turn=np.zeros(nodes, np.int64),
         mark=np.zeros(nodes, np.int64),
-        speeds=_speeds(cluster, paces),
+        speeds=np.concatenate([_speeds(one, Paces.of(workload, one)) for one in steps_of(problem)]),
         allowed=allowed,
         arrivals=np.lexsort((np.arange(n), tasks["offered"])).astype(np.int64),
         child_offsets=child_offsets,
@@ -286,6 +287,12 @@ def _racks(cluster: Cluster) -> dict[str, Any]:
     }
 
 
+def steps_of(problem: Problem) -> tuple[Cluster, ...]:
+    """Return the cluster at each step of frequency among which a power cap chooses; only as it is where none does."""
+    cluster = problem.cluster
+    return cluster.steps_down if problem.cap is not None and cluster.has_slower_steps else (cluster,)
+
+
 def _power(problem: Problem) -> dict[str, Any]:
     """Return when nodes go to sleep and wake, what devices draw, and the power cap."""
     cluster, cap = problem.cluster, problem.cap
@@ -297,8 +304,8 @@ def _power(problem: Problem) -> dict[str, Any]:
         "awake_at": np.full(cluster.nodes, -np.inf),
         "sleep_after": np.array(after, np.float64)[cluster.group_of_nodes()],
         "wake_time": np.array([cluster.resume_time], np.float64),
-        "core_power": busy_power(cluster, "cpu"),
-        "gpu_power": busy_power(cluster, "gpu"),
+        "core_power": np.concatenate([busy_power(one, "cpu") for one in steps_of(problem)]),
+        "gpu_power": np.concatenate([busy_power(one, "gpu") for one in steps_of(problem)]),
         "cap_times": np.zeros(1) if cap is None else cap.times,
         "cap_span": np.array([0.0 if cap is None else cap.span], np.float64),
         "cap_power": np.zeros(1, np.int64) if cap is None else cap.power,

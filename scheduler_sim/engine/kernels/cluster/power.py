@@ -1,10 +1,12 @@
 """Nodes that sleep while nothing runs on them, and a power cap that holds starts back."""
 
+from typing import Any
+
 import numpy as np
 
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.cluster.state import CAP_STEP, CAPPED, CAPS, DRAWN, Sim, needs
+from scheduler_sim.engine.kernels.cluster.state import CAP_STEP, CAPPED, CAPS, DRAWN, STRIDE, Sim, needs
 
 
 @inner_kernel
@@ -35,38 +37,52 @@ def wake(s: Sim, count: int, now: float) -> float:
 
 
 @inner_kernel
-def power_of(s: Sim, node: int, cpu: int, gpu: int) -> int:
-    """Return what devices of a node draw more when they are busy, in millionths of a watt."""
-    group = s.node_group[node]
-    return int(cpu * s.core_power[group] + gpu * s.gpu_power[group])
+def power_of(s: Sim, node: int, cpu: int, gpu: int, step: int) -> int:
+    """Return what devices of a node draw more when they are busy, in millionths of a watt.
+
+    Where there are several steps of frequency there is one group, and each has an entry.
+    """
+    at = s.node_group[node] + step
+    return int(cpu * s.core_power[at] + gpu * s.gpu_power[at])
 
 
 @inner_kernel
-def take_power(s: Sim, node: int, cpu: int, gpu: int) -> None:
-    """Note that devices of a node, in thousandths, are busy."""
-    if s.settings[CAPS]:
-        s.counts[DRAWN] += power_of(s, node, cpu, gpu)
+def step_of(s: Sim, t: Any) -> int:
+    """Return the step of frequency at which a task has started."""
+    return int(t.paces // s.settings[STRIDE])
 
 
 @inner_kernel
-def give_back_power(s: Sim, node: int, cpu: int, gpu: int) -> None:
-    """Note that devices of a node, in thousandths, are busy no longer."""
+def take_power(s: Sim, t: Any, node: int, cpu: int, gpu: int) -> None:
+    """Note that devices of a node, in thousandths, are busy with a task."""
     if s.settings[CAPS]:
-        s.counts[DRAWN] -= power_of(s, node, cpu, gpu)
+        s.counts[DRAWN] += power_of(s, node, cpu, gpu, step_of(s, t))
+
+
+@inner_kernel
+def give_back_power(s: Sim, t: Any, node: int, cpu: int, gpu: int) -> None:
+    """Note that devices of a node, in thousandths, are busy with a task no longer."""
+    if s.settings[CAPS]:
+        s.counts[DRAWN] -= power_of(s, node, cpu, gpu, step_of(s, t))
 
 
 @inner_kernel
 def is_capped(s: Sim, row: int, fraction: float, count: int) -> bool:
-    """Tell whether a task on the `count` pieces found would draw more than the cap leaves; then it waits for power."""
+    """Tell whether a task on the `count` pieces found would draw more than the cap leaves; then it waits for power.
+
+    One that does not is to start at the fastest step of frequency that is below the cap.
+    """
     if not s.settings[CAPS]:
         return False
-    t = s.tasks[row]
-    drawn = s.counts[DRAWN]
-    for piece in range(count):
-        cpu, whole, share, _ = needs(t, fraction, piece)
-        drawn += power_of(s, s.piece_node[piece], cpu, MILLI * whole + share)
-    if drawn <= s.cap_power[s.counts[CAP_STEP] % len(s.cap_power)]:
-        return False
+    t, stride = s.tasks[row], s.settings[STRIDE]
+    for step in range(len(s.speeds) // stride):
+        drawn = s.counts[DRAWN]
+        for piece in range(count):
+            cpu, whole, share, _ = needs(t, fraction, piece)
+            drawn += power_of(s, s.piece_node[piece], cpu, MILLI * whole + share, step)
+        if drawn <= s.cap_power[s.counts[CAP_STEP] % len(s.cap_power)]:
+            t.paces += step * stride
+            return False
     s.counts[CAPPED] = 1
     return True
 

@@ -189,7 +189,7 @@ def start(s: Sim, row: int, fraction: float, count: int, now: float) -> None:
         take_gpus(s.live, node, mask, device, share)
         s.counts[FREE_CPU] -= cpu
         s.counts[FREE_GPU] -= MILLI * bits_in(mask) + share
-        take_power(s, node, cpu, MILLI * bits_in(mask) + share)
+        take_power(s, t, node, cpu, MILLI * bits_in(mask) + share)
         if s.settings[KIND] == DRF:
             s.user_cpu[t.user] += cpu
             s.user_gpu[t.user] += MILLI * bits_in(mask) + share
@@ -233,7 +233,7 @@ def give_cpu(s: Sim, row: int) -> None:
         if c.cpu > 0:
             s.live.cores[c.node] += c.cpu
             s.counts[FREE_CPU] += c.cpu
-            give_back_power(s, c.node, c.cpu, 0)
+            give_back_power(s, s.tasks[row], c.node, c.cpu, 0)
             if s.settings[KIND] == DRF:
                 s.user_cpu[s.tasks[row].user] -= c.cpu
             c.cpu = 0
@@ -251,7 +251,7 @@ def give_gpu(s: Sim, row: int) -> None:
             amount = MILLI * bits_in(c.mask) + (c.share if c.shared >= 0 else 0)
             give_gpus(s.live, c.node, c.mask, c.shared, c.share)
             s.counts[FREE_GPU] += amount
-            give_back_power(s, c.node, 0, amount)
+            give_back_power(s, s.tasks[row], c.node, 0, amount)
             if s.settings[KIND] == DRF:
                 s.user_gpu[s.tasks[row].user] -= amount
             c.mask = 0
@@ -273,7 +273,7 @@ def give_all(s: Sim, row: int, now: float) -> None:
         give_gpus(s.live, c.node, c.mask, c.shared, c.share)
         s.counts[FREE_CPU] += c.cpu
         s.counts[FREE_GPU] += amount
-        give_back_power(s, c.node, c.cpu, amount)
+        give_back_power(s, t, c.node, c.cpu, amount)
         if s.settings[KIND] == DRF:
             s.user_cpu[t.user] -= c.cpu
             s.user_gpu[t.user] -= amount

@@ -63,12 +63,14 @@ the step of the power cap that holds now. CAPPED: a task waits for power."""
     CAPS,
     CLASSED,
     MOST_MEMORY,
+    STRIDE,
     SETTINGS,
-) = range(21)
+) = range(22)
 """Places in the vector of settings. STRETCHED: starts may cost time, and checkpoints are written. BY_TIE: equal
 scores go by `rank`, not by row. TOGETHER: gangs are laid into as few racks as can be. SLEEPS: idle nodes go to
 sleep. CAPS: the power cap holds starts back. CLASSED: a placement looks at classes of nodes. MOST_MEMORY: that any task
-asks for, in KiB."""
+asks for, in KiB. STRIDE: the rows of `speeds` of a step of frequency; a task that started at a later one has its
+`paces` among the rows of that."""
 
 TASK = np.dtype(
     [
