@@ -9,6 +9,7 @@ import pytest
 
 from scheduler_sim.engine.columns import Labels
 from scheduler_sim.engine.kernels.site.never import fit_to_site
+from scheduler_sim.engine.kernels.structures.radix import order_codes, sort_by_codes
 from scheduler_sim.engine.kernels.structures.select import select
 from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Partition, Site
@@ -166,3 +167,16 @@ def test_the_kth_least_of_pairs_is_found() -> None:
         assert (times[k], rows[k]) == (expected[0][k], expected[1][k])
         order = np.lexsort((rows, times))
         assert (times[order].tolist(), rows[order].tolist()) == expected
+
+
+def test_a_queue_is_sorted_by_its_keys_and_equal_ones_stay_in_their_order() -> None:
+    random = np.random.default_rng(7)
+    codes_of, sort_them = (getattr(one, "py_func", one) for one in (order_codes, sort_by_codes))
+    odd = np.array([0.0, -0.0, np.inf, -np.inf, 1.5, -1.5, 2.0**40 + 1.0, -(2.0**41)])
+    cases = [odd, random.permutation(np.repeat(odd, 3)), random.integers(-40, 40, 200) / 4.0, -random.random(90) * 1e12]
+    for keys in [*cases, np.zeros(0), np.zeros(9)]:
+        items, codes = random.permutation(len(keys)), np.zeros(len(keys), np.int64)
+        expected = items[np.argsort(keys, kind="stable")]
+        codes_of(keys.copy(), codes)
+        sort_them(codes, items)
+        assert items.tolist() == expected.tolist()

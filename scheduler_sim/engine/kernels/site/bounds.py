@@ -8,7 +8,7 @@ import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.kinds import WORD
-from scheduler_sim.engine.kernels.site.offers import known_place
+from scheduler_sim.engine.kernels.site.offers import known_place, word_within
 from scheduler_sim.engine.kernels.site.state import CHOSEN, LISTED, NODES, RESOLUTION, SLOTS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 from scheduler_sim.engine.kernels.structures.select import FEW, keep_least, select
@@ -71,40 +71,47 @@ def earliest_begin(s: State, entry: int, begin: float, latest: float) -> float:
     words = s.settings[WORDS]
     kind, limit = s.entry_kind[entry], s.entry_limit[entry]
     known, least, step = known_place(s, kind, True) * words * WORD, s.kinds[kind].least, s.reals[RESOLUTION]
-    size = 0
+    # Once there are enough nodes no others count but those that are of use as early as the last of these.
+    size, last = 0, latest
     kind_masks, up, known_times, ready = s.kind_masks, s.up_words, s.known_times, s.ready_times
     rows, promised = s.ready_rows, s.promise_words
     heads, behind, begins, ends = s.promise_first, s.promise_next, s.promise_begin, s.promise_end
     # Nodes that are promised to nobody come first: of the others the lists are then walked for few.
     for w in range(words):
         bits = kind_masks[kind * words + w] & up[w] & ~promised[w]
+        if bits != 0:
+            bits &= word_within(known_times, known + w * WORD, last)
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
             time = max(known_times[known + node], begin)
-            if time > latest or (size == least <= FEW and time >= ready[least - 1]):
-                continue
             size = keep_least(ready, rows, size, least, time, 0)
-        if size == least <= FEW and ready[least - 1] == begin:
+            if size == least <= FEW:
+                last = ready[least - 1]
+        if last == begin and size == least <= FEW:
             return begin
     for w in range(words):
         bits = kind_masks[kind * words + w] & up[w] & promised[w]
+        if bits != 0:
+            bits &= word_within(known_times, known + w * WORD, last)
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
             time = max(known_times[known + node], begin)
-            if size == least <= FEW and time >= ready[least - 1]:
-                continue
             promise = heads[node]
-            while promise >= 0 and time <= latest:
+            while promise >= 0 and time <= last:
                 if ends[promise] > time:
                     # Promises begin in whole steps: a plan that ends within the step before is not in their way.
                     if begins[promise] + step >= time + limit:
                         break
                     time = ends[promise]
                 promise = behind[promise]
-            if time <= latest and time < np.inf:
+            if time <= last:
                 size = keep_least(ready, rows, size, least, time, 0)
+                if size == least <= FEW:
+                    last = ready[least - 1]
+        if last == begin and size == least <= FEW:
+            return begin
     bound = np.inf
     if size >= least:
         if least > FEW:

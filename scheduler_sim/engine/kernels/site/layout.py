@@ -154,6 +154,8 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         entry_set=limits.entry_set,
         first_entry=asked.first,
         queue_entries=rows(queued + 1),
+        entry_settled=rows(queued),
+        entry_planned=np.full(queued, np.inf),
         child_first=child_first,
         child_rows=child_rows,
         # What may be to come of all tasks, what one instant adds, and as much again: beyond half of it stale events go.
@@ -231,6 +233,8 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         known_masks=rows(known * words),
         within_words=rows(words),
         changed_nodes=rows(2 * nodes),
+        changed_words=rows(words),
+        changed_span=np.full(2, -1, np.int64),
         part_version=rows(parts),
         kind_failed=np.full(len(asked.kinds), -1, np.int64),
         kind_fitted=np.full(len(asked.kinds), -1, np.int64),
@@ -349,10 +353,10 @@ def _meter(limits: LimitTable, site: Site, settings: IntArray) -> None:
 
 def _answers(words: int) -> dict[str, Any]:
     """Return the room for answers, none of which is known."""
-    numbers = {"kind": 1, "version": 1, "chosen": 1, "masks": words, "suits": words}
+    numbers = {"kind": 1, "version": 1, "chosen": 1, "row": 1, "masks": words, "suits": words, "within": words}
     numbers |= {"nodes": NODES_OF_ANSWER, "units": NODES_OF_ANSWER}
     room: dict[str, Any] = {f"answer_{name}": np.full(ANSWERS * each, -1, np.int64) for name, each in numbers.items()}
-    return room | {"answer_time": np.zeros(ANSWERS), "answer_until": np.zeros(ANSWERS)}
+    return room | {f"answer_{name}": np.zeros(ANSWERS) for name in ("time", "until", "earliest")}
 
 
 def _levels(preempts: IntArray) -> IntArray:

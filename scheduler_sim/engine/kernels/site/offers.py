@@ -10,6 +10,7 @@ from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.kinds import ANY_NUMBER, WORD
 from scheduler_sim.engine.kernels.site.state import LINEAR, LOGGED, NODES, UNDER, VICTIMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import bits_in
+from scheduler_sim.engine.workload import FloatArray
 
 CORES_ALONE = 2
 """Of a piece whose task would be suspended: its cores count as free, and its memory and GPUs do not; 1 is all of it."""
@@ -144,7 +145,8 @@ def known_place(s: State, kind: int, must: bool) -> int:
     k = s.kinds[kind]
     offer, each = (k.must_offer, k.must) if must else (k.offer, k.each)
     nodes, logged = s.settings[NODES], s.counts[LOGGED]
-    place = offer % len(s.known_offer)
+    # To divide takes longer than to compare.
+    place = offer if offer < len(s.known_offer) else offer % len(s.known_offer)
     if s.known_offer[place] != offer or logged - s.known_upto[place] > nodes:
         s.known_offer[place] = offer
         for node in range(nodes):
@@ -168,21 +170,31 @@ def known_of(s: State, kind: int, must: bool) -> int:
 
 
 @inner_kernel
+def word_within(times: FloatArray, first: int, time: float) -> int:
+    """Return as bits which of the `WORD` times from place `first` on are up to a time.
+
+    All are compared at once: that is done in vectors, one by one is not.
+    """
+    bits = np.int64(0)
+    # Where an index has no sign nothing is asked about negative ones.
+    at = np.uint64(first)
+    for j in range(np.uint64(WORD)):
+        bits |= np.int64(times[at + j] <= time) << np.int64(j)
+    return bits  # type: ignore[return-value]  # NumPy's
+
+
+@inner_kernel
 def known_within(s: State, known: int, time: float) -> int:
     """Write to `within_words` which nodes of `mask_words` are known to offer by a time; return how many they are.
 
-    `known` is from `known_of`. All nodes of a word are compared at once: that is done in vectors, one by one is not.
+    `known` is from `known_of`.
     """
     mask, within, times, count = s.mask_words, s.within_words, s.known_times, 0
     for w in range(s.settings[WORDS]):
         wanted = mask[w]
         bits = np.int64(0)
         if wanted != 0:
-            # Where an index has no sign nothing is asked about negative ones.
-            first = np.uint64(known + w * WORD)
-            for j in range(np.uint64(WORD)):
-                bits |= np.int64(times[first + j] <= time) << np.int64(j)
-            bits &= wanted
+            bits = wanted & word_within(times, known + w * WORD, time)
             count += bits_in(bits)
         within[w] = bits
     return count

@@ -119,6 +119,7 @@ def try_start(s: State, entry: int, now: float) -> int:
     words = s.settings[WORDS]
     row, kind = s.entry_task[entry], s.entry_kind[entry]
     t = s.site_tasks[row]
+    s.entry_settled[entry] = 0
     begin, limit = whole(s, now), s.entry_limit[entry]
     if covered_until(s, entry, begin, limit) > begin:
         t.reason = MAINTENANCE
@@ -173,7 +174,11 @@ def _is_blocked(s: State, part: int, blocking: int) -> bool:
 
 @inner_kernel
 def main_pass(s: State, now: float, depth: int, blocking: int) -> None:
-    """Start what fits in the order of the queue, of so many entries; `blocking` says what one blocks that does not."""
+    """Start what fits in the order of the queue, of so many entries; `blocking` says what one blocks that does not.
+
+    `entry_settled` is 1 + the partition of an entry for which nothing has to be done while that is blocked, since its
+    reason is said, and 0 of others.
+    """
     words = s.settings[WORDS]
     s.counts[PASS] += 1
     begun = s.counts[BEGUN]
@@ -182,6 +187,13 @@ def main_pass(s: State, now: float, depth: int, blocking: int) -> None:
     looked = 0
     for i in range(s.counts[QUEUE]):
         entry = s.queue_entries[i]
+        settled = s.entry_settled[entry]
+        if settled > 0 and blocking == ALL and s.part_seen[settled - 1] == s.counts[PASS]:
+            if looked >= depth:
+                break
+            looked += 1
+            s.counts[CHANGED] = 1
+            continue
         row = s.entry_task[entry]
         t = s.site_tasks[row]
         if t.state != WAITING or t.preempting == s.counts[PASS]:
@@ -203,6 +215,8 @@ def main_pass(s: State, now: float, depth: int, blocking: int) -> None:
             if t.reason == NO_REASON or t.reason == RESOURCES:
                 t.reason = PRIORITY
             s.counts[CHANGED] = 1
+            if t.array == 0 and s.first_entry[row + 1] - s.first_entry[row] == 1:
+                s.entry_settled[entry] = part + 1
             continue
         reason = over_count(s, entry)
         if reason != NO_REASON:
@@ -215,6 +229,7 @@ def main_pass(s: State, now: float, depth: int, blocking: int) -> None:
             outcome = try_start(s, entry, now)
         else:
             t.reason = RESOURCES
+            s.entry_settled[entry] = 0
         if outcome == STARTED and t.array > 0:
             s.array_rejected[t.array * len(s.part_seen) + part] = 0
         if outcome == BUSY and blocking != FIRST:

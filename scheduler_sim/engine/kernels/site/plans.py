@@ -64,6 +64,9 @@ GIVEN_UP, BEGUN_NOW, PLANNED = range(3)
 NO_BOUND = 2**62
 """A number of tasks that bounds nothing."""
 
+PLANNED_BY = -2
+"""Less the number of a pass: of an ask by whose bound that pass has planned."""
+
 MOST_OF_ARRAY = 20
 """Plans of one array in one pass (Slurm's bf_max_job_array_resv)."""
 
@@ -87,6 +90,7 @@ def plan_pass(s: State, now: float, keeping: int) -> None:
     for w in range(words):
         s.kept_words[w] = 0
     tried = starts = 0
+    counts_tries = _bounds_tries(s)
     parts = len(s.part_seen)
     i = -1
     while i < last:
@@ -110,7 +114,7 @@ def plan_pass(s: State, now: float, keeping: int) -> None:
         if reason != NO_REASON:
             t.reason = reason
             continue
-        if _has_enough(s, entry):
+        if counts_tries and _has_enough(s, entry):
             continue
         tried += 1
         s.counts[TRIED] += 1
@@ -141,11 +145,17 @@ def plan_pass(s: State, now: float, keeping: int) -> None:
 
 
 @inner_kernel
+def _bounds_tries(s: State) -> bool:
+    """Tell whether a pass tries so many tasks at most of a user, a partition or an association."""
+    least = min(s.settings[PER_USER], s.settings[PER_PARTITION], s.settings[PER_ASSOCIATION])
+    return bool(least < NO_BOUND)
+
+
+@inner_kernel
 def _last_within_depth(s: State) -> int:
     """Return a place in the queue behind which a pass tries nothing, as it has tried so many for certain before."""
     tried, place = 0, 0
-    is_bounded = s.settings[PER_USER] < NO_BOUND or s.settings[PER_PARTITION] < NO_BOUND
-    if is_bounded or s.settings[PER_ASSOCIATION] < NO_BOUND:
+    if _bounds_tries(s):
         return int(s.counts[QUEUE] - 1)
     while place < s.counts[QUEUE] and tried < s.settings[PLAN_DEPTH]:
         entry = s.queue_entries[place]
@@ -224,6 +234,28 @@ def _first_edge(s: State, begin: float) -> float:
 
 
 @inner_kernel
+def _bound(s: State, entry: int, instant: float, latest: float) -> float:
+    """Return an instant before which no plan of an entry begins in this pass, infinity where it is after `latest`.
+
+    An earlier one of this pass holds still. After a plan by it a later one is likely, and looked for from it on; mostly
+    it is no later than the plan of the pass before.
+    """
+    ask = s.entry_ask[entry]
+    if s.ask_bounded[ask] == s.counts[PASS]:
+        return float(s.ask_bound[ask])
+    bound, likely = instant, s.entry_planned[entry]
+    if s.ask_bounded[ask] == PLANNED_BY - s.counts[PASS]:
+        bound = s.ask_bound[ask]
+    if bound < likely < latest:
+        by_likely = earliest_begin(s, entry, bound, likely)
+        bound = earliest_begin(s, entry, likely, latest) if by_likely == np.inf else by_likely
+    else:
+        bound = earliest_begin(s, entry, bound, latest)
+    s.ask_bounded[ask], s.ask_bound[ask] = s.counts[PASS], bound
+    return float(bound)
+
+
+@inner_kernel
 def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
     """Start an entry now, or promise it the nodes on which it can start first beside what is promised already."""
     words = s.settings[WORDS]
@@ -242,12 +274,7 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
         return GIVEN_UP
     bound, later = -np.inf, instant
     if is_bounded:
-        # An earlier bound of this pass holds still; after a plan by it a later one is likely.
-        ask = s.entry_ask[entry]
-        if s.ask_bounded[ask] != s.counts[PASS]:
-            s.ask_bounded[ask] = s.counts[PASS]
-            s.ask_bound[ask] = earliest_begin(s, entry, instant, latest)
-        bound = s.ask_bound[ask]
+        bound = _bound(s, entry, instant, latest)
         if bound > latest:
             s.ask_hopeless[s.entry_ask[entry]] = s.counts[PASS]
             return GIVEN_UP
@@ -310,7 +337,8 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
             s.site_tasks[row].reason = reason
             return GIVEN_UP
         promise(s, first, max(last, first + resolution), horizon)
-        s.ask_bounded[s.entry_ask[entry]] = -1
+        s.ask_bounded[s.entry_ask[entry]] = PLANNED_BY - s.counts[PASS]
+        s.entry_planned[entry] = at
         return PLANNED
 
 

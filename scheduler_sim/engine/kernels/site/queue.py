@@ -5,6 +5,7 @@ import numpy as np
 from scheduler_sim.engine.codes import QUEUED
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.state import CHANGED_ORDER, QUEUE, SLOPED, UNSORTED, WAITING, State
+from scheduler_sim.engine.kernels.structures.radix import order_codes, sort_by_codes
 
 
 @inner_kernel
@@ -36,6 +37,7 @@ def add(s: State, row: int) -> None:
     s.site_tasks[row].state = WAITING
     s.counts[QUEUED] += 1
     for entry in range(s.first_entry[row], s.first_entry[row + 1]):
+        s.entry_settled[entry] = 0
         if s.settings[SLOPED] or s.counts[UNSORTED]:
             s.queue_entries[s.counts[QUEUE]] = entry
             s.counts[UNSORTED] = 1
@@ -63,17 +65,19 @@ def tidy(s: State) -> None:
 def sort(s: State) -> None:
     """Put the queue in order after keys have changed."""
     size = s.counts[QUEUE]
-    entries = np.sort(s.queue_entries[:size])
+    entries = s.queue_entries[:size]
+    codes = entries.copy()
+    sort_by_codes(codes, entries)
     keys = np.empty(size)
     if s.counts[CHANGED_ORDER]:
         for i in range(size):
             keys[i] = s.entry_submit[entries[i]]
-        entries = entries[np.argsort(keys, kind="mergesort")]
+        order_codes(keys, codes)
+        sort_by_codes(codes, entries)
     for i in range(size):
         keys[i] = -s.entry_key[entries[i]]
-    places = np.argsort(keys, kind="mergesort")
-    for i in range(size):
-        s.queue_entries[i] = entries[places[i]]
+    order_codes(keys, codes)
+    sort_by_codes(codes, entries)
     s.counts[UNSORTED] = 0
 
 

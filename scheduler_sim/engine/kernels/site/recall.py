@@ -1,15 +1,24 @@
-"""Answers to when a kind could start on a set of nodes, kept as long as no node has changed."""
+"""Answers to when a kind could start on a set of nodes, kept as long as no node has changed that they rest on."""
 
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.site.kinds import WORD
+from scheduler_sim.engine.kernels.site.offers import known_place
 from scheduler_sim.engine.kernels.site.state import CHOSEN, LOGGED, WORDS, State
+from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 
-ANSWERS = 512
+ANSWERS = 2048
 """How many answers are kept; a later one takes the place of an earlier one by what both are about."""
 
 NODES_OF_ANSWER = 32
 """An answer with more nodes is not kept."""
+
+MOST_CHANGES = 256
+"""Changes of nodes after which an older answer is not looked at."""
+
+UNSURE = -2
+"""In place of the row of a cut: the answer holds only as long as no node at all has changed."""
 
 
 @inner_kernel
@@ -23,41 +32,91 @@ def place_of(s: State, kind: int) -> int:
 
 
 @inner_kernel
-def recall(s: State, place: int, kind: int, until: float) -> bool:
-    """Tell whether a place has the answer about a kind, `mask_words` and `suit_words`; its nodes are then chosen.
-
-    `answer_time` is infinity for never up to `answer_until`.
-    """
-    if s.answer_kind[place] != kind or s.answer_version[place] != s.counts[LOGGED]:
-        return False
-    if s.answer_time[place] == np.inf and s.answer_until[place] < until:
+def is_about(s: State, place: int, kind: int) -> bool:
+    """Tell whether the answer at a place is about a kind, `mask_words` and `suit_words`."""
+    if s.answer_kind[place] != kind:
         return False
     words, masks, suits = s.settings[WORDS], s.answer_masks, s.answer_suits
     other = 0
     for w in range(words):
         other |= (masks[place * words + w] ^ s.mask_words[w]) | (suits[place * words + w] ^ s.suit_words[w])
-    if other != 0:
+    return bool(other == 0)
+
+
+@inner_kernel
+def is_fresh(s: State, place: int) -> bool:
+    """Tell whether no node has changed since an answer was found, or was last seen to hold still."""
+    return bool(s.answer_version[place] == s.counts[LOGGED])
+
+
+@inner_kernel
+def nodes_hold(s: State, place: int, kind: int) -> bool:
+    """Tell whether what nodes of `mask_words` offer a kind up to the cut of an answer is what it was.
+
+    Of those that have changed since none offered anything by then, and none does now.
+    """
+    time, words = s.answer_time[place], s.settings[WORDS]
+    if not _list_changed(s, s.answer_version[place]):
         return False
+    for w in range(words):
+        if s.changed_words[w] & s.answer_within[place * words + w]:
+            return False
+    known = known_place(s, kind, False) * words * WORD
+    for w in range(words):
+        bits = s.changed_words[w] & s.mask_words[w]
+        while bits != 0:
+            if s.known_times[known + w * WORD + lowest_bit(bits)] <= time:
+                return False
+            bits &= bits - 1
+    return True
+
+
+@inner_kernel
+def _list_changed(s: State, version: int) -> bool:
+    """Write to `changed_words` which nodes have changed since a version; False where that is not known any more."""
+    logged, size = s.counts[LOGGED], len(s.changed_nodes)
+    if s.changed_span[0] == version and s.changed_span[1] == logged:
+        return True
+    if logged - version > min(size, MOST_CHANGES):
+        return False
+    for w in range(s.settings[WORDS]):
+        s.changed_words[w] = 0
+    for i in range(version, logged):
+        node = s.changed_nodes[i % size]
+        s.changed_words[node // WORD] |= 1 << (node % WORD)
+    s.changed_span[0], s.changed_span[1] = version, logged
+    return True
+
+
+@inner_kernel
+def recall(s: State, place: int) -> float:
+    """Choose the nodes of the answer at a place again; return its time, infinity for never up to `answer_until`."""
+    s.answer_version[place] = s.counts[LOGGED]
     count = s.answer_chosen[place]
     for i in range(count):
         s.chosen_nodes[i] = s.answer_nodes[place * NODES_OF_ANSWER + i]
         s.chosen_units[i] = s.answer_units[place * NODES_OF_ANSWER + i]
     s.counts[CHOSEN] = count
-    return True
+    return float(s.answer_time[place])
 
 
 @inner_kernel
-def remember(s: State, place: int, kind: int, until: float, time: float) -> None:
-    """Keep an answer at its place."""
+def remember(s: State, place: int, kind: int, until: float, time: float, row: int, earliest: float) -> None:
+    """Keep an answer at its place, with its cut and the first by which nodes enough are of use.
+
+    The row is `UNSURE` where it was not the first choice that was made.
+    """
     words = s.settings[WORDS]
     count = 0 if time == np.inf else s.counts[CHOSEN]
     if count > NODES_OF_ANSWER:
         return
     s.answer_kind[place], s.answer_version[place] = kind, s.counts[LOGGED]
     s.answer_time[place], s.answer_until[place], s.answer_chosen[place] = time, until, count
+    s.answer_row[place], s.answer_earliest[place] = row, earliest
     for w in range(words):
         s.answer_masks[place * words + w] = s.mask_words[w]
         s.answer_suits[place * words + w] = s.suit_words[w]
+        s.answer_within[place * words + w] = s.within_words[w]
     for i in range(count):
         s.answer_nodes[place * NODES_OF_ANSWER + i] = s.chosen_nodes[i]
         s.answer_units[place * NODES_OF_ANSWER + i] = s.chosen_units[i]

@@ -271,6 +271,8 @@ class State(NamedTuple):
     array_planned: IntArray
     first_entry: IntArray
     queue_entries: IntArray
+    entry_settled: IntArray
+    entry_planned: FloatArray
     child_first: IntArray
     child_rows: IntArray
     heap_times: FloatArray
@@ -318,6 +320,11 @@ class State(NamedTuple):
     answer_version: IntArray
     answer_time: FloatArray
     answer_until: FloatArray
+    answer_earliest: FloatArray
+    answer_row: IntArray
+    answer_within: IntArray
+    changed_words: IntArray
+    changed_span: IntArray
     answer_masks: IntArray
     answer_suits: IntArray
     answer_chosen: IntArray
@@ -380,7 +387,7 @@ FLOATS = {
     "counter_decay", "qos_limit_factor",
     "heap_times", "timer_times", "core_speeds", "gpu_paces", "group_watts", "group_prices", "run_ends", "slot_times",
     "promise_begin", "promise_end", "shut_from", "shut_until", "ready_times", "known_times",
-    "ask_bound", "answer_time", "answer_until", "attempt_starts", "attempt_ends",
+    "ask_bound", "entry_planned", "answer_time", "answer_until", "answer_earliest", "attempt_starts", "attempt_ends",
 }  # fmt: skip
 """Arrays of doubles; the others but the records hold 64-bit integers."""
 

@@ -3,10 +3,22 @@
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.site.kinds import WORD
 from scheduler_sim.engine.kernels.site.match import choose
-from scheduler_sim.engine.kernels.site.offers import known_of, known_within, ready_cut
-from scheduler_sim.engine.kernels.site.recall import place_of, recall, remember
-from scheduler_sim.engine.kernels.site.state import EPOCH, GROUPED, KILL_WAIT, RUN, UNDER, VICTIMS, WORDS, State
+from scheduler_sim.engine.kernels.site.offers import known_of, ready_cut, word_within
+from scheduler_sim.engine.kernels.site.recall import UNSURE, is_about, is_fresh, nodes_hold, place_of, recall, remember
+from scheduler_sim.engine.kernels.site.state import (
+    EPOCH,
+    GROUPED,
+    KILL_WAIT,
+    NOBODY,
+    PREEMPTION,
+    RUN,
+    UNDER,
+    VICTIMS,
+    WORDS,
+    State,
+)
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 from scheduler_sim.engine.kernels.structures.select import FEW, keep_least, select
 
@@ -23,13 +35,13 @@ def _earliest_cut(s: State, kind: int, until: float) -> tuple[float, int]:
     k = s.kinds[kind]
     known, least, size = known_of(s, kind, True), k.least, 0
     mask, known_times, known_rows = s.mask_words, s.known_times, s.known_rows
-    if known >= 0:
-        if known_within(s, known, min(until, LAST)) < least:
-            return np.inf, -1
-        mask = s.within_words
     ready_times, ready_rows = s.ready_times, s.ready_rows
+    # Once there are enough nodes no others count but those that offer as early as the last of these.
+    latest = min(until, LAST)
     for w in range(s.settings[WORDS]):
         bits = mask[w]
+        if known >= 0 and bits != 0:
+            bits &= word_within(known_times, known + w * WORD, latest)
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
@@ -39,6 +51,10 @@ def _earliest_cut(s: State, kind: int, until: float) -> tuple[float, int]:
                 time, row = ready_cut(s, k, k.must, node)
             if time <= until and time < np.inf:
                 size = keep_least(ready_times, ready_rows, size, least, time, row)
+        if size == least <= FEW:
+            latest = ready_times[least - 1]
+            if latest == -np.inf:
+                break
     if size < least:
         return np.inf, -1
     if least > FEW:
@@ -108,8 +124,10 @@ def _stays(s: State, place: int) -> bool:
 
 
 @inner_kernel
-def _grouped(s: State, kind: int, earliest: float, until: float) -> tuple[float, int]:
-    """Return the first group's cut at which nodes can be chosen, as Slurm groups ends; they are chosen.
+def _grouped(s: State, kind: int, earliest: float, until: float, chooses: bool) -> tuple[float, int, int]:
+    """Return the first group's cut at which nodes can be chosen, as Slurm groups ends, and how often it was tried.
+
+    The nodes are chosen; unless it `chooses` it is the first cut at which that would be tried.
 
     The first group reaches 30 s beyond the first end rounded up to half minutes, the others twice as far each; where
     the last one within it holds none of the nodes, up to the next that does. Nothing can be chosen before `earliest`,
@@ -117,8 +135,9 @@ def _grouped(s: State, kind: int, earliest: float, until: float) -> tuple[float,
     """
     epoch, running = s.reals[EPOCH], s.counts[RUN]
     first = _next_overlap(s, 0, running)
+    tries = 0
     if first == running:
-        return np.inf, -1
+        return np.inf, -1, tries
     begin = (np.floor((s.run_ends[first] + epoch) / WINDOW) + 1.0) * WINDOW - epoch
     window = WINDOW
     # Where a group begins depends on the end of the window before alone: those that end before `earliest` are left out.
@@ -137,7 +156,7 @@ def _grouped(s: State, kind: int, earliest: float, until: float) -> tuple[float,
                 while last >= first and _next_overlap(s, last, last + 1) > last:
                     last -= 1
                 if last < first:
-                    return np.inf, -1
+                    return np.inf, -1, tries
                 behind = running
             else:
                 behind = last + 1
@@ -148,10 +167,13 @@ def _grouped(s: State, kind: int, earliest: float, until: float) -> tuple[float,
         while first < running and s.run_ends[first] > begin + window:
             window *= 2.0
         if s.run_ends[last] > until:
-            return np.inf, -1
-        if s.run_ends[last] >= earliest and choose(s, kind, s.run_ends[last], s.run_tasks[last], False):
-            return float(s.run_ends[last]), int(s.run_tasks[last])
-    return np.inf, -1
+            return np.inf, -1, tries
+        if s.run_ends[last] < earliest:
+            continue
+        tries += 1
+        if not chooses or choose(s, kind, s.run_ends[last], s.run_tasks[last], False):
+            return float(s.run_ends[last]), int(s.run_tasks[last]), tries
+    return np.inf, -1, tries
 
 
 @inner_kernel
@@ -173,23 +195,44 @@ def _searched(s: State, kind: int) -> tuple[float, int]:
 
 
 @inner_kernel
-def _first_cut(s: State, kind: int, until: float, only_now: bool) -> float:
-    """Return the time of the first cut at which nodes of `mask_words` can be chosen for a kind; they are.
+def _first_cut(s: State, kind: int, until: float, only_now: bool) -> tuple[float, int, float]:
+    """Return the first cut at which nodes of `mask_words` can be chosen for a kind; they are.
 
-    Minus infinity is now, infinity never, or not up to `until`, or not now where `only_now` counts.
+    Its row is `UNSURE` unless it was the first choice that was made; behind it stands when as many nodes as must be
+    first offer anything. Minus infinity is now, infinity never, or not up to `until`, or not now where `only_now`
+    counts.
     """
     time, row = _earliest_cut(s, kind, until)
-    if time == np.inf or (time == -np.inf and choose(s, kind, time, row, False)):
-        return time
+    earliest = time
+    if time == np.inf:
+        return np.inf, UNSURE, earliest
+    if time == -np.inf and choose(s, kind, time, row, False):
+        return time, row, earliest
     if only_now:
-        return np.inf
+        return np.inf, UNSURE, earliest
     if s.settings[GROUPED]:
-        time, row = _grouped(s, kind, time, until)
-    elif not s.kinds[kind].counts_nodes:
+        time, row, tries = _grouped(s, kind, time, until, True)
+        is_first = tries == 1 and earliest > -np.inf
+        return time, row if is_first and time < np.inf else UNSURE, earliest
+    if not s.kinds[kind].counts_nodes:
         time, row = _searched(s, kind)
     elif not choose(s, kind, time, row, False):
-        return np.inf
-    return time
+        return np.inf, UNSURE, earliest
+    return time, UNSURE, earliest
+
+
+@inner_kernel
+def _holds_still(s: State, place: int, kind: int) -> bool:
+    """Tell whether an answer is what it would be today, after changes of nodes that it does not rest on.
+
+    The nodes offer the same up to its cut, and that is still the first at which the kind is tried.
+    """
+    if s.settings[PREEMPTION] != NOBODY or s.answer_row[place] == UNSURE or not nodes_hold(s, place, kind):
+        return False
+    if s.answer_time[place] == -np.inf:
+        return True
+    time, row, _ = _grouped(s, kind, s.answer_earliest[place], s.answer_time[place], False)
+    return bool(time == s.answer_time[place] and row == s.answer_row[place])
 
 
 @inner_kernel
@@ -201,15 +244,20 @@ def will_run(s: State, kind: int, now: float, until: float, only_now: bool) -> f
     # Where ends are grouped an answer is as good for any other instant up to which one is looked for.
     if s.settings[GROUPED] and s.counts[VICTIMS] + s.counts[UNDER] == 0 and not only_now:
         place = place_of(s, kind)
-        if recall(s, place, kind, until):
-            time = float(s.answer_time[place])
+        is_known = is_about(s, place, kind)
+        if is_known and is_fresh(s, place):
+            is_known = s.answer_time[place] < np.inf or s.answer_until[place] >= until
+        elif is_known:
+            is_known = _holds_still(s, place, kind)
+        if is_known:
+            time = recall(s, place)
             if time > until:
                 return np.inf
         else:
-            time = _first_cut(s, kind, until, only_now)
-            remember(s, place, kind, until, time)
+            time, row, earliest = _first_cut(s, kind, until, only_now)
+            remember(s, place, kind, until, time, row, earliest)
     else:
-        time = _first_cut(s, kind, until, only_now)
+        time, row, earliest = _first_cut(s, kind, until, only_now)
     if time == -np.inf:
         return now
     if time <= now:

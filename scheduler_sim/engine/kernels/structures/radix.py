@@ -1,0 +1,46 @@
+"""A stable sort of numbers by 64-bit codes, digit by digit, without comparing them."""
+
+import numpy as np
+
+from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.workload import FloatArray, IntArray
+
+DIGITS, VALUES = 8, 256
+"""Digits of a code, the lowest first, and how many values each may have."""
+
+
+@inner_kernel
+def order_codes(keys: FloatArray, codes: IntArray) -> None:
+    """Write codes that, without a sign, are in the order of the keys; both zeros have the same, and no key is NaN."""
+    for i in range(len(keys)):
+        keys[i] += 0.0
+    bits = keys.view(np.int64)
+    for i in range(len(keys)):
+        codes[i] = bits[i] ^ ((bits[i] >> 63) | np.int64(-(2**63)))
+
+
+@inner_kernel
+def sort_by_codes(codes: IntArray, items: IntArray) -> None:
+    """Sort items by their codes, which count as numbers without a sign; the codes are written over.
+
+    Equal ones stay in their order. Digits that all codes share cost nothing but to be counted.
+    """
+    size = len(codes)
+    counted = np.zeros(DIGITS * VALUES, np.int64)
+    for i in range(size):
+        for digit in range(DIGITS):
+            counted[digit * VALUES + ((codes[i] >> (8 * digit)) & 255)] += 1
+    other_codes, other_items = np.empty(size, np.int64), np.empty(size, np.int64)
+    for digit in range(DIGITS):
+        if size == 0 or counted[digit * VALUES + ((codes[0] >> (8 * digit)) & 255)] == size:
+            continue
+        place = 0
+        for value in range(digit * VALUES, (digit + 1) * VALUES):
+            counted[value], place = place, place + counted[value]
+        for i in range(size):
+            other_codes[i], other_items[i] = codes[i], items[i]
+        for i in range(size):
+            value = digit * VALUES + ((other_codes[i] >> (8 * digit)) & 255)
+            place = counted[value]
+            counted[value] += 1
+            codes[place], items[place] = other_codes[i], other_items[i]
