@@ -4,13 +4,16 @@ import hashlib
 import json
 from dataclasses import asdict
 
+import numpy as np
+
 from apps.results.errors import DomainError
 from apps.tasks.models import Workload
 from apps.tasks.stored_tasks import load_tasks
-from apps.training.models import TrainedModel
+from apps.training.models import BY_GROUP, TrainedModel
 from apps.training.registry import AGENT_KIND, model_store
 from scheduler_sim import engine
 from scheduler_sim.engine.learning.agent_curve import agent_curve
+from scheduler_sim.engine.learning.by_group import by_group, groups_of
 from scheduler_sim.engine.metrics import TaskFigures
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, Policy
 from scheduler_sim.engine.policies.agent import ACTIONS, CONTEXTS, AgentSettings, RewardWeights
@@ -48,6 +51,7 @@ def agent_train(
     if state is None:
         raise TypeError("This kernel has no agent.")
     last = slice(len(tasks) - max(len(tasks) // 5, 1), None)
+    learned, other = (_completion_times(tasks, one)[last] for one in (simulation, greedy))
     return model_store(
         name=AGENT_KIND,
         kind=AGENT_KIND,
@@ -67,10 +71,15 @@ def agent_train(
         },
         seed=seed,
         scores={
-            "mean_jct_of_last_fifth": _mean_jct(tasks, simulation, last),
-            "mean_jct_of_last_fifth_greedy": _mean_jct(tasks, greedy, last),
+            "mean_jct_of_last_fifth": float(learned.mean()),
+            "mean_jct_of_last_fifth_greedy": float(other.mean()),
             "contexts_seen": int((state["visits"].sum(axis=1) > 0).sum()),
             "choices_tried": float((state["visits"] > 0).sum() / (CONTEXTS * ACTIONS)),
+            BY_GROUP: {
+                "figure": "mean_jct",
+                "against": "greedy",
+                "groups": by_group(groups_of(tasks.take(np.arange(len(tasks))[last])), learned, other),
+            },
         },
         activate=activate,
     )
@@ -82,6 +91,6 @@ def _played(tasks: engine.Workload, cluster: engine.Cluster, policy: engine.Poli
     return simulation
 
 
-def _mean_jct(tasks: engine.Workload, simulation: engine.Simulation, part: slice) -> float:
+def _completion_times(tasks: engine.Workload, simulation: engine.Simulation) -> FloatArray:
     times: FloatArray = TaskFigures.of(tasks, simulation.outcome()).job_completion_time
-    return float(times[part].mean())
+    return times

@@ -8,11 +8,13 @@ import django_filters
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.training.asking import ModelRequestSerializer, SearchRequestSerializer
 from apps.training.managers import NUMBERS
+from apps.training.model_cards import ModelCard
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim.background.api import JobDetailSerializer, job_document
 from scheduler_sim.web.api import GuardedView, RowsViewSet
@@ -64,6 +66,36 @@ class TrainedModelSerializer(serializers.ModelSerializer):
         )
 
 
+class GroupFigureSerializer(serializers.Serializer):
+    """How one group of held-out tasks fares."""
+
+    kind = serializers.CharField(help_text="What tasks are grouped by.")
+    name = serializers.CharField()
+    tasks = serializers.IntegerField()
+    learned = serializers.FloatField(help_text="The mean figure with the model; lower is better.")
+    other = serializers.FloatField(help_text="The same with what it is held against.")
+    loses = serializers.BooleanField()
+
+
+class ModelCardSerializer(serializers.Serializer):
+    """What there is to know of a model before it is used."""
+
+    model = serializers.CharField()
+    kind = serializers.CharField()
+    use = serializers.CharField()
+    learned_from = serializers.DictField(child=serializers.CharField())
+    features = serializers.ListField(child=serializers.CharField())
+    seed = serializers.IntegerField()
+    judged = serializers.CharField(help_text="On what data the figures are.")
+    figures = serializers.DictField(child=serializers.CharField())
+    figure = serializers.CharField(allow_blank=True, help_text="Which the groups are told of.")
+    against = serializers.CharField(allow_blank=True, help_text="What the model is held against in the groups.")
+    groups = GroupFigureSerializer(many=True)
+    loses = serializers.ListField(child=serializers.CharField(), help_text="Where something else does better.")
+    limits = serializers.ListField(child=serializers.CharField())
+    missing = serializers.CharField(allow_blank=True, help_text="How to get figures by group where there are none.")
+
+
 class TrainedModelFilterSet(django_filters.FilterSet):
     """Which models a list holds."""
 
@@ -78,6 +110,13 @@ class TrainedModelViewSet(RowsViewSet):
     serializer_class = TrainedModelSerializer
     filterset_class = TrainedModelFilterSet
     row_orderings = {"-id": ("-id",), "name": ("name", "version"), "created_at": ("created_at", "id")}
+
+    @extend_schema(responses=ModelCardSerializer)
+    @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)
+    def card(self, request: Request, pk: str) -> Response:
+        """Return what there is to know of a model before it is used."""
+        self.row(pk)
+        return Response(ModelCard.of(TrainedModel.objects.defer("artifact").get(pk=pk)).as_json())
 
 
 class _Asking(GuardedView):

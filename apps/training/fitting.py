@@ -14,9 +14,10 @@ from apps.results.models import Run
 from apps.tasks.models import Workload
 from apps.tasks.stored_tasks import load_tasks
 from apps.training.managers import TrainingDataQuerySet
-from apps.training.models import TrainedModel, TrainingData
+from apps.training.models import BY_GROUP, TrainedModel, TrainingData
 from apps.training.registry import HYBRID_KIND, RUNTIME_KIND, check_name, model_store
 from scheduler_sim import engine
+from scheduler_sim.engine.learning.by_group import by_group, groups_of, quarters
 from scheduler_sim.engine.predictors import hybrid, regression, runtime
 from scheduler_sim.engine.workload import FloatArray
 
@@ -107,6 +108,19 @@ def hybrid_train(
             "mean_regret": float(regret.mean()),
             "p95_regret": float(np.percentile(regret, 95)),
             "mean_regret_of_the_median": float(fraction_regret(middle, late["optimal_gpu_fraction"]).mean()),
+            BY_GROUP: {
+                "figure": "mean_regret",
+                "against": "the median of the earlier rows",
+                "groups": by_group(
+                    [
+                        *quarters("size", late["size"], "s"),
+                        *quarters("compute intensity", late["compute_intensity"], ""),
+                        *quarters("memory", late["memory_mb"], "MB"),
+                    ],
+                    regret,
+                    fraction_regret(middle, late["optimal_gpu_fraction"]),
+                ),
+            },
         },
         activate=activate,
     )
@@ -163,7 +177,10 @@ def runtime_train(
             "sha256": _digest_of_first(tasks, split),
         },
         seed=seed,
-        scores=_runtime_scores(predicted, actual, stated, tasks.runtime[:split]),
+        scores={
+            **_runtime_scores(predicted, actual, stated, tasks.runtime[:split]),
+            BY_GROUP: _runtime_by_group(tasks, split, predicted, stated),
+        },
         activate=activate,
     )
 
@@ -182,6 +199,19 @@ def _runtime_scores(
         "mae_log_of_the_median": float(np.abs(np.log1p(np.median(earlier)) - logs).mean()),
         "mae_of_the_estimates": float(np.abs(estimate - actual)[known].mean()) if known.any() else None,
         "underestimated_share": float((predicted < actual).mean()),
+    }
+
+
+def _runtime_by_group(tasks: engine.Workload, split: int, predicted: FloatArray, stated: FloatArray) -> dict[str, Any]:
+    """Hold predictions against what users state, or where nobody states anything against the earlier tasks' median."""
+    late = tasks.take(np.arange(split, len(tasks)))
+    states = bool((~np.isnan(stated)).any())
+    other = stated if states else np.full(len(late), np.median(tasks.runtime[:split]))
+    errors = (np.abs(np.log1p(one) - np.log1p(late.runtime)) for one in (predicted, other))
+    return {
+        "figure": "mae_log",
+        "against": "the estimates that are stated" if states else "the median of the earlier tasks",
+        "groups": by_group(groups_of(late), *errors),
     }
 
 

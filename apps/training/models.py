@@ -15,6 +15,11 @@ PREFIX = "learned"
 """`learned:NAME` in a policy stands for the active version of a stored score, `learned:NAME.3` for its third."""
 
 
+BY_GROUP = "by_group"
+"""The place among a model's scores of those by groups of users and tasks: the figure, what it is held against, and of
+each group its kind, its name, how many tasks it has and both means."""
+
+
 class TrainingData(models.Model):
     """One task labelled by the oracle: its features, the best fraction and the time that took."""
 

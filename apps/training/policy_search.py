@@ -15,10 +15,15 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from apps.tasks.models import Workload
 from apps.tasks.stored_tasks import load_tasks
-from apps.training.models import PolicySearch, TrainedModel
+from apps.training.models import BY_GROUP, PolicySearch, TrainedModel
 from apps.training.registry import check_name, model_store
 from scheduler_sim import engine
-from scheduler_sim.engine.learning.evaluation import held_out_windows, paired_interval, window_means
+from scheduler_sim.engine.learning.by_group import by_group, groups_of
+from scheduler_sim.engine.learning.evaluation import (
+    held_out_rows,
+    paired_interval,
+    window_figures,
+)
 from scheduler_sim.engine.learning.sampling import Parts
 from scheduler_sim.engine.learning.search import CurvePoint, SearchResult, SearchSettings, search_seeds
 from scheduler_sim.engine.policies import ORDERS
@@ -180,13 +185,16 @@ def data_range(workload: Workload, parts: Parts) -> dict[str, Any]:
 def _scores(result: SearchResult, parts: Parts, processors: int) -> dict[str, Any]:
     """Play the score and the orders it is compared with on windows of the test part."""
     settings, cluster = result.settings, pool(processors)
-    windows = held_out_windows(parts.test, HELD_OUT_WINDOWS, settings.length)
+    rows = held_out_rows(parts.test, HELD_OUT_WINDOWS, settings.length)
+    windows = [parts.test.take(one) for one in rows]
 
-    def means(order: engine.policies.Order) -> FloatArray:
-        return window_means(order, settings.backfill, windows, cluster, settings.objective)
+    def played(order: engine.policies.Order) -> list[FloatArray]:
+        return window_figures(order, settings.backfill, windows, cluster, settings.objective)
 
-    learned = means(learned_order("learned", result.document()))
-    others = {name: means(ORDERS[name]) for name in COMPARED}
+    of_tasks = {name: played(ORDERS[name]) for name in COMPARED}
+    of_learned = played(learned_order("learned", result.document()))
+    others = {name: np.array([one.mean() for one in figures]) for name, figures in of_tasks.items()}
+    learned = np.array([one.mean() for one in of_learned])
     best = min(others, key=lambda name: others[name].mean())
     low, high = paired_interval(learned - others[best], np.random.default_rng(result.seed))
     figure = f"held_out_mean_{settings.objective}"
@@ -199,4 +207,11 @@ def _scores(result: SearchResult, parts: Parts, processors: int) -> dict[str, An
         "difference_interval": [low, high],
         "others": {name: float(values.mean()) for name, values in others.items()},
         "windows": len(windows),
+        BY_GROUP: {
+            "figure": f"mean_{settings.objective}",
+            "against": best,
+            "groups": by_group(
+                groups_of(parts.test.take(rows.reshape(-1))), np.concatenate(of_learned), np.concatenate(of_tasks[best])
+            ),
+        },
     }

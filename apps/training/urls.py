@@ -8,6 +8,8 @@ from scheduler_sim.web.addresses import charts_of
 TRAINING = [
     path("", views.training, name="training"),
     path("new/", new_views.training_new, name="training-new"),
+    path("models/<int:pk>/", views.model_detail, name="model-detail"),
+    path("models/<int:pk>/card.md", views.model_card, name="model-card"),
     path("jobs/<int:pk>/stop/", new_views.job_control, name="training-stop"),
     *charts_of("training", views.training_charts, views.training_chart),
 ]

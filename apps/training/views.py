@@ -6,11 +6,12 @@ from typing import Any
 
 from django.db.models import Count, Max, Min
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from apps.training.model_cards import ModelCard
 from apps.training.model_charts import headline, model_charts, significant
-from apps.training.models import TrainedModel, TrainingData
+from apps.training.models import BY_GROUP, TrainedModel, TrainingData
 from apps.training.under_way import under_way
 from scheduler_sim.display.charts import Chart
 from scheduler_sim.display.downloads import asked_table, table_response
@@ -20,6 +21,7 @@ from scheduler_sim.display.viewing import chart_source, chart_views, reading
 MODEL_EXPORT = ("id", "name", "kind", "version", "active", "seed", "scores", "data_range", "parent_id", "created_at")
 DATA_COLUMNS = ("run_id", "run__name", "rows", "first", "last")
 HISTORY_COLUMNS = ("created_at", "model", "version", "after", "rows", "score", "value", "value_before")
+GROUP_COLUMNS = ("kind", "name", "tasks", "learned", "other")
 MODELS_SHOWN = 100
 HISTORY_SHOWN = 20
 
@@ -85,12 +87,41 @@ def training(request: HttpRequest) -> HttpResponse:
     return render(request, "training/training.html", context)
 
 
+@reading
+@require_safe
+def model_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show the card of a model."""
+    model = _model(pk)
+    card = ModelCard.of(model)
+    tables = {"groups": lambda: (GROUP_COLUMNS, [[getattr(one, key) for key in GROUP_COLUMNS] for one in card.groups])}
+    if (table := asked_table(request, f"model-{pk}", tables)) is not None:
+        return table
+    return render(request, "training/model_detail.html", {"model": model, "card": card})
+
+
+@reading
+@require_safe
+def model_card(_request: HttpRequest, pk: int) -> HttpResponse:
+    """Return the card of a model as Markdown."""
+    model = _model(pk)
+    return HttpResponse(
+        ModelCard.of(model).as_markdown(),
+        content_type="text/markdown; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="model-{pk}.md"'},
+    )
+
+
+def _model(pk: int) -> TrainedModel:
+    found: TrainedModel = get_object_or_404(TrainedModel.objects.select_related("parent").defer("artifact"), pk=pk)
+    return found
+
+
 def _models() -> list[TrainedModel]:
     return list(TrainedModel.objects.defer("artifact").order_by("name", "-version")[:MODELS_SHOWN])
 
 
 def _scores(model: TrainedModel) -> list[tuple[str, str]]:
-    return [(key.replace("_", " "), significant(value)) for key, value in model.scores.items()]
+    return [(key.replace("_", " "), significant(value)) for key, value in model.scores.items() if key != BY_GROUP]
 
 
 def _fit(model: TrainedModel) -> Fit:

@@ -53,6 +53,7 @@ DOCUMENTS = (
     "history/latest",
     "status",
     "runs/<pk>/advice",
+    "models/<pk>/card",
     "runs/<pk>/at/<time>",
     "sites/<pk>/differences",
 )

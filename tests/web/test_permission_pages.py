@@ -9,6 +9,7 @@ from django.urls import resolve
 
 from apps.results.models import Run, Study
 from apps.tasks.models import WorkloadImport
+from apps.training.models import TrainedModel
 from scheduler_sim.background.models import Job
 from tests.web.conftest import make_forecast, make_trial
 from tests.web.test_permission_matrix import OPEN, PEOPLE, addresses
@@ -77,6 +78,8 @@ READING = [
     "/forecasts/trials/{trial}/charts/errors.csv",
     "/help/metrics/",
     "/training/",
+    "/training/models/{model}/",
+    "/training/models/{model}/card.md",
     "/training/charts.json",
     "/training/charts/outcome.csv",
     "/training/under-way.json",
@@ -123,6 +126,7 @@ def keys(run: Run) -> dict[str, int]:
         "upload": WorkloadImport.objects.create(file_name="x.swf").pk,
         "forecast": make_forecast().pk,
         "trial": make_trial().pk,
+        "model": TrainedModel.objects.create(name="m", kind="linear", version=1, artifact="{}").pk,
     }
 
 

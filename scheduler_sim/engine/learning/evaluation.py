@@ -10,7 +10,7 @@ from scheduler_sim.engine.policies import ORDERS, PLACEMENTS, Policy, parse_poli
 from scheduler_sim.engine.policies.order import Order
 from scheduler_sim.engine.policies.placement import DEFAULT_PLACEMENT
 from scheduler_sim.engine.simulation import Simulation
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
 
 RESAMPLES = 10_000
 
@@ -23,23 +23,36 @@ LEARNED_ORDERS = ("linear", "mlp")
 
 def held_out_windows(workload: Workload, count: int, length: int) -> list[Workload]:
     """Cut `count` windows of `length` tasks, evenly spaced; they overlap where that many do not fit side by side."""
+    return [workload.take(rows) for rows in held_out_rows(workload, count, length)]
+
+
+def held_out_rows(workload: Workload, count: int, length: int) -> IntArray:
+    """Return the rows of each of these windows, shape (count, length)."""
     offsets = np.linspace(0, len(workload) - length, count).astype(np.int64)
-    return [workload.take(np.arange(offset, offset + length)) for offset in offsets]
+    rows: IntArray = offsets[:, None] + np.arange(length)
+    return rows
 
 
 def window_means(
     order: Order, backfill: str, windows: Iterable[Workload], cluster: Cluster, objective: str = "bsld"
 ) -> FloatArray:
     """Play each window with `order+backfill` in the simulator that plays every run, and return its mean figure."""
+    return np.array([figures.mean() for figures in window_figures(order, backfill, windows, cluster, objective)])
+
+
+def window_figures(
+    order: Order, backfill: str, windows: Iterable[Workload], cluster: Cluster, objective: str = "bsld"
+) -> list[FloatArray]:
+    """Do the same, and return the figure of every task of each window."""
     policy = Policy(
         order=order, backfill=parse_policy(f"fcfs+{backfill}").backfill, placement=PLACEMENTS[DEFAULT_PLACEMENT]
     )
-    means = []
+    found = []
     for window in windows:
         simulation = Simulation(workload=window, cluster=cluster, policy=policy)
         simulation.advance()
-        means.append(getattr(TaskFigures.of(window, simulation.outcome()), FIGURES[objective]).mean())
-    return np.array(means)
+        found.append(getattr(TaskFigures.of(window, simulation.outcome()), FIGURES[objective]))
+    return found
 
 
 def yardsticks() -> list[Order]:

@@ -1,0 +1,224 @@
+"""Cards of stored models (Mitchell et al., FAT* 2019): what each learned from, how it does and where it loses."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from apps.training.model_charts import significant
+from apps.training.models import BY_GROUP, TrainedModel
+from apps.training.registry import AGENT_KIND, HYBRID_KIND, RUNTIME_KIND, SCORE_KINDS
+
+
+@dataclass(frozen=True)
+class GroupFigure:
+    """How one group of held-out tasks fares.
+
+    Attributes:
+        kind, name: which tasks. tasks: how many, one that is in several windows counted in each.
+        learned, other: the mean figure with the model and with what it is held against; lower is better.
+    """
+
+    kind: str
+    name: str
+    tasks: int
+    learned: float
+    other: float
+
+    @property
+    def loses(self) -> bool:
+        """Whether the group fares worse with the model."""
+        return self.learned > self.other
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What there is to know of a model before it is used.
+
+    Attributes:
+        model: name and version. kind, features, seed: as stored.
+        use: what it is made for. learned_from: what it was fitted to, in words: (what, value).
+        figures: on later data, (name, value). judged: on what data that is.
+        figure, against: of the groups. groups: of the held-out tasks.
+        loses: sentences on where something else does better. limits: sentences on what the figures do not say.
+        missing: how to get figures by group where none are stored, else empty.
+    """
+
+    model: str
+    kind: str
+    use: str
+    learned_from: list[tuple[str, str]]
+    features: list[str]
+    seed: int
+    judged: str
+    figures: list[tuple[str, str]]
+    figure: str
+    against: str
+    groups: list[GroupFigure]
+    loses: list[str]
+    limits: list[str]
+    missing: str
+
+    @classmethod
+    def of(cls, model: TrainedModel) -> "ModelCard":
+        """Write the card from what is stored with a model."""
+        scores = dict(model.scores)
+        told = scores.pop(BY_GROUP, None) or {}
+        kind = "score" if model.kind in SCORE_KINDS else model.kind
+        groups = [GroupFigure(**one) for one in told.get("groups", ())]
+        figure, against = told.get("figure", "").replace("_", " "), told.get("against", "")
+        return cls(
+            model=str(model),
+            kind=model.kind,
+            use=_USE.get(kind, "Not said."),
+            learned_from=[
+                (_words(key), significant(value)) for key, value in model.data_range.items() if value is not None
+            ],
+            features=list(model.features),
+            seed=model.seed,
+            judged=_JUDGED.get(kind, "Not said."),
+            figures=[(_words(key), significant(value)) for key, value in scores.items()],
+            figure=figure,
+            against=against,
+            groups=groups,
+            loses=[*_overall(scores, kind), *_groups_that_lose(groups, figure, against)],
+            limits=[*_LIMITS.get(kind, ()), *_EVERY_LIMIT],
+            missing="" if groups else _missing(model, kind),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the card as a document."""
+        return {
+            **asdict(self),
+            "learned_from": dict(self.learned_from),
+            "figures": dict(self.figures),
+            "groups": [{**asdict(one), "loses": one.loses} for one in self.groups],
+        }
+
+    def as_markdown(self) -> str:
+        """Return the card as a Markdown page."""
+        parts = [
+            f"# Model card: {self.model}",
+            f"Kind `{self.kind}`, seed {self.seed}. {self.use}",
+            "## Learned from",
+            *_table(("what", "value"), self.learned_from),
+            f"Features: {', '.join(self.features) or 'not said'}.",
+            "## On later data",
+            self.judged,
+            *_table(("figure", "value"), self.figures),
+            "## By group",
+        ]
+        if self.groups:
+            rows = [
+                (one.kind, one.name, f"{one.tasks:,}", significant(one.learned), significant(one.other))
+                for one in self.groups
+            ]
+            parts += [
+                f"{self.figure.capitalize()} of held-out tasks; lower is better.",
+                *_table(("by", "group", "tasks", "with the model", f"with {self.against}"), rows),
+            ]
+        else:
+            parts.append(self.missing)
+        parts += ["## Where it loses", *_list(self.loses or [_NOWHERE]), "## Limits", *_list(self.limits)]
+        return "\n\n".join(parts) + "\n"
+
+
+_NOWHERE = "Nowhere among what is stored."
+
+_USE = {
+    "score": "The order of a queue on one pool of processors, with the backfilling it was searched with.",
+    HYBRID_KIND: "The GPU fraction of tasks that may be split between cores and a GPU.",
+    RUNTIME_KIND: "Run times told to policies in place of users' estimates, as predictions inside a run.",
+    AGENT_KIND: "The GPU fraction of tasks that may be split, by a table that is looked up while a run goes on.",
+}
+
+_JUDGED = {
+    "score": "Windows of the later half of the workload, which the search did not see, each begun on an idle machine.",
+    HYBRID_KIND: "The newest fifth of the rows, which it was not fitted to, on free devices.",
+    RUNTIME_KIND: "The last fifth of the workload, which it was not fitted to; the past as the log holds it.",
+    AGENT_KIND: "The last fifth of the very tasks that it learned on, when it explores no more: not held out.",
+}
+
+_LIMITS = {
+    "score": (
+        "Windows overlap where the later half does not hold as many side by side: they are no independent samples.",
+        "A score that lowers the mean slowdown does so at the price of some tasks; look at the groups by run time.",
+    ),
+    HYBRID_KIND: ("Rows say what is best on free devices, not where tasks wait for them.", "Rows name no users."),
+    RUNTIME_KIND: (
+        "In a run a predictor knows only what has finished there; the errors above are with the log's own past.",
+        "Nearer predictions do not make a better schedule: too short ones break reservations.",
+    ),
+    AGENT_KIND: ("The figures are in-sample.", "The table fits the cluster that it was learned on."),
+}
+
+_EVERY_LIMIT = (
+    "One workload was learned from; on another site's tasks it is to be judged anew before it is used.",
+    "Users are grouped by how many tasks they submitted; nothing is known of who they are, and none is named.",
+)
+
+_AGAIN = {
+    HYBRID_KIND: "manage.py trainmodel hybrid_ml --name {0.name}",
+    RUNTIME_KIND: "manage.py trainmodel runtime --workload {1} --name {0.name}",
+    AGENT_KIND: "manage.py trainmodel rl_agent --workload {1}",
+    "score": "manage.py trainpolicy --workload {1} --name {0.name}",
+}
+
+
+def _missing(model: TrainedModel, kind: str) -> str:
+    told = "No figures by group are stored with this version: it was trained before they were kept, or elsewhere."
+    if kind not in _AGAIN:
+        return told
+    workload = model.data_range.get("workload", "WORKLOAD")
+    return f"{told} Training it again stores a version with them: {_AGAIN[kind].format(model, workload)}"
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _overall(scores: dict[str, Any], kind: str) -> list[str]:
+    """Return where a model as a whole does worse than what it is held against."""
+    pairs = {
+        HYBRID_KIND: (("mean_regret", "mean_regret_of_the_median", "always guessing the median"),),
+        RUNTIME_KIND: (
+            ("mae_log", "mae_log_of_the_median", "always guessing the median, by logarithms"),
+            ("mae", "mae_of_the_median", "always guessing the median, by seconds"),
+            ("mae", "mae_of_the_estimates", "the stated estimates, by seconds"),
+        ),
+        AGENT_KIND: (("mean_jct_of_last_fifth", "mean_jct_of_last_fifth_greedy", "greedy"),),
+    }
+    found = [
+        f"All held-out tasks: {significant(scores[own])}, with {told} {significant(scores[other])}."
+        for own, other, told in pairs.get(kind, ())
+        if scores.get(own) is not None and scores.get(other) is not None and scores[own] > scores[other]
+    ]
+    own = next((value for key, value in scores.items() if key.startswith("held_out_mean_")), None)
+    better = {name: value for name, value in (scores.get("others") or {}).items() if own is not None and value < own}
+    return found + [
+        f"All held-out tasks: {significant(own)}, with {name} {significant(value)}."
+        for name, value in sorted(better.items(), key=lambda item: item[1])
+    ]
+
+
+def _groups_that_lose(groups: list[GroupFigure], figure: str, against: str) -> list[str]:
+    return [
+        f"{one.kind.capitalize()}, {one.name}: {figure} {significant(one.learned)}, with {against} "
+        f"{significant(one.other)} ({one.tasks:,} tasks)."
+        for one in groups
+        if one.loses
+    ]
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    if not rows:
+        return ["Nothing is stored."]
+    lines = [head, tuple("---" for _ in head), *rows]
+    return ["\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _list(sentences: list[str]) -> list[str]:
+    return ["\n".join(f"- {one}" for one in sentences)]
