@@ -117,10 +117,14 @@ def _plant(
     nodes: FloatArray,
     leaf_of: IntArray,
 ) -> None:
-    """Write the leaves from node `first` on, and which leaf is whose."""
+    """Write the leaves from node `first` on, and which leaf is whose.
+
+    Leaves are written in the order of the rows: one line of memory is looked for each, and not one a column.
+    """
     for i in range(len(row_at)):
-        row, leaf = row_at[i], first + i
-        leaf_of[row] = leaf
+        leaf_of[row_at[i]] = first + i
+    for row in range(len(leaf_of)):
+        leaf = leaf_of[row]
         nodes[leaf, BASE] = base[row]
         nodes[leaf, SLOPE] = slope[row]
         nodes[leaf, STEEPEST] = slope[row]
