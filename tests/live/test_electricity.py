@@ -19,7 +19,7 @@ from apps.dashboard.schedule.task_story import task_story
 from apps.live.what_if.answer import answer
 from apps.live.what_if.question import question
 from apps.metrics.models import GroupMetric, Metric
-from apps.results.models import Run
+from apps.results.models import Attempt, Run
 from apps.studies.definition import Definition
 from apps.studies.sources import InvalidStudy
 from apps.tasks.errors import SeriesError
@@ -287,6 +287,25 @@ def test_policies_that_hold_tasks_back_do_so_and_say_when_they_cannot(place: Pat
     run.delete()
     bare = play(place, "--policies", "lowest_slot")
     assert {"no_carbon", "perfect_forecast"} & {one["kind"] for one in bare.cautions} == {"no_carbon"}
+
+
+def test_a_run_whose_tasks_stop_while_electricity_is_dear_is_verified_and_without_a_series_is_first_served(
+    place: Path,
+) -> None:
+    written(place / "waves.csv", "time,carbon_intensity\n0,50\n1800,300\n5400,40\n9000,300\n")
+    command("importseries", place / "waves.csv", "--kind", "carbon", "--name", "waves")
+    options = ("--series-zero", "begin", "--series-beyond", "hold", "--policies", "fcfs,wait_awhile(delay=2)")
+    run = play(place, "--series", "waves", *options)
+    attempts = Attempt.objects.filter(run=run).order_by("task__task_id", "number")
+    assert {one.scheduler for one in attempts} == {"wait_awhile(delay=2)"}
+    assert len(attempts) > 1
+    one, other = Metric.objects.filter(run=run, is_total=True)
+    assert one.energy_joules == other.energy_joules == 540_000.0
+    command("verifyrun", "run", "--replay")
+    run.delete()
+    bare = play(place, "--policies", "wait_awhile")
+    assert not Attempt.objects.filter(run=bare).exists()
+    command("verifyrun", "run", "--replay")
 
 
 def test_a_series_that_is_not_stored_is_refused_over_http_and_in_studies(place: Path, client: Client) -> None:

@@ -42,7 +42,10 @@ def stored_schedules(run: Run, prepared: Prepared, configuration: RunConfigurati
     simulations = {}
     for policy in configuration.parsed_policies():
         outcome, attempts = _outcome(run, policy.name, prepared), None
-        if policy.may_stop or options.interrupts or prepared.cluster.fails or prepared.site is not None:
+        # Without a series of carbon an order that stops tasks by it is played as fcfs, by a kernel that stops none.
+        by_carbon = prepared.signals is not None and prepared.signals.get("carbon") is not None
+        stops = policy.preempts or (policy.order.stops and by_carbon)
+        if stops or options.interrupts or prepared.cluster.fails or prepared.site is not None:
             attempts = _attempts(run, policy.name, prepared)
             outcome = replace(outcome, history=_history(run, policy, prepared, outcome, attempts))
         simulations[policy.name] = StoredSchedule(
