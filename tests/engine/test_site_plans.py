@@ -171,7 +171,8 @@ def test_the_kth_least_of_pairs_is_found() -> None:
 
 def test_a_queue_is_sorted_by_its_keys_and_equal_ones_stay_in_their_order() -> None:
     random = np.random.default_rng(7)
-    codes_of, sort_them = (getattr(one, "py_func", one) for one in (order_codes, sort_by_codes))
+    codes_of: Any = getattr(order_codes, "py_func", order_codes)
+    sort_them: Any = getattr(sort_by_codes, "py_func", sort_by_codes)
     odd = np.array([0.0, -0.0, np.inf, -np.inf, 1.5, -1.5, 2.0**40 + 1.0, -(2.0**41)])
     cases = [odd, random.permutation(np.repeat(odd, 3)), random.integers(-40, 40, 200) / 4.0, -random.random(90) * 1e12]
     for keys in [*cases, np.zeros(0), np.zeros(9)]:
