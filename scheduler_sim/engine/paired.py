@@ -51,7 +51,7 @@ def task_difference(base: FloatArray, other: FloatArray) -> TaskDifference:
     The interval is that of the method of batch means (Law, Simulation Modeling and Analysis, 2015, section 9.5.3): the
     tasks are cut into 30 spans of arrivals, and Student's t is taken over the spans' means.
     """
-    from scipy import stats  # It takes two seconds to load, which every command and server would wait for.
+    from scipy.special import stdtrit  # What `stats.t.ppf` calls, without the two seconds that `stats` takes to load.
 
     difference = other - base
     count = len(difference)
@@ -59,7 +59,7 @@ def task_difference(base: FloatArray, other: FloatArray) -> TaskDifference:
     low = high = None
     if mean is not None and count >= 2 * BATCHES:
         means = np.array([part.mean() for part in np.array_split(difference, BATCHES)])
-        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, BATCHES - 1) * means.std(ddof=1) / np.sqrt(BATCHES))
+        half = float(stdtrit(BATCHES - 1, (1 + CONFIDENCE) / 2) * means.std(ddof=1) / np.sqrt(BATCHES))
         low, high = mean - half, mean + half
     return TaskDifference(
         mean=mean,

@@ -91,6 +91,8 @@ def _size(kept: Placements | tuple[Floats, ...]) -> int:
 
 _kept: LRUCache[tuple[Any, ...], Any] = LRUCache(KEPT_BYTES, getsizeof=_size)
 _lock = Lock()
+_readers = tuple(Lock() for _ in range(64))
+"""Who reads has that of what is read, so that others who ask for the same at that moment wait and do not read too."""
 
 
 def _look_up(key: tuple[Any, ...]) -> Any:
@@ -110,10 +112,14 @@ def placements(run: Run, scheduler: str) -> Placements:
     """
     key = ("placements", run.pk, run.status, run.rows_written, run.finished_at, scheduler)
     found: Placements | None = _look_up(key)
-    if found is None:
-        found = _read(run, scheduler)
-        if run.is_over:
-            _keep(key, found)
+    if found is not None:
+        return found
+    with _readers[hash(key) % len(_readers)]:
+        found = _look_up(key)
+        if found is None:
+            found = _read(run, scheduler)
+            if run.is_over:
+                _keep(key, found)
     return found
 
 
