@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from scheduler_sim import engine
-from scheduler_sim.engine import metrics
-from scheduler_sim.engine.estimates import replace_estimates
-from scheduler_sim.engine.hardware import CORE
-from scheduler_sim.engine.overheads import Overhead
+from scheduler_sim.engine.clusters.hardware import CORE
+from scheduler_sim.engine.clusters.overheads import Overhead
+from scheduler_sim.engine.measuring import metrics
 from scheduler_sim.engine.policies.delays import LEAST_CARBON, best_span, integrals
 from scheduler_sim.engine.series import Signals, StepSeries
 from scheduler_sim.engine.series.reading import read_series
 from scheduler_sim.engine.traces import read_trace
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workloads.estimates import replace_estimates
+from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 
 HOUR = 3600.0
 HELD = ("carbon_threshold", "lowest_slot", "lowest_window", "carbon_time")

@@ -18,7 +18,7 @@ import time
 import numpy as np
 
 from scheduler_sim import engine
-from scheduler_sim.engine.presets import pool
+from scheduler_sim.engine.clusters.presets import pool
 
 PROCESSORS, BETWEEN, LOAD = 1_000, 600.0, 2.0
 

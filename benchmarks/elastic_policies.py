@@ -10,10 +10,10 @@ import argparse
 import numpy as np
 
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, parse_policy
-from scheduler_sim.engine.bounds import lower_bounds
 from scheduler_sim.engine.generators import generate_workload
-from scheduler_sim.engine.metrics import summarise, whole_run
-from scheduler_sim.engine.statistics import mean_interval
+from scheduler_sim.engine.measuring.bounds import lower_bounds
+from scheduler_sim.engine.measuring.metrics import summarise, whole_run
+from scheduler_sim.engine.numerics.statistics import mean_interval
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 
 POLICIES = ("fcfs", "fcfs+easy", "srtf", "equal_share", "expand_shrink", "pollux", "sia")

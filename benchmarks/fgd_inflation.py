@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from scheduler_sim.engine import Cluster, Simulation, Workload, parse_policy
-from scheduler_sim.engine.openb_nodes import openb_groups, read_openb_nodes
-from scheduler_sim.engine.oversize import fit_workload
-from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.clusters.openb_nodes import openb_groups, read_openb_nodes
+from scheduler_sim.engine.clusters.oversize import fit_workload
+from scheduler_sim.engine.clusters.presets import load_cluster
 from scheduler_sim.engine.traces import read_trace
 
 PLACEMENTS = "random,worst_fit,first_fit,best_fit,weighted_fit,fgd,fgd(gain=percent)"

@@ -88,7 +88,7 @@ def play(keep: str, tasks: int) -> dict[str, Any]:
     from apps.live.play.runner import Runner
     from apps.results.models import PlacementFile, Run
     from apps.tasks.models import Workload
-    from scheduler_sim.engine.presets import load_cluster
+    from scheduler_sim.engine.clusters.presets import load_cluster
 
     store, writing = FileWriter.store, [0.0, 0.0]
 

@@ -19,8 +19,8 @@ from rich.table import Table
 from scipy import stats
 
 from scheduler_sim import engine as sim
-from scheduler_sim.engine.likeness import compare_workloads
-from scheduler_sim.engine.statistics import mean_interval
+from scheduler_sim.engine.measuring.likeness import compare_workloads
+from scheduler_sim.engine.numerics.statistics import mean_interval
 
 POLICIES = (
     "fcfs",

@@ -16,8 +16,8 @@ from rich.table import Table
 
 from benchmarks.node_speed import NODES, gpu_jobs
 from scheduler_sim.engine import Cluster, Simulation, Workload, parse_policy
+from scheduler_sim.engine.clusters.presets import load_cluster
 from scheduler_sim.engine.gangs import GangLog
-from scheduler_sim.engine.presets import load_cluster
 
 
 def large_jobs(jobs: int, load: float) -> Workload:

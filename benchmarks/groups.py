@@ -89,7 +89,7 @@ def play(tasks: int, users: int) -> None:
     from apps.metrics import services
     from apps.metrics.managers import GroupMetricQuerySet
     from apps.results.models import Run
-    from scheduler_sim.engine.groups import group_figures
+    from scheduler_sim.engine.measuring.groups import group_figures
 
     if Run.objects.finished().exists():
         return

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine import gym
-from scheduler_sim.engine.cluster import Cluster, NodeGroup
+from scheduler_sim.engine.clusters.cluster import Cluster, NodeGroup
 from scheduler_sim.engine.generators import generate_workload
 
 PROCESSORS = 256

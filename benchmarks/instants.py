@@ -39,7 +39,7 @@ def fill(count: int, policy: str, load: float) -> Any:
     from apps.tasks.models import Task, Workload
     from apps.tasks.stored_tasks import MOST_KEPT, load_tasks
     from scheduler_sim import engine
-    from scheduler_sim.engine.presets import load_cluster
+    from scheduler_sim.engine.clusters.presets import load_cluster
 
     columns = made_up_jobs(count, load)
     arrival = columns["arrival_time"]

@@ -15,14 +15,14 @@ from dataclasses import replace
 import numpy as np
 
 from scheduler_sim import engine
-from scheduler_sim.engine.estimates import replace_estimates
+from scheduler_sim.engine.clusters.presets import workstation
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.learning.evaluation import paired_interval
-from scheduler_sim.engine.metrics import TaskFigures
+from scheduler_sim.engine.measuring.metrics import TaskFigures
 from scheduler_sim.engine.policies.placements.hybrid_ml import hybrid_placement
 from scheduler_sim.engine.predictors.hybrid import best_fractions, fit_fraction, hybrid_features
-from scheduler_sim.engine.presets import workstation
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.estimates import replace_estimates
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 OTHERS = ("greedy", "round_robin", "random", "fcfs+list@cpu_only", "fcfs+list@gpu_only", "fcfs+list@eft")
 

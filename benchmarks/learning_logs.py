@@ -13,15 +13,15 @@ import numpy as np
 
 from benchmarks.learning_policy_search import add_search_arguments, searched
 from scheduler_sim import engine
+from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.engine.learning.evaluation import paired_interval, yardsticks
 from scheduler_sim.engine.learning.sampling import Parts
-from scheduler_sim.engine.metrics import TaskFigures
+from scheduler_sim.engine.measuring.metrics import TaskFigures
 from scheduler_sim.engine.policies import Policy, parse_policy
 from scheduler_sim.engine.policies.learned import learned_order
-from scheduler_sim.engine.presets import pool
 from scheduler_sim.engine.traces import read_trace
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 
 EASY_FORMS = (
     "easy",

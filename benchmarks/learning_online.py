@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from scheduler_sim import engine
-from scheduler_sim.engine.metrics import TaskFigures
-from scheduler_sim.engine.presets import pool
+from scheduler_sim.engine.clusters.presets import pool
+from scheduler_sim.engine.measuring.metrics import TaskFigures
 from scheduler_sim.engine.traces import read_trace
 
 POLICIES = (

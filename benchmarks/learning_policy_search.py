@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from scheduler_sim import engine
+from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.learning.evaluation import (
@@ -34,9 +35,8 @@ from scheduler_sim.engine.learning.evaluation import (
 from scheduler_sim.engine.learning.sampling import Parts
 from scheduler_sim.engine.learning.search import SearchSettings, search
 from scheduler_sim.engine.policies.learned import learned_order
-from scheduler_sim.engine.presets import pool
 from scheduler_sim.engine.traces import read_trace
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 GENERATED_SEED = 2_000
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from scheduler_sim import engine
-from scheduler_sim.engine.estimates import told_to_all
-from scheduler_sim.engine.metrics import TaskFigures
+from scheduler_sim.engine.clusters.presets import pool
+from scheduler_sim.engine.measuring.metrics import TaskFigures
 from scheduler_sim.engine.predictors.runtime import RuntimeModel, fit_runtime, predict_runtime
-from scheduler_sim.engine.presets import pool
 from scheduler_sim.engine.traces import read_trace
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workloads.estimates import told_to_all
+from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 
 LEARNED_FROM = 0.8
 

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from benchmarks.timing import play
 from scheduler_sim.engine import Cluster, Simulation, Workload
+from scheduler_sim.engine.clusters.presets import load_cluster
 from scheduler_sim.engine.generators.mixed import MixedParameters, generate
-from scheduler_sim.engine.presets import load_cluster
 
 PLANNED = ("fcfs+list@eft", "oracle")
 FIXED = ("round_robin", "random", "greedy", "fcfs+list@cpu_only")

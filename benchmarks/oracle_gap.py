@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from scheduler_sim.engine import Simulation, Workload, parse_policy
-from scheduler_sim.engine.estimates import replace_estimates
+from scheduler_sim.engine.clusters.presets import workstation
 from scheduler_sim.engine.generators.mixed import MixedParameters, generate
-from scheduler_sim.engine.presets import workstation
+from scheduler_sim.engine.workloads.estimates import replace_estimates
 
 PLACEMENTS = ("round_robin", "random", "greedy", "cpu_only", "gpu_only", "min_energy", "eft")
 

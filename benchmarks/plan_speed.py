@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse_policy
-from scheduler_sim.engine.network import Network
+from scheduler_sim.engine.clusters.network import Network
 
 POLICIES = ("heft(plan=insertion)", "peft(plan=insertion)", "heft+list@eft")
 WIDTH = 200

@@ -24,11 +24,11 @@ import pandas as pd
 
 from benchmarks.fgd_inflation import allocation_ratio, gpu_nodes, in_order, inflate
 from scheduler_sim import engine as sim
+from scheduler_sim.engine.clusters.network import Network
 from scheduler_sim.engine.formulas import bounded_slowdown
-from scheduler_sim.engine.network import Network
-from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces import read_trace
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.throughputs import Throughputs
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 EXACT = 1e-6
 

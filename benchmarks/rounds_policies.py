@@ -17,12 +17,12 @@ import numpy as np
 
 from benchmarks.rounds_speed import KINDS, draw, ours
 from scheduler_sim.engine import Cluster, NodeGroup, Workload
-from scheduler_sim.engine.cluster import LARGEST_GPUS_PER_NODE
-from scheduler_sim.engine.metrics import summarise, whole_run
-from scheduler_sim.engine.statistics import mean_interval
-from scheduler_sim.engine.throughputs import Throughputs
+from scheduler_sim.engine.clusters.cluster import LARGEST_GPUS_PER_NODE
+from scheduler_sim.engine.measuring.metrics import summarise, whole_run
+from scheduler_sim.engine.numerics.statistics import mean_interval
 from scheduler_sim.engine.traces import ReadOptions, read_kinds, read_throughputs, read_trace
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
+from scheduler_sim.engine.workloads.throughputs import Throughputs
 
 POLICIES = (
     "fifo_perf",

@@ -21,9 +21,9 @@ from time import process_time
 import numpy as np
 
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse_policy
-from scheduler_sim.engine.columns import Labels
-from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces import read_kinds
+from scheduler_sim.engine.workloads.columns import Labels
+from scheduler_sim.engine.workloads.throughputs import Throughputs
 
 KINDS = ("v100", "p100", "k80")
 POLICIES = (

@@ -12,10 +12,10 @@ from time import perf_counter, process_time
 import numpy as np
 
 from scheduler_sim.engine import Simulation, parse_policies
-from scheduler_sim.engine.columns import Labels
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workloads.columns import Labels
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 
 NODES = 1000
 USERS = 200

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from scheduler_sim.engine import Options, Simulation, parse_policy
-from scheduler_sim.engine.columns import FloatArray
 from scheduler_sim.engine.sites import Scheduling, Site
+from scheduler_sim.engine.workloads.columns import FloatArray
 from tests.engine.slurm_cases import Recorded, read_recorded
 
 

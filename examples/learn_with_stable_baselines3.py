@@ -21,14 +21,14 @@ from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from stable_baselines3.common.env_util import make_vec_env
 from torch import nn
 
+from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.gym import SchedulingEnv, learned_queue
 from scheduler_sim.engine.learning.evaluation import held_out_windows, paired_interval, window_means, yardsticks
 from scheduler_sim.engine.learning.sampling import Parts, Variation
 from scheduler_sim.engine.policies import ORDERS
-from scheduler_sim.engine.presets import pool
 from scheduler_sim.engine.traces import read_trace
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 VISIBLE = 32
 ENVIRONMENTS = 32

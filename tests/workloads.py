@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim import engine
-from scheduler_sim.engine.workload import Labels, Parents, Requests
+from scheduler_sim.engine.workloads.workload import Labels, Parents, Requests
 
 
 def assert_same(left: engine.Workload, right: engine.Workload) -> None:

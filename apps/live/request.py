@@ -22,7 +22,7 @@ from apps.results.errors import DomainError
 from apps.results.models import Run
 from apps.tasks.models import Workload
 from scheduler_sim import engine
-from scheduler_sim.engine.presets import PRESET, PRESETS, load_cluster
+from scheduler_sim.engine.clusters.presets import PRESET, PRESETS, load_cluster
 from scheduler_sim.web.api import StrictSerializer
 
 MAX_NAMES, MAX_NAME = 50, 100

@@ -8,7 +8,7 @@ from apps.metrics.groups import PolicyGroups
 from apps.metrics.leaderboard import FIGURE_COLUMNS, Cell, Column, figure_cell
 from apps.metrics.models import GroupMetric, Metric
 from scheduler_sim.display.formatting import change_in_words, figure_scale, percent_change, scale_of
-from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import FIGURES
 
 BEFORE, AFTER = "the run as it was", "the change"
 """What sentences call the two sides."""

@@ -11,7 +11,7 @@ from apps.results.models import Run
 from scheduler_sim.display.appearance import appearance
 from scheduler_sim.display.charts import Axis, Chart, Series, TextTable
 from scheduler_sim.display.formatting import Scale, duration, figure_scale, scale_of
-from scheduler_sim.engine.groups import LARGEST
+from scheduler_sim.engine.measuring.groups import LARGEST
 
 DRAWN = 8
 """At most so many of those who lose most, and of those who gain most, are drawn."""

@@ -15,7 +15,7 @@ from scheduler_sim.display.formatting import (
     percent_change,
     quantity,
 )
-from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import FIGURES
 
 CLEAR_DIFFERENCE = 0.005
 """Below half a percent two means are called equal in words."""

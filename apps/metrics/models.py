@@ -10,8 +10,8 @@ from apps.results.models import Run
 class Metric(models.Model):
     """What one policy did in one window of simulated time; the whole run is one such window.
 
-    Every figure is defined in `scheduler_sim/engine/metrics.py`, fragmentation in `fragmentation.py` beside it. Empty
-    where the window holds no finished task.
+    `scheduler_sim/engine/measuring/metrics.py` defines every figure, and `fragmentation.py` beside it fragmentation.
+    Empty where the window holds no finished task.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metrics", db_index=False)
@@ -131,8 +131,8 @@ class Metric(models.Model):
 class GroupMetric(models.Model):
     """What one policy did for one group of a run's tasks: those of a user, an account, a partition, a size, an hour.
 
-    Written once when the run ends; `scheduler_sim/engine/groups.py` defines every figure. The base of the differences
-    is the run's first policy.
+    Written once when the run ends; `scheduler_sim/engine/measuring/groups.py` defines every figure. The base of the
+    differences is the run's first policy.
     """
 
     class GroupedBy(models.TextChoices):

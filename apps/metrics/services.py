@@ -14,17 +14,17 @@ from apps.results.models import Run
 from apps.results.signals import rows_changed
 from scheduler_sim import engine
 from scheduler_sim.columnar.objects import columns_as_objects
-from scheduler_sim.engine import metrics
-from scheduler_sim.engine.bounds import lower_bounds
 from scheduler_sim.engine.crew import Each
-from scheduler_sim.engine.distributions import fraction_counts, wait_by_size
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.fairness import FairShares
-from scheduler_sim.engine.fragmentation import gpu_fragmentation
-from scheduler_sim.engine.groups import group_figures
-from scheduler_sim.engine.histogram import LogHistogram
-from scheduler_sim.engine.interruptions import Interruptions
 from scheduler_sim.engine.learning.agent_curve import agent_curve
+from scheduler_sim.engine.measuring import metrics
+from scheduler_sim.engine.measuring.bounds import lower_bounds
+from scheduler_sim.engine.measuring.distributions import fraction_counts, wait_by_size
+from scheduler_sim.engine.measuring.fairness import FairShares
+from scheduler_sim.engine.measuring.fragmentation import gpu_fragmentation
+from scheduler_sim.engine.measuring.groups import group_figures
+from scheduler_sim.engine.measuring.interruptions import Interruptions
+from scheduler_sim.engine.numerics.histogram import LogHistogram
 
 WINDOWS = 120
 """Windows of simulated time a run is cut into: as many points as a plot can show."""

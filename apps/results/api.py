@@ -16,12 +16,12 @@ from apps.results.filed_rows import FiledRows
 from apps.results.managers import RunQuerySet
 from apps.results.models import Attempt, Fidelity, Run, RunTag, SchedulerResult, Study
 from apps.tasks.models import Task
+from scheduler_sim.engine.clusters.presets import PRESETS
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
 from scheduler_sim.engine.policies.order import ORDERS, Order
 from scheduler_sim.engine.policies.placement import PLACEMENTS, Placement
 from scheduler_sim.engine.policies.policy import READY_MADE, parse_policy
 from scheduler_sim.engine.policies.preemption import PREEMPTIONS, Preemption
-from scheduler_sim.engine.presets import PRESETS
 from scheduler_sim.web.api import LARGEST_KEY, GuardedView, RowsViewSet
 from scheduler_sim.web.filters import BooleanFilter, IntegerFilter, KeyFilter, MomentFilter, NamedFilterSet
 

@@ -8,7 +8,7 @@ from django.db.models.fields.json import KT
 
 from apps.results.models import Fidelity, Run, Study
 from scheduler_sim.display.formatting import duration, quantity
-from scheduler_sim.engine.fidelity import FirstDifference
+from scheduler_sim.engine.measuring.fidelity import FirstDifference
 
 WAITS = (
     *("recorded_mean_wait", "played_mean_wait", "mean_difference"),

@@ -10,7 +10,7 @@ from django.db.models import Model
 
 from apps.results.placement_files import PlacementFile, PlacementFileMissing, path_of, shown
 from apps.tasks.models import Task
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 if TYPE_CHECKING:
     import pyarrow as pa

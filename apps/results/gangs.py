@@ -6,7 +6,7 @@ import numpy as np
 from django.db import models
 
 from scheduler_sim.engine.gangs import Gangs
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 SPANS_TOGETHER = 512
 """A block ends with the task that brings it to so many spans."""

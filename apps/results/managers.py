@@ -19,7 +19,7 @@ from apps.tasks.managers import key_pages, key_ranges
 from apps.tasks.models import Task
 from scheduler_sim.background.models import Job
 from scheduler_sim.columnar.insert import insert_blocks
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 from scheduler_sim.marks import alters_data
 
 _CHUNK_ROWS = 20_000

@@ -21,10 +21,10 @@ from scheduler_sim import engine
 from scheduler_sim.accounts import audit
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import JobStateError, job_submit
-from scheduler_sim.engine import fidelity
 from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.instant import stretches
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.measuring import fidelity
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 DELETE_KEYS = {"sqlite": 20_000, "postgresql": 100_000}
 """Primary keys that one deleting statement covers: well under a second, so that nobody waits long."""

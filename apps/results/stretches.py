@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from django.db import models
 
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 
 class StretchQuerySet(models.QuerySet[Any]):

@@ -19,9 +19,9 @@ from apps.live.terminal.arguments import content_of
 from apps.results.errors import DomainError
 from apps.studies.sources import InvalidStudy, Source, mapping_of, read_source
 from scheduler_sim import engine
-from scheduler_sim.engine.estimates import Estimates
-from scheduler_sim.engine.figures import FIGURES
-from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.clusters.presets import load_cluster
+from scheduler_sim.engine.measuring.figures import FIGURES
+from scheduler_sim.engine.workloads.estimates import Estimates
 
 MOST_RUNS = 1_000_000
 DEFAULT_FIGURE = "mean_bounded_slowdown"

@@ -15,10 +15,10 @@ from apps.studies.definition import DEFAULT_FIGURE, FIXED_DEFAULTS, Definition, 
 from apps.studies.sources import InvalidStudy
 from apps.tasks.models import Workload
 from scheduler_sim import engine
-from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.clusters.presets import PRESET, PRESETS
 from scheduler_sim.engine.generators import GENERATORS
+from scheduler_sim.engine.measuring.figures import FIGURES
 from scheduler_sim.engine.policies.grammar import split_outside
-from scheduler_sim.engine.presets import PRESET, PRESETS
 
 MOST_RUNS = 10_000
 """A larger grid is started with `runstudy`, by somebody who watches the machine."""

@@ -18,7 +18,7 @@ from apps.studies.sources import Source
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_find_or_import, workload_generate, workload_sample
 from scheduler_sim import engine
-from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.clusters.presets import load_cluster
 
 Progress = Callable[[str], None]
 

@@ -42,10 +42,10 @@ from scheduler_sim.display.charts import Chart
 from scheduler_sim.display.downloads import table_response
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
 from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, chart_views, control_form, figures, reading
+from scheduler_sim.engine.clusters.presets import PRESETS
 from scheduler_sim.engine.crew import cores
-from scheduler_sim.engine.figures import FIGURES
 from scheduler_sim.engine.generators import GENERATORS
-from scheduler_sim.engine.presets import PRESETS
+from scheduler_sim.engine.measuring.figures import FIGURES
 from scheduler_sim.web.access import refuse_without_control
 
 OFFERED_FIGURES = (

@@ -20,10 +20,10 @@ from apps.tasks.uploads import TooManyImports, UploadNotKept, upload_accept
 from scheduler_sim.background.api import QueuedSerializer
 from scheduler_sim.background.models import Job
 from scheduler_sim.engine.errors import InvalidTrace
-from scheduler_sim.engine.requests import NAMES
 from scheduler_sim.engine.traces import FORMATS
 from scheduler_sim.engine.traces.written import read_header, read_map
-from scheduler_sim.engine.workload import REQUEST
+from scheduler_sim.engine.workloads.requests import NAMES
+from scheduler_sim.engine.workloads.workload import REQUEST
 from scheduler_sim.web.api import RowsViewSet, columns_of
 from scheduler_sim.web.errors import Conflict, TooLarge, Unavailable
 from scheduler_sim.web.filters import IntegerFilter, KeyFilter, NamedFilterSet

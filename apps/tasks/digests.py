@@ -8,8 +8,8 @@ import numpy as np
 
 from scheduler_sim import engine
 from scheduler_sim.columnar.digests import columns_digest
-from scheduler_sim.engine.requests import LATER
-from scheduler_sim.engine.workload import Labels, Parents, Requests
+from scheduler_sim.engine.workloads.requests import LATER
+from scheduler_sim.engine.workloads.workload import Labels, Parents, Requests
 
 
 def tasks_digest(tasks: engine.Workload) -> str:

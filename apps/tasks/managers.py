@@ -15,9 +15,9 @@ from django.db.models.functions import Cast
 from apps.tasks.errors import SeriesError, SiteError
 from scheduler_sim import engine
 from scheduler_sim.columnar.insert import insert_columns
-from scheduler_sim.engine.requests import NAMES, TEXTS, Requests
-from scheduler_sim.engine.throughputs import Throughputs
-from scheduler_sim.engine.workload import REQUEST, IntArray, Labels
+from scheduler_sim.engine.workloads.requests import NAMES, TEXTS, Requests
+from scheduler_sim.engine.workloads.throughputs import Throughputs
+from scheduler_sim.engine.workloads.workload import REQUEST, IntArray, Labels
 from scheduler_sim.marks import alters_data
 
 _CHUNK_ROWS = 10_000

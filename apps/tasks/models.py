@@ -18,8 +18,8 @@ from apps.tasks.managers import (
 )
 from scheduler_sim.background.models import Job
 from scheduler_sim.choices import PlainChoices
-from scheduler_sim.engine.requests import NAMES
 from scheduler_sim.engine.series import StepSeries
+from scheduler_sim.engine.workloads.requests import NAMES
 from scheduler_sim.marks import alters_data
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from apps.tasks.models import Task, TaskRequest, Workload
 from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim import engine
 from scheduler_sim.engine.generators import FITTED, Generated, generate_like, generate_workload
-from scheduler_sim.engine.requests import TEXTS
 from scheduler_sim.engine.sampling import Arrivals, Draw, sample_tasks
-from scheduler_sim.engine.workload import Labels
+from scheduler_sim.engine.workloads.requests import TEXTS
+from scheduler_sim.engine.workloads.workload import Labels
 
 if TYPE_CHECKING:
     # The readers of traces bring Arrow, for which a run of a stored workload need not wait.

@@ -17,7 +17,7 @@ from django.forms import BaseFormSet, formset_factory
 
 from apps.tasks.models import Site
 from scheduler_sim.engine import EngineError, sites
-from scheduler_sim.engine.cluster import NodeGroup
+from scheduler_sim.engine.clusters.cluster import NodeGroup
 
 MOST_FIELDS = 900
 """A site with more fields in rows is edited as a text: forms are read up to 1,000 fields."""

@@ -12,9 +12,9 @@ from apps.tasks.digests import tasks_digest
 from apps.tasks.models import Task, Workload
 from apps.tasks.task_files import FiledTasks, task_file_read, task_file_write
 from scheduler_sim import engine
-from scheduler_sim.engine.columns import IntArray, Labels
-from scheduler_sim.engine.requests import TEXTS
-from scheduler_sim.engine.throughputs import Throughputs
+from scheduler_sim.engine.workloads.columns import IntArray, Labels
+from scheduler_sim.engine.workloads.requests import TEXTS
+from scheduler_sim.engine.workloads.throughputs import Throughputs
 
 FEWEST_FILED = 20_000
 """Smaller workloads are read from the database about as soon as Arrow, which reads the files, is imported."""

@@ -22,10 +22,10 @@ import numpy as np
 from django.conf import settings
 
 from scheduler_sim import engine
-from scheduler_sim.engine.columns import IntArray
-from scheduler_sim.engine.requests import NAMES, Requests
-from scheduler_sim.engine.throughputs import Throughputs
-from scheduler_sim.engine.workload import Labels, Parents
+from scheduler_sim.engine.workloads.columns import IntArray
+from scheduler_sim.engine.workloads.requests import NAMES, Requests
+from scheduler_sim.engine.workloads.throughputs import Throughputs
+from scheduler_sim.engine.workloads.workload import Labels, Parents
 
 if TYPE_CHECKING:
     import pyarrow as pa

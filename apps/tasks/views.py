@@ -30,7 +30,7 @@ from scheduler_sim.display.viewing import (
     reading,
     sort_key,
 )
-from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import FIGURES
 from scheduler_sim.engine.traces import COLUMNS, FORMATS
 from scheduler_sim.engine.traces.units import COUNT, MEMORY, TIME
 

@@ -14,11 +14,11 @@ from apps.training.registry import AGENT_KIND, model_store
 from scheduler_sim import engine
 from scheduler_sim.engine.learning.agent_curve import agent_curve
 from scheduler_sim.engine.learning.by_group import by_group, groups_of
-from scheduler_sim.engine.metrics import TaskFigures
+from scheduler_sim.engine.measuring.metrics import TaskFigures
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, Policy
 from scheduler_sim.engine.policies.agent import ACTIONS, CONTEXTS, AgentSettings, RewardWeights
 from scheduler_sim.engine.policies.placements.rl_agent import agent_placement
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 
 class NothingToSplit(DomainError):

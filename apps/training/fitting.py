@@ -19,7 +19,7 @@ from apps.training.registry import HYBRID_KIND, RUNTIME_KIND, check_name, model_
 from scheduler_sim import engine
 from scheduler_sim.engine.learning.by_group import by_group, groups_of, quarters
 from scheduler_sim.engine.predictors import hybrid, regression, runtime
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 HELD_OUT = 0.2
 """The share of the newest rows that a model is judged on and not fitted to."""

@@ -7,7 +7,7 @@ from apps.training.models import TrainingData
 from scheduler_sim import engine
 from scheduler_sim.engine.codes import ORACLE
 from scheduler_sim.engine.predictors.hybrid import best_fractions, hybrid_features
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 
 def run_label(

@@ -10,7 +10,7 @@ from django.db.models import Max
 
 from apps.results.errors import DomainError
 from scheduler_sim.columnar.insert import insert_columns
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 from scheduler_sim.marks import alters_data
 
 NUMBERS = (

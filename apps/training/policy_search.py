@@ -18,6 +18,7 @@ from apps.tasks.stored_tasks import load_tasks
 from apps.training.models import BY_GROUP, PolicySearch, TrainedModel
 from apps.training.registry import check_name, model_store
 from scheduler_sim import engine
+from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.learning.by_group import by_group, groups_of
 from scheduler_sim.engine.learning.evaluation import (
     held_out_rows,
@@ -29,8 +30,7 @@ from scheduler_sim.engine.learning.search import CurvePoint, SearchResult, Searc
 from scheduler_sim.engine.policies import ORDERS
 from scheduler_sim.engine.policies.learned import learned_order
 from scheduler_sim.engine.policies.scoring import PAST_FEATURES, PAST_STATES, STATE_FEATURES, TASK_FEATURES
-from scheduler_sim.engine.presets import pool
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 COMPARED = ("fcfs", "sjf", "saf", "wfp3", "unicep", "f1", "f2", "f3", "f4")
 """The orders that a new score is held against when it is stored; benchmarks/ holds it against all."""

@@ -14,11 +14,11 @@ from apps.training.fitting import hybrid_train, runtime_train
 from apps.training.models import PolicySearch, TrainedModel
 from apps.training.policy_search import policy_train
 from apps.training.registry import AGENT_KIND, HYBRID_KIND, RUNTIME_KIND, check_name
+from scheduler_sim.engine.clusters.presets import PRESET, load_cluster
 from scheduler_sim.engine.errors import EngineError, InvalidCluster
 from scheduler_sim.engine.learning.search import CurvePoint, SearchSettings
 from scheduler_sim.engine.policies.agent import RewardWeights
 from scheduler_sim.engine.predictors.regression import ALGORITHMS
-from scheduler_sim.engine.presets import PRESET, load_cluster
 
 KINDS = (HYBRID_KIND, RUNTIME_KIND, AGENT_KIND)
 SEARCHED = (

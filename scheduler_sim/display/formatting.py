@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import FIGURES
 
 NO_DATA = "no data"
 

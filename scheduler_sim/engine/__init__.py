@@ -11,37 +11,37 @@ from scheduler_sim.engine.errors import EngineError, InvalidCluster, InvalidPoli
 from scheduler_sim.engine.version import ENGINE_VERSION
 
 if TYPE_CHECKING:
-    from scheduler_sim.engine.cluster import Cluster, NodeGroup, Outage
+    from scheduler_sim.engine.clusters.cluster import Cluster, NodeGroup, Outage
+    from scheduler_sim.engine.clusters.presets import load_cluster
     from scheduler_sim.engine.contract import Options, Outcome
     from scheduler_sim.engine.library.comparing import compare, study
     from scheduler_sim.engine.library.inputs import generate, read
     from scheduler_sim.engine.library.playing import play
     from scheduler_sim.engine.library.result import Result
-    from scheduler_sim.engine.likeness import compare_workloads
+    from scheduler_sim.engine.measuring.likeness import compare_workloads
     from scheduler_sim.engine.policies import Policy, parse_policies, parse_policy
     from scheduler_sim.engine.policies.own import compiled, deciding, program, scoring
-    from scheduler_sim.engine.presets import load_cluster
     from scheduler_sim.engine.simulation import Simulation
     from scheduler_sim.engine.sites import Site
-    from scheduler_sim.engine.workload import Workload
+    from scheduler_sim.engine.workloads.workload import Workload
 
 _LATER = {
-    "Cluster": "cluster",
-    "NodeGroup": "cluster",
+    "Cluster": "clusters.cluster",
+    "NodeGroup": "clusters.cluster",
     "Options": "contract",
-    "Outage": "cluster",
+    "Outage": "clusters.cluster",
     "Outcome": "contract",
     "Policy": "policies",
     "Result": "library.result",
     "Simulation": "simulation",
     "Site": "sites",
-    "Workload": "workload",
+    "Workload": "workloads.workload",
     "compare": "library.comparing",
-    "compare_workloads": "likeness",
+    "compare_workloads": "measuring.likeness",
     "compiled": "policies.own",
     "deciding": "policies.own",
     "generate": "library.inputs",
-    "load_cluster": "presets",
+    "load_cluster": "clusters.presets",
     "parse_policies": "policies",
     "parse_policy": "policies",
     "play": "library.playing",

@@ -19,7 +19,8 @@ from threading import Event, Thread
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.clusters.presets import dgx, load_cluster, pool
 from scheduler_sim.engine.contract import Outcome
 from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.engine.plain_rules import plainly
@@ -27,9 +28,8 @@ from scheduler_sim.engine.policies import Policy, parse_policy, split_outside
 from scheduler_sim.engine.policies.asking import asked
 from scheduler_sim.engine.policies.loading import load_policies
 from scheduler_sim.engine.policies.own import program
-from scheduler_sim.engine.presets import dgx, load_cluster, pool
 from scheduler_sim.engine.simulation import Simulation
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 
 CASES = 50
 LIMIT_SECONDS = 60.0

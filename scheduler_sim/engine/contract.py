@@ -5,10 +5,10 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.failures import Failure
+from scheduler_sim.engine.clusters.overheads import NO_OVERHEAD, Checkpoints, Overhead
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.failures import Failure
-from scheduler_sim.engine.overheads import NO_OVERHEAD, Checkpoints, Overhead
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 
 SPLIT_MODELS = ("concurrent", "sequential")
 """How the sides of a hybrid task lie in time: side by side, or the CPU side after the GPU side."""

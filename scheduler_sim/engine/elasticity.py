@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.errors import InvalidWorkload
-from scheduler_sim.engine.requests import Requests
-from scheduler_sim.engine.speedups import ELASTICITIES, read_speedup
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.speedups import ELASTICITIES, read_speedup
+from scheduler_sim.engine.workloads.workload import Workload
 
 RIGID, MOLDABLE, MALLEABLE = range(len(ELASTICITIES))
 

@@ -8,10 +8,10 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.jit import bare_kernel
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 
 Number = TypeVar("Number", float, FloatArray)
 """One figure, or a column of them."""

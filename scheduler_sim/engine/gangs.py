@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.contract import Pieces
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 RANGE = np.dtype([("node", "<u4"), ("nodes", "<u4"), ("cpus", "<u4"), ("gpus", "<u4"), ("devices", "<u8")])
 """`nodes` nodes from `node` on, thousandths of cores and GPUs held on each of them, and the mask of the GPUs there."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.codes import CALLED, DECIDED, STATIC
 from scheduler_sim.engine.policies import BACKFILLS, PLACEMENTS, Policy, Scores
 from scheduler_sim.engine.policies.compiled import Instant, WaitingTask

@@ -8,11 +8,11 @@ from typing import Self
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.demand import demands
+from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.clusters.demand import demands
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.series import StepSeries
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 MICRO = 1_000_000
 """Parts of a watt."""

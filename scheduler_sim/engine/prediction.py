@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from scheduler_sim.engine.estimates import told_to_all
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.estimates import told_to_all
+from scheduler_sim.engine.workloads.workload import Workload
 
 UNTOLD = 1.0
 """Stands where a task that has not arrived has no estimate; nothing looks at it."""

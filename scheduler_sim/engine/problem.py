@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.policies import Choices, Policy, Scores
 from scheduler_sim.engine.power_cap import PowerCap
 from scheduler_sim.engine.sharing import Shared
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.workload import Workload
 
 
 @dataclass(frozen=True, eq=False)

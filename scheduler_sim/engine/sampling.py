@@ -4,10 +4,10 @@ from typing import Literal
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.whatif import at_arrivals
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.columns import FloatArray
+from scheduler_sim.engine.workloads.workload import Workload
 
 Draw = Literal["window", "tasks"]
 Arrivals = Literal["trace", "poisson"]

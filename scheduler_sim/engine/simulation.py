@@ -7,7 +7,7 @@ from zlib import crc32
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.contract import (
     ENDINGS,
     Attempts,
@@ -22,7 +22,6 @@ from scheduler_sim.engine.contract import (
 )
 from scheduler_sim.engine.crew import Each
 from scheduler_sim.engine.errors import InvalidParameter, InvalidPolicy, InvalidWorkload
-from scheduler_sim.engine.feedback import predecessors, uncome
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.gangs import GangLog, Gangs
 from scheduler_sim.engine.policies import ORDERS, ChoiceContext, Choices, Order, Policy, ScoreContext, Scores
@@ -35,7 +34,8 @@ from scheduler_sim.engine.sharing import Shared
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.units import SECONDS_PER_DAY
 from scheduler_sim.engine.whatif import at_arrivals
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.feedback import predecessors, uncome
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 _NOTHING_DRAWN = np.random.default_rng(0)
 """For scores and choices that depend on estimates: none of them keeps what it draws."""

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.clusters.paces import Paces
 from scheduler_sim.engine.contract import Options, Outcome
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.formulas import played_runtime
-from scheduler_sim.engine.paces import Paces
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 
 def refuse_steps(workload: Workload, cluster: Cluster) -> None:

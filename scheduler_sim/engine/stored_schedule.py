@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.contract import Attempts, Kernel, News, Options, Outcome, Pieces
 from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.policies import Policy
 from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.workload import Workload
 
 
 class StoredSchedule(Simulation):

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster, NodeGroup
+from scheduler_sim.engine.clusters.cluster import Cluster, NodeGroup
+from scheduler_sim.engine.clusters.failures import DISTRIBUTIONS, FailureModel
 from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter, unknown_name
-from scheduler_sim.engine.failures import DISTRIBUTIONS, FailureModel
-from scheduler_sim.engine.feedback import shown_thinks
 from scheduler_sim.engine.formulas import arrivals_at_load
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workloads.feedback import shown_thinks
+from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 
 _OUTSIDE_BRACKETS = re.compile(r",(?![^()]*\))")
 _OUTSIDE_HOST_LISTS = re.compile(r",(?![^\[\]]*\])")

@@ -30,7 +30,7 @@ from scheduler_sim.background.models import Job, bearable
 from scheduler_sim.background.services import JobStateError, dispatch, job_stop, job_submit
 from scheduler_sim.background.watch import Watch
 from scheduler_sim.background.work import job_run
-from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.clusters.presets import load_cluster
 from tests.clock import Clock
 from tests.web.conftest import make_run
 

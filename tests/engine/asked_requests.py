@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from scheduler_sim.engine.requests import Requests
-from scheduler_sim.engine.workload import Labels
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import Labels
 
 
 def assert_alike(one: Requests | None, other: Requests | None) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Policy, Simulation, Workload
 from scheduler_sim.engine.contract import Predictor
+from scheduler_sim.engine.measuring.usage import holdings
 from scheduler_sim.engine.predictors.runtime import RuntimeModel, fit_runtime
-from scheduler_sim.engine.usage import holdings
 
 KINDS = ("pool", "node", "cluster", "gpus")
 """A pool of processors, one node with GPUs, nodes of two kinds, GPUs of two kinds; one for each family of kernels."""

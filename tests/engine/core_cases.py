@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine import Cluster, NodeGroup, Workload
+from scheduler_sim.engine.clusters.failures import Failure, FailureStream
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts, Outcome
-from scheduler_sim.engine.failures import Failure, FailureStream
 from scheduler_sim.engine.kernels.attempts import AttemptsKernel
 from scheduler_sim.engine.kernels.core import state
 from scheduler_sim.engine.kernels.core.kernel import CoreKernel
 from scheduler_sim.engine.kernels.core.room import Room
 from scheduler_sim.engine.kernels.core.rules import Rules
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 from tests.engine.reference_attempts import Attempt, ReferenceRules
 from tests.engine.reference_core import ReferenceCore
 from tests.engine.reference_machine import Task

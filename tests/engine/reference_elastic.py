@@ -9,14 +9,14 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.columns import IntArray
+from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.elasticity import MALLEABLE, RIGID, Elasticity
 from scheduler_sim.engine.kernels.elastic.assignment import Choice
 from scheduler_sim.engine.kernels.elastic.choices import Moment
 from scheduler_sim.engine.kernels.elastic.kinds import Kinds
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.columns import IntArray
+from scheduler_sim.engine.workloads.workload import Workload
 
 
 @dataclass

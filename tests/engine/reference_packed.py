@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.kernels.rounds.allocations import Instant
 from scheduler_sim.engine.kernels.rounds.packing import Pairs, packed_shares
 from scheduler_sim.engine.kernels.rounds.state import Jobs
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
 from tests.engine.reference_rounds import HALF_ROUND, NEARLY_DONE, NEVER_HAD
 
 Unit = tuple[int, ...]

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
 from scheduler_sim.engine.contract import REASONS
 from scheduler_sim.engine.kernels.rounds.allocations import Instant, NoAllocation, equal_shares
 from scheduler_sim.engine.kernels.rounds.state import Jobs
+from scheduler_sim.engine.workloads.columns import BoolArray, FloatArray, IntArray
 from tests.engine.gang_cases import Span, span
 
 HALF_ROUND = 180.0

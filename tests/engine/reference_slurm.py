@@ -13,7 +13,7 @@ from math import floor, inf, isnan
 from typing import Self
 
 from scheduler_sim.engine.sites import Partition, Site
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.workload import Workload
 from tests.engine.reference_slurm_jobs import AWAITED, DONE, PENDING, RUNNING, Job, Share
 from tests.engine.reference_slurm_plans import Plans
 

@@ -6,7 +6,7 @@ from math import ceil, inf, isnan, nan
 from typing import Any
 
 from scheduler_sim.engine.sites import Partition, Site
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.workload import Workload
 
 AWAITED, PENDING, RUNNING, DONE = "awaited", "pending", "running", "done"
 YEAR = 365 * 86_400

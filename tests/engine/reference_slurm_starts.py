@@ -3,7 +3,7 @@
 from math import floor, inf
 
 from scheduler_sim.engine.sites import Partition, Site
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.workload import Workload
 from tests.engine.gang_cases import Span
 from tests.engine.reference_slurm_jobs import PENDING, RUNNING, Free, Job, Machine, Share, jobs_of
 from tests.engine.reference_slurm_limits import Accounting

@@ -8,9 +8,9 @@ from scheduler_sim.engine import Simulation, parse_policy
 from scheduler_sim.engine.kernels.site.kernel import SiteKernel
 from scheduler_sim.engine.kernels.site.never import fit_to_site
 from scheduler_sim.engine.kernels.site.reasons import WORDS
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site, read_site
-from scheduler_sim.engine.workload import Labels, Workload
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import Labels, Workload
 
 RULED = """
 name: ruled

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray, Labels
-from scheduler_sim.engine.requests import TEXTS, Requests
 from scheduler_sim.engine.sites import Reservation, Site, read_slurm_site
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.columns import FloatArray, Labels
+from scheduler_sim.engine.workloads.requests import TEXTS, Requests
+from scheduler_sim.engine.workloads.workload import Workload
 
 _UNITS = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
 _ALONE = {"--exclusive", "-H", "--hold", "--no-requeue", "--requeue"}

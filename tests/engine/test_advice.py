@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from scheduler_sim.engine.advice import NOBODY_RESERVES, ONLY_FIRST, Advice, advise
+from scheduler_sim.engine.answers.advice import NOBODY_RESERVES, ONLY_FIRST, Advice, advise
 from scheduler_sim.engine.policies import ORDERS, Policy, parse_policy
 from scheduler_sim.engine.policies.orders.multifactor import queue_factor
 from scheduler_sim.engine.sites import (

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from scheduler_sim import engine
+from scheduler_sim.engine.clusters.presets import workstation
 from scheduler_sim.engine.errors import InvalidParameter, InvalidPolicy
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.learning.agent_curve import agent_curve
+from scheduler_sim.engine.measuring.usage import energy_and_cost
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, Policy
 from scheduler_sim.engine.policies.agent import ACTIONS, CONTEXTS, AgentSettings, RewardWeights, no_values, values_from
 from scheduler_sim.engine.policies.placements.rl_agent import agent_placement
-from scheduler_sim.engine.presets import workstation
-from scheduler_sim.engine.usage import energy_and_cost
 
 
 def play(*, seed=1, step=None, backfill="list", **options):

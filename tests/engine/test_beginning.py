@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from scheduler_sim import engine
-from scheduler_sim.engine.beginning import begin_at
+from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.presets import pool
 from scheduler_sim.engine.whatif import scale_load
+from scheduler_sim.engine.workloads.beginning import begin_at
 
 NODES = engine.Cluster("nodes", (engine.NodeGroup("n", 3, 4),))
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from scheduler_sim import engine
-from scheduler_sim.engine import metrics
-from scheduler_sim.engine.bounds import lower_bounds, shortest_times
-from scheduler_sim.engine.requests import Requests
+from scheduler_sim.engine.measuring import metrics
+from scheduler_sim.engine.measuring.bounds import lower_bounds, shortest_times
+from scheduler_sim.engine.workloads.requests import Requests
 
 CLUSTER = engine.Cluster("four cores", (engine.NodeGroup("pool", 1, 4),))
 

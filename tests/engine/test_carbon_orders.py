@@ -12,7 +12,7 @@ from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.policies.orders.carbon import knows_carbon_to_come
 from scheduler_sim.engine.series import Signals, StepSeries
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 from tests.engine.pool_cases import pool
 from tests.engine.reference_nodes import ReferenceNodes
 

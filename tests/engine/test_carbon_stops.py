@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler_sim import engine
+from scheduler_sim.engine.clusters.overheads import Checkpoints, Overhead
+from scheduler_sim.engine.clusters.sleep import Sleep
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.metrics import summarise, whole_run
-from scheduler_sim.engine.overheads import Checkpoints, Overhead
+from scheduler_sim.engine.measuring.metrics import summarise, whole_run
 from scheduler_sim.engine.policies.openings import Openings
 from scheduler_sim.engine.policies.orders.carbon import knows_carbon_to_come
 from scheduler_sim.engine.series import Signals, StepSeries
-from scheduler_sim.engine.sleep import Sleep
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.workload import Workload
 from tests.engine.core_cases import spans
 from tests.engine.pool_cases import pool
 from tests.engine.reference_attempts import ReferenceRules

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import EngineError, Policy
+from scheduler_sim.engine.clusters.presets import workstation
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, parse_policy
 from scheduler_sim.engine.policies.learned import learned_order
 from scheduler_sim.engine.policies.placements.hybrid_ml import hybrid_placement
 from scheduler_sim.engine.policies.preemption import PREEMPTIONS, RUN_ON
 from scheduler_sim.engine.policies.scoring import weight_count
 from scheduler_sim.engine.predictors.hybrid import best_fractions, fit_fraction, hybrid_features
-from scheduler_sim.engine.presets import workstation
 from tests.engine.causal_worlds import KINDS, STATED, moved_too_early, other_runtime, predictor, world
 
 SHARED = [order.name for order in ORDERS if order.shares_gpus]

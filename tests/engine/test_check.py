@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from scheduler_sim import engine as sim
 from scheduler_sim.engine.check import check, main
+from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.plain_rules import plainly
 from scheduler_sim.engine.policies import ORDERS, parse_policy
-from scheduler_sim.engine.presets import pool
 from tests.conftest import ROOT
 from tests.engine.own import own_policies
 from tests.engine.test_own_policies import random_tasks

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, InvalidCluster, OversizedTasks, Workload
-from scheduler_sim.engine.oversize import fit_workload, oversized
-from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.clusters.oversize import fit_workload, oversized
+from scheduler_sim.engine.clusters.presets import load_cluster
 
 
 def described(**group):

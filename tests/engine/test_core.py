@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, InvalidPolicy, NodeGroup, Options, Simulation, Workload, parse_policy
+from scheduler_sim.engine.clusters.overheads import Checkpoints, Overhead
 from scheduler_sim.engine.contract import REASONS, Attempts
 from scheduler_sim.engine.errors import EngineError, InvalidParameter
-from scheduler_sim.engine.metrics import TaskFigures, summarise, whole_run
-from scheduler_sim.engine.overheads import Checkpoints, Overhead
-from scheduler_sim.engine.usage import energy_and_cost, holdings
+from scheduler_sim.engine.measuring.metrics import TaskFigures, summarise, whole_run
+from scheduler_sim.engine.measuring.usage import energy_and_cost, holdings
 from tests.engine.pool_cases import lognormal_workload, pool
 
 POLICIES = ["srtf", "srsf", "las(limits=50/500)", "rr(quantum=7)", "sjf~suspend", "sjf~requeue", "wfp3+list~suspend"]

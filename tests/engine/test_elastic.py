@@ -11,23 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse_policy
-from scheduler_sim.engine.bounds import lower_bounds
+from scheduler_sim.engine.clusters.overheads import Overhead
 from scheduler_sim.engine.contract import REASONS, Attempts, Options, Pieces
 from scheduler_sim.engine.elasticity import Elasticity
 from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
 from scheduler_sim.engine.gangs import Gangs
-from scheduler_sim.engine.goodput import Goodput
-from scheduler_sim.engine.interruptions import Interruptions
 from scheduler_sim.engine.kernels.elastic.assignment import Choice
 from scheduler_sim.engine.kernels.elastic.choices import Moment, pollux, sia, sia_choice
 from scheduler_sim.engine.kernels.elastic.kinds import Kinds
-from scheduler_sim.engine.overbooked import overbooked
-from scheduler_sim.engine.overheads import Overhead
+from scheduler_sim.engine.measuring.bounds import lower_bounds
+from scheduler_sim.engine.measuring.interruptions import Interruptions
+from scheduler_sim.engine.measuring.overbooked import overbooked
+from scheduler_sim.engine.measuring.usage import Usage, energy_and_cost
 from scheduler_sim.engine.policies import ORDERS
-from scheduler_sim.engine.requests import Requests
-from scheduler_sim.engine.speedups import read_speedup
-from scheduler_sim.engine.usage import Usage, energy_and_cost
-from scheduler_sim.engine.workload import Labels
+from scheduler_sim.engine.workloads.goodput import Goodput
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.speedups import read_speedup
+from scheduler_sim.engine.workloads.workload import Labels
 from tests.engine import reference_elastic as reference
 from tests.engine.gang_cases import spans_of as gangs_of
 from tests.engine.reference_elastic import by_integer_program, total

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse_policy
-from scheduler_sim.engine.bounds import lower_bounds
-from scheduler_sim.engine.columns import Labels
+from scheduler_sim.engine.clusters.overheads import Overhead
 from scheduler_sim.engine.contract import Options, Pieces
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.gangs import Gangs
@@ -19,9 +18,10 @@ from scheduler_sim.engine.kernels.elastic import assignment
 from scheduler_sim.engine.kernels.elastic.assignment import MARGIN, Choice, NoAssignment
 from scheduler_sim.engine.kernels.elastic.choices import Moment, sia, sia_choice
 from scheduler_sim.engine.kernels.elastic.kinds import Kinds
-from scheduler_sim.engine.overbooked import overbooked
-from scheduler_sim.engine.overheads import Overhead
-from scheduler_sim.engine.throughputs import Throughputs
+from scheduler_sim.engine.measuring.bounds import lower_bounds
+from scheduler_sim.engine.measuring.overbooked import overbooked
+from scheduler_sim.engine.workloads.columns import Labels
+from scheduler_sim.engine.workloads.throughputs import Throughputs
 from tests.engine import reference_elastic as reference
 from tests.engine.test_elastic import CASES, GOODPUT, SPEEDUPS, elastic, play, spans_of
 

@@ -5,8 +5,8 @@ import pytest
 
 from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.estimates import Estimates, replace_estimates
 from scheduler_sim.engine.formulas import played_runtime
+from scheduler_sim.engine.workloads.estimates import Estimates, replace_estimates
 
 
 def tasks(count: int = 1000) -> engine.Workload:

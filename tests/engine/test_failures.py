@@ -8,10 +8,10 @@ import pytest
 
 from scheduler_sim.engine import Cluster, EngineError, InvalidCluster, NodeGroup, Options, Outage, Simulation, Workload
 from scheduler_sim.engine import parse_policy as policy_of
+from scheduler_sim.engine.clusters.failures import Failure, FailureModel, read_failures
+from scheduler_sim.engine.clusters.overheads import Checkpoints, daly_efficiency, daly_interval, young_interval
 from scheduler_sim.engine.contract import ENDINGS, REASONS
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.failures import Failure, FailureModel, read_failures
-from scheduler_sim.engine.overheads import Checkpoints, daly_efficiency, daly_interval, young_interval
 from tests.engine.pool_cases import pool
 
 STUDENT_99 = 2.756

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from scheduler_sim import engine
-from scheduler_sim.engine import metrics
 from scheduler_sim.engine.errors import EngineError
-from scheduler_sim.engine.fairness import FairShares, contention, jain
+from scheduler_sim.engine.measuring import metrics
+from scheduler_sim.engine.measuring.fairness import FairShares, contention, jain
 from scheduler_sim.engine.policies import ORDERS
-from scheduler_sim.engine.throughputs import Throughputs
+from scheduler_sim.engine.workloads.throughputs import Throughputs
 
 POOL = engine.Cluster("pool", (engine.NodeGroup("cores", 1, 4),))
 GPUS = engine.Cluster(

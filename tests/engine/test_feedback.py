@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scheduler_sim import engine as sim
 from scheduler_sim.engine import Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
-from scheduler_sim.engine.feedback import predecessors, session_requests
 from scheduler_sim.engine.policies.order import ScoreContext
 from scheduler_sim.engine.policies.own import scoring
-from scheduler_sim.engine.requests import Requests
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.feedback import predecessors, session_requests
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import FloatArray
 from tests.engine.own import own_policies
 from tests.engine.pool_cases import cases, play_in_steps, pool
 from tests.engine.reference_feedback import reference_loop

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from scheduler_sim import engine as sim
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.estimate_model import draw_estimates, estimate_histogram
 from scheduler_sim.engine.generators import generate_like, generate_workload
 from scheduler_sim.engine.generators.jann import HyperErlang, size_classes
-from scheduler_sim.engine.likeness import compare_workloads
-from scheduler_sim.engine.workload import Labels, Parents, Requests, Workload
+from scheduler_sim.engine.measuring.likeness import compare_workloads
+from scheduler_sim.engine.workloads.estimate_model import draw_estimates, estimate_histogram
+from scheduler_sim.engine.workloads.workload import Labels, Parents, Requests, Workload
 from tests.workloads import assert_same
 
 DAY = 86_400.0

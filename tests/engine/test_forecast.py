@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scheduler_sim.engine.columns import Labels
 from scheduler_sim.engine.errors import InvalidParameter, InvalidTrace
 from scheduler_sim.engine.forecasting import Accuracy, Expected, Forecast, Past, Scored, forecast, score
 from scheduler_sim.engine.forecasting.accuracy import chance_of_covering, lead, realised
@@ -17,10 +16,11 @@ from scheduler_sim.engine.forecasting.forecast import deciles
 from scheduler_sim.engine.forecasting.heldout import held_out, identified, printed_queues, queue_at, real_starts
 from scheduler_sim.engine.forecasting.present import present
 from scheduler_sim.engine.forecasting.runtimes import RunTimes, survivors
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site, read_site
 from scheduler_sim.engine.traces.slurm_snapshots import QueuedJob, split_snapshots
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.columns import Labels
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import Workload
 
 PathOf = Callable[[str], Path]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Options, Simulation, Workload, parse_policy
-from scheduler_sim.engine.presets import load_cluster
-from scheduler_sim.engine.usage import Usage, energy_and_cost
+from scheduler_sim.engine.clusters.presets import load_cluster
+from scheduler_sim.engine.measuring.usage import Usage, energy_and_cost
 
 
 def apart(split_model, policy, n=200):

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler_sim import engine
-from scheduler_sim.engine import NodeGroup, fragmentation
-from scheduler_sim.engine.demand import demands
+from scheduler_sim.engine import NodeGroup
+from scheduler_sim.engine.clusters.demand import demands
 from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.measuring import fragmentation
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 TWO_NODES = engine.Cluster("two", (NodeGroup("n", 2, 8, gpus=2),))
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
+from scheduler_sim.engine.clusters.frequency import Frequency
 from scheduler_sim.engine.errors import InvalidCluster, InvalidPolicy
-from scheduler_sim.engine.frequency import Frequency
-from scheduler_sim.engine.metrics import summarise, whole_run
+from scheduler_sim.engine.measuring.metrics import summarise, whole_run
+from scheduler_sim.engine.measuring.usage import energy_and_cost
 from scheduler_sim.engine.series import Signals, StepSeries
 from scheduler_sim.engine.stepped import steps_taken
-from scheduler_sim.engine.usage import energy_and_cost
 from scheduler_sim.engine.whatif import at_frequency
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 from tests.engine.reference_nodes import ReferenceNodes
 
 CASES = int(os.environ.get("REFERENCE_CASES", "25"))

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse_policy
+from scheduler_sim.engine.clusters.demand import demands
 from scheduler_sim.engine.contract import Pieces
-from scheduler_sim.engine.demand import demands
 from scheduler_sim.engine.gangs import TOGETHER, GangLog, Gangs
 from scheduler_sim.engine.kernels.structures import gang_buffer
-from scheduler_sim.engine.overbooked import overbooked
+from scheduler_sim.engine.measuring.overbooked import overbooked
 from tests.engine.gang_cases import Span, listening, spans_of
 from tests.engine.test_nodes_reference import random_case
 

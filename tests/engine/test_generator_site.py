@@ -10,10 +10,10 @@ import pytest
 from scheduler_sim.engine.generators import GENERATORS, generate_workload
 from scheduler_sim.engine.generators.site import LIMITS, SiteParameters
 from scheduler_sim.engine.kernels.site.never import never_starts
-from scheduler_sim.engine.requests import NAMES, Requests
 from scheduler_sim.engine.sites import Site, expand_hosts, read_site
 from scheduler_sim.engine.traces.requested import held
-from scheduler_sim.engine.workload import Labels, Workload
+from scheduler_sim.engine.workloads.requests import NAMES, Requests
+from scheduler_sim.engine.workloads.workload import Labels, Workload
 
 
 def jobs(tasks: int = 20_000, seed: int = 1, **parameters: Any) -> tuple[Workload, Requests]:

@@ -11,7 +11,7 @@ from scheduler_sim.engine.generators import GENERATORS, generate_workload
 from scheduler_sim.engine.generators.lublin import LublinParameters, arrival_times, daily_weights
 from scheduler_sim.engine.generators.mixed import MixedParameters
 from scheduler_sim.engine.traces import offered_load, read_trace
-from scheduler_sim.engine.workload import IntArray, Workload
+from scheduler_sim.engine.workloads.workload import IntArray, Workload
 
 
 def tasks_of(model: str, tasks: int = 2000, seed: int = 1, **parameters: object) -> Workload:

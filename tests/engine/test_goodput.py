@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.goodput import Goodput
+from scheduler_sim.engine.workloads.goodput import Goodput
 
 NAMES = {
     "alpha_compute": "alpha_c",

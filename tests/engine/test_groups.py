@@ -8,14 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler_sim import engine
-from scheduler_sim.engine.groups import LARGEST, GroupFigures, Grouping, group_changes, group_figures, groupings
-from scheduler_sim.engine.metrics import TaskFigures
-from scheduler_sim.engine.paired import BATCHES, task_difference
-from scheduler_sim.engine.presets import load_cluster
-from scheduler_sim.engine.requests import Requests
+from scheduler_sim.engine.clusters.presets import load_cluster
+from scheduler_sim.engine.measuring.groups import (
+    LARGEST,
+    GroupFigures,
+    Grouping,
+    group_changes,
+    group_figures,
+    groupings,
+)
+from scheduler_sim.engine.measuring.metrics import TaskFigures
+from scheduler_sim.engine.numerics.paired import BATCHES, task_difference
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.whatif import scale_load
-from scheduler_sim.engine.workload import Labels
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import Labels
 
 POLICIES = ("fcfs", "sjf", "sjf+easy")
 
@@ -142,7 +149,7 @@ def test_the_base_differs_from_itself_by_nothing() -> None:
 def test_the_p_value_is_that_of_students_t_over_the_spans_corrected_for_all_groups() -> None:
     from scipy import stats
 
-    from scheduler_sim.engine.statistics import holm
+    from scheduler_sim.engine.numerics.statistics import holm
 
     workload = make_workload(700, users=4)
     played = play(workload)

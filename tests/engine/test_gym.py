@@ -10,11 +10,11 @@ pytest.importorskip("gymnasium", reason="gymnasium is an optional extra.")
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.gym import SchedulingEnv, SchedulingVectorEnv
 from scheduler_sim.engine.learning.sampling import Variation
-from scheduler_sim.engine.metrics import TaskFigures
-from scheduler_sim.engine.presets import pool
+from scheduler_sim.engine.measuring.metrics import TaskFigures
 
 
 def tasks(count=200, processors=8):

@@ -13,12 +13,12 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from scheduler_sim.engine import gym
-from scheduler_sim.engine.cluster import Cluster, NodeGroup
+from scheduler_sim.engine.clusters.cluster import Cluster, NodeGroup
+from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.errors import InvalidParameter, InvalidPolicy, InvalidWorkload, OversizedTasks
 from scheduler_sim.engine.kernels.choices.preemption import AT
 from scheduler_sim.engine.learning.sampling import Variation
-from scheduler_sim.engine.presets import pool
 from tests.engine.own import own_policies
 
 PROCESSORS = 8

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
+from scheduler_sim.engine.clusters.failures import FailureModel
 from scheduler_sim.engine.contract import Attempts
 from scheduler_sim.engine.errors import EngineError
-from scheduler_sim.engine.failures import FailureModel
 from scheduler_sim.engine.gangs import GangLog, Gangs
 from scheduler_sim.engine.instant import Decisions, NotExplained, Schedule, decisions, scores_at, standing, stretches
 from scheduler_sim.engine.instant.scores import not_before

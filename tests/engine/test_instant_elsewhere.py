@@ -12,7 +12,7 @@ from scheduler_sim.engine import Simulation, parse_policy
 from scheduler_sim.engine.instant import Decisions, Schedule, decisions, site_decisions, standing
 from scheduler_sim.engine.policies import ORDERS
 from scheduler_sim.engine.sites import read_site
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 from tests.engine import test_elastic, test_packed, test_rounds_reference
 from tests.engine.ruled_site import RULED, playable, ruled_jobs, words_of
 from tests.engine.test_instant import CASES, OF_EACH_RUN, random_pool_case, schedule_of, some_instants

@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler_sim import engine
+from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.errors import InvalidParameter, InvalidPolicy
 from scheduler_sim.engine.learning.informed import play_informed
 from scheduler_sim.engine.learning.sampling import People, Variation, sample
 from scheduler_sim.engine.learning.search import SearchSettings
 from scheduler_sim.engine.learning.sequences import Sequences
-from scheduler_sim.engine.metrics import TaskFigures
+from scheduler_sim.engine.measuring.metrics import TaskFigures
 from scheduler_sim.engine.policies import Policy, parse_policy
 from scheduler_sim.engine.policies.learned import learned_order, parameters_of
 from scheduler_sim.engine.policies.scoring import PAST_FEATURES, PAST_STATES, task_features
-from scheduler_sim.engine.presets import pool
 from tests.engine.reference_pool import ReferencePool
 
 PROCESSORS = 16

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from scheduler_sim import engine
+from scheduler_sim.engine.clusters.presets import workstation
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.formulas import hybrid_sides
 from scheduler_sim.engine.generators import generate_workload
@@ -15,7 +16,6 @@ from scheduler_sim.engine.learning.search import SearchSettings, search, search_
 from scheduler_sim.engine.predictors.hybrid import best_fractions, fit_fraction, hybrid_features, predict_fraction
 from scheduler_sim.engine.predictors.regression import ALGORITHMS, fit, importance, load, scores
 from scheduler_sim.engine.predictors.runtime import fit_runtime, predict_runtime, runtime_features
-from scheduler_sim.engine.presets import workstation
 
 
 def rows(count=300):

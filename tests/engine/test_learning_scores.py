@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from scheduler_sim import engine
+from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.errors import InvalidParameter, InvalidPolicy, InvalidWorkload
 from scheduler_sim.engine.learning.rollout import play
 from scheduler_sim.engine.learning.sequences import Sequences
-from scheduler_sim.engine.metrics import TaskFigures
+from scheduler_sim.engine.measuring.metrics import TaskFigures
 from scheduler_sim.engine.policies import BACKFILLS, PLACEMENTS, Policy
 from scheduler_sim.engine.policies.learned import learned_order, parameters_of
 from scheduler_sim.engine.policies.scoring import (
@@ -20,7 +21,6 @@ from scheduler_sim.engine.policies.scoring import (
     task_features,
     weight_count,
 )
-from scheduler_sim.engine.presets import pool
 from tests.engine.reference_pool import ReferencePool
 
 PROCESSORS = 16

@@ -29,9 +29,9 @@ sys.meta_path.insert(0, OnlyTheEnginesPackages())
 import importlib, pkgutil
 from scheduler_sim import engine as sim
 from scheduler_sim.engine.generators import generate_workload
-from scheduler_sim.engine.metrics import summarise, whole_run
+from scheduler_sim.engine.measuring.metrics import summarise, whole_run
 from scheduler_sim.engine.predictors.regression import fit
-from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.clusters.presets import load_cluster
 for module in pkgutil.walk_packages(sim.__path__, "scheduler_sim.engine."):
     if not module.name.endswith(".gym"):
         importlib.import_module(module.name)

@@ -11,8 +11,8 @@ import pytest
 
 from scheduler_sim import engine as sim
 from scheduler_sim.engine.library import plots
-from scheduler_sim.engine.metrics import summarise, whole_run
-from scheduler_sim.engine.paired import task_difference
+from scheduler_sim.engine.measuring.metrics import summarise, whole_run
+from scheduler_sim.engine.numerics.paired import task_difference
 from scheduler_sim.engine.policies import parse_policy
 from scheduler_sim.engine.series import StepSeries
 from tests.engine.own import own_policies

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from scheduler_sim import engine
-from scheduler_sim.engine import metrics
-from scheduler_sim.engine.histogram import BINS, LARGEST, LogHistogram
-from scheduler_sim.engine.spans import held_by_window, highest_by_window, window_of
-from scheduler_sim.engine.usage import energy_and_cost, holdings
+from scheduler_sim.engine.measuring import metrics
+from scheduler_sim.engine.measuring.usage import energy_and_cost, holdings
+from scheduler_sim.engine.numerics.histogram import BINS, LARGEST, LogHistogram
+from scheduler_sim.engine.numerics.spans import held_by_window, highest_by_window, window_of
 
 CLUSTER = engine.Cluster(
     "two cores",

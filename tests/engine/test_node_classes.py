@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler_sim.engine import Cluster, NodeGroup, Outage, Simulation, Workload, parse_policy
+from scheduler_sim.engine.clusters.oversize import fit_workload
+from scheduler_sim.engine.clusters.sleep import Sleep
 from scheduler_sim.engine.kernels.cluster import layout
 from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
-from scheduler_sim.engine.oversize import fit_workload
-from scheduler_sim.engine.sleep import Sleep
 from tests.engine.gang_cases import spans_of
 from tests.engine.reference_nodes import ReferenceNodes
 

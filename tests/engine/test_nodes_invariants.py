@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
+from scheduler_sim.engine.measuring.usage import holdings
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS
 from scheduler_sim.engine.policies.placement import PLACEMENTS
-from scheduler_sim.engine.usage import holdings
 from tests.engine.pool_cases import play_in_steps
 
 CLUSTER = Cluster(

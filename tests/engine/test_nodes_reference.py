@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Outage, Policy, Simulation, Workload, parse_policy
+from scheduler_sim.engine.clusters.network import Link, Network
+from scheduler_sim.engine.clusters.oversize import fit_workload
+from scheduler_sim.engine.clusters.topology import Switch, Topology
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
-from scheduler_sim.engine.network import Link, Network
-from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS
 from scheduler_sim.engine.policies.agent import AgentSettings, RewardWeights
 from scheduler_sim.engine.policies.placement import PLACEMENTS
 from scheduler_sim.engine.policies.placements.rl_agent import agent_placement
-from scheduler_sim.engine.throughputs import Throughputs
-from scheduler_sim.engine.topology import Switch, Topology
-from scheduler_sim.engine.workload import Labels
+from scheduler_sim.engine.workloads.throughputs import Throughputs
+from scheduler_sim.engine.workloads.workload import Labels
 from tests.engine.gang_cases import spans_of
 from tests.engine.reference_nodes import ReferenceNodes
 

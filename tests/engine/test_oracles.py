@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Simulation, Workload, parse_policy
-from scheduler_sim.engine.estimates import replace_estimates
 from scheduler_sim.engine.traces import read_trace
+from scheduler_sim.engine.workloads.estimates import replace_estimates
 from tests.engine.pool_cases import pool
 
 

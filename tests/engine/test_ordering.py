@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from scheduler_sim.engine.ordering import order_of, places_of
+from scheduler_sim.engine.numerics.ordering import order_of, places_of
 
 
 @given(arrays(np.float64, st.integers(0, 60), elements=st.floats(allow_nan=True, width=64)))

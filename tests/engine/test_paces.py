@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, parse_policy
-from scheduler_sim.engine.bounds import lower_bounds
+from scheduler_sim.engine.clusters.failures import Failure
+from scheduler_sim.engine.clusters.overheads import Checkpoints
+from scheduler_sim.engine.clusters.oversize import fit_workload
+from scheduler_sim.engine.clusters.paces import Paces
 from scheduler_sim.engine.errors import OversizedTasks
-from scheduler_sim.engine.failures import Failure
-from scheduler_sim.engine.fairness import alone_times
-from scheduler_sim.engine.overheads import Checkpoints
-from scheduler_sim.engine.oversize import fit_workload
-from scheduler_sim.engine.paces import Paces
-from scheduler_sim.engine.throughputs import Throughputs
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.measuring.bounds import lower_bounds
+from scheduler_sim.engine.measuring.fairness import alone_times
+from scheduler_sim.engine.workloads.throughputs import Throughputs
+from scheduler_sim.engine.workloads.workload import Workload
 
 TABLE = Throughputs(("new", "old"), {("gains", 1): (10.0, 1.0), ("alike", 1): (2.0, 2.0), ("new only", 1): (5.0, 0.0)})
 NEW = NodeGroup("new", 1, 4, gpus=1, gpu_type="new", gpu_speed=3.0)

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
-from scheduler_sim.engine.bounds import lower_bounds
+from scheduler_sim.engine.clusters.overheads import Overhead
 from scheduler_sim.engine.contract import REASONS, Attempts, Pieces
 from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
 from scheduler_sim.engine.kernels.rounds.allocations import Instant, NoAllocation
 from scheduler_sim.engine.kernels.rounds.kernel import PackedKernel
 from scheduler_sim.engine.kernels.rounds.packed import Packing
 from scheduler_sim.engine.kernels.rounds.packing import MOST_SHARING, Pairs, least_gain, packed_shares
-from scheduler_sim.engine.overheads import Overhead
-from scheduler_sim.engine.throughputs import Throughputs
+from scheduler_sim.engine.measuring.bounds import lower_bounds
+from scheduler_sim.engine.measuring.usage import Usage
 from scheduler_sim.engine.traces import read_kinds
-from scheduler_sim.engine.usage import Usage
+from scheduler_sim.engine.workloads.throughputs import Throughputs
 from tests.engine.reference_packed import PlainPacking
 
 KINDS = ("new", "old")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scheduler_sim.engine import Options, Simulation, parse_policy
 from scheduler_sim.engine.policies import Scores
-from scheduler_sim.engine.workload import Labels, Workload
+from scheduler_sim.engine.workloads.workload import Labels, Workload
 from tests.engine.plain_pool import play_plainly
 from tests.engine.pool_cases import (
     BACKFILL_NAMES,

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
-from scheduler_sim.engine.electricity import Electricity
+from scheduler_sim.engine.clusters.sleep import Sleep
 from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter, InvalidPolicy
-from scheduler_sim.engine.metrics import summarise, whole_run
-from scheduler_sim.engine.rest import Rest
+from scheduler_sim.engine.measuring.electricity import Electricity
+from scheduler_sim.engine.measuring.metrics import summarise, whole_run
+from scheduler_sim.engine.measuring.rest import Rest
+from scheduler_sim.engine.measuring.usage import Usage
 from scheduler_sim.engine.series import Signals, StepSeries
-from scheduler_sim.engine.sleep import Sleep
-from scheduler_sim.engine.usage import Usage
 from tests.engine.gang_cases import spans_of
 from tests.engine.reference_nodes import ReferenceNodes
 from tests.engine.test_nodes_reference import random_case

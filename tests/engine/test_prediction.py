@@ -7,12 +7,12 @@ import pytest
 
 from scheduler_sim.engine import EngineError, InvalidPolicy, Simulation, Workload
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.estimates import told_to_all
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.policies import parse_policy
 from scheduler_sim.engine.predictors.history import history_given_ends
 from scheduler_sim.engine.predictors.regression import fit, load
 from scheduler_sim.engine.predictors.runtime import RuntimeModel, runtime_features
+from scheduler_sim.engine.workloads.estimates import told_to_all
 from tests.engine.causal_worlds import KINDS, STATED, predictor, world
 
 POLICIES = (

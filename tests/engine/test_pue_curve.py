@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster
+from scheduler_sim.engine.clusters.presets import load_cluster
 from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter, InvalidTrace
-from scheduler_sim.engine.presets import load_cluster
 from scheduler_sim.engine.series import PueCurve, StepSeries
 from scheduler_sim.engine.series.reading import read_series
 from scheduler_sim.engine.sites import Site, read_site

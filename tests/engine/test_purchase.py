@@ -9,17 +9,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler_sim.engine.cluster import Cluster, NodeGroup
+from scheduler_sim.engine.answers.purchase import (
+    CHECKED,
+    LARGEST_GRID,
+    Change,
+    Growth,
+    Played,
+    PurchaseSearch,
+    parse_growths,
+)
+from scheduler_sim.engine.answers.purchase_plays import HOURS_A_YEAR, PurchaseProblem, grown, yearly_price
+from scheduler_sim.engine.answers.targets import Target, parse_targets
+from scheduler_sim.engine.clusters.cluster import Cluster, NodeGroup
+from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.policies import parse_policies
-from scheduler_sim.engine.presets import pool
-from scheduler_sim.engine.purchase import CHECKED, LARGEST_GRID, Change, Growth, Played, PurchaseSearch, parse_growths
-from scheduler_sim.engine.purchase_plays import HOURS_A_YEAR, PurchaseProblem, grown, yearly_price
 from scheduler_sim.engine.series import Signals, StepSeries
-from scheduler_sim.engine.targets import Target, parse_targets
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.workload import Workload
 
 
 def lublin(tasks: int, *, seed: int, processors: int) -> Workload:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
+from scheduler_sim.engine.clusters.oversize import fit_workload
+from scheduler_sim.engine.clusters.topology import Switch, Topology
 from scheduler_sim.engine.errors import InvalidCluster, InvalidPolicy
-from scheduler_sim.engine.oversize import fit_workload
-from scheduler_sim.engine.topology import Switch, Topology
 from scheduler_sim.engine.whatif import add_nodes, drop_nodes
 from tests.engine.reference_nodes import ReferenceNodes
 

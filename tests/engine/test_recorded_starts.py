@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from scheduler_sim import engine
-from scheduler_sim.engine.columns import Labels
-from scheduler_sim.engine.fidelity import Fidelity, StartDifferences, fidelity
-from scheduler_sim.engine.recording import overfull
-from scheduler_sim.engine.requests import Requests
+from scheduler_sim.engine.measuring.fidelity import Fidelity, StartDifferences, fidelity
+from scheduler_sim.engine.measuring.recording import overfull
 from scheduler_sim.engine.sites import Site, expand_hosts, fold_hosts, read_slurm_site
 from scheduler_sim.engine.traces import read_trace
+from scheduler_sim.engine.workloads.columns import Labels
+from scheduler_sim.engine.workloads.requests import Requests
 
 BATCH = engine.NodeGroup(name="batch", count=2, cores=4)
 FAT = engine.NodeGroup(name="fat", count=1, cores=8, gpus=2, gpu_type="a100")

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 
 from scheduler_sim import engine
-from scheduler_sim.engine.beginning import begin_at
-from scheduler_sim.engine.estimates import replace_estimates, told_to_all
-from scheduler_sim.engine.feedback import uncome
+from scheduler_sim.engine.clusters.oversize import clamp, fit_workload, oversized
+from scheduler_sim.engine.clusters.presets import load_cluster
 from scheduler_sim.engine.forecasting.future import joined
 from scheduler_sim.engine.kernels.site.never import fit_to_site
 from scheduler_sim.engine.learning.evaluation import held_out_windows
-from scheduler_sim.engine.oversize import clamp, fit_workload, oversized
 from scheduler_sim.engine.prediction import untold
-from scheduler_sim.engine.presets import load_cluster
-from scheduler_sim.engine.requests import NAMES, TIMES
 from scheduler_sim.engine.sampling import sample_tasks
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.whatif import at_arrivals, scale_load
-from scheduler_sim.engine.workload import Labels, Requests, Workload
+from scheduler_sim.engine.workloads.beginning import begin_at
+from scheduler_sim.engine.workloads.estimates import replace_estimates, told_to_all
+from scheduler_sim.engine.workloads.feedback import uncome
+from scheduler_sim.engine.workloads.requests import NAMES, TIMES
+from scheduler_sim.engine.workloads.workload import Labels, Requests, Workload
 from tests.workloads import assert_same, random_requests
 
 ENGINE = Path(engine.__file__).parent

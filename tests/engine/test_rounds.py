@@ -13,7 +13,7 @@ from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
 from scheduler_sim.engine.kernels.rounds.allocations import NEAR, PROGRAMMES, Instant, equal_shares, shortest_time
 from scheduler_sim.engine.kernels.rounds.mechanism import Mechanism
 from scheduler_sim.engine.kernels.rounds.state import ROUNDS, Jobs
-from scheduler_sim.engine.throughputs import Throughputs
+from scheduler_sim.engine.workloads.throughputs import Throughputs
 
 KINDS = ("v100", "p100", "k80")
 CLUSTER = Cluster("gavel", tuple(NodeGroup(name, count=4, cores=4, gpus=1, gpu_type=name) for name in KINDS))
@@ -255,7 +255,7 @@ def test_many_who_arrive_before_shares_are_settled_again_are_waited_for():
 
 def test_a_start_that_costs_time_makes_less_progress(mixed):
     from scheduler_sim.engine import Options
-    from scheduler_sim.engine.overheads import Overhead
+    from scheduler_sim.engine.clusters.overheads import Overhead
 
     free = completion_times(mixed, "gandiva_fair")
     costly = completion_times(mixed, "gandiva_fair", options=Options(restart_overhead=Overhead.read("30")))

@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
+from scheduler_sim.engine.clusters.overheads import Overhead
 from scheduler_sim.engine.contract import Pieces
 from scheduler_sim.engine.kernels.rounds.fifo import _in_turn
 from scheduler_sim.engine.kernels.rounds.kernel import RoundsKernel
 from scheduler_sim.engine.kernels.rounds.packed import Packing
 from scheduler_sim.engine.kernels.rounds.state import IN_TURN, KNOWS_KINDS, LEAST_RESET_TIME, ROUND_TIME
-from scheduler_sim.engine.overheads import Overhead
-from scheduler_sim.engine.throughputs import Throughputs
+from scheduler_sim.engine.workloads.throughputs import Throughputs
 from tests.engine.gang_cases import listening, spans_of
 from tests.engine.reference_rounds import Mechanism, SlowRounds
 

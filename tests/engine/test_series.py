@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler_sim import engine
-from scheduler_sim.engine import metrics
-from scheduler_sim.engine.electricity import Electricity, task_electricity
+from scheduler_sim.engine.clusters.frequency import Frequency
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.frequency import Frequency
+from scheduler_sim.engine.measuring import metrics
+from scheduler_sim.engine.measuring.electricity import Electricity, task_electricity
+from scheduler_sim.engine.measuring.usage import Usage
 from scheduler_sim.engine.series import BEYOND, Signals, StepSeries, by_window, cut
-from scheduler_sim.engine.usage import Usage
 from tests.engine.pool_cases import pool
 
 thorough = settings(max_examples=int(os.environ.get("SERIES_EXAMPLES", "25")), deadline=None, derandomize=True)

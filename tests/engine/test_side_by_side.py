@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from scheduler_sim import engine as sim
+from scheduler_sim.engine.clusters.demand import demands
+from scheduler_sim.engine.clusters.oversize import oversized
 from scheduler_sim.engine.crew import Crew
-from scheduler_sim.engine.demand import demands
 from scheduler_sim.engine.kernels import make_kernel  # noqa: F401 before anything is compiled, see `RECORDS` there
-from scheduler_sim.engine.ordering import order_of, places_of
-from scheduler_sim.engine.oversize import oversized
+from scheduler_sim.engine.numerics.ordering import order_of, places_of
 from scheduler_sim.engine.policies import parse_policy
 from scheduler_sim.engine.sharing import Shared
 

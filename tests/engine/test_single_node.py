@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
+from scheduler_sim.engine.clusters.oversize import fit_workload
 from scheduler_sim.engine.generators.mixed import MixedParameters, generate
 from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 from scheduler_sim.engine.kernels.node.kernel import SingleNodeKernel
-from scheduler_sim.engine.oversize import fit_workload
 from tests.engine.pool_cases import on_nodes, play_in_steps
 
 FIXED = ("fcfs", "sjf+list", "round_robin", "random", "greedy", "fcfs@gpu_only", "edf+list@min_cost", "recorded")

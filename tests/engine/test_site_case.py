@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Simulation, parse_policy
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site, add_site_nodes, read_site
-from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.whatif import scale_load
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.throughputs import Throughputs
+from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 
 SITE = """
 name: department

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Options, Simulation, parse_policy
+from scheduler_sim.engine.clusters.failures import Failure
 from scheduler_sim.engine.contract import REASONS
 from scheduler_sim.engine.errors import EngineError, InvalidPolicy, OversizedTasks
-from scheduler_sim.engine.failures import Failure
 from scheduler_sim.engine.kernels.site.kernel import SiteKernel
 from scheduler_sim.engine.kernels.site.never import fit_to_site, never_starts
 from scheduler_sim.engine.kernels.site.reasons import WORDS
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import ShareTree, Site, classic, fair_tree, read_site
-from scheduler_sim.engine.workload import Labels, Workload
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import Labels, Workload
 from tests.engine.ruled_site import RULED, metered, playable, played, ruled_jobs, words_of
 
 SMALL = """

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine.kernels.site.never import never_starts
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site, read_site
-from scheduler_sim.engine.workload import Labels, Workload
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import Labels, Workload
 from tests.engine.ruled_site import RULED, metered, playable, ruled_jobs, words_of
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 from msgspec import structs
 
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site, read_site
 from scheduler_sim.engine.sites.parts import Priority
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import Workload
 from tests.engine.ruled_site import played
 from tests.engine.test_site_kernel import jobs, small
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scheduler_sim.engine.columns import Labels
 from scheduler_sim.engine.kernels.site.never import fit_to_site
 from scheduler_sim.engine.kernels.structures.radix import order_codes, sort_by_codes
 from scheduler_sim.engine.kernels.structures.select import select
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Partition, Site
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.columns import Labels
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import Workload
 from tests.engine.reference_slurm import ReferenceSlurm
 from tests.engine.reference_slurm_jobs import Job, Share
 from tests.engine.test_site_reference import PHASES, compiled_starts, random_jobs, random_site, slow_starts

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Options, Simulation, parse_policy
-from scheduler_sim.engine.away import away_spans
-from scheduler_sim.engine.columns import Labels
+from scheduler_sim.engine.clusters.away import away_spans
 from scheduler_sim.engine.contract import Pieces
 from scheduler_sim.engine.kernels.site.never import fit_to_site
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workloads.columns import Labels
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 from tests.engine.gang_cases import listening, spans_of
 from tests.engine.reference_slurm import Phases, ReferenceSlurm
 

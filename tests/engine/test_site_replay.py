@@ -5,10 +5,10 @@ import pytest
 
 from scheduler_sim.engine import Simulation, Workload, parse_policy
 from scheduler_sim.engine.kernels.site.dealing import dealt_cores
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site, read_slurm_site
 from scheduler_sim.engine.traces import read_trace
-from scheduler_sim.engine.workload import Labels
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import Labels
 
 SITE = Site.from_json({"name": "small", "groups": [{"hosts": "n[1-3]", "cores": 8, "memory_mb": 800}]})
 

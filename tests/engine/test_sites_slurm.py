@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from scheduler_sim.engine.clusters.presets import PRESETS, load_cluster
 from scheduler_sim.engine.errors import InvalidCluster
-from scheduler_sim.engine.presets import PRESETS, load_cluster
 from scheduler_sim.engine.sites import (
     SOURCES,
     Site,

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, InvalidCluster, NodeGroup, Options, Simulation, parse_policy
+from scheduler_sim.engine.clusters.oversize import fit_workload
+from scheduler_sim.engine.clusters.paces import Paces
+from scheduler_sim.engine.clusters.slices import admits, slices
 from scheduler_sim.engine.errors import InvalidSite, OversizedTasks
-from scheduler_sim.engine.oversize import fit_workload
-from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.slices import admits, slices
-from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces.sacct_jobs import _gpus as gpus_of_sacct
 from scheduler_sim.engine.traces.slurm_options import read_submission
 from scheduler_sim.engine.whatif import add_nodes, drop_nodes
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.throughputs import Throughputs
+from scheduler_sim.engine.workloads.workload import Workload
 
 A100 = {"name": "a", "count": 2, "cores": 64, "gpus": 8, "gpu_type": "A100", "memory_mb": 700.0}
 

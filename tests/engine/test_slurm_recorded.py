@@ -10,7 +10,7 @@ import pytest
 
 from scheduler_sim.engine import Options, Simulation, parse_policy
 from scheduler_sim.engine.sites import Scheduling, Site
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 from tests.engine.reference_slurm import Phases, ReferenceSlurm
 from tests.engine.slurm_cases import Recorded, read_recorded
 

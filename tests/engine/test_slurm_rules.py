@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.workload import Labels, Workload
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import Labels, Workload
 from tests.engine.reference_slurm import Phases, ReferenceSlurm
 
 QUICK = {"submission_delay_time": 1, "backfill_interval_time": 2, "backfill_resolution_time": 1}

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 from scheduler_sim import engine
-from scheduler_sim.engine import statistics
-from scheduler_sim.engine.figures import FIGURES
-from scheduler_sim.engine.presets import pool
+from scheduler_sim.engine.clusters.presets import pool
+from scheduler_sim.engine.measuring.figures import FIGURES
+from scheduler_sim.engine.numerics import statistics
 
 UTILISATION = 0.5
 KNOWN_MEAN_WAIT = UTILISATION / (1 - UTILISATION)

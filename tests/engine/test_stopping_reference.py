@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Outage, Simulation, Workload, parse_policy
+from scheduler_sim.engine.clusters.failures import Failure, FailureModel
+from scheduler_sim.engine.clusters.overheads import Checkpoints
 from scheduler_sim.engine.errors import EngineError
-from scheduler_sim.engine.failures import Failure, FailureModel
 from scheduler_sim.engine.kernels.core.kernel import CoreKernel
 from scheduler_sim.engine.kernels.core.rules import Rules
 from scheduler_sim.engine.kernels.stopping.kernel import StoppingKernel
-from scheduler_sim.engine.metrics import summarise, whole_run
-from scheduler_sim.engine.overheads import Checkpoints
+from scheduler_sim.engine.measuring.metrics import summarise, whole_run
+from scheduler_sim.engine.measuring.usage import energy_and_cost
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS
 from scheduler_sim.engine.policies.preemption import PREEMPTIONS
-from scheduler_sim.engine.usage import energy_and_cost
 from tests.engine.core_cases import assert_steps_change_nothing, played, spans
 from tests.engine.pool_cases import lognormal_workload, pool
 from tests.engine.stopping_cases import compare, draw, kernel, simulation_of

@@ -16,7 +16,7 @@ from pyarrow import parquet
 from scheduler_sim.engine.errors import EngineError, InvalidTrace
 from scheduler_sim.engine.traces import delimited, generic, open_source, read_trace, source, spool, swf, texts
 from scheduler_sim.engine.traces.texts import Texts
-from scheduler_sim.engine.workload import Labels, Parents
+from scheduler_sim.engine.workloads.workload import Labels, Parents
 
 ODD = ["x", "inf", "-2", "N/A", "", "02:03", "1-00:00:00", "16G", "1_0", "90 min", "2024-01-02"]
 

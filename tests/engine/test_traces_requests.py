@@ -4,12 +4,12 @@ import io
 
 import numpy as np
 
-from scheduler_sim.engine.requests import NAMES, Requests
 from scheduler_sim.engine.traces import ReadOptions, Trace, read_trace
 from scheduler_sim.engine.traces.assemble import assemble
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.raw import RawTasks
-from scheduler_sim.engine.workload import Labels, Workload
+from scheduler_sim.engine.workloads.requests import NAMES, Requests
+from scheduler_sim.engine.workloads.workload import Labels, Workload
 from tests.workloads import assert_same
 
 NAN = np.nan

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler_sim.engine.errors import InvalidTrace
-from scheduler_sim.engine.requests import NAMES, Requests
 from scheduler_sim.engine.traces import ReadOptions, Trace, read_trace
-from scheduler_sim.engine.workload import Labels
+from scheduler_sim.engine.workloads.requests import NAMES, Requests
+from scheduler_sim.engine.workloads.workload import Labels
 from tests.engine.asked_requests import assert_alike
 
 LEAD = ("JobIDRaw", "JobID", "User", "Partition", "Submit", "Eligible", "Start", "End", "ElapsedRaw", "State")

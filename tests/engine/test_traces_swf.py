@@ -13,7 +13,7 @@ import pytest
 from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces import ReadOptions, Trace, read_trace, swf, write_swf
-from scheduler_sim.engine.workload import Labels, Requests
+from scheduler_sim.engine.workloads.workload import Labels, Requests
 from tests.workloads import assert_same
 
 PathOf = Callable[[str], Path]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup
-from scheduler_sim.engine.bounds import lower_bounds
+from scheduler_sim.engine.clusters.network import Network
 from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
-from scheduler_sim.engine.network import Network
+from scheduler_sim.engine.measuring.bounds import lower_bounds
 from scheduler_sim.engine.traces import ReadOptions, read_trace
 from scheduler_sim.engine.traces.wfformat import _sent
 

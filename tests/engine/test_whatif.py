@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from scheduler_sim import engine
-from scheduler_sim.engine.feedback import predecessors
+from scheduler_sim.engine.clusters.presets import dgx, pool
 from scheduler_sim.engine.generators import generate_workload
-from scheduler_sim.engine.presets import dgx, pool
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.traces import offered_load
 from scheduler_sim.engine.whatif import add_nodes, drop_nodes, scale_load
+from scheduler_sim.engine.workloads.feedback import predecessors
+from scheduler_sim.engine.workloads.requests import Requests
 
 
 @pytest.mark.parametrize("factor", [0.25, 0.7, 1.5, 3.0])

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
-from scheduler_sim.engine.bounds import lower_bounds
+from scheduler_sim.engine.clusters.network import Link, Network
+from scheduler_sim.engine.clusters.transfers import Transfers
 from scheduler_sim.engine.errors import InvalidCluster, InvalidPolicy, InvalidWorkload
 from scheduler_sim.engine.instant import NotExplained, Schedule, decisions, standing
-from scheduler_sim.engine.network import Link, Network
+from scheduler_sim.engine.measuring.bounds import lower_bounds
+from scheduler_sim.engine.measuring.usage import Usage
 from scheduler_sim.engine.policies import ORDERS
-from scheduler_sim.engine.throughputs import Throughputs
-from scheduler_sim.engine.transfers import Transfers
-from scheduler_sim.engine.usage import Usage
+from scheduler_sim.engine.workloads.throughputs import Throughputs
 from tests.engine.reference_plan import PlainPlan
 
 PUBLISHED = ("topcuoglu2002", "arabnejad_barbosa2014")

@@ -77,7 +77,7 @@ def main(kills: int, seed: int, played: str) -> None:
     from apps.results.models import Attempt, Run, SchedulerResult
     from apps.results.verification import run_verify
     from apps.tasks.models import Workload
-    from scheduler_sim.engine.presets import load_cluster
+    from scheduler_sim.engine.clusters.presets import load_cluster
     from scheduler_sim.engine.whatif import let_fail
 
     runner.BATCH_ROWS = 200

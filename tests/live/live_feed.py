@@ -27,7 +27,7 @@ from apps.tasks.models import Workload  # noqa: E402
 from scheduler_sim.accounts.models import ApiToken  # noqa: E402
 from scheduler_sim.accounts.services import digest_of, token_create  # noqa: E402
 from scheduler_sim.background import processes  # noqa: E402
-from scheduler_sim.engine.presets import load_cluster  # noqa: E402
+from scheduler_sim.engine.clusters.presets import load_cluster  # noqa: E402
 
 POLICIES = ("fcfs", "fcfs+easy", "sjf", "sjf+easy")
 

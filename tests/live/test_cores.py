@@ -18,7 +18,7 @@ from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.services import workload_generate
 from scheduler_sim import engine
-from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.clusters.presets import load_cluster
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -27,7 +27,7 @@ from apps.results.services import deletions_finish, run_delete
 from apps.results.verification import run_verify
 from apps.tasks.models import Task
 from apps.tasks.services import workload_generate
-from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.clusters.presets import load_cluster
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

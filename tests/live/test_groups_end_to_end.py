@@ -13,7 +13,7 @@ from scipy import stats
 
 from apps.metrics.models import GroupMetric
 from apps.results.models import Run
-from scheduler_sim.engine.groups import CORES, GPUS, LARGEST, LENGTHS
+from scheduler_sim.engine.measuring.groups import CORES, GPUS, LARGEST, LENGTHS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

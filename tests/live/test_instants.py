@@ -17,7 +17,7 @@ from apps.results.models import Run, SchedulerResult, Stretch
 from apps.results.services import stretches_store
 from apps.results.stretches import pack_keys, unpack_keys
 from apps.tasks.stored_tasks import load_tasks
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 from tests.files import written
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -25,8 +25,8 @@ from apps.studies.grid import grid_runs
 from apps.studies.sources import InvalidStudy
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_generate
+from scheduler_sim.engine.clusters.oversize import ON_OVERSIZE
 from scheduler_sim.engine.contract import SPLIT_MODELS
-from scheduler_sim.engine.oversize import ON_OVERSIZE
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from apps.dashboard.schedule.placements import placements
 from apps.results.models import Run
 from apps.tasks.digests import tasks_digest
 from apps.tasks.models import Workload
-from scheduler_sim.engine.throughputs import Throughputs
+from scheduler_sim.engine.workloads.throughputs import Throughputs
 
 KINDS = ("new", "old")
 RATES = {("resnet", 1): (10.0, 1.0), ("a3c", 1): (1.0, 1.0)}

@@ -11,7 +11,7 @@ from apps.tasks.models import Workload
 from apps.tasks.services import workload_import
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, parse_policy
 from scheduler_sim.engine.errors import EngineError
-from scheduler_sim.engine.throughputs import Throughputs
+from scheduler_sim.engine.workloads.throughputs import Throughputs
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from apps.live.play.runner import Runner
 from apps.results.models import Attempt, Run, SchedulerResult
 from apps.results.verification import run_verify
 from apps.tasks.services import workload_generate
-from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.clusters.presets import load_cluster
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -15,9 +15,9 @@ from apps.live.wire.snapshots import Race
 from apps.metrics.models import Metric
 from apps.results.models import Run
 from apps.tasks.services import workload_generate
-from scheduler_sim.engine.histogram import LogHistogram
-from scheduler_sim.engine.presets import load_cluster
-from scheduler_sim.engine.tally import Tally, WinTally
+from scheduler_sim.engine.clusters.presets import load_cluster
+from scheduler_sim.engine.measuring.tally import Tally, WinTally
+from scheduler_sim.engine.numerics.histogram import LogHistogram
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,9 +9,9 @@ import pytest
 from apps.metrics.models import GroupMetric, Metric
 from apps.metrics.services import WINDOWS, metrics_compute, metrics_store
 from scheduler_sim import engine
-from scheduler_sim.engine.fairness import FairShares
-from scheduler_sim.engine.histogram import LogHistogram
-from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.clusters.presets import load_cluster
+from scheduler_sim.engine.measuring.fairness import FairShares
+from scheduler_sim.engine.numerics.histogram import LogHistogram
 from tests.results.rows import make_queued_run, make_workload
 
 pytestmark = pytest.mark.django_db

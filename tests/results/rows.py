@@ -9,7 +9,7 @@ from apps.live.store.batches import ResultBatch, batch_store
 from apps.results.models import Run
 from apps.tasks.models import Task, Workload
 from benchmarks.placements import made_up_tasks
-from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.clusters.presets import load_cluster
 
 POLICIES = ("fcfs", "sjf+easy")
 

@@ -26,8 +26,8 @@ from apps.studies.report.tables import markdown_table, print_study
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_import
 from scheduler_sim import engine as sim
-from scheduler_sim.engine.presets import load_cluster
-from scheduler_sim.engine.tally import Tally
+from scheduler_sim.engine.clusters.presets import load_cluster
+from scheduler_sim.engine.measuring.tally import Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_this_process")]
 

@@ -22,7 +22,7 @@ from apps.tasks.errors import WorkloadError
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_generate, workload_import, workload_sample
 from scheduler_sim.engine import parse_policy
-from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import FIGURES
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_this_process")]
 

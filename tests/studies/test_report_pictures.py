@@ -14,8 +14,8 @@ from apps.studies.report.pictures import line_picture, paper_picture
 from scheduler_sim.display.charts import AXIS_UNITS, Axis, Chart, Series
 from scheduler_sim.display.formatting import Scale, scale_of
 from scheduler_sim.display.stylesheets import light_colours, stylesheet
-from scheduler_sim.engine.figures import Quantity
-from scheduler_sim.engine.statistics import Interval
+from scheduler_sim.engine.measuring.figures import Quantity
+from scheduler_sim.engine.numerics.statistics import Interval
 
 pytestmark = pytest.mark.own_data
 

@@ -34,7 +34,7 @@ from apps.tasks.services import workload_generate
 from apps.tasks.site_services import site_store
 from scheduler_sim.background.claims import identity
 from scheduler_sim.engine import Cluster, EngineError
-from scheduler_sim.engine.presets import pool
+from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.sites import read_site
 from tests.files import written
 

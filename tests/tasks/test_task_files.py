@@ -21,10 +21,10 @@ from apps.tasks.models import Task, TaskRequest, Workload
 from apps.tasks.stored_tasks import StoredTasks, load_tasks, read_tasks, some_tasks
 from apps.tasks.task_files import FiledTasks, task_file_read, task_file_write
 from scheduler_sim import engine
-from scheduler_sim.engine.requests import Requests
-from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces import Audit
-from scheduler_sim.engine.workload import Labels, Parents
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.throughputs import Throughputs
+from scheduler_sim.engine.workloads.workload import Labels, Parents
 from tests.results.rows import make_run
 from tests.workloads import random_requests
 

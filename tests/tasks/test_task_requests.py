@@ -18,9 +18,9 @@ from apps.tasks.digests import tasks_digest
 from apps.tasks.errors import WorkloadError
 from apps.tasks.models import Task, TaskRequest, Workload
 from scheduler_sim import engine
-from scheduler_sim.engine.requests import NAMES
 from scheduler_sim.engine.traces import Audit
-from scheduler_sim.engine.workload import Labels, Requests
+from scheduler_sim.engine.workloads.requests import NAMES
+from scheduler_sim.engine.workloads.workload import Labels, Requests
 from tests.results.rows import make_queued_run
 from tests.workloads import assert_same, random_requests
 

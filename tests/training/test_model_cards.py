@@ -16,9 +16,9 @@ from apps.training.model_cards import ModelCard
 from apps.training.models import BY_GROUP, TrainedModel
 from apps.training.policy_search import policy_train
 from scheduler_sim import engine
+from scheduler_sim.engine.clusters.presets import workstation
 from scheduler_sim.engine.learning.by_group import by_group, groups_of, quarters
 from scheduler_sim.engine.learning.search import SearchSettings
-from scheduler_sim.engine.presets import workstation
 
 GROUPS = {
     "figure": "mae_log",

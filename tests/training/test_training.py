@@ -20,8 +20,8 @@ from apps.training.labelling import run_label
 from apps.training.models import PolicySearch, TrainedModel, TrainingData
 from apps.training.retraining import Retrainer
 from scheduler_sim import engine
+from scheduler_sim.engine.clusters.presets import workstation
 from scheduler_sim.engine.learning.search import SearchSettings
-from scheduler_sim.engine.presets import workstation
 
 pytestmark = pytest.mark.django_db
 

@@ -16,7 +16,7 @@ from apps.tasks.models import ForecastTrial, Site, StartForecast, Task, Workload
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim import engine
 from scheduler_sim.accounts.services import token_create
-from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.clusters.presets import load_cluster
 from tests.conftest import empty_caches
 
 POLICIES = ("fcfs", "sjf+easy")

@@ -9,9 +9,9 @@ from apps.dashboard.schedule.colouring import classes
 from apps.dashboard.schedule.rows import processors_taken, rows_needed
 from scheduler_sim.display.appearance import COLOURS
 from scheduler_sim.engine import Cluster, NodeGroup
-from scheduler_sim.engine.away import away_spans
-from scheduler_sim.engine.cluster import Outage
-from scheduler_sim.engine.failures import Failure, FailureModel
+from scheduler_sim.engine.clusters.away import away_spans
+from scheduler_sim.engine.clusters.cluster import Outage
+from scheduler_sim.engine.clusters.failures import Failure, FailureModel
 from tests.web.conftest import make_run
 
 

@@ -14,8 +14,8 @@ from apps.tasks.models import Task, WorkloadImport
 from apps.training.models import PolicySearch, TrainedModel
 from scheduler_sim.background.claims import identity
 from scheduler_sim.background.models import Job
-from scheduler_sim.engine.figures import FIGURES
-from scheduler_sim.engine.metrics import Summary
+from scheduler_sim.engine.measuring.figures import FIGURES
+from scheduler_sim.engine.measuring.metrics import Summary
 from scheduler_sim.engine.policies.order import ORDERS
 from tests.web.conftest import client_that_controls_runs, make_run
 

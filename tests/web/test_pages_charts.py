@@ -34,8 +34,8 @@ from scheduler_sim.display.formatting import (
     quantity,
     scale_of,
 )
-from scheduler_sim.engine.histogram import LogHistogram
-from scheduler_sim.engine.paired import task_difference
+from scheduler_sim.engine.numerics.histogram import LogHistogram
+from scheduler_sim.engine.numerics.paired import task_difference
 from scheduler_sim.engine.policies import READY_MADE
 from scheduler_sim.engine.policies.order import ORDERS
 

@@ -11,7 +11,7 @@ from apps.metrics.models import GroupMetric
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.models import Task
 from scheduler_sim.engine.formulas import arrivals_at_load
-from scheduler_sim.engine.groups import CORES, GPUS, HOURS, LENGTHS, SizeClass
+from scheduler_sim.engine.measuring.groups import CORES, GPUS, HOURS, LENGTHS, SizeClass
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 
 _TEXTS = {"user": "user", "group": "group", "queue": "queue", "qos": "request__qos"}

@@ -14,7 +14,7 @@ from apps.results.models import Run
 from scheduler_sim.display.appearance import appearance
 from scheduler_sim.display.charts import Axis, Chart, Series, TextTable, sample_rows
 from scheduler_sim.display.formatting import Scale, duration, figure_scale, quantity, scale_of
-from scheduler_sim.engine.paired import TaskDifference, task_difference
+from scheduler_sim.engine.numerics.paired import TaskDifference, task_difference
 
 MOST_RUNS = 6
 

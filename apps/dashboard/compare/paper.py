@@ -10,7 +10,7 @@ from apps.studies.paper.methods import methods
 from apps.studies.paper.parts import manifests, run_rows
 from scheduler_sim.display.formatting import NO_DATA, Scale
 from scheduler_sim.display.latex import code, number, tex
-from scheduler_sim.engine.paired import BATCHES
+from scheduler_sim.engine.numerics.paired import BATCHES
 
 DIFFERENCE_COLUMNS = ("policy", "run", "mean", "low", "high", "median", "sooner", "later", "same", "tasks")
 """Of the differences from the base, task by task, in seconds."""

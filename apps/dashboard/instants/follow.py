@@ -10,7 +10,7 @@ from apps.live.exchange.instants import decided_of
 from apps.live.play.instants import InstantReader
 from apps.results.models import SchedulerResult
 from apps.tasks.models import Task
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 from scheduler_sim.web.converters import number_text
 
 LINES = 10

@@ -17,7 +17,7 @@ from apps.live.play.options import SITE, InvalidOption, read_options
 from apps.results.errors import DomainError
 from scheduler_sim import engine
 from scheduler_sim.columnar.digests import json_digest
-from scheduler_sim.engine.presets import PRESET, PRESETS, load_cluster
+from scheduler_sim.engine.clusters.presets import PRESET, PRESETS, load_cluster
 from scheduler_sim.engine.sites.documents import LineOf, read_document
 
 

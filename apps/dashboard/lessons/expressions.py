@@ -13,7 +13,7 @@ from apps.results.errors import DomainError
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.models import Task
 from scheduler_sim.display.formatting import NO_DATA, quantity
-from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import FIGURES
 
 
 class InvalidExpression(DomainError):

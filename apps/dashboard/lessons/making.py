@@ -9,8 +9,8 @@ from apps.dashboard.lessons.document import MOST_TASKS, InvalidLesson, write_les
 from apps.tasks.models import Workload
 from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim import engine
-from scheduler_sim.engine.metrics import TaskFigures
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.measuring.metrics import TaskFigures
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 NUMBERS = ("arrival_time", "runtime", "duration_estimate", "cpus", "gpus", "memory_mb")
 LABELS = ("gpu_type", "user", "group", "queue")

@@ -14,8 +14,8 @@ from apps.results.models import Run
 from scheduler_sim.display.appearance import appearance
 from scheduler_sim.display.charts import Axis, Chart, Series, TextTable, cumulative, thin
 from scheduler_sim.display.formatting import NO_DATA, about, duration, listing, quantity, scale_of
-from scheduler_sim.engine.distributions import FRACTION_BINS
-from scheduler_sim.engine.histogram import BINS, EDGES, LARGEST, LogHistogram
+from scheduler_sim.engine.measuring.distributions import FRACTION_BINS
+from scheduler_sim.engine.numerics.histogram import BINS, EDGES, LARGEST, LogHistogram
 
 TABLE_ROWS = 12
 """Rows of the tables behind time series; the CSV has all."""

@@ -8,7 +8,7 @@ from apps.live.play.options import SITE
 from apps.results.models import Run
 from scheduler_sim import engine
 from scheduler_sim.display.policy_choices import offered_policies
-from scheduler_sim.engine.presets import PRESET, load_cluster
+from scheduler_sim.engine.clusters.presets import PRESET, load_cluster
 
 
 def cloned(run: Run) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from apps.metrics.leaderboard import RUN_FIGURES
 from apps.metrics.models import Metric
 from apps.results.models import RunColumns
-from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import FIGURES
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from apps.metrics.models import Metric
 from scheduler_sim.display.appearance import appearance
 from scheduler_sim.display.charts import Axis, Chart, Series, TextTable, cumulative
 from scheduler_sim.display.formatting import about, quantity
-from scheduler_sim.engine.histogram import BINS, EDGES, LARGEST, LogHistogram
+from scheduler_sim.engine.numerics.histogram import BINS, EDGES, LARGEST, LogHistogram
 
 PERCENTS = (5, 25, 50, 75, 95)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.results.fidelity import WAITS, Badge, replay_groups, replay_sentences
-from scheduler_sim.engine.fidelity import WITHIN_SECONDS
+from scheduler_sim.engine.measuring.fidelity import WITHIN_SECONDS
 
 REPLAY_COLUMNS = (
     "group",

@@ -47,7 +47,7 @@ from scheduler_sim.display.viewing import (
     sort_key,
     whole_number,
 )
-from scheduler_sim.engine.presets import PRESETS
+from scheduler_sim.engine.clusters.presets import PRESETS
 from scheduler_sim.web.access import refuse_without_control
 
 LATEST = 6

@@ -9,8 +9,8 @@ from apps.results.models import Run
 from apps.tasks.models import Task
 from scheduler_sim import engine
 from scheduler_sim.engine import formulas
-from scheduler_sim.engine.demand import demands
-from scheduler_sim.engine.paces import Paces
+from scheduler_sim.engine.clusters.demand import demands
+from scheduler_sim.engine.clusters.paces import Paces
 
 FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHOWN = 24

@@ -8,7 +8,7 @@ from apps.live.play.configuration import RunConfiguration
 from apps.live.play.sites import played_site
 from apps.results.models import Run
 from scheduler_sim import engine
-from scheduler_sim.engine.away import away_spans
+from scheduler_sim.engine.clusters.away import away_spans
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 

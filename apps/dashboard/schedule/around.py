@@ -8,7 +8,7 @@ from apps.dashboard.schedule.placements import PLACED, TASKS, Placements, joined
 from apps.results.models import Run, SchedulerResult, Stretch
 from apps.tasks.managers import key_pages
 from apps.tasks.models import Task
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 WHOLE = 100_000
 """Up to so many placements of a policy all are read, and kept in memory."""

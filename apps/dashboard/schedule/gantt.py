@@ -18,7 +18,7 @@ from apps.live.play.sites import node_names
 from apps.results.models import Run
 from scheduler_sim.display.charts import plain
 from scheduler_sim.display.formatting import duration
-from scheduler_sim.engine.spans import held_by_window
+from scheduler_sim.engine.numerics.spans import held_by_window
 
 TASKS_SHOWN = 1_500
 """Above this many tasks in the window shades take their place."""

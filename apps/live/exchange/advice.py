@@ -12,7 +12,7 @@ from apps.results.models import Run
 from apps.training.registry import resolve_policy
 from scheduler_sim import engine
 from scheduler_sim.display.formatting import listing
-from scheduler_sim.engine.advice import Advice, advise
+from scheduler_sim.engine.answers.advice import Advice, advise
 from scheduler_sim.engine.sites import Site
 
 

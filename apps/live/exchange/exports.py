@@ -28,10 +28,10 @@ from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task, Workload
 from apps.training.models import TrainingData
 from scheduler_sim.columnar.snapshot import snapshot
-from scheduler_sim.engine.requests import NAMES as REQUESTED
-from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces.rated import RATE_ON
 from scheduler_sim.engine.traces.swf_write import write_swf
+from scheduler_sim.engine.workloads.requests import NAMES as REQUESTED
+from scheduler_sim.engine.workloads.throughputs import Throughputs
 from scheduler_sim.texts import no_formula
 
 CHUNK_ROWS = 10_000

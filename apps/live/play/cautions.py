@@ -14,17 +14,17 @@ from apps.training.fitting import rows_fitted_to
 from apps.training.models import TrainedModel
 from scheduler_sim import engine
 from scheduler_sim.display.formatting import duration, listing
-from scheduler_sim.engine.beginning import Beginning
-from scheduler_sim.engine.cautions import impossible_starts, tasks_named, told_without_estimates
-from scheduler_sim.engine.demand import demands
-from scheduler_sim.engine.fidelity import Fidelity
+from scheduler_sim.engine.clusters.demand import demands
+from scheduler_sim.engine.clusters.paces import Paces
+from scheduler_sim.engine.clusters.slices import profile_of
 from scheduler_sim.engine.kernels.site.never import NeverStarting
-from scheduler_sim.engine.metrics import never_started
-from scheduler_sim.engine.paces import Paces
+from scheduler_sim.engine.measuring.cautions import impossible_starts, tasks_named, told_without_estimates
+from scheduler_sim.engine.measuring.fidelity import Fidelity
+from scheduler_sim.engine.measuring.metrics import never_started
 from scheduler_sim.engine.policies.orders.rounds import PACKED
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.slices import profile_of
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.beginning import Beginning
+from scheduler_sim.engine.workloads.workload import IntArray
 
 
 class Caution(TypedDict):

@@ -17,9 +17,9 @@ from apps.results.services import fidelity_store, gangs_store, stretches_store
 from apps.tasks.models import Workload
 from apps.training.labelling import run_label
 from scheduler_sim import engine
-from scheduler_sim.engine import fidelity
 from scheduler_sim.engine.crew import Each
-from scheduler_sim.engine.recording import LOG_RESOLUTION
+from scheduler_sim.engine.measuring import fidelity
+from scheduler_sim.engine.measuring.recording import LOG_RESOLUTION
 
 
 class RowsMissing(DomainError):

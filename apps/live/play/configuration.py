@@ -48,9 +48,9 @@ from apps.live.play.options import COMMAND, SITE, About, InvalidOption, Option, 
 from apps.tasks.series_services import series_references
 from apps.training.registry import models_in_use, resolve_policy
 from scheduler_sim import engine
-from scheduler_sim.engine.failures import check_nodes, parse_failures
-from scheduler_sim.engine.metrics import check_scored_part
-from scheduler_sim.engine.overheads import CHECKPOINT_RULES, Checkpoints, Overhead
+from scheduler_sim.engine.clusters.failures import check_nodes, parse_failures
+from scheduler_sim.engine.clusters.overheads import CHECKPOINT_RULES, Checkpoints, Overhead
+from scheduler_sim.engine.measuring.metrics import check_scored_part
 from scheduler_sim.engine.policies.agent import RewardWeights
 from scheduler_sim.engine.policies.own import own_digests
 from scheduler_sim.engine.units import SECONDS_PER_HOUR

@@ -15,7 +15,7 @@ from apps.results.services import fidelity_store
 from apps.tasks.models import Workload
 from scheduler_sim import engine
 from scheduler_sim.columnar.digests import json_digest
-from scheduler_sim.engine import fidelity
+from scheduler_sim.engine.measuring import fidelity
 
 
 class NoLog(DomainError):

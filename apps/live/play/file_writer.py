@@ -27,7 +27,7 @@ from apps.results.placement_files import ATTEMPTS, PLACEMENTS, PlacementFile, fi
 from apps.results.signals import rows_changed
 from scheduler_sim.columnar.turnstile import first_in_line
 from scheduler_sim.engine.crew import Each
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 FILE_ROWS = 2**20
 """Placements of a file: some 20 MB, written in a fifth of a second, for which commands wait."""

@@ -9,7 +9,7 @@ from apps.live.play.preparation import Prepared
 from apps.results.models import GangBlock, Run
 from scheduler_sim.engine.contract import Attempts
 from scheduler_sim.engine.gangs import Gangs
-from scheduler_sim.engine.overbooked import WORDS, overbooked
+from scheduler_sim.engine.measuring.overbooked import WORDS, overbooked
 from scheduler_sim.engine.stored_schedule import StoredSchedule
 
 

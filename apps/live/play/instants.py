@@ -15,8 +15,8 @@ from apps.results.models import Run, SchedulerResult
 from apps.results.services import stretches_store
 from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim import engine
+from scheduler_sim.engine.clusters.demand import demands
 from scheduler_sim.engine.codes import CONSERVATIVE
-from scheduler_sim.engine.demand import demands
 from scheduler_sim.engine.instant import (
     Decision,
     Decisions,
@@ -30,7 +30,7 @@ from scheduler_sim.engine.instant import (
     site_decisions,
     standing,
 )
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 STRETCHES_AHEAD = 16
 """So many stretches are looked at for what happens while a task waits."""

@@ -18,17 +18,17 @@ from apps.tasks.models import Task
 from apps.tasks.stored_tasks import load_tasks, some_tasks
 from apps.training.registry import resolve_policy
 from scheduler_sim import engine
-from scheduler_sim.engine.beginning import begin_at
+from scheduler_sim.engine.clusters.oversize import fit_workload
 from scheduler_sim.engine.contract import Attempts, Outcome
 from scheduler_sim.engine.errors import EngineError
-from scheduler_sim.engine.estimates import Estimates, replace_estimates
 from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.instant import NotExplained, Schedule, happened
-from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.policies import changes_widths
 from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.whatif import scale_load
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.workloads.beginning import begin_at
+from scheduler_sim.engine.workloads.estimates import Estimates, replace_estimates
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 
 STRETCHES_BACK = 16
 """So many stretches before that of the instant are looked at for the beginning of a plan."""

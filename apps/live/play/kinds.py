@@ -6,14 +6,14 @@ from msgspec import Meta
 
 from scheduler_sim import engine
 from scheduler_sim.engine.clock import microseconds
+from scheduler_sim.engine.clusters.failures import failures_text, parse_failures
+from scheduler_sim.engine.clusters.overheads import CHECKPOINT_RULES, Overhead
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.estimates import Estimates
-from scheduler_sim.engine.failures import failures_text, parse_failures
 from scheduler_sim.engine.generators import GENERATORS
-from scheduler_sim.engine.overheads import CHECKPOINT_RULES, Overhead
 from scheduler_sim.engine.policies.agent import RewardWeights
 from scheduler_sim.engine.series import PueCurve
 from scheduler_sim.engine.whatif import parse_changes, parse_failure_models
+from scheduler_sim.engine.workloads.estimates import Estimates
 
 PLAYED, SIMULATED, STOPPED, ELECTRICITY, WHAT_IF, PACE, ENDLESS = (
     "what is played",

@@ -14,10 +14,10 @@ from scheduler_sim import engine
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts
 from scheduler_sim.engine.crew import Each
 from scheduler_sim.engine.gangs import GangLog
+from scheduler_sim.engine.measuring.usage import energy_and_cost
 from scheduler_sim.engine.sharing import Shared
 from scheduler_sim.engine.simulation import set_up
-from scheduler_sim.engine.usage import energy_and_cost
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 
 @dataclass

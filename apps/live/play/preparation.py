@@ -25,16 +25,16 @@ from apps.tasks.stored_tasks import StoredTasks, load_tasks
 from apps.training.models import TrainedModel
 from apps.training.registry import stored_runtime_model
 from scheduler_sim import engine
-from scheduler_sim.engine.beginning import begin_at
-from scheduler_sim.engine.estimates import replace_estimates
-from scheduler_sim.engine.feedback import session_requests
+from scheduler_sim.engine.clusters.oversize import fit_workload
 from scheduler_sim.engine.kernels.site.never import fit_to_site
-from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.predictors.runtime import RuntimeModel
 from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.whatif import scale_load
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.beginning import begin_at
+from scheduler_sim.engine.workloads.estimates import replace_estimates
+from scheduler_sim.engine.workloads.feedback import session_requests
+from scheduler_sim.engine.workloads.workload import IntArray
 
 
 @dataclass(frozen=True)

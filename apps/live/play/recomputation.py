@@ -20,7 +20,7 @@ from scheduler_sim.columnar.objects import columns_as_objects
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts, History, Outcome
 from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.stored_schedule import StoredSchedule
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 RELATIVE_TOLERANCE = 1e-9
 """Other versions of the libraries may add up in another order; a figure that was changed differs by more."""

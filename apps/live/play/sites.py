@@ -11,7 +11,7 @@ from apps.results.models import Run
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site
 from scheduler_sim.engine import sites
-from scheduler_sim.engine.hosts import fold_hosts
+from scheduler_sim.engine.clusters.hosts import fold_hosts
 
 
 def site_settled(configuration: RunConfiguration, changes: ClusterChanges) -> tuple[RunConfiguration, sites.Site]:

@@ -2,7 +2,7 @@
 
 import time
 
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 STEP_SECONDS = 0.03
 """What one step of all policies together should take, so that commands are obeyed promptly."""

@@ -11,8 +11,8 @@ from apps.live.play.electricity import series_on_clock
 from apps.live.play.options import InvalidOption
 from apps.results.models import Run
 from scheduler_sim.engine import Cluster
-from scheduler_sim.engine.electricity import span_electricity
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.measuring.electricity import span_electricity
 from scheduler_sim.engine.series import Signals
 
 Span = tuple[float, float, float]

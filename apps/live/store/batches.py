@@ -18,7 +18,7 @@ from django.utils import timezone
 from apps.live.models import SimulationState
 from apps.results.models import Attempt, Run, SchedulerResult
 from apps.results.signals import rows_changed
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 _TRANSACTION_ROWS = {"sqlite": 4_000, "postgresql": 15_000}
 """Rows committed together. SQLite has one writer at a time, so its transactions are short."""

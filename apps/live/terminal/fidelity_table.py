@@ -10,7 +10,7 @@ from rich.table import Table
 from apps.live.play.fidelity_check import Check
 from apps.results.fidelity import replay_groups, replay_sentences
 from scheduler_sim.display.formatting import NO_DATA, duration
-from scheduler_sim.engine.fidelity import WITHIN_SECONDS
+from scheduler_sim.engine.measuring.fidelity import WITHIN_SECONDS
 
 
 def check_document(check: Check) -> dict[str, Any]:

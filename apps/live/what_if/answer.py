@@ -15,9 +15,9 @@ from apps.metrics.services import metrics_compute
 from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim import engine
 from scheduler_sim.columnar.objects import columns_as_objects
-from scheduler_sim.engine.groups import group_changes
-from scheduler_sim.engine.metrics import scored_tasks
-from scheduler_sim.engine.workload import BoolArray
+from scheduler_sim.engine.measuring.groups import group_changes
+from scheduler_sim.engine.measuring.metrics import scored_tasks
+from scheduler_sim.engine.workloads.workload import BoolArray
 
 EVENTS_AT_ONCE = 100_000
 """So many events are played before a stop, or the end of the time there is, is looked at."""

@@ -31,7 +31,7 @@ COMMANDS: tuple[Command, ...] = ("pause", "resume", "stop")
 
 
 class PolicyProgress(TypedDict):
-    """What one policy has done up to the simulated clock; the figures are those of `engine/metrics.py`."""
+    """What one policy has done up to the simulated clock; the figures are those of `engine/measuring/metrics.py`."""
 
     scheduler: str
     total: int

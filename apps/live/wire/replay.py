@@ -24,7 +24,7 @@ from apps.results.errors import DomainError
 from apps.results.models import Attempt, Run, SchedulerResult
 from scheduler_sim import engine
 from scheduler_sim.engine.contract import History, Outcome, UnderWay
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 SECONDS_UNASKED = 30.0
 """How long a replay takes when the client names no speed."""

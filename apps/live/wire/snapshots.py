@@ -14,12 +14,12 @@ import numpy as np
 
 from apps.live.wire import messages
 from apps.results.models import Run
-from scheduler_sim.engine import tally
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.contract import Progress, UnderWay
+from scheduler_sim.engine.measuring import tally
+from scheduler_sim.engine.measuring.usage import Played, energy_and_cost, holdings
 from scheduler_sim.engine.policies.order import changes_widths
-from scheduler_sim.engine.usage import Played, energy_and_cost, holdings
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 ETA_FROM_PROGRESS = 0.002
 """Below this part of the work the pace so far says nothing about the rest."""

@@ -10,7 +10,7 @@ from apps.metrics.models import Metric
 from apps.results.fidelity import run_badges
 from apps.results.models import Run
 from apps.studies.paper.bundle import MOST_SERIES_BYTES, TooMuchAtOnce
-from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import FIGURES
 
 STORED = tuple(name for name in FIGURES if name in {field.name for field in Metric._meta.concrete_fields})
 """Figures that are stored for every policy of a run."""

@@ -14,8 +14,8 @@ from apps.studies.report.tables import COLUMNS, chosen_base, chosen_figure, scal
 from apps.studies.report.words import place_in_words, study_sentences
 from scheduler_sim.display.formatting import NO_DATA, Scale
 from scheduler_sim.display.latex import code, number, tex
-from scheduler_sim.engine.figures import FIGURES
-from scheduler_sim.engine.statistics import RESAMPLES, SMALLEST_BOOTSTRAP, is_bootstrapped
+from scheduler_sim.engine.measuring.figures import FIGURES
+from scheduler_sim.engine.numerics.statistics import RESAMPLES, SMALLEST_BOOTSTRAP, is_bootstrapped
 
 
 def study_paper(study: Study, *, figure: str = "", base: str = "", is_bounded: bool = True) -> Paper:

@@ -14,7 +14,7 @@ from apps.studies.grid import release_others, runs_store, study_store
 from apps.studies.play.pool import play_on_pool
 from apps.studies.report.figures import study_values
 from scheduler_sim.engine.crew import cores
-from scheduler_sim.engine.statistics import enough
+from scheduler_sim.engine.numerics.statistics import enough
 
 Tell = Callable[[str], None]
 Advanced = Callable[[int, int], None]

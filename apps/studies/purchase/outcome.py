@@ -6,8 +6,8 @@ from typing import Any
 from apps.results.models import Run
 from apps.studies.purchase.request import COUNTED, Ground, PurchaseRequest
 from scheduler_sim.display.formatting import duration
-from scheduler_sim.engine.purchase import Change, PurchaseSearch
-from scheduler_sim.engine.targets import Target
+from scheduler_sim.engine.answers.purchase import Change, PurchaseSearch
+from scheduler_sim.engine.answers.targets import Target
 
 
 @dataclass

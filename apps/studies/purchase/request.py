@@ -12,12 +12,12 @@ from apps.live.play.preparation import prepare
 from apps.live.play.sites import played_site
 from apps.results.models import Run
 from scheduler_sim import engine
+from scheduler_sim.engine.answers.purchase import Growth, PurchaseSearch, check_grid, parse_growths
+from scheduler_sim.engine.answers.purchase_plays import PurchaseProblem, grown, yearly_price
+from scheduler_sim.engine.answers.targets import FORM, Target, parse_targets
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.metrics import measured
-from scheduler_sim.engine.purchase import Growth, PurchaseSearch, check_grid, parse_growths
-from scheduler_sim.engine.purchase_plays import PurchaseProblem, grown, yearly_price
+from scheduler_sim.engine.measuring.metrics import measured
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.targets import FORM, Target, parse_targets
 from scheduler_sim.engine.whatif import parse_changes, split_groups
 
 SECTION = "what to buy"

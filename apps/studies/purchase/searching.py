@@ -12,8 +12,8 @@ from apps.studies.play import worker as pool_worker
 from apps.studies.purchase import worker
 from apps.studies.purchase.outcome import PurchaseOutcome
 from apps.studies.purchase.request import PurchaseRequest, ground_of, purchase_problem
-from scheduler_sim.engine.purchase import Change, Played
-from scheduler_sim.engine.purchase_plays import mean_play
+from scheduler_sim.engine.answers.purchase import Change, Played
+from scheduler_sim.engine.answers.purchase_plays import mean_play
 
 AT_ONCE = 2
 """Changes that are played side by side, however many cores there are: so the same ones are played everywhere."""

@@ -6,7 +6,7 @@ from scheduler_sim.background.models import Job
 from scheduler_sim.display.appearance import appearance
 from scheduler_sim.display.charts import Axis, Chart, Series, TextTable
 from scheduler_sim.display.formatting import duration, quantity
-from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import FIGURES
 
 JOULES_PER_MWH = 3.6e9
 

@@ -5,8 +5,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scheduler_sim.engine.purchase import Change, Played
-    from scheduler_sim.engine.purchase_plays import PurchaseProblem
+    from scheduler_sim.engine.answers.purchase import Change, Played
+    from scheduler_sim.engine.answers.purchase_plays import PurchaseProblem
 
 
 def play(run_id: int, document: str, change: "Change", seed: int) -> "Played":

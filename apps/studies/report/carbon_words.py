@@ -8,7 +8,7 @@ from apps.results.models import Study
 from apps.studies.grid import Cell
 from apps.studies.report.figures import in_order, study_values
 from scheduler_sim.display.formatting import duration
-from scheduler_sim.engine.statistics import Interval, mean_interval
+from scheduler_sim.engine.numerics.statistics import Interval, mean_interval
 
 MOST_CELLS = 3
 

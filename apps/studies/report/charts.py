@@ -9,7 +9,7 @@ from apps.studies.report.tables import policies_of, scale_for, with_reach
 from apps.studies.report.words import place_in_words
 from scheduler_sim.display.appearance import appearance
 from scheduler_sim.display.charts import AXIS_UNITS, Axis, Chart, Series, TextTable
-from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import FIGURES
 
 DECADES_FOR_LOG = 1.5
 """From means so many powers of ten apart on, the vertical axis is logarithmic: else one policy hides the others."""

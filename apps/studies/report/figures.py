@@ -10,8 +10,8 @@ from apps.results.models import Study
 from apps.studies.definition import Definition, variant_label
 from apps.studies.grid import Cell
 from scheduler_sim import engine
-from scheduler_sim.engine.figures import FIGURES
-from scheduler_sim.engine.statistics import (
+from scheduler_sim.engine.measuring.figures import FIGURES
+from scheduler_sim.engine.numerics.statistics import (
     Difference,
     Interval,
     compare_with_base,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from apps.studies.report.figures import CellFigures, Standing
 from apps.studies.report.tables import scale_for, varying_axes, with_reach
 from scheduler_sim.display.formatting import percent_change
-from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import FIGURES
 
 EVEN, STEPS = 5, 5
 

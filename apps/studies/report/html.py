@@ -31,7 +31,7 @@ from scheduler_sim import engine
 from scheduler_sim.display.charts import Chart
 from scheduler_sim.display.formatting import Scale, figure_scale
 from scheduler_sim.display.stylesheets import stylesheet
-from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import FIGURES
 
 STYLE_SHEETS = ("tokens.css", "charts.css", "report.css")
 

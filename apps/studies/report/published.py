@@ -16,8 +16,8 @@ from apps.studies.grid import Cell
 from apps.studies.report.figures import Values, in_order, study_values
 from apps.studies.report.words import place_in_words
 from scheduler_sim.display.formatting import figure_scale, percent_change
-from scheduler_sim.engine.figures import FIGURES
-from scheduler_sim.engine.statistics import Interval, compare_with_base
+from scheduler_sim.engine.measuring.figures import FIGURES
+from scheduler_sim.engine.numerics.statistics import Interval, compare_with_base
 
 CLAIMS = Path(__file__).with_name("claims.yaml")
 WON = ("mean_job_completion_time", "p99_job_completion_time", "p95_rho", "makespan")

@@ -14,7 +14,7 @@ from apps.studies.report.figures import AXES, CellFigures, Standing, study_figur
 from apps.studies.report.published import published, published_lines
 from apps.studies.report.words import study_sentences
 from scheduler_sim.display.formatting import Scale, figure_scale
-from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import FIGURES
 
 COLUMNS = (
     *AXES,

@@ -9,7 +9,7 @@ from apps.studies.grid import Cell
 from apps.studies.report.carbon_words import carbon_sentences
 from apps.studies.report.figures import CellFigures, Standing
 from scheduler_sim.display.formatting import change_in_words, figure_scale, listing
-from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import FIGURES
 
 ALIKE = 0.01
 """Means of two clusters that differ by less than this part are called as good as each other."""

@@ -8,7 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from scheduler_sim.display import formatting
-from scheduler_sim.engine.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import FIGURES
 
 register = template.Library()
 

@@ -6,7 +6,7 @@ Whole blocks of the past are played again, so that bursts stay bursts: the block
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray, IntArray
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
 
 LONGEST_BLOCK = 3600.0
 LEAST_BLOCKS = 8

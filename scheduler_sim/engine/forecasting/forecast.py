@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.forecasting.future import Future, Past
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.traces.slurm_snapshots import QueuedJob
+from scheduler_sim.engine.workloads.columns import FloatArray
 
 REPLICAS = 100
 DECILES = tuple(tenth / 10 for tenth in range(1, 10))

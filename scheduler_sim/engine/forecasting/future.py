@@ -7,7 +7,6 @@ from zlib import crc32
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray, IntArray, Labels
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.forecasting.arrivals import Arrivals
 from scheduler_sim.engine.forecasting.present import Present, present, wanted
@@ -15,11 +14,12 @@ from scheduler_sim.engine.forecasting.runtimes import Likened, RunTimes
 from scheduler_sim.engine.forecasting.standing import Standing
 from scheduler_sim.engine.kernels.site.never import never_starts
 from scheduler_sim.engine.policies import Policy, parse_policy
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.traces.slurm_snapshots import QueuedJob
-from scheduler_sim.engine.workload import Parents, Workload
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray, Labels
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import Parents, Workload
 
 LONGEST_HORIZON = 30 * 86_400.0
 LEAST_HORIZON = 600.0

@@ -7,12 +7,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray, Labels
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.forecasting.future import Past
 from scheduler_sim.engine.forecasting.present import wanted
 from scheduler_sim.engine.traces.slurm_snapshots import QueuedJob, Snapshot, read_queue
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.columns import FloatArray, Labels
+from scheduler_sim.engine.workloads.workload import Workload
 
 Item = TypeVar("Item")
 

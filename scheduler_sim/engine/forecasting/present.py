@@ -8,17 +8,17 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from scheduler_sim.engine.beginning import begin_at
-from scheduler_sim.engine.cluster import NodeGroup
-from scheduler_sim.engine.columns import FloatArray, IntArray, Labels
+from scheduler_sim.engine.clusters.cluster import NodeGroup
+from scheduler_sim.engine.clusters.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.errors import InvalidCluster
-from scheduler_sim.engine.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.kernels.site.never import never_starts
-from scheduler_sim.engine.requests import TEXTS, Requests
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.traces.slurm_queue import workload_of_queue
 from scheduler_sim.engine.traces.slurm_snapshots import QueuedJob
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.beginning import begin_at
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray, Labels
+from scheduler_sim.engine.workloads.requests import TEXTS, Requests
+from scheduler_sim.engine.workloads.workload import Workload
 
 _JOB = re.compile(r"\d+(?:_\d+)?")
 _NEVER = ("DependencyNeverSatisfied", "BadConstraints")

@@ -15,8 +15,8 @@ from itertools import product
 
 import numpy as np
 
-from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray, Labels
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.columns import BoolArray, FloatArray, IntArray, Labels
+from scheduler_sim.engine.workloads.workload import Workload
 
 MOST_REMEMBERED = 1000
 """The last so many tasks tell."""

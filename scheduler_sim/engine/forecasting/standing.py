@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.forecasting.present import Present, wanted
 from scheduler_sim.engine.kernels.site.asks import asks
@@ -13,10 +12,11 @@ from scheduler_sim.engine.kernels.site.keys import fixed_terms
 from scheduler_sim.engine.kernels.site.priority import TERMS
 from scheduler_sim.engine.kernels.site.rules import Rules
 from scheduler_sim.engine.policies import Policy
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.sites import Site, classic, fair_tree
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import Workload
 
 _MOST_DECAYED = 600.0
 """Usage is reckoned back over at most so many times its mean life: beyond that doubles end."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 _STEPS = 60
 _MOST_DOUBLED = 2.0**60

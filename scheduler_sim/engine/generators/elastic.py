@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.columns import Labels
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.generators.draws import numbered, scale_to_load, zipf
 from scheduler_sim.engine.generators.registry import Generator, Parameters, parameter, part, register
-from scheduler_sim.engine.requests import Requests
-from scheduler_sim.engine.speedups import ELASTICITIES, read_speedup
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.columns import Labels
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.speedups import ELASTICITIES, read_speedup
+from scheduler_sim.engine.workloads.workload import Workload
 
 TIME_DIGITS = 6
 WIDER = 4

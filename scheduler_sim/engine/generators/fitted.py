@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.generators.registry import (
     MOST_TASKS,
@@ -25,9 +24,10 @@ from scheduler_sim.engine.generators.registry import (
     parameter,
     register_fitted,
 )
-from scheduler_sim.engine.requests import FEEDBACK, Requests
 from scheduler_sim.engine.whatif import at_arrivals
-from scheduler_sim.engine.workload import Parents, Workload
+from scheduler_sim.engine.workloads.columns import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.workloads.requests import FEEDBACK, Requests
+from scheduler_sim.engine.workloads.workload import Parents, Workload
 
 DAY = 86_400.0
 WEEK = 7

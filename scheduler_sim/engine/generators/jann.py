@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.generators.registry import MOST_TASKS, Fitted, Parameters, parameter, register_fitted
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.columns import FloatArray
+from scheduler_sim.engine.workloads.workload import Workload
 
 DAY = 86_400.0
 FEWEST = 30

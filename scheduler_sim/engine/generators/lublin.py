@@ -19,7 +19,7 @@ import numpy as np
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.generators.draws import scale_to_span, through_cycle
 from scheduler_sim.engine.generators.registry import Generator, Parameters, parameter, part, register
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 
 BUCKETS = 48
 SECONDS_IN_BUCKET = 1800.0

@@ -18,7 +18,7 @@ import numpy as np
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.generators.draws import numbered, scale_to_load, zipf
 from scheduler_sim.engine.generators.registry import Generator, Parameters, parameter, part, register
-from scheduler_sim.engine.workload import Labels, Parents, Workload
+from scheduler_sim.engine.workloads.workload import Labels, Parents, Workload
 
 MOST_PARENTS = 3
 TIME_DIGITS = 6

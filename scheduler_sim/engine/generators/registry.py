@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter, unknown_name
-from scheduler_sim.engine.estimates import Estimates, replace_estimates
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.estimates import Estimates, replace_estimates
+from scheduler_sim.engine.workloads.workload import Workload
 
 MOST_TASKS = 50_000_000
 """More tasks than this would not fit in the memory of an ordinary machine."""

@@ -17,8 +17,8 @@ import numpy as np
 
 from scheduler_sim.engine.generators.draws import numbered, scale_to_span, through_cycle, zipf
 from scheduler_sim.engine.generators.registry import Generator, Parameters, parameter, part, register
-from scheduler_sim.engine.requests import Requests
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Labels, Parents, Workload
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Labels, Parents, Workload
 
 HOUR = 3600.0
 LIMITS = np.array([600, 1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400, 172_800, 259_200], np.float64)

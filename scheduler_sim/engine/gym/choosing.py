@@ -11,7 +11,7 @@ from scheduler_sim.engine.errors import InvalidParameter, InvalidWorkload
 from scheduler_sim.engine.kernels.choices.figures import FIGURES
 from scheduler_sim.engine.learning.rollout import OBJECTIVES
 from scheduler_sim.engine.learning.sampling import Variation
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 
 try:
     import gymnasium

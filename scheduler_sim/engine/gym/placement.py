@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.clusters.demand import UNLIMITED, NodeGroups, demands, refuse_oversized
+from scheduler_sim.engine.clusters.paces import Paces
 from scheduler_sim.engine.codes import MILLI, RUNNING
-from scheduler_sim.engine.demand import UNLIMITED, NodeGroups, demands, refuse_oversized
 from scheduler_sim.engine.errors import InvalidWorkload
 from scheduler_sim.engine.formulas import rigid_time
 from scheduler_sim.engine.gym.choosing import ChoosingEnv, ChoosingVectorEnv, Game
@@ -18,8 +19,7 @@ from scheduler_sim.engine.kernels.choices.placement import (
     begin_or_place,
 )
 from scheduler_sim.engine.learning.sampling import AS_RECORDED, Variation, draw
-from scheduler_sim.engine.paces import Paces
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 
 
 class PlacementGame(Game):

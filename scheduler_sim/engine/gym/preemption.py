@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.demand import check_pool
+from scheduler_sim.engine.clusters.demand import check_pool
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.gym.choosing import ChoosingEnv, ChoosingVectorEnv, Game
 from scheduler_sim.engine.kernels.choices.preemption import (
@@ -20,7 +20,7 @@ from scheduler_sim.engine.kernels.choices.preemption import (
     begin_or_stop,
 )
 from scheduler_sim.engine.learning.sampling import AS_RECORDED, Variation, draw
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 
 BASES = ("fcfs", "fcfs+list", "sjf", "sjf+list")
 """The policies that play where nothing is ever stopped."""

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.demand import check_pool
 from scheduler_sim.engine.codes import QUEUED
-from scheduler_sim.engine.demand import check_pool
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.gym.choosing import ChoosingEnv, ChoosingVectorEnv, Game
 from scheduler_sim.engine.kernels.choices.queue import FEATURES, begin_or_choose, observe_once
@@ -15,7 +15,7 @@ from scheduler_sim.engine.learning.sampling import AS_RECORDED, Variation, sampl
 from scheduler_sim.engine.learning.sequences import idle_run
 from scheduler_sim.engine.policies.own import deciding
 from scheduler_sim.engine.policies.scoring import task_features
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 
 if TYPE_CHECKING:
     from scheduler_sim.engine.kernels.decided.state import State

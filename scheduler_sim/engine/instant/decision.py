@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scheduler_sim.engine.errors import EngineError
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 STARTS = ("started", "backfilled", "resumed", "resized")
 """Verdicts of tasks that start."""

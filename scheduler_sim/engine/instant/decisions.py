@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.demand import not_for_pool
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY, NOT_PLANNED
-from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.instant.decision import Decision, Decisions, NotExplained, OrderNotKnown
 from scheduler_sim.engine.instant.holdings import Holdings
 from scheduler_sim.engine.instant.loose import by_widths, held_verdict, loosely
@@ -19,7 +19,7 @@ from scheduler_sim.engine.instant.pool import PoolStep, planned, refuse_unknown
 from scheduler_sim.engine.instant.scores import not_before
 from scheduler_sim.engine.instant.standing import Schedule
 from scheduler_sim.engine.policies.upward import PLAN
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 
 def decisions(schedule: Schedule, time: float, *, on_site: bool = False) -> Decisions:

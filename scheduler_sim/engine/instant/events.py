@@ -3,7 +3,7 @@
 import numpy as np
 
 from scheduler_sim.engine.instant.standing import Schedule
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 
 def happened(schedule: Schedule) -> FloatArray:

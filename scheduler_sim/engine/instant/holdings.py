@@ -5,14 +5,14 @@ from functools import cached_property
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.demand import demands
+from scheduler_sim.engine.clusters.paces import Paces
 from scheduler_sim.engine.codes import MILLI
-from scheduler_sim.engine.demand import demands
 from scheduler_sim.engine.formulas import hybrid_sides, played_runtime
 from scheduler_sim.engine.instant.decision import NotExplained
 from scheduler_sim.engine.instant.room import Asked, Need, Piece, Room
 from scheduler_sim.engine.instant.standing import Schedule
-from scheduler_sim.engine.paces import Paces
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 
 
 class Holdings:

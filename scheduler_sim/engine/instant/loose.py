@@ -12,7 +12,7 @@ from scheduler_sim.engine.instant.decision import Decision, Decisions, NotExplai
 from scheduler_sim.engine.instant.holdings import Holdings
 from scheduler_sim.engine.instant.room import Room
 from scheduler_sim.engine.instant.standing import Schedule, standing
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 
 def loosely(schedule: Schedule, time: float, holdings: Holdings, offered: FloatArray, why: str) -> Decisions:

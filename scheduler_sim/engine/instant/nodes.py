@@ -15,7 +15,7 @@ from scheduler_sim.engine.instant.room import SETTLED, Asked, Piece, Room
 from scheduler_sim.engine.instant.scores import order_at, scores_at
 from scheduler_sim.engine.instant.standing import Schedule
 from scheduler_sim.engine.policies import ORDERS
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 
 class NodesStep:

@@ -14,7 +14,7 @@ from scheduler_sim.engine.instant.decision import Decision, Decisions, NotExplai
 from scheduler_sim.engine.instant.scores import refuse_to_score_some, scores_at
 from scheduler_sim.engine.instant.standing import Schedule
 from scheduler_sim.engine.policies import ORDERS
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 
 class PoolStep:

@@ -5,10 +5,10 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.clusters.demand import NodeGroups
 from scheduler_sim.engine.codes import BEST_FIT, COMPACT, FIRST_FIT, MILLI, WEIGHTED_FIT, WORST_FIT
-from scheduler_sim.engine.demand import NodeGroups
-from scheduler_sim.engine.workload import BoolArray, IntArray
+from scheduler_sim.engine.workloads.workload import BoolArray, IntArray
 
 SETTLED = (FIRST_FIT, BEST_FIT, WORST_FIT, WEIGHTED_FIT, COMPACT)
 """Placements whose node follows from what the nodes have left."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.demand import UNLIMITED, NodeGroups
 from scheduler_sim.engine.codes import BY_PAST, DRF, LEARNED, MAX_MIN, MIN_MIN, MULTIFACTOR, STATIC, SUFFERAGE
-from scheduler_sim.engine.demand import UNLIMITED, NodeGroups
 from scheduler_sim.engine.instant.decision import NotExplained, OrderNotKnown
 from scheduler_sim.engine.instant.holdings import Holdings
 from scheduler_sim.engine.instant.room import Piece, Room
@@ -16,7 +16,7 @@ from scheduler_sim.engine.policies import Order, Scores
 from scheduler_sim.engine.policies.order import YOUR_OWN
 from scheduler_sim.engine.policies.orders.carbon import LONGEST
 from scheduler_sim.engine.policies.scoring import blend, rate
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 DRAWN = ("random_order",)
 """Orders whose score of a task depends on how many tasks there are before it."""

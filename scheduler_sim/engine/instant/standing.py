@@ -6,17 +6,17 @@ from typing import Self
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.clusters.demand import demands
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.contract import Attempts, Options, Outcome
-from scheduler_sim.engine.demand import demands
 from scheduler_sim.engine.formulas import hybrid_sides, played_runtime, split_time
 from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.stored_schedule import StoredSchedule
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 
 
 @dataclass(frozen=True, eq=False)

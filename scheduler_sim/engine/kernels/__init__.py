@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.demand import not_for_pool
+from scheduler_sim.engine.clusters.transfers import Transfers
 from scheduler_sim.engine.codes import (
     BY_PAST,
     BY_PLAN,
@@ -15,7 +17,6 @@ from scheduler_sim.engine.codes import (
     SHARES,
     STATIC,
 )
-from scheduler_sim.engine.demand import not_for_pool
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.jit import spare_linear_algebra
 from scheduler_sim.engine.kernels.base import BaseKernel
@@ -27,7 +28,6 @@ from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.policies.orders.rounds import PACKED
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.stepped import refuse_steps
-from scheduler_sim.engine.transfers import Transfers
 
 RECORDS = (cluster_state, core_state, stopping_state, site_state)
 """Importing these teaches Numba to read their records. That has to happen before the first kernel is compiled: what is

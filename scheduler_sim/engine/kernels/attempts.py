@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.failures import FailureStream
 from scheduler_sim.engine.contract import Attempts, History
-from scheduler_sim.engine.failures import FailureStream
 from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 FAILURES_AHEAD = 1e6
 """Seconds for which failures are drawn at a time, and longer as the simulation gets on."""

@@ -9,7 +9,7 @@ from scheduler_sim.engine.contract import Attempts, History, News, Outcome, Piec
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.policies.asking import asking
 from scheduler_sim.engine.problem import Problem
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 EventLoop = Callable[[float, int], None]
 """Takes the time up to which whole instants are played, and the number of events that are enough."""

@@ -10,7 +10,7 @@ from numba.np.arrayobj import make_array
 
 from scheduler_sim.engine.jit import bare_kernel
 from scheduler_sim.engine.policies.compiled import COLUMNS, STATES, Called
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 
 class Call(NamedTuple):

@@ -13,7 +13,7 @@ import numpy as np
 from scheduler_sim.engine.codes import ARRIVED
 from scheduler_sim.engine.kernels.base import OuterKernel
 from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 
 class FeedbackKernel(OuterKernel):

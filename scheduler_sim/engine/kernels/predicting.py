@@ -10,7 +10,7 @@ import numpy as np
 
 from scheduler_sim.engine.contract import News, Predictions
 from scheduler_sim.engine.kernels.base import BaseKernel, OuterKernel
-from scheduler_sim.engine.workload import IntArray, Workload
+from scheduler_sim.engine.workloads.workload import IntArray, Workload
 
 
 class PredictingKernel(OuterKernel):

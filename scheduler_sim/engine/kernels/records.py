@@ -17,7 +17,7 @@ from numba.extending import infer_getattr, lower_getattr
 from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 
 def record_of(columns: dict[str, int]) -> np.dtype[np.void]:

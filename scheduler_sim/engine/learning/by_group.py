@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.workload import BoolArray, FloatArray, Workload
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, Workload
 
 PARTS = 4
 """So many groups there are of each kind, fewer where there are fewer users or values."""

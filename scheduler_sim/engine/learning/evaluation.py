@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.metrics import TaskFigures
+from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.measuring.metrics import TaskFigures
 from scheduler_sim.engine.policies import ORDERS, PLACEMENTS, Policy, parse_policy
 from scheduler_sim.engine.policies.order import Order
 from scheduler_sim.engine.policies.placement import DEFAULT_PLACEMENT
 from scheduler_sim.engine.simulation import Simulation
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 RESAMPLES = 10_000
 

@@ -10,7 +10,7 @@ from scheduler_sim.engine.kernels.pool.reordered import Predictions
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.learning.sequences import Sequences, idle_run
 from scheduler_sim.engine.policies.past_scoring import Past, make_past
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 
 def play_informed(sequences: Sequences, parameters: FloatArray, backfill: int, *, predict: bool) -> FloatArray:

@@ -12,7 +12,7 @@ from scheduler_sim.engine.kernels.calling import Call, make_call
 from scheduler_sim.engine.kernels.pool.learned import Queue, advance_learned, make_queue
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.learning.sequences import Sequences, idle_run
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 OBJECTIVES = ("bsld", "jct", "wait")
 """Mean bounded slowdown, mean completion time and mean wait of a sequence: columns of what `play` returns."""

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.demand import check_pool
+from scheduler_sim.engine.clusters.demand import check_pool
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.formulas import SHORTEST_RUN
 from scheduler_sim.engine.learning.sequences import Sequences
 from scheduler_sim.engine.policies.past_scoring import numbered
 from scheduler_sim.engine.units import SECONDS_PER_DAY
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 
 @dataclass(frozen=True)

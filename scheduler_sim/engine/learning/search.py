@@ -38,7 +38,7 @@ from scheduler_sim.engine.policies.scoring import (
     parameter_vector,
     weight_count,
 )
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 
 SMALLEST = 1e-3
 """Added before the logarithm, since a mean wait can be 0."""

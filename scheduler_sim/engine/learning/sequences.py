@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.demand import check_pool
+from scheduler_sim.engine.clusters.demand import check_pool
 from scheduler_sim.engine.errors import InvalidWorkload
 from scheduler_sim.engine.kernels.pool.state import FIELDS, FREE, Run
 from scheduler_sim.engine.policies.past_scoring import numbered
 from scheduler_sim.engine.policies.scoring import task_features
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 
 @dataclass(frozen=True, eq=False)

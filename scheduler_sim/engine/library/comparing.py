@@ -11,9 +11,9 @@ from scheduler_sim.engine.library.inputs import Ground, Played
 from scheduler_sim.engine.library.playing import play
 from scheduler_sim.engine.library.result import Result
 from scheduler_sim.engine.library.tables import Kind, table
-from scheduler_sim.engine.paired import task_difference
+from scheduler_sim.engine.numerics.paired import task_difference
+from scheduler_sim.engine.numerics.statistics import figure_interval
 from scheduler_sim.engine.policies import Policy
-from scheduler_sim.engine.statistics import figure_interval
 
 FIGURES = ("mean_job_completion_time", "mean_wait_time", "mean_bounded_slowdown", "makespan")
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.clusters.presets import load_cluster
 from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter
 from scheduler_sim.engine.generators import FITTED, Generated, generate_like, generate_workload
-from scheduler_sim.engine.presets import load_cluster
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.traces import ReadOptions, Trace, read_trace
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.workload import Workload
 
 Played = Workload | Trace | Generated
 """What `play` takes as a workload."""

@@ -6,23 +6,23 @@ from threading import Lock
 
 import numpy as np
 
-from scheduler_sim.engine.beginning import begin_at
-from scheduler_sim.engine.cautions import impossible_starts, told_without_estimates
+from scheduler_sim.engine.clusters.oversize import fit_workload
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.crew import Crew, cores
 from scheduler_sim.engine.errors import EngineError, InvalidParameter, InvalidPolicy, InvalidWorkload
-from scheduler_sim.engine.estimates import replace_estimates
 from scheduler_sim.engine.library.inputs import Ground, Played, Setting, setting
 from scheduler_sim.engine.library.result import Result
-from scheduler_sim.engine.metrics import check_scored_part, scored_tasks
+from scheduler_sim.engine.measuring.cautions import impossible_starts, told_without_estimates
+from scheduler_sim.engine.measuring.metrics import check_scored_part, scored_tasks
 from scheduler_sim.engine.optional import optional
-from scheduler_sim.engine.oversize import fit_workload
 from scheduler_sim.engine.policies import Policy, parse_policies, split_outside
 from scheduler_sim.engine.series import Signals, StepSeries
 from scheduler_sim.engine.sharing import Shared
 from scheduler_sim.engine.simulation import Simulation, set_up
 from scheduler_sim.engine.whatif import scale_load
-from scheduler_sim.engine.workload import IntArray, Workload
+from scheduler_sim.engine.workloads.beginning import begin_at
+from scheduler_sim.engine.workloads.estimates import replace_estimates
+from scheduler_sim.engine.workloads.workload import IntArray, Workload
 
 EVENTS_A_LOOK = 1 << 16
 """So many events are played between two looks at the progress, and at whether to stop: some hundredths of a second."""

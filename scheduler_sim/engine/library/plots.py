@@ -7,11 +7,11 @@ import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter, unknown_name
 from scheduler_sim.engine.library.result import Result
-from scheduler_sim.engine.metrics import TaskFigures
+from scheduler_sim.engine.measuring.metrics import TaskFigures
+from scheduler_sim.engine.measuring.usage import Usage
+from scheduler_sim.engine.numerics.spans import held_by_window
 from scheduler_sim.engine.optional import optional
-from scheduler_sim.engine.spans import held_by_window
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
-from scheduler_sim.engine.usage import Usage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts
 from scheduler_sim.engine.crew import Crew
-from scheduler_sim.engine.electricity import task_electricity
 from scheduler_sim.engine.errors import InvalidParameter, unknown_name
 from scheduler_sim.engine.library.page import as_page
 from scheduler_sim.engine.library.tables import Kind, table
-from scheduler_sim.engine.metrics import TaskFigures, summarise, whole_run, winners
+from scheduler_sim.engine.measuring.electricity import task_electricity
+from scheduler_sim.engine.measuring.metrics import TaskFigures, summarise, whole_run, winners
+from scheduler_sim.engine.measuring.usage import energy_and_cost
 from scheduler_sim.engine.simulation import Simulation
-from scheduler_sim.engine.usage import energy_and_cost
-from scheduler_sim.engine.workload import BoolArray, Workload
+from scheduler_sim.engine.workloads.workload import BoolArray, Workload
 
 if TYPE_CHECKING:
     from scheduler_sim.engine.instant.standing import Standing

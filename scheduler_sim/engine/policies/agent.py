@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import NodeGroup
+from scheduler_sim.engine.clusters.cluster import NodeGroup
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 ACTIONS = 11
 """GPU fractions 0, 0.1 .. 1."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.policies.asking import asking
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 

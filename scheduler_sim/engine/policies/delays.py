@@ -9,7 +9,7 @@ import numpy as np
 
 from scheduler_sim.engine.jit import counting_kernel
 from scheduler_sim.engine.series import StepSeries
-from scheduler_sim.engine.workload import BoolArray, FloatArray
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray
 
 LEAST_CARBON, MOST_SAVED_A_SECOND = 0, 1
 """What a span is chosen by: the least integral, or the largest saving against starting at once for each second until

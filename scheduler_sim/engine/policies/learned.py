@@ -11,7 +11,7 @@ from scheduler_sim.engine.codes import BY_PAST, LEARNED
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.policies.order import Order, ScoreContext, Scores
 from scheduler_sim.engine.policies.scoring import HIDDEN_UNITS, HISTORY, LINEAR, MLP, parameter_vector, task_features
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 FORMS = {"linear": LINEAR, "mlp": MLP, "history": HISTORY}
 """The forms of a learned score by name; those of `SHIPPED` come with weights."""

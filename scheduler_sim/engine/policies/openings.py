@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
 from scheduler_sim.engine.jit import counting_kernel
+from scheduler_sim.engine.workloads.columns import BoolArray, FloatArray, IntArray
 
 _CLEAR = 1e-9
 """Part of a length that rounding may leave over; no span is as short as that."""

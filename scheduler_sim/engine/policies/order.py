@@ -6,14 +6,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.codes import STATIC
 from scheduler_sim.engine.policies.compiled import Called
 from scheduler_sim.engine.policies.openings import Openings
 from scheduler_sim.engine.policies.parameter import Adjustable
 from scheduler_sim.engine.policies.registry import Registry
 from scheduler_sim.engine.series import Signals
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 
 YOUR_OWN = "your own"
 """The source of what is no shipped order."""

@@ -20,7 +20,7 @@ from scheduler_sim.engine.policies.order import ORDERS, YOUR_OWN, Order, ScoreCo
 from scheduler_sim.engine.policies.origin import program_digest, source_digest
 from scheduler_sim.engine.policies.policy import READY_MADE
 from scheduler_sim.engine.policies.program import ANSWER_SECONDS, Program, ProgramDecider
-from scheduler_sim.engine.workload import FloatArray, Labels, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, Labels, Workload
 
 Start = int | tuple[int, int]
 """The row of a task that is to start, on the first node that holds it; or the row and the node's number."""

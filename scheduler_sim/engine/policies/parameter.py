@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Self, cast
 
+from scheduler_sim.engine.clusters.overheads import Overhead
 from scheduler_sim.engine.errors import InvalidPolicy, unknown_name
-from scheduler_sim.engine.overheads import Overhead
 
 Value = float | int | str | tuple[float, ...] | Overhead | None
 

@@ -15,7 +15,7 @@ import numpy as np
 from scheduler_sim.engine.formulas import SHORTEST_RUN
 from scheduler_sim.engine.jit import bare_kernel, kernel
 from scheduler_sim.engine.policies.scoring import HEADER, PAST_FEATURES, PAST_STATES
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 _INPUTS = len(PAST_FEATURES)
 _STATES = len(PAST_STATES)

@@ -6,12 +6,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.codes import NOT_PLANNED
 from scheduler_sim.engine.policies.agent import Learner
 from scheduler_sim.engine.policies.parameter import Adjustable
 from scheduler_sim.engine.policies.registry import Registry
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 LINEAR, MLP, HISTORY = range(3)
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.demand import NodeGroups, demands
+from scheduler_sim.engine.clusters.paces import Paces
 from scheduler_sim.engine.codes import MILLI
-from scheduler_sim.engine.demand import NodeGroups, demands
 from scheduler_sim.engine.formulas import TENTHS, Holdings, hybrid_sides, rigid_time, split_time, task_cost, task_energy
-from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.policies.placement import ChoiceContext, Choices
 
 

@@ -2,15 +2,15 @@
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.demand import NodeGroups, demands
+from scheduler_sim.engine.clusters.paces import Paces
+from scheduler_sim.engine.clusters.transfers import Transfers
 from scheduler_sim.engine.codes import MILLI
-from scheduler_sim.engine.demand import NodeGroups, demands
 from scheduler_sim.engine.formulas import hybrid_alone
-from scheduler_sim.engine.paces import Paces
-from scheduler_sim.engine.paths import longest_paths
 from scheduler_sim.engine.policies.order import ScoreContext
 from scheduler_sim.engine.policies.parameter import choice
-from scheduler_sim.engine.transfers import Transfers
-from scheduler_sim.engine.workload import FloatArray, Parents
+from scheduler_sim.engine.workloads.paths import longest_paths
+from scheduler_sim.engine.workloads.workload import FloatArray, Parents
 
 
 def costs(context: ScoreContext) -> tuple[FloatArray, FloatArray]:

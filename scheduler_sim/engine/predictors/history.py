@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from scheduler_sim.engine.jit import bare_kernel, kernel
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 HISTORY = ("last", "last_two", "user_mean", "user_count", "same_size_mean")
 """Last run time of the user, mean of the last two, mean, logarithm of their number, mean of those of this size."""

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.formulas import even_fraction, hybrid_alone
 from scheduler_sim.engine.predictors.regression import Predict, fit
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 
 FEATURES = ("size", "compute_intensity", "memory_mb", "memory_per_size", "compute_to_memory")
 """Names and order of the features; they are also the columns of stored training data."""

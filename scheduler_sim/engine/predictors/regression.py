@@ -13,7 +13,7 @@ import numpy as np
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.optional import optional
 from scheduler_sim.engine.predictors.trees import forest_trees, lightgbm_trees, tree_sums
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 Predict = Callable[[FloatArray], FloatArray]
 """Takes features, shape (n, k), and returns predictions, shape (n,)."""

@@ -16,7 +16,7 @@ from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.predictors.history import HISTORY, UNKNOWN, Past, history_given_ends, recorded_ends
 from scheduler_sim.engine.predictors.regression import Predict, fit, load
 from scheduler_sim.engine.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
-from scheduler_sim.engine.workload import FloatArray, IntArray, Labels, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Labels, Workload
 
 REQUEST = ("processors", "estimate", "estimate_known", "user", "group", "queue", "hour", "weekday")
 """What a task says of itself: logarithms of processors and estimate, whether there is one, codes of names, place in

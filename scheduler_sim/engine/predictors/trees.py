@@ -11,7 +11,7 @@ import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 CATEGORICAL, DEFAULT_LEFT = 1, 2
 """Bits of LightGBM's `decision_type`; the two above them say what counts as missing."""

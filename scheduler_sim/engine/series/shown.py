@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.series.steps import StepSeries
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
 
 
 def shown(steps: StepSeries, begin: float, end: float, most: int) -> tuple[FloatArray, FloatArray]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
 
 BEYOND = ("refuse", "hold", "repeat")
 """What a series says before its first time stamp and after its last step: nothing, its first and last value, or itself

@@ -1,7 +1,7 @@
 """Sites: clusters with partitions, QOS, accounts, limits, reservations and the parameters of their scheduler."""
 
+from scheduler_sim.engine.clusters.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.errors import InvalidSite
-from scheduler_sim.engine.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.sites.changes import (
     add_site_nodes,
     drop_site_nodes,

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import msgspec
 
-from scheduler_sim.engine.cluster import Cluster, NodeGroup
+from scheduler_sim.engine.clusters.cluster import Cluster, NodeGroup
+from scheduler_sim.engine.clusters.hosts import expand_hosts, fold_hosts, split_host
 from scheduler_sim.engine.errors import InvalidCluster
-from scheduler_sim.engine.hosts import expand_hosts, fold_hosts, split_host
 from scheduler_sim.engine.sites.parts import Nodes, Outage, Partition, Reservation
 from scheduler_sim.engine.sites.site import Site
 from scheduler_sim.engine.whatif import parse_changes, resized

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from scheduler_sim.engine.hosts import expand_hosts
+from scheduler_sim.engine.clusters.hosts import expand_hosts
 from scheduler_sim.engine.sites.site import Site
 
 Entry = Mapping[str, Any]

@@ -11,7 +11,7 @@ from itertools import groupby
 import numpy as np
 
 from scheduler_sim.engine.sites.parts import Account
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,15 +12,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import LARGEST_GPUS_PER_NODE
-from scheduler_sim.engine.columns import FloatArray, IntArray
+from scheduler_sim.engine.clusters.cluster import LARGEST_GPUS_PER_NODE
+from scheduler_sim.engine.clusters.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.errors import InvalidTrace
-from scheduler_sim.engine.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.sites.reading import Draft, Note
 from scheduler_sim.engine.sites.site import Site
 from scheduler_sim.engine.traces.registry import ReadOptions
 from scheduler_sim.engine.traces.sacct_nodes import NodeUse, read_node_use
 from scheduler_sim.engine.traces.source import MAX_BYTES
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
 
 _FAMILY = re.compile(r"(.*?)([0-9]*)$", re.DOTALL)
 _FEATURE = re.compile(r"[A-Za-z_][\w.+-]*")

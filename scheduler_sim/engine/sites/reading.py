@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from scheduler_sim.engine.clusters.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.errors import InvalidCluster, InvalidSite
-from scheduler_sim.engine.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.sites import values
 from scheduler_sim.engine.sites.site import Site
 

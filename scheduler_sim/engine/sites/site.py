@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from scheduler_sim.engine.cluster import Cluster, read_electricity
+from scheduler_sim.engine.clusters.cluster import Cluster, read_electricity
+from scheduler_sim.engine.clusters.hosts import LARGEST_NODES, expand_hosts, most_named
+from scheduler_sim.engine.clusters.topology import Topology
 from scheduler_sim.engine.errors import InvalidCluster, InvalidSite
-from scheduler_sim.engine.hosts import LARGEST_NODES, expand_hosts, most_named
 from scheduler_sim.engine.sites import parts
-from scheduler_sim.engine.topology import Topology
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):

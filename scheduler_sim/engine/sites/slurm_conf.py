@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from scheduler_sim.engine.clusters.hosts import LARGEST_NODES, expand_hosts, most_named
 from scheduler_sim.engine.errors import InvalidCluster
-from scheduler_sim.engine.hosts import LARGEST_NODES, expand_hosts, most_named
 from scheduler_sim.engine.sites import slurm_settings, values
 from scheduler_sim.engine.sites.reading import Draft, Place
 

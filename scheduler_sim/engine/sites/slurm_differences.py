@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from scheduler_sim.engine.cluster import NodeGroup
-from scheduler_sim.engine.hosts import expand_hosts, fold_hosts
+from scheduler_sim.engine.clusters.cluster import NodeGroup
+from scheduler_sim.engine.clusters.hosts import expand_hosts, fold_hosts
 from scheduler_sim.engine.sites.parts import Account, Nodes
 from scheduler_sim.engine.sites.site import Site
 from scheduler_sim.engine.sites.slurm_writing import account_words, node_line, partition_line, qos_words, settings_of

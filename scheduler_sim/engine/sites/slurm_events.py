@@ -3,8 +3,8 @@
 Source: https://slurm.schedmd.com/sacctmgr.html, EVENT SPECIFIC FORMAT (22.05 to 24.11).
 """
 
+from scheduler_sim.engine.clusters.hosts import expand_hosts, most_named
 from scheduler_sim.engine.errors import InvalidCluster
-from scheduler_sim.engine.hosts import expand_hosts, most_named
 from scheduler_sim.engine.sites.reading import Draft
 from scheduler_sim.engine.sites.slurm_accounts import table
 from scheduler_sim.engine.sites.slurm_show import instant

@@ -4,8 +4,8 @@ Grammar: https://slurm.schedmd.com/topology.conf.html (22.05 to 24.11): `SwitchN
 `SwitchName=... Switches=...`, keys in any case, `include FILE` as in slurm.conf.
 """
 
+from scheduler_sim.engine.clusters.hosts import expand_hosts, fold_hosts, most_named
 from scheduler_sim.engine.errors import InvalidCluster
-from scheduler_sim.engine.hosts import expand_hosts, fold_hosts, most_named
 from scheduler_sim.engine.sites.reading import Draft
 from scheduler_sim.engine.sites.slurm_conf import Read, lines, settings_of_line
 

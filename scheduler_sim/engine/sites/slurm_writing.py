@@ -7,7 +7,7 @@ starts when (addresses, ports, sockets, groups of users) is not known to a site 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scheduler_sim.engine.cluster import NodeGroup
+from scheduler_sim.engine.clusters.cluster import NodeGroup
 from scheduler_sim.engine.sites.parts import Account, Limits, Nodes, Partition, Qos, Scheduling
 from scheduler_sim.engine.sites.site import Site
 from scheduler_sim.engine.sites.slurm_settings import CHOICES, MEMORY, PARAMETERS, PRIORITY, SCHEDULING, SWITCHES

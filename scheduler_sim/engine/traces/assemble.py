@@ -15,7 +15,7 @@ from scheduler_sim.engine.errors import InvalidTrace, InvalidWorkload
 from scheduler_sim.engine.traces.audit import EXAMPLES, Audit, shorten
 from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.requested import settle, settle_widths, supply, without_gpus
-from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Workload
 
 OPTIONAL = (
     "duration_estimate",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.workload import IntArray, Workload
+from scheduler_sim.engine.workloads.workload import IntArray, Workload
 
 Places = IntArray | list[int]
 

@@ -18,7 +18,7 @@ from scheduler_sim.engine.traces.documents import as_double, begins_object, firs
 from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
-from scheduler_sim.engine.workload import LARGEST_INTEGER, Labels
+from scheduler_sim.engine.workloads.workload import LARGEST_INTEGER, Labels
 
 _OF_ALL = "parallel_homogeneous_total"
 _COMPUTING = frozenset(("parallel_homogeneous", "ptask_homogeneous", "parallel", "ptask", _OF_ALL))

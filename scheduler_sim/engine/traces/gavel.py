@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidTrace, unknown_name
-from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.delimited import read_table
 from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import Table
-from scheduler_sim.engine.workload import FloatArray, Labels
+from scheduler_sim.engine.workloads.throughputs import Throughputs
+from scheduler_sim.engine.workloads.workload import FloatArray, Labels
 
 OLDER = ["job_type", "command", "num_steps_argument", "needs_data_dir", "total_steps", "arrival", "gpus"]
 NEWER = [

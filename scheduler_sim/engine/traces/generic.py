@@ -12,9 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from scheduler_sim.engine import requests
 from scheduler_sim.engine.errors import InvalidTrace, listed, unknown_name
-from scheduler_sim.engine.requests import NAMES as REQUESTED
 from scheduler_sim.engine.traces.assemble import identifier
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.delimited import column_names, read_table, table_delimiter
@@ -25,7 +23,9 @@ from scheduler_sim.engine.traces.source import Source, refuse_columns, refuse_do
 from scheduler_sim.engine.traces.table import MICROSECONDS, Column, Table, as_objects, first_moment, seconds_since
 from scheduler_sim.engine.traces.texts import PIECE_ROWS, UNKNOWN, Texts
 from scheduler_sim.engine.traces.units import Scale, named_columns, split_unit
-from scheduler_sim.engine.workload import LARGEST_INTEGER, REQUEST, BoolArray, FloatArray, Labels
+from scheduler_sim.engine.workloads import requests
+from scheduler_sim.engine.workloads.requests import NAMES as REQUESTED
+from scheduler_sim.engine.workloads.workload import LARGEST_INTEGER, REQUEST, BoolArray, FloatArray, Labels
 
 if TYPE_CHECKING:
     from pyarrow import parquet

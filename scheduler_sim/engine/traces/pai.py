@@ -11,7 +11,7 @@ from scheduler_sim.engine.traces.delimited import column_names, read_table
 from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
-from scheduler_sim.engine.workload import Labels
+from scheduler_sim.engine.workloads.workload import Labels
 
 _READ = frozenset(("job_id", "num_inst", "submit_time", "num_cpu", "num_gpu", "gpu_type", "duration", "user"))
 

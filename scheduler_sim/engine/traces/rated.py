@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray, Labels
 from scheduler_sim.engine.errors import InvalidTrace
-from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces.table import Table
+from scheduler_sim.engine.workloads.columns import FloatArray, Labels
+from scheduler_sim.engine.workloads.throughputs import Throughputs
 
 RATE_ON = "rate_on_"
 """What the name of such a column begins with."""

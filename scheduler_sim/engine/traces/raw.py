@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Labels
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Labels
 
 RawRequests = Mapping[str, FloatArray | Labels]
 """Columns of `Requests` that a file has, shape (n,): texts as labels, all others floats in which NaN is not stated.

@@ -10,14 +10,14 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from scheduler_sim.engine.errors import InvalidTrace, unknown_name
-from scheduler_sim.engine.throughputs import Throughputs
 from scheduler_sim.engine.traces.assemble import assemble
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.delimited import table_delimiter
 from scheduler_sim.engine.traces.documents import HEAD_LINES
 from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.source import MAX_BYTES, Source, open_source
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.throughputs import Throughputs
+from scheduler_sim.engine.workloads.workload import Workload
 
 
 @dataclass(frozen=True)

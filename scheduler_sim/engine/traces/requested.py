@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidWorkload
-from scheduler_sim.engine.requests import FLAGS, NAMES, SIGNED, TIMES, Requests
-from scheduler_sim.engine.speedups import ELASTICITIES, read_speedup
 from scheduler_sim.engine.traces.audit import EXAMPLES, Audit
 from scheduler_sim.engine.traces.raw import RawRequests, RawTasks
-from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Labels
+from scheduler_sim.engine.workloads.requests import FLAGS, NAMES, SIGNED, TIMES, Requests
+from scheduler_sim.engine.workloads.speedups import ELASTICITIES, read_speedup
+from scheduler_sim.engine.workloads.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Labels
 
 _FRACTIONS = frozenset(("gpus_per_node", "memory_mb_per_core", "memory_mb_per_node", "resize_time", "think_time"))
 

@@ -15,7 +15,7 @@ from scheduler_sim.engine.traces.sacct_runs import is_fixed_width, read_runs
 from scheduler_sim.engine.traces.sacct_waits import Waiting, read_waits
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import MICROSECONDS, first_moment, seconds_since
-from scheduler_sim.engine.workload import BoolArray, FloatArray, Labels
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, Labels
 
 _SEVERAL = 5
 _MANY_TIMES = 5

@@ -8,7 +8,7 @@ import numpy as np
 
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.table import MICROSECONDS
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 
 CAME_BACK = ("REQUEUED", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "SPECIAL_EXIT", "RESIZING")
 """States after which the same job goes on under its number."""

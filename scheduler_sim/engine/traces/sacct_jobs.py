@@ -23,7 +23,7 @@ from scheduler_sim.engine.traces.sacct_attempts import CAME_BACK
 from scheduler_sim.engine.traces.sacct_requests import Allocations
 from scheduler_sim.engine.traces.table import MICROSECONDS, Table, as_objects, is_number
 from scheduler_sim.engine.traces.units import TIME, Scale, quantity, split_unit
-from scheduler_sim.engine.workload import BoolArray, FloatArray, Labels
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, Labels
 
 COMMAND = (
     "SLURM_TIME_FORMAT=%s sacct -a -X -P -D --delimiter=$'\\t' -S START -E END -o JobIDRaw,JobID,User,Account,"

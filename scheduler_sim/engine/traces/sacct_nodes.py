@@ -13,7 +13,7 @@ from scheduler_sim.engine.traces.sacct_jobs import COMMAND
 from scheduler_sim.engine.traces.sacct_runs import read_runs
 from scheduler_sim.engine.traces.source import MAX_BYTES, open_source
 from scheduler_sim.engine.traces.table import MICROSECONDS
-from scheduler_sim.engine.workload import LARGEST_INTEGER, FloatArray, IntArray, Labels
+from scheduler_sim.engine.workloads.workload import LARGEST_INTEGER, FloatArray, IntArray, Labels
 
 
 @dataclass(frozen=True)

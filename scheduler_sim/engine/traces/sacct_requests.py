@@ -13,7 +13,7 @@ from scheduler_sim.engine.traces.audit import EXAMPLES, Audit
 from scheduler_sim.engine.traces.raw import RawRequests
 from scheduler_sim.engine.traces.slurm_options import Submission, read_submission
 from scheduler_sim.engine.traces.table import Table
-from scheduler_sim.engine.workload import BoolArray, FloatArray, Labels
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, Labels
 
 
 @dataclass

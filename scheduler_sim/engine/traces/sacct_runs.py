@@ -16,7 +16,7 @@ from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import Table
 from scheduler_sim.engine.traces.texts import Texts
 from scheduler_sim.engine.traces.units import named_columns
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Labels
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Labels
 
 _DIGITS = 18
 

@@ -16,7 +16,7 @@ from scheduler_sim.engine.traces.sacct_requests import Submissions
 from scheduler_sim.engine.traces.slurm_options import NEED_SUCCESS
 from scheduler_sim.engine.traces.table import MICROSECONDS, Table
 from scheduler_sim.engine.traces.texts import Texts
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 
 _ARRAY = re.compile(r"(\d+)_(?:\[[^\]%]*(?:%(\d+))?\]|\d+|\*)")
 """A task of an array, or what is left of one, with the array's number and limit."""

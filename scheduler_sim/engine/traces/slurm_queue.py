@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidTrace
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.traces.slurm_options import NEED_SUCCESS, read_dependencies
 from scheduler_sim.engine.traces.slurm_snapshots import QueuedJob
-from scheduler_sim.engine.workload import Labels, Workload
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import Labels, Workload
 
 _STATE_OF_PARENT = re.compile(r"\([a-z]+\)")
 

@@ -13,7 +13,7 @@ from typing import Any
 from scheduler_sim.engine.clock import clock_seconds, microseconds
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.sacct_json import is_json, json_jobs, number
-from scheduler_sim.engine.workload import LARGEST_INTEGER
+from scheduler_sim.engine.workloads.workload import LARGEST_INTEGER
 
 COMMAND = "squeue -a -r -o '%i|%F|%u|%a|%P|%q|%T|%r|%Q|%V|%S|%l|%M|%D|%C|%b|%f|%E|%N'"
 """The call whose output tells most of a queue."""

@@ -21,7 +21,7 @@ from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.swf_write import FIELDS, KB_PER_MB, shortest
 from scheduler_sim.engine.traces.table import is_number
 from scheduler_sim.engine.traces.texts import UNKNOWN
-from scheduler_sim.engine.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Labels
+from scheduler_sim.engine.workloads.workload import LARGEST_INTEGER, BoolArray, FloatArray, IntArray, Labels
 
 READ = (1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 15, 17, 18)
 """The fields that are read, from 1."""

@@ -4,8 +4,8 @@ from typing import TextIO
 
 import numpy as np
 
-from scheduler_sim.engine.requests import FEEDBACK
-from scheduler_sim.engine.workload import FloatArray, Labels, Workload
+from scheduler_sim.engine.workloads.requests import FEEDBACK
+from scheduler_sim.engine.workloads.workload import FloatArray, Labels, Workload
 
 FIELDS = 18
 KB_PER_MB = 1024.0

@@ -19,7 +19,7 @@ from scheduler_sim.engine.traces.audit import Audit, shorten
 from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.texts import Piece, Texts
 from scheduler_sim.engine.traces.units import KIND_OF_COLUMN, Scale, quantity, scaled
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 
 MICROSECONDS = 1e6
 

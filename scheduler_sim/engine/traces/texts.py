@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from scheduler_sim.engine.workload import IntArray, Labels
+from scheduler_sim.engine.workloads.workload import IntArray, Labels
 
 UNKNOWN = frozenset({"", "none", "null", "nan", "na", "n/a", "nat", "unknown", "<na>"})
 """Words that stand for a value that is not known, in any case."""

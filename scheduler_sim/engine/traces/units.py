@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidTrace, unknown_name
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 Scale = tuple[int, int]
 

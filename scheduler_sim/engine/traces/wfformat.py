@@ -17,7 +17,7 @@ from scheduler_sim.engine.traces.documents import begins_object, first_number, r
 from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
 from scheduler_sim.engine.traces.source import Source
-from scheduler_sim.engine.workload import Labels
+from scheduler_sim.engine.workloads.workload import Labels
 
 BYTES_PER_MB = 1e6
 """Of data that is sent: bandwidths are stated so."""

@@ -1,6 +1,6 @@
 // The live messages. Written by scripts/message_types.py from apps/live/wire/messages.py: change them there.
 
-/** What one policy has done up to the simulated clock; the figures are those of `engine/metrics.py`. */
+/** What one policy has done up to the simulated clock; the figures are those of `engine/measuring/metrics.py`. */
 export interface PolicyProgress {
   scheduler: string;
   total: number;

@@ -11,7 +11,7 @@ from apps.results.errors import DomainError
 from apps.tasks.models import Workload
 from scheduler_sim import engine
 from scheduler_sim.display.commands import PlayingCommand, bare
-from scheduler_sim.engine.presets import load_cluster
+from scheduler_sim.engine.clusters.presets import load_cluster
 
 
 class Command(PlayingCommand):

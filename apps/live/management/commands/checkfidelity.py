@@ -20,9 +20,9 @@ from scheduler_sim import engine
 from scheduler_sim.display.commands import PlayingCommand, bare
 from scheduler_sim.display.formatting import duration
 from scheduler_sim.display.terminal import PlainConsole
-from scheduler_sim.engine.fidelity import FIRST_OVER, SAME_MEAN_WAIT
-from scheduler_sim.engine.presets import load_cluster
-from scheduler_sim.engine.recording import LOG_RESOLUTION
+from scheduler_sim.engine.clusters.presets import load_cluster
+from scheduler_sim.engine.measuring.fidelity import FIRST_OVER, SAME_MEAN_WAIT
+from scheduler_sim.engine.measuring.recording import LOG_RESOLUTION
 
 
 class Command(PlayingCommand):

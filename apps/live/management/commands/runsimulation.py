@@ -41,8 +41,8 @@ from scheduler_sim.background.sweep import sweeping
 from scheduler_sim.display.commands import ExplainedCommand, bare
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine import jit
+from scheduler_sim.engine.clusters.presets import PRESETS, load_cluster
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, PREEMPTIONS, READY_MADE
-from scheduler_sim.engine.presets import PRESETS, load_cluster
 
 DEFAULT_POLICIES = "fcfs,fcfs+easy,sjf,sjf+easy,wfp3,wfp3+easy,f1,f1+easy"
 

@@ -17,7 +17,7 @@ from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim.display.commands import ExplainedCommand, bare
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine import EngineError
-from scheduler_sim.engine.likeness import Likeness, compare_workloads
+from scheduler_sim.engine.measuring.likeness import Likeness, compare_workloads
 
 EPILOG = """
 Distances between the distributions of what tasks are: the largest difference of the distribution functions

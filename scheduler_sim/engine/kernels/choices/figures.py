@@ -2,7 +2,7 @@
 
 from scheduler_sim.engine.formulas import bounded_slowdown_compiled
 from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 FIGURES = ("mean_bounded_slowdown", "mean_completion_time", "mean_wait_time")
 """Columns of the figures of an episode; the last two are seconds."""

@@ -13,7 +13,7 @@ from scheduler_sim.engine.jit import bare_kernel, kernel
 from scheduler_sim.engine.kernels.choices.figures import tell_figures
 from scheduler_sim.engine.kernels.choices.scales import keep_within, length_seen, wait_seen
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 
 OF_TASK = 6
 """Observed of the cluster and the task: log(1 + queued) / 5; of the task r, cores, GPUs, memory, wait."""

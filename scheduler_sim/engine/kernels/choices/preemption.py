@@ -13,7 +13,7 @@ from scheduler_sim.engine.jit import bare_kernel, kernel
 from scheduler_sim.engine.kernels.choices.figures import tell_figures
 from scheduler_sim.engine.kernels.choices.scales import keep_within, length_seen, wait_seen, width_seen
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push, heap_remove
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 
 FREE, AT, ASKED, PASSED, SHOWN, ROUND, COUNTS = range(COMMON, COMMON + 7)
 """Places in the counts beside the common ones: free processors; the place in the queue that the walk has reached; for

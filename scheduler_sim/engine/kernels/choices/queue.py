@@ -12,7 +12,7 @@ from scheduler_sim.engine.kernels.choices.figures import tell_figures
 from scheduler_sim.engine.kernels.choices.scales import keep_within, wait_seen
 from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 
 FEATURES = 5
 """Of each visible task: present, r, n, wait (as the learned scores see them), and whether it fits now."""

@@ -28,7 +28,7 @@ from scheduler_sim.engine.policies.agent import (
     TIME_WEIGHT,
     Learner,
 )
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 
 @inner_kernel

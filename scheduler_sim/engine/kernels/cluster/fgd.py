@@ -8,7 +8,7 @@ from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.state import Sim, View, fits
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 NO_ROOM = -(2**62)
 """Less than any gain: of nodes on which a task does not fit."""

@@ -8,7 +8,7 @@ from scheduler_sim.engine.codes import BEST_FIT, FIRST_FIT, MILLI
 from scheduler_sim.engine.jit import bare_kernel, inner_kernel
 from scheduler_sim.engine.kernels.cluster.state import Sim, fits
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 
 @bare_kernel

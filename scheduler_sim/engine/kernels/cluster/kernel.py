@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.demand import possible_fractions
 from scheduler_sim.engine.codes import CONSERVATIVE, ORACLE
 from scheduler_sim.engine.contract import News, Outcome
-from scheduler_sim.engine.demand import possible_fractions
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.base import BaseKernel, guarded, outcome_of
 from scheduler_sim.engine.kernels.cluster.act import parts_of

@@ -4,7 +4,20 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.clusters.demand import (
+    UNLIMITED,
+    Demands,
+    GpuNeeds,
+    NodeGroups,
+    demands,
+    most_pieces,
+    possible_fractions,
+    refuse_oversized,
+    task_kinds,
+)
+from scheduler_sim.engine.clusters.paces import Paces
+from scheduler_sim.engine.clusters.transfers import Transfers
 from scheduler_sim.engine.codes import (
     BEST_FIT,
     COMPACT,
@@ -20,17 +33,6 @@ from scheduler_sim.engine.codes import (
     WEIGHTED_FIT,
 )
 from scheduler_sim.engine.contract import Options
-from scheduler_sim.engine.demand import (
-    UNLIMITED,
-    Demands,
-    GpuNeeds,
-    NodeGroups,
-    demands,
-    most_pieces,
-    possible_fractions,
-    refuse_oversized,
-    task_kinds,
-)
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.kernels.calling import make_call
 from scheduler_sim.engine.kernels.cluster import state
@@ -40,12 +42,10 @@ from scheduler_sim.engine.kernels.cluster.queue import FAN, NOTHING
 from scheduler_sim.engine.kernels.cluster.state import Sim, View
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.kernels.structures.releases import longest_list
-from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.policies import Choices, Policy, Scores
 from scheduler_sim.engine.power_cap import MICRO, busy_power
 from scheduler_sim.engine.problem import Problem
-from scheduler_sim.engine.transfers import Transfers
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 FEWEST_INDEXED = 9
 """From this many nodes on an index answers quicker than looking at each."""

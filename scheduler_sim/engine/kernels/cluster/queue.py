@@ -22,7 +22,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     Sim,
 )
 from scheduler_sim.engine.policies.scoring import blend, rate
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 NOTHING = 2**62
 """The need of an empty place of the tree: more than any bound."""

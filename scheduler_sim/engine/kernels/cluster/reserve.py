@@ -33,7 +33,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     pieces_of,
     take_gpus,
 )
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 CPU_PART, GPU_PART, MEMORY_PART, OUTAGE = range(4)
 

@@ -9,7 +9,7 @@ from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.records import addresses, readable, record_of
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 from scheduler_sim.engine.kernels.structures.gang_buffer import PIECE
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 MOST_LEVELS = 1024
 """Free cores are told apart up to this many."""

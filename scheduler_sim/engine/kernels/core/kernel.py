@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.paces import Paces
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY
 from scheduler_sim.engine.contract import Outcome
 from scheduler_sim.engine.kernels.attempts import AttemptsKernel, buffer_columns, buffer_for, history_of
@@ -23,9 +24,8 @@ from scheduler_sim.engine.kernels.core.state import (
 )
 from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
-from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.problem import Problem
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 PIECE = ("node", "cpus", "mask", "memory")
 """What is known of a piece of a task."""

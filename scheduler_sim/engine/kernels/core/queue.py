@@ -7,7 +7,7 @@ next one to try is the first by (key, tie) of the classes that still fit: no tas
 from scheduler_sim.engine.codes import QUEUED
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.core.state import HEAPS, LEAVES, POOL, WHERE, Core
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 
 @inner_kernel

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.demand import NodeGroups, demands, most_pieces, refuse_oversized
+from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.clusters.demand import NodeGroups, demands, most_pieces, refuse_oversized
 from scheduler_sim.engine.errors import OversizedTasks
-from scheduler_sim.engine.workload import IntArray, Workload
+from scheduler_sim.engine.workloads.workload import IntArray, Workload
 
 
 @dataclass(frozen=True, eq=False)

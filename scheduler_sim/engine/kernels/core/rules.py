@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.away import failure_stream, longest_run, refuse_hopeless
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.away import failure_stream, longest_run, refuse_hopeless
+from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.clusters.failures import FailureStream
 from scheduler_sim.engine.codes import (
     ATTAINED,
     CONSERVATIVE,
@@ -18,11 +19,10 @@ from scheduler_sim.engine.codes import (
 )
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.failures import FailureStream
 from scheduler_sim.engine.kernels.core import state
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.problem import Problem
-from scheduler_sim.engine.workload import FloatArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 
 DISCIPLINES = {
     STATIC: state.SCORE,

@@ -12,7 +12,7 @@ from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.records import addresses, columns_of, record_of_tuple
 from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
 from scheduler_sim.engine.kernels.structures.gang_buffer import PIECE, GangBuffer
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 COMING, WAITING, RUNS, DONE = range(4)
 """What a task does: it has not come yet, it is ready or suspended, it runs, or it has ended."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
 from scheduler_sim.engine.jit import counting_kernel, inner_kernel
+from scheduler_sim.engine.workloads.columns import BoolArray, FloatArray, IntArray
 
 RESOURCES = 3
 """Cores, GPUs and memory, in the whole units in which they are counted."""

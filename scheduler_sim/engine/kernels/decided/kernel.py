@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from scheduler_sim.engine.clusters.demand import KIB_PER_MB, UNLIMITED, Demands, NodeGroups, demands, refuse_oversized
+from scheduler_sim.engine.clusters.paces import Paces
+from scheduler_sim.engine.clusters.transfers import Transfers
 from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED, MILLI, QUEUED, RUNNING
 from scheduler_sim.engine.contract import Outcome
-from scheduler_sim.engine.demand import KIB_PER_MB, UNLIMITED, Demands, NodeGroups, demands, refuse_oversized
 from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
 from scheduler_sim.engine.formulas import played_runtime, rigid_time
 from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.kernels.decided.state import State
-from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.policies.asking import asking
 from scheduler_sim.engine.policies.program import ProgramFault
 from scheduler_sim.engine.problem import Problem
-from scheduler_sim.engine.transfers import Transfers
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 GPUS = 1
 SHOWN_FREE = ("free_cores", "free_gpus", "free_memory_mb")

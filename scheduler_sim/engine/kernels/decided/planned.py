@@ -4,10 +4,10 @@ import heapq
 
 import numpy as np
 
-from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
 from scheduler_sim.engine.kernels.decided.insertion import plan_tasks
 from scheduler_sim.engine.kernels.decided.kernel import DecidedKernel
 from scheduler_sim.engine.problem import Problem
+from scheduler_sim.engine.workloads.columns import BoolArray, FloatArray, IntArray
 
 _ALIKE = 1e-9
 """Part of the highest rank by which two ranks must differ to count as different: they are sums of the same lengths."""

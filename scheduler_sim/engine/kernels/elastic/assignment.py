@@ -7,9 +7,9 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
 from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.engine.jit import counting_kernel
+from scheduler_sim.engine.workloads.columns import BoolArray, FloatArray, IntArray
 
 MARGIN = 1e-6
 """By how much the optimum of several kinds is missed at most, so that equals are told apart."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
 from scheduler_sim.engine.elasticity import MALLEABLE, RIGID
 from scheduler_sim.engine.kernels.elastic.assignment import Choice
 from scheduler_sim.engine.kernels.elastic.kinds import Kinds
+from scheduler_sim.engine.workloads.columns import BoolArray, FloatArray, IntArray
 
 IDLE_SPEEDUP = 1e-3
 """What Pollux takes for the speed-up of a task without devices, so that its mean is known."""

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED, QUEUED, RUNNING
-from scheduler_sim.engine.columns import IntArray
 from scheduler_sim.engine.contract import Attempts, Outcome
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.attempts import attempts_of, history_of
@@ -26,6 +25,7 @@ from scheduler_sim.engine.kernels.elastic.state import (
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.policies import Order
 from scheduler_sim.engine.problem import Problem
+from scheduler_sim.engine.workloads.columns import IntArray
 
 RULES = {"equal_share": EQUAL_SHARE, "expand_shrink": EXPAND_SHRINK}
 

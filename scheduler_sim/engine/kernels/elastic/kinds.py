@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster, NodeGroup
-from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.clusters.cluster import Cluster, NodeGroup
+from scheduler_sim.engine.clusters.paces import Paces
+from scheduler_sim.engine.clusters.slices import admits
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.elasticity import Elasticity
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.formulas import rigid_time
-from scheduler_sim.engine.paces import Paces
-from scheduler_sim.engine.slices import admits
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.columns import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import Workload
 
 
 @dataclass(frozen=True, eq=False)

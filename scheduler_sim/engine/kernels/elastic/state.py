@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.codes import COMMON
-from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.kernels.attempts import buffer_for
 from scheduler_sim.engine.kernels.elastic.kinds import Kinds
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
 
 TASK = np.dtype(
     [

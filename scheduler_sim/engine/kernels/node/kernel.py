@@ -9,10 +9,11 @@ from functools import partial
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.clusters.demand import Demands, demands, most_pieces, possible_fractions, refuse_oversized
+from scheduler_sim.engine.clusters.paces import Paces
 from scheduler_sim.engine.codes import FINISH, MILLI, NOT_PLANNED, ORACLE, STATIC
 from scheduler_sim.engine.contract import Outcome
-from scheduler_sim.engine.demand import Demands, demands, most_pieces, possible_fractions, refuse_oversized
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop
 from scheduler_sim.engine.kernels.node.state import (
@@ -29,9 +30,8 @@ from scheduler_sim.engine.kernels.node.state import (
 )
 from scheduler_sim.engine.kernels.structures.rank_set import make_rank_set, ranks
 from scheduler_sim.engine.kernels.structures.releases import longest_list
-from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.problem import Problem
-from scheduler_sim.engine.workload import IntArray, Workload
+from scheduler_sim.engine.workloads.workload import IntArray, Workload
 
 MOST_NEEDS = 64
 """More different needs than that are quicker in the tree of the kernel of many nodes."""

@@ -13,7 +13,7 @@ from scheduler_sim.engine.formulas import (
     split_time_compiled,
 )
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 CORES_USABLE, GPUS_USABLE, BOTH_USABLE = 1, 2, 4
 

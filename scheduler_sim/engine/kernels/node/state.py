@@ -5,7 +5,7 @@ from typing import NamedTuple
 from scheduler_sim.engine.codes import COMMON, CPU_SIDE, FINISH, GPU_SIDE
 from scheduler_sim.engine.jit import bare_kernel
 from scheduler_sim.engine.kernels.structures.heap import heap_push
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 
 (
     PENDING,

@@ -19,7 +19,7 @@ from scheduler_sim.engine.kernels.structures.frontier import Frontier, begin_at,
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.profile import Profile, clear, earliest, hold, make_profile, move_on
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 DUE, IN_LIST, DIRTY, END_ENTRIES, OVERRAN = range(5)
 """Places in `Plan.counts`: reservations in the heap, rows in the queue list (some started), whether the last pass moved

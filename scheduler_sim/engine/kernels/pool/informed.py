@@ -20,7 +20,7 @@ from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.policies import Scores
 from scheduler_sim.engine.policies.past_scoring import HELD, WAITING, Past, fold, make_past, note_end, rate_by_past
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 
 class Waiting(NamedTuple):

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.clusters.demand import check_pool
 from scheduler_sim.engine.codes import BY_PAST, CALLED, CONSERVATIVE, LEARNED, NONE
 from scheduler_sim.engine.contract import News, Options, Outcome
-from scheduler_sim.engine.demand import check_pool
 from scheduler_sim.engine.formulas import played_runtime
 from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop, guarded
 from scheduler_sim.engine.kernels.calling import make_call
@@ -23,11 +23,11 @@ from scheduler_sim.engine.kernels.pool.strict import advance_strictly
 from scheduler_sim.engine.kernels.structures.kinetic_tree import KineticTree, make_kinetic_tree, told_of
 from scheduler_sim.engine.kernels.structures.rank_set import ranks
 from scheduler_sim.engine.kernels.structures.sorted_queue import make_sorted_queue
-from scheduler_sim.engine.ordering import order_of
+from scheduler_sim.engine.numerics.ordering import order_of
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.policies.past_scoring import numbered
 from scheduler_sim.engine.problem import Problem
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 
 class _Settled(NamedTuple):

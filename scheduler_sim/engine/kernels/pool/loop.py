@@ -6,7 +6,7 @@ from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel
 from scheduler_sim.engine.kernels.pool.state import FREE, UNSORTED, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 
 @bare_kernel

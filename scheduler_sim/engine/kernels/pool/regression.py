@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 QUANTILE = 0.25
 RATE = 0.1

@@ -18,7 +18,7 @@ from scheduler_sim.engine.kernels.structures import kinetic_tree
 from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.kinetic_tree import KineticTree
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 CORRECTIONS = 60.0 * np.array([1, 5, 15, 30, 60, 120, 300, 600, 1200, 3000, 6000])
 """Seconds that are added to a prediction once it is outrun, one after the other (Tsafrir, Etsion & Feitelson, IEEE TPDS

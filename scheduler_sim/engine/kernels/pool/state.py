@@ -6,7 +6,7 @@ All state of a run is arrays plus this vector, so that a kernel can stop after a
 from typing import NamedTuple
 
 from scheduler_sim.engine.codes import COMMON
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 FREE, UNSORTED, HEAD, EXTRA = range(COMMON, COMMON + 4)
 """Places in the vector of counts beside the common ones: processors that no task holds; 1 when tasks that finished at

@@ -13,7 +13,7 @@ from scheduler_sim.engine.kernels.pool.loop import append_finished, instant_afte
 from scheduler_sim.engine.kernels.pool.state import FREE, UNSORTED, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push, number_pop, number_push
 from scheduler_sim.engine.kernels.structures.instants import go_to
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 
 @kernel

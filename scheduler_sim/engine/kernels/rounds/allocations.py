@@ -13,11 +13,11 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import brentq, linprog
 
-from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.engine.kernels.rounds.center import center, largest_least
 from scheduler_sim.engine.kernels.rounds.embedding import any_shares
 from scheduler_sim.engine.policies.registry import Registry
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
 
 MARGIN = 8e-7
 """By which part the optimum may be missed, so that there is room to choose among allocations."""

@@ -7,8 +7,8 @@ slacks is largest, is unique, treats jobs that are alike alike, and is where int
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray
 from scheduler_sim.engine.jit import counting_kernel
+from scheduler_sim.engine.workloads.columns import FloatArray
 
 MOST_STEPS = 100
 CLOSE = 1e-12

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray
+from scheduler_sim.engine.workloads.columns import FloatArray
 
 CLOSE = 1e-8
 """The relative residuals, and the gap, at which the way ends."""

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.jit import counting_kernel
 from scheduler_sim.engine.kernels.rounds.allocations import Instant, programme
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
 
 
 @programme("fifo", "first come first served", in_turn=True)

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED, QUEUED, RUNNING
-from scheduler_sim.engine.columns import FloatArray
 from scheduler_sim.engine.contract import Attempts, Outcome, Pieces
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.attempts import attempts_of, history_of
@@ -18,6 +17,7 @@ from scheduler_sim.engine.kernels.rounds.packed import Packing
 from scheduler_sim.engine.kernels.rounds.state import Jobs
 from scheduler_sim.engine.policies.orders.rounds import KNOWING, PACKED
 from scheduler_sim.engine.problem import Problem
+from scheduler_sim.engine.workloads.columns import FloatArray
 
 __all__ = ["PackedKernel", "RoundsKernel", "fifo"]
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
-from scheduler_sim.engine.columns import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.clusters.slices import admits, rated_as
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.slices import admits, rated_as
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.columns import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import Workload
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.contract import Pieces
 from scheduler_sim.engine.kernels.rounds.allocations import Instant, NoAllocation, equal_shares
 from scheduler_sim.engine.kernels.rounds.loop import play
@@ -34,6 +33,7 @@ from scheduler_sim.engine.kernels.rounds.state import (
     State,
 )
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
 
 NEARLY_DONE = 1e-3
 """Seconds of work: with less left of what was known of it, a job counts as having one second left."""

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED, MILLI
-from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Pieces
 from scheduler_sim.engine.kernels.rounds.allocations import Instant, NoAllocation
 from scheduler_sim.engine.kernels.rounds.mechanism import known_left
 from scheduler_sim.engine.kernels.rounds.packing import Pairs, packed_shares
 from scheduler_sim.engine.kernels.rounds.state import HALF_ROUND, Jobs
 from scheduler_sim.engine.kernels.structures.gang_buffer import PIECE
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
 
 ENDED, STOPPED, MOVED = (REASONS.index(name) for name in ("finished", "suspended", "moved"))
 COMPLETED = ENDINGS.index("completed")

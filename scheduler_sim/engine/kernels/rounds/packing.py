@@ -12,8 +12,8 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import linprog
 
-from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.kernels.rounds.allocations import MARGIN, PROGRAMMES, Instant, NoAllocation
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
 
 MOST_SHARING = 400
 """Jobs of one GPU that may be there at a time: the columns grow with their square, here to some 200,000."""

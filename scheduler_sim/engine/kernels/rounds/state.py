@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.codes import COMMON
-from scheduler_sim.engine.columns import FloatArray, IntArray
 from scheduler_sim.engine.kernels.attempts import BUFFER
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
 
 HALF_ROUND = 180.0
 """Seconds on each kind that a job counts as having had when shares are settled, so that no fraction is of nothing."""

@@ -5,16 +5,16 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.demand import KIB_PER_MB, in_units, task_kinds
+from scheduler_sim.engine.clusters.paces import Paces
 from scheduler_sim.engine.codes import MILLI
-from scheduler_sim.engine.demand import KIB_PER_MB, in_units, task_kinds
 from scheduler_sim.engine.errors import InvalidWorkload
 from scheduler_sim.engine.kernels.site.kinds import KIND, Builder
 from scheduler_sim.engine.kernels.site.people import People, ancestry
 from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
-from scheduler_sim.engine.paces import Paces
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.workload import FloatArray, IntArray, Labels, Workload
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Labels, Workload
 
 
 @dataclass(frozen=True, eq=False)

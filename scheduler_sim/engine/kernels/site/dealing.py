@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scheduler_sim.engine.columns import FloatArray, IntArray
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import Workload
 
 MOST_OVERLAPS = 4_000_000
 """Pairs of tasks that hold a node at the same time; with more of them cores are dealt as the site's scheduler would."""

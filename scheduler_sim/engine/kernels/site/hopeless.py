@@ -18,7 +18,7 @@ from scheduler_sim.engine.kernels.site.people import ancestry
 from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
 from scheduler_sim.engine.kernels.site.state import COUNTED, CPU, GPU, MEMORY, METERED, NODE
 from scheduler_sim.engine.sites import Limits, Site
-from scheduler_sim.engine.workload import BoolArray, FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 
 _WALL = {"qos": "QOSMaxWallDurationPerJobLimit", "account": "AssocMaxWallDurationPerJobLimit"}
 _LEAST = {"qos": "QOSMinCpuNotSatisfied", "account": "AssocMinCpuNotSatisfied"}

@@ -16,7 +16,7 @@ from scheduler_sim.engine.kernels.site.shares import rank_once
 from scheduler_sim.engine.kernels.site.state import State, handle
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.problem import Problem
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 
 class SiteKernel(AttemptsKernel):

@@ -8,9 +8,9 @@ from scheduler_sim.engine.kernels.site.priority import TERMS
 from scheduler_sim.engine.kernels.site.rules import Rules
 from scheduler_sim.engine.kernels.site.state import BY_FACTORS
 from scheduler_sim.engine.problem import Problem
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 
 def fixed_keys(problem: Problem, rules: Rules, entry_task: IntArray) -> FloatArray:

@@ -4,17 +4,17 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.demand import KIB_PER_MB, UNLIMITED, NodeGroups
+from scheduler_sim.engine.clusters.slices import admits
 from scheduler_sim.engine.codes import MILLI
-from scheduler_sim.engine.columns import BoolArray, IntArray
-from scheduler_sim.engine.demand import KIB_PER_MB, UNLIMITED, NodeGroups
 from scheduler_sim.engine.errors import InvalidCluster, InvalidWorkload
 from scheduler_sim.engine.kernels.site.dealing import dealt_cores
 from scheduler_sim.engine.kernels.site.features import satisfies
 from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Partition, Site
-from scheduler_sim.engine.slices import admits
-from scheduler_sim.engine.workload import Workload
+from scheduler_sim.engine.workloads.columns import BoolArray, IntArray
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import Workload
 
 WORD = 64
 """Nodes in one word of a set of nodes."""

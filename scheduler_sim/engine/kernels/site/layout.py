@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.demand import NodeGroups
+from scheduler_sim.engine.clusters.failures import Failure
+from scheduler_sim.engine.clusters.paces import Paces
 from scheduler_sim.engine.codes import MILLI
-from scheduler_sim.engine.demand import NodeGroups
 from scheduler_sim.engine.errors import OversizedTasks
-from scheduler_sim.engine.failures import Failure
 from scheduler_sim.engine.kernels.attempts import buffer_columns, buffer_for
 from scheduler_sim.engine.kernels.site import state
 from scheduler_sim.engine.kernels.site.asks import Asks
@@ -26,12 +27,11 @@ from scheduler_sim.engine.kernels.site.recall import ANSWERS, NODES_OF_ANSWER
 from scheduler_sim.engine.kernels.site.rules import Rules, site_of
 from scheduler_sim.engine.kernels.site.state import PIECE, TASK, State
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
-from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.problem import Problem
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Qos, ShareTree, Site, classic, fair_tree
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 MOST_KNOWN = 512
 """Offers of which it is known at once when each node makes them."""

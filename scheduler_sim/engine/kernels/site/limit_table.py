@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.demand import KIB_PER_MB
 from scheduler_sim.engine.codes import MILLI
-from scheduler_sim.engine.demand import KIB_PER_MB
 from scheduler_sim.engine.kernels.site.asks import Asks
 from scheduler_sim.engine.kernels.site.people import ancestry
 from scheduler_sim.engine.kernels.site.reasons import CODES
 from scheduler_sim.engine.kernels.site.state import COUNTED, CPU, GPU, MEMORY, METERED, NODE, WALL
 from scheduler_sim.engine.sites import Account, Limits, Site
 from scheduler_sim.engine.units import SECONDS_PER_MINUTE
-from scheduler_sim.engine.workload import FloatArray, IntArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 UNLIMITED = 2**62
 

@@ -10,7 +10,7 @@ from scheduler_sim.engine.kernels.site.asks import asks
 from scheduler_sim.engine.kernels.site.hopeless import never_reasons
 from scheduler_sim.engine.kernels.site.reasons import WORDS
 from scheduler_sim.engine.sites import Site
-from scheduler_sim.engine.workload import IntArray, Workload
+from scheduler_sim.engine.workloads.workload import IntArray, Workload
 
 NAMED = 5
 """Of the tasks that can never start so many are named."""

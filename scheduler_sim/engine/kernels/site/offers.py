@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.demand import UNLIMITED
 from scheduler_sim.engine.codes import MILLI
-from scheduler_sim.engine.demand import UNLIMITED
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.kinds import ANY_NUMBER, WORD
 from scheduler_sim.engine.kernels.site.state import LINEAR, LOGGED, NODES, UNDER, VICTIMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import bits_in
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 CORES_ALONE = 2
 """Of a piece whose task would be suspended: its cores count as free, and its memory and GPUs do not; 1 is all of it."""

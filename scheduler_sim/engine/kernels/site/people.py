@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler_sim.engine.demand import task_kinds
+from scheduler_sim.engine.clusters.demand import task_kinds
 from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
-from scheduler_sim.engine.requests import Requests
 from scheduler_sim.engine.sites import Account, ShareTree, Site
-from scheduler_sim.engine.workload import IntArray, Labels, Workload
+from scheduler_sim.engine.workloads.requests import Requests
+from scheduler_sim.engine.workloads.workload import IntArray, Labels, Workload
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,18 +6,18 @@ from zlib import crc32
 import msgspec
 import numpy as np
 
-from scheduler_sim.engine.away import drawn_failures, longest_run, refuse_hopeless
+from scheduler_sim.engine.clusters.away import drawn_failures, longest_run, refuse_hopeless
+from scheduler_sim.engine.clusters.failures import FailureStream
+from scheduler_sim.engine.clusters.overheads import NO_OVERHEAD
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY, MULTIFACTOR, SLURM, STATIC
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.failures import FailureStream
 from scheduler_sim.engine.kernels.site import state
-from scheduler_sim.engine.overheads import NO_OVERHEAD
 from scheduler_sim.engine.policies.orders.multifactor import with_weights
 from scheduler_sim.engine.policies.policy import Policy
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.sites import Partition, Qos, Site
 from scheduler_sim.engine.sites.slurm_settings import OVERRIDES, overridden
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 ANY = 2**62
 

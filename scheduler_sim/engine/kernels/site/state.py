@@ -8,7 +8,7 @@ from scheduler_sim.engine.codes import COMMON
 from scheduler_sim.engine.kernels.records import addresses, record_of_columns
 from scheduler_sim.engine.kernels.site.kinds import KIND
 from scheduler_sim.engine.kernels.structures import gang_buffer
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 COMING, HELD, WAITING, RUNS, STOPPED, DONE, PAUSED = range(7)
 """What a task does: it has not come yet, waits for its parents, may start, runs, was stopped and may not start again

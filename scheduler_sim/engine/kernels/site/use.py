@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.demand import KIB_PER_MB
 from scheduler_sim.engine.codes import MILLI
-from scheduler_sim.engine.demand import KIB_PER_MB
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.limit_table import AHEAD, USED
 from scheduler_sim.engine.kernels.site.reasons import NO_REASON
@@ -26,7 +26,7 @@ from scheduler_sim.engine.kernels.site.state import (
     State,
 )
 from scheduler_sim.engine.units import SECONDS_PER_MINUTE
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 ENDLESS = 2.0**45
 """Seconds of a limit of a task that has none, whose multiples are finite and exact."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.cluster import Cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.codes import CONSERVATIVE, LEARNED, MULTIFACTOR, NOT_PLANNED, ORACLE, STATIC
 from scheduler_sim.engine.contract import Outcome
 from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
@@ -25,7 +25,7 @@ from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.policies.openings import Openings
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
-from scheduler_sim.engine.workload import IntArray, Workload
+from scheduler_sim.engine.workloads.workload import IntArray, Workload
 
 
 class StoppingKernel(AttemptsKernel):

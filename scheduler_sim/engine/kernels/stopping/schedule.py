@@ -28,7 +28,7 @@ from scheduler_sim.engine.kernels.core.state import KEEP, REQUEUED, SUSPENDED
 from scheduler_sim.engine.kernels.stopping.state import BEGUN, COST, KEPT, STOPPED, Life
 from scheduler_sim.engine.kernels.stopping.verbs import note_begun, put_back, stop
 from scheduler_sim.engine.kernels.structures.lists import append
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 
 @inner_kernel

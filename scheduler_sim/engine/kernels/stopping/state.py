@@ -6,7 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine.kernels.records import addresses, columns_of, record_of_tuple
 from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 OUTAGES, WRITTEN, EVENTS, BACK, STOPPED, BEGUN, KEPT, SPANS, LATER, TURNED, FIELDS = range(11)
 """Places in the vector of counts: outages taken, attempts in the buffer, events applied in this call; how many are to

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 
 class AttemptBuffer(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.jit import counting_kernel
 from scheduler_sim.engine.kernels.structures.gang_buffer import begin_span, write_piece
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 
 @counting_kernel

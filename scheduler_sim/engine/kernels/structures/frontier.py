@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 GROUPS = 16
 """Kinds by processors, at most; each holds about as many tasks."""

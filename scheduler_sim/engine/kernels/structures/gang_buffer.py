@@ -6,7 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine.contract import Pieces
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 PIECE = np.dtype(
     [

@@ -5,7 +5,7 @@ nearly always belongs near the leaves, so that this saves a comparison a level, 
 """
 
 from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 
 @bare_kernel

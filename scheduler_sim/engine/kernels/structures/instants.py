@@ -3,7 +3,7 @@
 import numpy as np
 
 from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 
 @bare_kernel

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from scheduler_sim.engine.jit import bare_kernel, kernel
-from scheduler_sim.engine.ordering import order_of
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.numerics.ordering import order_of
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 BASE, SLOPE, ARRIVAL, ROW, UNTIL, STEEPEST, CPUS, EXPECTED = range(8)
 """Columns of `KineticTree.nodes`, one line of the cache a node: the best task below, the last instant at which it

@@ -1,7 +1,7 @@
 """Lists of rows whose lengths are counts."""
 
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 
 @inner_kernel

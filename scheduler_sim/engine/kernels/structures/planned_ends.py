@@ -5,7 +5,7 @@ moving the tail beats any tree.
 """
 
 from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 
 @bare_kernel

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 BLOCK = 32
 """Steps in a full block."""

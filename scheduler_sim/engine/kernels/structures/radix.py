@@ -3,7 +3,7 @@
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 DIGITS, VALUES = 8, 256
 """Digits of a code, the lowest first, and how many values each may have."""

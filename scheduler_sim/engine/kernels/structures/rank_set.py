@@ -7,8 +7,8 @@ import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
-from scheduler_sim.engine.ordering import order_of, places_of
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.numerics.ordering import order_of, places_of
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 SHIFT = 6
 

@@ -6,7 +6,7 @@ What has come back is taken off the end. Amounts are thousandths of cores, or GP
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 LONGEST_LIST = 4096
 """Expected releases that a plan remembers for each node and kind of device."""

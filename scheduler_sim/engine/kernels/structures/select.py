@@ -1,7 +1,7 @@
 """The k-th least of (time, row) pairs in two parallel arrays, of pairs that come one by one or are there at once."""
 
 from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 FEW = 32
 """Up to so many least pairs are sorted as they come; more are selected when all are there."""

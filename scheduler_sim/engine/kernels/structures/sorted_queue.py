@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.workload import FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 BLOCK = 32
 """Tasks in a full block."""

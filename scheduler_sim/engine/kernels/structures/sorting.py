@@ -1,7 +1,7 @@
 """Sorting in place what is nearly in order."""
 
 from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.workload import IntArray
+from scheduler_sim.engine.workloads.workload import IntArray
 
 
 @bare_kernel

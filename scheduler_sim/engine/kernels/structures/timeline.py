@@ -5,7 +5,7 @@ from math import floor
 import numpy as np
 
 from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 INTERVAL, WRITE, GROWTH = range(3)
 """Places in a vector of checkpoints: seconds of work before the first one, infinity for none; seconds that each takes;

@@ -9,9 +9,9 @@ from functools import partial
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.paces import Paces
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.formulas import rigid_time
-from scheduler_sim.engine.paces import Paces
 from scheduler_sim.engine.policies.delays import (
     LEAST_CARBON,
     MOST_SAVED_A_SECOND,
@@ -26,7 +26,7 @@ from scheduler_sim.engine.policies.order import Order, ScoreContext, Scores, ord
 from scheduler_sim.engine.policies.parameter import Parameter, choice, number
 from scheduler_sim.engine.series import StepSeries
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 GAIA = "Hanafy et al., Going green for less green (GAIA), ASPLOS 2024"
 DAY = 24 * SECONDS_PER_HOUR

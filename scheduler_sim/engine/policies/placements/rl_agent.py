@@ -8,7 +8,7 @@ import numpy as np
 from scheduler_sim.engine.codes import FIRST_FIT
 from scheduler_sim.engine.policies.agent import AGENT_SETTINGS, AgentSettings, Learner, no_values
 from scheduler_sim.engine.policies.placement import PLACEMENTS, ChoiceContext, Choices, Placement, placement
-from scheduler_sim.engine.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 
 def agent_placement(

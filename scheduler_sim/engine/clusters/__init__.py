@@ -1,0 +1,1 @@
+"""Nodes, links, devices and their failures, and what tasks ask of them."""

@@ -1,0 +1,205 @@
+"""Fairness over time: what each task and each user got of an equal share of the cluster while they were there.
+
+A cluster that is shared equally among N tasks gives each 1/N of it, and no task more than it asks for. Finish-time
+fairness compares with that what a task went through (Mahajan et al., Themis, NSDI 2020).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from scheduler_sim.engine.clusters.paces import Paces, kinds_allowed
+from scheduler_sim.engine.formulas import played_runtime
+from scheduler_sim.engine.numerics.grouped import divide, group_percentile
+from scheduler_sim.engine.numerics.histogram import LogHistogram
+from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
+
+ROUNDING = 1e-9
+"""Below so little above 1 a task got its equal share."""
+
+
+@dataclass(frozen=True, eq=False)
+class FairShares:
+    """What n tasks got of their equal shares, shape (n,) each; NaN for tasks that have not finished or need no time.
+
+    Attributes:
+        rho: finish-time fairness, (finish - ready) / (alone_time x max(1, N d)): the time that the task took over the
+            time that it would have taken in 1/N of the cluster, with N the mean number of tasks that were ready and not
+            done while this one was, and d the part of the cluster that it asks for.
+        due: seconds x part of the cluster that an equal share would have given it, (finish - ready) x min(d, 1/N).
+        got: seconds x part of the cluster that its work takes, alone_time x d; it is due / rho.
+    """
+
+    rho: FloatArray
+    due: FloatArray
+    got: FloatArray
+
+    @classmethod
+    def of(cls, simulation: Simulation) -> Self:
+        """Read them from a simulation, played to its end or to any point before.
+
+        A task that left the queue unstarted contends with nobody.
+        """
+        outcome = simulation.outcome()
+        ready, finish = outcome.ready_time, outcome.finish_time
+        done = ~np.isnan(finish)
+        present = ~np.isnan(ready)
+        if outcome.history is not None:
+            present &= done | (outcome.history.ending < 0)
+        rows = np.flatnonzero(done)
+        alone, part = alone_times(simulation, rows)
+        took = finish[rows] - ready[rows]
+        fair = alone * np.maximum(1.0, contention(ready, finish, present)[rows] * part)
+        rho, due, got = np.full((3, len(ready)), np.nan)
+        rho[rows] = divide(took, fair)
+        got[rows] = np.where(fair > 0, alone * part, np.nan)
+        due[rows] = got[rows] * rho[rows]
+        return cls(rho, due, got)
+
+    def by_window(self, users: IntArray, rows: IntArray, window: IntArray, windows: int) -> dict[str, FloatArray]:
+        """Return the figures of each window of time by name, shape (windows,) each; NaN where it has no task.
+
+        Args:
+            users: shape (n,), see `sharers`. rows: shape (m,), the tasks that count. window: shape (m,), of each.
+        """
+        known = ~np.isnan(self.rho[rows])
+        rows, window = rows[known], window[known]
+        rho, count = self.rho[rows], np.bincount(window, minlength=windows)
+        ordered = rho[np.lexsort((rho, window))]
+        share, _, of_window = self.of_users(users, rows, window)
+        return {
+            "mean_rho": divide(np.bincount(window, rho, windows), count),
+            "p95_rho": group_percentile(ordered, count, 95),
+            "max_rho": group_percentile(ordered, count, 100),
+            "unfair_share": divide(np.bincount(window, rho > 1.0 + ROUNDING, windows), count),
+            "share_fairness": jain(share, of_window, windows),
+            "least_share": _least(share, of_window, windows),
+        }
+
+    def of_users(self, users: IntArray, rows: IntArray, group: IntArray) -> tuple[FloatArray, IntArray, IntArray]:
+        """Return the attained share of each user in each group of tasks: all that was got over all that was due.
+
+        Args:
+            users: shape (n,). rows: shape (m,), the tasks that count, none of them NaN. group: shape (m,).
+
+        Returns:
+            share, user and group of each pair that has tasks, by group and then user.
+        """
+        size = int(users.max(initial=0)) + 1
+        pairs, pair = np.unique(group * size + users[rows], return_inverse=True)
+        return (
+            divide(np.bincount(pair, self.got[rows], len(pairs)), np.bincount(pair, self.due[rows], len(pairs))),
+            pairs % size,
+            pairs // size,
+        )
+
+    def as_json(self, simulation: Simulation, scored: BoolArray | None = None) -> dict[str, Any]:
+        """Return the distribution of rho, and who got least: `rho`, `users`, `worst_user` and its `share`.
+
+        The worst user is None where the workload names no users, and then tasks count for themselves.
+
+        Args:
+            scored: tasks that count, shape (n,); all by default.
+        """
+        known = ~np.isnan(self.rho)
+        rows = np.flatnonzero(known if scored is None else known & scored)
+        share, user, _ = self.of_users(sharers(simulation), rows, np.zeros(len(rows), np.int64))
+        names = simulation.workload.user.names
+        worst = int(np.argmin(share)) if len(share) else None
+        return {
+            "rho": LogHistogram.of(self.rho[rows]).as_json(),
+            "users": len(share),
+            "worst_user": None if worst is None or names == ("",) else names[user[worst]],
+            "share": None if worst is None else float(share[worst]),
+        }
+
+
+def jain(values: FloatArray, group: IntArray, groups: int) -> FloatArray:
+    """Return Jain's index of each group's values, (sum x)^2 / (n sum x^2) (Jain, Chiu, Hawe, 1984); NaN for none.
+
+    Args:
+        values, group: shape (n,), values from 0 up and the number of the group of each.
+    """
+    total, squares = np.bincount(group, values, groups), np.bincount(group, values**2, groups)
+    return divide(total**2, squares * np.bincount(group, minlength=groups))
+
+
+def _least(values: FloatArray, group: IntArray, groups: int) -> FloatArray:
+    found = np.full(groups, np.inf)
+    np.minimum.at(found, group, values)
+    return np.where(np.isinf(found), np.nan, found)
+
+
+def sharers(simulation: Simulation) -> IntArray:
+    """Return who each task belongs to, shape (n,): its user, or itself where the workload names no users."""
+    workload = simulation.workload
+    return np.arange(len(workload)) if workload.user.names == ("",) else workload.user.codes
+
+
+def contention(ready: FloatArray, finish: FloatArray, present: BoolArray) -> FloatArray:
+    """Return how many tasks were ready and not done, the mean of each task's own time, shape (n,); never below 1.
+
+    Args:
+        ready, finish: shape (n,), seconds; NaN for a finish that is not known.
+        present: shape (n,), tasks that count.
+    """
+    begun = np.flatnonzero(present)
+    done = begun[~np.isnan(finish[begun])]
+    times = np.concatenate([ready[begun], finish[done]])
+    order = np.argsort(times, kind="stable")
+    ordered = times[order]
+    level = np.cumsum(np.where(order < len(begun), 1, -1))
+    passed = np.concatenate([[0.0], np.cumsum(level[:-1] * np.diff(ordered))])
+    integral = np.empty(len(times))
+    integral[order] = passed[: len(times)]
+    found = np.ones(len(ready))
+    of_done = np.flatnonzero(~np.isnan(finish[begun]))
+    length = finish[done] - ready[done]
+    mean = np.divide(integral[len(begun) :] - integral[of_done], length, out=np.ones(len(done)), where=length > 0)
+    found[done] = np.maximum(mean, 1.0)
+    return found
+
+
+def alone_times(simulation: Simulation, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return the seconds that tasks `rows` take alone, at the mean speed of what they may use, and their part of it.
+
+    The part is the larger of those of its cores and its GPUs (dominant share; Ghodsi et al., NSDI 2011). Of a task that
+    is split between cores and GPUs these are the seconds in which it progressed, as it was played.
+    """
+    workload, cluster = simulation.workload, simulation.cluster
+    cpus, gpus = workload.cpus[rows], workload.gpus[rows]
+    if simulation.policy.order.shares_gpus:
+        # Here rather than above: pages that show figures would wait for the kernels to be read.
+        from scheduler_sim.engine.kernels.rounds.kinds import Kinds
+
+        kinds = Kinds.of(workload, cluster, simulation.policy.name)
+        rate = kinds.rate[rows]
+        usable = ((rate > 0) * kinds.workers).sum(1)
+        return kinds.work[rows] * usable / (rate @ kinds.workers), np.maximum(gpus / usable, cpus / _cores(simulation))
+    runtime = played_runtime(workload, kill_at_estimate=simulation.options.kill_at_estimate)[rows]
+    count, paces = cluster.of_groups("count"), Paces.of(workload, cluster)
+    cores, devices = cluster.of_groups("cores") * count, cluster.of_groups("gpus") * count
+    mean_speed = np.full(len(rows), _mean(cluster.of_groups("cpu_speed"), cores))
+    usable, on_gpu = np.ones(len(rows)), gpus > 0
+    labels, admission = kinds_allowed(workload, cluster)
+    for code, allowed in enumerate(admission):
+        chosen = on_gpu & (labels.codes[rows] == code)
+        mean_speed[chosen] = _mean(paces.gpu, devices * allowed)[paces.row[rows[chosen]]]
+        usable[chosen] = max((devices * allowed).sum(), 1.0)
+    alone = runtime / mean_speed
+    split = workload.hybrid[rows]
+    if split.any():
+        alone[split] = simulation.history(rows[split]).service_time
+    return alone, np.maximum(gpus / usable, cpus / _cores(simulation))
+
+
+def _cores(simulation: Simulation) -> float:
+    return max(simulation.cluster.cores, 1)
+
+
+def _mean(values: FloatArray, weight: FloatArray) -> FloatArray:
+    """Return the mean of the last axis of `values`."""
+    mean: FloatArray = np.asarray(values @ weight / weight.sum()) if weight.any() else np.ones(values.shape[:-1])
+    return mean

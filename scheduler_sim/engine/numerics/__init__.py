@@ -1,0 +1,1 @@
+"""Means, percentiles, histograms, intervals and orders of many numbers."""
