@@ -63,9 +63,16 @@ def columns_of(state: Any) -> dict[str, npt.NDArray[Any]]:
 
 
 def addresses(record: np.dtype[np.void], arrays: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.void]:
-    """Return one record that says where contiguous `arrays` lie and how long they are, shape (1,)."""
+    """Return one record that says where contiguous `arrays` lie and how long they are, shape (1,).
+
+    Raises:
+        TypeError: an array of another type than compiled code reads by its name: its bits would be taken for that.
+        ValueError: an array that is not contiguous.
+    """
     table = np.zeros(1, record)
     for name, array in arrays.items():
+        if array.dtype != _LAID[name]:
+            raise TypeError(f"Array {name} holds {array.dtype}, and is read as {_LAID[name]}.")
         if not array.flags.c_contiguous:
             raise ValueError(f"Array {name} is not contiguous.")
         table[f"{name}_at"] = array.ctypes.data
@@ -80,6 +87,9 @@ _populate: Any = populate_array
 
 _READABLE: dict[str, Any] = {}
 """What each name reads as: the type of an array, or of a single record."""
+
+_LAID: dict[str, np.dtype[Any]] = {}
+"""What an array of each name holds."""
 
 
 @infer_getattr
@@ -99,7 +109,8 @@ def readable(name: str, dimensions: int, dtype: Any) -> None:
     With 0 dimensions it reads as a single record. The code is written out where it is used, without a function to
     call, because hundreds of small functions are what a cold start would wait for.
     """
-    element = from_dtype(np.dtype(dtype))
+    _LAID[name] = np.dtype(dtype)
+    element = from_dtype(_LAID[name])
     kind = types.Array(element, dimensions, "C") if dimensions else element
     _READABLE[name] = kind
 

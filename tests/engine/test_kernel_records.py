@@ -1,0 +1,18 @@
+"""Records of addresses: arrays are laid in only as compiled code reads them."""
+
+import numpy as np
+import pytest
+
+from scheduler_sim.engine.kernels.records import addresses, record_of_columns
+
+
+def test_an_array_of_another_type_is_not_read_as_its_bits() -> None:
+    record = record_of_columns(("of_test_reals", "of_test_whole"), reals={"of_test_reals"}, records={})
+    reals, whole = np.zeros(3), np.zeros(2, np.int64)
+    laid = addresses(record, {"of_test_reals": reals, "of_test_whole": whole})
+    assert laid["of_test_reals_at"].tolist() == [reals.ctypes.data]
+    assert laid["of_test_whole_0"].tolist() == [2]
+    with pytest.raises(TypeError, match="Array of_test_reals holds int64, and is read as float64"):
+        addresses(record, {"of_test_reals": whole, "of_test_whole": whole})
+    with pytest.raises(ValueError, match="not contiguous"):
+        addresses(record, {"of_test_reals": reals[::2], "of_test_whole": whole})
