@@ -20,7 +20,7 @@ from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.attack import disturbances, floods, kills
+from benchmarks.attack import disturbances, floods, kills, machines
 from benchmarks.attack.ground import Count, Ground
 
 ATTACKS: dict[str, Callable[[Ground, Count], None]] = {
@@ -35,6 +35,7 @@ ATTACKS: dict[str, Callable[[Ground, Count], None]] = {
     "redis": floods.redis_away,
     "descriptors": floods.descriptors,
     "revocations": floods.revocations,
+    "machines": machines.machines,
 }
 
 
