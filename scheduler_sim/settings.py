@@ -105,6 +105,15 @@ _SQLITE_OPTIONS = {
 
 DATABASE_POOL_SIZE = environment.integer("DATABASE_POOL_SIZE", 10, minimum=1)
 
+# After about 25 s without an answer PostgreSQL and its clients give each other up: a machine that lost its power or its
+# link then holds no lock and no transaction that others wait for.
+DATABASE_SILENCE = {
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+
 
 def _database() -> dict[str, Any]:
     address = environment.text("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'scheduler_sim.sqlite3'}"
@@ -120,9 +129,15 @@ def _database() -> dict[str, Any]:
     elif engine == "postgresql":
         options = settings.setdefault("OPTIONS", {})
         options.setdefault("connect_timeout", 5)
+        for name, value in DATABASE_SILENCE.items():
+            options.setdefault(name.removeprefix("tcp_") if "keepalives" in name else name, value)
         if environment.serving:
             # Commands keep the one connection they open; a pool would leave threads behind in each of them.
             options["pool"] = {"min_size": min(2, DATABASE_POOL_SIZE), "max_size": DATABASE_POOL_SIZE, "timeout": 5}
+        else:
+            # Whoever plays holds transactions for long, and asks the server for the same.
+            told = " ".join(f"-c {name}={value}" for name, value in DATABASE_SILENCE.items())
+            options["options"] = f"{told} {options.get('options', '')}".strip()
     else:
         raise ImproperlyConfigured("DATABASE_URL must start with postgres:// or sqlite://.")
     settings["ENGINE"] = f"django_prometheus.db.backends.{engine}"

@@ -45,9 +45,13 @@ class ProcessClaim(Claim):
         Raises:
             ClaimLost: another process has it now.
         """
+        if self.is_lost() or self.lock_key in locks.keep():
+            raise self.lost()
         type(self)._default_manager.filter(pk=self.pk).update(heartbeat_at=timezone.now())
-        if self.lock_key in locks.keep():
-            raise ClaimLost(f"{self.subject} was taken up by another process while the database was away.")
+
+    def lost(self) -> ClaimLost:
+        """Return what to raise where another process has it."""
+        return ClaimLost(f"{self.subject} was taken up by another process while the database was away.")
 
 
 class SimulationState(ProcessClaim):

@@ -9,6 +9,9 @@ from django.utils import timezone
 from scheduler_sim.background import locks, processes
 from scheduler_sim.marks import alters_data
 
+_HOLDER = ("process_id", "machine", "process_start_ticks")
+"""Columns that tell one process from all others."""
+
 
 class ClaimTaken(Exception):
     """Another living process has it."""
@@ -72,6 +75,22 @@ class Claim(models.Model):
         return self.is_here and self.process_id == os.getpid() and self.is_alive
 
     @property
+    def holder(self) -> dict[str, Any]:
+        """The columns that name the process that had it when the row was read or claimed, as a filter."""
+        read = {name: getattr(self, name) for name in _HOLDER}
+        # A comparison with null finds nothing.
+        return {f"{name}__isnull" if value is None else name: value is None or value for name, value in read.items()}
+
+    def is_lost(self) -> bool:
+        """Tell, from the database, whether another process has taken it up since.
+
+        Raises:
+            django.db.Error: the database does not answer.
+        """
+        rows = type(self)._base_manager.filter(pk=self.pk)
+        return rows.exists() and not rows.filter(**self.holder).exists()
+
+    @property
     def is_abandoned(self) -> bool:
         """True when a process had it and died without letting go."""
         return self.was_interrupted or (self.process_id is not None and not self.is_alive)
@@ -107,10 +126,7 @@ class Claim(models.Model):
 
     def _rewrite(self, changes: dict[str, Any]) -> bool:
         """Change the row unless another process did so since it was read."""
-        read = {name: getattr(self, name) for name in ("process_id", "machine", "process_start_ticks")}
-        # A comparison with null finds nothing.
-        same = {f"{name}__isnull" if value is None else name: value is None or value for name, value in read.items()}
-        if not type(self)._base_manager.filter(pk=self.pk, **same).update(**changes):
+        if not type(self)._base_manager.filter(pk=self.pk, **self.holder).update(**changes):
             return False
         for field, value in changes.items():
             setattr(self, field, value)

@@ -25,9 +25,6 @@ logger = logging.getLogger(__name__)
 PROBE_SECONDS = 0.2
 """How long one who wants a lock tries on, because those who only look whether it is held hold it for a moment."""
 
-_SILENCE = ("idle = 10", "interval = 5", "count = 3")
-"""After about 25 s without an answer PostgreSQL lets go of the locks of a machine that lost its power."""
-
 _guard = threading.RLock()
 _files: dict[str, BinaryIO | None] = {}
 _numbers: set[str] = set()
@@ -131,8 +128,8 @@ def _ask(question: str, key: str | None) -> Any:
         }
         _session.inc_thread_sharing()
         with _session.cursor() as cursor:
-            for setting in _SILENCE:
-                cursor.execute(f"SET tcp_keepalives_{setting}")
+            for name, value in settings.DATABASE_SILENCE.items():
+                cursor.execute(f"SET {name} = {value}")
     with _session.cursor() as cursor:
         cursor.execute(question, None if key is None else [_number(key)])
         return cursor.fetchone()[0]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from apps.live.models import SimulationState
 from apps.live.play.cautions import left_caution, racks_caution, replay_caution
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.digests import run_digests
@@ -96,15 +97,26 @@ def first_over(policy: engine.Policy) -> float:
     return LOG_RESOLUTION if policy.replays_log else fidelity.FIRST_OVER
 
 
-def conclude(*, run: Run, players: list[Player], ending: Ending, split_model: str, tasks_digest: str) -> None:
+def conclude(
+    *,
+    run: Run,
+    claim: SimulationState,
+    players: list[Player],
+    ending: Ending,
+    split_model: str,
+    tasks_digest: str,
+) -> None:
     """Count the rows, store the figures and the rows to learn from, and finish the run.
 
     Args:
+        claim: of the process that played it.
         tasks_digest: of the tasks as they were read (see `run_digests`).
 
     Raises:
         RowsMissing: the count in the database is not what it must be.
+        ClaimLost: another process has the run.
     """
+    claim.keep()
     stored = SchedulerResult.objects.count_of(run)
     if stored != run.rows_expected:
         raise RowsMissing(f"There are {stored} placements of run {run.name} where {run.rows_expected} belong.")
@@ -134,6 +146,7 @@ def conclude(*, run: Run, players: list[Player], ending: Ending, split_model: st
     _store_replays(run, players, ending)
     # Of what the database gives back, which is what it is compared with later.
     digests = run_digests(Run.objects.select_related("workload").get(pk=run.pk), tasks=tasks_digest)
+    claim.keep()
     run.finish(rows_written=stored, checksum=ending.checksum, digests=digests)
 
 

@@ -16,10 +16,10 @@ from typing import Self
 
 import numpy as np
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.utils import timezone
 
 from apps.live.models import SimulationState
 from apps.live.play.players import Player
+from apps.live.store.batches import progress_store
 from apps.live.store.writer import GIVE_UP_AFTER, ResultsNotStored
 from apps.metrics.prometheus import WRITE_SECONDS
 from apps.results.models import Run, SchedulerResult
@@ -62,12 +62,21 @@ class FileWriter:
     """Stores one run's placements in files. Use it as a context manager, and close no other way.
 
     Args:
+        claim: of the process that plays the run; files are named only while it has the run.
         each: how policies are gone through, one after the other or side by side.
         give_up_after: seconds for which a database that is away is tried again before the run fails.
     """
 
-    def __init__(self, *, run: Run, each: Each = map, give_up_after: float = GIVE_UP_AFTER) -> None:
+    def __init__(
+        self,
+        *,
+        run: Run,
+        claim: SimulationState | None = None,
+        each: Each = map,
+        give_up_after: float = GIVE_UP_AFTER,
+    ) -> None:
         self._run = run
+        self._claim = claim
         self._each = each
         self._give_up_after = give_up_after
         self._order: IntArray
@@ -177,9 +186,7 @@ class FileWriter:
 
     def _say(self, clock_time: float | None) -> None:
         counts = SchedulerResult.objects.counts_by_policy(self._run)
-        SimulationState.objects.filter(run=self._run).update(
-            progress=counts, clock_time=clock_time, heartbeat_at=timezone.now()
-        )
+        progress_store(run=self._run, progress=counts, clock_time=clock_time, claim=self._claim)
         Run.objects.filter(pk=self._run.pk).update(rows_written=sum(counts.values()))
         rows_changed.send(sender=SchedulerResult, run_id=self._run.pk)
 

@@ -175,8 +175,8 @@ class Runner:
 
     def _writer(self, crew: Crew) -> ResultWriter | FileWriter:
         if self.configuration.keep == "parquet":
-            return FileWriter(run=self.run, each=crew.each)
-        return ResultWriter(run=self.run)
+            return FileWriter(run=self.run, claim=self._state, each=crew.each)
+        return ResultWriter(run=self.run, claim=self._state)
 
     def _ending(self, crew: Crew) -> Ending:
         zero = clock_zero(self.run.workload)
@@ -218,17 +218,24 @@ class Runner:
             yield
         except ClaimLost:
             raise
-        except (DomainError, engine.EngineError) as error:
-            if isinstance(error, UNPLAYABLE):
-                _quietly(_mark_unplayable, self.run)
-            _quietly(self.run.fail, str(error))
-            raise
         except KeyboardInterrupt:
             _quietly(self.run.stop)
             raise
         except BaseException as error:
-            _quietly(self.run.fail, unforeseen(error))
+            if self._is_lost():
+                # Whatever went wrong here, the run is another process's now.
+                raise self._state.lost() from error
+            if isinstance(error, UNPLAYABLE):
+                _quietly(_mark_unplayable, self.run)
+            told = isinstance(error, DomainError | engine.EngineError)
+            _quietly(self.run.fail, str(error) if told else unforeseen(error))
             raise
+
+    def _is_lost(self) -> bool:
+        try:
+            return self._state.is_lost()
+        except DatabaseError:
+            return False  # Nobody can tell; the run says why it failed once the database is back.
 
     def _simulate(self, writer: ResultWriter | FileWriter, crew: Crew) -> None:
         steps = Steps(self.workload.arrival_time, tasks_per_second=self._tasks_per_second)
@@ -352,6 +359,7 @@ class Runner:
         else:
             conclude(
                 run=self.run,
+                claim=self._state,
                 players=self.players,
                 ending=ending,
                 split_model=self.configuration.split_model,

@@ -160,11 +160,21 @@ def _end_to_end(columns: list[Any]) -> Any:
 
 
 @transaction.atomic
-def batch_store(*, run: Run, batch: ResultBatch, before_progress: Callable[[], None] | None = None) -> None:
+def batch_store(
+    *,
+    run: Run,
+    batch: ResultBatch,
+    before_progress: Callable[[], None] | None = None,
+    claim: SimulationState | None = None,
+) -> None:
     """Store a batch, the progress it stands for and the run's count together, or nothing.
 
     Args:
         before_progress: called when the rows are there and before the progress is; it waits for earlier batches.
+        claim: of the process that plays the run; nothing is stored where another has taken the run up since.
+
+    Raises:
+        ClaimLost: another process has the run.
     """
     with _first_key:
         if run.first_result_id is None:
@@ -174,12 +184,23 @@ def batch_store(*, run: Run, batch: ResultBatch, before_progress: Callable[[], N
         Attempt.objects.bulk_create_columns(run_id=run.pk, parts=attempts)
     if before_progress is not None:
         before_progress()
-    SimulationState.objects.filter(run=run).update(
-        progress=dict(batch.progress), clock_time=batch.clock_time, heartbeat_at=timezone.now()
-    )
+    progress_store(run=run, progress=batch.progress, clock_time=batch.clock_time, claim=claim)
     Run.objects.filter(pk=run.pk).update(
         rows_written=sum(batch.progress.values()),
         first_result_id=Coalesce("first_result_id", run.first_result_id),
         last_result_id=Subquery(SchedulerResult.objects.order_by("-id").values("id")[:1]),
     )
     rows_changed.send(sender=SchedulerResult, run_id=run.pk)
+
+
+def progress_store(
+    *, run: Run, progress: Mapping[str, int], clock_time: float | None, claim: SimulationState | None
+) -> None:
+    """Say how far a run is, in the transaction of the rows that this stands for.
+
+    Raises:
+        ClaimLost: another process has the run.
+    """
+    states = SimulationState.objects.filter(run=run, **({} if claim is None else claim.holder))
+    if not states.update(progress=dict(progress), clock_time=clock_time, heartbeat_at=timezone.now()) and claim:
+        raise claim.lost()

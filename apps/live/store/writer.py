@@ -62,15 +62,22 @@ class ResultWriter:
 
     Args:
         run: the run whose rows these are.
+        claim: of the process that plays the run; rows are stored only while it has the run.
         on_trouble: called with one sentence when the database does not answer and when it does again.
         give_up_after: seconds for which a database that is away is tried again before what is in memory goes to a
             file.
     """
 
     def __init__(
-        self, *, run: Run, on_trouble: Callable[[str], None] | None = None, give_up_after: float = GIVE_UP_AFTER
+        self,
+        *,
+        run: Run,
+        claim: SimulationState | None = None,
+        on_trouble: Callable[[str], None] | None = None,
+        give_up_after: float = GIVE_UP_AFTER,
     ) -> None:
         self._run = run
+        self._claim = claim
         self._on_trouble = on_trouble or logger.warning
         self._give_up_after = give_up_after
         self._waiting: deque[ResultBatch] = deque()
@@ -257,7 +264,12 @@ class ResultWriter:
             try:
                 if deadline is None or not self._is_stored(piece):
                     with WRITE_SECONDS.time():
-                        batch_store(run=self._run, batch=piece, before_progress=lambda: self._await(turn))
+                        batch_store(
+                            run=self._run,
+                            batch=piece,
+                            before_progress=lambda: self._await(turn),
+                            claim=self._claim,
+                        )
             except (OperationalError, InterfaceError) as error:
                 connection.close()
                 now = time.monotonic()
