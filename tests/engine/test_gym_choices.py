@@ -1,5 +1,6 @@
 """Gymnasium environments for the choice of a node and of what is stopped, and what was learned as a policy."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from scheduler_sim.engine import gym
-from scheduler_sim.engine.clusters.cluster import Cluster, NodeGroup
+from scheduler_sim.engine.clusters.cluster import Cluster, NodeGroup, Outage
+from scheduler_sim.engine.clusters.failures import FailureModel
 from scheduler_sim.engine.clusters.presets import pool
+from scheduler_sim.engine.clusters.sleep import Sleep
 from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
-from scheduler_sim.engine.errors import InvalidParameter, InvalidPolicy, InvalidWorkload, OversizedTasks
+from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter, InvalidPolicy, InvalidWorkload, OversizedTasks
 from scheduler_sim.engine.kernels.choices.preemption import AT
 from scheduler_sim.engine.learning.sampling import Variation
 from tests.engine.own import own_policies
@@ -131,6 +134,44 @@ def test_many_in_one_call_do_what_each_does_alone(kind):
             assert np.array_equal(expected[4][name][over], found[4][name][over])
     assert ended >= 8
     assert together.observation_space.contains(found[0])
+
+
+@pytest.mark.parametrize("kind", ENVIRONMENTS)
+def test_no_step_is_taken_but_in_an_episode(kind):
+    alone, many = (make() if make is ENVIRONMENTS[kind][0] else make(2) for make in ENVIRONMENTS[kind])
+    for environment, action in ((alone, 0), (many, [0, 0])):
+        for _ in range(2):
+            with pytest.raises(InvalidParameter, match="call reset first"):
+                environment.step(action)
+    alone.reset(seed=1)
+    while not alone.step(0)[2]:
+        pass
+    with pytest.raises(InvalidParameter, match="call reset first"):
+        alone.step(0)
+    alone.reset()
+    assert alone.step(0)[2] is False
+    many.reset(seed=1)
+    assert many.step([0, 0])[0].shape == (2, many.game.seen)
+
+
+def test_where_a_sequence_cannot_be_drawn_every_episode_begins_anew_afterwards(monkeypatch):
+    alone, many = ENVIRONMENTS["queue"][0](), ENVIRONMENTS["queue"][1](2)
+    for environment, last in ((alone, 0), (many, 1)):
+        environment.reset(seed=1)
+
+        def fails(place, generator, draw=environment.game.draw, last=last):
+            if place == last:
+                raise MemoryError
+            draw(place, generator)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(environment.game, "draw", fails)
+            with pytest.raises(MemoryError):
+                environment.reset()
+    with pytest.raises(InvalidParameter, match="call reset first"):
+        alone.step(0)
+    assert many.step([5, 5])[4]["action_mask"].any(1).all()
+    assert many.game.run.counts[:, ARRIVED].min() > 0
 
 
 def test_always_the_lowest_node_is_first_fit():
@@ -260,6 +301,13 @@ def test_what_was_learned_plays_as_a_policy_what_it_played_in_its_environment():
 
 
 @pytest.mark.usefixtures("_policies")
+def test_what_was_learned_on_a_pool_does_not_play_on_nodes():
+    gym.learned_queue("learned_somehow", lambda *_: 0)
+    with pytest.raises(InvalidPolicy, match="does not choose among 4 nodes"):
+        outcome(node_tasks(), NODES, "learned_somehow")
+
+
+@pytest.mark.usefixtures("_policies")
 def test_what_was_learned_takes_no_name_that_another_policy_has():
     with pytest.raises(InvalidPolicy, match="fcfs"):
         gym.learned_queue("fcfs", lambda *_: 0)
@@ -274,6 +322,14 @@ def test_what_an_environment_cannot_play_is_refused():
     for workload in (parents, shared):
         with pytest.raises(InvalidWorkload, match="rigid tasks on one node"):
             gym.PlacementEnv(workload, NODES, length=2)
+    for change in (
+        {"outages": (Outage(10.0, 20.0, 1),)},
+        {"failures": FailureModel(mean_hours=100.0)},
+        {"sleep": Sleep(10.0, 5.0)},
+    ):
+        group = replace(NODES.groups[1], **change)
+        with pytest.raises(InvalidCluster, match="mixed has outages, failures or sleep"):
+            gym.PlacementEnv(node_tasks(), replace(NODES, groups=(NODES.groups[0], group)), length=2)
     with pytest.raises((InvalidWorkload, OversizedTasks)):
         gym.PlacementEnv(wide, NODES, length=2)
     for changes, reason in (

@@ -102,20 +102,29 @@ class ChoosingEnv(gymnasium.Env[FloatArray, np.int64]):
         self.workload, self.length, self.variation = game.workload, game.length, game.variation
         self.observation_space, self.action_space = game.spaces()
         self._mask = np.ones(game.actions, np.bool_)
+        self._over = True
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[FloatArray, dict[str, Any]]:
         """Begin an episode on a freshly drawn sequence."""
         super().reset(seed=seed)
+        self._over = True
         self.game.draw(0, self.np_random)
         seen, _ = self.game.step(np.zeros(1, np.int64), np.ones(1, np.bool_))
+        self._over = False
         return seen[0], self._masked(seen)
 
     def step(self, action: int | np.int64) -> tuple[FloatArray, float, bool, bool, dict[str, Any]]:
-        """Do what was chosen and go on to the next choice; an action that is not valid counts as the first that is."""
+        """Do what was chosen and go on to the next choice; an action that is not valid counts as the first that is.
+
+        Raises:
+            InvalidParameter: no episode is under way.
+        """
+        if self._over:
+            raise InvalidParameter("No episode is under way: call reset first.")
         seen, figures = self.game.step(np.array([int(action)]), np.zeros(1, np.bool_))
-        done = not np.isnan(figures[0, 0])
+        done = self._over = not np.isnan(figures[0, 0])
         info = self._masked(seen)
         if done:
             info |= dict(zip(FIGURES, figures[0].tolist(), strict=True))
@@ -171,8 +180,10 @@ class ChoosingVectorEnv(VectorEnv[FloatArray, IntArray, Any]):
         """Do what was chosen in every environment, and begin anew where an episode was over before.
 
         Raises:
-            InvalidParameter: another number of actions than there are environments.
+            InvalidParameter: another number of actions than there are environments, or `reset` was never called.
         """
+        if not self._generators:
+            raise InvalidParameter("No episode is under way: call reset first.")
         chosen = np.ascontiguousarray(actions, np.int64)
         if chosen.shape != (self.num_envs,):
             raise InvalidParameter(f"{chosen.size} actions are not one for each of {self.num_envs} environments.")
@@ -189,9 +200,11 @@ class ChoosingVectorEnv(VectorEnv[FloatArray, IntArray, Any]):
         return self._masks
 
     def _step(self, actions: IntArray) -> tuple[FloatArray, FloatArray]:
-        begins, self._over = self._over, np.zeros(self.num_envs, np.bool_)
+        begins = self._over
         for place in np.flatnonzero(begins).tolist():
             self.game.draw(place, self._generators[place])
+        # Only now: where a draw fails, all of them begin anew at the next step.
+        self._over = np.zeros(self.num_envs, np.bool_)
         return self.game.step(actions, begins)
 
     def _masked(self, seen: FloatArray) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.clusters.demand import UNLIMITED, NodeGroups, demands, refuse_oversized
 from scheduler_sim.engine.clusters.paces import Paces
 from scheduler_sim.engine.codes import MILLI, RUNNING
-from scheduler_sim.engine.errors import InvalidWorkload
+from scheduler_sim.engine.errors import InvalidCluster, InvalidWorkload
 from scheduler_sim.engine.formulas import rigid_time
 from scheduler_sim.engine.gym.choosing import ChoosingEnv, ChoosingVectorEnv, Game
 from scheduler_sim.engine.kernels.choices.placement import (
@@ -26,12 +26,18 @@ class PlacementGame(Game):
     """Clusters, and the first task that waits on each; see `PlacementEnv`.
 
     Raises:
+        InvalidCluster: nodes that are away for a while, fail or sleep.
         InvalidWorkload: tasks that have parents, may be split, share a GPU or need several nodes.
         OversizedTasks: tasks that no empty node holds.
     """
 
     def __init__(self, workload: Workload, cluster: Cluster, places: int, **common: Any) -> None:
         super().__init__(workload, places, **common)
+        if cluster.fails or cluster.sleeps or any(group.outages for group in cluster.groups):
+            raise InvalidCluster(
+                f"Nodes are chosen among those that stay and are awake; cluster {cluster.name} has outages, failures "
+                "or sleep."
+            )
         asked = demands(workload, cluster)
         refuse_oversized(workload, cluster, asked)
         if workload.parents.count or workload.hybrid.any() or asked.full_nodes.any() or (asked.gpu % MILLI).any():

@@ -7,7 +7,7 @@ import numpy as np
 
 from scheduler_sim.engine.clusters.demand import check_pool
 from scheduler_sim.engine.codes import QUEUED
-from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.errors import InvalidParameter, InvalidPolicy
 from scheduler_sim.engine.gym.choosing import ChoosingEnv, ChoosingVectorEnv, Game
 from scheduler_sim.engine.kernels.choices.queue import FEATURES, begin_or_choose, observe_once
 from scheduler_sim.engine.kernels.pool.state import FIELDS, FREE, Run, Tasks
@@ -134,7 +134,8 @@ class SchedulingVectorEnv(ChoosingVectorEnv):
 def learned_queue(name: str, choose: Chooser, *, visible: int = 32) -> None:
     """Register what was learned in `SchedulingEnv` as the whole policy `name`, on pools.
 
-    It sees what the environment shows, is bound to its choice as there, and plays and is judged as any other.
+    It sees what the environment shows, is bound to its choice as there, and plays and is judged as any other. A run on
+    several nodes is refused when it is first asked (`InvalidPolicy`).
 
     Args:
         choose: what is called with an observation and a mask.
@@ -148,6 +149,10 @@ def learned_queue(name: str, choose: Chooser, *, visible: int = 32) -> None:
         chosen = -1
 
         def decide(self, state: "State") -> Iterator[int]:
+            if len(state.free_cores) != 1:
+                raise InvalidPolicy(
+                    f"{name} learned on a pool; it does not choose among {len(state.free_cores)} nodes."
+                )
             queue, free = state.queue.tolist(), int(state.free_cores[0])
             # All that a pool has is free, or held by tasks that run.
             processors = free + int(state.cpus[state.running].sum())
