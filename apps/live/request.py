@@ -10,11 +10,10 @@ from rest_framework.fields import empty
 
 from apps.live.play.cluster_changes import ClusterChanges
 from apps.live.play.configuration import asked_in, configured
-from apps.live.play.electricity import settled_on
 from apps.live.play.kinds import LARGEST
 from apps.live.play.launch import run_start
 from apps.live.play.options import SITE, InvalidOption, Option, renamed
-from apps.live.play.playable import refuse_unplayable
+from apps.live.play.playable import playable_on
 from apps.live.play.race_options import RACE_ASKED, RaceOptions
 from apps.live.play.races import race_start
 from apps.live.play.sites import site_settled
@@ -199,8 +198,7 @@ class RunCreateSerializer(StrictSerializer):
                 raise serializers.ValidationError({error.field: str(error)}) from None
             cluster = site.cluster
         try:
-            configuration = settled_on(configuration, cluster)
-            refuse_unplayable(configuration, cluster)
+            configuration = playable_on(configuration, cluster)
         except InvalidOption as error:
             raise serializers.ValidationError({error.field: str(error)}) from None
         except (DomainError, engine.EngineError) as error:

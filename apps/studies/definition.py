@@ -13,7 +13,7 @@ import yaml
 from apps.live.play.cluster_changes import ClusterChanges
 from apps.live.play.configuration import RUN_OPTIONS, RunConfiguration, asked_in
 from apps.live.play.options import STUDY, InvalidOption, options_of, read_options, renamed
-from apps.live.play.playable import refuse_unplayable
+from apps.live.play.playable import playable_on
 from apps.live.play.sites import site_settled
 from apps.live.terminal.arguments import content_of
 from apps.results.errors import DomainError
@@ -32,6 +32,9 @@ FIXED_DEFAULTS: Mapping[str, Any] = {"keep": "summary"}
 _WHICH_SEEDS = "seeds is a number N, for the seeds 1 to N, or a list of whole numbers from 0 to 2**63 - 1."
 _OPTIONS = {option.stored_as: option for option in RUN_OPTIONS}
 _FIXED = {option.name: option for option in asked_in(STUDY)}
+
+_DESCRIBED = ("name", "groups", "topology", "network", "series", "pue_by_temperature")
+"""What a cluster that is written out in a study may say, as in a cluster's file."""
 
 
 @dataclass(frozen=True)
@@ -234,13 +237,15 @@ def _cluster(value: Any) -> tuple[str, engine.Cluster | None, Mapping[str, Any]]
     if isinstance(value, str):
         return ("auto", None, {}) if value == "auto" else (value, load_cluster(value), {})
     changes = ClusterChanges.__struct_fields__
-    given = mapping_of("A cluster of the study", value, {"cluster", "label", "name", "groups", "site", *changes})
-    asked = {name: _changes(given[name]) for name in changes if given.get(name)}
+    given = mapping_of("A cluster of the study", value, {"cluster", "label", "site", *_DESCRIBED, *changes})
+    asked = {name: _changes(given[name]) for name in changes if given.get(name) not in (None, "", {})}
     changed = ClusterChanges(**read_options(options_of(ClusterChanges), asked))
+    if "groups" not in given and (stray := next((key for key in _DESCRIBED[2:] if key in given), None)):
+        raise InvalidStudy(f"{stray} belongs to a cluster that lists its groups, not to one that is named.")
     if "site" in given:
         return _of_site(given, changed)
     if "groups" in given:
-        described = {key: given[key] for key in ("name", "groups") if key in given}
+        described = {key: given[key] for key in _DESCRIBED if key in given}
         cluster = engine.Cluster.from_json({"name": "described", **described})
     elif given.get("cluster") and given["cluster"] != "auto":
         cluster = load_cluster(str(given["cluster"]))
@@ -310,7 +315,7 @@ def _fixed(
                 fixed[option.stored_as] = given[name] if is_same else value
         configuration = RunConfiguration.of({"policies": policies, **fixed})
         for cluster, site in grounds:
-            refuse_unplayable(msgspec.structs.replace(configuration, **site), cluster)
+            playable_on(msgspec.structs.replace(configuration, **site), cluster)
     except InvalidOption as error:
         raise InvalidStudy(str(error), error.field) from error
     except (DomainError, engine.EngineError) as error:

@@ -323,7 +323,7 @@ def test_the_command_names_failed_runs_in_its_exit(tmp_path: Path) -> None:
         ({"seeds": [1, 1]}, "twice"),
         ({"base": "f1"}, "not among"),
         ({"figure": "beauty"}, "no figure called"),
-        ({"keep": "nothing"}, "keep must be one of results, summary, not nothing."),
+        ({"keep": "nothing"}, "keep must be one of results, summary, parquet, not nothing."),
         ({"warmup": 0.7, "cooldown": 0.5}, "together below 1"),
         ({"sequential": {"relative_width": 2}}, "between 0 and 1"),
         ({"sequential": {"minimum": 9, "maximum": 3}}, "minimum"),

@@ -8,6 +8,7 @@ from django.db import transaction
 from apps.dashboard.lessons.document import MOST_TASKS, InvalidLesson, Lesson
 from apps.dashboard.lessons.expressions import read_figures
 from apps.dashboard.lessons.stored import MOST, SOURCE, Installed, given_up, installed, lesson_installed, workloads
+from apps.live.play.electricity import settled_on
 from apps.live.play.launch import run_create
 from apps.live.play.playable import refuse_unplayable
 from apps.live.play.preparation import prepare
@@ -147,8 +148,9 @@ def _play(new: Installed) -> None:
         InvalidLesson: it cannot be played.
     """
     lesson = new.lesson
-    cluster, configuration = lesson.played_on, lesson.configuration
+    cluster = lesson.played_on
     try:
+        configuration = settled_on(lesson.configuration, cluster)
         prepared = prepare(workload=new.workload, cluster=cluster, configuration=configuration)
         refuse_unplayable(configuration, cluster, prepared)
     except engine.EngineError as error:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from apps.live.play.configuration import RunConfiguration, blaming
-from apps.live.play.electricity import refuse_series
+from apps.live.play.electricity import refuse_series, settled_on
 from apps.live.play.preparation import Prepared, run_time_model
 from apps.live.play.sites import played_site
 from scheduler_sim import engine
@@ -14,12 +14,24 @@ from scheduler_sim.engine.predictors.runtime import RuntimeModel
 from scheduler_sim.engine.sites import Site
 
 
+def playable_on(configuration: RunConfiguration, cluster: engine.Cluster) -> RunConfiguration:
+    """Return the configuration with what its cluster settles, refusing what no tasks could make playable there.
+
+    Raises:
+        InvalidOption, EngineError, DomainError: as `settled_on` and `refuse_unplayable` say.
+    """
+    settled = settled_on(configuration, cluster)
+    refuse_unplayable(settled, cluster)
+    return settled
+
+
 def refuse_unplayable(
     configuration: RunConfiguration, cluster: engine.Cluster, prepared: Prepared | None = None
 ) -> None:
     """Refuse options, policies and a cluster or site that the engine cannot play together.
 
     Args:
+        configuration: one that `settled_on` was asked about: an option may have its meaning by the cluster's series.
         prepared: what is played; None where the tasks are not at hand: then only what no task could change is refused.
 
     Raises:

@@ -19,7 +19,7 @@ from apps.live.play.electricity import settled_on
 from apps.live.play.kinds import ENDLESS, PLAYED, WHAT_IF
 from apps.live.play.launch import run_create, why_not_continued
 from apps.live.play.options import COMMAND
-from apps.live.play.playable import refuse_unplayable
+from apps.live.play.playable import playable_on, refuse_unplayable
 from apps.live.play.preparation import Prepared, adapt, prepare
 from apps.live.play.race_options import RACE_OPTIONS, RaceOptions
 from apps.live.play.runner import Runner, stopping_on_signals
@@ -196,8 +196,7 @@ class Command(ExplainedCommand):
             configuration, site = site_settled(configuration, changes)
         workload, processors = workload_preview(options["workload"])
         cluster = site.cluster if site else changes.apply(load_cluster(options["cluster"], max_processors=processors))
-        configuration = settled_on(configuration, cluster)
-        refuse_unplayable(configuration, cluster)
+        configuration = playable_on(configuration, cluster)
         adapted = adapt(
             workload=workload.head(configuration.limit or len(workload)),
             cluster=cluster,
@@ -232,8 +231,7 @@ class Command(ExplainedCommand):
         needed = math.ceil(race.retrain_window / race.round_tasks) if race.retrain_interval else 0
         # A model of CPU/GPU tasks has no traced machine whose size `auto` could take.
         cluster = changes.apply(load_cluster("workstation" if options["cluster"] == "auto" else options["cluster"]))
-        configuration = settled_on(configuration, cluster)
-        refuse_unplayable(configuration, cluster)
+        configuration = playable_on(configuration, cluster)
         return ContinuousRace(
             name=options["name"] or f"continuous {race.model} on {cluster.name}",
             model=race.model,
