@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Max, Min
+from django.db.models import Count, Max, Min, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
@@ -58,7 +58,7 @@ class Fit:
 @require_safe
 def training(request: HttpRequest) -> HttpResponse:
     """Show datasets, models, versions, scores, and what the models look at."""
-    models = TrainedModel.objects.select_related("parent").defer("artifact").order_by("name", "-version")
+    models = _with_parents().order_by("name", "-version")
     if "table" not in request.GET and (kind := request.GET.get("format")) in ("csv", "json"):
         return table_response("models", MODEL_EXPORT, models.values_list(*MODEL_EXPORT), kind)
     shown = list(models[:MODELS_SHOWN])
@@ -112,8 +112,13 @@ def model_card(_request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _model(pk: int) -> TrainedModel:
-    found: TrainedModel = get_object_or_404(TrainedModel.objects.select_related("parent").defer("artifact"), pk=pk)
+    found: TrainedModel = get_object_or_404(_with_parents(), pk=pk)
     return found
+
+
+def _with_parents() -> QuerySet[TrainedModel]:
+    """Return models with their parents, without either's artifact, which may be megabytes."""
+    return TrainedModel.objects.select_related("parent").defer("artifact", "parent__artifact")
 
 
 def _models() -> list[TrainedModel]:

@@ -36,3 +36,9 @@ test("an instant is said in words", () => {
   assert.equal(now([strip], 5), "Carbon intensity (nl): now 100 g/kWh.");
   assert.equal(now([strip], 30), "Carbon intensity (nl): now 300 g/kWh.");
 });
+
+test("an instant of which nothing is known, inside a gap or before all steps, has no data", () => {
+  assert.equal(now([strip], 15), "Carbon intensity (nl): now no data.");
+  assert.equal(now([strip], -1), "Carbon intensity (nl): now no data.");
+  assert.equal(now([{ ...strip, values: [100, 300, null] }], 30), "Carbon intensity (nl): now no data.");
+});

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.tasks.services import workload_generate
 from apps.training.agents import agent_train
@@ -177,5 +179,10 @@ def test_page_download_and_api_show_the_card(client: Client) -> None:
     assert document["figures"]["mae log"] == "1.25"
     assert f"/training/models/{model.pk}/" in client.get("/training/").content.decode()
     assert "by group" not in client.get("/training/").content.decode()
+    child = stored(version=3, active=False, parent=model)
+    for address in ("/training/", f"/training/models/{child.pk}/"):
+        with CaptureQueriesContext(connection) as asked:
+            assert client.get(address).status_code == 200
+        assert not [one["sql"] for one in asked if '"artifact"' in one["sql"]]
     for address in ("/training/models/999/", "/training/models/999/card.md", "/api/v1/models/999/card/"):
         assert client.get(address).status_code == 404

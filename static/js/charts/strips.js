@@ -181,7 +181,9 @@ export function now(strips, time) {
   return strips
     .map((strip) => {
       const at = strip.times.findLastIndex((begin) => begin <= time);
-      return `${strip.label} (${strip.name}): now ${amount(strip, strip.values[at] ?? strip.values.at(-1) ?? null)}.`;
+      // The last of the times is the end of the last step, whose value holds there too.
+      const value = strip.values[Math.min(at, strip.values.length - 1)] ?? null;
+      return `${strip.label} (${strip.name}): now ${amount(strip, value)}.`;
     })
     .join(" ");
 }
