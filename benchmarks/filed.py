@@ -4,8 +4,8 @@
 
 Each run plays eight policies over one generated workload, in a site of its own in DIR (by default a passing one), each
 in a process of its own; what pages, the API and exports ask for is then asked of the last run. `--prepare` only makes
-the site and the workload, and plays one run that compiles the kernels and is deleted; `--play` only plays more runs
-there and `--read` only reads, each for a quiet machine.
+the site and the workload, and plays one run that compiles the kernels and keeps no placements; `--play` only plays more
+runs there and `--read` only reads, each for a quiet machine.
 """
 
 import argparse

@@ -89,12 +89,19 @@ def use(port: int, think: float, seed: int, until: float, took: dict[str, list[f
     while time.monotonic() < until:
         [place] = chance.choices(list(PLACES), list(PLACES.values()))
         began = time.perf_counter()
-        connection.request("GET", place.format(run=chance.randint(1, RUNS)))
-        answer = connection.getresponse()
-        answer.read()
+        told = ""
+        try:
+            connection.request("GET", place.format(run=chance.randint(1, RUNS)))
+            answer = connection.getresponse()
+            answer.read()
+            told = "" if answer.status == 200 else f"{place} {answer.status}"
+        except (OSError, http.client.HTTPException) as error:
+            told = f"{place} {type(error).__name__}"
+            # The next question opens it anew.
+            connection.close()
         took[place].append(time.perf_counter() - began)
-        if answer.status != 200:
-            wrong.append(f"{place} {answer.status}")
+        if told:
+            wrong.append(told)
         if think:
             time.sleep(chance.expovariate(1 / think))
     connection.close()

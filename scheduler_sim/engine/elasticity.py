@@ -14,6 +14,11 @@ from scheduler_sim.engine.workloads.workload import Workload
 RIGID, MOLDABLE, MALLEABLE = range(len(ELASTICITIES))
 
 
+def counts_gpus(workload: Workload) -> bool:
+    """Return whether what policies that change widths share out are GPUs: where a task asks for some; else cores."""
+    return bool(workload.gpus.any())
+
+
 @dataclass(frozen=True, eq=False)
 class Elasticity:
     """Widths of n tasks in devices: GPUs where they ask for some, else processors; shape (n,) each.

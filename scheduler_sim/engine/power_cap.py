@@ -18,6 +18,7 @@ MICRO = 1_000_000
 """Parts of a watt."""
 
 NO_CAP = 2**62
+"""What no cluster draws; a series that allows more caps nothing."""
 
 
 def busy_power(cluster: Cluster, device: str) -> IntArray:
@@ -58,7 +59,7 @@ class PowerCap:
         if not cluster.states_watts:
             raise InvalidPolicy(f"{cluster.name} states no watts, so that no start can keep a power cap.")
         times = series.times
-        power = np.floor(series.values * MICRO + 0.5).astype(np.int64)
+        power = np.minimum(np.floor(series.values * MICRO + 0.5), NO_CAP).astype(np.int64)
         if series.beyond == "repeat":
             first = workload.arrival_time[0] if len(workload) else 0.0
             rounds = int(np.floor((first - series.begin) / series.span))

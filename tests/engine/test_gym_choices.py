@@ -184,6 +184,14 @@ def test_always_the_lowest_node_is_first_fit():
     assert len(np.unique(expected.node)) == 4
 
 
+def test_memory_is_shown_only_where_some_node_limits_it():
+    groups = [replace(group, memory_mb=None) for group in NODES.groups]
+    for cluster, share in ((replace(NODES, groups=tuple(groups)), 0.0), (NODES, 0.25)):
+        workload = engine.Workload.from_columns(arrival_time=[0], runtime=[1], cpus=[1], memory_mb=[32])
+        seen, _ = gym.PlacementEnv(workload, cluster, length=1).reset(seed=1)
+        assert seen[4] == share
+
+
 def test_another_choice_of_nodes_is_another_schedule_in_which_no_node_holds_too_much():
     def last(environment):
         return int(np.flatnonzero(environment.action_masks())[-1])

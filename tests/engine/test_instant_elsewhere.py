@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from scheduler_sim.engine import Simulation, parse_policy
+from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse_policy
 from scheduler_sim.engine.instant import Decisions, Schedule, decisions, site_decisions, standing
 from scheduler_sim.engine.policies import ORDERS
 from scheduler_sim.engine.sites import read_site
@@ -105,7 +105,8 @@ def check_widths(schedule: Schedule, told: Decisions) -> None:
             assert one.row in before
             assert outcome.start_time[one.row] < told.time
         elif one.verdict in ("widths", "round"):
-            assert max(free.free_cores, free.free_gpus) >= 1
+            on_gpus = schedule.workload.gpus.any()
+            assert (free.free_gpus if on_gpus else free.free_cores) >= 1
             assert one.row not in before
 
 
@@ -131,6 +132,14 @@ def test_state_and_decisions_are_those_of_the_engine(policy: str, case: Case) ->
             if whole.policy.order.resizes:
                 check_widths(schedule, told)
     assert looked == CASES * OF_EACH_RUN
+
+
+def test_on_nodes_with_idle_gpus_tasks_of_cores_wait_for_cores() -> None:
+    nodes = Cluster("a", (NodeGroup("a", count=1, cores=8, gpus=4),))
+    workload = Workload.from_columns(arrival_time=[0.0, 0.0, 1.0], runtime=[9.0] * 3, cpus=[4.0] * 3)
+    whole = Simulation(workload, nodes, parse_policy("equal_share"))
+    whole.advance()
+    assert [(one.row, one.verdict) for one in decisions(schedule_of(whole), 1.0).decisions] == [(2, "resources")]
 
 
 @pytest.mark.parametrize(("policy", "seed", "time"), [("srtf", 76, 2.0), ("rr", 92, 60.0)])

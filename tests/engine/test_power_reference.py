@@ -13,6 +13,7 @@ from scheduler_sim.engine.measuring.electricity import Electricity
 from scheduler_sim.engine.measuring.metrics import summarise, whole_run
 from scheduler_sim.engine.measuring.rest import Rest
 from scheduler_sim.engine.measuring.usage import Usage
+from scheduler_sim.engine.power_cap import NO_CAP, PowerCap
 from scheduler_sim.engine.series import Signals, StepSeries
 from tests.engine.gang_cases import spans_of
 from tests.engine.reference_nodes import ReferenceNodes
@@ -176,6 +177,13 @@ def test_a_start_that_would_exceed_the_cap_waits_and_nobody_passes_it():
     assert held.outcome().start_time.tolist() == [0, 30, 60]
     assert summarise(held, edges=np.array([0.0, 90.0])).over_cap_time.tolist() == [0.0]
     assert summarise(free, edges=np.array([0.0, 90.0])).over_cap_time.tolist() == [30.0]
+
+
+@pytest.mark.parametrize("beyond", ["hold", "repeat", "refuse"])
+def test_a_cap_beyond_all_whole_numbers_caps_nothing(beyond):
+    series = StepSeries(np.array([0.0, 60.0]), np.array([1e13, 1e300]), 120.0, beyond)
+    workload = Workload.from_columns(arrival_time=[0], runtime=[5], cpus=[1])
+    assert set(PowerCap.of(series, small_nodes(), workload).power.tolist()) == {NO_CAP}
 
 
 def test_what_is_not_played_with_sleep_or_a_cap_is_refused_in_one_sentence():

@@ -50,7 +50,9 @@ class PlacementGame(Game):
         limited = np.where(self._capacity < UNLIMITED, self._capacity, 0).max(0)
         self._largest = np.maximum(limited, 1).astype(np.float64)
         paces, of_cores, on_gpu = Paces.of(workload, cluster), cluster.of_groups("cpu_speed"), asked.gpu > 0
-        self._need = np.stack([asked.cpu, asked.gpu // MILLI, asked.memory], axis=1)
+        # Where no node limits memory, nobody needs any.
+        memory = asked.memory * (self._capacity[:, -1] < UNLIMITED).any()
+        self._need = np.stack([asked.cpu, asked.gpu // MILLI, memory], axis=1)
         held = (self._need[:, None, :] <= self._capacity[None]).all(2)
         self._admitted = held & (~on_gpu[:, None] | asked.allowed[asked.kinds.codes])
 

@@ -106,8 +106,9 @@ class PreemptionEnv(ChoosingEnv):
 
     A base policy starts tasks. For one that waits and does not fit the agent is asked: 0 stops nothing, i stops the
     i-th running task that is seen, the most estimated time left first. It is asked again until the task fits, nothing
-    more is stopped for it, or nothing is left to stop; what has just begun is not stopped. What is stopped keeps what
-    it has done and waits at its place until a later event, or until the walk of the queue comes to it.
+    more is stopped for it, or nothing is left to stop; what has begun in the same round of starts is not
+    stopped. What is stopped keeps what it has done and waits at its place until a later event, or until the walk of the
+    queue comes to it.
 
     Never to stop anything is the base policy. To stop, under `sjf+list` with `asked=length`, what `srtf` would not let
     run is `srtf`, where no two have the same time left.

@@ -7,7 +7,7 @@ waits for it, whoever was tried before; one that would fit waits for what the po
 import numpy as np
 
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY, NONE, NOT_PLANNED
-from scheduler_sim.engine.elasticity import Elasticity
+from scheduler_sim.engine.elasticity import Elasticity, counts_gpus
 from scheduler_sim.engine.instant.decision import Decision, Decisions, NotExplained
 from scheduler_sim.engine.instant.holdings import Holdings
 from scheduler_sim.engine.instant.room import Room
@@ -63,7 +63,7 @@ def by_widths(schedule: Schedule, time: float) -> Decisions:
     """Return what was decided at an event where the policy settles how many devices each task holds."""
     workload, outcome, attempts = schedule.workload, schedule.outcome, schedule.attempts
     stands = standing(schedule, time)
-    cluster, by_gpu = schedule.cluster, schedule.cluster.gpus > 0
+    cluster, by_gpu = schedule.cluster, counts_gpus(workload)
     devices = cluster.gpus if by_gpu else cluster.cores
     fewest = Elasticity.of(workload, devices=devices, per_node=devices, options=schedule.options).least
     free, gpus = stands.free_cores, stands.free_gpus

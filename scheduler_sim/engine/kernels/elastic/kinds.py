@@ -8,7 +8,7 @@ from scheduler_sim.engine.clusters.cluster import Cluster, NodeGroup
 from scheduler_sim.engine.clusters.paces import Paces
 from scheduler_sim.engine.clusters.slices import admits
 from scheduler_sim.engine.contract import Options
-from scheduler_sim.engine.elasticity import Elasticity
+from scheduler_sim.engine.elasticity import Elasticity, counts_gpus
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.formulas import rigid_time
 from scheduler_sim.engine.workloads.columns import BoolArray, FloatArray, IntArray
@@ -48,7 +48,7 @@ class Kinds:
         Raises:
             InvalidPolicy: a task that can run on no kind; the sentence says why.
         """
-        on_gpu = bool(workload.gpus.any())
+        on_gpu = counts_gpus(workload)
         of_groups = cluster.of_groups("gpus" if on_gpu else "cores").astype(np.int64)
         # Where no group has such devices, tasks ask for more than there are.
         there = np.flatnonzero(of_groups) if of_groups.any() else np.zeros(1, np.int64)
