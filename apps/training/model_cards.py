@@ -1,12 +1,15 @@
 """Cards of stored models (Mitchell et al., FAT* 2019): what each learned from, how it does and where it loses."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from apps.training.model_charts import significant
 from apps.training.models import BY_GROUP, TrainedModel
 from apps.training.registry import AGENT_KIND, HYBRID_KIND, RUNTIME_KIND, SCORE_KINDS
+from apps.training.requests import SEARCHED
+from scheduler_sim.engine.learning.search import SearchSettings
 
 
 @dataclass(frozen=True)
@@ -156,20 +159,70 @@ _EVERY_LIMIT = (
     "Users are grouped by how many tasks they submitted; nothing is known of who they are, and none is named.",
 )
 
-_AGAIN = {
-    HYBRID_KIND: "manage.py trainmodel hybrid_ml --name {0.name}",
-    RUNTIME_KIND: "manage.py trainmodel runtime --workload {1} --name {0.name}",
-    AGENT_KIND: "manage.py trainmodel rl_agent --workload {1}",
-    "score": "manage.py trainpolicy --workload {1} --name {0.name}",
-}
-
 
 def _missing(model: TrainedModel, kind: str) -> str:
     told = "No figures by group are stored with this version: it was trained before they were kept, or elsewhere."
     if kind not in _AGAIN:
         return told
-    workload = model.data_range.get("workload", "WORKLOAD")
-    return f"{told} Training it again stores a version with them: {_AGAIN[kind].format(model, workload)}"
+    command, arguments = _AGAIN[kind]
+    words = [word for name, value in arguments(model) if value is not None for word in (f"--{name}", str(value))]
+    return f"{told} Training it again stores a version with them: {shlex.join(['manage.py', *command, *words])}"
+
+
+Arguments = list[tuple[str, Any]]
+
+
+def _hybrid_arguments(model: TrainedModel) -> Arguments:
+    seen = model.data_range
+    rows = [("from", seen.get("run")), *((name, seen.get(name)) for name in ("window", "since", "until"))]
+    return [*rows, ("algorithm", model.parameters.get("algorithm")), ("name", model.name), ("seed", model.seed)]
+
+
+def _runtime_arguments(model: TrainedModel) -> Arguments:
+    return [
+        ("workload", _workload(model)),
+        ("algorithm", model.parameters.get("algorithm")),
+        ("name", model.name),
+        ("seed", model.seed),
+    ]
+
+
+def _agent_arguments(model: TrainedModel) -> Arguments:
+    reward = model.parameters.get("reward")
+    weights = reward and ",".join(f"{reward[name]:g}" for name in ("time", "energy", "cost"))
+    return [
+        ("workload", _workload(model)),
+        ("cluster", model.data_range.get("cluster")),
+        ("agent-reward", weights),
+        ("seed", model.seed),
+    ]
+
+
+def _score_arguments(model: TrainedModel) -> Arguments:
+    known, usual = model.parameters, asdict(SearchSettings())
+    changed = {name: known[name] for name in SEARCHED if name in known and known[name] != usual[name]}
+    seeds = [one["seed"] for one in known.get("searches", ())] or [model.seed]
+    return [
+        ("workload", _workload(model)),
+        ("name", model.name),
+        ("processors", known.get("processors")),
+        *((name.replace("_", "-"), value) for name, value in changed.items()),
+        ("seed", min(seeds)),
+        ("searches", len(seeds)),
+    ]
+
+
+def _workload(model: TrainedModel) -> str:
+    return str(model.data_range.get("workload", "WORKLOAD"))
+
+
+_AGAIN: Mapping[str, tuple[list[str], Callable[[TrainedModel], Arguments]]] = {
+    HYBRID_KIND: (["trainmodel", HYBRID_KIND], _hybrid_arguments),
+    RUNTIME_KIND: (["trainmodel", RUNTIME_KIND], _runtime_arguments),
+    AGENT_KIND: (["trainmodel", AGENT_KIND], _agent_arguments),
+    "score": (["trainpolicy"], _score_arguments),
+}
+"""By kind: the command that trains such a model, and what to ask it for so that it makes the same, None for nothing."""
 
 
 def _words(key: str) -> str:

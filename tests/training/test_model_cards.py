@@ -1,21 +1,23 @@
 """Cards of stored models: figures by group, where a model loses, and how they are shown."""
 
 import json
+import shlex
+from dataclasses import asdict
 from io import StringIO
 from typing import Any
 
 import numpy as np
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, load_command_class
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.tasks.services import workload_generate
 from apps.training.agents import agent_train
-from apps.training.fitting import runtime_train
+from apps.training.fitting import hybrid_train, runtime_train
 from apps.training.model_cards import ModelCard
-from apps.training.models import BY_GROUP, TrainedModel
+from apps.training.models import BY_GROUP, TrainedModel, TrainingData
 from apps.training.policy_search import policy_train
 from scheduler_sim import engine
 from scheduler_sim.engine.clusters.presets import workstation
@@ -30,6 +32,10 @@ GROUPS = {
         {"kind": "run time", "name": "above 60 s", "tasks": 1200, "learned": 2.0, "other": 1.5},
     ],
 }
+ROW = (
+    *("size", "compute_intensity", "memory_mb", "memory_per_size", "compute_to_memory"),
+    *("optimal_gpu_fraction", "optimal_time"),
+)
 
 
 def stored(**fields: Any) -> TrainedModel:
@@ -109,9 +115,70 @@ def test_a_card_says_where_a_model_loses() -> None:
 @pytest.mark.django_db
 def test_a_card_of_an_old_model_says_how_to_make_one_with_groups() -> None:
     card = ModelCard.of(stored(scores={"mae_log": 1.0}))
-    assert "manage.py trainmodel runtime --workload kth --name night" in card.missing
+    assert "manage.py trainmodel runtime --workload kth --name night --seed 0" in card.missing
     assert card.missing in card.as_markdown()
     assert "Nowhere among what is stored." in card.as_markdown()
+
+
+def asked_again(**fields: Any) -> tuple[str, dict[str, Any]]:
+    """Return the command that a card of a model without groups names, and what its own parser reads from it."""
+    command = shlex.split(ModelCard.of(stored(scores={}, **fields)).missing.partition("with them: ")[2])
+    assert command[0] == "manage.py"
+    parser = load_command_class("apps.training", command[1]).create_parser("manage.py", command[1])
+    return command[1], vars(parser.parse_args(command[2:]))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("fields", "command", "wanted"),
+    [
+        (
+            {"data_range": {"workload": "kth log"}, "parameters": {"algorithm": "ridge"}, "seed": 3},
+            "trainmodel",
+            {"kind": "runtime", "workload": "kth log", "algorithm": "ridge", "name": "night", "seed": 3},
+        ),
+        (
+            {"kind": "hybrid_ml", "data_range": {"run": 7, "window": 500, "since": "2026-05-01T00:00:00+00:00"}},
+            "trainmodel",
+            {"kind": "hybrid_ml", "run": "7", "window": 500, "until": None, "name": "night"},
+        ),
+        (
+            {
+                "kind": "rl_agent",
+                "name": "rl_agent",
+                "data_range": {"workload": "mixed", "cluster": "dgx-4"},
+                "parameters": {"reward": {"time": 1.0, "energy": 0.5, "cost": 0.0}},
+            },
+            "trainmodel",
+            {"kind": "rl_agent", "workload": "mixed", "cluster": "dgx-4", "agent_reward": "1,0.5,0"},
+        ),
+        (
+            {
+                "kind": "mlp",
+                "seed": 5,
+                "parameters": asdict(SearchSettings(form="mlp", backfill="easy", objective="wait", length=40))
+                | {"processors": 64, "searches": [{"seed": 5}, {"seed": 4}]},
+            },
+            "trainpolicy",
+            {
+                "workload": "kth",
+                "form": "mlp",
+                "backfill": "easy",
+                "objective": "wait",
+                "length": 40,
+                "processors": 64,
+                "seed": 4,
+                "searches": 2,
+                "generations": SearchSettings().generations,
+            },
+        ),
+    ],
+)
+def test_what_trains_a_model_again_asks_for_what_it_was_trained_with(
+    fields: dict[str, Any], command: str, wanted: dict[str, Any]
+) -> None:
+    found, read = asked_again(**fields)
+    assert (found, {name: read[name] for name in wanted}) == (command, wanted)
 
 
 @pytest.mark.django_db
@@ -131,11 +198,17 @@ def test_every_kind_of_training_stores_figures_by_group() -> None:
         agent_train(workload=mixed, cluster=workstation()),
         policy_train(workload=jobs, processors=64, name="order", settings=settings, seeds=[0]),
     ]
+    random = np.random.default_rng(1)
+    TrainingData.objects.bulk_create(
+        TrainingData(**dict(zip(ROW, row, strict=True))) for row in random.uniform(0, 1, (300, len(ROW))).tolist()
+    )
+    models.append(hybrid_train(algorithm="ridge"))
     for model in models:
         told = model.scores[BY_GROUP]
         assert told["figure"]
         assert told["against"]
-        assert {group["kind"] for group in told["groups"]} >= {"run time"}
+        kinds = {"size", "compute intensity", "memory"} if model.kind == "hybrid_ml" else {"run time"}
+        assert {group["kind"] for group in told["groups"]} >= kinds
         assert all(group["tasks"] > 0 for group in told["groups"])
         assert ModelCard.of(model).missing == ""
         json.dumps(model.scores, allow_nan=False)

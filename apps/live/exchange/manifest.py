@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shlex
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,7 @@ from apps.tasks.site_services import site_store
 from scheduler_sim import engine
 from scheduler_sim.columnar.digests import json_digest
 from scheduler_sim.engine import sites
+from scheduler_sim.engine.generators import FITTED
 
 FORMAT = 1
 _KEYS = {"manifest_format", "run", "workload", "cluster", "configuration", "engine_version", "checksum"}
@@ -202,11 +204,19 @@ def _fitted(wanted: dict[str, Any]) -> Workload:
         model = str(wanted["source"]).removeprefix("synthetic:")
         base = str(wanted.get("fitted_to") or "NAME")[: Workload.NAME_LENGTH]
         digest = str(wanted["generator_parameters"]["fitted_to"])[:12]
+        words = ["--from", base, *_changed(model, wanted["generator_parameters"]), "--seed", str(wanted["seed"])]
         raise InvalidManifest(
             f"The workload was fitted to workload {base} (its tasks' digest begins with {digest}) and is not stored; "
-            f"make it with generateworkload {model} --from {base!r} --seed {wanted['seed']}."
+            f"make it with: generateworkload {shlex.join([model, *words])}"
         )
     return stored
+
+
+def _changed(model: str, parameters: dict[str, Any]) -> list[str]:
+    """Return the arguments that give a fitted model those parameters that are not its usual ones."""
+    usual = {one.name: one.default for one in FITTED[model].fields()} if model in FITTED else {}
+    given = {name: parameters[name] for name, value in usual.items() if parameters.get(name, value) != value}
+    return [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
 
 
 def _stored(wanted: dict[str, Any], sha256: str, workload_file: str | None) -> Workload:
