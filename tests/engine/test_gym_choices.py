@@ -1,5 +1,6 @@
 """Gymnasium environments for the choice of a node and of what is stopped, and what was learned as a policy."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter, InvalidPolicy, InvalidWorkload, OversizedTasks
 from scheduler_sim.engine.kernels.choices.preemption import AT
 from scheduler_sim.engine.learning.sampling import Variation
+from scheduler_sim.engine.policies.own import own_digests
 from tests.engine.own import own_policies
 
 PROCESSORS = 8
@@ -306,6 +308,23 @@ def test_what_was_learned_plays_as_a_policy_what_it_played_in_its_environment():
     assert np.array_equal(np.array(rows), np.array(seen_by_policy))
     assert np.array_equal(environment.game.run.start[0], played.start_time)
     assert not np.array_equal(played.start_time, outcome(workload, pool(PROCESSORS), "fcfs").start_time)
+
+
+@pytest.mark.usefixtures("_policies")
+def test_the_digest_of_what_was_learned_tells_source_window_and_weights_apart():
+    def digest(choose, **more):
+        with own_policies("learned_somehow"):
+            gym.learned_queue("learned_somehow", choose, **more)
+            return own_digests(["learned_somehow"])["learned_somehow"]
+
+    def choose(seen, mask):
+        return 0
+
+    found = [digest(choose), digest(choose, visible=4), digest(choose, learned=b"weights"), digest(json.dumps)]
+    assert len({*found}) == len(found)
+    assert digest(choose) == found[0]
+    # Nobody knows the source of what is built in.
+    assert digest(max) == ""
 
 
 @pytest.mark.usefixtures("_policies")

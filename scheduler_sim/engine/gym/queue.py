@@ -1,5 +1,6 @@
 """Which task of a pool's queue starts next."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from scheduler_sim.engine.kernels.choices.queue import FEATURES, begin_or_choose
 from scheduler_sim.engine.kernels.pool.state import FIELDS, FREE, Run, Tasks
 from scheduler_sim.engine.learning.sampling import AS_RECORDED, Variation, sample
 from scheduler_sim.engine.learning.sequences import idle_run
+from scheduler_sim.engine.policies.origin import source_digest
 from scheduler_sim.engine.policies.own import deciding
 from scheduler_sim.engine.policies.scoring import task_features
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
@@ -131,7 +133,7 @@ class SchedulingVectorEnv(ChoosingVectorEnv):
         self.processors, self.visible = processors, visible
 
 
-def learned_queue(name: str, choose: Chooser, *, visible: int = 32) -> None:
+def learned_queue(name: str, choose: Chooser, *, visible: int = 32, learned: bytes = b"") -> None:
     """Register what was learned in `SchedulingEnv` as the whole policy `name`, on pools.
 
     It sees what the environment shows, is bound to its choice as there, and plays and is judged as any other. A run on
@@ -140,6 +142,8 @@ def learned_queue(name: str, choose: Chooser, *, visible: int = 32) -> None:
     Args:
         choose: what is called with an observation and a mask.
         visible: as in the environment.
+        learned: what `choose` goes by beyond its source, such as the weights of a network: runs keep a digest of both,
+            by which whoever plays them again can tell whether it is the same.
 
     Raises:
         InvalidPolicy: a name that cannot be one, or that another policy has.
@@ -170,7 +174,12 @@ def learned_queue(name: str, choose: Chooser, *, visible: int = 32) -> None:
                 queue.remove(row)
                 yield row
 
-    deciding(name, formula="learned in a Gymnasium environment")(Bound)
+    deciding(name, formula="learned in a Gymnasium environment", digest=_digest(choose, visible, learned))(Bound)
+
+
+def _digest(choose: Chooser, visible: int, learned: bytes) -> str:
+    source = source_digest(choose)
+    return hashlib.sha256(f"{source} {visible} ".encode() + learned).hexdigest() if source else ""
 
 
 def _seen(state: "State", queue: list[int], free: int, processors: int, visible: int) -> FloatArray:

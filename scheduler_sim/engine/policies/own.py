@@ -141,7 +141,7 @@ def compiled(
 
 
 def deciding(
-    name: str, *, clairvoyant: bool = False, formula: str = "by a class that decides"
+    name: str, *, clairvoyant: bool = False, formula: str = "by a class that decides", digest: str | None = None
 ) -> Callable[[DeciderType], DeciderType]:
     """Register a class as the whole policy `name`: its `decide(state)` is asked at every instant of an event.
 
@@ -151,6 +151,7 @@ def deciding(
     Args:
         clairvoyant: `state.runtime` tells true run times.
         formula: what to say of it in lists.
+        digest: by which runs can tell what decides; by default that of the class's source, empty where it is not known.
 
     Raises:
         InvalidPolicy: as `scoring`.
@@ -165,7 +166,7 @@ def deciding(
                 lambda context: Scores.by_rule(DECIDED, context),
                 clairvoyant=clairvoyant,
                 decides=maker,
-                digest=source_digest(maker),
+                digest=source_digest(maker) if digest is None else digest,
             )
         )
         return maker
